@@ -1,0 +1,1 @@
+//! The twin of RabbitMQ on tokio time.

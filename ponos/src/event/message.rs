@@ -1,0 +1,160 @@
+//! A message as AMQP 0-9-1 knows it, independent of any client library.
+
+use super::Timestamp;
+
+/// What is published or was delivered: routing key, properties, headers, body.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Message {
+    /// At most 255 bytes.
+    pub routing_key: String,
+    /// The basic properties that this project uses.
+    pub properties: Properties,
+    /// The headers table, in the order written.
+    pub headers: Headers,
+    /// The payload.
+    pub body: Vec<u8>,
+}
+
+/// The basic properties of AMQP 0-9-1 that this project reads or writes; the others stay unset.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Properties {
+    /// A media type, `application/json` for our events.
+    pub content_type: Option<String>,
+    /// The body's encoding (`gzip`); unset means plain.
+    pub content_encoding: Option<String>,
+    /// Delivery mode 2: survives a broker's restart in a durable queue.
+    pub persistent: bool,
+    /// Priority, 0 to 9.
+    pub priority: Option<u8>,
+    /// Correlates a message with what it belongs to.
+    pub correlation_id: Option<String>,
+    /// A queue for the answer.
+    pub reply_to: Option<String>,
+    /// Time to live in milliseconds.
+    pub expiration: Option<u64>,
+    /// The event's id.
+    pub message_id: Option<String>,
+    /// Whole seconds on the wire (AMQP has no finer timestamp).
+    pub timestamp: Option<Timestamp>,
+    /// The event's name.
+    pub kind: Option<String>,
+    /// The user that the connection was opened with; the broker refuses any other.
+    pub user_id: Option<String>,
+    /// The publishing application.
+    pub app_id: Option<String>,
+}
+
+/// A headers table. Names are unique; the order is kept.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Headers(Vec<(String, HeaderValue)>);
+
+/// A value in a headers table.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HeaderValue {
+    /// A long string that is UTF-8.
+    Text(String),
+    /// Any integer.
+    Int(i64),
+    /// A floating point number.
+    Float(f64),
+    /// A truth value.
+    Bool(bool),
+    /// A timestamp in whole seconds.
+    Time(Timestamp),
+    /// Bytes, or a long string that is not UTF-8.
+    Bytes(Vec<u8>),
+    /// A list, as in `x-death`.
+    List(Vec<HeaderValue>),
+    /// A table within the table.
+    Table(Headers),
+    /// No value.
+    Null,
+}
+
+impl Headers {
+    /// An empty table with room for `entries`.
+    pub fn with_capacity(entries: usize) -> Self {
+        Self(Vec::with_capacity(entries))
+    }
+
+    /// The value under `name`.
+    pub fn get(&self, name: &str) -> Option<&HeaderValue> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// The value under `name` if it is text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name) {
+            Some(HeaderValue::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value under `name` if it is a number.
+    pub fn int(&self, name: &str) -> Option<i64> {
+        match self.get(name) {
+            Some(HeaderValue::Int(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Sets `name`, replacing what stood there.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<HeaderValue>) {
+        let (name, value) = (name.into(), value.into());
+        match self.0.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// Removes `name`; says whether it was there.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(key, _)| key != name);
+        self.0.len() != before
+    }
+
+    /// All entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &HeaderValue)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// Whether the table has no entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(String, HeaderValue)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (String, HeaderValue)>>(entries: I) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in entries {
+            headers.set(name, value);
+        }
+        headers
+    }
+}
+
+impl From<&str> for HeaderValue {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for HeaderValue {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for HeaderValue {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<bool> for HeaderValue {
+    fn from(truth: bool) -> Self {
+        Self::Bool(truth)
+    }
+}

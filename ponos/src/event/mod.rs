@@ -1,0 +1,16 @@
+//! What travels: an [`Event`] with its [`EventName`] and [`EventId`], and its form on the wire.
+//!
+//! Pure: nothing here names a runtime, a broker client or the file system. The wire form is CloudEvents 1.0 in binary
+//! mode on AMQP 0-9-1 (`cloudevents.rs`); structured mode is read too.
+
+mod cloudevents;
+mod id;
+mod message;
+mod name;
+mod timestamp;
+
+pub use cloudevents::{DecodeError, Event};
+pub use id::{EventId, OccurrenceId};
+pub use message::{HeaderValue, Headers, Message, Properties};
+pub use name::{EventName, InvalidName};
+pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -1,0 +1,73 @@
+//! Shutdown in two stages, as a parameter: first *stop taking in and finish what is begun*, then *stop now*.
+
+use std::future::Future;
+use tokio::sync::watch;
+
+/// How far the shutdown has come. Stages only go up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Nobody asked.
+    Running,
+    /// Take nothing new in, finish and settle what is begun.
+    Draining,
+    /// Stop now and report what is left.
+    Stopping,
+}
+
+/// Asks for the shutdown.
+#[derive(Debug, Clone)]
+pub struct Trigger(watch::Sender<Stage>);
+
+/// Is told of the shutdown.
+#[derive(Debug, Clone)]
+pub struct Shutdown(watch::Receiver<Stage>);
+
+/// A trigger and the listener that belongs to it.
+pub fn shutdown() -> (Trigger, Shutdown) {
+    let (sender, receiver) = watch::channel(Stage::Running);
+    (Trigger(sender), Shutdown(receiver))
+}
+
+impl Trigger {
+    /// Goes one stage up.
+    pub fn advance(&self) {
+        self.0.send_modify(|stage| {
+            *stage = if *stage == Stage::Running { Stage::Draining } else { Stage::Stopping };
+        });
+    }
+}
+
+impl Shutdown {
+    /// The stage reached.
+    pub fn stage(&self) -> Stage {
+        *self.0.borrow()
+    }
+
+    /// Resolves when `stage` is reached; never, if the trigger is gone before.
+    pub fn reached(&self, stage: Stage) -> impl Future<Output = ()> + Send + 'static {
+        let mut receiver = self.0.clone();
+        async move {
+            if receiver.wait_for(|now| *now >= stage).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_request_drains_and_the_second_stops() {
+        let (trigger, shutdown) = shutdown();
+        assert_eq!(shutdown.stage(), Stage::Running);
+        trigger.advance();
+        shutdown.reached(Stage::Draining).await;
+        assert_eq!(shutdown.stage(), Stage::Draining);
+        trigger.advance();
+        trigger.advance();
+        shutdown.reached(Stage::Stopping).await;
+        assert_eq!(shutdown.stage(), Stage::Stopping);
+    }
+}

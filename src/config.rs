@@ -1,0 +1,1 @@
+//! The configuration: raw → `Config`, parsed once, valid from then on.

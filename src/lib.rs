@@ -1,0 +1,11 @@
+//! Khronos, the clock service. `ARCHITECTURE.md` walks one value through the house.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod engine;
+pub mod http;
+pub mod schedule;
+pub mod service;
+pub mod store;
+pub mod telemetry;

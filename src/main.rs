@@ -1,0 +1,5 @@
+//! Arguments → configuration → run.
+
+fn main() -> std::process::ExitCode {
+    khronos::cli::main()
+}

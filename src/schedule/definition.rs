@@ -1,0 +1,104 @@
+//! A schedule as written: raw, before any of it is understood.
+
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// One schedule as an operator writes it, key by key (DESIGN §5). It serialises to the same keys, the absent ones
+/// left out: this is the form in which the store keeps it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Definition {
+    /// Unique; also the key of its history.
+    pub name: String,
+    /// The event's name; may be left out for `every`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// A duration: `1 day`, `90s`, `PT1H`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<String>,
+    /// A cron expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// An instant (with offset), or a local time in `time_zone`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// An IANA name; UTC if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// Offset of `every` from its anchor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// What `every` counts from, instead of the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<String>,
+    /// First instant at which it may be due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// First instant at which it may not be due any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// What happens to local times that the clock change skips or repeats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst: Option<DstDefinition>,
+    /// What happens to occurrences that could not be sent in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catch_up: Option<CatchUpDefinition>,
+    /// For `at`: a due time already gone when the schedule is first seen: `send` or `refuse` (default).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub past: Option<String>,
+    /// `ignore` (default) or `park`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unrouted: Option<String>,
+    /// Occurrences are settled as skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// A duration after the due time, after which the event is of no use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// The operator's own payload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<serde_json::Value>,
+}
+
+/// `dst = { gap = "after" | "shift" | "skip", fold = "first" | "last" | "both" }`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DstDefinition {
+    /// Local times that do not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<String>,
+    /// Local times that come twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fold: Option<String>,
+}
+
+/// `catch_up = { policy = "latest" | "all" | "none", grace = "30s", within = "7 days", most = 1000 }`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatchUpDefinition {
+    /// `latest` (default), `all` or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// How late is still on time; 30 s if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace: Option<String>,
+    /// Older than this is skipped; no default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
+    /// With `all`: how many are sent singly; 1000 if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most: Option<u32>,
+}
+
+/// What is wrong with one key of a [`Definition`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The key, such as `cron` or `catch_up.grace`.
+    pub key: &'static str,
+    /// Byte range within the key's text value, where a part of it is to blame; `None` for the whole value.
+    pub at: Option<Range<usize>>,
+    /// What was found and what is allowed.
+    pub what: String,
+    /// What to write instead, where it can be guessed.
+    pub help: Option<String>,
+}

@@ -1,0 +1,78 @@
+//! The one loop: waits, steps the engine, performs its actions; and what others may ask of it.
+
+use crate::engine::{Parked, Revision, Snapshot};
+use ponos::{broker::Link, event::Timestamp};
+use serde::Serialize;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// What the rest of the program may ask of the running clock.
+#[derive(Debug)]
+pub enum Command {
+    /// All schedules, by name.
+    Schedules(oneshot::Sender<Vec<ScheduleStatus>>),
+    /// One schedule.
+    Schedule(Arc<str>, oneshot::Sender<Option<ScheduleStatus>>),
+    /// All that the engine keeps, to evaluate the record with.
+    Snapshot(oneshot::Sender<Snapshot>),
+    /// All parked events.
+    Parked(oneshot::Sender<Vec<(u64, Parked)>>),
+    /// Send these parked events again; answers with the numbers that exist, once durable.
+    Release(Vec<u64>, oneshot::Sender<Vec<u64>>),
+    /// Drop these parked events for ever; answers with the numbers that existed, once durable.
+    Drop(Vec<u64>, oneshot::Sender<Vec<u64>>),
+    /// Read the schedule files again; answers with what the operator should know.
+    Reload(oneshot::Sender<Result<String, String>>),
+}
+
+/// A handle onto the running clock.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    /// Commands to the loop.
+    pub commands: mpsc::Sender<Command>,
+    /// How the clock is.
+    pub status: watch::Receiver<Status>,
+    /// The record's last row number, each time rows were written.
+    pub recorded: watch::Receiver<u64>,
+}
+
+/// How the clock is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// The clock's name.
+    pub clock: String,
+    /// The instant of this status.
+    pub now: Timestamp,
+    /// Why the clock is not ready; ready when empty.
+    pub reasons: Vec<String>,
+    /// What needs a person's attention though the clock is ready (degraded schedules, parked events).
+    pub warnings: Vec<String>,
+    /// The connection to the broker.
+    #[serde(skip)]
+    pub link: Link,
+    /// Events confirmed since the start.
+    pub confirmed: u64,
+    /// Of these, how many reached nobody.
+    pub returned: u64,
+    /// Parked events kept now.
+    pub parked: u64,
+    /// Schedules with something outstanding.
+    pub outstanding: u64,
+    /// W: everything with send time ≤ this is settled or stands in the set.
+    pub settled: Timestamp,
+}
+
+/// One schedule as it runs.
+#[derive(Debug, Clone, Serialize)]
+pub struct ScheduleStatus {
+    /// The accepted definition and since when.
+    pub revision: Arc<Revision>,
+    /// Next due time.
+    pub next: Option<Timestamp>,
+    /// What is outstanding.
+    pub outstanding: Option<crate::engine::Span>,
+    /// Events confirmed since the start.
+    pub confirmed: u64,
+    /// Of these, how many reached nobody.
+    pub returned: u64,
+}

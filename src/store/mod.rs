@@ -1,0 +1,98 @@
+//! The store as a port: what the engine keeps, and the record. Two adapters: `sled` (embedded default) and `memory`
+//! (tests); both are held to one conformance suite.
+
+use crate::engine::{Commit, RecordRow, Row, Snapshot};
+use ponos::event::Timestamp;
+use std::{path::PathBuf, sync::Arc};
+
+/// What keeps the clock's state. All calls block; the service runs it on a thread of its own.
+pub trait Store: Send {
+    /// Reads everything that was kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn load(&mut self) -> Result<Snapshot, StoreError>;
+
+    /// Writes one commit atomically and durably, then gives the number of the record's last row. `term` is the fencing
+    /// term: a store refuses a term lower than the highest it has seen.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of the commit is kept then, or all of it.
+    fn save(&mut self, term: u64, commit: &Commit) -> Result<u64, StoreError>;
+
+    /// Appends rows for confirmed events, durably, in one write, then gives the number of the last one. All rows of
+    /// occurrences with send time ≤ `complete` have been given by now, this call's included: a restart marks the time
+    /// between the last `complete` and the last commit's `settled` as [`DetailsLost`](crate::engine::Outcome).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn append(&mut self, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError>;
+
+    /// Rows with a number above `after`, oldest first, at most `most`, and the bounds of what is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError>;
+}
+
+/// Rows of the record.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    /// The rows asked for.
+    pub rows: Vec<RecordRow>,
+    /// The oldest row that is kept (older ones were trimmed); `last + 1` when there is none.
+    pub first: u64,
+    /// The newest row.
+    pub last: u64,
+}
+
+/// Why the store can't be used. `Display` says what happened, to what, and what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it.
+    #[error(
+        "the store {path} is in use by another process; stop the other clock, or give this one a folder of its own with --store"
+    )]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It belongs to a clock of another name.
+    #[error(
+        "the store {path} belongs to the clock '{kept}', but this one is called '{configured}'; ids derive from the name: set clock.name = \"{kept}\", or use another folder"
+    )]
+    OtherClock {
+        /// The folder.
+        path: PathBuf,
+        /// The name in the store.
+        kept: String,
+        /// The name in the configuration.
+        configured: String,
+    },
+    /// What is on the disk is not what was written.
+    #[error("the store {path} is damaged: {what}; {remedy}")]
+    Damaged {
+        /// The folder.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The disk or the folder can't be read or written; worth trying again.
+    #[error("the store {path} can't be used: {what}")]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// The system's words.
+        what: Arc<str>,
+    },
+    /// A higher term was seen: another clock leads.
+    #[error("the store refused term {term}: {seen} leads now")]
+    Fenced {
+        /// Ours.
+        term: u64,
+        /// The highest seen.
+        seen: u64,
+    },
+}

@@ -1,0 +1,1 @@
+//! Private RabbitMQ nodes and conditions with deadlines for tests.
