@@ -1,7 +1,34 @@
-//! The engine: `step(now, Input) → Vec<Action>`. Pure: no I/O, no clock, no async.
+//! The engine: `step(reading, Input) → Vec<Action>` and `next_wakeup() → Option<instant>`. Pure: no I/O, no clock, no
+//! async; so a seeded simulation can drive it through every crash (`simulation/`).
+//!
+//! Two instants and a small set are its progress, written atomically together: **W**, everything with send time ≤ W is
+//! settled or stands in the set; **H** ≥ W, nothing with send time above H was ever handed to the publisher, and H is
+//! durable before anything above it is handed over. After a restart what lies in (W, H] is sent again singly under
+//! its plain id; only what lies above H may be coalesced. ADR 0002 has the reasoning.
 
+mod backlog;
+mod backoff;
+mod catch_up;
+mod clock_guard;
+mod content;
+mod core;
+mod due_queue;
+mod faults;
+mod flights;
+mod io;
+mod progress;
+mod reconcile;
+mod settle;
+#[cfg(test)]
+mod simulation;
+mod start;
 mod state;
 
+pub use backoff::Resends;
+pub use clock_guard::{ClockRules, ClockState};
+pub use content::occurrence_event;
+pub use core::{Engine, Rules, Running};
+pub use io::{Accepted, Action, Answer, Handover, Input, Notice, Reading};
 pub use state::{
     Coalesced, Commit, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason, Snapshot, Span,
 };

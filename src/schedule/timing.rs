@@ -74,7 +74,7 @@ pub enum Past {
 pub struct Timing {}
 
 /// An instant as the schedule's people read it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Local {
     /// `2026-12-01T09:00:00` (with `.123` where there are milliseconds).
     pub time: String,

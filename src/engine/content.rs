@@ -1,0 +1,81 @@
+//! What an event says: a pure function of the clock's name, the revision and what the event stands for. So whatever
+//! is sent again under one id has the same body, byte for byte; what differs between two sendings travels in headers.
+
+use super::{Coalesced, Revision};
+use crate::schedule::Schedule;
+use ponos::event::{Event, Headers, OccurrenceId, Timestamp};
+use serde::Serialize;
+
+/// `schemas/time-event.json`.
+#[derive(Serialize)]
+struct Data<'a> {
+    schedule: &'a str,
+    due_at: Timestamp,
+    local_time: String,
+    time_zone: &'a str,
+    utc_offset: String,
+    fold: u8,
+    window: Option<Window>,
+    previous_due_at: Option<Timestamp>,
+    next_due_at: Option<Timestamp>,
+    cause: &'a str,
+    coalesced: u64,
+    data: Option<&'a serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct Window {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+/// The event for what `stands_for` says; its due time is `stands_for.last`.
+pub fn occurrence_event(
+    clock: &str,
+    revision: &Revision,
+    schedule: &Schedule,
+    stands_for: Coalesced,
+) -> Event {
+    let due = stands_for.last;
+    let id = OccurrenceId { clock, schedule: &schedule.name, due, trigger: None }.id();
+    Event {
+        id,
+        source: format!("/khronos/{clock}"),
+        name: schedule.event.clone(),
+        subject: Some(schedule.name.to_string()),
+        time: Some(due),
+        expiry_time: schedule.expires.map(|millis| due.plus(millis)),
+        recorded_time: None,
+        correlation_id: None,
+        causation_id: None,
+        traceparent: None,
+        tracestate: None,
+        data_schema: None,
+        data: data(revision, schedule, stands_for),
+        extensions: Headers::default(),
+    }
+}
+
+fn data(revision: &Revision, schedule: &Schedule, stands_for: Coalesced) -> Vec<u8> {
+    let (timing, due) = (&schedule.timing, stands_for.last);
+    let one_shot = timing.is_one_shot();
+    // Due times lie between 1970 and 2099, where every zone has a local time.
+    let local = timing.local(due).unwrap_or_default();
+    let before = timing.before(stands_for.first).filter(|earlier| *earlier > revision.effective_from);
+    let data = Data {
+        schedule: &schedule.name,
+        due_at: due,
+        local_time: local.time,
+        time_zone: local.zone,
+        utc_offset: local.offset,
+        fold: local.fold,
+        window: (!one_shot).then(|| Window { from: before.unwrap_or(revision.opens), to: due }),
+        previous_due_at: if one_shot { None } else { before.or(revision.previous) },
+        next_due_at: timing.after(due),
+        cause: "scheduled",
+        coalesced: stands_for.count - 1,
+        data: schedule.data.as_ref(),
+    };
+    // Strings, numbers and JSON values only: there is nothing in it that serialising could refuse.
+    serde_json::to_vec(&data).unwrap_or_default()
+}

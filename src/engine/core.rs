@@ -1,0 +1,490 @@
+//! The state machine itself: what a step does, in order.
+
+use super::{
+    Action, ClockRules, ClockState, Coalesced, Handover, Input, Notice, Outcome, Parked, Reading, Resends,
+    Revision, Row, SkipReason, Span,
+    backlog::{Backlog, Backlogs, State},
+    catch_up::{self, Next, single},
+    clock_guard::ClockGuard,
+    due_queue::DueQueue,
+    faults::{Fault, planted},
+    flights::{Flight, Flights, Owner},
+    io::Accepted,
+    progress::{Progress, SpanKey, row},
+};
+use crate::schedule::Schedule;
+use ponos::event::Timestamp;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+/// Something due within this many milliseconds has its reservation written ahead, so that it need not wait for the disk.
+const LEAD: i64 = 500;
+/// A reservation reaches this far beyond what it is made for.
+const RESERVE: i64 = 500;
+/// It is renewed when less than this is left of it.
+const MARGIN: i64 = 200;
+
+/// Limits, from the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Which readings are believed.
+    pub clock: ClockRules,
+    /// When refused events are sent again.
+    pub resends: Resends,
+    /// At most this many handovers are unanswered; catch-up takes at most half of them.
+    pub in_flight: usize,
+    /// Rows of confirmed events go down with the progress that passes them, instead of behind it: for the embedded
+    /// broker, whose only durable copy is the record.
+    pub record_first: bool,
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) rules: Rules,
+    pub(super) guard: ClockGuard,
+    pub(super) slots: Vec<Slot>,
+    pub(super) queue: DueQueue,
+    pub(super) flights: Flights,
+    pub(super) backlogs: Backlogs,
+    pub(super) progress: Progress,
+    /// All revisions kept.
+    pub(super) revisions: BTreeMap<SpanKey, Arc<Revision>>,
+    pub(super) parked: BTreeMap<u64, Parked>,
+    pub(super) released: VecDeque<u64>,
+    pub(super) last_parked: u64,
+    /// Schedules to load once the clock is believed.
+    pub(super) waiting_load: Option<Vec<Accepted>>,
+    /// The write that makes the latest load durable. Until then nothing new is handed over on time: after a crash the
+    /// old definitions would call for the same ids with other bodies.
+    pub(super) loading: u64,
+    pub(super) link_up: bool,
+    pub(super) draining: bool,
+    /// The highest due time ever handed over.
+    pub(super) highest_handed: Timestamp,
+    pub(super) out: Out,
+}
+
+/// What a step has to say so far.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    pub(super) publish: Vec<Handover>,
+    pub(super) rows: Vec<Row>,
+    pub(super) notices: Vec<Notice>,
+}
+
+/// One schedule as it runs. Sorted by name; the index is its rank.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) revision: Arc<Revision>,
+    pub(super) schedule: Arc<Schedule>,
+    /// The due time that stands in the queue.
+    pub(super) next: Option<Timestamp>,
+    /// The due time that was handed over on time and is not answered.
+    pub(super) in_flight: Option<Timestamp>,
+    pub(super) skipped: u64,
+    pub(super) confirmed: u64,
+    pub(super) returned: u64,
+}
+
+/// One schedule as others see it.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// The accepted definition.
+    pub revision: Arc<Revision>,
+    /// Next due time that is not handed over.
+    pub next: Option<Timestamp>,
+    /// What is outstanding, oldest revision first.
+    pub outstanding: Vec<Span>,
+    /// Events confirmed since the start.
+    pub confirmed: u64,
+    /// Of these, how many reached nobody.
+    pub returned: u64,
+}
+
+impl Engine {
+    /// One step. Actions are to be performed in order.
+    pub fn step(&mut self, reading: Reading, input: Input) -> Vec<Action> {
+        let seen = self.guard.see(reading);
+        self.out.notices.extend(seen.notice);
+        if let Some(now) = seen.resumed_at {
+            self.set_back(now);
+        }
+        self.take_in(input);
+        if self.is_steady()
+            && let Some(wanted) = self.waiting_load.take()
+        {
+            self.reconcile(wanted);
+        }
+        self.pump(reading);
+        self.emit()
+    }
+
+    /// The effective now: the highest reading believed so far.
+    pub fn now(&self) -> Timestamp {
+        self.guard.now()
+    }
+
+    /// When to step next even if nothing happens; `None`: no wish of its own.
+    pub fn next_wakeup(&self) -> Option<Timestamp> {
+        let now = self.now();
+        let mut earliest = self.progress.next_save(now, self.settled());
+        let mut wish = |at: Timestamp| earliest = Some(earliest.map_or(at, |e| e.min(at)));
+        if self.may_hand_over() {
+            if let Some((due, _)) = self.queue.first().filter(|(due, _)| *due > now) {
+                let ahead = due.plus(-LEAD);
+                wish(if self.progress.wanted() < due.plus(MARGIN) && ahead > now { ahead } else { due });
+            }
+            if let Some(until) = self.backlogs.next_timer().filter(|until| *until > now) {
+                wish(until);
+            }
+        }
+        earliest
+    }
+
+    /// W as it stands: everything with send time ≤ this is settled or in the set.
+    pub fn settled(&self) -> Timestamp {
+        let mut mark = self.now();
+        if let Some(lowest) = self.flights.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight)) {
+            mark = mark.min(lowest.plus(-1));
+        }
+        if let Some((due, _)) = self.queue.first() {
+            mark = mark.min(due.plus(-1));
+        }
+        mark.max(self.progress.settled())
+    }
+
+    /// How the wall clock is.
+    pub fn clock(&self) -> ClockState {
+        self.guard.state()
+    }
+
+    /// How many handovers are unanswered.
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// How many spans are outstanding.
+    pub fn outstanding(&self) -> usize {
+        self.backlogs.len()
+    }
+
+    /// All parked events.
+    pub fn parked(&self) -> &BTreeMap<u64, Parked> {
+        &self.parked
+    }
+
+    /// How many schedules run.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether no schedule runs.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// All schedules by name, or the one named.
+    pub fn running<'a>(&'a self, name: Option<&'a str>) -> impl Iterator<Item = Running> + 'a {
+        let one = name.map(|name| self.rank(name).map_or(0..0, |rank| rank..rank + 1));
+        self.slots[one.unwrap_or(0..self.slots.len())].iter().map(|slot| Running {
+            revision: slot.revision.clone(),
+            next: slot.next,
+            outstanding: self.backlogs.of(&slot.schedule.name).map(|(_, b)| b.span.clone()).collect(),
+            confirmed: slot.confirmed,
+            returned: slot.returned,
+        })
+    }
+
+    /// All that is kept, as a restart would find it if it were written now.
+    pub fn snapshot(&self) -> super::Snapshot {
+        let pending = self.slots.iter().filter(|slot| slot.schedule.timing.is_one_shot());
+        let pending = pending.filter_map(|slot| slot.next.or(slot.in_flight).map(|due| (slot, due)));
+        super::Snapshot {
+            settled: Some(self.settled()),
+            handed: Some(self.progress.wanted()),
+            revisions: self.revisions.values().map(|revision| (**revision).clone()).collect(),
+            spans: self.backlogs.iter().map(|((name, _), b)| (name.clone(), b.span.clone())).collect(),
+            one_shots: pending
+                .map(|(slot, due)| {
+                    (slot.schedule.name.clone(), super::OneShot { revision: slot.revision.number, due })
+                })
+                .collect(),
+            parked: self.parked.iter().map(|(number, parked)| (*number, parked.clone())).collect(),
+            last_sequence: 0,
+        }
+    }
+
+    pub(super) fn rank(&self, name: &str) -> Option<usize> {
+        self.slots.binary_search_by(|slot| (*slot.schedule.name).cmp(name)).ok()
+    }
+
+    fn is_steady(&self) -> bool {
+        !matches!(self.guard.state(), ClockState::Held { .. })
+    }
+
+    fn may_hand_over(&self) -> bool {
+        self.link_up && !self.draining && self.guard.state() == ClockState::Steady
+    }
+
+    fn take_in(&mut self, input: Input) {
+        match input {
+            Input::Tick => {}
+            Input::Link(up) => self.link_up = up,
+            Input::Settled(answers) => self.settle(answers),
+            Input::Saved(ticket) => self.saved(ticket),
+            Input::Load(wanted) => self.waiting_load = Some(wanted),
+            Input::Release(numbers) => self.release(&numbers),
+            Input::Drop(numbers) => self.drop_parked(&numbers),
+            Input::Drain => self.draining = true,
+            Input::Flush => self.progress.trim(self.highest_handed),
+        }
+    }
+
+    fn saved(&mut self, ticket: u64) {
+        self.progress.saved(ticket);
+        while let Some(key) = self.backlogs.next_saved(|ticket| self.progress.is_durable(ticket)) {
+            match self.backlogs.get_mut(&key).map(|backlog| backlog.state) {
+                Some(State::Closing(_)) => self.backlogs.remove(&key),
+                _ => self.backlogs.set(&key, State::Ready),
+            }
+        }
+    }
+
+    fn pump(&mut self, reading: Reading) {
+        let now = if planted(Fault::BelieveEveryReading) { reading.wall } else { self.now() };
+        let now = if planted(Fault::FireEarly) { now.plus(3) } else { now };
+        if !self.may_hand_over() {
+            return;
+        }
+        self.reserve(now);
+        self.hand_over_on_time(now);
+        self.hand_over_backlogs(now);
+        self.hand_over_released(now);
+    }
+
+    /// Has H raised ahead of what is due soon.
+    fn reserve(&mut self, now: Timestamp) {
+        if let Some((due, _)) = self.queue.first()
+            && due <= now.plus(LEAD)
+            && self.progress.wanted() < due.plus(MARGIN)
+        {
+            self.progress.reserve(due.max(now).plus(RESERVE));
+        }
+    }
+
+    fn hand_over_on_time(&mut self, now: Timestamp) {
+        if !self.progress.is_durable(self.loading) && !planted(Fault::SendBeforeTheRevisionIsSaved) {
+            return;
+        }
+        while let Some((due, rank)) = self.queue.first().filter(|(due, _)| *due <= now) {
+            let slot = &self.slots[rank as usize];
+            let key = (slot.schedule.name.clone(), slot.revision.number);
+            let late = now.since(due) > slot.schedule.catch_up.grace;
+            if slot.schedule.paused {
+                self.queue.pop();
+                self.skip_paused(rank, &key, due, now);
+            } else if (late || self.backlogs.holds(&key.0) && !planted(Fault::Overtake))
+                && self.can_join(&key, due)
+            {
+                self.queue.pop();
+                self.join(rank, key, due, now);
+            } else {
+                let reserved = due <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
+                if !reserved || self.flights.len() >= self.rules.in_flight {
+                    return;
+                }
+                self.queue.pop();
+                self.depart_on_time(rank, due, now);
+            }
+        }
+    }
+
+    fn skip_paused(&mut self, rank: u32, key: &SpanKey, due: Timestamp, now: Timestamp) {
+        let timing = &self.slots[rank as usize].schedule.timing;
+        let last = timing.before(now.plus(1)).map_or(due, |last| last.max(due));
+        let run = Coalesced { first: due, last, count: timing.count(due.plus(-1), last).max(1) };
+        if !planted(Fault::PauseWithoutRecord) {
+            self.progress.row(row(now, key, run, Outcome::Skipped(SkipReason::Paused)));
+        }
+        self.finish_one_shot(rank);
+        self.slots[rank as usize].skipped += run.count;
+        self.queue_after(rank, last);
+    }
+
+    /// Only a clock that was set back makes a span lie above what is due now: it can't be joined then.
+    fn can_join(&mut self, key: &SpanKey, due: Timestamp) -> bool {
+        self.backlogs.get_mut(key).is_none_or(|backlog| backlog.span.after < due)
+    }
+
+    /// Adds what is due by now to the schedule's span.
+    fn join(&mut self, rank: u32, key: SpanKey, due: Timestamp, now: Timestamp) {
+        let slot = &self.slots[rank as usize];
+        let through = slot.schedule.timing.before(now.plus(1)).map_or(due, |last| last.max(due));
+        if planted(Fault::ResumeFromNow) && now.since(due) > 120_000 {
+            return self.queue_after(rank, through);
+        }
+        match self.backlogs.get_mut(&key) {
+            Some(backlog) => {
+                backlog.span.through = backlog.span.through.max(through);
+                let closing = matches!(backlog.state, State::Closing(_));
+                self.progress.span(&key, Some(&backlog.span));
+                if closing {
+                    self.backlogs.set(&key, State::Ready);
+                }
+            }
+            None => {
+                let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
+                let span = new_span(revision.number, due.plus(-1), through, due.plus(-1));
+                self.progress.span(&key, Some(&span));
+                self.backlogs.insert(key, Backlog { span, revision, schedule, state: State::Ready });
+            }
+        }
+        self.queue_after(rank, through);
+    }
+
+    fn depart_on_time(&mut self, rank: u32, due: Timestamp, now: Timestamp) {
+        let slot = &mut self.slots[rank as usize];
+        slot.next = None;
+        slot.in_flight = Some(due);
+        if planted(Fault::LoseOneShot) && slot.schedule.timing.is_one_shot() {
+            self.progress.one_shot(&slot.schedule.name, None);
+        }
+        let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
+        self.depart(Owner::OnTime(rank), revision, schedule, single(due), now);
+    }
+
+    fn hand_over_backlogs(&mut self, now: Timestamp) {
+        while self.flights.len() < self.rules.in_flight.div_ceil(2) {
+            let Some(key) = self.backlogs.next_ready(now) else { return };
+            self.advance(&key, now);
+        }
+    }
+
+    /// Takes a span one step further.
+    fn advance(&mut self, key: &SpanKey, now: Timestamp) {
+        if self.backlogs.of(&key.0).next().is_some_and(|(oldest, _)| oldest != key) {
+            return self.backlogs.set(key, State::Behind);
+        }
+        let Some(backlog) = self.backlogs.get_mut(key) else { return };
+        let (revision, schedule) = (backlog.revision.clone(), backlog.schedule.clone());
+        let state = match catch_up::next(&schedule, &backlog.span, now) {
+            Next::Wait(until) => State::Waiting(until),
+            Next::Done => {
+                self.progress.span(key, None);
+                self.progress.urge();
+                self.finish_one_shot_of(key);
+                State::Closing(self.progress.next_ticket())
+            }
+            Next::Skip(run, reason) => {
+                backlog.span.after = run.last;
+                self.progress.span(key, Some(&backlog.span));
+                self.progress.row(row(now, key, run, Outcome::Skipped(reason)));
+                self.caught_up(key, run, "skipped, as its catch-up says");
+                if let Some(rank) = self.rank(&key.0) {
+                    self.slots[rank].skipped += run.count;
+                }
+                State::Ready
+            }
+            Next::Fix { handed, coalesced } => {
+                backlog.span.handed = backlog.span.handed.max(handed);
+                backlog.span.coalesced = coalesced;
+                self.progress.span(key, Some(&backlog.span));
+                self.progress.urge();
+                if let Some(run) = coalesced {
+                    self.caught_up(key, run, "one event stands for them all");
+                }
+                if planted(Fault::SendBeforeTheSpanIsSaved) {
+                    State::Ready
+                } else {
+                    State::Saving(self.progress.next_ticket())
+                }
+            }
+            Next::Send(stands_for) => {
+                self.depart(Owner::Span(key.0.clone(), key.1), revision, schedule, stands_for, now);
+                State::InFlight
+            }
+        };
+        self.backlogs.set(key, state);
+    }
+
+    fn caught_up(&mut self, key: &SpanKey, run: Coalesced, how: &'static str) {
+        let (first, last, count) = (run.first, run.last, run.count);
+        self.out.notices.push(Notice::CaughtUp { schedule: key.0.clone(), first, last, count, how });
+    }
+
+    fn hand_over_released(&mut self, now: Timestamp) {
+        while self.flights.len() < self.rules.in_flight.div_ceil(2) {
+            let Some(number) = self.released.pop_front() else { return };
+            let Some(parked) = self.parked.get(&number) else { continue };
+            let key = (parked.schedule.clone(), parked.revision);
+            let stands_for = parked.stands_for;
+            let built = self
+                .revisions
+                .get(&key)
+                .map(|revision| (revision.clone(), Schedule::build(&revision.definition)));
+            match built {
+                Some((revision, Ok(schedule))) => {
+                    self.depart(Owner::Parked(number), revision, Arc::new(schedule), stands_for, now);
+                }
+                _ => {
+                    let reason = "its definition is not kept any more".to_owned();
+                    self.out.notices.push(Notice::Unreadable { schedule: key.0, reason });
+                }
+            }
+        }
+    }
+
+    fn depart(
+        &mut self,
+        owner: Owner,
+        revision: Arc<Revision>,
+        schedule: Arc<Schedule>,
+        stands_for: Coalesced,
+        now: Timestamp,
+    ) {
+        let lateness = now.since(stands_for.last);
+        let skipped =
+            self.rank(&schedule.name).map_or(0, |rank| std::mem::take(&mut self.slots[rank].skipped));
+        self.highest_handed = self.highest_handed.max(stands_for.last);
+        let token = self.flights.take_off(Flight { owner, stands_for, sent_at: now, lateness });
+        self.out.publish.push(Handover {
+            token,
+            revision,
+            schedule,
+            stands_for,
+            sent_at: now,
+            lateness,
+            skipped,
+        });
+    }
+
+    /// Queues the schedule's first occurrence after `due`.
+    pub(super) fn queue_after(&mut self, rank: u32, due: Timestamp) {
+        let slot = &mut self.slots[rank as usize];
+        slot.next = slot.schedule.timing.after(due);
+        if let Some(next) = slot.next {
+            self.queue.push(next, rank);
+        }
+    }
+
+    fn emit(&mut self) -> Vec<Action> {
+        let mut actions: Vec<Action> = self.out.notices.drain(..).map(Action::Notice).collect();
+        if !self.out.publish.is_empty() {
+            actions.push(Action::Publish(std::mem::take(&mut self.out.publish)));
+        }
+        let settled = self.settled();
+        if !self.out.rows.is_empty() {
+            actions.push(Action::Record { rows: std::mem::take(&mut self.out.rows), complete: settled });
+        }
+        actions.extend(self.progress.save(self.now(), settled));
+        actions
+    }
+}
+
+/// A span that nothing has happened to yet.
+pub(super) fn new_span(revision: u32, after: Timestamp, through: Timestamp, handed: Timestamp) -> Span {
+    Span { revision, after, through, handed, coalesced: None, attempts: 0, retry_at: Timestamp::EPOCH }
+}

@@ -1,0 +1,62 @@
+//! Faults that the simulation plants on purpose, to show that it would catch them. In a build that is no test nothing
+//! is ever planted, and the checks are gone.
+
+/// One way in which the engine could be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A missed run is coalesced though a part of it may have been sent.
+    CoalesceWhatMayHaveBeenSent,
+    /// W passes what is in flight.
+    SettleWhatIsInFlight,
+    /// What is refused is forgotten.
+    ForgetRefused,
+    /// What is handed over need not lie below a durable H.
+    HandOverAboveTheReservation,
+    /// An event that stands for several is sent before that is durable.
+    SendBeforeTheSpanIsSaved,
+    /// An edited timing counts from the last progress instead of from the edit.
+    EditMakesMissed,
+    /// What an edit leaves behind is dropped.
+    EditForgetsTheOld,
+    /// The wall clock is taken as it is, also after a step back.
+    BelieveEveryReading,
+    /// Waking up a little early counts as due.
+    FireEarly,
+    /// A one-shot's row goes when it is handed over.
+    LoseOneShot,
+    /// A schedule's occurrences overtake what is being retried.
+    Overtake,
+    /// What an outage or a stop made late is not noticed: the schedule goes on from now.
+    ResumeFromNow,
+    /// Occurrences of a paused schedule leave no row.
+    PauseWithoutRecord,
+    /// A new revision's events are sent before the store knows the revision.
+    SendBeforeTheRevisionIsSaved,
+}
+
+#[cfg(not(test))]
+pub(super) const fn planted(_: Fault) -> bool {
+    false
+}
+
+#[cfg(test)]
+pub(super) use planting::{plant, planted};
+
+#[cfg(test)]
+mod planting {
+    use super::Fault;
+    use std::cell::Cell;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Fault>> = const { Cell::new(None) };
+    }
+
+    /// Plants a fault in this thread, or takes it out.
+    pub(in crate::engine) fn plant(fault: Option<Fault>) {
+        PLANTED.set(fault);
+    }
+
+    pub(in crate::engine) fn planted(fault: Fault) -> bool {
+        PLANTED.get() == Some(fault)
+    }
+}

@@ -1,0 +1,88 @@
+//! What was handed to the publisher and is not answered yet. Bounded by the engine's `in_flight`.
+
+use super::Coalesced;
+use ponos::event::Timestamp;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// Whose handover it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A schedule's, on time: by rank.
+    OnTime(u32),
+    /// A span's: by schedule and revision.
+    Span(Arc<str>, u32),
+    /// A released parked event's: by number.
+    Parked(u64),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Flight {
+    pub(super) owner: Owner,
+    pub(super) stands_for: Coalesced,
+    pub(super) sent_at: Timestamp,
+    pub(super) lateness: i64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    by_token: HashMap<u64, Flight>,
+    /// Due times of those on time, counted: the lowest bounds the settled mark.
+    on_time: BTreeMap<Timestamp, u32>,
+    last_token: u64,
+}
+
+impl Flights {
+    pub(super) fn len(&self) -> usize {
+        self.by_token.len()
+    }
+
+    /// The lowest due time among those on time.
+    pub(super) fn lowest(&self) -> Option<Timestamp> {
+        self.on_time.first_key_value().map(|(due, _)| *due)
+    }
+
+    pub(super) fn take_off(&mut self, flight: Flight) -> u64 {
+        self.last_token += 1;
+        if matches!(flight.owner, Owner::OnTime(_)) {
+            *self.on_time.entry(flight.stands_for.last).or_default() += 1;
+        }
+        self.by_token.insert(self.last_token, flight);
+        self.last_token
+    }
+
+    pub(super) fn land(&mut self, token: u64) -> Option<Flight> {
+        let flight = self.by_token.remove(&token)?;
+        if matches!(flight.owner, Owner::OnTime(_)) {
+            self.forget_on_time(flight.stands_for.last);
+        }
+        Some(flight)
+    }
+
+    /// Gives each flight that is on time to what `moved` says: another rank, or a span.
+    pub(super) fn reassign(&mut self, moved: impl Fn(u32) -> Owner) {
+        let mut spans = Vec::new();
+        for flight in self.by_token.values_mut() {
+            if let Owner::OnTime(rank) = flight.owner {
+                flight.owner = moved(rank);
+                if !matches!(flight.owner, Owner::OnTime(_)) {
+                    spans.push(flight.stands_for.last);
+                }
+            }
+        }
+        for due in spans {
+            self.forget_on_time(due);
+        }
+    }
+
+    fn forget_on_time(&mut self, due: Timestamp) {
+        if let Some(count) = self.on_time.get_mut(&due) {
+            *count -= 1;
+            if *count == 0 {
+                self.on_time.remove(&due);
+            }
+        }
+    }
+}

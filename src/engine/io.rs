@@ -1,0 +1,216 @@
+//! What goes into the engine and what comes out of it.
+
+use super::{Coalesced, Commit, Revision, Row};
+use crate::schedule::{Definition, Schedule};
+use ponos::event::Timestamp;
+use std::{fmt, sync::Arc};
+
+/// One look at both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// Milliseconds since boot, time asleep included; never steps.
+    pub boot: i64,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// Nothing but time.
+    Tick,
+    /// The publisher became usable, or stopped being so.
+    Link(bool),
+    /// The broker answered.
+    Settled(Vec<(u64, Answer)>),
+    /// The commit with this ticket is durable.
+    Saved(u64),
+    /// The schedules now wanted, all of them.
+    Load(Vec<Accepted>),
+    /// Send these parked events again.
+    Release(Vec<u64>),
+    /// Drop these parked events for ever.
+    Drop(Vec<u64>),
+    /// Hand nothing over any more.
+    Drain,
+    /// Write down the exact progress; the last input before the end.
+    Flush,
+}
+
+/// A definition and the schedule built from it.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// As written.
+    pub definition: Definition,
+    /// As understood.
+    pub schedule: Arc<Schedule>,
+}
+
+/// The broker's answer to one handover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// All routed queues have it; `returned`: there was none.
+    Confirmed {
+        /// Nobody was bound.
+        returned: bool,
+    },
+    /// Refused, with the reason.
+    Refused(String),
+    /// No answer came: it may have arrived or not.
+    Lost,
+}
+
+/// What is to be done. Actions are to be performed in order.
+#[must_use]
+#[derive(Debug)]
+pub enum Action {
+    /// Write this atomically and durably, then say [`Input::Saved`]. There is never more than one under way.
+    Save {
+        /// Names the commit.
+        ticket: u64,
+        /// What to write.
+        commit: Box<Commit>,
+    },
+    /// Publish these, and answer each with [`Input::Settled`].
+    Publish(Vec<Handover>),
+    /// Append these rows behind, off the hot path.
+    Record {
+        /// Confirmed events.
+        rows: Vec<Row>,
+        /// All rows of on-time events with send time ≤ this have been given.
+        complete: Timestamp,
+    },
+    /// Tell people.
+    Notice(Notice),
+}
+
+/// One event to be published. The body is rendered late, from what this refers to.
+#[derive(Debug, Clone)]
+pub struct Handover {
+    /// Given back in the answer.
+    pub token: u64,
+    /// The revision that called for it.
+    pub revision: Arc<Revision>,
+    /// The schedule.
+    pub schedule: Arc<Schedule>,
+    /// What the event stands for; its due time is `last`.
+    pub stands_for: Coalesced,
+    /// When it was handed over.
+    pub sent_at: Timestamp,
+    /// `sent_at` minus the send time, in milliseconds.
+    pub lateness: i64,
+    /// Occurrences skipped since the schedule's last event.
+    pub skipped: u64,
+}
+
+/// Something that people should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The wall clock leapt ahead; nothing is sent until it has proved stable.
+    ClockHeld {
+        /// By how many milliseconds.
+        ahead: i64,
+    },
+    /// The wall clock is believed again.
+    ClockReleased,
+    /// The wall clock is behind what was already seen.
+    ClockBehind {
+        /// By how many milliseconds.
+        behind: i64,
+        /// The highest reading so far.
+        highest: Timestamp,
+    },
+    /// The clock went on from the lower reading, as configured.
+    ClockResumed {
+        /// The highest reading before.
+        highest: Timestamp,
+        /// The reading it went on from.
+        now: Timestamp,
+    },
+    /// An event was given up on for now.
+    Parked {
+        /// Its number, for `khronos parked`.
+        number: u64,
+        /// The schedule.
+        schedule: Arc<str>,
+        /// The due time.
+        due: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// Missed occurrences were caught up with or skipped.
+    CaughtUp {
+        /// The schedule.
+        schedule: Arc<str>,
+        /// The first of them.
+        first: Timestamp,
+        /// The last of them.
+        last: Timestamp,
+        /// How many.
+        count: u64,
+        /// What became of them.
+        how: &'static str,
+    },
+    /// A one-shot was first seen after its due time, and `past = "refuse"`.
+    PastOneShot {
+        /// The schedule.
+        schedule: Arc<str>,
+        /// The due time.
+        due: Timestamp,
+    },
+    /// A definition in the store is not understood by this version; its schedule rests.
+    Unreadable {
+        /// The schedule.
+        schedule: Arc<str>,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClockHeld { ahead } => {
+                write!(
+                    f,
+                    "the wall clock leapt ahead by {}; holding until it has proved stable",
+                    seconds(*ahead)
+                )
+            }
+            Self::ClockReleased => write!(f, "the wall clock is believed again"),
+            Self::ClockBehind { behind, highest } => write!(
+                f,
+                "the wall clock is {} behind {highest}, which it showed before; nothing is sent until it is past that (clock.on_backward = \"wait\"; \"resume\" goes on from the lower reading)",
+                seconds(*behind)
+            ),
+            Self::ClockResumed { highest, now } => {
+                write!(
+                    f,
+                    "the wall clock went back from {highest} to {now}; going on from there, as configured"
+                )
+            }
+            Self::Parked { number, schedule, due, reason } => write!(
+                f,
+                "parked {schedule} of {due} as number {number}: {reason}; see `khronos parked list`, then release or drop it"
+            ),
+            Self::CaughtUp { schedule, first, last, count, how } => {
+                write!(f, "{schedule}: {count} missed from {first} to {last}: {how}")
+            }
+            Self::PastOneShot { schedule, due } => write!(
+                f,
+                "{schedule} was due at {due}, before this clock first saw it: not sent (past = \"send\" would have it sent at once)"
+            ),
+            Self::Unreadable { schedule, reason } => {
+                write!(
+                    f,
+                    "the stored definition of {schedule} is not understood: {reason}; it rests until it is defined anew"
+                )
+            }
+        }
+    }
+}
+
+/// Milliseconds for people.
+fn seconds(millis: i64) -> String {
+    format!("{}.{:03} s", millis / 1000, millis % 1000)
+}

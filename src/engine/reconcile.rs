@@ -1,0 +1,229 @@
+//! Load and reload: from the schedules that run to those now wanted.
+//!
+//! At the moment T of a load, stored definitions that change or go are evaluated up to T and what is unsettled of them
+//! joins the set in the same write; the new ones count from T. So an edit never makes anything missed, and loses nothing.
+
+use super::{
+    Notice, Outcome, Revision, SkipReason,
+    backlog::{Backlog, State},
+    catch_up::single,
+    core::{Engine, Slot, new_span},
+    due_queue::DueQueue,
+    faults::{Fault, planted},
+    flights::Owner,
+    io::Accepted,
+    progress::{SpanKey, row},
+    start::slot,
+};
+use crate::schedule::{Past, Schedule};
+use ponos::event::Timestamp;
+use std::sync::Arc;
+
+/// A definition that ended is kept this long (30 days, in milliseconds), and longer while something refers to it.
+const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
+
+impl Engine {
+    /// Makes `wanted` what runs.
+    pub(super) fn reconcile(&mut self, mut wanted: Vec<Accepted>) {
+        let now = self.now();
+        wanted.sort_by(|a, b| a.schedule.name.cmp(&b.schedule.name));
+        wanted.dedup_by(|a, b| a.schedule.name == b.schedule.name);
+        let mut old: Vec<Option<Slot>> = std::mem::take(&mut self.slots).into_iter().map(Some).collect();
+        let mut moved: Vec<Option<Owner>> = old.iter().map(|_| None).collect();
+        let mut slots: Vec<Slot> = Vec::with_capacity(wanted.len());
+        for accepted in wanted {
+            let rank = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+            let found = old.binary_search_by(|slot| {
+                slot.as_ref()
+                    .map_or(std::cmp::Ordering::Less, |s| s.schedule.name.cmp(&accepted.schedule.name))
+            });
+            let before = found.ok().and_then(|index| old[index].take().map(|slot| (index, slot)));
+            slots.push(match before {
+                Some((index, slot)) if *slot.schedule == *accepted.schedule => {
+                    moved[index] = Some(Owner::OnTime(rank));
+                    slot
+                }
+                Some((index, slot)) => {
+                    moved[index] = Some(Owner::Span(slot.schedule.name.clone(), slot.revision.number));
+                    let ended = self.retire(&slot, now);
+                    self.succeed(accepted, &ended, &slot.schedule, (now, now))
+                }
+                None => self.admit(accepted, now),
+            });
+        }
+        for (index, gone) in old.iter().enumerate() {
+            if let Some(slot) = gone {
+                moved[index] = Some(Owner::Span(slot.schedule.name.clone(), slot.revision.number));
+                self.retire(slot, now);
+            }
+        }
+        self.slots = slots;
+        if self.progress.has_revisions() {
+            self.loading = self.progress.next_ticket();
+        }
+        self.flights.reassign(|rank| moved[rank as usize].clone().unwrap_or(Owner::OnTime(rank)));
+        self.queue = DueQueue::with_capacity(self.slots.len());
+        for (rank, slot) in self.slots.iter().enumerate() {
+            if let Some(next) = slot.next {
+                self.queue.push(next, u32::try_from(rank).unwrap_or(u32::MAX));
+            }
+        }
+        self.forget_old(now);
+    }
+
+    /// Ends a slot's revision: what is unsettled of it joins the set.
+    fn retire(&mut self, slot: &Slot, now: Timestamp) -> Arc<Revision> {
+        let key = (slot.schedule.name.clone(), slot.revision.number);
+        let unsettled = slot.in_flight.or(slot.next.filter(|due| *due <= now));
+        if slot.schedule.timing.is_one_shot() {
+            self.progress.one_shot(&key.0, None);
+        }
+        match unsettled {
+            Some(first) if !planted(Fault::EditForgetsTheOld) || slot.in_flight.is_some() => {
+                self.outlive(slot, &key, first, now);
+            }
+            _ => {
+                if let Some(due) = slot.next.filter(|_| slot.schedule.timing.is_one_shot()) {
+                    self.progress.row(row(now, &key, single(due), Outcome::Skipped(SkipReason::Removed)));
+                }
+            }
+        }
+        self.keep(Revision { ended: Some(now), ..(*slot.revision).clone() })
+    }
+
+    fn outlive(&mut self, slot: &Slot, key: &SpanKey, first: Timestamp, now: Timestamp) {
+        let through = slot.schedule.timing.before(now.plus(1)).map_or(first, |last| last.max(first));
+        let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
+        if let Some(backlog) = self.backlogs.get_mut(key) {
+            backlog.span.through = backlog.span.through.max(through);
+            let closing = matches!(backlog.state, State::Closing(_));
+            self.progress.span(key, Some(&backlog.span));
+            if closing {
+                self.backlogs.set(key, State::Ready);
+            }
+            return;
+        }
+        let (handed, state) = match slot.in_flight {
+            Some(due) => (due, State::InFlight),
+            None => (first.plus(-1), State::Ready),
+        };
+        let span = new_span(revision.number, first.plus(-1), through, handed);
+        self.progress.span(key, Some(&span));
+        self.backlogs.insert(key.clone(), Backlog { span, revision, schedule, state });
+    }
+
+    /// The revision that follows on an edit: the old one counted `until`, the new one counts from `now`.
+    fn succeed(
+        &mut self,
+        accepted: Accepted,
+        ended: &Revision,
+        old: &Schedule,
+        (until, now): (Timestamp, Timestamp),
+    ) -> Slot {
+        let last = old.timing.before(until.plus(1)).filter(|last| *last > ended.effective_from);
+        let effective_from = if planted(Fault::EditMakesMissed) { ended.effective_from } else { now };
+        self.begin(
+            Revision {
+                schedule: accepted.schedule.name.clone(),
+                number: ended.number + 1,
+                definition: accepted.definition,
+                effective_from,
+                opens: last.unwrap_or(ended.opens),
+                previous: last.or(ended.previous),
+                ended: None,
+            },
+            &accepted.schedule,
+            now,
+        )
+    }
+
+    /// A name that does not run now: new, or returned.
+    fn admit(&mut self, accepted: Accepted, now: Timestamp) -> Slot {
+        let name = accepted.schedule.name.clone();
+        let known = self.revisions.range((name.clone(), 0)..=(name.clone(), u32::MAX)).next_back();
+        let known = known.map(|(_, revision)| revision.clone());
+        let built = known.as_ref().and_then(|revision| Schedule::build(&revision.definition).ok());
+        match (known, built) {
+            (Some(ended), Some(old)) if old == *accepted.schedule => self.revive(&ended, &accepted.schedule),
+            (Some(ended), Some(old)) => {
+                let until = ended.ended.unwrap_or(now).min(now);
+                self.succeed(accepted, &ended, &old, (until, now))
+            }
+            (ended, _) => self.begin(
+                Revision {
+                    schedule: name,
+                    number: ended.map_or(1, |ended| ended.number + 1),
+                    definition: accepted.definition,
+                    effective_from: now,
+                    opens: now,
+                    previous: None,
+                    ended: None,
+                },
+                &accepted.schedule,
+                now,
+            ),
+        }
+    }
+
+    /// A name that returns with the same definition continues as if it had never gone.
+    fn revive(&mut self, ended: &Revision, schedule: &Arc<Schedule>) -> Slot {
+        let since = ended.ended.unwrap_or(ended.effective_from);
+        let revision = self.keep(Revision { ended: None, ..ended.clone() });
+        let mut slot = slot(&revision, schedule);
+        let key = (revision.schedule.clone(), revision.number);
+        let outstanding = self.backlogs.get_mut(&key).map(|backlog| backlog.span.through);
+        slot.next = schedule.timing.after(since.max(outstanding.unwrap_or(since)));
+        if let Some(due) = slot.next.filter(|_| schedule.timing.is_one_shot()) {
+            self.pend_one_shot(&schedule.name, revision.number, due);
+        }
+        slot
+    }
+
+    fn begin(&mut self, mut revision: Revision, schedule: &Arc<Schedule>, now: Timestamp) -> Slot {
+        let timing = &schedule.timing;
+        if timing.is_one_shot() {
+            match timing.after(Timestamp::EPOCH.plus(-1)) {
+                Some(due) if due <= now && schedule.past == Past::Refuse => {
+                    let schedule = schedule.name.clone();
+                    self.out.notices.push(Notice::PastOneShot { schedule, due });
+                }
+                Some(due) => {
+                    revision.effective_from = revision.effective_from.min(due.plus(-1));
+                    self.pend_one_shot(&schedule.name, revision.number, due);
+                }
+                None => {}
+            }
+        }
+        let revision = self.keep(revision);
+        let mut slot = slot(&revision, schedule);
+        slot.next = timing.after(revision.effective_from);
+        slot
+    }
+
+    fn keep(&mut self, revision: Revision) -> Arc<Revision> {
+        self.progress.revision(&revision);
+        let key = (revision.schedule.clone(), revision.number);
+        let revision = Arc::new(revision);
+        self.revisions.insert(key, revision.clone());
+        revision
+    }
+
+    /// Forgets revisions that ended long ago and that nothing refers to.
+    fn forget_old(&mut self, now: Timestamp) {
+        let referred = |key: &SpanKey| {
+            self.backlogs.contains(key)
+                || self.parked.values().any(|p| (&p.schedule, p.revision) == (&key.0, key.1))
+        };
+        let old = |revision: &Revision| revision.ended.is_some_and(|ended| now.since(ended) > KEPT);
+        let keys: Vec<SpanKey> = self
+            .revisions
+            .iter()
+            .filter(|(key, r)| old(r) && !referred(key))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in keys {
+            self.revisions.remove(&key);
+            self.progress.forget(key);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What the broker's answers change: confirmed, refused, lost; and what people decide about parked events.
+
+use super::{
+    Answer, Coalesced, Notice, OneShot, Outcome, Parked,
+    backlog::{Backlog, State},
+    core::{Engine, new_span},
+    faults::{Fault, planted},
+    flights::{Flight, Owner},
+    progress::{SpanKey, row},
+};
+use crate::schedule::{Schedule, Unrouted};
+use ponos::event::Timestamp;
+use std::sync::Arc;
+
+/// What got no answer is sent again this much later (milliseconds), so that a flapping connection makes no hot loop.
+const LOST: i64 = 200;
+
+/// What nobody is bound to, where the schedule says that this is an error.
+const UNROUTED: &str = "no queue is bound to its event (unrouted = \"park\")";
+
+impl Engine {
+    pub(super) fn settle(&mut self, answers: Vec<(u64, Answer)>) {
+        for (token, answer) in answers {
+            let Some(flight) = self.flights.land(token) else { continue };
+            self.progress.moved();
+            match flight.owner.clone() {
+                Owner::OnTime(rank) => self.settle_on_time(rank, &flight, answer),
+                Owner::Span(schedule, revision) => self.settle_span(&(schedule, revision), &flight, answer),
+                Owner::Parked(number) => self.settle_parked(number, &flight, answer),
+            }
+        }
+    }
+
+    fn settle_on_time(&mut self, rank: u32, flight: &Flight, answer: Answer) {
+        let due = flight.stands_for.last;
+        let slot = &mut self.slots[rank as usize];
+        slot.in_flight = None;
+        let key = (slot.schedule.name.clone(), slot.revision.number);
+        match refusal(&slot.schedule, &answer) {
+            None if answer == Answer::Lost => self.retry_on_time(rank, &key, due, 0, LOST),
+            None => {
+                let returned = answer == Answer::Confirmed { returned: true };
+                self.confirmed(&key, flight, returned);
+                self.finish_one_shot(rank);
+            }
+            Some(_) if planted(Fault::ForgetRefused) => {}
+            Some((reason, again)) => match self.rules.resends.wait(1).filter(|_| again) {
+                Some(wait) => self.retry_on_time(rank, &key, due, 1, wait),
+                None => {
+                    self.park(&key, flight.stands_for, reason);
+                    self.finish_one_shot(rank);
+                }
+            },
+        }
+        self.queue_after(rank, due);
+    }
+
+    /// Moves one that was handed over on time into the set.
+    fn retry_on_time(&mut self, rank: u32, key: &SpanKey, due: Timestamp, attempts: u8, wait: i64) {
+        let slot = &self.slots[rank as usize];
+        let retry_at = self.now().plus(wait);
+        let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
+        let mut span = new_span(revision.number, due.plus(-1), due, due);
+        span.attempts = attempts;
+        span.retry_at = retry_at;
+        self.progress.span(key, Some(&span));
+        let state = State::Waiting(retry_at);
+        self.backlogs.insert(key.clone(), Backlog { span, revision, schedule, state });
+    }
+
+    fn settle_span(&mut self, key: &SpanKey, flight: &Flight, answer: Answer) {
+        let now = self.now();
+        let Some(backlog) = self.backlogs.get_mut(key) else { return };
+        let mut attempts = backlog.span.attempts;
+        let refused = refusal(&backlog.schedule, &answer);
+        let wait = match &refused {
+            None => (answer == Answer::Lost).then_some(LOST),
+            Some((_, again)) => {
+                attempts = attempts.saturating_add(1);
+                self.rules.resends.wait(attempts).filter(|_| *again)
+            }
+        };
+        if let Some(wait) = wait {
+            backlog.span.attempts = attempts;
+            backlog.span.retry_at = now.plus(wait);
+            let state = State::Waiting(backlog.span.retry_at);
+            self.progress.span(key, Some(&backlog.span));
+            return self.backlogs.set(key, state);
+        }
+        backlog.span.after = flight.stands_for.last;
+        backlog.span.coalesced = None;
+        backlog.span.attempts = 0;
+        self.progress.span(key, Some(&backlog.span));
+        match refused {
+            Some((reason, _)) => self.park(key, flight.stands_for, reason),
+            None => self.confirmed(key, flight, answer == Answer::Confirmed { returned: true }),
+        }
+        self.backlogs.set(key, State::Ready);
+    }
+
+    fn settle_parked(&mut self, number: u64, flight: &Flight, answer: Answer) {
+        let now = self.now();
+        let Some(parked) = self.parked.get_mut(&number) else { return };
+        let key = (parked.schedule.clone(), parked.revision);
+        match answer {
+            Answer::Lost => self.released.push_back(number),
+            Answer::Confirmed { returned } => {
+                self.parked.remove(&number);
+                self.progress.parked(number, None);
+                self.confirmed(&key, flight, returned);
+            }
+            Answer::Refused(reason) => {
+                parked.released = false;
+                parked.reason.clone_from(&reason);
+                parked.at = now;
+                self.progress.parked(number, Some(parked));
+                self.progress.row(row(now, &key, flight.stands_for, Outcome::Parked(reason.clone())));
+                let (schedule, due) = (key.0, flight.stands_for.last);
+                self.out.notices.push(Notice::Parked { number, schedule, due, reason });
+            }
+        }
+    }
+
+    /// Records a confirmed event. What is on time may be written behind; what W has passed goes down with the set.
+    fn confirmed(&mut self, key: &SpanKey, flight: &Flight, returned: bool) {
+        let Flight { sent_at, lateness, .. } = *flight;
+        let outcome = Outcome::Confirmed { sent_at, lateness, returned };
+        let row = row(self.now(), key, flight.stands_for, outcome);
+        if matches!(flight.owner, Owner::OnTime(_)) && !self.rules.record_first {
+            self.out.rows.push(row);
+        } else {
+            self.progress.row(row);
+            if self.rules.record_first {
+                self.progress.urge();
+            }
+        }
+        if let Some(rank) = self.rank(&key.0) {
+            self.slots[rank].confirmed += 1;
+            self.slots[rank].returned += u64::from(returned);
+        }
+    }
+
+    fn park(&mut self, key: &SpanKey, stands_for: Coalesced, reason: String) {
+        self.last_parked += 1;
+        let (number, now) = (self.last_parked, self.now());
+        let (schedule, due) = (key.0.clone(), stands_for.last);
+        let parked = Parked {
+            schedule: schedule.clone(),
+            revision: key.1,
+            stands_for,
+            reason: reason.clone(),
+            at: now,
+            released: false,
+        };
+        self.progress.parked(number, Some(&parked));
+        self.progress.row(row(now, key, stands_for, Outcome::Parked(reason.clone())));
+        self.parked.insert(number, parked);
+        self.out.notices.push(Notice::Parked { number, schedule, due, reason });
+    }
+
+    pub(super) fn release(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            if let Some(parked) = self.parked.get_mut(number).filter(|parked| !parked.released) {
+                parked.released = true;
+                self.progress.parked(*number, Some(parked));
+                self.released.push_back(*number);
+            }
+        }
+    }
+
+    pub(super) fn drop_parked(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            if let Some(parked) = self.parked.remove(number) {
+                self.progress.parked(*number, None);
+                let key = (parked.schedule, parked.revision);
+                self.progress.row(row(self.now(), &key, parked.stands_for, Outcome::Dropped));
+            }
+        }
+    }
+
+    /// A one-shot that is settled is pending no more.
+    pub(super) fn finish_one_shot(&mut self, rank: u32) {
+        let schedule = &self.slots[rank as usize].schedule;
+        if schedule.timing.is_one_shot() {
+            self.progress.one_shot(&schedule.name.clone(), None);
+        }
+    }
+
+    /// The same for one that is settled as a span: its row may belong to a later revision by now.
+    pub(super) fn finish_one_shot_of(&mut self, key: &SpanKey) {
+        let Some(rank) = self.rank(&key.0) else {
+            return self.progress.one_shot(&key.0, None);
+        };
+        if self.slots[rank].revision.number == key.1 {
+            self.finish_one_shot(u32::try_from(rank).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Marks a one-shot as pending.
+    pub(super) fn pend_one_shot(&mut self, schedule: &Arc<str>, revision: u32, due: Timestamp) {
+        self.progress.one_shot(schedule, Some(OneShot { revision, due }));
+    }
+}
+
+/// Whether an answer is a refusal, why, and whether sending again can help.
+fn refusal(schedule: &Schedule, answer: &Answer) -> Option<(String, bool)> {
+    match answer {
+        Answer::Refused(reason) => Some((reason.clone(), true)),
+        Answer::Confirmed { returned: true } if schedule.unrouted == Unrouted::Park => {
+            Some((UNROUTED.to_owned(), false))
+        }
+        Answer::Confirmed { .. } | Answer::Lost => None,
+    }
+}

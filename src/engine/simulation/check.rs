@@ -1,0 +1,158 @@
+//! The promises, checked on what arrived and what stands in the record. Deliberately not the engine's arithmetic: every
+//! occurrence is enumerated and looked for.
+
+use super::world::{Arrival, IN_FLIGHT, World};
+use crate::{
+    engine::{Outcome, Revision},
+    schedule::Schedule,
+};
+use ponos::event::Timestamp;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+/// Which occurrences an event or row speaks for, first and last included.
+type Run = (Timestamp, Timestamp);
+
+pub(super) fn promises(world: &World) -> Result<(), String> {
+    nothing_was_early(world)?;
+    equal_ids_have_equal_bodies(world)?;
+    nothing_sent_singly_was_coalesced(world)?;
+    order_holds_per_schedule(world)?;
+    if world.most_in_flight > IN_FLIGHT {
+        return Err(format!("{} in flight", world.most_in_flight));
+    }
+    for revision in world.revisions() {
+        nothing_was_lost(world, revision)?;
+    }
+    windows_tile(world)
+}
+
+fn nothing_was_early(world: &World) -> Result<(), String> {
+    world.early.clone().map_or(Ok(()), |what| Err(format!("early: {what}")))?;
+    match world.arrivals.iter().find(|a| a.stands_for.last > a.highest) {
+        Some(early) => Err(format!("early: {} of {}", early.schedule, early.stands_for.last)),
+        None => Ok(()),
+    }
+}
+
+fn equal_ids_have_equal_bodies(world: &World) -> Result<(), String> {
+    let mut bodies: HashMap<&str, &Arrival> = HashMap::new();
+    for arrival in &world.arrivals {
+        let first = bodies.entry(&arrival.id).or_insert(arrival);
+        if first.body != arrival.body {
+            let text = |a: &Arrival| String::from_utf8_lossy(&a.body).into_owned();
+            return Err(format!("one id, two bodies:\n{}\n{}", text(first), text(arrival)));
+        }
+    }
+    Ok(())
+}
+
+fn nothing_sent_singly_was_coalesced(world: &World) -> Result<(), String> {
+    let of = |coalesced: bool| world.arrivals.iter().filter(move |a| (a.stands_for.count > 1) == coalesced);
+    let mut runs: HashMap<&Arc<str>, HashSet<Run>> = HashMap::new();
+    for many in of(true) {
+        runs.entry(&many.schedule).or_default().insert((many.stands_for.first, many.stands_for.last));
+    }
+    for one in of(false) {
+        let due = one.stands_for.last;
+        let within = runs
+            .get(&one.schedule)
+            .and_then(|runs| runs.iter().find(|(first, last)| (*first..=*last).contains(&due)));
+        if let Some(run) = within {
+            return Err(format!("{} of {due} came singly and within {run:?}", one.schedule));
+        }
+    }
+    Ok(())
+}
+
+/// The first arrivals of a schedule's events come in the order of their due times.
+fn order_holds_per_schedule(world: &World) -> Result<(), String> {
+    let mut seen = HashSet::new();
+    let mut latest: HashMap<(&Arc<str>, u32), Timestamp> = HashMap::new();
+    for arrival in &world.arrivals {
+        // What was parked and released comes when a person says so.
+        let was_parked = world.record.iter().any(|r| {
+            matches!(r.row.outcome, Outcome::Parked(_))
+                && r.row.schedule == arrival.schedule
+                && r.row.last == arrival.stands_for.last
+        });
+        if was_parked || !seen.insert(&arrival.id) {
+            continue;
+        }
+        let due = arrival.stands_for.last;
+        let before = latest.insert((&arrival.schedule, arrival.era), due);
+        if before.is_some_and(|before| before > due) {
+            return Err(format!("{} of {due} came after that of {before:?}", arrival.schedule));
+        }
+    }
+    Ok(())
+}
+
+/// Every occurrence of a revision arrived, or stands in the record with the reason, or is still outstanding.
+fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
+    let schedule = Schedule::build(&revision.definition).map_err(|faults| format!("{faults:?}"))?;
+    let one_shot = schedule.timing.is_one_shot();
+    let settled = world.disk.settled.unwrap_or(Timestamp::EPOCH);
+    let until = revision.ended.map_or(settled, |ended| ended.min(settled));
+    let mut accounted: Vec<Run> = Vec::new();
+    let mine = |name: &Arc<str>, number: u32| *name == revision.schedule && number == revision.number;
+    for arrival in world.arrivals.iter().filter(|a| mine(&a.schedule, a.revision)) {
+        if arrival.stands_for.first <= revision.effective_from {
+            return Err(format!(
+                "{} of {} came before its revision",
+                arrival.schedule, arrival.stands_for.first
+            ));
+        }
+        accounted.push((arrival.stands_for.first, arrival.stands_for.last));
+    }
+    for row in world.record.iter().map(|r| &r.row).filter(|row| mine(&row.schedule, row.revision)) {
+        if world.skipped_as(row).is_some() || matches!(row.outcome, Outcome::Parked(_)) {
+            accounted.push((row.first, row.last));
+        }
+    }
+    for (name, span) in &world.disk.spans {
+        if mine(name, span.revision) {
+            accounted.push((span.after.plus(1), span.through));
+        }
+    }
+    let pending = world.disk.one_shots.iter().any(|(name, row)| mine(name, row.revision));
+    let mut due = revision.effective_from;
+    accounted.sort_unstable();
+    while let Some(next) = schedule.timing.after(due).filter(|next| *next <= until) {
+        due = next;
+        let found = accounted.iter().any(|(first, last)| (*first..=*last).contains(&due));
+        if !found && !(one_shot && pending) {
+            return Err(format!("lost: {} r{} of {due} (W {settled})", revision.schedule, revision.number));
+        }
+    }
+    Ok(())
+}
+
+/// The windows of a schedule's events tile the time: each starts where what was settled before it ends.
+fn windows_tile(world: &World) -> Result<(), String> {
+    let mut by_schedule: BTreeMap<(&Arc<str>, u32), BTreeMap<Timestamp, &Arrival>> = BTreeMap::new();
+    for arrival in &world.arrivals {
+        let key = (&arrival.schedule, arrival.revision);
+        by_schedule.entry(key).or_default().insert(arrival.stands_for.last, arrival);
+    }
+    for ((schedule, number), arrivals) in by_schedule {
+        let mut ends: HashSet<String> = arrivals.keys().map(ToString::to_string).collect();
+        for row in world.record.iter().map(|r| &r.row) {
+            if row.schedule == *schedule && row.revision == number {
+                ends.insert(row.last.to_string());
+            }
+        }
+        let revision = world.revisions().iter().find(|r| r.schedule == *schedule && r.number == number);
+        ends.extend(revision.map(|r| r.opens.to_string()));
+        for (due, arrival) in arrivals {
+            let body: serde_json::Value = serde_json::from_slice(&arrival.body).map_err(|e| e.to_string())?;
+            let Some(from) = body["window"]["from"].as_str() else { continue };
+            if !ends.contains(from) {
+                return Err(format!("{schedule} of {due}: its window starts at {from}, where nothing ends"));
+            }
+        }
+    }
+    Ok(())
+}

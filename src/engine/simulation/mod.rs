@@ -1,0 +1,73 @@
+//! A seeded simulation of the engine in a world that fails: crashes at every point, lost and refused publishings,
+//! a store that is slow, clocks that step, schedules that change. Every run is checked against the promises of
+//! DESIGN §2; every fault of [`faults`](super::faults) that is planted on purpose must be caught.
+
+mod check;
+mod random;
+mod world;
+
+use super::faults::{Fault, plant};
+use world::World;
+
+/// One run: what it did, or what it broke.
+fn run(seed: u64) -> Result<usize, String> {
+    let mut world = World::new(seed);
+    world.live();
+    check::promises(&world).map(|()| world.arrivals.len()).map_err(|broken| format!("seed {seed}: {broken}"))
+}
+
+fn seeds() -> u64 {
+    let scale = std::env::var("TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1);
+    10_000 * scale
+}
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    plant(None);
+    let mut arrivals = 0;
+    for seed in 0..seeds() {
+        arrivals += run(seed).unwrap();
+    }
+    // A world in which nothing happens proves nothing.
+    assert!(arrivals as u64 > seeds() * 10, "only {arrivals} arrivals");
+}
+
+fn assert_caught(fault: Fault) {
+    plant(Some(fault));
+    let caught = (0..2_000).find_map(|seed| {
+        let run = std::panic::catch_unwind(|| run(seed));
+        match run {
+            Ok(Ok(_)) => None,
+            Ok(Err(broken)) => Some(broken),
+            Err(_) => Some(format!("seed {seed}: a panic")),
+        }
+    });
+    plant(None);
+    assert!(caught.is_some(), "{fault:?} was never caught");
+}
+
+macro_rules! each_planted_fault_is_caught {
+    ($($name:ident: $fault:ident),* $(,)?) => {$(
+        #[test]
+        fn $name() {
+            assert_caught(Fault::$fault);
+        }
+    )*};
+}
+
+each_planted_fault_is_caught! {
+    coalescing_what_may_have_been_sent_is_caught: CoalesceWhatMayHaveBeenSent,
+    settling_what_is_in_flight_is_caught: SettleWhatIsInFlight,
+    forgetting_what_was_refused_is_caught: ForgetRefused,
+    handing_over_above_the_reservation_is_caught: HandOverAboveTheReservation,
+    sending_before_the_span_is_saved_is_caught: SendBeforeTheSpanIsSaved,
+    sending_before_the_revision_is_saved_is_caught: SendBeforeTheRevisionIsSaved,
+    an_edit_that_makes_something_missed_is_caught: EditMakesMissed,
+    an_edit_that_forgets_the_old_is_caught: EditForgetsTheOld,
+    firing_again_after_a_step_back_is_caught: BelieveEveryReading,
+    firing_early_is_caught: FireEarly,
+    losing_a_one_shot_is_caught: LoseOneShot,
+    overtaking_what_is_retried_is_caught: Overtake,
+    resuming_from_now_is_caught: ResumeFromNow,
+    pausing_without_a_record_is_caught: PauseWithoutRecord,
+}

@@ -1,0 +1,419 @@
+//! The world around the engine: two clocks, a disk, a broker, an operator, and bad luck.
+
+use super::random::Random;
+use crate::{
+    engine::{
+        Accepted, Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Outcome, Reading,
+        RecordRow, Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
+    },
+    schedule::{CatchUpDefinition, Definition, Schedule},
+};
+use ponos::event::Timestamp;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// 2026-03-01T00:00:00Z, give or take the seed.
+const START: i64 = 1_772_323_200_000;
+pub(super) const IN_FLIGHT: usize = 4;
+
+/// An event that reached the broker's queues.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) id: String,
+    pub(super) body: Vec<u8>,
+    pub(super) schedule: Arc<str>,
+    pub(super) revision: u32,
+    pub(super) stands_for: Coalesced,
+    /// The highest wall clock reading that the engine had been given.
+    pub(super) highest: Timestamp,
+    /// How often the operator had let the clock go on from a lower reading.
+    pub(super) era: u32,
+}
+
+pub(super) struct World {
+    pub(super) random: Random,
+    wall: i64,
+    boot: i64,
+    pub(super) highest: Timestamp,
+    pub(super) era: u32,
+    pub(super) engine: Engine,
+    pub(super) rules: Rules,
+    /// What is durable.
+    pub(super) disk: Snapshot,
+    pub(super) record: Vec<RecordRow>,
+    pub(super) complete: Timestamp,
+    saving: Option<(u64, Commit)>,
+    appending: Vec<(Vec<Row>, Timestamp)>,
+    unanswered: Vec<Handover>,
+    pub(super) arrivals: Vec<Arrival>,
+    link: bool,
+    held_link: bool,
+    wanted: BTreeMap<&'static str, Definition>,
+    /// Faults stop towards the end, so that everything can settle.
+    calm: bool,
+    pub(super) most_in_flight: usize,
+    pub(super) early: Option<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let wall = START + random.below(86_400_000);
+        let clock =
+            ClockRules { settle: 60_000, max_forward: 60_000, max_backward: 300_000, resume_backward: false };
+        let resends = Resends { count: 3, over: 20_000 };
+        let rules = Rules { clock, resends, in_flight: IN_FLIGHT, record_first: random.chance(25) };
+        let reading = Reading { wall: Timestamp::from_millis(wall), boot: 0 };
+        let engine = Engine::start(rules, Snapshot::default(), reading);
+        let mut world = Self {
+            random,
+            wall,
+            boot: 0,
+            highest: reading.wall,
+            era: 0,
+            engine,
+            rules,
+            disk: Snapshot::default(),
+            record: Vec::new(),
+            complete: Timestamp::EPOCH,
+            saving: None,
+            appending: Vec::new(),
+            unanswered: Vec::new(),
+            arrivals: Vec::new(),
+            link: false,
+            held_link: false,
+            wanted: BTreeMap::new(),
+            calm: false,
+            most_in_flight: 0,
+            early: None,
+        };
+        for name in ["a", "b", "c", "d", "e"] {
+            if world.random.chance(70) {
+                let definition = world.definition(name);
+                world.wanted.insert(name, definition);
+            }
+        }
+        world.load();
+        world.link = true;
+        world.step(Input::Link(true));
+        world
+    }
+
+    /// A life of a few dozen events of luck, then calm until all is settled.
+    pub(super) fn live(&mut self) {
+        let turns = 40 + self.random.below(80);
+        for _ in 0..turns {
+            self.turn();
+        }
+        self.calm = true;
+        self.held_link = false;
+        if !self.link {
+            self.link = true;
+            self.step(Input::Link(true));
+        }
+        for _ in 0..400 {
+            self.pass(1_500);
+            self.serve();
+            if self.is_quiet() {
+                break;
+            }
+        }
+        self.step(Input::Drain);
+        self.serve();
+        self.step(Input::Flush);
+        self.serve();
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.boot > 200_000 && self.engine.outstanding() == 0 && self.unanswered.is_empty()
+    }
+
+    fn turn(&mut self) {
+        match self.random.below(100) {
+            0..45 => {
+                let wake = self.engine.next_wakeup().map_or(500, |at| at.millis() - self.wall);
+                let late = if self.random.chance(70) { 0 } else { self.random.below(400) };
+                self.pass(wake.clamp(0, 2_000) + late);
+            }
+            45..75 => self.serve_some(),
+            75..80 => self.crash(),
+            80..85 => {
+                self.link = !self.link;
+                self.held_link = !self.link;
+                if !self.link {
+                    self.lose_all();
+                }
+                self.step(Input::Link(self.link));
+            }
+            85..90 => self.change_schedules(),
+            90..92 => self.sleep(),
+            92..94 => self.step_clock(),
+            94..96 => self.decide_parked(),
+            _ => {
+                let pause = self.random.below(5_000);
+                self.pass(pause);
+            }
+        }
+    }
+
+    fn pass(&mut self, millis: i64) {
+        self.wall += millis;
+        self.boot += millis;
+        self.step(Input::Tick);
+    }
+
+    /// The machine sleeps: both clocks go on.
+    fn sleep(&mut self) {
+        let nap = *self.random.pick(&[40_000, 200_000, 4_000_000]);
+        self.pass(nap);
+    }
+
+    fn step_clock(&mut self) {
+        let by = *self.random.pick(&[-20_000, -1_000, 2_000, 45_000, 3_600_000, -400_000]);
+        self.wall += by;
+        self.step(Input::Tick);
+    }
+
+    fn reading(&self) -> Reading {
+        Reading { wall: Timestamp::from_millis(self.wall), boot: self.boot }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.highest = self.highest.max(Timestamp::from_millis(self.wall));
+        let actions = self.engine.step(self.reading(), input);
+        self.most_in_flight = self.most_in_flight.max(self.engine.in_flight());
+        for action in actions {
+            match action {
+                Action::Save { ticket, commit } => {
+                    assert!(self.saving.is_none(), "two writes at once");
+                    self.saving = Some((ticket, *commit));
+                }
+                Action::Publish(handovers) => {
+                    for handover in &handovers {
+                        if handover.stands_for.last > self.highest || handover.lateness < 0 {
+                            self.early =
+                                Some(format!("{} of {}", handover.schedule.name, handover.stands_for.last));
+                        }
+                    }
+                    self.unanswered.extend(handovers);
+                }
+                Action::Record { rows, complete } => self.appending.push((rows, complete)),
+                Action::Notice(_) => {}
+            }
+        }
+    }
+
+    fn serve(&mut self) {
+        for _ in 0..200 {
+            if self.saving.is_none() && self.unanswered.is_empty() && self.appending.is_empty() {
+                return;
+            }
+            self.serve_some();
+        }
+    }
+
+    /// The disk or the broker does some of what it was asked for.
+    fn serve_some(&mut self) {
+        if self.random.chance(60)
+            && let Some((ticket, commit)) = self.saving.take()
+        {
+            self.write(&commit);
+            self.step(Input::Saved(ticket));
+        }
+        if self.random.chance(50) && !self.appending.is_empty() {
+            let (rows, complete) = self.appending.remove(0);
+            self.append(rows);
+            self.complete = self.complete.max(complete);
+        }
+        if self.link && !self.unanswered.is_empty() {
+            let one = self.random.below(self.unanswered.len() as i64) as usize;
+            let handover = self.unanswered.remove(one);
+            let answer = self.answer(&handover);
+            self.step(Input::Settled(vec![(handover.token, answer)]));
+        }
+    }
+
+    fn answer(&mut self, handover: &Handover) -> Answer {
+        let luck = if self.calm { 50 + self.random.below(50) } else { self.random.below(100) };
+        match luck {
+            0..6 => Answer::Refused("a full queue".into()),
+            6..9 => {
+                self.arrive(handover);
+                Answer::Refused("one of two queues was full".into())
+            }
+            9..12 => Answer::Lost,
+            12..15 => {
+                self.arrive(handover);
+                Answer::Lost
+            }
+            _ => {
+                self.arrive(handover);
+                Answer::Confirmed { returned: luck % 10 == 0 && !self.calm }
+            }
+        }
+    }
+
+    fn arrive(&mut self, handover: &Handover) {
+        let event = occurrence_event("khronos", &handover.revision, &handover.schedule, handover.stands_for);
+        self.arrivals.push(Arrival {
+            id: event.id.to_string(),
+            body: event.data,
+            schedule: handover.schedule.name.clone(),
+            revision: handover.revision.number,
+            stands_for: handover.stands_for,
+            highest: self.highest,
+            era: self.era,
+        });
+    }
+
+    /// The connection goes: each unanswered publishing may have arrived or not.
+    fn lose_all(&mut self) {
+        for handover in std::mem::take(&mut self.unanswered) {
+            if self.random.chance(50) {
+                self.arrive(&handover);
+            }
+            self.step(Input::Settled(vec![(handover.token, Answer::Lost)]));
+        }
+    }
+
+    /// The process dies; what was under way has happened or not.
+    fn crash(&mut self) {
+        for handover in std::mem::take(&mut self.unanswered) {
+            if self.random.chance(50) {
+                self.arrive(&handover);
+            }
+        }
+        if let Some((_, commit)) = self.saving.take().filter(|_| self.random.chance(50)) {
+            self.write(&commit);
+        }
+        self.appending.clear();
+        let down = *self.random.pick(&[10, 500, 3_000, 100_000]);
+        self.wall += down;
+        self.boot += down;
+        // As the store does when it is opened.
+        if let Some(settled) = self.disk.settled.filter(|settled| *settled > self.complete) {
+            let lost = (self.complete, settled);
+            self.append(vec![Row {
+                at: Timestamp::from_millis(self.wall),
+                schedule: "*".into(),
+                revision: 0,
+                first: lost.0.plus(1),
+                last: lost.1,
+                count: 0,
+                outcome: Outcome::DetailsLost,
+            }]);
+            self.complete = settled;
+        }
+        self.highest = self.highest.max(Timestamp::from_millis(self.wall));
+        self.engine = Engine::start(self.rules, self.disk.clone(), self.reading());
+        self.load();
+        self.link = !self.held_link;
+        if self.link {
+            self.step(Input::Link(true));
+        }
+    }
+
+    fn write(&mut self, commit: &Commit) {
+        if self.disk.settled.is_none() {
+            self.complete = commit.settled;
+        }
+        self.disk.settled = Some(commit.settled);
+        self.disk.handed = Some(commit.handed);
+        for revision in &commit.revisions {
+            self.disk.revisions.retain(|r| (&r.schedule, r.number) != (&revision.schedule, revision.number));
+            self.disk.revisions.push(revision.clone());
+        }
+        self.disk.revisions.retain(|r| !commit.forgotten.contains(&(r.schedule.clone(), r.number)));
+        for (schedule, revision, span) in &commit.spans {
+            self.disk.spans.retain(|(s, old)| (s, &old.revision) != (schedule, revision));
+            self.disk.spans.extend(span.clone().map(|span| (schedule.clone(), span)));
+        }
+        for (schedule, row) in &commit.one_shots {
+            self.disk.one_shots.retain(|(s, _)| s != schedule);
+            self.disk.one_shots.extend(row.map(|row| (schedule.clone(), row)));
+        }
+        for (number, parked) in &commit.parked {
+            self.disk.parked.retain(|(n, _)| n != number);
+            self.disk.parked.extend(parked.clone().map(|parked| (*number, parked)));
+        }
+        self.append(commit.rows.clone());
+    }
+
+    fn append(&mut self, rows: Vec<Row>) {
+        for row in rows {
+            let sequence = self.record.len() as u64 + 1;
+            self.record.push(RecordRow { sequence, row });
+        }
+    }
+
+    fn decide_parked(&mut self) {
+        let numbers: Vec<u64> = self.engine.parked().keys().copied().collect();
+        let input = if self.random.chance(50) { Input::Release(numbers) } else { Input::Drop(numbers) };
+        self.step(input);
+    }
+
+    fn change_schedules(&mut self) {
+        let name = *self.random.pick(&["a", "b", "c", "d", "e"]);
+        if self.random.chance(25) {
+            self.wanted.remove(name);
+        } else if self.random.chance(40)
+            && let Some(mut definition) = self.wanted.get(name).cloned()
+        {
+            definition.data = Some(self.random.below(1_000).into());
+            self.wanted.insert(name, definition);
+        } else {
+            let definition = self.definition(name);
+            self.wanted.insert(name, definition);
+        }
+        self.load();
+    }
+
+    fn load(&mut self) {
+        let accepted = self.wanted.values().map(|definition| Accepted {
+            definition: definition.clone(),
+            schedule: Arc::new(Schedule::build(definition).expect("a valid definition")),
+        });
+        let accepted = accepted.collect();
+        self.step(Input::Load(accepted));
+    }
+
+    fn definition(&mut self, name: &str) -> Definition {
+        let policy = *self.random.pick(&["latest", "all", "none"]);
+        let catch_up = CatchUpDefinition {
+            policy: Some(policy.into()),
+            grace: Some((*self.random.pick(&["1s", "30s"])).into()),
+            within: self.random.chance(20).then(|| "150s".into()),
+            most: Some(5),
+        };
+        let mut definition = Definition {
+            name: name.into(),
+            event: Some(format!("test.{name}.happened")),
+            catch_up: Some(catch_up),
+            ..Definition::default()
+        };
+        match self.random.below(10) {
+            0..6 => definition.every = Some((*self.random.pick(&["100ms", "700ms", "3s", "50s"])).into()),
+            6..8 => definition.cron = Some((*self.random.pick(&["*/2 * * * * *", "*/5 * * * *"])).into()),
+            _ => {
+                definition.at =
+                    Some(Timestamp::from_millis(self.wall + self.random.below(20_000)).to_string());
+                definition.past = Some("send".into());
+            }
+        }
+        if self.random.chance(10) {
+            definition.paused = Some(true);
+        }
+        definition
+    }
+
+    /// All revisions that ever were durable and still are.
+    pub(super) fn revisions(&self) -> &[Revision] {
+        &self.disk.revisions
+    }
+
+    pub(super) fn skipped_as(&self, row: &Row) -> Option<SkipReason> {
+        match row.outcome {
+            Outcome::Skipped(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
