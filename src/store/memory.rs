@@ -151,7 +151,7 @@ impl Store for MemoryStore {
     fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError> {
         let content = self.memory.content();
         let first = content.last + 1 - content.rows.len() as u64;
-        let skipped = usize::try_from((after + 1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let skipped = usize::try_from(after.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
         let rows = content.rows.iter().enumerate().skip(skipped).take(most);
         let rows = rows.map(|(i, row)| RecordRow { sequence: first + i as u64, row: row.clone() }).collect();
         Ok(Page { rows, first, last: content.last })

@@ -20,6 +20,11 @@ impl Changes {
         self.0.insert(key, None);
     }
 
+    /// Whether the key is to change.
+    pub(super) fn concerns(&self, key: &[u8]) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// All of a commit but its rows.
     pub(super) fn commit(&mut self, commit: &Commit) -> Result<(), Unreadable> {
         for revision in &commit.revisions {

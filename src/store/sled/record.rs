@@ -88,7 +88,7 @@ impl Record {
     }
 
     /// Removes the oldest blocks that the limits do not ask for. `kept` reads what is in the tree already; a block that
-    /// is only now being written is left for a later write.
+    /// is only now being written, and may stand there shorter, is left for a later write.
     pub(super) fn trim<E: From<Unreadable>>(
         &mut self,
         limits: Limits,
@@ -105,6 +105,9 @@ impl Record {
                 Some(oldest) => oldest,
                 None => {
                     let key = encoding::rows_key(meta.first_sequence);
+                    if changes.concerns(&key) {
+                        break;
+                    }
                     let Some(block) = kept(&key)? else { break };
                     let rows: Vec<Row> = encoding::read(&block)?;
                     let at = rows.iter().map(|row| row.at).max().unwrap_or_default();
