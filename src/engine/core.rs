@@ -161,6 +161,11 @@ impl Engine {
         self.guard.state()
     }
 
+    /// Whether everything decided so far is durable.
+    pub fn is_written(&self) -> bool {
+        self.progress.is_written()
+    }
+
     /// How many handovers are unanswered.
     pub fn in_flight(&self) -> usize {
         self.flights.len()

@@ -211,6 +211,11 @@ impl Progress {
         Some(self.last_save.plus(wait).min(now.plus(wait)))
     }
 
+    /// Whether nothing waits to be written and no write is under way.
+    pub(super) fn is_written(&self) -> bool {
+        self.saving.is_none() && !self.urgent && self.is_clean()
+    }
+
     fn is_clean(&self) -> bool {
         let Dirty { revisions, forgotten, spans, one_shots, parked, rows } = &self.dirty;
         revisions.is_empty()

@@ -1,6 +1,6 @@
-//! The one loop: waits, steps the engine, performs its actions; and what others may ask of it.
+//! What the rest of the program may ask of the running clock, and what it is told.
 
-use crate::engine::{Parked, Revision, Snapshot};
+use crate::engine::{Parked, Revision, Running, Snapshot};
 use ponos::{broker::Link, event::Timestamp};
 use serde::Serialize;
 use std::sync::Arc;
@@ -69,10 +69,17 @@ pub struct ScheduleStatus {
     pub revision: Arc<Revision>,
     /// Next due time.
     pub next: Option<Timestamp>,
-    /// What is outstanding.
-    pub outstanding: Option<crate::engine::Span>,
+    /// What is outstanding, oldest revision first.
+    pub outstanding: Vec<crate::engine::Span>,
     /// Events confirmed since the start.
     pub confirmed: u64,
     /// Of these, how many reached nobody.
     pub returned: u64,
+}
+
+impl From<Running> for ScheduleStatus {
+    fn from(running: Running) -> Self {
+        let Running { revision, next, outstanding, confirmed, returned } = running;
+        Self { revision, next, outstanding, confirmed, returned }
+    }
 }

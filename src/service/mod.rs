@@ -1,0 +1,576 @@
+//! The one loop: wait for what comes first, make it an [`Input`], step the engine, perform its actions. All waiting and
+//! all I/O of the clock's main job is here; what is to be done is decided in `engine`.
+
+mod handle;
+mod render;
+
+pub use handle::{Command, Handle, ScheduleStatus, Status};
+
+use crate::{
+    clock::{self, Alarm},
+    engine::{Accepted, Action, Answer, ClockState, Engine, Input, Notice, Rules, Snapshot},
+    store::{StoreError, StoreEvent, StoreHandle},
+};
+use ponos::{
+    broker::{Link, LinkError, PublishOutcome, Publisher, Publishing, Settlement},
+    event::Timestamp,
+    shutdown::{Shutdown, Stage},
+};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{debug, error, info, warn};
+
+/// The loop turns at least this often (milliseconds), so that health checks see it alive.
+const BEAT: i64 = 1_000;
+/// The status is brought up to date at most this often (milliseconds) while nothing notable happens.
+const STATUS: i64 = 200;
+/// How long the last write and the closing of the store may take at the end.
+const LAST_WRITE: Duration = Duration::from_secs(10);
+/// Commands that may wait.
+const COMMANDS: usize = 64;
+
+/// Reads the schedules anew; the error is for people.
+pub type Loader = Arc<dyn Fn() -> Result<Vec<Accepted>, String> + Send + Sync>;
+
+/// What the loop is made of.
+pub struct Parts {
+    /// The clock's name.
+    pub clock: String,
+    /// The engine's limits.
+    pub rules: Rules,
+    /// Where progress and record are kept.
+    pub store: StoreHandle,
+    /// What was kept.
+    pub snapshot: Snapshot,
+    /// The store's answers.
+    pub store_events: mpsc::UnboundedReceiver<StoreEvent>,
+    /// The broker.
+    pub publisher: Publisher,
+    /// Where events go.
+    pub exchange: Arc<str>,
+    /// The schedules to start with, or why the last accepted ones are to be used.
+    pub schedules: Result<Vec<Accepted>, String>,
+    /// Reads them again.
+    pub loader: Loader,
+    /// Says that it is time to read them again.
+    pub reload: mpsc::Receiver<()>,
+    /// Log each event as it is confirmed.
+    pub show_events: bool,
+    /// How long unanswered publishings are waited for at the end.
+    pub grace: Duration,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+/// Why the loop ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// At the first start a person must change something about the broker.
+    #[error("{0}")]
+    Broker(LinkError),
+    /// The store can't be written any more, for a reason that stays.
+    #[error("{0}")]
+    Store(StoreError),
+    /// The adapter's task ended.
+    #[error("the broker's task ended unexpectedly; this is a defect, please report it")]
+    PublisherGone,
+    /// The system's timer failed.
+    #[error("the system's timer failed: {0}")]
+    Timer(std::io::Error),
+}
+
+/// What was left at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// Events confirmed since the start.
+    pub confirmed: u64,
+    /// Publishings without an answer: they will be sent again, under the same ids.
+    pub unanswered: usize,
+    /// Schedules with something outstanding.
+    pub outstanding: usize,
+}
+
+/// The loop and what it holds.
+pub struct Service {
+    clock: String,
+    engine: Engine,
+    store: StoreHandle,
+    store_events: mpsc::UnboundedReceiver<StoreEvent>,
+    submit: mpsc::Sender<Vec<Publishing>>,
+    settled: mpsc::Receiver<Vec<Settlement>>,
+    link: watch::Receiver<Link>,
+    exchange: Arc<str>,
+    loader: Loader,
+    reload: mpsc::Receiver<()>,
+    loaded: (mpsc::Sender<Loaded>, mpsc::Receiver<Loaded>),
+    commands: mpsc::Receiver<Command>,
+    status: watch::Sender<Status>,
+    recorded: watch::Sender<u64>,
+    /// Rendered and not yet taken by the adapter.
+    outbox: Vec<Publishing>,
+    /// Why the last accepted schedules are used instead of the files.
+    degraded: Option<String>,
+    store_failing: Option<String>,
+    ever_up: bool,
+    show_events: bool,
+    grace: Duration,
+    confirmed: u64,
+    returned: u64,
+    shown_at: Timestamp,
+    /// Commands to be answered when what they changed is durable.
+    promised: Vec<Promise>,
+    failure: Option<Failure>,
+}
+
+/// What the loop waits for.
+enum Event {
+    Store(StoreEvent),
+    Settled(Vec<Settlement>),
+    Link,
+    Room,
+    Reload,
+    Loaded(Loaded),
+    Command(Command),
+    Time,
+    Gone(Failure),
+}
+
+/// Schedules that were read anew, and who wants to know.
+struct Loaded(Result<Vec<Accepted>, String>, Option<oneshot::Sender<Result<String, String>>>);
+
+/// Numbers to be told once everything up to now is durable.
+struct Promise(Vec<u64>, oneshot::Sender<Vec<u64>>);
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Puts the parts together. Nothing happens before [`Service::run`].
+    pub fn new(parts: Parts) -> (Self, Handle) {
+        let reading = clock::reading();
+        let last_sequence = parts.snapshot.last_sequence;
+        let engine = Engine::start(parts.rules, parts.snapshot, reading);
+        let (submit, settled, link) = parts.publisher.split();
+        let (commands_in, commands) = mpsc::channel(COMMANDS);
+        let (recorded, recorded_out) = watch::channel(last_sequence);
+        let (status, status_out) = watch::channel(Status {
+            clock: parts.clock.clone(),
+            now: reading.wall,
+            reasons: vec!["starting".into()],
+            warnings: Vec::new(),
+            link: link.borrow().clone(),
+            confirmed: 0,
+            returned: 0,
+            parked: 0,
+            outstanding: 0,
+            settled: engine.settled(),
+        });
+        let loaded = mpsc::channel(4);
+        let mut service = Self {
+            clock: parts.clock,
+            engine,
+            store: parts.store,
+            store_events: parts.store_events,
+            submit,
+            settled,
+            link,
+            exchange: parts.exchange,
+            loader: parts.loader,
+            reload: parts.reload,
+            loaded,
+            commands,
+            status,
+            recorded,
+            outbox: Vec::new(),
+            degraded: None,
+            store_failing: None,
+            ever_up: false,
+            show_events: parts.show_events,
+            grace: parts.grace,
+            confirmed: 0,
+            returned: 0,
+            shown_at: Timestamp::EPOCH,
+            promised: Vec::new(),
+            failure: None,
+        };
+        match parts.schedules {
+            Ok(accepted) => service.step(Input::Load(accepted)),
+            Err(why) => service.degraded = Some(why),
+        }
+        (service, Handle { commands: commands_in, status: status_out, recorded: recorded_out })
+    }
+
+    /// Turns until the shutdown, or until it can't go on.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<Report, Failure> {
+        let alarm = Alarm::new().map_err(Failure::Timer)?;
+        let draining = shutdown.reached(Stage::Draining);
+        tokio::pin!(draining);
+        self.link.mark_changed();
+        while self.failure.is_none() {
+            tokio::select! {
+                biased;
+                () = &mut draining => break,
+                turn = self.turn(&alarm) => turn?,
+            }
+        }
+        let failure = self.failure.take();
+        let report = self.drain(&alarm, &shutdown).await;
+        failure.map_or(Ok(report), Err)
+    }
+
+    /// Waits for what comes first and does what follows from it.
+    async fn turn(&mut self, alarm: &Alarm) -> Result<(), Failure> {
+        match self.next_event(alarm).await {
+            Event::Store(event) => self.on_store(event),
+            Event::Settled(settlements) => self.on_settled(settlements),
+            Event::Link => self.on_link(),
+            Event::Room => self.post(),
+            Event::Reload => self.read_schedules(None),
+            Event::Loaded(loaded) => self.on_loaded(loaded),
+            Event::Command(command) => self.on_command(command),
+            Event::Time => self.step(Input::Tick),
+            Event::Gone(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    /// In this order: what frees room comes before what needs it.
+    async fn next_event(&mut self, alarm: &Alarm) -> Event {
+        let beat = clock::now().plus(BEAT);
+        let wake = self.engine.next_wakeup().map_or(beat, |wish| wish.min(beat));
+        tokio::select! {
+            biased;
+            event = self.store_events.recv() => event.map_or_else(|| Event::Gone(store_gone()), Event::Store),
+            settlements = self.settled.recv() => {
+                settlements.map_or(Event::Gone(Failure::PublisherGone), Event::Settled)
+            }
+            changed = self.link.changed() => {
+                changed.map_or(Event::Gone(Failure::PublisherGone), |()| Event::Link)
+            }
+            room = self.submit.reserve(), if !self.outbox.is_empty() => {
+                room.map_or(Event::Gone(Failure::PublisherGone), |_| Event::Room)
+            }
+            Some(()) = self.reload.recv() => Event::Reload,
+            Some(loaded) = self.loaded.1.recv() => Event::Loaded(loaded),
+            Some(command) = self.commands.recv() => Event::Command(command),
+            woken = alarm.wait(wake) => {
+                woken.map_or_else(|error| Event::Gone(Failure::Timer(error)), |()| Event::Time)
+            }
+        }
+    }
+
+    /// Hands over what is rendered, if the adapter has room; the loop waits for that where it has not.
+    fn post(&mut self) {
+        if !self.outbox.is_empty()
+            && let Ok(permit) = self.submit.try_reserve()
+        {
+            permit.send(std::mem::take(&mut self.outbox));
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+    }
+
+    fn step(&mut self, input: Input) {
+        let actions = self.engine.step(clock::reading(), input);
+        for action in actions {
+            self.perform(action);
+        }
+        self.keep_promises();
+        if self.engine.now().since(self.shown_at) >= STATUS {
+            self.show_status();
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Save { ticket, commit } => {
+                if self.store.save(ticket, *commit).is_err() {
+                    self.fail(store_gone());
+                }
+            }
+            Action::Publish(handovers) => {
+                let render = |handover| render::publishing(&self.clock, &self.exchange, handover);
+                self.outbox.extend(handovers.iter().map(render));
+                self.post();
+                if self.show_events {
+                    for handover in &handovers {
+                        info!(
+                            target: "khronos::events",
+                            event = %handover.schedule.event,
+                            due = %handover.stands_for.last,
+                            lateness_ms = handover.lateness,
+                            coalesced = handover.stands_for.count - 1,
+                            "sent"
+                        );
+                    }
+                }
+            }
+            Action::Record { rows, complete } => {
+                if let Ok(backlog) = self.store.append(rows, complete)
+                    && backlog.dropped > 0
+                {
+                    debug!(
+                        dropped = backlog.dropped,
+                        "the record lags; the details of some events are given up on"
+                    );
+                }
+            }
+            Action::Notice(notice) => tell(&notice),
+        }
+    }
+
+    fn on_store(&mut self, event: StoreEvent) {
+        match event {
+            StoreEvent::Saved { ticket, last_sequence } => {
+                self.recorded
+                    .send_if_modified(|last| std::mem::replace(last, last_sequence) != last_sequence);
+                self.step(Input::Saved(ticket));
+            }
+            StoreEvent::Appended { last_sequence } => {
+                self.recorded
+                    .send_if_modified(|last| std::mem::replace(last, last_sequence) != last_sequence);
+            }
+            StoreEvent::SaveFailed { error, .. } => self.fail(Failure::Store(error)),
+            StoreEvent::Failing { error } => {
+                error!(%error, "the store can't be written; publishing goes on as far as was reserved, and it is tried again");
+                self.store_failing = Some(error.to_string());
+                self.show_status();
+            }
+            StoreEvent::Reopened => {
+                info!("the store can be written again");
+                self.store_failing = None;
+                self.show_status();
+            }
+        }
+    }
+
+    fn on_settled(&mut self, settlements: Vec<Settlement>) {
+        let answers = settlements.into_iter().map(|Settlement { token, outcome }| {
+            let answer = match outcome {
+                PublishOutcome::Confirmed { returned } => {
+                    self.confirmed += 1;
+                    self.returned += u64::from(returned);
+                    Answer::Confirmed { returned }
+                }
+                PublishOutcome::Nacked => {
+                    Answer::Refused("the broker refused it (nack): a queue is full or failed".into())
+                }
+                PublishOutcome::Refused(reason) => Answer::Refused(reason),
+                PublishOutcome::Lost => Answer::Lost,
+            };
+            (token, answer)
+        });
+        let answers = answers.collect();
+        self.step(Input::Settled(answers));
+    }
+
+    fn on_link(&mut self) {
+        let link = self.link.borrow_and_update().clone();
+        let up = matches!(link, Link::Up { .. });
+        match &link {
+            Link::Up { broker, .. } if self.ever_up => info!(%broker, "the broker is back"),
+            Link::Up { broker, .. } => info!(%broker, "connected"),
+            Link::Down { error: Some(error), .. } if error.class.needs_a_person() && !self.ever_up => {
+                self.fail(Failure::Broker(error.clone()));
+            }
+            Link::Down { attempts, error: Some(error) } if *attempts <= 1 || error.class.needs_a_person() => {
+                warn!(%error, "no connection to the broker; the clock goes on and loses nothing, and it is tried again");
+            }
+            Link::Blocked { reason } => {
+                warn!(%reason, "the broker accepts no messages; the clock goes on and loses nothing");
+            }
+            Link::Down { .. } | Link::Closed => {}
+        }
+        self.ever_up |= up;
+        self.step(Input::Link(up));
+        self.show_status();
+    }
+
+    /// Reads the schedules on a thread of their own: folders may be slow.
+    fn read_schedules(&self, wants_to_know: Option<oneshot::Sender<Result<String, String>>>) {
+        let (loader, loaded) = (self.loader.clone(), self.loaded.0.clone());
+        tokio::task::spawn_blocking(move || {
+            // The loop is gone: nobody needs them any more.
+            drop(loaded.blocking_send(Loaded(loader(), wants_to_know)));
+        });
+    }
+
+    fn on_loaded(&mut self, Loaded(result, wants_to_know): Loaded) {
+        let said = match result {
+            Ok(accepted) => {
+                let said = format!("{} schedules are in effect", accepted.len());
+                info!("the schedules were read again: {said}");
+                self.degraded = None;
+                self.step(Input::Load(accepted));
+                Ok(said)
+            }
+            Err(why) => {
+                error!(
+                    "the schedules were read again and refused; the last accepted ones stay in effect\n{why}"
+                );
+                self.degraded = Some(why.clone());
+                Err(why)
+            }
+        };
+        self.show_status();
+        if let Some(reply) = wants_to_know {
+            drop(reply.send(said));
+        }
+    }
+
+    /// A reply that nobody waits for any more is dropped.
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Schedules(reply) => {
+                drop(reply.send(self.engine.running(None).map(Into::into).collect()))
+            }
+            Command::Schedule(name, reply) => {
+                drop(reply.send(self.engine.running(Some(&name)).next().map(Into::into)));
+            }
+            Command::Snapshot(reply) => drop(reply.send(self.engine.snapshot())),
+            Command::Parked(reply) => {
+                drop(reply.send(self.engine.parked().iter().map(|(n, p)| (*n, p.clone())).collect()));
+            }
+            Command::Release(numbers, reply) => self.decide_parked(numbers, Input::Release, reply),
+            Command::Drop(numbers, reply) => self.decide_parked(numbers, Input::Drop, reply),
+            Command::Reload(reply) => self.read_schedules(Some(reply)),
+        }
+    }
+
+    fn decide_parked(
+        &mut self,
+        mut numbers: Vec<u64>,
+        decision: impl Fn(Vec<u64>) -> Input,
+        reply: oneshot::Sender<Vec<u64>>,
+    ) {
+        numbers.retain(|number| self.engine.parked().contains_key(number));
+        self.promised.push(Promise(numbers.clone(), reply));
+        self.step(decision(numbers));
+    }
+
+    /// Answers commands once what they changed is durable.
+    fn keep_promises(&mut self) {
+        if !self.promised.is_empty() && self.engine.is_written() {
+            for Promise(numbers, reply) in self.promised.drain(..) {
+                drop(reply.send(numbers));
+            }
+        }
+    }
+
+    fn show_status(&mut self) {
+        self.shown_at = self.engine.now();
+        let status = Status {
+            clock: self.clock.clone(),
+            now: clock::now(),
+            reasons: self.reasons(),
+            warnings: self.warnings(),
+            link: self.link.borrow().clone(),
+            confirmed: self.confirmed,
+            returned: self.returned,
+            parked: self.engine.parked().len() as u64,
+            outstanding: self.engine.outstanding() as u64,
+            settled: self.engine.settled(),
+        };
+        self.status.send_replace(status);
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        let link = match &*self.link.borrow() {
+            Link::Up { .. } => None,
+            Link::Down { error: Some(error), .. } => Some(format!("broker: {error}")),
+            Link::Down { error: None, .. } => Some("broker: connecting".to_owned()),
+            Link::Blocked { reason } => Some(format!("broker: it accepts no messages ({reason})")),
+            Link::Closed => Some("broker: closed".to_owned()),
+        };
+        let clock = match self.engine.clock() {
+            ClockState::Steady => None,
+            ClockState::Held { .. } => {
+                Some("clock: it leapt ahead and is held until it has proved stable".to_owned())
+            }
+            ClockState::Behind => {
+                Some(format!("clock: it is behind {}, which it showed before", self.engine.now()))
+            }
+        };
+        let store = self.store_failing.as_ref().map(|why| format!("store: {why}"));
+        [link, clock, store].into_iter().flatten().collect()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let degraded = self.degraded.as_ref().map(|why| {
+            format!("schedules: the files were refused, the last accepted ones are in effect: {why}")
+        });
+        let parked = self.engine.parked().len();
+        let parked = (parked > 0).then(|| format!("{parked} parked: see `khronos parked list`"));
+        [degraded, parked].into_iter().flatten().collect()
+    }
+
+    /// Takes nothing new in, waits for what is unanswered, writes the exact progress, closes the store.
+    async fn drain(&mut self, alarm: &Alarm, shutdown: &Shutdown) -> Report {
+        self.step(Input::Drain);
+        let grace = self.grace;
+        let wait = async {
+            while self.engine.in_flight() > 0 && self.failure.is_none() {
+                if self.turn(alarm).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let stop = shutdown.reached(Stage::Stopping);
+        tokio::select! {
+            biased;
+            () = stop => {}
+            _ = tokio::time::timeout(grace, wait) => {}
+        }
+        self.step(Input::Flush);
+        let write = async {
+            while !self.engine.is_written() && self.failure.is_none() {
+                match self.store_events.recv().await {
+                    Some(event) => self.on_store(event),
+                    None => break,
+                }
+            }
+            if let Err(error) = self.store.close().await {
+                error!(%error, "the store could not be closed; a restart sends what is not written again");
+            }
+        };
+        if tokio::time::timeout(LAST_WRITE, write).await.is_err() {
+            error!("the last write took too long; a restart sends what is not written again");
+        }
+        Report {
+            confirmed: self.confirmed,
+            unanswered: self.engine.in_flight(),
+            outstanding: self.engine.outstanding(),
+        }
+    }
+}
+
+fn store_gone() -> Failure {
+    let (path, what) = (std::path::PathBuf::new(), "its thread takes no more work".into());
+    Failure::Store(StoreError::Io { path, what })
+}
+
+/// Notices for the log, the alarming ones as errors.
+fn tell(notice: &Notice) {
+    match notice {
+        Notice::ClockHeld { .. }
+        | Notice::ClockBehind { .. }
+        | Notice::Parked { .. }
+        | Notice::Unreadable { .. } => {
+            error!("{notice}");
+        }
+        Notice::ClockResumed { .. } | Notice::PastOneShot { .. } => warn!("{notice}"),
+        Notice::ClockReleased | Notice::CaughtUp { .. } => info!("{notice}"),
+    }
+}

@@ -1,0 +1,56 @@
+//! From a handover to the message that is published: the body is rendered here, late, so that what waits stays small.
+
+use crate::engine::{Handover, occurrence_event};
+use ponos::{broker::Publishing, event::HeaderValue};
+use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    sync::Arc,
+};
+
+/// Milliseconds between send time and handover.
+const LATENESS: &str = "khronos-lateness-ms";
+/// Occurrences skipped since the schedule's last event.
+const SKIPPED: &str = "khronos-skipped";
+
+/// The message for `handover`. What may differ between two sendings of one id travels in headers.
+pub(super) fn publishing(clock: &str, exchange: &Arc<str>, handover: &Handover) -> Publishing {
+    let Handover { token, revision, schedule, stands_for, sent_at, lateness, skipped } = handover;
+    let mut event = occurrence_event(clock, revision, schedule, *stands_for);
+    event.recorded_time = Some(*sent_at);
+    event.traceparent = Some(traceparent(event.id.as_str()));
+    event.extensions.set(LATENESS, HeaderValue::Int(*lateness));
+    if *skipped > 0 {
+        event.extensions.set(SKIPPED, HeaderValue::Int(i64::try_from(*skipped).unwrap_or(i64::MAX)));
+    }
+    Publishing {
+        token: *token,
+        lane: lane(&schedule.name),
+        exchange: exchange.clone(),
+        message: event.to_message(),
+    }
+}
+
+/// A schedule keeps to one lane, so that its events keep their order.
+fn lane(schedule: &str) -> u32 {
+    // With fixed keys: the same lane in every process.
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(schedule);
+    (hash >> 32) as u32
+}
+
+/// W3C trace context: the trace is the event's id, so that what is sent again belongs to the same trace.
+fn traceparent(id: &str) -> String {
+    let trace: String = id.chars().filter(|c| *c != '-').collect();
+    let span: String = trace.chars().rev().take(16).collect();
+    format!("00-{trace}-{span}-01")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_trace_context_derives_from_the_id() {
+        assert_eq!(
+            super::traceparent("6f992030-8ff1-57e8-8522-1fc0093e28d6"),
+            "00-6f9920308ff157e885221fc0093e28d6-6d82e3900cf12258-01"
+        );
+    }
+}
