@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Mutex, OnceLock,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -183,7 +183,8 @@ impl Node {
 
     /// Raises the memory alarm: connections that publish are blocked.
     pub fn raise_memory_alarm(&self) {
-        self.eval("vm_memory_monitor:set_vm_memory_high_watermark(0.000001)");
+        // Set directly: the monitor that would set it does not run in a chroot without /proc.
+        self.eval("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})");
         block_until("the memory alarm", Duration::from_secs(20), || {
             (self.eval("rabbit_alarm:get_alarms()") != "[]").then_some(())
         });
@@ -191,7 +192,7 @@ impl Node {
 
     /// Clears the memory alarm.
     pub fn clear_memory_alarm(&self) {
-        self.eval("vm_memory_monitor:set_vm_memory_high_watermark({absolute, 4000000000})");
+        self.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()})");
         block_until("the end of the memory alarm", Duration::from_secs(20), || {
             (self.eval("rabbit_alarm:get_alarms()") == "[]").then_some(())
         });
@@ -233,7 +234,7 @@ impl Node {
     /// # Panics
     /// When the node is not running or the expression fails.
     pub fn eval(&self, expression: &str) -> String {
-        let mut admin = self.admin.lock().unwrap();
+        let mut admin = lock(&self.admin);
         let admin =
             admin.get_or_insert_with(|| Admin::start(self.erlang("erl"), &self.name, &self.processes));
         admin.eval(expression)
@@ -241,8 +242,8 @@ impl Node {
 
     /// Kills the broker as `kill -9` would.
     pub fn kill9(&self) {
-        self.admin.lock().unwrap().take();
-        if let Some(mut server) = self.server.lock().unwrap().take() {
+        lock(&self.admin).take();
+        if let Some(mut server) = lock(&self.server).take() {
             kill_group(&mut server);
             // The kernel takes a moment to end the Erlang machine, which is our grandchild, and to close its ports.
             block_until("the killed broker's port to close", Duration::from_secs(20), || {
@@ -344,7 +345,7 @@ impl Node {
             }
             speaks_amqp(self.port).then_some(())
         });
-        *self.server.lock().unwrap() = Some(child);
+        *lock(&self.server) = Some(child);
     }
 
     /// A command in this node's environment.
@@ -371,6 +372,8 @@ impl Node {
                 ("RABBITMQ_GENERATED_CONFIG_DIR", path("generated")),
                 ("RABBITMQ_PID_FILE", path("pid")),
                 ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", calm.into()),
+                // So that the script becomes the Erlang machine, in place of a shell that watches over it.
+                ("RUNNING_UNDER_SYSTEMD", "1".into()),
                 ("LC_ALL", "C.UTF-8".into()),
             ],
         );
@@ -430,6 +433,11 @@ impl Node {
         let answer = self.eval(expression);
         assert_eq!(answer, "ok", "{expression}");
     }
+}
+
+/// A test that failed while it held the lock must still be able to clear up.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn next_number() -> u32 {

@@ -12,7 +12,7 @@ use std::{
 /// Waits until the test's end of the pipe closes, however that happens; then ends what stands in `pids` and clears up.
 const GUARD: &str = r#"trap '' INT TERM HUP
 cat >/dev/null
-while read -r pid; do kill -9 -- "-$pid"; done <"$1/pids" 2>/dev/null
+while read -r pid; do kill -9 "-$pid"; done <"$1/pids" 2>/dev/null
 rm -rf "$1" 2>/dev/null || { sleep 1; rm -rf "$1"; }
 "#;
 
