@@ -62,10 +62,15 @@ fn occurrences(timing: &Timing, from: Timestamp, most: usize) -> Vec<Timestamp> 
     found
 }
 
-/// Compares with the expected instants; fewer than five mean that the expression or the cases' horizon (2037) ends.
-fn agrees(timing: &Timing, from: Timestamp, expected: &[Timestamp]) -> Result<(), String> {
+/// 2038-01-01: the peers know no change of clocks from here on, so that their instants say nothing in zones with DST.
+const PEERS_END: Timestamp = Timestamp::from_millis(2_145_916_800_000);
+
+/// Compares with the expected instants; fewer than five mean that the expression or the peers' horizon ends.
+fn agrees(timing: &Timing, from: Timestamp, expected: &[Timestamp], dst: bool) -> Result<(), String> {
+    let known = |at: &&Timestamp| !dst || **at < PEERS_END;
     let found = occurrences(timing, from, expected.len().max(1));
-    if found[..found.len().min(expected.len())] == *expected {
+    let ours: Vec<_> = found.iter().take(expected.len()).filter(known).collect();
+    if ours == expected.iter().filter(known).collect::<Vec<_>>() {
         Ok(())
     } else {
         Err(format!("after {from}: expected {expected:?}, found {found:?}"))
@@ -80,7 +85,7 @@ fn every_next_instant_is_as_the_peers_agree() {
         let row = table.entry(case.topic.clone()).or_default();
         row.0 += 1;
         let verdict = match timing(&case.expr, &case.tz, None) {
-            Ok(timing) => agrees(&timing, case.from, &case.next),
+            Ok(timing) => agrees(&timing, case.from, &case.next, case.job_class.is_some()),
             Err(faults) if case.topic == "big-step" => {
                 row.2 += 1;
                 assert!(!faults.is_empty());
@@ -99,7 +104,7 @@ fn every_next_instant_is_as_the_peers_agree() {
             } else if case.job_class.is_some() {
                 let expected = expected.as_ref().unwrap_or(&case.next);
                 let verdict = chosen.map_err(|faults| format!("refused: {faults:?}"));
-                verdicts.push((name, verdict.and_then(|timing| agrees(&timing, case.from, expected))));
+                verdicts.push((name, verdict.and_then(|timing| agrees(&timing, case.from, expected, true))));
             }
         }
         let failed: Vec<_> = verdicts.into_iter().filter_map(|(name, v)| v.err().map(|e| (name, e))).collect();

@@ -367,7 +367,7 @@ mod tests {
         ] {
             assert_eq!(Duration::parse(text).unwrap_err().of("").at, at, "{text}");
         }
-        assert_eq!(Duration::parse("3 hurs").unwrap_err().of("").help.unwrap(), "did you mean 'hrs'?");
+        assert_eq!(Duration::parse("3 hurs").unwrap_err().of("").help.unwrap(), "did you mean 'hours'?");
     }
 
     #[test]

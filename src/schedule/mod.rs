@@ -29,4 +29,4 @@ pub use dst::{Dst, Fold, Gap};
 pub use instant::parse_instant;
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
 pub use timing::{Local, Timing};
-pub use zone::Zone;
+pub use zone::{ZONE_DATA, Zone};

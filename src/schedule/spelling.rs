@@ -118,8 +118,15 @@ fn tens(word: &str) -> Option<usize> {
 }
 
 fn misspelt(words: &[&str]) -> bool {
+    // Two letters in the wrong order count as two: a word of three may have that, and the same letters.
+    let sorted = |word: &str| {
+        let mut letters = word.as_bytes().to_vec();
+        letters.sort_unstable();
+        letters
+    };
     let near = |word: &str, known: &str| {
-        word == known || super::zone::distance(word, known) <= usize::from(known.len() > 4) + usize::from(known.len() > 3)
+        let allowed = usize::from(known.len() > 3) + usize::from(known.len() > 4);
+        super::zone::distance(word, known) <= allowed || sorted(word) == sorted(known)
     };
     let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
     if words.len() < 2 || words.iter().any(|word| word.len() > 16) {
