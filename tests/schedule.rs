@@ -1,5 +1,7 @@
 //! What a definition must be to become a schedule, and what its faults say.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
+
 use khronos::schedule::{
     CatchUpDefinition, Definition, DstDefinition, Fault, Past, Policy, Schedule, Timing, Unrouted,
     parse_instant,

@@ -1,5 +1,7 @@
 //! The arithmetic of timings: tables for the odd changes of clocks and for calendars, and properties of all kinds.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
+
 use chrono::{DateTime, Utc};
 use khronos::schedule::{Definition, DstDefinition, Fault, Schedule, Timing, ZONE_DATA};
 use ponos::event::Timestamp;

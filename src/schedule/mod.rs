@@ -14,9 +14,11 @@ mod cron;
 mod definition;
 mod dst;
 mod duration;
+mod duration_text;
 mod every;
 mod instant;
 mod months;
+mod phase;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
 mod spelling;
