@@ -308,6 +308,23 @@ fn instants_are_read_as_the_schedules_people_read_them() {
 }
 
 #[test]
+fn the_shortest_interval_is_exact_within_a_day() {
+    for (expression, seconds) in [
+        ("* * * * * *", 1),
+        ("*/7 * * * * *", 4),
+        ("*/5 * * * *", 300),
+        ("0,50 9 * * *", 3000),
+        ("0,50 9-10 * * *", 600),
+        ("0 9,17 * * *", 28_800),
+        ("0 0 1 * *", 86_400),
+    ] {
+        let interval = timing("cron", expression, "UTC", None).shortest_interval();
+        assert_eq!(interval, Some(seconds * 1000), "{expression}");
+    }
+    assert_eq!(timing("at", "2026-01-01T00:00", "UTC", None).shortest_interval(), None);
+}
+
+#[test]
 fn counting_years_of_seconds_is_exact() {
     let timing = timing("cron", "* * * * * *", "UTC", None);
     assert_eq!(timing.count(at("2020-01-01T00:00:00Z"), at("2025-01-01T00:00:00Z")), 1827 * 86_400);
@@ -452,6 +469,9 @@ proptest! {
             prop_assert!(next > at);
             if found > 0 {
                 prop_assert_eq!(timing.before(next), Some(at));
+            }
+            if found > 0 && timing.zone().name() == "UTC" {
+                prop_assert!(next.since(at) >= timing.shortest_interval().unwrap());
             }
             prop_assert_eq!(timing.before(next.plus(1)), Some(next));
             prop_assert_eq!(timing.after(next.plus(-1)), Some(next));
