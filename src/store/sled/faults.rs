@@ -168,7 +168,7 @@ fn flipped_bytes_are_refused_or_harmless() {
         let victim = folder.path().join("victim");
         copy(&path, &victim);
         // The database two times of three.
-        let file = if random(&mut seed) % 3 > 0 {
+        let file = if !random(&mut seed).is_multiple_of(3) {
             victim.join(DATABASE)
         } else {
             let file = &files[random(&mut seed) as usize % files.len()];

@@ -49,11 +49,15 @@ async fn child_fills_the_disk() {
     let opened = open_sled(store.clone(), "khronos".into(), SledOptions::default(), tuning).await;
     let (handle, _, mut events) = opened.unwrap();
     let (mut tick, mut after, mut failures) = (0, 0, 0);
+    let told = async |events: &mut tokio::sync::mpsc::UnboundedReceiver<StoreEvent>| {
+        let told = tokio::time::timeout(Duration::from_secs(60), events.recv()).await;
+        told.expect("the store says something within a minute").unwrap()
+    };
     // Filled three times: what fails (the log, the seal, a snapshot while opening) differs by how much fits.
     while failures < 3 {
         tick += 1;
         handle.save(tick, commit(tick as i64, rows(after, 100))).unwrap();
-        match events.recv().await.unwrap() {
+        match told(&mut events).await {
             StoreEvent::Saved { ticket, last_sequence } => {
                 assert_eq!((ticket, last_sequence), (tick, after + 100));
             }
@@ -66,12 +70,9 @@ async fn child_fills_the_disk() {
                     .unwrap()
                     .set_len((3 - failures) << 20)
                     .unwrap();
-                assert!(matches!(events.recv().await, Some(StoreEvent::Reopened)));
-                let saved = events.recv().await;
-                assert!(
-                    matches!(saved, Some(StoreEvent::Saved { ticket, .. }) if ticket == tick),
-                    "{saved:?}"
-                );
+                assert!(matches!(told(&mut events).await, StoreEvent::Reopened));
+                let saved = told(&mut events).await;
+                assert!(matches!(saved, StoreEvent::Saved { ticket, .. } if ticket == tick), "{saved:?}");
             }
             other => panic!("{other:?}"),
         }
