@@ -62,6 +62,18 @@ fn a_kill_between_creation_and_the_first_seal_is_survived() {
 }
 
 #[test]
+fn kills_between_flush_and_seal_one_after_the_other_are_survived() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    for _ in 0..3 {
+        let mut aborted = child("store::sled::kills::child_saves_once", &path);
+        let ran = aborted.env("KHRONOS_TEST_ABORT", "flushed").stderr(Stdio::null()).output().unwrap();
+        assert!(!ran.status.success(), "it was to be aborted");
+    }
+    assert_eq!(open(&path).unwrap().written().count, 3);
+}
+
+#[test]
 fn a_creation_that_was_interrupted_is_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
