@@ -54,6 +54,10 @@ impl Backlogs {
         self.all.iter()
     }
 
+    pub(super) fn get(&self, key: &SpanKey) -> Option<&Backlog> {
+        self.all.get(key)
+    }
+
     pub(super) fn get_mut(&mut self, key: &SpanKey) -> Option<&mut Backlog> {
         self.all.get_mut(key)
     }

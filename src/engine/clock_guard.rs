@@ -4,7 +4,10 @@
 //! twice after a small step back and nothing is early. A leap ahead that the boot-time clock does not share is held
 //! until it has proved stable. Absent: what happens to occurrences then; that is the catch-up's business.
 
-use super::{Notice, Reading};
+use super::{
+    Notice, Reading,
+    faults::{Fault, planted},
+};
 use ponos::event::Timestamp;
 
 /// More than this past the last known progress at the start is held like a leap ahead.
@@ -103,7 +106,10 @@ impl ClockGuard {
     }
 
     fn believe(&mut self, reading: Reading) -> Seen {
-        self.trusted = Some(reading);
+        let last = self.trusted.replace(reading);
+        if planted(Fault::RunOnAfterAStepBack) {
+            self.highest = self.highest.plus(last.map_or(0, |last| reading.boot - last.boot));
+        }
         let behind = self.highest.since(reading.wall);
         if behind <= self.rules.max_backward {
             let recovered = self.state == ClockState::Behind;

@@ -26,6 +26,9 @@ const RESERVE: i64 = 500;
 /// It is renewed when less than this is left of it.
 const MARGIN: i64 = 200;
 
+/// A finished span looks again after this long whether W has passed it.
+const LINGER: i64 = 20;
+
 /// Limits, from the configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
@@ -118,7 +121,7 @@ impl Engine {
         {
             self.reconcile(wanted);
         }
-        self.pump(reading);
+        self.pump();
         self.emit()
     }
 
@@ -258,9 +261,8 @@ impl Engine {
         }
     }
 
-    fn pump(&mut self, reading: Reading) {
-        let now = if planted(Fault::BelieveEveryReading) { reading.wall } else { self.now() };
-        let now = if planted(Fault::FireEarly) { now.plus(3) } else { now };
+    fn pump(&mut self) {
+        let now = self.now().plus(if planted(Fault::FireEarly) { 3 } else { 0 });
         if !self.may_hand_over() {
             return;
         }
@@ -373,10 +375,14 @@ impl Engine {
         if self.backlogs.of(&key.0).next().is_some_and(|(oldest, _)| oldest != key) {
             return self.backlogs.set(key, State::Behind);
         }
+        let settled = self.settled();
         let Some(backlog) = self.backlogs.get_mut(key) else { return };
         let (revision, schedule) = (backlog.revision.clone(), backlog.schedule.clone());
+        let passed = settled >= backlog.span.through || planted(Fault::CloseBeforeTheMark);
         let state = match catch_up::next(&schedule, &backlog.span, now) {
             Next::Wait(until) => State::Waiting(until),
+            // Without the span a restart would take what lies in (W, H] for sent singly; so it stays until W is past it.
+            Next::Done if !passed => State::Waiting(now.plus(LINGER)),
             Next::Done => {
                 self.progress.span(key, None);
                 self.progress.urge();
@@ -397,7 +403,8 @@ impl Engine {
                 backlog.span.handed = backlog.span.handed.max(handed);
                 backlog.span.coalesced = coalesced;
                 self.progress.span(key, Some(&backlog.span));
-                self.progress.urge();
+                // H bounds what spans hand over too.
+                self.progress.reserve(handed);
                 if let Some(run) = coalesced {
                     self.caught_up(key, run, "one event stands for them all");
                 }

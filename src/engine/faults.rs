@@ -18,8 +18,8 @@ pub(super) enum Fault {
     EditMakesMissed,
     /// What an edit leaves behind is dropped.
     EditForgetsTheOld,
-    /// The wall clock is taken as it is, also after a step back.
-    BelieveEveryReading,
+    /// After a step back the time goes on from the highest reading instead of waiting for it.
+    RunOnAfterAStepBack,
     /// Waking up a little early counts as due.
     FireEarly,
     /// A one-shot's row goes when it is handed over.
@@ -30,6 +30,8 @@ pub(super) enum Fault {
     ResumeFromNow,
     /// Occurrences of a paused schedule leave no row.
     PauseWithoutRecord,
+    /// A finished span is removed before W has passed it.
+    CloseBeforeTheMark,
     /// A new revision's events are sent before the store knows the revision.
     SendBeforeTheRevisionIsSaved,
 }

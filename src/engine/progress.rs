@@ -4,7 +4,7 @@
 //! above H was ever handed over. Both go down in the same atomic write as everything that they rest on, and there is at
 //! most one write under way.
 
-use super::{Action, Coalesced, Commit, OneShot, Outcome, Parked, Revision, Row, Span};
+use super::{Action, Coalesced, Commit, OneShot, Outcome, Parked, Revision, Row, SkipReason, Span};
 use ponos::event::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -150,14 +150,15 @@ impl Progress {
         self.urgent = true;
     }
 
-    /// A row that goes down with the next write. A run that continues the last one of its schedule is added to it.
+    /// A row that goes down with the next write. What a paused schedule skips is one run:
+    /// nothing of its revision is ever sent in between.
     pub(super) fn row(&mut self, row: Row) {
         self.moved = true;
         let continued = self.dirty.rows.iter_mut().rev().take(64).find(|earlier| {
             earlier.schedule == row.schedule
                 && earlier.revision == row.revision
                 && earlier.outcome == row.outcome
-                && matches!(row.outcome, Outcome::Skipped(_))
+                && row.outcome == Outcome::Skipped(SkipReason::Paused)
         });
         match continued {
             Some(earlier) => {

@@ -25,7 +25,8 @@ const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
 impl Engine {
     /// Makes `wanted` what runs.
     pub(super) fn reconcile(&mut self, mut wanted: Vec<Accepted>) {
-        let now = self.now();
+        // After a restart with a clock that is a little behind, more may have been handed over than the clock shows.
+        let now = self.now().max(self.highest_handed);
         wanted.sort_by(|a, b| a.schedule.name.cmp(&b.schedule.name));
         wanted.dedup_by(|a, b| a.schedule.name == b.schedule.name);
         let mut old: Vec<Option<Slot>> = std::mem::take(&mut self.slots).into_iter().map(Some).collect();
@@ -45,8 +46,9 @@ impl Engine {
                 }
                 Some((index, slot)) => {
                     moved[index] = Some(Owner::Span(slot.schedule.name.clone(), slot.revision.number));
-                    let ended = self.retire(&slot, now);
-                    self.succeed(accepted, &ended, &slot.schedule, (now, now))
+                    let until = self.reached(&slot, now);
+                    let ended = self.retire(&slot, until);
+                    self.succeed(accepted, &ended, &slot.schedule, (until, until))
                 }
                 None => self.admit(accepted, now),
             });
@@ -54,7 +56,7 @@ impl Engine {
         for (index, gone) in old.iter().enumerate() {
             if let Some(slot) = gone {
                 moved[index] = Some(Owner::Span(slot.schedule.name.clone(), slot.revision.number));
-                self.retire(slot, now);
+                self.retire(slot, self.reached(slot, now));
             }
         }
         self.slots = slots;
@@ -69,6 +71,12 @@ impl Engine {
             }
         }
         self.forget_old(now);
+    }
+
+    /// Up to where a slot's revision counts at least: what stands in the set is called for already.
+    fn reached(&self, slot: &Slot, now: Timestamp) -> Timestamp {
+        let key = (slot.schedule.name.clone(), slot.revision.number);
+        self.backlogs.get(&key).map_or(now, |backlog| now.max(backlog.span.through))
     }
 
     /// Ends a slot's revision: what is unsettled of it joins the set.
@@ -146,8 +154,8 @@ impl Engine {
         match (known, built) {
             (Some(ended), Some(old)) if old == *accepted.schedule => self.revive(&ended, &accepted.schedule),
             (Some(ended), Some(old)) => {
-                let until = ended.ended.unwrap_or(now).min(now);
-                self.succeed(accepted, &ended, &old, (until, now))
+                let until = ended.ended.unwrap_or(now);
+                self.succeed(accepted, &ended, &old, (until, now.max(until)))
             }
             (ended, _) => self.begin(
                 Revision {
@@ -187,6 +195,8 @@ impl Engine {
                     let schedule = schedule.name.clone();
                     self.out.notices.push(Notice::PastOneShot { schedule, due });
                 }
+                // The same due time means the same id: what was called for before is not called for again.
+                Some(due) if due <= now && self.was_called_for(&schedule.name, due) => {}
                 Some(due) => {
                     revision.effective_from = revision.effective_from.min(due.plus(-1));
                     self.pend_one_shot(&schedule.name, revision.number, due);
@@ -198,6 +208,16 @@ impl Engine {
         let mut slot = slot(&revision, schedule);
         slot.next = timing.after(revision.effective_from);
         slot
+    }
+
+    /// Whether an earlier revision of this name had an occurrence at `due`.
+    fn was_called_for(&self, name: &Arc<str>, due: Timestamp) -> bool {
+        let earlier = self.revisions.range((name.clone(), 0)..=(name.clone(), u32::MAX));
+        earlier.map(|(_, revision)| revision).any(|revision| {
+            let within = revision.effective_from < due && revision.ended.is_none_or(|ended| due <= ended);
+            let schedule = Schedule::build(&revision.definition);
+            within && schedule.is_ok_and(|old| old.timing.after(due.plus(-1)) == Some(due))
+        })
     }
 
     fn keep(&mut self, revision: Revision) -> Arc<Revision> {

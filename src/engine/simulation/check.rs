@@ -51,9 +51,9 @@ fn equal_ids_have_equal_bodies(world: &World) -> Result<(), String> {
 
 fn nothing_sent_singly_was_coalesced(world: &World) -> Result<(), String> {
     let of = |coalesced: bool| world.arrivals.iter().filter(move |a| (a.stands_for.count > 1) == coalesced);
-    let mut runs: HashMap<&Arc<str>, HashSet<Run>> = HashMap::new();
+    let mut runs: HashMap<(&Arc<str>, u32), HashSet<Run>> = HashMap::new();
     for many in of(true) {
-        runs.entry(&many.schedule).or_default().insert((many.stands_for.first, many.stands_for.last));
+        runs.entry((&many.schedule, many.revision)).or_default().insert((many.stands_for.first, many.stands_for.last));
     }
     for one in of(false) {
         let due = one.stands_for.last;
@@ -78,7 +78,10 @@ fn order_holds_per_schedule(world: &World) -> Result<(), String> {
                 && r.row.schedule == arrival.schedule
                 && r.row.last == arrival.stands_for.last
         });
-        if was_parked || !seen.insert(&arrival.id) {
+        let revision = world.revisions().iter().find(|r| r.schedule == arrival.schedule && r.number == arrival.revision);
+        // A one-shot may be made for an instant that is gone.
+        let at_once = revision.is_some_and(|revision| revision.definition.at.is_some());
+        if was_parked || at_once || !seen.insert(&arrival.id) {
             continue;
         }
         let due = arrival.stands_for.last;
@@ -119,11 +122,15 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
     }
     let pending = world.disk.one_shots.iter().any(|(name, row)| mine(name, row.revision));
     let mut due = revision.effective_from;
-    accounted.sort_unstable();
+    // Latest first, so that those that are passed can be taken from the end.
+    accounted.sort_unstable_by(|a, b| b.cmp(a));
+    let mut reached = Timestamp::EPOCH;
     while let Some(next) = schedule.timing.after(due).filter(|next| *next <= until) {
         due = next;
-        let found = accounted.iter().any(|(first, last)| (*first..=*last).contains(&due));
-        if !found && !(one_shot && pending) {
+        while let Some((_, last)) = accounted.pop_if(|(first, _)| *first <= due) {
+            reached = reached.max(last);
+        }
+        if reached < due && !(one_shot && pending) {
             return Err(format!("lost: {} r{} of {due} (W {settled})", revision.schedule, revision.number));
         }
     }
@@ -150,9 +157,27 @@ fn windows_tile(world: &World) -> Result<(), String> {
             let body: serde_json::Value = serde_json::from_slice(&arrival.body).map_err(|e| e.to_string())?;
             let Some(from) = body["window"]["from"].as_str() else { continue };
             if !ends.contains(from) {
-                return Err(format!("{schedule} of {due}: its window starts at {from}, where nothing ends"));
+                return Err(format!(
+                    "{schedule} r{number} of {due}: its window starts at {from}, where nothing ends\n{}",
+                    story(world, schedule)
+                ));
             }
         }
     }
     Ok(())
+}
+
+/// What became of a schedule, for people who look for the reason.
+fn story(world: &World, schedule: &Arc<str>) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for revision in world.revisions().iter().filter(|r| r.schedule == *schedule) {
+        lines.push(format!("revision {revision:?}"));
+    }
+    for arrival in world.arrivals.iter().filter(|a| a.schedule == *schedule) {
+        lines.push(format!("arrived r{} {:?} at {}", arrival.revision, arrival.stands_for, arrival.highest));
+    }
+    for row in world.record.iter().map(|r| &r.row).filter(|row| row.schedule == *schedule) {
+        lines.push(format!("row {row:?}"));
+    }
+    lines.join("\n")
 }

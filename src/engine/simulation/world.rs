@@ -124,7 +124,7 @@ impl World {
     }
 
     fn is_quiet(&self) -> bool {
-        self.boot > 200_000 && self.engine.outstanding() == 0 && self.unanswered.is_empty()
+        self.engine.outstanding() == 0 && self.unanswered.is_empty()
     }
 
     fn turn(&mut self) {
@@ -163,12 +163,12 @@ impl World {
 
     /// The machine sleeps: both clocks go on.
     fn sleep(&mut self) {
-        let nap = *self.random.pick(&[40_000, 200_000, 4_000_000]);
+        let nap = *self.random.pick(&[40_000, 200_000, 600_000]);
         self.pass(nap);
     }
 
     fn step_clock(&mut self) {
-        let by = *self.random.pick(&[-20_000, -1_000, 2_000, 45_000, 3_600_000, -400_000]);
+        let by = *self.random.pick(&[-20_000, -1_000, 2_000, 45_000, 900_000, -400_000]);
         self.wall += by;
         self.step(Input::Tick);
     }
@@ -391,8 +391,8 @@ impl World {
             ..Definition::default()
         };
         match self.random.below(10) {
-            0..6 => definition.every = Some((*self.random.pick(&["100ms", "700ms", "3s", "50s"])).into()),
-            6..8 => definition.cron = Some((*self.random.pick(&["*/2 * * * * *", "*/5 * * * *"])).into()),
+            0..6 => definition.every = Some((*self.random.pick(&["500ms", "900ms", "3s", "50s"])).into()),
+            6..8 => definition.cron = Some((*self.random.pick(&["*/2 * * * * *", "*/3 * * * *"])).into()),
             _ => {
                 definition.at =
                     Some(Timestamp::from_millis(self.wall + self.random.below(20_000)).to_string());
