@@ -65,6 +65,8 @@ pub struct Engine {
     pub(super) loading: u64,
     pub(super) link_up: bool,
     pub(super) draining: bool,
+    /// Up to here all rows were given to the record.
+    pub(super) complete: Timestamp,
     /// The highest due time ever handed over.
     pub(super) highest_handed: Timestamp,
     pub(super) out: Out,
@@ -488,10 +490,13 @@ impl Engine {
             actions.push(Action::Publish(std::mem::take(&mut self.out.publish)));
         }
         let settled = self.settled();
-        if !self.out.rows.is_empty() {
+        let save = self.progress.save(self.now(), settled);
+        // Also where no row came: else a restart would take the details of that time for lost.
+        if !self.out.rows.is_empty() || (save.is_some() && settled > self.complete) {
+            self.complete = settled;
             actions.push(Action::Record { rows: std::mem::take(&mut self.out.rows), complete: settled });
         }
-        actions.extend(self.progress.save(self.now(), settled));
+        actions.extend(save);
         actions
     }
 }

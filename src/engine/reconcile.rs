@@ -73,10 +73,12 @@ impl Engine {
         self.forget_old(now);
     }
 
-    /// Up to where a slot's revision counts at least: what stands in the set is called for already.
+    /// Up to where a slot's revision counts at least: what stands in the set is called for already, and after a restart
+    /// the clock may be behind what it showed when the revision began.
     fn reached(&self, slot: &Slot, now: Timestamp) -> Timestamp {
         let key = (slot.schedule.name.clone(), slot.revision.number);
-        self.backlogs.get(&key).map_or(now, |backlog| now.max(backlog.span.through))
+        let outstanding = self.backlogs.get(&key).map_or(now, |backlog| backlog.span.through);
+        now.max(outstanding).max(slot.revision.effective_from)
     }
 
     /// Ends a slot's revision: what is unsettled of it joins the set.

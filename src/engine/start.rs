@@ -37,6 +37,7 @@ impl Engine {
             loading: 0,
             link_up: false,
             draining: false,
+            complete: settled,
             highest_handed: handed,
             out: Out::default(),
         };

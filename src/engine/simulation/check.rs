@@ -43,7 +43,8 @@ fn equal_ids_have_equal_bodies(world: &World) -> Result<(), String> {
         let first = bodies.entry(&arrival.id).or_insert(arrival);
         if first.body != arrival.body {
             let text = |a: &Arrival| String::from_utf8_lossy(&a.body).into_owned();
-            return Err(format!("one id, two bodies:\n{}\n{}", text(first), text(arrival)));
+            let story = story(world, &arrival.schedule);
+            return Err(format!("one id, two bodies:\n{}\n{}\n{story}", text(first), text(arrival)));
         }
     }
     Ok(())
@@ -53,12 +54,14 @@ fn nothing_sent_singly_was_coalesced(world: &World) -> Result<(), String> {
     let of = |coalesced: bool| world.arrivals.iter().filter(move |a| (a.stands_for.count > 1) == coalesced);
     let mut runs: HashMap<(&Arc<str>, u32), HashSet<Run>> = HashMap::new();
     for many in of(true) {
-        runs.entry((&many.schedule, many.revision)).or_default().insert((many.stands_for.first, many.stands_for.last));
+        runs.entry((&many.schedule, many.revision))
+            .or_default()
+            .insert((many.stands_for.first, many.stands_for.last));
     }
     for one in of(false) {
         let due = one.stands_for.last;
         let within = runs
-            .get(&one.schedule)
+            .get(&(&one.schedule, one.revision))
             .and_then(|runs| runs.iter().find(|(first, last)| (*first..=*last).contains(&due)));
         if let Some(run) = within {
             return Err(format!("{} of {due} came singly and within {run:?}", one.schedule));
@@ -78,7 +81,8 @@ fn order_holds_per_schedule(world: &World) -> Result<(), String> {
                 && r.row.schedule == arrival.schedule
                 && r.row.last == arrival.stands_for.last
         });
-        let revision = world.revisions().iter().find(|r| r.schedule == arrival.schedule && r.number == arrival.revision);
+        let revision =
+            world.revisions().iter().find(|r| r.schedule == arrival.schedule && r.number == arrival.revision);
         // A one-shot may be made for an instant that is gone.
         let at_once = revision.is_some_and(|revision| revision.definition.at.is_some());
         if was_parked || at_once || !seen.insert(&arrival.id) {

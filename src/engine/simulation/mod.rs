@@ -35,7 +35,10 @@ fn no_seed_breaks_a_promise() {
 fn assert_caught(fault: Fault) {
     plant(Some(fault));
     let caught = (0..2_000).find_map(|seed| {
-        std::panic::catch_unwind(|| run(seed)).unwrap_or_else(|_| Err(format!("seed {seed}: a panic"))).err().map(|e| (seed, e))
+        std::panic::catch_unwind(|| run(seed))
+            .unwrap_or_else(|_| Err(format!("seed {seed}: a panic")))
+            .err()
+            .map(|e| (seed, e))
     });
     plant(None);
     let (seed, broken) = caught.unwrap_or_else(|| panic!("{fault:?} was never caught"));
