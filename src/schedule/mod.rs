@@ -4,6 +4,8 @@
 //! keeps. A [`Schedule`] is built from it once and is valid from then on.
 
 mod definition;
+pub mod file;
+pub mod spelling;
 mod timing;
 
 pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault};
