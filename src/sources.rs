@@ -9,7 +9,7 @@ use crate::{
     schedule::{
         Definition, Schedule,
         file::{self, Entry},
-        spelling,
+        near_miss,
     },
 };
 use std::{
@@ -188,7 +188,7 @@ impl Schedules {
             }
             hash_map::Entry::Vacant(free) => free.insert(place.clone()),
         };
-        if let Some((meant, odd)) = spelling::suspicious(schedule.event.as_str()) {
+        if let Some((meant, odd)) = near_miss::suspicious(schedule.event.as_str()) {
             let what = format!("the event '{}' looks misspelt ('{odd}')", schedule.event);
             let help = format!("did you mean '{meant}'?");
             self.diagnostics.push(text.error(event.clone(), what).help(help).warning());
