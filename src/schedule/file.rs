@@ -166,7 +166,7 @@ fn located(
         .get(fault.key)
         .zip(fault.at.clone())
         .map(|(value, at)| position::within(text.as_str(), value, at));
-    let message = format!("schedule '{}': {}", shortened(name), fault.what);
+    let message = format!("schedule '{}': {}: {}", shortened(name), fault.key, fault.what);
     text.error(exact.unwrap_or(whole), message).maybe_help(fault.help.clone())
 }
 
