@@ -1,1 +1,214 @@
-//! The configuration: raw → `Config`, parsed once, valid from then on.
+//! The configuration: raw → [`Config`], parsed once, valid from then on.
+//!
+//! Three layers, the later one wins, key by key: the file, the environment (`KHRONOS_<SECTION>_<KEY>`), the flags.
+//! `keys.rs` names the keys, `layers.rs` lays the layers over each other, `reader.rs` turns one raw value into what it
+//! means and says where it is wrong, `build.rs` makes the whole; every fault is reported, not only the first.
+//!
+//! The file is `--config FILE` or `KHRONOS_CONFIG`; else `config.toml` in the working directory if there is one; else
+//! the default that is built in. A relative path in the file counts from the file's folder; in a variable or a flag
+//! from the working directory. An empty variable counts as not set. Without `schedules.folder`, the schedules are read
+//! from the folder `schedules` beside the configuration file if there is one; else the standard ones are built in.
+//!
+//! Why no serde here: it stops at the first fault, and knows nothing of the other two layers.
+
+mod build;
+mod keys;
+mod layers;
+mod reader;
+mod text;
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+pub use layers::{Override, Request};
+pub use url::{BrokerUrl, SecretUrl};
+
+use crate::diagnostic::Diagnostics;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use tracing_subscriber::filter::Targets;
+
+/// The default configuration, as the repository's `config.toml` shows it.
+pub const DEFAULT: &str = include_str!("../config.toml");
+
+/// All that can be configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file it was read from; `None` for the built-in default.
+    pub file: Option<PathBuf>,
+    /// `[clock]`
+    pub clock: ClockConfig,
+    /// `[schedules]`
+    pub schedules: ScheduleSource,
+    /// `[broker]`
+    pub broker: BrokerConfig,
+    /// `[publish]`
+    pub publish: PublishConfig,
+    /// `[store]`
+    pub store: StoreConfig,
+    /// `[record]`
+    pub record: RecordConfig,
+    /// `[http]`
+    pub http: HttpConfig,
+    /// `[log]`
+    pub log: LogConfig,
+    /// `[shutdown]`
+    pub shutdown: ShutdownConfig,
+}
+
+/// `[clock]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockConfig {
+    /// Part of every event's id.
+    pub name: String,
+    /// How long a clock that was held must stay steady before it is believed.
+    pub settle: Duration,
+    /// A longer step forwards, not shared by the boot-time clock, is held.
+    pub max_forward: Duration,
+    /// A longer step backwards is an alarm.
+    pub max_backward: Duration,
+    /// What happens after such a step.
+    pub on_backward: OnBackward,
+}
+
+/// What happens after a long step backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBackward {
+    /// Nothing is sent until the clock has caught up.
+    Wait,
+    /// The span is recorded, and the count goes on from now.
+    Resume,
+}
+
+/// Where the schedules come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScheduleSource {
+    /// Every `*.toml` of this folder.
+    Folder(PathBuf),
+    /// The standard time events, which are built in.
+    Embedded,
+}
+
+/// `[broker]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerConfig {
+    /// Which broker.
+    pub url: BrokerUrl,
+    /// The topic exchange.
+    pub exchange: String,
+    /// Whether each event also gets a fanout exchange of its name.
+    pub fanout: bool,
+    /// How many confirms may be outstanding on a connection.
+    pub window: usize,
+    /// Over how many confirm channels publishings are spread.
+    pub channels: u16,
+    /// Time limit of connecting, handshake included.
+    pub connect_timeout: Duration,
+    /// Silence of twice this long ends a connection.
+    pub heartbeat: Duration,
+    /// Time limit of a confirm.
+    pub confirm_timeout: Duration,
+    /// For `amqps://`.
+    pub tls: TlsConfig,
+}
+
+/// `[broker.tls]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// PEM; trusted instead of the system's authorities.
+    pub ca_file: Option<PathBuf>,
+    /// PEM; the client's own certificate. Set if and only if `key_file` is.
+    pub cert_file: Option<PathBuf>,
+    /// PEM; its key.
+    pub key_file: Option<PathBuf>,
+}
+
+/// `[publish]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishConfig {
+    /// How many events may be handed over and not yet settled.
+    pub in_flight: usize,
+    /// How often one event is sent again before it is parked.
+    pub resends: u32,
+    /// Over which time these are spread.
+    pub resend_over: Duration,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Where.
+    pub path: StorePath,
+    /// Bytes of memory for its cache.
+    pub cache: u64,
+}
+
+/// Where the state is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StorePath {
+    /// In a folder.
+    Folder(PathBuf),
+    /// Nowhere: a restart forgets everything.
+    Memory,
+}
+
+/// `[record]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordConfig {
+    /// Older rows than the newest so many are trimmed.
+    pub max_rows: u64,
+    /// Rows older than this are trimmed.
+    pub max_age: Duration,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Whether it is served at all.
+    pub enabled: bool,
+    /// On which address.
+    pub listen: SocketAddr,
+    /// By which names (without port) requests may address it.
+    pub hosts: Vec<String>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogConfig {
+    /// Such as `info`, or `info,khronos=debug`.
+    pub level: Targets,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[shutdown]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownConfig {
+    /// How long outstanding confirms are waited for.
+    pub grace: Duration,
+}
+
+impl Config {
+    /// Reads and understands the configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(request: &Request) -> Result<Self, Diagnostics> {
+        let (config, diagnostics) = Self::read(request);
+        if diagnostics.errors() == 0 { Ok(config) } else { Err(diagnostics) }
+    }
+
+    /// The same for those who go on after an error: what is wrong has its default then.
+    pub fn read(request: &Request) -> (Self, Diagnostics) {
+        build::build(request)
+    }
+}

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod diagnostic;
 pub mod engine;
 pub mod http;
 pub mod schedule;

@@ -1,0 +1,217 @@
+//! The whole configuration from its layers. The built-in defaults stand here; `config.toml` shows the same (a test
+//! compares them).
+
+use super::{
+    BrokerConfig, BrokerUrl, ClockConfig, Config, DEFAULT, HttpConfig, LogConfig, LogFormat, OnBackward,
+    PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig, StoreConfig, StorePath, TlsConfig,
+    layers, reader::Reader,
+};
+use crate::diagnostic::{Diagnostic, Diagnostics, Text};
+use std::{
+    fs::File,
+    io::Read,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+/// Bytes of a configuration or a secret's file.
+const MOST_BYTES: u64 = 1 << 20;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Reads the file and builds the configuration; what is wrong has its default.
+pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
+    let mut faults = Diagnostics::default();
+    let found = request.file.clone().or_else(|| {
+        let usual = PathBuf::from("config.toml");
+        usual.is_file().then_some(usual)
+    });
+    let source = match &found {
+        None => DEFAULT.to_owned(),
+        Some(file) => read(file).unwrap_or_else(|error| {
+            let help = "name an existing file with --config, or leave it out for the built-in default";
+            let message = format!("the configuration can't be read: {error}");
+            faults.push(Diagnostic::error(message).in_file(&file.display().to_string()).help(help));
+            String::new()
+        }),
+    };
+    let name = found.as_ref().map_or("<built-in config.toml>".to_owned(), |file| file.display().to_string());
+    let text = Text::new(&name, &source).masked();
+    let values = layers::read(&text, request, &mut faults);
+    let folder = found.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+    let mut reader = Reader { text: &text, values, folder, faults };
+    let config = Config {
+        clock: clock(&mut reader),
+        schedules: schedules(&mut reader, found.is_some()),
+        broker: broker(&mut reader),
+        publish: PublishConfig {
+            in_flight: reader.integer("publish.in_flight", 10_000, 1..=1_000_000),
+            resends: reader.integer("publish.resends", 5, 0..=100),
+            resend_over: reader.duration("publish.resend_over", 10 * MINUTE, DAY),
+        },
+        store: StoreConfig {
+            path: store_path(&mut reader),
+            cache: reader.size("store.cache", 8 << 20, 1 << 20..=16 << 30),
+        },
+        record: RecordConfig {
+            max_rows: reader.integer("record.max_rows", 1_000_000, 1_000..=1_000_000_000),
+            max_age: reader.duration("record.max_age", 30 * DAY, 36_500 * DAY),
+        },
+        http: http(&mut reader),
+        log: LogConfig {
+            level: reader.parsed(
+                "log.level",
+                Targets::new().with_default(LevelFilter::INFO),
+                "write error, warn, info, debug or trace; single parts as in \"info,khronos::service=debug\"",
+            ),
+            format: reader.choice(
+                "log.format",
+                LogFormat::Pretty,
+                &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)],
+            ),
+        },
+        shutdown: ShutdownConfig { grace: reader.duration("shutdown.grace", 20 * SECOND, HOUR) },
+        file: found.clone(),
+    };
+    (config, reader.faults)
+}
+
+fn read(file: &Path) -> Result<String, std::io::Error> {
+    let mut text = String::new();
+    File::open(file)?.take(MOST_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MOST_BYTES {
+        return Err(std::io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(text)
+}
+
+fn clock(reader: &mut Reader<'_>) -> ClockConfig {
+    let mut name = reader.text("clock.name").unwrap_or_else(|| "khronos".to_owned());
+    let first = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let rest = name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
+    if !first || !rest || name.len() > 128 {
+        let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit";
+        reader.fault("clock.name", &format!("'{name}' is no name for a clock"), help);
+        name = "khronos".to_owned();
+    }
+    ClockConfig {
+        name,
+        settle: reader.duration("clock.settle", MINUTE, DAY),
+        max_forward: reader.duration("clock.max_forward", MINUTE, 365 * DAY),
+        max_backward: reader.duration("clock.max_backward", 5 * MINUTE, 365 * DAY),
+        on_backward: reader.choice(
+            "clock.on_backward",
+            OnBackward::Wait,
+            &[("wait", OnBackward::Wait), ("resume", OnBackward::Resume)],
+        ),
+    }
+}
+
+fn schedules(reader: &mut Reader<'_>, from_file: bool) -> ScheduleSource {
+    if let Some(folder) = reader.path("schedules.folder") {
+        return ScheduleSource::Folder(folder);
+    }
+    let beside = reader.folder.join("schedules");
+    if from_file && beside.is_dir() { ScheduleSource::Folder(beside) } else { ScheduleSource::Embedded }
+}
+
+fn broker(reader: &mut Reader<'_>) -> BrokerConfig {
+    let url = broker_url(reader);
+    let tls = TlsConfig {
+        ca_file: reader.path("broker.tls.ca_file"),
+        cert_file: reader.path("broker.tls.cert_file"),
+        key_file: reader.path("broker.tls.key_file"),
+    };
+    for (one, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
+        let (one, other) = (format!("broker.tls.{one}"), format!("broker.tls.{other}"));
+        if reader.text(&one).is_some() && reader.text(&other).is_none() {
+            reader.fault(
+                &one,
+                "a client certificate needs its key and the key its certificate",
+                format!("set {other} too"),
+            );
+        }
+    }
+    let encrypted = matches!(&url, BrokerUrl::Amqp(url) if url.is_tls());
+    let first = ["broker.tls.ca_file", "broker.tls.cert_file", "broker.tls.key_file"];
+    if let Some(key) = first.into_iter().find(|key| !encrypted && reader.text(key).is_some()) {
+        let what = format!("TLS is configured, but the broker's URL is {url}");
+        reader.fault(key, &what, "write the URL with amqps:// (port 5671), or remove [broker.tls]");
+    }
+    let exchange = reader.text("broker.exchange").unwrap_or_else(|| "events".to_owned());
+    if exchange.is_empty() || exchange.len() > 255 || exchange.starts_with("amq.") {
+        let help = "1 to 255 bytes, not beginning with amq. (RabbitMQ keeps these for itself)";
+        reader.fault("broker.exchange", &format!("'{exchange}' can't be the exchange"), help);
+    }
+    BrokerConfig {
+        url,
+        exchange,
+        fanout: reader.boolean("broker.fanout", false),
+        window: reader.integer("broker.window", 2_000, 1..=100_000),
+        channels: reader.integer("broker.channels", 1, 1..=64),
+        connect_timeout: reader.duration("broker.connect_timeout", 10 * SECOND, 10 * MINUTE),
+        heartbeat: reader.duration("broker.heartbeat", 15 * SECOND, 10 * MINUTE),
+        confirm_timeout: reader.duration("broker.confirm_timeout", 30 * SECOND, HOUR),
+        tls,
+    }
+}
+
+fn broker_url(reader: &mut Reader<'_>) -> BrokerUrl {
+    let (direct, by_file) = (reader.rank("broker.url"), reader.rank("broker.url_file"));
+    if direct.is_some() && direct == by_file {
+        let help = "keep one of them (broker.url_file reads the URL from a file, so that it stays secret)";
+        reader.fault("broker.url_file", "both broker.url and broker.url_file are given", help);
+        return BrokerUrl::Memory;
+    }
+    let mut key = "broker.url";
+    let mut text = reader.text(key).unwrap_or_else(|| "memory:".to_owned());
+    if by_file > direct {
+        key = "broker.url_file";
+        let Some(file) = reader.path(key) else { return BrokerUrl::Memory };
+        text = match read(&file) {
+            Ok(text) => text,
+            Err(error) => {
+                let what = format!("the file {} can't be read: {error}", file.display());
+                reader.fault(key, &what, "it must hold the broker's URL and be readable by the clock's user");
+                return BrokerUrl::Memory;
+            }
+        };
+    }
+    BrokerUrl::parse(&text).unwrap_or_else(|what| {
+        reader.fault(key, &what, "write amqp://user:password@host:5672/vhost, or memory:");
+        BrokerUrl::Memory
+    })
+}
+
+fn store_path(reader: &mut Reader<'_>) -> StorePath {
+    if reader.text("store.path").as_deref() == Some("memory:") {
+        return StorePath::Memory;
+    }
+    let default = reader.folder.join("khronos-data");
+    StorePath::Folder(reader.path("store.path").unwrap_or(default))
+}
+
+fn http(reader: &mut Reader<'_>) -> HttpConfig {
+    let hosts = reader.list("http.hosts", &["localhost", "127.0.0.1", "[::1]"]);
+    if let Some(wrong) = hosts.iter().find(|host| {
+        let port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+        host.is_empty() || port || host.contains('/') || host.contains(char::is_whitespace)
+    }) {
+        let help = "write names without scheme and port, as in [\"localhost\", \"clock.example.com\"]";
+        reader.fault("http.hosts", &format!("'{wrong}' is no host name"), help);
+    }
+    HttpConfig {
+        enabled: reader.boolean("http.enabled", true),
+        listen: reader.parsed(
+            "http.listen",
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 7650)),
+            "write an IP address and a port: 127.0.0.1:7650, 0.0.0.0:7650 or [::1]:7650",
+        ),
+        hosts,
+    }
+}

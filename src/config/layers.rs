@@ -1,0 +1,208 @@
+//! The three layers: file, environment, flags. Raw values with their origin; what is no known key is refused here.
+
+use super::keys::{self, KEYS, Kind};
+use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean, nearest};
+use std::{collections::BTreeMap, ffi::OsString, ops::Range, path::PathBuf};
+use toml::de::{DeTable, DeValue};
+
+/// What a configuration is made from.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// `--config FILE` or `KHRONOS_CONFIG`.
+    pub file: Option<PathBuf>,
+    /// The process's variables; those that don't begin with `KHRONOS_` are ignored.
+    pub environment: Vec<(OsString, OsString)>,
+    /// What flags say.
+    pub flags: Vec<Override>,
+}
+
+/// A key overridden by a flag.
+#[derive(Debug, Clone)]
+pub struct Override {
+    /// Such as `broker.url`.
+    pub key: &'static str,
+    /// Such as `--broker`.
+    pub flag: &'static str,
+    /// As written in a variable.
+    pub value: String,
+}
+
+/// A raw value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Text(String),
+    Integer(i64),
+    Boolean(bool),
+    List(Vec<String>),
+}
+
+/// Where a raw value came from; a later layer is greater.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Origin {
+    File(Range<usize>),
+    Variable(String),
+    Flag(&'static str),
+}
+
+impl Origin {
+    /// The layer, by precedence.
+    pub(super) fn rank(&self) -> u8 {
+        match self {
+            Self::File(_) => 0,
+            Self::Variable(_) => 1,
+            Self::Flag(_) => 2,
+        }
+    }
+
+    /// A fault of the value that came from here.
+    pub(super) fn fault(&self, text: &Text<'_>, key: &str, what: &str) -> Diagnostic {
+        match self {
+            Self::File(span) => text.error(span.clone(), format!("{key}: {what}")),
+            Self::Variable(name) => Diagnostic::error(format!("{name} (environment): {what}")),
+            Self::Flag(flag) => Diagnostic::error(format!("{flag}: {what}")),
+        }
+    }
+}
+
+/// Raw values by key.
+pub(super) type Values = BTreeMap<&'static str, (Value, Origin)>;
+
+/// Lays the three layers over each other.
+pub(super) fn read(text: &Text<'_>, request: &Request, faults: &mut Diagnostics) -> Values {
+    let mut values = Values::new();
+    let (table, errors) = DeTable::parse_recoverable(text.as_str());
+    for error in errors.iter().take(Diagnostics::MOST) {
+        let message =
+            format!("this is no TOML: {}", error.message().lines().next().unwrap_or("syntax error"));
+        faults.push(text.error(error.span().unwrap_or(0..0), message));
+    }
+    if errors.is_empty() {
+        section("", table.get_ref(), text, &mut values, faults);
+    }
+    environment(request, text, &mut values, faults);
+    for Override { key, flag, value } in &request.flags {
+        let origin = Origin::Flag(flag);
+        set_text(key, value, origin, text, &mut values, faults);
+    }
+    values
+}
+
+fn section(path: &str, table: &DeTable<'_>, text: &Text<'_>, values: &mut Values, faults: &mut Diagnostics) {
+    for (name, value) in table {
+        let key =
+            if path.is_empty() { name.get_ref().to_string() } else { format!("{path}.{}", name.get_ref()) };
+        if keys::is_section(&key) {
+            match value.get_ref() {
+                DeValue::Table(inner) => section(&key, inner, text, values, faults),
+                _ => faults.push(
+                    text.error(value.span(), format!("'{key}' is a section"))
+                        .help(format!("write [{key}] on a line of its own and its keys below it")),
+                ),
+            }
+            continue;
+        }
+        let Some((key, kind)) = keys::key(&key) else {
+            let what = if value.get_ref().is_table() { "section" } else { "key" };
+            let place = if path.is_empty() { String::new() } else { format!(" in [{path}]") };
+            let message = format!("unknown {what} '{}'{place}", name.get_ref());
+            faults.push(
+                text.error(name.span(), message).help(did_you_mean(name.get_ref(), keys::within(path))),
+            );
+            continue;
+        };
+        match typed(kind, value.get_ref()) {
+            Some(value_read) => {
+                values.insert(key, (value_read, Origin::File(value.span())));
+            }
+            None => faults.push(text.error(
+                value.span(),
+                format!("{key} must be {}, not {}", expected(kind), value.get_ref().type_str()),
+            )),
+        }
+    }
+}
+
+fn typed(kind: Kind, value: &DeValue<'_>) -> Option<Value> {
+    match (kind, value) {
+        (Kind::Text, DeValue::String(text)) => Some(Value::Text(text.to_string())),
+        (Kind::Boolean, DeValue::Boolean(value)) => Some(Value::Boolean(*value)),
+        (Kind::Integer, DeValue::Integer(value)) => {
+            i64::from_str_radix(value.as_str(), value.radix()).ok().map(Value::Integer)
+        }
+        (Kind::List, DeValue::Array(items)) => items
+            .iter()
+            .map(|item| item.get_ref().as_str().map(str::to_owned))
+            .collect::<Option<_>>()
+            .map(Value::List),
+        _ => None,
+    }
+}
+
+fn expected(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "a text in quotes",
+        Kind::Integer => "a whole number",
+        Kind::Boolean => "true or false",
+        Kind::List => "a list of texts such as [\"a\", \"b\"]",
+    }
+}
+
+fn environment(request: &Request, text: &Text<'_>, values: &mut Values, faults: &mut Diagnostics) {
+    let variables: Vec<_> = KEYS.iter().map(|(key, _)| (keys::variable(key), *key)).collect();
+    for (name, value) in &request.environment {
+        let Some(name) = name.to_str().filter(|name| name.starts_with("KHRONOS_")) else {
+            continue;
+        };
+        // Kubernetes puts these into every container of a namespace that has a Service called khronos.
+        if name == "KHRONOS_CONFIG"
+            || name.starts_with("KHRONOS_SERVICE_")
+            || name.starts_with("KHRONOS_PORT")
+        {
+            continue;
+        }
+        let Some((_, key)) = variables.iter().find(|(variable, _)| variable == name) else {
+            let all = variables.iter().map(|(variable, _)| variable.as_str());
+            let help = nearest(name, all).map_or_else(
+                || "it is KHRONOS_<SECTION>_<KEY>, with the keys of config.toml; unset it".to_owned(),
+                |near| format!("did you mean {near}?"),
+            );
+            faults.push(Diagnostic::error(format!("unknown environment variable {name}")).help(help));
+            continue;
+        };
+        let origin = Origin::Variable(name.to_owned());
+        match value.to_str() {
+            Some("") => {}
+            Some(value) => set_text(key, value, origin, text, values, faults),
+            None => faults.push(origin.fault(text, key, "this is no UTF-8 text")),
+        }
+    }
+}
+
+fn set_text(
+    key: &'static str,
+    value: &str,
+    origin: Origin,
+    text: &Text<'_>,
+    values: &mut Values,
+    faults: &mut Diagnostics,
+) {
+    let Some((key, kind)) = keys::key(key) else {
+        faults.push(origin.fault(text, key, "there is no such key"));
+        return;
+    };
+    let read = match kind {
+        Kind::Text => Some(Value::Text(value.to_owned())),
+        Kind::Integer => value.trim().parse().ok().map(Value::Integer),
+        Kind::Boolean => value.trim().parse().ok().map(Value::Boolean),
+        Kind::List => Some(Value::List(value.split(',').map(|item| item.trim().to_owned()).collect())),
+    };
+    match read {
+        Some(read) => {
+            values.insert(key, (read, origin));
+        }
+        None => {
+            let what = format!("'{value}' is not {}", expected(kind));
+            faults.push(origin.fault(text, key, &what));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+use super::{keys, *};
+use std::{ffi::OsString, fs, path::Path};
+
+fn request(
+    text: &str,
+    environment: &[(&str, &str)],
+    flags: &[(&'static str, &str)],
+) -> (tempfile::TempDir, Request) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    fs::write(&file, text).unwrap();
+    let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let flags = flags.iter().map(|(key, value)| Override { key, flag: "--flag", value: (*value).to_owned() });
+    let request = Request { file: Some(file), environment: environment.collect(), flags: flags.collect() };
+    (folder, request)
+}
+
+fn load(
+    text: &str,
+    environment: &[(&str, &str)],
+    flags: &[(&'static str, &str)],
+) -> Result<Config, Diagnostics> {
+    let (_folder, request) = request(text, environment, flags);
+    Config::load(&request)
+}
+
+fn error(text: &str, environment: &[(&str, &str)]) -> String {
+    let faults = load(text, environment, &[]).unwrap_err();
+    faults.list().iter().map(|d| d.to_string()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_default_file_says_what_is_built_in() {
+    let (_folder, mut shown) = request(DEFAULT, &[], &[]);
+    let built_in = request_for(&mut shown, "");
+    assert_eq!(Config::load(&shown).unwrap(), built_in);
+}
+
+/// The configuration of another text in the same file, which is put back afterwards.
+fn request_for(request: &mut Request, text: &str) -> Config {
+    let file = request.file.clone().unwrap();
+    let before = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text).unwrap();
+    let config = Config::load(request).unwrap();
+    fs::write(&file, before).unwrap();
+    config
+}
+
+/// A value for each key that differs from its default.
+fn other_value(key: &str) -> &'static str {
+    match key {
+        "clock.name" => "other",
+        "clock.on_backward" => "resume",
+        "schedules.folder" | "store.path" => "elsewhere",
+        "broker.url" => "amqp://localhost",
+        "broker.exchange" => "times",
+        "broker.fanout" => "true",
+        "http.enabled" => "false",
+        "http.listen" => "0.0.0.0:1",
+        "http.hosts" => "clock.example.com, localhost",
+        "log.level" => "debug",
+        "log.format" => "json",
+        "store.cache" => "1 GiB",
+        key if key.starts_with("broker.tls") => "a.pem",
+        key if keys::key(key).is_some_and(|(_, kind)| kind == keys::Kind::Integer) => "7777",
+        _ => "77s",
+    }
+}
+
+#[test]
+fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
+    let default = load(DEFAULT, &[], &[]).unwrap();
+    for (key, _) in keys::KEYS {
+        let name = key.rsplit('.').next().unwrap();
+        let section = format!("[{}]", key.rsplit_once('.').unwrap().0);
+        let body = DEFAULT.split_once(section.as_str()).unwrap().1.split("\n[").next().unwrap();
+        let shown = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{name} = "));
+        assert!(body.lines().any(shown), "{key} is not shown in config.toml");
+
+        let variable = keys::variable(key);
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&secret, "amqp://localhost\n").unwrap();
+        let value = match *key {
+            "broker.url_file" => secret.path().to_str().unwrap(),
+            "broker.channels" => "7",
+            "publish.resends" => "9",
+            key => other_value(key),
+        };
+        let mut environment = vec![(variable.as_str(), value)];
+        if key.starts_with("broker.tls") {
+            environment.push(("KHRONOS_BROKER_URL", "amqps://localhost"));
+        }
+        match *key {
+            "broker.tls.cert_file" => environment.push(("KHRONOS_BROKER_TLS_KEY_FILE", "b.pem")),
+            "broker.tls.key_file" => environment.push(("KHRONOS_BROKER_TLS_CERT_FILE", "b.pem")),
+            _ => {}
+        }
+        let mut without = load(DEFAULT, &environment[1..], &[]).unwrap_or_else(|_| default.clone());
+        let mut with = load(DEFAULT, &environment, &[]).unwrap_or_else(|faults| panic!("{key}: {faults}"));
+        // Their folders differ.
+        (without.file, with.file) = (None, None);
+        if *key != "store.path" {
+            without.store.path = StorePath::Memory;
+            with.store.path = StorePath::Memory;
+        }
+        assert_ne!(with, without, "{variable} changes nothing");
+    }
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
+    let text = "[clock]\nname = \"file\"\n[http]\nlisten = \"127.0.0.1:1\"\n[publish]\nresends = 1\n";
+    let environment = [("KHRONOS_CLOCK_NAME", "variable"), ("KHRONOS_HTTP_LISTEN", "127.0.0.1:2")];
+    let config = load(text, &environment, &[("clock.name", "flag")]).unwrap();
+    assert_eq!(config.clock.name, "flag");
+    assert_eq!(config.http.listen.port(), 2);
+    assert_eq!(config.publish.resends, 1);
+}
+
+#[test]
+fn every_fault_is_reported_with_its_place() {
+    let text =
+        "[clock]\nnmae = \"x\"\nsettle = \"5 lightyears\"\n[brokr]\n[http]\nenabled = 1\nlisten = \"here\"\n";
+    let faults =
+        load(text, &[("KHRONOS_BROKER_CHANELS", "2"), ("KHRONOS_PUBLISH_RESENDS", "many")], &[]).unwrap_err();
+    let all: Vec<_> =
+        faults.list().iter().map(|d| (d.line, d.column, d.message.as_str(), d.help.as_deref())).collect();
+    let find = |part: &str| {
+        *all.iter().find(|fault| fault.2.contains(part)).unwrap_or_else(|| panic!("{part}: {all:?}"))
+    };
+    assert_eq!(
+        find("unknown key 'nmae' in [clock]"),
+        (Some(2), Some(1), "unknown key 'nmae' in [clock]", Some("did you mean 'name'?"))
+    );
+    assert_eq!((find("lightyears").0, find("lightyears").1), (Some(3), Some(10)));
+    assert_eq!(find("brokr").3, Some("did you mean 'broker'?"));
+    assert_eq!(find("http.enabled must be true or false, not integer").0, Some(6));
+    assert_eq!(find("http.listen").0, Some(7));
+    assert_eq!(find("KHRONOS_BROKER_CHANELS").3, Some("did you mean KHRONOS_BROKER_CHANNELS?"));
+    assert!(find("KHRONOS_PUBLISH_RESENDS").2.contains("'many' is not a whole number"));
+    assert_eq!(faults.errors(), 7);
+}
+
+#[test]
+fn variables_of_kubernetes_and_empty_ones_are_no_configuration() {
+    let environment =
+        [("KHRONOS_SERVICE_HOST", "10.0.0.1"), ("KHRONOS_PORT_7650_TCP", "x"), ("KHRONOS_BROKER_URL", "")];
+    assert_eq!(load("", &environment, &[]).unwrap().broker.url, BrokerUrl::Memory);
+}
+
+#[test]
+fn the_url_may_come_from_a_file_but_not_twice_from_one_layer() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("url");
+    fs::write(&secret, "amqp://me:hunter2@host\n").unwrap();
+    let secret = secret.to_str().unwrap();
+    // A later layer's file replaces an earlier layer's URL.
+    let config = load(DEFAULT, &[("KHRONOS_BROKER_URL_FILE", secret)], &[]).unwrap();
+    assert_eq!(config.broker.url.to_string(), "amqp://me:***@host");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let twice = [("KHRONOS_BROKER_URL_FILE", secret), ("KHRONOS_BROKER_URL", "amqp://me:hunter2@host")];
+    assert!(error("", &twice).contains("both broker.url and broker.url_file are given"));
+    assert!(error("", &[("KHRONOS_BROKER_URL_FILE", "/no/such/file")]).contains("can't be read"));
+}
+
+#[test]
+fn no_error_shows_a_password() {
+    for text in [
+        "[broker]\nurl = \"amqp://me:hunter2@host:port\"",
+        "[broker]\nurl = \"amqp://me:hunter2@host",
+        "[broker]\nurl = amqp://me:hunter2@host",
+        "[broker]\nurl = [\"hunter2\"]",
+        "broker = { url = \"hunter2\", exchange = \"\" }",
+        "[broker]\nurl = \"hunter2\" hunter2",
+        "[broker]\nurl = '''\nhttp://hunter2'''",
+    ] {
+        let faults = load(text, &[], &[]).unwrap_err();
+        let shown = serde_json::to_string(faults.list()).unwrap() + &faults.to_string();
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    assert!(!error("", &[("KHRONOS_BROKER_URL", "hunter2")]).contains("hunter2"));
+}
+
+#[test]
+fn relative_paths_count_from_the_files_folder_and_those_of_variables_from_the_working_directory() {
+    let text =
+        "[store]\npath = \"data\"\n[broker]\nurl = \"amqps://h\"\n[broker.tls]\nca_file = \"ca.pem\"\n";
+    let (folder, mut request) = request(text, &[], &[]);
+    fs::create_dir(folder.path().join("schedules")).unwrap();
+    let config = Config::load(&request).unwrap();
+    assert_eq!(config.store.path, StorePath::Folder(folder.path().join("data")));
+    assert_eq!(config.broker.tls.ca_file, Some(folder.path().join("ca.pem")));
+    assert_eq!(config.schedules, ScheduleSource::Folder(folder.path().join("schedules")));
+    request.environment = vec![("KHRONOS_STORE_PATH".into(), "data".into())];
+    assert_eq!(Config::load(&request).unwrap().store.path, StorePath::Folder("data".into()));
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    assert!(error("[broker.tls]\nca_file = \"ca.pem\"", &[]).contains("the broker's URL is memory:"));
+    let half = "[broker]\nurl = \"amqps://h\"\n[broker.tls]\ncert_file = \"c.pem\"";
+    assert!(error(half, &[]).contains("set broker.tls.key_file too"));
+    assert!(error("[broker]\nexchange = \"amq.topic\"", &[]).contains("can't be the exchange"));
+    assert!(error("[clock]\nname = \"Big Ben\"", &[]).contains("'Big Ben' is no name for a clock"));
+    assert!(error("[http]\nhosts = [\"http://x\"]", &[]).contains("is no host name"));
+    assert!(error("[store]\ncache = \"1 B\"", &[]).contains("allowed are 1 MiB to 16384 MiB"));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let request = Request { file: Some(Path::new("/no/such/config.toml").into()), ..Request::default() };
+    let shown = Config::load(&request).unwrap_err().to_string();
+    assert!(shown.starts_with("/no/such/config.toml: the configuration can't be read"), "{shown}");
+}
