@@ -102,3 +102,49 @@ pub struct Fault {
     /// What to write instead, where it can be guessed.
     pub help: Option<String>,
 }
+
+/// A fault before it is known which key's value was read: what the parsers of single values return.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flaw {
+    at: Option<Range<usize>>,
+    what: String,
+    help: Option<String>,
+}
+
+impl Flaw {
+    /// The whole value is to blame.
+    pub(super) fn whole(what: impl Into<String>) -> Self {
+        Self { at: None, what: what.into(), help: None }
+    }
+
+    /// The bytes `at` of the value are to blame.
+    pub(super) fn part(at: Range<usize>, what: impl Into<String>) -> Self {
+        Self { at: Some(at), what: what.into(), help: None }
+    }
+
+    /// What to write instead.
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same, found `by` bytes further on in the value.
+    pub(super) fn shifted(mut self, by: usize) -> Self {
+        self.at = self.at.map(|at| at.start + by..at.end + by);
+        self
+    }
+
+    /// The fault, now that the key is known.
+    pub(super) fn of(self, key: &'static str) -> Fault {
+        Fault { key, at: self.at, what: self.what, help: self.help }
+    }
+}
+
+/// Text from outside as it may stand in a message: control characters escaped, at most some forty characters.
+pub(super) fn shown(text: &str) -> String {
+    let mut out: String = text.chars().take(40).flat_map(char::escape_debug).collect();
+    if text.chars().nth(40).is_some() {
+        out.push('…');
+    }
+    out
+}

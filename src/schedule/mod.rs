@@ -2,9 +2,31 @@
 //!
 //! A [`Definition`] is what an operator wrote (one `[[schedule]]` table, or the same as JSON); it is what the store
 //! keeps. A [`Schedule`] is built from it once and is valid from then on.
+//!
+//! The way of a value: `build` and `calling` take a definition apart; `duration`, `spelling`, `instant`, `zone`, `dst` and
+//! `cron` each read one kind of text; `every` and `cron` are sets of times, `wall` places those of them that are local
+//! on the line of instants; `timing` puts bounds around it. Exclusions, jitter and limits will stand between `timing`
+//! and its callers.
 
+mod build;
+mod calling;
+mod cron;
 mod definition;
+mod dst;
+mod duration;
+mod every;
+mod instant;
+mod months;
+#[allow(clippy::module_inception)] // A type's name is its file's name.
+mod schedule;
+mod spelling;
 mod timing;
+mod wall;
+mod zone;
 
 pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault};
-pub use timing::{CatchUp, Local, Past, Policy, Schedule, Timing, Unrouted};
+pub use dst::{Dst, Fold, Gap};
+pub use instant::parse_instant;
+pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
+pub use timing::{Local, Timing};
+pub use zone::Zone;

@@ -1,77 +1,42 @@
-//! A valid schedule and its arithmetic.
+//! When a schedule is due: one value for all kinds of timing, bounds included.
 
-use super::{Definition, Fault};
-use ponos::event::{EventName, Timestamp};
-use std::sync::Arc;
+use super::{
+    cron::Cron,
+    definition::Fault,
+    dst::Dst,
+    every::{Calendar, Elapsed, Period},
+    wall,
+    zone::Zone,
+};
+use chrono::DateTime;
+use ponos::event::Timestamp;
+use std::fmt;
 
-/// A schedule, built once from a [`Definition`] and valid from then on.
+/// When a schedule is due, bounds included. Two timings are equal when they have the same occurrences by
+/// construction: `60m` equals `1h`, and a cron expression its respelling.
+#[derive(Clone)]
+pub struct Timing {
+    pub(super) kind: Kind,
+    pub(super) zone: Zone,
+    /// The bounds; few schedules have any.
+    pub(super) bounds: Option<Box<Bounds>>,
+}
+
+/// The four kinds.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Schedule {
-    /// Unique; also the key of its history.
-    pub name: Arc<str>,
-    /// What is published.
-    pub event: EventName,
-    /// When.
-    pub timing: Timing,
-    /// What happens to occurrences that could not be sent in time.
-    pub catch_up: CatchUp,
-    /// Occurrences are settled as skipped.
-    pub paused: bool,
-    /// Milliseconds after the due time at which the event expires.
-    pub expires: Option<i64>,
-    /// What a return (nobody is bound) means.
-    pub unrouted: Unrouted,
-    /// For one-shots whose due time is gone when first seen.
-    pub past: Past,
-    /// The operator's own payload.
-    pub data: Option<serde_json::Value>,
+pub(super) enum Kind {
+    At(Timestamp),
+    Elapsed(Elapsed),
+    Calendar(Calendar, Dst),
+    Cron(Cron, Dst),
 }
 
-/// Catch-up: one policy for restart, failover, suspend, clock step and broker outage.
+/// `[from, until)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CatchUp {
-    /// What is sent for missed occurrences.
-    pub policy: Policy,
-    /// Milliseconds past the send time up to which an occurrence is not yet missed.
-    pub grace: i64,
-    /// Milliseconds past the due time beyond which a missed occurrence is skipped.
-    pub within: Option<i64>,
-    /// With [`Policy::All`]: how many are sent singly.
-    pub most: u32,
+pub(super) struct Bounds {
+    pub(super) from: Timestamp,
+    pub(super) until: Timestamp,
 }
-
-/// What is sent for missed occurrences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
-    /// One event that stands for all.
-    Latest,
-    /// Each, oldest first.
-    All,
-    /// Nothing.
-    None,
-}
-
-/// What a return (nobody is bound) means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unrouted {
-    /// Counted, no error.
-    Ignore,
-    /// Parked until somebody releases it.
-    Park,
-}
-
-/// What happens to a one-shot whose due time is gone when it is first seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Past {
-    /// Sent at once.
-    Send,
-    /// Refused.
-    Refuse,
-}
-
-/// When a schedule is due, bounds included.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Timing {}
 
 /// An instant as the schedule's people read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,44 +51,177 @@ pub struct Local {
     pub fold: u8,
 }
 
-impl Schedule {
-    /// Builds a schedule; all faults at once.
+impl Timing {
+    /// A cron expression in a zone (an IANA name; UTC if `None`), unbounded, with the usual choices about DST.
     ///
     /// # Errors
-    /// Every [`Fault`] of the definition.
-    pub fn build(definition: &Definition) -> Result<Self, Vec<Fault>> {
-        let _ = definition;
-        Err(Vec::new())
+    /// The first [`Fault`], under `cron` or `time_zone`.
+    pub fn from_cron(expression: &str, zone: Option<&str>) -> Result<Self, Fault> {
+        super::build::alone(|definition| {
+            definition.cron = Some(expression.to_owned());
+            definition.time_zone = zone.map(str::to_owned);
+        })
     }
-}
 
-impl Timing {
-    /// The first due time after `t` (exclusive), within the bounds and the horizon.
+    /// A duration such as `4h` or `1 day`, in a zone (an IANA name; UTC if `None`), unbounded.
+    ///
+    /// # Errors
+    /// The first [`Fault`], under `every` or `time_zone`.
+    pub fn from_every(duration: &str, zone: Option<&str>) -> Result<Self, Fault> {
+        super::build::alone(|definition| {
+            definition.every = Some(duration.to_owned());
+            definition.time_zone = zone.map(str::to_owned);
+        })
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.bounds.as_deref().copied().unwrap_or(Bounds { from: Timestamp::EPOCH, until: Timestamp::HORIZON })
+    }
+
+    /// The first due time after `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.
     pub fn after(&self, t: Timestamp) -> Option<Timestamp> {
-        let _ = t;
-        None
+        let bounds = self.bounds();
+        let from = t.plus(1).max(bounds.from).millis();
+        if from >= bounds.until.millis() {
+            return None;
+        }
+        let due = match &self.kind {
+            Kind::At(at) => Some(at.millis()).filter(|&at| at >= from),
+            Kind::Elapsed(elapsed) => Some(elapsed.next(from)),
+            Kind::Calendar(calendar, dst) => wall::next(calendar, self.zone, *dst, from),
+            Kind::Cron(cron, dst) => wall::next(cron, self.zone, *dst, from),
+        };
+        due.map(Timestamp::from_millis).filter(|&due| due < bounds.until)
     }
 
-    /// The last due time before `t` (exclusive), within the bounds, 1970 at the earliest.
+    /// The last due time before `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.
     pub fn before(&self, t: Timestamp) -> Option<Timestamp> {
-        let _ = t;
-        None
+        let bounds = self.bounds();
+        let until = t.min(bounds.until).millis();
+        if until <= bounds.from.millis() {
+            return None;
+        }
+        let due = match &self.kind {
+            Kind::At(at) => Some(at.millis()).filter(|&at| at < until),
+            Kind::Elapsed(elapsed) => Some(elapsed.previous(until)),
+            Kind::Calendar(calendar, dst) => wall::previous(calendar, self.zone, *dst, until),
+            Kind::Cron(cron, dst) => wall::previous(cron, self.zone, *dst, until),
+        };
+        due.map(Timestamp::from_millis).filter(|&due| due >= bounds.from)
     }
 
-    /// How many due times lie in (after, through].
+    /// How many due times lie in (after, through]. Counted by the day, not one by one.
     pub fn count(&self, after: Timestamp, through: Timestamp) -> u64 {
-        let _ = (after, through);
-        0
+        let bounds = self.bounds();
+        let from = after.plus(1).max(bounds.from).millis();
+        let until = through.plus(1).min(bounds.until).millis();
+        if from >= until {
+            return 0;
+        }
+        match &self.kind {
+            Kind::At(at) => u64::from((from..until).contains(&at.millis())),
+            Kind::Elapsed(elapsed) => elapsed.count(from, until),
+            Kind::Calendar(calendar, dst) => wall::count(calendar, self.zone, *dst, from, until),
+            Kind::Cron(cron, dst) => wall::count(cron, self.zone, *dst, from, until),
+        }
     }
 
     /// Whether there is at most one occurrence (`at`).
     pub fn is_one_shot(&self) -> bool {
-        false
+        matches!(self.kind, Kind::At(_))
     }
 
-    /// The instant as people in the schedule's zone read it.
-    pub fn local(&self, t: Timestamp) -> Option<Local> {
-        let _ = t;
-        None
+    /// The zone in which it is read.
+    pub fn zone(&self) -> Zone {
+        self.zone
     }
+
+    /// The instant as people in the schedule's zone read it; `None` before 1970 and after the horizon.
+    pub fn local(&self, t: Timestamp) -> Option<Local> {
+        if !(Timestamp::EPOCH..Timestamp::HORIZON).contains(&t) {
+            return None;
+        }
+        let segments = self.zone.segments();
+        let index = self.zone.segment_at(t.millis());
+        let here = segments.get(index)?;
+        let local = t.millis() + here.offset;
+        // The second pass: the clock was put back at this span's start, and has not caught up yet.
+        let before = index.checked_sub(1).and_then(|before| segments.get(before));
+        let fold = before.is_some_and(|before| local < here.start + before.offset);
+        let form = if local % 1000 == 0 { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S%.3f" };
+        let time = DateTime::from_timestamp_millis(local)?.naive_utc().format(form).to_string();
+        Some(Local { time, offset: offset_text(here.offset), zone: self.zone.name(), fold: fold.into() })
+    }
+
+    /// In a few words, for people: `every 4 hours`, `at 2026-12-01T09:00:00 Europe/Paris`.
+    pub fn describe(&self) -> String {
+        let zone = self.zone.name();
+        match &self.kind {
+            Kind::At(at) => match self.local(*at) {
+                Some(local) => format!("once, at {} {zone}", local.time),
+                None => format!("once, at {at}"),
+            },
+            Kind::Elapsed(elapsed) => format!("every {}", elapsed_text(elapsed.step())),
+            Kind::Calendar(calendar, _) => {
+                let time = clock_text(calendar.time());
+                match (calendar.unit, calendar.step()) {
+                    (Period::Days, 1) => format!("every day at {time} {zone}"),
+                    (Period::Days, days) if days % 7 == 0 => format!("every {} at {time} {zone}", plural(days / 7, "week")),
+                    (Period::Days, days) => format!("every {} at {time} {zone}", plural(days, "day")),
+                    (Period::Months { day }, months) => {
+                        let (n, unit) = if months % 12 == 0 { (months / 12, "year") } else { (months, "month") };
+                        format!("every {} on day {} at {time} {zone}", plural(n, unit), day + 1)
+                    }
+                }
+            }
+            Kind::Cron(..) => format!("by a cron expression, {zone}"),
+        }
+    }
+}
+
+impl PartialEq for Timing {
+    fn eq(&self, other: &Self) -> bool {
+        // Instants are the same in every zone; wall clocks are not.
+        let by_wall = matches!(self.kind, Kind::Calendar(..) | Kind::Cron(..));
+        self.kind == other.kind
+            && self.bounds() == other.bounds()
+            && (!by_wall || self.zone.same_clock(other.zone))
+    }
+}
+
+impl fmt::Debug for Timing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timing")
+            .field("kind", &self.kind)
+            .field("zone", &self.zone)
+            .field("bounds", &self.bounds)
+            .finish()
+    }
+}
+
+fn offset_text(offset: i64) -> String {
+    let (sign, seconds) = (if offset < 0 { '-' } else { '+' }, offset.abs() / 1000);
+    let text = format!("{sign}{:02}:{:02}", seconds / 3600, seconds / 60 % 60);
+    if seconds % 60 == 0 { text } else { format!("{text}:{:02}", seconds % 60) }
+}
+
+fn clock_text(millis: i32) -> String {
+    let seconds = millis / 1000;
+    let text = format!("{:02}:{:02}", seconds / 3600, seconds / 60 % 60);
+    match (seconds % 60, millis % 1000) {
+        (0, 0) => text,
+        (second, 0) => format!("{text}:{second:02}"),
+        (second, milli) => format!("{text}:{second:02}.{milli:03}"),
+    }
+}
+
+fn plural(n: i32, unit: &str) -> String {
+    if n == 1 { unit.to_owned() } else { format!("{n} {unit}s") }
+}
+
+fn elapsed_text(millis: i64) -> String {
+    let units = [(3_600_000, "hour"), (60_000, "minute"), (1000, "second"), (1, "millisecond")];
+    let (size, unit) = units.into_iter().find(|(size, _)| millis % size == 0).unwrap_or((1, "millisecond"));
+    let n = millis / size;
+    if n == 1 { unit.to_owned() } else { format!("{n} {unit}s") }
 }

@@ -1,0 +1,109 @@
+//! What each field may hold: its bounds, its names, and how values are read.
+
+use crate::schedule::definition::{Flaw, shown};
+
+/// One of the seven fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    Second,
+    Minute,
+    Hour,
+    Day,
+    Month,
+    Weekday,
+    Year,
+}
+
+const MONTHS: [&str; 12] =
+    ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+
+impl Field {
+    /// As it is called in messages.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Second => "seconds",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day-of-month",
+            Self::Month => "month",
+            Self::Weekday => "day-of-week",
+            Self::Year => "year",
+        }
+    }
+
+    /// The smallest and the largest value.
+    pub(super) fn bounds(self) -> (u32, u32) {
+        match self {
+            Self::Second | Self::Minute => (0, 59),
+            Self::Hour => (0, 23),
+            Self::Day => (1, 31),
+            Self::Month => (1, 12),
+            Self::Weekday => (0, 7),
+            Self::Year => (1970, 2099),
+        }
+    }
+
+    /// Whether it names days, where `?` is allowed.
+    pub(super) fn is_day(self) -> bool {
+        matches!(self, Self::Day | Self::Weekday)
+    }
+
+    /// What may stand in it, for messages.
+    pub(super) fn allowed(self) -> String {
+        let (low, high) = self.bounds();
+        let more = match self {
+            Self::Month => " or JAN-DEC",
+            Self::Weekday => " (0 and 7 are Sunday) or SUN-SAT",
+            _ => "",
+        };
+        format!("{low}-{high}{more}")
+    }
+
+    /// The names of its values, in order, and the value of the first.
+    fn names(self) -> (&'static [&'static str], u32) {
+        match self {
+            Self::Month => (&MONTHS, 1),
+            Self::Weekday => (&WEEKDAYS, 0),
+            _ => (&[], 0),
+        }
+    }
+
+    /// Reads one value: a number of at most four digits, or a three-letter name.
+    pub(super) fn value(self, text: &str, at: usize) -> Result<u32, Flaw> {
+        let range = at..at + text.len();
+        let (low, high) = self.bounds();
+        if text.is_empty() {
+            let what =
+                format!("a value is missing in the {} field; {} is allowed", self.name(), self.allowed());
+            return Err(Flaw::part(range, what));
+        }
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return match text.parse::<u32>() {
+                Ok(value) if text.len() <= 4 && (low..=high).contains(&value) => Ok(value),
+                _ => Err(Flaw::part(
+                    range,
+                    format!("{} is out of range in the {} field: {}", shown(text), self.name(), self.allowed()),
+                )),
+            };
+        }
+        let (names, first) = self.names();
+        if let Some(index) = names.iter().position(|name| name.eq_ignore_ascii_case(text)) {
+            return Ok(first + index as u32);
+        }
+        let what = format!(
+            "'{}' is no value of the {} field; {} is allowed",
+            shown(text),
+            self.name(),
+            self.allowed()
+        );
+        let flaw = Flaw::part(range, what);
+        // "MONDAY", "Sept": the first three letters say it.
+        let short = text.get(..3).filter(|_| text.bytes().all(|byte| byte.is_ascii_alphabetic()));
+        let near = short.and_then(|short| names.iter().find(|name| name.eq_ignore_ascii_case(short)));
+        Err(match near {
+            Some(name) => flaw.help(format!("write '{name}'")),
+            None => flaw,
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! What a change of the clocks does to times on the wall: the two choices of `dst`.
+
+use super::definition::{DstDefinition, Fault, Flaw, shown};
+
+/// What becomes of a local time that does not exist, because the clock was put forward past it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Gap {
+    /// All local times in the gap become one occurrence at the first instant after it.
+    #[default]
+    After,
+    /// The local time is read with the offset from before the gap: 02:30 becomes 03:30.
+    Shift,
+    /// It does not happen.
+    Skip,
+}
+
+/// What becomes of a local time that comes twice, because the clock was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fold {
+    /// Only the first pass counts.
+    #[default]
+    First,
+    /// Only the second pass counts.
+    Last,
+    /// It happens in both.
+    Both,
+}
+
+/// A jump of the local clock by more than this corrects the calendar (Pacific/Apia had no 2011-12-30): nothing is
+/// caught up for it and nothing suppressed. Milliseconds; from `tests/conformance/README.md`, as Debian's cron has it.
+pub(super) const CORRECTION: i64 = 3 * 3_600_000;
+
+/// Both choices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dst {
+    /// Local times that do not exist.
+    pub gap: Gap,
+    /// Local times that come twice.
+    pub fold: Fold,
+}
+
+impl Dst {
+    /// Every real instant whose local time matches, and nothing else: what *wild* expressions mean.
+    pub const REAL: Self = Self { gap: Gap::Skip, fold: Fold::Both };
+
+    /// Reads `dst = { gap = …, fold = … }`; a misspelt choice is added to `faults`.
+    pub(super) fn read(definition: &DstDefinition, faults: &mut Vec<Fault>) -> Self {
+        let mut dst = Self::default();
+        match definition.gap.as_deref() {
+            None | Some("after") => {}
+            Some("shift") => dst.gap = Gap::Shift,
+            Some("skip") => dst.gap = Gap::Skip,
+            Some(other) => faults.push(choice(other, &["after", "shift", "skip"]).of("dst.gap")),
+        }
+        match definition.fold.as_deref() {
+            None | Some("first") => {}
+            Some("last") => dst.fold = Fold::Last,
+            Some("both") => dst.fold = Fold::Both,
+            Some(other) => faults.push(choice(other, &["first", "last", "both"]).of("dst.fold")),
+        }
+        dst
+    }
+}
+
+/// A word that is none of those allowed, with the nearest of them where one is near.
+pub(super) fn choice(found: &str, allowed: &[&str]) -> Flaw {
+    let flaw = Flaw::whole(format!("'{}' is not one of '{}'", shown(found), allowed.join("', '")));
+    let folded = found.trim().to_ascii_lowercase();
+    let near = |word: &&&str| super::zone::distance(word, &folded);
+    match allowed.iter().min_by_key(near) {
+        Some(word) if found.len() <= 32 && near(&word) <= 2 => flaw.help(format!("did you mean '{word}'?")),
+        _ => flaw,
+    }
+}

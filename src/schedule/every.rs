@@ -1,0 +1,127 @@
+//! `every`: elapsed time on the line of instants, calendar time on the wall.
+
+use super::{
+    months::{DAY, FIRST_YEAR, MONTHS, days_in, month_of, start_of},
+    wall::Wall,
+};
+
+/// `base + k·step` for every whole k, in milliseconds since 1970 in UTC: no drift, and no change of clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Elapsed {
+    /// In `[0, step)`, so that equal sets are equal values.
+    base: i64,
+    /// Above zero.
+    step: i64,
+}
+
+impl Elapsed {
+    /// Every `step` milliseconds (above zero), `from` being one of them.
+    pub(super) fn new(from: i64, step: i64) -> Self {
+        let step = step.max(1);
+        Self { base: from.rem_euclid(step), step }
+    }
+
+    pub(super) fn step(self) -> i64 {
+        self.step
+    }
+
+    /// The first one at or after `from`.
+    pub(super) fn next(self, from: i64) -> i64 {
+        from.saturating_add((self.base - from).rem_euclid(self.step))
+    }
+
+    /// The last one before `until`.
+    pub(super) fn previous(self, until: i64) -> i64 {
+        until - 1 - (until - 1 - self.base).rem_euclid(self.step)
+    }
+
+    /// How many lie in `[from, until)`.
+    pub(super) fn count(self, from: i64, until: i64) -> u64 {
+        let before = |at: i64| (at - 1 - self.base).div_euclid(self.step);
+        u64::try_from(before(until) - before(from)).unwrap_or(0)
+    }
+}
+
+/// Every so many days or months, at a time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Calendar {
+    pub(super) unit: Period,
+    /// Above zero.
+    step: i32,
+    /// Days or months since January 1970, in `[0, step)`.
+    base: i32,
+    /// Milliseconds of the day.
+    time: i32,
+}
+
+/// What a calendar `every` counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Period {
+    Days,
+    /// On this day of the month, from 0; a shorter month has it on its last day.
+    Months { day: u8 },
+}
+
+/// January 1970 in the table of months.
+const EPOCH_MONTH: i32 = (1970 - FIRST_YEAR) * 12;
+
+impl Calendar {
+    /// Every `step` periods (above zero), `base` being one of them, at `time` of the day (milliseconds).
+    pub(super) fn new(unit: Period, step: i32, base: i32, time: i32) -> Self {
+        let step = step.max(1);
+        Self { unit, step, base: base.rem_euclid(step), time }
+    }
+
+    pub(super) fn step(self) -> i32 {
+        self.step
+    }
+
+    pub(super) fn time(self) -> i32 {
+        self.time
+    }
+
+    /// The local time of the k-th occurrence; `None` outside of the table of months.
+    fn at(self, k: i64) -> Option<i64> {
+        let period = i32::try_from(i64::from(self.base) + k * i64::from(self.step)).ok()?;
+        let day = match self.unit {
+            Period::Days => period,
+            Period::Months { day } => {
+                let month = period.checked_add(EPOCH_MONTH).filter(|month| (0..MONTHS).contains(month))?;
+                start_of(month) + i32::from(day).min(days_in(month) - 1)
+            }
+        };
+        Some(i64::from(day) * DAY + i64::from(self.time))
+    }
+
+    /// The k of the first occurrence at or after `from`, which lies within the table of months.
+    fn index(self, from: i64) -> i64 {
+        let ceiling = |value: i64, step: i64| -(-value).div_euclid(step);
+        match self.unit {
+            Period::Days => {
+                let since = from - i64::from(self.base) * DAY - i64::from(self.time);
+                ceiling(since, i64::from(self.step) * DAY)
+            }
+            Period::Months { .. } => {
+                let day = from.div_euclid(DAY).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+                let month = month_of(day) - EPOCH_MONTH;
+                let k = i64::from((month - self.base).div_euclid(self.step));
+                // The occurrence of that month may be past, or the step may not reach this far.
+                if self.at(k).is_some_and(|local| local >= from) { k } else { k + 1 }
+            }
+        }
+    }
+}
+
+impl Wall for Calendar {
+    fn next(&self, from: i64) -> Option<i64> {
+        self.at(self.index(from))
+    }
+
+    fn previous(&self, until: i64) -> Option<i64> {
+        self.at(self.index(until) - 1)
+    }
+
+    fn count(&self, from: i64, until: i64) -> u64 {
+        u64::try_from(self.index(until) - self.index(from)).unwrap_or(0)
+    }
+}

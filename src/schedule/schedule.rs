@@ -1,0 +1,77 @@
+//! A valid schedule: what to publish when, and what to do about what could not be sent in time.
+
+use super::timing::Timing;
+use ponos::event::EventName;
+use std::sync::Arc;
+
+/// A schedule, built once from a [`Definition`](super::Definition) and valid from then on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    /// Unique; also the key of its history.
+    pub name: Arc<str>,
+    /// What is published.
+    pub event: EventName,
+    /// When.
+    pub timing: Timing,
+    /// What happens to occurrences that could not be sent in time.
+    pub catch_up: CatchUp,
+    /// Occurrences are settled as skipped.
+    pub paused: bool,
+    /// Milliseconds after the due time at which the event expires.
+    pub expires: Option<i64>,
+    /// What a return (nobody is bound) means.
+    pub unrouted: Unrouted,
+    /// For one-shots whose due time is gone when first seen.
+    pub past: Past,
+    /// The operator's own payload.
+    pub data: Option<serde_json::Value>,
+}
+
+/// Catch-up: one policy for restart, failover, suspend, clock step and broker outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatchUp {
+    /// What is sent for missed occurrences.
+    pub policy: Policy,
+    /// Milliseconds past the send time up to which an occurrence is not yet missed.
+    pub grace: i64,
+    /// Milliseconds past the due time beyond which a missed occurrence is skipped.
+    pub within: Option<i64>,
+    /// With [`Policy::All`]: how many are sent singly.
+    pub most: u32,
+}
+
+impl Default for CatchUp {
+    /// The latest, after 30 s, without an end.
+    fn default() -> Self {
+        Self { policy: Policy::Latest, grace: 30_000, within: None, most: 1000 }
+    }
+}
+
+/// What is sent for missed occurrences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// One event that stands for all.
+    Latest,
+    /// Each, oldest first.
+    All,
+    /// Nothing.
+    None,
+}
+
+/// What a return (nobody is bound) means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unrouted {
+    /// Counted, no error.
+    Ignore,
+    /// Parked until somebody releases it.
+    Park,
+}
+
+/// What happens to a one-shot whose due time is gone when it is first seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// Sent at once.
+    Send,
+    /// Refused.
+    Refuse,
+}

@@ -1,0 +1,181 @@
+//! A time zone as the spans of constant offset between 1970 and the horizon. The rules are chrono-tz's; its own
+//! conversions from local time are not used, because they do not say what a gap or a repeated hour means.
+
+use super::definition::{Flaw, shown};
+use chrono::{DateTime, Offset, TimeZone};
+use chrono_tz::{TZ_VARIANTS, Tz};
+use ponos::event::Timestamp;
+use std::{cmp::Reverse, fmt, sync::OnceLock};
+
+/// A zone of the IANA database: two bytes. Its spans are found once per process, when first asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Zone(Tz);
+
+/// From `start` (inclusive) to the next span's start, local time is UTC + `offset`. All in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) start: i64,
+    pub(super) offset: i64,
+}
+
+/// Two changes of the offset lie 6.96 days apart at least (measured over the whole database; a test repeats it), so
+/// that none hides between two probes three days apart.
+const PROBE_SECONDS: i64 = 3 * 86_400;
+
+const ZONES: usize = 1024;
+static SEGMENTS: [OnceLock<Box<[Segment]>>; ZONES] = [const { OnceLock::new() }; ZONES];
+
+impl Zone {
+    /// Coordinated Universal Time.
+    pub const UTC: Self = Self(Tz::UTC);
+
+    /// The IANA name.
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// Reads an IANA name, in its exact spelling.
+    pub(super) fn parse(text: &str) -> Result<Self, Flaw> {
+        if let Ok(zone) = text.parse::<Tz>() {
+            return Ok(Self(zone));
+        }
+        let flaw = Flaw::whole(format!(
+            "'{}' is not a time zone; IANA names such as Europe/Paris or UTC are allowed",
+            shown(text)
+        ));
+        Err(match nearest(text) {
+            Some(name) => flaw.help(format!("did you mean '{name}'?")),
+            None => flaw,
+        })
+    }
+
+    /// The spans of constant offset, ascending; the first starts at the epoch.
+    pub(super) fn segments(self) -> &'static [Segment] {
+        // The table has room for every variant (a test says so); were there more, those would share one empty span.
+        match SEGMENTS.get(self.0 as usize) {
+            Some(cell) => cell.get_or_init(|| spans(self.0)),
+            None => &[Segment { start: 0, offset: 0 }],
+        }
+    }
+
+    /// The index of the span in which `utc` (milliseconds, not before the epoch) lies.
+    pub(super) fn segment_at(self, utc: i64) -> usize {
+        self.segments().partition_point(|segment| segment.start <= utc).saturating_sub(1)
+    }
+
+    /// Whether both have the same offset at every instant until the horizon (`Europe/Kiev` and `Europe/Kyiv`).
+    pub(super) fn same_clock(self, other: Self) -> bool {
+        self == other || self.segments() == other.segments()
+    }
+}
+
+impl fmt::Debug for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn offset_seconds(zone: Tz, utc: i64) -> i64 {
+    // Every instant between the epoch and the horizon is within chrono's years.
+    DateTime::from_timestamp(utc, 0)
+        .map_or(0, |at| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc().into())
+}
+
+fn spans(zone: Tz) -> Box<[Segment]> {
+    let horizon = Timestamp::HORIZON.millis() / 1000;
+    let (mut at, mut offset) = (0, offset_seconds(zone, 0));
+    let mut spans = vec![Segment { start: 0, offset: offset * 1000 }];
+    while at < horizon {
+        let probe = (at + PROBE_SECONDS).min(horizon);
+        let found = offset_seconds(zone, probe);
+        if found != offset {
+            let (mut before, mut after) = (at, probe);
+            while after - before > 1 {
+                let middle = before + (after - before) / 2;
+                if offset_seconds(zone, middle) == offset { before = middle } else { after = middle }
+            }
+            spans.push(Segment { start: after * 1000, offset: found * 1000 });
+            offset = found;
+        }
+        at = probe;
+    }
+    spans.retain(|span| span.start < horizon * 1000);
+    spans.into_boxed_slice()
+}
+
+/// The zone that was probably meant: the same name in other letters, the same city, or a few letters off.
+fn nearest(text: &str) -> Option<&'static str> {
+    if text.len() > 64 {
+        return None;
+    }
+    let folded = text.trim().to_ascii_lowercase().replace(' ', "_");
+    let city = |name: &str| name.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let mut names = TZ_VARIANTS.iter().map(|zone| zone.name());
+    if let Some(name) = names.clone().find(|name| name.to_ascii_lowercase() == folded) {
+        return Some(name);
+    }
+    // "Etc/Paris" or plain "paris"; a region's own folder is the better answer than an old alias.
+    if let Some(name) = names.clone().filter(|name| city(name) == city(&folded)).max_by_key(|n| n.len()) {
+        return Some(name);
+    }
+    let far = |name: &&str| distance(&name.to_ascii_lowercase(), &folded);
+    let best = names.by_ref().min_by_key(|name| (far(name), Reverse(name.len())))?;
+    (far(&best) <= 1 + folded.len() / 6).then_some(best)
+}
+
+/// The edit distance of two short texts (Levenshtein), in bytes.
+pub(super) fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (diagonal + usize::from(x != y)).min(above + 1).min(row[j] + 1);
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_change_of_any_zone_hides_between_two_probes() {
+        assert!(TZ_VARIANTS.iter().all(|zone| (*zone as usize) < ZONES));
+        let horizon = Timestamp::HORIZON.millis() / 1000;
+        for &zone in &TZ_VARIANTS {
+            let segments = Zone(zone).segments();
+            for pair in segments.windows(2) {
+                assert_ne!(pair[0].offset, pair[1].offset, "{}", zone.name());
+                assert!(pair[1].start - pair[0].start > 2 * PROBE_SECONDS * 1000, "{} {pair:?}", zone.name());
+            }
+            let mut index = 0;
+            for utc in (0..horizon).step_by(12 * 3600) {
+                while segments.get(index + 1).is_some_and(|next| next.start <= utc * 1000) {
+                    index += 1;
+                }
+                assert_eq!(offset_seconds(zone, utc) * 1000, segments[index].offset, "{} {utc}", zone.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_misspelt_zone_is_answered_with_the_nearest_name() {
+        for (text, name) in [
+            ("Europe/Pari", "Europe/Paris"),
+            ("europe/paris", "Europe/Paris"),
+            ("Paris", "Europe/Paris"),
+            ("America/NewYork", "America/New_York"),
+            ("America/New York", "America/New_York"),
+            ("utc", "UTC"),
+            ("Asia/Calcuta", "Asia/Calcutta"),
+        ] {
+            assert_eq!(Zone::parse(text).unwrap_err().of("").help.unwrap(), format!("did you mean '{name}'?"));
+        }
+        assert_eq!(Zone::parse("Nowhere/Atall").unwrap_err().of("").help, None);
+        assert_eq!(Zone::parse("Europe/Paris").unwrap().name(), "Europe/Paris");
+    }
+}
