@@ -1,0 +1,92 @@
+//! Binary mode: attributes in headers, the payload as the body.
+
+use super::{
+    DecodeError, Event,
+    attributes::{Attributes, PREFIX},
+};
+use crate::event::{Headers, Message, Properties, Timestamp};
+
+/// All prefixes that are read; where an attribute stands under several, the earlier prefix counts.
+const PREFIXES: [&str; 3] = [PREFIX, "cloudEvents:", "ce-"];
+
+/// An AMQP short string holds at most this many bytes.
+const SHORT: usize = 255;
+
+pub(super) fn write(event: &Event) -> Message {
+    let mut headers = Headers::with_capacity(16);
+    let mut put = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            headers.set(format!("{PREFIX}{name}"), value);
+        }
+    };
+    put("specversion", Some("1.0".into()));
+    put("id", Some(event.id.as_str().into()));
+    put("source", Some(event.source.clone()));
+    put("type", Some(event.name.as_str().into()));
+    put("subject", event.subject.clone());
+    put("time", event.time.map(rfc3339));
+    put("expirytime", event.expiry_time.map(rfc3339));
+    put("recordedtime", event.recorded_time.map(rfc3339));
+    put("correlationid", event.correlation_id.clone());
+    put("causationid", event.causation_id.clone());
+    put("dataschema", event.data_schema.clone());
+    for (name, value) in [("traceparent", &event.traceparent), ("tracestate", &event.tracestate)] {
+        if let Some(value) = value {
+            headers.set(name, value.as_str());
+        }
+    }
+    for (name, value) in event.extensions.iter() {
+        if headers.get(name).is_none() {
+            headers.set(name, value.clone());
+        }
+    }
+    let short = |text: &str| (text.len() <= SHORT).then(|| text.to_owned());
+    Message {
+        routing_key: event.name.as_str().to_owned(),
+        properties: Properties {
+            content_type: Some("application/json".into()),
+            persistent: true,
+            correlation_id: event.correlation_id.as_deref().and_then(short),
+            message_id: Some(event.id.as_str().to_owned()),
+            timestamp: event.time.and_then(whole_seconds),
+            kind: Some(event.name.as_str().to_owned()),
+            app_id: application(&event.source).and_then(short),
+            ..Properties::default()
+        },
+        headers,
+        body: event.data.clone(),
+    }
+}
+
+pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {
+    let mut attributes = Attributes::default();
+    for prefix in PREFIXES {
+        for (name, value) in message.headers.iter() {
+            if let Some(attribute) = name.strip_prefix(prefix) {
+                attributes.add(attribute, value.clone());
+            }
+        }
+    }
+    attributes.event(other_headers(message), message.body.clone())
+}
+
+/// The headers that are no CloudEvents attributes.
+pub(super) fn other_headers(message: &Message) -> Headers {
+    let is_attribute = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let other = message.headers.iter().filter(|(name, _)| !is_attribute(name));
+    other.map(|(name, value)| (name.to_owned(), value.clone())).collect()
+}
+
+fn rfc3339(instant: Timestamp) -> String {
+    instant.to_string()
+}
+
+/// The AMQP timestamp counts whole seconds and knows nothing before 1970.
+fn whole_seconds(instant: Timestamp) -> Option<Timestamp> {
+    (instant >= Timestamp::EPOCH).then(|| Timestamp::from_millis(instant.millis() / 1000 * 1000))
+}
+
+/// `khronos` of `/khronos/main`: the application that a path-like source begins with.
+fn application(source: &str) -> Option<&str> {
+    source.strip_prefix('/')?.split('/').next().filter(|word| !word.is_empty())
+}
