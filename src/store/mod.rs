@@ -1,13 +1,27 @@
 //! The store as a port: what the engine keeps, and the record. Two adapters: `sled` (embedded default) and `memory`
 //! (tests); both are held to one conformance suite.
 
-use crate::engine::{Commit, RecordRow, Row, Snapshot};
+mod limits;
+mod memory;
+mod sled;
+mod thread;
+
+#[cfg(test)]
+mod conformance;
+
+pub use limits::Limits;
+pub use memory::{Fault, Memory, MemoryStore};
+pub use sled::{SledOptions, SledStore};
+pub use thread::{Backlog, Closed, Opener, StoreEvent, StoreHandle, Tuning, open, open_sled};
+
+use crate::engine::{Commit, Outcome, RecordRow, Row, Snapshot};
 use ponos::event::Timestamp;
 use std::{path::PathBuf, sync::Arc};
 
 /// What keeps the clock's state. All calls block; the service runs it on a thread of its own.
 pub trait Store: Send {
-    /// Reads everything that was kept.
+    /// Reads everything that was kept. Where rows for confirmed events are missing (a crash came before they were
+    /// written), one row that says so is appended first.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -33,6 +47,36 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`].
     fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError>;
+
+    /// How far writing has come. After an error of `save` or `append` a newly opened store tells by it whether that
+    /// write was kept, so that it is repeated exactly if it was not.
+    fn written(&self) -> Written;
+}
+
+/// How far writing has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Writes since the store was created: each successful one counts one up.
+    pub count: u64,
+    /// Whether this process made the last one.
+    pub ours: bool,
+    /// The record's last row.
+    pub last_sequence: u64,
+}
+
+/// The row that marks what is settled up to `settled` while rows for confirmed events were only given up to
+/// `complete`; `count` is 0 because nobody knows it. `None` when nothing is missing.
+fn details_lost(complete: Option<Timestamp>, settled: Option<Timestamp>) -> Option<Row> {
+    let (complete, settled) = complete.zip(settled)?;
+    (complete < settled).then(|| Row {
+        at: settled,
+        schedule: Arc::from("*"),
+        revision: 0,
+        first: complete.plus(1),
+        last: settled,
+        count: 0,
+        outcome: Outcome::DetailsLost,
+    })
 }
 
 /// Rows of the record.

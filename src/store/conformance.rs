@@ -1,0 +1,390 @@
+//! What every store does, whichever it is. Each adapter runs the whole suite.
+
+use super::{Fault, Limits, Memory, SledOptions, SledStore, Store, StoreError, details_lost};
+use crate::{
+    engine::{
+        Coalesced, Commit, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason, Snapshot, Span,
+    },
+    schedule::{CatchUpDefinition, Definition, DstDefinition},
+};
+use ponos::event::Timestamp;
+use std::sync::Arc;
+
+/// A disk that outlives the stores on it.
+trait Disk {
+    fn open_limited(&self, clock: &str, limits: Limits) -> Result<Box<dyn Store>, StoreError>;
+
+    fn open(&self) -> Box<dyn Store> {
+        self.open_limited("khronos", Limits::default()).unwrap()
+    }
+}
+
+impl Disk for Memory {
+    fn open_limited(&self, clock: &str, limits: Limits) -> Result<Box<dyn Store>, StoreError> {
+        Ok(Box::new(Memory::open(self, clock, limits)?))
+    }
+}
+
+impl Disk for tempfile::TempDir {
+    fn open_limited(&self, clock: &str, limits: Limits) -> Result<Box<dyn Store>, StoreError> {
+        let options = SledOptions { limits, ..SledOptions::default() };
+        Ok(Box::new(SledStore::open(&self.path().join("store"), clock, &options)?))
+    }
+}
+
+macro_rules! suite {
+    ($($name:ident)*) => {
+        mod memory { $(#[test] fn $name() { super::$name(&super::Memory::default()); })* }
+        mod sled { $(#[test] fn $name() { super::$name(&tempfile::tempdir().unwrap()); })* }
+    };
+}
+
+suite! {
+    a_new_store_is_empty
+    everything_saved_is_loaded_again_field_by_field
+    a_later_commit_replaces_and_removes
+    what_is_said_last_about_a_key_within_one_commit_holds
+    names_that_begin_with_another_name_stay_apart
+    rows_are_numbered_from_one_without_gaps_across_restarts
+    any_page_of_the_record_can_be_read
+    trimming_by_number_keeps_the_newest_and_counts_on
+    trimming_by_age_goes_by_the_newest_row
+    a_lower_term_is_refused_and_changes_nothing
+    the_highest_term_survives_a_restart
+    a_store_of_another_clock_is_refused
+    a_store_that_never_was_written_takes_any_name
+    what_a_crash_kept_from_the_record_is_marked_once
+    nothing_is_marked_when_all_rows_were_given
+    each_write_counts_one_up
+}
+
+fn t(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_764_547_200_000 + millis)
+}
+
+pub(super) fn row(number: i64) -> Row {
+    Row {
+        at: t(number),
+        schedule: Arc::from("one-day"),
+        revision: 1,
+        first: t(number),
+        last: t(number),
+        count: 1,
+        outcome: Outcome::Confirmed { sent_at: t(number), lateness: 0, returned: false },
+    }
+}
+
+pub(super) fn rows(numbers: impl IntoIterator<Item = i64>) -> Vec<Row> {
+    numbers.into_iter().map(row).collect()
+}
+
+fn at(settled: i64) -> Commit {
+    Commit { settled: t(settled), handed: t(settled + 1000), ..Commit::default() }
+}
+
+/// A definition with every key, and a payload of every kind of JSON value.
+fn definition(name: &str) -> Definition {
+    let text = |text: &str| Some(text.to_owned());
+    Definition {
+        name: name.into(),
+        event: text("time.one-day.passed"),
+        every: text("1 day"),
+        cron: text("0 9 * * MON-FRI"),
+        at: text("2026-12-01T09:00"),
+        time_zone: text("Europe/Paris"),
+        phase: text("9h"),
+        anchor: text("2026-01-01"),
+        from: text("2026-01-01"),
+        until: text("2027-01-01"),
+        dst: Some(DstDefinition { gap: text("skip"), fold: text("both") }),
+        catch_up: Some(CatchUpDefinition {
+            policy: text("all"),
+            grace: text("30s"),
+            within: text("7 days"),
+            most: Some(1000),
+        }),
+        past: text("send"),
+        unrouted: text("park"),
+        paused: Some(true),
+        expires: text("10m"),
+        data: Some(serde_json::json!({
+            "z": [null, true, -1, 18_446_744_073_709_551_615_u64, 0.5, "Grüße\u{0}"], "a": {"b": {}}
+        })),
+    }
+}
+
+fn revision(name: &str, number: u32) -> Revision {
+    Revision {
+        schedule: Arc::from(name),
+        number,
+        definition: definition(name),
+        effective_from: t(0),
+        opens: t(-1),
+        previous: Some(t(-2)),
+        ended: Some(t(3)),
+    }
+}
+
+fn span(revision: u32) -> Span {
+    let coalesced = Some(Coalesced { first: t(1), last: t(2), count: 2 });
+    Span { revision, after: t(0), through: t(9), handed: t(4), coalesced, attempts: 3, retry_at: t(5) }
+}
+
+fn parked(name: &str) -> Parked {
+    Parked {
+        schedule: Arc::from(name),
+        revision: 1,
+        stands_for: Coalesced { first: t(1), last: t(1), count: 1 },
+        reason: "the queue is full".into(),
+        at: t(7),
+        released: true,
+    }
+}
+
+/// A row of every outcome.
+fn outcomes() -> Vec<Row> {
+    use Outcome::{ClockSetBack, Confirmed, DetailsLost, Dropped, Parked, Skipped};
+    use SkipReason::{Missed, Past, Paused, Removed, TooOld};
+    let confirmed = Confirmed { sent_at: t(8), lateness: -3, returned: true };
+    let mut all = vec![confirmed, Parked("nobody".into()), Dropped, DetailsLost, ClockSetBack];
+    all.extend([Paused, Missed, TooOld, Past, Removed].map(Skipped));
+    all.into_iter().zip(0..).map(|(outcome, n)| Row { outcome, count: 7, ..row(n) }).collect()
+}
+
+fn full() -> (Commit, Snapshot) {
+    let (a, b): (Arc<str>, Arc<str>) = (Arc::from("a"), Arc::from("b"));
+    let one = OneShot { revision: 1, due: t(4) };
+    let bare = Revision {
+        definition: Definition { name: "b".into(), ..Definition::default() },
+        previous: None,
+        ended: None,
+        ..revision("b", 1)
+    };
+    let commit = Commit {
+        revisions: vec![revision("a", 1), revision("a", 2), bare.clone()],
+        spans: vec![(a.clone(), 2, Some(span(2))), (b.clone(), 1, Some(Span { coalesced: None, ..span(1) }))],
+        one_shots: vec![(b.clone(), Some(one))],
+        parked: vec![(1, Some(parked("a"))), (300, Some(parked("b")))],
+        rows: outcomes(),
+        ..at(10)
+    };
+    let snapshot = Snapshot {
+        settled: Some(t(10)),
+        handed: Some(t(1010)),
+        revisions: vec![revision("a", 1), revision("a", 2), bare],
+        spans: vec![(a, span(2)), (b.clone(), Span { coalesced: None, ..span(1) })],
+        one_shots: vec![(b, one)],
+        parked: vec![(1, parked("a")), (300, parked("b"))],
+        last_sequence: 10,
+    };
+    (commit, snapshot)
+}
+
+fn a_new_store_is_empty(disk: &impl Disk) {
+    let mut store = disk.open();
+    assert_eq!(store.load().unwrap(), Snapshot::default());
+    let page = store.read(0, 10).unwrap();
+    assert_eq!((page.rows.len(), page.first, page.last), (0, 1, 0));
+    drop(store);
+    assert_eq!(disk.open().load().unwrap(), Snapshot::default());
+}
+
+fn everything_saved_is_loaded_again_field_by_field(disk: &impl Disk) {
+    let (commit, snapshot) = full();
+    let mut store = disk.open();
+    assert_eq!(store.save(0, &commit).unwrap(), 10);
+    assert_eq!(store.load().unwrap(), snapshot, "in the same store");
+    drop(store);
+    let mut store = disk.open();
+    assert_eq!(store.load().unwrap(), snapshot, "after a restart");
+    let numbered = (1..).zip(outcomes()).map(|(sequence, row)| RecordRow { sequence, row });
+    assert_eq!(store.read(0, 100).unwrap().rows, numbered.collect::<Vec<_>>());
+}
+
+fn a_later_commit_replaces_and_removes(disk: &impl Disk) {
+    let (commit, mut expected) = full();
+    let mut store = disk.open();
+    store.save(0, &commit).unwrap();
+    let changed = Revision { ended: None, ..revision("a", 2) };
+    let later = Commit {
+        revisions: vec![changed.clone()],
+        forgotten: vec![("a".into(), 1), ("never-was".into(), 1)],
+        spans: vec![("a".into(), 2, None), ("b".into(), 1, Some(span(1))), ("never-was".into(), 9, None)],
+        one_shots: vec![("b".into(), None)],
+        parked: vec![(1, None), (300, Some(parked("c")))],
+        ..at(20)
+    };
+    assert_eq!(store.save(0, &later).unwrap(), 10, "no rows, so no new number");
+    store.append(&[], t(20)).unwrap();
+    drop(store);
+    expected.revisions.remove(0);
+    expected.revisions[0] = changed;
+    expected.spans = vec![("b".into(), span(1))];
+    expected.one_shots.clear();
+    expected.parked = vec![(300, parked("c"))];
+    expected.settled = Some(t(20));
+    expected.handed = Some(t(1020));
+    assert_eq!(disk.open().load().unwrap(), expected);
+}
+
+fn what_is_said_last_about_a_key_within_one_commit_holds(disk: &impl Disk) {
+    let spans = vec![("a".into(), 1, Some(span(1))), ("a".into(), 1, None), ("b".into(), 1, None)];
+    let mut store = disk.open();
+    let one = OneShot { revision: 1, due: t(1) };
+    let one_shots = vec![("a".into(), None), ("a".into(), Some(one))];
+    store.save(0, &Commit { spans, one_shots, ..at(0) }).unwrap();
+    drop(store);
+    let snapshot = disk.open().load().unwrap();
+    assert!(snapshot.spans.is_empty());
+    assert_eq!(snapshot.one_shots, [("a".into(), one)]);
+}
+
+fn names_that_begin_with_another_name_stay_apart(disk: &impl Disk) {
+    let names = ["a", "a-b", "a.b", "a0", "ab"];
+    let revisions: Vec<_> = names.iter().flat_map(|name| [revision(name, 1), revision(name, 256)]).collect();
+    let mut store = disk.open();
+    store.save(0, &Commit { revisions: revisions.clone(), ..at(0) }).unwrap();
+    drop(store);
+    assert_eq!(disk.open().load().unwrap().revisions, revisions, "in the order of names and numbers");
+}
+
+fn rows_are_numbered_from_one_without_gaps_across_restarts(disk: &impl Disk) {
+    let mut number = 0;
+    for size in [1, 2, 0, 63, 64, 65, 1, 500] {
+        let mut store = disk.open();
+        let batch = rows(number..number + size);
+        let last = if size % 2 == 0 {
+            store.append(&batch, t(0)).unwrap()
+        } else {
+            store.save(0, &Commit { rows: batch, ..at(0) }).unwrap()
+        };
+        number += size;
+        assert_eq!(last, number as u64);
+    }
+    let mut store = disk.open();
+    assert_eq!(store.load().unwrap().last_sequence, number as u64);
+    let page = store.read(0, usize::MAX).unwrap();
+    assert!(page.rows.iter().map(|row| row.sequence).eq(1..=number as u64));
+    assert!(page.rows.into_iter().map(|row| row.row).eq(rows(0..number)));
+}
+
+fn any_page_of_the_record_can_be_read(disk: &impl Disk) {
+    let mut store = disk.open();
+    store.append(&rows(1..=300), t(0)).unwrap();
+    for (after, most) in
+        [(0, 300), (0, 1), (0, 0), (63, 2), (64, 64), (128, 200), (299, 9), (300, 9), (900, 9)]
+    {
+        let page = store.read(after, most).unwrap();
+        let expected: Vec<u64> = (after + 1..=300).take(most).collect();
+        let found: Vec<u64> = page.rows.iter().map(|row| row.sequence).collect();
+        assert_eq!(found, expected, "{most} after {after}");
+        assert!(page.rows.iter().all(|found| found.row == row(found.sequence as i64)));
+        assert_eq!((page.first, page.last), (1, 300));
+    }
+    assert!(store.read(u64::MAX, 1).unwrap().rows.is_empty());
+}
+
+fn trimming_by_number_keeps_the_newest_and_counts_on(disk: &impl Disk) {
+    let limits = Limits { rows: 100, ..Limits::default() };
+    let mut store = disk.open_limited("khronos", limits).unwrap();
+    for start in (1..=2000).step_by(50) {
+        store.append(&rows(start..start + 50), t(0)).unwrap();
+        let page = store.read(0, usize::MAX).unwrap();
+        let expected = (start as u64 + 49).min(100);
+        assert!((expected..=expected + 128).contains(&(page.rows.len() as u64)), "{}", page.rows.len());
+        assert!(page.rows.iter().map(|row| row.sequence).eq(page.first..=page.last));
+    }
+    drop(store);
+    let mut store = disk.open_limited("khronos", limits).unwrap();
+    assert_eq!(store.load().unwrap().last_sequence, 2000);
+    assert_eq!(store.append(&rows([2001]), t(0)).unwrap(), 2001);
+}
+
+fn trimming_by_age_goes_by_the_newest_row(disk: &impl Disk) {
+    let limits = Limits { age: 1000, ..Limits::default() };
+    let mut store = disk.open_limited("khronos", limits).unwrap();
+    store.append(&rows(1..=500), t(0)).unwrap();
+    assert_eq!(store.read(0, 1).unwrap().first, 1);
+    store.append(&rows(1_000_000..1_000_064), t(0)).unwrap();
+    store.append(&rows([1_000_100]), t(0)).unwrap();
+    let page = store.read(0, usize::MAX).unwrap();
+    assert!(page.first > 400, "{}", page.first);
+    assert_eq!(page.last, 565);
+    assert!(page.rows.iter().map(|row| row.sequence).eq(page.first..=page.last));
+}
+
+fn a_lower_term_is_refused_and_changes_nothing(disk: &impl Disk) {
+    let mut store = disk.open();
+    store.save(5, &at(10)).unwrap();
+    let refused = store.save(4, &Commit { rows: rows([1]), ..at(20) });
+    assert!(matches!(refused, Err(StoreError::Fenced { term: 4, seen: 5 })), "{refused:?}");
+    let snapshot = store.load().unwrap();
+    assert_eq!((snapshot.settled, snapshot.last_sequence), (Some(t(10)), 0));
+    store.save(5, &at(20)).unwrap();
+}
+
+fn the_highest_term_survives_a_restart(disk: &impl Disk) {
+    disk.open().save(7, &at(10)).unwrap();
+    assert!(matches!(disk.open().save(6, &at(20)), Err(StoreError::Fenced { term: 6, seen: 7 })));
+}
+
+fn a_store_of_another_clock_is_refused(disk: &impl Disk) {
+    disk.open().save(0, &at(10)).unwrap();
+    let refused = disk.open_limited("kairos", Limits::default()).err().unwrap();
+    assert!(matches!(&refused, StoreError::OtherClock { kept, configured, .. }
+        if kept == "khronos" && configured == "kairos"));
+    assert!(refused.to_string().contains("clock.name = \"khronos\""), "{refused}");
+    assert_eq!(disk.open().load().unwrap().settled, Some(t(10)));
+}
+
+fn a_store_that_never_was_written_takes_any_name(disk: &impl Disk) {
+    drop(disk.open());
+    disk.open_limited("kairos", Limits::default()).unwrap().save(0, &at(1)).unwrap();
+    assert!(matches!(disk.open_limited("khronos", Limits::default()), Err(StoreError::OtherClock { .. })));
+}
+
+fn what_a_crash_kept_from_the_record_is_marked_once(disk: &impl Disk) {
+    let mut store = disk.open();
+    store.save(0, &at(0)).unwrap();
+    store.append(&rows([5]), t(10)).unwrap();
+    store.save(0, &at(50)).unwrap();
+    drop(store);
+    let expected = Row { at: t(50), ..details_lost(Some(t(10)), Some(t(50))).unwrap() };
+    assert_eq!((expected.first, expected.last), (t(11), t(50)));
+    for _ in 0..2 {
+        let mut store = disk.open();
+        assert_eq!(store.load().unwrap().last_sequence, 2);
+        assert_eq!(store.read(1, 9).unwrap().rows, [RecordRow { sequence: 2, row: expected.clone() }]);
+    }
+}
+
+fn nothing_is_marked_when_all_rows_were_given(disk: &impl Disk) {
+    let mut store = disk.open();
+    store.save(0, &at(0)).unwrap();
+    store.append(&rows([5]), t(50)).unwrap();
+    store.append(&[], t(20)).unwrap();
+    store.save(0, &at(50)).unwrap();
+    drop(store);
+    assert_eq!(disk.open().load().unwrap().last_sequence, 1);
+}
+
+fn each_write_counts_one_up(disk: &impl Disk) {
+    let mut store = disk.open();
+    assert_eq!(store.written().count, 0);
+    store.save(0, &at(0)).unwrap();
+    store.append(&rows([1, 2]), t(0)).unwrap();
+    let written = store.written();
+    assert_eq!((written.count, written.ours, written.last_sequence), (2, true, 2));
+    drop(store);
+    assert_eq!(disk.open().written(), written);
+}
+
+#[test]
+fn a_planted_fault_comes_to_pass_once() {
+    let memory = Memory::default();
+    memory.plant(Fault::Refused);
+    let mut store = Disk::open(&memory);
+    assert!(matches!(store.save(0, &at(1)), Err(StoreError::Io { .. })));
+    assert!(store.save(0, &at(1)).is_err(), "broken until opened again");
+    assert_eq!(Disk::open(&memory).save(0, &Commit { rows: rows([1]), ..at(1) }).unwrap(), 1);
+}

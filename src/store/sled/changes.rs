@@ -1,0 +1,76 @@
+//! One write in preparation: what each key is to hold.
+
+use super::{
+    encoding::{self, Unreadable},
+    meta::Meta,
+};
+use crate::engine::Commit;
+use std::collections::BTreeMap;
+
+/// By key; `None` removes. What is said last about a key holds.
+#[derive(Debug, Default)]
+pub(super) struct Changes(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
+
+impl Changes {
+    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.0.insert(key, Some(value));
+    }
+
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.0.insert(key, None);
+    }
+
+    /// Whether the key is to change.
+    pub(super) fn concerns(&self, key: &[u8]) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// All of a commit but its rows.
+    pub(super) fn commit(&mut self, commit: &Commit) -> Result<(), Unreadable> {
+        for revision in &commit.revisions {
+            let key = encoding::revision_key(&revision.schedule, revision.number);
+            self.put(key, encoding::revision_value(revision)?);
+        }
+        for (schedule, number) in &commit.forgotten {
+            self.remove(encoding::revision_key(schedule, *number));
+        }
+        for (schedule, number, span) in &commit.spans {
+            let value = span.as_ref().map(encoding::value).transpose()?;
+            self.0.insert(encoding::span_key(schedule, *number), value);
+        }
+        for (schedule, one_shot) in &commit.one_shots {
+            let value = one_shot.as_ref().map(encoding::value).transpose()?;
+            self.0.insert(encoding::one_shot_key(schedule), value);
+        }
+        for (number, parked) in &commit.parked {
+            let value = parked.as_ref().map(encoding::value).transpose()?;
+            self.0.insert(encoding::parked_key(*number), value);
+        }
+        Ok(())
+    }
+
+    /// Counts the changes in `meta`, given what the tree holds now, and makes one atomic batch of them and of `meta`.
+    pub(super) fn batch<E: From<Unreadable>>(
+        self,
+        meta: &mut Meta,
+        mut kept: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<::sled::Batch, E> {
+        let mut batch = ::sled::Batch::default();
+        for (key, value) in self.0 {
+            let old = kept(&key)?;
+            if let Some(old) = &old {
+                meta.remove(&key, old);
+            }
+            match value {
+                Some(value) => {
+                    meta.add(&key, &value);
+                    batch.insert(key, value);
+                }
+                None if old.is_some() => batch.remove(key),
+                None => {}
+            }
+        }
+        batch.insert(encoding::META, encoding::value(meta)?);
+        Ok(batch)
+    }
+}

@@ -1,0 +1,148 @@
+//! Keys and values as they lie in the tree. One prefix byte per kind, then the key's parts so that byte order is the
+//! order of names and numbers. Values are postcard; a definition is JSON inside of it, because it leaves out what is
+//! absent and carries any payload.
+
+use crate::{
+    engine::{OneShot, Parked, Revision, Row, Span},
+    schedule::Definition,
+};
+use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::sync::Arc;
+
+/// The key of the [`Meta`](super::meta::Meta).
+pub(super) const META: &[u8] = b"!";
+const REVISION: u8 = b'd';
+const ONE_SHOT: u8 = b'o';
+const PARKED: u8 = b'p';
+const ROWS: u8 = b'r';
+const SPAN: u8 = b's';
+
+/// One entry of the tree, read.
+#[derive(Debug)]
+pub(super) enum Entry {
+    Meta(Vec<u8>),
+    Revision(Box<Revision>),
+    Span(Arc<str>, Span),
+    OneShot(Arc<str>, OneShot),
+    Parked(u64, Parked),
+    /// The first row's number, and the rows.
+    Rows(u64, Vec<Row>),
+}
+
+/// What does not read as what was written.
+#[derive(Debug)]
+pub(super) struct Unreadable(pub(super) String);
+
+#[derive(Serialize, Deserialize)]
+struct KeptRevision {
+    definition: Vec<u8>,
+    effective_from: Timestamp,
+    opens: Timestamp,
+    previous: Option<Timestamp>,
+    ended: Option<Timestamp>,
+}
+
+pub(super) fn revision_key(schedule: &str, number: u32) -> Vec<u8> {
+    named(REVISION, schedule, number)
+}
+
+pub(super) fn span_key(schedule: &str, number: u32) -> Vec<u8> {
+    named(SPAN, schedule, number)
+}
+
+pub(super) fn one_shot_key(schedule: &str) -> Vec<u8> {
+    [&[ONE_SHOT], schedule.as_bytes()].concat()
+}
+
+pub(super) fn parked_key(number: u64) -> Vec<u8> {
+    numbered(PARKED, number)
+}
+
+/// The key of the block whose first row has this number.
+pub(super) fn rows_key(first: u64) -> Vec<u8> {
+    numbered(ROWS, first)
+}
+
+pub(super) fn revision_value(revision: &Revision) -> Result<Vec<u8>, Unreadable> {
+    let definition = serde_json::to_vec(&revision.definition).map_err(|error| unwritable(&error))?;
+    let Revision { effective_from, opens, previous, ended, .. } = *revision;
+    value(&KeptRevision { definition, effective_from, opens, previous, ended })
+}
+
+pub(super) fn value<T: Serialize>(content: &T) -> Result<Vec<u8>, Unreadable> {
+    postcard::to_stdvec(content).map_err(|error| unwritable(&error))
+}
+
+/// A block of rows: their number, then one after the other; `rows` are [`value`]s of rows, joined.
+pub(super) fn rows_value(count: usize, rows: &[u8]) -> Result<Vec<u8>, Unreadable> {
+    let mut block = value(&count)?;
+    block.extend_from_slice(rows);
+    Ok(block)
+}
+
+/// Reads a value; all of it has to be used up.
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((content, [])) => Ok(content),
+        Ok((_, rest)) => Err(Unreadable(format!("{} bytes too many", rest.len()))),
+        Err(error) => Err(Unreadable(error.to_string())),
+    }
+}
+
+/// Reads one entry.
+pub(super) fn entry(key: &[u8], bytes: &[u8]) -> Result<Entry, Unreadable> {
+    let (kind, rest) = key.split_first().ok_or_else(|| Unreadable("an empty key".into()))?;
+    Ok(match *kind {
+        _ if key == META => Entry::Meta(bytes.to_vec()),
+        REVISION => {
+            let (schedule, number) = name_and_number(rest)?;
+            let kept: KeptRevision = read(bytes)?;
+            let definition: Definition =
+                serde_json::from_slice(&kept.definition).map_err(|error| Unreadable(error.to_string()))?;
+            let KeptRevision { effective_from, opens, previous, ended, .. } = kept;
+            Entry::Revision(Box::new(Revision {
+                schedule,
+                number,
+                definition,
+                effective_from,
+                opens,
+                previous,
+                ended,
+            }))
+        }
+        SPAN => Entry::Span(name_and_number(rest)?.0, read(bytes)?),
+        ONE_SHOT => Entry::OneShot(name(rest)?, read(bytes)?),
+        PARKED => Entry::Parked(number(rest)?, read(bytes)?),
+        ROWS => Entry::Rows(number(rest)?, read(bytes)?),
+        _ => return Err(Unreadable(format!("an entry of unknown kind {kind}"))),
+    })
+}
+
+fn numbered(kind: u8, number: u64) -> Vec<u8> {
+    [&[kind][..], &number.to_be_bytes()].concat()
+}
+
+/// A zero byte, lower than any in a name, keeps the order of names where one begins with another.
+fn named(kind: u8, schedule: &str, number: u32) -> Vec<u8> {
+    [&[kind][..], schedule.as_bytes(), &[0], &number.to_be_bytes()].concat()
+}
+
+fn number(bytes: &[u8]) -> Result<u64, Unreadable> {
+    bytes.try_into().map(u64::from_be_bytes).map_err(|_| Unreadable("a key of wrong length".into()))
+}
+
+fn name(bytes: &[u8]) -> Result<Arc<str>, Unreadable> {
+    std::str::from_utf8(bytes).map(Arc::from).map_err(|_| Unreadable("a name that is not text".into()))
+}
+
+fn name_and_number(bytes: &[u8]) -> Result<(Arc<str>, u32), Unreadable> {
+    match bytes.split_last_chunk::<4>() {
+        Some(([schedule @ .., 0], number)) => Ok((name(schedule)?, u32::from_be_bytes(*number))),
+        _ => Err(Unreadable("a key of wrong form".into())),
+    }
+}
+
+fn unwritable(error: &dyn std::fmt::Display) -> Unreadable {
+    Unreadable(format!("can't be encoded: {error}"))
+}

@@ -1,0 +1,100 @@
+//! The folder's files beside sled's own: the lock, the seal, and the handle that makes sled's writes durable.
+
+use super::{guard::io_error, meta::Meta, seal};
+use crate::store::StoreError;
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Sled's file, of all its logs and pages.
+pub(super) const DATABASE: &str = "db";
+const BLOBS: &str = "blobs";
+const LOCK: &str = "lock";
+
+/// Holds the lock as long as it lives.
+#[derive(Debug)]
+pub(super) struct Files {
+    folder: PathBuf,
+    database: File,
+    synced_blobs: BTreeSet<OsString>,
+    _lock: File,
+}
+
+/// Makes the folder if it is missing, and takes the lock.
+pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
+    let io = |error| io_error(folder, "opening it", &error);
+    fs::create_dir_all(folder).map_err(io)?;
+    let file =
+        File::options().create(true).write(true).truncate(false).open(folder.join(LOCK)).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: folder.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+/// Whether the database's file is there.
+pub(super) fn has_database(folder: &Path) -> Result<bool, StoreError> {
+    folder.join(DATABASE).try_exists().map_err(|error| io_error(folder, "looking for the database", &error))
+}
+
+/// Removes what a crash left of an unfinished snapshot: sled would take it for a finished one, and for damage.
+pub(super) fn remove_unfinished_snapshots(folder: &Path) -> Result<(), StoreError> {
+    let io = |error| io_error(folder, "tidying up", &error);
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path()).map_err(io)?;
+        }
+    }
+    Ok(())
+}
+
+impl Files {
+    /// Opens an own handle of the database, which has to be there by now, and makes its name durable.
+    pub(super) fn open(folder: &Path, lock: File) -> Result<Self, StoreError> {
+        let io = |error| io_error(folder, "opening the database", &error);
+        let database = File::open(folder.join(DATABASE)).map_err(io)?;
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+        Ok(Self { folder: folder.to_owned(), database, synced_blobs: BTreeSet::new(), _lock: lock })
+    }
+
+    /// Makes durable what sled has flushed: its `flush` is a `sync_file_range`, which promises nothing for power loss,
+    /// and pages above 128 KiB lie in files of their own, which it does not sync at all.
+    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        self.database.sync_data().map_err(|error| io_error(&self.folder, "syncing the database", &error))?;
+        self.sync_blobs().map_err(|error| io_error(&self.folder, "syncing large pages", &error))
+    }
+
+    fn sync_blobs(&mut self) -> io::Result<()> {
+        let folder = self.folder.join(BLOBS);
+        let mut present = BTreeSet::new();
+        let mut new = false;
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            if !self.synced_blobs.contains(&entry.file_name()) {
+                match File::open(entry.path()) {
+                    Ok(file) => file.sync_data()?,
+                    // Sled removes what it has rewritten at any time.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                }
+                new = true;
+            }
+            present.insert(entry.file_name());
+        }
+        self.synced_blobs = present;
+        if new { File::open(&folder)?.sync_all() } else { Ok(()) }
+    }
+
+    /// Replaces the seal.
+    pub(super) fn seal(&self, meta: &Meta) -> Result<(), StoreError> {
+        seal::write(&self.folder, meta).map_err(|error| io_error(&self.folder, "writing the seal", &error))
+    }
+}

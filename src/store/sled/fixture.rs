@@ -1,0 +1,124 @@
+//! What the fault tests share: a store with known content, and a look at what is left of it.
+
+use super::{SledOptions, SledStore};
+use crate::{
+    engine::{Commit, Revision, Row, Snapshot},
+    schedule::Definition,
+    store::{Limits, Page, Store, StoreError, conformance},
+};
+use ponos::event::Timestamp;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+/// Everything that can be read from a store.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Content {
+    pub(super) snapshot: Snapshot,
+    pub(super) record: Page,
+}
+
+pub(super) fn open(path: &Path) -> Result<SledStore, StoreError> {
+    SledStore::open(path, "khronos", &SledOptions::default())
+}
+
+pub(super) fn open_limited(path: &Path, rows: u64) -> Result<SledStore, StoreError> {
+    let limits = Limits { rows, ..Limits::default() };
+    SledStore::open(path, "khronos", &SledOptions { limits, ..SledOptions::default() })
+}
+
+pub(super) fn instant(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_764_547_200_000 + millis)
+}
+
+/// Row number `sequence` of any fixture: what a row holds follows from its number.
+pub(super) fn rows(after: u64, count: u64) -> Vec<Row> {
+    conformance::rows((after + 1..=after + count).map(|sequence| sequence as i64))
+}
+
+/// The commit that says W = `tick`.
+pub(super) fn commit(tick: i64, rows: Vec<Row>) -> Commit {
+    Commit { settled: instant(tick), handed: instant(tick + 1000), rows, ..Commit::default() }
+}
+
+pub(super) fn revision(number: u32) -> Revision {
+    Revision {
+        schedule: Arc::from(format!("schedule-{number}")),
+        number: 1,
+        definition: Definition {
+            every: Some("1 day".into()),
+            data: Some(serde_json::json!({ "number": number, "text": "x".repeat(200) })),
+            ..Definition::default()
+        },
+        effective_from: instant(0),
+        opens: instant(0),
+        previous: None,
+        ended: None,
+    }
+}
+
+/// A store of some hundred kilobytes, several segments, written over and over: 300 schedules, 6000 rows.
+pub(super) fn fill(path: &Path) -> Content {
+    let mut store = open(path).unwrap();
+    store.save(0, &Commit { revisions: (0..300).map(revision).collect(), ..commit(0, vec![]) }).unwrap();
+    for tick in 0..60 {
+        let revisions = (0..5).map(|n| revision(tick as u32 * 5 + n)).collect();
+        store.save(0, &Commit { revisions, ..commit(tick, vec![]) }).unwrap();
+        store.append(&rows(tick as u64 * 100, 100), instant(tick)).unwrap();
+    }
+    content(&mut store).unwrap()
+}
+
+pub(super) fn content(store: &mut SledStore) -> Result<Content, StoreError> {
+    Ok(Content { snapshot: store.load()?, record: store.read(0, usize::MAX)? })
+}
+
+/// Opens a store and reads everything.
+pub(super) fn everything(path: &Path) -> Result<Content, StoreError> {
+    content(&mut open(path)?)
+}
+
+/// Copies a closed store.
+pub(super) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Asserts that the store is refused as damaged, with a remedy, and still refused when it is tried again.
+pub(super) fn assert_damaged(path: &Path, words: &str) {
+    for _ in 0..2 {
+        let refused = open(path).err().unwrap();
+        assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+        let message = refused.to_string();
+        assert!(message.contains(words), "{message}");
+        assert!(message.contains("backup") && message.contains(&*path.to_string_lossy()), "{message}");
+    }
+}
+
+/// The test of this name, run alone in a process of its own, told by the environment where to work.
+pub(super) fn child(test: &str, folder: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env("KHRONOS_TEST_CHILD", folder);
+    command
+}
+
+/// The folder, in such a process; tests that are meant for one do nothing otherwise.
+pub(super) fn child_folder() -> Option<PathBuf> {
+    std::env::var_os("KHRONOS_TEST_CHILD").map(PathBuf::from)
+}
+
+/// How much longer than usual the random tests go on.
+pub(super) fn scale() -> usize {
+    std::env::var("TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1)
+}

@@ -1,0 +1,97 @@
+//! What the store says about itself: written with every write into the tree, and again into the seal.
+
+use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::OnceLock,
+};
+
+/// The form in which entries are written; another one is refused.
+pub(super) const FORM: u32 = 1;
+
+/// What the store says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Meta {
+    /// [`FORM`].
+    pub(super) form: u32,
+    /// Made up when the store was created.
+    pub(super) store: u64,
+    /// The clock's name.
+    pub(super) clock: String,
+    /// Writes so far; 0 in the seal of a store in creation.
+    pub(super) generation: u64,
+    /// The process that made the last write.
+    pub(super) writer: u64,
+    /// The highest fencing term.
+    pub(super) term: u64,
+    /// W.
+    pub(super) settled: Option<Timestamp>,
+    /// H.
+    pub(super) handed: Option<Timestamp>,
+    /// Rows for confirmed events were given up to here.
+    pub(super) complete: Option<Timestamp>,
+    /// The number of the oldest row that is kept.
+    pub(super) first_sequence: u64,
+    /// The number of the newest row.
+    pub(super) last_sequence: u64,
+    /// Entries of the tree, this one apart.
+    pub(super) entries: u64,
+    /// The sum of their [`fingerprint`]s.
+    pub(super) digest: u64,
+}
+
+impl Meta {
+    /// A store in creation.
+    pub(super) fn new(clock: &str) -> Self {
+        Self {
+            form: FORM,
+            store: made_up(),
+            clock: clock.to_owned(),
+            generation: 0,
+            writer: 0,
+            term: 0,
+            settled: None,
+            handed: None,
+            complete: None,
+            first_sequence: 1,
+            last_sequence: 0,
+            entries: 0,
+            digest: 0,
+        }
+    }
+
+    /// Counts an entry in.
+    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.entries = self.entries.wrapping_add(1);
+        self.digest = self.digest.wrapping_add(fingerprint(key, value));
+    }
+
+    /// Counts an entry out.
+    pub(super) fn remove(&mut self, key: &[u8], value: &[u8]) {
+        self.entries = self.entries.wrapping_sub(1);
+        self.digest = self.digest.wrapping_sub(fingerprint(key, value));
+    }
+}
+
+/// This process, among all that ever wrote to a store.
+pub(super) fn writer() -> u64 {
+    static WRITER: OnceLock<u64> = OnceLock::new();
+    *WRITER.get_or_init(made_up)
+}
+
+/// FNV-1a of key, its length and value, stirred, so that sums of several differ when any of them does.
+pub(super) fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
+    let length = (key.len() as u64).to_le_bytes();
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in length.iter().chain(key).chain(value) {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ (hash >> 33)
+}
+
+/// The standard library's hash keys come from the system's source of randomness.
+fn made_up() -> u64 {
+    RandomState::new().hash_one(0_u8).max(1)
+}

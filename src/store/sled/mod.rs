@@ -1,0 +1,270 @@
+//! The store on sled, hardened against what sled was measured to do: lose a truncated file's content without a word,
+//! panic on damaged pages, flush without fsync, stay broken after a full disk.
+//!
+//! Invariant: the folder holds a database that is exactly as old as its [`seal`], or one write ahead of it (a crash
+//! between the two); whatever else is found is refused with the remedy, and never replaced by an empty store. Every
+//! write is one atomic batch, flushed, synced on an own handle, then sealed. After any failed write nothing more is
+//! written until the store is opened again.
+//!
+//! Absent: several processes (a lock file refuses the second), and a bulk store (the record is bounded).
+
+mod changes;
+mod encoding;
+mod files;
+mod guard;
+mod meta;
+mod open;
+mod record;
+mod scan;
+mod seal;
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod kills;
+
+use super::{Limits, Page, Store, StoreError, Written, details_lost};
+use crate::engine::{Commit, RecordRow, Row, Snapshot};
+use changes::Changes;
+use encoding::{Entry, Unreadable};
+use files::Files;
+use guard::{damaged, guarded};
+use meta::Meta;
+use ponos::event::Timestamp;
+use record::Record;
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+/// How a [`SledStore`] is opened.
+#[derive(Debug, Clone)]
+pub struct SledOptions {
+    /// Bytes that sled keeps of its pages in memory.
+    pub cache: u64,
+    /// How much of the record is kept.
+    pub limits: Limits,
+}
+
+impl Default for SledOptions {
+    /// 4 MiB of cache, so that a small clock stays small; a million rows, 90 days.
+    fn default() -> Self {
+        Self { cache: 4 << 20, limits: Limits::default() }
+    }
+}
+
+/// The store on sled.
+pub struct SledStore {
+    path: PathBuf,
+    /// `None` once sled can't be trusted any more.
+    db: Option<::sled::Db>,
+    meta: Meta,
+    record: Record,
+    limits: Limits,
+    /// What the scan at opening read, until it is loaded or outdated.
+    loaded: Option<Snapshot>,
+    /// Why nothing more is written.
+    broken: Option<StoreError>,
+    /// Last, so that the lock goes after the database is closed.
+    files: Files,
+}
+
+impl SledStore {
+    /// Opens the store in a folder, or creates it there if the folder is empty or missing. Reads everything once.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], [`StoreError::OtherClock`], [`StoreError::Damaged`], or [`StoreError::Io`].
+    pub fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Self, StoreError> {
+        open::open(path, clock, options)
+    }
+
+    fn db(&self) -> Result<&::sled::Db, StoreError> {
+        match (&self.db, &self.broken) {
+            (Some(db), _) => Ok(db),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Err(damaged(&self.path, "it was given up on")),
+        }
+    }
+
+    fn kept(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let db = self.db()?;
+        Ok(guarded(&self.path, || db.get(key))?.map(|value| value.to_vec()))
+    }
+
+    /// Makes one write of it: `change` says what, by way of the changes and the new meta.
+    fn write(
+        &mut self,
+        rows: &[Row],
+        change: impl FnOnce(&mut Changes, &mut Meta) -> Result<(), Unreadable>,
+    ) -> Result<u64, StoreError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        self.loaded = None;
+        let written = self.try_write(rows, change);
+        if let Err(error) = &written {
+            self.broken = Some(error.clone());
+            if matches!(error, StoreError::Damaged { .. }) {
+                self.abandon();
+            }
+        }
+        written
+    }
+
+    fn try_write(
+        &mut self,
+        rows: &[Row],
+        change: impl FnOnce(&mut Changes, &mut Meta) -> Result<(), Unreadable>,
+    ) -> Result<u64, StoreError> {
+        let mut meta = self.meta.clone();
+        let mut changes = Changes::default();
+        let mut record = std::mem::take(&mut self.record);
+        let prepared = (|| {
+            change(&mut changes, &mut meta)?;
+            record.append(rows, &mut meta, &mut changes)?;
+            record.trim(self.limits, &mut meta, &mut changes, |key| self.kept(key).map_err(Failed::Store))?;
+            meta.generation += 1;
+            meta.writer = meta::writer();
+            changes.batch(&mut meta, |key| self.kept(key).map_err(Failed::Store))
+        })();
+        self.record = record;
+        let batch = prepared.map_err(|failed| match failed {
+            Failed::Store(error) => error,
+            Failed::Unreadable(Unreadable(what)) => damaged(&self.path, what),
+        })?;
+
+        let db = self.db()?;
+        guarded(&self.path, || db.apply_batch(batch).and_then(|()| db.flush()))?;
+        self.files.sync()?;
+        point("flushed");
+        self.files.seal(&meta)?;
+        point("sealed");
+        self.meta = meta;
+        Ok(self.meta.last_sequence)
+    }
+
+    /// Sled's own clean-up after a panic could wait for ever for what the panic left half done: it is left alone.
+    fn abandon(&mut self) {
+        if let Some(db) = self.db.take() {
+            std::mem::forget(db);
+        }
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot, StoreError> {
+        match self.loaded.take() {
+            Some(snapshot) => Ok(snapshot),
+            None => Ok(open::scan(&self.path, self.db()?)?.snapshot),
+        }
+    }
+}
+
+impl Store for SledStore {
+    fn load(&mut self) -> Result<Snapshot, StoreError> {
+        let mut snapshot = self.snapshot()?;
+        if let Some(row) = details_lost(self.meta.complete, self.meta.settled) {
+            let complete = row.last;
+            self.append(&[row], complete)?;
+        }
+        snapshot.settled = self.meta.settled;
+        snapshot.handed = self.meta.handed;
+        snapshot.last_sequence = self.meta.last_sequence;
+        Ok(snapshot)
+    }
+
+    fn save(&mut self, term: u64, commit: &Commit) -> Result<u64, StoreError> {
+        if term < self.meta.term {
+            return Err(StoreError::Fenced { term, seen: self.meta.term });
+        }
+        self.write(&commit.rows, |changes, meta| {
+            meta.term = term;
+            meta.settled = Some(commit.settled);
+            meta.handed = Some(commit.handed);
+            meta.complete = meta.complete.or(Some(commit.settled));
+            changes.commit(commit)
+        })
+    }
+
+    fn append(&mut self, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
+        self.write(rows, |_, meta| {
+            // Before the first commit nothing was sent, so nothing can be missing.
+            meta.complete = meta.complete.map(|kept| kept.max(complete));
+            Ok(())
+        })
+    }
+
+    fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError> {
+        let (first, last) = (self.meta.first_sequence, self.meta.last_sequence);
+        let from = after.saturating_add(1).max(first);
+        let mut page = Page { rows: Vec::new(), first, last };
+        if from > last || most == 0 {
+            return Ok(page);
+        }
+        let db = self.db()?;
+        let below = encoding::rows_key(first)..=encoding::rows_key(from);
+        let start = guarded(&self.path, || db.range(below).next_back().transpose())?;
+        let Some((start, _)) = start else {
+            return Err(damaged(&self.path, format!("row {from} is missing")));
+        };
+        let mut blocks = db.range(start..=::sled::IVec::from(encoding::rows_key(last)));
+        while page.rows.len() < most {
+            let Some((key, value)) = guarded(&self.path, || blocks.next().transpose())? else { break };
+            let unreadable = |Unreadable(what)| damaged(&self.path, format!("the record: {what}"));
+            let Entry::Rows(number, rows) = encoding::entry(&key, &value).map_err(unreadable)? else { break };
+            let wanted = (number..).zip(rows).filter(|(sequence, _)| *sequence >= from);
+            let room = most - page.rows.len();
+            page.rows.extend(wanted.take(room).map(|(sequence, row)| RecordRow { sequence, row }));
+        }
+        Ok(page)
+    }
+
+    fn written(&self) -> Written {
+        let Meta { generation, writer, last_sequence, .. } = self.meta;
+        Written { count: generation, ours: writer == meta::writer(), last_sequence }
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        // Sled unwraps a sync while it closes.
+        if let Some(db) = self.db.take()
+            && catch_unwind(AssertUnwindSafe(move || drop(db))).is_err()
+        {
+            tracing::warn!(store = %self.path.display(), "sled could not close its file; what was saved was synced before");
+        }
+    }
+}
+
+impl fmt::Debug for SledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SledStore")
+            .field("path", &self.path)
+            .field("meta", &self.meta)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a write could not be prepared.
+enum Failed {
+    Store(StoreError),
+    Unreadable(Unreadable),
+}
+
+impl From<Unreadable> for Failed {
+    fn from(error: Unreadable) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// Where tests stop the process.
+#[cfg(test)]
+fn point(name: &str) {
+    if std::env::var_os("KHRONOS_TEST_ABORT").is_some_and(|wanted| wanted == name) {
+        std::process::abort();
+    }
+}
+
+#[cfg(not(test))]
+fn point(_: &str) {}

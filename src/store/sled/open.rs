@@ -1,0 +1,149 @@
+//! Opening: lock, seal, database, comparison. The seal is written before the database is created and names
+//! generation 0 then, so that a database without a seal, or a seal of a later generation without a database, can only
+//! be damage.
+
+use super::{
+    SledOptions, SledStore,
+    encoding::Unreadable,
+    files::{self, Files},
+    guard::{damaged, guarded, io_error},
+    meta::{FORM, Meta},
+    scan::Scan,
+    seal,
+};
+use crate::store::StoreError;
+use std::path::Path;
+
+pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<SledStore, StoreError> {
+    let lock = files::lock(path)?;
+    let sealed = sealed(path, clock)?;
+    files::remove_unfinished_snapshots(path)?;
+    let config = ::sled::Config::new()
+        .path(path)
+        .cache_capacity(options.cache)
+        .mode(::sled::Mode::LowSpace)
+        // No thread of sled's own writes: each write is flushed by itself, and cleans up while it is made.
+        .flush_every_ms(None);
+    let db = guarded(path, || config.open()).map_err(|error| lock_left_behind(path, error))?;
+    let mut store = SledStore {
+        path: path.to_owned(),
+        files: Files::open(path, lock)?,
+        db: Some(db),
+        meta: sealed,
+        record: Default::default(),
+        limits: options.limits,
+        loaded: None,
+        broken: None,
+    };
+    match store.db().and_then(|db| scan(path, db)) {
+        Ok(scan) => accept(store, scan, clock),
+        Err(error) => {
+            // What panicked once is not asked to close properly.
+            store.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// Reads everything, and holds it against what the database says of itself.
+pub(super) fn scan(path: &Path, db: &::sled::Db) -> Result<Scan, StoreError> {
+    let mut scan = Scan::default();
+    let unreadable = |Unreadable(what)| damaged(path, what);
+    let mut entries = db.iter();
+    while let Some((key, value)) = guarded(path, || entries.next().transpose())? {
+        scan.take(&key, &value).map_err(unreadable)?;
+    }
+    scan.verify().map_err(unreadable)?;
+    Ok(scan)
+}
+
+/// The seal; written now if the folder holds no store yet.
+fn sealed(path: &Path, clock: &str) -> Result<Meta, StoreError> {
+    let has_database = files::has_database(path)?;
+    let sealed = match seal::read(path) {
+        Ok(sealed) => sealed,
+        Err(seal::Broken::Io(error)) => return Err(io_error(path, "reading the seal", &error)),
+        Err(seal::Broken::Content(what)) => {
+            return Err(damaged(path, format!("its seal can't be trusted: {what}")));
+        }
+    };
+    match sealed {
+        None if has_database => Err(damaged(path, "a database is there, but its seal is missing")),
+        None => create(path, clock),
+        Some(meta) if meta.form != FORM => {
+            Err(damaged(path, format!("it has form {}, written by another version of khronos", meta.form)))
+        }
+        Some(meta) if meta.generation > 0 && !has_database => Err(damaged(
+            path,
+            format!("its database is missing; the seal knows of {} writes", meta.generation),
+        )),
+        Some(meta) => Ok(meta),
+    }
+}
+
+fn create(path: &Path, clock: &str) -> Result<Meta, StoreError> {
+    let meta = Meta::new(clock);
+    seal::write(path, &meta).map_err(|error| io_error(path, "creating it", &error))?;
+    Ok(meta)
+}
+
+/// Compares database and seal: equal, or the database one write ahead.
+fn accept(mut store: SledStore, scan: Scan, clock: &str) -> Result<SledStore, StoreError> {
+    let sealed = &store.meta;
+    let found = match scan.meta {
+        Some(meta) => meta,
+        None if sealed.generation == 0 => sealed.clone(),
+        None => {
+            let what = format!("its database is empty; the seal knows of {} writes", sealed.generation);
+            return Err(damaged(&store.path, what));
+        }
+    };
+    let refuse = |what: String| Err(damaged(&store.path, what));
+    if found.store != sealed.store {
+        return refuse("the seal belongs to another database".into());
+    }
+    match found.generation.checked_sub(sealed.generation) {
+        Some(0) if found == *sealed => {}
+        Some(0) => return refuse("database and seal differ".into()),
+        Some(1) => {}
+        Some(ahead) => {
+            return refuse(format!(
+                "the database is {ahead} writes ahead of its seal: the seal is an old one"
+            ));
+        }
+        None => {
+            return refuse(format!(
+                "the database has {} writes and the seal knows of {}: the database lost some, or is an old one",
+                found.generation, sealed.generation
+            ));
+        }
+    }
+    let behind = found.generation > sealed.generation;
+    store.meta = found;
+    let renamed = store.meta.clock != clock;
+    if renamed && store.meta.generation > 0 {
+        return Err(StoreError::OtherClock {
+            path: store.path.clone(),
+            kept: store.meta.clock.clone(),
+            configured: clock.to_owned(),
+        });
+    }
+    store.meta.clock = clock.to_owned();
+    if behind || renamed {
+        store.files.sync()?;
+        store.files.seal(&store.meta)?;
+    }
+    store.record = scan.record;
+    store.loaded = Some(scan.snapshot);
+    Ok(store)
+}
+
+/// Our own lock is held: who has sled's lock can only be what an earlier failure in this process left behind.
+fn lock_left_behind(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Io { what, .. } if what.contains("could not acquire lock") => {
+            StoreError::Io { path: path.to_owned(), what: "the database was not released yet".into() }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,211 @@
+//! What waits for the store's thread, all of it bounded.
+
+use super::{Backlog, Closed, Tuning};
+use crate::{
+    engine::{Commit, Outcome, Row},
+    store::{Page, StoreError},
+};
+use ponos::event::Timestamp;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// Questions (reads, flushes, closes) that may wait.
+const QUESTIONS: usize = 1024;
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    tuning: Tuning,
+    saves: VecDeque<(u64, Commit)>,
+    rows: VecDeque<Row>,
+    /// Rows ever taken into `rows`.
+    accepted: u64,
+    /// Rows ever taken out of it.
+    taken: u64,
+    /// (`accepted` after a call, its `complete`), oldest first.
+    completes: VecDeque<(u64, Timestamp)>,
+    /// What stands for rows that had no room.
+    lost: Option<Row>,
+    dropped: u64,
+    pub(super) reads: VecDeque<(u64, usize, Reply<Page>)>,
+    pub(super) flushes: Vec<Reply<()>>,
+    pub(super) closes: Vec<Reply<()>>,
+    /// Ends once everything is written.
+    pub(super) closing: bool,
+    /// The thread is gone.
+    pub(super) ended: bool,
+}
+
+/// What the thread does next.
+#[derive(Debug)]
+pub(super) enum Job {
+    Save(u64, Commit),
+    Append(Vec<Row>, Timestamp),
+    Read(u64, usize, Reply<Page>),
+    /// All that was accepted is written.
+    Flushed(Vec<Reply<()>>),
+    Close,
+}
+
+impl Shared {
+    pub(super) fn new(tuning: Tuning) -> Self {
+        let queue = Queue {
+            tuning,
+            saves: VecDeque::new(),
+            rows: VecDeque::new(),
+            accepted: 0,
+            taken: 0,
+            completes: VecDeque::new(),
+            lost: None,
+            dropped: 0,
+            reads: VecDeque::new(),
+            flushes: Vec::new(),
+            closes: Vec::new(),
+            closing: false,
+            ended: false,
+        };
+        Self { queue: Mutex::new(queue), changed: Condvar::new() }
+    }
+
+    /// Changes the queue and wakes the thread.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let done = change(&mut self.lock());
+        self.changed.notify_all();
+        done
+    }
+
+    /// Waits for the next job.
+    pub(super) fn next(&self) -> Job {
+        let mut queue = self.lock();
+        loop {
+            if let Some(job) = queue.next() {
+                return job;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for that long, or until the queue is closing or somebody wants to read. Whether it is closing.
+    pub(super) fn pause(&self, pause: Duration, mut meanwhile: impl FnMut(Reply<Page>)) -> bool {
+        let mut queue = self.lock();
+        // Each reader that is answered starts the pause anew; the next attempt may wait a little longer for it.
+        loop {
+            while let Some((_, _, reply)) = queue.reads.pop_front() {
+                meanwhile(reply);
+            }
+            if queue.closing {
+                return true;
+            }
+            let undisturbed = |queue: &mut Queue| queue.reads.is_empty() && !queue.closing;
+            let waited = self.changed.wait_timeout_while(queue, pause, undisturbed);
+            let (next, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if timeout.timed_out() {
+                return false;
+            }
+            queue = next;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    pub(super) fn save(&mut self, ticket: u64, commit: Commit) -> Result<(), Closed> {
+        if self.closing || self.saves.len() >= self.tuning.saves {
+            return Err(Closed);
+        }
+        self.saves.push_back((ticket, commit));
+        Ok(())
+    }
+
+    pub(super) fn append(&mut self, mut rows: Vec<Row>, complete: Timestamp) -> Result<Backlog, Closed> {
+        if self.closing {
+            return Err(Closed);
+        }
+        let room = self.tuning.rows.saturating_sub(self.rows.len());
+        let surplus = rows.split_off(rows.len().min(room));
+        self.accepted += rows.len() as u64;
+        self.rows.extend(rows);
+        self.dropped += surplus.len() as u64;
+        for row in surplus {
+            self.lose(row);
+        }
+        match self.completes.back_mut() {
+            // Calls without rows don't make the list longer.
+            Some((accepted, last)) if *accepted == self.accepted => *last = complete,
+            _ => self.completes.push_back((self.accepted, complete)),
+        }
+        Ok(Backlog { waiting: self.rows.len(), dropped: self.dropped })
+    }
+
+    /// Whether another question may wait.
+    pub(super) fn has_room(&self) -> bool {
+        self.reads.len() + self.flushes.len() + self.closes.len() < QUESTIONS
+    }
+
+    fn lose(&mut self, row: Row) {
+        match &mut self.lost {
+            Some(lost) => {
+                lost.at = lost.at.max(row.at);
+                lost.first = lost.first.min(row.first);
+                lost.last = lost.last.max(row.last);
+                lost.count += row.count;
+            }
+            None => {
+                let all = Row { schedule: Arc::from("*"), revision: 0, outcome: Outcome::DetailsLost, ..row };
+                self.lost = Some(all);
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<Job> {
+        if let Some((ticket, commit)) = self.saves.pop_front() {
+            return Some(Job::Save(ticket, commit));
+        }
+        // Readers before rows: under load there are always rows.
+        if let Some((after, most, reply)) = self.reads.pop_front() {
+            return Some(Job::Read(after, most, reply));
+        }
+        if let Some((rows, complete)) = self.batch() {
+            return Some(Job::Append(rows, complete));
+        }
+        if !self.flushes.is_empty() {
+            return Some(Job::Flushed(std::mem::take(&mut self.flushes)));
+        }
+        self.closing.then_some(Job::Close)
+    }
+
+    /// Up to a batch of rows, and up to where rows are complete with them.
+    fn batch(&mut self) -> Option<(Vec<Row>, Timestamp)> {
+        let &(_, oldest) = self.completes.front()?;
+        let count = self.rows.len().min(self.tuning.batch);
+        let mut rows: Vec<Row> = self.rows.drain(..count).collect();
+        self.taken += count as u64;
+        let mut complete = None;
+        while let Some(&(accepted, at)) = self.completes.front() {
+            if accepted > self.taken {
+                break;
+            }
+            complete = Some(at);
+            self.completes.pop_front();
+        }
+        // Before the first call's rows are all written, nothing is complete; the store keeps what it has.
+        let complete = complete.unwrap_or_else(|| oldest.min(Timestamp::EPOCH));
+        // With the next write, whatever waits: what is complete once this call's rows are written includes these.
+        rows.extend(self.lost.take());
+        Some((rows, complete))
+    }
+}

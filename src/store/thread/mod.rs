@@ -1,0 +1,229 @@
+//! A store on a thread of its own: the service asks and goes on, answers come as [`StoreEvent`]s.
+//!
+//! Saves go before waiting rows; rows of several calls are merged into one write. When the disk fails, the store is
+//! opened again with growing pauses and the very write that failed is repeated, unless the store shows that it was
+//! kept; so each save is answered once, and no row is written twice. What can't get better by waiting (another clock
+//! leads, the store is damaged) ends the attempts: every later save is answered with that error.
+
+mod backlog;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use super::{Page, SledOptions, SledStore, Store, StoreError};
+use crate::engine::{Commit, Row, Snapshot};
+use backlog::{Queue, Shared};
+use ponos::event::Timestamp;
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, oneshot};
+
+/// Opens the store, again after each failure.
+pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Store>, StoreError> + Send>;
+
+/// Bounds and pauses of a store's thread.
+#[derive(Debug, Clone, Copy)]
+pub struct Tuning {
+    /// The fencing term that every save carries.
+    pub term: u64,
+    /// Saves that may wait. The engine waits for each before it makes the next, so a few are plenty.
+    pub saves: usize,
+    /// Rows that may wait to be appended. What comes above is recorded as one row without details.
+    pub rows: usize,
+    /// Rows in one write.
+    pub batch: usize,
+    /// The pause before the first attempt to open the store again; it doubles …
+    pub pause: Duration,
+    /// … up to this.
+    pub longest_pause: Duration,
+    /// How long opening, reading, flushing and closing may take.
+    pub patience: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            term: 0,
+            saves: 1024,
+            rows: 200_000,
+            batch: 1000,
+            pause: Duration::from_millis(100),
+            longest_pause: Duration::from_secs(5),
+            patience: Duration::from_secs(120),
+        }
+    }
+}
+
+/// What the store tells.
+#[derive(Debug, Clone)]
+pub enum StoreEvent {
+    /// This save is durable.
+    Saved {
+        /// As given to [`StoreHandle::save`].
+        ticket: u64,
+        /// The number of the record's last row.
+        last_sequence: u64,
+    },
+    /// This save was given up on: for a reason that stays, or because the store was closed before it succeeded.
+    SaveFailed {
+        /// As given to [`StoreHandle::save`].
+        ticket: u64,
+        /// Why.
+        error: StoreError,
+    },
+    /// Rows were appended.
+    Appended {
+        /// The number of the record's last row.
+        last_sequence: u64,
+    },
+    /// Writing fails; it is tried again until it succeeds. Told once for each run of failures.
+    Failing {
+        /// The first failure.
+        error: StoreError,
+    },
+    /// Writing works again.
+    Reopened,
+}
+
+/// What waits after a call of [`StoreHandle::append`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Rows that wait to be written.
+    pub waiting: usize,
+    /// Rows since the start whose details were given up on because too many waited.
+    pub dropped: u64,
+}
+
+/// The thread takes no more: it was closed, or too many saves wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the store's thread takes no more work")]
+pub struct Closed;
+
+/// Asks the store's thread. Clones ask the same thread; it ends when the last one is dropped.
+#[derive(Debug, Clone)]
+pub struct StoreHandle(Arc<Owner>);
+
+#[derive(Debug)]
+struct Owner {
+    shared: Arc<Shared>,
+    patience: Duration,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.change(|queue| queue.closing = true);
+    }
+}
+
+/// Starts the thread, opens the store on it and loads what was kept. The first failure to open is handed back; from
+/// then on the thread opens the store again by itself.
+///
+/// # Errors
+/// [`StoreError`] of the opener, or [`StoreError::Io`] when opening takes longer than [`Tuning::patience`].
+pub async fn open(
+    opener: Opener,
+    tuning: Tuning,
+) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<StoreEvent>), StoreError> {
+    // Unbounded, but no longer than what was accepted: at most one event for each save, each write of rows, and two
+    // for each failure of the disk.
+    let (events, receiver) = mpsc::unbounded_channel();
+    let (ready, opened) = oneshot::channel();
+    let shared = Arc::new(Shared::new(tuning));
+    let owner = Owner { shared: shared.clone(), patience: tuning.patience };
+    std::thread::Builder::new()
+        .name("store".into())
+        .spawn(move || worker::run(opener, tuning, &shared, ready, events))
+        .map_err(|error| failure(&format!("its thread could not be started: {error}")))?;
+    match tokio::time::timeout(tuning.patience, opened).await {
+        Ok(Ok(opened)) => opened.map(|snapshot| (StoreHandle(Arc::new(owner)), snapshot, receiver)),
+        Ok(Err(_)) => Err(failure("its thread ended while opening it")),
+        Err(_) => Err(failure(&format!("it did not open within {} s", tuning.patience.as_secs()))),
+    }
+}
+
+/// [`open`] for a [`SledStore`] in a folder.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_sled(
+    path: PathBuf,
+    clock: String,
+    options: SledOptions,
+    tuning: Tuning,
+) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<StoreEvent>), StoreError> {
+    let opener: Opener = Box::new(move || {
+        SledStore::open(&path, &clock, &options).map(|store| Box::new(store) as Box<dyn Store>)
+    });
+    open(opener, tuning).await
+}
+
+impl StoreHandle {
+    /// Saves a commit; answered by [`StoreEvent::Saved`] or [`StoreEvent::SaveFailed`] with this ticket. Saves are made
+    /// in the order given.
+    ///
+    /// # Errors
+    /// [`Closed`]; nothing is answered then.
+    pub fn save(&self, ticket: u64, commit: Commit) -> Result<(), Closed> {
+        self.0.shared.change(|queue| queue.save(ticket, commit))
+    }
+
+    /// Appends rows for confirmed events, behind waiting saves; `complete` as in [`Store::append`]. Gives what waits
+    /// now, so that the caller can slow down.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub fn append(&self, rows: Vec<Row>, complete: Timestamp) -> Result<Backlog, Closed> {
+        self.0.shared.change(|queue| queue.append(rows, complete))
+    }
+
+    /// As [`Store::read`]; what waits to be appended is not seen.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Io`] when the thread was closed, or did not answer within [`Tuning::patience`].
+    pub async fn read(&self, after: u64, most: usize) -> Result<Page, StoreError> {
+        self.ask(|queue, reply| queue.reads.push_back((after, most, reply))).await
+    }
+
+    /// Waits until all that was accepted before is written.
+    ///
+    /// # Errors
+    /// [`StoreError`] when that is not so in the end.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.ask(|queue, reply| queue.flushes.push(reply)).await
+    }
+
+    /// Writes what was accepted before, closes the store and ends the thread. While the disk fails there is one last
+    /// attempt.
+    ///
+    /// # Errors
+    /// [`StoreError`] when something that was accepted could not be written.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.ask(|queue, reply| {
+            queue.closing = true;
+            queue.closes.push(reply);
+        })
+        .await
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(&mut Queue, oneshot::Sender<Result<T, StoreError>>),
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.shared.change(|queue| {
+            // Nobody would answer: the dropped sender tells.
+            if !queue.ended && queue.has_room() {
+                request(queue, reply);
+            }
+        });
+        match tokio::time::timeout(self.0.patience, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(failure("its thread takes no more work")),
+            Err(_) => Err(failure(&format!("no answer within {} s", self.0.patience.as_secs()))),
+        }
+    }
+}
+
+fn failure(what: &str) -> StoreError {
+    StoreError::Io { path: PathBuf::from("(thread)"), what: Arc::from(what) }
+}

@@ -1,0 +1,180 @@
+//! The thread's own loop.
+
+use super::{
+    Opener, StoreEvent, Tuning,
+    backlog::{Job, Shared},
+    failure,
+};
+use crate::{
+    engine::Snapshot,
+    store::{Store, StoreError, Written},
+};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+struct Worker<'a> {
+    opener: Opener,
+    tuning: Tuning,
+    shared: &'a Shared,
+    events: mpsc::UnboundedSender<StoreEvent>,
+    /// `None` once nothing can be written any more.
+    store: Option<Box<dyn Store>>,
+    /// Why something that was accepted was not written.
+    given_up: Option<StoreError>,
+}
+
+/// Opens the store, answers with what it keeps, and works until closed.
+pub(super) fn run(
+    mut opener: Opener,
+    tuning: Tuning,
+    shared: &Shared,
+    ready: oneshot::Sender<Result<Snapshot, StoreError>>,
+    events: mpsc::UnboundedSender<StoreEvent>,
+) {
+    let opened = opener().and_then(|mut store| store.load().map(|snapshot| (store, snapshot)));
+    match opened {
+        Err(error) => {
+            let _ = ready.send(Err(error));
+        }
+        Ok((store, snapshot)) => {
+            if ready.send(Ok(snapshot)).is_ok() {
+                Worker { opener, tuning, shared, events, store: Some(store), given_up: None }.work();
+            }
+        }
+    }
+    // Whoever asked in the meantime gets no answer, which is one.
+    shared.change(|queue| {
+        queue.ended = true;
+        queue.closing = true;
+        queue.reads.clear();
+        queue.flushes.clear();
+        queue.closes.clear();
+    });
+}
+
+impl Worker<'_> {
+    fn work(&mut self) {
+        loop {
+            match self.shared.next() {
+                Job::Save(ticket, commit) => {
+                    let term = self.tuning.term;
+                    let event = match self.write(|store| store.save(term, &commit)) {
+                        Ok(last_sequence) => StoreEvent::Saved { ticket, last_sequence },
+                        Err(error) => StoreEvent::SaveFailed { ticket, error },
+                    };
+                    self.tell(event);
+                }
+                Job::Append(rows, complete) => {
+                    if let Ok(last_sequence) = self.write(|store| store.append(&rows, complete)) {
+                        self.tell(StoreEvent::Appended { last_sequence });
+                    }
+                }
+                Job::Read(after, most, reply) => {
+                    let _ = reply.send(match &mut self.store {
+                        Some(store) => store.read(after, most),
+                        None => Err(self.given_up.clone().unwrap_or_else(|| failure("it is closed"))),
+                    });
+                }
+                Job::Flushed(replies) => replies.into_iter().for_each(|reply| {
+                    let _ = reply.send(self.given_up.clone().map_or(Ok(()), Err));
+                }),
+                Job::Close => break,
+            }
+        }
+        self.store = None;
+        let closes = self.shared.change(|queue| {
+            queue.ended = true;
+            std::mem::take(&mut queue.closes)
+        });
+        for reply in closes {
+            let _ = reply.send(self.given_up.clone().map_or(Ok(()), Err));
+        }
+    }
+
+    /// Makes one write, however long it takes, unless waiting can't help or the queue closes.
+    fn write(
+        &mut self,
+        mut write: impl FnMut(&mut dyn Store) -> Result<u64, StoreError>,
+    ) -> Result<u64, StoreError> {
+        let mut pause = self.tuning.pause;
+        let mut failing = false;
+        let mut last = false;
+        loop {
+            let Some(store) = &mut self.store else {
+                return Err(self.given_up.clone().unwrap_or_else(|| failure("it is closed")));
+            };
+            let before = store.written();
+            let error = match write(store.as_mut()) {
+                Ok(sequence) => {
+                    self.recovered(failing);
+                    return Ok(sequence);
+                }
+                Err(error) => error,
+            };
+            if !matches!(error, StoreError::Io { .. }) {
+                // A term that is too low leaves the store as it was, for readers.
+                if !matches!(error, StoreError::Fenced { .. }) {
+                    self.store = None;
+                }
+                return Err(self.give_up(error));
+            }
+            if !failing {
+                self.tell(StoreEvent::Failing { error: error.clone() });
+                failing = true;
+            }
+            if last {
+                return Err(self.give_up(error));
+            }
+            let (now, closing) = self.reopen(&error, &mut pause)?;
+            last = closing;
+            if now.count == before.count + 1 && now.ours {
+                // The write was kept, only its answer was lost.
+                self.recovered(failing);
+                return Ok(now.last_sequence);
+            }
+            if now.count != before.count {
+                self.store = None;
+                return Err(self.give_up(failure(
+                    "another process wrote to it while it was closed after a failure; start this clock again",
+                )));
+            }
+        }
+    }
+
+    /// Opens the store again, with growing pauses. Gives how far writing has come, and whether the queue is closing, so
+    /// that there is one more attempt and not another.
+    fn reopen(&mut self, cause: &StoreError, pause: &mut Duration) -> Result<(Written, bool), StoreError> {
+        // Closed first: it holds locks.
+        self.store = None;
+        loop {
+            let closing = self.shared.pause(*pause, |reply| {
+                let _ = reply.send(Err(cause.clone()));
+            });
+            *pause = pause.saturating_mul(2).min(self.tuning.longest_pause);
+            match (self.opener)() {
+                Ok(store) => {
+                    let written = store.written();
+                    self.store = Some(store);
+                    return Ok((written, closing));
+                }
+                Err(StoreError::Io { .. } | StoreError::Locked { .. }) if !closing => {}
+                Err(error) => return Err(self.give_up(error)),
+            }
+        }
+    }
+
+    fn recovered(&mut self, failing: bool) {
+        if failing {
+            self.tell(StoreEvent::Reopened);
+        }
+    }
+
+    fn give_up(&mut self, error: StoreError) -> StoreError {
+        self.given_up.get_or_insert(error).clone()
+    }
+
+    fn tell(&self, event: StoreEvent) {
+        // Nobody listens while the program ends.
+        let _ = self.events.send(event);
+    }
+}
