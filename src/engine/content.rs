@@ -17,19 +17,12 @@ pub fn occurrence_event(
         "due_at": due,
         "coalesced": stands_for.count.saturating_sub(1),
     });
+    let id = OccurrenceId { clock, schedule: &revision.schedule, due, trigger: None }.id();
+    let event = Event::new(id, format!("/khronos/{clock}"), schedule.event.clone(), data.to_string());
     Event {
-        id: OccurrenceId { clock, schedule: &revision.schedule, due, trigger: None }.id(),
-        source: format!("/khronos/{clock}"),
-        name: schedule.event.clone(),
         subject: Some(revision.schedule.to_string()),
         time: Some(due),
         expiry_time: schedule.expires.map(|expires| due.plus(expires)),
-        recorded_time: None,
-        correlation_id: None,
-        causation_id: None,
-        traceparent: None,
-        tracestate: None,
-        data_schema: None,
-        data: data.to_string().into_bytes(),
+        ..event
     }
 }
