@@ -102,8 +102,7 @@ fn every_next_instant_is_as_the_peers_agree() {
                 verdicts.push((name, verdict.and_then(|timing| agrees(&timing, case.from, expected))));
             }
         }
-        let failed: Vec<_> =
-            verdicts.into_iter().filter_map(|(name, v)| v.err().map(|e| (name, e))).collect();
+        let failed: Vec<_> = verdicts.into_iter().filter_map(|(name, v)| v.err().map(|e| (name, e))).collect();
         for (name, why) in &failed {
             wrong.push(format!("{} {} '{}' {}: {name}: {why}", case.id, case.topic, case.expr, case.tz));
         }

@@ -45,8 +45,7 @@ pub(super) fn timing(definition: &Definition, faults: &mut Vec<Fault>) -> Option
         (every, _, at) => {
             let key = if at.is_some() { "at" } else { "cron" };
             let other = if every.is_some() { "every" } else { "cron" };
-            let what =
-                format!("'{key}' and '{other}' are both given; a schedule has one of every, cron and at");
+            let what = format!("'{key}' and '{other}' are both given; a schedule has one of every, cron and at");
             faults.push(Flaw::whole(what).help("make it two schedules").of(key));
             None
         }
@@ -94,8 +93,7 @@ fn bounds(definition: &Definition, zone: Option<Zone>, faults: &mut Vec<Fault>) 
             None
         }
     };
-    let (from, until) =
-        (read("from", definition.from.as_deref()), read("until", definition.until.as_deref()));
+    let (from, until) = (read("from", definition.from.as_deref()), read("until", definition.until.as_deref()));
     if let (Some(from), Some(until)) = (from, until)
         && from >= until
     {
@@ -116,9 +114,7 @@ fn at(text: &str, zone: Option<Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>)
     }
     let instant = instant::read(text).and_then(|written| match written {
         Written::Instant(_) if dst.is_some() => {
-            faults.push(
-                Flaw::whole("'dst' is refused: 'at' has an offset, so nothing is left to choose").of("dst"),
-            );
+            faults.push(Flaw::whole("'dst' is refused: 'at' has an offset, so nothing is left to choose").of("dst"));
             Ok(Timestamp::EPOCH)
         }
         Written::Instant(instant) => Ok(instant),
@@ -257,10 +253,7 @@ fn calendar(
         Amount::Days(step) => {
             let step = i32::try_from(step).ok()?;
             if phase.months > 0 || phase.days >= step {
-                return refuse(
-                    "the phase is not shorter than 'every'",
-                    "as in phase = \"9h\", or \"2 days 09:00\"",
-                );
+                return refuse("the phase is not shorter than 'every'", "as in phase = \"9h\", or \"2 days 09:00\"");
             }
             let weeks = duration.parts().iter().all(|part| part.1 == Unit::Week);
             let start = day.unwrap_or(if weeks { MONDAY } else { 0 });
@@ -293,9 +286,7 @@ fn wall_clock(text: &str, zone: Option<Zone>) -> Result<i64, Flaw> {
     match (instant::read(text)?, zone) {
         (Written::Local(local), Some(_)) => Ok(local),
         // Refused for want of a zone.
-        (Written::Local(local), None) => {
-            instant::in_zone(text, local, None, Dst::default()).map(|at| at.millis())
-        }
+        (Written::Local(local), None) => instant::in_zone(text, local, None, Dst::default()).map(|at| at.millis()),
         (Written::Instant(instant), zone) => {
             let (zone, millis) = (zone.unwrap_or(Zone::UTC), instant.millis());
             if !(0..Timestamp::HORIZON.millis()).contains(&millis) {
@@ -350,9 +341,7 @@ impl Phase {
             }
         }
         if phase.time >= DAY && (phase.days > 0 || phase.months > 0) {
-            return Err(Flaw::whole(
-                "beside days, the rest of the phase is a time of day: less than 24 hours",
-            ));
+            return Err(Flaw::whole("beside days, the rest of the phase is a time of day: less than 24 hours"));
         }
         Ok(phase)
     }

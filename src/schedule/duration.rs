@@ -65,10 +65,7 @@ const WORDS: [(Unit, &[&str]); 8] = [
 impl Unit {
     /// The unit's full name, singular.
     pub(super) fn name(self) -> &'static str {
-        WORDS
-            .iter()
-            .find(|(unit, _)| *unit == self)
-            .map_or("", |(_, words)| words[1.min(words.len() - 1)])
+        WORDS.iter().find(|(unit, _)| *unit == self).map_or("", |(_, words)| words[1.min(words.len() - 1)])
             .trim_end_matches('s')
     }
 
@@ -148,8 +145,7 @@ impl Duration {
         let mut sum = 0u64;
         for &(n, unit) in &self.parts {
             let Some(each) = each(unit) else {
-                let what =
-                    format!("{}s have no fixed length; weeks to milliseconds are allowed here", unit.name());
+                let what = format!("{}s have no fixed length; weeks to milliseconds are allowed here", unit.name());
                 return Err(Flaw::whole(what).help("as in '30 days'"));
             };
             sum = sum.saturating_add(n.saturating_mul(each));
@@ -189,11 +185,7 @@ fn push(parts: &mut Vec<(u64, Unit)>, n: u64, unit: Unit, at: std::ops::Range<us
     if let Some(&(_, last)) = parts.last()
         && last <= unit
     {
-        let what = format!(
-            "{}s after {}s: units go from the largest to the smallest, each once",
-            unit.name(),
-            last.name()
-        );
+        let what = format!("{}s after {}s: units go from the largest to the smallest, each once", unit.name(), last.name());
         return Err(Flaw::part(at, what).help(EXAMPLES));
     }
     parts.push((n, unit));
@@ -216,9 +208,7 @@ fn parse_friendly(text: &str) -> Result<Duration, Flaw> {
         at += digits;
         if text[at..].starts_with(['.', ',']) {
             let what = "numbers are whole";
-            return Err(
-                Flaw::part(at..at + 1, what).help("use a smaller unit, as in '90m' for an hour and a half")
-            );
+            return Err(Flaw::part(at..at + 1, what).help("use a smaller unit, as in '90m' for an hour and a half"));
         }
         at += run(&text[at..], u8::is_ascii_whitespace);
         let word = run(&text[at..], u8::is_ascii_alphabetic);
@@ -235,14 +225,14 @@ fn parse_friendly(text: &str) -> Result<Duration, Flaw> {
 fn unknown_unit(text: &str, at: usize, length: usize) -> Flaw {
     if length == 0 {
         let end = (at + 1).min(text.len());
-        return Flaw::part(
-            at.min(end)..end,
-            "a unit is missing after the number; ms, s, m, h, day, week, month and year are allowed",
-        )
-        .help(EXAMPLES);
+        return Flaw::part(at.min(end)..end, "a unit is missing after the number; ms, s, m, h, day, week, month and year are allowed")
+            .help(EXAMPLES);
     }
     let word = &text[at..at + length];
-    let what = format!("'{}' is not a unit; ms, s, m, h, day, week, month and year are allowed", shown(word));
+    let what = format!(
+        "'{}' is not a unit; ms, s, m, h, day, week, month and year are allowed",
+        shown(word)
+    );
     let flaw = Flaw::part(at..at + length, what);
     if word == "M" {
         return flaw.help("write 'm' for minutes, 'month' for months");
@@ -263,10 +253,7 @@ fn parse_iso(text: &str, iso: &str) -> Result<Duration, Flaw> {
     let end = at + iso.len();
     let mut in_time = false;
     let malformed = |at: usize| {
-        let found = text[at..end]
-            .chars()
-            .next()
-            .map_or("the end".to_owned(), |c| format!("'{}'", shown(&c.to_string())));
+        let found = text[at..end].chars().next().map_or("the end".to_owned(), |c| format!("'{}'", shown(&c.to_string())));
         let what = format!("{found} is not allowed here in an ISO 8601 duration");
         Flaw::part(at..(at + 1).min(end), what).help("as in 'PT1H30M', 'P1D', 'P2W', 'P1M'")
     };
@@ -316,9 +303,7 @@ fn parse_iso(text: &str, iso: &str) -> Result<Duration, Flaw> {
         }
         match fraction {
             Some(millis @ 1..) => push(&mut parts, millis, Unit::Millisecond, start..at)?,
-            Some(0) if no_whole_seconds => {
-                return Err(Flaw::part(start..at, "0 seconds are not a length of time"));
-            }
+            Some(0) if no_whole_seconds => return Err(Flaw::part(start..at, "0 seconds are not a length of time")),
             _ => {}
         }
     }

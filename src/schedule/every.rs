@@ -59,9 +59,7 @@ pub(super) struct Calendar {
 pub(super) enum Period {
     Days,
     /// On this day of the month, from 0; a shorter month has it on its last day.
-    Months {
-        day: u8,
-    },
+    Months { day: u8 },
 }
 
 /// January 1970 in the table of months.

@@ -2,7 +2,7 @@
 //! with a time of day: a bare date would leave open which midnight was meant.
 
 use super::{
-    definition::{Fault, Flaw, shown},
+    definition::{Flaw, Fault, shown},
     dst::{Dst, Fold, Gap},
     months::{DAY, day_number},
     wall::{Place, place},
@@ -92,8 +92,7 @@ pub(super) fn read(text: &str) -> Result<Written, Flaw> {
         let what = format!("'{}' is left over after the instant", shown(&text[cursor.at..]));
         return Err(Flaw::part(cursor.at..text.len(), what).help(EXAMPLE));
     }
-    Ok(offset
-        .map_or(Written::Local(local), |offset| Written::Instant(Timestamp::from_millis(local - offset))))
+    Ok(offset.map_or(Written::Local(local), |offset| Written::Instant(Timestamp::from_millis(local - offset))))
 }
 
 /// Reads a time of day, `09:00[:00[.000]]`, in milliseconds.
@@ -101,9 +100,7 @@ pub(super) fn time_of_day(text: &str) -> Result<i64, Flaw> {
     let mut cursor = Cursor { text, at: 0 };
     let time = cursor.time_of_day()?;
     if cursor.at < text.len() {
-        return Err(
-            Flaw::part(cursor.at..text.len(), "more follows the time of day").help("as in '09:00:00'")
-        );
+        return Err(Flaw::part(cursor.at..text.len(), "more follows the time of day").help("as in '09:00:00'"));
     }
     Ok(time)
 }

@@ -75,10 +75,7 @@ impl Timing {
     }
 
     fn bounds(&self) -> Bounds {
-        self.bounds
-            .as_deref()
-            .copied()
-            .unwrap_or(Bounds { from: Timestamp::EPOCH, until: Timestamp::HORIZON })
+        self.bounds.as_deref().copied().unwrap_or(Bounds { from: Timestamp::EPOCH, until: Timestamp::HORIZON })
     }
 
     /// The first due time after `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.
@@ -169,13 +166,10 @@ impl Timing {
                 let time = clock_text(calendar.time());
                 match (calendar.unit, calendar.step()) {
                     (Period::Days, 1) => format!("every day at {time} {zone}"),
-                    (Period::Days, days) if days % 7 == 0 => {
-                        format!("every {} at {time} {zone}", plural(days / 7, "week"))
-                    }
+                    (Period::Days, days) if days % 7 == 0 => format!("every {} at {time} {zone}", plural(days / 7, "week")),
                     (Period::Days, days) => format!("every {} at {time} {zone}", plural(days, "day")),
                     (Period::Months { day }, months) => {
-                        let (n, unit) =
-                            if months % 12 == 0 { (months / 12, "year") } else { (months, "month") };
+                        let (n, unit) = if months % 12 == 0 { (months / 12, "year") } else { (months, "month") };
                         format!("every {} on day {} at {time} {zone}", plural(n, unit), day + 1)
                     }
                 }

@@ -173,10 +173,7 @@ mod tests {
             ("utc", "UTC"),
             ("Asia/Calcuta", "Asia/Calcutta"),
         ] {
-            assert_eq!(
-                Zone::parse(text).unwrap_err().of("").help.unwrap(),
-                format!("did you mean '{name}'?")
-            );
+            assert_eq!(Zone::parse(text).unwrap_err().of("").help.unwrap(), format!("did you mean '{name}'?"));
         }
         assert_eq!(Zone::parse("Nowhere/Atall").unwrap_err().of("").help, None);
         assert_eq!(Zone::parse("Europe/Paris").unwrap().name(), "Europe/Paris");
