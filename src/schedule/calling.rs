@@ -8,6 +8,7 @@ use super::{
     every::{Calendar, Elapsed, Period},
     instant::{self, Written},
     months::{DAY, FIRST_YEAR, month_of, start_of},
+    phase::Phase,
     timing::{Bounds, Kind, Timing},
     zone::Zone,
 };
@@ -45,7 +46,8 @@ pub(super) fn timing(definition: &Definition, faults: &mut Vec<Fault>) -> Option
         (every, _, at) => {
             let key = if at.is_some() { "at" } else { "cron" };
             let other = if every.is_some() { "every" } else { "cron" };
-            let what = format!("'{key}' and '{other}' are both given; a schedule has one of every, cron and at");
+            let what =
+                format!("'{key}' and '{other}' are both given; a schedule has one of every, cron and at");
             faults.push(Flaw::whole(what).help("make it two schedules").of(key));
             None
         }
@@ -93,7 +95,8 @@ fn bounds(definition: &Definition, zone: Option<Zone>, faults: &mut Vec<Fault>) 
             None
         }
     };
-    let (from, until) = (read("from", definition.from.as_deref()), read("until", definition.until.as_deref()));
+    let (from, until) =
+        (read("from", definition.from.as_deref()), read("until", definition.until.as_deref()));
     if let (Some(from), Some(until)) = (from, until)
         && from >= until
     {
@@ -114,7 +117,9 @@ fn at(text: &str, zone: Option<Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>)
     }
     let instant = instant::read(text).and_then(|written| match written {
         Written::Instant(_) if dst.is_some() => {
-            faults.push(Flaw::whole("'dst' is refused: 'at' has an offset, so nothing is left to choose").of("dst"));
+            faults.push(
+                Flaw::whole("'dst' is refused: 'at' has an offset, so nothing is left to choose").of("dst"),
+            );
             Ok(Timestamp::EPOCH)
         }
         Written::Instant(instant) => Ok(instant),
@@ -253,7 +258,10 @@ fn calendar(
         Amount::Days(step) => {
             let step = i32::try_from(step).ok()?;
             if phase.months > 0 || phase.days >= step {
-                return refuse("the phase is not shorter than 'every'", "as in phase = \"9h\", or \"2 days 09:00\"");
+                return refuse(
+                    "the phase is not shorter than 'every'",
+                    "as in phase = \"9h\", or \"2 days 09:00\"",
+                );
             }
             let weeks = duration.parts().iter().all(|part| part.1 == Unit::Week);
             let start = day.unwrap_or(if weeks { MONDAY } else { 0 });
@@ -286,7 +294,9 @@ fn wall_clock(text: &str, zone: Option<Zone>) -> Result<i64, Flaw> {
     match (instant::read(text)?, zone) {
         (Written::Local(local), Some(_)) => Ok(local),
         // Refused for want of a zone.
-        (Written::Local(local), None) => instant::in_zone(text, local, None, Dst::default()).map(|at| at.millis()),
+        (Written::Local(local), None) => {
+            instant::in_zone(text, local, None, Dst::default()).map(|at| at.millis())
+        }
         (Written::Instant(instant), zone) => {
             let (zone, millis) = (zone.unwrap_or(Zone::UTC), instant.millis());
             if !(0..Timestamp::HORIZON.millis()).contains(&millis) {
@@ -295,54 +305,5 @@ fn wall_clock(text: &str, zone: Option<Zone>) -> Result<i64, Flaw> {
             let offset = zone.segments().get(zone.segment_at(millis)).map_or(0, |segment| segment.offset);
             Ok(millis + offset)
         }
-    }
-}
-
-/// `phase`: a duration, whose last part may be a time of day: `9h`, `14 days 09:00`.
-#[derive(Debug, Clone, Copy, Default)]
-struct Phase {
-    months: i32,
-    days: i32,
-    /// Milliseconds; below a day where there are days or months.
-    time: i64,
-}
-
-impl Phase {
-    fn parse(text: &str) -> Result<Self, Flaw> {
-        let trimmed = text.trim_ascii_end();
-        let split = trimmed.rfind(|c: char| c.is_ascii_whitespace()).map_or(0, |at| at + 1);
-        let (lengths, clock) = match trimmed[split..].contains(':') {
-            true => (&trimmed[..split], Some(&trimmed[split..])),
-            false => (trimmed, None),
-        };
-        let mut phase = Self::default();
-        if let Some(clock) = clock {
-            phase.time = instant::time_of_day(clock).map_err(|flaw| flaw.shifted(split))?;
-        }
-        if lengths.trim_ascii().is_empty() && clock.is_some() {
-            return Ok(phase);
-        }
-        let beyond = || Flaw::whole("the phase is beyond all bounds");
-        for &(n, unit) in Duration::parse(lengths)?.parts() {
-            let n = i32::try_from(n).ok();
-            let of = |each: i32| n.and_then(|n| n.checked_mul(each)).ok_or_else(beyond);
-            match unit {
-                Unit::Year => phase.months = phase.months.checked_add(of(12)?).ok_or_else(beyond)?,
-                Unit::Month => phase.months = phase.months.checked_add(of(1)?).ok_or_else(beyond)?,
-                Unit::Week => phase.days = phase.days.checked_add(of(7)?).ok_or_else(beyond)?,
-                Unit::Day => phase.days = phase.days.checked_add(of(1)?).ok_or_else(beyond)?,
-                _ if clock.is_some() => {
-                    return Err(Flaw::whole("a time of day is given, and hours or less besides"));
-                }
-                Unit::Hour => phase.time += i64::from(of(1)?) * 3_600_000,
-                Unit::Minute => phase.time += i64::from(of(1)?) * 60_000,
-                Unit::Second => phase.time += i64::from(of(1)?) * 1000,
-                Unit::Millisecond => phase.time += i64::from(of(1)?),
-            }
-        }
-        if phase.time >= DAY && (phase.days > 0 || phase.months > 0) {
-            return Err(Flaw::whole("beside days, the rest of the phase is a time of day: less than 24 hours"));
-        }
-        Ok(phase)
     }
 }

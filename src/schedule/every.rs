@@ -59,7 +59,9 @@ pub(super) struct Calendar {
 pub(super) enum Period {
     Days,
     /// On this day of the month, from 0; a shorter month has it on its last day.
-    Months { day: u8 },
+    Months {
+        day: u8,
+    },
 }
 
 /// January 1970 in the table of months.
@@ -74,6 +76,16 @@ impl Calendar {
 
     pub(super) fn step(self) -> i32 {
         self.step
+    }
+
+    /// The fewest milliseconds on the wall clock between two occurrences.
+    pub(super) fn shortest(self) -> i64 {
+        let days = match self.unit {
+            Period::Days => i64::from(self.step),
+            // 28 days to the month; beyond a few months this is on the safe side.
+            Period::Months { .. } => 28 * i64::from(self.step),
+        };
+        days * DAY
     }
 
     pub(super) fn time(self) -> i32 {

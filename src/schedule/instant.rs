@@ -2,7 +2,7 @@
 //! with a time of day: a bare date would leave open which midnight was meant.
 
 use super::{
-    definition::{Flaw, Fault, shown},
+    definition::{Fault, Flaw, shown},
     dst::{Dst, Fold, Gap},
     months::{DAY, day_number},
     wall::{Place, place},
@@ -92,7 +92,8 @@ pub(super) fn read(text: &str) -> Result<Written, Flaw> {
         let what = format!("'{}' is left over after the instant", shown(&text[cursor.at..]));
         return Err(Flaw::part(cursor.at..text.len(), what).help(EXAMPLE));
     }
-    Ok(offset.map_or(Written::Local(local), |offset| Written::Instant(Timestamp::from_millis(local - offset))))
+    Ok(offset
+        .map_or(Written::Local(local), |offset| Written::Instant(Timestamp::from_millis(local - offset))))
 }
 
 /// Reads a time of day, `09:00[:00[.000]]`, in milliseconds.
@@ -100,7 +101,9 @@ pub(super) fn time_of_day(text: &str) -> Result<i64, Flaw> {
     let mut cursor = Cursor { text, at: 0 };
     let time = cursor.time_of_day()?;
     if cursor.at < text.len() {
-        return Err(Flaw::part(cursor.at..text.len(), "more follows the time of day").help("as in '09:00:00'"));
+        return Err(
+            Flaw::part(cursor.at..text.len(), "more follows the time of day").help("as in '09:00:00'")
+        );
     }
     Ok(time)
 }
@@ -118,12 +121,10 @@ impl Cursor<'_> {
     }
 
     fn flaw(&self, expected: &str) -> Flaw {
-        let end = (self.at + 1).min(self.text.len());
-        let found = match self.text.get(self.at..end) {
-            Some("") | None => "the end".to_owned(),
-            Some(found) => format!("'{}'", shown(found)),
-        };
-        Flaw::part(self.at.min(end)..end, format!("{found} found where {expected} is needed")).help(EXAMPLE)
+        let next = self.text.get(self.at..).and_then(|rest| rest.chars().next());
+        let found = next.map_or("the end".to_owned(), |next| format!("'{}'", shown(&next.to_string())));
+        let end = self.at + next.map_or(0, char::len_utf8);
+        Flaw::part(self.at..end, format!("{found} found where {expected} is needed")).help(EXAMPLE)
     }
 
     fn skip(&mut self, any: &[u8]) -> Result<(), Flaw> {

@@ -14,9 +14,11 @@ mod cron;
 mod definition;
 mod dst;
 mod duration;
+mod duration_text;
 mod every;
 mod instant;
 mod months;
+mod phase;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
 mod spelling;
@@ -29,4 +31,4 @@ pub use dst::{Dst, Fold, Gap};
 pub use instant::parse_instant;
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
 pub use timing::{Local, Timing};
-pub use zone::Zone;
+pub use zone::{ZONE_DATA, Zone};

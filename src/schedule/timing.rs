@@ -75,7 +75,10 @@ impl Timing {
     }
 
     fn bounds(&self) -> Bounds {
-        self.bounds.as_deref().copied().unwrap_or(Bounds { from: Timestamp::EPOCH, until: Timestamp::HORIZON })
+        self.bounds
+            .as_deref()
+            .copied()
+            .unwrap_or(Bounds { from: Timestamp::EPOCH, until: Timestamp::HORIZON })
     }
 
     /// The first due time after `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.
@@ -131,6 +134,17 @@ impl Timing {
         matches!(self.kind, Kind::At(_))
     }
 
+    /// A lower bound of the milliseconds between two occurrences, changes of the clocks aside; `None` for a one-shot.
+    /// Exact for elapsed time and for what happens several times a day.
+    pub fn shortest_interval(&self) -> Option<i64> {
+        match &self.kind {
+            Kind::At(_) => None,
+            Kind::Elapsed(elapsed) => Some(elapsed.step()),
+            Kind::Calendar(calendar, _) => Some(calendar.shortest()),
+            Kind::Cron(cron, _) => Some(i64::from(cron.shortest()) * 1000),
+        }
+    }
+
     /// The zone in which it is read.
     pub fn zone(&self) -> Zone {
         self.zone
@@ -166,10 +180,13 @@ impl Timing {
                 let time = clock_text(calendar.time());
                 match (calendar.unit, calendar.step()) {
                     (Period::Days, 1) => format!("every day at {time} {zone}"),
-                    (Period::Days, days) if days % 7 == 0 => format!("every {} at {time} {zone}", plural(days / 7, "week")),
+                    (Period::Days, days) if days % 7 == 0 => {
+                        format!("every {} at {time} {zone}", plural(days / 7, "week"))
+                    }
                     (Period::Days, days) => format!("every {} at {time} {zone}", plural(days, "day")),
                     (Period::Months { day }, months) => {
-                        let (n, unit) = if months % 12 == 0 { (months / 12, "year") } else { (months, "month") };
+                        let (n, unit) =
+                            if months % 12 == 0 { (months / 12, "year") } else { (months, "month") };
                         format!("every {} on day {} at {time} {zone}", plural(n, unit), day + 1)
                     }
                 }

@@ -22,6 +22,32 @@ pub(super) struct Segment {
 /// that none hides between two probes three days apart.
 const PROBE_SECONDS: i64 = 3 * 86_400;
 
+/// The IANA release that the rules amount to: chrono-tz's, with [`AMENDMENTS`] on top.
+pub const ZONE_DATA: &str = "2026e";
+
+/// What has been decreed since chrono-tz 0.10.4 (IANA 2025b) and has consequences from now on: from the instant (in
+/// seconds) on, the zones follow the rules of another. Drop a line when chrono-tz has it; a test compares all zones
+/// with an independent copy of the database.
+const AMENDMENTS: [(&[Tz], i64, Tz); 5] = [
+    // 2026c: Morocco moves to permanent UTC on 2026-09-20.
+    (&[Tz::Africa__Casablanca, Tz::Africa__El_Aaiun], 1_789_866_000, Tz::UTC),
+    // 2026b: British Columbia stays on -07 after 2026-03-08; there is no fall back on 2026-11-01.
+    (&[Tz::America__Vancouver, Tz::Canada__Pacific], 1_780_000_000, Tz::America__Phoenix),
+    // 2026c to e: Alberta and the Northwest Territories stay on -06, Manitoba and Rainy River on -05.
+    (
+        &[Tz::America__Edmonton, Tz::America__Inuvik, Tz::America__Yellowknife, Tz::Canada__Mountain],
+        1_780_000_000,
+        Tz::America__Regina,
+    ),
+    (
+        &[Tz::America__Winnipeg, Tz::America__Rainy_River, Tz::Canada__Central],
+        1_780_000_000,
+        Tz::America__Panama,
+    ),
+    // 2026a: Moldova changes its clocks with the European Union since 2022.
+    (&[Tz::Europe__Chisinau, Tz::Europe__Tiraspol], 1_640_995_200, Tz::Europe__Bucharest),
+];
+
 const ZONES: usize = 1024;
 static SEGMENTS: [OnceLock<Box<[Segment]>>; ZONES] = [const { OnceLock::new() }; ZONES];
 
@@ -76,6 +102,8 @@ impl fmt::Debug for Zone {
 }
 
 fn offset_seconds(zone: Tz, utc: i64) -> i64 {
+    let amended = AMENDMENTS.iter().find(|(zones, from, _)| *from <= utc && zones.contains(&zone));
+    let zone = amended.map_or(zone, |(_, _, like)| *like);
     // Every instant between the epoch and the horizon is within chrono's years.
     DateTime::from_timestamp(utc, 0)
         .map_or(0, |at| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc().into())
@@ -173,7 +201,10 @@ mod tests {
             ("utc", "UTC"),
             ("Asia/Calcuta", "Asia/Calcutta"),
         ] {
-            assert_eq!(Zone::parse(text).unwrap_err().of("").help.unwrap(), format!("did you mean '{name}'?"));
+            assert_eq!(
+                Zone::parse(text).unwrap_err().of("").help.unwrap(),
+                format!("did you mean '{name}'?")
+            );
         }
         assert_eq!(Zone::parse("Nowhere/Atall").unwrap_err().of("").help, None);
         assert_eq!(Zone::parse("Europe/Paris").unwrap().name(), "Europe/Paris");

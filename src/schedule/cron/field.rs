@@ -83,7 +83,12 @@ impl Field {
                 Ok(value) if text.len() <= 4 && (low..=high).contains(&value) => Ok(value),
                 _ => Err(Flaw::part(
                     range,
-                    format!("{} is out of range in the {} field: {}", shown(text), self.name(), self.allowed()),
+                    format!(
+                        "{} is out of range in the {} field: {}",
+                        shown(text),
+                        self.name(),
+                        self.allowed()
+                    ),
                 )),
             };
         }

@@ -80,7 +80,8 @@ impl Wall for Cron {
             (i32::try_from(day).unwrap_or(i32::MAX), u32::try_from(second).unwrap_or_default())
         };
         let ((first, start), (last, end)) = (before(from), before(until));
-        let partial = |day: i32, second: u32| if self.day_matches(day) { self.times_before(second) } else { 0 };
+        let partial =
+            |day: i32, second: u32| if self.day_matches(day) { self.times_before(second) } else { 0 };
         let whole = self.days_between(first, last) * self.times_a_day();
         (whole + partial(last, end)).saturating_sub(partial(first, start))
     }

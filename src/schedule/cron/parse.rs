@@ -21,15 +21,8 @@ const MACROS: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
 ];
 
-const ALL: [Field; 7] = [
-    Field::Second,
-    Field::Minute,
-    Field::Hour,
-    Field::Day,
-    Field::Month,
-    Field::Weekday,
-    Field::Year,
-];
+const ALL: [Field; 7] =
+    [Field::Second, Field::Minute, Field::Hour, Field::Day, Field::Month, Field::Weekday, Field::Year];
 
 /// One field, as a set of its values; bit 0 is the field's smallest value for years, else bit n is n.
 #[derive(Default)]
@@ -57,7 +50,11 @@ pub(super) fn expression(text: &str) -> Result<Cron, Flaw> {
         5 => &ALL[1..6],
         6 => &ALL[..6],
         7 => &ALL[..],
-        0 => return Err(Flaw::whole("the expression is empty; five fields are needed").help("as in '0 9 * * 1-5'")),
+        0 => {
+            return Err(
+                Flaw::whole("the expression is empty; five fields are needed").help("as in '0 9 * * 1-5'")
+            );
+        }
         found => return Err(field_count(&fields, found, text)),
     };
     let mut rare = Rare::nothing();
@@ -132,8 +129,8 @@ fn shorthand(text: &str) -> Result<Cron, Flaw> {
 }
 
 fn read(field: Field, text: &str, at: usize, rare: &mut Rare) -> Result<Set, Flaw> {
-    let mut set = Set::default();
-    set.star = text.starts_with('*') || (field.is_day() && text == "?");
+    let star = text.starts_with('*') || (field.is_day() && text == "?");
+    let mut set = Set { star, ..Set::default() };
     if field.is_day() && text == "?" {
         set.add(field, field.bounds().0, field.bounds().1, 1);
         return Ok(set);
@@ -204,7 +201,11 @@ fn step_size(field: Field, text: &str, at: usize) -> Result<u32, Flaw> {
         Ok(step) if digits && text.len() <= 4 && step > 0 => Ok(step),
         _ => Err(Flaw::part(
             at..at + text.len(),
-            format!("the step in the {} field is '{}'; a number from 1 to 9999 is allowed", field.name(), shown(text)),
+            format!(
+                "the step in the {} field is '{}'; a number from 1 to 9999 is allowed",
+                field.name(),
+                shown(text)
+            ),
         )),
     }
 }
