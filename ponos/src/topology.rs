@@ -142,27 +142,114 @@ impl Binding {
     }
 }
 
-/// Whether `key` matches the topic `pattern`: words are separated by dots, `*` stands for one word, `#` for zero or
-/// more. The one matcher of the project: the in-memory broker, the feed and the tests use it.
+/// Whether `key` matches the topic `pattern`: words are separated by dots, `*` stands for one word (an empty one too),
+/// `#` for zero or more; an empty text has no words at all. The one matcher of the project: the in-memory broker, the
+/// feed and the tests use it. As RabbitMQ's `rabbit_exchange_type_topic` does it; allocates nothing.
 pub fn topic_matches(pattern: &str, key: &str) -> bool {
-    let pattern: Vec<&str> = pattern.split('.').collect();
-    let key: Vec<&str> = if key.is_empty() { Vec::new() } else { key.split('.').collect() };
-    // `reached[i]`: the words of the pattern so far match the first i words of the key.
-    let mut reached = vec![false; key.len() + 1];
-    reached[0] = true;
-    for word in pattern {
-        let mut next = vec![false; key.len() + 1];
-        for i in 0..=key.len() {
-            next[i] = match word {
-                "#" => reached[i] || (i > 0 && next[i - 1]),
-                "*" => i > 0 && reached[i - 1],
-                literal => {
-                    (i > 0 && reached[i - 1] && key[i - 1] == literal)
-                        || (key.is_empty() && literal.is_empty() && reached[i])
+    let (mut pattern, mut key) = (words(pattern), words(key));
+    // where to go on if the words after the last `#` don't fit: it then swallows one word more
+    let mut retry = None;
+    loop {
+        let here = key.clone();
+        match (pattern.next(), key.next()) {
+            (None, None) => return true,
+            (Some("#"), _) => {
+                key = here.clone();
+                retry = Some((pattern.clone(), here));
+            }
+            (Some("*"), Some(_)) => {}
+            (Some(literal), Some(word)) if literal == word => {}
+            _ => {
+                let Some((after, mut from)) = retry.take() else { return false };
+                if from.next().is_none() {
+                    return false;
                 }
-            };
+                (pattern, key) = (after.clone(), from.clone());
+                retry = Some((after, from));
+            }
         }
-        reached = next;
     }
-    reached[key.len()]
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
+    text.split('.').take(if text.is_empty() { 0 } else { usize::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn patterns_match_as_in_rabbitmq() {
+        for (pattern, key, matches) in [
+            ("time.one-day.passed", "time.one-day.passed", true),
+            ("time.one-day.passed", "time.one-day", false),
+            ("time.*.passed", "time.one-day.passed", true),
+            ("time.*.passed", "time.passed", false),
+            ("time.#", "time", true),
+            ("time.#", "time.one-day.passed", true),
+            ("time.#", "timer.one-day.passed", false),
+            ("#", "", true),
+            ("#", "a.b", true),
+            ("#.#", "", true),
+            ("#.#", "a", true),
+            ("#.*", "", false),
+            ("#.*", "a", true),
+            ("*.#", "a", true),
+            ("#.b.#", "a.b.c", true),
+            ("#.b.#", "b", true),
+            ("#.b.#", "a.c", false),
+            ("#.a.b", "a.a.b", true),
+            ("#.a.#.b", "a.b.a", false),
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", false),
+            ("*", "a.b", false),
+            // empty words are words
+            ("*.*", ".", true),
+            ("a.", "a.", true),
+            ("a.", "a", false),
+            ("a..b", "a.b", false),
+            ("a.*.b", "a..b", true),
+            (".", "", false),
+            (".#", "", false),
+            // in a key these are words like others
+            ("a", "#", false),
+            ("#", "#.*", true),
+            ("*", "#", true),
+        ] {
+            assert_eq!(topic_matches(pattern, key), matches, "{pattern:?} {key:?}");
+        }
+    }
+
+    #[test]
+    fn many_hashes_take_no_exponential_time() {
+        let pattern = "#.a.".repeat(60) + "b";
+        assert!(!topic_matches(&pattern, &"a.".repeat(120)));
+    }
+
+    /// The definition, word by word.
+    fn naive(pattern: &[&str], key: &[&str]) -> bool {
+        match (pattern.split_first(), key.split_first()) {
+            (None, None) => true,
+            (Some((&"#", rest)), None) => naive(rest, key),
+            (Some((&"#", rest)), Some((_, shorter))) => naive(rest, key) || naive(pattern, shorter),
+            (Some((word, rest)), Some((found, shorter))) => {
+                (*word == "*" || word == found) && naive(rest, shorter)
+            }
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_matcher_agrees_with_the_definition(pattern in "([ab*#]?\\.){0,5}[ab*#]?", key in "([ab]?\\.){0,5}[ab]?") {
+            let split = |text: &str| if text.is_empty() { vec![] } else { text.split('.').map(str::to_owned).collect() };
+            let (pattern_words, key_words) = (split(&pattern), split(&key));
+            let pattern_words: Vec<&str> = pattern_words.iter().map(String::as_str).collect();
+            let key_words: Vec<&str> = key_words.iter().map(String::as_str).collect();
+            prop_assert_eq!(topic_matches(&pattern, &key), naive(&pattern_words, &key_words));
+        }
+    }
 }

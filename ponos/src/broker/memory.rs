@@ -1,1 +1,0 @@
-//! The twin of RabbitMQ on tokio time.

@@ -1,0 +1,201 @@
+//! The way of a message out of a queue: to consumers, and back.
+
+use super::{
+    State,
+    death::Reason,
+    declare::{not_found, owned},
+    publish::Dead,
+    queue::Stored,
+};
+use crate::{
+    broker::{LinkError, Settle},
+    event::Message,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A consumer and what is out with it.
+#[derive(Debug)]
+pub(super) struct ConsumerState {
+    connection: u64,
+    queue: String,
+    prefetch: usize,
+    tags: u64,
+    unacked: BTreeMap<u64, Stored>,
+    outbox: VecDeque<Outgoing>,
+}
+
+/// A message on its way to a consumer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Outgoing {
+    pub(crate) tag: u64,
+    pub(crate) exchange: String,
+    pub(crate) message: Message,
+    pub(crate) redelivered: bool,
+}
+
+impl State {
+    /// Begins to consume `queue`, with at most `prefetch` messages out at a time (at least one).
+    ///
+    /// # Errors
+    /// The queue does not exist, or is exclusive to another connection.
+    pub(crate) fn consume(
+        &mut self,
+        now: u64,
+        connection: u64,
+        queue: &str,
+        prefetch: u16,
+    ) -> Result<u64, LinkError> {
+        let id = self.next_id();
+        let state = self.queues.get_mut(queue).ok_or_else(|| not_found("queue", queue))?;
+        owned(queue, state.owner, connection)?;
+        state.consumers.push_back(id);
+        let consumer = ConsumerState {
+            connection,
+            queue: queue.to_owned(),
+            prefetch: usize::from(prefetch.max(1)),
+            tags: 0,
+            unacked: BTreeMap::new(),
+            outbox: VecDeque::new(),
+        };
+        self.consumers.insert(id, consumer);
+        self.serve_and_bury(now, queue);
+        Ok(id)
+    }
+
+    /// What is to be brought to the consumer; `None` if it was cancelled.
+    pub(crate) fn take_outbox(&mut self, consumer: u64) -> Option<VecDeque<Outgoing>> {
+        self.consumers.get_mut(&consumer).map(|consumer| std::mem::take(&mut consumer.outbox))
+    }
+
+    /// Settles a delivery; false if it is not out with that consumer.
+    pub(crate) fn settle(&mut self, now: u64, consumer: u64, tag: u64, how: Settle) -> bool {
+        let Some(state) = self.consumers.get_mut(&consumer) else { return false };
+        let Some(stored) = state.unacked.remove(&tag) else { return false };
+        let name = state.queue.clone();
+        let mut dead = VecDeque::new();
+        if let Some(queue) = self.queues.get_mut(&name) {
+            queue.unacked -= 1;
+        }
+        match how {
+            Settle::Ack => {}
+            // RabbitMQ before 4.3 counts both towards the delivery limit
+            Settle::Release | Settle::Reject => self.give_back(&name, stored, &mut dead),
+            Settle::Dead => dead.push_back(Dead { queue: name.clone(), stored, reason: Reason::Rejected }),
+        }
+        self.serve(now, &name, None, &mut dead);
+        self.bury(now, dead);
+        true
+    }
+
+    /// Ends a connection: what is out with its consumers goes back, its exclusive queues go.
+    pub(crate) fn disconnect(&mut self, now: u64, connection: u64) {
+        let of_it = |consumer: &ConsumerState| consumer.connection == connection;
+        let ids: Vec<u64> = self.consumers.iter().filter(|(_, c)| of_it(c)).map(|(id, _)| *id).collect();
+        let mut dead = VecDeque::new();
+        let mut served = Vec::new();
+        for id in ids {
+            let Some(consumer) = self.consumers.remove(&id) else { continue };
+            self.touched.insert(id);
+            if let Some(queue) = self.queues.get_mut(&consumer.queue) {
+                queue.consumers.retain(|other| *other != id);
+                queue.unacked -= consumer.unacked.len();
+                if queue.declared.auto_delete && queue.consumers.is_empty() {
+                    self.delete_queue(&consumer.queue);
+                    continue;
+                }
+            }
+            for stored in consumer.unacked.into_values() {
+                self.give_back(&consumer.queue, stored, &mut dead);
+            }
+            served.push(consumer.queue);
+        }
+        let exclusive: Vec<String> = self
+            .queues
+            .iter()
+            .filter(|(_, q)| q.owner == Some(connection))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for queue in exclusive {
+            self.delete_queue(&queue);
+        }
+        for queue in served {
+            self.serve(now, &queue, None, &mut dead);
+        }
+        self.bury(now, dead);
+    }
+
+    /// Takes the message at the head of a queue out of it for good.
+    pub(crate) fn get(&mut self, now: u64, queue: &str) -> Option<Outgoing> {
+        self.serve_and_bury(now, queue);
+        let queue = self.queues.get_mut(queue)?;
+        let stored = queue.pop()?;
+        Some(Outgoing {
+            tag: 0,
+            exchange: stored.exchange.to_string(),
+            message: queue.as_delivered(&stored),
+            redelivered: stored.returned > 0,
+        })
+    }
+
+    fn serve_and_bury(&mut self, now: u64, queue: &str) {
+        let mut dead = VecDeque::new();
+        self.serve(now, queue, None, &mut dead);
+        self.bury(now, dead);
+    }
+
+    /// Brings what is ready to consumers that have room, in turn; what has expired at the head leaves, except `fresh`:
+    /// with a time to live of 0 a message still reaches a consumer that waits.
+    pub(super) fn serve(&mut self, now: u64, name: &str, fresh: Option<u64>, dead: &mut VecDeque<Dead>) {
+        let Some(queue) = self.queues.get_mut(name) else { return };
+        while let Some(head) = queue.head() {
+            let expired = head.expires_at.is_some_and(|at| at <= now);
+            let may_go = !expired || fresh == Some(head.place);
+            let free = queue
+                .consumers
+                .iter()
+                .take(if queue.settings.single_active { 1 } else { usize::MAX })
+                .position(|id| {
+                    self.consumers.get(id).is_some_and(|consumer| consumer.unacked.len() < consumer.prefetch)
+                });
+            let free = free.filter(|_| may_go);
+            if free.is_none() && !expired {
+                break;
+            }
+            let Some(stored) = queue.pop() else { break };
+            let Some(at) = free else {
+                dead.push_back(Dead { queue: name.to_owned(), stored, reason: Reason::Expired });
+                continue;
+            };
+            let Some(consumer) = queue.consumers.get(at).and_then(|id| self.consumers.get_mut(id)) else {
+                break;
+            };
+            self.touched.extend(queue.consumers.get(at));
+            consumer.tags += 1;
+            consumer.outbox.push_back(Outgoing {
+                tag: consumer.tags,
+                exchange: stored.exchange.to_string(),
+                message: queue.as_delivered(&stored),
+                redelivered: stored.returned > 0,
+            });
+            consumer.unacked.insert(consumer.tags, stored);
+            queue.unacked += 1;
+            if !queue.settings.single_active {
+                queue.consumers.rotate_left(at + 1);
+            }
+        }
+        let next = queue.head().and_then(|head| head.expires_at);
+        self.wake_by(next);
+    }
+
+    /// Back to its place, or to the dead letters once it was given back more often than the limit allows.
+    fn give_back(&mut self, name: &str, mut stored: Stored, dead: &mut VecDeque<Dead>) {
+        let Some(queue) = self.queues.get_mut(name) else { return };
+        stored.returned += 1;
+        match queue.settings.delivery_limit {
+            Some(limit) if stored.returned > limit => {
+                dead.push_back(Dead { queue: name.to_owned(), stored, reason: Reason::DeliveryLimit });
+            }
+            _ => queue.put_back(stored),
+        }
+    }
+}

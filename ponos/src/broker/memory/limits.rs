@@ -1,0 +1,49 @@
+//! What the in-memory broker holds at most, and what a queue holds now.
+
+use super::Overflow;
+
+/// Bounds of an in-memory broker. They hold beside what a queue declares for itself (`x-max-length`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokerLimits {
+    /// Ready messages in one queue. What is out with consumers is bounded by their prefetch.
+    pub messages_per_queue: u64,
+    /// Bytes of the bodies of the ready messages in one queue.
+    pub bytes_per_queue: u64,
+    /// What a queue does at one of these two bounds. By default the oldest message makes room, so that a queue that
+    /// nobody consumes neither grows for ever nor stops the publisher.
+    pub overflow: Overflow,
+    /// Bytes of one body; a larger one is refused.
+    pub message_bytes: usize,
+    /// Queues; one more is refused when it is declared.
+    pub queues: usize,
+    /// Exchanges.
+    pub exchanges: usize,
+    /// Bindings of one exchange.
+    pub bindings_per_exchange: usize,
+}
+
+impl Default for BrokerLimits {
+    /// 100,000 messages and 64 MiB a queue, 16 MiB a message, 10,000 queues and exchanges.
+    fn default() -> Self {
+        Self {
+            messages_per_queue: 100_000,
+            bytes_per_queue: 64 << 20,
+            overflow: Overflow::DropHead,
+            message_bytes: 16 << 20,
+            queues: 10_000,
+            exchanges: 10_000,
+            bindings_per_exchange: 10_000,
+        }
+    }
+}
+
+/// What is in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueStatus {
+    /// Messages that wait for a consumer.
+    pub ready: usize,
+    /// Messages that are out with consumers.
+    pub unacked: usize,
+    /// Consumers.
+    pub consumers: usize,
+}
