@@ -1,17 +1,14 @@
-//! Processes that end at the worst moments, and disks that are full: what was reported saved is there afterwards.
+//! Processes that end at the worst moments: what was reported saved is there afterwards.
 
 use super::fixture::{
     Content, child, child_folder, commit, content, everything, instant, open, open_limited, revision, rows,
     scale,
 };
-use crate::{
-    engine::Commit,
-    store::{Store, StoreError},
-};
+use crate::{engine::Commit, store::Store};
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 /// Killed by its own hand at a point within the write of tick 5.
@@ -62,6 +59,18 @@ fn a_kill_between_creation_and_the_first_seal_is_survived() {
         assert!(!ran.status.success(), "it was to be aborted");
         assert_eq!(everything(&path).unwrap().snapshot.settled, Some(instant(5)));
     }
+}
+
+#[test]
+fn kills_between_flush_and_seal_one_after_the_other_are_survived() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    for _ in 0..3 {
+        let mut aborted = child("store::sled::kills::child_saves_once", &path);
+        let ran = aborted.env("KHRONOS_TEST_ABORT", "flushed").stderr(Stdio::null()).output().unwrap();
+        assert!(!ran.status.success(), "it was to be aborted");
+    }
+    assert_eq!(open(&path).unwrap().written().count, 3);
 }
 
 #[test]
@@ -132,7 +141,7 @@ fn what_was_reported_saved_is_there_after_a_kill_at_any_moment() {
 }
 
 /// Reads one line of the child's, if it is a whole one.
-fn told(line: &str, settled: &mut i64, last: &mut u64) -> bool {
+pub(super) fn told(line: &str, settled: &mut i64, last: &mut u64) -> bool {
     let words: Vec<&str> = line.split_whitespace().collect();
     let ["saved" | "appended", tick, sequence] = words[..] else { return false };
     *settled = tick.parse().unwrap();
@@ -141,7 +150,7 @@ fn told(line: &str, settled: &mut i64, last: &mut u64) -> bool {
 }
 
 /// Opens what a killed process left.
-fn check(path: &Path, settled: i64, last: u64, round: usize) -> (i64, u64) {
+pub(super) fn check(path: &Path, settled: i64, last: u64, round: usize) -> (i64, u64) {
     let mut store = open_limited(path, 3000).unwrap_or_else(|error| panic!("round {round}: {error}"));
     let found = content(&mut store).unwrap();
     let now = found.snapshot.settled.unwrap().since(instant(0));
@@ -157,50 +166,4 @@ fn check(path: &Path, settled: i64, last: u64, round: usize) -> (i64, u64) {
         assert!(lost || row.row == rows(row.sequence - 1, 1)[0], "round {round}: {row:?}");
     }
     (now, found.record.last)
-}
-
-/// A disk that takes no more: files may not grow beyond a limit, in a process of its own. (As on a full disk the
-/// write fails, with another number of the error.)
-#[test]
-fn a_disk_that_is_full_loses_nothing_and_works_again_with_room() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store");
-    let test = child("store::sled::kills::child_writes_until_refused", &path);
-    let mut limited = Command::new("bash");
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 3000; exec \"$@\"", "limited"]);
-    limited.arg(test.get_program()).args(test.get_args()).env("KHRONOS_TEST_CHILD", &path);
-    let ran = limited.output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
-    assert!(said.contains("make room"), "{said}");
-    assert!(said.contains("refused again"), "{said}");
-    let (mut settled, mut last) = (0, 0);
-    for line in said.lines() {
-        told(line, &mut settled, &mut last);
-    }
-    assert!(settled > 0);
-    let (settled, last) = check(&path, settled, last, 0);
-    let mut store = open(&path).unwrap();
-    assert!(store.save(0, &commit(settled + 1, rows(last, 1000))).unwrap() >= 1000);
-}
-
-#[test]
-fn child_writes_until_refused() {
-    let Some(folder) = child_folder() else { return };
-    let mut store = open(&folder).unwrap();
-    for tick in 1..100_000 {
-        let last = store.written().last_sequence;
-        match store.save(0, &commit(tick, rows(last, 500))) {
-            Ok(last) => println!("saved {tick} {last}"),
-            Err(error @ StoreError::Io { .. }) => {
-                println!("{error}");
-                let again = store.save(0, &commit(tick, vec![]));
-                assert!(matches!(again, Err(StoreError::Io { .. })), "{again:?}");
-                println!("refused again");
-                return;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-    panic!("the disk never was full");
 }

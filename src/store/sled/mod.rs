@@ -23,6 +23,8 @@ mod faults;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod kills;
 
 use super::{Limits, Page, Store, StoreError, Written, details_lost};
