@@ -8,5 +8,6 @@ pub mod engine;
 pub mod http;
 pub mod schedule;
 pub mod service;
+pub mod sources;
 pub mod store;
 pub mod telemetry;

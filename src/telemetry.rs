@@ -1,1 +1,25 @@
-//! Logging.
+//! Logging: to standard error, for people or as JSON lines. What is logged never holds a secret: URLs are logged by
+//! their `Display`, which hides the password (`config/url.rs`).
+
+use crate::config::{LogConfig, LogFormat};
+use std::io::{self, IsTerminal};
+use tracing_subscriber::{Layer, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
+
+/// Begins to log; to be called once.
+///
+/// # Errors
+/// When logging was begun before.
+pub fn begin(config: &LogConfig) -> Result<(), tracing_subscriber::util::TryInitError> {
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match config.format {
+        LogFormat::Pretty => lines.with_ansi(colours(&io::stderr())).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    registry().with(lines.with_filter(config.level.clone())).try_init()
+}
+
+/// Whether colours may be used on this stream: a terminal, and nobody asked for none (<https://no-color.org>).
+pub fn colours(stream: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    stream.is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+}

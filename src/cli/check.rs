@@ -1,12 +1,48 @@
-//! `khronos check`.
+//! `khronos check`: every fault of the configuration and of all schedules, all at once.
 
-use super::Globals;
-use std::process::ExitCode;
+use super::{Globals, exit::Exit, flag, output, report};
+use crate::{config::Config, sources, telemetry};
+use std::{io, process::ExitCode};
 
 /// Checks the configuration and all schedules.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// The folder of schedule files, instead of the configured one
+    #[arg(long, value_name = "DIR")]
+    schedules: Option<String>,
+    /// One JSON object a line for each finding: severity, file, line, column, message, help, source_line
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) fn run(_globals: &Globals, _args: Args) -> ExitCode {
-    ExitCode::FAILURE
+pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
+    let flags = flag("schedules.folder", "--schedules", args.schedules.as_deref());
+    let (config, mut found) = Config::read(&globals.request(flags.into_iter().collect()));
+    let schedules = sources::read(&config.schedules);
+    let (count, files) = (schedules.list.len(), schedules.files);
+    found.append(schedules.diagnostics);
+
+    let printed = output::print(|out| {
+        if args.json {
+            return report::json(out, &found);
+        }
+        report::draw(out, &found, telemetry::colours(&io::stdout()))?;
+        let checked = format!("{} in {}", many(count, "schedule"), many(files, "file"));
+        match (found.errors(), found.warnings()) {
+            (0, 0) => writeln!(out, "the configuration and {checked} are right"),
+            (0, warnings) => writeln!(out, "{}; {checked} can run", many(warnings, "warning")),
+            (errors, warnings) => {
+                writeln!(out, "{}, {}; {checked} can run", many(errors, "error"), many(warnings, "warning"))
+            }
+        }
+    });
+    match printed {
+        Err(exit) => exit.into(),
+        Ok(()) if found.errors() > 0 => Exit::Findings.into(),
+        Ok(()) => Exit::Done.into(),
+    }
+}
+
+fn many(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

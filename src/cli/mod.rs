@@ -1,21 +1,41 @@
 //! The command line: one file per verb, each with its `Args` and its `run`.
+//!
+//! What the verbs share: `exit.rs` (the codes), `output.rs` (writing), `report.rs` (diagnostics), [`Globals`].
 
 mod audit;
 mod check;
 mod completions;
+mod exit;
 mod history;
 mod list;
 mod next;
+mod output;
 mod parked;
+mod report;
 mod run;
 mod tail;
 
+use crate::{
+    config::{Config, Override, Request},
+    schedule::ZONE_DATA,
+};
 use clap::Parser;
-use std::{path::PathBuf, process::ExitCode};
+use exit::Exit;
+use std::{path::PathBuf, process::ExitCode, sync::LazyLock};
+
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let crate_data = chrono_tz::IANA_TZDB_VERSION;
+    let data = if crate_data == ZONE_DATA {
+        ZONE_DATA.to_owned()
+    } else {
+        format!("{ZONE_DATA} ({crate_data}, amended)")
+    };
+    format!("{}, time zones of IANA tzdb {data}", env!("CARGO_PKG_VERSION"))
+});
 
 /// The one clock of your services: publishes named time events to RabbitMQ, loses none, and can prove it.
 #[derive(Debug, Parser)]
-#[command(name = "khronos", version)]
+#[command(name = "khronos", version = VERSION.as_str(), arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -29,6 +49,26 @@ struct Globals {
     /// The configuration file; ./config.toml if it exists, else the embedded defaults.
     #[arg(long, global = true, value_name = "FILE", env = "KHRONOS_CONFIG")]
     config: Option<PathBuf>,
+}
+
+impl Globals {
+    /// What the configuration is made from, with what a verb's own flags say.
+    fn request(&self, flags: Vec<Override>) -> Request {
+        Request { file: self.config.clone(), environment: std::env::vars_os().collect(), flags }
+    }
+
+    /// The configuration; when it can't be used, everything that is wrong was said on standard error.
+    fn load(&self, flags: Vec<Override>) -> Result<Config, Exit> {
+        Config::load(&self.request(flags)).map_err(|faults| {
+            report::to_stderr(&faults);
+            Exit::Configuration
+        })
+    }
+}
+
+/// A flag that overrides a key, if it was given.
+fn flag(key: &'static str, flag: &'static str, value: Option<&str>) -> Option<Override> {
+    value.map(|value| Override { key, flag, value: value.to_owned() })
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -66,5 +106,13 @@ pub fn main() -> ExitCode {
         Verb::Parked(args) => parked::run(&cli.globals, args),
         Verb::Tail(args) => tail::run(&cli.globals, args),
         Verb::Completions(args) => completions::run(&cli.globals, args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        <super::Cli as clap::CommandFactory>::command().debug_assert();
     }
 }

@@ -76,7 +76,7 @@ fn finish(router: Router) -> Router {
 
 async fn index(State(site): State<Site>, headers: HeaderMap) -> Response {
     let version = env!("CARGO_PKG_VERSION");
-    let zones = chrono_tz::IANA_TZDB_VERSION;
+    let zones = crate::schedule::ZONE_DATA;
     let clock = site.status().clock;
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") || accept.contains("text/plain") {

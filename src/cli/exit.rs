@@ -1,0 +1,43 @@
+//! The exit codes, the same for every verb; those above 2 as in `sysexits.h`.
+//!
+//! | Code | Meaning |
+//! | --- | --- |
+//! | 0 | done; warnings may have been shown |
+//! | 1 | findings: `check` found errors, `audit` a hole or a surplus |
+//! | 2 | the command line is wrong (an unknown flag, an expression or a schedule name that can't be used) |
+//! | 69 | a service can't be reached: the broker, or a running clock |
+//! | 70 | a fault of the program itself: please report it |
+//! | 74 | input or output failed: the store can't be used, or is damaged; standard output can't be written |
+//! | 77 | access refused: wrong user or password, no such virtual host, no permission |
+//! | 78 | the configuration can't be used: a fault in it or in a schedule file, a port in use, an exchange of another type (406), TLS against a plain port, a store of another clock |
+
+use std::process::ExitCode;
+
+/// What a verb ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(dead_code)] // The table is whole, whichever verbs use it.
+pub(super) enum Exit {
+    /// Done.
+    Done = 0,
+    /// What was looked for was found: errors, holes.
+    Findings = 1,
+    /// The command line is wrong (clap's own code).
+    Usage = 2,
+    /// A service can't be reached.
+    Unavailable = 69,
+    /// A fault of the program itself.
+    Software = 70,
+    /// Input or output failed.
+    InputOutput = 74,
+    /// Access refused.
+    AccessRefused = 77,
+    /// The configuration can't be used.
+    Configuration = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
