@@ -71,7 +71,7 @@ pub(super) fn event(
 }
 
 /// CloudEvents' structured mode: the JSON format 1.0.
-pub(super) fn structured(event: &Event) -> Map<String, Value> {
+pub(crate) fn structured(event: &Event) -> Map<String, Value> {
     let mut object = Map::new();
     let mut put = |name: &str, value: Option<String>| {
         if let Some(value) = value {

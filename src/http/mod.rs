@@ -26,6 +26,7 @@ mod sse;
 mod tests;
 mod view;
 
+pub(crate) use events::structured;
 pub use listener::{ControlSocket, HttpError, bind, bind_control, control_path};
 pub use record::Record;
 pub use server::{serve, serve_control};
