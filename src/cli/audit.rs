@@ -1,12 +1,148 @@
-//! `khronos audit`.
+//! `khronos audit`: the record against the arithmetic.
 
-use super::Globals;
-use std::process::ExitCode;
+use super::{
+    Globals,
+    exit::Exit,
+    output,
+    reach::{Source, Trouble, Which, finish},
+};
+use crate::{
+    engine::audit::{Finding, Report, ScheduleReport, Tally},
+    http,
+    telemetry::colours,
+};
+use ponos::event::Timestamp;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
-/// Compares the record with the arithmetic.
+/// Compares the record with the arithmetic; ends with 1 on a hole or a surplus.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Due times after this instant (2026-12-01T09:00:00Z); all that the record knows if left out
+    #[arg(long, value_name = "INSTANT")]
+    from: Option<Timestamp>,
+    /// Due times up to this instant
+    #[arg(long, value_name = "INSTANT")]
+    to: Option<Timestamp>,
+    #[command(flatten)]
+    which: Which,
+    /// One JSON object a line: each schedule, then all together
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) fn run(_globals: &Globals, _args: Args) -> ExitCode {
-    ExitCode::FAILURE
+pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
+    finish(show(globals, args))
+}
+
+async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from >= to
+    {
+        return Err(Trouble::Usage(format!("--from ({from}) must be before --to ({to})")));
+    }
+    let report = match args.which.reach(globals).await? {
+        Source::Clock(client) => {
+            let bounds = [("from", args.from), ("to", args.to)];
+            let bounds = bounds.iter().filter_map(|(key, at)| at.map(|at| format!("{key}={at}")));
+            client.get(&format!("/audit?{}", bounds.collect::<Vec<_>>().join("&"))).await?
+        }
+        Source::Store(kept) => {
+            let report =
+                http::audit::run(&kept.record, kept.snapshot.clone(), args.from, args.to, None).await?;
+            kept.close().await?;
+            report
+        }
+    };
+    let coloured = colours(&io::stdout());
+    output::print(|out| if args.json { json(out, &report) } else { people(out, &report, coloured) })?;
+    Ok(if report.agrees() { Exit::Done } else { Exit::Findings })
+}
+
+fn json(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+    output::lines(out, &report.schedules)?;
+    let all = serde_json::json!({
+        "from": report.from,
+        "to": report.to,
+        "rows": report.rows,
+        "agrees": report.agrees(),
+        "totals": report.totals,
+        "notes": report.notes,
+    });
+    output::lines(out, &[all])
+}
+
+fn people(out: &mut dyn Write, report: &Report, coloured: bool) -> io::Result<()> {
+    let header = [
+        "SCHEDULE",
+        "EXPECTED",
+        "CONFIRMED",
+        "COALESCED",
+        "SKIPPED",
+        "PARKED",
+        "DROPPED",
+        "PENDING",
+        "LOST DETAILS",
+        "HOLES",
+        "SURPLUS",
+        "RESENT",
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(report.schedules.iter().map(|schedule| cells(&schedule.schedule, &schedule.tally)));
+    rows.push(cells("(all)", &report.totals));
+    output::table(out, &rows)?;
+    writeln!(out)?;
+    for schedule in &report.schedules {
+        findings(out, schedule)?;
+    }
+    for note in &report.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    let (colour, verdict) = if report.agrees() {
+        ("\x1b[32m", "record and arithmetic agree")
+    } else {
+        ("\x1b[31m", "record and arithmetic do not agree")
+    };
+    let (colour, plain) = if coloured { (colour, "\x1b[0m") } else { ("", "") };
+    let Report { from, to, rows, .. } = report;
+    writeln!(out, "{colour}{verdict}{plain} after {from} through {to} ({rows} rows)")
+}
+
+fn cells(name: &str, tally: &Tally) -> Vec<String> {
+    let skipped = match tally.skipped.len() {
+        0 => "0".to_owned(),
+        _ => {
+            let reasons: Vec<_> =
+                tally.skipped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            reasons.join(", ")
+        }
+    };
+    let lost = tally.details_lost + tally.clock_set_back;
+    let mut cells = vec![name.to_owned()];
+    let counts = [tally.expected, tally.confirmed, tally.coalesced];
+    cells.extend(counts.iter().map(u64::to_string));
+    cells.push(skipped);
+    let counts = [tally.parked, tally.dropped, tally.pending, lost, tally.holes, tally.surplus, tally.resent];
+    cells.extend(counts.iter().map(u64::to_string));
+    cells
+}
+
+fn findings(out: &mut dyn Write, report: &ScheduleReport) -> io::Result<()> {
+    let span = |finding: &Finding| {
+        if finding.first == finding.last {
+            finding.first.to_string()
+        } else {
+            format!("{} … {} ({} occurrences)", finding.first, finding.last, finding.count)
+        }
+    };
+    for finding in &report.missing {
+        writeln!(out, "hole: {} {}: {}", report.schedule, span(finding), finding.what)?;
+    }
+    for finding in &report.extra {
+        let row = finding.sequence.map_or(String::new(), |sequence| format!(" (row {sequence})"));
+        writeln!(out, "surplus: {} {}{row}: {}", report.schedule, span(finding), finding.what)?;
+    }
+    Ok(())
 }

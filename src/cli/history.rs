@@ -1,12 +1,116 @@
-//! `khronos history`.
+//! `khronos history`: how occurrences ended.
 
-use super::Globals;
+use super::{
+    Globals,
+    exit::Exit,
+    output,
+    reach::{Source, Trouble, Which, finish},
+};
+use crate::http::{
+    RowView,
+    client::encode,
+    history::{self, History, MOST, Wanted},
+};
 use std::process::ExitCode;
 
 /// Shows how occurrences ended.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Of this schedule alone
+    #[arg(value_name = "NAME")]
+    schedule: Option<String>,
+    /// With this outcome alone
+    #[arg(long, value_parser = ["confirmed", "skipped", "parked", "dropped", "details-lost", "clock-set-back"])]
+    outcome: Option<String>,
+    /// Rows after this number, oldest first; else the newest first
+    #[arg(long, value_name = "NUMBER", conflicts_with = "before")]
+    after: Option<u64>,
+    /// Rows before this number, newest first
+    #[arg(long, value_name = "NUMBER")]
+    before: Option<u64>,
+    /// How many rows
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    limit: u32,
+    #[command(flatten)]
+    which: Which,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) fn run(_globals: &Globals, _args: Args) -> ExitCode {
-    ExitCode::FAILURE
+pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
+    finish(show(globals, args))
+}
+
+async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
+    let source = args.which.reach(globals).await?;
+    let mut left = args.limit as usize;
+    let mut wanted = Wanted {
+        schedule: args.schedule,
+        outcome: args.outcome,
+        after: args.after,
+        before: args.before,
+        limit: None,
+    };
+    let mut first = true;
+    while left > 0 {
+        wanted.limit = Some(left.min(MOST));
+        let page = match &source {
+            Source::Clock(client) => client.get::<History>(&path(&wanted)).await?,
+            Source::Store(kept) => history::read(&kept.record, &kept.clock, &wanted).await?,
+        };
+        left = left.saturating_sub(page.rows.len());
+        output::print(|out| {
+            if args.json {
+                return output::lines(out, &page.rows);
+            }
+            let header = ["NUMBER", "DUE", "SCHEDULE", "OUTCOME", "LATE", "COUNT", "ID OR REASON"];
+            let mut rows: Vec<Vec<String>> = Vec::new();
+            if first {
+                rows.push(header.map(str::to_owned).to_vec());
+            }
+            rows.extend(page.rows.iter().map(cells));
+            output::table(out, &rows)
+        })?;
+        first = false;
+        match (page.next, wanted.after.is_some()) {
+            (Some(next), true) => wanted.after = Some(next),
+            (Some(next), false) => wanted.before = Some(next),
+            (None, _) => break,
+        }
+    }
+    if let Source::Store(kept) = source {
+        kept.close().await?;
+    }
+    Ok(Exit::Done)
+}
+
+fn path(wanted: &Wanted) -> String {
+    let mut path = format!("/history?limit={}", wanted.limit.unwrap_or(MOST));
+    for (key, value) in [("schedule", &wanted.schedule), ("outcome", &wanted.outcome)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={}", encode(value)));
+        }
+    }
+    for (key, value) in [("after", wanted.after), ("before", wanted.before)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={value}"));
+        }
+    }
+    path
+}
+
+fn cells(row: &RowView) -> Vec<String> {
+    let late = row.lateness_ms.map_or("-".to_owned(), |late| format!("{late} ms"));
+    let outcome = if row.returned == Some(true) { "to nobody".to_owned() } else { row.outcome.clone() };
+    let detail = row.id.clone().or_else(|| row.reason.clone()).unwrap_or_default();
+    vec![
+        row.sequence.to_string(),
+        row.due_at.to_string(),
+        row.schedule.clone(),
+        outcome,
+        late,
+        row.count.to_string(),
+        detail,
+    ]
 }

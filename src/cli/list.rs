@@ -1,12 +1,72 @@
-//! `khronos list`.
+//! `khronos list`: the schedules as they run.
 
-use super::Globals;
+use super::{
+    Globals,
+    exit::Exit,
+    output,
+    reach::{Source, Trouble, Which, finish},
+};
+use crate::http::ScheduleView;
+use serde::Deserialize;
 use std::process::ExitCode;
 
 /// Lists the schedules as they run.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) fn run(_globals: &Globals, _args: Args) -> ExitCode {
-    ExitCode::FAILURE
+#[derive(Deserialize)]
+struct All {
+    schedules: Vec<ScheduleView>,
+}
+
+pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
+    finish(show(globals, args))
+}
+
+async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
+    let schedules = match args.which.reach(globals).await? {
+        Source::Clock(client) => client.get::<All>("/schedules").await?.schedules,
+        Source::Store(kept) => {
+            let schedules = ScheduleView::stored(&kept.snapshot);
+            kept.close().await?;
+            output::complain("no clock runs; this is what the store holds");
+            schedules
+        }
+    };
+    output::print(|out| {
+        if args.json {
+            return output::lines(out, &schedules);
+        }
+        let header = ["NAME", "EVENT", "TIMING", "NEXT DUE", "CONFIRMED", "TO NOBODY", "STATE"];
+        let mut rows = vec![header.map(str::to_owned).to_vec()];
+        rows.extend(schedules.iter().map(cells));
+        output::table(out, &rows)
+    })?;
+    Ok(Exit::Done)
+}
+
+fn cells(schedule: &ScheduleView) -> Vec<String> {
+    let count = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
+    let state = match (&schedule.outstanding, schedule.paused, schedule.next_due_at) {
+        (Some(span), ..) if span.attempts > 0 => format!("retrying since {}", span.after),
+        (Some(span), ..) => format!("catching up since {}", span.after),
+        (None, true, _) => "paused".to_owned(),
+        (None, false, None) => "over".to_owned(),
+        (None, false, Some(_)) => String::new(),
+    };
+    vec![
+        schedule.name.clone(),
+        schedule.event.clone().unwrap_or_else(|| "?".to_owned()),
+        schedule.timing.clone(),
+        schedule.next_due_at.map_or("-".to_owned(), |due| due.to_string()),
+        count(schedule.confirmed),
+        count(schedule.returned),
+        state,
+    ]
 }

@@ -11,6 +11,7 @@ mod list;
 mod next;
 mod output;
 mod parked;
+mod reach;
 mod report;
 mod run;
 mod tail;

@@ -37,3 +37,12 @@ pub(super) fn table(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()>
     }
     Ok(())
 }
+
+/// One JSON object a line.
+pub(super) fn lines<T: serde::Serialize>(out: &mut dyn Write, items: &[T]) -> io::Result<()> {
+    for item in items {
+        serde_json::to_writer(&mut *out, item)?;
+        writeln!(out)?;
+    }
+    Ok(())
+}

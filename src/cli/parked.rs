@@ -1,12 +1,146 @@
-//! `khronos parked`.
+//! `khronos parked`: what was given up on, to be seen, sent again or dropped.
 
-use super::Globals;
+use super::{
+    Globals,
+    exit::Exit,
+    output,
+    reach::{Source, Trouble, Which, finish},
+};
+use crate::http::{ParkedView, client::Client};
+use serde::Deserialize;
 use std::process::ExitCode;
 
 /// Lists, releases or drops parked events.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
 
-pub(super) fn run(_globals: &Globals, _args: Args) -> ExitCode {
-    ExitCode::FAILURE
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Lists them, with the numbers by which they are released or dropped
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sends them again, under the ids that they had
+    Release(Chosen),
+    /// Drops them for ever; the record says so
+    Drop(Chosen),
+}
+
+#[derive(Debug, clap::Args)]
+struct Chosen {
+    /// Their numbers
+    #[arg(value_name = "NUMBER", required_unless_present = "all", conflicts_with = "all")]
+    ids: Vec<u64>,
+    /// All that are parked now
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    which: Which,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Deserialize)]
+struct All {
+    parked: Vec<ParkedView>,
+}
+
+#[derive(Deserialize)]
+struct Done {
+    done: Vec<u64>,
+    unknown: Vec<u64>,
+}
+
+pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
+    match args.verb {
+        Verb::List { which, json } => finish(list(globals, which, json)),
+        Verb::Release(chosen) => {
+            finish(change(globals, chosen, "parked release", "/parked/release", "released"))
+        }
+        Verb::Drop(chosen) => finish(change(globals, chosen, "parked drop", "/parked/drop", "dropped")),
+    }
+}
+
+async fn list(globals: &Globals, which: Which, json: bool) -> Result<Exit, Trouble> {
+    let parked = match which.reach(globals).await? {
+        Source::Clock(client) => client.get::<All>("/parked").await?.parked,
+        Source::Store(kept) => {
+            let parked =
+                kept.snapshot.parked.iter().map(|(id, parked)| ParkedView::new(*id, parked)).collect();
+            kept.close().await?;
+            parked
+        }
+    };
+    output::print(|out| {
+        if json {
+            return output::lines(out, &parked);
+        }
+        if parked.is_empty() {
+            return writeln!(out, "nothing is parked");
+        }
+        let header = ["NUMBER", "SCHEDULE", "DUE", "COUNT", "PARKED", "STATE", "REASON"];
+        let mut rows = vec![header.map(str::to_owned).to_vec()];
+        rows.extend(parked.iter().map(cells));
+        output::table(out, &rows)
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn change(
+    globals: &Globals,
+    chosen: Chosen,
+    verb: &'static str,
+    path: &str,
+    done_to_it: &str,
+) -> Result<Exit, Trouble> {
+    let client = chosen.which.operate(globals, verb).await?;
+    let ids = if chosen.all { all(&client).await? } else { chosen.ids };
+    let answer = if ids.is_empty() {
+        Done { done: Vec::new(), unknown: Vec::new() }
+    } else {
+        client.post(path, &serde_json::json!({ "ids": ids })).await?
+    };
+    output::print(|out| {
+        for id in &answer.done {
+            if chosen.json {
+                output::lines(out, &[serde_json::json!({ "id": id, "outcome": done_to_it })])?;
+            } else {
+                writeln!(out, "{id} {done_to_it}")?;
+            }
+        }
+        if !chosen.json && ids.is_empty() {
+            writeln!(out, "nothing is parked")?;
+        }
+        Ok(())
+    })?;
+    for id in &answer.unknown {
+        output::complain(&format!(
+            "error: nothing is parked under {id}; `khronos parked list` shows what is"
+        ));
+    }
+    Ok(if answer.unknown.is_empty() { Exit::Done } else { Exit::Usage })
+}
+
+async fn all(client: &Client) -> Result<Vec<u64>, Trouble> {
+    Ok(client.get::<All>("/parked").await?.parked.iter().map(|parked| parked.id).collect())
+}
+
+fn cells(parked: &ParkedView) -> Vec<String> {
+    vec![
+        parked.id.to_string(),
+        parked.schedule.clone(),
+        parked.due_at.to_string(),
+        parked.count.to_string(),
+        parked.parked_at.to_string(),
+        if parked.released { "being sent" } else { "parked" }.to_owned(),
+        parked.reason.clone(),
+    ]
 }

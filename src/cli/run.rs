@@ -1,8 +1,19 @@
 //! `khronos run`.
 
-use super::{Globals, exit::Exit, flag};
-use crate::config::Override;
+use super::{Globals, exit::Exit, flag, output::complain, report};
+use crate::{
+    RunError,
+    config::{BrokerUrl, Config, Override, StorePath},
+    service::{Failure, Report},
+    store::StoreError,
+    telemetry,
+};
+use ponos::{
+    broker::LinkErrorClass,
+    shutdown::{Trigger, shutdown},
+};
 use std::process::ExitCode;
+use tracing::{info, warn};
 
 /// Runs the clock.
 #[derive(Debug, clap::Args)]
@@ -53,8 +64,104 @@ impl Args {
 }
 
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
-    match globals.load(args.overrides()) {
-        Ok(_config) => Exit::Software.into(),
-        Err(exit) => exit.into(),
+    let config = match globals.load(args.overrides()) {
+        Ok(config) => config,
+        Err(exit) => return exit.into(),
+    };
+    if let Err(error) = telemetry::begin(&config.log) {
+        complain(&format!("error: logging could not be begun: {error}"));
+        return Exit::Software.into();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("error: the runtime could not be started: {error}"));
+            return Exit::Software.into();
+        }
+    };
+    let (trigger, shutdown) = shutdown();
+    let ended = runtime.block_on(async {
+        tokio::spawn(on_signals(trigger));
+        crate::run(config, args.strict, shutdown, announce).await
+    });
+    // What still runs on threads of its own (a slow folder of schedules) is not waited for.
+    runtime.shutdown_background();
+    match ended {
+        Ok(report) => {
+            let Report { confirmed, unanswered, outstanding } = report;
+            info!(confirmed, unanswered, outstanding, "stopped; what is unanswered or outstanding goes on at the next start");
+            Exit::Done.into()
+        }
+        Err(error) => {
+            if let RunError::Schedules(diagnostics) = &error {
+                report::to_stderr(diagnostics);
+            }
+            complain(&format!("error: {error}"));
+            exit_code(&error).into()
+        }
+    }
+}
+
+/// The first SIGTERM or SIGINT drains, the second stops.
+async fn on_signals(trigger: Trigger) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            warn!("signals can't be listened for");
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            info!("stopping: finishing what is begun; a second signal stops at once");
+            trigger.advance();
+        }
+    }
+    #[cfg(not(unix))]
+    while tokio::signal::ctrl_c().await.is_ok() {
+        trigger.advance();
+    }
+}
+
+/// What somebody who starts the clock wants to know.
+fn announce(config: &Config, schedules: usize) {
+    let clock = &config.clock.name;
+    info!("khronos {}: the clock '{clock}' runs {schedules} schedules", env!("CARGO_PKG_VERSION"));
+    if config.http.enabled {
+        let listen = config.http.listen;
+        info!("subscribe: curl -N http://{listen}/feed (or khronos tail); see also /schedules, /history, /readyz");
+    }
+    match &config.store.path {
+        StorePath::Folder(path) => {
+            info!("progress and record survive restarts, in {}; subscribers resume with Last-Event-ID", path.display());
+        }
+        StorePath::Memory => warn!("nothing survives a restart: store.path is \"memory:\""),
+    }
+    match &config.broker.url {
+        BrokerUrl::Memory => {
+            info!("the built-in broker is used; for RabbitMQ: khronos run --broker amqp://user:password@host:5672/vhost");
+        }
+        BrokerUrl::Amqp(url) => info!("publishing to the exchange '{}' of {url}", config.broker.exchange),
+    }
+}
+
+fn exit_code(error: &RunError) -> Exit {
+    match error {
+        RunError::Schedules(_) | RunError::Http(_) => Exit::Configuration,
+        RunError::Broker(error) | RunError::Service(Failure::Broker(error)) => match error.class {
+            LinkErrorClass::AccessRefused | LinkErrorClass::Vhost | LinkErrorClass::Forbidden => Exit::AccessRefused,
+            LinkErrorClass::Unreachable => Exit::Unavailable,
+            LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => Exit::Configuration,
+        },
+        RunError::Store(error) | RunError::Service(Failure::Store(error)) => match error {
+            StoreError::OtherClock { .. } | StoreError::Locked { .. } => Exit::Configuration,
+            _ => Exit::InputOutput,
+        },
+        RunError::Service(Failure::PublisherGone | Failure::Timer(_)) => Exit::Software,
     }
 }

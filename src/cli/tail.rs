@@ -1,12 +1,247 @@
-//! `khronos tail`.
+//! `khronos tail`: events as they arrive, from a clock's feed or from a broker.
 
-use super::Globals;
-use std::process::ExitCode;
+use super::{
+    Globals,
+    exit::Exit,
+    flag, output,
+    reach::{Trouble, finish, web_client},
+};
+use crate::{
+    broker::amqp_config,
+    config::{BrokerUrl, Config},
+    http::{
+        Message,
+        client::{Client, ClientError, Target, encode},
+        structured,
+    },
+};
+use ponos::{
+    broker::{
+        Consumer, Link, LinkErrorClass, Settle,
+        amqp,
+    },
+    event::Event,
+    topology::{Binding, Exchange, Queue, Topology},
+};
+use serde_json::Value;
+use std::{process::ExitCode, time::Duration};
 
-/// Prints events as they arrive.
+/// Prints events as they arrive, until it is interrupted.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// A clock's feed; that of the configured clock if left out
+    #[arg(long, value_name = "URL", conflicts_with = "broker")]
+    feed: Option<String>,
+    /// A broker instead of a feed: amqp://…, or the configured one if no URL is given
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "")]
+    broker: Option<String>,
+    /// Only events whose names match: * is one word, # any number; may be repeated
+    #[arg(long = "match", value_name = "PATTERN")]
+    patterns: Vec<String>,
+    /// From the event after this number on (of a feed)
+    #[arg(long, value_name = "NUMBER", conflicts_with = "broker")]
+    after: Option<u64>,
+    /// Ends after so many events
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// One JSON object a line: the whole event
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) fn run(_globals: &Globals, _args: Args) -> ExitCode {
-    ExitCode::FAILURE
+/// The first pause before a feed is opened again; it doubles …
+const PAUSE: Duration = Duration::from_millis(250);
+/// … up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Deliveries that wait at most.
+const PREFETCH: u16 = 100;
+
+pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
+    finish(follow(globals, args))
+}
+
+async fn follow(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
+    let url = args.broker.as_deref().filter(|url| !url.is_empty());
+    let load = || globals.load(flag("broker.url", "--broker", url).into_iter().collect());
+    match (&args.broker, &args.feed) {
+        (Some(_), _) => from_broker(&load()?, &args).await,
+        (None, Some(feed)) => from_feed(&Client::new(Target::from_url(feed)?), &args).await,
+        (None, None) => from_feed(&web_client(&load()?), &args).await,
+    }
+}
+
+async fn from_feed(client: &Client, args: &Args) -> Result<Exit, Trouble> {
+    let query: Vec<String> =
+        args.patterns.iter().map(|pattern| format!("match={}", encode(pattern))).collect();
+    let query = query.join("&");
+    let mut position = args.after.map(|after| after.to_string());
+    let mut printer = Printer::new(args);
+    let (mut pause, mut lost, mut ever) = (PAUSE, false, false);
+    loop {
+        let ended = match client.feed(&query, position.as_deref()).await {
+            Ok(mut feed) => {
+                if lost {
+                    output::complain("the feed is back");
+                }
+                (pause, lost, ever) = (PAUSE, false, true);
+                loop {
+                    match feed.next().await {
+                        Ok(Some(message)) => {
+                            if printer.message(&message)? {
+                                return Ok(Exit::Done);
+                            }
+                        }
+                        Ok(None) => break "the clock ended the feed".to_owned(),
+                        Err(error) => break error.to_string(),
+                    }
+                    position = feed.position().map(str::to_owned).or(position);
+                }
+            }
+            Err(error @ ClientError::Refused { status: 400..=499, .. }) => return Err(error.into()),
+            // A clock that was never there is a mistake; one that went away comes back.
+            Err(error) if !ever => return Err(error.into()),
+            Err(error) => error.to_string(),
+        };
+        if !lost {
+            output::complain(&format!("{ended}; trying again"));
+            lost = true;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn from_broker(config: &Config, args: &Args) -> Result<Exit, Trouble> {
+    let BrokerUrl::Amqp(url) = &config.broker.url else {
+        return Err(Trouble::Usage(
+            "the memory broker lives within the clock: use its feed (leave --broker out), or name a broker with --broker amqp://…"
+                .into(),
+        ));
+    };
+    let amqp = amqp_config(&config.broker, url, "khronos tail").map_err(|error| {
+        output::complain(&format!("error: {error}"));
+        Exit::Configuration
+    })?;
+    let topology = topology(&config.broker.exchange, &args.patterns);
+    let consumer = amqp::consumer(amqp, topology, "", PREFETCH);
+    consume(consumer, &mut Printer::new(args)).await
+}
+
+/// A queue of this connection alone, bound to the events.
+fn topology(exchange: &str, patterns: &[String]) -> Topology {
+    let all = ["#".to_owned()];
+    let patterns = if patterns.is_empty() { &all[..] } else { patterns };
+    Topology {
+        exchanges: vec![Exchange::topic(exchange)],
+        queues: vec![Queue::temporary()],
+        bindings: patterns.iter().map(|pattern| Binding::queue(exchange, "", pattern)).collect(),
+    }
+}
+
+async fn consume(mut consumer: Consumer, printer: &mut Printer) -> Result<Exit, Trouble> {
+    let mut link = consumer.link();
+    let mut lost = false;
+    loop {
+        let delivery = tokio::select! {
+            delivery = consumer.next() => delivery,
+            changed = link.changed() => {
+                if changed.is_ok() {
+                    let now = link.borrow_and_update().clone();
+                    told(&now, &mut lost)?;
+                    continue;
+                }
+                consumer.next().await
+            }
+        };
+        let Some(delivery) = delivery else { return Ok(Exit::Unavailable) };
+        let enough = match Event::from_message(&delivery.message) {
+            Ok(event) => printer.event(&Value::Object(structured(&event)))?,
+            Err(error) => {
+                let key = &delivery.message.routing_key;
+                output::complain(&format!("a message with the routing key '{key}' is no event: {error}"));
+                false
+            }
+        };
+        // Closed means that the queue, which was ours alone, is gone: the next round ends.
+        let _ = consumer.settle(delivery.tag, Settle::Ack).await;
+        if enough {
+            return Ok(Exit::Done);
+        }
+    }
+}
+
+/// Says once when the broker goes and when it is back; what only a person can mend ends the tail.
+fn told(link: &Link, lost: &mut bool) -> Result<(), Trouble> {
+    match link {
+        Link::Down { error: Some(error), .. } if error.class.needs_a_person() => {
+            output::complain(&format!("error: {error}"));
+            return Err(Trouble::Said(match error.class {
+                LinkErrorClass::AccessRefused | LinkErrorClass::Vhost | LinkErrorClass::Forbidden => {
+                    Exit::AccessRefused
+                }
+                LinkErrorClass::Unreachable => Exit::Unavailable,
+                LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
+                    Exit::Configuration
+                }
+            }));
+        }
+        Link::Down { error: Some(error), .. } if !*lost => {
+            *lost = true;
+            output::complain(&format!("{error}; trying again"));
+        }
+        Link::Up { .. } if *lost => {
+            *lost = false;
+            output::complain("the broker is back; what was sent meanwhile was not seen here");
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Prints events and counts them.
+struct Printer {
+    json: bool,
+    left: Option<u64>,
+}
+
+impl Printer {
+    fn new(args: &Args) -> Self {
+        Self { json: args.json, left: args.count }
+    }
+
+    /// Whether that was the last one wanted.
+    fn message(&mut self, message: &Message) -> Result<bool, Exit> {
+        if message.event == "gap" {
+            output::complain(&format!("a gap in the feed: {}", message.data));
+            return Ok(false);
+        }
+        match serde_json::from_str(&message.data) {
+            Ok(event) => self.event(&event),
+            Err(_) => {
+                output::complain("the feed gave something that is no event");
+                Ok(false)
+            }
+        }
+    }
+
+    fn event(&mut self, event: &Value) -> Result<bool, Exit> {
+        output::print(
+            |out| if self.json { writeln!(out, "{event}") } else { writeln!(out, "{}", words(event)) },
+        )?;
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        Ok(self.left == Some(0))
+    }
+}
+
+/// `2026-12-01T09:00:00.000Z  time.one-day.passed  one-day  +3 ms`
+fn words(event: &Value) -> String {
+    let text = |key: &str| event[key].as_str().unwrap_or("-").to_owned();
+    let mut words = vec![text("time"), text("type"), text("subject")];
+    if let Some(late) = event["khronoslatenessms"].as_i64() {
+        words.push(format!("{late} ms late"));
+    }
+    if let Some(more @ 1..) = event["data"]["coalesced"].as_u64() {
+        words.push(format!("stands for {more} earlier ones too"));
+    }
+    words.join("  ")
 }

@@ -6,6 +6,7 @@
 //! durable before anything above it is handed over. After a restart what lies in (W, H] is sent again singly under
 //! its plain id; only what lies above H may be coalesced. ADR 0002 has the reasoning.
 
+pub mod audit;
 mod backlog;
 mod backoff;
 mod catch_up;

@@ -1,1 +1,35 @@
-//! The HTTP interface.
+//! The HTTP interface: what the clock does, to be read; and, on a Unix socket for the machine's own operator, what
+//! changes something.
+//!
+//! `site.rs` holds what handlers may ask; `routes.rs` lists what there is; one file per resource. `server.rs` accepts
+//! connections and bounds them; `guard.rs` keeps foreign web pages out. Every answer that is no success is a problem
+//! document (RFC 9457). Absent: any write on TCP, and any login: what is served is what loopback may see.
+
+pub mod audit;
+pub mod client;
+mod control;
+mod events;
+mod feed;
+mod guard;
+mod health;
+pub mod history;
+mod listener;
+mod patience;
+mod problem;
+mod record;
+mod routes;
+mod schedules;
+mod server;
+mod site;
+mod sse;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub(crate) use events::structured;
+pub use listener::{ControlSocket, HttpError, bind, bind_control, control_path};
+pub use record::Record;
+pub use server::{serve, serve_control};
+pub use site::{Limits, Site};
+pub use sse::Message;
+pub use view::{ParkedView, RowView, ScheduleView};

@@ -1,6 +1,6 @@
 //! Waiting for a condition with a deadline, in place of sleeping and hoping.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 /// How often a condition is looked at.
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -9,11 +9,7 @@ const INTERVAL: Duration = Duration::from_millis(10);
 ///
 /// # Panics
 /// When `limit` has passed: `what` says what was waited for.
-pub async fn wait_until<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    limit: Duration,
-    mut condition: impl FnMut() -> F,
-) -> T {
+pub async fn wait_until<T>(what: &str, limit: Duration, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let waiting = async {
         loop {
             if let Some(found) = condition().await {

@@ -4,8 +4,9 @@ use crate::{
     Certificates,
     admin::Admin,
     block_until,
-    processes::{Processes, kill_group},
+    processes::{Processes, kill_group, signal_group},
 };
+use rustix::process::Signal;
 use std::{
     fmt::Write as _,
     io::{Read, Write},
@@ -250,6 +251,22 @@ impl Node {
                 TcpStream::connect(("127.0.0.1", self.port)).is_err().then_some(())
             });
         }
+    }
+
+    /// Makes the broker stand still (SIGSTOP): its sockets stay open and nothing is answered.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    pub fn unpause(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let server = lock(&self.server);
+        let server = server.as_ref().expect("the broker runs");
+        signal_group(server, signal).expect("the broker runs");
     }
 
     /// Starts the broker again on the same ports and files, after [`Self::kill9`]; kills it before if it runs.

@@ -54,12 +54,15 @@ impl Processes {
 
 /// Ends a process group with SIGKILL and reaps its leader.
 pub(crate) fn kill_group(child: &mut Child) {
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    if let Some(group) = group {
-        // The group may be gone already, which is what is wanted.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
+    // The group may be gone already, which is what is wanted.
+    let _ = signal_group(child, Signal::KILL);
     let _ = child.wait();
+}
+
+/// Sends a signal to a process group.
+pub(crate) fn signal_group(leader: &Child, signal: Signal) -> rustix::io::Result<()> {
+    let group = i32::try_from(leader.id()).ok().and_then(Pid::from_raw).ok_or(rustix::io::Errno::SRCH)?;
+    kill_process_group(group, signal)
 }
 
 impl Drop for Processes {

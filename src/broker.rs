@@ -1,0 +1,84 @@
+//! Which broker the configuration means, and what is declared on it.
+
+use crate::{
+    config::{BrokerConfig, BrokerUrl, SecretUrl},
+    engine::Accepted,
+};
+use ponos::{
+    broker::{LinkError, Publisher, amqp, memory},
+    topology::{Binding, Exchange, Queue, Topology},
+};
+use std::collections::BTreeSet;
+
+/// In the embedded broker every event is routed here, so that none counts as unheard: the feed reads the record.
+const FEED: &str = "khronos.feed";
+
+/// Either broker, ready to connect.
+#[derive(Debug, Clone)]
+pub enum Broker {
+    /// RabbitMQ.
+    Amqp(Box<amqp::AmqpConfig>),
+    /// The embedded one.
+    Memory(memory::Broker),
+}
+
+impl Broker {
+    /// The broker that the configuration names.
+    ///
+    /// # Errors
+    /// [`LinkError`] when the URL or the TLS files can't be used.
+    pub fn new(config: &BrokerConfig, clock: &str) -> Result<Self, LinkError> {
+        match &config.url {
+            BrokerUrl::Memory => Ok(Self::Memory(memory::Broker::new())),
+            BrokerUrl::Amqp(url) => Ok(Self::Amqp(Box::new(amqp_config(config, url, &format!("khronos {clock}"))?))),
+        }
+    }
+
+    /// Whether it is the embedded one, whose only durable copy is the record.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self, Self::Memory(_))
+    }
+
+    /// A publisher that declares `topology` whenever it connects.
+    pub fn publisher(&self, topology: Topology) -> Publisher {
+        match self {
+            Self::Amqp(config) => amqp::publisher((**config).clone(), topology),
+            Self::Memory(broker) => broker.publisher(topology),
+        }
+    }
+}
+
+/// How RabbitMQ at `url` is reached, as far as the configuration says; `name` is shown in its list of connections.
+///
+/// # Errors
+/// [`LinkError`] when the URL can't be used.
+pub fn amqp_config(config: &BrokerConfig, url: &SecretUrl, name: &str) -> Result<amqp::AmqpConfig, LinkError> {
+    let mut amqp = amqp::AmqpConfig::parse(url.expose())?;
+    amqp.connection_name = name.to_owned();
+    amqp.connect_timeout = config.connect_timeout;
+    amqp.heartbeat = u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX);
+    amqp.confirm_timeout = config.confirm_timeout;
+    amqp.window = config.window;
+    amqp.channels = config.channels;
+    let tls = &config.tls;
+    amqp.tls = amqp::TlsFiles { ca: tls.ca_file.clone(), client: tls.cert_file.clone().zip(tls.key_file.clone()) };
+    Ok(amqp)
+}
+
+/// What the clock needs to exist: its exchange; with `fanout` the exchange per event that unmodified Ponos (Node) workers
+/// bind to.
+pub fn topology(config: &BrokerConfig, embedded: bool, schedules: &[Accepted]) -> Topology {
+    let mut topology = Topology { exchanges: vec![Exchange::topic(&*config.exchange)], ..Topology::default() };
+    if embedded {
+        topology.queues.push(Queue::classic(FEED).with("x-max-length", 1));
+        topology.bindings.push(Binding::queue(&*config.exchange, FEED, "#"));
+    }
+    if config.fanout {
+        let events: BTreeSet<&str> = schedules.iter().map(|accepted| accepted.schedule.event.as_str()).collect();
+        for event in events {
+            topology.exchanges.push(Exchange::fanout(event));
+            topology.bindings.push(Binding::exchange(&*config.exchange, event, event));
+        }
+    }
+    topology
+}

@@ -1,0 +1,256 @@
+//! The audit: the record against the arithmetic, over (from, to]. Pure and streaming: rows come in by number, what is
+//! held is runs of occurrences, never single ones.
+//!
+//! Every due time that a kept definition calls for must be confirmed by itself, stand in a confirmed coalesced event,
+//! be skipped, parked, dropped or lost to a crash by a row that says so, or be still outstanding: else it is a *hole*.
+//! A row that no occurrence calls for, that counts wrongly, or that contradicts another row is a *surplus*. The same row
+//! twice is neither: it was sent again under its id after a crash.
+//!
+//! Bounds: not before the first row that is kept; not after W, for above it nothing is promised yet. Rows of all
+//! schedules (`*`) cover from their first through their last instant, both inclusive.
+
+mod ledger;
+mod ranges;
+mod report;
+#[cfg(test)]
+mod tests;
+
+pub use report::{Finding, Report, ScheduleReport, Tally};
+
+use super::{Outcome, RecordRow, Revision, SkipReason, Snapshot};
+use crate::schedule::Schedule;
+use ledger::{Arithmetic, Everywhere, Ledger};
+use ponos::event::Timestamp;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Examples kept per schedule and kind.
+const EXAMPLES: usize = 10;
+/// Notes kept.
+const NOTES: usize = 100;
+/// Separate runs held at most, about 50 MB.
+const PIECES: usize = 500_000;
+/// Rows are numbered when they are written, and what is confirmed is written a little later than the rest: this long
+/// after the first kept row, nothing that was trimmed can be missing any more.
+const WRITE_BEHIND: i64 = 60_000;
+
+/// An audit in progress: give it [rows](Self::row), then ask for the [report](Self::report).
+pub struct Auditor {
+    lower: Timestamp,
+    upper: Timestamp,
+    ledgers: BTreeMap<Arc<str>, BTreeMap<u32, Ledger>>,
+    everywhere: Everywhere,
+    unverifiable: BTreeMap<Arc<str>, u64>,
+    unknown: BTreeMap<Arc<str>, Vec<Finding>>,
+    notes: Vec<String>,
+    pieces: usize,
+    rows: u64,
+    last_sequence: u64,
+    record_is_empty: bool,
+}
+
+/// The record is in too many separate runs to be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the record falls into more than {PIECES} separate runs; audit a shorter time with --from and --to")]
+pub struct TooFragmented;
+
+impl std::fmt::Debug for Auditor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Auditor").field("from", &self.lower).field("to", &self.upper).finish_non_exhaustive()
+    }
+}
+
+/// Audits rows that are at hand. See [`Auditor`] for rows that come in pages.
+///
+/// # Errors
+/// [`TooFragmented`].
+pub fn audit<'a>(
+    snapshot: &Snapshot,
+    rows: impl IntoIterator<Item = &'a RecordRow>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) -> Result<Report, TooFragmented> {
+    let mut auditor = Auditor::new(snapshot, from, to);
+    rows.into_iter().try_for_each(|row| auditor.row(row))?;
+    Ok(auditor.report())
+}
+
+impl Auditor {
+    /// Audits (from, to] with what the engine keeps; without bounds, all that the record knows.
+    pub fn new(snapshot: &Snapshot, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
+        Self::with(snapshot, from, to, |revision| match Schedule::build(&revision.definition) {
+            Ok(schedule) => Ok(Box::new(schedule.timing) as Box<dyn Arithmetic>),
+            Err(faults) => Err(faults.into_iter().next().map_or_else(String::new, |fault| fault.what)),
+        })
+    }
+
+    fn with(
+        snapshot: &Snapshot,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+        arithmetic: impl Fn(&Revision) -> Result<Box<dyn Arithmetic>, String>,
+    ) -> Self {
+        let settled = snapshot.settled.unwrap_or(Timestamp::EPOCH);
+        let mut auditor = Self {
+            lower: from.unwrap_or(Timestamp::EPOCH.plus(-1)),
+            upper: to.map_or(settled, |to| to.min(settled)),
+            ledgers: BTreeMap::new(),
+            everywhere: Everywhere::default(),
+            unverifiable: BTreeMap::new(),
+            unknown: BTreeMap::new(),
+            notes: Vec::new(),
+            pieces: 0,
+            rows: 0,
+            last_sequence: 0,
+            record_is_empty: snapshot.last_sequence == 0,
+        };
+        for revision in &snapshot.revisions {
+            match arithmetic(revision) {
+                Ok(built) => {
+                    let ledgers = auditor.ledgers.entry(revision.schedule.clone()).or_default();
+                    ledgers.insert(revision.number, Ledger::new(revision, built));
+                }
+                Err(what) => auditor.note(format!(
+                    "{} revision {} can't be evaluated by this version: {what}",
+                    revision.schedule, revision.number
+                )),
+            }
+        }
+        for (schedule, span) in &snapshot.spans {
+            if let Some(ledger) = auditor.ledger(schedule, span.revision) {
+                ledger.owe((span.after, span.through));
+            }
+        }
+        for (schedule, one_shot) in &snapshot.one_shots {
+            if let Some(ledger) = auditor.ledger(schedule, one_shot.revision) {
+                ledger.owe((one_shot.due.plus(-1), one_shot.due));
+            }
+        }
+        for (_, parked) in &snapshot.parked {
+            if let Some(ledger) = auditor.ledger(&parked.schedule, parked.revision) {
+                ledger.park((parked.stands_for.first.plus(-1), parked.stands_for.last));
+            }
+        }
+        auditor
+    }
+
+    /// Takes the next row in: all rows that are kept, in the order of their numbers, from the first on.
+    ///
+    /// # Errors
+    /// [`TooFragmented`].
+    pub fn row(&mut self, entry: &RecordRow) -> Result<(), TooFragmented> {
+        let row = &entry.row;
+        if self.last_sequence == 0 && entry.sequence > 1 {
+            self.lower = self.lower.max(row.at.plus(WRITE_BEHIND));
+        } else if self.last_sequence != 0 && entry.sequence != self.last_sequence + 1 {
+            self.note(format!(
+                "rows {} to {} are not in the record",
+                self.last_sequence + 1,
+                entry.sequence - 1
+            ));
+        }
+        self.last_sequence = entry.sequence;
+        self.rows += 1;
+        if row.last <= self.lower || row.first > self.upper {
+            return Ok(());
+        }
+        if &*row.schedule == "*" {
+            let range = (row.first.plus(-1), row.last);
+            match row.outcome {
+                Outcome::DetailsLost => self.everywhere.lost.insert(range, |a, b| a >= b),
+                Outcome::ClockSetBack => self.everywhere.set_back.insert(range, |a, b| a >= b),
+                _ => self.stray(entry, "an outcome that concerns one schedule, for all of them"),
+            }
+            return Ok(());
+        }
+        let Some(ledger) = self.ledgers.get_mut(&row.schedule).and_then(|all| all.get_mut(&row.revision))
+        else {
+            self.without_definition(entry);
+            return Ok(());
+        };
+        let before = ledger.pieces();
+        ledger.row(entry);
+        self.pieces = (self.pieces + ledger.pieces()).saturating_sub(before);
+        if self.pieces > PIECES { Err(TooFragmented) } else { Ok(()) }
+    }
+
+    /// The number of the last row taken in; 0 before the first.
+    pub fn last_sequence(&self) -> u64 {
+        self.last_sequence
+    }
+
+    /// What was found so far.
+    pub fn report(&self) -> Report {
+        let mut report = Report { rows: self.rows, notes: self.notes.clone(), ..Report::default() };
+        // A record of which nothing is kept any more proves nothing: there is no first row to begin at.
+        let nothing_kept = self.rows == 0 && !self.record_is_empty;
+        (report.from, report.to) = (self.lower, self.upper);
+        if nothing_kept {
+            report.from = self.upper;
+            report.notes.push("no row of the record is kept any more".into());
+        }
+        let names = self.ledgers.keys().chain(self.unverifiable.keys()).chain(self.unknown.keys());
+        let names: std::collections::BTreeSet<&Arc<str>> = names.collect();
+        for name in names {
+            let mut schedule = ScheduleReport { schedule: name.to_string(), ..ScheduleReport::default() };
+            for ledger in self.ledgers.get(name).into_iter().flat_map(BTreeMap::values) {
+                let hole = ledger.close((report.from, report.to), &self.everywhere, &mut schedule);
+                report.last_hole = report.last_hole.max(hole);
+            }
+            schedule.tally.unverifiable = self.unverifiable.get(name).copied().unwrap_or(0);
+            let strays = self.unknown.get(name).map_or(&[][..], Vec::as_slice);
+            schedule.tally.surplus += strays.len() as u64;
+            let room = EXAMPLES.saturating_sub(schedule.extra.len());
+            schedule.extra.extend(strays.iter().take(room).cloned());
+            report.totals.add(&schedule.tally);
+            report.schedules.push(schedule);
+        }
+        report
+    }
+
+    fn ledger(&mut self, schedule: &str, revision: u32) -> Option<&mut Ledger> {
+        self.ledgers.get_mut(schedule)?.get_mut(&revision)
+    }
+
+    /// A row whose definition is not at hand: forgotten since, or never accepted.
+    fn without_definition(&mut self, entry: &RecordRow) {
+        let row = &entry.row;
+        let newest = self.ledgers.get(&row.schedule).and_then(|all| all.keys().next_back());
+        if newest.is_some_and(|newest| row.revision > *newest) || row.revision == 0 {
+            self.stray(entry, "no such revision was ever accepted");
+            return;
+        }
+        if !self.unverifiable.contains_key(&row.schedule) {
+            let (name, revision) = (&row.schedule, row.revision);
+            self.note(format!("{name} revision {revision} is no longer kept: its rows can't be verified"));
+        }
+        *self.unverifiable.entry(row.schedule.clone()).or_default() += row.count;
+    }
+
+    fn stray(&mut self, entry: &RecordRow, what: &str) {
+        let RecordRow { sequence, row } = entry;
+        let finding = Finding {
+            revision: row.revision,
+            first: row.first,
+            last: row.last,
+            count: row.count,
+            sequence: Some(*sequence),
+            what: what.into(),
+        };
+        let strays = self.unknown.entry(row.schedule.clone()).or_default();
+        // One stray row is as bad as a thousand; the bound keeps a broken record from filling the memory.
+        if strays.len() < NOTES {
+            strays.push(finding);
+        }
+    }
+
+    fn note(&mut self, text: String) {
+        if self.notes.len() < NOTES {
+            self.notes.push(text);
+        }
+    }
+}
+
+/// The reason as people read it, such as `too-old`.
+pub fn skip_word(reason: SkipReason) -> &'static str {
+    ledger::word(reason)
+}

@@ -1,0 +1,130 @@
+//! `GET /audit`: the record against the arithmetic.
+
+use super::{problem::Problem, record::Record, site::Site};
+use crate::{
+    engine::{
+        Snapshot,
+        audit::{Auditor, Report, TooFragmented},
+    },
+    service::Command,
+    store::StoreError,
+};
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+};
+use ponos::event::Timestamp;
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Rows read at once.
+const PAGE: usize = 1000;
+/// A hole younger than this may be a row that is still being written …
+const YOUNG: i64 = 60_000;
+/// … and is looked at again so often, …
+const LOOKS: u32 = 10;
+/// … each time after new rows came, or this long.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Which time: (from, to].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bounds {
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The record can't be read.
+    #[error("the record can't be read: {0}")]
+    Store(#[from] StoreError),
+    /// It can't be held.
+    #[error(transparent)]
+    TooFragmented(#[from] TooFragmented),
+    /// A defect.
+    #[error("the audit ended unexpectedly; this is a defect, please report it")]
+    Defect,
+}
+
+pub(super) async fn audit(
+    State(site): State<Site>,
+    query: Result<Query<Bounds>, QueryRejection>,
+) -> Result<Json<Report>, Problem> {
+    let Bounds { from, to } = query?.0;
+    if let (Some(from), Some(to)) = (from, to)
+        && from >= to
+    {
+        return Err(Problem::bad(format!("from ({from}) must be before to ({to})")));
+    }
+    let Ok(place) = site.audits.clone().try_acquire_owned() else {
+        return Err(Problem::unavailable("another audit is running; try again when it is done"));
+    };
+    let snapshot = site.ask(Command::Snapshot).await?;
+    // On a task of its own, which keeps the place: arithmetic under way can't be cut off.
+    let work = tokio::spawn(async move {
+        let report = run(&site.record, snapshot, from, to, Some(site.clock.recorded.clone())).await;
+        drop(place);
+        (report, site.limits)
+    });
+    match work.await {
+        Ok((Ok(report), _)) => Ok(Json(report)),
+        Ok((Err(AuditError::TooFragmented(error)), _)) => {
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
+        }
+        Ok((Err(error), _)) => Err(Problem::unavailable(error.to_string())),
+        Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, AuditError::Defect.to_string())),
+    }
+}
+
+/// Audits the record over (from, to]. `recorded` is given for a clock that runs: what it has settled may not be in the
+/// record yet, so that a young hole is looked at again.
+///
+/// # Errors
+/// [`AuditError`].
+pub async fn run(
+    record: &Record,
+    snapshot: Snapshot,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    mut recorded: Option<watch::Receiver<u64>>,
+) -> Result<Report, AuditError> {
+    let settled = snapshot.settled.unwrap_or(Timestamp::EPOCH);
+    let mut auditor = apart(move || Auditor::new(&snapshot, from, to)).await?;
+    let mut looks = 0;
+    loop {
+        if let Some(recorded) = &mut recorded {
+            recorded.borrow_and_update();
+        }
+        loop {
+            let page = record.read(auditor.last_sequence(), PAGE).await?;
+            if page.rows.is_empty() {
+                break;
+            }
+            auditor = apart(move || -> Result<Auditor, TooFragmented> {
+                page.rows.iter().try_for_each(|row| auditor.row(row))?;
+                Ok(auditor)
+            })
+            .await??;
+        }
+        let report;
+        (auditor, report) = apart(move || {
+            let report = auditor.report();
+            (auditor, report)
+        })
+        .await?;
+        let young = report.last_hole.is_some_and(|hole| settled.since(hole) < YOUNG);
+        let Some(recorded) = recorded.as_mut().filter(|_| young && looks < LOOKS) else { return Ok(report) };
+        looks += 1;
+        // Both ends of the wait are fine: new rows, or none for a while.
+        let _ = tokio::time::timeout(PAUSE, recorded.changed()).await;
+    }
+}
+
+/// Arithmetic on a thread where it holds nobody up.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AuditError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| AuditError::Defect)
+}

@@ -1,0 +1,309 @@
+//! Asks a running clock: over TCP, or by its control socket.
+
+use super::sse::{Message, Parser};
+use axum::http::{Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    body::{Bytes, Incoming},
+    client::conn::http1,
+};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use std::{collections::VecDeque, fmt, path::PathBuf, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+
+/// Until a connection must stand.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Until an answer must be there; an audit may take this long.
+const ANSWER: Duration = Duration::from_secs(330);
+/// A feed that is silent for so long is dead: its clock sends a comment every 15 s.
+const SILENCE: Duration = Duration::from_secs(45);
+/// The longest answer, in bytes.
+const LONGEST: usize = 256 << 20;
+
+/// Where a clock is to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `host:port`.
+    Tcp(String),
+    /// A control socket.
+    Unix(PathBuf),
+}
+
+/// Why there is no answer. `Display` says what happened, to what, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens there.
+    #[error("no clock answers at {0}; is it running? (`khronos run`)")]
+    NotRunning(Target),
+    /// Something is in the way.
+    #[error("can't ask the clock at {target}: {what}")]
+    Broken {
+        /// Whom.
+        target: Target,
+        /// What happened.
+        what: String,
+    },
+    /// The clock says no.
+    #[error("{detail}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The clock's words.
+        detail: String,
+    },
+    /// The address is none.
+    #[error("'{address}' is no address of a feed: {what}; it looks like http://127.0.0.1:7650")]
+    Address {
+        /// As given.
+        address: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(authority) => write!(f, "http://{authority}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl Target {
+    /// From `http://host:port`, with a trailing slash or path `/feed` allowed.
+    ///
+    /// # Errors
+    /// [`ClientError::Address`].
+    pub fn from_url(url: &str) -> Result<Self, ClientError> {
+        let refused = |what| ClientError::Address { address: url.to_owned(), what };
+        let uri: Uri = url.parse().map_err(|_| refused("it can't be read"))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => {
+                return Err(refused("the clock speaks plain http, on loopback or behind a proxy"));
+            }
+            _ => return Err(refused("it begins with http://")),
+        }
+        let authority = uri.authority().ok_or_else(|| refused("there is no host in it"))?;
+        if !matches!(uri.path(), "" | "/" | "/feed") || uri.query().is_some() {
+            return Err(refused("nothing comes after the port; patterns are given with --match"));
+        }
+        let port = authority.port_u16().unwrap_or(80);
+        Ok(Self::Tcp(format!("{}:{port}", authority.host())))
+    }
+}
+
+/// Asks one clock; each question has a connection of its own.
+#[derive(Debug, Clone)]
+pub struct Client {
+    target: Target,
+}
+
+impl Client {
+    /// A client of this clock.
+    pub fn new(target: Target) -> Self {
+        Self { target }
+    }
+
+    /// Whom it asks.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The answer to `GET path`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.whole(Method::GET, path, Bytes::new()).await
+    }
+
+    /// The answer to `POST path` with a JSON body.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<T, ClientError> {
+        self.whole(Method::POST, path, body.to_string().into()).await
+    }
+
+    /// Opens a feed; `query` such as `match=time.%23`, `position` to resume after.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn feed(&self, query: &str, position: Option<&str>) -> Result<Feed, ClientError> {
+        let path = if query.is_empty() { "/feed".to_owned() } else { format!("/feed?{query}") };
+        let mut request = self.request(Method::GET, &path, Bytes::new())?;
+        if let Some(id) = position.and_then(|id| id.parse().ok()) {
+            request.headers_mut().insert("last-event-id", id);
+        }
+        let response = self.send(request).await?;
+        let status = response.status();
+        let body = response.into_body();
+        if status != StatusCode::OK {
+            let body = self.collect(body).await?;
+            return Err(refusal(status, &body));
+        }
+        Ok(Feed { target: self.target.clone(), body, parser: Parser::default(), ready: VecDeque::new() })
+    }
+
+    async fn whole<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, ClientError> {
+        let request = self.request(method, path, body)?;
+        let (status, body) = timeout(ANSWER, async {
+            let response = self.send(request).await?;
+            let status = response.status();
+            Ok((status, self.collect(response.into_body()).await?))
+        })
+        .await
+        .map_err(|_| self.broken(format!("no answer within {} s", ANSWER.as_secs())))??;
+        if !status.is_success() {
+            return Err(refusal(status, &body));
+        }
+        serde_json::from_slice(&body).map_err(|error| {
+            self.broken(format!("its answer is not as expected ({error}); is it a clock of this version?"))
+        })
+    }
+
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, ClientError> {
+        let host = match &self.target {
+            Target::Tcp(authority) => authority,
+            Target::Unix(_) => "localhost",
+        };
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, host)
+            .header(header::ACCEPT, "application/json, text/event-stream")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| self.broken(error.to_string()))
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
+        let late = |_| self.broken(format!("no connection within {} s", CONNECT.as_secs()));
+        match &self.target {
+            Target::Tcp(authority) => {
+                let stream = timeout(CONNECT, TcpStream::connect(authority)).await.map_err(late)?;
+                self.talk(stream.map_err(|error| self.unreachable(&error))?, request).await
+            }
+            Target::Unix(path) => {
+                let stream = timeout(CONNECT, UnixStream::connect(path)).await.map_err(late)?;
+                self.talk(stream.map_err(|error| self.unreachable(&error))?, request).await
+            }
+        }
+    }
+
+    async fn talk(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let failed = |error: hyper::Error| self.broken(error.to_string());
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        // Ends by itself once the answer, which the caller bounds, is read or dropped.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to the clock ended");
+            }
+        });
+        timeout(ANSWER, sender.send_request(request))
+            .await
+            .map_err(|_| self.broken(format!("no answer within {} s", ANSWER.as_secs())))?
+            .map_err(failed)
+    }
+
+    async fn collect(&self, body: Incoming) -> Result<Bytes, ClientError> {
+        let collected = timeout(ANSWER, Limited::new(body, LONGEST).collect());
+        match collected.await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) => Err(self.broken(error.to_string())),
+            Err(_) => Err(self.broken(format!("its answer did not end within {} s", ANSWER.as_secs()))),
+        }
+    }
+
+    fn unreachable(&self, error: &std::io::Error) -> ClientError {
+        use std::io::ErrorKind::{ConnectionRefused, NotFound};
+        match error.kind() {
+            ConnectionRefused | NotFound => ClientError::NotRunning(self.target.clone()),
+            _ => self.broken(error.to_string()),
+        }
+    }
+
+    fn broken(&self, what: String) -> ClientError {
+        ClientError::Broken { target: self.target.clone(), what }
+    }
+}
+
+/// An open feed.
+#[derive(Debug)]
+pub struct Feed {
+    target: Target,
+    body: Incoming,
+    parser: Parser,
+    ready: VecDeque<Message>,
+}
+
+impl Feed {
+    /// The next event; `None` when the clock ends the feed. Cancel safe.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`] when the connection goes or stays silent for 45 s.
+    pub async fn next(&mut self) -> Result<Option<Message>, ClientError> {
+        let broken = |what: String| ClientError::Broken { target: self.target.clone(), what };
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Ok(Some(message));
+            }
+            match timeout(SILENCE, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => {
+                    let bytes = frame.into_data().unwrap_or_default();
+                    self.ready.extend(self.parser.feed(&bytes).map_err(|error| broken(error.to_string()))?);
+                }
+                Ok(Some(Err(error))) => return Err(broken(error.to_string())),
+                Ok(None) => return Ok(None),
+                Err(_) => return Err(broken(format!("the feed was silent for {} s", SILENCE.as_secs()))),
+            }
+        }
+    }
+
+    /// By which this feed is resumed.
+    pub fn position(&self) -> Option<&str> {
+        self.parser.last_id()
+    }
+}
+
+fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+    let problem = serde_json::from_slice::<super::problem::Problem>(body).map(|problem| problem.detail);
+    // What is no problem document may be a page of readiness, or of some other server.
+    let detail = problem
+        .unwrap_or_else(|_| format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(500)])));
+    ClientError::Refused { status: status.as_u16(), detail }
+}
+
+/// A text as it may stand in a query.
+pub fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte))
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}

@@ -1,0 +1,69 @@
+//! What changes something: on the control socket alone.
+
+use super::{problem::Problem, site::Site, view::ParkedView};
+use crate::service::Command;
+use axum::{
+    Json,
+    extract::{State, rejection::JsonRejection},
+    http::StatusCode,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Parked events by number.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ids {
+    pub(super) ids: Vec<u64>,
+}
+
+/// What was done to which, and which do not exist.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Done {
+    pub(super) done: Vec<u64>,
+    pub(super) unknown: Vec<u64>,
+}
+
+pub(super) async fn parked(State(site): State<Site>) -> Result<Json<Value>, Problem> {
+    let parked = site.ask(Command::Parked).await?;
+    let views: Vec<ParkedView> = parked.iter().map(|(id, parked)| ParkedView::new(*id, parked)).collect();
+    Ok(Json(json!({ "parked": views })))
+}
+
+pub(super) async fn release(
+    State(site): State<Site>,
+    ids: Result<Json<Ids>, JsonRejection>,
+) -> Result<Json<Done>, Problem> {
+    let ids = named(ids)?;
+    let done = site.ask(|reply| Command::Release(ids.clone(), reply)).await?;
+    Ok(outcome(&ids, done))
+}
+
+pub(super) async fn discard(
+    State(site): State<Site>,
+    ids: Result<Json<Ids>, JsonRejection>,
+) -> Result<Json<Done>, Problem> {
+    let ids = named(ids)?;
+    let done = site.ask(|reply| Command::Drop(ids.clone(), reply)).await?;
+    Ok(outcome(&ids, done))
+}
+
+pub(super) async fn reload(State(site): State<Site>) -> Result<Json<Value>, Problem> {
+    match site.ask(Command::Reload).await? {
+        Ok(said) => Ok(Json(json!({ "reloaded": said }))),
+        Err(refused) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, refused)),
+    }
+}
+
+fn named(ids: Result<Json<Ids>, JsonRejection>) -> Result<Vec<u64>, Problem> {
+    let ids = ids?.0.ids;
+    if ids.is_empty() {
+        return Err(Problem::bad("ids: name at least one parked event; GET /parked lists them"));
+    }
+    Ok(ids)
+}
+
+fn outcome(ids: &[u64], done: Vec<u64>) -> Json<Done> {
+    let unknown = ids.iter().filter(|id| !done.contains(id)).copied().collect();
+    Json(Done { done, unknown })
+}

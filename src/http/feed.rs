@@ -1,0 +1,229 @@
+//! `GET /feed`: events as they are confirmed, as server-sent events (WHATWG HTML, §9.2).
+//!
+//! The feed reads the record by pages and waits for more, so a slow reader lags and nothing piles up. The id of each
+//! event is the number of its row, by which a reader resumes; what was trimmed in between is told as `event: gap`.
+
+use super::{events, problem::Problem, site::Site};
+use crate::{engine::Outcome, store::Page};
+use axum::{
+    extract::{Query, State, rejection::QueryRejection},
+    http::HeaderMap,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use ponos::{
+    shutdown::{Shutdown, Stage},
+    topology::topic_matches,
+};
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Rows read at once.
+const PAGE: usize = 256;
+/// Patterns of one feed.
+const PATTERNS: usize = 32;
+/// A feed that lets so many rows pass unsent tells how far it is, so that resuming need not read them again.
+const UNSENT: u64 = 1000;
+/// The pause before the record is read again after it could not be.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// What a feed is to give.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wish {
+    patterns: Vec<String>,
+    after: Option<u64>,
+}
+
+pub(super) async fn feed(
+    State((site, shutdown)): State<(Site, Shutdown)>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let wish = wish(query?.0, headers.get("last-event-id").map(|id| id.as_bytes()))?;
+    let Ok(place) = site.feeds.clone().try_acquire_owned() else {
+        let most = site.limits.feeds;
+        return Err(Problem::unavailable(format!(
+            "{most} feeds are being read, which is the limit; try again later"
+        )));
+    };
+    let bounds = site.record.read(0, 1).await?;
+    let mut feed = Feed {
+        after: wish.after.unwrap_or(bounds.last),
+        told: 0,
+        patterns: wish.patterns,
+        ready: VecDeque::new(),
+        site,
+        shutdown,
+        _place: place,
+    };
+    if feed.after > bounds.last {
+        let (from, to) = (feed.after + 1, bounds.last);
+        feed.gap(from, to, "the record ends before this position: it is a new one, read from its start");
+        feed.after = bounds.first.saturating_sub(1);
+    } else {
+        // Says where the feed begins, so that a reader that sees nothing can still resume from there.
+        feed.told = feed.after;
+        let begins =
+            Event::default().id(feed.after.to_string()).comment("khronos").retry(Duration::from_secs(2));
+        feed.ready.push_back(begins);
+    }
+    let keep_alive = KeepAlive::new().interval(feed.site.limits.keep_alive);
+    let stream = futures_util::stream::unfold(feed, |mut feed| async move {
+        let event = feed.next().await?;
+        Some((Ok::<_, Infallible>(event), feed))
+    });
+    let mut response = Sse::new(stream).keep_alive(keep_alive).into_response();
+    // Buffering proxies would hold events back.
+    response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+fn wish(query: Vec<(String, String)>, last_event_id: Option<&[u8]>) -> Result<Wish, Problem> {
+    let mut wish = Wish::default();
+    let number = |name: &str, text: &str| {
+        text.parse::<u64>()
+            .map_err(|_| Problem::bad(format!("{name}: '{text}' is not the number of an event")))
+    };
+    for (key, value) in query {
+        match key.as_str() {
+            "match" if wish.patterns.len() == PATTERNS => {
+                return Err(Problem::bad(format!("a feed has at most {PATTERNS} patterns")));
+            }
+            "match" if value.is_empty() || value.len() > 255 => {
+                return Err(Problem::bad("match: a pattern has 1 to 255 bytes, as in time.#"));
+            }
+            "match" => wish.patterns.push(value),
+            "after" => wish.after = Some(number("after", &value)?),
+            _ => return Err(Problem::bad(format!("'{key}' is unknown here; allowed are match and after"))),
+        }
+    }
+    // A browser that reconnects sends the address with its old `after` and the newer Last-Event-ID.
+    if let Some(id) = last_event_id.filter(|id| !id.is_empty()) {
+        wish.after = Some(number("Last-Event-ID", &String::from_utf8_lossy(id))?);
+    }
+    Ok(wish)
+}
+
+/// A feed being read.
+struct Feed {
+    site: Site,
+    shutdown: Shutdown,
+    patterns: Vec<String>,
+    /// All rows up to this one are dealt with.
+    after: u64,
+    /// The last number that the reader was told.
+    told: u64,
+    /// Made from one page at most.
+    ready: VecDeque<Event>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Feed {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            // Seen before reading: what is recorded meanwhile wakes the wait below.
+            self.site.clock.recorded.borrow_and_update();
+            let stop = self.shutdown.reached(Stage::Draining);
+            let read = tokio::select! {
+                read = self.site.record.read(self.after, PAGE) => read,
+                () = stop => return None,
+            };
+            match read {
+                Ok(page) if page.rows.is_empty() && page.first <= self.after + 1 => self.wait().await?,
+                Ok(page) => self.take(page).await,
+                Err(error) => {
+                    tracing::debug!(%error, "a feed could not read the record");
+                    let stop = self.shutdown.reached(Stage::Draining);
+                    tokio::select! {
+                        () = tokio::time::sleep(BREATH) => {}
+                        () = stop => return None,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Option<()> {
+        let stop = self.shutdown.reached(Stage::Draining);
+        tokio::select! {
+            changed = self.site.clock.recorded.changed() => changed.ok(),
+            () = stop => None,
+        }
+    }
+
+    async fn take(&mut self, page: Page) {
+        let first = page.rows.first().map_or(page.first, |row| row.sequence);
+        if first > self.after + 1 {
+            self.gap(self.after + 1, first - 1, "these rows are no longer kept");
+        }
+        let clock = self.site.status().clock;
+        for row in &page.rows {
+            self.after = row.sequence;
+            if !matches!(row.row.outcome, Outcome::Confirmed { .. }) {
+                continue;
+            }
+            let Some(definition) = self.site.definition(row).await else {
+                self.gap(row.sequence, row.sequence, "the definition of its schedule is no longer kept");
+                continue;
+            };
+            let name = definition.1.event.as_str();
+            if !self.patterns.is_empty() && !self.patterns.iter().any(|pattern| topic_matches(pattern, name))
+            {
+                continue;
+            }
+            if let Some(event) = events::event(&clock, row, &definition) {
+                self.told = row.sequence;
+                let event = Event::default().id(row.sequence.to_string()).event(name).data(event.to_string());
+                self.ready.push_back(event);
+            }
+        }
+        if self.after >= self.told + UNSENT {
+            self.told = self.after;
+            self.ready.push_back(Event::default().id(self.after.to_string()).comment("nothing of yours"));
+        }
+    }
+
+    fn gap(&mut self, from: u64, to: u64, reason: &str) {
+        self.told = to;
+        self.after = self.after.max(to);
+        let data = serde_json::json!({ "from": from, "to": to, "reason": reason });
+        self.ready.push_back(Event::default().id(to.to_string()).event("gap").data(data.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(query: &[(&str, &str)]) -> Vec<(String, String)> {
+        query.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+    }
+
+    #[test]
+    fn the_header_outranks_the_query() {
+        let both =
+            wish(pairs(&[("after", "3"), ("match", "time.#"), ("match", "a.*.c")]), Some(b"7")).unwrap();
+        assert_eq!(both, Wish { patterns: vec!["time.#".into(), "a.*.c".into()], after: Some(7) });
+        assert_eq!(wish(pairs(&[("after", "3")]), None).unwrap().after, Some(3));
+        assert_eq!(wish(vec![], Some(b"")).unwrap().after, None);
+    }
+
+    #[test]
+    fn what_is_unknown_or_malformed_is_refused_with_the_reason() {
+        for (query, id, reason) in [
+            (pairs(&[("since", "3")]), None, "'since' is unknown"),
+            (pairs(&[("after", "-1")]), None, "after: '-1'"),
+            (pairs(&[("match", "")]), None, "1 to 255 bytes"),
+            (vec![], Some(&b"x"[..]), "Last-Event-ID: 'x'"),
+        ] {
+            assert!(wish(query, id).unwrap_err().detail.contains(reason), "{reason}");
+        }
+        let many = vec![("match".to_owned(), "#".to_owned()); PATTERNS + 1];
+        assert!(wish(many, None).is_err());
+    }
+}

@@ -1,0 +1,121 @@
+//! Keeps foreign web pages out. A page that a browser on this machine shows can send requests to loopback: by its own
+//! name bound to 127.0.0.1 (DNS rebinding), which the Host header gives away, or across origins, which the Origin and
+//! Sec-Fetch headers give away.
+
+use super::{problem::Problem, site::Site};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header, uri::Authority},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use std::net::IpAddr;
+
+/// The address of our end of the connection. Whoever names it in the Host header has not come by a name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Local(pub(super) Option<IpAddr>);
+
+/// Refuses what does not come by an allowed name, or comes from another origin's page.
+pub(super) async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let local = request.extensions().get::<Local>().and_then(|local| local.0);
+    match admit(request.headers(), &site.hosts, local) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn admit(headers: &HeaderMap, hosts: &[String], local: Option<IpAddr>) -> Result<(), Problem> {
+    let refused = |detail: String| Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    let mut named = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (named.next(), named.next()) else {
+        return Err(Problem::bad("a request needs one Host header"));
+    };
+    let Some(authority) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else {
+        return Err(Problem::bad("the Host header is not a host with an optional port"));
+    };
+    if !allowed(authority.host(), hosts, local) {
+        let host = authority.host();
+        return refused(format!(
+            "this clock does not answer to the name '{host}'; if that is its name, add it to http.hosts (KHRONOS_HTTP_HOSTS)"
+        ));
+    }
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let origin = String::from_utf8_lossy(origin.as_bytes());
+        let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        if !own.is_some_and(|own| own.eq_ignore_ascii_case(authority.as_str())) {
+            return refused(format!("pages of the origin '{origin}' may not read this clock"));
+        }
+    }
+    // Pages can also ask without an Origin (images, scripts): they could not read the answer, but would take a place.
+    let fetch = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if matches!(fetch("sec-fetch-site"), Some("cross-site" | "same-site"))
+        && fetch("sec-fetch-mode") != Some("navigate")
+    {
+        return refused("pages of other sites may not read this clock".into());
+    }
+    Ok(())
+}
+
+fn allowed(host: &str, hosts: &[String], local: Option<IpAddr>) -> bool {
+    let bare = |host: &str| host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    let host = bare(host);
+    let address: Option<IpAddr> = host.parse().ok();
+    let is_own = |address: IpAddr| address.is_loopback() || local.is_some_and(|local| local == address);
+    host == "localhost" || address.is_some_and(is_own) || hosts.iter().any(|known| bare(known) == host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(lines: &[(&'static str, &str)]) -> u16 {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let hosts = ["Clock.Internal".to_owned(), "[fd00::1]".to_owned()];
+        match admit(&headers, &hosts, "172.17.0.2".parse().ok()) {
+            Ok(()) => 200,
+            Err(problem) => problem.into_response().status().as_u16(),
+        }
+    }
+
+    #[test]
+    fn only_known_names_are_answered_to() {
+        let allowed = [
+            "localhost",
+            "LOCALHOST:7650",
+            "127.0.0.1:7650",
+            "127.9.9.9",
+            "[::1]:7650",
+            "clock.internal:80",
+            "[fd00::1]",
+            "172.17.0.2:7650",
+        ];
+        for host in allowed {
+            assert_eq!(status(&[("host", host)]), 200, "{host}");
+        }
+        for host in
+            ["evil.example", "evil.example:7650", "localhost.evil.example", "10.0.0.1", "127.0.0.1.nip.io"]
+        {
+            assert_eq!(status(&[("host", host)]), 403, "{host}");
+        }
+        assert_eq!(status(&[]), 400);
+        assert_eq!(status(&[("host", "localhost"), ("host", "localhost")]), 400);
+        assert_eq!(status(&[("host", "a b")]), 400);
+    }
+
+    #[test]
+    fn foreign_pages_are_refused() {
+        let host = ("host", "localhost:7650");
+        assert_eq!(status(&[host, ("origin", "http://localhost:7650")]), 200);
+        for origin in ["null", "http://localhost:3000", "http://evil.example", "file://", "http://localhost"]
+        {
+            assert_eq!(status(&[host, ("origin", origin)]), 403, "{origin}");
+        }
+        let fetched = |site, mode| status(&[host, ("sec-fetch-site", site), ("sec-fetch-mode", mode)]);
+        assert_eq!(fetched("cross-site", "no-cors"), 403);
+        assert_eq!(fetched("cross-site", "navigate"), 200);
+        assert_eq!(fetched("same-origin", "cors"), 200);
+    }
+}

@@ -1,0 +1,116 @@
+//! What there is.
+
+use super::{audit, control, feed, guard, health, history, problem::Problem, schedules, site::Site};
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use ponos::shutdown::Shutdown;
+use serde_json::json;
+use std::time::Duration;
+
+/// Requests that change something are small.
+const BODY: usize = 64 * 1024;
+
+/// Paths with what they give.
+const INDEX: [(&str, &str); 8] = [
+    (
+        "/feed",
+        "events as they are sent, as server-sent events; ?match=time.# (several allowed), ?after=NUMBER or Last-Event-ID",
+    ),
+    ("/schedules", "all schedules with their next due time"),
+    ("/schedules/{name}", "one schedule"),
+    ("/history", "how occurrences ended; ?schedule= ?outcome= ?after= ?before= ?limit="),
+    ("/audit", "the record against the arithmetic; ?from= ?to="),
+    ("/parked", "events that were given up on"),
+    ("/healthz", "whether the clock's loop turns"),
+    ("/readyz", "whether events go out, and if not, why"),
+];
+
+/// What may be read, for whom the guard lets in.
+pub(super) fn public(site: Site, shutdown: Shutdown) -> Router {
+    finish(reads(&site, shutdown)).layer(middleware::from_fn_with_state(site, guard::guard))
+}
+
+/// The same, and what changes something, for whoever may open the control socket.
+pub(super) fn control(site: Site, shutdown: Shutdown) -> Router {
+    let writes = Router::new()
+        .route("/parked/release", post(control::release))
+        .route("/parked/drop", post(control::discard))
+        .route("/reload", post(control::reload))
+        .layer(middleware::from_fn_with_state(site.limits.answer.saturating_mul(2), in_time))
+        .with_state(site.clone());
+    finish(reads(&site, shutdown).merge(writes))
+}
+
+fn reads(site: &Site, shutdown: Shutdown) -> Router {
+    let limits = site.limits;
+    let prompt = Router::new()
+        .route("/", get(index))
+        .route("/schedules", get(schedules::all))
+        .route("/schedules/{name}", get(schedules::one))
+        .route("/history", get(history::history))
+        .route("/parked", get(control::parked))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        // Twice the loop's own limit, so that its more precise message comes first.
+        .layer(middleware::from_fn_with_state(limits.answer.saturating_mul(2), in_time));
+    let audit = Router::new()
+        .route("/audit", get(audit::audit))
+        .layer(middleware::from_fn_with_state(limits.audit, in_time));
+    let feed = Router::new().route("/feed", get(feed::feed)).with_state((site.clone(), shutdown));
+    prompt.merge(audit).with_state(site.clone()).merge(feed)
+}
+
+fn finish(router: Router) -> Router {
+    router
+        .fallback(nowhere)
+        .method_not_allowed_fallback(not_so)
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::map_response(headers))
+}
+
+async fn index(State(site): State<Site>, headers: HeaderMap) -> Response {
+    let version = env!("CARGO_PKG_VERSION");
+    let zones = crate::schedule::ZONE_DATA;
+    let clock = site.status().clock;
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accept.contains("text/html") || accept.contains("text/plain") {
+        let lines: Vec<String> = INDEX.iter().map(|(path, what)| format!("{path:<20} {what}")).collect();
+        return format!("khronos {version}, clock '{clock}', time zones {zones}\n\n{}\n", lines.join("\n"))
+            .into_response();
+    }
+    let paths: serde_json::Map<_, _> =
+        INDEX.iter().map(|(path, what)| ((*path).into(), (*what).into())).collect();
+    Json(json!({ "service": "khronos", "version": version, "tzdb": zones, "clock": clock, "paths": paths }))
+        .into_response()
+}
+
+async fn nowhere(uri: Uri) -> Problem {
+    let path = uri.path();
+    let near = crate::diagnostic::nearest(path, INDEX.iter().map(|(path, _)| *path));
+    let hint = near.map_or("GET / lists what there is".into(), |near| format!("did you mean {near}?"));
+    Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}; {hint}"))
+}
+
+async fn not_so(method: Method, uri: Uri) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not possible at {}", uri.path()))
+}
+
+async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::unavailable(format!("no answer within {} s", limit.as_secs())).into_response(),
+    }
+}
+
+async fn headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(header::HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,464 @@
+//! The interface over real sockets, before a clock that is played by a task.
+
+use super::{
+    client::{Client, ClientError, Target, encode},
+    *,
+};
+use crate::{
+    engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Row, Snapshot},
+    schedule::Definition,
+    service::{Command, Handle, ScheduleStatus, Status},
+    store::Page,
+};
+use ponos::{
+    broker::Link,
+    event::Timestamp,
+    shutdown::{Trigger, shutdown},
+};
+use serde_json::Value;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::sync::{mpsc, watch};
+
+const MINUTE: i64 = 60_000;
+
+/// A clock with the schedules `one-minute` and `two-minutes`, and a record that the test writes.
+struct Clock {
+    client: Client,
+    address: std::net::SocketAddr,
+    rows: Arc<Mutex<Page>>,
+    recorded: watch::Sender<u64>,
+    status: watch::Sender<Status>,
+    site: Site,
+    trigger: Trigger,
+    shutdown: ponos::shutdown::Shutdown,
+}
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_millis(minute * MINUTE)
+}
+
+fn revision(name: &str, every: &str) -> Revision {
+    let definition = Definition { name: name.into(), every: Some(every.into()), ..Definition::default() };
+    Revision {
+        schedule: name.into(),
+        number: 1,
+        definition,
+        effective_from: at(0),
+        opens: at(0),
+        previous: None,
+        ended: None,
+    }
+}
+
+fn status() -> Status {
+    Status {
+        clock: "khronos".into(),
+        now: at(10),
+        reasons: vec![],
+        warnings: vec![],
+        link: Link::Down { attempts: 0, error: None },
+        confirmed: 0,
+        returned: 0,
+        parked: 0,
+        outstanding: 0,
+        settled: at(10),
+    }
+}
+
+fn confirmed(schedule: &str, minute: i64) -> Row {
+    let outcome = Outcome::Confirmed { sent_at: at(minute).plus(3), lateness: 3, returned: false };
+    Row {
+        at: at(minute),
+        schedule: schedule.into(),
+        revision: 1,
+        first: at(minute),
+        last: at(minute),
+        count: 1,
+        outcome,
+    }
+}
+
+impl Clock {
+    async fn start() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    async fn with(limits: Limits) -> Self {
+        let (commands, asked) = mpsc::channel(8);
+        let (status, status_seen) = watch::channel(status());
+        let (recorded, recorded_seen) = watch::channel(0);
+        tokio::spawn(play(asked));
+        let rows = Arc::new(Mutex::new(Page { rows: vec![], first: 1, last: 0 }));
+        let kept = rows.clone();
+        let record = Record::new(move |after, most| {
+            let kept = kept.lock().unwrap();
+            let rows = kept.rows.iter().filter(|row| row.sequence > after).take(most).cloned().collect();
+            let page = Page { rows, ..*kept };
+            async move { Ok(page) }
+        });
+        let handle = Handle { commands, status: status_seen, recorded: recorded_seen };
+        let site = Site::new(handle, record, vec![], limits);
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (trigger, shutdown) = shutdown();
+        tokio::spawn(serve(listener, site.clone(), shutdown.clone()));
+        let client = Client::new(Target::Tcp(address.to_string()));
+        Self { client, address, rows, recorded, status, site, trigger, shutdown }
+    }
+
+    fn record(&self, row: Row) {
+        let last = {
+            let mut page = self.rows.lock().unwrap();
+            page.last += 1;
+            let sequence = page.last;
+            page.rows.push(RecordRow { sequence, row });
+            sequence
+        };
+        self.recorded.send_replace(last);
+    }
+
+    fn trim(&self, through: u64) {
+        let mut page = self.rows.lock().unwrap();
+        page.rows.retain(|row| row.sequence > through);
+        page.first = through + 1;
+    }
+}
+
+async fn play(mut asked: mpsc::Receiver<Command>) {
+    let revisions = vec![revision("one-minute", "1 minute"), revision("two-minutes", "2 minutes")];
+    let schedules: Vec<ScheduleStatus> = revisions
+        .iter()
+        .map(|revision| ScheduleStatus {
+            revision: Arc::new(revision.clone()),
+            next: Some(at(11)),
+            outstanding: Vec::new(),
+            confirmed: 5,
+            returned: 2,
+        })
+        .collect();
+    let stands_for = Coalesced { first: at(1), last: at(2), count: 2 };
+    let parked = Parked {
+        schedule: "one-minute".into(),
+        revision: 1,
+        stands_for,
+        reason: "full".into(),
+        at: at(3),
+        released: false,
+    };
+    while let Some(command) = asked.recv().await {
+        // A caller that went away is no concern of the loop.
+        match command {
+            Command::Schedules(reply) => drop(reply.send(schedules.clone())),
+            Command::Schedule(name, reply) => {
+                drop(reply.send(schedules.iter().find(|known| known.revision.schedule == name).cloned()));
+            }
+            Command::Snapshot(reply) => {
+                let snapshot =
+                    Snapshot { settled: Some(at(4)), revisions: revisions.clone(), ..Snapshot::default() };
+                drop(reply.send(snapshot));
+            }
+            Command::Parked(reply) => drop(reply.send(vec![(7, parked.clone())])),
+            Command::Release(ids, reply) | Command::Drop(ids, reply) => {
+                drop(reply.send(ids.into_iter().filter(|id| *id == 7).collect()));
+            }
+            Command::Reload(reply) => drop(reply.send(Err("schedules/a.toml:3:1: unknown key".into()))),
+        }
+    }
+}
+
+async fn refused(answer: Result<Value, ClientError>) -> (u16, String) {
+    match answer {
+        Err(ClientError::Refused { status, detail }) => (status, detail),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+async fn next(feed: &mut client::Feed) -> Message {
+    tokio::time::timeout(Duration::from_secs(10), feed.next())
+        .await
+        .expect("in time")
+        .unwrap()
+        .expect("an event")
+}
+
+#[tokio::test]
+async fn a_feed_without_a_position_starts_at_the_end_and_goes_on_live() {
+    let clock = Clock::start().await;
+    clock.record(confirmed("one-minute", 1));
+    let mut feed = clock.client.feed("", None).await.unwrap();
+    clock.record(confirmed("one-minute", 2));
+    let message = next(&mut feed).await;
+    assert_eq!((message.id.as_deref(), message.event.as_str()), (Some("2"), "time.one-minute.passed"));
+    let event: Value = serde_json::from_str(&message.data).unwrap();
+    assert_eq!(event["specversion"], "1.0");
+    assert_eq!(event["type"], "time.one-minute.passed");
+    assert_eq!(event["time"], "1970-01-01T00:02:00.000Z");
+    assert_eq!(event["recordedtime"], "1970-01-01T00:02:00.003Z");
+    assert_eq!(event["data"]["schedule"], "one-minute");
+}
+
+#[tokio::test]
+async fn a_feed_resumes_after_the_last_event_id_and_gives_each_event_once() {
+    let clock = Clock::start().await;
+    (1..=5).for_each(|minute| clock.record(confirmed("one-minute", minute)));
+    let mut feed = clock.client.feed("after=1", Some("3")).await.unwrap();
+    assert_eq!(next(&mut feed).await.id.as_deref(), Some("4"));
+    assert_eq!(next(&mut feed).await.id.as_deref(), Some("5"));
+    clock.record(confirmed("one-minute", 6));
+    assert_eq!(next(&mut feed).await.id.as_deref(), Some("6"));
+}
+
+#[tokio::test]
+async fn a_feed_gives_only_confirmed_events_that_match() {
+    let clock = Clock::start().await;
+    let mut feed =
+        clock.client.feed("match=a.b.c&match=time.two-*.%23&match=%23.two-minutes.*", None).await.unwrap();
+    clock.record(confirmed("one-minute", 2));
+    clock.record(Row { outcome: Outcome::Dropped, ..confirmed("two-minutes", 2) });
+    clock.record(confirmed("two-minutes", 4));
+    let message = next(&mut feed).await;
+    assert_eq!((message.id.as_deref(), message.event.as_str()), (Some("3"), "time.two-minutes.passed"));
+}
+
+#[tokio::test]
+async fn a_trimmed_position_is_told_as_a_gap() {
+    let clock = Clock::start().await;
+    (1..=5).for_each(|minute| clock.record(confirmed("one-minute", minute)));
+    clock.trim(3);
+    let mut feed = clock.client.feed("after=1", None).await.unwrap();
+    let gap = next(&mut feed).await;
+    assert_eq!((gap.event.as_str(), gap.id.as_deref()), ("gap", Some("3")));
+    let data: Value = serde_json::from_str(&gap.data).unwrap();
+    assert_eq!((&data["from"], &data["to"]), (&2.into(), &3.into()));
+    assert_eq!(next(&mut feed).await.id.as_deref(), Some("4"));
+}
+
+#[tokio::test]
+async fn a_position_beyond_the_record_is_a_gap_and_starts_over() {
+    let clock = Clock::start().await;
+    clock.record(confirmed("one-minute", 1));
+    let mut feed = clock.client.feed("", Some("900")).await.unwrap();
+    assert_eq!(next(&mut feed).await.event, "gap");
+    assert_eq!(next(&mut feed).await.id.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn an_event_whose_definition_is_gone_is_told_as_a_gap() {
+    let clock = Clock::start().await;
+    let mut feed = clock.client.feed("", None).await.unwrap();
+    clock.record(Row { revision: 9, ..confirmed("one-minute", 1) });
+    clock.record(confirmed("one-minute", 2));
+    assert_eq!(next(&mut feed).await.event, "gap");
+    assert_eq!(next(&mut feed).await.id.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn too_many_feeds_are_told_to_come_back() {
+    let clock = Clock::with(Limits { feeds: 1, ..Limits::default() }).await;
+    let held = clock.client.feed("", None).await.unwrap();
+    let (status, detail) = match clock.client.feed("", None).await {
+        Err(ClientError::Refused { status, detail }) => (status, detail),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(status, 503, "{detail}");
+    drop(held);
+}
+
+#[tokio::test]
+async fn feeds_end_when_the_clock_drains() {
+    let clock = Clock::start().await;
+    let mut feed = clock.client.feed("", None).await.unwrap();
+    clock.trigger.advance();
+    let ended = tokio::time::timeout(Duration::from_secs(10), feed.next()).await.expect("in time");
+    assert!(matches!(ended, Ok(None)), "{ended:?}");
+}
+
+#[tokio::test]
+async fn schedules_are_listed_and_a_misspelt_one_is_answered_with_the_nearest() {
+    let clock = Clock::start().await;
+    let all: Value = clock.client.get("/schedules").await.unwrap();
+    assert_eq!(all["schedules"][0]["name"], "one-minute");
+    assert_eq!(all["schedules"][0]["returned"], 2);
+    assert_eq!(all["schedules"][0]["definition"]["every"], "1 minute");
+    let one: ScheduleView = clock.client.get("/schedules/two-minutes").await.unwrap();
+    assert_eq!((one.next_due_at, one.event.as_deref()), (Some(at(11)), Some("time.two-minutes.passed")));
+    let (status, detail) = refused(clock.client.get("/schedules/one-minutee").await).await;
+    assert_eq!(status, 404);
+    assert!(detail.contains("did you mean 'one-minute'?"), "{detail}");
+}
+
+#[tokio::test]
+async fn history_is_paged_in_both_directions_and_filtered() {
+    let clock = Clock::start().await;
+    for minute in 1..=1200 {
+        clock.record(confirmed(if minute % 2 == 0 { "two-minutes" } else { "one-minute" }, minute));
+    }
+    for (way, newest_first) in [("before=99999", true), ("after=0", false)] {
+        let (mut seen, mut query) = (Vec::new(), format!("/history?schedule=two-minutes&limit=250&{way}"));
+        loop {
+            let page: history::History = clock.client.get(&query).await.unwrap();
+            seen.extend(page.rows.iter().map(|row| row.sequence));
+            let Some(next) = page.next else { break };
+            let key = if newest_first { "before" } else { "after" };
+            query = format!("/history?schedule=two-minutes&limit=250&{key}={next}");
+        }
+        let mut expected: Vec<u64> = (1..=600).map(|k| k * 2).collect();
+        if newest_first {
+            expected.reverse();
+        }
+        assert_eq!(seen, expected);
+    }
+    let newest: history::History = clock.client.get("/history?limit=1").await.unwrap();
+    assert_eq!((newest.rows[0].sequence, newest.rows[0].lateness_ms), (1200, Some(3)));
+    for (query, reason) in [
+        ("outcome=confirmd", "did you mean 'confirmed'?"),
+        ("limit=0", "1 to 1000"),
+        ("after=1&before=2", "not both"),
+        ("since=3", "since"),
+    ] {
+        let (status, detail) = refused(clock.client.get(&format!("/history?{query}")).await).await;
+        assert_eq!(status, 400, "{query}");
+        assert!(detail.contains(reason), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn an_audit_waits_for_rows_that_are_still_being_written() {
+    let clock = Clock::start().await;
+    (1..=3).for_each(|minute| clock.record(confirmed("one-minute", minute)));
+    [2, 4].into_iter().for_each(|minute| clock.record(confirmed("two-minutes", minute)));
+    let client = clock.client.clone();
+    let audit =
+        tokio::spawn(async move { client.get::<crate::engine::audit::Report>("/audit").await.unwrap() });
+    // Whether this row comes before the first look or after it, the report must have it.
+    clock.record(confirmed("one-minute", 4));
+    let report = audit.await.unwrap();
+    assert!(report.agrees(), "{report:?}");
+    assert_eq!((report.totals.expected, report.totals.confirmed), (6, 6));
+    let (status, detail) =
+        refused(clock.client.get("/audit?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z").await).await;
+    assert_eq!(status, 400, "{detail}");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_not_ready_says_why_and_is_alive_all_the_same() {
+    let clock = Clock::start().await;
+    let ready: Value = clock.client.get("/readyz").await.unwrap();
+    assert_eq!(ready["ready"], true);
+    clock.status.send_modify(|status| status.reasons.push("the broker is unreachable".into()));
+    let (status, detail) = refused(clock.client.get("/readyz").await).await;
+    assert_eq!(status, 503);
+    assert!(detail.contains("the broker is unreachable"), "{detail}");
+    let alive: Value = clock.client.get("/healthz").await.unwrap();
+    assert_eq!(alive["status"], "alive");
+}
+
+#[tokio::test]
+async fn a_loop_that_does_not_turn_is_neither_alive_nor_ready() {
+    let mut clock = Clock::with(Limits { answer: Duration::from_millis(50), ..Limits::default() }).await;
+    let (commands, _never_read) = mpsc::channel(1);
+    clock.site.clock.commands = commands;
+    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
+    tokio::spawn(serve(listener, clock.site.clone(), clock.shutdown.clone()));
+    for path in ["/healthz", "/readyz"] {
+        let (status, detail) = refused(client.get(path).await).await;
+        assert_eq!(status, 503);
+        assert!(detail.contains("did not answer"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_or_may_not_be_done_is_a_problem_document() {
+    let clock = Clock::start().await;
+    let (status, detail) = refused(clock.client.get("/historyy").await).await;
+    assert_eq!(status, 404);
+    assert!(detail.contains("did you mean /history?"), "{detail}");
+    let body = serde_json::json!({ "ids": [7] });
+    assert_eq!(refused(clock.client.post("/parked/release", &body).await).await.0, 404);
+    assert_eq!(refused(clock.client.post("/history", &body).await).await.0, 405);
+}
+
+#[tokio::test]
+async fn the_control_socket_changes_things_and_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let clock = Clock::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(control_path(folder.path()), "left over").unwrap();
+    let socket = bind_control(folder.path()).unwrap();
+    let mode = std::fs::metadata(control_path(folder.path())).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let serving = tokio::spawn(serve_control(socket, clock.site.clone(), clock.shutdown.clone()));
+    let client = Client::new(Target::Unix(control_path(folder.path())));
+    let parked: Value = client.get("/parked").await.unwrap();
+    assert_eq!(parked["parked"][0]["id"], 7);
+    let done: Value = client.post("/parked/release", &serde_json::json!({ "ids": [7, 8] })).await.unwrap();
+    assert_eq!((&done["done"], &done["unknown"]), (&serde_json::json!([7]), &serde_json::json!([8])));
+    let nothing = serde_json::json!({ "ids": [] });
+    assert_eq!(refused(client.post("/parked/drop", &nothing).await).await.0, 400);
+    let misspelt = serde_json::json!({ "id": [7] });
+    assert_eq!(refused(client.post("/parked/drop", &misspelt).await).await.0, 422);
+    let (status, detail) = refused(client.post("/reload", &Value::Null).await).await;
+    assert_eq!(status, 422);
+    assert!(detail.contains("unknown key"));
+    clock.trigger.advance();
+    tokio::time::timeout(Duration::from_secs(10), serving).await.expect("in time").unwrap();
+    assert!(!control_path(folder.path()).exists());
+    assert!(matches!(client.get::<Value>("/").await, Err(ClientError::NotRunning(_))));
+}
+
+/// The status line of the answer to a request as written; empty when the connection was closed without one.
+async fn raw(clock: &Clock, request: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(clock.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    read.expect("in time").unwrap();
+    String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn foreign_hosts_and_origins_are_refused_on_every_path() {
+    let clock = Clock::start().await;
+    for path in ["/", "/feed", "/schedules", "/nowhere"] {
+        let head = format!("GET {path} HTTP/1.1\r\nConnection: close\r\n");
+        let host = raw(&clock, &format!("{head}Host: evil.example\r\n\r\n")).await;
+        assert!(host.contains("403"), "{path}: {host}");
+        let origin =
+            raw(&clock, &format!("{head}Host: localhost\r\nOrigin: http://evil.example\r\n\r\n")).await;
+        assert!(origin.contains("403"), "{path}: {origin}");
+    }
+    let own = raw(&clock, "GET / HTTP/1.1\r\nHost: localhost:7650\r\nConnection: close\r\n\r\n").await;
+    assert!(own.contains("200"), "{own}");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_finish_its_request_is_cut_off() {
+    let clock = Clock::with(Limits { head: Duration::from_millis(100), ..Limits::default() }).await;
+    for unfinished in ["", "GET / HTTP/1.1\r\nHost: local"] {
+        let line = raw(&clock, unfinished).await;
+        assert!(line.is_empty() || line.contains("408"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_refused_with_the_remedy() {
+    let clock = Clock::start().await;
+    let error = bind(clock.address).await.unwrap_err();
+    assert!(matches!(error, HttpError::InUse(_)));
+    assert!(error.to_string().contains("http.listen"), "{error}");
+}
+
+#[test]
+fn addresses_of_feeds_are_understood_or_refused_with_the_reason() {
+    assert_eq!(Target::from_url("http://127.0.0.1:7650/").unwrap(), Target::Tcp("127.0.0.1:7650".into()));
+    assert_eq!(Target::from_url("http://[::1]:7650").unwrap(), Target::Tcp("[::1]:7650".into()));
+    for wrong in ["https://a:1", "localhost:7650", "http://a:1/feed?match=x", "http://"] {
+        assert!(matches!(Target::from_url(wrong), Err(ClientError::Address { .. })), "{wrong}");
+    }
+    assert_eq!(encode("time.#"), "time.%23");
+}

@@ -1,0 +1,227 @@
+//! The forms in which schedules, rows and parked events are shown: what the HTTP interface gives, and the command line
+//! reads.
+
+use crate::{
+    engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Snapshot, Span, audit::skip_word},
+    schedule::{Definition, Schedule},
+    service::ScheduleStatus,
+};
+use ponos::event::{OccurrenceId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// One row of the record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RowView {
+    /// Its number.
+    pub sequence: u64,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// The schedule; `*` where all are concerned.
+    pub schedule: String,
+    /// The revision.
+    pub revision: u32,
+    /// The first due time.
+    pub first_due_at: Timestamp,
+    /// The last due time: that of the event, where one was sent.
+    pub due_at: Timestamp,
+    /// How many due times.
+    pub count: u64,
+    /// `confirmed`, `skipped`, `parked`, `dropped`, `details-lost` or `clock-set-back`.
+    pub outcome: String,
+    /// Why it was skipped or parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The id of the event, where one was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// When it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
+    /// How late, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lateness_ms: Option<i64>,
+    /// Whether it reached nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<bool>,
+}
+
+/// The outcomes by the words that [`RowView::outcome`] uses.
+pub(super) const OUTCOMES: [&str; 6] =
+    ["confirmed", "skipped", "parked", "dropped", "details-lost", "clock-set-back"];
+
+/// The word for an outcome.
+pub(super) fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Confirmed { .. } => OUTCOMES[0],
+        Outcome::Skipped(_) => OUTCOMES[1],
+        Outcome::Parked(_) => OUTCOMES[2],
+        Outcome::Dropped => OUTCOMES[3],
+        Outcome::DetailsLost => OUTCOMES[4],
+        Outcome::ClockSetBack => OUTCOMES[5],
+    }
+}
+
+impl RowView {
+    /// The row of this clock.
+    pub fn new(clock: &str, entry: &RecordRow) -> Self {
+        let row = &entry.row;
+        let mut view = Self {
+            sequence: entry.sequence,
+            recorded_at: row.at,
+            schedule: row.schedule.to_string(),
+            revision: row.revision,
+            first_due_at: row.first,
+            due_at: row.last,
+            count: row.count,
+            outcome: word(&row.outcome).into(),
+            reason: None,
+            id: None,
+            sent_at: None,
+            lateness_ms: None,
+            returned: None,
+        };
+        match &row.outcome {
+            Outcome::Confirmed { sent_at, lateness, returned } => {
+                let id = OccurrenceId { clock, schedule: &row.schedule, due: row.last, trigger: None }.id();
+                view.id = Some(id.to_string());
+                view.sent_at = Some(*sent_at);
+                view.lateness_ms = Some(*lateness);
+                view.returned = Some(*returned);
+            }
+            Outcome::Skipped(reason) => view.reason = Some(skip_word(*reason).into()),
+            Outcome::Parked(reason) => view.reason = Some(reason.clone()),
+            Outcome::Dropped | Outcome::DetailsLost | Outcome::ClockSetBack => {}
+        }
+        view
+    }
+}
+
+/// One schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleView {
+    /// Its name.
+    pub name: String,
+    /// What it publishes.
+    pub event: Option<String>,
+    /// When, in a few words.
+    pub timing: String,
+    /// Next due time; null when there is none any more.
+    pub next_due_at: Option<Timestamp>,
+    /// Its occurrences are skipped.
+    pub paused: bool,
+    /// Counts up with every accepted edit.
+    pub revision: u32,
+    /// Since when the definition holds.
+    pub effective_from: Timestamp,
+    /// As written.
+    pub definition: Definition,
+    /// What is being retried or caught up with.
+    pub outstanding: Option<Span>,
+    /// Events confirmed since the clock was started; null where none runs.
+    pub confirmed: Option<u64>,
+    /// Of these, how many reached nobody; null where no clock runs.
+    pub returned: Option<u64>,
+}
+
+impl ScheduleView {
+    /// A schedule of a running clock.
+    pub fn running(status: &ScheduleStatus) -> Self {
+        let view = Self::of(&status.revision);
+        Self {
+            next_due_at: status.next,
+            outstanding: status.outstanding.first().cloned(),
+            confirmed: Some(status.confirmed),
+            returned: Some(status.returned),
+            ..view
+        }
+    }
+
+    /// All schedules of a clock that does not run, with what is due next after what is settled.
+    pub fn stored(snapshot: &Snapshot) -> Vec<Self> {
+        let settled = snapshot.settled.unwrap_or(Timestamp::EPOCH);
+        let mut views: Vec<Self> = snapshot
+            .revisions
+            .iter()
+            .filter(|revision| revision.ended.is_none())
+            .map(|revision| {
+                let spans = snapshot.spans.iter();
+                let mut spans = spans
+                    .filter(|(name, span)| *name == revision.schedule && span.revision == revision.number);
+                let next = Schedule::build(&revision.definition)
+                    .ok()
+                    .and_then(|schedule| schedule.timing.after(settled.max(revision.effective_from)));
+                let outstanding = spans.next().map(|(_, span)| span.clone());
+                Self { next_due_at: next, outstanding, ..Self::of(revision) }
+            })
+            .collect();
+        views.sort_by(|a, b| a.name.cmp(&b.name));
+        views
+    }
+
+    fn of(revision: &Revision) -> Self {
+        let built = Schedule::build(&revision.definition).ok();
+        let definition = &revision.definition;
+        // In the author's words where there are some: a cron expression says more than its description.
+        let timing = match (&definition.cron, &built) {
+            (Some(cron), _) => {
+                format!("cron {cron} {}", definition.time_zone.as_deref().unwrap_or("UTC"))
+            }
+            (None, Some(schedule)) => schedule.timing.describe(),
+            (None, None) => "not understood by this version".into(),
+        };
+        Self {
+            name: revision.schedule.to_string(),
+            event: built.as_ref().map(|schedule| schedule.event.to_string()),
+            timing,
+            next_due_at: None,
+            paused: definition.paused == Some(true),
+            revision: revision.number,
+            effective_from: revision.effective_from,
+            definition: definition.clone(),
+            outstanding: None,
+            confirmed: None,
+            returned: None,
+        }
+    }
+}
+
+/// One parked event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParkedView {
+    /// By which it is released or dropped.
+    pub id: u64,
+    /// The schedule.
+    pub schedule: String,
+    /// The revision.
+    pub revision: u32,
+    /// The first due time that it stands for.
+    pub first_due_at: Timestamp,
+    /// Its own due time.
+    pub due_at: Timestamp,
+    /// How many due times.
+    pub count: u64,
+    /// Why it was parked.
+    pub reason: String,
+    /// Since when.
+    pub parked_at: Timestamp,
+    /// It is being sent again.
+    pub released: bool,
+}
+
+impl ParkedView {
+    /// The parked event of this number.
+    pub fn new(id: u64, parked: &Parked) -> Self {
+        let Coalesced { first, last, count } = parked.stands_for;
+        Self {
+            id,
+            schedule: parked.schedule.to_string(),
+            revision: parked.revision,
+            first_due_at: first,
+            due_at: last,
+            count,
+            reason: parked.reason.clone(),
+            parked_at: parked.at,
+            released: parked.released,
+        }
+    }
+}
