@@ -1,1 +1,23 @@
-//! Private RabbitMQ nodes and conditions with deadlines for tests.
+//! Private RabbitMQ nodes, self-made certificates and conditions with deadlines, for the tests of this workspace.
+//!
+//! A [`Node`] is a RabbitMQ of its own: own name, own ports on 127.0.0.1, own epmd, own home and cookie, own folders. It
+//! is ready within seconds, can be killed and restarted, and leaves nothing behind, however the test ends. One node per
+//! test binary and a vhost per test is the habit:
+//!
+//! ```no_run
+//! let node = testkit::Node::shared();
+//! let url = node.vhost("returns-are-reported");
+//! ```
+//!
+//! It panics where a test should fail: a missing RabbitMQ is a failure with a remedy, never a skipped test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // it serves tests alone: a panic is its error
+
+mod admin;
+mod certificates;
+mod condition;
+mod node;
+mod processes;
+
+pub use certificates::{Certificates, Identity};
+pub use condition::{block_until, wait_until};
+pub use node::{Node, NodeBuilder};

@@ -1,0 +1,204 @@
+//! One connection: made with a time limit, called with a time limit, and cut off at the socket when it hangs.
+
+use super::{
+    super::LinkError,
+    config::AmqpConfig,
+    errors::{Phase, classify, no_stream, timeout},
+};
+use futures_util::{Stream, StreamExt, stream::BoxStream};
+use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, Event, tcp::RustlsConnector};
+use std::{
+    future::Future,
+    io,
+    net::Shutdown,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// An open connection. Dropping it cuts it off; [`Session::close`] says goodbye first.
+pub(super) struct Session {
+    connection: Connection,
+    config: AmqpConfig,
+    axe: Arc<Axe>,
+}
+
+/// What the broker tells of a connection.
+pub(super) type Events = BoxStream<'static, Event>;
+
+/// A second handle onto the socket: the only sure way to end lapin's thread while the other side, or an alarm, holds it.
+#[derive(Default)]
+struct Axe {
+    socket: Mutex<Option<std::net::TcpStream>>,
+    failure: Mutex<Option<LinkError>>,
+}
+
+impl Axe {
+    fn fall(&self) {
+        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(socket) = socket {
+            // It may be closed already, which is what is wanted.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn failure(&self) -> Option<LinkError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn failed(&self, error: LinkError) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+}
+
+impl Session {
+    /// Connects; `purpose` joins the connection's name.
+    pub(super) async fn open(config: &AmqpConfig, purpose: &str) -> Result<Self, LinkError> {
+        let connector = if config.url.is_tls() { Some(config.tls.connector()?) } else { None };
+        let properties = ConnectionProperties::default()
+            .with_connection_name(format!("{} ({purpose})", config.connection_name).into());
+        let axe = Arc::new(Axe::default());
+        let opening = connect(config, connector, properties, axe.clone());
+        match tokio::time::timeout(config.connect_timeout, Box::pin(opening)).await {
+            Ok(Ok(connection)) => Ok(Self { connection, config: config.clone(), axe }),
+            Ok(Err(error)) => {
+                axe.fall();
+                let failure = axe.failure();
+                Err(failure.unwrap_or_else(|| classify(&config.url, Phase::Handshake, &error)))
+            }
+            Err(_) => {
+                axe.fall();
+                Err(timeout(&config.url, "connecting", config.connect_timeout))
+            }
+        }
+    }
+
+    /// The one listener of this connection's events (lapin would deal them out among several).
+    pub(super) fn events(&self) -> Events {
+        fn boxed(events: impl Stream<Item = Event> + Send + 'static) -> Events {
+            events.boxed()
+        }
+        boxed(self.connection.events_listener())
+    }
+
+    /// Whether it is still open.
+    pub(super) fn is_open(&self) -> bool {
+        self.connection.status().connected()
+    }
+
+    /// The broker, as [`Link::Up`](super::super::Link::Up) shows it.
+    pub(super) fn broker(&self) -> String {
+        format!("RabbitMQ at {}", self.config.url.address())
+    }
+
+    /// The user of the connection.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.config.url.user()
+    }
+
+    /// The largest frame, in bytes; 0 for no limit.
+    pub(super) fn frame_max(&self) -> u32 {
+        self.connection.configuration().frame_max()
+    }
+
+    /// A fresh channel.
+    pub(super) async fn channel(&self) -> Result<Channel, LinkError> {
+        self.call("opening a channel", self.connection.create_channel()).await
+    }
+
+    /// Awaits a call to the broker, within the time limit.
+    pub(super) async fn call<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, LinkError> {
+        match tokio::time::timeout(self.config.call_timeout, call).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(self.classify(&error)),
+            Err(_) => Err(timeout(&self.config.url, what, self.config.call_timeout)),
+        }
+    }
+
+    /// What an error on the open connection means.
+    pub(super) fn classify(&self, error: &lapin::Error) -> LinkError {
+        classify(&self.config.url, Phase::Open, error)
+    }
+
+    /// That the connection is gone, when nothing says why.
+    pub(super) fn gone(&self) -> LinkError {
+        self.classify(&io::Error::from(io::ErrorKind::ConnectionAborted).into())
+    }
+
+    /// Says goodbye within the time limit, then cuts it off.
+    pub(super) async fn close(self) {
+        if self.is_open() {
+            // Whatever comes of it, the socket is closed next.
+            let _ = self.call("closing", self.connection.close(200, "goodbye".into())).await;
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.axe.fall();
+    }
+}
+
+async fn connect(
+    config: &AmqpConfig,
+    connector: Option<RustlsConnector>,
+    properties: ConnectionProperties,
+    axe: Arc<Axe>,
+) -> lapin::Result<Connection> {
+    let (url, limit) = (config.url.clone(), config.connect_timeout);
+    let runtime = lapin::runtime::default_runtime()?;
+    Connection::connector(
+        config.uri(),
+        runtime,
+        async move |_, runtime| {
+            // lapin runs this on its own thread, which must end even when nobody waits for it any more.
+            let made = within(limit, async {
+                let plain = AsyncTcpStream::connect(
+                    &runtime,
+                    runtime.to_socket_addrs((url.host().to_owned(), url.port())),
+                )
+                .await?;
+                if let AsyncTcpStream::Plain(stream) = &plain {
+                    let socket = duplicate(stream.get_ref())?;
+                    *axe.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+                }
+                match &connector {
+                    None => Ok(plain),
+                    Some(connector) => plain.into_rustls(connector, url.host()).await,
+                }
+            });
+            made.await.map_err(|error| {
+                axe.failed(no_stream(&url, &error));
+                lapin::Error::from(error)
+            })
+        },
+        properties,
+    )
+    .await
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+    }
+}
+
+#[cfg(unix)]
+fn duplicate(stream: &tokio::net::TcpStream) -> io::Result<std::net::TcpStream> {
+    use std::os::fd::AsFd;
+    // Acks and confirms are small: they must not wait for each other.
+    stream.set_nodelay(true)?;
+    Ok(stream.as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(windows)]
+fn duplicate(stream: &tokio::net::TcpStream) -> io::Result<std::net::TcpStream> {
+    use std::os::windows::io::AsSocket;
+    stream.set_nodelay(true)?;
+    Ok(stream.as_socket().try_clone_to_owned()?.into())
+}

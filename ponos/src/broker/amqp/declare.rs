@@ -1,0 +1,119 @@
+//! Makes a topology be there.
+
+use super::{
+    super::{LinkError, LinkErrorClass},
+    connection::Session,
+    convert::{short, table},
+    errors::configuration,
+};
+use crate::{
+    event::Headers,
+    topology::{Binding, Destination, Exchange, ExchangeKind, Queue, Topology},
+};
+use lapin::{
+    Channel,
+    options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    types::{FieldTable, ShortString},
+};
+
+/// Declares all on a channel of its own (a refusal closes the channel). Returns the name of the queue that the broker
+/// named, if the topology has one.
+pub(super) async fn declare(session: &Session, topology: &Topology) -> Result<Option<String>, LinkError> {
+    let channel = session.channel().await?;
+    for exchange in &topology.exchanges {
+        declare_exchange(session, &channel, exchange).await?;
+    }
+    let mut named = None;
+    for queue in &topology.queues {
+        let name = declare_queue(session, &channel, queue).await?;
+        if queue.name.is_empty() {
+            named = Some(name);
+        }
+    }
+    for binding in &topology.bindings {
+        bind(session, &channel, binding, named.as_deref()).await?;
+    }
+    // An exclusive queue belongs to the connection, not to this channel.
+    session.call("closing a channel", channel.close(200, ShortString::default())).await?;
+    Ok(named)
+}
+
+async fn declare_exchange(
+    session: &Session,
+    channel: &Channel,
+    exchange: &Exchange,
+) -> Result<(), LinkError> {
+    let kind = match exchange.kind {
+        ExchangeKind::Topic => lapin::ExchangeKind::Topic,
+        ExchangeKind::Direct => lapin::ExchangeKind::Direct,
+        ExchangeKind::Fanout => lapin::ExchangeKind::Fanout,
+    };
+    let options = ExchangeDeclareOptions { durable: exchange.durable, ..Default::default() };
+    let name = word("an exchange's name", &exchange.name)?;
+    let declared = channel.exchange_declare(name, kind, options, arguments(&exchange.arguments)?);
+    let what = format!("declaring the exchange '{}'", exchange.name);
+    session.call(&what, declared).await.map_err(|error| within(&what, error))
+}
+
+async fn declare_queue(session: &Session, channel: &Channel, queue: &Queue) -> Result<String, LinkError> {
+    let options = QueueDeclareOptions {
+        durable: queue.durable,
+        exclusive: queue.exclusive,
+        auto_delete: queue.auto_delete,
+        ..Default::default()
+    };
+    let name = word("a queue's name", &queue.name)?;
+    let declared = channel.queue_declare(name, options, arguments(&queue.arguments)?);
+    let what = format!("declaring the queue '{}'", queue.name);
+    let declared = session.call(&what, declared).await.map_err(|error| within(&what, error))?;
+    Ok(declared.name().to_string())
+}
+
+async fn bind(
+    session: &Session,
+    channel: &Channel,
+    binding: &Binding,
+    named: Option<&str>,
+) -> Result<(), LinkError> {
+    let source = word("an exchange's name", &binding.source)?;
+    let key = word("a routing key", &binding.routing_key)?;
+    let none = FieldTable::default();
+    match &binding.destination {
+        Destination::Queue(queue) => {
+            let queue = if queue.is_empty() { named.unwrap_or_default() } else { queue };
+            let what = format!("binding the queue '{queue}' to '{}'", binding.source);
+            let bound = channel.queue_bind(
+                word("a queue's name", queue)?,
+                source,
+                key,
+                QueueBindOptions::default(),
+                none,
+            );
+            session.call(&what, bound).await.map_err(|error| within(&what, error))
+        }
+        Destination::Exchange(exchange) => {
+            let what = format!("binding the exchange '{exchange}' to '{}'", binding.source);
+            let destination = word("an exchange's name", exchange)?;
+            let bound = channel.exchange_bind(destination, source, key, ExchangeBindOptions::default(), none);
+            session.call(&what, bound).await.map_err(|error| within(&what, error))
+        }
+    }
+}
+
+/// Says what was being done where the broker's words alone leave it open.
+fn within(doing: &str, error: LinkError) -> LinkError {
+    match error.class {
+        LinkErrorClass::Inequivalent | LinkErrorClass::Forbidden => {
+            LinkError { what: format!("{doing} failed: {}", error.what), ..error }
+        }
+        _ => error,
+    }
+}
+
+fn word(name: &str, value: &str) -> Result<ShortString, LinkError> {
+    short(name, value.to_owned()).map_err(|why| configuration(why, "take a shorter one"))
+}
+
+fn arguments(headers: &Headers) -> Result<FieldTable, LinkError> {
+    table(headers, &mut 0).map_err(|why| configuration(why, "take a shorter one"))
+}

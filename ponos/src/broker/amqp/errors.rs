@@ -1,0 +1,196 @@
+//! lapin's errors as what happened, to what, and what to do. No secret in any of them.
+
+use super::{
+    super::{LinkError, LinkErrorClass},
+    config::BrokerUrl,
+};
+use lapin::{Error, ErrorKind};
+use std::{io, time::Duration};
+
+/// Where in a connection's life an error came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Before the connection was open.
+    Handshake,
+    /// While it was open.
+    Open,
+}
+
+pub(super) fn configuration(what: String, remedy: &str) -> LinkError {
+    LinkError { class: LinkErrorClass::Configuration, what, remedy: remedy.into() }
+}
+
+pub(super) fn timeout(url: &BrokerUrl, what: &str, limit: Duration) -> LinkError {
+    LinkError {
+        class: LinkErrorClass::Unreachable,
+        what: format!("{what} by {} took longer than {limit:?}", url.address()),
+        remedy: "it is tried again; see whether the broker is overloaded or the network drops packets".into(),
+    }
+}
+
+/// TCP or TLS could not be made.
+pub(super) fn no_stream(url: &BrokerUrl, error: &io::Error) -> LinkError {
+    let address = url.address();
+    if url.is_tls() && error.get_ref().is_some() {
+        return tls(url, &error.to_string());
+    }
+    LinkError {
+        class: LinkErrorClass::Unreachable,
+        what: format!("no connection to {address}: {}", spoken(error)),
+        remedy: "it is tried again; see whether RabbitMQ runs there and host and port are right".into(),
+    }
+}
+
+fn tls(url: &BrokerUrl, said: &str) -> LinkError {
+    let address = url.address();
+    let lower = said.to_lowercase();
+    let (what, remedy) = if lower.contains("unknownissuer") {
+        (
+            format!("the certificate of {address} is signed by an authority that is not trusted"),
+            "name the file of the authority that signed it",
+        )
+    } else if lower.contains("notvalidforname") {
+        (
+            format!("the certificate of {address} is for another host name"),
+            "use the name that stands in the certificate",
+        )
+    } else if lower.contains("invalid peer certificate") {
+        (format!("the certificate of {address} is refused ({said})"), "renew it, or trust its authority")
+    } else if lower.contains("certificaterequired") || lower.contains("handshakefailure") {
+        (format!("{address} wants a certificate from us ({said})"), "give a client certificate and its key")
+    } else if lower.contains("fatal alert") {
+        (
+            format!("{address} refused our TLS ({said})"),
+            "see whether our client certificate is signed by an authority that the broker trusts",
+        )
+    } else {
+        (
+            format!("{address} does not speak TLS ({said})"),
+            "use amqp:// there, or the broker's TLS port (5671 by default)",
+        )
+    };
+    LinkError { class: LinkErrorClass::Tls, what, remedy: remedy.into() }
+}
+
+/// What lapin says of a connection.
+pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkError {
+    let address = url.address();
+    let unreachable = |what: String| LinkError {
+        class: LinkErrorClass::Unreachable,
+        what,
+        remedy: "it is tried again".into(),
+    };
+    match error.kind() {
+        ErrorKind::ProtocolError(said) => protocol(url, phase, said.get_id(), said.get_message().as_str()),
+        // A TLS port answers plain text with an alert, which is no AMQP frame, and closes.
+        ErrorKind::ParsingError(_) if phase == Phase::Handshake && !url.is_tls() => LinkError {
+            class: LinkErrorClass::Tls,
+            what: format!("{address} does not answer in AMQP: it looks like a TLS port"),
+            remedy: "use amqps:// there, or the broker's plain port (5672 by default)".into(),
+        },
+        ErrorKind::IOError(io) if url.is_tls() && io.to_string().contains("fatal alert") => {
+            tls(url, &io.to_string())
+        }
+        ErrorKind::IOError(_) if phase == Phase::Handshake => LinkError {
+            class: LinkErrorClass::Unreachable,
+            what: format!("{address} closed the connection before the AMQP handshake was done"),
+            remedy:
+                "it is tried again; see whether RabbitMQ is starting or stopping, and whether it is RabbitMQ"
+                    .into(),
+        },
+        ErrorKind::IOError(io) => {
+            unreachable(format!("the connection to {address} was lost: {}", spoken(io)))
+        }
+        ErrorKind::MissingHeartbeatError => {
+            unreachable(format!("the connection to {address} was lost: no heartbeat came"))
+        }
+        _ => unreachable(format!("the connection to {address} was lost: {error}")),
+    }
+}
+
+fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
+    use LinkErrorClass as Class;
+    let (address, vhost) = (url.address(), url.vhost());
+    let user = url.user().unwrap_or("of the certificate");
+    let (class, what, remedy) = match code {
+        403 if phase == Phase::Handshake => (
+            Class::AccessRefused,
+            format!("RabbitMQ at {address} refused the login of the user '{user}'"),
+            "check user and password (guest may log in from the broker's own machine only)",
+        ),
+        530 if text.contains("not found") => (
+            Class::Vhost,
+            format!("RabbitMQ at {address} has no vhost '{vhost}'"),
+            "create it (rabbitmqctl add_vhost), or correct the end of the URL",
+        ),
+        530 => (
+            Class::Vhost,
+            format!("RabbitMQ at {address} does not let the user '{user}' into the vhost '{vhost}' ({text})"),
+            "grant it (rabbitmqctl set_permissions -p VHOST USER CONFIGURE WRITE READ)",
+        ),
+        406 => (
+            Class::Inequivalent,
+            inequivalent(text),
+            "keep it as it is (use a policy), or delete it, or take a new name",
+        ),
+        403 => (
+            Class::Forbidden,
+            format!("the user '{user}' may not do this in the vhost '{vhost}': {text}"),
+            "grant it (rabbitmqctl set_permissions, set_topic_permissions)",
+        ),
+        404 => (
+            Class::Forbidden,
+            format!("in the vhost '{vhost}': {text}"),
+            "create what is missing, or correct the name",
+        ),
+        405 => (
+            Class::Forbidden,
+            format!("in the vhost '{vhost}': {text}"),
+            "it belongs to another connection alone: end that one, or take another name",
+        ),
+        _ => (
+            Class::Unreachable,
+            format!("RabbitMQ at {address} closed the connection: {text}"),
+            "it is tried again",
+        ),
+    };
+    LinkError { class, what, remedy: remedy.into() }
+}
+
+/// `inequivalent arg 'durable' for exchange 'events' in vhost '/': received 'true' but current is 'false'`, in words.
+fn inequivalent(text: &str) -> String {
+    let read = || {
+        let (_, rest) = text.split_once("inequivalent arg '")?;
+        let (argument, rest) = rest.split_once("' for ")?;
+        let (object, rest) = rest.split_once(": received ")?;
+        let (wanted, current) = rest.split_once(" but current is ")?;
+        Some(format!("the {object} exists with another '{argument}': {wanted} is wanted, it has {current}"))
+    };
+    read().unwrap_or_else(|| text.to_owned())
+}
+
+/// An I/O error in its own words, without lapin's wrapping.
+fn spoken(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nobody listens there (connection refused)".into(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+            "the other side closed it".into()
+        }
+        io::ErrorKind::TimedOut => "nobody answered in time".into(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_406_names_the_argument_that_differs() {
+        let said = "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'events' in vhost '/': \
+                    received 'topic' but current is 'fanout'";
+        let what = "the exchange 'events' in vhost '/' exists with another 'type': 'topic' is wanted, it has 'fanout'";
+        assert_eq!(inequivalent(said), what);
+        assert_eq!(inequivalent("something else"), "something else");
+    }
+}

@@ -1,0 +1,63 @@
+//! RabbitMQ through lapin.
+//!
+//! Each handle has one task and one connection of its own (publishing and consuming never share one: an alarm of the
+//! broker blocks the connections that publish, acks included). The task reconnects for ever with a capped, jittered
+//! backoff: a fresh connection, the topology declared again, the channels opened again. lapin's own recovery is not used;
+//! it can give up silently.
+//!
+//! Invariants: one task owns each confirm channel, so that tags and frames can't be swapped between tasks; every call
+//! has a time limit, and what does not end is cut off at the socket; no message of this module carries a password.
+//!
+//! While the link is not [`Up`](super::Link::Up), publishings are not held: they are settled
+//! [`Lost`](super::PublishOutcome::Lost) at once, for the caller keeps them anyway and sees the link.
+
+mod acks;
+mod backoff;
+mod config;
+mod confirms;
+mod connection;
+mod consumer;
+mod convert;
+mod declare;
+mod errors;
+mod publisher;
+mod returns;
+mod tls;
+
+pub use config::{AmqpConfig, BrokerUrl};
+pub use tls::TlsFiles;
+
+use super::{Consumer, LinkError, Publisher};
+use crate::topology::Topology;
+use connection::Session;
+
+/// How many batches may wait on either side of a publisher's task.
+const BATCHES: usize = 64;
+
+/// A publisher on a connection of its own, which declares `topology` whenever it connects. Must be called within a tokio
+/// runtime. Dropping the handle lets what is in flight be confirmed (for at most the call's time limit), then closes.
+pub fn publisher(config: AmqpConfig, topology: Topology) -> Publisher {
+    let (handle, task) = Publisher::channel(BATCHES);
+    tokio::spawn(publisher::run(config, topology, task));
+    handle
+}
+
+/// A consumer of `queue` on a connection of its own, with at most `prefetch` deliveries unsettled; `topology` is declared
+/// whenever it connects. An empty `queue` means the queue of the topology that the broker names. Must be called within a
+/// tokio runtime. Dropping the handle flushes what was settled; what is unsettled goes back to the queue.
+pub fn consumer(config: AmqpConfig, topology: Topology, queue: &str, prefetch: u16) -> Consumer {
+    let (handle, task) = Consumer::channel(prefetch);
+    tokio::spawn(consumer::run(config, topology, queue.to_owned(), prefetch.max(1), task));
+    handle
+}
+
+/// Connects once, declares `topology` once, and closes: what a first start asks before anything runs.
+///
+/// # Errors
+/// [`LinkError`] with what is wrong and what to do.
+pub async fn check(config: &AmqpConfig, topology: &Topology) -> Result<(), LinkError> {
+    let session = Session::open(config, "check").await?;
+    let declared = declare::declare(&session, topology).await;
+    session.close().await;
+    declared.map(|_| ())
+}

@@ -1,0 +1,129 @@
+//! Which confirm a returned message belongs to. Pure.
+//!
+//! The broker sends the return before the confirm, and lapin keeps returns in one queue per channel and gives the oldest
+//! to whichever confirm comes next. So a return is matched by its `message_id`; and a confirm that was given another
+//! message's return is held until either its own turns up or all that were in flight with it have ended, for by then
+//! every return that was before it in the queue has been given out.
+
+use std::collections::HashMap;
+
+/// What a confirm brought with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Brought {
+    /// No return: the queue of returns was empty, so this one's own is known by now, or there is none.
+    Nothing,
+    /// Its own return, or another's, noted by [`Returns::note`] before.
+    AReturn,
+}
+
+/// Returns seen, and confirms that wait for theirs.
+#[derive(Debug, Default)]
+pub(super) struct Returns {
+    seen: HashMap<String, u32>,
+    held: Vec<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    token: u64,
+    message_id: String,
+    until: u64,
+}
+
+impl Returns {
+    /// A return was seen. All of a batch are noted before any confirm of the batch is judged.
+    pub(super) fn note(&mut self, message_id: &str) {
+        *self.seen.entry(message_id.to_owned()).or_default() += 1;
+    }
+
+    /// Whether the confirmed publishing was returned; `None` when that is not known yet, and it is held. `newest` is the
+    /// number of the newest publishing in flight.
+    pub(super) fn judge(
+        &mut self,
+        token: u64,
+        message_id: String,
+        brought: Brought,
+        newest: u64,
+    ) -> Option<bool> {
+        if self.take(&message_id) {
+            return Some(true);
+        }
+        if brought == Brought::Nothing {
+            return Some(false);
+        }
+        self.held.push(Held { token, message_id, until: newest });
+        None
+    }
+
+    /// Forgets the return of a publishing that is settled without it.
+    pub(super) fn forget(&mut self, message_id: &str) {
+        self.take(message_id);
+    }
+
+    /// Whether any confirm is held.
+    pub(super) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Those held that are known now: (token, returned). `oldest` is the number of the oldest publishing in flight, `None`
+    /// if there is none.
+    pub(super) fn release(&mut self, oldest: Option<u64>) -> Vec<(u64, bool)> {
+        let mut known = Vec::new();
+        for held in std::mem::take(&mut self.held) {
+            if self.take(&held.message_id) {
+                known.push((held.token, true));
+            } else if oldest.is_none_or(|oldest| oldest > held.until) {
+                known.push((held.token, false));
+            } else {
+                self.held.push(held);
+            }
+        }
+        known
+    }
+
+    fn take(&mut self, message_id: &str) -> bool {
+        let Some(count) = self.seen.get_mut(message_id) else { return false };
+        *count -= 1;
+        if *count == 0 {
+            self.seen.remove(message_id);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_return_is_matched_by_id_whichever_confirm_brought_it() {
+        let mut returns = Returns::default();
+        // 1 is confirmed and brings the return of 2; 2 is confirmed and brings nothing.
+        returns.note("two");
+        assert_eq!(returns.judge(1, "one".into(), Brought::AReturn, 2), None);
+        assert_eq!(returns.judge(2, "two".into(), Brought::Nothing, 2), Some(true));
+        assert_eq!(returns.release(None), [(1, false)]);
+        assert!(!returns.holds());
+    }
+
+    #[test]
+    fn a_confirm_with_anothers_return_waits_for_its_own() {
+        let mut returns = Returns::default();
+        // 1 brings the return of 2, and its own is still in the queue.
+        returns.note("two");
+        assert_eq!(returns.judge(1, "one".into(), Brought::AReturn, 3), None);
+        assert_eq!(returns.release(Some(2)), []);
+        returns.note("one");
+        assert_eq!(returns.release(Some(3)), [(1, true)]);
+        assert_eq!(returns.judge(2, "two".into(), Brought::AReturn, 3), Some(true));
+    }
+
+    #[test]
+    fn what_was_not_returned_is_known_when_all_that_were_in_flight_have_ended() {
+        let mut returns = Returns::default();
+        returns.note("other");
+        assert_eq!(returns.judge(1, "one".into(), Brought::AReturn, 5), None);
+        assert_eq!(returns.release(Some(5)), []);
+        assert_eq!(returns.release(Some(6)), [(1, false)]);
+    }
+}

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# Tests everything that this repository claims. One command, locally and in CI; needs a Debian 12 (or newer) and Rust.
+#
+#   ./test.sh               style, lints, docs, licences, all tests, on the RabbitMQ of this machine's Debian
+#   ./test.sh --rabbitmq-4  the broker and end-to-end suites on Debian 13's RabbitMQ 4.0, in a chroot (needs root)
+#
+# What is missing is installed as root or with sudo. No system-wide RabbitMQ is started: the tests start private nodes.
+# TEST_SCALE=10 makes the long suites ten times as long. SCRATCH (default .scratch/) is where the chroot is kept.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+readonly SCRATCH="${SCRATCH:-$PWD/.scratch}"
+readonly CHROOT="$SCRATCH/debian-13"
+readonly POLICY=/usr/sbin/policy-rc.d
+
+heading() { printf '\n==== %s ====\n' "$*"; }
+fail() { printf '\n%s\n' "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else fail "this needs root or sudo: $*"
+    fi
+}
+
+# Runs a command while services may not be started; a policy-rc.d that was there before stays as it was.
+without_services() {
+    if [ -e "$POLICY" ]; then
+        local kept
+        kept=$(mktemp -u "$POLICY.kept.XXXXXX")
+        as_root mv "$POLICY" "$kept"
+        restore_policy() { as_root mv -f "$kept" "$POLICY"; }
+    else
+        restore_policy() { as_root rm -f "$POLICY"; }
+    fi
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null
+    as_root chmod 755 "$POLICY"
+    local status=0
+    "$@" || status=$?
+    restore_policy
+    return "$status"
+}
+
+apt_install() {
+    heading "installing $*"
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
+    # The lists may be old, or not there at all on a fresh machine.
+    as_root "${apt[@]}" install --no-install-recommends "$@" || {
+        as_root "${apt[@]}" update
+        as_root "${apt[@]}" install --no-install-recommends "$@"
+    }
+}
+
+# Everything that the tests need besides Rust. One block per need: "is it there? else install it".
+install_missing() {
+    command -v cargo >/dev/null || fail "Rust is missing: install it (https://rustup.rs), then run ./test.sh again"
+    if ! [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then
+        without_services apt_install rabbitmq-server
+    fi
+    # Further needs of the examples (python3-pika, Node's amqplib) belong here.
+}
+
+# The chroot with Debian 13's RabbitMQ 4.0; made once, reused while it is complete.
+install_rabbitmq_4() {
+    [ -e "$CHROOT/.complete" ] && return
+    [ "$(id -u)" = 0 ] || fail "./test.sh --rabbitmq-4 needs root: it makes and enters a chroot ($CHROOT)"
+    command -v debootstrap >/dev/null || apt_install debootstrap
+    heading "Debian 13 with RabbitMQ 4.0 into $CHROOT"
+    rm -rf "$CHROOT"
+    mkdir -p "$CHROOT"
+    debootstrap --variant=minbase trixie "$CHROOT" "$(debian_mirror)"
+    # Inside, no service may start and packages may ask nothing.
+    printf '#!/bin/sh\nexit 101\n' >"$CHROOT$POLICY"
+    chmod 755 "$CHROOT$POLICY"
+    cp /etc/resolv.conf "$CHROOT/etc/resolv.conf"
+    in_chroot env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends rabbitmq-server
+    in_chroot apt-get clean
+    touch "$CHROOT/.complete"
+}
+
+in_chroot() { chroot "$CHROOT" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"; }
+
+# The mirror that this machine's own apt uses for Debian.
+debian_mirror() {
+    local files=(/etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources) mirror
+    mirror=$(cat "${files[@]}" 2>/dev/null | sed -nE \
+        -e 's/^URIs:[[:space:]]*([^[:space:]]+).*/\1/p' \
+        -e 's/^deb[[:space:]]+(\[[^]]*\][[:space:]]+)?([^[:space:]]+).*/\2/p' |
+        grep -E '/debian/?$' | head -n 1 || true)
+    [ -n "$mirror" ] || fail "no Debian mirror in /etc/apt/sources.list or /etc/apt/sources.list.d"
+    printf '%s\n' "$mirror"
+}
+
+everything() {
+    install_missing
+    heading "style"
+    cargo fmt --all -- --check
+    heading "lints"
+    cargo clippy --release --workspace --all-targets -- -D warnings
+    heading "documentation"
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet
+    heading "dependencies"
+    if cargo deny --version >/dev/null 2>&1; then
+        cargo deny --offline check bans licenses sources
+    else
+        echo "cargo deny is not installed: bans, licences and sources are not checked (cargo install cargo-deny)"
+    fi
+    heading "tests"
+    cargo test --release --workspace
+}
+
+rabbitmq_4() {
+    install_missing
+    install_rabbitmq_4
+    heading "broker and end-to-end suites on RabbitMQ $(in_chroot dpkg-query -W -f '${Version}' rabbitmq-server)"
+    export KHRONOS_TEST_RABBITMQ_ROOT="$CHROOT"
+    cargo test --release -p ponos --test 'amqp*' --test 'broker*'
+    if compgen -G 'tests/e2e_*.rs' >/dev/null; then
+        cargo test --release -p khronos --test 'e2e_*'
+    fi
+}
+
+case "${1:-}" in
+    "") everything ;;
+    --rabbitmq-4) rabbitmq_4 ;;
+    *) fail "usage: ./test.sh [--rabbitmq-4]" ;;
+esac
+heading "all passed"

@@ -1,0 +1,493 @@
+//! A private RabbitMQ.
+
+use crate::{
+    Certificates,
+    admin::Admin,
+    block_until,
+    processes::{Processes, kill_group, signal_group},
+};
+use rustix::process::Signal;
+use std::{
+    fmt::Write as _,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+/// A node answers in about 3 s; on a machine that is busy with other things it may take much longer.
+const BOOT: Duration = Duration::from_secs(90);
+
+/// A private RabbitMQ on 127.0.0.1, gone when dropped, and gone when the test's process is gone.
+#[derive(Debug)]
+pub struct Node {
+    name: String,
+    port: u16,
+    tls_port: Option<u16>,
+    epmd_port: u16,
+    dist_port: u16,
+    place: Place,
+    certificates: Option<Certificates>,
+    // Dropped in this order: the children, then the guard, which removes the folder.
+    admin: Mutex<Option<Admin>>,
+    server: Mutex<Option<Child>>,
+    epmd: Child,
+    processes: Processes,
+}
+
+/// Where a node's files are, seen from here and seen from within its chroot.
+#[derive(Debug)]
+struct Place {
+    root: Option<PathBuf>,
+    outside: PathBuf,
+    inside: PathBuf,
+}
+
+/// What a [`Node`] is to be like.
+#[derive(Debug, Default)]
+pub struct NodeBuilder {
+    tls: bool,
+    client_certificates: bool,
+    configuration: String,
+}
+
+impl NodeBuilder {
+    /// Listens for TLS too, with certificates made for it ([`Node::certificates`]).
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Listens for TLS and refuses clients without a certificate of its authority.
+    #[must_use]
+    pub fn tls_with_client_certificates(mut self) -> Self {
+        self.client_certificates = true;
+        self.tls()
+    }
+
+    /// Adds a line to `rabbitmq.conf`.
+    #[must_use]
+    pub fn configure(mut self, line: &str) -> Self {
+        self.configuration.push_str(line);
+        self.configuration.push('\n');
+        self
+    }
+
+    /// Starts the node and waits until it speaks AMQP.
+    ///
+    /// # Panics
+    /// When RabbitMQ is not installed, or the node is not ready within 90 s.
+    pub fn start(self) -> Node {
+        Node::boot(self)
+    }
+}
+
+impl Node {
+    /// A node to be configured.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
+    }
+
+    /// A node without anything special.
+    pub fn start() -> Self {
+        Self::builder().start()
+    }
+
+    /// The one node of this test binary, started at the first call. Only for tests that take a [`Self::vhost`] each and
+    /// do nothing to the node as a whole.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Node> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// The URL of the default vhost for the user `guest`.
+    pub fn url(&self) -> String {
+        self.url_for("guest", "guest", "/")
+    }
+
+    /// The URL for a user and a vhost.
+    pub fn url_for(&self, user: &str, password: &str, vhost: &str) -> String {
+        format!("amqp://{user}:{password}@127.0.0.1:{}/{}", self.port, vhost.replace('/', "%2f"))
+    }
+
+    /// The TLS URL of the default vhost; the host is `localhost`, as in the certificate.
+    pub fn tls_url(&self) -> String {
+        format!("amqps://guest:guest@localhost:{}/%2f", self.tls_port())
+    }
+
+    /// The plain AMQP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The TLS port.
+    ///
+    /// # Panics
+    /// When the node was not built with TLS.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port.expect("the node was built with TLS")
+    }
+
+    /// The certificates made for this node.
+    ///
+    /// # Panics
+    /// When the node was not built with TLS.
+    pub fn certificates(&self) -> &Certificates {
+        self.certificates.as_ref().expect("the node was built with TLS")
+    }
+
+    /// Creates a vhost that `guest` may use; returns its URL. What was there under this name before is gone.
+    pub fn vhost(&self, name: &str) -> String {
+        self.eval(&format!("catch rabbit_vhost:delete(<<\"{name}\">>, <<\"test\">>)"));
+        self.expect_ok(&format!("rabbit_vhost:add(<<\"{name}\">>, <<\"test\">>)"));
+        self.permit("guest", name, ".*", ".*", ".*");
+        self.url_for("guest", "guest", name)
+    }
+
+    /// Deletes a vhost with all that is in it; its connections are closed.
+    pub fn delete_vhost(&self, name: &str) {
+        self.eval(&format!("rabbit_vhost:delete(<<\"{name}\">>, <<\"test\">>)"));
+    }
+
+    /// Creates a user without any permission.
+    pub fn add_user(&self, user: &str, password: &str) {
+        self.expect_ok(&format!(
+            "rabbit_auth_backend_internal:add_user(<<\"{user}\">>, <<\"{password}\">>, <<\"test\">>)"
+        ));
+    }
+
+    /// Sets what a user may configure, write and read in a vhost (regular expressions).
+    pub fn permit(&self, user: &str, vhost: &str, configure: &str, write: &str, read: &str) {
+        self.expect_ok(&format!(
+            "rabbit_auth_backend_internal:set_permissions(<<\"{user}\">>, <<\"{vhost}\">>, \
+             <<\"{configure}\">>, <<\"{write}\">>, <<\"{read}\">>, <<\"test\">>)"
+        ));
+    }
+
+    /// Sets which routing keys a user may write to and read from a topic exchange (regular expressions).
+    pub fn permit_topic(&self, user: &str, vhost: &str, exchange: &str, write: &str, read: &str) {
+        self.expect_ok(&format!(
+            "rabbit_auth_backend_internal:set_topic_permissions(<<\"{user}\">>, <<\"{vhost}\">>, \
+             <<\"{exchange}\">>, <<\"{}\">>, <<\"{}\">>, <<\"test\">>)",
+            write.replace('\\', "\\\\"),
+            read.replace('\\', "\\\\")
+        ));
+    }
+
+    /// Raises the memory alarm: connections that publish are blocked.
+    pub fn raise_memory_alarm(&self) {
+        // Set directly: the monitor that would set it does not run in a chroot without /proc.
+        self.eval("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})");
+        block_until("the memory alarm", Duration::from_secs(20), || {
+            (self.eval("rabbit_alarm:get_alarms()") != "[]").then_some(())
+        });
+    }
+
+    /// Clears the memory alarm.
+    pub fn clear_memory_alarm(&self) {
+        self.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()})");
+        block_until("the end of the memory alarm", Duration::from_secs(20), || {
+            (self.eval("rabbit_alarm:get_alarms()") == "[]").then_some(())
+        });
+    }
+
+    /// Closes all client connections, as an operator would (320, connection forced).
+    pub fn close_connections(&self) {
+        self.eval(
+            "[rabbit_networking:close_connection(P, \"closed by the test\") || P <- rabbit_networking:connections()]",
+        );
+    }
+
+    /// How many clients are connected.
+    pub fn connections(&self) -> usize {
+        self.eval("length(rabbit_networking:connections())").parse().expect("a number")
+    }
+
+    /// Deletes a queue, consumers or not.
+    pub fn delete_queue(&self, vhost: &str, queue: &str) {
+        self.eval(&format!(
+            "{{ok, Q}} = rabbit_amqqueue:lookup({}), rabbit_amqqueue:delete(Q, false, false, <<\"test\">>)",
+            resource(vhost, queue)
+        ));
+    }
+
+    /// Ready messages and consumers of a queue; `None` when there is no such queue.
+    pub fn queue(&self, vhost: &str, queue: &str) -> Option<(u64, u64)> {
+        let answer = self.eval(&format!(
+            "case rabbit_amqqueue:lookup({}) of \
+             {{ok, Q}} -> {{ok, M, C}} = rabbit_amqqueue:stat(Q), [M, C]; _ -> none end",
+            resource(vhost, queue)
+        ));
+        let (messages, consumers) = answer.strip_prefix('[')?.strip_suffix(']')?.split_once(',')?;
+        Some((messages.parse().ok()?, consumers.parse().ok()?))
+    }
+
+    /// Evaluates an Erlang expression on the node and returns its value as Erlang prints it.
+    ///
+    /// # Panics
+    /// When the node is not running or the expression fails.
+    pub fn eval(&self, expression: &str) -> String {
+        let mut admin = lock(&self.admin);
+        let admin =
+            admin.get_or_insert_with(|| Admin::start(self.erlang("erl"), &self.name, &self.processes));
+        admin.eval(expression)
+    }
+
+    /// Kills the broker as `kill -9` would.
+    pub fn kill9(&self) {
+        lock(&self.admin).take();
+        if let Some(mut server) = lock(&self.server).take() {
+            kill_group(&mut server);
+            // The kernel takes a moment to end the Erlang machine, which is our grandchild, and to close its ports.
+            block_until("the killed broker's port to close", Duration::from_secs(20), || {
+                TcpStream::connect(("127.0.0.1", self.port)).is_err().then_some(())
+            });
+        }
+    }
+
+    /// Makes the broker stand still (SIGSTOP): its sockets stay open and nothing is answered.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    pub fn unpause(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let server = lock(&self.server);
+        let server = server.as_ref().expect("the broker runs");
+        signal_group(server, signal).expect("the broker runs");
+    }
+
+    /// Starts the broker again on the same ports and files, after [`Self::kill9`]; kills it before if it runs.
+    ///
+    /// # Panics
+    /// When it is not ready within 90 s.
+    pub fn restart(&self) {
+        self.kill9();
+        // The name stays registered for a moment after its node was killed.
+        block_until("the node's name to be free", Duration::from_secs(20), || {
+            (!epmd_names(self.epmd_port).contains(&format!("name {} ", self.short_name()))).then_some(())
+        });
+        self.run();
+    }
+
+    fn boot(wanted: NodeBuilder) -> Self {
+        let place = Place::make();
+        assert!(
+            place.root.as_deref().unwrap_or(Path::new("/")).join(&SERVER[1..]).exists(),
+            "RabbitMQ is not installed ({SERVER}): run ./test.sh, which installs what the tests need"
+        );
+        let processes = Processes::new(&place.outside);
+        let certificates = wanted.tls.then(|| Certificates::generate(&place.outside));
+        let (epmd_port, port, dist_port) = (free_port(), free_port(), free_port());
+        let tls_port = wanted.tls.then(free_port);
+        let epmd = processes.spawn(
+            place
+                .command("epmd", &[])
+                .args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        );
+        block_until("epmd", BOOT, || TcpStream::connect(("127.0.0.1", epmd_port)).ok());
+        let node = Self {
+            name: format!("rabbit-{}-{}@localhost", std::process::id(), next_number()),
+            port,
+            tls_port,
+            epmd_port,
+            dist_port,
+            place,
+            certificates,
+            admin: Mutex::new(None),
+            server: Mutex::new(None),
+            epmd,
+            processes,
+        };
+        node.configure(&wanted);
+        node.run();
+        node
+    }
+
+    fn short_name(&self) -> &str {
+        self.name.split('@').next().unwrap_or_default()
+    }
+
+    fn configure(&self, wanted: &NodeBuilder) {
+        let mut text = format!(
+            "listeners.tcp.1 = 127.0.0.1:{}\nvm_memory_high_watermark.absolute = 4GB\n\
+             disk_free_limit.absolute = 1MB\nraft.wal_max_size_bytes = 64000000\n",
+            self.port
+        );
+        if let Some(port) = self.tls_port {
+            let inside = self.place.inside.display();
+            let verify = if wanted.client_certificates { "verify_peer" } else { "verify_none" };
+            let _ = write!(
+                text,
+                "listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.cacertfile = {inside}/ca.pem\n\
+                 ssl_options.certfile = {inside}/server.pem\nssl_options.keyfile = {inside}/server.key.pem\n\
+                 ssl_options.verify = {verify}\nssl_options.fail_if_no_peer_cert = {}\n",
+                wanted.client_certificates
+            );
+        }
+        text.push_str(&wanted.configuration);
+        let folder = &self.place.outside;
+        std::fs::write(folder.join("rabbitmq.conf"), text).unwrap();
+        std::fs::write(folder.join("enabled_plugins"), "[].\n").unwrap();
+        std::fs::write(folder.join("rabbitmq-env.conf"), "").unwrap();
+        let cookie = folder.join(".erlang.cookie");
+        std::fs::write(&cookie, format!("TESTKIT{}{}", std::process::id(), self.port)).unwrap();
+        std::fs::set_permissions(&cookie, PermissionsExt::from_mode(0o400)).unwrap();
+    }
+
+    fn run(&self) {
+        let log = std::fs::File::create(self.place.outside.join("console.log")).unwrap();
+        let mut child = self
+            .processes
+            .spawn(self.erlang(SERVER).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log));
+        block_until(&format!("the RabbitMQ node {}", self.name), BOOT, || {
+            if let Ok(Some(status)) = child.try_wait() {
+                let said = std::fs::read_to_string(self.place.outside.join("console.log"));
+                panic!("RabbitMQ ended at its start ({status}):\n{}", said.unwrap_or_default());
+            }
+            speaks_amqp(self.port).then_some(())
+        });
+        *lock(&self.server) = Some(child);
+    }
+
+    /// A command in this node's environment.
+    fn erlang(&self, program: &str) -> Command {
+        let inside = self.place.inside.display().to_string();
+        let path = |name: &str| format!("{inside}/{name}");
+        let calm = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none \
+                    -kernel inet_dist_use_interface {127,0,0,1}";
+        let mut command = self.place.command(
+            program,
+            &[
+                ("HOME", inside.clone()),
+                ("ERL_EPMD_PORT", self.epmd_port.to_string()),
+                ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
+                ("RABBITMQ_NODENAME", self.name.clone()),
+                ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1".into()),
+                ("RABBITMQ_NODE_PORT", self.port.to_string()),
+                ("RABBITMQ_DIST_PORT", self.dist_port.to_string()),
+                ("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf")),
+                ("RABBITMQ_CONF_ENV_FILE", path("rabbitmq-env.conf")),
+                ("RABBITMQ_ENABLED_PLUGINS_FILE", path("enabled_plugins")),
+                ("RABBITMQ_MNESIA_BASE", path("mnesia")),
+                ("RABBITMQ_LOG_BASE", path("log")),
+                ("RABBITMQ_GENERATED_CONFIG_DIR", path("generated")),
+                ("RABBITMQ_PID_FILE", path("pid")),
+                ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", calm.into()),
+                // So that the script becomes the Erlang machine, in place of a shell that watches over it.
+                ("RUNNING_UNDER_SYSTEMD", "1".into()),
+                ("LC_ALL", "C.UTF-8".into()),
+            ],
+        );
+        if program == "erl" {
+            command.args(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
+        }
+        command
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill9();
+        kill_group(&mut self.epmd);
+    }
+}
+
+impl Place {
+    fn make() -> Self {
+        let root = std::env::var_os("KHRONOS_TEST_RABBITMQ_ROOT").map(PathBuf::from);
+        let parent = root.as_ref().map_or_else(std::env::temp_dir, |root| root.join("tmp"));
+        let outside = tempfile::Builder::new()
+            .prefix("khronos-rabbitmq-")
+            .tempdir_in(&parent)
+            .unwrap_or_else(|error| panic!("no folder can be made in {}: {error}", parent.display()))
+            .keep();
+        let inside = match &root {
+            Some(root) => Path::new("/").join(outside.strip_prefix(root).unwrap()),
+            None => outside.clone(),
+        };
+        Self { root, outside, inside }
+    }
+
+    /// `program` with this environment and nothing else of ours; within the chroot if there is one.
+    fn command(&self, program: &str, environment: &[(&str, String)]) -> Command {
+        const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let mut command = match &self.root {
+            Some(root) => {
+                let mut command = Command::new("chroot");
+                command.arg(root).arg("/usr/bin/env");
+                command
+            }
+            None => Command::new("/usr/bin/env"),
+        };
+        command.current_dir(&self.outside).arg("-i").arg(PATH);
+        command.args(environment.iter().map(|(key, value)| format!("{key}={value}"))).arg(program);
+        command
+    }
+}
+
+fn resource(vhost: &str, queue: &str) -> String {
+    format!("rabbit_misc:r(<<\"{vhost}\">>, queue, <<\"{queue}\">>)")
+}
+
+impl Node {
+    fn expect_ok(&self, expression: &str) {
+        let answer = self.eval(expression);
+        assert_eq!(answer, "ok", "{expression}");
+    }
+}
+
+/// A test that failed while it held the lock must still be able to clear up.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn next_number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Whether the broker answers the protocol header with its Connection.Start (a method frame, type 1).
+fn speaks_amqp(port: u16) -> bool {
+    let answer = || -> std::io::Result<u8> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(b"AMQP\0\0\x09\x01")?;
+        let mut first = [0];
+        stream.read_exact(&mut first)?;
+        Ok(first[0])
+    };
+    answer().is_ok_and(|first| first == 1)
+}
+
+/// The names that epmd knows (its NAMES request: length 1, code 110; the answer starts with its port).
+fn epmd_names(port: u16) -> String {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(&[0, 1, 110])?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(answer.get(4..).unwrap_or_default()).into_owned())
+    };
+    ask().unwrap_or_default()
+}

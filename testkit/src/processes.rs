@@ -1,0 +1,73 @@
+//! Child processes that never outlive the test: not when it panics, and not when it is killed.
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// Waits until the test's end of the pipe closes, however that happens; then ends what stands in `pids` and clears up.
+const GUARD: &str = r#"trap '' INT TERM HUP
+cat >/dev/null
+while read -r pid; do kill -9 "-$pid"; done <"$1/pids" 2>/dev/null
+rm -rf "$1" 2>/dev/null || { sleep 1; rm -rf "$1"; }
+"#;
+
+/// The processes of one node, each the leader of a process group, and the guard that ends them.
+#[derive(Debug)]
+pub(crate) struct Processes {
+    pids: PathBuf,
+    guard: Child,
+}
+
+impl Processes {
+    /// Starts the guard over `folder`, which it removes at the end.
+    pub(crate) fn new(folder: &Path) -> Self {
+        let pids = folder.join("pids");
+        std::fs::write(&pids, "").unwrap();
+        let guard = Command::new("sh")
+            .args(["-c", GUARD, "guard"])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("sh can be started");
+        Self { pids, guard }
+    }
+
+    /// Starts `command` as a process group of its own, under the guard.
+    pub(crate) fn spawn(&self, command: &mut Command) -> Child {
+        let child = command
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("can't start {command:?}: {error}"));
+        let mut pids = OpenOptions::new().append(true).open(&self.pids).unwrap();
+        writeln!(pids, "{}", child.id()).unwrap();
+        child
+    }
+}
+
+/// Ends a process group with SIGKILL and reaps its leader.
+pub(crate) fn kill_group(child: &mut Child) {
+    // The group may be gone already, which is what is wanted.
+    let _ = signal_group(child, Signal::KILL);
+    let _ = child.wait();
+}
+
+/// Sends a signal to a process group.
+pub(crate) fn signal_group(leader: &Child, signal: Signal) -> rustix::io::Result<()> {
+    let group = i32::try_from(leader.id()).ok().and_then(Pid::from_raw).ok_or(rustix::io::Errno::SRCH)?;
+    kill_process_group(group, signal)
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+    }
+}
