@@ -76,7 +76,8 @@ pub async fn an_argument_of_the_wrong_kind_is_refused(harness: &impl Harness) {
         (Queue::classic("q").with("x-dead-letter-routing-key", "k"), "x-dead-letter-routing-key"),
         (Queue::quorum("q").with("x-overflow", "reject-publish-dlx"), "x-overflow"),
     ] {
-        let error = down(harness.publisher(topology([], [queue])).link()).await;
+        let publisher = harness.publisher(topology([], [queue]));
+        let error = within(argument, down(publisher.link())).await;
         assert!(error.class.needs_a_person(), "{error}");
         assert!(error.what.contains(argument), "{argument}: {error}");
     }

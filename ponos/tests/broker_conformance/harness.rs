@@ -20,7 +20,7 @@ pub trait Harness {
 }
 
 /// How long anything may take: a time limit, not a measure.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// `what` within the limit.
 pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
@@ -121,6 +121,12 @@ pub async fn take(consumer: &mut Consumer, count: usize) -> Vec<String> {
         bodies.push(text(&delivery));
     }
     bodies
+}
+
+/// The message without the user, whom an adapter may fill in.
+pub fn anonymous(mut message: Message) -> Message {
+    message.properties.user_id = None;
+    message
 }
 
 pub fn text(delivery: &Delivery) -> String {

@@ -183,9 +183,9 @@ pub async fn headers_of_all_types_and_all_properties_arrive_unchanged(harness: &
     };
     let arrived = next(&mut consumer).await.message;
     assert_eq!(sorted(&arrived), sorted(&sent));
-    assert_eq!(Message { headers: sent.headers.clone(), ..arrived }, sent);
+    assert_eq!(Message { headers: sent.headers.clone(), ..anonymous(arrived) }, sent);
     let plain = next(&mut consumer).await.message;
-    assert_eq!(plain, message("a", "plain"));
+    assert_eq!(anonymous(plain), message("a", "plain"));
 }
 
 pub async fn bodies_of_one_mebibyte_and_of_nothing_arrive(harness: &impl Harness) {
