@@ -190,7 +190,7 @@ async fn voiding_while<T>(task: &mut ConsumerTask, work: impl Future<Output = T>
     loop {
         tokio::select! {
             done = &mut work => return Some(done),
-            settled = task.settle.recv() => if settled.is_none() { return None },
+            settled = task.settle.recv() => { settled?; }
         }
     }
 }
