@@ -19,14 +19,23 @@ pub trait Harness {
     fn depth(&self, queue: &str) -> Option<u64>;
 }
 
-/// How long anything may take: a time limit, not a measure.
-pub const LIMIT: Duration = Duration::from_secs(20);
+/// How long one step may take: a time limit, not a measure.
+pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// `what` within the limit.
 pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(LIMIT, work).await {
+    limited(LIMIT, what, work).await
+}
+
+/// A whole case, which has several steps.
+pub async fn case(name: &str, work: impl Future<Output = ()>) {
+    limited(4 * LIMIT, name, work).await;
+}
+
+async fn limited<T>(limit: Duration, what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(limit, work).await {
         Ok(done) => done,
-        Err(_) => panic!("waited {LIMIT:?} in vain for: {what}"),
+        Err(_) => panic!("waited {limit:?} in vain for: {what}"),
     }
 }
 

@@ -70,7 +70,7 @@ macro_rules! conformance {
         async fn $case() {
             let start = $start;
             let harness = start(stringify!($case));
-            broker_conformance::within(stringify!($case), broker_conformance::cases::$case(&harness)).await;
+            broker_conformance::case(stringify!($case), broker_conformance::cases::$case(&harness)).await;
         })*
     };
 }
