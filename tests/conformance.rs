@@ -1,6 +1,8 @@
 //! The cases in `tests/conformance/` against the function that the engine uses: [`Schedule::build`], then
 //! [`Timing::after`] and its fellows. `cargo test --test conformance -- --nocapture` prints the table.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
+
 use khronos::schedule::{Definition, DstDefinition, Fault, Schedule, Timing};
 use ponos::event::Timestamp;
 use serde::Deserialize;

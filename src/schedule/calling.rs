@@ -8,6 +8,7 @@ use super::{
     every::{Calendar, Elapsed, Period},
     instant::{self, Written},
     months::{DAY, FIRST_YEAR, month_of, start_of},
+    phase::Phase,
     timing::{Bounds, Kind, Timing},
     zone::Zone,
 };
@@ -306,6 +307,7 @@ fn wall_clock(text: &str, zone: Option<Zone>) -> Result<i64, Flaw> {
         }
     }
 }
+<<<<<<< HEAD
 
 /// `phase`: a duration, whose last part may be a time of day: `9h`, `14 days 09:00`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -357,3 +359,5 @@ impl Phase {
         Ok(phase)
     }
 }
+=======
+>>>>>>> timing

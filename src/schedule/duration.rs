@@ -3,7 +3,10 @@
 //! Two classes that are never mixed: *elapsed* time (milliseconds to hours) has the same length everywhere, *calendar*
 //! time (days to years) is read off a wall calendar.
 
-use super::definition::{Flaw, shown};
+use super::{
+    definition::{Flaw, shown},
+    duration_text::{parse_friendly, parse_iso},
+};
 
 /// A unit of time, ascending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +33,7 @@ pub(super) enum Unit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Duration {
     /// Numbers above zero with units, the largest unit first, each unit once.
-    parts: Vec<(u64, Unit)>,
+    pub(super) parts: Vec<(u64, Unit)>,
 }
 
 /// What a duration amounts to.
@@ -47,11 +50,11 @@ pub(super) enum Amount {
 /// The longest text that is read, in bytes.
 const MAX_BYTES: usize = 128;
 /// The largest number of one unit: everything up to the horizon fits, in milliseconds too.
-const MAX_NUMBER: u64 = 4_102_444_800_000;
+pub(super) const MAX_NUMBER: u64 = 4_102_444_800_000;
 
-const EXAMPLES: &str = "as in '90s', '4h', '1h 30m', '1 day', '2 weeks', '1 month', or 'PT1H'";
+pub(super) const EXAMPLES: &str = "as in '90s', '4h', '1h 30m', '1 day', '2 weeks', '1 month', or 'PT1H'";
 
-const WORDS: [(Unit, &[&str]); 8] = [
+pub(super) const WORDS: [(Unit, &[&str]); 8] = [
     (Unit::Millisecond, &["ms", "millisecond", "milliseconds", "msec", "msecs"]),
     (Unit::Second, &["s", "second", "seconds", "sec", "secs"]),
     (Unit::Minute, &["m", "minute", "minutes", "min", "mins"]),
@@ -171,6 +174,7 @@ impl std::fmt::Display for Duration {
     }
 }
 
+<<<<<<< HEAD
 /// The length of the run of bytes at the front of `text` that are of a kind.
 fn run(text: &str, kind: fn(&u8) -> bool) -> usize {
     text.bytes().take_while(kind).count()
@@ -325,6 +329,8 @@ fn parse_iso(text: &str, iso: &str) -> Result<Duration, Flaw> {
     if parts.is_empty() { Err(malformed(end)) } else { Ok(Duration { parts }) }
 }
 
+=======
+>>>>>>> timing
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -78,6 +78,16 @@ impl Calendar {
         self.step
     }
 
+    /// The fewest milliseconds on the wall clock between two occurrences.
+    pub(super) fn shortest(self) -> i64 {
+        let days = match self.unit {
+            Period::Days => i64::from(self.step),
+            // 28 days to the month; beyond a few months this is on the safe side.
+            Period::Months { .. } => 28 * i64::from(self.step),
+        };
+        days * DAY
+    }
+
     pub(super) fn time(self) -> i32 {
         self.time
     }

@@ -121,12 +121,10 @@ impl Cursor<'_> {
     }
 
     fn flaw(&self, expected: &str) -> Flaw {
-        let end = (self.at + 1).min(self.text.len());
-        let found = match self.text.get(self.at..end) {
-            Some("") | None => "the end".to_owned(),
-            Some(found) => format!("'{}'", shown(found)),
-        };
-        Flaw::part(self.at.min(end)..end, format!("{found} found where {expected} is needed")).help(EXAMPLE)
+        let next = self.text.get(self.at..).and_then(|rest| rest.chars().next());
+        let found = next.map_or("the end".to_owned(), |next| format!("'{}'", shown(&next.to_string())));
+        let end = self.at + next.map_or(0, char::len_utf8);
+        Flaw::part(self.at..end, format!("{found} found where {expected} is needed")).help(EXAMPLE)
     }
 
     fn skip(&mut self, any: &[u8]) -> Result<(), Flaw> {

@@ -14,11 +14,13 @@ mod cron;
 mod definition;
 mod dst;
 mod duration;
+mod duration_text;
 mod every;
 pub mod file;
 mod instant;
 mod months;
 pub mod near_miss;
+mod phase;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
 mod spelling;

@@ -134,6 +134,17 @@ impl Timing {
         matches!(self.kind, Kind::At(_))
     }
 
+    /// A lower bound of the milliseconds between two occurrences, changes of the clocks aside; `None` for a one-shot.
+    /// Exact for elapsed time and for what happens several times a day.
+    pub fn shortest_interval(&self) -> Option<i64> {
+        match &self.kind {
+            Kind::At(_) => None,
+            Kind::Elapsed(elapsed) => Some(elapsed.step()),
+            Kind::Calendar(calendar, _) => Some(calendar.shortest()),
+            Kind::Cron(cron, _) => Some(i64::from(cron.shortest()) * 1000),
+        }
+    }
+
     /// The zone in which it is read.
     pub fn zone(&self) -> Zone {
         self.zone

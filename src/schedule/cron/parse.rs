@@ -129,8 +129,8 @@ fn shorthand(text: &str) -> Result<Cron, Flaw> {
 }
 
 fn read(field: Field, text: &str, at: usize, rare: &mut Rare) -> Result<Set, Flaw> {
-    let mut set = Set::default();
-    set.star = text.starts_with('*') || (field.is_day() && text == "?");
+    let star = text.starts_with('*') || (field.is_day() && text == "?");
+    let mut set = Set { star, ..Set::default() };
     if field.is_day() && text == "?" {
         set.add(field, field.bounds().0, field.bounds().1, 1);
         return Ok(set);

@@ -19,7 +19,29 @@ fn below(set: u64, at: u32) -> u64 {
     u64::from((set & ((1 << at.min(63)) - 1)).count_ones())
 }
 
+/// The smallest distance between two neighbours in `set`.
+fn narrowest(set: u64) -> Option<u32> {
+    (1..60).find(|&gap| set & (set >> gap) != 0)
+}
+
 impl Cron {
+    /// A lower bound of the seconds between two occurrences, as if all days that it may fall on came in a row: exact
+    /// for what happens several times a day.
+    pub(in crate::schedule) fn shortest(&self) -> u32 {
+        let ends = |set: u64| Some((next_in(set, 0)?, last_in(set, 59)?));
+        let ((s, last_s), (m, last_m), (h, last_h)) =
+            match (ends(self.seconds), ends(self.minutes), ends(self.hours.into())) {
+                (Some(second), Some(minute), Some(hour)) => (second, minute, hour),
+                _ => return 86_400,
+            };
+        let within_minute = narrowest(self.seconds);
+        let over_minute = narrowest(self.minutes).map(|gap| gap * 60 + s - last_s);
+        let (first, last) = (m * 60 + s, last_m * 60 + last_s);
+        let over_hour = narrowest(self.hours.into()).map(|gap| gap * 3600 + first - last);
+        let over_day = 86_400 + h * 3600 + first - (last_h * 3600 + last);
+        [within_minute, over_minute, over_hour].into_iter().flatten().fold(over_day, u32::min)
+    }
+
     /// The first matching second of the day at or after `second`.
     pub(super) fn time_from(&self, second: u32) -> Option<u32> {
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);

@@ -1,0 +1,160 @@
+//! The two written forms of a duration: the friendly one (`1h 30m`) and ISO 8601 (`PT1H30M`).
+
+use super::{
+    definition::{Flaw, shown},
+    duration::{Duration, EXAMPLES, MAX_NUMBER, Unit, WORDS},
+};
+
+/// The length of the run of bytes at the front of `text` that are of a kind.
+fn run(text: &str, kind: fn(&u8) -> bool) -> usize {
+    text.bytes().take_while(kind).count()
+}
+
+fn number(text: &str, at: usize) -> Result<u64, Flaw> {
+    let range = at..at + text.len();
+    match text.parse::<u64>() {
+        Ok(0) => Err(Flaw::part(range, "0 of a unit is not a length of time; numbers start at 1")),
+        Ok(n) if n <= MAX_NUMBER => Ok(n),
+        _ => Err(Flaw::part(range, "this number is too large: the horizon is the end of 2099")),
+    }
+}
+
+fn push(parts: &mut Vec<(u64, Unit)>, n: u64, unit: Unit, at: std::ops::Range<usize>) -> Result<(), Flaw> {
+    if let Some(&(_, last)) = parts.last()
+        && last <= unit
+    {
+        let what = format!(
+            "{}s after {}s: units go from the largest to the smallest, each once",
+            unit.name(),
+            last.name()
+        );
+        return Err(Flaw::part(at, what).help(EXAMPLES));
+    }
+    parts.push((n, unit));
+    Ok(())
+}
+
+pub(super) fn parse_friendly(text: &str) -> Result<Duration, Flaw> {
+    let mut parts = Vec::new();
+    let mut at = run(text, u8::is_ascii_whitespace);
+    let end = text.trim_ascii_end().len();
+    while at < end {
+        let start = at;
+        let digits = run(&text[at..], u8::is_ascii_digit);
+        if digits == 0 {
+            let word = run(&text[at..], |byte| !byte.is_ascii_whitespace()).max(1);
+            let what = format!("'{}' found where a number is needed", shown(&text[at..at + word]));
+            return Err(Flaw::part(at..at + word, what).help(EXAMPLES));
+        }
+        let n = number(&text[at..at + digits], at)?;
+        at += digits;
+        if text[at..].starts_with(['.', ',']) {
+            let what = "numbers are whole";
+            return Err(
+                Flaw::part(at..at + 1, what).help("use a smaller unit, as in '90m' for an hour and a half")
+            );
+        }
+        at += run(&text[at..], u8::is_ascii_whitespace);
+        let word = run(&text[at..], u8::is_ascii_alphabetic);
+        let Some(unit) = Unit::read(&text[at..at + word]) else {
+            return Err(unknown_unit(text, at, word));
+        };
+        at += word;
+        push(&mut parts, n, unit, start..at)?;
+        at += run(&text[at..], u8::is_ascii_whitespace);
+    }
+    Ok(Duration { parts })
+}
+
+fn unknown_unit(text: &str, at: usize, length: usize) -> Flaw {
+    if length == 0 {
+        let end = (at + 1).min(text.len());
+        return Flaw::part(
+            at.min(end)..end,
+            "a unit is missing after the number; ms, s, m, h, day, week, month and year are allowed",
+        )
+        .help(EXAMPLES);
+    }
+    let word = &text[at..at + length];
+    let what = format!("'{}' is not a unit; ms, s, m, h, day, week, month and year are allowed", shown(word));
+    let flaw = Flaw::part(at..at + length, what);
+    if word == "M" {
+        return flaw.help("write 'm' for minutes, 'month' for months");
+    }
+    let folded = word.to_ascii_lowercase();
+    let near = |word: &&&str| crate::schedule::zone::distance(word, &folded);
+    let words = WORDS.iter().flat_map(|(_, words)| words.iter()).filter(|word| word.len() > 2);
+    match words.min_by_key(near) {
+        Some(best) if near(&best) <= 2 && word.len() > 2 => flaw.help(format!("did you mean '{best}'?")),
+        _ => flaw.help(EXAMPLES),
+    }
+}
+
+/// ISO 8601-1, 5.5.2: `P[n]Y[n]M[n]W[n]DT[n]H[n]M[n]S`; only the seconds may have up to three decimals.
+pub(super) fn parse_iso(text: &str, iso: &str) -> Result<Duration, Flaw> {
+    let mut parts = Vec::new();
+    let mut at = text.len() - text.trim_ascii_start().len() + 1;
+    let end = at + iso.len();
+    let mut in_time = false;
+    let malformed = |at: usize| {
+        let found = text[at..end]
+            .chars()
+            .next()
+            .map_or("the end".to_owned(), |c| format!("'{}'", shown(&c.to_string())));
+        let what = format!("{found} is not allowed here in an ISO 8601 duration");
+        Flaw::part(at..(at + 1).min(end), what).help("as in 'PT1H30M', 'P1D', 'P2W', 'P1M'")
+    };
+    while at < end {
+        if !in_time && text[at..].starts_with(['T', 't']) {
+            in_time = true;
+            at += 1;
+            if at == end {
+                return Err(malformed(at));
+            }
+            continue;
+        }
+        let start = at;
+        let digits = run(&text[at..end], u8::is_ascii_digit);
+        if digits == 0 {
+            return Err(malformed(at));
+        }
+        at += digits;
+        let mut fraction = None;
+        if text[at..end].starts_with(['.', ',']) {
+            let decimals = run(&text[at + 1..end], u8::is_ascii_digit);
+            if !(1..=3).contains(&decimals) {
+                return Err(Flaw::part(at..at + 1 + decimals, "finer than a millisecond, or no digits"));
+            }
+            let value = text[at + 1..at + 1 + decimals].parse::<u64>().unwrap_or_default();
+            fraction = Some(value * 10u64.pow(3 - decimals as u32));
+            at += 1 + decimals;
+        }
+        let unit = match (in_time, text.as_bytes().get(at).filter(|_| at < end).map(u8::to_ascii_uppercase)) {
+            (false, Some(b'Y')) => Unit::Year,
+            (false, Some(b'M')) => Unit::Month,
+            (false, Some(b'W')) => Unit::Week,
+            (false, Some(b'D')) => Unit::Day,
+            (true, Some(b'H')) => Unit::Hour,
+            (true, Some(b'M')) => Unit::Minute,
+            (true, Some(b'S')) => Unit::Second,
+            _ => return Err(malformed(at)),
+        };
+        if fraction.is_some() && unit != Unit::Second {
+            return Err(Flaw::part(start..at + 1, "only the seconds may have decimals"));
+        }
+        let digits = &text[start..start + digits];
+        at += 1;
+        let no_whole_seconds = fraction.is_some() && digits.bytes().all(|byte| byte == b'0');
+        if !no_whole_seconds {
+            push(&mut parts, number(digits, start)?, unit, start..at)?;
+        }
+        match fraction {
+            Some(millis @ 1..) => push(&mut parts, millis, Unit::Millisecond, start..at)?,
+            Some(0) if no_whole_seconds => {
+                return Err(Flaw::part(start..at, "0 seconds are not a length of time"));
+            }
+            _ => {}
+        }
+    }
+    if parts.is_empty() { Err(malformed(end)) } else { Ok(Duration { parts }) }
+}
