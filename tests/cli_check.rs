@@ -1,0 +1,193 @@
+//! `khronos check`, as a person meets it: every finding with its place, its caret and its remedy.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+fn khronos(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KHRONOS_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).args(arguments).output().unwrap()
+}
+
+/// Exit code and standard output of `khronos check` in a folder with these files.
+fn check(files: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let output = khronos(folder.path(), &[&["check"], arguments].concat());
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// What is said of one schedule with these keys.
+fn finding(keys: &str) -> String {
+    let text = format!("[[schedule]]\n{keys}\n");
+    let (code, shown) = check(&[("config.toml", ""), ("schedules/a.toml", &text)], &[]);
+    assert_eq!(code, 1, "{shown}");
+    shown
+}
+
+#[test]
+fn without_any_file_the_built_in_ones_are_right() {
+    let (code, shown) = check(&[], &[]);
+    assert_eq!((code, shown.as_str()), (0, "the configuration and 12 schedules in 1 file are right\n"));
+}
+
+#[test]
+fn a_fault_is_shown_with_its_line_a_caret_and_the_remedy() {
+    let shown = finding("name = \"nine\"\nevent = \"office.day.began\"\ncron = \"0 25 * * *\"");
+    let expected = r#"error: schedule 'nine': cron: 25 is out of range in the hour field: 0-23
+ --> schedules/a.toml:4:11
+  |
+4 | cron = "0 25 * * *"
+  |           ^^
+
+1 error, 0 warnings; 0 schedules in 1 file can run
+"#;
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn each_bad_input_has_its_own_message_and_remedy() {
+    let base = "name = \"a\"\nevent = \"a.b.started\"\n";
+    let table = [
+        ("evry = \"1 day\"", "unknown key 'evry' in a schedule", "did you mean 'every'?"),
+        ("every = 90", "every must be a text in quotes, not a number", "\"90s\""),
+        ("cron = \"0 0 30 2 *\"", "schedule 'a': cron: ", "never"),
+        ("cron = \"0 9 * *\"", "schedule 'a': cron: ", "fields"),
+        ("at = \"2026-02-30T09:00:00Z\"", "schedule 'a': at: ", "2026-02-30"),
+        ("at = \"2026-12-01\"", "schedule 'a': at: ", "time"),
+        ("every = \"1 day\"\ntime_zone = \"Europe/Pari\"", "schedule 'a': time_zone: ", "Europe/Paris"),
+        ("every = \"1 fortnigth\"", "schedule 'a': every: ", "fortnigth"),
+        ("every = \"1 day\"\ncatch_up = { policy = \"al\" }", "schedule 'a': catch_up.policy: ", "all"),
+        ("every = \"1 day\"\ncron = \"* * * * *\"", "schedule 'a': ", "cron"),
+    ];
+    for (keys, message, remedy) in table {
+        let shown = finding(&format!("{base}{keys}"));
+        assert!(shown.contains(message), "{keys}: {shown}");
+        assert!(shown.contains(remedy), "{keys}: {shown}");
+        assert!(shown.contains("--> schedules/a.toml:"), "{keys}: {shown}");
+        assert!(shown.contains('^'), "{keys}: {shown}");
+    }
+    let named = finding("name = \"four-hours\"\nevent = \"time.four-hours.passed\"\nevery = \"3h\"");
+    assert!(named.contains("time.three-hours.passed"), "{named}");
+    let grammar = finding("name = \"Big Ben\"\nevent = \"time.passed\"\nevery = \"1h\"");
+    assert!(grammar.contains("write 'big-ben'") && grammar.contains("three or more words"), "{grammar}");
+}
+
+#[test]
+fn all_findings_of_all_files_come_at_once() {
+    let good = "[[schedule]]\nname = \"one\"\nevery = \"1h\"\n";
+    let files = [
+        ("config.toml", "[http]\nlisten = \"nowhere\"\nlog = 1\n[broker]\nfanuot = true\n"),
+        ("schedules/a.toml", good),
+        ("schedules/b.toml", "[[schedule]\nname = \"two\"\n"),
+        ("schedules/c.toml", good),
+        ("schedules/d.toml", "[[schedule]]\nname = \"three\"\nevery = \"1 moment\"\n"),
+        ("schedules/.hidden.toml", "nonsense"),
+        ("schedules/notes.txt", "nonsense"),
+    ];
+    let (code, shown) = check(&files, &["--json"]);
+    assert_eq!(code, 1);
+    let found: Vec<serde_json::Value> =
+        shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let places: Vec<_> = found
+        .iter()
+        .map(|f| format!("{}:{}:{}", f["file"].as_str().unwrap(), f["line"], f["column"]))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "config.toml:2:10",
+            "config.toml:3:1",
+            "config.toml:5:1",
+            "schedules/b.toml:1:12",
+            "schedules/c.toml:2:8",
+            "schedules/d.toml:3:12",
+        ],
+        "{shown}"
+    );
+    let twice = found.iter().find(|f| f["file"] == "schedules/c.toml").unwrap();
+    assert_eq!(twice["message"], "there are two schedules 'one': the first stands at schedules/a.toml:2");
+    assert_eq!(twice["source_line"], "name = \"one\"");
+    assert_eq!(twice["severity"], "error");
+}
+
+#[test]
+fn a_name_that_looks_misspelt_and_one_event_of_two_schedules_are_warnings() {
+    let text = r#"
+[[schedule]]
+name = "a"
+event = "time.one-hour.passsed"
+cron = "0 * * * *"
+
+[[schedule]]
+name = "b"
+event = "time.one-hour.passsed"
+cron = "30 * * * *"
+"#;
+    let (code, shown) = check(&[("config.toml", ""), ("schedules/a.toml", text)], &[]);
+    assert_eq!(code, 0, "{shown}");
+    assert!(
+        shown.contains("warning: the event 'time.one-hour.passsed' looks misspelt ('passsed')"),
+        "{shown}"
+    );
+    assert!(shown.contains("did you mean 'time.one-hour.passed'?"), "{shown}");
+    assert!(shown.contains("is also sent by the schedule 'a' (schedules/a.toml:3)"), "{shown}");
+    assert!(shown.ends_with("3 warnings; 2 schedules in 1 file can run\n"), "{shown}");
+}
+
+#[test]
+fn an_empty_or_missing_folder_is_an_error_that_says_what_to_do() {
+    let files = [("config.toml", ""), ("schedules/readme.txt", "")];
+    let (code, shown) = check(&files, &[]);
+    assert!(code == 1 && shown.contains("there is no schedule file (*.toml) in this folder"), "{shown}");
+    assert!(shown.contains("leave schedules.folder out for the standard time events"), "{shown}");
+    let commented = [("config.toml", ""), ("schedules/a.toml", "# [[schedule]]\n")];
+    assert!(check(&commented, &[]).1.contains("all is commented out"));
+    let (code, shown) = check(&[], &["--schedules", "no-such-folder"]);
+    assert!(code == 1 && shown.contains("no-such-folder"), "{shown}");
+}
+
+#[test]
+fn what_is_no_text_is_named_and_the_other_files_are_still_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.toml"), [0xff, 0xfe, 0]).unwrap();
+    fs::write(folder.path().join("b.toml"), "[[schedule]]\nname = \"b\"\n").unwrap();
+    let output = khronos(folder.path(), &["check", "--schedules", ".", "--json"]);
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("a.toml") && shown.contains("b.toml"), "{shown}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn no_password_is_shown() {
+    let text = "[broker]\nurl = \"amqp://me:hunter2@host:port\"\nwindwo = 1\n";
+    for arguments in [&[][..], &["--json"]] {
+        let (code, shown) = check(&[("config.toml", text)], arguments);
+        assert!(code == 1 && !shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("the URL's port is not a number"), "{shown}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_khronos"))
+        .args(["next", "--every", "1s", "--count", "100000"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
