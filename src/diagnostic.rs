@@ -138,6 +138,11 @@ impl Diagnostics {
         (self.errors, self.warnings) = (errors, warnings);
     }
 
+    /// Puts those of one text into the order of their places; what has none comes last.
+    pub fn sort(&mut self) {
+        self.list.sort_by_key(|one| (one.line.is_none(), one.line, one.column));
+    }
+
     /// What was kept.
     pub fn list(&self) -> &[Diagnostic] {
         &self.list

@@ -20,7 +20,6 @@ async fn refused(config: AmqpConfig, topology: Topology) -> LinkError {
     let publisher = amqp::publisher(config, topology);
     let reported = down(&mut publisher.link()).await;
     assert_eq!(reported.class, error.class, "{reported}");
-    println!("{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
     assert!(!error.remedy.is_empty());
     error
@@ -134,7 +133,7 @@ async fn an_authority_that_is_not_trusted_is_refused() {
     let other = Certificates::generate(folder.path());
     let error = refused(with_ca(&node.tls_url(), &other.ca), Topology::default()).await;
     assert_eq!(error.class, LinkErrorClass::Tls);
-    assert!(error.what.contains("not trusted") || error.what.contains("certificate"), "{error}");
+    assert!(error.what.contains("not trusted"), "{error}");
     // Without a file the machine's authorities count, and they don't know ours.
     let error = amqp::check(&config(&node.tls_url()), &Topology::default()).await.unwrap_err();
     assert!(matches!(error.class, LinkErrorClass::Tls | LinkErrorClass::Configuration), "{error}");
@@ -142,11 +141,13 @@ async fn an_authority_that_is_not_trusted_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_for_another_name_is_refused() {
-    let node = Node::builder().tls().start();
-    let url = node.tls_url().replace("localhost", "127.0.0.2");
-    let error = amqp::check(&with_ca(&url, &node.certificates().ca), &Topology::default()).await.unwrap_err();
-    // The node listens on 127.0.0.1 only: where 127.0.0.2 is refused, nothing was proven, and nothing was believed.
-    assert!(matches!(error.class, LinkErrorClass::Tls | LinkErrorClass::Unreachable), "{error}");
+    // A second address of the loopback, which does not stand in the certificate.
+    let port = std::net::TcpListener::bind(("127.0.0.2", 0)).unwrap().local_addr().unwrap().port();
+    let node = Node::builder().tls().configure(&format!("listeners.ssl.2 = 127.0.0.2:{port}")).start();
+    let url = format!("amqps://127.0.0.2:{port}/");
+    let error = refused(with_ca(&url, &node.certificates().ca), Topology::default()).await;
+    assert_eq!(error.class, LinkErrorClass::Tls, "{error}");
+    assert!(error.what.contains("another host name"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,6 +78,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
         shutdown: ShutdownConfig { grace: reader.duration("shutdown.grace", 20 * SECOND, HOUR) },
         file: found.clone(),
     };
+    reader.faults.sort();
     (config, reader.faults)
 }
 

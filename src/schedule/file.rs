@@ -56,6 +56,7 @@ pub fn parse(text: &Text<'_>) -> (Vec<Entry>, Diagnostics) {
             )),
         }
     }
+    faults.sort();
     (entries, faults)
 }
 

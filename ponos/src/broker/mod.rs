@@ -49,7 +49,8 @@ pub enum PublishOutcome {
     Nacked,
     /// The broker closed the channel because of this very message; the reason says why.
     Refused(String),
-    /// The connection went, or the time limit passed, before an answer came: it may have arrived or not.
+    /// The connection went, or the time limit passed, before an answer came: it may have arrived or not. Also what was
+    /// submitted while the link was not [`Link::Up`], so it is no sign of a fault of the message's own.
     Lost,
 }
 
@@ -67,7 +68,7 @@ pub enum Link {
     Up {
         /// Counts connections; deliveries of an older generation can't be settled any more.
         generation: u64,
-        /// Such as `RabbitMQ 3.10.8`.
+        /// Which broker, such as `RabbitMQ at localhost:5672` (lapin keeps the version to itself).
         broker: String,
         /// The user of the connection, which `user_id` must equal.
         user: Option<String>,

@@ -374,3 +374,62 @@ proptest! {
         prop_assert_eq!((missing[0].first, missing[0].last), (row.first, row.last));
     }
 }
+
+fn defined(definition: Definition, from: &str, settled: &str) -> Snapshot {
+    let from: Timestamp = from.parse().unwrap();
+    let revision = Revision { definition, effective_from: from, opens: from, ..revision(1, 0, None) };
+    Snapshot { settled: settled.parse().ok(), revisions: vec![revision], ..Snapshot::default() }
+}
+
+fn confirmed_at(dues: &[&str]) -> Vec<RecordRow> {
+    let rows = dues.iter().map(|due| {
+        let due: Timestamp = due.parse().unwrap();
+        row(due.millis(), due.millis(), 1, CONFIRMED)
+    });
+    numbered(rows.collect())
+}
+
+#[test]
+fn days_with_a_clock_change_are_audited_by_the_real_arithmetic() {
+    let definition = Definition {
+        name: "beat".into(),
+        event: Some("shop.day.begun".into()),
+        cron: Some("30 2 * * *".into()),
+        time_zone: Some("Europe/Paris".into()),
+        ..Definition::default()
+    };
+    // The gap (once, at the first instant after it) and the repeated hour (once, in its first pass).
+    let cases = [
+        (
+            "2026-03-27T12:00:00Z",
+            "2026-03-30T12:00:00Z",
+            ["2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"],
+            "2026-03-29T01:30:00Z",
+        ),
+        (
+            "2026-10-23T12:00:00Z",
+            "2026-10-26T12:00:00Z",
+            ["2026-10-24T00:30:00Z", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"],
+            "2026-10-25T01:30:00Z",
+        ),
+    ];
+    for (from, settled, dues, wrong) in cases {
+        let snapshot = defined(definition.clone(), from, settled);
+        let whole = audit(&snapshot, &confirmed_at(&dues), None, None).unwrap();
+        assert!(whole.agrees(), "{whole:?}");
+        assert_eq!(whole.totals.expected, 3);
+        let shifted = audit(&snapshot, &confirmed_at(&[dues[0], wrong, dues[2]]), None, None).unwrap();
+        assert_eq!((shifted.totals.holes, shifted.totals.surplus), (1, 1), "{shifted:?}");
+        assert_eq!(shifted.last_hole, dues[1].parse().ok());
+    }
+}
+
+#[test]
+fn a_definition_that_this_version_does_not_understand_is_noted() {
+    let definition =
+        Definition { name: "beat".into(), cron: Some("nonsense".into()), ..Definition::default() };
+    let snapshot = defined(definition, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+    let report = audit(&snapshot, &confirmed_at(&["2026-01-01T01:00:00Z"]), None, None).unwrap();
+    assert!(report.agrees() && report.totals.unverifiable == 1, "{report:?}");
+    assert!(report.notes[0].contains("can't be evaluated"), "{report:?}");
+}

@@ -62,12 +62,12 @@ dst = "first"
     assert_eq!(
         faults,
         [
+            "f.toml:2:1: this schedule has no name; add name = \"...\": it must be unique and is the key of the schedule's history",
             "f.toml:3:1: unknown key 'nmae' in a schedule; did you mean 'name'?",
             "f.toml:4:9: every must be a text in quotes, not a number; write a number with its unit in quotes: \"90s\"",
             "f.toml:5:10: paused must be true or false, not a text; leave the quotes away",
             "f.toml:6:14: unknown key 'polcy' in 'catch_up'; did you mean 'policy'?",
             "f.toml:6:36: catch_up.most must be a whole number, not a text; leave the quotes away: 5",
-            "f.toml:2:1: this schedule has no name; add name = \"...\": it must be unique and is the key of the schedule's history",
             "f.toml:11:6: at must be a text in quotes, not a bare date; put it in quotes: \"2026-12-01T09:00:00\"",
             "f.toml:12:17: data: JSON has no dates: put it in quotes",
             "f.toml:13:7: dst must be a table such as { key = \"value\" }, not a text; its keys are gap, fold, as in { gap = \"...\" }",

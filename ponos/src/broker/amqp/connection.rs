@@ -3,7 +3,7 @@
 use super::{
     super::LinkError,
     config::AmqpConfig,
-    errors::{Phase, classify, no_stream, timeout},
+    errors::{Phase, classify, no_stream, timeout, tls_port},
 };
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, Event, tcp::RustlsConnector};
@@ -14,6 +14,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// An open connection. Dropping it cuts it off; [`Session::close`] says goodbye first.
 pub(super) struct Session {
@@ -62,8 +63,14 @@ impl Session {
             Ok(Ok(connection)) => Ok(Self { connection, config: config.clone(), axe }),
             Ok(Err(error)) => {
                 axe.fall();
-                let failure = axe.failure();
-                Err(failure.unwrap_or_else(|| classify(&config.url, Phase::Handshake, &error)))
+                if let Some(failure) = axe.failure() {
+                    return Err(failure);
+                }
+                // A TLS port answers plain text with an alert and closes; lapin may see no more than the end.
+                if error.is_io_error() && !config.url.is_tls() && answers_with_an_alert(config).await {
+                    return Err(tls_port(&config.url));
+                }
+                Err(classify(&config.url, Phase::Handshake, &error))
             }
             Err(_) => {
                 axe.fall();
@@ -179,6 +186,16 @@ async fn connect(
         properties,
     )
     .await
+}
+
+/// Whether the first byte of the answer to AMQP's protocol header is the type of a TLS alert.
+async fn answers_with_an_alert(config: &AmqpConfig) -> bool {
+    let asked = within(config.connect_timeout, async {
+        let mut stream = tokio::net::TcpStream::connect((config.url.host(), config.url.port())).await?;
+        stream.write_all(b"AMQP\0\0\x09\x01").await?;
+        stream.read_u8().await
+    });
+    asked.await.is_ok_and(|first| first == 21)
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {

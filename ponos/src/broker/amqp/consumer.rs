@@ -90,11 +90,13 @@ impl Supervisor {
                     self.generation += 1;
                     self.up(&intake.session);
                     let end = self.consume(&mut intake).await;
-                    let closing = voiding_while(&mut self.task, Box::pin(intake.close()));
                     match end {
-                        End::Closed => return closing.await.unwrap_or_default(),
-                        End::Lost(_) if closing.await.is_none() => return,
+                        // Awaited for itself: the handle is gone already, and what it settled is still to be sent.
+                        End::Closed => return Box::pin(intake.close()).await,
                         End::Lost(error) => {
+                            if voiding_while(&mut self.task, Box::pin(intake.close())).await.is_none() {
+                                return;
+                            }
                             if since.elapsed() >= HELD {
                                 failures = 0;
                             }
@@ -190,7 +192,7 @@ async fn voiding_while<T>(task: &mut ConsumerTask, work: impl Future<Output = T>
     loop {
         tokio::select! {
             done = &mut work => return Some(done),
-            settled = task.settle.recv() => if settled.is_none() { return None },
+            settled = task.settle.recv() => { settled?; }
         }
     }
 }

@@ -44,12 +44,13 @@ pub(super) fn no_stream(url: &BrokerUrl, error: &io::Error) -> LinkError {
 fn tls(url: &BrokerUrl, said: &str) -> LinkError {
     let address = url.address();
     let lower = said.to_lowercase();
-    let (what, remedy) = if lower.contains("unknownissuer") {
+    // A bad signature is what an authority of the same name with another key looks like.
+    let (what, remedy) = if lower.contains("unknownissuer") || lower.contains("badsignature") {
         (
             format!("the certificate of {address} is signed by an authority that is not trusted"),
             "name the file of the authority that signed it",
         )
-    } else if lower.contains("notvalidforname") {
+    } else if lower.contains("not valid for name") {
         (
             format!("the certificate of {address} is for another host name"),
             "use the name that stands in the certificate",
@@ -72,6 +73,15 @@ fn tls(url: &BrokerUrl, said: &str) -> LinkError {
     LinkError { class: LinkErrorClass::Tls, what, remedy: remedy.into() }
 }
 
+/// Plain AMQP was spoken to a port that answers otherwise.
+pub(super) fn tls_port(url: &BrokerUrl) -> LinkError {
+    LinkError {
+        class: LinkErrorClass::Tls,
+        what: format!("{} does not answer in AMQP: it looks like a TLS port", url.address()),
+        remedy: "use amqps:// there, or the broker's plain port (5672 by default)".into(),
+    }
+}
+
 /// What lapin says of a connection.
 pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkError {
     let address = url.address();
@@ -83,11 +93,7 @@ pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkErro
     match error.kind() {
         ErrorKind::ProtocolError(said) => protocol(url, phase, said.get_id(), said.get_message().as_str()),
         // A TLS port answers plain text with an alert, which is no AMQP frame, and closes.
-        ErrorKind::ParsingError(_) if phase == Phase::Handshake && !url.is_tls() => LinkError {
-            class: LinkErrorClass::Tls,
-            what: format!("{address} does not answer in AMQP: it looks like a TLS port"),
-            remedy: "use amqps:// there, or the broker's plain port (5672 by default)".into(),
-        },
+        ErrorKind::ParsingError(_) if phase == Phase::Handshake && !url.is_tls() => tls_port(url),
         ErrorKind::IOError(io) if url.is_tls() && io.to_string().contains("fatal alert") => {
             tls(url, &io.to_string())
         }

@@ -140,10 +140,9 @@ impl Supervisor {
         let mut close_by = None;
         loop {
             for confirms in &mut *channels {
-                if confirms.death().is_some() || (confirms.is_clogged() && !blocked) {
-                    if let Err(error) = reopen(session, confirms).await {
-                        return End::Lost(error);
-                    }
+                let worn = confirms.death().is_some() || (confirms.is_clogged() && !blocked);
+                if worn && let Err(error) = reopen(session, confirms).await {
+                    return End::Lost(error);
                 }
                 confirms.write(user, frame_max);
                 desk.unsaid.extend(confirms.settlements());

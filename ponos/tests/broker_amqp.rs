@@ -1,0 +1,69 @@
+//! RabbitMQ under the suite that the in-memory twin passes: what the suite says is what RabbitMQ does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, clippy::wildcard_imports)]
+
+#[macro_use]
+mod broker_conformance;
+
+use broker_conformance::Harness;
+use ponos::{
+    broker::{
+        Consumer, Publisher,
+        amqp::{self, AmqpConfig},
+    },
+    topology::Topology,
+};
+use testkit::Node;
+
+/// One vhost of the node that all tests of this binary share.
+struct Rabbit {
+    node: &'static Node,
+    vhost: &'static str,
+    config: AmqpConfig,
+}
+
+impl Rabbit {
+    fn new(vhost: &'static str) -> Self {
+        let node = Node::shared();
+        let config = AmqpConfig::parse(&node.vhost(vhost)).unwrap();
+        Self { node, vhost, config }
+    }
+}
+
+impl Harness for Rabbit {
+    fn publisher(&self, topology: Topology) -> Publisher {
+        amqp::publisher(self.config.clone(), topology)
+    }
+
+    fn consumer(&self, topology: Topology, queue: &str, prefetch: u16) -> Consumer {
+        amqp::consumer(self.config.clone(), topology, queue, prefetch)
+    }
+
+    fn disconnect_all(&self) {
+        // only those of this vhost; one that goes meanwhile is gone
+        self.node.eval(&format!(
+            "[catch rabbit_networking:close_connection(P, \"closed by the test\") \
+             || P <- rabbit_networking:connections(), \
+             (catch rabbit_reader:info(P, [vhost])) =:= [{{vhost, <<\"{}\">>}}]]",
+            self.vhost
+        ));
+    }
+
+    fn delete_queue(&self, queue: &str) {
+        self.node.delete_queue(self.vhost, queue);
+    }
+
+    fn depth(&self, queue: &str) -> Option<u64> {
+        self.node.queue(self.vhost, queue).map(|(ready, _consumers)| ready)
+    }
+}
+
+impl Drop for Rabbit {
+    fn drop(&mut self) {
+        // a failed test leaves it to be looked at until the node goes
+        if !std::thread::panicking() {
+            self.node.delete_vhost(self.vhost);
+        }
+    }
+}
+
+conformance!(tokio::test(flavor = "multi_thread", worker_threads = 2), Rabbit::new);

@@ -1,0 +1,159 @@
+//! What a broker under test offers beside the port, and the words that the cases are written in.
+
+use ponos::{
+    broker::{Consumer, Delivery, Link, LinkError, PublishOutcome, Publisher, Publishing, Settle},
+    event::{Message, Properties},
+    topology::{Exchange, Queue, Topology},
+};
+use std::{collections::BTreeMap, future::Future, time::Duration};
+use tokio::sync::watch;
+
+/// A broker under test; each test has an empty one (a vhost of its own).
+pub trait Harness {
+    fn publisher(&self, topology: Topology) -> Publisher;
+    fn consumer(&self, topology: Topology, queue: &str, prefetch: u16) -> Consumer;
+    /// Cuts all connections.
+    fn disconnect_all(&self);
+    fn delete_queue(&self, queue: &str);
+    /// Ready messages; `None` if there is no such queue.
+    fn depth(&self, queue: &str) -> Option<u64>;
+}
+
+/// How long one step may take: a time limit, not a measure.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// `what` within the limit.
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    limited(LIMIT, what, work).await
+}
+
+/// A whole case, which has several steps.
+pub async fn case(name: &str, work: impl Future<Output = ()>) {
+    limited(4 * LIMIT, name, work).await;
+}
+
+async fn limited<T>(limit: Duration, what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(_) => panic!("waited {limit:?} in vain for: {what}"),
+    }
+}
+
+/// Waits until `queue` holds that many ready messages.
+pub async fn depth_becomes(harness: &impl Harness, queue: &str, depth: u64) {
+    let what = format!("{depth} ready messages in {queue}");
+    testkit::wait_until(&what, LIMIT, || async { (harness.depth(queue) == Some(depth)).then_some(()) }).await;
+}
+
+/// A persistent text message.
+pub fn message(key: &str, id: &str) -> Message {
+    let message_id = Some(id.to_owned());
+    Message {
+        routing_key: key.into(),
+        properties: Properties { message_id, persistent: true, ..Properties::default() },
+        body: id.into(),
+        ..Message::default()
+    }
+}
+
+pub fn publishing(token: u64, exchange: &str, message: Message) -> Publishing {
+    Publishing { token, lane: 0, exchange: exchange.into(), message }
+}
+
+/// Publishes in one batch, and waits for the outcomes in the order of the messages.
+pub async fn publish(
+    publisher: &mut Publisher,
+    exchange: &str,
+    messages: impl IntoIterator<Item = Message>,
+) -> Vec<PublishOutcome> {
+    up(publisher.link()).await;
+    let batch: Vec<Publishing> =
+        (0..).zip(messages).map(|(token, message)| publishing(token, exchange, message)).collect();
+    let expected = batch.len();
+    publisher.submit(batch).await.unwrap();
+    let outcomes = settlements(publisher, expected).await;
+    outcomes.into_values().collect()
+}
+
+/// Waits for `expected` settlements, by token; a token settled twice fails.
+pub async fn settlements(publisher: &mut Publisher, expected: usize) -> BTreeMap<u64, PublishOutcome> {
+    let mut outcomes = BTreeMap::new();
+    while outcomes.len() < expected {
+        let batch = within("settlements", publisher.settlements()).await.unwrap();
+        for settlement in batch {
+            let before = outcomes.insert(settlement.token, settlement.outcome);
+            assert_eq!(before, None, "token {} was settled twice", settlement.token);
+        }
+    }
+    outcomes
+}
+
+pub const REACHED: PublishOutcome = PublishOutcome::Confirmed { returned: false };
+pub const RETURNED: PublishOutcome = PublishOutcome::Confirmed { returned: true };
+
+/// Publishes messages that must reach a queue.
+pub async fn send(publisher: &mut Publisher, exchange: &str, messages: impl IntoIterator<Item = Message>) {
+    for outcome in publish(publisher, exchange, messages).await {
+        assert_eq!(outcome, REACHED);
+    }
+}
+
+/// Waits until the link is up; gives its generation.
+pub async fn up(mut link: watch::Receiver<Link>) -> u64 {
+    let link = within("the link", link.wait_for(|link| matches!(link, Link::Up { .. }))).await.unwrap();
+    match &*link {
+        Link::Up { generation, .. } => *generation,
+        _ => unreachable!(),
+    }
+}
+
+/// Waits until the link is down with an error; gives it.
+pub async fn down(mut link: watch::Receiver<Link>) -> LinkError {
+    let failed = |link: &Link| matches!(link, Link::Down { error: Some(_), .. });
+    match &*within("an error of the link", link.wait_for(failed)).await.unwrap() {
+        Link::Down { error: Some(error), .. } => error.clone(),
+        _ => unreachable!(),
+    }
+}
+
+/// The next delivery.
+pub async fn next(consumer: &mut Consumer) -> Delivery {
+    within("a delivery", consumer.next()).await.unwrap()
+}
+
+/// The bodies of the next deliveries, each acked.
+pub async fn take(consumer: &mut Consumer, count: usize) -> Vec<String> {
+    let mut bodies = Vec::new();
+    for _ in 0..count {
+        let delivery = next(consumer).await;
+        consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+        bodies.push(text(&delivery));
+    }
+    bodies
+}
+
+/// The message without the user, whom an adapter may fill in.
+pub fn anonymous(mut message: Message) -> Message {
+    message.properties.user_id = None;
+    message
+}
+
+pub fn text(delivery: &Delivery) -> String {
+    String::from_utf8(delivery.message.body.clone()).unwrap()
+}
+
+pub fn topology<const E: usize, const Q: usize>(exchanges: [Exchange; E], queues: [Queue; Q]) -> Topology {
+    Topology { exchanges: exchanges.into(), queues: queues.into(), bindings: Vec::new() }
+}
+
+/// Topologies read like sentences: `topology(…).bind(queue)`.
+pub trait Bind {
+    fn bind<const B: usize>(self, bindings: [ponos::topology::Binding; B]) -> Self;
+}
+
+impl Bind for Topology {
+    fn bind<const B: usize>(mut self, bindings: [ponos::topology::Binding; B]) -> Self {
+        self.bindings.extend(bindings);
+        self
+    }
+}

@@ -1,0 +1,102 @@
+//! Connections and queues that go away.
+
+use super::*;
+use ponos::{
+    broker::{PublishOutcome, Settle},
+    topology::{Queue, Topology},
+};
+use std::collections::BTreeSet;
+
+fn queue() -> Topology {
+    topology([], [Queue::quorum("q").with("x-delivery-limit", 50)])
+}
+
+pub async fn a_lost_connection_settles_all_and_redelivers_under_a_newer_generation(harness: &impl Harness) {
+    let mut publisher = harness.publisher(queue());
+    let mut consumer = harness.consumer(queue(), "q", 10);
+    send(&mut publisher, "", ["1", "2"].map(|id| message("q", id))).await;
+    let first = next(&mut consumer).await;
+    assert_eq!(first.tag.generation, up(consumer.link()).await);
+
+    // cut while publishing: each is settled, lost or confirmed
+    let batch: Vec<_> = (0..2000).map(|n| publishing(n, "", message("q", &format!("many {n}")))).collect();
+    publisher.submit(batch).await.unwrap();
+    harness.disconnect_all();
+    let outcomes = settlements(&mut publisher, 2000).await;
+    let confirmed: BTreeSet<String> = outcomes
+        .iter()
+        .filter(|(_, outcome)| **outcome != PublishOutcome::Lost)
+        .map(|(token, outcome)| {
+            assert_eq!(*outcome, REACHED);
+            format!("many {token}")
+        })
+        .collect();
+
+    // publishing goes on by itself
+    within("publishing to go on", async {
+        while publish(&mut publisher, "", [message("q", "last")]).await != [REACHED] {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    // all that was confirmed arrives, and what was out comes again under a newer generation
+    let mut missing = confirmed;
+    missing.extend(["1", "2", "last"].map(str::to_owned));
+    while !missing.is_empty() {
+        let delivery = next(&mut consumer).await;
+        if delivery.tag.generation > first.tag.generation {
+            if text(&delivery) == "1" {
+                assert!(delivery.redelivered);
+                assert_eq!(delivery.message.headers.int("x-delivery-count"), Some(1));
+            }
+            missing.remove(&text(&delivery));
+        }
+        consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+    }
+    assert!(up(consumer.link()).await > first.tag.generation);
+}
+
+pub async fn settling_a_delivery_of_a_lost_connection_is_void(harness: &impl Harness) {
+    let mut publisher = harness.publisher(queue());
+    let mut consumer = harness.consumer(queue(), "q", 1);
+    send(&mut publisher, "", [message("q", "1")]).await;
+    let stale = next(&mut consumer).await;
+    harness.disconnect_all();
+    let again = next(&mut consumer).await;
+    assert!(again.tag.generation > stale.tag.generation);
+    assert_eq!(text(&again), "1");
+    // not taken for a settling of the new one, whose tag has the same number
+    assert_eq!(again.tag.tag, stale.tag.tag);
+    consumer.settle(stale.tag, Settle::Dead).await.unwrap();
+    consumer.settle(stale.tag, Settle::Ack).await.unwrap();
+    consumer.settle(again.tag, Settle::Release).await.unwrap();
+    assert_eq!(take(&mut consumer, 1).await, ["1"]);
+}
+
+pub async fn a_consumer_of_a_deleted_queue_declares_it_again_and_goes_on(harness: &impl Harness) {
+    let wanted = topology([], [Queue::classic("q")]);
+    let mut publisher = harness.publisher(wanted.clone());
+    let mut consumer = harness.consumer(wanted, "q", 1);
+    send(&mut publisher, "", [message("q", "1")]).await;
+    let out = next(&mut consumer).await;
+    harness.delete_queue("q");
+    testkit::wait_until("the queue declared again", LIMIT, || async { harness.depth("q") }).await;
+    consumer.settle(out.tag, Settle::Ack).await.unwrap();
+    send(&mut publisher, "", [message("q", "2")]).await;
+    assert_eq!(take(&mut consumer, 1).await, ["2"]);
+}
+
+pub async fn dropping_a_consumer_gives_back_what_is_unsettled(harness: &impl Harness) {
+    let mut publisher = harness.publisher(queue());
+    send(&mut publisher, "", ["1", "2", "3"].map(|id| message("q", id))).await;
+    let mut consumer = harness.consumer(queue(), "q", 2);
+    let first = next(&mut consumer).await;
+    consumer.settle(first.tag, Settle::Ack).await.unwrap();
+    next(&mut consumer).await;
+    drop(consumer);
+    depth_becomes(harness, "q", 2).await;
+    let mut left = take(&mut harness.consumer(queue(), "q", 10), 2).await;
+    left.sort();
+    assert_eq!(left, ["2", "3"]);
+}

@@ -1,0 +1,76 @@
+//! The one suite that every broker is held to: what it says about RabbitMQ is what RabbitMQ does, and the in-memory twin
+//! does the same. A test binary gives a [`Harness`] to `conformance!`, which makes a test of each case.
+//!
+//! No case sleeps: what is to happen is waited for, with a deadline, and what is not to happen is shown by something
+//! that happens after it.
+
+mod consuming;
+mod dead_letters;
+mod declaring;
+mod harness;
+mod losing;
+mod publishing;
+mod routing;
+
+pub use harness::*;
+pub mod cases {
+    pub use super::{consuming::*, dead_letters::*, declaring::*, losing::*, publishing::*, routing::*};
+}
+
+/// A test of each case: `conformance!(tokio::test(start_paused = true), |name| harness for a test of that name)`.
+macro_rules! conformance {
+    ($test:meta, $start:expr) => {
+        conformance! { $test, $start,
+            a_topic_exchange_routes_by_pattern
+            a_direct_exchange_routes_by_the_equal_key
+            a_fanout_exchange_routes_to_all
+            the_default_exchange_routes_to_the_queue_of_that_name
+            exchanges_bound_to_exchanges_route_on
+            a_queue_bound_twice_gets_a_message_once
+            an_alternate_exchange_takes_what_matches_nothing
+            an_exchange_that_leads_nowhere_is_a_match_for_the_alternate_exchange
+            a_mandatory_message_that_reaches_nobody_is_returned
+            ten_thousand_publishings_get_exactly_one_settlement_each
+            returns_are_matched_to_their_messages
+            one_lane_keeps_its_order
+            a_full_queue_that_rejects_publishings_nacks
+            a_healthy_queue_has_what_a_full_one_beside_it_refused
+            publishing_to_a_missing_exchange_is_refused_and_the_next_goes_on
+            headers_of_all_types_and_all_properties_arrive_unchanged
+            bodies_of_one_mebibyte_and_of_nothing_arrive
+            prefetch_bounds_what_is_out
+            what_is_acked_is_gone
+            what_is_released_comes_again_as_redelivered
+            a_quorum_queue_counts_how_often_it_was_given_back
+            a_delivery_limit_leads_to_the_dead_letters
+            consumers_of_one_queue_share_its_messages
+            a_single_active_consumer_is_followed_by_the_next
+            a_temporary_queue_is_bound_by_its_consumer_and_goes_with_it
+            what_is_dead_is_dead_lettered_with_its_history
+            a_message_that_expires_comes_back_through_the_dead_letter_exchange
+            a_message_expires_by_its_own_expiration_only_at_the_head
+            a_queue_drops_its_head_to_the_dead_letters_when_full
+            a_letter_that_dies_by_itself_in_a_circle_is_dropped
+            a_second_death_of_the_same_kind_is_counted
+            a_dead_letter_that_reaches_nobody_is_gone
+            declaring_twice_changes_nothing
+            an_inequivalent_queue_is_reported_with_the_difference
+            an_inequivalent_exchange_is_reported_with_the_difference
+            a_binding_to_a_missing_exchange_is_reported
+            consuming_a_missing_queue_is_reported_until_it_exists
+            an_argument_of_the_wrong_kind_is_refused
+            a_lost_connection_settles_all_and_redelivers_under_a_newer_generation
+            settling_a_delivery_of_a_lost_connection_is_void
+            a_consumer_of_a_deleted_queue_declares_it_again_and_goes_on
+            dropping_a_consumer_gives_back_what_is_unsettled
+        }
+    };
+    ($test:meta, $start:expr, $($case:ident)*) => {
+        $(#[$test]
+        async fn $case() {
+            let start = $start;
+            let harness = start(stringify!($case));
+            broker_conformance::case(stringify!($case), broker_conformance::cases::$case(&harness)).await;
+        })*
+    };
+}
