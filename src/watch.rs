@@ -18,9 +18,8 @@ pub fn schedules(folder: Option<&Path>, reload: mpsc::Sender<()>) -> Option<Reco
     let watch = |folder: &Path| {
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let read = event.as_ref().is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
-            if !read {
+            if !read && changed.try_send(()).is_err() {
                 // One that waits to be noticed is as good as many.
-                drop(changed.try_send(()));
             }
         })?;
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
