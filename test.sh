@@ -109,15 +109,22 @@ everything() {
     cargo test --release --workspace
 }
 
+# Runs a package's test files (or folders) whose names begin in one of the ways given.
+suites() {
+    local package=$1 folder=$2 beginning found=()
+    for beginning in "${@:3}"; do
+        if compgen -G "$folder/$beginning*" >/dev/null; then found+=(--test "$beginning*"); fi
+    done
+    [ "${#found[@]}" = 0 ] || cargo test --release -p "$package" "${found[@]}"
+}
+
 rabbitmq_4() {
     install_missing
     install_rabbitmq_4
     heading "broker and end-to-end suites on RabbitMQ $(in_chroot dpkg-query -W -f '${Version}' rabbitmq-server)"
     export KHRONOS_TEST_RABBITMQ_ROOT="$CHROOT"
-    cargo test --release -p ponos --test 'amqp*' --test 'broker*'
-    if compgen -G 'tests/e2e_*.rs' >/dev/null; then
-        cargo test --release -p khronos --test 'e2e_*'
-    fi
+    suites ponos ponos/tests amqp broker
+    suites khronos tests e2e_
 }
 
 case "${1:-}" in

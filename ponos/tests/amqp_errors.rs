@@ -20,7 +20,6 @@ async fn refused(config: AmqpConfig, topology: Topology) -> LinkError {
     let publisher = amqp::publisher(config, topology);
     let reported = down(&mut publisher.link()).await;
     assert_eq!(reported.class, error.class, "{reported}");
-    println!("{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
     assert!(!error.remedy.is_empty());
     error
@@ -134,7 +133,7 @@ async fn an_authority_that_is_not_trusted_is_refused() {
     let other = Certificates::generate(folder.path());
     let error = refused(with_ca(&node.tls_url(), &other.ca), Topology::default()).await;
     assert_eq!(error.class, LinkErrorClass::Tls);
-    assert!(error.what.contains("not trusted") || error.what.contains("certificate"), "{error}");
+    assert!(error.what.contains("not trusted"), "{error}");
     // Without a file the machine's authorities count, and they don't know ours.
     let error = amqp::check(&config(&node.tls_url()), &Topology::default()).await.unwrap_err();
     assert!(matches!(error.class, LinkErrorClass::Tls | LinkErrorClass::Configuration), "{error}");

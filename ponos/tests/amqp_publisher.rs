@@ -36,7 +36,7 @@ async fn a_return_belongs_to_the_message_that_was_returned() {
     // A quorum queue confirms later than a return comes: so confirms and returns cross.
     let topology = Topology { queues: vec![Queue::quorum("some")], ..topology("some", "bound.#") };
     let mut publisher = publisher(config, topology).await;
-    let is_bound = |token: u64| (token * 7) % 3 == 0;
+    let is_bound = |token: u64| (token * 7).is_multiple_of(3);
     for batch in 0..20_u64 {
         let one = |token: u64| Publishing {
             lane: u32::try_from(token % 5).unwrap(),

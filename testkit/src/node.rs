@@ -363,6 +363,8 @@ impl Node {
             speaks_amqp(self.port).then_some(())
         });
         *lock(&self.server) = Some(child);
+        // The other listeners open after the first one.
+        self.expect_ok("rabbit:await_startup()");
     }
 
     /// A command in this node's environment.

@@ -44,12 +44,13 @@ pub(super) fn no_stream(url: &BrokerUrl, error: &io::Error) -> LinkError {
 fn tls(url: &BrokerUrl, said: &str) -> LinkError {
     let address = url.address();
     let lower = said.to_lowercase();
-    let (what, remedy) = if lower.contains("unknownissuer") {
+    // A bad signature is what an authority of the same name with another key looks like.
+    let (what, remedy) = if lower.contains("unknownissuer") || lower.contains("badsignature") {
         (
             format!("the certificate of {address} is signed by an authority that is not trusted"),
             "name the file of the authority that signed it",
         )
-    } else if lower.contains("notvalidforname") {
+    } else if lower.contains("not valid for name") {
         (
             format!("the certificate of {address} is for another host name"),
             "use the name that stands in the certificate",
