@@ -9,7 +9,9 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-readonly SCRATCH="${SCRATCH:-$PWD/.scratch}"
+SCRATCH="${SCRATCH:-$PWD/.scratch}"
+readonly SCRATCH
+export SCRATCH # the tests look for the examples' needs there
 readonly CHROOT="$SCRATCH/debian-13"
 readonly POLICY=/usr/sbin/policy-rc.d
 
@@ -57,7 +59,23 @@ install_missing() {
     if ! [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then
         without_services apt_install rabbitmq-server
     fi
-    # Further needs of the examples (python3-pika, Node's amqplib) belong here.
+    # For the subscribers of examples/. Another Python may come first in PATH: the tests use Debian's.
+    /usr/bin/python3 -c 'import pika' 2>/dev/null || apt_install python3-pika
+    command -v node >/dev/null || apt_install nodejs
+    install_amqplib
+}
+
+# Node's amqplib, as examples/node/package-lock.json has it; again when that changes.
+install_amqplib() {
+    local folder="$SCRATCH/node"
+    cmp -s examples/node/package-lock.json "$folder/package-lock.json" && [ -e "$folder/.complete" ] && return
+    command -v npm >/dev/null || apt_install npm
+    heading "amqplib into $folder"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cp examples/node/package.json examples/node/package-lock.json "$folder"
+    npm ci --prefix "$folder" --no-audit --no-fund
+    touch "$folder/.complete"
 }
 
 # The chroot with Debian 13's RabbitMQ 4.0; made once, reused while it is complete.
@@ -124,6 +142,7 @@ rabbitmq_4() {
     heading "broker and end-to-end suites on RabbitMQ $(in_chroot dpkg-query -W -f '${Version}' rabbitmq-server)"
     export KHRONOS_TEST_RABBITMQ_ROOT="$CHROOT"
     suites ponos ponos/tests amqp broker
+    cargo build --release -p khronos --examples
     suites khronos tests e2e_
 }
 

@@ -1,4 +1,4 @@
-//! `list`, `history`, `audit`, `parked` and `tail`: from the store of a clock that does not run, and from one that does.
+//! `list`, `history`, `audit`, `parked`, `tail` and `health`: from the store of a clock that does not run, and from one that does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use khronos::{
@@ -161,6 +161,9 @@ fn a_feed_that_nobody_serves_is_said_to_be_so() {
     let tail = khronos(folder.path(), &["tail"]);
     assert_eq!(tail.status.code(), Some(69), "{tail:?}");
     assert!(text(&tail.stderr).contains("no clock answers at http://127.0.0.1:1"), "{tail:?}");
+    let health = khronos(folder.path(), &["health"]);
+    assert_eq!(health.status.code(), Some(1), "{health:?}");
+    assert!(text(&health.stderr).starts_with("not alive: no clock answers at"), "{health:?}");
     let memory = khronos(folder.path(), &["tail", "--broker", "memory:"]);
     assert_eq!(memory.status.code(), Some(2), "{memory:?}");
 }
@@ -219,7 +222,7 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
         outstanding: 0,
         settled: at(7),
     };
-    let (_status, status) = watch::channel(status);
+    let (show, status) = watch::channel(status);
     let (_recorded, recorded) = watch::channel(7);
     let site = Site::new(Handle { commands, status, recorded }, record, vec![], Limits::default());
     let (_trigger, shutdown) = shutdown();
@@ -251,6 +254,13 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
             text(&plain.stdout),
             "1970-01-01T00:07:00.000Z  time.one-minute.passed  one-minute  2 ms late\n"
         );
+        let alive = run(&["health", "--url", &url]);
+        assert_eq!((alive.status.code(), text(&alive.stdout)), (Some(0), "alive\n".into()), "{alive:?}");
+        assert_eq!(json_lines(&run(&["health", "--ready", "--url", &url, "--json"]))[0]["ready"], true);
+        show.send_modify(|status| status.reasons = vec!["broker: gone".into()]);
+        let ready = run(&["health", "--ready", "--url", &url]);
+        assert_eq!(ready.status.code(), Some(1), "{ready:?}");
+        assert_eq!(text(&ready.stderr), "not ready: broker: gone\n");
     });
     ran.await.unwrap();
 }

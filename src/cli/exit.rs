@@ -3,7 +3,7 @@
 //! | Code | Meaning |
 //! | --- | --- |
 //! | 0 | done; warnings may have been shown |
-//! | 1 | findings: `check` found errors, `audit` a hole or a surplus |
+//! | 1 | findings: `check` found errors, `audit` a hole or a surplus, `health` a clock that is not well or not there |
 //! | 2 | the command line is wrong (an unknown flag, an expression or a schedule name that can't be used) |
 //! | 69 | a service can't be reached: the broker, or a running clock |
 //! | 70 | a fault of the program itself: please report it |
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// Done.
     Done = 0,
-    /// What was looked for was found: errors, holes.
+    /// What was looked for was found: errors, holes, a clock that is not well.
     Findings = 1,
     /// The command line is wrong (clap's own code).
     Usage = 2,

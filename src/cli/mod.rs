@@ -6,6 +6,7 @@ mod audit;
 mod check;
 mod completions;
 mod exit;
+mod health;
 mod history;
 mod list;
 mod next;
@@ -90,6 +91,8 @@ enum Verb {
     Parked(parked::Args),
     /// Prints events as they arrive.
     Tail(tail::Args),
+    /// Asks a running clock whether it is well, as a probe.
+    Health(health::Args),
     /// Prints a shell's completion script.
     Completions(completions::Args),
 }
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Verb::Audit(args) => audit::run(&cli.globals, args),
         Verb::Parked(args) => parked::run(&cli.globals, args),
         Verb::Tail(args) => tail::run(&cli.globals, args),
+        Verb::Health(args) => health::run(&cli.globals, args),
         Verb::Completions(args) => completions::run(&cli.globals, args),
     }
 }

@@ -8,7 +8,7 @@ use hyper::{
     client::conn::http1,
 };
 use hyper_util::rt::TokioIo;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use std::{collections::VecDeque, fmt, path::PathBuf, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -286,10 +286,17 @@ impl Feed {
     }
 }
 
+/// What `/readyz` says with a status of 503.
+#[derive(Deserialize)]
+struct NotReady {
+    reasons: Vec<String>,
+}
+
 fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     let problem = serde_json::from_slice::<super::problem::Problem>(body).map(|problem| problem.detail);
     // What is no problem document may be a page of readiness, or of some other server.
     let detail = problem
+        .or_else(|_| serde_json::from_slice::<NotReady>(body).map(|page| page.reasons.join("; ")))
         .unwrap_or_else(|_| format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(500)])));
     ClientError::Refused { status: status.as_u16(), detail }
 }

@@ -1,0 +1,33 @@
+# The clock as an image: `docker build -t khronos .`; docs/docker.md says how to run it.
+
+FROM rust:1-bookworm AS build
+WORKDIR /build
+COPY . .
+# The caches need BuildKit, the default of Docker since 23.0.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target \
+    cargo build --release --locked --bin khronos \
+    && cp target/release/khronos /khronos \
+    && mkdir /empty
+
+FROM debian:bookworm-slim
+# For amqps://; the zone rules are in the binary.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /khronos /usr/local/bin/khronos
+COPY config.toml /etc/khronos/config.toml
+COPY schedules /etc/khronos/schedules
+# Belongs to the clock's user, and so does a new volume, which takes this over.
+COPY --from=build --chown=65532:65532 /empty /var/lib/khronos
+
+ENV KHRONOS_CONFIG=/etc/khronos/config.toml \
+    KHRONOS_STORE_PATH=/var/lib/khronos \
+    KHRONOS_HTTP_LISTEN=0.0.0.0:7650
+# A number, so that Kubernetes can see that it is not root.
+USER 65532:65532
+WORKDIR /var/lib/khronos
+VOLUME /var/lib/khronos
+EXPOSE 7650
+HEALTHCHECK --interval=10s --timeout=6s --start-period=10s CMD ["khronos", "health"]
+# No shell in between: the clock is process 1 and gets the signals.
+ENTRYPOINT ["khronos"]
+CMD ["run"]

@@ -1,0 +1,69 @@
+//! `khronos health`: one look at a running clock, as a probe. For places where nothing else could ask: the image that
+//! `Dockerfile` builds has no shell tools.
+
+use super::{
+    Globals,
+    exit::Exit,
+    output,
+    reach::{Trouble, finish, web_client},
+};
+use crate::{
+    config::{Config, StorePath},
+    http::{
+        client::{Client, ClientError, Target},
+        control_path,
+    },
+};
+use serde_json::Value;
+use std::{process::ExitCode, time::Duration};
+
+/// Until the answer must be there; whoever asks more often than this learns nothing more.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Asks a running clock whether it is well; ends with 1 if not, or if none answers.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Whether events go out (/readyz), and not only whether the clock's loop turns (/healthz)
+    #[arg(long)]
+    ready: bool,
+    /// The clock, such as http://127.0.0.1:7650; the one at the configured address if left out
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The whole answer, as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
+    finish(ask(globals, args))
+}
+
+async fn ask(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
+    let client = match &args.url {
+        Some(url) => Client::new(Target::from_url(url)?),
+        None => configured(&globals.load(Vec::new())?),
+    };
+    let (path, well) = if args.ready { ("/readyz", "ready") } else { ("/healthz", "alive") };
+    let answer = tokio::time::timeout(ANSWER, client.get::<Value>(path)).await.unwrap_or_else(|_| {
+        let what = format!("no answer within {} s", ANSWER.as_secs());
+        Err(ClientError::Broken { target: client.target().clone(), what })
+    });
+    match answer {
+        Ok(answer) => {
+            output::print(|out| if args.json { writeln!(out, "{answer}") } else { writeln!(out, "{well}") })?;
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            output::complain(&format!("not {well}: {error}"));
+            Ok(Exit::Findings)
+        }
+    }
+}
+
+/// The clock where it serves HTTP; without HTTP, by its control socket.
+fn configured(config: &Config) -> Client {
+    match &config.store.path {
+        StorePath::Folder(folder) if !config.http.enabled => Client::new(Target::Unix(control_path(folder))),
+        _ => web_client(config),
+    }
+}
