@@ -15,6 +15,7 @@
 mod admin;
 mod certificates;
 mod condition;
+mod control;
 mod node;
 mod processes;
 
