@@ -116,7 +116,7 @@ impl Subscriber {
 fn each_subscriber_prints_every_event_and_outlives_a_lost_connection() {
     let node = Node::start();
     let folder = tempfile::tempdir().unwrap();
-    let mut all: Vec<Subscriber> = [("rust", rust()), ("python", python()), ("node", javascript())]
+    let mut all: Vec<Subscriber> = subscribers()
         .into_iter()
         .map(|(language, program)| Subscriber::start(&node, folder.path(), language, program))
         .collect();
@@ -127,6 +127,28 @@ fn each_subscriber_prints_every_event_and_outlives_a_lost_connection() {
     for subscriber in all {
         subscriber.ends();
     }
+}
+
+#[test]
+fn what_only_a_person_can_mend_ends_a_subscriber() {
+    let node = Node::shared();
+    node.vhost("refused");
+    let url = node.url_for("guest", "wrong", "refused");
+    for (language, mut program) in subscribers() {
+        let errors = tempfile::NamedTempFile::new().unwrap();
+        let stderr = errors.reopen().unwrap();
+        let mut program = Running(program.arg(&url).stdout(Stdio::null()).stderr(stderr).spawn().unwrap());
+        let what = format!("the end of the subscriber in {language}");
+        let status = block_until(&what, LIMIT, || program.0.try_wait().unwrap());
+        let said = fs::read_to_string(errors.path()).unwrap();
+        assert_eq!(status.code(), Some(1), "{language}: {said}");
+        assert!(!said.contains("trying again"), "{language}: {said}");
+        assert!(["refused", "ACCESS"].iter().any(|word| said.contains(word)), "{language}: {said}");
+    }
+}
+
+fn subscribers() -> [(&'static str, Command); 3] {
+    [("rust", rust()), ("python", python()), ("node", javascript())]
 }
 
 fn root() -> &'static Path {

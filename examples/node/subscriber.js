@@ -76,6 +76,11 @@ function handle(channel, message) {
   return !again;
 }
 
+/** The broker's number for what is wrong; of a refused login it stands in the text alone. */
+function replyCode(error) {
+  return error.code ?? Number(/terminated by server: (\d+)/.exec(error.message)?.[1]);
+}
+
 async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -94,7 +99,7 @@ async function main() {
     try {
       await consume(url, values.event, enough);
     } catch (error) {
-      if (FOR_A_PERSON.includes(error.code)) throw error;
+      if (FOR_A_PERSON.includes(replyCode(error))) throw error;
       console.error(`no connection (${error.message}); trying again`);
       await pause(wait * (0.5 + Math.random() / 2));
       wait = Math.min(wait * 2, LONGEST_PAUSE);
