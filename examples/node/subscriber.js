@@ -76,8 +76,9 @@ function handle(channel, message) {
   return !again;
 }
 
-/** The broker's number for what is wrong; of a refused login it stands in the text alone. */
+/** The broker's number for what is wrong; while a connection is opened it stands in the text, or (the vhost) nowhere. */
 function replyCode(error) {
+  if (/ConnectionOpenOk; got <ConnectionClose/.test(error.message)) return 530;
   return error.code ?? Number(/terminated by server: (\d+)/.exec(error.message)?.[1]);
 }
 
