@@ -150,7 +150,9 @@ fn python() -> Command {
 fn javascript() -> Command {
     let scratch = env::var_os("SCRATCH").map_or_else(|| root().join(".scratch"), PathBuf::from);
     let mut command = Command::new("node");
-    command.arg(root().join("examples/node/subscriber.js")).env("NODE_PATH", scratch.join("node/node_modules"));
+    command
+        .arg(root().join("examples/node/subscriber.js"))
+        .env("NODE_PATH", scratch.join("node/node_modules"));
     command
 }
 
