@@ -30,7 +30,9 @@ impl Broker {
     pub fn new(config: &BrokerConfig, clock: &str) -> Result<Self, LinkError> {
         match &config.url {
             BrokerUrl::Memory => Ok(Self::Memory(memory::Broker::new())),
-            BrokerUrl::Amqp(url) => Ok(Self::Amqp(Box::new(amqp_config(config, url, &format!("khronos {clock}"))?))),
+            BrokerUrl::Amqp(url) => {
+                Ok(Self::Amqp(Box::new(amqp_config(config, url, &format!("khronos {clock}"))?)))
+            }
         }
     }
 
@@ -52,7 +54,11 @@ impl Broker {
 ///
 /// # Errors
 /// [`LinkError`] when the URL can't be used.
-pub fn amqp_config(config: &BrokerConfig, url: &SecretUrl, name: &str) -> Result<amqp::AmqpConfig, LinkError> {
+pub fn amqp_config(
+    config: &BrokerConfig,
+    url: &SecretUrl,
+    name: &str,
+) -> Result<amqp::AmqpConfig, LinkError> {
     let mut amqp = amqp::AmqpConfig::parse(url.expose())?;
     amqp.connection_name = name.to_owned();
     amqp.connect_timeout = config.connect_timeout;
@@ -61,20 +67,23 @@ pub fn amqp_config(config: &BrokerConfig, url: &SecretUrl, name: &str) -> Result
     amqp.window = config.window;
     amqp.channels = config.channels;
     let tls = &config.tls;
-    amqp.tls = amqp::TlsFiles { ca: tls.ca_file.clone(), client: tls.cert_file.clone().zip(tls.key_file.clone()) };
+    amqp.tls =
+        amqp::TlsFiles { ca: tls.ca_file.clone(), client: tls.cert_file.clone().zip(tls.key_file.clone()) };
     Ok(amqp)
 }
 
 /// What the clock needs to exist: its exchange; with `fanout` the exchange per event that unmodified Ponos (Node) workers
 /// bind to.
 pub fn topology(config: &BrokerConfig, embedded: bool, schedules: &[Accepted]) -> Topology {
-    let mut topology = Topology { exchanges: vec![Exchange::topic(&*config.exchange)], ..Topology::default() };
+    let mut topology =
+        Topology { exchanges: vec![Exchange::topic(&*config.exchange)], ..Topology::default() };
     if embedded {
         topology.queues.push(Queue::classic(FEED).with("x-max-length", 1));
         topology.bindings.push(Binding::queue(&*config.exchange, FEED, "#"));
     }
     if config.fanout {
-        let events: BTreeSet<&str> = schedules.iter().map(|accepted| accepted.schedule.event.as_str()).collect();
+        let events: BTreeSet<&str> =
+            schedules.iter().map(|accepted| accepted.schedule.event.as_str()).collect();
         for event in events {
             topology.exchanges.push(Exchange::fanout(event));
             topology.bindings.push(Binding::exchange(&*config.exchange, event, event));

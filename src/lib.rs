@@ -75,7 +75,10 @@ pub async fn run(
         0 => Ok(accepted(read)),
         _ if strict => return Err(RunError::Schedules(read.diagnostics)),
         _ => {
-            error!("the schedule files are wrong; the last accepted schedules are used (khronos check shows more)\n{}", read.diagnostics);
+            error!(
+                "the schedule files are wrong; the last accepted schedules are used (khronos check shows more)\n{}",
+                read.diagnostics
+            );
             Err(read.diagnostics.to_string())
         }
     };
@@ -87,7 +90,8 @@ pub async fn run(
         ScheduleSource::Embedded => None,
     };
     let _watcher = watch::schedules(folder, reload_in);
-    let count = schedules.as_ref().map_or(snapshot.revisions.iter().filter(|r| r.ended.is_none()).count(), Vec::len);
+    let count =
+        schedules.as_ref().map_or(snapshot.revisions.iter().filter(|r| r.ended.is_none()).count(), Vec::len);
     let parts = Parts {
         clock: config.clock.name.clone(),
         rules: rules(&config, broker.is_embedded()),
@@ -173,7 +177,8 @@ fn loader(config: &Config, broker: &Broker) -> Loader {
         if let (true, Broker::Amqp(amqp)) = (settings.fanout, &broker) {
             let topology = broker::topology(&settings, false, &schedules);
             let declared = runtime.block_on(ponos::broker::amqp::check(amqp, &topology));
-            declared.map_err(|error| format!("the exchanges of its events could not be declared: {error}"))?;
+            declared
+                .map_err(|error| format!("the exchanges of its events could not be declared: {error}"))?;
         }
         info!(schedules = schedules.len(), "read");
         Ok(schedules)
@@ -182,7 +187,8 @@ fn loader(config: &Config, broker: &Broker) -> Loader {
 
 fn accepted(read: sources::Schedules) -> Vec<Accepted> {
     let list = read.list.into_iter();
-    list.map(|source| Accepted { definition: source.definition, schedule: Arc::new(source.schedule) }).collect()
+    list.map(|source| Accepted { definition: source.definition, schedule: Arc::new(source.schedule) })
+        .collect()
 }
 
 fn millis(duration: Duration) -> i64 {

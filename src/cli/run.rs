@@ -90,7 +90,12 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     match ended {
         Ok(report) => {
             let Report { confirmed, unanswered, outstanding } = report;
-            info!(confirmed, unanswered, outstanding, "stopped; what is unanswered or outstanding goes on at the next start");
+            info!(
+                confirmed,
+                unanswered,
+                outstanding,
+                "stopped; what is unanswered or outstanding goes on at the next start"
+            );
             Exit::Done.into()
         }
         Err(error) => {
@@ -108,7 +113,8 @@ async fn on_signals(trigger: Trigger) {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
         else {
             warn!("signals can't be listened for");
             return;
@@ -134,17 +140,24 @@ fn announce(config: &Config, schedules: usize) {
     info!("khronos {}: the clock '{clock}' runs {schedules} schedules", env!("CARGO_PKG_VERSION"));
     if config.http.enabled {
         let listen = config.http.listen;
-        info!("subscribe: curl -N http://{listen}/feed (or khronos tail); see also /schedules, /history, /readyz");
+        info!(
+            "subscribe: curl -N http://{listen}/feed (or khronos tail); see also /schedules, /history, /readyz"
+        );
     }
     match &config.store.path {
         StorePath::Folder(path) => {
-            info!("progress and record survive restarts, in {}; subscribers resume with Last-Event-ID", path.display());
+            info!(
+                "progress and record survive restarts, in {}; subscribers resume with Last-Event-ID",
+                path.display()
+            );
         }
         StorePath::Memory => warn!("nothing survives a restart: store.path is \"memory:\""),
     }
     match &config.broker.url {
         BrokerUrl::Memory => {
-            info!("the built-in broker is used; for RabbitMQ: khronos run --broker amqp://user:password@host:5672/vhost");
+            info!(
+                "the built-in broker is used; for RabbitMQ: khronos run --broker amqp://user:password@host:5672/vhost"
+            );
         }
         BrokerUrl::Amqp(url) => info!("publishing to the exchange '{}' of {url}", config.broker.exchange),
     }
@@ -154,9 +167,13 @@ fn exit_code(error: &RunError) -> Exit {
     match error {
         RunError::Schedules(_) | RunError::Http(_) => Exit::Configuration,
         RunError::Broker(error) | RunError::Service(Failure::Broker(error)) => match error.class {
-            LinkErrorClass::AccessRefused | LinkErrorClass::Vhost | LinkErrorClass::Forbidden => Exit::AccessRefused,
+            LinkErrorClass::AccessRefused | LinkErrorClass::Vhost | LinkErrorClass::Forbidden => {
+                Exit::AccessRefused
+            }
             LinkErrorClass::Unreachable => Exit::Unavailable,
-            LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => Exit::Configuration,
+            LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
+                Exit::Configuration
+            }
         },
         RunError::Store(error) | RunError::Service(Failure::Store(error)) => match error {
             StoreError::OtherClock { .. } | StoreError::Locked { .. } => Exit::Configuration,

@@ -16,10 +16,7 @@ use crate::{
     },
 };
 use ponos::{
-    broker::{
-        Consumer, Link, LinkErrorClass, Settle,
-        amqp,
-    },
+    broker::{Consumer, Link, LinkErrorClass, Settle, amqp},
     event::Event,
     topology::{Binding, Exchange, Queue, Topology},
 };
