@@ -3,7 +3,14 @@
 
 use crate::config::{LogConfig, LogFormat};
 use std::io::{self, IsTerminal};
-use tracing_subscriber::{Layer, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    registry,
+    util::SubscriberInitExt,
+};
 
 /// Begins to log; to be called once.
 ///
@@ -15,7 +22,14 @@ pub fn begin(config: &LogConfig) -> Result<(), tracing_subscriber::util::TryInit
         LogFormat::Pretty => lines.with_ansi(colours(&io::stderr())).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    registry().with(lines.with_filter(config.level.clone())).try_init()
+    registry().with(lines.with_filter(quietened(config.level.clone()))).try_init()
+}
+
+/// lapin logs every returned message, its body included, and errors that are told with their remedy anyway: it is silent
+/// unless the configuration speaks of it.
+fn quietened(level: Targets) -> Targets {
+    let told = level.iter().any(|(target, _)| target.starts_with("lapin"));
+    if told { level } else { level.with_target("lapin", LevelFilter::OFF) }
 }
 
 /// Whether colours may be used on this stream: a terminal, and nobody asked for none (<https://no-color.org>).

@@ -169,7 +169,7 @@ async fn play(mut asked: mpsc::Receiver<Ask>) {
     let schedule = ScheduleStatus {
         revision: Arc::new(revision()),
         next: Some(at(11)),
-        outstanding: None,
+        outstanding: Vec::new(),
         confirmed: 7,
         returned: 1,
     };

@@ -65,7 +65,7 @@ fn data(revision: &Revision, schedule: &Schedule, stands_for: Coalesced) -> Vec<
     let data = Data {
         schedule: &schedule.name,
         due_at: due,
-        local_time: local.time,
+        local_time: with_millis(local.time),
         time_zone: local.zone,
         utc_offset: local.offset,
         fold: local.fold,
@@ -78,4 +78,9 @@ fn data(revision: &Revision, schedule: &Schedule, stands_for: Coalesced) -> Vec<
     };
     // Strings, numbers and JSON values only: there is nothing in it that serialising could refuse.
     serde_json::to_vec(&data).unwrap_or_default()
+}
+
+/// Always three digits, so that consumers may parse it with one pattern.
+fn with_millis(time: String) -> String {
+    if time.contains('.') { time } else { time + ".000" }
 }

@@ -1,16 +1,15 @@
 //! The state machine itself: what a step does, in order.
 
 use super::{
-    Action, ClockRules, ClockState, Coalesced, Handover, Input, Notice, Outcome, Parked, Reading, Resends,
-    Revision, Row, SkipReason, Span,
-    backlog::{Backlog, Backlogs, State},
-    catch_up::{self, Next, single},
+    Action, ClockRules, ClockState, Handover, Input, Notice, Parked, Reading, Resends, Revision, Row, Span,
+    backlog::{Backlogs, State},
     clock_guard::ClockGuard,
     due_queue::DueQueue,
     faults::{Fault, planted},
-    flights::{Flight, Flights, Owner},
+    flights::Flights,
+    hand_over::{LEAD, MARGIN},
     io::Accepted,
-    progress::{Progress, SpanKey, row},
+    progress::{Progress, SpanKey},
 };
 use crate::schedule::Schedule;
 use ponos::event::Timestamp;
@@ -18,16 +17,6 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
-
-/// Something due within this many milliseconds has its reservation written ahead, so that it need not wait for the disk.
-const LEAD: i64 = 500;
-/// A reservation reaches this far beyond what it is made for.
-const RESERVE: i64 = 500;
-/// It is renewed when less than this is left of it.
-const MARGIN: i64 = 200;
-
-/// A finished span looks again after this long whether W has passed it.
-const LINGER: i64 = 20;
 
 /// Limits, from the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -235,10 +224,6 @@ impl Engine {
         !matches!(self.guard.state(), ClockState::Held { .. })
     }
 
-    fn may_hand_over(&self) -> bool {
-        self.link_up && !self.draining && self.guard.state() == ClockState::Steady
-    }
-
     fn take_in(&mut self, input: Input) {
         match input {
             Input::Tick => {}
@@ -261,218 +246,6 @@ impl Engine {
                 _ => self.backlogs.set(&key, State::Ready),
             }
         }
-    }
-
-    fn pump(&mut self) {
-        let now = self.now().plus(if planted(Fault::FireEarly) { 3 } else { 0 });
-        if !self.may_hand_over() {
-            return;
-        }
-        self.reserve(now);
-        self.hand_over_on_time(now);
-        self.hand_over_backlogs(now);
-        self.hand_over_released(now);
-    }
-
-    /// Has H raised ahead of what is due soon.
-    fn reserve(&mut self, now: Timestamp) {
-        if let Some((due, _)) = self.queue.first()
-            && due <= now.plus(LEAD)
-            && self.progress.wanted() < due.plus(MARGIN)
-        {
-            self.progress.reserve(due.max(now).plus(RESERVE));
-        }
-    }
-
-    fn hand_over_on_time(&mut self, now: Timestamp) {
-        if !self.progress.is_durable(self.loading) && !planted(Fault::SendBeforeTheRevisionIsSaved) {
-            return;
-        }
-        while let Some((due, rank)) = self.queue.first().filter(|(due, _)| *due <= now) {
-            let slot = &self.slots[rank as usize];
-            let key = (slot.schedule.name.clone(), slot.revision.number);
-            let late = now.since(due) > slot.schedule.catch_up.grace;
-            if slot.schedule.paused {
-                self.queue.pop();
-                self.skip_paused(rank, &key, due, now);
-            } else if (late || self.backlogs.holds(&key.0) && !planted(Fault::Overtake))
-                && self.can_join(&key, due)
-            {
-                self.queue.pop();
-                self.join(rank, key, due, now);
-            } else {
-                let reserved = due <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
-                if !reserved || self.flights.len() >= self.rules.in_flight {
-                    return;
-                }
-                self.queue.pop();
-                self.depart_on_time(rank, due, now);
-            }
-        }
-    }
-
-    fn skip_paused(&mut self, rank: u32, key: &SpanKey, due: Timestamp, now: Timestamp) {
-        let timing = &self.slots[rank as usize].schedule.timing;
-        let last = timing.before(now.plus(1)).map_or(due, |last| last.max(due));
-        let run = Coalesced { first: due, last, count: timing.count(due.plus(-1), last).max(1) };
-        if !planted(Fault::PauseWithoutRecord) {
-            self.progress.row(row(now, key, run, Outcome::Skipped(SkipReason::Paused)));
-        }
-        self.finish_one_shot(rank);
-        self.slots[rank as usize].skipped += run.count;
-        self.queue_after(rank, last);
-    }
-
-    /// Only a clock that was set back makes a span lie above what is due now: it can't be joined then.
-    fn can_join(&mut self, key: &SpanKey, due: Timestamp) -> bool {
-        self.backlogs.get_mut(key).is_none_or(|backlog| backlog.span.after < due)
-    }
-
-    /// Adds what is due by now to the schedule's span.
-    fn join(&mut self, rank: u32, key: SpanKey, due: Timestamp, now: Timestamp) {
-        let slot = &self.slots[rank as usize];
-        let through = slot.schedule.timing.before(now.plus(1)).map_or(due, |last| last.max(due));
-        if planted(Fault::ResumeFromNow) && now.since(due) > 120_000 {
-            return self.queue_after(rank, through);
-        }
-        match self.backlogs.get_mut(&key) {
-            Some(backlog) => {
-                backlog.span.through = backlog.span.through.max(through);
-                let closing = matches!(backlog.state, State::Closing(_));
-                self.progress.span(&key, Some(&backlog.span));
-                if closing {
-                    self.backlogs.set(&key, State::Ready);
-                }
-            }
-            None => {
-                let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
-                let span = new_span(revision.number, due.plus(-1), through, due.plus(-1));
-                self.progress.span(&key, Some(&span));
-                self.backlogs.insert(key, Backlog { span, revision, schedule, state: State::Ready });
-            }
-        }
-        self.queue_after(rank, through);
-    }
-
-    fn depart_on_time(&mut self, rank: u32, due: Timestamp, now: Timestamp) {
-        let slot = &mut self.slots[rank as usize];
-        slot.next = None;
-        slot.in_flight = Some(due);
-        if planted(Fault::LoseOneShot) && slot.schedule.timing.is_one_shot() {
-            self.progress.one_shot(&slot.schedule.name, None);
-        }
-        let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
-        self.depart(Owner::OnTime(rank), revision, schedule, single(due), now);
-    }
-
-    fn hand_over_backlogs(&mut self, now: Timestamp) {
-        while self.flights.len() < self.rules.in_flight.div_ceil(2) {
-            let Some(key) = self.backlogs.next_ready(now) else { return };
-            self.advance(&key, now);
-        }
-    }
-
-    /// Takes a span one step further.
-    fn advance(&mut self, key: &SpanKey, now: Timestamp) {
-        if self.backlogs.of(&key.0).next().is_some_and(|(oldest, _)| oldest != key) {
-            return self.backlogs.set(key, State::Behind);
-        }
-        let settled = self.settled();
-        let Some(backlog) = self.backlogs.get_mut(key) else { return };
-        let (revision, schedule) = (backlog.revision.clone(), backlog.schedule.clone());
-        let passed = settled >= backlog.span.through || planted(Fault::CloseBeforeTheMark);
-        let state = match catch_up::next(&schedule, &backlog.span, now) {
-            Next::Wait(until) => State::Waiting(until),
-            // Without the span a restart would take what lies in (W, H] for sent singly; so it stays until W is past it.
-            Next::Done if !passed => State::Waiting(now.plus(LINGER)),
-            Next::Done => {
-                self.progress.span(key, None);
-                self.progress.urge();
-                self.finish_one_shot_of(key);
-                State::Closing(self.progress.next_ticket())
-            }
-            Next::Skip(run, reason) => {
-                backlog.span.after = run.last;
-                self.progress.span(key, Some(&backlog.span));
-                self.progress.row(row(now, key, run, Outcome::Skipped(reason)));
-                self.caught_up(key, run, "skipped, as its catch-up says");
-                if let Some(rank) = self.rank(&key.0) {
-                    self.slots[rank].skipped += run.count;
-                }
-                State::Ready
-            }
-            Next::Fix { handed, coalesced } => {
-                backlog.span.handed = backlog.span.handed.max(handed);
-                backlog.span.coalesced = coalesced;
-                self.progress.span(key, Some(&backlog.span));
-                // H bounds what spans hand over too.
-                self.progress.reserve(handed);
-                if let Some(run) = coalesced {
-                    self.caught_up(key, run, "one event stands for them all");
-                }
-                if planted(Fault::SendBeforeTheSpanIsSaved) {
-                    State::Ready
-                } else {
-                    State::Saving(self.progress.next_ticket())
-                }
-            }
-            Next::Send(stands_for) => {
-                self.depart(Owner::Span(key.0.clone(), key.1), revision, schedule, stands_for, now);
-                State::InFlight
-            }
-        };
-        self.backlogs.set(key, state);
-    }
-
-    fn caught_up(&mut self, key: &SpanKey, run: Coalesced, how: &'static str) {
-        let (first, last, count) = (run.first, run.last, run.count);
-        self.out.notices.push(Notice::CaughtUp { schedule: key.0.clone(), first, last, count, how });
-    }
-
-    fn hand_over_released(&mut self, now: Timestamp) {
-        while self.flights.len() < self.rules.in_flight.div_ceil(2) {
-            let Some(number) = self.released.pop_front() else { return };
-            let Some(parked) = self.parked.get(&number) else { continue };
-            let key = (parked.schedule.clone(), parked.revision);
-            let stands_for = parked.stands_for;
-            let built = self
-                .revisions
-                .get(&key)
-                .map(|revision| (revision.clone(), Schedule::build(&revision.definition)));
-            match built {
-                Some((revision, Ok(schedule))) => {
-                    self.depart(Owner::Parked(number), revision, Arc::new(schedule), stands_for, now);
-                }
-                _ => {
-                    let reason = "its definition is not kept any more".to_owned();
-                    self.out.notices.push(Notice::Unreadable { schedule: key.0, reason });
-                }
-            }
-        }
-    }
-
-    fn depart(
-        &mut self,
-        owner: Owner,
-        revision: Arc<Revision>,
-        schedule: Arc<Schedule>,
-        stands_for: Coalesced,
-        now: Timestamp,
-    ) {
-        let lateness = now.since(stands_for.last);
-        let skipped =
-            self.rank(&schedule.name).map_or(0, |rank| std::mem::take(&mut self.slots[rank].skipped));
-        self.highest_handed = self.highest_handed.max(stands_for.last);
-        let token = self.flights.take_off(Flight { owner, stands_for, sent_at: now, lateness });
-        self.out.publish.push(Handover {
-            token,
-            revision,
-            schedule,
-            stands_for,
-            sent_at: now,
-            lateness,
-            skipped,
-        });
     }
 
     /// Queues the schedule's first occurrence after `due`.

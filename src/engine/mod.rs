@@ -16,6 +16,7 @@ mod core;
 mod due_queue;
 mod faults;
 mod flights;
+mod hand_over;
 mod io;
 mod progress;
 mod reconcile;

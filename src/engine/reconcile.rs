@@ -190,25 +190,25 @@ impl Engine {
     }
 
     fn begin(&mut self, mut revision: Revision, schedule: &Arc<Schedule>, now: Timestamp) -> Slot {
-        let timing = &schedule.timing;
-        if timing.is_one_shot() {
-            match timing.after(Timestamp::EPOCH.plus(-1)) {
-                Some(due) if due <= now && schedule.past == Past::Refuse => {
-                    let schedule = schedule.name.clone();
-                    self.out.notices.push(Notice::PastOneShot { schedule, due });
-                }
-                // The same due time means the same id: what was called for before is not called for again.
-                Some(due) if due <= now && self.was_called_for(&schedule.name, due) => {}
-                Some(due) => {
-                    revision.effective_from = revision.effective_from.min(due.plus(-1));
-                    self.pend_one_shot(&schedule.name, revision.number, due);
-                }
-                None => {}
+        let mut refused = false;
+        if schedule.timing.is_one_shot()
+            && let Some(due) = schedule.timing.after(Timestamp::EPOCH.plus(-1))
+            // The same due time means the same id: what was called for before is not called for again.
+            && !(due <= now && self.was_called_for(&schedule.name, due))
+        {
+            revision.effective_from = revision.effective_from.min(due.plus(-1));
+            refused = due <= now && schedule.past == Past::Refuse;
+            if refused {
+                let key = (schedule.name.clone(), revision.number);
+                self.progress.row(row(now, &key, single(due), Outcome::Skipped(SkipReason::Past)));
+                self.out.notices.push(Notice::PastOneShot { schedule: key.0, due });
+            } else {
+                self.pend_one_shot(&schedule.name, revision.number, due);
             }
         }
         let revision = self.keep(revision);
         let mut slot = slot(&revision, schedule);
-        slot.next = timing.after(revision.effective_from);
+        slot.next = schedule.timing.after(revision.effective_from).filter(|_| !refused);
         slot
     }
 

@@ -121,7 +121,7 @@ impl Engine {
             at: now,
             schedule: "*".into(),
             revision: 0,
-            first: now,
+            first: now.plus(1),
             last: highest,
             count: 0,
             outcome: Outcome::ClockSetBack,

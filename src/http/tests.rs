@@ -1,5 +1,7 @@
 //! The interface over real sockets, before a clock that is played by a task.
 
+mod feed;
+
 use super::{
     client::{Client, ClientError, Target, encode},
     *,
@@ -174,106 +176,6 @@ async fn refused(answer: Result<Value, ClientError>) -> (u16, String) {
         Err(ClientError::Refused { status, detail }) => (status, detail),
         other => panic!("not refused: {other:?}"),
     }
-}
-
-async fn next(feed: &mut client::Feed) -> Message {
-    tokio::time::timeout(Duration::from_secs(10), feed.next())
-        .await
-        .expect("in time")
-        .unwrap()
-        .expect("an event")
-}
-
-#[tokio::test]
-async fn a_feed_without_a_position_starts_at_the_end_and_goes_on_live() {
-    let clock = Clock::start().await;
-    clock.record(confirmed("one-minute", 1));
-    let mut feed = clock.client.feed("", None).await.unwrap();
-    clock.record(confirmed("one-minute", 2));
-    let message = next(&mut feed).await;
-    assert_eq!((message.id.as_deref(), message.event.as_str()), (Some("2"), "time.one-minute.passed"));
-    let event: Value = serde_json::from_str(&message.data).unwrap();
-    assert_eq!(event["specversion"], "1.0");
-    assert_eq!(event["type"], "time.one-minute.passed");
-    assert_eq!(event["time"], "1970-01-01T00:02:00.000Z");
-    assert_eq!(event["recordedtime"], "1970-01-01T00:02:00.003Z");
-    assert_eq!(event["data"]["schedule"], "one-minute");
-}
-
-#[tokio::test]
-async fn a_feed_resumes_after_the_last_event_id_and_gives_each_event_once() {
-    let clock = Clock::start().await;
-    (1..=5).for_each(|minute| clock.record(confirmed("one-minute", minute)));
-    let mut feed = clock.client.feed("after=1", Some("3")).await.unwrap();
-    assert_eq!(next(&mut feed).await.id.as_deref(), Some("4"));
-    assert_eq!(next(&mut feed).await.id.as_deref(), Some("5"));
-    clock.record(confirmed("one-minute", 6));
-    assert_eq!(next(&mut feed).await.id.as_deref(), Some("6"));
-}
-
-#[tokio::test]
-async fn a_feed_gives_only_confirmed_events_that_match() {
-    let clock = Clock::start().await;
-    let mut feed =
-        clock.client.feed("match=a.b.c&match=time.two-*.%23&match=%23.two-minutes.*", None).await.unwrap();
-    clock.record(confirmed("one-minute", 2));
-    clock.record(Row { outcome: Outcome::Dropped, ..confirmed("two-minutes", 2) });
-    clock.record(confirmed("two-minutes", 4));
-    let message = next(&mut feed).await;
-    assert_eq!((message.id.as_deref(), message.event.as_str()), (Some("3"), "time.two-minutes.passed"));
-}
-
-#[tokio::test]
-async fn a_trimmed_position_is_told_as_a_gap() {
-    let clock = Clock::start().await;
-    (1..=5).for_each(|minute| clock.record(confirmed("one-minute", minute)));
-    clock.trim(3);
-    let mut feed = clock.client.feed("after=1", None).await.unwrap();
-    let gap = next(&mut feed).await;
-    assert_eq!((gap.event.as_str(), gap.id.as_deref()), ("gap", Some("3")));
-    let data: Value = serde_json::from_str(&gap.data).unwrap();
-    assert_eq!((&data["from"], &data["to"]), (&2.into(), &3.into()));
-    assert_eq!(next(&mut feed).await.id.as_deref(), Some("4"));
-}
-
-#[tokio::test]
-async fn a_position_beyond_the_record_is_a_gap_and_starts_over() {
-    let clock = Clock::start().await;
-    clock.record(confirmed("one-minute", 1));
-    let mut feed = clock.client.feed("", Some("900")).await.unwrap();
-    assert_eq!(next(&mut feed).await.event, "gap");
-    assert_eq!(next(&mut feed).await.id.as_deref(), Some("1"));
-}
-
-#[tokio::test]
-async fn an_event_whose_definition_is_gone_is_told_as_a_gap() {
-    let clock = Clock::start().await;
-    let mut feed = clock.client.feed("", None).await.unwrap();
-    clock.record(Row { revision: 9, ..confirmed("one-minute", 1) });
-    clock.record(confirmed("one-minute", 2));
-    assert_eq!(next(&mut feed).await.event, "gap");
-    assert_eq!(next(&mut feed).await.id.as_deref(), Some("2"));
-}
-
-#[tokio::test]
-async fn too_many_feeds_are_told_to_come_back() {
-    let clock = Clock::with(Limits { feeds: 1, ..Limits::default() }).await;
-    let held = clock.client.feed("", None).await.unwrap();
-    let (status, detail) = match clock.client.feed("", None).await {
-        Err(ClientError::Refused { status, detail }) => (status, detail),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(status, 503, "{detail}");
-    drop(held);
-}
-
-#[tokio::test]
-async fn feeds_end_when_the_clock_drains() {
-    let clock = Clock::start().await;
-    let mut feed = clock.client.feed("", None).await.unwrap();
-    clock.trigger.advance();
-    let ended = tokio::time::timeout(Duration::from_secs(10), feed.next()).await.expect("in time");
-    assert!(matches!(ended, Ok(None)), "{ended:?}");
 }
 
 #[tokio::test]

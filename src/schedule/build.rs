@@ -113,7 +113,9 @@ fn event(definition: &Definition, faults: &mut Vec<Fault>) -> Option<EventName> 
     let name = match text.parse::<EventName>() {
         Ok(name) => name,
         Err(invalid) => {
-            let width = text[invalid.at.min(text.len())..].chars().next().map_or(0, char::len_utf8);
+            // A name that is too long is to blame from its 256th byte on, which may be in the middle of a character.
+            let rest = text.get(invalid.at..).unwrap_or_default();
+            let width = rest.chars().next().map_or(0, char::len_utf8);
             faults.push(Flaw::part(invalid.at..invalid.at + width, invalid.reason).of("event"));
             return None;
         }

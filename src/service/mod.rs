@@ -1,18 +1,24 @@
 //! The one loop: wait for what comes first, make it an [`Input`], step the engine, perform its actions. All waiting and
 //! all I/O of the clock's main job is here; what is to be done is decided in `engine`.
 
+mod commands;
+mod end;
 mod handle;
+mod parts;
 mod render;
+mod show;
 
 pub use handle::{Command, Handle, ScheduleStatus, Status};
+pub use parts::{Failure, Loader, Parts, Report};
 
 use crate::{
     clock::{self, Alarm},
-    engine::{Accepted, Action, Answer, ClockState, Engine, Input, Notice, Rules, Snapshot},
+    engine::{Accepted, Action, Answer, Engine, Input, Notice},
     store::{StoreError, StoreEvent, StoreHandle},
 };
+use commands::Promise;
 use ponos::{
-    broker::{Link, LinkError, PublishOutcome, Publisher, Publishing, Settlement},
+    broker::{Link, PublishOutcome, Publishing, Settlement},
     event::Timestamp,
     shutdown::{Shutdown, Stage},
 };
@@ -24,75 +30,8 @@ use tracing::{debug, error, info, warn};
 const BEAT: i64 = 1_000;
 /// The status is brought up to date at most this often (milliseconds) while nothing notable happens.
 const STATUS: i64 = 200;
-/// How long the last write and the closing of the store may take at the end.
-const LAST_WRITE: Duration = Duration::from_secs(10);
 /// Commands that may wait.
 const COMMANDS: usize = 64;
-
-/// Reads the schedules anew; the error is for people.
-pub type Loader = Arc<dyn Fn() -> Result<Vec<Accepted>, String> + Send + Sync>;
-
-/// What the loop is made of.
-pub struct Parts {
-    /// The clock's name.
-    pub clock: String,
-    /// The engine's limits.
-    pub rules: Rules,
-    /// Where progress and record are kept.
-    pub store: StoreHandle,
-    /// What was kept.
-    pub snapshot: Snapshot,
-    /// The store's answers.
-    pub store_events: mpsc::UnboundedReceiver<StoreEvent>,
-    /// The broker.
-    pub publisher: Publisher,
-    /// Where events go.
-    pub exchange: Arc<str>,
-    /// The schedules to start with, or why the last accepted ones are to be used.
-    pub schedules: Result<Vec<Accepted>, String>,
-    /// Reads them again.
-    pub loader: Loader,
-    /// Says that it is time to read them again.
-    pub reload: mpsc::Receiver<()>,
-    /// Log each event as it is confirmed.
-    pub show_events: bool,
-    /// How long unanswered publishings are waited for at the end.
-    pub grace: Duration,
-}
-
-impl fmt::Debug for Parts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts").field("clock", &self.clock).finish_non_exhaustive()
-    }
-}
-
-/// Why the loop ended before it was asked to.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// At the first start a person must change something about the broker.
-    #[error("{0}")]
-    Broker(LinkError),
-    /// The store can't be written any more, for a reason that stays.
-    #[error("{0}")]
-    Store(StoreError),
-    /// The adapter's task ended.
-    #[error("the broker's task ended unexpectedly; this is a defect, please report it")]
-    PublisherGone,
-    /// The system's timer failed.
-    #[error("the system's timer failed: {0}")]
-    Timer(std::io::Error),
-}
-
-/// What was left at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Report {
-    /// Events confirmed since the start.
-    pub confirmed: u64,
-    /// Publishings without an answer: they will be sent again, under the same ids.
-    pub unanswered: usize,
-    /// Schedules with something outstanding.
-    pub outstanding: usize,
-}
 
 /// The loop and what it holds.
 pub struct Service {
@@ -141,9 +80,6 @@ enum Event {
 
 /// Schedules that were read anew, and who wants to know.
 struct Loaded(Result<Vec<Accepted>, String>, Option<oneshot::Sender<Result<String, String>>>);
-
-/// Numbers to be told once everything up to now is durable.
-struct Promise(Vec<u64>, oneshot::Sender<Vec<u64>>);
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -427,131 +363,6 @@ impl Service {
         self.show_status();
         if let Some(reply) = wants_to_know {
             drop(reply.send(said));
-        }
-    }
-
-    /// A reply that nobody waits for any more is dropped.
-    fn on_command(&mut self, command: Command) {
-        match command {
-            Command::Schedules(reply) => {
-                drop(reply.send(self.engine.running(None).map(Into::into).collect()))
-            }
-            Command::Schedule(name, reply) => {
-                drop(reply.send(self.engine.running(Some(&name)).next().map(Into::into)));
-            }
-            Command::Snapshot(reply) => drop(reply.send(self.engine.snapshot())),
-            Command::Parked(reply) => {
-                drop(reply.send(self.engine.parked().iter().map(|(n, p)| (*n, p.clone())).collect()));
-            }
-            Command::Release(numbers, reply) => self.decide_parked(numbers, Input::Release, reply),
-            Command::Drop(numbers, reply) => self.decide_parked(numbers, Input::Drop, reply),
-            Command::Reload(reply) => self.read_schedules(Some(reply)),
-        }
-    }
-
-    fn decide_parked(
-        &mut self,
-        mut numbers: Vec<u64>,
-        decision: impl Fn(Vec<u64>) -> Input,
-        reply: oneshot::Sender<Vec<u64>>,
-    ) {
-        numbers.retain(|number| self.engine.parked().contains_key(number));
-        self.promised.push(Promise(numbers.clone(), reply));
-        self.step(decision(numbers));
-    }
-
-    /// Answers commands once what they changed is durable.
-    fn keep_promises(&mut self) {
-        if !self.promised.is_empty() && self.engine.is_written() {
-            for Promise(numbers, reply) in self.promised.drain(..) {
-                drop(reply.send(numbers));
-            }
-        }
-    }
-
-    fn show_status(&mut self) {
-        self.shown_at = self.engine.now();
-        let status = Status {
-            clock: self.clock.clone(),
-            now: clock::now(),
-            reasons: self.reasons(),
-            warnings: self.warnings(),
-            link: self.link.borrow().clone(),
-            confirmed: self.confirmed,
-            returned: self.returned,
-            parked: self.engine.parked().len() as u64,
-            outstanding: self.engine.outstanding() as u64,
-            settled: self.engine.settled(),
-        };
-        self.status.send_replace(status);
-    }
-
-    fn reasons(&self) -> Vec<String> {
-        let link = match &*self.link.borrow() {
-            Link::Up { .. } => None,
-            Link::Down { error: Some(error), .. } => Some(format!("broker: {error}")),
-            Link::Down { error: None, .. } => Some("broker: connecting".to_owned()),
-            Link::Blocked { reason } => Some(format!("broker: it accepts no messages ({reason})")),
-            Link::Closed => Some("broker: closed".to_owned()),
-        };
-        let clock = match self.engine.clock() {
-            ClockState::Steady => None,
-            ClockState::Held { .. } => {
-                Some("clock: it leapt ahead and is held until it has proved stable".to_owned())
-            }
-            ClockState::Behind => {
-                Some(format!("clock: it is behind {}, which it showed before", self.engine.now()))
-            }
-        };
-        let store = self.store_failing.as_ref().map(|why| format!("store: {why}"));
-        [link, clock, store].into_iter().flatten().collect()
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let degraded = self.degraded.as_ref().map(|why| {
-            format!("schedules: the files were refused, the last accepted ones are in effect: {why}")
-        });
-        let parked = self.engine.parked().len();
-        let parked = (parked > 0).then(|| format!("{parked} parked: see `khronos parked list`"));
-        [degraded, parked].into_iter().flatten().collect()
-    }
-
-    /// Takes nothing new in, waits for what is unanswered, writes the exact progress, closes the store.
-    async fn drain(&mut self, alarm: &Alarm, shutdown: &Shutdown) -> Report {
-        self.step(Input::Drain);
-        let grace = self.grace;
-        let wait = async {
-            while self.engine.in_flight() > 0 && self.failure.is_none() {
-                if self.turn(alarm).await.is_err() {
-                    break;
-                }
-            }
-        };
-        let stop = shutdown.reached(Stage::Stopping);
-        tokio::select! {
-            biased;
-            () = stop => {}
-            _ = tokio::time::timeout(grace, wait) => {}
-        }
-        self.step(Input::Flush);
-        let write = async {
-            while !self.engine.is_written() && self.failure.is_none() {
-                match self.store_events.recv().await {
-                    Some(event) => self.on_store(event),
-                    None => break,
-                }
-            }
-            if let Err(error) = self.store.close().await {
-                error!(%error, "the store could not be closed; a restart sends what is not written again");
-            }
-        };
-        if tokio::time::timeout(LAST_WRITE, write).await.is_err() {
-            error!("the last write took too long; a restart sends what is not written again");
-        }
-        Report {
-            confirmed: self.confirmed,
-            unanswered: self.engine.in_flight(),
-            outstanding: self.engine.outstanding(),
         }
     }
 }

@@ -16,6 +16,7 @@
 mod admin;
 mod certificates;
 mod condition;
+mod control;
 mod node;
 mod processes;
 mod program;

@@ -144,92 +144,6 @@ impl Node {
         self.certificates.as_ref().expect("the node was built with TLS")
     }
 
-    /// Creates a vhost that `guest` may use; returns its URL. What was there under this name before is gone.
-    pub fn vhost(&self, name: &str) -> String {
-        self.eval(&format!("catch rabbit_vhost:delete(<<\"{name}\">>, <<\"test\">>)"));
-        self.expect_ok(&format!("rabbit_vhost:add(<<\"{name}\">>, <<\"test\">>)"));
-        self.permit("guest", name, ".*", ".*", ".*");
-        self.url_for("guest", "guest", name)
-    }
-
-    /// Deletes a vhost with all that is in it; its connections are closed.
-    pub fn delete_vhost(&self, name: &str) {
-        self.eval(&format!("rabbit_vhost:delete(<<\"{name}\">>, <<\"test\">>)"));
-    }
-
-    /// Creates a user without any permission.
-    pub fn add_user(&self, user: &str, password: &str) {
-        self.expect_ok(&format!(
-            "rabbit_auth_backend_internal:add_user(<<\"{user}\">>, <<\"{password}\">>, <<\"test\">>)"
-        ));
-    }
-
-    /// Sets what a user may configure, write and read in a vhost (regular expressions).
-    pub fn permit(&self, user: &str, vhost: &str, configure: &str, write: &str, read: &str) {
-        self.expect_ok(&format!(
-            "rabbit_auth_backend_internal:set_permissions(<<\"{user}\">>, <<\"{vhost}\">>, \
-             <<\"{configure}\">>, <<\"{write}\">>, <<\"{read}\">>, <<\"test\">>)"
-        ));
-    }
-
-    /// Sets which routing keys a user may write to and read from a topic exchange (regular expressions).
-    pub fn permit_topic(&self, user: &str, vhost: &str, exchange: &str, write: &str, read: &str) {
-        self.expect_ok(&format!(
-            "rabbit_auth_backend_internal:set_topic_permissions(<<\"{user}\">>, <<\"{vhost}\">>, \
-             <<\"{exchange}\">>, <<\"{}\">>, <<\"{}\">>, <<\"test\">>)",
-            write.replace('\\', "\\\\"),
-            read.replace('\\', "\\\\")
-        ));
-    }
-
-    /// Raises the memory alarm: connections that publish are blocked.
-    pub fn raise_memory_alarm(&self) {
-        // Set directly: the monitor that would set it does not run in a chroot without /proc.
-        self.eval("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})");
-        block_until("the memory alarm", Duration::from_secs(20), || {
-            (self.eval("rabbit_alarm:get_alarms()") != "[]").then_some(())
-        });
-    }
-
-    /// Clears the memory alarm.
-    pub fn clear_memory_alarm(&self) {
-        self.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()})");
-        block_until("the end of the memory alarm", Duration::from_secs(20), || {
-            (self.eval("rabbit_alarm:get_alarms()") == "[]").then_some(())
-        });
-    }
-
-    /// Closes all client connections, as an operator would (320, connection forced).
-    pub fn close_connections(&self) {
-        self.eval(
-            "[rabbit_networking:close_connection(P, \"closed by the test\") || P <- rabbit_networking:connections()]",
-        );
-    }
-
-    /// How many clients are connected.
-    pub fn connections(&self) -> usize {
-        self.eval("length(rabbit_networking:connections())").parse().expect("a number")
-    }
-
-    /// Deletes a queue, consumers or not.
-    pub fn delete_queue(&self, vhost: &str, queue: &str) {
-        self.eval(&format!(
-            "{{ok, Q}} = rabbit_amqqueue:lookup({}), rabbit_amqqueue:delete(Q, false, false, <<\"test\">>)",
-            resource(vhost, queue)
-        ));
-    }
-
-    /// Ready messages and consumers of a queue; `None` when there is no such queue.
-    pub fn queue(&self, vhost: &str, queue: &str) -> Option<(u64, u64)> {
-        let answer = self.eval(&format!(
-            "case rabbit_amqqueue:lookup({}) of \
-             {{ok, Q}} -> {{ok, M, C}} = rabbit_amqqueue:stat(Q), [M, C]; _ -> none end",
-            resource(vhost, queue)
-        ));
-        let (messages, consumers) = answer.strip_prefix('[')?.strip_suffix(']')?.split_once(',')?;
-        Some((messages.parse().ok()?, consumers.parse().ok()?))
-    }
-
     /// Evaluates an Erlang expression on the node and returns its value as Erlang prints it.
     ///
     /// # Panics
@@ -440,17 +354,6 @@ impl Place {
         command.current_dir(&self.outside).arg("-i").arg(PATH);
         command.args(environment.iter().map(|(key, value)| format!("{key}={value}"))).arg(program);
         command
-    }
-}
-
-fn resource(vhost: &str, queue: &str) -> String {
-    format!("rabbit_misc:r(<<\"{vhost}\">>, queue, <<\"{queue}\">>)")
-}
-
-impl Node {
-    fn expect_ok(&self, expression: &str) {
-        let answer = self.eval(expression);
-        assert_eq!(answer, "ok", "{expression}");
     }
 }
 

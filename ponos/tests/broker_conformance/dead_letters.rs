@@ -33,7 +33,7 @@ pub async fn what_is_dead_is_dead_lettered_with_its_history(harness: &impl Harne
             topology([Exchange::direct("dlx"), Exchange::topic("events")], [queue, Queue::classic(dead)])
                 .bind([
                     Binding::queue("dlx", dead, dead),
-                    Binding::queue("events", &name, &format!("{name}.#")),
+                    Binding::queue("events", &name, format!("{name}.#")),
                 ]);
         let mut publisher = harness.publisher(wanted.clone());
         send(&mut publisher, "events", [message(&format!("{name}.x.y"), "1")]).await;

@@ -74,7 +74,10 @@ pub async fn an_argument_of_the_wrong_kind_is_refused(harness: &impl Harness) {
         (Queue::classic("q").with("x-message-ttl", "soon"), "x-message-ttl"),
         (Queue::classic("q").with("x-overflow", "explode"), "x-overflow"),
         (Queue::classic("q").with("x-dead-letter-routing-key", "k"), "x-dead-letter-routing-key"),
-        (Queue::quorum("q").with("x-overflow", "reject-publish-dlx"), "x-overflow"),
+        (Queue::classic("q").with("x-delivery-limit", 5), "x-delivery-limit"),
+        (Queue::classic("q").with("x-queue-type", "magic"), "x-queue-type"),
+        (Queue { durable: false, ..Queue::quorum("q") }, "durable"),
+        (Queue { exclusive: true, ..Queue::quorum("q") }, "exclusive"),
     ] {
         let publisher = harness.publisher(topology([], [queue]));
         let error = within(argument, down(publisher.link())).await;

@@ -91,8 +91,20 @@ pub async fn settlements(publisher: &mut Publisher, expected: usize) -> BTreeMap
 pub const REACHED: PublishOutcome = PublishOutcome::Confirmed { returned: false };
 pub const RETURNED: PublishOutcome = PublishOutcome::Confirmed { returned: true };
 
-/// Publishes messages that must reach a queue.
+/// Publishes messages that must reach a queue, in order. The first is repeated while it is nacked: a quorum queue that was
+/// just declared refuses everything until it has a leader.
 pub async fn send(publisher: &mut Publisher, exchange: &str, messages: impl IntoIterator<Item = Message>) {
+    let mut messages = messages.into_iter();
+    let first = messages.next().expect("at least one message");
+    let attempt = async {
+        loop {
+            match publish(publisher, exchange, [first.clone()]).await[..] {
+                [PublishOutcome::Nacked] => {}
+                ref other => return assert_eq!(other, [REACHED]),
+            }
+        }
+    };
+    within("the first message to be accepted", attempt).await;
     for outcome in publish(publisher, exchange, messages).await {
         assert_eq!(outcome, REACHED);
     }

@@ -1,11 +1,12 @@
 //! The audit against records made by hand and at random.
 
+mod random;
+
 use super::*;
 use crate::{
     engine::{Coalesced, OneShot, Outcome, Parked, Row, Span},
     schedule::Definition,
 };
-use proptest::prelude::*;
 
 /// Due at every multiple of so many milliseconds: an arithmetic that shares nothing with the real one.
 struct Every(i64);
@@ -326,52 +327,6 @@ fn a_one_shot_is_owed_until_a_row_or_its_pending_entry_accounts_for_it() {
         assert_eq!(audit(&snapshot, vec![row(300, 300, 1, Outcome::Skipped(SkipReason::Past))]).holes, 0);
         snapshot.one_shots.push(("beat".into(), OneShot { revision: 1, due: at(300) }));
         assert_eq!((audit(&snapshot, vec![]).holes, audit(&snapshot, vec![]).pending), (0, 1));
-    }
-}
-
-/// Runs of occurrences with how each ended, in the order in which they come due.
-fn runs() -> impl Strategy<Value = Vec<(u64, Outcome)>> {
-    let outcome = prop_oneof![
-        6 => Just(CONFIRMED),
-        1 => Just(Outcome::Skipped(SkipReason::Missed)),
-        1 => Just(Outcome::Skipped(SkipReason::Paused)),
-        1 => Just(Outcome::Parked("refused".into())),
-        1 => Just(Outcome::Dropped),
-        1 => Just(Outcome::DetailsLost),
-    ];
-    prop::collection::vec((prop_oneof![3 => Just(1_u64), 1 => 2_u64..6], outcome), 1..60)
-}
-
-proptest! {
-    #[test]
-    fn removing_any_row_from_a_record_leaves_exactly_its_hole(
-        runs in runs(),
-        period in 1_i64..5000,
-        swaps in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..4), 0..20),
-        removed in any::<prop::sample::Index>(),
-    ) {
-        let (mut rows, mut due) = (Vec::new(), 0);
-        for (count, outcome) in runs {
-            let last = due + i64::try_from(count).unwrap() * period;
-            rows.push(row(due + period, last, count, outcome));
-            due = last;
-        }
-        let mut snapshot = snapshot();
-        snapshot.settled = Some(at(due));
-        // What is confirmed is written behind the rest: rows stand a little out of order.
-        for (index, ahead) in swaps {
-            let from = index.index(rows.len());
-            let to = (from + ahead).min(rows.len() - 1);
-            rows.swap(from, to);
-        }
-        let whole = every(period, &snapshot, &numbered(rows.clone()));
-        prop_assert!(whole.agrees(), "{:?}", whole);
-        let row = rows.remove(removed.index(rows.len()));
-        let report = every(period, &snapshot, &numbered(rows));
-        prop_assert_eq!((report.totals.holes, report.totals.surplus), (row.count, 0));
-        let missing = &report.schedules[0].missing;
-        prop_assert_eq!(missing.len(), 1);
-        prop_assert_eq!((missing[0].first, missing[0].last), (row.first, row.last));
     }
 }
 

@@ -3,6 +3,7 @@
 //! DESIGN §2; every fault of [`faults`](super::faults) that is planted on purpose must be caught.
 
 mod check;
+mod operator;
 mod random;
 mod world;
 

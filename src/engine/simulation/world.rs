@@ -1,12 +1,12 @@
 //! The world around the engine: two clocks, a disk, a broker, an operator, and bad luck.
 
-use super::random::Random;
+use super::{operator::definition, random::Random};
 use crate::{
     engine::{
         Accepted, Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Outcome, Reading,
         RecordRow, Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
     },
-    schedule::{CatchUpDefinition, Definition, Schedule},
+    schedule::{Definition, Schedule},
 };
 use ponos::event::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
@@ -88,7 +88,7 @@ impl World {
         };
         for name in ["a", "b", "c", "d", "e"] {
             if world.random.chance(70) {
-                let definition = world.definition(name);
+                let definition = definition(&mut world.random, world.wall, name);
                 world.wanted.insert(name, definition);
             }
         }
@@ -361,7 +361,7 @@ impl World {
             definition.data = Some(self.random.below(1_000).into());
             self.wanted.insert(name, definition);
         } else {
-            let definition = self.definition(name);
+            let definition = definition(&mut self.random, self.wall, name);
             self.wanted.insert(name, definition);
         }
         self.load();
@@ -374,35 +374,6 @@ impl World {
         });
         let accepted = accepted.collect();
         self.step(Input::Load(accepted));
-    }
-
-    fn definition(&mut self, name: &str) -> Definition {
-        let policy = *self.random.pick(&["latest", "all", "none"]);
-        let catch_up = CatchUpDefinition {
-            policy: Some(policy.into()),
-            grace: Some((*self.random.pick(&["1s", "30s"])).into()),
-            within: self.random.chance(20).then(|| "150s".into()),
-            most: Some(5),
-        };
-        let mut definition = Definition {
-            name: name.into(),
-            event: Some(format!("test.{name}.happened")),
-            catch_up: Some(catch_up),
-            ..Definition::default()
-        };
-        match self.random.below(10) {
-            0..6 => definition.every = Some((*self.random.pick(&["500ms", "900ms", "3s", "50s"])).into()),
-            6..8 => definition.cron = Some((*self.random.pick(&["*/2 * * * * *", "*/3 * * * *"])).into()),
-            _ => {
-                definition.at =
-                    Some(Timestamp::from_millis(self.wall + self.random.below(20_000)).to_string());
-                definition.past = Some("send".into());
-            }
-        }
-        if self.random.chance(10) {
-            definition.paused = Some(true);
-        }
-        definition
     }
 
     /// All revisions that ever were durable and still are.

@@ -94,3 +94,10 @@ fn a_payload_keeps_its_order_and_types() {
     let value = value::json(table.get_ref().values().next().unwrap()).unwrap();
     assert_eq!(value.to_string(), r#"{"z":1,"a":[true,"t",2.5],"n":{"m":-7,"hex":255}}"#);
 }
+
+#[test]
+fn an_event_name_that_is_cut_within_a_character_is_refused_like_others() {
+    let name = format!("{}ééé", "a".repeat(254));
+    let (_, faults) = parse_text(&format!("[[schedule]]\nname = \"a\"\nevery = \"1h\"\nevent = \"{name}\""));
+    assert!(faults[0].contains("at most 255 bytes"), "{faults:?}");
+}

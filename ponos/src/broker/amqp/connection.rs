@@ -1,9 +1,10 @@
 //! One connection: made with a time limit, called with a time limit, and cut off at the socket when it hangs.
 
 use super::{
-    super::LinkError,
+    super::{LinkError, LinkErrorClass},
     config::AmqpConfig,
-    errors::{Phase, classify, no_stream, timeout, tls_port},
+    errors::{Phase, classify, no_stream, timeout},
+    probe,
 };
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, Event, tcp::RustlsConnector};
@@ -14,13 +15,23 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// An open connection. Dropping it cuts it off; [`Session::close`] says goodbye first.
 pub(super) struct Session {
     connection: Connection,
     config: AmqpConfig,
     axe: Arc<Axe>,
+}
+
+/// How often a connection that was closed without a word is tried before that is said.
+const ATTEMPTS: u32 = 3;
+
+/// Why an attempt to connect failed.
+enum Failure {
+    /// It is known.
+    Known(LinkError),
+    /// The other side closed it during the handshake, and nothing says why.
+    Closed(LinkError),
 }
 
 /// What the broker tells of a connection.
@@ -54,28 +65,43 @@ impl Axe {
 impl Session {
     /// Connects; `purpose` joins the connection's name.
     pub(super) async fn open(config: &AmqpConfig, purpose: &str) -> Result<Self, LinkError> {
-        let connector = if config.url.is_tls() { Some(config.tls.connector()?) } else { None };
+        let mut attempts = 1;
+        loop {
+            match Self::attempt(config, purpose).await {
+                // When the broker refuses us and closes, lapin may see the end before the reason: so ask again.
+                Err(Failure::Closed(_)) if attempts < ATTEMPTS => attempts += 1,
+                Err(Failure::Closed(error) | Failure::Known(error)) => return Err(error),
+                Ok(session) => return Ok(session),
+            }
+        }
+    }
+
+    async fn attempt(config: &AmqpConfig, purpose: &str) -> Result<Self, Failure> {
+        let connector =
+            if config.url.is_tls() { Some(config.tls.connector().map_err(Failure::Known)?) } else { None };
         let properties = ConnectionProperties::default()
             .with_connection_name(format!("{} ({purpose})", config.connection_name).into());
         let axe = Arc::new(Axe::default());
         let opening = connect(config, connector, properties, axe.clone());
-        match tokio::time::timeout(config.connect_timeout, Box::pin(opening)).await {
-            Ok(Ok(connection)) => Ok(Self { connection, config: config.clone(), axe }),
-            Ok(Err(error)) => {
-                axe.fall();
-                if let Some(failure) = axe.failure() {
-                    return Err(failure);
-                }
-                // A TLS port answers plain text with an alert and closes; lapin may see no more than the end.
-                if error.is_io_error() && !config.url.is_tls() && answers_with_an_alert(config).await {
-                    return Err(tls_port(&config.url));
-                }
-                Err(classify(&config.url, Phase::Handshake, &error))
-            }
+        let error = match tokio::time::timeout(config.connect_timeout, Box::pin(opening)).await {
+            Ok(Ok(connection)) => return Ok(Self { connection, config: config.clone(), axe }),
+            Ok(Err(error)) => error,
             Err(_) => {
                 axe.fall();
-                Err(timeout(&config.url, "connecting", config.connect_timeout))
+                return Err(Failure::Known(timeout(&config.url, "connecting", config.connect_timeout)));
             }
+        };
+        axe.fall();
+        if let Some(failure) = axe.failure() {
+            return Err(Failure::Known(failure));
+        }
+        let said = classify(&config.url, Phase::Handshake, &error);
+        if said.class != LinkErrorClass::Unreachable || !error.is_io_error() {
+            return Err(Failure::Known(said));
+        }
+        match probe::tls_trouble(config).await {
+            Some(trouble) => Err(Failure::Known(trouble)),
+            None => Err(Failure::Closed(said)),
         }
     }
 
@@ -188,17 +214,7 @@ async fn connect(
     .await
 }
 
-/// Whether the first byte of the answer to AMQP's protocol header is the type of a TLS alert.
-async fn answers_with_an_alert(config: &AmqpConfig) -> bool {
-    let asked = within(config.connect_timeout, async {
-        let mut stream = tokio::net::TcpStream::connect((config.url.host(), config.url.port())).await?;
-        stream.write_all(b"AMQP\0\0\x09\x01").await?;
-        stream.read_u8().await
-    });
-    asked.await.is_ok_and(|first| first == 21)
-}
-
-async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     match tokio::time::timeout(limit, work).await {
         Ok(done) => done,
         Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),

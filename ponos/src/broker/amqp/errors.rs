@@ -41,7 +41,8 @@ pub(super) fn no_stream(url: &BrokerUrl, error: &io::Error) -> LinkError {
     }
 }
 
-fn tls(url: &BrokerUrl, said: &str) -> LinkError {
+/// What a failure of TLS means, by rustls' words.
+pub(super) fn tls(url: &BrokerUrl, said: &str) -> LinkError {
     let address = url.address();
     let lower = said.to_lowercase();
     // A bad signature is what an authority of the same name with another key looks like.

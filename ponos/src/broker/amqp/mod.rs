@@ -20,6 +20,7 @@ mod consumer;
 mod convert;
 mod declare;
 mod errors;
+mod probe;
 mod publisher;
 mod returns;
 mod tls;

@@ -65,7 +65,9 @@ impl Settings {
         let overflow = match args.text("x-overflow")? {
             None | Some("drop-head") => Overflow::DropHead,
             Some("reject-publish") => Overflow::RejectPublish,
-            Some("reject-publish-dlx") if !quorum => Overflow::RejectPublishDlx,
+            // a quorum queue does not know it, and falls back
+            Some("reject-publish-dlx") if quorum => Overflow::DropHead,
+            Some("reject-publish-dlx") => Overflow::RejectPublishDlx,
             Some(other) => return Err(args.invalid("x-overflow", &format!("'{other}'"))),
         };
         let settings = Self {
@@ -88,12 +90,14 @@ impl Settings {
         if settings.delivery_limit.is_some() && !quorum {
             return Err(args.invalid("x-delivery-limit", "not supported by classic queues"));
         }
-        if quorum && (!queue.durable || queue.exclusive || queue.auto_delete) {
-            let what = format!(
-                "a quorum queue is durable, not exclusive, not auto-delete; queue '{}' is not",
-                queue.name
-            );
-            return Err(precondition(what, "declare it durable, or leave x-queue-type out"));
+        let refused = [
+            (!queue.durable, "non-durable"),
+            (queue.auto_delete, "auto-delete"),
+            (queue.exclusive, "exclusive-owner"),
+        ];
+        if quorum && let Some((_, property)) = refused.iter().find(|(has, _)| *has) {
+            let what = format!("invalid property '{property}' for queue '{}', a quorum queue", queue.name);
+            return Err(precondition(what, "declare it without, or leave x-queue-type out"));
         }
         Ok(settings)
     }

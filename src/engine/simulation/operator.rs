@@ -1,0 +1,34 @@
+//! What the operator of the simulated world thinks of.
+
+use super::random::Random;
+use crate::schedule::{CatchUpDefinition, Definition};
+use ponos::event::Timestamp;
+
+/// A schedule that suits the moment `wall`.
+pub(super) fn definition(random: &mut Random, wall: i64, name: &str) -> Definition {
+    let policy = *random.pick(&["latest", "all", "none"]);
+    let catch_up = CatchUpDefinition {
+        policy: Some(policy.into()),
+        grace: Some((*random.pick(&["1s", "30s"])).into()),
+        within: random.chance(20).then(|| "150s".into()),
+        most: Some(5),
+    };
+    let mut definition = Definition {
+        name: name.into(),
+        event: Some(format!("test.{name}.happened")),
+        catch_up: Some(catch_up),
+        ..Definition::default()
+    };
+    match random.below(10) {
+        0..6 => definition.every = Some((*random.pick(&["500ms", "900ms", "3s", "50s"])).into()),
+        6..8 => definition.cron = Some((*random.pick(&["*/2 * * * * *", "*/3 * * * *"])).into()),
+        _ => {
+            definition.at = Some(Timestamp::from_millis(wall + random.below(20_000)).to_string());
+            definition.past = Some("send".into());
+        }
+    }
+    if random.chance(10) {
+        definition.paused = Some(true);
+    }
+    definition
+}

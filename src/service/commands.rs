@@ -1,0 +1,49 @@
+//! What others ask of the loop. A command that changes something is answered once the change is durable.
+
+use super::{Command, Service};
+use crate::engine::Input;
+use tokio::sync::oneshot;
+
+/// Numbers to be told once everything up to now is durable.
+pub(super) struct Promise(Vec<u64>, oneshot::Sender<Vec<u64>>);
+
+impl Service {
+    /// A reply that nobody waits for any more is dropped.
+    pub(super) fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Schedules(reply) => {
+                drop(reply.send(self.engine.running(None).map(Into::into).collect()))
+            }
+            Command::Schedule(name, reply) => {
+                drop(reply.send(self.engine.running(Some(&name)).next().map(Into::into)));
+            }
+            Command::Snapshot(reply) => drop(reply.send(self.engine.snapshot())),
+            Command::Parked(reply) => {
+                drop(reply.send(self.engine.parked().iter().map(|(n, p)| (*n, p.clone())).collect()));
+            }
+            Command::Release(numbers, reply) => self.decide_parked(numbers, Input::Release, reply),
+            Command::Drop(numbers, reply) => self.decide_parked(numbers, Input::Drop, reply),
+            Command::Reload(reply) => self.read_schedules(Some(reply)),
+        }
+    }
+
+    fn decide_parked(
+        &mut self,
+        mut numbers: Vec<u64>,
+        decision: impl Fn(Vec<u64>) -> Input,
+        reply: oneshot::Sender<Vec<u64>>,
+    ) {
+        numbers.retain(|number| self.engine.parked().contains_key(number));
+        self.promised.push(Promise(numbers.clone(), reply));
+        self.step(decision(numbers));
+    }
+
+    /// Answers commands once what they changed is durable.
+    pub(super) fn keep_promises(&mut self) {
+        if !self.promised.is_empty() && self.engine.is_written() {
+            for Promise(numbers, reply) in self.promised.drain(..) {
+                drop(reply.send(numbers));
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What the loop is made of, and how it ends.
+
+use crate::{
+    engine::{Accepted, Rules, Snapshot},
+    store::{StoreError, StoreEvent, StoreHandle},
+};
+use ponos::broker::{LinkError, Publisher};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+/// Reads the schedules anew; the error is for people.
+pub type Loader = Arc<dyn Fn() -> Result<Vec<Accepted>, String> + Send + Sync>;
+
+/// What the loop is made of.
+pub struct Parts {
+    /// The clock's name.
+    pub clock: String,
+    /// The engine's limits.
+    pub rules: Rules,
+    /// Where progress and record are kept.
+    pub store: StoreHandle,
+    /// What was kept.
+    pub snapshot: Snapshot,
+    /// The store's answers.
+    pub store_events: mpsc::UnboundedReceiver<StoreEvent>,
+    /// The broker.
+    pub publisher: Publisher,
+    /// Where events go.
+    pub exchange: Arc<str>,
+    /// The schedules to start with, or why the last accepted ones are to be used.
+    pub schedules: Result<Vec<Accepted>, String>,
+    /// Reads them again.
+    pub loader: Loader,
+    /// Says that it is time to read them again.
+    pub reload: mpsc::Receiver<()>,
+    /// Log each event as it is confirmed.
+    pub show_events: bool,
+    /// How long unanswered publishings are waited for at the end.
+    pub grace: Duration,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+/// Why the loop ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// At the first start a person must change something about the broker.
+    #[error("{0}")]
+    Broker(LinkError),
+    /// The store can't be written any more, for a reason that stays.
+    #[error("{0}")]
+    Store(StoreError),
+    /// The adapter's task ended.
+    #[error("the broker's task ended unexpectedly; this is a defect, please report it")]
+    PublisherGone,
+    /// The system's timer failed.
+    #[error("the system's timer failed: {0}")]
+    Timer(std::io::Error),
+}
+
+/// What was left at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// Events confirmed since the start.
+    pub confirmed: u64,
+    /// Publishings without an answer: they will be sent again, under the same ids.
+    pub unanswered: usize,
+    /// Schedules with something outstanding.
+    pub outstanding: usize,
+}

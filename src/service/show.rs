@@ -1,0 +1,54 @@
+//! How the clock is, for health checks and people.
+
+use super::{Service, Status};
+use crate::{clock, engine::ClockState};
+use ponos::broker::Link;
+
+impl Service {
+    pub(super) fn show_status(&mut self) {
+        self.shown_at = self.engine.now();
+        let status = Status {
+            clock: self.clock.clone(),
+            now: clock::now(),
+            reasons: self.reasons(),
+            warnings: self.warnings(),
+            link: self.link.borrow().clone(),
+            confirmed: self.confirmed,
+            returned: self.returned,
+            parked: self.engine.parked().len() as u64,
+            outstanding: self.engine.outstanding() as u64,
+            settled: self.engine.settled(),
+        };
+        self.status.send_replace(status);
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        let link = match &*self.link.borrow() {
+            Link::Up { .. } => None,
+            Link::Down { error: Some(error), .. } => Some(format!("broker: {error}")),
+            Link::Down { error: None, .. } => Some("broker: connecting".to_owned()),
+            Link::Blocked { reason } => Some(format!("broker: it accepts no messages ({reason})")),
+            Link::Closed => Some("broker: closed".to_owned()),
+        };
+        let clock = match self.engine.clock() {
+            ClockState::Steady => None,
+            ClockState::Held { .. } => {
+                Some("clock: it leapt ahead and is held until it has proved stable".to_owned())
+            }
+            ClockState::Behind => {
+                Some(format!("clock: it is behind {}, which it showed before", self.engine.now()))
+            }
+        };
+        let store = self.store_failing.as_ref().map(|why| format!("store: {why}"));
+        [link, clock, store].into_iter().flatten().collect()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let degraded = self.degraded.as_ref().map(|why| {
+            format!("schedules: the files were refused, the last accepted ones are in effect: {why}")
+        });
+        let parked = self.engine.parked().len();
+        let parked = (parked > 0).then(|| format!("{parked} parked: see `khronos parked list`"));
+        [degraded, parked].into_iter().flatten().collect()
+    }
+}
