@@ -154,7 +154,7 @@ async fn a_broker_that_is_not_there_is_waited_for() {
     node.add_user("clerk", "s3cret");
     node.permit("clerk", "/", ".*", ".*", ".*");
     let url = node.url_for("clerk", "s3cret", "/");
-    let arrivals = Arrivals::of_all_events(&node.url(), &[Queue::quorum("quorum")]).await;
+    let arrivals = Arrivals::of_all_events(&node.url(), &[Queue::classic("classic")]).await;
     node.kill9();
     let mut clock = Clock::new(&url, SCHEDULES);
     clock.start();

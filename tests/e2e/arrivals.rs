@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 use testkit::block_until;
+use tokio::sync::watch;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
@@ -27,6 +28,7 @@ pub(crate) struct Arrival {
 pub(crate) struct Arrivals {
     all: Arc<Mutex<Vec<Arrival>>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    links: Vec<watch::Receiver<Link>>,
 }
 
 impl Arrivals {
@@ -43,7 +45,7 @@ impl Arrivals {
     /// Of the first queue of each topology, which is declared before.
     pub(crate) async fn of(url: &str, topologies: Vec<Topology>) -> Self {
         let all = Arc::new(Mutex::new(Vec::new()));
-        let mut tasks = Vec::new();
+        let (mut tasks, mut links) = (Vec::new(), Vec::new());
         for (queue, topology) in topologies.into_iter().enumerate() {
             let mut config = amqp::AmqpConfig::parse(url).unwrap();
             config.backoff_max = Duration::from_millis(500);
@@ -52,9 +54,10 @@ impl Arrivals {
             let mut link = consumer.link();
             let up = link.wait_for(|link| matches!(link, Link::Up { .. }));
             tokio::time::timeout(LIMIT, up).await.expect("the queue can be consumed").unwrap();
+            links.push(link);
             tasks.push(tokio::spawn(collect(consumer, queue, all.clone())));
         }
-        Self { all, tasks }
+        Self { all, tasks, links }
     }
 
     /// All so far.
@@ -73,8 +76,13 @@ impl Arrivals {
 
     /// Waits until so many more have come.
     pub(crate) fn more(&self, count: usize) {
-        let goal = self.len() + count;
-        block_until("more events to arrive", LIMIT, || (self.len() >= goal).then_some(()));
+        let begun = self.len();
+        let what = format!("{count} more events to arrive than {begun}; the consumers: {:?}", self.links());
+        block_until(&what, LIMIT, || (self.len() >= begun + count).then_some(()));
+    }
+
+    fn links(&self) -> Vec<Link> {
+        self.links.iter().map(|link| link.borrow().clone()).collect()
     }
 }
 
