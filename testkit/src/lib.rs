@@ -1,4 +1,5 @@
-//! Private RabbitMQ nodes, self-made certificates and conditions with deadlines, for the tests of this workspace.
+//! Private RabbitMQ nodes, programs under test, self-made certificates and conditions with deadlines, for the tests of
+//! this workspace.
 //!
 //! A [`Node`] is a RabbitMQ of its own: own name, own ports on 127.0.0.1, own epmd, own home and cookie, own folders. It
 //! is ready within seconds, can be killed and restarted, and leaves nothing behind, however the test ends. One node per
@@ -18,7 +19,10 @@ mod condition;
 mod control;
 mod node;
 mod processes;
+mod program;
 
 pub use certificates::{Certificates, Identity};
 pub use condition::{block_until, wait_until};
 pub use node::{Node, NodeBuilder};
+pub use program::{Program, Sandbox};
+pub use rustix::process::Signal;

@@ -159,7 +159,7 @@ impl Node {
     pub fn kill9(&self) {
         lock(&self.admin).take();
         if let Some(mut server) = lock(&self.server).take() {
-            kill_group(&mut server);
+            self.processes.end(&mut server);
             // The kernel takes a moment to end the Erlang machine, which is our grandchild, and to close its ports.
             block_until("the killed broker's port to close", Duration::from_secs(20), || {
                 TcpStream::connect(("127.0.0.1", self.port)).is_err().then_some(())

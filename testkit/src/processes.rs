@@ -2,21 +2,20 @@
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
-    fs::OpenOptions,
-    io::Write,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
-/// Waits until the test's end of the pipe closes, however that happens; then ends what stands in `pids` and clears up.
+/// Waits until the test's end of the pipe closes, however that happens; then ends what stands in `pids` (a file for each,
+/// so that one is forgotten as soon as it is reaped: its number may come back) and clears up.
 const GUARD: &str = r#"trap '' INT TERM HUP
 cat >/dev/null
-while read -r pid; do kill -9 "-$pid"; done <"$1/pids" 2>/dev/null
+for pid in "$1"/pids/*; do kill -9 "-${pid##*/}"; done 2>/dev/null
 rm -rf "$1" 2>/dev/null || { sleep 1; rm -rf "$1"; }
 "#;
 
-/// The processes of one node, each the leader of a process group, and the guard that ends them.
+/// The processes of one folder, each the leader of a process group, and the guard that ends them.
 #[derive(Debug)]
 pub(crate) struct Processes {
     pids: PathBuf,
@@ -27,7 +26,7 @@ impl Processes {
     /// Starts the guard over `folder`, which it removes at the end.
     pub(crate) fn new(folder: &Path) -> Self {
         let pids = folder.join("pids");
-        std::fs::write(&pids, "").unwrap();
+        std::fs::create_dir(&pids).unwrap();
         let guard = Command::new("sh")
             .args(["-c", GUARD, "guard"])
             .arg(folder)
@@ -46,9 +45,15 @@ impl Processes {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("can't start {command:?}: {error}"));
-        let mut pids = OpenOptions::new().append(true).open(&self.pids).unwrap();
-        writeln!(pids, "{}", child.id()).unwrap();
+        std::fs::write(self.pids.join(child.id().to_string()), "").unwrap();
         child
+    }
+
+    /// Ends a process of this folder with its group, reaps it and forgets its number.
+    pub(crate) fn end(&self, child: &mut Child) {
+        kill_group(child);
+        // The folder may be gone at the end of a test.
+        let _ = std::fs::remove_file(self.pids.join(child.id().to_string()));
     }
 }
 

@@ -46,6 +46,7 @@ pub struct Auditor {
     rows: u64,
     last_sequence: u64,
     record_is_empty: bool,
+    created: Option<Timestamp>,
 }
 
 /// The record is in too many separate runs to be held.
@@ -102,6 +103,7 @@ impl Auditor {
             rows: 0,
             last_sequence: 0,
             record_is_empty: snapshot.last_sequence == 0,
+            created: snapshot.revisions.iter().map(|revision| revision.effective_from).min(),
         };
         for revision in &snapshot.revisions {
             match arithmetic(revision) {
@@ -204,6 +206,8 @@ impl Auditor {
             report.totals.add(&schedule.tally);
             report.schedules.push(schedule);
         }
+        // Before the first definition nothing was called for: say since when there was something to find.
+        report.from = report.from.max(self.created.unwrap_or(report.from));
         report
     }
 

@@ -1,0 +1,191 @@
+//! The real program, with a folder, a port and schedules of its own.
+
+use super::LIMIT;
+use serde_json::Value;
+use std::{
+    fs::OpenOptions,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+use testkit::{Program, Sandbox, Signal, block_until};
+
+pub(crate) struct Clock {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) port: u16,
+    environment: Vec<(String, String)>,
+    flags: Vec<String>,
+    program: Option<Program>,
+}
+
+impl Clock {
+    /// A clock that does not run yet.
+    pub(crate) fn new(broker: &str, schedules: &str) -> Self {
+        let sandbox = Sandbox::new();
+        let folder = sandbox.path("schedules");
+        std::fs::create_dir(&folder).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let clock = Self { sandbox, port, environment: Vec::new(), flags: Vec::new(), program: None }
+            .with("KHRONOS_BROKER_URL", broker)
+            .with("KHRONOS_SCHEDULES_FOLDER", folder.display())
+            .with("KHRONOS_HTTP_LISTEN", format!("127.0.0.1:{port}"));
+        let store = clock.store();
+        clock.write_schedules(schedules);
+        clock.with("KHRONOS_STORE_PATH", store.display())
+    }
+
+    /// With another value of a variable.
+    pub(crate) fn with(mut self, variable: &str, value: impl ToString) -> Self {
+        self.environment.retain(|(known, _)| known != variable);
+        self.environment.push((variable.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Without a variable.
+    pub(crate) fn without(mut self, variable: &str) -> Self {
+        self.environment.retain(|(known, _)| known != variable);
+        self
+    }
+
+    /// With a flag of `khronos run`.
+    pub(crate) fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.sandbox.path("store")
+    }
+
+    /// Replaces the schedules, in one step, as a careful deployment does.
+    pub(crate) fn write_schedules(&self, text: &str) {
+        let unfinished = self.sandbox.path("schedules/.unfinished");
+        std::fs::write(&unfinished, text).unwrap();
+        std::fs::rename(unfinished, self.sandbox.path("schedules/all.toml")).unwrap();
+    }
+
+    pub(crate) fn start(&mut self) {
+        assert!(self.program.is_none(), "the clock runs");
+        let log = OpenOptions::new().create(true).append(true).open(self.sandbox.path("log")).unwrap();
+        let mut command = self.command("run");
+        command.args(&self.flags).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.program = Some(self.sandbox.start(&mut command));
+    }
+
+    /// Started, and ready.
+    pub(crate) fn started(mut self) -> Self {
+        self.start();
+        self.until_ready();
+        self
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        let mut program = self.program.take().expect("the clock was started");
+        assert!(program.runs(), "the clock ended by itself:\n{}", self.log());
+    }
+
+    /// SIGTERM; it ends well, as it should.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        let code = self.end();
+        assert_eq!(code, 0, "{}", self.log());
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.program.as_ref().expect("the clock was started").signal(signal);
+    }
+
+    /// Waits for its end; gives its exit code.
+    pub(crate) fn end(&mut self) -> i32 {
+        let mut program = self.program.take().expect("the clock was started");
+        program.wait(LIMIT).unwrap_or_else(|| panic!("a signal ended the clock:\n{}", self.log()))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.program.as_ref().expect("the clock was started").id()
+    }
+
+    /// All that it ever said.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.sandbox.path("log")).unwrap_or_default()
+    }
+
+    /// Runs another verb beside it.
+    pub(crate) fn verb(&self, arguments: &[&str]) -> Output {
+        self.command(arguments[0]).args(&arguments[1..]).output().unwrap()
+    }
+
+    /// Runs another verb, which ends with 0; what it printed.
+    pub(crate) fn done(&self, arguments: &[&str]) -> String {
+        let output = self.verb(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}\n{}", text(&output), self.log());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The same with `--json`, line by line.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Vec<Value> {
+        let printed = self.done(&[arguments, &["--json"]].concat());
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
+        command.arg(verb).current_dir(self.sandbox.path("")).env_clear();
+        command.envs(self.environment.iter().map(|(key, value)| (key, value)));
+        command
+    }
+
+    /// Status and body of an answer; `None` when nobody answers.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, Value)> {
+        let mut stream = self.request(path, "")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        Some((status, serde_json::from_str(body).ok()?))
+    }
+
+    /// Asks in HTTP/1.0: the answer ends when the connection does.
+    pub(crate) fn request(&self, path: &str, headers: &str) -> Option<TcpStream> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\n{headers}\r\n", self.port).ok()?;
+        Some(stream)
+    }
+
+    /// Waits until `/readyz` is as wanted; what it says then.
+    pub(crate) fn until(&self, what: &str, wanted: impl Fn(u16, &Value) -> bool) -> Value {
+        self.until_at("/readyz", what, wanted)
+    }
+
+    /// Waits until an answer is as wanted.
+    pub(crate) fn until_at(&self, path: &str, what: &str, wanted: impl Fn(u16, &Value) -> bool) -> Value {
+        let mut last = None;
+        let look = || {
+            let seen = self.get(path);
+            let found = seen.as_ref().is_some_and(|(status, body)| wanted(*status, body));
+            last.clone_from(&seen);
+            seen.filter(|_| found).map(|(_, body)| body)
+        };
+        let waited =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| block_until(what, LIMIT, look)));
+        waited.unwrap_or_else(|_| panic!("waited in vain for {what}: {path} is {last:?}\n{}", self.log()))
+    }
+
+    pub(crate) fn until_ready(&self) {
+        self.until("the clock to be ready", |status, _| status == 200);
+    }
+
+    /// Ready, and nothing is outstanding: all that was missed is caught up with.
+    pub(crate) fn until_calm(&self) {
+        self.until("the clock to have caught up", |status, body| status == 200 && body["outstanding"] == 0);
+    }
+}
+
+/// All that a program said.
+pub(crate) fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
