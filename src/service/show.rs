@@ -40,7 +40,9 @@ impl Service {
             }
         };
         let store = self.store_failing.as_ref().map(|why| format!("store: {why}"));
-        [link, clock, store].into_iter().flatten().collect()
+        let idle = (self.degraded.is_some() && self.engine.is_empty())
+            .then(|| "schedules: the files were refused, and none were accepted before".to_owned());
+        [link, clock, store, idle].into_iter().flatten().collect()
     }
 
     fn warnings(&self) -> Vec<String> {
