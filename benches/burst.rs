@@ -49,7 +49,7 @@ async fn measured() {
         for pair in 0..pairs {
             // Whoever comes first finds the broker in another state: so they take turns.
             for turn in 0..3 {
-                match (pair + turn) % 3 {
+                match (pair + turn + setting("FIRST", 0)) % 3 {
                     0 => clock.push(through_the_clock(&node, quorum, count).await),
                     1 => lapin.push(by_lapin(&node, quorum, &message, count).await),
                     _ => socket.push(by_socket(&node, quorum, &message, count).await),

@@ -55,14 +55,17 @@ pub fn tap(real: Publisher, detailed: bool) -> (Publisher, mpsc::UnboundedReceiv
 
 /// A publisher that confirms everything at once.
 pub fn confirming() -> Publisher {
-    use ponos::broker::{Link, PublishOutcome};
-    let (ours, mut task) = Publisher::channel(64);
-    task.link.send_replace(Link::Up { generation: 1, broker: "a benchmark".to_owned(), user: None });
+    use ponos::broker::{Link, PublishOutcome, PublisherTask};
+    let (ours, task) = Publisher::channel(64);
+    let PublisherTask { mut submitted, settled, link } = task;
+    link.send_replace(Link::Up { generation: 1, broker: "a benchmark".to_owned(), user: None });
     tokio::spawn(async move {
-        while let Some(batch) = task.submitted.recv().await {
+        // Who drops the link is gone.
+        let _link = link;
+        while let Some(batch) = submitted.recv().await {
             let outcome = PublishOutcome::Confirmed { returned: false };
             let settle = |one: Publishing| Settlement { token: one.token, outcome: outcome.clone() };
-            if task.settled.send(batch.into_iter().map(settle).collect()).await.is_err() {
+            if settled.send(batch.into_iter().map(settle).collect()).await.is_err() {
                 break;
             }
         }

@@ -30,6 +30,8 @@ use tracing::{debug, error, info, warn};
 const BEAT: i64 = 1_000;
 /// The status is brought up to date at most this often (milliseconds) while nothing notable happens.
 const STATUS: i64 = 200;
+/// Events that are rendered before the adapter is given them.
+const CHUNK: usize = 256;
 /// Commands that may wait.
 const COMMANDS: usize = 64;
 
@@ -237,9 +239,12 @@ impl Service {
                 }
             }
             Action::Publish(handovers) => {
-                let render = |handover| render::publishing(&self.clock, &self.exchange, handover);
-                self.outbox.extend(handovers.iter().map(render));
-                self.post();
+                // In chunks: the adapter writes the first ones while the next are rendered.
+                for chunk in handovers.chunks(CHUNK) {
+                    let render = |handover| render::publishing(&self.clock, &self.exchange, handover);
+                    self.outbox.extend(chunk.iter().map(render));
+                    self.post();
+                }
                 if self.show_events {
                     for handover in &handovers {
                         info!(
