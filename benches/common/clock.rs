@@ -13,13 +13,13 @@ use ponos::{
     shutdown::{Trigger, shutdown},
 };
 use std::{path::Path, sync::Arc, time::Duration};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::sync::mpsc;
 
 /// A clock that runs.
 pub struct Clock {
     pub handle: Handle,
     trigger: Trigger,
-    running: JoinHandle<()>,
+    running: std::thread::JoinHandle<()>,
     _reload: mpsc::Sender<()>,
 }
 
@@ -46,10 +46,10 @@ impl Clock {
         };
         let (service, handle) = Service::new(parts);
         let (trigger, shutdown) = shutdown();
-        let running = tokio::spawn(async move {
-            {
-                service.run(shutdown).await.unwrap();
-            }
+        // As in the real clock the loop has a thread of its own, and wakes the runtime's workers from outside.
+        let runtime = tokio::runtime::Handle::current();
+        let running = std::thread::spawn(move || {
+            runtime.block_on(service.run(shutdown)).unwrap();
         });
         Self { handle, trigger, running, _reload }
     }
@@ -57,13 +57,7 @@ impl Clock {
     /// Ends it in order.
     pub async fn stop(self) {
         self.trigger.advance();
-        self.running.await.unwrap();
-    }
-
-    /// Ends it as a crash would, as far as its task is concerned.
-    pub async fn abort(self) {
-        self.running.abort();
-        drop(self.running.await);
+        tokio::task::spawn_blocking(move || self.running.join().unwrap()).await.unwrap();
     }
 }
 
@@ -97,13 +91,15 @@ pub fn schedule(number: usize, every: &str, first: Timestamp) -> Accepted {
 
 /// A message as the clock makes it.
 pub async fn sample() -> ponos::event::Message {
-    use ponos::broker::Link;
+    use ponos::broker::{Link, PublishOutcome, Settlement};
     let folder = tempfile::tempdir().unwrap();
     let (ours, mut task) = Publisher::channel(1);
     task.link.send_replace(Link::Up { generation: 1, broker: "a sample".to_owned(), user: None });
     let soon = khronos::clock::now().plus(200);
     let clock = Clock::start(folder.path(), vec![schedule(0, "1h", soon)], ours).await;
-    let batch = task.submitted.recv().await.unwrap();
-    clock.abort().await;
-    batch.into_iter().next().unwrap().message
+    let one = task.submitted.recv().await.unwrap().remove(0);
+    let outcome = PublishOutcome::Confirmed { returned: false };
+    task.settled.send(vec![Settlement { token: one.token, outcome }]).await.unwrap();
+    clock.stop().await;
+    one.message
 }
