@@ -6,7 +6,7 @@ use super::{
     clock_guard::ClockGuard,
     due_queue::DueQueue,
     faults::{Fault, planted},
-    flights::Flights,
+    flights::{Flights, Owner},
     hand_over::{LEAD, MARGIN},
     io::Accepted,
     progress::{Progress, SpanKey},
@@ -218,6 +218,14 @@ impl Engine {
 
     pub(super) fn rank(&self, name: &str) -> Option<usize> {
         self.slots.binary_search_by(|slot| (*slot.schedule.name).cmp(name)).ok()
+    }
+
+    /// The rank of whose handover it is: known for what is on time, else searched by name.
+    pub(super) fn rank_of(&self, owner: &Owner, name: &str) -> Option<usize> {
+        match owner {
+            Owner::OnTime(rank) => Some(*rank as usize),
+            Owner::Span(..) | Owner::Parked(_) => self.rank(name),
+        }
     }
 
     fn is_steady(&self) -> bool {

@@ -226,8 +226,8 @@ impl Engine {
         now: Timestamp,
     ) {
         let lateness = now.since(stands_for.last);
-        let skipped =
-            self.rank(&schedule.name).map_or(0, |rank| std::mem::take(&mut self.slots[rank].skipped));
+        let rank = self.rank_of(&owner, &schedule.name);
+        let skipped = rank.map_or(0, |rank| std::mem::take(&mut self.slots[rank].skipped));
         self.highest_handed = self.highest_handed.max(stands_for.last);
         let token = self.flights.take_off(Flight { owner, stands_for, sent_at: now, lateness });
         self.out.publish.push(Handover {

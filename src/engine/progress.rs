@@ -14,7 +14,7 @@ pub(super) type SpanKey = (Arc<str>, u32);
 /// What changed since the last write.
 #[derive(Debug, Default)]
 struct Dirty {
-    revisions: Vec<Revision>,
+    revisions: BTreeMap<SpanKey, Revision>,
     forgotten: Vec<SpanKey>,
     spans: BTreeMap<SpanKey, Option<Span>>,
     one_shots: BTreeMap<Arc<str>, Option<OneShot>>,
@@ -113,8 +113,7 @@ impl Progress {
     }
 
     pub(super) fn revision(&mut self, revision: &Revision) {
-        self.dirty.revisions.retain(|r| (&r.schedule, r.number) != (&revision.schedule, revision.number));
-        self.dirty.revisions.push(revision.clone());
+        self.dirty.revisions.insert((revision.schedule.clone(), revision.number), revision.clone());
         self.urgent = true;
     }
 
@@ -186,7 +185,7 @@ impl Progress {
         let commit = Commit {
             settled,
             handed,
-            revisions: dirty.revisions,
+            revisions: dirty.revisions.into_values().collect(),
             forgotten: dirty.forgotten,
             spans: dirty
                 .spans

@@ -134,7 +134,7 @@ impl Engine {
                 self.progress.urge();
             }
         }
-        if let Some(rank) = self.rank(&key.0) {
+        if let Some(rank) = self.rank_of(&flight.owner, &key.0) {
             self.slots[rank].confirmed += 1;
             self.slots[rank].returned += u64::from(returned);
         }

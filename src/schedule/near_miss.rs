@@ -88,7 +88,8 @@ fn misspelt_verb(word: &str) -> Option<String> {
     }
     VERBS
         .iter()
-        .find(|verb| verb.len() >= 5 && strsim::osa_distance(word, verb) == 1)
+        .filter(|verb| verb.len() >= 5 && verb.len().abs_diff(word.len()) <= 1)
+        .find(|verb| strsim::osa_distance(word, verb) == 1)
         .map(|verb| (*verb).to_owned())
 }
 

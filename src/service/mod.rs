@@ -30,6 +30,10 @@ use tracing::{debug, error, info, warn};
 const BEAT: i64 = 1_000;
 /// The status is brought up to date at most this often (milliseconds) while nothing notable happens.
 const STATUS: i64 = 200;
+/// Events that are rendered before the adapter is given them.
+const CHUNK: usize = 256;
+/// Batches of answers that are taken in together at most.
+const MERGED: usize = 64;
 /// Commands that may wait.
 const COMMANDS: usize = 64;
 
@@ -237,9 +241,12 @@ impl Service {
                 }
             }
             Action::Publish(handovers) => {
-                let render = |handover| render::publishing(&self.clock, &self.exchange, handover);
-                self.outbox.extend(handovers.iter().map(render));
-                self.post();
+                // In chunks: the adapter writes the first ones while the next are rendered.
+                for chunk in handovers.chunks(CHUNK) {
+                    let render = |handover| render::publishing(&self.clock, &self.exchange, handover);
+                    self.outbox.extend(chunk.iter().map(render));
+                    self.post();
+                }
                 if self.show_events {
                     for handover in &handovers {
                         info!(
@@ -292,7 +299,12 @@ impl Service {
         }
     }
 
-    fn on_settled(&mut self, settlements: Vec<Settlement>) {
+    fn on_settled(&mut self, mut settlements: Vec<Settlement>) {
+        // What came with it is one step and one handing to the store: in a burst answers come in small batches.
+        for _ in 0..MERGED {
+            let Ok(more) = self.settled.try_recv() else { break };
+            settlements.extend(more);
+        }
         let answers = settlements.into_iter().map(|Settlement { token, outcome }| {
             let answer = match outcome {
                 PublishOutcome::Confirmed { returned } => {

@@ -1,6 +1,7 @@
 //! A message as AMQP 0-9-1 knows it, independent of any client library.
 
 use super::Timestamp;
+use std::borrow::Cow;
 
 /// What is published or was delivered: routing key, properties, headers, body.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -46,7 +47,7 @@ pub struct Properties {
 
 /// A headers table. Names are unique; the order is kept.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Headers(Vec<(String, HeaderValue)>);
+pub struct Headers(Vec<(Cow<'static, str>, HeaderValue)>);
 
 /// A value in a headers table.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,8 +104,14 @@ impl Headers {
         let (name, value) = (name.into(), value.into());
         match self.0.iter_mut().find(|(key, _)| *key == name) {
             Some((_, old)) => *old = value,
-            None => self.0.push((name, value)),
+            None => self.0.push((Cow::Owned(name), value)),
         }
+    }
+
+    /// Adds an entry whose name is known not to stand there yet: nothing is searched and no name copied.
+    pub(super) fn append(&mut self, name: &'static str, value: HeaderValue) {
+        debug_assert!(self.get(name).is_none());
+        self.0.push((Cow::Borrowed(name), value));
     }
 
     /// Removes `name`; says whether it was there.
@@ -116,7 +123,7 @@ impl Headers {
 
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &HeaderValue)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
+        self.0.iter().map(|(key, value)| (key.as_ref(), value))
     }
 
     /// Whether the table has no entry.

@@ -14,25 +14,25 @@ const SHORT: usize = 255;
 
 pub(super) fn write(event: &Event) -> Message {
     let mut headers = Headers::with_capacity(16);
-    let mut put = |name: &str, value: Option<String>| {
+    let mut put = |name: &'static str, value: Option<String>| {
         if let Some(value) = value {
-            headers.set(format!("{PREFIX}{name}"), value);
+            headers.append(name, value.into());
         }
     };
-    put("specversion", Some("1.0".into()));
-    put("id", Some(event.id.as_str().into()));
-    put("source", Some(event.source.clone()));
-    put("type", Some(event.name.as_str().into()));
-    put("subject", event.subject.clone());
-    put("time", event.time.map(rfc3339));
-    put("expirytime", event.expiry_time.map(rfc3339));
-    put("recordedtime", event.recorded_time.map(rfc3339));
-    put("correlationid", event.correlation_id.clone());
-    put("causationid", event.causation_id.clone());
-    put("dataschema", event.data_schema.clone());
+    put("cloudEvents_specversion", Some("1.0".into()));
+    put("cloudEvents_id", Some(event.id.as_str().into()));
+    put("cloudEvents_source", Some(event.source.clone()));
+    put("cloudEvents_type", Some(event.name.as_str().into()));
+    put("cloudEvents_subject", event.subject.clone());
+    put("cloudEvents_time", event.time.map(rfc3339));
+    put("cloudEvents_expirytime", event.expiry_time.map(rfc3339));
+    put("cloudEvents_recordedtime", event.recorded_time.map(rfc3339));
+    put("cloudEvents_correlationid", event.correlation_id.clone());
+    put("cloudEvents_causationid", event.causation_id.clone());
+    put("cloudEvents_dataschema", event.data_schema.clone());
     for (name, value) in [("traceparent", &event.traceparent), ("tracestate", &event.tracestate)] {
         if let Some(value) = value {
-            headers.set(name, value.as_str());
+            headers.append(name, value.as_str().into());
         }
     }
     for (name, value) in event.extensions.iter() {

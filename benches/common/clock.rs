@@ -1,0 +1,105 @@
+//! The whole clock in this process: engine, service, store on a disk, with the defaults of `config.toml`.
+
+use super::EXCHANGE;
+use khronos::{
+    engine::{Accepted, ClockRules, Resends, Rules},
+    schedule::{Definition, Schedule},
+    service::{Handle, Parts, Service},
+    store::{self, SledOptions, Tuning},
+};
+use ponos::{
+    broker::Publisher,
+    event::Timestamp,
+    shutdown::{Trigger, shutdown},
+};
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+/// A clock that runs.
+pub struct Clock {
+    pub handle: Handle,
+    trigger: Trigger,
+    running: std::thread::JoinHandle<()>,
+    _reload: mpsc::Sender<()>,
+}
+
+impl Clock {
+    /// Starts it on the store in `folder`.
+    pub async fn start(folder: &Path, schedules: Vec<Accepted>, publisher: Publisher) -> Self {
+        let options = SledOptions { cache: 8 << 20, ..SledOptions::default() };
+        let opened = store::open_sled(folder.to_owned(), "khronos".to_owned(), options, Tuning::default());
+        let (store, snapshot, store_events) = opened.await.unwrap();
+        let (_reload, reload) = mpsc::channel(1);
+        let parts = Parts {
+            clock: "khronos".to_owned(),
+            rules: rules(),
+            store,
+            snapshot,
+            store_events,
+            publisher,
+            exchange: EXCHANGE.into(),
+            schedules: Ok(schedules),
+            loader: Arc::new(|| Err("a benchmark has no files".to_owned())),
+            reload,
+            show_events: false,
+            grace: Duration::from_secs(20),
+        };
+        let (service, handle) = Service::new(parts);
+        let (trigger, shutdown) = shutdown();
+        // As in the real clock the loop has a thread of its own, and wakes the runtime's workers from outside.
+        let runtime = tokio::runtime::Handle::current();
+        let running = std::thread::spawn(move || {
+            runtime.block_on(service.run(shutdown)).unwrap();
+        });
+        Self { handle, trigger, running, _reload }
+    }
+
+    /// Ends it in order.
+    pub async fn stop(self) {
+        self.trigger.advance();
+        tokio::task::spawn_blocking(move || self.running.join().unwrap()).await.unwrap();
+    }
+}
+
+/// As `config.toml` has them.
+pub fn rules() -> Rules {
+    Rules {
+        clock: ClockRules {
+            settle: 60_000,
+            max_forward: 60_000,
+            max_backward: 300_000,
+            resume_backward: false,
+        },
+        resends: Resends { count: 5, over: 600_000 },
+        in_flight: 10_000,
+        record_first: false,
+    }
+}
+
+/// A schedule that is due at `first` and then `every`.
+pub fn schedule(number: usize, every: &str, first: Timestamp) -> Accepted {
+    let definition = Definition {
+        name: format!("bench-{number:07}"),
+        event: Some("bench.event.happened".to_owned()),
+        every: Some(every.to_owned()),
+        anchor: Some(first.to_string()),
+        ..Definition::default()
+    };
+    let schedule = Schedule::build(&definition).unwrap();
+    Accepted { definition, schedule: Arc::new(schedule) }
+}
+
+/// A message as the clock makes it.
+pub async fn sample() -> ponos::event::Message {
+    use ponos::broker::{Link, PublishOutcome, Settlement};
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, mut task) = Publisher::channel(1);
+    task.link.send_replace(Link::Up { generation: 1, broker: "a sample".to_owned(), user: None });
+    let soon = khronos::clock::now().plus(200);
+    let clock = Clock::start(folder.path(), vec![schedule(0, "1h", soon)], ours).await;
+    let one = task.submitted.recv().await.unwrap().remove(0);
+    let outcome = PublishOutcome::Confirmed { returned: false };
+    task.settled.send(vec![Settlement { token: one.token, outcome }]).await.unwrap();
+    clock.stop().await;
+    one.message
+}

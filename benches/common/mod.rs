@@ -1,0 +1,30 @@
+//! What the benchmarks share: a whole clock in this process, bare publishers to compare it with, and measuring.
+#![allow(dead_code, unreachable_pub)] // each benchmark uses a part
+
+pub mod bare;
+pub mod clock;
+pub mod measure;
+pub mod raw;
+pub mod tap;
+
+use ponos::topology::{Binding, Exchange, Queue, Topology};
+
+/// The exchange of all benchmarks.
+pub const EXCHANGE: &str = "events";
+/// The one queue.
+pub const QUEUE: &str = "bench";
+
+/// The topic exchange with one queue bound to everything.
+pub fn topology(quorum: bool) -> Topology {
+    let queue = if quorum { Queue::quorum(QUEUE) } else { Queue::classic(QUEUE) };
+    Topology {
+        exchanges: vec![Exchange::topic(EXCHANGE)],
+        queues: vec![queue],
+        bindings: vec![Binding::queue(EXCHANGE, QUEUE, "#")],
+    }
+}
+
+/// A number from the environment.
+pub fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
