@@ -5,7 +5,7 @@
 //! dead-lettering with `x-death`, delivery limits, maximum lengths, single active consumers, exclusive, auto-delete and
 //! temporary queues, and inequivalent declarations; `ponos/tests/broker_conformance` holds both to it.
 //!
-//! Its state is a machine of its own ([`core`], without runtime and clock); a small task per handle moves messages.
+//! Its state is a machine of its own (`core`, without runtime and clock); a small task per handle moves messages.
 //! Nothing is kept when it is dropped. Absent: streams, priorities, `x-expires`, policies, users and permissions,
 //! headers exchanges, transactions. `time` in `x-death` counts from 1970 as of the broker's beginning, for it knows no
 //! other time than tokio's.
