@@ -1,6 +1,6 @@
 //! The command line: one file per verb, each with its `Args` and its `run`.
 //!
-//! What the verbs share: `exit.rs` (the codes), `output.rs` (writing), `report.rs` (diagnostics), [`Globals`].
+//! What the verbs share: `exit.rs` (the codes), `output.rs` (writing), `report.rs` (diagnostics), `Globals`.
 
 mod audit;
 mod check;

@@ -22,7 +22,7 @@ pub(super) struct Segment {
 /// that none hides between two probes three days apart.
 const PROBE_SECONDS: i64 = 3 * 86_400;
 
-/// The IANA release that the rules amount to: chrono-tz's, with [`AMENDMENTS`] on top.
+/// The IANA release that the rules amount to: chrono-tz's, with `AMENDMENTS` on top.
 pub const ZONE_DATA: &str = "2026e";
 
 /// What has been decreed since chrono-tz 0.10.4 (IANA 2025b) and has consequences from now on: from the instant (in
