@@ -8,12 +8,17 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Sled's file, of all its logs and pages.
 pub(super) const DATABASE: &str = "db";
 const BLOBS: &str = "blobs";
 const LOCK: &str = "lock";
+/// A clock that is just ending still has the lock, and so has, for a moment, a process that its process is starting
+/// (between fork and exec): half a second is waited before the store is called in use.
+const LOCK_ATTEMPTS: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Holds the lock as long as it lives.
 #[derive(Debug)]
@@ -30,11 +35,14 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     fs::create_dir_all(folder).map_err(io)?;
     let file =
         File::options().create(true).write(true).truncate(false).open(folder.join(LOCK)).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: folder.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(io(error)),
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
     }
+    Err(StoreError::Locked { path: folder.to_owned() })
 }
 
 /// Whether the database's file is there.
