@@ -3,7 +3,7 @@
 
 use super::{Coalesced, Revision};
 use crate::schedule::Schedule;
-use ponos::event::{Event, Headers, OccurrenceId, Timestamp};
+use ponos::event::{Event, OccurrenceId, Timestamp};
 use serde::Serialize;
 
 /// `schemas/time-event.json`.
@@ -39,20 +39,15 @@ pub fn occurrence_event(
     let due = stands_for.last;
     let id = OccurrenceId { clock, schedule: &schedule.name, due, trigger: None }.id();
     Event {
-        id,
-        source: format!("/khronos/{clock}"),
-        name: schedule.event.clone(),
         subject: Some(schedule.name.to_string()),
         time: Some(due),
         expiry_time: schedule.expires.map(|millis| due.plus(millis)),
-        recorded_time: None,
-        correlation_id: None,
-        causation_id: None,
-        traceparent: None,
-        tracestate: None,
-        data_schema: None,
-        data: data(revision, schedule, stands_for),
-        extensions: Headers::default(),
+        ..Event::new(
+            id,
+            format!("/khronos/{clock}"),
+            schedule.event.clone(),
+            data(revision, schedule, stands_for),
+        )
     }
 }
 

@@ -101,23 +101,25 @@ impl Engine {
         if planted(Fault::ResumeFromNow) && now.since(due) > 120_000 {
             return self.queue_after(rank, through);
         }
-        match self.backlogs.get_mut(&key) {
-            Some(backlog) => {
-                backlog.span.through = backlog.span.through.max(through);
-                let closing = matches!(backlog.state, State::Closing(_));
-                self.progress.span(&key, Some(&backlog.span));
-                if closing {
-                    self.backlogs.set(&key, State::Ready);
-                }
-            }
-            None => {
-                let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
-                let span = new_span(revision.number, due.plus(-1), through, due.plus(-1));
-                self.progress.span(&key, Some(&span));
-                self.backlogs.insert(key, Backlog { span, revision, schedule, state: State::Ready });
-            }
+        let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
+        if !self.extend(&key, through) {
+            let span = new_span(revision.number, due.plus(-1), through, due.plus(-1));
+            self.progress.span(&key, Some(&span));
+            self.backlogs.insert(key, Backlog { span, revision, schedule, state: State::Ready });
         }
         self.queue_after(rank, through);
+    }
+
+    /// Lets a span that is outstanding reach `through`; false if there is none.
+    pub(super) fn extend(&mut self, key: &SpanKey, through: Timestamp) -> bool {
+        let Some(backlog) = self.backlogs.get_mut(key) else { return false };
+        backlog.span.through = backlog.span.through.max(through);
+        let closing = matches!(backlog.state, State::Closing(_));
+        self.progress.span(key, Some(&backlog.span));
+        if closing {
+            self.backlogs.set(key, State::Ready);
+        }
+        true
     }
 
     fn depart_on_time(&mut self, rank: u32, due: Timestamp, now: Timestamp) {

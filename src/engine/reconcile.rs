@@ -104,13 +104,7 @@ impl Engine {
     fn outlive(&mut self, slot: &Slot, key: &SpanKey, first: Timestamp, now: Timestamp) {
         let through = slot.schedule.timing.before(now.plus(1)).map_or(first, |last| last.max(first));
         let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
-        if let Some(backlog) = self.backlogs.get_mut(key) {
-            backlog.span.through = backlog.span.through.max(through);
-            let closing = matches!(backlog.state, State::Closing(_));
-            self.progress.span(key, Some(&backlog.span));
-            if closing {
-                self.backlogs.set(key, State::Ready);
-            }
+        if self.extend(key, through) {
             return;
         }
         let (handed, state) = match slot.in_flight {
