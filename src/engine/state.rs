@@ -1,19 +1,17 @@
 //! What the engine keeps across restarts, and the record: plain data, written by the store.
 
-use crate::schedule::Definition;
+use crate::schedule::Packed;
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// An accepted definition of a schedule, from the moment it took effect.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
-    /// The schedule's name.
-    pub schedule: Arc<str>,
+    /// As written, the schedule's name in it, and as understood.
+    pub definition: Packed,
     /// Counts up with every accepted edit, from 1.
     pub number: u32,
-    /// As written.
-    pub definition: Definition,
     /// Its occurrences lie after this instant.
     pub effective_from: Timestamp,
     /// Where its first window starts: the last due time before this revision, else its creation.
@@ -22,6 +20,40 @@ pub struct Revision {
     pub previous: Option<Timestamp>,
     /// Set when an edit or a removal ended it: its occurrences lie at or before this instant.
     pub ended: Option<Timestamp>,
+}
+
+/// Since when a revision's occurrences count, and what was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Era {
+    /// See [`Revision::number`].
+    pub number: u32,
+    /// See [`Revision::effective_from`].
+    pub effective_from: Timestamp,
+    /// See [`Revision::opens`].
+    pub opens: Timestamp,
+    /// See [`Revision::previous`].
+    pub previous: Option<Timestamp>,
+}
+
+impl Era {
+    /// The revision of `definition` in this era, as it runs.
+    pub fn of(self, definition: Packed) -> Revision {
+        let Self { number, effective_from, opens, previous } = self;
+        Revision { definition, number, effective_from, opens, previous, ended: None }
+    }
+}
+
+impl Revision {
+    /// The schedule's name.
+    pub fn name(&self) -> &str {
+        self.definition.name()
+    }
+
+    /// Since when its occurrences count.
+    pub fn era(&self) -> Era {
+        let Self { number, effective_from, opens, previous, .. } = *self;
+        Era { number, effective_from, opens, previous }
+    }
 }
 
 /// What is outstanding of one schedule: being retried, caught up with, or waiting behind that. Never a list.

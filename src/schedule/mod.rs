@@ -20,6 +20,7 @@ pub mod file;
 mod instant;
 mod months;
 pub mod near_miss;
+mod packed;
 mod phase;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
@@ -31,6 +32,7 @@ mod zone;
 pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault};
 pub use dst::{Dst, Fold, Gap};
 pub use instant::parse_instant;
+pub use packed::{Conduct, Packed};
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
 pub use timing::{Local, Timing};
 pub use zone::{ZONE_DATA, Zone};

@@ -10,11 +10,12 @@ use super::{
 };
 use chrono::DateTime;
 use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// When a schedule is due, bounds included. Two timings are equal when they have the same occurrences by
 /// construction: `60m` equals `1h`, and a cron expression its respelling.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Timing {
     pub(super) kind: Kind,
     pub(super) zone: Zone,
@@ -23,7 +24,7 @@ pub struct Timing {
 }
 
 /// The four kinds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Kind {
     At(Timestamp),
     Elapsed(Elapsed),
@@ -32,7 +33,7 @@ pub(super) enum Kind {
 }
 
 /// `[from, until)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bounds {
     pub(super) from: Timestamp,
     pub(super) until: Timestamp,
@@ -73,6 +74,9 @@ impl Timing {
             definition.time_zone = zone.map(str::to_owned);
         })
     }
+
+    /// Not due at all.
+    pub(super) const NEVER: Self = Self { kind: Kind::At(Timestamp::HORIZON), zone: Zone::UTC, bounds: None };
 
     fn bounds(&self) -> Bounds {
         self.bounds
