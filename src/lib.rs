@@ -161,9 +161,13 @@ fn rules(config: &Config, embedded: bool) -> Rules {
             over: millis(config.publish.resend_over),
         },
         in_flight: config.publish.in_flight,
+        piece: PIECE,
         record_first: embedded,
     }
 }
+
+/// Schedules that change in one write: sled is at its best with some hundred entries at a time.
+const PIECE: usize = 1_000;
 
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.
 fn loader(config: &Config, broker: &Broker) -> Loader {

@@ -8,6 +8,7 @@ use super::{
     faults::{Fault, planted},
     flights::{Flights, Owner},
     hand_over::{LEAD, MARGIN},
+    load::Load,
     progress::{Progress, SpanKey},
     slot::Slot,
 };
@@ -24,6 +25,8 @@ pub struct Rules {
     pub resends: Resends,
     /// At most this many handovers are unanswered; catch-up takes at most half of them.
     pub in_flight: usize,
+    /// At most this many schedules change in one write; a load of more goes down in pieces.
+    pub piece: usize,
     /// Rows of confirmed events go down with the progress that passes them, instead of behind it: for the embedded
     /// broker, whose only durable copy is the record.
     pub record_first: bool,
@@ -46,7 +49,9 @@ pub struct Engine {
     pub(super) last_parked: u64,
     /// Schedules to load once the clock is believed.
     pub(super) waiting_load: Option<Vec<Packed>>,
-    /// The write that makes the latest load durable. Until then nothing new is handed over on time: after a crash the
+    /// The load under way.
+    pub(super) load: Option<Load>,
+    /// The write that makes the latest piece of a load durable. Until then nothing new is handed over on time: after a crash the
     /// old definitions would call for the same ids with other bodies.
     pub(super) loading: u64,
     pub(super) link_up: bool,
@@ -93,9 +98,13 @@ impl Engine {
         if self.is_steady()
             && let Some(wanted) = self.waiting_load.take()
         {
-            self.reconcile(wanted);
+            self.begin_load(wanted);
         }
         self.pump();
+        if self.may_load() {
+            self.load_piece();
+            self.pump();
+        }
         self.emit()
     }
 
@@ -109,6 +118,9 @@ impl Engine {
         let now = self.now();
         let mut earliest = self.progress.next_save(now, self.settled());
         let mut wish = |at: Timestamp| earliest = Some(earliest.map_or(at, |e| e.min(at)));
+        if self.may_load() {
+            wish(now);
+        }
         if self.may_hand_over() {
             if let Some((due, _)) = self.queue.first().filter(|(due, _)| *due > now) {
                 let ahead = due.plus(-LEAD);
@@ -160,18 +172,19 @@ impl Engine {
 
     /// How many schedules run.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.slots.iter().filter(|slot| slot.runs()).count()
     }
 
     /// Whether no schedule runs.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        !self.slots.iter().any(Slot::runs)
     }
 
     /// All schedules by name, or the one named.
     pub fn running<'a>(&'a self, name: Option<&'a str>) -> impl Iterator<Item = Running> + 'a {
         let one = name.map(|name| self.rank(name).map_or(0..0, |rank| rank..rank + 1));
-        self.slots[one.unwrap_or(0..self.slots.len())].iter().map(|slot| {
+        let slots = &self.slots[one.unwrap_or(0..self.slots.len())];
+        slots.iter().filter(|slot| slot.runs()).map(|slot| {
             let (confirmed, returned) = slot.counts();
             Running {
                 revision: slot.revision(),
@@ -187,10 +200,11 @@ impl Engine {
     pub fn snapshot(&self) -> super::Snapshot {
         let pending = self.slots.iter().filter(|slot| slot.timing().is_one_shot());
         let pending = pending.filter_map(|slot| slot.next().or(slot.in_flight()).map(|due| (slot, due)));
+        let running = self.slots.iter().filter(|slot| slot.runs());
         super::Snapshot {
             settled: Some(self.settled()),
             handed: Some(self.progress.wanted()),
-            revisions: self.slots.iter().map(Slot::revision).chain(self.resting.values().cloned()).collect(),
+            revisions: running.map(Slot::revision).chain(self.resting.values().cloned()).collect(),
             spans: self.backlogs.iter().map(|((name, _), b)| (name.clone(), b.span.clone())).collect(),
             one_shots: pending
                 .map(|(slot, due)| (slot.name(), super::OneShot { revision: slot.number(), due }))
@@ -201,7 +215,10 @@ impl Engine {
     }
 
     pub(super) fn rank(&self, name: &str) -> Option<usize> {
-        self.slots.binary_search_by(|slot| slot.definition.name_bytes().cmp(name.as_bytes())).ok()
+        self.slots
+            .binary_search_by(|slot| slot.definition.name_bytes().cmp(name.as_bytes()))
+            .ok()
+            .filter(|rank| self.slots[*rank].runs())
     }
 
     /// The rank of whose handover it is: known for what is on time, else searched by name.
@@ -212,7 +229,7 @@ impl Engine {
         }
     }
 
-    fn is_steady(&self) -> bool {
+    pub(super) fn is_steady(&self) -> bool {
         !matches!(self.guard.state(), ClockState::Held { .. })
     }
 

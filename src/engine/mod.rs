@@ -18,6 +18,7 @@ mod faults;
 mod flights;
 mod hand_over;
 mod io;
+mod load;
 mod progress;
 mod reconcile;
 mod settle;

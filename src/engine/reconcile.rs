@@ -1,6 +1,6 @@
-//! Load and reload: from the schedules that run to those now wanted.
+//! What becomes of one schedule when a load changes it.
 //!
-//! At the moment T of a load, stored definitions that change or go are evaluated up to T and what is unsettled of them
+//! At the moment T of the piece of a load (see `load`), stored definitions that change or go are evaluated up to T and what is unsettled of them
 //! joins the set in the same write; the new ones count from T. So an edit never makes anything missed, and loses nothing.
 
 use super::{
@@ -8,9 +8,7 @@ use super::{
     backlog::{Backlog, State},
     catch_up::single,
     core::{Engine, new_span},
-    due_queue::DueQueue,
     faults::{Fault, planted},
-    flights::Owner,
     progress::{SpanKey, row},
     slot::Slot,
 };
@@ -18,71 +16,17 @@ use crate::schedule::{Packed, Past};
 use ponos::event::Timestamp;
 use std::sync::Arc;
 
-/// A definition that ended is kept this long (30 days, in milliseconds), and longer while something refers to it.
-const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
-
 impl Engine {
-    /// Makes `wanted` what runs.
-    pub(super) fn reconcile(&mut self, mut wanted: Vec<Packed>) {
-        // After a restart with a clock that is a little behind, more may have been handed over than the clock shows.
-        let now = self.now().max(self.highest_handed);
-        wanted.sort_by(|a, b| a.name_bytes().cmp(b.name_bytes()));
-        wanted.dedup_by(|a, b| a.name_bytes() == b.name_bytes());
-        let mut old: Vec<Option<Slot>> = std::mem::take(&mut self.slots).into_iter().map(Some).collect();
-        let mut moved: Vec<Option<Owner>> = old.iter().map(|_| None).collect();
-        let mut slots: Vec<Slot> = Vec::with_capacity(wanted.len());
-        for accepted in wanted {
-            let rank = u32::try_from(slots.len()).unwrap_or(u32::MAX);
-            let found = old.binary_search_by(|slot| {
-                slot.as_ref().map_or(std::cmp::Ordering::Less, |s| {
-                    s.definition.name_bytes().cmp(accepted.name_bytes())
-                })
-            });
-            let before = found.ok().and_then(|index| old[index].take().map(|slot| (index, slot)));
-            slots.push(match before {
-                Some((index, slot)) if means_the_same(&slot.definition, &accepted) => {
-                    moved[index] = Some(Owner::OnTime(rank));
-                    slot
-                }
-                Some((index, slot)) => {
-                    moved[index] = Some(Owner::Span(slot.name(), slot.number()));
-                    let until = self.reached(&slot, now);
-                    let ended = self.retire(&slot, until);
-                    self.succeed(accepted, &ended, (until, until))
-                }
-                None => self.admit(accepted, now),
-            });
-        }
-        for (index, gone) in old.iter().enumerate() {
-            if let Some(slot) = gone {
-                moved[index] = Some(Owner::Span(slot.name(), slot.number()));
-                self.retire(slot, self.reached(slot, now));
-            }
-        }
-        self.slots = slots;
-        if self.progress.has_revisions() {
-            self.loading = self.progress.next_ticket();
-        }
-        self.flights.reassign(|rank| moved[rank as usize].clone().unwrap_or(Owner::OnTime(rank)));
-        self.queue = DueQueue::with_capacity(self.slots.len());
-        for (rank, slot) in self.slots.iter().enumerate() {
-            if let Some(next) = slot.next() {
-                self.queue.push(next, u32::try_from(rank).unwrap_or(u32::MAX));
-            }
-        }
-        self.forget_old(now);
-    }
-
     /// Up to where a slot's revision counts at least: what stands in the set is called for already, and after a restart
     /// the clock may be behind what it showed when the revision began.
-    fn reached(&self, slot: &Slot, now: Timestamp) -> Timestamp {
+    pub(super) fn reached(&self, slot: &Slot, now: Timestamp) -> Timestamp {
         let outstanding = self.backlogs.get(&(slot.name(), slot.number()));
         let outstanding = outstanding.map_or(now, |backlog| backlog.span.through);
         now.max(outstanding).max(slot.era().effective_from)
     }
 
     /// Ends a slot's revision: what is unsettled of it joins the set.
-    fn retire(&mut self, slot: &Slot, now: Timestamp) -> Revision {
+    pub(super) fn retire(&mut self, slot: &Slot, now: Timestamp) -> Revision {
         let key = (slot.name(), slot.number());
         let unsettled = slot.in_flight().or(slot.next().filter(|due| *due <= now));
         let one_shot = slot.timing().is_one_shot();
@@ -121,7 +65,12 @@ impl Engine {
     }
 
     /// The revision that follows on an edit: the old one counted `until`, the new one counts from `now`.
-    fn succeed(&mut self, accepted: Packed, ended: &Revision, (until, now): (Timestamp, Timestamp)) -> Slot {
+    pub(super) fn succeed(
+        &mut self,
+        accepted: Packed,
+        ended: &Revision,
+        (until, now): (Timestamp, Timestamp),
+    ) -> Slot {
         let last =
             ended.definition.timing().before(until.plus(1)).filter(|last| *last > ended.effective_from);
         let effective_from = if planted(Fault::EditMakesMissed) { ended.effective_from } else { now };
@@ -135,11 +84,11 @@ impl Engine {
     }
 
     /// A name that does not run now: new, or returned.
-    fn admit(&mut self, accepted: Packed, now: Timestamp) -> Slot {
+    pub(super) fn admit(&mut self, accepted: Packed, now: Timestamp) -> Slot {
         let name: Arc<str> = accepted.name().into();
         let known = self.resting.range((name.clone(), 0)..=(name, u32::MAX)).next_back();
         match known.map(|(_, revision)| revision.clone()) {
-            Some(ended) if means_the_same(&ended.definition, &accepted) => self.revive(ended),
+            Some(ended) if ended.definition.means_the_same(&accepted) => self.revive(ended, now),
             Some(ended) if ended.definition.is_understood() => {
                 let until = ended.ended.unwrap_or(now);
                 self.succeed(accepted, &ended, (until, now.max(until)))
@@ -158,7 +107,7 @@ impl Engine {
     }
 
     /// A name that returns with the same definition continues as if it had never gone.
-    fn revive(&mut self, ended: Revision) -> Slot {
+    fn revive(&mut self, ended: Revision, now: Timestamp) -> Slot {
         let since = ended.ended.unwrap_or(ended.effective_from);
         let revision = Revision { ended: None, ..ended };
         self.progress.revision(&revision);
@@ -167,12 +116,31 @@ impl Engine {
         self.resting.remove(&key);
         let outstanding = self.backlogs.get(&key).map(|backlog| backlog.span.through);
         let timing = slot.timing();
-        let next = timing.after(since.max(outstanding.unwrap_or(since)));
-        slot.wait_for(next);
-        if let Some(due) = next.filter(|_| timing.is_one_shot()) {
+        let after = since.max(outstanding.unwrap_or(since));
+        if let Some(due) = timing.after(after).filter(|_| timing.is_one_shot()) {
             self.pend_one_shot(&key.0, key.1, due);
         }
+        let reached = self.owe(&slot, after, now);
+        slot.wait_for(timing.after(reached));
         slot
+    }
+
+    /// What a slot that begins is due for already, after `after` and by now, joins the set: W may have passed it, and a queue
+    /// that reaches behind W would take W back. Gives up to where it is done.
+    fn owe(&mut self, slot: &Slot, after: Timestamp, now: Timestamp) -> Timestamp {
+        let timing = slot.timing();
+        let first = timing.after(after).filter(|first| *first <= now && !planted(Fault::QueueBehindTheMark));
+        let Some(first) = first else { return after };
+        let through = timing.before(now.plus(1)).map_or(first, |last| last.max(first));
+        let (key, era) = ((slot.name(), slot.number()), slot.era());
+        if !self.extend(&key, through)
+            && let Some(schedule) = slot.schedule()
+        {
+            let span = new_span(era.number, after, through, after);
+            self.progress.span(&key, Some(&span));
+            self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
+        }
+        through
     }
 
     fn begin(&mut self, mut revision: Revision, now: Timestamp) -> Slot {
@@ -195,7 +163,10 @@ impl Engine {
         }
         self.progress.revision(&revision);
         let mut slot = Slot::new(&revision);
-        slot.wait_for(timing.after(revision.effective_from).filter(|_| !refused));
+        if !refused {
+            let reached = self.owe(&slot, revision.effective_from, now);
+            slot.wait_for(timing.after(reached));
+        }
         slot
     }
 
@@ -214,28 +185,4 @@ impl Engine {
         let running = self.rank(&key.0).map(|rank| &self.slots[rank]).filter(|slot| slot.number() == key.1);
         running.map(Slot::revision).or_else(|| self.resting.get(key).cloned())
     }
-
-    /// Forgets revisions that ended long ago and that nothing refers to.
-    fn forget_old(&mut self, now: Timestamp) {
-        let referred = |key: &SpanKey| {
-            self.backlogs.contains(key)
-                || self.parked.values().any(|p| (&p.schedule, p.revision) == (&key.0, key.1))
-        };
-        let old = |revision: &Revision| revision.ended.is_some_and(|ended| now.since(ended) > KEPT);
-        let keys: Vec<SpanKey> = self
-            .resting
-            .iter()
-            .filter(|(key, r)| old(r) && !referred(key))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in keys {
-            self.resting.remove(&key);
-            self.progress.forget(key);
-        }
-    }
-}
-
-/// Whether two definitions, however they are written, make the same schedule.
-fn means_the_same(one: &Packed, other: &Packed) -> bool {
-    one == other || one.schedule().is_some_and(|schedule| Some(schedule) == other.schedule())
 }

@@ -13,6 +13,7 @@ pub(super) struct Slot {
     effective_from: Timestamp,
     /// `None`: nothing was before, the revision opens where it takes effect.
     before: Option<Box<Before>>,
+    /// 0: vacant.
     number: u32,
     skipped: u32,
     confirmed: u32,
@@ -30,7 +31,7 @@ impl Slot {
     /// The revision as it begins to run, with nothing in the queue.
     pub(super) fn new(revision: &Revision) -> Self {
         let Revision { number, effective_from, opens, previous, .. } = *revision;
-        let before = (opens != effective_from || previous.is_some()).then(|| Before { opens, previous });
+        let before = (opens != effective_from || previous.is_some()).then_some(Before { opens, previous });
         Self {
             definition: revision.definition.clone(),
             due: Due::NONE,
@@ -41,6 +42,18 @@ impl Slot {
             confirmed: 0,
             returned: 0,
         }
+    }
+
+    /// A place in the order of names where nothing runs: not yet, or not any more.
+    pub(super) fn vacant(definition: &Packed) -> Self {
+        let era =
+            Era { number: 0, effective_from: Timestamp::EPOCH, opens: Timestamp::EPOCH, previous: None };
+        Self::new(&era.of(definition.clone()))
+    }
+
+    /// Whether it is not vacant.
+    pub(super) fn runs(&self) -> bool {
+        self.number > 0
     }
 
     pub(super) fn name(&self) -> Arc<str> {

@@ -35,6 +35,7 @@ impl Engine {
             released: snapshot.parked.iter().filter(|(_, p)| p.released).map(|(number, _)| *number).collect(),
             parked: snapshot.parked.into_iter().collect(),
             waiting_load: None,
+            load: None,
             loading: 0,
             link_up: false,
             draining: false,
@@ -126,7 +127,7 @@ impl Engine {
         self.queue = DueQueue::with_capacity(self.slots.len());
         for rank in 0..self.slots.len() {
             let slot = &self.slots[rank];
-            if slot.in_flight().is_none() && !slot.timing().is_one_shot() {
+            if slot.runs() && slot.in_flight().is_none() && !slot.timing().is_one_shot() {
                 self.queue_after(u32::try_from(rank).unwrap_or(u32::MAX), now);
             } else if let Some(due) = slot.next() {
                 self.queue.push(due, u32::try_from(rank).unwrap_or(u32::MAX));

@@ -176,9 +176,11 @@ impl Packed {
             .unwrap_or_else(|_| Definition { name: self.name().to_owned(), ..Definition::default() })
     }
 
-    /// Whether both are one and the same allocation.
-    pub fn is_same(&self, other: &Self) -> bool {
+    /// Whether both, however they are written, make the same schedule.
+    pub fn means_the_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+            || self == other
+            || self.schedule().is_some_and(|schedule| Some(schedule) == other.schedule())
     }
 
     fn flags(&self) -> u8 {

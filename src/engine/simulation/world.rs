@@ -61,7 +61,8 @@ impl World {
         let clock =
             ClockRules { settle: 60_000, max_forward: 60_000, max_backward: 300_000, resume_backward: false };
         let resends = Resends { count: 3, over: 20_000 };
-        let rules = Rules { clock, resends, in_flight: IN_FLIGHT, record_first: random.chance(25) };
+        let (piece, record_first) = (*random.pick(&[1, 1, 2, 100]), random.chance(25));
+        let rules = Rules { clock, resends, in_flight: IN_FLIGHT, piece, record_first };
         let reading = Reading { wall: Timestamp::from_millis(wall), boot: 0 };
         let engine = Engine::start(rules, Snapshot::default(), reading);
         let mut world = Self {
