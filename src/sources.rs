@@ -12,6 +12,7 @@ use crate::{
         near_miss,
     },
 };
+use ponos::event::Timestamp;
 use std::{
     collections::{HashMap, hash_map},
     fmt,
@@ -76,6 +77,7 @@ pub struct Schedules {
     pub files: usize,
     /// What is wrong (errors) or odd (warnings).
     pub diagnostics: Diagnostics,
+    advised: Option<Timestamp>,
     names: HashMap<Arc<str>, Place>,
     events: HashMap<Arc<str>, (Arc<str>, Place)>,
 }
@@ -85,9 +87,17 @@ pub fn read(source: &ScheduleSource) -> Schedules {
     read_within(source, Bounds::default())
 }
 
-/// The same within other bounds.
+/// The same, with warnings about what can run and was seldom meant, as seen at `now`.
+pub fn advised(source: &ScheduleSource, now: Timestamp) -> Schedules {
+    fill(Schedules { advised: Some(now), ..Schedules::default() }, source, Bounds::default())
+}
+
+/// As [`read`], within other bounds.
 pub fn read_within(source: &ScheduleSource, bounds: Bounds) -> Schedules {
-    let mut schedules = Schedules::default();
+    fill(Schedules::default(), source, bounds)
+}
+
+fn fill(mut schedules: Schedules, source: &ScheduleSource, bounds: Bounds) -> Schedules {
     match source {
         ScheduleSource::Embedded => {
             schedules.files = 1;
@@ -161,7 +171,7 @@ fn read_file(file: &Path, most: u64) -> io::Result<String> {
 
 impl Schedules {
     fn add(&mut self, text: &Text<'_>, bounds: Bounds) {
-        let (entries, faults) = file::parse(text);
+        let (entries, faults) = file::advised(text, self.advised);
         self.diagnostics.append(faults);
         for entry in entries {
             if self.list.len() == bounds.schedules {

@@ -8,6 +8,7 @@
 //! on the line of instants; `timing` puts bounds around it. Exclusions, jitter and limits will stand between `timing`
 //! and its callers.
 
+mod advice;
 mod build;
 mod calling;
 mod cron;
@@ -17,6 +18,7 @@ mod duration;
 mod duration_text;
 mod every;
 pub mod file;
+mod gaps;
 mod instant;
 mod months;
 pub mod near_miss;
@@ -30,6 +32,7 @@ mod zone;
 
 pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault};
 pub use dst::{Dst, Fold, Gap};
+pub use gaps::Skipped;
 pub use instant::parse_instant;
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
 pub use timing::{Local, Timing};

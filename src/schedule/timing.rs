@@ -74,7 +74,7 @@ impl Timing {
         })
     }
 
-    fn bounds(&self) -> Bounds {
+    pub(super) fn bounds(&self) -> Bounds {
         self.bounds
             .as_deref()
             .copied()
