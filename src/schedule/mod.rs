@@ -20,6 +20,7 @@ mod every;
 pub mod file;
 mod gaps;
 mod instant;
+mod load;
 mod months;
 pub mod near_miss;
 mod phase;
@@ -32,8 +33,10 @@ mod zone;
 
 pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault};
 pub use dst::{Dst, Fold, Gap};
+pub use duration::parse_length;
 pub use gaps::Skipped;
 pub use instant::parse_instant;
+pub use load::{Load, Peak};
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
 pub use timing::{Local, Timing};
 pub use zone::{ZONE_DATA, Zone};
