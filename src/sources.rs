@@ -92,6 +92,16 @@ pub fn advised(source: &ScheduleSource, now: Timestamp) -> Schedules {
     fill(Schedules { advised: Some(now), ..Schedules::default() }, source, Bounds::default())
 }
 
+/// Reads all schedules of a folder, or those of a single file.
+pub fn read_path(path: &Path) -> Schedules {
+    if path.is_file() {
+        let mut schedules = Schedules::default();
+        schedules.add_file(path, Bounds::default());
+        return schedules;
+    }
+    read_within(&ScheduleSource::Folder(path.to_owned()), Bounds::default())
+}
+
 /// As [`read`], within other bounds.
 pub fn read_within(source: &ScheduleSource, bounds: Bounds) -> Schedules {
     fill(Schedules::default(), source, bounds)
@@ -119,16 +129,7 @@ fn read_folder(folder: &Path, bounds: Bounds, schedules: &mut Schedules) {
         }
     };
     for file in &files {
-        let name = file.display().to_string();
-        match read_file(file, bounds.bytes) {
-            Ok(text) => schedules.add(&Text::new(&name, &text), bounds),
-            Err(error) => schedules.diagnostics.push(
-                Diagnostic::error(format!("this schedule file can't be read: {error}"))
-                    .in_file(&name)
-                    .help("make it a UTF-8 text that the clock's user may read, or remove it"),
-            ),
-        }
-        schedules.files += 1;
+        schedules.add_file(file, bounds);
     }
     if schedules.list.is_empty() && schedules.diagnostics.errors() == 0 {
         let what = match files.len() {
@@ -170,6 +171,19 @@ fn read_file(file: &Path, most: u64) -> io::Result<String> {
 }
 
 impl Schedules {
+    fn add_file(&mut self, file: &Path, bounds: Bounds) {
+        let name = file.display().to_string();
+        match read_file(file, bounds.bytes) {
+            Ok(text) => self.add(&Text::new(&name, &text), bounds),
+            Err(error) => self.diagnostics.push(
+                Diagnostic::error(format!("this schedule file can't be read: {error}"))
+                    .in_file(&name)
+                    .help("make it a UTF-8 text that the clock's user may read, or remove it"),
+            ),
+        }
+        self.files += 1;
+    }
+
     fn add(&mut self, text: &Text<'_>, bounds: Bounds) {
         let (entries, faults) = file::advised(text, self.advised);
         self.diagnostics.append(faults);

@@ -257,7 +257,7 @@ fn decimal(number: f64) -> String {
         n if n >= 100.0 => grouped_digits(n.round() as u64),
         n if n >= 10.0 => format!("{n:.1}"),
         n if n >= 0.1 => format!("{n:.2}"),
-        n if n == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         n => format!("{n:.4}"),
     }
 }

@@ -1,12 +1,11 @@
 //! `khronos next`: when schedules are due, or a timing that stands in no file.
 
-use super::{Globals, chosen::chosen, exit::Exit, output, report};
+use super::{Globals, chosen::chosen, exit::Exit, output, report, when};
 use crate::{
     clock,
     schedule::{Fault, Local, Timing, parse_instant},
     sources::Source,
 };
-use chrono::Datelike;
 use ponos::event::Timestamp;
 use serde::Serialize;
 use std::{
@@ -159,7 +158,7 @@ fn table<'a>(
     for (row, due, local) in due {
         let pass = if local.fold == 1 { " (second pass)" } else { "" };
         let mut cells = vec![
-            format!("{} {}{pass}", weekday(&local), local.time.replace('T', " ")),
+            format!("{}{pass}", when::local(&local)),
             format!("{} {}", local.offset, local.zone),
             due.to_string().replace(".000Z", "Z"),
             length(due.since(from)),
@@ -180,11 +179,6 @@ fn table<'a>(
         *header = shown.iter().map(|title| (*title).to_owned()).collect();
     }
     output::table(out, &rows)
-}
-
-fn weekday(local: &Local) -> String {
-    let date = local.time.get(..10).and_then(|date| date.parse::<chrono::NaiveDate>().ok());
-    date.map_or_else(String::new, |date| date.weekday().to_string())
 }
 
 /// The two largest units of a length in milliseconds.

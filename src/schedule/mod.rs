@@ -13,6 +13,7 @@ mod build;
 mod calling;
 mod cron;
 mod definition;
+mod difference;
 mod dst;
 mod duration;
 mod duration_text;
@@ -32,6 +33,7 @@ mod wall;
 mod zone;
 
 pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault};
+pub use difference::{Change, Difference, difference};
 pub use dst::{Dst, Fold, Gap};
 pub use duration::parse_length;
 pub use gaps::Skipped;
