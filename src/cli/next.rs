@@ -135,13 +135,21 @@ fn from_files(globals: &Globals, args: &Args) -> Result<Vec<Row>, Exit> {
     let chosen = schedules.list.iter().filter(|source| {
         if wanted.is_empty() { !source.schedule.paused } else { wanted.contains(&*source.schedule.name) }
     });
+    let now = clock::now();
     let row = |source: &sources::Source| Row {
         name: Some(Arc::clone(&source.schedule.name)),
         event: Some(source.schedule.event.to_string()),
-        timing: source.schedule.timing.clone(),
+        timing: source.schedule.timing.clone().counting_since(now),
         paused: source.schedule.paused,
     };
-    Ok(chosen.map(row).collect())
+    let rows: Vec<Row> = chosen.map(row).collect();
+    for row in rows.iter().filter(|row| row.timing.is_counted_since_creation()) {
+        let name = row.name.as_deref().unwrap_or_default();
+        output::complain(&format!(
+            "note: the limit of '{name}' is counted from now, as if it were new (no 'from')"
+        ));
+    }
+    Ok(rows)
 }
 
 fn sorted<'a>(names: &HashSet<&'a str>) -> Vec<&'a str> {

@@ -5,9 +5,9 @@
 //!
 //! The way of a value: `build` and `calling` take a definition apart; `duration`, `spelling`, `instant`, `zone`, `dst` and
 //! `cron` each read one kind of text; `every` and `cron` are sets of times, `wall` places those of them that are local
-//! on the line of instants; `timing` puts bounds around it. Exclusions, jitter and limits will stand between `timing`
-//! and its callers.
+//! on the line of instants; `kind` is any of them, `union` several; `timing` puts bounds around it.
 
+mod bounds;
 mod build;
 mod calling;
 mod cron;
@@ -18,6 +18,7 @@ mod duration_text;
 mod every;
 pub mod file;
 mod instant;
+mod kind;
 mod months;
 pub mod near_miss;
 mod phase;
@@ -25,10 +26,12 @@ mod phase;
 mod schedule;
 mod spelling;
 mod timing;
+mod union;
 mod wall;
+mod when;
 mod zone;
 
-pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault};
+pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault, TimingDefinition};
 pub use dst::{Dst, Fold, Gap};
 pub use instant::parse_instant;
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
