@@ -176,6 +176,7 @@ fn without_old_the_clock_is_compared() {
         number: 1,
         definition,
         effective_from: start,
+        counts_from: start,
         opens: start,
         previous: None,
         ended: None,

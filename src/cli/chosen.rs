@@ -2,9 +2,11 @@
 
 use super::{Globals, exit::Exit, flag, output, report};
 use crate::{
+    clock,
     diagnostic::did_you_mean,
     sources::{self, Schedules, Source},
 };
+use ponos::event::Timestamp;
 use std::collections::HashSet;
 
 /// All of the configured folder (or `folder`) that are not paused, or else those of these names. What is wrong was said
@@ -36,7 +38,20 @@ pub(super) fn chosen(globals: &Globals, folder: Option<&str>, names: &[String]) 
         false => wanted.contains(&*source.schedule.name),
     };
     let keep: Vec<bool> = schedules.iter().map(wanted).collect();
-    Ok(schedules.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(source, _)| source).collect())
+    let chosen = schedules.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(source, _)| source);
+    Ok(chosen.map(|source| counted(source, clock::now())).collect())
+}
+
+/// With a limit that has no beginning of its own counted from now.
+fn counted(mut source: Source, now: Timestamp) -> Source {
+    if source.schedule.timing.is_counted_since_creation() {
+        source.schedule = source.schedule.counting_since(now);
+        output::complain(&format!(
+            "note: the limit of '{}' is counted from now, as if it were new (no 'from')",
+            source.schedule.name
+        ));
+    }
+    source
 }
 
 /// What was read, if all of it is right.

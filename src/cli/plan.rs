@@ -127,6 +127,7 @@ async fn of_clock(globals: &Globals, which: &Which) -> Result<Set, Trouble> {
     };
     let sides = views.into_iter().map(|view| {
         let schedule = Schedule::build(&view.definition).ok();
+        let schedule = schedule.map(|schedule| schedule.counting_since(view.effective_from));
         (view.name, Side { definition: view.definition, schedule })
     });
     Ok(Set { title, schedules: sides.collect() })
@@ -135,7 +136,10 @@ async fn of_clock(globals: &Globals, which: &Which) -> Result<Set, Trouble> {
 impl Set {
     fn new(title: String, schedules: Schedules) -> Result<Self, Exit> {
         let sides = usable(schedules)?.into_iter().map(|source| {
-            let side = Side { definition: source.definition, schedule: Some(source.schedule) };
+            let side = Side {
+                definition: source.definition,
+                schedule: Some(source.schedule.counting_since(clock::now())),
+            };
             (side.definition.name.clone(), side)
         });
         Ok(Self { title, schedules: sides.collect() })

@@ -10,6 +10,8 @@ use super::{
     spelling::{self, Reading},
     timing::Timing,
     wall::{Place, place},
+    when::When,
+    zone::Zone,
 };
 use ponos::event::Timestamp;
 
@@ -38,23 +40,38 @@ const WORDS: [(&str, i64); 10] = [
 
 /// What should be looked at again in a schedule that was built from `definition`, as seen at `now`.
 pub(super) fn advice(definition: &Definition, schedule: &Schedule, now: Timestamp) -> Vec<Fault> {
-    let mut found = Vec::new();
-    if let Some(text) = definition.cron.as_deref()
-        && let Ok(cron) = Cron::parse(text)
-    {
-        found.extend(cron.remarks(text).into_iter().map(|flaw| flaw.of("cron")));
+    let mut found = of_timing(When::from(definition), &schedule.timing, now);
+    for (index, part) in definition.timings.iter().flatten().enumerate() {
+        let zone = part.time_zone.as_deref().and_then(|zone| Zone::parse(zone).ok());
+        let zone = zone.unwrap_or(schedule.timing.zone());
+        let when = When::from(part);
+        let Some(kind) = when.kind(Some(zone), &mut Vec::new()) else { continue };
+        let timing = Timing { kind, zone, bounds: schedule.timing.bounds.clone() };
+        let of_part = of_timing(when, &timing, now).into_iter();
+        found.extend(of_part.map(|fault| Fault { part: Some(index), ..fault }));
     }
-    found.extend(gap(definition, &schedule.timing, now));
     found.extend(misleading(definition, schedule, now));
     found
 }
 
+/// What is to be said of one timing, under its keys.
+fn of_timing(when: When<'_>, timing: &Timing, now: Timestamp) -> Vec<Fault> {
+    let mut found = Vec::new();
+    if let Some(text) = when.cron
+        && let Ok(cron) = Cron::parse(text)
+    {
+        found.extend(cron.remarks(text).into_iter().map(|flaw| flaw.of("cron")));
+    }
+    found.extend(gap(when, timing, now));
+    found
+}
+
 /// A local time that the next changes of the clocks skip. Who chose `dst` knows.
-fn gap(definition: &Definition, timing: &Timing, now: Timestamp) -> Option<Fault> {
-    if definition.dst.as_ref().is_some_and(|dst| dst.gap.is_some()) {
+fn gap(when: When<'_>, timing: &Timing, now: Timestamp) -> Option<Fault> {
+    if when.dst.is_some_and(|dst| dst.gap.is_some()) || when.keys().next().is_none() {
         return None;
     }
-    if let Some(text) = definition.at.as_deref() {
+    if let Some(text) = when.at {
         let Ok(Written::Local(local)) = instant::read(text) else { return None };
         let Place::Gap { after, .. } = place(timing.zone(), local) else { return None };
         let due = timing.local(Timestamp::from_millis(after))?.time.replace('T', " ");
@@ -62,20 +79,17 @@ fn gap(definition: &Definition, timing: &Timing, now: Timestamp) -> Option<Fault
         let what = format!("{local} does not exist in {zone}: it is due at {due}, after the gap");
         return Some(Flaw::whole(what).help(CHOICE).of("at"));
     }
-    let key = if definition.cron.is_some() { "cron" } else { "every" };
+    let key = if when.cron.is_some() { "cron" } else { "every" };
     let skipped = timing.gaps(now, now.plus(AHEAD), 1).pop()?;
-    let (local, zone) = (&skipped.local, skipped.zone);
+    let gone = format!("{} does not exist in {}", skipped.local, skipped.zone);
     Some(match &skipped.instead {
         Some(instead) => {
-            let what =
-                format!("{local} does not exist in {zone}: it is due at {instead} then, after the gap");
+            let what = format!("{gone}: it is due at {instead} then, after the gap");
             Flaw::whole(what).help(CHOICE).of(key)
         }
         None => {
-            let what = format!("{local} does not exist in {zone}: nothing is due that day");
-            Flaw::whole(what)
-                .help("a minute and an hour that do not begin with '*' are caught up after the gap")
-                .of(key)
+            let help = "a minute and an hour that do not begin with '*' are caught up after the gap";
+            Flaw::whole(format!("{gone}: nothing is due that day")).help(help).of(key)
         }
     })
 }
@@ -181,7 +195,7 @@ mod tests {
         let schedule = Schedule::build(&definition).unwrap();
         let now = instant::bound("2026-11-21T07:30:00Z", None).unwrap();
         let found = advice(&definition, &schedule, now);
-        found.into_iter().map(|fault| format!("{}: {}", fault.key, fault.what)).collect()
+        found.into_iter().map(|fault| format!("{}: {}", fault.path(), fault.what)).collect()
     }
 
     #[test]
@@ -203,6 +217,8 @@ mod tests {
             paris(r#"{"at":"2027-03-28T02:30"}"#),
             [format!("at: {gone}it is due at 2027-03-28 03:00:00, after the gap")]
         );
+        let both = r#"{"timings":[{"cron":"0 9 * * *"},{"cron":"30 2 * * *"}]}"#;
+        assert_eq!(paris(both), [format!("timings.1.cron: {due}")]);
         for right in [
             r#"{"cron":"30 3 * * *"}"#,
             r#"{"cron":"*/15 * * * *"}"#,

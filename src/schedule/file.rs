@@ -141,6 +141,9 @@ fn read(
             (Kind::Table(keys), DeValue::Table(inner)) => {
                 Value::Object(read(text, &full, inner, keys, spans, faults))
             }
+            (Kind::Tables(keys), DeValue::Array(items)) => {
+                Value::Array(tables(text, &full, items, keys, spans, faults))
+            }
             (Kind::Count, DeValue::Integer(number)) => {
                 let Some(count) = value::integer(number).and_then(|number| u32::try_from(number).ok()) else {
                     let message = format!("{full} must be a whole number from 0 to {}", u32::MAX);
@@ -167,6 +170,33 @@ fn read(
     object
 }
 
+/// Reads a list of tables; their paths are numbered from 0.
+fn tables(
+    text: &Text<'_>,
+    path: &str,
+    items: &[Spanned<DeValue<'_>>],
+    keys: &[Key],
+    spans: &mut Spans,
+    faults: &mut Diagnostics,
+) -> Vec<Value> {
+    let mut tables = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let path = format!("{path}.{index}");
+        spans.insert(path.clone(), item.span());
+        match item.get_ref() {
+            DeValue::Table(table) => {
+                tables.push(Value::Object(read(text, &path, table, keys, spans, faults)));
+            }
+            found => {
+                let message = format!("{path} must be a table, not {}", value::type_name(found));
+                let help = format!("its keys are {}", value::joined(keys));
+                faults.push(text.error(item.span(), message).help(help));
+            }
+        }
+    }
+    tables
+}
+
 /// A fault of the arithmetic at its place: the part of the value where that is known, else the value, else the
 /// nearest key above it, else the schedule's header.
 fn located(
@@ -176,18 +206,17 @@ fn located(
     spans: &Spans,
     item: &Spanned<DeValue<'_>>,
 ) -> Diagnostic {
-    let whole = span(spans, fault.key, item);
-    let exact = spans
-        .get(fault.key)
-        .zip(fault.at.clone())
-        .map(|(value, at)| position::within(text.as_str(), value, at));
-    let message = format!("schedule '{}': {}: {}", shortened(name), fault.key, fault.what);
+    let path = fault.path();
+    let whole = span(spans, &path, item);
+    let exact =
+        spans.get(&path).zip(fault.at.clone()).map(|(value, at)| position::within(text.as_str(), value, at));
+    let message = format!("schedule '{}': {}: {}", shortened(name), path, fault.what);
     text.error(exact.unwrap_or(whole), message).maybe_help(fault.help.clone())
 }
 
 fn span(spans: &Spans, key: &str, item: &Spanned<DeValue<'_>>) -> Range<usize> {
-    let above = key.split_once('.').map_or("name", |(above, _)| above);
-    [key, above, "name"].into_iter().find_map(|key| spans.get(key)).cloned().unwrap_or_else(|| item.span())
+    let above = std::iter::successors(Some(key), |key| key.rsplit_once('.').map(|(above, _)| above));
+    above.chain(["name"]).find_map(|key| spans.get(key)).cloned().unwrap_or_else(|| item.span())
 }
 
 fn shortened(name: &str) -> String {

@@ -62,6 +62,11 @@ impl Cron {
     pub(super) fn is_wild(&self) -> bool {
         self.wild
     }
+
+    /// How often it happens on a day on which it does.
+    pub(super) fn most_a_day(&self) -> u64 {
+        self.times_a_day()
+    }
 }
 
 impl Wall for Cron {
