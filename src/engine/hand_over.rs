@@ -207,7 +207,7 @@ impl Engine {
             let key = (parked.schedule.clone(), parked.revision);
             let stands_for = parked.stands_for;
             let revision = self.revision(&key);
-            let schedule = revision.as_ref().and_then(|revision| revision.definition.schedule());
+            let schedule = revision.as_ref().and_then(|revision| revision.build().ok());
             match revision.zip(schedule) {
                 Some((revision, schedule)) => {
                     let (owner, schedule) = (Owner::Parked(number), Arc::new(schedule));

@@ -74,9 +74,11 @@ impl Engine {
         let last =
             ended.definition.timing().before(until.plus(1)).filter(|last| *last > ended.effective_from);
         let effective_from = if planted(Fault::EditMakesMissed) { ended.effective_from } else { now };
+        let same = ended.definition.timing() == accepted.timing();
         let era = Era {
             number: ended.number + 1,
             effective_from,
+            counts_from: if same { ended.counts_from } else { now },
             opens: last.unwrap_or(ended.opens),
             previous: last.or(ended.previous),
         };
@@ -100,13 +102,13 @@ impl Engine {
                     self.progress.revision(&ended);
                     self.resting.insert((ended.name().into(), ended.number), ended);
                 }
-                let era = Era { number, effective_from: now, opens: now, previous: None };
-                self.begin(era.of(accepted), now)
+                self.begin(Era::first(number, now).of(accepted), now)
             }
         }
     }
 
-    /// A name that returns with the same definition continues as if it had never gone.
+    /// A name that returns with the same definition continues as if it had never gone. W went on meanwhile: what was
+    /// due since joins the set in the same write.
     fn revive(&mut self, ended: Revision, now: Timestamp) -> Slot {
         let since = ended.ended.unwrap_or(ended.effective_from);
         let revision = Revision { ended: None, ..ended };
@@ -145,7 +147,7 @@ impl Engine {
 
     fn begin(&mut self, mut revision: Revision, now: Timestamp) -> Slot {
         let mut refused = false;
-        let timing = revision.definition.timing();
+        let timing = revision.timing();
         if timing.is_one_shot()
             && let Some(due) = timing.after(Timestamp::EPOCH.plus(-1))
             // The same due time means the same id: what was called for before is not called for again.
@@ -176,7 +178,7 @@ impl Engine {
         let earlier = self.resting.range((name.clone(), 0)..=(name, u32::MAX));
         earlier.map(|(_, revision)| revision).any(|revision| {
             let within = revision.effective_from < due && revision.ended.is_none_or(|ended| due <= ended);
-            within && revision.definition.timing().after(due.plus(-1)) == Some(due)
+            within && revision.timing().after(due.plus(-1)) == Some(due)
         })
     }
 

@@ -23,6 +23,7 @@ pub(super) struct Slot {
 /// What most revisions have no need of.
 #[derive(Debug)]
 struct Before {
+    counts_from: Timestamp,
     opens: Timestamp,
     previous: Option<Timestamp>,
 }
@@ -30,10 +31,11 @@ struct Before {
 impl Slot {
     /// The revision as it begins to run, with nothing in the queue.
     pub(super) fn new(revision: &Revision) -> Self {
-        let Revision { number, effective_from, opens, previous, .. } = *revision;
-        let before = (opens != effective_from || previous.is_some()).then_some(Before { opens, previous });
+        let Revision { number, effective_from, counts_from, opens, previous, .. } = *revision;
+        let usual = (counts_from, opens, previous) == (effective_from, effective_from, None);
+        let before = (!usual).then_some(Before { counts_from, opens, previous });
         Self {
-            definition: revision.definition.clone(),
+            definition: revision.definition.counting_since(counts_from),
             due: Due::NONE,
             effective_from,
             before: before.map(Box::new),
@@ -46,9 +48,7 @@ impl Slot {
 
     /// A place in the order of names where nothing runs: not yet, or not any more.
     pub(super) fn vacant(definition: &Packed) -> Self {
-        let era =
-            Era { number: 0, effective_from: Timestamp::EPOCH, opens: Timestamp::EPOCH, previous: None };
-        Self::new(&era.of(definition.clone()))
+        Self::new(&Era::first(0, Timestamp::EPOCH).of(definition.clone()))
     }
 
     /// Whether it is not vacant.
@@ -69,6 +69,7 @@ impl Slot {
         Era {
             number: self.number,
             effective_from: self.effective_from,
+            counts_from: before.map_or(self.effective_from, |before| before.counts_from),
             opens: before.map_or(self.effective_from, |before| before.opens),
             previous: before.and_then(|before| before.previous),
         }

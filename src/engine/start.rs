@@ -10,7 +10,6 @@ use super::{
     progress::{Progress, SpanKey},
     slot::Slot,
 };
-use crate::schedule::Schedule;
 use ponos::event::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -52,9 +51,7 @@ impl Engine {
                 engine.slots.push(Slot::new(&revision));
                 continue;
             }
-            if let Err(faults) = Schedule::build(&revision.definition.definition())
-                && !revision.definition.is_understood()
-            {
+            if let Err(faults) = revision.build() {
                 let reason = faults.first().map(|fault| fault.what.clone()).unwrap_or_default();
                 engine.out.notices.push(Notice::Unreadable { schedule: revision.name().into(), reason });
             }
@@ -64,7 +61,7 @@ impl Engine {
         engine.queue = DueQueue::with_capacity(engine.slots.len());
         for (key, (_, span)) in outstanding.into_iter().zip(snapshot.spans) {
             let Some(revision) = engine.revision(&key) else { continue };
-            let Some(schedule) = revision.definition.schedule() else { continue };
+            let Ok(schedule) = revision.build() else { continue };
             let state = if span.retry_at > settled { State::Waiting(span.retry_at) } else { State::Ready };
             let (era, schedule) = (revision.era(), Arc::new(schedule));
             engine.backlogs.insert(key, Backlog { span, era, schedule, state });

@@ -1,6 +1,6 @@
 //! What the engine keeps across restarts, and the record: plain data, written by the store.
 
-use crate::schedule::Packed;
+use crate::schedule::{Fault, Packed, Schedule, Timing};
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -14,6 +14,9 @@ pub struct Revision {
     pub number: u32,
     /// Its occurrences lie after this instant.
     pub effective_from: Timestamp,
+    /// Since when its timing holds, whatever else was edited meanwhile: what a `limit` without `from` counts from
+    /// (exclusive).
+    pub counts_from: Timestamp,
     /// Where its first window starts: the last due time before this revision, else its creation.
     pub opens: Timestamp,
     /// The last due time of the schedule before this revision.
@@ -29,6 +32,8 @@ pub struct Era {
     pub number: u32,
     /// See [`Revision::effective_from`].
     pub effective_from: Timestamp,
+    /// See [`Revision::counts_from`].
+    pub counts_from: Timestamp,
     /// See [`Revision::opens`].
     pub opens: Timestamp,
     /// See [`Revision::previous`].
@@ -36,10 +41,15 @@ pub struct Era {
 }
 
 impl Era {
+    /// Of a name that was not known before.
+    pub fn first(number: u32, now: Timestamp) -> Self {
+        Self { number, effective_from: now, counts_from: now, opens: now, previous: None }
+    }
+
     /// The revision of `definition` in this era, as it runs.
     pub fn of(self, definition: Packed) -> Revision {
-        let Self { number, effective_from, opens, previous } = self;
-        Revision { definition, number, effective_from, opens, previous, ended: None }
+        let Self { number, effective_from, counts_from, opens, previous } = self;
+        Revision { definition, number, effective_from, counts_from, opens, previous, ended: None }
     }
 }
 
@@ -51,8 +61,26 @@ impl Revision {
 
     /// Since when its occurrences count.
     pub fn era(&self) -> Era {
-        let Self { number, effective_from, opens, previous, .. } = *self;
-        Era { number, effective_from, opens, previous }
+        let Self { number, effective_from, counts_from, opens, previous, .. } = *self;
+        Era { number, effective_from, counts_from, opens, previous }
+    }
+
+    /// When it is due, its limit counted from where this revision counts; never, if it is not understood.
+    pub fn timing(&self) -> Timing {
+        let timing = self.definition.timing();
+        if timing.is_counted_since_creation() { timing.counting_since(self.counts_from) } else { timing }
+    }
+
+    /// The schedule, its limit counted from where this revision counts.
+    ///
+    /// # Errors
+    /// Every [`Fault`] of the definition: another version may have accepted it.
+    pub fn build(&self) -> Result<Schedule, Vec<Fault>> {
+        let schedule = match self.definition.schedule() {
+            Some(schedule) => schedule,
+            None => Schedule::build(&self.definition.definition())?,
+        };
+        Ok(schedule.counting_since(self.counts_from))
     }
 }
 

@@ -147,7 +147,7 @@ impl ScheduleView {
                 let spans = snapshot.spans.iter();
                 let mut spans = spans
                     .filter(|(name, span)| **name == *revision.name() && span.revision == revision.number);
-                let next = revision.definition.timing().after(settled.max(revision.effective_from));
+                let next = revision.timing().after(settled.max(revision.effective_from));
                 let outstanding = spans.next().map(|(_, span)| span.clone());
                 Self { next_due_at: next, outstanding, ..Self::of(revision) }
             })
@@ -157,7 +157,7 @@ impl ScheduleView {
     }
 
     fn of(revision: &Revision) -> Self {
-        let built = revision.definition.schedule();
+        let built = revision.build().ok();
         let definition = revision.definition.definition();
         // In the author's words where there are some: a cron expression says more than its description.
         let timing = match (&definition.cron, &built) {

@@ -11,7 +11,7 @@ use super::{
     schedule::{CatchUp, Past, Schedule, Unrouted},
     timing::Timing,
 };
-use ponos::event::EventName;
+use ponos::event::{EventName, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc};
 
@@ -174,6 +174,15 @@ impl Packed {
         // It is what `pack` took apart.
         serde_json::from_slice(&json)
             .unwrap_or_else(|_| Definition { name: self.name().to_owned(), ..Definition::default() })
+    }
+
+    /// The same with a `limit`, where there is one without `from`, counted since this instant.
+    #[must_use]
+    pub fn counting_since(&self, since: Timestamp) -> Self {
+        match self.timing().is_counted_since_creation().then(|| self.schedule()).flatten() {
+            Some(schedule) => Self::new(&self.definition(), &schedule.counting_since(since)),
+            None => self.clone(),
+        }
     }
 
     /// Whether both, however they are written, make the same schedule.

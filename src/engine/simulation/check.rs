@@ -20,6 +20,7 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     if world.most_in_flight > IN_FLIGHT {
         return Err(format!("{} in flight", world.most_in_flight));
     }
+    limits_hold(world)?;
     for revision in world.revisions() {
         nothing_was_lost(world, revision)?;
     }
@@ -96,7 +97,7 @@ fn order_holds_per_schedule(world: &World) -> Result<(), String> {
 
 /// Every occurrence of a revision arrived, or stands in the record with the reason, or is still outstanding.
 fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
-    let timing = revision.definition.timing();
+    let timing = revision.timing();
     let one_shot = timing.is_one_shot();
     let settled = world.disk.settled.unwrap_or(Timestamp::EPOCH);
     let until = revision.ended.map_or(settled, |ended| ended.min(settled));
@@ -132,7 +133,28 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
             reached = reached.max(last);
         }
         if reached < due && !(one_shot && pending) {
-            return Err(format!("lost: {} r{} of {due} (W {settled})", revision.name(), revision.number));
+            let (name, number) = (revision.name(), revision.number);
+            return Err(format!("lost: {name} r{number} of {due} (W {settled})\n{}", story(world, name)));
+        }
+    }
+    Ok(())
+}
+
+/// Over all revisions that count from one instant no more occurrences are called for than the limit allows.
+fn limits_hold(world: &World) -> Result<(), String> {
+    for revision in world.revisions() {
+        let Some(limit) = revision.definition.definition().limit else { continue };
+        let same = world.revisions().iter().filter(|other| {
+            (other.name(), other.counts_from) == (revision.name(), revision.counts_from)
+                && other.definition.definition().limit == Some(limit)
+        });
+        let numbers: HashSet<u32> = same.map(|other| other.number).collect();
+        let of =
+            |arrival: &&Arrival| *arrival.schedule == *revision.name() && numbers.contains(&arrival.revision);
+        let due: HashSet<Timestamp> =
+            world.arrivals.iter().filter(of).map(|arrival| arrival.stands_for.last).collect();
+        if due.len() > limit as usize {
+            return Err(format!("{}: more than its limit of {limit}", revision.name()));
         }
     }
     Ok(())
@@ -169,15 +191,15 @@ fn windows_tile(world: &World) -> Result<(), String> {
 }
 
 /// What became of a schedule, for people who look for the reason.
-fn story(world: &World, schedule: &Arc<str>) -> String {
+fn story(world: &World, schedule: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for revision in world.revisions().iter().filter(|r| *r.name() == **schedule) {
+    for revision in world.revisions().iter().filter(|r| r.name() == schedule) {
         lines.push(format!("revision {revision:?}"));
     }
-    for arrival in world.arrivals.iter().filter(|a| a.schedule == *schedule) {
+    for arrival in world.arrivals.iter().filter(|a| *a.schedule == *schedule) {
         lines.push(format!("arrived r{} {:?} at {}", arrival.revision, arrival.stands_for, arrival.highest));
     }
-    for row in world.record.iter().map(|r| &r.row).filter(|row| row.schedule == *schedule) {
+    for row in world.record.iter().map(|r| &r.row).filter(|row| *row.schedule == *schedule) {
         lines.push(format!("row {row:?}"));
     }
     lines.join("\n")

@@ -1,5 +1,4 @@
 use super::*;
-use ponos::event::Timestamp;
 
 fn definitions() -> Vec<Definition> {
     let of = |text: &str| serde_json::from_str::<Definition>(text).unwrap();
