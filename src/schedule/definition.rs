@@ -66,6 +66,24 @@ pub struct Definition {
     pub data: Option<serde_json::Value>,
 }
 
+impl Definition {
+    /// All that its timing is made of, as one text: equal texts are equal timings, whatever else differs.
+    pub fn timing_key(&self) -> String {
+        let bare = Self {
+            name: String::new(),
+            event: None,
+            catch_up: None,
+            past: None,
+            unrouted: None,
+            paused: None,
+            expires: None,
+            data: None,
+            ..self.clone()
+        };
+        serde_json::to_string(&bare).unwrap_or_default()
+    }
+}
+
 /// One of `timings`: the keys that say when.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,9 +5,10 @@ mod keys;
 mod position;
 mod value;
 
-use super::{Definition, Fault, Schedule};
+use super::{Definition, Fault, Schedule, advice::advice};
 use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean};
 use keys::{KEYS, Key, Kind};
+use ponos::event::Timestamp;
 use serde_json::{Map, Value};
 use std::{collections::HashMap, ops::Range};
 use toml::{
@@ -33,6 +34,11 @@ type Spans = HashMap<String, Range<usize>>;
 
 /// Understands a schedule file: every entry that is right, in the order of the text, and all that is wrong.
 pub fn parse(text: &Text<'_>) -> (Vec<Entry>, Diagnostics) {
+    advised(text, None)
+}
+
+/// The same, with warnings about what can run and was seldom meant, as seen at `now`.
+pub fn advised(text: &Text<'_>, now: Option<Timestamp>) -> (Vec<Entry>, Diagnostics) {
     let (mut entries, mut faults) = (Vec::new(), Diagnostics::default());
     let (table, errors) = DeTable::parse_recoverable(text.as_str());
     for error in &errors {
@@ -45,7 +51,7 @@ pub fn parse(text: &Text<'_>) -> (Vec<Entry>, Diagnostics) {
     for (name, value) in table.get_ref() {
         match (name.get_ref().as_ref(), value.get_ref()) {
             ("schedule", DeValue::Array(items)) => {
-                entries.extend(items.iter().filter_map(|item| entry(text, item, &mut faults)));
+                entries.extend(items.iter().filter_map(|item| entry(text, item, now, &mut faults)));
             }
             ("schedule", _) => faults.push(
                 text.error(name.span(), "'schedule' is a list of tables")
@@ -60,7 +66,12 @@ pub fn parse(text: &Text<'_>) -> (Vec<Entry>, Diagnostics) {
     (entries, faults)
 }
 
-fn entry(text: &Text<'_>, item: &Spanned<DeValue<'_>>, faults: &mut Diagnostics) -> Option<Entry> {
+fn entry(
+    text: &Text<'_>,
+    item: &Spanned<DeValue<'_>>,
+    now: Option<Timestamp>,
+    faults: &mut Diagnostics,
+) -> Option<Entry> {
     let before = faults.errors();
     let DeValue::Table(table) = item.get_ref() else {
         faults.push(
@@ -86,6 +97,9 @@ fn entry(text: &Text<'_>, item: &Spanned<DeValue<'_>>, faults: &mut Diagnostics)
     };
     match Schedule::build(&definition) {
         Ok(schedule) => {
+            for fault in now.map_or_else(Vec::new, |now| advice(&definition, &schedule, now)) {
+                faults.push(located(text, &definition.name, &fault, &spans, item).warning());
+            }
             let (name, event) = (span(&spans, "name", item), span(&spans, "event", item));
             Some(Entry { definition, schedule, name, event })
         }

@@ -7,18 +7,22 @@
 //! `cron` each read one kind of text; `every` and `cron` are sets of times, `wall` places those of them that are local
 //! on the line of instants; `kind` is any of them, `union` several; `timing` puts bounds around it.
 
+mod advice;
 mod bounds;
 mod build;
 mod calling;
 mod cron;
 mod definition;
+mod difference;
 mod dst;
 mod duration;
 mod duration_text;
 mod every;
 pub mod file;
+mod gaps;
 mod instant;
 mod kind;
+mod load;
 mod months;
 pub mod near_miss;
 mod phase;
@@ -32,8 +36,12 @@ mod when;
 mod zone;
 
 pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault, TimingDefinition};
+pub use difference::{Change, Difference, difference};
 pub use dst::{Dst, Fold, Gap};
+pub use duration::parse_length;
+pub use gaps::Skipped;
 pub use instant::parse_instant;
+pub use load::{Load, Peak};
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
 pub use timing::{Local, Timing};
 pub use zone::{ZONE_DATA, Zone};

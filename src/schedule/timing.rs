@@ -51,7 +51,7 @@ impl Timing {
         })
     }
 
-    fn bounds(&self) -> Bounds {
+    pub(super) fn bounds(&self) -> Bounds {
         self.bounds.as_deref().copied().unwrap_or_default()
     }
 

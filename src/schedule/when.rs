@@ -25,11 +25,11 @@ const MONDAY: i32 = 4;
 #[derive(Clone, Copy)]
 pub(super) struct When<'a> {
     every: Option<&'a str>,
-    cron: Option<&'a str>,
-    at: Option<&'a str>,
+    pub(super) cron: Option<&'a str>,
+    pub(super) at: Option<&'a str>,
     phase: Option<&'a str>,
     anchor: Option<&'a str>,
-    dst: Option<&'a DstDefinition>,
+    pub(super) dst: Option<&'a DstDefinition>,
 }
 
 macro_rules! when_from {

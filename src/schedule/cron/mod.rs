@@ -7,6 +7,7 @@
 mod days;
 mod field;
 mod parse;
+mod remarks;
 mod times;
 
 use super::{definition::Flaw, months::DAY, wall::Wall};
