@@ -68,7 +68,8 @@ pub async fn run(
         StorePath::Folder(path) => Some(http::bind_control(path).map_err(RunError::Http)?),
         StorePath::Memory => None,
     };
-    let read = sources::read(&config.schedules);
+    let mut read = sources::read(&config.schedules);
+    read.hold_to(&config.limits);
     for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning) {
         warn!("{warning}");
     }
@@ -172,9 +173,11 @@ const PIECE: usize = 1_000;
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.
 fn loader(config: &Config, broker: &Broker) -> Loader {
     let (source, settings, broker) = (config.schedules.clone(), config.broker.clone(), broker.clone());
+    let limits = config.limits.clone();
     let runtime = tokio::runtime::Handle::current();
     Arc::new(move || {
-        let read = sources::read(&source);
+        let mut read = sources::read(&source);
+        read.hold_to(&limits);
         if read.diagnostics.errors() > 0 {
             return Err(read.diagnostics.to_string());
         }
