@@ -9,7 +9,7 @@ mod render;
 mod show;
 
 pub use handle::{Command, Handle, ScheduleStatus, Status};
-pub use parts::{Failure, Loader, Parts, Report};
+pub use parts::{Failure, Late, Loader, Parts, Report};
 
 use crate::{
     clock::{self, Alarm},
@@ -49,6 +49,8 @@ pub struct Service {
     link: watch::Receiver<Link>,
     exchange: Arc<str>,
     loader: Loader,
+    /// Schedules that were not read yet at the start.
+    late: Option<Late>,
     reload: mpsc::Receiver<()>,
     loaded: (mpsc::Sender<Loaded>, mpsc::Receiver<Loaded>),
     commands: mpsc::Receiver<Command>,
@@ -124,6 +126,7 @@ impl Service {
             link,
             exchange: parts.exchange,
             loader: parts.loader,
+            late: None,
             reload: parts.reload,
             loaded,
             commands,
@@ -142,9 +145,11 @@ impl Service {
             failure: None,
         };
         match parts.schedules {
-            Ok(accepted) => service.step(Input::Load(accepted)),
-            Err(why) => service.degraded = Some(why),
+            Some(Ok(accepted)) => service.step(Input::Load(accepted)),
+            Some(Err(why)) => service.degraded = Some(why),
+            None => {}
         }
+        service.late = parts.late;
         (service, Handle { commands: commands_in, status: status_out, recorded: recorded_out })
     }
 
@@ -157,6 +162,11 @@ impl Service {
         let draining = shutdown.reached(Stage::Draining);
         tokio::pin!(draining);
         self.link.mark_changed();
+        if let Some(late) = self.late.take() {
+            let loaded = self.loaded.0.clone();
+            // The loop is gone: nobody needs them any more.
+            tokio::spawn(async move { drop(loaded.send(Loaded(late.await, None)).await) });
+        }
         while self.failure.is_none() {
             tokio::select! {
                 biased;
@@ -360,15 +370,13 @@ impl Service {
         let said = match result {
             Ok(accepted) => {
                 let said = format!("{} schedules are in effect", accepted.len());
-                info!("the schedules were read again: {said}");
+                info!("the schedules were read: {said}");
                 self.degraded = None;
                 self.step(Input::Load(accepted));
                 Ok(said)
             }
             Err(why) => {
-                error!(
-                    "the schedules were read again and refused; the last accepted ones stay in effect\n{why}"
-                );
+                error!("the schedules were read and refused; the last accepted ones stay in effect\n{why}");
                 self.degraded = Some(why.clone());
                 Err(why)
             }
@@ -395,6 +403,6 @@ fn tell(notice: &Notice) {
             error!("{notice}");
         }
         Notice::ClockResumed { .. } | Notice::PastOneShot { .. } => warn!("{notice}"),
-        Notice::ClockReleased | Notice::CaughtUp { .. } => info!("{notice}"),
+        Notice::ClockReleased | Notice::TakenIn { .. } | Notice::CaughtUp { .. } => info!("{notice}"),
     }
 }

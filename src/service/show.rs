@@ -51,6 +51,8 @@ impl Service {
         });
         let parked = self.engine.parked().len();
         let parked = (parked > 0).then(|| format!("{parked} parked: see `khronos parked list`"));
-        [degraded, parked].into_iter().flatten().collect()
+        let loading =
+            self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are taken in so far"));
+        [degraded, parked, loading].into_iter().flatten().collect()
     }
 }
