@@ -84,7 +84,7 @@ fn expressions() -> Vec<String> {
 #[test]
 fn cron_expressions() {
     let zones = ["UTC", "Europe/Paris", "Australia/Lord_Howe", "Pacific/Apia"];
-    fuzz(1, 60_000, expressions(), |text| {
+    fuzz(1, 400_000, expressions(), |text| {
         let zone = zones[text.len() % zones.len()];
         let definition =
             Definition { cron: Some(text.into()), time_zone: Some(zone.into()), ..Definition::default() };
@@ -96,7 +96,7 @@ fn cron_expressions() {
 fn durations_and_phases() {
     let corpus = "1h\n90s\n1 day\n2 weeks\n1 month\n1 year 6 months\n100ms\n1h 30m\nPT1H30M\nP1D\nP2W\nP1Y6M\nPT0.1S\n\
                   14 days 09:00\n09:00\n2 months 14 days\n1 fortnight\nM\n24 Hours\nPT1.5S\n99999999999999999999s";
-    fuzz(2, 60_000, lines(corpus), |text| {
+    fuzz(2, 400_000, lines(corpus), |text| {
         build("every", text, Definition { every: Some(text.into()), ..Definition::default() });
         let (every, phase) = (Some("1 year".into()), Some(text.into()));
         build("phase", text, Definition { every, phase, ..Definition::default() });
@@ -109,7 +109,7 @@ fn durations_and_phases() {
 fn instants_and_zones() {
     let corpus = "2026-12-01T09:00:00Z\n2026-12-01T09:00\n2026-12-01 09:00:00.123+01:00\n2027-03-28T02:30\n\
                   1970-01-01T00:00:00Z\n2099-12-31T23:59:59.999Z\n2026-02-29T00:00Z\n2011-12-30T12:00\n2026-12-01T09:00:00-23:59";
-    fuzz(3, 60_000, lines(corpus), |text| {
+    fuzz(3, 400_000, lines(corpus), |text| {
         if let Ok(at) = parse_instant(text, Some("Europe/Paris"), "from") {
             assert!(at.to_utc().is_some(), "{at}");
         }
@@ -123,7 +123,7 @@ fn instants_and_zones() {
         let zone = Some("Europe/Paris".into());
         build("anchor", text, Definition { every, anchor, time_zone: zone, ..Definition::default() });
     });
-    fuzz(4, 300, lines("Europe/Paris\nAmerica/New_York\nUTC\nEtc/GMT+1\nAsia/Calcutta"), |text| {
+    fuzz(4, 2_000, lines("Europe/Paris\nAmerica/New_York\nUTC\nEtc/GMT+1\nAsia/Calcutta"), |text| {
         let definition =
             Definition { every: Some("1 day".into()), time_zone: Some(text.into()), ..Definition::default() };
         build("time_zone", text, definition);
@@ -134,7 +134,7 @@ fn instants_and_zones() {
 fn names_and_events() {
     let corpus =
         "time.one-day.passed\ntime.one-hundred-twenty-seconds.passed\na.b.started\ntime.4-hours.passed";
-    fuzz(5, 30_000, lines(corpus), |text| {
+    fuzz(5, 100_000, lines(corpus), |text| {
         near_miss::suspicious(text);
         let definition = Definition {
             name: text.into(),
@@ -156,7 +156,7 @@ fn schedule_files() {
     let mut corpus: Vec<String> = live.join("\n").split("\n\n").map(str::to_owned).collect();
     corpus.extend(include_str!("../schedules/standard.toml").split("\n\n").map(str::to_owned));
     let now = Timestamp::from_millis(1_790_000_000_000);
-    fuzz(6, 8_000, corpus, |text| {
+    fuzz(6, 40_000, corpus, |text| {
         let (entries, found) = file::advised(&Text::new("fuzz.toml", text), Some(now));
         for diagnostic in found.list() {
             assert!(diagnostic.line.is_some_and(|line| line <= text.lines().count().max(1) + 1));

@@ -9,7 +9,7 @@
 //! ```
 
 use super::{Cron, MAX_BYTES, Rare, field::Field, foreign};
-use crate::schedule::definition::{Flaw, shown};
+use crate::schedule::definition::{Flaw, floor, shown};
 
 const MACROS: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
@@ -35,7 +35,7 @@ struct Set {
 pub(super) fn expression(text: &str) -> Result<Cron, Flaw> {
     if text.len() > MAX_BYTES {
         let what = format!("the expression has {} bytes; {MAX_BYTES} are allowed", text.len());
-        return Err(Flaw::part(MAX_BYTES..text.len(), what));
+        return Err(Flaw::part(floor(text, MAX_BYTES)..text.len(), what));
     }
     if let Some((at, odd)) = text.char_indices().find(|(_, c)| !matches!(c, ' '..='~' | '\t')) {
         let what = format!("'{}' is not allowed in a cron expression", shown(&odd.to_string()));
