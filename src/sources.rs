@@ -3,6 +3,8 @@
 //! Files are read one at a time, in the order of their names; a text is dropped before the next one is opened. What is
 //! absent: watching the folder (the service does), and judging one file's text (`schedule/file.rs`).
 
+mod limits;
+
 use crate::{
     config::ScheduleSource,
     diagnostic::{Diagnostic, Diagnostics, Text},

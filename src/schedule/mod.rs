@@ -25,6 +25,7 @@ mod kind;
 mod load;
 mod months;
 pub mod near_miss;
+mod packed;
 mod phase;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
@@ -42,6 +43,7 @@ pub use duration::parse_length;
 pub use gaps::Skipped;
 pub use instant::parse_instant;
 pub use load::{Load, Peak};
+pub use packed::{Conduct, Packed};
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
 pub use timing::{Local, Timing};
 pub use zone::{ZONE_DATA, Zone};
