@@ -58,6 +58,7 @@ pub async fn run(
     shutdown: Shutdown,
     announce: impl FnOnce(&Config, usize),
 ) -> Result<Report, RunError> {
+    let begun = clock::reading().boot;
     let broker = Broker::new(&config.broker, &config.clock.name).map_err(RunError::Broker)?;
     let listener = match config.http.enabled {
         true => Some(http::bind(config.http.listen).await.map_err(RunError::Http)?),
@@ -69,7 +70,10 @@ pub async fn run(
         StorePath::Memory => None,
     };
     let stored = || snapshot.revisions.iter().filter(|revision| revision.ended.is_none());
-    let (schedules, reading) = match read_at_start(&config, !strict && stored().next().is_some()).await {
+    let opening = Duration::from_millis(u64::try_from(clock::reading().boot - begun).unwrap_or_default());
+    let patience = PATIENCE.saturating_sub(opening).max(LEAST_PATIENCE);
+    let patience = (!strict && stored().next().is_some()).then_some(patience);
+    let (schedules, reading) = match read_at_start(&config, patience).await {
         Start::Read(Ok(schedules)) => (Some(Ok(schedules)), None),
         Start::Read(Err(wrong)) if strict => return Err(RunError::Schedules(wrong)),
         Start::Read(Err(wrong)) => {
@@ -181,8 +185,11 @@ fn rules(config: &Config, embedded: bool) -> Rules {
 /// Schedules that change in one write: sled is at its best with some hundred entries at a time.
 const PIECE: usize = 1_000;
 
-/// The clock starts without the files when reading them takes longer than this, if it knows what ran before.
+/// The clock starts without the files when opening the store and reading them takes longer than this, if it knows what
+/// ran before.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A few files are read within this, however long the store took.
+const LEAST_PATIENCE: Duration = Duration::from_millis(200);
 
 type Reading = tokio::task::JoinHandle<Result<Vec<Packed>, Diagnostics>>;
 
@@ -192,13 +199,11 @@ enum Start {
     Late(Reading),
 }
 
-async fn read_at_start(config: &Config, may_be_late: bool) -> Start {
+async fn read_at_start(config: &Config, patience: Option<Duration>) -> Start {
     let (source, limits) = (config.schedules.clone(), config.limits.clone());
     let mut reading = tokio::task::spawn_blocking(move || read(&source, &limits));
-    if !may_be_late {
-        return Start::Read(finished(reading.await));
-    }
-    match tokio::time::timeout(PATIENCE, &mut reading).await {
+    let Some(patience) = patience else { return Start::Read(finished(reading.await)) };
+    match tokio::time::timeout(patience, &mut reading).await {
         Ok(read) => Start::Read(finished(read)),
         Err(_) => Start::Late(reading),
     }

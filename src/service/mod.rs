@@ -13,7 +13,7 @@ pub use parts::{Failure, Late, Loader, Parts, Report};
 
 use crate::{
     clock::{self, Alarm},
-    engine::{Action, Answer, Engine, Input, Notice},
+    engine::{Action, Answer, Engine, Input},
     schedule::Packed,
     store::{StoreError, StoreEvent, StoreHandle},
 };
@@ -281,7 +281,7 @@ impl Service {
                     );
                 }
             }
-            Action::Notice(notice) => tell(&notice),
+            Action::Notice(notice) => show::tell(&notice),
         }
     }
 
@@ -391,18 +391,4 @@ impl Service {
 fn store_gone() -> Failure {
     let (path, what) = (std::path::PathBuf::new(), "its thread takes no more work".into());
     Failure::Store(StoreError::Io { path, what })
-}
-
-/// Notices for the log, the alarming ones as errors.
-fn tell(notice: &Notice) {
-    match notice {
-        Notice::ClockHeld { .. }
-        | Notice::ClockBehind { .. }
-        | Notice::Parked { .. }
-        | Notice::Unreadable { .. } => {
-            error!("{notice}");
-        }
-        Notice::ClockResumed { .. } | Notice::PastOneShot { .. } => warn!("{notice}"),
-        Notice::ClockReleased | Notice::TakenIn { .. } | Notice::CaughtUp { .. } => info!("{notice}"),
-    }
 }
