@@ -1,13 +1,18 @@
-//! Where schedules are read from: the folder of schedule files, or the standard ones that are built in.
+//! Where schedules are read from: the folder of schedule files, or the standard ones that are built in; and the
+//! calendars that they name, which are read first.
 //!
 //! Files are read one at a time, in the order of their names; a text is dropped before the next one is opened. What is
 //! absent: watching the folder (the service does), and judging one file's text (`schedule/file.rs`).
 
+mod calendars;
+
+pub use calendars::folder as calendar_folder;
+
 use crate::{
-    config::ScheduleSource,
+    config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::{
-        Definition, Schedule,
+        Calendars, Definition, Schedule,
         file::{self, Entry},
         near_miss,
     },
@@ -76,18 +81,27 @@ pub struct Schedules {
     pub files: usize,
     /// What is wrong (errors) or odd (warnings).
     pub diagnostics: Diagnostics,
+    /// The calendars that there are.
+    pub calendars: Calendars,
     names: HashMap<Arc<str>, Place>,
     events: HashMap<Arc<str>, (Arc<str>, Place)>,
 }
 
-/// Reads all schedules of a source. Never fails as a whole: what is wrong stands in the diagnostics.
+/// Reads all schedules of a source, with the calendars in the folder beside it. Never fails as a whole: what is wrong
+/// stands in the diagnostics.
 pub fn read(source: &ScheduleSource) -> Schedules {
-    read_within(source, Bounds::default())
+    read_with(source, &CalendarSource::Beside)
+}
+
+/// The same with other calendars.
+pub fn read_with(source: &ScheduleSource, calendars: &CalendarSource) -> Schedules {
+    read_within(source, calendars, Bounds::default())
 }
 
 /// The same within other bounds.
-pub fn read_within(source: &ScheduleSource, bounds: Bounds) -> Schedules {
-    let mut schedules = Schedules::default();
+pub fn read_within(source: &ScheduleSource, calendars: &CalendarSource, bounds: Bounds) -> Schedules {
+    let (calendars, diagnostics) = calendars::read(calendars, source);
+    let mut schedules = Schedules { calendars, diagnostics, ..Schedules::default() };
     match source {
         ScheduleSource::Embedded => {
             schedules.files = 1;
@@ -161,7 +175,7 @@ fn read_file(file: &Path, most: u64) -> io::Result<String> {
 
 impl Schedules {
     fn add(&mut self, text: &Text<'_>, bounds: Bounds) {
-        let (entries, faults) = file::parse(text);
+        let (entries, faults) = file::parse(text, &mut self.calendars);
         self.diagnostics.append(faults);
         for entry in entries {
             if self.list.len() == bounds.schedules {

@@ -18,7 +18,7 @@ pub(super) struct Args {
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     let flags = flag("schedules.folder", "--schedules", args.schedules.as_deref());
     let (config, mut found) = Config::read(&globals.request(flags.into_iter().collect()));
-    let schedules = sources::read(&config.schedules);
+    let schedules = sources::read_with(&config.schedules, &config.calendars);
     let (count, files) = (schedules.list.len(), schedules.files);
     found.append(schedules.diagnostics);
 

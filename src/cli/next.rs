@@ -109,7 +109,7 @@ fn alone(timing: Timing) -> Row {
 fn from_files(globals: &Globals, args: &Args) -> Result<Vec<Row>, Exit> {
     let flags = flag("schedules.folder", "--schedules", args.schedules.as_deref());
     let config = globals.load(flags.into_iter().collect())?;
-    let schedules = sources::read(&config.schedules);
+    let schedules = sources::read_with(&config.schedules, &config.calendars);
     if schedules.diagnostics.errors() > 0 {
         report::to_stderr(&schedules.diagnostics);
         return Err(Exit::Configuration);

@@ -2,6 +2,7 @@
 
 use super::{
     cron::Cron,
+    day_rules::DayRules,
     definition::{Definition, Fault, Flaw, shown},
     dst::{Dst, Fold},
     duration::{Amount, Duration, Unit},
@@ -9,7 +10,7 @@ use super::{
     instant::{self, Written},
     months::{DAY, FIRST_YEAR, month_of, start_of},
     phase::Phase,
-    timing::{Bounds, Kind, Timing},
+    timing::{Bounds, Kind, Rare, Timing},
     zone::Zone,
 };
 use ponos::event::Timestamp;
@@ -60,10 +61,18 @@ pub(super) fn timing(definition: &Definition, faults: &mut Vec<Fault>) -> Option
         }
     }
     let bounds = bounds(definition, zone, faults);
-    let timing = Timing { kind: kind?, zone: zone.unwrap_or(Zone::UTC), bounds };
+    let days = DayRules::read(definition, faults);
+    let kind = kind?;
+    if matches!(kind, Kind::Elapsed(_)) && days.as_deref().is_some_and(|days| days.shift.is_some()) {
+        let what = "'move' is refused: hours and less are elapsed time, which has no time of day to be kept";
+        faults.push(Flaw::whole(what).help("every = \"1 day\" and cron follow the wall clock").of("move"));
+    }
     if faults.len() > before {
         return None;
     }
+    let rare = (bounds.is_some() || days.is_some())
+        .then(|| Box::new(Rare { bounds: bounds.unwrap_or_default(), days }));
+    let timing = Timing { kind, zone: zone.unwrap_or(Zone::UTC), rare };
     if timing.after(Timestamp::from_millis(-1)).is_none() {
         faults.push(never(definition, &timing));
         return None;
@@ -72,6 +81,14 @@ pub(super) fn timing(definition: &Definition, faults: &mut Vec<Fault>) -> Option
 }
 
 fn never(definition: &Definition, timing: &Timing) -> Fault {
+    let all_days =
+        Timing { rare: Some(Box::new(Rare { bounds: timing.bounds(), days: None })), ..timing.clone() };
+    if timing.days().is_some() && all_days.after(Timestamp::from_millis(-1)).is_some() {
+        let key = [("only", definition.only.is_some()), ("exclude", definition.exclude.is_some())];
+        let key = key.into_iter().find(|(_, given)| *given).map_or("move", |(key, _)| key);
+        let what = "it never fires: none of its occurrences falls on a day that is left";
+        return Flaw::whole(what).help("khronos next shows what its calendars leave out").of(key);
+    }
     let key = match timing.kind {
         Kind::At(_) => "at",
         Kind::Cron(..) => "cron",
@@ -87,7 +104,7 @@ fn never(definition: &Definition, timing: &Timing) -> Fault {
     }
 }
 
-fn bounds(definition: &Definition, zone: Option<Zone>, faults: &mut Vec<Fault>) -> Option<Box<Bounds>> {
+fn bounds(definition: &Definition, zone: Option<Zone>, faults: &mut Vec<Fault>) -> Option<Bounds> {
     let mut read = |key, text: Option<&str>| match instant::bound(text?, zone) {
         Ok(instant) => Some(instant),
         Err(flaw) => {
@@ -107,7 +124,7 @@ fn bounds(definition: &Definition, zone: Option<Zone>, faults: &mut Vec<Fault>) 
         from: from.unwrap_or(Timestamp::EPOCH).max(Timestamp::EPOCH),
         until: until.unwrap_or(Timestamp::HORIZON).min(Timestamp::HORIZON),
     };
-    (from.is_some() || until.is_some()).then(|| Box::new(bounds))
+    (from.is_some() || until.is_some()).then_some(bounds)
 }
 
 fn at(text: &str, zone: Option<Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Kind> {

@@ -1,5 +1,6 @@
 //! A schedule as written: raw, before any of it is understood.
 
+use super::calendar::Pins;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -37,6 +38,18 @@ pub struct Definition {
     /// First instant at which it may not be due any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// Calendars on whose days it does not happen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Vec<String>>,
+    /// Calendars on whose common days alone it happens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<String>>,
+    /// Where occurrences on other days go: `next-business-day`, `previous-business-day`; left out if left out.
+    #[serde(rename = "move", skip_serializing_if = "Option::is_none")]
+    pub move_to: Option<String>,
+    /// The content of the calendars it names, as it was when this was accepted. No key of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calendars: Option<Pins>,
     /// What happens to local times that the clock change skips or repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dst: Option<DstDefinition>,
@@ -95,6 +108,8 @@ pub struct CatchUpDefinition {
 pub struct Fault {
     /// The key, such as `cron` or `catch_up.grace`.
     pub key: &'static str,
+    /// Which item of the key's list is to blame; `None` where it holds no list, or all of it is.
+    pub item: Option<usize>,
     /// Byte range within the key's text value, where a part of it is to blame; `None` for the whole value.
     pub at: Option<Range<usize>>,
     /// What was found and what is allowed.
@@ -136,7 +151,14 @@ impl Flaw {
 
     /// The fault, now that the key is known.
     pub(super) fn of(self, key: &'static str) -> Fault {
-        Fault { key, at: self.at, what: self.what, help: self.help }
+        Fault { key, item: None, at: self.at, what: self.what, help: self.help }
+    }
+}
+
+impl Flaw {
+    /// The fault of an item of the key's list.
+    pub(super) fn of_item(self, key: &'static str, item: usize) -> Fault {
+        Fault { item: Some(item), ..self.of(key) }
     }
 }
 

@@ -2,10 +2,10 @@
 //! that is wrong with the text, each at its line and column. Pure; `sources.rs` reads the folder.
 
 mod keys;
-mod position;
-mod value;
+pub(super) mod position;
+pub(super) mod value;
 
-use super::{Definition, Fault, Schedule};
+use super::{Calendars, Definition, Fault, Schedule};
 use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean};
 use keys::{KEYS, Key, Kind};
 use serde_json::{Map, Value};
@@ -31,8 +31,8 @@ pub struct Entry {
 /// Byte ranges of values by the path of their keys.
 type Spans = HashMap<String, Range<usize>>;
 
-/// Understands a schedule file: every entry that is right, in the order of the text, and all that is wrong.
-pub fn parse(text: &Text<'_>) -> (Vec<Entry>, Diagnostics) {
+/// Understands a schedule file, whose schedules name some of these calendars: every entry that is right, in the order of the text, and all that is wrong.
+pub fn parse(text: &Text<'_>, calendars: &mut Calendars) -> (Vec<Entry>, Diagnostics) {
     let (mut entries, mut faults) = (Vec::new(), Diagnostics::default());
     let (table, errors) = DeTable::parse_recoverable(text.as_str());
     for error in &errors {
@@ -45,7 +45,7 @@ pub fn parse(text: &Text<'_>) -> (Vec<Entry>, Diagnostics) {
     for (name, value) in table.get_ref() {
         match (name.get_ref().as_ref(), value.get_ref()) {
             ("schedule", DeValue::Array(items)) => {
-                entries.extend(items.iter().filter_map(|item| entry(text, item, &mut faults)));
+                entries.extend(items.iter().filter_map(|item| entry(text, item, calendars, &mut faults)));
             }
             ("schedule", _) => faults.push(
                 text.error(name.span(), "'schedule' is a list of tables")
@@ -60,7 +60,12 @@ pub fn parse(text: &Text<'_>) -> (Vec<Entry>, Diagnostics) {
     (entries, faults)
 }
 
-fn entry(text: &Text<'_>, item: &Spanned<DeValue<'_>>, faults: &mut Diagnostics) -> Option<Entry> {
+fn entry(
+    text: &Text<'_>,
+    item: &Spanned<DeValue<'_>>,
+    calendars: &mut Calendars,
+    faults: &mut Diagnostics,
+) -> Option<Entry> {
     let before = faults.errors();
     let DeValue::Table(table) = item.get_ref() else {
         faults.push(
@@ -77,14 +82,14 @@ fn entry(text: &Text<'_>, item: &Spanned<DeValue<'_>>, faults: &mut Diagnostics)
     if faults.errors() > before {
         return None;
     }
-    let definition: Definition = match serde_json::from_value(Value::Object(object)) {
+    let mut definition: Definition = match serde_json::from_value(Value::Object(object)) {
         Ok(definition) => definition,
         Err(error) => {
             faults.push(text.error(item.span(), format!("this schedule can't be understood: {error}")));
             return None;
         }
     };
-    match Schedule::build(&definition) {
+    match build(&mut definition, calendars) {
         Ok(schedule) => {
             let (name, event) = (span(&spans, "name", item), span(&spans, "event", item));
             Some(Entry { definition, schedule, name, event })
@@ -96,6 +101,14 @@ fn entry(text: &Text<'_>, item: &Spanned<DeValue<'_>>, faults: &mut Diagnostics)
             None
         }
     }
+}
+
+/// Pins the calendars that it names and builds it; a calendar that is missing hides no other fault.
+fn build(definition: &mut Definition, calendars: &mut Calendars) -> Result<Schedule, Vec<Fault>> {
+    let Err(mut faults) = calendars.pin(definition) else { return Schedule::build(definition) };
+    let every_day = Definition { exclude: None, only: None, ..definition.clone() };
+    faults.extend(Schedule::build(&every_day).err().into_iter().flatten());
+    Err(faults)
 }
 
 /// Reads one table by its keys; what is wrong is noted and left out.
@@ -123,6 +136,20 @@ fn read(
         spans.insert(full.clone(), value.span());
         let read_value = match (kind, value.get_ref()) {
             (Kind::Text, DeValue::String(text)) => Value::String(text.to_string()),
+            (Kind::Texts, DeValue::Array(items)) => {
+                let texts = items.iter().enumerate().map(|(index, item)| match item.get_ref() {
+                    DeValue::String(text) => {
+                        spans.insert(format!("{full}.{index}"), item.span());
+                        Some(Value::String(text.to_string()))
+                    }
+                    found => {
+                        let what = format!("{full} holds texts in quotes, not {}", value::type_name(found));
+                        faults.push(text.error(item.span(), what));
+                        None
+                    }
+                });
+                Value::Array(texts.collect::<Vec<_>>().into_iter().flatten().collect())
+            }
             (Kind::Boolean, DeValue::Boolean(value)) => Value::Bool(*value),
             (Kind::Table(keys), DeValue::Table(inner)) => {
                 Value::Object(read(text, &full, inner, keys, spans, faults))
@@ -162,9 +189,10 @@ fn located(
     spans: &Spans,
     item: &Spanned<DeValue<'_>>,
 ) -> Diagnostic {
-    let whole = span(spans, fault.key, item);
-    let exact = spans
-        .get(fault.key)
+    let listed = fault.item.and_then(|index| spans.get(&format!("{}.{index}", fault.key)));
+    let whole = listed.cloned().unwrap_or_else(|| span(spans, fault.key, item));
+    let exact = listed
+        .or_else(|| spans.get(fault.key))
         .zip(fault.at.clone())
         .map(|(value, at)| position::within(text.as_str(), value, at));
     let message = format!("schedule '{}': {}: {}", shortened(name), fault.key, fault.what);

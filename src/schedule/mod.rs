@@ -5,21 +5,25 @@
 //!
 //! The way of a value: `build` and `calling` take a definition apart; `duration`, `spelling`, `instant`, `zone`, `dst` and
 //! `cron` each read one kind of text; `every` and `cron` are sets of times, `wall` places those of them that are local
-//! on the line of instants; `timing` puts bounds around it. Exclusions, jitter and limits will stand between `timing`
-//! and its callers.
+//! on the line of instants; `calendar` reads named sets of days, `day_rules` and `on_days` keep occurrences to them;
+//! `timing` puts bounds around all of it; `explain` says how an occurrence came about.
 
 mod build;
+pub mod calendar;
 mod calling;
 mod cron;
+mod day_rules;
 mod definition;
 mod dst;
 mod duration;
 mod duration_text;
 mod every;
+pub mod explain;
 pub mod file;
 mod instant;
 mod months;
 pub mod near_miss;
+mod on_days;
 mod phase;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
@@ -28,8 +32,10 @@ mod timing;
 mod wall;
 mod zone;
 
+pub use calendar::{CalendarId, Calendars, Days, Pins};
 pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault};
 pub use dst::{Dst, Fold, Gap};
+pub use explain::Explained;
 pub use instant::parse_instant;
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
 pub use timing::{Local, Timing};

@@ -2,15 +2,17 @@
 
 use super::{
     cron::Cron,
+    day_rules::DayRules,
     definition::Fault,
     dst::Dst,
     every::{Calendar, Elapsed, Period},
-    wall,
+    months::DAY,
+    on_days,
     zone::Zone,
 };
 use chrono::DateTime;
 use ponos::event::Timestamp;
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// When a schedule is due, bounds included. Two timings are equal when they have the same occurrences by
 /// construction: `60m` equals `1h`, and a cron expression its respelling.
@@ -18,8 +20,8 @@ use std::fmt;
 pub struct Timing {
     pub(super) kind: Kind,
     pub(super) zone: Zone,
-    /// The bounds; few schedules have any.
-    pub(super) bounds: Option<Box<Bounds>>,
+    /// What few schedules have.
+    pub(super) rare: Option<Box<Rare>>,
 }
 
 /// The four kinds.
@@ -31,11 +33,24 @@ pub(super) enum Kind {
     Cron(Cron, Dst),
 }
 
+/// Bounds, and rules about days.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Rare {
+    pub(super) bounds: Bounds,
+    pub(super) days: Option<Arc<DayRules>>,
+}
+
 /// `[from, until)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) from: Timestamp,
     pub(super) until: Timestamp,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { from: Timestamp::EPOCH, until: Timestamp::HORIZON }
+    }
 }
 
 /// An instant as the schedule's people read it.
@@ -74,11 +89,12 @@ impl Timing {
         })
     }
 
-    fn bounds(&self) -> Bounds {
-        self.bounds
-            .as_deref()
-            .copied()
-            .unwrap_or(Bounds { from: Timestamp::EPOCH, until: Timestamp::HORIZON })
+    pub(super) fn bounds(&self) -> Bounds {
+        self.rare.as_deref().map(|rare| rare.bounds).unwrap_or_default()
+    }
+
+    pub(super) fn days(&self) -> Option<&DayRules> {
+        self.rare.as_deref()?.days.as_deref()
     }
 
     /// The first due time after `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.
@@ -88,11 +104,12 @@ impl Timing {
         if from >= bounds.until.millis() {
             return None;
         }
+        let days = self.days();
         let due = match &self.kind {
-            Kind::At(at) => Some(at.millis()).filter(|&at| at >= from),
-            Kind::Elapsed(elapsed) => Some(elapsed.next(from)),
-            Kind::Calendar(calendar, dst) => wall::next(calendar, self.zone, *dst, from),
-            Kind::Cron(cron, dst) => wall::next(cron, self.zone, *dst, from),
+            Kind::At(at) => on_days::at(at.millis(), self.zone, days).filter(|&at| at >= from),
+            Kind::Elapsed(elapsed) => on_days::next_elapsed(*elapsed, self.zone, days, from),
+            Kind::Calendar(calendar, dst) => on_days::next(calendar, self.zone, *dst, days, from),
+            Kind::Cron(cron, dst) => on_days::next(cron, self.zone, *dst, days, from),
         };
         due.map(Timestamp::from_millis).filter(|&due| due < bounds.until)
     }
@@ -104,11 +121,12 @@ impl Timing {
         if until <= bounds.from.millis() {
             return None;
         }
+        let days = self.days();
         let due = match &self.kind {
-            Kind::At(at) => Some(at.millis()).filter(|&at| at < until),
-            Kind::Elapsed(elapsed) => Some(elapsed.previous(until)),
-            Kind::Calendar(calendar, dst) => wall::previous(calendar, self.zone, *dst, until),
-            Kind::Cron(cron, dst) => wall::previous(cron, self.zone, *dst, until),
+            Kind::At(at) => on_days::at(at.millis(), self.zone, days).filter(|&at| at < until),
+            Kind::Elapsed(elapsed) => on_days::previous_elapsed(*elapsed, self.zone, days, until),
+            Kind::Calendar(calendar, dst) => on_days::previous(calendar, self.zone, *dst, days, until),
+            Kind::Cron(cron, dst) => on_days::previous(cron, self.zone, *dst, days, until),
         };
         due.map(Timestamp::from_millis).filter(|&due| due >= bounds.from)
     }
@@ -121,11 +139,15 @@ impl Timing {
         if from >= until {
             return 0;
         }
+        let days = self.days();
         match &self.kind {
-            Kind::At(at) => u64::from((from..until).contains(&at.millis())),
-            Kind::Elapsed(elapsed) => elapsed.count(from, until),
-            Kind::Calendar(calendar, dst) => wall::count(calendar, self.zone, *dst, from, until),
-            Kind::Cron(cron, dst) => wall::count(cron, self.zone, *dst, from, until),
+            Kind::At(at) => {
+                let due = on_days::at(at.millis(), self.zone, days);
+                u64::from(due.is_some_and(|due| (from..until).contains(&due)))
+            }
+            Kind::Elapsed(elapsed) => on_days::count_elapsed(*elapsed, self.zone, days, from, until),
+            Kind::Calendar(calendar, dst) => on_days::count(calendar, self.zone, *dst, days, from, until),
+            Kind::Cron(cron, dst) => on_days::count(cron, self.zone, *dst, days, from, until),
         }
     }
 
@@ -137,12 +159,15 @@ impl Timing {
     /// A lower bound of the milliseconds between two occurrences, changes of the clocks aside; `None` for a one-shot.
     /// Exact for elapsed time and for what happens several times a day.
     pub fn shortest_interval(&self) -> Option<i64> {
-        match &self.kind {
-            Kind::At(_) => None,
-            Kind::Elapsed(elapsed) => Some(elapsed.step()),
-            Kind::Calendar(calendar, _) => Some(calendar.shortest()),
-            Kind::Cron(cron, _) => Some(i64::from(cron.shortest()) * 1000),
-        }
+        let shortest = match &self.kind {
+            Kind::At(_) => return None,
+            Kind::Elapsed(elapsed) => elapsed.step(),
+            Kind::Calendar(calendar, _) => calendar.shortest(),
+            Kind::Cron(cron, _) => i64::from(cron.shortest()) * 1000,
+        };
+        // What is moved may land on the day before (or after) one that is not.
+        let moves = self.days().is_some_and(|days| days.shift.is_some());
+        Some(if moves { shortest.min(DAY) } else { shortest })
     }
 
     /// The zone in which it is read.
@@ -169,6 +194,11 @@ impl Timing {
 
     /// In a few words, for people: `every 4 hours`, `at 2026-12-01T09:00:00 Europe/Paris`.
     pub fn describe(&self) -> String {
+        let days = self.days().map(DayRules::describe).unwrap_or_default();
+        format!("{}{days}", self.describe_every_day())
+    }
+
+    fn describe_every_day(&self) -> String {
         let zone = self.zone.name();
         match &self.kind {
             Kind::At(at) => match self.local(*at) {
@@ -199,9 +229,10 @@ impl Timing {
 impl PartialEq for Timing {
     fn eq(&self, other: &Self) -> bool {
         // Instants are the same in every zone; wall clocks are not.
-        let by_wall = matches!(self.kind, Kind::Calendar(..) | Kind::Cron(..));
+        let by_wall = matches!(self.kind, Kind::Calendar(..) | Kind::Cron(..)) || self.days().is_some();
         self.kind == other.kind
             && self.bounds() == other.bounds()
+            && self.days() == other.days()
             && (!by_wall || self.zone.same_clock(other.zone))
     }
 }
@@ -211,7 +242,7 @@ impl fmt::Debug for Timing {
         f.debug_struct("Timing")
             .field("kind", &self.kind)
             .field("zone", &self.zone)
-            .field("bounds", &self.bounds)
+            .field("rare", &self.rare)
             .finish()
     }
 }

@@ -96,6 +96,10 @@ fn definition(name: &str) -> Definition {
         anchor: text("2026-01-01"),
         from: text("2026-01-01"),
         until: text("2027-01-01"),
+        exclude: Some(vec!["holidays".into()]),
+        only: None,
+        move_to: text("next-business-day"),
+        calendars: None,
         dst: Some(DstDefinition { gap: text("skip"), fold: text("both") }),
         catch_up: Some(CatchUpDefinition {
             policy: text("all"),
