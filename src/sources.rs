@@ -17,6 +17,7 @@ use crate::{
         near_miss,
     },
 };
+use ponos::event::Timestamp;
 use std::{
     collections::{HashMap, hash_map},
     fmt,
@@ -83,6 +84,7 @@ pub struct Schedules {
     pub diagnostics: Diagnostics,
     /// The calendars that there are.
     pub calendars: Calendars,
+    advised: Option<Timestamp>,
     names: HashMap<Arc<str>, Place>,
     events: HashMap<Arc<str>, (Arc<str>, Place)>,
 }
@@ -93,15 +95,34 @@ pub fn read(source: &ScheduleSource) -> Schedules {
     read_with(source, &CalendarSource::Beside)
 }
 
-/// The same with other calendars.
+/// The same with these calendars.
 pub fn read_with(source: &ScheduleSource, calendars: &CalendarSource) -> Schedules {
     read_within(source, calendars, Bounds::default())
 }
 
-/// The same within other bounds.
+/// The same, with warnings about what can run and was seldom meant, as seen at `now`.
+pub fn advised(source: &ScheduleSource, calendars: &CalendarSource, now: Timestamp) -> Schedules {
+    let schedules = Schedules { advised: Some(now), ..Schedules::naming(calendars, source) };
+    fill(schedules, source, Bounds::default())
+}
+
+/// Reads all schedules of a folder, or those of a single file, with the calendars in the folder beside them.
+pub fn read_path(path: &Path) -> Schedules {
+    if path.is_file() {
+        let folder = ScheduleSource::Folder(path.parent().unwrap_or(Path::new("")).to_owned());
+        let mut schedules = Schedules::naming(&CalendarSource::Beside, &folder);
+        schedules.add_file(path, Bounds::default());
+        return schedules;
+    }
+    read(&ScheduleSource::Folder(path.to_owned()))
+}
+
+/// As [`read_with`], within other bounds.
 pub fn read_within(source: &ScheduleSource, calendars: &CalendarSource, bounds: Bounds) -> Schedules {
-    let (calendars, diagnostics) = calendars::read(calendars, source);
-    let mut schedules = Schedules { calendars, diagnostics, ..Schedules::default() };
+    fill(Schedules::naming(calendars, source), source, bounds)
+}
+
+fn fill(mut schedules: Schedules, source: &ScheduleSource, bounds: Bounds) -> Schedules {
     match source {
         ScheduleSource::Embedded => {
             schedules.files = 1;
@@ -123,16 +144,7 @@ fn read_folder(folder: &Path, bounds: Bounds, schedules: &mut Schedules) {
         }
     };
     for file in &files {
-        let name = file.display().to_string();
-        match read_file(file, bounds.bytes) {
-            Ok(text) => schedules.add(&Text::new(&name, &text), bounds),
-            Err(error) => schedules.diagnostics.push(
-                Diagnostic::error(format!("this schedule file can't be read: {error}"))
-                    .in_file(&name)
-                    .help("make it a UTF-8 text that the clock's user may read, or remove it"),
-            ),
-        }
-        schedules.files += 1;
+        schedules.add_file(file, bounds);
     }
     if schedules.list.is_empty() && schedules.diagnostics.errors() == 0 {
         let what = match files.len() {
@@ -174,8 +186,27 @@ fn read_file(file: &Path, most: u64) -> io::Result<String> {
 }
 
 impl Schedules {
+    /// None yet, which may name these calendars.
+    fn naming(calendars: &CalendarSource, source: &ScheduleSource) -> Self {
+        let (calendars, diagnostics) = calendars::read(calendars, source);
+        Self { calendars, diagnostics, ..Self::default() }
+    }
+
+    fn add_file(&mut self, file: &Path, bounds: Bounds) {
+        let name = file.display().to_string();
+        match read_file(file, bounds.bytes) {
+            Ok(text) => self.add(&Text::new(&name, &text), bounds),
+            Err(error) => self.diagnostics.push(
+                Diagnostic::error(format!("this schedule file can't be read: {error}"))
+                    .in_file(&name)
+                    .help("make it a UTF-8 text that the clock's user may read, or remove it"),
+            ),
+        }
+        self.files += 1;
+    }
+
     fn add(&mut self, text: &Text<'_>, bounds: Bounds) {
-        let (entries, faults) = file::parse(text, &mut self.calendars);
+        let (entries, faults) = file::advised(text, &mut self.calendars, self.advised);
         self.diagnostics.append(faults);
         for entry in entries {
             if self.list.len() == bounds.schedules {

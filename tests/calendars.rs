@@ -204,7 +204,7 @@ fn what_became_of_each_time_can_be_told() {
     let json = serde_json::to_value(&christmas[0]).unwrap();
     assert_eq!(
         json.to_string(),
-        r#"{"named":"2026-12-25T02:30:00","day":{"left-out":{"because":[{"excluded-by":"france"}]}},"clock":"usual","due":null}"#
+        r#"{"named":"2026-12-25T02:30:00","zone":"Europe/Paris","day":{"left-out":{"because":[{"excluded-by":"france"}]}},"clock":"usual","due":null,"about":"2026-12-25T01:30:00.000Z"}"#
     );
     let stranded = explain(
         "cron = \"0 0 1 6 *\"\nonly = [\"long-ago\"]\nmove = \"previous-business-day\"",
@@ -215,15 +215,45 @@ fn what_became_of_each_time_can_be_told() {
 }
 
 #[test]
+fn the_days_of_a_schedule_are_those_of_each_of_its_timings() {
+    let several = "timings = [{ cron = \"0 9 * * *\" }, { every = \"6h\", time_zone = \"Asia/Tokyo\" }]\nexclude = [\"france\"]";
+    let timing = timing(&format!("{several}\ntime_zone = \"Europe/Paris\""));
+    let due: Vec<_> =
+        std::iter::successors(timing.after(at("2026-12-24T09:00:00Z")), |&due| timing.after(due))
+            .take(5)
+            .collect();
+    // In Tokyo the 25th goes from 15:00 of the 24th to 15:00 UTC; in Paris from 23:00 to 23:00.
+    let expected = [
+        "2026-12-24T12:00:00Z",
+        "2026-12-25T18:00:00Z",
+        "2026-12-26T00:00:00Z",
+        "2026-12-26T06:00:00Z",
+        "2026-12-26T08:00:00Z",
+    ];
+    assert_eq!(due, expected.map(at));
+    assert_eq!(timing.count(at("2026-12-24T09:00:00Z"), at("2026-12-26T08:00:00Z")), 5);
+    let explained: Vec<_> = timing.explain(at("2026-12-24T09:00:00Z"), at("2026-12-26T08:00:00Z")).collect();
+    assert_eq!(explained.iter().filter_map(|one| one.due).collect::<Vec<_>>(), due);
+    assert_eq!(explained.iter().filter(|one| one.due.is_none()).count(), 5);
+    let faults = schedule(&format!("{several}\nmove = \"next-business-day\"")).unwrap_err();
+    assert!(faults[0].contains("'move' is refused: hours and less"), "{faults:?}");
+    // Elapsed time in another zone has other days.
+    let hours =
+        |zone: &str| self::timing(&format!("every = \"6h\"\ntime_zone = \"{zone}\"\nexclude = [\"france\"]"));
+    assert_ne!(hours("Asia/Tokyo"), hours("Europe/Paris"));
+    assert_eq!(hours("Europe/Berlin").count(at("2026-12-24T09:00:00Z"), at("2026-12-26T09:00:00Z")), 4);
+}
+
+#[test]
 fn what_is_refused_and_where() {
     for (keys, expected) in [
         (
             "cron = \"0 9 * * *\"\nexclude = [\"all\", \"frnace\"]",
-            "f.toml:5:19: schedule 'a': exclude: there is no calendar 'frnace'; did you mean 'france'?",
+            "f.toml:5:19: schedule 'a': exclude.1: there is no calendar 'frnace'; did you mean 'france'?",
         ),
         (
             "cron = \"0 9 * * *\"\nonly = [\"holidays\"]",
-            "f.toml:5:9: schedule 'a': only: there is no calendar 'holidays'; allowed are all, france",
+            "f.toml:5:9: schedule 'a': only.0: there is no calendar 'holidays'; allowed are all, france",
         ),
         (
             "cron = \"0 9 * * *\"\nexclude = \"france\"",
@@ -314,9 +344,9 @@ fn timings_are_equal_when_their_days_are() {
     assert_eq!(kept["calendars"]["c"], pins.ids().next().unwrap().to_string());
     let read: khronos::schedule::Definition = serde_json::from_value(kept).unwrap();
     assert_eq!(read, one.definition);
-    assert!(Schedule::build(&read).unwrap_err()[0].what.contains("are not known here"));
-    let (_, days) = pins.contents().next().unwrap();
-    let resolved = read.calendars.as_ref().unwrap().resolve(|id| (id == days.id()).then(|| days.clone()));
-    let again = khronos::schedule::Definition { calendars: Some(resolved), ..read };
-    assert_eq!(Schedule::build(&again).unwrap().timing, one.schedule.timing);
+    assert_eq!(Schedule::build(&read).unwrap().timing, one.schedule.timing);
+    let id = pins.ids().next().unwrap().to_string();
+    let other = serde_json::to_string(&read).unwrap().replace(&id, "00000000-0000-5000-8000-000000000000");
+    let unknown: khronos::schedule::Definition = serde_json::from_str(&other).unwrap();
+    assert!(Schedule::build(&unknown).unwrap_err()[0].what.contains("are not known here"));
 }

@@ -191,3 +191,37 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
+
+#[test]
+fn what_can_run_and_was_seldom_meant_is_a_warning_at_its_place() {
+    let text = r#"
+[[schedule]]
+name = "hourly"
+event = "report.sales.requested"
+cron = "30 2 31 * *"
+time_zone = "Europe/Paris"
+
+[[schedule]]
+name = "poll"
+event = "mail.box.polled"
+cron = "*/7 * * * *"
+"#;
+    let files = [("config.toml", ""), ("schedules/a.toml", text)];
+    let (code, shown) = check(&files, &[]);
+    assert_eq!(code, 0, "{shown}");
+    let uneven = "\
+warning: schedule 'poll': cron: '*/7' is uneven: after 56 comes 0 again, 4 minutes later, not 7
+  --> schedules/a.toml:11:9
+   |
+11 | cron = \"*/7 * * * *\"
+   |         ^^^
+   |
+   = help: every = \"7 minutes\" has even intervals
+";
+    assert!(shown.contains(uneven), "{shown}");
+    assert!(shown.contains("'L' is the last day of every month"), "{shown}");
+    assert!(shown.contains("'hourly' says hourly, but it is due about every"), "{shown}");
+    let (code, json) = check(&files, &["--json"]);
+    assert!(code == 0 && json.lines().count() == 3, "{json}");
+    assert!(json.lines().all(|line| line.contains("\"severity\":\"warning\"")), "{json}");
+}

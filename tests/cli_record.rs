@@ -30,6 +30,7 @@ fn revision() -> Revision {
         number: 1,
         definition,
         effective_from: at(0),
+        counts_from: at(0),
         opens: at(0),
         previous: None,
         ended: None,

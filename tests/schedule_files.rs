@@ -98,7 +98,7 @@ fn calendars_are_read_from_the_folder_beside_that_of_the_schedules() {
     assert_eq!(
         faults(read()),
         [
-            "schedules/a.toml:5:12: schedule 'a': exclude: there is no calendar 'days-off'; put days-off.toml or days-off.ics into the folder of calendars"
+            "schedules/a.toml:5:12: schedule 'a': exclude.0: there is no calendar 'days-off'; put days-off.toml or days-off.ics into the folder of calendars"
         ]
     );
     fs::create_dir(&calendars).unwrap();
@@ -123,7 +123,7 @@ fn calendars_are_read_from_the_folder_beside_that_of_the_schedules() {
         faults(read()),
         [
             "calendars/days-off.ics:2:7: 'VTODO' is not read: only events (VEVENT) say which days; remove it from this calendar",
-            "schedules/a.toml:5:12: schedule 'a': exclude: the calendar 'days-off' can't be used: its file is wrong",
+            "schedules/a.toml:5:12: schedule 'a': exclude.0: the calendar 'days-off' can't be used: its file is wrong",
         ]
     );
     let elsewhere = CalendarSource::Folder(root.path().join("nowhere"));

@@ -203,10 +203,7 @@ impl Engine {
             let Some(parked) = self.parked.get(&number) else { continue };
             let key = (parked.schedule.clone(), parked.revision);
             let stands_for = parked.stands_for;
-            let built = self
-                .revisions
-                .get(&key)
-                .map(|revision| (revision.clone(), Schedule::build(&revision.definition)));
+            let built = self.revisions.get(&key).map(|revision| (revision.clone(), revision.build()));
             match built {
                 Some((revision, Ok(schedule))) => {
                     self.depart(Owner::Parked(number), revision, Arc::new(schedule), stands_for, now);

@@ -132,6 +132,7 @@ impl Engine {
                 number: ended.number + 1,
                 definition: accepted.definition,
                 effective_from,
+                counts_from: if old.timing == accepted.schedule.timing { ended.counts_from } else { now },
                 opens: last.unwrap_or(ended.opens),
                 previous: last.or(ended.previous),
                 ended: None,
@@ -146,9 +147,11 @@ impl Engine {
         let name = accepted.schedule.name.clone();
         let known = self.revisions.range((name.clone(), 0)..=(name.clone(), u32::MAX)).next_back();
         let known = known.map(|(_, revision)| revision.clone());
-        let built = known.as_ref().and_then(|revision| Schedule::build(&revision.definition).ok());
+        let built = known.as_ref().and_then(|revision| revision.build().ok());
         match (known, built) {
-            (Some(ended), Some(old)) if old == *accepted.schedule => self.revive(&ended, &accepted.schedule),
+            (Some(ended), Some(old)) if old == *accepted.schedule => {
+                self.revive(&ended, &accepted.schedule, now)
+            }
             (Some(ended), Some(old)) => {
                 let until = ended.ended.unwrap_or(now);
                 self.succeed(accepted, &ended, &old, (until, now.max(until)))
@@ -159,6 +162,7 @@ impl Engine {
                     number: ended.map_or(1, |ended| ended.number + 1),
                     definition: accepted.definition,
                     effective_from: now,
+                    counts_from: now,
                     opens: now,
                     previous: None,
                     ended: None,
@@ -169,14 +173,20 @@ impl Engine {
         }
     }
 
-    /// A name that returns with the same definition continues as if it had never gone.
-    fn revive(&mut self, ended: &Revision, schedule: &Arc<Schedule>) -> Slot {
+    /// A name that returns with the same definition continues as if it had never gone. W went on meanwhile: what was
+    /// due since joins the set in the same write.
+    fn revive(&mut self, ended: &Revision, schedule: &Arc<Schedule>, now: Timestamp) -> Slot {
         let since = ended.ended.unwrap_or(ended.effective_from);
         let revision = self.keep(Revision { ended: None, ..ended.clone() });
+        let schedule = &counted(schedule, &revision);
         let mut slot = slot(&revision, schedule);
         let key = (revision.schedule.clone(), revision.number);
         let outstanding = self.backlogs.get_mut(&key).map(|backlog| backlog.span.through);
         slot.next = schedule.timing.after(since.max(outstanding.unwrap_or(since)));
+        if let Some(first) = slot.next.filter(|due| *due <= now && !schedule.timing.is_one_shot()) {
+            self.outlive(&slot, &key, first, now);
+            slot.next = schedule.timing.after(now);
+        }
         if let Some(due) = slot.next.filter(|_| schedule.timing.is_one_shot()) {
             self.pend_one_shot(&schedule.name, revision.number, due);
         }
@@ -185,6 +195,7 @@ impl Engine {
 
     fn begin(&mut self, mut revision: Revision, schedule: &Arc<Schedule>, now: Timestamp) -> Slot {
         let mut refused = false;
+        let schedule = &counted(schedule, &revision);
         if schedule.timing.is_one_shot()
             && let Some(due) = schedule.timing.after(Timestamp::EPOCH.plus(-1))
             // The same due time means the same id: what was called for before is not called for again.
@@ -211,7 +222,7 @@ impl Engine {
         let earlier = self.revisions.range((name.clone(), 0)..=(name.clone(), u32::MAX));
         earlier.map(|(_, revision)| revision).any(|revision| {
             let within = revision.effective_from < due && revision.ended.is_none_or(|ended| due <= ended);
-            let schedule = Schedule::build(&revision.definition);
+            let schedule = revision.build();
             within && schedule.is_ok_and(|old| old.timing.after(due.plus(-1)) == Some(due))
         })
     }
@@ -241,5 +252,13 @@ impl Engine {
             self.revisions.remove(&key);
             self.progress.forget(key);
         }
+    }
+}
+
+/// The schedule with its limit counted from where the revision counts.
+fn counted(schedule: &Arc<Schedule>, revision: &Revision) -> Arc<Schedule> {
+    match schedule.timing.is_counted_since_creation() {
+        true => Arc::new((**schedule).clone().counting_since(revision.counts_from)),
+        false => schedule.clone(),
     }
 }

@@ -45,7 +45,7 @@ impl Engine {
         let mut built: HashMap<(Arc<str>, u32), Arc<Schedule>> = HashMap::new();
         for revision in snapshot.revisions {
             let key = (revision.schedule.clone(), revision.number);
-            match Schedule::build(&revision.definition) {
+            match revision.build() {
                 Ok(schedule) => drop(built.insert(key.clone(), Arc::new(schedule))),
                 Err(faults) => {
                     let reason = faults.first().map(|fault| fault.what.clone()).unwrap_or_default();

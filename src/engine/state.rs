@@ -1,6 +1,6 @@
 //! What the engine keeps across restarts, and the record: plain data, written by the store.
 
-use crate::schedule::Definition;
+use crate::schedule::{Definition, Fault, Schedule};
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -16,12 +16,25 @@ pub struct Revision {
     pub definition: Definition,
     /// Its occurrences lie after this instant.
     pub effective_from: Timestamp,
+    /// Since when its timing holds, whatever else was edited meanwhile: what a `limit` without `from` counts from
+    /// (exclusive).
+    pub counts_from: Timestamp,
     /// Where its first window starts: the last due time before this revision, else its creation.
     pub opens: Timestamp,
     /// The last due time of the schedule before this revision.
     pub previous: Option<Timestamp>,
     /// Set when an edit or a removal ended it: its occurrences lie at or before this instant.
     pub ended: Option<Timestamp>,
+}
+
+impl Revision {
+    /// The schedule, its limit counted from where this revision counts.
+    ///
+    /// # Errors
+    /// Every [`Fault`] of the definition: another version may have accepted it.
+    pub fn build(&self) -> Result<Schedule, Vec<Fault>> {
+        Ok(Schedule::build(&self.definition)?.counting_since(self.counts_from))
+    }
 }
 
 /// What is outstanding of one schedule: being retried, caught up with, or waiting behind that. Never a list.

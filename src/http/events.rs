@@ -31,7 +31,7 @@ impl Site {
             return known.clone();
         }
         let built = self.revision(&key).await.ok()?.and_then(|revision| {
-            let schedule = Schedule::build(&revision.definition).ok()?;
+            let schedule = revision.build().ok()?;
             Some(Arc::new((revision, schedule)))
         });
         let mut kept = self.events.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -49,6 +49,7 @@ fn revision(name: &str, every: &str) -> Revision {
         number: 1,
         definition,
         effective_from: at(0),
+        counts_from: at(0),
         opens: at(0),
         previous: None,
         ended: None,

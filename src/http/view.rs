@@ -3,7 +3,7 @@
 
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Snapshot, Span, audit::skip_word},
-    schedule::{Definition, Schedule},
+    schedule::Definition,
     service::ScheduleStatus,
 };
 use ponos::event::{OccurrenceId, Timestamp};
@@ -147,7 +147,8 @@ impl ScheduleView {
                 let spans = snapshot.spans.iter();
                 let mut spans = spans
                     .filter(|(name, span)| *name == revision.schedule && span.revision == revision.number);
-                let next = Schedule::build(&revision.definition)
+                let next = revision
+                    .build()
                     .ok()
                     .and_then(|schedule| schedule.timing.after(settled.max(revision.effective_from)));
                 let outstanding = spans.next().map(|(_, span)| span.clone());
@@ -159,7 +160,7 @@ impl ScheduleView {
     }
 
     fn of(revision: &Revision) -> Self {
-        let built = Schedule::build(&revision.definition).ok();
+        let built = revision.build().ok();
         let definition = &revision.definition;
         // In the author's words where there are some: a cron expression says more than its description.
         let timing = match (&definition.cron, &built) {

@@ -4,12 +4,10 @@ use super::{
     calendar::{CalendarId, Days},
     definition::{Definition, Fault, Flaw, shown},
     dst::choice,
+    known,
     months::weekday,
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
-};
+use std::sync::Arc;
 
 /// How far an occurrence is moved at most, in days.
 pub(super) const FARTHEST: i32 = 366;
@@ -46,12 +44,6 @@ pub(super) struct Named {
     pub(super) days: Arc<Days>,
 }
 
-type Key = (Vec<(Arc<str>, CalendarId)>, Vec<(Arc<str>, CalendarId)>, Option<Move>);
-
-/// A million schedules that name the same calendars share one value. An entry is of no use once nobody has its value;
-/// the dead ones go whenever the table has doubled.
-static SHARED: Mutex<(usize, Option<HashMap<Key, Weak<DayRules>>>)> = Mutex::new((0, None));
-
 impl PartialEq for DayRules {
     /// The same days by other names, or by other calendars, are the same.
     fn eq(&self, other: &Self) -> bool {
@@ -75,25 +67,7 @@ impl DayRules {
         let exclude = named(definition, "exclude", definition.exclude.as_deref(), faults);
         let only = named(definition, "only", definition.only.as_deref(), faults);
         let any = shift.is_some() || definition.exclude.is_some() || definition.only.is_some();
-        (any && faults.len() == before).then(|| Self::shared(only, exclude, shift))
-    }
-
-    fn shared(only: Vec<Named>, exclude: Vec<Named>, shift: Option<Move>) -> Arc<Self> {
-        let ids = |list: &[Named]| list.iter().map(|one| (Arc::clone(&one.name), one.id)).collect();
-        let key = (ids(&only), ids(&exclude), shift);
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        let (limit, table) = &mut *shared;
-        let table = table.get_or_insert_default();
-        if let Some(rules) = table.get(&key).and_then(Weak::upgrade) {
-            return rules;
-        }
-        let rules = Arc::new(Self::new(only, exclude, shift));
-        if table.len() >= (*limit).max(64) {
-            table.retain(|_, rules| rules.strong_count() > 0);
-            *limit = 2 * table.len();
-        }
-        table.insert(key, Arc::downgrade(&rules));
-        rules
+        (any && faults.len() == before).then(|| known::shared(only, exclude, shift))
     }
 
     pub(super) fn new(only: Vec<Named>, exclude: Vec<Named>, shift: Option<Move>) -> Self {

@@ -23,6 +23,9 @@ pub struct Definition {
     /// An instant (with offset), or a local time in `time_zone`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// Several timings as one, instead of `every`, `cron` or `at`: each instant once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Vec<TimingDefinition>>,
     /// An IANA name; UTC if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
@@ -38,6 +41,9 @@ pub struct Definition {
     /// First instant at which it may not be due any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// At most so many occurrences since `from`, or since the timing took effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
     /// Calendars on whose days it does not happen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Vec<String>>,
@@ -71,6 +77,51 @@ pub struct Definition {
     /// The operator's own payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Value>,
+}
+
+impl Definition {
+    /// All that its timing is made of, as one text: equal texts are equal timings, whatever else differs.
+    pub fn timing_key(&self) -> String {
+        let bare = Self {
+            name: String::new(),
+            event: None,
+            catch_up: None,
+            past: None,
+            unrouted: None,
+            paused: None,
+            expires: None,
+            data: None,
+            ..self.clone()
+        };
+        serde_json::to_string(&bare).unwrap_or_default()
+    }
+}
+
+/// One of `timings`: the keys that say when.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimingDefinition {
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// The schedule's if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst: Option<DstDefinition>,
 }
 
 /// `dst = { gap = "after" | "shift" | "skip", fold = "first" | "last" | "both" }`
@@ -108,7 +159,9 @@ pub struct CatchUpDefinition {
 pub struct Fault {
     /// The key, such as `cron` or `catch_up.grace`.
     pub key: &'static str,
-    /// Which item of the key's list is to blame; `None` where it holds no list, or all of it is.
+    /// Of which of the `timings` (from 0) it is a key; `None` for the schedule's own.
+    pub part: Option<usize>,
+    /// Which item of the key's list (from 0) is to blame; `None` where it holds no list, or all of it is.
     pub item: Option<usize>,
     /// Byte range within the key's text value, where a part of it is to blame; `None` for the whole value.
     pub at: Option<Range<usize>>,
@@ -116,6 +169,17 @@ pub struct Fault {
     pub what: String,
     /// What to write instead, where it can be guessed.
     pub help: Option<String>,
+}
+
+impl Fault {
+    /// The key's full path, such as `timings.0.cron`.
+    pub fn path(&self) -> String {
+        let item = self.item.map_or(String::new(), |item| format!(".{item}"));
+        match self.part {
+            Some(part) => format!("timings.{part}.{}{item}", self.key),
+            None => format!("{}{item}", self.key),
+        }
+    }
 }
 
 /// A fault before it is known which key's value was read: what the parsers of single values return.
@@ -149,16 +213,14 @@ impl Flaw {
         self
     }
 
-    /// The fault, now that the key is known.
-    pub(super) fn of(self, key: &'static str) -> Fault {
-        Fault { key, item: None, at: self.at, what: self.what, help: self.help }
-    }
-}
-
-impl Flaw {
     /// The fault of an item of the key's list.
     pub(super) fn of_item(self, key: &'static str, item: usize) -> Fault {
         Fault { item: Some(item), ..self.of(key) }
+    }
+
+    /// The fault, now that the key is known.
+    pub(super) fn of(self, key: &'static str) -> Fault {
+        Fault { key, part: None, item: None, at: self.at, what: self.what, help: self.help }
     }
 }
 

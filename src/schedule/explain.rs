@@ -4,8 +4,9 @@
 use super::{
     day_rules::{DayRules, is_weekend},
     dst::{CORRECTION, Dst, Fold, Gap},
+    kind::Kind,
     on_days::{day_of, start_of},
-    timing::{Kind, Timing},
+    timing::Timing,
     wall::{Place, Wall, place},
     zone::Zone,
 };
@@ -22,14 +23,18 @@ pub struct WallTime(pub i64);
 /// One time that a timing names, and what became of it. Several with one `due` are one occurrence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explained {
-    /// The time on the wall clock of the timing's zone that it names.
+    /// The time on the wall clock that it names.
     pub named: WallTime,
+    /// The zone of that wall clock: the timing's, or that of one of several.
+    pub zone: &'static str,
     /// What its calendars made of the day.
     pub day: DayFate,
     /// What a change of the clocks made of the time, once the day was settled.
     pub clock: ClockFate,
     /// The instant at which it is due; `None` where it is left out.
     pub due: Option<Timestamp>,
+    /// The due time; where it is left out, the instant at which it would have been.
+    pub about: Timestamp,
 }
 
 /// What the calendars made of a day.
@@ -116,36 +121,59 @@ const WIDEST: i64 = 26 * 3_600_000;
 
 impl Timing {
     /// Follows every time that the timing names and that is due in (after, through], or would be were it not left out;
-    /// in the order of the times as they are named. The different due times among them are those that
-    /// [`after`](Self::after) gives.
+    /// of each single timing in the order of the times as they are named, of several in that of `about`. The different due
+    /// times among them are those that [`after`](Self::after) gives.
     pub fn explain(&self, after: Timestamp, through: Timestamp) -> impl Iterator<Item = Explained> + '_ {
         let bounds = self.bounds();
         let from = after.plus(1).max(bounds.from).millis();
-        let until = through.plus(1).min(bounds.until).millis();
-        let (mut cursor, end) = (self.first_named(from), self.last_named(until));
+        let until = through.plus(1).min(bounds.end).millis();
+        let part = |kind, zone| Part { kind, zone, days: self.days(), from, until };
+        let parts: Vec<_> = match &self.kind {
+            Kind::Union(union) => union.members().iter().map(|one| part(&one.kind, one.zone)).collect(),
+            kind => vec![part(kind, self.zone)],
+        };
+        let mut streams: Vec<_> = parts.into_iter().map(|part| part.follow_all().peekable()).collect();
+        std::iter::from_fn(move || {
+            let heads = streams.iter_mut().enumerate();
+            let first = heads.filter_map(|(index, stream)| Some((stream.peek()?.about, index))).min()?.1;
+            streams.get_mut(first)?.next()
+        })
+    }
+}
+
+/// One kind of timing, and the span in which its due times are wanted.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    kind: &'a Kind,
+    zone: Zone,
+    days: Option<&'a DayRules>,
+    from: i64,
+    until: i64,
+}
+
+impl<'a> Part<'a> {
+    fn follow_all(self) -> impl Iterator<Item = Explained> + 'a {
+        let (mut cursor, end) = (self.first_named(), self.last_named());
         let mut waiting = Vec::new();
         std::iter::from_fn(move || {
             while waiting.is_empty() {
-                let named = self.named_from(cursor?)?;
-                if named >= end {
-                    return None;
-                }
+                let named = self.named_from(cursor?).filter(|&named| named < end)?;
                 cursor = named.checked_add(1);
-                waiting = self.follow(named, from, until);
+                waiting = self.follow(named);
             }
             waiting.pop()
         })
     }
 
     /// No time before this one can be due at `from` or later: what is named earlier is moved there at most.
-    fn first_named(&self, from: i64) -> Option<i64> {
+    fn first_named(&self) -> Option<i64> {
         match self.kind {
             Kind::At(at) => return Some(at.millis()),
-            Kind::Elapsed(_) => return Some(from),
-            Kind::Calendar(..) | Kind::Cron(..) => {}
+            Kind::Elapsed(_) => return Some(self.from),
+            _ => {}
         }
-        let low = from.saturating_sub(WIDEST);
-        let moved = self.days().and_then(|rules| {
+        let low = self.from.saturating_sub(WIDEST);
+        let moved = self.days.and_then(|rules| {
             let target = rules.kept.next(day_of(low)?)?;
             Some(start_of(rules.sources(target).0))
         });
@@ -153,14 +181,14 @@ impl Timing {
     }
 
     /// No time from this one on can be due before `until`.
-    fn last_named(&self, until: i64) -> i64 {
+    fn last_named(&self) -> i64 {
         match self.kind {
             Kind::At(_) => return i64::MAX,
-            Kind::Elapsed(_) => return until,
-            Kind::Calendar(..) | Kind::Cron(..) => {}
+            Kind::Elapsed(_) => return self.until,
+            _ => {}
         }
-        let high = until.saturating_add(WIDEST);
-        let moved = self.days().and_then(|rules| {
+        let high = self.until.saturating_add(WIDEST);
+        let moved = self.days.and_then(|rules| {
             let target = rules.kept.previous(day_of(high)?)?;
             Some(start_of(rules.sources(target).1 + 1))
         });
@@ -169,49 +197,57 @@ impl Timing {
 
     /// The first time named at or after that one: on the wall, or for elapsed time and a single instant, in UTC.
     fn named_from(&self, from: i64) -> Option<i64> {
-        match &self.kind {
+        match self.kind {
             Kind::At(at) => Some(at.millis()).filter(|&at| at >= from),
             Kind::Elapsed(elapsed) => Some(elapsed.next(from)),
             Kind::Calendar(calendar, _) => calendar.next(from),
             Kind::Cron(cron, _) => cron.next(from),
+            // Its members are parts of their own.
+            Kind::Union(_) => None,
         }
     }
 
     /// What became of one time, last pass first; nothing where it is due elsewhere, or not a time at all.
-    fn follow(&self, named: i64, from: i64, until: i64) -> Vec<Explained> {
-        let within = |at: i64| (from..until).contains(&at);
-        let zone = self.zone();
-        let (local, dst) = match &self.kind {
+    fn follow(&self, named: i64) -> Vec<Explained> {
+        let within = |at: i64| (self.from..self.until).contains(&at);
+        let zone = self.zone;
+        let (local, dst) = match self.kind {
             Kind::Calendar(_, dst) | Kind::Cron(_, dst) => (named, *dst),
-            Kind::At(_) | Kind::Elapsed(_) => {
+            _ => {
                 let offset = zone.segments().get(zone.segment_at(named)).map_or(0, |segment| segment.offset);
                 (named + offset, Dst::default())
             }
         };
-        let (day, moved) = fate(self.days(), local);
-        let one = |clock, due: Option<i64>| Explained {
+        let (day, moved) = fate(self.days, local);
+        let one = |clock, due: Option<i64>, about: i64| Explained {
             named: WallTime(local),
+            zone: zone.name(),
             day: day.clone(),
             clock,
             due: due.map(Timestamp::from_millis),
+            about: Timestamp::from_millis(about),
         };
         let by_instant = matches!(self.kind, Kind::At(_) | Kind::Elapsed(_));
         // With every real instant that matches, what the clock skips was never meant.
         let missed = |local| match place(zone, local) {
-            Place::Once(at) | Place::Twice(at, _) => within(at),
-            Place::Gap { after, .. } => dst != Dst::REAL && within(after),
-            Place::Nowhere => dst != Dst::REAL && nowhere(zone, local).is_some_and(within),
+            Place::Once(at) | Place::Twice(at, _) => Some(at),
+            Place::Gap { after, .. } => (dst != Dst::REAL).then_some(after),
+            Place::Nowhere => nowhere(zone, local).filter(|_| dst != Dst::REAL),
         };
         let Some(moved) = moved else {
-            let shown = if by_instant { within(named) } else { missed(local) };
-            return shown.then(|| one(ClockFate::Usual, None)).into_iter().collect();
+            let about = if by_instant { Some(named) } else { missed(local) };
+            let about = about.filter(|&about| within(about));
+            return about.map(|about| one(ClockFate::Usual, None, about)).into_iter().collect();
         };
         let passes = match by_instant && moved == local {
             true => vec![(ClockFate::Usual, Some(named))],
             false => passes(zone, dst, moved),
         };
-        let shown = passes.into_iter().rev().filter(|(_, due)| due.map_or_else(|| missed(moved), within));
-        shown.map(|(clock, due)| one(clock, due)).collect()
+        let shown = passes.into_iter().rev().filter_map(|(clock, due)| {
+            let about = due.or_else(|| missed(moved)).filter(|&about| within(about))?;
+            Some(one(clock, due, about))
+        });
+        shown.collect()
     }
 }
 

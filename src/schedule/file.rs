@@ -5,9 +5,10 @@ mod keys;
 pub(super) mod position;
 pub(super) mod value;
 
-use super::{Calendars, Definition, Fault, Schedule};
+use super::{Calendars, Definition, Fault, Schedule, advice::advice};
 use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean};
 use keys::{KEYS, Key, Kind};
+use ponos::event::Timestamp;
 use serde_json::{Map, Value};
 use std::{collections::HashMap, ops::Range};
 use toml::{
@@ -31,8 +32,18 @@ pub struct Entry {
 /// Byte ranges of values by the path of their keys.
 type Spans = HashMap<String, Range<usize>>;
 
-/// Understands a schedule file, whose schedules name some of these calendars: every entry that is right, in the order of the text, and all that is wrong.
+/// Understands a schedule file, whose schedules may name these calendars: every entry that is right, in the order of the
+/// text, and all that is wrong.
 pub fn parse(text: &Text<'_>, calendars: &mut Calendars) -> (Vec<Entry>, Diagnostics) {
+    advised(text, calendars, None)
+}
+
+/// The same, with warnings about what can run and was seldom meant, as seen at `now`.
+pub fn advised(
+    text: &Text<'_>,
+    calendars: &mut Calendars,
+    now: Option<Timestamp>,
+) -> (Vec<Entry>, Diagnostics) {
     let (mut entries, mut faults) = (Vec::new(), Diagnostics::default());
     let (table, errors) = DeTable::parse_recoverable(text.as_str());
     for error in &errors {
@@ -45,7 +56,8 @@ pub fn parse(text: &Text<'_>, calendars: &mut Calendars) -> (Vec<Entry>, Diagnos
     for (name, value) in table.get_ref() {
         match (name.get_ref().as_ref(), value.get_ref()) {
             ("schedule", DeValue::Array(items)) => {
-                entries.extend(items.iter().filter_map(|item| entry(text, item, calendars, &mut faults)));
+                entries
+                    .extend(items.iter().filter_map(|item| entry(text, item, calendars, now, &mut faults)));
             }
             ("schedule", _) => faults.push(
                 text.error(name.span(), "'schedule' is a list of tables")
@@ -64,6 +76,7 @@ fn entry(
     text: &Text<'_>,
     item: &Spanned<DeValue<'_>>,
     calendars: &mut Calendars,
+    now: Option<Timestamp>,
     faults: &mut Diagnostics,
 ) -> Option<Entry> {
     let before = faults.errors();
@@ -91,6 +104,9 @@ fn entry(
     };
     match build(&mut definition, calendars) {
         Ok(schedule) => {
+            for fault in now.map_or_else(Vec::new, |now| advice(&definition, &schedule, now)) {
+                faults.push(located(text, &definition.name, &fault, &spans, item).warning());
+            }
             let (name, event) = (span(&spans, "name", item), span(&spans, "event", item));
             Some(Entry { definition, schedule, name, event })
         }
@@ -136,23 +152,13 @@ fn read(
         spans.insert(full.clone(), value.span());
         let read_value = match (kind, value.get_ref()) {
             (Kind::Text, DeValue::String(text)) => Value::String(text.to_string()),
-            (Kind::Texts, DeValue::Array(items)) => {
-                let texts = items.iter().enumerate().map(|(index, item)| match item.get_ref() {
-                    DeValue::String(text) => {
-                        spans.insert(format!("{full}.{index}"), item.span());
-                        Some(Value::String(text.to_string()))
-                    }
-                    found => {
-                        let what = format!("{full} holds texts in quotes, not {}", value::type_name(found));
-                        faults.push(text.error(item.span(), what));
-                        None
-                    }
-                });
-                Value::Array(texts.collect::<Vec<_>>().into_iter().flatten().collect())
-            }
+            (Kind::Texts, DeValue::Array(items)) => texts(text, &full, items, spans, faults),
             (Kind::Boolean, DeValue::Boolean(value)) => Value::Bool(*value),
             (Kind::Table(keys), DeValue::Table(inner)) => {
                 Value::Object(read(text, &full, inner, keys, spans, faults))
+            }
+            (Kind::Tables(keys), DeValue::Array(items)) => {
+                Value::Array(tables(text, &full, items, keys, spans, faults))
             }
             (Kind::Count, DeValue::Integer(number)) => {
                 let Some(count) = value::integer(number).and_then(|number| u32::try_from(number).ok()) else {
@@ -180,6 +186,55 @@ fn read(
     object
 }
 
+/// Reads a list of tables; their paths are numbered from 0.
+fn tables(
+    text: &Text<'_>,
+    path: &str,
+    items: &[Spanned<DeValue<'_>>],
+    keys: &[Key],
+    spans: &mut Spans,
+    faults: &mut Diagnostics,
+) -> Vec<Value> {
+    let mut tables = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let path = format!("{path}.{index}");
+        spans.insert(path.clone(), item.span());
+        match item.get_ref() {
+            DeValue::Table(table) => {
+                tables.push(Value::Object(read(text, &path, table, keys, spans, faults)));
+            }
+            found => {
+                let message = format!("{path} must be a table, not {}", value::type_name(found));
+                let help = format!("its keys are {}", value::joined(keys));
+                faults.push(text.error(item.span(), message).help(help));
+            }
+        }
+    }
+    tables
+}
+
+/// Reads a list of texts; what is none is noted and left out.
+fn texts(
+    text: &Text<'_>,
+    path: &str,
+    items: &[Spanned<DeValue<'_>>],
+    spans: &mut Spans,
+    faults: &mut Diagnostics,
+) -> Value {
+    let mut texts = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        spans.insert(format!("{path}.{index}"), item.span());
+        match item.get_ref() {
+            DeValue::String(text) => texts.push(Value::String(text.to_string())),
+            found => {
+                let message = format!("{path} holds texts in quotes, not {}", value::type_name(found));
+                faults.push(text.error(item.span(), message));
+            }
+        }
+    }
+    Value::Array(texts)
+}
+
 /// A fault of the arithmetic at its place: the part of the value where that is known, else the value, else the
 /// nearest key above it, else the schedule's header.
 fn located(
@@ -189,19 +244,17 @@ fn located(
     spans: &Spans,
     item: &Spanned<DeValue<'_>>,
 ) -> Diagnostic {
-    let listed = fault.item.and_then(|index| spans.get(&format!("{}.{index}", fault.key)));
-    let whole = listed.cloned().unwrap_or_else(|| span(spans, fault.key, item));
-    let exact = listed
-        .or_else(|| spans.get(fault.key))
-        .zip(fault.at.clone())
-        .map(|(value, at)| position::within(text.as_str(), value, at));
-    let message = format!("schedule '{}': {}: {}", shortened(name), fault.key, fault.what);
+    let path = fault.path();
+    let whole = span(spans, &path, item);
+    let exact =
+        spans.get(&path).zip(fault.at.clone()).map(|(value, at)| position::within(text.as_str(), value, at));
+    let message = format!("schedule '{}': {}: {}", shortened(name), path, fault.what);
     text.error(exact.unwrap_or(whole), message).maybe_help(fault.help.clone())
 }
 
 fn span(spans: &Spans, key: &str, item: &Spanned<DeValue<'_>>) -> Range<usize> {
-    let above = key.split_once('.').map_or("name", |(above, _)| above);
-    [key, above, "name"].into_iter().find_map(|key| spans.get(key)).cloned().unwrap_or_else(|| item.span())
+    let above = std::iter::successors(Some(key), |key| key.rsplit_once('.').map(|(above, _)| above));
+    above.chain(["name"]).find_map(|key| spans.get(key)).cloned().unwrap_or_else(|| item.span())
 }
 
 fn shortened(name: &str) -> String {

@@ -71,9 +71,9 @@ pub(super) fn at(at: i64, zone: Zone, days: Option<&DayRules>) -> Option<i64> {
 }
 
 /// The local times of a set, left out or moved as the rules say.
-struct OnDays<'a, W> {
-    wall: &'a W,
-    rules: &'a DayRules,
+pub(super) struct OnDays<'a, W> {
+    pub(super) wall: &'a W,
+    pub(super) rules: &'a DayRules,
 }
 
 pub(super) fn day_of(local: i64) -> Option<i32> {

@@ -1,7 +1,7 @@
 //! A valid schedule: what to publish when, and what to do about what could not be sent in time.
 
 use super::timing::Timing;
-use ponos::event::EventName;
+use ponos::event::{EventName, Timestamp};
 use std::sync::Arc;
 
 /// A schedule, built once from a [`Definition`](super::Definition) and valid from then on.
@@ -25,6 +25,18 @@ pub struct Schedule {
     pub past: Past,
     /// The operator's own payload.
     pub data: Option<serde_json::Value>,
+}
+
+impl Schedule {
+    /// The same with a `limit`, where there is one without `from`, counted since this instant (exclusive): the moment
+    /// at which the timing took effect.
+    #[must_use]
+    pub fn counting_since(self, since: Timestamp) -> Self {
+        if !self.timing.is_counted_since_creation() {
+            return self;
+        }
+        Self { timing: self.timing.counting_since(since), ..self }
+    }
 }
 
 /// Catch-up: one policy for restart, failover, suspend, clock step and broker outage.

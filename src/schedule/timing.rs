@@ -1,13 +1,7 @@
 //! When a schedule is due: one value for all kinds of timing, bounds included.
 
 use super::{
-    cron::Cron,
-    day_rules::DayRules,
-    definition::Fault,
-    dst::Dst,
-    every::{Calendar, Elapsed, Period},
-    months::DAY,
-    on_days,
+    bounds::Bounds, day_rules::DayRules, definition::Fault, every::Period, kind::Kind, union::Union,
     zone::Zone,
 };
 use chrono::DateTime;
@@ -20,37 +14,10 @@ use std::{fmt, sync::Arc};
 pub struct Timing {
     pub(super) kind: Kind,
     pub(super) zone: Zone,
-    /// What few schedules have.
-    pub(super) rare: Option<Box<Rare>>,
-}
-
-/// The four kinds.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Kind {
-    At(Timestamp),
-    Elapsed(Elapsed),
-    Calendar(Calendar, Dst),
-    Cron(Cron, Dst),
-}
-
-/// Bounds, and rules about days.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Rare {
-    pub(super) bounds: Bounds,
+    /// The days to be kept, where there are rules about them.
     pub(super) days: Option<Arc<DayRules>>,
-}
-
-/// `[from, until)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) from: Timestamp,
-    pub(super) until: Timestamp,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { from: Timestamp::EPOCH, until: Timestamp::HORIZON }
-    }
+    /// The bounds; few schedules have any.
+    pub(super) bounds: Option<Box<Bounds>>,
 }
 
 /// An instant as the schedule's people read it.
@@ -90,65 +57,80 @@ impl Timing {
     }
 
     pub(super) fn bounds(&self) -> Bounds {
-        self.rare.as_deref().map(|rare| rare.bounds).unwrap_or_default()
+        self.bounds.as_deref().copied().unwrap_or_default()
     }
 
     pub(super) fn days(&self) -> Option<&DayRules> {
-        self.rare.as_deref()?.days.as_deref()
+        self.days.as_deref()
     }
 
     /// The first due time after `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.
     pub fn after(&self, t: Timestamp) -> Option<Timestamp> {
         let bounds = self.bounds();
         let from = t.plus(1).max(bounds.from).millis();
-        if from >= bounds.until.millis() {
+        if from >= bounds.end.millis() {
             return None;
         }
-        let days = self.days();
-        let due = match &self.kind {
-            Kind::At(at) => on_days::at(at.millis(), self.zone, days).filter(|&at| at >= from),
-            Kind::Elapsed(elapsed) => on_days::next_elapsed(*elapsed, self.zone, days, from),
-            Kind::Calendar(calendar, dst) => on_days::next(calendar, self.zone, *dst, days, from),
-            Kind::Cron(cron, dst) => on_days::next(cron, self.zone, *dst, days, from),
-        };
-        due.map(Timestamp::from_millis).filter(|&due| due < bounds.until)
+        let due = self.kind.next(self.zone, self.days(), from);
+        due.map(Timestamp::from_millis).filter(|&due| due < bounds.end)
     }
 
     /// The last due time before `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.
     pub fn before(&self, t: Timestamp) -> Option<Timestamp> {
         let bounds = self.bounds();
-        let until = t.min(bounds.until).millis();
+        let until = t.min(bounds.end).millis();
         if until <= bounds.from.millis() {
             return None;
         }
-        let days = self.days();
-        let due = match &self.kind {
-            Kind::At(at) => on_days::at(at.millis(), self.zone, days).filter(|&at| at < until),
-            Kind::Elapsed(elapsed) => on_days::previous_elapsed(*elapsed, self.zone, days, until),
-            Kind::Calendar(calendar, dst) => on_days::previous(calendar, self.zone, *dst, days, until),
-            Kind::Cron(cron, dst) => on_days::previous(cron, self.zone, *dst, days, until),
-        };
+        let due = self.kind.previous(self.zone, self.days(), until);
         due.map(Timestamp::from_millis).filter(|&due| due >= bounds.from)
     }
 
-    /// How many due times lie in (after, through]. Counted by the day, not one by one.
+    /// How many due times lie in (after, through]. Counted by the day, not one by one; of a union, what more than one
+    /// of its timings may call for is walked.
     pub fn count(&self, after: Timestamp, through: Timestamp) -> u64 {
         let bounds = self.bounds();
         let from = after.plus(1).max(bounds.from).millis();
-        let until = through.plus(1).min(bounds.until).millis();
-        if from >= until {
-            return 0;
-        }
-        let days = self.days();
-        match &self.kind {
-            Kind::At(at) => {
-                let due = on_days::at(at.millis(), self.zone, days);
-                u64::from(due.is_some_and(|due| (from..until).contains(&due)))
+        let until = through.plus(1).min(bounds.end).millis();
+        self.kind.count(self.zone, self.days(), from, until)
+    }
+
+    /// The `n`-th due time after `t` (exclusive); `None` if there are fewer, or for `n` = 0.
+    pub fn nth(&self, t: Timestamp, n: u64) -> Option<Timestamp> {
+        const DAY: i64 = 86_400_000;
+        let (mut low, mut left, mut span) = (t.max(Timestamp::EPOCH.plus(-1)), n.checked_sub(1)?, DAY);
+        // Ever longer steps forward, then ever shorter ones: what is passed is counted once.
+        while span > 0 && left > 16 {
+            let high = low.plus(span);
+            let passed = self.count(low, high);
+            if passed <= left {
+                (low, left) = (high, left - passed);
+                if low >= Timestamp::HORIZON {
+                    return None;
+                }
+                span *= 2;
+            } else {
+                span /= 4;
             }
-            Kind::Elapsed(elapsed) => on_days::count_elapsed(*elapsed, self.zone, days, from, until),
-            Kind::Calendar(calendar, dst) => on_days::count(calendar, self.zone, *dst, days, from, until),
-            Kind::Cron(cron, dst) => on_days::count(cron, self.zone, *dst, days, from, until),
         }
+        (0..left).try_fold(low, |at, _| self.after(at)).and_then(|at| self.after(at))
+    }
+
+    /// The same with `limit`, where there is one without `from`, counting the due times after `since` (exclusive). It
+    /// has no end by its limit before this is said.
+    #[must_use]
+    pub fn counting_since(mut self, since: Timestamp) -> Self {
+        if let Some(bounds) = self.bounds.take() {
+            self.bounds = Some(Box::new(bounds.open()));
+            let end = bounds.limit.and_then(|limit| self.nth(limit.start(since), limit.most.into()));
+            self.bounds = Some(Box::new(end.map_or(bounds.open(), |last| bounds.ending(last))));
+        }
+        self
+    }
+
+    /// Whether its end depends on since when it is counted: `limit` without `from`.
+    pub fn is_counted_since_creation(&self) -> bool {
+        self.bounds.as_deref().is_some_and(|bounds| bounds.limit.is_some_and(|limit| limit.from.is_none()))
     }
 
     /// Whether there is at most one occurrence (`at`).
@@ -157,17 +139,24 @@ impl Timing {
     }
 
     /// A lower bound of the milliseconds between two occurrences, changes of the clocks aside; `None` for a one-shot.
-    /// Exact for elapsed time and for what happens several times a day.
+    /// Exact for elapsed time and for what happens several times a day; of a union, as found among its first two
+    /// thousand occurrences from 2026 on.
     pub fn shortest_interval(&self) -> Option<i64> {
-        let shortest = match &self.kind {
-            Kind::At(_) => return None,
-            Kind::Elapsed(elapsed) => elapsed.step(),
-            Kind::Calendar(calendar, _) => calendar.shortest(),
-            Kind::Cron(cron, _) => i64::from(cron.shortest()) * 1000,
-        };
-        // What is moved may land on the day before (or after) one that is not.
-        let moves = self.days().is_some_and(|days| days.shift.is_some());
-        Some(if moves { shortest.min(DAY) } else { shortest })
+        self.kind.shortest(self.days())
+    }
+
+    /// The shortest interval, if it is below `least` milliseconds.
+    pub fn interval_below(&self, least: i64) -> Option<i64> {
+        // Two instants of a grid are a whole step of it apart at least: most unions need not be walked.
+        if self.kind.grid() >= least {
+            return None;
+        }
+        self.kind.shortest(self.days()).filter(|&shortest| shortest < least)
+    }
+
+    /// The most occurrences on one day, changes of the clocks aside.
+    pub fn most_a_day(&self) -> u64 {
+        self.kind.most_a_day()
     }
 
     /// The zone in which it is read.
@@ -201,6 +190,7 @@ impl Timing {
     fn describe_every_day(&self) -> String {
         let zone = self.zone.name();
         match &self.kind {
+            Kind::Union(union) => several(union),
             Kind::At(at) => match self.local(*at) {
                 Some(local) => format!("once, at {} {zone}", local.time),
                 None => format!("once, at {at}"),
@@ -228,12 +218,9 @@ impl Timing {
 
 impl PartialEq for Timing {
     fn eq(&self, other: &Self) -> bool {
-        // Instants are the same in every zone; wall clocks are not.
-        let by_wall = matches!(self.kind, Kind::Calendar(..) | Kind::Cron(..)) || self.days().is_some();
-        self.kind == other.kind
+        self.kind.same(self.zone, self.days.is_some(), &other.kind, other.zone)
             && self.bounds() == other.bounds()
-            && self.days() == other.days()
-            && (!by_wall || self.zone.same_clock(other.zone))
+            && self.days == other.days
     }
 }
 
@@ -242,9 +229,18 @@ impl fmt::Debug for Timing {
         f.debug_struct("Timing")
             .field("kind", &self.kind)
             .field("zone", &self.zone)
-            .field("rare", &self.rare)
+            .field("days", &self.days)
+            .field("bounds", &self.bounds)
             .finish()
     }
+}
+
+/// All of them, one after the other.
+fn several(union: &Union) -> String {
+    let each = union.members().iter().map(|member| {
+        Timing { kind: member.kind.clone(), zone: member.zone, days: None, bounds: None }.describe()
+    });
+    each.collect::<Vec<_>>().join("; ")
 }
 
 fn offset_text(offset: i64) -> String {

@@ -48,12 +48,11 @@ pub(super) fn read(source: &CalendarSource, schedules: &ScheduleSource) -> (Cale
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for file in &files {
         let shown = file.display().to_string();
-        let name = match name(file) {
-            Ok(name) => name,
-            Err(diagnostic) => {
-                faults.push(diagnostic);
-                continue;
-            }
+        let Some(name) = name(file) else {
+            let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, then .toml or .ics";
+            let what = "the name of this file is no name for a calendar";
+            faults.push(Diagnostic::error(what).in_file(&shown).help(help));
+            continue;
         };
         if let Some(first) = seen.insert(name.clone(), shown.clone()) {
             let what = format!("there are two calendars '{name}': the other one is {first}");
@@ -77,18 +76,13 @@ pub(super) fn read(source: &CalendarSource, schedules: &ScheduleSource) -> (Cale
     (calendars, faults)
 }
 
-/// The calendar's name, from that of its file.
-fn name(file: &Path) -> Result<String, Diagnostic> {
+/// The calendar's name, from that of its file; `None` if that is none.
+fn name(file: &Path) -> Option<String> {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let usable = stem.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
         && stem.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
         && stem.len() <= 128;
-    if usable {
-        return Ok(stem.to_owned());
-    }
-    let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, then .toml or .ics";
-    let what = "the name of this file is no name for a calendar";
-    Err(Diagnostic::error(what).in_file(&file.display().to_string()).help(help))
+    usable.then(|| stem.to_owned())
 }
 
 /// The folder's files by name; hidden ones (editors' copies) are left out.

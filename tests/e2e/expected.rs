@@ -34,7 +34,7 @@ impl Expected {
         let snapshot =
             SledStore::open(&clock.store(), "khronos", &SledOptions::default()).unwrap().load().unwrap();
         assert_eq!(snapshot.spans, [], "something is outstanding");
-        let built = |revision: &Revision| (revision.clone(), Schedule::build(&revision.definition).unwrap());
+        let built = |revision: &Revision| (revision.clone(), revision.build().unwrap());
         let schedules = snapshot.revisions.iter().map(built).collect();
         Self { snapshot, schedules }
     }

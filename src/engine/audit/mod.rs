@@ -18,7 +18,6 @@ mod tests;
 pub use report::{Finding, Report, ScheduleReport, Tally};
 
 use super::{Outcome, RecordRow, Revision, SkipReason, Snapshot};
-use crate::schedule::Schedule;
 use ledger::{Arithmetic, Everywhere, Ledger};
 use ponos::event::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
@@ -78,7 +77,7 @@ pub fn audit<'a>(
 impl Auditor {
     /// Audits (from, to] with what the engine keeps; without bounds, all that the record knows.
     pub fn new(snapshot: &Snapshot, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
-        Self::with(snapshot, from, to, |revision| match Schedule::build(&revision.definition) {
+        Self::with(snapshot, from, to, |revision| match revision.build() {
             Ok(schedule) => Ok(Box::new(schedule.timing) as Box<dyn Arithmetic>),
             Err(faults) => Err(faults.into_iter().next().map_or_else(String::new, |fault| fault.what)),
         })

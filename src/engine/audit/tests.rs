@@ -52,6 +52,7 @@ fn revision(number: u32, from: i64, ended: Option<i64>) -> Revision {
         number,
         definition: Definition::default(),
         effective_from: at(from),
+        counts_from: at(from),
         opens: at(from),
         previous: None,
         ended: ended.map(at),

@@ -2,10 +2,7 @@
 //! occurrence is enumerated and looked for.
 
 use super::world::{Arrival, IN_FLIGHT, World};
-use crate::{
-    engine::{Outcome, Revision},
-    schedule::Schedule,
-};
+use crate::engine::{Outcome, Revision};
 use ponos::event::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -23,6 +20,7 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     if world.most_in_flight > IN_FLIGHT {
         return Err(format!("{} in flight", world.most_in_flight));
     }
+    limits_hold(world)?;
     for revision in world.revisions() {
         nothing_was_lost(world, revision)?;
     }
@@ -99,7 +97,7 @@ fn order_holds_per_schedule(world: &World) -> Result<(), String> {
 
 /// Every occurrence of a revision arrived, or stands in the record with the reason, or is still outstanding.
 fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
-    let schedule = Schedule::build(&revision.definition).map_err(|faults| format!("{faults:?}"))?;
+    let schedule = revision.build().map_err(|faults| format!("{faults:?}"))?;
     let one_shot = schedule.timing.is_one_shot();
     let settled = world.disk.settled.unwrap_or(Timestamp::EPOCH);
     let until = revision.ended.map_or(settled, |ended| ended.min(settled));
@@ -135,7 +133,26 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
             reached = reached.max(last);
         }
         if reached < due && !(one_shot && pending) {
-            return Err(format!("lost: {} r{} of {due} (W {settled})", revision.schedule, revision.number));
+            let (name, number) = (&revision.schedule, revision.number);
+            return Err(format!("lost: {name} r{number} of {due} (W {settled})\n{}", story(world, name)));
+        }
+    }
+    Ok(())
+}
+
+/// Over all revisions that count from one instant no more occurrences are called for than the limit allows.
+fn limits_hold(world: &World) -> Result<(), String> {
+    let mut sent: HashMap<(&Arc<str>, Timestamp, u32), HashSet<Timestamp>> = HashMap::new();
+    for arrival in &world.arrivals {
+        let mine = |r: &&Revision| r.schedule == arrival.schedule && r.number == arrival.revision;
+        if let Some(revision) = world.revisions().iter().find(mine)
+            && let Some(limit) = revision.definition.limit
+        {
+            let due = sent.entry((&revision.schedule, revision.counts_from, limit)).or_default();
+            due.insert(arrival.stands_for.last);
+            if due.len() > limit as usize {
+                return Err(format!("{}: more than its limit of {limit}", revision.schedule));
+            }
         }
     }
     Ok(())

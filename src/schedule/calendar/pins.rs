@@ -2,25 +2,29 @@
 //! another content under the same name: what was accepted before goes on with the days of that time.
 
 use super::{CalendarId, Days};
+use crate::schedule::known;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Name → content. Cheap to clone, and shared by the schedules of one load that name the same calendars. It
-/// serialises to ids only: who reads it back gives the contents by [`resolve`](Self::resolve).
+/// serialises to ids only: who reads it back must have told this process the contents before, by [`Pins::learn`].
 #[derive(Clone)]
 pub struct Pins(Arc<BTreeMap<Arc<str>, Pin>>);
 
 #[derive(Clone)]
 struct Pin {
     id: CalendarId,
-    /// `None` until it is resolved.
+    /// `None` where this process never saw it.
     days: Option<Arc<Days>>,
 }
 
 impl Pins {
     /// Of these calendars, by name.
     pub fn new(calendars: impl IntoIterator<Item = (Arc<str>, Arc<Days>)>) -> Self {
-        let pin = |days: Arc<Days>| Pin { id: days.id(), days: Some(days) };
+        let pin = |days| {
+            let (id, days) = known::remember(days);
+            Pin { id, days: Some(days) }
+        };
         Self(Arc::new(calendars.into_iter().map(|(name, days)| (name, pin(days))).collect()))
     }
 
@@ -41,23 +45,17 @@ impl Pins {
         self.0.values().filter_map(|pin| Some((pin.id, pin.days.as_ref()?)))
     }
 
-    /// The same, with every content that `find` knows.
-    #[must_use]
-    pub fn resolve(&self, find: impl Fn(CalendarId) -> Option<Arc<Days>>) -> Self {
-        let resolved = |(name, pin): (&Arc<str>, &Pin)| {
-            let days = pin.days.clone().or_else(|| find(pin.id));
-            (Arc::clone(name), Pin { id: pin.id, days })
-        };
-        Self(Arc::new(self.0.iter().map(resolved).collect()))
+    /// Makes a content known to this process, so that definitions that name its id can be built again.
+    pub fn learn(days: Days) -> CalendarId {
+        known::remember(Arc::new(days)).0
     }
 }
 
 impl PartialEq for Pins {
     fn eq(&self, other: &Self) -> bool {
-        let same =
-            |(one, other): ((&Arc<str>, &Pin), (&Arc<str>, &Pin))| one.0 == other.0 && one.1.id == other.1.id;
-        Arc::ptr_eq(&self.0, &other.0)
-            || (self.0.len() == other.0.len() && self.0.iter().zip(other.0.iter()).all(same))
+        let ids =
+            |pins: &Self| pins.0.iter().map(|(name, pin)| (Arc::clone(name), pin.id)).collect::<Vec<_>>();
+        Arc::ptr_eq(&self.0, &other.0) || ids(self) == ids(other)
     }
 }
 
@@ -78,6 +76,8 @@ impl Serialize for Pins {
 impl<'de> Deserialize<'de> for Pins {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let ids = BTreeMap::<Arc<str>, CalendarId>::deserialize(deserializer)?;
-        Ok(Self(Arc::new(ids.into_iter().map(|(name, id)| (name, Pin { id, days: None })).collect())))
+        Ok(Self(Arc::new(
+            ids.into_iter().map(|(name, id)| (name, Pin { id, days: known::content(id) })).collect(),
+        )))
     }
 }

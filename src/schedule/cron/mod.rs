@@ -7,6 +7,7 @@
 mod days;
 mod field;
 mod parse;
+mod remarks;
 mod times;
 
 use super::{definition::Flaw, months::DAY, wall::Wall};
@@ -60,6 +61,11 @@ impl Cron {
     /// Whether it stands for every real instant that matches, so that no choice about the change of clocks applies.
     pub(super) fn is_wild(&self) -> bool {
         self.wild
+    }
+
+    /// How often it happens on a day on which it does.
+    pub(super) fn most_a_day(&self) -> u64 {
+        self.times_a_day()
     }
 }
 

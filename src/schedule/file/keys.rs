@@ -15,8 +15,12 @@ pub(super) enum Kind {
     Boolean,
     Count,
     Table(&'static [Key]),
+    /// A list of tables.
+    Tables(&'static [Key]),
     Payload,
 }
+
+const DST: Kind = Kind::Table(&[("gap", Kind::Text), ("fold", Kind::Text)]);
 
 /// All keys.
 pub(super) const KEYS: &[Key] = &[
@@ -25,15 +29,28 @@ pub(super) const KEYS: &[Key] = &[
     ("every", Kind::Text),
     ("cron", Kind::Text),
     ("at", Kind::Text),
+    (
+        "timings",
+        Kind::Tables(&[
+            ("every", Kind::Text),
+            ("cron", Kind::Text),
+            ("at", Kind::Text),
+            ("time_zone", Kind::Text),
+            ("phase", Kind::Text),
+            ("anchor", Kind::Text),
+            ("dst", DST),
+        ]),
+    ),
     ("time_zone", Kind::Text),
     ("phase", Kind::Text),
     ("anchor", Kind::Text),
     ("from", Kind::Text),
     ("until", Kind::Text),
+    ("limit", Kind::Count),
     ("exclude", Kind::Texts),
     ("only", Kind::Texts),
     ("move", Kind::Text),
-    ("dst", Kind::Table(&[("gap", Kind::Text), ("fold", Kind::Text)])),
+    ("dst", DST),
     (
         "catch_up",
         Kind::Table(&[
@@ -59,6 +76,7 @@ impl Kind {
             Self::Boolean => "true or false",
             Self::Count => "a whole number",
             Self::Table(_) => "a table such as { key = \"value\" }",
+            Self::Tables(_) => "a list of tables such as [{ key = \"value\" }]",
             Self::Payload => "anything",
         }
     }
@@ -80,6 +98,10 @@ impl Kind {
             (Self::Boolean, DeValue::String(_)) => Some("leave the quotes away".to_owned()),
             (Self::Count, DeValue::String(text)) if text.parse::<u32>().is_ok() => {
                 Some(format!("leave the quotes away: {text}"))
+            }
+            (Self::Tables(keys), _) => {
+                let (key, _) = keys.first()?;
+                Some(format!("its keys are {}, as in [{{ {key} = \"...\" }}]", value::joined(keys)))
             }
             (Self::Table(keys), _) => {
                 let (key, _) = keys.first()?;

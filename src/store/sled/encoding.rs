@@ -41,6 +41,7 @@ struct KeptRevision {
     opens: Timestamp,
     previous: Option<Timestamp>,
     ended: Option<Timestamp>,
+    // Where it differs from `effective_from`, `counts_from` follows: absent from most, and from older stores.
 }
 
 pub(super) fn revision_key(schedule: &str, number: u32) -> Vec<u8> {
@@ -66,8 +67,12 @@ pub(super) fn rows_key(first: u64) -> Vec<u8> {
 
 pub(super) fn revision_value(revision: &Revision) -> Result<Vec<u8>, Unreadable> {
     let definition = serde_json::to_vec(&revision.definition).map_err(|error| unwritable(&error))?;
-    let Revision { effective_from, opens, previous, ended, .. } = *revision;
-    value(&KeptRevision { definition, effective_from, opens, previous, ended })
+    let Revision { effective_from, counts_from, opens, previous, ended, .. } = *revision;
+    let mut bytes = value(&KeptRevision { definition, effective_from, opens, previous, ended })?;
+    if counts_from != effective_from {
+        bytes.extend(value(&counts_from)?);
+    }
+    Ok(bytes)
 }
 
 pub(super) fn value<T: Serialize>(content: &T) -> Result<Vec<u8>, Unreadable> {
@@ -97,15 +102,18 @@ pub(super) fn entry(key: &[u8], bytes: &[u8]) -> Result<Entry, Unreadable> {
         _ if key == META => Entry::Meta(bytes.to_vec()),
         REVISION => {
             let (schedule, number) = name_and_number(rest)?;
-            let kept: KeptRevision = read(bytes)?;
+            let (kept, rest): (KeptRevision, _) =
+                postcard::take_from_bytes(bytes).map_err(|error| Unreadable(error.to_string()))?;
             let definition: Definition =
                 serde_json::from_slice(&kept.definition).map_err(|error| Unreadable(error.to_string()))?;
             let KeptRevision { effective_from, opens, previous, ended, .. } = kept;
+            let counts_from = if rest.is_empty() { effective_from } else { read(rest)? };
             Entry::Revision(Box::new(Revision {
                 schedule,
                 number,
                 definition,
                 effective_from,
+                counts_from,
                 opens,
                 previous,
                 ended,

@@ -54,6 +54,7 @@ pub(super) fn revision(number: u32) -> Revision {
             ..Definition::default()
         },
         effective_from: instant(0),
+        counts_from: instant(0),
         opens: instant(0),
         previous: None,
         ended: None,

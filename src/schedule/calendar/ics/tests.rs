@@ -155,7 +155,10 @@ fn what_is_not_understood_is_refused_at_its_place() {
             "c.ics:6:20: RDATE: '20260101T000000/P1D' is no date and no time as iCalendar has them",
         ),
         ("DTSTART:20260102\r\nBEGIN:VODD\r\nEND:VODD", "c.ics:6:7: 'VODD' is not understood in an event"),
-        ("DTSTART:20260102\r\nno colon here", "c.ics:6:1: this is no line of iCalendar; each line is NAME:VALUE"),
+        (
+            "DTSTART:20260102\r\nno colon here",
+            "c.ics:6:1: this is no line of iCalendar; each line is NAME:VALUE",
+        ),
         ("DTSTART;20260102", "c.ics:5:1: this is no line of iCalendar"),
         ("BEGIN:VALARM\r\nEND:VEVENT", "c.ics:6:1: END:VEVENT stands where END:VALARM is needed"),
     ] {
@@ -172,7 +175,8 @@ fn what_is_not_understood_is_refused_at_its_place() {
     );
     assert!(faults("")[0].starts_with("c.ics:1:1: "));
     assert!(
-        faults("BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20260101\nEND:VCALENDAR\n")[0].starts_with("c.ics:4:1: END:VCALENDAR stands")
+        faults("BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20260101\nEND:VCALENDAR\n")[0]
+            .starts_with("c.ics:4:1: END:VCALENDAR stands")
     );
     // Deep nesting is refused, not a stack overflow.
     assert!(faults(&"BEGIN:A\n".repeat(100_000))[0].contains("deeper"));

@@ -70,7 +70,9 @@ impl Unfolded {
                 }
                 (word, Some((_, value))) if word.eq_ignore_ascii_case("END") => match open.pop() {
                     Some(begun) if begun.eq_ignore_ascii_case(value) => continue,
-                    Some(begun) => format!("END:{} stands where END:{} is needed", shown(value), shown(begun)),
+                    Some(begun) => {
+                        format!("END:{} stands where END:{} is needed", shown(value), shown(begun))
+                    }
                     None => "END without BEGIN".to_owned(),
                 },
                 _ if open.is_empty() => "this stands outside of BEGIN:VCALENDAR and END:VCALENDAR".to_owned(),
