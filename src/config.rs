@@ -43,6 +43,8 @@ pub struct Config {
     pub schedules: ScheduleSource,
     /// `[calendars]`
     pub calendars: CalendarSource,
+    /// `[limits]`
+    pub limits: LimitsConfig,
     /// `[broker]`
     pub broker: BrokerConfig,
     /// `[publish]`
@@ -100,6 +102,17 @@ pub enum CalendarSource {
     Beside,
     /// Every `*.toml` and `*.ics` of this folder.
     Folder(PathBuf),
+}
+
+/// `[limits]`: against accidents; what goes beyond is refused when schedules are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// No schedule may come more often.
+    pub shortest_interval: Duration,
+    /// Events a second of all schedules together, over a day on which each is due.
+    pub rate: u32,
+    /// Schedules in all.
+    pub schedules: usize,
 }
 
 /// `[broker]`

@@ -67,7 +67,8 @@ pub async fn run(
         StorePath::Folder(path) => Some(http::bind_control(path).map_err(RunError::Http)?),
         StorePath::Memory => None,
     };
-    let read = sources::read_with(&config.schedules, &config.calendars);
+    let mut read = sources::read_with(&config.schedules, &config.calendars);
+    read.hold_to(&config.limits);
     for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning) {
         warn!("{warning}");
     }
@@ -173,10 +174,11 @@ fn rules(config: &Config, embedded: bool) -> Rules {
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.
 fn loader(config: &Config, broker: &Broker) -> Loader {
     let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
-    let (settings, broker) = (config.broker.clone(), broker.clone());
+    let (settings, broker, limits) = (config.broker.clone(), broker.clone(), config.limits.clone());
     let runtime = tokio::runtime::Handle::current();
     Arc::new(move || {
-        let read = sources::read_with(&source, &calendars);
+        let mut read = sources::read_with(&source, &calendars);
+        read.hold_to(&limits);
         if read.diagnostics.errors() > 0 {
             return Err(read.diagnostics.to_string());
         }

@@ -7,6 +7,7 @@
 mod calendars;
 
 pub use calendars::folder as calendar_folder;
+mod limits;
 
 use crate::{
     config::{CalendarSource, ScheduleSource},

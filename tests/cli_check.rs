@@ -225,3 +225,36 @@ warning: schedule 'poll': cron: '*/7' is uneven: after 56 comes 0 again, 4 minut
     assert!(code == 0 && json.lines().count() == 3, "{json}");
     assert!(json.lines().all(|line| line.contains("\"severity\":\"warning\"")), "{json}");
 }
+
+#[test]
+fn what_goes_beyond_the_limits_is_refused_with_the_numbers_and_the_key() {
+    let config = "[limits]\nshortest_interval = \"1s\"\nrate = 1\n";
+    let fast = "[[schedule]]\nname = \"fast\"\nevent = \"x.fast.came\"\nevery = \"500ms\"\n";
+    let (code, shown) = check(&[("config.toml", config), ("schedules/a.toml", fast)], &[]);
+    assert_eq!(code, 1, "{shown}");
+    for part in [
+        "'fast' comes within 500 ms; the shortest interval allowed is 1 s",
+        "due 2.00 times a second",
+        "limits.shortest_interval",
+        "KHRONOS_LIMITS_RATE",
+        "schedules/a.toml:2",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
+fn a_fault_in_one_of_several_timings_has_its_caret_there() {
+    let shown = finding(
+        "name = \"a\"\nevent = \"x.a.came\"\ntimings = [{ every = \"4h\" }, { cron = \"0 25 * * *\" }]",
+    );
+    assert!(shown.contains("timings.1.cron: 25 is out of range"), "{shown}");
+    let line = shown.lines().find(|line| line.contains('^')).unwrap();
+    let written = shown.lines().find(|line| line.contains("timings = [")).unwrap();
+    assert_eq!(line.find('^'), written.find("25 * * *"), "{shown}");
+    let shown = finding("name = \"a\"\nevent = \"x.a.came\"\ntimings = [\"4h\", { evry = \"4h\" }]");
+    assert!(
+        shown.contains("timings.0 must be a table") && shown.contains("unknown key 'evry' in 'timings.1'"),
+        "{shown}"
+    );
+}

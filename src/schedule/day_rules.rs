@@ -4,7 +4,7 @@ use super::{
     calendar::{CalendarId, Days},
     definition::{Definition, Fault, Flaw, shown},
     dst::choice,
-    known,
+    known::Shared,
     months::weekday,
 };
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl PartialEq for DayRules {
 
 impl DayRules {
     /// Reads `exclude`, `only` and `move`; `None` where there is none of them, or a fault.
-    pub(super) fn read(definition: &Definition, faults: &mut Vec<Fault>) -> Option<Arc<Self>> {
+    pub(super) fn read(definition: &Definition, faults: &mut Vec<Fault>) -> Option<Shared> {
         let before = faults.len();
         let shift = match definition.move_to.as_deref() {
             None => None,
@@ -67,7 +67,7 @@ impl DayRules {
         let exclude = named(definition, "exclude", definition.exclude.as_deref(), faults);
         let only = named(definition, "only", definition.only.as_deref(), faults);
         let any = shift.is_some() || definition.exclude.is_some() || definition.only.is_some();
-        (any && faults.len() == before).then(|| known::shared(only, exclude, shift))
+        (any && faults.len() == before).then(|| Shared::new(only, exclude, shift))
     }
 
     pub(super) fn new(only: Vec<Named>, exclude: Vec<Named>, shift: Option<Move>) -> Self {

@@ -1,9 +1,9 @@
-//! What this process has seen of calendars: each content under its id, and each set of rules about days once. Both are
-//! found by what they are, so that it makes no difference who asks, or when: a million schedules that name the same
-//! calendars share one value.
+//! What this process has seen of calendars: each content under its id, and each set of rules about days under a number.
+//! Both are found by what they are, so that it makes no difference who asks, or when: a million schedules that name the
+//! same calendars share one value, and each of them holds four bytes.
 //!
-//! Nothing goes before the process does: 6 KB for each content and 6 KB for each set of rules, which is the number of
-//! edits of calendars that a clock has seen since its start.
+//! Nothing goes before the process does: 6 KB for each content and 6 KB for each set of rules, as many as edits of
+//! calendars that a clock has seen since its start.
 
 use super::{
     calendar::{CalendarId, Days},
@@ -11,7 +11,9 @@ use super::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    fmt,
+    num::NonZeroU32,
+    sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
 /// Names with contents.
@@ -20,35 +22,58 @@ type Ids = Vec<(Arc<str>, CalendarId)>;
 #[derive(Default)]
 struct Known {
     contents: HashMap<CalendarId, Arc<Days>>,
-    rules: HashMap<(Ids, Ids, Option<Move>), Arc<DayRules>>,
+    rules: Vec<&'static DayRules>,
+    numbers: HashMap<(Ids, Ids, Option<Move>), Shared>,
 }
 
-static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
 
-fn known() -> MutexGuard<'static, Known> {
-    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+/// Rules about days, by their number: one of those that were made in this process.
+#[derive(Clone, Copy)]
+pub(super) struct Shared(NonZeroU32);
+
+impl Shared {
+    /// The rules of these calendars, made at the first call.
+    pub(super) fn new(only: Vec<Named>, exclude: Vec<Named>, shift: Option<Move>) -> Self {
+        let ids = |list: &[Named]| list.iter().map(|one| (Arc::clone(&one.name), one.id)).collect();
+        let key = (ids(&only), ids(&exclude), shift);
+        let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = known.numbers.get(&key) {
+            return *number;
+        }
+        known.rules.push(Box::leak(Box::new(DayRules::new(only, exclude, shift))));
+        let number = u32::try_from(known.rules.len()).ok().and_then(NonZeroU32::new);
+        let number = Self(number.unwrap_or(NonZeroU32::MAX));
+        known.numbers.insert(key, number);
+        number
+    }
+
+    pub(super) fn rules(self) -> Option<&'static DayRules> {
+        let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+        known.rules.get(self.0.get() as usize - 1).copied()
+    }
+}
+
+impl PartialEq for Shared {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0 || self.rules() == other.rules()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.rules().fmt(f)
+    }
 }
 
 /// The content that is kept under this id, if this process has seen it.
 pub(super) fn content(id: CalendarId) -> Option<Arc<Days>> {
-    known().contents.get(&id).cloned()
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).contents.get(&id).cloned()
 }
 
 /// The same days, shared, and what they are kept under.
 pub(super) fn remember(days: Arc<Days>) -> (CalendarId, Arc<Days>) {
     let id = days.id();
-    (id, Arc::clone(known().contents.entry(id).or_insert(days)))
-}
-
-/// The rules of these calendars, made at the first call.
-pub(super) fn shared(only: Vec<Named>, exclude: Vec<Named>, shift: Option<Move>) -> Arc<DayRules> {
-    let ids = |list: &[Named]| list.iter().map(|one| (Arc::clone(&one.name), one.id)).collect();
-    let key = (ids(&only), ids(&exclude), shift);
-    let mut known = known();
-    if let Some(rules) = known.rules.get(&key) {
-        return Arc::clone(rules);
-    }
-    let rules = Arc::new(DayRules::new(only, exclude, shift));
-    known.rules.insert(key, Arc::clone(&rules));
-    rules
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    (id, Arc::clone(known.contents.entry(id).or_insert(days)))
 }

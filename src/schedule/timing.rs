@@ -6,7 +6,7 @@ use super::{
 };
 use chrono::DateTime;
 use ponos::event::Timestamp;
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 /// When a schedule is due, bounds included. Two timings are equal when they have the same occurrences by
 /// construction: `60m` equals `1h`, and a cron expression its respelling.
@@ -15,7 +15,7 @@ pub struct Timing {
     pub(super) kind: Kind,
     pub(super) zone: Zone,
     /// The days to be kept, where there are rules about them.
-    pub(super) days: Option<Arc<DayRules>>,
+    pub(super) days: Option<Shared>,
     /// The bounds; few schedules have any.
     pub(super) bounds: Option<Box<Bounds>>,
 }
@@ -60,8 +60,8 @@ impl Timing {
         self.bounds.as_deref().copied().unwrap_or_default()
     }
 
-    pub(super) fn days(&self) -> Option<&DayRules> {
-        self.days.as_deref()
+    pub(super) fn days(&self) -> Option<&'static DayRules> {
+        self.days?.rules()
     }
 
     /// The first due time after `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.
