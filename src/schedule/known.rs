@@ -9,6 +9,7 @@ use super::{
     calendar::{CalendarId, Days},
     day_rules::{DayRules, Move, Named},
 };
+use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     fmt,
@@ -28,8 +29,9 @@ struct Known {
 
 static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
 
-/// Rules about days, by their number: one of those that were made in this process.
-#[derive(Clone, Copy)]
+/// Rules about days, by their number: one of those that were made in this process. It serialises to that number, for
+/// memory only.
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Shared(NonZeroU32);
 
 impl Shared {

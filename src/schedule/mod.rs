@@ -32,6 +32,7 @@ mod load;
 mod months;
 pub mod near_miss;
 mod on_days;
+mod packed;
 mod phase;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
@@ -51,6 +52,7 @@ pub use explain::Explained;
 pub use gaps::Skipped;
 pub use instant::parse_instant;
 pub use load::{Load, Peak};
+pub use packed::{Conduct, Packed};
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
 pub use timing::{Local, Timing};
 pub use zone::{ZONE_DATA, Zone};

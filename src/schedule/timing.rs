@@ -1,16 +1,17 @@
 //! When a schedule is due: one value for all kinds of timing, bounds included.
 
 use super::{
-    bounds::Bounds, day_rules::DayRules, definition::Fault, every::Period, kind::Kind, union::Union,
-    zone::Zone,
+    bounds::Bounds, day_rules::DayRules, definition::Fault, every::Period, kind::Kind, known::Shared,
+    union::Union, zone::Zone,
 };
 use chrono::DateTime;
 use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// When a schedule is due, bounds included. Two timings are equal when they have the same occurrences by
 /// construction: `60m` equals `1h`, and a cron expression its respelling.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Timing {
     pub(super) kind: Kind,
     pub(super) zone: Zone,
@@ -55,6 +56,10 @@ impl Timing {
             definition.time_zone = zone.map(str::to_owned);
         })
     }
+
+    /// Not due at all.
+    pub(super) const NEVER: Self =
+        Self { kind: Kind::At(Timestamp::HORIZON), zone: Zone::UTC, days: None, bounds: None };
 
     pub(super) fn bounds(&self) -> Bounds {
         self.bounds.as_deref().copied().unwrap_or_default()

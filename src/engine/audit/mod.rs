@@ -107,12 +107,13 @@ impl Auditor {
         for revision in &snapshot.revisions {
             match arithmetic(revision) {
                 Ok(built) => {
-                    let ledgers = auditor.ledgers.entry(revision.schedule.clone()).or_default();
+                    let ledgers = auditor.ledgers.entry(revision.name().into()).or_default();
                     ledgers.insert(revision.number, Ledger::new(revision, built));
                 }
                 Err(what) => auditor.note(format!(
                     "{} revision {} can't be evaluated by this version: {what}",
-                    revision.schedule, revision.number
+                    revision.name(),
+                    revision.number
                 )),
             }
         }
