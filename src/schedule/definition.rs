@@ -224,6 +224,11 @@ impl Flaw {
     }
 }
 
+/// `at`, or the beginning of the character in the middle of which it lies.
+pub(super) fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
 /// Text from outside as it may stand in a message: control characters escaped, at most some forty characters.
 pub(super) fn shown(text: &str) -> String {
     let mut out: String = text.chars().take(40).flat_map(char::escape_debug).collect();
