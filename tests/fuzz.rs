@@ -10,7 +10,9 @@ mod fuzz {
 use fuzz::mutate::Mutator;
 use khronos::{
     diagnostic::Text,
-    schedule::{Definition, Schedule, Timing, file, near_miss, parse_instant, parse_length},
+    schedule::{
+        Calendars, Definition, Schedule, Timing, calendar, file, near_miss, parse_instant, parse_length,
+    },
 };
 use ponos::event::Timestamp;
 use std::time::{Duration, Instant};
@@ -157,7 +159,8 @@ fn schedule_files() {
     corpus.extend(include_str!("../schedules/standard.toml").split("\n\n").map(str::to_owned));
     let now = Timestamp::from_millis(1_790_000_000_000);
     fuzz(6, 40_000, corpus, |text| {
-        let (entries, found) = file::advised(&Text::new("fuzz.toml", text), Some(now));
+        let (entries, found) =
+            file::advised(&Text::new("fuzz.toml", text), &mut Calendars::default(), Some(now));
         for diagnostic in found.list() {
             assert!(diagnostic.line.is_some_and(|line| line <= text.lines().count().max(1) + 1));
             let shown = diagnostic.source_line.as_deref().unwrap_or_default();
@@ -165,4 +168,22 @@ fn schedule_files() {
         }
         entries.iter().for_each(|entry| ask(&entry.schedule.timing));
     });
+}
+
+#[test]
+fn calendars() {
+    let toml = include_str!("../calendars/holidays-fr.toml").to_owned();
+    let ics = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nX-WR-TIMEZONE:Europe/Paris\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20221124\r\n\
+               RRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=4TH;UNTIL=20301231\r\nEXDATE;VALUE=DATE:20231123\r\nEND:VEVENT\r\n\
+               BEGIN:VEVENT\r\nDTSTART:20261224T200000Z\r\nDURATION:PT5H\r\nSUMMARY:fol\r\n ded\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    for (seed, is_ics, corpus) in [(7, false, vec![toml]), (8, true, vec![ics.to_owned()])] {
+        fuzz(seed, 10_000, corpus, move |text| {
+            let Err(found) = calendar::parse(&Text::new("fuzz", text), is_ics) else { return };
+            for diagnostic in found.list() {
+                assert!(diagnostic.line.is_some_and(|line| line <= text.lines().count().max(1) + 1));
+                let shown = diagnostic.source_line.as_deref().unwrap_or_default();
+                assert!(shown.get(diagnostic.underline.clone()).is_some(), "{diagnostic:?}");
+            }
+        });
+    }
 }
