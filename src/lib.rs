@@ -22,7 +22,7 @@ use engine::{ClockRules, Resends, Rules};
 use ponos::{broker::LinkError, shutdown::Shutdown};
 use schedule::Packed;
 use service::{Failure, Loader, Parts, Report, Service};
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use store::{Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -97,11 +97,7 @@ pub async fn run(
         }
     };
     let (reload_in, reload) = mpsc::channel(1);
-    let folder = match &config.schedules {
-        ScheduleSource::Folder(folder) => Some(folder.as_path()),
-        ScheduleSource::Embedded => None,
-    };
-    let _watcher = watch::schedules(folder, reload_in);
+    let _watcher = watch::folders(&watched(&config), reload_in);
     let count = match &schedules {
         Some(Ok(schedules)) => schedules.len(),
         _ => stored().count(),
@@ -164,6 +160,16 @@ async fn open_store(
     }
 }
 
+/// The folders whose changes are a reason to read again, first that of the schedules.
+fn watched(config: &Config) -> Vec<PathBuf> {
+    let schedules = match &config.schedules {
+        ScheduleSource::Folder(folder) => Some(folder.clone()),
+        ScheduleSource::Embedded => None,
+    };
+    let calendars = sources::calendar_folder(&config.calendars, &config.schedules);
+    schedules.into_iter().chain(calendars.filter(|folder| folder.is_dir())).collect()
+}
+
 fn rules(config: &Config, embedded: bool) -> Rules {
     Rules {
         clock: ClockRules {
@@ -200,8 +206,7 @@ enum Start {
 }
 
 async fn read_at_start(config: &Config, patience: Option<Duration>) -> Start {
-    let (source, limits) = (config.schedules.clone(), config.limits.clone());
-    let mut reading = tokio::task::spawn_blocking(move || read(&source, &limits));
+    let mut reading = tokio::task::spawn_blocking(reader(config));
     let Some(patience) = patience else { return Start::Read(finished(reading.await)) };
     match tokio::time::timeout(patience, &mut reading).await {
         Ok(read) => Start::Read(finished(read)),
@@ -232,21 +237,26 @@ fn late(reading: Reading, config: &Config, broker: &Broker) -> service::Late {
 }
 
 /// Reads the schedules, each warning into the log.
-fn read(source: &ScheduleSource, limits: &config::LimitsConfig) -> Result<Vec<Packed>, Diagnostics> {
-    let mut read = sources::packed(source);
-    read.hold_to(limits);
-    for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning) {
-        warn!("{warning}");
+fn reader(config: &Config) -> impl Fn() -> Result<Vec<Packed>, Diagnostics> + Send + Sync + use<> {
+    let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
+    let limits = config.limits.clone();
+    move || {
+        let mut read = sources::packed(&source, &calendars);
+        read.hold_to(&limits);
+        for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning)
+        {
+            warn!("{warning}");
+        }
+        if read.diagnostics.errors() > 0 { Err(read.diagnostics) } else { Ok(read.list) }
     }
-    if read.diagnostics.errors() > 0 { Err(read.diagnostics) } else { Ok(read.list) }
 }
 
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.
 fn loader(config: &Config, broker: &Broker) -> Loader {
-    let (source, limits) = (config.schedules.clone(), config.limits.clone());
+    let read = reader(config);
     let declare = declare(config, broker);
     Arc::new(move || {
-        let schedules = read(&source, &limits).map_err(|wrong| wrong.to_string())?;
+        let schedules = read().map_err(|wrong| wrong.to_string())?;
         declare(&schedules)?;
         info!(schedules = schedules.len(), "read");
         Ok(schedules)

@@ -1,16 +1,18 @@
-//! Where schedules are read from: the folder of schedule files, or the standard ones that are built in.
+//! Where schedules are read from: the folder of schedule files, or the standard ones that are built in; and the
+//! calendars that they name, which are read first.
 //!
 //! Files are read one at a time, in the order of their names; a text is dropped before the next one is opened. What is
 //! absent: watching the folder (the service does), and judging one file's text (`schedule/file.rs`).
 
+mod calendars;
 mod kept;
 mod limits;
 
 use crate::{
-    config::ScheduleSource,
+    config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::{
-        Definition, Packed, Schedule,
+        Calendars, Definition, Packed, Schedule,
         file::{self, Entry},
         near_miss,
     },
@@ -25,6 +27,7 @@ use std::{
     sync::Arc,
 };
 
+pub use calendars::folder as calendar_folder;
 pub use kept::Kept;
 
 /// The standard time events, as the repository's `schedules/standard.toml` has them.
@@ -82,6 +85,8 @@ pub struct Schedules<K = Source> {
     pub files: usize,
     /// What is wrong (errors) or odd (warnings).
     pub diagnostics: Diagnostics,
+    /// The calendars that there are.
+    pub calendars: Calendars,
     advised: Option<Timestamp>,
     /// Of each of the list: which of the texts, and its line.
     places: Vec<(u32, u32)>,
@@ -96,6 +101,7 @@ impl<K> Default for Schedules<K> {
             list: Vec::new(),
             files: 0,
             diagnostics: Diagnostics::default(),
+            calendars: Calendars::default(),
             advised: None,
             places: Vec::new(),
             texts: Vec::new(),
@@ -105,34 +111,42 @@ impl<K> Default for Schedules<K> {
     }
 }
 
-/// Reads all schedules of a source. Never fails as a whole: what is wrong stands in the diagnostics.
+/// Reads all schedules of a source, with the calendars in the folder beside it. Never fails as a whole: what is wrong
+/// stands in the diagnostics.
 pub fn read(source: &ScheduleSource) -> Schedules {
-    read_within(source, Bounds::default())
+    read_with(source, &CalendarSource::Beside)
+}
+
+/// The same with these calendars.
+pub fn read_with(source: &ScheduleSource, calendars: &CalendarSource) -> Schedules {
+    read_within(source, calendars, Bounds::default())
 }
 
 /// The same, in the form in which the clock holds schedules: each is packed before the next one is read.
-pub fn packed(source: &ScheduleSource) -> Schedules<Packed> {
-    fill(Schedules::default(), source, Bounds::default())
+pub fn packed(source: &ScheduleSource, calendars: &CalendarSource) -> Schedules<Packed> {
+    fill(Schedules::naming(calendars, source), source, Bounds::default())
 }
 
 /// The same, with warnings about what can run and was seldom meant, as seen at `now`.
-pub fn advised(source: &ScheduleSource, now: Timestamp) -> Schedules {
-    fill(Schedules { advised: Some(now), ..Schedules::default() }, source, Bounds::default())
+pub fn advised(source: &ScheduleSource, calendars: &CalendarSource, now: Timestamp) -> Schedules {
+    let schedules = Schedules { advised: Some(now), ..Schedules::naming(calendars, source) };
+    fill(schedules, source, Bounds::default())
 }
 
-/// Reads all schedules of a folder, or those of a single file.
+/// Reads all schedules of a folder, or those of a single file, with the calendars in the folder beside them.
 pub fn read_path(path: &Path) -> Schedules {
     if path.is_file() {
-        let mut schedules = <Schedules>::default();
+        let folder = ScheduleSource::Folder(path.parent().unwrap_or(Path::new("")).to_owned());
+        let mut schedules = Schedules::naming(&CalendarSource::Beside, &folder);
         schedules.add_file(path, Bounds::default());
         return schedules;
     }
-    read_within(&ScheduleSource::Folder(path.to_owned()), Bounds::default())
+    read(&ScheduleSource::Folder(path.to_owned()))
 }
 
-/// As [`read`], within other bounds.
-pub fn read_within(source: &ScheduleSource, bounds: Bounds) -> Schedules {
-    fill(Schedules::default(), source, bounds)
+/// As [`read_with`], within other bounds.
+pub fn read_within(source: &ScheduleSource, calendars: &CalendarSource, bounds: Bounds) -> Schedules {
+    fill(Schedules::naming(calendars, source), source, bounds)
 }
 
 fn fill<K: Kept>(mut schedules: Schedules<K>, source: &ScheduleSource, bounds: Bounds) -> Schedules<K> {
@@ -199,6 +213,12 @@ fn read_file(file: &Path, most: u64) -> io::Result<String> {
 }
 
 impl<K: Kept> Schedules<K> {
+    /// None yet, which may name these calendars.
+    fn naming(calendars: &CalendarSource, source: &ScheduleSource) -> Self {
+        let (calendars, diagnostics) = calendars::read(calendars, source);
+        Self { calendars, diagnostics, ..Self::default() }
+    }
+
     fn add_file(&mut self, file: &Path, bounds: Bounds) {
         let name = file.display().to_string();
         match read_file(file, bounds.bytes) {
@@ -213,7 +233,7 @@ impl<K: Kept> Schedules<K> {
     }
 
     fn add(&mut self, text: &Text<'_>, bounds: Bounds) {
-        let (entries, faults) = file::advised(text, self.advised);
+        let (entries, faults) = file::advised(text, &mut self.calendars, self.advised);
         self.diagnostics.append(faults);
         self.texts.push(text.file());
         for entry in entries {

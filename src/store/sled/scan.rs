@@ -6,9 +6,9 @@ use super::{
     meta::Meta,
     record::Record,
 };
-use crate::engine::Snapshot;
+use crate::{engine::Snapshot, schedule::CalendarId};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, channel, sync_channel},
@@ -44,6 +44,8 @@ pub(super) struct Scan {
     pub(super) snapshot: Snapshot,
     /// The ends of the record.
     pub(super) record: Record,
+    /// Calendars that no revision refers to any more.
+    pub(super) unused: BTreeSet<CalendarId>,
     entries: u64,
     digest: u64,
     first_row: Option<u64>,
@@ -65,11 +67,16 @@ impl Scan {
             }
             Ok(pairs)
         };
-        let first = some()?;
-        let all = first.len() < SOME;
-        self.merge(read(&first)?)?;
-        if all {
-            return Ok(());
+        loop {
+            let first = some()?;
+            self.merge(read(&first)?)?;
+            if first.len() < SOME {
+                return Ok(());
+            }
+            // What definitions refer to is understood before any of them is.
+            if first.last().is_some_and(|(key, _)| encoding::is_of_definitions(key)) {
+                break;
+            }
         }
         let (work, waiting) = sync_channel::<(usize, Vec<Pair>)>(2);
         let (done, understood) = channel();
@@ -143,7 +150,13 @@ impl Scan {
         }
         match entry {
             Entry::Meta(bytes) => self.meta = Some(encoding::read(&bytes)?),
-            Entry::Revision(revision) => self.snapshot.revisions.push(revision),
+            Entry::Calendar(id) => {
+                self.unused.insert(id);
+            }
+            Entry::Revision(revision, calendars) => {
+                self.snapshot.revisions.push(revision);
+                self.unused.retain(|id| !calendars.contains(id));
+            }
             Entry::Span(schedule, span) => self.snapshot.spans.push((schedule, span)),
             Entry::OneShot(schedule, one_shot) => self.snapshot.one_shots.push((schedule, one_shot)),
             Entry::Parked(number, parked) => self.snapshot.parked.push((number, parked)),
