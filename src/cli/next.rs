@@ -54,12 +54,26 @@ struct Row {
     paused: bool,
 }
 
+impl Row {
+    /// When it is sent, if that is not when it is due.
+    fn send_at(&self, due: Timestamp) -> Option<Timestamp> {
+        (self.timing.jitter() > 0).then(|| self.timing.send_time(due))
+    }
+}
+
+fn shown(instant: Timestamp) -> String {
+    instant.to_string().replace(".000Z", "Z")
+}
+
 /// One occurrence, as `--json` shows it.
 #[derive(Serialize)]
 struct Occurrence<'a> {
     schedule: Option<&'a str>,
     event: Option<&'a str>,
     due_at: Timestamp,
+    /// With jitter only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_at: Option<Timestamp>,
     local_time: String,
     utc_offset: String,
     time_zone: &'static str,
@@ -136,6 +150,7 @@ fn lines<'a>(out: &mut dyn Write, due: impl Iterator<Item = (&'a Row, Timestamp,
             schedule: row.name.as_deref(),
             event: row.event.as_deref(),
             due_at,
+            send_at: row.send_at(due_at),
             local_time: local.time,
             utc_offset: local.offset,
             time_zone: local.zone,
@@ -160,7 +175,10 @@ fn table<'a>(
         let mut cells = vec![
             format!("{}{pass}", when::local(&local)),
             format!("{} {}", local.offset, local.zone),
-            due.to_string().replace(".000Z", "Z"),
+            match row.send_at(due) {
+                None => shown(due),
+                Some(send) => format!("{}, sent {}", shown(due), shown(send)),
+            },
             length(due.since(from)),
         ];
         if let (Some(name), Some(event)) = (&row.name, &row.event) {

@@ -132,7 +132,11 @@ impl Engine {
                 number: ended.number + 1,
                 definition: accepted.definition,
                 effective_from,
-                counts_from: if old.timing == accepted.schedule.timing { ended.counts_from } else { now },
+                counts_from: if old.timing.is_due_as(&accepted.schedule.timing) {
+                    ended.counts_from
+                } else {
+                    now
+                },
                 opens: last.unwrap_or(ended.opens),
                 previous: last.or(ended.previous),
                 ended: None,

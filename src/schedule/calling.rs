@@ -3,6 +3,7 @@
 use super::{
     bounds::Bounds,
     definition::{Definition, Fault, Flaw, TimingDefinition},
+    jitter::Jitter,
     kind::Kind,
     timing::Timing,
     union::{Member, Union},
@@ -31,9 +32,14 @@ pub(super) fn timing(definition: &Definition, faults: &mut Vec<Fault>) -> Option
         }
     };
     let bounds = Bounds::read(definition, zone, faults);
-    let timing = Timing { kind: kind?, zone: zone.unwrap_or(Zone::UTC), bounds };
+    let mut timing = Timing { kind: kind?, zone: zone.unwrap_or(Zone::UTC), bounds, jitter: None };
     if definition.limit.is_some() && timing.is_one_shot() {
         faults.push(Flaw::whole("'limit' is refused with 'at': it happens once").of("limit"));
+    }
+    let jitter = definition.jitter.as_deref();
+    match jitter.map(|text| Jitter::read(text, &definition.name, timing.shortest_interval())).transpose() {
+        Ok(jitter) => timing.jitter = jitter.map(Box::new),
+        Err(fault) => faults.push(fault),
     }
     if faults.len() > before {
         return None;

@@ -1,6 +1,8 @@
 //! When a schedule is due: one value for all kinds of timing, bounds included.
 
-use super::{bounds::Bounds, definition::Fault, every::Period, kind::Kind, union::Union, zone::Zone};
+use super::{
+    bounds::Bounds, definition::Fault, every::Period, jitter::Jitter, kind::Kind, union::Union, zone::Zone,
+};
 use chrono::DateTime;
 use ponos::event::Timestamp;
 use std::fmt;
@@ -13,6 +15,8 @@ pub struct Timing {
     pub(super) zone: Zone,
     /// The bounds; few schedules have any.
     pub(super) bounds: Option<Box<Bounds>>,
+    /// How far send times lie behind due times.
+    pub(super) jitter: Option<Box<Jitter>>,
 }
 
 /// An instant as the schedule's people read it.
@@ -124,6 +128,35 @@ impl Timing {
         self.bounds.as_deref().is_some_and(|bounds| bounds.limit.is_some_and(|limit| limit.from.is_none()))
     }
 
+    /// When the occurrence of this due time is to be sent: then, plus the jitter's offset. Where a change of the clocks
+    /// (or several timings in one) bring the next due time nearer than the shortest interval, still before that: so
+    /// that send times have the order of due times, and each lies before the next due time.
+    pub fn send_time(&self, due: Timestamp) -> Timestamp {
+        let Some(jitter) = &self.jitter else { return due };
+        let send = due.plus(jitter.offset(due));
+        self.after(due).map_or(send, |next| send.min(next.plus(-1)))
+    }
+
+    /// From send times to due times: due times up to the instant given back, and no others, are to be sent at or before
+    /// `t`.
+    pub fn due_by(&self, t: Timestamp) -> Timestamp {
+        if self.jitter.is_none() {
+            return t;
+        }
+        // An earlier one is sent before the last one is due.
+        self.before(t.plus(1)).filter(|last| self.send_time(*last) > t).map_or(t, |last| last.plus(-1))
+    }
+
+    /// Offsets of send times are below so many milliseconds; 0 without jitter.
+    pub fn jitter(&self) -> i64 {
+        self.jitter.as_ref().map_or(0, |jitter| jitter.most())
+    }
+
+    /// Whether both have the same due times, whenever they are sent.
+    pub fn is_due_as(&self, other: &Self) -> bool {
+        self.kind.same(self.zone, &other.kind, other.zone) && self.bounds() == other.bounds()
+    }
+
     /// Whether there is at most one occurrence (`at`).
     pub fn is_one_shot(&self) -> bool {
         matches!(self.kind, Kind::At(_))
@@ -204,7 +237,7 @@ impl Timing {
 
 impl PartialEq for Timing {
     fn eq(&self, other: &Self) -> bool {
-        self.kind.same(self.zone, &other.kind, other.zone) && self.bounds() == other.bounds()
+        self.is_due_as(other) && self.jitter == other.jitter
     }
 }
 
@@ -214,16 +247,16 @@ impl fmt::Debug for Timing {
             .field("kind", &self.kind)
             .field("zone", &self.zone)
             .field("bounds", &self.bounds)
+            .field("jitter", &self.jitter)
             .finish()
     }
 }
 
 /// All of them, one after the other.
 fn several(union: &Union) -> String {
-    let each = union
-        .members()
-        .iter()
-        .map(|member| Timing { kind: member.kind.clone(), zone: member.zone, bounds: None }.describe());
+    let each = union.members().iter().map(|member| {
+        Timing { kind: member.kind.clone(), zone: member.zone, bounds: None, jitter: None }.describe()
+    });
     each.collect::<Vec<_>>().join("; ")
 }
 

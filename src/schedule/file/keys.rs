@@ -46,6 +46,7 @@ pub(super) const KEYS: &[Key] = &[
     ("from", Kind::Text),
     ("until", Kind::Text),
     ("limit", Kind::Count),
+    ("jitter", Kind::Text),
     ("dst", DST),
     (
         "catch_up",

@@ -30,6 +30,7 @@ fn the_keys_are_those_of_a_definition() {
         from: text(),
         until: text(),
         limit: Some(1),
+        jitter: text(),
         dst: Some(DstDefinition { gap: text(), fold: text() }),
         catch_up: Some(CatchUpDefinition { policy: text(), grace: text(), within: text(), most: Some(1) }),
         past: text(),
