@@ -3,7 +3,7 @@
 
 use khronos::{
     engine::{Commit, Revision},
-    schedule::Definition,
+    schedule::{Definition, Packed},
     store::{SledOptions, SledStore, Store},
 };
 use ponos::event::Timestamp;
@@ -172,9 +172,8 @@ fn without_old_the_clock_is_compared() {
     };
     let start = Timestamp::from_millis(0);
     let revision = Revision {
-        schedule: "new".into(),
         number: 1,
-        definition,
+        definition: Packed::kept(&definition),
         effective_from: start,
         counts_from: start,
         opens: start,

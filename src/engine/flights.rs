@@ -26,10 +26,16 @@ pub(super) struct Flight {
     pub(super) lateness: i64,
 }
 
+impl Flight {
+    fn send_time(&self) -> Timestamp {
+        self.sent_at.plus(-self.lateness)
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Flights {
     by_token: HashMap<u64, Flight>,
-    /// Due times of those on time, counted: the lowest bounds the settled mark.
+    /// Send times of those on time, counted: the lowest bounds the settled mark.
     on_time: BTreeMap<Timestamp, u32>,
     last_token: u64,
 }
@@ -39,15 +45,15 @@ impl Flights {
         self.by_token.len()
     }
 
-    /// The lowest due time among those on time.
+    /// The lowest send time among those on time.
     pub(super) fn lowest(&self) -> Option<Timestamp> {
-        self.on_time.first_key_value().map(|(due, _)| *due)
+        self.on_time.first_key_value().map(|(send, _)| *send)
     }
 
     pub(super) fn take_off(&mut self, flight: Flight) -> u64 {
         self.last_token += 1;
         if matches!(flight.owner, Owner::OnTime(_)) {
-            *self.on_time.entry(flight.stands_for.last).or_default() += 1;
+            *self.on_time.entry(flight.send_time()).or_default() += 1;
         }
         self.by_token.insert(self.last_token, flight);
         self.last_token
@@ -56,32 +62,35 @@ impl Flights {
     pub(super) fn land(&mut self, token: u64) -> Option<Flight> {
         let flight = self.by_token.remove(&token)?;
         if matches!(flight.owner, Owner::OnTime(_)) {
-            self.forget_on_time(flight.stands_for.last);
+            self.forget_on_time(flight.send_time());
         }
         Some(flight)
     }
 
-    /// Gives each flight that is on time to what `moved` says: another rank, or a span.
-    pub(super) fn reassign(&mut self, moved: impl Fn(u32) -> Owner) {
-        let mut spans = Vec::new();
+    /// Gives each flight that is on time to what `moved` says: another rank.
+    pub(super) fn reassign(&mut self, moved: impl Fn(u32) -> u32) {
         for flight in self.by_token.values_mut() {
-            if let Owner::OnTime(rank) = flight.owner {
-                flight.owner = moved(rank);
-                if !matches!(flight.owner, Owner::OnTime(_)) {
-                    spans.push(flight.stands_for.last);
-                }
+            if let Owner::OnTime(rank) = &mut flight.owner {
+                *rank = moved(*rank);
             }
-        }
-        for due in spans {
-            self.forget_on_time(due);
         }
     }
 
-    fn forget_on_time(&mut self, due: Timestamp) {
-        if let Some(count) = self.on_time.get_mut(&due) {
+    /// Gives the flight that is on time, of this rank, to a span.
+    pub(super) fn leave(&mut self, rank: u32, span: Owner) {
+        let flight = self.by_token.values_mut().find(|flight| flight.owner == Owner::OnTime(rank));
+        if let Some(flight) = flight {
+            flight.owner = span;
+            let send = flight.send_time();
+            self.forget_on_time(send);
+        }
+    }
+
+    fn forget_on_time(&mut self, send: Timestamp) {
+        if let Some(count) = self.on_time.get_mut(&send) {
             *count -= 1;
             if *count == 0 {
-                self.on_time.remove(&due);
+                self.on_time.remove(&send);
             }
         }
     }

@@ -2,7 +2,7 @@
 //! released. Nothing goes before what it rests on is durable.
 
 use super::{
-    ClockState, Coalesced, Handover, Notice, Outcome, Revision, SkipReason,
+    ClockState, Coalesced, Era, Handover, Notice, Outcome, SkipReason,
     backlog::{Backlog, State},
     catch_up::{self, Next, single},
     core::{Engine, new_span},
@@ -42,11 +42,11 @@ impl Engine {
 
     /// Has H raised ahead of what is due soon.
     fn reserve(&mut self, now: Timestamp) {
-        if let Some((due, _)) = self.queue.first()
-            && due <= now.plus(LEAD)
-            && self.progress.wanted() < due.plus(MARGIN)
+        if let Some((send, _)) = self.queue.first()
+            && send <= now.plus(LEAD)
+            && self.progress.wanted() < send.plus(MARGIN)
         {
-            self.progress.reserve(due.max(now).plus(RESERVE));
+            self.progress.reserve(send.max(now).plus(RESERVE));
         }
     }
 
@@ -54,11 +54,16 @@ impl Engine {
         if !self.progress.is_durable(self.loading) && !planted(Fault::SendBeforeTheRevisionIsSaved) {
             return;
         }
-        while let Some((due, rank)) = self.queue.first().filter(|(due, _)| *due <= now) {
+        while let Some((send, rank)) = self.queue.first().filter(|(send, _)| *send <= now) {
             let slot = &self.slots[rank as usize];
-            let key = (slot.schedule.name.clone(), slot.revision.number);
-            let late = now.since(due) > slot.schedule.catch_up.grace;
-            if slot.schedule.paused {
+            let Some(due) = slot.next() else {
+                self.queue.pop();
+                continue;
+            };
+            let key = (slot.name(), slot.number());
+            let conduct = slot.definition.conduct();
+            let late = now.since(send) > conduct.catch_up.grace;
+            if conduct.paused {
                 self.queue.pop();
                 self.skip_paused(rank, &key, due, now);
             } else if (late || self.backlogs.holds(&key.0) && !planted(Fault::Overtake))
@@ -67,7 +72,7 @@ impl Engine {
                 self.queue.pop();
                 self.join(rank, key, due, now);
             } else {
-                let reserved = due <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
+                let reserved = send <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
                 if !reserved || self.flights.len() >= self.rules.in_flight {
                     return;
                 }
@@ -78,14 +83,14 @@ impl Engine {
     }
 
     fn skip_paused(&mut self, rank: u32, key: &SpanKey, due: Timestamp, now: Timestamp) {
-        let timing = &self.slots[rank as usize].schedule.timing;
-        let last = timing.before(now.plus(1)).map_or(due, |last| last.max(due));
+        let timing = self.slots[rank as usize].timing();
+        let last = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
         let run = Coalesced { first: due, last, count: timing.count(due.plus(-1), last).max(1) };
         if !planted(Fault::PauseWithoutRecord) {
             self.progress.row(row(now, key, run, Outcome::Skipped(SkipReason::Paused)));
         }
         self.finish_one_shot(rank);
-        self.slots[rank as usize].skipped += run.count;
+        self.slots[rank as usize].skip(run.count);
         self.queue_after(rank, last);
     }
 
@@ -94,18 +99,21 @@ impl Engine {
         self.backlogs.get_mut(key).is_none_or(|backlog| backlog.span.after < due)
     }
 
-    /// Adds what is due by now to the schedule's span.
+    /// Adds what is to be sent by now to the schedule's span.
     fn join(&mut self, rank: u32, key: SpanKey, due: Timestamp, now: Timestamp) {
         let slot = &self.slots[rank as usize];
-        let through = slot.schedule.timing.before(now.plus(1)).map_or(due, |last| last.max(due));
+        let timing = slot.timing();
+        let through = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
         if planted(Fault::ResumeFromNow) && now.since(due) > 120_000 {
             return self.queue_after(rank, through);
         }
-        let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
-        if !self.extend(&key, through) {
-            let span = new_span(revision.number, due.plus(-1), through, due.plus(-1));
+        let era = slot.era();
+        if !self.extend(&key, through)
+            && let Some(schedule) = self.slots[rank as usize].schedule()
+        {
+            let span = new_span(era.number, due.plus(-1), through, due.plus(-1));
             self.progress.span(&key, Some(&span));
-            self.backlogs.insert(key, Backlog { span, revision, schedule, state: State::Ready });
+            self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
         }
         self.queue_after(rank, through);
     }
@@ -124,13 +132,13 @@ impl Engine {
 
     fn depart_on_time(&mut self, rank: u32, due: Timestamp, now: Timestamp) {
         let slot = &mut self.slots[rank as usize];
-        slot.next = None;
-        slot.in_flight = Some(due);
-        if planted(Fault::LoseOneShot) && slot.schedule.timing.is_one_shot() {
-            self.progress.one_shot(&slot.schedule.name, None);
+        let Some(schedule) = slot.schedule() else { return };
+        slot.depart(due);
+        if planted(Fault::LoseOneShot) && schedule.timing.is_one_shot() {
+            self.progress.one_shot(&schedule.name, None);
         }
-        let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
-        self.depart(Owner::OnTime(rank), revision, schedule, single(due), now);
+        let era = slot.era();
+        self.depart(Owner::OnTime(rank), era, schedule, single(due), now);
     }
 
     fn hand_over_backlogs(&mut self, now: Timestamp) {
@@ -147,8 +155,9 @@ impl Engine {
         }
         let settled = self.settled();
         let Some(backlog) = self.backlogs.get_mut(key) else { return };
-        let (revision, schedule) = (backlog.revision.clone(), backlog.schedule.clone());
-        let passed = settled >= backlog.span.through || planted(Fault::CloseBeforeTheMark);
+        let (era, schedule) = (backlog.era, backlog.schedule.clone());
+        let passed =
+            schedule.timing.due_by(settled) >= backlog.span.through || planted(Fault::CloseBeforeTheMark);
         let state = match catch_up::next(&schedule, &backlog.span, now) {
             Next::Wait(until) => State::Waiting(until),
             // Without the span a restart would take what lies in (W, H] for sent singly; so it stays until W is past it.
@@ -165,7 +174,7 @@ impl Engine {
                 self.progress.row(row(now, key, run, Outcome::Skipped(reason)));
                 self.caught_up(key, run, "skipped, as its catch-up says");
                 if let Some(rank) = self.rank(&key.0) {
-                    self.slots[rank].skipped += run.count;
+                    self.slots[rank].skip(run.count);
                 }
                 State::Ready
             }
@@ -173,8 +182,8 @@ impl Engine {
                 backlog.span.handed = backlog.span.handed.max(handed);
                 backlog.span.coalesced = coalesced;
                 self.progress.span(key, Some(&backlog.span));
-                // H bounds what spans hand over too.
-                self.progress.reserve(handed);
+                // H bounds what spans hand over too. What is handed over now has its send time behind it.
+                self.progress.reserve(if schedule.timing.jitter() > 0 { now } else { handed });
                 if let Some(run) = coalesced {
                     self.caught_up(key, run, "one event stands for them all");
                 }
@@ -185,7 +194,7 @@ impl Engine {
                 }
             }
             Next::Send(stands_for) => {
-                self.depart(Owner::Span(key.0.clone(), key.1), revision, schedule, stands_for, now);
+                self.depart(Owner::Span(key.0.clone(), key.1), era, schedule, stands_for, now);
                 State::InFlight
             }
         };
@@ -203,12 +212,14 @@ impl Engine {
             let Some(parked) = self.parked.get(&number) else { continue };
             let key = (parked.schedule.clone(), parked.revision);
             let stands_for = parked.stands_for;
-            let built = self.revisions.get(&key).map(|revision| (revision.clone(), revision.build()));
-            match built {
-                Some((revision, Ok(schedule))) => {
-                    self.depart(Owner::Parked(number), revision, Arc::new(schedule), stands_for, now);
+            let revision = self.revision(&key);
+            let schedule = revision.as_ref().and_then(|revision| revision.build().ok());
+            match revision.zip(schedule) {
+                Some((revision, schedule)) => {
+                    let (owner, schedule) = (Owner::Parked(number), Arc::new(schedule));
+                    self.depart(owner, revision.era(), schedule, stands_for, now);
                 }
-                _ => {
+                None => {
                     let reason = "its definition is not kept any more".to_owned();
                     self.out.notices.push(Notice::Unreadable { schedule: key.0, reason });
                 }
@@ -219,24 +230,17 @@ impl Engine {
     fn depart(
         &mut self,
         owner: Owner,
-        revision: Arc<Revision>,
+        era: Era,
         schedule: Arc<Schedule>,
         stands_for: Coalesced,
         now: Timestamp,
     ) {
-        let lateness = now.since(stands_for.last);
+        let send = schedule.timing.send_time(stands_for.last);
+        let lateness = now.since(send);
         let rank = self.rank_of(&owner, &schedule.name);
-        let skipped = rank.map_or(0, |rank| std::mem::take(&mut self.slots[rank].skipped));
-        self.highest_handed = self.highest_handed.max(stands_for.last);
+        let skipped = rank.map_or(0, |rank| self.slots[rank].take_skipped());
+        self.highest_handed = self.highest_handed.max(send);
         let token = self.flights.take_off(Flight { owner, stands_for, sent_at: now, lateness });
-        self.out.publish.push(Handover {
-            token,
-            revision,
-            schedule,
-            stands_for,
-            sent_at: now,
-            lateness,
-            skipped,
-        });
+        self.out.publish.push(Handover { token, era, schedule, stands_for, sent_at: now, lateness, skipped });
     }
 }

@@ -146,11 +146,9 @@ impl ScheduleView {
             .map(|revision| {
                 let spans = snapshot.spans.iter();
                 let mut spans = spans
-                    .filter(|(name, span)| *name == revision.schedule && span.revision == revision.number);
-                let next = revision
-                    .build()
-                    .ok()
-                    .and_then(|schedule| schedule.timing.after(settled.max(revision.effective_from)));
+                    .filter(|(name, span)| **name == *revision.name() && span.revision == revision.number);
+                let timing = revision.timing();
+                let next = timing.after(timing.due_by(settled).max(revision.effective_from));
                 let outstanding = spans.next().map(|(_, span)| span.clone());
                 Self { next_due_at: next, outstanding, ..Self::of(revision) }
             })
@@ -161,7 +159,7 @@ impl ScheduleView {
 
     fn of(revision: &Revision) -> Self {
         let built = revision.build().ok();
-        let definition = &revision.definition;
+        let definition = revision.definition.definition();
         // In the author's words where there are some: a cron expression says more than its description.
         let timing = match (&definition.cron, &built) {
             (Some(cron), _) => {
@@ -171,14 +169,14 @@ impl ScheduleView {
             (None, None) => "not understood by this version".into(),
         };
         Self {
-            name: revision.schedule.to_string(),
+            name: revision.name().to_owned(),
             event: built.as_ref().map(|schedule| schedule.event.to_string()),
             timing,
             next_due_at: None,
             paused: definition.paused == Some(true),
             revision: revision.number,
             effective_from: revision.effective_from,
-            definition: definition.clone(),
+            definition,
             outstanding: None,
             confirmed: None,
             returned: None,

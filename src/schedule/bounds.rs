@@ -6,9 +6,10 @@ use super::{
     zone::Zone,
 };
 use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// `[from, end)`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Bounds {
     /// The first instant that counts.
     pub(super) from: Timestamp,
@@ -20,7 +21,7 @@ pub(super) struct Bounds {
 }
 
 /// `limit`: at most so many occurrences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Limit {
     pub(super) most: u32,
     /// `from`, if it is given: else it counts since the timing took effect.

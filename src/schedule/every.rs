@@ -5,9 +5,10 @@ use super::{
     months::{DAY, FIRST_YEAR, MONTHS, days_in, month_of, start_of},
     wall::Wall,
 };
+use serde::{Deserialize, Serialize};
 
 /// `base + k·step` for every whole k, in milliseconds since 1970 in UTC: no drift, and no change of clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Elapsed {
     /// In `[0, step)`, so that equal sets are equal values.
     base: i64,
@@ -71,7 +72,7 @@ impl Elapsed {
 }
 
 /// Every so many days or months, at a time of day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Calendar {
     pub(super) unit: Period,
     /// Above zero.
@@ -83,7 +84,7 @@ pub(super) struct Calendar {
 }
 
 /// What a calendar `every` counts in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Period {
     Days,
     /// On this day of the month, from 0; a shorter month has it on its last day.

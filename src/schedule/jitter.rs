@@ -9,6 +9,7 @@ use super::{
     duration::Duration,
 };
 use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ use uuid::Uuid;
 const OCCURRENCES: Uuid = Uuid::from_u128(0xd794_7026_e364_593e_8c95_ddae_90ef_68dd);
 
 /// Offsets below so many milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Jitter {
     schedule: Arc<str>,
     /// Above zero.

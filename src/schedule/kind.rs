@@ -9,9 +9,10 @@ use super::{
     zone::Zone,
 };
 use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Which instants. All but [`Kind::Calendar`] and [`Kind::Cron`] are the same in every zone.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Kind {
     At(Timestamp),
     Elapsed(Elapsed),

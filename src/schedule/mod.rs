@@ -26,6 +26,7 @@ mod kind;
 mod load;
 mod months;
 pub mod near_miss;
+mod packed;
 mod phase;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
@@ -44,6 +45,7 @@ pub use gaps::Skipped;
 pub use instant::parse_instant;
 pub use jitter::jitter_offset;
 pub use load::{Load, Peak};
+pub use packed::{Conduct, Packed};
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
 pub use timing::{Local, Timing};
 pub use zone::{ZONE_DATA, Zone};

@@ -2,6 +2,7 @@
 
 use super::timing::Timing;
 use ponos::event::{EventName, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A schedule, built once from a [`Definition`](super::Definition) and valid from then on.
@@ -40,7 +41,7 @@ impl Schedule {
 }
 
 /// Catch-up: one policy for restart, failover, suspend, clock step and broker outage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatchUp {
     /// What is sent for missed occurrences.
     pub policy: Policy,
@@ -60,7 +61,7 @@ impl Default for CatchUp {
 }
 
 /// What is sent for missed occurrences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Policy {
     /// One event that stands for all.
     Latest,
@@ -71,7 +72,7 @@ pub enum Policy {
 }
 
 /// What a return (nobody is bound) means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unrouted {
     /// Counted, no error.
     Ignore,
@@ -80,7 +81,7 @@ pub enum Unrouted {
 }
 
 /// What happens to a one-shot whose due time is gone when it is first seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Past {
     /// Sent at once.
     Send,

@@ -5,11 +5,12 @@ use super::{
 };
 use chrono::DateTime;
 use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// When a schedule is due, bounds included. Two timings are equal when they have the same occurrences by
 /// construction: `60m` equals `1h`, and a cron expression its respelling.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Timing {
     pub(super) kind: Kind,
     pub(super) zone: Zone,
@@ -54,6 +55,10 @@ impl Timing {
             definition.time_zone = zone.map(str::to_owned);
         })
     }
+
+    /// Not due at all.
+    pub(super) const NEVER: Self =
+        Self { kind: Kind::At(Timestamp::HORIZON), zone: Zone::UTC, bounds: None, jitter: None };
 
     pub(super) fn bounds(&self) -> Bounds {
         self.bounds.as_deref().copied().unwrap_or_default()

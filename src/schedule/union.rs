@@ -4,6 +4,7 @@
 //! arithmetic where both are elapsed time, else by walking whichever of the two has fewer instants there.
 
 use super::{every::Elapsed, kind::Kind, zone::Zone};
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 
 /// How many instants are walked to see how near two of them come.
@@ -12,14 +13,14 @@ const WALKED: usize = 2_000;
 const START: i64 = 1_767_225_600_000;
 
 /// One of the timings, in its own zone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Member {
     pub(super) kind: Kind,
     pub(super) zone: Zone,
 }
 
 /// At least one member, no two of them alike; those with the fewest instants first.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Union {
     members: Box<[Member]>,
 }

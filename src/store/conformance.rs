@@ -5,7 +5,7 @@ use crate::{
     engine::{
         Coalesced, Commit, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason, Snapshot, Span,
     },
-    schedule::{CatchUpDefinition, Definition, DstDefinition, TimingDefinition},
+    schedule::{CatchUpDefinition, Definition, DstDefinition, Packed, TimingDefinition},
 };
 use ponos::event::Timestamp;
 use std::sync::Arc;
@@ -118,9 +118,8 @@ fn definition(name: &str) -> Definition {
 
 fn revision(name: &str, number: u32) -> Revision {
     Revision {
-        schedule: Arc::from(name),
         number,
-        definition: definition(name),
+        definition: Packed::kept(&definition(name)),
         effective_from: t(0),
         counts_from: t(-3),
         opens: t(-1),
@@ -159,7 +158,7 @@ fn full() -> (Commit, Snapshot) {
     let (a, b): (Arc<str>, Arc<str>) = (Arc::from("a"), Arc::from("b"));
     let one = OneShot { revision: 1, due: t(4) };
     let bare = Revision {
-        definition: Definition { name: "b".into(), ..Definition::default() },
+        definition: Packed::kept(&Definition { name: "b".into(), ..Definition::default() }),
         counts_from: t(0),
         previous: None,
         ended: None,

@@ -2,7 +2,10 @@
 //! occurrence is enumerated and looked for.
 
 use super::world::{Arrival, IN_FLIGHT, World};
-use crate::engine::{Outcome, Revision};
+use crate::{
+    engine::{Outcome, Revision, audit::audit},
+    schedule::jitter_offset,
+};
 use ponos::event::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -24,12 +27,26 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     for revision in world.revisions() {
         nothing_was_lost(world, revision)?;
     }
-    windows_tile(world)
+    windows_tile(world)?;
+    the_audit_finds_no_hole(world)
+}
+
+/// The auditor, which the operator has, agrees.
+fn the_audit_finds_no_hole(world: &World) -> Result<(), String> {
+    let report = audit(&world.disk, &world.record, None, None).map_err(|e| e.to_string())?;
+    match report.schedules.iter().find(|schedule| !schedule.missing.is_empty()) {
+        Some(schedule) => Err(format!(
+            "the audit misses {:?}\n{}",
+            schedule.missing,
+            story(world, &schedule.schedule)
+        )),
+        None => Ok(()),
+    }
 }
 
 fn nothing_was_early(world: &World) -> Result<(), String> {
     world.early.clone().map_or(Ok(()), |what| Err(format!("early: {what}")))?;
-    match world.arrivals.iter().find(|a| a.stands_for.last > a.highest) {
+    match world.arrivals.iter().find(|a| a.send_time > a.highest) {
         Some(early) => Err(format!("early: {} of {}", early.schedule, early.stands_for.last)),
         None => Ok(()),
     }
@@ -80,9 +97,9 @@ fn order_holds_per_schedule(world: &World) -> Result<(), String> {
                 && r.row.last == arrival.stands_for.last
         });
         let revision =
-            world.revisions().iter().find(|r| r.schedule == arrival.schedule && r.number == arrival.revision);
+            world.revisions().iter().find(|r| *r.name() == *arrival.schedule && r.number == arrival.revision);
         // A one-shot may be made for an instant that is gone.
-        let at_once = revision.is_some_and(|revision| revision.definition.at.is_some());
+        let at_once = revision.is_some_and(|revision| revision.definition.timing().is_one_shot());
         if was_parked || at_once || !seen.insert(&arrival.id) {
             continue;
         }
@@ -97,12 +114,14 @@ fn order_holds_per_schedule(world: &World) -> Result<(), String> {
 
 /// Every occurrence of a revision arrived, or stands in the record with the reason, or is still outstanding.
 fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
-    let schedule = revision.build().map_err(|faults| format!("{faults:?}"))?;
-    let one_shot = schedule.timing.is_one_shot();
+    let timing = revision.timing();
+    let one_shot = timing.is_one_shot();
     let settled = world.disk.settled.unwrap_or(Timestamp::EPOCH);
-    let until = revision.ended.map_or(settled, |ended| ended.min(settled));
+    // What its jitter sends after W is not promised yet.
+    let promised = |due: Timestamp| due.plus(jitter_offset(revision.name(), due, timing.jitter())) <= settled;
+    let ended = revision.ended.unwrap_or(Timestamp::HORIZON);
     let mut accounted: Vec<Run> = Vec::new();
-    let mine = |name: &Arc<str>, number: u32| *name == revision.schedule && number == revision.number;
+    let mine = |name: &Arc<str>, number: u32| **name == *revision.name() && number == revision.number;
     for arrival in world.arrivals.iter().filter(|a| mine(&a.schedule, a.revision)) {
         if arrival.stands_for.first <= revision.effective_from {
             return Err(format!(
@@ -127,13 +146,13 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
     // Latest first, so that those that are passed can be taken from the end.
     accounted.sort_unstable_by(|a, b| b.cmp(a));
     let mut reached = Timestamp::EPOCH;
-    while let Some(next) = schedule.timing.after(due).filter(|next| *next <= until) {
+    while let Some(next) = timing.after(due).filter(|next| *next <= ended && promised(*next)) {
         due = next;
         while let Some((_, last)) = accounted.pop_if(|(first, _)| *first <= due) {
             reached = reached.max(last);
         }
         if reached < due && !(one_shot && pending) {
-            let (name, number) = (&revision.schedule, revision.number);
+            let (name, number) = (revision.name(), revision.number);
             return Err(format!("lost: {name} r{number} of {due} (W {settled})\n{}", story(world, name)));
         }
     }
@@ -142,17 +161,19 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
 
 /// Over all revisions that count from one instant no more occurrences are called for than the limit allows.
 fn limits_hold(world: &World) -> Result<(), String> {
-    let mut sent: HashMap<(&Arc<str>, Timestamp, u32), HashSet<Timestamp>> = HashMap::new();
-    for arrival in &world.arrivals {
-        let mine = |r: &&Revision| r.schedule == arrival.schedule && r.number == arrival.revision;
-        if let Some(revision) = world.revisions().iter().find(mine)
-            && let Some(limit) = revision.definition.limit
-        {
-            let due = sent.entry((&revision.schedule, revision.counts_from, limit)).or_default();
-            due.insert(arrival.stands_for.last);
-            if due.len() > limit as usize {
-                return Err(format!("{}: more than its limit of {limit}", revision.schedule));
-            }
+    for revision in world.revisions() {
+        let Some(limit) = revision.definition.definition().limit else { continue };
+        let same = world.revisions().iter().filter(|other| {
+            (other.name(), other.counts_from) == (revision.name(), revision.counts_from)
+                && other.definition.definition().limit == Some(limit)
+        });
+        let numbers: HashSet<u32> = same.map(|other| other.number).collect();
+        let of =
+            |arrival: &&Arrival| *arrival.schedule == *revision.name() && numbers.contains(&arrival.revision);
+        let due: HashSet<Timestamp> =
+            world.arrivals.iter().filter(of).map(|arrival| arrival.stands_for.last).collect();
+        if due.len() > limit as usize {
+            return Err(format!("{}: more than its limit of {limit}", revision.name()));
         }
     }
     Ok(())
@@ -172,7 +193,7 @@ fn windows_tile(world: &World) -> Result<(), String> {
                 ends.insert(row.last.to_string());
             }
         }
-        let revision = world.revisions().iter().find(|r| r.schedule == *schedule && r.number == number);
+        let revision = world.revisions().iter().find(|r| *r.name() == **schedule && r.number == number);
         ends.extend(revision.map(|r| r.opens.to_string()));
         for (due, arrival) in arrivals {
             let body: serde_json::Value = serde_json::from_slice(&arrival.body).map_err(|e| e.to_string())?;
@@ -189,15 +210,15 @@ fn windows_tile(world: &World) -> Result<(), String> {
 }
 
 /// What became of a schedule, for people who look for the reason.
-fn story(world: &World, schedule: &Arc<str>) -> String {
+fn story(world: &World, schedule: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for revision in world.revisions().iter().filter(|r| r.schedule == *schedule) {
+    for revision in world.revisions().iter().filter(|r| r.name() == schedule) {
         lines.push(format!("revision {revision:?}"));
     }
-    for arrival in world.arrivals.iter().filter(|a| a.schedule == *schedule) {
+    for arrival in world.arrivals.iter().filter(|a| *a.schedule == *schedule) {
         lines.push(format!("arrived r{} {:?} at {}", arrival.revision, arrival.stands_for, arrival.highest));
     }
-    for row in world.record.iter().map(|r| &r.row).filter(|row| row.schedule == *schedule) {
+    for row in world.record.iter().map(|r| &r.row).filter(|row| *row.schedule == *schedule) {
         lines.push(format!("row {row:?}"));
     }
     lines.join("\n")
