@@ -99,6 +99,10 @@ fn definition(name: &str) -> Definition {
         until: text("2027-01-01"),
         limit: Some(9),
         jitter: text("5m"),
+        exclude: Some(vec!["holidays".into()]),
+        only: None,
+        move_to: text("next-business-day"),
+        calendars: None,
         dst: Some(DstDefinition { gap: text("skip"), fold: text("both") }),
         catch_up: Some(CatchUpDefinition {
             policy: text("all"),
