@@ -26,10 +26,16 @@ pub(super) struct Flight {
     pub(super) lateness: i64,
 }
 
+impl Flight {
+    fn send_time(&self) -> Timestamp {
+        self.sent_at.plus(-self.lateness)
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Flights {
     by_token: HashMap<u64, Flight>,
-    /// Due times of those on time, counted: the lowest bounds the settled mark.
+    /// Send times of those on time, counted: the lowest bounds the settled mark.
     on_time: BTreeMap<Timestamp, u32>,
     last_token: u64,
 }
@@ -39,15 +45,15 @@ impl Flights {
         self.by_token.len()
     }
 
-    /// The lowest due time among those on time.
+    /// The lowest send time among those on time.
     pub(super) fn lowest(&self) -> Option<Timestamp> {
-        self.on_time.first_key_value().map(|(due, _)| *due)
+        self.on_time.first_key_value().map(|(send, _)| *send)
     }
 
     pub(super) fn take_off(&mut self, flight: Flight) -> u64 {
         self.last_token += 1;
         if matches!(flight.owner, Owner::OnTime(_)) {
-            *self.on_time.entry(flight.stands_for.last).or_default() += 1;
+            *self.on_time.entry(flight.send_time()).or_default() += 1;
         }
         self.by_token.insert(self.last_token, flight);
         self.last_token
@@ -56,7 +62,7 @@ impl Flights {
     pub(super) fn land(&mut self, token: u64) -> Option<Flight> {
         let flight = self.by_token.remove(&token)?;
         if matches!(flight.owner, Owner::OnTime(_)) {
-            self.forget_on_time(flight.stands_for.last);
+            self.forget_on_time(flight.send_time());
         }
         Some(flight)
     }
@@ -70,20 +76,21 @@ impl Flights {
         }
     }
 
-    /// Gives the flight that is on time, of this rank and due time, to a span.
-    pub(super) fn leave(&mut self, rank: u32, due: Timestamp, span: Owner) {
+    /// Gives the flight that is on time, of this rank, to a span.
+    pub(super) fn leave(&mut self, rank: u32, span: Owner) {
         let flight = self.by_token.values_mut().find(|flight| flight.owner == Owner::OnTime(rank));
         if let Some(flight) = flight {
             flight.owner = span;
-            self.forget_on_time(due);
+            let send = flight.send_time();
+            self.forget_on_time(send);
         }
     }
 
-    fn forget_on_time(&mut self, due: Timestamp) {
-        if let Some(count) = self.on_time.get_mut(&due) {
+    fn forget_on_time(&mut self, send: Timestamp) {
+        if let Some(count) = self.on_time.get_mut(&send) {
             *count -= 1;
             if *count == 0 {
-                self.on_time.remove(&due);
+                self.on_time.remove(&send);
             }
         }
     }
