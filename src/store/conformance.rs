@@ -1,12 +1,15 @@
 //! What every store does, whichever it is. Each adapter runs the whole suite.
 
-use super::{Fault, Limits, Memory, SledOptions, SledStore, Store, StoreError, details_lost};
+mod lost;
+
+use super::{Fault, Limits, Memory, SledOptions, SledStore, Store, StoreError};
 use crate::{
     engine::{
         Coalesced, Commit, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason, Snapshot, Span,
     },
     schedule::{CatchUpDefinition, Definition, DstDefinition, Packed, TimingDefinition},
 };
+use lost::*;
 use ponos::event::Timestamp;
 use std::sync::Arc;
 
@@ -55,6 +58,10 @@ suite! {
     a_store_that_never_was_written_takes_any_name
     what_a_crash_kept_from_the_record_is_marked_once
     nothing_is_marked_when_all_rows_were_given
+    before_the_first_commit_nothing_can_be_missing
+    rows_that_come_before_their_commit_leave_nothing_to_mark
+    rows_of_a_commit_say_nothing_of_rows_behind_it
+    a_clock_that_was_set_back_makes_nothing_missing
     each_write_counts_one_up
 }
 
@@ -349,31 +356,6 @@ fn a_store_that_never_was_written_takes_any_name(disk: &impl Disk) {
     drop(disk.open());
     disk.open_limited("kairos", Limits::default()).unwrap().save(0, &at(1)).unwrap();
     assert!(matches!(disk.open_limited("khronos", Limits::default()), Err(StoreError::OtherClock { .. })));
-}
-
-fn what_a_crash_kept_from_the_record_is_marked_once(disk: &impl Disk) {
-    let mut store = disk.open();
-    store.save(0, &at(0)).unwrap();
-    store.append(&rows([5]), t(10)).unwrap();
-    store.save(0, &at(50)).unwrap();
-    drop(store);
-    let expected = Row { at: t(50), ..details_lost(Some(t(10)), Some(t(50))).unwrap() };
-    assert_eq!((expected.first, expected.last), (t(11), t(50)));
-    for _ in 0..2 {
-        let mut store = disk.open();
-        assert_eq!(store.load().unwrap().last_sequence, 2);
-        assert_eq!(store.read(1, 9).unwrap().rows, [RecordRow { sequence: 2, row: expected.clone() }]);
-    }
-}
-
-fn nothing_is_marked_when_all_rows_were_given(disk: &impl Disk) {
-    let mut store = disk.open();
-    store.save(0, &at(0)).unwrap();
-    store.append(&rows([5]), t(50)).unwrap();
-    store.append(&[], t(20)).unwrap();
-    store.save(0, &at(50)).unwrap();
-    drop(store);
-    assert_eq!(disk.open().load().unwrap().last_sequence, 1);
 }
 
 fn each_write_counts_one_up(disk: &impl Disk) {

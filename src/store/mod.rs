@@ -34,8 +34,9 @@ pub trait Store: Send {
     /// [`StoreError`]; nothing of the commit is kept then, or all of it.
     fn save(&mut self, term: u64, commit: &Commit) -> Result<u64, StoreError>;
 
-    /// Appends rows for confirmed events, durably, in one write, then gives the number of the last one. All rows of
-    /// occurrences with send time ≤ `complete` have been given by now, this call's included: a restart marks the time
+    /// Appends rows for events confirmed on time, durably, in one write, then gives the number of the last one. All such rows
+    /// of occurrences with send time ≤ `complete` have been given by now, this call's included, or by a commit; counted from the
+    /// first commit's `settled`, and never going back: a restart marks the time
     /// between the last `complete` and the last commit's `settled` as [`DetailsLost`](crate::engine::Outcome).
     ///
     /// # Errors

@@ -157,6 +157,12 @@ impl Queue {
     }
 
     fn lose(&mut self, row: Row) {
+        // A row of all schedules speaks of send times.
+        let sent = match row.outcome {
+            Outcome::Confirmed { sent_at, lateness, .. } => sent_at.plus(-lateness).max(row.last),
+            _ => row.last,
+        };
+        let row = Row { last: sent, ..row };
         match &mut self.lost {
             Some(lost) => {
                 lost.at = lost.at.max(row.at);
