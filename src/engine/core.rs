@@ -283,7 +283,8 @@ impl Engine {
         // Also where no row came: else a restart would take the details of that time for lost.
         if !self.out.rows.is_empty() || (save.is_some() && settled > self.complete) {
             self.complete = settled;
-            actions.push(Action::Record { rows: std::mem::take(&mut self.out.rows), complete: settled });
+            let complete = if planted(Fault::CompleteWhatIsInFlight) { self.now() } else { settled };
+            actions.push(Action::Record { rows: std::mem::take(&mut self.out.rows), complete });
         }
         actions.extend(save);
         actions

@@ -24,6 +24,12 @@ pub(super) enum Fault {
     FireEarly,
     /// A one-shot's row goes when it is handed over.
     LoseOneShot,
+    /// A one-shot's row goes when it is confirmed, and the record has it only later.
+    RecordOneShotsBehind,
+    /// Rows written behind count as given before the broker has confirmed what they are about.
+    CompleteWhatIsInFlight,
+    /// A restart says nothing of details that may be lost above W.
+    LeaveLostDetailsUnmarked,
     /// A schedule's occurrences overtake what is being retried.
     Overtake,
     /// What an outage or a stop made late is not noticed: the schedule goes on from now.

@@ -89,6 +89,11 @@ impl Engine {
         if !planted(Fault::PauseWithoutRecord) {
             self.progress.row(row(now, key, run, Outcome::Skipped(SkipReason::Paused)));
         }
+        // The row may be durable before W has passed it: after a restart with a clock that is behind, an edit must not end
+        // the revision before what its rows are about.
+        let send = timing.send_time(last);
+        self.progress.reach(send);
+        self.highest_handed = self.highest_handed.max(send);
         self.finish_one_shot(rank);
         self.slots[rank as usize].skip(run.count);
         self.queue_after(rank, last);

@@ -84,8 +84,13 @@ impl Progress {
 
     /// Asks for H to be raised at once.
     pub(super) fn reserve(&mut self, handed: Timestamp) {
-        self.wanted = self.wanted.max(handed);
+        self.reach(handed);
         self.urgent = true;
+    }
+
+    /// Asks for H to be raised with the next write.
+    pub(super) fn reach(&mut self, handed: Timestamp) {
+        self.wanted = self.wanted.max(handed);
     }
 
     /// Sets W and H down to `now`: the operator lets the clock go on from a lower reading.

@@ -40,8 +40,8 @@ impl Engine {
             None if answer == Answer::Lost => self.retry_on_time(rank, &key, due, 0, LOST),
             None => {
                 let returned = answer == Answer::Confirmed { returned: true };
-                self.confirmed(&key, flight, returned);
-                self.finish_one_shot(rank);
+                let one_shot = self.finish_one_shot(rank);
+                self.confirmed(&key, flight, returned, one_shot);
             }
             Some(_) if planted(Fault::ForgetRefused) => {}
             Some((reason, again)) => match self.rules.resends.wait(1).filter(|_| again) {
@@ -93,7 +93,7 @@ impl Engine {
         self.progress.span(key, Some(&backlog.span));
         match refused {
             Some((reason, _)) => self.park(key, flight.stands_for, reason),
-            None => self.confirmed(key, flight, answer == Answer::Confirmed { returned: true }),
+            None => self.confirmed(key, flight, answer == Answer::Confirmed { returned: true }, false),
         }
         self.backlogs.set(key, State::Ready);
     }
@@ -107,7 +107,7 @@ impl Engine {
             Answer::Confirmed { returned } => {
                 self.parked.remove(&number);
                 self.progress.parked(number, None);
-                self.confirmed(&key, flight, returned);
+                self.confirmed(&key, flight, returned, false);
             }
             Answer::Refused(reason) => {
                 parked.released = false;
@@ -121,12 +121,14 @@ impl Engine {
         }
     }
 
-    /// Records a confirmed event. What is on time may be written behind; what W has passed goes down with the set.
-    fn confirmed(&mut self, key: &SpanKey, flight: &Flight, returned: bool) {
+    /// Records a confirmed event. What is on time may be written behind: W passes it, so that a restart sees what is missing. What W
+    /// has passed goes down with the set, and a one-shot, about which W says nothing, with the end of its pending row.
+    fn confirmed(&mut self, key: &SpanKey, flight: &Flight, returned: bool, one_shot: bool) {
         let Flight { sent_at, lateness, .. } = *flight;
         let outcome = Outcome::Confirmed { sent_at, lateness, returned };
         let row = row(self.now(), key, flight.stands_for, outcome);
-        if matches!(flight.owner, Owner::OnTime(_)) && !self.rules.record_first {
+        let one_shot = one_shot && !planted(Fault::RecordOneShotsBehind);
+        if matches!(flight.owner, Owner::OnTime(_)) && !one_shot && !self.rules.record_first {
             self.out.rows.push(row);
         } else {
             self.progress.row(row);
@@ -177,12 +179,14 @@ impl Engine {
         }
     }
 
-    /// A one-shot that is settled is pending no more.
-    pub(super) fn finish_one_shot(&mut self, rank: u32) {
+    /// A one-shot that is settled is pending no more. Whether it is one.
+    pub(super) fn finish_one_shot(&mut self, rank: u32) -> bool {
         let slot = &self.slots[rank as usize];
-        if slot.timing().is_one_shot() {
+        let one_shot = slot.timing().is_one_shot();
+        if one_shot {
             self.progress.one_shot(&slot.name(), None);
         }
+        one_shot
     }
 
     /// The same for one that is settled as a span: its row may belong to a later revision by now.

@@ -1,14 +1,14 @@
 //! From what was kept to a running engine, and what a clock that was set back changes.
 
 use super::{
-    Notice, Outcome, Reading, Revision, Row, Rules, Snapshot,
+    Coalesced, Notice, Outcome, Reading, Revision, Row, Rules, Snapshot,
     backlog::{Backlog, Backlogs, State},
     clock_guard::ClockGuard,
     core::{Engine, Out, new_span},
     due_queue::DueQueue,
     faults::{Fault, planted},
     flights::Flights,
-    progress::{Progress, SpanKey},
+    progress::{Progress, SpanKey, row},
     slot::Slot,
 };
 use ponos::event::Timestamp;
@@ -67,6 +67,7 @@ impl Engine {
             let (era, schedule) = (revision.era(), Arc::new(schedule));
             engine.backlogs.insert(key, Backlog { span, era, schedule, state });
         }
+        engine.mark_lost_details(settled, reading.wall);
         for rank in 0..engine.slots.len() {
             let slot = &engine.slots[rank];
             let row = pending.get(slot.definition.name()).filter(|row| row.revision == slot.number());
@@ -74,6 +75,32 @@ impl Engine {
             engine.resume_slot(rank, settled, handed, one_shot);
         }
         engine
+    }
+
+    /// The store marks what a crash kept from the record up to W. Above W, too, there is what is settled and not sent again: what lies
+    /// before a span that was kept, and in a revision that ended. Its rows may be there or not: a row says so, for
+    /// those of which no other row tells more.
+    fn mark_lost_details(&mut self, settled: Timestamp, at: Timestamp) {
+        if self.rules.record_first || planted(Fault::LeaveLostDetailsUnmarked) {
+            return;
+        }
+        let spans = self.backlogs.iter().filter(|(_, backlog)| backlog.span.after > settled);
+        let spans = spans.map(|((name, number), b)| ((name.clone(), *number), b.span.after));
+        let ended = self.resting.iter().filter_map(|(key, revision)| Some((key, revision.ended?)));
+        let ended = ended.filter(|(key, ended)| *ended > settled && !self.backlogs.contains(key));
+        let reached: Vec<_> = spans.chain(ended.map(|(key, ended)| (key.clone(), ended))).collect();
+        for (key, through) in reached {
+            let Some(revision) = self.revision(&key) else { continue };
+            let timing = revision.timing();
+            if timing.is_one_shot() || revision.definition.conduct().paused {
+                continue;
+            }
+            let after = timing.due_by(settled).max(revision.effective_from);
+            let ends = timing.after(after).zip(timing.before(through.plus(1)));
+            let Some((first, last)) = ends.filter(|(first, last)| first <= last) else { continue };
+            let run = Coalesced { first, last, count: timing.count(after, last) };
+            self.progress.row(row(at.max(settled), &key, run, Outcome::DetailsLost));
+        }
     }
 
     /// Queues what comes after W, and puts what may have been handed over into the set.

@@ -3,7 +3,10 @@
 
 use super::world::{Arrival, IN_FLIGHT, World};
 use crate::{
-    engine::{Outcome, Revision},
+    engine::{
+        Outcome, Revision,
+        audit::{Tally, audit},
+    },
     schedule::jitter_offset,
 };
 use ponos::event::Timestamp;
@@ -27,7 +30,39 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     for revision in world.revisions() {
         nothing_was_lost(world, revision)?;
     }
-    windows_tile(world)
+    windows_tile(world)?;
+    the_audit_agrees(world)
+}
+
+/// What the audit complains of begins with this.
+pub(super) const AUDIT: &str = "the audit ";
+
+/// Record and arithmetic agree: no hole, nothing that should not be there; and a clean stop loses no details.
+fn the_audit_agrees(world: &World) -> Result<(), String> {
+    if world.disk.last_sequence != world.record.len() as u64 {
+        return Err(format!("{AUDIT}would take details for lost after a clean stop"));
+    }
+    let report = audit(&world.disk, &world.record, None, None).map_err(|e| e.to_string())?;
+    let of_all = report.totals.expected.checked_sub(report.totals.holes);
+    if report.agrees() && of_all == Some(accounted(&report.totals)) {
+        return Ok(());
+    }
+    let one = report.schedules.iter().find(|one| one.tally.holes + one.tally.surplus > 0);
+    Err(match one {
+        Some(one) => {
+            let (missing, extra) = (&one.missing, &one.extra);
+            format!(
+                "{AUDIT}misses {missing:?}, and did not expect {extra:?}\n{}",
+                story(world, &one.schedule)
+            )
+        }
+        None => format!("{AUDIT}does not add up: {:?}", report.totals),
+    })
+}
+
+fn accounted(tally: &Tally) -> u64 {
+    let Tally { confirmed, coalesced, dropped, parked, pending, details_lost, clock_set_back, .. } = tally;
+    confirmed + coalesced + tally.all_skipped() + dropped + parked + pending + details_lost + clock_set_back
 }
 
 fn nothing_was_early(world: &World) -> Result<(), String> {
@@ -204,7 +239,7 @@ fn story(world: &World, schedule: &str) -> String {
     for arrival in world.arrivals.iter().filter(|a| *a.schedule == *schedule) {
         lines.push(format!("arrived r{} {:?} at {}", arrival.revision, arrival.stands_for, arrival.highest));
     }
-    for row in world.record.iter().map(|r| &r.row).filter(|row| *row.schedule == *schedule) {
+    for row in world.record.iter().map(|r| &r.row).filter(|row| [schedule, "*"].contains(&&*row.schedule)) {
         lines.push(format!("row {row:?}"));
     }
     lines.join("\n")

@@ -7,6 +7,7 @@ use crate::{
         Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
     },
     schedule::{Definition, Packed, jitter_offset},
+    store::{Limits, Memory, MemoryStore, Store},
 };
 use ponos::event::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
@@ -38,10 +39,11 @@ pub(super) struct World {
     pub(super) era: u32,
     pub(super) engine: Engine,
     pub(super) rules: Rules,
-    /// What is durable.
+    memory: Memory,
+    store: MemoryStore,
+    /// What was durable in the end.
     pub(super) disk: Snapshot,
     pub(super) record: Vec<RecordRow>,
-    pub(super) complete: Timestamp,
     saving: Option<(u64, Commit)>,
     appending: Vec<(Vec<Row>, Timestamp)>,
     unanswered: Vec<Handover>,
@@ -66,6 +68,8 @@ impl World {
         let rules = Rules { clock, resends, in_flight: IN_FLIGHT, piece, record_first };
         let reading = Reading { wall: Timestamp::from_millis(wall), boot: 0 };
         let engine = Engine::start(rules, Snapshot::default(), reading);
+        let memory = Memory::default();
+        let store = open(&memory);
         let mut world = Self {
             random,
             wall,
@@ -74,9 +78,10 @@ impl World {
             era: 0,
             engine,
             rules,
+            memory,
+            store,
             disk: Snapshot::default(),
             record: Vec::new(),
-            complete: Timestamp::EPOCH,
             saving: None,
             appending: Vec::new(),
             unanswered: Vec::new(),
@@ -123,6 +128,8 @@ impl World {
         self.serve();
         self.step(Input::Flush);
         self.serve();
+        self.record = self.store.read(0, usize::MAX).expect("it can be read").rows;
+        self.disk = self.store.load().expect("it can be read");
     }
 
     fn is_quiet(&self) -> bool {
@@ -223,8 +230,7 @@ impl World {
         }
         if self.random.chance(50) && !self.appending.is_empty() {
             let (rows, complete) = self.appending.remove(0);
-            self.append(rows);
-            self.complete = self.complete.max(complete);
+            self.store.append(&rows, complete).expect("nothing goes wrong with it");
         }
         if self.link && !self.unanswered.is_empty() {
             let one = self.random.below(self.unanswered.len() as i64) as usize;
@@ -292,22 +298,10 @@ impl World {
         let down = *self.random.pick(&[10, 500, 3_000, 100_000]);
         self.wall += down;
         self.boot += down;
-        // As the store does when it is opened.
-        if let Some(settled) = self.disk.settled.filter(|settled| *settled > self.complete) {
-            let lost = (self.complete, settled);
-            self.append(vec![Row {
-                at: Timestamp::from_millis(self.wall),
-                schedule: "*".into(),
-                revision: 0,
-                first: lost.0.plus(1),
-                last: lost.1,
-                count: 0,
-                outcome: Outcome::DetailsLost,
-            }]);
-            self.complete = settled;
-        }
+        self.store = open(&self.memory);
+        let kept = self.store.load().expect("it can be read");
         self.highest = self.highest.max(Timestamp::from_millis(self.wall));
-        self.engine = Engine::start(self.rules, self.disk.clone(), self.reading());
+        self.engine = Engine::start(self.rules, kept, self.reading());
         self.load();
         self.link = !self.held_link;
         if self.link {
@@ -316,36 +310,7 @@ impl World {
     }
 
     fn write(&mut self, commit: &Commit) {
-        if self.disk.settled.is_none() {
-            self.complete = commit.settled;
-        }
-        self.disk.settled = Some(commit.settled);
-        self.disk.handed = Some(commit.handed);
-        for revision in &commit.revisions {
-            self.disk.revisions.retain(|r| (r.name(), r.number) != (revision.name(), revision.number));
-            self.disk.revisions.push(revision.clone());
-        }
-        self.disk.revisions.retain(|r| !commit.forgotten.contains(&(r.name().into(), r.number)));
-        for (schedule, revision, span) in &commit.spans {
-            self.disk.spans.retain(|(s, old)| (s, &old.revision) != (schedule, revision));
-            self.disk.spans.extend(span.clone().map(|span| (schedule.clone(), span)));
-        }
-        for (schedule, row) in &commit.one_shots {
-            self.disk.one_shots.retain(|(s, _)| s != schedule);
-            self.disk.one_shots.extend(row.map(|row| (schedule.clone(), row)));
-        }
-        for (number, parked) in &commit.parked {
-            self.disk.parked.retain(|(n, _)| n != number);
-            self.disk.parked.extend(parked.clone().map(|parked| (*number, parked)));
-        }
-        self.append(commit.rows.clone());
-    }
-
-    fn append(&mut self, rows: Vec<Row>) {
-        for row in rows {
-            let sequence = self.record.len() as u64 + 1;
-            self.record.push(RecordRow { sequence, row });
-        }
+        self.store.save(0, commit).expect("nothing goes wrong with it");
     }
 
     fn decide_parked(&mut self) {
@@ -387,6 +352,10 @@ impl World {
             _ => None,
         }
     }
+}
+
+fn open(memory: &Memory) -> MemoryStore {
+    memory.open("khronos", Limits::default()).expect("it can be opened")
 }
 
 /// By the documented rule, not by the engine's arithmetic.
