@@ -12,7 +12,8 @@ use common::{
 };
 use khronos::{
     config::ScheduleSource,
-    engine::{Accepted, Action, Engine, Input, Reading, Snapshot},
+    engine::{Action, Engine, Input, Reading, Snapshot},
+    schedule::Packed,
     sources,
 };
 use ponos::event::Timestamp;
@@ -21,7 +22,6 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::Arc,
     time::Duration,
 };
 
@@ -93,11 +93,10 @@ fn text(count: usize) -> String {
     text
 }
 
-fn read(folder: &Path) -> Vec<Accepted> {
+fn read(folder: &Path) -> Vec<Packed> {
     let read = sources::read(&ScheduleSource::Folder(folder.join("schedules")));
     assert_eq!(read.diagnostics.errors(), 0, "{}", read.diagnostics);
-    let list = read.list.into_iter();
-    list.map(|one| Accepted { definition: one.definition, schedule: Arc::new(one.schedule) }).collect()
+    read.list.iter().map(|one| Packed::new(&one.definition, &one.schedule)).collect()
 }
 
 fn folder() -> std::path::PathBuf {
@@ -111,7 +110,7 @@ fn engine() {
     let reading = Reading { wall: now, boot: 0 };
     let before = memory("VmRSS");
     let schedules = (0..count).map(|number| common::clock::schedule(number, "24h", now.plus(3_600_000)));
-    let schedules: Vec<Accepted> = schedules.collect();
+    let schedules: Vec<Packed> = schedules.collect();
     let accepted = memory("VmRSS");
     let mut engine = Engine::start(rules(), Snapshot::default(), reading);
     let start = wall();
@@ -138,7 +137,7 @@ async fn clock(idle: bool) {
     let started: i64 = std::env::var("HELD_START").unwrap().parse().unwrap();
     let since = || (wall() - started) as f64 / 1e9;
     let mut schedules = read(&folder);
-    schedules.retain(|one| !idle || &*one.schedule.name != "a");
+    schedules.retain(|one| !idle || one.name() != "a");
     println!("read     after {:.2} s, {:.0} MiB resident", since(), memory("VmRSS"));
     let (publisher, mut passed) = tap(confirming(), false);
     let clock = Clock::start(&folder.join("store"), schedules, publisher).await;

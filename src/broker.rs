@@ -2,7 +2,7 @@
 
 use crate::{
     config::{BrokerConfig, BrokerUrl, SecretUrl},
-    engine::Accepted,
+    schedule::Packed,
 };
 use ponos::{
     broker::{LinkError, Publisher, amqp, memory},
@@ -74,7 +74,7 @@ pub fn amqp_config(
 
 /// What the clock needs to exist: its exchange; with `fanout` the exchange per event that unmodified Ponos (Node) workers
 /// bind to.
-pub fn topology(config: &BrokerConfig, embedded: bool, schedules: &[Accepted]) -> Topology {
+pub fn topology(config: &BrokerConfig, embedded: bool, schedules: &[Packed]) -> Topology {
     let mut topology =
         Topology { exchanges: vec![Exchange::topic(&*config.exchange)], ..Topology::default() };
     if embedded {
@@ -82,8 +82,7 @@ pub fn topology(config: &BrokerConfig, embedded: bool, schedules: &[Accepted]) -
         topology.bindings.push(Binding::queue(&*config.exchange, FEED, "#"));
     }
     if config.fanout {
-        let events: BTreeSet<&str> =
-            schedules.iter().map(|accepted| accepted.schedule.event.as_str()).collect();
+        let events: BTreeSet<&str> = schedules.iter().map(|accepted| accepted.event()).collect();
         for event in events {
             topology.exchanges.push(Exchange::fanout(event));
             topology.bindings.push(Binding::exchange(&*config.exchange, event, event));

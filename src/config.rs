@@ -40,6 +40,8 @@ pub struct Config {
     pub clock: ClockConfig,
     /// `[schedules]`
     pub schedules: ScheduleSource,
+    /// `[limits]`
+    pub limits: LimitsConfig,
     /// `[broker]`
     pub broker: BrokerConfig,
     /// `[publish]`
@@ -87,6 +89,17 @@ pub enum ScheduleSource {
     Folder(PathBuf),
     /// The standard time events, which are built in.
     Embedded,
+}
+
+/// `[limits]`: against accidents; what goes beyond is refused when schedules are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// No schedule may come more often.
+    pub shortest_interval: Duration,
+    /// Events a second of all schedules together, over a day on which each is due.
+    pub rate: u32,
+    /// Schedules in all.
+    pub schedules: usize,
 }
 
 /// `[broker]`

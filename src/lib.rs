@@ -18,8 +18,9 @@ pub mod watch;
 use broker::Broker;
 use config::{Config, OnBackward, ScheduleSource, StorePath};
 use diagnostic::Diagnostics;
-use engine::{Accepted, ClockRules, Resends, Rules};
+use engine::{ClockRules, Resends, Rules};
 use ponos::{broker::LinkError, shutdown::Shutdown};
+use schedule::Packed;
 use service::{Failure, Loader, Parts, Report, Service};
 use std::{sync::Arc, time::Duration};
 use store::{Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning};
@@ -67,7 +68,8 @@ pub async fn run(
         StorePath::Folder(path) => Some(http::bind_control(path).map_err(RunError::Http)?),
         StorePath::Memory => None,
     };
-    let read = sources::read(&config.schedules);
+    let mut read = sources::read(&config.schedules);
+    read.hold_to(&config.limits);
     for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning) {
         warn!("{warning}");
     }
@@ -160,16 +162,22 @@ fn rules(config: &Config, embedded: bool) -> Rules {
             over: millis(config.publish.resend_over),
         },
         in_flight: config.publish.in_flight,
+        piece: PIECE,
         record_first: embedded,
     }
 }
 
+/// Schedules that change in one write: sled is at its best with some hundred entries at a time.
+const PIECE: usize = 1_000;
+
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.
 fn loader(config: &Config, broker: &Broker) -> Loader {
     let (source, settings, broker) = (config.schedules.clone(), config.broker.clone(), broker.clone());
+    let limits = config.limits.clone();
     let runtime = tokio::runtime::Handle::current();
     Arc::new(move || {
-        let read = sources::read(&source);
+        let mut read = sources::read(&source);
+        read.hold_to(&limits);
         if read.diagnostics.errors() > 0 {
             return Err(read.diagnostics.to_string());
         }
@@ -185,10 +193,8 @@ fn loader(config: &Config, broker: &Broker) -> Loader {
     })
 }
 
-fn accepted(read: sources::Schedules) -> Vec<Accepted> {
-    let list = read.list.into_iter();
-    list.map(|source| Accepted { definition: source.definition, schedule: Arc::new(source.schedule) })
-        .collect()
+fn accepted(read: sources::Schedules) -> Vec<Packed> {
+    read.list.iter().map(|source| Packed::new(&source.definition, &source.schedule)).collect()
 }
 
 fn millis(duration: Duration) -> i64 {

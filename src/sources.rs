@@ -3,6 +3,8 @@
 //! Files are read one at a time, in the order of their names; a text is dropped before the next one is opened. What is
 //! absent: watching the folder (the service does), and judging one file's text (`schedule/file.rs`).
 
+mod limits;
+
 use crate::{
     config::ScheduleSource,
     diagnostic::{Diagnostic, Diagnostics, Text},
@@ -12,6 +14,7 @@ use crate::{
         near_miss,
     },
 };
+use ponos::event::Timestamp;
 use std::{
     collections::{HashMap, hash_map},
     fmt,
@@ -76,6 +79,7 @@ pub struct Schedules {
     pub files: usize,
     /// What is wrong (errors) or odd (warnings).
     pub diagnostics: Diagnostics,
+    advised: Option<Timestamp>,
     names: HashMap<Arc<str>, Place>,
     events: HashMap<Arc<str>, (Arc<str>, Place)>,
 }
@@ -85,9 +89,27 @@ pub fn read(source: &ScheduleSource) -> Schedules {
     read_within(source, Bounds::default())
 }
 
-/// The same within other bounds.
+/// The same, with warnings about what can run and was seldom meant, as seen at `now`.
+pub fn advised(source: &ScheduleSource, now: Timestamp) -> Schedules {
+    fill(Schedules { advised: Some(now), ..Schedules::default() }, source, Bounds::default())
+}
+
+/// Reads all schedules of a folder, or those of a single file.
+pub fn read_path(path: &Path) -> Schedules {
+    if path.is_file() {
+        let mut schedules = Schedules::default();
+        schedules.add_file(path, Bounds::default());
+        return schedules;
+    }
+    read_within(&ScheduleSource::Folder(path.to_owned()), Bounds::default())
+}
+
+/// As [`read`], within other bounds.
 pub fn read_within(source: &ScheduleSource, bounds: Bounds) -> Schedules {
-    let mut schedules = Schedules::default();
+    fill(Schedules::default(), source, bounds)
+}
+
+fn fill(mut schedules: Schedules, source: &ScheduleSource, bounds: Bounds) -> Schedules {
     match source {
         ScheduleSource::Embedded => {
             schedules.files = 1;
@@ -109,16 +131,7 @@ fn read_folder(folder: &Path, bounds: Bounds, schedules: &mut Schedules) {
         }
     };
     for file in &files {
-        let name = file.display().to_string();
-        match read_file(file, bounds.bytes) {
-            Ok(text) => schedules.add(&Text::new(&name, &text), bounds),
-            Err(error) => schedules.diagnostics.push(
-                Diagnostic::error(format!("this schedule file can't be read: {error}"))
-                    .in_file(&name)
-                    .help("make it a UTF-8 text that the clock's user may read, or remove it"),
-            ),
-        }
-        schedules.files += 1;
+        schedules.add_file(file, bounds);
     }
     if schedules.list.is_empty() && schedules.diagnostics.errors() == 0 {
         let what = match files.len() {
@@ -160,8 +173,21 @@ fn read_file(file: &Path, most: u64) -> io::Result<String> {
 }
 
 impl Schedules {
+    fn add_file(&mut self, file: &Path, bounds: Bounds) {
+        let name = file.display().to_string();
+        match read_file(file, bounds.bytes) {
+            Ok(text) => self.add(&Text::new(&name, &text), bounds),
+            Err(error) => self.diagnostics.push(
+                Diagnostic::error(format!("this schedule file can't be read: {error}"))
+                    .in_file(&name)
+                    .help("make it a UTF-8 text that the clock's user may read, or remove it"),
+            ),
+        }
+        self.files += 1;
+    }
+
     fn add(&mut self, text: &Text<'_>, bounds: Bounds) {
-        let (entries, faults) = file::parse(text);
+        let (entries, faults) = file::advised(text, self.advised);
         self.diagnostics.append(faults);
         for entry in entries {
             if self.list.len() == bounds.schedules {

@@ -191,3 +191,70 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
+
+#[test]
+fn what_can_run_and_was_seldom_meant_is_a_warning_at_its_place() {
+    let text = r#"
+[[schedule]]
+name = "hourly"
+event = "report.sales.requested"
+cron = "30 2 31 * *"
+time_zone = "Europe/Paris"
+
+[[schedule]]
+name = "poll"
+event = "mail.box.polled"
+cron = "*/7 * * * *"
+"#;
+    let files = [("config.toml", ""), ("schedules/a.toml", text)];
+    let (code, shown) = check(&files, &[]);
+    assert_eq!(code, 0, "{shown}");
+    let uneven = "\
+warning: schedule 'poll': cron: '*/7' is uneven: after 56 comes 0 again, 4 minutes later, not 7
+  --> schedules/a.toml:11:9
+   |
+11 | cron = \"*/7 * * * *\"
+   |         ^^^
+   |
+   = help: every = \"7 minutes\" has even intervals
+";
+    assert!(shown.contains(uneven), "{shown}");
+    assert!(shown.contains("'L' is the last day of every month"), "{shown}");
+    assert!(shown.contains("'hourly' says hourly, but it is due about every"), "{shown}");
+    let (code, json) = check(&files, &["--json"]);
+    assert!(code == 0 && json.lines().count() == 3, "{json}");
+    assert!(json.lines().all(|line| line.contains("\"severity\":\"warning\"")), "{json}");
+}
+
+#[test]
+fn what_goes_beyond_the_limits_is_refused_with_the_numbers_and_the_key() {
+    let config = "[limits]\nshortest_interval = \"1s\"\nrate = 1\n";
+    let fast = "[[schedule]]\nname = \"fast\"\nevent = \"x.fast.came\"\nevery = \"500ms\"\n";
+    let (code, shown) = check(&[("config.toml", config), ("schedules/a.toml", fast)], &[]);
+    assert_eq!(code, 1, "{shown}");
+    for part in [
+        "'fast' comes within 500 ms; the shortest interval allowed is 1 s",
+        "due 2.00 times a second",
+        "limits.shortest_interval",
+        "KHRONOS_LIMITS_RATE",
+        "schedules/a.toml:2",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
+fn a_fault_in_one_of_several_timings_has_its_caret_there() {
+    let shown = finding(
+        "name = \"a\"\nevent = \"x.a.came\"\ntimings = [{ every = \"4h\" }, { cron = \"0 25 * * *\" }]",
+    );
+    assert!(shown.contains("timings.1.cron: 25 is out of range"), "{shown}");
+    let line = shown.lines().find(|line| line.contains('^')).unwrap();
+    let written = shown.lines().find(|line| line.contains("timings = [")).unwrap();
+    assert_eq!(line.find('^'), written.find("25 * * *"), "{shown}");
+    let shown = finding("name = \"a\"\nevent = \"x.a.came\"\ntimings = [\"4h\", { evry = \"4h\" }]");
+    assert!(
+        shown.contains("timings.0 must be a table") && shown.contains("unknown key 'evry' in 'timings.1'"),
+        "{shown}"
+    );
+}

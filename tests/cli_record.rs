@@ -4,7 +4,7 @@
 use khronos::{
     engine::{Coalesced, Commit, Outcome, Parked, Revision, Row, SkipReason, Snapshot},
     http::{Limits, Record, Site, bind, bind_control, serve, serve_control},
-    schedule::Definition,
+    schedule::{Definition, Packed},
     service::{Command as Ask, Handle, ScheduleStatus, Status},
     store::{Page, SledOptions, SledStore, Store},
 };
@@ -12,7 +12,6 @@ use ponos::{broker::Link, event::Timestamp, shutdown::shutdown};
 use std::{
     path::Path,
     process::{Command, Output},
-    sync::Arc,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -26,10 +25,10 @@ fn revision() -> Revision {
     let definition =
         Definition { name: "one-minute".into(), every: Some("1 minute".into()), ..Definition::default() };
     Revision {
-        schedule: "one-minute".into(),
         number: 1,
-        definition,
+        definition: Packed::kept(&definition),
         effective_from: at(0),
+        counts_from: at(0),
         opens: at(0),
         previous: None,
         ended: None,
@@ -170,7 +169,7 @@ fn a_feed_that_nobody_serves_is_said_to_be_so() {
 
 async fn play(mut asked: mpsc::Receiver<Ask>) {
     let schedule = ScheduleStatus {
-        revision: Arc::new(revision()),
+        revision: revision(),
         next: Some(at(11)),
         outstanding: Vec::new(),
         confirmed: 7,

@@ -273,3 +273,26 @@ fn a_timing_is_small_and_can_be_built_on_its_own() {
     assert_eq!(timing.before(Timestamp::from_millis(i64::MIN)), None);
     assert_eq!(timing.count(Timestamp::from_millis(i64::MAX), Timestamp::from_millis(i64::MIN)), 0);
 }
+
+#[test]
+fn every_reads_both_forms_from_a_tenth_of_a_second_to_years() {
+    let timing = |text: &str| Timing::from_every(text, None).unwrap();
+    for (friendly, iso) in [
+        ("100ms", "PT0.1S"),
+        ("1s 500ms", "PT1.5S"),
+        ("90 seconds", "PT90S"),
+        ("1h 30m", "PT1H30M"),
+        ("36 hours", "PT36H"),
+        ("10 days", "P10D"),
+        ("2 weeks", "P2W"),
+        ("3 months", "P3M"),
+        ("1 year 6 months", "P1Y6M"),
+        ("100 years", "P100Y"),
+    ] {
+        assert_eq!(timing(friendly), timing(iso), "{friendly}");
+    }
+    for beyond in ["99ms", "PT0.099S", "101 years", "P1201M"] {
+        let fault = Timing::from_every(beyond, None).unwrap_err();
+        assert!(fault.key == "every" && fault.what.contains("100 ms to 100 years"), "{fault:?}");
+    }
+}

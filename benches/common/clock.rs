@@ -2,8 +2,8 @@
 
 use super::EXCHANGE;
 use khronos::{
-    engine::{Accepted, ClockRules, Resends, Rules},
-    schedule::{Definition, Schedule},
+    engine::{ClockRules, Resends, Rules},
+    schedule::{Definition, Packed},
     service::{Handle, Parts, Service},
     store::{self, SledOptions, Tuning},
 };
@@ -25,7 +25,7 @@ pub struct Clock {
 
 impl Clock {
     /// Starts it on the store in `folder`.
-    pub async fn start(folder: &Path, schedules: Vec<Accepted>, publisher: Publisher) -> Self {
+    pub async fn start(folder: &Path, schedules: Vec<Packed>, publisher: Publisher) -> Self {
         let options = SledOptions { cache: 8 << 20, ..SledOptions::default() };
         let opened = store::open_sled(folder.to_owned(), "khronos".to_owned(), options, Tuning::default());
         let (store, snapshot, store_events) = opened.await.unwrap();
@@ -72,12 +72,13 @@ pub fn rules() -> Rules {
         },
         resends: Resends { count: 5, over: 600_000 },
         in_flight: 10_000,
+        piece: 1_000,
         record_first: false,
     }
 }
 
 /// A schedule that is due at `first` and then `every`.
-pub fn schedule(number: usize, every: &str, first: Timestamp) -> Accepted {
+pub fn schedule(number: usize, every: &str, first: Timestamp) -> Packed {
     let definition = Definition {
         name: format!("bench-{number:07}"),
         event: Some("bench.event.happened".to_owned()),
@@ -85,8 +86,7 @@ pub fn schedule(number: usize, every: &str, first: Timestamp) -> Accepted {
         anchor: Some(first.to_string()),
         ..Definition::default()
     };
-    let schedule = Schedule::build(&definition).unwrap();
-    Accepted { definition, schedule: Arc::new(schedule) }
+    Packed::build(&definition).unwrap()
 }
 
 /// A message as the clock makes it.
@@ -95,7 +95,7 @@ pub async fn sample() -> ponos::event::Message {
     let folder = tempfile::tempdir().unwrap();
     let (ours, mut task) = Publisher::channel(1);
     task.link.send_replace(Link::Up { generation: 1, broker: "a sample".to_owned(), user: None });
-    let soon = khronos::clock::now().plus(200);
+    let soon = khronos::clock::now().plus(2_000);
     let clock = Clock::start(folder.path(), vec![schedule(0, "1h", soon)], ours).await;
     let one = task.submitted.recv().await.unwrap().remove(0);
     let outcome = PublishOutcome::Confirmed { returned: false };

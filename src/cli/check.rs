@@ -1,7 +1,7 @@
 //! `khronos check`: every fault of the configuration and of all schedules, all at once.
 
 use super::{Globals, exit::Exit, flag, output, report};
-use crate::{config::Config, sources, telemetry};
+use crate::{clock, config::Config, sources, telemetry};
 use std::{io, process::ExitCode};
 
 /// Checks the configuration and all schedules.
@@ -18,7 +18,8 @@ pub(super) struct Args {
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     let flags = flag("schedules.folder", "--schedules", args.schedules.as_deref());
     let (config, mut found) = Config::read(&globals.request(flags.into_iter().collect()));
-    let schedules = sources::read(&config.schedules);
+    let mut schedules = sources::advised(&config.schedules, clock::now());
+    schedules.hold_to(&config.limits);
     let (count, files) = (schedules.list.len(), schedules.files);
     found.append(schedules.diagnostics);
 

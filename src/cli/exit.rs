@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | 0 | done; warnings may have been shown |
 //! | 1 | findings: `check` found errors, `audit` a hole or a surplus, `health` a clock that is not well or not there |
-//! | 2 | the command line is wrong (an unknown flag, an expression or a schedule name that can't be used) |
+//! | 2 | the command line is wrong (an unknown flag, an expression or a schedule name that can't be used); `plan`: something differs |
 //! | 69 | a service can't be reached: the broker, or a running clock |
 //! | 70 | a fault of the program itself: please report it |
 //! | 74 | input or output failed: the store can't be used, or is damaged; standard output can't be written |
@@ -34,6 +34,11 @@ pub(super) enum Exit {
     AccessRefused = 77,
     /// The configuration can't be used.
     Configuration = 78,
+}
+
+impl Exit {
+    /// `plan`: something differs. The same code as [`Exit::Usage`], as other tools' plans have it.
+    pub(super) const DIFFERS: Self = Self::Usage;
 }
 
 impl From<Exit> for ExitCode {

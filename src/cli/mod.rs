@@ -4,18 +4,23 @@
 
 mod audit;
 mod check;
+mod chosen;
 mod completions;
 mod exit;
+mod forecast;
 mod health;
 mod history;
 mod list;
 mod next;
 mod output;
 mod parked;
+mod plan;
 mod reach;
 mod report;
 mod run;
 mod tail;
+mod terminal;
+mod when;
 
 use crate::{
     config::{Config, Override, Request},
@@ -81,6 +86,10 @@ enum Verb {
     Check(check::Args),
     /// Shows the next occurrences.
     Next(next::Args),
+    /// Compares two sets of schedules in occurrences.
+    Plan(plan::Args),
+    /// Shows how many occurrences are coming, and when most of them.
+    Forecast(forecast::Args),
     /// Lists the schedules as they run.
     List(list::Args),
     /// Shows how occurrences ended.
@@ -104,6 +113,8 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&cli.globals, args),
         Verb::Check(args) => check::run(&cli.globals, args),
         Verb::Next(args) => next::run(&cli.globals, args),
+        Verb::Plan(args) => plan::run(&cli.globals, args),
+        Verb::Forecast(args) => forecast::run(&cli.globals, args),
         Verb::List(args) => list::run(&cli.globals, args),
         Verb::History(args) => history::run(&cli.globals, args),
         Verb::Audit(args) => audit::run(&cli.globals, args),

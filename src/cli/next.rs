@@ -1,18 +1,16 @@
 //! `khronos next`: when schedules are due, or a timing that stands in no file.
 
-use super::{Globals, exit::Exit, flag, output, report};
+use super::{Globals, chosen::chosen, exit::Exit, output, report, when};
 use crate::{
     clock,
-    diagnostic::{Diagnostics, Text, did_you_mean},
     schedule::{Fault, Local, Timing, parse_instant},
-    sources,
+    sources::Source,
 };
-use chrono::Datelike;
 use ponos::event::Timestamp;
 use serde::Serialize;
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashSet},
+    collections::BinaryHeap,
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
@@ -107,47 +105,13 @@ fn alone(timing: Timing) -> Row {
 }
 
 fn from_files(globals: &Globals, args: &Args) -> Result<Vec<Row>, Exit> {
-    let flags = flag("schedules.folder", "--schedules", args.schedules.as_deref());
-    let config = globals.load(flags.into_iter().collect())?;
-    let schedules = sources::read(&config.schedules);
-    if schedules.diagnostics.errors() > 0 {
-        report::to_stderr(&schedules.diagnostics);
-        return Err(Exit::Configuration);
-    }
-    let wanted: HashSet<&str> = args.names.iter().map(String::as_str).collect();
-    let known: HashSet<&str> = schedules.list.iter().map(|source| &*source.schedule.name).collect();
-    let mut unknown: Vec<_> = wanted.difference(&known).collect();
-    unknown.sort();
-    for name in &unknown {
-        // A list of a million names helps nobody.
-        let help = match known.len() {
-            0..=30 => did_you_mean(name, sorted(&known)),
-            _ => crate::diagnostic::nearest(name, known.iter().copied()).map_or_else(
-                || "khronos list shows all".to_owned(),
-                |near| format!("did you mean '{near}'?"),
-            ),
-        };
-        output::complain(&format!("error: there is no schedule '{name}'; {help}"));
-    }
-    if !unknown.is_empty() {
-        return Err(Exit::Usage);
-    }
-    let chosen = schedules.list.iter().filter(|source| {
-        if wanted.is_empty() { !source.schedule.paused } else { wanted.contains(&*source.schedule.name) }
-    });
-    let row = |source: &sources::Source| Row {
+    let row = |source: Source| Row {
         name: Some(Arc::clone(&source.schedule.name)),
         event: Some(source.schedule.event.to_string()),
-        timing: source.schedule.timing.clone(),
         paused: source.schedule.paused,
+        timing: source.schedule.timing,
     };
-    Ok(chosen.map(row).collect())
-}
-
-fn sorted<'a>(names: &HashSet<&'a str>) -> Vec<&'a str> {
-    let mut names: Vec<_> = names.iter().copied().collect();
-    names.sort_unstable();
-    names
+    Ok(chosen(globals, args.schedules.as_deref(), &args.names)?.into_iter().map(row).collect())
 }
 
 /// What is due after `from`, in the order of DESIGN §2: due time, then name.
@@ -194,7 +158,7 @@ fn table<'a>(
     for (row, due, local) in due {
         let pass = if local.fold == 1 { " (second pass)" } else { "" };
         let mut cells = vec![
-            format!("{} {}{pass}", weekday(&local), local.time.replace('T', " ")),
+            format!("{}{pass}", when::local(&local)),
             format!("{} {}", local.offset, local.zone),
             due.to_string().replace(".000Z", "Z"),
             length(due.since(from)),
@@ -217,11 +181,6 @@ fn table<'a>(
     output::table(out, &rows)
 }
 
-fn weekday(local: &Local) -> String {
-    let date = local.time.get(..10).and_then(|date| date.parse::<chrono::NaiveDate>().ok());
-    date.map_or_else(String::new, |date| date.weekday().to_string())
-}
-
 /// The two largest units of a length in milliseconds.
 fn length(millis: i64) -> String {
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -238,7 +197,7 @@ fn length(millis: i64) -> String {
     if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
-/// Shows what is wrong with a flag's value, with a caret where that is known.
+/// Shows what is wrong with a flag's value.
 fn refuse(args: &Args, fault: &Fault) -> Exit {
     let (name, value) = match fault.key {
         "cron" => ("--cron", &args.cron),
@@ -246,13 +205,7 @@ fn refuse(args: &Args, fault: &Fault) -> Exit {
         "time_zone" => ("--time-zone", &args.time_zone),
         _ => ("--from", &args.from),
     };
-    let value = value.as_deref().unwrap_or_default();
-    let at = fault.at.clone().unwrap_or(0..value.len());
-    let diagnostic = Text::new(name, value).error(at, format!("{name}: {}", fault.what));
-    let mut all = Diagnostics::default();
-    all.push(diagnostic.maybe_help(fault.help.clone()));
-    report::to_stderr(&all);
-    Exit::Usage
+    report::refuse(name, value.as_deref().unwrap_or_default(), fault)
 }
 
 #[cfg(test)]

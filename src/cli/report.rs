@@ -1,8 +1,9 @@
 //! Diagnostics as people see them (the line, with a caret) and as JSON lines.
 
-use super::output::complain;
+use super::{exit::Exit, output::complain};
 use crate::{
-    diagnostic::{Diagnostic, Diagnostics, Severity},
+    diagnostic::{Diagnostic, Diagnostics, Severity, Text},
+    schedule::Fault,
     telemetry,
 };
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -35,6 +36,16 @@ pub(super) fn to_stderr(diagnostics: &Diagnostics) {
     if draw(&mut text, diagnostics, telemetry::colours(&io::stderr())).is_ok() {
         complain(String::from_utf8_lossy(&text).trim_end());
     }
+}
+
+/// Shows what is wrong with a flag's value, with a caret where that is known.
+pub(super) fn refuse(flag: &str, value: &str, fault: &Fault) -> Exit {
+    let at = fault.at.clone().unwrap_or(0..value.len());
+    let diagnostic = Text::new(flag, value).error(at, format!("{flag}: {}", fault.what));
+    let mut all = Diagnostics::default();
+    all.push(diagnostic.maybe_help(fault.help.clone()));
+    to_stderr(&all);
+    Exit::Usage
 }
 
 fn group(diagnostic: &Diagnostic) -> Group<'_> {

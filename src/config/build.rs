@@ -2,9 +2,9 @@
 //! compares them).
 
 use super::{
-    BrokerConfig, BrokerUrl, ClockConfig, Config, DEFAULT, HttpConfig, LogConfig, LogFormat, OnBackward,
-    PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig, StoreConfig, StorePath, TlsConfig,
-    layers, reader::Reader,
+    BrokerConfig, BrokerUrl, ClockConfig, Config, DEFAULT, HttpConfig, LimitsConfig, LogConfig, LogFormat,
+    OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig, StoreConfig, StorePath,
+    TlsConfig, layers, reader::Reader,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Text};
 use std::{
@@ -48,6 +48,11 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
     let config = Config {
         clock: clock(&mut reader),
         schedules: schedules(&mut reader, found.is_some()),
+        limits: LimitsConfig {
+            shortest_interval: reader.duration("limits.shortest_interval", Duration::from_millis(100), DAY),
+            rate: reader.integer("limits.rate", 10_000, 1..=1_000_000),
+            schedules: reader.integer("limits.schedules", 2_000_000, 1..=2_000_000),
+        },
         broker: broker(&mut reader),
         publish: PublishConfig {
             in_flight: reader.integer("publish.in_flight", 10_000, 1..=1_000_000),

@@ -3,7 +3,7 @@
 //! A span that has nothing left stays here until its removal is durable: until then occurrences of its schedule join
 //! it instead of being handed over on time. So a span found after a restart tells how far its schedule may have come.
 
-use super::{Revision, Span, progress::SpanKey};
+use super::{Era, Span, progress::SpanKey};
 use crate::schedule::Schedule;
 use ponos::event::Timestamp;
 use std::{
@@ -15,7 +15,7 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Backlog {
     pub(super) span: Span,
-    pub(super) revision: Arc<Revision>,
+    pub(super) era: Era,
     pub(super) schedule: Arc<Schedule>,
     pub(super) state: State,
 }

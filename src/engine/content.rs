@@ -1,7 +1,7 @@
 //! What an event says: a pure function of the clock's name, the revision and what the event stands for. So whatever
 //! is sent again under one id has the same body, byte for byte; what differs between two sendings travels in headers.
 
-use super::{Coalesced, Revision};
+use super::{Coalesced, Era};
 use crate::schedule::Schedule;
 use ponos::event::{Event, OccurrenceId, Timestamp};
 use serde::Serialize;
@@ -30,33 +30,23 @@ struct Window {
 }
 
 /// The event for what `stands_for` says; its due time is `stands_for.last`.
-pub fn occurrence_event(
-    clock: &str,
-    revision: &Revision,
-    schedule: &Schedule,
-    stands_for: Coalesced,
-) -> Event {
+pub fn occurrence_event(clock: &str, era: Era, schedule: &Schedule, stands_for: Coalesced) -> Event {
     let due = stands_for.last;
     let id = OccurrenceId { clock, schedule: &schedule.name, due, trigger: None }.id();
     Event {
         subject: Some(schedule.name.to_string()),
         time: Some(due),
         expiry_time: schedule.expires.map(|millis| due.plus(millis)),
-        ..Event::new(
-            id,
-            format!("/khronos/{clock}"),
-            schedule.event.clone(),
-            data(revision, schedule, stands_for),
-        )
+        ..Event::new(id, format!("/khronos/{clock}"), schedule.event.clone(), data(era, schedule, stands_for))
     }
 }
 
-fn data(revision: &Revision, schedule: &Schedule, stands_for: Coalesced) -> Vec<u8> {
+fn data(era: Era, schedule: &Schedule, stands_for: Coalesced) -> Vec<u8> {
     let (timing, due) = (&schedule.timing, stands_for.last);
     let one_shot = timing.is_one_shot();
     // Due times lie between 1970 and 2099, where every zone has a local time.
     let local = timing.local(due).unwrap_or_default();
-    let before = timing.before(stands_for.first).filter(|earlier| *earlier > revision.effective_from);
+    let before = timing.before(stands_for.first).filter(|earlier| *earlier > era.effective_from);
     let data = Data {
         schedule: &schedule.name,
         due_at: due,
@@ -64,8 +54,8 @@ fn data(revision: &Revision, schedule: &Schedule, stands_for: Coalesced) -> Vec<
         time_zone: local.zone,
         utc_offset: local.offset,
         fold: local.fold,
-        window: (!one_shot).then(|| Window { from: before.unwrap_or(revision.opens), to: due }),
-        previous_due_at: if one_shot { None } else { before.or(revision.previous) },
+        window: (!one_shot).then(|| Window { from: before.unwrap_or(era.opens), to: due }),
+        previous_due_at: if one_shot { None } else { before.or(era.previous) },
         next_due_at: timing.after(due),
         cause: "scheduled",
         coalesced: stands_for.count - 1,

@@ -8,15 +8,13 @@ use super::{
     faults::{Fault, planted},
     flights::{Flights, Owner},
     hand_over::{LEAD, MARGIN},
-    io::Accepted,
+    load::Load,
     progress::{Progress, SpanKey},
+    slot::Slot,
 };
-use crate::schedule::Schedule;
+use crate::schedule::Packed;
 use ponos::event::Timestamp;
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Limits, from the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +25,8 @@ pub struct Rules {
     pub resends: Resends,
     /// At most this many handovers are unanswered; catch-up takes at most half of them.
     pub in_flight: usize,
+    /// At most this many schedules change in one write; a load of more goes down in pieces.
+    pub piece: usize,
     /// Rows of confirmed events go down with the progress that passes them, instead of behind it: for the embedded
     /// broker, whose only durable copy is the record.
     pub record_first: bool,
@@ -42,14 +42,16 @@ pub struct Engine {
     pub(super) flights: Flights,
     pub(super) backlogs: Backlogs,
     pub(super) progress: Progress,
-    /// All revisions kept.
-    pub(super) revisions: BTreeMap<SpanKey, Arc<Revision>>,
+    /// Revisions that are kept and do not run: ended ones, and what this version does not understand.
+    pub(super) resting: BTreeMap<SpanKey, Revision>,
     pub(super) parked: BTreeMap<u64, Parked>,
     pub(super) released: VecDeque<u64>,
     pub(super) last_parked: u64,
     /// Schedules to load once the clock is believed.
-    pub(super) waiting_load: Option<Vec<Accepted>>,
-    /// The write that makes the latest load durable. Until then nothing new is handed over on time: after a crash the
+    pub(super) waiting_load: Option<Vec<Packed>>,
+    /// The load under way.
+    pub(super) load: Option<Load>,
+    /// The write that makes the latest piece of a load durable. Until then nothing new is handed over on time: after a crash the
     /// old definitions would call for the same ids with other bodies.
     pub(super) loading: u64,
     pub(super) link_up: bool,
@@ -69,25 +71,11 @@ pub(super) struct Out {
     pub(super) notices: Vec<Notice>,
 }
 
-/// One schedule as it runs. Sorted by name; the index is its rank.
-#[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) revision: Arc<Revision>,
-    pub(super) schedule: Arc<Schedule>,
-    /// The due time that stands in the queue.
-    pub(super) next: Option<Timestamp>,
-    /// The due time that was handed over on time and is not answered.
-    pub(super) in_flight: Option<Timestamp>,
-    pub(super) skipped: u64,
-    pub(super) confirmed: u64,
-    pub(super) returned: u64,
-}
-
 /// One schedule as others see it.
 #[derive(Debug, Clone)]
 pub struct Running {
     /// The accepted definition.
-    pub revision: Arc<Revision>,
+    pub revision: Revision,
     /// Next due time that is not handed over.
     pub next: Option<Timestamp>,
     /// What is outstanding, oldest revision first.
@@ -110,9 +98,13 @@ impl Engine {
         if self.is_steady()
             && let Some(wanted) = self.waiting_load.take()
         {
-            self.reconcile(wanted);
+            self.begin_load(wanted);
         }
         self.pump();
+        if self.may_load() {
+            self.load_piece();
+            self.pump();
+        }
         self.emit()
     }
 
@@ -126,6 +118,9 @@ impl Engine {
         let now = self.now();
         let mut earliest = self.progress.next_save(now, self.settled());
         let mut wish = |at: Timestamp| earliest = Some(earliest.map_or(at, |e| e.min(at)));
+        if self.may_load() {
+            wish(now);
+        }
         if self.may_hand_over() {
             if let Some((due, _)) = self.queue.first().filter(|(due, _)| *due > now) {
                 let ahead = due.plus(-LEAD);
@@ -177,39 +172,42 @@ impl Engine {
 
     /// How many schedules run.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.slots.iter().filter(|slot| slot.runs()).count()
     }
 
     /// Whether no schedule runs.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        !self.slots.iter().any(Slot::runs)
     }
 
     /// All schedules by name, or the one named.
     pub fn running<'a>(&'a self, name: Option<&'a str>) -> impl Iterator<Item = Running> + 'a {
         let one = name.map(|name| self.rank(name).map_or(0..0, |rank| rank..rank + 1));
-        self.slots[one.unwrap_or(0..self.slots.len())].iter().map(|slot| Running {
-            revision: slot.revision.clone(),
-            next: slot.next,
-            outstanding: self.backlogs.of(&slot.schedule.name).map(|(_, b)| b.span.clone()).collect(),
-            confirmed: slot.confirmed,
-            returned: slot.returned,
+        let slots = &self.slots[one.unwrap_or(0..self.slots.len())];
+        slots.iter().filter(|slot| slot.runs()).map(|slot| {
+            let (confirmed, returned) = slot.counts();
+            Running {
+                revision: slot.revision(),
+                next: slot.next(),
+                outstanding: self.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect(),
+                confirmed,
+                returned,
+            }
         })
     }
 
     /// All that is kept, as a restart would find it if it were written now.
     pub fn snapshot(&self) -> super::Snapshot {
-        let pending = self.slots.iter().filter(|slot| slot.schedule.timing.is_one_shot());
-        let pending = pending.filter_map(|slot| slot.next.or(slot.in_flight).map(|due| (slot, due)));
+        let pending = self.slots.iter().filter(|slot| slot.timing().is_one_shot());
+        let pending = pending.filter_map(|slot| slot.next().or(slot.in_flight()).map(|due| (slot, due)));
+        let running = self.slots.iter().filter(|slot| slot.runs());
         super::Snapshot {
             settled: Some(self.settled()),
             handed: Some(self.progress.wanted()),
-            revisions: self.revisions.values().map(|revision| (**revision).clone()).collect(),
+            revisions: running.map(Slot::revision).chain(self.resting.values().cloned()).collect(),
             spans: self.backlogs.iter().map(|((name, _), b)| (name.clone(), b.span.clone())).collect(),
             one_shots: pending
-                .map(|(slot, due)| {
-                    (slot.schedule.name.clone(), super::OneShot { revision: slot.revision.number, due })
-                })
+                .map(|(slot, due)| (slot.name(), super::OneShot { revision: slot.number(), due }))
                 .collect(),
             parked: self.parked.iter().map(|(number, parked)| (*number, parked.clone())).collect(),
             last_sequence: 0,
@@ -217,7 +215,10 @@ impl Engine {
     }
 
     pub(super) fn rank(&self, name: &str) -> Option<usize> {
-        self.slots.binary_search_by(|slot| (*slot.schedule.name).cmp(name)).ok()
+        self.slots
+            .binary_search_by(|slot| slot.definition.name_bytes().cmp(name.as_bytes()))
+            .ok()
+            .filter(|rank| self.slots[*rank].runs())
     }
 
     /// The rank of whose handover it is: known for what is on time, else searched by name.
@@ -228,7 +229,7 @@ impl Engine {
         }
     }
 
-    fn is_steady(&self) -> bool {
+    pub(super) fn is_steady(&self) -> bool {
         !matches!(self.guard.state(), ClockState::Held { .. })
     }
 
@@ -259,8 +260,9 @@ impl Engine {
     /// Queues the schedule's first occurrence after `due`.
     pub(super) fn queue_after(&mut self, rank: u32, due: Timestamp) {
         let slot = &mut self.slots[rank as usize];
-        slot.next = slot.schedule.timing.after(due);
-        if let Some(next) = slot.next {
+        let next = slot.timing().after(due);
+        slot.wait_for(next);
+        if let Some(next) = next {
             self.queue.push(next, rank);
         }
     }

@@ -32,6 +32,8 @@ pub(super) enum Fault {
     PauseWithoutRecord,
     /// A finished span is removed before W has passed it.
     CloseBeforeTheMark,
+    /// What a revision is due for already when it begins takes W back.
+    QueueBehindTheMark,
     /// A new revision's events are sent before the store knows the revision.
     SendBeforeTheRevisionIsSaved,
 }

@@ -79,18 +79,20 @@ impl Flights {
         Some(flight)
     }
 
-    /// Gives each flight that is on time to what `moved` says: another rank, or a span.
-    pub(super) fn reassign(&mut self, moved: impl Fn(u32) -> Owner) {
-        let mut spans = Vec::new();
+    /// Gives each flight that is on time to what `moved` says: another rank.
+    pub(super) fn reassign(&mut self, moved: impl Fn(u32) -> u32) {
         for flight in self.places.iter_mut().flatten() {
-            if let Owner::OnTime(rank) = flight.owner {
-                flight.owner = moved(rank);
-                if !matches!(flight.owner, Owner::OnTime(_)) {
-                    spans.push(flight.stands_for.last);
-                }
+            if let Owner::OnTime(rank) = &mut flight.owner {
+                *rank = moved(*rank);
             }
         }
-        for due in spans {
+    }
+
+    /// Gives the flight that is on time, of this rank and due time, to a span.
+    pub(super) fn leave(&mut self, rank: u32, due: Timestamp, span: Owner) {
+        let flight = self.places.iter_mut().flatten().find(|flight| flight.owner == Owner::OnTime(rank));
+        if let Some(flight) = flight {
+            flight.owner = span;
             self.forget_on_time(due);
         }
     }

@@ -2,7 +2,7 @@
 //! released. Nothing goes before what it rests on is durable.
 
 use super::{
-    ClockState, Coalesced, Handover, Notice, Outcome, Revision, SkipReason,
+    ClockState, Coalesced, Era, Handover, Notice, Outcome, SkipReason,
     backlog::{Backlog, State},
     catch_up::{self, Next, single},
     core::{Engine, new_span},
@@ -56,9 +56,10 @@ impl Engine {
         }
         while let Some((due, rank)) = self.queue.first().filter(|(due, _)| *due <= now) {
             let slot = &self.slots[rank as usize];
-            let key = (slot.schedule.name.clone(), slot.revision.number);
-            let late = now.since(due) > slot.schedule.catch_up.grace;
-            if slot.schedule.paused {
+            let key = (slot.name(), slot.number());
+            let conduct = slot.definition.conduct();
+            let late = now.since(due) > conduct.catch_up.grace;
+            if conduct.paused {
                 self.queue.pop();
                 self.skip_paused(rank, &key, due, now);
             } else if (late || self.backlogs.holds(&key.0) && !planted(Fault::Overtake))
@@ -78,14 +79,14 @@ impl Engine {
     }
 
     fn skip_paused(&mut self, rank: u32, key: &SpanKey, due: Timestamp, now: Timestamp) {
-        let timing = &self.slots[rank as usize].schedule.timing;
+        let timing = self.slots[rank as usize].timing();
         let last = timing.before(now.plus(1)).map_or(due, |last| last.max(due));
         let run = Coalesced { first: due, last, count: timing.count(due.plus(-1), last).max(1) };
         if !planted(Fault::PauseWithoutRecord) {
             self.progress.row(row(now, key, run, Outcome::Skipped(SkipReason::Paused)));
         }
         self.finish_one_shot(rank);
-        self.slots[rank as usize].skipped += run.count;
+        self.slots[rank as usize].skip(run.count);
         self.queue_after(rank, last);
     }
 
@@ -97,15 +98,17 @@ impl Engine {
     /// Adds what is due by now to the schedule's span.
     fn join(&mut self, rank: u32, key: SpanKey, due: Timestamp, now: Timestamp) {
         let slot = &self.slots[rank as usize];
-        let through = slot.schedule.timing.before(now.plus(1)).map_or(due, |last| last.max(due));
+        let through = slot.timing().before(now.plus(1)).map_or(due, |last| last.max(due));
         if planted(Fault::ResumeFromNow) && now.since(due) > 120_000 {
             return self.queue_after(rank, through);
         }
-        let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
-        if !self.extend(&key, through) {
-            let span = new_span(revision.number, due.plus(-1), through, due.plus(-1));
+        let era = slot.era();
+        if !self.extend(&key, through)
+            && let Some(schedule) = self.slots[rank as usize].schedule()
+        {
+            let span = new_span(era.number, due.plus(-1), through, due.plus(-1));
             self.progress.span(&key, Some(&span));
-            self.backlogs.insert(key, Backlog { span, revision, schedule, state: State::Ready });
+            self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
         }
         self.queue_after(rank, through);
     }
@@ -124,13 +127,13 @@ impl Engine {
 
     fn depart_on_time(&mut self, rank: u32, due: Timestamp, now: Timestamp) {
         let slot = &mut self.slots[rank as usize];
-        slot.next = None;
-        slot.in_flight = Some(due);
-        if planted(Fault::LoseOneShot) && slot.schedule.timing.is_one_shot() {
-            self.progress.one_shot(&slot.schedule.name, None);
+        let Some(schedule) = slot.schedule() else { return };
+        slot.depart(due);
+        if planted(Fault::LoseOneShot) && schedule.timing.is_one_shot() {
+            self.progress.one_shot(&schedule.name, None);
         }
-        let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
-        self.depart(Owner::OnTime(rank), revision, schedule, single(due), now);
+        let era = slot.era();
+        self.depart(Owner::OnTime(rank), era, schedule, single(due), now);
     }
 
     fn hand_over_backlogs(&mut self, now: Timestamp) {
@@ -147,7 +150,7 @@ impl Engine {
         }
         let settled = self.settled();
         let Some(backlog) = self.backlogs.get_mut(key) else { return };
-        let (revision, schedule) = (backlog.revision.clone(), backlog.schedule.clone());
+        let (era, schedule) = (backlog.era, backlog.schedule.clone());
         let passed = settled >= backlog.span.through || planted(Fault::CloseBeforeTheMark);
         let state = match catch_up::next(&schedule, &backlog.span, now) {
             Next::Wait(until) => State::Waiting(until),
@@ -165,7 +168,7 @@ impl Engine {
                 self.progress.row(row(now, key, run, Outcome::Skipped(reason)));
                 self.caught_up(key, run, "skipped, as its catch-up says");
                 if let Some(rank) = self.rank(&key.0) {
-                    self.slots[rank].skipped += run.count;
+                    self.slots[rank].skip(run.count);
                 }
                 State::Ready
             }
@@ -185,7 +188,7 @@ impl Engine {
                 }
             }
             Next::Send(stands_for) => {
-                self.depart(Owner::Span(key.0.clone(), key.1), revision, schedule, stands_for, now);
+                self.depart(Owner::Span(key.0.clone(), key.1), era, schedule, stands_for, now);
                 State::InFlight
             }
         };
@@ -203,15 +206,14 @@ impl Engine {
             let Some(parked) = self.parked.get(&number) else { continue };
             let key = (parked.schedule.clone(), parked.revision);
             let stands_for = parked.stands_for;
-            let built = self
-                .revisions
-                .get(&key)
-                .map(|revision| (revision.clone(), Schedule::build(&revision.definition)));
-            match built {
-                Some((revision, Ok(schedule))) => {
-                    self.depart(Owner::Parked(number), revision, Arc::new(schedule), stands_for, now);
+            let revision = self.revision(&key);
+            let schedule = revision.as_ref().and_then(|revision| revision.build().ok());
+            match revision.zip(schedule) {
+                Some((revision, schedule)) => {
+                    let (owner, schedule) = (Owner::Parked(number), Arc::new(schedule));
+                    self.depart(owner, revision.era(), schedule, stands_for, now);
                 }
-                _ => {
+                None => {
                     let reason = "its definition is not kept any more".to_owned();
                     self.out.notices.push(Notice::Unreadable { schedule: key.0, reason });
                 }
@@ -222,24 +224,16 @@ impl Engine {
     fn depart(
         &mut self,
         owner: Owner,
-        revision: Arc<Revision>,
+        era: Era,
         schedule: Arc<Schedule>,
         stands_for: Coalesced,
         now: Timestamp,
     ) {
         let lateness = now.since(stands_for.last);
         let rank = self.rank_of(&owner, &schedule.name);
-        let skipped = rank.map_or(0, |rank| std::mem::take(&mut self.slots[rank].skipped));
+        let skipped = rank.map_or(0, |rank| self.slots[rank].take_skipped());
         self.highest_handed = self.highest_handed.max(stands_for.last);
         let token = self.flights.take_off(Flight { owner, stands_for, sent_at: now, lateness });
-        self.out.publish.push(Handover {
-            token,
-            revision,
-            schedule,
-            stands_for,
-            sent_at: now,
-            lateness,
-            skipped,
-        });
+        self.out.publish.push(Handover { token, era, schedule, stands_for, sent_at: now, lateness, skipped });
     }
 }

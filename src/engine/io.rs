@@ -1,7 +1,7 @@
 //! What goes into the engine and what comes out of it.
 
-use super::{Coalesced, Commit, Revision, Row};
-use crate::schedule::{Definition, Schedule};
+use super::{Coalesced, Commit, Era, Row};
+use crate::schedule::{Packed, Schedule};
 use ponos::event::Timestamp;
 use std::{fmt, sync::Arc};
 
@@ -26,7 +26,7 @@ pub enum Input {
     /// The commit with this ticket is durable.
     Saved(u64),
     /// The schedules now wanted, all of them.
-    Load(Vec<Accepted>),
+    Load(Vec<Packed>),
     /// Send these parked events again.
     Release(Vec<u64>),
     /// Drop these parked events for ever.
@@ -35,15 +35,6 @@ pub enum Input {
     Drain,
     /// Write down the exact progress; the last input before the end.
     Flush,
-}
-
-/// A definition and the schedule built from it.
-#[derive(Debug, Clone)]
-pub struct Accepted {
-    /// As written.
-    pub definition: Definition,
-    /// As understood.
-    pub schedule: Arc<Schedule>,
 }
 
 /// The broker's answer to one handover.
@@ -89,8 +80,8 @@ pub enum Action {
 pub struct Handover {
     /// Given back in the answer.
     pub token: u64,
-    /// The revision that called for it.
-    pub revision: Arc<Revision>,
+    /// The revision that called for it, and since when it counts.
+    pub era: Era,
     /// The schedule.
     pub schedule: Arc<Schedule>,
     /// What the event stands for; its due time is `last`.

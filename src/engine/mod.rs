@@ -18,11 +18,13 @@ mod faults;
 mod flights;
 mod hand_over;
 mod io;
+mod load;
 mod progress;
 mod reconcile;
 mod settle;
 #[cfg(test)]
 mod simulation;
+mod slot;
 mod start;
 mod state;
 
@@ -30,7 +32,7 @@ pub use backoff::Resends;
 pub use clock_guard::{ClockRules, ClockState};
 pub use content::occurrence_event;
 pub use core::{Engine, Rules, Running};
-pub use io::{Accepted, Action, Answer, Handover, Input, Notice, Reading};
+pub use io::{Action, Answer, Handover, Input, Notice, Reading};
 pub use state::{
-    Coalesced, Commit, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason, Snapshot, Span,
+    Coalesced, Commit, Era, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason, Snapshot, Span,
 };

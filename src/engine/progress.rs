@@ -113,7 +113,7 @@ impl Progress {
     }
 
     pub(super) fn revision(&mut self, revision: &Revision) {
-        self.dirty.revisions.insert((revision.schedule.clone(), revision.number), revision.clone());
+        self.dirty.revisions.insert((revision.name().into(), revision.number), revision.clone());
         self.urgent = true;
     }
 

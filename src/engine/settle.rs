@@ -8,7 +8,7 @@ use super::{
     flights::{Flight, Owner},
     progress::{SpanKey, row},
 };
-use crate::schedule::{Schedule, Unrouted};
+use crate::schedule::Unrouted;
 use ponos::event::Timestamp;
 use std::sync::Arc;
 
@@ -34,9 +34,9 @@ impl Engine {
     fn settle_on_time(&mut self, rank: u32, flight: &Flight, answer: Answer) {
         let due = flight.stands_for.last;
         let slot = &mut self.slots[rank as usize];
-        slot.in_flight = None;
-        let key = (slot.schedule.name.clone(), slot.revision.number);
-        match refusal(&slot.schedule, &answer) {
+        slot.land();
+        let key = (slot.name(), slot.number());
+        match refusal(|| slot.definition.conduct().unrouted, &answer) {
             None if answer == Answer::Lost => self.retry_on_time(rank, &key, due, 0, LOST),
             None => {
                 let returned = answer == Answer::Confirmed { returned: true };
@@ -59,20 +59,20 @@ impl Engine {
     fn retry_on_time(&mut self, rank: u32, key: &SpanKey, due: Timestamp, attempts: u8, wait: i64) {
         let slot = &self.slots[rank as usize];
         let retry_at = self.now().plus(wait);
-        let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
-        let mut span = new_span(revision.number, due.plus(-1), due, due);
+        let (era, Some(schedule)) = (slot.era(), slot.schedule()) else { return };
+        let mut span = new_span(era.number, due.plus(-1), due, due);
         span.attempts = attempts;
         span.retry_at = retry_at;
         self.progress.span(key, Some(&span));
         let state = State::Waiting(retry_at);
-        self.backlogs.insert(key.clone(), Backlog { span, revision, schedule, state });
+        self.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
     }
 
     fn settle_span(&mut self, key: &SpanKey, flight: &Flight, answer: Answer) {
         let now = self.now();
         let Some(backlog) = self.backlogs.get_mut(key) else { return };
         let mut attempts = backlog.span.attempts;
-        let refused = refusal(&backlog.schedule, &answer);
+        let refused = refusal(|| backlog.schedule.unrouted, &answer);
         let wait = match &refused {
             None => (answer == Answer::Lost).then_some(LOST),
             Some((_, again)) => {
@@ -135,8 +135,7 @@ impl Engine {
             }
         }
         if let Some(rank) = self.rank_of(&flight.owner, &key.0) {
-            self.slots[rank].confirmed += 1;
-            self.slots[rank].returned += u64::from(returned);
+            self.slots[rank].confirm(returned);
         }
     }
 
@@ -180,9 +179,9 @@ impl Engine {
 
     /// A one-shot that is settled is pending no more.
     pub(super) fn finish_one_shot(&mut self, rank: u32) {
-        let schedule = &self.slots[rank as usize].schedule;
-        if schedule.timing.is_one_shot() {
-            self.progress.one_shot(&schedule.name.clone(), None);
+        let slot = &self.slots[rank as usize];
+        if slot.timing().is_one_shot() {
+            self.progress.one_shot(&slot.name(), None);
         }
     }
 
@@ -191,7 +190,7 @@ impl Engine {
         let Some(rank) = self.rank(&key.0) else {
             return self.progress.one_shot(&key.0, None);
         };
-        if self.slots[rank].revision.number == key.1 {
+        if self.slots[rank].number() == key.1 {
             self.finish_one_shot(u32::try_from(rank).unwrap_or(u32::MAX));
         }
     }
@@ -203,10 +202,10 @@ impl Engine {
 }
 
 /// Whether an answer is a refusal, why, and whether sending again can help.
-fn refusal(schedule: &Schedule, answer: &Answer) -> Option<(String, bool)> {
+fn refusal(unrouted: impl Fn() -> Unrouted, answer: &Answer) -> Option<(String, bool)> {
     match answer {
         Answer::Refused(reason) => Some((reason.clone(), true)),
-        Answer::Confirmed { returned: true } if schedule.unrouted == Unrouted::Park => {
+        Answer::Confirmed { returned: true } if unrouted() == Unrouted::Park => {
             Some((UNROUTED.to_owned(), false))
         }
         Answer::Confirmed { .. } | Answer::Lost => None,

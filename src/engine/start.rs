@@ -4,12 +4,12 @@ use super::{
     Notice, Outcome, Reading, Revision, Row, Rules, Snapshot,
     backlog::{Backlog, Backlogs, State},
     clock_guard::ClockGuard,
-    core::{Engine, Out, Slot, new_span},
+    core::{Engine, Out, new_span},
     due_queue::DueQueue,
     flights::Flights,
-    progress::Progress,
+    progress::{Progress, SpanKey},
+    slot::Slot,
 };
-use crate::schedule::Schedule;
 use ponos::event::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,11 +29,12 @@ impl Engine {
             flights: Flights::default(),
             backlogs: Backlogs::default(),
             progress: Progress::new(settled, handed),
-            revisions: BTreeMap::new(),
+            resting: BTreeMap::new(),
             last_parked: snapshot.parked.last().map_or(0, |(number, _)| *number),
             released: snapshot.parked.iter().filter(|(_, p)| p.released).map(|(number, _)| *number).collect(),
             parked: snapshot.parked.into_iter().collect(),
             waiting_load: None,
+            load: None,
             loading: 0,
             link_up: false,
             draining: false,
@@ -42,40 +43,32 @@ impl Engine {
             out: Out::default(),
         };
         let pending: HashMap<_, _> = snapshot.one_shots.into_iter().collect();
-        let mut built: HashMap<(Arc<str>, u32), Arc<Schedule>> = HashMap::new();
+        let outstanding: Vec<SpanKey> =
+            snapshot.spans.iter().map(|(name, span)| (name.clone(), span.revision)).collect();
+        engine.slots = Vec::with_capacity(snapshot.revisions.iter().filter(|r| runs(r)).count());
         for revision in snapshot.revisions {
-            let key = (revision.schedule.clone(), revision.number);
-            match Schedule::build(&revision.definition) {
-                Ok(schedule) => drop(built.insert(key.clone(), Arc::new(schedule))),
-                Err(faults) => {
-                    let reason = faults.first().map(|fault| fault.what.clone()).unwrap_or_default();
-                    engine.out.notices.push(Notice::Unreadable { schedule: key.0.clone(), reason });
-                }
-            }
-            engine.revisions.insert(key, Arc::new(revision));
-        }
-        let mut waiting = Vec::new();
-        for (name, span) in snapshot.spans {
-            let key = (name, span.revision);
-            let (Some(revision), Some(schedule)) = (engine.revisions.get(&key), built.get(&key)) else {
+            if runs(&revision) {
+                engine.slots.push(Slot::new(&revision));
                 continue;
-            };
+            }
+            if let Err(faults) = revision.build() {
+                let reason = faults.first().map(|fault| fault.what.clone()).unwrap_or_default();
+                engine.out.notices.push(Notice::Unreadable { schedule: revision.name().into(), reason });
+            }
+            engine.resting.insert((revision.name().into(), revision.number), revision);
+        }
+        engine.slots.sort_by(|a, b| a.definition.name_bytes().cmp(b.definition.name_bytes()));
+        engine.queue = DueQueue::with_capacity(engine.slots.len());
+        for (key, (_, span)) in outstanding.into_iter().zip(snapshot.spans) {
+            let Some(revision) = engine.revision(&key) else { continue };
+            let Ok(schedule) = revision.build() else { continue };
             let state = if span.retry_at > settled { State::Waiting(span.retry_at) } else { State::Ready };
-            waiting
-                .push((key, Backlog { span, revision: revision.clone(), schedule: schedule.clone(), state }));
+            let (era, schedule) = (revision.era(), Arc::new(schedule));
+            engine.backlogs.insert(key, Backlog { span, era, schedule, state });
         }
-        for (key, backlog) in waiting {
-            engine.backlogs.insert(key, backlog);
-        }
-        let active: Vec<_> = engine.revisions.iter().filter(|(_, r)| r.ended.is_none()).collect();
-        let active: Vec<_> = active
-            .into_iter()
-            .filter_map(|(key, revision)| Some((revision.clone(), built.get(key)?.clone())))
-            .collect();
-        engine.slots = active.iter().map(|(revision, schedule)| slot(revision, schedule)).collect();
         for rank in 0..engine.slots.len() {
             let slot = &engine.slots[rank];
-            let row = pending.get(&slot.schedule.name).filter(|row| row.revision == slot.revision.number);
+            let row = pending.get(slot.definition.name()).filter(|row| row.revision == slot.number());
             let one_shot = row.map(|row| row.due);
             engine.resume_slot(rank, settled, handed, one_shot);
         }
@@ -91,23 +84,24 @@ impl Engine {
         pending: Option<Timestamp>,
     ) {
         let slot = &self.slots[rank];
-        let (revision, schedule) = (slot.revision.clone(), slot.schedule.clone());
-        let key = (schedule.name.clone(), revision.number);
-        let outstanding = self.backlogs.get_mut(&key).map(|backlog| backlog.span.through);
-        let unsettled = if schedule.timing.is_one_shot() {
+        let (era, timing) = (slot.era(), slot.timing());
+        let key = (slot.name(), era.number);
+        let outstanding = self.backlogs.get(&key).map(|backlog| backlog.span.through);
+        let unsettled = if timing.is_one_shot() {
             // Rows decide about one-shots: W may long have passed one that is still pending.
             let Some(due) = pending.filter(|_| outstanding.is_none()) else { return };
             due.plus(-1)
         } else {
-            settled.max(revision.effective_from).max(outstanding.unwrap_or(Timestamp::EPOCH))
+            settled.max(era.effective_from).max(outstanding.unwrap_or(Timestamp::EPOCH))
         };
         let mut after = unsettled;
         // A span that was kept shows that nothing of its schedule was handed over on time since; see `backlog`.
-        let reached = schedule.timing.before(handed.plus(1)).filter(|last| *last > unsettled);
-        if let Some(through) = reached.filter(|_| outstanding.is_none() && !schedule.paused) {
-            let span = new_span(revision.number, unsettled, through, through);
+        let reached = timing.before(handed.plus(1)).filter(|last| *last > unsettled);
+        let reached = reached.filter(|_| outstanding.is_none() && !slot.definition.conduct().paused);
+        if let Some((through, schedule)) = reached.zip(slot.schedule()) {
+            let span = new_span(era.number, unsettled, through, through);
             self.progress.span(&key, Some(&span));
-            self.backlogs.insert(key, Backlog { span, revision, schedule, state: State::Ready });
+            self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
             after = through;
         }
         self.queue_after(u32::try_from(rank).unwrap_or(u32::MAX), after);
@@ -129,23 +123,17 @@ impl Engine {
         self.progress.set_back(now);
         self.queue = DueQueue::with_capacity(self.slots.len());
         for rank in 0..self.slots.len() {
-            if self.slots[rank].in_flight.is_none() && !self.slots[rank].schedule.timing.is_one_shot() {
+            let slot = &self.slots[rank];
+            if slot.runs() && slot.in_flight().is_none() && !slot.timing().is_one_shot() {
                 self.queue_after(u32::try_from(rank).unwrap_or(u32::MAX), now);
-            } else if let Some(due) = self.slots[rank].next {
+            } else if let Some(due) = slot.next() {
                 self.queue.push(due, u32::try_from(rank).unwrap_or(u32::MAX));
             }
         }
     }
 }
 
-pub(super) fn slot(revision: &Arc<Revision>, schedule: &Arc<Schedule>) -> Slot {
-    Slot {
-        revision: revision.clone(),
-        schedule: schedule.clone(),
-        next: None,
-        in_flight: None,
-        skipped: 0,
-        confirmed: 0,
-        returned: 0,
-    }
+/// Whether it is one that runs, and not one that rests.
+fn runs(revision: &Revision) -> bool {
+    revision.ended.is_none() && revision.definition.is_understood()
 }

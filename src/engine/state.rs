@@ -1,27 +1,87 @@
 //! What the engine keeps across restarts, and the record: plain data, written by the store.
 
-use crate::schedule::Definition;
+use crate::schedule::{Fault, Packed, Schedule, Timing};
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// An accepted definition of a schedule, from the moment it took effect.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
-    /// The schedule's name.
-    pub schedule: Arc<str>,
+    /// As written, the schedule's name in it, and as understood.
+    pub definition: Packed,
     /// Counts up with every accepted edit, from 1.
     pub number: u32,
-    /// As written.
-    pub definition: Definition,
     /// Its occurrences lie after this instant.
     pub effective_from: Timestamp,
+    /// Since when its timing holds, whatever else was edited meanwhile: what a `limit` without `from` counts from
+    /// (exclusive).
+    pub counts_from: Timestamp,
     /// Where its first window starts: the last due time before this revision, else its creation.
     pub opens: Timestamp,
     /// The last due time of the schedule before this revision.
     pub previous: Option<Timestamp>,
     /// Set when an edit or a removal ended it: its occurrences lie at or before this instant.
     pub ended: Option<Timestamp>,
+}
+
+/// Since when a revision's occurrences count, and what was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Era {
+    /// See [`Revision::number`].
+    pub number: u32,
+    /// See [`Revision::effective_from`].
+    pub effective_from: Timestamp,
+    /// See [`Revision::counts_from`].
+    pub counts_from: Timestamp,
+    /// See [`Revision::opens`].
+    pub opens: Timestamp,
+    /// See [`Revision::previous`].
+    pub previous: Option<Timestamp>,
+}
+
+impl Era {
+    /// Of a name that was not known before.
+    pub fn first(number: u32, now: Timestamp) -> Self {
+        Self { number, effective_from: now, counts_from: now, opens: now, previous: None }
+    }
+
+    /// The revision of `definition` in this era, as it runs.
+    pub fn of(self, definition: Packed) -> Revision {
+        let Self { number, effective_from, counts_from, opens, previous } = self;
+        Revision { definition, number, effective_from, counts_from, opens, previous, ended: None }
+    }
+}
+
+impl Revision {
+    /// The schedule's name.
+    pub fn name(&self) -> &str {
+        self.definition.name()
+    }
+
+    /// Since when its occurrences count.
+    pub fn era(&self) -> Era {
+        let Self { number, effective_from, counts_from, opens, previous, .. } = *self;
+        Era { number, effective_from, counts_from, opens, previous }
+    }
+
+    /// When it is due, its limit counted from where this revision counts; never, if it is not understood.
+    pub fn timing(&self) -> Timing {
+        let timing = self.definition.timing();
+        if timing.is_counted_since_creation() { timing.counting_since(self.counts_from) } else { timing }
+    }
+
+    /// The schedule, its limit counted from where this revision counts.
+    ///
+    /// # Errors
+    /// Every [`Fault`] of the definition: another version may have accepted it.
+    pub fn build(&self) -> Result<Schedule, Vec<Fault>> {
+        let schedule = match self.definition.schedule() {
+            Some(schedule) => schedule,
+            None => Schedule::build(&self.definition.definition())?,
+        };
+        Ok(schedule.counting_since(self.counts_from))
+    }
 }
 
 /// What is outstanding of one schedule: being retried, caught up with, or waiting behind that. Never a list.

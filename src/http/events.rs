@@ -31,7 +31,7 @@ impl Site {
             return known.clone();
         }
         let built = self.revision(&key).await.ok()?.and_then(|revision| {
-            let schedule = Schedule::build(&revision.definition).ok()?;
+            let schedule = revision.build().ok()?;
             Some(Arc::new((revision, schedule)))
         });
         let mut kept = self.events.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,10 +48,10 @@ impl Site {
         if let Some(status) = current
             && status.revision.number == *number
         {
-            return Ok(Some((*status.revision).clone()));
+            return Ok(Some(status.revision));
         }
         let snapshot = self.ask(Command::Snapshot).await.map_err(|_| ())?;
-        Ok(snapshot.revisions.into_iter().find(|kept| kept.schedule == *name && kept.number == *number))
+        Ok(snapshot.revisions.into_iter().find(|kept| *kept.name() == **name && kept.number == *number))
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn event(
 ) -> Option<Value> {
     let Outcome::Confirmed { sent_at, lateness, .. } = row.row.outcome else { return None };
     let stands_for = Coalesced { first: row.row.first, last: row.row.last, count: row.row.count };
-    let mut event = occurrence_event(clock, revision, schedule, stands_for);
+    let mut event = occurrence_event(clock, revision.era(), schedule, stands_for);
     event.recorded_time = Some(sent_at);
     let mut object = structured(&event);
     object.insert("khronoslatenessms".into(), lateness.into());

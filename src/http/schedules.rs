@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 pub(super) async fn all(State(site): State<Site>) -> Result<Json<Value>, Problem> {
     let mut statuses = site.ask(Command::Schedules).await?;
-    statuses.sort_by(|a, b| a.revision.schedule.cmp(&b.revision.schedule));
+    statuses.sort_by(|a, b| a.revision.name().cmp(b.revision.name()));
     let views: Vec<ScheduleView> = statuses.iter().map(ScheduleView::running).collect();
     Ok(Json(json!({ "clock": site.status().clock, "schedules": views })))
 }
@@ -25,7 +25,7 @@ pub(super) async fn one(
         return Ok(Json(ScheduleView::running(&status)));
     }
     let known = site.ask(Command::Schedules).await?;
-    let near = nearest(&name, known.iter().map(|status| &*status.revision.schedule));
+    let near = nearest(&name, known.iter().map(|status| status.revision.name()));
     let hint = near.map_or("GET /schedules lists them all".into(), |near| format!("did you mean '{near}'?"));
     Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no schedule '{name}'; {hint}")))
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Row, Snapshot},
-    schedule::Definition,
+    schedule::{Definition, Packed},
     service::{Command, Handle, ScheduleStatus, Status},
     store::Page,
 };
@@ -45,10 +45,10 @@ fn at(minute: i64) -> Timestamp {
 fn revision(name: &str, every: &str) -> Revision {
     let definition = Definition { name: name.into(), every: Some(every.into()), ..Definition::default() };
     Revision {
-        schedule: name.into(),
         number: 1,
-        definition,
+        definition: Packed::kept(&definition),
         effective_from: at(0),
+        counts_from: at(0),
         opens: at(0),
         previous: None,
         ended: None,
@@ -134,7 +134,7 @@ async fn play(mut asked: mpsc::Receiver<Command>) {
     let schedules: Vec<ScheduleStatus> = revisions
         .iter()
         .map(|revision| ScheduleStatus {
-            revision: Arc::new(revision.clone()),
+            revision: revision.clone(),
             next: Some(at(11)),
             outstanding: Vec::new(),
             confirmed: 5,
@@ -155,7 +155,7 @@ async fn play(mut asked: mpsc::Receiver<Command>) {
         match command {
             Command::Schedules(reply) => drop(reply.send(schedules.clone())),
             Command::Schedule(name, reply) => {
-                drop(reply.send(schedules.iter().find(|known| known.revision.schedule == name).cloned()));
+                drop(reply.send(schedules.iter().find(|known| *known.revision.name() == *name).cloned()));
             }
             Command::Snapshot(reply) => {
                 let snapshot =

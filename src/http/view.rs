@@ -3,7 +3,7 @@
 
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Snapshot, Span, audit::skip_word},
-    schedule::{Definition, Schedule},
+    schedule::Definition,
     service::ScheduleStatus,
 };
 use ponos::event::{OccurrenceId, Timestamp};
@@ -146,10 +146,8 @@ impl ScheduleView {
             .map(|revision| {
                 let spans = snapshot.spans.iter();
                 let mut spans = spans
-                    .filter(|(name, span)| *name == revision.schedule && span.revision == revision.number);
-                let next = Schedule::build(&revision.definition)
-                    .ok()
-                    .and_then(|schedule| schedule.timing.after(settled.max(revision.effective_from)));
+                    .filter(|(name, span)| **name == *revision.name() && span.revision == revision.number);
+                let next = revision.timing().after(settled.max(revision.effective_from));
                 let outstanding = spans.next().map(|(_, span)| span.clone());
                 Self { next_due_at: next, outstanding, ..Self::of(revision) }
             })
@@ -159,8 +157,8 @@ impl ScheduleView {
     }
 
     fn of(revision: &Revision) -> Self {
-        let built = Schedule::build(&revision.definition).ok();
-        let definition = &revision.definition;
+        let built = revision.build().ok();
+        let definition = revision.definition.definition();
         // In the author's words where there are some: a cron expression says more than its description.
         let timing = match (&definition.cron, &built) {
             (Some(cron), _) => {
@@ -170,14 +168,14 @@ impl ScheduleView {
             (None, None) => "not understood by this version".into(),
         };
         Self {
-            name: revision.schedule.to_string(),
+            name: revision.name().to_owned(),
             event: built.as_ref().map(|schedule| schedule.event.to_string()),
             timing,
             next_due_at: None,
             paused: definition.paused == Some(true),
             revision: revision.number,
             effective_from: revision.effective_from,
-            definition: definition.clone(),
+            definition,
             outstanding: None,
             confirmed: None,
             returned: None,

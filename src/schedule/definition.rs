@@ -22,6 +22,9 @@ pub struct Definition {
     /// An instant (with offset), or a local time in `time_zone`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// Several timings as one, instead of `every`, `cron` or `at`: each instant once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Vec<TimingDefinition>>,
     /// An IANA name; UTC if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
@@ -37,6 +40,9 @@ pub struct Definition {
     /// First instant at which it may not be due any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// At most so many occurrences since `from`, or since the timing took effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
     /// What happens to local times that the clock change skips or repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dst: Option<DstDefinition>,
@@ -58,6 +64,51 @@ pub struct Definition {
     /// The operator's own payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Value>,
+}
+
+impl Definition {
+    /// All that its timing is made of, as one text: equal texts are equal timings, whatever else differs.
+    pub fn timing_key(&self) -> String {
+        let bare = Self {
+            name: String::new(),
+            event: None,
+            catch_up: None,
+            past: None,
+            unrouted: None,
+            paused: None,
+            expires: None,
+            data: None,
+            ..self.clone()
+        };
+        serde_json::to_string(&bare).unwrap_or_default()
+    }
+}
+
+/// One of `timings`: the keys that say when.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimingDefinition {
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// The schedule's if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst: Option<DstDefinition>,
 }
 
 /// `dst = { gap = "after" | "shift" | "skip", fold = "first" | "last" | "both" }`
@@ -95,12 +146,24 @@ pub struct CatchUpDefinition {
 pub struct Fault {
     /// The key, such as `cron` or `catch_up.grace`.
     pub key: &'static str,
+    /// Of which of the `timings` (from 0) it is a key; `None` for the schedule's own.
+    pub part: Option<usize>,
     /// Byte range within the key's text value, where a part of it is to blame; `None` for the whole value.
     pub at: Option<Range<usize>>,
     /// What was found and what is allowed.
     pub what: String,
     /// What to write instead, where it can be guessed.
     pub help: Option<String>,
+}
+
+impl Fault {
+    /// The key's full path, such as `timings.0.cron`.
+    pub fn path(&self) -> String {
+        match self.part {
+            Some(part) => format!("timings.{part}.{}", self.key),
+            None => self.key.to_owned(),
+        }
+    }
 }
 
 /// A fault before it is known which key's value was read: what the parsers of single values return.
@@ -136,7 +199,7 @@ impl Flaw {
 
     /// The fault, now that the key is known.
     pub(super) fn of(self, key: &'static str) -> Fault {
-        Fault { key, at: self.at, what: self.what, help: self.help }
+        Fault { key, part: None, at: self.at, what: self.what, help: self.help }
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a change of the clocks does to times on the wall: the two choices of `dst`.
 
 use super::definition::{DstDefinition, Fault, Flaw, shown};
+use serde::{Deserialize, Serialize};
 
 /// What becomes of a local time that does not exist, because the clock was put forward past it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Gap {
     /// All local times in the gap become one occurrence at the first instant after it.
     #[default]
@@ -15,7 +16,7 @@ pub enum Gap {
 }
 
 /// What becomes of a local time that comes twice, because the clock was put back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Fold {
     /// Only the first pass counts.
     #[default]
@@ -31,7 +32,7 @@ pub enum Fold {
 pub(super) const CORRECTION: i64 = 3 * 3_600_000;
 
 /// Both choices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Dst {
     /// Local times that do not exist.
     pub gap: Gap,

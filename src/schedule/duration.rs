@@ -4,7 +4,7 @@
 //! time (days to years) is read off a wall calendar.
 
 use super::{
-    definition::{Flaw, shown},
+    definition::{Fault, Flaw, shown},
     duration_text::{parse_friendly, parse_iso},
 };
 
@@ -45,6 +45,20 @@ pub(super) enum Amount {
     Days(u64),
     /// Months of the calendar.
     Months(u64),
+}
+
+/// Reads a length of time as given on a command line, in milliseconds: weeks to milliseconds, a day having 24 hours.
+///
+/// # Errors
+/// A [`Fault`] under `key`, also where it is longer than `most` milliseconds.
+pub fn parse_length(text: &str, most: i64, key: &'static str) -> Result<i64, Fault> {
+    let length = Duration::parse(text).and_then(|duration| duration.millis());
+    let length = length.map_err(|flaw| flaw.of(key))?;
+    if length > most {
+        let what = format!("'{}' is too long; {} days at most", shown(text), most / 86_400_000);
+        return Err(Flaw::whole(what).of(key));
+    }
+    Ok(length)
 }
 
 /// The longest text that is read, in bytes.

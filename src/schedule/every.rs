@@ -1,12 +1,14 @@
 //! `every`: elapsed time on the line of instants, calendar time on the wall.
 
 use super::{
+    kind::common,
     months::{DAY, FIRST_YEAR, MONTHS, days_in, month_of, start_of},
     wall::Wall,
 };
+use serde::{Deserialize, Serialize};
 
 /// `base + k·step` for every whole k, in milliseconds since 1970 in UTC: no drift, and no change of clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Elapsed {
     /// In `[0, step)`, so that equal sets are equal values.
     base: i64,
@@ -25,6 +27,11 @@ impl Elapsed {
         self.step
     }
 
+    /// All are multiples of this.
+    pub(super) fn grid(self) -> i64 {
+        common(self.step, self.base)
+    }
+
     /// The first one at or after `from`.
     pub(super) fn next(self, from: i64) -> i64 {
         from.saturating_add((self.base - from).rem_euclid(self.step))
@@ -35,6 +42,28 @@ impl Elapsed {
         until - 1 - (until - 1 - self.base).rem_euclid(self.step)
     }
 
+    /// What is in both sets; `None` if nothing is.
+    pub(super) fn both(one: Self, other: Self) -> Option<Self> {
+        let (mut a, mut b) = (i128::from(one.step), i128::from(other.step));
+        // Euclid, with the factor of one.step that makes the greatest common divisor.
+        let (mut factor, mut next_factor) = (1i128, 0i128);
+        while b != 0 {
+            let quotient = a / b;
+            (a, b) = (b, a - quotient * b);
+            (factor, next_factor) = (next_factor, factor - quotient * next_factor);
+        }
+        let apart = i128::from(other.base - one.base);
+        if apart % a != 0 {
+            return None;
+        }
+        let rounds = (apart / a * factor).rem_euclid(i128::from(other.step) / a);
+        let first = i128::from(one.base) + rounds * i128::from(one.step);
+        let step = i128::from(one.step) / a * i128::from(other.step);
+        // Beyond all bounds there is at most one in the time that there is.
+        let step = i64::try_from(step).unwrap_or(i64::MAX);
+        Some(Self { base: i64::try_from(first).ok()?, step })
+    }
+
     /// How many lie in `[from, until)`.
     pub(super) fn count(self, from: i64, until: i64) -> u64 {
         let before = |at: i64| (at - 1 - self.base).div_euclid(self.step);
@@ -43,7 +72,7 @@ impl Elapsed {
 }
 
 /// Every so many days or months, at a time of day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Calendar {
     pub(super) unit: Period,
     /// Above zero.
@@ -55,7 +84,7 @@ pub(super) struct Calendar {
 }
 
 /// What a calendar `every` counts in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Period {
     Days,
     /// On this day of the month, from 0; a shorter month has it on its last day.

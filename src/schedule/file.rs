@@ -5,9 +5,10 @@ mod keys;
 mod position;
 mod value;
 
-use super::{Definition, Fault, Schedule};
+use super::{Definition, Fault, Schedule, advice::advice};
 use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean};
 use keys::{KEYS, Key, Kind};
+use ponos::event::Timestamp;
 use serde_json::{Map, Value};
 use std::{collections::HashMap, ops::Range};
 use toml::{
@@ -33,6 +34,11 @@ type Spans = HashMap<String, Range<usize>>;
 
 /// Understands a schedule file: every entry that is right, in the order of the text, and all that is wrong.
 pub fn parse(text: &Text<'_>) -> (Vec<Entry>, Diagnostics) {
+    advised(text, None)
+}
+
+/// The same, with warnings about what can run and was seldom meant, as seen at `now`.
+pub fn advised(text: &Text<'_>, now: Option<Timestamp>) -> (Vec<Entry>, Diagnostics) {
     let (mut entries, mut faults) = (Vec::new(), Diagnostics::default());
     let (table, errors) = DeTable::parse_recoverable(text.as_str());
     for error in &errors {
@@ -45,7 +51,7 @@ pub fn parse(text: &Text<'_>) -> (Vec<Entry>, Diagnostics) {
     for (name, value) in table.get_ref() {
         match (name.get_ref().as_ref(), value.get_ref()) {
             ("schedule", DeValue::Array(items)) => {
-                entries.extend(items.iter().filter_map(|item| entry(text, item, &mut faults)));
+                entries.extend(items.iter().filter_map(|item| entry(text, item, now, &mut faults)));
             }
             ("schedule", _) => faults.push(
                 text.error(name.span(), "'schedule' is a list of tables")
@@ -60,7 +66,12 @@ pub fn parse(text: &Text<'_>) -> (Vec<Entry>, Diagnostics) {
     (entries, faults)
 }
 
-fn entry(text: &Text<'_>, item: &Spanned<DeValue<'_>>, faults: &mut Diagnostics) -> Option<Entry> {
+fn entry(
+    text: &Text<'_>,
+    item: &Spanned<DeValue<'_>>,
+    now: Option<Timestamp>,
+    faults: &mut Diagnostics,
+) -> Option<Entry> {
     let before = faults.errors();
     let DeValue::Table(table) = item.get_ref() else {
         faults.push(
@@ -86,6 +97,9 @@ fn entry(text: &Text<'_>, item: &Spanned<DeValue<'_>>, faults: &mut Diagnostics)
     };
     match Schedule::build(&definition) {
         Ok(schedule) => {
+            for fault in now.map_or_else(Vec::new, |now| advice(&definition, &schedule, now)) {
+                faults.push(located(text, &definition.name, &fault, &spans, item).warning());
+            }
             let (name, event) = (span(&spans, "name", item), span(&spans, "event", item));
             Some(Entry { definition, schedule, name, event })
         }
@@ -127,6 +141,9 @@ fn read(
             (Kind::Table(keys), DeValue::Table(inner)) => {
                 Value::Object(read(text, &full, inner, keys, spans, faults))
             }
+            (Kind::Tables(keys), DeValue::Array(items)) => {
+                Value::Array(tables(text, &full, items, keys, spans, faults))
+            }
             (Kind::Count, DeValue::Integer(number)) => {
                 let Some(count) = value::integer(number).and_then(|number| u32::try_from(number).ok()) else {
                     let message = format!("{full} must be a whole number from 0 to {}", u32::MAX);
@@ -153,6 +170,33 @@ fn read(
     object
 }
 
+/// Reads a list of tables; their paths are numbered from 0.
+fn tables(
+    text: &Text<'_>,
+    path: &str,
+    items: &[Spanned<DeValue<'_>>],
+    keys: &[Key],
+    spans: &mut Spans,
+    faults: &mut Diagnostics,
+) -> Vec<Value> {
+    let mut tables = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let path = format!("{path}.{index}");
+        spans.insert(path.clone(), item.span());
+        match item.get_ref() {
+            DeValue::Table(table) => {
+                tables.push(Value::Object(read(text, &path, table, keys, spans, faults)));
+            }
+            found => {
+                let message = format!("{path} must be a table, not {}", value::type_name(found));
+                let help = format!("its keys are {}", value::joined(keys));
+                faults.push(text.error(item.span(), message).help(help));
+            }
+        }
+    }
+    tables
+}
+
 /// A fault of the arithmetic at its place: the part of the value where that is known, else the value, else the
 /// nearest key above it, else the schedule's header.
 fn located(
@@ -162,18 +206,17 @@ fn located(
     spans: &Spans,
     item: &Spanned<DeValue<'_>>,
 ) -> Diagnostic {
-    let whole = span(spans, fault.key, item);
-    let exact = spans
-        .get(fault.key)
-        .zip(fault.at.clone())
-        .map(|(value, at)| position::within(text.as_str(), value, at));
-    let message = format!("schedule '{}': {}: {}", shortened(name), fault.key, fault.what);
+    let path = fault.path();
+    let whole = span(spans, &path, item);
+    let exact =
+        spans.get(&path).zip(fault.at.clone()).map(|(value, at)| position::within(text.as_str(), value, at));
+    let message = format!("schedule '{}': {}: {}", shortened(name), path, fault.what);
     text.error(exact.unwrap_or(whole), message).maybe_help(fault.help.clone())
 }
 
 fn span(spans: &Spans, key: &str, item: &Spanned<DeValue<'_>>) -> Range<usize> {
-    let above = key.split_once('.').map_or("name", |(above, _)| above);
-    [key, above, "name"].into_iter().find_map(|key| spans.get(key)).cloned().unwrap_or_else(|| item.span())
+    let above = std::iter::successors(Some(key), |key| key.rsplit_once('.').map(|(above, _)| above));
+    above.chain(["name"]).find_map(|key| spans.get(key)).cloned().unwrap_or_else(|| item.span())
 }
 
 fn shortened(name: &str) -> String {

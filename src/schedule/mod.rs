@@ -5,32 +5,45 @@
 //!
 //! The way of a value: `build` and `calling` take a definition apart; `duration`, `spelling`, `instant`, `zone`, `dst` and
 //! `cron` each read one kind of text; `every` and `cron` are sets of times, `wall` places those of them that are local
-//! on the line of instants; `timing` puts bounds around it. Exclusions, jitter and limits will stand between `timing`
-//! and its callers.
+//! on the line of instants; `kind` is any of them, `union` several; `timing` puts bounds around it.
 
+mod advice;
+mod bounds;
 mod build;
 mod calling;
 mod cron;
 mod definition;
+mod difference;
 mod dst;
 mod duration;
 mod duration_text;
 mod every;
 pub mod file;
+mod gaps;
 mod instant;
+mod kind;
+mod load;
 mod months;
 pub mod near_miss;
+mod packed;
 mod phase;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
 mod spelling;
 mod timing;
+mod union;
 mod wall;
+mod when;
 mod zone;
 
-pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault};
+pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault, TimingDefinition};
+pub use difference::{Change, Difference, difference};
 pub use dst::{Dst, Fold, Gap};
+pub use duration::parse_length;
+pub use gaps::Skipped;
 pub use instant::parse_instant;
+pub use load::{Load, Peak};
+pub use packed::{Conduct, Packed};
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
 pub use timing::{Local, Timing};
 pub use zone::{ZONE_DATA, Zone};

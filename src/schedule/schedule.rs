@@ -1,7 +1,8 @@
 //! A valid schedule: what to publish when, and what to do about what could not be sent in time.
 
 use super::timing::Timing;
-use ponos::event::EventName;
+use ponos::event::{EventName, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A schedule, built once from a [`Definition`](super::Definition) and valid from then on.
@@ -27,8 +28,20 @@ pub struct Schedule {
     pub data: Option<serde_json::Value>,
 }
 
+impl Schedule {
+    /// The same with a `limit`, where there is one without `from`, counted since this instant (exclusive): the moment
+    /// at which the timing took effect.
+    #[must_use]
+    pub fn counting_since(self, since: Timestamp) -> Self {
+        if !self.timing.is_counted_since_creation() {
+            return self;
+        }
+        Self { timing: self.timing.counting_since(since), ..self }
+    }
+}
+
 /// Catch-up: one policy for restart, failover, suspend, clock step and broker outage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatchUp {
     /// What is sent for missed occurrences.
     pub policy: Policy,
@@ -48,7 +61,7 @@ impl Default for CatchUp {
 }
 
 /// What is sent for missed occurrences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Policy {
     /// One event that stands for all.
     Latest,
@@ -59,7 +72,7 @@ pub enum Policy {
 }
 
 /// What a return (nobody is bound) means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unrouted {
     /// Counted, no error.
     Ignore,
@@ -68,7 +81,7 @@ pub enum Unrouted {
 }
 
 /// What happens to a one-shot whose due time is gone when it is first seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Past {
     /// Sent at once.
     Send,

@@ -1,40 +1,18 @@
 //! When a schedule is due: one value for all kinds of timing, bounds included.
 
-use super::{
-    cron::Cron,
-    definition::Fault,
-    dst::Dst,
-    every::{Calendar, Elapsed, Period},
-    wall,
-    zone::Zone,
-};
+use super::{bounds::Bounds, definition::Fault, every::Period, kind::Kind, union::Union, zone::Zone};
 use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// When a schedule is due, bounds included. Two timings are equal when they have the same occurrences by
 /// construction: `60m` equals `1h`, and a cron expression its respelling.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Timing {
     pub(super) kind: Kind,
     pub(super) zone: Zone,
     /// The bounds; few schedules have any.
     pub(super) bounds: Option<Box<Bounds>>,
-}
-
-/// The four kinds.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Kind {
-    At(Timestamp),
-    Elapsed(Elapsed),
-    Calendar(Calendar, Dst),
-    Cron(Cron, Dst),
-}
-
-/// `[from, until)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) from: Timestamp,
-    pub(super) until: Timestamp,
 }
 
 /// An instant as the schedule's people read it.
@@ -73,59 +51,80 @@ impl Timing {
         })
     }
 
-    fn bounds(&self) -> Bounds {
-        self.bounds
-            .as_deref()
-            .copied()
-            .unwrap_or(Bounds { from: Timestamp::EPOCH, until: Timestamp::HORIZON })
+    /// Not due at all.
+    pub(super) const NEVER: Self = Self { kind: Kind::At(Timestamp::HORIZON), zone: Zone::UTC, bounds: None };
+
+    pub(super) fn bounds(&self) -> Bounds {
+        self.bounds.as_deref().copied().unwrap_or_default()
     }
 
     /// The first due time after `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.
     pub fn after(&self, t: Timestamp) -> Option<Timestamp> {
         let bounds = self.bounds();
         let from = t.plus(1).max(bounds.from).millis();
-        if from >= bounds.until.millis() {
+        if from >= bounds.end.millis() {
             return None;
         }
-        let due = match &self.kind {
-            Kind::At(at) => Some(at.millis()).filter(|&at| at >= from),
-            Kind::Elapsed(elapsed) => Some(elapsed.next(from)),
-            Kind::Calendar(calendar, dst) => wall::next(calendar, self.zone, *dst, from),
-            Kind::Cron(cron, dst) => wall::next(cron, self.zone, *dst, from),
-        };
-        due.map(Timestamp::from_millis).filter(|&due| due < bounds.until)
+        let due = self.kind.next(self.zone, from);
+        due.map(Timestamp::from_millis).filter(|&due| due < bounds.end)
     }
 
     /// The last due time before `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.
     pub fn before(&self, t: Timestamp) -> Option<Timestamp> {
         let bounds = self.bounds();
-        let until = t.min(bounds.until).millis();
+        let until = t.min(bounds.end).millis();
         if until <= bounds.from.millis() {
             return None;
         }
-        let due = match &self.kind {
-            Kind::At(at) => Some(at.millis()).filter(|&at| at < until),
-            Kind::Elapsed(elapsed) => Some(elapsed.previous(until)),
-            Kind::Calendar(calendar, dst) => wall::previous(calendar, self.zone, *dst, until),
-            Kind::Cron(cron, dst) => wall::previous(cron, self.zone, *dst, until),
-        };
+        let due = self.kind.previous(self.zone, until);
         due.map(Timestamp::from_millis).filter(|&due| due >= bounds.from)
     }
 
-    /// How many due times lie in (after, through]. Counted by the day, not one by one.
+    /// How many due times lie in (after, through]. Counted by the day, not one by one; of a union, what more than one
+    /// of its timings may call for is walked.
     pub fn count(&self, after: Timestamp, through: Timestamp) -> u64 {
         let bounds = self.bounds();
         let from = after.plus(1).max(bounds.from).millis();
-        let until = through.plus(1).min(bounds.until).millis();
-        if from >= until {
-            return 0;
+        let until = through.plus(1).min(bounds.end).millis();
+        self.kind.count(self.zone, from, until)
+    }
+
+    /// The `n`-th due time after `t` (exclusive); `None` if there are fewer, or for `n` = 0.
+    pub fn nth(&self, t: Timestamp, n: u64) -> Option<Timestamp> {
+        const DAY: i64 = 86_400_000;
+        let (mut low, mut left, mut span) = (t.max(Timestamp::EPOCH.plus(-1)), n.checked_sub(1)?, DAY);
+        // Ever longer steps forward, then ever shorter ones: what is passed is counted once.
+        while span > 0 && left > 16 {
+            let high = low.plus(span);
+            let passed = self.count(low, high);
+            if passed <= left {
+                (low, left) = (high, left - passed);
+                if low >= Timestamp::HORIZON {
+                    return None;
+                }
+                span *= 2;
+            } else {
+                span /= 4;
+            }
         }
-        match &self.kind {
-            Kind::At(at) => u64::from((from..until).contains(&at.millis())),
-            Kind::Elapsed(elapsed) => elapsed.count(from, until),
-            Kind::Calendar(calendar, dst) => wall::count(calendar, self.zone, *dst, from, until),
-            Kind::Cron(cron, dst) => wall::count(cron, self.zone, *dst, from, until),
+        (0..left).try_fold(low, |at, _| self.after(at)).and_then(|at| self.after(at))
+    }
+
+    /// The same with `limit`, where there is one without `from`, counting the due times after `since` (exclusive). It
+    /// has no end by its limit before this is said.
+    #[must_use]
+    pub fn counting_since(mut self, since: Timestamp) -> Self {
+        if let Some(bounds) = self.bounds.take() {
+            self.bounds = Some(Box::new(bounds.open()));
+            let end = bounds.limit.and_then(|limit| self.nth(limit.start(since), limit.most.into()));
+            self.bounds = Some(Box::new(end.map_or(bounds.open(), |last| bounds.ending(last))));
         }
+        self
+    }
+
+    /// Whether its end depends on since when it is counted: `limit` without `from`.
+    pub fn is_counted_since_creation(&self) -> bool {
+        self.bounds.as_deref().is_some_and(|bounds| bounds.limit.is_some_and(|limit| limit.from.is_none()))
     }
 
     /// Whether there is at most one occurrence (`at`).
@@ -134,14 +133,24 @@ impl Timing {
     }
 
     /// A lower bound of the milliseconds between two occurrences, changes of the clocks aside; `None` for a one-shot.
-    /// Exact for elapsed time and for what happens several times a day.
+    /// Exact for elapsed time and for what happens several times a day; of a union, as found among its first two
+    /// thousand occurrences from 2026 on.
     pub fn shortest_interval(&self) -> Option<i64> {
-        match &self.kind {
-            Kind::At(_) => None,
-            Kind::Elapsed(elapsed) => Some(elapsed.step()),
-            Kind::Calendar(calendar, _) => Some(calendar.shortest()),
-            Kind::Cron(cron, _) => Some(i64::from(cron.shortest()) * 1000),
+        self.kind.shortest()
+    }
+
+    /// The shortest interval, if it is below `least` milliseconds.
+    pub fn interval_below(&self, least: i64) -> Option<i64> {
+        // Two instants of a grid are a whole step of it apart at least: most unions need not be walked.
+        if self.kind.grid() >= least {
+            return None;
         }
+        self.kind.shortest().filter(|&shortest| shortest < least)
+    }
+
+    /// The most occurrences on one day, changes of the clocks aside.
+    pub fn most_a_day(&self) -> u64 {
+        self.kind.most_a_day()
     }
 
     /// The zone in which it is read.
@@ -171,6 +180,7 @@ impl Timing {
     pub fn describe(&self) -> String {
         let zone = self.zone.name();
         match &self.kind {
+            Kind::Union(union) => several(union),
             Kind::At(at) => match self.local(*at) {
                 Some(local) => format!("once, at {} {zone}", local.time),
                 None => format!("once, at {at}"),
@@ -198,11 +208,7 @@ impl Timing {
 
 impl PartialEq for Timing {
     fn eq(&self, other: &Self) -> bool {
-        // Instants are the same in every zone; wall clocks are not.
-        let by_wall = matches!(self.kind, Kind::Calendar(..) | Kind::Cron(..));
-        self.kind == other.kind
-            && self.bounds() == other.bounds()
-            && (!by_wall || self.zone.same_clock(other.zone))
+        self.kind.same(self.zone, &other.kind, other.zone) && self.bounds() == other.bounds()
     }
 }
 
@@ -214,6 +220,15 @@ impl fmt::Debug for Timing {
             .field("bounds", &self.bounds)
             .finish()
     }
+}
+
+/// All of them, one after the other.
+fn several(union: &Union) -> String {
+    let each = union
+        .members()
+        .iter()
+        .map(|member| Timing { kind: member.kind.clone(), zone: member.zone, bounds: None }.describe());
+    each.collect::<Vec<_>>().join("; ")
 }
 
 fn offset_text(offset: i64) -> String {

@@ -5,6 +5,7 @@ use super::definition::{Flaw, shown};
 use chrono::{DateTime, Offset, TimeZone};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use ponos::event::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{cmp::Reverse, fmt, sync::OnceLock};
 
 /// A zone of the IANA database: two bytes. Its spans are found once per process, when first asked for.
@@ -101,6 +102,22 @@ impl fmt::Debug for Zone {
     }
 }
 
+/// As its place in the database of this build: for what is kept in memory ([`Packed`](super::Packed)), never for the
+/// disk.
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(self.0 as u16)
+    }
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let place = u16::deserialize(deserializer)?;
+        let zone = TZ_VARIANTS.get(usize::from(place));
+        zone.map(|zone| Self(*zone)).ok_or_else(|| de::Error::custom("there is no such zone"))
+    }
+}
+
 fn offset_seconds(zone: Tz, utc: i64) -> i64 {
     let amended = AMENDMENTS.iter().find(|(zones, from, _)| *from <= utc && zones.contains(&zone));
     let zone = amended.map_or(zone, |(_, _, like)| *like);
@@ -172,7 +189,7 @@ mod tests {
 
     #[test]
     fn no_change_of_any_zone_hides_between_two_probes() {
-        assert!(TZ_VARIANTS.iter().all(|zone| (*zone as usize) < ZONES));
+        assert!(TZ_VARIANTS.iter().enumerate().all(|(place, zone)| *zone as usize == place && place < ZONES));
         let horizon = Timestamp::HORIZON.millis() / 1000;
         for &zone in &TZ_VARIANTS {
             let segments = Zone(zone).segments();

@@ -63,10 +63,10 @@ pub struct Status {
 }
 
 /// One schedule as it runs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct ScheduleStatus {
     /// The accepted definition and since when.
-    pub revision: Arc<Revision>,
+    pub revision: Revision,
     /// Next due time.
     pub next: Option<Timestamp>,
     /// What is outstanding, oldest revision first.

@@ -15,7 +15,8 @@ pub use parts::{Failure, Loader, Parts, Report};
 
 use crate::{
     clock::{self, Alarm},
-    engine::{Accepted, Action, Answer, Engine, Input, Notice},
+    engine::{Action, Answer, Engine, Input, Notice},
+    schedule::Packed,
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use commands::Promise;
@@ -85,7 +86,7 @@ enum Event {
 }
 
 /// Schedules that were read anew, and who wants to know.
-struct Loaded(Result<Vec<Accepted>, String>, Option<oneshot::Sender<Result<String, String>>>);
+struct Loaded(Result<Vec<Packed>, String>, Option<oneshot::Sender<Result<String, String>>>);
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

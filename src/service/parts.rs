@@ -1,7 +1,8 @@
 //! What the loop is made of, and how it ends.
 
 use crate::{
-    engine::{Accepted, Rules, Snapshot},
+    engine::{Rules, Snapshot},
+    schedule::Packed,
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use ponos::broker::{LinkError, Publisher};
@@ -9,7 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 /// Reads the schedules anew; the error is for people.
-pub type Loader = Arc<dyn Fn() -> Result<Vec<Accepted>, String> + Send + Sync>;
+pub type Loader = Arc<dyn Fn() -> Result<Vec<Packed>, String> + Send + Sync>;
 
 /// What the loop is made of.
 pub struct Parts {
@@ -28,7 +29,7 @@ pub struct Parts {
     /// Where events go.
     pub exchange: Arc<str>,
     /// The schedules to start with, or why the last accepted ones are to be used.
-    pub schedules: Result<Vec<Accepted>, String>,
+    pub schedules: Result<Vec<Packed>, String>,
     /// Reads them again.
     pub loader: Loader,
     /// Says that it is time to read them again.

@@ -14,8 +14,8 @@ const SKIPPED: &str = "khronos-skipped";
 
 /// The message for `handover`. What may differ between two sendings of one id travels in headers.
 pub(super) fn publishing(clock: &str, exchange: &Arc<str>, handover: &Handover) -> Publishing {
-    let Handover { token, revision, schedule, stands_for, sent_at, lateness, skipped } = handover;
-    let mut event = occurrence_event(clock, revision, schedule, *stands_for);
+    let Handover { token, era, schedule, stands_for, sent_at, lateness, skipped } = handover;
+    let mut event = occurrence_event(clock, *era, schedule, *stands_for);
     event.recorded_time = Some(*sent_at);
     event.traceparent = Some(traceparent(event.id.as_str()));
     event.extensions.set(LATENESS, HeaderValue::Int(*lateness));

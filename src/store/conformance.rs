@@ -5,7 +5,7 @@ use crate::{
     engine::{
         Coalesced, Commit, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason, Snapshot, Span,
     },
-    schedule::{CatchUpDefinition, Definition, DstDefinition},
+    schedule::{CatchUpDefinition, Definition, DstDefinition, Packed, TimingDefinition},
 };
 use ponos::event::Timestamp;
 use std::sync::Arc;
@@ -91,11 +91,13 @@ fn definition(name: &str) -> Definition {
         every: text("1 day"),
         cron: text("0 9 * * MON-FRI"),
         at: text("2026-12-01T09:00"),
+        timings: Some(vec![TimingDefinition { every: text("4h"), ..TimingDefinition::default() }]),
         time_zone: text("Europe/Paris"),
         phase: text("9h"),
         anchor: text("2026-01-01"),
         from: text("2026-01-01"),
         until: text("2027-01-01"),
+        limit: Some(9),
         dst: Some(DstDefinition { gap: text("skip"), fold: text("both") }),
         catch_up: Some(CatchUpDefinition {
             policy: text("all"),
@@ -115,10 +117,10 @@ fn definition(name: &str) -> Definition {
 
 fn revision(name: &str, number: u32) -> Revision {
     Revision {
-        schedule: Arc::from(name),
         number,
-        definition: definition(name),
+        definition: Packed::kept(&definition(name)),
         effective_from: t(0),
+        counts_from: t(-3),
         opens: t(-1),
         previous: Some(t(-2)),
         ended: Some(t(3)),
@@ -155,7 +157,8 @@ fn full() -> (Commit, Snapshot) {
     let (a, b): (Arc<str>, Arc<str>) = (Arc::from("a"), Arc::from("b"));
     let one = OneShot { revision: 1, due: t(4) };
     let bare = Revision {
-        definition: Definition { name: "b".into(), ..Definition::default() },
+        definition: Packed::kept(&Definition { name: "b".into(), ..Definition::default() }),
+        counts_from: t(0),
         previous: None,
         ended: None,
         ..revision("b", 1)

@@ -169,7 +169,7 @@ impl Content {
         self.handed = Some(commit.handed);
         self.complete = self.complete.or(Some(commit.settled));
         for revision in &commit.revisions {
-            self.revisions.insert((revision.schedule.clone(), revision.number), revision.clone());
+            self.revisions.insert((revision.name().into(), revision.number), revision.clone());
         }
         for key in &commit.forgotten {
             self.revisions.remove(key);

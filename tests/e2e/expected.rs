@@ -36,7 +36,7 @@ impl Expected {
         let snapshot = store.load().unwrap();
         let rows = store.read(0, usize::MAX).unwrap().rows;
         assert_eq!(snapshot.spans, [], "something is outstanding");
-        let built = |revision: &Revision| (revision.clone(), Schedule::build(&revision.definition).unwrap());
+        let built = |revision: &Revision| (revision.clone(), revision.build().unwrap());
         let schedules = snapshot.revisions.iter().map(built).collect();
         Self { snapshot, rows, schedules }
     }
@@ -139,13 +139,13 @@ fn tiled(revision: &Revision, due: &BTreeSet<Timestamp>, came: &[&Arrival]) -> u
     let (mut end, mut coalesced) = (revision.opens, 0);
     for (time, data) in &by_due {
         let (from, to) = (instant(&data["window"]["from"]), instant(&data["window"]["to"]));
-        assert_eq!((from, to), (end, *time), "{}: gap or overlap at {data}", revision.schedule);
+        assert_eq!((from, to), (end, *time), "{}: gap or overlap at {data}", revision.name());
         let within = due.iter().filter(|due| (from..to).contains(&due.plus(-1))).count() as u64;
         assert_eq!(data["coalesced"], within - 1, "{data}");
         coalesced += within - 1;
         end = to;
     }
-    assert_eq!(Some(&end), due.last(), "{}", revision.schedule);
+    assert_eq!(Some(&end), due.last(), "{}", revision.name());
     coalesced
 }
 

@@ -18,7 +18,6 @@ mod tests;
 pub use report::{Finding, Report, ScheduleReport, Tally};
 
 use super::{Outcome, RecordRow, Revision, SkipReason, Snapshot};
-use crate::schedule::Schedule;
 use ledger::{Arithmetic, Everywhere, Ledger};
 use ponos::event::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
@@ -78,7 +77,7 @@ pub fn audit<'a>(
 impl Auditor {
     /// Audits (from, to] with what the engine keeps; without bounds, all that the record knows.
     pub fn new(snapshot: &Snapshot, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
-        Self::with(snapshot, from, to, |revision| match Schedule::build(&revision.definition) {
+        Self::with(snapshot, from, to, |revision| match revision.build() {
             Ok(schedule) => Ok(Box::new(schedule.timing) as Box<dyn Arithmetic>),
             Err(faults) => Err(faults.into_iter().next().map_or_else(String::new, |fault| fault.what)),
         })
@@ -108,12 +107,13 @@ impl Auditor {
         for revision in &snapshot.revisions {
             match arithmetic(revision) {
                 Ok(built) => {
-                    let ledgers = auditor.ledgers.entry(revision.schedule.clone()).or_default();
+                    let ledgers = auditor.ledgers.entry(revision.name().into()).or_default();
                     ledgers.insert(revision.number, Ledger::new(revision, built));
                 }
                 Err(what) => auditor.note(format!(
                     "{} revision {} can't be evaluated by this version: {what}",
-                    revision.schedule, revision.number
+                    revision.name(),
+                    revision.number
                 )),
             }
         }

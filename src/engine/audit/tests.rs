@@ -5,7 +5,7 @@ mod random;
 use super::*;
 use crate::{
     engine::{Coalesced, OneShot, Outcome, Parked, Row, Span},
-    schedule::Definition,
+    schedule::{Definition, Packed},
 };
 
 /// Due at every multiple of so many milliseconds: an arithmetic that shares nothing with the real one.
@@ -48,10 +48,10 @@ fn at(millis: i64) -> Timestamp {
 
 fn revision(number: u32, from: i64, ended: Option<i64>) -> Revision {
     Revision {
-        schedule: "beat".into(),
         number,
-        definition: Definition::default(),
+        definition: Packed::kept(&Definition { name: "beat".into(), ..Definition::default() }),
         effective_from: at(from),
+        counts_from: at(from),
         opens: at(from),
         previous: None,
         ended: ended.map(at),
@@ -332,6 +332,7 @@ fn a_one_shot_is_owed_until_a_row_or_its_pending_entry_accounts_for_it() {
 
 fn defined(definition: Definition, from: &str, settled: &str) -> Snapshot {
     let from: Timestamp = from.parse().unwrap();
+    let definition = Packed::kept(&definition);
     let revision = Revision { definition, effective_from: from, opens: from, ..revision(1, 0, None) };
     Snapshot { settled: settled.parse().ok(), revisions: vec![revision], ..Snapshot::default() }
 }

@@ -2,10 +2,7 @@
 //! occurrence is enumerated and looked for.
 
 use super::world::{Arrival, IN_FLIGHT, World};
-use crate::{
-    engine::{Outcome, Revision},
-    schedule::Schedule,
-};
+use crate::engine::{Outcome, Revision};
 use ponos::event::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -23,6 +20,7 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     if world.most_in_flight > IN_FLIGHT {
         return Err(format!("{} in flight", world.most_in_flight));
     }
+    limits_hold(world)?;
     for revision in world.revisions() {
         nothing_was_lost(world, revision)?;
     }
@@ -82,9 +80,9 @@ fn order_holds_per_schedule(world: &World) -> Result<(), String> {
                 && r.row.last == arrival.stands_for.last
         });
         let revision =
-            world.revisions().iter().find(|r| r.schedule == arrival.schedule && r.number == arrival.revision);
+            world.revisions().iter().find(|r| *r.name() == *arrival.schedule && r.number == arrival.revision);
         // A one-shot may be made for an instant that is gone.
-        let at_once = revision.is_some_and(|revision| revision.definition.at.is_some());
+        let at_once = revision.is_some_and(|revision| revision.definition.timing().is_one_shot());
         if was_parked || at_once || !seen.insert(&arrival.id) {
             continue;
         }
@@ -99,12 +97,12 @@ fn order_holds_per_schedule(world: &World) -> Result<(), String> {
 
 /// Every occurrence of a revision arrived, or stands in the record with the reason, or is still outstanding.
 fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
-    let schedule = Schedule::build(&revision.definition).map_err(|faults| format!("{faults:?}"))?;
-    let one_shot = schedule.timing.is_one_shot();
+    let timing = revision.timing();
+    let one_shot = timing.is_one_shot();
     let settled = world.disk.settled.unwrap_or(Timestamp::EPOCH);
     let until = revision.ended.map_or(settled, |ended| ended.min(settled));
     let mut accounted: Vec<Run> = Vec::new();
-    let mine = |name: &Arc<str>, number: u32| *name == revision.schedule && number == revision.number;
+    let mine = |name: &Arc<str>, number: u32| **name == *revision.name() && number == revision.number;
     for arrival in world.arrivals.iter().filter(|a| mine(&a.schedule, a.revision)) {
         if arrival.stands_for.first <= revision.effective_from {
             return Err(format!(
@@ -129,13 +127,34 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
     // Latest first, so that those that are passed can be taken from the end.
     accounted.sort_unstable_by(|a, b| b.cmp(a));
     let mut reached = Timestamp::EPOCH;
-    while let Some(next) = schedule.timing.after(due).filter(|next| *next <= until) {
+    while let Some(next) = timing.after(due).filter(|next| *next <= until) {
         due = next;
         while let Some((_, last)) = accounted.pop_if(|(first, _)| *first <= due) {
             reached = reached.max(last);
         }
         if reached < due && !(one_shot && pending) {
-            return Err(format!("lost: {} r{} of {due} (W {settled})", revision.schedule, revision.number));
+            let (name, number) = (revision.name(), revision.number);
+            return Err(format!("lost: {name} r{number} of {due} (W {settled})\n{}", story(world, name)));
+        }
+    }
+    Ok(())
+}
+
+/// Over all revisions that count from one instant no more occurrences are called for than the limit allows.
+fn limits_hold(world: &World) -> Result<(), String> {
+    for revision in world.revisions() {
+        let Some(limit) = revision.definition.definition().limit else { continue };
+        let same = world.revisions().iter().filter(|other| {
+            (other.name(), other.counts_from) == (revision.name(), revision.counts_from)
+                && other.definition.definition().limit == Some(limit)
+        });
+        let numbers: HashSet<u32> = same.map(|other| other.number).collect();
+        let of =
+            |arrival: &&Arrival| *arrival.schedule == *revision.name() && numbers.contains(&arrival.revision);
+        let due: HashSet<Timestamp> =
+            world.arrivals.iter().filter(of).map(|arrival| arrival.stands_for.last).collect();
+        if due.len() > limit as usize {
+            return Err(format!("{}: more than its limit of {limit}", revision.name()));
         }
     }
     Ok(())
@@ -155,7 +174,7 @@ fn windows_tile(world: &World) -> Result<(), String> {
                 ends.insert(row.last.to_string());
             }
         }
-        let revision = world.revisions().iter().find(|r| r.schedule == *schedule && r.number == number);
+        let revision = world.revisions().iter().find(|r| *r.name() == **schedule && r.number == number);
         ends.extend(revision.map(|r| r.opens.to_string()));
         for (due, arrival) in arrivals {
             let body: serde_json::Value = serde_json::from_slice(&arrival.body).map_err(|e| e.to_string())?;
@@ -172,15 +191,15 @@ fn windows_tile(world: &World) -> Result<(), String> {
 }
 
 /// What became of a schedule, for people who look for the reason.
-fn story(world: &World, schedule: &Arc<str>) -> String {
+fn story(world: &World, schedule: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for revision in world.revisions().iter().filter(|r| r.schedule == *schedule) {
+    for revision in world.revisions().iter().filter(|r| r.name() == schedule) {
         lines.push(format!("revision {revision:?}"));
     }
-    for arrival in world.arrivals.iter().filter(|a| a.schedule == *schedule) {
+    for arrival in world.arrivals.iter().filter(|a| *a.schedule == *schedule) {
         lines.push(format!("arrived r{} {:?} at {}", arrival.revision, arrival.stands_for, arrival.highest));
     }
-    for row in world.record.iter().map(|r| &r.row).filter(|row| row.schedule == *schedule) {
+    for row in world.record.iter().map(|r| &r.row).filter(|row| *row.schedule == *schedule) {
         lines.push(format!("row {row:?}"));
     }
     lines.join("\n")

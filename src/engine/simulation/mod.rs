@@ -35,7 +35,7 @@ fn no_seed_breaks_a_promise() {
 
 fn assert_caught(fault: Fault) {
     plant(Some(fault));
-    let caught = (0..2_000).find_map(|seed| {
+    let caught = (0..10_000).find_map(|seed| {
         std::panic::catch_unwind(|| run(seed))
             .unwrap_or_else(|_| Err(format!("seed {seed}: a panic")))
             .err()
@@ -64,6 +64,7 @@ each_planted_fault_is_caught! {
     sending_before_the_span_is_saved_is_caught: SendBeforeTheSpanIsSaved,
     closing_a_span_before_the_mark_has_passed_it_is_caught: CloseBeforeTheMark,
     sending_before_the_revision_is_saved_is_caught: SendBeforeTheRevisionIsSaved,
+    taking_the_mark_back_is_caught: QueueBehindTheMark,
     an_edit_that_makes_something_missed_is_caught: EditMakesMissed,
     an_edit_that_forgets_the_old_is_caught: EditForgetsTheOld,
     running_on_after_a_step_back_is_caught: RunOnAfterAStepBack,

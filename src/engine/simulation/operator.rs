@@ -1,7 +1,7 @@
 //! What the operator of the simulated world thinks of.
 
 use super::random::Random;
-use crate::schedule::{CatchUpDefinition, Definition};
+use crate::schedule::{CatchUpDefinition, Definition, TimingDefinition};
 use ponos::event::Timestamp;
 
 /// A schedule that suits the moment `wall`.
@@ -21,11 +21,18 @@ pub(super) fn definition(random: &mut Random, wall: i64, name: &str) -> Definiti
     };
     match random.below(10) {
         0..6 => definition.every = Some((*random.pick(&["500ms", "900ms", "3s", "50s"])).into()),
-        6..8 => definition.cron = Some((*random.pick(&["*/2 * * * * *", "*/3 * * * *"])).into()),
+        6 => {
+            let every = |every: &str| TimingDefinition { every: Some(every.into()), ..Default::default() };
+            definition.timings = Some(vec![every("2s"), every("7s")]);
+        }
+        7 => definition.cron = Some((*random.pick(&["*/2 * * * * *", "*/3 * * * *"])).into()),
         _ => {
             definition.at = Some(Timestamp::from_millis(wall + random.below(20_000)).to_string());
             definition.past = Some("send".into());
         }
+    }
+    if definition.at.is_none() && random.chance(15) {
+        definition.limit = Some(*random.pick(&[3, 12, 40]));
     }
     if random.chance(10) {
         definition.paused = Some(true);

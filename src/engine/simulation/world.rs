@@ -3,10 +3,10 @@
 use super::{operator::definition, random::Random};
 use crate::{
     engine::{
-        Accepted, Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Outcome, Reading,
-        RecordRow, Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
+        Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Outcome, Reading, RecordRow,
+        Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
     },
-    schedule::{Definition, Schedule},
+    schedule::{Definition, Packed},
 };
 use ponos::event::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
@@ -61,7 +61,8 @@ impl World {
         let clock =
             ClockRules { settle: 60_000, max_forward: 60_000, max_backward: 300_000, resume_backward: false };
         let resends = Resends { count: 3, over: 20_000 };
-        let rules = Rules { clock, resends, in_flight: IN_FLIGHT, record_first: random.chance(25) };
+        let (piece, record_first) = (*random.pick(&[1, 1, 2, 100]), random.chance(25));
+        let rules = Rules { clock, resends, in_flight: IN_FLIGHT, piece, record_first };
         let reading = Reading { wall: Timestamp::from_millis(wall), boot: 0 };
         let engine = Engine::start(rules, Snapshot::default(), reading);
         let mut world = Self {
@@ -253,12 +254,12 @@ impl World {
     }
 
     fn arrive(&mut self, handover: &Handover) {
-        let event = occurrence_event("khronos", &handover.revision, &handover.schedule, handover.stands_for);
+        let event = occurrence_event("khronos", handover.era, &handover.schedule, handover.stands_for);
         self.arrivals.push(Arrival {
             id: event.id.to_string(),
             body: event.data,
             schedule: handover.schedule.name.clone(),
-            revision: handover.revision.number,
+            revision: handover.era.number,
             stands_for: handover.stands_for,
             highest: self.highest,
             era: self.era,
@@ -319,10 +320,10 @@ impl World {
         self.disk.settled = Some(commit.settled);
         self.disk.handed = Some(commit.handed);
         for revision in &commit.revisions {
-            self.disk.revisions.retain(|r| (&r.schedule, r.number) != (&revision.schedule, revision.number));
+            self.disk.revisions.retain(|r| (r.name(), r.number) != (revision.name(), revision.number));
             self.disk.revisions.push(revision.clone());
         }
-        self.disk.revisions.retain(|r| !commit.forgotten.contains(&(r.schedule.clone(), r.number)));
+        self.disk.revisions.retain(|r| !commit.forgotten.contains(&(r.name().into(), r.number)));
         for (schedule, revision, span) in &commit.spans {
             self.disk.spans.retain(|(s, old)| (s, &old.revision) != (schedule, revision));
             self.disk.spans.extend(span.clone().map(|span| (schedule.clone(), span)));
@@ -368,12 +369,9 @@ impl World {
     }
 
     fn load(&mut self) {
-        let accepted = self.wanted.values().map(|definition| Accepted {
-            definition: definition.clone(),
-            schedule: Arc::new(Schedule::build(definition).expect("a valid definition")),
-        });
-        let accepted = accepted.collect();
-        self.step(Input::Load(accepted));
+        let wanted = self.wanted.values().map(|definition| Packed::build(definition).expect("it is valid"));
+        let wanted = wanted.collect();
+        self.step(Input::Load(wanted));
     }
 
     /// All revisions that ever were durable and still are.

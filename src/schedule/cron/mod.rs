@@ -7,15 +7,17 @@
 mod days;
 mod field;
 mod parse;
+mod remarks;
 mod times;
 
 use super::{definition::Flaw, months::DAY, wall::Wall};
+use serde::{Deserialize, Serialize};
 
 /// The longest expression that is read, in bytes: a list of every value of every field fits.
 pub(super) const MAX_BYTES: usize = 1024;
 
 /// A valid expression, as sets of values: bit n stands for n.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cron {
     seconds: u64,
     minutes: u64,
@@ -35,7 +37,7 @@ pub(super) struct Cron {
 }
 
 /// `L`, `W`, `#` and years.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Rare {
     /// Bit n: `L-n`; bit 0: `L`.
     before_last: u32,
@@ -60,6 +62,11 @@ impl Cron {
     /// Whether it stands for every real instant that matches, so that no choice about the change of clocks applies.
     pub(super) fn is_wild(&self) -> bool {
         self.wild
+    }
+
+    /// How often it happens on a day on which it does.
+    pub(super) fn most_a_day(&self) -> u64 {
+        self.times_a_day()
     }
 }
 

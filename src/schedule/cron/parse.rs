@@ -21,7 +21,7 @@ const MACROS: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
 ];
 
-const ALL: [Field; 7] =
+static ALL: [Field; 7] =
     [Field::Second, Field::Minute, Field::Hour, Field::Day, Field::Month, Field::Weekday, Field::Year];
 
 /// One field, as a set of its values; bit 0 is the field's smallest value for years, else bit n is n.
@@ -46,17 +46,7 @@ pub(super) fn expression(text: &str) -> Result<Cron, Flaw> {
         return shorthand(text);
     }
     let fields = split(text);
-    let layout = match fields.len() {
-        5 => &ALL[1..6],
-        6 => &ALL[..6],
-        7 => &ALL[..],
-        0 => {
-            return Err(
-                Flaw::whole("the expression is empty; five fields are needed").help("as in '0 9 * * 1-5'")
-            );
-        }
-        found => return Err(field_count(&fields, found, text)),
-    };
+    let Some(layout) = layout(fields.len()) else { return Err(field_count(&fields, text)) };
     let mut rare = Rare::nothing();
     let mut sets: [Set; 7] = Default::default();
     for (&field, &(at, text)) in layout.iter().zip(&fields) {
@@ -83,8 +73,18 @@ pub(super) fn expression(text: &str) -> Result<Cron, Flaw> {
     })
 }
 
+/// The fields that an expression of so many has.
+pub(super) fn layout(fields: usize) -> Option<&'static [Field]> {
+    match fields {
+        5 => ALL.get(1..6),
+        6 => ALL.get(..6),
+        7 => Some(&ALL),
+        _ => None,
+    }
+}
+
 /// The fields with their places.
-fn split(text: &str) -> Vec<(usize, &str)> {
+pub(super) fn split(text: &str) -> Vec<(usize, &str)> {
     let mut fields = Vec::new();
     let mut start = None;
     for (at, byte) in text.bytes().enumerate() {
@@ -103,7 +103,11 @@ fn split(text: &str) -> Vec<(usize, &str)> {
     fields
 }
 
-fn field_count(fields: &[(usize, &str)], found: usize, text: &str) -> Flaw {
+fn field_count(fields: &[(usize, &str)], text: &str) -> Flaw {
+    let found = fields.len();
+    if found == 0 {
+        return Flaw::whole("the expression is empty; five fields are needed").help("as in '0 9 * * 1-5'");
+    }
     let what = format!(
         "{found} {} found; 5 are allowed (minute hour day-of-month month day-of-week), \
          6 (seconds first) or 7 (year last)",

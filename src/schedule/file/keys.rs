@@ -14,8 +14,12 @@ pub(super) enum Kind {
     Boolean,
     Count,
     Table(&'static [Key]),
+    /// A list of tables.
+    Tables(&'static [Key]),
     Payload,
 }
+
+const DST: Kind = Kind::Table(&[("gap", Kind::Text), ("fold", Kind::Text)]);
 
 /// All keys.
 pub(super) const KEYS: &[Key] = &[
@@ -24,12 +28,25 @@ pub(super) const KEYS: &[Key] = &[
     ("every", Kind::Text),
     ("cron", Kind::Text),
     ("at", Kind::Text),
+    (
+        "timings",
+        Kind::Tables(&[
+            ("every", Kind::Text),
+            ("cron", Kind::Text),
+            ("at", Kind::Text),
+            ("time_zone", Kind::Text),
+            ("phase", Kind::Text),
+            ("anchor", Kind::Text),
+            ("dst", DST),
+        ]),
+    ),
     ("time_zone", Kind::Text),
     ("phase", Kind::Text),
     ("anchor", Kind::Text),
     ("from", Kind::Text),
     ("until", Kind::Text),
-    ("dst", Kind::Table(&[("gap", Kind::Text), ("fold", Kind::Text)])),
+    ("limit", Kind::Count),
+    ("dst", DST),
     (
         "catch_up",
         Kind::Table(&[
@@ -54,6 +71,7 @@ impl Kind {
             Self::Boolean => "true or false",
             Self::Count => "a whole number",
             Self::Table(_) => "a table such as { key = \"value\" }",
+            Self::Tables(_) => "a list of tables such as [{ key = \"value\" }]",
             Self::Payload => "anything",
         }
     }
@@ -74,6 +92,10 @@ impl Kind {
             (Self::Boolean, DeValue::String(_)) => Some("leave the quotes away".to_owned()),
             (Self::Count, DeValue::String(text)) if text.parse::<u32>().is_ok() => {
                 Some(format!("leave the quotes away: {text}"))
+            }
+            (Self::Tables(keys), _) => {
+                let (key, _) = keys.first()?;
+                Some(format!("its keys are {}, as in [{{ {key} = \"...\" }}]", value::joined(keys)))
             }
             (Self::Table(keys), _) => {
                 let (key, _) = keys.first()?;

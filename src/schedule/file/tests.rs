@@ -1,5 +1,5 @@
 use super::*;
-use crate::schedule::{CatchUpDefinition, DstDefinition};
+use crate::schedule::{CatchUpDefinition, DstDefinition, TimingDefinition};
 
 fn parse_text(text: &str) -> (Vec<Entry>, Vec<String>) {
     let (entries, faults) = parse(&Text::new("f.toml", text));
@@ -15,11 +15,21 @@ fn the_keys_are_those_of_a_definition() {
         every: text(),
         cron: text(),
         at: text(),
+        timings: Some(vec![TimingDefinition {
+            every: text(),
+            cron: text(),
+            at: text(),
+            time_zone: text(),
+            phase: text(),
+            anchor: text(),
+            dst: Some(DstDefinition { gap: text(), fold: text() }),
+        }]),
         time_zone: text(),
         phase: text(),
         anchor: text(),
         from: text(),
         until: text(),
+        limit: Some(1),
         dst: Some(DstDefinition { gap: text(), fold: text() }),
         catch_up: Some(CatchUpDefinition { policy: text(), grace: text(), within: text(), most: Some(1) }),
         past: text(),
@@ -33,8 +43,10 @@ fn the_keys_are_those_of_a_definition() {
         let names: Vec<_> = keys.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, object.keys().collect::<Vec<_>>());
         for (name, kind) in keys {
-            if let Kind::Table(keys) = kind {
-                same(keys, &object[*name]);
+            match kind {
+                Kind::Table(keys) => same(keys, &object[*name]),
+                Kind::Tables(keys) => same(keys, &object[*name][0]),
+                _ => {}
             }
         }
     }

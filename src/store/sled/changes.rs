@@ -28,7 +28,7 @@ impl Changes {
     /// All of a commit but its rows.
     pub(super) fn commit(&mut self, commit: &Commit) -> Result<(), Unreadable> {
         for revision in &commit.revisions {
-            let key = encoding::revision_key(&revision.schedule, revision.number);
+            let key = encoding::revision_key(revision.name(), revision.number);
             self.put(key, encoding::revision_value(revision)?);
         }
         for (schedule, number) in &commit.forgotten {

@@ -4,7 +4,7 @@
 
 use crate::{
     engine::{OneShot, Parked, Revision, Row, Span},
-    schedule::Definition,
+    schedule::{Definition, Packed},
 };
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -22,7 +22,7 @@ const SPAN: u8 = b's';
 #[derive(Debug)]
 pub(super) enum Entry {
     Meta(Vec<u8>),
-    Revision(Box<Revision>),
+    Revision(Revision),
     Span(Arc<str>, Span),
     OneShot(Arc<str>, OneShot),
     Parked(u64, Parked),
@@ -41,6 +41,7 @@ struct KeptRevision {
     opens: Timestamp,
     previous: Option<Timestamp>,
     ended: Option<Timestamp>,
+    // Where it differs from `effective_from`, `counts_from` follows: absent from most, and from older stores.
 }
 
 pub(super) fn revision_key(schedule: &str, number: u32) -> Vec<u8> {
@@ -65,9 +66,14 @@ pub(super) fn rows_key(first: u64) -> Vec<u8> {
 }
 
 pub(super) fn revision_value(revision: &Revision) -> Result<Vec<u8>, Unreadable> {
-    let definition = serde_json::to_vec(&revision.definition).map_err(|error| unwritable(&error))?;
-    let Revision { effective_from, opens, previous, ended, .. } = *revision;
-    value(&KeptRevision { definition, effective_from, opens, previous, ended })
+    let definition =
+        serde_json::to_vec(&revision.definition.definition()).map_err(|error| unwritable(&error))?;
+    let Revision { effective_from, counts_from, opens, previous, ended, .. } = *revision;
+    let mut bytes = value(&KeptRevision { definition, effective_from, opens, previous, ended })?;
+    if counts_from != effective_from {
+        bytes.extend(value(&counts_from)?);
+    }
+    Ok(bytes)
 }
 
 pub(super) fn value<T: Serialize>(content: &T) -> Result<Vec<u8>, Unreadable> {
@@ -97,19 +103,25 @@ pub(super) fn entry(key: &[u8], bytes: &[u8]) -> Result<Entry, Unreadable> {
         _ if key == META => Entry::Meta(bytes.to_vec()),
         REVISION => {
             let (schedule, number) = name_and_number(rest)?;
-            let kept: KeptRevision = read(bytes)?;
+            let (kept, rest): (KeptRevision, _) =
+                postcard::take_from_bytes(bytes).map_err(|error| Unreadable(error.to_string()))?;
             let definition: Definition =
                 serde_json::from_slice(&kept.definition).map_err(|error| Unreadable(error.to_string()))?;
+            if *definition.name != *schedule {
+                return Err(Unreadable(format!("the definition of {schedule} is that of another")));
+            }
+            let definition = Packed::kept(&definition);
             let KeptRevision { effective_from, opens, previous, ended, .. } = kept;
-            Entry::Revision(Box::new(Revision {
-                schedule,
-                number,
+            let counts_from = if rest.is_empty() { effective_from } else { read(rest)? };
+            Entry::Revision(Revision {
                 definition,
+                number,
                 effective_from,
+                counts_from,
                 opens,
                 previous,
                 ended,
-            }))
+            })
         }
         SPAN => Entry::Span(name_and_number(rest)?.0, read(bytes)?),
         ONE_SHOT => Entry::OneShot(name(rest)?, read(bytes)?),

@@ -3,7 +3,7 @@
 use super::{SledOptions, SledStore};
 use crate::{
     engine::{Commit, Revision, Row, Snapshot},
-    schedule::Definition,
+    schedule::{Definition, Packed},
     store::{Limits, Page, Store, StoreError, conformance},
 };
 use ponos::event::Timestamp;
@@ -11,7 +11,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
 };
 
 /// Everything that can be read from a store.
@@ -46,14 +45,15 @@ pub(super) fn commit(tick: i64, rows: Vec<Row>) -> Commit {
 
 pub(super) fn revision(number: u32) -> Revision {
     Revision {
-        schedule: Arc::from(format!("schedule-{number}")),
         number: 1,
-        definition: Definition {
+        definition: Packed::kept(&Definition {
+            name: format!("schedule-{number}"),
             every: Some("1 day".into()),
             data: Some(serde_json::json!({ "number": number, "text": "x".repeat(200) })),
             ..Definition::default()
-        },
+        }),
         effective_from: instant(0),
+        counts_from: instant(0),
         opens: instant(0),
         previous: None,
         ended: None,

@@ -32,7 +32,7 @@ impl Scan {
         }
         match encoding::entry(key, value)? {
             Entry::Meta(bytes) => self.meta = Some(encoding::read(&bytes)?),
-            Entry::Revision(revision) => self.snapshot.revisions.push(*revision),
+            Entry::Revision(revision) => self.snapshot.revisions.push(revision),
             Entry::Span(schedule, span) => self.snapshot.spans.push((schedule, span)),
             Entry::OneShot(schedule, one_shot) => self.snapshot.one_shots.push((schedule, one_shot)),
             Entry::Parked(number, parked) => self.snapshot.parked.push((number, parked)),

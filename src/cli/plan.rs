@@ -1,0 +1,147 @@
+//! `khronos plan`: what a change of schedules would change, in occurrences.
+
+mod compare;
+mod text;
+
+use super::{
+    Globals,
+    chosen::usable,
+    exit::Exit,
+    output,
+    reach::{Source, Trouble, Which, finish},
+    report,
+};
+use crate::{
+    clock,
+    http::ScheduleView,
+    schedule::{Definition, Schedule, parse_instant, parse_length},
+    sources::{self, Schedules},
+};
+use compare::compare;
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// Compares two sets of schedules in occurrences
+///
+/// With two paths: OLD with NEW. With one: the clock with NEW. With none: the clock with the configured folder. The clock
+/// is the running one, else what its store holds.
+///
+/// "Moved" (~) is an occurrence that is gone and another of the same schedule on the same local day: the first gone one
+/// goes with the first new one, and so on. What is left over is removed (−) or added (+). A paused schedule calls for
+/// nothing. Too many to compare one by one are counted: then at least so many are added or removed.
+///
+/// Ends with 0 if nothing differs, 2 if something does (with 2 and nothing on standard output the command line was wrong).
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Folders of schedule files, or single files
+    #[arg(value_name = "[OLD] NEW", num_args = 0..=2)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    which: Which,
+    /// From when on (exclusive), with an offset: 2026-12-01T09:00:00Z; now if left out
+    #[arg(long, value_name = "INSTANT")]
+    from: Option<String>,
+    /// How far ahead, at most "3660 days"
+    #[arg(long = "for", value_name = "DURATION", default_value = "30 days")]
+    length: String,
+    /// How many changed occurrences of each schedule are shown
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    show: u16,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// The longest span: what is frequent is counted, not walked.
+const LONGEST: i64 = 3660 * 86_400_000;
+
+/// One schedule of one side.
+struct Side {
+    definition: Definition,
+    /// `None`: the clock's, and not understood by this version.
+    schedule: Option<Schedule>,
+}
+
+/// A set of schedules, and whose it is.
+struct Set {
+    title: String,
+    schedules: BTreeMap<String, Side>,
+}
+
+#[derive(Deserialize)]
+struct All {
+    clock: String,
+    schedules: Vec<ScheduleView>,
+}
+
+pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
+    finish(show(globals, args))
+}
+
+async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
+    let from = match args.from.as_deref() {
+        None => clock::now(),
+        Some(text) => {
+            parse_instant(text, None, "--from").map_err(|fault| report::refuse("--from", text, &fault))?
+        }
+    };
+    let length = parse_length(&args.length, LONGEST, "--for")
+        .map_err(|fault| report::refuse("--for", &args.length, &fault))?;
+    let (old, new) = match args.paths.as_slice() {
+        [old, new, ..] => (at(old)?, at(new)?),
+        [new] => (of_clock(globals, &args.which).await?, at(new)?),
+        [] => {
+            let config = args.which.config(globals)?;
+            let new = Set::new("the files".to_owned(), sources::read(&config.schedules))?;
+            (of_clock(globals, &args.which).await?, new)
+        }
+    };
+    let plan = compare(&old, &new, (from, from.plus(length)), usize::from(args.show));
+    output::print(|out| {
+        if args.json { output::lines(out, &[&plan]) } else { text::write(out, &plan, &args.length) }
+    })?;
+    Ok(if plan.differs() { Exit::DIFFERS } else { Exit::Done })
+}
+
+/// The schedules of a folder or a file.
+fn at(path: &Path) -> Result<Set, Exit> {
+    Set::new(path.display().to_string(), sources::read_path(path))
+}
+
+/// The schedules of the running clock, or those that the store holds.
+async fn of_clock(globals: &Globals, which: &Which) -> Result<Set, Trouble> {
+    let (title, views) = match which.reach(globals).await? {
+        Source::Clock(client) => {
+            let All { clock, schedules } = client.get::<All>("/schedules").await?;
+            (format!("the clock '{clock}'"), schedules)
+        }
+        Source::Store(kept) => {
+            let (clock, views) = (kept.clock.clone(), ScheduleView::stored(&kept.snapshot));
+            kept.close().await?;
+            (format!("the store of the clock '{clock}'"), views)
+        }
+    };
+    let sides = views.into_iter().map(|view| {
+        let schedule = Schedule::build(&view.definition).ok();
+        let schedule = schedule.map(|schedule| schedule.counting_since(view.effective_from));
+        (view.name, Side { definition: view.definition, schedule })
+    });
+    Ok(Set { title, schedules: sides.collect() })
+}
+
+impl Set {
+    fn new(title: String, schedules: Schedules) -> Result<Self, Exit> {
+        let sides = usable(schedules)?.into_iter().map(|source| {
+            let side = Side {
+                definition: source.definition,
+                schedule: Some(source.schedule.counting_since(clock::now())),
+            };
+            (side.definition.name.clone(), side)
+        });
+        Ok(Self { title, schedules: sides.collect() })
+    }
+}

@@ -1,0 +1,117 @@
+//! Several timings as one: each instant once, however many of them call for it.
+//!
+//! `next` and `previous` ask each member. `count` adds the members' counts and takes off what was counted before: by
+//! arithmetic where both are elapsed time, else by walking whichever of the two has fewer instants there.
+
+use super::{every::Elapsed, kind::Kind, zone::Zone};
+use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+
+/// How many instants are walked to see how near two of them come.
+const WALKED: usize = 2_000;
+/// 2026-01-01T00:00:00Z, from where they are walked.
+const START: i64 = 1_767_225_600_000;
+
+/// One of the timings, in its own zone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Member {
+    pub(super) kind: Kind,
+    pub(super) zone: Zone,
+}
+
+/// At least one member, no two of them alike; those with the fewest instants first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Union {
+    members: Box<[Member]>,
+}
+
+impl PartialEq for Member {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind.same(self.zone, &other.kind, other.zone)
+    }
+}
+
+impl PartialEq for Union {
+    /// The order in which they are written says nothing.
+    fn eq(&self, other: &Self) -> bool {
+        let all_in = |these: &Self, those: &Self| these.members.iter().all(|m| those.members.contains(m));
+        all_in(self, other) && all_in(other, self)
+    }
+}
+
+impl Union {
+    pub(super) fn new(members: Vec<Member>) -> Self {
+        let mut distinct: Vec<Member> = Vec::with_capacity(members.len());
+        for member in members {
+            if !distinct.contains(&member) {
+                distinct.push(member);
+            }
+        }
+        distinct.sort_by_key(|member| Reverse(member.kind.shortest().unwrap_or(i64::MAX)));
+        Self { members: distinct.into() }
+    }
+
+    pub(super) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    pub(super) fn next(&self, from: i64) -> Option<i64> {
+        next(&self.members, from)
+    }
+
+    pub(super) fn previous(&self, until: i64) -> Option<i64> {
+        self.members.iter().filter_map(|member| member.kind.previous(member.zone, until)).max()
+    }
+
+    pub(super) fn count(&self, from: i64, until: i64) -> u64 {
+        let mut total = 0;
+        for (index, member) in self.members.iter().enumerate() {
+            let own = member.kind.count(member.zone, from, until);
+            total += own - shared(&self.members[..index], total, member, own, (from, until));
+        }
+        total
+    }
+
+    /// As near as two come among the first instants from 2026 on.
+    pub(super) fn shortest(&self) -> Option<i64> {
+        let mut at = self.next(START).or_else(|| self.next(0))?;
+        let mut shortest: Option<i64> = None;
+        for _ in 0..WALKED {
+            let Some(next) = self.next(at + 1) else { break };
+            shortest = Some(shortest.map_or(next - at, |shortest| shortest.min(next - at)));
+            at = next;
+        }
+        shortest
+    }
+
+    pub(super) fn most_a_day(&self) -> u64 {
+        self.members.iter().map(|member| member.kind.most_a_day()).sum()
+    }
+}
+
+fn next(members: &[Member], from: i64) -> Option<i64> {
+    members.iter().filter_map(|member| member.kind.next(member.zone, from)).min()
+}
+
+/// How many instants of `member` (it has `own` there) any of the `earlier` ones (they have `total`) calls for too.
+fn shared(earlier: &[Member], total: u64, member: &Member, own: u64, (from, until): (i64, i64)) -> u64 {
+    if own == 0 || total == 0 {
+        return 0;
+    }
+    if let ([other], Kind::Elapsed(ours)) = (earlier, &member.kind)
+        && let Kind::Elapsed(theirs) = other.kind
+    {
+        return Elapsed::both(theirs, *ours).map_or(0, |both| both.count(from, until));
+    }
+    let has = |members: &[Member], at| members.iter().any(|m| m.kind.next(m.zone, at) == Some(at));
+    let (walked, asked) = match own <= total {
+        true => (std::slice::from_ref(member), earlier),
+        false => (earlier, std::slice::from_ref(member)),
+    };
+    let (mut at, mut found) = (from, 0);
+    while let Some(due) = next(walked, at).filter(|&due| due < until) {
+        found += u64::from(has(asked, due));
+        at = due + 1;
+    }
+    found
+}
