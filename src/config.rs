@@ -7,7 +7,8 @@
 //! The file is `--config FILE` or `KHRONOS_CONFIG`; else `config.toml` in the working directory if there is one; else
 //! the default that is built in. A relative path in the file counts from the file's folder; in a variable or a flag
 //! from the working directory. An empty variable counts as not set. Without `schedules.folder`, the schedules are read
-//! from the folder `schedules` beside the configuration file if there is one; else the standard ones are built in.
+//! from the folder `schedules` beside the configuration file if there is one; else the standard ones are built in. Without
+//! `calendars.folder`, calendars are read from the folder `calendars` beside the folder of schedules if there is one.
 //!
 //! Why no serde here: it stops at the first fault, and knows nothing of the other two layers.
 
@@ -40,6 +41,8 @@ pub struct Config {
     pub clock: ClockConfig,
     /// `[schedules]`
     pub schedules: ScheduleSource,
+    /// `[calendars]`
+    pub calendars: CalendarSource,
     /// `[limits]`
     pub limits: LimitsConfig,
     /// `[broker]`
@@ -89,6 +92,16 @@ pub enum ScheduleSource {
     Folder(PathBuf),
     /// The standard time events, which are built in.
     Embedded,
+}
+
+/// Where the calendars come from that schedules name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum CalendarSource {
+    /// The folder `calendars` beside the folder of schedules, if there is one.
+    #[default]
+    Beside,
+    /// Every `*.toml` and `*.ics` of this folder.
+    Folder(PathBuf),
 }
 
 /// `[limits]`: against accidents; what goes beyond is refused when schedules are read.

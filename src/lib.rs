@@ -22,7 +22,7 @@ use engine::{ClockRules, Resends, Rules};
 use ponos::{broker::LinkError, shutdown::Shutdown};
 use schedule::Packed;
 use service::{Failure, Loader, Parts, Report, Service};
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use store::{Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -68,7 +68,7 @@ pub async fn run(
         StorePath::Folder(path) => Some(http::bind_control(path).map_err(RunError::Http)?),
         StorePath::Memory => None,
     };
-    let mut read = sources::read(&config.schedules);
+    let mut read = sources::read_with(&config.schedules, &config.calendars);
     read.hold_to(&config.limits);
     for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning) {
         warn!("{warning}");
@@ -87,11 +87,7 @@ pub async fn run(
     let known = schedules.as_ref().map_or(&[][..], Vec::as_slice);
     let topology = broker::topology(&config.broker, broker.is_embedded(), known);
     let (reload_in, reload) = mpsc::channel(1);
-    let folder = match &config.schedules {
-        ScheduleSource::Folder(folder) => Some(folder.as_path()),
-        ScheduleSource::Embedded => None,
-    };
-    let _watcher = watch::schedules(folder, reload_in);
+    let _watcher = watch::folders(&watched(&config), reload_in);
     let count =
         schedules.as_ref().map_or(snapshot.revisions.iter().filter(|r| r.ended.is_none()).count(), Vec::len);
     let parts = Parts {
@@ -149,6 +145,16 @@ async fn open_store(
     }
 }
 
+/// The folders whose changes are a reason to read again, first that of the schedules.
+fn watched(config: &Config) -> Vec<PathBuf> {
+    let schedules = match &config.schedules {
+        ScheduleSource::Folder(folder) => Some(folder.clone()),
+        ScheduleSource::Embedded => None,
+    };
+    let calendars = sources::calendar_folder(&config.calendars, &config.schedules);
+    schedules.into_iter().chain(calendars.filter(|folder| folder.is_dir())).collect()
+}
+
 fn rules(config: &Config, embedded: bool) -> Rules {
     Rules {
         clock: ClockRules {
@@ -172,11 +178,11 @@ const PIECE: usize = 1_000;
 
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.
 fn loader(config: &Config, broker: &Broker) -> Loader {
-    let (source, settings, broker) = (config.schedules.clone(), config.broker.clone(), broker.clone());
-    let limits = config.limits.clone();
+    let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
+    let (settings, broker, limits) = (config.broker.clone(), broker.clone(), config.limits.clone());
     let runtime = tokio::runtime::Handle::current();
     Arc::new(move || {
-        let mut read = sources::read(&source);
+        let mut read = sources::read_with(&source, &calendars);
         read.hold_to(&limits);
         if read.diagnostics.errors() > 0 {
             return Err(read.diagnostics.to_string());

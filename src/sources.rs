@@ -1,15 +1,19 @@
-//! Where schedules are read from: the folder of schedule files, or the standard ones that are built in.
+//! Where schedules are read from: the folder of schedule files, or the standard ones that are built in; and the
+//! calendars that they name, which are read first.
 //!
 //! Files are read one at a time, in the order of their names; a text is dropped before the next one is opened. What is
 //! absent: watching the folder (the service does), and judging one file's text (`schedule/file.rs`).
 
+mod calendars;
+
+pub use calendars::folder as calendar_folder;
 mod limits;
 
 use crate::{
-    config::ScheduleSource,
+    config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::{
-        Definition, Schedule,
+        Calendars, Definition, Schedule,
         file::{self, Entry},
         near_miss,
     },
@@ -79,34 +83,44 @@ pub struct Schedules {
     pub files: usize,
     /// What is wrong (errors) or odd (warnings).
     pub diagnostics: Diagnostics,
+    /// The calendars that there are.
+    pub calendars: Calendars,
     advised: Option<Timestamp>,
     names: HashMap<Arc<str>, Place>,
     events: HashMap<Arc<str>, (Arc<str>, Place)>,
 }
 
-/// Reads all schedules of a source. Never fails as a whole: what is wrong stands in the diagnostics.
+/// Reads all schedules of a source, with the calendars in the folder beside it. Never fails as a whole: what is wrong
+/// stands in the diagnostics.
 pub fn read(source: &ScheduleSource) -> Schedules {
-    read_within(source, Bounds::default())
+    read_with(source, &CalendarSource::Beside)
+}
+
+/// The same with these calendars.
+pub fn read_with(source: &ScheduleSource, calendars: &CalendarSource) -> Schedules {
+    read_within(source, calendars, Bounds::default())
 }
 
 /// The same, with warnings about what can run and was seldom meant, as seen at `now`.
-pub fn advised(source: &ScheduleSource, now: Timestamp) -> Schedules {
-    fill(Schedules { advised: Some(now), ..Schedules::default() }, source, Bounds::default())
+pub fn advised(source: &ScheduleSource, calendars: &CalendarSource, now: Timestamp) -> Schedules {
+    let schedules = Schedules { advised: Some(now), ..Schedules::naming(calendars, source) };
+    fill(schedules, source, Bounds::default())
 }
 
-/// Reads all schedules of a folder, or those of a single file.
+/// Reads all schedules of a folder, or those of a single file, with the calendars in the folder beside them.
 pub fn read_path(path: &Path) -> Schedules {
     if path.is_file() {
-        let mut schedules = Schedules::default();
+        let folder = ScheduleSource::Folder(path.parent().unwrap_or(Path::new("")).to_owned());
+        let mut schedules = Schedules::naming(&CalendarSource::Beside, &folder);
         schedules.add_file(path, Bounds::default());
         return schedules;
     }
-    read_within(&ScheduleSource::Folder(path.to_owned()), Bounds::default())
+    read(&ScheduleSource::Folder(path.to_owned()))
 }
 
-/// As [`read`], within other bounds.
-pub fn read_within(source: &ScheduleSource, bounds: Bounds) -> Schedules {
-    fill(Schedules::default(), source, bounds)
+/// As [`read_with`], within other bounds.
+pub fn read_within(source: &ScheduleSource, calendars: &CalendarSource, bounds: Bounds) -> Schedules {
+    fill(Schedules::naming(calendars, source), source, bounds)
 }
 
 fn fill(mut schedules: Schedules, source: &ScheduleSource, bounds: Bounds) -> Schedules {
@@ -173,6 +187,12 @@ fn read_file(file: &Path, most: u64) -> io::Result<String> {
 }
 
 impl Schedules {
+    /// None yet, which may name these calendars.
+    fn naming(calendars: &CalendarSource, source: &ScheduleSource) -> Self {
+        let (calendars, diagnostics) = calendars::read(calendars, source);
+        Self { calendars, diagnostics, ..Self::default() }
+    }
+
     fn add_file(&mut self, file: &Path, bounds: Bounds) {
         let name = file.display().to_string();
         match read_file(file, bounds.bytes) {
@@ -187,7 +207,7 @@ impl Schedules {
     }
 
     fn add(&mut self, text: &Text<'_>, bounds: Bounds) {
-        let (entries, faults) = file::advised(text, self.advised);
+        let (entries, faults) = file::advised(text, &mut self.calendars, self.advised);
         self.diagnostics.append(faults);
         for entry in entries {
             if self.list.len() == bounds.schedules {

@@ -1,7 +1,8 @@
-//! When the schedules are to be read again: on SIGHUP, and when their folder changed and then was quiet for a while.
+//! When schedules and calendars are to be read again: on SIGHUP, and when one of their folders changed and all were
+//! quiet for a while.
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use std::{path::Path, time::Duration};
+use std::{path::PathBuf, time::Duration};
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -9,26 +10,30 @@ use tracing::warn;
 const QUIET: Duration = Duration::from_secs(2);
 
 /// Says on `reload` that it is time. The watcher lasts as long as what is given back.
-pub fn schedules(folder: Option<&Path>, reload: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+pub fn folders(folders: &[PathBuf], reload: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
     let (changed, changes) = mpsc::channel(1);
     tokio::spawn(settle(changes, reload.clone()));
     #[cfg(unix)]
     tokio::spawn(on_hangup(reload));
-    let folder = folder?;
-    let watch = |folder: &Path| {
+    if folders.is_empty() {
+        return None;
+    }
+    let watch = || {
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let read = event.as_ref().is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
             if !read && changed.try_send(()).is_err() {
                 // One that waits to be noticed is as good as many.
             }
         })?;
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        for folder in folders {
+            watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        }
         Ok::<_, notify::Error>(watcher)
     };
-    match watch(folder) {
+    match watch() {
         Ok(watcher) => Some(watcher),
         Err(error) => {
-            warn!(%error, folder = %folder.display(), "changes of the schedules are not seen by themselves; send SIGHUP after a change");
+            warn!(%error, ?folders, "changes of the schedules are not seen by themselves; send SIGHUP after a change");
             None
         }
     }

@@ -6,7 +6,7 @@
 use khronos::schedule::{Definition, DstDefinition, Fault, Schedule, Timing};
 use ponos::event::Timestamp;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 #[derive(Deserialize)]
 struct Next {
@@ -79,6 +79,23 @@ fn agrees(timing: &Timing, from: Timestamp, expected: &[Timestamp], dst: bool) -
     }
 }
 
+/// Holds the table in docs/schedules.md to what was found; with UPDATE_DOCS=1 it is written there.
+fn documented(name: &str, table: &str) {
+    let path = format!("{}/docs/schedules.md", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = (format!("<!-- table: {name} -->\n"), "<!-- end of table -->");
+    let (before, rest) = text.split_once(&begin).unwrap();
+    let (written, after) = rest.split_once(end).unwrap();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, format!("{before}{begin}{table}{end}{after}")).unwrap();
+    } else {
+        assert_eq!(
+            written, table,
+            "UPDATE_DOCS=1 cargo test --test conformance -- --test-threads=1 writes it"
+        );
+    }
+}
+
 #[test]
 fn every_next_instant_is_as_the_peers_agree() {
     let mut table: BTreeMap<String, (usize, usize, usize)> = BTreeMap::new();
@@ -116,12 +133,16 @@ fn every_next_instant_is_as_the_peers_agree() {
         }
         row.1 += usize::from(failed.is_empty());
     }
-    println!("{:<18}{:>7}{:>7}{:>9}", "topic", "cases", "right", "refused");
-    for (topic, (cases, right, refused)) in &table {
-        println!("{topic:<18}{cases:>7}{right:>7}{refused:>9}");
-    }
     let sum = |each: fn(&(usize, usize, usize)) -> usize| table.values().map(each).sum::<usize>();
-    println!("{:<18}{:>7}{:>7}{:>9}", "all", sum(|r| r.0), sum(|r| r.1), sum(|r| r.2));
+    let all = ("all".to_owned(), (sum(|r| r.0), sum(|r| r.1), sum(|r| r.2)));
+    let mut shown = String::from("| topic | cases | right | refused |\n| --- | --- | --- | --- |\n");
+    for (topic, (cases, right, refused)) in
+        table.iter().map(|(topic, row)| (topic, *row)).chain([(&all.0, all.1)])
+    {
+        writeln!(shown, "| {topic} | {cases} | {right} | {refused} |").unwrap();
+    }
+    println!("{shown}");
+    documented("next", &shown);
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
     assert!(table.len() > 20, "the file of cases is there");
 }
@@ -148,10 +169,12 @@ fn what_is_no_expression_is_refused_where_it_goes_wrong() {
             Err(_) => wrong.push(format!("{} '{}' panics", case.id, case.expr)),
         }
     }
-    println!("{:<40}{:>7}{:>9}", "kind", "cases", "refused");
+    let mut shown = String::from("| kind: what | cases | refused |\n| --- | --- | --- |\n");
     for (kind, (cases, refused)) in &table {
-        println!("{kind:<40}{cases:>7}{refused:>9}");
+        writeln!(shown, "| {kind} | {cases} | {refused} |").unwrap();
     }
+    println!("{shown}");
+    documented("refused", &shown);
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(table.len() > 10, "the file of cases is there");
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use khronos::{
-    config::ScheduleSource,
+    config::{CalendarSource, ScheduleSource},
     diagnostic::Text,
     schedule::file,
     sources::{self, Bounds},
@@ -43,15 +43,18 @@ fn the_standard_time_events_are_all_there_and_right() {
 #[test]
 fn every_example_is_right_once_its_comment_marks_are_gone() {
     let text = include_str!("../schedules/examples.toml");
-    assert_eq!(file::parse(&Text::new("examples.toml", text)).0.len(), 0);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schedules");
+    let mut calendars = sources::read(&ScheduleSource::Folder(folder)).calendars;
+    assert_eq!(calendars.names().collect::<Vec<_>>(), ["holidays-fr"]);
+    assert_eq!(file::parse(&Text::new("examples.toml", text), &mut calendars).0.len(), 0);
     let (_, examples) = text.split_once("\n\n").unwrap();
     let lines = examples.lines().filter(|line| !line.starts_with("##"));
     let live: Vec<_> = lines.map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
     let live = live.join("\n");
-    let (entries, faults) = file::parse(&Text::new("examples.toml", &live));
+    let (entries, faults) = file::parse(&Text::new("examples.toml", &live), &mut calendars);
     assert_eq!(faults.to_string(), "");
     assert_eq!(entries.len(), live.matches("[[schedule]]").count());
-    assert!(entries.len() >= 8);
+    assert!(entries.len() >= 10);
 }
 
 #[test]
@@ -65,7 +68,9 @@ fn files_larger_or_more_than_allowed_are_refused_with_the_remedy() {
         }
         fs::write(folder.path().join(format!("{name}.toml")), text).unwrap();
     }
-    let read = |bounds| sources::read_within(&ScheduleSource::Folder(folder.path().into()), bounds);
+    let read = |bounds| {
+        sources::read_within(&ScheduleSource::Folder(folder.path().into()), &CalendarSource::Beside, bounds)
+    };
     let all = read(Bounds::default());
     assert_eq!((all.list.len(), all.files, all.diagnostics.errors()), (20, 2, 0), "{}", all.diagnostics);
     let some = read(Bounds { schedules: 15, ..Bounds::default() });
@@ -74,4 +79,54 @@ fn files_larger_or_more_than_allowed_are_refused_with_the_remedy() {
     assert!(small.diagnostics.to_string().contains("spread its schedules over several files"));
     let few = read(Bounds { files: 1, ..Bounds::default() });
     assert!(few.diagnostics.to_string().contains("more than 1 schedule files"));
+}
+
+#[test]
+fn calendars_are_read_from_the_folder_beside_that_of_the_schedules() {
+    let root = tempfile::tempdir().unwrap();
+    let (schedules, calendars) = (root.path().join("schedules"), root.path().join("calendars"));
+    fs::create_dir(&schedules).unwrap();
+    let names = "exclude = [\"days-off\"]\n";
+    let schedule = format!("[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\nevery = \"1 day\"\n{names}");
+    fs::write(schedules.join("a.toml"), &schedule).unwrap();
+    let read = || sources::read(&ScheduleSource::Folder(schedules.clone()));
+    let faults = |read: sources::Schedules| {
+        let list = read.diagnostics.list().iter();
+        list.map(|one| one.to_string().replace(&format!("{}/", root.path().display()), ""))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        faults(read()),
+        [
+            "schedules/a.toml:5:12: schedule 'a': exclude.0: there is no calendar 'days-off'; put days-off.toml or days-off.ics into the folder of calendars"
+        ]
+    );
+    fs::create_dir(&calendars).unwrap();
+    fs::write(calendars.join("days-off.toml"), "dates = [\"2026-12-25\"]").unwrap();
+    fs::write(calendars.join(".days-off.ics"), "an editor's").unwrap();
+    fs::write(calendars.join("README.md"), "for people").unwrap();
+    assert_eq!(faults(read()), [""; 0]);
+    fs::write(calendars.join("days-off.ics"), "BEGIN:VCALENDAR\nEND:VCALENDAR\n").unwrap();
+    fs::write(calendars.join("Days.toml"), "dates = []").unwrap();
+    assert_eq!(
+        faults(read()),
+        [
+            "calendars/Days.toml: the name of this file is no name for a calendar; 1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, then .toml or .ics",
+            "calendars/days-off.toml: there are two calendars 'days-off': the other one is calendars/days-off.ics; rename one of the files",
+        ]
+    );
+    fs::remove_file(calendars.join("Days.toml")).unwrap();
+    fs::remove_file(calendars.join("days-off.toml")).unwrap();
+    fs::write(calendars.join("days-off.ics"), "BEGIN:VCALENDAR\nBEGIN:VTODO\nEND:VTODO\nEND:VCALENDAR\n")
+        .unwrap();
+    assert_eq!(
+        faults(read()),
+        [
+            "calendars/days-off.ics:2:7: 'VTODO' is not read: only events (VEVENT) say which days; remove it from this calendar",
+            "schedules/a.toml:5:12: schedule 'a': exclude.0: the calendar 'days-off' can't be used: its file is wrong",
+        ]
+    );
+    let elsewhere = CalendarSource::Folder(root.path().join("nowhere"));
+    let read = sources::read_with(&ScheduleSource::Folder(schedules.clone()), &elsewhere);
+    assert!(faults(read)[0].starts_with("nowhere: the folder of calendars can't be read"));
 }

@@ -18,7 +18,7 @@ pub(super) struct Args {
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     let flags = flag("schedules.folder", "--schedules", args.schedules.as_deref());
     let (config, mut found) = Config::read(&globals.request(flags.into_iter().collect()));
-    let mut schedules = sources::advised(&config.schedules, clock::now());
+    let mut schedules = sources::advised(&config.schedules, &config.calendars, clock::now());
     schedules.hold_to(&config.limits);
     let (count, files) = (schedules.list.len(), schedules.files);
     found.append(schedules.diagnostics);

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 pub(super) fn chosen(globals: &Globals, folder: Option<&str>, names: &[String]) -> Result<Vec<Source>, Exit> {
     let flags = flag("schedules.folder", "--schedules", folder);
     let config = globals.load(flags.into_iter().collect())?;
-    let schedules = usable(sources::read(&config.schedules))?;
+    let schedules = usable(sources::read_with(&config.schedules, &config.calendars))?;
     let wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
     let known: HashSet<&str> = schedules.iter().map(|source| &*source.schedule.name).collect();
     let mut unknown: Vec<_> = wanted.difference(&known).collect();

@@ -2,9 +2,9 @@
 //! compares them).
 
 use super::{
-    BrokerConfig, BrokerUrl, ClockConfig, Config, DEFAULT, HttpConfig, LimitsConfig, LogConfig, LogFormat,
-    OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig, StoreConfig, StorePath,
-    TlsConfig, layers, reader::Reader,
+    BrokerConfig, BrokerUrl, CalendarSource, ClockConfig, Config, DEFAULT, HttpConfig, LimitsConfig,
+    LogConfig, LogFormat, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig,
+    StoreConfig, StorePath, TlsConfig, layers, reader::Reader,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Text};
 use std::{
@@ -48,6 +48,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
     let config = Config {
         clock: clock(&mut reader),
         schedules: schedules(&mut reader, found.is_some()),
+        calendars: reader.path("calendars.folder").map_or(CalendarSource::Beside, CalendarSource::Folder),
         limits: LimitsConfig {
             shortest_interval: reader.duration("limits.shortest_interval", Duration::from_millis(100), DAY),
             rate: reader.integer("limits.rate", 10_000, 1..=1_000_000),

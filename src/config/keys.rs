@@ -18,6 +18,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("clock.max_backward", Kind::Text),
     ("clock.on_backward", Kind::Text),
     ("schedules.folder", Kind::Text),
+    ("calendars.folder", Kind::Text),
     ("limits.shortest_interval", Kind::Text),
     ("limits.rate", Kind::Integer),
     ("limits.schedules", Kind::Integer),

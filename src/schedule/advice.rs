@@ -46,7 +46,8 @@ pub(super) fn advice(definition: &Definition, schedule: &Schedule, now: Timestam
         let zone = zone.unwrap_or(schedule.timing.zone());
         let when = When::from(part);
         let Some(kind) = when.kind(Some(zone), &mut Vec::new()) else { continue };
-        let timing = Timing { kind, zone, bounds: schedule.timing.bounds.clone() };
+        let Timing { days, bounds, .. } = schedule.timing.clone();
+        let timing = Timing { kind, zone, days, bounds };
         let of_part = of_timing(when, &timing, now).into_iter();
         found.extend(of_part.map(|fault| Fault { part: Some(index), ..fault }));
     }

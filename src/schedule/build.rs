@@ -2,7 +2,7 @@
 
 use super::{
     calling,
-    definition::{Definition, Fault, Flaw, shown},
+    definition::{Definition, Fault, Flaw, floor, shown},
     dst::choice,
     duration::{Amount, Duration},
     schedule::{CatchUp, Past, Policy, Schedule, Unrouted},
@@ -114,9 +114,10 @@ fn event(definition: &Definition, faults: &mut Vec<Fault>) -> Option<EventName> 
         Ok(name) => name,
         Err(invalid) => {
             // A name that is too long is to blame from its 256th byte on, which may be in the middle of a character.
-            let rest = text.get(invalid.at..).unwrap_or_default();
+            let at = floor(text, invalid.at);
+            let rest = text.get(at..).unwrap_or_default();
             let width = rest.chars().next().map_or(0, char::len_utf8);
-            faults.push(Flaw::part(invalid.at..invalid.at + width, invalid.reason).of("event"));
+            faults.push(Flaw::part(at..at + width, invalid.reason).of("event"));
             return None;
         }
     };

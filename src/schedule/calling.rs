@@ -2,6 +2,7 @@
 
 use super::{
     bounds::Bounds,
+    day_rules::DayRules,
     definition::{Definition, Fault, Flaw, TimingDefinition},
     kind::Kind,
     timing::Timing,
@@ -19,6 +20,7 @@ pub(super) fn timing(definition: &Definition, faults: &mut Vec<Fault>) -> Option
     let before = faults.len();
     let zone = zone(definition.time_zone.as_deref(), faults);
     let when = When::from(definition);
+    let days = DayRules::read(definition, faults);
     let kind = match &definition.timings {
         None => when.kind(zone, faults),
         Some(timings) => {
@@ -27,11 +29,15 @@ pub(super) fn timing(definition: &Definition, faults: &mut Vec<Fault>) -> Option
                 let help = format!("move '{key}' into one of the timings, as in {{ {key} = ... }}");
                 faults.push(Flaw::whole(what).help(help).of(key));
             }
-            several(timings, zone, faults)
+            several(timings, zone, days.is_some(), faults)
         }
     };
     let bounds = Bounds::read(definition, zone, faults);
-    let timing = Timing { kind: kind?, zone: zone.unwrap_or(Zone::UTC), bounds };
+    let timing = Timing { kind: kind?, zone: zone.unwrap_or(Zone::UTC), days, bounds };
+    if timing.kind.is_elapsed() && timing.days().is_some_and(|days| days.shift.is_some()) {
+        let what = "'move' is refused: hours and less are elapsed time, which has no time of day to be kept";
+        faults.push(Flaw::whole(what).help("every = \"1 day\" and cron follow the wall clock").of("move"));
+    }
     if definition.limit.is_some() && timing.is_one_shot() {
         faults.push(Flaw::whole("'limit' is refused with 'at': it happens once").of("limit"));
     }
@@ -41,11 +47,21 @@ pub(super) fn timing(definition: &Definition, faults: &mut Vec<Fault>) -> Option
     if timing.after(Timestamp::EPOCH.plus(-1)).is_none() {
         let bounded = definition.from.is_some() || definition.until.is_some();
         let key = if definition.timings.is_some() { "timings" } else { key(&timing.kind) };
-        faults.push(never(&timing.kind, bounded).of(key));
+        let every_day = Timing { days: None, ..timing.clone() };
+        faults.push(match every_day.after(Timestamp::EPOCH.plus(-1)) {
+            Some(_) => no_day(definition),
+            None => never(&timing.kind, bounded).of(key),
+        });
         return None;
     }
     // Without 'from' it counts since the schedule takes effect, which is not known here.
     Some(if timing.is_counted_since_creation() { timing } else { timing.counting_since(Timestamp::EPOCH) })
+}
+
+fn no_day(definition: &Definition) -> Fault {
+    let keys = [("only", definition.only.is_some()), ("exclude", definition.exclude.is_some())];
+    let key = keys.into_iter().find(|(_, given)| *given).map_or("move", |(key, _)| key);
+    Flaw::whole("it never fires: none of its occurrences falls on a day that is left").of(key)
 }
 
 fn zone(text: Option<&str>, faults: &mut Vec<Fault>) -> Option<Zone> {
@@ -60,7 +76,12 @@ fn zone(text: Option<&str>, faults: &mut Vec<Fault>) -> Option<Zone> {
 }
 
 /// Several timings as one; what is wrong with one of them says with which.
-fn several(timings: &[TimingDefinition], zone: Option<Zone>, faults: &mut Vec<Fault>) -> Option<Kind> {
+fn several(
+    timings: &[TimingDefinition],
+    zone: Option<Zone>,
+    by_days: bool,
+    faults: &mut Vec<Fault>,
+) -> Option<Kind> {
     if timings.is_empty() || timings.len() > MOST_TIMINGS {
         let what = format!("{} timings; 1 to {MOST_TIMINGS} are allowed", timings.len());
         let help = "as in timings = [{ cron = \"0 9 * * MON-FRI\" }, { every = \"4h\" }]";
@@ -74,17 +95,17 @@ fn several(timings: &[TimingDefinition], zone: Option<Zone>, faults: &mut Vec<Fa
         let kind = When::from(written).kind(own, &mut found).filter(|_| found.is_empty());
         if let Some(kind) = kind {
             let zone = own.unwrap_or(Zone::UTC);
-            if kind.next(zone, 0).is_none() {
+            if kind.next(zone, None, 0).is_none() {
                 found.push(never(&kind, false).of(key(&kind)));
             }
             members.push(Member { kind, zone });
         }
         faults.extend(found.into_iter().map(|fault| Fault { part: Some(index), ..fault }));
     }
-    let union = Union::new(members);
+    let union = Union::new(members, by_days);
     match union.members() {
         // One alone that needs no zone of its own is as good as written without the list.
-        [Member { kind: kind @ (Kind::At(_) | Kind::Elapsed(_)), .. }] => Some(kind.clone()),
+        [Member { kind: kind @ (Kind::At(_) | Kind::Elapsed(_)), .. }] if !by_days => Some(kind.clone()),
         [Member { kind, zone: own }] if own.same_clock(zone.unwrap_or(Zone::UTC)) => Some(kind.clone()),
         _ => Some(Kind::Union(Box::new(union))),
     }

@@ -1,5 +1,6 @@
 //! A schedule as written: raw, before any of it is understood.
 
+use super::calendar::Pins;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -43,6 +44,18 @@ pub struct Definition {
     /// At most so many occurrences since `from`, or since the timing took effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+    /// Calendars on whose days it does not happen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Vec<String>>,
+    /// Calendars on whose common days alone it happens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<String>>,
+    /// Where occurrences on other days go: `next-business-day`, `previous-business-day`; left out if left out.
+    #[serde(rename = "move", skip_serializing_if = "Option::is_none")]
+    pub move_to: Option<String>,
+    /// The content of the calendars it names, as it was when this was accepted. No key of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calendars: Option<Pins>,
     /// What happens to local times that the clock change skips or repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dst: Option<DstDefinition>,
@@ -148,6 +161,8 @@ pub struct Fault {
     pub key: &'static str,
     /// Of which of the `timings` (from 0) it is a key; `None` for the schedule's own.
     pub part: Option<usize>,
+    /// Which item of the key's list (from 0) is to blame; `None` where it holds no list, or all of it is.
+    pub item: Option<usize>,
     /// Byte range within the key's text value, where a part of it is to blame; `None` for the whole value.
     pub at: Option<Range<usize>>,
     /// What was found and what is allowed.
@@ -159,9 +174,10 @@ pub struct Fault {
 impl Fault {
     /// The key's full path, such as `timings.0.cron`.
     pub fn path(&self) -> String {
+        let item = self.item.map_or(String::new(), |item| format!(".{item}"));
         match self.part {
-            Some(part) => format!("timings.{part}.{}", self.key),
-            None => self.key.to_owned(),
+            Some(part) => format!("timings.{part}.{}{item}", self.key),
+            None => format!("{}{item}", self.key),
         }
     }
 }
@@ -197,10 +213,20 @@ impl Flaw {
         self
     }
 
+    /// The fault of an item of the key's list.
+    pub(super) fn of_item(self, key: &'static str, item: usize) -> Fault {
+        Fault { item: Some(item), ..self.of(key) }
+    }
+
     /// The fault, now that the key is known.
     pub(super) fn of(self, key: &'static str) -> Fault {
-        Fault { key, part: None, at: self.at, what: self.what, help: self.help }
+        Fault { key, part: None, item: None, at: self.at, what: self.what, help: self.help }
     }
+}
+
+/// `at`, or the beginning of the character in the middle of which it lies.
+pub(super) fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
 /// Text from outside as it may stand in a message: control characters escaped, at most some forty characters.

@@ -44,7 +44,8 @@ pub(super) fn parse_friendly(text: &str) -> Result<Duration, Flaw> {
         if digits == 0 {
             let word = run(&text[at..], |byte| !byte.is_ascii_whitespace()).max(1);
             let what = format!("'{}' found where a number is needed", shown(&text[at..at + word]));
-            return Err(Flaw::part(at..at + word, what).help(EXAMPLES));
+            let help = instead(text, &text[at..at + word]);
+            return Err(Flaw::part(at..at + word, what).help(help));
         }
         let n = number(&text[at..at + digits], at)?;
         at += digits;
@@ -64,6 +65,33 @@ pub(super) fn parse_friendly(text: &str) -> Result<Duration, Flaw> {
         at += run(&text[at..], u8::is_ascii_whitespace);
     }
     Ok(Duration { parts })
+}
+
+/// What to write where a word stands instead of a number.
+fn instead(text: &str, word: &str) -> String {
+    let folded = word.to_ascii_lowercase();
+    let adverbs = [
+        ("hourly", "1 hour"),
+        ("daily", "1 day"),
+        ("weekly", "1 week"),
+        ("monthly", "1 month"),
+        ("yearly", "1 year"),
+    ];
+    if let Some((_, duration)) = adverbs.iter().find(|(adverb, _)| *adverb == folded.trim_start_matches('@'))
+    {
+        return format!("write '{duration}'");
+    }
+    if Unit::read(word).is_some() {
+        return format!("write '1 {folded}'");
+    }
+    if text.split_ascii_whitespace().count() >= 5 && crate::schedule::cron::Cron::reads(text) {
+        return format!("this is a cron expression: write cron = \"{}\"", text.trim_ascii());
+    }
+    match folded.as_str() {
+        "at" | "on" => "the time of day is the phase: phase = \"09:00\"".to_owned(),
+        "every" | "each" => "leave this word away".to_owned(),
+        _ => EXAMPLES.to_owned(),
+    }
 }
 
 fn unknown_unit(text: &str, at: usize, length: usize) -> Flaw {

@@ -2,10 +2,10 @@
 //! that is wrong with the text, each at its line and column. Pure; `sources.rs` reads the folder.
 
 mod keys;
-mod position;
-mod value;
+pub(super) mod position;
+pub(super) mod value;
 
-use super::{Definition, Fault, Schedule, advice::advice};
+use super::{Calendars, Definition, Fault, Schedule, advice::advice};
 use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean};
 use keys::{KEYS, Key, Kind};
 use ponos::event::Timestamp;
@@ -32,13 +32,18 @@ pub struct Entry {
 /// Byte ranges of values by the path of their keys.
 type Spans = HashMap<String, Range<usize>>;
 
-/// Understands a schedule file: every entry that is right, in the order of the text, and all that is wrong.
-pub fn parse(text: &Text<'_>) -> (Vec<Entry>, Diagnostics) {
-    advised(text, None)
+/// Understands a schedule file, whose schedules may name these calendars: every entry that is right, in the order of the
+/// text, and all that is wrong.
+pub fn parse(text: &Text<'_>, calendars: &mut Calendars) -> (Vec<Entry>, Diagnostics) {
+    advised(text, calendars, None)
 }
 
 /// The same, with warnings about what can run and was seldom meant, as seen at `now`.
-pub fn advised(text: &Text<'_>, now: Option<Timestamp>) -> (Vec<Entry>, Diagnostics) {
+pub fn advised(
+    text: &Text<'_>,
+    calendars: &mut Calendars,
+    now: Option<Timestamp>,
+) -> (Vec<Entry>, Diagnostics) {
     let (mut entries, mut faults) = (Vec::new(), Diagnostics::default());
     let (table, errors) = DeTable::parse_recoverable(text.as_str());
     for error in &errors {
@@ -51,7 +56,8 @@ pub fn advised(text: &Text<'_>, now: Option<Timestamp>) -> (Vec<Entry>, Diagnost
     for (name, value) in table.get_ref() {
         match (name.get_ref().as_ref(), value.get_ref()) {
             ("schedule", DeValue::Array(items)) => {
-                entries.extend(items.iter().filter_map(|item| entry(text, item, now, &mut faults)));
+                entries
+                    .extend(items.iter().filter_map(|item| entry(text, item, calendars, now, &mut faults)));
             }
             ("schedule", _) => faults.push(
                 text.error(name.span(), "'schedule' is a list of tables")
@@ -69,6 +75,7 @@ pub fn advised(text: &Text<'_>, now: Option<Timestamp>) -> (Vec<Entry>, Diagnost
 fn entry(
     text: &Text<'_>,
     item: &Spanned<DeValue<'_>>,
+    calendars: &mut Calendars,
     now: Option<Timestamp>,
     faults: &mut Diagnostics,
 ) -> Option<Entry> {
@@ -88,14 +95,14 @@ fn entry(
     if faults.errors() > before {
         return None;
     }
-    let definition: Definition = match serde_json::from_value(Value::Object(object)) {
+    let mut definition: Definition = match serde_json::from_value(Value::Object(object)) {
         Ok(definition) => definition,
         Err(error) => {
             faults.push(text.error(item.span(), format!("this schedule can't be understood: {error}")));
             return None;
         }
     };
-    match Schedule::build(&definition) {
+    match build(&mut definition, calendars) {
         Ok(schedule) => {
             for fault in now.map_or_else(Vec::new, |now| advice(&definition, &schedule, now)) {
                 faults.push(located(text, &definition.name, &fault, &spans, item).warning());
@@ -110,6 +117,14 @@ fn entry(
             None
         }
     }
+}
+
+/// Pins the calendars that it names and builds it; a calendar that is missing hides no other fault.
+fn build(definition: &mut Definition, calendars: &mut Calendars) -> Result<Schedule, Vec<Fault>> {
+    let Err(mut faults) = calendars.pin(definition) else { return Schedule::build(definition) };
+    let every_day = Definition { exclude: None, only: None, ..definition.clone() };
+    faults.extend(Schedule::build(&every_day).err().into_iter().flatten());
+    Err(faults)
 }
 
 /// Reads one table by its keys; what is wrong is noted and left out.
@@ -137,6 +152,7 @@ fn read(
         spans.insert(full.clone(), value.span());
         let read_value = match (kind, value.get_ref()) {
             (Kind::Text, DeValue::String(text)) => Value::String(text.to_string()),
+            (Kind::Texts, DeValue::Array(items)) => texts(text, &full, items, spans, faults),
             (Kind::Boolean, DeValue::Boolean(value)) => Value::Bool(*value),
             (Kind::Table(keys), DeValue::Table(inner)) => {
                 Value::Object(read(text, &full, inner, keys, spans, faults))
@@ -195,6 +211,28 @@ fn tables(
         }
     }
     tables
+}
+
+/// Reads a list of texts; what is none is noted and left out.
+fn texts(
+    text: &Text<'_>,
+    path: &str,
+    items: &[Spanned<DeValue<'_>>],
+    spans: &mut Spans,
+    faults: &mut Diagnostics,
+) -> Value {
+    let mut texts = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        spans.insert(format!("{path}.{index}"), item.span());
+        match item.get_ref() {
+            DeValue::String(text) => texts.push(Value::String(text.to_string())),
+            found => {
+                let message = format!("{path} holds texts in quotes, not {}", value::type_name(found));
+                faults.push(text.error(item.span(), message));
+            }
+        }
+    }
+    Value::Array(texts)
 }
 
 /// A fault of the arithmetic at its place: the part of the value where that is known, else the value, else the

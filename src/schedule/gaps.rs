@@ -1,9 +1,11 @@
 //! The local times of a timing that a coming change of the clocks skips, and what becomes of them.
 
 use super::{
+    day_rules::DayRules,
     dst::{CORRECTION, Dst, Gap},
     kind::Kind,
     months::DAY,
+    on_days::OnDays,
     timing::Timing,
     wall::Wall,
     zone::{Segment, Zone},
@@ -34,23 +36,35 @@ impl Timing {
         match &self.kind {
             Kind::Union(union) => {
                 for member in union.members() {
-                    of_kind(&member.kind, member.zone, span, most, &mut found);
+                    of_kind(&member.kind, member.zone, self.days(), span, most, &mut found);
                 }
                 found.sort_by(|a, b| (&a.local, a.zone).cmp(&(&b.local, b.zone)));
                 found.dedup();
             }
-            kind => of_kind(kind, self.zone, span, most, &mut found),
+            kind => of_kind(kind, self.zone, self.days(), span, most, &mut found),
         }
         found.truncate(most);
         found
     }
 }
 
-fn of_kind(kind: &Kind, zone: Zone, span: (Timestamp, Timestamp), most: usize, found: &mut Vec<Skipped>) {
-    match kind {
-        Kind::Cron(cron, dst) if cron.is_wild() => of_wall(cron, zone, *dst, true, span, most, found),
-        Kind::Cron(cron, dst) => of_wall(cron, zone, *dst, false, span, most, found),
-        Kind::Calendar(calendar, dst) => of_wall(calendar, zone, *dst, false, span, most, found),
+fn of_kind(
+    kind: &Kind,
+    zone: Zone,
+    days: Option<&DayRules>,
+    span: (Timestamp, Timestamp),
+    most: usize,
+    found: &mut Vec<Skipped>,
+) {
+    match (kind, days) {
+        (Kind::Cron(wall, dst), None) => of_wall(wall, zone, *dst, wall.is_wild(), span, most, found),
+        (Kind::Cron(wall, dst), Some(rules)) => {
+            of_wall(&OnDays { wall, rules }, zone, *dst, wall.is_wild(), span, most, found);
+        }
+        (Kind::Calendar(wall, dst), None) => of_wall(wall, zone, *dst, false, span, most, found),
+        (Kind::Calendar(wall, dst), Some(rules)) => {
+            of_wall(&OnDays { wall, rules }, zone, *dst, false, span, most, found);
+        }
         _ => {}
     }
 }

@@ -1,11 +1,14 @@
-//! The kinds of timing behind one face: next, previous and count on the line of instants, bounds aside.
+//! The kinds of timing behind one face: next, previous and count on the line of instants, bounds aside; with
+//! rules about days, on the days that these keep.
 
 use super::{
     cron::Cron,
+    day_rules::DayRules,
     dst::Dst,
     every::{Calendar, Elapsed},
+    months::DAY,
+    on_days,
     union::Union,
-    wall,
     zone::Zone,
 };
 use ponos::event::Timestamp;
@@ -24,51 +27,67 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The first instant at or after `from`, 1970 at the earliest, before the horizon.
-    pub(super) fn next(&self, zone: Zone, from: i64) -> Option<i64> {
+    pub(super) fn next(&self, zone: Zone, days: Option<&DayRules>, from: i64) -> Option<i64> {
         match self {
-            Self::At(at) => Some(at.millis()).filter(|&at| at >= from),
-            Self::Elapsed(elapsed) => {
-                Some(elapsed.next(from)).filter(|&due| due < Timestamp::HORIZON.millis())
-            }
-            Self::Calendar(calendar, dst) => wall::next(calendar, zone, *dst, from),
-            Self::Cron(cron, dst) => wall::next(cron, zone, *dst, from),
-            Self::Union(union) => union.next(from),
+            Self::At(at) => on_days::at(at.millis(), zone, days).filter(|&at| at >= from),
+            Self::Elapsed(elapsed) => on_days::next_elapsed(*elapsed, zone, days, from)
+                .filter(|&due| due < Timestamp::HORIZON.millis()),
+            Self::Calendar(calendar, dst) => on_days::next(calendar, zone, *dst, days, from),
+            Self::Cron(cron, dst) => on_days::next(cron, zone, *dst, days, from),
+            Self::Union(union) => union.next(days, from),
         }
     }
 
     /// The last instant before `until`.
-    pub(super) fn previous(&self, zone: Zone, until: i64) -> Option<i64> {
+    pub(super) fn previous(&self, zone: Zone, days: Option<&DayRules>, until: i64) -> Option<i64> {
         match self {
-            Self::At(at) => Some(at.millis()).filter(|&at| at < until),
-            Self::Elapsed(elapsed) => Some(elapsed.previous(until)).filter(|&due| due >= 0),
-            Self::Calendar(calendar, dst) => wall::previous(calendar, zone, *dst, until),
-            Self::Cron(cron, dst) => wall::previous(cron, zone, *dst, until),
-            Self::Union(union) => union.previous(until),
+            Self::At(at) => on_days::at(at.millis(), zone, days).filter(|&at| at < until),
+            Self::Elapsed(elapsed) => {
+                on_days::previous_elapsed(*elapsed, zone, days, until).filter(|&due| due >= 0)
+            }
+            Self::Calendar(calendar, dst) => on_days::previous(calendar, zone, *dst, days, until),
+            Self::Cron(cron, dst) => on_days::previous(cron, zone, *dst, days, until),
+            Self::Union(union) => union.previous(days, until),
         }
     }
 
     /// How many instants lie in `[from, until)`.
-    pub(super) fn count(&self, zone: Zone, from: i64, until: i64) -> u64 {
+    pub(super) fn count(&self, zone: Zone, days: Option<&DayRules>, from: i64, until: i64) -> u64 {
         if from >= until {
             return 0;
         }
         match self {
-            Self::At(at) => u64::from((from..until).contains(&at.millis())),
-            Self::Elapsed(elapsed) => elapsed.count(from, until),
-            Self::Calendar(calendar, dst) => wall::count(calendar, zone, *dst, from, until),
-            Self::Cron(cron, dst) => wall::count(cron, zone, *dst, from, until),
-            Self::Union(union) => union.count(from, until),
+            Self::At(at) => {
+                let due = on_days::at(at.millis(), zone, days);
+                u64::from(due.is_some_and(|due| (from..until).contains(&due)))
+            }
+            Self::Elapsed(elapsed) => on_days::count_elapsed(*elapsed, zone, days, from, until),
+            Self::Calendar(calendar, dst) => on_days::count(calendar, zone, *dst, days, from, until),
+            Self::Cron(cron, dst) => on_days::count(cron, zone, *dst, days, from, until),
+            Self::Union(union) => union.count(days, from, until),
         }
     }
 
     /// See [`Timing::shortest_interval`](super::Timing::shortest_interval).
-    pub(super) fn shortest(&self) -> Option<i64> {
-        match self {
+    pub(super) fn shortest(&self, days: Option<&DayRules>) -> Option<i64> {
+        let shortest = match self {
             Self::At(_) => None,
             Self::Elapsed(elapsed) => Some(elapsed.step()),
             Self::Calendar(calendar, _) => Some(calendar.shortest()),
             Self::Cron(cron, _) => Some(i64::from(cron.shortest()) * 1000),
-            Self::Union(union) => union.shortest(),
+            Self::Union(union) => union.shortest(days),
+        };
+        // What is moved may land on the day before (or after) one that is not.
+        let moves = days.is_some_and(|days| days.shift.is_some());
+        if moves { shortest.map(|shortest| shortest.min(DAY)) } else { shortest }
+    }
+
+    /// Whether it, or one of several, is elapsed time.
+    pub(super) fn is_elapsed(&self) -> bool {
+        match self {
+            Self::Elapsed(_) => true,
+            Self::At(_) | Self::Calendar(..) | Self::Cron(..) => false,
+            Self::Union(union) => union.members().iter().any(|member| member.kind.is_elapsed()),
         }
     }
 
@@ -94,11 +113,14 @@ impl Kind {
         }
     }
 
-    /// Whether both are the same instants by construction.
-    pub(super) fn same(&self, zone: Zone, other: &Self, other_zone: Zone) -> bool {
+    /// Whether both are the same instants by construction; `by_days`: on certain days of each one's zone.
+    pub(super) fn same(&self, zone: Zone, by_days: bool, other: &Self, other_zone: Zone) -> bool {
         // Instants are the same in every zone; wall clocks are not.
-        let by_wall = matches!(self, Self::Calendar(..) | Self::Cron(..));
-        self == other && (!by_wall || zone.same_clock(other_zone))
+        let by_wall = by_days || matches!(self, Self::Calendar(..) | Self::Cron(..));
+        match (self, other) {
+            (Self::Union(one), Self::Union(other)) => one.same(by_days, other),
+            _ => self == other && (!by_wall || zone.same_clock(other_zone)),
+        }
     }
 }
 

@@ -5,26 +5,33 @@
 //!
 //! The way of a value: `build` and `calling` take a definition apart; `duration`, `spelling`, `instant`, `zone`, `dst` and
 //! `cron` each read one kind of text; `every` and `cron` are sets of times, `wall` places those of them that are local
-//! on the line of instants; `kind` is any of them, `union` several; `timing` puts bounds around it.
+//! on the line of instants; `kind` is any of them, `union` several; `calendar` reads named sets of days, and
+//! `day_rules` and `on_days` keep occurrences to them; `timing` puts bounds around all of it; `explain` says how an occurrence
+//! came about.
 
 mod advice;
 mod bounds;
 mod build;
+pub mod calendar;
 mod calling;
 mod cron;
+mod day_rules;
 mod definition;
 mod difference;
 mod dst;
 mod duration;
 mod duration_text;
 mod every;
+pub mod explain;
 pub mod file;
 mod gaps;
 mod instant;
 mod kind;
+mod known;
 mod load;
 mod months;
 pub mod near_miss;
+mod on_days;
 mod packed;
 mod phase;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
@@ -36,10 +43,12 @@ mod wall;
 mod when;
 mod zone;
 
+pub use calendar::{CalendarId, Calendars, Days, Pins};
 pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault, TimingDefinition};
 pub use difference::{Change, Difference, difference};
 pub use dst::{Dst, Fold, Gap};
 pub use duration::parse_length;
+pub use explain::Explained;
 pub use gaps::Skipped;
 pub use instant::parse_instant;
 pub use load::{Load, Peak};

@@ -1,6 +1,9 @@
 //! When a schedule is due: one value for all kinds of timing, bounds included.
 
-use super::{bounds::Bounds, definition::Fault, every::Period, kind::Kind, union::Union, zone::Zone};
+use super::{
+    bounds::Bounds, day_rules::DayRules, definition::Fault, every::Period, kind::Kind, known::Shared,
+    union::Union, zone::Zone,
+};
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -11,6 +14,8 @@ use std::fmt;
 pub struct Timing {
     pub(super) kind: Kind,
     pub(super) zone: Zone,
+    /// The days to be kept, where there are rules about them.
+    pub(super) days: Option<Shared>,
     /// The bounds; few schedules have any.
     pub(super) bounds: Option<Box<Bounds>>,
 }
@@ -52,10 +57,15 @@ impl Timing {
     }
 
     /// Not due at all.
-    pub(super) const NEVER: Self = Self { kind: Kind::At(Timestamp::HORIZON), zone: Zone::UTC, bounds: None };
+    pub(super) const NEVER: Self =
+        Self { kind: Kind::At(Timestamp::HORIZON), zone: Zone::UTC, days: None, bounds: None };
 
     pub(super) fn bounds(&self) -> Bounds {
         self.bounds.as_deref().copied().unwrap_or_default()
+    }
+
+    pub(super) fn days(&self) -> Option<&'static DayRules> {
+        self.days?.rules()
     }
 
     /// The first due time after `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.
@@ -65,7 +75,7 @@ impl Timing {
         if from >= bounds.end.millis() {
             return None;
         }
-        let due = self.kind.next(self.zone, from);
+        let due = self.kind.next(self.zone, self.days(), from);
         due.map(Timestamp::from_millis).filter(|&due| due < bounds.end)
     }
 
@@ -76,7 +86,7 @@ impl Timing {
         if until <= bounds.from.millis() {
             return None;
         }
-        let due = self.kind.previous(self.zone, until);
+        let due = self.kind.previous(self.zone, self.days(), until);
         due.map(Timestamp::from_millis).filter(|&due| due >= bounds.from)
     }
 
@@ -86,7 +96,7 @@ impl Timing {
         let bounds = self.bounds();
         let from = after.plus(1).max(bounds.from).millis();
         let until = through.plus(1).min(bounds.end).millis();
-        self.kind.count(self.zone, from, until)
+        self.kind.count(self.zone, self.days(), from, until)
     }
 
     /// The `n`-th due time after `t` (exclusive); `None` if there are fewer, or for `n` = 0.
@@ -136,7 +146,7 @@ impl Timing {
     /// Exact for elapsed time and for what happens several times a day; of a union, as found among its first two
     /// thousand occurrences from 2026 on.
     pub fn shortest_interval(&self) -> Option<i64> {
-        self.kind.shortest()
+        self.kind.shortest(self.days())
     }
 
     /// The shortest interval, if it is below `least` milliseconds.
@@ -145,7 +155,7 @@ impl Timing {
         if self.kind.grid() >= least {
             return None;
         }
-        self.kind.shortest().filter(|&shortest| shortest < least)
+        self.kind.shortest(self.days()).filter(|&shortest| shortest < least)
     }
 
     /// The most occurrences on one day, changes of the clocks aside.
@@ -178,6 +188,11 @@ impl Timing {
 
     /// In a few words, for people: `every 4 hours`, `at 2026-12-01T09:00:00 Europe/Paris`.
     pub fn describe(&self) -> String {
+        let days = self.days().map(DayRules::describe).unwrap_or_default();
+        format!("{}{days}", self.describe_every_day())
+    }
+
+    fn describe_every_day(&self) -> String {
         let zone = self.zone.name();
         match &self.kind {
             Kind::Union(union) => several(union),
@@ -208,7 +223,9 @@ impl Timing {
 
 impl PartialEq for Timing {
     fn eq(&self, other: &Self) -> bool {
-        self.kind.same(self.zone, &other.kind, other.zone) && self.bounds() == other.bounds()
+        self.kind.same(self.zone, self.days.is_some(), &other.kind, other.zone)
+            && self.bounds() == other.bounds()
+            && self.days == other.days
     }
 }
 
@@ -217,6 +234,7 @@ impl fmt::Debug for Timing {
         f.debug_struct("Timing")
             .field("kind", &self.kind)
             .field("zone", &self.zone)
+            .field("days", &self.days)
             .field("bounds", &self.bounds)
             .finish()
     }
@@ -224,10 +242,9 @@ impl fmt::Debug for Timing {
 
 /// All of them, one after the other.
 fn several(union: &Union) -> String {
-    let each = union
-        .members()
-        .iter()
-        .map(|member| Timing { kind: member.kind.clone(), zone: member.zone, bounds: None }.describe());
+    let each = union.members().iter().map(|member| {
+        Timing { kind: member.kind.clone(), zone: member.zone, days: None, bounds: None }.describe()
+    });
     each.collect::<Vec<_>>().join("; ")
 }
 

@@ -3,7 +3,7 @@
 //! `next` and `previous` ask each member. `count` adds the members' counts and takes off what was counted before: by
 //! arithmetic where both are elapsed time, else by walking whichever of the two has fewer instants there.
 
-use super::{every::Elapsed, kind::Kind, zone::Zone};
+use super::{day_rules::DayRules, every::Elapsed, kind::Kind, on_days, zone::Zone};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 
@@ -27,27 +27,40 @@ pub(super) struct Union {
 
 impl PartialEq for Member {
     fn eq(&self, other: &Self) -> bool {
-        self.kind.same(self.zone, &other.kind, other.zone)
+        self.same(false, other)
     }
 }
 
 impl PartialEq for Union {
     /// The order in which they are written says nothing.
     fn eq(&self, other: &Self) -> bool {
-        let all_in = |these: &Self, those: &Self| these.members.iter().all(|m| those.members.contains(m));
-        all_in(self, other) && all_in(other, self)
+        self.same(false, other)
+    }
+}
+
+impl Member {
+    fn same(&self, by_days: bool, other: &Self) -> bool {
+        self.kind.same(self.zone, by_days, &other.kind, other.zone)
     }
 }
 
 impl Union {
-    pub(super) fn new(members: Vec<Member>) -> Self {
+    /// Whether both are the same instants by construction; `by_days`: on certain days of each member's zone.
+    pub(super) fn same(&self, by_days: bool, other: &Self) -> bool {
+        let is_in = |member: &Member, those: &Self| those.members.iter().any(|one| one.same(by_days, member));
+        let all_in = |these: &Self, those: &Self| these.members.iter().all(|member| is_in(member, those));
+        all_in(self, other) && all_in(other, self)
+    }
+
+    /// `by_days`: on certain days of each one's zone.
+    pub(super) fn new(members: Vec<Member>, by_days: bool) -> Self {
         let mut distinct: Vec<Member> = Vec::with_capacity(members.len());
         for member in members {
-            if !distinct.contains(&member) {
+            if !distinct.iter().any(|one| one.same(by_days, &member)) {
                 distinct.push(member);
             }
         }
-        distinct.sort_by_key(|member| Reverse(member.kind.shortest().unwrap_or(i64::MAX)));
+        distinct.sort_by_key(|member| Reverse(member.kind.shortest(None).unwrap_or(i64::MAX)));
         Self { members: distinct.into() }
     }
 
@@ -55,29 +68,29 @@ impl Union {
         &self.members
     }
 
-    pub(super) fn next(&self, from: i64) -> Option<i64> {
-        next(&self.members, from)
+    pub(super) fn next(&self, days: Option<&DayRules>, from: i64) -> Option<i64> {
+        next(&self.members, days, from)
     }
 
-    pub(super) fn previous(&self, until: i64) -> Option<i64> {
-        self.members.iter().filter_map(|member| member.kind.previous(member.zone, until)).max()
+    pub(super) fn previous(&self, days: Option<&DayRules>, until: i64) -> Option<i64> {
+        self.members.iter().filter_map(|member| member.kind.previous(member.zone, days, until)).max()
     }
 
-    pub(super) fn count(&self, from: i64, until: i64) -> u64 {
+    pub(super) fn count(&self, days: Option<&DayRules>, from: i64, until: i64) -> u64 {
         let mut total = 0;
         for (index, member) in self.members.iter().enumerate() {
-            let own = member.kind.count(member.zone, from, until);
-            total += own - shared(&self.members[..index], total, member, own, (from, until));
+            let own = member.kind.count(member.zone, days, from, until);
+            total += own - shared(&self.members[..index], days, total, member, own, (from, until));
         }
         total
     }
 
     /// As near as two come among the first instants from 2026 on.
-    pub(super) fn shortest(&self) -> Option<i64> {
-        let mut at = self.next(START).or_else(|| self.next(0))?;
+    pub(super) fn shortest(&self, days: Option<&DayRules>) -> Option<i64> {
+        let mut at = self.next(days, START).or_else(|| self.next(days, 0))?;
         let mut shortest: Option<i64> = None;
         for _ in 0..WALKED {
-            let Some(next) = self.next(at + 1) else { break };
+            let Some(next) = self.next(days, at + 1) else { break };
             shortest = Some(shortest.map_or(next - at, |shortest| shortest.min(next - at)));
             at = next;
         }
@@ -89,27 +102,36 @@ impl Union {
     }
 }
 
-fn next(members: &[Member], from: i64) -> Option<i64> {
-    members.iter().filter_map(|member| member.kind.next(member.zone, from)).min()
+fn next(members: &[Member], days: Option<&DayRules>, from: i64) -> Option<i64> {
+    members.iter().filter_map(|member| member.kind.next(member.zone, days, from)).min()
 }
 
 /// How many instants of `member` (it has `own` there) any of the `earlier` ones (they have `total`) calls for too.
-fn shared(earlier: &[Member], total: u64, member: &Member, own: u64, (from, until): (i64, i64)) -> u64 {
+fn shared(
+    earlier: &[Member],
+    days: Option<&DayRules>,
+    total: u64,
+    member: &Member,
+    own: u64,
+    (from, until): (i64, i64),
+) -> u64 {
     if own == 0 || total == 0 {
         return 0;
     }
     if let ([other], Kind::Elapsed(ours)) = (earlier, &member.kind)
         && let Kind::Elapsed(theirs) = other.kind
+        && (days.is_none() || member.zone.same_clock(other.zone))
     {
-        return Elapsed::both(theirs, *ours).map_or(0, |both| both.count(from, until));
+        return Elapsed::both(theirs, *ours)
+            .map_or(0, |both| on_days::count_elapsed(both, member.zone, days, from, until));
     }
-    let has = |members: &[Member], at| members.iter().any(|m| m.kind.next(m.zone, at) == Some(at));
+    let has = |members: &[Member], at| members.iter().any(|m| m.kind.next(m.zone, days, at) == Some(at));
     let (walked, asked) = match own <= total {
         true => (std::slice::from_ref(member), earlier),
         false => (earlier, std::slice::from_ref(member)),
     };
     let (mut at, mut found) = (from, 0);
-    while let Some(due) = next(walked, at).filter(|&due| due < until) {
+    while let Some(due) = next(walked, days, at).filter(|&due| due < until) {
         found += u64::from(has(asked, due));
         at = due + 1;
     }

@@ -11,7 +11,8 @@ use super::{
 };
 use ponos::event::Timestamp;
 
-/// A set of local times, in milliseconds since 1970-01-01T00:00 on the wall clock.
+/// A set of local times, in milliseconds since 1970-01-01T00:00 on the wall clock. All days that have any have the same
+/// times of the day; so that days can be exchanged for others (`on_days`) without looking at every time.
 pub(super) trait Wall {
     /// The first one at or after `from`.
     fn next(&self, from: i64) -> Option<i64>;

@@ -150,7 +150,8 @@ fn spans(zone: Tz) -> Box<[Segment]> {
 
 /// The zone that was probably meant: the same name in other letters, the same city, or a few letters off.
 fn nearest(text: &str) -> Option<&'static str> {
-    if text.len() > 64 {
+    // The longest name has 32 bytes.
+    if text.len() > 40 {
         return None;
     }
     let folded = text.trim().to_ascii_lowercase().replace(' ', "_");

@@ -98,6 +98,10 @@ fn definition(name: &str) -> Definition {
         from: text("2026-01-01"),
         until: text("2027-01-01"),
         limit: Some(9),
+        exclude: Some(vec!["holidays".into()]),
+        only: None,
+        move_to: text("next-business-day"),
+        calendars: None,
         dst: Some(DstDefinition { gap: text("skip"), fold: text("both") }),
         catch_up: Some(CatchUpDefinition {
             policy: text("all"),

@@ -81,15 +81,15 @@ impl Field {
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
             return match text.parse::<u32>() {
                 Ok(value) if text.len() <= 4 && (low..=high).contains(&value) => Ok(value),
-                _ => Err(Flaw::part(
-                    range,
-                    format!(
-                        "{} is out of range in the {} field: {}",
-                        shown(text),
-                        self.name(),
-                        self.allowed()
-                    ),
-                )),
+                _ => {
+                    let (field, allowed) = (self.name(), self.allowed());
+                    let what = format!("{} is out of range in the {field} field: {allowed}", shown(text));
+                    let flaw = Flaw::part(range, what);
+                    Err(match self.usual_form(text) {
+                        Some(help) => flaw.help(help),
+                        None => flaw,
+                    })
+                }
             };
         }
         let (names, first) = self.names();
@@ -108,7 +108,51 @@ impl Field {
         let near = short.and_then(|short| names.iter().find(|name| name.eq_ignore_ascii_case(short)));
         Err(match near {
             Some(name) => flaw.help(format!("write '{name}'")),
-            None => flaw,
+            None => match self.guess(text) {
+                Some(help) => flaw.help(help),
+                None => flaw,
+            },
         })
+    }
+
+    /// What is written for a number that other systems, or other fields, allow.
+    fn usual_form(self, text: &str) -> Option<&'static str> {
+        Some(match (self, text.parse::<u32>().ok()?) {
+            (Self::Second | Self::Minute, 60) => "the first one is 0: write '0'",
+            (Self::Hour, 24) => "midnight is 0: write '0'",
+            (Self::Day, 0) => "'1' is the first day, 'L' the last one",
+            (Self::Day, _) => "'L' is the last day of every month",
+            (Self::Month, 0) => "'1' is January",
+            (Self::Weekday, _) => "'1' is Monday, '6' Saturday, '0' or '7' Sunday",
+            _ => return None,
+        })
+    }
+
+    /// What was probably meant by something that is no value.
+    fn guess(self, text: &str) -> Option<String> {
+        let other = if self == Self::Weekday { Self::Month } else { Self::Weekday };
+        let known = |field: Self| field.names().0.iter().any(|name| name.eq_ignore_ascii_case(text));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if text.eq_ignore_ascii_case("H") || text.contains('~') || text.starts_with("H(") {
+            return Some(
+                "no times are drawn by lot here: name one, or spread the events with jitter = \"10m\"".into(),
+            );
+        }
+        if known(other) {
+            return Some(format!("'{text}' belongs into the {} field", other.name()));
+        }
+        if self != Self::Month && known(Self::Month) {
+            return Some(format!("'{text}' belongs into the month field"));
+        }
+        if text.contains(';') {
+            return Some("commas separate the values of a list: '1,5'".to_owned());
+        }
+        match text.split_once(':') {
+            Some((hour, minute)) if digits(hour) && digits(minute) && text.len() <= 5 => Some(format!(
+                "minute and hour are fields of their own: '{} {hour} * * *'",
+                minute.parse::<u32>().unwrap_or_default()
+            )),
+            _ => None,
+        }
     }
 }

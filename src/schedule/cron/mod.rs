@@ -6,6 +6,7 @@
 
 mod days;
 mod field;
+mod foreign;
 mod parse;
 mod remarks;
 mod times;
@@ -57,6 +58,11 @@ impl Cron {
     /// Reads an expression of five fields, six (seconds first) or seven (year last), or a macro.
     pub(super) fn parse(text: &str) -> Result<Self, Flaw> {
         parse::expression(text)
+    }
+
+    /// Whether an expression of fields can be read, without asking what else it may be.
+    pub(super) fn reads(text: &str) -> bool {
+        parse::reads(text)
     }
 
     /// Whether it stands for every real instant that matches, so that no choice about the change of clocks applies.

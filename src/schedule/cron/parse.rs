@@ -8,8 +8,8 @@
 //!            | weekday "L" | weekday "#" k              in day-of-week
 //! ```
 
-use super::{Cron, MAX_BYTES, Rare, field::Field};
-use crate::schedule::definition::{Flaw, shown};
+use super::{Cron, MAX_BYTES, Rare, field::Field, foreign};
+use crate::schedule::definition::{Flaw, floor, shown};
 
 const MACROS: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
@@ -35,21 +35,38 @@ struct Set {
 pub(super) fn expression(text: &str) -> Result<Cron, Flaw> {
     if text.len() > MAX_BYTES {
         let what = format!("the expression has {} bytes; {MAX_BYTES} are allowed", text.len());
-        return Err(Flaw::part(MAX_BYTES..text.len(), what));
+        return Err(Flaw::part(floor(text, MAX_BYTES)..text.len(), what));
     }
     if let Some((at, odd)) = text.char_indices().find(|(_, c)| !matches!(c, ' '..='~' | '\t')) {
         let what = format!("'{}' is not allowed in a cron expression", shown(&odd.to_string()));
         let help = "fields are made of printable ASCII, between spaces or tabs";
         return Err(Flaw::part(at..at + odd.len_utf8(), what).help(help));
     }
-    if text.trim_ascii_start().starts_with('@') {
-        return shorthand(text);
+    if text.trim_ascii_start().starts_with('@')
+        && let Some(meaning) = shorthand(text)
+    {
+        return expression(meaning);
     }
     let fields = split(text);
-    let Some(layout) = layout(fields.len()) else { return Err(field_count(&fields, text)) };
+    let read = understood(text, &fields);
+    // What is right costs nothing more.
+    read.map_err(|flaw| foreign::whole(text).or_else(|| foreign::crontab(text, &fields)).unwrap_or(flaw))
+}
+
+/// Whether these are fields that can be read; asks nobody else, so that nobody is asked in a circle.
+pub(super) fn reads(text: &str) -> bool {
+    text.len() <= MAX_BYTES && text.is_ascii() && understood(text, &split(text)).is_ok()
+}
+
+fn understood(text: &str, fields: &[(usize, &str)]) -> Result<Cron, Flaw> {
+    if text.trim_ascii_start().starts_with('@') {
+        let names: Vec<&str> = MACROS.iter().map(|(known, _)| *known).collect();
+        return Err(crate::schedule::dst::choice(text.trim_ascii(), &names));
+    }
+    let Some(layout) = layout(fields.len()) else { return Err(field_count(fields, text)) };
     let mut rare = Rare::nothing();
     let mut sets: [Set; 7] = Default::default();
-    for (&field, &(at, text)) in layout.iter().zip(&fields) {
+    for (&field, &(at, text)) in layout.iter().zip(fields) {
         sets[field as usize] = read(field, text, at, &mut rare)?;
     }
     let [second, minute, hour, day, month, weekday, year] = sets;
@@ -60,7 +77,7 @@ pub(super) fn expression(text: &str) -> Result<Cron, Flaw> {
     }
     let special = rare != Rare::nothing();
     let sunday = weekday.values[0] >> 7 & 1;
-    Ok(Cron {
+    let cron = Cron {
         seconds,
         minutes: minute.values[0],
         hours: hour.values[0] as u32,
@@ -70,7 +87,13 @@ pub(super) fn expression(text: &str) -> Result<Cron, Flaw> {
         both: day.star || weekday.star,
         wild: wild || minute.star || hour.star,
         rare: special.then(|| Box::new(rare)),
-    })
+    };
+    if cron.next_second(i64::MIN).is_some() {
+        return Ok(cron);
+    }
+    let from = fields.get(fields.len().min(6) - 3).map_or(0, |(at, _)| *at);
+    let what = "no day from 1970 to 2099 matches: it never fires";
+    Err(Flaw::part(from..text.trim_ascii_end().len(), what).help("no year has such a date in these months"))
 }
 
 /// The fields that an expression of so many has.
@@ -118,18 +141,15 @@ fn field_count(fields: &[(usize, &str)], text: &str) -> Flaw {
         Some(&(eighth, _)) => Flaw::part(eighth..text.len(), what),
         None => match MACROS.iter().find(|(name, _)| name[1..] == bare) {
             Some((name, _)) => Flaw::whole(what).help(format!("write '{name}'")),
-            None => Flaw::whole(what),
+            None => Flaw::whole(what).help("as in '0 9 * * 1-5'"),
         },
     }
 }
 
-fn shorthand(text: &str) -> Result<Cron, Flaw> {
+/// What a macro stands for.
+fn shorthand(text: &str) -> Option<&'static str> {
     let name = text.trim_ascii();
-    if let Some((_, meaning)) = MACROS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
-        return expression(meaning);
-    }
-    let names: Vec<&str> = MACROS.iter().map(|(known, _)| *known).collect();
-    Err(crate::schedule::dst::choice(name, &names))
+    MACROS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, meaning)| *meaning)
 }
 
 fn read(field: Field, text: &str, at: usize, rare: &mut Rare) -> Result<Set, Flaw> {
@@ -148,7 +168,7 @@ fn read(field: Field, text: &str, at: usize, rare: &mut Rare) -> Result<Set, Fla
     for item in text.split(',') {
         if item.is_empty() {
             let what = format!("an item is missing beside a comma in the {} field", field.name());
-            return Err(Flaw::part(start..start, what));
+            return Err(Flaw::part(start..start, what).help("a list has no spaces: '0,15,30'"));
         }
         if !special(field, item, start, rare)? {
             plain(field, item, start, &mut set)?;
@@ -178,7 +198,7 @@ fn plain(field: Field, item: &str, at: usize, set: &mut Set) -> Result<(), Flaw>
     };
     let (first, last) = (field.value(from, at)?, field.value(to, at + from.len() + 1)?);
     if first > last {
-        let what = format!("the range {} runs backwards in the {} field", shown(span), field.name());
+        let what = format!("the range '{}' runs backwards in the {} field", shown(span), field.name());
         let flaw = Flaw::part(at..at + span.len(), what);
         return Err(flaw.help(wrapped(field, first, last, step)));
     }
@@ -191,7 +211,12 @@ fn wrapped(field: Field, first: u32, last: u32, step: Option<u32>) -> String {
     let (low, high) = field.bounds();
     let pair = |a: u32, b: u32| if a == b { a.to_string() } else { format!("{a}-{b}") };
     match (field, step) {
-        (_, Some(_)) => "ranges do not wrap around; list the values".to_owned(),
+        (_, Some(step)) => {
+            let (size, low) = if field == Field::Weekday { (7, 0) } else { (high - low + 1, low) };
+            let values = (first..=last + size).step_by(step as usize);
+            let values: Vec<_> = values.map(|value| (low + (value - low) % size).to_string()).collect();
+            format!("ranges do not wrap around: write '{}'", shown(&values.join(",")))
+        }
         (Field::Weekday, None) if last == 0 => format!("write '{}'", pair(first, 7)),
         (Field::Weekday, None) => format!("write '{},{}'", pair(first, 6), pair(0, last)),
         (Field::Year, None) => format!("write '{last}-{first}'"),
@@ -203,14 +228,15 @@ fn step_size(field: Field, text: &str, at: usize) -> Result<u32, Flaw> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u32>() {
         Ok(step) if digits && text.len() <= 4 && step > 0 => Ok(step),
-        _ => Err(Flaw::part(
-            at..at + text.len(),
-            format!(
+        _ => {
+            let what = format!(
                 "the step in the {} field is '{}'; a number from 1 to 9999 is allowed",
                 field.name(),
                 shown(text)
-            ),
-        )),
+            );
+            let help = if text.contains('/') { "an item has one step" } else { "as in '*/5'" };
+            Err(Flaw::part(at..at + text.len(), what).help(help))
+        }
     }
 }
 
@@ -242,7 +268,7 @@ fn special(field: Field, item: &str, at: usize, rare: &mut Rare) -> Result<bool,
             let what = "'L' needs a weekday before it in the day-of-week field";
             return Err(Flaw::part(range, what).help("write '5L' for the last Friday, '6' for Saturday"));
         }
-        Field::Weekday if upper.ends_with('L') => {
+        Field::Weekday if upper.ends_with('L') && !upper.contains('#') => {
             let day = field.value(&item[..item.len() - 1], at).map_err(|flaw| {
                 flaw.help("'L' follows one weekday, as in '5L' or 'FRIL': the last one of the month")
             })?;
@@ -250,13 +276,19 @@ fn special(field: Field, item: &str, at: usize, rare: &mut Rare) -> Result<bool,
         }
         Field::Weekday if item.contains('#') => {
             let (day, which) = item.split_once('#').unwrap_or((item, ""));
-            let day = field.value(day, at)?;
+            let number = field.value(day, at)?;
             match which.as_bytes() {
-                [k @ b'1'..=b'5'] => rare.nth[usize::from(k - b'1')] |= 1 << (day % 7),
+                [k @ b'1'..=b'5'] => rare.nth[usize::from(k - b'1')] |= 1 << (number % 7),
                 _ => {
                     let what = format!("'#{}' is not '#' and a number from 1 to 5", shown(which));
                     let flaw = Flaw::part(range.end - which.len() - 1..range.end, what);
-                    return Err(flaw.help("write '5#2' or 'FRI#2' for the second Friday, '5L' for the last"));
+                    let last = which.eq_ignore_ascii_case("L");
+                    return Err(flaw.help(match last {
+                        true => format!("write '{day}L' for the last one of the month"),
+                        false => {
+                            format!("write '{day}#2' for the second one of the month, '{day}L' for the last")
+                        }
+                    }));
                 }
             }
         }

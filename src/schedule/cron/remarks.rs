@@ -19,6 +19,7 @@ impl Cron {
                 start += item.len() + 1;
             }
         }
+        found.extend(quartz_weekday(layout, &fields));
         let named: Vec<_> = layout.iter().copied().zip(fields).collect();
         found.extend(every_one(&named));
         found
@@ -123,6 +124,23 @@ fn step(field: Field, item: &str, at: usize) -> Option<Flaw> {
     flaw(what)?.help(even).into()
 }
 
+/// Numbers of weekdays in an expression that looks like Quartz, where 1 is Sunday.
+fn quartz_weekday(layout: &[Field], fields: &[(usize, &str)]) -> Option<Flaw> {
+    let marked = fields.iter().any(|(_, text)| *text == "?");
+    let (_, &(at, text)) = layout.iter().zip(fields).find(|(field, _)| **field == Field::Weekday)?;
+    let bare = text.split(['/', '#']).next().unwrap_or_default();
+    let digit = bare.bytes().find(|byte| byte.is_ascii_digit()).filter(|_| marked && fields.len() > 5)?;
+    let name = DAYS.get(usize::from(digit - b'0'))?;
+    let what = format!(
+        "{} is {name} here; Quartz, whose '?' this has, begins its week with 1 for Sunday",
+        char::from(digit)
+    );
+    Some(Flaw::part(at..at + text.len(), what).help("names leave no doubt: MON, TUE-FRI, FRI#2"))
+}
+
+const DAYS: [&str; 8] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
 /// `* 9 * * *` is sixty times from nine to ten, where once at nine was meant.
 fn every_one(fields: &[(Field, (usize, &str))]) -> Option<Flaw> {
     let text = |field| fields.iter().find(|(one, _)| *one == field).map(|&(_, part)| part);
@@ -166,6 +184,7 @@ mod tests {
             ("0 0 29-31 * *", "29-31", "leap years only"),
             ("0 0 31W * *", "31W", "no day 31"),
             ("0 0 31 1,4 *", "31", "April has no day 31"),
+            ("0 0 12 ? * 2#1 *", "2#1", "2 is Tuesday here; Quartz"),
             ("* 9 * * *", "*", "every minute of hour 9, sixty times"),
             ("* 30 9 * * *", "*", "every second of minute 30, sixty times"),
         ] {
@@ -195,6 +214,8 @@ mod tests {
             "* * * * *",
             "* 9-10 * * *",
             "@monthly",
+            "0 0 12 ? * MON#1 *",
+            "0 12 ? * 1-5",
             "0 0 0 1 1 ? 2027/3",
         ] {
             assert_eq!(remarks(text), [], "{text}");

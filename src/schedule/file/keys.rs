@@ -11,6 +11,7 @@ pub(super) type Key = (&'static str, Kind);
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     Text,
+    Texts,
     Boolean,
     Count,
     Table(&'static [Key]),
@@ -46,6 +47,9 @@ pub(super) const KEYS: &[Key] = &[
     ("from", Kind::Text),
     ("until", Kind::Text),
     ("limit", Kind::Count),
+    ("exclude", Kind::Texts),
+    ("only", Kind::Texts),
+    ("move", Kind::Text),
     ("dst", DST),
     (
         "catch_up",
@@ -68,6 +72,7 @@ impl Kind {
     pub(super) fn expected(self) -> &'static str {
         match self {
             Self::Text => "a text in quotes",
+            Self::Texts => "a list of texts in quotes",
             Self::Boolean => "true or false",
             Self::Count => "a whole number",
             Self::Table(_) => "a table such as { key = \"value\" }",
@@ -89,6 +94,7 @@ impl Kind {
             (Self::Text, DeValue::Integer(_)) => {
                 Some(format!("write a number with its unit in quotes: \"{written}s\""))
             }
+            (Self::Texts, DeValue::String(_)) => Some(format!("put it in brackets: [{written}]")),
             (Self::Boolean, DeValue::String(_)) => Some("leave the quotes away".to_owned()),
             (Self::Count, DeValue::String(text)) if text.parse::<u32>().is_ok() => {
                 Some(format!("leave the quotes away: {text}"))

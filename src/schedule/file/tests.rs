@@ -2,7 +2,7 @@ use super::*;
 use crate::schedule::{CatchUpDefinition, DstDefinition, TimingDefinition};
 
 fn parse_text(text: &str) -> (Vec<Entry>, Vec<String>) {
-    let (entries, faults) = parse(&Text::new("f.toml", text));
+    let (entries, faults) = parse(&Text::new("f.toml", text), &mut Calendars::default());
     (entries, faults.list().iter().map(ToString::to_string).collect())
 }
 
@@ -30,6 +30,11 @@ fn the_keys_are_those_of_a_definition() {
         from: text(),
         until: text(),
         limit: Some(1),
+        exclude: Some(vec!["x".into()]),
+        only: Some(vec!["x".into()]),
+        move_to: text(),
+        // What a file can't say.
+        calendars: None,
         dst: Some(DstDefinition { gap: text(), fold: text() }),
         catch_up: Some(CatchUpDefinition { policy: text(), grace: text(), within: text(), most: Some(1) }),
         past: text(),

@@ -46,7 +46,7 @@ pub(super) fn json(value: &Spanned<DeValue<'_>>) -> Result<Value, (Range<usize>,
 }
 
 /// A type in words.
-pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
+pub(in crate::schedule) fn type_name(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a number",

@@ -29,7 +29,14 @@ impl Changes {
     pub(super) fn commit(&mut self, commit: &Commit) -> Result<(), Unreadable> {
         for revision in &commit.revisions {
             let key = encoding::revision_key(revision.name(), revision.number);
-            self.put(key, encoding::revision_value(revision)?);
+            let definition = revision.definition.definition();
+            self.put(key, encoding::revision_value(revision, &definition)?);
+            for (id, days) in definition.calendars.iter().flat_map(|pins| pins.contents()) {
+                let key = encoding::calendar_key(id);
+                if !self.concerns(&key) {
+                    self.put(key, days.to_bytes());
+                }
+            }
         }
         for (schedule, number) in &commit.forgotten {
             self.remove(encoding::revision_key(schedule, *number));

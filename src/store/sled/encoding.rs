@@ -4,7 +4,7 @@
 
 use crate::{
     engine::{OneShot, Parked, Revision, Row, Span},
-    schedule::{Definition, Packed},
+    schedule::{CalendarId, Days, Definition, Packed, Pins},
 };
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// The key of the [`Meta`](super::meta::Meta).
 pub(super) const META: &[u8] = b"!";
+/// Before the revisions, so that whoever reads in the order of keys knows their calendars by then.
+const CALENDAR: u8 = b'c';
 const REVISION: u8 = b'd';
 const ONE_SHOT: u8 = b'o';
 const PARKED: u8 = b'p';
@@ -22,7 +24,10 @@ const SPAN: u8 = b's';
 #[derive(Debug)]
 pub(super) enum Entry {
     Meta(Vec<u8>),
-    Revision(Revision),
+    /// The days of it are known to this process from now on.
+    Calendar(CalendarId),
+    /// And the calendars that it was accepted with.
+    Revision(Revision, Vec<CalendarId>),
     Span(Arc<str>, Span),
     OneShot(Arc<str>, OneShot),
     Parked(u64, Parked),
@@ -65,9 +70,13 @@ pub(super) fn rows_key(first: u64) -> Vec<u8> {
     numbered(ROWS, first)
 }
 
-pub(super) fn revision_value(revision: &Revision) -> Result<Vec<u8>, Unreadable> {
-    let definition =
-        serde_json::to_vec(&revision.definition.definition()).map_err(|error| unwritable(&error))?;
+pub(super) fn calendar_key(id: CalendarId) -> Vec<u8> {
+    [&[CALENDAR], &id.as_bytes()[..]].concat()
+}
+
+/// `definition` is the revision's own, unpacked.
+pub(super) fn revision_value(revision: &Revision, definition: &Definition) -> Result<Vec<u8>, Unreadable> {
+    let definition = serde_json::to_vec(definition).map_err(|error| unwritable(&error))?;
     let Revision { effective_from, counts_from, opens, previous, ended, .. } = *revision;
     let mut bytes = value(&KeptRevision { definition, effective_from, opens, previous, ended })?;
     if counts_from != effective_from {
@@ -101,6 +110,13 @@ pub(super) fn entry(key: &[u8], bytes: &[u8]) -> Result<Entry, Unreadable> {
     let (kind, rest) = key.split_first().ok_or_else(|| Unreadable("an empty key".into()))?;
     Ok(match *kind {
         _ if key == META => Entry::Meta(bytes.to_vec()),
+        CALENDAR => {
+            let id = rest.try_into().map(CalendarId::from_bytes).ok();
+            match Days::from_bytes(bytes).map(Pins::learn) {
+                Some(found) if Some(found) == id => Entry::Calendar(found),
+                _ => return Err(Unreadable("a calendar is not what its key says".into())),
+            }
+        }
         REVISION => {
             let (schedule, number) = name_and_number(rest)?;
             let (kept, rest): (KeptRevision, _) =
@@ -110,18 +126,13 @@ pub(super) fn entry(key: &[u8], bytes: &[u8]) -> Result<Entry, Unreadable> {
             if *definition.name != *schedule {
                 return Err(Unreadable(format!("the definition of {schedule} is that of another")));
             }
+            let calendars = definition.calendars.iter().flat_map(|pins| pins.ids()).collect();
             let definition = Packed::kept(&definition);
             let KeptRevision { effective_from, opens, previous, ended, .. } = kept;
             let counts_from = if rest.is_empty() { effective_from } else { read(rest)? };
-            Entry::Revision(Revision {
-                definition,
-                number,
-                effective_from,
-                counts_from,
-                opens,
-                previous,
-                ended,
-            })
+            let revision =
+                Revision { definition, number, effective_from, counts_from, opens, previous, ended };
+            Entry::Revision(revision, calendars)
         }
         SPAN => Entry::Span(name_and_number(rest)?.0, read(bytes)?),
         ONE_SHOT => Entry::OneShot(name(rest)?, read(bytes)?),

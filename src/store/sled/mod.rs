@@ -19,6 +19,8 @@ mod scan;
 mod seal;
 
 #[cfg(test)]
+mod calendars;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod fixture;
@@ -28,7 +30,10 @@ mod full_disk;
 mod kills;
 
 use super::{Limits, Page, Store, StoreError, Written, details_lost};
-use crate::engine::{Commit, RecordRow, Row, Snapshot};
+use crate::{
+    engine::{Commit, RecordRow, Row, Snapshot},
+    schedule::CalendarId,
+};
 use changes::Changes;
 use encoding::{Entry, Unreadable};
 use files::Files;
@@ -68,6 +73,8 @@ pub struct SledStore {
     limits: Limits,
     /// What the scan at opening read, until it is loaded or outdated.
     loaded: Option<Snapshot>,
+    /// Calendars that no revision referred to when it was opened; they go with the next commit.
+    unused: Vec<CalendarId>,
     /// Why nothing more is written.
     broken: Option<StoreError>,
     /// Last, so that the lock goes after the database is closed.
@@ -180,12 +187,19 @@ impl Store for SledStore {
         if term < self.meta.term {
             return Err(StoreError::Fenced { term, seen: self.meta.term });
         }
+        let unused = std::mem::take(&mut self.unused);
         self.write(&commit.rows, |changes, meta| {
             meta.term = term;
             meta.settled = Some(commit.settled);
             meta.handed = Some(commit.handed);
             meta.complete = meta.complete.or(Some(commit.settled));
-            changes.commit(commit)
+            changes.commit(commit)?;
+            for key in unused.into_iter().map(encoding::calendar_key) {
+                if !changes.concerns(&key) {
+                    changes.remove(key);
+                }
+            }
+            Ok(())
         })
     }
 

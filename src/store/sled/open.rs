@@ -33,6 +33,7 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
         record: Default::default(),
         limits: options.limits,
         loaded: None,
+        unused: Vec::new(),
         broken: None,
     };
     match store.db().and_then(|db| scan(path, db)) {
@@ -134,6 +135,7 @@ fn accept(mut store: SledStore, scan: Scan, clock: &str) -> Result<SledStore, St
         store.files.seal(&store.meta)?;
     }
     store.record = scan.record;
+    store.unused = scan.unused.into_iter().collect();
     store.loaded = Some(scan.snapshot);
     Ok(store)
 }

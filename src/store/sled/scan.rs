@@ -6,7 +6,8 @@ use super::{
     meta::Meta,
     record::Record,
 };
-use crate::engine::Snapshot;
+use crate::{engine::Snapshot, schedule::CalendarId};
+use std::collections::BTreeSet;
 
 /// What the tree holds.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub(super) struct Scan {
     pub(super) snapshot: Snapshot,
     /// The ends of the record.
     pub(super) record: Record,
+    /// Calendars that no revision refers to any more.
+    pub(super) unused: BTreeSet<CalendarId>,
     entries: u64,
     digest: u64,
     first_row: Option<u64>,
@@ -32,7 +35,13 @@ impl Scan {
         }
         match encoding::entry(key, value)? {
             Entry::Meta(bytes) => self.meta = Some(encoding::read(&bytes)?),
-            Entry::Revision(revision) => self.snapshot.revisions.push(revision),
+            Entry::Calendar(id) => {
+                self.unused.insert(id);
+            }
+            Entry::Revision(revision, calendars) => {
+                self.snapshot.revisions.push(revision);
+                self.unused.retain(|id| !calendars.contains(id));
+            }
             Entry::Span(schedule, span) => self.snapshot.spans.push((schedule, span)),
             Entry::OneShot(schedule, one_shot) => self.snapshot.one_shots.push((schedule, one_shot)),
             Entry::Parked(number, parked) => self.snapshot.parked.push((number, parked)),

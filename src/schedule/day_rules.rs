@@ -1,0 +1,161 @@
+//! Which days a schedule may fall on, and where an occurrence goes that falls on another: `exclude`, `only`, `move`.
+
+use super::{
+    calendar::{CalendarId, Days},
+    definition::{Definition, Fault, Flaw, shown},
+    dst::choice,
+    known::Shared,
+    months::weekday,
+};
+use std::sync::Arc;
+
+/// How far an occurrence is moved at most, in days.
+pub(super) const FARTHEST: i32 = 366;
+
+/// Where an occurrence goes whose day is none of the kept ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Move {
+    /// `next-business-day`
+    Next,
+    /// `previous-business-day`
+    Previous,
+}
+
+/// The rules about days of one schedule, read on the wall calendar of its zone.
+///
+/// A day is *kept* when it lies in every calendar of `only` and in none of `exclude`. With `move`, the kept days are
+/// the business days: then, where `only` is absent, Saturdays and Sundays are not kept either. Without `move`,
+/// occurrences on other days are left out; with it they go to the next (or previous) business day, at the same time
+/// on the wall clock, and two that land on the same instant are one. Where no business day is found within
+/// [`FARTHEST`] days, the occurrence is left out.
+#[derive(Debug)]
+pub(super) struct DayRules {
+    pub(super) only: Vec<Named>,
+    pub(super) exclude: Vec<Named>,
+    pub(super) shift: Option<Move>,
+    pub(super) kept: Days,
+}
+
+/// A calendar under the name by which the schedule knows it.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) name: Arc<str>,
+    pub(super) id: CalendarId,
+    pub(super) days: Arc<Days>,
+}
+
+impl PartialEq for DayRules {
+    /// The same days by other names, or by other calendars, are the same.
+    fn eq(&self, other: &Self) -> bool {
+        self.shift == other.shift && self.kept == other.kept
+    }
+}
+
+impl DayRules {
+    /// Reads `exclude`, `only` and `move`; `None` where there is none of them, or a fault.
+    pub(super) fn read(definition: &Definition, faults: &mut Vec<Fault>) -> Option<Shared> {
+        let before = faults.len();
+        let shift = match definition.move_to.as_deref() {
+            None => None,
+            Some("next-business-day") => Some(Move::Next),
+            Some("previous-business-day") => Some(Move::Previous),
+            Some(other) => {
+                faults.push(choice(other, &["next-business-day", "previous-business-day"]).of("move"));
+                None
+            }
+        };
+        let exclude = named(definition, "exclude", definition.exclude.as_deref(), faults);
+        let only = named(definition, "only", definition.only.as_deref(), faults);
+        let any = shift.is_some() || definition.exclude.is_some() || definition.only.is_some();
+        (any && faults.len() == before).then(|| Shared::new(only, exclude, shift))
+    }
+
+    pub(super) fn new(only: Vec<Named>, exclude: Vec<Named>, shift: Option<Move>) -> Self {
+        let weekends = only.is_empty() && shift.is_some();
+        let mut kept = Days::matching(|day| !(weekends && is_weekend(day)));
+        only.iter().for_each(|calendar| kept.keep(&calendar.days));
+        exclude.iter().for_each(|calendar| kept.leave_out(&calendar.days));
+        Self { only, exclude, shift, kept }
+    }
+
+    /// Whether Saturdays and Sundays are no business days for want of an `only`.
+    pub(super) fn spares_weekends(&self) -> bool {
+        self.only.is_empty() && self.shift.is_some()
+    }
+
+    /// The day on which an occurrence of `day` happens; `None` where it is left out.
+    pub(super) fn target(&self, day: i32) -> Option<i32> {
+        if self.kept.contains(day) {
+            return Some(day);
+        }
+        let found = match self.shift? {
+            Move::Next => self.kept.next(day)?,
+            Move::Previous => self.kept.previous(day)?,
+        };
+        (found.abs_diff(day) <= FARTHEST.unsigned_abs()).then_some(found)
+    }
+
+    /// The days whose occurrences happen on the kept `day`, first and last: itself, and the others that lie between
+    /// it and the kept day before (or after) it.
+    pub(super) fn sources(&self, day: i32) -> (i32, i32) {
+        match self.shift {
+            None => (day, day),
+            Some(Move::Next) => {
+                let after = self.kept.previous(day - 1).map_or(i32::MIN, |before| before + 1);
+                (after.max(day - FARTHEST), day)
+            }
+            Some(Move::Previous) => {
+                let before = self.kept.next(day + 1).map_or(i32::MAX, |next| next - 1);
+                (day, before.min(day + FARTHEST))
+            }
+        }
+    }
+
+    /// In a few words, to stand behind what the timing says: `, not on holidays-fr`; empty where there is nothing.
+    pub(super) fn describe(&self) -> String {
+        let joined = |list: &[Named], between: &str| {
+            list.iter().map(|one| &*one.name).collect::<Vec<_>>().join(between)
+        };
+        let mut text = String::new();
+        if !self.only.is_empty() {
+            text.push_str(&format!(", only on {}", joined(&self.only, " and ")));
+        }
+        if !self.exclude.is_empty() {
+            text.push_str(&format!(", not on {}", joined(&self.exclude, " or ")));
+        }
+        match self.shift {
+            None => {}
+            Some(Move::Next) => text.push_str(", else on the next business day"),
+            Some(Move::Previous) => text.push_str(", else on the business day before"),
+        }
+        text
+    }
+}
+
+/// Whether it is a Saturday or a Sunday.
+pub(super) fn is_weekend(day: i32) -> bool {
+    matches!(weekday(day), 0 | 6)
+}
+
+fn named(
+    definition: &Definition,
+    key: &'static str,
+    list: Option<&[String]>,
+    faults: &mut Vec<Fault>,
+) -> Vec<Named> {
+    let mut calendars = Vec::new();
+    if list.is_some_and(<[String]>::is_empty) {
+        let what = "it names no calendar";
+        faults.push(Flaw::whole(what).help("leave it out, or as in [\"holidays-fr\"]").of(key));
+    }
+    for (index, name) in list.into_iter().flatten().enumerate() {
+        match definition.calendars.as_ref().and_then(|pins| pins.days(name)) {
+            Some((name, id, days)) => calendars.push(Named { name, id, days }),
+            None => {
+                let what = format!("the days of the calendar '{}' are not known here", shown(name));
+                faults.push(Flaw::whole(what).of_item(key, index));
+            }
+        }
+    }
+    calendars
+}

@@ -1,0 +1,105 @@
+//! The folder of calendars: one file each, `*.toml` or `*.ics`, whose name without the ending is the calendar's.
+
+use super::read_file;
+use crate::{
+    config::{CalendarSource, ScheduleSource},
+    diagnostic::{Diagnostic, Diagnostics, Text},
+    schedule::{Calendars, calendar},
+};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Calendar files in the folder.
+const FILES: usize = 10_000;
+/// Bytes of one file.
+const BYTES: u64 = 4 << 20;
+
+/// The folder from which calendars are read for these schedules; it need not exist where it is not configured.
+pub fn folder(calendars: &CalendarSource, schedules: &ScheduleSource) -> Option<PathBuf> {
+    match (calendars, schedules) {
+        (CalendarSource::Folder(folder), _) => Some(folder.clone()),
+        (CalendarSource::Beside, ScheduleSource::Embedded) => None,
+        (CalendarSource::Beside, ScheduleSource::Folder(folder)) => Some(match folder.file_name() {
+            Some(_) => folder.with_file_name("calendars"),
+            None => folder.join("..").join("calendars"),
+        }),
+    }
+}
+
+/// Reads all calendars; what is wrong stands in the diagnostics.
+pub(super) fn read(source: &CalendarSource, schedules: &ScheduleSource) -> (Calendars, Diagnostics) {
+    let (mut calendars, mut faults) = (Calendars::default(), Diagnostics::default());
+    let Some(folder) = folder(source, schedules) else { return (calendars, faults) };
+    let files = match files(&folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && *source == CalendarSource::Beside => {
+            return (calendars, faults);
+        }
+        Err(error) => {
+            let what = format!("the folder of calendars can't be read: {error}");
+            let help = "name an existing folder of *.toml and *.ics files with calendars.folder";
+            faults.push(Diagnostic::error(what).in_file(&folder.display().to_string()).help(help));
+            return (calendars, faults);
+        }
+    };
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    for file in &files {
+        let shown = file.display().to_string();
+        let Some(name) = name(file) else {
+            let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, then .toml or .ics";
+            let what = "the name of this file is no name for a calendar";
+            faults.push(Diagnostic::error(what).in_file(&shown).help(help));
+            continue;
+        };
+        if let Some(first) = seen.insert(name.clone(), shown.clone()) {
+            let what = format!("there are two calendars '{name}': the other one is {first}");
+            faults.push(Diagnostic::error(what).in_file(&shown).help("rename one of the files"));
+            continue;
+        }
+        let days = match read_file(file, BYTES) {
+            Ok(text) => {
+                let is_ics = file.extension().is_some_and(|extension| extension == "ics");
+                calendar::parse(&Text::new(&shown, &text), is_ics).map_err(|found| faults.append(found)).ok()
+            }
+            Err(error) => {
+                let what = format!("this calendar can't be read: {error}");
+                let help = "make it a UTF-8 text that the clock's user may read, or remove it";
+                faults.push(Diagnostic::error(what).in_file(&shown).help(help));
+                None
+            }
+        };
+        calendars.insert(&name, days);
+    }
+    (calendars, faults)
+}
+
+/// The calendar's name, from that of its file; `None` if that is none.
+fn name(file: &Path) -> Option<String> {
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let usable = stem.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && stem.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
+        && stem.len() <= 128;
+    usable.then(|| stem.to_owned())
+}
+
+/// The folder's files by name; hidden ones (editors' copies) are left out.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let calendar = path.extension().is_some_and(|extension| extension == "toml" || extension == "ics");
+        if hidden || !calendar || path.is_dir() {
+            continue;
+        }
+        if files.len() == FILES {
+            return Err(io::Error::other(format!("it has more than {FILES} files")));
+        }
+        files.push(path);
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,74 @@
+//! Calendars lie in the store under what they are, as long as a revision refers to them.
+
+use super::{SledOptions, SledStore, encoding};
+use crate::{
+    diagnostic::Text,
+    engine::{Commit, Revision},
+    schedule::{CalendarId, Calendars, Packed, calendar, file},
+    store::Store,
+};
+use ponos::event::Timestamp;
+use std::path::Path;
+
+/// A revision that was accepted with this calendar, and the calendar's id.
+fn revision(number: u32, calendar: &str) -> (Revision, CalendarId) {
+    let mut calendars = Calendars::default();
+    let days = calendar::parse(&Text::new("c.toml", calendar), false).unwrap();
+    let id = days.id();
+    calendars.insert("c", Some(days));
+    let text = "[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\nevery = \"1 day\"\nexclude = [\"c\"]\n";
+    let (entries, faults) = file::parse(&Text::new("f.toml", text), &mut calendars);
+    assert_eq!(faults.to_string(), "");
+    let at = Timestamp::EPOCH;
+    let definition = Packed::build(&entries[0].definition).unwrap();
+    let revision = Revision {
+        definition,
+        number,
+        effective_from: at,
+        counts_from: at,
+        opens: at,
+        previous: None,
+        ended: None,
+    };
+    (revision, id)
+}
+
+fn open(folder: &Path) -> SledStore {
+    SledStore::open(folder, "khronos", &SledOptions::default()).unwrap()
+}
+
+#[test]
+fn a_calendar_is_kept_as_long_as_a_revision_refers_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, old_id) = revision(1, "dates = [\"2026-12-25\"]");
+    let (new, new_id) = revision(2, "dates = [\"2026-12-26\"]");
+    assert_ne!(old.definition.timing(), new.definition.timing());
+    let has = |store: &SledStore, id| store.kept(&encoding::calendar_key(id)).unwrap().is_some();
+    let mut store = open(folder.path());
+    store.save(1, &Commit { revisions: vec![old.clone()], ..Commit::default() }).unwrap();
+    store.save(1, &Commit { revisions: vec![new.clone()], ..Commit::default() }).unwrap();
+    drop(store);
+
+    let mut store = open(folder.path());
+    assert!(has(&store, old_id) && has(&store, new_id));
+    assert_eq!(store.load().unwrap().revisions, [old, new.clone()]);
+    store.save(1, &Commit { forgotten: vec![("a".into(), 1)], ..Commit::default() }).unwrap();
+    drop(store);
+
+    let mut store = open(folder.path());
+    store.save(1, &Commit::default()).unwrap();
+    assert!(!has(&store, old_id) && has(&store, new_id));
+    drop(store);
+    assert_eq!(open(folder.path()).load().unwrap().revisions, [new]);
+}
+
+#[test]
+fn a_calendar_that_is_not_what_its_key_says_is_refused() {
+    let days = calendar::parse(&Text::new("c.toml", "yearly = [\"05-01\"]"), false).unwrap();
+    let (key, bytes) = (encoding::calendar_key(days.id()), days.to_bytes());
+    assert!(matches!(encoding::entry(&key, &bytes), Ok(encoding::Entry::Calendar(id)) if id == days.id()));
+    let mut other = bytes.clone();
+    other[100] ^= 1;
+    assert!(encoding::entry(&key, &other).is_err());
+    assert!(encoding::entry(&key, &bytes[..50]).is_err());
+}
