@@ -133,3 +133,63 @@ fn every_shell_gets_a_completion_script() {
         assert!(code == 0 && out.contains("khronos"), "{shell}");
     }
 }
+
+#[test]
+fn what_was_moved_or_left_out_is_told_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let schedules = r#"
+[[schedule]]
+name = "day"
+event = "office.day.opened"
+cron = "0 9 * * *"
+time_zone = "Europe/Paris"
+exclude = ["closed"]
+
+[[schedule]]
+name = "payday"
+event = "accounting.payday.reached"
+cron = "0 10 26 * *"
+time_zone = "Europe/Paris"
+exclude = ["closed"]
+move = "next-business-day"
+"#;
+    std::fs::create_dir(folder.path().join("calendars")).unwrap();
+    std::fs::create_dir(folder.path().join("schedules")).unwrap();
+    std::fs::write(folder.path().join("calendars/closed.toml"), "yearly = [\"12-25\"]\n").unwrap();
+    std::fs::write(folder.path().join("schedules/a.toml"), schedules).unwrap();
+    let path = folder.path().join("schedules");
+    let from = ["--schedules", path.to_str().unwrap(), "--from", "2026-12-24T12:00:00Z"];
+    let (code, out, err) = khronos(&[&["next", "--count", "4"], &from[..]].concat());
+    let expected = "\
+LOCAL TIME               ZONE                 UTC                   IN      SCHEDULE  EVENT                      WHY
+Fri 2026-12-25 09:00:00  Europe/Paris         -                     -       day       office.day.opened          left out: excluded by closed
+Sat 2026-12-26 09:00:00  +01:00 Europe/Paris  2026-12-26T08:00:00Z  1d 20h  day       office.day.opened
+Sun 2026-12-27 09:00:00  +01:00 Europe/Paris  2026-12-27T08:00:00Z  2d 20h  day       office.day.opened
+Mon 2026-12-28 09:00:00  +01:00 Europe/Paris  2026-12-28T08:00:00Z  3d 20h  day       office.day.opened
+Mon 2026-12-28 10:00:00  +01:00 Europe/Paris  2026-12-28T09:00:00Z  3d 21h  payday    accounting.payday.reached  moved from Sat 2026-12-26 (a weekend)
+";
+    assert_eq!((code, out.as_str(), err.as_str()), (0, expected, ""));
+    let (_, out, _) = khronos(&[&["next", "--json", "--count", "4"], &from[..]].concat());
+    let rows: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&rows[0]["due_at"], &rows[0]["local_time"]), (&Value::Null, &"2026-12-25T09:00:00".into()));
+    assert_eq!(rows[4]["why"][0]["named"], "2026-12-26T10:00:00");
+    assert_eq!(rows[1]["why"], serde_json::json!([]));
+}
+
+#[test]
+fn a_local_time_in_a_gap_is_told() {
+    let arguments = [
+        "next",
+        "--cron",
+        "30 2 * * *",
+        "--time-zone",
+        "Europe/Paris",
+        "--from",
+        "2027-03-27T12:00:00Z",
+        "--count",
+        "1",
+    ];
+    let (code, out, _) = khronos(&arguments);
+    assert!(code == 0 && out.contains("Sun 2027-03-28 03:00:00"), "{out}");
+    assert!(out.contains("02:30 does not exist that day"), "{out}");
+}

@@ -9,7 +9,7 @@ mod fuzz {
 
 use fuzz::mutate::Mutator;
 use khronos::{
-    diagnostic::Text,
+    diagnostic::{Diagnostics, Text},
     schedule::{
         Calendars, Definition, Schedule, Timing, calendar, file, near_miss, parse_instant, parse_length,
     },
@@ -161,29 +161,40 @@ fn schedule_files() {
     fuzz(6, 40_000, corpus, |text| {
         let (entries, found) =
             file::advised(&Text::new("fuzz.toml", text), &mut Calendars::default(), Some(now));
-        for diagnostic in found.list() {
-            assert!(diagnostic.line.is_some_and(|line| line <= text.lines().count().max(1) + 1));
-            let shown = diagnostic.source_line.as_deref().unwrap_or_default();
-            assert!(shown.get(diagnostic.underline.clone()).is_some(), "{diagnostic:?}");
-        }
+        placed(text, &found);
         entries.iter().for_each(|entry| ask(&entry.schedule.timing));
     });
 }
 
-#[test]
-fn calendars() {
-    let toml = include_str!("../calendars/holidays-fr.toml").to_owned();
-    let ics = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nX-WR-TIMEZONE:Europe/Paris\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20221124\r\n\
-               RRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=4TH;UNTIL=20301231\r\nEXDATE;VALUE=DATE:20231123\r\nEND:VEVENT\r\n\
-               BEGIN:VEVENT\r\nDTSTART:20261224T200000Z\r\nDURATION:PT5H\r\nSUMMARY:fol\r\n ded\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
-    for (seed, is_ics, corpus) in [(7, false, vec![toml]), (8, true, vec![ics.to_owned()])] {
-        fuzz(seed, 10_000, corpus, move |text| {
-            let Err(found) = calendar::parse(&Text::new("fuzz", text), is_ics) else { return };
-            for diagnostic in found.list() {
-                assert!(diagnostic.line.is_some_and(|line| line <= text.lines().count().max(1) + 1));
-                let shown = diagnostic.source_line.as_deref().unwrap_or_default();
-                assert!(shown.get(diagnostic.underline.clone()).is_some(), "{diagnostic:?}");
-            }
-        });
+/// Every finding lies within the text.
+fn placed(text: &str, found: &Diagnostics) {
+    for diagnostic in found.list() {
+        assert!(diagnostic.line.is_none_or(|line| line <= text.lines().count() + 1), "{diagnostic:?}");
+        let shown = diagnostic.source_line.as_deref().unwrap_or_default();
+        assert!(shown.get(diagnostic.underline.clone()).is_some(), "{diagnostic:?}");
     }
+}
+
+#[test]
+fn calendar_files() {
+    let table = include_str!("../calendars/holidays-fr.toml");
+    let small = "dates = [\"2026-12-24/2027-01-02\"]\nyearly = [\"02-29\"]\nweekdays = [\"SAT\", \"SUN\"]\n";
+    fuzz(7, 20_000, vec![table.to_owned(), small.to_owned()], |text| {
+        if let Err(found) = calendar::parse(&Text::new("fuzz.toml", text), false) {
+            placed(text, &found);
+        }
+    });
+    let ics = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nX-WR-TIMEZONE:Europe/Paris\r\nBEGIN:VEVENT\r\nUID:1\r\n\
+               DTSTAMP:20260101T000000Z\r\nDTSTART;VALUE=DATE:20261224\r\nDTEND;VALUE=DATE:20270103\r\n\
+               RRULE:FREQ=MONTHLY;INTERVAL=2;COUNT=5;BYDAY=-1FR\r\nEXDATE;VALUE=DATE:20270129\r\nSUMMARY:a\r\n b\r\n\
+               END:VEVENT\r\nBEGIN:VEVENT\r\nUID:2\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260105T090000Z\r\nDURATION:PT1H\r\n\
+               RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;UNTIL=20500101T000000Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    let lines: Vec<&str> = ics.split_inclusive("\r\n").collect();
+    let mut corpus = vec![ics.to_owned(), lines[..12].concat() + "END:VCALENDAR\r\n"];
+    corpus.extend(["DAILY", "WEEKLY", "YEARLY"].map(|rule| ics.replace("MONTHLY", rule)));
+    fuzz(8, 20_000, corpus, |text| {
+        if let Err(found) = calendar::parse(&Text::new("fuzz.ics", text), true) {
+            placed(text, &found);
+        }
+    });
 }

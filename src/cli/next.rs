@@ -1,9 +1,11 @@
-//! `khronos next`: when schedules are due, or a timing that stands in no file.
+//! `khronos next`: when schedules are due, or a timing that stands in no file; and why then, or not at all.
+
+mod why;
 
 use super::{Globals, chosen::chosen, exit::Exit, output, report, when};
 use crate::{
     clock,
-    schedule::{Fault, Local, Timing, parse_instant},
+    schedule::{Explained, Fault, Local, Timing, parse_instant},
     sources::Source,
 };
 use ponos::event::Timestamp;
@@ -15,6 +17,7 @@ use std::{
     process::ExitCode,
     sync::Arc,
 };
+use why::Entry;
 
 /// Shows the next occurrences.
 #[derive(Debug, clap::Args)]
@@ -54,17 +57,22 @@ struct Row {
     paused: bool,
 }
 
-/// One occurrence, as `--json` shows it.
+/// One line, as `--json` shows it.
 #[derive(Serialize)]
-struct Occurrence<'a> {
+struct Line<'a> {
     schedule: Option<&'a str>,
     event: Option<&'a str>,
-    due_at: Timestamp,
+    /// Null where it is left out.
+    due_at: Option<Timestamp>,
     local_time: String,
     utc_offset: String,
     time_zone: &'static str,
     fold: u8,
     paused: bool,
+    /// How many were left out with this reason on this local day; 1 for an occurrence.
+    times: u64,
+    /// What the calendars and the changes of the clocks made of it; empty where nothing.
+    why: &'a [Explained],
 }
 
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
@@ -89,12 +97,10 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
         }
         (None, None) => from_files(globals, args)?,
     };
-    let mut any = false;
-    output::print(|out| {
-        let due = merged(&rows, from, args.count).inspect(|_| any = true);
-        if args.json { lines(out, due) } else { table(out, due, from) }
-    })?;
-    if !any {
+    let due: Vec<(usize, Timestamp)> = merged(&rows, from, args.count).collect();
+    let entries = why::entries(&rows, &due, from);
+    output::print(|out| if args.json { lines(out, &entries) } else { table(out, &entries, from) })?;
+    if due.is_empty() {
         output::complain(&format!("nothing is due after {from}"));
     }
     Ok(())
@@ -114,8 +120,8 @@ fn from_files(globals: &Globals, args: &Args) -> Result<Vec<Row>, Exit> {
     Ok(chosen(globals, args.schedules.as_deref(), &args.names)?.into_iter().map(row).collect())
 }
 
-/// What is due after `from`, in the order of DESIGN §2: due time, then name.
-fn merged(rows: &[Row], from: Timestamp, count: u32) -> impl Iterator<Item = (&Row, Timestamp, Local)> {
+/// What is due after `from`, in the order of DESIGN §2: due time, then name; each with the number of its row.
+fn merged(rows: &[Row], from: Timestamp, count: u32) -> impl Iterator<Item = (usize, Timestamp)> {
     let key = |row: &Row, due, index| Reverse((due, row.name.clone(), index));
     let first = |(index, row): (usize, &Row)| row.timing.after(from).map(|due| key(row, due, index));
     let mut heap: BinaryHeap<_> = rows.iter().enumerate().filter_map(first).collect();
@@ -125,60 +131,73 @@ fn merged(rows: &[Row], from: Timestamp, count: u32) -> impl Iterator<Item = (&R
         if let Some(next) = row.timing.after(due) {
             heap.push(key(row, next, index));
         }
-        Some((row, due, row.timing.local(due)?))
+        Some((index, due))
     })
     .take(count as usize)
 }
 
-fn lines<'a>(out: &mut dyn Write, due: impl Iterator<Item = (&'a Row, Timestamp, Local)>) -> io::Result<()> {
-    for (row, due_at, local) in due {
-        let occurrence = Occurrence {
-            schedule: row.name.as_deref(),
-            event: row.event.as_deref(),
-            due_at,
-            local_time: local.time,
+fn lines(out: &mut dyn Write, entries: &[Entry<'_>]) -> io::Result<()> {
+    for entry in entries {
+        let named = entry.why.first().filter(|_| !entry.due).map(|one| one.named.to_string());
+        let local = local(entry);
+        let line = Line {
+            schedule: entry.row.name.as_deref(),
+            event: entry.row.event.as_deref(),
+            due_at: Some(entry.about).filter(|_| entry.due),
+            local_time: named.unwrap_or(local.time),
             utc_offset: local.offset,
             time_zone: local.zone,
             fold: local.fold,
-            paused: row.paused,
+            paused: entry.row.paused,
+            times: entry.times,
+            why: &entry.why,
         };
-        serde_json::to_writer(&mut *out, &occurrence)?;
+        serde_json::to_writer(&mut *out, &line)?;
         writeln!(out)?;
     }
     Ok(())
 }
 
-fn table<'a>(
-    out: &mut dyn Write,
-    due: impl Iterator<Item = (&'a Row, Timestamp, Local)>,
-    from: Timestamp,
-) -> io::Result<()> {
-    let mut rows = vec![Vec::new()];
-    let mut named = false;
-    for (row, due, local) in due {
-        let pass = if local.fold == 1 { " (second pass)" } else { "" };
-        let mut cells = vec![
-            format!("{}{pass}", when::local(&local)),
-            format!("{} {}", local.offset, local.zone),
-            due.to_string().replace(".000Z", "Z"),
-            length(due.since(from)),
-        ];
-        if let (Some(name), Some(event)) = (&row.name, &row.event) {
-            named = true;
-            cells.push(format!("{name}{}", if row.paused { " (paused)" } else { "" }));
-            cells.push(event.clone());
-        }
-        rows.push(cells);
-    }
-    let titles: &[&str] = &["LOCAL TIME", "ZONE", "UTC", "IN", "SCHEDULE", "EVENT"];
-    let shown = if named { titles } else { titles.get(..4).unwrap_or_default() };
-    if rows.len() == 1 {
+fn local(entry: &Entry<'_>) -> Local {
+    entry.row.timing.local(entry.about).unwrap_or_default()
+}
+
+fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Result<()> {
+    if entries.is_empty() {
         return Ok(());
     }
-    if let Some(header) = rows.first_mut() {
-        *header = shown.iter().map(|title| (*title).to_owned()).collect();
+    let named = entries.iter().any(|entry| entry.row.name.is_some());
+    let mut header = vec!["LOCAL TIME", "ZONE", "UTC", "IN"];
+    header.extend(named.then_some(["SCHEDULE", "EVENT"]).into_iter().flatten());
+    header.extend(entries.iter().any(|entry| !told(entry).is_empty()).then_some("WHY"));
+    let mut rows = vec![header.into_iter().map(str::to_owned).collect()];
+    for entry in entries {
+        let local = local(entry);
+        let mut cells = match entry.why.first().filter(|_| !entry.due) {
+            Some(one) => vec![why::wall(one), one.zone.to_owned(), "-".to_owned(), "-".to_owned()],
+            None => vec![
+                format!("{}{}", when::local(&local), if local.fold == 1 { " (second pass)" } else { "" }),
+                format!("{} {}", local.offset, local.zone),
+                entry.about.to_string().replace(".000Z", "Z"),
+                length(entry.about.since(from)),
+            ],
+        };
+        if let (Some(name), Some(event)) = (&entry.row.name, &entry.row.event) {
+            cells.push(format!("{name}{}", if entry.row.paused { " (paused)" } else { "" }));
+            cells.push(event.clone());
+        }
+        cells.push(told(entry));
+        rows.push(cells);
     }
     output::table(out, &rows)
+}
+
+/// Why, in words; the same reason once.
+fn told(entry: &Entry<'_>) -> String {
+    let mut reasons: Vec<String> = entry.why.iter().map(why::told).filter(|told| !told.is_empty()).collect();
+    reasons.dedup();
+    let times = if entry.times > 1 { format!(" ({} times)", entry.times) } else { String::new() };
+    format!("{}{times}", reasons.join("; "))
 }
 
 /// The two largest units of a length in milliseconds.

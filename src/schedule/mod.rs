@@ -48,7 +48,7 @@ pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault, Timing
 pub use difference::{Change, Difference, difference};
 pub use dst::{Dst, Fold, Gap};
 pub use duration::parse_length;
-pub use explain::Explained;
+pub use explain::{Cause, ClockFate, DayFate, Explained, WallTime};
 pub use gaps::Skipped;
 pub use instant::parse_instant;
 pub use load::{Load, Peak};
