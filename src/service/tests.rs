@@ -1,7 +1,7 @@
 use super::{Failure, Parts, Service};
 use crate::{
-    engine::{Accepted, ClockRules, Resends, Rules},
-    schedule::{Definition, Schedule},
+    engine::{ClockRules, Resends, Rules},
+    schedule::{Definition, Packed},
     store::{self, Limits, Memory, Store, Tuning},
 };
 use ponos::{
@@ -22,7 +22,6 @@ async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
         every: Some("100ms".into()),
         ..Definition::default()
     };
-    let schedule = Arc::new(Schedule::build(&definition).unwrap());
     Parts {
         clock: "khronos".into(),
         rules: Rules {
@@ -34,6 +33,7 @@ async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
             },
             resends: Resends { count: 5, over: 600_000 },
             in_flight: 100,
+            piece: 100,
             record_first: false,
         },
         store,
@@ -41,7 +41,7 @@ async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
         store_events,
         publisher,
         exchange: "events".into(),
-        schedules: Ok(vec![Accepted { definition, schedule }]),
+        schedules: Ok(vec![Packed::build(&definition).unwrap()]),
         loader: Arc::new(|| Err("there are no files".into())),
         reload: tokio::sync::mpsc::channel(1).1,
         show_events: false,
