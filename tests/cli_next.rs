@@ -135,6 +135,21 @@ fn every_shell_gets_a_completion_script() {
 }
 
 #[test]
+fn with_jitter_the_send_time_is_shown_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "[[schedule]]\nname = \"one-day\"\nevery = \"1 day\"\nphase = \"09:00\"\njitter = \"5m\"\n";
+    std::fs::write(folder.path().join("a.toml"), file).unwrap();
+    let schedules = folder.path().to_str().unwrap();
+    let arguments = ["--schedules", schedules, "--count", "1", "--from", "2026-12-01T00:00:00Z"];
+    let rows = json(&arguments);
+    assert_eq!(due(&rows), ["2026-12-01T09:00:00.000Z"]);
+    assert_eq!(rows[0]["send_at"], "2026-12-01T09:04:27.379Z");
+    let (_, out, _) = khronos(&[&["next"], &arguments[..]].concat());
+    assert!(out.contains("2026-12-01T09:00:00Z, sent 2026-12-01T09:04:27.379Z"), "{out}");
+    assert!(json(&["--every", "1h", "--count", "1"])[0].get("send_at").is_none());
+}
+
+#[test]
 fn what_was_moved_or_left_out_is_told_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let schedules = r#"

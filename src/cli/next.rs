@@ -57,6 +57,18 @@ struct Row {
     paused: bool,
 }
 
+impl Entry<'_> {
+    /// When it is sent, if that is not when it is due.
+    fn send_at(&self) -> Option<Timestamp> {
+        let timing = &self.row.timing;
+        (self.due && timing.jitter() > 0).then(|| timing.send_time(self.about))
+    }
+}
+
+fn shown(instant: Timestamp) -> String {
+    instant.to_string().replace(".000Z", "Z")
+}
+
 /// One line, as `--json` shows it.
 #[derive(Serialize)]
 struct Line<'a> {
@@ -64,6 +76,9 @@ struct Line<'a> {
     event: Option<&'a str>,
     /// Null where it is left out.
     due_at: Option<Timestamp>,
+    /// With jitter only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_at: Option<Timestamp>,
     local_time: String,
     utc_offset: String,
     time_zone: &'static str,
@@ -144,6 +159,7 @@ fn lines(out: &mut dyn Write, entries: &[Entry<'_>]) -> io::Result<()> {
             schedule: entry.row.name.as_deref(),
             event: entry.row.event.as_deref(),
             due_at: Some(entry.about).filter(|_| entry.due),
+            send_at: entry.send_at(),
             local_time: named.unwrap_or(local.time),
             utc_offset: local.offset,
             time_zone: local.zone,
@@ -178,7 +194,10 @@ fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Res
             None => vec![
                 format!("{}{}", when::local(&local), if local.fold == 1 { " (second pass)" } else { "" }),
                 format!("{} {}", local.offset, local.zone),
-                entry.about.to_string().replace(".000Z", "Z"),
+                match entry.send_at() {
+                    None => shown(entry.about),
+                    Some(send) => format!("{}, sent {}", shown(entry.about), shown(send)),
+                },
                 length(entry.about.since(from)),
             ],
         };

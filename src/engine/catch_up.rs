@@ -14,7 +14,7 @@ use ponos::event::Timestamp;
 pub(super) enum Next {
     /// Nothing is left.
     Done,
-    /// Its first occurrence is not due before this instant.
+    /// Its first occurrence is not to be sent before this instant.
     Wait(Timestamp),
     /// These are settled without being sent.
     Skip(Coalesced, SkipReason),
@@ -28,7 +28,8 @@ pub(super) enum Next {
 pub(super) fn next(schedule: &Schedule, span: &Span, now: Timestamp) -> Next {
     let timing = &schedule.timing;
     if let Some(coalesced) = span.coalesced {
-        return if coalesced.last > now { Next::Wait(coalesced.last) } else { Next::Send(coalesced) };
+        let send = timing.send_time(coalesced.last);
+        return if send > now { Next::Wait(send) } else { Next::Send(coalesced) };
     }
     let Some(first) = timing.after(span.after).filter(|due| *due <= span.through) else {
         return Next::Done;
@@ -36,21 +37,22 @@ pub(super) fn next(schedule: &Schedule, span: &Span, now: Timestamp) -> Next {
     if schedule.paused {
         return Next::Skip(run(schedule, first, span.through), SkipReason::Paused);
     }
-    if first > now {
-        return Next::Wait(first);
+    let send = timing.send_time(first);
+    if send > now {
+        return Next::Wait(send);
     }
     if first <= span.handed && !planted(Fault::CoalesceWhatMayHaveBeenSent) {
         return Next::Send(single(first));
     }
     let rules = schedule.catch_up;
-    let due_by_now = span.through.min(now);
-    if now.since(first) <= rules.grace {
+    let due_by_now = span.through.min(timing.due_by(now));
+    if now.since(send) <= rules.grace {
         return Next::Fix { handed: due_by_now, coalesced: None };
     }
     if let Some(too_old) = rules.within.map(|within| now.plus(-within)).filter(|cutoff| first < *cutoff) {
-        return Next::Skip(run(schedule, first, span.through.min(too_old.plus(-1))), SkipReason::TooOld);
+        return Next::Skip(run(schedule, first, due_by_now.min(too_old.plus(-1))), SkipReason::TooOld);
     }
-    let missed = run(schedule, first, due_by_now.min(now.plus(-rules.grace - 1)));
+    let missed = run(schedule, first, due_by_now.min(timing.due_by(now.plus(-rules.grace - 1))));
     match rules.policy {
         Policy::None => Next::Skip(missed, SkipReason::Missed),
         Policy::Latest => fix(missed, missed.last),

@@ -58,7 +58,7 @@ pub struct Engine {
     pub(super) draining: bool,
     /// Up to here all rows were given to the record.
     pub(super) complete: Timestamp,
-    /// The highest due time ever handed over.
+    /// The highest send time ever handed over.
     pub(super) highest_handed: Timestamp,
     pub(super) out: Out,
 }
@@ -122,9 +122,9 @@ impl Engine {
             wish(now);
         }
         if self.may_hand_over() {
-            if let Some((due, _)) = self.queue.first().filter(|(due, _)| *due > now) {
-                let ahead = due.plus(-LEAD);
-                wish(if self.progress.wanted() < due.plus(MARGIN) && ahead > now { ahead } else { due });
+            if let Some((send, _)) = self.queue.first().filter(|(send, _)| *send > now) {
+                let ahead = send.plus(-LEAD);
+                wish(if self.progress.wanted() < send.plus(MARGIN) && ahead > now { ahead } else { send });
             }
             if let Some(until) = self.backlogs.next_timer().filter(|until| *until > now) {
                 wish(until);
@@ -139,8 +139,8 @@ impl Engine {
         if let Some(lowest) = self.flights.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight)) {
             mark = mark.min(lowest.plus(-1));
         }
-        if let Some((due, _)) = self.queue.first() {
-            mark = mark.min(due.plus(-1));
+        if let Some((send, _)) = self.queue.first() {
+            mark = mark.min(send.plus(-1));
         }
         mark.max(self.progress.settled())
     }
@@ -263,7 +263,7 @@ impl Engine {
         let next = slot.timing().after(due);
         slot.wait_for(next);
         if let Some(next) = next {
-            self.queue.push(next, rank);
+            self.queue.push(slot.send_time(next), next, rank);
         }
     }
 

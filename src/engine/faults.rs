@@ -34,6 +34,10 @@ pub(super) enum Fault {
     CloseBeforeTheMark,
     /// What a revision is due for already when it begins takes W back.
     QueueBehindTheMark,
+    /// An occurrence with jitter is sent when it is due.
+    SendAtTheDueTime,
+    /// A restart counts due times from W, though some of those before it have a send time above it.
+    RestartWithoutLookingBack,
     /// A new revision's events are sent before the store knows the revision.
     SendBeforeTheRevisionIsSaved,
 }

@@ -29,6 +29,12 @@ pub(super) struct Flight {
     pub(super) lateness: i64,
 }
 
+impl Flight {
+    fn send_time(&self) -> Timestamp {
+        self.sent_at.plus(-self.lateness)
+    }
+}
+
 /// Tokens count up, and answers come roughly in their order: a flight's place is its token less that of the first.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
@@ -36,7 +42,7 @@ pub(super) struct Flights {
     /// The token of the first place.
     first: u64,
     taken: usize,
-    /// Due times of those on time, counted: the lowest bounds the settled mark.
+    /// Send times of those on time, counted: the lowest bounds the settled mark.
     on_time: BTreeMap<Timestamp, u32>,
 }
 
@@ -50,14 +56,14 @@ impl Flights {
         self.taken >= limit || self.places.len() >= limit.saturating_mul(PLACES)
     }
 
-    /// The lowest due time among those on time.
+    /// The lowest send time among those on time.
     pub(super) fn lowest(&self) -> Option<Timestamp> {
-        self.on_time.first_key_value().map(|(due, _)| *due)
+        self.on_time.first_key_value().map(|(send, _)| *send)
     }
 
     pub(super) fn take_off(&mut self, flight: Flight) -> u64 {
         if matches!(flight.owner, Owner::OnTime(_)) {
-            *self.on_time.entry(flight.stands_for.last).or_default() += 1;
+            *self.on_time.entry(flight.send_time()).or_default() += 1;
         }
         let token = self.first + self.places.len() as u64;
         self.places.push_back(Some(flight));
@@ -74,7 +80,7 @@ impl Flights {
             self.first += 1;
         }
         if matches!(flight.owner, Owner::OnTime(_)) {
-            self.forget_on_time(flight.stands_for.last);
+            self.forget_on_time(flight.send_time());
         }
         Some(flight)
     }
@@ -88,20 +94,21 @@ impl Flights {
         }
     }
 
-    /// Gives the flight that is on time, of this rank and due time, to a span.
-    pub(super) fn leave(&mut self, rank: u32, due: Timestamp, span: Owner) {
+    /// Gives the flight that is on time, of this rank, to a span.
+    pub(super) fn leave(&mut self, rank: u32, span: Owner) {
         let flight = self.places.iter_mut().flatten().find(|flight| flight.owner == Owner::OnTime(rank));
         if let Some(flight) = flight {
             flight.owner = span;
-            self.forget_on_time(due);
+            let send = flight.send_time();
+            self.forget_on_time(send);
         }
     }
 
-    fn forget_on_time(&mut self, due: Timestamp) {
-        if let Some(count) = self.on_time.get_mut(&due) {
+    fn forget_on_time(&mut self, send: Timestamp) {
+        if let Some(count) = self.on_time.get_mut(&send) {
             *count -= 1;
             if *count == 0 {
-                self.on_time.remove(&due);
+                self.on_time.remove(&send);
             }
         }
     }

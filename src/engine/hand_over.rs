@@ -42,11 +42,11 @@ impl Engine {
 
     /// Has H raised ahead of what is due soon.
     fn reserve(&mut self, now: Timestamp) {
-        if let Some((due, _)) = self.queue.first()
-            && due <= now.plus(LEAD)
-            && self.progress.wanted() < due.plus(MARGIN)
+        if let Some((send, _)) = self.queue.first()
+            && send <= now.plus(LEAD)
+            && self.progress.wanted() < send.plus(MARGIN)
         {
-            self.progress.reserve(due.max(now).plus(RESERVE));
+            self.progress.reserve(send.max(now).plus(RESERVE));
         }
     }
 
@@ -54,11 +54,15 @@ impl Engine {
         if !self.progress.is_durable(self.loading) && !planted(Fault::SendBeforeTheRevisionIsSaved) {
             return;
         }
-        while let Some((due, rank)) = self.queue.first().filter(|(due, _)| *due <= now) {
+        while let Some((send, rank)) = self.queue.first().filter(|(send, _)| *send <= now) {
             let slot = &self.slots[rank as usize];
+            let Some(due) = slot.next() else {
+                self.queue.pop();
+                continue;
+            };
             let key = (slot.name(), slot.number());
             let conduct = slot.definition.conduct();
-            let late = now.since(due) > conduct.catch_up.grace;
+            let late = now.since(send) > conduct.catch_up.grace;
             if conduct.paused {
                 self.queue.pop();
                 self.skip_paused(rank, &key, due, now);
@@ -68,7 +72,7 @@ impl Engine {
                 self.queue.pop();
                 self.join(rank, key, due, now);
             } else {
-                let reserved = due <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
+                let reserved = send <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
                 if !reserved || self.flights.are_full(self.rules.in_flight) {
                     return;
                 }
@@ -80,7 +84,7 @@ impl Engine {
 
     fn skip_paused(&mut self, rank: u32, key: &SpanKey, due: Timestamp, now: Timestamp) {
         let timing = self.slots[rank as usize].timing();
-        let last = timing.before(now.plus(1)).map_or(due, |last| last.max(due));
+        let last = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
         let run = Coalesced { first: due, last, count: timing.count(due.plus(-1), last).max(1) };
         if !planted(Fault::PauseWithoutRecord) {
             self.progress.row(row(now, key, run, Outcome::Skipped(SkipReason::Paused)));
@@ -95,10 +99,11 @@ impl Engine {
         self.backlogs.get_mut(key).is_none_or(|backlog| backlog.span.after < due)
     }
 
-    /// Adds what is due by now to the schedule's span.
+    /// Adds what is to be sent by now to the schedule's span.
     fn join(&mut self, rank: u32, key: SpanKey, due: Timestamp, now: Timestamp) {
         let slot = &self.slots[rank as usize];
-        let through = slot.timing().before(now.plus(1)).map_or(due, |last| last.max(due));
+        let timing = slot.timing();
+        let through = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
         if planted(Fault::ResumeFromNow) && now.since(due) > 120_000 {
             return self.queue_after(rank, through);
         }
@@ -151,7 +156,8 @@ impl Engine {
         let settled = self.settled();
         let Some(backlog) = self.backlogs.get_mut(key) else { return };
         let (era, schedule) = (backlog.era, backlog.schedule.clone());
-        let passed = settled >= backlog.span.through || planted(Fault::CloseBeforeTheMark);
+        let passed =
+            schedule.timing.due_by(settled) >= backlog.span.through || planted(Fault::CloseBeforeTheMark);
         let state = match catch_up::next(&schedule, &backlog.span, now) {
             Next::Wait(until) => State::Waiting(until),
             // Without the span a restart would take what lies in (W, H] for sent singly; so it stays until W is past it.
@@ -176,8 +182,8 @@ impl Engine {
                 backlog.span.handed = backlog.span.handed.max(handed);
                 backlog.span.coalesced = coalesced;
                 self.progress.span(key, Some(&backlog.span));
-                // H bounds what spans hand over too.
-                self.progress.reserve(handed);
+                // H bounds what spans hand over too. What is handed over now has its send time behind it.
+                self.progress.reserve(if schedule.timing.jitter() > 0 { now } else { handed });
                 if let Some(run) = coalesced {
                     self.caught_up(key, run, "one event stands for them all");
                 }
@@ -229,10 +235,11 @@ impl Engine {
         stands_for: Coalesced,
         now: Timestamp,
     ) {
-        let lateness = now.since(stands_for.last);
+        let send = schedule.timing.send_time(stands_for.last);
+        let lateness = now.since(send);
         let rank = self.rank_of(&owner, &schedule.name);
         let skipped = rank.map_or(0, |rank| self.slots[rank].take_skipped());
-        self.highest_handed = self.highest_handed.max(stands_for.last);
+        self.highest_handed = self.highest_handed.max(send);
         let token = self.flights.take_off(Flight { owner, stands_for, sent_at: now, lateness });
         self.out.publish.push(Handover { token, era, schedule, stands_for, sent_at: now, lateness, skipped });
     }

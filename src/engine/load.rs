@@ -99,10 +99,10 @@ impl Engine {
                 let slot = std::mem::replace(slot, vacant);
                 let rank = u32::try_from(rank).unwrap_or(u32::MAX);
                 if let Some(next) = slot.next() {
-                    self.queue.remove(next, rank);
+                    self.queue.remove(slot.send_time(next), next, rank);
                 }
-                if let Some(due) = slot.in_flight() {
-                    self.flights.leave(rank, due, Owner::Span(slot.name(), slot.number()));
+                if slot.in_flight().is_some() {
+                    self.flights.leave(rank, Owner::Span(slot.name(), slot.number()));
                 }
                 let until = self.reached(&slot, now);
                 let ended = self.retire(&slot, until);
@@ -121,7 +121,7 @@ impl Engine {
 
     fn take_place(&mut self, rank: u32, slot: Slot) {
         if let Some(next) = slot.next() {
-            self.queue.push(next, rank);
+            self.queue.push(slot.send_time(next), next, rank);
         }
         self.slots[rank as usize] = slot;
     }
@@ -151,7 +151,7 @@ impl Engine {
         self.queue = DueQueue::with_capacity(self.slots.len());
         for (rank, slot) in (0..).zip(&self.slots) {
             if let Some(next) = slot.next() {
-                self.queue.push(next, rank);
+                self.queue.push(slot.send_time(next), next, rank);
             }
         }
     }

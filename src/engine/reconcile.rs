@@ -74,7 +74,7 @@ impl Engine {
         let last =
             ended.definition.timing().before(until.plus(1)).filter(|last| *last > ended.effective_from);
         let effective_from = if planted(Fault::EditMakesMissed) { ended.effective_from } else { now };
-        let same = ended.definition.timing() == accepted.timing();
+        let same = ended.definition.timing().is_due_as(&accepted.timing());
         let era = Era {
             number: ended.number + 1,
             effective_from,

@@ -1,6 +1,9 @@
 //! One schedule as it runs: what is held of each, so every byte of it counts a million times.
 
-use super::{Era, Revision};
+use super::{
+    Era, Revision,
+    faults::{Fault, planted},
+};
 use crate::schedule::{Packed, Schedule, Timing};
 use ponos::event::Timestamp;
 use std::sync::Arc;
@@ -81,6 +84,14 @@ impl Slot {
 
     pub(super) fn timing(&self) -> Timing {
         self.definition.timing()
+    }
+
+    /// When the occurrence of this due time is to be sent.
+    pub(super) fn send_time(&self, due: Timestamp) -> Timestamp {
+        match self.definition.has_jitter() && !planted(Fault::SendAtTheDueTime) {
+            true => self.timing().send_time(due),
+            false => due,
+        }
     }
 
     /// `None` only for what is not understood, and that gets no slot.

@@ -6,6 +6,7 @@ use super::{
     clock_guard::ClockGuard,
     core::{Engine, Out, new_span},
     due_queue::DueQueue,
+    faults::{Fault, planted},
     flights::Flights,
     progress::{Progress, SpanKey},
     slot::Slot,
@@ -87,6 +88,9 @@ impl Engine {
         let (era, timing) = (slot.era(), slot.timing());
         let key = (slot.name(), era.number);
         let outstanding = self.backlogs.get(&key).map(|backlog| backlog.span.through);
+        // W and H are send times: what is due before them and sent after them counts as after.
+        let looks_back = !planted(Fault::RestartWithoutLookingBack);
+        let settled = if looks_back { timing.due_by(settled) } else { settled };
         let unsettled = if timing.is_one_shot() {
             // Rows decide about one-shots: W may long have passed one that is still pending.
             let Some(due) = pending.filter(|_| outstanding.is_none()) else { return };
@@ -96,7 +100,7 @@ impl Engine {
         };
         let mut after = unsettled;
         // A span that was kept shows that nothing of its schedule was handed over on time since; see `backlog`.
-        let reached = timing.before(handed.plus(1)).filter(|last| *last > unsettled);
+        let reached = timing.before(timing.due_by(handed).plus(1)).filter(|last| *last > unsettled);
         let reached = reached.filter(|_| outstanding.is_none() && !slot.definition.conduct().paused);
         if let Some((through, schedule)) = reached.zip(slot.schedule()) {
             let span = new_span(era.number, unsettled, through, through);
@@ -125,9 +129,10 @@ impl Engine {
         for rank in 0..self.slots.len() {
             let slot = &self.slots[rank];
             if slot.runs() && slot.in_flight().is_none() && !slot.timing().is_one_shot() {
-                self.queue_after(u32::try_from(rank).unwrap_or(u32::MAX), now);
+                let from = slot.timing().due_by(now);
+                self.queue_after(u32::try_from(rank).unwrap_or(u32::MAX), from);
             } else if let Some(due) = slot.next() {
-                self.queue.push(due, u32::try_from(rank).unwrap_or(u32::MAX));
+                self.queue.push(slot.send_time(due), due, u32::try_from(rank).unwrap_or(u32::MAX));
             }
         }
     }

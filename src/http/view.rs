@@ -147,7 +147,8 @@ impl ScheduleView {
                 let spans = snapshot.spans.iter();
                 let mut spans = spans
                     .filter(|(name, span)| **name == *revision.name() && span.revision == revision.number);
-                let next = revision.timing().after(settled.max(revision.effective_from));
+                let timing = revision.timing();
+                let next = timing.after(timing.due_by(settled).max(revision.effective_from));
                 let outstanding = spans.next().map(|(_, span)| span.clone());
                 Self { next_due_at: next, outstanding, ..Self::of(revision) }
             })

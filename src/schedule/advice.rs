@@ -47,7 +47,7 @@ pub(super) fn advice(definition: &Definition, schedule: &Schedule, now: Timestam
         let when = When::from(part);
         let Some(kind) = when.kind(Some(zone), &mut Vec::new()) else { continue };
         let Timing { days, bounds, .. } = schedule.timing.clone();
-        let timing = Timing { kind, zone, days, bounds };
+        let timing = Timing { kind, zone, days, bounds, jitter: None };
         let of_part = of_timing(when, &timing, now).into_iter();
         found.extend(of_part.map(|fault| Fault { part: Some(index), ..fault }));
     }

@@ -36,6 +36,13 @@ impl Schedule {
                 Unrouted::Ignore
             }
         };
+        if let (Some(expires), Some(timing)) = (expires, &timing)
+            && expires < timing.jitter()
+        {
+            let what =
+                format!("{expires} ms after the due time is too soon for a jitter of {} ms", timing.jitter());
+            faults.push(Flaw::whole(what).help("it would have expired before it is sent").of("expires"));
+        }
         let past = past(definition, &mut faults);
         if let Some(data) = &definition.data {
             let bytes = data.to_string().len();

@@ -4,6 +4,7 @@ use super::{
     bounds::Bounds,
     day_rules::DayRules,
     definition::{Definition, Fault, Flaw, TimingDefinition},
+    jitter::Jitter,
     kind::Kind,
     timing::Timing,
     union::{Member, Union},
@@ -33,13 +34,18 @@ pub(super) fn timing(definition: &Definition, faults: &mut Vec<Fault>) -> Option
         }
     };
     let bounds = Bounds::read(definition, zone, faults);
-    let timing = Timing { kind: kind?, zone: zone.unwrap_or(Zone::UTC), days, bounds };
+    let mut timing = Timing { kind: kind?, zone: zone.unwrap_or(Zone::UTC), days, bounds, jitter: None };
     if timing.kind.is_elapsed() && timing.days().is_some_and(|days| days.shift.is_some()) {
         let what = "'move' is refused: hours and less are elapsed time, which has no time of day to be kept";
         faults.push(Flaw::whole(what).help("every = \"1 day\" and cron follow the wall clock").of("move"));
     }
     if definition.limit.is_some() && timing.is_one_shot() {
         faults.push(Flaw::whole("'limit' is refused with 'at': it happens once").of("limit"));
+    }
+    let jitter = definition.jitter.as_deref();
+    match jitter.map(|text| Jitter::read(text, &definition.name, timing.shortest_interval())).transpose() {
+        Ok(jitter) => timing.jitter = jitter.map(Box::new),
+        Err(fault) => faults.push(fault),
     }
     if faults.len() > before {
         return None;

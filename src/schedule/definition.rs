@@ -44,6 +44,9 @@ pub struct Definition {
     /// At most so many occurrences since `from`, or since the timing took effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+    /// A duration below which send times lie behind due times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<String>,
     /// Calendars on whose days it does not happen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Vec<String>>,

@@ -1,4 +1,4 @@
-//! How many occurrences fall into each second of a span, over many timings: what `forecast` shows. Memory is bounded by
+//! How many occurrences are sent in each second of a span, over many timings: what `forecast` shows. Memory is bounded by
 //! the span, whatever the number of timings: four bytes a second.
 
 use super::timing::Timing;
@@ -40,7 +40,7 @@ impl Load {
         if count <= 2 * self.cells.len() as u64 {
             let mut at = self.after;
             while let Some(due) = timing.after(at).filter(|&due| due <= self.through) {
-                let cell = usize::try_from(due.millis().div_euclid(1000) - self.first).ok();
+                let cell = usize::try_from(timing.send_time(due).millis().div_euclid(1000) - self.first).ok();
                 if let Some(cell) = cell.and_then(|cell| self.cells.get_mut(cell)) {
                     *cell = cell.saturating_add(times);
                 }

@@ -46,6 +46,9 @@ const EVENT: u8 = 2;
 /// The payload stands with the meaning, not with the rest of the definition.
 const DATA: u8 = 4;
 
+/// It has jitter: what most have not need not be understood to be known.
+const JITTER: u8 = 8;
+
 /// What usually stands between two values of a definition; each one's place is the byte that stands for it (JSON
 /// has no bytes below 32 in it). What is not here only takes more room.
 const USUAL: [&str; 24] = [
@@ -111,6 +114,11 @@ impl Packed {
     /// Whether a schedule could be built from it.
     pub fn is_understood(&self) -> bool {
         self.flags() & UNDERSTOOD != 0
+    }
+
+    /// Whether its send times lie behind its due times.
+    pub fn has_jitter(&self) -> bool {
+        self.flags() & JITTER != 0
     }
 
     /// How it behaves.
@@ -224,6 +232,9 @@ fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Packed, 
         };
         let conduct = Some(conduct).filter(|conduct| *conduct != Conduct::default());
         bytes[flags] |= UNDERSTOOD;
+        if timing.jitter() > 0 {
+            bytes[flags] |= JITTER;
+        }
         bytes = postcard::to_extend(&(conduct, timing, event.as_str()), bytes)?;
         if let Some(after) = rest
             .strip_prefix(b",\"event\":\"")

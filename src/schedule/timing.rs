@@ -1,8 +1,8 @@
 //! When a schedule is due: one value for all kinds of timing, bounds included.
 
 use super::{
-    bounds::Bounds, day_rules::DayRules, definition::Fault, every::Period, kind::Kind, known::Shared,
-    union::Union, zone::Zone,
+    bounds::Bounds, day_rules::DayRules, definition::Fault, every::Period, jitter::Jitter, kind::Kind,
+    known::Shared, union::Union, zone::Zone,
 };
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub struct Timing {
     pub(super) days: Option<Shared>,
     /// The bounds; few schedules have any.
     pub(super) bounds: Option<Box<Bounds>>,
+    /// How far send times lie behind due times.
+    pub(super) jitter: Option<Box<Jitter>>,
 }
 
 /// An instant as the schedule's people read it.
@@ -58,7 +60,7 @@ impl Timing {
 
     /// Not due at all.
     pub(super) const NEVER: Self =
-        Self { kind: Kind::At(Timestamp::HORIZON), zone: Zone::UTC, days: None, bounds: None };
+        Self { kind: Kind::At(Timestamp::HORIZON), zone: Zone::UTC, days: None, bounds: None, jitter: None };
 
     pub(super) fn bounds(&self) -> Bounds {
         self.bounds.as_deref().copied().unwrap_or_default()
@@ -135,6 +137,37 @@ impl Timing {
     /// Whether its end depends on since when it is counted: `limit` without `from`.
     pub fn is_counted_since_creation(&self) -> bool {
         self.bounds.as_deref().is_some_and(|bounds| bounds.limit.is_some_and(|limit| limit.from.is_none()))
+    }
+
+    /// When the occurrence of this due time is to be sent: then, plus the jitter's offset. Where a change of the clocks
+    /// (or several timings in one) bring the next due time nearer than the shortest interval, still before that: so
+    /// that send times have the order of due times, and each lies before the next due time.
+    pub fn send_time(&self, due: Timestamp) -> Timestamp {
+        let Some(jitter) = &self.jitter else { return due };
+        let send = due.plus(jitter.offset(due));
+        self.after(due).map_or(send, |next| send.min(next.plus(-1)))
+    }
+
+    /// From send times to due times: due times up to the instant given back, and no others, are to be sent at or before
+    /// `t`.
+    pub fn due_by(&self, t: Timestamp) -> Timestamp {
+        if self.jitter.is_none() {
+            return t;
+        }
+        // An earlier one is sent before the last one is due.
+        self.before(t.plus(1)).filter(|last| self.send_time(*last) > t).map_or(t, |last| last.plus(-1))
+    }
+
+    /// Offsets of send times are below so many milliseconds; 0 without jitter.
+    pub fn jitter(&self) -> i64 {
+        self.jitter.as_ref().map_or(0, |jitter| jitter.most())
+    }
+
+    /// Whether both have the same due times, whenever they are sent.
+    pub fn is_due_as(&self, other: &Self) -> bool {
+        self.kind.same(self.zone, self.days.is_some(), &other.kind, other.zone)
+            && self.bounds() == other.bounds()
+            && self.days == other.days
     }
 
     /// Whether there is at most one occurrence (`at`).
@@ -223,9 +256,7 @@ impl Timing {
 
 impl PartialEq for Timing {
     fn eq(&self, other: &Self) -> bool {
-        self.kind.same(self.zone, self.days.is_some(), &other.kind, other.zone)
-            && self.bounds() == other.bounds()
-            && self.days == other.days
+        self.is_due_as(other) && self.jitter == other.jitter
     }
 }
 
@@ -236,6 +267,7 @@ impl fmt::Debug for Timing {
             .field("zone", &self.zone)
             .field("days", &self.days)
             .field("bounds", &self.bounds)
+            .field("jitter", &self.jitter)
             .finish()
     }
 }
@@ -243,7 +275,8 @@ impl fmt::Debug for Timing {
 /// All of them, one after the other.
 fn several(union: &Union) -> String {
     let each = union.members().iter().map(|member| {
-        Timing { kind: member.kind.clone(), zone: member.zone, days: None, bounds: None }.describe()
+        Timing { kind: member.kind.clone(), zone: member.zone, days: None, bounds: None, jitter: None }
+            .describe()
     });
     each.collect::<Vec<_>>().join("; ")
 }

@@ -98,6 +98,7 @@ fn definition(name: &str) -> Definition {
         from: text("2026-01-01"),
         until: text("2027-01-01"),
         limit: Some(9),
+        jitter: text("5m"),
         exclude: Some(vec!["holidays".into()]),
         only: None,
         move_to: text("next-business-day"),

@@ -25,6 +25,10 @@ pub(super) trait Arithmetic: Send + Sync {
     fn is_one_shot(&self) -> bool {
         false
     }
+    /// See [`Timing::due_by`].
+    fn due_by(&self, t: Timestamp) -> Timestamp {
+        t
+    }
 }
 
 impl Arithmetic for Timing {
@@ -39,6 +43,9 @@ impl Arithmetic for Timing {
     }
     fn is_one_shot(&self) -> bool {
         self.is_one_shot()
+    }
+    fn due_by(&self, t: Timestamp) -> Timestamp {
+        self.due_by(t)
     }
 }
 
@@ -143,11 +150,14 @@ impl Ledger {
     pub(super) fn close(
         &self,
         (lower, upper): Range,
+        settled: Timestamp,
         everywhere: &Everywhere,
         into: &mut ScheduleReport,
     ) -> Option<Timestamp> {
         let mut tally = Tally { surplus: self.surplus, resent: self.resent, ..Tally::default() };
-        let window = (lower.max(self.own.0), upper.min(self.own.1));
+        // W and the rows of all schedules speak of send times, all else of due times.
+        let due = |send| self.arithmetic.due_by(send);
+        let window = (lower.max(self.own.0), upper.min(self.own.1).min(due(settled)));
         let mut open = Ranges::of(window);
         if window.0 < window.1 {
             tally.expected = self.arithmetic.count(window.0, window.1);
@@ -165,8 +175,12 @@ impl Ledger {
         }
         tally.parked = self.settle(&mut open, self.parked.iter());
         tally.pending = self.settle(&mut open, self.pending.iter());
-        tally.details_lost = self.settle(&mut open, self.lost.iter().chain(everywhere.lost.iter()));
-        tally.clock_set_back = self.settle(&mut open, self.set_back.iter().chain(everywhere.set_back.iter()));
+        tally.details_lost = self
+            .settle(&mut open, self.lost.iter().chain(everywhere.lost.iter().map(|(a, b)| (due(a), due(b)))));
+        tally.clock_set_back = self.settle(
+            &mut open,
+            self.set_back.iter().chain(everywhere.set_back.iter().map(|(a, b)| (due(a), due(b)))),
+        );
         let mut last_hole = None;
         for (after, through) in open.iter() {
             let count = self.arithmetic.count(after, through);

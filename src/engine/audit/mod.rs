@@ -36,6 +36,8 @@ const WRITE_BEHIND: i64 = 60_000;
 pub struct Auditor {
     lower: Timestamp,
     upper: Timestamp,
+    /// W.
+    settled: Timestamp,
     ledgers: BTreeMap<Arc<str>, BTreeMap<u32, Ledger>>,
     everywhere: Everywhere,
     unverifiable: BTreeMap<Arc<str>, u64>,
@@ -93,6 +95,7 @@ impl Auditor {
         let mut auditor = Self {
             lower: from.unwrap_or(Timestamp::EPOCH.plus(-1)),
             upper: to.map_or(settled, |to| to.min(settled)),
+            settled,
             ledgers: BTreeMap::new(),
             everywhere: Everywhere::default(),
             unverifiable: BTreeMap::new(),
@@ -152,10 +155,12 @@ impl Auditor {
         }
         self.last_sequence = entry.sequence;
         self.rows += 1;
-        if row.last <= self.lower || row.first > self.upper {
+        let of_all = &*row.schedule == "*";
+        // Those of all speak of send times: what they cover may have been due before.
+        if row.last <= self.lower || (row.first > self.upper && !of_all) {
             return Ok(());
         }
-        if &*row.schedule == "*" {
+        if of_all {
             let range = (row.first.plus(-1), row.last);
             match row.outcome {
                 Outcome::DetailsLost => self.everywhere.lost.insert(range, |a, b| a >= b),
@@ -195,7 +200,8 @@ impl Auditor {
         for name in names {
             let mut schedule = ScheduleReport { schedule: name.to_string(), ..ScheduleReport::default() };
             for ledger in self.ledgers.get(name).into_iter().flat_map(BTreeMap::values) {
-                let hole = ledger.close((report.from, report.to), &self.everywhere, &mut schedule);
+                let hole =
+                    ledger.close((report.from, report.to), self.settled, &self.everywhere, &mut schedule);
                 report.last_hole = report.last_hole.max(hole);
             }
             schedule.tally.unverifiable = self.unverifiable.get(name).copied().unwrap_or(0);

@@ -2,7 +2,10 @@
 //! occurrence is enumerated and looked for.
 
 use super::world::{Arrival, IN_FLIGHT, World};
-use crate::engine::{Outcome, Revision};
+use crate::{
+    engine::{Outcome, Revision},
+    schedule::jitter_offset,
+};
 use ponos::event::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -29,7 +32,7 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
 
 fn nothing_was_early(world: &World) -> Result<(), String> {
     world.early.clone().map_or(Ok(()), |what| Err(format!("early: {what}")))?;
-    match world.arrivals.iter().find(|a| a.stands_for.last > a.highest) {
+    match world.arrivals.iter().find(|a| a.send_time > a.highest) {
         Some(early) => Err(format!("early: {} of {}", early.schedule, early.stands_for.last)),
         None => Ok(()),
     }
@@ -100,7 +103,9 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
     let timing = revision.timing();
     let one_shot = timing.is_one_shot();
     let settled = world.disk.settled.unwrap_or(Timestamp::EPOCH);
-    let until = revision.ended.map_or(settled, |ended| ended.min(settled));
+    // What its jitter sends after W is not promised yet.
+    let promised = |due: Timestamp| due.plus(jitter_offset(revision.name(), due, timing.jitter())) <= settled;
+    let ended = revision.ended.unwrap_or(Timestamp::HORIZON);
     let mut accounted: Vec<Run> = Vec::new();
     let mine = |name: &Arc<str>, number: u32| **name == *revision.name() && number == revision.number;
     for arrival in world.arrivals.iter().filter(|a| mine(&a.schedule, a.revision)) {
@@ -127,7 +132,7 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
     // Latest first, so that those that are passed can be taken from the end.
     accounted.sort_unstable_by(|a, b| b.cmp(a));
     let mut reached = Timestamp::EPOCH;
-    while let Some(next) = timing.after(due).filter(|next| *next <= until) {
+    while let Some(next) = timing.after(due).filter(|next| *next <= ended && promised(*next)) {
         due = next;
         while let Some((_, last)) = accounted.pop_if(|(first, _)| *first <= due) {
             reached = reached.max(last);

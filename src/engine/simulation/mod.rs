@@ -72,5 +72,7 @@ each_planted_fault_is_caught! {
     losing_a_one_shot_is_caught: LoseOneShot,
     overtaking_what_is_retried_is_caught: Overtake,
     resuming_from_now_is_caught: ResumeFromNow,
+    sending_at_the_due_time_is_caught: SendAtTheDueTime,
+    a_restart_that_does_not_look_back_is_caught: RestartWithoutLookingBack,
     pausing_without_a_record_is_caught: PauseWithoutRecord,
 }

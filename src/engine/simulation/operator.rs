@@ -31,6 +31,17 @@ pub(super) fn definition(random: &mut Random, wall: i64, name: &str) -> Definiti
             definition.past = Some("send".into());
         }
     }
+    if random.chance(35) {
+        let interval = definition.every.as_deref().or(definition.cron.as_deref());
+        let jitter = match interval {
+            Some("500ms" | "900ms") => "450ms",
+            Some("3s") => "2900ms",
+            Some("50s") => "40s",
+            Some("*/3 * * * *") => "100s",
+            _ => "900ms",
+        };
+        definition.jitter = Some(jitter.into());
+    }
     if definition.at.is_none() && random.chance(15) {
         definition.limit = Some(*random.pick(&[3, 12, 40]));
     }

@@ -6,7 +6,7 @@ use crate::{
         Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Outcome, Reading, RecordRow,
         Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
     },
-    schedule::{Definition, Packed},
+    schedule::{Definition, Packed, jitter_offset},
 };
 use ponos::event::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
@@ -23,6 +23,7 @@ pub(super) struct Arrival {
     pub(super) schedule: Arc<str>,
     pub(super) revision: u32,
     pub(super) stands_for: Coalesced,
+    pub(super) send_time: Timestamp,
     /// The highest wall clock reading that the engine had been given.
     pub(super) highest: Timestamp,
     /// How often the operator had let the clock go on from a lower reading.
@@ -190,7 +191,7 @@ impl World {
                 }
                 Action::Publish(handovers) => {
                     for handover in &handovers {
-                        if handover.stands_for.last > self.highest || handover.lateness < 0 {
+                        if send_time(handover) > self.highest || handover.lateness < 0 {
                             self.early =
                                 Some(format!("{} of {}", handover.schedule.name, handover.stands_for.last));
                         }
@@ -261,6 +262,7 @@ impl World {
             schedule: handover.schedule.name.clone(),
             revision: handover.era.number,
             stands_for: handover.stands_for,
+            send_time: send_time(handover),
             highest: self.highest,
             era: self.era,
         });
@@ -385,4 +387,10 @@ impl World {
             _ => None,
         }
     }
+}
+
+/// By the documented rule, not by the engine's arithmetic.
+fn send_time(handover: &Handover) -> Timestamp {
+    let (name, due) = (&handover.schedule.name, handover.stands_for.last);
+    due.plus(jitter_offset(name, due, handover.schedule.timing.jitter()))
 }

@@ -47,6 +47,7 @@ pub(super) const KEYS: &[Key] = &[
     ("from", Kind::Text),
     ("until", Kind::Text),
     ("limit", Kind::Count),
+    ("jitter", Kind::Text),
     ("exclude", Kind::Texts),
     ("only", Kind::Texts),
     ("move", Kind::Text),

@@ -30,6 +30,7 @@ fn the_keys_are_those_of_a_definition() {
         from: text(),
         until: text(),
         limit: Some(1),
+        jitter: text(),
         exclude: Some(vec!["x".into()]),
         only: Some(vec!["x".into()]),
         move_to: text(),
