@@ -1,106 +1,116 @@
 //! Schedules held: memory of each, processor time while none is due, and how soon the clock fires again after kill -9.
-//! `HELD` (100,000) says how many. Each measurement is a process of its own, so that none sees another's memory.
+//! `HELD` (100,000) says how many, all different: elapsed with an anchor, cron in a zone, days with a phase in a zone.
+//! The engine alone is measured in a process of its own; the rest is the real program, with the embedded broker.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
 mod common;
 
 use common::{
-    clock::{Clock, rules},
-    measure::{cpu, memory, wall},
+    clock::rules,
+    measure::{memory, wall},
     setting,
-    tap::{Passed, confirming, tap},
 };
 use khronos::{
-    config::ScheduleSource,
     engine::{Action, Engine, Input, Reading, Snapshot},
-    schedule::Packed,
-    sources,
+    schedule::{Definition, Packed},
 };
 use ponos::event::Timestamp;
 use std::{
     fmt::Write as _,
-    io::{BufRead, BufReader},
+    fs::{self, File},
     path::Path,
     process::{Child, Command, Stdio},
+    thread::sleep,
     time::Duration,
 };
+
+/// Schedules in one file.
+const A_FILE: usize = 10_000;
+const ZONES: [&str; 4] = ["Europe/Paris", "America/New_York", "Asia/Kolkata", "Australia/Sydney"];
 
 fn main() {
     match std::env::var("HELD_PART").as_deref() {
         Ok("engine") => engine(),
-        Ok("clock") => run(clock(false)),
-        Ok("idle") => run(clock(true)),
         _ => whole(),
     }
 }
 
-fn run(work: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(work);
-}
-
-/// Starts the parts one after the other and shows what they say.
 fn whole() {
     let count = setting("HELD", 100_000);
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("schedules")).unwrap();
-    std::fs::write(folder.path().join("schedules/held.toml"), text(count)).unwrap();
+    let schedules = folder.path().join("schedules");
+    fs::create_dir(&schedules).unwrap();
+    for (number, first) in (1..count).step_by(A_FILE).enumerate() {
+        let text: String =
+            (first..count.min(first + A_FILE)).map(|number| text(&definition(number))).collect();
+        fs::write(schedules.join(format!("held-{number:04}.toml")), text).unwrap();
+    }
+    let ticking = "[[schedule]]\nname = \"a\"\nevent = \"bench.second.passed\"\nevery = \"1s\"\n";
+    fs::write(schedules.join("a.toml"), ticking).unwrap();
     println!("{count} schedules");
-    show(&mut part("engine", folder.path()), "");
-    let mut first = part("clock", folder.path());
-    show(&mut first, "fired");
-    first.kill().unwrap();
-    first.wait().unwrap();
-    let mut again = part("clock", folder.path());
-    println!("after kill -9:");
-    show(&mut again, "fired");
-    again.kill().unwrap();
-    again.wait().unwrap();
-    println!("with nothing due:");
-    show(&mut part("idle", folder.path()), "");
+    let mut part = Command::new(std::env::current_exe().unwrap());
+    assert!(part.env("HELD_PART", "engine").status().unwrap().success());
+
+    let mut first = Clock::start(folder.path(), "first");
+    first.wait_for("the first start: fired", "bench.second.passed");
+    if count > 1_000 {
+        first.wait_for("the first start: all are durable", "schedules are taken in");
+    }
+    first.kill();
+    for run in ["first", "second", "third"] {
+        let mut again = Clock::start(folder.path(), &format!("again-{run}"));
+        again.wait_for(&format!("after kill -9, {run} time: fired"), "bench.second.passed");
+        // Not before the files were read too, if that was later.
+        sleep(Duration::from_secs(if run == "third" { 60 } else { 3 }));
+        again.show("later");
+        again.kill();
+    }
+    fs::remove_file(schedules.join("a.toml")).unwrap();
+    let idle = Clock::start(folder.path(), "idle");
+    sleep(Duration::from_secs(60));
+    let (start, used) = (wall(), idle.cpu());
+    sleep(Duration::from_secs(10));
+    let share = (idle.cpu() - used) / (wall() - start) as f64;
+    println!("  nothing due: {:.3} % of a core, over 10 s", share * 100.0);
+    idle.show("then");
 }
 
-fn part(name: &str, folder: &Path) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.env("HELD_PART", name).env("HELD_FOLDER", folder).env("HELD_START", wall().to_string());
-    command.stdout(Stdio::piped()).spawn().unwrap()
-}
-
-/// Shows its lines, up to the one that begins with `last`; all if that is empty.
-fn show(part: &mut Child, last: &str) {
-    for line in BufReader::new(part.stdout.take().unwrap()).lines() {
-        let line = line.unwrap();
-        println!("  {line}");
-        if !last.is_empty() && line.starts_with(last) {
-            break;
+/// All are due once a day, at moments spread over it.
+fn definition(number: usize) -> Definition {
+    let text = |text: String| Some(text);
+    let mut definition = Definition {
+        name: format!("held-{number:07}"),
+        event: text(format!("bench.item-{number}.fired")),
+        ..Definition::default()
+    };
+    let (minute, hour, milli) = (number % 60, number / 60 % 24, number % 1000);
+    let zone = ZONES[number % ZONES.len()];
+    match number % 3 {
+        0 => {
+            definition.every = text("24h".into());
+            definition.anchor =
+                text(format!("2026-01-01T{hour:02}:{minute:02}:{:02}.{milli:03}Z", number / 7 % 60));
+        }
+        1 => {
+            definition.cron = text(format!("{} {minute} {hour} * * {}", number / 7 % 60, number % 5 + 1));
+            definition.time_zone = text(zone.into());
+        }
+        _ => {
+            definition.every = text("1 day".into());
+            definition.phase = text(format!("{hour:02}:{minute:02}:{:02}", number / 7 % 60));
+            definition.time_zone = text(zone.into());
         }
     }
+    definition
 }
 
-/// All but one are due once a day, at instants spread over it and not soon.
-fn text(count: usize) -> String {
-    let mut text =
-        String::from("[[schedule]]\nname = \"a\"\nevent = \"bench.second.passed\"\nevery = \"1s\"\n");
-    let now = khronos::clock::now();
-    for number in 1..count {
-        let first = now.plus(3_600_000 + i64::try_from(number * 100 % 80_000_000).unwrap());
-        writeln!(
-            text,
-            "[[schedule]]\nname = \"held-{number:07}\"\nevent = \"bench.item-{number}.fired\"\nevery = \"24h\"\nanchor = \"{first}\""
-        )
-        .unwrap();
+fn text(definition: &Definition) -> String {
+    let mut text = String::from("[[schedule]]\n");
+    let value = serde_json::to_value(definition).unwrap();
+    for (key, value) in value.as_object().unwrap() {
+        writeln!(text, "{key} = {value}").unwrap();
     }
     text
-}
-
-fn read(folder: &Path) -> Vec<Packed> {
-    let read = sources::read(&ScheduleSource::Folder(folder.join("schedules")));
-    assert_eq!(read.diagnostics.errors(), 0, "{}", read.diagnostics);
-    read.list.iter().map(|one| Packed::new(&one.definition, &one.schedule)).collect()
-}
-
-fn folder() -> std::path::PathBuf {
-    std::env::var("HELD_FOLDER").unwrap().into()
 }
 
 /// The engine alone, from schedules made one by one, so that no reader's memory is counted.
@@ -108,54 +118,108 @@ fn engine() {
     let count = setting("HELD", 100_000);
     let now = Timestamp::from_millis(wall() / 1_000_000);
     let reading = Reading { wall: now, boot: 0 };
-    let before = memory("VmRSS");
-    let schedules = (0..count).map(|number| common::clock::schedule(number, "24h", now.plus(3_600_000)));
-    let schedules: Vec<Packed> = schedules.collect();
-    let accepted = memory("VmRSS");
     let mut engine = Engine::start(rules(), Snapshot::default(), reading);
+    // What is set up once (zones, tables) is no schedule's.
+    (0..100).for_each(|number| drop(Packed::build(&definition(number))));
+    let before = memory("VmRSS");
     let start = wall();
-    let actions = engine.step(reading, Input::Load(schedules));
-    let took = (wall() - start) as f64 / 1e6;
-    for action in actions {
-        if let Action::Save { ticket, commit } = action {
-            drop(commit);
-            drop(engine.step(reading, Input::Saved(ticket)));
-        }
+    let schedules: Vec<Packed> =
+        (0..count).map(|number| Packed::build(&definition(number)).unwrap()).collect();
+    let built = wall();
+    let held = memory("VmRSS");
+    let mut actions = engine.step(reading, Input::Load(schedules));
+    while let Some(Action::Save { ticket, commit }) = actions.pop() {
+        drop(commit);
+        actions = engine.step(reading, Input::Saved(ticket));
     }
+    let loaded = wall();
+    assert_eq!((engine.len(), engine.loading()), (count, None));
     let each = |mib: f64| mib * 1024.0 * 1024.0 / count as f64;
     println!(
-        "engine: {:.0} bytes a schedule resident (of which {:.0} for definition and schedule as read); loading took {took:.0} ms",
+        "  the engine: {:.0} bytes a schedule resident, of which {:.0} for the packed definitions; peak {:.0}; building took {:.1} µs each, loading {:.1}",
         each(memory("VmRSS") - before),
-        each(accepted - before)
+        each(held - before),
+        each(memory("VmHWM") - before),
+        (built - start) as f64 / 1e3 / count as f64,
+        (loaded - built) as f64 / 1e3 / count as f64,
     );
+    let snapshot = engine.snapshot();
+    drop(engine);
+    let start = wall();
+    let engine = Engine::start(rules(), snapshot, reading);
+    println!("  the engine, from what was kept: {:.0} ms", (wall() - start) as f64 / 1e6);
     assert_eq!(engine.len(), count);
 }
 
-/// The whole clock on the files and the store in the folder.
-async fn clock(idle: bool) {
-    let folder = folder();
-    let started: i64 = std::env::var("HELD_START").unwrap().parse().unwrap();
-    let since = || (wall() - started) as f64 / 1e9;
-    let mut schedules = read(&folder);
-    schedules.retain(|one| !idle || one.name() != "a");
-    println!("read     after {:.2} s, {:.0} MiB resident", since(), memory("VmRSS"));
-    let (publisher, mut passed) = tap(confirming(), false);
-    let clock = Clock::start(&folder.join("store"), schedules, publisher).await;
-    println!("started  after {:.2} s, {:.0} MiB resident", since(), memory("VmRSS"));
-    if !idle {
-        while !matches!(passed.recv().await.unwrap(), Passed::Taken { .. }) {}
-        println!(
-            "fired    after {:.2} s, {:.0} MiB resident (peak {:.0})",
-            since(),
-            memory("VmRSS"),
-            memory("VmHWM")
-        );
-        return std::future::pending().await;
+/// The real program.
+struct Clock {
+    child: Child,
+    log: std::path::PathBuf,
+    started: i64,
+}
+
+impl Clock {
+    fn start(folder: &Path, name: &str) -> Self {
+        let log = folder.join(format!("{name}.log"));
+        let out = File::create(&log).unwrap();
+        let started = wall();
+        let child = Command::new(env!("CARGO_BIN_EXE_khronos"))
+            .args(["run", "--broker", "memory:", "--schedules"])
+            .arg(folder.join("schedules"))
+            .arg("--store")
+            .arg(folder.join("store"))
+            .env("KHRONOS_HTTP_ENABLED", "false")
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .spawn()
+            .unwrap();
+        Self { child, log, started }
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let (start, used) = (wall(), cpu());
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    let share = (cpu() - used) as f64 / (wall() - start) as f64;
-    println!("idle     {:.3} % of a core, {:.0} MiB resident", share * 100.0, memory("VmRSS"));
-    clock.stop().await;
+
+    fn wait_for(&mut self, what: &str, word: &str) {
+        while !fs::read_to_string(&self.log).unwrap().contains(word) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{}", fs::read_to_string(&self.log).unwrap());
+            sleep(Duration::from_millis(5));
+        }
+        self.show(what);
+    }
+
+    fn show(&self, what: &str) {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let mib = |line: &str| {
+            let line = status.lines().find(|text| text.starts_with(line)).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+        };
+        println!(
+            "  {what} after {:.2} s; {:.0} MiB resident (peak {:.0}); {:.1} s of processor time",
+            (wall() - self.started) as f64 / 1e9,
+            mib("VmRSS"),
+            mib("VmHWM"),
+            self.cpu() / 1e9
+        );
+    }
+
+    /// Nanoseconds on a processor, all threads that live.
+    fn cpu(&self) -> f64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let of = |path: std::path::PathBuf| {
+            let text = fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+            text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).unwrap_or(0.0)
+        };
+        tasks.map(|task| of(task.unwrap().path())).sum()
+    }
+
+    fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

@@ -74,7 +74,11 @@ pub fn amqp_config(
 
 /// What the clock needs to exist: its exchange; with `fanout` the exchange per event that unmodified Ponos (Node) workers
 /// bind to.
-pub fn topology(config: &BrokerConfig, embedded: bool, schedules: &[Packed]) -> Topology {
+pub fn topology<'a>(
+    config: &BrokerConfig,
+    embedded: bool,
+    schedules: impl IntoIterator<Item = &'a Packed>,
+) -> Topology {
     let mut topology =
         Topology { exchanges: vec![Exchange::topic(&*config.exchange)], ..Topology::default() };
     if embedded {
@@ -82,7 +86,8 @@ pub fn topology(config: &BrokerConfig, embedded: bool, schedules: &[Packed]) -> 
         topology.bindings.push(Binding::queue(&*config.exchange, FEED, "#"));
     }
     if config.fanout {
-        let events: BTreeSet<&str> = schedules.iter().map(|accepted| accepted.event()).collect();
+        let events: BTreeSet<&str> =
+            schedules.into_iter().map(Packed::event).filter(|event| !event.is_empty()).collect();
         for event in events {
             topology.exchanges.push(Exchange::fanout(event));
             topology.bindings.push(Binding::exchange(&*config.exchange, event, event));

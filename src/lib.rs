@@ -58,6 +58,7 @@ pub async fn run(
     shutdown: Shutdown,
     announce: impl FnOnce(&Config, usize),
 ) -> Result<Report, RunError> {
+    let begun = clock::reading().boot;
     let broker = Broker::new(&config.broker, &config.clock.name).map_err(RunError::Broker)?;
     let listener = match config.http.enabled {
         true => Some(http::bind(config.http.listen).await.map_err(RunError::Http)?),
@@ -68,28 +69,41 @@ pub async fn run(
         StorePath::Folder(path) => Some(http::bind_control(path).map_err(RunError::Http)?),
         StorePath::Memory => None,
     };
-    let mut read = sources::read_with(&config.schedules, &config.calendars);
-    read.hold_to(&config.limits);
-    for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning) {
-        warn!("{warning}");
-    }
-    let schedules = match read.diagnostics.errors() {
-        0 => Ok(accepted(read)),
-        _ if strict => return Err(RunError::Schedules(read.diagnostics)),
-        _ => {
+    let stored = || snapshot.revisions.iter().filter(|revision| revision.ended.is_none());
+    let opening = Duration::from_millis(u64::try_from(clock::reading().boot - begun).unwrap_or_default());
+    let patience = PATIENCE.saturating_sub(opening).max(LEAST_PATIENCE);
+    let patience = (!strict && stored().next().is_some()).then_some(patience);
+    let (schedules, reading) = match read_at_start(&config, patience).await {
+        Start::Read(Ok(schedules)) => (Some(Ok(schedules)), None),
+        Start::Read(Err(wrong)) if strict => return Err(RunError::Schedules(wrong)),
+        Start::Read(Err(wrong)) => {
             error!(
-                "the schedule files are wrong; the last accepted schedules are used (khronos check shows more)\n{}",
-                read.diagnostics
+                "the schedule files are wrong; the last accepted schedules are used (khronos check shows more)\n{wrong}"
             );
-            Err(read.diagnostics.to_string())
+            (Some(Err(wrong.to_string())), None)
+        }
+        Start::Late(reading) => {
+            info!(
+                "reading the schedule files takes a while; until then the last accepted schedules are in effect"
+            );
+            (None, Some(reading))
         }
     };
-    let known = schedules.as_ref().map_or(&[][..], Vec::as_slice);
-    let topology = broker::topology(&config.broker, broker.is_embedded(), known);
+    let topology = match &schedules {
+        Some(Ok(schedules)) => broker::topology(&config.broker, broker.is_embedded(), schedules.iter()),
+        _ => {
+            let kept = stored().map(|revision| &revision.definition);
+            broker::topology(&config.broker, broker.is_embedded(), kept)
+        }
+    };
     let (reload_in, reload) = mpsc::channel(1);
     let _watcher = watch::folders(&watched(&config), reload_in);
-    let count =
-        schedules.as_ref().map_or(snapshot.revisions.iter().filter(|r| r.ended.is_none()).count(), Vec::len);
+    let count = match &schedules {
+        Some(Ok(schedules)) => schedules.len(),
+        _ => stored().count(),
+    };
+    let loader = loader(&config, &broker);
+    let late = reading.map(|reading| late(reading, &config, &broker));
     let parts = Parts {
         clock: config.clock.name.clone(),
         rules: rules(&config, broker.is_embedded()),
@@ -99,7 +113,8 @@ pub async fn run(
         publisher: broker.publisher(topology),
         exchange: config.broker.exchange.as_str().into(),
         schedules,
-        loader: loader(&config, &broker),
+        late,
+        loader,
         reload,
         show_events: broker.is_embedded(),
         grace: config.shutdown.grace,
@@ -176,31 +191,92 @@ fn rules(config: &Config, embedded: bool) -> Rules {
 /// Schedules that change in one write: sled is at its best with some hundred entries at a time.
 const PIECE: usize = 1_000;
 
+/// The clock starts without the files when opening the store and reading them takes longer than this, if it knows what
+/// ran before.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// A few files are read within this, however long the store took.
+const LEAST_PATIENCE: Duration = Duration::from_millis(200);
+
+type Reading = tokio::task::JoinHandle<Result<Vec<Packed>, Diagnostics>>;
+
+/// What the files said, or that they are still being read.
+enum Start {
+    Read(Result<Vec<Packed>, Diagnostics>),
+    Late(Reading),
+}
+
+async fn read_at_start(config: &Config, patience: Option<Duration>) -> Start {
+    let mut reading = tokio::task::spawn_blocking(reader(config));
+    let Some(patience) = patience else { return Start::Read(finished(reading.await)) };
+    match tokio::time::timeout(patience, &mut reading).await {
+        Ok(read) => Start::Read(finished(read)),
+        Err(_) => Start::Late(reading),
+    }
+}
+
+fn finished(
+    read: Result<Result<Vec<Packed>, Diagnostics>, tokio::task::JoinError>,
+) -> Result<Vec<Packed>, Diagnostics> {
+    read.unwrap_or_else(|error| {
+        let mut wrong = Diagnostics::default();
+        wrong.push(diagnostic::Diagnostic::error(format!("reading the schedules ended early: {error}")));
+        Err(wrong)
+    })
+}
+
+/// What is read after the start is taken in as a reload is.
+fn late(reading: Reading, config: &Config, broker: &Broker) -> service::Late {
+    let declare = declare(config, broker);
+    Box::pin(async move {
+        let read = finished(reading.await).map_err(|wrong| wrong.to_string())?;
+        match tokio::task::spawn_blocking(move || declare(&read).map(|()| read)).await {
+            Ok(declared) => declared,
+            Err(error) => Err(format!("declaring the exchanges ended early: {error}")),
+        }
+    })
+}
+
+/// Reads the schedules, each warning into the log.
+fn reader(config: &Config) -> impl Fn() -> Result<Vec<Packed>, Diagnostics> + Send + Sync + use<> {
+    let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
+    let limits = config.limits.clone();
+    move || {
+        let mut read = sources::packed(&source, &calendars);
+        read.hold_to(&limits);
+        for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning)
+        {
+            warn!("{warning}");
+        }
+        if read.diagnostics.errors() > 0 { Err(read.diagnostics) } else { Ok(read.list) }
+    }
+}
+
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.
 fn loader(config: &Config, broker: &Broker) -> Loader {
-    let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
-    let (settings, broker, limits) = (config.broker.clone(), broker.clone(), config.limits.clone());
-    let runtime = tokio::runtime::Handle::current();
+    let read = reader(config);
+    let declare = declare(config, broker);
     Arc::new(move || {
-        let mut read = sources::read_with(&source, &calendars);
-        read.hold_to(&limits);
-        if read.diagnostics.errors() > 0 {
-            return Err(read.diagnostics.to_string());
-        }
-        let schedules = accepted(read);
-        if let (true, Broker::Amqp(amqp)) = (settings.fanout, &broker) {
-            let topology = broker::topology(&settings, false, &schedules);
-            let declared = runtime.block_on(ponos::broker::amqp::check(amqp, &topology));
-            declared
-                .map_err(|error| format!("the exchanges of its events could not be declared: {error}"))?;
-        }
+        let schedules = read().map_err(|wrong| wrong.to_string())?;
+        declare(&schedules)?;
         info!(schedules = schedules.len(), "read");
         Ok(schedules)
     })
 }
 
-fn accepted(read: sources::Schedules) -> Vec<Packed> {
-    read.list.iter().map(|source| Packed::new(&source.definition, &source.schedule)).collect()
+/// With `fanout`, declares the exchanges of the schedules' events.
+fn declare(
+    config: &Config,
+    broker: &Broker,
+) -> impl Fn(&[Packed]) -> Result<(), String> + Send + Sync + use<> {
+    let (settings, broker) = (config.broker.clone(), broker.clone());
+    let runtime = tokio::runtime::Handle::current();
+    move |schedules| {
+        let (true, Broker::Amqp(amqp)) = (settings.fanout, &broker) else { return Ok(()) };
+        let topology = broker::topology(&settings, false, schedules);
+        runtime
+            .block_on(ponos::broker::amqp::check(amqp, &topology))
+            .map_err(|error| format!("the exchanges of its events could not be declared: {error}"))
+    }
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -5,28 +5,30 @@
 //! absent: watching the folder (the service does), and judging one file's text (`schedule/file.rs`).
 
 mod calendars;
-
-pub use calendars::folder as calendar_folder;
+mod kept;
 mod limits;
 
 use crate::{
     config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::{
-        Calendars, Definition, Schedule,
+        Calendars, Definition, Packed, Schedule,
         file::{self, Entry},
         near_miss,
     },
 };
+use kept::Index;
 use ponos::event::Timestamp;
 use std::{
-    collections::{HashMap, hash_map},
     fmt,
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+pub use calendars::folder as calendar_folder;
+pub use kept::Kept;
 
 /// The standard time events, as the repository's `schedules/standard.toml` has them.
 pub const STANDARD: &str = include_str!("../schedules/standard.toml");
@@ -75,10 +77,10 @@ pub struct Source {
 }
 
 /// What was read.
-#[derive(Debug, Default)]
-pub struct Schedules {
+#[derive(Debug)]
+pub struct Schedules<K = Source> {
     /// All that are right, in the order of files and lines. No two have one name.
-    pub list: Vec<Source>,
+    pub list: Vec<K>,
     /// How many files were read.
     pub files: usize,
     /// What is wrong (errors) or odd (warnings).
@@ -86,8 +88,27 @@ pub struct Schedules {
     /// The calendars that there are.
     pub calendars: Calendars,
     advised: Option<Timestamp>,
-    names: HashMap<Arc<str>, Place>,
-    events: HashMap<Arc<str>, (Arc<str>, Place)>,
+    /// Of each of the list: which of the texts, and its line.
+    places: Vec<(u32, u32)>,
+    texts: Vec<Arc<str>>,
+    names: Index,
+    events: Index,
+}
+
+impl<K> Default for Schedules<K> {
+    fn default() -> Self {
+        Self {
+            list: Vec::new(),
+            files: 0,
+            diagnostics: Diagnostics::default(),
+            calendars: Calendars::default(),
+            advised: None,
+            places: Vec::new(),
+            texts: Vec::new(),
+            names: Index::default(),
+            events: Index::default(),
+        }
+    }
 }
 
 /// Reads all schedules of a source, with the calendars in the folder beside it. Never fails as a whole: what is wrong
@@ -99,6 +120,11 @@ pub fn read(source: &ScheduleSource) -> Schedules {
 /// The same with these calendars.
 pub fn read_with(source: &ScheduleSource, calendars: &CalendarSource) -> Schedules {
     read_within(source, calendars, Bounds::default())
+}
+
+/// The same, in the form in which the clock holds schedules: each is packed before the next one is read.
+pub fn packed(source: &ScheduleSource, calendars: &CalendarSource) -> Schedules<Packed> {
+    fill(Schedules::naming(calendars, source), source, Bounds::default())
 }
 
 /// The same, with warnings about what can run and was seldom meant, as seen at `now`.
@@ -123,7 +149,7 @@ pub fn read_within(source: &ScheduleSource, calendars: &CalendarSource, bounds: 
     fill(Schedules::naming(calendars, source), source, bounds)
 }
 
-fn fill(mut schedules: Schedules, source: &ScheduleSource, bounds: Bounds) -> Schedules {
+fn fill<K: Kept>(mut schedules: Schedules<K>, source: &ScheduleSource, bounds: Bounds) -> Schedules<K> {
     match source {
         ScheduleSource::Embedded => {
             schedules.files = 1;
@@ -134,7 +160,7 @@ fn fill(mut schedules: Schedules, source: &ScheduleSource, bounds: Bounds) -> Sc
     schedules
 }
 
-fn read_folder(folder: &Path, bounds: Bounds, schedules: &mut Schedules) {
+fn read_folder<K: Kept>(folder: &Path, bounds: Bounds, schedules: &mut Schedules<K>) {
     let shown = folder.display().to_string();
     let files = match files(folder, bounds.files) {
         Ok(files) => files,
@@ -186,7 +212,7 @@ fn read_file(file: &Path, most: u64) -> io::Result<String> {
     Ok(text)
 }
 
-impl Schedules {
+impl<K: Kept> Schedules<K> {
     /// None yet, which may name these calendars.
     fn naming(calendars: &CalendarSource, source: &ScheduleSource) -> Self {
         let (calendars, diagnostics) = calendars::read(calendars, source);
@@ -209,6 +235,7 @@ impl Schedules {
     fn add(&mut self, text: &Text<'_>, bounds: Bounds) {
         let (entries, faults) = file::advised(text, &mut self.calendars, self.advised);
         self.diagnostics.append(faults);
+        self.texts.push(text.file());
         for entry in entries {
             if self.list.len() == bounds.schedules {
                 let what = format!("there are more than {} schedules", bounds.schedules);
@@ -222,36 +249,42 @@ impl Schedules {
     fn add_entry(&mut self, text: &Text<'_>, entry: Entry) {
         let Entry { definition, schedule, name, event } = entry;
         let place = Place { file: text.file(), line: text.position(name.start).0 };
-        match self.names.entry(Arc::clone(&schedule.name)) {
-            hash_map::Entry::Occupied(first) => {
-                let what = format!(
-                    "there are two schedules '{}': the first stands at {}",
-                    schedule.name,
-                    first.get()
-                );
-                let help = "give one of them another name; the name is the key of its history";
-                return self.diagnostics.push(text.error(name, what).help(help));
-            }
-            hash_map::Entry::Vacant(free) => free.insert(place.clone()),
-        };
+        let (next, list) = (self.list.len(), &self.list);
+        if let Some(first) =
+            self.names.first(&schedule.name, next, |at| is(list, at, K::name, &schedule.name))
+        {
+            let (name_of, first) = (&schedule.name, self.place(first));
+            let what = format!("there are two schedules '{name_of}': the first stands at {first}");
+            let help = "give one of them another name; the name is the key of its history";
+            return self.diagnostics.push(text.error(name, what).help(help));
+        }
         if let Some((meant, odd)) = near_miss::suspicious(schedule.event.as_str()) {
             let what = format!("the event '{}' looks misspelt ('{odd}')", schedule.event);
             let help = format!("did you mean '{meant}'?");
             self.diagnostics.push(text.error(event.clone(), what).help(help).warning());
         }
-        match self.events.entry(schedule.event.as_str().into()) {
-            hash_map::Entry::Occupied(first) => {
-                let (other, at) = first.get();
-                let what =
-                    format!("the event '{}' is also sent by the schedule '{other}' ({at})", schedule.event);
-                let help =
-                    "whoever is bound to it gets both; give one of them another event if that is not meant";
-                self.diagnostics.push(text.error(event, what).help(help).warning());
-            }
-            hash_map::Entry::Vacant(free) => {
-                free.insert((Arc::clone(&schedule.name), place.clone()));
-            }
+        let sent = schedule.event.as_str();
+        if let Some(first) = self.events.first(sent, next, |at| is(list, at, K::event, sent)) {
+            let (other, at) = (self.list.get(first).map_or("", K::name), self.place(first));
+            let what = format!("the event '{sent}' is also sent by the schedule '{other}' ({at})");
+            let help =
+                "whoever is bound to it gets both; give one of them another event if that is not meant";
+            self.diagnostics.push(text.error(event, what).help(help).warning());
         }
-        self.list.push(Source { definition, schedule, place });
+        let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        self.places.push((number(self.texts.len().saturating_sub(1)), number(place.line)));
+        self.list.push(K::keep(definition, schedule, place));
     }
+
+    /// Where one of the list stands.
+    fn place(&self, at: usize) -> Place {
+        let (text, line) = self.places.get(at).copied().unwrap_or_default();
+        let file = self.texts.get(text as usize).cloned().unwrap_or_else(|| "".into());
+        Place { file, line: line as usize }
+    }
+}
+
+/// Whether the entry at this place has this text.
+fn is<K>(list: &[K], at: usize, text_of: impl Fn(&K) -> &str, text: &str) -> bool {
+    list.get(at).is_some_and(|kept| text_of(kept) == text)
 }

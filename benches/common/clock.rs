@@ -4,7 +4,7 @@ use super::EXCHANGE;
 use khronos::{
     engine::{ClockRules, Resends, Rules},
     schedule::{Definition, Packed},
-    service::{Handle, Parts, Service},
+    service::{Handle, Late, Parts, Service},
     store::{self, SledOptions, Tuning},
 };
 use ponos::{
@@ -26,6 +26,16 @@ pub struct Clock {
 impl Clock {
     /// Starts it on the store in `folder`.
     pub async fn start(folder: &Path, schedules: Vec<Packed>, publisher: Publisher) -> Self {
+        Self::start_with(folder, Some(schedules), None, publisher).await
+    }
+
+    /// The same, with what was stored until `late` has the schedules.
+    pub async fn start_with(
+        folder: &Path,
+        schedules: Option<Vec<Packed>>,
+        late: Option<Late>,
+        publisher: Publisher,
+    ) -> Self {
         let options = SledOptions { cache: 8 << 20, ..SledOptions::default() };
         let opened = store::open_sled(folder.to_owned(), "khronos".to_owned(), options, Tuning::default());
         let (store, snapshot, store_events) = opened.await.unwrap();
@@ -38,7 +48,8 @@ impl Clock {
             store_events,
             publisher,
             exchange: EXCHANGE.into(),
-            schedules: Ok(schedules),
+            schedules: schedules.map(Ok),
+            late,
             loader: Arc::new(|| Err("a benchmark has no files".to_owned())),
             reload,
             show_events: false,

@@ -259,11 +259,17 @@ impl Engine {
 
     /// Queues the schedule's first occurrence after `due`.
     pub(super) fn queue_after(&mut self, rank: u32, due: Timestamp) {
-        let slot = &mut self.slots[rank as usize];
+        let slot = &self.slots[rank as usize];
         let next = slot.timing().after(due);
-        slot.wait_for(next);
+        self.queue_up(rank as usize, next);
+    }
+
+    /// Queues a due time, if there is one.
+    pub(super) fn queue_up(&mut self, rank: usize, next: Option<Timestamp>) {
+        self.slots[rank].wait_for(next);
         if let Some(next) = next {
-            self.queue.push(slot.send_time(next), next, rank);
+            let send = self.slots[rank].send_time(next);
+            self.queue.push(send, next, u32::try_from(rank).unwrap_or(u32::MAX));
         }
     }
 

@@ -129,6 +129,11 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// All schedules of a load that went down in several pieces run now.
+    TakenIn {
+        /// How many run.
+        schedules: usize,
+    },
     /// Missed occurrences were caught up with or skipped.
     CaughtUp {
         /// The schedule.
@@ -184,6 +189,7 @@ impl fmt::Display for Notice {
                 f,
                 "parked {schedule} of {due} as number {number}: {reason}; see `khronos parked list`, then release or drop it"
             ),
+            Self::TakenIn { schedules } => write!(f, "all {schedules} schedules are taken in"),
             Self::CaughtUp { schedule, first, last, count, how } => {
                 write!(f, "{schedule}: {count} missed from {first} to {last}: {how}")
             }

@@ -5,7 +5,9 @@
 //! between leaves each schedule old or new, never a mixture, and what was on its way is read from the files
 //! again. Between two pieces what is due goes out as usual. So neither a write nor a step grows with the number of schedules.
 
-use super::{Revision, core::Engine, due_queue::DueQueue, flights::Owner, progress::SpanKey, slot::Slot};
+use super::{
+    Notice, Revision, core::Engine, due_queue::DueQueue, flights::Owner, progress::SpanKey, slot::Slot,
+};
 use crate::schedule::Packed;
 use ponos::event::Timestamp;
 use std::{cmp::Ordering, ops::Bound};
@@ -22,6 +24,8 @@ pub(super) struct Load {
     wanted: Vec<Option<Packed>>,
     /// The rank that comes next.
     next: usize,
+    /// Pieces in which something changed.
+    pieces: usize,
     /// Ended revisions up to this one were looked at, whether they can be forgotten.
     looked_at: Option<SpanKey>,
 }
@@ -50,7 +54,7 @@ impl Engine {
             beside.push(Some(new));
         }
         self.put(slots, &moved);
-        self.load = Some(Load { wanted: beside, next: 0, looked_at: None });
+        self.load = Some(Load { wanted: beside, next: 0, pieces: 0, looked_at: None });
     }
 
     /// Whether the next piece of a load can be taken in now.
@@ -72,9 +76,14 @@ impl Engine {
         }
         if self.progress.has_revisions() {
             self.loading = self.progress.next_ticket();
+            load.pieces += 1;
         }
         if load.next == load.wanted.len() {
             self.close_ranks();
+            if load.pieces > 1 {
+                self.out.notices.push(Notice::TakenIn { schedules: self.len() });
+                load.pieces = 0;
+            }
             load = Load { wanted: Vec::new(), next: 0, ..load };
             if self.forget_old(now, left, &mut load.looked_at) {
                 return;
@@ -85,7 +94,8 @@ impl Engine {
 
     /// How many schedules a load under way has looked at, of how many.
     pub fn loading(&self) -> Option<(usize, usize)> {
-        self.load.as_ref().map(|load| (load.next, load.wanted.len()))
+        let load = self.load.as_ref().filter(|load| !load.wanted.is_empty())?;
+        Some((load.next, load.wanted.len()))
     }
 
     /// Gives the slot of a rank what is wanted of it; whether that was a change.

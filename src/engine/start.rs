@@ -98,17 +98,19 @@ impl Engine {
         } else {
             settled.max(era.effective_from).max(outstanding.unwrap_or(Timestamp::EPOCH))
         };
-        let mut after = unsettled;
+        let mut next = timing.after(unsettled);
         // A span that was kept shows that nothing of its schedule was handed over on time since; see `backlog`.
-        let reached = timing.before(timing.due_by(handed).plus(1)).filter(|last| *last > unsettled);
-        let reached = reached.filter(|_| outstanding.is_none() && !slot.definition.conduct().paused);
-        if let Some((through, schedule)) = reached.zip(slot.schedule()) {
+        let by = timing.due_by(handed);
+        let reached =
+            next.filter(|first| *first <= by && outstanding.is_none() && !slot.definition.conduct().paused);
+        if let Some((first, schedule)) = reached.zip(slot.schedule()) {
+            let through = timing.before(by.plus(1)).map_or(first, |last| last.max(first));
             let span = new_span(era.number, unsettled, through, through);
             self.progress.span(&key, Some(&span));
             self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
-            after = through;
+            next = timing.after(through);
         }
-        self.queue_after(u32::try_from(rank).unwrap_or(u32::MAX), after);
+        self.queue_up(rank, next);
     }
 
     /// The operator lets the clock go on from `now`, which is lower than what was seen: the span is recorded, and

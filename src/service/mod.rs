@@ -11,11 +11,11 @@ mod show;
 mod tests;
 
 pub use handle::{Command, Handle, ScheduleStatus, Status};
-pub use parts::{Failure, Loader, Parts, Report};
+pub use parts::{Failure, Late, Loader, Parts, Report};
 
 use crate::{
     clock::{self, Alarm},
-    engine::{Action, Answer, Engine, Input, Notice},
+    engine::{Action, Answer, Engine, Input},
     schedule::Packed,
     store::{StoreError, StoreEvent, StoreHandle},
 };
@@ -51,6 +51,8 @@ pub struct Service {
     link: watch::Receiver<Link>,
     exchange: Arc<str>,
     loader: Loader,
+    /// Schedules that were not read yet at the start.
+    late: Option<Late>,
     reload: mpsc::Receiver<()>,
     loaded: (mpsc::Sender<Loaded>, mpsc::Receiver<Loaded>),
     commands: mpsc::Receiver<Command>,
@@ -126,6 +128,7 @@ impl Service {
             link,
             exchange: parts.exchange,
             loader: parts.loader,
+            late: None,
             reload: parts.reload,
             loaded,
             commands,
@@ -144,9 +147,11 @@ impl Service {
             failure: None,
         };
         match parts.schedules {
-            Ok(accepted) => service.step(Input::Load(accepted)),
-            Err(why) => service.degraded = Some(why),
+            Some(Ok(accepted)) => service.step(Input::Load(accepted)),
+            Some(Err(why)) => service.degraded = Some(why),
+            None => {}
         }
+        service.late = parts.late;
         (service, Handle { commands: commands_in, status: status_out, recorded: recorded_out })
     }
 
@@ -159,6 +164,11 @@ impl Service {
         let draining = shutdown.reached(Stage::Draining);
         tokio::pin!(draining);
         self.link.mark_changed();
+        if let Some(late) = self.late.take() {
+            let loaded = self.loaded.0.clone();
+            // The loop is gone: nobody needs them any more.
+            tokio::spawn(async move { drop(loaded.send(Loaded(late.await, None)).await) });
+        }
         while self.failure.is_none() {
             tokio::select! {
                 biased;
@@ -270,7 +280,7 @@ impl Service {
                     );
                 }
             }
-            Action::Notice(notice) => tell(&notice),
+            Action::Notice(notice) => show::tell(&notice),
         }
     }
 
@@ -359,15 +369,13 @@ impl Service {
         let said = match result {
             Ok(accepted) => {
                 let said = format!("{} schedules are in effect", accepted.len());
-                info!("the schedules were read again: {said}");
+                info!("the schedules were read: {said}");
                 self.degraded = None;
                 self.step(Input::Load(accepted));
                 Ok(said)
             }
             Err(why) => {
-                error!(
-                    "the schedules were read again and refused; the last accepted ones stay in effect\n{why}"
-                );
+                error!("the schedules were read and refused; the last accepted ones stay in effect\n{why}");
                 self.degraded = Some(why.clone());
                 Err(why)
             }
@@ -382,18 +390,4 @@ impl Service {
 fn store_gone() -> Failure {
     let (path, what) = (std::path::PathBuf::new(), "its thread takes no more work".into());
     Failure::Store(StoreError::Io { path, what })
-}
-
-/// Notices for the log, the alarming ones as errors.
-fn tell(notice: &Notice) {
-    match notice {
-        Notice::ClockHeld { .. }
-        | Notice::ClockBehind { .. }
-        | Notice::Parked { .. }
-        | Notice::Unreadable { .. } => {
-            error!("{notice}");
-        }
-        Notice::ClockResumed { .. } | Notice::PastOneShot { .. } => warn!("{notice}"),
-        Notice::ClockReleased | Notice::CaughtUp { .. } => info!("{notice}"),
-    }
 }

@@ -6,11 +6,14 @@ use crate::{
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use ponos::broker::{LinkError, Publisher};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 /// Reads the schedules anew; the error is for people.
 pub type Loader = Arc<dyn Fn() -> Result<Vec<Packed>, String> + Send + Sync>;
+
+/// Schedules that come later.
+pub type Late = Pin<Box<dyn Future<Output = Result<Vec<Packed>, String>> + Send>>;
 
 /// What the loop is made of.
 pub struct Parts {
@@ -28,8 +31,11 @@ pub struct Parts {
     pub publisher: Publisher,
     /// Where events go.
     pub exchange: Arc<str>,
-    /// The schedules to start with, or why the last accepted ones are to be used.
-    pub schedules: Result<Vec<Packed>, String>,
+    /// The schedules to start with, or why the last accepted ones are to be used; `None`: these are used until `late`
+    /// has the schedules.
+    pub schedules: Option<Result<Vec<Packed>, String>>,
+    /// What is still being read at the start: taken in as a reload is.
+    pub late: Option<Late>,
     /// Reads them again.
     pub loader: Loader,
     /// Says that it is time to read them again.

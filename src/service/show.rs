@@ -1,8 +1,12 @@
 //! How the clock is, for health checks and people.
 
 use super::{Service, Status};
-use crate::{clock, engine::ClockState};
+use crate::{
+    clock,
+    engine::{ClockState, Notice},
+};
 use ponos::broker::Link;
+use tracing::{error, info, warn};
 
 impl Service {
     pub(super) fn show_status(&mut self) {
@@ -51,6 +55,22 @@ impl Service {
         });
         let parked = self.engine.parked().len();
         let parked = (parked > 0).then(|| format!("{parked} parked: see `khronos parked list`"));
-        [degraded, parked].into_iter().flatten().collect()
+        let loading =
+            self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are taken in so far"));
+        [degraded, parked, loading].into_iter().flatten().collect()
+    }
+}
+
+/// Notices for the log, the alarming ones as errors.
+pub(super) fn tell(notice: &Notice) {
+    match notice {
+        Notice::ClockHeld { .. }
+        | Notice::ClockBehind { .. }
+        | Notice::Parked { .. }
+        | Notice::Unreadable { .. } => {
+            error!("{notice}");
+        }
+        Notice::ClockResumed { .. } | Notice::PastOneShot { .. } => warn!("{notice}"),
+        Notice::ClockReleased | Notice::TakenIn { .. } | Notice::CaughtUp { .. } => info!("{notice}"),
     }
 }

@@ -1,47 +1,45 @@
 //! Against accidents: what all schedules together would ask of the clock, held against `[limits]`.
 
-use super::{Schedules, Source};
+use super::{Kept, Place, Schedules};
 use crate::{config::LimitsConfig, diagnostic::Diagnostic};
 
 /// How many of the most frequent schedules are named.
 const NAMED: usize = 3;
 const DAY: u64 = 86_400;
 
-impl Schedules {
+impl<K: Kept> Schedules<K> {
     /// Notes an error for whatever goes beyond the limits: one schedule too often, or all of them together.
     pub fn hold_to(&mut self, limits: &LimitsConfig) {
         let least = i64::try_from(limits.shortest_interval.as_millis()).unwrap_or(i64::MAX);
         let mut found = Vec::new();
-        for source in &self.list {
-            if let Some(interval) = source.schedule.timing.interval_below(least) {
-                let (name, shown) = (&source.schedule.name, length(interval));
+        for (at_list, kept) in self.list.iter().enumerate() {
+            if let Some(interval) = kept.timing().interval_below(least) {
+                let (name, shown) = (kept.name(), length(interval));
                 let what = format!(
                     "schedule '{name}' comes within {shown}; the shortest interval allowed is {}",
                     length(least)
                 );
-                found.push(at(source, what, "shortest_interval", "make it rarer"));
+                found.push(at(self.place(at_list), what, "shortest_interval", "make it rarer"));
             }
         }
         if self.list.len() > limits.schedules {
             let what = format!("{} schedules; {} are allowed", self.list.len(), limits.schedules);
-            found.extend(
-                self.list.get(limits.schedules).map(|first| at(first, what, "schedules", "remove some")),
-            );
+            found.push(at(self.place(limits.schedules), what, "schedules", "remove some"));
         }
         found.extend(self.too_many_events(limits.rate));
         found.into_iter().for_each(|diagnostic| self.diagnostics.push(diagnostic));
     }
 
     fn too_many_events(&self, allowed: u32) -> Option<Diagnostic> {
-        let running = self.list.iter().filter(|source| !source.schedule.paused);
-        let mut most: Vec<(u64, &Source)> = Vec::with_capacity(NAMED + 1);
+        let running = self.list.iter().enumerate().filter(|(_, kept)| !kept.is_paused());
+        let mut most: Vec<(u64, usize)> = Vec::with_capacity(NAMED + 1);
         let mut total = 0_u64;
-        for source in running {
-            let a_day = source.schedule.timing.most_a_day();
+        for (index, kept) in running {
+            let a_day = kept.timing().most_a_day();
             total = total.saturating_add(a_day);
             let place = most.partition_point(|(other, _)| *other >= a_day);
             if place < NAMED {
-                most.insert(place, (a_day, source));
+                most.insert(place, (a_day, index));
                 most.truncate(NAMED);
             }
         }
@@ -50,23 +48,24 @@ impl Schedules {
         }
         let named: Vec<String> = most
             .iter()
-            .map(|(a_day, source)| format!("'{}' {}", source.schedule.name, rate(*a_day)))
+            .filter_map(|(a_day, index)| {
+                Some(format!("'{}' {}", self.list.get(*index)?.name(), rate(*a_day)))
+            })
             .collect();
         let what = format!(
             "all schedules together are due {} times a second, over a day on which each is; {allowed} are allowed; the most frequent: {}",
             rate(total),
             named.join(", ")
         );
-        most.first().map(|(_, first)| at(first, what, "rate", "make some of them rarer"))
+        most.first().map(|(_, first)| at(self.place(*first), what, "rate", "make some of them rarer"))
     }
 }
 
-fn at(source: &Source, what: String, key: &str, remedy: &str) -> Diagnostic {
+fn at(place: Place, what: String, key: &str, remedy: &str) -> Diagnostic {
     let variable = key.to_uppercase();
     let help = format!("{remedy}, or change limits.{key} in the configuration (KHRONOS_LIMITS_{variable})");
-    let place = &source.place;
     Diagnostic {
-        file: Some(place.file.clone()),
+        file: Some(place.file),
         line: Some(place.line),
         column: Some(1),
         ..Diagnostic::error(what).help(help)
@@ -90,7 +89,7 @@ mod tests {
     use std::time::Duration;
 
     fn held(text: &str, limits: &LimitsConfig) -> Vec<String> {
-        let mut schedules = Schedules::default();
+        let mut schedules = <Schedules>::default();
         schedules.add(&Text::new("a.toml", text), Bounds::default());
         schedules.hold_to(limits);
         schedules.diagnostics.list().iter().map(ToString::to_string).collect()

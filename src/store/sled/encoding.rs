@@ -70,6 +70,11 @@ pub(super) fn rows_key(first: u64) -> Vec<u8> {
     numbered(ROWS, first)
 }
 
+/// Whether a key stands among the definitions or behind them: all that they refer to stands before.
+pub(super) fn is_of_definitions(key: &[u8]) -> bool {
+    key.first().is_some_and(|kind| *kind >= REVISION)
+}
+
 pub(super) fn calendar_key(id: CalendarId) -> Vec<u8> {
     [&[CALENDAR], &id.as_bytes()[..]].concat()
 }

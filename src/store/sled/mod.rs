@@ -262,7 +262,7 @@ impl fmt::Debug for SledStore {
     }
 }
 
-/// Why a write could not be prepared.
+/// Why a write could not be prepared, or a scan not finished.
 enum Failed {
     Store(StoreError),
     Unreadable(Unreadable),

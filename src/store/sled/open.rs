@@ -3,7 +3,7 @@
 //! be damage.
 
 use super::{
-    SledOptions, SledStore,
+    Failed, SledOptions, SledStore,
     encoding::Unreadable,
     files::{self, Files},
     guard::{damaged, guarded, io_error},
@@ -49,12 +49,12 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
 /// Reads everything, and holds it against what the database says of itself.
 pub(super) fn scan(path: &Path, db: &::sled::Db) -> Result<Scan, StoreError> {
     let mut scan = Scan::default();
-    let unreadable = |Unreadable(what)| damaged(path, what);
     let mut entries = db.iter();
-    while let Some((key, value)) = guarded(path, || entries.next().transpose())? {
-        scan.take(&key, &value).map_err(unreadable)?;
-    }
-    scan.verify().map_err(unreadable)?;
+    let read = scan.fill(|| guarded(path, || entries.next().transpose()).map_err(Failed::Store));
+    read.and_then(|()| Ok(scan.verify()?)).map_err(|failed| match failed {
+        Failed::Store(error) => error,
+        Failed::Unreadable(Unreadable(what)) => damaged(path, what),
+    })?;
     Ok(scan)
 }
 

@@ -7,7 +7,33 @@ use super::{
     record::Record,
 };
 use crate::{engine::Snapshot, schedule::CalendarId};
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, channel, sync_channel},
+    },
+    thread,
+};
+
+/// A key and its value.
+pub(super) type Pair = (::sled::IVec, ::sled::IVec);
+
+/// An entry with its fingerprint.
+type Understood = (u64, Entry);
+
+/// Entries that a thread is given at once.
+const SOME: usize = 4096;
+
+fn read(pairs: &[Pair]) -> Result<Vec<Understood>, Unreadable> {
+    let understand =
+        |(key, value): &Pair| Ok((super::meta::fingerprint(key, value), encoding::entry(key, value)?));
+    pairs.iter().map(understand).collect()
+}
+
+fn received<T>(waiting: &Mutex<Receiver<T>>) -> Option<T> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
 
 /// What the tree holds.
 #[derive(Debug, Default)]
@@ -27,13 +53,102 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Takes the next entry, in the order of keys.
-    pub(super) fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
-        if key != encoding::META {
-            self.entries += 1;
-            self.digest = self.digest.wrapping_add(super::meta::fingerprint(key, value));
+    /// Takes the entries, in the order of keys. Understanding them takes longer than reading them does: where there are
+    /// many, that is shared by threads.
+    pub(super) fn fill<E: From<Unreadable>>(
+        &mut self,
+        mut next: impl FnMut() -> Result<Option<Pair>, E>,
+    ) -> Result<(), E> {
+        let mut some = || -> Result<Vec<Pair>, E> {
+            let mut pairs = Vec::with_capacity(SOME);
+            while pairs.len() < SOME {
+                let Some(pair) = next()? else { break };
+                pairs.push(pair);
+            }
+            Ok(pairs)
+        };
+        loop {
+            let first = some()?;
+            self.merge(read(&first)?)?;
+            if first.len() < SOME {
+                return Ok(());
+            }
+            // What definitions refer to is understood before any of them is.
+            if first.last().is_some_and(|(key, _)| encoding::is_of_definitions(key)) {
+                break;
+            }
         }
-        match encoding::entry(key, value)? {
+        let (work, waiting) = sync_channel::<(usize, Vec<Pair>)>(2);
+        let (done, understood) = channel();
+        let waiting = Mutex::new(waiting);
+        thread::scope(|scope| {
+            let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
+            for _ in 0..threads {
+                let (waiting, done) = (&waiting, done.clone());
+                scope.spawn(move || {
+                    while let Some((number, pairs)) = received(waiting) {
+                        if done.send((number, read(&pairs))).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(done);
+            let result = self.share(&mut some, work, &understood);
+            // Whoever waits to send an answer sees that nobody takes it.
+            drop(understood);
+            result
+        })
+    }
+
+    fn share<E: From<Unreadable>>(
+        &mut self,
+        some: &mut impl FnMut() -> Result<Vec<Pair>, E>,
+        work: SyncSender<(usize, Vec<Pair>)>,
+        understood: &Receiver<(usize, Result<Vec<Understood>, Unreadable>)>,
+    ) -> Result<(), E> {
+        let (mut sent, mut merged) = (0, 0);
+        let mut early = BTreeMap::new();
+        let mut work = Some(work);
+        loop {
+            if let Some(way) = &work {
+                let pairs = some()?;
+                if pairs.is_empty() || way.send((sent, pairs)).is_err() {
+                    work = None;
+                } else {
+                    sent += 1;
+                }
+            }
+            // What is there; all of it, at the end.
+            while let Some((number, read)) =
+                if work.is_some() { understood.try_recv().ok() } else { understood.recv().ok() }
+            {
+                early.insert(number, read?);
+                while let Some(read) = early.remove(&merged) {
+                    self.merge(read)?;
+                    merged += 1;
+                }
+            }
+            if work.is_none() {
+                return if merged == sent {
+                    Ok(())
+                } else {
+                    Err(Unreadable("a thread that read it ended early".into()).into())
+                };
+            }
+        }
+    }
+
+    fn merge(&mut self, entries: Vec<Understood>) -> Result<(), Unreadable> {
+        entries.into_iter().try_for_each(|(fingerprint, entry)| self.take(fingerprint, entry))
+    }
+
+    fn take(&mut self, fingerprint: u64, entry: Entry) -> Result<(), Unreadable> {
+        if !matches!(entry, Entry::Meta(_)) {
+            self.entries += 1;
+            self.digest = self.digest.wrapping_add(fingerprint);
+        }
+        match entry {
             Entry::Meta(bytes) => self.meta = Some(encoding::read(&bytes)?),
             Entry::Calendar(id) => {
                 self.unused.insert(id);
