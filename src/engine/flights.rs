@@ -51,6 +51,11 @@ impl Flights {
         self.taken
     }
 
+    /// When the oldest that is unanswered was handed over.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.places.iter().flatten().next().map(|flight| flight.sent_at)
+    }
+
     /// Whether `limit` are unanswered, or so many places are kept behind one that gets no answer that memory counts.
     pub(super) fn are_full(&self, limit: usize) -> bool {
         self.taken >= limit || self.places.len() >= limit.saturating_mul(PLACES)

@@ -76,3 +76,17 @@ async fn when_the_brokers_task_is_gone_the_progress_is_written_before_the_end() 
     );
     assert_eq!(snapshot.spans, []);
 }
+
+#[tokio::test]
+async fn a_broker_that_confirms_nothing_is_told_of() {
+    let (publisher, mut task) = Publisher::channel(4);
+    let (service, mut handle) = Service::new(parts(&Memory::default(), publisher).await);
+    let running = tokio::spawn(service.run(shutdown().1));
+    task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
+    let _unanswered = task.submitted.recv().await.unwrap();
+    let told = handle
+        .status
+        .wait_for(|status| status.warnings.iter().any(|said| said.contains("no confirm for 5 s")));
+    tokio::time::timeout(Duration::from_secs(60), told).await.expect("it is told in time").unwrap();
+    running.abort();
+}
