@@ -22,7 +22,10 @@ impl Engine {
     pub(super) fn reached(&self, slot: &Slot, now: Timestamp) -> Timestamp {
         let outstanding = self.backlogs.get(&(slot.name(), slot.number()));
         let outstanding = outstanding.map_or(now, |backlog| backlog.span.through);
-        now.max(outstanding).max(slot.era().effective_from)
+        // A one-shot for an instant that is gone takes effect before the revision that it follows on has ended.
+        let earlier = self.resting.range((slot.name(), 0)..(slot.name(), slot.number())).next_back();
+        let earlier = earlier.and_then(|(_, revision)| revision.ended).unwrap_or(now);
+        now.max(outstanding).max(slot.era().effective_from).max(earlier)
     }
 
     /// Ends a slot's revision: what is unsettled of it joins the set.
