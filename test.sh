@@ -140,7 +140,7 @@ rabbitmq_4() {
     install_missing
     install_rabbitmq_4
     heading "broker and end-to-end suites on RabbitMQ $(in_chroot dpkg-query -W -f '${Version}' rabbitmq-server)"
-    export KHRONOS_TEST_RABBITMQ_ROOT="$CHROOT"
+    export TESTKIT_RABBITMQ_ROOT="$CHROOT"
     suites ponos ponos/tests amqp broker
     cargo build --release -p khronos --examples
     suites khronos tests e2e_

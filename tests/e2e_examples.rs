@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, Stdio},
     time::Duration,
 };
-use testkit::{Node, block_until};
+use testkit::{Node, block_until, block_until_or_tell};
 
 /// Each of them prints so many events.
 const COUNT: usize = 6;
@@ -70,34 +70,28 @@ impl Subscriber {
         Self { language, folder, _clock: Running(clock), program: Running(program) }
     }
 
-    fn text(&self, file: &str) -> String {
-        fs::read_to_string(self.folder.join(file)).unwrap()
-    }
-
-    fn said(&self) -> String {
-        format!("{}: {}\nclock: {}", self.language, self.text("messages"), self.text("clock.log"))
-    }
-
     /// Waits until it has printed something; it must not have ended by then.
     fn prints(&mut self) {
         let what = format!("the first event in {}", self.language);
-        block_until(&what, LIMIT, || {
-            assert_eq!(self.program.0.try_wait().unwrap(), None, "{}", self.said());
-            self.text("events").contains('\n').then_some(())
-        });
+        let Self { program, folder, .. } = self;
+        let printed = || {
+            assert_eq!(program.0.try_wait().unwrap(), None, "{}", said(folder));
+            text(folder, "events").contains('\n').then_some(())
+        };
+        block_until_or_tell(&what, LIMIT, printed, || said(folder));
     }
 
     /// Waits until it has ended by itself, and looks at what it printed.
     fn ends(mut self) {
         let what = format!("the end of the subscriber in {}", self.language);
         let status = block_until(&what, LIMIT, || self.program.0.try_wait().unwrap());
-        assert!(status.success(), "{status}, {}", self.said());
-        let events = self.text("events");
+        assert!(status.success(), "{status}, {}", said(&self.folder));
+        let events = text(&self.folder, "events");
         let due: BTreeSet<i64> = events.lines().map(|line| self.due(line).millis()).collect();
-        assert_eq!(due.len(), COUNT, "each once: {events}{}", self.said());
+        assert_eq!(due.len(), COUNT, "each once: {events}{}", said(&self.folder));
         let (first, last) = (due.first().unwrap(), due.last().unwrap());
         let seconds = usize::try_from((last - first) / 1000).unwrap();
-        assert_eq!(seconds, COUNT - 1, "none is missing: {events}{}", self.said());
+        assert_eq!(seconds, COUNT - 1, "none is missing: {events}{}", said(&self.folder));
     }
 
     /// The due time of a printed line, whose id must follow from it.
@@ -110,6 +104,15 @@ impl Subscriber {
         assert_eq!((name, id), ("time.one-minute.passed", expected.as_str()), "{line}");
         due
     }
+}
+
+fn text(folder: &Path, file: &str) -> String {
+    fs::read_to_string(folder.join(file)).unwrap()
+}
+
+/// What the subscriber and its clock said.
+fn said(folder: &Path) -> String {
+    format!("{}: {}\nclock: {}", folder.display(), text(folder, "messages"), text(folder, "clock.log"))
 }
 
 #[test]

@@ -106,7 +106,7 @@ pub async fn sample() -> ponos::event::Message {
     let folder = tempfile::tempdir().unwrap();
     let (ours, mut task) = Publisher::channel(1);
     task.link.send_replace(Link::Up { generation: 1, broker: "a sample".to_owned(), user: None });
-    let soon = khronos::clock::now().plus(200);
+    let soon = khronos::clock::now().plus(2_000);
     let clock = Clock::start(folder.path(), vec![schedule(0, "1h", soon)], ours).await;
     let one = task.submitted.recv().await.unwrap().remove(0);
     let outcome = PublishOutcome::Confirmed { returned: false };

@@ -9,6 +9,10 @@ pub mod tap;
 
 use ponos::topology::{Binding, Exchange, Queue, Topology};
 
+/// As the clock's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The exchange of all benchmarks.
 pub const EXCHANGE: &str = "events";
 /// The one queue.

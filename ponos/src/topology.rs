@@ -91,7 +91,7 @@ impl Exchange {
     /// The same exchange with one more argument.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<HeaderValue>) -> Self {
-        self.arguments.set(name, value);
+        self.arguments.set(name.to_owned(), value);
         self
     }
 }
@@ -115,7 +115,7 @@ impl Queue {
     /// The same queue with one more argument.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<HeaderValue>) -> Self {
-        self.arguments.set(name, value);
+        self.arguments.set(name.to_owned(), value);
         self
     }
 }

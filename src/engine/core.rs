@@ -160,6 +160,11 @@ impl Engine {
         self.flights.len()
     }
 
+    /// Since when the oldest of them is.
+    pub fn unanswered_since(&self) -> Option<Timestamp> {
+        self.flights.oldest()
+    }
+
     /// How many spans are outstanding.
     pub fn outstanding(&self) -> usize {
         self.backlogs.len()

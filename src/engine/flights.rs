@@ -3,9 +3,12 @@
 use super::Coalesced;
 use ponos::event::Timestamp;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
+
+/// Places kept for each flight that may be unanswered.
+const PLACES: usize = 16;
 
 /// Whose handover it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,17 +35,30 @@ impl Flight {
     }
 }
 
+/// Tokens count up, and answers come roughly in their order: a flight's place is its token less that of the first.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
-    by_token: HashMap<u64, Flight>,
+    places: VecDeque<Option<Flight>>,
+    /// The token of the first place.
+    first: u64,
+    taken: usize,
     /// Send times of those on time, counted: the lowest bounds the settled mark.
     on_time: BTreeMap<Timestamp, u32>,
-    last_token: u64,
 }
 
 impl Flights {
     pub(super) fn len(&self) -> usize {
-        self.by_token.len()
+        self.taken
+    }
+
+    /// When the oldest that is unanswered was handed over.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.places.iter().flatten().next().map(|flight| flight.sent_at)
+    }
+
+    /// Whether `limit` are unanswered, or so many places are kept behind one that gets no answer that memory counts.
+    pub(super) fn are_full(&self, limit: usize) -> bool {
+        self.taken >= limit || self.places.len() >= limit.saturating_mul(PLACES)
     }
 
     /// The lowest send time among those on time.
@@ -51,16 +67,23 @@ impl Flights {
     }
 
     pub(super) fn take_off(&mut self, flight: Flight) -> u64 {
-        self.last_token += 1;
         if matches!(flight.owner, Owner::OnTime(_)) {
             *self.on_time.entry(flight.send_time()).or_default() += 1;
         }
-        self.by_token.insert(self.last_token, flight);
-        self.last_token
+        let token = self.first + self.places.len() as u64;
+        self.places.push_back(Some(flight));
+        self.taken += 1;
+        token
     }
 
     pub(super) fn land(&mut self, token: u64) -> Option<Flight> {
-        let flight = self.by_token.remove(&token)?;
+        let place = usize::try_from(token.checked_sub(self.first)?).ok()?;
+        let flight = self.places.get_mut(place)?.take()?;
+        self.taken -= 1;
+        while let Some(None) = self.places.front() {
+            self.places.pop_front();
+            self.first += 1;
+        }
         if matches!(flight.owner, Owner::OnTime(_)) {
             self.forget_on_time(flight.send_time());
         }
@@ -69,7 +92,7 @@ impl Flights {
 
     /// Gives each flight that is on time to what `moved` says: another rank.
     pub(super) fn reassign(&mut self, moved: impl Fn(u32) -> u32) {
-        for flight in self.by_token.values_mut() {
+        for flight in self.places.iter_mut().flatten() {
             if let Owner::OnTime(rank) = &mut flight.owner {
                 *rank = moved(*rank);
             }
@@ -78,7 +101,7 @@ impl Flights {
 
     /// Gives the flight that is on time, of this rank, to a span.
     pub(super) fn leave(&mut self, rank: u32, span: Owner) {
-        let flight = self.by_token.values_mut().find(|flight| flight.owner == Owner::OnTime(rank));
+        let flight = self.places.iter_mut().flatten().find(|flight| flight.owner == Owner::OnTime(rank));
         if let Some(flight) = flight {
             flight.owner = span;
             let send = flight.send_time();

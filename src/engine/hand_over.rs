@@ -73,7 +73,7 @@ impl Engine {
                 self.join(rank, key, due, now);
             } else {
                 let reserved = send <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
-                if !reserved || self.flights.len() >= self.rules.in_flight {
+                if !reserved || self.flights.are_full(self.rules.in_flight) {
                     return;
                 }
                 self.queue.pop();
@@ -142,7 +142,7 @@ impl Engine {
     }
 
     fn hand_over_backlogs(&mut self, now: Timestamp) {
-        while self.flights.len() < self.rules.in_flight.div_ceil(2) {
+        while !self.flights.are_full(self.rules.in_flight.div_ceil(2)) {
             let Some(key) = self.backlogs.next_ready(now) else { return };
             self.advance(&key, now);
         }
@@ -207,7 +207,7 @@ impl Engine {
     }
 
     fn hand_over_released(&mut self, now: Timestamp) {
-        while self.flights.len() < self.rules.in_flight.div_ceil(2) {
+        while !self.flights.are_full(self.rules.in_flight.div_ceil(2)) {
             let Some(number) = self.released.pop_front() else { return };
             let Some(parked) = self.parked.get(&number) else { continue };
             let key = (parked.schedule.clone(), parked.revision);

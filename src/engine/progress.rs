@@ -153,13 +153,13 @@ impl Progress {
     /// nothing of its revision is ever sent in between.
     pub(super) fn row(&mut self, row: Row) {
         self.moved = true;
-        let continued = self.dirty.rows.iter_mut().rev().take(64).find(|earlier| {
-            earlier.schedule == row.schedule
+        let paused = row.outcome == Outcome::Skipped(SkipReason::Paused);
+        let same = |earlier: &&mut Row| {
+            earlier.outcome == row.outcome
                 && earlier.revision == row.revision
-                && earlier.outcome == row.outcome
-                && row.outcome == Outcome::Skipped(SkipReason::Paused)
-        });
-        match continued {
+                && earlier.schedule == row.schedule
+        };
+        match paused.then(|| self.dirty.rows.iter_mut().rev().take(64).find(same)).flatten() {
             Some(earlier) => {
                 earlier.last = row.last;
                 earlier.count += row.count;

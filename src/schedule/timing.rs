@@ -4,7 +4,6 @@ use super::{
     bounds::Bounds, day_rules::DayRules, definition::Fault, every::Period, jitter::Jitter, kind::Kind,
     known::Shared, union::Union, zone::Zone,
 };
-use chrono::DateTime;
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -214,8 +213,9 @@ impl Timing {
         // The second pass: the clock was put back at this span's start, and has not caught up yet.
         let before = index.checked_sub(1).and_then(|before| segments.get(before));
         let fold = before.is_some_and(|before| local < here.start + before.offset);
-        let form = if local % 1000 == 0 { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S%.3f" };
-        let time = DateTime::from_timestamp_millis(local)?.naive_utc().format(form).to_string();
+        // The wall clock reads as if it were UTC's.
+        let mut time = Timestamp::from_millis(local).to_string();
+        time.truncate(if local % 1000 == 0 { "2026-12-01T09:00:00".len() } else { time.len() - "Z".len() });
         Some(Local { time, offset: offset_text(here.offset), zone: self.zone.name(), fold: fold.into() })
     }
 
@@ -283,8 +283,18 @@ fn several(union: &Union) -> String {
 
 fn offset_text(offset: i64) -> String {
     let (sign, seconds) = (if offset < 0 { '-' } else { '+' }, offset.abs() / 1000);
-    let text = format!("{sign}{:02}:{:02}", seconds / 3600, seconds / 60 % 60);
-    if seconds % 60 == 0 { text } else { format!("{text}:{:02}", seconds % 60) }
+    let parts = [seconds / 3600, seconds / 60 % 60, seconds % 60];
+    let shown = if parts[2] == 0 { &parts[..2] } else { &parts[..] };
+    let mut text = String::with_capacity(9);
+    text.push(sign);
+    for (place, number) in shown.iter().enumerate() {
+        if place > 0 {
+            text.push(':');
+        }
+        let digits = [number / 10, number % 10].map(|digit| u8::try_from(digit).unwrap_or_default());
+        text.extend(digits.map(|digit| char::from(b'0' + digit)));
+    }
+    text
 }
 
 fn clock_text(millis: i32) -> String {

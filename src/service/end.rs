@@ -1,6 +1,6 @@
 //! The end in two stages: finish what is begun, or stop at once; in both the exact progress is written.
 
-use super::{Report, Service};
+use super::{Failure, Report, Service};
 use crate::{clock::Alarm, engine::Input};
 use ponos::shutdown::{Shutdown, Stage};
 use std::time::Duration;
@@ -8,16 +8,17 @@ use tracing::error;
 
 /// How long the last write and the closing of the store may take at the end.
 const LAST_WRITE: Duration = Duration::from_secs(10);
+
 impl Service {
-    /// Takes nothing new in, waits for what is unanswered, writes the exact progress, closes the store.
-    pub(super) async fn drain(&mut self, alarm: &Alarm, shutdown: &Shutdown) -> Report {
+    /// Takes nothing new in, waits for what is unanswered, writes the exact progress, closes the store. The first failure
+    /// is told, be it why the loop ended or one of the end itself; none keeps the progress from being written.
+    pub(super) async fn drain(&mut self, alarm: &Alarm, shutdown: &Shutdown) -> Result<Report, Failure> {
+        let before = self.failure.take();
         self.step(Input::Drain);
         let grace = self.grace;
         let wait = async {
             while self.engine.in_flight() > 0 && self.failure.is_none() {
-                if self.turn(alarm).await.is_err() {
-                    break;
-                }
+                self.turn(alarm).await;
             }
         };
         let stop = shutdown.reached(Stage::Stopping);
@@ -26,6 +27,7 @@ impl Service {
             () = stop => {}
             _ = tokio::time::timeout(grace, wait) => {}
         }
+        let before = before.or(self.failure.take());
         self.step(Input::Flush);
         let write = async {
             while !self.engine.is_written() && self.failure.is_none() {
@@ -41,10 +43,11 @@ impl Service {
         if tokio::time::timeout(LAST_WRITE, write).await.is_err() {
             error!("the last write took too long; a restart sends what is not written again");
         }
-        Report {
+        let report = Report {
             confirmed: self.confirmed,
             unanswered: self.engine.in_flight(),
             outstanding: self.engine.outstanding(),
-        }
+        };
+        before.or(self.failure.take()).map_or(Ok(report), Err)
     }
 }

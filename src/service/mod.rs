@@ -7,6 +7,8 @@ mod handle;
 mod parts;
 mod render;
 mod show;
+#[cfg(test)]
+mod tests;
 
 pub use handle::{Command, Handle, ScheduleStatus, Status};
 pub use parts::{Failure, Late, Loader, Parts, Report};
@@ -171,16 +173,14 @@ impl Service {
             tokio::select! {
                 biased;
                 () = &mut draining => break,
-                turn = self.turn(&alarm) => turn?,
+                () = self.turn(&alarm) => {}
             }
         }
-        let failure = self.failure.take();
-        let report = self.drain(&alarm, &shutdown).await;
-        failure.map_or(Ok(report), Err)
+        self.drain(&alarm, &shutdown).await
     }
 
     /// Waits for what comes first and does what follows from it.
-    async fn turn(&mut self, alarm: &Alarm) -> Result<(), Failure> {
+    async fn turn(&mut self, alarm: &Alarm) {
         match self.next_event(alarm).await {
             Event::Store(event) => self.on_store(event),
             Event::Settled(settlements) => self.on_settled(settlements),
@@ -190,9 +190,8 @@ impl Service {
             Event::Loaded(loaded) => self.on_loaded(loaded),
             Event::Command(command) => self.on_command(command),
             Event::Time => self.step(Input::Tick),
-            Event::Gone(failure) => return Err(failure),
+            Event::Gone(failure) => self.fail(failure),
         }
-        Ok(())
     }
 
     /// In this order: what frees room comes before what needs it.

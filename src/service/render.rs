@@ -26,7 +26,7 @@ pub(super) fn publishing(clock: &str, exchange: &Arc<str>, handover: &Handover) 
         token: *token,
         lane: lane(&schedule.name),
         exchange: exchange.clone(),
-        message: event.to_message(),
+        message: event.into_message(),
     }
 }
 
@@ -39,9 +39,14 @@ fn lane(schedule: &str) -> u32 {
 
 /// W3C trace context: the trace is the event's id, so that what is sent again belongs to the same trace.
 fn traceparent(id: &str) -> String {
-    let trace: String = id.chars().filter(|c| *c != '-').collect();
-    let span: String = trace.chars().rev().take(16).collect();
-    format!("00-{trace}-{span}-01")
+    let hex = || id.chars().filter(|digit| *digit != '-');
+    let mut text = String::with_capacity("00-".len() + 32 + "-".len() + 16 + "-01".len());
+    text.push_str("00-");
+    text.extend(hex());
+    text.push('-');
+    text.extend(hex().rev().take(16));
+    text.push_str("-01");
+    text
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use crate::{
 use ponos::broker::Link;
 use tracing::{error, info, warn};
 
+/// A confirm that takes longer than this (milliseconds) is worth a word.
+const SLOW: i64 = 5_000;
+
 impl Service {
     pub(super) fn show_status(&mut self) {
         self.shown_at = self.engine.now();
@@ -53,11 +56,18 @@ impl Service {
         let degraded = self.degraded.as_ref().map(|why| {
             format!("schedules: the files were refused, the last accepted ones are in effect: {why}")
         });
+        let unanswered = self.engine.unanswered_since().map(|since| self.engine.now().since(since));
+        let unanswered = unanswered.filter(|millis| *millis > SLOW).map(|millis| {
+            format!(
+                "broker: no confirm for {} s of what was sent; a queue may have lost its leader, or be overloaded (rabbitmqctl list_queues name type state); it is sent again until it is confirmed",
+                millis / 1000
+            )
+        });
         let parked = self.engine.parked().len();
         let parked = (parked > 0).then(|| format!("{parked} parked: see `khronos parked list`"));
         let loading =
             self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are taken in so far"));
-        [degraded, parked, loading].into_iter().flatten().collect()
+        [degraded, unanswered, parked, loading].into_iter().flatten().collect()
     }
 }
 

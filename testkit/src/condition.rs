@@ -28,14 +28,29 @@ pub async fn wait_until<T>(what: &str, limit: Duration, mut condition: impl Asyn
 ///
 /// # Panics
 /// When `limit` has passed: `what` says what was waited for.
+pub fn block_until<T>(what: &str, limit: Duration, condition: impl FnMut() -> Option<T>) -> T {
+    block_until_or_tell(what, limit, condition, String::new)
+}
+
+/// [`block_until`] that adds to its panic what `tell` knows then: a log, what is missing.
+///
+/// # Panics
+/// When `limit` has passed.
 #[allow(clippy::disallowed_methods)] // a deadline in real time, outside of what is tested
-pub fn block_until<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn block_until_or_tell<T>(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+    tell: impl FnOnce() -> String,
+) -> T {
     let deadline = std::time::Instant::now() + limit;
     loop {
         if let Some(found) = condition() {
             return found;
         }
-        assert!(std::time::Instant::now() < deadline, "waited {limit:?} in vain for: {what}");
+        if std::time::Instant::now() >= deadline {
+            panic!("waited {limit:?} in vain for: {what}\n{}", tell());
+        }
         std::thread::sleep(INTERVAL);
     }
 }

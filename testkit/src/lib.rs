@@ -22,7 +22,7 @@ mod processes;
 mod program;
 
 pub use certificates::{Certificates, Identity};
-pub use condition::{block_until, wait_until};
+pub use condition::{block_until, block_until_or_tell, wait_until};
 pub use node::{Node, NodeBuilder};
 pub use program::{Program, Sandbox};
 pub use rustix::process::Signal;

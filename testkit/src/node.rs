@@ -326,7 +326,7 @@ impl Drop for Node {
 
 impl Place {
     fn make() -> Self {
-        let root = std::env::var_os("KHRONOS_TEST_RABBITMQ_ROOT").map(PathBuf::from);
+        let root = std::env::var_os("TESTKIT_RABBITMQ_ROOT").map(PathBuf::from);
         let parent = root.as_ref().map_or_else(std::env::temp_dir, |root| root.join("tmp"));
         let outside = tempfile::Builder::new()
             .prefix("khronos-rabbitmq-")

@@ -3,6 +3,7 @@
 use super::LIMIT;
 use serde_json::Value;
 use std::{
+    cell::RefCell,
     fs::OpenOptions,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
@@ -10,7 +11,7 @@ use std::{
     process::{Command, Output, Stdio},
     time::Duration,
 };
-use testkit::{Program, Sandbox, Signal, block_until};
+use testkit::{Program, Sandbox, Signal, block_until_or_tell};
 
 pub(crate) struct Clock {
     pub(crate) sandbox: Sandbox,
@@ -163,16 +164,15 @@ impl Clock {
 
     /// Waits until an answer is as wanted.
     pub(crate) fn until_at(&self, path: &str, what: &str, wanted: impl Fn(u16, &Value) -> bool) -> Value {
-        let mut last = None;
+        let last = RefCell::new(None);
         let look = || {
             let seen = self.get(path);
             let found = seen.as_ref().is_some_and(|(status, body)| wanted(*status, body));
-            last.clone_from(&seen);
+            last.replace(seen.clone());
             seen.filter(|_| found).map(|(_, body)| body)
         };
-        let waited =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| block_until(what, LIMIT, look)));
-        waited.unwrap_or_else(|_| panic!("waited in vain for {what}: {path} is {last:?}\n{}", self.log()))
+        let tell = || format!("{path} is {:?}\n{}", last.borrow(), self.log());
+        block_until_or_tell(what, LIMIT, look, tell)
     }
 
     pub(crate) fn until_ready(&self) {

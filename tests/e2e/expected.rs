@@ -2,18 +2,19 @@
 
 use super::{Arrival, Arrivals, Clock, LIMIT};
 use khronos::{
-    engine::{Revision, Snapshot},
+    engine::{RecordRow, Revision, Snapshot},
     schedule::{Policy, Schedule},
     store::{SledOptions, SledStore, Store},
 };
 use ponos::event::{OccurrenceId, Timestamp};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use testkit::block_until;
+use testkit::block_until_or_tell;
 
 /// What a clock that was stopped has settled.
 pub(crate) struct Expected {
     snapshot: Snapshot,
+    rows: Vec<RecordRow>,
     schedules: Vec<(Revision, Schedule)>,
 }
 
@@ -31,16 +32,40 @@ pub(crate) fn due_times(schedule: &Schedule, after: Timestamp, through: Timestam
 impl Expected {
     /// Reads the store of a clock that was stopped, with nothing outstanding.
     pub(crate) fn of(clock: &Clock) -> Self {
-        let snapshot =
-            SledStore::open(&clock.store(), "khronos", &SledOptions::default()).unwrap().load().unwrap();
+        let mut store = SledStore::open(&clock.store(), "khronos", &SledOptions::default()).unwrap();
+        let snapshot = store.load().unwrap();
+        let rows = store.read(0, usize::MAX).unwrap().rows;
         assert_eq!(snapshot.spans, [], "something is outstanding");
         let built = |revision: &Revision| (revision.clone(), revision.build().unwrap());
         let schedules = snapshot.revisions.iter().map(built).collect();
-        Self { snapshot, schedules }
+        Self { snapshot, rows, schedules }
     }
 
     fn due(&self, (revision, schedule): &(Revision, Schedule)) -> BTreeSet<Timestamp> {
         due_times(schedule, revision.effective_from, self.snapshot.settled.unwrap())
+    }
+
+    /// What is sent again may come after what is newer.
+    fn wait_for_all(&self, schedule: &(Revision, Schedule), arrivals: &Arrivals, queue: usize) {
+        let name = &schedule.1.name;
+        let due = self.due(schedule);
+        let missing = || {
+            let so_far = arrivals.so_far();
+            let came: BTreeSet<_> =
+                of(&so_far, queue, name).filter_map(|arrival| arrival.event.time).collect();
+            due.difference(&came).copied().collect::<Vec<_>>()
+        };
+        let look = || missing().is_empty().then_some(());
+        let tell = || {
+            let missing = missing();
+            let concerned = |row: &&RecordRow| {
+                let within = |due: &Timestamp| (row.row.first..=row.row.last).contains(due);
+                row.row.schedule == *name && missing.iter().any(within)
+            };
+            let rows: Vec<_> = self.rows.iter().filter(concerned).collect();
+            format!("missing of {} due: {missing:?}; the record says {rows:?}", due.len())
+        };
+        block_until_or_tell(&format!("all of {name} in queue {queue}"), LIMIT, look, tell);
     }
 
     /// Compares with what arrived in each of so many queues. Gives (occurrences, arrivals, coalesced ones).
@@ -55,18 +80,9 @@ impl Expected {
             }
         }
         let all = self.schedules.iter().filter(|(_, schedule)| schedule.catch_up.policy == Policy::All);
-        for (revision, schedule) in all.clone() {
-            let due = self.due(&(revision.clone(), schedule.clone()));
-            let ids: BTreeSet<String> = due.iter().map(|due| id_of(&schedule.name, *due)).collect();
+        for schedule in all {
             for queue in 0..queues {
-                // What is sent again may come after what is newer.
-                let missing = || {
-                    let so_far = arrivals.so_far();
-                    let came = of(&so_far, queue, &schedule.name).map(|arrival| arrival.event.id.to_string());
-                    let came: BTreeSet<String> = came.collect();
-                    ids.difference(&came).next().is_none().then_some(())
-                };
-                block_until(&format!("all of {} in queue {queue}", schedule.name), LIMIT, missing);
+                self.wait_for_all(schedule, arrivals, queue);
             }
         }
         let so_far = arrivals.so_far();

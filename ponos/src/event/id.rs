@@ -47,7 +47,8 @@ impl OccurrenceId<'_> {
             text.push_str("\ntrigger\n");
             text.push_str(command);
         }
-        EventId(Uuid::new_v5(&OCCURRENCES, text.as_bytes()).to_string())
+        let mut id = Uuid::encode_buffer();
+        EventId(Uuid::new_v5(&OCCURRENCES, text.as_bytes()).hyphenated().encode_lower(&mut id).to_owned())
     }
 }
 
@@ -55,6 +56,12 @@ impl EventId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<EventId> for String {
+    fn from(id: EventId) -> Self {
+        id.0
     }
 }
 

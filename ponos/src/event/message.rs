@@ -100,11 +100,11 @@ impl Headers {
     }
 
     /// Sets `name`, replacing what stood there.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<HeaderValue>) {
+    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<HeaderValue>) {
         let (name, value) = (name.into(), value.into());
         match self.0.iter_mut().find(|(key, _)| *key == name) {
             Some((_, old)) => *old = value,
-            None => self.0.push((Cow::Owned(name), value)),
+            None => self.0.push((name, value)),
         }
     }
 
@@ -129,6 +129,15 @@ impl Headers {
     /// Whether the table has no entry.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl IntoIterator for Headers {
+    type Item = (Cow<'static, str>, HeaderValue);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 

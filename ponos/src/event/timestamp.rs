@@ -1,6 +1,6 @@
 //! An instant: UTC, whole milliseconds. Finer input is refused, so that what is written is what was meant.
 
-use chrono::{DateTime, SecondsFormat, Timelike, Utc};
+use chrono::{DateTime, Timelike, Utc};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -61,12 +61,60 @@ impl From<DateTime<Utc>> for Timestamp {
 }
 
 impl fmt::Display for Timestamp {
+    /// RFC 3339 with three digits of the second's fraction; beyond the years 0 to 9999 the number of milliseconds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.to_utc() {
-            Some(utc) => f.write_str(&utc.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        match Rfc3339::of(*self) {
+            Some(text) => f.write_str(text.as_str()),
             None => write!(f, "{} ms", self.0),
         }
     }
+}
+
+/// An instant as text, without an allocation: each event carries several of them.
+struct Rfc3339([u8; 24]);
+
+impl Rfc3339 {
+    /// `None` beyond the years 0 to 9999.
+    fn of(instant: Timestamp) -> Option<Self> {
+        let (days, millis) = (instant.0.div_euclid(86_400_000), instant.0.rem_euclid(86_400_000));
+        let (year, month, day) = civil(days).filter(|(year, ..)| (0..10_000).contains(year))?;
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let parts = [
+            (0, 4, year),
+            (5, 2, month),
+            (8, 2, day),
+            (11, 2, millis / 3_600_000),
+            (14, 2, millis / 60_000 % 60),
+            (17, 2, millis / 1000 % 60),
+            (20, 3, millis % 1000),
+        ];
+        for (start, digits, mut number) in parts {
+            for place in text[start..start + digits].iter_mut().rev() {
+                *place = b'0' + u8::try_from(number % 10).unwrap_or_default();
+                number /= 10;
+            }
+        }
+        Some(Self(text))
+    }
+
+    fn as_str(&self) -> &str {
+        // Digits and separators only.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar. Counted in eras of 400 years that begin
+/// on a first of March, so that the leap day is the last of its year.
+fn civil(days: i64) -> Option<(i64, i64, i64)> {
+    let shifted = days.checked_add(719_468)?;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let leaps = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;
+    let year_of_era = (day_of_era - leaps) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    Some((era * 400 + year_of_era + i64::from(month <= 2), month, day))
 }
 
 impl fmt::Debug for Timestamp {
@@ -91,7 +139,10 @@ impl FromStr for Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(self)
+            match Rfc3339::of(*self) {
+                Some(text) => serializer.serialize_str(text.as_str()),
+                None => serializer.collect_str(self),
+            }
         } else {
             serializer.serialize_i64(self.0)
         }
@@ -122,6 +173,24 @@ mod tests {
             "2026-12-01T10:00:00+01:00".parse::<Timestamp>().unwrap().to_string(),
             "2026-12-01T09:00:00.000Z"
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_text_is_that_of_chrono(millis in -70_000_000_000_000_i64..260_000_000_000_000) {
+            let instant = Timestamp::from_millis(millis);
+            let expected = instant.to_utc().unwrap().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+            let plain = (0..10_000).contains(&chrono::Datelike::year(&instant.to_utc().unwrap()));
+            proptest::prop_assert_eq!(instant.to_string() == expected, plain);
+        }
+    }
+
+    #[test]
+    fn every_day_of_four_centuries_has_its_date() {
+        for day in 0..146_097 {
+            let instant = Timestamp::from_millis(day * 86_400_000);
+            assert!(instant.to_string().starts_with(&instant.to_utc().unwrap().date_naive().to_string()));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{Backlog, Closed, Tuning};
 use crate::{
+    clock,
     engine::{Commit, Outcome, Row},
     store::{Page, StoreError},
 };
@@ -33,6 +34,8 @@ pub(super) struct Queue {
     accepted: u64,
     /// Rows ever taken out of it.
     taken: u64,
+    /// When rows were last taken, on the boot clock: the next ones wait for [`Tuning::pace`] after it.
+    paced_at: Option<i64>,
     /// (`accepted` after a call, its `complete`), oldest first.
     completes: VecDeque<(u64, Timestamp)>,
     /// What stands for rows that had no room.
@@ -66,6 +69,7 @@ impl Shared {
             rows: VecDeque::new(),
             accepted: 0,
             taken: 0,
+            paced_at: None,
             completes: VecDeque::new(),
             lost: None,
             dropped: 0,
@@ -89,10 +93,17 @@ impl Shared {
     pub(super) fn next(&self) -> Job {
         let mut queue = self.lock();
         loop {
-            if let Some(job) = queue.next() {
+            let now = clock::reading().boot;
+            if let Some(job) = queue.next(now) {
                 return job;
             }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = match queue.rows_wait(now) {
+                None => self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Some(wait) => {
+                    let waited = self.changed.wait_timeout(queue, wait);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 
@@ -171,7 +182,17 @@ impl Queue {
         }
     }
 
-    fn next(&mut self) -> Option<Job> {
+    /// How much longer rows wait for the pace; `None` when there are none, or nothing keeps them.
+    fn rows_wait(&self, now: i64) -> Option<Duration> {
+        let since = now.saturating_sub(self.paced_at?);
+        let pace = i64::try_from(self.tuning.pace.as_millis()).unwrap_or(i64::MAX);
+        // A whole batch need not wait, nor do rows that somebody waits for.
+        let kept = self.rows.len() < self.tuning.batch && self.flushes.is_empty() && !self.closing;
+        let left = u64::try_from(pace.saturating_sub(since)).ok().filter(|left| *left > 0 && since >= 0)?;
+        (kept && !self.completes.is_empty()).then(|| Duration::from_millis(left))
+    }
+
+    fn next(&mut self, now: i64) -> Option<Job> {
         if let Some((ticket, commit)) = self.saves.pop_front() {
             return Some(Job::Save(ticket, commit));
         }
@@ -179,7 +200,10 @@ impl Queue {
         if let Some((after, most, reply)) = self.reads.pop_front() {
             return Some(Job::Read(after, most, reply));
         }
-        if let Some((rows, complete)) = self.batch() {
+        if self.rows_wait(now).is_none()
+            && let Some((rows, complete)) = self.batch()
+        {
+            self.paced_at = Some(now);
             return Some(Job::Append(rows, complete));
         }
         if !self.flushes.is_empty() {

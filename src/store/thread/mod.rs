@@ -32,6 +32,9 @@ pub struct Tuning {
     pub rows: usize,
     /// Rows in one write.
     pub batch: usize,
+    /// From one write of rows to the next, unless a whole batch waits: each is synced to the disk, and in a burst they
+    /// would compete with the broker for it.
+    pub pace: Duration,
     /// The pause before the first attempt to open the store again; it doubles …
     pub pause: Duration,
     /// … up to this.
@@ -46,7 +49,8 @@ impl Default for Tuning {
             term: 0,
             saves: 1024,
             rows: 200_000,
-            batch: 1000,
+            batch: 4096,
+            pace: Duration::from_millis(100),
             pause: Duration::from_millis(100),
             longest_pause: Duration::from_secs(5),
             patience: Duration::from_secs(120),

@@ -38,14 +38,14 @@ impl Attributes {
             ..Event::new(self.parsed("id")?, self.required("source")?, self.parsed("type")?, data)
         };
         (event.traceparent, event.tracestate) = traces;
-        for (name, value) in other.iter() {
-            match (name, value) {
+        for (name, value) in other {
+            match (&*name, value) {
                 // the hop's own headers say more than the attributes of the one who made the event
-                ("traceparent", HeaderValue::Text(text)) => event.traceparent = Some(text.clone()),
-                ("tracestate", HeaderValue::Text(text)) => event.tracestate = Some(text.clone()),
+                ("traceparent", HeaderValue::Text(text)) => event.traceparent = Some(text),
+                ("tracestate", HeaderValue::Text(text)) => event.tracestate = Some(text),
                 ("traceparent" | "tracestate", _) => {}
                 (own, _) if own.starts_with("x-") => {}
-                (name, value) => event.extensions.set(name, value.clone()),
+                (_, value) => event.extensions.set(name, value),
             }
         }
         for (name, value) in self.0 {

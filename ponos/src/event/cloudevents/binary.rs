@@ -12,7 +12,20 @@ const PREFIXES: [&str; 3] = [PREFIX, "cloudEvents:", "ce-"];
 /// An AMQP short string holds at most this many bytes.
 const SHORT: usize = 255;
 
-pub(super) fn write(event: &Event) -> Message {
+pub(super) fn write(event: Event) -> Message {
+    let short = |text: &str| (text.len() <= SHORT).then(|| text.to_owned());
+    let name = event.name.as_str();
+    let properties = Properties {
+        content_type: Some("application/json".into()),
+        persistent: true,
+        correlation_id: event.correlation_id.as_deref().and_then(short),
+        message_id: Some(event.id.as_str().to_owned()),
+        timestamp: event.time.and_then(whole_seconds),
+        kind: Some(name.to_owned()),
+        app_id: application(&event.source).and_then(short),
+        ..Properties::default()
+    };
+    let routing_key = name.to_owned();
     let mut headers = Headers::with_capacity(16);
     let mut put = |name: &'static str, value: Option<String>| {
         if let Some(value) = value {
@@ -20,42 +33,24 @@ pub(super) fn write(event: &Event) -> Message {
         }
     };
     put("cloudEvents_specversion", Some("1.0".into()));
-    put("cloudEvents_id", Some(event.id.as_str().into()));
-    put("cloudEvents_source", Some(event.source.clone()));
-    put("cloudEvents_type", Some(event.name.as_str().into()));
-    put("cloudEvents_subject", event.subject.clone());
+    put("cloudEvents_id", Some(event.id.into()));
+    put("cloudEvents_source", Some(event.source));
+    put("cloudEvents_type", Some(event.name.as_str().to_owned()));
+    put("cloudEvents_subject", event.subject);
     put("cloudEvents_time", event.time.map(rfc3339));
     put("cloudEvents_expirytime", event.expiry_time.map(rfc3339));
     put("cloudEvents_recordedtime", event.recorded_time.map(rfc3339));
-    put("cloudEvents_correlationid", event.correlation_id.clone());
-    put("cloudEvents_causationid", event.causation_id.clone());
-    put("cloudEvents_dataschema", event.data_schema.clone());
-    for (name, value) in [("traceparent", &event.traceparent), ("tracestate", &event.tracestate)] {
-        if let Some(value) = value {
-            headers.append(name, value.as_str().into());
+    put("cloudEvents_correlationid", event.correlation_id);
+    put("cloudEvents_causationid", event.causation_id);
+    put("cloudEvents_dataschema", event.data_schema);
+    put("traceparent", event.traceparent);
+    put("tracestate", event.tracestate);
+    for (name, value) in event.extensions {
+        if headers.get(&name).is_none() {
+            headers.set(name, value);
         }
     }
-    for (name, value) in event.extensions.iter() {
-        if headers.get(name).is_none() {
-            headers.set(name, value.clone());
-        }
-    }
-    let short = |text: &str| (text.len() <= SHORT).then(|| text.to_owned());
-    Message {
-        routing_key: event.name.as_str().to_owned(),
-        properties: Properties {
-            content_type: Some("application/json".into()),
-            persistent: true,
-            correlation_id: event.correlation_id.as_deref().and_then(short),
-            message_id: Some(event.id.as_str().to_owned()),
-            timestamp: event.time.and_then(whole_seconds),
-            kind: Some(event.name.as_str().to_owned()),
-            app_id: application(&event.source).and_then(short),
-            ..Properties::default()
-        },
-        headers,
-        body: event.data.clone(),
-    }
+    Message { routing_key, properties, headers, body: event.data }
 }
 
 pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {

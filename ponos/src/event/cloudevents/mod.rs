@@ -77,6 +77,11 @@ impl Event {
     /// `app_id` is the first word of a path-like source (`khronos` of `/khronos/<clock>`). A property that is an AMQP
     /// short string (`app_id`, `correlation_id`) is left out where the text has more than 255 bytes; its header is not.
     pub fn to_message(&self) -> Message {
+        self.clone().into_message()
+    }
+
+    /// [`Event::to_message`] for one that is not needed any more: its payload is not copied.
+    pub fn into_message(self) -> Message {
         binary::write(self)
     }
 
