@@ -162,6 +162,21 @@ fn what_is_paused_calls_for_nothing_and_what_is_fast_is_counted() {
 }
 
 #[test]
+fn jitter_alone_moves_nothing_and_the_help_says_what_is_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, jitter) in [("a", "5m"), ("b", "20m")] {
+        let text = format!(
+            "[[schedule]]\nname = \"x\"\nevent = \"a.x.ended\"\nevery = \"1h\"\njitter = \"{jitter}\"\n"
+        );
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let (code, out, _) = plan(folder.path(), &["a", "b"]);
+    assert!(code == 2 && out.contains("~ x: due as before\n    jitter: \"5m\" → \"20m\""), "{out}");
+    let (code, out, _) = plan(folder.path(), &["--help"]);
+    assert!(code == 0 && out.contains("is when schedules are due, not when they are sent"), "{out}");
+}
+
+#[test]
 fn without_old_the_clock_is_compared() {
     let folder = folder();
     let definition = Definition {

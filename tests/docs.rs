@@ -1,6 +1,7 @@
 //! The examples in the documentation of schedules: each is built, and nothing about it is even warned of.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use khronos::schedule::jitter_offset;
 use std::{fs, path::Path, process::Command};
 
 /// The TOML blocks of a page.
@@ -42,4 +43,22 @@ fn every_example_of_the_language_is_right() {
 fn every_example_for_those_who_come_from_elsewhere_is_right() {
     let (blocks, said) = checked("coming-from.md");
     assert!(blocks >= 6 && said.ends_with("are right\n"), "{said}");
+}
+
+#[test]
+fn the_offset_of_jitter_is_computed_as_the_page_says() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schedules.md")).unwrap();
+    let (_, example) = page.split_once("$ python3 -c '").unwrap();
+    let (code, rest) = example.split_once("'\n").unwrap();
+    let code: String = code.lines().map(|line| line.trim_start_matches("> ").to_owned() + "\n").collect();
+    let python = std::env::var_os("KHRONOS_TEST_PYTHON").unwrap_or("/usr/bin/python3".into());
+    let output = Command::new(python).arg("-c").arg(code).output().unwrap();
+    let (shown, rest) = rest.split_once('\n').unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), shown);
+    let due: ponos::event::Timestamp = "2026-12-01T09:00:00.000Z".parse().unwrap();
+    let offset = jitter_offset("hourly-sync", due, 600_000);
+    assert_eq!(format!("{offset} ms"), shown);
+    let send = format!("\"due_at\":\"{due}\",\"send_at\":\"{}\"", due.plus(offset));
+    let line = rest.lines().nth(1).unwrap();
+    assert!(line.contains(&send), "{line}");
 }

@@ -232,6 +232,31 @@ fn calendars_clamp_at_the_months_end_and_come_back() {
 }
 
 #[test]
+fn a_phase_of_zero_is_no_phase_and_zero_is_refused_elsewhere() {
+    let with = |every: &str, phase: Option<&str>, jitter: Option<&str>| {
+        let phase = phase.map(Into::into);
+        build(Definition { every: Some(every.into()), phase, jitter: jitter.map(Into::into), ..definition() })
+    };
+    let none = |every| with(every, None, None).unwrap();
+    for zero in ["0s", "0ms", "0h 0m", "PT0S", "PT0.000S", "00:00"] {
+        assert!(with("1h", Some(zero), None).unwrap().is_due_as(&none("1h")), "{zero}");
+        assert!(with("1 day", Some(zero), None).unwrap().is_due_as(&none("1 day")), "{zero}");
+    }
+    for zero in ["0 days", "P0D", "0 months 0 days 00:00"] {
+        assert!(with("1 month", Some(zero), None).unwrap().is_due_as(&none("1 month")), "{zero}");
+    }
+    let nine = with("1 week", Some("9h"), None).unwrap();
+    assert!(with("1 week", Some("0 days 09:00"), None).unwrap().is_due_as(&nine));
+    assert!(with("1h", Some("PT0.5S"), None).is_ok() && with("1h", Some("0m 500ms"), None).is_ok());
+    for (every, phase, jitter) in [("0s", None, None), ("1h 0m", None, None), ("1h", None, Some("0s"))] {
+        assert!(with(every, phase, jitter).is_err(), "{every} {jitter:?}");
+    }
+    for wrong in ["0", "0 parsecs", "PT0.0000S", "P", "0s 0m"] {
+        assert!(with("1h", Some(wrong), None).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn elapsed_time_knows_no_change_of_clocks() {
     let four = timing("every", "4h", "America/New_York", None);
     assert_eq!(list(&four, "2025-03-09T04:00:00Z", 2), ["2025-03-09T08:00:00Z", "2025-03-09T12:00:00Z"]);

@@ -1,12 +1,19 @@
 //! The schedules of the files that a verb is about: all, or those named.
 
-use super::{Globals, exit::Exit, flag, output, report};
+use super::{
+    Globals,
+    clock_side::clock_side,
+    exit::Exit,
+    flag, output,
+    reach::{Which, wait},
+    report,
+};
 use crate::{
     clock,
     diagnostic::did_you_mean,
+    schedule::Schedule,
     sources::{self, Schedules, Source},
 };
-use ponos::event::Timestamp;
 use std::collections::HashSet;
 
 /// All of the configured folder (or `folder`) that are not paused, or else those of these names. What is wrong was said
@@ -39,19 +46,34 @@ pub(super) fn chosen(globals: &Globals, folder: Option<&str>, names: &[String]) 
     };
     let keep: Vec<bool> = schedules.iter().map(wanted).collect();
     let chosen = schedules.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(source, _)| source);
-    Ok(chosen.map(|source| counted(source, clock::now())).collect())
+    Ok(counted(globals, chosen.collect()))
 }
 
-/// With a limit that has no beginning of its own counted from now.
-fn counted(mut source: Source, now: Timestamp) -> Source {
-    if source.schedule.timing.is_counted_since_creation() {
-        source.schedule = source.schedule.counting_since(now);
-        output::complain(&format!(
-            "note: the limit of '{}' is counted from now, as if it were new (no 'from')",
-            source.schedule.name
-        ));
+/// Limits without `from` count on from where the clock has them; where none knows the schedule with this timing, from
+/// now.
+fn counted(globals: &Globals, mut sources: Vec<Source>) -> Vec<Source> {
+    if !sources.iter().any(|source| source.schedule.timing.is_counted_since_creation()) {
+        return sources;
     }
-    source
+    // A clock that can't be asked is no reason not to answer.
+    let running = wait(clock_side(globals, &Which::default())).map(|(_, views)| views).unwrap_or_default();
+    for source in &mut sources {
+        if !source.schedule.timing.is_counted_since_creation() {
+            continue;
+        }
+        let name = &*source.schedule.name;
+        let since = running.iter().find(|view| view.name == name).and_then(|view| {
+            let schedule = Schedule::build(&view.definition).ok()?;
+            schedule.timing.is_due_as(&source.schedule.timing).then_some(view.counts_from)
+        });
+        if since.is_none() {
+            output::complain(&format!(
+                "note: the limit of '{name}' is counted from now, as if it were new (no 'from', and no clock that knows it)"
+            ));
+        }
+        source.schedule = source.schedule.clone().counting_since(since.unwrap_or_else(clock::now));
+    }
+    sources
 }
 
 /// What was read, if all of it is right.

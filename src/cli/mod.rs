@@ -5,6 +5,7 @@
 mod audit;
 mod check;
 mod chosen;
+mod clock_side;
 mod completions;
 mod exit;
 mod forecast;
@@ -86,7 +87,7 @@ enum Verb {
     Check(check::Args),
     /// Shows the next occurrences.
     Next(next::Args),
-    /// Compares two sets of schedules in occurrences.
+    // Its help is longer, and stands with its arguments.
     Plan(plan::Args),
     /// Shows how many occurrences are coming, and when most of them.
     Forecast(forecast::Args),

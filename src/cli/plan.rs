@@ -6,9 +6,10 @@ mod text;
 use super::{
     Globals,
     chosen::usable,
+    clock_side::clock_side,
     exit::Exit,
     output,
-    reach::{Source, Trouble, Which, finish},
+    reach::{Trouble, Which, finish},
     report,
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     sources::{self, Schedules},
 };
 use compare::compare;
-use serde::Deserialize;
+use ponos::event::Timestamp;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -29,6 +30,10 @@ use std::{
 ///
 /// With two paths: OLD with NEW. With one: the clock with NEW. With none: the clock with the configured folder. The clock
 /// is the running one, else what its store holds.
+///
+/// What is compared is when schedules are due, not when they are sent: of a schedule whose jitter alone is edited, the key
+/// is shown, and nothing moves (`khronos forecast` counts what is sent). A limit without `from` counts on from where the
+/// clock has it while the timing stays as it is; else from now.
 ///
 /// "Moved" (~) is an occurrence that is gone and another of the same schedule on the same local day: the first gone one
 /// goes with the first new one, and so on. What is left over is removed (−) or added (+). A paused schedule calls for
@@ -64,18 +69,14 @@ struct Side {
     definition: Definition,
     /// `None`: the clock's, and not understood by this version.
     schedule: Option<Schedule>,
+    /// Since when a limit without `from` counts.
+    counts_from: Timestamp,
 }
 
 /// A set of schedules, and whose it is.
 struct Set {
     title: String,
     schedules: BTreeMap<String, Side>,
-}
-
-#[derive(Deserialize)]
-struct All {
-    clock: String,
-    schedules: Vec<ScheduleView>,
 }
 
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
@@ -91,7 +92,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
     };
     let length = parse_length(&args.length, LONGEST, "--for")
         .map_err(|fault| report::refuse("--for", &args.length, &fault))?;
-    let (old, new) = match args.paths.as_slice() {
+    let (mut old, mut new) = match args.paths.as_slice() {
         [old, new, ..] => (at(old)?, at(new)?),
         [new] => (of_clock(globals, &args.which).await?, at(new)?),
         [] => {
@@ -101,6 +102,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
             (of_clock(globals, &args.which).await?, new)
         }
     };
+    count(&mut old, &mut new);
     let plan = compare(&old, &new, (from, from.plus(length)), usize::from(args.show));
     output::print(|out| {
         if args.json { output::lines(out, &[&plan]) } else { text::write(out, &plan, &args.length) }
@@ -113,34 +115,44 @@ fn at(path: &Path) -> Result<Set, Exit> {
     Set::new(path.display().to_string(), sources::read_path(path))
 }
 
-/// The schedules of the running clock, or those that the store holds.
+/// Limits without `from` count as the clock would count them: on, where the timing stays as it is.
+fn count(old: &mut Set, new: &mut Set) {
+    for (name, side) in &mut new.schedules {
+        let Some(before) = old.schedules.get(name) else { continue };
+        if let (Some(was), Some(is)) = (&before.schedule, &side.schedule)
+            && is.timing.is_counted_since_creation()
+            && was.timing.is_due_as(&is.timing)
+        {
+            side.counts_from = before.counts_from;
+        }
+    }
+    for side in old.schedules.values_mut().chain(new.schedules.values_mut()) {
+        side.schedule = side.schedule.take().map(|schedule| schedule.counting_since(side.counts_from));
+    }
+}
+
+/// The schedules of the clock.
 async fn of_clock(globals: &Globals, which: &Which) -> Result<Set, Trouble> {
-    let (title, views) = match which.reach(globals).await? {
-        Source::Clock(client) => {
-            let All { clock, schedules } = client.get::<All>("/schedules").await?;
-            (format!("the clock '{clock}'"), schedules)
-        }
-        Source::Store(kept) => {
-            let (clock, views) = (kept.clock.clone(), ScheduleView::stored(&kept.snapshot));
-            kept.close().await?;
-            (format!("the store of the clock '{clock}'"), views)
-        }
-    };
+    let (title, views) = clock_side(globals, which).await?;
     let sides = views.into_iter().map(|view| {
-        let schedule = Schedule::build(&view.definition).ok();
-        let schedule = schedule.map(|schedule| schedule.counting_since(view.effective_from));
-        (view.name, Side { definition: view.definition, schedule })
+        let ScheduleView { name, definition, counts_from, .. } = view;
+        let schedule = Schedule::build(&definition).ok();
+        if schedule.is_none() {
+            output::complain(&format!(
+                "note: the clock's schedule '{name}' is not understood by this version; it is compared as if it called for nothing"
+            ));
+        }
+        (name, Side { definition, schedule, counts_from })
     });
     Ok(Set { title, schedules: sides.collect() })
 }
 
 impl Set {
     fn new(title: String, schedules: Schedules) -> Result<Self, Exit> {
+        let now = clock::now();
         let sides = usable(schedules)?.into_iter().map(|source| {
-            let side = Side {
-                definition: source.definition,
-                schedule: Some(source.schedule.counting_since(clock::now())),
-            };
+            let side =
+                Side { definition: source.definition, schedule: Some(source.schedule), counts_from: now };
             (side.definition.name.clone(), side)
         });
         Ok(Self { title, schedules: sides.collect() })

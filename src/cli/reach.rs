@@ -20,7 +20,7 @@ use std::{
 };
 
 /// Which clock is asked.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct Which {
     /// A running clock, such as http://127.0.0.1:7650; else the one that runs on the store, else the store itself
     #[arg(long, value_name = "URL", conflicts_with = "store")]
@@ -93,15 +93,19 @@ impl Trouble {
 
 /// Runs a verb's work to its end and says what went wrong.
 pub(super) fn finish(work: impl Future<Output = Result<Exit, Trouble>>) -> std::process::ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = runtime.map_err(Trouble::Start).and_then(|runtime| runtime.block_on(work));
-    let exit = ended.unwrap_or_else(|trouble| {
+    let exit = wait(work).unwrap_or_else(|trouble| {
         if !matches!(trouble, Trouble::Said(_)) {
             output::complain(&format!("error: {trouble}"));
         }
         trouble.exit()
     });
     exit.into()
+}
+
+/// Runs work to its end.
+pub(super) fn wait<T>(work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Trouble::Start).and_then(|runtime| runtime.block_on(work))
 }
 
 impl Which {

@@ -6,6 +6,7 @@
 //! document (RFC 9457). Absent: any write on TCP, and any login: what is served is what loopback may see.
 
 pub mod audit;
+pub mod calendars;
 pub mod client;
 mod control;
 mod events;

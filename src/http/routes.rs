@@ -1,6 +1,8 @@
 //! What there is.
 
-use super::{audit, control, feed, guard, health, history, problem::Problem, schedules, site::Site};
+use super::{
+    audit, calendars, control, feed, guard, health, history, problem::Problem, schedules, site::Site,
+};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
@@ -17,13 +19,14 @@ use std::time::Duration;
 const BODY: usize = 64 * 1024;
 
 /// Paths with what they give.
-const INDEX: [(&str, &str); 8] = [
+const INDEX: [(&str, &str); 9] = [
     (
         "/feed",
         "events as they are sent, as server-sent events; ?match=time.# (several allowed), ?after=NUMBER or Last-Event-ID",
     ),
     ("/schedules", "all schedules with their next due time"),
     ("/schedules/{name}", "one schedule"),
+    ("/calendars/{id}", "the days of a calendar that a schedule's definition names"),
     ("/history", "how occurrences ended; ?schedule= ?outcome= ?after= ?before= ?limit="),
     ("/audit", "the record against the arithmetic; ?from= ?to="),
     ("/parked", "events that were given up on"),
@@ -53,6 +56,7 @@ fn reads(site: &Site, shutdown: Shutdown) -> Router {
         .route("/", get(index))
         .route("/schedules", get(schedules::all))
         .route("/schedules/{name}", get(schedules::one))
+        .route("/calendars/{id}", get(calendars::one))
         .route("/history", get(history::history))
         .route("/parked", get(control::parked))
         .route("/healthz", get(health::live))

@@ -113,6 +113,8 @@ pub struct ScheduleView {
     pub revision: u32,
     /// Since when the definition holds.
     pub effective_from: Timestamp,
+    /// Since when a `limit` without `from` counts: earlier than `effective_from` where edits left the timing as it was.
+    pub counts_from: Timestamp,
     /// As written.
     pub definition: Definition,
     /// What is being retried or caught up with.
@@ -176,6 +178,7 @@ impl ScheduleView {
             paused: definition.paused == Some(true),
             revision: revision.number,
             effective_from: revision.effective_from,
+            counts_from: revision.counts_from,
             definition,
             outstanding: None,
             confirmed: None,

@@ -32,7 +32,7 @@ pub(super) enum Unit {
 /// A duration with the numbers and units in which it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Duration {
-    /// Numbers above zero with units, the largest unit first, each unit once.
+    /// Numbers above zero with units, the largest unit first, each unit once; those of a phase may be zero.
     pub(super) parts: Vec<(u64, Unit)>,
 }
 
@@ -111,6 +111,15 @@ impl Unit {
 impl Duration {
     /// Reads either form.
     pub(super) fn parse(text: &str) -> Result<Self, Flaw> {
+        Self::parse_from(text, 1)
+    }
+
+    /// Reads either form; a number of a unit may be 0: how far something lies from something else.
+    pub(super) fn parse_distance(text: &str) -> Result<Self, Flaw> {
+        Self::parse_from(text, 0)
+    }
+
+    fn parse_from(text: &str, least: u64) -> Result<Self, Flaw> {
         if text.len() > MAX_BYTES || !text.is_ascii() {
             return Err(Flaw::whole(format!("'{}' is not a duration", shown(text))).help(EXAMPLES));
         }
@@ -118,8 +127,8 @@ impl Duration {
             return Err(Flaw::whole("a duration is missing").help(EXAMPLES));
         }
         match text.trim_ascii().strip_prefix(['P', 'p']) {
-            Some(iso) => parse_iso(text, iso),
-            None => parse_friendly(text),
+            Some(iso) => parse_iso(text, iso, least),
+            None => parse_friendly(text, least),
         }
     }
 

@@ -10,10 +10,12 @@ fn run(text: &str, kind: fn(&u8) -> bool) -> usize {
     text.bytes().take_while(kind).count()
 }
 
-fn number(text: &str, at: usize) -> Result<u64, Flaw> {
+fn number(text: &str, at: usize, least: u64) -> Result<u64, Flaw> {
     let range = at..at + text.len();
     match text.parse::<u64>() {
-        Ok(0) => Err(Flaw::part(range, "0 of a unit is not a length of time; numbers start at 1")),
+        Ok(n) if n < least => {
+            Err(Flaw::part(range, "0 of a unit is not a length of time; numbers start at 1"))
+        }
         Ok(n) if n <= MAX_NUMBER => Ok(n),
         _ => Err(Flaw::part(range, "this number is too large: the horizon is the end of 2099")),
     }
@@ -34,7 +36,8 @@ fn push(parts: &mut Vec<(u64, Unit)>, n: u64, unit: Unit, at: std::ops::Range<us
     Ok(())
 }
 
-pub(super) fn parse_friendly(text: &str) -> Result<Duration, Flaw> {
+/// Numbers are at least `least`: 0 or 1.
+pub(super) fn parse_friendly(text: &str, least: u64) -> Result<Duration, Flaw> {
     let mut parts = Vec::new();
     let mut at = run(text, u8::is_ascii_whitespace);
     let end = text.trim_ascii_end().len();
@@ -47,7 +50,7 @@ pub(super) fn parse_friendly(text: &str) -> Result<Duration, Flaw> {
             let help = instead(text, &text[at..at + word]);
             return Err(Flaw::part(at..at + word, what).help(help));
         }
-        let n = number(&text[at..at + digits], at)?;
+        let n = number(&text[at..at + digits], at, least)?;
         at += digits;
         if text[at..].starts_with(['.', ',']) {
             let what = "numbers are whole";
@@ -119,7 +122,8 @@ fn unknown_unit(text: &str, at: usize, length: usize) -> Flaw {
 }
 
 /// ISO 8601-1, 5.5.2: `P[n]Y[n]M[n]W[n]DT[n]H[n]M[n]S`; only the seconds may have up to three decimals.
-pub(super) fn parse_iso(text: &str, iso: &str) -> Result<Duration, Flaw> {
+/// Numbers are at least `least`: 0 or 1.
+pub(super) fn parse_iso(text: &str, iso: &str, least: u64) -> Result<Duration, Flaw> {
     let mut parts = Vec::new();
     let mut at = text.len() - text.trim_ascii_start().len() + 1;
     let end = at + iso.len();
@@ -172,9 +176,9 @@ pub(super) fn parse_iso(text: &str, iso: &str) -> Result<Duration, Flaw> {
         }
         let digits = &text[start..start + digits];
         at += 1;
-        let no_whole_seconds = fraction.is_some() && digits.bytes().all(|byte| byte == b'0');
+        let no_whole_seconds = least > 0 && fraction.is_some() && digits.bytes().all(|byte| byte == b'0');
         if !no_whole_seconds {
-            push(&mut parts, number(digits, start)?, unit, start..at)?;
+            push(&mut parts, number(digits, start, least)?, unit, start..at)?;
         }
         match fraction {
             Some(millis @ 1..) => push(&mut parts, millis, Unit::Millisecond, start..at)?,

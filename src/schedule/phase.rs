@@ -17,7 +17,7 @@ pub(super) struct Phase {
 }
 
 impl Phase {
-    /// Reads it.
+    /// Reads it. Zero is allowed, as whoever gives each of many schedules its share of a span writes it for the first.
     pub(super) fn parse(text: &str) -> Result<Self, Flaw> {
         let trimmed = text.trim_ascii_end();
         let split = trimmed.rfind(|c: char| c.is_ascii_whitespace()).map_or(0, |at| at + 1);
@@ -33,7 +33,7 @@ impl Phase {
             return Ok(phase);
         }
         let beyond = || Flaw::whole("the phase is beyond all bounds");
-        for &(n, unit) in Duration::parse(lengths)?.parts() {
+        for &(n, unit) in Duration::parse_distance(lengths)?.parts() {
             let n = i32::try_from(n).ok();
             let of = |each: i32| n.and_then(|n| n.checked_mul(each)).ok_or_else(beyond);
             match unit {

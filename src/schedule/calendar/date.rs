@@ -2,7 +2,7 @@
 
 use crate::schedule::{
     definition::{Flaw, shown},
-    months::{day_number, days_in},
+    months::{FIRST_YEAR, day_number, days_in, month_of, start_of},
 };
 
 const EXAMPLE: &str =
@@ -30,6 +30,25 @@ fn date(text: &str) -> Result<i32, Flaw> {
         let what = format!("there is no date {}, or it is not between 1970 and 2099", shown(text));
         Flaw::part(0..text.len(), what)
     })
+}
+
+/// The first and the last day as [`listed`] reads them again.
+pub(super) fn written(first: i32, last: i32) -> String {
+    let date = |day: i32| {
+        let month = month_of(day);
+        let (year, in_year) = (FIRST_YEAR + month / 12, month % 12 + 1);
+        format!("{year}-{in_year:02}-{:02}", day - start_of(month) + 1)
+    };
+    if first == last { date(first) } else { format!("{}/{}", date(first), date(last)) }
+}
+
+/// Reads what was [`written`], which may lie in 1969 or 2100: the whole of the table.
+pub(super) fn listed(text: &str) -> Option<(i32, i32)> {
+    let date = |text| {
+        numbers::<3>(text, [4, 2, 2]).and_then(|[year, month, day]| day_number(year as i32, month, day))
+    };
+    let (first, last) = text.split_once('/').unwrap_or((text, text));
+    Some((date(first)?, date(last)?)).filter(|(first, last)| first <= last)
 }
 
 /// Reads a day of every year: month and day; 02-29 is a day of leap years.

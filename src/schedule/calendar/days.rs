@@ -1,6 +1,7 @@
 //! A set of days as one bit each: what a calendar amounts to. 1969 to 2100, so that local time around the horizon is
 //! covered in every zone.
 
+use super::date;
 use crate::schedule::months::{FIRST_DAY, LAST_DAY};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -117,6 +118,29 @@ impl Days {
         self.words.iter().all(|word| *word == 0)
     }
 
+    /// The form in which people and other programs read them: dates, and ranges of dates with both ends, as calendar
+    /// files have them.
+    pub fn to_dates(&self) -> Vec<String> {
+        let mut dates = Vec::new();
+        let mut at = FIRST_DAY;
+        while let Some(first) = self.next(at) {
+            let end = self.next_absent(first).unwrap_or(LAST_DAY);
+            dates.push(date::written(first, end - 1));
+            at = end;
+        }
+        dates
+    }
+
+    /// Reads that form; `None` if it is none.
+    pub fn from_dates(dates: &[impl AsRef<str>]) -> Option<Self> {
+        let mut days = Self::none();
+        for text in dates {
+            let (first, last) = date::listed(text.as_ref())?;
+            (first..=last).for_each(|day| days.insert(day));
+        }
+        Some(days)
+    }
+
     /// The form in which a store keeps them: some 6 KB.
     pub fn to_bytes(&self) -> Vec<u8> {
         std::iter::once(FORM).chain(self.words.iter().flat_map(|word| word.to_le_bytes())).collect()
@@ -186,6 +210,23 @@ impl<'de> Deserialize<'de> for CalendarId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_is_the_same_after_being_written_as_dates() {
+        for days in [
+            Days::none(),
+            Days::matching(|_| true),
+            Days::matching(|day| day.rem_euclid(7) == 2 || day % 100 == 0),
+            Days::matching(|day| day == FIRST_DAY || day == LAST_DAY - 1),
+        ] {
+            assert_eq!(Days::from_dates(&days.to_dates()), Some(days));
+        }
+        let some = Days::matching(|day| (20_000..20_003).contains(&day) || day == 20_005);
+        assert_eq!(some.to_dates(), ["2024-10-04/2024-10-06", "2024-10-09"]);
+        for wrong in ["2024-10-06/2024-10-04", "2024-02-30", "1968-01-01", "2024-10-04/", "soon"] {
+            assert_eq!(Days::from_dates(&[wrong]), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn a_set_agrees_with_a_walk_over_its_days() {

@@ -45,6 +45,22 @@ impl Pins {
         self.0.values().filter_map(|pin| Some((pin.id, pin.days.as_ref()?)))
     }
 
+    /// The ids whose contents this process had not seen when these were read.
+    pub fn missing(&self) -> impl Iterator<Item = CalendarId> + '_ {
+        self.0.values().filter(|pin| pin.days.is_none()).map(|pin| pin.id)
+    }
+
+    /// The same, with the contents that this process has seen by now.
+    pub fn resolved(&self) -> Self {
+        let pin = |pin: &Pin| Pin { id: pin.id, days: known::content(pin.id) };
+        Self(Arc::new(self.0.iter().map(|(name, one)| (Arc::clone(name), pin(one))).collect()))
+    }
+
+    /// The content that is kept under this id, if this process has seen it.
+    pub fn content(id: CalendarId) -> Option<Arc<Days>> {
+        known::content(id)
+    }
+
     /// Makes a content known to this process, so that definitions that name its id can be built again.
     pub fn learn(days: Days) -> CalendarId {
         known::remember(Arc::new(days)).0

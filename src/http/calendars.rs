@@ -1,0 +1,33 @@
+//! `GET /calendars/{id}`: the days that a definition's calendar had when it was accepted. A definition names them by id;
+//! whoever evaluates it elsewhere asks for the days once, for they never change.
+
+use super::problem::Problem;
+use crate::schedule::{CalendarId, Days, Pins};
+use axum::{Json, extract::Path, http::StatusCode};
+use serde::{Deserialize, Serialize};
+
+/// The days of one calendar.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalendarView {
+    /// What they are kept under.
+    pub id: CalendarId,
+    /// Dates, and ranges of dates with both ends: `2026-12-25`, `2026-12-24/2026-12-26`; ascending, in 1969 to 2100.
+    pub dates: Vec<String>,
+}
+
+impl CalendarView {
+    /// The days, if they are those of the id.
+    pub fn days(&self) -> Option<Days> {
+        Days::from_dates(&self.dates).filter(|days| days.id() == self.id)
+    }
+}
+
+pub(super) async fn one(Path(id): Path<String>) -> Result<Json<CalendarView>, Problem> {
+    let found = id.parse().ok().and_then(|id: CalendarId| Some((id, Pins::content(id)?)));
+    let (id, days) = found.ok_or_else(|| {
+        let what =
+            format!("there is no calendar '{id}'; ids stand under definition.calendars in GET /schedules");
+        Problem::new(StatusCode::NOT_FOUND, what)
+    })?;
+    Ok(Json(CalendarView { id, dates: days.to_dates() }))
+}
