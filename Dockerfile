@@ -16,6 +16,7 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY --from=build /khronos /usr/local/bin/khronos
 COPY config.toml /etc/khronos/config.toml
 COPY schedules /etc/khronos/schedules
+COPY calendars /etc/khronos/calendars
 # Belongs to the clock's user, and so does a new volume, which takes this over.
 COPY --from=build --chown=65532:65532 /empty /var/lib/khronos
 
