@@ -168,7 +168,10 @@ fn read(field: Field, text: &str, at: usize, rare: &mut Rare) -> Result<Set, Fla
     for item in text.split(',') {
         if item.is_empty() {
             let what = format!("an item is missing beside a comma in the {} field", field.name());
-            return Err(Flaw::part(start..start, what).help("a list has no spaces: '0,15,30'"));
+            let flaw = Flaw::part(start..start, what);
+            // At an end of the field, what is missing probably stands beyond a space.
+            let inside = start > at && start < at + text.len();
+            return Err(if inside { flaw } else { flaw.help("a list has no spaces: '0,15,30'") });
         }
         if !special(field, item, start, rare)? {
             plain(field, item, start, &mut set)?;
