@@ -25,7 +25,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 
     let printed = output::print(|out| {
         if args.json {
-            return report::json(out, &found);
+            return output::lines(out, found.list());
         }
         report::draw(out, &found, telemetry::colours(&io::stdout()))?;
         let checked = format!("{} in {}", many(count, "schedule"), many(files, "file"));

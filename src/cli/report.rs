@@ -21,15 +21,6 @@ pub(super) fn draw(out: &mut dyn Write, diagnostics: &Diagnostics, colours: bool
     }
 }
 
-/// One JSON object a line.
-pub(super) fn json(out: &mut dyn Write, diagnostics: &Diagnostics) -> io::Result<()> {
-    for diagnostic in diagnostics.list() {
-        serde_json::to_writer(&mut *out, diagnostic)?;
-        writeln!(out)?;
-    }
-    Ok(())
-}
-
 /// Draws all of them on standard error, for a verb that can't go on.
 pub(super) fn to_stderr(diagnostics: &Diagnostics) {
     let mut text = Vec::new();

@@ -53,7 +53,8 @@ impl Flights {
 
     /// When the oldest that is unanswered was handed over.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
-        self.places.iter().flatten().next().map(|flight| flight.sent_at)
+        // The first place is never one that is empty.
+        self.places.front()?.as_ref().map(|flight| flight.sent_at)
     }
 
     /// Whether `limit` are unanswered, or so many places are kept behind one that gets no answer that memory counts.

@@ -8,13 +8,10 @@ use super::{
     definition::{Fault, Flaw},
     duration::Duration,
 };
-use ponos::event::Timestamp;
+use ponos::event::{OccurrenceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// The namespace of occurrence ids, see [`OccurrenceId`](ponos::event::OccurrenceId).
-const OCCURRENCES: Uuid = Uuid::from_u128(0xd794_7026_e364_593e_8c95_ddae_90ef_68dd);
 
 /// Offsets below so many milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +35,7 @@ pub(super) struct Jitter {
 /// assert_eq!(jitter_offset("one-day", due, 300_000), 267_379);
 /// ```
 pub fn jitter_offset(schedule: &str, due: Timestamp, jitter: i64) -> i64 {
-    let id = Uuid::new_v5(&OCCURRENCES, format!("{schedule}\n{due}").as_bytes());
+    let id = Uuid::new_v5(&OccurrenceId::NAMESPACE, format!("{schedule}\n{due}").as_bytes());
     // 48 bits: far more than any jitter has milliseconds.
     ((id.as_u128() >> 80) as i64).checked_rem(jitter).unwrap_or(0)
 }

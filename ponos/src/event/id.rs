@@ -5,9 +5,6 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
-/// The namespace of occurrence ids: UUIDv5 of the URL namespace and the text `urn:khronos:occurrence`.
-const OCCURRENCES: Uuid = Uuid::from_u128(0xd794_7026_e364_593e_8c95_ddae_90ef_68dd);
-
 /// A CloudEvents `id`: any text that is not empty and has at most 255 bytes (an AMQP short string).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct EventId(String);
@@ -39,6 +36,9 @@ pub struct OccurrenceId<'a> {
 }
 
 impl OccurrenceId<'_> {
+    /// The namespace of these ids: UUIDv5 of the URL namespace and the text `urn:khronos:occurrence`.
+    pub const NAMESPACE: Uuid = Uuid::from_u128(0xd794_7026_e364_593e_8c95_ddae_90ef_68dd);
+
     /// The id (see the type for the rule).
     pub fn id(&self) -> EventId {
         let Self { clock, schedule, due, trigger } = self;
@@ -48,7 +48,7 @@ impl OccurrenceId<'_> {
             text.push_str(command);
         }
         let mut id = Uuid::encode_buffer();
-        EventId(Uuid::new_v5(&OCCURRENCES, text.as_bytes()).hyphenated().encode_lower(&mut id).to_owned())
+        EventId(Uuid::new_v5(&Self::NAMESPACE, text.as_bytes()).hyphenated().encode_lower(&mut id).to_owned())
     }
 }
 
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_namespace_is_derived_as_documented() {
-        assert_eq!(Uuid::new_v5(&Uuid::NAMESPACE_URL, b"urn:khronos:occurrence"), OCCURRENCES);
+        assert_eq!(Uuid::new_v5(&Uuid::NAMESPACE_URL, b"urn:khronos:occurrence"), OccurrenceId::NAMESPACE);
     }
 
     #[test]
