@@ -6,5 +6,7 @@
 
 pub mod broker;
 pub mod event;
+#[cfg(feature = "worker")]
+pub mod inbox;
 pub mod shutdown;
 pub mod topology;

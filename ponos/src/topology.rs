@@ -1,5 +1,7 @@
 //! Exchanges, queues and bindings as data. Pure: `broker` declares them, tests compare them.
 
+pub mod worker;
+
 use crate::event::{HeaderValue, Headers};
 
 /// What is to exist on the broker; declaring it twice changes nothing.
@@ -70,6 +72,15 @@ pub enum Destination {
     Queue(String),
     /// An exchange by name.
     Exchange(String),
+}
+
+impl Topology {
+    /// This and what `other` adds to it.
+    pub fn join(&mut self, other: Self) {
+        self.exchanges.extend(other.exchanges);
+        self.queues.extend(other.queues);
+        self.bindings.extend(other.bindings);
+    }
 }
 
 impl Exchange {

@@ -23,7 +23,7 @@ pub trait Handler<T>: Fn(T, Context) -> <Self as Handler<T>>::Future + Send + Sy
     where
         Self: Sized,
     {
-        Configured { handler: self, policy, contract: None }
+        Configured { handler: self, policy, contract: None, last: None }
     }
 }
 
@@ -41,6 +41,7 @@ pub struct Configured<H> {
     pub(crate) handler: H,
     pub(crate) policy: Policy,
     pub(crate) contract: Option<Contract>,
+    pub(crate) last: Option<Shared>,
 }
 
 impl<H> Configured<H> {
@@ -76,7 +77,7 @@ where
     type Handler = F;
 
     fn into_handler(self) -> Configured<F> {
-        Configured { handler: self, policy: Policy::default(), contract: None }
+        Configured { handler: self, policy: Policy::default(), contract: None, last: None }
     }
 }
 

@@ -1,0 +1,30 @@
+//! The worker: handlers for global events and for the service's own tasks.
+//!
+//! [`Worker`] collects what a service does and checks it; [`Worker::run`] runs it. A value's way: a delivery is decoded,
+//! routed by its type, held to its contract, looked up in the inbox, run, and settled (`life`). Only the runtime settles;
+//! a handler returns an [`Outcome`].
+//!
+//! Invariants: nothing is acked before what follows from it is confirmed; nothing is held unsettled to be delayed;
+//! whatever ends otherwise than done stands in the dead letters with the reason, or goes back to its queue.
+
+mod builder;
+mod check;
+mod context;
+mod desk;
+mod handler;
+mod held;
+mod outcome;
+mod plan;
+mod policy;
+mod service;
+
+pub use builder::{FanIn, Worker};
+pub use check::WorkerError;
+pub use context::Context;
+pub use desk::FlushError;
+pub use handler::{Configured, Handler, IntoHandler, Payload};
+pub use held::PublishError;
+pub use outcome::{Failure, HandlerResult, Outcome};
+pub use plan::Limits;
+pub use policy::{Backoff, LONGEST_RETRY, Policy, Rate};
+pub use service::NoState;
