@@ -102,6 +102,7 @@ impl Worker {
             inbox,
             limits: limits.clone(),
             desk: OnceLock::new(),
+            observer: None,
         };
         Ok(Plan { service: Arc::new(service), streams, topology, limits })
     }
