@@ -5,8 +5,21 @@
 //! `khronos` is built, and the two-stage [`shutdown`] that both share.
 
 pub mod broker;
+#[cfg(feature = "worker")]
+pub mod clock;
 pub mod event;
 #[cfg(feature = "worker")]
 pub mod inbox;
+#[cfg(feature = "worker")]
+pub mod schema;
+#[cfg(feature = "worker")]
+pub mod schema_files;
 pub mod shutdown;
+#[cfg(feature = "worker")]
+mod time_passed;
 pub mod topology;
+#[cfg(feature = "worker")]
+pub mod worker;
+
+#[cfg(feature = "worker")]
+pub use time_passed::{Cause, TimePassed, Window};
