@@ -16,6 +16,8 @@ pub mod schema;
 pub mod schema_files;
 pub mod shutdown;
 #[cfg(feature = "worker")]
+pub mod testing;
+#[cfg(feature = "worker")]
 mod time_passed;
 pub mod topology;
 #[cfg(feature = "worker")]
@@ -23,3 +25,17 @@ pub mod worker;
 
 #[cfg(feature = "worker")]
 pub use time_passed::{Cause, TimePassed, Window};
+
+/// What nearly every worker needs: `use ponos::prelude::*`.
+#[cfg(feature = "worker")]
+pub mod prelude {
+    pub use crate::{
+        TimePassed,
+        shutdown::{Shutdown, shutdown},
+        worker::{
+            Context, Ended, Failure, Handler, HandlerResult,
+            Outcome::{self, Dead, Done, Release, Retry, Skip},
+            Policy, Worker,
+        },
+    };
+}

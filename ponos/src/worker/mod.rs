@@ -16,6 +16,7 @@ mod held;
 mod outcome;
 mod plan;
 mod policy;
+mod run;
 mod service;
 
 pub use builder::{FanIn, Worker};
@@ -27,4 +28,5 @@ pub use held::PublishError;
 pub use outcome::{Failure, HandlerResult, Outcome};
 pub use plan::Limits;
 pub use policy::{Backoff, LONGEST_RETRY, Policy, Rate};
+pub use run::Ready;
 pub use service::NoState;
