@@ -4,7 +4,7 @@
 
 mod support;
 
-use khronos::schedule::{Definition, DstDefinition, Fault, Schedule, Timing, TimingDefinition};
+use khronos::schedule::{Definition, DstDefinition, Fault, Timing, TimingDefinition};
 use ponos::event::Timestamp;
 use proptest::prelude::*;
 use std::collections::BTreeSet;

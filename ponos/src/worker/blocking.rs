@@ -68,23 +68,30 @@ impl Drop for Unbegun {
     }
 }
 
-pub(crate) async fn run<W>(context: Context, work: W) -> HandlerResult
-where
-    W: FnOnce(&Context) -> HandlerResult + Send + 'static,
-{
-    let counted = Counted::new(context);
-    let work = spawn_blocking(move || {
-        let counted = counted;
-        let span = counted.0.span().clone();
-        span.in_scope(|| work(&counted.0))
-    });
-    let _unbegun = Unbegun(work.abort_handle());
-    match work.await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => {
-            let words = super::life::panic_words(error.into_panic().as_ref());
-            Err(Failure::new(format!("panicked: {words}")))
+impl Context {
+    /// Runs `work`, which may keep a processor busy or block, on a thread for that. The task's slot stays taken until it
+    /// ends, even when the handler is cancelled before; a retry waits for that.
+    ///
+    /// # Errors
+    /// What `work` says; a panic of it is a failure.
+    pub async fn blocking<W>(&self, work: W) -> HandlerResult
+    where
+        W: FnOnce(&Self) -> HandlerResult + Send + 'static,
+    {
+        let counted = Counted::new(self.clone());
+        let work = spawn_blocking(move || {
+            let counted = counted;
+            let span = counted.0.span().clone();
+            span.in_scope(|| work(&counted.0))
+        });
+        let _unbegun = Unbegun(work.abort_handle());
+        match work.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => {
+                let words = super::life::panic_words(error.into_panic().as_ref());
+                Err(Failure::new(format!("panicked: {words}")))
+            }
+            Err(_) => Err(Failure::new("the blocking work was cancelled: the runtime shuts down")),
         }
-        Err(_) => Err(Failure::new("the blocking work was cancelled: the runtime shuts down")),
     }
 }

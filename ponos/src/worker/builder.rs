@@ -2,6 +2,7 @@
 
 use super::{
     Configured, Context, Handler, HandlerResult, IntoHandler, Limits, Payload, Policy,
+    ended::Observer,
     handler::{Shared, contract_of, erase},
 };
 use crate::{
@@ -27,6 +28,7 @@ pub struct Worker {
     pub(super) limits: Limits,
     pub(super) clock: Clock,
     pub(super) passive: bool,
+    pub(super) observer: Option<Observer>,
 }
 
 /// A queue as the author described it.
@@ -83,7 +85,13 @@ impl Worker {
             limits: Limits::default(),
             clock: Clock::system(),
             passive: false,
+            observer: None,
         }
+    }
+
+    /// The service's name.
+    pub fn service(&self) -> &str {
+        &self.service
     }
 
     /// Handles the global events of that name or topic pattern (`order.*.shipped`, `time.#`), with the default policy.

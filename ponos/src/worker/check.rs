@@ -1,7 +1,7 @@
 //! From what an author said to a [`Plan`]: everything that can't be is refused, all at once, before anything is touched.
 
 use super::{
-    Policy, Worker,
+    Policy, RunError, Worker,
     builder::{Draft, Named, Takes},
     plan::{Plan, Route, Stream},
     service::Service,
@@ -30,6 +30,8 @@ pub enum WorkerError {
     Invalid(Vec<String>),
     /// The broker refuses it, and a person must change something before it can work.
     Broker(LinkError),
+    /// It ended without being asked to.
+    Ended(RunError),
 }
 
 impl fmt::Display for WorkerError {
@@ -37,6 +39,7 @@ impl fmt::Display for WorkerError {
         match self {
             Self::Invalid(faults) => write!(f, "the worker can't run: {}", faults.join("; ")),
             Self::Broker(error) => write!(f, "the worker can't run: {error}"),
+            Self::Ended(error) => write!(f, "{error}"),
         }
     }
 }
@@ -70,7 +73,7 @@ impl Worker {
             faults.push("it handles nothing: add a handler with on, task or fan_in".into());
         }
         let topology = topology(&self, &mut faults);
-        let Self { service, drafts, events, tasks, states, inbox, limits, clock, .. } = self;
+        let Self { service, drafts, events, tasks, states, inbox, limits, clock, observer, .. } = self;
         let mut streams = Vec::new();
         for draft in drafts {
             let label = draft.label.clone();
@@ -102,7 +105,7 @@ impl Worker {
             inbox,
             limits: limits.clone(),
             desk: OnceLock::new(),
-            observer: None,
+            observer,
         };
         Ok(Plan { service: Arc::new(service), streams, topology, limits })
     }

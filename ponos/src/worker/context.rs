@@ -1,7 +1,6 @@
 //! What a handler knows of its task, and by which it publishes.
 
 use super::{
-    HandlerResult,
     held::{Buffer, Key, Kind, Origin, PublishError},
     blocking::Running,
     plan::Route,
@@ -176,18 +175,6 @@ impl Context {
     #[cfg(feature = "postgres")]
     pub fn transaction(&self) -> Option<&crate::inbox::postgres::Transaction> {
         self.0.transaction.as_ref()
-    }
-
-    /// Runs `work`, which may keep a processor busy or block, on a thread for that. The task's slot stays taken until it
-    /// ends, even when the handler is cancelled before.
-    ///
-    /// # Errors
-    /// What `work` says; a panic of it is a failure.
-    pub async fn blocking<W>(&self, work: W) -> HandlerResult
-    where
-        W: FnOnce(&Self) -> HandlerResult + Send + 'static,
-    {
-        super::blocking::run(self.clone(), work).await
     }
 
     fn hold(

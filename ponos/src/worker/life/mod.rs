@@ -22,7 +22,7 @@ pub(super) use run::words as panic_words;
 
 use super::{
     Context,
-    ended::{Death, Ended},
+    ended::Death,
     line::Line,
     plan::Route,
     retry::Attempt,
@@ -87,8 +87,12 @@ pub(super) async fn live(line: &Line, delivery: Delivery) {
     let verdict = match steps(&mut task).await {
         Ok(verdict) | Err(verdict) => verdict,
     };
-    let ended = settle::settle(&mut task, verdict).await;
-    task.report(ended);
+    let (ended, how) = settle::settle(&mut task, verdict).await;
+    let tag = task.tag;
+    // before it: who sees the queue empty may rely on having been told
+    report::report(task, ended);
+    // an error: the consumer is gone, and the delivery comes again and meets the inbox
+    let _ = line.settler.settle(tag, how).await;
 }
 
 async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
@@ -142,9 +146,5 @@ impl<'a> Task<'a> {
     /// The message that it was, for another way.
     fn taken(&mut self) -> Message {
         std::mem::take(&mut self.message)
-    }
-
-    fn report(self, ended: Ended) {
-        report::report(self, ended);
     }
 }

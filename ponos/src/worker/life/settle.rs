@@ -27,24 +27,24 @@ enum Hindered {
     Lasting(String),
 }
 
-/// Carries the verdict out; says how it ended.
-pub(super) async fn settle(task: &mut Task<'_>, verdict: Verdict) -> Ended {
+/// Carries the verdict out, up to the settlement itself: how it ended, and how it is to be settled.
+pub(super) async fn settle(task: &mut Task<'_>, verdict: Verdict) -> (Ended, Settle) {
     let hindered = match verdict {
         Verdict::Done(held, entry) => match finish(task, held, entry).await {
-            Ok(()) => return acked(task, Ended::Done).await,
+            Ok(()) => return acked(Ended::Done),
             Err(hindered) => hindered,
         },
         Verdict::Skip(why, Some(entry)) => match finish(task, Vec::new(), entry).await {
-            Ok(()) => return acked(task, Ended::Skipped(why)).await,
+            Ok(()) => return acked(Ended::Skipped(why)),
             Err(hindered) => hindered,
         },
-        Verdict::Skip(why, None) => return acked(task, Ended::Skipped(why)).await,
-        Verdict::HandledAlready => return acked(task, Ended::HandledAlready).await,
+        Verdict::Skip(why, None) => return acked(Ended::Skipped(why)),
+        Verdict::HandledAlready => return acked(Ended::HandledAlready),
         Verdict::Early(due) => return early(task, due).await,
         Verdict::Failed { after, reason } => return failed(task, after, reason).await,
-        Verdict::Release(why) => return released(task, why, false).await,
-        Verdict::GiveBack(why) => return released(task, why, true).await,
-        Verdict::Stopped => return stopped(task).await,
+        Verdict::Release(why) => return released(task, why, false),
+        Verdict::GiveBack(why) => return released(task, why, true),
+        Verdict::Stopped => return stopped(task),
         Verdict::Dead(death) => return dead(task, death).await,
     };
     match hindered {
@@ -76,7 +76,7 @@ async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
 }
 
 /// To the ladder, or to the dead letters when the attempts are used up.
-async fn failed(task: &mut Task<'_>, after: Option<std::time::Duration>, reason: String) -> Ended {
+async fn failed(task: &mut Task<'_>, after: Option<std::time::Duration>, reason: String) -> (Ended, Settle) {
     let (Some(event), Some(route)) = (task.event.clone(), task.route.clone()) else {
         // nothing fails before it is decoded and routed
         return dead(task, Death::new(DeadKind::Malformed, reason)).await;
@@ -93,24 +93,24 @@ async fn failed(task: &mut Task<'_>, after: Option<std::time::Duration>, reason:
         Attempt { number, first_seen: task.attempt.first_seen, due: Some(due), failure: Some(reason.clone()) };
     let message = retry::again(task.taken(), &task.line.stream.queue, &event, &next);
     match send::confirmed(task, retry::exchange(due, now), message).await {
-        Ok(()) => acked(task, Ended::Retried { attempt: number, due, reason }).await,
-        Err(unsent) => not_sent(task, unsent).await,
+        Ok(()) => acked(Ended::Retried { attempt: number, due, reason }),
+        Err(unsent) => not_sent(task, unsent),
     }
 }
 
-async fn early(task: &mut Task<'_>, due: Timestamp) -> Ended {
-    let Some(event) = task.event.clone() else { return Ended::Early { due } };
+async fn early(task: &mut Task<'_>, due: Timestamp) -> (Ended, Settle) {
+    let Some(event) = task.event.clone() else { return acked(Ended::Early { due }) };
     let now = task.line.service.clock.now();
     let attempt = task.attempt.clone();
     let message = retry::again(task.taken(), &task.line.stream.queue, &event, &attempt);
     match send::confirmed(task, retry::exchange(due, now), message).await {
-        Ok(()) => acked(task, Ended::Early { due }).await,
-        Err(unsent) => not_sent(task, unsent).await,
+        Ok(()) => acked(Ended::Early { due }),
+        Err(unsent) => not_sent(task, unsent),
     }
 }
 
 /// The final handler, then the dead letters.
-async fn used_up(task: &mut Task<'_>, mut reason: String) -> Ended {
+async fn used_up(task: &mut Task<'_>, mut reason: String) -> (Ended, Settle) {
     if let (Some(event), Some(route)) = (task.event.clone(), task.route.clone())
         && let Some(handler) = &route.last
     {
@@ -132,7 +132,7 @@ async fn used_up(task: &mut Task<'_>, mut reason: String) -> Ended {
                 Err(Hindered::Passing(why)) => return give_back(task, why).await,
                 Err(Hindered::Lasting(why)) => reason = format!("{reason}; its final handler: {why}"),
             },
-            Err(run::Run::Stopped) => return stopped(task).await,
+            Err(run::Run::Stopped) => return stopped(task),
             Err(failed) => {
                 let why = run::failure(failed, &context);
                 reason = format!("{reason}; its final handler failed too: {why}");
@@ -142,7 +142,7 @@ async fn used_up(task: &mut Task<'_>, mut reason: String) -> Ended {
     dead(task, Death::new(DeadKind::Attempts, reason)).await
 }
 
-async fn dead(task: &mut Task<'_>, death: Death) -> Ended {
+async fn dead(task: &mut Task<'_>, death: Death) -> (Ended, Settle) {
     let line = task.line;
     let now = line.service.clock.now();
     let event = task.event.clone();
@@ -150,58 +150,51 @@ async fn dead(task: &mut Task<'_>, death: Death) -> Ended {
     let about = (&death, &task.attempt, now);
     let letter = retry::dead(message, &line.stream.queue, event.as_deref(), about);
     match send::confirmed(task, DEAD, letter).await {
-        Ok(()) => acked(task, Ended::Dead(death)).await,
+        Ok(()) => acked(Ended::Dead(death)),
         Err(Unsent::Why(why)) => {
-            released(task, format!("{why}; it belongs to the dead letters ({}: {})", death.kind, death.reason), true).await
+            released(task, format!("{why}; it belongs to the dead letters ({}: {})", death.kind, death.reason), true)
         }
-        Err(Unsent::Stopped) => stopped(task).await,
+        Err(Unsent::Stopped) => stopped(task),
     }
 }
 
-async fn not_sent(task: &Task<'_>, unsent: Unsent) -> Ended {
+fn not_sent(task: &Task<'_>, unsent: Unsent) -> (Ended, Settle) {
     match unsent {
-        Unsent::Why(why) => released(task, why, true).await,
-        Unsent::Stopped => stopped(task).await,
+        Unsent::Why(why) => released(task, why, true),
+        Unsent::Stopped => stopped(task),
     }
 }
 
 /// After a pause, when the publishing link is up again or it was held for long enough.
-async fn give_back(task: &Task<'_>, why: String) -> Ended {
+async fn give_back(task: &Task<'_>, why: String) -> (Ended, Settle) {
     let line = task.line;
     let mut pauses = Pauses::new(line);
     loop {
         match pauses.next(line, task.tag).await {
-            Woke::Stopped => return stopped(task).await,
+            Woke::Stopped => return stopped(task),
             Woke::Time if !line.can_publish() => {}
-            Woke::Time | Woke::Enough | Woke::Void => return released(task, why, true).await,
+            Woke::Time | Woke::Enough | Woke::Void => return released(task, why, true),
         }
     }
 }
 
-async fn stopped(task: &Task<'_>) -> Ended {
+fn stopped(task: &Task<'_>) -> (Ended, Settle) {
     let line = task.line;
     line.tally.left(|| match &task.event {
         Some(event) => format!("{}: {} {}, attempt {}", line.stream.queue, event.name, event.id, task.attempt.number),
         None => format!("{}: a message that was not read yet", line.stream.queue),
     });
-    released(task, "the worker stops".into(), true).await
+    released(task, "the worker stops".into(), true)
 }
 
 /// `ours`: it is no fault of the message's, and is not counted against it.
-async fn released(task: &Task<'_>, why: String, ours: bool) -> Ended {
+fn released(task: &Task<'_>, why: String, ours: bool) -> (Ended, Settle) {
     if ours && let Some(event) = &task.event {
         task.line.released.note(&event.id);
     }
-    settled(task, Settle::Release).await;
-    Ended::Released(why)
+    (Ended::Released(why), Settle::Release)
 }
 
-async fn acked(task: &Task<'_>, ended: Ended) -> Ended {
-    settled(task, Settle::Ack).await;
-    ended
-}
-
-async fn settled(task: &Task<'_>, how: Settle) {
-    // the consumer is gone: the delivery comes again, and meets the inbox
-    let _ = task.line.settler.settle(task.tag, how).await;
+fn acked(ended: Ended) -> (Ended, Settle) {
+    (ended, Settle::Ack)
 }
