@@ -13,6 +13,18 @@ pub struct Topology {
     pub queues: Vec<Queue>,
     /// Bound last.
     pub bindings: Vec<Binding>,
+    /// Nothing is declared or bound: exchanges and queues must exist already, whatever their arguments, and bindings are
+    /// not looked at. For a service whose user may not configure.
+    pub passive: bool,
+}
+
+impl Topology {
+    /// The same, only checked.
+    #[must_use]
+    pub fn passive(mut self) -> Self {
+        self.passive = true;
+        self
+    }
 }
 
 /// An exchange.

@@ -98,7 +98,7 @@ async fn what_the_user_may_not_do_and_what_is_missing() {
     assert_eq!(error.class, LinkErrorClass::Forbidden);
     assert!(error.what.contains("exchange 'events'") && error.what.contains("'reader'"), "{error}");
 
-    let consumer = amqp::consumer(config(&url), Topology::default(), "missing", 1);
+    let consumer = support::consumer(config(&url), Topology::default(), "missing", 1);
     let error = down(&mut consumer.link()).await;
     assert_eq!(error.class, LinkErrorClass::Forbidden);
     assert!(error.what.contains("no queue 'missing'"), "{error}");

@@ -138,7 +138,7 @@ fn exit_code(error: &RunError) -> Exit {
             LinkErrorClass::AccessRefused | LinkErrorClass::Vhost | LinkErrorClass::Forbidden => {
                 Exit::AccessRefused
             }
-            LinkErrorClass::Unreachable => Exit::Unavailable,
+            LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
             LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
                 Exit::Configuration
             }
