@@ -5,6 +5,8 @@
 //! `khronos` is built, and the two-stage [`shutdown`] that both share.
 
 pub mod broker;
+#[cfg(feature = "worker")]
+pub mod clock;
 pub mod event;
 #[cfg(feature = "worker")]
 pub mod inbox;
