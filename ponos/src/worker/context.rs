@@ -2,16 +2,21 @@
 
 use super::{
     held::{Buffer, Key, Kind, Origin, PublishError},
+    blocking::Running,
     plan::Route,
     service::{NoState, Service},
+    signal::Signal,
 };
-use crate::event::{Event, EventId, Timestamp};
+use crate::{
+    event::{Event, EventId, Timestamp},
+    inbox::Held,
+};
 use serde::Serialize;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 /// A task's surroundings. Clones are the same task's.
 #[derive(Clone)]
@@ -21,12 +26,14 @@ pub(crate) struct Inner {
     pub(crate) service: Arc<Service>,
     pub(crate) queue: Arc<str>,
     pub(crate) route: Arc<Route>,
-    pub(crate) event: Event,
+    pub(crate) event: Arc<Event>,
     /// From 1.
     pub(crate) attempt: u32,
     pub(crate) first_seen: Timestamp,
     pub(crate) deadline: Instant,
-    pub(crate) cancelled: watch::Receiver<bool>,
+    pub(crate) cancelled: Signal,
+    /// What it runs on other threads.
+    pub(crate) blocking: Running,
     /// Why the last attempt failed; for the final handler.
     pub(crate) failure: Option<String>,
     pub(crate) span: tracing::Span,
@@ -87,14 +94,12 @@ impl Context {
 
     /// Whether the task should stop: its time is over, or the worker stops now.
     pub fn is_cancelled(&self) -> bool {
-        *self.0.cancelled.borrow()
+        self.0.cancelled.is_raised()
     }
 
     /// Resolves when [`Context::is_cancelled`]. A future that is dropped needs none of it; work on other threads does.
     pub async fn cancelled(&self) {
-        let mut cancelled = self.0.cancelled.clone();
-        // the runtime is gone: that is a reason to stop too
-        let _ = cancelled.wait_for(|cancelled| *cancelled).await;
+        self.0.cancelled.raised().await;
     }
 
     /// In the final handler: why the last attempt failed.
@@ -193,11 +198,25 @@ impl Context {
     }
 
     fn origin(&self) -> Origin<'_> {
-        Origin { parent: &self.0.event, queue: &self.0.queue, handler: &self.0.route.pattern }
+        Origin {
+            parent: &self.0.event,
+            queue: &self.0.queue,
+            handler: &self.0.route.pattern,
+            is_last: self.0.failure.is_some(),
+        }
+    }
+
+    /// Nothing can be held any more; all that was.
+    pub(crate) fn end(&self) -> Vec<Held> {
+        self.buffer().end()
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     /// What is held; only one at a time looks at it, and never across an await.
-    pub(crate) fn buffer(&self) -> MutexGuard<'_, Buffer> {
+    fn buffer(&self) -> MutexGuard<'_, Buffer> {
         self.0.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) parent: &'a Event,
     pub(crate) queue: &'a str,
     pub(crate) handler: &'a str,
+    /// By the final handler, whose publishings are others than the handler's own.
+    pub(crate) is_last: bool,
 }
 
 /// What a publishing is told apart by from others of the same name.
@@ -75,8 +77,9 @@ impl Origin<'_> {
             Key::Given(key) => ('=', key.to_owned()),
             Key::Number(number) => ('#', number.to_string()),
         };
-        let Self { parent, queue, handler } = self;
-        let text = format!("{}\n{queue}\n{handler}\n{name}\n{mark}{key}", parent.id);
+        let Self { parent, queue, handler, is_last } = self;
+        let last = if *is_last { "!last" } else { "" };
+        let text = format!("{}\n{queue}\n{handler}{last}\n{name}\n{mark}{key}", parent.id);
         Uuid::new_v5(&NAMESPACE, text.as_bytes())
     }
 

@@ -7,26 +7,43 @@
 //! Invariants: nothing is acked before what follows from it is confirmed; nothing is held unsettled to be delayed;
 //! whatever ends otherwise than done stands in the dead letters with the reason, or goes back to its queue.
 
+mod blocking;
 mod builder;
 mod check;
 mod context;
 mod desk;
+mod ended;
 mod handler;
 mod held;
+mod latest;
+mod life;
+mod line;
+mod liveness;
 mod outcome;
 mod plan;
 mod policy;
+mod promises;
+mod rate;
+mod retry;
 mod run;
+mod runtime;
 mod service;
+mod signal;
+mod stream;
+mod tally;
 
 pub use builder::{FanIn, Worker};
 pub use check::WorkerError;
 pub use context::Context;
 pub use desk::FlushError;
+pub use ended::{DeadKind, Death, Ended, Observed};
 pub use handler::{Configured, Handler, IntoHandler, Payload};
 pub use held::PublishError;
+pub use liveness::Liveness;
 pub use outcome::{Failure, HandlerResult, Outcome};
 pub use plan::Limits;
 pub use policy::{Backoff, LONGEST_RETRY, Policy, Rate};
 pub use run::Ready;
+pub use runtime::RunError;
 pub use service::NoState;
+pub use tally::Report;

@@ -1,7 +1,7 @@
 //! What all handlers of a worker share: its name, its clock, its state, and what it may publish.
 
 use super::{
-    desk::Desk,
+    desk::Desk, ended::Observer,
     plan::Limits,
 };
 use crate::{clock::Clock, inbox::Inbox, schema::Registry};
@@ -32,6 +32,8 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     /// Where publishings go; set once the worker runs.
     pub(crate) desk: OnceLock<Desk>,
+    /// Is told of every end.
+    pub(crate) observer: Option<Observer>,
 }
 
 /// `Context::state` asked for something that was not given to the worker.
