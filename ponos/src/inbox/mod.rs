@@ -16,6 +16,8 @@
 mod error;
 mod gate;
 mod memory;
+#[cfg(feature = "inbox-sled")]
+mod sled;
 
 pub use error::{InboxError, InboxErrorClass};
 
@@ -89,7 +91,15 @@ pub struct Inbox {
 #[derive(Clone)]
 enum Kind {
     None,
-    Memory { rows: Arc<Memory>, gate: Arc<Gate> },
+    Memory {
+        rows: Arc<Memory>,
+        gate: Arc<Gate>,
+    },
+    #[cfg(feature = "inbox-sled")]
+    Sled {
+        keys: Arc<sled::Keys>,
+        gate: Arc<Gate>,
+    },
 }
 
 /// One run of one handler for one message, from [`Inbox::begin`] on. Dropping it abandons it.
@@ -98,7 +108,15 @@ pub struct Entry(Running);
 
 enum Running {
     None,
-    Memory { rows: Arc<Memory>, pass: Pass },
+    Memory {
+        rows: Arc<Memory>,
+        pass: Pass,
+    },
+    #[cfg(feature = "inbox-sled")]
+    Sled {
+        keys: Arc<sled::Keys>,
+        pass: Pass,
+    },
 }
 
 impl Inbox {
@@ -146,6 +164,14 @@ impl Inbox {
                 }
                 Ok(Begun::Run(Entry(Running::Memory { rows: rows.clone(), pass })))
             }
+            #[cfg(feature = "inbox-sled")]
+            Kind::Sled { keys, gate } => {
+                let pass = gate.enter(key, self.patience).await?;
+                if keys.contains(key).await? {
+                    return Ok(Begun::Handled);
+                }
+                Ok(Begun::Run(Entry(Running::Sled { keys: keys.clone(), pass })))
+            }
         }
     }
 
@@ -157,6 +183,8 @@ impl Inbox {
         match &self.kind {
             Kind::None => Ok(false),
             Kind::Memory { rows, .. } => Ok(rows.forget(key)),
+            #[cfg(feature = "inbox-sled")]
+            Kind::Sled { keys, .. } => keys.forget(key).await,
         }
     }
 
@@ -168,6 +196,8 @@ impl Inbox {
         match &self.kind {
             Kind::None => Ok(0),
             Kind::Memory { rows, .. } => Ok(rows.prune(older_than)),
+            #[cfg(feature = "inbox-sled")]
+            Kind::Sled { keys, .. } => keys.prune(older_than).await,
         }
     }
 
@@ -196,6 +226,8 @@ impl Inbox {
     pub fn is_shared(&self) -> bool {
         match self.kind {
             Kind::None | Kind::Memory { .. } => false,
+            #[cfg(feature = "inbox-sled")]
+            Kind::Sled { .. } => false,
         }
     }
 
@@ -203,6 +235,8 @@ impl Inbox {
     pub fn takes_publishes(&self) -> bool {
         match self.kind {
             Kind::None | Kind::Memory { .. } => false,
+            #[cfg(feature = "inbox-sled")]
+            Kind::Sled { .. } => false,
         }
     }
 }
@@ -229,6 +263,12 @@ impl Entry {
                 rows.record(pass.key());
                 Ok(flushed)
             }
+            #[cfg(feature = "inbox-sled")]
+            Running::Sled { keys, pass } => {
+                let flushed = none_taken()?;
+                keys.record(pass.key()).await?;
+                Ok(flushed)
+            }
         }
     }
 
@@ -236,6 +276,8 @@ impl Entry {
     pub async fn abandon(self) {
         match self.0 {
             Running::None | Running::Memory { .. } => {}
+            #[cfg(feature = "inbox-sled")]
+            Running::Sled { .. } => {}
         }
     }
 }
@@ -245,6 +287,8 @@ impl fmt::Debug for Inbox {
         let kind = match &self.kind {
             Kind::None => "none",
             Kind::Memory { .. } => "memory",
+            #[cfg(feature = "inbox-sled")]
+            Kind::Sled { .. } => "sled",
         };
         f.debug_struct("Inbox").field("kind", &kind).finish_non_exhaustive()
     }

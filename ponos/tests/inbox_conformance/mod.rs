@@ -219,6 +219,8 @@ pub async fn long_and_strange_keys_are_kept_apart(mut place: impl Place) {
         key_of("q", "h", "line\nfeed"),
         key_of("q", "h", "quote ' and \\ and \u{1F552}"),
         key_of("q", "h", "line"),
+        key_of("q", "h", "nothing\0"),
+        key_of("q", "h", "nothing"),
     ];
     for (at, key) in keys.iter().enumerate() {
         assert!(!is_handled(&inbox, key).await, "{at}");
