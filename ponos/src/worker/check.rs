@@ -103,11 +103,11 @@ impl Worker {
             tasks,
             states,
             inbox,
-            limits: limits.clone(),
+            limits,
             desk: OnceLock::new(),
             observer,
         };
-        Ok(Plan { service: Arc::new(service), streams, topology, limits })
+        Ok(Plan { service: Arc::new(service), streams, topology })
     }
 }
 

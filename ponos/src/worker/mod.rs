@@ -35,6 +35,7 @@ mod tally;
 pub use builder::{FanIn, Worker};
 pub use check::WorkerError;
 pub use context::Context;
+pub(crate) use desk::Desk;
 pub use desk::FlushError;
 pub use ended::{DeadKind, Death, Ended, Observed};
 pub use handler::{Configured, Handler, IntoHandler, Payload};

@@ -16,8 +16,6 @@ pub(crate) struct Plan {
     pub(crate) streams: Vec<Stream>,
     /// All that must exist on the broker.
     pub(crate) topology: Topology,
-    /// What runs, and how long.
-    pub(crate) limits: Limits,
 }
 
 /// Limits of the worker as a whole.
