@@ -43,7 +43,7 @@ pub(crate) async fn run(
     shutdown: Shutdown,
     liveness: Liveness,
 ) -> Result<Report, RunError> {
-    let Plan { service, streams, topology, .. } = plan;
+    let Plan { service, streams, topology } = plan;
     let desk = Desk::open(transport.publisher(topology.clone()));
     service.desk.set(desk.clone()).map_err(|_| RunError::Again)?;
     // ended with this function, whatever its end
