@@ -6,5 +6,9 @@
 
 pub mod broker;
 pub mod event;
+#[cfg(feature = "worker")]
+pub mod schema;
+#[cfg(feature = "worker")]
+pub mod schema_files;
 pub mod shutdown;
 pub mod topology;
