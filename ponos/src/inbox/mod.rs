@@ -222,6 +222,11 @@ impl Inbox {
         }
     }
 
+    /// Whether it remembers nothing.
+    pub fn is_none(&self) -> bool {
+        matches!(self.kind, Kind::None)
+    }
+
     /// Whether replicas share it. The others are for one replica alone: two would each run the same message.
     pub fn is_shared(&self) -> bool {
         match self.kind {

@@ -4,6 +4,7 @@ use super::ended::Ended;
 use crate::event::EventId;
 use std::{
     collections::HashMap,
+    fmt,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -28,6 +29,15 @@ pub struct Report {
     pub released: u64,
     /// What was begun and cancelled when the worker stopped: queue, name, id and attempt of each (1,000 at most).
     pub left: Vec<String>,
+}
+
+/// `handled 12, retried 1, dead 0, released 0`, then what was left, a line each.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { handled, retried, dead, released, left } = self;
+        write!(f, "handled {handled}, retried {retried}, dead {dead}, released {released}")?;
+        left.iter().try_for_each(|left| write!(f, "\nleft: {left}"))
+    }
 }
 
 impl Report {
