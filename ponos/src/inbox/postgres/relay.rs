@@ -62,17 +62,16 @@ impl Relay {
     }
 
     async fn relay(&mut self, shutdown: &Shutdown) {
-        let draining = shutdown.reached(Stage::Draining);
-        tokio::pin!(draining);
         let mut failures = 0;
         loop {
             let mut link = self.publisher.link();
             tokio::select! {
+                biased; // told to drain, it still sends what it can
                 up = link.wait_for(|link| matches!(link, Link::Up { .. } | Link::Closed)) => match up.as_deref() {
                     Ok(Link::Up { .. }) => {}
                     _ => return tracing::error!("the relay's publisher is closed; the outbox waits for the next start"),
                 },
-                () = &mut draining => return,
+                () = shutdown.reached(Stage::Draining) => return,
             }
             let pause = match self.turn().await {
                 Ok(Turn::Sent(0)) if shutdown.stage() >= Stage::Draining => return,
@@ -96,7 +95,7 @@ impl Relay {
             tokio::select! {
                 () = self.store.put.notified(), if failures == 0 => {}
                 () = tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())) => {}
-                () = &mut draining, if shutdown.stage() == Stage::Running => {}
+                () = shutdown.reached(Stage::Draining), if shutdown.stage() == Stage::Running => {}
             }
             if failures > 0 && shutdown.stage() >= Stage::Draining {
                 return;
@@ -107,7 +106,7 @@ impl Relay {
     /// One batch, in one transaction that holds it.
     async fn turn(&mut self) -> Result<Turn, InboxError> {
         let store = self.store.clone();
-        let mut transaction = store.call("relaying the outbox", store.side.begin()).await?;
+        let mut transaction = store.call("relaying the outbox", Box::pin(store.side.begin())).await?;
         let next = outbox::next(&mut transaction, &store, BATCH);
         let Some(waiting) = store.call("reading the outbox", next).await? else { return Ok(Turn::Others) };
         if waiting.is_empty() {

@@ -98,7 +98,7 @@ impl Store {
             self.schema
         );
         let begin = async {
-            let mut transaction = self.work.begin().await?;
+            let mut transaction = Box::pin(self.work.begin()).await?;
             let number: Option<(i64, String)> = sqlx::query_as(AssertSqlSafe(insert))
                 .bind(plain(&key.queue))
                 .bind(plain(&key.handler))
