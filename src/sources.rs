@@ -162,7 +162,7 @@ fn fill<K: Kept>(mut schedules: Schedules<K>, source: &ScheduleSource, bounds: B
 
 fn read_folder<K: Kept>(folder: &Path, bounds: Bounds, schedules: &mut Schedules<K>) {
     let shown = folder.display().to_string();
-    let files = match files(folder, bounds.files) {
+    let files = match files(folder, &["toml"], bounds.files) {
         Ok(files) => files,
         Err(error) => {
             let help = "name an existing folder of *.toml files with --schedules or schedules.folder";
@@ -183,17 +183,21 @@ fn read_folder<K: Kept>(folder: &Path, bounds: Bounds, schedules: &mut Schedules
     }
 }
 
-/// The folder's `*.toml` files by name; hidden ones (editors' copies) are left out.
-fn files(folder: &Path, most: usize) -> io::Result<Vec<PathBuf>> {
+/// The folder's files with one of these endings, by name; hidden ones (editors' copies) are left out.
+fn files(folder: &Path, endings: &[&str], most: usize) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if hidden || path.extension().is_none_or(|extension| extension != "toml") || path.is_dir() {
+        let ours = path.extension().is_some_and(|ending| endings.iter().any(|ours| ending == *ours));
+        if hidden || !ours || path.is_dir() {
             continue;
         }
         if files.len() == most {
-            return Err(io::Error::other(format!("it has more than {most} schedule files")));
+            return Err(io::Error::other(format!(
+                "it has more than {most} files (.{})",
+                endings.join(", .")
+            )));
         }
         files.push(path);
     }

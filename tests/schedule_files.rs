@@ -84,7 +84,7 @@ fn files_larger_or_more_than_allowed_are_refused_with_the_remedy() {
     let small = read(Bounds { bytes: 100, ..Bounds::default() });
     assert!(small.diagnostics.to_string().contains("spread its schedules over several files"));
     let few = read(Bounds { files: 1, ..Bounds::default() });
-    assert!(few.diagnostics.to_string().contains("more than 1 schedule files"));
+    assert!(few.diagnostics.to_string().contains("more than 1 files (.toml)"));
 }
 
 #[test]

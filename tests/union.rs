@@ -2,22 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
-use khronos::schedule::{Definition, DstDefinition, Fault, Schedule, Timing, TimingDefinition};
+mod support;
+
+use khronos::schedule::{Definition, DstDefinition, Fault, Timing, TimingDefinition};
 use ponos::event::Timestamp;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}
-
-fn definition() -> Definition {
-    Definition { name: "case".into(), event: Some("test.case.passed".into()), ..Definition::default() }
-}
-
-fn build(definition: Definition) -> Result<Timing, Vec<Fault>> {
-    Schedule::build(&definition).map(|schedule| schedule.timing)
-}
+use support::{at, build, definition};
 
 fn every(text: &str) -> TimingDefinition {
     TimingDefinition { every: Some(text.into()), ..TimingDefinition::default() }

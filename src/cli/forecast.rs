@@ -1,9 +1,8 @@
 //! `khronos forecast`: how many occurrences are coming, and when most of them.
 
-use super::{Globals, chosen::chosen, exit::Exit, output, report, terminal};
+use super::{Globals, chosen::chosen, exit::Exit, output, report, terminal, when};
 use crate::{
-    clock,
-    schedule::{Load, Peak, Timing, parse_instant, parse_length},
+    schedule::{Load, Peak, Timing, parse_length},
     sources::Source,
     telemetry,
 };
@@ -103,12 +102,7 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     // Any timing of the zone tells its local time.
     let wall = Timing::from_every("1 day", zone)
         .map_err(|fault| report::refuse("--time-zone", zone.unwrap_or_default(), &fault))?;
-    let from = match args.from.as_deref() {
-        None => clock::now(),
-        Some(text) => {
-            parse_instant(text, zone, "--from").map_err(|fault| report::refuse("--from", text, &fault))?
-        }
-    };
+    let from = when::start(args.from.as_deref(), zone)?;
     let length = parse_length(&args.length, LONGEST, "--for")
         .map_err(|fault| report::refuse("--for", &args.length, &fault))?;
     let schedules = chosen(globals, args.schedules.as_deref(), &args.names)?;

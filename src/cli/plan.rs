@@ -10,12 +10,12 @@ use super::{
     exit::Exit,
     output,
     reach::{Trouble, Which, finish},
-    report,
+    report, when,
 };
 use crate::{
     clock,
     http::ScheduleView,
-    schedule::{Definition, Schedule, parse_instant, parse_length},
+    schedule::{Definition, Schedule, parse_length},
     sources::{self, Schedules},
 };
 use compare::compare;
@@ -84,12 +84,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 }
 
 async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
-    let from = match args.from.as_deref() {
-        None => clock::now(),
-        Some(text) => {
-            parse_instant(text, None, "--from").map_err(|fault| report::refuse("--from", text, &fault))?
-        }
-    };
+    let from = when::start(args.from.as_deref(), None)?;
     let length = parse_length(&args.length, LONGEST, "--for")
         .map_err(|fault| report::refuse("--for", &args.length, &fault))?;
     let (mut old, mut new) = match args.paths.as_slice() {

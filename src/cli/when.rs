@@ -1,7 +1,22 @@
 //! Instants as people read them.
 
-use crate::schedule::Local;
+use super::{exit::Exit, report};
+use crate::{
+    clock,
+    schedule::{Local, parse_instant},
+};
 use chrono::{Datelike, NaiveDate};
+use ponos::event::Timestamp;
+
+/// What `--from` says, a local time read in `zone`; now, if it is left out.
+pub(super) fn start(from: Option<&str>, zone: Option<&str>) -> Result<Timestamp, Exit> {
+    match from {
+        None => Ok(clock::now()),
+        Some(text) => {
+            parse_instant(text, zone, "--from").map_err(|fault| report::refuse("--from", text, &fault))
+        }
+    }
+}
 
 /// `Mon`, of a date such as `2026-11-23`.
 pub(super) fn weekday_of(date: &str) -> String {

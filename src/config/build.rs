@@ -6,7 +6,10 @@ use super::{
     LogConfig, LogFormat, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig,
     StoreConfig, StorePath, TlsConfig, layers, reader::Reader,
 };
-use crate::diagnostic::{Diagnostic, Diagnostics, Text};
+use crate::{
+    diagnostic::{Diagnostic, Diagnostics, Text},
+    schedule::is_name,
+};
 use std::{
     fs::File,
     io::Read,
@@ -99,9 +102,7 @@ fn read(file: &Path) -> Result<String, std::io::Error> {
 
 fn clock(reader: &mut Reader<'_>) -> ClockConfig {
     let mut name = reader.text("clock.name").unwrap_or_else(|| "khronos".to_owned());
-    let first = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-    let rest = name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
-    if !first || !rest || name.len() > 128 {
+    if !is_name(&name) {
         let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit";
         reader.fault("clock.name", &format!("'{name}' is no name for a clock"), help);
         name = "khronos".to_owned();

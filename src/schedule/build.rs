@@ -80,6 +80,13 @@ pub(super) fn alone(fill: impl FnOnce(&mut Definition)) -> Result<Timing, Fault>
     }
 }
 
+/// Whether a text can name a schedule, a clock or a calendar: `[a-z0-9][a-z0-9._-]{0,127}`.
+pub fn is_name(text: &str) -> bool {
+    let mut faults = Vec::new();
+    check_name(text, &mut faults);
+    faults.is_empty()
+}
+
 fn check_name(name: &str, faults: &mut Vec<Fault>) {
     let rule = "names are a-z, 0-9 and inner '.', '_', '-', beginning with a letter or digit";
     if name.is_empty() {

@@ -44,6 +44,7 @@ mod wall;
 mod when;
 mod zone;
 
+pub use build::is_name;
 pub use calendar::{CalendarId, Calendars, Days, Pins};
 pub use definition::{CatchUpDefinition, Definition, DstDefinition, Fault, TimingDefinition};
 pub use difference::{Change, Difference, difference};

@@ -1,14 +1,14 @@
 //! The folder of calendars: one file each, `*.toml` or `*.ics`, whose name without the ending is the calendar's.
 
-use super::read_file;
+use super::{files, read_file};
 use crate::{
     config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text},
-    schedule::{Calendars, calendar},
+    schedule::{Calendars, calendar, is_name},
 };
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -33,7 +33,7 @@ pub fn folder(calendars: &CalendarSource, schedules: &ScheduleSource) -> Option<
 pub(super) fn read(source: &CalendarSource, schedules: &ScheduleSource) -> (Calendars, Diagnostics) {
     let (mut calendars, mut faults) = (Calendars::default(), Diagnostics::default());
     let Some(folder) = folder(source, schedules) else { return (calendars, faults) };
-    let files = match files(&folder) {
+    let files = match files(&folder, &["toml", "ics"], FILES) {
         Ok(files) => files,
         Err(error) if error.kind() == io::ErrorKind::NotFound && *source == CalendarSource::Beside => {
             return (calendars, faults);
@@ -79,27 +79,5 @@ pub(super) fn read(source: &CalendarSource, schedules: &ScheduleSource) -> (Cale
 /// The calendar's name, from that of its file; `None` if that is none.
 fn name(file: &Path) -> Option<String> {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let usable = stem.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-        && stem.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
-        && stem.len() <= 128;
-    usable.then(|| stem.to_owned())
-}
-
-/// The folder's files by name; hidden ones (editors' copies) are left out.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let calendar = path.extension().is_some_and(|extension| extension == "toml" || extension == "ics");
-        if hidden || !calendar || path.is_dir() {
-            continue;
-        }
-        if files.len() == FILES {
-            return Err(io::Error::other(format!("it has more than {FILES} files")));
-        }
-        files.push(path);
-    }
-    files.sort();
-    Ok(files)
+    is_name(stem).then(|| stem.to_owned())
 }
