@@ -4,7 +4,8 @@
 #   ./test.sh               style, lints, docs, licences, all tests, on the RabbitMQ of this machine's Debian
 #   ./test.sh --rabbitmq-4  the broker and end-to-end suites on Debian 13's RabbitMQ 4.0, in a chroot (needs root)
 #
-# What is missing is installed as root or with sudo. No system-wide RabbitMQ is started: the tests start private nodes.
+# What is missing is installed as root or with sudo. No system-wide RabbitMQ or Postgres is started: the tests start
+# private ones.
 # TEST_SCALE=10 makes the long suites ten times as long. SCRATCH (default .scratch/) is where the chroot is kept.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -59,10 +60,18 @@ install_missing() {
     if ! [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then
         without_services apt_install rabbitmq-server
     fi
+    if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then install_postgres; fi
     # For the subscribers of examples/. Another Python may come first in PATH: the tests use Debian's.
     /usr/bin/python3 -c 'import pika' 2>/dev/null || apt_install python3-pika
     command -v node >/dev/null || apt_install nodejs
     install_amqplib
+}
+
+# Debian's package makes a cluster and starts it unless the settings of postgresql-common, which come first, say no.
+install_postgres() {
+    without_services apt_install postgresql-common
+    as_root sed -i 's/^#\?create_main_cluster *=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+    without_services apt_install postgresql
 }
 
 # Node's amqplib, as examples/node/package-lock.json has it; again when that changes.
@@ -114,9 +123,9 @@ everything() {
     heading "style"
     cargo fmt --all -- --check
     heading "lints"
-    cargo clippy --release --workspace --all-targets -- -D warnings
+    cargo clippy --release --workspace --all-features --all-targets -- -D warnings
     heading "documentation"
-    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --all-features --no-deps --quiet
     heading "dependencies"
     if cargo deny --version >/dev/null 2>&1; then
         cargo deny --offline check bans licenses sources
@@ -124,7 +133,7 @@ everything() {
         echo "cargo deny is not installed: bans, licences and sources are not checked (cargo install cargo-deny)"
     fi
     heading "tests"
-    cargo test --release --workspace
+    cargo test --release --workspace --all-features
 }
 
 # Runs a package's test files (or folders) whose names begin in one of the ways given.

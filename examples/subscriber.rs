@@ -9,7 +9,7 @@
 
 use anyhow::{Context, Result, bail};
 use ponos::{
-    broker::{Consumer, Link, Settle, amqp},
+    broker::{Consume, Consumer, Link, Settle, Transport, amqp},
     event::{Event, EventId},
     topology::{Binding, Exchange, Queue, Topology},
 };
@@ -34,10 +34,11 @@ async fn main() -> Result<()> {
         exchanges: vec![Exchange::topic("events")],
         queues: vec![Queue::quorum(&queue)],
         bindings: vec![Binding::queue("events", &queue, &event)],
+        ..Topology::default()
     };
     let mut config = amqp::AmqpConfig::parse(&url)?;
     "example subscriber (rust)".clone_into(&mut config.connection_name);
-    let mut consumer = amqp::consumer(config, topology, &queue, PREFETCH);
+    let mut consumer = Transport::amqp(config).consumer(topology, Consume::new(&queue).prefetch(PREFETCH));
     let mut link = consumer.link();
     let mut seen: VecDeque<EventId> = VecDeque::with_capacity(REMEMBERED);
     let mut left = count;

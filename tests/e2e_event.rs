@@ -142,6 +142,7 @@ async fn events_that_nobody_is_bound_to_are_counted_and_parked_where_the_schedul
         exchanges: vec![Exchange::topic("events")],
         queues: vec![Queue::classic("heard")],
         bindings: vec![Binding::queue("events", "heard", "test.heard.*")],
+        ..Topology::default()
     };
     let arrivals = Arrivals::of(&url, vec![heard]).await;
     let mut clock = Clock::new(&url, UNHEARD).started();
@@ -168,6 +169,7 @@ fn node_worker(service: &str, event: &str) -> Topology {
         exchanges: vec![Exchange::fanout(event)],
         queues: vec![Queue::classic(&*queue)],
         bindings: vec![Binding::queue(event, &*queue, "")],
+        ..Topology::default()
     }
 }
 

@@ -152,6 +152,7 @@ fn full() -> Topology {
         exchanges: vec![Exchange::topic("events")],
         queues: vec![queue],
         bindings: vec![Binding::queue("events", "full", "test.refused.#")],
+        ..Topology::default()
     }
 }
 

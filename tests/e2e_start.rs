@@ -69,6 +69,7 @@ async fn an_exchange_of_another_type_is_refused_with_78_and_named() {
         exchanges: vec![Exchange::fanout("events")],
         queues: vec![Queue::classic("any")],
         bindings: vec![],
+        ..Topology::default()
     };
     drop(Arrivals::of(&url, vec![other]).await);
     let words = ["the exchange 'events'", "'type'", "'topic' is wanted", "'fanout'", "take a new name"];

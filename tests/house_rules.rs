@@ -8,7 +8,14 @@ use std::{
 };
 
 /// What is computed here must not know of runtimes, brokers, stores and files.
-const PURE: &[&str] = &["src/schedule/", "src/engine/", "ponos/src/event/", "ponos/src/topology.rs"];
+const PURE: &[&str] = &[
+    "src/schedule/",
+    "src/engine/",
+    "ponos/src/event/",
+    "ponos/src/topology.rs",
+    "ponos/src/schema.rs",
+    "ponos/src/schema/",
+];
 const FOREIGN: &[&str] =
     &["tokio", "lapin", "sled", "axum", "std::fs", "fs::File", "SystemTime", "Instant::now"];
 

@@ -31,6 +31,7 @@ pub fn topology(quorum: bool) -> Topology {
         exchanges: vec![Exchange::topic(EXCHANGE)],
         queues: vec![queue],
         bindings: vec![Binding::queue(EXCHANGE, QUEUE, "#")],
+        ..Topology::default()
     }
 }
 

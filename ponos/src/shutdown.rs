@@ -28,6 +28,39 @@ pub fn shutdown() -> (Trigger, Shutdown) {
     (Trigger(sender), Shutdown(receiver))
 }
 
+/// A listener that SIGTERM and SIGINT (Ctrl-C) advance: the first drains, the second stops. Must be called within a tokio
+/// runtime; it listens as long as that lives.
+pub fn on_signals() -> Shutdown {
+    let (trigger, shutdown) = shutdown();
+    tokio::spawn(listen(trigger));
+    shutdown
+}
+
+async fn listen(trigger: Trigger) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            tracing::warn!("signals can't be listened for");
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping: finishing what is begun; a second signal stops at once");
+            trigger.advance();
+        }
+    }
+    #[cfg(not(unix))]
+    while tokio::signal::ctrl_c().await.is_ok() {
+        trigger.advance();
+    }
+}
+
 impl Trigger {
     /// Goes one stage up.
     pub fn advance(&self) {

@@ -1,5 +1,7 @@
 //! Exchanges, queues and bindings as data. Pure: `broker` declares them, tests compare them.
 
+pub mod worker;
+
 use crate::event::{HeaderValue, Headers};
 
 /// What is to exist on the broker; declaring it twice changes nothing.
@@ -11,6 +13,18 @@ pub struct Topology {
     pub queues: Vec<Queue>,
     /// Bound last.
     pub bindings: Vec<Binding>,
+    /// Nothing is declared or bound: exchanges and queues must exist already, whatever their arguments, and bindings are
+    /// not looked at. For a service whose user may not configure.
+    pub passive: bool,
+}
+
+impl Topology {
+    /// The same, only checked.
+    #[must_use]
+    pub fn passive(mut self) -> Self {
+        self.passive = true;
+        self
+    }
 }
 
 /// An exchange.
@@ -70,6 +84,15 @@ pub enum Destination {
     Queue(String),
     /// An exchange by name.
     Exchange(String),
+}
+
+impl Topology {
+    /// This and what `other` adds to it.
+    pub fn join(&mut self, other: Self) {
+        self.exchanges.extend(other.exchanges);
+        self.queues.extend(other.queues);
+        self.bindings.extend(other.bindings);
+    }
 }
 
 impl Exchange {

@@ -4,7 +4,7 @@
 mod support;
 
 use ponos::{
-    broker::{Link, Publisher, Settle, amqp},
+    broker::{Link, Publisher, Settle},
     topology::{Binding, Exchange, Queue, Topology},
 };
 use std::collections::HashSet;
@@ -30,7 +30,7 @@ async fn empty(vhost: &str, queue: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_acked_in_any_order_is_gone_after_the_handle_is_dropped() {
     let (url, _publisher) = filled("acked", topology("all", "#"), 3_000).await;
-    let mut consumer = amqp::consumer(config(&url), Topology::default(), "all", 250);
+    let mut consumer = support::consumer(config(&url), Topology::default(), "all", 250);
     let mut seen = HashSet::new();
     let mut held = Vec::new();
     for _ in 0..3_000 {
@@ -55,7 +55,7 @@ async fn everything_acked_in_any_order_is_gone_after_the_handle_is_dropped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn acks_flow_at_a_prefetch_of_one() {
     let (url, _publisher) = filled("one-by-one", topology("all", "#"), 500).await;
-    let mut consumer = amqp::consumer(config(&url), Topology::default(), "all", 1);
+    let mut consumer = support::consumer(config(&url), Topology::default(), "all", 1);
     for expected in 0..500 {
         let delivery = next(&mut consumer).await;
         assert_eq!(body(&delivery), expected);
@@ -67,7 +67,7 @@ async fn acks_flow_at_a_prefetch_of_one() {
 async fn no_more_than_the_prefetch_is_delivered_unsettled() {
     let (url, _publisher) =
         filled("prefetch", Topology { queues: vec![Queue::quorum("all")], ..topology("all", "#") }, 50).await;
-    let mut consumer = amqp::consumer(config(&url), Topology::default(), "all", 7);
+    let mut consumer = support::consumer(config(&url), Topology::default(), "all", 7);
     for _ in 0..7 {
         next(&mut consumer).await;
     }
@@ -86,9 +86,10 @@ async fn released_and_rejected_come_again_and_dead_ones_go_to_the_dead_letters()
         exchanges: vec![Exchange::topic("events"), Exchange::direct("dlx")],
         queues: vec![dead, Queue::classic("work.dlq")],
         bindings: vec![Binding::queue("events", "work", "#"), Binding::queue("dlx", "work.dlq", "work")],
+        ..Topology::default()
     };
     let (url, _publisher) = filled("settled", topology, 3).await;
-    let mut consumer = amqp::consumer(config(&url), Topology::default(), "work", 3);
+    let mut consumer = support::consumer(config(&url), Topology::default(), "work", 3);
     for _ in 0..3 {
         let delivery = next(&mut consumer).await;
         assert!(!delivery.redelivered);
@@ -103,14 +104,14 @@ async fn released_and_rejected_come_again_and_dead_ones_go_to_the_dead_letters()
         consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
     }
     assert_eq!(again, HashSet::from([0, 1]));
-    let mut dead = amqp::consumer(config(&url), Topology::default(), "work.dlq", 1);
+    let mut dead = support::consumer(config(&url), Topology::default(), "work.dlq", 1);
     assert_eq!(body(&next(&mut dead).await), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settling_twice_or_what_was_never_delivered_is_void() {
     let (url, _publisher) = filled("void", topology("all", "#"), 2).await;
-    let mut consumer = amqp::consumer(config(&url), Topology::default(), "all", 10);
+    let mut consumer = support::consumer(config(&url), Topology::default(), "all", 10);
     let first = next(&mut consumer).await.tag;
     for how in [Settle::Ack, Settle::Ack, Settle::Dead] {
         consumer.settle(first, how).await.unwrap();
@@ -129,7 +130,7 @@ async fn settling_twice_or_what_was_never_delivered_is_void() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_whose_queue_was_deleted_declares_it_again_and_subscribes_again() {
     let (url, mut publisher) = filled("deleted", topology("all", "#"), 1).await;
-    let mut consumer = amqp::consumer(config(&url), topology("all", "#"), "all", 10);
+    let mut consumer = support::consumer(config(&url), topology("all", "#"), "all", 10);
     let delivery = next(&mut consumer).await;
     consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
     for token in 100..103 {
@@ -153,8 +154,9 @@ async fn a_queue_named_by_the_broker_is_consumed_and_gone_with_the_handle() {
         exchanges: vec![Exchange::topic("events")],
         queues: vec![Queue::temporary()],
         bindings: vec![Binding::queue("events", "", "a.#")],
+        ..Topology::default()
     };
-    let mut consumer = amqp::consumer(config(&url), topology, "", 10);
+    let mut consumer = support::consumer(config(&url), topology, "", 10);
     support::up(&mut consumer.link()).await;
     let mut publisher = publisher(config(&url), Topology::default()).await;
     publish_until_confirmed(&mut publisher, 7, "a.b.c").await;
@@ -171,9 +173,9 @@ async fn a_queue_named_by_the_broker_is_consumed_and_gone_with_the_handle() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_keeps_its_message_when_the_handle_is_dropped_without_settling() {
     let (url, _publisher) = filled("unsettled", topology("all", "#"), 1).await;
-    let mut consumer = amqp::consumer(config(&url), Topology::default(), "all", 1);
+    let mut consumer = support::consumer(config(&url), Topology::default(), "all", 1);
     assert!(!next(&mut consumer).await.redelivered);
     drop(consumer);
-    let mut consumer = amqp::consumer(config(&url), Topology::default(), "all", 1);
+    let mut consumer = support::consumer(config(&url), Topology::default(), "all", 1);
     assert!(next(&mut consumer).await.redelivered);
 }

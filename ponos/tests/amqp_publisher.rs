@@ -57,7 +57,7 @@ async fn one_lane_keeps_its_order() {
     let mut publisher = publisher(config.clone(), topology("all", "#")).await;
     publisher.submit((0..300).map(|token| publishing(token, "a.b.c")).collect()).await.unwrap();
     outcomes(&mut publisher, 300).await;
-    let mut consumer = ponos::broker::amqp::consumer(config, Topology::default(), "all", 300);
+    let mut consumer = support::consumer(config, Topology::default(), "all", 300);
     for expected in 0..300 {
         assert_eq!(support::body(&support::next(&mut consumer).await), expected);
     }
@@ -164,6 +164,7 @@ async fn a_message_arrives_as_it_was_sent_with_the_user_filled_in() {
         exchanges: vec![Exchange::topic("events"), Exchange::fanout("copy")],
         queues: vec![Queue::classic("all")],
         bindings: vec![Binding::exchange("events", "copy", "#"), Binding::queue("copy", "all", "")],
+        ..Topology::default()
     };
     let mut publisher = publisher(config(&url), topology).await;
     let mut sent = publishing(1, "time.one-day.passed");
@@ -188,7 +189,7 @@ async fn a_message_arrives_as_it_was_sent_with_the_user_filled_in() {
     headers.set("time", HeaderValue::Time("2026-12-01T09:00:00.000Z".parse().unwrap()));
     publisher.submit(vec![sent.clone()]).await.unwrap();
     assert_eq!(outcomes(&mut publisher, 1).await.remove(&1), Some(CONFIRMED));
-    let mut consumer = ponos::broker::amqp::consumer(config(&url), Topology::default(), "all", 1);
+    let mut consumer = support::consumer(config(&url), Topology::default(), "all", 1);
     let delivery = support::next(&mut consumer).await;
     sent.message.properties.user_id = Some("guest".into());
     assert_eq!(delivery.message, sent.message);
@@ -204,7 +205,7 @@ async fn a_large_body_arrives_in_several_frames() {
     large.message.body = (0..3_000_000_u32).map(|i| i.to_le_bytes()[0]).collect();
     publisher.submit(vec![large.clone()]).await.unwrap();
     assert_eq!(outcomes(&mut publisher, 1).await.remove(&1), Some(CONFIRMED));
-    let mut consumer = ponos::broker::amqp::consumer(config(&url), Topology::default(), "all", 1);
+    let mut consumer = support::consumer(config(&url), Topology::default(), "all", 1);
     assert!(support::next(&mut consumer).await.message.body == large.message.body);
 }
 

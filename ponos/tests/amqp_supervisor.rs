@@ -3,7 +3,7 @@
 
 mod support;
 
-use ponos::broker::{Link, LinkErrorClass, PublishOutcome, Settle, amqp};
+use ponos::broker::{Link, LinkErrorClass, PublishOutcome, Settle};
 use std::time::Duration;
 use support::{config, down, link, outcomes, publish_until_confirmed, publisher, publishing, topology, up};
 use testkit::{Node, wait_until};
@@ -13,7 +13,7 @@ async fn after_the_broker_was_killed_everything_is_settled_and_it_reconnects_and
     let node = Node::start();
     let url = node.vhost("killed");
     let mut publisher = publisher(config(&url), topology("all", "#")).await;
-    let mut consumer = amqp::consumer(config(&url), topology("all", "#"), "all", 10);
+    let mut consumer = support::consumer(config(&url), topology("all", "#"), "all", 10);
     let mut links = publisher.link();
     publish_until_confirmed(&mut publisher, 0, "a.b.c").await;
     let first = support::next(&mut consumer).await;
@@ -75,7 +75,7 @@ async fn a_memory_alarm_blocks_the_link_and_nothing_hangs() {
     let mut publisher = publisher(config.clone(), topology("all", "#")).await;
     let mut links = publisher.link();
     publish_until_confirmed(&mut publisher, 1, "a.b.c").await;
-    let mut consumer = amqp::consumer(config, topology("all", "#"), "all", 10);
+    let mut consumer = support::consumer(config, topology("all", "#"), "all", 10);
 
     node.raise_memory_alarm();
     // The broker says so once something is published.

@@ -5,37 +5,27 @@
 mod broker_conformance;
 
 use broker_conformance::Harness;
-use ponos::{
-    broker::{
-        Consumer, Publisher,
-        amqp::{self, AmqpConfig},
-    },
-    topology::Topology,
-};
+use ponos::broker::{Transport, amqp::AmqpConfig};
 use testkit::Node;
 
 /// One vhost of the node that all tests of this binary share.
 struct Rabbit {
     node: &'static Node,
     vhost: &'static str,
-    config: AmqpConfig,
+    transport: Transport,
 }
 
 impl Rabbit {
     fn new(vhost: &'static str) -> Self {
         let node = Node::shared();
-        let config = AmqpConfig::parse(&node.vhost(vhost)).unwrap();
-        Self { node, vhost, config }
+        let transport = Transport::amqp(AmqpConfig::parse(&node.vhost(vhost)).unwrap());
+        Self { node, vhost, transport }
     }
 }
 
 impl Harness for Rabbit {
-    fn publisher(&self, topology: Topology) -> Publisher {
-        amqp::publisher(self.config.clone(), topology)
-    }
-
-    fn consumer(&self, topology: Topology, queue: &str, prefetch: u16) -> Consumer {
-        amqp::consumer(self.config.clone(), topology, queue, prefetch)
+    fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     fn disconnect_all(&self) {

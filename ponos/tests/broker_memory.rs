@@ -6,19 +6,22 @@ mod broker_conformance;
 
 use broker_conformance::Harness;
 use ponos::{
-    broker::{Consumer, Publisher, memory},
+    broker::{Transport, memory},
     topology::Topology,
 };
 
-struct Twin(memory::Broker);
+struct Twin(memory::Broker, Transport);
+
+impl Twin {
+    fn new(_case: &str) -> Self {
+        let broker = memory::Broker::new();
+        Self(broker.clone(), Transport::memory(broker))
+    }
+}
 
 impl Harness for Twin {
-    fn publisher(&self, topology: Topology) -> Publisher {
-        self.0.publisher(topology)
-    }
-
-    fn consumer(&self, topology: Topology, queue: &str, prefetch: u16) -> Consumer {
-        self.0.consumer(topology, queue, prefetch)
+    fn transport(&self) -> &Transport {
+        &self.1
     }
 
     fn disconnect_all(&self) {
@@ -34,13 +37,13 @@ impl Harness for Twin {
     }
 }
 
-conformance!(tokio::test(start_paused = true), |_| Twin(memory::Broker::new()));
+conformance!(tokio::test(start_paused = true), Twin::new);
 
 /// What drills do to it, beyond what RabbitMQ can be asked to do in a moment.
 mod drills {
     use super::{broker_conformance::*, *};
     use ponos::{
-        broker::{Link, LinkErrorClass, PublishOutcome},
+        broker::{Consume, Link, LinkErrorClass, PublishOutcome},
         topology::Queue,
     };
 
@@ -110,14 +113,31 @@ mod drills {
         publisher.submit(vec![publishing(1, "", message("q", "2"))]).await.unwrap();
         assert_eq!(settlements(&mut publisher, 1).await[&1], PublishOutcome::Lost);
         broker.start();
-        let mut consumer = broker.consumer(queue(), "q", 1);
+        let mut consumer = broker.consumer(queue(), Consume::new("q"));
         assert_eq!(take(&mut consumer, 1).await, ["1"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn queues_can_be_listed_and_peeked_into_without_taking_anything() {
+        let broker = memory::Broker::new();
+        let wanted = topology([], [Queue::classic("q"), Queue::quorum("empty")]);
+        let mut publisher = broker.publisher(wanted.clone());
+        send(&mut publisher, "", [message("q", "1"), message("q", "2")]).await;
+        for _ in 0..2 {
+            let waiting = broker.peek("q");
+            assert_eq!(waiting.iter().map(text).collect::<Vec<_>>(), ["1", "2"]);
+        }
+        assert!(broker.peek("empty").is_empty() && broker.peek("missing").is_empty());
+        let ready: Vec<_> = broker.queues().into_iter().map(|(name, status)| (name, status.ready)).collect();
+        assert_eq!(ready, [("empty".to_owned(), 0), ("q".to_owned(), 2)]);
+        let mut consumer = broker.consumer(wanted, Consume::new("q"));
+        assert_eq!(take(&mut consumer, 2).await, ["1", "2"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn dropped_handles_leave_no_task_behind() {
         let broker = memory::Broker::new();
-        let (publisher, consumer) = (broker.publisher(queue()), broker.consumer(queue(), "q", 1));
+        let (publisher, consumer) = (broker.publisher(queue()), broker.consumer(queue(), Consume::new("q")));
         let (published, consumed) = (publisher.link(), consumer.link());
         up(published.clone()).await;
         drop((publisher, consumer, broker));

@@ -8,10 +8,7 @@ use crate::{
     store::StoreError,
     telemetry,
 };
-use ponos::{
-    broker::LinkErrorClass,
-    shutdown::{Trigger, shutdown},
-};
+use ponos::{broker::LinkErrorClass, shutdown::on_signals};
 use std::process::ExitCode;
 use tracing::{info, warn};
 
@@ -80,11 +77,8 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
             return Exit::Software.into();
         }
     };
-    let (trigger, shutdown) = shutdown();
-    let ended = runtime.block_on(async {
-        tokio::spawn(on_signals(trigger));
-        crate::run(config, args.strict, shutdown, announce).await
-    });
+    let ended =
+        runtime.block_on(async { crate::run(config, args.strict, on_signals(), announce).await });
     // What still runs on threads of its own (a slow folder of schedules) is not waited for.
     runtime.shutdown_background();
     match ended {
@@ -105,32 +99,6 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
             complain(&format!("error: {error}"));
             exit_code(&error).into()
         }
-    }
-}
-
-/// The first SIGTERM or SIGINT drains, the second stops.
-async fn on_signals(trigger: Trigger) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            warn!("signals can't be listened for");
-            return;
-        };
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            info!("stopping: finishing what is begun; a second signal stops at once");
-            trigger.advance();
-        }
-    }
-    #[cfg(not(unix))]
-    while tokio::signal::ctrl_c().await.is_ok() {
-        trigger.advance();
     }
 }
 
@@ -170,7 +138,7 @@ fn exit_code(error: &RunError) -> Exit {
             LinkErrorClass::AccessRefused | LinkErrorClass::Vhost | LinkErrorClass::Forbidden => {
                 Exit::AccessRefused
             }
-            LinkErrorClass::Unreachable => Exit::Unavailable,
+            LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
             LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
                 Exit::Configuration
             }

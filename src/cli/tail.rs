@@ -16,7 +16,7 @@ use crate::{
     },
 };
 use ponos::{
-    broker::{Consumer, Link, LinkErrorClass, Settle, amqp},
+    broker::{Consume, Consumer, Link, LinkErrorClass, Settle, Transport},
     event::Event,
     topology::{Binding, Exchange, Queue, Topology},
 };
@@ -120,7 +120,7 @@ async fn from_broker(config: &Config, args: &Args) -> Result<Exit, Trouble> {
         Exit::Configuration
     })?;
     let topology = topology(&config.broker.exchange, &args.patterns);
-    let consumer = amqp::consumer(amqp, topology, "", PREFETCH);
+    let consumer = Transport::amqp(amqp).consumer(topology, Consume::default().prefetch(PREFETCH));
     consume(consumer, &mut Printer::new(args)).await
 }
 
@@ -132,6 +132,7 @@ fn topology(exchange: &str, patterns: &[String]) -> Topology {
         exchanges: vec![Exchange::topic(exchange)],
         queues: vec![Queue::temporary()],
         bindings: patterns.iter().map(|pattern| Binding::queue(exchange, "", pattern)).collect(),
+        ..Topology::default()
     }
 }
 
@@ -176,7 +177,7 @@ fn told(link: &Link, lost: &mut bool) -> Result<(), Trouble> {
                 LinkErrorClass::AccessRefused | LinkErrorClass::Vhost | LinkErrorClass::Forbidden => {
                     Exit::AccessRefused
                 }
-                LinkErrorClass::Unreachable => Exit::Unavailable,
+                LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
                 LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
                     Exit::Configuration
                 }

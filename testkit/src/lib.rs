@@ -1,4 +1,4 @@
-//! Private RabbitMQ nodes, programs under test, self-made certificates and conditions with deadlines, for the tests of
+//! Private RabbitMQ nodes and Postgres servers, programs under test, self-made certificates and conditions with deadlines, for the tests of
 //! this workspace.
 //!
 //! A [`Node`] is a RabbitMQ of its own: own name, own ports on 127.0.0.1, own epmd, own home and cookie, own folders. It
@@ -10,7 +10,9 @@
 //! let url = node.vhost("returns-are-reported");
 //! ```
 //!
-//! It panics where a test should fail: a missing RabbitMQ is a failure with a remedy, never a skipped test.
+//! A [`Postgres`] is the same for Postgres: one server per test binary and a database per test.
+//!
+//! It panics where a test should fail: a missing server is a failure with a remedy, never a skipped test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // it serves tests alone: a panic is its error
 
 mod admin;
@@ -18,11 +20,13 @@ mod certificates;
 mod condition;
 mod control;
 mod node;
+mod postgres;
 mod processes;
 mod program;
 
 pub use certificates::{Certificates, Identity};
 pub use condition::{block_until, block_until_or_tell, wait_until};
 pub use node::{Node, NodeBuilder};
+pub use postgres::Postgres;
 pub use program::{Program, Sandbox};
 pub use rustix::process::Signal;

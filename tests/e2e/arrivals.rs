@@ -3,7 +3,7 @@
 use super::LIMIT;
 use khronos::clock;
 use ponos::{
-    broker::{Consumer, Link, Settle, amqp},
+    broker::{Consume, Consumer, Link, Settle, Transport, amqp},
     event::{Event, Message, Timestamp},
     topology::{Binding, Exchange, Queue, Topology},
 };
@@ -38,6 +38,7 @@ impl Arrivals {
             exchanges: vec![Exchange::topic("events")],
             queues: vec![queue.clone()],
             bindings: vec![Binding::queue("events", &*queue.name, "#")],
+            ..Topology::default()
         });
         Self::of(url, topologies.collect()).await
     }
@@ -50,7 +51,7 @@ impl Arrivals {
             let mut config = amqp::AmqpConfig::parse(url).unwrap();
             config.backoff_max = Duration::from_millis(500);
             let name = topology.queues[0].name.clone();
-            let consumer = amqp::consumer(config, topology, &name, 200);
+            let consumer = Transport::amqp(config).consumer(topology, Consume::new(&name).prefetch(200));
             let mut link = consumer.link();
             let up = link.wait_for(|link| matches!(link, Link::Up { .. }));
             tokio::time::timeout(LIMIT, up).await.expect("the queue can be consumed").unwrap();

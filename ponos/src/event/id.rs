@@ -47,8 +47,7 @@ impl OccurrenceId<'_> {
             text.push_str("\ntrigger\n");
             text.push_str(command);
         }
-        let mut id = Uuid::encode_buffer();
-        EventId(Uuid::new_v5(&Self::NAMESPACE, text.as_bytes()).hyphenated().encode_lower(&mut id).to_owned())
+        Uuid::new_v5(&Self::NAMESPACE, text.as_bytes()).into()
     }
 }
 
@@ -56,6 +55,13 @@ impl EventId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<Uuid> for EventId {
+    fn from(id: Uuid) -> Self {
+        let mut text = Uuid::encode_buffer();
+        Self(id.hyphenated().encode_lower(&mut text).to_owned())
     }
 }
 

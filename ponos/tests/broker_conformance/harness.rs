@@ -1,7 +1,10 @@
 //! What a broker under test offers beside the port, and the words that the cases are written in.
 
 use ponos::{
-    broker::{Consumer, Delivery, Link, LinkError, PublishOutcome, Publisher, Publishing, Settle},
+    broker::{
+        Consume, Consumer, Delivery, Link, LinkError, PublishOutcome, Publisher, Publishing, Settle,
+        Transport,
+    },
     event::{Message, Properties},
     topology::{Exchange, Queue, Topology},
 };
@@ -10,13 +13,21 @@ use tokio::sync::watch;
 
 /// A broker under test; each test has an empty one (a vhost of its own).
 pub trait Harness {
-    fn publisher(&self, topology: Topology) -> Publisher;
-    fn consumer(&self, topology: Topology, queue: &str, prefetch: u16) -> Consumer;
+    /// Onto the same broker each time.
+    fn transport(&self) -> &Transport;
     /// Cuts all connections.
     fn disconnect_all(&self);
     fn delete_queue(&self, queue: &str);
     /// Ready messages; `None` if there is no such queue.
     fn depth(&self, queue: &str) -> Option<u64>;
+
+    fn publisher(&self, topology: Topology) -> Publisher {
+        self.transport().publisher(topology)
+    }
+
+    fn consumer(&self, topology: Topology, queue: &str, prefetch: u16) -> Consumer {
+        self.transport().consumer(topology, Consume::new(queue).prefetch(prefetch))
+    }
 }
 
 /// How long one step may take: a time limit, not a measure.
@@ -155,7 +166,7 @@ pub fn text(delivery: &Delivery) -> String {
 }
 
 pub fn topology<const E: usize, const Q: usize>(exchanges: [Exchange; E], queues: [Queue; Q]) -> Topology {
-    Topology { exchanges: exchanges.into(), queues: queues.into(), bindings: Vec::new() }
+    Topology { exchanges: exchanges.into(), queues: queues.into(), ..Topology::default() }
 }
 
 /// Topologies read like sentences: `topology(…).bind(queue)`.

@@ -8,13 +8,19 @@ mod consuming;
 mod dead_letters;
 mod declaring;
 mod harness;
+mod ladder;
+mod looking;
 mod losing;
 mod publishing;
 mod routing;
+mod turning;
 
 pub use harness::*;
 pub mod cases {
-    pub use super::{consuming::*, dead_letters::*, declaring::*, losing::*, publishing::*, routing::*};
+    pub use super::{
+        consuming::*, dead_letters::*, declaring::*, ladder::*, looking::*, losing::*, publishing::*,
+        routing::*, turning::*,
+    };
 }
 
 /// A test of each case: `conformance!(tokio::test(start_paused = true), |name| harness for a test of that name)`.
@@ -63,6 +69,21 @@ macro_rules! conformance {
             settling_a_delivery_of_a_lost_connection_is_void
             a_consumer_of_a_deleted_queue_declares_it_again_and_goes_on
             dropping_a_consumer_gives_back_what_is_unsettled
+            a_cautious_consumer_gets_one_at_a_time_until_it_is_widened
+            turning_under_load_loses_nothing_and_delivers_nothing_twice
+            a_cautious_consumer_is_narrow_again_after_it_lost_its_connection
+            a_single_active_consumer_keeps_the_order_when_it_is_widened
+            a_stopped_consumer_gets_nothing_more_and_still_settles
+            a_settler_settles_from_elsewhere_until_the_consumer_is_dropped
+            more_deliveries_than_anyone_takes_do_not_hold_settlements_up
+            an_exclusive_consumer_is_alone
+            a_queue_can_be_inspected
+            checking_declares_and_reports
+            a_passive_topology_declares_nothing_and_names_what_is_missing
+            an_error_of_one_consumer_does_not_disturb_the_others
+            a_cancelled_consumer_counts_it_and_keeps_its_generation
+            what_was_never_given_back_has_no_delivery_count
+            a_rung_of_the_ladder_brings_a_message_back_to_its_queue
         }
     };
     ($test:meta, $start:expr, $($case:ident)*) => {

@@ -3,7 +3,8 @@
 
 use ponos::{
     broker::{
-        Consumer, Delivery, Link, LinkError, PublishOutcome, Publisher, Publishing, Settlement,
+        Consume, Consumer, Delivery, Link, LinkError, PublishOutcome, Publisher, Publishing, Settlement,
+        Transport,
         amqp::{self, AmqpConfig},
     },
     event::{Message, Properties},
@@ -31,6 +32,7 @@ pub(crate) fn topology(queue: &str, key: &str) -> Topology {
         exchanges: vec![Exchange::topic("events")],
         queues: vec![Queue::classic(queue)],
         bindings: vec![Binding::queue("events", queue, key)],
+        ..Topology::default()
     }
 }
 
@@ -106,6 +108,11 @@ pub(crate) async fn publish_until_confirmed(publisher: &mut Publisher, token: u6
         }
     }
     panic!("never confirmed");
+}
+
+/// A consumer with a connection of its own.
+pub(crate) fn consumer(config: AmqpConfig, topology: Topology, queue: &str, prefetch: u16) -> Consumer {
+    Transport::amqp(config).consumer(topology, Consume::new(queue).prefetch(prefetch))
 }
 
 pub(crate) async fn next(consumer: &mut Consumer) -> Delivery {

@@ -3,12 +3,13 @@
 use super::{
     super::{LinkError, LinkErrorClass},
     config::AmqpConfig,
-    errors::{Phase, classify, no_stream, timeout},
+    errors::{Phase, classify, is_not_found, no_stream, timeout},
     probe,
 };
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, Event, tcp::RustlsConnector};
 use std::{
+    fmt,
     future::Future,
     io,
     net::Shutdown,
@@ -151,6 +152,22 @@ impl Session {
         }
     }
 
+    /// Awaits a question for something that may not exist: `None` if the broker says so (404, which closes the channel).
+    pub(super) async fn find<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<Option<T>, LinkError> {
+        let found = async {
+            match call.await {
+                Ok(found) => Ok(Some(found)),
+                Err(error) if is_not_found(&error) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        self.call(what, found).await
+    }
+
     /// What an error on the open connection means.
     pub(super) fn classify(&self, error: &lapin::Error) -> LinkError {
         classify(&self.config.url, Phase::Open, error)
@@ -167,6 +184,12 @@ impl Session {
             // Whatever comes of it, the socket is closed next.
             let _ = self.call("closing", self.connection.close(200, "goodbye".into())).await;
         }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("broker", &self.broker()).finish_non_exhaustive()
     }
 }
 

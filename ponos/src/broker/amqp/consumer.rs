@@ -1,26 +1,21 @@
 //! A consumer's task: connects for ever, yields deliveries, settles them, acks together.
 
 use super::{
-    super::{ConsumerTask, Delivery, Link, LinkError, Settle},
-    acks::Acks,
+    super::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, Link, LinkError, Settle},
     backoff,
-    config::AmqpConfig,
     connection::Session,
     convert,
     declare::declare,
+    intake::Intake,
+    shared::{Shared, leave},
 };
-use crate::topology::Topology;
+use crate::{event::HeaderValue, topology::Topology};
 use futures_util::StreamExt;
-use lapin::{
-    Channel,
-    options::{
-        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-        BasicRejectOptions,
-    },
-    types::{FieldTable, ShortString},
+use std::{collections::VecDeque, future::Future, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc::error::TrySendError,
+    time::{Instant, sleep_until},
 };
-use std::{future::Future, pin::pin, time::Duration};
-use tokio::time::{Instant, sleep_until};
 
 /// Acks are sent together: at this many, …
 const TOGETHER: usize = 100;
@@ -32,16 +27,12 @@ const LINGER: Duration = Duration::from_millis(1);
 const HELD: Duration = Duration::from_secs(5);
 /// How often the connection's state is looked at.
 const TICK: Duration = Duration::from_millis(500);
+/// How many settlements are taken before deliveries have their turn.
+const AT_ONCE: usize = 64;
 
 /// Runs until the handle is dropped.
-pub(super) async fn run(
-    config: AmqpConfig,
-    topology: Topology,
-    queue: String,
-    prefetch: u16,
-    task: ConsumerTask,
-) {
-    let wanted = Wanted { config, topology, queue, prefetch };
+pub(super) async fn run(shared: Arc<Shared>, topology: Topology, options: Consume, task: ConsumerTask) {
+    let wanted = Wanted { shared, topology, options };
     let mut supervisor = Supervisor { wanted, task, generation: 0 };
     supervisor.run().await;
     supervisor.task.link.send_replace(Link::Closed);
@@ -55,21 +46,12 @@ struct Supervisor {
 
 /// What is to be consumed, and where.
 struct Wanted {
-    config: AmqpConfig,
+    shared: Arc<Shared>,
     topology: Topology,
-    queue: String,
-    prefetch: u16,
+    options: Consume,
 }
 
-/// An open channel that consumes.
-struct Intake {
-    session: Session,
-    channel: Channel,
-    stream: lapin::Consumer,
-    acks: Acks,
-}
-
-/// How a connection ended.
+/// How a subscription ended.
 enum End {
     /// The handle was dropped.
     Closed,
@@ -81,14 +63,20 @@ impl Supervisor {
     async fn run(&mut self) {
         let mut failures = 0_u32;
         loop {
-            let opened = voiding_while(&mut self.task, Box::pin(self.wanted.open())).await;
+            let flow = self.task.begin(&self.wanted.options);
+            if flow == Flow::Stopped {
+                // Nothing is to come any more, and what was out can't be settled any more.
+                voiding_while(&mut self.task, std::future::pending::<()>()).await;
+                return;
+            }
+            let opened = voiding_while(&mut self.task, Box::pin(self.wanted.open(flow))).await;
             let error = match opened {
                 None => return,
                 Some(Err(error)) => error,
                 Some(Ok(mut intake)) => {
                     let since = Instant::now();
                     self.generation += 1;
-                    self.up(&intake.session);
+                    self.up(&intake);
                     let end = self.consume(&mut intake).await;
                     match end {
                         // Awaited for itself: the handle is gone already, and what it settled is still to be sent.
@@ -107,81 +95,118 @@ impl Supervisor {
             };
             failures = failures.saturating_add(1);
             self.task.link.send_replace(Link::Down { attempts: failures, error: Some(error) });
-            let wait = backoff::wait(failures, self.wanted.config.backoff_max, fastrand::f64());
+            let wait = backoff::wait(failures, self.wanted.shared.config().backoff_max, fastrand::f64());
             if voiding_while(&mut self.task, tokio::time::sleep(wait)).await.is_none() {
                 return;
             }
         }
     }
 
-    fn up(&self, session: &Session) {
-        let user = session.user().map(str::to_owned);
-        self.task.link.send_replace(Link::Up { generation: self.generation, broker: session.broker(), user });
+    fn up(&self, intake: &Intake) {
+        let user = intake.session.user().map(str::to_owned);
+        let broker = intake.session.broker();
+        self.task.link.send_replace(Link::Up { generation: self.generation, broker, user });
     }
 
     async fn consume(&mut self, intake: &mut Intake) -> End {
+        match self.serve(intake).await {
+            Ok(()) => End::Closed,
+            Err(error) => End::Lost(intake.reason(error).await),
+        }
+    }
+
+    /// Until the handle is dropped. Settlements come first, for they make room for deliveries; neither waits for the other.
+    async fn serve(&mut self, intake: &mut Intake) -> Result<(), LinkError> {
         let mut tick = tokio::time::interval(TICK);
-        let mut unheard: Option<Delivery> = None;
+        let mut flow = self.task.flow.subscribe();
+        let mut settled: Vec<(DeliveryTag, Settle)> = Vec::with_capacity(AT_ONCE);
+        let mut unheard: VecDeque<Delivery> = VecDeque::new();
         let mut flush_at: Option<Instant> = None;
+        let mut dropped = false;
         loop {
+            let wanted = *flow.borrow_and_update();
+            intake.turn(wanted).await?;
             let waiting = intake.acks.waiting();
             // The timer counts from the first ack that waits.
             flush_at = if waiting == 0 { None } else { flush_at.or_else(|| Some(Instant::now() + LINGER)) };
             let due =
                 waiting >= TOGETHER || (waiting > 0 && intake.acks.is_idle() && self.task.settle.is_empty());
             if due {
-                if let Err(error) = intake.flush(false).await {
-                    return End::Lost(error);
-                }
+                intake.flush(false).await?;
                 flush_at = None;
                 continue;
             }
             tokio::select! {
                 biased;
-                settled = self.task.settle.recv() => match settled {
-                    None => return End::Closed,
-                    Some((tag, how)) if tag.generation == self.generation => {
-                        if let Err(error) = intake.settle(tag.tag, how).await {
-                            return End::Lost(error);
+                count = self.task.settle.recv_many(&mut settled, AT_ONCE) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    for (tag, how) in settled.drain(..) {
+                        if tag.generation == self.generation {
+                            intake.settle(tag.tag, how).await?;
                         }
                     }
-                    Some(_) => {}
-                },
-                permit = self.task.deliveries.reserve(), if unheard.is_some() => match (permit, unheard.take()) {
-                    (Ok(permit), Some(delivery)) => permit.send(delivery),
-                    _ => return End::Closed,
-                },
+                }
                 () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => {
-                    if let Err(error) = intake.flush(false).await {
-                        return End::Lost(error);
-                    }
+                    intake.flush(false).await?;
                     flush_at = None;
                 }
-                delivery = intake.stream.next(), if unheard.is_none() => match delivery {
-                    Some(Ok(delivery)) => {
-                        intake.acks.delivered(delivery.delivery_tag);
-                        unheard = Some(convert::delivery(delivery, self.generation));
+                Ok(permit) = self.task.deliveries.reserve(), if !unheard.is_empty() && !dropped => {
+                    if let Some(delivery) = unheard.pop_front() {
+                        permit.send(delivery);
                     }
-                    Some(Err(error)) => return End::Lost(intake.session.classify(&error)),
-                    None if !intake.session.is_open() => return End::Lost(intake.session.gone()),
-                    // The broker cancelled us: the queue was deleted or moved. The channel lives, and its tags do.
-                    None => {
-                        if let Err(error) = self.resubscribe(intake).await {
-                            return End::Lost(error);
+                    self.deliver(&mut unheard);
+                },
+                // What was settled before is still taken, whoever holds a settler.
+                () = self.task.deliveries.closed(), if !dropped => {
+                    dropped = true;
+                    self.task.settle.close();
+                }
+                _ = flow.changed() => {}
+                came = intake.stream.next(), if unheard.is_empty() && !dropped && !intake.is_stopped() => match came {
+                    Some(came) => {
+                        for delivery in came {
+                            let delivery = delivery.map_err(|error| intake.classify(&error))?;
+                            intake.acks.delivered(delivery.delivery_tag);
+                            unheard.push_back(convert::delivery(delivery, self.generation));
                         }
+                        self.deliver(&mut unheard);
                     }
+                    None => self.ended(intake).await?,
                 },
                 _ = tick.tick() => if !intake.session.is_open() {
-                    return End::Lost(intake.session.gone());
+                    return Err(intake.session.gone());
                 },
             }
         }
     }
 
-    async fn resubscribe(&self, intake: &mut Intake) -> Result<(), LinkError> {
+    /// Hands on what there is room for.
+    fn deliver(&self, unheard: &mut VecDeque<Delivery>) {
+        while let Some(delivery) = unheard.pop_front() {
+            if let Err(TrySendError::Full(delivery)) = self.task.deliveries.try_send(delivery) {
+                unheard.push_front(delivery);
+                return;
+            }
+            // If the handle was dropped: what nobody takes goes back to the queue.
+        }
+    }
+
+    /// The stream ended, and the channel lives: because we wanted it to, or because the broker cancelled us (the queue was
+    /// deleted or moved).
+    async fn ended(&self, intake: &mut Intake) -> Result<(), LinkError> {
+        if !intake.session.is_open() {
+            return Err(intake.session.gone());
+        }
+        let (options, flow) = (&self.wanted.options, *self.task.flow.borrow());
+        if intake.turned(options, flow).await? {
+            return Ok(());
+        }
         let named = declare(&intake.session, &self.wanted.topology).await?;
         let queue = self.wanted.queue_name(named);
-        intake.stream = subscribe(&intake.session, &intake.channel, &queue).await?;
+        intake.resubscribe(queue.clone(), options, self.task.begin(options)).await?;
+        self.task.cancelled(&queue);
         Ok(())
     }
 }
@@ -189,87 +214,35 @@ impl Supervisor {
 /// Awaits `work`; settlements asked for meanwhile are void. `None` when the handle was dropped.
 async fn voiding_while<T>(task: &mut ConsumerTask, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
+    let ConsumerTask { deliveries, settle, .. } = task;
     loop {
         tokio::select! {
             done = &mut work => return Some(done),
-            settled = task.settle.recv() => { settled?; }
+            settled = settle.recv() => { settled?; }
+            () = deliveries.closed() => return None,
         }
     }
 }
 
 impl Wanted {
-    async fn open(&self) -> Result<Intake, LinkError> {
-        let session = Session::open(&self.config, "consuming").await?;
-        let named = declare(&session, &self.topology).await?;
+    async fn open(&self, flow: Flow) -> Result<Intake, LinkError> {
+        let session = self.shared.session().await?;
+        let opened = self.subscribe(&session, flow).await;
+        leave(session).await;
+        opened
+    }
+
+    async fn subscribe(&self, session: &Arc<Session>, flow: Flow) -> Result<Intake, LinkError> {
+        let named = declare(session, &self.topology).await?;
         let queue = self.queue_name(named);
-        let channel = session.channel().await?;
-        // Before consuming, and never global: quorum queues refuse that.
-        let qos = channel.basic_qos(self.prefetch, BasicQosOptions { global: false });
-        session.call("setting the prefetch", qos).await?;
-        let stream = subscribe(&session, &channel, &queue).await?;
-        Ok(Intake { session, channel, stream, acks: Acks::default() })
+        let single_active = self.topology.queues.iter().any(|declared| {
+            declared.name == queue
+                && declared.arguments.get("x-single-active-consumer") == Some(&HeaderValue::Bool(true))
+        });
+        Intake::open(Arc::clone(session), queue, &self.options, flow, single_active).await
     }
 
     fn queue_name(&self, named: Option<String>) -> String {
-        if self.queue.is_empty() { named.unwrap_or_default() } else { self.queue.clone() }
-    }
-}
-
-async fn subscribe(session: &Session, channel: &Channel, queue: &str) -> Result<lapin::Consumer, LinkError> {
-    let queue = convert::short("the queue's name", queue.to_owned())
-        .map_err(|why| super::errors::configuration(why, "take a shorter one"))?;
-    let consuming = channel.basic_consume(
-        queue,
-        ShortString::default(),
-        BasicConsumeOptions::default(),
-        FieldTable::default(),
-    );
-    session.call("consuming", consuming).await
-}
-
-impl Intake {
-    async fn settle(&mut self, tag: u64, how: Settle) -> Result<(), LinkError> {
-        if how == Settle::Ack {
-            // One that is unknown or settled already is void.
-            self.acks.ack(tag);
-            return Ok(());
-        }
-        if !self.acks.settle(tag) {
-            return Ok(());
-        }
-        let done = match how {
-            Settle::Ack => return Ok(()),
-            Settle::Release => {
-                let options = BasicNackOptions { multiple: false, requeue: true };
-                self.session.call("releasing a delivery", self.channel.basic_nack(tag, options)).await
-            }
-            Settle::Reject | Settle::Dead => {
-                let options = BasicRejectOptions { requeue: how == Settle::Reject };
-                self.session.call("rejecting a delivery", self.channel.basic_reject(tag, options)).await
-            }
-        };
-        done.map(|_| ())
-    }
-
-    async fn flush(&mut self, all: bool) -> Result<(), LinkError> {
-        for ack in self.acks.flush(all) {
-            let options = BasicAckOptions { multiple: ack.multiple };
-            self.session.call("acknowledging", self.channel.basic_ack(ack.tag, options)).await?;
-        }
-        Ok(())
-    }
-
-    /// What is done is acked, what is not goes back to the queue.
-    async fn close(mut self) {
-        if self.session.is_open() && self.flush(true).await.is_ok() {
-            let tag = self.stream.tag();
-            // Whatever comes of these, the connection is closed next.
-            let cancelled = self.channel.basic_cancel(tag, BasicCancelOptions::default());
-            if self.session.call("cancelling", cancelled).await.is_ok() {
-                let _ =
-                    self.session.call("closing a channel", self.channel.close(200, "goodbye".into())).await;
-            }
-        }
-        self.session.close().await;
+        if self.options.queue.is_empty() { named.unwrap_or_default() } else { self.options.queue.clone() }
     }
 }

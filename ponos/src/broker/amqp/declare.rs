@@ -1,7 +1,7 @@
 //! Makes a topology be there.
 
 use super::{
-    super::{LinkError, LinkErrorClass},
+    super::{LinkError, LinkErrorClass, QueueState},
     connection::Session,
     convert::{short, table},
     errors::configuration,
@@ -16,9 +16,12 @@ use lapin::{
     types::{FieldTable, ShortString},
 };
 
-/// Declares all on a channel of its own (a refusal closes the channel). Returns the name of the queue that the broker
+/// Declares all (or sees that it is there, if the topology is passive) on a channel of its own (a refusal closes it). Returns the name of the queue that the broker
 /// named, if the topology has one.
 pub(super) async fn declare(session: &Session, topology: &Topology) -> Result<Option<String>, LinkError> {
+    if topology.passive {
+        return find_all(session, topology).await.map(|()| None);
+    }
     let channel = session.channel().await?;
     for exchange in &topology.exchanges {
         declare_exchange(session, &channel, exchange).await?;
@@ -36,6 +39,51 @@ pub(super) async fn declare(session: &Session, topology: &Topology) -> Result<Op
     // An exclusive queue belongs to the connection, not to this channel.
     session.call("closing a channel", channel.close(200, ShortString::default())).await?;
     Ok(named)
+}
+
+/// Sees that all exchanges and queues exist, and changes nothing.
+async fn find_all(session: &Session, topology: &Topology) -> Result<(), LinkError> {
+    let channel = session.channel().await?;
+    for Exchange { name, .. } in &topology.exchanges {
+        let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
+        // With `passive` the broker looks at the name alone.
+        let kind = lapin::ExchangeKind::Topic;
+        let asked =
+            channel.exchange_declare(word("an exchange's name", name)?, kind, options, FieldTable::default());
+        let found = session.find(&format!("looking for the exchange '{name}'"), asked).await?;
+        found.ok_or_else(|| LinkError::missing("exchange", name))?;
+    }
+    for Queue { name, .. } in &topology.queues {
+        find_queue(session, &channel, name).await?.ok_or_else(|| LinkError::missing("queue", name))?;
+    }
+    session.call("closing a channel", channel.close(200, ShortString::default())).await
+}
+
+/// Looks at a queue on a channel of its own; `None` if there is none.
+pub(super) async fn inspect(session: &Session, queue: &str) -> Result<Option<QueueState>, LinkError> {
+    let channel = session.channel().await?;
+    let found = find_queue(session, &channel, queue).await?;
+    if found.is_some() {
+        session.call("closing a channel", channel.close(200, ShortString::default())).await?;
+    }
+    Ok(found)
+}
+
+async fn find_queue(
+    session: &Session,
+    channel: &Channel,
+    name: &str,
+) -> Result<Option<QueueState>, LinkError> {
+    if name.is_empty() {
+        return Err(LinkError::nameless());
+    }
+    let options = QueueDeclareOptions { passive: true, ..Default::default() };
+    let asked = channel.queue_declare(word("a queue's name", name)?, options, FieldTable::default());
+    let found = session.find(&format!("looking for the queue '{name}'"), asked).await?;
+    Ok(found.map(|queue| QueueState {
+        ready: u64::from(queue.message_count()),
+        consumers: u64::from(queue.consumer_count()),
+    }))
 }
 
 async fn declare_exchange(

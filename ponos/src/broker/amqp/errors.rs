@@ -83,6 +83,11 @@ pub(super) fn tls_port(url: &BrokerUrl) -> LinkError {
     }
 }
 
+/// Whether the broker said 404.
+pub(super) fn is_not_found(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(said) if said.get_id() == 404)
+}
+
 /// What lapin says of a connection.
 pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkError {
     let address = url.address();
@@ -135,10 +140,18 @@ fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
             format!("RabbitMQ at {address} does not let the user '{user}' into the vhost '{vhost}' ({text})"),
             "grant it (rabbitmqctl set_permissions -p VHOST USER CONFIGURE WRITE READ)",
         ),
-        406 => (
-            Class::Inequivalent,
-            inequivalent(text),
-            "keep it as it is (use a policy), or delete it, or take a new name",
+        406 if text.contains("delivery acknowledgement") => (
+            Class::Overdue,
+            format!(
+                "RabbitMQ at {address} closed the channel, for a delivery stayed unsettled too long: {text}"
+            ),
+            "what was out is delivered again; settle sooner (a lower prefetch, a timeout for the work), or raise the broker's consumer_timeout",
+        ),
+        406 => return precondition(text),
+        403 if text.contains("exclusive use") => (
+            Class::Forbidden,
+            format!("in the vhost '{vhost}': {text}"),
+            "another consumer has it alone: end that one, or consume without being exclusive",
         ),
         403 => (
             Class::Forbidden,
@@ -164,16 +177,30 @@ fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
     LinkError { class, what, remedy: remedy.into() }
 }
 
-/// `inequivalent arg 'durable' for exchange 'events' in vhost '/': received 'true' but current is 'false'`, in words.
-fn inequivalent(text: &str) -> String {
+/// A 406, in words: `inequivalent arg 'durable' for exchange 'events' in vhost '/': received 'true' but current is 'false'`.
+fn precondition(text: &str) -> LinkError {
     let read = || {
         let (_, rest) = text.split_once("inequivalent arg '")?;
         let (argument, rest) = rest.split_once("' for ")?;
         let (object, rest) = rest.split_once(": received ")?;
-        let (wanted, current) = rest.split_once(" but current is ")?;
-        Some(format!("the {object} exists with another '{argument}': {wanted} is wanted, it has {current}"))
+        let (ours, theirs) = rest.split_once(" but current is ")?;
+        Some(LinkError::inequivalent(object, argument, value(ours), value(theirs)))
     };
-    read().unwrap_or_else(|| text.to_owned())
+    read().unwrap_or_else(|| LinkError {
+        class: LinkErrorClass::Inequivalent,
+        what: text.to_owned(),
+        remedy: "correct the declaration".into(),
+    })
+}
+
+/// `'true'`, `none`, `the value '1000' of type 'signedint'`: the value alone.
+fn value(said: &str) -> &str {
+    let said = said.trim();
+    let said = match said.strip_prefix("the value ") {
+        Some(typed) => typed.rsplit_once(" of type ").map_or(typed, |(value, _)| value),
+        None => said,
+    };
+    said.strip_prefix('\'').and_then(|said| said.strip_suffix('\'')).unwrap_or(said)
 }
 
 /// An I/O error in its own words, without lapin's wrapping.
@@ -193,11 +220,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_406_names_the_argument_that_differs() {
-        let said = "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'events' in vhost '/': \
-                    received 'topic' but current is 'fanout'";
-        let what = "the exchange 'events' in vhost '/' exists with another 'type': 'topic' is wanted, it has 'fanout'";
-        assert_eq!(inequivalent(said), what);
-        assert_eq!(inequivalent("something else"), "something else");
+    fn a_406_names_the_argument_that_differs_ours_and_theirs() {
+        let what = |said| precondition(said).what;
+        assert_eq!(
+            what(
+                "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'events' in vhost '/': \
+                 received 'topic' but current is 'fanout'"
+            ),
+            "the exchange 'events' in vhost '/' exists with another 'type': we want topic, it has fanout"
+        );
+        assert_eq!(
+            what(
+                "PRECONDITION_FAILED - inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': \
+                 received none but current is the value '60000' of type 'signedint'"
+            ),
+            "the queue 'q' in vhost '/' exists with another 'x-message-ttl': we want none, it has 60000"
+        );
+        assert_eq!(what("something else"), "something else");
     }
 }

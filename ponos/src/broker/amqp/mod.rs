@@ -1,7 +1,8 @@
 //! RabbitMQ through lapin.
 //!
-//! Each handle has one task and one connection of its own (publishing and consuming never share one: an alarm of the
-//! broker blocks the connections that publish, acks included). The task reconnects for ever with a capped, jittered
+//! Each handle has one task. A publisher has a connection of its own, the consumers of a
+//! [`Transport`](super::Transport) share one (publishing and consuming never do: an alarm of the broker blocks the
+//! connections that publish, acks included), with a channel each. The task reconnects for ever with a capped, jittered
 //! backoff: a fresh connection, the topology declared again, the channels opened again. lapin's own recovery is not used;
 //! it can give up silently.
 //!
@@ -20,17 +21,22 @@ mod consumer;
 mod convert;
 mod declare;
 mod errors;
+mod intake;
 mod probe;
 mod publisher;
 mod returns;
+mod shared;
 mod tls;
 
 pub use config::{AmqpConfig, BrokerUrl};
 pub use tls::TlsFiles;
 
-use super::{Consumer, LinkError, Publisher};
+pub(super) use shared::Shared;
+
+use super::{Consume, Consumer, LinkError, Publisher};
 use crate::topology::Topology;
 use connection::Session;
+use std::sync::Arc;
 
 /// How many batches may wait on either side of a publisher's task.
 const BATCHES: usize = 64;
@@ -43,12 +49,10 @@ pub fn publisher(config: AmqpConfig, topology: Topology) -> Publisher {
     handle
 }
 
-/// A consumer of `queue` on a connection of its own, with at most `prefetch` deliveries unsettled; `topology` is declared
-/// whenever it connects. An empty `queue` means the queue of the topology that the broker names. Must be called within a
-/// tokio runtime. Dropping the handle flushes what was settled; what is unsettled goes back to the queue.
-pub fn consumer(config: AmqpConfig, topology: Topology, queue: &str, prefetch: u16) -> Consumer {
-    let (handle, task) = Consumer::channel(prefetch);
-    tokio::spawn(consumer::run(config, topology, queue.to_owned(), prefetch.max(1), task));
+/// A consumer on the shared connection. Must be called within a tokio runtime.
+pub(super) fn consumer(shared: Arc<Shared>, topology: Topology, options: Consume) -> Consumer {
+    let (handle, task) = Consumer::channel(&options);
+    tokio::spawn(consumer::run(shared, topology, options, task));
     handle
 }
 

@@ -127,6 +127,10 @@ impl Line {
         });
     }
 
+    pub(super) fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
     pub(super) fn broker(&self) -> &Broker {
         &self.broker
     }
@@ -138,7 +142,7 @@ impl Drop for Line {
     }
 }
 
-fn unreachable() -> LinkError {
+pub(super) fn unreachable() -> LinkError {
     LinkError {
         class: LinkErrorClass::Unreachable,
         what: "the in-memory broker is stopped".into(),

@@ -23,7 +23,7 @@ pub use self::{
 };
 
 use self::core::State;
-use super::{Consumer, Delivery, DeliveryTag, Publisher};
+use super::{Consume, Consumer, Delivery, LinkError, Publisher, QueueState};
 use crate::topology::Topology;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -102,13 +102,13 @@ impl Broker {
         publisher
     }
 
-    /// A consumer of `queue` with a connection of its own, which declares `topology` whenever it connects. An empty
-    /// `queue` means the queue of `topology` without a name ([`Queue::temporary`](crate::topology::Queue::temporary)):
-    /// the broker makes a name up each time, and bindings to the queue "" bind it. Must be called within a tokio runtime.
-    pub fn consumer(&self, topology: Topology, queue: impl Into<String>, prefetch: u16) -> Consumer {
+    /// A consumer with a connection of its own, which declares `topology` whenever it subscribes. An empty queue name means
+    /// the queue of `topology` without a name ([`Queue::temporary`](crate::topology::Queue::temporary)): the broker makes
+    /// a name up each time, and bindings to the queue "" bind it. Must be called within a tokio runtime.
+    pub fn consumer(&self, topology: Topology, options: Consume) -> Consumer {
         self.start_timer();
-        let (consumer, task) = Consumer::channel(prefetch);
-        tokio::spawn(consumer::run(self.clone(), topology, queue.into(), prefetch, task));
+        let (consumer, task) = Consumer::channel(&options);
+        tokio::spawn(consumer::run(self.clone(), topology, options, task));
         consumer
     }
 
@@ -116,8 +116,32 @@ impl Broker {
     ///
     /// # Errors
     /// As a publisher's link would show it.
-    pub fn declare(&self, topology: &Topology) -> Result<(), super::LinkError> {
+    pub fn declare(&self, topology: &Topology) -> Result<(), LinkError> {
         self.with(|inner, _| inner.state.declare(0, topology).map(drop))
+    }
+
+    /// Connects, declares `topology` and goes again.
+    pub(super) fn check(&self, topology: &Topology) -> Result<(), LinkError> {
+        self.reachable()?;
+        self.with(|inner, now| {
+            let connection = inner.state.next_id();
+            let declared = inner.state.declare(connection, topology);
+            inner.state.disconnect(now, connection);
+            declared.map(drop)
+        })
+    }
+
+    pub(super) fn inspect(&self, queue: &str) -> Result<Option<QueueState>, LinkError> {
+        self.reachable()?;
+        let state = |status: QueueStatus| QueueState {
+            ready: status.ready as u64,
+            consumers: status.consumers as u64,
+        };
+        Ok(self.queue_status(queue).map(state))
+    }
+
+    fn reachable(&self) -> Result<(), LinkError> {
+        if self.0.door.borrow().stopped { Err(link::unreachable()) } else { Ok(()) }
     }
 
     /// Cuts all connections: publishings that wait for a confirm are lost, what is unsettled goes back to its queue,
@@ -164,6 +188,20 @@ impl Broker {
         self.with(|inner, _| inner.state.status(queue))
     }
 
+    /// All queues by name, with what is in them.
+    pub fn queues(&self) -> BTreeMap<String, QueueStatus> {
+        self.with(|inner, _| {
+            let state = &inner.state;
+            state.queue_names().filter_map(|name| Some((name.to_owned(), state.status(name)?))).collect()
+        })
+    }
+
+    /// The messages that wait in a queue from its head on, left where they are (their tags can't be settled).
+    pub fn peek(&self, queue: &str) -> Vec<Delivery> {
+        let waiting = self.with(|inner, _| inner.state.peek(queue));
+        waiting.into_iter().map(|outgoing| outgoing.delivery(0)).collect()
+    }
+
     /// Deletes a queue with what is in it; its consumers are cancelled, declare it again and go on. Whether it existed.
     pub fn delete_queue(&self, queue: &str) -> bool {
         self.with(|inner, _| inner.state.delete_queue(queue))
@@ -172,12 +210,7 @@ impl Broker {
     /// Takes the message at the head of a queue out of it for good (its tag can't be settled).
     pub fn get(&self, queue: &str) -> Option<Delivery> {
         let outgoing = self.with(|inner, now| inner.state.get(now, queue))?;
-        Some(Delivery {
-            message: outgoing.message,
-            exchange: outgoing.exchange,
-            redelivered: outgoing.redelivered,
-            tag: DeliveryTag { generation: 0, tag: 0 },
-        })
+        Some(outgoing.delivery(0))
     }
 
     /// Does `work` on the state, then wakes whoever is concerned.

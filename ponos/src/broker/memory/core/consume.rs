@@ -8,7 +8,7 @@ use super::{
     queue::Stored,
 };
 use crate::{
-    broker::{LinkError, Settle},
+    broker::{LinkError, LinkErrorClass, Settle},
     event::Message,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -19,9 +19,23 @@ pub(super) struct ConsumerState {
     connection: u64,
     queue: String,
     prefetch: usize,
+    exclusive: bool,
     tags: u64,
+    /// The last tag of before the prefetch was changed, and how many of those are still out.
+    turned_at: u64,
+    before: usize,
     unacked: BTreeMap<u64, Stored>,
     outbox: VecDeque<Outgoing>,
+}
+
+impl ConsumerState {
+    fn has_room(&self) -> bool {
+        self.unacked.len() - self.before < self.prefetch
+    }
+
+    pub(super) fn consumes(&self, queue: &str) -> bool {
+        self.queue == queue
+    }
 }
 
 /// A message on its way to a consumer.
@@ -33,33 +47,74 @@ pub(crate) struct Outgoing {
     pub(crate) redelivered: bool,
 }
 
+/// 403.
+fn in_use(queue: &str) -> LinkError {
+    LinkError {
+        class: LinkErrorClass::Forbidden,
+        what: format!("queue '{queue}' is in exclusive use (403)"),
+        remedy: "another consumer has it alone: end that one, or consume without being exclusive".into(),
+    }
+}
+
 impl State {
-    /// Begins to consume `queue`, with at most `prefetch` messages out at a time (at least one).
+    /// Begins to consume `queue`, with at most `prefetch` messages out at a time (at least one); tags count on from `tags`.
     ///
     /// # Errors
-    /// The queue does not exist, or is exclusive to another connection.
+    /// The queue does not exist, is exclusive to another connection, or somebody consumes it exclusively.
     pub(crate) fn consume(
         &mut self,
         now: u64,
         connection: u64,
         queue: &str,
         prefetch: u16,
+        exclusive: bool,
+        tags: u64,
     ) -> Result<u64, LinkError> {
         let id = self.next_id();
         let state = self.queues.get_mut(queue).ok_or_else(|| not_found("queue", queue))?;
         owned(queue, state.owner, connection)?;
+        let alone = |id: &u64| self.consumers.get(id).is_some_and(|consumer| consumer.exclusive);
+        if (exclusive && !state.consumers.is_empty()) || state.consumers.iter().any(alone) {
+            return Err(in_use(queue));
+        }
         state.consumers.push_back(id);
         let consumer = ConsumerState {
             connection,
             queue: queue.to_owned(),
             prefetch: usize::from(prefetch.max(1)),
-            tags: 0,
+            exclusive,
+            tags,
+            turned_at: tags,
+            before: 0,
             unacked: BTreeMap::new(),
             outbox: VecDeque::new(),
         };
         self.consumers.insert(id, consumer);
         self.serve_and_bury(now, queue);
         Ok(id)
+    }
+
+    /// How many messages may be out with a consumer from now on; what is out stays out, and does not count.
+    pub(crate) fn set_prefetch(&mut self, now: u64, consumer: u64, prefetch: u16) {
+        let Some(state) = self.consumers.get_mut(&consumer) else { return };
+        state.prefetch = usize::from(prefetch.max(1));
+        state.turned_at = state.tags;
+        state.before = state.unacked.len();
+        let queue = state.queue.clone();
+        self.serve_and_bury(now, &queue);
+    }
+
+    /// Brings a consumer nothing more; what is out with it stays out.
+    pub(crate) fn cancel(&mut self, now: u64, consumer: u64) {
+        let Some(state) = self.consumers.get(&consumer) else { return };
+        let name = state.queue.clone();
+        let Some(queue) = self.queues.get_mut(&name) else { return };
+        queue.consumers.retain(|other| *other != consumer);
+        if queue.declared.auto_delete && queue.consumers.is_empty() {
+            self.delete_queue(&name);
+        } else {
+            self.serve_and_bury(now, &name);
+        }
     }
 
     /// What is to be brought to the consumer; `None` if it was cancelled.
@@ -71,6 +126,9 @@ impl State {
     pub(crate) fn settle(&mut self, now: u64, consumer: u64, tag: u64, how: Settle) -> bool {
         let Some(state) = self.consumers.get_mut(&consumer) else { return false };
         let Some(stored) = state.unacked.remove(&tag) else { return false };
+        if tag <= state.turned_at {
+            state.before -= 1;
+        }
         let name = state.queue.clone();
         let mut dead = VecDeque::new();
         if let Some(queue) = self.queues.get_mut(&name) {
@@ -137,6 +195,18 @@ impl State {
         })
     }
 
+    /// The messages that wait in a queue, as they would be delivered, from the head on.
+    pub(crate) fn peek(&self, queue: &str) -> Vec<Outgoing> {
+        let Some(queue) = self.queues.get(queue) else { return Vec::new() };
+        let outgoing = |stored: &Stored| Outgoing {
+            tag: 0,
+            exchange: stored.exchange.to_string(),
+            message: queue.as_delivered(stored),
+            redelivered: stored.returned > 0,
+        };
+        queue.waiting().map(outgoing).collect()
+    }
+
     fn serve_and_bury(&mut self, now: u64, queue: &str) {
         let mut dead = VecDeque::new();
         self.serve(now, queue, None, &mut dead);
@@ -154,9 +224,7 @@ impl State {
                 .consumers
                 .iter()
                 .take(if queue.settings.single_active { 1 } else { usize::MAX })
-                .position(|id| {
-                    self.consumers.get(id).is_some_and(|consumer| consumer.unacked.len() < consumer.prefetch)
-                });
+                .position(|id| self.consumers.get(id).is_some_and(ConsumerState::has_room));
             let free = free.filter(|_| may_go);
             if free.is_none() && !expired {
                 break;

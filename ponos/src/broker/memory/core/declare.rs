@@ -3,7 +3,6 @@
 use super::{
     State,
     exchange::ExchangeState,
-    precondition,
     queue::QueueState,
     settings::{COMPARED, Settings},
 };
@@ -25,6 +24,9 @@ impl State {
         connection: u64,
         topology: &Topology,
     ) -> Result<Option<String>, LinkError> {
+        if topology.passive {
+            return self.find_all(topology).map(|()| None);
+        }
         for exchange in &topology.exchanges {
             self.declare_exchange(exchange)?;
         }
@@ -47,6 +49,20 @@ impl State {
             self.wake_by(Some(0));
         }
         Ok(made_up)
+    }
+
+    /// Sees that all exchanges and queues exist, and changes nothing.
+    fn find_all(&self, topology: &Topology) -> Result<(), LinkError> {
+        for Exchange { name, .. } in &topology.exchanges {
+            self.exchanges.get(name).ok_or_else(|| LinkError::missing("exchange", name))?;
+        }
+        for Queue { name, .. } in &topology.queues {
+            if name.is_empty() {
+                return Err(LinkError::nameless());
+            }
+            self.queues.get(name).ok_or_else(|| LinkError::missing("queue", name))?;
+        }
+        Ok(())
     }
 
     fn declare_exchange(&mut self, wanted: &Exchange) -> Result<(), LinkError> {
@@ -158,10 +174,7 @@ fn same<T: PartialEq + Display>(thing: &str, name: &str, received: T, current: T
     if received == current {
         return Ok(());
     }
-    Err(precondition(
-        format!("inequivalent arg '{name}' for {thing}: received '{received}' but current is '{current}'"),
-        "declare it as it is, change it by a policy, or use a new name",
-    ))
+    Err(LinkError::inequivalent(thing, name, &received.to_string(), &current.to_string()))
 }
 
 fn same_argument(thing: &str, name: &str, received: &Headers, current: &Headers) -> Result<(), LinkError> {

@@ -84,14 +84,23 @@ impl State {
         })
     }
 
+    /// The names of all queues, in order.
+    pub(crate) fn queue_names(&self) -> impl Iterator<Item = &str> {
+        self.queues.keys().map(String::as_str)
+    }
+
     /// Deletes a queue with all that is in it; its consumers are cancelled. Whether it existed.
     pub(crate) fn delete_queue(&mut self, name: &str) -> bool {
-        let Some(queue) = self.queues.remove(name) else { return false };
+        if self.queues.remove(name).is_none() {
+            return false;
+        }
         let gone = Destination::Queue(name.to_owned());
         for exchange in self.exchanges.values_mut() {
             exchange.bindings.retain(|(_, destination)| *destination != gone);
         }
-        for consumer in queue.consumers {
+        let of_it: Vec<u64> =
+            self.consumers.iter().filter(|(_, c)| c.consumes(name)).map(|(id, _)| *id).collect();
+        for consumer in of_it {
             self.consumers.remove(&consumer);
             self.touched.insert(consumer);
         }

@@ -62,6 +62,10 @@ impl QueueState {
         self.ready.front()
     }
 
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Stored> {
+        self.ready.iter()
+    }
+
     pub(super) fn pop(&mut self) -> Option<Stored> {
         let head = self.ready.pop_front()?;
         self.ready_bytes -= head.message.body.len();

@@ -1,0 +1,211 @@
+//! An open channel that consumes: subscribed, turned to another prefetch, settled on.
+
+use super::{
+    super::{Consume, Flow, LinkError, LinkErrorClass, Settle},
+    acks::Acks,
+    connection::Session,
+    convert,
+    errors::configuration,
+    shared::leave,
+};
+use futures_util::{StreamExt, future::try_join_all, stream::ReadyChunks};
+use lapin::{
+    Channel,
+    options::{
+        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+        BasicRejectOptions,
+    },
+    types::{FieldTable, ShortString},
+};
+use std::{sync::Arc, time::Duration};
+
+/// What is there is taken together, up to this many.
+const TOGETHER: usize = 32;
+
+/// How long a channel that fails may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+type Deliveries = ReadyChunks<lapin::Consumer>;
+
+/// A channel of the shared connection, and what came on it.
+pub(super) struct Intake {
+    pub(super) session: Arc<Session>,
+    channel: Channel,
+    /// Ends when the subscription does.
+    pub(super) stream: Deliveries,
+    pub(super) acks: Acks,
+    queue: String,
+    /// What the present subscription takes in; [`Flow::Stopped`] once it has run out for good.
+    flow: Flow,
+    /// Its cancellation was asked for; the stream runs out.
+    turning: bool,
+    /// Cancelling hands the turn to another consumer, which must not find anything at work here.
+    single_active: bool,
+}
+
+impl Intake {
+    pub(super) async fn open(
+        session: Arc<Session>,
+        queue: String,
+        options: &Consume,
+        flow: Flow,
+        single_active: bool,
+    ) -> Result<Self, LinkError> {
+        let channel = session.channel().await?;
+        let stream = subscribe(&session, &channel, &queue, options, flow).await?;
+        let acks = Acks::default();
+        Ok(Self { session, channel, stream, acks, queue, flow, turning: false, single_active })
+    }
+
+    /// Asks the broker to end the subscription if another flow is wanted and this is the moment. What is on its way still
+    /// comes; then the stream ends.
+    pub(super) async fn turn(&mut self, wanted: Flow) -> Result<(), LinkError> {
+        if self.turning || self.flow == wanted || self.is_stopped() {
+            return Ok(());
+        }
+        // With one out at most, and that one done but not acked yet, nothing is at work and nothing can be on its way.
+        let quiet = self.flow == Flow::Narrow && self.acks.is_idle() && self.acks.waiting() > 0;
+        if self.single_active && wanted != Flow::Stopped && !quiet {
+            return Ok(());
+        }
+        let cancelled = self.channel.basic_cancel(self.tag(), BasicCancelOptions::default());
+        self.session.call("cancelling", cancelled).await?;
+        self.turning = true;
+        Ok(())
+    }
+
+    /// Whether the subscription has run out for good.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.flow == Flow::Stopped
+    }
+
+    fn tag(&self) -> ShortString {
+        self.stream.get_ref().tag()
+    }
+
+    /// Goes on after the stream ended because of [`Self::turn`]; false if it did not.
+    pub(super) async fn turned(&mut self, options: &Consume, wanted: Flow) -> Result<bool, LinkError> {
+        if !std::mem::replace(&mut self.turning, false) {
+            return Ok(false);
+        }
+        if wanted != Flow::Stopped {
+            self.stream = subscribe(&self.session, &self.channel, &self.queue, options, wanted).await?;
+        }
+        self.flow = wanted;
+        Ok(true)
+    }
+
+    /// Consumes `queue` on the same channel, after the broker had cancelled.
+    pub(super) async fn resubscribe(
+        &mut self,
+        queue: String,
+        options: &Consume,
+        flow: Flow,
+    ) -> Result<(), LinkError> {
+        if flow != Flow::Stopped {
+            self.stream = subscribe(&self.session, &self.channel, &queue, options, flow).await?;
+            self.queue = queue;
+        }
+        self.flow = flow;
+        Ok(())
+    }
+
+    pub(super) async fn settle(&mut self, tag: u64, how: Settle) -> Result<(), LinkError> {
+        if how == Settle::Ack {
+            // One that is unknown or settled already is void.
+            self.acks.ack(tag);
+            return Ok(());
+        }
+        if !self.acks.settle(tag) {
+            return Ok(());
+        }
+        let done = match how {
+            Settle::Ack => return Ok(()),
+            Settle::Release => {
+                let options = BasicNackOptions { multiple: false, requeue: true };
+                self.session.call("releasing a delivery", self.channel.basic_nack(tag, options)).await
+            }
+            Settle::Reject | Settle::Dead => {
+                let options = BasicRejectOptions { requeue: how == Settle::Reject };
+                self.session.call("rejecting a delivery", self.channel.basic_reject(tag, options)).await
+            }
+        };
+        done.map(|_| ())
+    }
+
+    pub(super) async fn flush(&mut self, all: bool) -> Result<(), LinkError> {
+        // No frame covers what another one acks, so they need not wait for each other.
+        let frames = self.acks.flush(all).into_iter().map(|ack| {
+            let options = BasicAckOptions { multiple: ack.multiple };
+            self.channel.basic_ack(ack.tag, options)
+        });
+        self.session.call("acknowledging", try_join_all(frames)).await.map(drop)
+    }
+
+    /// What an error that the stream yielded means.
+    pub(super) fn classify(&self, error: &lapin::Error) -> LinkError {
+        let error = self.session.classify(error);
+        match error.class {
+            LinkErrorClass::Overdue => {
+                LinkError { what: format!("consuming '{}': {}", self.queue, error.what), ..error }
+            }
+            _ => error,
+        }
+    }
+
+    /// Why a call failed: a channel that the broker closed says it where deliveries come.
+    pub(super) async fn reason(&mut self, error: LinkError) -> LinkError {
+        if error.class != LinkErrorClass::Unreachable || self.is_stopped() || !self.session.is_open() {
+            return error;
+        }
+        let said = async {
+            while let Some(came) = self.stream.next().await {
+                if let Some(error) = came.into_iter().find_map(Result::err) {
+                    return Some(error);
+                }
+            }
+            None
+        };
+        match tokio::time::timeout(LAST_WORDS, said).await {
+            Ok(Some(said)) => self.classify(&said),
+            _ => error,
+        }
+    }
+
+    /// What is done is acked, what is not goes back to the queue. The connection is closed if nobody else uses it.
+    pub(super) async fn close(mut self) {
+        if self.session.is_open() && self.flush(true).await.is_ok() {
+            let tag = self.tag();
+            // Whatever comes of these, the channel is dropped next.
+            let cancelled = self.channel.basic_cancel(tag, BasicCancelOptions::default());
+            if self.session.call("cancelling", cancelled).await.is_ok() {
+                let _ =
+                    self.session.call("closing a channel", self.channel.close(200, "goodbye".into())).await;
+            }
+        }
+        let Self { session, channel, stream, .. } = self;
+        drop((stream, channel));
+        leave(session).await;
+    }
+}
+
+async fn subscribe(
+    session: &Session,
+    channel: &Channel,
+    queue: &str,
+    options: &Consume,
+    flow: Flow,
+) -> Result<Deliveries, LinkError> {
+    let queue = convert::short("the queue's name", queue.to_owned())
+        .map_err(|why| configuration(why, "take a shorter one"))?;
+    // Before consuming, and never global: quorum queues refuse that.
+    let qos = channel.basic_qos(options.width(flow), BasicQosOptions { global: false });
+    session.call("setting the prefetch", qos).await?;
+    let consuming = channel.basic_consume(
+        queue,
+        ShortString::default(),
+        BasicConsumeOptions { exclusive: options.exclusive, ..Default::default() },
+        FieldTable::default(),
+    );
+    Ok(session.call("consuming", consuming).await?.ready_chunks(TOGETHER))
+}

@@ -1,0 +1,135 @@
+//! How a handle's connection is, and why it can't be used.
+
+use std::fmt;
+
+/// How the connection is, as far as this handle is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// Not usable; being tried again for ever.
+    Down {
+        /// How many attempts failed since it was last up.
+        attempts: u32,
+        /// Why the last one failed; `None` before the first has ended.
+        error: Option<LinkError>,
+    },
+    /// Usable.
+    Up {
+        /// Counts connections; deliveries of an older generation can't be settled any more.
+        generation: u64,
+        /// Which broker, such as `RabbitMQ at localhost:5672` (lapin keeps the version to itself).
+        broker: String,
+        /// The user of the connection, which `user_id` must equal.
+        user: Option<String>,
+    },
+    /// Connected, but the broker accepts no publishing (memory or disk alarm).
+    Blocked {
+        /// The broker's words.
+        reason: String,
+    },
+    /// The handle was closed.
+    Closed,
+}
+
+/// Why a connection could not be made or kept. `Display` says what happened, to what, and what to do; no secret in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkError {
+    /// Which kind, by which callers decide.
+    pub class: LinkErrorClass,
+    /// What happened, to what.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Kinds of [`LinkError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LinkErrorClass {
+    /// Nobody answers there (refused, timeout, name not found), or the connection was lost: worth trying again.
+    Unreachable,
+    /// Wrong user or password.
+    AccessRefused,
+    /// The vhost does not exist, or the user may not enter it.
+    Vhost,
+    /// Something exists with other arguments (406).
+    Inequivalent,
+    /// A delivery stayed unsettled longer than the broker allows, and it closed the channel: what was out comes again.
+    Overdue,
+    /// The user may not do this (403), or the thing does not exist (404).
+    Forbidden,
+    /// TLS failed: a certificate, or plain text spoken to a TLS port or the other way round.
+    Tls,
+    /// The URL or the TLS files can't be used.
+    Configuration,
+}
+
+impl LinkErrorClass {
+    /// Whether a person must change something before it can work.
+    pub fn needs_a_person(self) -> bool {
+        !matches!(self, Self::Unreachable | Self::Overdue)
+    }
+}
+
+/// Arguments that a policy can set as well, where the declaration leaves them out.
+const BY_POLICY: [&str; 11] = [
+    "x-message-ttl",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
+    "x-delivery-limit",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-overflow",
+    "x-expires",
+    "x-queue-mode",
+    "alternate-exchange",
+];
+
+impl LinkError {
+    /// `object` (`queue 'q'`) exists, and its `argument` is not ours.
+    pub(super) fn inequivalent(object: &str, argument: &str, ours: &str, theirs: &str) -> Self {
+        let what = format!("the {object} exists with another '{argument}': we want {ours}, it has {theirs}");
+        let version = "take a new name for it (such as a version at its end) and let the old one run empty, or delete it, or declare it as it is";
+        let remedy = if BY_POLICY.contains(&argument) {
+            format!(
+                "what is declared can't be changed: {version}; as an argument that a policy can set, it is better left out of declarations"
+            )
+        } else {
+            format!("what is declared can't be changed, not by a policy either: {version}")
+        };
+        Self { class: LinkErrorClass::Inequivalent, what, remedy }
+    }
+}
+
+impl LinkError {
+    /// Something is missing that a passive topology names.
+    pub(super) fn missing(thing: &str, name: &str) -> Self {
+        Self {
+            class: LinkErrorClass::Forbidden,
+            what: format!("there is no {thing} '{name}', and this service declares nothing itself"),
+            remedy: format!("have the {thing} declared by one who may configure, or correct the name"),
+        }
+    }
+
+    /// A queue without a name can't be looked for.
+    pub(super) fn nameless() -> Self {
+        Self {
+            class: LinkErrorClass::Configuration,
+            what: "a queue without a name can't be looked for: the broker names it when it is declared"
+                .into(),
+            remedy: "name the queue, or don't be passive".into(),
+        }
+    }
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.remedy)
+    }
+}
+
+impl std::error::Error for LinkError {}
+
+/// The handle is closed: its task has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the broker handle is closed")]
+pub struct Closed;

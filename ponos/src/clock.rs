@@ -1,0 +1,48 @@
+//! The wall clock of a worker: the only file of this crate that reads the system's time.
+
+use crate::event::Timestamp;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+
+/// Tells the time. Workers compare due times, ages and expiries with it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Source {
+    #[default]
+    System,
+    Runtime {
+        began: Instant,
+        base: Timestamp,
+    },
+}
+
+impl Clock {
+    /// The system's.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// Shows `base` now and goes on with tokio's time: where that is paused, tests move both by hand.
+    pub fn starting_at(base: Timestamp) -> Self {
+        Self(Source::Runtime { began: Instant::now(), base })
+    }
+
+    /// The time now, floored to whole milliseconds.
+    pub fn now(&self) -> Timestamp {
+        match self.0 {
+            Source::System => {
+                #[allow(clippy::disallowed_methods)] // this is the place
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Timestamp::from_millis(millis(since))
+            }
+            Source::Runtime { began, base } => base.plus(millis(began.elapsed())),
+        }
+    }
+}
+
+/// A duration in whole milliseconds, as far as they can be counted.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,337 @@
+//! The inbox: what was handled already, so that a message that is delivered again has no second effect.
+//!
+//! Before a handler runs, the runtime asks [`Inbox::begin`]. It answers that the key was handled, or gives an [`Entry`],
+//! which keeps every other delivery of the same key waiting, and ends in one of two ways: [`Entry::done`] records the
+//! key, [`Entry::abandon`] (or dropping it) leaves no trace, so that the key can run again.
+//!
+//! Four kinds, one suite (`ponos/tests/inbox_conformance`): none at all, memory, sled, and Postgres, where the handler
+//! writes in the very transaction that records the key, and its publishes commit with them. [`Inbox::takes_publishes`]
+//! tells the runtime which of two orders applies:
+//!
+//! * `false`: publish, await the confirms, then `done(vec![])`, then ack;
+//! * `true`: `done(publishes)`, then ack; a relay publishes them from the database.
+//!
+//! Absent: the decision what counts as handled (Done and Skip), which is the runtime's.
+
+mod error;
+mod gate;
+mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "inbox-sled")]
+mod sled;
+
+pub use error::{InboxError, InboxErrorClass};
+
+use crate::{
+    event::{EventId, Message},
+    shutdown::{Shutdown, Stage},
+};
+use gate::{Gate, Pass};
+use memory::Memory;
+use std::{fmt, sync::Arc, time::Duration};
+
+/// How long a second delivery of a key waits for the first, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a key is remembered, unless told otherwise: seven days.
+const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How often what is older is removed.
+const TIDY: Duration = Duration::from_secs(60 * 60);
+
+/// What is remembered: that this handler, fed by this queue, handled this message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct InboxKey {
+    /// The queue that the message came from.
+    pub queue: Arc<str>,
+    /// The name or pattern that the handler was registered under.
+    pub handler: Arc<str>,
+    /// The message's id.
+    pub id: EventId,
+}
+
+impl fmt::Display for InboxKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} in {}", self.id, self.handler, self.queue)
+    }
+}
+
+/// A message that a handler published, held until the handler is done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// Its id, which is its `message_id` too.
+    pub id: EventId,
+    /// The exchange to publish to.
+    pub exchange: Arc<str>,
+    /// The message.
+    pub message: Message,
+}
+
+/// What [`Inbox::begin`] answers.
+#[derive(Debug)]
+pub enum Begun {
+    /// It was handled before: ack it, run nothing.
+    Handled,
+    /// It is to run now.
+    Run(Entry),
+}
+
+/// What [`Entry::done`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flushed {
+    /// Publishes that were written to the outbox; the relay sends them.
+    pub outbox: usize,
+}
+
+/// What was handled already. Clones share it.
+#[derive(Clone)]
+pub struct Inbox {
+    kind: Kind,
+    patience: Duration,
+    retention: Duration,
+}
+
+#[derive(Clone)]
+enum Kind {
+    None,
+    Memory {
+        rows: Arc<Memory>,
+        gate: Arc<Gate>,
+    },
+    #[cfg(feature = "inbox-sled")]
+    Sled {
+        keys: Arc<sled::Keys>,
+        gate: Arc<Gate>,
+    },
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<postgres::Store>),
+}
+
+/// One run of one handler for one message, from [`Inbox::begin`] on. Dropping it abandons it.
+#[must_use = "end it with done or abandon"]
+pub struct Entry(Running);
+
+enum Running {
+    None,
+    Memory {
+        rows: Arc<Memory>,
+        pass: Pass,
+    },
+    #[cfg(feature = "inbox-sled")]
+    Sled {
+        keys: Arc<sled::Keys>,
+        pass: Pass,
+    },
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::Run),
+}
+
+impl Inbox {
+    fn new(kind: Kind) -> Self {
+        Self { kind, patience: PATIENCE, retention: RETENTION }
+    }
+
+    /// Remembers nothing: whatever is delivered runs.
+    pub fn none() -> Self {
+        Self::new(Kind::None)
+    }
+
+    /// Remembers the last `limit` keys, as long as the process lives. For one replica.
+    pub fn memory(limit: usize) -> Self {
+        Self::new(Kind::Memory { rows: Arc::new(Memory::new(limit)), gate: Arc::default() })
+    }
+
+    /// How long a second delivery of a key waits for the first to end (default 10 s); then [`Self::begin`] is an error
+    /// of class [`InboxErrorClass::Conflict`].
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How long [`Self::tend`] keeps a key (default 7 days). It must exceed the longest time in which a message can come
+    /// again: its retries, and how long a dead letter may lie before it is requeued.
+    #[must_use]
+    pub fn with_retention(mut self, retention: Duration) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// Asks for a message before its handler runs.
+    ///
+    /// # Errors
+    /// [`InboxErrorClass::Conflict`] when another run of the key did not end in time; otherwise as [`InboxErrorClass`].
+    pub async fn begin(&self, key: &InboxKey) -> Result<Begun, InboxError> {
+        match &self.kind {
+            Kind::None => Ok(Begun::Run(Entry(Running::None))),
+            Kind::Memory { rows, gate } => {
+                let pass = gate.enter(key, self.patience).await?;
+                if rows.contains(key) {
+                    return Ok(Begun::Handled);
+                }
+                Ok(Begun::Run(Entry(Running::Memory { rows: rows.clone(), pass })))
+            }
+            #[cfg(feature = "inbox-sled")]
+            Kind::Sled { keys, gate } => {
+                let pass = gate.enter(key, self.patience).await?;
+                if keys.contains(key).await? {
+                    return Ok(Begun::Handled);
+                }
+                Ok(Begun::Run(Entry(Running::Sled { keys: keys.clone(), pass })))
+            }
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(store) => store.begin(key, self.patience).await,
+        }
+    }
+
+    /// Forgets a key, so that it runs again: for requeueing a dead letter. Says whether it was there.
+    ///
+    /// # Errors
+    /// As [`InboxErrorClass`].
+    pub async fn forget(&self, key: &InboxKey) -> Result<bool, InboxError> {
+        match &self.kind {
+            Kind::None => Ok(false),
+            Kind::Memory { rows, .. } => Ok(rows.forget(key)),
+            #[cfg(feature = "inbox-sled")]
+            Kind::Sled { keys, .. } => keys.forget(key).await,
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(store) => store.forget(key).await,
+        }
+    }
+
+    /// Forgets all keys recorded longer ago than this; says how many.
+    ///
+    /// # Errors
+    /// As [`InboxErrorClass`].
+    pub async fn prune(&self, older_than: Duration) -> Result<u64, InboxError> {
+        match &self.kind {
+            Kind::None => Ok(0),
+            Kind::Memory { rows, .. } => Ok(rows.prune(older_than)),
+            #[cfg(feature = "inbox-sled")]
+            Kind::Sled { keys, .. } => keys.prune(older_than).await,
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(store) => store.prune(older_than).await,
+        }
+    }
+
+    /// Forgets what is older than the retention, now and every hour, until intake stops. A failure is logged and tried
+    /// again the next time.
+    pub async fn tend(&self, shutdown: &Shutdown) {
+        let stopped = shutdown.reached(Stage::Draining);
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                () = &mut stopped => return,
+                pruned = self.prune(self.retention) => match pruned {
+                    Ok(0) => {}
+                    Ok(count) => tracing::debug!(count, "the inbox forgot what is older than its retention"),
+                    Err(error) => tracing::warn!(%error, "the inbox could not be pruned"),
+                },
+            }
+            tokio::select! {
+                () = &mut stopped => return,
+                () = tokio::time::sleep(TIDY.mul_f64(0.5 + fastrand::f64())) => {}
+            }
+        }
+    }
+
+    /// Whether it remembers nothing.
+    pub fn is_none(&self) -> bool {
+        matches!(self.kind, Kind::None)
+    }
+
+    /// Whether replicas share it. The others are for one replica alone: two would each run the same message.
+    pub fn is_shared(&self) -> bool {
+        match self.kind {
+            Kind::None | Kind::Memory { .. } => false,
+            #[cfg(feature = "inbox-sled")]
+            Kind::Sled { .. } => false,
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(_) => true,
+        }
+    }
+
+    /// Whether [`Entry::done`] takes what the handler published (see the module).
+    pub fn takes_publishes(&self) -> bool {
+        match self.kind {
+            Kind::None | Kind::Memory { .. } => false,
+            #[cfg(feature = "inbox-sled")]
+            Kind::Sled { .. } => false,
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(_) => true,
+        }
+    }
+}
+
+impl Entry {
+    /// The transaction of this run, for the handler's context; `None` for an inbox without one.
+    #[cfg(feature = "postgres")]
+    pub fn transaction(&self) -> Option<postgres::Transaction> {
+        match &self.0 {
+            Running::Postgres(run) => Some(run.transaction()),
+            _ => None,
+        }
+    }
+
+    /// Records the key, with all that belongs to it; from then on it is handled.
+    ///
+    /// # Errors
+    /// As [`InboxErrorClass`]; nothing is recorded then, or (`Unavailable`, when the connection went at the very end)
+    /// all of it: the message is to be released, and meets the inbox when it comes again.
+    /// [`InboxErrorClass::Refused`] for publishes given to an inbox that does not take them.
+    pub async fn done(self, publishes: Vec<Held>) -> Result<Flushed, InboxError> {
+        let none_taken = || match publishes.len() {
+            0 => Ok(Flushed { outbox: 0 }),
+            count => Err(InboxError::refused(
+                format!("{count} publishes were given to an inbox without an outbox"),
+                "publish them before the key is recorded",
+            )),
+        };
+        match self.0 {
+            Running::None => none_taken(),
+            Running::Memory { rows, pass } => {
+                let flushed = none_taken()?;
+                rows.record(pass.key());
+                Ok(flushed)
+            }
+            #[cfg(feature = "inbox-sled")]
+            Running::Sled { keys, pass } => {
+                let flushed = none_taken()?;
+                keys.record(pass.key()).await?;
+                Ok(flushed)
+            }
+            #[cfg(feature = "postgres")]
+            Running::Postgres(run) => run.done(publishes).await,
+        }
+    }
+
+    /// Leaves no trace: the handler did not succeed. What waits for the key runs.
+    pub async fn abandon(self) {
+        match self.0 {
+            Running::None | Running::Memory { .. } => {}
+            #[cfg(feature = "inbox-sled")]
+            Running::Sled { .. } => {}
+            #[cfg(feature = "postgres")]
+            Running::Postgres(run) => run.abandon().await,
+        }
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.kind {
+            Kind::None => "none",
+            Kind::Memory { .. } => "memory",
+            #[cfg(feature = "inbox-sled")]
+            Kind::Sled { .. } => "sled",
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(_) => "Postgres",
+        };
+        f.debug_struct("Inbox").field("kind", &kind).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").finish_non_exhaustive()
+    }
+}

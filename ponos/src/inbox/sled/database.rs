@@ -1,0 +1,159 @@
+//! The folder: its lock, sled's files, and the wall around sled, whose errors and panics become [`InboxError`]s.
+
+use crate::inbox::{InboxError, InboxErrorClass};
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Bytes that sled keeps of its pages in memory.
+const CACHE: u64 = 8 << 20;
+/// A worker that is just ending still has the lock: half a second is waited.
+const LOCK_ATTEMPTS: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// An open database.
+pub(super) struct Database {
+    path: PathBuf,
+    /// `None` once sled panicked.
+    db: Option<::sled::Db>,
+    /// Sled's `flush` promises nothing for power loss (it is a `sync_file_range`): this handle is synced after it.
+    file: File,
+    /// Last, so that it goes after the database is closed.
+    _lock: File,
+}
+
+impl Database {
+    pub(super) fn open(path: &Path) -> Result<Self, InboxError> {
+        let io = |doing: &str| {
+            let doing = doing.to_owned();
+            move |error| io_error(path, &doing, &error)
+        };
+        fs::create_dir_all(path).map_err(io("making the folder"))?;
+        let lock = lock(path)?;
+        remove_unfinished_snapshots(path).map_err(io("tidying up"))?;
+        let config = ::sled::Config::new()
+            .path(path)
+            .cache_capacity(CACHE)
+            .mode(::sled::Mode::LowSpace)
+            // No thread of sled's own writes: each batch is flushed by itself.
+            .flush_every_ms(None);
+        let db = guarded(path, || config.open())?;
+        let file = File::open(path.join("db")).map_err(io("opening the database"))?;
+        File::open(path).and_then(|folder| folder.sync_all()).map_err(io("syncing the folder"))?;
+        Ok(Self { path: path.to_owned(), db: Some(db), file, _lock: lock })
+    }
+
+    pub(super) fn get(&mut self, key: &[u8]) -> Result<Option<::sled::IVec>, InboxError> {
+        self.call(|db| db.get(key))
+    }
+
+    /// At most `most` entries from `start` on.
+    pub(super) fn scan(&mut self, start: &[u8], most: usize) -> Result<Vec<Entry>, InboxError> {
+        self.call(|db| db.range(start..).take(most).collect())
+    }
+
+    /// Atomic, and durable when this returns.
+    pub(super) fn write(&mut self, batch: ::sled::Batch) -> Result<(), InboxError> {
+        self.call(|db| db.apply_batch(batch).and_then(|()| db.flush()))?;
+        self.file.sync_data().map_err(|error| io_error(&self.path, "syncing the database", &error))
+    }
+
+    fn call<T>(&mut self, call: impl FnOnce(&::sled::Db) -> ::sled::Result<T>) -> Result<T, InboxError> {
+        let Some(db) = &self.db else { return Err(damaged(&self.path, "sled gave up on it")) };
+        let result = guarded(&self.path, || call(db));
+        if matches!(&result, Err(error) if error.class == InboxErrorClass::Refused) {
+            // Sled's clean-up could wait for ever for what a panic left half done: it is left alone.
+            std::mem::forget(self.db.take());
+        }
+        result
+    }
+}
+
+/// A key and its value.
+pub(super) type Entry = (::sled::IVec, ::sled::IVec);
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Sled unwraps a sync while it closes; what was recorded was synced before.
+        if let Some(db) = self.db.take()
+            && catch_unwind(AssertUnwindSafe(move || drop(db))).is_err()
+        {
+            tracing::warn!(inbox = %self.path.display(), "sled could not close its file");
+        }
+    }
+}
+
+fn lock(path: &Path) -> Result<File, InboxError> {
+    let io = |error| io_error(path, "locking it", &error);
+    let file =
+        File::options().create(true).write(true).truncate(false).open(path.join("lock")).map_err(io)?;
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+    }
+    Err(InboxError {
+        class: InboxErrorClass::Unavailable,
+        what: format!("the inbox {} is in use by another process", path.display()),
+        remedy:
+            "it is for one replica: give each a folder of its own and the queue one consumer, or use Postgres"
+                .into(),
+    })
+}
+
+/// Sled takes what a crash left of an unfinished snapshot for a finished one, and for damage.
+fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn guarded<T>(path: &Path, call: impl FnOnce() -> ::sled::Result<T>) -> Result<T, InboxError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(::sled::Error::Io(error))) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            Err(io_error(path, "sled", &error))
+        }
+        Ok(Err(error)) => Err(damaged(path, &error.to_string())),
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().map(String::as_str);
+            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
+            Err(damaged(path, words))
+        }
+    }
+}
+
+fn damaged(path: &Path, what: &str) -> InboxError {
+    InboxError::refused(
+        format!("the inbox {} is damaged: {what}", path.display()),
+        "move the folder away to begin with an empty one; what is delivered twice may run twice then",
+    )
+}
+
+fn io_error(path: &Path, doing: &str, error: &io::Error) -> InboxError {
+    let remedy = match error.kind() {
+        io::ErrorKind::PermissionDenied => "give this user the right to write there",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "make room: it goes on by itself then"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "mount it for writing",
+        _ => "see whether the disk works; it is tried again",
+    };
+    InboxError {
+        class: InboxErrorClass::Unavailable,
+        what: format!("the inbox {}: {doing}: {error}", path.display()),
+        remedy: remedy.into(),
+    }
+}

@@ -1,0 +1,151 @@
+//! What is lost between two schemas A and B, in the words of whom it concerns.
+
+use super::{Change, Side, types::Types};
+
+/// Something that is valid under A and not under B, or can't be shown to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Loss {
+    pub(super) pointer: String,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// B requires a field, A does not.
+    Required,
+    /// A allows types that B does not.
+    Types { a: Types, b: Types },
+    /// A lists a value that B does not take.
+    Value(String),
+    /// B lists its values, A does not.
+    Listed(String),
+    /// A allows fields that nothing names, B does not.
+    Closed,
+    /// A names a field, B does not and has no room for others.
+    Unnamed,
+    /// A allows something, B nothing.
+    Nothing,
+    /// B's limit is tighter than A's.
+    Limit { keyword: &'static str, a: Option<String>, b: String },
+    /// B demands what A does not, or not in the same words.
+    Rule { keyword: String, a: Option<String>, b: String },
+    /// A form that all alternatives of B exclude.
+    Form(String),
+    /// No alternative of B surely takes what A allows.
+    NoAlternative,
+    /// Beyond what is compared.
+    Unprovable(String),
+    /// B names an optional field that A does not. No loss.
+    NewField,
+    /// A names a field that B does not, and B has room for it. No loss.
+    OldField,
+}
+
+impl Loss {
+    pub(super) fn new(pointer: impl Into<String>, kind: Kind) -> Self {
+        Self { pointer: pointer.into(), kind }
+    }
+
+    /// Whether something is really lost.
+    pub(super) fn counts(&self) -> bool {
+        !matches!(self.kind, Kind::NewField | Kind::OldField)
+    }
+
+    /// As a change from the old form to the new one. What is no loss is told once.
+    pub(super) fn into_change(self, side: Side) -> Option<Change> {
+        let breaking = self.counts();
+        let what = match side {
+            Side::Queued => queued(&self.kind),
+            Side::Readers if breaking => readers(&self.kind),
+            Side::Readers => return None,
+        };
+        Some(Change { pointer: self.pointer, what, breaking, side })
+    }
+}
+
+/// A is the old form, B the new one.
+fn queued(kind: &Kind) -> String {
+    let refused =
+        |what: String, which: &str| format!("{what}; messages already queued {which} would be refused");
+    match kind {
+        Kind::Required => refused("became required".into(), "without it"),
+        Kind::Types { a, b } if a.meets(*b) => {
+            refused(format!("type narrowed from {a} to {b}"), &format!("with {}", a.without(*b)))
+        }
+        Kind::Types { a, b } => refused(format!("type changed from {a} to {b}"), &format!("with {a}")),
+        Kind::Value(value) => refused(format!("the value {value} was removed"), "with it"),
+        Kind::Listed(values) => refused(format!("only {values} is allowed now"), "with other values"),
+        Kind::Closed => {
+            refused("fields that the schema doesn't name are no longer allowed".into(), "with such fields")
+        }
+        Kind::Unnamed => {
+            refused("was removed, and the schema allows no fields that it doesn't name".into(), "with it")
+        }
+        Kind::Nothing => refused("nothing is allowed here any more".into(), "with a value here"),
+        Kind::Limit { keyword, a: None, b } => refused(format!("{keyword} {b} was introduced"), "beyond it"),
+        Kind::Limit { keyword, a: Some(a), b } => {
+            refused(format!("{keyword} was tightened from {a} to {b}"), "beyond it")
+        }
+        Kind::Rule { keyword, a: None, b } => {
+            refused(format!("{keyword} {b} was introduced"), "that don't satisfy it")
+        }
+        Kind::Rule { keyword, a: Some(a), b } => format!(
+            "{keyword} was changed from {a} to {b}; it can't be shown that messages already queued satisfy it"
+        ),
+        Kind::Form(form) => refused(format!("the form {form} was removed"), "in it"),
+        Kind::NoAlternative => {
+            "can't be shown to be compatible: no alternative of the new schema surely takes what the \
+                                old one allowed; messages already queued may be refused"
+                .into()
+        }
+        Kind::Unprovable(why) => {
+            format!("can't be shown to be compatible: {why}; messages already queued may be refused")
+        }
+        Kind::NewField => "was added, optional".into(),
+        Kind::OldField => "was removed; messages that have it are still accepted".into(),
+    }
+}
+
+/// A is the new form, B the old one.
+fn readers(kind: &Kind) -> String {
+    let refused = |what: String, which: &str| {
+        format!("{what}; consumers that still have the old schema would refuse messages {which}")
+    };
+    match kind {
+        Kind::Required => refused("is no longer required".into(), "without it"),
+        Kind::Types { a, b } if a.meets(*b) => {
+            refused(format!("type widened from {b} to {a}"), &format!("with {}", a.without(*b)))
+        }
+        Kind::Types { a, b } => refused(format!("type changed from {b} to {a}"), &format!("with {a}")),
+        Kind::Value(value) => refused(format!("the value {value} was added"), "with it"),
+        Kind::Listed(values) => refused(format!("is no longer limited to {values}"), "with other values"),
+        Kind::Closed => {
+            refused("fields that the schema doesn't name are allowed now".into(), "with such fields")
+        }
+        Kind::Unnamed => {
+            refused("was added, and the old schema allows no fields that it doesn't name".into(), "with it")
+        }
+        Kind::Nothing => refused("nothing was allowed here before".into(), "with a value here"),
+        Kind::Limit { keyword, a: None, b } => refused(format!("{keyword} {b} was dropped"), "beyond it"),
+        Kind::Limit { keyword, a: Some(a), b } => {
+            refused(format!("{keyword} was relaxed from {b} to {a}"), "beyond it")
+        }
+        Kind::Rule { keyword, a: None, b } => {
+            refused(format!("{keyword} {b} was dropped"), "that don't satisfy it")
+        }
+        Kind::Rule { keyword, a: Some(a), b } => format!(
+            "{keyword} was changed from {b} to {a}; it can't be shown that consumers that still have the old schema accept \
+             what satisfies the new one"
+        ),
+        Kind::Form(form) => refused(format!("the form {form} was added"), "in it"),
+        Kind::NoAlternative => {
+            "can't be shown to be compatible: no alternative of the old schema surely takes what the \
+                                new one allows; consumers that still have the old one may refuse it"
+                .into()
+        }
+        Kind::Unprovable(why) => format!(
+            "can't be shown to be compatible: {why}; consumers that still have the old schema may refuse messages"
+        ),
+        Kind::NewField | Kind::OldField => String::new(),
+    }
+}

@@ -1,0 +1,165 @@
+//! Schemas in files: the only place where [`crate::schema`] meets the file system.
+//!
+//! A file `NAME.json` holds the schema of the event or task NAME; a folder of such files is what a service publishes.
+
+use crate::event::EventName;
+use crate::schema::{Contract, Registry, RegistryError, SchemaError};
+use serde_json::{Map, Value};
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+/// Most files in a folder of schemas.
+const MOST_FILES: usize = 10_000;
+
+/// Why schemas could not be read from files.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaFileError {
+    /// The file or folder can't be read.
+    #[error("{}: can't be read: {fault}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        fault: io::Error,
+    },
+    /// It is no JSON, or no schema.
+    #[error("{}: {fault}", path.display())]
+    Schema {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        fault: SchemaError,
+    },
+    /// What it is named can't be declared.
+    #[error("{}: {fault}", path.display())]
+    Declaration {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        fault: RegistryError,
+    },
+    /// Nothing to compare or declare.
+    #[error("{}: no files NAME.json in this folder", path.display())]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// More files than are looked at.
+    #[error("{}: more than 10,000 files; a folder of schemas holds one per event or task", path.display())]
+    TooMany {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl Contract {
+    /// The contract of a schema in a file of at most 1 MiB. Reads the file; call it at start, outside of handlers.
+    pub fn file(path: impl AsRef<Path>) -> Result<Self, SchemaFileError> {
+        let path = path.as_ref();
+        let schema = read(path)?;
+        Self::from_value(schema).map_err(|fault| SchemaFileError::Schema { path: path.into(), fault })
+    }
+}
+
+impl Registry {
+    /// What the files `NAME.json` of a folder declare; files of other kinds and subfolders are left alone.
+    pub fn folder(path: impl AsRef<Path>) -> Result<Self, SchemaFileError> {
+        let path = path.as_ref();
+        Self::from_json(&document(path)?)
+            .map_err(|fault| SchemaFileError::Declaration { path: path.into(), fault })
+    }
+}
+
+/// What `ponos schema check` compares: the JSON of a file, or of a folder's files as one document `{name: schema}`.
+pub fn document(path: impl AsRef<Path>) -> Result<Value, SchemaFileError> {
+    let path = path.as_ref();
+    if !path.is_dir() {
+        return read(path);
+    }
+    let failed = |fault| SchemaFileError::Read { path: path.into(), fault };
+    let mut schemas = Map::new();
+    for (seen, entry) in fs::read_dir(path).map_err(failed)?.enumerate() {
+        if seen == MOST_FILES {
+            return Err(SchemaFileError::TooMany { path: path.into() });
+        }
+        let file = entry.map_err(failed)?.path();
+        let name =
+            file.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".json"));
+        if let Some(name) = name.filter(|name| !name.starts_with('.') && file.is_file()) {
+            name.parse::<EventName>().map_err(|fault| SchemaFileError::Declaration {
+                path: file.clone(),
+                fault: RegistryError::Name { name: name.to_owned(), fault },
+            })?;
+            schemas.insert(name.to_owned(), read(&file)?);
+        }
+    }
+    if schemas.is_empty() {
+        return Err(SchemaFileError::Empty { path: path.into() });
+    }
+    schemas.sort_keys();
+    Ok(Value::Object(schemas))
+}
+
+fn read(path: &Path) -> Result<Value, SchemaFileError> {
+    let failed = |fault| SchemaFileError::Read { path: path.into(), fault };
+    let refused = |reason: String| {
+        let fault = SchemaError { pointer: String::new(), reason };
+        SchemaFileError::Schema { path: path.into(), fault }
+    };
+    let mut bytes = Vec::new();
+    // Bounded before it is read: a file may be longer than it says, or have no end.
+    let limit = Contract::MAX_BYTES as u64 + 1;
+    fs::File::open(path).map_err(failed)?.take(limit).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > Contract::MAX_BYTES {
+        return Err(refused("it has more than 1 MiB".into()));
+    }
+    serde_json::from_slice(&bytes).map_err(|fault| refused(format!("it is no JSON: {fault}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_folder_of_files_is_a_registry() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        assert!(matches!(document(folder.path()), Err(SchemaFileError::Empty { .. })));
+        write("order.item.shipped.json", r#"{"type": "object"}"#);
+        write("a.b.done.json", "true");
+        write("README.md", "not a schema");
+        write(".a.b.c.json", "not looked at");
+        let expected = json!({"a.b.done": true, "order.item.shipped": {"type": "object"}});
+        assert_eq!(document(folder.path()).unwrap(), expected);
+        assert_eq!(Registry::folder(folder.path()).unwrap().to_json(), expected);
+        write("short.json", "true");
+        assert!(
+            document(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("short.json: \"short\" can't be declared")
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_refused_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.b.c.json");
+        assert!(Contract::file(&file).unwrap_err().to_string().contains("a.b.c.json: can't be read: "));
+        fs::write(&file, "{\"type\": \"text\"}").unwrap();
+        assert!(
+            Contract::file(&file)
+                .unwrap_err()
+                .to_string()
+                .contains("a.b.c.json: the schema is refused at /type")
+        );
+        fs::write(&file, " ".repeat(Contract::MAX_BYTES + 1)).unwrap();
+        assert!(Contract::file(&file).unwrap_err().to_string().contains("more than 1 MiB"));
+        fs::write(&file, "{\"type\": \"string\"}").unwrap();
+        assert!(Contract::file(&file).unwrap().check(&json!(1)).is_err());
+    }
+}

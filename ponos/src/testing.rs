@@ -1,0 +1,308 @@
+//! For those who write workers: the twin of RabbitMQ and a clock that is moved by hand.
+//!
+//! ```
+//! use ponos::{prelude::*, testing::Kit};
+//! use serde_json::{Value, json};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+//! # runtime.block_on(async {
+//! // in a test: #[tokio::test(start_paused = true)]
+//! let worker = Worker::new("mail")
+//!     .on::<Value>("time.one-day.passed", |_, ctx| async move {
+//!         ctx.task("mail.digest.send", &json!({ "to": "all" }))?;
+//!         Ok(Done)
+//!     })
+//!     .task("mail.digest.send", async |_: Value, _: Context| Ok(Done));
+//! let mut kit = Kit::start(worker).await;
+//! let id = kit.publish("time.one-day.passed", &json!({})).await;
+//! kit.settled().await;
+//! assert_eq!(kit.ended(&id), Some(Ended::Done));
+//! assert_eq!(kit.published("mail.digest.send"), [json!({ "to": "all" })]);
+//! # });
+//! ```
+//!
+//! Everything runs on tokio's paused time: nothing waits, and a retry in an hour comes as soon as [`Kit::advance`] has
+//! moved the clock by an hour. It panics where a test should fail.
+#![allow(clippy::panic)] // it serves tests alone: a panic is its error
+
+use crate::{
+    broker::{Delivery, Transport, memory::Broker},
+    clock::Clock,
+    event::{Event, EventId, EventName, Message, Timestamp},
+    inbox::Held,
+    shutdown::{Trigger, shutdown},
+    topology::{
+        Binding, Queue, Topology,
+        worker::{DEAD, EVENTS, LADDER, PARKING, TASKS, dead_letters},
+    },
+    worker::{Desk, Ended, Observed, Report, Worker, WorkerError},
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    task::{JoinHandle, yield_now},
+    time::sleep,
+};
+
+/// What time it is when a kit starts, unless told otherwise.
+pub const BEGINNING: Timestamp = Timestamp::from_millis(1_796_115_600_000);
+/// For how long, on the clock of the test, [`Kit::settled`] waits.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// So often others are let go first before the clock is moved.
+const TURNS: usize = 200;
+/// Sees all that is published.
+const TAP: &str = "testing.tap";
+
+/// A worker on a broker and a clock of its own.
+#[derive(Debug)]
+pub struct Kit {
+    broker: Broker,
+    desk: Desk,
+    clock: Clock,
+    source: String,
+    queues: Vec<String>,
+    seen: Seen,
+    trigger: Trigger,
+    worker: JoinHandle<Result<Report, WorkerError>>,
+    sent: u64,
+}
+
+/// Ends of deliveries, in order.
+#[derive(Debug, Clone, Default)]
+struct Seen(Arc<Mutex<Vec<Observed>>>);
+
+/// A message in the dead letters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeadLetter {
+    /// The work queue that it died in.
+    pub queue: String,
+    /// `dead-kind`: `schema`, `attempts`, …
+    pub kind: String,
+    /// `dead-reason`, for people.
+    pub reason: String,
+    /// The message as it lies there.
+    pub message: Message,
+}
+
+impl Kit {
+    /// Starts the worker, with the clock at [`BEGINNING`].
+    ///
+    /// # Panics
+    /// When it can't run, or tokio's time is not paused (`#[tokio::test(start_paused = true)]`).
+    pub async fn start(worker: Worker) -> Self {
+        Self::start_at(BEGINNING, worker).await
+    }
+
+    /// Starts the worker at that time.
+    ///
+    /// # Panics
+    /// As [`Kit::start`].
+    pub async fn start_at(beginning: Timestamp, worker: Worker) -> Self {
+        let (clock, seen) = (Clock::starting_at(beginning), Seen::default());
+        let (told, service) = (seen.clone(), worker.service().to_owned());
+        let worker = worker.clock(clock).observe(move |observed| told.lock().push(observed.clone()));
+        let ready = match worker.ready() {
+            Ok(ready) => ready,
+            Err(why) => panic!("{why}"),
+        };
+        let broker = Broker::new();
+        let tap = tap(ready.topology());
+        let shared: Vec<&str> = LADDER.iter().map(|(rung, _)| *rung).chain([PARKING]).collect();
+        let work = ready.topology().bindings.iter().filter(|binding| binding.source == DEAD);
+        let queues: Vec<String> = work.map(|binding| binding.routing_key.clone()).collect();
+        debug_assert!(queues.iter().all(|queue| !shared.contains(&queue.as_str())));
+        if let Err(why) = broker.declare(ready.topology()).and_then(|()| broker.declare(&tap)) {
+            panic!("{why}");
+        }
+        let desk = Desk::open(broker.publisher(Topology::default()));
+        let (trigger, shutdown) = shutdown();
+        let transport = Transport::memory(broker.clone());
+        let worker = tokio::spawn(async move { Box::pin(ready.run_on(transport, shutdown)).await });
+        Self { broker, desk, clock, source: format!("/{service}"), queues, seen, trigger, worker, sent: 0 }
+    }
+
+    /// The twin, to be cut off, blocked or looked into.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Publishes an event with such data; gives its id.
+    ///
+    /// # Panics
+    /// When the name is none, or the data can't be written.
+    pub async fn publish(&mut self, name: &str, data: &impl Serialize) -> EventId {
+        let event = self.event(name, data);
+        self.publish_event(event).await
+    }
+
+    /// Publishes an event as it is.
+    pub async fn publish_event(&mut self, event: Event) -> EventId {
+        let id = event.id.clone();
+        self.publish_message(EVENTS, event.into_message()).await;
+        id
+    }
+
+    /// Sends a task to the service itself; gives its id.
+    ///
+    /// # Panics
+    /// When the name is none, the data can't be written, or the service has no such task.
+    pub async fn task(&mut self, name: &str, data: &impl Serialize) -> EventId {
+        let event = self.event(name, data);
+        let id = event.id.clone();
+        let mut message = event.into_message();
+        message.routing_key = format!("{}.{name}", self.source.trim_start_matches('/'));
+        self.publish_message(TASKS, message).await;
+        id
+    }
+
+    /// Publishes any message, however bad.
+    ///
+    /// # Panics
+    /// When it is not confirmed.
+    pub async fn publish_message(&mut self, exchange: &str, message: Message) {
+        self.sent += 1;
+        let mut message = message;
+        let id = message.properties.message_id.get_or_insert_with(|| format!("message-{}", self.sent));
+        let id = id.parse().unwrap_or_else(|why| panic!("{why}"));
+        let held = Held { id, exchange: Arc::from(exchange), message };
+        if let Err(why) = self.desk.publish(vec![held], PATIENCE).await {
+            panic!("nothing was published: {why}");
+        }
+    }
+
+    /// An event that looks as if another service had sent it now.
+    ///
+    /// # Panics
+    /// When the name is none, or the data can't be written.
+    pub fn event(&mut self, name: &str, data: &impl Serialize) -> Event {
+        self.sent += 1;
+        let name: EventName = name.parse().unwrap_or_else(|why| panic!("'{name}': {why}"));
+        let id: EventId = format!("test-{}", self.sent).parse().unwrap_or_else(|why| panic!("{why}"));
+        let data = serde_json::to_vec(data).unwrap_or_else(|why| panic!("{name}: {why}"));
+        let mut event = Event::new(id, "/testing", name, data);
+        event.time = Some(self.now());
+        event
+    }
+
+    /// Waits until the worker has nothing to do: its queues are empty, and nothing is at work. What waits for a retry may
+    /// still wait: [`Kit::advance`] brings it.
+    ///
+    /// # Panics
+    /// When a minute, on the clock of the test, was not enough.
+    pub async fn settled(&self) {
+        for _ in 0..TURNS {
+            if self.is_idle() {
+                return;
+            }
+            yield_now().await;
+        }
+        let began = self.now();
+        while !self.is_idle() {
+            let waited = self.now().since(began);
+            assert!(waited < crate::clock::millis(PATIENCE), "after a minute there is still work in {:?}", self.busy());
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Moves the clock; everything that comes due meanwhile happens in its order. Then waits as [`Kit::settled`] does.
+    pub async fn advance(&self, by: Duration) {
+        sleep(by).await;
+        self.settled().await;
+    }
+
+    fn is_idle(&self) -> bool {
+        self.busy().is_empty()
+    }
+
+    fn busy(&self) -> Vec<&str> {
+        let at_work = |queue: &str| {
+            let status = self.broker.queue_status(queue);
+            status.is_none_or(|status| status.ready + status.unacked > 0 || status.consumers == 0)
+        };
+        self.queues.iter().map(String::as_str).filter(|queue| at_work(queue)).collect()
+    }
+
+    /// All that was observed so far, in order.
+    pub fn observed(&self) -> Vec<Observed> {
+        self.seen.lock().clone()
+    }
+
+    /// How the last delivery of that id ended.
+    pub fn ended(&self, id: &EventId) -> Option<Ended> {
+        self.seen.lock().iter().rev().find_map(|observed| match observed {
+            Observed::Ended { id: Some(ended_id), ended, .. } if ended_id == id => Some(ended.clone()),
+            _ => None,
+        })
+    }
+
+    /// The data of all events and tasks of that name that the worker has published, in order.
+    pub fn published(&self, name: &str) -> Vec<Value> {
+        let data = |event: Event| serde_json::from_slice(&event.data).unwrap_or(Value::Null);
+        self.published_events(name).into_iter().map(data).collect()
+    }
+
+    /// All events and tasks of that name that the worker has published, in order.
+    pub fn published_events(&self, name: &str) -> Vec<Event> {
+        let tapped = self.broker.peek(TAP).into_iter();
+        let events = tapped.filter_map(|delivery| Event::from_message(&delivery.message).ok());
+        events.filter(|event| event.source == self.source && event.name.as_str() == name).collect()
+    }
+
+    /// All that lies in the dead letters of the worker.
+    pub fn dead(&self) -> Vec<DeadLetter> {
+        let letters = self.queues.iter().flat_map(|queue| {
+            self.broker.peek(&dead_letters(queue)).into_iter().map(|letter| dead_letter(queue, letter))
+        });
+        letters.collect()
+    }
+
+    /// Asks the worker to stop, waits, and gives its report.
+    ///
+    /// # Panics
+    /// When it did not end in order.
+    pub async fn stop(self) -> Report {
+        self.trigger.advance();
+        match self.worker.await {
+            Ok(Ok(report)) => report,
+            Ok(Err(why)) => panic!("{why}"),
+            Err(why) => panic!("the worker ended with a panic: {why}"),
+        }
+    }
+}
+
+impl Seen {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Observed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn dead_letter(queue: &str, letter: Delivery) -> DeadLetter {
+    let text = |name| letter.message.headers.text(name).unwrap_or_default().to_owned();
+    DeadLetter {
+        queue: queue.to_owned(),
+        kind: text("dead-kind"),
+        reason: text("dead-reason"),
+        message: letter.message.clone(),
+    }
+}
+
+/// A queue that gets a copy of every event, and of every task of the worker.
+fn tap(topology: &Topology) -> Topology {
+    let mut tap = Topology {
+        queues: vec![Queue::classic(TAP)],
+        bindings: vec![Binding::queue(EVENTS, TAP, "#")],
+        ..Topology::default()
+    };
+    let tasks = topology.bindings.iter().filter(|binding| binding.source == TASKS);
+    tap.bindings.extend(tasks.map(|binding| Binding::queue(TASKS, TAP, binding.routing_key.clone())));
+    tap
+}

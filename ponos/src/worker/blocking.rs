@@ -1,0 +1,97 @@
+//! Work that blocks, on threads of its own. A task's slot stays taken until it ends, for it can't be dropped.
+
+use super::{Context, Failure, HandlerResult, line::Line};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::{
+    sync::Notify,
+    task::{AbortHandle, spawn_blocking},
+};
+
+/// How much of a task runs on other threads.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    count: AtomicUsize,
+    ended: Notify,
+}
+
+impl Running {
+    /// Waits until all of it has ended, or the worker stops.
+    pub(crate) async fn idle(&self, line: &Line, context: &Context) {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        tracing::warn!(
+            queue = %line.stream.queue, id = %context.id(),
+            "the handler ended, but blocking work of it goes on; its slot stays taken until that ends"
+        );
+        tokio::select! {
+            () = self.all_ended() => {}
+            () = line.stop.raised() => {}
+        }
+    }
+
+    async fn all_ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// Counts one piece of work, until it is dropped: by its end, by its panic, or because it never began.
+struct Counted(Context);
+
+impl Counted {
+    fn new(context: Context) -> Self {
+        context.inner().blocking.count.fetch_add(1, Ordering::AcqRel);
+        Self(context)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let running = &self.0.inner().blocking;
+        running.count.fetch_sub(1, Ordering::AcqRel);
+        running.ended.notify_waiters();
+    }
+}
+
+/// What waits for a thread when its handler is dropped never begins.
+struct Unbegun(AbortHandle);
+
+impl Drop for Unbegun {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Context {
+    /// Runs `work`, which may keep a processor busy or block, on a thread for that. The task's slot stays taken until it
+    /// ends, even when the handler is cancelled before; a retry waits for that.
+    ///
+    /// # Errors
+    /// What `work` says; a panic of it is a failure.
+    pub async fn blocking<W>(&self, work: W) -> HandlerResult
+    where
+        W: FnOnce(&Self) -> HandlerResult + Send + 'static,
+    {
+        let counted = Counted::new(self.clone());
+        let work = spawn_blocking(move || {
+            let counted = counted;
+            let span = counted.0.span().clone();
+            span.in_scope(|| work(&counted.0))
+        });
+        let _unbegun = Unbegun(work.abort_handle());
+        match work.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => {
+                let words = super::life::panic_words(error.into_panic().as_ref());
+                Err(Failure::new(format!("panicked: {words}")))
+            }
+            Err(_) => Err(Failure::new("the blocking work was cancelled: the runtime shuts down")),
+        }
+    }
+}

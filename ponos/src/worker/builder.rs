@@ -1,0 +1,233 @@
+//! What an author says of a worker. Nothing is refused here: `check` looks at all of it at once.
+
+use super::{
+    Configured, Context, Handler, HandlerResult, IntoHandler, Limits, Payload, Policy,
+    ended::Observer,
+    handler::{Shared, contract_of, erase},
+};
+use crate::{
+    clock::Clock,
+    inbox::Inbox,
+    schema::{Contract, SchemaError},
+};
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    future::Future,
+    sync::Arc,
+};
+
+/// A service's worker: `Worker::new("docker")`, its handlers, then [`Worker::run`].
+pub struct Worker {
+    pub(super) service: String,
+    pub(super) drafts: Vec<Draft>,
+    pub(super) events: Vec<(String, Result<Contract, SchemaError>)>,
+    pub(super) tasks: Vec<(String, Result<Contract, SchemaError>)>,
+    pub(super) states: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    pub(super) inbox: Inbox,
+    pub(super) limits: Limits,
+    pub(super) clock: Clock,
+    pub(super) passive: bool,
+    pub(super) observer: Option<Observer>,
+}
+
+/// A queue as the author described it.
+pub(super) struct Draft {
+    /// A name or pattern, or a fan-in's label.
+    pub(super) label: String,
+    pub(super) intake: Takes,
+    pub(super) handlers: Vec<Named>,
+    /// A fan-in's own; else the handler's.
+    pub(super) policy: Policy,
+}
+
+/// What a queue takes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    Event,
+    Task,
+    Several,
+}
+
+/// A handler under its name or pattern.
+pub(super) struct Named {
+    pub(super) pattern: String,
+    pub(super) policy: Policy,
+    pub(super) contract: Result<Contract, SchemaError>,
+    pub(super) handler: Shared,
+    pub(super) last: Option<Shared>,
+}
+
+impl Named {
+    fn new<T: Payload, H: Handler<T>>(pattern: &str, configured: Configured<H>) -> Self {
+        let Configured { handler, policy, contract, last } = configured;
+        Self {
+            pattern: pattern.to_owned(),
+            policy,
+            contract: contract.map_or_else(contract_of::<T>, Ok),
+            handler: erase(handler),
+            last,
+        }
+    }
+}
+
+impl Worker {
+    /// Of the service of that name, which is the first part of each of its queues: words of `a-z`, `0-9` joined by single hyphens, at
+    /// most 63 bytes. Two programs with the same name share the work.
+    pub fn new(service: impl Into<String>) -> Self {
+        Self {
+            service: service.into(),
+            drafts: Vec::new(),
+            events: Vec::new(),
+            tasks: Vec::new(),
+            states: HashMap::new(),
+            inbox: Inbox::none(),
+            limits: Limits::default(),
+            clock: Clock::system(),
+            passive: false,
+            observer: None,
+        }
+    }
+
+    /// The service's name.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// Handles the global events of that name or topic pattern (`order.*.shipped`, `time.#`), with the default policy.
+    #[must_use]
+    pub fn on<T: Payload>(self, name: &str, handler: impl Handler<T>) -> Self {
+        self.on_with(name, handler.with(Policy::default()))
+    }
+
+    /// [`Worker::on`] with a policy: `on_with("time.one-day.passed", cleanup.with(Policy::retry(3)))`.
+    #[must_use]
+    pub fn on_with<T: Payload, H: IntoHandler<T>>(mut self, name: &str, handler: H) -> Self {
+        self.drafts.push(Draft::single(Takes::Event, Named::new::<T, _>(name, handler.into_handler())));
+        self
+    }
+
+    /// Handles the service's own tasks of that name, which its handlers may then publish by [`Context::task`].
+    #[must_use]
+    pub fn task<T: Payload, H: IntoHandler<T>>(mut self, name: &str, handler: H) -> Self {
+        let named = Named::new::<T, _>(name, handler.into_handler());
+        self.tasks.push((name.to_owned(), named.contract.clone()));
+        self.drafts.push(Draft::single(Takes::Task, named));
+        self
+    }
+
+    /// One queue for events of several names, `<service>.<label>`: in the order in which they were published, each handled by the
+    /// first handler that its type fits. Concurrency, prefetch, rate and exclusiveness are those of `policy`.
+    #[must_use]
+    pub fn fan_in(mut self, label: &str, policy: Policy, build: impl FnOnce(FanIn) -> FanIn) -> Self {
+        let handlers = build(FanIn { handlers: Vec::new() }).handlers;
+        self.drafts.push(Draft { label: label.to_owned(), intake: Takes::Several, handlers, policy });
+        self
+    }
+
+    /// Declares that handlers publish events of that name with such data; others are refused.
+    #[must_use]
+    pub fn publishes<T: Payload>(mut self, name: &str) -> Self {
+        self.events.push((name.to_owned(), contract_of::<T>()));
+        self
+    }
+
+    /// [`Worker::publishes`] with a contract from elsewhere.
+    #[must_use]
+    pub fn publishes_under(mut self, name: &str, contract: Contract) -> Self {
+        self.events.push((name.to_owned(), Ok(contract)));
+        self
+    }
+
+    /// Declares that handlers publish tasks of that name which another program of this service handles.
+    #[must_use]
+    pub fn sends_task<T: Payload>(mut self, name: &str) -> Self {
+        self.tasks.push((name.to_owned(), contract_of::<T>()));
+        self
+    }
+
+    /// A value that handlers reach by [`Context::state`]; one of each type.
+    #[must_use]
+    pub fn state<S: Send + Sync + 'static>(mut self, state: S) -> Self {
+        self.states.insert(TypeId::of::<S>(), Arc::new(state));
+        self
+    }
+
+    /// Remembers what was handled, so that what comes twice is handled once.
+    #[must_use]
+    pub fn inbox(self, inbox: Inbox) -> Self {
+        Self { inbox, ..self }
+    }
+
+    /// Limits of the worker as a whole.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Another wall clock than the system's; for tests.
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Declares nothing on the broker, only looks whether all is there: for users that may not configure.
+    /// `ponos topology` or [`Worker::topology`] gives those who may what there must be.
+    #[must_use]
+    pub fn passive(self) -> Self {
+        Self { passive: true, ..self }
+    }
+}
+
+/// The handlers of one queue for several names.
+pub struct FanIn {
+    handlers: Vec<Named>,
+}
+
+impl FanIn {
+    /// Handles the events of that name or topic pattern.
+    #[must_use]
+    pub fn on<T: Payload>(self, name: &str, handler: impl Handler<T>) -> Self {
+        self.on_with(name, handler.with(Policy::default()))
+    }
+
+    /// [`FanIn::on`] with attempts, backoff, timeout and ages of its own.
+    #[must_use]
+    pub fn on_with<T: Payload, H: IntoHandler<T>>(mut self, name: &str, handler: H) -> Self {
+        self.handlers.push(Named::new::<T, _>(name, handler.into_handler()));
+        self
+    }
+}
+
+impl Draft {
+    fn single(intake: Takes, named: Named) -> Self {
+        Self { label: named.pattern.clone(), intake, policy: named.policy.clone(), handlers: vec![named] }
+    }
+}
+
+impl<H> Configured<H> {
+    /// Runs `last` after the last attempt failed, before the message goes to the dead letters; what it publishes is sent,
+    /// whatever else it returns. [`Context::failure`] says what happened.
+    #[must_use]
+    pub fn finally<T, F, R>(self, last: F) -> Self
+    where
+        T: Payload,
+        F: Fn(T, Context) -> R + Send + Sync + 'static,
+        R: Future<Output = HandlerResult> + Send + 'static,
+    {
+        Self { last: Some(erase::<T, F>(last)), ..self }
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let labels: Vec<&str> = self.drafts.iter().map(|draft| draft.label.as_str()).collect();
+        f.debug_struct("Worker").field("service", &self.service).field("queues", &labels).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for FanIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.handlers.iter().map(|named| &named.pattern)).finish()
+    }
+}

@@ -1,0 +1,229 @@
+//! From what an author said to a [`Plan`]: everything that can't be is refused, all at once, before anything is touched.
+
+use super::{
+    Policy, RunError, Worker,
+    builder::{Draft, Named, Takes},
+    plan::{Plan, Route, Stream},
+    service::Service,
+};
+use crate::{
+    broker::LinkError,
+    event::EventName,
+    schema::{Contract, Registry, SchemaError},
+    topology::{
+        Topology,
+        worker::{Intake, shared, work_queue},
+    },
+};
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+/// Why a worker can't run.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// What it was told can't be; each fault in words.
+    Invalid(Vec<String>),
+    /// The broker refuses it, and a person must change something before it can work.
+    Broker(LinkError),
+    /// It ended without being asked to.
+    Ended(RunError),
+}
+
+impl fmt::Display for WorkerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(faults) => write!(f, "the worker can't run: {}", faults.join("; ")),
+            Self::Broker(error) => write!(f, "the worker can't run: {error}"),
+            Self::Ended(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for WorkerError {}
+
+/// Queue names end in `.dlq` for the dead letters, and have at most 255 bytes.
+const QUEUE_MOST: usize = 251;
+
+impl Worker {
+    /// What it needs on the broker.
+    ///
+    /// # Errors
+    /// [`WorkerError::Invalid`].
+    pub fn topology(&self) -> Result<Topology, WorkerError> {
+        let mut faults = Vec::new();
+        let topology = topology(self, &mut faults);
+        if faults.is_empty() { Ok(topology) } else { Err(WorkerError::Invalid(faults)) }
+    }
+
+    /// The worker, checked.
+    pub(crate) fn plan(self) -> Result<Plan, WorkerError> {
+        let mut faults = Vec::new();
+        if !is_service(&self.service) {
+            faults.push(format!(
+                "the service's name '{}' is not words of a-z and 0-9 joined by single hyphens, at most 63 bytes",
+                self.service
+            ));
+        }
+        if self.drafts.is_empty() {
+            faults.push("it handles nothing: add a handler with on, task or fan_in".into());
+        }
+        let topology = topology(&self, &mut faults);
+        let Self { service, drafts, events, tasks, states, inbox, limits, clock, observer, .. } = self;
+        let mut streams = Vec::new();
+        for draft in drafts {
+            let label = draft.label.clone();
+            let mut found = Vec::new();
+            let stream = stream(&service, draft, limits.consumer_timeout, &mut found);
+            if let Some(slowest) = stream.routes.iter().map(|route| route.policy.timeout).max()
+                && slowest > limits.grace
+            {
+                tracing::warn!(
+                    "handlers of '{label}' may run for {slowest:?}, and are cancelled {:?} after a request to stop: their messages will be delivered again",
+                    limits.grace
+                );
+            }
+            streams.push(stream);
+            faults.extend(found.into_iter().map(|fault| format!("{label}: {fault}")));
+        }
+        let events = registry("publishes", events, &mut faults);
+        let tasks = registry("task", tasks, &mut faults);
+        if !faults.is_empty() {
+            return Err(WorkerError::Invalid(faults));
+        }
+        let service = Service {
+            source: format!("/{service}"),
+            name: Arc::from(service),
+            clock,
+            events,
+            tasks,
+            states,
+            inbox,
+            limits,
+            desk: OnceLock::new(),
+            observer,
+        };
+        Ok(Plan { service: Arc::new(service), streams, topology })
+    }
+}
+
+fn topology(worker: &Worker, faults: &mut Vec<String>) -> Topology {
+    let mut all = shared();
+    let mut seen = HashSet::new();
+    for draft in &worker.drafts {
+        let queue = format!("{}.{}", worker.service, draft.label);
+        if queue.len() > QUEUE_MOST {
+            faults.push(format!("{}: the queue's name has {} bytes, at most {QUEUE_MOST}", draft.label, queue.len()));
+        }
+        if !seen.insert(queue.clone()) {
+            faults.push(format!("{}: two queues of that name; a name is handled once", draft.label));
+        }
+        all.join(queue_topology(&queue, draft));
+    }
+    all.passive = worker.passive;
+    all
+}
+
+fn queue_topology(queue: &str, draft: &Draft) -> Topology {
+    let patterns: Vec<&str> = draft.handlers.iter().map(|named| named.pattern.as_str()).collect();
+    let intake = if draft.intake == Takes::Task { Intake::Tasks } else { Intake::Events(&patterns) };
+    work_queue(queue, intake, draft.policy.exclusive)
+}
+
+fn stream(service: &str, draft: Draft, consumer_timeout: Duration, faults: &mut Vec<String>) -> Stream {
+    let Draft { label, intake, handlers, policy } = draft;
+    faults.extend(policy.faults());
+    if intake == Takes::Several {
+        if !is_label(&label) {
+            faults.push("a fan-in's label is words of a-z, 0-9, hyphens and dots".into());
+        }
+        if handlers.is_empty() {
+            faults.push("the fan-in handles nothing".into());
+        }
+    }
+    let slots = policy.slots();
+    let rounds = u32::try_from(usize::from(policy.held()).div_ceil(slots)).unwrap_or(u32::MAX);
+    let mut routes: Vec<Arc<Route>> = Vec::new();
+    for Named { pattern, policy: own, contract, handler, last } in handlers {
+        if let Err(why) = pattern_fault(&pattern, intake) {
+            faults.push(why);
+        }
+        if routes.iter().any(|route| *route.pattern == *pattern) {
+            faults.push(format!("'{pattern}' is handled twice"));
+        }
+        if intake == Takes::Several {
+            faults.extend(own.faults());
+            if !same_stream(&own, &Policy::default()) {
+                faults.push(format!(
+                    "'{pattern}': concurrency, prefetch, rate and exclusive belong to the fan-in, not to one of its handlers"
+                ));
+            }
+        }
+        let longest = own.timeout.saturating_mul(rounds);
+        if longest >= consumer_timeout {
+            faults.push(format!(
+                "a delivery may wait too long: ceil(prefetch {} / concurrency {slots}) × timeout {:?} = {longest:?}, and the broker closes the channel after {consumer_timeout:?} (consumer_timeout): take a smaller prefetch or timeout, or set Limits::consumer_timeout to what the broker has",
+                policy.held(), own.timeout,
+            ));
+        }
+        match contract {
+            Ok(contract) => routes.push(Arc::new(Route { pattern: Arc::from(pattern), contract, policy: own, handler, last })),
+            Err(why) => faults.push(format!("the schema of '{pattern}' can't be used: {why}")),
+        }
+    }
+    Stream { queue: Arc::from(format!("{service}.{label}")), routes, policy }
+}
+
+/// Whether two policies agree in what belongs to a queue.
+fn same_stream(one: &Policy, other: &Policy) -> bool {
+    let of = |policy: &Policy| (policy.concurrency, policy.prefetch, policy.rate, policy.exclusive);
+    of(one) == of(other)
+}
+
+fn registry(
+    what: &str,
+    declared: Vec<(String, Result<Contract, SchemaError>)>,
+    faults: &mut Vec<String>,
+) -> Registry {
+    let mut registry = Registry::new();
+    for (name, contract) in declared {
+        match contract {
+            Ok(contract) => match registry.clone().contract(&name, contract) {
+                Ok(more) => registry = more,
+                Err(why) => faults.push(format!("{what} '{name}': {why}")),
+            },
+            Err(why) => faults.push(format!("{what} '{name}': its schema can't be used: {why}")),
+        }
+    }
+    registry
+}
+
+/// A task has a name; an event a name or a pattern in which words may be `*` or `#`.
+fn pattern_fault(pattern: &str, intake: Takes) -> Result<(), String> {
+    if let Err(why) = pattern.parse::<EventName>() {
+        let wild = pattern.split('.').any(|word| matches!(word, "*" | "#"));
+        if !wild || intake == Takes::Task {
+            return Err(format!("'{pattern}' is no name: {why}"));
+        }
+    }
+    let word = |word: &str| {
+        matches!(word, "*" | "#") || !word.is_empty() && word.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'))
+    };
+    if pattern.len() > EventName::MAX_BYTES || !pattern.split('.').all(word) {
+        return Err(format!("'{pattern}' is no topic pattern: words of a-z, 0-9 and hyphens, or * (one word) or # (any number), joined by dots"));
+    }
+    Ok(())
+}
+
+fn is_service(name: &str) -> bool {
+    let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    name.len() <= 63 && name.split('-').all(word)
+}
+
+fn is_label(label: &str) -> bool {
+    label.split('.').all(|part| part.len() <= 63 && is_service(part))
+}

@@ -1,0 +1,233 @@
+//! What a handler knows of its task, and by which it publishes.
+
+use super::{
+    held::{Buffer, Key, Kind, Origin, PublishError},
+    blocking::Running,
+    plan::Route,
+    service::{NoState, Service},
+    signal::Signal,
+};
+use crate::{
+    event::{Event, EventId, Timestamp},
+    inbox::Held,
+};
+use serde::Serialize;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::time::Instant;
+
+/// A task's surroundings. Clones are the same task's.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) service: Arc<Service>,
+    pub(crate) queue: Arc<str>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) event: Arc<Event>,
+    /// From 1.
+    pub(crate) attempt: u32,
+    pub(crate) first_seen: Timestamp,
+    pub(crate) deadline: Instant,
+    pub(crate) cancelled: Signal,
+    /// What it runs on other threads.
+    pub(crate) blocking: Running,
+    /// Why the last attempt failed; for the final handler.
+    pub(crate) failure: Option<String>,
+    pub(crate) span: tracing::Span,
+    #[cfg(feature = "postgres")]
+    pub(crate) transaction: Option<crate::inbox::postgres::Transaction>,
+    pub(crate) buffer: Mutex<Buffer>,
+}
+
+impl Context {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// The event or task as it came, with all its attributes and headers.
+    pub fn event(&self) -> &Event {
+        &self.0.event
+    }
+
+    /// Its id, the same at each attempt.
+    pub fn id(&self) -> &EventId {
+        &self.0.event.id
+    }
+
+    /// What all that follows from one cause has in common: the event's correlation id, else its id.
+    pub fn correlation_id(&self) -> &str {
+        self.0.event.correlation_id.as_deref().unwrap_or(self.0.event.id.as_str())
+    }
+
+    /// The id of what this one follows from, if it follows from something.
+    pub fn causation_id(&self) -> Option<&str> {
+        self.0.event.causation_id.as_deref()
+    }
+
+    /// Which attempt this is, from 1. What a crash or a release gives back is no attempt of its own.
+    pub fn attempt(&self) -> u32 {
+        self.0.attempt
+    }
+
+    /// How many attempts there are in all.
+    pub fn attempts(&self) -> u32 {
+        self.0.route.policy.attempts
+    }
+
+    /// When the first attempt began.
+    pub fn first_seen(&self) -> Timestamp {
+        self.0.first_seen
+    }
+
+    /// When this attempt is cancelled, on tokio's clock.
+    pub fn deadline(&self) -> Instant {
+        self.0.deadline
+    }
+
+    /// The time on the worker's clock; tests move it by hand.
+    pub fn now(&self) -> Timestamp {
+        self.0.service.clock.now()
+    }
+
+    /// Whether the task should stop: its time is over, or the worker stops now.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.is_raised()
+    }
+
+    /// Resolves when [`Context::is_cancelled`]. A future that is dropped needs none of it; work on other threads does.
+    pub async fn cancelled(&self) {
+        self.0.cancelled.raised().await;
+    }
+
+    /// In the final handler: why the last attempt failed.
+    pub fn failure(&self) -> Option<&str> {
+        self.0.failure.as_deref()
+    }
+
+    /// The task's span, for work that is spawned elsewhere.
+    pub fn span(&self) -> &tracing::Span {
+        &self.0.span
+    }
+
+    /// The value of type `S` that was given to [`Worker::state`](super::Worker::state).
+    ///
+    /// # Errors
+    /// [`NoState`] when none was given.
+    pub fn state<S: Send + Sync + 'static>(&self) -> Result<Arc<S>, NoState> {
+        self.0.service.state()
+    }
+
+    /// A task for this service itself: checked now, sent when the handler is done.
+    ///
+    /// # Errors
+    /// [`PublishError`]; then nothing is held of it.
+    pub fn task(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
+        self.hold((Kind::Task, name), None, payload)
+    }
+
+    /// An event for everybody: checked now, sent when the handler is done.
+    ///
+    /// # Errors
+    /// [`PublishError`]; then nothing is held of it.
+    pub fn publish(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
+        self.hold((Kind::Event, name), None, payload)
+    }
+
+    /// [`Context::task`] with a key of its own: its id derives from the key instead of its place in the order, so that a
+    /// handler which publishes in another order when it runs again still gives each the same id.
+    ///
+    /// # Errors
+    /// [`PublishError`]; then nothing is held of it.
+    pub fn task_keyed(&self, name: &str, key: &str, payload: &impl Serialize) -> Result<(), PublishError> {
+        self.hold((Kind::Task, name), Some(key), payload)
+    }
+
+    /// [`Context::publish`] with a key of its own.
+    ///
+    /// # Errors
+    /// [`PublishError`]; then nothing is held of it.
+    pub fn publish_keyed(&self, name: &str, key: &str, payload: &impl Serialize) -> Result<(), PublishError> {
+        self.hold((Kind::Event, name), Some(key), payload)
+    }
+
+    /// Sends an event now and waits for its confirm: for streams too long to be held. What was sent stays sent, even
+    /// if the handler fails; when it runs again, ids repeat.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn send_now(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
+        self.send((Kind::Event, name), payload).await
+    }
+
+    /// Sends a task for this service now and waits for its confirm.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn send_task_now(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
+        self.send((Kind::Task, name), payload).await
+    }
+
+    /// The handler's own transaction: its writes, the inbox row and what it publishes commit together. `None` unless the
+    /// worker's inbox is on Postgres.
+    #[cfg(feature = "postgres")]
+    pub fn transaction(&self) -> Option<&crate::inbox::postgres::Transaction> {
+        self.0.transaction.as_ref()
+    }
+
+    fn hold(
+        &self,
+        what: (Kind, &str),
+        key: Option<&str>,
+        payload: &impl Serialize,
+    ) -> Result<(), PublishError> {
+        let mut buffer = self.buffer();
+        let key = key.map_or_else(|| Key::Number(buffer.number()), Key::Given);
+        let held = self.origin().message(&self.0.service, what, key, payload)?;
+        buffer.hold(held, &self.0.service.limits)
+    }
+
+    async fn send(&self, what: (Kind, &str), payload: &impl Serialize) -> Result<(), PublishError> {
+        let number = self.buffer().number();
+        let held = self.origin().message(&self.0.service, what, Key::Number(number), payload)?;
+        let Some(desk) = self.0.service.desk.get() else { return Err(PublishError::Ended) };
+        let sent = desk.publish(vec![held], self.0.service.limits.flush).await;
+        sent.map_err(|why| PublishError::Unconfirmed(what.1.to_owned(), why))
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            parent: &self.0.event,
+            queue: &self.0.queue,
+            handler: &self.0.route.pattern,
+            is_last: self.0.failure.is_some(),
+        }
+    }
+
+    /// Nothing can be held any more; all that was.
+    pub(crate) fn end(&self) -> Vec<Held> {
+        self.buffer().end()
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    /// What is held; only one at a time looks at it, and never across an await.
+    fn buffer(&self) -> MutexGuard<'_, Buffer> {
+        self.0.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("queue", &self.0.queue)
+            .field("name", &self.0.event.name)
+            .field("id", &self.0.event.id)
+            .field("attempt", &self.0.attempt)
+            .finish_non_exhaustive()
+    }
+}

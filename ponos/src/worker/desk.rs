@@ -1,0 +1,175 @@
+//! Where everything that a worker publishes goes out, and where its confirms are awaited.
+//!
+//! Invariant: each message handed in is answered exactly once: confirmed, or with the reason.
+
+use crate::{
+    broker::{Link, PublishOutcome, Publisher, Publishing, Settlement},
+    inbox::Held,
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
+
+/// At most so many go out as one batch.
+const BATCH: usize = 256;
+
+/// Why something was not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// The connection is down, went while the confirm was awaited, or no confirm came in time: it may have arrived or not.
+    #[error("no confirm came from the broker ({0})")]
+    Lost(String),
+    /// A queue refused it.
+    #[error("a queue refused it: it is full, or its node is in trouble")]
+    Nacked,
+    /// The broker closed the channel because of this message.
+    #[error("the broker refused it: {0}")]
+    Refused(String),
+    /// Nobody is bound where somebody must be.
+    #[error("no queue is bound to the exchange '{exchange}' by the key '{key}'")]
+    Unroutable {
+        /// Where it was published to.
+        exchange: String,
+        /// By which key.
+        key: String,
+    },
+    /// The worker has stopped publishing.
+    #[error("the worker has stopped publishing")]
+    Closed,
+}
+
+/// A handle for publishing; clones share one publisher.
+#[derive(Debug, Clone)]
+pub(crate) struct Desk {
+    submit: mpsc::Sender<Vec<Publishing>>,
+    link: watch::Receiver<Link>,
+    waiting: Waiting,
+    next: Arc<AtomicU64>,
+}
+
+/// By token: who waits for the outcome. Bounded by what is awaited at the desk, for it is taken out when that ends.
+#[derive(Debug, Clone, Default)]
+struct Waiting(Arc<Mutex<HashMap<u64, oneshot::Sender<PublishOutcome>>>>);
+
+impl Waiting {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<PublishOutcome>>> {
+        // no change of the map can be left half done
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes its tokens out again when nobody waits any more.
+struct Awaited<'a> {
+    waiting: &'a Waiting,
+    tokens: std::ops::Range<u64>,
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.waiting.lock();
+        for token in self.tokens.clone() {
+            waiting.remove(&token);
+        }
+    }
+}
+
+impl Desk {
+    /// On a publisher of its own. Ends with the last handle. Must be called within a tokio runtime.
+    pub(crate) fn open(publisher: Publisher) -> Self {
+        let (submit, settled, link) = publisher.split();
+        let waiting = Waiting::default();
+        tokio::spawn(answer(settled, waiting.clone()));
+        Self { submit, link, waiting, next: Arc::default() }
+    }
+
+    /// What the connection is doing.
+    pub(crate) fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+
+    /// Publishes all, in order, and waits until each is confirmed, for at most `limit`. An event that nobody is bound to is
+    /// no error; anything else that reaches no queue is.
+    ///
+    /// # Errors
+    /// The first that went wrong; others may have arrived.
+    pub(crate) async fn publish(&self, all: Vec<Held>, limit: Duration) -> Result<(), FlushError> {
+        if all.is_empty() {
+            return Ok(());
+        }
+        match timeout(limit, Box::pin(self.publish_all(all))).await {
+            Ok(result) => result,
+            Err(_) => Err(FlushError::Lost(format!("within {} s", limit.as_secs()))),
+        }
+    }
+
+    async fn publish_all(&self, all: Vec<Held>) -> Result<(), FlushError> {
+        let count = all.len() as u64;
+        let first = self.next.fetch_add(count, Ordering::Relaxed);
+        let _awaited = Awaited { waiting: &self.waiting, tokens: first..first + count };
+        let mut answers = Vec::with_capacity(all.len());
+        let mut all = all.into_iter().zip(first..);
+        loop {
+            let mut batch = Vec::new();
+            for (held, token) in all.by_ref().take(BATCH) {
+                let (answer, answered) = oneshot::channel();
+                self.waiting.lock().insert(token, answer);
+                // for the error alone; events need none
+                let place = (&*held.exchange != "events")
+                    .then(|| (held.exchange.to_string(), held.message.routing_key.clone()));
+                answers.push((answered, place));
+                batch.push(Publishing { token, lane: 0, exchange: held.exchange, message: held.message });
+            }
+            if batch.is_empty() {
+                break;
+            }
+            self.submit.send(batch).await.map_err(|_| FlushError::Closed)?;
+        }
+        for (answered, place) in answers {
+            match answered.await.map_err(|_| FlushError::Closed)? {
+                PublishOutcome::Confirmed { returned: false } => {}
+                PublishOutcome::Confirmed { returned: true } => {
+                    if let Some((exchange, key)) = place {
+                        return Err(FlushError::Unroutable { exchange, key });
+                    }
+                }
+                PublishOutcome::Nacked => return Err(FlushError::Nacked),
+                PublishOutcome::Refused(why) => return Err(FlushError::Refused(why)),
+                PublishOutcome::Lost => return Err(FlushError::Lost(self.trouble())),
+            }
+        }
+        Ok(())
+    }
+
+    fn trouble(&self) -> String {
+        match &*self.link.borrow() {
+            Link::Down { error: Some(error), .. } => error.what.clone(),
+            Link::Blocked { reason } => format!("it accepts no publishing: {reason}"),
+            Link::Closed => "the publisher was closed".into(),
+            Link::Up { .. } | Link::Down { .. } => "the connection was lost, or the confirm came too late".into(),
+        }
+    }
+}
+
+async fn answer(mut settled: mpsc::Receiver<Vec<Settlement>>, waiting: Waiting) {
+    while let Some(batch) = settled.recv().await {
+        let mut waiting = waiting.lock();
+        for Settlement { token, outcome } in batch {
+            if let Some(answer) = waiting.remove(&token) {
+                // who waited has given up: then nobody wants to know
+                let _ = answer.send(outcome);
+            }
+        }
+    }
+    // nothing can be answered any more: those who wait see their channel closed
+    waiting.lock().clear();
+}

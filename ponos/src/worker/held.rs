@@ -1,0 +1,167 @@
+//! What a handler publishes: checked at once, held until it is done, with ids that derive from where it comes from.
+
+use super::{plan::Limits, service::Service};
+use crate::{
+    event::{Event, EventId, EventName, InvalidName},
+    inbox::Held,
+    schema::PublishRefused,
+};
+use serde::Serialize;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Why something can't be published. Nothing of it was held or sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The name is none.
+    #[error("'{0}' is no name: {1}")]
+    Name(String, #[source] InvalidName),
+    /// Not declared by this service, or against its schema.
+    #[error("{0}")]
+    Refused(#[from] PublishRefused),
+    /// The payload can't be written as JSON.
+    #[error("the payload of '{0}' can't be written as JSON: {1}")]
+    Payload(String, #[source] serde_json::Error),
+    /// More than a handler may hold; `send_now` streams instead.
+    #[error("this handler holds {count} messages of {bytes} bytes; at most {most} of {most_bytes} bytes may be held: send them with send_now as you go, or split the task")]
+    Full {
+        /// Messages held, with this one.
+        count: usize,
+        /// Their bytes together.
+        bytes: usize,
+        /// As many may be.
+        most: usize,
+        /// As many bytes may be.
+        most_bytes: usize,
+    },
+    /// The handler has ended: what would be held now would never be sent.
+    #[error("the handler of this context has ended; publish before it returns")]
+    Ended,
+    /// `send_now` only: no confirm came.
+    #[error("'{0}' was not confirmed: {1}")]
+    Unconfirmed(String, #[source] super::desk::FlushError),
+}
+
+/// UUIDv5 of the URL namespace and `urn:ponos:published`.
+pub(crate) const NAMESPACE: Uuid = Uuid::from_u128(0x5fab_3062_464c_55e1_80e2_6065_fcc2_f8c2);
+
+/// Where a publishing comes from.
+#[derive(Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) parent: &'a Event,
+    pub(crate) queue: &'a str,
+    pub(crate) handler: &'a str,
+    /// By the final handler, whose publishings are others than the handler's own.
+    pub(crate) is_last: bool,
+}
+
+/// What a publishing is told apart by from others of the same name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Key<'a> {
+    Given(&'a str),
+    Number(u64),
+}
+
+/// Where a publishing goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Event,
+    Task,
+}
+
+impl Origin<'_> {
+    /// The id (see ADR 0012).
+    fn id(&self, name: &EventName, key: Key<'_>) -> Uuid {
+        let (mark, key) = match key {
+            Key::Given(key) => ('=', key.to_owned()),
+            Key::Number(number) => ('#', number.to_string()),
+        };
+        let Self { parent, queue, handler, is_last } = self;
+        let last = if *is_last { "!last" } else { "" };
+        let text = format!("{}\n{queue}\n{handler}{last}\n{name}\n{mark}{key}", parent.id);
+        Uuid::new_v5(&NAMESPACE, text.as_bytes())
+    }
+
+    /// The message, checked against what the service declares.
+    pub(crate) fn message(
+        &self,
+        service: &Service,
+        (kind, name): (Kind, &str),
+        key: Key<'_>,
+        payload: &impl Serialize,
+    ) -> Result<Held, PublishError> {
+        let name: EventName =
+            name.parse().map_err(|why| PublishError::Name(name.to_owned(), why))?;
+        let unwritable = |why| PublishError::Payload(name.to_string(), why);
+        let value = serde_json::to_value(payload).map_err(unwritable)?;
+        let declared = if kind == Kind::Event { &service.events } else { &service.tasks };
+        declared.check(&name, &value)?;
+        let body = serde_json::to_vec(&value).map_err(unwritable)?;
+        let uuid = self.id(&name, key);
+        let id: EventId = uuid.into();
+        let mut event = Event::new(id.clone(), service.source.clone(), name.clone(), body);
+        event.time = Some(service.clock.now());
+        event.correlation_id =
+            Some(self.parent.correlation_id.clone().unwrap_or_else(|| self.parent.id.to_string()));
+        event.causation_id = Some(self.parent.id.to_string());
+        event.traceparent = self.parent.traceparent.as_deref().map(|parent| follow(parent, uuid));
+        event.tracestate = self.parent.tracestate.clone();
+        let mut message = event.into_message();
+        if kind == Kind::Task {
+            message.routing_key = format!("{}.{name}", service.name);
+        }
+        let exchange = if kind == Kind::Event { "events" } else { "tasks" };
+        Ok(Held { id, exchange: Arc::from(exchange), message })
+    }
+}
+
+/// The sender's trace goes on: same trace and flags, a span of the message's own. What is no trace context passes as it is.
+fn follow(parent: &str, id: Uuid) -> String {
+    let mut parts = parent.splitn(4, '-');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(version), Some(trace), Some(span), Some(flags)) if trace.len() == 32 && span.len() == 16 => {
+            let span = &id.simple().to_string()[..16];
+            format!("{version}-{trace}-{span}-{flags}")
+        }
+        _ => parent.to_owned(),
+    }
+}
+
+/// What a handler holds so far.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    held: Vec<Held>,
+    bytes: usize,
+    numbered: u64,
+    ended: bool,
+}
+
+impl Buffer {
+    /// The number of the next publishing without a key.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.numbered += 1;
+        self.numbered
+    }
+
+    /// Holds one more.
+    pub(crate) fn hold(&mut self, held: Held, limits: &Limits) -> Result<(), PublishError> {
+        if self.ended {
+            return Err(PublishError::Ended);
+        }
+        let (count, bytes) = (self.held.len() + 1, self.bytes + held.message.body.len());
+        if count > limits.held || bytes > limits.held_bytes {
+            let (most, most_bytes) = (limits.held, limits.held_bytes);
+            return Err(PublishError::Full { count, bytes, most, most_bytes });
+        }
+        self.bytes = bytes;
+        self.held.push(held);
+        Ok(())
+    }
+
+    /// All that is held; nothing can be held any more.
+    pub(crate) fn end(&mut self) -> Vec<Held> {
+        self.ended = true;
+        std::mem::take(&mut self.held)
+    }
+}

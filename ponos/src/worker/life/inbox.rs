@@ -1,0 +1,36 @@
+//! Whether it was handled already.
+
+use super::{Task, Verdict, pause::{Pauses, Woke}};
+use crate::{
+    event::Event,
+    inbox::{Begun, Entry, InboxKey},
+    worker::plan::Route,
+};
+use std::sync::Arc;
+
+/// The entry to run under. While the inbox can't be asked the slot waits, for what is given back comes again at once.
+pub(super) async fn begin(task: &Task<'_>, route: &Route, event: &Event) -> Result<Entry, Verdict> {
+    let line = task.line;
+    let key = InboxKey {
+        queue: Arc::clone(&line.stream.queue),
+        handler: Arc::clone(&route.pattern),
+        id: event.id.clone(),
+    };
+    let mut pauses = Pauses::new(line);
+    loop {
+        let error = match line.service.inbox.begin(&key).await {
+            Ok(Begun::Run(entry)) => return Ok(entry),
+            Ok(Begun::Handled) => return Err(Verdict::HandledAlready),
+            Err(error) => error,
+        };
+        if pauses.is_first() {
+            tracing::warn!(%error, queue = %line.stream.queue, id = %event.id, "the inbox could not be asked; the task waits");
+        }
+        match pauses.next(line, task.tag).await {
+            Woke::Time => {}
+            Woke::Stopped => return Err(Verdict::Stopped),
+            Woke::Void => return Err(Verdict::GiveBack("the connection was lost while the inbox could not be asked".into())),
+            Woke::Enough => return Err(Verdict::GiveBack(format!("the inbox could not be asked: {error}"))),
+        }
+    }
+}

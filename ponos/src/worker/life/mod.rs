@@ -1,0 +1,158 @@
+//! One delivery's life, from decoding to settling. Each step is a function in a file of its own; it hands on, or ends the
+//! life with a [`Verdict`].
+//!
+//! Invariant: a life ends in exactly one settlement, by [`settle`], and nothing is acked before what follows from it is
+//! confirmed. Absent: what is taken in and when, which is the stream's.
+
+mod age;
+mod attempt;
+mod decode;
+mod inbox;
+mod pause;
+mod poison;
+mod report;
+mod route;
+mod run;
+mod send;
+mod settle;
+mod validate;
+
+pub(super) use poison::{is_new, needs_to_be_alone};
+pub(super) use run::words as panic_words;
+
+use super::{
+    Context,
+    ended::Death,
+    line::Line,
+    plan::Route,
+    retry::Attempt,
+};
+use crate::{
+    broker::{Delivery, DeliveryTag},
+    event::{Event, Message, Timestamp},
+    inbox::{Entry, Held},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tracing::Span;
+
+/// What is known of a delivery so far.
+struct Task<'a> {
+    line: &'a Line,
+    tag: DeliveryTag,
+    exchange: String,
+    /// How often it came back unsettled.
+    count: u64,
+    /// Decoding takes its body out, into the event.
+    message: Message,
+    event: Option<Arc<Event>>,
+    route: Option<Arc<Route>>,
+    attempt: Attempt,
+    began: Instant,
+    /// Once it runs.
+    span: Span,
+}
+
+/// What is to become of a delivery.
+enum Verdict {
+    /// The handler is done.
+    Done(Vec<Held>, Entry),
+    /// The inbox knows it.
+    HandledAlready,
+    /// Nothing to do; the inbox is told if it was asked.
+    Skip(String, Option<Entry>),
+    /// Not due yet.
+    Early(Timestamp),
+    /// The attempt failed or asks for another; when, if it says.
+    Failed { after: Option<Duration>, reason: String },
+    /// Back to the queue: its handler wants that.
+    Release(String),
+    /// Back to the queue: something is in the way that is no fault of the message's.
+    GiveBack(String),
+    /// The worker stops.
+    Stopped,
+    /// To the dead letters.
+    Dead(Death),
+}
+
+impl From<Death> for Verdict {
+    fn from(death: Death) -> Self {
+        Self::Dead(death)
+    }
+}
+
+/// Leads one delivery to its end, and reports it.
+pub(super) async fn live(line: &Line, delivery: Delivery) {
+    let mut task = Task::new(line, delivery);
+    let verdict = match steps(&mut task).await {
+        Ok(verdict) | Err(verdict) => verdict,
+    };
+    let (ended, how) = settle::settle(&mut task, verdict).await;
+    let tag = task.tag;
+    // before it: who sees the queue empty may rely on having been told
+    report::report(task, ended);
+    // an error: the consumer is gone, and the delivery comes again and meets the inbox
+    let _ = line.settler.settle(tag, how).await;
+}
+
+async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
+    let line = task.line;
+    let now = line.service.clock.now();
+    task.attempt = Attempt::first(now);
+    let event = decode::event(&mut task.message, &line.service.limits)?;
+    task.event = Some(Arc::clone(&event));
+    let route = route::of(&line.stream, &event)?;
+    task.route = Some(Arc::clone(route));
+    age::expect(line, route, &event);
+    age::check(line, &route.policy, &event, now)?;
+    task.attempt = attempt::read(&event, now)?;
+    attempt::due(&task.attempt, now)?;
+    poison::check(task.count.saturating_sub(line.released.of(&event.id)))?;
+    let payload = validate::payload(&route.contract, &event)?;
+    let entry = inbox::begin(task, route, &event).await?;
+    let context = task.context(route, &event, Some(&entry), None);
+    run::handler(line, &context, payload, entry).await
+}
+
+impl<'a> Task<'a> {
+    fn new(line: &'a Line, delivery: Delivery) -> Self {
+        let count = delivery.delivery_count().unwrap_or(0);
+        let Delivery { message, exchange, tag, .. } = delivery;
+        let (event, route, attempt) = (None, None, Attempt::first(Timestamp::EPOCH));
+        let (began, span) = (Instant::now(), Span::none());
+        Self { line, tag, exchange, count, message, event, route, attempt, began, span }
+    }
+
+    /// The context of one run; the final handler's is outside of the inbox.
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
+    fn context(
+        &mut self,
+        route: &Arc<Route>,
+        event: &Arc<Event>,
+        entry: Option<&Entry>,
+        failure: Option<String>,
+    ) -> Context {
+        self.span = report::span(self, event);
+        Context::new(super::context::Inner {
+            service: Arc::clone(&self.line.service),
+            queue: Arc::clone(&self.line.stream.queue),
+            route: Arc::clone(route),
+            event: Arc::clone(event),
+            attempt: self.attempt.number,
+            first_seen: self.attempt.first_seen,
+            deadline: Instant::now() + route.policy.timeout,
+            cancelled: super::signal::Signal::default(),
+            blocking: super::blocking::Running::default(),
+            failure,
+            span: self.span.clone(),
+            #[cfg(feature = "postgres")]
+            transaction: entry.and_then(Entry::transaction),
+            buffer: std::sync::Mutex::default(),
+        })
+    }
+
+    /// The message that it was, for another way.
+    fn taken(&mut self) -> Message {
+        std::mem::take(&mut self.message)
+    }
+}

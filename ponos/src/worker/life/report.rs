@@ -1,0 +1,88 @@
+//! The one place where the end of a delivery is logged, counted and shown.
+
+use super::Task;
+use crate::{
+    event::Event,
+    worker::ended::{Ended, Observed},
+};
+use tracing::{Span, field::Empty, info_span};
+
+/// `process <queue>`, by the names of OpenTelemetry's messaging conventions.
+pub(super) fn span(task: &Task<'_>, event: &Event) -> Span {
+    let Task { line, exchange, message, attempt, .. } = task;
+    let (queue, key) = (&line.stream.queue, &message.routing_key);
+    info_span!(
+        "process",
+        "otel.name" = %format_args!("process {queue}"),
+        "otel.kind" = "consumer",
+        "messaging.system" = "rabbitmq",
+        "messaging.operation.name" = "process",
+        "messaging.operation.type" = "process",
+        "messaging.destination.name" = %format_args!("{exchange}:{key}:{queue}"),
+        "messaging.rabbitmq.destination.routing_key" = %key,
+        "messaging.message.id" = %event.id,
+        "messaging.message.conversation_id" = event.correlation_id.as_deref().unwrap_or(event.id.as_str()),
+        traceparent = event.traceparent.as_deref(),
+        attempt = attempt.number,
+        "error.type" = Empty,
+    )
+}
+
+/// Logs, counts and shows it.
+pub(super) fn report(task: Task<'_>, ended: Ended) {
+    let line = task.line;
+    line.tally.count(&ended);
+    task.span.in_scope(|| log(&task, &ended));
+    if let Some(observer) = &line.service.observer {
+        observer(&Observed::Ended {
+            queue: line.stream.queue.clone(),
+            id: task.event.as_ref().map(|event| event.id.clone()),
+            name: task.event.as_ref().map(|event| event.name.clone()),
+            attempt: task.attempt.number,
+            ended,
+            took: task.began.elapsed(),
+        });
+    }
+}
+
+/// One line for each end.
+macro_rules! end {
+    ($level:ident, $task:expr, $took:expr, $($rest:tt)*) => {
+        tracing::$level!(
+            "messaging.system" = "rabbitmq",
+            "messaging.operation.name" = "process",
+            "messaging.process.duration" = $took,
+            "messaging.message.id" = $task.event.as_ref().map(|event| event.id.as_str()),
+            queue = %$task.line.stream.queue,
+            name = $task.event.as_ref().map(|event| event.name.as_str()),
+            attempt = $task.attempt.number,
+            $($rest)*
+        )
+    };
+}
+
+fn log(task: &Task<'_>, ended: &Ended) {
+    match ended {
+        Ended::Retried { .. } => {
+            task.span.record("error.type", "failed");
+        },
+        Ended::Dead(death) => {
+            task.span.record("error.type", death.kind.as_str());
+        },
+        _ => {}
+    }
+    let took = || task.began.elapsed().as_secs_f64();
+    match ended {
+        Ended::Done => end!(debug, task, took(), "done"),
+        Ended::HandledAlready => end!(debug, task, took(), "handled already"),
+        Ended::Skipped(why) => end!(debug, task, took(), reason = why, "skipped"),
+        Ended::Early { due } => end!(debug, task, took(), %due, "not due yet"),
+        Ended::Retried { attempt, due, reason } => {
+            end!(warn, task, took(), "error.type" = "failed", reason, next = attempt, %due, "failed; to be tried again")
+        }
+        Ended::Released(why) => end!(info, task, took(), reason = why, "released"),
+        Ended::Dead(death) => {
+            end!(error, task, took(), "error.type" = death.kind.as_str(), reason = death.reason, "dead-lettered")
+        }
+    }
+}

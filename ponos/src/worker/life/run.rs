@@ -1,0 +1,111 @@
+//! The handler itself: within its time, its panics caught, and what it left behind on other threads waited for.
+
+use super::Verdict;
+use crate::{
+    inbox::Entry,
+    worker::{
+        Context, HandlerResult, Outcome,
+        ended::{DeadKind, Death},
+        handler::Shared,
+        line::Line,
+    },
+};
+use futures_util::FutureExt;
+use serde_json::Value;
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+use tokio::time::sleep_until;
+use tracing::Instrument;
+
+/// How a run ended.
+pub(super) enum Run {
+    Returned(HandlerResult),
+    /// Serde's words.
+    Unfit(String),
+    TimedOut,
+    Panicked(String),
+    Stopped,
+}
+
+/// Runs the route's handler.
+pub(super) async fn handler(
+    line: &Line,
+    context: &Context,
+    payload: Value,
+    entry: Entry,
+) -> Result<Verdict, Verdict> {
+    let run = run(line, &context.inner().route.handler, context, payload).await;
+    let held = context.end();
+    Ok(match run {
+        Run::Returned(Ok(Outcome::Done)) => Verdict::Done(held, entry),
+        Run::Returned(Ok(Outcome::Skip)) => Verdict::Skip("its handler found nothing to do".into(), Some(entry)),
+        other => {
+            entry.abandon().await;
+            match other {
+                Run::Returned(Ok(Outcome::Release)) => Verdict::Release("its handler gave it back".into()),
+                Run::Returned(Ok(Outcome::Dead { reason })) => Death::new(DeadKind::Refused, reason).into(),
+                Run::Returned(Ok(Outcome::Retry { after })) => {
+                    Verdict::Failed { after, reason: "its handler asked for another attempt".into() }
+                }
+                Run::Unfit(error) => Death::new(DeadKind::Schema, unfit(&error)).into(),
+                Run::Stopped => Verdict::Stopped,
+                // what it stood on may have been taken away already: cancelled is not failed
+                _ if line.stop.is_raised() => Verdict::Stopped,
+                failed => Verdict::Failed { after: None, reason: failure(failed, context) },
+            }
+        }
+    })
+}
+
+/// Runs the route's final handler; its failure in words.
+pub(super) async fn last(line: &Line, handler: &Shared, context: &Context, payload: Value) -> Result<(), Run> {
+    match run(line, handler, context, payload).await {
+        Run::Returned(Ok(_)) => Ok(()),
+        failed => Err(failed),
+    }
+}
+
+/// Why it failed, in words.
+pub(super) fn failure(run: Run, context: &Context) -> String {
+    match run {
+        Run::Returned(Ok(outcome)) => format!("{outcome:?}"),
+        Run::Returned(Err(failure)) => failure.to_string(),
+        Run::Unfit(error) => unfit(&error),
+        Run::TimedOut => {
+            format!("timed out: it ran for longer than {} s", context.inner().route.policy.timeout.as_secs_f64())
+        }
+        Run::Panicked(message) => format!("panicked: {message}"),
+        Run::Stopped => "the worker stopped".into(),
+    }
+}
+
+fn unfit(error: &str) -> String {
+    format!("the payload keeps the contract, but its type can't be read from it: {error}")
+}
+
+async fn run(line: &Line, handler: &Shared, context: &Context, payload: Value) -> Run {
+    let own = (Arc::clone(handler), context.clone());
+    // within the future, so that a handler that panics before it has made its own is caught as well
+    let body = async move {
+        let (handler, context) = own;
+        match handler.run(payload, context) {
+            Ok(body) => Run::Returned(body.await),
+            Err(error) => Run::Unfit(error.to_string()),
+        }
+    };
+    let body = AssertUnwindSafe(body).catch_unwind().instrument(context.span().clone());
+    let run = tokio::select! {
+        biased;
+        ended = body => ended.unwrap_or_else(|panic| Run::Panicked(words(panic.as_ref()))),
+        () = sleep_until(context.deadline()) => Run::TimedOut,
+        () = line.stop.raised() => Run::Stopped,
+    };
+    context.inner().cancelled.raise();
+    context.inner().blocking.idle(line, context).await;
+    run
+}
+
+/// What a panic said.
+pub(in crate::worker) fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(without words)".into())
+}

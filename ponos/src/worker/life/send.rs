@@ -1,0 +1,41 @@
+//! Sends what a delivery becomes (a retry, a dead letter), and does not let go of it before that is confirmed.
+
+use super::{
+    Task,
+    pause::{Pauses, Woke},
+};
+use crate::{event::Message, inbox::Held};
+use std::sync::Arc;
+
+/// Why it could not be sent.
+pub(super) enum Unsent {
+    /// For the log.
+    Why(String),
+    /// The worker stops.
+    Stopped,
+}
+
+/// Publishes until it is confirmed. While that fails the slot waits: see [`Pauses`].
+pub(super) async fn confirmed(task: &Task<'_>, exchange: &str, message: Message) -> Result<(), Unsent> {
+    let line = task.line;
+    let id = message.properties.message_id.as_deref().unwrap_or_default();
+    let id = id.parse().map_err(Unsent::Why)?;
+    let held = Held { id, exchange: Arc::from(exchange), message };
+    let mut pauses = Pauses::new(line);
+    loop {
+        if line.is_void(task.tag) {
+            // it comes again, whatever becomes of this
+            return Err(Unsent::Why("the connection of its delivery was lost".into()));
+        }
+        let sent = line.desk.publish(vec![held.clone()], line.service.limits.flush).await;
+        let Err(error) = sent else { return Ok(()) };
+        if pauses.is_first() {
+            tracing::warn!(%error, exchange, queue = %line.stream.queue, id = %held.id, "not sent; the task waits");
+        }
+        match pauses.next(line, task.tag).await {
+            Woke::Time => {}
+            Woke::Stopped => return Err(Unsent::Stopped),
+            Woke::Void | Woke::Enough => return Err(Unsent::Why(format!("it could not be sent to '{exchange}': {error}"))),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The end of a life: what follows is confirmed, the inbox told, and only then the delivery settled.
+
+use super::{
+    Task, Verdict,
+    pause::{Pauses, Woke},
+    run, send::{self, Unsent}, validate,
+};
+use crate::{
+    broker::Settle,
+    event::Timestamp,
+    inbox::{Entry, Held, InboxErrorClass},
+    topology::worker::DEAD,
+    worker::{
+        LONGEST_RETRY,
+        desk::FlushError,
+        ended::{DeadKind, Death, Ended},
+        retry::{self, Attempt},
+    },
+};
+use crate::clock::millis;
+
+/// Why an end can't be reached.
+enum Hindered {
+    /// What is in the way may go: back to the queue after a pause.
+    Passing(String),
+    /// It won't: a failure of this attempt.
+    Lasting(String),
+}
+
+/// Carries the verdict out, up to the settlement itself: how it ended, and how it is to be settled.
+pub(super) async fn settle(task: &mut Task<'_>, verdict: Verdict) -> (Ended, Settle) {
+    let hindered = match verdict {
+        Verdict::Done(held, entry) => match finish(task, held, entry).await {
+            Ok(()) => return acked(Ended::Done),
+            Err(hindered) => hindered,
+        },
+        Verdict::Skip(why, Some(entry)) => match finish(task, Vec::new(), entry).await {
+            Ok(()) => return acked(Ended::Skipped(why)),
+            Err(hindered) => hindered,
+        },
+        Verdict::Skip(why, None) => return acked(Ended::Skipped(why)),
+        Verdict::HandledAlready => return acked(Ended::HandledAlready),
+        Verdict::Early(due) => return early(task, due).await,
+        Verdict::Failed { after, reason } => return failed(task, after, reason).await,
+        Verdict::Release(why) => return released(task, why, false),
+        Verdict::GiveBack(why) => return released(task, why, true),
+        Verdict::Stopped => return stopped(task),
+        Verdict::Dead(death) => return dead(task, death).await,
+    };
+    match hindered {
+        Hindered::Passing(why) => give_back(task, why).await,
+        Hindered::Lasting(why) => failed(task, None, why).await,
+    }
+}
+
+/// Publishes what was held, and tells the inbox.
+async fn finish(task: &Task<'_>, mut held: Vec<Held>, entry: Entry) -> Result<(), Hindered> {
+    let service = &task.line.service;
+    if !service.inbox.takes_publishes() {
+        publish(task, std::mem::take(&mut held)).await?;
+    }
+    entry.done(held).await.map(drop).map_err(|error| match error.class {
+        InboxErrorClass::Unavailable | InboxErrorClass::Conflict => Hindered::Passing(error.to_string()),
+        _ => Hindered::Lasting(error.to_string()),
+    })
+}
+
+async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
+    let line = task.line;
+    line.desk.publish(held, line.service.limits.flush).await.map_err(|error| match error {
+        FlushError::Lost(_) | FlushError::Closed => {
+            Hindered::Passing(format!("what it published was not confirmed: {error}"))
+        }
+        _ => Hindered::Lasting(format!("what it published could not be sent: {error}")),
+    })
+}
+
+/// To the ladder, or to the dead letters when the attempts are used up.
+async fn failed(task: &mut Task<'_>, after: Option<std::time::Duration>, reason: String) -> (Ended, Settle) {
+    let (Some(event), Some(route)) = (task.event.clone(), task.route.clone()) else {
+        // nothing fails before it is decoded and routed
+        return dead(task, Death::new(DeadKind::Malformed, reason)).await;
+    };
+    let policy = &route.policy;
+    if task.attempt.number >= policy.attempts {
+        return used_up(task, reason).await;
+    }
+    let number = task.attempt.number + 1;
+    let wait = after.unwrap_or_else(|| policy.backoff.wait(number, fastrand::f64())).min(LONGEST_RETRY);
+    let now = task.line.service.clock.now();
+    let due = now.plus(millis(wait));
+    let next =
+        Attempt { number, first_seen: task.attempt.first_seen, due: Some(due), failure: Some(reason.clone()) };
+    let message = retry::again(task.taken(), &task.line.stream.queue, &event, &next);
+    match send::confirmed(task, retry::exchange(due, now), message).await {
+        Ok(()) => acked(Ended::Retried { attempt: number, due, reason }),
+        Err(unsent) => not_sent(task, unsent),
+    }
+}
+
+async fn early(task: &mut Task<'_>, due: Timestamp) -> (Ended, Settle) {
+    let Some(event) = task.event.clone() else { return acked(Ended::Early { due }) };
+    let now = task.line.service.clock.now();
+    let attempt = task.attempt.clone();
+    let message = retry::again(task.taken(), &task.line.stream.queue, &event, &attempt);
+    match send::confirmed(task, retry::exchange(due, now), message).await {
+        Ok(()) => acked(Ended::Early { due }),
+        Err(unsent) => not_sent(task, unsent),
+    }
+}
+
+/// The final handler, then the dead letters.
+async fn used_up(task: &mut Task<'_>, mut reason: String) -> (Ended, Settle) {
+    if let (Some(event), Some(route)) = (task.event.clone(), task.route.clone())
+        && let Some(handler) = &route.last
+    {
+        // outside of the inbox: what is put back from the dead letters runs again
+        let context = task.context(&route, &event, None, Some(reason.clone()));
+        let run = run::last(task.line, handler, &context, validate::again(&event)).await;
+        let held = context.end();
+        match run {
+            Ok(()) => match publish(task, held).await {
+                Ok(()) => {}
+                Err(Hindered::Passing(why)) => return give_back(task, why).await,
+                Err(Hindered::Lasting(why)) => reason = format!("{reason}; its final handler: {why}"),
+            },
+            Err(run::Run::Stopped) => return stopped(task),
+            Err(failed) => {
+                let why = run::failure(failed, &context);
+                reason = format!("{reason}; its final handler failed too: {why}");
+            }
+        }
+    }
+    dead(task, Death::new(DeadKind::Attempts, reason)).await
+}
+
+async fn dead(task: &mut Task<'_>, death: Death) -> (Ended, Settle) {
+    let line = task.line;
+    let now = line.service.clock.now();
+    let event = task.event.clone();
+    let message = task.taken();
+    let about = (&death, &task.attempt, now);
+    let letter = retry::dead(message, &line.stream.queue, event.as_deref(), about);
+    match send::confirmed(task, DEAD, letter).await {
+        Ok(()) => acked(Ended::Dead(death)),
+        Err(Unsent::Why(why)) => {
+            released(task, format!("{why}; it belongs to the dead letters ({}: {})", death.kind, death.reason), true)
+        }
+        Err(Unsent::Stopped) => stopped(task),
+    }
+}
+
+fn not_sent(task: &Task<'_>, unsent: Unsent) -> (Ended, Settle) {
+    match unsent {
+        Unsent::Why(why) => released(task, why, true),
+        Unsent::Stopped => stopped(task),
+    }
+}
+
+/// After a pause, when the publishing link is up again or it was held for long enough.
+async fn give_back(task: &Task<'_>, why: String) -> (Ended, Settle) {
+    let line = task.line;
+    let mut pauses = Pauses::new(line);
+    loop {
+        match pauses.next(line, task.tag).await {
+            Woke::Stopped => return stopped(task),
+            Woke::Time if !line.can_publish() => {}
+            Woke::Time | Woke::Enough | Woke::Void => return released(task, why, true),
+        }
+    }
+}
+
+fn stopped(task: &Task<'_>) -> (Ended, Settle) {
+    let line = task.line;
+    line.tally.left(|| match &task.event {
+        Some(event) => format!("{}: {} {}, attempt {}", line.stream.queue, event.name, event.id, task.attempt.number),
+        None => format!("{}: a message that was not read yet", line.stream.queue),
+    });
+    released(task, "the worker stops".into(), true)
+}
+
+/// `ours`: it is no fault of the message's, and is not counted against it.
+fn released(task: &Task<'_>, why: String, ours: bool) -> (Ended, Settle) {
+    if ours && let Some(event) = &task.event {
+        task.line.released.note(&event.id);
+    }
+    (Ended::Released(why), Settle::Release)
+}
+
+fn acked(ended: Ended) -> (Ended, Settle) {
+    (ended, Settle::Ack)
+}

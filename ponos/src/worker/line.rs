@@ -1,0 +1,62 @@
+//! What all lives of one stream share.
+
+use super::{
+    desk::Desk, latest::Latest, liveness::Pulse, plan::Stream, promises::Promises, service::Service,
+    signal::Signal, tally::{Releases, Tally},
+};
+use crate::broker::{DeliveryTag, Link, Settler};
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
+
+/// One stream at work.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) service: Arc<Service>,
+    pub(crate) stream: Stream,
+    pub(crate) desk: Desk,
+    /// Of the desk.
+    pub(crate) publishing: watch::Receiver<Link>,
+    pub(crate) settler: Settler,
+    /// Of the consumer.
+    pub(crate) consuming: watch::Receiver<Link>,
+    /// One permit for each task that may be at work.
+    pub(crate) slots: Arc<Semaphore>,
+    /// Raised when what is begun is to be cancelled.
+    pub(crate) stop: Signal,
+    pub(crate) latest: Latest,
+    pub(crate) promises: Promises,
+    pub(crate) released: Releases,
+    pub(crate) tally: Tally,
+    pub(crate) pulse: Arc<Pulse>,
+}
+
+impl Line {
+    /// Whether the delivery can't be settled any more: its channel is gone, and it comes again.
+    pub(crate) fn is_void(&self, tag: DeliveryTag) -> bool {
+        is_void(&self.consuming.borrow(), tag)
+    }
+
+    /// Resolves when it is.
+    pub(crate) async fn voided(&self, tag: DeliveryTag) {
+        // an error means that the consumer is gone, and with it its channel
+        let _ = self.consuming.clone().wait_for(|link| is_void(link, tag)).await;
+    }
+
+    /// Whether what is published now has a chance.
+    pub(crate) fn can_publish(&self) -> bool {
+        matches!(&*self.publishing.borrow(), Link::Up { .. })
+    }
+
+    /// As many tasks may be at work.
+    pub(crate) fn most(&self) -> u32 {
+        u32::try_from(self.stream.policy.slots()).unwrap_or(u32::MAX)
+    }
+}
+
+fn is_void(link: &Link, tag: DeliveryTag) -> bool {
+    match link {
+        Link::Up { generation, .. } => *generation != tag.generation,
+        Link::Blocked { .. } => false,
+        Link::Down { .. } | Link::Closed => true,
+    }
+}

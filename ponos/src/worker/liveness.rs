@@ -1,0 +1,159 @@
+//! Whether a worker gets what it should: what the broker says of our consumers, not what we believe.
+
+use super::line::Line;
+use crate::broker::{Link, QueueState, Transport};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Nothing came for so long: then the broker is asked.
+const QUIET: Duration = Duration::from_secs(30);
+/// Between two questions.
+const BETWEEN: Duration = Duration::from_secs(10);
+/// A link that is down for longer is a fault.
+const DOWN: Duration = Duration::from_secs(60);
+/// For one question.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Tells whether a worker is alive. Clones tell the same.
+#[derive(Debug, Clone, Default)]
+pub struct Liveness(Arc<Mutex<Vec<Arc<Pulse>>>>);
+
+/// What is known of one stream.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    queue: Arc<str>,
+    began: Instant,
+    /// Milliseconds after `began` at which something came last.
+    came: AtomicU64,
+    /// Deliveries wait here for a slot or for the rate.
+    pub(crate) waiting: AtomicBool,
+    /// The consumer takes in more than one at a time.
+    pub(crate) wide: AtomicBool,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Liveness {
+    /// Whether all streams get what they should; a worker that does not run yet does.
+    ///
+    /// # Errors
+    /// What is wrong, for each queue, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let troubles: Vec<String> = pulses.iter().filter_map(|pulse| pulse.trouble()).collect();
+        if troubles.is_empty() { Ok(()) } else { Err(troubles.join("; ")) }
+    }
+
+    pub(crate) fn add(&self, pulse: Arc<Pulse>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(pulse);
+    }
+}
+
+impl Pulse {
+    pub(crate) fn new(queue: Arc<str>) -> Self {
+        Self {
+            queue,
+            began: Instant::now(),
+            came: AtomicU64::new(0),
+            waiting: AtomicBool::new(false),
+            wide: AtomicBool::new(false),
+            trouble: Mutex::default(),
+        }
+    }
+
+    /// Something came.
+    pub(crate) fn came(&self) {
+        self.came.store(self.elapsed(), Ordering::Relaxed);
+    }
+
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn quiet(&self) -> Duration {
+        Duration::from_millis(self.elapsed().saturating_sub(self.came.load(Ordering::Relaxed)))
+    }
+
+    /// Says what is wrong, or that nothing is.
+    pub(crate) fn set(&self, trouble: Option<String>) {
+        let mut now = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trouble) = trouble.as_deref().filter(|_| now.is_none()) {
+            tracing::error!(queue = %self.queue, trouble, "the stream is not alive");
+        }
+        *now = trouble;
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.as_ref().map(|trouble| format!("{}: {trouble}", self.queue))
+    }
+}
+
+/// Watches one stream, for ever.
+pub(crate) async fn watch(line: &Line, transport: &Transport) {
+    let (mut strikes, mut down_since) = (0, None);
+    loop {
+        sleep(BETWEEN).await;
+        let link = line.consuming.borrow().clone();
+        if link == Link::Closed {
+            return;
+        }
+        if let Link::Down { error, .. } = &link {
+            strikes = 0;
+            let since = *down_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= DOWN {
+                let why = error.as_ref().map_or_else(|| "no answer yet".into(), ToString::to_string);
+                line.pulse.set(Some(format!("no connection for {} s: {why}", since.elapsed().as_secs())));
+            }
+            continue;
+        }
+        down_since = None;
+        match unfed(line, transport).await {
+            Some(what) => {
+                strikes += 1;
+                if strikes >= 2 {
+                    line.pulse.set(Some(what));
+                }
+            }
+            None => {
+                strikes = 0;
+                line.pulse.set(None);
+            }
+        }
+    }
+}
+
+/// What is odd about a stream to which nothing comes; `None` when nothing is.
+async fn unfed(line: &Line, transport: &Transport) -> Option<String> {
+    let quiet = line.pulse.quiet();
+    if quiet < QUIET || !is_hungry(line) {
+        return None;
+    }
+    let state = match timeout(ANSWER, transport.inspect(&line.stream.queue)).await {
+        Ok(Ok(Some(state))) => state,
+        Ok(Ok(None)) => return Some("its queue does not exist".into()),
+        Ok(Err(error)) => return Some(format!("the broker can't be asked about it: {error}")),
+        Err(_) => return Some(format!("the broker did not answer a question about it in {} s", ANSWER.as_secs())),
+    };
+    let QueueState { ready, consumers } = state;
+    if consumers == 0 {
+        return Some("the broker knows no consumer of it".into());
+    }
+    // behind a single active consumer the others wait for it to go
+    (ready > 0 && !line.stream.policy.exclusive && line.pulse.quiet() >= QUIET).then(|| {
+        format!("{ready} messages are ready, a slot is free, and nothing came for {} s", quiet.as_secs())
+    })
+}
+
+/// Whether the broker should send something if it has it: a slot is free, nothing waits here, and the prefetch is not
+/// used up by what is at work (one at a time, until the first without a delivery count).
+fn is_hungry(line: &Line) -> bool {
+    let free = line.slots.available_permits();
+    let idle = free == line.stream.policy.slots();
+    free > 0 && !line.pulse.waiting.load(Ordering::Relaxed) && (idle || line.pulse.wide.load(Ordering::Relaxed))
+}

@@ -1,0 +1,52 @@
+//! The worker: handlers for global events and for the service's own tasks.
+//!
+//! [`Worker`] collects what a service does and checks it; [`Worker::run`] runs it. A value's way: a delivery is decoded,
+//! routed by its type, held to its contract, looked up in the inbox, run, and settled (`life`). Only the runtime settles;
+//! a handler returns an [`Outcome`].
+//!
+//! Invariants: nothing is acked before what follows from it is confirmed; nothing is held unsettled to be delayed;
+//! whatever ends otherwise than done stands in the dead letters with the reason, or goes back to its queue.
+
+mod blocking;
+mod builder;
+mod check;
+mod context;
+mod desk;
+mod ended;
+mod handler;
+mod held;
+mod latest;
+mod life;
+mod line;
+mod liveness;
+mod outcome;
+mod plan;
+mod policy;
+mod promises;
+mod rate;
+#[cfg(feature = "postgres")]
+mod relaying;
+mod retry;
+mod run;
+mod runtime;
+mod service;
+mod signal;
+mod stream;
+mod tally;
+
+pub use builder::{FanIn, Worker};
+pub use check::WorkerError;
+pub use context::Context;
+pub(crate) use desk::Desk;
+pub use desk::FlushError;
+pub use ended::{DeadKind, Death, Ended, Observed};
+pub use handler::{Configured, Handler, IntoHandler, Payload};
+pub use held::PublishError;
+pub use liveness::Liveness;
+pub use outcome::{Failure, HandlerResult, Outcome};
+pub use plan::Limits;
+pub use policy::{Backoff, LONGEST_RETRY, Policy, Rate};
+pub use run::Ready;
+pub use runtime::RunError;
+pub use service::NoState;
+pub use tally::Report;

@@ -1,0 +1,217 @@
+//! How a handler's tasks are tried, how many at a time, and what is too old. Every field has a default that is bounded.
+
+use std::time::Duration;
+
+/// How the tasks of a handler are run. `Policy::default()` or [`Policy::retry`], then what differs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// How often a task is tried in all, at least once (5).
+    pub attempts: u32,
+    /// How long before the next attempt.
+    pub backoff: Backoff,
+    /// A handler that runs for longer is cancelled, which is a failure (60 s).
+    pub timeout: Duration,
+    /// Of the stream: tasks at work at the same time, in this process (10).
+    pub concurrency: usize,
+    /// Of the stream: deliveries held unsettled, those at work included; at least `concurrency` (4 × `concurrency`).
+    pub prefetch: Option<u16>,
+    /// Of the stream: the most tasks begun in a while.
+    pub rate: Option<Rate>,
+    /// Of the stream: a single active consumer of all replicas, one task at a time, in order.
+    pub exclusive: bool,
+    /// Skip what is older than this, by the event's time (the due time, for the clock's events).
+    pub max_age: Option<Duration>,
+    /// Skip an event when one of the same source and subject with a later time was taken before it.
+    pub latest_only: bool,
+    /// Alarm when the event that the last one promised (`next_due_at`) has not come this long after it.
+    pub expect_by_next: Option<Duration>,
+}
+
+/// Waits between attempts: `first`, then `factor` times longer each time, at most `longest`, drawn between that and
+/// `1 - jitter` of it, so that what failed together does not come back together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backoff {
+    /// Before the second attempt (2 s).
+    pub first: Duration,
+    /// At least 1 (3).
+    pub factor: f64,
+    /// No wait is longer (1 h).
+    pub longest: Duration,
+    /// 0 to 1 (0.25).
+    pub jitter: f64,
+}
+
+/// At most `tasks` begun in any `per`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// At least 1.
+    pub tasks: u32,
+    /// Longer than 0.
+    pub per: Duration,
+}
+
+/// The longest wait between two attempts, whoever asks for it.
+pub const LONGEST_RETRY: Duration = Duration::from_secs(7 * 24 * 3600);
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            backoff: Backoff::default(),
+            timeout: Duration::from_secs(60),
+            concurrency: 10,
+            prefetch: None,
+            rate: None,
+            exclusive: false,
+            max_age: None,
+            latest_only: false,
+            expect_by_next: None,
+        }
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(2),
+            factor: 3.0,
+            longest: Duration::from_secs(3600),
+            jitter: 0.25,
+        }
+    }
+}
+
+impl Policy {
+    /// `attempts` in all: 1 means no second one.
+    pub fn retry(attempts: u32) -> Self {
+        Self { attempts, ..Self::default() }
+    }
+
+    /// How long before the next attempt.
+    #[must_use]
+    pub fn backoff(self, backoff: Backoff) -> Self {
+        Self { backoff, ..self }
+    }
+
+    /// A handler that runs for longer is cancelled.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Tasks at work at the same time.
+    #[must_use]
+    pub fn concurrency(self, concurrency: usize) -> Self {
+        Self { concurrency, ..self }
+    }
+
+    /// Deliveries held unsettled.
+    #[must_use]
+    pub fn prefetch(self, prefetch: u16) -> Self {
+        Self { prefetch: Some(prefetch), ..self }
+    }
+
+    /// At most `tasks` begun in any `per`.
+    #[must_use]
+    pub fn rate(self, tasks: u32, per: Duration) -> Self {
+        Self { rate: Some(Rate { tasks, per }), ..self }
+    }
+
+    /// One at a time of all replicas, in order.
+    #[must_use]
+    pub fn exclusive(self) -> Self {
+        Self { exclusive: true, ..self }
+    }
+
+    /// Skip what is older.
+    #[must_use]
+    pub fn max_age(self, age: Duration) -> Self {
+        Self { max_age: Some(age), ..self }
+    }
+
+    /// Skip what a later one has overtaken.
+    #[must_use]
+    pub fn latest_only(self) -> Self {
+        Self { latest_only: true, ..self }
+    }
+
+    /// Alarm when the next one is late by more than `tolerance`.
+    #[must_use]
+    pub fn expect_by_next(self, tolerance: Duration) -> Self {
+        Self { expect_by_next: Some(tolerance), ..self }
+    }
+
+    /// Tasks at work at the same time, as it holds in the end: one, if exclusive.
+    pub fn slots(&self) -> usize {
+        if self.exclusive { 1 } else { self.concurrency.max(1) }
+    }
+
+    /// Deliveries held unsettled, as it holds in the end.
+    pub fn held(&self) -> u16 {
+        let slots = u16::try_from(self.slots()).unwrap_or(u16::MAX);
+        self.prefetch.unwrap_or(slots.saturating_mul(4)).max(1)
+    }
+
+    /// What can't be, in words: the field, what it is, what it must be.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut must = |holds: bool, what: String| {
+            if !holds {
+                faults.push(what);
+            }
+        };
+        must(self.attempts > 0, "attempts is 0; a task is tried at least once: Policy::retry(1)".into());
+        must(!self.timeout.is_zero(), "timeout is 0; a handler needs some time".into());
+        must(self.concurrency > 0, "concurrency is 0; at least one task must run".into());
+        must(self.prefetch != Some(0), "prefetch is 0, which the broker reads as 'without a limit'".into());
+        let (held, slots) = (usize::from(self.held()), self.slots());
+        must(held >= slots, format!("prefetch is {held}, less than the {slots} tasks that may run at once"));
+        if let Some(rate) = self.rate {
+            must(rate.tasks > 0 && !rate.per.is_zero(), "rate allows nothing: no tasks, or no time".into());
+        }
+        let backoff = &self.backoff;
+        must(backoff.factor >= 1.0 && backoff.factor.is_finite(), format!("backoff.factor is {}; at least 1", backoff.factor));
+        must((0.0..=1.0).contains(&backoff.jitter), format!("backoff.jitter is {}; from 0 to 1", backoff.jitter));
+        must(backoff.longest <= LONGEST_RETRY, "backoff.longest is more than 7 days".into());
+        faults
+    }
+}
+
+impl Backoff {
+    /// The wait before attempt `next` (2 is the first that has one); `drawn` is from 0 to 1.
+    pub fn wait(&self, next: u32, drawn: f64) -> Duration {
+        let exponent = i32::try_from(next.saturating_sub(2)).unwrap_or(i32::MAX);
+        let longest = self.longest.as_secs_f64();
+        let full = (self.first.as_secs_f64() * self.factor.powi(exponent)).min(longest);
+        Duration::try_from_secs_f64(full * (1.0 - self.jitter * drawn)).unwrap_or(self.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_by_the_factor_up_to_the_longest() {
+        let backoff = Backoff { jitter: 0.0, ..Backoff::default() };
+        let waits: Vec<u64> = (2..12).map(|next| backoff.wait(next, 0.5).as_secs()).collect();
+        assert_eq!(waits, [2, 6, 18, 54, 162, 486, 1458, 3600, 3600, 3600]);
+        assert_eq!(backoff.wait(u32::MAX, 0.0), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn jitter_only_shortens_and_by_its_share() {
+        let backoff = Backoff::default();
+        assert_eq!(backoff.wait(2, 0.0), Duration::from_secs(2));
+        assert_eq!(backoff.wait(2, 1.0), Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_in_words() {
+        assert_eq!(Policy::default().faults(), Vec::<String>::new());
+        let policy = Policy::retry(0).timeout(Duration::ZERO).concurrency(50).prefetch(10);
+        let faults = policy.faults();
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert!(faults[2].contains("prefetch is 10, less than the 50 tasks"), "{faults:?}");
+    }
+}

@@ -1,0 +1,128 @@
+//! `expect_by_next`: an alarm when the event that the last one promised has not come.
+
+use super::{
+    ended::Observed,
+    latest::{Series, series},
+    line::Line,
+};
+use crate::{
+    clock::millis,
+    event::{Event, EventName, Timestamp},
+};
+use serde::Deserialize;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
+
+/// So many series are watched at most; further ones are not.
+const WATCHED: usize = 10_000;
+/// The wall clock may step: it is looked at again after this.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// What is to come, by series.
+#[derive(Debug, Default)]
+pub(crate) struct Promises {
+    by_series: Mutex<HashMap<Series, Promise>>,
+    changed: Notify,
+}
+
+#[derive(Debug, Clone)]
+struct Promise {
+    name: EventName,
+    due: Timestamp,
+    alarm: Timestamp,
+    told: bool,
+}
+
+/// The part of a payload that promises the next one.
+#[derive(Deserialize)]
+struct Next {
+    next_due_at: Option<Timestamp>,
+}
+
+impl Promises {
+    /// Notes that an event came: it keeps the promise that was, and makes the next one.
+    pub(crate) fn came(&self, event: &Event, tolerance: Duration) {
+        let next: Option<Next> = serde_json::from_slice(&event.data).ok();
+        let series = series(event);
+        let mut promises = self.lock();
+        if let Some(promise) = promises.get(&series) {
+            if event.time.is_some_and(|time| time < promise.due) {
+                // an old one again
+                return;
+            }
+            if promise.told {
+                tracing::info!(name = %event.name, source = event.source, due = %promise.due, "what was missed has come");
+            }
+        }
+        match next.and_then(|next| next.next_due_at) {
+            Some(due) if promises.len() < WATCHED || promises.contains_key(&series) => {
+                let alarm = due.plus(millis(tolerance));
+                promises.insert(series, Promise { name: event.name.clone(), due, alarm, told: false });
+                drop(promises);
+                self.changed.notify_one();
+            }
+            _ => {
+                promises.remove(&series);
+            }
+        }
+    }
+
+    /// Raises alarms, for ever.
+    pub(crate) async fn watch(&self, line: &Line) {
+        loop {
+            let now = line.service.clock.now();
+            for missed in self.missed(now, line) {
+                if let Some(observer) = &line.service.observer {
+                    observer(&missed);
+                }
+            }
+            match self.next_alarm() {
+                Some(alarm) => {
+                    let wait = Duration::from_millis(u64::try_from(alarm.since(now)).unwrap_or(0)).min(LOOK);
+                    // woken, or it is time: both mean another look
+                    let _ = timeout(wait, self.changed.notified()).await;
+                    // many at once are looked at together
+                    sleep(Duration::from_millis(1)).await;
+                }
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    fn next_alarm(&self) -> Option<Timestamp> {
+        self.lock().values().filter(|promise| !promise.told).map(|promise| promise.alarm).min()
+    }
+
+    /// Those to alarm about now, each once.
+    fn missed(&self, now: Timestamp, line: &Line) -> Vec<Observed> {
+        let mut promises = self.lock();
+        let late = promises.iter_mut().filter(|(_, promise)| !promise.told && promise.alarm <= now);
+        late.map(|((_, source, subject), promise)| {
+            promise.told = true;
+            let queue = line.stream.queue.clone();
+            tracing::error!(
+                %queue, name = %promise.name, source, subject = subject.as_deref(), due = %promise.due,
+                "an event has not come that was promised: is its sender alive, and the queue bound?"
+            );
+            Observed::Missed {
+                queue,
+                name: promise.name.clone(),
+                source: source.clone(),
+                subject: subject.clone(),
+                due: promise.due,
+            }
+        })
+        .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Series, Promise>> {
+        self.by_series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

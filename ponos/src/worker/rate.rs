@@ -1,0 +1,77 @@
+//! A rate limit on tokio's time: at most so many begun in any stretch of that length.
+
+use super::Rate;
+use std::{collections::VecDeque, time::Duration};
+use tokio::time::Instant;
+
+/// So many instants are remembered at most.
+const REMEMBERED: u32 = 10_000;
+
+/// Remembers when the last ones began.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    tasks: usize,
+    per: Duration,
+    begun: VecDeque<Instant>,
+}
+
+impl Limiter {
+    /// For a rate. One of more than 10,000 is kept as an equal one of a shorter stretch, which is a little stricter.
+    pub(crate) fn new(rate: Rate) -> Self {
+        let parts = rate.tasks.div_ceil(REMEMBERED).max(1);
+        let tasks = usize::try_from(rate.tasks / parts).unwrap_or(1).max(1);
+        Self { tasks, per: rate.per / parts, begun: VecDeque::new() }
+    }
+
+    /// When the next may begin; `None`: now.
+    pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
+        let oldest = self.begun.front().filter(|_| self.begun.len() >= self.tasks)?;
+        Some(*oldest + self.per).filter(|due| *due > now)
+    }
+
+    /// One begins.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        if self.begun.len() >= self.tasks {
+            self.begun.pop_front();
+        }
+        self.begun.push_back(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn begin_all(rate: Rate, count: usize) -> Vec<Instant> {
+        let mut limiter = Limiter::new(rate);
+        let mut now = Instant::now();
+        let begun = (0..count).map(|_| {
+            now = limiter.next(now).unwrap_or(now);
+            limiter.begin(now);
+            now
+        });
+        begun.collect()
+    }
+
+    proptest! {
+        #[test]
+        fn no_stretch_has_more_than_the_rate(tasks in 1_u32..8, millis in 1_u64..1_000, count in 1_usize..60) {
+            let per = Duration::from_millis(millis);
+            let begun = begin_all(Rate { tasks, per }, count);
+            for (at, first) in begun.iter().enumerate() {
+                let within = begun[at..].iter().filter(|later| **later < *first + per).count();
+                prop_assert!(within <= tasks as usize);
+            }
+            // and no slower than it must be
+            let stretches = u32::try_from(count.div_ceil(tasks as usize) - 1).unwrap();
+            prop_assert_eq!(begun[count - 1] - begun[0], per * stretches);
+        }
+    }
+
+    #[test]
+    fn a_large_rate_is_kept_in_bounded_memory() {
+        let begun = begin_all(Rate { tasks: 1_000_000, per: Duration::from_secs(100) }, 50_000);
+        assert_eq!(begun[49_999] - begun[0], Duration::from_secs(4));
+    }
+}

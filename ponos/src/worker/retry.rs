@@ -1,0 +1,179 @@
+//! What is sent again: to the ladder for a next attempt, or to the dead letters. Pure.
+//!
+//! Invariant: id, properties and body stay what they were; an attempt is counted in our own headers alone.
+
+use super::{
+    LONGEST_RETRY,
+    ended::{DeadKind, Death},
+};
+use crate::{
+    clock::millis,
+    event::{Event, HeaderValue, Headers, Message, Timestamp},
+    topology::worker::{RETURN, rung},
+};
+use std::time::Duration;
+
+/// The longest `retry-reason`, in bytes.
+const REASON: usize = 1_000;
+/// The longest `dead-reason`, in bytes.
+const DEAD_REASON: usize = 4_000;
+/// By so much clocks may differ before a due time counts as nonsense.
+const SLACK: Duration = Duration::from_secs(3600);
+
+/// Which attempt a message stands at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    /// From 1.
+    pub(crate) number: u32,
+    /// When the first began.
+    pub(crate) first_seen: Timestamp,
+    /// When this one is due, if it was put off.
+    pub(crate) due: Option<Timestamp>,
+    /// Why the last one failed.
+    pub(crate) failure: Option<String>,
+}
+
+impl Attempt {
+    /// The first, now.
+    pub(crate) fn first(now: Timestamp) -> Self {
+        Self { number: 1, first_seen: now, due: None, failure: None }
+    }
+
+    /// From the headers of a message that comes at `now`.
+    ///
+    /// # Errors
+    /// Which header is of the wrong type, or can't be.
+    pub(crate) fn read(headers: &Headers, now: Timestamp) -> Result<Self, Death> {
+        let Some(number) = headers.get("retry-attempt") else {
+            let due = instant(headers, "retry-due")?;
+            return Ok(Self { due: sane(due, now)?, ..Self::first(now) });
+        };
+        let HeaderValue::Int(number) = number else { return Err(wrong("retry-attempt", "an integer", number)) };
+        let number = u32::try_from(*number).ok().filter(|number| *number > 0);
+        let number = number.ok_or_else(|| malformed("header retry-attempt is no number from 1"))?;
+        Ok(Self {
+            number,
+            first_seen: instant(headers, "retry-first-seen")?.unwrap_or(now),
+            due: sane(instant(headers, "retry-due")?, now)?,
+            failure: headers.text("retry-reason").map(str::to_owned),
+        })
+    }
+
+    /// How long it must still wait, when that is worth a way around the ladder: a second or more.
+    pub(crate) fn early(&self, now: Timestamp) -> Option<Timestamp> {
+        self.due.filter(|due| due.since(now) >= 1_000)
+    }
+}
+
+fn malformed(what: impl Into<String>) -> Death {
+    Death::new(DeadKind::Malformed, what)
+}
+
+fn wrong(name: &str, expected: &str, value: &HeaderValue) -> Death {
+    let found = match value {
+        HeaderValue::Text(text) => format!("the text '{}'", cut(text.clone(), 80)),
+        HeaderValue::Int(number) => format!("the integer {number}"),
+        _ => "of another type".into(),
+    };
+    malformed(format!("header {name} is {found}; expected {expected}"))
+}
+
+fn instant(headers: &Headers, name: &str) -> Result<Option<Timestamp>, Death> {
+    match headers.get(name) {
+        None => Ok(None),
+        Some(HeaderValue::Time(instant)) => Ok(Some(*instant)),
+        Some(HeaderValue::Text(text)) => match text.parse() {
+            Ok(instant) => Ok(Some(instant)),
+            Err(error) => Err(malformed(format!("header {name}: {error}"))),
+        },
+        Some(other) => Err(wrong(name, "an RFC 3339 text", other)),
+    }
+}
+
+/// A due time beyond the longest wait would go around for ever.
+fn sane(due: Option<Timestamp>, now: Timestamp) -> Result<Option<Timestamp>, Death> {
+    match due {
+        Some(due) if due.since(now) > millis(LONGEST_RETRY + SLACK) => {
+            Err(malformed(format!("header retry-due is {due}; nothing waits for more than 7 days")))
+        }
+        due => Ok(due),
+    }
+}
+
+/// The exchange to publish to so that a message due at `due` comes back in time: the longest rung that fits, or the way
+/// back itself when less than a second remains.
+pub(crate) fn exchange(due: Timestamp, now: Timestamp) -> &'static str {
+    let remaining = u64::try_from(due.since(now)).unwrap_or(0);
+    rung(Duration::from_millis(remaining)).unwrap_or(RETURN)
+}
+
+/// The message for the attempt `next`, to be published with the queue's name as key.
+pub(crate) fn again(message: Message, queue: &str, event: &Event, next: &Attempt) -> Message {
+    let mut message = resent(message, queue, Some(event));
+    let headers = &mut message.headers;
+    headers.set("retry-attempt", i64::from(next.number));
+    headers.set("retry-first-seen", next.first_seen.to_string());
+    if let Some(due) = next.due {
+        headers.set("retry-due", due.to_string());
+    }
+    if let Some(failure) = &next.failure {
+        headers.set("retry-reason", cut(failure.clone(), REASON));
+    }
+    message
+}
+
+/// The dead letter, to be published with the queue's name as key.
+pub(crate) fn dead(
+    message: Message,
+    queue: &str,
+    event: Option<&Event>,
+    (death, attempt, now): (&Death, &Attempt, Timestamp),
+) -> Message {
+    let mut message = resent(message, queue, event);
+    let headers = &mut message.headers;
+    // what is put back begins anew
+    for name in ["retry-due", "retry-attempt", "retry-first-seen", "retry-reason"] {
+        headers.remove(name);
+    }
+    headers.set("dead-kind", death.kind.as_str());
+    headers.set("dead-reason", cut(death.reason.clone(), DEAD_REASON));
+    headers.set("dead-queue", queue);
+    headers.set("dead-at", now.to_string());
+    headers.set("dead-attempt", i64::from(attempt.number));
+    headers.set("dead-first-seen", attempt.first_seen.to_string());
+    message
+}
+
+/// The same message for another way.
+fn resent(message: Message, queue: &str, event: Option<&Event>) -> Message {
+    let Message { mut properties, headers, mut body, .. } = message;
+    if let Some(event) = event {
+        if body.is_empty() {
+            // decoding took it out
+            body.clone_from(&event.data);
+        }
+        properties.message_id.get_or_insert_with(|| event.id.to_string());
+    }
+    // returned messages are told apart by it
+    properties.message_id.get_or_insert_with(|| uuid::Uuid::from_u128(fastrand::u128(..)).to_string());
+    properties.persistent = true;
+    // it would end the message in the middle of its way, without a trace
+    properties.expiration = None;
+    // the broker closes the channel of who sends under another user's name
+    properties.user_id = None;
+    let headers = headers.into_iter().filter(|(name, _)| !name.starts_with("x-"));
+    let headers = headers.map(|(name, value)| (name.into_owned(), value)).collect();
+    Message { routing_key: queue.to_owned(), properties, headers, body }
+}
+
+/// At most `most` bytes of it, cut between characters.
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most - '…'.len_utf8()));
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! What all handlers of a worker share: its name, its clock, its state, and what it may publish.
+
+use super::{
+    desk::Desk, ended::Observer,
+    plan::Limits,
+};
+use crate::{clock::Clock, inbox::Inbox, schema::Registry};
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::HashMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+/// Shared by all streams and contexts of a worker.
+pub(crate) struct Service {
+    /// The service's name, the first part of every queue.
+    pub(crate) name: Arc<str>,
+    /// CloudEvents `source` of what is published: `/<service>`.
+    pub(crate) source: String,
+    /// The wall clock.
+    pub(crate) clock: Clock,
+    /// Events that may be published.
+    pub(crate) events: Registry,
+    /// Tasks that may be published.
+    pub(crate) tasks: Registry,
+    /// Values of the author's own, by type.
+    pub(crate) states: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    /// What was handled already.
+    pub(crate) inbox: Inbox,
+    /// Limits of the worker.
+    pub(crate) limits: Limits,
+    /// Where publishings go; set once the worker runs.
+    pub(crate) desk: OnceLock<Desk>,
+    /// Is told of every end.
+    pub(crate) observer: Option<Observer>,
+}
+
+/// `Context::state` asked for something that was not given to the worker.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the worker has no state of type {0}; give it one with Worker::state")]
+pub struct NoState(pub(crate) &'static str);
+
+impl Service {
+    /// The state of type `S`.
+    pub(crate) fn state<S: Send + Sync + 'static>(&self) -> Result<Arc<S>, NoState> {
+        let state = self.states.get(&TypeId::of::<S>()).cloned();
+        state.and_then(|state| state.downcast().ok()).ok_or_else(|| NoState(type_name::<S>()))
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("name", &self.name).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

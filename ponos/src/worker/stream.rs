@@ -1,0 +1,173 @@
+//! One stream: takes deliveries in, and begins a task for each as soon as there is a slot and the rate allows.
+//!
+//! Invariant: at most as many tasks are at work as there are slots; a delivery is either waiting here, at work, or given
+//! back. What happens within a task is `life`.
+
+use super::{
+    life::{self, is_new, needs_to_be_alone},
+    line::Line,
+    rate::Limiter,
+};
+use crate::{
+    broker::{Consumer, Delivery, Flow, Link, Settle},
+    shutdown::{Shutdown, Stage},
+};
+use futures_util::FutureExt;
+use std::{
+    collections::VecDeque,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep_until, timeout},
+};
+
+/// So many deliveries are taken over at once.
+const AT_ONCE: usize = 64;
+/// For tasks to settle after they were cancelled, and for the consumer to send what was settled.
+const LAST: Duration = Duration::from_secs(5);
+
+/// Why a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was asked to.
+    Stopped,
+    /// Its consumer ended by itself, which none does.
+    Broken,
+}
+
+/// Runs until the shutdown, or until the consumer ends.
+pub(crate) async fn run(line: Arc<Line>, consumer: Consumer, shutdown: Shutdown) -> End {
+    let limiter = line.stream.policy.rate.map(Limiter::new);
+    let mut intake = Intake { line, consumer, limiter, waiting: VecDeque::new(), batch: Vec::new() };
+    let end = tokio::select! {
+        biased;
+        () = shutdown.reached(Stage::Draining) => End::Stopped,
+        () = intake.work() => End::Broken,
+    };
+    intake.drain(&shutdown).await;
+    end
+}
+
+struct Intake {
+    line: Arc<Line>,
+    consumer: Consumer,
+    limiter: Option<Limiter>,
+    /// Bounded by the prefetch.
+    waiting: VecDeque<Delivery>,
+    batch: Vec<Delivery>,
+}
+
+impl Intake {
+    /// Until the consumer ends. A delivery leaves `waiting` only when it is begun, so that this may be dropped at any time.
+    async fn work(&mut self) {
+        loop {
+            if self.waiting.is_empty() {
+                self.line.pulse.waiting.store(false, Ordering::Relaxed);
+                if self.consumer.next_many(&mut self.batch, AT_ONCE).await == 0 {
+                    return;
+                }
+                self.line.pulse.came();
+                self.line.pulse.waiting.store(true, Ordering::Relaxed);
+                self.waiting.extend(self.batch.drain(..));
+            }
+            let Some(next) = self.waiting.front() else { continue };
+            let alone = self.look(next.delivery_count());
+            self.rate().await;
+            let slots = Arc::clone(&self.line.slots);
+            let wanted = if alone { self.line.most() } else { 1 };
+            // never closed
+            let Ok(slot) = slots.acquire_many_owned(wanted).await else { return };
+            let Some(delivery) = self.waiting.pop_front() else { continue };
+            if self.line.is_void(delivery.tag) {
+                // its channel is gone: it comes again
+                continue;
+            }
+            if let Some(limiter) = &mut self.limiter {
+                limiter.begin(Instant::now());
+            }
+            tokio::spawn(begin(Arc::clone(&self.line), delivery, slot));
+        }
+    }
+
+    /// How much is taken in from now on, by what comes; whether this one must be alone.
+    fn look(&self, count: Option<u64>) -> bool {
+        let alone = needs_to_be_alone(count);
+        let flow = self.consumer.flow();
+        if is_new(count) && flow == Flow::Narrow {
+            self.consumer.widen();
+        } else if alone && flow == Flow::Wide {
+            self.consumer.narrow();
+        }
+        self.line.pulse.wide.store(self.consumer.flow() == Flow::Wide, Ordering::Relaxed);
+        alone
+    }
+
+    async fn rate(&self) {
+        let Some(limiter) = &self.limiter else { return };
+        while let Some(due) = limiter.next(Instant::now()) {
+            sleep_until(due).await;
+        }
+    }
+
+    /// Takes nothing in any more; what waits goes back, what is begun has the grace to end.
+    async fn drain(mut self, shutdown: &Shutdown) {
+        let line = Arc::clone(&self.line);
+        self.consumer.stop();
+        let waiting = std::mem::take(&mut self.waiting);
+        for delivery in waiting.into_iter().chain(std::mem::take(&mut self.batch)) {
+            self.give_back(delivery).await;
+        }
+        let all = line.slots.acquire_many(line.most());
+        let grace = Instant::now() + line.service.limits.grace;
+        let idle = tokio::select! {
+            biased;
+            ended = all => ended.is_ok(),
+            () = shutdown.reached(Stage::Stopping) => false,
+            () = sleep_until(grace) => false,
+            () = self.refuse() => false,
+        };
+        if !idle {
+            line.stop.raise();
+            if timeout(LAST, line.slots.acquire_many(line.most())).await.is_err() {
+                let still = line.stream.policy.slots() - line.slots.available_permits();
+                tracing::warn!(queue = %line.stream.queue, still, "tasks did not end after they were cancelled");
+            }
+        }
+        let mut link = self.consumer.link();
+        drop(self);
+        // what was settled is sent before it is closed
+        if timeout(LAST, link.wait_for(|link| *link == Link::Closed)).await.is_err() {
+            tracing::warn!(queue = %line.stream.queue, "the consumer did not close in time: the last settlements may be lost");
+        }
+    }
+
+    /// Gives back what was still on its way. Never ends.
+    async fn refuse(&mut self) {
+        while let Some(delivery) = self.consumer.next().await {
+            self.give_back(delivery).await;
+        }
+        std::future::pending().await
+    }
+
+    async fn give_back(&self, delivery: Delivery) {
+        self.line.tally.given_back(1);
+        // the consumer has ended: then it goes back without being asked to
+        let _ = self.consumer.settle(delivery.tag, Settle::Release).await;
+    }
+}
+
+/// One task, from its slot's taking to its giving back.
+async fn begin(line: Arc<Line>, delivery: Delivery, slot: OwnedSemaphorePermit) {
+    let tag = delivery.tag;
+    if let Err(panic) = AssertUnwindSafe(life::live(&line, delivery)).catch_unwind().await {
+        // the handler's own panics are caught nearer to it: this is one of dropping what it left
+        let words = life::panic_words(panic.as_ref());
+        tracing::error!(queue = %line.stream.queue, panic = words, "a task broke outside of its handler; it is released");
+        line.tally.given_back(1);
+        let _ = line.settler.settle(tag, Settle::Reject).await;
+    }
+    drop(slot);
+}

@@ -1,0 +1,119 @@
+//! What became of everything, for the report; and what this process released itself.
+
+use super::ended::Ended;
+use crate::event::EventId;
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// So many are named in a report.
+const NAMED: usize = 1_000;
+/// So many ids are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// What a worker did until it ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Done, skipped, or known to the inbox.
+    pub handled: u64,
+    /// Put off to another attempt.
+    pub retried: u64,
+    /// Dead-lettered.
+    pub dead: u64,
+    /// Given back to their queues.
+    pub released: u64,
+    /// What was begun and cancelled when the worker stopped: queue, name, id and attempt of each (1,000 at most).
+    pub left: Vec<String>,
+}
+
+/// `handled 12, retried 1, dead 0, released 0`, then what was left, a line each.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { handled, retried, dead, released, left } = self;
+        write!(f, "handled {handled}, retried {retried}, dead {dead}, released {released}")?;
+        left.iter().try_for_each(|left| write!(f, "\nleft: {left}"))
+    }
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.handled += other.handled;
+        self.retried += other.retried;
+        self.dead += other.dead;
+        self.released += other.released;
+        self.left.extend(other.left);
+        self.left.truncate(NAMED);
+    }
+}
+
+/// Counts the ends of one stream.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    handled: AtomicU64,
+    retried: AtomicU64,
+    dead: AtomicU64,
+    released: AtomicU64,
+    left: Mutex<Vec<String>>,
+}
+
+impl Tally {
+    pub(crate) fn count(&self, ended: &Ended) {
+        let counter = match ended {
+            Ended::Done | Ended::HandledAlready | Ended::Skipped(_) => &self.handled,
+            Ended::Retried { .. } => &self.retried,
+            Ended::Dead(_) => &self.dead,
+            Ended::Released(_) => &self.released,
+            // nothing ended: it is on its way
+            Ended::Early { .. } => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Deliveries that were given back unread.
+    pub(crate) fn given_back(&self, count: usize) {
+        self.released.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Something begun was left.
+    pub(crate) fn left(&self, what: impl FnOnce() -> String) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if left.len() < NAMED {
+            left.push(what());
+        }
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Report {
+            handled: read(&self.handled),
+            retried: read(&self.retried),
+            dead: read(&self.dead),
+            released: read(&self.released),
+            left: self.left.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+/// How often this process released a message for reasons of its own (a database that is down, a lost link): the broker
+/// counts that like a crash, and it is none.
+#[derive(Debug, Default)]
+pub(crate) struct Releases(Mutex<HashMap<EventId, u64>>);
+
+impl Releases {
+    pub(crate) fn note(&self, id: &EventId) {
+        let mut released = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if released.len() >= REMEMBERED && !released.contains_key(id) {
+            released.clear();
+        }
+        *released.entry(id.clone()).or_default() += 1;
+    }
+
+    pub(crate) fn of(&self, id: &EventId) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied().unwrap_or(0)
+    }
+}

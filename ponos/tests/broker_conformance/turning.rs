@@ -1,0 +1,201 @@
+//! Consumers that go on with another prefetch, stop, and settle from elsewhere.
+
+use super::*;
+use ponos::{
+    broker::{Consume, Consumer, Delivery, DeliveryTag, Flow, Settle},
+    topology::{Queue, Topology},
+};
+use std::collections::BTreeSet;
+
+fn queue(queue: Queue) -> Topology {
+    topology([], [queue])
+}
+
+async fn filled(harness: &impl Harness, wanted: &Queue, count: u64) -> Topology {
+    let topology = queue(wanted.clone());
+    let mut publisher = harness.publisher(topology.clone());
+    send(&mut publisher, "", (0..count).map(|n| message(&wanted.name, &n.to_string()))).await;
+    topology
+}
+
+async fn nexts(consumer: &mut Consumer, count: usize) -> Vec<Delivery> {
+    let mut out = Vec::new();
+    for _ in 0..count {
+        out.push(next(consumer).await);
+    }
+    out
+}
+
+pub async fn a_cautious_consumer_gets_one_at_a_time_until_it_is_widened(harness: &impl Harness) {
+    for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
+        let topology = filled(harness, &wanted, 20).await;
+        let options = Consume::new(&wanted.name).prefetch(5).cautious();
+        let mut consumer = harness.transport().consumer(topology, options);
+        let first = next(&mut consumer).await;
+        depth_becomes(harness, &wanted.name, 19).await;
+        consumer.settle(first.tag, Settle::Ack).await.unwrap();
+        let second = next(&mut consumer).await;
+        assert_eq!((text(&second).as_str(), consumer.flow()), ("1", Flow::Narrow));
+
+        // the one that is out stays out beside the full prefetch, and can be settled afterwards
+        consumer.widen();
+        consumer.widen();
+        let more = nexts(&mut consumer, 5).await;
+        assert_eq!(more.iter().map(text).collect::<Vec<_>>(), ["2", "3", "4", "5", "6"]);
+        depth_becomes(harness, &wanted.name, 13).await;
+        assert!(more.iter().all(|delivery| delivery.tag.generation == second.tag.generation));
+        for delivery in more.iter().chain([&second]) {
+            consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+        }
+        assert_eq!(take(&mut consumer, 13).await.last().unwrap(), "19");
+        drop(consumer);
+        depth_becomes(harness, &wanted.name, 0).await;
+    }
+}
+
+pub async fn turning_under_load_loses_nothing_and_delivers_nothing_twice(harness: &impl Harness) {
+    for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
+        let topology = filled(harness, &wanted, 2_000).await;
+        let options = Consume::new(&wanted.name).prefetch(50).cautious();
+        let mut consumer = harness.transport().consumer(topology, options);
+        let (mut seen, mut held) = (BTreeSet::new(), Vec::new());
+        while seen.len() < 2_000 {
+            let delivery = next(&mut consumer).await;
+            assert!(!delivery.redelivered && seen.insert(text(&delivery)), "{} came twice", text(&delivery));
+            held.push(delivery.tag);
+            if seen.len() % 100 == 0 {
+                consumer.widen();
+            } else if seen.len() % 100 == 50 {
+                consumer.narrow();
+            }
+            // some stay at work all the time, over several turns
+            let keep = if seen.len() < 1_990 && consumer.flow() == Flow::Wide { 20 } else { 0 };
+            while held.len() > keep {
+                consumer.settle(held.remove(0), Settle::Ack).await.unwrap();
+            }
+        }
+        drop(consumer);
+        depth_becomes(harness, &wanted.name, 0).await;
+    }
+}
+
+pub async fn a_cautious_consumer_is_narrow_again_after_it_lost_its_connection(harness: &impl Harness) {
+    let topology = filled(harness, &Queue::classic("q"), 10).await;
+    let mut consumer = harness.transport().consumer(topology, Consume::new("q").prefetch(5).cautious());
+    let first = next(&mut consumer).await;
+    consumer.widen();
+    nexts(&mut consumer, 5).await;
+    harness.disconnect_all();
+    let again = within("a delivery of the new connection", async {
+        loop {
+            let delivery = next(&mut consumer).await;
+            if delivery.tag.generation > first.tag.generation {
+                return delivery;
+            }
+        }
+    })
+    .await;
+    depth_becomes(harness, "q", 9).await;
+    assert_eq!((text(&again).as_str(), consumer.flow()), ("0", Flow::Narrow));
+}
+
+pub async fn a_single_active_consumer_keeps_the_order_when_it_is_widened(harness: &impl Harness) {
+    for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
+        let wanted = wanted.with("x-single-active-consumer", true);
+        let topology = filled(harness, &wanted, 4).await;
+        let options = Consume::new(&wanted.name).prefetch(5).cautious();
+        let mut one = harness.transport().consumer(topology.clone(), options);
+        let first = next(&mut one).await;
+        let mut two = harness.consumer(topology, &wanted.name, 1);
+        up(two.link()).await;
+        one.widen();
+        one.settle(first.tag, Settle::Ack).await.unwrap();
+        // whoever is active now: the next comes only when the one before is settled
+        for expected in ["1", "2", "3"] {
+            let (from, delivery) = tokio::select! {
+                delivery = next(&mut one) => (&one, delivery),
+                delivery = next(&mut two) => (&two, delivery),
+            };
+            assert_eq!(text(&delivery), expected);
+            from.settle(delivery.tag, Settle::Ack).await.unwrap();
+        }
+    }
+}
+
+pub async fn a_stopped_consumer_gets_nothing_more_and_still_settles(harness: &impl Harness) {
+    for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
+        let topology = filled(harness, &wanted, 3).await;
+        let mut consumer = harness.consumer(topology.clone(), &wanted.name, 1);
+        let out = next(&mut consumer).await;
+        consumer.stop();
+        consumer.widen();
+        consumer.settle(out.tag, Settle::Ack).await.unwrap();
+        // room for one here, and one after the other there
+        let mut other = harness.consumer(topology, &wanted.name, 1);
+        assert_eq!(take(&mut other, 2).await, ["1", "2"]);
+        drop((consumer, other));
+        depth_becomes(harness, &wanted.name, 0).await;
+    }
+}
+
+pub async fn a_settler_settles_from_elsewhere_until_the_consumer_is_dropped(harness: &impl Harness) {
+    let topology = filled(harness, &Queue::quorum("q"), 300).await;
+    let mut consumer = harness.consumer(topology.clone(), "q", 20);
+    let mut done = Vec::new();
+    let mut buffer = Vec::new();
+    while done.len() < 300 {
+        let count = within("deliveries", consumer.next_many(&mut buffer, 8)).await;
+        assert!((1..=8).contains(&count) && count == buffer.len(), "{count}");
+        for delivery in buffer.drain(..) {
+            done.push(text(&delivery));
+            let settler = consumer.settler();
+            tokio::spawn(async move { settler.settle(delivery.tag, Settle::Ack).await.unwrap() });
+        }
+    }
+    assert_eq!(done, (0..300).map(|n| n.to_string()).collect::<Vec<_>>());
+    let settler = consumer.settler();
+    let mut link = consumer.link();
+    let nobody = harness.transport().inspect("q");
+    assert_eq!(nobody.await.unwrap().unwrap().ready, 0);
+    testkit::wait_until("all to be acked", LIMIT, || async {
+        // what is settled is sent in order with what is settled now
+        (harness.depth("q") == Some(0)).then_some(())
+    })
+    .await;
+    drop(consumer);
+    within("the end", async { while link.changed().await.is_ok() {} }).await;
+    let tag = DeliveryTag { generation: 1, tag: 1 };
+    assert!(settler.settle(tag, Settle::Ack).await.is_err(), "a settler keeps no consumer alive");
+}
+
+pub async fn more_deliveries_than_anyone_takes_do_not_hold_settlements_up(harness: &impl Harness) {
+    let topology = filled(harness, &Queue::classic("q"), 1_000).await;
+    let mut consumer = harness.consumer(topology, "q", 10);
+    let mut taken = 0;
+    while taken < 1_000 {
+        // ten are settled at once while ten more wait to be taken
+        let batch = nexts(&mut consumer, 10.min(1_000 - taken)).await;
+        taken += batch.len();
+        let settlements = batch.iter().rev().map(|delivery| consumer.settle(delivery.tag, Settle::Ack));
+        within("settlements", async {
+            for settlement in settlements {
+                settlement.await.unwrap();
+            }
+        })
+        .await;
+    }
+}
+
+pub async fn an_exclusive_consumer_is_alone(harness: &impl Harness) {
+    let topology = queue(Queue::classic("q"));
+    let mut alone = harness.transport().consumer(topology.clone(), Consume::new("q").exclusive());
+    up(alone.link()).await;
+    let mut second = harness.consumer(topology.clone(), "q", 1);
+    let error = down(second.link()).await;
+    assert!(error.what.contains("'q'") && error.what.contains("exclusive"), "{error}");
+    let mut publisher = harness.publisher(topology);
+    send(&mut publisher, "", [message("q", "1"), message("q", "2")]).await;
+    assert_eq!(take(&mut alone, 1).await, ["1"]);
+    drop(alone);
+    assert_eq!(text(&next(&mut second).await), "2");
+}

@@ -1,0 +1,232 @@
+//! The one suite that every inbox is held to. A test binary gives a harness to `conformance!`, which makes a test of each
+//! case. No case sleeps: that something waits is shown by what ends the waiting.
+
+use ponos::inbox::{Begun, Entry, Inbox, InboxErrorClass, InboxKey};
+use std::{future::Future, pin::pin, time::Duration};
+
+/// Longer than anything takes that works, on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Where inboxes are opened; each test has an empty place of its own.
+pub trait Place {
+    /// The inbox, as a process would open it that has just started; one opened before is gone then.
+    fn open(&mut self) -> impl Future<Output = Inbox>;
+    /// Whether what was recorded is still there after that.
+    const DURABLE: bool;
+}
+
+macro_rules! conformance {
+    ($test:meta, $place:expr) => {
+        conformance! { $test, $place,
+            what_is_done_is_handled_when_it_comes_again
+            queue_handler_and_id_tell_keys_apart
+            what_is_abandoned_runs_again
+            what_is_dropped_runs_again
+            what_is_forgotten_runs_again
+            a_second_delivery_waits_and_is_handled_once_the_first_is_done
+            a_second_delivery_waits_and_runs_once_the_first_is_abandoned
+            a_second_delivery_that_waits_too_long_is_a_conflict
+            of_many_deliveries_at_once_one_runs_at_a_time_until_one_is_done
+            what_is_older_than_the_retention_is_pruned
+            what_was_recorded_survives_a_restart_where_it_should
+            long_and_strange_keys_are_kept_apart
+        }
+    };
+    ($test:meta, $place:expr, $($case:ident)*) => {
+        $(#[$test]
+        async fn $case() {
+            let place = $place;
+            let case = inbox_conformance::$case(place(stringify!($case)));
+            tokio::time::timeout(4 * inbox_conformance::LIMIT, case).await.expect("the case ends in time");
+        })*
+    };
+}
+
+pub fn key(id: &str) -> InboxKey {
+    key_of("docker.time", "time.one-day.passed", id)
+}
+
+pub fn key_of(queue: &str, handler: &str, id: &str) -> InboxKey {
+    InboxKey { queue: queue.into(), handler: handler.into(), id: id.parse().unwrap() }
+}
+
+pub async fn run(inbox: &Inbox, key: &InboxKey) -> Entry {
+    match inbox.begin(key).await {
+        Ok(Begun::Run(entry)) => entry,
+        other => panic!("{key}: {other:?}"),
+    }
+}
+
+pub async fn is_handled(inbox: &Inbox, key: &InboxKey) -> bool {
+    match inbox.begin(key).await.unwrap() {
+        Begun::Handled => true,
+        Begun::Run(entry) => {
+            entry.abandon().await;
+            false
+        }
+    }
+}
+
+pub async fn handle(inbox: &Inbox, key: &InboxKey) {
+    run(inbox, key).await.done(vec![]).await.unwrap();
+}
+
+pub async fn what_is_done_is_handled_when_it_comes_again(mut place: impl Place) {
+    let inbox = place.open().await;
+    assert!(!is_handled(&inbox, &key("1")).await);
+    handle(&inbox, &key("1")).await;
+    assert!(is_handled(&inbox, &key("1")).await);
+    assert!(is_handled(&inbox.clone(), &key("1")).await);
+    assert!(!is_handled(&inbox, &key("2")).await);
+}
+
+pub async fn queue_handler_and_id_tell_keys_apart(mut place: impl Place) {
+    let inbox = place.open().await;
+    handle(&inbox, &key_of("a", "b", "c")).await;
+    for other in [key_of("x", "b", "c"), key_of("a", "x", "c"), key_of("a", "b", "x"), key_of("ab", "", "c")]
+    {
+        assert!(!is_handled(&inbox, &other).await, "{other}");
+    }
+}
+
+pub async fn what_is_abandoned_runs_again(mut place: impl Place) {
+    let inbox = place.open().await;
+    run(&inbox, &key("1")).await.abandon().await;
+    handle(&inbox, &key("1")).await;
+    assert!(is_handled(&inbox, &key("1")).await);
+}
+
+pub async fn what_is_dropped_runs_again(mut place: impl Place) {
+    let inbox = place.open().await;
+    drop(run(&inbox, &key("1")).await);
+    handle(&inbox, &key("1")).await;
+    assert!(is_handled(&inbox, &key("1")).await);
+}
+
+pub async fn what_is_forgotten_runs_again(mut place: impl Place) {
+    let inbox = place.open().await;
+    handle(&inbox, &key("1")).await;
+    handle(&inbox, &key("2")).await;
+    assert!(inbox.forget(&key("1")).await.unwrap());
+    assert!(!inbox.forget(&key("1")).await.unwrap());
+    assert!(!is_handled(&inbox, &key("1")).await);
+    assert!(is_handled(&inbox, &key("2")).await);
+}
+
+pub async fn a_second_delivery_waits_and_is_handled_once_the_first_is_done(mut place: impl Place) {
+    let inbox = place.open().await.with_patience(LIMIT);
+    let first = run(&inbox, &key("1")).await;
+    let key = key("1");
+    let mut second = pin!(inbox.begin(&key));
+    still_waits(second.as_mut()).await;
+    first.done(vec![]).await.unwrap();
+    assert!(matches!(second.await.unwrap(), Begun::Handled));
+}
+
+pub async fn a_second_delivery_waits_and_runs_once_the_first_is_abandoned(mut place: impl Place) {
+    let inbox = place.open().await.with_patience(LIMIT);
+    let first = run(&inbox, &key("1")).await;
+    let key = key("1");
+    let mut second = pin!(inbox.begin(&key));
+    still_waits(second.as_mut()).await;
+    first.abandon().await;
+    let Begun::Run(second) = second.await.unwrap() else { panic!("nothing was recorded") };
+    second.done(vec![]).await.unwrap();
+    assert!(is_handled(&inbox, &key).await);
+}
+
+/// It is begun, and does not end while the first is held.
+async fn still_waits(begin: impl Future) {
+    let waited = tokio::time::timeout(Duration::from_millis(100), begin).await;
+    assert!(waited.is_err(), "it did not wait for the first");
+}
+
+pub async fn a_second_delivery_that_waits_too_long_is_a_conflict(mut place: impl Place) {
+    let inbox = place.open().await.with_patience(Duration::from_millis(100));
+    let first = run(&inbox, &key("1")).await;
+    let refused = inbox.begin(&key("1")).await.unwrap_err();
+    assert_eq!(refused.class, InboxErrorClass::Conflict, "{refused}");
+    assert!(refused.to_string().contains("time.one-day.passed"), "{refused}");
+    // It harmed nobody.
+    first.done(vec![]).await.unwrap();
+    assert!(is_handled(&inbox, &key("1")).await);
+}
+
+pub async fn of_many_deliveries_at_once_one_runs_at_a_time_until_one_is_done(mut place: impl Place) {
+    let inbox = place.open().await.with_patience(LIMIT);
+    let running = std::sync::atomic::AtomicU32::new(0);
+    let order = std::sync::atomic::Ordering::SeqCst;
+    let runs = std::sync::atomic::AtomicU32::new(0);
+    let deliver = async || match inbox.begin(&key("1")).await.unwrap() {
+        Begun::Handled => 0,
+        Begun::Run(entry) => {
+            assert_eq!(running.fetch_add(1, order), 0, "two run at once");
+            tokio::task::yield_now().await;
+            let failing = runs.fetch_add(1, order) < 2;
+            running.fetch_sub(1, order);
+            if failing {
+                entry.abandon().await;
+                return 0;
+            }
+            entry.done(vec![]).await.unwrap();
+            1
+        }
+    };
+    let done: Vec<i32> = futures_util::future::join_all((0..8).map(|_| deliver())).await;
+    assert_eq!(done.iter().sum::<i32>(), 1);
+    assert_eq!(runs.load(order), 3);
+}
+
+pub async fn what_is_older_than_the_retention_is_pruned(mut place: impl Place) {
+    let inbox = place.open().await;
+    for id in 0..2500 {
+        // Not one by one: a sync to disk each would take long.
+        if id % 500 == 0 {
+            let batch: Vec<InboxKey> = (id..id + 500).map(|id| key(&id.to_string())).collect();
+            let mut pending = batch.iter();
+            while pending.len() > 0 {
+                futures_util::future::join_all(pending.by_ref().take(20).map(|key| handle(&inbox, key)))
+                    .await;
+            }
+        }
+    }
+    assert_eq!(inbox.prune(Duration::from_secs(3600)).await.unwrap(), 0);
+    assert!(is_handled(&inbox, &key("0")).await);
+    tokio::time::sleep(Duration::from_millis(20)).await; // for the age alone; all clocks see it
+    assert_eq!(inbox.prune(Duration::from_millis(10)).await.unwrap(), 2500);
+    assert!(!is_handled(&inbox, &key("0")).await);
+    assert_eq!(inbox.prune(Duration::ZERO).await.unwrap(), 0);
+}
+
+pub async fn what_was_recorded_survives_a_restart_where_it_should<P: Place>(mut place: P) {
+    let inbox = place.open().await;
+    handle(&inbox, &key("done")).await;
+    run(&inbox, &key("abandoned")).await.abandon().await;
+    let running = run(&inbox, &key("running")).await;
+    drop((running, inbox));
+    let inbox = place.open().await;
+    assert_eq!(is_handled(&inbox, &key("done")).await, P::DURABLE);
+    assert!(!is_handled(&inbox, &key("abandoned")).await);
+    assert!(!is_handled(&inbox, &key("running")).await);
+}
+
+pub async fn long_and_strange_keys_are_kept_apart(mut place: impl Place) {
+    let inbox = place.open().await;
+    let (long, other) = ("x".repeat(255), "x".repeat(254) + "y");
+    let keys = [
+        key_of(&long, &long, &long),
+        key_of(&long, &long, &other),
+        key_of("q", "h", "line\nfeed"),
+        key_of("q", "h", "quote ' and \\ and \u{1F552}"),
+        key_of("q", "h", "line"),
+        key_of("q", "h", "nothing\0"),
+        key_of("q", "h", "nothing"),
+    ];
+    for (at, key) in keys.iter().enumerate() {
+        assert!(!is_handled(&inbox, key).await, "{at}");
+        handle(&inbox, key).await;
+    }
+    for key in &keys {
+        assert!(is_handled(&inbox, key).await, "{key}");
+    }
+}
