@@ -91,7 +91,12 @@ pub fn work_queue(queue: &str, intake: Intake<'_>, exclusive: bool) -> Topology 
         }
         Intake::Tasks => bindings.push(Binding::queue(TASKS, queue, queue)),
     }
-    Topology { exchanges: Vec::new(), queues: vec![work, Queue::quorum(dead)], bindings, ..Topology::default() }
+    Topology {
+        exchanges: Vec::new(),
+        queues: vec![work, Queue::quorum(dead)],
+        bindings,
+        ..Topology::default()
+    }
 }
 
 /// The queue of a work queue's dead letters.

@@ -48,7 +48,9 @@ impl Attempt {
             let due = instant(headers, "retry-due")?;
             return Ok(Self { due: sane(due, now)?, ..Self::first(now) });
         };
-        let HeaderValue::Int(number) = number else { return Err(wrong("retry-attempt", "an integer", number)) };
+        let HeaderValue::Int(number) = number else {
+            return Err(wrong("retry-attempt", "an integer", number));
+        };
         let number = u32::try_from(*number).ok().filter(|number| *number > 0);
         let number = number.ok_or_else(|| malformed("header retry-attempt is no number from 1"))?;
         Ok(Self {
