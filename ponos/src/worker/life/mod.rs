@@ -110,7 +110,7 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
     poison::check(task.count.saturating_sub(line.released.of(&event.id)))?;
     let payload = validate::payload(&route.contract, &event)?;
     let entry = inbox::begin(task, route, &event).await?;
-    let context = task.context(route, &event, &entry, None);
+    let context = task.context(route, &event, Some(&entry), None);
     run::handler(line, &context, payload, entry).await
 }
 
@@ -123,7 +123,15 @@ impl<'a> Task<'a> {
         Self { line, tag, exchange, count, message, event, route, attempt, began, span }
     }
 
-    fn context(&mut self, route: &Arc<Route>, event: &Arc<Event>, _entry: &Entry, failure: Option<String>) -> Context {
+    /// The context of one run; the final handler's is outside of the inbox.
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
+    fn context(
+        &mut self,
+        route: &Arc<Route>,
+        event: &Arc<Event>,
+        entry: Option<&Entry>,
+        failure: Option<String>,
+    ) -> Context {
         self.span = report::span(self, event);
         Context::new(super::context::Inner {
             service: Arc::clone(&self.line.service),
@@ -138,7 +146,7 @@ impl<'a> Task<'a> {
             failure,
             span: self.span.clone(),
             #[cfg(feature = "postgres")]
-            transaction: _entry.transaction(),
+            transaction: entry.and_then(Entry::transaction),
             buffer: std::sync::Mutex::default(),
         })
     }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     broker::Settle,
     event::Timestamp,
-    inbox::{Begun, Entry, Held, Inbox, InboxErrorClass, InboxKey},
+    inbox::{Entry, Held, InboxErrorClass},
     topology::worker::DEAD,
     worker::{
         LONGEST_RETRY,
@@ -114,16 +114,8 @@ async fn used_up(task: &mut Task<'_>, mut reason: String) -> (Ended, Settle) {
     if let (Some(event), Some(route)) = (task.event.clone(), task.route.clone())
         && let Some(handler) = &route.last
     {
-        // nothing is remembered of it: what is put back from the dead letters runs again
-        let none = InboxKey {
-            queue: task.line.stream.queue.clone(),
-            handler: route.pattern.clone(),
-            id: event.id.clone(),
-        };
-        let Ok(Begun::Run(entry)) = Inbox::none().begin(&none).await else {
-            return give_back(task, "no context for the final handler".into()).await;
-        };
-        let context = task.context(&route, &event, &entry, Some(reason.clone()));
+        // outside of the inbox: what is put back from the dead letters runs again
+        let context = task.context(&route, &event, None, Some(reason.clone()));
         let run = run::last(task.line, handler, &context, validate::again(&event)).await;
         let held = context.end();
         match run {
