@@ -151,6 +151,7 @@ rabbitmq_4() {
     heading "broker and end-to-end suites on RabbitMQ $(in_chroot dpkg-query -W -f '${Version}' rabbitmq-server)"
     export TESTKIT_RABBITMQ_ROOT="$CHROOT"
     suites ponos ponos/tests amqp broker
+    cargo test --release -p ponos-cli --test program
     cargo build --release -p khronos --examples
     suites khronos tests e2e_
 }

@@ -13,6 +13,7 @@ const PURE: &[&str] = &[
     "src/engine/",
     "ponos/src/event/",
     "ponos/src/topology.rs",
+    "ponos/src/topology/",
     "ponos/src/schema.rs",
     "ponos/src/schema/",
 ];

@@ -1,6 +1,9 @@
 //! Exchanges, queues and bindings as data. Pure: `broker` declares them, tests compare them.
 
+mod definitions;
 pub mod worker;
+
+pub use definitions::definitions;
 
 use crate::event::{HeaderValue, Headers};
 

@@ -23,6 +23,9 @@ pub const PARKING: &str = "parking";
 pub const PARKED_MOST: i64 = 100_000;
 /// How often the broker delivers a message again before it gives up, as the last guard.
 pub const DELIVERY_LIMIT: i64 = 50;
+/// The same where people look at messages and put them back, each look a delivery: as good as none. It must be said, for
+/// RabbitMQ 4 has 20 where nothing is said and would then drop them; it must be a number, for 3.x refuses -1 (none).
+pub const LOOKED_AT_LIMIT: i64 = 1_000_000_000;
 
 /// The rungs of the retry ladder, shortest first: the name of exchange and queue, and how long a message stays.
 pub const LADDER: [(&str, Duration); 7] = [
@@ -54,7 +57,11 @@ pub fn shared() -> Topology {
             Exchange::direct(RETURN).with("alternate-exchange", PARKING),
             Exchange::direct(DEAD).with("alternate-exchange", PARKING),
         ],
-        queues: vec![Queue::quorum(PARKING).with("x-max-length", PARKED_MOST)],
+        queues: vec![
+            Queue::quorum(PARKING)
+                .with("x-max-length", PARKED_MOST)
+                .with("x-delivery-limit", LOOKED_AT_LIMIT),
+        ],
         bindings: vec![Binding::queue(PARKING, PARKING, "")],
         ..Topology::default()
     };
@@ -73,7 +80,7 @@ pub fn shared() -> Topology {
 
 /// One work queue with its dead letters; `exclusive`: of all its consumers one is served, the others wait for it to go.
 pub fn work_queue(queue: &str, intake: Intake<'_>, exclusive: bool) -> Topology {
-    let dead = dead_letters(queue);
+    let dead = Queue::quorum(dead_letters(queue)).with("x-delivery-limit", LOOKED_AT_LIMIT);
     let mut work = Queue::quorum(queue)
         .with("x-dead-letter-exchange", DEAD)
         .with("x-dead-letter-routing-key", queue)
@@ -84,19 +91,15 @@ pub fn work_queue(queue: &str, intake: Intake<'_>, exclusive: bool) -> Topology 
     if exclusive {
         work = work.with("x-single-active-consumer", true);
     }
-    let mut bindings = vec![Binding::queue(RETURN, queue, queue), Binding::queue(DEAD, dead.clone(), queue)];
+    let mut bindings =
+        vec![Binding::queue(RETURN, queue, queue), Binding::queue(DEAD, dead.name.clone(), queue)];
     match intake {
         Intake::Events(patterns) => {
             bindings.extend(patterns.iter().map(|pattern| Binding::queue(EVENTS, queue, *pattern)));
         }
         Intake::Tasks => bindings.push(Binding::queue(TASKS, queue, queue)),
     }
-    Topology {
-        exchanges: Vec::new(),
-        queues: vec![work, Queue::quorum(dead)],
-        bindings,
-        ..Topology::default()
-    }
+    Topology { exchanges: Vec::new(), queues: vec![work, dead], bindings, ..Topology::default() }
 }
 
 /// The queue of a work queue's dead letters.
@@ -121,6 +124,16 @@ mod tests {
         assert_eq!(taken(29_999), Some("retry.5s"));
         assert_eq!(taken(30_000), Some("retry.30s"));
         assert_eq!(taken(7 * 86_400_000), Some("retry.6h"));
+    }
+
+    #[test]
+    fn what_people_look_at_is_never_dropped_for_having_been_looked_at() {
+        let mut all = shared();
+        all.join(work_queue("s.a", Intake::Tasks, false));
+        for name in [PARKING, "s.a.dlq"] {
+            let queue = all.queues.iter().find(|queue| queue.name == name).unwrap();
+            assert_eq!(queue.arguments.int("x-delivery-limit"), Some(LOOKED_AT_LIMIT), "{name}");
+        }
     }
 
     #[test]

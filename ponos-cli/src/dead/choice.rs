@@ -1,0 +1,161 @@
+//! Which dead letters: the queues, and what the letters must be like.
+
+use super::letter::Letter;
+use crate::{span, trouble::Trouble};
+use ponos::{
+    event::Timestamp,
+    topology::{
+        topic_matches,
+        worker::{PARKING, dead_letters},
+    },
+};
+use std::time::Duration;
+
+/// Where to look.
+#[derive(Debug, clap::Args)]
+pub(super) struct Queues {
+    /// The dead letters of this work queue, such as docker.time.one-day.passed; may be repeated
+    #[arg(long = "queue", value_name = "QUEUE", required_unless_present = "parking")]
+    queues: Vec<String>,
+    /// What found its queue gone
+    #[arg(long)]
+    parking: bool,
+}
+
+impl Queues {
+    /// The queues to read, each once.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        let told = self.queues.iter().map(|queue| match queue.as_str() {
+            whole if whole == PARKING || whole.ends_with(".dlq") => whole.to_owned(),
+            work => dead_letters(work),
+        });
+        for name in told.chain(self.parking.then(|| PARKING.to_owned())) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+/// What letters must be like; all that is given must hold.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Filter {
+    /// Only this id; may be repeated
+    #[arg(long = "id", value_name = "ID")]
+    ids: Vec<String>,
+    /// Only events or tasks whose name matches: * is one word, # any number
+    #[arg(long, value_name = "PATTERN")]
+    name: Option<String>,
+    /// Only of this kind: malformed, unhandled, schema, too-large, attempts, refused, poison, parked, …
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// Only those whose reason contains this text, in upper or lower case
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Only those that died longer ago than this, such as 2h
+    #[arg(long, value_name = "DURATION", value_parser = span::duration)]
+    older: Option<Duration>,
+    /// Only those that died within this, such as 30m
+    #[arg(long, value_name = "DURATION", value_parser = span::duration)]
+    newer: Option<Duration>,
+    /// So many at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+}
+
+impl Filter {
+    /// That id alone.
+    pub(super) fn id(id: &str) -> Self {
+        Self { ids: vec![id.to_owned()], ..Self::default() }
+    }
+
+    /// Whether it says anything.
+    fn is_given(&self) -> bool {
+        let Self { ids, name, kind, reason, older, newer, limit } = self;
+        !ids.is_empty()
+            || name.is_some()
+            || kind.is_some()
+            || reason.is_some()
+            || older.is_some()
+            || newer.is_some()
+            || limit.is_some()
+    }
+
+    /// Refuses to take everything unless that was said.
+    pub(super) fn or_all(&self, all: bool) -> Result<(), Trouble> {
+        match (self.is_given(), all) {
+            (true, true) => Err(Trouble::usage("--all means all there are; leave it out, or the filters")),
+            (false, false) => Err(Trouble::usage(
+                "this would take all dead letters of the queue: say --all, or which ones (--id, --name, --kind, --reason, --older, --newer, --limit)",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many at most.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit.unwrap_or(u64::MAX)
+    }
+
+    /// Whether a letter is like that, at `now`.
+    pub(super) fn takes(&self, letter: &Letter, now: Timestamp) -> bool {
+        let age = letter.at.map(|at| Duration::from_millis(u64::try_from(now.since(at)).unwrap_or(0)));
+        (self.ids.is_empty() || self.ids.contains(&letter.id))
+            && self.name.as_ref().is_none_or(|pattern| topic_matches(pattern, &letter.name))
+            && self.kind.as_ref().is_none_or(|kind| *kind == letter.kind)
+            && self
+                .reason
+                .as_ref()
+                .is_none_or(|text| letter.reason.to_lowercase().contains(&text.to_lowercase()))
+            && self.older.is_none_or(|than| age.is_some_and(|age| age > than))
+            && self.newer.is_none_or(|than| age.is_some_and(|age| age <= than))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter() -> Letter {
+        Letter {
+            id: "a".into(),
+            name: "order.eu.shipped".into(),
+            kind: "attempts".into(),
+            reason: "Connection refused".into(),
+            at: Some(Timestamp::from_millis(0)),
+            ..Letter::default()
+        }
+    }
+
+    #[test]
+    fn all_that_is_given_must_hold() {
+        let now = Timestamp::from_millis(3_600_000);
+        let takes = |filter: Filter| filter.takes(&letter(), now);
+        let text = |text: &str| Some(text.to_owned());
+        assert!(takes(Filter::default()));
+        assert!(takes(Filter { name: text("order.*.shipped"), reason: text("refused"), ..Filter::id("a") }));
+        assert!(!takes(Filter { name: text("order.shipped"), ..Filter::id("a") }));
+        assert!(!takes(Filter { kind: text("schema"), ..Filter::default() }));
+        assert!(takes(Filter { older: Some(Duration::from_secs(3_599)), ..Filter::default() }));
+        assert!(!takes(Filter { older: Some(Duration::from_secs(3_600)), ..Filter::default() }));
+        assert!(takes(Filter { newer: Some(Duration::from_secs(3_600)), ..Filter::default() }));
+        assert!(!takes(Filter { newer: Some(Duration::from_secs(3_599)), ..Filter::default() }));
+    }
+
+    #[test]
+    fn an_unknown_age_is_neither_older_nor_newer() {
+        let unknown = Letter { at: None, ..letter() };
+        let now = Timestamp::from_millis(5);
+        let within = Filter { newer: Some(Duration::from_secs(1)), ..Filter::default() };
+        let before = Filter { older: Some(Duration::ZERO), ..Filter::default() };
+        assert!(!within.takes(&unknown, now) && !before.takes(&unknown, now));
+    }
+
+    #[test]
+    fn a_work_queue_stands_for_its_dead_letters() {
+        let queues = Queues { queues: vec!["s.a".into(), "s.a.dlq".into(), "s.b".into()], parking: true };
+        assert_eq!(queues.names(), ["s.a.dlq", "s.b.dlq", "parking"]);
+    }
+}

@@ -1,0 +1,105 @@
+//! `ponos dead drop`.
+
+use super::{
+    choice::{Filter, Queues},
+    list,
+    reader::{Chosen, Reader},
+};
+use crate::{connection::Options, exit::Exit, output, trouble::Trouble};
+use ponos::clock::Clock;
+use std::io::{self, BufRead, IsTerminal, Write};
+
+/// Drops dead letters for good, once that was confirmed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    queues: Queues,
+    #[command(flatten)]
+    filter: Filter,
+    /// All there are
+    #[arg(long)]
+    all: bool,
+    /// Only says which ones it would be
+    #[arg(long)]
+    dry_run: bool,
+    /// Does not ask
+    #[arg(long)]
+    yes: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    args.filter.or_all(args.all)?;
+    if !args.dry_run && !args.yes && !io::stdin().is_terminal() {
+        return Err(Trouble::usage(
+            "nobody can be asked whether to drop them: say --yes, or --dry-run to see which",
+        ));
+    }
+    let transport = options.transport("ponos dead").await?;
+    let (mut found, mut left) = (Vec::new(), args.filter.limit());
+    for queue in args.queues.names() {
+        let mut reader = Reader::open(&transport, &queue).await?;
+        let mut chosen = Vec::new();
+        while left > 0
+            && let Some(mut one) = reader.next(&args.filter).await?
+        {
+            // many may be held
+            one.message.body = Vec::new();
+            chosen.push(one);
+            left -= 1;
+        }
+        found.push((reader, chosen));
+    }
+    for (_, chosen) in &found {
+        print(chosen, args.json)?;
+    }
+    let count: usize = found.iter().map(|(_, chosen)| chosen.len()).sum();
+    let go = count > 0 && !args.dry_run && (args.yes || asked(count).await);
+    for (mut reader, chosen) in found {
+        for one in &chosen {
+            if go {
+                reader.remove(one).await?;
+            } else {
+                reader.keep(one);
+            }
+        }
+        reader.close().await?;
+    }
+    if !args.json {
+        let did = match (args.dry_run, go || count == 0) {
+            (true, _) => "would be dropped",
+            (false, true) => "dropped",
+            (false, false) => "left where they are",
+        };
+        output::complain(&format!("{count} {did}"));
+    }
+    Ok(if go || args.dry_run || count == 0 { Exit::Done } else { Exit::Findings })
+}
+
+fn print(letters: &[Chosen], as_json: bool) -> Result<(), Trouble> {
+    let (now, paint) = (Clock::system().now(), output::Paint::stdout());
+    output::print(|out| {
+        for Chosen { letter, .. } in letters {
+            if as_json {
+                writeln!(out, "{}", letter.json())?;
+            } else {
+                writeln!(out, "{}", list::line(letter, now, paint))?;
+            }
+        }
+        Ok(())
+    })
+}
+
+async fn asked(count: usize) -> bool {
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut out = io::stderr().lock();
+        let _ = write!(out, "Drop {count} dead letters for good? [y/N] ").and_then(|()| out.flush());
+        let mut line = String::new();
+        let _ = io::stdin().lock().read_line(&mut line);
+        matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    });
+    // no answer is a no
+    answer.await.unwrap_or(false)
+}

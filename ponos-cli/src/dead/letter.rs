@@ -1,0 +1,184 @@
+//! What a dead letter says of itself. Pure.
+
+use ponos::{
+    event::{HeaderValue, Headers, Message, Timestamp},
+    topology::worker::PARKING,
+};
+use serde_json::{Value, json};
+
+/// A dead letter in short.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Letter {
+    /// Where it lies.
+    pub(super) lies_in: String,
+    /// The queue that it belongs to, and goes to when it is requeued.
+    pub(super) queue: String,
+    /// Its id; empty if it has none.
+    pub(super) id: String,
+    /// The event's or task's name; empty if it has none.
+    pub(super) name: String,
+    /// `dead-kind`, or what the broker says, or `parked`.
+    pub(super) kind: String,
+    /// For people.
+    pub(super) reason: String,
+    /// When it died, if that is known.
+    pub(super) at: Option<Timestamp>,
+    /// At which attempt.
+    pub(super) attempt: Option<i64>,
+    /// How often it was requeued before.
+    pub(super) requeued: i64,
+}
+
+impl Letter {
+    /// Reads a message that lies in the queue `lies_in`.
+    pub(super) fn read(lies_in: &str, message: &Message) -> Self {
+        let headers = &message.headers;
+        let text = |name: &str| headers.text(name).map(str::to_owned);
+        let death = broker_death(headers);
+        let own = lies_in.strip_suffix(".dlq").map(str::to_owned);
+        // what is parked says where it was to go: by its key
+        let queue = own.or_else(|| text("dead-queue")).unwrap_or_else(|| message.routing_key.clone());
+        let (kind, reason) = match (text("dead-kind"), &death) {
+            (Some(kind), _) => (kind, text("dead-reason").unwrap_or_default()),
+            (None, _) if lies_in == PARKING => {
+                ("parked".into(), format!("the queue '{queue}' was not there"))
+            }
+            (None, Some(death)) => {
+                (death.kind.replace('_', "-"), format!("the broker gave up on it: {}", death.kind))
+            }
+            (None, None) => ("unknown".into(), "it says nothing: it was published here by hand".into()),
+        };
+        Self {
+            lies_in: lies_in.to_owned(),
+            queue,
+            id: message.properties.message_id.clone().or_else(|| text("cloudEvents_id")).unwrap_or_default(),
+            name: message.properties.kind.clone().or_else(|| text("cloudEvents_type")).unwrap_or_default(),
+            kind,
+            reason,
+            at: instant(headers.get("dead-at")).or_else(|| death.and_then(|death| death.at)),
+            attempt: headers.int("dead-attempt"),
+            requeued: headers.int("requeued-count").unwrap_or(0),
+        }
+    }
+
+    /// `{"id","name","queue","in","kind","reason","at","attempt","requeued"}`.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "queue": self.queue,
+            "in": self.lies_in,
+            "kind": self.kind,
+            "reason": self.reason,
+            "at": self.at.map(|at| at.to_string()),
+            "attempt": self.attempt,
+            "requeued": self.requeued,
+        })
+    }
+}
+
+/// The message for its queue: as it came, without the history of this life, and with the mark of who put it back.
+pub(super) fn again(message: &Message, letter: &Letter, by: &str, now: Timestamp) -> Message {
+    let mut message = message.clone();
+    message.routing_key = letter.queue.clone();
+    let own = |name: &str| ["x-", "retry-", "dead-"].iter().any(|prefix| name.starts_with(prefix));
+    let kept = message.headers.iter().filter(|(name, _)| !own(name));
+    message.headers = kept.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    message.headers.set("requeued-by", by);
+    message.headers.set("requeued-at", now.to_string());
+    message.headers.set("requeued-count", letter.requeued.saturating_add(1));
+    let properties = &mut message.properties;
+    properties.persistent = true;
+    // it would end the message on its way
+    properties.expiration = None;
+    // the broker closes the channel of who sends under another user's name
+    properties.user_id = None;
+    // returned messages are told apart by it
+    if properties.message_id.is_none() {
+        let fresh =
+            || uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().to_string();
+        properties.message_id = Some(if letter.id.is_empty() { fresh() } else { letter.id.clone() });
+    }
+    message
+}
+
+/// What the broker noted when it dead-lettered something itself.
+struct Death {
+    kind: String,
+    at: Option<Timestamp>,
+}
+
+fn broker_death(headers: &Headers) -> Option<Death> {
+    let HeaderValue::List(deaths) = headers.get("x-death")? else { return None };
+    let HeaderValue::Table(last) = deaths.first()? else { return None };
+    Some(Death { kind: last.text("reason")?.to_owned(), at: instant(last.get("time")) })
+}
+
+fn instant(value: Option<&HeaderValue>) -> Option<Timestamp> {
+    match value? {
+        HeaderValue::Time(at) => Some(*at),
+        HeaderValue::Text(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ponos::event::Properties;
+
+    fn dead() -> Message {
+        let mut headers = Headers::default();
+        for (name, value) in [
+            ("cloudEvents_type", "a.b"),
+            ("own", "stays"),
+            ("retry-reason", "goes"),
+            ("dead-kind", "attempts"),
+            ("dead-reason", "connection refused"),
+            ("dead-queue", "s.a.b"),
+            ("dead-at", "2026-01-02T03:04:05.000Z"),
+            ("x-delivery-count", "goes"),
+        ] {
+            headers.set(name, value);
+        }
+        headers.set("dead-attempt", 5);
+        headers.set("requeued-count", 1);
+        let properties = Properties {
+            message_id: Some("id-1".into()),
+            user_id: Some("worker".into()),
+            expiration: Some(5),
+            app_id: Some("kept".into()),
+            ..Properties::default()
+        };
+        Message { routing_key: "s.a.b".into(), properties, headers, body: b"{}".to_vec() }
+    }
+
+    #[test]
+    fn a_letter_says_why_it_died() {
+        let letter = Letter::read("s.a.b.dlq", &dead());
+        assert_eq!((letter.id.as_str(), letter.name.as_str()), ("id-1", "a.b"));
+        assert_eq!((letter.queue.as_str(), letter.kind.as_str()), ("s.a.b", "attempts"));
+        assert_eq!((letter.attempt, letter.requeued), (Some(5), 1));
+        assert_eq!(letter.at, "2026-01-02T03:04:05Z".parse().ok());
+    }
+
+    #[test]
+    fn what_is_put_back_keeps_all_but_the_history() {
+        let letter = Letter::read("s.a.b.dlq", &dead());
+        let again = again(&dead(), &letter, "me@here", Timestamp::from_millis(0));
+        let names: Vec<&str> = again.headers.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["cloudEvents_type", "own", "requeued-count", "requeued-by", "requeued-at"]);
+        assert_eq!(again.headers.int("requeued-count"), Some(2));
+        assert_eq!(again.properties.message_id.as_deref(), Some("id-1"));
+        assert_eq!(again.properties.app_id.as_deref(), Some("kept"));
+        assert_eq!((again.properties.user_id, again.properties.expiration), (None, None));
+        assert_eq!(again.body, b"{}");
+    }
+
+    #[test]
+    fn what_is_parked_belongs_to_the_queue_of_its_key() {
+        let message = Message { routing_key: "s.gone".into(), ..Message::default() };
+        let letter = Letter::read("parking", &message);
+        assert_eq!((letter.queue.as_str(), letter.kind.as_str()), ("s.gone", "parked"));
+    }
+}

@@ -1,0 +1,95 @@
+//! `ponos dead list`.
+
+use super::{
+    choice::{Filter, Queues},
+    letter::Letter,
+    reader::Reader,
+};
+use crate::{
+    connection::Options,
+    exit::Exit,
+    output::{self, Paint, shortened},
+    span,
+    trouble::Trouble,
+};
+use ponos::{clock::Clock, event::Timestamp};
+
+/// Lists dead letters, and leaves them where they are.
+///
+/// AMQP can't list queues: name the work queues whose dead letters are wanted. While it reads, nobody else sees what it
+/// looks at.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    queues: Queues,
+    #[command(flatten)]
+    filter: Filter,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Characters of a reason in a line.
+const REASON: usize = 200;
+
+pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    let transport = options.transport("ponos dead").await?;
+    let mut left = args.filter.limit();
+    let mut found = 0_u64;
+    for queue in args.queues.names() {
+        let mut reader = Reader::open(&transport, &queue).await?;
+        let mut letters = Vec::new();
+        while left > 0
+            && let Some(chosen) = reader.next(&args.filter).await?
+        {
+            reader.keep(&chosen);
+            letters.push(chosen.letter);
+            left -= 1;
+        }
+        // first of all they go back
+        reader.close().await?;
+        found += letters.len() as u64;
+        print(&letters, args.json)?;
+    }
+    if !args.json {
+        let noun = if found == 1 { "dead letter" } else { "dead letters" };
+        output::complain(&format!("{found} {noun}"));
+    }
+    Ok(Exit::Done)
+}
+
+fn print(letters: &[Letter], as_json: bool) -> Result<(), Trouble> {
+    let (now, paint) = (Clock::system().now(), Paint::stdout());
+    output::print(|out| {
+        for letter in letters {
+            if as_json {
+                writeln!(out, "{}", letter.json())?;
+            } else {
+                writeln!(out, "{}", line(letter, now, paint))?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// `3 h ago  docker.time.one-day.passed  time.one-day.passed  6f1c…  attempts (5)  connection refused`
+pub(super) fn line(letter: &Letter, now: Timestamp, paint: Paint) -> String {
+    let ago = letter.at.map_or_else(|| "-".into(), |at| format!("{} ago", span::ago(now.since(at).max(0))));
+    let or_none = |text: &str| if text.is_empty() { "-".into() } else { shortened(text, 255) };
+    let kind = match letter.attempt {
+        Some(attempt) => format!("{} (attempt {attempt})", shortened(&letter.kind, 40)),
+        None => shortened(&letter.kind, 40),
+    };
+    let mut parts = vec![
+        paint.faint(&ago),
+        or_none(&letter.queue),
+        or_none(&letter.name),
+        or_none(&letter.id),
+        paint.strong(&kind),
+        shortened(&letter.reason, REASON),
+    ];
+    if letter.requeued > 0 {
+        parts.push(format!("(requeued {} times before)", letter.requeued));
+    }
+    parts.join("  ").trim_end().to_owned()
+}

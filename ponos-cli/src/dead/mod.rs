@@ -1,0 +1,34 @@
+//! `ponos dead`: what workers gave up on, in `<queue>.dlq`, and what found its queue gone, in `parking`.
+//!
+//! AMQP can't list queues, so each verb is told which to look at. Letters are read by consuming without settling: who
+//! looks at a queue holds what it looked at, and gives it back at the end with a nack, at the place where it was. That
+//! counts as a delivery on a quorum queue, which is why `topology::worker` gives these queues a delivery limit that
+//! nobody reaches.
+
+mod choice;
+mod discard;
+mod letter;
+mod list;
+mod reader;
+mod requeue;
+mod show;
+
+use crate::{connection::Options, exit::Exit, trouble::Trouble};
+
+/// Lists, shows, requeues or drops dead letters. What each is for stands with its arguments.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Verb {
+    List(list::Args),
+    Show(show::Args),
+    Requeue(requeue::Args),
+    Drop(discard::Args),
+}
+
+pub(crate) async fn run(options: &Options, verb: Verb) -> Result<Exit, Trouble> {
+    match verb {
+        Verb::List(args) => list::run(options, args).await,
+        Verb::Show(args) => show::run(options, args).await,
+        Verb::Requeue(args) => requeue::run(options, args).await,
+        Verb::Drop(args) => discard::run(options, args).await,
+    }
+}

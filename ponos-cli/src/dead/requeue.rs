@@ -1,0 +1,190 @@
+//! `ponos dead requeue`.
+
+use super::{
+    choice::{Filter, Queues},
+    letter, list,
+    reader::{Chosen, Reader},
+};
+use crate::{
+    connection::Options,
+    exit::Exit,
+    inbox, output,
+    sending::{Sender, Sent},
+    span, stop,
+    trouble::Trouble,
+};
+use ponos::{
+    clock::Clock,
+    inbox::{Inbox, InboxKey},
+    shutdown::{Shutdown, Stage},
+    worker::Rate,
+};
+use std::time::Duration;
+
+/// Sends dead letters to their queues again.
+///
+/// Each keeps its id, its properties and its body, begins at the first attempt, and says in its headers who put it back
+/// (requeued-by, requeued-at, requeued-count). It is taken from the dead letters once the broker has confirmed it in its
+/// queue; when that queue is gone, it stays. An end in between may leave it in both.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    queues: Queues,
+    #[command(flatten)]
+    filter: Filter,
+    /// All there are
+    #[arg(long)]
+    all: bool,
+    /// Only says which ones it would be
+    #[arg(long)]
+    dry_run: bool,
+    /// So many in a time, such as 10/s
+    #[arg(long, value_name = "N/TIME", value_parser = span::rate)]
+    rate: Option<Rate>,
+    /// Who puts them back; USER@HOST if left out
+    #[arg(long = "as", value_name = "NAME")]
+    by: Option<String>,
+    /// Forgets them in this inbox too, so that they run again: sled:PATH (its worker must not run)
+    #[arg(long, value_name = "INBOX")]
+    inbox: Option<inbox::Place>,
+    /// With --inbox: the name or pattern of the handler; the queue's name without the service if left out
+    #[arg(long, value_name = "PATTERN", requires = "inbox")]
+    handler: Option<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Default)]
+struct Counts {
+    sent: u64,
+    stayed: u64,
+}
+
+pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    args.filter.or_all(args.all)?;
+    let transport = options.transport("ponos dead").await?;
+    let mut sender = Sender::open(&transport).await?;
+    let inbox = args.inbox.as_ref().map(inbox::Place::open).transpose()?;
+    let (_trigger, shutdown) = stop::on_signals("stopping after this one");
+    let (mut counts, mut left) = (Counts::default(), args.filter.limit());
+    for queue in args.queues.names() {
+        let mut reader = Reader::open(&transport, &queue).await?;
+        let ended =
+            all(&args, &mut reader, &mut sender, inbox.as_ref(), &shutdown, &mut left, &mut counts).await;
+        // whatever happened, what was looked at goes back and what was sent is taken away
+        let closed = reader.close().await;
+        ended?;
+        closed?;
+    }
+    let Counts { sent, stayed } = counts;
+    if !args.json {
+        let would = if args.dry_run { "would be requeued" } else { "requeued" };
+        output::complain(&format!("{sent} {would}, {stayed} stayed"));
+    }
+    let interrupted = shutdown.stage() > Stage::Running;
+    Ok(if stayed > 0 || interrupted { Exit::Findings } else { Exit::Done })
+}
+
+async fn all(
+    args: &Args,
+    reader: &mut Reader,
+    sender: &mut Sender,
+    inbox: Option<&Inbox>,
+    shutdown: &Shutdown,
+    left: &mut u64,
+    counts: &mut Counts,
+) -> Result<(), Trouble> {
+    let by = args.by.clone().unwrap_or_else(someone);
+    while *left > 0 && shutdown.stage() == Stage::Running {
+        let Some(chosen) = reader.next(&args.filter).await? else { return Ok(()) };
+        *left -= 1;
+        if args.dry_run {
+            reader.keep(&chosen);
+            counts.sent += 1;
+            tell(args, &chosen, None)?;
+            continue;
+        }
+        if let Some(inbox) = inbox {
+            forget(args, inbox, &chosen).await?;
+        }
+        let message = letter::again(&chosen.message, &chosen.letter, &by, Clock::system().now());
+        // by the default exchange: its key is the queue's name, and nobody else gets a copy
+        let why = match sender.send("", message).await {
+            Ok(Sent::Arrived) => None,
+            Ok(Sent::Nowhere) => Some(format!("the queue '{}' is not there", chosen.letter.queue)),
+            Ok(Sent::Refused(why)) => Some(why),
+            Err(trouble) => {
+                reader.keep(&chosen);
+                return Err(trouble);
+            }
+        };
+        if why.is_none() {
+            reader.remove(&chosen).await?;
+            counts.sent += 1;
+        } else {
+            reader.keep(&chosen);
+            counts.stayed += 1;
+        }
+        tell(args, &chosen, why.as_deref())?;
+        if let Some(Rate { tasks, per }) = args.rate {
+            pause(per / tasks, shutdown).await;
+        }
+    }
+    Ok(())
+}
+
+/// So that an interrupt ends the pause.
+async fn pause(wait: Duration, shutdown: &Shutdown) {
+    tokio::select! {
+        () = shutdown.reached(Stage::Draining) => {}
+        () = tokio::time::sleep(wait) => {}
+    }
+}
+
+async fn forget(args: &Args, inbox: &Inbox, chosen: &Chosen) -> Result<(), Trouble> {
+    let letter = &chosen.letter;
+    let Ok(id) = letter.id.parse() else { return Ok(()) };
+    let own = letter.queue.split_once('.').map_or(letter.queue.as_str(), |(_, name)| name);
+    let handler = args.handler.as_deref().unwrap_or(own);
+    let key = InboxKey { queue: letter.queue.as_str().into(), handler: handler.into(), id };
+    match inbox.forget(&key).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Trouble::Words(Exit::InputOutput, format!("nothing more is requeued: {error}"))),
+    }
+}
+
+fn tell(args: &Args, chosen: &Chosen, stayed: Option<&str>) -> Result<(), Trouble> {
+    let letter = &chosen.letter;
+    if args.json {
+        let mut line = letter.json();
+        line["requeued_now"] = (stayed.is_none() && !args.dry_run).into();
+        line["stayed"] = stayed.into();
+        return output::print(|out| writeln!(out, "{line}"));
+    }
+    if let Some(why) = stayed {
+        output::complain(&format!("{} stayed: {why}", letter.id));
+        return Ok(());
+    }
+    let line = list::line(letter, Clock::system().now(), output::Paint::stdout());
+    output::print(|out| writeln!(out, "{line}"))
+}
+
+/// `user@host`, as far as the system tells.
+fn someone() -> String {
+    let told = |names: [&str; 2]| {
+        names.iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
+    };
+    let user = told(["USER", "USERNAME"]).unwrap_or_else(|| "somebody".into());
+    format!("{user}@{}", host().unwrap_or_else(|| "somewhere".into()))
+}
+
+#[cfg(unix)]
+fn host() -> Option<String> {
+    Some(rustix::system::uname().nodename().to_string_lossy().into_owned())
+}
+
+#[cfg(not(unix))]
+fn host() -> Option<String> {
+    std::env::var("COMPUTERNAME").ok()
+}

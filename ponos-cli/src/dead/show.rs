@@ -1,0 +1,87 @@
+//! `ponos dead show`.
+
+use super::{
+    choice::{Filter, Queues},
+    reader::{Chosen, Reader},
+};
+use crate::{connection::Options, exit::Exit, json, output, trouble::Trouble};
+use serde_json::Value;
+
+/// Shows one dead letter, and leaves it where it is.
+///
+/// Why it died, its properties, headers and body.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its id
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    queues: Queues,
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    let transport = options.transport("ponos dead").await?;
+    let filter = Filter::id(&args.id);
+    let mut found = false;
+    for queue in args.queues.names() {
+        let mut reader = Reader::open(&transport, &queue).await?;
+        let mut letters = Vec::new();
+        while let Some(chosen) = reader.next(&filter).await? {
+            reader.keep(&chosen);
+            letters.push(chosen);
+        }
+        reader.close().await?;
+        found |= !letters.is_empty();
+        for chosen in &letters {
+            print(chosen, args.json)?;
+        }
+    }
+    if found {
+        return Ok(Exit::Done);
+    }
+    Err(Trouble::findings(format!(
+        "no dead letter with the id '{}' in {}; see ponos dead list",
+        args.id,
+        args.queues.names().join(", ")
+    )))
+}
+
+fn print(chosen: &Chosen, as_json: bool) -> Result<(), Trouble> {
+    let message = json::message(&chosen.message);
+    if as_json {
+        let mut whole = chosen.letter.json();
+        whole["message"] = message;
+        return output::print(|out| writeln!(out, "{whole}"));
+    }
+    let letter = &chosen.letter;
+    output::print(|out| {
+        let line = |text: &str| output::shortened(text, 4_000);
+        writeln!(out, "id       {}", line(&letter.id))?;
+        writeln!(out, "name     {}", line(&letter.name))?;
+        writeln!(out, "queue    {}", line(&letter.queue))?;
+        writeln!(out, "lies in  {}", letter.lies_in)?;
+        if let Some(at) = letter.at {
+            writeln!(out, "died     {at}")?;
+        }
+        if let Some(attempt) = letter.attempt {
+            writeln!(out, "attempt  {attempt}")?;
+        }
+        writeln!(out, "kind     {}", line(&letter.kind))?;
+        writeln!(out, "reason   {}", line(&letter.reason))?;
+        for table in ["properties", "headers"] {
+            writeln!(out, "\n{table}")?;
+            for (name, value) in message[table].as_object().into_iter().flatten() {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                writeln!(out, "  {}: {}", line(name), line(&text))?;
+            }
+        }
+        writeln!(out, "\nbody ({} bytes)", chosen.message.body.len())?;
+        match &message["body"] {
+            Value::String(text) => writeln!(out, "{}", output::plain(text)),
+            body => writeln!(out, "{body:#}"),
+        }
+    })
+}

@@ -1,0 +1,43 @@
+//! The exit codes, the same for every verb and the same as the clock's; those above 2 as in `sysexits.h`.
+
+use std::process::ExitCode;
+
+/// For the help.
+pub(crate) const TABLE: &str = "\
+Exit codes:
+  0   done; notes may have been shown
+  1   something was found or not done: a difference, a breaking change, an event that nobody received, a letter that stayed
+  2   the command line is wrong
+  69  the broker can't be reached, or the connection was lost
+  70  a fault of the program itself: please report it
+  74  input or output failed
+  77  access refused: wrong user or password, no such virtual host, no permission, nothing of that name
+  78  the configuration can't be used: the URL, TLS, something that exists with other arguments";
+
+/// What a verb ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// Something was found, or not done.
+    Findings = 1,
+    /// The command line is wrong (clap's own code).
+    Usage = 2,
+    /// A service can't be reached.
+    Unavailable = 69,
+    /// A fault of the program itself.
+    Software = 70,
+    /// Input or output failed.
+    InputOutput = 74,
+    /// Access refused.
+    AccessRefused = 77,
+    /// The configuration can't be used.
+    Configuration = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

@@ -1,0 +1,96 @@
+//! Events and messages as JSON, for `--json` and `dead show`.
+
+use ponos::event::{Event, HeaderValue, Headers, Message};
+use serde_json::{Map, Value, json};
+
+/// An event in CloudEvents' JSON format; headers that are no attributes stand under `headers`.
+pub(crate) fn event(event: &Event) -> Value {
+    let mut attributes = Map::new();
+    let mut set = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            attributes.insert(name.to_owned(), value.into());
+        }
+    };
+    set("specversion", Some("1.0".into()));
+    set("id", Some(event.id.to_string()));
+    set("source", Some(event.source.clone()));
+    set("type", Some(event.name.to_string()));
+    set("subject", event.subject.clone());
+    set("time", event.time.map(|time| time.to_string()));
+    set("expirytime", event.expiry_time.map(|time| time.to_string()));
+    set("recordedtime", event.recorded_time.map(|time| time.to_string()));
+    set("correlationid", event.correlation_id.clone());
+    set("causationid", event.causation_id.clone());
+    set("traceparent", event.traceparent.clone());
+    set("tracestate", event.tracestate.clone());
+    set("dataschema", event.data_schema.clone());
+    let mut others = Map::new();
+    for (name, value) in event.extensions.iter() {
+        match name.strip_prefix("cloudEvents_") {
+            Some(name) => attributes.insert(name.to_owned(), header(value)),
+            None => others.insert(name.to_owned(), header(value)),
+        };
+    }
+    if !others.is_empty() {
+        attributes.insert("headers".into(), others.into());
+    }
+    attributes.insert("data".into(), body(&event.data));
+    attributes.into()
+}
+
+/// A message with everything it has.
+pub(crate) fn message(message: &Message) -> Value {
+    let properties = &message.properties;
+    let mut shown = Map::new();
+    let mut set = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            shown.insert(name.to_owned(), value);
+        }
+    };
+    let text = |value: &Option<String>| value.clone().map(Value::from);
+    set("message_id", text(&properties.message_id));
+    set("type", text(&properties.kind));
+    set("content_type", text(&properties.content_type));
+    set("content_encoding", text(&properties.content_encoding));
+    set("correlation_id", text(&properties.correlation_id));
+    set("reply_to", text(&properties.reply_to));
+    set("timestamp", properties.timestamp.map(|at| at.to_string().into()));
+    set("expiration", properties.expiration.map(Value::from));
+    set("priority", properties.priority.map(Value::from));
+    set("user_id", text(&properties.user_id));
+    set("app_id", text(&properties.app_id));
+    set("persistent", Some(properties.persistent.into()));
+    json!({
+        "routing_key": message.routing_key,
+        "properties": shown,
+        "headers": headers(&message.headers),
+        "body": body(&message.body),
+    })
+}
+
+/// A table of headers.
+pub(crate) fn headers(headers: &Headers) -> Value {
+    headers.iter().map(|(name, value)| (name.to_owned(), header(value))).collect::<Map<_, _>>().into()
+}
+
+fn header(value: &HeaderValue) -> Value {
+    match value {
+        HeaderValue::Text(text) => text.clone().into(),
+        HeaderValue::Int(number) => (*number).into(),
+        HeaderValue::Float(number) => (*number).into(),
+        HeaderValue::Bool(truth) => (*truth).into(),
+        HeaderValue::Time(time) => time.to_string().into(),
+        HeaderValue::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
+        HeaderValue::List(values) => values.iter().map(header).collect(),
+        HeaderValue::Table(table) => headers(table),
+        HeaderValue::Null => Value::Null,
+    }
+}
+
+/// The JSON that it is; else the text that it is, with what is no text replaced.
+fn body(bytes: &[u8]) -> Value {
+    if bytes.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_slice(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into())
+}

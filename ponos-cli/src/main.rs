@@ -1,0 +1,72 @@
+//! The program `ponos`: one file per verb, each with its `Args` and its `run`.
+//!
+//! What the verbs share: `connection` (which broker), `trouble` (what went wrong, and with which code that ends),
+//! `output` (writing), `span` (durations as people write them), `stop` (Ctrl-C). It uses what the crate `ponos` makes
+//! public and nothing else; a package of its own, so that neither workers nor the clock pay for a command line.
+
+mod connection;
+mod dead;
+mod exit;
+mod inbox;
+mod json;
+mod output;
+mod publish;
+mod run;
+mod schema;
+mod sending;
+mod span;
+mod stop;
+mod streams;
+mod tail;
+mod topology;
+mod trouble;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Events, tasks and dead letters on RabbitMQ: look at them, publish, put back, and run any program as a worker.
+#[derive(Debug, Parser)]
+#[command(name = "ponos", version, arg_required_else_help = true, after_help = exit::TABLE)]
+struct Cli {
+    #[command(flatten)]
+    connection: connection::Options,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+// What each is for stands with its arguments.
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Tail(tail::Args),
+    Publish(publish::Args),
+    /// Lists, shows, requeues or drops dead letters.
+    #[command(subcommand)]
+    Dead(dead::Verb),
+    Run(run::Args),
+    Topology(topology::Args),
+    /// Compares schemas.
+    #[command(subcommand)]
+    Schema(schema::Verb),
+}
+
+fn main() -> ExitCode {
+    let Cli { connection, verb } = Cli::parse();
+    trouble::finish(async {
+        match verb {
+            Verb::Tail(args) => tail::run(&connection, args).await,
+            Verb::Publish(args) => publish::run(&connection, args).await,
+            Verb::Dead(verb) => dead::run(&connection, verb).await,
+            Verb::Run(args) => run::run(&connection, args).await,
+            Verb::Schema(verb) => schema::run(verb),
+            Verb::Topology(args) => topology::run(&connection, args).await,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        <super::Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

@@ -1,0 +1,101 @@
+//! Standard output and error. A reader that goes away (`ponos tail | head`) ends the output and is no error.
+
+use crate::{exit::Exit, trouble::Trouble};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+
+/// Writes to standard output, buffered.
+///
+/// # Errors
+/// [`Trouble::Unread`] when the reader is gone; else that it can't be written (a full disk).
+pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Trouble::Unread),
+        Err(error) => {
+            Err(Trouble::Words(Exit::InputOutput, format!("standard output can't be written: {error}")))
+        }
+    }
+}
+
+/// Writes a line to standard error; when nobody can read that, there is nobody to tell.
+pub(crate) fn complain(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Writes bytes to standard error as they are.
+pub(crate) fn hand_on(bytes: &[u8]) {
+    let _ = io::stderr().lock().write_all(bytes);
+}
+
+/// How text is set off on standard output; not at all where that is no terminal, or `NO_COLOR` is set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paint(bool);
+
+impl Paint {
+    /// As standard output wants it.
+    pub(crate) fn stdout() -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self(!unwanted && io::stdout().is_terminal())
+    }
+
+    /// Bold.
+    pub(crate) fn strong(self, text: &str) -> String {
+        self.set("1", text)
+    }
+
+    /// Faint.
+    pub(crate) fn faint(self, text: &str) -> String {
+        self.set("2", text)
+    }
+
+    fn set(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// One line of at most `most` characters: control characters (a terminal would obey them) become spaces.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
+    if text.chars().nth(most).is_some() {
+        line.pop();
+        line.push('…');
+    }
+    line
+}
+
+/// Text of several lines, in which nothing is left that a terminal would obey.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
+}
+
+/// A body as one line: text as it is, other bytes by their number.
+pub(crate) fn body(bytes: &[u8], most: usize) -> String {
+    // a character has four bytes at most
+    let head = &bytes[..bytes.len().min(most.saturating_mul(4).saturating_add(4))];
+    match std::str::from_utf8(head) {
+        Ok(text) => shortened(text, most),
+        Err(error) if error.valid_up_to() + 4 > head.len() && head.len() < bytes.len() => {
+            shortened(&String::from_utf8_lossy(&head[..error.valid_up_to()]), most)
+        }
+        Err(_) => format!("({} bytes that are no text)", bytes.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{body, shortened};
+
+    #[test]
+    fn a_line_is_one_line_and_cut_where_it_is_too_long() {
+        assert_eq!(shortened("a\nb\u{1b}[1m", 10), "a b [1m");
+        assert_eq!(shortened("abcdef", 4), "abc…");
+        assert_eq!(shortened("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_told_by_its_size() {
+        assert_eq!(body(&[0xff; 12], 40), "(12 bytes that are no text)");
+        assert_eq!(body("ä".repeat(100).as_bytes(), 3), "ää…");
+    }
+}

@@ -1,0 +1,175 @@
+//! `ponos publish`: an event for everybody, or a task for a service.
+
+use crate::{
+    connection::Options,
+    exit::Exit,
+    output,
+    sending::{Sender, Sent},
+    trouble::Trouble,
+};
+use ponos::{
+    clock::Clock,
+    event::{Event, EventId, EventName, Message},
+    schema::{Contract, Registry},
+    schema_files,
+    topology::worker::{EVENTS, TASKS},
+};
+use serde_json::{Value, json};
+use std::{io::Read, path::PathBuf};
+use uuid::Uuid;
+
+/// Publishes an event, and waits until the broker has confirmed it.
+///
+/// By CloudEvents' binary mode to the exchange 'events', with the name as routing key. An event that no queue is bound
+/// to is a note, and with --mandatory a failure (exit code 1). With --task it is a task for that service, which must
+/// arrive.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The event's or task's name, such as order.parcel.shipped
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The payload, one JSON value; - reads it from standard input
+    #[arg(value_name = "JSON")]
+    payload: String,
+    /// A task for this service instead of an event for everybody
+    #[arg(long, value_name = "SERVICE")]
+    task: Option<String>,
+    /// Its id; a fresh one if left out
+    #[arg(long, value_name = "ID", conflicts_with = "key")]
+    id: Option<String>,
+    /// Derives the id from source, name and this key: publishing again gives the same id, and inboxes see it once
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Who publishes, a URI reference
+    #[arg(long, value_name = "URI", default_value = "/ponos/publish")]
+    source: String,
+    /// What it is about
+    #[arg(long, value_name = "TEXT")]
+    subject: Option<String>,
+    /// What all that follows from one cause has in common
+    #[arg(long, value_name = "ID")]
+    correlation_id: Option<String>,
+    /// An event that no queue is bound to is a failure
+    #[arg(long)]
+    mandatory: bool,
+    /// Checks the payload before: a file with a JSON Schema, or a folder of files NAME.json
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// Prints what was published as a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A payload has at most so many bytes.
+const PAYLOAD_MOST: u64 = 16 << 20;
+
+pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    let name: EventName =
+        args.name.parse().map_err(|why| Trouble::usage(format!("'{}' is no name: {why}", args.name)))?;
+    let text = if args.payload == "-" { standard_input().await? } else { args.payload.clone() };
+    let payload: Value = serde_json::from_str(&text).map_err(|error| {
+        Trouble::usage(format!(
+            "the payload is no JSON: {error}; a text is written '\"so\"', an object '{{\"a\": 1}}'"
+        ))
+    })?;
+    if let Some(file) = &args.schema {
+        check(file, &name, &payload)?;
+    }
+    let message = message(&args, name.clone(), text.trim().as_bytes().to_vec())?;
+    let id = message.properties.message_id.clone().unwrap_or_default();
+    let exchange = if args.task.is_some() { TASKS } else { EVENTS };
+    let key = message.routing_key.clone();
+    let mut sender = Sender::open(&options.transport("ponos publish").await?).await?;
+    let sent = sender.send(exchange, message).await?;
+    let arrived = match sent {
+        Sent::Arrived => true,
+        Sent::Nowhere => false,
+        Sent::Refused(why) => return Err(Trouble::findings(refused(&why))),
+    };
+    if args.json {
+        let report = json!({ "id": id, "name": name.as_str(), "exchange": exchange, "routing_key": key, "received": arrived });
+        output::print(|out| writeln!(out, "{report}"))?;
+    } else {
+        output::print(|out| writeln!(out, "{id}"))?;
+    }
+    match (&args.task, arrived) {
+        (_, true) => Ok(Exit::Done),
+        (Some(service), false) => Err(Trouble::findings(format!(
+            "nobody has it: there is no queue '{service}.{name}' for this task; start the worker of '{service}' first, or correct the names"
+        ))),
+        (None, false) => {
+            output::complain(&format!(
+                "note: nobody has it: no queue is bound to '{EVENTS}' by a pattern that '{name}' fits"
+            ));
+            Ok(if args.mandatory { Exit::Findings } else { Exit::Done })
+        }
+    }
+}
+
+fn refused(why: &str) -> String {
+    if why.contains("NOT_FOUND") {
+        return format!("not published: {why}; start a worker, or the clock, which declare the exchanges");
+    }
+    format!("not published: {why}")
+}
+
+async fn standard_input() -> Result<String, Trouble> {
+    let read = tokio::task::spawn_blocking(|| {
+        let mut text = String::new();
+        std::io::stdin().lock().take(PAYLOAD_MOST + 1).read_to_string(&mut text).map(|_| text)
+    });
+    let text = match read.await {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => return Err(Trouble::io("standard input can't be read", &error)),
+        Err(error) => return Err(Trouble::Words(Exit::Software, format!("reading standard input: {error}"))),
+    };
+    if text.len() as u64 > PAYLOAD_MOST {
+        return Err(Trouble::usage(
+            "the payload has more than 16 MiB; publish where it can be fetched from instead",
+        ));
+    }
+    Ok(text)
+}
+
+fn check(file: &PathBuf, name: &EventName, payload: &Value) -> Result<(), Trouble> {
+    let unusable = |why: String| Trouble::Words(Exit::Configuration, why);
+    let checked = if file.is_dir() {
+        let registry = Registry::folder(file).map_err(|why| unusable(why.to_string()))?;
+        registry.check(name, payload).map_err(|why| why.to_string())
+    } else {
+        let document = schema_files::document(file).map_err(|why| unusable(why.to_string()))?;
+        let contract =
+            Contract::from_value(document).map_err(|why| unusable(format!("{}: {why}", file.display())))?;
+        contract.check(payload).map_err(|why| why.to_string())
+    };
+    checked
+        .map_err(|why| Trouble::findings(format!("not published, for the payload breaks its schema: {why}")))
+}
+
+fn message(args: &Args, name: EventName, data: Vec<u8>) -> Result<Message, Trouble> {
+    let id: EventId = match (&args.id, &args.key) {
+        (Some(id), _) => id.parse().map_err(|why| Trouble::usage(format!("--id: {why}")))?,
+        (None, Some(key)) => keyed(&args.source, &name, key).into(),
+        (None, None) => uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().into(),
+    };
+    if args.source.is_empty() {
+        return Err(Trouble::usage("--source is empty; it says who publishes, such as /shop/backoffice"));
+    }
+    let mut event = Event::new(id, args.source.clone(), name, data);
+    event.time = Some(Clock::system().now());
+    event.subject = args.subject.clone();
+    event.correlation_id = args.correlation_id.clone();
+    let mut message = event.into_message();
+    if let Some(service) = &args.task {
+        message.routing_key = format!("{service}.{}", message.routing_key);
+    }
+    if message.routing_key.len() > 255 {
+        return Err(Trouble::usage("service and name together have more than 255 bytes"));
+    }
+    Ok(message)
+}
+
+/// UUIDv5 in the URL namespace of `ponos:SOURCE ⏎ NAME ⏎ KEY`.
+fn keyed(source: &str, name: &EventName, key: &str) -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("ponos:{source}\n{name}\n{key}").as_bytes())
+}

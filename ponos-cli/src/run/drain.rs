@@ -1,0 +1,51 @@
+//! `--drain`: asks for the end once the queues are empty and nothing is at work.
+
+use super::activity::Activity;
+use ponos::{broker::Transport, shutdown::Trigger};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Looks until all queues were seen empty, and nothing was at work or began, for `quiet`, at least twice.
+pub(super) async fn watch(
+    transport: Transport,
+    queues: Vec<Arc<str>>,
+    activity: Activity,
+    quiet: Duration,
+    trigger: Trigger,
+) {
+    let mut since: Option<(Instant, u64)> = None;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let before = activity.counts();
+        let empty = all_empty(&transport, &queues).await;
+        let after = activity.counts();
+        if !empty || before != after || after.at_work > 0 {
+            since = None;
+            continue;
+        }
+        match since {
+            Some((began, begun)) if begun == after.begun => {
+                if began.elapsed() >= quiet {
+                    tracing::info!("the queues are empty, and nothing is at work");
+                    trigger.advance();
+                    return;
+                }
+            }
+            _ => since = Some((Instant::now(), after.begun)),
+        }
+    }
+}
+
+/// Whether each queue is there, is consumed, and has nothing ready.
+async fn all_empty(transport: &Transport, queues: &[Arc<str>]) -> bool {
+    for queue in queues {
+        match transport.inspect(queue).await {
+            Ok(Some(state)) if state.ready == 0 && state.consumers > 0 => {}
+            _ => return false,
+        }
+    }
+    true
+}

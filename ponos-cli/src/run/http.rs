@@ -1,0 +1,223 @@
+//! Posts an event to an HTTP service: CloudEvents' HTTP binding 1.0, binary mode.
+
+use super::retry_after;
+use crate::{exit::Exit, output, trouble::Trouble};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Request, Response, Uri,
+    body::Bytes,
+    header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
+};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, Error, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use ponos::{
+    clock::Clock,
+    event::{Event, HeaderValue},
+    worker::{Context, Failure, HandlerResult, Outcome},
+};
+
+/// Bytes of an answer that are read.
+const ANSWER: usize = 64 * 1024;
+/// Characters of it that become the reason.
+const REASON: usize = 500;
+
+/// Where events go.
+pub(super) struct Service {
+    uri: Uri,
+    client: Kind,
+}
+
+enum Kind {
+    Plain(Client<HttpConnector, Full<Bytes>>),
+    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+}
+
+impl Service {
+    /// At that address. Nothing is connected yet.
+    pub(super) fn new(url: &str) -> Result<Self, Trouble> {
+        let unusable = |why: &str| {
+            Trouble::usage(format!("--to can't be used: {why}; write it as http://host:port/path"))
+        };
+        let uri: Uri = url.parse().map_err(|_| unusable("it is no URL"))?;
+        let authority = uri.authority().ok_or_else(|| unusable("it names no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(unusable("user and password can't stand in it"));
+        }
+        let builder = Client::builder(TokioExecutor::new());
+        let client = match uri.scheme_str() {
+            Some("http") => Kind::Plain(builder.build_http()),
+            Some("https") => {
+                let tls = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| {
+                    let what = format!("the system's certificates can't be read: {error}; install ca-certificates, or set SSL_CERT_FILE");
+                    Trouble::Words(Exit::Configuration, what)
+                })?;
+                Kind::Tls(builder.build(tls.https_only().enable_http1().build()))
+            }
+            _ => return Err(unusable("it is neither http:// nor https://")),
+        };
+        Ok(Self { uri, client })
+    }
+
+    /// Posts it and reads the answer; the worker's timeout ends that where it takes too long.
+    pub(super) async fn post(&self, context: &Context) -> HandlerResult {
+        let request = request(&self.uri, context)?;
+        let answer = match &self.client {
+            Kind::Plain(client) => client.request(request).await,
+            Kind::Tls(client) => client.request(request).await,
+        };
+        let (head, body) = answer.map_err(|error| unanswered(&self.uri, error))?.into_parts();
+        // an answer that breaks off has said its status
+        let body = Limited::new(body, ANSWER).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        outcome(&Response::from_parts(head, ()), &body)
+    }
+}
+
+fn unanswered(uri: &Uri, error: Error) -> Failure {
+    let mut what = format!("no answer from {}", uri.authority().map_or("", |authority| authority.as_str()));
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(error) = cause {
+        what = format!("{what}: {error}");
+        cause = error.source();
+    }
+    Failure::new(what)
+}
+
+fn request(uri: &Uri, context: &Context) -> Result<Request<Full<Bytes>>, Failure> {
+    let event = context.event();
+    let mut request = Request::post(uri)
+        .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, concat!("ponos/", env!("CARGO_PKG_VERSION")))
+        .header("ponos-attempt", context.attempt());
+    for (name, value) in attributes(event) {
+        request = request.header(format!("ce-{name}"), encoded(&value));
+    }
+    for (name, value) in [("traceparent", &event.traceparent), ("tracestate", &event.tracestate)] {
+        if let Some(value) = value {
+            request = request.header(name, encoded_trace(value));
+        }
+    }
+    let body = Full::new(Bytes::from(event.data.clone()));
+    request
+        .body(body)
+        .map_err(|error| Failure::new(format!("the event can't be written as a request: {error}")))
+}
+
+fn attributes(event: &Event) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    let mut set = |name: &str, value: Option<String>| all.extend(value.map(|value| (name.to_owned(), value)));
+    set("specversion", Some("1.0".into()));
+    set("id", Some(event.id.to_string()));
+    set("source", Some(event.source.clone()));
+    set("type", Some(event.name.to_string()));
+    set("subject", event.subject.clone());
+    set("time", event.time.map(|time| time.to_string()));
+    set("expirytime", event.expiry_time.map(|time| time.to_string()));
+    set("recordedtime", event.recorded_time.map(|time| time.to_string()));
+    set("correlationid", event.correlation_id.clone());
+    set("causationid", event.causation_id.clone());
+    set("dataschema", event.data_schema.clone());
+    for (name, value) in event.extensions.iter() {
+        // CloudEvents allows no others
+        let lawful =
+            |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        if let Some(name) = name.strip_prefix("cloudEvents_").filter(lawful) {
+            set(name, text(value));
+        }
+    }
+    all
+}
+
+fn text(value: &HeaderValue) -> Option<String> {
+    match value {
+        HeaderValue::Text(text) => Some(text.clone()),
+        HeaderValue::Int(number) => Some(number.to_string()),
+        HeaderValue::Bool(truth) => Some(truth.to_string()),
+        HeaderValue::Time(time) => Some(time.to_string()),
+        _ => None,
+    }
+}
+
+/// Percent-encoded as the binding says (3.1.3.2): all but U+0021 to U+007E, and of these `"` and `%`.
+fn encoded(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        match byte {
+            b'"' | b'%' => text.push_str(&format!("%{byte:02X}")),
+            0x21..=0x7e => text.push(char::from(byte)),
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+/// A trace context is ASCII; whatever else came in one is left out.
+fn encoded_trace(value: &str) -> String {
+    value.chars().filter(|c| matches!(c, ' '..='~')).collect()
+}
+
+/// The table in the help of `ponos run`.
+fn outcome(answer: &Response<()>, body: &[u8]) -> HandlerResult {
+    let status = answer.status();
+    let reason = || {
+        let body = output::body(body, REASON);
+        if body.trim().is_empty() {
+            format!("the answer was {status}")
+        } else {
+            format!("the answer was {status}: {body}")
+        }
+    };
+    match status.as_u16() {
+        200..=299 => Ok(Outcome::Done),
+        300..=399 => Err(Failure::new(format!(
+            "the answer was {status}, and redirects are not followed; give --to its own address"
+        ))),
+        429 | 503 => {
+            let told = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+            match told.and_then(|text| retry_after::wait(text, Clock::system().now())) {
+                Some(after) => Ok(Outcome::retry_after(after)),
+                None => Err(Failure::new(reason())),
+            }
+        }
+        408 | 425 | 500..=599 => Err(Failure::new(reason())),
+        _ => Ok(Outcome::dead(reason())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16, retry_after: Option<&str>) -> HandlerResult {
+        let mut answer = Response::builder().status(status);
+        if let Some(text) = retry_after {
+            answer = answer.header(RETRY_AFTER, text);
+        }
+        outcome(&answer.body(()).unwrap(), b"no such order")
+    }
+
+    #[test]
+    fn the_status_says_what_becomes_of_an_event() {
+        let seconds = std::time::Duration::from_secs(7);
+        assert!(matches!(answered(204, None), Ok(Outcome::Done)));
+        assert!(
+            matches!(answered(503, Some("7")), Ok(Outcome::Retry { after: Some(wait) }) if wait == seconds)
+        );
+        assert!(matches!(answered(429, Some("7")), Ok(Outcome::Retry { after: Some(_) })));
+        for later in [429, 503, 408, 425, 500, 502, 504, 302] {
+            assert!(answered(later, None).is_err(), "{later}");
+        }
+        for never in [400, 401, 404, 410, 422] {
+            let Ok(Outcome::Dead { reason }) = answered(never, None) else { panic!("{never}") };
+            assert!(reason.contains(&never.to_string()) && reason.contains("no such order"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_percent_encoded_as_the_binding_says() {
+        assert_eq!(encoded("Euro € 50%"), "Euro%20%E2%82%AC%2050%25");
+        assert_eq!(encoded("a\r\nb\"c"), "a%0D%0Ab%22c");
+    }
+}

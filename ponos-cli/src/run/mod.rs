@@ -1,0 +1,153 @@
+//! `ponos run`: any program, or any HTTP service, as a worker of a service.
+
+mod activity;
+mod drain;
+mod group;
+mod http;
+mod policy;
+mod program;
+mod retry_after;
+
+use crate::{
+    connection::Options,
+    exit::Exit,
+    inbox, output, stop,
+    streams::{Streams, unfit},
+    trouble::Trouble,
+};
+use activity::Activity;
+use ponos::{
+    broker::Transport,
+    worker::{Limits, Report, Worker},
+};
+use std::{sync::Arc, time::Duration};
+
+/// Runs any program, or any HTTP service, as a worker.
+///
+/// Each event or task becomes one run of the program, or one request; what becomes of it says the exit code, or the
+/// status. Retries, dead letters and the rest are those of every worker.
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "ponos run [OPTIONS] --service <SERVICE> --on <PATTERN>... -- <PROGRAM> [ARG]...\n       ponos run [OPTIONS] --service <SERVICE> --on <PATTERN>... --to <URL>",
+    after_long_help = ENDS
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    streams: Streams,
+    #[command(flatten)]
+    policy: policy::Args,
+    /// Posts each event to this http:// or https:// address instead of running a program
+    #[arg(long, value_name = "URL", conflicts_with = "program", required_unless_present = "program")]
+    to: Option<String>,
+    /// Remembers what was handled, so that what comes twice is handled once: memory, or sled:PATH (for one replica)
+    #[arg(long, value_name = "INBOX")]
+    inbox: Option<inbox::Place>,
+    /// Ends when the queues are empty and nothing is at work; what waits for a later attempt is not waited for
+    #[arg(long)]
+    drain: bool,
+    /// Declares nothing on the broker: all must be there (see ponos topology)
+    #[arg(long)]
+    passive: bool,
+    /// The program and its arguments, run once for each event
+    #[arg(value_name = "PROGRAM", last = true)]
+    program: Vec<String>,
+}
+
+const ENDS: &str = "\
+A program gets the payload on standard input, and in its environment PONOS_ID, PONOS_NAME, PONOS_SOURCE,
+PONOS_SUBJECT, PONOS_TIME, PONOS_QUEUE, PONOS_ATTEMPT, PONOS_ATTEMPTS, PONOS_CORRELATION_ID, PONOS_CAUSATION_ID
+and TRACEPARENT. Its exit code says what becomes of the event:
+  0         done
+  99        nothing to do: done, too
+  65, 100   can never work: to the dead letters at once
+  75        not now: again later
+  others    failed: again later, and to the dead letters after the last attempt
+The last lines of its standard error become the reason. After --timeout, and when ponos stops, its whole process
+group gets SIGTERM, and SIGKILL 5 seconds later.
+
+An HTTP service gets a CloudEvents request in binary mode: POST, the payload as body, ce-id, ce-type, ce-source,
+ce-subject, ce-time and so on as headers, ponos-attempt, traceparent. Its status says what becomes of the event:
+  2xx             done
+  429, 503        again when Retry-After says, else later
+  408, 425, 5xx   again later; so with 3xx, for redirects are not followed
+  other 4xx       can never work: to the dead letters at once
+The status and the start of the body become the reason.
+
+The first Ctrl-C or SIGTERM takes in no more and lets what is begun end (--grace); the second ends it at once:
+what was begun goes back to its queue.";
+
+/// For programs that were told to end; what is not gone then is not waited for.
+const LEAVING: Duration = Duration::from_secs(10);
+
+pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    log();
+    let activity = Activity::default();
+    let limits = Limits { grace: args.policy.grace, ..Limits::default() };
+    let mut worker = worker(&args, &activity)?.limits(limits);
+    if let Some(place) = &args.inbox {
+        worker = worker.inbox(place.open()?);
+    }
+    if args.passive {
+        worker = worker.passive();
+    }
+    let ready = worker.ready().map_err(unfit)?;
+    let transport = Transport::amqp(options.config(&format!("ponos run {}", args.streams.service))?);
+    let (trigger, shutdown) = stop::on_signals("stopping; once more ends it at once");
+    let draining = args.drain.then(|| {
+        let queues = args.streams.queues().collect();
+        let quiet = args.policy.quiet();
+        tokio::spawn(drain::watch(transport.clone(), queues, activity.clone(), quiet, trigger.clone()))
+    });
+    let ended = Box::pin(ready.run_on(transport, shutdown)).await;
+    if let Some(draining) = draining {
+        draining.abort();
+    }
+    // programs that were told to end are gone before we are
+    let _ = tokio::time::timeout(LEAVING, activity.none_left()).await;
+    let Report { handled, retried, dead, released, .. } = ended.map_err(unfit)?;
+    output::complain(&format!(
+        "ended: {handled} handled, {retried} put off, {dead} to the dead letters, {released} given back"
+    ));
+    Ok(Exit::Done)
+}
+
+fn worker(args: &Args, activity: &Activity) -> Result<Worker, Trouble> {
+    if let Some(url) = &args.to {
+        let service = Arc::new(http::Service::new(url)?);
+        return Ok(args.streams.worker(args.policy.policy(args.policy.timeout), |_| {
+            let (service, activity) = (Arc::clone(&service), activity.clone());
+            move |_, context| {
+                let (service, at_work) = (Arc::clone(&service), activity.begin());
+                async move {
+                    let outcome = service.post(&context).await;
+                    drop(at_work);
+                    outcome
+                }
+            }
+        }));
+    }
+    let program = Arc::new(program::Program::new(&args.program, args.policy.timeout)?);
+    // ours ends first, so that a program is gone before its slot is free
+    let limit = args.policy.timeout + group::GRACE + Duration::from_secs(5);
+    Ok(args.streams.worker(args.policy.policy(limit), |queue| {
+        let (program, activity) = (Arc::clone(&program), activity.clone());
+        move |_, context| {
+            let (program, at_work, queue) = (Arc::clone(&program), activity.begin(), Arc::clone(&queue));
+            async move { program.run(&queue, &context, at_work).await }
+        }
+    }))
+}
+
+/// Log lines to standard error; `PONOS_LOG` says which, as `RUST_LOG` does elsewhere.
+fn log() {
+    use std::io::IsTerminal;
+    use tracing_subscriber::EnvFilter;
+    let filter =
+        EnvFilter::try_from_env("PONOS_LOG").unwrap_or_else(|_| EnvFilter::new("warn,ponos=info,lapin=off"));
+    // an error means that there is one already, which can't be
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
+}

@@ -1,0 +1,194 @@
+//! Runs a program for an event: payload in, exit code out.
+
+use super::{activity::AtWork, group};
+use crate::{exit::Exit, output, trouble::Trouble};
+use ponos::{
+    event::Event,
+    worker::{Context, Failure, HandlerResult, Outcome},
+};
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    io,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::{Child, ChildStderr, ChildStdin, Command},
+    sync::oneshot,
+};
+
+/// Bytes of standard error that are kept for the reason.
+const KEPT: usize = 800;
+/// For the rest of standard error, once the program has ended: what it started may hold it open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A program and its arguments.
+pub(super) struct Program {
+    words: Vec<String>,
+    timeout: Duration,
+}
+
+/// How a run ended.
+enum End {
+    Exit(ExitStatus),
+    TooLong,
+}
+
+impl Program {
+    /// Sees whether it is there.
+    pub(super) fn new(words: &[String], timeout: Duration) -> Result<Self, Trouble> {
+        let Some(program) = words.first() else {
+            return Err(Trouble::usage("no program to run; put it after --"));
+        };
+        if !exists(program) {
+            let what =
+                format!("there is no program '{program}'; write its path, or see whether it is in PATH");
+            return Err(Trouble::Words(Exit::Configuration, what));
+        }
+        Ok(Self { words: words.to_vec(), timeout })
+    }
+
+    /// Runs it to its end. When this future is dropped the program is ended, with all that it started; `at_work` ends
+    /// when it is gone.
+    pub(super) async fn run(&self, queue: &str, context: &Context, at_work: AtWork) -> HandlerResult {
+        let mut command = self.command(queue, context);
+        let mut child = command
+            .spawn()
+            .map_err(|error| Failure::new(format!("'{}' can't be started: {error}", self.words[0])))?;
+        let (input, errors) = (child.stdin.take(), child.stderr.take());
+        let payload = context.event().data.clone();
+        let timeout = self.timeout;
+        // in a task of its own: whoever drops us can't wait for the program's end
+        let (ours, theirs) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let _at_work = at_work;
+            supervise(child, (input, payload), errors, timeout, theirs).await
+        });
+        let ended = task.await;
+        drop(ours);
+        match ended {
+            Ok(Ok((end, last))) => outcome(&end, &last, timeout),
+            Ok(Err(error)) => Err(Failure::new(format!("'{}' can't be waited for: {error}", self.words[0]))),
+            Err(error) => Err(Failure::new(format!("running '{}': {error}", self.words[0]))),
+        }
+    }
+
+    fn command(&self, queue: &str, context: &Context) -> Command {
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]).stdin(Stdio::piped()).stdout(Stdio::inherit()).stderr(Stdio::piped());
+        // it may hold a password, and is not the program's
+        command.env_remove("PONOS_URL").env_remove("PONOS_URL_FILE");
+        for (name, value) in environment(queue, context) {
+            match value {
+                // no system takes a zero byte there
+                Some(value) => command.env(name, value.replace('\0', "")),
+                None => command.env_remove(name),
+            };
+        }
+        group::lead(&mut command);
+        command
+    }
+}
+
+fn environment(queue: &str, context: &Context) -> [(&'static str, Option<String>); 11] {
+    let Event { id, name, source, subject, time, traceparent, .. } = context.event();
+    [
+        ("PONOS_ID", Some(id.to_string())),
+        ("PONOS_NAME", Some(name.to_string())),
+        ("PONOS_SOURCE", Some(source.clone())),
+        ("PONOS_SUBJECT", subject.clone()),
+        ("PONOS_TIME", time.map(|time| time.to_string())),
+        ("PONOS_QUEUE", Some(queue.to_owned())),
+        ("PONOS_ATTEMPT", Some(context.attempt().to_string())),
+        ("PONOS_ATTEMPTS", Some(context.attempts().to_string())),
+        ("PONOS_CORRELATION_ID", Some(context.correlation_id().to_owned())),
+        ("PONOS_CAUSATION_ID", context.causation_id().map(str::to_owned)),
+        ("TRACEPARENT", traceparent.clone()),
+    ]
+}
+
+async fn supervise(
+    mut child: Child,
+    (input, payload): (Option<ChildStdin>, Vec<u8>),
+    errors: Option<ChildStderr>,
+    timeout: Duration,
+    dropped: oneshot::Receiver<()>,
+) -> io::Result<(End, String)> {
+    let feeding = tokio::spawn(feed(input, payload));
+    let mut listening = tokio::spawn(listen(errors));
+    let end = tokio::select! {
+        status = child.wait() => status.map(End::Exit),
+        () = tokio::time::sleep(timeout) => Ok(End::TooLong),
+        _ = dropped => Ok(End::TooLong),
+    };
+    if !matches!(end, Ok(End::Exit(_))) {
+        group::end(&mut child).await;
+    }
+    feeding.abort();
+    let last = match tokio::time::timeout(LAST_WORDS, &mut listening).await {
+        Ok(last) => last.unwrap_or_default(),
+        Err(_) => {
+            listening.abort();
+            String::new()
+        }
+    };
+    end.map(|end| (end, last))
+}
+
+async fn feed(input: Option<ChildStdin>, payload: Vec<u8>) {
+    if let Some(mut input) = input {
+        // a program need not read it
+        let _ = input.write_all(&payload).await;
+    }
+}
+
+/// Hands standard error on as it comes; yields the end of it.
+async fn listen(errors: Option<ChildStderr>) -> String {
+    let Some(mut errors) = errors else { return String::new() };
+    let (mut kept, mut buffer) = (VecDeque::new(), [0_u8; 4096]);
+    while let Ok(count @ 1..) = errors.read(&mut buffer).await {
+        let part = &buffer[..count];
+        output::hand_on(part);
+        kept.extend(part);
+        kept.drain(..kept.len().saturating_sub(KEPT));
+    }
+    let kept: Vec<u8> = kept.into();
+    let text = String::from_utf8_lossy(&kept);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join(" | ")
+}
+
+/// The table in the help of `ponos run`.
+fn outcome(end: &End, last: &str, timeout: Duration) -> HandlerResult {
+    let because = |what: String| if last.is_empty() { what } else { format!("{what}: {last}") };
+    let code = match end {
+        End::Exit(status) => status.code(),
+        End::TooLong => {
+            return Err(Failure::new(because(format!(
+                "the program took longer than {timeout:?} and was ended"
+            ))));
+        }
+    };
+    match code {
+        Some(0) => Ok(Outcome::Done),
+        Some(99) => Ok(Outcome::Skip),
+        Some(code @ (65 | 100)) => Ok(Outcome::dead(because(format!("exit code {code}")))),
+        Some(75) => Err(Failure::new(because("exit code 75 (not now)".into()))),
+        Some(code) => Err(Failure::new(because(format!("exit code {code}")))),
+        None => Err(Failure::new(because("the program was ended by a signal".into()))),
+    }
+}
+
+/// Whether a program can be found as the system finds it.
+fn exists(program: &str) -> bool {
+    let path = Path::new(program);
+    if path.components().count() > 1 {
+        return path.is_file();
+    }
+    let folders: OsString = std::env::var_os("PATH").unwrap_or_default();
+    let found = |name: &str| std::env::split_paths(&folders).any(|folder| folder.join(name).is_file());
+    found(program) || cfg!(windows) && found(&format!("{program}.exe"))
+}

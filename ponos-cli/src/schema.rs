@@ -1,0 +1,74 @@
+//! `ponos schema check`: whether an edit of a schema breaks those who read it.
+
+use crate::{
+    exit::Exit,
+    output::{self, Paint},
+    trouble::Trouble,
+};
+use ponos::{
+    schema::{Side, check},
+    schema_files,
+};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// What compares schemas.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Verb {
+    Check(Args),
+}
+
+/// Says what changed between two schemas, and whether that breaks anybody.
+///
+/// A change breaks when messages that are queued already would be refused by the new schema, or readers with the old
+/// schema would refuse messages of the new form; what can't be shown to be harmless counts as breaking. Ends with 1 then.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The schema as it was: a file, or a folder of files NAME.json
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+    /// The schema as it is to be
+    #[arg(value_name = "NEW")]
+    new: PathBuf,
+    /// The report as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(Verb::Check(args): Verb) -> Result<Exit, Trouble> {
+    let report = check::documents(&read(&args.old)?, &read(&args.new)?)
+        .map_err(|why| Trouble::Words(Exit::Configuration, why.to_string()))?;
+    if args.json {
+        let text = serde_json::to_string(&report).map_err(|error| {
+            Trouble::Words(Exit::Software, format!("the report can't be written: {error}"))
+        })?;
+        output::print(|out| writeln!(out, "{text}"))?;
+    } else {
+        let paint = Paint::stdout();
+        output::print(|out| {
+            for check::Named { name, change } in report.changes() {
+                let word = if change.breaking { paint.strong("breaking") } else { "harmless".into() };
+                let whom = match change.side {
+                    Side::Queued => "queued messages",
+                    Side::Readers => "readers",
+                };
+                let place = match (name, change.pointer.as_str()) {
+                    (Some(name), "") => name.clone(),
+                    (Some(name), pointer) => format!("{name} {pointer}"),
+                    (None, "") => "the whole".into(),
+                    (None, pointer) => pointer.into(),
+                };
+                writeln!(out, "{word}  {whom}  {place}: {}", change.what)?;
+            }
+            if report.changes().is_empty() {
+                writeln!(out, "nothing changed that matters")?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(if report.is_breaking() { Exit::Findings } else { Exit::Done })
+}
+
+fn read(path: &Path) -> Result<Value, Trouble> {
+    schema_files::document(path).map_err(|why| Trouble::Words(Exit::InputOutput, why.to_string()))
+}

@@ -1,0 +1,168 @@
+//! `ponos tail`: events as they are published, from a queue of its own that goes with it.
+
+use crate::{
+    connection::{Options, fatal, gone},
+    exit::Exit,
+    json,
+    output::{self, Paint},
+    stop,
+    trouble::Trouble,
+};
+use ponos::{
+    broker::{Consume, Consumer, Link, Settle},
+    event::{Event, EventName, Message},
+    shutdown::Stage,
+    topology::{Binding, Exchange, Queue, Topology, worker::EVENTS},
+};
+use tokio::sync::watch;
+
+/// Prints events as they are published, until it is interrupted.
+///
+/// Reads from a temporary queue of its own: nobody else misses an event. One line for each: time, name, id, subject,
+/// how late it was (of the clock's events), payload.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Names or patterns: * is one word, # any number; all events if left out
+    #[arg(value_name = "PATTERN", default_value = "#")]
+    patterns: Vec<String>,
+    /// Ends after so many events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// One JSON object a line: the whole event
+    #[arg(long)]
+    json: bool,
+}
+
+/// Deliveries that wait at most.
+const PREFETCH: u16 = 200;
+/// When nobody reads our output, the queue keeps so many; then the oldest go.
+const QUEUED_MOST: i64 = 10_000;
+/// Characters of a payload in a line.
+const PAYLOAD: usize = 120;
+
+pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    for pattern in &args.patterns {
+        check(pattern)?;
+    }
+    let transport = options.transport("ponos tail").await?;
+    let mut topology = topology(&args.patterns);
+    // Declared where it is missing, and not touched where it is there: the user may have no right to.
+    let exchange = Topology { exchanges: vec![Exchange::topic(EVENTS)], ..Topology::default() };
+    if transport.check(&exchange.clone().passive()).await.is_err() {
+        topology.exchanges = exchange.exchanges;
+    }
+    let consumer = transport.consumer(topology, Consume::default().prefetch(PREFETCH));
+    follow(consumer, &args).await
+}
+
+fn check(pattern: &str) -> Result<(), Trouble> {
+    let word = |word: &str| {
+        matches!(word, "*" | "#")
+            || !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    if pattern.len() <= EventName::MAX_BYTES && pattern.split('.').all(word) {
+        return Ok(());
+    }
+    Err(Trouble::usage(format!(
+        "'{pattern}' is no name or pattern; words joined by dots, * for one word, # for any number: time.*.passed, order.#"
+    )))
+}
+
+fn topology(patterns: &[String]) -> Topology {
+    Topology {
+        queues: vec![Queue::temporary().with("x-max-length", QUEUED_MOST)],
+        bindings: patterns.iter().map(|pattern| Binding::queue(EVENTS, "", pattern)).collect(),
+        ..Topology::default()
+    }
+}
+
+async fn follow(mut consumer: Consumer, args: &Args) -> Result<Exit, Trouble> {
+    let (_trigger, shutdown) = stop::on_signals("");
+    let mut link = consumer.link();
+    let (mut left, mut state) = (args.count, Told::default());
+    let paint = Paint::stdout();
+    loop {
+        let delivery = tokio::select! {
+            biased;
+            () = shutdown.reached(Stage::Draining) => return Ok(Exit::Done),
+            changed = link.changed() => {
+                if changed.is_err() {
+                    return Err(gone());
+                }
+                state.tell(&mut link)?;
+                continue;
+            }
+            delivery = consumer.next() => delivery.ok_or_else(gone)?,
+        };
+        print(&delivery.message, args.json, paint)?;
+        // Closed means that the queue, which was ours alone, is gone: the next round ends.
+        let _ = consumer.settle(delivery.tag, Settle::Ack).await;
+        left = left.map(|left| left - 1);
+        if left == Some(0) {
+            return Ok(Exit::Done);
+        }
+    }
+}
+
+/// What was said of the link.
+#[derive(Debug, Default)]
+struct Told {
+    up: bool,
+    lost: bool,
+}
+
+impl Told {
+    /// Says when it begins, when the broker goes and when it is back; what only a person can mend ends the tail.
+    fn tell(&mut self, link: &mut watch::Receiver<Link>) -> Result<(), Trouble> {
+        let now = link.borrow_and_update().clone();
+        if let Some(error) = fatal(&now) {
+            return Err(error.clone().into());
+        }
+        match now {
+            Link::Down { error: Some(error), .. } if !self.lost => {
+                self.lost = true;
+                output::complain(&error.to_string());
+            }
+            Link::Up { .. } if self.lost => {
+                self.lost = false;
+                output::complain("the broker is back; what was published meanwhile was not seen here");
+            }
+            Link::Up { broker, .. } if !self.up => {
+                self.up = true;
+                output::complain(&format!("listening on {broker}"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn print(message: &Message, as_json: bool, paint: Paint) -> Result<(), Trouble> {
+    match Event::from_message(message) {
+        Ok(event) if as_json => output::print(|out| writeln!(out, "{}", json::event(&event))),
+        Ok(event) => output::print(|out| writeln!(out, "{}", line(&event, paint))),
+        Err(error) => {
+            let key = output::shortened(&message.routing_key, EventName::MAX_BYTES);
+            let error = output::shortened(&error.to_string(), 300);
+            output::complain(&format!("a message with the routing key '{key}' is no event: {error}"));
+            Ok(())
+        }
+    }
+}
+
+/// `2026-12-01T09:00:00.000Z  time.one-day.passed  6f1c…  one-day  3 ms late  {"coalesced":0}`
+fn line(event: &Event, paint: Paint) -> String {
+    let time = event.time.map_or_else(|| "-".to_owned(), |time| time.to_string());
+    let short = |text: &str| output::shortened(text, 255);
+    let mut parts = vec![
+        paint.faint(&time),
+        paint.strong(event.name.as_str()),
+        short(event.id.as_str()),
+        event.subject.as_deref().map_or_else(|| "-".to_owned(), short),
+    ];
+    if let Some(late) = event.extensions.int("khronos-lateness-ms") {
+        parts.push(format!("{late} ms late"));
+    }
+    parts.push(paint.faint(&output::body(&event.data, PAYLOAD)));
+    parts.join("  ").trim_end().to_owned()
+}

@@ -1,0 +1,126 @@
+//! `ponos topology`: what a service needs on the broker, as definitions or compared with what is there.
+
+use crate::{
+    connection::Options,
+    exit::Exit,
+    output,
+    streams::{Streams, unfit},
+    trouble::Trouble,
+};
+use ponos::{
+    broker::{LinkErrorClass, Transport},
+    topology::{self, Exchange, Queue, Topology},
+    worker::{Outcome, Policy},
+};
+use serde_json::{Value, json};
+
+/// Prints what a service needs on the broker, or checks whether it is there.
+///
+/// Without --check: a definitions file, for those who may configure: rabbitmqctl import_definitions FILE. Workers that
+/// may not configure then run passively. With --check: compares exchanges and queues with the broker, and changes
+/// nothing; AMQP shows no bindings, so they are not compared.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    streams: Streams,
+    /// Compares with the broker instead of printing
+    #[arg(long)]
+    check: bool,
+    /// The virtual host in the definitions; the URL's if left out
+    #[arg(long, value_name = "NAME", conflicts_with = "check")]
+    vhost: Option<String>,
+    /// With --check: one JSON object a line
+    #[arg(long, requires = "check")]
+    json: bool,
+}
+
+pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    let worker = args.streams.worker(Policy::default(), |_| |_, _| async { Ok(Outcome::Done) });
+    let wanted = worker.ready().map_err(unfit)?.topology().clone();
+    if args.check {
+        let transport = options.transport("ponos topology").await?;
+        return check(&transport, &wanted, args.json).await;
+    }
+    let vhost = match args.vhost {
+        Some(vhost) => vhost,
+        None => options.config("ponos topology")?.url.vhost().to_owned(),
+    };
+    let document = topology::definitions(&wanted, &vhost);
+    output::print(|out| writeln!(out, "{document:#}"))?;
+    Ok(Exit::Done)
+}
+
+/// What one thing is like.
+enum State {
+    Equal,
+    Missing,
+    Different(String),
+    /// It is there, and may not be compared.
+    Unknown(String),
+}
+
+async fn check(transport: &Transport, wanted: &Topology, as_json: bool) -> Result<Exit, Trouble> {
+    let mut found = Vec::new();
+    for exchange in &wanted.exchanges {
+        found.push(("exchange", &exchange.name, exchange_state(transport, exchange).await?));
+    }
+    for queue in &wanted.queues {
+        found.push(("queue", &queue.name, queue_state(transport, queue).await?));
+    }
+    let wrong = found.iter().filter(|(_, _, state)| !matches!(state, State::Equal)).count();
+    output::print(|out| {
+        for (thing, name, state) in &found {
+            let (word, why) = match state {
+                State::Equal => ("ok", None),
+                State::Missing => ("missing", None),
+                State::Different(why) => ("different", Some(why)),
+                State::Unknown(why) => ("unknown", Some(why)),
+            };
+            if as_json {
+                writeln!(out, "{}", line(thing, name, word, why))?;
+            } else if let Some(why) = why {
+                writeln!(out, "{word:<9}  {thing} {name}: {why}")?;
+            } else {
+                writeln!(out, "{word:<9}  {thing} {name}")?;
+            }
+        }
+        Ok(())
+    })?;
+    if !as_json {
+        output::complain(&format!("{} looked at, {wrong} not as wanted", found.len()));
+    }
+    Ok(if wrong == 0 { Exit::Done } else { Exit::Findings })
+}
+
+fn line(thing: &str, name: &str, state: &str, why: Option<&String>) -> Value {
+    json!({ "thing": thing, "name": name, "state": state, "why": why })
+}
+
+async fn exchange_state(transport: &Transport, exchange: &Exchange) -> Result<State, Trouble> {
+    let alone = Topology { exchanges: vec![exchange.clone()], ..Topology::default() };
+    match transport.check(&alone.clone().passive()).await {
+        Ok(()) => compare(transport, &alone).await,
+        Err(error) if error.class == LinkErrorClass::Forbidden => Ok(State::Missing),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn queue_state(transport: &Transport, queue: &Queue) -> Result<State, Trouble> {
+    let alone = Topology { queues: vec![queue.clone()], ..Topology::default() };
+    match transport.inspect(&queue.name).await? {
+        Some(_) => compare(transport, &alone).await,
+        None => Ok(State::Missing),
+    }
+}
+
+/// Declares what is known to exist: that changes nothing, and is how AMQP shows a difference.
+async fn compare(transport: &Transport, existing: &Topology) -> Result<State, Trouble> {
+    match transport.check(existing).await {
+        Ok(()) => Ok(State::Equal),
+        Err(error) if error.class == LinkErrorClass::Inequivalent => Ok(State::Different(error.what)),
+        Err(error) if error.class == LinkErrorClass::Forbidden => Ok(State::Unknown(
+            "it is there; whether it is equal is shown only to who may configure it".into(),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}

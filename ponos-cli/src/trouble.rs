@@ -1,0 +1,98 @@
+//! What ends a verb before it is done, in words and as an exit code.
+
+use crate::{exit::Exit, output};
+use ponos::broker::{LinkError, LinkErrorClass};
+use std::{fmt, future::Future, io, process::ExitCode};
+
+/// What happened, to what, and what to do.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The broker.
+    Link(LinkError),
+    /// Words of our own, with the code they end with.
+    Words(Exit, String),
+    /// Nobody reads the output any more: the end, and no error.
+    Unread,
+}
+
+impl Trouble {
+    /// The command line is wrong in a way that clap can't see.
+    pub(crate) fn usage(words: impl Into<String>) -> Self {
+        Self::Words(Exit::Usage, words.into())
+    }
+
+    /// Something was found, or could not be done.
+    pub(crate) fn findings(words: impl Into<String>) -> Self {
+        Self::Words(Exit::Findings, words.into())
+    }
+
+    /// The connection went while something was awaited.
+    pub(crate) fn lost(words: impl Into<String>) -> Self {
+        Self::Words(Exit::Unavailable, words.into())
+    }
+
+    /// A file can't be read or written.
+    pub(crate) fn io(what: &str, error: &io::Error) -> Self {
+        Self::Words(Exit::InputOutput, format!("{what}: {error}"))
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Link(error) => match error.class {
+                LinkErrorClass::AccessRefused | LinkErrorClass::Vhost | LinkErrorClass::Forbidden => {
+                    Exit::AccessRefused
+                }
+                LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
+                LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
+                    Exit::Configuration
+                }
+            },
+            Self::Words(exit, _) => *exit,
+            Self::Unread => Exit::Done,
+        }
+    }
+}
+
+impl From<LinkError> for Trouble {
+    fn from(error: LinkError) -> Self {
+        Self::Link(error)
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link(LinkError { class: LinkErrorClass::Unreachable, what, .. }) => {
+                // "it is tried again" is for those who stay
+                write!(f, "{what}; see whether RabbitMQ runs there, or name another with --url")
+            }
+            Self::Link(error) => write!(f, "{error}"),
+            Self::Words(_, words) => f.write_str(words),
+            Self::Unread => Ok(()),
+        }
+    }
+}
+
+/// Runs a verb's work to its end and says what went wrong.
+pub(crate) fn finish(work: impl Future<Output = Result<Exit, Trouble>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::complain(&format!("error: the program can't start: {error}"));
+            return Exit::Software.into();
+        }
+    };
+    let ended = runtime.block_on(Box::pin(work));
+    // what is still read from standard input is not waited for
+    runtime.shutdown_background();
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(trouble) => {
+            if !matches!(trouble, Trouble::Unread) {
+                output::complain(&format!("error: {trouble}"));
+            }
+            trouble.exit().into()
+        }
+    }
+}

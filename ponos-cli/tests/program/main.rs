@@ -1,0 +1,12 @@
+//! The program `ponos` as people and scripts use it, on a real RabbitMQ.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod begin;
+mod dead;
+mod publish;
+mod run;
+mod run_http;
+mod schema;
+mod support;
+mod tail;
+mod topology;

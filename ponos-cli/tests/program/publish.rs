@@ -1,0 +1,119 @@
+//! `ponos publish`.
+
+use super::support::{declare, declare_all, holds, look, ponos_ends, start_with};
+use ponos::{
+    event::Event,
+    topology::{
+        Topology,
+        worker::{Intake, shared, work_queue},
+    },
+};
+use testkit::Node;
+
+fn with_subscriber(vhost: &str) -> String {
+    let url = Node::shared().vhost(vhost);
+    let mut all: Topology = shared();
+    all.join(work_queue("shop.order", Intake::Events(&["order.#"]), false));
+    declare_all(&url, &all);
+    url
+}
+
+#[test]
+fn an_event_arrives_with_all_that_was_said() {
+    let url = with_subscriber("publish-arrives");
+    let words = [
+        "publish",
+        "order.parcel.shipped",
+        r#"{"order": 7}"#,
+        "--id",
+        "my-id",
+        "--source",
+        "/shop",
+        "--subject",
+        "7",
+    ];
+    let ended = ponos_ends(&url, &words, 0);
+    assert_eq!((ended.out.as_str(), ended.err.as_str()), ("my-id\n", ""));
+    let event = Event::from_message(&look(&url, "shop.order", 1)[0]).unwrap();
+    assert_eq!((event.id.as_str(), event.name.as_str()), ("my-id", "order.parcel.shipped"));
+    assert_eq!((event.source.as_str(), event.subject.as_deref()), ("/shop", Some("7")));
+    assert_eq!(event.data, br#"{"order": 7}"#);
+    assert!(event.time.is_some());
+}
+
+#[test]
+fn ids_are_fresh_unless_a_key_makes_them() {
+    let url = with_subscriber("publish-ids");
+    let id = |words: &[&str]| ponos_ends(&url, words, 0).out;
+    assert_ne!(id(&["publish", "order.a.made", "1"]), id(&["publish", "order.a.made", "1"]));
+    let keyed = id(&["publish", "order.a.made", "1", "--key", "k"]);
+    assert_eq!(keyed, id(&["publish", "order.a.made", "2", "--key", "k"]));
+    assert_ne!(keyed, id(&["publish", "order.b.made", "1", "--key", "k"]));
+}
+
+#[test]
+fn an_event_that_nobody_receives_is_a_note_or_a_failure() {
+    let url = with_subscriber("publish-nobody");
+    let ended = ponos_ends(&url, &["publish", "weather.today.changed", "1"], 0);
+    assert!(ended.err.contains("note: nobody has it"), "{}", ended.err);
+    ponos_ends(&url, &["publish", "weather.today.changed", "1", "--mandatory"], 1);
+    ponos_ends(&url, &["publish", "order.today.changed", "1", "--mandatory"], 0);
+}
+
+#[test]
+fn a_task_must_reach_its_service() {
+    let url = Node::shared().vhost("publish-task");
+    declare(&url, "docker.stock.shelf.clean");
+    ponos_ends(&url, &["publish", "stock.shelf.clean", "1", "--task", "docker"], 0);
+    holds(&url, "docker.stock.shelf.clean", 1);
+    let ended = ponos_ends(&url, &["publish", "stock.shelf.clean", "1", "--task", "podman"], 1);
+    assert!(ended.err.contains("'podman.stock.shelf.clean'"), "{}", ended.err);
+}
+
+#[test]
+fn without_the_exchange_it_says_who_declares_it() {
+    let url = Node::shared().vhost("publish-no-exchange");
+    let ended = ponos_ends(&url, &["publish", "a.b.c", "1"], 1);
+    assert!(ended.err.contains("'events'") && ended.err.contains("worker"), "{}", ended.err);
+}
+
+#[test]
+fn the_payload_may_come_from_standard_input() {
+    let url = with_subscriber("publish-stdin");
+    let ended = start_with(&url, &["publish", "order.a.made", "-", "--json"], "[1, 2]\n").end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let report: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!((&report["received"], &report["routing_key"]), (&true.into(), &"order.a.made".into()));
+    assert_eq!(look(&url, "shop.order", 1)[0].body, b"[1, 2]");
+}
+
+#[test]
+fn what_can_not_be_is_refused_before_the_broker_is_asked() {
+    let nobody = "amqp://127.0.0.1:1";
+    let ended = ponos_ends(nobody, &["publish", "a.b.c", "{nope"], 2);
+    assert!(ended.err.contains("no JSON"), "{}", ended.err);
+    ponos_ends(nobody, &["publish", "No Name", "1"], 2);
+    ponos_ends(nobody, &["publish", "a.b.c", "1", "--id", "x", "--key", "y"], 2);
+}
+
+#[test]
+fn a_payload_is_held_to_its_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("order.a.made.json");
+    std::fs::write(
+        &file,
+        r#"{"type": "object", "required": ["order"], "properties": {"order": {"type": "integer"}}}"#,
+    )
+    .unwrap();
+    let nobody = "amqp://127.0.0.1:1";
+    for schema in [file.to_str().unwrap(), folder.path().to_str().unwrap()] {
+        let ended =
+            ponos_ends(nobody, &["publish", "order.a.made", r#"{"order": "x"}"#, "--schema", schema], 1);
+        assert!(ended.err.contains("/order"), "{}", ended.err);
+        // one that keeps it goes on to the broker, which is not there
+        ponos_ends(nobody, &["publish", "order.a.made", r#"{"order": 1}"#, "--schema", schema], 69);
+    }
+    let ended =
+        ponos_ends(nobody, &["publish", "order.b.made", "1", "--schema", folder.path().to_str().unwrap()], 1);
+    assert!(ended.err.contains("order.b.made"), "{}", ended.err);
+}

@@ -1,0 +1,190 @@
+//! `ponos run -- PROGRAM`.
+
+use super::support::{Ended, Running, declare, holds, look, ponos_ends, start};
+use std::path::Path;
+use testkit::{Node, Signal};
+
+const QUEUE: &str = "shop.stock.shelf.clean";
+
+/// A shell script as the worker of the task `stock.shelf.clean`, until the queue is empty.
+fn drained(url: &str, script: &str, more: &[&str]) -> Ended {
+    let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--drain"];
+    let ended = start(url, &[&words[..], more, &["--", "sh", "-c", script]].concat()).end();
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    ended
+}
+
+fn with_task(vhost: &str) -> String {
+    let url = Node::shared().vhost(vhost);
+    declare(&url, QUEUE);
+    ponos_ends(
+        &url,
+        &["publish", "stock.shelf.clean", r#"{"n":1}"#, "--task", "shop", "--id", "one", "--subject", "s"],
+        0,
+    );
+    url
+}
+
+fn dead(url: &str) -> ponos::event::Message {
+    holds(url, "shop.stock.shelf.clean.dlq", 1);
+    look(url, "shop.stock.shelf.clean.dlq", 1).remove(0)
+}
+
+#[test]
+fn a_program_gets_the_payload_and_who_it_is_from() {
+    let url = with_task("run-gets");
+    let script = r#"cat; echo " $PONOS_ID $PONOS_NAME $PONOS_QUEUE $PONOS_SUBJECT $PONOS_ATTEMPT/$PONOS_ATTEMPTS url:$PONOS_URL""#;
+    let ended = drained(&url, script, &[]);
+    assert_eq!(
+        ended.out, "{\"n\":1} one stock.shelf.clean shop.stock.shelf.clean s 1/5 url:\n",
+        "{}",
+        ended.err
+    );
+    assert!(ended.err.contains("ended: 1 handled"), "{}", ended.err);
+    holds(&url, QUEUE, 0);
+}
+
+#[test]
+fn exit_code_65_is_for_the_dead_letters_with_the_last_words() {
+    let url = with_task("run-dead");
+    drained(&url, "echo first >&2; echo 'no such image' >&2; exit 65", &[]);
+    let message = dead(&url);
+    assert_eq!(message.headers.text("dead-kind"), Some("refused"));
+    let reason = message.headers.text("dead-reason").unwrap();
+    assert!(reason.contains("65") && reason.contains("first | no such image"), "{reason}");
+}
+
+#[test]
+fn exit_code_99_is_nothing_to_do() {
+    let url = with_task("run-skip");
+    drained(&url, "exit 99", &[]);
+    holds(&url, QUEUE, 0);
+    holds(&url, "shop.stock.shelf.clean.dlq", 0);
+}
+
+#[test]
+fn other_codes_fail_and_the_last_attempt_ends_in_the_dead_letters() {
+    let url = with_task("run-fails");
+    drained(&url, "exit 3", &["--attempts", "1"]);
+    let message = dead(&url);
+    assert_eq!(message.headers.text("dead-kind"), Some("attempts"));
+    assert!(message.headers.text("dead-reason").unwrap().contains("exit code 3"), "{message:?}");
+}
+
+#[test]
+fn a_program_that_failed_is_run_again_later() {
+    let url = with_task("run-again");
+    let worker = start(
+        &url,
+        &[
+            "run",
+            "--service",
+            "shop",
+            "--task",
+            "stock.shelf.clean",
+            "--",
+            "sh",
+            "-c",
+            "echo attempt $PONOS_ATTEMPT >&2; [ $PONOS_ATTEMPT = 2 ] || exit 75",
+        ],
+    );
+    worker.says("attempt 2");
+    worker.program.signal(Signal::TERM);
+    let ended = worker.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("1 handled, 1 put off"), "{}", ended.err);
+}
+
+/// A script that never ends, nor does its child, and both ignore SIGTERM where `trap` says so.
+fn sleeper(trap: &str) -> String {
+    format!(
+        "{trap} echo started $$ >&2; sh -c '{trap} echo child $$ >&2; while :; do sleep 1; done' & while :; do sleep 1; done"
+    )
+}
+
+fn pid(worker: &str, word: &str) -> String {
+    let at = worker.split(word).nth(1).unwrap();
+    at.split_whitespace().next().unwrap().to_owned()
+}
+
+/// Runs, and is not only waited for by nobody.
+fn runs(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+}
+
+fn both_gone(err: &str) {
+    for word in ["started ", "child "] {
+        let pid = pid(err, word);
+        testkit::block_until(&format!("{word}{pid} to be gone"), super::support::LIMIT, || {
+            (!runs(&pid)).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_program_that_never_ends_is_ended_with_its_children_after_the_timeout() {
+    let url = with_task("run-timeout");
+    let ended = drained(&url, &sleeper("trap : TERM;"), &["--timeout", "2s", "--attempts", "1"]);
+    both_gone(&ended.err);
+    assert!(dead(&url).headers.text("dead-reason").unwrap().contains("longer than 2s"));
+}
+
+fn sleeping(url: &str, more: &[&str]) -> Running {
+    let words = ["run", "--service", "shop", "--task", "stock.shelf.clean"];
+    let worker = start(url, &[&words[..], more, &["--", "sh", "-c", &sleeper("")]].concat());
+    worker.says("child ");
+    worker
+}
+
+#[test]
+fn a_second_signal_ends_what_runs_and_gives_it_back() {
+    let url = with_task("run-stop");
+    let worker = sleeping(&url, &[]);
+    worker.program.signal(Signal::INT);
+    worker.says("stopping");
+    worker.program.signal(Signal::INT);
+    let ended = worker.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    both_gone(&ended.err);
+    holds(&url, QUEUE, 1);
+}
+
+#[test]
+fn one_signal_waits_for_the_grace_only() {
+    let url = with_task("run-grace");
+    let worker = sleeping(&url, &["--grace", "1s"]);
+    worker.program.signal(Signal::TERM);
+    let ended = worker.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    both_gone(&ended.err);
+    holds(&url, QUEUE, 1);
+}
+
+#[test]
+fn what_can_not_run_is_refused_at_once() {
+    let url = Node::shared().vhost("run-refused");
+    let base = ["run", "--service", "shop", "--task", "stock.shelf.clean"];
+    let with = |more: &[&str], code| ponos_ends(&url, &[&base[..], more].concat(), code).err;
+    assert!(with(&["--", "no-such-program-at-all"], 78).contains("no-such-program-at-all"));
+    with(&[], 2);
+    with(&["--to", "http://localhost:1", "--", "true"], 2);
+    assert!(with(&["--to", "ftp://x"], 2).contains("http://"));
+    let secret = with(&["--to", "http://u:s3cret@x/"], 2);
+    assert!(!secret.contains("s3cret"), "{secret}");
+    assert!(with(&["--attempts", "0", "--", "true"], 2).contains("attempts"));
+    with(&["--timeout", "soon", "--", "true"], 2);
+    with(&["--inbox", "postgres", "--", "true"], 2);
+}
+
+#[test]
+fn an_inbox_remembers_across_runs() {
+    let url = with_task("run-inbox");
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = format!("sled:{}", folder.path().join("inbox").display());
+    let first = drained(&url, "echo ran", &["--inbox", &inbox]);
+    ponos_ends(&url, &["publish", "stock.shelf.clean", "1", "--task", "shop", "--id", "one"], 0);
+    let second = drained(&url, "echo ran", &["--inbox", &inbox]);
+    assert_eq!((first.out.as_str(), second.out.as_str()), ("ran\n", ""));
+    holds(&url, QUEUE, 0);
+}

@@ -1,0 +1,161 @@
+//! `ponos run --to URL`.
+
+use super::support::{LIMIT, declare, holds, look, ponos_ends, start};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+};
+use testkit::{Node, Signal};
+
+/// A server that gives one answer after the other, the last one for ever, and keeps the requests.
+struct Server {
+    url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start(answers: &'static [&'static str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/events?shop=1", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for (number, stream) in listener.incoming().enumerate() {
+                let Ok(stream) = stream else { return };
+                let request = read(&stream);
+                kept.lock().unwrap().push(request);
+                let answer = answers[number.min(answers.len() - 1)];
+                let _ = (&stream).write_all(format!("HTTP/1.1 {answer}\r\n").as_bytes());
+            }
+        });
+        Self { url, requests }
+    }
+
+    fn wait(&self, count: usize) -> Vec<String> {
+        testkit::block_until(&format!("{count} requests"), LIMIT, || {
+            let requests = self.requests.lock().unwrap();
+            (requests.len() >= count).then(|| requests.clone())
+        })
+    }
+}
+
+fn read(stream: &TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let (mut request, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        let end = line.trim().is_empty();
+        request.push_str(&line);
+        if end {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    request + &String::from_utf8(body).unwrap()
+}
+
+fn with_event(vhost: &str) -> String {
+    let url = Node::shared().vhost(vhost);
+    declare(&url, "shop.stock.shelf.clean");
+    ponos_ends(
+        &url,
+        &["publish", "stock.shelf.clean", r#"{"n":1}"#, "--task", "shop", "--id", "one", "--subject", "ä 1"],
+        0,
+    );
+    url
+}
+
+fn worker<'a>(to: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["run", "--service", "shop", "--task", "stock.shelf.clean", "--to", to], more].concat()
+}
+
+#[test]
+fn an_event_is_posted_in_binary_mode_and_2xx_is_done() {
+    let url = with_event("http-done");
+    let server = Server::start(&["204 No Content\r\nconnection: close\r\n"]);
+    ponos_ends(&url, &worker(&server.url, &["--drain"]), 0);
+    holds(&url, "shop.stock.shelf.clean", 0);
+    let requests = server.wait(1);
+    assert_eq!(requests.len(), 1);
+    let request = requests[0].to_ascii_lowercase();
+    assert!(request.starts_with("post /events?shop=1 http/1.1\r\n"), "{request}");
+    for header in [
+        "ce-specversion: 1.0\r\n",
+        "ce-id: one\r\n",
+        "ce-type: stock.shelf.clean\r\n",
+        "ce-source: /ponos/publish\r\n",
+        "ce-subject: %c3%a4%201\r\n",
+        "ce-time: ",
+        "content-type: application/json\r\n",
+        "ponos-attempt: 1\r\n",
+    ] {
+        assert!(request.contains(header), "{header}: {request}");
+    }
+    assert!(request.ends_with("\r\n\r\n{\"n\":1}"), "{request}");
+}
+
+#[test]
+fn a_503_with_retry_after_is_tried_again_after_that() {
+    let url = with_event("http-later");
+    const BUSY: &str = "503 Busy\r\nretry-after: 2\r\ncontent-length: 0\r\nconnection: close\r\n";
+    let server = Server::start(&[BUSY, "200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"]);
+    let running = start(&url, &worker(&server.url, &[]));
+    let requests = server.wait(2);
+    assert!(requests[1].to_ascii_lowercase().contains("ponos-attempt: 2\r\n"), "{}", requests[1]);
+    running.program.signal(Signal::TERM);
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    holds(&url, "shop.stock.shelf.clean.dlq", 0);
+}
+
+#[test]
+fn a_date_in_retry_after_puts_it_off_by_hours() {
+    let url = with_event("http-date");
+    let server = Server::start(&[
+        "429 Slowly\r\nretry-after: Thu, 31 Dec 2099 23:59:59 GMT\r\ncontent-length: 0\r\nconnection: close\r\n",
+    ]);
+    ponos_ends(&url, &worker(&server.url, &["--drain"]), 0);
+    // seven days at most, of which the first six hours are spent here
+    holds(&url, "retry.6h", 1);
+}
+
+#[test]
+fn a_410_goes_to_the_dead_letters_with_what_was_said() {
+    let url = with_event("http-gone");
+    let server = Server::start(&["410 Gone\r\ncontent-length: 9\r\nconnection: close\r\n\r\nno longer"]);
+    ponos_ends(&url, &worker(&server.url, &["--drain"]), 0);
+    holds(&url, "shop.stock.shelf.clean.dlq", 1);
+    let message = look(&url, "shop.stock.shelf.clean.dlq", 1).remove(0);
+    let reason = message.headers.text("dead-reason").unwrap();
+    assert!(reason.contains("410") && reason.contains("no longer"), "{reason}");
+    assert_eq!(server.wait(1).len(), 1);
+}
+
+#[test]
+fn a_server_that_is_not_there_counts_as_a_failure() {
+    let url = with_event("http-nobody");
+    ponos_ends(&url, &worker("http://127.0.0.1:1/", &["--drain", "--attempts", "1"]), 0);
+    holds(&url, "shop.stock.shelf.clean.dlq", 1);
+    let message = look(&url, "shop.stock.shelf.clean.dlq", 1).remove(0);
+    assert!(
+        message.headers.text("dead-reason").unwrap().contains("no answer from 127.0.0.1:1"),
+        "{message:?}"
+    );
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let url = with_event("http-redirect");
+    let server = Server::start(&[
+        "302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\nconnection: close\r\n",
+    ]);
+    ponos_ends(&url, &worker(&server.url, &["--drain", "--attempts", "1"]), 0);
+    holds(&url, "shop.stock.shelf.clean.dlq", 1);
+    assert_eq!(server.wait(1).len(), 1);
+}

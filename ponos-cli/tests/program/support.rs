@@ -1,0 +1,138 @@
+//! Runs the built program, and looks at the broker beside it.
+
+use ponos::{
+    broker::{Consume, Delivery, Transport, amqp::AmqpConfig},
+    event::Message,
+    topology::{
+        Topology,
+        worker::{Intake, shared, work_queue},
+    },
+};
+use std::{
+    fs::{self, File},
+    future::Future,
+    process::{Command, Stdio},
+    time::Duration,
+};
+use testkit::{Program, Sandbox};
+
+/// Longer than anything takes that works, on a busy machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+
+/// How the program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// The program while it runs.
+pub(crate) struct Running {
+    pub(crate) program: Program,
+    sandbox: Sandbox,
+}
+
+impl Running {
+    pub(crate) fn out(&self) -> String {
+        fs::read_to_string(self.sandbox.path("out")).unwrap()
+    }
+
+    pub(crate) fn err(&self) -> String {
+        fs::read_to_string(self.sandbox.path("err")).unwrap()
+    }
+
+    /// Waits until standard error says that.
+    pub(crate) fn says(&self, text: &str) {
+        testkit::block_until_or_tell(
+            &format!("'{text}' on standard error"),
+            LIMIT,
+            || self.err().contains(text).then_some(()),
+            || format!("{}\n{}", self.out(), self.err()),
+        );
+    }
+
+    pub(crate) fn end(mut self) -> Ended {
+        let code = self.program.wait(LIMIT);
+        Ended { code, out: self.out(), err: self.err() }
+    }
+}
+
+/// The program with these words, as the user of the URL.
+pub(crate) fn start(url: &str, words: &[&str]) -> Running {
+    start_with(url, words, "")
+}
+
+/// The same with something on standard input.
+pub(crate) fn start_with(url: &str, words: &[&str], input: &str) -> Running {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("in"), input).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ponos"));
+    command
+        .args(words)
+        .env("PONOS_URL", url)
+        .env("USER", "tester")
+        .env_remove("PONOS_URL_FILE")
+        .stdin(Stdio::from(File::open(sandbox.path("in")).unwrap()))
+        .stdout(Stdio::from(File::create(sandbox.path("out")).unwrap()))
+        .stderr(Stdio::from(File::create(sandbox.path("err")).unwrap()));
+    let program = sandbox.start(&mut command);
+    Running { program, sandbox }
+}
+
+/// Runs it to its end.
+pub(crate) fn ponos(url: &str, words: &[&str]) -> Ended {
+    start(url, words).end()
+}
+
+/// Runs it to its end, which must be that code.
+#[track_caller]
+pub(crate) fn ponos_ends(url: &str, words: &[&str], code: i32) -> Ended {
+    let ended = ponos(url, words);
+    assert_eq!(ended.code, Some(code), "{words:?}\n{}\n{}", ended.out, ended.err);
+    ended
+}
+
+pub(crate) fn wait<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+pub(crate) fn transport(url: &str) -> Transport {
+    Transport::amqp(AmqpConfig::parse(url).unwrap())
+}
+
+/// The work queue of a task, with everything around it.
+pub(crate) fn declare(url: &str, queue: &str) {
+    let mut all = shared();
+    all.join(work_queue(queue, Intake::Tasks, false));
+    declare_all(url, &all);
+}
+
+pub(crate) fn declare_all(url: &str, topology: &Topology) {
+    wait(transport(url).check(topology)).unwrap();
+}
+
+/// Messages ready in a queue, which must be there.
+pub(crate) fn ready(url: &str, queue: &str) -> u64 {
+    wait(transport(url).inspect(queue)).unwrap().unwrap().ready
+}
+
+/// Waits until so many are ready.
+pub(crate) fn holds(url: &str, queue: &str, count: u64) {
+    testkit::block_until(&format!("{count} in {queue}"), LIMIT, || {
+        (ready(url, queue) == count).then_some(())
+    });
+}
+
+/// Looks at the first messages of a queue, which go back when this ends.
+pub(crate) fn look(url: &str, queue: &str, count: usize) -> Vec<Message> {
+    wait(async {
+        let mut consumer = transport(url).consumer(Topology::default(), Consume::new(queue).prefetch(100));
+        let mut found: Vec<Delivery> = Vec::new();
+        while found.len() < count {
+            let next = tokio::time::timeout(LIMIT, consumer.next()).await;
+            found.push(next.expect("not so many are there").unwrap());
+        }
+        found.into_iter().map(|delivery| delivery.message).collect()
+    })
+}
