@@ -84,7 +84,9 @@ async fn what_is_no_event_goes_to_the_dead_letters_with_the_reason() {
         (
             "malformed",
             "attribute type is missing",
-            (|message| drop(message.headers.remove("cloudEvents_type"))) as fn(&mut Message),
+            (|message| {
+                message.headers.remove("cloudEvents_type");
+            }) as fn(&mut Message),
         ),
         ("malformed", "attribute time is an integer", |message| message.headers.set("cloudEvents_time", 5)),
         ("malformed", "the payload is no JSON", |message| message.body = b"{\"a\":".to_vec()),

@@ -1,8 +1,9 @@
 //! How many at a time, how fast, beside whom; and how a worker ends.
+#![allow(clippy::unwrap_used)] // its helpers are tests too
 
 use ponos::{
     broker::{Transport, memory::Broker},
-    event::{Event, EventId},
+    event::Event,
     prelude::*,
     shutdown::Trigger,
     testing::Kit,
@@ -187,7 +188,7 @@ struct Stopping {
     broker: Broker,
     trigger: Trigger,
     worker: JoinHandle<Result<Report, ponos::worker::WorkerError>>,
-    ended: Arc<Mutex<Vec<(Option<EventId>, Ended)>>>,
+    ended: Arc<Mutex<Vec<Ended>>>,
 }
 
 async fn started(worker: Worker, messages: usize) -> Stopping {
@@ -195,8 +196,8 @@ async fn started(worker: Worker, messages: usize) -> Stopping {
     let ended = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&ended);
     let worker = worker.observe(move |observed| {
-        if let Observed::Ended { id, ended, .. } = observed {
-            told.lock().unwrap().push((id.clone(), ended.clone()));
+        if let Observed::Ended { ended, .. } = observed {
+            told.lock().unwrap().push(ended.clone());
         }
     });
     let topology = worker.topology().unwrap();

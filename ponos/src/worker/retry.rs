@@ -171,7 +171,11 @@ fn resent(message: Message, queue: &str, event: Option<&Event>) -> Message {
 /// At most `most` bytes of it, cut between characters.
 fn cut(mut text: String, most: usize) -> String {
     if text.len() > most {
-        text.truncate(text.floor_char_boundary(most - '…'.len_utf8()));
+        let mut end = most - '…'.len_utf8();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
         text.push('…');
     }
     text
