@@ -4,7 +4,7 @@
 mod support;
 
 use ponos::{
-    broker::{Link, Publisher, Settle, amqp},
+    broker::{Link, Publisher, Settle},
     topology::{Binding, Exchange, Queue, Topology},
 };
 use std::collections::HashSet;

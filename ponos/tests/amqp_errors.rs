@@ -79,7 +79,12 @@ async fn something_that_exists_with_other_arguments() {
     let error = refused(config(&url), fanout).await;
     assert_eq!(error.class, LinkErrorClass::Inequivalent);
     assert!(error.what.contains("exchange 'events'") && error.what.contains("'type'"), "{error}");
-    assert!(error.what.contains("'fanout' is wanted, it has 'topic'"), "{error}");
+    assert!(error.what.contains("we want fanout, it has topic"), "{error}");
+
+    let shorter = Queue::classic("all").with("x-message-ttl", 1000);
+    let error = refused(config(&url), Topology { queues: vec![shorter], ..Topology::default() }).await;
+    assert!(error.what.contains("'x-message-ttl': we want 1000, it has none"), "{error}");
+    assert!(error.remedy.contains("policy") && error.remedy.contains("new name"), "{error}");
 
     let quorum = Topology { queues: vec![Queue::quorum("all")], ..Topology::default() };
     let error = refused(config(&url), quorum).await;

@@ -3,7 +3,7 @@
 
 mod support;
 
-use ponos::broker::{Link, LinkErrorClass, PublishOutcome, Settle, amqp};
+use ponos::broker::{Link, LinkErrorClass, PublishOutcome, Settle};
 use std::time::Duration;
 use support::{config, down, link, outcomes, publish_until_confirmed, publisher, publishing, topology, up};
 use testkit::{Node, wait_until};

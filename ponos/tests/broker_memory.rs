@@ -118,6 +118,23 @@ mod drills {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn queues_can_be_listed_and_peeked_into_without_taking_anything() {
+        let broker = memory::Broker::new();
+        let wanted = topology([], [Queue::classic("q"), Queue::quorum("empty")]);
+        let mut publisher = broker.publisher(wanted.clone());
+        send(&mut publisher, "", [message("q", "1"), message("q", "2")]).await;
+        for _ in 0..2 {
+            let waiting = broker.peek("q");
+            assert_eq!(waiting.iter().map(text).collect::<Vec<_>>(), ["1", "2"]);
+        }
+        assert!(broker.peek("empty").is_empty() && broker.peek("missing").is_empty());
+        let ready: Vec<_> = broker.queues().into_iter().map(|(name, status)| (name, status.ready)).collect();
+        assert_eq!(ready, [("empty".to_owned(), 0), ("q".to_owned(), 2)]);
+        let mut consumer = broker.consumer(wanted, Consume::new("q"));
+        assert_eq!(take(&mut consumer, 2).await, ["1", "2"]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn dropped_handles_leave_no_task_behind() {
         let broker = memory::Broker::new();
         let (publisher, consumer) = (broker.publisher(queue()), broker.consumer(queue(), Consume::new("q")));
