@@ -123,9 +123,9 @@ everything() {
     heading "style"
     cargo fmt --all -- --check
     heading "lints"
-    cargo clippy --release --workspace --all-targets -- -D warnings
+    cargo clippy --release --workspace --all-features --all-targets -- -D warnings
     heading "documentation"
-    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --all-features --no-deps --quiet
     heading "dependencies"
     if cargo deny --version >/dev/null 2>&1; then
         cargo deny --offline check bans licenses sources
@@ -133,7 +133,7 @@ everything() {
         echo "cargo deny is not installed: bans, licences and sources are not checked (cargo install cargo-deny)"
     fi
     heading "tests"
-    cargo test --release --workspace
+    cargo test --release --workspace --all-features
 }
 
 # Runs a package's test files (or folders) whose names begin in one of the ways given.

@@ -6,6 +6,7 @@
 mod common;
 
 use common::{
+    as_the_program,
     bare::Bare,
     clock::{Clock, sample, schedule},
     measure::{cpu, forget_peak, median, memory, wall},
@@ -34,6 +35,7 @@ struct Run {
 }
 
 fn main() {
+    as_the_program();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(measured());
 }

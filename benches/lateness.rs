@@ -6,6 +6,7 @@
 mod common;
 
 use common::{
+    as_the_program,
     bare::{Bare, properties},
     clock::{Clock, sample, schedule},
     measure::{median, quantile, wall},
@@ -29,6 +30,7 @@ use std::{
 use testkit::Node;
 
 fn main() {
+    as_the_program();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let seconds = setting("SECONDS", 10);

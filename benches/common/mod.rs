@@ -13,6 +13,12 @@ use ponos::topology::{Binding, Exchange, Queue, Topology};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What the program does for itself at its start: no huge pages.
+pub fn as_the_program() {
+    // Where it can't be done the figures are still right, if a little better.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 /// The exchange of all benchmarks.
 pub const EXCHANGE: &str = "events";
 /// The one queue.

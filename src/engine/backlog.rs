@@ -67,8 +67,8 @@ impl Backlogs {
     }
 
     /// Whether anything of this schedule is outstanding.
-    pub(super) fn holds(&self, schedule: &Arc<str>) -> bool {
-        self.of(schedule).next().is_some()
+    pub(super) fn holds(&self, schedule: &str) -> bool {
+        !self.all.is_empty() && self.of(&schedule.into()).next().is_some()
     }
 
     pub(super) fn of(&self, schedule: &Arc<str>) -> impl Iterator<Item = (&SpanKey, &Backlog)> {

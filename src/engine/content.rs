@@ -6,6 +6,9 @@ use crate::schedule::Schedule;
 use ponos::event::{Event, OccurrenceId, Timestamp};
 use serde::Serialize;
 
+/// Bytes of a body without a payload, rounded up: so that it need not grow.
+const USUAL: usize = 384;
+
 /// `schemas/time-event.json`.
 #[derive(Serialize)]
 struct Data<'a> {
@@ -61,8 +64,10 @@ fn data(era: Era, schedule: &Schedule, stands_for: Coalesced) -> Vec<u8> {
         coalesced: stands_for.count - 1,
         data: schedule.data.as_ref(),
     };
+    let mut body = Vec::with_capacity(USUAL);
     // Strings, numbers and JSON values only: there is nothing in it that serialising could refuse.
-    serde_json::to_vec(&data).unwrap_or_default()
+    drop(serde_json::to_writer(&mut body, &data));
+    body
 }
 
 /// Always three digits, so that consumers may parse it with one pattern.

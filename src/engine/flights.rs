@@ -24,6 +24,8 @@ pub(super) enum Owner {
 #[derive(Debug, Clone)]
 pub(super) struct Flight {
     pub(super) owner: Owner,
+    /// Its name.
+    pub(super) schedule: Arc<str>,
     pub(super) stands_for: Coalesced,
     pub(super) sent_at: Timestamp,
     pub(super) lateness: i64,

@@ -60,15 +60,14 @@ impl Engine {
                 self.queue.pop();
                 continue;
             };
-            let key = (slot.name(), slot.number());
             let conduct = slot.definition.conduct();
-            let late = now.since(send) > conduct.catch_up.grace;
+            let behind = now.since(send) > conduct.catch_up.grace
+                || self.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
             if conduct.paused {
+                let key = slot.key();
                 self.queue.pop();
                 self.skip_paused(rank, &key, due, now);
-            } else if (late || self.backlogs.holds(&key.0) && !planted(Fault::Overtake))
-                && self.can_join(&key, due)
-            {
+            } else if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join(key, due)) {
                 self.queue.pop();
                 self.join(rank, key, due, now);
             } else {
@@ -100,8 +99,8 @@ impl Engine {
     }
 
     /// Only a clock that was set back makes a span lie above what is due now: it can't be joined then.
-    fn can_join(&mut self, key: &SpanKey, due: Timestamp) -> bool {
-        self.backlogs.get_mut(key).is_none_or(|backlog| backlog.span.after < due)
+    fn can_join(&self, key: &SpanKey, due: Timestamp) -> bool {
+        self.backlogs.get(key).is_none_or(|backlog| backlog.span.after < due)
     }
 
     /// Adds what is to be sent by now to the schedule's span.
@@ -245,7 +244,9 @@ impl Engine {
         let rank = self.rank_of(&owner, &schedule.name);
         let skipped = rank.map_or(0, |rank| self.slots[rank].take_skipped());
         self.highest_handed = self.highest_handed.max(send);
-        let token = self.flights.take_off(Flight { owner, stands_for, sent_at: now, lateness });
+        let name = schedule.name.clone();
+        let token =
+            self.flights.take_off(Flight { owner, schedule: name, stands_for, sent_at: now, lateness });
         self.out.publish.push(Handover { token, era, schedule, stands_for, sent_at: now, lateness, skipped });
     }
 }

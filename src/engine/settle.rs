@@ -35,7 +35,7 @@ impl Engine {
         let due = flight.stands_for.last;
         let slot = &mut self.slots[rank as usize];
         slot.land();
-        let key = (slot.name(), slot.number());
+        let key = (flight.schedule.clone(), slot.number());
         match refusal(|| slot.definition.conduct().unrouted, &answer) {
             None if answer == Answer::Lost => self.retry_on_time(rank, &key, due, 0, LOST),
             None => {
@@ -182,7 +182,7 @@ impl Engine {
     /// A one-shot that is settled is pending no more. Whether it is one.
     pub(super) fn finish_one_shot(&mut self, rank: u32) -> bool {
         let slot = &self.slots[rank as usize];
-        let one_shot = slot.timing().is_one_shot();
+        let one_shot = slot.definition.is_one_shot();
         if one_shot {
             self.progress.one_shot(&slot.name(), None);
         }

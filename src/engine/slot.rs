@@ -3,6 +3,7 @@
 use super::{
     Era, Revision,
     faults::{Fault, planted},
+    progress::SpanKey,
 };
 use crate::schedule::{Packed, Schedule, Timing};
 use ponos::event::Timestamp;
@@ -61,6 +62,11 @@ impl Slot {
 
     pub(super) fn name(&self) -> Arc<str> {
         self.definition.name().into()
+    }
+
+    /// By what its spans are known.
+    pub(super) fn key(&self) -> SpanKey {
+        (self.name(), self.number)
     }
 
     pub(super) fn number(&self) -> u32 {

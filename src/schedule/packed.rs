@@ -48,6 +48,8 @@ const DATA: u8 = 4;
 
 /// It has jitter: what most have not need not be understood to be known.
 const JITTER: u8 = 8;
+/// It is due once.
+const ONE_SHOT: u8 = 16;
 
 /// What usually stands between two values of a definition; each one's place is the byte that stands for it (JSON
 /// has no bytes below 32 in it). What is not here only takes more room.
@@ -119,6 +121,11 @@ impl Packed {
     /// Whether its send times lie behind its due times.
     pub fn has_jitter(&self) -> bool {
         self.flags() & JITTER != 0
+    }
+
+    /// Whether it is due once, at an instant.
+    pub fn is_one_shot(&self) -> bool {
+        self.flags() & ONE_SHOT != 0
     }
 
     /// How it behaves.
@@ -234,6 +241,9 @@ fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Packed, 
         bytes[flags] |= UNDERSTOOD;
         if timing.jitter() > 0 {
             bytes[flags] |= JITTER;
+        }
+        if timing.is_one_shot() {
+            bytes[flags] |= ONE_SHOT;
         }
         bytes = postcard::to_extend(&(conduct, timing, event.as_str()), bytes)?;
         if let Some(after) = rest

@@ -15,7 +15,7 @@ pub use parts::{Failure, Late, Loader, Parts, Report};
 
 use crate::{
     clock::{self, Alarm},
-    engine::{Action, Answer, Engine, Input},
+    engine::{Action, Answer, Engine, Handover, Input},
     schedule::Packed,
     store::{StoreError, StoreEvent, StoreHandle},
 };
@@ -25,7 +25,7 @@ use ponos::{
     event::Timestamp,
     shutdown::{Shutdown, Stage},
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, info, warn};
 
@@ -35,6 +35,8 @@ const BEAT: i64 = 1_000;
 const STATUS: i64 = 200;
 /// Events that are rendered before the adapter is given them.
 const CHUNK: usize = 256;
+/// Chunks that may wait for the adapter: what is rendered while it is still in the processor's caches costs least.
+const AHEAD: usize = 2;
 /// Batches of answers that are taken in together at most.
 const MERGED: usize = 64;
 /// Commands that may wait.
@@ -47,6 +49,8 @@ pub struct Service {
     store: StoreHandle,
     store_events: mpsc::UnboundedReceiver<StoreEvent>,
     submit: mpsc::Sender<Vec<Publishing>>,
+    /// How much of the way to the adapter must be free before more is rendered.
+    room: usize,
     settled: mpsc::Receiver<Vec<Settlement>>,
     link: watch::Receiver<Link>,
     exchange: Arc<str>,
@@ -58,8 +62,8 @@ pub struct Service {
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
     recorded: watch::Sender<u64>,
-    /// Rendered and not yet taken by the adapter.
-    outbox: Vec<Publishing>,
+    /// Handed over and not yet rendered.
+    outbox: VecDeque<Handover>,
     /// Why the last accepted schedules are used instead of the files.
     degraded: Option<String>,
     store_failing: Option<String>,
@@ -103,6 +107,7 @@ impl Service {
         let last_sequence = parts.snapshot.last_sequence;
         let engine = Engine::start(parts.rules, parts.snapshot, reading);
         let (submit, settled, link) = parts.publisher.split();
+        let room = submit.max_capacity().saturating_sub(AHEAD - 1).max(1);
         let (commands_in, commands) = mpsc::channel(COMMANDS);
         let (recorded, recorded_out) = watch::channel(last_sequence);
         let (status, status_out) = watch::channel(Status {
@@ -124,6 +129,7 @@ impl Service {
             store: parts.store,
             store_events: parts.store_events,
             submit,
+            room,
             settled,
             link,
             exchange: parts.exchange,
@@ -134,7 +140,7 @@ impl Service {
             commands,
             status,
             recorded,
-            outbox: Vec::new(),
+            outbox: VecDeque::new(),
             degraded: None,
             store_failing: None,
             ever_up: false,
@@ -207,7 +213,7 @@ impl Service {
             changed = self.link.changed() => {
                 changed.map_or(Event::Gone(Failure::PublisherGone), |()| Event::Link)
             }
-            room = self.submit.reserve(), if !self.outbox.is_empty() => {
+            room = self.submit.reserve_many(self.room), if !self.outbox.is_empty() => {
                 room.map_or(Event::Gone(Failure::PublisherGone), |_| Event::Room)
             }
             Some(()) = self.reload.recv() => Event::Reload,
@@ -219,12 +225,16 @@ impl Service {
         }
     }
 
-    /// Hands over what is rendered, if the adapter has room; the loop waits for that where it has not.
+    /// Renders what the adapter has room for and hands it over; the loop waits for that where it has not. The adapter writes
+    /// the first chunk while the next is rendered.
     fn post(&mut self) {
-        if !self.outbox.is_empty()
-            && let Ok(permit) = self.submit.try_reserve()
+        while !self.outbox.is_empty()
+            && let Ok(mut permits) = self.submit.try_reserve_many(self.room)
+            && let Some(permit) = permits.next()
         {
-            permit.send(std::mem::take(&mut self.outbox));
+            let chunk = self.outbox.drain(..self.outbox.len().min(CHUNK));
+            let render = |handover| render::publishing(&self.clock, &self.exchange, &handover);
+            permit.send(chunk.map(render).collect());
         }
     }
 
@@ -251,12 +261,6 @@ impl Service {
                 }
             }
             Action::Publish(handovers) => {
-                // In chunks: the adapter writes the first ones while the next are rendered.
-                for chunk in handovers.chunks(CHUNK) {
-                    let render = |handover| render::publishing(&self.clock, &self.exchange, handover);
-                    self.outbox.extend(chunk.iter().map(render));
-                    self.post();
-                }
                 if self.show_events {
                     for handover in &handovers {
                         info!(
@@ -269,6 +273,8 @@ impl Service {
                         );
                     }
                 }
+                self.outbox.extend(handovers);
+                self.post();
             }
             Action::Record { rows, complete } => {
                 if let Ok(backlog) = self.store.append(rows, complete)

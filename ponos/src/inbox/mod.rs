@@ -16,6 +16,8 @@
 mod error;
 mod gate;
 mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "inbox-sled")]
 mod sled;
 
@@ -100,6 +102,8 @@ enum Kind {
         keys: Arc<sled::Keys>,
         gate: Arc<Gate>,
     },
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<postgres::Store>),
 }
 
 /// One run of one handler for one message, from [`Inbox::begin`] on. Dropping it abandons it.
@@ -117,6 +121,8 @@ enum Running {
         keys: Arc<sled::Keys>,
         pass: Pass,
     },
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::Run),
 }
 
 impl Inbox {
@@ -172,6 +178,8 @@ impl Inbox {
                 }
                 Ok(Begun::Run(Entry(Running::Sled { keys: keys.clone(), pass })))
             }
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(store) => store.begin(key, self.patience).await,
         }
     }
 
@@ -185,6 +193,8 @@ impl Inbox {
             Kind::Memory { rows, .. } => Ok(rows.forget(key)),
             #[cfg(feature = "inbox-sled")]
             Kind::Sled { keys, .. } => keys.forget(key).await,
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(store) => store.forget(key).await,
         }
     }
 
@@ -198,6 +208,8 @@ impl Inbox {
             Kind::Memory { rows, .. } => Ok(rows.prune(older_than)),
             #[cfg(feature = "inbox-sled")]
             Kind::Sled { keys, .. } => keys.prune(older_than).await,
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(store) => store.prune(older_than).await,
         }
     }
 
@@ -233,6 +245,8 @@ impl Inbox {
             Kind::None | Kind::Memory { .. } => false,
             #[cfg(feature = "inbox-sled")]
             Kind::Sled { .. } => false,
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(_) => true,
         }
     }
 
@@ -242,11 +256,22 @@ impl Inbox {
             Kind::None | Kind::Memory { .. } => false,
             #[cfg(feature = "inbox-sled")]
             Kind::Sled { .. } => false,
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(_) => true,
         }
     }
 }
 
 impl Entry {
+    /// The transaction of this run, for the handler's context; `None` for an inbox without one.
+    #[cfg(feature = "postgres")]
+    pub fn transaction(&self) -> Option<postgres::Transaction> {
+        match &self.0 {
+            Running::Postgres(run) => Some(run.transaction()),
+            _ => None,
+        }
+    }
+
     /// Records the key, with all that belongs to it; from then on it is handled.
     ///
     /// # Errors
@@ -274,6 +299,8 @@ impl Entry {
                 keys.record(pass.key()).await?;
                 Ok(flushed)
             }
+            #[cfg(feature = "postgres")]
+            Running::Postgres(run) => run.done(publishes).await,
         }
     }
 
@@ -283,6 +310,8 @@ impl Entry {
             Running::None | Running::Memory { .. } => {}
             #[cfg(feature = "inbox-sled")]
             Running::Sled { .. } => {}
+            #[cfg(feature = "postgres")]
+            Running::Postgres(run) => run.abandon().await,
         }
     }
 }
@@ -294,6 +323,8 @@ impl fmt::Debug for Inbox {
             Kind::Memory { .. } => "memory",
             #[cfg(feature = "inbox-sled")]
             Kind::Sled { .. } => "sled",
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(_) => "Postgres",
         };
         f.debug_struct("Inbox").field("kind", &kind).finish_non_exhaustive()
     }

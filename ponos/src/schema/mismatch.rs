@@ -92,12 +92,16 @@ pub(super) fn of<'e>(errors: impl Iterator<Item = ValidationError<'e>>) -> Misma
 }
 
 fn violation(error: &ValidationError<'_>) -> Violation {
+    Violation { pointer: pointer(error), message: message(error) }
+}
+
+fn pointer(error: &ValidationError<'_>) -> String {
     let mut pointer = error.instance_path().as_str().to_owned();
     // What is missing is looked for where it should stand.
     if let Kind::Required { property: Value::String(name) } = error.kind() {
         pointer = format!("{pointer}/{}", step(name));
     }
-    Violation { pointer: shortened(&pointer, 200), message: message(error) }
+    shortened(&pointer, 200)
 }
 
 /// `expected an integer, found "seven"`.
@@ -136,27 +140,45 @@ pub(super) fn message(error: &ValidationError<'_>) -> String {
         Kind::UniqueItems => "items that differ from one another".into(),
         Kind::Contains => "an item as the schema's \"contains\" wants it".into(),
         Kind::FalseSchema => "nothing here".into(),
+        Kind::PropertyNames { error } if matches!(error.kind(), Kind::PropertyNames { .. }) => {
+            "other names of fields".into()
+        }
         Kind::PropertyNames { error } => return format!("a field's name: {}", message(error)),
         other => format!("to fit the schema's {:?}", shortened(other.keyword(), 40)),
     };
     format!("expected {expected}, found {}", shown(error.instance().as_ref(), VALUE_CHARS))
 }
 
-/// Which alternative comes closest is what its author wants to know: the one that fails deepest.
+/// Which alternative comes closest is what its author wants to know, and what in it fails, however deep.
 fn no_alternative(error: &ValidationError<'_>, context: &[Vec<ValidationError<'static>>]) -> String {
-    let at = error.instance_path().as_str().len();
-    let depth = |errors: &Vec<ValidationError<'_>>| {
-        errors.iter().map(|inner| violation(inner).pointer.len()).min().unwrap_or_default()
-    };
     let found = shown(error.instance().as_ref(), VALUE_CHARS);
-    let expected = format!("expected one of {} alternatives, found {found}", context.len());
-    let mut deepest = context.iter().filter(|errors| depth(errors) > at).collect::<Vec<_>>();
-    deepest.sort_by_key(|errors| errors.len());
-    match deepest.first().and_then(|errors| errors.first()).map(violation) {
-        Some(closest) => {
-            let reason = shortened(&format!("{}: {}", closest.pointer, closest.message), 160);
-            format!("{expected}; the closest fails at {reason}")
-        }
-        None => expected,
+    let expected = format!("one of {} alternatives, found {found}", context.len());
+    let mut closest = None;
+    let (mut at, mut context) = (error.instance_path().as_str().len(), context);
+    // Down, never branching: each level is told once.
+    while let Some(inner) = closest_in(context, at) {
+        closest = Some(inner);
+        let (Kind::AnyOf { context: deeper } | Kind::OneOfNotValid { context: deeper }) = inner.kind() else {
+            break;
+        };
+        (at, context) = (inner.instance_path().as_str().len(), deeper);
     }
+    match closest {
+        Some(inner) if !matches!(inner.kind(), Kind::AnyOf { .. } | Kind::OneOfNotValid { .. }) => {
+            let reason = shortened(&message(inner), 160);
+            format!("expected {expected}; the closest fails at {}: {reason}", pointer(inner))
+        }
+        Some(inner) => format!("expected {expected}; the closest fails at {}", pointer(inner)),
+        None => format!("expected {expected}"),
+    }
+}
+
+/// Of the alternatives that fail below `at` only, the first fault of the one with fewest.
+fn closest_in<'e>(
+    context: &'e [Vec<ValidationError<'static>>],
+    at: usize,
+) -> Option<&'e ValidationError<'static>> {
+    let below =
+        |errors: &&Vec<ValidationError<'_>>| errors.iter().all(|inner| pointer(inner).len() > at.min(199));
+    context.iter().filter(below).min_by_key(|errors| errors.len())?.first()
 }

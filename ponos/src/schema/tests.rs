@@ -196,3 +196,25 @@ fn documents_that_are_none_are_refused() {
         said(json!({"a.b": true}), json!({"a.b.c": true})).starts_with("OLD: \"a.b\" can't be declared: ")
     );
 }
+
+#[test]
+fn alternatives_that_lead_back_to_themselves_are_told_without_place_once_they_multiply() {
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({"a": inner}));
+    let twice = Contract::parse(
+        r##"{"type": "object", "properties": {"a": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}, {"type": "null"}]}}}"##,
+    )
+    .unwrap();
+    assert!(said(&twice, nested(5)).contains("the closest fails at /a"));
+    assert!(
+        said(&twice, nested(100)).starts_with("the whole: does not fit its schema; the value is too deep")
+    );
+    // A tree whose forms are told apart by a field is walked once, however deep.
+    let tree = Contract::parse(
+        r##"{"oneOf": [
+            {"type": "object", "required": ["not"], "properties": {"not": {"$ref": "#"}}, "additionalProperties": false},
+            {"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#"}}, "additionalProperties": false},
+            {"type": "string"}]}"##,
+    )
+    .unwrap();
+    assert!(said(&tree, nested(100)).contains("the closest fails at /a"));
+}

@@ -4,15 +4,20 @@
 //! settled as lost, and as many are then sent one at a time; when it happens with one alone, that one is refused. A bad
 //! message costs its neighbours one resend each, and never stops them.
 
+mod flights;
+
 use super::{
     super::{PublishOutcome, Publishing, Settlement},
     convert,
     returns::{Brought, Returns},
 };
+use flights::{Flight, Flights};
 use futures_util::{Stream, stream::FuturesUnordered};
-use lapin::{Channel, Confirmation, ErrorKind, options::BasicPublishOptions, types::ShortString};
+use lapin::{
+    Channel, Confirmation, ErrorKind, PublisherConfirm, options::BasicPublishOptions, types::ShortString,
+};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::{
@@ -23,18 +28,37 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A publishing on its way: its number, and what came of it.
-type Flying = Pin<Box<dyn Future<Output = (u64, lapin::Result<Confirmation>)> + Send>>;
+/// Publishings that may wait to be written: each is a future of two kilobytes until it is.
+const UNWRITTEN: usize = 256;
+
+/// Places kept for each publishing of the window.
+const PLACES: usize = 16;
+
+/// A publishing that is being written.
+type Writing = Pin<Box<dyn Future<Output = lapin::Result<PublisherConfirm>> + Send>>;
+
+/// One that is written: its number, and what comes of it.
+struct Confirming(u64, PublisherConfirm);
+
+impl Future for Confirming {
+    type Output = (u64, lapin::Result<Confirmation>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let number = self.0;
+        Pin::new(&mut self.1).poll(cx).map(|result| (number, result))
+    }
+}
 
 /// One confirm channel.
 pub(super) struct Confirms {
-    channel: Channel,
-    flying: FuturesUnordered<Flying>,
-    flights: HashMap<u64, Flight>,
+    channel: Arc<Channel>,
+    /// In the order of their numbers, in which they are written too.
+    writing: VecDeque<(u64, Writing)>,
+    confirming: FuturesUnordered<Confirming>,
+    flights: Flights,
     /// Those in `flights` that are settled already and only waited for, so that lapin can forget them.
     given_up: usize,
     backlog: VecDeque<(Publishing, Instant)>,
-    next: u64,
     returns: Returns,
     window: usize,
     /// How many are still to be sent one at a time.
@@ -43,23 +67,16 @@ pub(super) struct Confirms {
     settled: Vec<Settlement>,
 }
 
-struct Flight {
-    token: u64,
-    message_id: String,
-    deadline: Instant,
-    settled: bool,
-}
-
 impl Confirms {
     /// On a channel in confirm mode.
     pub(super) fn new(channel: Channel, window: usize) -> Self {
         Self {
-            channel,
-            flying: FuturesUnordered::new(),
-            flights: HashMap::new(),
+            channel: Arc::new(channel),
+            writing: VecDeque::new(),
+            confirming: FuturesUnordered::new(),
+            flights: Flights::default(),
             given_up: 0,
             backlog: VecDeque::new(),
-            next: 0,
             returns: Returns::default(),
             window: window.max(1),
             alone: 0,
@@ -85,7 +102,7 @@ impl Confirms {
 
     /// Whether anything can still come from the broker.
     pub(super) fn is_flying(&self) -> bool {
-        !self.flying.is_empty()
+        !self.writing.is_empty() || !self.confirming.is_empty()
     }
 
     /// The settlements since the last call.
@@ -108,14 +125,15 @@ impl Confirms {
         self.alone = self.alone.max(count);
     }
 
-    /// Whether more than half of the window waits for confirms that were given up: worth a fresh channel.
+    /// Whether more than half of the window waits for confirms that were given up, or places are kept behind one that gets
+    /// no answer: worth a fresh channel.
     pub(super) fn is_clogged(&self) -> bool {
-        self.given_up * 2 > self.window
+        self.given_up * 2 > self.window || self.flights.places() > self.window * PLACES
     }
 
     /// Writes what the window has room for.
     pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32) {
-        while self.died.is_none() && self.flights.len() < self.room() {
+        while self.died.is_none() && self.flights.len() < self.room() && self.writing.len() < UNWRITTEN {
             let Some((publishing, deadline)) = self.backlog.pop_front() else { break };
             self.alone = self.alone.saturating_sub(1);
             self.write_one(publishing, deadline, user, frame_max);
@@ -132,58 +150,77 @@ impl Confirms {
         let ready = || -> Result<_, String> {
             let exchange = convert::short("the exchange's name", exchange.to_string())?;
             let key = convert::short("the routing key", message.routing_key)?;
-            let properties = convert::properties(message.properties, &message.headers, user, frame_max)?;
+            let properties = convert::properties(message.properties, message.headers, user, frame_max)?;
             Ok((exchange, key, properties, message.body))
         };
         let (exchange, key, properties, body): (ShortString, ShortString, _, _) = match ready() {
             Ok(ready) => ready,
             Err(why) => return self.settle(token, PublishOutcome::Refused(why)),
         };
-        let number = self.next;
-        self.next += 1;
         let channel = self.channel.clone();
         let options = BasicPublishOptions { mandatory: true, immediate: false };
-        let mut flying: Flying = Box::pin(async move {
-            let written = channel.basic_publish(exchange, key, options, &body, properties).await;
-            drop(body);
-            match written {
-                Ok(confirm) => (number, confirm.await),
-                Err(error) => (number, Err(error)),
-            }
-        });
-        self.flights.insert(number, Flight { token, message_id, deadline, settled: false });
+        let mut writing: Writing =
+            Box::pin(async move { channel.basic_publish(exchange, key, options, &body, properties).await });
+        let number = self.flights.take_off(Flight { token, message_id, deadline, settled: false });
         // The first poll takes the tag and queues the frames, without waiting: so the order is the order taken.
-        match flying.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready((number, result)) => self.landed(vec![(number, result)]),
-            Poll::Pending => self.flying.push(flying),
+        match writing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming(number, confirm)),
+            Poll::Ready(Err(error)) => self.failed(number, error),
+            Poll::Pending => self.writing.push_back((number, writing)),
         }
     }
 
-    /// Ready when confirms came (or the channel died); they are settled then.
+    /// Ready when something was written or confirmed (or the channel died); what was confirmed is settled then.
     pub(super) fn poll_confirmed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut landed = Vec::new();
-        // A return may be with any confirm that came before, so all that came must be seen before one is judged. The stream
-        // stops now and then without being empty, and says so by waking.
+        // A return may be with any confirm that came before, so all that came must be seen before one is judged. What was
+        // confirmed was written before: so whoever saw a confirm looks once more for what is written. The stream stops now
+        // and then without being empty, and says so by waking.
         let woken = Arc::new(Woken { again: AtomicBool::new(false), task: cx.waker().clone() });
         let waker = Waker::from(woken.clone());
         let mut cx = Context::from_waker(&waker);
+        let (mut landed, mut progress) = (Vec::new(), false);
         loop {
-            match Pin::new(&mut self.flying).poll_next(&mut cx) {
-                Poll::Ready(Some(one)) => landed.push(one),
-                Poll::Ready(None) => break,
-                Poll::Pending if woken.again.swap(false, Ordering::AcqRel) => {}
-                Poll::Pending => break,
+            progress |= self.take_written(&mut landed, &mut cx);
+            let before = landed.len();
+            loop {
+                match Pin::new(&mut self.confirming).poll_next(&mut cx) {
+                    Poll::Ready(Some(one)) => landed.push(one),
+                    Poll::Ready(None) => break,
+                    Poll::Pending if woken.again.swap(false, Ordering::AcqRel) => {}
+                    Poll::Pending => break,
+                }
+            }
+            if landed.len() == before {
+                break;
             }
         }
-        if landed.is_empty() {
+        if landed.is_empty() && !progress {
             return Poll::Pending;
         }
         self.landed(landed);
         Poll::Ready(())
     }
 
+    /// Whether any of those that were being written are not any more.
+    fn take_written(
+        &mut self,
+        landed: &mut Vec<(u64, lapin::Result<Confirmation>)>,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let before = self.writing.len();
+        while let Some((number, writing)) = self.writing.front_mut() {
+            match writing.as_mut().poll(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming(*number, confirm)),
+                Poll::Ready(Err(error)) => landed.push((*number, Err(error))),
+            }
+            self.writing.pop_front();
+        }
+        self.writing.len() != before
+    }
+
     fn landed(&mut self, landed: Vec<(u64, lapin::Result<Confirmation>)>) {
-        let newest = self.next;
+        let newest = self.flights.next();
         let mut confirmed = Vec::with_capacity(landed.len());
         for (number, result) in landed {
             match result {
@@ -215,7 +252,7 @@ impl Confirms {
             }
         }
         if self.returns.holds() {
-            let oldest = self.flights.keys().min().copied();
+            let oldest = self.flights.oldest();
             for (token, returned) in self.returns.release(oldest) {
                 self.settle(token, PublishOutcome::Confirmed { returned });
             }
@@ -246,7 +283,7 @@ impl Confirms {
     }
 
     fn remove(&mut self, number: u64) -> Option<Flight> {
-        let flight = self.flights.remove(&number)?;
+        let flight = self.flights.land(number)?;
         if flight.settled {
             self.given_up -= 1;
         }
@@ -264,7 +301,7 @@ impl Confirms {
                 self.settle(publishing.token, PublishOutcome::Lost);
             }
         }
-        for flight in self.flights.values_mut().filter(|flight| !flight.settled && flight.deadline <= now) {
+        for flight in self.flights.iter_mut().filter(|flight| !flight.settled && flight.deadline <= now) {
             flight.settled = true;
             self.given_up += 1;
             self.settled.push(Settlement { token: flight.token, outcome: PublishOutcome::Lost });
@@ -281,18 +318,19 @@ impl Confirms {
         // One that was given up could be the guilty one too.
         let verdict = verdict.filter(|_| self.flights.len() == 1);
         let outcome = verdict.map_or(PublishOutcome::Lost, |why| PublishOutcome::Refused(why.to_owned()));
-        for (_, flight) in self.flights.drain().filter(|(_, flight)| !flight.settled) {
+        for flight in self.flights.drain().filter(|flight| !flight.settled) {
             self.settled.push(Settlement { token: flight.token, outcome: outcome.clone() });
         }
         self.given_up = 0;
         self.returns = Returns::default();
-        self.flying = FuturesUnordered::new();
+        self.writing.clear();
+        self.confirming = FuturesUnordered::new();
         suspects
     }
 
     /// Goes on with a fresh channel; what waits is kept.
     pub(super) fn revive(&mut self, channel: Channel) {
-        self.channel = channel;
+        self.channel = Arc::new(channel);
         self.died = None;
     }
 

@@ -14,7 +14,7 @@ const FRAME_OVERHEAD: usize = 128;
 /// The properties and headers for the wire. `user` fills `user_id`; `frame_max` is the connection's, 0 for none.
 pub(super) fn properties(
     message: Properties,
-    headers: &Headers,
+    headers: Headers,
     user: Option<&str>,
     frame_max: u32,
 ) -> Result<BasicProperties, String> {
@@ -75,32 +75,33 @@ pub(super) fn short(name: &str, value: String) -> Result<ShortString, String> {
 }
 
 /// Arguments or headers for the wire; adds about what they take there to `size`.
-pub(super) fn table(headers: &Headers, size: &mut usize) -> Result<FieldTable, String> {
+pub(super) fn table(headers: Headers, size: &mut usize) -> Result<FieldTable, String> {
     let mut table = FieldTable::default();
-    for (name, value) in headers.iter() {
+    for (name, value) in headers {
         *size += name.len() + 2;
-        table.insert(short("the name of a header", name.to_owned())?, wire_value(value, size)?);
+        table.insert(short("the name of a header", name.into_owned())?, wire_value(value, size)?);
     }
     Ok(table)
 }
 
-fn wire_value(value: &HeaderValue, size: &mut usize) -> Result<AMQPValue, String> {
+fn wire_value(value: HeaderValue, size: &mut usize) -> Result<AMQPValue, String> {
     *size += 9;
     Ok(match value {
         HeaderValue::Text(text) => {
             *size += text.len();
-            AMQPValue::LongString(LongString::from(text.as_str()))
+            AMQPValue::LongString(LongString::from(text))
         }
-        HeaderValue::Int(number) => AMQPValue::LongLongInt(*number),
-        HeaderValue::Float(number) => AMQPValue::Double(*number),
-        HeaderValue::Bool(truth) => AMQPValue::Boolean(*truth),
-        HeaderValue::Time(timestamp) => AMQPValue::Timestamp(seconds(*timestamp)),
+        HeaderValue::Int(number) => AMQPValue::LongLongInt(number),
+        HeaderValue::Float(number) => AMQPValue::Double(number),
+        HeaderValue::Bool(truth) => AMQPValue::Boolean(truth),
+        HeaderValue::Time(timestamp) => AMQPValue::Timestamp(seconds(timestamp)),
         HeaderValue::Bytes(bytes) => {
             *size += bytes.len();
-            AMQPValue::ByteArray(ByteArray::from(bytes.clone()))
+            AMQPValue::ByteArray(ByteArray::from(bytes))
         }
         HeaderValue::List(values) => {
-            let values = values.iter().map(|value| wire_value(value, size)).collect::<Result<Vec<_>, _>>()?;
+            let values =
+                values.into_iter().map(|value| wire_value(value, size)).collect::<Result<Vec<_>, _>>()?;
             AMQPValue::FieldArray(FieldArray::from(values))
         }
         HeaderValue::Table(headers) => AMQPValue::FieldTable(table(headers, size)?),

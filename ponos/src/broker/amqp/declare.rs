@@ -163,5 +163,5 @@ fn word(name: &str, value: &str) -> Result<ShortString, LinkError> {
 }
 
 fn arguments(headers: &Headers) -> Result<FieldTable, LinkError> {
-    table(headers, &mut 0).map_err(|why| configuration(why, "take a shorter one"))
+    table(headers.clone(), &mut 0).map_err(|why| configuration(why, "take a shorter one"))
 }

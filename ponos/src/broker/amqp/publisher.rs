@@ -17,6 +17,8 @@ use tokio::{
     time::Instant,
 };
 
+/// While so many wait to be written, no more are taken: it is enough to keep the window filled.
+const WAITING: usize = 256;
 /// Settlements that may wait for the caller before nothing more is taken.
 const UNHEARD: usize = 16_384;
 /// A connection that held this long starts the backoff anew.
@@ -152,7 +154,7 @@ impl Supervisor {
                 return End::Closed;
             }
             let waiting: usize = channels.iter().map(Confirms::waiting).sum();
-            let room = close_by.is_none() && waiting < self.config.window && desk.unsaid.len() < UNHEARD;
+            let room = close_by.is_none() && waiting < WAITING && desk.unsaid.len() < UNHEARD;
             let flying = channels.iter().any(Confirms::is_flying);
             let speak = !desk.unsaid.is_empty();
             tokio::select! {

@@ -26,7 +26,7 @@ pub(super) fn write(event: Event) -> Message {
         ..Properties::default()
     };
     let routing_key = name.to_owned();
-    let mut headers = Headers::with_capacity(16);
+    let mut headers = Headers::with_capacity(12);
     let mut put = |name: &'static str, value: Option<String>| {
         if let Some(value) = value {
             headers.append(name, value.into());

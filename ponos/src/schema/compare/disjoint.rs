@@ -1,6 +1,7 @@
 //! Whether nothing can fit two schemas at once: how alternatives are told apart.
 
 use super::{document::Document, parts::All, scalars::equal, types::Types};
+use crate::schema::text::{listed, shortened, shown};
 use serde_json::Value;
 
 /// How deep fields are looked into; a tag stands at the top or one below.
@@ -41,4 +42,23 @@ fn fields_apart<'d>(x: Of<'_, 'd>, y: Of<'_, 'd>, depth: u32) -> bool {
         let of_y = All::of(y.0, y.1.field(name));
         of_x.never || of_y.never || apart_within((x.0, &of_x), (y.0, &of_y), depth - 1)
     })
+}
+
+/// What one form is told by, for people: its tags, else the fields it must have, else its type.
+pub(super) fn form<'d>(document: &Document<'d>, all: &All<'d>) -> String {
+    let required = all.each("required").filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+    let required = required.collect::<Vec<_>>();
+    let tag = |name: &&str| {
+        let values = All::of(document, all.field(name)).values(document)?;
+        let [value] = values.as_slice() else { return None };
+        Some(format!("{name} = {}", shown(value, 40)))
+    };
+    let tags = required.iter().filter_map(tag).collect::<Vec<_>>();
+    if !tags.is_empty() {
+        return format!("with {}", listed(tags.into_iter(), 3));
+    }
+    if !required.is_empty() {
+        return format!("with {}", listed(required.iter().map(|name| shortened(name, 40)), 3));
+    }
+    format!("of {}", all.types())
 }

@@ -4,7 +4,7 @@
 //! beside each demand of B. Sound, not complete: no loss means that there is none; a loss may only mean that it can't be shown.
 
 use super::{
-    disjoint::apart,
+    disjoint::{apart, form},
     document::{Document, address, place},
     loss::{Kind, Loss},
     parts::{All, Part},
@@ -210,6 +210,7 @@ impl<'a> Comparison<'a> {
             return match attempts.pop() {
                 // Only one can be meant: say what is wrong with it.
                 Some(losses) if attempts.is_empty() => self.losses.extend(losses),
+                None => self.lose(at, Kind::Form(form(self.a, a))),
                 _ => self.lose(at, Kind::NoAlternative),
             };
         };
@@ -238,12 +239,10 @@ impl<'a> Comparison<'a> {
         for group in GROUPS.iter().filter(|group| part.contains_key(group[0])) {
             // Only the older drafts assert what a text encodes.
             let remark = group[0].starts_with("content") && !self.b.references_hide();
-            let twin = |own: &Part<'a>| same::keywords((self.a, *own), (self.b, part), group);
-            let excluded = |schema| apart((self.a, a), (self.b, &All::of(self.b, [schema])));
-            if !remark
-                && !a.parts.iter().any(twin)
-                && !(group[0] == "not" && part.get("not").is_some_and(excluded))
-            {
+            let twin = a.parts.iter().any(|own| same::keywords((self.a, own), (self.b, part), group));
+            let excluded = group[0] == "not"
+                && part.get("not").is_some_and(|not| apart((self.a, a), (self.b, &All::of(self.b, [not]))));
+            if !(remark || twin || excluded) {
                 self.unprovable(at, &format!("{:?} was added or changed", group[0]));
             }
         }

@@ -29,7 +29,9 @@ pub(super) enum Kind {
     Limit { keyword: &'static str, a: Option<String>, b: String },
     /// B demands what A does not, or not in the same words.
     Rule { keyword: String, a: Option<String>, b: String },
-    /// No alternative of B takes what A allows.
+    /// A form that all alternatives of B exclude.
+    Form(String),
+    /// No alternative of B surely takes what A allows.
     NoAlternative,
     /// Beyond what is compared.
     Unprovable(String),
@@ -90,6 +92,7 @@ fn queued(kind: &Kind) -> String {
         Kind::Rule { keyword, a: Some(a), b } => format!(
             "{keyword} was changed from {a} to {b}; it can't be shown that messages already queued satisfy it"
         ),
+        Kind::Form(form) => refused(format!("the form {form} was removed"), "in it"),
         Kind::NoAlternative => {
             "can't be shown to be compatible: no alternative of the new schema surely takes what the \
                                 old one allowed; messages already queued may be refused"
@@ -134,6 +137,7 @@ fn readers(kind: &Kind) -> String {
             "{keyword} was changed from {b} to {a}; it can't be shown that consumers that still have the old schema accept \
              what satisfies the new one"
         ),
+        Kind::Form(form) => refused(format!("the form {form} was added"), "in it"),
         Kind::NoAlternative => {
             "can't be shown to be compatible: no alternative of the old schema surely takes what the \
                                 new one allows; consumers that still have the old one may refuse it"

@@ -8,6 +8,10 @@ use serde_json::{Map, json};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
+fn scale() -> u32 {
+    std::env::var("TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1)
+}
+
 fn pick<T: Clone>(rng: &mut Rng, among: &[T]) -> T {
     among[rng.usize(..among.len())].clone()
 }
@@ -152,7 +156,7 @@ fn edited(seed: u64) -> (Rng, Value, Value) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6_000 * scale(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_called_compatible_takes_every_old_message(seed: u64) {

@@ -1,0 +1,89 @@
+//! The inbox and the outbox in Postgres: what a handler writes there, the row that says it was handled, and what it
+//! published commit together or not at all. For any number of replicas.
+//!
+//! A row is inserted when the handler begins and commits when it is done. A second delivery inserts the same row, which
+//! makes it wait for the first one's transaction. Whatever ends without a commit (a panic, a timeout, a lost connection)
+//! is rolled back by the connection's end.
+//!
+//! [`Transaction`] is the handler's handle; [`Relay`] publishes the outbox; [`ddl`] is the schema, for roles that may not
+//! make it.
+
+mod encoding;
+mod errors;
+mod outbox;
+mod relay;
+mod schema;
+mod store;
+mod transaction;
+
+pub use outbox::OutboxStatus;
+pub use relay::Relay;
+pub use schema::ddl;
+pub use transaction::{Guard, Transaction};
+
+pub(super) use store::{Run, Store};
+
+use super::{Inbox, InboxError, Kind};
+use crate::broker::Publisher;
+use std::{sync::Arc, time::Duration};
+
+/// How a Postgres inbox is opened.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// The service whose outbox this is: a relay publishes only its own service's.
+    pub service: Arc<str>,
+    /// The Postgres schema that the tables are in, made if it is missing: `ponos`. Small letters, digits and `_`.
+    pub schema: String,
+    /// Connections for handlers: 20. Each running handler has one, so has each delivery that waits for another of the
+    /// same id. The relay and tidying up take two more.
+    pub connections: u32,
+    /// How long connecting, or waiting for one of the connections, may take: 10 s.
+    pub connect_timeout: Duration,
+    /// How long one statement of the inbox's own may take, beyond waiting for another delivery: 20 s.
+    pub call_timeout: Duration,
+}
+
+impl PostgresOptions {
+    /// The defaults, for a service.
+    pub fn new(service: impl Into<Arc<str>>) -> Self {
+        Self {
+            service: service.into(),
+            schema: "ponos".into(),
+            connections: 20,
+            connect_timeout: Duration::from_secs(10),
+            call_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Inbox {
+    /// Remembers in Postgres (`postgres://user:password@host:5432/database`), where the handler's own writes are. Makes the
+    /// tables if they are missing.
+    ///
+    /// # Errors
+    /// [`Unavailable`](super::InboxErrorClass::Unavailable) when nobody answers in time,
+    /// [`Refused`](super::InboxErrorClass::Refused) for a wrong URL, user, password or database, and for missing tables
+    /// that the role may not make.
+    pub async fn postgres(url: &str, options: PostgresOptions) -> Result<Self, InboxError> {
+        Ok(Self::new(Kind::Postgres(Arc::new(Store::open(url, options).await?))))
+    }
+
+    /// What publishes the outbox; `None` for an inbox without one. One for each worker process.
+    pub fn relay(&self, publisher: Publisher) -> Option<Relay> {
+        match &self.kind {
+            Kind::Postgres(store) => Some(Relay::new(store.clone(), publisher)),
+            _ => None,
+        }
+    }
+
+    /// What waits in the outbox; `None` for an inbox without one.
+    ///
+    /// # Errors
+    /// As [`InboxErrorClass`](super::InboxErrorClass).
+    pub async fn outbox(&self) -> Result<Option<OutboxStatus>, InboxError> {
+        match &self.kind {
+            Kind::Postgres(store) => outbox::status(store).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The relay: publishes the outbox, oldest first, and removes what was confirmed.
+//!
+//! Invariant: a message leaves the outbox only after its confirm; so it may be published twice, with the same id, and
+//! is never lost. Relays of one service take turns (an advisory lock), so what one handler's run published goes out in
+//! its order; a message that the broker refuses is put off, and lets those behind it pass. Between runs there is no
+//! order: they commit as they come.
+
+use super::{
+    outbox::{self, Waiting},
+    store::Store,
+};
+use crate::{
+    broker::{Link, PublishOutcome, Publisher, Publishing},
+    inbox::InboxError,
+    shutdown::{Shutdown, Stage},
+};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// Messages in one turn.
+const BATCH: i64 = 500;
+/// How long the outbox is left alone when it was empty; a handler of this process wakes the relay earlier.
+const POLL: Duration = Duration::from_secs(1);
+/// The same while another replica's relay is at work.
+const TURN: Duration = Duration::from_millis(200);
+/// After a failure of the database, doubled with each, up to the second.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// How long the confirms of one turn may take, beyond the adapter's own limits.
+const CONFIRMS: Duration = Duration::from_secs(90);
+/// Where nobody's listening is no fault: facts go to whom they concern. A task must reach its queue.
+const FACTS: &str = "events";
+
+/// Publishes the outbox of one service. [`Self::run`] it beside the worker.
+#[derive(Debug)]
+pub struct Relay {
+    store: Arc<Store>,
+    publisher: Publisher,
+    token: u64,
+}
+
+enum Turn {
+    Sent(usize),
+    /// Some were not settled: the link is gone.
+    Lost,
+    Others,
+}
+
+impl Relay {
+    pub(super) fn new(store: Arc<Store>, publisher: Publisher) -> Self {
+        Self { store, publisher, token: 0 }
+    }
+
+    /// Runs until the shutdown: at [`Stage::Draining`], for which the worker's handlers should have ended, it publishes
+    /// what is there, as far as broker and database work, and returns; at [`Stage::Stopping`] at once. What is left
+    /// stays in the outbox.
+    pub async fn run(mut self, shutdown: &Shutdown) {
+        let stopping = shutdown.reached(Stage::Stopping);
+        tokio::select! {
+            () = self.relay(shutdown) => {}
+            () = stopping => {}
+        }
+    }
+
+    async fn relay(&mut self, shutdown: &Shutdown) {
+        let mut failures = 0;
+        loop {
+            let mut link = self.publisher.link();
+            tokio::select! {
+                biased; // told to drain, it still sends what it can
+                up = link.wait_for(|link| matches!(link, Link::Up { .. } | Link::Closed)) => match up.as_deref() {
+                    Ok(Link::Up { .. }) => {}
+                    _ => return tracing::error!("the relay's publisher is closed; the outbox waits for the next start"),
+                },
+                () = shutdown.reached(Stage::Draining) => return,
+            }
+            let pause = match self.turn().await {
+                Ok(Turn::Sent(0)) if shutdown.stage() >= Stage::Draining => return,
+                Ok(Turn::Sent(0)) => {
+                    failures = 0;
+                    POLL
+                }
+                Ok(Turn::Sent(_)) => {
+                    failures = 0;
+                    continue;
+                }
+                Ok(Turn::Others | Turn::Lost) => TURN,
+                Err(error) => {
+                    if failures == 0 {
+                        tracing::error!(%error, "the outbox can't be relayed; it is tried again");
+                    }
+                    failures += 1;
+                    PAUSES.0.saturating_mul(1 << failures.min(10)).min(PAUSES.1)
+                }
+            };
+            tokio::select! {
+                () = self.store.put.notified(), if failures == 0 => {}
+                () = tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())) => {}
+                () = shutdown.reached(Stage::Draining), if shutdown.stage() == Stage::Running => {}
+            }
+            if failures > 0 && shutdown.stage() >= Stage::Draining {
+                return;
+            }
+        }
+    }
+
+    /// One batch, in one transaction that holds it.
+    async fn turn(&mut self) -> Result<Turn, InboxError> {
+        let store = self.store.clone();
+        let mut transaction = store.call("relaying the outbox", Box::pin(store.side.begin())).await?;
+        let next = outbox::next(&mut transaction, &store, BATCH);
+        let Some(waiting) = store.call("reading the outbox", next).await? else { return Ok(Turn::Others) };
+        if waiting.is_empty() {
+            return Ok(Turn::Sent(0));
+        }
+        let count = waiting.len();
+        let (confirmed, failed) = self.publish(waiting).await;
+        let lost = confirmed.len() + failed.len() < count;
+        if let Some((_, first)) = failed.first() {
+            tracing::warn!(
+                count = failed.len(),
+                first,
+                "messages of the outbox were refused; they are tried again"
+            );
+        }
+        let settle = outbox::settle(&mut transaction, &store, &confirmed, &failed);
+        store.call("settling the outbox", settle).await?;
+        store.call("settling the outbox", transaction.commit()).await?;
+        Ok(if lost { Turn::Lost } else { Turn::Sent(count) })
+    }
+
+    /// What was confirmed, and what was refused and why; what is in neither was lost with the link.
+    async fn publish(&mut self, waiting: Vec<Waiting>) -> (Vec<i64>, Vec<(i64, String)>) {
+        let (mut confirmed, mut failed) = (Vec::new(), Vec::new());
+        let mut pending = HashMap::new();
+        let mut batch = Vec::new();
+        for Waiting { seq, id, exchange, message } in waiting {
+            match message {
+                Ok(message) => {
+                    self.token += 1;
+                    let fact = &*exchange == FACTS;
+                    pending.insert(self.token, (seq, id, fact));
+                    batch.push(Publishing { token: self.token, lane: 0, exchange, message });
+                }
+                Err(why) => failed.push((seq, format!("{id} can't be read from the outbox: {why}"))),
+            }
+        }
+        let until = Instant::now() + CONFIRMS;
+        let submitted = tokio::time::timeout_at(until, self.publisher.submit(batch)).await;
+        if !matches!(submitted, Ok(Ok(()))) {
+            return (confirmed, failed);
+        }
+        while !pending.is_empty() {
+            let Ok(Some(settled)) = tokio::time::timeout_at(until, self.publisher.settlements()).await else {
+                break;
+            };
+            for settlement in settled {
+                // One of an earlier turn, which was not waited for, says nothing here.
+                let Some((seq, id, fact)) = pending.remove(&settlement.token) else { continue };
+                match settlement.outcome {
+                    PublishOutcome::Confirmed { returned } if !returned || fact => confirmed.push(seq),
+                    PublishOutcome::Confirmed { .. } => failed.push((seq, format!("{id} reached no queue"))),
+                    PublishOutcome::Nacked => failed.push((seq, format!("{id} was nacked: a queue is full"))),
+                    PublishOutcome::Refused(why) => failed.push((seq, format!("{id} was refused: {why}"))),
+                    PublishOutcome::Lost => {}
+                }
+            }
+        }
+        (confirmed, failed)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("address", &self.address).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+//! The tables: checked at start, made when they are missing.
+
+use super::errors::classify;
+use crate::inbox::{InboxError, InboxErrorClass};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+/// What makes the tables in a Postgres schema; harmless where they are there. For roles that may not make them, who then
+/// need `usage` on the schema and `select, insert, update, delete` on both tables.
+///
+/// # Errors
+/// [`InboxErrorClass::Refused`] for a name that is not made of small letters, digits and `_`.
+pub fn ddl(schema: &str) -> Result<String, InboxError> {
+    let schema = identifier(schema)?;
+    Ok(format!(
+        "create schema if not exists {schema};
+create table if not exists {schema}.ponos_inbox (
+    queue text not null,
+    handler text not null,
+    id text not null,
+    at timestamptz not null default now(),
+    primary key (queue, handler, id)
+);
+create index if not exists ponos_inbox_at on {schema}.ponos_inbox (at);
+create table if not exists {schema}.ponos_outbox (
+    seq bigint generated always as identity primary key,
+    service text not null,
+    id text not null,
+    exchange text not null,
+    head text not null,
+    body bytea not null,
+    at timestamptz not null default now(),
+    attempts integer not null default 0,
+    next_try timestamptz not null default '-infinity',
+    last_error text
+);
+create index if not exists ponos_outbox_next on {schema}.ponos_outbox (service, next_try, seq);
+"
+    ))
+}
+
+/// The schema's name, fit to stand in a statement as it is.
+pub(super) fn identifier(schema: &str) -> Result<&str, InboxError> {
+    let letters = |c: char| c.is_ascii_lowercase() || c == '_';
+    let fits = schema.starts_with(letters)
+        && schema.len() <= 63
+        && schema.chars().all(|c| letters(c) || c.is_ascii_digit());
+    if fits {
+        return Ok(schema);
+    }
+    Err(InboxError::refused(
+        format!("'{schema}' can't be the schema of the inbox"),
+        "take small letters, digits and _, beginning with a letter, at most 63",
+    ))
+}
+
+/// Makes sure that the tables are there.
+pub(super) async fn ensure(
+    connection: &mut PgConnection,
+    address: &str,
+    schema: &str,
+) -> Result<(), InboxError> {
+    let ddl = ddl(schema)?;
+    let found = check(connection, schema).await;
+    match found.map_err(|error| classify(address, "looking for the inbox", &error)) {
+        Ok(()) => Ok(()),
+        // 42P01, 42703, 3F000: no such table, column, schema. Whoever may not look may not make it either.
+        Err(error) if error.class == InboxErrorClass::Refused => {
+            create(connection, &ddl)
+                .await
+                .map_err(|error| classify(address, "making the inbox's tables", &error))?;
+            check(connection, schema)
+                .await
+                .map_err(|error| classify(address, "looking for the inbox", &error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn check(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
+    let look = format!(
+        "select queue, handler, id, at from {schema}.ponos_inbox where false;
+         select seq, service, id, exchange, head, body, at, attempts, next_try, last_error
+         from {schema}.ponos_outbox where false;"
+    );
+    sqlx::raw_sql(AssertSqlSafe(look)).execute(connection).await.map(drop)
+}
+
+/// Replicas that start together do it one after the other: `if not exists` alone is no protection.
+async fn create(connection: &mut PgConnection, ddl: &str) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    sqlx::raw_sql("select pg_advisory_xact_lock(hashtext('ponos schema'))")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::raw_sql(AssertSqlSafe(ddl.to_owned())).execute(&mut *transaction).await?;
+    transaction.commit().await
+}

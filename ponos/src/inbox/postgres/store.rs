@@ -1,0 +1,249 @@
+//! The connections, and one run of one handler in its transaction.
+
+use super::{
+    PostgresOptions,
+    errors::{address, classify, too_slow},
+    outbox, schema,
+    transaction::Transaction,
+};
+use crate::inbox::{Begun, Entry, Flushed, Held, InboxError, InboxErrorClass, InboxKey, Running};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use std::{borrow::Cow, str::FromStr, sync::Arc, time::Duration};
+use tokio::sync::Notify;
+
+/// How long an ended handler's connection may take to be usable again before it is thrown away.
+const RELEASE: Duration = Duration::from_secs(5);
+/// Rows in one step of pruning.
+const STEP: i64 = 5000;
+
+/// That the server notices within about a minute when a worker's machine is gone, and gives its locks back; settings
+/// that a version does not know are left out.
+const SETTINGS: &str = "select set_config(wanted.name, wanted.value, false)
+    from (values ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'),
+                 ('client_connection_check_interval', '5s')) as wanted (name, value)
+    join pg_settings using (name)";
+
+/// Shared by all clones of an inbox.
+pub(in crate::inbox) struct Store {
+    /// Handlers' transactions.
+    work: PgPool,
+    /// Relay, forgetting, pruning: never behind handlers that have all the connections.
+    pub(super) side: PgPool,
+    pub(super) address: String,
+    pub(super) schema: String,
+    pub(super) service: Arc<str>,
+    /// Told when something was put into the outbox.
+    pub(super) put: Notify,
+    connect_timeout: Duration,
+    pub(super) call_timeout: Duration,
+}
+
+/// One run.
+pub(in crate::inbox) struct Run {
+    store: Arc<Store>,
+    transaction: Transaction,
+    /// By which it is known at the end that it is still the transaction of the beginning.
+    number: i64,
+}
+
+impl Store {
+    pub(super) async fn open(url: &str, options: PostgresOptions) -> Result<Self, InboxError> {
+        let PostgresOptions { service, schema, connections, connect_timeout, call_timeout } = options;
+        schema::identifier(&schema)?;
+        let target = PgConnectOptions::from_str(url)
+            .map_err(|error| classify("its URL", "the Postgres inbox", &error))?
+            .application_name(&format!("ponos {service}"))
+            .disable_statement_logging();
+        let address = address(&target);
+        let store = Self {
+            work: pool(&target, connections.max(1), connect_timeout),
+            side: pool(&target, 2, connect_timeout),
+            address,
+            schema,
+            service,
+            put: Notify::new(),
+            connect_timeout,
+            call_timeout,
+        };
+        store.limited("opening the inbox", Duration::ZERO, store.prepare(&target)).await?;
+        Ok(store)
+    }
+
+    /// On a connection of its own: a pool would wait where an answer is wanted.
+    async fn prepare(&self, target: &PgConnectOptions) -> Result<(), InboxError> {
+        let mut connection =
+            target.connect().await.map_err(|error| classify(&self.address, "connecting", &error))?;
+        let ensured = schema::ensure(&mut connection, &self.address, &self.schema).await;
+        // What matters is told already.
+        let _ = connection.close().await;
+        ensured
+    }
+
+    pub(in crate::inbox) async fn begin(
+        self: &Arc<Self>,
+        key: &InboxKey,
+        patience: Duration,
+    ) -> Result<Begun, InboxError> {
+        let doing = format!("beginning {key}");
+        // The transaction's own limit for locks holds for this statement alone, and is put back by it.
+        let insert = format!(
+            "with patience as materialized (
+                select current_setting('lock_timeout') as before, set_config('lock_timeout', $4, true))
+            insert into {}.ponos_inbox (queue, handler, id) select $1, $2, $3 from patience
+            on conflict do nothing
+            returning txid_current(), set_config('lock_timeout', (select before from patience), true)",
+            self.schema
+        );
+        let begin = async {
+            let mut transaction = Box::pin(self.work.begin()).await?;
+            let number: Option<(i64, String)> = sqlx::query_as(AssertSqlSafe(insert))
+                .bind(plain(&key.queue))
+                .bind(plain(&key.handler))
+                .bind(plain(key.id.as_str()))
+                .bind(format!("{}ms", patience.as_millis().clamp(1, 1 << 30)))
+                .fetch_optional(&mut *transaction)
+                .await?;
+            match number {
+                Some((number, _)) => Ok(Some((transaction, number))),
+                None => transaction.rollback().await.map(|()| None),
+            }
+        };
+        let begin = async { begin.await.map_err(|error| classify(&self.address, &doing, &error)) };
+        let Some((transaction, number)) = self.limited(&doing, patience, begin).await? else {
+            return Ok(Begun::Handled);
+        };
+        let run = Run { store: self.clone(), transaction: Transaction::new(transaction), number };
+        Ok(Begun::Run(Entry(Running::Postgres(run))))
+    }
+
+    pub(in crate::inbox) async fn forget(&self, key: &InboxKey) -> Result<bool, InboxError> {
+        let delete =
+            format!("delete from {}.ponos_inbox where queue = $1 and handler = $2 and id = $3", self.schema);
+        let delete = sqlx::query(AssertSqlSafe(delete))
+            .bind(plain(&key.queue))
+            .bind(plain(&key.handler))
+            .bind(plain(key.id.as_str()))
+            .execute(&self.side);
+        self.call("forgetting a key", delete).await.map(|done| done.rows_affected() > 0)
+    }
+
+    pub(in crate::inbox) async fn prune(&self, older_than: Duration) -> Result<u64, InboxError> {
+        let delete = format!(
+            "delete from {0}.ponos_inbox where ctid = any (array (
+                select ctid from {0}.ponos_inbox where at < now() - make_interval(secs => $1) order by at limit $2))",
+            self.schema
+        );
+        let mut pruned = 0;
+        loop {
+            let step = sqlx::query(AssertSqlSafe(delete.clone()))
+                .bind(older_than.as_secs_f64())
+                .bind(STEP)
+                .execute(&self.side);
+            match self.call("pruning", step).await?.rows_affected() {
+                0 => return Ok(pruned),
+                removed => pruned += removed,
+            }
+        }
+    }
+
+    /// A call to the database, limited and its error in words.
+    pub(super) async fn call<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, InboxError> {
+        let call = async { call.await.map_err(|error| classify(&self.address, doing, &error)) };
+        self.limited(doing, Duration::ZERO, call).await
+    }
+
+    async fn limited<T>(
+        &self,
+        doing: &str,
+        patience: Duration,
+        work: impl Future<Output = Result<T, InboxError>>,
+    ) -> Result<T, InboxError> {
+        let limit = self.connect_timeout + self.call_timeout + patience;
+        match tokio::time::timeout(limit, work).await {
+            Ok(result) => result,
+            Err(_) => Err(too_slow(&self.address, doing, limit)),
+        }
+    }
+}
+
+impl Run {
+    pub(in crate::inbox) fn transaction(&self) -> Transaction {
+        self.transaction.clone()
+    }
+
+    pub(in crate::inbox) async fn done(self, publishes: Vec<Held>) -> Result<Flushed, InboxError> {
+        let mut transaction = self.transaction.take().await?;
+        let store = self.store.clone();
+        let outbox = publishes.len();
+        let check = async {
+            // A transaction that failed refuses this; to its commit Postgres would answer with a silent rollback.
+            let now: i64 = sqlx::query_scalar("select txid_current()").fetch_one(&mut *transaction).await?;
+            if now == self.number && outbox > 0 {
+                outbox::put(&mut transaction, &store, &publishes).await?;
+            }
+            Ok(now)
+        };
+        if store.call("recording what was handled", check).await? != self.number {
+            return Err(InboxError::refused(
+                "the handler ended its transaction itself",
+                "leave commit and rollback to the runtime: what it wrote before is not undone, nothing was recorded",
+            ));
+        }
+        store.call("committing what was handled", transaction.commit()).await?;
+        if outbox > 0 {
+            store.put.notify_one();
+        }
+        Ok(Flushed { outbox })
+    }
+
+    pub(in crate::inbox) async fn abandon(self) {
+        // Dropped, it is rolled back by the pool; this is to have it done at once where that is possible.
+        if let Ok(transaction) = self.transaction.take().await
+            && let Ok(Err(error)) = tokio::time::timeout(RELEASE, transaction.rollback()).await
+        {
+            let error = classify(&self.store.address, "rolling back", &error);
+            if error.class != InboxErrorClass::Unavailable {
+                tracing::warn!(%error, "a handler's transaction could not be rolled back; its connection is given up");
+            }
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.transaction.drop_now();
+    }
+}
+
+fn pool(target: &PgConnectOptions, connections: u32, connect_timeout: Duration) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .min_connections(0)
+        .acquire_timeout(connect_timeout)
+        .after_connect(|connection, _| {
+            Box::pin(async move { sqlx::query(SETTINGS).execute(connection).await.map(drop) })
+        })
+        // A statement that was cancelled may still be running. What is not ready soon is thrown away, so that a server
+        // that stands still does not keep the connection's place for ever.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                match tokio::time::timeout(RELEASE, connection.ping()).await {
+                    Ok(pinged) => pinged.map(|()| true),
+                    Err(_) => Err(sqlx::Error::PoolTimedOut),
+                }
+            })
+        })
+        .connect_lazy_with(target.clone())
+}
+
+/// Postgres' text has no NUL: two ids that differ in NUL and its symbol alone would be one.
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{2400}").into() } else { text.into() }
+}

@@ -1,0 +1,90 @@
+//! How a transaction travels between the runtime and the handler, which run in different tasks: both have a handle, and
+//! at the end the runtime takes the transaction out. What a handler leaves behind finds nothing more.
+
+use crate::inbox::InboxError;
+use sqlx::{PgConnection, PgTransaction};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+
+/// How long the end waits for a statement that something the handler started is still making.
+const LEFT: Duration = Duration::from_secs(2);
+
+/// The transaction in which a handler runs. What is written through it commits when the handler is done, together with
+/// the row of the inbox and what the handler published; it is rolled back otherwise.
+///
+/// `commit` and `rollback` are the runtime's: a handler that issues them is found out, and nothing is recorded. Savepoints
+/// (`begin` on the guard) are the handler's to use.
+#[derive(Clone)]
+pub struct Transaction(Arc<Mutex<Option<PgTransaction<'static>>>>);
+
+/// The transaction's connection, for one statement or several, until dropped.
+pub struct Guard<'a>(MappedMutexGuard<'a, PgConnection>);
+
+impl Transaction {
+    pub(super) fn new(transaction: PgTransaction<'static>) -> Self {
+        Self(Arc::new(Mutex::new(Some(transaction))))
+    }
+
+    /// The connection; waits while another part of the same handler has it. The handler's timeout is the limit.
+    ///
+    /// # Errors
+    /// [`Refused`](crate::inbox::InboxErrorClass::Refused) once the handler has ended.
+    pub async fn lock(&self) -> Result<Guard<'_>, InboxError> {
+        let slot = self.0.lock().await;
+        MutexGuard::try_map(slot, |slot| slot.as_deref_mut()).map(Guard).map_err(|_| {
+            InboxError::refused(
+                "the handler of this transaction has ended",
+                "await in the handler what uses its transaction",
+            )
+        })
+    }
+
+    /// Takes it from the handler.
+    pub(super) async fn take(&self) -> Result<PgTransaction<'static>, InboxError> {
+        let slot = tokio::time::timeout(LEFT, self.0.lock()).await;
+        slot.ok().and_then(|mut slot| slot.take()).ok_or_else(|| {
+            InboxError::refused(
+                "something that the handler started still uses its transaction",
+                "await it in the handler; nothing was recorded",
+            )
+        })
+    }
+
+    /// Rolls it back unless it is in use at this moment; then it is when the last handle goes.
+    pub(super) fn drop_now(&self) {
+        if let Ok(mut slot) = self.0.try_lock() {
+            slot.take();
+        }
+    }
+}
+
+impl Deref for Guard<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.0
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.0
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Transaction").finish()
+    }
+}
+
+impl fmt::Debug for Guard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Guard").finish()
+    }
+}
