@@ -1,7 +1,7 @@
 //! What all lives of one stream share.
 
 use super::{
-    desk::Desk, latest::Latest, liveness::Pulse, plan::Stream, promises::Promises, service::Service,
+    desk::Desk, latest::Latest, liveness::Pulse, mend::Mender, plan::Stream, promises::Promises, service::Service,
     signal::Signal, tally::{Releases, Tally},
 };
 use crate::broker::{DeliveryTag, Link, Settler};
@@ -28,6 +28,7 @@ pub(crate) struct Line {
     pub(crate) released: Releases,
     pub(crate) tally: Tally,
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) mender: Mender,
 }
 
 impl Line {
