@@ -4,7 +4,7 @@
 
 use ponos::{
     broker::{
-        Delivery,
+        Consume, Delivery, Transport,
         amqp::{self, AmqpConfig},
         memory,
     },
@@ -30,6 +30,7 @@ fn topology() -> Topology {
             Queue::classic("full").with("x-max-length", 0).with("x-overflow", "reject-publish"),
         ],
         bindings: vec![Binding::queue("events", "q", "a.#"), Binding::queue("events", "full", "full")],
+        ..Topology::default()
     }
 }
 
@@ -124,7 +125,7 @@ async fn what_is_refused_waits_and_lets_those_behind_it_pass() {
     let more = Topology {
         queues: vec![Queue::classic("work")],
         bindings: vec![Binding::queue("tasks", "work", "nobody")],
-        ..topology()
+        ..Topology::default()..topology()
     };
     broker.declare(&more).unwrap();
     status_becomes(&inbox, "the task to be taken", |status| status.waiting == 1).await;
@@ -175,7 +176,7 @@ async fn two_replicas_relay_to_rabbitmq_and_nothing_is_missing() {
     let config = AmqpConfig::parse(&node.vhost("relay")).unwrap();
     let url = Postgres::shared().database("replicas");
     let (one, other) = (inbox(&url).await, inbox(&url).await);
-    let mut consumer = amqp::consumer(config.clone(), topology(), "q", 100);
+    let mut consumer = Transport::amqp(config.clone()).consumer(topology(), Consume::new("q").prefetch(100));
     let relays =
         [&one, &other].map(|inbox| Running::start(inbox, amqp::publisher(config.clone(), topology())));
     for first in (0..100).step_by(10) {

@@ -48,6 +48,13 @@ pub enum FlushError {
     Closed,
 }
 
+impl FlushError {
+    /// Whether something it needs on the broker may be gone: an exchange, or what is bound to it.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Unroutable { .. } | Self::Refused(_))
+    }
+}
+
 /// A handle for publishing; clones share one publisher.
 #[derive(Debug, Clone)]
 pub(crate) struct Desk {

@@ -4,6 +4,7 @@ use super::{
     desk::Desk,
     latest::Latest,
     liveness::Pulse,
+    mend::Mender,
     plan::Stream,
     promises::Promises,
     service::Service,
@@ -34,6 +35,7 @@ pub(crate) struct Line {
     pub(crate) released: Releases,
     pub(crate) tally: Tally,
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) mender: Mender,
 }
 
 impl Line {

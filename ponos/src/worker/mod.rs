@@ -19,6 +19,7 @@ mod latest;
 mod life;
 mod line;
 mod liveness;
+mod mend;
 mod outcome;
 mod plan;
 mod policy;

@@ -7,6 +7,7 @@ use super::{
     latest::Latest,
     line::Line,
     liveness::{self, Liveness, Pulse},
+    mend::Mender,
     plan::Plan,
     promises::Promises,
     signal::Signal,
@@ -47,6 +48,7 @@ pub(crate) async fn run(
 ) -> Result<Report, RunError> {
     let Plan { service, streams, topology } = plan;
     let desk = Desk::open(transport.publisher(topology.clone()));
+    let needed = Arc::new(topology.clone());
     service.desk.set(desk.clone()).map_err(|_| RunError::Again)?;
     // ended with this function, whatever its end
     let mut aside = JoinSet::new();
@@ -70,6 +72,7 @@ pub(crate) async fn run(
             released: Releases::default(),
             tally: Tally::default(),
             pulse: Arc::new(Pulse::new(Arc::clone(&stream.queue))),
+            mender: Mender::new(transport.clone(), Arc::clone(&needed)),
             stream,
         });
         liveness.add(Arc::clone(&line.pulse));

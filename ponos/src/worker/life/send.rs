@@ -4,7 +4,11 @@ use super::{
     Task,
     pause::{Pauses, Woke},
 };
-use crate::{event::Message, inbox::Held};
+use crate::{
+    event::Message,
+    inbox::Held,
+    topology::worker::{DEAD, dead_letters},
+};
 use std::sync::Arc;
 
 /// Why it could not be sent.
@@ -27,10 +31,17 @@ pub(super) async fn confirmed(task: &Task<'_>, exchange: &str, message: Message)
             // it comes again, whatever becomes of this
             return Err(Unsent::Why("the connection of its delivery was lost".into()));
         }
+        if exchange == DEAD {
+            // without it, the exchange would send the letter to the parked ones
+            line.mender.look(&dead_letters(&line.stream.queue)).await;
+        }
         let sent = line.desk.publish(vec![held.clone()], line.service.limits.flush).await;
         let Err(error) = sent else { return Ok(()) };
         if pauses.is_first() {
             tracing::warn!(%error, exchange, queue = %line.stream.queue, id = %held.id, "not sent; the task waits");
+        }
+        if error.is_missing() {
+            line.mender.mend().await;
         }
         match pauses.next(line, task.tag).await {
             Woke::Time => {}

@@ -69,7 +69,12 @@ async fn finish(task: &Task<'_>, mut held: Vec<Held>, entry: Entry) -> Result<()
 
 async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
     let line = task.line;
-    line.desk.publish(held, line.service.limits.flush).await.map_err(|error| match error {
+    let Err(error) = line.desk.publish(held, line.service.limits.flush).await else { return Ok(()) };
+    if error.is_missing() {
+        // for the next attempt
+        line.mender.mend().await;
+    }
+    Err(match error {
         FlushError::Lost(_) | FlushError::Closed => {
             Hindered::Passing(format!("what it published was not confirmed: {error}"))
         }

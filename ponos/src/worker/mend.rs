@@ -1,0 +1,57 @@
+//! Declares again what somebody deleted by hand while the worker runs: a rung of the ladder, dead letters, an exchange.
+
+use crate::{broker::Transport, topology::Topology};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Mutex, time::Instant};
+
+/// Between two looks, and between two declarations: what is missing is missed by many tasks at once.
+const BETWEEN: Duration = Duration::from_secs(1);
+
+/// Of one stream.
+#[derive(Debug)]
+pub(crate) struct Mender {
+    transport: Transport,
+    topology: Arc<Topology>,
+    looked: Mutex<Option<Instant>>,
+    declared: Mutex<Option<Instant>>,
+}
+
+impl Mender {
+    pub(crate) fn new(transport: Transport, topology: Arc<Topology>) -> Self {
+        Self { transport, topology, looked: Mutex::default(), declared: Mutex::default() }
+    }
+
+    /// Declares all that the worker needs, unless that was done a moment ago. A passive worker only finds out what is missing.
+    pub(crate) async fn mend(&self) {
+        let mut declared = self.declared.lock().await;
+        if is_fresh(*declared) {
+            return;
+        }
+        match self.transport.check(&self.topology).await {
+            Ok(()) => tracing::warn!(
+                "something the worker needs was gone from the broker; all of it was declared again"
+            ),
+            Err(error) => {
+                tracing::error!(%error, "something the worker needs is gone from the broker, and can't be declared again")
+            }
+        }
+        *declared = Some(Instant::now());
+    }
+
+    /// Whether that queue is there still, for what would go elsewhere without it; looked at once a second at most.
+    pub(crate) async fn look(&self, queue: &str) {
+        let mut looked = self.looked.lock().await;
+        if is_fresh(*looked) {
+            return;
+        }
+        *looked = Some(Instant::now());
+        // who can't be asked can't be published to either: that is found out there
+        if let Ok(None) = self.transport.inspect(queue).await {
+            self.mend().await;
+        }
+    }
+}
+
+fn is_fresh(last: Option<Instant>) -> bool {
+    last.is_some_and(|last| last.elapsed() < BETWEEN)
+}

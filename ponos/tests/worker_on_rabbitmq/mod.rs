@@ -1,0 +1,26 @@
+mod bad_input;
+mod deleted;
+mod lost;
+mod order;
+mod start;
+mod stopping;
+
+use ponos::prelude::*;
+use serde_json::{Value, json};
+
+pub(crate) const NAME: &str = "order.parcel.shipped";
+pub(crate) const QUEUE: &str = "shop.order.parcel.shipped";
+
+/// The simplest worker.
+pub(crate) fn shop() -> Worker {
+    Worker::new("shop").on::<Value>(NAME, async |_: Value, _: Context| Ok(Done))
+}
+
+pub(crate) fn parcel(id: &str) -> ponos::event::Message {
+    crate::real::event(id, NAME, &json!({ "number": 7 }))
+}
+
+/// Ids `<prefix>-0`, `<prefix>-1`, …
+pub(crate) fn parcels(prefix: &str, count: usize) -> Vec<ponos::event::Message> {
+    (0..count).map(|number| parcel(&format!("{prefix}-{number}"))).collect()
+}
