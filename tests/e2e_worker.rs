@@ -31,7 +31,8 @@ type Seen = mpsc::UnboundedSender<Saw>;
 
 fn saw(ctx: &Context, payload: &impl std::fmt::Debug) {
     let seen = ctx.state::<Seen>().unwrap();
-    seen.send(Saw { event: ctx.event().clone(), attempt: ctx.attempt(), payload: format!("{payload:?}") }).unwrap();
+    seen.send(Saw { event: ctx.event().clone(), attempt: ctx.attempt(), payload: format!("{payload:?}") })
+        .unwrap();
 }
 
 fn docker(seen: Seen) -> Worker {

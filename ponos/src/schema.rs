@@ -25,6 +25,4 @@ pub use registry::{PublishRefused, Registry, RegistryError};
 pub use schemars;
 
 #[cfg(test)]
-mod fuzz;
-#[cfg(test)]
 mod tests;

@@ -208,7 +208,11 @@ impl Kit {
         let began = self.now();
         while !self.is_idle() {
             let waited = self.now().since(began);
-            assert!(waited < crate::clock::millis(PATIENCE), "after a minute there is still work in {:?}", self.busy());
+            assert!(
+                waited < crate::clock::millis(PATIENCE),
+                "after a minute there is still work in {:?}",
+                self.busy()
+            );
             sleep(Duration::from_millis(1)).await;
         }
     }

@@ -5,7 +5,7 @@ use ponos::{
     inbox::Inbox,
     prelude::*,
     testing::Kit,
-    worker::{Death, DeadKind, Limits, Observed},
+    worker::{DeadKind, Death, Limits, Observed},
 };
 use serde_json::{Value, json};
 use std::{
@@ -81,10 +81,18 @@ async fn a_handler_may_refuse_for_good_or_find_nothing_to_do() {
 #[tokio::test(start_paused = true)]
 async fn what_is_no_event_goes_to_the_dead_letters_with_the_reason() {
     for (kind, words, spoil) in [
-        ("malformed", "attribute type is missing", (|message| drop(message.headers.remove("cloudEvents_type"))) as fn(&mut Message)),
+        (
+            "malformed",
+            "attribute type is missing",
+            (|message| {
+                message.headers.remove("cloudEvents_type");
+            }) as fn(&mut Message),
+        ),
         ("malformed", "attribute time is an integer", |message| message.headers.set("cloudEvents_time", 5)),
         ("malformed", "the payload is no JSON", |message| message.body = b"{\"a\":".to_vec()),
-        ("malformed", "header retry-attempt is the text 'two'", |message| message.headers.set("retry-attempt", "two")),
+        ("malformed", "header retry-attempt is the text 'two'", |message| {
+            message.headers.set("retry-attempt", "two")
+        }),
         ("malformed", "header retry-due is of another type", |message| {
             message.headers.set("retry-due", HeaderValue::Bool(true));
         }),
@@ -127,7 +135,8 @@ async fn what_is_expired_or_too_old_is_skipped() {
     old.time = Some(kit.now().plus(-60_100));
     let mut young = kit.event(NAME, &json!({}));
     young.time = Some(kit.now().plus(-50_000));
-    let ids = [kit.publish_event(expired).await, kit.publish_event(old).await, kit.publish_event(young).await];
+    let ids =
+        [kit.publish_event(expired).await, kit.publish_event(old).await, kit.publish_event(young).await];
     kit.settled().await;
     let words = |at: usize| format!("{:?}", kit.ended(&ids[at]));
     assert!(words(0).contains("expired"), "{}", words(0));
@@ -163,7 +172,7 @@ fn missed(kit: &Kit) -> usize {
 async fn an_event_that_was_promised_and_does_not_come_is_alarmed_about_once() {
     let (worker, _) = counting(Policy::default().expect_by_next(secs(60)), Done);
     let mut kit = Kit::start(worker).await;
-    let due = |kit: &Kit, secs| json!({ "next_due_at": kit.now().plus(secs * 1_000) });
+    let due = |kit: &Kit, secs: i64| json!({ "next_due_at": kit.now().plus(secs * 1_000) });
     let data = due(&kit, 600);
     kit.publish(NAME, &data).await;
     kit.advance(secs(650)).await;

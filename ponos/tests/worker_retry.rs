@@ -10,6 +10,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::sleep;
 
 const NAME: &str = "order.parcel.shipped";
 const QUEUE: &str = "shop.order.parcel.shipped";
@@ -40,7 +41,9 @@ async fn a_failed_task_waits_on_the_longest_rungs_that_fit_and_comes_back_in_tim
     let start = kit.now();
     let id = kit.publish(NAME, &json!({})).await;
     kit.settled().await;
-    let Some(Ended::Retried { attempt: 2, due, reason }) = kit.ended(&id) else { panic!("{:?}", kit.ended(&id)) };
+    let Some(Ended::Retried { attempt: 2, due, reason }) = kit.ended(&id) else {
+        panic!("{:?}", kit.ended(&id))
+    };
     assert!((37_000..37_100).contains(&due.since(start)), "{due}");
     assert_eq!(reason, "no route");
     assert_eq!(depth(&kit, "retry.30s"), 1, "the longest that is not too long");
@@ -98,8 +101,8 @@ async fn after_the_last_attempt_the_final_handler_runs_and_what_it_publishes_is_
 async fn a_final_handler_that_fails_is_named_in_the_reason() {
     let handler = async |_: Value, _: Context| Err(Failure::new("no route"));
     let last = async |_: Value, _: Context| -> HandlerResult { panic!("no paper") };
-    let worker =
-        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)).finally::<Value, _, _>(last));
+    let worker = Worker::new("shop")
+        .on_with::<Value, _>(NAME, handler.with(Policy::retry(1)).finally::<Value, _, _>(last));
     let mut kit = Kit::start(worker).await;
     kit.publish(NAME, &json!({})).await;
     kit.settled().await;
@@ -123,7 +126,10 @@ async fn a_panic_ends_that_attempt_alone() {
         let good = kit.publish(NAME, &json!("good")).await;
         kit.settled().await;
         assert_eq!(kit.ended(&good), Some(Ended::Done));
-        assert_eq!((kit.dead()[0].kind.as_str(), kit.dead()[0].reason.as_str()), ("attempts", "panicked: oh no"));
+        assert_eq!(
+            (kit.dead()[0].kind.as_str(), kit.dead()[0].reason.as_str()),
+            ("attempts", "panicked: oh no")
+        );
     }
 }
 
@@ -144,7 +150,8 @@ async fn a_handler_that_runs_for_too_long_is_cancelled() {
             std::future::pending::<HandlerResult>().await
         }
     };
-    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1).timeout(secs(10))));
+    let worker =
+        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1).timeout(secs(10))));
     let mut kit = Kit::start(worker).await;
     kit.publish(NAME, &json!({})).await;
     kit.advance(secs(9)).await;
@@ -204,13 +211,16 @@ async fn while_nothing_can_be_published_the_delivery_is_held_and_nothing_spins()
     let count = Arc::clone(&runs);
     let handler = move |_: Value, _: Context| {
         count.fetch_add(1, SeqCst);
-        async { Ok(Outcome::dead("no")) }
+        async {
+            sleep(secs(1)).await;
+            Ok(Outcome::dead("no"))
+        }
     };
     let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
     let mut kit = Kit::start(worker).await;
     let id = kit.publish(NAME, &json!({})).await;
     kit.broker().block("no memory");
-    tokio::time::sleep(secs(120)).await;
+    sleep(secs(120)).await;
     assert_eq!(kit.ended(&id), None);
     assert_eq!(kit.broker().queue_status(QUEUE).unwrap().unacked, 1, "it is held");
     kit.broker().unblock();

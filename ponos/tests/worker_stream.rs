@@ -1,8 +1,9 @@
 //! How many at a time, how fast, beside whom; and how a worker ends.
+#![allow(clippy::unwrap_used)] // its helpers are tests too
 
 use ponos::{
     broker::{Transport, memory::Broker},
-    event::{Event, EventId},
+    event::Event,
     prelude::*,
     shutdown::Trigger,
     testing::Kit,
@@ -85,7 +86,8 @@ async fn no_more_are_begun_in_a_while_than_the_rate_allows() {
         times.lock().unwrap().push(Instant::now());
         async { Ok(Done) }
     };
-    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::default().rate(5, secs(10))));
+    let worker =
+        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::default().rate(5, secs(10))));
     let mut kit = Kit::start(worker).await;
     for _ in 0..20 {
         kit.publish(NAME, &json!({})).await;
@@ -100,7 +102,8 @@ async fn no_more_are_begun_in_a_while_than_the_rate_allows() {
 }
 
 fn suspicious(id: &str, count: i64, data: &Value) -> ponos::event::Message {
-    let event = Event::new(id.parse().unwrap(), "/testing", NAME.parse().unwrap(), data.to_string().into_bytes());
+    let event =
+        Event::new(id.parse().unwrap(), "/testing", NAME.parse().unwrap(), data.to_string().into_bytes());
     let mut message = event.into_message();
     message.headers.set("x-delivery-count", count);
     message
@@ -124,7 +127,8 @@ async fn what_came_back_three_times_is_handled_alone() {
             Ok(Done)
         }
     };
-    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::default().concurrency(4)));
+    let worker =
+        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::default().concurrency(4)));
     let mut kit = Kit::start(worker).await;
     for round in 0..3 {
         for _ in 0..5 {
@@ -184,7 +188,7 @@ struct Stopping {
     broker: Broker,
     trigger: Trigger,
     worker: JoinHandle<Result<Report, ponos::worker::WorkerError>>,
-    ended: Arc<Mutex<Vec<(Option<EventId>, Ended)>>>,
+    ended: Arc<Mutex<Vec<Ended>>>,
 }
 
 async fn started(worker: Worker, messages: usize) -> Stopping {
@@ -192,8 +196,8 @@ async fn started(worker: Worker, messages: usize) -> Stopping {
     let ended = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&ended);
     let worker = worker.observe(move |observed| {
-        if let Observed::Ended { id, ended, .. } = observed {
-            told.lock().unwrap().push((id.clone(), ended.clone()));
+        if let Observed::Ended { ended, .. } = observed {
+            told.lock().unwrap().push(ended.clone());
         }
     });
     let topology = worker.topology().unwrap();
@@ -203,8 +207,13 @@ async fn started(worker: Worker, messages: usize) -> Stopping {
         token: token as u64,
         lane: 0,
         exchange: "events".into(),
-        message: Event::new(token.to_string().parse().unwrap(), "/testing", NAME.parse().unwrap(), b"{}".to_vec())
-            .into_message(),
+        message: Event::new(
+            token.to_string().parse().unwrap(),
+            "/testing",
+            NAME.parse().unwrap(),
+            b"{}".to_vec(),
+        )
+        .into_message(),
     });
     let (trigger, shutdown) = shutdown();
     let mut link = publisher.link();
@@ -229,7 +238,7 @@ async fn a_worker_that_drains_finishes_what_is_begun_and_gives_back_what_waits()
 
 #[tokio::test(start_paused = true)]
 async fn what_does_not_end_within_the_grace_is_cancelled_and_released() {
-    let (worker, _) = working(Policy::default().concurrency(2).timeout(secs(600)), secs(500));
+    let (worker, _) = working(Policy::default().concurrency(2).prefetch(2).timeout(secs(600)), secs(500));
     let limits = Limits { grace: secs(30), ..Limits::default() };
     let Stopping { broker, trigger, worker, .. } = started(worker.limits(limits), 5).await;
     let asked = Instant::now();
@@ -237,7 +246,11 @@ async fn what_does_not_end_within_the_grace_is_cancelled_and_released() {
     let report = worker.await.unwrap().unwrap();
     assert!((secs(30)..secs(31)).contains(&asked.elapsed()), "{:?}", asked.elapsed());
     assert_eq!((report.handled, report.left.len()), (0, 2));
-    assert!(report.left[0].starts_with("shop.order.parcel.shipped: order.parcel.shipped "), "{:?}", report.left);
+    assert!(
+        report.left[0].starts_with("shop.order.parcel.shipped: order.parcel.shipped "),
+        "{:?}",
+        report.left
+    );
     assert_eq!(broker.queue_depth(QUEUE), Some(5));
     assert_eq!(broker.queue_depth(&format!("{QUEUE}.dlq")), Some(0), "cancelled is not failed");
 }

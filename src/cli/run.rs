@@ -77,8 +77,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
             return Exit::Software.into();
         }
     };
-    let ended =
-        runtime.block_on(async { crate::run(config, args.strict, on_signals(), announce).await });
+    let ended = runtime.block_on(async { crate::run(config, args.strict, on_signals(), announce).await });
     // What still runs on threads of its own (a slow folder of schedules) is not waited for.
     runtime.shutdown_background();
     match ended {

@@ -222,7 +222,10 @@ impl<H> Configured<H> {
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let labels: Vec<&str> = self.drafts.iter().map(|draft| draft.label.as_str()).collect();
-        f.debug_struct("Worker").field("service", &self.service).field("queues", &labels).finish_non_exhaustive()
+        f.debug_struct("Worker")
+            .field("service", &self.service)
+            .field("queues", &labels)
+            .finish_non_exhaustive()
     }
 }
 

@@ -117,7 +117,11 @@ fn topology(worker: &Worker, faults: &mut Vec<String>) -> Topology {
     for draft in &worker.drafts {
         let queue = format!("{}.{}", worker.service, draft.label);
         if queue.len() > QUEUE_MOST {
-            faults.push(format!("{}: the queue's name has {} bytes, at most {QUEUE_MOST}", draft.label, queue.len()));
+            faults.push(format!(
+                "{}: the queue's name has {} bytes, at most {QUEUE_MOST}",
+                draft.label,
+                queue.len()
+            ));
         }
         if !seen.insert(queue.clone()) {
             faults.push(format!("{}: two queues of that name; a name is handled once", draft.label));
@@ -171,7 +175,13 @@ fn stream(service: &str, draft: Draft, consumer_timeout: Duration, faults: &mut 
             ));
         }
         match contract {
-            Ok(contract) => routes.push(Arc::new(Route { pattern: Arc::from(pattern), contract, policy: own, handler, last })),
+            Ok(contract) => routes.push(Arc::new(Route {
+                pattern: Arc::from(pattern),
+                contract,
+                policy: own,
+                handler,
+                last,
+            })),
             Err(why) => faults.push(format!("the schema of '{pattern}' can't be used: {why}")),
         }
     }
@@ -211,16 +221,20 @@ fn pattern_fault(pattern: &str, intake: Takes) -> Result<(), String> {
         }
     }
     let word = |word: &str| {
-        matches!(word, "*" | "#") || !word.is_empty() && word.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'))
+        matches!(word, "*" | "#")
+            || !word.is_empty() && word.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'))
     };
     if pattern.len() > EventName::MAX_BYTES || !pattern.split('.').all(word) {
-        return Err(format!("'{pattern}' is no topic pattern: words of a-z, 0-9 and hyphens, or * (one word) or # (any number), joined by dots"));
+        return Err(format!(
+            "'{pattern}' is no topic pattern: words of a-z, 0-9 and hyphens, or * (one word) or # (any number), joined by dots"
+        ));
     }
     Ok(())
 }
 
 fn is_service(name: &str) -> bool {
-    let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let word =
+        |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     name.len() <= 63 && name.split('-').all(word)
 }
 

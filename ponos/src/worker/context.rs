@@ -1,8 +1,8 @@
 //! What a handler knows of its task, and by which it publishes.
 
 use super::{
-    held::{Buffer, Key, Kind, Origin, PublishError},
     blocking::Running,
+    held::{Buffer, Key, Kind, Origin, PublishError},
     plan::Route,
     service::{NoState, Service},
     signal::Signal,

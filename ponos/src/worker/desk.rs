@@ -155,7 +155,9 @@ impl Desk {
             Link::Down { error: Some(error), .. } => error.what.clone(),
             Link::Blocked { reason } => format!("it accepts no publishing: {reason}"),
             Link::Closed => "the publisher was closed".into(),
-            Link::Up { .. } | Link::Down { .. } => "the connection was lost, or the confirm came too late".into(),
+            Link::Up { .. } | Link::Down { .. } => {
+                "the connection was lost, or the confirm came too late".into()
+            }
         }
     }
 }

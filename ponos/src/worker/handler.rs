@@ -87,7 +87,11 @@ pub(crate) trait Erased: Send + Sync {
     ///
     /// # Errors
     /// Serde's words, when the payload keeps the contract but is not what the type wants.
-    fn run(&self, payload: Value, context: Context) -> Result<BoxFuture<'static, HandlerResult>, serde_json::Error>;
+    fn run(
+        &self,
+        payload: Value,
+        context: Context,
+    ) -> Result<BoxFuture<'static, HandlerResult>, serde_json::Error>;
 }
 
 /// A shared, erased handler.
@@ -99,7 +103,11 @@ struct Typed<T, H> {
 }
 
 impl<T: Payload, H: Handler<T>> Erased for Typed<T, H> {
-    fn run(&self, payload: Value, context: Context) -> Result<BoxFuture<'static, HandlerResult>, serde_json::Error> {
+    fn run(
+        &self,
+        payload: Value,
+        context: Context,
+    ) -> Result<BoxFuture<'static, HandlerResult>, serde_json::Error> {
         let payload = serde_json::from_value(payload)?;
         Ok(Box::pin((self.handler)(payload, context)))
     }

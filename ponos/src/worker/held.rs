@@ -24,7 +24,9 @@ pub enum PublishError {
     #[error("the payload of '{0}' can't be written as JSON: {1}")]
     Payload(String, #[source] serde_json::Error),
     /// More than a handler may hold; `send_now` streams instead.
-    #[error("this handler holds {count} messages of {bytes} bytes; at most {most} of {most_bytes} bytes may be held: send them with send_now as you go, or split the task")]
+    #[error(
+        "this handler holds {count} messages of {bytes} bytes; at most {most} of {most_bytes} bytes may be held: send them with send_now as you go, or split the task"
+    )]
     Full {
         /// Messages held, with this one.
         count: usize,
@@ -91,8 +93,7 @@ impl Origin<'_> {
         key: Key<'_>,
         payload: &impl Serialize,
     ) -> Result<Held, PublishError> {
-        let name: EventName =
-            name.parse().map_err(|why| PublishError::Name(name.to_owned(), why))?;
+        let name: EventName = name.parse().map_err(|why| PublishError::Name(name.to_owned(), why))?;
         let unwritable = |why| PublishError::Payload(name.to_string(), why);
         let value = serde_json::to_value(payload).map_err(unwritable)?;
         let declared = if kind == Kind::Event { &service.events } else { &service.tasks };

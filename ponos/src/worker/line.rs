@@ -1,8 +1,14 @@
 //! What all lives of one stream share.
 
 use super::{
-    desk::Desk, latest::Latest, liveness::Pulse, plan::Stream, promises::Promises, service::Service,
-    signal::Signal, tally::{Releases, Tally},
+    desk::Desk,
+    latest::Latest,
+    liveness::Pulse,
+    plan::Stream,
+    promises::Promises,
+    service::Service,
+    signal::Signal,
+    tally::{Releases, Tally},
 };
 use crate::broker::{DeliveryTag, Link, Settler};
 use std::sync::Arc;

@@ -138,7 +138,9 @@ async fn unfed(line: &Line, transport: &Transport) -> Option<String> {
         Ok(Ok(Some(state))) => state,
         Ok(Ok(None)) => return Some("its queue does not exist".into()),
         Ok(Err(error)) => return Some(format!("the broker can't be asked about it: {error}")),
-        Err(_) => return Some(format!("the broker did not answer a question about it in {} s", ANSWER.as_secs())),
+        Err(_) => {
+            return Some(format!("the broker did not answer a question about it in {} s", ANSWER.as_secs()));
+        }
     };
     let QueueState { ready, consumers } = state;
     if consumers == 0 {
@@ -155,5 +157,7 @@ async fn unfed(line: &Line, transport: &Transport) -> Option<String> {
 fn is_hungry(line: &Line) -> bool {
     let free = line.slots.available_permits();
     let idle = free == line.stream.policy.slots();
-    free > 0 && !line.pulse.waiting.load(Ordering::Relaxed) && (idle || line.pulse.wide.load(Ordering::Relaxed))
+    free > 0
+        && !line.pulse.waiting.load(Ordering::Relaxed)
+        && (idle || line.pulse.wide.load(Ordering::Relaxed))
 }

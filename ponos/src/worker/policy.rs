@@ -72,12 +72,7 @@ impl Default for Policy {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            first: Duration::from_secs(2),
-            factor: 3.0,
-            longest: Duration::from_secs(3600),
-            jitter: 0.25,
-        }
+        Self { first: Duration::from_secs(2), factor: 3.0, longest: Duration::from_secs(3600), jitter: 0.25 }
     }
 }
 
@@ -170,8 +165,14 @@ impl Policy {
             must(rate.tasks > 0 && !rate.per.is_zero(), "rate allows nothing: no tasks, or no time".into());
         }
         let backoff = &self.backoff;
-        must(backoff.factor >= 1.0 && backoff.factor.is_finite(), format!("backoff.factor is {}; at least 1", backoff.factor));
-        must((0.0..=1.0).contains(&backoff.jitter), format!("backoff.jitter is {}; from 0 to 1", backoff.jitter));
+        must(
+            backoff.factor >= 1.0 && backoff.factor.is_finite(),
+            format!("backoff.factor is {}; at least 1", backoff.factor),
+        );
+        must(
+            (0.0..=1.0).contains(&backoff.jitter),
+            format!("backoff.jitter is {}; from 0 to 1", backoff.jitter),
+        );
         must(backoff.longest <= LONGEST_RETRY, "backoff.longest is more than 7 days".into());
         faults
     }

@@ -48,7 +48,9 @@ impl Attempt {
             let due = instant(headers, "retry-due")?;
             return Ok(Self { due: sane(due, now)?, ..Self::first(now) });
         };
-        let HeaderValue::Int(number) = number else { return Err(wrong("retry-attempt", "an integer", number)) };
+        let HeaderValue::Int(number) = number else {
+            return Err(wrong("retry-attempt", "an integer", number));
+        };
         let number = u32::try_from(*number).ok().filter(|number| *number > 0);
         let number = number.ok_or_else(|| malformed("header retry-attempt is no number from 1"))?;
         Ok(Self {
@@ -169,7 +171,11 @@ fn resent(message: Message, queue: &str, event: Option<&Event>) -> Message {
 /// At most `most` bytes of it, cut between characters.
 fn cut(mut text: String, most: usize) -> String {
     if text.len() > most {
-        text.truncate(text.floor_char_boundary(most - '…'.len_utf8()));
+        let mut end = most - '…'.len_utf8();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
         text.push('…');
     }
     text

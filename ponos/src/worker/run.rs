@@ -70,7 +70,9 @@ impl Ready {
         let Self { plan, liveness } = self;
         match transport.check(&plan.topology).await {
             Err(error) if error.class.needs_a_person() => return Err(WorkerError::Broker(error)),
-            Err(error) => tracing::warn!(%error, "the broker can't be reached yet; it is tried again for ever"),
+            Err(error) => {
+                tracing::warn!(%error, "the broker can't be reached yet; it is tried again for ever")
+            }
             Ok(()) => {}
         }
         let inbox = &plan.service.inbox;

@@ -121,7 +121,9 @@ async fn tell(mut link: watch::Receiver<Link>, what: String) {
         if last.as_ref() != Some(&now) {
             match &now {
                 Link::Up { broker, .. } => tracing::info!(broker, "{what}: connected"),
-                Link::Blocked { reason } => tracing::warn!(reason, "{what}: the broker accepts no publishing"),
+                Link::Blocked { reason } => {
+                    tracing::warn!(reason, "{what}: the broker accepts no publishing")
+                }
                 Link::Down { error: Some(error), .. } if error.class.needs_a_person() => {
                     tracing::error!(%error, "{what}: not connected");
                 }

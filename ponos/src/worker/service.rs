@@ -1,9 +1,6 @@
 //! What all handlers of a worker share: its name, its clock, its state, and what it may publish.
 
-use super::{
-    desk::Desk, ended::Observer,
-    plan::Limits,
-};
+use super::{desk::Desk, ended::Observer, plan::Limits};
 use crate::{clock::Clock, inbox::Inbox, schema::Registry};
 use std::{
     any::{Any, TypeId, type_name},
@@ -51,6 +48,9 @@ impl Service {
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("name", &self.name).field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Service")
+            .field("name", &self.name)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }

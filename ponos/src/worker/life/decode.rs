@@ -60,7 +60,8 @@ mod tests {
     fn a_structured_body_stays_what_it_was() {
         let mut message = Message::default();
         message.properties.content_type = Some("Application/CloudEvents+json; charset=utf-8".into());
-        message.body = br#"{"specversion":"1.0","id":"7","source":"/s","type":"a.b.c","data":{"a":1}}"#.to_vec();
+        message.body =
+            br#"{"specversion":"1.0","id":"7","source":"/s","type":"a.b.c","data":{"a":1}}"#.to_vec();
         let before = message.clone();
         let event = event(&mut message, &Limits::default()).unwrap();
         assert_eq!((&*event.data, message), (&b"{\"a\":1}"[..], before));

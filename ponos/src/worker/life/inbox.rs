@@ -1,6 +1,9 @@
 //! Whether it was handled already.
 
-use super::{Task, Verdict, pause::{Pauses, Woke}};
+use super::{
+    Task, Verdict,
+    pause::{Pauses, Woke},
+};
 use crate::{
     event::Event,
     inbox::{Begun, Entry, InboxKey},
@@ -29,7 +32,11 @@ pub(super) async fn begin(task: &Task<'_>, route: &Route, event: &Event) -> Resu
         match pauses.next(line, task.tag).await {
             Woke::Time => {}
             Woke::Stopped => return Err(Verdict::Stopped),
-            Woke::Void => return Err(Verdict::GiveBack("the connection was lost while the inbox could not be asked".into())),
+            Woke::Void => {
+                return Err(Verdict::GiveBack(
+                    "the connection was lost while the inbox could not be asked".into(),
+                ));
+            }
             Woke::Enough => return Err(Verdict::GiveBack(format!("the inbox could not be asked: {error}"))),
         }
     }

@@ -20,13 +20,7 @@ mod validate;
 pub(super) use poison::{is_new, needs_to_be_alone};
 pub(super) use run::words as panic_words;
 
-use super::{
-    Context,
-    ended::Death,
-    line::Line,
-    plan::Route,
-    retry::Attempt,
-};
+use super::{Context, ended::Death, line::Line, plan::Route, retry::Attempt};
 use crate::{
     broker::{Delivery, DeliveryTag},
     event::{Event, Message, Timestamp},

@@ -65,10 +65,10 @@ fn log(task: &Task<'_>, ended: &Ended) {
     match ended {
         Ended::Retried { .. } => {
             task.span.record("error.type", "failed");
-        },
+        }
         Ended::Dead(death) => {
             task.span.record("error.type", death.kind.as_str());
-        },
+        }
         _ => {}
     }
     let took = || task.began.elapsed().as_secs_f64();
@@ -82,7 +82,14 @@ fn log(task: &Task<'_>, ended: &Ended) {
         }
         Ended::Released(why) => end!(info, task, took(), reason = why, "released"),
         Ended::Dead(death) => {
-            end!(error, task, took(), "error.type" = death.kind.as_str(), reason = death.reason, "dead-lettered")
+            end!(
+                error,
+                task,
+                took(),
+                "error.type" = death.kind.as_str(),
+                reason = death.reason,
+                "dead-lettered"
+            )
         }
     }
 }

@@ -37,7 +37,9 @@ pub(super) async fn handler(
     let held = context.end();
     Ok(match run {
         Run::Returned(Ok(Outcome::Done)) => Verdict::Done(held, entry),
-        Run::Returned(Ok(Outcome::Skip)) => Verdict::Skip("its handler found nothing to do".into(), Some(entry)),
+        Run::Returned(Ok(Outcome::Skip)) => {
+            Verdict::Skip("its handler found nothing to do".into(), Some(entry))
+        }
         other => {
             entry.abandon().await;
             match other {
@@ -57,7 +59,12 @@ pub(super) async fn handler(
 }
 
 /// Runs the route's final handler; its failure in words.
-pub(super) async fn last(line: &Line, handler: &Shared, context: &Context, payload: Value) -> Result<(), Run> {
+pub(super) async fn last(
+    line: &Line,
+    handler: &Shared,
+    context: &Context,
+    payload: Value,
+) -> Result<(), Run> {
     match run(line, handler, context, payload).await {
         Run::Returned(Ok(_)) => Ok(()),
         failed => Err(failed),
@@ -71,7 +78,10 @@ pub(super) fn failure(run: Run, context: &Context) -> String {
         Run::Returned(Err(failure)) => failure.to_string(),
         Run::Unfit(error) => unfit(&error),
         Run::TimedOut => {
-            format!("timed out: it ran for longer than {} s", context.inner().route.policy.timeout.as_secs_f64())
+            format!(
+                "timed out: it ran for longer than {} s",
+                context.inner().route.policy.timeout.as_secs_f64()
+            )
         }
         Run::Panicked(message) => format!("panicked: {message}"),
         Run::Stopped => "the worker stopped".into(),

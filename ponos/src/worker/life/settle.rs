@@ -3,8 +3,11 @@
 use super::{
     Task, Verdict,
     pause::{Pauses, Woke},
-    run, send::{self, Unsent}, validate,
+    run,
+    send::{self, Unsent},
+    validate,
 };
+use crate::clock::millis;
 use crate::{
     broker::Settle,
     event::Timestamp,
@@ -17,7 +20,6 @@ use crate::{
         retry::{self, Attempt},
     },
 };
-use crate::clock::millis;
 
 /// Why an end can't be reached.
 enum Hindered {
@@ -89,8 +91,12 @@ async fn failed(task: &mut Task<'_>, after: Option<std::time::Duration>, reason:
     let wait = after.unwrap_or_else(|| policy.backoff.wait(number, fastrand::f64())).min(LONGEST_RETRY);
     let now = task.line.service.clock.now();
     let due = now.plus(millis(wait));
-    let next =
-        Attempt { number, first_seen: task.attempt.first_seen, due: Some(due), failure: Some(reason.clone()) };
+    let next = Attempt {
+        number,
+        first_seen: task.attempt.first_seen,
+        due: Some(due),
+        failure: Some(reason.clone()),
+    };
     let message = retry::again(task.taken(), &task.line.stream.queue, &event, &next);
     match send::confirmed(task, retry::exchange(due, now), message).await {
         Ok(()) => acked(Ended::Retried { attempt: number, due, reason }),
@@ -143,9 +149,11 @@ async fn dead(task: &mut Task<'_>, death: Death) -> (Ended, Settle) {
     let letter = retry::dead(message, &line.stream.queue, event.as_deref(), about);
     match send::confirmed(task, DEAD, letter).await {
         Ok(()) => acked(Ended::Dead(death)),
-        Err(Unsent::Why(why)) => {
-            released(task, format!("{why}; it belongs to the dead letters ({}: {})", death.kind, death.reason), true)
-        }
+        Err(Unsent::Why(why)) => released(
+            task,
+            format!("{why}; it belongs to the dead letters ({}: {})", death.kind, death.reason),
+            true,
+        ),
         Err(Unsent::Stopped) => stopped(task),
     }
 }
@@ -173,7 +181,9 @@ async fn give_back(task: &Task<'_>, why: String) -> (Ended, Settle) {
 fn stopped(task: &Task<'_>) -> (Ended, Settle) {
     let line = task.line;
     line.tally.left(|| match &task.event {
-        Some(event) => format!("{}: {} {}, attempt {}", line.stream.queue, event.name, event.id, task.attempt.number),
+        Some(event) => {
+            format!("{}: {} {}, attempt {}", line.stream.queue, event.name, event.id, task.attempt.number)
+        }
         None => format!("{}: a message that was not read yet", line.stream.queue),
     });
     released(task, "the worker stops".into(), true)

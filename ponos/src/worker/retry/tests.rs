@@ -22,8 +22,12 @@ fn a_message_without_our_headers_is_at_its_first_attempt_now() {
 
 #[test]
 fn what_was_put_off_knows_its_attempt_when_it_comes_back() {
-    let next =
-        Attempt { number: 3, first_seen: at(-5_000), due: Some(at(20_000)), failure: Some("no route".into()) };
+    let next = Attempt {
+        number: 3,
+        first_seen: at(-5_000),
+        due: Some(at(20_000)),
+        failure: Some("no route".into()),
+    };
     let message = again(event().into_message(), "shop.order", &event(), &next);
     assert_eq!(message.routing_key, "shop.order");
     assert_eq!(Attempt::read(&message.headers, at(0)), Ok(next));
@@ -32,7 +36,11 @@ fn what_was_put_off_knows_its_attempt_when_it_comes_back() {
 #[test]
 fn headers_of_the_wrong_type_are_named() {
     for (name, value, words) in [
-        ("retry-attempt", HeaderValue::from("2"), "header retry-attempt is the text '2'; expected an integer"),
+        (
+            "retry-attempt",
+            HeaderValue::from("2"),
+            "header retry-attempt is the text '2'; expected an integer",
+        ),
         ("retry-attempt", HeaderValue::Int(0), "header retry-attempt is no number from 1"),
         ("retry-attempt", HeaderValue::Int(i64::MAX), "header retry-attempt is no number from 1"),
         ("retry-due", HeaderValue::Int(5), "header retry-due is the integer 5; expected an RFC 3339 text"),
