@@ -57,13 +57,9 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     let count: usize = found.iter().map(|(_, chosen)| chosen.len()).sum();
     let go = count > 0 && !args.dry_run && (args.yes || asked(count).await);
-    for (mut reader, chosen) in found {
-        for one in &chosen {
-            if go {
-                reader.remove(one).await?;
-            } else {
-                reader.keep(one);
-            }
+    for (reader, chosen) in found {
+        for one in chosen.iter().filter(|_| go) {
+            reader.remove(one).await?;
         }
         reader.close().await?;
     }

@@ -42,7 +42,6 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         while left > 0
             && let Some(chosen) = reader.next(&args.filter).await?
         {
-            reader.keep(&chosen);
             letters.push(chosen.letter);
             left -= 1;
         }

@@ -27,8 +27,6 @@ pub(super) struct Reader {
     queue: String,
     consumer: Consumer,
     left: u64,
-    /// What goes back at the end.
-    looked_at: Vec<DeliveryTag>,
 }
 
 /// A letter that was chosen, and is held.
@@ -63,7 +61,7 @@ impl Reader {
         let prefetch = u16::try_from(left).unwrap_or(MOST).max(1);
         let consumer = transport.consumer(Topology::default(), Consume::new(queue).prefetch(prefetch));
         connected(consumer.link()).await?;
-        Ok(Self { queue: queue.to_owned(), consumer, left, looked_at: Vec::new() })
+        Ok(Self { queue: queue.to_owned(), consumer, left })
     }
 
     /// The next letter that the filter takes; `None` at the end of what was there when it began.
@@ -88,7 +86,6 @@ impl Reader {
             if filter.takes(&letter, Clock::system().now()) {
                 return Ok(Some(Chosen { letter, message: delivery.message, tag: delivery.tag }));
             }
-            self.looked_at.push(delivery.tag);
         }
         Ok(None)
     }
@@ -98,17 +95,10 @@ impl Reader {
         self.consumer.settle(chosen.tag, Settle::Ack).await.map_err(|_| gone())
     }
 
-    /// A letter stays.
-    pub(super) fn keep(&mut self, chosen: &Chosen) {
-        self.looked_at.push(chosen.tag);
-    }
-
-    /// Gives back what was looked at, and waits until all is written.
+    /// Gives back what was not taken away, and waits until all is written. The closed channel does it: all goes back at
+    /// once and keeps its order, where single nacks would be delivered to us again in between.
     pub(super) async fn close(self) -> Result<(), Trouble> {
-        let Self { consumer, looked_at, .. } = self;
-        for tag in looked_at {
-            consumer.settle(tag, Settle::Release).await.map_err(|_| gone())?;
-        }
+        let consumer = self.consumer;
         let mut link = consumer.link();
         let was_up = matches!(*link.borrow(), Link::Up { .. });
         drop(consumer);

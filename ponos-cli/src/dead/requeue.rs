@@ -100,7 +100,6 @@ async fn all(
         let Some(chosen) = reader.next(&args.filter).await? else { return Ok(()) };
         *left -= 1;
         if args.dry_run {
-            reader.keep(&chosen);
             counts.sent += 1;
             tell(args, &chosen, None)?;
             continue;
@@ -110,23 +109,22 @@ async fn all(
         }
         let message = letter::again(&chosen.message, &chosen.letter, &by, Clock::system().now());
         // by the default exchange: its key is the queue's name, and nobody else gets a copy
-        let why = match sender.send("", message).await {
-            Ok(Sent::Arrived) => None,
-            Ok(Sent::Nowhere) => Some(format!("the queue '{}' is not there", chosen.letter.queue)),
-            Ok(Sent::Refused(why)) => Some(why),
-            Err(trouble) => {
-                reader.keep(&chosen);
-                return Err(trouble);
-            }
+        let why = match sender.send("", message).await? {
+            Sent::Arrived => None,
+            Sent::Nowhere => Some(format!("the queue '{}' is not there", chosen.letter.queue)),
+            Sent::Refused(why) => Some(why),
         };
         if why.is_none() {
             reader.remove(&chosen).await?;
             counts.sent += 1;
         } else {
-            reader.keep(&chosen);
             counts.stayed += 1;
         }
-        tell(args, &chosen, why.as_deref())?;
+        match tell(args, &chosen, why.as_deref()) {
+            // what is to be done does not depend on who reads of it
+            Ok(()) | Err(Trouble::Unread) => {}
+            Err(trouble) => return Err(trouble),
+        }
         if let Some(Rate { tasks, per }) = args.rate {
             pause(per / tasks, shutdown).await;
         }

@@ -30,7 +30,6 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         let mut reader = Reader::open(&transport, &queue).await?;
         let mut letters = Vec::new();
         while let Some(chosen) = reader.next(&filter).await? {
-            reader.keep(&chosen);
             letters.push(chosen);
         }
         reader.close().await?;
