@@ -24,6 +24,8 @@ mod plan;
 mod policy;
 mod promises;
 mod rate;
+#[cfg(feature = "postgres")]
+mod relaying;
 mod retry;
 mod run;
 mod runtime;

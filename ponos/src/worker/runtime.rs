@@ -1,5 +1,7 @@
 //! Runs a [`Plan`]: one desk for all that is published, one stream for each queue.
 
+#[cfg(feature = "postgres")]
+use super::relaying;
 use super::{
     desk::Desk,
     latest::Latest,
@@ -49,6 +51,8 @@ pub(crate) async fn run(
     // ended with this function, whatever its end
     let mut aside = JoinSet::new();
     aside.spawn(tell(desk.link(), "publishing".to_owned()));
+    #[cfg(feature = "postgres")]
+    let relaying = relaying::start(&service.inbox, &transport, &topology);
     let (mut running, mut lines) = (JoinSet::new(), Vec::new());
     for stream in streams {
         let options = Consume::new(&*stream.queue).prefetch(stream.policy.held()).cautious();
@@ -94,6 +98,10 @@ pub(crate) async fn run(
             }
             Err(error) => broken.push(error.to_string()),
         }
+    }
+    #[cfg(feature = "postgres")]
+    if let Some(relaying) = relaying {
+        relaying.end(service.limits.flush).await;
     }
     if !lines.is_empty() && broken.len() == lines.len() {
         return Err(RunError::Ended(broken.join(", ")));
