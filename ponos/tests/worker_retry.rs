@@ -1,4 +1,5 @@
 //! Attempts: the ladder, the last one, panics, timeouts, blocking work, and brokers that take nothing.
+#![allow(clippy::unwrap_used)] // its helpers are tests too
 
 use ponos::{prelude::*, testing::Kit, worker::Backoff};
 use serde_json::{Value, json};
