@@ -125,7 +125,7 @@ async fn what_is_refused_waits_and_lets_those_behind_it_pass() {
     let more = Topology {
         queues: vec![Queue::classic("work")],
         bindings: vec![Binding::queue("tasks", "work", "nobody")],
-        ..Topology::default()..topology()
+        ..topology()
     };
     broker.declare(&more).unwrap();
     status_becomes(&inbox, "the task to be taken", |status| status.waiting == 1).await;
