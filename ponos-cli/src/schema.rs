@@ -22,6 +22,7 @@ pub(crate) enum Verb {
 ///
 /// A change breaks when messages that are queued already would be refused by the new schema, or readers with the old
 /// schema would refuse messages of the new form; what can't be shown to be harmless counts as breaking. Ends with 1 then.
+/// Where all readers are updated before those who publish, `--for queued` is enough: a new value of an enum breaks readers alone.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The schema as it was: a file, or a folder of files NAME.json
@@ -30,9 +31,23 @@ pub(crate) struct Args {
     /// The schema as it is to be
     #[arg(value_name = "NEW")]
     new: PathBuf,
+    /// Whom it must not break
+    #[arg(long = "for", value_enum, default_value_t = Whom::All)]
+    whom: Whom,
     /// The report as one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// Who may be broken by an edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Whom {
+    /// Messages of the old form, read under the new schema
+    Queued,
+    /// Readers with the old schema, given messages of the new form
+    Readers,
+    /// Both
+    All,
 }
 
 pub(crate) fn run(Verb::Check(args): Verb) -> Result<Exit, Trouble> {
@@ -66,7 +81,12 @@ pub(crate) fn run(Verb::Check(args): Verb) -> Result<Exit, Trouble> {
             Ok(())
         })?;
     }
-    Ok(if report.is_breaking() { Exit::Findings } else { Exit::Done })
+    let breaks = match args.whom {
+        Whom::Queued => report.is_breaking_for(Side::Queued),
+        Whom::Readers => report.is_breaking_for(Side::Readers),
+        Whom::All => report.is_breaking(),
+    };
+    Ok(if breaks { Exit::Findings } else { Exit::Done })
 }
 
 fn read(path: &Path) -> Result<Value, Trouble> {

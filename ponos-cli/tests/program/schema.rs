@@ -30,3 +30,12 @@ fn what_is_no_schema_is_named() {
     let ended = check(r#"{"type": "object"}"#, "{nope", 74, &[]);
     assert!(ended.err.contains("new.json"), "{}", ended.err);
 }
+
+#[test]
+fn a_new_value_of_an_enum_breaks_readers_alone() {
+    let (old, new) = (r#"{"enum": ["kept", "gone"]}"#, r#"{"enum": ["kept", "gone", "lost"]}"#);
+    check(old, new, 1, &[]);
+    check(old, new, 0, &["--for", "queued"]);
+    check(new, old, 1, &["--for", "queued"]);
+    check(new, old, 0, &["--for", "readers"]);
+}
