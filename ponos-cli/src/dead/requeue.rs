@@ -44,7 +44,8 @@ pub(crate) struct Args {
     /// Who puts them back; USER@HOST if left out
     #[arg(long = "as", value_name = "NAME")]
     by: Option<String>,
-    /// Forgets them in this inbox too, so that they run again: sled:PATH (its worker must not run)
+    /// Forgets them in this inbox too, so that they run again: sled:PATH (its worker must not run) or
+    /// postgres://user:password@host/database
     #[arg(long, value_name = "INBOX")]
     inbox: Option<inbox::Place>,
     /// With --inbox: the name or pattern of the handler; the queue's name without the service if left out
@@ -65,7 +66,10 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     args.filter.or_all(args.all)?;
     let transport = options.transport("ponos dead").await?;
     let mut sender = Sender::open(&transport).await?;
-    let inbox = args.inbox.as_ref().map(inbox::Place::open).transpose()?;
+    let inbox = match &args.inbox {
+        Some(place) => Some(place.open("ponos").await?),
+        None => None,
+    };
     let (_trigger, shutdown) = stop::on_signals("stopping after this one");
     let (mut counts, mut left) = (Counts::default(), args.filter.limit());
     for queue in args.queues.names() {

@@ -39,7 +39,8 @@ pub(crate) struct Args {
     /// Posts each event to this http:// or https:// address instead of running a program
     #[arg(long, value_name = "URL", conflicts_with = "program", required_unless_present = "program")]
     to: Option<String>,
-    /// Remembers what was handled, so that what comes twice is handled once: memory, or sled:PATH (for one replica)
+    /// Remembers what was handled, so that what comes twice is handled once: memory or sled:PATH for one
+    /// replica, postgres://user:password@host/database for any number
     #[arg(long, value_name = "INBOX")]
     inbox: Option<inbox::Place>,
     /// Ends when the queues are empty and nothing is at work; what waits for a later attempt is not waited for
@@ -85,7 +86,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let limits = Limits { grace: args.policy.grace, ..Limits::default() };
     let mut worker = worker(&args, &activity)?.limits(limits);
     if let Some(place) = &args.inbox {
-        worker = worker.inbox(place.open()?);
+        worker = worker.inbox(place.open(&args.streams.service).await?);
     }
     if args.passive {
         worker = worker.passive();

@@ -10,7 +10,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 5)]
     attempts: u32,
     /// How long one attempt may take
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = span::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span::duration)]
     pub(super) timeout: Duration,
     /// So many at a time, of each queue
     #[arg(long, value_name = "N", default_value_t = 1)]

@@ -9,7 +9,7 @@ pub struct Policy {
     pub attempts: u32,
     /// How long before the next attempt.
     pub backoff: Backoff,
-    /// A handler that runs for longer is cancelled, which is a failure (60 s).
+    /// A handler that runs for longer is cancelled, which is a failure (30 s).
     pub timeout: Duration,
     /// Of the stream: tasks at work at the same time, in this process (10).
     pub concurrency: usize,
@@ -58,7 +58,7 @@ impl Default for Policy {
         Self {
             attempts: 5,
             backoff: Backoff::default(),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_secs(30),
             concurrency: 10,
             prefetch: None,
             rate: None,
