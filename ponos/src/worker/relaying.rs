@@ -33,7 +33,10 @@ impl Relaying {
         self.trigger.advance();
         if timeout(limit, &mut self.task).await.is_err() {
             self.trigger.advance();
-            tracing::warn!("the outbox was not emptied in {} s; it goes on at the next start", limit.as_secs());
+            tracing::warn!(
+                "the outbox was not emptied in {} s; it goes on at the next start",
+                limit.as_secs()
+            );
             // at this stage it ends at once
             let _ = self.task.await;
         }
