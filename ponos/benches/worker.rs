@@ -93,7 +93,11 @@ async fn measured() {
     let (count, pairs) = (setting("MESSAGES", 20_000), setting("PAIRS", 3));
     let who: Vec<Who> = ALL.into_iter().filter(|who| setting("PEERS", 1) > 0 || !who.is_peer()).collect();
     let node = Node::start();
-    println!("{count} messages of {} bytes (fewer for slow ones), {pairs} turns, medians; load {}", message(1).body.len(), load());
+    println!(
+        "{count} messages of {} bytes (fewer for slow ones), {pairs} turns, medians; load {}",
+        message(1).body.len(),
+        load()
+    );
     println!("{:<8} {:<42} {:>12} {:>9} {:>12}", "queue", "who", "messages/s", "of lapin", "of worker");
     for quorum in [true, false] {
         let mut rates: Vec<Vec<f64>> = vec![Vec::new(); who.len()];
@@ -107,13 +111,20 @@ async fn measured() {
                 }
             }
         }
-        let rate = |which: Who| median(who.iter().zip(&rates).find(|(who, _)| **who == which).map_or(&[], |(_, rates)| rates));
+        let rate = |which: Who| {
+            median(who.iter().zip(&rates).find(|(who, _)| **who == which).map_or(&[], |(_, rates)| rates))
+        };
         for (who, rates) in who.iter().zip(&rates) {
             let by_one = matches!(who, Who::WorkerByOne | Who::LapinByOne);
             let lapin = rate(if by_one { Who::LapinByOne } else { Who::Lapin });
             let kind = if quorum { "quorum" } else { "classic" };
             let own = median(rates);
-            println!("{kind:<8} {:<42} {own:>12.0} {:>9.2} {:>12.3}", who.words(), own / lapin, own / rate(Who::Worker));
+            println!(
+                "{kind:<8} {:<42} {own:>12.0} {:>9.2} {:>12.3}",
+                who.words(),
+                own / lapin,
+                own / rate(Who::Worker)
+            );
         }
     }
     println!("load {}", load());
@@ -138,7 +149,12 @@ impl<'a> Place<'a> {
         publisher.link().wait_for(up).await.unwrap();
         for start in (0..count).step_by(1_000) {
             let batch: Vec<_> = (start..count.min(start + 1_000))
-                .map(|number| Publishing { token: number as u64, lane: 0, exchange: "events".into(), message: message(number as u64) })
+                .map(|number| Publishing {
+                    token: number as u64,
+                    lane: 0,
+                    exchange: "events".into(),
+                    message: message(number as u64),
+                })
                 .collect();
             let mut left = batch.len();
             publisher.submit(batch).await.unwrap();
@@ -180,9 +196,18 @@ async fn run(node: &Node, who: Who, quorum: bool, count: usize) -> Result<f64, S
         Who::WorkerByOne => Ok(worked(&place, 1, 1, count).await),
         Who::Lapin => Ok(by_lapin(&place, 1_000, 100, count).await),
         Who::LapinByOne => Ok(by_lapin(&place, 1, 1, count).await),
-        Who::Amqplib => peer(Command::new("node").env("NODE_PATH", scratch("node/node_modules")), "amqplib.js", &place, count),
-        Who::FastStream => peer(&mut Command::new(scratch("peers/bin/python")), "faststream_worker.py", &place, count),
-        Who::Celery => peer(&mut Command::new(scratch("peers/bin/python")), "celery_worker.py", &place, count),
+        Who::Amqplib => peer(
+            Command::new("node").env("NODE_PATH", scratch("node/node_modules")),
+            "amqplib.js",
+            &place,
+            count,
+        ),
+        Who::FastStream => {
+            peer(&mut Command::new(scratch("peers/bin/python")), "faststream_worker.py", &place, count)
+        }
+        Who::Celery => {
+            peer(&mut Command::new(scratch("peers/bin/python")), "celery_worker.py", &place, count)
+        }
     }
 }
 
@@ -218,7 +243,8 @@ fn worker(at_once: usize, prefetch: u16, watch: &Arc<Watch>, count: usize) -> Wo
         watch.one(count);
         async { Ok(Done) }
     };
-    Worker::new(SERVICE).on_with::<Parcel, _>(NAME, handler.with(Policy::default().concurrency(at_once).prefetch(prefetch)))
+    Worker::new(SERVICE)
+        .on_with::<Parcel, _>(NAME, handler.with(Policy::default().concurrency(at_once).prefetch(prefetch)))
 }
 
 async fn worked(place: &Place<'_>, at_once: usize, prefetch: u16, count: usize) -> f64 {
@@ -260,7 +286,8 @@ async fn by_lapin(place: &Place<'_>, prefetch: u16, acked_at_once: usize, count:
 fn peer(command: &mut Command, script: &str, place: &Place<'_>, count: usize) -> Result<f64, String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peers");
     let arguments = [&place.url, QUEUE, &count.to_string(), "100"];
-    let output = command.arg(folder.join(script)).args(arguments).output().map_err(|error| error.to_string())?;
+    let output =
+        command.arg(folder.join(script)).args(arguments).output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     said.trim().parse().map_err(|_| format!("{said}{}", String::from_utf8_lossy(&output.stderr)))
 }

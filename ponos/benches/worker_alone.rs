@@ -24,7 +24,11 @@ use tokio::sync::Notify;
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (count, rounds) = (setting("MESSAGES", 100_000), setting("ROUNDS", 5));
-    println!("load {}; {count} messages of {} bytes, medians of {rounds} rounds", load(), message(1).body.len());
+    println!(
+        "load {}; {count} messages of {} bytes, medians of {rounds} rounds",
+        load(),
+        message(1).body.len()
+    );
     let mut through: Vec<[f64; 3]> = Vec::new();
     for _ in 0..rounds {
         let twin = runtime.block_on(twin_alone(count));
@@ -34,7 +38,9 @@ fn main() {
     }
     let middle = |of: usize| median(&through.iter().map(|round| round[of]).collect::<Vec<_>>());
     let (twin, read, whole) = (middle(0), middle(1), middle(2));
-    println!("CPU µs a message: worker on the twin {whole:.2}; the twin alone {twin:.2}; decoding, validation, payload {read:.2}");
+    println!(
+        "CPU µs a message: worker on the twin {whole:.2}; the twin alone {twin:.2}; decoding, validation, payload {read:.2}"
+    );
     println!("the worker's own: {:.2}", whole - twin - read);
 
     let count = setting("MEMORY", 1_000_000);
@@ -47,7 +53,11 @@ fn main() {
         scenario();
     }
     let seconds = (now() - began) as f64 / 1e9;
-    println!("{count} scenario tests in {seconds:.2} s: {:.0} a second; load {}", count as f64 / seconds, load());
+    println!(
+        "{count} scenario tests in {seconds:.2} s: {:.0} a second; load {}",
+        count as f64 / seconds,
+        load()
+    );
 }
 
 fn worker(done: &Arc<AtomicUsize>, count: usize, all: &Arc<Notify>) -> Ready {
@@ -65,7 +75,12 @@ fn worker(done: &Arc<AtomicUsize>, count: usize, all: &Arc<Notify>) -> Ready {
 async fn fill(publisher: &mut Publisher, from: usize, to: usize) {
     for start in (from..to).step_by(1_000) {
         let batch: Vec<_> = (start..to.min(start + 1_000))
-            .map(|number| Publishing { token: number as u64, lane: 0, exchange: "events".into(), message: message(number as u64) })
+            .map(|number| Publishing {
+                token: number as u64,
+                lane: 0,
+                exchange: "events".into(),
+                message: message(number as u64),
+            })
             .collect();
         let mut left = batch.len();
         publisher.submit(batch).await.unwrap();
@@ -84,7 +99,8 @@ async fn worked(count: usize) -> f64 {
     fill(&mut broker.publisher(Topology::default()), 0, count).await;
     let (trigger, shutdown) = shutdown();
     let before = cpu();
-    let running = tokio::spawn(async move { Box::pin(ready.run_on(Transport::memory(broker), shutdown)).await });
+    let running =
+        tokio::spawn(async move { Box::pin(ready.run_on(Transport::memory(broker), shutdown)).await });
     all.notified().await;
     trigger.advance();
     let report = running.await.unwrap().unwrap();
@@ -155,7 +171,8 @@ async fn memory(count: usize) -> [f64; 2] {
 
 /// What a test of a worker looks like: an event becomes a task, which fails once, is retried, and is done.
 fn scenario() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let worker = Worker::new(SERVICE)
             .on::<Parcel>(NAME, async |_: Parcel, ctx: Context| {

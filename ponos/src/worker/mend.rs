@@ -28,8 +28,12 @@ impl Mender {
             return;
         }
         match self.transport.check(&self.topology).await {
-            Ok(()) => tracing::warn!("something the worker needs was gone from the broker; all of it was declared again"),
-            Err(error) => tracing::error!(%error, "something the worker needs is gone from the broker, and can't be declared again"),
+            Ok(()) => tracing::warn!(
+                "something the worker needs was gone from the broker; all of it was declared again"
+            ),
+            Err(error) => {
+                tracing::error!(%error, "something the worker needs is gone from the broker, and can't be declared again")
+            }
         }
         *declared = Some(Instant::now());
     }

@@ -161,5 +161,8 @@ pub(crate) async fn read(url: &str, queue: &str, count: usize) -> Vec<Message> {
 
 /// `dead-kind` and `dead-reason`.
 pub(crate) fn verdict(letter: &Message) -> (&str, &str) {
-    (letter.headers.text("dead-kind").unwrap_or_default(), letter.headers.text("dead-reason").unwrap_or_default())
+    (
+        letter.headers.text("dead-kind").unwrap_or_default(),
+        letter.headers.text("dead-reason").unwrap_or_default(),
+    )
 }

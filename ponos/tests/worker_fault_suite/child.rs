@@ -1,6 +1,9 @@
 //! The worker process: this test binary, started again with variables that say where and what.
 
-use super::{CHILD, INBOX, MARKS, NAME, QUEUE, SEEN, URL, plan::{Does, Job}};
+use super::{
+    CHILD, INBOX, MARKS, NAME, QUEUE, SEEN, URL,
+    plan::{Does, Job},
+};
 use ponos::{
     inbox::Inbox,
     prelude::*,
@@ -145,7 +148,7 @@ async fn handle(job: Job, ctx: Context, marks: std::sync::Arc<PathBuf>) -> Handl
         Does::Panic => panic!("much worse"),
         Does::SleepOnce if first => std::future::pending::<()>().await,
         Does::Sleep => std::future::pending::<()>().await,
-        Does::AskOnce if first => return Ok(Outcome::Retry { after: None }),
+        Does::AskOnce if first => return Ok(Retry { after: None }),
         Does::ReleaseOnce if is_first_here(job.number) => return Ok(Release),
         Does::Refuse => return Ok(Outcome::dead("not mine")),
         Does::Flood => {

@@ -20,7 +20,11 @@ async fn a_message_that_ends_its_process_is_dead_after_five_and_its_neighbours_a
     };
     let mut all = ponos::topology::worker::shared();
     all.join(seen);
-    all.join(ponos::topology::worker::work_queue(QUEUE, ponos::topology::worker::Intake::Events(&[NAME]), false));
+    all.join(ponos::topology::worker::work_queue(
+        QUEUE,
+        ponos::topology::worker::Intake::Events(&[NAME]),
+        false,
+    ));
     ponos::broker::Transport::amqp(support::config(&url)).check(&all).await.unwrap();
 
     let jobs = (0..200).map(|number| Job { number, does: if number == 60 { Does::Die } else { Does::Work } });

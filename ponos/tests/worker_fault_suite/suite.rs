@@ -167,7 +167,12 @@ impl Storm {
             }
             left
         };
-        block_until_or_tell("all queues to be empty", LIMIT, || left().is_empty().then_some(()), || left().join(", "));
+        block_until_or_tell(
+            "all queues to be empty",
+            LIMIT,
+            || left().is_empty().then_some(()),
+            || left().join(", "),
+        );
         self.child.stop();
         assert_eq!(left(), Vec::<String>::new());
     }
@@ -181,12 +186,18 @@ impl Storm {
             let before = done.insert(data["number"].as_u64().unwrap(), id.clone());
             assert!(before.is_none(), "{data} was published under two ids: {before:?}, {id}");
         }
-        let dead: HashMap<String, Message> =
-            self.dead.all().into_iter().map(|letter| (letter.properties.message_id.clone().unwrap(), letter)).collect();
+        let dead: HashMap<String, Message> = self
+            .dead
+            .all()
+            .into_iter()
+            .map(|letter| (letter.properties.message_id.clone().unwrap(), letter))
+            .collect();
         for job in &self.jobs {
             let (done, letter) = (done.contains_key(&job.number), dead.get(&Job::id(job.number)));
             match job.does.fate() {
-                Fate::Done => assert!(done && letter.is_none(), "{job:?}: done {done}, {:?}", letter.map(verdict)),
+                Fate::Done => {
+                    assert!(done && letter.is_none(), "{job:?}: done {done}, {:?}", letter.map(verdict))
+                }
                 Fate::Dead(kind, words) => {
                     let (found, reason) = letter.map(verdict).unwrap_or_default();
                     assert!(found == kind && reason.contains(words), "{job:?}: {found}: {reason}");

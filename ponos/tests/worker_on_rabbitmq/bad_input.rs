@@ -28,17 +28,51 @@ const CASES: &[Case] = &[
     ("too-large-a-number", |m| m.body = br#"{"number":4294967296}"#.to_vec(), "schema", "/number"),
     ("nothing-required", |m| m.body = b"{}".to_vec(), "schema", "number"),
     ("too-large", |m| m.body = vec![b' '; 20 << 20], "too-large", "at most 16777216 are read"),
-    ("no-type", |m| drop(m.headers.remove("cloudEvents_type")), "malformed", "attribute type is missing"),
-    ("no-source", |m| drop(m.headers.remove("cloudEvents_source")), "malformed", "attribute source is missing"),
+    ("no-type", |m| without(m, "cloudEvents_type"), "malformed", "attribute type is missing"),
+    ("no-source", |m| without(m, "cloudEvents_source"), "malformed", "attribute source is missing"),
     ("type-of-two-words", |m| m.headers.set("cloudEvents_type", "parcel.shipped"), "malformed", "type"),
-    ("unknown-name", |m| m.headers.set("cloudEvents_type", "order.parcel.lost"), "unhandled", "order.parcel.lost"),
-    ("time-of-the-wrong-type", |m| m.headers.set("cloudEvents_time", 5), "malformed", "attribute time is an integer"),
+    (
+        "unknown-name",
+        |m| m.headers.set("cloudEvents_type", "order.parcel.lost"),
+        "unhandled",
+        "order.parcel.lost",
+    ),
+    (
+        "time-of-the-wrong-type",
+        |m| m.headers.set("cloudEvents_time", 5),
+        "malformed",
+        "attribute time is an integer",
+    ),
     ("time-that-is-none", |m| m.headers.set("cloudEvents_time", "at noon"), "malformed", "time"),
-    ("attempt-of-the-wrong-type", |m| m.headers.set("retry-attempt", "two"), "malformed", "header retry-attempt is the text 'two'"),
-    ("attempt-below-one", |m| m.headers.set("retry-attempt", 0), "malformed", "retry-attempt is no number from 1"),
-    ("due-of-the-wrong-type", |m| m.headers.set("retry-due", true), "malformed", "header retry-due is of another type"),
-    ("due-in-a-thousand-years", |m| m.headers.set("retry-due", "3026-01-01T00:00:00Z"), "malformed", "7 days"),
+    (
+        "attempt-of-the-wrong-type",
+        |m| m.headers.set("retry-attempt", "two"),
+        "malformed",
+        "header retry-attempt is the text 'two'",
+    ),
+    (
+        "attempt-below-one",
+        |m| m.headers.set("retry-attempt", 0),
+        "malformed",
+        "retry-attempt is no number from 1",
+    ),
+    (
+        "due-of-the-wrong-type",
+        |m| m.headers.set("retry-due", true),
+        "malformed",
+        "header retry-due is of another type",
+    ),
+    (
+        "due-in-a-thousand-years",
+        |m| m.headers.set("retry-due", "3026-01-01T00:00:00Z"),
+        "malformed",
+        "7 days",
+    ),
 ];
+
+fn without(message: &mut Message, header: &str) {
+    assert!(message.headers.remove(header));
+}
 
 fn worker() -> Worker {
     let policy = Policy::retry(3).timeout(Duration::from_secs(20)).concurrency(3);
@@ -69,7 +103,10 @@ async fn each_kind_of_bad_input_is_dead_with_its_reason_and_holds_nobody_up() {
         assert!(reason.contains(words), "{id}: {reason}");
         assert!(found[0].body == sent.body, "{id}: the body is not what it was");
         assert_eq!(found[0].headers.text("dead-queue"), Some(QUEUE), "{id}");
-        assert!(found[0].headers.text("dead-at").is_some() && found[0].headers.int("dead-attempt") == Some(1), "{id}");
+        assert!(
+            found[0].headers.text("dead-at").is_some() && found[0].headers.int("dead-attempt") == Some(1),
+            "{id}"
+        );
     }
     let report = running.stop().await;
     let count = CASES.len() as u64;
@@ -81,7 +118,7 @@ async fn a_handler_that_fails_panics_sleeps_or_floods_is_dead_with_the_reason_an
     let url = Node::shared().vhost("bad-handlers");
     let handler = async |payload: serde_json::Value, ctx: Context| {
         match payload["does"].as_str().unwrap_or_default() {
-            "fail" => return Err(ponos::worker::Failure::new("the shelf is empty")),
+            "fail" => return Err(Failure::new("the shelf is empty")),
             "panic" => panic!("the shelf fell over"),
             "sleep" => std::future::pending().await,
             "flood" => {
@@ -110,12 +147,15 @@ async fn a_handler_that_fails_panics_sleeps_or_floods_is_dead_with_the_reason_an
     ];
     for (does, ..) in cases {
         let after = (0..20).map(|number| parcel(&format!("{does}-{number}")));
-        sender.send(std::iter::once(event(does, NAME, &json!({ "does": does }))).chain(after).collect()).await;
+        sender
+            .send(std::iter::once(event(does, NAME, &json!({ "does": does }))).chain(after).collect())
+            .await;
     }
     running.ends.done(cases.len() * 20).await;
     let letters = letters(&url, QUEUE, cases.len()).await;
     for (does, kind, words) in cases {
-        let letter = letters.iter().find(|letter| letter.properties.message_id.as_deref() == Some(does)).unwrap();
+        let letter =
+            letters.iter().find(|letter| letter.properties.message_id.as_deref() == Some(does)).unwrap();
         let (found, reason) = verdict(letter);
         assert!(found == kind && reason.contains(words), "{does}: {found}: {reason}");
     }

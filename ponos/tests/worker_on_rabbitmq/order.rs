@@ -70,12 +70,16 @@ async fn a_fan_in_handles_several_names_from_one_queue_in_the_order_published() 
             async { Ok(Done) }
         }
     };
-    let worker = Worker::new("shop").fan_in("orders", Policy::default().concurrency(1).prefetch(50), |handlers| {
-        handlers.on::<Value>("order.parcel.shipped", noting("shipped")).on::<Value>("order.*.lost", noting("lost"))
-    });
+    let worker =
+        Worker::new("shop").fan_in("orders", Policy::default().concurrency(1).prefetch(20), |handlers| {
+            handlers
+                .on::<Value>("order.parcel.shipped", noting("shipped"))
+                .on::<Value>("order.*.lost", noting("lost"))
+        });
     let running = Running::start(&url, worker).await;
     let mut sender = Sender::new(&url).await;
-    let names = [("order.parcel.shipped", "shipped"), ("order.parcel.lost", "lost"), ("order.letter.lost", "lost")];
+    let names =
+        [("order.parcel.shipped", "shipped"), ("order.parcel.lost", "lost"), ("order.letter.lost", "lost")];
     let sent: Vec<(&str, u64)> = (0..300_u64).map(|number| (names[number as usize % 3].1, number)).collect();
     let messages = (0..300_u64).map(|number| {
         event(&format!("n-{number}"), names[number as usize % 3].0, &json!({ "number": number }))

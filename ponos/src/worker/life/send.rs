@@ -46,7 +46,9 @@ pub(super) async fn confirmed(task: &Task<'_>, exchange: &str, message: Message)
         match pauses.next(line, task.tag).await {
             Woke::Time => {}
             Woke::Stopped => return Err(Unsent::Stopped),
-            Woke::Void | Woke::Enough => return Err(Unsent::Why(format!("it could not be sent to '{exchange}': {error}"))),
+            Woke::Void | Woke::Enough => {
+                return Err(Unsent::Why(format!("it could not be sent to '{exchange}': {error}")));
+            }
         }
     }
 }
