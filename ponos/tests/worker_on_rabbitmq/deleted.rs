@@ -15,7 +15,7 @@ use testkit::Node;
 fn failing_once() -> Worker {
     let backoff = Backoff { first: Duration::from_millis(1_400), jitter: 0.0, ..Backoff::default() };
     let handler = async |_: Value, ctx: Context| {
-        if ctx.attempt() == 1 { Err(ponos::worker::Failure::new("not yet")) } else { Ok(Done) }
+        if ctx.attempt() == 1 { Err(Failure::new("not yet")) } else { Ok(Done) }
     };
     Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(2).backoff(backoff)))
 }

@@ -71,7 +71,7 @@ async fn a_fan_in_handles_several_names_from_one_queue_in_the_order_published() 
         }
     };
     let worker =
-        Worker::new("shop").fan_in("orders", Policy::default().concurrency(1).prefetch(50), |handlers| {
+        Worker::new("shop").fan_in("orders", Policy::default().concurrency(1).prefetch(20), |handlers| {
             handlers
                 .on::<Value>("order.parcel.shipped", noting("shipped"))
                 .on::<Value>("order.*.lost", noting("lost"))

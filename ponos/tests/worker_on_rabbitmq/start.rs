@@ -25,7 +25,10 @@ async fn a_queue_with_other_arguments_is_refused_with_the_difference_and_the_rem
     Transport::amqp(config(&url)).check(&theirs).await.unwrap();
     let error = refused(shop(), &url).await;
     assert_eq!(error.class, LinkErrorClass::Inequivalent, "{error}");
-    assert!(error.what.contains(&format!("queue '{QUEUE}' exists with another '")), "{error}");
+    assert!(
+        error.what.contains(&format!("the queue '{QUEUE}' in vhost 'other-arguments' exists with another '")),
+        "{error}"
+    );
     assert!(error.what.contains("we want ") && error.what.contains("it has "), "{error}");
     assert!(error.remedy.contains("delete it"), "{error}");
 }

@@ -44,7 +44,8 @@ async fn begun_tasks_end_and_the_rest_is_done_by_the_next_one() {
     running.ask_to_stop();
     // what was delivered and not begun is back, while five are at work
     wait_until("the rest to be back", crate::real::support::LIMIT, async || {
-        (Node::shared().queue("stopping", QUEUE) == Some((95, 0))).then_some(())
+        // the broker counts the consumer until the five are settled
+        matches!(Node::shared().queue("stopping", QUEUE), Some((95, _))).then_some(())
     })
     .await;
     gate.add_permits(5);
