@@ -142,7 +142,7 @@ suites() {
     for beginning in "${@:3}"; do
         if compgen -G "$folder/$beginning*" >/dev/null; then found+=(--test "$beginning*"); fi
     done
-    [ "${#found[@]}" = 0 ] || cargo test --release -p "$package" "${found[@]}"
+    [ "${#found[@]}" = 0 ] || cargo test --release -p "$package" --all-features "${found[@]}"
 }
 
 rabbitmq_4() {
@@ -150,7 +150,7 @@ rabbitmq_4() {
     install_rabbitmq_4
     heading "broker and end-to-end suites on RabbitMQ $(in_chroot dpkg-query -W -f '${Version}' rabbitmq-server)"
     export TESTKIT_RABBITMQ_ROOT="$CHROOT"
-    suites ponos ponos/tests amqp broker
+    suites ponos ponos/tests amqp broker worker_amqp worker_faults
     cargo test --release -p ponos-cli --test program
     cargo build --release -p khronos --examples
     suites khronos tests e2e_
