@@ -101,7 +101,9 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
     age::check(line, &route.policy, &event, now)?;
     task.attempt = attempt::read(&event, now)?;
     attempt::due(&task.attempt, now)?;
-    poison::check(task.count.saturating_sub(line.released.of(&event.id)))?;
+    if task.count > 0 {
+        poison::check(task.count.saturating_sub(line.released.of(&event.id)))?;
+    }
     let payload = validate::payload(&route.contract, &event)?;
     let entry = inbox::begin(task, route, &event).await?;
     let context = task.context(route, &event, Some(&entry), None);
