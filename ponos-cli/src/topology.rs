@@ -100,7 +100,7 @@ async fn exchange_state(transport: &Transport, exchange: &Exchange) -> Result<St
     let alone = Topology { exchanges: vec![exchange.clone()], ..Topology::default() };
     match transport.check(&alone.clone().passive()).await {
         Ok(()) => compare(transport, &alone).await,
-        Err(error) if error.class == LinkErrorClass::Forbidden => Ok(State::Missing),
+        Err(error) if error.class == LinkErrorClass::Missing => Ok(State::Missing),
         Err(error) => Err(error.into()),
     }
 }

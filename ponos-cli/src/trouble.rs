@@ -39,9 +39,10 @@ impl Trouble {
     fn exit(&self) -> Exit {
         match self {
             Self::Link(error) => match error.class {
-                LinkErrorClass::AccessRefused | LinkErrorClass::Vhost | LinkErrorClass::Forbidden => {
-                    Exit::AccessRefused
-                }
+                LinkErrorClass::AccessRefused
+                | LinkErrorClass::Vhost
+                | LinkErrorClass::Forbidden
+                | LinkErrorClass::Missing => Exit::AccessRefused,
                 LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
                 LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
                     Exit::Configuration

@@ -105,7 +105,7 @@ async fn what_the_user_may_not_do_and_what_is_missing() {
 
     let consumer = support::consumer(config(&url), Topology::default(), "missing", 1);
     let error = down(&mut consumer.link()).await;
-    assert_eq!(error.class, LinkErrorClass::Forbidden);
+    assert_eq!(error.class, LinkErrorClass::Missing);
     assert!(error.what.contains("no queue 'missing'"), "{error}");
 }
 

@@ -134,9 +134,10 @@ fn exit_code(error: &RunError) -> Exit {
     match error {
         RunError::Schedules(_) | RunError::Http(_) => Exit::Configuration,
         RunError::Broker(error) | RunError::Service(Failure::Broker(error)) => match error.class {
-            LinkErrorClass::AccessRefused | LinkErrorClass::Vhost | LinkErrorClass::Forbidden => {
-                Exit::AccessRefused
-            }
+            LinkErrorClass::AccessRefused
+            | LinkErrorClass::Vhost
+            | LinkErrorClass::Forbidden
+            | LinkErrorClass::Missing => Exit::AccessRefused,
             LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
             LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
                 Exit::Configuration

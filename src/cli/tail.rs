@@ -174,9 +174,10 @@ fn told(link: &Link, lost: &mut bool) -> Result<(), Trouble> {
         Link::Down { error: Some(error), .. } if error.class.needs_a_person() => {
             output::complain(&format!("error: {error}"));
             return Err(Trouble::Said(match error.class {
-                LinkErrorClass::AccessRefused | LinkErrorClass::Vhost | LinkErrorClass::Forbidden => {
-                    Exit::AccessRefused
-                }
+                LinkErrorClass::AccessRefused
+                | LinkErrorClass::Vhost
+                | LinkErrorClass::Forbidden
+                | LinkErrorClass::Missing => Exit::AccessRefused,
                 LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
                 LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
                     Exit::Configuration

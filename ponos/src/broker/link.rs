@@ -54,8 +54,10 @@ pub enum LinkErrorClass {
     Inequivalent,
     /// A delivery stayed unsettled longer than the broker allows, and it closed the channel: what was out comes again.
     Overdue,
-    /// The user may not do this (403), or the thing does not exist (404).
+    /// The user may not do this (403, 405).
     Forbidden,
+    /// The thing does not exist (404).
+    Missing,
     /// TLS failed: a certificate, or plain text spoken to a TLS port or the other way round.
     Tls,
     /// The URL or the TLS files can't be used.
@@ -104,7 +106,7 @@ impl LinkError {
     /// Something is missing that a passive topology names.
     pub(super) fn missing(thing: &str, name: &str) -> Self {
         Self {
-            class: LinkErrorClass::Forbidden,
+            class: LinkErrorClass::Missing,
             what: format!("there is no {thing} '{name}', and this service declares nothing itself"),
             remedy: format!("have the {thing} declared by one who may configure, or correct the name"),
         }

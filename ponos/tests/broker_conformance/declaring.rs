@@ -54,14 +54,14 @@ pub async fn an_inequivalent_exchange_is_reported_with_the_difference(harness: &
 pub async fn a_binding_to_a_missing_exchange_is_reported(harness: &impl Harness) {
     let wanted = topology([], [Queue::classic("q")]).bind([Binding::queue("nowhere", "q", "#")]);
     let error = down(harness.publisher(wanted).link()).await;
-    assert_eq!(error.class, LinkErrorClass::Forbidden, "{error}");
+    assert_eq!(error.class, LinkErrorClass::Missing, "{error}");
     assert!(error.what.contains("'nowhere'"), "{error}");
 }
 
 pub async fn consuming_a_missing_queue_is_reported_until_it_exists(harness: &impl Harness) {
     let mut consumer = harness.consumer(Topology::default(), "late", 1);
     let error = down(consumer.link()).await;
-    assert_eq!(error.class, LinkErrorClass::Forbidden, "{error}");
+    assert_eq!(error.class, LinkErrorClass::Missing, "{error}");
     assert!(error.what.contains("'late'"), "{error}");
     let mut publisher = harness.publisher(topology([], [Queue::classic("late")]));
     send(&mut publisher, "", [message("late", "1")]).await;

@@ -34,7 +34,7 @@ pub async fn a_passive_topology_declares_nothing_and_names_what_is_missing(harne
         .bind([Binding::queue("events", "q", "#")]);
     for thing in ["exchange 'events'", "queue 'q'"] {
         let error = down(harness.consumer(wanted.clone().passive(), "q", 1).link()).await;
-        assert_eq!(error.class, LinkErrorClass::Forbidden, "{error}");
+        assert_eq!(error.class, LinkErrorClass::Missing, "{error}");
         assert!(error.what.contains(thing) && !error.remedy.is_empty(), "{error}");
         assert_eq!(harness.depth("q"), None, "nothing is declared");
         harness.transport().check(&topology([Exchange::topic("events")], [])).await.unwrap();
@@ -62,7 +62,7 @@ pub async fn an_error_of_one_consumer_does_not_disturb_the_others(harness: &impl
     let other = harness.consumer(topology([], [Queue::quorum("q")]), "q", 10);
     assert_eq!(down(other.link()).await.class, LinkErrorClass::Inequivalent);
     let other = harness.consumer(Topology::default(), "missing", 10);
-    assert_eq!(down(other.link()).await.class, LinkErrorClass::Forbidden);
+    assert_eq!(down(other.link()).await.class, LinkErrorClass::Missing);
     well.settle(out.tag, Settle::Ack).await.unwrap();
     send(&mut publisher, "", [message("q", "2")]).await;
     let second = next(&mut well).await;

@@ -1,5 +1,5 @@
 //! A worker on a real RabbitMQ, what is sent to it, and how it ended.
-#![allow(dead_code)] // each test binary uses a part
+#![allow(dead_code, clippy::print_stdout)] // each test binary uses a part; what a test prints is shown when it fails
 
 #[path = "../support/mod.rs"]
 pub(crate) mod support;
@@ -78,7 +78,11 @@ impl Running {
         transport.check(ready.topology()).await.unwrap();
         let (trigger, shutdown) = shutdown();
         let liveness = ready.liveness();
-        let worker = tokio::spawn(async move { Box::pin(ready.run_on(transport, shutdown)).await });
+        let worker = tokio::spawn(async move {
+            let ended = Box::pin(ready.run_on(transport, shutdown)).await;
+            println!("the worker ended: {ended:?}");
+            ended
+        });
         Self { ends, liveness, trigger, worker }
     }
 

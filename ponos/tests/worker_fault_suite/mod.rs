@@ -1,3 +1,5 @@
+//! The parts of the fault suite, and what they share.
+
 mod child;
 mod plan;
 mod poison;

@@ -1,3 +1,5 @@
+//! The worker on RabbitMQ, by theme; and the simplest worker, which they share.
+
 mod bad_input;
 mod deleted;
 mod lost;

@@ -53,7 +53,7 @@ async fn a_passive_worker_says_what_is_missing_and_works_for_a_user_that_may_not
     let url = node.url_for("servant", "secret", "passive");
 
     let error = refused(shop().passive(), &url).await;
-    assert_eq!(error.class, LinkErrorClass::Forbidden, "{error}");
+    assert_eq!(error.class, LinkErrorClass::Missing, "{error}");
     assert!(
         error.what.starts_with("there is no ") && error.what.contains("declares nothing itself"),
         "{error}"

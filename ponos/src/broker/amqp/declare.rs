@@ -16,12 +16,26 @@ use lapin::{
     types::{FieldTable, ShortString},
 };
 
-/// Declares all (or sees that it is there, if the topology is passive) on a channel of its own (a refusal closes it). Returns the name of the queue that the broker
-/// named, if the topology has one.
+/// How often all is declared when something that was just declared is missing: somebody deletes while we declare.
+const ATTEMPTS: u32 = 3;
+
+/// Declares all, or sees that it is there if the topology is passive. Returns the name of the queue that the broker named,
+/// if the topology has one.
 pub(super) async fn declare(session: &Session, topology: &Topology) -> Result<Option<String>, LinkError> {
     if topology.passive {
         return find_all(session, topology).await.map(|()| None);
     }
+    let mut attempts = 1;
+    loop {
+        match declare_all(session, topology).await {
+            Err(error) if error.class == LinkErrorClass::Missing && attempts < ATTEMPTS => attempts += 1,
+            declared => return declared,
+        }
+    }
+}
+
+/// On a channel of its own: a refusal closes it.
+async fn declare_all(session: &Session, topology: &Topology) -> Result<Option<String>, LinkError> {
     let channel = session.channel().await?;
     for exchange in &topology.exchanges {
         declare_exchange(session, &channel, exchange).await?;
@@ -151,7 +165,7 @@ async fn bind(
 /// Says what was being done where the broker's words alone leave it open.
 fn within(doing: &str, error: LinkError) -> LinkError {
     match error.class {
-        LinkErrorClass::Inequivalent | LinkErrorClass::Forbidden => {
+        LinkErrorClass::Inequivalent | LinkErrorClass::Forbidden | LinkErrorClass::Missing => {
             LinkError { what: format!("{doing} failed: {}", error.what), ..error }
         }
         _ => error,

@@ -159,7 +159,7 @@ fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
             "grant it (rabbitmqctl set_permissions, set_topic_permissions)",
         ),
         404 => (
-            Class::Forbidden,
+            Class::Missing,
             format!("in the vhost '{vhost}': {text}"),
             "create what is missing, or correct the name",
         ),

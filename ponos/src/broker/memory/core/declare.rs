@@ -130,7 +130,7 @@ impl State {
 /// 404.
 pub(super) fn not_found(what: &str, name: &str) -> LinkError {
     LinkError {
-        class: LinkErrorClass::Forbidden,
+        class: LinkErrorClass::Missing,
         what: format!("there is no {what} '{name}' (404)"),
         remedy: format!("declare the {what} first"),
     }
