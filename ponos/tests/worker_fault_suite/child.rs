@@ -112,9 +112,10 @@ async fn inbox(which: &str) -> Inbox {
 }
 
 fn worker(inbox: Inbox, marks: PathBuf) -> Worker {
+    // a short time limit: what came back often is handled alone, and all others wait for it; and
     // half of what is retried goes by way of the ladder, the other half comes back at once
     let backoff = Backoff { first: Duration::from_millis(1_200), factor: 1.0, ..Backoff::default() };
-    let policy = Policy::retry(3).backoff(backoff).timeout(Duration::from_millis(1_500)).concurrency(10);
+    let policy = Policy::retry(3).backoff(backoff).timeout(Duration::from_millis(500)).concurrency(10);
     let marks = std::sync::Arc::new(marks);
     let handler = move |job: Job, ctx: Context| handle(job, ctx, marks.clone());
     Worker::new("faulty")

@@ -1,5 +1,6 @@
 //! The parts of the fault suite, and what they share.
 
+mod came;
 mod child;
 mod plan;
 mod poison;

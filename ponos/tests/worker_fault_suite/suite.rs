@@ -3,22 +3,22 @@
 
 use super::{
     NAME, QUEUE, SEEN,
+    came::Came,
     child::Child,
     plan::{Fate, Job, jobs},
     random, scale,
 };
 use crate::real::{Sender, support, verdict};
 use ponos::{
-    broker::{Consume, Settle, Transport},
+    broker::Transport,
     event::Message,
     topology::{
-        Binding, Queue, Topology,
+        Binding, Queue,
         worker::{Intake, LADDER, PARKING, dead_letters, shared, work_queue},
     },
 };
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
     time::Duration,
 };
 use testkit::{Node, block_until_or_tell};
@@ -29,42 +29,6 @@ const MESSAGES: usize = 5_000;
 const KILLS: usize = 10;
 /// For everything, a broker's restart included.
 const LIMIT: Duration = Duration::from_secs(300);
-
-/// All that came to a queue, by message id, and how often.
-#[derive(Clone, Default)]
-struct Came(Arc<Mutex<HashMap<String, (Message, usize)>>>);
-
-impl Came {
-    /// Takes everything that comes to the queue, whatever becomes of the broker; `ack`s it or leaves it there.
-    fn watch(url: &str, queue: &str, ack: bool) -> Self {
-        let came = Self::default();
-        let noted = came.clone();
-        let options = Consume::new(queue).prefetch(if ack { 500 } else { 60_000 });
-        let mut consumer = Transport::amqp(support::config(url)).consumer(Topology::default(), options);
-        tokio::spawn(async move {
-            while let Some(delivery) = consumer.next().await {
-                let id = delivery.message.properties.message_id.clone().unwrap();
-                noted.0.lock().unwrap().entry(id).or_insert_with(|| (delivery.message.clone(), 0)).1 += 1;
-                if ack && consumer.settle(delivery.tag, Settle::Ack).await.is_err() {
-                    return;
-                }
-            }
-        });
-        came
-    }
-
-    fn count(&self) -> usize {
-        self.0.lock().unwrap().len()
-    }
-
-    fn all(&self) -> Vec<Message> {
-        self.0.lock().unwrap().values().map(|(message, _)| message.clone()).collect()
-    }
-
-    fn twice(&self) -> usize {
-        self.0.lock().unwrap().values().filter(|(_, count)| *count > 1).count()
-    }
-}
 
 struct Storm {
     node: Node,
@@ -160,8 +124,8 @@ impl Storm {
         let left = || {
             let mut left: Vec<String> = Vec::new();
             for queue in &queues {
-                let unacked = *queue == QUEUE && unacked(node) > 0;
-                if node.queue("/", queue).is_none_or(|(ready, _)| ready > 0) || unacked {
+                let held = *queue == QUEUE && unacked(node) > 0;
+                if node.queue("/", queue).is_none_or(|(ready, _)| ready > 0) || held {
                     left.push((*queue).to_owned());
                 }
             }
@@ -217,7 +181,7 @@ impl Storm {
     }
 }
 
-/// What a consumer of the work queue holds.
+/// What a consumer of the work queue holds, as the broker last counted (every few seconds).
 fn unacked(node: &Node) -> u64 {
     let expression = format!(
         "case rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"{QUEUE}\">>)) of \
