@@ -29,6 +29,9 @@ pub enum FlushError {
     /// The connection is down, went while the confirm was awaited, or no confirm came in time: it may have arrived or not.
     #[error("no confirm came from the broker ({0})")]
     Lost(String),
+    /// The connection is up, and yet no confirm came for so long: it may have arrived or not.
+    #[error("no confirm came from the broker within {} s, though it is connected", .0.as_secs_f64())]
+    Late(Duration),
     /// A queue refused it.
     #[error("a queue refused it: it is full, or its node is in trouble")]
     Nacked,
@@ -113,9 +116,19 @@ impl Desk {
         if all.is_empty() {
             return Ok(());
         }
+        let before = self.generation();
         match timeout(limit, Box::pin(self.publish_all(all))).await {
             Ok(result) => result,
-            Err(_) => Err(FlushError::Lost(format!("within {} s", limit.as_secs()))),
+            Err(_) if before.is_some() && before == self.generation() => Err(FlushError::Late(limit)),
+            Err(_) => Err(FlushError::Lost(format!("within {} s", limit.as_secs_f64()))),
+        }
+    }
+
+    /// Of the connection that is up.
+    fn generation(&self) -> Option<u64> {
+        match &*self.link.borrow() {
+            Link::Up { generation, .. } => Some(*generation),
+            _ => None,
         }
     }
 

@@ -7,6 +7,7 @@
 mod age;
 mod attempt;
 mod decode;
+mod finish;
 mod inbox;
 mod pause;
 mod poison;

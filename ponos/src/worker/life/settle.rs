@@ -2,6 +2,7 @@
 
 use super::{
     Task, Verdict,
+    finish::{Hindered, finish, publish},
     pause::{Pauses, Woke},
     run,
     send::{self, Unsent},
@@ -11,23 +12,13 @@ use crate::clock::millis;
 use crate::{
     broker::Settle,
     event::Timestamp,
-    inbox::{Entry, Held, InboxErrorClass},
     topology::worker::DEAD,
     worker::{
         LONGEST_RETRY,
-        desk::FlushError,
         ended::{DeadKind, Death, Ended},
         retry::{self, Attempt},
     },
 };
-
-/// Why an end can't be reached.
-enum Hindered {
-    /// What is in the way may go: back to the queue after a pause.
-    Passing(String),
-    /// It won't: a failure of this attempt.
-    Lasting(String),
-}
 
 /// Carries the verdict out, up to the settlement itself: how it ended, and how it is to be settled.
 pub(super) async fn settle(task: &mut Task<'_>, verdict: Verdict) -> (Ended, Settle) {
@@ -52,34 +43,8 @@ pub(super) async fn settle(task: &mut Task<'_>, verdict: Verdict) -> (Ended, Set
     match hindered {
         Hindered::Passing(why) => give_back(task, why).await,
         Hindered::Lasting(why) => failed(task, None, why).await,
+        Hindered::Stopped => stopped(task),
     }
-}
-
-/// Publishes what was held, and tells the inbox.
-async fn finish(task: &Task<'_>, mut held: Vec<Held>, entry: Entry) -> Result<(), Hindered> {
-    let service = &task.line.service;
-    if !service.inbox.takes_publishes() {
-        publish(task, std::mem::take(&mut held)).await?;
-    }
-    entry.done(held).await.map(drop).map_err(|error| match error.class {
-        InboxErrorClass::Unavailable | InboxErrorClass::Conflict => Hindered::Passing(error.to_string()),
-        _ => Hindered::Lasting(error.to_string()),
-    })
-}
-
-async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
-    let line = task.line;
-    let Err(error) = line.desk.publish(held, line.service.limits.flush).await else { return Ok(()) };
-    if error.is_missing() {
-        // for the next attempt
-        line.mender.mend().await;
-    }
-    Err(match error {
-        FlushError::Lost(_) | FlushError::Closed => {
-            Hindered::Passing(format!("what it published was not confirmed: {error}"))
-        }
-        _ => Hindered::Lasting(format!("what it published could not be sent: {error}")),
-    })
 }
 
 /// To the ladder, or to the dead letters when the attempts are used up.
@@ -133,6 +98,7 @@ async fn used_up(task: &mut Task<'_>, mut reason: String) -> (Ended, Settle) {
             Ok(()) => match publish(task, held).await {
                 Ok(()) => {}
                 Err(Hindered::Passing(why)) => return give_back(task, why).await,
+                Err(Hindered::Stopped) => return stopped(task),
                 Err(Hindered::Lasting(why)) => reason = format!("{reason}; its final handler: {why}"),
             },
             Err(run::Run::Stopped) => return stopped(task),
