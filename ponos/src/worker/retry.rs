@@ -124,6 +124,11 @@ pub(crate) fn again(message: Message, queue: &str, event: &Event, next: &Attempt
     message
 }
 
+/// The message as it came, to be published with the queue's name as key.
+pub(crate) fn unread(message: Message, queue: &str) -> Message {
+    resent(message, queue, None)
+}
+
 /// The dead letter, to be published with the queue's name as key.
 pub(crate) fn dead(
     message: Message,

@@ -1,12 +1,11 @@
 //! What became of everything, for the report; and what this process released itself.
 
 use super::ended::Ended;
-use crate::event::EventId;
 use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -99,21 +98,37 @@ impl Tally {
     }
 }
 
-/// How often this process released a message for reasons of its own (a database that is down, a lost link): the broker
-/// counts that like a crash, and it is none.
+/// By id: how often a message came back, or will, without a process having ended of it: released for reasons of ours (a
+/// database that is down, a lost link), or void because its connection was lost. The broker counts that like a crash.
 #[derive(Debug, Default)]
-pub(crate) struct Releases(Mutex<HashMap<EventId, u64>>);
+pub(crate) struct Releases(Mutex<HashMap<String, u64>>);
 
 impl Releases {
-    pub(crate) fn note(&self, id: &EventId) {
-        let mut released = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn note(&self, id: &str) {
+        let mut released = self.lock();
         if released.len() >= REMEMBERED && !released.contains_key(id) {
             released.clear();
         }
-        *released.entry(id.clone()).or_default() += 1;
+        *released.entry(id.to_owned()).or_default() += 1;
     }
 
-    pub(crate) fn of(&self, id: &EventId) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied().unwrap_or(0)
+    /// The last note was wrong.
+    pub(crate) fn take_back(&self, id: &str) {
+        if let Some(count) = self.lock().get_mut(id) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// It is settled for good.
+    pub(crate) fn forget(&self, id: &str) {
+        self.lock().remove(id);
+    }
+
+    pub(crate) fn of(&self, id: &str) -> u64 {
+        self.lock().get(id).copied().unwrap_or(0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

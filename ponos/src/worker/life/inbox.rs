@@ -22,6 +22,7 @@ pub(super) async fn begin(task: &Task<'_>, route: &Route, event: &Event) -> Resu
     let mut pauses = Pauses::new(line);
     loop {
         let begun = tokio::select! {
+            biased;
             begun = line.service.inbox.begin(&key) => begun,
             // nothing has run yet
             () = line.stop.raised() => return Err(Verdict::Stopped),
