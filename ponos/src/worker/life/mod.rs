@@ -104,7 +104,7 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
     let route = route::of(&line.stream, &event)?;
     task.route = Some(Arc::clone(route));
     age::expect(line, route, &event);
-    age::check(line, &route.policy, &event, now)?;
+    age::check(&route.policy, &event, now)?;
     task.attempt = attempt::read(&event, now)?;
     attempt::due(&task.attempt, now)?;
     if task.count > 0 {
@@ -115,6 +115,9 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
     }
     let payload = validate::payload(&route.contract, &event)?;
     let entry = inbox::begin(task, route, &event).await?;
+    if let Err(overtaken) = age::take(line, &route.policy, &event, now) {
+        return Ok(Verdict::Skip(overtaken, Some(entry)));
+    }
     let context = task.context(route, &event, Some(&entry), None);
     run::handler(line, &context, payload, entry).await
 }
