@@ -70,6 +70,11 @@ async fn failed(task: &mut Task<'_>, after: Option<std::time::Duration>, reason:
     let message = retry::again(task.taken(), &task.line.stream.queue, &event, &next);
     match send::confirmed(task, retry::exchange(due, now), message).await {
         Ok(()) => acked(Ended::Retried { attempt: number, due, reason }),
+        Err(Unsent::TooLarge(message, why)) => {
+            task.message = *message;
+            let reason = format!("{reason}; and there can be no other attempt: {why}");
+            dead(task, Death::new(DeadKind::TooLarge, reason)).await
+        }
         Err(unsent) => not_sent(task, unsent).await,
     }
 }
@@ -120,7 +125,7 @@ async fn dead(task: &mut Task<'_>, death: Death) -> (Ended, Settle) {
     let letter = retry::dead(message, &line.stream.queue, event.as_deref(), about);
     match send::confirmed(task, DEAD, letter).await {
         Ok(()) => acked(Ended::Dead(death)),
-        Err(Unsent::Why(why)) => {
+        Err(Unsent::Why(why) | Unsent::TooLarge(_, why)) => {
             back(task, format!("{why}; it belongs to the dead letters ({}: {})", death.kind, death.reason))
                 .await
         }
@@ -130,7 +135,7 @@ async fn dead(task: &mut Task<'_>, death: Death) -> (Ended, Settle) {
 
 async fn not_sent(task: &mut Task<'_>, unsent: Unsent) -> (Ended, Settle) {
     match unsent {
-        Unsent::Why(why) => back(task, why).await,
+        Unsent::Why(why) | Unsent::TooLarge(_, why) => back(task, why).await,
         Unsent::Stopped => stopped(task).await,
     }
 }
