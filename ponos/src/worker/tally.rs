@@ -20,6 +20,8 @@ const REMEMBERED: usize = 10_000;
 pub struct Report {
     /// Done, skipped, or known to the inbox.
     pub handled: u64,
+    /// As those, but their connection was lost before that could be acked: they come again.
+    pub unsettled: u64,
     /// Put off to another attempt.
     pub retried: u64,
     /// Dead-lettered.
@@ -30,11 +32,14 @@ pub struct Report {
     pub left: Vec<String>,
 }
 
-/// `handled 12, retried 1, dead 0, released 0`, then what was left, a line each.
+/// `handled 12, retried 1, dead 0, released 0` (and `, handled but not acked 1` if there are such), then what was left, a line each.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { handled, retried, dead, released, left } = self;
+        let Self { handled, unsettled, retried, dead, released, left } = self;
         write!(f, "handled {handled}, retried {retried}, dead {dead}, released {released}")?;
+        if *unsettled > 0 {
+            write!(f, ", handled but not acked {unsettled}")?;
+        }
         left.iter().try_for_each(|left| write!(f, "\nleft: {left}"))
     }
 }
@@ -42,6 +47,7 @@ impl fmt::Display for Report {
 impl Report {
     pub(crate) fn add(&mut self, other: Self) {
         self.handled += other.handled;
+        self.unsettled += other.unsettled;
         self.retried += other.retried;
         self.dead += other.dead;
         self.released += other.released;
@@ -54,6 +60,7 @@ impl Report {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     handled: AtomicU64,
+    unsettled: AtomicU64,
     retried: AtomicU64,
     dead: AtomicU64,
     released: AtomicU64,
@@ -61,8 +68,10 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn count(&self, ended: &Ended) {
+    /// `void`: it can't be acked any more.
+    pub(crate) fn count(&self, ended: &Ended, void: bool) {
         let counter = match ended {
+            Ended::Done | Ended::HandledAlready | Ended::Skipped(_) if void => &self.unsettled,
             Ended::Done | Ended::HandledAlready | Ended::Skipped(_) => &self.handled,
             Ended::Retried { .. } => &self.retried,
             Ended::Dead(_) => &self.dead,
@@ -90,6 +99,7 @@ impl Tally {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Report {
             handled: read(&self.handled),
+            unsettled: read(&self.unsettled),
             retried: read(&self.retried),
             dead: read(&self.dead),
             released: read(&self.released),
