@@ -239,3 +239,65 @@ async fn a_death_is_a_value() {
     };
     assert_eq!(reason, "no");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_never_runs_overtakes_nothing() {
+    let handler = async |_: Parcel, _: Context| Ok(Done);
+    let worker =
+        Worker::new("shop").on_with::<Parcel, _>(NAME, handler.with(Policy::default().latest_only()));
+    let mut kit = Kit::start(worker).await;
+    let mut invalid = kit.event(NAME, &json!({ "weight": "heavy" }));
+    invalid.time = Some(kit.now().plus(1_800_000));
+    let mut far = kit.event(NAME, &json!({ "weight": 1 }));
+    far.time = Some(kit.now().plus(4 * 3_600_000));
+    let good = kit.event(NAME, &json!({ "weight": 1 }));
+    for event in [invalid, far, good.clone()] {
+        kit.publish_event(event).await;
+        kit.settled().await;
+    }
+    assert_eq!(dead_of(&kit).0, "schema");
+    assert_eq!(kit.ended(&good.id), Some(Ended::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_message_id_is_none_and_a_dead_letter_gets_one() {
+    let (worker, _) = counting(Policy::retry(1), Outcome::dead("no"));
+    let mut kit = Kit::start(worker).await;
+    let mut readable = kit.event(NAME, &json!({})).into_message();
+    let id = readable.properties.message_id.replace(String::new());
+    kit.publish_message("events", readable).await;
+    let mut nameless = kit.event(NAME, &json!({})).into_message();
+    nameless.properties.message_id = Some(String::new());
+    nameless.headers.set("cloudEvents_id", "");
+    kit.publish_message("events", nameless).await;
+    kit.settled().await;
+    let dead = kit.dead();
+    let find = |kind: &str| dead.iter().find(|letter| letter.kind == kind).unwrap();
+    assert_eq!(find("refused").message.properties.message_id, id, "the event has one");
+    let made_up = find("malformed").message.properties.message_id.clone();
+    assert!(made_up.is_some_and(|id| !id.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_delivery_of_what_is_at_work_waits_and_finds_it_handled() {
+    let handler = async |_: Value, _: Context| {
+        tokio::time::sleep(secs(30)).await;
+        Ok(Done)
+    };
+    let worker = Worker::new("shop")
+        .on_with::<Value, _>(NAME, handler.with(Policy::default().timeout(secs(60))))
+        // shorter than the first one takes: the second meets a conflict, and asks again
+        .inbox(Inbox::memory(10).with_patience(secs(5)));
+    let mut kit = Kit::start(worker).await;
+    let event = kit.event(NAME, &json!({}));
+    kit.publish_event(event.clone()).await;
+    let id = kit.publish_event(event).await;
+    kit.settled().await;
+    let ends = kit.observed().into_iter().filter_map(|observed| match observed {
+        Observed::Ended { ended, .. } => Some(ended),
+        _ => None,
+    });
+    assert_eq!(ends.collect::<Vec<_>>(), [Ended::Done, Ended::HandledAlready]);
+    assert_eq!(kit.ended(&id), Some(Ended::HandledAlready));
+    assert_eq!(kit.stop().await.released, 0);
+}

@@ -244,3 +244,29 @@ async fn a_task_that_nobody_takes_is_a_failure_of_its_sender() {
     let letter = kit.dead().remove(0);
     assert!(letter.kind == "attempts" && letter.reason.contains("no queue is bound"), "{}", letter.reason);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_published_while_the_broker_takes_nothing_is_sent_later_without_running_the_handler_again() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&runs);
+    let handler = move |_: Value, context: Context| {
+        count.fetch_add(1, SeqCst);
+        async move {
+            sleep(secs(1)).await;
+            context.publish("shop.bill.sent", &json!(1))?;
+            Ok(Done)
+        }
+    };
+    let worker = Worker::new("shop")
+        .publishes::<Value>("shop.bill.sent")
+        .on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+    let mut kit = Kit::start(worker).await;
+    let id = kit.publish(NAME, &json!({})).await;
+    kit.broker().block("no memory");
+    sleep(secs(120)).await;
+    assert_eq!(kit.ended(&id), None, "it is held");
+    kit.broker().unblock();
+    kit.advance(secs(60)).await;
+    assert_eq!((kit.ended(&id), runs.load(SeqCst)), (Some(Ended::Done), 1));
+    assert_eq!(kit.published("shop.bill.sent"), [json!(1)]);
+}

@@ -288,3 +288,24 @@ async fn a_worker_to_which_nothing_comes_though_messages_are_ready_is_not_alive(
     sleep(secs(60)).await;
     assert_eq!(liveness.check(), Ok(()), "it is up again");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_the_inbox_stops_at_once_too() {
+    let handler = async |_: Value, _: Context| pending::<HandlerResult>().await;
+    let worker = Worker::new("shop")
+        .on::<Value>(NAME, handler)
+        .inbox(ponos::inbox::Inbox::memory(10).with_patience(secs(600)));
+    let Stopping { broker, trigger, worker, .. } = started(worker, 1).await;
+    let publisher = broker.publisher(ponos::topology::Topology::default());
+    publisher.link().wait_for(|link| matches!(link, ponos::broker::Link::Up { .. })).await.unwrap();
+    let again = Event::new("0".parse().unwrap(), "/testing", NAME.parse().unwrap(), b"{}".to_vec());
+    let (token, lane, exchange, message) = (0, 0, "events".into(), again.into_message());
+    publisher.submit(vec![ponos::broker::Publishing { token, lane, exchange, message }]).await.unwrap();
+    sleep(secs(1)).await;
+    let asked = Instant::now();
+    trigger.advance();
+    trigger.advance();
+    let report = worker.await.unwrap().unwrap();
+    assert!(asked.elapsed() < secs(1), "{:?}", asked.elapsed());
+    assert_eq!((report.left.len(), broker.queue_depth(QUEUE)), (2, Some(2)));
+}

@@ -28,6 +28,15 @@ const CASES: &[Case] = &[
     ("too-large-a-number", |m| m.body = br#"{"number":4294967296}"#.to_vec(), "schema", "/number"),
     ("nothing-required", |m| m.body = b"{}".to_vec(), "schema", "number"),
     ("too-large", |m| m.body = vec![b' '; 20 << 20], "too-large", "at most 16777216 are read"),
+    (
+        "empty-message-id",
+        |m| {
+            m.properties.message_id = Some(String::new());
+            m.body = b"hello".to_vec();
+        },
+        "malformed",
+        "the payload is no JSON",
+    ),
     ("no-type", |m| without(m, "cloudEvents_type"), "malformed", "attribute type is missing"),
     ("no-source", |m| without(m, "cloudEvents_source"), "malformed", "attribute source is missing"),
     ("type-of-two-words", |m| m.headers.set("cloudEvents_type", "parcel.shipped"), "malformed", "type"),

@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod deleted;
+mod full_headers;
+mod liveness;
 mod lost;
 mod order;
 mod start;

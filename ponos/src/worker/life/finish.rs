@@ -108,3 +108,48 @@ async fn commit(task: &Task<'_>, held: Vec<Held>, entry: Entry) -> Result<(), Hi
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{inbox::Inbox, prelude::*, testing::Kit};
+    use serde_json::{Value, json};
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering::SeqCst},
+        },
+        time::Duration,
+    };
+
+    const NAME: &str = "order.parcel.shipped";
+
+    fn counting(inbox: Inbox) -> (Worker, Arc<AtomicUsize>) {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&runs);
+        let handler = move |_: Value, _: Context| {
+            count.fetch_add(1, SeqCst);
+            async { Ok(Done) }
+        };
+        (Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1))).inbox(inbox), runs)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_fails_is_tried_again_without_running_the_handler() {
+        let (worker, runs) = counting(Inbox::failing(3));
+        let mut kit = Kit::start(worker).await;
+        let id = kit.publish(NAME, &json!({})).await;
+        kit.settled().await;
+        assert_eq!((kit.ended(&id), runs.load(SeqCst)), (Some(Ended::Done), 1));
+        assert_eq!(kit.stop().await.released, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_cannot_be_had_is_a_failed_attempt_with_the_reason() {
+        let (worker, runs) = counting(Inbox::failing(u32::MAX));
+        let mut kit = Kit::start(worker).await;
+        kit.publish(NAME, &json!({})).await;
+        kit.advance(Duration::from_secs(660)).await;
+        assert_eq!((kit.dead()[0].kind.as_str(), runs.load(SeqCst)), ("attempts", 1));
+        assert!(kit.dead()[0].reason.contains("no space left"), "{}", kit.dead()[0].reason);
+    }
+}

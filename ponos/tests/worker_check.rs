@@ -1,0 +1,106 @@
+//! What can't be is refused before anything is touched, all of it at once, in words.
+
+use ponos::{
+    prelude::*,
+    worker::{Limits, WorkerError},
+};
+use serde_json::Value;
+use std::time::Duration;
+
+const NAME: &str = "order.parcel.shipped";
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+async fn done(_: Value, _: Context) -> HandlerResult {
+    Ok(Done)
+}
+
+fn shop() -> Worker {
+    Worker::new("shop")
+}
+
+fn with(policy: Policy) -> Worker {
+    shop().on_with::<Value, _>(NAME, done.with(policy))
+}
+
+fn limited(limits: Limits) -> Worker {
+    shop().on::<Value>(NAME, done).limits(limits)
+}
+
+fn faults(worker: Worker) -> Vec<String> {
+    match worker.ready() {
+        Ok(_) => Vec::new(),
+        Err(WorkerError::Invalid(faults)) => faults,
+        Err(other) => vec![format!("of another kind: {other}")],
+    }
+}
+
+#[test]
+fn each_fault_is_said_in_words() {
+    let all = Limits::default;
+    for (worker, words) in [
+        (Worker::new("Shop").on::<Value>(NAME, done), "Shop"),
+        (shop(), "it handles nothing"),
+        (shop().on::<Value>(NAME, done).on::<Value>(NAME, done), "a name is handled once"),
+        (shop().on::<Value>("parcel shipped", done), "is no name"),
+        (shop().task::<Value, _>("order.*.shipped", done), "is no name"),
+        (shop().fan_in("all", Policy::default(), |all| all), "the fan-in handles nothing"),
+        (
+            shop()
+                .fan_in("all", Policy::default(), |all| all.on::<Value>(NAME, done).on::<Value>(NAME, done)),
+            "is handled twice",
+        ),
+        (
+            shop().fan_in("All of it", Policy::default(), |all| all.on::<Value>(NAME, done)),
+            "a fan-in's label is words",
+        ),
+        (
+            shop().fan_in("all", Policy::default(), |all| {
+                all.on_with::<Value, _>(NAME, done.with(Policy::default().concurrency(3)))
+            }),
+            "belong to the fan-in, not to one of its handlers",
+        ),
+        (
+            shop().fan_in("all", Policy::default(), |all| {
+                all.on_with::<Value, _>(NAME, done.with(Policy::retry(0)))
+            }),
+            "attempts is 0",
+        ),
+        (with(Policy::retry(0)), "attempts is 0"),
+        (with(Policy::default().prefetch(5)), "prefetch is 5, less than the 10 tasks"),
+        (with(Policy::default().rate(0, secs(1))), "rate allows nothing"),
+        (
+            with(Policy::default().timeout(secs(450))),
+            "ceil(prefetch 40 / concurrency 10) × timeout 450s = 1800s, and the broker closes the channel after 1800s",
+        ),
+        (with(Policy::default().rate(1, secs(60)).prefetch(40)), "40 stretches of the rate × 60s"),
+        (limited(Limits { grace: Duration::ZERO, ..all() }), "Limits: grace is 0"),
+        (limited(Limits { consumer_timeout: Duration::ZERO, ..all() }), "Limits: consumer_timeout is 0"),
+        (limited(Limits { body: 0, ..all() }), "Limits: body is 0"),
+        (limited(Limits { held: 0, ..all() }), "Limits: held is 0"),
+        (limited(Limits { held_bytes: 0, ..all() }), "Limits: held_bytes is 0"),
+        (limited(Limits { flush: Duration::ZERO, ..all() }), "Limits: flush is 0"),
+    ] {
+        let faults = faults(worker);
+        assert!(faults.iter().any(|fault| fault.contains(words)), "{words}: {faults:?}");
+    }
+}
+
+#[test]
+fn all_faults_are_said_at_once_and_none_of_what_can_be() {
+    let worker = with(Policy::retry(0)).on::<Value>("parcel shipped", done);
+    assert!(faults(worker.limits(Limits { body: 0, ..Limits::default() })).len() >= 3);
+    for worker in [
+        with(Policy::default()),
+        with(Policy::default().timeout(secs(449))),
+        with(Policy::default().rate(1, secs(60))),
+        // a grace shorter than a timeout is a warning
+        limited(Limits { grace: secs(1), ..Limits::default() }),
+        shop()
+            .fan_in("all", Policy::default(), |all| all.on::<Value>("order.#", done).on::<Value>(NAME, done)),
+    ] {
+        assert_eq!(faults(worker), Vec::<String>::new());
+    }
+}
