@@ -129,8 +129,9 @@ impl Intake {
         let line = Arc::clone(&self.line);
         self.consumer.stop();
         let waiting = std::mem::take(&mut self.waiting);
+        let mut confirms = true;
         for delivery in waiting.into_iter().chain(std::mem::take(&mut self.batch)) {
-            life::give_back(&line, delivery).await;
+            life::give_back(&line, delivery, &mut confirms).await;
         }
         let all = line.slots.acquire_many(line.most());
         let grace = Instant::now() + line.service.limits.grace;
@@ -158,8 +159,9 @@ impl Intake {
 
     /// Gives back what was still on its way. Never ends.
     async fn refuse(&mut self) {
+        let mut confirms = true;
         while let Some(delivery) = self.consumer.next().await {
-            life::give_back(&self.line, delivery).await;
+            life::give_back(&self.line, delivery, &mut confirms).await;
         }
         std::future::pending().await
     }

@@ -37,13 +37,15 @@ pub(super) async fn begun(task: &mut Task<'_>) -> Settle {
     Settle::Release
 }
 
-/// Gives back one that was not begun.
-pub(in crate::worker) async fn waiting(line: &Line, delivery: Delivery) {
+/// Gives back one that was not begun. `confirms`: whether the broker has confirmed so far, for all that wait would wait in
+/// vain after the first one.
+pub(in crate::worker) async fn waiting(line: &Line, delivery: Delivery, confirms: &mut bool) {
     line.tally.given_back(1);
     let mut how = Settle::Release;
-    if needs_to_be_alone(delivery.delivery_count()) && may_send(line, delivery.tag) {
+    if *confirms && needs_to_be_alone(delivery.delivery_count()) && may_send(line, delivery.tag) {
         let message = retry::unread(delivery.message, &line.stream.queue);
-        if anew(line, message).await {
+        *confirms = anew(line, message).await;
+        if *confirms {
             how = Settle::Ack;
         }
     }
