@@ -263,6 +263,16 @@ impl Inbox {
 }
 
 impl Entry {
+    /// Of an inbox that remembers nothing.
+    pub(crate) fn none() -> Self {
+        Self(Running::None)
+    }
+
+    /// Whether nothing is to be recorded.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self.0, Running::None)
+    }
+
     /// The transaction of this run, for the handler's context; `None` for an inbox without one.
     #[cfg(feature = "postgres")]
     pub fn transaction(&self) -> Option<postgres::Transaction> {

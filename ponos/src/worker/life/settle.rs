@@ -202,6 +202,6 @@ fn released(task: &Task<'_>, why: String, ours: bool) -> (Ended, Settle) {
     (Ended::Released(why), Settle::Release)
 }
 
-fn acked(ended: Ended) -> (Ended, Settle) {
+pub(super) fn acked(ended: Ended) -> (Ended, Settle) {
     (ended, Settle::Ack)
 }
