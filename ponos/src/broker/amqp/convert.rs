@@ -7,7 +7,6 @@ use lapin::{
     BasicProperties,
     types::{AMQPValue, ByteArray, FieldArray, FieldTable, LongString, ShortString},
 };
-
 use std::borrow::Cow;
 
 /// Bytes of a header frame besides the table and the properties' texts, generously.
