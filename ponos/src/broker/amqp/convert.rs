@@ -1,7 +1,7 @@
 //! Messages to lapin's form and back. What can't be put on the wire is refused here: lapin would panic at a short string
 //! of more than 255 bytes, and the broker would close the whole connection at headers that exceed a frame.
 
-use super::super::Delivery;
+use super::super::{Delivery, publish::NO_FRAME};
 use crate::event::{HeaderValue, Headers, Message, Properties, Timestamp};
 use lapin::{
     BasicProperties,
@@ -62,9 +62,9 @@ pub(super) fn properties(
         wire = wire.with_headers(table(headers, &mut size)?);
     }
     match usize::try_from(frame_max) {
-        Ok(most) if most != 0 && size > most => Err(format!(
-            "its headers and properties have about {size} bytes; a frame of the broker holds {most}"
-        )),
+        Ok(most) if most != 0 && size > most => {
+            Err(format!("its headers and properties have about {size} bytes; {NO_FRAME} {most}"))
+        }
         _ => Ok(wire),
     }
 }
