@@ -16,6 +16,8 @@ use tokio::sync::Notify;
 
 /// How long an ended handler's connection may take to be usable again before it is thrown away.
 const RELEASE: Duration = Duration::from_secs(5);
+/// A row by its key.
+const KEY: &str = "queue = $1 and handler = $2 and source = $3 and id = $4";
 /// How often, and with which pause between, it is tried to take back a row that a handler committed by itself.
 const UNDO: (u32, Duration) = (3, Duration::from_secs(1));
 /// Rows in one step of pruning.
@@ -94,8 +96,8 @@ impl Store {
         // The transaction's own limit for locks holds for this statement alone, and is put back by it.
         let insert = format!(
             "with patience as materialized (
-                select current_setting('lock_timeout') as before, set_config('lock_timeout', $4, true))
-            insert into {}.ponos_inbox (queue, handler, id) select $1, $2, $3 from patience
+                select current_setting('lock_timeout') as before, set_config('lock_timeout', $5, true))
+            insert into {}.ponos_inbox (queue, handler, source, id) select $1, $2, $3, $4 from patience
             on conflict do nothing
             returning txid_current(), set_config('lock_timeout', (select before from patience), true)",
             self.schema
@@ -105,6 +107,7 @@ impl Store {
             let number: Option<(i64, String)> = sqlx::query_as(AssertSqlSafe(insert))
                 .bind(plain(&key.queue))
                 .bind(plain(&key.handler))
+                .bind(plain(&key.source))
                 .bind(plain(key.id.as_str()))
                 .bind(format!("{}ms", patience.as_millis().clamp(1, 1 << 30)))
                 .fetch_optional(&mut *transaction)
@@ -125,10 +128,11 @@ impl Store {
 
     pub(in crate::inbox) async fn forget(&self, key: &InboxKey) -> Result<bool, InboxError> {
         let delete =
-            format!("delete from {}.ponos_inbox where queue = $1 and handler = $2 and id = $3", self.schema);
+            format!("delete from {}.ponos_inbox where {KEY}", self.schema);
         let delete = sqlx::query(AssertSqlSafe(delete))
             .bind(plain(&key.queue))
             .bind(plain(&key.handler))
+            .bind(plain(&key.source))
             .bind(plain(key.id.as_str()))
             .execute(&self.side);
         self.call("forgetting a key", delete).await.map(|done| done.rows_affected() > 0)
@@ -136,14 +140,12 @@ impl Store {
 
     /// Removes a key's row if that transaction wrote it.
     async fn take_back(&self, key: &InboxKey, transaction: i64) -> Result<bool, InboxError> {
-        let delete = format!(
-            "delete from {}.ponos_inbox
-             where queue = $1 and handler = $2 and id = $3 and xmin = $4::text::xid",
-            self.schema
-        );
+        let delete =
+            format!("delete from {}.ponos_inbox where {KEY} and xmin = $5::text::xid", self.schema);
         let delete = sqlx::query(AssertSqlSafe(delete))
             .bind(plain(&key.queue))
             .bind(plain(&key.handler))
+            .bind(plain(&key.source))
             .bind(plain(key.id.as_str()))
             // a row has the lower half of the number
             .bind((transaction & 0xffff_ffff).to_string())
