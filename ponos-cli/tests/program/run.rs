@@ -133,7 +133,8 @@ fn a_program_that_never_ends_is_ended_with_its_children_after_the_timeout() {
 #[test]
 fn what_a_program_started_is_ended_even_if_the_program_ends_when_asked_to() {
     let url = with_task("run-orphan");
-    let script = "echo started $$ >&2; (trap '' TERM; sh -c 'echo child $$ >&2; while :; do sleep 1; done') & wait";
+    let script =
+        "echo started $$ >&2; (trap '' TERM; sh -c 'echo child $$ >&2; while :; do sleep 1; done') & wait";
     let ended = drained(&url, script, &["--timeout", "2s", "--attempts", "1"]);
     both_gone(&ended.err);
 }
@@ -173,7 +174,6 @@ fn the_defaults_warn_of_nothing() {
     let ended = drained(&url, "true", &[]);
     assert!(!ended.err.contains("WARN"), "{}", ended.err);
 }
-
 
 fn sleeping(url: &str, more: &[&str]) -> Running {
     let words = ["run", "--service", "shop", "--task", "stock.shelf.clean"];
