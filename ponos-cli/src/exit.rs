@@ -6,12 +6,13 @@ use std::process::ExitCode;
 pub(crate) const TABLE: &str = "\
 Exit codes:
   0   done; notes may have been shown
-  1   something was found or not done: a difference, a breaking change, an event that nobody received, a letter that stayed
+  1   something was found or not done: a difference, a breaking change, an event that nobody received, a letter that stayed,
+      something that --drain left
   2   the command line is wrong
-  69  the broker can't be reached, or the connection was lost
+  69  the broker or the inbox can't be reached, or the connection was lost
   70  a fault of the program itself: please report it
   74  input or output failed
-  77  access refused: wrong user or password, no such virtual host, no permission, nothing of that name
+  77  access refused: wrong user or password, no such virtual host, no permission, nothing of that name; the inbox too
   78  the configuration can't be used: the URL, TLS, something that exists with other arguments";
 
 /// What a verb ends with.

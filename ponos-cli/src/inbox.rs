@@ -1,8 +1,11 @@
 //! `--inbox`: where what was handled is remembered.
 
 use crate::{exit::Exit, trouble::Trouble};
-use ponos::inbox::{Inbox, postgres::PostgresOptions};
-use std::{fmt, path::PathBuf, str::FromStr};
+use ponos::inbox::{Inbox, InboxError, InboxErrorClass, postgres::PostgresOptions};
+use std::{fmt, path::PathBuf};
+
+/// Names it where `--inbox` does not; not for the programs that are run.
+pub(crate) const VARIABLE: &str = "PONOS_INBOX";
 
 /// `memory`, `sled:PATH`, or `postgres://…`.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,30 +21,48 @@ pub(crate) enum Place {
 /// Keys remembered in memory.
 const REMEMBERED: usize = 100_000;
 
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
+impl Place {
+    /// Reads what `--inbox` says. Not clap's work: its complaints repeat the value, and with it a password.
+    pub(crate) fn read(text: &str) -> Result<Self, Trouble> {
         match text.split_once(':') {
             None if text == "memory" => Ok(Self::Memory),
             Some(("sled", path)) if !path.is_empty() => Ok(Self::Sled(path.into())),
             Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(text.into())),
-            // what it says is not repeated: it may hold a password
-            _ => Err("an inbox is memory, sled:PATH, or postgres://user:password@host/database".into()),
+            _ => {
+                Err(Trouble::usage("--inbox is memory, sled:PATH, or postgres://user:password@host/database"))
+            }
         }
     }
-}
 
-impl Place {
-    /// Opens it for that service; a folder blocks meanwhile.
-    pub(crate) async fn open(&self, service: &str) -> Result<Inbox, Trouble> {
+    /// Reads what the environment says.
+    pub(crate) fn told() -> Result<Self, Trouble> {
+        match std::env::var(VARIABLE) {
+            Ok(text) if !text.is_empty() => Self::read(&text),
+            _ => Err(Trouble::usage(format!("--inbox names no inbox, and {VARIABLE} is not set"))),
+        }
+    }
+
+    /// Opens it for that service, of which so many handlers run at a time; a folder blocks meanwhile.
+    pub(crate) async fn open(&self, service: &str, slots: usize) -> Result<Inbox, Trouble> {
         let opened = match self {
             Self::Memory => Ok(Inbox::memory(REMEMBERED)),
             Self::Sled(path) => Inbox::sled(path, None),
-            Self::Postgres(url) => Inbox::postgres(url, PostgresOptions::new(service)).await,
+            Self::Postgres(url) => {
+                let connections = u32::try_from(slots).unwrap_or(u32::MAX);
+                Inbox::postgres(url, PostgresOptions { connections, ..PostgresOptions::new(service) }).await
+            }
         };
-        opened.map_err(|error| Trouble::Words(Exit::InputOutput, format!("--inbox: {error}")))
+        opened.map_err(|error| trouble("--inbox", &error))
     }
+}
+
+/// What an inbox that can't be used means here.
+pub(crate) fn trouble(doing: &str, error: &InboxError) -> Trouble {
+    let exit = match error.class {
+        InboxErrorClass::Unavailable | InboxErrorClass::Conflict => Exit::Unavailable,
+        InboxErrorClass::Refused => Exit::AccessRefused,
+    };
+    Trouble::Words(exit, format!("{doing}: {error}"))
 }
 
 /// Without what a URL may hold.

@@ -80,7 +80,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let exchange = if args.task.is_some() { TASKS } else { EVENTS };
     let key = message.routing_key.clone();
     let mut sender = Sender::open(&options.transport("ponos publish").await?).await?;
-    let sent = sender.send(exchange, message).await?;
+    let sent = sender.send(exchange, message).await;
+    sender.close().await;
+    let sent = sent?;
     let arrived = match sent {
         Sent::Arrived => true,
         Sent::Nowhere => false,

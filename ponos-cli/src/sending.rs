@@ -5,10 +5,14 @@ use crate::{
     trouble::Trouble,
 };
 use ponos::{
-    broker::{PublishOutcome, Publisher, Publishing, Transport},
+    broker::{Link, PublishOutcome, Publisher, Publishing, Transport},
     event::Message,
     topology::Topology,
 };
+use std::time::Duration;
+
+/// For saying goodbye; all is confirmed by then.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A connected publisher.
 pub(crate) struct Sender {
@@ -33,6 +37,14 @@ impl Sender {
         let publisher = transport.publisher(Topology::default());
         connected(publisher.link()).await?;
         Ok(Self { publisher, sent: 0 })
+    }
+
+    /// Says goodbye to the broker, which else notes a client that went without a word.
+    pub(crate) async fn close(self) {
+        let mut link = self.publisher.link();
+        drop(self.publisher);
+        // whatever comes of it, nothing is lost
+        let _ = tokio::time::timeout(GOODBYE, link.wait_for(|link| *link == Link::Closed)).await;
     }
 
     /// Publishes and waits for the confirm, as long as the adapter allows.

@@ -3,21 +3,28 @@
 use ponos::worker::Rate;
 use std::time::Duration;
 
-/// `500ms`, `30s`, `5m`, `2h`, `7d`.
+/// Longer ones have no use, and would not fit into a point of time: a year.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+/// `500ms`, `30s`, `5m`, `2h`, `7d`; at most a year.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is no duration; write it as 500ms, 30s, 5m, 2h or 7d");
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| wrong())?;
     let unit = match unit {
-        "ms" => return Ok(Duration::from_millis(number)),
+        "ms" => return within(Duration::from_millis(number)),
         "s" => 1,
         "m" => 60,
         "h" => 3_600,
         "d" => 86_400,
         _ => return Err(wrong()),
     };
-    number.checked_mul(unit).map(Duration::from_secs).ok_or_else(wrong)
+    number.checked_mul(unit).map(Duration::from_secs).ok_or_else(wrong).and_then(within)
+}
+
+fn within(span: Duration) -> Result<Duration, String> {
+    if span <= LONGEST { Ok(span) } else { Err("that is too long; a year (366d) is the most".into()) }
 }
 
 /// `10/s`, `100/m`, `1/h`, `5/30s`.
@@ -48,7 +55,19 @@ mod tests {
     fn durations_have_a_number_and_a_unit() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
-        for wrong in ["", "5", "s", "-5s", "5 s", "1.5h", "99999999999999999999s", "18446744073709551615d"] {
+        assert_eq!(duration("366d"), Ok(LONGEST));
+        for wrong in [
+            "",
+            "5",
+            "s",
+            "-5s",
+            "5 s",
+            "1.5h",
+            "99999999999999999999s",
+            "18446744073709551615d",
+            "367d",
+            "99999999999999ms",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }

@@ -182,21 +182,44 @@ async fn a_handler_that_went_on_after_a_failed_statement_commits_nothing() {
     assert!(!is_handled(&inbox, &key("1")).await);
 }
 
+async fn by_the_handler(entry: &Entry, statements: &str) {
+    let transaction = entry.transaction().unwrap();
+    let mut connection = transaction.lock().await.unwrap();
+    // a statement that fails is one that the handler went on after
+    let _ = sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut *connection).await;
+}
+
 #[tokio::test]
-async fn a_handler_that_commits_or_rolls_back_itself_is_found_out() {
+async fn a_handler_that_commits_or_rolls_back_itself_is_found_out_and_runs_again() {
     let mut place = Database::new("own_commit");
     let inbox = place.open().await;
-    for statement in ["commit", "rollback"] {
-        let entry = run(&inbox, &key(statement)).await;
-        {
-            let transaction = entry.transaction().unwrap();
-            let mut connection = transaction.lock().await.unwrap();
-            sqlx::raw_sql(statement).execute(&mut *connection).await.unwrap();
-        }
+    for statements in ["commit", "rollback", "commit; begin", "commit; begin; select 1 / 0"] {
+        let entry = run(&inbox, &key(statements)).await;
+        by_the_handler(&entry, statements).await;
         let error = entry.done(vec![held("2")]).await.unwrap_err();
-        assert!(error.to_string().contains("ended its transaction itself"), "{error}");
+        assert_eq!(error.class, Class::Refused, "{error}");
+        if !statements.contains('/') {
+            assert!(error.to_string().contains("ended its transaction itself"), "{error}");
+        }
+        assert!(!is_handled(&inbox, &key(statements)).await, "after {statements} it counts as handled");
     }
-    assert_eq!(place.sql("select count(*) from ponos.ponos_outbox"), "0");
+    assert_eq!(place.counts(), counts(0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_handler_that_commits_itself_and_fails_runs_again() {
+    let mut place = Database::new("own_commit_fails");
+    let inbox = place.open().await;
+    let entry = run(&inbox, &key("1")).await;
+    by_the_handler(&entry, "commit").await;
+    entry.abandon().await;
+    handle(&inbox, &key("1")).await;
+    // what another run recorded meanwhile stays
+    let entry = run(&inbox, &key("2")).await;
+    by_the_handler(&entry, "rollback").await;
+    handle(&inbox, &key("2")).await;
+    entry.abandon().await;
+    assert!(is_handled(&inbox, &key("2")).await);
 }
 
 #[tokio::test]

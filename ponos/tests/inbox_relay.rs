@@ -46,7 +46,7 @@ fn held(exchange: &str, key: &str, id: &str) -> Held {
 
 async fn publish(inbox: &Inbox, run: &str, publishes: Vec<Held>) {
     let id: EventId = run.parse().unwrap();
-    let key = InboxKey { queue: "docker.time".into(), handler: "time.#".into(), id };
+    let key = InboxKey { queue: "docker.time".into(), handler: "time.#".into(), source: "/shop".into(), id };
     let Begun::Run(entry) = inbox.begin(&key).await.unwrap() else { panic!("{key} was handled") };
     entry.done(publishes).await.unwrap();
 }

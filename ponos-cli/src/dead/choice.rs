@@ -40,7 +40,7 @@ impl Queues {
 }
 
 /// What letters must be like; all that is given must hold.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Filter {
     /// Only this id; may be repeated
     #[arg(long = "id", value_name = "ID")]
@@ -60,7 +60,7 @@ pub(super) struct Filter {
     /// Only those that died within this, such as 30m
     #[arg(long, value_name = "DURATION", value_parser = span::duration)]
     newer: Option<Duration>,
-    /// So many at most
+    /// So many at most; without another filter it looks at no more
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 }
@@ -97,6 +97,12 @@ impl Filter {
     /// How many at most.
     pub(super) fn limit(&self) -> u64 {
         self.limit.unwrap_or(u64::MAX)
+    }
+
+    /// How many have to be looked at while `left` are still wanted: all, unless any will do.
+    pub(super) fn most(&self, left: u64) -> u64 {
+        let others = Self { limit: None, ..self.clone() };
+        if others.is_given() { u64::MAX } else { left }
     }
 
     /// Whether a letter is like that, at `now`.

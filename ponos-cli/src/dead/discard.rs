@@ -40,7 +40,7 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let transport = options.transport("ponos dead").await?;
     let (mut found, mut left) = (Vec::new(), args.filter.limit());
     for queue in args.queues.names() {
-        let mut reader = Reader::open(&transport, &queue).await?;
+        let mut reader = Reader::open(&transport, &queue, args.filter.most(left)).await?;
         let mut chosen = Vec::new();
         while left > 0
             && let Some(mut one) = reader.next(&args.filter).await?
@@ -53,7 +53,11 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         found.push((reader, chosen));
     }
     for (_, chosen) in &found {
-        print(chosen, args.json)?;
+        match print(chosen, args.json) {
+            // what is to be done does not depend on who reads of it
+            Ok(()) | Err(Trouble::Unread) => {}
+            Err(trouble) => return Err(trouble),
+        }
     }
     let count: usize = found.iter().map(|(_, chosen)| chosen.len()).sum();
     let go = count > 0 && !args.dry_run && (args.yes || asked(count).await);

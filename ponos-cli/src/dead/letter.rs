@@ -48,10 +48,11 @@ impl Letter {
             }
             (None, None) => ("unknown".into(), "it says nothing: it was published here by hand".into()),
         };
+        let id = message.properties.message_id.clone().filter(|id| !id.is_empty());
         Self {
             lies_in: lies_in.to_owned(),
             queue,
-            id: message.properties.message_id.clone().or_else(|| text("cloudEvents_id")).unwrap_or_default(),
+            id: id.or_else(|| text("cloudEvents_id")).unwrap_or_default(),
             name: message.properties.kind.clone().or_else(|| text("cloudEvents_type")).unwrap_or_default(),
             kind,
             reason,
@@ -81,7 +82,11 @@ impl Letter {
 pub(super) fn again(message: &Message, letter: &Letter, by: &str, now: Timestamp) -> Message {
     let mut message = message.clone();
     message.routing_key = letter.queue.clone();
-    let own = |name: &str| ["x-", "retry-", "dead-"].iter().any(|prefix| name.starts_with(prefix));
+    // CC and BCC are further routing keys: the broker would send copies to other queues
+    let own = |name: &str| {
+        ["x-", "retry-", "dead-"].iter().any(|prefix| name.starts_with(prefix))
+            || matches!(name, "CC" | "BCC")
+    };
     let kept = message.headers.iter().filter(|(name, _)| !own(name));
     message.headers = kept.map(|(name, value)| (name.to_owned(), value.clone())).collect();
     message.headers.set("requeued-by", by);
@@ -94,7 +99,7 @@ pub(super) fn again(message: &Message, letter: &Letter, by: &str, now: Timestamp
     // the broker closes the channel of who sends under another user's name
     properties.user_id = None;
     // returned messages are told apart by it
-    if properties.message_id.is_none() {
+    if properties.message_id.as_ref().is_none_or(String::is_empty) {
         let fresh =
             || uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().to_string();
         properties.message_id = Some(if letter.id.is_empty() { fresh() } else { letter.id.clone() });
@@ -138,6 +143,8 @@ mod tests {
             ("dead-queue", "s.a.b"),
             ("dead-at", "2026-01-02T03:04:05.000Z"),
             ("x-delivery-count", "goes"),
+            ("CC", "goes"),
+            ("BCC", "goes"),
         ] {
             headers.set(name, value);
         }

@@ -17,7 +17,7 @@ use ponos::{clock::Clock, event::Timestamp};
 /// Lists dead letters, and leaves them where they are.
 ///
 /// AMQP can't list queues: name the work queues whose dead letters are wanted. While it reads, nobody else sees what it
-/// looks at.
+/// looks at: all there are, or with --limit and no other filter so many.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let mut left = args.filter.limit();
     let mut found = 0_u64;
     for queue in args.queues.names() {
-        let mut reader = Reader::open(&transport, &queue).await?;
+        let mut reader = Reader::open(&transport, &queue, args.filter.most(left)).await?;
         let mut letters = Vec::new();
         while left > 0
             && let Some(chosen) = reader.next(&args.filter).await?

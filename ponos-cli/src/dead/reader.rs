@@ -26,6 +26,8 @@ const FLUSH: Duration = Duration::from_secs(20);
 pub(super) struct Reader {
     queue: String,
     consumer: Consumer,
+    /// The channel that it was opened on; on another one all comes again, and nothing of before can be settled.
+    generation: u64,
     left: u64,
 }
 
@@ -37,8 +39,8 @@ pub(super) struct Chosen {
 }
 
 impl Reader {
-    /// Begins to read.
-    pub(super) async fn open(transport: &Transport, queue: &str) -> Result<Self, Trouble> {
+    /// Begins to read, and holds no more than `most` letters.
+    pub(super) async fn open(transport: &Transport, queue: &str, most: u64) -> Result<Self, Trouble> {
         let Some(state) = transport.inspect(queue).await? else {
             let what = format!(
                 "there is no queue '{queue}'; --queue is the whole name of a work queue: SERVICE.NAME, such as docker.time.one-day.passed"
@@ -51,29 +53,32 @@ impl Reader {
                 state.consumers
             ));
         }
-        if state.ready > u64::from(MOST) {
+        if state.ready.min(most) > u64::from(MOST) {
             output::complain(&format!(
                 "note: '{queue}' holds {} letters; the first {MOST} are looked at",
                 state.ready
             ));
         }
-        let left = state.ready.min(u64::from(MOST));
+        let left = state.ready.min(most).min(u64::from(MOST));
         let prefetch = u16::try_from(left).unwrap_or(MOST).max(1);
         let consumer = transport.consumer(Topology::default(), Consume::new(queue).prefetch(prefetch));
         connected(consumer.link()).await?;
-        Ok(Self { queue: queue.to_owned(), consumer, left })
+        let Link::Up { generation, .. } = *consumer.link().borrow() else { return Err(gone()) };
+        Ok(Self { queue: queue.to_owned(), consumer, generation, left })
     }
 
     /// The next letter that the filter takes; `None` at the end of what was there when it began.
     pub(super) async fn next(&mut self, filter: &Filter) -> Result<Option<Chosen>, Trouble> {
         while self.left > 0 {
-            let mut link = self.consumer.link();
+            self.same()?;
+            let (mut link, generation) = (self.consumer.link(), self.generation);
             let delivery = tokio::select! {
                 biased;
                 delivery = tokio::time::timeout(PATIENCE, self.consumer.next()) => delivery,
-                _ = link.wait_for(|link| !matches!(link, Link::Up { .. })) => return Err(gone()),
+                _ = link.wait_for(|link| !is_up(link, generation)) => return Err(gone()),
             };
             let delivery = match delivery {
+                Ok(Some(delivery)) if delivery.tag.generation != generation => return Err(gone()),
                 Ok(Some(delivery)) => delivery,
                 Ok(None) => return Err(gone()),
                 Err(_) => {
@@ -90,30 +95,86 @@ impl Reader {
         Ok(None)
     }
 
-    /// Takes a letter away.
+    /// Takes a letter away; what was taken away is for sure once [`Self::close`] says so.
     pub(super) async fn remove(&self, chosen: &Chosen) -> Result<(), Trouble> {
+        self.same()?;
         self.consumer.settle(chosen.tag, Settle::Ack).await.map_err(|_| gone())
+    }
+
+    /// That it is the connection, and the subscription, that it was opened on.
+    fn same(&self) -> Result<(), Trouble> {
+        let is_up = is_up(&self.consumer.link().borrow(), self.generation);
+        if is_up && self.consumer.cancellations() == 0 { Ok(()) } else { Err(gone()) }
     }
 
     /// Gives back what was not taken away, and waits until all is written. The closed channel does it: all goes back at
     /// once and keeps its order, where single nacks would be delivered to us again in between.
     pub(super) async fn close(self) -> Result<(), Trouble> {
-        let consumer = self.consumer;
-        let mut link = consumer.link();
-        let was_up = matches!(*link.borrow(), Link::Up { .. });
-        drop(consumer);
+        let same = self.same();
+        let mut link = self.consumer.link();
+        drop(self.consumer);
         let closed = async {
-            while !matches!(*link.borrow_and_update(), Link::Closed) {
-                if link.changed().await.is_err() {
-                    break;
-                }
-            }
+            // an error: it ended with something else to say
+            link.wait_for(|link| *link == Link::Closed).await.is_ok()
         };
         match tokio::time::timeout(FLUSH, closed).await {
-            Ok(()) if was_up => Ok(()),
+            Ok(true) if same.is_ok() => Ok(()),
             _ => Err(Trouble::lost(
                 "the connection was lost at the end: what was taken away may still be there; look again",
             )),
         }
+    }
+}
+
+fn is_up(link: &Link, wanted: u64) -> bool {
+    matches!(link, Link::Up { generation, .. } if *generation == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ponos::{broker::memory::Broker, topology::Queue};
+
+    async fn with_letters(count: u64) -> (Broker, Transport) {
+        let broker = Broker::new();
+        let queues = vec![Queue::classic("q.dlq")];
+        broker.declare(&Topology { queues, ..Topology::default() }).unwrap();
+        let transport = Transport::memory(broker.clone());
+        let mut sender = crate::sending::Sender::open(&transport).await.unwrap();
+        for _ in 0..count {
+            let mut message = Message { routing_key: "q.dlq".into(), ..Message::default() };
+            message.properties.message_id = Some("a".into());
+            message.properties.persistent = true;
+            sender.send("", message).await.unwrap();
+        }
+        (broker, transport)
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_a_connection_was_lost_is_not_taken_away_after_it() {
+        let (broker, transport) = with_letters(3).await;
+        let mut reader = Reader::open(&transport, "q.dlq", u64::MAX).await.unwrap();
+        let chosen = reader.next(&Filter::default()).await.unwrap().unwrap();
+        broker.stop();
+        broker.start();
+        let mut link = reader.consumer.link();
+        link.wait_for(|link| matches!(link, Link::Up { generation, .. } if *generation > reader.generation))
+            .await
+            .unwrap();
+        assert!(reader.remove(&chosen).await.is_err(), "it counts as taken away, and lies there");
+        assert!(reader.next(&Filter::default()).await.is_err(), "it is read a second time");
+        assert!(reader.close().await.is_err());
+        assert_eq!(broker.queue_depth("q.dlq"), Some(3));
+    }
+
+    #[tokio::test]
+    async fn no_more_is_held_than_was_asked_for() {
+        let (broker, transport) = with_letters(3).await;
+        let mut reader = Reader::open(&transport, "q.dlq", 2).await.unwrap();
+        assert!(reader.next(&Filter::default()).await.unwrap().is_some());
+        assert!(reader.next(&Filter::default()).await.unwrap().is_some());
+        assert!(broker.get("q.dlq").is_some(), "the third is free");
+        assert!(reader.next(&Filter::default()).await.unwrap().is_none());
+        reader.close().await.unwrap();
     }
 }

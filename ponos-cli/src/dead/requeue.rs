@@ -15,6 +15,7 @@ use crate::{
 };
 use ponos::{
     clock::Clock,
+    event::Event,
     inbox::{Inbox, InboxKey},
     shutdown::{Shutdown, Stage},
     worker::Rate,
@@ -45,9 +46,9 @@ pub(crate) struct Args {
     #[arg(long = "as", value_name = "NAME")]
     by: Option<String>,
     /// Forgets them in this inbox too, so that they run again: sled:PATH (its worker must not run) or
-    /// postgres://user:password@host/database
-    #[arg(long, value_name = "INBOX")]
-    inbox: Option<inbox::Place>,
+    /// postgres://user:password@host/database; without a value the one that PONOS_INBOX names
+    #[arg(long, value_name = "INBOX", num_args = 0..=1, default_missing_value = "")]
+    inbox: Option<String>,
     /// With --inbox: the name or pattern of the handler; the queue's name without the service if left out
     #[arg(long, value_name = "PATTERN", requires = "inbox")]
     handler: Option<String>,
@@ -64,16 +65,21 @@ struct Counts {
 
 pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     args.filter.or_all(args.all)?;
+    let inbox = match args.inbox.as_deref() {
+        Some("") => Some(inbox::Place::told()?),
+        Some(told) => Some(inbox::Place::read(told)?),
+        None => None,
+    };
     let transport = options.transport("ponos dead").await?;
     let mut sender = Sender::open(&transport).await?;
-    let inbox = match &args.inbox {
-        Some(place) => Some(place.open("ponos").await?),
+    let inbox = match inbox {
+        Some(place) => Some(place.open("ponos", 1).await?),
         None => None,
     };
     let (_trigger, shutdown) = stop::on_signals("stopping after this one");
     let (mut counts, mut left) = (Counts::default(), args.filter.limit());
     for queue in args.queues.names() {
-        let mut reader = Reader::open(&transport, &queue).await?;
+        let mut reader = Reader::open(&transport, &queue, args.filter.most(left)).await?;
         let ended =
             all(&args, &mut reader, &mut sender, inbox.as_ref(), &shutdown, &mut left, &mut counts).await;
         // whatever happened, what was looked at goes back and what was sent is taken away
@@ -81,6 +87,7 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         ended?;
         closed?;
     }
+    sender.close().await;
     let Counts { sent, stayed } = counts;
     if !args.json {
         let would = if args.dry_run { "would be requeued" } else { "requeued" };
@@ -146,13 +153,14 @@ async fn pause(wait: Duration, shutdown: &Shutdown) {
 
 async fn forget(args: &Args, inbox: &Inbox, chosen: &Chosen) -> Result<(), Trouble> {
     let letter = &chosen.letter;
-    let Ok(id) = letter.id.parse() else { return Ok(()) };
+    // what can't be read was never handled
+    let Ok(event) = Event::from_message(&chosen.message) else { return Ok(()) };
     let own = letter.queue.split_once('.').map_or(letter.queue.as_str(), |(_, name)| name);
     let handler = args.handler.as_deref().unwrap_or(own);
-    let key = InboxKey { queue: letter.queue.as_str().into(), handler: handler.into(), id };
+    let key = InboxKey::of(letter.queue.as_str(), handler, &event);
     match inbox.forget(&key).await {
         Ok(_) => Ok(()),
-        Err(error) => Err(Trouble::Words(Exit::InputOutput, format!("nothing more is requeued: {error}"))),
+        Err(error) => Err(inbox::trouble("nothing more is requeued", &error)),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::retry_after;
 use crate::{exit::Exit, output, trouble::Trouble};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response, Uri,
-    body::Bytes,
+    body::{Bytes, Incoming},
     header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -18,9 +18,12 @@ use ponos::{
     event::{Event, HeaderValue},
     worker::{Context, Failure, HandlerResult, Outcome},
 };
+use std::time::Duration;
 
 /// Bytes of an answer that are read.
 const ANSWER: usize = 64 * 1024;
+/// How long an answer's body is waited for once its status is there.
+const BODY: Duration = Duration::from_secs(5);
 /// Characters of it that become the reason.
 const REASON: usize = 500;
 
@@ -69,10 +72,34 @@ impl Service {
             Kind::Tls(client) => client.request(request).await,
         };
         let (head, body) = answer.map_err(|error| unanswered(&self.uri, error))?.into_parts();
-        // an answer that breaks off has said its status
-        let body = Limited::new(body, ANSWER).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        // the body of what is done is nobody's: one that stalls must not have it done again
+        let body = if head.status.is_success() {
+            // aside, so that the connection can be used again
+            tokio::spawn(start(body));
+            Vec::new()
+        } else {
+            start(body).await
+        };
         outcome(&Response::from_parts(head, ()), &body)
     }
+}
+
+/// What comes of a body in time, up to the limit; the rest is not read.
+async fn start(mut body: Incoming) -> Vec<u8> {
+    let mut read = Vec::new();
+    let reading = async {
+        // an answer that breaks off has said its status
+        while let Some(Ok(frame)) = body.frame().await {
+            let Ok(data) = frame.into_data() else { continue };
+            read.extend_from_slice(&data[..data.len().min(ANSWER - read.len())]);
+            if read.len() == ANSWER {
+                break;
+            }
+        }
+    };
+    // too late is as good as broken off
+    let _ = tokio::time::timeout(BODY, reading).await;
+    read
 }
 
 fn unanswered(uri: &Uri, error: Error) -> Failure {
@@ -200,7 +227,7 @@ mod tests {
 
     #[test]
     fn the_status_says_what_becomes_of_an_event() {
-        let seconds = std::time::Duration::from_secs(7);
+        let seconds = Duration::from_secs(7);
         assert!(matches!(answered(204, None), Ok(Outcome::Done)));
         assert!(
             matches!(answered(503, Some("7")), Ok(Outcome::Retry { after: Some(wait) }) if wait == seconds)

@@ -2,6 +2,7 @@
 
 mod activity;
 mod drain;
+mod ending;
 mod group;
 mod http;
 mod policy;
@@ -16,8 +17,10 @@ use crate::{
     trouble::Trouble,
 };
 use activity::Activity;
+use ending::{Ending, LEAVING};
 use ponos::{
     broker::Transport,
+    shutdown::shutdown,
     worker::{Limits, Report, Worker},
 };
 use std::{sync::Arc, time::Duration};
@@ -41,9 +44,10 @@ pub(crate) struct Args {
     to: Option<String>,
     /// Remembers what was handled, so that what comes twice is handled once: memory or sled:PATH for one
     /// replica, postgres://user:password@host/database for any number
-    #[arg(long, value_name = "INBOX")]
-    inbox: Option<inbox::Place>,
-    /// Ends when the queues are empty and nothing is at work; what waits for a later attempt is not waited for
+    #[arg(long, value_name = "INBOX", env = inbox::VARIABLE, hide_env_values = true)]
+    inbox: Option<String>,
+    /// Ends when the queues are empty and nothing is at work; what waits for a later attempt is not waited for. Exit
+    /// code 1 if anything was given back
     #[arg(long)]
     drain: bool,
     /// Declares nothing on the broker: all must be there (see ponos topology)
@@ -77,52 +81,68 @@ The status and the start of the body become the reason.
 The first Ctrl-C or SIGTERM takes in no more and lets what is begun end (--grace); the second ends it at once:
 what was begun goes back to its queue.";
 
-/// For programs that were told to end; what is not gone then is not waited for.
-const LEAVING: Duration = Duration::from_secs(10);
-
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     log();
-    let activity = Activity::default();
-    let limits = Limits { grace: args.policy.grace, ..Limits::default() };
-    let mut worker = worker(&args, &activity)?.limits(limits);
-    if let Some(place) = &args.inbox {
-        worker = worker.inbox(place.open(&args.streams.service).await?);
+    let place = args.inbox.as_deref().filter(|told| !told.is_empty()).map(inbox::Place::read).transpose()?;
+    let (activity, ending) = (Activity::default(), Ending::default());
+    // the grace is kept by us; the worker's own is for programs that are told to end by then
+    let limits = Limits { grace: args.policy.grace + LEAVING, ..Limits::default() };
+    let mut worker = worker(&args, &activity, &ending)?.limits(limits);
+    if let Some(place) = place {
+        let slots = args.policy.concurrency().saturating_mul(args.streams.queues().count());
+        worker = worker.inbox(place.open(&args.streams.service, slots).await?);
     }
     if args.passive {
         worker = worker.passive();
     }
     let ready = worker.ready().map_err(unfit)?;
     let transport = Transport::amqp(options.config(&format!("ponos run {}", args.streams.service))?);
-    let (trigger, shutdown) = stop::on_signals("stopping; once more ends it at once");
+    let (trigger, asked) = stop::on_signals("stopping; once more ends it at once");
+    let (stopping, shutdown) = shutdown();
+    let following = tokio::spawn(ending.follow(asked, args.policy.grace, activity.clone(), stopping));
     let draining = args.drain.then(|| {
         let queues = args.streams.queues().collect();
         let quiet = args.policy.quiet();
         tokio::spawn(drain::watch(transport.clone(), queues, activity.clone(), quiet, trigger.clone()))
     });
     let ended = Box::pin(ready.run_on(transport, shutdown)).await;
+    following.abort();
     if let Some(draining) = draining {
         draining.abort();
     }
     // programs that were told to end are gone before we are
     let _ = tokio::time::timeout(LEAVING, activity.none_left()).await;
-    let Report { handled, retried, dead, released, .. } = ended.map_err(unfit)?;
+    let Report { handled, retried, dead, released, unsettled, left } = ended.map_err(unfit)?;
     output::complain(&format!(
-        "ended: {handled} handled, {retried} put off, {dead} to the dead letters, {released} given back"
+        "ended: {handled} handled, {retried} put off, {dead} to the dead letters, {released} given back, \
+         {unsettled} to come again (their connection was lost)"
     ));
-    Ok(Exit::Done)
+    for one in &left {
+        output::complain(&format!("left: {one}"));
+    }
+    // not empty, as --drain was to leave it: an inbox that did not answer, say
+    let is_left = args.drain && (released > 0 || !left.is_empty());
+    Ok(if is_left { Exit::Findings } else { Exit::Done })
 }
 
-fn worker(args: &Args, activity: &Activity) -> Result<Worker, Trouble> {
+fn worker(args: &Args, activity: &Activity, ending: &Ending) -> Result<Worker, Trouble> {
     if let Some(url) = &args.to {
         let service = Arc::new(http::Service::new(url)?);
         return Ok(args.streams.worker(args.policy.policy(args.policy.timeout), |_| {
-            let (service, activity) = (Arc::clone(&service), activity.clone());
+            let (service, activity, ending) = (Arc::clone(&service), activity.clone(), ending.clone());
             move |_, context| {
-                let (service, at_work) = (Arc::clone(&service), activity.begin());
+                let (service, at_work, ending) = (Arc::clone(&service), activity.begin(), ending.clone());
                 async move {
-                    let outcome = service.post(&context).await;
+                    let outcome = tokio::select! {
+                        outcome = service.post(&context) => Some(outcome),
+                        () = ending.told() => None,
+                    };
                     drop(at_work);
-                    outcome
+                    match outcome {
+                        Some(outcome) => outcome,
+                        // the worker is about to give it back
+                        None => std::future::pending().await,
+                    }
                 }
             }
         }));
@@ -131,10 +151,11 @@ fn worker(args: &Args, activity: &Activity) -> Result<Worker, Trouble> {
     // ours ends first, so that a program is gone before its slot is free
     let limit = args.policy.timeout + group::GRACE + Duration::from_secs(5);
     Ok(args.streams.worker(args.policy.policy(limit), |queue| {
-        let (program, activity) = (Arc::clone(&program), activity.clone());
+        let (program, activity, ending) = (Arc::clone(&program), activity.clone(), ending.clone());
         move |_, context| {
-            let (program, at_work, queue) = (Arc::clone(&program), activity.begin(), Arc::clone(&queue));
-            async move { program.run(&queue, &context, at_work).await }
+            let (program, queue) = (Arc::clone(&program), Arc::clone(&queue));
+            let (at_work, ending) = (activity.begin(), ending.clone());
+            async move { program.run(&queue, &context, at_work, ending).await }
         }
     }))
 }

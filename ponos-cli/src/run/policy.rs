@@ -43,6 +43,11 @@ impl Args {
         }
     }
 
+    /// How many of a queue run at a time.
+    pub(super) fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
     /// How long nothing may begin before nothing more is to come: what was taken in may wait for the rate.
     pub(super) fn quiet(&self) -> Duration {
         Duration::from_secs(1) + self.rate.map_or(Duration::ZERO, |rate| rate.per)

@@ -1,7 +1,7 @@
 //! Runs a program for an event: payload in, exit code out.
 
-use super::{activity::AtWork, group};
-use crate::{exit::Exit, output, trouble::Trouble};
+use super::{activity::AtWork, ending::Ending, group};
+use crate::{exit::Exit, inbox, output, trouble::Trouble};
 use ponos::{
     event::Event,
     worker::{Context, Failure, HandlerResult, Outcome},
@@ -12,6 +12,7 @@ use std::{
     io,
     path::Path,
     process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -35,7 +36,12 @@ pub(super) struct Program {
 enum End {
     Exit(ExitStatus),
     TooLong,
+    /// We stop.
+    Told,
 }
+
+/// The end of standard error so far. What the program started may hold it open longer than is waited for.
+type Tail = Arc<Mutex<VecDeque<u8>>>;
 
 impl Program {
     /// Sees whether it is there.
@@ -52,8 +58,18 @@ impl Program {
     }
 
     /// Runs it to its end. When this future is dropped the program is ended, with all that it started; `at_work` ends
-    /// when it is gone.
-    pub(super) async fn run(&self, queue: &str, context: &Context, at_work: AtWork) -> HandlerResult {
+    /// when it is gone. When we are ending, the program is ended too, and this waits to be dropped.
+    pub(super) async fn run(
+        &self,
+        queue: &str,
+        context: &Context,
+        at_work: AtWork,
+        ending: Ending,
+    ) -> HandlerResult {
+        if ending.is_told() {
+            drop(at_work);
+            return std::future::pending().await;
+        }
         let mut command = self.command(queue, context);
         let mut child = command
             .spawn()
@@ -65,11 +81,18 @@ impl Program {
         let (ours, theirs) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let _at_work = at_work;
-            supervise(child, (input, payload), errors, timeout, theirs).await
+            let told = async {
+                tokio::select! {
+                    () = ending.told() => {}
+                    _ = theirs => {}
+                }
+            };
+            supervise(child, (input, payload), errors, timeout, told).await
         });
         let ended = task.await;
         drop(ours);
         match ended {
+            Ok(Ok((End::Told, _))) => std::future::pending().await,
             Ok(Ok((end, last))) => outcome(&end, &last, timeout),
             Ok(Err(error)) => Err(Failure::new(format!("'{}' can't be waited for: {error}", self.words[0]))),
             Err(error) => Err(Failure::new(format!("running '{}': {error}", self.words[0]))),
@@ -80,7 +103,7 @@ impl Program {
         let mut command = Command::new(&self.words[0]);
         command.args(&self.words[1..]).stdin(Stdio::piped()).stdout(Stdio::inherit()).stderr(Stdio::piped());
         // it may hold a password, and is not the program's
-        command.env_remove("PONOS_URL").env_remove("PONOS_URL_FILE");
+        command.env_remove("PONOS_URL").env_remove("PONOS_URL_FILE").env_remove(inbox::VARIABLE);
         for (name, value) in environment(queue, context) {
             match value {
                 // no system takes a zero byte there
@@ -115,27 +138,24 @@ async fn supervise(
     (input, payload): (Option<ChildStdin>, Vec<u8>),
     errors: Option<ChildStderr>,
     timeout: Duration,
-    dropped: oneshot::Receiver<()>,
+    told: impl Future<Output = ()>,
 ) -> io::Result<(End, String)> {
     let feeding = tokio::spawn(feed(input, payload));
-    let mut listening = tokio::spawn(listen(errors));
+    let tail = Tail::default();
+    let mut listening = tokio::spawn(listen(errors, Arc::clone(&tail)));
     let end = tokio::select! {
         status = child.wait() => status.map(End::Exit),
         () = tokio::time::sleep(timeout) => Ok(End::TooLong),
-        _ = dropped => Ok(End::TooLong),
+        () = told => Ok(End::Told),
     };
     if !matches!(end, Ok(End::Exit(_))) {
         group::end(&mut child).await;
     }
     feeding.abort();
-    let last = match tokio::time::timeout(LAST_WORDS, &mut listening).await {
-        Ok(last) => last.unwrap_or_default(),
-        Err(_) => {
-            listening.abort();
-            String::new()
-        }
-    };
-    end.map(|end| (end, last))
+    if tokio::time::timeout(LAST_WORDS, &mut listening).await.is_err() {
+        listening.abort();
+    }
+    end.map(|end| (end, words(&tail)))
 }
 
 async fn feed(input: Option<ChildStdin>, payload: Vec<u8>) {
@@ -145,17 +165,23 @@ async fn feed(input: Option<ChildStdin>, payload: Vec<u8>) {
     }
 }
 
-/// Hands standard error on as it comes; yields the end of it.
-async fn listen(errors: Option<ChildStderr>) -> String {
-    let Some(mut errors) = errors else { return String::new() };
-    let (mut kept, mut buffer) = (VecDeque::new(), [0_u8; 4096]);
+/// Hands standard error on as it comes, and keeps the end of it.
+async fn listen(errors: Option<ChildStderr>, tail: Tail) {
+    let Some(mut errors) = errors else { return };
+    let mut buffer = [0_u8; 4096];
     while let Ok(count @ 1..) = errors.read(&mut buffer).await {
         let part = &buffer[..count];
         output::hand_on(part);
+        let mut kept = tail.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(part);
-        kept.drain(..kept.len().saturating_sub(KEPT));
+        let over = kept.len().saturating_sub(KEPT);
+        kept.drain(..over);
     }
-    let kept: Vec<u8> = kept.into();
+}
+
+/// As one line.
+fn words(tail: &Tail) -> String {
+    let kept: Vec<u8> = tail.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
     let text = String::from_utf8_lossy(&kept);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join(" | ")
@@ -166,7 +192,7 @@ fn outcome(end: &End, last: &str, timeout: Duration) -> HandlerResult {
     let because = |what: String| if last.is_empty() { what } else { format!("{what}: {last}") };
     let code = match end {
         End::Exit(status) => status.code(),
-        End::TooLong => {
+        End::TooLong | End::Told => {
             return Err(Failure::new(because(format!(
                 "the program took longer than {timeout:?} and was ended"
             ))));

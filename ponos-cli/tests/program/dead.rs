@@ -1,6 +1,6 @@
 //! `ponos dead`.
 
-use super::support::{declare, holds, look, ponos, ponos_ends, start, transport, wait};
+use super::support::{LIMIT, declare, holds, look, ponos, ponos_ends, start, start_unread, transport, wait};
 use ponos::{
     broker::Publishing,
     event::{Event, Message},
@@ -184,4 +184,32 @@ fn a_queue_that_is_not_there_is_named() {
     let ended = ponos_ends(&url, &["dead", "list", "--queue", "nobody"], 77);
     assert!(ended.err.contains("'nobody.dlq'"), "{}", ended.err);
     assert_eq!(start(&url, &["dead", "list"]).end().code, Some(2));
+}
+
+#[test]
+fn letters_are_requeued_once_when_the_connection_was_lost_in_between() {
+    // its connections are its own to be closed
+    let node = Node::start();
+    let url = node.vhost("lost");
+    declare(&url, QUEUE);
+    put(&url, DEAD, ["a", "b", "c"].map(|id| letter(id, "attempts", "refused")).into());
+    holds(&url, &format!("{QUEUE}.dlq"), 3);
+    let running = start(&url, &["dead", "requeue", "--queue", QUEUE, "--all", "--rate", "1/5s", "--json"]);
+    testkit::block_until("one to be put back", LIMIT, || (!running.out().is_empty()).then_some(()));
+    holds(&url, QUEUE, 1);
+    node.close_connections();
+    let ended = running.end();
+    assert_eq!(ended.code, Some(69), "{}", ended.err);
+    ponos_ends(&url, &["dead", "requeue", "--queue", QUEUE, "--all"], 0);
+    holds(&url, QUEUE, 3);
+    holds(&url, &format!("{QUEUE}.dlq"), 0);
+}
+
+#[test]
+fn what_is_dropped_does_not_depend_on_who_reads_of_it() {
+    let url = with_letters("dead-unread", &[("a", "attempts", "refused"), ("b", "schema", "no")]);
+    let ended = start_unread(&url, &["dead", "drop", "--queue", QUEUE, "--all", "--yes"]).end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("2 dropped"), "{}", ended.err);
+    holds(&url, &format!("{QUEUE}.dlq"), 0);
 }

@@ -1,6 +1,6 @@
 //! `ponos run -- PROGRAM`.
 
-use super::support::{Ended, Running, declare, holds, look, ponos_ends, start};
+use super::support::{Ended, Running, declare, holds, look, ponos_ends, ready, start, start_in};
 use std::path::Path;
 use testkit::{Node, Signal};
 
@@ -130,6 +130,51 @@ fn a_program_that_never_ends_is_ended_with_its_children_after_the_timeout() {
     assert!(dead(&url).headers.text("dead-reason").unwrap().contains("longer than 2s"));
 }
 
+#[test]
+fn what_a_program_started_is_ended_even_if_the_program_ends_when_asked_to() {
+    let url = with_task("run-orphan");
+    let script =
+        "echo started $$ >&2; (trap '' TERM; sh -c 'echo child $$ >&2; while :; do sleep 1; done') & wait";
+    let ended = drained(&url, script, &["--timeout", "2s", "--attempts", "1"]);
+    both_gone(&ended.err);
+}
+
+#[test]
+fn the_reason_is_there_even_if_something_holds_standard_error_open() {
+    let url = with_task("run-held");
+    drained(&url, "echo 'no such image' >&2; sleep 20 & exit 65", &[]);
+    let message = dead(&url);
+    assert!(message.headers.text("dead-reason").unwrap().contains("no such image"), "{message:?}");
+}
+
+#[test]
+fn what_a_program_works_at_is_not_given_back_before_it_is_gone() {
+    let url = with_task("run-releases");
+    let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--", "sh", "-c"];
+    let script = "echo started $$ >&2; trap 'echo leaving >&2; sleep 3; echo gone >&2; exit 1' TERM; while :; do sleep 0.1; done";
+    let worker = start(&url, &[&words[..], &[script]].concat());
+    worker.says("started");
+    worker.program.signal(Signal::INT);
+    worker.says("stopping");
+    worker.program.signal(Signal::INT);
+    worker.says("leaving");
+    // seen in this order: that it is back, and that the program had not gone before that
+    while !worker.err().contains("gone") {
+        let back = ready(&url, QUEUE);
+        assert!(back == 0 || worker.err().contains("gone"), "it was given back: {}", worker.err());
+    }
+    let ended = worker.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    holds(&url, QUEUE, 1);
+}
+
+#[test]
+fn the_defaults_warn_of_nothing() {
+    let url = with_task("run-quiet");
+    let ended = drained(&url, "true", &[]);
+    assert!(!ended.err.contains("WARN"), "{}", ended.err);
+}
+
 fn sleeping(url: &str, more: &[&str]) -> Running {
     let words = ["run", "--service", "shop", "--task", "stock.shelf.clean"];
     let worker = start(url, &[&words[..], more, &["--", "sh", "-c", &sleeper("")]].concat());
@@ -174,7 +219,10 @@ fn what_can_not_run_is_refused_at_once() {
     assert!(!secret.contains("s3cret"), "{secret}");
     assert!(with(&["--attempts", "0", "--", "true"], 2).contains("attempts"));
     with(&["--timeout", "soon", "--", "true"], 2);
-    with(&["--inbox", "postgres", "--", "true"], 2);
+    let secret = with(&["--inbox", "postgress://u:s3cret@x/", "--", "true"], 2);
+    assert!(secret.contains("--inbox") && !secret.contains("s3cret"), "{secret}");
+    let secret = with(&["--inbox", "postgres://u:s3cret@127.0.0.1:1/x", "--", "true"], 69);
+    assert!(!secret.contains("s3cret"), "{secret}");
 }
 
 #[test]
@@ -184,7 +232,12 @@ fn an_inbox_remembers_across_runs() {
     let inbox = format!("sled:{}", folder.path().join("inbox").display());
     let first = drained(&url, "echo ran", &["--inbox", &inbox]);
     ponos_ends(&url, &["publish", "stock.shelf.clean", "1", "--task", "shop", "--id", "one"], 0);
-    let second = drained(&url, "echo ran", &["--inbox", &inbox]);
-    assert_eq!((first.out.as_str(), second.out.as_str()), ("ran\n", ""));
+    let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--drain", "--"];
+    let script = ["sh", "-c", "echo ran $PONOS_INBOX"];
+    let second = start_in(&url, &[&words[..], &script].concat(), ("PONOS_INBOX", &inbox)).end();
+    assert_eq!((first.out.as_str(), second.out.as_str()), ("ran\n", ""), "{}", second.err);
     holds(&url, QUEUE, 0);
+    ponos_ends(&url, &["publish", "stock.shelf.clean", "1", "--task", "shop", "--id", "two"], 0);
+    let third = start_in(&url, &[&words[..], &script].concat(), ("PONOS_INBOX", &inbox)).end();
+    assert_eq!(third.out, "ran\n", "a program sees the inbox's password");
 }

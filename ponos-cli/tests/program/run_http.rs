@@ -16,17 +16,30 @@ struct Server {
 
 impl Server {
     fn start(answers: &'static [&'static str]) -> Self {
+        Self::serve(answers, false)
+    }
+
+    /// Keeps the connections open, and says nothing more.
+    fn start_and_keep(answers: &'static [&'static str]) -> Self {
+        Self::serve(answers, true)
+    }
+
+    fn serve(answers: &'static [&'static str], keep: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/events?shop=1", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&requests);
         std::thread::spawn(move || {
+            let mut open = Vec::new();
             for (number, stream) in listener.incoming().enumerate() {
                 let Ok(stream) = stream else { return };
                 let request = read(&stream);
                 kept.lock().unwrap().push(request);
                 let answer = answers[number.min(answers.len() - 1)];
                 let _ = (&stream).write_all(format!("HTTP/1.1 {answer}\r\n").as_bytes());
+                if keep {
+                    open.push(stream);
+                }
             }
         });
         Self { url, requests }
@@ -158,4 +171,29 @@ fn a_redirect_is_not_followed() {
     ponos_ends(&url, &worker(&server.url, &["--drain", "--attempts", "1"]), 0);
     holds(&url, "shop.stock.shelf.clean.dlq", 1);
     assert_eq!(server.wait(1).len(), 1);
+}
+
+#[test]
+fn a_2xx_whose_body_never_comes_is_done() {
+    let url = with_event("http-stalls");
+    let server = Server::start_and_keep(&["200 OK\r\ncontent-length: 5\r\n"]);
+    ponos_ends(&url, &worker(&server.url, &["--drain", "--timeout", "4s", "--attempts", "1"]), 0);
+    holds(&url, "shop.stock.shelf.clean", 0);
+    holds(&url, "shop.stock.shelf.clean.dlq", 0);
+    assert_eq!(server.wait(1).len(), 1);
+}
+
+#[test]
+fn the_start_of_a_long_answer_becomes_the_reason() {
+    let url = with_event("http-long");
+    let answer: &'static str = format!(
+        "422 Wrong\r\ncontent-length: 200000\r\nconnection: close\r\n\r\nno such order{}",
+        " ".repeat(199_987)
+    )
+    .leak();
+    let server = Server::start(Box::leak(Box::new([answer])));
+    ponos_ends(&url, &worker(&server.url, &["--drain"]), 0);
+    holds(&url, "shop.stock.shelf.clean.dlq", 1);
+    let message = look(&url, "shop.stock.shelf.clean.dlq", 1).remove(0);
+    assert!(message.headers.text("dead-reason").unwrap().contains("no such order"), "{message:?}");
 }

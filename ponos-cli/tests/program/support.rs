@@ -65,6 +65,26 @@ pub(crate) fn start(url: &str, words: &[&str]) -> Running {
 
 /// The same with something on standard input.
 pub(crate) fn start_with(url: &str, words: &[&str], input: &str) -> Running {
+    start_changed(url, words, input, |_| {})
+}
+
+/// The same with a variable of the environment.
+pub(crate) fn start_in(url: &str, words: &[&str], (name, value): (&str, &str)) -> Running {
+    start_changed(url, words, "", |command| {
+        command.env(name, value);
+    })
+}
+
+/// The same with nobody who reads standard output.
+pub(crate) fn start_unread(url: &str, words: &[&str]) -> Running {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    start_changed(url, words, "", |command| {
+        command.stdout(writer);
+    })
+}
+
+fn start_changed(url: &str, words: &[&str], input: &str, change: impl FnOnce(&mut Command)) -> Running {
     let sandbox = Sandbox::new();
     fs::write(sandbox.path("in"), input).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_ponos"));
@@ -73,9 +93,11 @@ pub(crate) fn start_with(url: &str, words: &[&str], input: &str) -> Running {
         .env("PONOS_URL", url)
         .env("USER", "tester")
         .env_remove("PONOS_URL_FILE")
+        .env_remove("PONOS_INBOX")
         .stdin(Stdio::from(File::open(sandbox.path("in")).unwrap()))
         .stdout(Stdio::from(File::create(sandbox.path("out")).unwrap()))
         .stderr(Stdio::from(File::create(sandbox.path("err")).unwrap()));
+    change(&mut command);
     let program = sandbox.start(&mut command);
     Running { program, sandbox }
 }

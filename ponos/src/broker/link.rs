@@ -26,7 +26,8 @@ pub enum Link {
         /// The broker's words.
         reason: String,
     },
-    /// The handle was closed.
+    /// The handle was closed. A consumer's last settlements have arrived; if they are lost with the connection, it stays
+    /// [`Link::Down`], and the channel that tells of it ends.
     Closed,
 }
 

@@ -106,7 +106,8 @@ mod tests {
     use super::*;
 
     fn key(id: u32) -> Arc<InboxKey> {
-        Arc::new(InboxKey { queue: "q".into(), handler: "h".into(), id: id.to_string().parse().unwrap() })
+        let id = id.to_string().parse().unwrap();
+        Arc::new(InboxKey { queue: "q".into(), handler: "h".into(), source: "/s".into(), id })
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,12 +24,13 @@ mod sled;
 pub use error::{InboxError, InboxErrorClass};
 
 use crate::{
-    event::{EventId, Message},
+    event::{Event, EventId, Message},
     shutdown::{Shutdown, Stage},
 };
 use gate::{Gate, Pass};
 use memory::Memory;
 use std::{fmt, sync::Arc, time::Duration};
+use uuid::Uuid;
 
 /// How long a second delivery of a key waits for the first, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,13 +46,29 @@ pub struct InboxKey {
     pub queue: Arc<str>,
     /// The name or pattern that the handler was registered under.
     pub handler: Arc<str>,
+    /// Who sent it: ids are unique within their source alone.
+    pub source: Arc<str>,
     /// The message's id.
     pub id: EventId,
 }
 
+/// A longer source stands as its UUIDv5: keys are kept by the hundred thousand, and no index takes any length.
+const SOURCE: usize = 512;
+
+impl InboxKey {
+    /// For an event that came from `queue`, and goes to `handler`.
+    pub fn of(queue: impl Into<Arc<str>>, handler: impl Into<Arc<str>>, event: &Event) -> Self {
+        let source = match event.source.as_str() {
+            source if source.len() <= SOURCE => source.into(),
+            long => format!("urn:uuid:{}", Uuid::new_v5(&Uuid::NAMESPACE_URL, long.as_bytes())).into(),
+        };
+        Self { queue: queue.into(), handler: handler.into(), source, id: event.id.clone() }
+    }
+}
+
 impl fmt::Display for InboxKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} in {}", self.id, self.handler, self.queue)
+        write!(f, "{} from {} of {} in {}", self.id, self.source, self.handler, self.queue)
     }
 }
 
@@ -270,6 +287,16 @@ impl Inbox {
 }
 
 impl Entry {
+    /// Of an inbox that remembers nothing.
+    pub(crate) fn none() -> Self {
+        Self(Running::None)
+    }
+
+    /// Whether nothing is to be recorded.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self.0, Running::None)
+    }
+
     /// The transaction of this run, for the handler's context; `None` for an inbox without one.
     #[cfg(feature = "postgres")]
     pub fn transaction(&self) -> Option<postgres::Transaction> {

@@ -1,7 +1,10 @@
 //! The one suite that every inbox is held to. A test binary gives a harness to `conformance!`, which makes a test of each
 //! case. No case sleeps: that something waits is shown by what ends the waiting.
 
-use ponos::inbox::{Begun, Entry, Inbox, InboxErrorClass, InboxKey};
+use ponos::{
+    event::Event,
+    inbox::{Begun, Entry, Inbox, InboxErrorClass, InboxKey},
+};
 use std::{future::Future, pin::pin, time::Duration};
 
 /// Longer than anything takes that works, on a busy machine.
@@ -19,7 +22,7 @@ macro_rules! conformance {
     ($test:meta, $place:expr) => {
         conformance! { $test, $place,
             what_is_done_is_handled_when_it_comes_again
-            queue_handler_and_id_tell_keys_apart
+            queue_handler_source_and_id_tell_keys_apart
             what_is_abandoned_runs_again
             what_is_dropped_runs_again
             what_is_forgotten_runs_again
@@ -47,7 +50,17 @@ pub fn key(id: &str) -> InboxKey {
 }
 
 pub fn key_of(queue: &str, handler: &str, id: &str) -> InboxKey {
-    InboxKey { queue: queue.into(), handler: handler.into(), id: id.parse().unwrap() }
+    InboxKey {
+        queue: queue.into(),
+        handler: handler.into(),
+        source: "/khronos".into(),
+        id: id.parse().unwrap(),
+    }
+}
+
+fn from(source: String) -> InboxKey {
+    let event = Event::new("1".parse().unwrap(), source, "a.b".parse().unwrap(), "{}");
+    InboxKey::of("q", "h", &event)
 }
 
 pub async fn run(inbox: &Inbox, key: &InboxKey) -> Entry {
@@ -80,13 +93,22 @@ pub async fn what_is_done_is_handled_when_it_comes_again(mut place: impl Place) 
     assert!(!is_handled(&inbox, &key("2")).await);
 }
 
-pub async fn queue_handler_and_id_tell_keys_apart(mut place: impl Place) {
+pub async fn queue_handler_source_and_id_tell_keys_apart(mut place: impl Place) {
     let inbox = place.open().await;
     handle(&inbox, &key_of("a", "b", "c")).await;
-    for other in [key_of("x", "b", "c"), key_of("a", "x", "c"), key_of("a", "b", "x"), key_of("ab", "", "c")]
-    {
+    let elsewhere = InboxKey { source: "/shop".into(), ..key_of("a", "b", "c") };
+    for other in [
+        key_of("x", "b", "c"),
+        key_of("a", "x", "c"),
+        key_of("a", "b", "x"),
+        key_of("ab", "", "c"),
+        elsewhere.clone(),
+    ] {
         assert!(!is_handled(&inbox, &other).await, "{other}");
     }
+    handle(&inbox, &elsewhere).await;
+    assert!(inbox.forget(&elsewhere).await.unwrap());
+    assert!(is_handled(&inbox, &key_of("a", "b", "c")).await, "of another source");
 }
 
 pub async fn what_is_abandoned_runs_again(mut place: impl Place) {
@@ -221,6 +243,8 @@ pub async fn long_and_strange_keys_are_kept_apart(mut place: impl Place) {
         key_of("q", "h", "line"),
         key_of("q", "h", "nothing\0"),
         key_of("q", "h", "nothing"),
+        from("/".repeat(100_000)),
+        from("/".repeat(100_001)),
     ];
     for (at, key) in keys.iter().enumerate() {
         assert!(!is_handled(&inbox, key).await, "{at}");

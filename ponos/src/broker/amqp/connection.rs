@@ -54,6 +54,11 @@ impl Axe {
         }
     }
 
+    /// Whether it is still up: whom it hit is gone, even if lapin has not seen it yet.
+    fn is_up(&self) -> bool {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     fn failure(&self) -> Option<LinkError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -116,7 +121,7 @@ impl Session {
 
     /// Whether it is still open.
     pub(super) fn is_open(&self) -> bool {
-        self.connection.status().connected()
+        self.axe.is_up() && self.connection.status().connected()
     }
 
     /// The broker, as [`Link::Up`](super::super::Link::Up) shows it.
@@ -139,7 +144,8 @@ impl Session {
         self.call("opening a channel", self.connection.create_channel()).await
     }
 
-    /// Awaits a call to the broker, within the time limit.
+    /// Awaits a call to the broker, within the time limit. A connection on which no answer came is cut off: whoever else
+    /// has it would wait as long again.
     pub(super) async fn call<T>(
         &self,
         what: &str,
@@ -148,7 +154,10 @@ impl Session {
         match tokio::time::timeout(self.config.call_timeout, call).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(self.classify(&error)),
-            Err(_) => Err(timeout(&self.config.url, what, self.config.call_timeout)),
+            Err(_) => {
+                self.axe.fall();
+                Err(timeout(&self.config.url, what, self.config.call_timeout))
+            }
         }
     }
 

@@ -34,8 +34,9 @@ const AT_ONCE: usize = 64;
 pub(super) async fn run(shared: Arc<Shared>, topology: Topology, options: Consume, task: ConsumerTask) {
     let wanted = Wanted { shared, topology, options };
     let mut supervisor = Supervisor { wanted, task, generation: 0 };
-    supervisor.run().await;
-    supervisor.task.link.send_replace(Link::Closed);
+    if supervisor.run().await {
+        supervisor.task.link.send_replace(Link::Closed);
+    }
 }
 
 struct Supervisor {
@@ -60,18 +61,19 @@ enum End {
 }
 
 impl Supervisor {
-    async fn run(&mut self) {
+    /// Until the handle is dropped; says whether what was settled before has arrived, if it could be settled at all.
+    async fn run(&mut self) -> bool {
         let mut failures = 0_u32;
         loop {
             let flow = self.task.begin(&self.wanted.options);
             if flow == Flow::Stopped {
                 // Nothing is to come any more, and what was out can't be settled any more.
                 voiding_while(&mut self.task, std::future::pending::<()>()).await;
-                return;
+                return true;
             }
             let opened = voiding_while(&mut self.task, Box::pin(self.wanted.open(flow))).await;
             let error = match opened {
-                None => return,
+                None => return true,
                 Some(Err(error)) => error,
                 Some(Ok(mut intake)) => {
                     let since = Instant::now();
@@ -80,13 +82,22 @@ impl Supervisor {
                     let end = self.consume(&mut intake).await;
                     match end {
                         // Awaited for itself: the handle is gone already, and what it settled is still to be sent.
-                        End::Closed => return Box::pin(intake.close()).await,
-                        End::Lost(error) => {
-                            if voiding_while(&mut self.task, Box::pin(intake.close())).await.is_none() {
-                                return;
+                        End::Closed => {
+                            let gone = intake.session.gone();
+                            let arrived = Box::pin(intake.close()).await;
+                            if !arrived {
+                                self.down(1, gone);
                             }
+                            return arrived;
+                        }
+                        End::Lost(error) => {
                             if since.elapsed() >= HELD {
                                 failures = 0;
+                            }
+                            // before the goodbye, which may take long: what is held is void already
+                            self.down(failures.saturating_add(1), error.clone());
+                            if voiding_while(&mut self.task, Box::pin(intake.close())).await.is_none() {
+                                return false;
                             }
                             error
                         }
@@ -94,12 +105,16 @@ impl Supervisor {
                 }
             };
             failures = failures.saturating_add(1);
-            self.task.link.send_replace(Link::Down { attempts: failures, error: Some(error) });
+            self.down(failures, error);
             let wait = backoff::wait(failures, self.wanted.shared.config().backoff_max, fastrand::f64());
             if voiding_while(&mut self.task, tokio::time::sleep(wait)).await.is_none() {
-                return;
+                return true;
             }
         }
+    }
+
+    fn down(&self, attempts: u32, error: LinkError) {
+        self.task.link.send_replace(Link::Down { attempts, error: Some(error) });
     }
 
     fn up(&self, intake: &Intake) {

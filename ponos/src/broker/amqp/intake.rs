@@ -173,19 +173,22 @@ impl Intake {
     }
 
     /// What is done is acked, what is not goes back to the queue. The connection is closed if nobody else uses it.
-    pub(super) async fn close(mut self) {
+    pub(super) async fn close(mut self) -> bool {
+        let mut arrived = false;
         if self.session.is_open() && self.flush(true).await.is_ok() {
             let tag = self.tag();
             // Whatever comes of these, the channel is dropped next.
             let cancelled = self.channel.basic_cancel(tag, BasicCancelOptions::default());
             if self.session.call("cancelling", cancelled).await.is_ok() {
-                let _ =
-                    self.session.call("closing a channel", self.channel.close(200, "goodbye".into())).await;
+                let closed = self.channel.close(200, "goodbye".into());
+                // the broker answers when it has taken what was sent before
+                arrived = self.session.call("closing a channel", closed).await.is_ok();
             }
         }
         let Self { session, channel, stream, .. } = self;
         drop((stream, channel));
         leave(session).await;
+        arrived
     }
 }
 

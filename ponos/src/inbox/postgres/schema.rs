@@ -16,9 +16,10 @@ pub fn ddl(schema: &str) -> Result<String, InboxError> {
 create table if not exists {schema}.ponos_inbox (
     queue text not null,
     handler text not null,
+    source text not null,
     id text not null,
     at timestamptz not null default now(),
-    primary key (queue, handler, id)
+    primary key (queue, handler, source, id)
 );
 create index if not exists ponos_inbox_at on {schema}.ponos_inbox (at);
 create table if not exists {schema}.ponos_outbox (
@@ -78,7 +79,7 @@ pub(super) async fn ensure(
 
 async fn check(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
     let look = format!(
-        "select queue, handler, id, at from {schema}.ponos_inbox where false;
+        "select queue, handler, source, id, at from {schema}.ponos_inbox where false;
          select seq, service, id, exchange, head, body, at, attempts, next_try, last_error
          from {schema}.ponos_outbox where false;"
     );

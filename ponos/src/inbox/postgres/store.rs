@@ -8,7 +8,7 @@ use super::{
 };
 use crate::inbox::{Begun, Entry, Flushed, Held, InboxError, InboxErrorClass, InboxKey, Running};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgPool,
+    AssertSqlSafe, ConnectOptions, Connection, PgPool, PgTransaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{borrow::Cow, str::FromStr, sync::Arc, time::Duration};
@@ -16,6 +16,10 @@ use tokio::sync::Notify;
 
 /// How long an ended handler's connection may take to be usable again before it is thrown away.
 const RELEASE: Duration = Duration::from_secs(5);
+/// A row by its key.
+const KEY: &str = "queue = $1 and handler = $2 and source = $3 and id = $4";
+/// How often, and with which pause between, it is tried to take back a row that a handler committed by itself.
+const UNDO: (u32, Duration) = (3, Duration::from_secs(1));
 /// Rows in one step of pruning.
 const STEP: i64 = 5000;
 
@@ -44,6 +48,7 @@ pub(in crate::inbox) struct Store {
 /// One run.
 pub(in crate::inbox) struct Run {
     store: Arc<Store>,
+    key: InboxKey,
     transaction: Transaction,
     /// By which it is known at the end that it is still the transaction of the beginning.
     number: i64,
@@ -91,8 +96,8 @@ impl Store {
         // The transaction's own limit for locks holds for this statement alone, and is put back by it.
         let insert = format!(
             "with patience as materialized (
-                select current_setting('lock_timeout') as before, set_config('lock_timeout', $4, true))
-            insert into {}.ponos_inbox (queue, handler, id) select $1, $2, $3 from patience
+                select current_setting('lock_timeout') as before, set_config('lock_timeout', $5, true))
+            insert into {}.ponos_inbox (queue, handler, source, id) select $1, $2, $3, $4 from patience
             on conflict do nothing
             returning txid_current(), set_config('lock_timeout', (select before from patience), true)",
             self.schema
@@ -102,6 +107,7 @@ impl Store {
             let number: Option<(i64, String)> = sqlx::query_as(AssertSqlSafe(insert))
                 .bind(plain(&key.queue))
                 .bind(plain(&key.handler))
+                .bind(plain(&key.source))
                 .bind(plain(key.id.as_str()))
                 .bind(format!("{}ms", patience.as_millis().clamp(1, 1 << 30)))
                 .fetch_optional(&mut *transaction)
@@ -115,19 +121,34 @@ impl Store {
         let Some((transaction, number)) = self.limited(&doing, patience, begin).await? else {
             return Ok(Begun::Handled);
         };
-        let run = Run { store: self.clone(), transaction: Transaction::new(transaction), number };
+        let transaction = Transaction::new(transaction);
+        let run = Run { store: self.clone(), key: key.clone(), transaction, number };
         Ok(Begun::Run(Entry(Running::Postgres(run))))
     }
 
     pub(in crate::inbox) async fn forget(&self, key: &InboxKey) -> Result<bool, InboxError> {
-        let delete =
-            format!("delete from {}.ponos_inbox where queue = $1 and handler = $2 and id = $3", self.schema);
+        let delete = format!("delete from {}.ponos_inbox where {KEY}", self.schema);
         let delete = sqlx::query(AssertSqlSafe(delete))
             .bind(plain(&key.queue))
             .bind(plain(&key.handler))
+            .bind(plain(&key.source))
             .bind(plain(key.id.as_str()))
             .execute(&self.side);
         self.call("forgetting a key", delete).await.map(|done| done.rows_affected() > 0)
+    }
+
+    /// Removes a key's row if that transaction wrote it.
+    async fn take_back(&self, key: &InboxKey, transaction: i64) -> Result<bool, InboxError> {
+        let delete = format!("delete from {}.ponos_inbox where {KEY} and xmin = $5::text::xid", self.schema);
+        let delete = sqlx::query(AssertSqlSafe(delete))
+            .bind(plain(&key.queue))
+            .bind(plain(&key.handler))
+            .bind(plain(&key.source))
+            .bind(plain(key.id.as_str()))
+            // a row has the lower half of the number
+            .bind((transaction & 0xffff_ffff).to_string())
+            .execute(&self.side);
+        self.call("taking a key back", delete).await.map(|done| done.rows_affected() > 0)
     }
 
     pub(in crate::inbox) async fn prune(&self, older_than: Duration) -> Result<u64, InboxError> {
@@ -179,28 +200,40 @@ impl Run {
     }
 
     pub(in crate::inbox) async fn done(self, publishes: Vec<Held>) -> Result<Flushed, InboxError> {
-        let mut transaction = self.transaction.take().await?;
-        let store = self.store.clone();
         let outbox = publishes.len();
-        let check = async {
+        let transaction = match self.written(&publishes).await {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                self.undo().await;
+                return Err(error);
+            }
+        };
+        // Nothing is taken back from here on: without an answer, all of it may be committed.
+        self.store.call("committing what was handled", transaction.commit()).await?;
+        if outbox > 0 {
+            self.store.put.notify_one();
+        }
+        Ok(Flushed { outbox })
+    }
+
+    /// The transaction with all that is to commit, if it is still the one of the beginning.
+    async fn written(&self, publishes: &[Held]) -> Result<PgTransaction<'static>, InboxError> {
+        let mut transaction = self.transaction.take().await?;
+        let write = async {
             // A transaction that failed refuses this; to its commit Postgres would answer with a silent rollback.
             let now: i64 = sqlx::query_scalar("select txid_current()").fetch_one(&mut *transaction).await?;
-            if now == self.number && outbox > 0 {
-                outbox::put(&mut transaction, &store, &publishes).await?;
+            if now == self.number && !publishes.is_empty() {
+                outbox::put(&mut transaction, &self.store, publishes).await?;
             }
             Ok(now)
         };
-        if store.call("recording what was handled", check).await? != self.number {
+        if self.store.call("recording what was handled", write).await? != self.number {
             return Err(InboxError::refused(
                 "the handler ended its transaction itself",
-                "leave commit and rollback to the runtime: what it wrote before is not undone, nothing was recorded",
+                "leave commit and rollback to the runtime: what it wrote before is not undone, and it runs again",
             ));
         }
-        store.call("committing what was handled", transaction.commit()).await?;
-        if outbox > 0 {
-            store.put.notify_one();
-        }
-        Ok(Flushed { outbox })
+        Ok(transaction)
     }
 
     pub(in crate::inbox) async fn abandon(self) {
@@ -211,6 +244,27 @@ impl Run {
             let error = classify(&self.store.address, "rolling back", &error);
             if error.class != InboxErrorClass::Unavailable {
                 tracing::warn!(%error, "a handler's transaction could not be rolled back; its connection is given up");
+            }
+        }
+        self.undo().await;
+    }
+
+    /// Takes the row back if the handler committed it: else what is tried again would count as handled. A row of another
+    /// run is not touched.
+    async fn undo(&self) {
+        let key = &self.key;
+        for left in (0..UNDO.0).rev() {
+            match self.store.take_back(key, self.number).await {
+                Ok(false) => return,
+                Ok(true) => {
+                    tracing::error!(%key, "a handler committed its transaction itself and did not succeed: it runs again, and what it wrote stays; leave commit to the runtime");
+                    return;
+                }
+                // The connection that was lost took its transaction along; only a commit of the handler's own would stay.
+                Err(error) if left == 0 => {
+                    tracing::warn!(%key, %error, "it could not be seen whether a handler that failed had committed its transaction itself; if it did, the key counts as handled");
+                }
+                Err(_) => tokio::time::sleep(UNDO.1).await,
             }
         }
     }

@@ -17,7 +17,7 @@ const LEFT: Duration = Duration::from_secs(2);
 /// The transaction in which a handler runs. What is written through it commits when the handler is done, together with
 /// the row of the inbox and what the handler published; it is rolled back otherwise.
 ///
-/// `commit` and `rollback` are the runtime's: a handler that issues them is found out, and nothing is recorded. Savepoints
+/// `commit` and `rollback` are the runtime's: a handler that issues them is found out, and runs again. Savepoints
 /// (`begin` on the guard) are the handler's to use.
 #[derive(Clone)]
 pub struct Transaction(Arc<Mutex<Option<PgTransaction<'static>>>>);

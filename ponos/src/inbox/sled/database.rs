@@ -64,10 +64,14 @@ impl Database {
 
     fn call<T>(&mut self, call: impl FnOnce(&::sled::Db) -> ::sled::Result<T>) -> Result<T, InboxError> {
         let Some(db) = &self.db else { return Err(damaged(&self.path, "sled gave up on it")) };
-        let result = guarded(&self.path, || call(db));
-        if matches!(&result, Err(error) if error.class == InboxErrorClass::Refused) {
-            // Sled's clean-up could wait for ever for what a panic left half done: it is left alone.
+        let mut result = guarded(&self.path, || call(db));
+        if let Err(error) = &mut result
+            && error.class == InboxErrorClass::Refused
+        {
+            // Sled's clean-up could wait for ever for what a panic left half done: it is left alone. With it stays
+            // its lock of the file, so that this process can't open it again.
             std::mem::forget(self.db.take());
+            error.remedy = format!("restart this process; if that is not enough, {}", error.remedy);
         }
         result
     }
@@ -155,5 +159,21 @@ fn io_error(path: &Path, doing: &str, error: &io::Error) -> InboxError {
         class: InboxErrorClass::Unavailable,
         what: format!("the inbox {}: {doing}: {error}", path.display()),
         remedy: remedy.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_panic_of_sleds_only_a_restart_helps_and_that_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut database = Database::open(folder.path()).unwrap();
+        let error = database.call(|_| -> ::sled::Result<()> { panic!("of sled's") }).unwrap_err();
+        assert_eq!(error.class, InboxErrorClass::Refused);
+        assert!(error.remedy.starts_with("restart this process"), "{error}");
+        drop(database);
+        assert!(Database::open(folder.path()).is_err(), "it could be opened again instead");
     }
 }

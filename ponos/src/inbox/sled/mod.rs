@@ -114,9 +114,9 @@ impl super::Inbox {
 
 /// Lengths first, so that no two keys meet.
 fn encode(key: &InboxKey) -> Vec<u8> {
-    let InboxKey { queue, handler, id } = key;
-    let mut bytes = Vec::with_capacity(16 + queue.len() + handler.len() + id.as_str().len());
-    for part in [queue.as_ref(), handler.as_ref()] {
+    let InboxKey { queue, handler, source, id } = key;
+    let mut bytes = Vec::with_capacity(16 + queue.len() + handler.len() + source.len() + id.as_str().len());
+    for part in [queue.as_ref(), handler.as_ref(), source.as_ref()] {
         bytes.extend_from_slice(&(part.len() as u64).to_be_bytes()[4..]);
         bytes.extend_from_slice(part.as_bytes());
     }

@@ -4,7 +4,7 @@ use super::database::Database;
 use crate::{
     clock::{Clock, millis},
     event::Timestamp,
-    inbox::InboxError,
+    inbox::{InboxError, InboxErrorClass},
 };
 use std::{path::Path, time::Duration};
 use tokio::{
@@ -44,7 +44,9 @@ pub(super) fn run(
     ready: &std::sync::mpsc::Sender<Result<(), InboxError>>,
 ) {
     let mut keeper = match Database::open(path) {
-        Ok(database) => Keeper { database: Ok(database), failures: 0, retry_at: Instant::now() },
+        Ok(database) => {
+            Keeper { database: Ok(database), failures: 0, retry_at: Instant::now(), gave_up: false }
+        }
         Err(error) => return drop(ready.send(Err(error))),
     };
     // A caller that gave up is seen below: it has dropped its handle.
@@ -60,6 +62,8 @@ struct Keeper {
     database: Result<Database, InboxError>,
     failures: u32,
     retry_at: Instant,
+    /// Sled broke, and keeps its lock: what it said first is what there is to say.
+    gave_up: bool,
 }
 
 /// An answer that is given once all is written.
@@ -67,7 +71,7 @@ type Answer = Box<dyn FnOnce(Result<(), InboxError>)>;
 
 impl Keeper {
     fn serve(&mut self, path: &Path, requests: impl Iterator<Item = Request>) {
-        if self.database.is_err() && Instant::now() >= self.retry_at {
+        if self.database.is_err() && !self.gave_up && Instant::now() >= self.retry_at {
             let opened = Database::open(path);
             self.keep(opened);
         }
@@ -110,6 +114,7 @@ impl Keeper {
                 self.failures = 0;
             }
             Err(error) => {
+                self.gave_up = self.database.is_ok() && error.class == InboxErrorClass::Refused;
                 if self.failures == 0 {
                     tracing::error!(%error, "the inbox does not work");
                 }

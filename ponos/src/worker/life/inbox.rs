@@ -14,11 +14,7 @@ use std::sync::Arc;
 /// The entry to run under. While the inbox can't be asked the slot waits, for what is given back comes again at once.
 pub(super) async fn begin(task: &Task<'_>, route: &Route, event: &Event) -> Result<Entry, Verdict> {
     let line = task.line;
-    let key = InboxKey {
-        queue: Arc::clone(&line.stream.queue),
-        handler: Arc::clone(&route.pattern),
-        id: event.id.clone(),
-    };
+    let key = InboxKey::of(Arc::clone(&line.stream.queue), Arc::clone(&route.pattern), event);
     let mut pauses = Pauses::new(line);
     loop {
         let begun = tokio::select! {

@@ -23,12 +23,19 @@ pub(super) use back::waiting as give_back;
 pub(super) use poison::{is_new, needs_to_be_alone};
 pub(super) use run::words as panic_words;
 
-use super::{Context, ended::Death, line::Line, plan::Route, retry::Attempt};
+use super::{
+    Context,
+    ended::{Death, Ended},
+    line::Line,
+    plan::Route,
+    retry::Attempt,
+};
 use crate::{
     broker::{Delivery, DeliveryTag, Settle},
     event::{Event, Message, Timestamp},
     inbox::{Entry, Held},
 };
+use futures_util::FutureExt;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::Span;
@@ -81,12 +88,21 @@ impl From<Death> for Verdict {
 }
 
 /// Leads one delivery to its end, and reports it.
-pub(super) async fn live(line: &Line, delivery: Delivery) {
-    let mut task = Task::new(line, delivery);
+pub(super) fn live(line: &Line, delivery: Delivery) -> impl Future<Output = ()> + Send + '_ {
+    // out here, so that the future has no room for the delivery as well
+    let task = Task::new(line, delivery);
+    lead(line, task)
+}
+
+async fn lead(line: &Line, mut task: Task<'_>) {
     let verdict = match steps(&mut task).await {
         Ok(verdict) | Err(verdict) => verdict,
     };
-    let (ended, how) = settle::settle(&mut task, verdict).await;
+    let (ended, how) = match verdict {
+        // the most frequent end; the others are long futures, and each delivery's would have room for them
+        Verdict::Done(held, entry) if held.is_empty() && entry.is_none() => settle::acked(Ended::Done),
+        verdict => settle::settle(&mut task, verdict).boxed().await,
+    };
     let tag = task.tag;
     task.account(how);
     // before it: who sees the queue empty may rely on having been told
@@ -114,7 +130,11 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
         line.released.note(event.id.as_str());
     }
     let payload = validate::payload(&route.contract, &event)?;
-    let entry = inbox::begin(task, route, &event).await?;
+    let entry = if line.service.inbox.is_none() {
+        Entry::none()
+    } else {
+        inbox::begin(task, route, &event).boxed().await?
+    };
     if let Err(overtaken) = age::take(line, &route.policy, &event, now) {
         return Ok(Verdict::Skip(overtaken, Some(entry)));
     }

@@ -179,6 +179,6 @@ fn released(task: &mut Task<'_>, why: String) -> (Ended, Settle) {
     (Ended::Released(why), Settle::Release)
 }
 
-fn acked(ended: Ended) -> (Ended, Settle) {
+pub(super) fn acked(ended: Ended) -> (Ended, Settle) {
     (ended, Settle::Ack)
 }

@@ -1,0 +1,72 @@
+//! The end: programs are told first, and only when they are gone does the worker give back what they worked at. Else
+//! another replica would begin with it while they still run.
+
+use super::activity::Activity;
+use ponos::shutdown::{Shutdown, Stage, Trigger};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// For programs that were told to end; what is not gone then is not waited for.
+pub(super) const LEAVING: Duration = Duration::from_secs(10);
+
+/// Tells those at work that they are to end now. Clones are told together.
+#[derive(Debug, Clone)]
+pub(super) struct Ending(watch::Sender<bool>);
+
+impl Default for Ending {
+    fn default() -> Self {
+        Self(watch::Sender::new(false))
+    }
+}
+
+impl Ending {
+    /// Whether it was told.
+    pub(super) fn is_told(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Resolves when it is told.
+    pub(super) async fn told(&self) {
+        // the sender is ours: it can't be gone
+        let _ = self.0.subscribe().wait_for(|told| *told).await;
+    }
+
+    /// Hands the wish to end on to the worker: the first at once; the second, or the end of the grace, when nothing is at
+    /// work any more.
+    pub(super) async fn follow(self, asked: Shutdown, grace: Duration, activity: Activity, worker: Trigger) {
+        asked.reached(Stage::Draining).await;
+        worker.advance();
+        tokio::select! {
+            () = asked.reached(Stage::Stopping) => {}
+            () = tokio::time::sleep(grace) => {}
+        }
+        self.0.send_replace(true);
+        let _ = tokio::time::timeout(LEAVING, activity.none_left()).await;
+        worker.advance();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ponos::shutdown::shutdown;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_worker_stops_once_nothing_is_at_work() {
+        let (signals, asked) = shutdown();
+        let (worker, stops) = shutdown();
+        let (ending, activity) = (Ending::default(), Activity::default());
+        let at_work = activity.begin();
+        let following = tokio::spawn(ending.clone().follow(asked, Duration::from_secs(30), activity, worker));
+        signals.advance();
+        stops.reached(Stage::Draining).await;
+        assert!(!ending.is_told());
+        signals.advance();
+        ending.told().await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(stops.stage(), Stage::Draining, "what the program works at was given back while it runs");
+        drop(at_work);
+        following.await.unwrap();
+        assert_eq!(stops.stage(), Stage::Stopping);
+    }
+}
