@@ -2,11 +2,14 @@
 
 use super::{Liveness, Observed, Report, RunError, Worker, WorkerError, plan::Plan, runtime};
 use crate::{
-    broker::{LinkError, Transport, amqp::AmqpConfig},
+    broker::{LinkError, LinkErrorClass, Transport, amqp::AmqpConfig},
     shutdown::Shutdown,
     topology::Topology,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// For the broker to be through with a deletion that it is in the middle of.
+const DELETED: Duration = Duration::from_secs(1);
 
 /// A worker that was checked and can run.
 #[derive(Debug)]
@@ -68,7 +71,15 @@ impl Ready {
     /// As [`Worker::run`].
     pub async fn run_on(self, transport: Transport, shutdown: Shutdown) -> Result<Report, WorkerError> {
         let Self { plan, liveness } = self;
-        match transport.check(&plan.topology).await {
+        let mut checked = transport.check(&plan.topology).await;
+        if let Err(LinkError { class: LinkErrorClass::Missing, .. }) = &checked
+            && !plan.topology.passive
+        {
+            // somebody deleted it between its declaration and its use, and the broker is not through with that
+            tokio::time::sleep(DELETED).await;
+            checked = transport.check(&plan.topology).await;
+        }
+        match checked {
             Err(error) if error.class.needs_a_person() => return Err(WorkerError::Broker(error)),
             Err(error) => {
                 tracing::warn!(%error, "the broker can't be reached yet; it is tried again for ever")
