@@ -1,7 +1,10 @@
 //! The one suite that every inbox is held to. A test binary gives a harness to `conformance!`, which makes a test of each
 //! case. No case sleeps: that something waits is shown by what ends the waiting.
 
-use ponos::{event::Event, inbox::{Begun, Entry, Inbox, InboxErrorClass, InboxKey}};
+use ponos::{
+    event::Event,
+    inbox::{Begun, Entry, Inbox, InboxErrorClass, InboxKey},
+};
 use std::{future::Future, pin::pin, time::Duration};
 
 /// Longer than anything takes that works, on a busy machine.
@@ -47,11 +50,16 @@ pub fn key(id: &str) -> InboxKey {
 }
 
 pub fn key_of(queue: &str, handler: &str, id: &str) -> InboxKey {
-    InboxKey { queue: queue.into(), handler: handler.into(), source: "/khronos".into(), id: id.parse().unwrap() }
+    InboxKey {
+        queue: queue.into(),
+        handler: handler.into(),
+        source: "/khronos".into(),
+        id: id.parse().unwrap(),
+    }
 }
 
 fn from(source: String) -> InboxKey {
-    let event = Event::new("1".parse().unwrap(), source, "a.b".parse().unwrap(), "{}");
+    let event = Event::new("1".parse().unwrap(), source, "time.one-day.passed".parse().unwrap(), "{}");
     InboxKey::of("q", "h", &event)
 }
 

@@ -87,6 +87,11 @@ impl Store {
         ensured
     }
 
+    /// For handlers.
+    pub(in crate::inbox) fn connections(&self) -> usize {
+        usize::try_from(self.work.options().get_max_connections()).unwrap_or(usize::MAX)
+    }
+
     pub(in crate::inbox) async fn begin(
         self: &Arc<Self>,
         key: &InboxKey,
@@ -127,8 +132,7 @@ impl Store {
     }
 
     pub(in crate::inbox) async fn forget(&self, key: &InboxKey) -> Result<bool, InboxError> {
-        let delete =
-            format!("delete from {}.ponos_inbox where {KEY}", self.schema);
+        let delete = format!("delete from {}.ponos_inbox where {KEY}", self.schema);
         let delete = sqlx::query(AssertSqlSafe(delete))
             .bind(plain(&key.queue))
             .bind(plain(&key.handler))
@@ -140,8 +144,7 @@ impl Store {
 
     /// Removes a key's row if that transaction wrote it.
     async fn take_back(&self, key: &InboxKey, transaction: i64) -> Result<bool, InboxError> {
-        let delete =
-            format!("delete from {}.ponos_inbox where {KEY} and xmin = $5::text::xid", self.schema);
+        let delete = format!("delete from {}.ponos_inbox where {KEY} and xmin = $5::text::xid", self.schema);
         let delete = sqlx::query(AssertSqlSafe(delete))
             .bind(plain(&key.queue))
             .bind(plain(&key.handler))

@@ -44,7 +44,9 @@ pub(super) fn run(
     ready: &std::sync::mpsc::Sender<Result<(), InboxError>>,
 ) {
     let mut keeper = match Database::open(path) {
-        Ok(database) => Keeper { database: Ok(database), failures: 0, retry_at: Instant::now(), gave_up: false },
+        Ok(database) => {
+            Keeper { database: Ok(database), failures: 0, retry_at: Instant::now(), gave_up: false }
+        }
         Err(error) => return drop(ready.send(Err(error))),
     };
     // A caller that gave up is seen below: it has dropped its handle.
