@@ -28,7 +28,9 @@ impl Place {
             None if text == "memory" => Ok(Self::Memory),
             Some(("sled", path)) if !path.is_empty() => Ok(Self::Sled(path.into())),
             Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(text.into())),
-            _ => Err(Trouble::usage("--inbox is memory, sled:PATH, or postgres://user:password@host/database")),
+            _ => {
+                Err(Trouble::usage("--inbox is memory, sled:PATH, or postgres://user:password@host/database"))
+            }
         }
     }
 

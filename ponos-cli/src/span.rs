@@ -56,7 +56,18 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
         assert_eq!(duration("366d"), Ok(LONGEST));
-        for wrong in ["", "5", "s", "-5s", "5 s", "1.5h", "99999999999999999999s", "18446744073709551615d", "367d", "99999999999999ms"] {
+        for wrong in [
+            "",
+            "5",
+            "s",
+            "-5s",
+            "5 s",
+            "1.5h",
+            "99999999999999999999s",
+            "18446744073709551615d",
+            "367d",
+            "99999999999999ms",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }

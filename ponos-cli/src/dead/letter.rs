@@ -84,7 +84,8 @@ pub(super) fn again(message: &Message, letter: &Letter, by: &str, now: Timestamp
     message.routing_key = letter.queue.clone();
     // CC and BCC are further routing keys: the broker would send copies to other queues
     let own = |name: &str| {
-        ["x-", "retry-", "dead-"].iter().any(|prefix| name.starts_with(prefix)) || matches!(name, "CC" | "BCC")
+        ["x-", "retry-", "dead-"].iter().any(|prefix| name.starts_with(prefix))
+            || matches!(name, "CC" | "BCC")
     };
     let kept = message.headers.iter().filter(|(name, _)| !own(name));
     message.headers = kept.map(|(name, value)| (name.to_owned(), value.clone())).collect();

@@ -133,7 +133,8 @@ fn a_program_that_never_ends_is_ended_with_its_children_after_the_timeout() {
 #[test]
 fn what_a_program_started_is_ended_even_if_the_program_ends_when_asked_to() {
     let url = with_task("run-orphan");
-    let script = "echo started $$ >&2; (trap '' TERM; sh -c 'echo child $$ >&2; while :; do sleep 1; done') & wait";
+    let script =
+        "echo started $$ >&2; (trap '' TERM; sh -c 'echo child $$ >&2; while :; do sleep 1; done') & wait";
     let ended = drained(&url, script, &["--timeout", "2s", "--attempts", "1"]);
     both_gone(&ended.err);
 }
@@ -173,7 +174,6 @@ fn the_defaults_warn_of_nothing() {
     let ended = drained(&url, "true", &[]);
     assert!(!ended.err.contains("WARN"), "{}", ended.err);
 }
-
 
 fn sleeping(url: &str, more: &[&str]) -> Running {
     let words = ["run", "--service", "shop", "--task", "stock.shelf.clean"];
@@ -240,4 +240,22 @@ fn an_inbox_remembers_across_runs() {
     ponos_ends(&url, &["publish", "stock.shelf.clean", "1", "--task", "shop", "--id", "two"], 0);
     let third = start_in(&url, &[&words[..], &script].concat(), ("PONOS_INBOX", &inbox)).end();
     assert_eq!(third.out, "ran\n", "a program sees the inbox's password");
+}
+
+#[test]
+fn a_drain_that_leaves_something_ends_with_1_and_says_what() {
+    let url = with_task("run-left");
+    let postgres = testkit::Postgres::shared();
+    postgres.database("run_left");
+    // it may look at the inbox, and not record anything there
+    postgres.sql("run_left", &ponos::inbox::postgres::ddl("ponos").unwrap());
+    let role = "create role looker login password 'of-looker'; grant usage on schema ponos to looker;
+        grant select on all tables in schema ponos to looker";
+    postgres.sql("run_left", role);
+    let inbox = postgres.url("looker", "of-looker", "run_left");
+    let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--drain", "--grace", "1s"];
+    let ended = ponos_ends(&url, &[&words[..], &["--inbox", &inbox, "--", "true"]].concat(), 1);
+    assert!(ended.err.contains("0 handled") && ended.err.contains("1 given back"), "{}", ended.err);
+    assert!(ended.err.contains("left: shop.stock.shelf.clean"), "{}", ended.err);
+    holds(&url, QUEUE, 1);
 }
