@@ -1,4 +1,4 @@
-//! Rules of the house that no compiler checks. `HOUSE_STYLE` and DESIGN §3 say why.
+//! Rules of the house that no compiler checks. CONTRIBUTING.md says why.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{

@@ -171,8 +171,11 @@ impl Kit {
     pub async fn publish_message(&mut self, exchange: &str, message: Message) {
         self.sent += 1;
         let mut message = message;
-        let id = message.properties.message_id.get_or_insert_with(|| format!("message-{}", self.sent));
-        let id = id.parse().unwrap_or_else(|why| panic!("{why}"));
+        let made_up = format!("message-{}", self.sent);
+        let id = message.properties.message_id.get_or_insert_with(|| made_up.clone());
+        // an empty one is bad, and sent as it is
+        let id = if id.is_empty() { made_up.parse() } else { id.parse() };
+        let id = id.unwrap_or_else(|why| panic!("{why}"));
         let held = Held { id, exchange: Arc::from(exchange), message };
         if let Err(why) = self.desk.publish(vec![held], PATIENCE).await {
             panic!("nothing was published: {why}");

@@ -135,7 +135,7 @@ fn from_files(globals: &Globals, args: &Args) -> Result<Vec<Row>, Exit> {
     Ok(chosen(globals, args.schedules.as_deref(), &args.names)?.into_iter().map(row).collect())
 }
 
-/// What is due after `from`, in the order of DESIGN §2: due time, then name; each with the number of its row.
+/// What is due after `from`, in the order in which it is sent: due time, then name; each with the number of its row.
 fn merged(rows: &[Row], from: Timestamp, count: u32) -> impl Iterator<Item = (usize, Timestamp)> {
     let key = |row: &Row, due, index| Reverse((due, row.name.clone(), index));
     let first = |(index, row): (usize, &Row)| row.timing.after(from).map(|due| key(row, due, index));

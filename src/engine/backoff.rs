@@ -1,4 +1,4 @@
-//! When something refused is sent again, and when it is given up on (DESIGN §6: 5 resends over 10 minutes).
+//! When something refused is sent again, and when it is given up on (`[publish]` of config.toml: 5 resends over 10 minutes).
 
 /// How often and over how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What comes next of a span: the catch-up decision (DESIGN §5). A function of (schedule, span, now).
+//! What comes next of a span: the catch-up decision (ADR 0002; `catch_up` in docs/schedules.md). A function of (schedule, span, now).
 //!
 //! Invariant: what may have been handed over (due ≤ `handed`) is sent singly; only what lies above may be coalesced.
 

@@ -1,4 +1,4 @@
-//! Which wall clock readings are believed (DESIGN §6, *Wall clock*).
+//! Which wall clock readings are believed (`[clock]` of config.toml).
 //!
 //! The *effective now* is the highest reading believed so far: it never goes back by itself, so that nothing fires
 //! twice after a small step back and nothing is early. A leap ahead that the boot-time clock does not share is held

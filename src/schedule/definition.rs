@@ -4,7 +4,7 @@ use super::calendar::Pins;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// One schedule as an operator writes it, key by key (DESIGN §5). It serialises to the same keys, the absent ones
+/// One schedule as an operator writes it, key by key (docs/schedules.md). It serialises to the same keys, the absent ones
 /// left out: this is the form in which the store keeps it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

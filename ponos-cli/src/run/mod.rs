@@ -112,9 +112,10 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     // programs that were told to end are gone before we are
     let _ = tokio::time::timeout(LEAVING, activity.none_left()).await;
-    let Report { handled, retried, dead, released, left } = ended.map_err(unfit)?;
+    let Report { handled, retried, dead, released, unsettled, left } = ended.map_err(unfit)?;
     output::complain(&format!(
-        "ended: {handled} handled, {retried} put off, {dead} to the dead letters, {released} given back"
+        "ended: {handled} handled, {retried} put off, {dead} to the dead letters, {released} given back, \
+         {unsettled} to come again (their connection was lost)"
     ));
     for one in &left {
         output::complain(&format!("left: {one}"));

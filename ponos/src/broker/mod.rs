@@ -17,5 +17,7 @@ mod transport;
 
 pub use consume::{Consume, Consumer, ConsumerTask, Delivery, DeliveryTag, Flow, Settle, Settler};
 pub use link::{Closed, Link, LinkError, LinkErrorClass};
+#[cfg(feature = "worker")]
+pub(crate) use publish::NO_FRAME;
 pub use publish::{PublishOutcome, Publisher, PublisherTask, Publishing, Settlement};
 pub use transport::{QueueState, Transport};

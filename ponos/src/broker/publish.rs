@@ -5,6 +5,9 @@ use crate::event::Message;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
+/// In the reason of a [`PublishOutcome::Refused`] for headers that no frame of the broker's holds.
+pub(crate) const NO_FRAME: &str = "a frame of the broker holds";
+
 /// One message to be published.
 #[derive(Debug, Clone)]
 pub struct Publishing {

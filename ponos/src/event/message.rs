@@ -141,8 +141,8 @@ impl IntoIterator for Headers {
     }
 }
 
-impl FromIterator<(String, HeaderValue)> for Headers {
-    fn from_iter<I: IntoIterator<Item = (String, HeaderValue)>>(entries: I) -> Self {
+impl<N: Into<Cow<'static, str>>> FromIterator<(N, HeaderValue)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, HeaderValue)>>(entries: I) -> Self {
         let mut headers = Self::default();
         for (name, value) in entries {
             headers.set(name, value);

@@ -1,6 +1,6 @@
 //! Keys in memory: the last so many, gone with the process.
 
-use super::InboxKey;
+use super::{InboxError, InboxKey};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,6 +11,9 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Memory {
     limit: usize,
+    /// So many records fail: for tests of what follows.
+    #[cfg(test)]
+    faults: std::sync::atomic::AtomicU32,
     rows: Mutex<Rows>,
 }
 
@@ -25,14 +28,38 @@ struct Rows {
 
 impl Memory {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, rows: Mutex::default() }
+        Self {
+            limit,
+            #[cfg(test)]
+            faults: Default::default(),
+            rows: Mutex::default(),
+        }
+    }
+
+    /// The next so many records fail, as on a full disk.
+    #[cfg(test)]
+    pub(super) fn fail(self, records: u32) -> Self {
+        self.faults.store(records, std::sync::atomic::Ordering::SeqCst);
+        self
+    }
+
+    #[cfg(test)]
+    fn fault(&self) -> Result<(), InboxError> {
+        use std::sync::atomic::Ordering::SeqCst;
+        let left = self.faults.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+        left.map_or(Ok(()), |_| {
+            let (what, remedy) = ("the inbox: no space left".into(), "make room".into());
+            Err(InboxError { class: super::InboxErrorClass::Unavailable, what, remedy })
+        })
     }
 
     pub(super) fn contains(&self, key: &InboxKey) -> bool {
         self.rows().numbers.contains_key(key)
     }
 
-    pub(super) fn record(&self, key: &Arc<InboxKey>) {
+    pub(super) fn record(&self, key: &Arc<InboxKey>) -> Result<(), InboxError> {
+        #[cfg(test)]
+        self.fault()?;
         let mut rows = self.rows();
         let number = rows.next;
         rows.next += 1;
@@ -41,6 +68,7 @@ impl Memory {
         while rows.order.len() > self.limit {
             rows.remove_oldest();
         }
+        Ok(())
     }
 
     pub(super) fn forget(&self, key: &InboxKey) -> bool {
@@ -85,7 +113,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_oldest_go_first_when_there_are_too_many() {
         let memory = Memory::new(3);
-        (0..5).for_each(|id| memory.record(&key(id)));
+        (0..5).for_each(|id| memory.record(&key(id)).unwrap());
         let known: Vec<bool> = (0..5).map(|id| memory.contains(&key(id))).collect();
         assert_eq!(known, [false, false, true, true, true]);
     }
@@ -94,24 +122,24 @@ mod tests {
     async fn forgetting_and_recording_for_ever_stays_within_the_limit() {
         let memory = Memory::new(3);
         for _ in 0..100 {
-            memory.record(&key(1));
+            memory.record(&key(1)).unwrap();
             assert!(memory.forget(&key(1)));
         }
-        memory.record(&key(1));
+        memory.record(&key(1)).unwrap();
         assert!(memory.contains(&key(1)));
         assert!(memory.rows().order.len() <= 3);
         // The rows of the times before do not take the newest with them.
-        memory.record(&key(2));
-        memory.record(&key(3));
+        memory.record(&key(2)).unwrap();
+        memory.record(&key(3)).unwrap();
         assert!(memory.contains(&key(1)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_older_is_pruned_and_what_is_younger_stays() {
         let memory = Memory::new(10);
-        memory.record(&key(1));
+        memory.record(&key(1)).unwrap();
         tokio::time::advance(Duration::from_secs(60)).await;
-        memory.record(&key(2));
+        memory.record(&key(2)).unwrap();
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(memory.prune(Duration::from_secs(30)), 1);
         assert!(!memory.contains(&key(1)) && memory.contains(&key(2)));

@@ -157,6 +157,13 @@ impl Inbox {
         Self::new(Kind::Memory { rows: Arc::new(Memory::new(limit)), gate: Arc::default() })
     }
 
+    /// [`Inbox::memory`] whose next records fail.
+    #[cfg(test)]
+    pub(crate) fn failing(records: u32) -> Self {
+        let rows = Arc::new(Memory::new(1_000).fail(records));
+        Self::new(Kind::Memory { rows, gate: Arc::default() })
+    }
+
     /// How long a second delivery of a key waits for the first to end (default 10 s); then [`Self::begin`] is an error
     /// of class [`InboxErrorClass::Conflict`].
     #[must_use]
@@ -289,6 +296,16 @@ impl Inbox {
 }
 
 impl Entry {
+    /// Of an inbox that remembers nothing.
+    pub(crate) fn none() -> Self {
+        Self(Running::None)
+    }
+
+    /// Whether nothing is to be recorded.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self.0, Running::None)
+    }
+
     /// The transaction of this run, for the handler's context; `None` for an inbox without one.
     #[cfg(feature = "postgres")]
     pub fn transaction(&self) -> Option<postgres::Transaction> {
@@ -305,28 +322,28 @@ impl Entry {
     /// all of it: the message is to be released, and meets the inbox when it comes again.
     /// [`InboxErrorClass::Refused`] for publishes given to an inbox that does not take them.
     pub async fn done(self, publishes: Vec<Held>) -> Result<Flushed, InboxError> {
-        let none_taken = || match publishes.len() {
-            0 => Ok(Flushed { outbox: 0 }),
-            count => Err(InboxError::refused(
-                format!("{count} publishes were given to an inbox without an outbox"),
-                "publish them before the key is recorded",
-            )),
-        };
         match self.0 {
-            Running::None => none_taken(),
-            Running::Memory { rows, pass } => {
-                let flushed = none_taken()?;
-                rows.record(pass.key());
-                Ok(flushed)
-            }
-            #[cfg(feature = "inbox-sled")]
-            Running::Sled { keys, pass } => {
-                let flushed = none_taken()?;
-                keys.record(pass.key()).await?;
-                Ok(flushed)
-            }
             #[cfg(feature = "postgres")]
             Running::Postgres(run) => run.done(publishes).await,
+            _ if publishes.is_empty() => self.record().await.map(|()| Flushed { outbox: 0 }),
+            _ => Err(InboxError::refused(
+                format!("{} publishes were given to an inbox without an outbox", publishes.len()),
+                "publish them before the key is recorded",
+            )),
+        }
+    }
+
+    /// [`Entry::done`] for an inbox that takes no publishes; the entry is kept, so that it can be tried again when it fails.
+    pub(crate) async fn record(&self) -> Result<(), InboxError> {
+        match &self.0 {
+            Running::None => Ok(()),
+            Running::Memory { rows, pass } => rows.record(pass.key()),
+            #[cfg(feature = "inbox-sled")]
+            Running::Sled { keys, pass } => keys.record(pass.key()).await,
+            #[cfg(feature = "postgres")]
+            Running::Postgres(_) => {
+                Err(InboxError::refused("a transaction ends by its commit alone", "end it with done"))
+            }
         }
     }
 

@@ -15,11 +15,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Whether some of it goes on.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.count.load(Ordering::Acquire) > 0
+    }
+
     /// Waits until all of it has ended, or the worker stops.
     pub(crate) async fn idle(&self, line: &Line, context: &Context) {
-        if self.count.load(Ordering::Acquire) == 0 {
-            return;
-        }
         tracing::warn!(
             queue = %line.stream.queue, id = %context.id(),
             "the handler ended, but blocking work of it goes on; its slot stays taken until that ends"

@@ -172,7 +172,8 @@ impl Worker {
     }
 
     /// Declares nothing on the broker, only looks whether all is there: for users that may not configure.
-    /// `ponos topology` or [`Worker::topology`] gives those who may what there must be.
+    /// [`definitions`](crate::topology::definitions) of [`Worker::topology`] tells those who may what there must be, as a file
+    /// to import; `ponos topology --service NAME --on PATTERN` prints one for names and patterns.
     #[must_use]
     pub fn passive(self) -> Self {
         Self { passive: true, ..self }

@@ -5,6 +5,7 @@ use super::{
     builder::{Draft, Named, Takes},
     plan::{Plan, Route, Stream},
     service::Service,
+    wait::Wait,
 };
 use crate::{
     broker::LinkError,
@@ -72,6 +73,7 @@ impl Worker {
         if self.drafts.is_empty() {
             faults.push("it handles nothing: add a handler with on, task or fan_in".into());
         }
+        faults.extend(self.limits.faults());
         let topology = topology(&self, &mut faults);
         let Self { service, drafts, events, tasks, states, inbox, limits, clock, observer, .. } = self;
         let mut streams = Vec::new();
@@ -139,7 +141,7 @@ fn queue_topology(queue: &str, draft: &Draft) -> Topology {
 }
 
 fn stream(service: &str, draft: Draft, consumer_timeout: Duration, faults: &mut Vec<String>) -> Stream {
-    let Draft { label, intake, handlers, policy } = draft;
+    let Draft { label, intake, handlers, mut policy } = draft;
     faults.extend(policy.faults());
     if intake == Takes::Several {
         if !is_label(&label) {
@@ -149,8 +151,8 @@ fn stream(service: &str, draft: Draft, consumer_timeout: Duration, faults: &mut 
             faults.push("the fan-in handles nothing".into());
         }
     }
-    let slots = policy.slots();
-    let rounds = u32::try_from(usize::from(policy.held()).div_ceil(slots)).unwrap_or(u32::MAX);
+    let slowest = handlers.iter().map(|named| named.policy.timeout).max().unwrap_or_default();
+    let wait = Wait::cut(&mut policy, slowest, consumer_timeout);
     let mut routes: Vec<Arc<Route>> = Vec::new();
     for Named { pattern, policy: own, contract, handler, last } in handlers {
         if let Err(why) = pattern_fault(&pattern, intake) {
@@ -167,13 +169,7 @@ fn stream(service: &str, draft: Draft, consumer_timeout: Duration, faults: &mut 
                 ));
             }
         }
-        let longest = own.timeout.saturating_mul(rounds);
-        if longest >= consumer_timeout {
-            faults.push(format!(
-                "a delivery may wait too long: ceil(prefetch {} / concurrency {slots}) × timeout {:?} = {longest:?}, and the broker closes the channel after {consumer_timeout:?} (consumer_timeout): take a smaller prefetch or timeout, or set Limits::consumer_timeout to what the broker has",
-                policy.held(), own.timeout,
-            ));
-        }
+        faults.extend(wait.fault(own.timeout, consumer_timeout));
         match contract {
             Ok(contract) => routes.push(Arc::new(Route {
                 pattern: Arc::from(pattern),

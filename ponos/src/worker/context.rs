@@ -190,7 +190,13 @@ impl Context {
     }
 
     async fn send(&self, what: (Kind, &str), payload: &impl Serialize) -> Result<(), PublishError> {
-        let number = self.buffer().number();
+        let number = {
+            let mut buffer = self.buffer();
+            if buffer.has_ended() {
+                return Err(PublishError::Ended);
+            }
+            buffer.number()
+        };
         let held = self.origin().message(&self.0.service, what, Key::Number(number), payload)?;
         let Some(desk) = self.0.service.desk.get() else { return Err(PublishError::Ended) };
         let sent = desk.publish(vec![held], self.0.service.limits.flush).await;

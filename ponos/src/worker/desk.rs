@@ -3,7 +3,7 @@
 //! Invariant: each message handed in is answered exactly once: confirmed, or with the reason.
 
 use crate::{
-    broker::{Link, PublishOutcome, Publisher, Publishing, Settlement},
+    broker::{Link, NO_FRAME, PublishOutcome, Publisher, Publishing, Settlement},
     inbox::Held,
 };
 use std::{
@@ -29,6 +29,9 @@ pub enum FlushError {
     /// The connection is down, went while the confirm was awaited, or no confirm came in time: it may have arrived or not.
     #[error("no confirm came from the broker ({0})")]
     Lost(String),
+    /// The connection is up, and yet no confirm came for so long: it may have arrived or not.
+    #[error("no confirm came from the broker within {} s, though it is connected", .0.as_secs_f64())]
+    Late(Duration),
     /// A queue refused it.
     #[error("a queue refused it: it is full, or its node is in trouble")]
     Nacked,
@@ -49,9 +52,14 @@ pub enum FlushError {
 }
 
 impl FlushError {
+    /// Whether its headers are more than the broker takes.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, Self::Refused(why) if why.contains(NO_FRAME))
+    }
+
     /// Whether something it needs on the broker may be gone: an exchange, or what is bound to it.
     pub(crate) fn is_missing(&self) -> bool {
-        matches!(self, Self::Unroutable { .. } | Self::Refused(_))
+        matches!(self, Self::Unroutable { .. } | Self::Refused(_)) && !self.is_too_large()
     }
 }
 
@@ -113,9 +121,19 @@ impl Desk {
         if all.is_empty() {
             return Ok(());
         }
+        let before = self.generation();
         match timeout(limit, Box::pin(self.publish_all(all))).await {
             Ok(result) => result,
-            Err(_) => Err(FlushError::Lost(format!("within {} s", limit.as_secs()))),
+            Err(_) if before.is_some() && before == self.generation() => Err(FlushError::Late(limit)),
+            Err(_) => Err(FlushError::Lost(format!("within {} s", limit.as_secs_f64()))),
+        }
+    }
+
+    /// Of the connection that is up.
+    fn generation(&self) -> Option<u64> {
+        match &*self.link.borrow() {
+            Link::Up { generation, .. } => Some(*generation),
+            _ => None,
         }
     }
 
@@ -181,4 +199,29 @@ async fn answer(mut settled: mpsc::Receiver<Vec<Settlement>>, waiting: Waiting) 
     }
     // nothing can be answered any more: those who wait see their channel closed
     waiting.lock().clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Message;
+
+    fn held() -> Vec<Held> {
+        vec![Held { id: "1".parse().unwrap(), exchange: "events".into(), message: Message::default() }]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_confirm_of_a_broker_that_is_there_is_another_thing_than_a_lost_connection() {
+        let (publisher, task) = Publisher::channel(8);
+        let up = |generation| Link::Up { generation, broker: "a broker".into(), user: None };
+        task.link.send_replace(up(1));
+        let desk = Desk::open(publisher);
+        let limit = Duration::from_secs(30);
+        assert_eq!(desk.publish(held(), limit).await, Err(FlushError::Late(limit)));
+        let (lost, ()) = tokio::join!(desk.publish(held(), limit), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            task.link.send_replace(up(2));
+        });
+        assert!(matches!(lost, Err(FlushError::Lost(_))), "{lost:?}");
+    }
 }

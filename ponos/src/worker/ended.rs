@@ -52,7 +52,7 @@ pub enum DeadKind {
     Unhandled,
     /// Against the contract of its handler.
     Schema,
-    /// Its body is larger than [`Limits::body`](super::Limits::body).
+    /// Its body is larger than [`Limits::body`](super::Limits::body), or its headers leave no room for those of a retry.
     TooLarge,
     /// Its last attempt failed.
     Attempts,

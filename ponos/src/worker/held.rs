@@ -145,6 +145,11 @@ impl Buffer {
         self.numbered
     }
 
+    /// Whether the handler has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Holds one more.
     pub(crate) fn hold(&mut self, held: Held, limits: &Limits) -> Result<(), PublishError> {
         if self.ended {

@@ -8,6 +8,8 @@ use std::{
 
 /// So many are told apart; beyond that the one known for longest is forgotten.
 const KNOWN: usize = 10_000;
+/// A time that is further ahead of our clock is nonsense, and overtakes nothing: milliseconds, an hour.
+const AHEAD: i64 = 3_600_000;
 
 /// Type, source and subject.
 pub(super) type Series = (String, String, Option<String>);
@@ -28,9 +30,9 @@ struct Known {
 }
 
 impl Latest {
-    /// Takes the event, or says by which time it was overtaken. One without a time is always taken.
-    pub(crate) fn take(&self, event: &Event) -> Result<(), Timestamp> {
-        let Some(time) = event.time else { return Ok(()) };
+    /// Takes the event, or says by which time it was overtaken. One without a time, or with one that can't be, is always taken.
+    pub(crate) fn take(&self, event: &Event, now: Timestamp) -> Result<(), Timestamp> {
+        let Some(time) = event.time.filter(|time| time.since(now) <= AHEAD) else { return Ok(()) };
         let series = series(event);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match known.times.get_mut(&series) {
@@ -54,6 +56,8 @@ impl Latest {
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp::EPOCH;
+
     fn event(source: &str, at: i64) -> Event {
         let name = "time.one-day.passed".parse().unwrap();
         let mut event = Event::new("1".parse().unwrap(), source, name, b"{}".to_vec());
@@ -64,20 +68,29 @@ mod tests {
     #[test]
     fn an_event_is_overtaken_by_a_later_one_of_its_own_series_alone() {
         let latest = Latest::default();
-        assert_eq!(latest.take(&event("/a", 5)), Ok(()));
-        assert_eq!(latest.take(&event("/b", 3)), Ok(()), "of another source");
-        assert_eq!(latest.take(&event("/a", 4)), Err(Timestamp::from_millis(5)));
-        assert_eq!(latest.take(&event("/a", 5)), Ok(()), "the same again, as a retry is");
+        assert_eq!(latest.take(&event("/a", 5), NOW), Ok(()));
+        assert_eq!(latest.take(&event("/b", 3), NOW), Ok(()), "of another source");
+        assert_eq!(latest.take(&event("/a", 4), NOW), Err(Timestamp::from_millis(5)));
+        assert_eq!(latest.take(&event("/a", 5), NOW), Ok(()), "the same again, as a retry is");
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_yet_overtakes_nothing() {
+        let latest = Latest::default();
+        assert_eq!(latest.take(&event("/a", AHEAD + 1), NOW), Ok(()));
+        assert_eq!(latest.take(&event("/a", 5), NOW), Ok(()));
+        assert_eq!(latest.take(&event("/a", AHEAD), NOW), Ok(()), "clocks differ a little");
+        assert_eq!(latest.take(&event("/a", 5), NOW), Err(Timestamp::from_millis(AHEAD)));
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let latest = Latest::default();
         for source in 0..=KNOWN {
-            assert_eq!(latest.take(&event(&source.to_string(), 5)), Ok(()));
+            assert_eq!(latest.take(&event(&source.to_string(), 5), NOW), Ok(()));
         }
         assert_eq!(latest.0.lock().unwrap().times.len(), KNOWN);
-        assert_eq!(latest.take(&event("0", 4)), Ok(()), "the first was forgotten");
-        assert_eq!(latest.take(&event(&KNOWN.to_string(), 4)), Err(Timestamp::from_millis(5)));
+        assert_eq!(latest.take(&event("0", 4), NOW), Ok(()), "the first was forgotten");
+        assert_eq!(latest.take(&event(&KNOWN.to_string(), 4), NOW), Err(Timestamp::from_millis(5)));
     }
 }

@@ -66,6 +66,10 @@ impl Pulse {
         }
     }
 
+    pub(crate) fn queue(&self) -> &str {
+        &self.queue
+    }
+
     /// Something came.
     pub(crate) fn came(&self) {
         self.came.store(self.elapsed(), Ordering::Relaxed);

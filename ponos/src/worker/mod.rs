@@ -34,6 +34,7 @@ mod service;
 mod signal;
 mod stream;
 mod tally;
+mod wait;
 
 pub use builder::{FanIn, Worker};
 pub use check::WorkerError;

@@ -3,7 +3,7 @@
 use crate::{
     broker::Transport,
     inbox::Inbox,
-    shutdown::{Trigger, shutdown},
+    shutdown::{Shutdown, Stage, Trigger, shutdown},
     topology::Topology,
 };
 use std::time::Duration;
@@ -28,17 +28,42 @@ pub(crate) fn start(inbox: &Inbox, transport: &Transport, topology: &Topology) -
 }
 
 impl Relaying {
-    /// Lets it publish what is there, for at most so long; what is left stays in the outbox.
-    pub(crate) async fn end(mut self, limit: Duration) {
+    /// Lets it publish what is there, for at most so long, and not beyond the second request to stop; what is left stays in
+    /// the outbox.
+    pub(crate) async fn end(mut self, limit: Duration, shutdown: &Shutdown) {
         self.trigger.advance();
-        if timeout(limit, &mut self.task).await.is_err() {
+        let ended = tokio::select! {
+            biased;
+            ended = timeout(limit, &mut self.task) => ended.is_ok(),
+            () = shutdown.reached(Stage::Stopping) => false,
+        };
+        if !ended {
             self.trigger.advance();
-            tracing::warn!(
-                "the outbox was not emptied in {} s; it goes on at the next start",
-                limit.as_secs()
-            );
+            tracing::warn!("the outbox was not emptied before the end; it goes on at the next start");
             // at this stage it ends at once
             let _ = self.task.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_second_request_ends_it_at_once() {
+        let (trigger, told) = shutdown();
+        let task = tokio::spawn(async move { told.reached(Stage::Stopping).await });
+        let relaying = Relaying { trigger, task };
+        let (signal, asked) = shutdown();
+        signal.advance();
+        let began = Instant::now();
+        let end = relaying.end(Duration::from_secs(30), &asked);
+        tokio::join!(end, async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            signal.advance();
+        });
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     }
 }

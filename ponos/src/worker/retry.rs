@@ -2,6 +2,10 @@
 //!
 //! Invariant: id, properties and body stay what they were; an attempt is counted in our own headers alone.
 
+mod smaller;
+
+pub(crate) use smaller::smaller;
+
 use super::{
     LONGEST_RETRY,
     ended::{DeadKind, Death},
@@ -17,6 +21,8 @@ use std::time::Duration;
 const REASON: usize = 1_000;
 /// The longest `dead-reason`, in bytes.
 const DEAD_REASON: usize = 4_000;
+/// The header of a dead letter that says why.
+const DEAD_KIND: &str = "dead-kind";
 /// By so much clocks may differ before a due time counts as nonsense.
 const SLACK: Duration = Duration::from_secs(3600);
 
@@ -124,6 +130,11 @@ pub(crate) fn again(message: Message, queue: &str, event: &Event, next: &Attempt
     message
 }
 
+/// The message as it came, to be published with the queue's name as key.
+pub(crate) fn unread(message: Message, queue: &str) -> Message {
+    resent(message, queue, None)
+}
+
 /// The dead letter, to be published with the queue's name as key.
 pub(crate) fn dead(
     message: Message,
@@ -137,7 +148,7 @@ pub(crate) fn dead(
     for name in ["retry-due", "retry-attempt", "retry-first-seen", "retry-reason"] {
         headers.remove(name);
     }
-    headers.set("dead-kind", death.kind.as_str());
+    headers.set(DEAD_KIND, death.kind.as_str());
     headers.set("dead-reason", cut(death.reason.clone(), DEAD_REASON));
     headers.set("dead-queue", queue);
     headers.set("dead-at", now.to_string());
@@ -149,6 +160,8 @@ pub(crate) fn dead(
 /// The same message for another way.
 fn resent(message: Message, queue: &str, event: Option<&Event>) -> Message {
     let Message { mut properties, headers, mut body, .. } = message;
+    // an empty one is none, and can't be sent under
+    properties.message_id = properties.message_id.filter(|id| !id.is_empty());
     if let Some(event) = event {
         if body.is_empty() {
             // decoding took it out

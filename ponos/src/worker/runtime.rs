@@ -16,12 +16,12 @@ use super::{
 };
 use crate::{
     broker::{Consume, Link, Transport},
-    shutdown::Shutdown,
+    shutdown::{self, Shutdown, Stage, Trigger},
 };
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use tokio::{
     sync::{Semaphore, watch},
-    task::JoinSet,
+    task::{self, JoinSet},
 };
 
 /// Why a worker ended without being asked to.
@@ -31,8 +31,8 @@ pub enum RunError {
     /// A desk was there already: the plan ran before.
     #[error("this worker has run already; build another one")]
     Again,
-    /// All streams ended by themselves.
-    #[error("the consumers of all queues ended without being asked to ({0}); start the worker again")]
+    /// A stream ended by itself; the others were then stopped in order. Which, and why.
+    #[error("what serves a queue ended without being asked to ({0}); start the worker again")]
     Ended(String),
 }
 
@@ -55,7 +55,10 @@ pub(crate) async fn run(
     aside.spawn(tell(desk.link(), "publishing".to_owned()));
     #[cfg(feature = "postgres")]
     let relaying = relaying::start(&service.inbox, &transport, &topology);
-    let (mut running, mut lines) = (JoinSet::new(), Vec::new());
+    let (mut running, mut lines, mut pulses) = (JoinSet::new(), Vec::new(), HashMap::new());
+    // of our own, so that the end of one stream can be the end of all
+    let (stop, stopping) = shutdown::shutdown();
+    aside.spawn(pass_on(shutdown.clone(), stop.clone()));
     for stream in streams {
         let options = Consume::new(&*stream.queue).prefetch(stream.policy.held()).cautious();
         let consumer = transport.consumer(topology.clone(), options);
@@ -82,38 +85,58 @@ pub(crate) async fn run(
             tokio::join!(liveness::watch(&watched, &transport), watched.promises.watch(&watched));
         });
         lines.push(Arc::clone(&line));
-        let shutdown = shutdown.clone();
-        running.spawn(async move {
-            let end = stream::run(Arc::clone(&line), consumer, shutdown).await;
-            (line, end)
-        });
+        let pulse = Arc::clone(&line.pulse);
+        let task = running.spawn(stream::run(line, consumer, stopping.clone()));
+        pulses.insert(task.id(), pulse);
     }
     let inbox = Arc::clone(&service);
     let tended = shutdown.clone();
     aside.spawn(async move { inbox.inbox.tend(&tended).await });
-    let mut broken = Vec::new();
-    while let Some(ended) = running.join_next().await {
-        match ended {
-            Ok((_, End::Stopped)) => {}
-            Ok((line, End::Broken)) => {
-                line.pulse.set(Some("its consumer ended by itself".into()));
-                broken.push(line.stream.queue.to_string());
-            }
-            Err(error) => broken.push(error.to_string()),
-        }
-    }
+    let broken = all_ended(running, &pulses, &stop).await;
     #[cfg(feature = "postgres")]
     if let Some(relaying) = relaying {
-        relaying.end(service.limits.flush).await;
-    }
-    if !lines.is_empty() && broken.len() == lines.len() {
-        return Err(RunError::Ended(broken.join(", ")));
+        relaying.end(service.limits.flush, &shutdown).await;
     }
     let mut report = Report::default();
     for line in &lines {
         report.add(line.tally.report());
     }
-    Ok(report)
+    if broken.is_empty() {
+        return Ok(report);
+    }
+    tracing::error!(%report, "the worker ends, for what serves a queue has ended");
+    Err(RunError::Ended(broken.join("; ")))
+}
+
+/// Waits for all streams. One that ends by itself, or by a panic, stops the others; gives what is to be said of such.
+async fn all_ended(
+    mut running: JoinSet<End>,
+    pulses: &HashMap<task::Id, Arc<Pulse>>,
+    stop: &Trigger,
+) -> Vec<String> {
+    let mut broken = Vec::new();
+    while let Some(ended) = running.join_next_with_id().await {
+        let (id, why) = match ended {
+            Ok((_, End::Stopped)) => continue,
+            Ok((id, End::Broken)) => (id, "its consumer ended by itself".to_owned()),
+            Err(error) => (error.id(), format!("its task broke: {error}")),
+        };
+        if broken.is_empty() {
+            stop.advance();
+        }
+        let Some(pulse) = pulses.get(&id) else { continue };
+        broken.push(format!("{}: {why}", pulse.queue()));
+        // logs it too
+        pulse.set(Some(why));
+    }
+    broken
+}
+
+async fn pass_on(shutdown: Shutdown, trigger: Trigger) {
+    for stage in [Stage::Draining, Stage::Stopping] {
+        shutdown.reached(stage).await;
+        trigger.advance();
+    }
 }
 
 /// Logs what a link does.
@@ -138,5 +161,34 @@ async fn tell(mut link: watch::Receiver<Link>, what: String) {
         if link.changed().await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_is_told_of_and_ends_the_others() {
+        let (stop, stopping) = shutdown::shutdown();
+        let (mut running, mut pulses, liveness) = (JoinSet::new(), HashMap::new(), Liveness::default());
+        let mut add = |queue: &str, task: task::AbortHandle| {
+            let pulse = Arc::new(Pulse::new(queue.into()));
+            liveness.add(Arc::clone(&pulse));
+            pulses.insert(task.id(), pulse);
+        };
+        add(
+            "shop.whole",
+            running.spawn(async move {
+                stopping.reached(Stage::Draining).await;
+                End::Stopped
+            }),
+        );
+        add("shop.broken", running.spawn(async { panic!("oh no") }));
+        let broken = all_ended(running, &pulses, &stop).await;
+        assert_eq!(broken.len(), 1, "{broken:?}");
+        assert!(broken[0].starts_with("shop.broken: its task broke"), "{broken:?}");
+        let trouble = liveness.check().unwrap_err();
+        assert!(trouble.contains("shop.broken") && !trouble.contains("shop.whole"), "{trouble}");
     }
 }

@@ -74,21 +74,33 @@ impl Intake {
                 self.waiting.extend(self.batch.drain(..));
             }
             let Some(next) = self.waiting.front() else { continue };
+            if self.line.is_void(next.tag) {
+                self.pass_over();
+                continue;
+            }
             let alone = self.look(next.delivery_count());
             self.rate().await;
             let slots = Arc::clone(&self.line.slots);
             let wanted = if alone { self.line.most() } else { 1 };
             // never closed
             let Ok(slot) = slots.acquire_many_owned(wanted).await else { return };
-            let Some(delivery) = self.waiting.pop_front() else { continue };
-            if self.line.is_void(delivery.tag) {
-                // its channel is gone: it comes again
+            if self.waiting.front().is_some_and(|next| self.line.is_void(next.tag)) {
+                self.pass_over();
                 continue;
             }
+            let Some(delivery) = self.waiting.pop_front() else { continue };
             if let Some(limiter) = &mut self.limiter {
                 limiter.begin(Instant::now());
             }
             tokio::spawn(begin(Arc::clone(&self.line), delivery, slot));
+        }
+    }
+
+    /// The first one's channel is gone: it comes again, and no crash is why.
+    fn pass_over(&mut self) {
+        let passed = self.waiting.pop_front().filter(|delivery| delivery.delivery_count().is_some());
+        if let Some(id) = passed.and_then(|delivery| delivery.message.properties.message_id) {
+            self.line.released.note(&id);
         }
     }
 
@@ -118,7 +130,7 @@ impl Intake {
         self.consumer.stop();
         let waiting = std::mem::take(&mut self.waiting);
         for delivery in waiting.into_iter().chain(std::mem::take(&mut self.batch)) {
-            self.give_back(delivery).await;
+            life::give_back(&line, delivery).await;
         }
         let all = line.slots.acquire_many(line.most());
         let grace = Instant::now() + line.service.limits.grace;
@@ -147,15 +159,9 @@ impl Intake {
     /// Gives back what was still on its way. Never ends.
     async fn refuse(&mut self) {
         while let Some(delivery) = self.consumer.next().await {
-            self.give_back(delivery).await;
+            life::give_back(&self.line, delivery).await;
         }
         std::future::pending().await
-    }
-
-    async fn give_back(&self, delivery: Delivery) {
-        self.line.tally.given_back(1);
-        // the consumer has ended: then it goes back without being asked to
-        let _ = self.consumer.settle(delivery.tag, Settle::Release).await;
     }
 }
 

@@ -1,12 +1,11 @@
 //! What became of everything, for the report; and what this process released itself.
 
 use super::ended::Ended;
-use crate::event::EventId;
 use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -21,6 +20,8 @@ const REMEMBERED: usize = 10_000;
 pub struct Report {
     /// Done, skipped, or known to the inbox.
     pub handled: u64,
+    /// As those, but their connection was lost before that could be acked: they come again.
+    pub unsettled: u64,
     /// Put off to another attempt.
     pub retried: u64,
     /// Dead-lettered.
@@ -31,11 +32,14 @@ pub struct Report {
     pub left: Vec<String>,
 }
 
-/// `handled 12, retried 1, dead 0, released 0`, then what was left, a line each.
+/// `handled 12, retried 1, dead 0, released 0` (and `, handled but not acked 1` if there are such), then what was left, a line each.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { handled, retried, dead, released, left } = self;
+        let Self { handled, unsettled, retried, dead, released, left } = self;
         write!(f, "handled {handled}, retried {retried}, dead {dead}, released {released}")?;
+        if *unsettled > 0 {
+            write!(f, ", handled but not acked {unsettled}")?;
+        }
         left.iter().try_for_each(|left| write!(f, "\nleft: {left}"))
     }
 }
@@ -43,6 +47,7 @@ impl fmt::Display for Report {
 impl Report {
     pub(crate) fn add(&mut self, other: Self) {
         self.handled += other.handled;
+        self.unsettled += other.unsettled;
         self.retried += other.retried;
         self.dead += other.dead;
         self.released += other.released;
@@ -55,6 +60,7 @@ impl Report {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     handled: AtomicU64,
+    unsettled: AtomicU64,
     retried: AtomicU64,
     dead: AtomicU64,
     released: AtomicU64,
@@ -62,8 +68,10 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn count(&self, ended: &Ended) {
+    /// `void`: it can't be acked any more.
+    pub(crate) fn count(&self, ended: &Ended, void: bool) {
         let counter = match ended {
+            Ended::Done | Ended::HandledAlready | Ended::Skipped(_) if void => &self.unsettled,
             Ended::Done | Ended::HandledAlready | Ended::Skipped(_) => &self.handled,
             Ended::Retried { .. } => &self.retried,
             Ended::Dead(_) => &self.dead,
@@ -91,6 +99,7 @@ impl Tally {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Report {
             handled: read(&self.handled),
+            unsettled: read(&self.unsettled),
             retried: read(&self.retried),
             dead: read(&self.dead),
             released: read(&self.released),
@@ -99,21 +108,37 @@ impl Tally {
     }
 }
 
-/// How often this process released a message for reasons of its own (a database that is down, a lost link): the broker
-/// counts that like a crash, and it is none.
+/// By id: how often a message came back, or will, without a process having ended of it: released for reasons of ours (a
+/// database that is down, a lost link), or void because its connection was lost. The broker counts that like a crash.
 #[derive(Debug, Default)]
-pub(crate) struct Releases(Mutex<HashMap<EventId, u64>>);
+pub(crate) struct Releases(Mutex<HashMap<String, u64>>);
 
 impl Releases {
-    pub(crate) fn note(&self, id: &EventId) {
-        let mut released = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn note(&self, id: &str) {
+        let mut released = self.lock();
         if released.len() >= REMEMBERED && !released.contains_key(id) {
             released.clear();
         }
-        *released.entry(id.clone()).or_default() += 1;
+        *released.entry(id.to_owned()).or_default() += 1;
     }
 
-    pub(crate) fn of(&self, id: &EventId) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied().unwrap_or(0)
+    /// The last note was wrong.
+    pub(crate) fn take_back(&self, id: &str) {
+        if let Some(count) = self.lock().get_mut(id) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// It is settled for good.
+    pub(crate) fn forget(&self, id: &str) {
+        self.lock().remove(id);
+    }
+
+    pub(crate) fn of(&self, id: &str) -> u64 {
+        self.lock().get(id).copied().unwrap_or(0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! A seeded simulation of the engine in a world that fails: crashes at every point, lost and refused publishings,
-//! a store that is slow, clocks that step, schedules that change. Every run is checked against the promises of
-//! DESIGN §2; every fault of [`faults`](super::faults) that is planted on purpose must be caught.
+//! a store that is slow, clocks that step, schedules that change. Every run is checked against the invariants of
+//! ARCHITECTURE.md; every fault of [`faults`](super::faults) that is planted on purpose must be caught.
 
 mod check;
 mod operator;

@@ -1,12 +1,13 @@
 //! Messages to lapin's form and back. What can't be put on the wire is refused here: lapin would panic at a short string
 //! of more than 255 bytes, and the broker would close the whole connection at headers that exceed a frame.
 
-use super::super::Delivery;
+use super::super::{Delivery, publish::NO_FRAME};
 use crate::event::{HeaderValue, Headers, Message, Properties, Timestamp};
 use lapin::{
     BasicProperties,
     types::{AMQPValue, ByteArray, FieldArray, FieldTable, LongString, ShortString},
 };
+use std::borrow::Cow;
 
 /// Bytes of a header frame besides the table and the properties' texts, generously.
 const FRAME_OVERHEAD: usize = 128;
@@ -61,9 +62,9 @@ pub(super) fn properties(
         wire = wire.with_headers(table(headers, &mut size)?);
     }
     match usize::try_from(frame_max) {
-        Ok(most) if most != 0 && size > most => Err(format!(
-            "its headers and properties have about {size} bytes; a frame of the broker holds {most}"
-        )),
+        Ok(most) if most != 0 && size > most => {
+            Err(format!("its headers and properties have about {size} bytes; {NO_FRAME} {most}"))
+        }
         _ => Ok(wire),
     }
 }
@@ -146,7 +147,30 @@ pub(super) fn delivery(delivery: lapin::message::Delivery, generation: u64) -> D
 }
 
 fn headers(table: &FieldTable) -> Headers {
-    table.inner().iter().map(|(name, value)| (name.to_string(), value_of(value))).collect()
+    table.inner().iter().map(|(name, value)| (header_name(name.as_str()), value_of(value))).collect()
+}
+
+/// The headers that nearly every message has, which need no text of their own.
+const KNOWN: [&str; 12] = [
+    "cloudEvents_causationid",
+    "cloudEvents_correlationid",
+    "cloudEvents_dataschema",
+    "cloudEvents_expirytime",
+    "cloudEvents_id",
+    "cloudEvents_recordedtime",
+    "cloudEvents_source",
+    "cloudEvents_specversion",
+    "cloudEvents_subject",
+    "cloudEvents_time",
+    "cloudEvents_type",
+    "traceparent",
+];
+
+fn header_name(name: &str) -> Cow<'static, str> {
+    match KNOWN.iter().find(|known| **known == name) {
+        Some(known) => Cow::Borrowed(known),
+        None => Cow::Owned(name.to_owned()),
+    }
 }
 
 fn from_seconds(seconds: u64) -> Timestamp {

@@ -2,20 +2,21 @@
 
 use super::{DecodeError, Event};
 use crate::event::{HeaderValue, Headers, Timestamp};
-use std::{fmt::Display, str::FromStr};
+use std::{borrow::Cow, fmt::Display, str::FromStr};
 
 /// The prefix that is written.
 pub(super) const PREFIX: &str = "cloudEvents_";
 
 /// CloudEvents attributes by their bare names, not yet looked at.
 #[derive(Debug, Default)]
-pub(super) struct Attributes(Vec<(String, HeaderValue)>);
+pub(super) struct Attributes<'a>(Vec<(Cow<'a, str>, HeaderValue)>);
 
-impl Attributes {
+impl<'a> Attributes<'a> {
     /// Adds an attribute; the first of a name stays.
-    pub(super) fn add(&mut self, name: &str, value: HeaderValue) {
-        if !self.0.iter().any(|(known, _)| known == name) {
-            self.0.push((name.to_owned(), value));
+    pub(super) fn add(&mut self, name: impl Into<Cow<'a, str>>, value: HeaderValue) {
+        let name = name.into();
+        if !self.0.iter().any(|(known, _)| *known == name) {
+            self.0.push((name, value));
         }
     }
 

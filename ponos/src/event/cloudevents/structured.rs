@@ -27,7 +27,7 @@ pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {
             },
             Value::Array(_) | Value::Object(_) => return Err(simple(&name)),
         };
-        attributes.add(&name, value);
+        attributes.add(name, value);
     }
     attributes.event(binary::other_headers(message), data)
 }

@@ -8,16 +8,17 @@ use crate::{
 };
 
 /// Whether there is still anything to do.
-pub(super) fn check(line: &Line, policy: &Policy, event: &Event, now: Timestamp) -> Result<(), Verdict> {
-    if let Some(why) = too_old(policy, event, now) {
-        return Err(Verdict::Skip(why, None));
+pub(super) fn check(policy: &Policy, event: &Event, now: Timestamp) -> Result<(), Verdict> {
+    too_old(policy, event, now).map_or(Ok(()), |why| Err(Verdict::Skip(why, None)))
+}
+
+/// Whether a later one was taken before it; if not, it is taken. For what is valid and was not handled alone: what never
+/// runs must not silence what comes after it.
+pub(super) fn take(line: &Line, policy: &Policy, event: &Event, now: Timestamp) -> Result<(), String> {
+    if !policy.latest_only {
+        return Ok(());
     }
-    if policy.latest_only
-        && let Err(latest) = line.latest.take(event)
-    {
-        return Err(Verdict::Skip(format!("overtaken: one of {latest} was taken before it"), None));
-    }
-    Ok(())
+    line.latest.take(event, now).map_err(|latest| format!("overtaken: one of {latest} was taken before it"))
 }
 
 fn too_old(policy: &Policy, event: &Event, now: Timestamp) -> Option<String> {

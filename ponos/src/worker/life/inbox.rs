@@ -17,7 +17,13 @@ pub(super) async fn begin(task: &Task<'_>, route: &Route, event: &Event) -> Resu
     let key = InboxKey::of(Arc::clone(&line.stream.queue), Arc::clone(&route.pattern), event);
     let mut pauses = Pauses::new(line);
     loop {
-        let error = match line.service.inbox.begin(&key).await {
+        let begun = tokio::select! {
+            biased;
+            begun = line.service.inbox.begin(&key) => begun,
+            // nothing has run yet
+            () = line.stop.raised() => return Err(Verdict::Stopped),
+        };
+        let error = match begun {
             Ok(Begun::Run(entry)) => return Ok(entry),
             Ok(Begun::Handled) => return Err(Verdict::HandledAlready),
             Err(error) => error,

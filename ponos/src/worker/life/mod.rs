@@ -6,7 +6,9 @@
 
 mod age;
 mod attempt;
+mod back;
 mod decode;
+mod finish;
 mod inbox;
 mod pause;
 mod poison;
@@ -17,15 +19,23 @@ mod send;
 mod settle;
 mod validate;
 
+pub(super) use back::waiting as give_back;
 pub(super) use poison::{is_new, needs_to_be_alone};
 pub(super) use run::words as panic_words;
 
-use super::{Context, ended::Death, line::Line, plan::Route, retry::Attempt};
+use super::{
+    Context,
+    ended::{Death, Ended},
+    line::Line,
+    plan::Route,
+    retry::Attempt,
+};
 use crate::{
-    broker::{Delivery, DeliveryTag},
+    broker::{Delivery, DeliveryTag, Settle},
     event::{Event, Message, Timestamp},
     inbox::{Entry, Held},
 };
+use futures_util::FutureExt;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::Span;
@@ -42,6 +52,8 @@ struct Task<'a> {
     event: Option<Arc<Event>>,
     route: Option<Arc<Route>>,
     attempt: Attempt,
+    /// That it comes back, if it does, was noted as no crash.
+    noted: bool,
     began: Instant,
     /// Once it runs.
     span: Span,
@@ -76,13 +88,23 @@ impl From<Death> for Verdict {
 }
 
 /// Leads one delivery to its end, and reports it.
-pub(super) async fn live(line: &Line, delivery: Delivery) {
-    let mut task = Task::new(line, delivery);
+pub(super) fn live(line: &Line, delivery: Delivery) -> impl Future<Output = ()> + Send + '_ {
+    // out here, so that the future has no room for the delivery as well
+    let task = Task::new(line, delivery);
+    lead(line, task)
+}
+
+async fn lead(line: &Line, mut task: Task<'_>) {
     let verdict = match steps(&mut task).await {
         Ok(verdict) | Err(verdict) => verdict,
     };
-    let (ended, how) = settle::settle(&mut task, verdict).await;
+    let (ended, how) = match verdict {
+        // the most frequent end; the others are long futures, and each delivery's would have room for them
+        Verdict::Done(held, entry) if held.is_empty() && entry.is_none() => settle::acked(Ended::Done),
+        verdict => settle::settle(&mut task, verdict).boxed().await,
+    };
     let tag = task.tag;
+    task.account(how);
     // before it: who sees the queue empty may rely on having been told
     report::report(task, ended);
     // an error: the consumer is gone, and the delivery comes again and meets the inbox
@@ -98,14 +120,24 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
     let route = route::of(&line.stream, &event)?;
     task.route = Some(Arc::clone(route));
     age::expect(line, route, &event);
-    age::check(line, &route.policy, &event, now)?;
+    age::check(&route.policy, &event, now)?;
     task.attempt = attempt::read(&event, now)?;
     attempt::due(&task.attempt, now)?;
     if task.count > 0 {
-        poison::check(task.count.saturating_sub(line.released.of(&event.id)))?;
+        poison::check(task.count.saturating_sub(line.released.of(event.id.as_str())))?;
+        // if this process sees it again, it did not end of it
+        task.noted = true;
+        line.released.note(event.id.as_str());
     }
     let payload = validate::payload(&route.contract, &event)?;
-    let entry = inbox::begin(task, route, &event).await?;
+    let entry = if line.service.inbox.is_none() {
+        Entry::none()
+    } else {
+        inbox::begin(task, route, &event).boxed().await?
+    };
+    if let Err(overtaken) = age::take(line, &route.policy, &event, now) {
+        return Ok(Verdict::Skip(overtaken, Some(entry)));
+    }
     let context = task.context(route, &event, Some(&entry), None);
     run::handler(line, &context, payload, entry).await
 }
@@ -115,8 +147,8 @@ impl<'a> Task<'a> {
         let count = delivery.delivery_count().unwrap_or(0);
         let Delivery { message, exchange, tag, .. } = delivery;
         let (event, route, attempt) = (None, None, Attempt::first(Timestamp::EPOCH));
-        let (began, span) = (Instant::now(), Span::none());
-        Self { line, tag, exchange, count, message, event, route, attempt, began, span }
+        let (noted, began, span) = (false, Instant::now(), Span::none());
+        Self { line, tag, exchange, count, message, event, route, attempt, noted, began, span }
     }
 
     /// The context of one run; the final handler's is outside of the inbox.
@@ -145,6 +177,22 @@ impl<'a> Task<'a> {
             transaction: entry.and_then(Entry::transaction),
             buffer: std::sync::Mutex::default(),
         })
+    }
+
+    /// Remembers that it comes back without a crash, or forgets it for good.
+    fn account(&mut self, how: Settle) {
+        let void = self.line.is_void(self.tag);
+        let Some(event) = self.event.as_ref().filter(|_| void || self.noted) else { return };
+        if void && !self.noted {
+            self.line.released.note(event.id.as_str());
+        } else if !void && how == Settle::Ack {
+            self.line.released.forget(event.id.as_str());
+        }
+    }
+
+    /// Whether that was not taken yet.
+    fn has_message(&self) -> bool {
+        !self.message.headers.is_empty() || !self.message.body.is_empty()
     }
 
     /// The message that it was, for another way.

@@ -41,6 +41,14 @@ impl Pauses {
     }
 
     pub(super) async fn next(&mut self, line: &Line, tag: DeliveryTag) -> Woke {
+        tokio::select! {
+            woke = self.next_even_void(line) => woke,
+            () = line.voided(tag) => Woke::Void,
+        }
+    }
+
+    /// [`Pauses::next`], whatever becomes of the delivery's channel.
+    pub(super) async fn next_even_void(&mut self, line: &Line) -> Woke {
         let end = Instant::now() + self.next;
         if end > self.until {
             return Woke::Enough;
@@ -49,7 +57,6 @@ impl Pauses {
         tokio::select! {
             () = sleep_until(end) => Woke::Time,
             () = line.stop.raised() => Woke::Stopped,
-            () = line.voided(tag) => Woke::Void,
         }
     }
 }

@@ -31,7 +31,11 @@ pub(super) fn span(task: &Task<'_>, event: &Event) -> Span {
 /// Logs, counts and shows it.
 pub(super) fn report(task: Task<'_>, ended: Ended) {
     let line = task.line;
-    line.tally.count(&ended);
+    let void = line.is_void(task.tag);
+    line.tally.count(&ended, void);
+    if void {
+        tracing::debug!(queue = %line.stream.queue, id = task.event.as_ref().map(|event| event.id.as_str()), "its connection was lost before it could be settled: it comes again");
+    }
     task.span.in_scope(|| log(&task, &ended));
     if let Some(observer) = &line.service.observer {
         observer(&Observed::Ended {

@@ -41,7 +41,7 @@ pub(super) async fn handler(
             Verdict::Skip("its handler found nothing to do".into(), Some(entry))
         }
         other => {
-            entry.abandon().await;
+            entry.abandon().boxed().await;
             match other {
                 Run::Returned(Ok(Outcome::Release)) => Verdict::Release("its handler gave it back".into()),
                 Run::Returned(Ok(Outcome::Dead { reason })) => Death::new(DeadKind::Refused, reason).into(),
@@ -110,7 +110,9 @@ async fn run(line: &Line, handler: &Shared, context: &Context, payload: Value) -
         () = line.stop.raised() => Run::Stopped,
     };
     context.inner().cancelled.raise();
-    context.inner().blocking.idle(line, context).await;
+    if context.inner().blocking.is_busy() {
+        context.inner().blocking.idle(line, context).boxed().await;
+    }
     run
 }
 

@@ -8,6 +8,7 @@ use crate::{
     event::Message,
     inbox::Held,
     topology::worker::{DEAD, dead_letters},
+    worker::retry,
 };
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub(super) enum Unsent {
     /// For the log.
     Why(String),
+    /// Its headers leave no room for ours, and it can't do without any of them: the message again, and the reason.
+    TooLarge(Box<Message>, String),
     /// The worker stops.
     Stopped,
 }
@@ -24,7 +27,7 @@ pub(super) async fn confirmed(task: &Task<'_>, exchange: &str, message: Message)
     let line = task.line;
     let id = message.properties.message_id.as_deref().unwrap_or_default();
     let id = id.parse().map_err(Unsent::Why)?;
-    let held = Held { id, exchange: Arc::from(exchange), message };
+    let mut held = Held { id, exchange: Arc::from(exchange), message };
     let mut pauses = Pauses::new(line);
     loop {
         if line.is_void(task.tag) {
@@ -37,6 +40,12 @@ pub(super) async fn confirmed(task: &Task<'_>, exchange: &str, message: Message)
         }
         let sent = line.desk.publish(vec![held.clone()], line.service.limits.flush).await;
         let Err(error) = sent else { return Ok(()) };
+        if error.is_too_large() {
+            if retry::smaller(&mut held.message) {
+                continue;
+            }
+            return Err(Unsent::TooLarge(Box::new(held.message), error.to_string()));
+        }
         if pauses.is_first() {
             tracing::warn!(%error, exchange, queue = %line.stream.queue, id = %held.id, "not sent; the task waits");
         }

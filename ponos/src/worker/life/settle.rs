@@ -1,7 +1,8 @@
 //! The end of a life: what follows is confirmed, the inbox told, and only then the delivery settled.
 
 use super::{
-    Task, Verdict,
+    Task, Verdict, back,
+    finish::{Hindered, finish, publish},
     pause::{Pauses, Woke},
     run,
     send::{self, Unsent},
@@ -11,23 +12,13 @@ use crate::clock::millis;
 use crate::{
     broker::Settle,
     event::Timestamp,
-    inbox::{Entry, Held, InboxErrorClass},
     topology::worker::DEAD,
     worker::{
         LONGEST_RETRY,
-        desk::FlushError,
         ended::{DeadKind, Death, Ended},
         retry::{self, Attempt},
     },
 };
-
-/// Why an end can't be reached.
-enum Hindered {
-    /// What is in the way may go: back to the queue after a pause.
-    Passing(String),
-    /// It won't: a failure of this attempt.
-    Lasting(String),
-}
 
 /// Carries the verdict out, up to the settlement itself: how it ended, and how it is to be settled.
 pub(super) async fn settle(task: &mut Task<'_>, verdict: Verdict) -> (Ended, Settle) {
@@ -44,42 +35,16 @@ pub(super) async fn settle(task: &mut Task<'_>, verdict: Verdict) -> (Ended, Set
         Verdict::HandledAlready => return acked(Ended::HandledAlready),
         Verdict::Early(due) => return early(task, due).await,
         Verdict::Failed { after, reason } => return failed(task, after, reason).await,
-        Verdict::Release(why) => return released(task, why, false),
-        Verdict::GiveBack(why) => return released(task, why, true),
-        Verdict::Stopped => return stopped(task),
+        Verdict::Release(why) => return released(task, why),
+        Verdict::GiveBack(why) => return back(task, why).await,
+        Verdict::Stopped => return stopped(task).await,
         Verdict::Dead(death) => return dead(task, death).await,
     };
     match hindered {
         Hindered::Passing(why) => give_back(task, why).await,
         Hindered::Lasting(why) => failed(task, None, why).await,
+        Hindered::Stopped => stopped(task).await,
     }
-}
-
-/// Publishes what was held, and tells the inbox.
-async fn finish(task: &Task<'_>, mut held: Vec<Held>, entry: Entry) -> Result<(), Hindered> {
-    let service = &task.line.service;
-    if !service.inbox.takes_publishes() {
-        publish(task, std::mem::take(&mut held)).await?;
-    }
-    entry.done(held).await.map(drop).map_err(|error| match error.class {
-        InboxErrorClass::Unavailable | InboxErrorClass::Conflict => Hindered::Passing(error.to_string()),
-        _ => Hindered::Lasting(error.to_string()),
-    })
-}
-
-async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
-    let line = task.line;
-    let Err(error) = line.desk.publish(held, line.service.limits.flush).await else { return Ok(()) };
-    if error.is_missing() {
-        // for the next attempt
-        line.mender.mend().await;
-    }
-    Err(match error {
-        FlushError::Lost(_) | FlushError::Closed => {
-            Hindered::Passing(format!("what it published was not confirmed: {error}"))
-        }
-        _ => Hindered::Lasting(format!("what it published could not be sent: {error}")),
-    })
 }
 
 /// To the ladder, or to the dead letters when the attempts are used up.
@@ -105,7 +70,12 @@ async fn failed(task: &mut Task<'_>, after: Option<std::time::Duration>, reason:
     let message = retry::again(task.taken(), &task.line.stream.queue, &event, &next);
     match send::confirmed(task, retry::exchange(due, now), message).await {
         Ok(()) => acked(Ended::Retried { attempt: number, due, reason }),
-        Err(unsent) => not_sent(task, unsent),
+        Err(Unsent::TooLarge(message, why)) => {
+            task.message = *message;
+            let reason = format!("{reason}; and there can be no other attempt: {why}");
+            dead(task, Death::new(DeadKind::TooLarge, reason)).await
+        }
+        Err(unsent) => not_sent(task, unsent).await,
     }
 }
 
@@ -116,7 +86,7 @@ async fn early(task: &mut Task<'_>, due: Timestamp) -> (Ended, Settle) {
     let message = retry::again(task.taken(), &task.line.stream.queue, &event, &attempt);
     match send::confirmed(task, retry::exchange(due, now), message).await {
         Ok(()) => acked(Ended::Early { due }),
-        Err(unsent) => not_sent(task, unsent),
+        Err(unsent) => not_sent(task, unsent).await,
     }
 }
 
@@ -133,9 +103,10 @@ async fn used_up(task: &mut Task<'_>, mut reason: String) -> (Ended, Settle) {
             Ok(()) => match publish(task, held).await {
                 Ok(()) => {}
                 Err(Hindered::Passing(why)) => return give_back(task, why).await,
+                Err(Hindered::Stopped) => return stopped(task).await,
                 Err(Hindered::Lasting(why)) => reason = format!("{reason}; its final handler: {why}"),
             },
-            Err(run::Run::Stopped) => return stopped(task),
+            Err(run::Run::Stopped) => return stopped(task).await,
             Err(failed) => {
                 let why = run::failure(failed, &context);
                 reason = format!("{reason}; its final handler failed too: {why}");
@@ -154,36 +125,35 @@ async fn dead(task: &mut Task<'_>, death: Death) -> (Ended, Settle) {
     let letter = retry::dead(message, &line.stream.queue, event.as_deref(), about);
     match send::confirmed(task, DEAD, letter).await {
         Ok(()) => acked(Ended::Dead(death)),
-        Err(Unsent::Why(why)) => released(
-            task,
-            format!("{why}; it belongs to the dead letters ({}: {})", death.kind, death.reason),
-            true,
-        ),
-        Err(Unsent::Stopped) => stopped(task),
+        Err(Unsent::Why(why) | Unsent::TooLarge(_, why)) => {
+            back(task, format!("{why}; it belongs to the dead letters ({}: {})", death.kind, death.reason))
+                .await
+        }
+        Err(Unsent::Stopped) => stopped(task).await,
     }
 }
 
-fn not_sent(task: &Task<'_>, unsent: Unsent) -> (Ended, Settle) {
+async fn not_sent(task: &mut Task<'_>, unsent: Unsent) -> (Ended, Settle) {
     match unsent {
-        Unsent::Why(why) => released(task, why, true),
-        Unsent::Stopped => stopped(task),
+        Unsent::Why(why) | Unsent::TooLarge(_, why) => back(task, why).await,
+        Unsent::Stopped => stopped(task).await,
     }
 }
 
 /// After a pause, when the publishing link is up again or it was held for long enough.
-async fn give_back(task: &Task<'_>, why: String) -> (Ended, Settle) {
+async fn give_back(task: &mut Task<'_>, why: String) -> (Ended, Settle) {
     let line = task.line;
     let mut pauses = Pauses::new(line);
     loop {
         match pauses.next(line, task.tag).await {
-            Woke::Stopped => return stopped(task),
+            Woke::Stopped => return stopped(task).await,
             Woke::Time if !line.can_publish() => {}
-            Woke::Time | Woke::Enough | Woke::Void => return released(task, why, true),
+            Woke::Time | Woke::Enough | Woke::Void => return back(task, why).await,
         }
     }
 }
 
-fn stopped(task: &Task<'_>) -> (Ended, Settle) {
+async fn stopped(task: &mut Task<'_>) -> (Ended, Settle) {
     let line = task.line;
     line.tally.left(|| match &task.event {
         Some(event) => {
@@ -191,17 +161,24 @@ fn stopped(task: &Task<'_>) -> (Ended, Settle) {
         }
         None => format!("{}: a message that was not read yet", line.stream.queue),
     });
-    released(task, "the worker stops".into(), true)
+    back(task, "the worker stops".into()).await
 }
 
-/// `ours`: it is no fault of the message's, and is not counted against it.
-fn released(task: &Task<'_>, why: String, ours: bool) -> (Ended, Settle) {
-    if ours && let Some(event) = &task.event {
-        task.line.released.note(&event.id);
+/// For a reason of ours: it is not counted against the message.
+async fn back(task: &mut Task<'_>, why: String) -> (Ended, Settle) {
+    (Ended::Released(why), back::begun(task).await)
+}
+
+/// Because its handler wants it, which counts.
+fn released(task: &mut Task<'_>, why: String) -> (Ended, Settle) {
+    if std::mem::take(&mut task.noted)
+        && let Some(event) = &task.event
+    {
+        task.line.released.take_back(event.id.as_str());
     }
     (Ended::Released(why), Settle::Release)
 }
 
-fn acked(ended: Ended) -> (Ended, Settle) {
+pub(super) fn acked(ended: Ended) -> (Ended, Settle) {
     (ended, Settle::Ack)
 }

@@ -1,0 +1,110 @@
+//! What follows from a handler that is done: what it published is confirmed, then the inbox told.
+//!
+//! The handler has had its effect, so it is not run again for what may pass: the same messages, with the same ids, are sent
+//! again, and the same key recorded again, with the slot held, until that is worth an attempt of its own.
+
+use super::{
+    Task, Verdict, inbox,
+    pause::{Pauses, Woke},
+};
+use crate::{
+    inbox::{Entry, Held, InboxErrorClass},
+    worker::desk::FlushError,
+};
+
+/// Why an end can't be reached.
+pub(super) enum Hindered {
+    /// Nothing more can be done for it here: back to the queue.
+    Passing(String),
+    /// A failure of this attempt.
+    Lasting(String),
+    /// The worker stops.
+    Stopped,
+}
+
+/// Publishes what was held, and tells the inbox.
+pub(super) async fn finish(task: &Task<'_>, held: Vec<Held>, entry: Entry) -> Result<(), Hindered> {
+    if task.line.service.inbox.takes_publishes() {
+        return commit(task, held, entry).await;
+    }
+    publish(task, held).await?;
+    let mut pauses = Pauses::new(task.line);
+    loop {
+        let Err(error) = entry.record().await else { return Ok(()) };
+        if error.class == InboxErrorClass::Refused {
+            return Err(Hindered::Lasting(error.to_string()));
+        }
+        wait(task, &mut pauses, error).await?;
+    }
+}
+
+/// Publishes, and again while the connection comes and goes.
+pub(super) async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
+    if held.is_empty() {
+        return Ok(());
+    }
+    let line = task.line;
+    let mut pauses = Pauses::new(line);
+    loop {
+        let Err(error) = line.desk.publish(held.clone(), line.service.limits.flush).await else {
+            return Ok(());
+        };
+        if error.is_missing() {
+            // for the next attempt
+            line.mender.mend().await;
+        }
+        match error {
+            FlushError::Lost(_) => wait(task, &mut pauses, error).await?,
+            FlushError::Closed => return Err(Hindered::Passing(error.to_string())),
+            _ => {
+                return Err(Hindered::Lasting(format!("what it published could not be sent: {error}")));
+            }
+        }
+        while !line.can_publish() {
+            wait(task, &mut pauses, "the broker can't be published to").await?;
+        }
+    }
+}
+
+/// Until it is worth another try.
+async fn wait(task: &Task<'_>, pauses: &mut Pauses, why: impl std::fmt::Display) -> Result<(), Hindered> {
+    let line = task.line;
+    if pauses.is_first() {
+        let id = task.event.as_ref().map(|event| event.id.as_str());
+        tracing::warn!(%why, queue = %line.stream.queue, id, "the handler is done, what follows is hindered; the task waits");
+    }
+    let woke = if line.service.inbox.is_none() {
+        pauses.next(line, task.tag).await
+    } else {
+        // it comes again, and then the inbox must know it
+        pauses.next_even_void(line).await
+    };
+    match woke {
+        Woke::Time => Ok(()),
+        Woke::Stopped => Err(Hindered::Stopped),
+        Woke::Void => Err(Hindered::Passing(format!("the connection of its delivery was lost: {why}"))),
+        Woke::Enough => {
+            Err(Hindered::Lasting(format!("its handler is done, but what follows can't be had: {why}")))
+        }
+    }
+}
+
+/// With the handler's own transaction. A commit that gets no answer may have happened: the inbox knows.
+async fn commit(task: &Task<'_>, held: Vec<Held>, entry: Entry) -> Result<(), Hindered> {
+    let Err(error) = entry.done(held).await else { return Ok(()) };
+    let lasting = || Hindered::Lasting(error.to_string());
+    let (InboxErrorClass::Unavailable, Some(route), Some(event)) = (error.class, &task.route, &task.event)
+    else {
+        return Err(lasting());
+    };
+    match inbox::begin(task, route, event).await {
+        Err(Verdict::HandledAlready) => Ok(()),
+        Err(Verdict::Stopped) => Err(Hindered::Stopped),
+        Err(_) => Err(Hindered::Passing(error.to_string())),
+        Ok(entry) => {
+            // what the handler wrote was rolled back
+            entry.abandon().await;
+            Err(lasting())
+        }
+    }
+}

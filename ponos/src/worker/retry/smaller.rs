@@ -1,0 +1,88 @@
+//! A message whose headers leave no room in a frame for ours: what is needed least makes way.
+
+use super::{DEAD_KIND, cut};
+use crate::event::{HeaderValue, Message};
+
+/// What is left of a reason, in bytes.
+const REASON: usize = 120;
+/// A longer attribute of a dead letter's makes way at last: an estimate in bytes.
+const LONG: usize = 1_000;
+/// Names what was dropped.
+const DROPPED: &str = "dropped-headers";
+/// What is no foreign header: the event itself, and what workers write.
+const OURS: [&str; 8] =
+    ["cloudEvents_", "cloudEvents:", "ce-", "traceparent", "tracestate", "retry-", "dead-", "requeued-"];
+
+/// Makes it smaller by one step: shorter reasons; without foreign headers; and, if it is a dead letter, without the long
+/// ones. Says whether there was something to take.
+pub(crate) fn smaller(message: &mut Message) -> bool {
+    shorten(message)
+        || drop_where(message, |name, _| !OURS.iter().any(|ours| name.starts_with(ours)))
+        || message.headers.get(DEAD_KIND).is_some() && drop_where(message, |_, value| size(value) > LONG)
+}
+
+fn shorten(message: &mut Message) -> bool {
+    let mut shorter = false;
+    for name in ["retry-reason", "dead-reason"] {
+        if let Some(long) = message.headers.text(name).filter(|text| text.len() > REASON) {
+            let short = cut(long.to_owned(), REASON);
+            message.headers.set(name, short);
+            shorter = true;
+        }
+    }
+    shorter
+}
+
+fn drop_where(message: &mut Message, goes: impl Fn(&str, &HeaderValue) -> bool) -> bool {
+    let going = message.headers.iter().filter(|(name, value)| *name != DROPPED && goes(name, value));
+    let going: Vec<String> = going.map(|(name, _)| name.to_owned()).collect();
+    for name in &going {
+        message.headers.remove(name);
+    }
+    if !going.is_empty() {
+        let before = message.headers.text(DROPPED).map(str::to_owned);
+        let names: Vec<String> = before.into_iter().chain(going.iter().cloned()).collect();
+        message.headers.set(DROPPED, cut(names.join(", "), REASON));
+    }
+    !going.is_empty()
+}
+
+/// A guess; what is not text may be anything.
+fn size(value: &HeaderValue) -> usize {
+    match value {
+        HeaderValue::Text(text) => text.len(),
+        HeaderValue::Bytes(bytes) => bytes.len(),
+        HeaderValue::List(_) | HeaderValue::Table(_) => usize::MAX,
+        _ => 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_least_goes_first_and_is_named() {
+        let mut message = Message::default();
+        for (name, value) in [
+            ("cloudEvents_type", "a.b.c".to_owned()),
+            ("cloudEvents_subject", "s".repeat(5_000)),
+            ("baggage", "b".repeat(5_000)),
+            ("retry-reason", "r".repeat(1_000)),
+        ] {
+            message.headers.set(name, value);
+        }
+        assert!(smaller(&mut message));
+        assert!(message.headers.text("retry-reason").unwrap().len() <= REASON);
+        assert!(message.headers.get("baggage").is_some());
+        assert!(smaller(&mut message));
+        assert_eq!(message.headers.get("baggage"), None);
+        assert_eq!(message.headers.text(DROPPED), Some("baggage"));
+        assert!(!smaller(&mut message), "the next attempt needs the event whole");
+        message.headers.set(DEAD_KIND, "attempts");
+        assert!(smaller(&mut message));
+        assert_eq!(message.headers.text(DROPPED), Some("baggage, cloudEvents_subject"));
+        assert_eq!(message.headers.text("cloudEvents_type"), Some("a.b.c"));
+        assert!(!smaller(&mut message));
+    }
+}

@@ -1,0 +1,86 @@
+//! How long a delivery may lie here unsettled, at the worst: the broker closes the channel of who holds one for too long.
+
+use super::Policy;
+use std::time::Duration;
+
+/// What it depends on, of one stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wait {
+    prefetch: u16,
+    slots: usize,
+    /// How many stretches of the rate's it takes to begin all that is held, and how long one is.
+    rate: Option<(u32, Duration)>,
+}
+
+impl Wait {
+    /// Of a policy; a prefetch that nobody asked for is made as small as the rate needs it.
+    pub(super) fn cut(policy: &mut Policy, slowest: Duration, most: Duration) -> Self {
+        let mut wait = Self::of(policy, policy.held());
+        if policy.rate.is_some() && policy.prefetch.is_none() {
+            while usize::from(wait.prefetch) > wait.slots && wait.longest(slowest) >= most {
+                wait = Self::of(policy, wait.prefetch - 1);
+            }
+            policy.prefetch = Some(wait.prefetch);
+        }
+        wait
+    }
+
+    fn of(policy: &Policy, prefetch: u16) -> Self {
+        let stretches = |tasks: u32| u32::from(prefetch).div_ceil(tasks.max(1));
+        let rate = policy.rate.map(|rate| (stretches(rate.tasks), rate.per));
+        Self { prefetch, slots: policy.slots(), rate }
+    }
+
+    /// Until the last of what is held has run for as long as it may.
+    fn longest(self, timeout: Duration) -> Duration {
+        let rounds = u32::try_from(usize::from(self.prefetch).div_ceil(self.slots)).unwrap_or(u32::MAX);
+        let rate = self.rate.map_or(Duration::ZERO, |(stretches, per)| per.saturating_mul(stretches));
+        timeout.saturating_mul(rounds).saturating_add(rate)
+    }
+
+    /// The inequality, if it does not hold.
+    pub(super) fn fault(self, timeout: Duration, most: Duration) -> Option<String> {
+        let longest = self.longest(timeout);
+        if longest < most {
+            return None;
+        }
+        let Self { prefetch, slots, rate } = self;
+        let (rate, remedy) = match rate {
+            Some((stretches, per)) => (
+                format!(" + {stretches} stretches of the rate × {per:?}"),
+                "take a smaller prefetch or timeout, or the same rate over shorter stretches",
+            ),
+            None => (String::new(), "take a smaller prefetch or timeout"),
+        };
+        Some(format!(
+            "a delivery may wait too long: ceil(prefetch {prefetch} / concurrency {slots}) × timeout {timeout:?}{rate} = {longest:?}, and the broker closes the channel after {most:?} (consumer_timeout): {remedy}, or set Limits::consumer_timeout to what the broker has"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: Duration = Duration::from_secs(1_800);
+
+    fn cut(mut policy: Policy) -> (u16, Option<String>) {
+        let timeout = policy.timeout;
+        let wait = Wait::cut(&mut policy, timeout, MOST);
+        (policy.held(), wait.fault(timeout, MOST))
+    }
+
+    #[test]
+    fn a_rate_makes_the_prefetch_small_unless_it_was_asked_for() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(cut(Policy::default()), (40, None));
+        assert_eq!(cut(Policy::default().rate(10, minute)), (40, None));
+        // 28 × 60 s + 3 × 30 s is just less than 30 min
+        assert_eq!(cut(Policy::default().rate(1, minute)), (28, None));
+        let (held, fault) = cut(Policy::default().rate(1, minute).prefetch(40));
+        let fault = fault.unwrap();
+        assert!(held == 40 && fault.contains("40 stretches of the rate × 60s = 2520s"), "{fault}");
+        let (_, fault) = cut(Policy::default().rate(10, minute * 60));
+        assert!(fault.unwrap().contains("shorter stretches"), "whatever the prefetch");
+    }
+}
