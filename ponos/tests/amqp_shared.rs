@@ -7,6 +7,7 @@ use ponos::{
     broker::{Consume, LinkErrorClass, Settle, Transport},
     topology::Topology,
 };
+use std::time::Duration;
 use support::{config, down, link, next, outcomes, publisher, publishing, topology, up};
 use testkit::{Node, wait_until};
 
@@ -82,4 +83,23 @@ async fn a_delivery_held_too_long_costs_its_consumer_the_channel_and_nobody_else
     assert_eq!(delivery.tag.generation, 1, "the other's channel lives");
     well.settle(delivery.tag, Settle::Ack).await.unwrap();
     assert_eq!(node.connections(), 2, "the publisher's and the consumers'");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_on_which_no_answer_came_is_cut_off_for_all_who_share_it() {
+    let node = Node::start();
+    let mut config = config(&node.vhost("hung"));
+    config.call_timeout = Duration::from_secs(1);
+    let transport = Transport::amqp(config);
+    let consumer = transport.consumer(topology("a", "#"), Consume::new("a"));
+    let mut told = consumer.link();
+    up(&mut told).await;
+    node.pause();
+    transport.inspect("a").await.unwrap_err();
+    // far earlier than by heartbeats
+    let soon = tokio::time::timeout(Duration::from_secs(5), down(&mut told)).await;
+    soon.expect("the consumer goes on with a connection that hangs");
+    node.unpause();
+    up(&mut told).await;
+    assert!(transport.inspect("a").await.unwrap().is_some());
 }

@@ -326,3 +326,19 @@ async fn wrong_urls_passwords_databases_and_schemas_are_refused_without_the_secr
         assert!(!words.contains("hunter2") && !words.contains("testkit-secret"), "{words}");
     }
 }
+
+#[tokio::test]
+async fn a_worker_with_more_slots_than_its_inbox_has_connections_is_refused() {
+    use ponos::worker::{Context, Handler, Outcome, Policy, Worker};
+    let inbox = Database::new("slots").open().await;
+    let worker = |concurrency| {
+        let handler = async |_: serde_json::Value, _: Context| Ok(Outcome::Done);
+        let policy = Policy { concurrency, ..Policy::default() };
+        Worker::new("shop")
+            .on_with::<serde_json::Value, _>("order.parcel.shipped", handler.with(policy))
+            .inbox(inbox.clone())
+    };
+    worker(20).ready().unwrap();
+    let refused = worker(21).ready().unwrap_err().to_string();
+    assert!(refused.contains("21 tasks") && refused.contains("20 connections"), "{refused}");
+}

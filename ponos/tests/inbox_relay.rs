@@ -198,3 +198,69 @@ async fn two_replicas_relay_to_rabbitmq_and_nothing_is_missing() {
         relay.drain().await;
     }
 }
+
+#[tokio::test]
+async fn what_nobody_takes_is_parked_and_tried_again_when_somebody_says_so() {
+    let inbox = inbox(&Postgres::shared().database("parked")).await;
+    let sql = |statement: &str| Postgres::shared().sql("parked", statement);
+    let broker = memory::Broker::new();
+    let publishes = vec![
+        held("tasks", "nobody", "unrouted"),
+        held("events", "full", "nacked"),
+        held("events", "a", "good"),
+    ];
+    publish(&inbox, "1", publishes).await;
+    // as after an hour
+    sql("update ponos.ponos_outbox set attempts = 19");
+    let relay = Running::start(&inbox, broker.publisher(topology()));
+    let parked = |status: &OutboxStatus| (status.waiting, status.failing, status.parked) == (1, 1, 1);
+    status_becomes(&inbox, "what nobody takes to be parked", parked).await;
+    assert_eq!(sql("select id from ponos.ponos_outbox where parked is not null"), "unrouted");
+    assert!(sql("select last_error from ponos.ponos_outbox where parked is not null").contains("no queue"));
+    let more = Topology {
+        queues: vec![Queue::classic("work")],
+        bindings: vec![Binding::queue("tasks", "work", "nobody")],
+        ..topology()
+    };
+    broker.declare(&more).unwrap();
+    sql(
+        "update ponos.ponos_outbox set parked = null, attempts = 0, next_try = now() where parked is not null",
+    );
+    status_becomes(&inbox, "it to be sent", |status| (status.waiting, status.parked) == (1, 0)).await;
+    assert_eq!(broker.get("work").map(|delivery| id(&delivery)).as_deref(), Some("unrouted"));
+    relay.drain().await;
+}
+
+#[tokio::test]
+async fn large_messages_are_read_a_few_at_a_time_and_all_arrive() {
+    let inbox = inbox(&Postgres::shared().database("large")).await;
+    let broker = memory::Broker::new();
+    for run in 0..4 {
+        let mut large = held("events", "a", &run.to_string());
+        large.message.body = vec![b'x'; 9 << 20];
+        publish(&inbox, &run.to_string(), vec![large]).await;
+    }
+    let relay = Running::start(&inbox, broker.publisher(topology()));
+    status_becomes(&inbox, "an empty outbox", |status| status.waiting == 0).await;
+    relay.drain().await;
+    let arrived: Vec<String> = std::iter::from_fn(|| broker.get("q")).map(|delivery| id(&delivery)).collect();
+    assert_eq!(arrived, ["0", "1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_relay_ends_though_others_go_on_putting_in() {
+    let inbox = inbox(&Postgres::shared().database("busy")).await;
+    let broker = memory::Broker::new();
+    publish(&inbox, "first", vec![held("events", "a", "first")]).await;
+    let relay = Running::start(&inbox, broker.publisher(topology()));
+    let other = inbox.clone();
+    let busy = tokio::spawn(async move {
+        for run in 0.. {
+            publish(&other, &run.to_string(), vec![held("events", "a", &run.to_string())]).await;
+        }
+    });
+    status_becomes(&inbox, "the outbox to be in use", |_| broker.queue_depth("q") > Some(10)).await;
+    relay.drain().await;
+    assert!(!busy.is_finished());
+    busy.abort();
+}

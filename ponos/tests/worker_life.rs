@@ -194,6 +194,19 @@ async fn an_event_that_was_promised_and_does_not_come_is_alarmed_about_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backlog_raises_no_alarm_about_what_lies_behind_it() {
+    let (worker, _) = counting(Policy::default().expect_by_next(secs(60)), Done);
+    let mut kit = Kit::start(worker).await;
+    let mut late = kit.event(NAME, &json!({ "next_due_at": kit.now().plus(-3_600_000) }));
+    late.time = Some(kit.now().plus(-7_200_000));
+    kit.publish_event(late).await;
+    kit.advance(secs(50)).await;
+    assert_eq!(missed(&kit), 0, "the next one lies behind it");
+    kit.advance(secs(20)).await;
+    assert_eq!(missed(&kit), 1, "it does not");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_twice_runs_once_with_an_inbox() {
     let (worker, runs) = counting(Policy::default(), Done);
     let mut kit = Kit::start(worker.inbox(Inbox::memory(10))).await;

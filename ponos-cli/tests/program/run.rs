@@ -241,3 +241,21 @@ fn an_inbox_remembers_across_runs() {
     let third = start_in(&url, &[&words[..], &script].concat(), ("PONOS_INBOX", &inbox)).end();
     assert_eq!(third.out, "ran\n", "a program sees the inbox's password");
 }
+
+#[test]
+fn a_drain_that_leaves_something_ends_with_1_and_says_what() {
+    let url = with_task("run-left");
+    let postgres = testkit::Postgres::shared();
+    postgres.database("run_left");
+    // it may look at the inbox, and not record anything there
+    postgres.sql("run_left", &ponos::inbox::postgres::ddl("ponos").unwrap());
+    let role = "create role looker login password 'of-looker'; grant usage on schema ponos to looker;
+        grant select on all tables in schema ponos to looker";
+    postgres.sql("run_left", role);
+    let inbox = postgres.url("looker", "of-looker", "run_left");
+    let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--drain", "--grace", "1s"];
+    let ended = ponos_ends(&url, &[&words[..], &["--inbox", &inbox, "--", "true"]].concat(), 1);
+    assert!(ended.err.contains("0 handled") && ended.err.contains("1 given back"), "{}", ended.err);
+    assert!(ended.err.contains("left: shop.stock.shelf.clean"), "{}", ended.err);
+    holds(&url, QUEUE, 1);
+}

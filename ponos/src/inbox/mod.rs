@@ -258,6 +258,15 @@ impl Inbox {
         }
     }
 
+    /// How many entries there can be at a time; `None` for any number.
+    pub(crate) fn at_once(&self) -> Option<usize> {
+        match &self.kind {
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(store) => Some(store.connections()),
+            _ => None,
+        }
+    }
+
     /// Whether it remembers nothing.
     pub fn is_none(&self) -> bool {
         matches!(self.kind, Kind::None)

@@ -48,7 +48,7 @@ struct Next {
 
 impl Promises {
     /// Notes that an event came: it keeps the promise that was, and makes the next one.
-    pub(crate) fn came(&self, event: &Event, tolerance: Duration) {
+    pub(crate) fn came(&self, event: &Event, now: Timestamp, tolerance: Duration) {
         let next: Option<Next> = serde_json::from_slice(&event.data).ok();
         let series = series(event);
         let mut promises = self.lock();
@@ -63,7 +63,8 @@ impl Promises {
         }
         match next.and_then(|next| next.next_due_at) {
             Some(due) if promises.len() < WATCHED || promises.contains_key(&series) => {
-                let alarm = due.plus(millis(tolerance));
+                // what is late itself comes from a backlog, and the next one lies behind it
+                let alarm = due.max(now).plus(millis(tolerance));
                 promises.insert(series, Promise { name: event.name.clone(), due, alarm, told: false });
                 drop(promises);
                 self.changed.notify_one();

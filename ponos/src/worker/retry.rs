@@ -176,7 +176,9 @@ fn resent(message: Message, queue: &str, event: Option<&Event>) -> Message {
     properties.expiration = None;
     // the broker closes the channel of who sends under another user's name
     properties.user_id = None;
-    let headers = headers.into_iter().filter(|(name, _)| !name.starts_with("x-"));
+    // CC and BCC are further routing keys: the broker would send copies to other queues
+    let own = |name: &str| name.starts_with("x-") || matches!(name, "CC" | "BCC");
+    let headers = headers.into_iter().filter(|(name, _)| !own(name));
     let headers = headers.map(|(name, value)| (name.into_owned(), value)).collect();
     Message { routing_key: queue.to_owned(), properties, headers, body }
 }

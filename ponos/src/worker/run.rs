@@ -1,13 +1,16 @@
 //! From a worker that was described to one that runs.
 
-use super::{Liveness, Observed, Report, RunError, Worker, WorkerError, plan::Plan, runtime};
+use super::{Liveness, Observed, Report, RunError, Worker, WorkerError, desk::Desk, plan::Plan, runtime};
 use crate::{
-    broker::{LinkError, LinkErrorClass, Transport, amqp::AmqpConfig},
-    shutdown::Shutdown,
+    broker::{Link, LinkError, LinkErrorClass, Transport, amqp::AmqpConfig},
+    shutdown::{Shutdown, Stage},
     topology::Topology,
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
 
+/// For saying goodbye to the broker.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// For the broker to be through with a deletion that it is in the middle of.
 const DELETED: Duration = Duration::from_secs(1);
 
@@ -31,7 +34,15 @@ impl Worker {
     /// # Errors
     /// [`WorkerError::Invalid`] with everything that can't be.
     pub fn ready(self) -> Result<Ready, WorkerError> {
-        Ok(Ready { plan: self.plan()?, liveness: Liveness::default() })
+        let plan = self.plan()?;
+        let slots = plan.streams.iter().map(|stream| stream.policy.slots()).fold(0, usize::saturating_add);
+        match plan.service.inbox.at_once() {
+            // each that runs has a connection; who waits for one in vain gives its message back
+            Some(connections) if slots > connections => Err(WorkerError::Invalid(vec![format!(
+                "its queues run {slots} tasks at a time, and its inbox has {connections} connections for them: set PostgresOptions::connections to {slots} (the database must allow them), or lower concurrency"
+            )])),
+            _ => Ok(Ready { plan, liveness: Liveness::default() }),
+        }
     }
 
     /// Runs on the RabbitMQ at `url` (`amqp://user:password@host:5672/vhost`, `amqps://…`) until the shutdown.
@@ -71,14 +82,11 @@ impl Ready {
     /// As [`Worker::run`].
     pub async fn run_on(self, transport: Transport, shutdown: Shutdown) -> Result<Report, WorkerError> {
         let Self { plan, liveness } = self;
-        let mut checked = transport.check(&plan.topology).await;
-        if let Err(LinkError { class: LinkErrorClass::Missing, .. }) = &checked
-            && !plan.topology.passive
-        {
-            // somebody deleted it between its declaration and its use, and the broker is not through with that
-            tokio::time::sleep(DELETED).await;
-            checked = transport.check(&plan.topology).await;
-        }
+        let checked = tokio::select! {
+            checked = check(&transport, &plan.topology) => checked,
+            // nothing was begun
+            () = shutdown.reached(Stage::Draining) => return Ok(Report::default()),
+        };
         match checked {
             Err(error) if error.class.needs_a_person() => return Err(WorkerError::Broker(error)),
             Err(error) => {
@@ -90,8 +98,28 @@ impl Ready {
         if !inbox.is_shared() && !inbox.is_none() {
             tracing::info!("the inbox is this process's own: run one replica, or keep the inbox on Postgres");
         }
-        Box::pin(runtime::run(plan, transport, shutdown, liveness)).await.map_err(WorkerError::from)
+        let service = Arc::clone(&plan.service);
+        let ended = Box::pin(runtime::run(plan, transport, shutdown, liveness)).await;
+        let publishing = service.desk.get().map(Desk::link);
+        // the last that holds the publisher, unless a handler left something running
+        drop(service);
+        if let Some(mut link) = publishing {
+            // whatever comes of it: all is confirmed, and the broker only notes a client that went without a word
+            let _ = timeout(GOODBYE, link.wait_for(|link| *link == Link::Closed)).await;
+        }
+        ended.map_err(WorkerError::from)
     }
+}
+
+/// Declares all, once more if something that was just declared is missing.
+async fn check(transport: &Transport, topology: &Topology) -> Result<(), LinkError> {
+    let checked = transport.check(topology).await;
+    if !topology.passive && matches!(&checked, Err(error) if error.class == LinkErrorClass::Missing) {
+        // somebody deleted it between its declaration and its use, and the broker is not through with that
+        sleep(DELETED).await;
+        return transport.check(topology).await;
+    }
+    checked
 }
 
 impl From<LinkError> for WorkerError {

@@ -59,7 +59,7 @@ pub fn key_of(queue: &str, handler: &str, id: &str) -> InboxKey {
 }
 
 fn from(source: String) -> InboxKey {
-    let event = Event::new("1".parse().unwrap(), source, "a.b".parse().unwrap(), "{}");
+    let event = Event::new("1".parse().unwrap(), source, "time.one-day.passed".parse().unwrap(), "{}");
     InboxKey::of("q", "h", &event)
 }
 

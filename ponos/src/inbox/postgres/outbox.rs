@@ -11,6 +11,9 @@ use crate::{
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::{sync::Arc, time::Duration};
 
+/// After so many attempts, about an hour, what can't be routed, or is refused for what it is, is parked.
+const ATTEMPTS: i32 = 20;
+
 /// What waits in the outbox of this service.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OutboxStatus {
@@ -18,22 +21,35 @@ pub struct OutboxStatus {
     pub waiting: u64,
     /// Those of them that the broker refused at least once.
     pub failing: u64,
+    /// Messages that are not tried any more: nobody took them, or the broker refused them, for about an hour. What was
+    /// wrong stands in `last_error` of the table `ponos_outbox`; `parked = null, attempts = 0` has them tried again.
+    pub parked: u64,
     /// How long the oldest has been waiting.
     pub oldest: Option<Duration>,
 }
 
 pub(super) async fn status(store: &Store) -> Result<OutboxStatus, InboxError> {
     let select = format!(
-        "select count(*), count(*) filter (where attempts > 0),
-                extract(epoch from clock_timestamp() - min(at))::float8
+        "select count(*) filter (where parked is null), count(*) filter (where parked is null and attempts > 0),
+                count(parked),
+                extract(epoch from clock_timestamp() - min(at) filter (where parked is null))::float8
          from {}.ponos_outbox where service = $1",
         store.schema
     );
     let select = sqlx::query_as(AssertSqlSafe(select)).bind(&*store.service).fetch_one(&store.side);
-    let (waiting, failing, oldest): (i64, i64, Option<f64>) =
+    let (waiting, failing, parked, oldest): (i64, i64, i64, Option<f64>) =
         store.call("looking at the outbox", select).await?;
     let oldest = oldest.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
-    Ok(OutboxStatus { waiting: waiting.unsigned_abs(), failing: failing.unsigned_abs(), oldest })
+    let (waiting, failing, parked) = (waiting.unsigned_abs(), failing.unsigned_abs(), parked.unsigned_abs());
+    Ok(OutboxStatus { waiting, failing, parked, oldest })
+}
+
+/// The number of the last message that was put in; 0 for none.
+pub(super) async fn last(store: &Store) -> Result<i64, InboxError> {
+    let select =
+        format!("select coalesce(max(seq), 0) from {}.ponos_outbox where service = $1", store.schema);
+    let select = sqlx::query_scalar(AssertSqlSafe(select)).bind(&*store.service).fetch_one(&store.side);
+    store.call("looking at the outbox", select).await
 }
 
 /// In the order given, in one statement.
@@ -67,6 +83,26 @@ pub(super) async fn put(
         .map(drop)
 }
 
+/// Why a message stays for now.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) seq: i64,
+    pub(super) why: String,
+    /// It won't pass by itself, as a full queue does.
+    pub(super) lasting: bool,
+}
+
+/// How much is taken at a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Portion {
+    /// Messages …
+    pub(super) count: i64,
+    /// … and bytes of their bodies, beyond the first.
+    pub(super) bytes: i64,
+    /// The last one, by its number.
+    pub(super) last: i64,
+}
+
 /// A message to be relayed.
 #[derive(Debug)]
 pub(super) struct Waiting {
@@ -77,12 +113,12 @@ pub(super) struct Waiting {
     pub(super) message: Result<Message, String>,
 }
 
-/// The next ones that are due, at most `most`, kept from other relays until the transaction ends; `None` while another
+/// The next ones that are due, kept from other relays until the transaction ends; `None` while another
 /// relay of this service is at work. One at a time keeps the order.
 pub(super) async fn next(
     connection: &mut PgConnection,
     store: &Store,
-    most: i64,
+    portion: Portion,
 ) -> Result<Option<Vec<Waiting>>, sqlx::Error> {
     let alone: bool = sqlx::query_scalar("select pg_try_advisory_xact_lock(hashtext($1), hashtext($2))")
         .bind(format!("ponos outbox {}", store.schema))
@@ -93,12 +129,23 @@ pub(super) async fn next(
         return Ok(None);
     }
     let select = format!(
-        "select seq, id, exchange, head, body from {}.ponos_outbox
-         where service = $1 and next_try <= now() order by next_try, seq limit $2 for update skip locked",
+        "with due as (
+            select seq, next_try, octet_length(body) as size from {0}.ponos_outbox
+            where service = $1 and next_try <= now() and parked is null and seq <= $2
+            order by next_try, seq limit $3),
+         portion as (select seq, sum(size) over (order by next_try, seq) - size as before from due)
+         select seq, id, exchange, head, body from {0}.ponos_outbox
+         where seq in (select seq from portion where before <= $4)
+         order by next_try, seq for update skip locked",
         store.schema
     );
-    let rows: Vec<(i64, String, String, String, Vec<u8>)> =
-        sqlx::query_as(AssertSqlSafe(select)).bind(&*store.service).bind(most).fetch_all(connection).await?;
+    let rows: Vec<(i64, String, String, String, Vec<u8>)> = sqlx::query_as(AssertSqlSafe(select))
+        .bind(&*store.service)
+        .bind(portion.last)
+        .bind(portion.count)
+        .bind(portion.bytes)
+        .fetch_all(connection)
+        .await?;
     let waiting = |(seq, id, exchange, head, body): (i64, String, String, String, Vec<u8>)| Waiting {
         seq,
         id,
@@ -109,26 +156,36 @@ pub(super) async fn next(
 }
 
 /// Removes what was confirmed, and puts off what failed: after 1, 2, 4 … seconds, at most 5 minutes, spread by a half
-/// either way.
+/// either way; says how many were parked.
 pub(super) async fn settle(
     connection: &mut PgConnection,
     store: &Store,
     confirmed: &[i64],
-    failed: &[(i64, String)],
-) -> Result<(), sqlx::Error> {
+    failed: &[Failed],
+) -> Result<usize, sqlx::Error> {
     let delete = format!("delete from {}.ponos_outbox where seq = any($1)", store.schema);
     sqlx::query(AssertSqlSafe(delete)).bind(confirmed).execute(&mut *connection).await?;
     if failed.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let update = format!(
         "update {}.ponos_outbox as row set attempts = attempts + 1, last_error = failed.error,
              next_try = clock_timestamp()
-                 + least(300, power(2, least(attempts, 10))) * (0.5 + random()) * interval '1 second'
-         from unnest($1::bigint[], $2::text[]) as failed (seq, error) where row.seq = failed.seq",
+                 + least(300, power(2, least(attempts, 10))) * (0.5 + random()) * interval '1 second',
+             parked = case when failed.lasting and attempts + 1 >= $4 then clock_timestamp() end
+         from unnest($1::bigint[], $2::text[], $3::boolean[]) as failed (seq, error, lasting)
+         where row.seq = failed.seq returning parked is not null",
         store.schema
     );
-    let (seqs, errors): (Vec<i64>, Vec<&str>) =
-        failed.iter().map(|(seq, error)| (*seq, error.as_str())).unzip();
-    sqlx::query(AssertSqlSafe(update)).bind(seqs).bind(errors).execute(connection).await.map(drop)
+    let seqs: Vec<i64> = failed.iter().map(|failed| failed.seq).collect();
+    let errors: Vec<String> = failed.iter().map(|failed| plain(&failed.why).into_owned()).collect();
+    let lasting: Vec<bool> = failed.iter().map(|failed| failed.lasting).collect();
+    let parked: Vec<bool> = sqlx::query_scalar(AssertSqlSafe(update))
+        .bind(seqs)
+        .bind(errors)
+        .bind(lasting)
+        .bind(ATTEMPTS)
+        .fetch_all(connection)
+        .await?;
+    Ok(parked.into_iter().filter(|parked| *parked).count())
 }

@@ -2,11 +2,12 @@
 //!
 //! Invariant: a message leaves the outbox only after its confirm; so it may be published twice, with the same id, and
 //! is never lost. Relays of one service take turns (an advisory lock), so what one handler's run published goes out in
-//! its order; a message that the broker refuses is put off, and lets those behind it pass. Between runs there is no
+//! its order; a message that the broker refuses is put off, and lets those behind it pass; one that nobody takes for an
+//! hour is parked. Between runs there is no
 //! order: they commit as they come.
 
 use super::{
-    outbox::{self, Waiting},
+    outbox::{self, Failed, Portion, Waiting},
     store::Store,
 };
 use crate::{
@@ -19,6 +20,8 @@ use tokio::time::Instant;
 
 /// Messages in one turn.
 const BATCH: i64 = 500;
+/// Bytes of their bodies, beyond the first message.
+const BYTES: i64 = 16 << 20;
 /// How long the outbox is left alone when it was empty; a handler of this process wakes the relay earlier.
 const POLL: Duration = Duration::from_secs(1);
 /// The same while another replica's relay is at work.
@@ -36,6 +39,8 @@ pub struct Relay {
     store: Arc<Store>,
     publisher: Publisher,
     token: u64,
+    /// The last that is to be sent, once it drains: other replicas go on putting in.
+    last: Option<i64>,
 }
 
 enum Turn {
@@ -47,7 +52,7 @@ enum Turn {
 
 impl Relay {
     pub(super) fn new(store: Arc<Store>, publisher: Publisher) -> Self {
-        Self { store, publisher, token: 0 }
+        Self { store, publisher, token: 0, last: None }
     }
 
     /// Runs until the shutdown: at [`Stage::Draining`], for which the worker's handlers should have ended, it publishes
@@ -73,8 +78,9 @@ impl Relay {
                 },
                 () = shutdown.reached(Stage::Draining) => return,
             }
-            let pause = match self.turn().await {
-                Ok(Turn::Sent(0)) if shutdown.stage() >= Stage::Draining => return,
+            let draining = shutdown.stage() >= Stage::Draining;
+            let pause = match self.turn(draining).await {
+                Ok(Turn::Sent(0)) if draining => return,
                 Ok(Turn::Sent(0)) => {
                     failures = 0;
                     POLL
@@ -104,10 +110,14 @@ impl Relay {
     }
 
     /// One batch, in one transaction that holds it.
-    async fn turn(&mut self) -> Result<Turn, InboxError> {
+    async fn turn(&mut self, draining: bool) -> Result<Turn, InboxError> {
         let store = self.store.clone();
+        if draining && self.last.is_none() {
+            self.last = Some(outbox::last(&store).await?);
+        }
+        let portion = Portion { count: BATCH, bytes: BYTES, last: self.last.unwrap_or(i64::MAX) };
         let mut transaction = store.call("relaying the outbox", Box::pin(store.side.begin())).await?;
-        let next = outbox::next(&mut transaction, &store, BATCH);
+        let next = outbox::next(&mut transaction, &store, portion);
         let Some(waiting) = store.call("reading the outbox", next).await? else { return Ok(Turn::Others) };
         if waiting.is_empty() {
             return Ok(Turn::Sent(0));
@@ -115,22 +125,29 @@ impl Relay {
         let count = waiting.len();
         let (confirmed, failed) = self.publish(waiting).await;
         let lost = confirmed.len() + failed.len() < count;
-        if let Some((_, first)) = failed.first() {
+        if let Some(first) = failed.first() {
             tracing::warn!(
                 count = failed.len(),
-                first,
+                first = first.why,
                 "messages of the outbox were refused; they are tried again"
             );
         }
         let settle = outbox::settle(&mut transaction, &store, &confirmed, &failed);
-        store.call("settling the outbox", settle).await?;
+        let parked = store.call("settling the outbox", settle).await?;
         store.call("settling the outbox", transaction.commit()).await?;
+        if parked > 0 {
+            tracing::error!(
+                parked,
+                "messages of the outbox are not tried any more: see last_error in the table ponos_outbox, and set parked to null when that is mended"
+            );
+        }
         Ok(if lost { Turn::Lost } else { Turn::Sent(count) })
     }
 
     /// What was confirmed, and what was refused and why; what is in neither was lost with the link.
-    async fn publish(&mut self, waiting: Vec<Waiting>) -> (Vec<i64>, Vec<(i64, String)>) {
+    async fn publish(&mut self, waiting: Vec<Waiting>) -> (Vec<i64>, Vec<Failed>) {
         let (mut confirmed, mut failed) = (Vec::new(), Vec::new());
+        let stays = |seq, why, lasting| Failed { seq, why, lasting };
         let mut pending = HashMap::new();
         let mut batch = Vec::new();
         for Waiting { seq, id, exchange, message } in waiting {
@@ -141,7 +158,9 @@ impl Relay {
                     pending.insert(self.token, (seq, id, fact));
                     batch.push(Publishing { token: self.token, lane: 0, exchange, message });
                 }
-                Err(why) => failed.push((seq, format!("{id} can't be read from the outbox: {why}"))),
+                Err(why) => {
+                    failed.push(stays(seq, format!("{id} can't be read from the outbox: {why}"), true));
+                }
             }
         }
         let until = Instant::now() + CONFIRMS;
@@ -158,9 +177,15 @@ impl Relay {
                 let Some((seq, id, fact)) = pending.remove(&settlement.token) else { continue };
                 match settlement.outcome {
                     PublishOutcome::Confirmed { returned } if !returned || fact => confirmed.push(seq),
-                    PublishOutcome::Confirmed { .. } => failed.push((seq, format!("{id} reached no queue"))),
-                    PublishOutcome::Nacked => failed.push((seq, format!("{id} was nacked: a queue is full"))),
-                    PublishOutcome::Refused(why) => failed.push((seq, format!("{id} was refused: {why}"))),
+                    PublishOutcome::Confirmed { .. } => {
+                        failed.push(stays(seq, format!("{id} reached no queue"), true));
+                    }
+                    PublishOutcome::Nacked => {
+                        failed.push(stays(seq, format!("{id} was nacked: a queue is full"), false));
+                    }
+                    PublishOutcome::Refused(why) => {
+                        failed.push(stays(seq, format!("{id} was refused: {why}"), true));
+                    }
                     PublishOutcome::Lost => {}
                 }
             }

@@ -32,9 +32,10 @@ create table if not exists {schema}.ponos_outbox (
     at timestamptz not null default now(),
     attempts integer not null default 0,
     next_try timestamptz not null default '-infinity',
-    last_error text
+    last_error text,
+    parked timestamptz
 );
-create index if not exists ponos_outbox_next on {schema}.ponos_outbox (service, next_try, seq);
+create index if not exists ponos_outbox_next on {schema}.ponos_outbox (service, next_try, seq) where parked is null;
 "
     ))
 }
@@ -80,7 +81,7 @@ pub(super) async fn ensure(
 async fn check(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
     let look = format!(
         "select queue, handler, source, id, at from {schema}.ponos_inbox where false;
-         select seq, service, id, exchange, head, body, at, attempts, next_try, last_error
+         select seq, service, id, exchange, head, body, at, attempts, next_try, last_error, parked
          from {schema}.ponos_outbox where false;"
     );
     sqlx::raw_sql(AssertSqlSafe(look)).execute(connection).await.map(drop)

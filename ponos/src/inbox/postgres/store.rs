@@ -87,6 +87,11 @@ impl Store {
         ensured
     }
 
+    /// For handlers.
+    pub(in crate::inbox) fn connections(&self) -> usize {
+        usize::try_from(self.work.options().get_max_connections()).unwrap_or(usize::MAX)
+    }
+
     pub(in crate::inbox) async fn begin(
         self: &Arc<Self>,
         key: &InboxKey,

@@ -34,7 +34,7 @@ fn too_old(policy: &Policy, event: &Event, now: Timestamp) -> Option<String> {
 /// Notes that it came, and when the next one will, for a route that waits for it.
 pub(super) fn expect(line: &Line, route: &Route, event: &Event) {
     if let Some(tolerance) = route.policy.expect_by_next {
-        line.promises.came(event, tolerance);
+        line.promises.came(event, line.service.clock.now(), tolerance);
     }
 }
 
