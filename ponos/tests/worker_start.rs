@@ -20,7 +20,8 @@ async fn a_worker_that_waits_for_a_broker_to_answer_can_be_stopped() {
     let (trigger, shutdown) = shutdown();
     let transport = Transport::amqp(AmqpConfig::parse(&url).unwrap());
     let running = tokio::spawn(Box::pin(worker.run_on(transport, shutdown)));
-    let _connection = silent.accept().await.unwrap();
+    let accepted = tokio::time::timeout(Duration::from_secs(60), silent.accept()).await;
+    let _connection = accepted.expect("the worker connects").unwrap();
     trigger.advance();
     let ended = tokio::time::timeout(Duration::from_secs(3), running).await.expect("it stops at once");
     assert_eq!(ended.unwrap().unwrap(), Report::default());
