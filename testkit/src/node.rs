@@ -4,7 +4,7 @@ use crate::{
     Certificates,
     admin::Admin,
     block_until,
-    processes::{Processes, kill_group, signal_group},
+    processes::{Processes, kill_group, signal_group, wait_stopped},
 };
 use rustix::process::Signal;
 use std::{
@@ -170,6 +170,7 @@ impl Node {
     /// Makes the broker stand still (SIGSTOP): its sockets stay open and nothing is answered.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        wait_stopped(lock(&self.server).as_ref().expect("the broker runs").id());
     }
 
     /// Lets it go on after [`Self::pause`].

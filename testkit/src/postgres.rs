@@ -2,7 +2,7 @@
 
 use crate::{
     block_until,
-    processes::{Processes, signal_group},
+    processes::{Processes, processes, signal_group, wait_stopped},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -92,6 +92,7 @@ impl Postgres {
         let Some(mut server) = lock(&self.server).take() else { return };
         // Each of its processes is a session of its own. First none may start others.
         let _ = signal_group(&server, Signal::STOP);
+        wait_stopped(server.id());
         let children = children(server.id());
         self.processes.end(&mut server);
         signal(&children, Signal::KILL);
@@ -115,6 +116,11 @@ impl Postgres {
     /// Makes it stand still (SIGSTOP): its sockets stay open and nothing is answered.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        let leader = lock(&self.server).as_ref().expect("the server runs").id();
+        // each of its processes leads a group
+        for group in children(leader).into_iter().chain([leader]) {
+            wait_stopped(group);
+        }
     }
 
     /// Lets it go on after [`Self::pause`].
@@ -226,9 +232,8 @@ fn id(which: &str) -> u32 {
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("the package made the user postgres")
 }
 
-fn children(parent: u32) -> Vec<u32> {
-    let output = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+fn children(leader: u32) -> Vec<u32> {
+    processes(|parent, _| parent == leader)
 }
 
 fn signal(pids: &[u32], signal: Signal) {
