@@ -1,12 +1,12 @@
 //! The worker beside others on one RabbitMQ: the same messages, a trivial handler, from the first handled to the last. In turns:
 //! the worker, bare lapin (prefetch 1,000, one ack per 100; and each acked at a prefetch of 1), amqplib, FastStream and Celery.
-//! `MESSAGES` (20,000), `PAIRS` (3), `PEERS` (1; 0 leaves out what is not Rust). Peers are processes of their own: Node's amqplib
+//! `MESSAGES` (20,000), `PAIRS` (3), `PEERS` (1; 0 leaves out what is not Rust), `ONLY` (such as `0,1`: these of the list below). Peers are processes of their own: Node's amqplib
 //! from `SCRATCH/node`, Python's from `SCRATCH/peers` (docs/performance.md says how they come there).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
 mod common;
 
-use common::{NAME, Parcel, QUEUE, SERVICE, load, median, message, now, setting};
+use common::{NAME, Parcel, QUEUE, SERVICE, cpu, load, median, message, now, setting};
 use futures_util::StreamExt;
 use lapin::{
     Channel, Connection, ConnectionProperties,
@@ -91,22 +91,32 @@ fn main() {
 
 async fn measured() {
     let (count, pairs) = (setting("MESSAGES", 20_000), setting("PAIRS", 3));
-    let who: Vec<Who> = ALL.into_iter().filter(|who| setting("PEERS", 1) > 0 || !who.is_peer()).collect();
+    let only = std::env::var("ONLY").unwrap_or_else(|_| "0,1,2,3,4,5,6,7".into());
+    let only: Vec<usize> = only.split(',').map(|number| number.parse().unwrap()).collect();
+    let who: Vec<Who> = only.into_iter().map(|number| ALL[number]).collect();
+    let who: Vec<Who> = who.into_iter().filter(|who| setting("PEERS", 1) > 0 || !who.is_peer()).collect();
     let node = Node::start();
     println!(
         "{count} messages of {} bytes (fewer for slow ones), {pairs} turns, medians; load {}",
         message(1).body.len(),
         load()
     );
-    println!("{:<8} {:<42} {:>12} {:>9} {:>12}", "queue", "who", "messages/s", "of lapin", "of worker");
+    println!(
+        "{:<8} {:<42} {:>12} {:>9} {:>12} {:>8}",
+        "queue", "who", "messages/s", "of lapin", "of worker", "CPU µs"
+    );
     for quorum in [true, false] {
         let mut rates: Vec<Vec<f64>> = vec![Vec::new(); who.len()];
+        let mut used: Vec<Vec<f64>> = vec![Vec::new(); who.len()];
         for pair in 0..pairs {
             for turn in 0..who.len() {
                 let at = (pair + turn) % who.len();
                 let count = (count / who[at].share()).max(200);
                 match run(&node, who[at], quorum, count).await {
-                    Ok(seconds) => rates[at].push((count - 1) as f64 / seconds),
+                    Ok(Run { seconds, cpu }) => {
+                        rates[at].push((count - 1) as f64 / seconds);
+                        used[at].push(cpu / 1e3 / (count - 1) as f64);
+                    }
                     Err(why) => println!("{}: not measured: {why}", who[at].words()),
                 }
             }
@@ -114,16 +124,17 @@ async fn measured() {
         let rate = |which: Who| {
             median(who.iter().zip(&rates).find(|(who, _)| **who == which).map_or(&[], |(_, rates)| rates))
         };
-        for (who, rates) in who.iter().zip(&rates) {
+        for ((who, rates), used) in who.iter().zip(&rates).zip(&used) {
             let by_one = matches!(who, Who::WorkerByOne | Who::LapinByOne);
             let lapin = rate(if by_one { Who::LapinByOne } else { Who::Lapin });
             let kind = if quorum { "quorum" } else { "classic" };
             let own = median(rates);
             println!(
-                "{kind:<8} {:<42} {own:>12.0} {:>9.2} {:>12.3}",
+                "{kind:<8} {:<42} {own:>12.0} {:>9.2} {:>12.3} {:>8.1}",
                 who.words(),
                 own / lapin,
-                own / rate(Who::Worker)
+                own / rate(Who::Worker),
+                median(used)
             );
         }
     }
@@ -187,7 +198,7 @@ fn topology(quorum: bool) -> Topology {
     topology
 }
 
-async fn run(node: &Node, who: Who, quorum: bool, count: usize) -> Result<f64, String> {
+async fn run(node: &Node, who: Who, quorum: bool, count: usize) -> Result<Run, String> {
     // Celery fills a queue of its own
     let place = Place::filled(node, quorum, if who == Who::Celery { 0 } else { count }).await;
     match who {
@@ -212,11 +223,19 @@ async fn run(node: &Node, who: Who, quorum: bool, count: usize) -> Result<f64, S
 }
 
 /// From the first handled to the last.
+struct Run {
+    seconds: f64,
+    /// Nanoseconds of all threads of this process; not known of peers.
+    cpu: f64,
+}
+
 #[derive(Debug, Default)]
 struct Watch {
     handled: AtomicUsize,
     began: AtomicI64,
     ended: AtomicI64,
+    /// Processor time of this process at either.
+    cpu: [AtomicI64; 2],
     all: Notify,
 }
 
@@ -225,15 +244,21 @@ impl Watch {
         let handled = self.handled.fetch_add(1, Relaxed);
         if handled == 0 {
             self.began.store(now(), Relaxed);
+            self.cpu[0].store(cpu(), Relaxed);
         }
         if handled + 1 == count {
             self.ended.store(now(), Relaxed);
+            self.cpu[1].store(cpu(), Relaxed);
             self.all.notify_one();
         }
     }
 
-    fn seconds(&self) -> f64 {
-        (self.ended.load(Relaxed) - self.began.load(Relaxed)) as f64 / 1e9
+    fn run(&self) -> Run {
+        let [before, after] = &self.cpu;
+        Run {
+            seconds: (self.ended.load(Relaxed) - self.began.load(Relaxed)) as f64 / 1e9,
+            cpu: (after.load(Relaxed) - before.load(Relaxed)) as f64,
+        }
     }
 }
 
@@ -247,7 +272,7 @@ fn worker(at_once: usize, prefetch: u16, watch: &Arc<Watch>, count: usize) -> Wo
         .on_with::<Parcel, _>(NAME, handler.with(Policy::default().concurrency(at_once).prefetch(prefetch)))
 }
 
-async fn worked(place: &Place<'_>, at_once: usize, prefetch: u16, count: usize) -> f64 {
+async fn worked(place: &Place<'_>, at_once: usize, prefetch: u16, count: usize) -> Run {
     let watch = Arc::new(Watch::default());
     // passive: one of the queues may be a classic one
     let worker = worker(at_once, prefetch, &watch, count).passive();
@@ -257,10 +282,10 @@ async fn worked(place: &Place<'_>, at_once: usize, prefetch: u16, count: usize) 
     watch.all.notified().await;
     trigger.advance();
     running.await.unwrap().unwrap();
-    watch.seconds()
+    watch.run()
 }
 
-async fn by_lapin(place: &Place<'_>, prefetch: u16, acked_at_once: usize, count: usize) -> f64 {
+async fn by_lapin(place: &Place<'_>, prefetch: u16, acked_at_once: usize, count: usize) -> Run {
     let connection = Connection::connect(&place.url, ConnectionProperties::default()).await.unwrap();
     let channel: Channel = connection.create_channel().await.unwrap();
     channel.basic_qos(prefetch, BasicQosOptions::default()).await.unwrap();
@@ -279,17 +304,19 @@ async fn by_lapin(place: &Place<'_>, prefetch: u16, acked_at_once: usize, count:
     }
     // All is acked: how the goodbye ends makes no difference.
     drop(connection.close(200, "done".into()).await);
-    watch.seconds()
+    watch.run()
 }
 
 /// A program that prints the seconds.
-fn peer(command: &mut Command, script: &str, place: &Place<'_>, count: usize) -> Result<f64, String> {
+fn peer(command: &mut Command, script: &str, place: &Place<'_>, count: usize) -> Result<Run, String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peers");
     let arguments = [&place.url, QUEUE, &count.to_string(), "100"];
     let output =
         command.arg(folder.join(script)).args(arguments).output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
-    said.trim().parse().map_err(|_| format!("{said}{}", String::from_utf8_lossy(&output.stderr)))
+    let seconds = said.trim().parse();
+    let seconds = seconds.map_err(|_| format!("{said}{}", String::from_utf8_lossy(&output.stderr)))?;
+    Ok(Run { seconds, cpu: f64::NAN })
 }
 
 fn scratch(what: &str) -> PathBuf {

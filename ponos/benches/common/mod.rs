@@ -4,6 +4,10 @@
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
+/// As docs/workers.md advises for a busy worker; bare lapin has the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub const SERVICE: &str = "bench";
 pub const NAME: &str = "order.parcel.shipped";
 pub const QUEUE: &str = "bench.order.parcel.shipped";

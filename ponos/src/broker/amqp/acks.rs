@@ -7,8 +7,19 @@ use std::collections::BTreeSet;
 pub(super) struct Acks {
     outstanding: BTreeSet<u64>,
     acked: BTreeSet<u64>,
-    /// Acked before the last flush, and beyond an older delivery that is still at work.
-    stragglers: BTreeSet<u64>,
+    /// Acked before the last flush of late ones, and beyond an older delivery that is still at work.
+    late: BTreeSet<u64>,
+}
+
+/// Which acks to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flush {
+    /// What one frame can say: everything up to the oldest unsettled delivery.
+    Together,
+    /// Also what is beyond it and waited for such a flush before.
+    Late,
+    /// All.
+    All,
 }
 
 /// One frame to send.
@@ -38,7 +49,7 @@ impl Acks {
 
     /// How many acks wait for a flush.
     pub(super) fn waiting(&self) -> usize {
-        self.acked.len() + self.stragglers.len()
+        self.acked.len() + self.late.len()
     }
 
     /// Whether all deliveries are settled: the broker may be waiting for us.
@@ -46,30 +57,24 @@ impl Acks {
         self.outstanding.is_empty()
     }
 
-    /// What to send now. An ack beyond an unsettled delivery is sent singly when it has waited for a flush, at once if `all`.
-    pub(super) fn flush(&mut self, all: bool) -> Vec<Ack> {
-        let mut due = std::mem::take(&mut self.stragglers);
-        let fresh = std::mem::take(&mut self.acked);
-        let (contiguous, beyond): (BTreeSet<u64>, BTreeSet<u64>) = match self.outstanding.first() {
-            None => (fresh, BTreeSet::new()),
-            Some(oldest) => fresh.into_iter().partition(|tag| tag < oldest),
+    /// What to send now: a frame for all up to the oldest unsettled delivery, and single ones as `which` says.
+    pub(super) fn flush(&mut self, which: Flush) -> Vec<Ack> {
+        let oldest = self.outstanding.first().copied().unwrap_or(u64::MAX);
+        let (beyond, beyond_late) = (self.acked.split_off(&oldest), self.late.split_off(&oldest));
+        let last = self.acked.last().max(self.late.last()).copied();
+        let mut frames: Vec<Ack> = last.into_iter().map(|tag| Ack { tag, multiple: true }).collect();
+        let single = |tag| Ack { tag, multiple: false };
+        (self.acked, self.late) = match which {
+            Flush::Together => (beyond, beyond_late),
+            Flush::Late => {
+                frames.extend(beyond_late.into_iter().map(single));
+                (BTreeSet::new(), beyond)
+            }
+            Flush::All => {
+                frames.extend(beyond_late.union(&beyond).copied().map(single));
+                Default::default()
+            }
         };
-        let mut frames = Vec::new();
-        let last = due
-            .iter()
-            .chain(&contiguous)
-            .filter(|tag| self.outstanding.first() > Some(tag) || self.is_idle())
-            .max();
-        if let Some(&last) = last {
-            due.retain(|tag| *tag > last);
-            frames.push(Ack { tag: last, multiple: true });
-        }
-        if all {
-            due.extend(beyond);
-        } else {
-            self.stragglers = beyond;
-        }
-        frames.extend(due.into_iter().map(|tag| Ack { tag, multiple: false }));
         frames
     }
 }
@@ -88,14 +93,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_contiguous_goes_in_one_frame_and_stragglers_singly_at_the_next_flush() {
+    fn what_is_contiguous_goes_in_one_frame_and_stragglers_singly_when_they_are_late() {
         let mut acks = Acks::default();
         (1..=6).for_each(|tag| acks.delivered(tag));
         assert!(acks.ack(2) && acks.ack(1) && acks.ack(4) && acks.ack(5));
-        assert_eq!(acks.flush(false), [upto(2)]);
-        assert_eq!(acks.flush(false), [only(4), only(5)]);
-        assert!(acks.ack(6) && acks.ack(3));
-        assert_eq!(acks.flush(false), [upto(6)]);
+        assert_eq!(acks.flush(Flush::Together), [upto(2)]);
+        assert_eq!(acks.flush(Flush::Late), []);
+        assert_eq!(acks.flush(Flush::Together), []);
+        assert_eq!(acks.waiting(), 2);
+        assert_eq!(acks.flush(Flush::Late), [only(4), only(5)]);
+        assert!(acks.ack(6));
+        assert_eq!(acks.flush(Flush::All), [only(6)]);
+        assert!(acks.ack(3));
+        assert_eq!(acks.flush(Flush::Together), [upto(3)]);
         assert!(acks.is_idle() && acks.waiting() == 0);
     }
 
@@ -104,11 +114,11 @@ mod tests {
         let mut acks = Acks::default();
         (1..=3).for_each(|tag| acks.delivered(tag));
         assert!(acks.ack(2));
-        assert_eq!(acks.flush(false), []);
+        assert_eq!(acks.flush(Flush::Late), []);
         assert!(acks.ack(1));
-        assert_eq!(acks.flush(false), [upto(2)]);
+        assert_eq!(acks.flush(Flush::Together), [upto(2)]);
         assert!(acks.ack(3));
-        assert_eq!(acks.flush(true), [upto(3)]);
+        assert_eq!(acks.flush(Flush::All), [upto(3)]);
     }
 
     #[test]
@@ -118,13 +128,13 @@ mod tests {
         assert!(!acks.ack(2));
         assert!(acks.settle(1));
         assert!(!acks.ack(1) && !acks.settle(1));
-        assert_eq!(acks.flush(true), []);
+        assert_eq!(acks.flush(Flush::All), []);
     }
 
     proptest! {
         #[test]
         fn every_ack_is_sent_once_and_no_frame_covers_what_is_unsettled(
-            steps in proptest::collection::vec((0_u8..4, 0_u64..40), 1..200)
+            steps in proptest::collection::vec((0_u8..6, 0_u64..40), 1..200)
         ) {
             let mut acks = Acks::default();
             let (mut next, mut unsettled, mut acked) = (1, BTreeSet::new(), BTreeSet::new());
@@ -148,10 +158,12 @@ mod tests {
                     0 => { acks.delivered(next); unsettled.insert(next); next += 1; }
                     1 => if acks.ack(tag) { assert!(unsettled.remove(&tag)); acked.insert(tag); },
                     2 => if acks.settle(tag) { assert!(unsettled.remove(&tag)); },
-                    _ => { check(acks.flush(false), &unsettled, &acked); }
+                    3 => { check(acks.flush(Flush::Together), &unsettled, &acked); }
+                    4 => { check(acks.flush(Flush::Late), &unsettled, &acked); }
+                    _ => { check(acks.flush(Flush::All), &unsettled, &acked); }
                 }
             }
-            prop_assert_eq!(check(acks.flush(true), &unsettled, &acked), acked.len());
+            prop_assert_eq!(check(acks.flush(Flush::All), &unsettled, &acked), acked.len());
         }
     }
 }

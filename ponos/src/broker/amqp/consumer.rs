@@ -2,6 +2,7 @@
 
 use super::{
     super::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, Link, LinkError, Settle},
+    acks::Flush,
     backoff,
     connection::Session,
     convert,
@@ -17,12 +18,14 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Acks are sent together: at this many, …
+/// Acks are sent together, for each frame costs a quorum queue as much as some deliveries: at this many or a quarter of
+/// what may be out, …
 const TOGETHER: usize = 100;
 /// … or this long after the first, …
-const LINGER: Duration = Duration::from_millis(1);
-/// … or at once when nothing else is outstanding.
-///
+const LINGER: Duration = Duration::from_millis(5);
+/// … and what is done before an elder waits for it so many times as long: then it is acked singly.
+const PATIENCE: u32 = 4;
+
 /// A connection that held this long starts the backoff anew.
 const HELD: Duration = Duration::from_secs(5);
 /// How often the connection's state is looked at.
@@ -137,17 +140,22 @@ impl Supervisor {
         let mut settled: Vec<(DeliveryTag, Settle)> = Vec::with_capacity(AT_ONCE);
         let mut unheard: VecDeque<Delivery> = VecDeque::new();
         let mut flush_at: Option<Instant> = None;
+        let mut lingered = 0;
         let mut dropped = false;
         loop {
             let wanted = *flow.borrow_and_update();
             intake.turn(wanted).await?;
             let waiting = intake.acks.waiting();
+            let together = usize::from(self.wanted.options.width(wanted) / 4).clamp(1, TOGETHER);
             // The timer counts from the first ack that waits.
             flush_at = if waiting == 0 { None } else { flush_at.or_else(|| Some(Instant::now() + LINGER)) };
-            let due =
-                waiting >= TOGETHER || (waiting > 0 && intake.acks.is_idle() && self.task.settle.is_empty());
-            if due {
-                intake.flush(false).await?;
+            // The broker may be waiting for us when nothing else is out.
+            let is_last = waiting > 0 && intake.acks.is_idle() && self.task.settle.is_empty();
+            if waiting >= together || is_last {
+                intake.flush(Flush::Together).await?;
+                if intake.acks.waiting() >= together {
+                    intake.flush(Flush::All).await?;
+                }
                 flush_at = None;
                 continue;
             }
@@ -164,7 +172,8 @@ impl Supervisor {
                     }
                 }
                 () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => {
-                    intake.flush(false).await?;
+                    lingered = (lingered + 1) % PATIENCE;
+                    intake.flush(if lingered == 0 { Flush::Late } else { Flush::Together }).await?;
                     flush_at = None;
                 }
                 Ok(permit) = self.task.deliveries.reserve(), if !unheard.is_empty() && !dropped => {

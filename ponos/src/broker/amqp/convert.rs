@@ -120,7 +120,7 @@ pub(super) fn delivery(delivery: lapin::message::Delivery, generation: u64) -> D
     let properties = &delivery.properties;
     let text = |value: &Option<ShortString>| value.as_ref().map(ToString::to_string);
     let message = Message {
-        routing_key: delivery.routing_key.to_string(),
+        routing_key: delivery.routing_key.into(),
         properties: Properties {
             content_type: text(properties.content_type()),
             content_encoding: text(properties.content_encoding()),
@@ -140,7 +140,7 @@ pub(super) fn delivery(delivery: lapin::message::Delivery, generation: u64) -> D
     };
     Delivery {
         message,
-        exchange: delivery.exchange.to_string(),
+        exchange: delivery.exchange.into(),
         redelivered: delivery.redelivered,
         tag: super::super::DeliveryTag { generation, tag: delivery.delivery_tag },
     }

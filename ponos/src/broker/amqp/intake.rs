@@ -2,7 +2,7 @@
 
 use super::{
     super::{Consume, Flow, LinkError, LinkErrorClass, Settle},
-    acks::Acks,
+    acks::{Acks, Flush},
     connection::Session,
     convert,
     errors::configuration,
@@ -133,9 +133,9 @@ impl Intake {
         done.map(|_| ())
     }
 
-    pub(super) async fn flush(&mut self, all: bool) -> Result<(), LinkError> {
+    pub(super) async fn flush(&mut self, which: Flush) -> Result<(), LinkError> {
         // No frame covers what another one acks, so they need not wait for each other.
-        let frames = self.acks.flush(all).into_iter().map(|ack| {
+        let frames = self.acks.flush(which).into_iter().map(|ack| {
             let options = BasicAckOptions { multiple: ack.multiple };
             self.channel.basic_ack(ack.tag, options)
         });
@@ -175,7 +175,7 @@ impl Intake {
     /// What is done is acked, what is not goes back to the queue. The connection is closed if nobody else uses it.
     pub(super) async fn close(mut self) -> bool {
         let mut arrived = false;
-        if self.session.is_open() && self.flush(true).await.is_ok() {
+        if self.session.is_open() && self.flush(Flush::All).await.is_ok() {
             let tag = self.tag();
             // Whatever comes of these, the channel is dropped next.
             let cancelled = self.channel.basic_cancel(tag, BasicCancelOptions::default());
