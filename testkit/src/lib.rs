@@ -19,6 +19,7 @@ mod admin;
 mod certificates;
 mod condition;
 mod control;
+mod held;
 mod node;
 mod postgres;
 mod processes;
@@ -26,6 +27,7 @@ mod program;
 
 pub use certificates::{Certificates, Identity};
 pub use condition::{block_until, block_until_or_tell, wait_until};
+pub use held::HeldChannels;
 pub use node::{Node, NodeBuilder};
 pub use postgres::Postgres;
 pub use program::{Program, Sandbox};

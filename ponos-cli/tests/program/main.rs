@@ -3,9 +3,11 @@
 
 mod begin;
 mod dead;
+mod dead_inbox;
 mod publish;
 mod run;
 mod run_http;
+mod run_large;
 mod schema;
 mod support;
 mod tail;

@@ -31,15 +31,20 @@ pub(crate) struct Ended {
 pub(crate) struct Running {
     pub(crate) program: Program,
     sandbox: Sandbox,
+    words: String,
+}
+
+fn read(sandbox: &Sandbox, name: &str) -> String {
+    fs::read_to_string(sandbox.path(name)).unwrap()
 }
 
 impl Running {
     pub(crate) fn out(&self) -> String {
-        fs::read_to_string(self.sandbox.path("out")).unwrap()
+        read(&self.sandbox, "out")
     }
 
     pub(crate) fn err(&self) -> String {
-        fs::read_to_string(self.sandbox.path("err")).unwrap()
+        read(&self.sandbox, "err")
     }
 
     /// Waits until standard error says that.
@@ -53,6 +58,12 @@ impl Running {
     }
 
     pub(crate) fn end(mut self) -> Ended {
+        testkit::block_until_or_tell(
+            &format!("the end of {}", self.words),
+            LIMIT,
+            || (!self.program.runs()).then_some(()),
+            || ["out", "err"].map(|name| read(&self.sandbox, name)).join("\n"),
+        );
         let code = self.program.wait(LIMIT);
         Ended { code, out: self.out(), err: self.err() }
     }
@@ -99,7 +110,7 @@ fn start_changed(url: &str, words: &[&str], input: &str, change: impl FnOnce(&mu
         .stderr(Stdio::from(File::create(sandbox.path("err")).unwrap()));
     change(&mut command);
     let program = sandbox.start(&mut command);
-    Running { program, sandbox }
+    Running { program, sandbox, words: words.join(" ") }
 }
 
 /// Runs it to its end.

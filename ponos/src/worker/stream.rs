@@ -78,7 +78,7 @@ impl Intake {
                 self.pass_over();
                 continue;
             }
-            let alone = self.look(next.delivery_count());
+            let alone = self.look(next);
             self.rate().await;
             let slots = Arc::clone(&self.line.slots);
             let wanted = if alone { self.line.most() } else { 1 };
@@ -105,10 +105,13 @@ impl Intake {
     }
 
     /// How much is taken in from now on, by what comes; whether this one must be alone.
-    fn look(&self, count: Option<u64>) -> bool {
-        let alone = needs_to_be_alone(count);
+    fn look(&self, next: &Delivery) -> bool {
+        let count = next.delivery_count();
+        // it will be sent whole to the dead letters, in several copies: one at a time, for the sake of memory
+        let large = next.message.body.len() > self.line.service.limits.body;
+        let alone = large || needs_to_be_alone(count);
         let flow = self.consumer.flow();
-        if is_new(count) && flow == Flow::Narrow {
+        if is_new(count) && !large && flow == Flow::Narrow {
             self.consumer.widen();
         } else if alone && flow == Flow::Wide {
             self.consumer.narrow();

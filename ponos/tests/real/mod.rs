@@ -53,9 +53,12 @@ impl Ends {
 
     /// Waits until so many deliveries ended in a way that is looked for.
     pub(crate) async fn until(&self, count: usize, what: &str, wanted: impl Fn(&Ended) -> bool) {
-        let waiting = wait_until(what, LIMIT, async || {
-            (self.all().iter().filter(|(_, ended)| wanted(ended)).count() >= count).then_some(())
-        });
+        self.satisfy(what, |ends| ends.iter().filter(|(_, ended)| wanted(ended)).count() >= count).await;
+    }
+
+    /// Waits until all ends together are as wanted.
+    pub(crate) async fn satisfy(&self, what: &str, wanted: impl Fn(&[(String, Ended)]) -> bool) {
+        let waiting = wait_until(what, LIMIT, async || wanted(&self.all()).then_some(()));
         tokio::select! {
             () = waiting => {}
             // sooner than the above, to say more
@@ -71,9 +74,22 @@ impl Ends {
 impl Running {
     /// Everything is declared when this returns, and deliveries begin.
     pub(crate) async fn start(url: &str, worker: Worker) -> Self {
+        Self::start_watched(url, worker, |_| {}).await
+    }
+
+    /// The same, and `watch` sees each end before that is settled, which waits for it.
+    pub(crate) async fn start_watched(
+        url: &str,
+        worker: Worker,
+        watch: impl Fn(&Observed) + Send + Sync + 'static,
+    ) -> Self {
         let ends = Ends::default();
         let noted = ends.clone();
-        let ready = worker.observe(move |observed| noted.note(observed)).ready().unwrap();
+        let observer = move |observed: &Observed| {
+            noted.note(observed);
+            watch(observed);
+        };
+        let ready = worker.observe(observer).ready().unwrap();
         let transport = Transport::amqp(config(url));
         transport.check(ready.topology()).await.unwrap();
         let (trigger, shutdown) = shutdown();
@@ -110,7 +126,9 @@ pub(crate) struct Sender {
 
 impl Sender {
     pub(crate) async fn new(url: &str) -> Self {
-        Self { publisher: support::publisher(config(url), Topology::default()).await, token: 0 }
+        let mut config = config(url);
+        config.connection_name = "sender".into();
+        Self { publisher: support::publisher(config, Topology::default()).await, token: 0 }
     }
 
     /// To the exchange `events`.
@@ -143,6 +161,14 @@ impl Sender {
 pub(crate) fn event(id: &str, name: &str, data: &impl Serialize) -> Message {
     let name: EventName = name.parse().unwrap();
     Event::new(id.parse().unwrap(), "/test", name, serde_json::to_vec(data).unwrap()).into_message()
+}
+
+/// So many are ready in a queue.
+pub(crate) async fn holds(node: &testkit::Node, vhost: &str, queue: &str, count: u64) {
+    wait_until(&format!("{count} in {queue}"), LIMIT, async || {
+        node.queue(vhost, queue).filter(|(ready, _)| *ready == count)
+    })
+    .await;
 }
 
 /// As many dead letters of a work queue, which stay there.

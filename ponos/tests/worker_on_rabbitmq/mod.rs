@@ -1,12 +1,19 @@
 //! The worker on RabbitMQ, by theme; and the simplest worker, which they share.
 
+mod alarm;
 mod bad_input;
+mod blocking;
 mod deleted;
 mod full_headers;
+mod guide;
+mod inbox_gone;
 mod liveness;
 mod lost;
 mod order;
+mod overdue;
+mod stage;
 mod start;
+mod steps;
 mod stopping;
 
 use ponos::prelude::*;

@@ -4,7 +4,7 @@ use super::{
     super::{LinkError, LinkErrorClass},
     config::AmqpConfig,
     errors::{Phase, classify, is_not_found, no_stream, timeout},
-    probe,
+    probe, reactor,
 };
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, Event, tcp::RustlsConnector};
@@ -215,7 +215,12 @@ async fn connect(
     axe: Arc<Axe>,
 ) -> lapin::Result<Connection> {
     let (url, limit) = (config.url.clone(), config.connect_timeout);
-    let runtime = lapin::runtime::default_runtime()?;
+    let runtime = {
+        let reactor = reactor::handle()?;
+        // lapin takes the runtime that it finds itself in
+        let _within = reactor.enter();
+        lapin::runtime::default_runtime()?
+    };
     Connection::connector(
         config.uri(),
         runtime,

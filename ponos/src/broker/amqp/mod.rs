@@ -24,6 +24,7 @@ mod errors;
 mod intake;
 mod probe;
 mod publisher;
+mod reactor;
 mod returns;
 mod shared;
 mod tls;

@@ -1,0 +1,48 @@
+//! A broker in want of memory takes nothing from those who publish: what is to be sent waits, what publishes nothing goes on.
+
+use super::{
+    QUEUE,
+    stage::{COUNTED, Stage, declare_counted, job, nothing_is_left},
+};
+use crate::real::{Running, Sender, holds, letters, support::LIMIT, verdict};
+use ponos::prelude::*;
+use testkit::{Node, wait_until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_broker_takes_nothing_what_must_be_sent_waits_and_the_rest_goes_on() {
+    let (node, stage) = (Node::start(), Stage::new());
+    declare_counted(&node.url()).await;
+    let policy = Policy::retry(2).concurrency(4).prefetch(4);
+    let running = Running::start(&node.url(), stage.worker(policy)).await;
+    let jobs = [
+        job("publishes", "publish", "blocked"),
+        job("fails", "fail", "blocked"),
+        job("refuses", "refuse", "blocked"),
+        job("done", "", "blocked"),
+        // comes when the one before it is acked
+        job("after", "", ""),
+    ];
+    Sender::new(&node.url()).await.send(jobs.into()).await;
+    stage.entered(&["publishes", "fails", "refuses", "done"]).await;
+    assert_eq!(stage.ran("after"), 0);
+    node.raise_memory_alarm();
+    stage.open("blocked");
+    wait_until("the publishing connection to be blocked", LIMIT, async || {
+        (node.blocked_connections() == 1).then_some(())
+    })
+    .await;
+    running.ends.done(2).await;
+    assert_eq!(running.ends.all().len(), 2, "{:?}", running.ends.all());
+    holds(&node, "/", COUNTED, 0).await;
+
+    node.clear_memory_alarm();
+    running.ends.done(4).await;
+    running.ends.until(1, "one to be dead", |ended| matches!(ended, Ended::Dead(_))).await;
+    let ran = ["publishes", "fails", "refuses"].map(|id| stage.ran(id));
+    assert_eq!(ran, [1, 2, 1], "nothing that was done runs again");
+    assert_eq!(verdict(&letters(&node.url(), QUEUE, 1).await[0]), ("refused", "not ours"));
+    let report = running.stop().await;
+    assert_eq!((report.handled, report.retried, report.dead, report.released), (4, 1, 1, 0), "{report}");
+    nothing_is_left(&node, "/").await;
+    holds(&node, "/", COUNTED, 1).await;
+}
