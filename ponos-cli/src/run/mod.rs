@@ -12,7 +12,7 @@ mod retry_after;
 use crate::{
     connection::Options,
     exit::Exit,
-    inbox, output, stop,
+    inbox, output,
     streams::{Streams, unfit},
     trouble::Trouble,
 };
@@ -97,7 +97,8 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     let ready = worker.ready().map_err(unfit)?;
     let transport = Transport::amqp(options.config(&format!("ponos run {}", args.streams.service))?);
-    let (trigger, asked) = stop::on_signals("stopping; once more ends it at once");
+    let (trigger, asked) = shutdown();
+    trigger.advance_on_signals(|| output::complain("stopping; once more ends it at once"));
     let (stopping, shutdown) = shutdown();
     let following = tokio::spawn(ending.follow(asked, args.policy.grace, activity.clone(), stopping));
     let draining = args.drain.then(|| {
