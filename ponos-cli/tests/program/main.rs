@@ -5,6 +5,7 @@ mod begin;
 mod dead;
 mod publish;
 mod run;
+mod run_as_told;
 mod run_http;
 mod schema;
 mod support;
