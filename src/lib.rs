@@ -97,7 +97,7 @@ pub async fn run(
         }
     };
     let (reload_in, reload) = mpsc::channel(1);
-    let _watcher = watch::folders(&watched(&config), reload_in);
+    watch::folders(&watched(&config), reload_in);
     let count = match &schedules {
         Some(Ok(schedules)) => schedules.len(),
         _ => stored().count(),
@@ -167,7 +167,7 @@ fn watched(config: &Config) -> Vec<PathBuf> {
         ScheduleSource::Embedded => None,
     };
     let calendars = sources::calendar_folder(&config.calendars, &config.schedules);
-    schedules.into_iter().chain(calendars.filter(|folder| folder.is_dir())).collect()
+    schedules.into_iter().chain(calendars).collect()
 }
 
 fn rules(config: &Config, embedded: bool) -> Rules {

@@ -113,20 +113,26 @@ fn after_a_kill_the_accepted_days_hold_until_other_ones_are_accepted() {
 }
 
 #[test]
-fn a_folder_of_calendars_that_is_made_later_is_seen_on_sighup() {
+fn a_folder_of_calendars_that_is_made_later_is_seen_by_itself_and_on_sighup() {
     let (_, without) = SCHEDULES.split_at(SCHEDULES.rfind("[[schedule]]").unwrap());
-    let mut clock = Clock::new("memory:", without).started();
-    clock.write_schedules(SCHEDULES);
-    clock.signal(Signal::HUP);
-    let body = clock.until("the refusal", |_, body| body["warnings"].to_string().contains("days-off"));
-    assert!(body["warnings"][0].as_str().unwrap().contains("last accepted ones are in effect"), "{body}");
-    fs::create_dir(clock.sandbox.path("calendars")).unwrap();
-    write_calendar(&clock, REST);
-    clock.signal(Signal::HUP);
-    until_it(&clock, true);
-    clock.until("the warning to go", |_, body| body["warnings"] == serde_json::json!([]));
-    agrees(&clock);
-    clock.stop();
+    for by_itself in [true, false] {
+        let mut clock = Clock::new("memory:", without).started();
+        clock.write_schedules(SCHEDULES);
+        if !by_itself {
+            clock.signal(Signal::HUP);
+        }
+        let body = clock.until("the refusal", |_, body| body["warnings"].to_string().contains("days-off"));
+        assert!(body["warnings"][0].as_str().unwrap().contains("last accepted ones are in effect"), "{body}");
+        fs::create_dir(clock.sandbox.path("calendars")).unwrap();
+        write_calendar(&clock, REST);
+        if !by_itself {
+            clock.signal(Signal::HUP);
+        }
+        until_it(&clock, true);
+        clock.until("the warning to go", |_, body| body["warnings"] == serde_json::json!([]));
+        agrees(&clock);
+        clock.stop();
+    }
 }
 
 /// What `plan` says, in one object, and its exit code.

@@ -1,10 +1,11 @@
 //! The program `ponos`: one file per verb, each with its `Args` and its `run`.
 //!
 //! What the verbs share: `connection` (which broker), `trouble` (what went wrong, and with which code that ends),
-//! `output` (writing), `span` (durations as people write them), `stop` (Ctrl-C). It uses what the crate `ponos` makes
+//! `output` (writing), `contracts` (schemas), `span` (durations as people write them). It uses what the crate `ponos` makes
 //! public and nothing else; a package of its own, so that neither workers nor the clock pay for a command line.
 
 mod connection;
+mod contracts;
 mod dead;
 mod exit;
 mod inbox;
@@ -15,7 +16,6 @@ mod run;
 mod schema;
 mod sending;
 mod span;
-mod stop;
 mod streams;
 mod tail;
 mod topology;

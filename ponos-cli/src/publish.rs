@@ -2,6 +2,7 @@
 
 use crate::{
     connection::Options,
+    contracts::Contracts,
     exit::Exit,
     output,
     sending::{Sender, Sent},
@@ -10,12 +11,13 @@ use crate::{
 use ponos::{
     clock::Clock,
     event::{Event, EventId, EventName, Message},
-    schema::{Contract, Registry},
-    schema_files,
     topology::worker::{EVENTS, TASKS},
 };
 use serde_json::{Value, json};
-use std::{io::Read, path::PathBuf};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 use uuid::Uuid;
 
 /// Publishes an event, and waits until the broker has confirmed it.
@@ -133,16 +135,11 @@ async fn standard_input() -> Result<String, Trouble> {
     Ok(text)
 }
 
-fn check(file: &PathBuf, name: &EventName, payload: &Value) -> Result<(), Trouble> {
-    let unusable = |why: String| Trouble::Words(Exit::Configuration, why);
-    let checked = if file.is_dir() {
-        let registry = Registry::folder(file).map_err(|why| unusable(why.to_string()))?;
-        registry.check(name, payload).map_err(|why| why.to_string())
-    } else {
-        let document = schema_files::document(file).map_err(|why| unusable(why.to_string()))?;
-        let contract =
-            Contract::from_value(document).map_err(|why| unusable(format!("{}: {why}", file.display())))?;
-        contract.check(payload).map_err(|why| why.to_string())
+fn check(file: &Path, name: &EventName, payload: &Value) -> Result<(), Trouble> {
+    let checked = match Contracts::read(file)? {
+        Contracts::None => Ok(()),
+        Contracts::One(contract) => contract.check(payload).map_err(|why| why.to_string()),
+        Contracts::Folder(_, registry) => registry.check(name, payload).map_err(|why| why.to_string()),
     };
     checked
         .map_err(|why| Trouble::findings(format!("not published, for the payload breaks its schema: {why}")))

@@ -1,7 +1,7 @@
-//! Which queues a service works on: `--service`, `--on`, `--task`, `--exclusive`. For `topology` and `run`.
+//! Which queues a service works on: `--service`, `--on`, `--task`, `--fan-in`, `--exclusive`. For `topology` and `run`.
 
-use crate::trouble::Trouble;
-use ponos::worker::{Context, Handler, HandlerResult, Policy, Worker, WorkerError};
+use crate::{contracts::Contracts, trouble::Trouble};
+use ponos::worker::{Configured, Context, FanIn, Handler, HandlerResult, Policy, Worker, WorkerError};
 use serde_json::Value;
 use std::{future::Future, sync::Arc};
 
@@ -17,6 +17,9 @@ pub(crate) struct Streams {
     /// Takes the service's own tasks of this name, by a queue SERVICE.NAME; may be repeated
     #[arg(long = "task", value_name = "NAME")]
     tasks: Vec<String>,
+    /// Takes all of --on by one queue SERVICE.LABEL, and so, with --concurrency 1, in the order of publishing
+    #[arg(long, value_name = "LABEL", requires = "events")]
+    fan_in: Option<String>,
     /// One at a time of all replicas, in order
     #[arg(long)]
     exclusive: bool,
@@ -24,30 +27,63 @@ pub(crate) struct Streams {
 
 impl Streams {
     /// The worker that runs for each queue the handler which `make` makes for it.
-    pub(crate) fn worker<F, R>(&self, policy: Policy, make: impl Fn(Arc<str>) -> F) -> Worker
+    pub(crate) fn worker<F, R>(
+        &self,
+        policy: &Policy,
+        contracts: &Contracts,
+        make: impl Fn(Arc<str>) -> F,
+    ) -> Result<Worker, Trouble>
     where
         F: Fn(Value, Context) -> R + Send + Sync + 'static,
         R: Future<Output = HandlerResult> + Send + 'static,
     {
-        let policy = if self.exclusive { policy.exclusive() } else { policy };
+        let policy = Policy { exclusive: self.exclusive, ..policy.clone() };
+        let handler = |label: &str, pattern: &str, policy: &Policy| -> Result<Configured<F>, Trouble> {
+            let handler = Handler::<Value>::with(make(self.queue(label)), policy.clone());
+            Ok(match contracts.of(pattern)? {
+                Some(contract) => handler.contract(contract),
+                None => handler,
+            })
+        };
         let mut worker = Worker::new(&self.service);
-        for pattern in &self.events {
-            worker = worker.on_with::<Value, _>(pattern, make(self.queue(pattern)).with(policy.clone()));
+        if let Some(label) = &self.fan_in {
+            let (queue, own) = apart(policy.clone());
+            let handlers = self.events.iter().map(|pattern| Ok((pattern, handler(label, pattern, &own)?)));
+            let handlers: Vec<_> = handlers.collect::<Result<_, Trouble>>()?;
+            worker = worker.fan_in(label, queue, |fan_in| {
+                let on = |fan_in: FanIn, (pattern, handler): (&String, Configured<F>)| {
+                    fan_in.on_with::<Value, _>(pattern, handler)
+                };
+                handlers.into_iter().fold(fan_in, on)
+            });
+        } else {
+            for pattern in &self.events {
+                worker = worker.on_with::<Value, _>(pattern, handler(pattern, pattern, &policy)?);
+            }
         }
         for name in &self.tasks {
-            worker = worker.task::<Value, _>(name, make(self.queue(name)).with(policy.clone()));
+            worker = worker.task::<Value, _>(name, handler(name, name, &policy)?);
         }
-        worker
+        Ok(worker)
     }
 
     /// The queues' names.
     pub(crate) fn queues(&self) -> impl Iterator<Item = Arc<str>> {
-        self.events.iter().chain(&self.tasks).map(|label| self.queue(label))
+        let events = if self.fan_in.is_some() { &[] } else { &self.events[..] };
+        events.iter().chain(&self.fan_in).chain(&self.tasks).map(|label| self.queue(label))
     }
 
     fn queue(&self, label: &str) -> Arc<str> {
         format!("{}.{label}", self.service).into()
     }
+}
+
+/// What of a policy belongs to a fan-in's queue, and what to its handlers.
+fn apart(policy: Policy) -> (Policy, Policy) {
+    let Policy { concurrency, prefetch, rate, exclusive, .. } = policy;
+    let queue = Policy { concurrency, prefetch, rate, exclusive, ..Policy::default() };
+    let Policy { concurrency, prefetch, rate, exclusive, .. } = Policy::default();
+    (queue, Policy { concurrency, prefetch, rate, exclusive, ..policy })
 }
 
 /// What a worker that can't run means here: what it was told came from the command line.

@@ -5,13 +5,12 @@ use crate::{
     exit::Exit,
     json,
     output::{self, Paint},
-    stop,
     trouble::Trouble,
 };
 use ponos::{
     broker::{Consume, Consumer, Link, Settle},
     event::{Event, EventName, Message},
-    shutdown::Stage,
+    shutdown::{Stage, on_signals},
     topology::{Binding, Exchange, Queue, Topology, worker::EVENTS},
 };
 use tokio::sync::watch;
@@ -77,7 +76,7 @@ fn topology(patterns: &[String]) -> Topology {
 }
 
 async fn follow(mut consumer: Consumer, args: &Args) -> Result<Exit, Trouble> {
-    let (_trigger, shutdown) = stop::on_signals("");
+    let shutdown = on_signals();
     let mut link = consumer.link();
     let (mut left, mut state) = (args.count, Told::default());
     let paint = Paint::stdout();

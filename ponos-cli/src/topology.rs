@@ -2,6 +2,7 @@
 
 use crate::{
     connection::Options,
+    contracts::Contracts,
     exit::Exit,
     output,
     streams::{Streams, unfit},
@@ -35,7 +36,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    let worker = args.streams.worker(Policy::default(), |_| |_, _| async { Ok(Outcome::Done) });
+    let done = |_| |_, _| async { Ok(Outcome::Done) };
+    let worker = args.streams.worker(&Policy::default(), &Contracts::None, done)?;
     let wanted = worker.ready().map_err(unfit)?.topology().clone();
     if args.check {
         let transport = options.transport("ponos topology").await?;

@@ -32,6 +32,7 @@ pub use time_passed::{Cause, TimePassed, Window};
 #[doc = include_str!("../../docs/workers.md")]
 mod guide {}
 
+/// For `#[derive(JsonSchema)]` with `#[schemars(crate = "ponos::schemars")]`, where a service has no schemars of its own.
 #[cfg(feature = "worker")]
 pub use schemars;
 

@@ -21,8 +21,5 @@ pub use contract::{Contract, SchemaError};
 pub use mismatch::{Mismatch, Violation};
 pub use registry::{PublishRefused, Registry, RegistryError};
 
-/// For `#[derive(JsonSchema)]` with `#[schemars(crate = "ponos::schema::schemars")]`, where a service has no schemars of its own.
-pub use schemars;
-
 #[cfg(test)]
 mod tests;

@@ -32,33 +32,10 @@ pub fn shutdown() -> (Trigger, Shutdown) {
 /// runtime; it listens as long as that lives.
 pub fn on_signals() -> Shutdown {
     let (trigger, shutdown) = shutdown();
-    tokio::spawn(listen(trigger));
+    trigger.advance_on_signals(|| {
+        tracing::info!("stopping: finishing what is begun; a second signal stops at once");
+    });
     shutdown
-}
-
-async fn listen(trigger: Trigger) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            tracing::warn!("signals can't be listened for");
-            return;
-        };
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            tracing::info!("stopping: finishing what is begun; a second signal stops at once");
-            trigger.advance();
-        }
-    }
-    #[cfg(not(unix))]
-    while tokio::signal::ctrl_c().await.is_ok() {
-        trigger.advance();
-    }
 }
 
 impl Trigger {
@@ -67,6 +44,39 @@ impl Trigger {
         self.0.send_modify(|stage| {
             *stage = if *stage == Stage::Running { Stage::Draining } else { Stage::Stopping };
         });
+    }
+
+    /// Goes one stage up with each SIGTERM and SIGINT (Ctrl-C), after a word by `tell`. Must be called within a tokio
+    /// runtime; it listens as long as that lives.
+    pub fn advance_on_signals(&self, tell: impl Fn() + Send + 'static) {
+        tokio::spawn(listen(self.clone(), tell));
+    }
+}
+
+async fn listen(trigger: Trigger, tell: impl Fn()) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            // then they end the program as they always do
+            tracing::warn!("signals can't be listened for");
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tell();
+            trigger.advance();
+        }
+    }
+    #[cfg(not(unix))]
+    while tokio::signal::ctrl_c().await.is_ok() {
+        tell();
+        trigger.advance();
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     flights::{Flights, Owner},
     hand_over::{LEAD, MARGIN},
     load::Load,
-    progress::{Progress, SpanKey},
+    progress::{PAUSED, Progress, SpanKey},
     slot::Slot,
 };
 use crate::schedule::Packed;
@@ -39,6 +39,8 @@ pub struct Engine {
     pub(super) guard: ClockGuard,
     pub(super) slots: Vec<Slot>,
     pub(super) queue: DueQueue,
+    /// The same of paused schedules: nothing need be ready for them, and nobody need wake up in time.
+    pub(super) paused: DueQueue,
     pub(super) flights: Flights,
     pub(super) backlogs: Backlogs,
     pub(super) progress: Progress,
@@ -126,6 +128,10 @@ impl Engine {
                 let ahead = send.plus(-LEAD);
                 wish(if self.progress.wanted() < send.plus(MARGIN) && ahead > now { ahead } else { send });
             }
+            let passed_over = self.paused.first().map(|(send, _)| send.plus(PAUSED));
+            if let Some(at) = passed_over.filter(|at| *at > now) {
+                wish(at);
+            }
             if let Some(until) = self.backlogs.next_timer().filter(|until| *until > now) {
                 wish(until);
             }
@@ -139,7 +145,7 @@ impl Engine {
         if let Some(lowest) = self.flights.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight)) {
             mark = mark.min(lowest.plus(-1));
         }
-        if let Some((send, _)) = self.queue.first() {
+        for (send, _) in [&self.queue, &self.paused].into_iter().filter_map(DueQueue::first) {
             mark = mark.min(send.plus(-1));
         }
         mark.max(self.progress.settled())
@@ -272,10 +278,22 @@ impl Engine {
     /// Queues a due time, if there is one.
     pub(super) fn queue_up(&mut self, rank: usize, next: Option<Timestamp>) {
         self.slots[rank].wait_for(next);
-        if let Some(next) = next {
-            let send = self.slots[rank].send_time(next);
-            self.queue.push(send, next, u32::try_from(rank).unwrap_or(u32::MAX));
-        }
+        self.enqueue(rank);
+    }
+
+    /// Puts what the slot waits for into its queue.
+    pub(super) fn enqueue(&mut self, rank: usize) {
+        let slot = &self.slots[rank];
+        let Some(due) = slot.next() else { return };
+        let (send, rank) = (slot.send_time(due), u32::try_from(rank).unwrap_or(u32::MAX));
+        let queue = if slot.definition.is_paused() { &mut self.paused } else { &mut self.queue };
+        queue.push(send, due, rank);
+    }
+
+    /// Queues for the slots that there are, with nothing in them.
+    pub(super) fn empty_queues(&mut self) {
+        self.queue = DueQueue::with_capacity(self.slots.len());
+        self.paused = DueQueue::default();
     }
 
     fn emit(&mut self) -> Vec<Action> {

@@ -54,6 +54,7 @@ impl Engine {
         if !self.progress.is_durable(self.loading) && !planted(Fault::SendBeforeTheRevisionIsSaved) {
             return;
         }
+        self.pass_over_paused(now);
         while let Some((send, rank)) = self.queue.first().filter(|(send, _)| *send <= now) {
             let slot = &self.slots[rank as usize];
             let Some(due) = slot.next() else {
@@ -63,11 +64,7 @@ impl Engine {
             let conduct = slot.definition.conduct();
             let behind = now.since(send) > conduct.catch_up.grace
                 || self.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
-            if conduct.paused {
-                let key = slot.key();
-                self.queue.pop();
-                self.skip_paused(rank, &key, due, now);
-            } else if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join(key, due)) {
+            if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join(key, due)) {
                 self.queue.pop();
                 self.join(rank, key, due, now);
             } else {
@@ -77,6 +74,17 @@ impl Engine {
                 }
                 self.queue.pop();
                 self.depart_on_time(rank, due, now);
+            }
+        }
+    }
+
+    /// What paused schedules skip is only recorded. With every step, so that W goes on; but no step is made for it.
+    fn pass_over_paused(&mut self, now: Timestamp) {
+        while let Some((_, rank)) = self.paused.first().filter(|(send, _)| *send <= now) {
+            self.paused.pop();
+            let slot = &self.slots[rank as usize];
+            if let Some((due, key)) = slot.next().map(|due| (due, slot.key())) {
+                self.skip_paused(rank, &key, due, now);
             }
         }
     }

@@ -5,9 +5,7 @@
 //! between leaves each schedule old or new, never a mixture, and what was on its way is read from the files
 //! again. Between two pieces what is due goes out as usual. So neither a write nor a step grows with the number of schedules.
 
-use super::{
-    Notice, Revision, core::Engine, due_queue::DueQueue, flights::Owner, progress::SpanKey, slot::Slot,
-};
+use super::{Notice, Revision, core::Engine, flights::Owner, progress::SpanKey, slot::Slot};
 use crate::schedule::Packed;
 use ponos::event::Timestamp;
 use std::{cmp::Ordering, ops::Bound};
@@ -109,7 +107,8 @@ impl Engine {
                 let slot = std::mem::replace(slot, vacant);
                 let rank = u32::try_from(rank).unwrap_or(u32::MAX);
                 if let Some(next) = slot.next() {
-                    self.queue.remove(slot.send_time(next), next, rank);
+                    let queue = if slot.definition.is_paused() { &mut self.paused } else { &mut self.queue };
+                    queue.remove(slot.send_time(next), next, rank);
                 }
                 if slot.in_flight().is_some() {
                     self.flights.leave(rank, Owner::Span(slot.name(), slot.number()));
@@ -130,10 +129,8 @@ impl Engine {
     }
 
     fn take_place(&mut self, rank: u32, slot: Slot) {
-        if let Some(next) = slot.next() {
-            self.queue.push(slot.send_time(next), next, rank);
-        }
         self.slots[rank as usize] = slot;
+        self.enqueue(rank as usize);
     }
 
     /// Removes the slots of schedules that are gone.
@@ -158,11 +155,9 @@ impl Engine {
     fn put(&mut self, slots: Vec<Slot>, moved: &[u32]) {
         self.slots = slots;
         self.flights.reassign(|rank| moved.get(rank as usize).copied().unwrap_or(rank));
-        self.queue = DueQueue::with_capacity(self.slots.len());
-        for (rank, slot) in (0..).zip(&self.slots) {
-            if let Some(next) = slot.next() {
-                self.queue.push(slot.send_time(next), next, rank);
-            }
+        self.empty_queues();
+        for rank in 0..self.slots.len() {
+            self.enqueue(rank);
         }
     }
 

@@ -49,6 +49,8 @@ struct Saving {
 
 /// Progress that nobody waits for is written this much later (milliseconds).
 const LAZY: i64 = 1_000;
+/// What paused schedules skip goes down with the next write, or this much later by one of its own (milliseconds).
+pub(super) const PAUSED: i64 = 10_000;
 /// The mark moves with time even when nothing is due, so that a restart can tell a long stop from a wrong clock.
 const IDLE: i64 = 60 * 60 * 1_000;
 
@@ -157,8 +159,8 @@ impl Progress {
     /// A row that goes down with the next write. What a paused schedule skips is one run:
     /// nothing of its revision is ever sent in between.
     pub(super) fn row(&mut self, row: Row) {
-        self.moved = true;
         let paused = row.outcome == Outcome::Skipped(SkipReason::Paused);
+        self.moved |= !paused;
         let same = |earlier: &&mut Row| {
             earlier.outcome == row.outcome
                 && earlier.revision == row.revision
@@ -212,7 +214,13 @@ impl Progress {
         if self.urgent {
             return Some(now);
         }
-        let wait = if self.moved && (settled > self.settled || !self.is_clean()) { LAZY } else { IDLE };
+        let wait = if self.moved && (settled > self.settled || !self.is_clean()) {
+            LAZY
+        } else if self.dirty.rows.is_empty() {
+            IDLE
+        } else {
+            PAUSED
+        };
         Some(self.last_save.plus(wait).min(now.plus(wait)))
     }
 
@@ -221,6 +229,7 @@ impl Progress {
         self.saving.is_none() && !self.urgent && self.is_clean()
     }
 
+    /// What paused schedules skip waits for any other write, and nobody waits for it.
     fn is_clean(&self) -> bool {
         let Dirty { revisions, forgotten, spans, one_shots, parked, rows } = &self.dirty;
         revisions.is_empty()
@@ -228,7 +237,7 @@ impl Progress {
             && spans.is_empty()
             && one_shots.is_empty()
             && parked.is_empty()
-            && rows.is_empty()
+            && (rows.is_empty() || !self.moved)
     }
 
     /// The write with this ticket is durable.

@@ -27,6 +27,7 @@ impl Engine {
             guard: ClockGuard::new(rules.clock, snapshot.settled),
             slots: Vec::new(),
             queue: DueQueue::default(),
+            paused: DueQueue::default(),
             flights: Flights::default(),
             backlogs: Backlogs::default(),
             progress: Progress::new(settled, handed),
@@ -59,7 +60,7 @@ impl Engine {
             engine.resting.insert((revision.name().into(), revision.number), revision);
         }
         engine.slots.sort_by(|a, b| a.definition.name_bytes().cmp(b.definition.name_bytes()));
-        engine.queue = DueQueue::with_capacity(engine.slots.len());
+        engine.empty_queues();
         for (key, (_, span)) in outstanding.into_iter().zip(snapshot.spans) {
             let Some(revision) = engine.revision(&key) else { continue };
             let Ok(schedule) = revision.build() else { continue };
@@ -129,7 +130,7 @@ impl Engine {
         // A span that was kept shows that nothing of its schedule was handed over on time since; see `backlog`.
         let by = timing.due_by(handed);
         let reached =
-            next.filter(|first| *first <= by && outstanding.is_none() && !slot.definition.conduct().paused);
+            next.filter(|first| *first <= by && outstanding.is_none() && !slot.definition.is_paused());
         if let Some((first, schedule)) = reached.zip(slot.schedule()) {
             let through = timing.before(by.plus(1)).map_or(first, |last| last.max(first));
             let span = new_span(era.number, unsettled, through, through);
@@ -154,14 +155,14 @@ impl Engine {
             outcome: Outcome::ClockSetBack,
         });
         self.progress.set_back(now);
-        self.queue = DueQueue::with_capacity(self.slots.len());
+        self.empty_queues();
         for rank in 0..self.slots.len() {
             let slot = &self.slots[rank];
             if slot.runs() && slot.in_flight().is_none() && !slot.timing().is_one_shot() {
                 let from = slot.timing().due_by(now);
                 self.queue_after(u32::try_from(rank).unwrap_or(u32::MAX), from);
-            } else if let Some(due) = slot.next() {
-                self.queue.push(slot.send_time(due), due, u32::try_from(rank).unwrap_or(u32::MAX));
+            } else {
+                self.enqueue(rank);
             }
         }
     }

@@ -50,6 +50,8 @@ const DATA: u8 = 4;
 const JITTER: u8 = 8;
 /// It is due once.
 const ONE_SHOT: u8 = 16;
+/// It sends nothing.
+const PAUSED: u8 = 32;
 
 /// What usually stands between two values of a definition; each one's place is the byte that stands for it (JSON
 /// has no bytes below 32 in it). What is not here only takes more room.
@@ -126,6 +128,11 @@ impl Packed {
     /// Whether it is due once, at an instant.
     pub fn is_one_shot(&self) -> bool {
         self.flags() & ONE_SHOT != 0
+    }
+
+    /// Whether it sends nothing.
+    pub fn is_paused(&self) -> bool {
+        self.flags() & PAUSED != 0
     }
 
     /// How it behaves.
@@ -244,6 +251,9 @@ fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Packed, 
         }
         if timing.is_one_shot() {
             bytes[flags] |= ONE_SHOT;
+        }
+        if *paused {
+            bytes[flags] |= PAUSED;
         }
         bytes = postcard::to_extend(&(conduct, timing, event.as_str()), bytes)?;
         if let Some(after) = rest

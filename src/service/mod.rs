@@ -4,6 +4,7 @@
 mod commands;
 mod end;
 mod handle;
+mod link;
 mod parts;
 mod render;
 mod show;
@@ -20,6 +21,7 @@ use crate::{
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use commands::Promise;
+use link::Outage;
 use ponos::{
     broker::{Link, PublishOutcome, Publishing, Settlement},
     event::Timestamp,
@@ -27,7 +29,7 @@ use ponos::{
 };
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 /// The loop turns at least this often (milliseconds), so that health checks see it alive.
 const BEAT: i64 = 1_000;
@@ -68,6 +70,7 @@ pub struct Service {
     degraded: Option<String>,
     store_failing: Option<String>,
     ever_up: bool,
+    outage: Outage,
     show_events: bool,
     grace: Duration,
     confirmed: u64,
@@ -144,6 +147,7 @@ impl Service {
             degraded: None,
             store_failing: None,
             ever_up: false,
+            outage: Outage::default(),
             show_events: parts.show_events,
             grace: parts.grace,
             confirmed: 0,
@@ -338,28 +342,6 @@ impl Service {
         });
         let answers = answers.collect();
         self.step(Input::Settled(answers));
-    }
-
-    fn on_link(&mut self) {
-        let link = self.link.borrow_and_update().clone();
-        let up = matches!(link, Link::Up { .. });
-        match &link {
-            Link::Up { broker, .. } if self.ever_up => info!(%broker, "the broker is back"),
-            Link::Up { broker, .. } => info!(%broker, "connected"),
-            Link::Down { error: Some(error), .. } if error.class.needs_a_person() && !self.ever_up => {
-                self.fail(Failure::Broker(error.clone()));
-            }
-            Link::Down { attempts, error: Some(error) } if *attempts <= 1 || error.class.needs_a_person() => {
-                warn!(%error, "no connection to the broker; the clock goes on and loses nothing, and it is tried again");
-            }
-            Link::Blocked { reason } => {
-                warn!(%reason, "the broker accepts no messages; the clock goes on and loses nothing");
-            }
-            Link::Down { .. } | Link::Closed => {}
-        }
-        self.ever_up |= up;
-        self.step(Input::Link(up));
-        self.show_status();
     }
 
     /// Reads the schedules on a thread of their own: folders may be slow.

@@ -10,14 +10,14 @@ use crate::{
     exit::Exit,
     inbox, output,
     sending::{Sender, Sent},
-    span, stop,
+    span,
     trouble::Trouble,
 };
 use ponos::{
     clock::Clock,
     event::Event,
     inbox::{Inbox, InboxKey},
-    shutdown::{Shutdown, Stage},
+    shutdown::{Shutdown, Stage, shutdown},
     worker::Rate,
 };
 use std::time::Duration;
@@ -76,7 +76,8 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         Some(place) => Some(place.open("ponos", 1).await?),
         None => None,
     };
-    let (_trigger, shutdown) = stop::on_signals("stopping after this one");
+    let (signals, shutdown) = shutdown();
+    signals.advance_on_signals(|| output::complain("stopping after this one"));
     let (mut counts, mut left) = (Counts::default(), args.filter.limit());
     for queue in args.queues.names() {
         let mut reader = Reader::open(&transport, &queue, args.filter.most(left)).await?;

@@ -4,6 +4,7 @@ mod activity;
 mod drain;
 mod ending;
 mod group;
+mod health;
 mod http;
 mod policy;
 mod program;
@@ -11,8 +12,9 @@ mod retry_after;
 
 use crate::{
     connection::Options,
+    contracts::Contracts,
     exit::Exit,
-    inbox, output, stop,
+    inbox, output,
     streams::{Streams, unfit},
     trouble::Trouble,
 };
@@ -21,9 +23,9 @@ use ending::{Ending, LEAVING};
 use ponos::{
     broker::Transport,
     shutdown::shutdown,
-    worker::{Limits, Report, Worker},
+    worker::{Report, Worker},
 };
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Runs any program, or any HTTP service, as a worker.
 ///
@@ -42,6 +44,10 @@ pub(crate) struct Args {
     /// Posts each event to this http:// or https:// address instead of running a program
     #[arg(long, value_name = "URL", conflicts_with = "program", required_unless_present = "program")]
     to: Option<String>,
+    /// Holds payloads to a JSON Schema: a file, for all that is taken in, or a folder of files NAME.json; what breaks it goes
+    /// to the dead letters with the reason
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
     /// Remembers what was handled, so that what comes twice is handled once: memory or sled:PATH for one
     /// replica, postgres://user:password@host/database for any number
     #[arg(long, value_name = "INBOX", env = inbox::VARIABLE, hide_env_values = true)]
@@ -50,6 +56,10 @@ pub(crate) struct Args {
     /// code 1 if anything was given back
     #[arg(long)]
     drain: bool,
+    /// Writes the time into this file every 5 seconds while the worker is alive, and removes it when it is not and at the end:
+    /// a file that is gone or older than a minute means that it is to be restarted
+    #[arg(long, value_name = "FILE")]
+    health_file: Option<PathBuf>,
     /// Declares nothing on the broker: all must be there (see ponos topology)
     #[arg(long)]
     passive: bool,
@@ -86,8 +96,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let place = args.inbox.as_deref().filter(|told| !told.is_empty()).map(inbox::Place::read).transpose()?;
     let (activity, ending) = (Activity::default(), Ending::default());
     // the grace is kept by us; the worker's own is for programs that are told to end by then
-    let limits = Limits { grace: args.policy.grace + LEAVING, ..Limits::default() };
-    let mut worker = worker(&args, &activity, &ending)?.limits(limits);
+    let limits = args.policy.limits(args.policy.grace + LEAVING);
+    let contracts = args.schema.as_deref().map_or(Ok(Contracts::None), Contracts::read)?;
+    let mut worker = worker(&args, &contracts, &activity, &ending)?.limits(limits);
     if let Some(place) = place {
         let slots = args.policy.concurrency().saturating_mul(args.streams.queues().count());
         worker = worker.inbox(place.open(&args.streams.service, slots).await?);
@@ -97,7 +108,8 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     let ready = worker.ready().map_err(unfit)?;
     let transport = Transport::amqp(options.config(&format!("ponos run {}", args.streams.service))?);
-    let (trigger, asked) = stop::on_signals("stopping; once more ends it at once");
+    let (trigger, asked) = shutdown();
+    trigger.advance_on_signals(|| output::complain("stopping; once more ends it at once"));
     let (stopping, shutdown) = shutdown();
     let following = tokio::spawn(ending.follow(asked, args.policy.grace, activity.clone(), stopping));
     let draining = args.drain.then(|| {
@@ -105,8 +117,20 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         let quiet = args.policy.quiet();
         tokio::spawn(drain::watch(transport.clone(), queues, activity.clone(), quiet, trigger.clone()))
     });
+    if let Some(path) = &args.health_file {
+        health::begin(path)?;
+    }
+    let liveness = ready.liveness();
+    let keeping = args.health_file.clone().map(|path| health::keep(path, move || liveness.check().is_ok()));
+    let keeping = keeping.map(tokio::spawn);
     let ended = Box::pin(ready.run_on(transport, shutdown)).await;
     following.abort();
+    if let (Some(keeping), Some(path)) = (keeping, &args.health_file) {
+        keeping.abort();
+        // the abort is the error
+        let _ = keeping.await;
+        health::end(path);
+    }
     if let Some(draining) = draining {
         draining.abort();
     }
@@ -125,10 +149,15 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     Ok(if is_left { Exit::Findings } else { Exit::Done })
 }
 
-fn worker(args: &Args, activity: &Activity, ending: &Ending) -> Result<Worker, Trouble> {
+fn worker(
+    args: &Args,
+    contracts: &Contracts,
+    activity: &Activity,
+    ending: &Ending,
+) -> Result<Worker, Trouble> {
     if let Some(url) = &args.to {
         let service = Arc::new(http::Service::new(url)?);
-        return Ok(args.streams.worker(args.policy.policy(args.policy.timeout), |_| {
+        return args.streams.worker(&args.policy.policy(args.policy.timeout), contracts, |_| {
             let (service, activity, ending) = (Arc::clone(&service), activity.clone(), ending.clone());
             move |_, context| {
                 let (service, at_work, ending) = (Arc::clone(&service), activity.begin(), ending.clone());
@@ -145,19 +174,19 @@ fn worker(args: &Args, activity: &Activity, ending: &Ending) -> Result<Worker, T
                     }
                 }
             }
-        }));
+        });
     }
     let program = Arc::new(program::Program::new(&args.program, args.policy.timeout)?);
     // ours ends first, so that a program is gone before its slot is free
     let limit = args.policy.timeout + group::GRACE + Duration::from_secs(5);
-    Ok(args.streams.worker(args.policy.policy(limit), |queue| {
+    args.streams.worker(&args.policy.policy(limit), contracts, |queue| {
         let (program, activity, ending) = (Arc::clone(&program), activity.clone(), ending.clone());
         move |_, context| {
             let (program, queue) = (Arc::clone(&program), Arc::clone(&queue));
             let (at_work, ending) = (activity.begin(), ending.clone());
             async move { program.run(&queue, &context, at_work, ending).await }
         }
-    }))
+    })
 }
 
 /// Log lines to standard error; `PONOS_LOG` says which, as `RUST_LOG` does elsewhere.

@@ -1,14 +1,21 @@
 //! How events are tried: the flags of `ponos run`.
 
 use crate::span;
-use ponos::worker::{Policy, Rate};
+use ponos::worker::{Backoff, Limits, Policy, Rate};
 use std::time::Duration;
+
+/// As [`Backoff::default`] has it.
+const BACKOFF: &str = "first=2s,factor=3,longest=1h,jitter=0.25";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// How often an event is tried in all
     #[arg(long, value_name = "N", default_value_t = 5)]
     attempts: u32,
+    /// How long it waits between attempts: first, then factor times longer each time, at most longest, and by chance
+    /// shorter by up to the share jitter; what is left out stays as it is
+    #[arg(long, value_name = "FIELD=VALUE,...", default_value = BACKOFF, value_parser = backoff)]
+    backoff: Backoff,
     /// How long one attempt may take
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span::duration)]
     pub(super) timeout: Duration,
@@ -24,6 +31,16 @@ pub(super) struct Args {
     /// Skips what is older, such as 2h
     #[arg(long, value_name = "DURATION", value_parser = span::duration)]
     max_age: Option<Duration>,
+    /// Skips an event when one of the same name, source and subject with a later time was taken before it
+    #[arg(long)]
+    latest_only: bool,
+    /// Logs an error when the event that the last one promised (next_due_at in its payload) has not come this long after
+    /// it, such as 30s
+    #[arg(long, value_name = "TOLERANCE", value_parser = span::duration)]
+    expect_by_next: Option<Duration>,
+    /// The broker's consumer_timeout, within which all that is held must be settled
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = span::duration)]
+    consumer_timeout: Duration,
     /// How long what is begun may go on after the first request to stop
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span::duration)]
     pub(super) grace: Duration,
@@ -34,13 +51,22 @@ impl Args {
     pub(super) fn policy(&self, timeout: Duration) -> Policy {
         Policy {
             attempts: self.attempts,
+            backoff: self.backoff.clone(),
             timeout,
             concurrency: self.concurrency,
             prefetch: self.prefetch,
             rate: self.rate,
             max_age: self.max_age,
-            ..Policy::default()
+            latest_only: self.latest_only,
+            expect_by_next: self.expect_by_next,
+            // that is said with the queues
+            exclusive: false,
         }
+    }
+
+    /// The limits of the worker as a whole, with that grace.
+    pub(super) fn limits(&self, grace: Duration) -> Limits {
+        Limits { grace, consumer_timeout: self.consumer_timeout, ..Limits::default() }
     }
 
     /// How many of a queue run at a time.
@@ -51,5 +77,47 @@ impl Args {
     /// How long nothing may begin before nothing more is to come: what was taken in may wait for the rate.
     pub(super) fn quiet(&self) -> Duration {
         Duration::from_secs(1) + self.rate.map_or(Duration::ZERO, |rate| rate.per)
+    }
+}
+
+/// `first=2s,factor=3,longest=1h,jitter=0.25`, or some of these. Whether the values make sense is seen with the whole policy.
+fn backoff(text: &str) -> Result<Backoff, String> {
+    let wrong = |part: &str| format!("'{part}' is not understood; write it as {BACKOFF}, or some of these");
+    let mut backoff = Backoff::default();
+    let mut seen = Vec::new();
+    for part in text.split(',') {
+        let (field, value) = part.split_once('=').ok_or_else(|| wrong(part))?;
+        if seen.contains(&field) {
+            return Err(format!("'{field}' stands there twice"));
+        }
+        seen.push(field);
+        let number = || value.parse::<f64>().map_err(|_| wrong(part));
+        match field {
+            "first" => backoff.first = span::duration(value)?,
+            "factor" => backoff.factor = number()?,
+            "longest" => backoff.longest = span::duration(value)?,
+            "jitter" => backoff.jitter = number()?,
+            _ => return Err(wrong(part)),
+        }
+    }
+    Ok(backoff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backoff_is_some_of_its_fields() {
+        assert_eq!(backoff(BACKOFF), Ok(Backoff::default()));
+        let slow = Backoff {
+            first: Duration::from_secs(60),
+            longest: Duration::from_secs(7200),
+            ..Backoff::default()
+        };
+        assert_eq!(backoff("longest=2h,first=1m"), Ok(slow));
+        for wrong in ["", "5s", "first", "first=5", "first=5s,", "last=5s", "factor=x", "first=1s,first=2s"] {
+            assert!(backoff(wrong).is_err(), "{wrong}");
+        }
     }
 }

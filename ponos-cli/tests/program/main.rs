@@ -6,6 +6,7 @@ mod dead;
 mod dead_inbox;
 mod publish;
 mod run;
+mod run_as_told;
 mod run_http;
 mod run_large;
 mod schema;

@@ -92,13 +92,6 @@ pub enum Begun {
     Run(Entry),
 }
 
-/// What [`Entry::done`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flushed {
-    /// Publishes that were written to the outbox; the relay sends them.
-    pub outbox: usize,
-}
-
 /// What was handled already. Clones share it.
 #[derive(Clone)]
 pub struct Inbox {
@@ -321,11 +314,11 @@ impl Entry {
     /// As [`InboxErrorClass`]; nothing is recorded then, or (`Unavailable`, when the connection went at the very end)
     /// all of it: the message is to be released, and meets the inbox when it comes again.
     /// [`InboxErrorClass::Refused`] for publishes given to an inbox that does not take them.
-    pub async fn done(self, publishes: Vec<Held>) -> Result<Flushed, InboxError> {
+    pub async fn done(self, publishes: Vec<Held>) -> Result<(), InboxError> {
         match self.0 {
             #[cfg(feature = "postgres")]
             Running::Postgres(run) => run.done(publishes).await,
-            _ if publishes.is_empty() => self.record().await.map(|()| Flushed { outbox: 0 }),
+            _ if publishes.is_empty() => self.record().await,
             _ => Err(InboxError::refused(
                 format!("{} publishes were given to an inbox without an outbox", publishes.len()),
                 "publish them before the key is recorded",

@@ -31,11 +31,11 @@ pub struct Policy {
 /// `1 - jitter` of it, so that what failed together does not come back together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Backoff {
-    /// Before the second attempt (2 s).
+    /// Before the second attempt; at most `longest` (2 s).
     pub first: Duration,
     /// At least 1 (3).
     pub factor: f64,
-    /// No wait is longer (1 h).
+    /// No wait is longer; at most [`LONGEST_RETRY`] (1 h).
     pub longest: Duration,
     /// 0 to 1 (0.25).
     pub jitter: f64,
@@ -173,6 +173,13 @@ impl Policy {
             (0.0..=1.0).contains(&backoff.jitter),
             format!("backoff.jitter is {}; from 0 to 1", backoff.jitter),
         );
+        must(
+            backoff.first <= backoff.longest,
+            format!(
+                "backoff.first is {:?}, longer than backoff.longest, {:?}",
+                backoff.first, backoff.longest
+            ),
+        );
         must(backoff.longest <= LONGEST_RETRY, "backoff.longest is more than 7 days".into());
         faults
     }
@@ -214,5 +221,11 @@ mod tests {
         let faults = policy.faults();
         assert_eq!(faults.len(), 3, "{faults:?}");
         assert!(faults[2].contains("prefetch is 10, less than the 50 tasks"), "{faults:?}");
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        let faults_of = |backoff: Backoff| Policy::default().backoff(backoff).faults();
+        let faults = faults_of(Backoff { first: hours(2), ..Backoff::default() });
+        assert_eq!(faults, ["backoff.first is 7200s, longer than backoff.longest, 3600s"]);
+        assert_eq!(faults_of(Backoff { longest: hours(169), ..Backoff::default() }).len(), 1);
+        assert_eq!(faults_of(Backoff { factor: f64::NAN, jitter: f64::NAN, ..Backoff::default() }).len(), 2);
     }
 }

@@ -53,7 +53,7 @@ impl Wait {
             None => (String::new(), "take a smaller prefetch or timeout"),
         };
         Some(format!(
-            "a delivery may wait too long: ceil(prefetch {prefetch} / concurrency {slots}) × timeout {timeout:?}{rate} = {longest:?}, and the broker closes the channel after {most:?} (consumer_timeout): {remedy}, or set Limits::consumer_timeout to what the broker has"
+            "a delivery may wait too long: ceil(prefetch {prefetch} / concurrency {slots}) × timeout {timeout:?}{rate} = {longest:?}, and the broker closes the channel after {most:?} (consumer_timeout): {remedy}, or set consumer_timeout to what the broker has"
         ))
     }
 }

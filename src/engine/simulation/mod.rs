@@ -4,6 +4,7 @@
 
 mod check;
 mod operator;
+mod paused;
 mod random;
 mod world;
 

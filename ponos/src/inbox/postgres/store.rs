@@ -6,7 +6,7 @@ use super::{
     outbox, schema,
     transaction::Transaction,
 };
-use crate::inbox::{Begun, Entry, Flushed, Held, InboxError, InboxErrorClass, InboxKey, Running};
+use crate::inbox::{Begun, Entry, Held, InboxError, InboxErrorClass, InboxKey, Running};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgPool, PgTransaction,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -204,8 +204,7 @@ impl Run {
         self.transaction.clone()
     }
 
-    pub(in crate::inbox) async fn done(self, publishes: Vec<Held>) -> Result<Flushed, InboxError> {
-        let outbox = publishes.len();
+    pub(in crate::inbox) async fn done(self, publishes: Vec<Held>) -> Result<(), InboxError> {
         let transaction = match self.written(&publishes).await {
             Ok(transaction) => transaction,
             Err(error) => {
@@ -215,10 +214,10 @@ impl Run {
         };
         // Nothing is taken back from here on: without an answer, all of it may be committed.
         self.store.call("committing what was handled", transaction.commit()).await?;
-        if outbox > 0 {
+        if !publishes.is_empty() {
             self.store.put.notify_one();
         }
-        Ok(Flushed { outbox })
+        Ok(())
     }
 
     /// The transaction with all that is to commit, if it is still the one of the beginning.

@@ -1,0 +1,49 @@
+//! `--schema`: a file with a JSON Schema, or a folder of files NAME.json.
+
+use crate::{exit::Exit, trouble::Trouble};
+use ponos::schema::{Contract, Registry};
+use std::path::{Path, PathBuf};
+
+/// What payloads are held to.
+#[derive(Default)]
+pub(crate) enum Contracts {
+    /// To nothing.
+    #[default]
+    None,
+    /// All to the same.
+    One(Contract),
+    /// Each name to its own.
+    Folder(PathBuf, Registry),
+}
+
+impl Contracts {
+    /// Reads the file or folder.
+    pub(crate) fn read(path: &Path) -> Result<Self, Trouble> {
+        let read = if path.is_dir() {
+            Registry::folder(path).map(|registry| Self::Folder(path.to_owned(), registry))
+        } else {
+            Contract::file(path).map(Self::One)
+        };
+        read.map_err(|why| Trouble::Words(Exit::Configuration, format!("--schema: {why}")))
+    }
+
+    /// What is taken in under a name or pattern is held to this.
+    pub(crate) fn of(&self, pattern: &str) -> Result<Option<Contract>, Trouble> {
+        let (folder, registry) = match self {
+            Self::None => return Ok(None),
+            Self::One(contract) => return Ok(Some(contract.clone())),
+            Self::Folder(folder, registry) => (folder.display(), registry),
+        };
+        let Ok(name) = pattern.parse() else {
+            return Err(Trouble::usage(format!(
+                "--schema {folder} holds schemas of names, and '{pattern}' is none: write out the names, or give one file for all"
+            )));
+        };
+        let missing = || {
+            let what =
+                format!("--schema {folder} has no file {pattern}.json; add it, or give one file for all");
+            Trouble::Words(Exit::Configuration, what)
+        };
+        registry.get(&name).cloned().map(Some).ok_or_else(missing)
+    }
+}

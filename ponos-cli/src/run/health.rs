@@ -1,0 +1,75 @@
+//! `--health-file`: a file that is there and young while the worker is alive, for whoever may have to restart it.
+
+use crate::trouble::Trouble;
+use ponos::clock::Clock;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How often it is written.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// Writes it for the first time: a path that can't be written is known at once.
+pub(super) fn begin(path: &Path) -> Result<(), Trouble> {
+    write(path)
+        .map_err(|error| Trouble::io(&format!("--health-file {} can't be written", path.display()), &error))
+}
+
+/// Writes it again and again; while the worker is not alive it is gone. For ever.
+pub(super) async fn keep(path: PathBuf, is_alive: impl Fn() -> bool) {
+    loop {
+        tokio::time::sleep(BEAT).await;
+        // at once and not aside, so that nothing is written after the end
+        if let Err(error) = if is_alive() { write(&path) } else { remove(&path) } {
+            tracing::warn!(%error, path = %path.display(), "the health file can't be kept");
+        }
+    }
+}
+
+/// The worker has ended.
+pub(super) fn end(path: &Path) {
+    // what can't be removed grows old
+    let _ = remove(path);
+}
+
+fn write(path: &Path) -> io::Result<()> {
+    fs::write(path, format!("{}\n", Clock::system().now()))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_there_while_the_worker_is_alive_and_only_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("alive");
+        begin(&path).unwrap();
+        let alive = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&alive);
+        let keeping = tokio::spawn(keep(path.clone(), move || seen.load(Ordering::Relaxed)));
+        for now in [false, true, false, false] {
+            alive.store(now, Ordering::Relaxed);
+            tokio::time::sleep(BEAT * 2).await;
+            assert_eq!(path.exists(), now);
+        }
+        keeping.abort();
+        begin(&path).unwrap();
+        end(&path);
+        assert!(!path.exists());
+        assert!(begin(folder.path()).is_err(), "a folder is no file");
+    }
+}
