@@ -1,14 +1,25 @@
 //! Acks in as few frames as possible: everything up to the oldest unsettled delivery in one, stragglers singly. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
-/// The deliveries of one channel. At most its prefetch are outstanding or kept here.
+/// The deliveries of one channel from the oldest that is unsettled or still to be acked: at most its prefetch are out.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
-    outstanding: BTreeSet<u64>,
-    acked: BTreeSet<u64>,
+    /// The tag of the first entry; tags count up by one.
+    first: u64,
+    entries: VecDeque<State>,
+    outstanding: usize,
+    waiting: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Outstanding,
+    Acked,
     /// Acked before the last flush of late ones, and beyond an older delivery that is still at work.
-    late: BTreeSet<u64>,
+    Late,
+    /// The broker knows it.
+    Settled,
 }
 
 /// Which acks to send.
@@ -34,47 +45,84 @@ pub(super) struct Ack {
 impl Acks {
     /// A delivery came.
     pub(super) fn delivered(&mut self, tag: u64) {
-        self.outstanding.insert(tag);
+        if self.entries.is_empty() {
+            self.first = tag;
+        }
+        self.entries.push_back(State::Outstanding);
+        self.outstanding += 1;
     }
 
     /// A delivery is done with, to be acked at a flush. False for one that is unknown or settled already.
     pub(super) fn ack(&mut self, tag: u64) -> bool {
-        self.outstanding.remove(&tag) && self.acked.insert(tag)
+        let known = self.end(tag, State::Acked);
+        self.waiting += usize::from(known);
+        known
     }
 
     /// A delivery is settled otherwise. False for one that is unknown or settled already.
     pub(super) fn settle(&mut self, tag: u64) -> bool {
-        self.outstanding.remove(&tag)
+        let known = self.end(tag, State::Settled);
+        while self.entries.front() == Some(&State::Settled) {
+            self.pop();
+        }
+        known
+    }
+
+    fn end(&mut self, tag: u64, state: State) -> bool {
+        let at = tag.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        let entry = at.and_then(|at| self.entries.get_mut(at));
+        let Some(entry) = entry.filter(|entry| **entry == State::Outstanding) else { return false };
+        *entry = state;
+        self.outstanding -= 1;
+        true
+    }
+
+    fn pop(&mut self) {
+        self.entries.pop_front();
+        self.first += 1;
     }
 
     /// How many acks wait for a flush.
     pub(super) fn waiting(&self) -> usize {
-        self.acked.len() + self.late.len()
+        self.waiting
+    }
+
+    /// How many the broker counts as out.
+    pub(super) fn unsettled(&self) -> usize {
+        self.outstanding + self.waiting
     }
 
     /// Whether all deliveries are settled: the broker may be waiting for us.
     pub(super) fn is_idle(&self) -> bool {
-        self.outstanding.is_empty()
+        self.outstanding == 0
     }
 
     /// What to send now: a frame for all up to the oldest unsettled delivery, and single ones as `which` says.
     pub(super) fn flush(&mut self, which: Flush) -> Vec<Ack> {
-        let oldest = self.outstanding.first().copied().unwrap_or(u64::MAX);
-        let (beyond, beyond_late) = (self.acked.split_off(&oldest), self.late.split_off(&oldest));
-        let last = self.acked.last().max(self.late.last()).copied();
+        let mut last = None;
+        while let Some(state) = self.entries.front().filter(|state| **state != State::Outstanding) {
+            // the frame names one that the broker still waits for
+            if *state != State::Settled {
+                last = Some(self.first);
+                self.waiting -= 1;
+            }
+            self.pop();
+        }
         let mut frames: Vec<Ack> = last.into_iter().map(|tag| Ack { tag, multiple: true }).collect();
-        let single = |tag| Ack { tag, multiple: false };
-        (self.acked, self.late) = match which {
-            Flush::Together => (beyond, beyond_late),
-            Flush::Late => {
-                frames.extend(beyond_late.into_iter().map(single));
-                (BTreeSet::new(), beyond)
+        if which == Flush::Together || self.waiting == 0 {
+            return frames;
+        }
+        for (tag, state) in (self.first..).zip(&mut self.entries) {
+            match state {
+                State::Acked if which == Flush::Late => *state = State::Late,
+                State::Acked | State::Late => {
+                    *state = State::Settled;
+                    self.waiting -= 1;
+                    frames.push(Ack { tag, multiple: false });
+                }
+                State::Outstanding | State::Settled => {}
             }
-            Flush::All => {
-                frames.extend(beyond_late.union(&beyond).copied().map(single));
-                Default::default()
-            }
-        };
+        }
         frames
     }
 }
@@ -83,6 +131,7 @@ impl Acks {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn upto(tag: u64) -> Ack {
         Ack { tag, multiple: true }
@@ -129,6 +178,7 @@ mod tests {
         assert!(acks.settle(1));
         assert!(!acks.ack(1) && !acks.settle(1));
         assert_eq!(acks.flush(Flush::All), []);
+        assert!(acks.is_idle() && acks.entries.is_empty());
     }
 
     proptest! {

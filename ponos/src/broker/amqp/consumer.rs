@@ -145,10 +145,11 @@ impl Supervisor {
         loop {
             let wanted = *flow.borrow_and_update();
             intake.turn(wanted).await?;
-            let waiting = intake.acks.waiting();
+            let waiting = if intake.is_turning() { 0 } else { intake.acks.waiting() };
             let together = usize::from(self.wanted.options.width(wanted) / 4).clamp(1, TOGETHER);
             // The timer counts from the first ack that waits.
             flush_at = if waiting == 0 { None } else { flush_at.or_else(|| Some(Instant::now() + LINGER)) };
+            let wake_at = intake.held_until().or(flush_at);
             // The broker may be waiting for us when nothing else is out.
             let is_last = waiting > 0 && intake.acks.is_idle() && self.task.settle.is_empty();
             if waiting >= together || is_last {
@@ -171,7 +172,10 @@ impl Supervisor {
                         }
                     }
                 }
-                () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => {
+                () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
+                    if intake.is_turning() {
+                        continue;
+                    }
                     lingered = (lingered + 1) % PATIENCE;
                     intake.flush(if lingered == 0 { Flush::Late } else { Flush::Together }).await?;
                     flush_at = None;
@@ -190,6 +194,7 @@ impl Supervisor {
                 _ = flow.changed() => {}
                 came = intake.stream.next(), if unheard.is_empty() && !dropped && !intake.is_stopped() => match came {
                     Some(came) => {
+                        intake.stir();
                         for delivery in came {
                             let delivery = delivery.map_err(|error| intake.classify(&error))?;
                             intake.acks.delivered(delivery.delivery_tag);

@@ -18,9 +18,13 @@ use lapin::{
     types::{FieldTable, ShortString},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// What is there is taken together, up to this many.
 const TOGETHER: usize = 32;
+
+/// When nothing came for so long, nothing is on its way.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// How long a channel that fails may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -37,6 +41,12 @@ pub(super) struct Intake {
     queue: String,
     /// What the present subscription takes in; [`Flow::Stopped`] once it has run out for good.
     flow: Flow,
+    /// What the broker lets be out with it.
+    width: usize,
+    /// When something came last, or when it was first wanted to turn.
+    stirred: Instant,
+    /// A turn is wanted, and something may be on its way still.
+    holding: bool,
     /// Its cancellation was asked for; the stream runs out.
     turning: bool,
     /// Cancelling hands the turn to another consumer, which must not find anything at work here.
@@ -53,13 +63,28 @@ impl Intake {
     ) -> Result<Self, LinkError> {
         let channel = session.channel().await?;
         let stream = subscribe(&session, &channel, &queue, options, flow).await?;
-        let acks = Acks::default();
-        Ok(Self { session, channel, stream, acks, queue, flow, turning: false, single_active })
+        let (acks, width, stirred) = (Acks::default(), width(options, flow), Instant::now());
+        let (holding, turning) = (false, false);
+        Ok(Self {
+            session,
+            channel,
+            stream,
+            acks,
+            queue,
+            flow,
+            width,
+            stirred,
+            holding,
+            turning,
+            single_active,
+        })
     }
 
-    /// Asks the broker to end the subscription if another flow is wanted and this is the moment. What is on its way still
-    /// comes; then the stream ends.
+    /// Asks the broker to end the subscription if another flow is wanted and this is the moment: nothing is on its way, for
+    /// a quorum queue takes back what it was about to deliver, and counts that. Acks are held until then, so that it soon
+    /// has nothing more to deliver. What comes all the same still comes; then the stream ends.
     pub(super) async fn turn(&mut self, wanted: Flow) -> Result<(), LinkError> {
+        let held = std::mem::take(&mut self.holding);
         if self.turning || self.flow == wanted || self.is_stopped() {
             return Ok(());
         }
@@ -68,10 +93,32 @@ impl Intake {
         if self.single_active && wanted != Flow::Stopped && !quiet {
             return Ok(());
         }
+        if !held && self.stirred.elapsed() < QUIET {
+            self.stirred = Instant::now();
+        }
+        if self.acks.unsettled() < self.width && self.stirred.elapsed() < QUIET {
+            self.holding = true;
+            return Ok(());
+        }
         let cancelled = self.channel.basic_cancel(self.tag(), BasicCancelOptions::default());
         self.session.call("cancelling", cancelled).await?;
         self.turning = true;
         Ok(())
+    }
+
+    /// Something was delivered.
+    pub(super) fn stir(&mut self) {
+        self.stirred = Instant::now();
+    }
+
+    /// Until when a turn waits for what may be on its way.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        self.holding.then(|| self.stirred + QUIET)
+    }
+
+    /// Whether the subscription is to end and has not run out yet: acks wait for the next one.
+    pub(super) fn is_turning(&self) -> bool {
+        self.turning || self.holding
     }
 
     /// Whether the subscription has run out for good.
@@ -91,7 +138,7 @@ impl Intake {
         if wanted != Flow::Stopped {
             self.stream = subscribe(&self.session, &self.channel, &self.queue, options, wanted).await?;
         }
-        self.flow = wanted;
+        (self.flow, self.width) = (wanted, width(options, wanted));
         Ok(true)
     }
 
@@ -106,7 +153,7 @@ impl Intake {
             self.stream = subscribe(&self.session, &self.channel, &queue, options, flow).await?;
             self.queue = queue;
         }
-        self.flow = flow;
+        (self.flow, self.width) = (flow, width(options, flow));
         Ok(())
     }
 
@@ -190,6 +237,10 @@ impl Intake {
         leave(session).await;
         arrived
     }
+}
+
+fn width(options: &Consume, flow: Flow) -> usize {
+    usize::from(options.width(flow))
 }
 
 async fn subscribe(
