@@ -71,6 +71,7 @@ macro_rules! conformance {
             dropping_a_consumer_gives_back_what_is_unsettled
             a_cautious_consumer_gets_one_at_a_time_until_it_is_widened
             turning_under_load_loses_nothing_and_delivers_nothing_twice
+            stopping_in_the_flow_makes_no_more_come_back_than_were_out
             a_cautious_consumer_is_narrow_again_after_it_lost_its_connection
             a_single_active_consumer_keeps_the_order_when_it_is_widened
             a_stopped_consumer_gets_nothing_more_and_still_settles

@@ -2,7 +2,7 @@
 
 use super::*;
 use ponos::{
-    broker::{Consume, Consumer, Delivery, DeliveryTag, Flow, Settle},
+    broker::{Consume, Consumer, Delivery, DeliveryTag, Flow, Settle, Transport},
     topology::{Queue, Topology},
 };
 use std::collections::BTreeSet;
@@ -77,6 +77,49 @@ pub async fn turning_under_load_loses_nothing_and_delivers_nothing_twice(harness
         drop(consumer);
         depth_becomes(harness, &wanted.name, 0).await;
     }
+}
+
+/// A quorum queue whose consumer is cancelled in the flow may take back most of what it has, again and again.
+pub async fn stopping_in_the_flow_makes_no_more_come_back_than_were_out(harness: &impl Harness) {
+    /// What was out, and what came for the acks that were on their way.
+    const MOST: usize = 150;
+    for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
+        let topology = filled(harness, &wanted, 2_000).await;
+        let transport = harness.transport();
+        let mut consumer = transport.consumer(topology.clone(), Consume::new(&wanted.name).prefetch(50));
+        take(&mut consumer, 150).await;
+        consumer.stop();
+        // what still comes is given back at once, and must not come again
+        let mut released = 0_usize;
+        loop {
+            tokio::select! {
+                Some(delivery) = consumer.next() => {
+                    consumer.settle(delivery.tag, Settle::Release).await.unwrap();
+                    released += 1;
+                }
+                () = unconsumed(&transport, &wanted.name) => break,
+            }
+        }
+        drop(consumer);
+        depth_becomes(harness, &wanted.name, 1_850).await;
+        assert!(released <= MOST, "{released} were given back");
+        let mut rest = harness.consumer(topology, &wanted.name, 500);
+        let mut again = 0_usize;
+        for _ in 0..1_850 {
+            let delivery = next(&mut rest).await;
+            again += usize::from(delivery.redelivered);
+            rest.settle(delivery.tag, Settle::Ack).await.unwrap();
+        }
+        assert!(again <= MOST, "{again} came back");
+        depth_becomes(harness, &wanted.name, 0).await;
+    }
+}
+
+async fn unconsumed(transport: &Transport, queue: &str) {
+    testkit::wait_until("the queue to have no consumer", LIMIT, async || {
+        (transport.inspect(queue).await.unwrap().unwrap().consumers == 0).then_some(())
+    })
+    .await;
 }
 
 pub async fn a_cautious_consumer_is_narrow_again_after_it_lost_its_connection(harness: &impl Harness) {

@@ -145,6 +145,7 @@ impl Supervisor {
         loop {
             let wanted = *flow.borrow_and_update();
             intake.turn(wanted).await?;
+            intake.settle_deferred().await?;
             let waiting = if intake.is_turning() { 0 } else { intake.acks.waiting() };
             let together = usize::from(self.wanted.options.width(wanted) / 4).clamp(1, TOGETHER);
             // The timer counts from the first ack that waits.

@@ -49,6 +49,8 @@ pub(super) struct Intake {
     holding: bool,
     /// Its cancellation was asked for; the stream runs out.
     turning: bool,
+    /// What was given back meanwhile: at once it would come again to this same subscription. Bounded by the prefetch.
+    deferred: Vec<(u64, Settle)>,
     /// Cancelling hands the turn to another consumer, which must not find anything at work here.
     single_active: bool,
 }
@@ -76,6 +78,7 @@ impl Intake {
             stirred,
             holding,
             turning,
+            deferred: Vec::new(),
             single_active,
         })
     }
@@ -157,10 +160,25 @@ impl Intake {
         Ok(())
     }
 
+    /// Settles what was put off, once there is another subscription, or none.
+    pub(super) async fn settle_deferred(&mut self) -> Result<(), LinkError> {
+        if self.is_turning() {
+            return Ok(());
+        }
+        for (tag, how) in std::mem::take(&mut self.deferred) {
+            self.settle(tag, how).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn settle(&mut self, tag: u64, how: Settle) -> Result<(), LinkError> {
         if how == Settle::Ack {
             // One that is unknown or settled already is void.
             self.acks.ack(tag);
+            return Ok(());
+        }
+        if self.is_turning() {
+            self.deferred.push((tag, how));
             return Ok(());
         }
         if !self.acks.settle(tag) {
