@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 /// The deliveries of one channel from the oldest that is unsettled or still to be acked: at most its prefetch are out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Acks {
-    /// The tag of the first entry; tags count up by one.
+    /// The tag of the first entry; a channel's tags count up from one.
     first: u64,
     entries: VecDeque<State>,
     outstanding: usize,
@@ -42,14 +42,21 @@ pub(super) struct Ack {
     pub(super) multiple: bool,
 }
 
+impl Default for Acks {
+    fn default() -> Self {
+        Self { first: 1, entries: VecDeque::new(), outstanding: 0, waiting: 0 }
+    }
+}
+
 impl Acks {
-    /// A delivery came.
-    pub(super) fn delivered(&mut self, tag: u64) {
-        if self.entries.is_empty() {
-            self.first = tag;
+    /// A delivery came. False if others before it did not: a frame for several would ack what nobody has seen.
+    pub(super) fn delivered(&mut self, tag: u64) -> bool {
+        if self.first + self.entries.len() as u64 != tag {
+            return false;
         }
         self.entries.push_back(State::Outstanding);
         self.outstanding += 1;
+        true
     }
 
     /// A delivery is done with, to be acked at a flush. False for one that is unknown or settled already.
@@ -144,7 +151,7 @@ mod tests {
     #[test]
     fn what_is_contiguous_goes_in_one_frame_and_stragglers_singly_when_they_are_late() {
         let mut acks = Acks::default();
-        (1..=6).for_each(|tag| acks.delivered(tag));
+        (1..=6).for_each(|tag| assert!(acks.delivered(tag)));
         assert!(acks.ack(2) && acks.ack(1) && acks.ack(4) && acks.ack(5));
         assert_eq!(acks.flush(Flush::Together), [upto(2)]);
         assert_eq!(acks.flush(Flush::Late), []);
@@ -161,7 +168,7 @@ mod tests {
     #[test]
     fn a_straggler_whose_elders_are_done_joins_the_one_frame() {
         let mut acks = Acks::default();
-        (1..=3).for_each(|tag| acks.delivered(tag));
+        (1..=3).for_each(|tag| assert!(acks.delivered(tag)));
         assert!(acks.ack(2));
         assert_eq!(acks.flush(Flush::Late), []);
         assert!(acks.ack(1));
@@ -173,7 +180,7 @@ mod tests {
     #[test]
     fn nothing_is_settled_twice_and_nothing_unknown_is() {
         let mut acks = Acks::default();
-        acks.delivered(1);
+        assert!(acks.delivered(1) && !acks.delivered(3));
         assert!(!acks.ack(2));
         assert!(acks.settle(1));
         assert!(!acks.ack(1) && !acks.settle(1));
@@ -205,7 +212,7 @@ mod tests {
             };
             for (what, tag) in steps {
                 match what {
-                    0 => { acks.delivered(next); unsettled.insert(next); next += 1; }
+                    0 => { assert!(acks.delivered(next)); unsettled.insert(next); next += 1; }
                     1 => if acks.ack(tag) { assert!(unsettled.remove(&tag)); acked.insert(tag); },
                     2 => if acks.settle(tag) { assert!(unsettled.remove(&tag)); },
                     3 => { check(acks.flush(Flush::Together), &unsettled, &acked); }

@@ -198,7 +198,9 @@ impl Supervisor {
                         intake.stir();
                         for delivery in came {
                             let delivery = delivery.map_err(|error| intake.classify(&error))?;
-                            intake.acks.delivered(delivery.delivery_tag);
+                            if !intake.acks.delivered(delivery.delivery_tag) {
+                                return Err(intake.gap());
+                            }
                             unheard.push_back(convert::delivery(delivery, self.generation));
                         }
                         self.deliver(&mut unheard);

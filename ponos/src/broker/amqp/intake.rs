@@ -207,6 +207,15 @@ impl Intake {
         self.session.call("acknowledging", try_join_all(frames)).await.map(drop)
     }
 
+    /// Deliveries went to a subscription that had ended, and lapin has dropped them.
+    pub(super) fn gap(&self) -> LinkError {
+        LinkError {
+            class: LinkErrorClass::Unreachable,
+            what: format!("deliveries of '{}' went astray between two subscriptions", self.queue),
+            remedy: "nothing: the channel is closed, so that they come again".into(),
+        }
+    }
+
     /// What an error that the stream yielded means.
     pub(super) fn classify(&self, error: &lapin::Error) -> LinkError {
         let error = self.session.classify(error);
