@@ -97,7 +97,7 @@ pub async fn stopping_in_the_flow_makes_no_more_come_back_than_were_out(harness:
                     consumer.settle(delivery.tag, Settle::Release).await.unwrap();
                     released += 1;
                 }
-                () = unconsumed(&transport, &wanted.name) => break,
+                () = unconsumed(transport, &wanted.name) => break,
             }
         }
         drop(consumer);
