@@ -144,7 +144,7 @@ impl Supervisor {
         let mut dropped = false;
         loop {
             let wanted = *flow.borrow_and_update();
-            intake.turn(wanted).await?;
+            intake.turn(&self.wanted.options, wanted).await?;
             intake.settle_deferred().await?;
             let waiting = if intake.is_turning() { 0 } else { intake.acks.waiting() };
             let together = usize::from(self.wanted.options.width(wanted) / 4).clamp(1, TOGETHER);

@@ -41,8 +41,6 @@ pub(super) struct Intake {
     queue: String,
     /// What the present subscription takes in; [`Flow::Stopped`] once it has run out for good.
     flow: Flow,
-    /// What the broker lets be out with it.
-    width: usize,
     /// When something came last, or when it was first wanted to turn.
     stirred: Instant,
     /// A turn is wanted, and something may be on its way still.
@@ -65,19 +63,16 @@ impl Intake {
     ) -> Result<Self, LinkError> {
         let channel = session.channel().await?;
         let stream = subscribe(&session, &channel, &queue, options, flow).await?;
-        let (acks, width, stirred) = (Acks::default(), width(options, flow), Instant::now());
-        let (holding, turning) = (false, false);
         Ok(Self {
             session,
             channel,
             stream,
-            acks,
+            acks: Acks::default(),
             queue,
             flow,
-            width,
-            stirred,
-            holding,
-            turning,
+            stirred: Instant::now(),
+            holding: false,
+            turning: false,
             deferred: Vec::new(),
             single_active,
         })
@@ -86,7 +81,7 @@ impl Intake {
     /// Asks the broker to end the subscription if another flow is wanted and this is the moment: nothing is on its way, for
     /// a quorum queue takes back what it was about to deliver, and counts that. Acks are held until then, so that it soon
     /// has nothing more to deliver. What comes all the same still comes; then the stream ends.
-    pub(super) async fn turn(&mut self, wanted: Flow) -> Result<(), LinkError> {
+    pub(super) async fn turn(&mut self, options: &Consume, wanted: Flow) -> Result<(), LinkError> {
         let held = std::mem::take(&mut self.holding);
         if self.turning || self.flow == wanted || self.is_stopped() {
             return Ok(());
@@ -99,7 +94,9 @@ impl Intake {
         if !held && self.stirred.elapsed() < QUIET {
             self.stirred = Instant::now();
         }
-        if self.acks.unsettled() < self.width && self.stirred.elapsed() < QUIET {
+        // what the broker lets be out with the present one
+        let width = usize::from(options.width(self.flow));
+        if self.acks.unsettled() < width && self.stirred.elapsed() < QUIET {
             self.holding = true;
             return Ok(());
         }
@@ -141,7 +138,7 @@ impl Intake {
         if wanted != Flow::Stopped {
             self.stream = subscribe(&self.session, &self.channel, &self.queue, options, wanted).await?;
         }
-        (self.flow, self.width) = (wanted, width(options, wanted));
+        self.flow = wanted;
         Ok(true)
     }
 
@@ -156,7 +153,7 @@ impl Intake {
             self.stream = subscribe(&self.session, &self.channel, &queue, options, flow).await?;
             self.queue = queue;
         }
-        (self.flow, self.width) = (flow, width(options, flow));
+        self.flow = flow;
         Ok(())
     }
 
@@ -264,10 +261,6 @@ impl Intake {
         leave(session).await;
         arrived
     }
-}
-
-fn width(options: &Consume, flow: Flow) -> usize {
-    usize::from(options.width(flow))
 }
 
 async fn subscribe(
