@@ -5,11 +5,7 @@ use ponos::schema::{Contract, Registry};
 use std::path::{Path, PathBuf};
 
 /// What payloads are held to.
-#[derive(Default)]
 pub(crate) enum Contracts {
-    /// To nothing.
-    #[default]
-    None,
     /// All to the same.
     One(Contract),
     /// Each name to its own.
@@ -28,10 +24,9 @@ impl Contracts {
     }
 
     /// What is taken in under a name or pattern is held to this.
-    pub(crate) fn of(&self, pattern: &str) -> Result<Option<Contract>, Trouble> {
+    pub(crate) fn of(&self, pattern: &str) -> Result<Contract, Trouble> {
         let (folder, registry) = match self {
-            Self::None => return Ok(None),
-            Self::One(contract) => return Ok(Some(contract.clone())),
+            Self::One(contract) => return Ok(contract.clone()),
             Self::Folder(folder, registry) => (folder.display(), registry),
         };
         let Ok(name) = pattern.parse() else {
@@ -44,6 +39,6 @@ impl Contracts {
                 format!("--schema {folder} has no file {pattern}.json; add it, or give one file for all");
             Trouble::Words(Exit::Configuration, what)
         };
-        registry.get(&name).cloned().map(Some).ok_or_else(missing)
+        registry.get(&name).cloned().ok_or_else(missing)
     }
 }

@@ -137,7 +137,6 @@ async fn standard_input() -> Result<String, Trouble> {
 
 fn check(file: &Path, name: &EventName, payload: &Value) -> Result<(), Trouble> {
     let checked = match Contracts::read(file)? {
-        Contracts::None => Ok(()),
         Contracts::One(contract) => contract.check(payload).map_err(|why| why.to_string()),
         Contracts::Folder(_, registry) => registry.check(name, payload).map_err(|why| why.to_string()),
     };

@@ -30,7 +30,7 @@ impl Streams {
     pub(crate) fn worker<F, R>(
         &self,
         policy: &Policy,
-        contracts: &Contracts,
+        contracts: Option<&Contracts>,
         make: impl Fn(Arc<str>) -> F,
     ) -> Result<Worker, Trouble>
     where
@@ -40,8 +40,8 @@ impl Streams {
         let policy = Policy { exclusive: self.exclusive, ..policy.clone() };
         let handler = |label: &str, pattern: &str, policy: &Policy| -> Result<Configured<F>, Trouble> {
             let handler = Handler::<Value>::with(make(self.queue(label)), policy.clone());
-            Ok(match contracts.of(pattern)? {
-                Some(contract) => handler.contract(contract),
+            Ok(match contracts {
+                Some(contracts) => handler.contract(contracts.of(pattern)?),
                 None => handler,
             })
         };

@@ -2,7 +2,6 @@
 
 use crate::{
     connection::Options,
-    contracts::Contracts,
     exit::Exit,
     output,
     streams::{Streams, unfit},
@@ -37,7 +36,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     let done = |_| |_, _| async { Ok(Outcome::Done) };
-    let worker = args.streams.worker(&Policy::default(), &Contracts::None, done)?;
+    let worker = args.streams.worker(&Policy::default(), None, done)?;
     let wanted = worker.ready().map_err(unfit)?.topology().clone();
     if args.check {
         let transport = options.transport("ponos topology").await?;

@@ -97,8 +97,8 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let (activity, ending) = (Activity::default(), Ending::default());
     // the grace is kept by us; the worker's own is for programs that are told to end by then
     let limits = args.policy.limits(args.policy.grace + LEAVING);
-    let contracts = args.schema.as_deref().map_or(Ok(Contracts::None), Contracts::read)?;
-    let mut worker = worker(&args, &contracts, &activity, &ending)?.limits(limits);
+    let contracts = args.schema.as_deref().map(Contracts::read).transpose()?;
+    let mut worker = worker(&args, contracts.as_ref(), &activity, &ending)?.limits(limits);
     if let Some(place) = place {
         let slots = args.policy.concurrency().saturating_mul(args.streams.queues().count());
         worker = worker.inbox(place.open(&args.streams.service, slots).await?);
@@ -151,7 +151,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
 
 fn worker(
     args: &Args,
-    contracts: &Contracts,
+    contracts: Option<&Contracts>,
     activity: &Activity,
     ending: &Ending,
 ) -> Result<Worker, Trouble> {
