@@ -8,8 +8,9 @@ use super::{
 };
 use crate::inbox::{Begun, Entry, Held, InboxError, InboxErrorClass, InboxKey, Running};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgPool, PgTransaction,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    AssertSqlSafe, ConnectOptions, Connection, PgPool, PgTransaction, Postgres, Row,
+    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
+    query::Query,
 };
 use std::{borrow::Cow, str::FromStr, sync::Arc, time::Duration};
 use tokio::sync::Notify;
@@ -109,16 +110,13 @@ impl Store {
         );
         let begin = async {
             let mut transaction = Box::pin(self.work.begin()).await?;
-            let number: Option<(i64, String)> = sqlx::query_as(AssertSqlSafe(insert))
-                .bind(plain(&key.queue))
-                .bind(plain(&key.handler))
-                .bind(plain(&key.source))
-                .bind(plain(key.id.as_str()))
+            let number: Option<i64> = of_key(AssertSqlSafe(insert), key)
                 .bind(format!("{}ms", patience.as_millis().clamp(1, 1 << 30)))
+                .try_map(|row: PgRow| row.try_get(0))
                 .fetch_optional(&mut *transaction)
                 .await?;
             match number {
-                Some((number, _)) => Ok(Some((transaction, number))),
+                Some(number) => Ok(Some((transaction, number))),
                 None => transaction.rollback().await.map(|()| None),
             }
         };
@@ -133,23 +131,14 @@ impl Store {
 
     pub(in crate::inbox) async fn forget(&self, key: &InboxKey) -> Result<bool, InboxError> {
         let delete = format!("delete from {}.ponos_inbox where {KEY}", self.schema);
-        let delete = sqlx::query(AssertSqlSafe(delete))
-            .bind(plain(&key.queue))
-            .bind(plain(&key.handler))
-            .bind(plain(&key.source))
-            .bind(plain(key.id.as_str()))
-            .execute(&self.side);
+        let delete = of_key(AssertSqlSafe(delete), key).execute(&self.side);
         self.call("forgetting a key", delete).await.map(|done| done.rows_affected() > 0)
     }
 
     /// Removes a key's row if that transaction wrote it.
     async fn take_back(&self, key: &InboxKey, transaction: i64) -> Result<bool, InboxError> {
         let delete = format!("delete from {}.ponos_inbox where {KEY} and xmin = $5::text::xid", self.schema);
-        let delete = sqlx::query(AssertSqlSafe(delete))
-            .bind(plain(&key.queue))
-            .bind(plain(&key.handler))
-            .bind(plain(&key.source))
-            .bind(plain(key.id.as_str()))
+        let delete = of_key(AssertSqlSafe(delete), key)
             // a row has the lower half of the number
             .bind((transaction & 0xffff_ffff).to_string())
             .execute(&self.side);
@@ -278,6 +267,15 @@ impl Drop for Run {
     fn drop(&mut self) {
         self.transaction.drop_now();
     }
+}
+
+/// A statement whose first four parameters are a key's parts, in the order of [`KEY`].
+fn of_key(statement: AssertSqlSafe<String>, key: &InboxKey) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(statement)
+        .bind(plain(&key.queue))
+        .bind(plain(&key.handler))
+        .bind(plain(&key.source))
+        .bind(plain(key.id.as_str()))
 }
 
 fn pool(target: &PgConnectOptions, connections: u32, connect_timeout: Duration) -> PgPool {
