@@ -1,7 +1,8 @@
 //! The worker beside others on one RabbitMQ: the same messages, a trivial handler, from the first handled to the last. In turns:
 //! the worker, bare lapin (prefetch 1,000, one ack per 100; and each acked at a prefetch of 1), amqplib, FastStream and Celery.
-//! `MESSAGES` (20,000), `PAIRS` (3), `PEERS` (1; 0 leaves out what is not Rust), `ONLY` (such as `0,1`: these of the list below). Peers are processes of their own: Node's amqplib
-//! from `SCRATCH/node`, Python's from `SCRATCH/peers` (docs/performance.md says how they come there).
+//! `MESSAGES` (20,000), `PAIRS` (3), `PEERS` (1; 0 leaves out what is not Rust), `ONLY` (such as `0,1`: these of the list below).
+//! Peers are processes of their own: Node's amqplib from `SCRATCH/node`, Python's from `SCRATCH/peers` (docs/performance.md says
+//! how they come there).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
 mod common;
@@ -92,9 +93,8 @@ fn main() {
 async fn measured() {
     let (count, pairs) = (setting("MESSAGES", 20_000), setting("PAIRS", 3));
     let only = std::env::var("ONLY").unwrap_or_else(|_| "0,1,2,3,4,5,6,7".into());
-    let only: Vec<usize> = only.split(',').map(|number| number.parse().unwrap()).collect();
-    let who: Vec<Who> = only.into_iter().map(|number| ALL[number]).collect();
-    let who: Vec<Who> = who.into_iter().filter(|who| setting("PEERS", 1) > 0 || !who.is_peer()).collect();
+    let who = only.split(',').map(|number| ALL[number.parse::<usize>().unwrap()]);
+    let who: Vec<Who> = who.filter(|who| setting("PEERS", 1) > 0 || !who.is_peer()).collect();
     let node = Node::start();
     println!(
         "{count} messages of {} bytes (fewer for slow ones), {pairs} turns, medians; load {}",
@@ -222,19 +222,20 @@ async fn run(node: &Node, who: Who, quorum: bool, count: usize) -> Result<Run, S
     }
 }
 
-/// From the first handled to the last.
+/// What a run took.
 struct Run {
     seconds: f64,
     /// Nanoseconds of all threads of this process; not known of peers.
     cpu: f64,
 }
 
+/// From the first handled to the last.
 #[derive(Debug, Default)]
 struct Watch {
     handled: AtomicUsize,
     began: AtomicI64,
     ended: AtomicI64,
-    /// Processor time of this process at either.
+    /// Nanoseconds of processor time of this process at either.
     cpu: [AtomicI64; 2],
     all: Notify,
 }
