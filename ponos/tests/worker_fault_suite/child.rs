@@ -38,7 +38,6 @@ impl Child {
     }
 
     /// Which inbox it is to have.
-    #[allow(dead_code)] // not without features
     pub(crate) fn inbox(&mut self, inbox: impl FnOnce(&Self) -> String) {
         self.inbox = inbox(self);
     }
