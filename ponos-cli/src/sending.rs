@@ -41,10 +41,10 @@ impl Sender {
 
     /// Says goodbye to the broker, which else notes a client that went without a word.
     pub(crate) async fn close(self) {
-        let mut link = self.publisher.link();
+        let link = self.publisher.link();
         drop(self.publisher);
         // whatever comes of it, nothing is lost
-        let _ = tokio::time::timeout(GOODBYE, link.wait_for(|link| *link == Link::Closed)).await;
+        let _ = Link::closed(link, GOODBYE).await;
     }
 
     /// Publishes and waits for the confirm, as long as the adapter allows.

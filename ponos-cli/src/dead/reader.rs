@@ -111,14 +111,10 @@ impl Reader {
     /// once and keeps its order, where single nacks would be delivered to us again in between.
     pub(super) async fn close(self) -> Result<(), Trouble> {
         let same = self.same();
-        let mut link = self.consumer.link();
+        let link = self.consumer.link();
         drop(self.consumer);
-        let closed = async {
-            // an error: it ended with something else to say
-            link.wait_for(|link| *link == Link::Closed).await.is_ok()
-        };
-        match tokio::time::timeout(FLUSH, closed).await {
-            Ok(true) if same.is_ok() => Ok(()),
+        match Link::closed(link, FLUSH).await {
+            Ok(()) if same.is_ok() => Ok(()),
             _ => Err(Trouble::lost(
                 "the connection was lost at the end: what was taken away may still be there; look again",
             )),

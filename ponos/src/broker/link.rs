@@ -1,6 +1,7 @@
 //! How a handle's connection is, and why it can't be used.
 
-use std::fmt;
+use std::{fmt, time::Duration};
+use tokio::{sync::watch, time::timeout};
 
 /// How the connection is, as far as this handle is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,32 @@ pub enum Link {
     /// The handle was closed. A consumer's last settlements have arrived; if they are lost with the connection, it stays
     /// [`Link::Down`], and the channel that tells of it ends.
     Closed,
+}
+
+impl Link {
+    /// Waits for at most `limit` until a handle is closed: take its `link()`, drop it, and wait here, so that what it had in
+    /// hand is written and the broker sees a client that takes its leave.
+    ///
+    /// # Errors
+    /// [`Unclosed`]: it is not for sure that all of it has arrived.
+    pub async fn closed(mut link: watch::Receiver<Self>, limit: Duration) -> Result<(), Unclosed> {
+        match timeout(limit, link.wait_for(|link| *link == Self::Closed)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Unclosed::Lost),
+            Err(_) => Err(Unclosed::Late),
+        }
+    }
+}
+
+/// Why a handle that was dropped did not come to [`Link::Closed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unclosed {
+    /// It ended with its connection lost.
+    #[error("the connection was lost before the handle was closed")]
+    Lost,
+    /// It had not ended within the limit.
+    #[error("the handle was not closed in time")]
+    Late,
 }
 
 /// Why a connection could not be made or kept. `Display` says what happened, to what, and what to do; no secret in it.

@@ -16,7 +16,7 @@ mod publish;
 mod transport;
 
 pub use consume::{Consume, Consumer, ConsumerTask, Delivery, DeliveryTag, Flow, Settle, Settler};
-pub use link::{Closed, Link, LinkError, LinkErrorClass};
+pub use link::{Closed, Link, LinkError, LinkErrorClass, Unclosed};
 #[cfg(feature = "worker")]
 pub(crate) use publish::NO_FRAME;
 pub use publish::{PublishOutcome, Publisher, PublisherTask, Publishing, Settlement};

@@ -7,7 +7,7 @@ use crate::{
     topology::Topology,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// For saying goodbye to the broker.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -103,9 +103,9 @@ impl Ready {
         let publishing = service.desk.get().map(Desk::link);
         // the last that holds the publisher, unless a handler left something running
         drop(service);
-        if let Some(mut link) = publishing {
+        if let Some(link) = publishing {
             // whatever comes of it: all is confirmed, and the broker only notes a client that went without a word
-            let _ = timeout(GOODBYE, link.wait_for(|link| *link == Link::Closed)).await;
+            let _ = Link::closed(link, GOODBYE).await;
         }
         ended.map_err(WorkerError::from)
     }

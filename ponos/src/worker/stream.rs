@@ -9,7 +9,7 @@ use super::{
     rate::Limiter,
 };
 use crate::{
-    broker::{Consumer, Delivery, Flow, Link, Settle},
+    broker::{Consumer, Delivery, Flow, Link, Settle, Unclosed},
     shutdown::{Shutdown, Stage},
 };
 use futures_util::FutureExt;
@@ -152,10 +152,10 @@ impl Intake {
                 tracing::warn!(queue = %line.stream.queue, still, "tasks did not end after they were cancelled");
             }
         }
-        let mut link = self.consumer.link();
+        let link = self.consumer.link();
         drop(self);
         // what was settled is sent before it is closed
-        if timeout(LAST, link.wait_for(|link| *link == Link::Closed)).await.is_err() {
+        if Link::closed(link, LAST).await == Err(Unclosed::Late) {
             tracing::warn!(queue = %line.stream.queue, "the consumer did not close in time: the last settlements may be lost");
         }
     }
