@@ -3,6 +3,7 @@
 use ponos::{
     event::{HeaderValue, Headers, Message, Timestamp},
     topology::worker::PARKING,
+    worker::resent,
 };
 use serde_json::{Value, json};
 
@@ -80,30 +81,11 @@ impl Letter {
 
 /// The message for its queue: as it came, without the history of this life, and with the mark of who put it back.
 pub(super) fn again(message: &Message, letter: &Letter, by: &str, now: Timestamp) -> Message {
-    let mut message = message.clone();
-    message.routing_key = letter.queue.clone();
-    // CC and BCC are further routing keys: the broker would send copies to other queues
-    let own = |name: &str| {
-        ["x-", "retry-", "dead-"].iter().any(|prefix| name.starts_with(prefix))
-            || matches!(name, "CC" | "BCC")
-    };
-    let kept = message.headers.iter().filter(|(name, _)| !own(name));
-    message.headers = kept.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    let mut message = resent(message.clone(), &letter.queue, Some(&letter.id));
+    message.headers.retain(|name| !name.starts_with("retry-") && !name.starts_with("dead-"));
     message.headers.set("requeued-by", by);
     message.headers.set("requeued-at", now.to_string());
     message.headers.set("requeued-count", letter.requeued.saturating_add(1));
-    let properties = &mut message.properties;
-    properties.persistent = true;
-    // it would end the message on its way
-    properties.expiration = None;
-    // the broker closes the channel of who sends under another user's name
-    properties.user_id = None;
-    // returned messages are told apart by it
-    if properties.message_id.as_ref().is_none_or(String::is_empty) {
-        let fresh =
-            || uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().to_string();
-        properties.message_id = Some(if letter.id.is_empty() { fresh() } else { letter.id.clone() });
-    }
     message
 }
 

@@ -117,8 +117,13 @@ impl Headers {
     /// Removes `name`; says whether it was there.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.0.len();
-        self.0.retain(|(key, _)| key != name);
+        self.retain(|key| key != name);
         self.0.len() != before
+    }
+
+    /// Removes all but the names that `keep` holds for.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|(key, _)| keep(key));
     }
 
     /// All entries in order.

@@ -27,6 +27,7 @@ mod promises;
 mod rate;
 #[cfg(feature = "postgres")]
 mod relaying;
+mod resent;
 mod retry;
 mod run;
 mod runtime;
@@ -48,6 +49,7 @@ pub use liveness::Liveness;
 pub use outcome::{Failure, HandlerResult, Outcome};
 pub use plan::Limits;
 pub use policy::{Backoff, LONGEST_RETRY, Policy, Rate};
+pub use resent::resent;
 pub use run::Ready;
 pub use runtime::RunError;
 pub use service::NoState;

@@ -9,6 +9,7 @@ pub(crate) use smaller::smaller;
 use super::{
     LONGEST_RETRY,
     ended::{DeadKind, Death},
+    resent::resent,
 };
 use crate::{
     clock::millis,
@@ -117,7 +118,7 @@ pub(crate) fn exchange(due: Timestamp, now: Timestamp) -> &'static str {
 
 /// The message for the attempt `next`, to be published with the queue's name as key.
 pub(crate) fn again(message: Message, queue: &str, event: &Event, next: &Attempt) -> Message {
-    let mut message = resent(message, queue, Some(event));
+    let mut message = whole(message, queue, Some(event));
     let headers = &mut message.headers;
     headers.set("retry-attempt", i64::from(next.number));
     headers.set("retry-first-seen", next.first_seen.to_string());
@@ -142,7 +143,7 @@ pub(crate) fn dead(
     event: Option<&Event>,
     (death, attempt, now): (&Death, &Attempt, Timestamp),
 ) -> Message {
-    let mut message = resent(message, queue, event);
+    let mut message = whole(message, queue, event);
     let headers = &mut message.headers;
     // what is put back begins anew
     for name in ["retry-due", "retry-attempt", "retry-first-seen", "retry-reason"] {
@@ -157,30 +158,14 @@ pub(crate) fn dead(
     message
 }
 
-/// The same message for another way.
-fn resent(message: Message, queue: &str, event: Option<&Event>) -> Message {
-    let Message { mut properties, headers, mut body, .. } = message;
-    // an empty one is none, and can't be sent under
-    properties.message_id = properties.message_id.filter(|id| !id.is_empty());
-    if let Some(event) = event {
-        if body.is_empty() {
-            // decoding took it out
-            body.clone_from(&event.data);
-        }
-        properties.message_id.get_or_insert_with(|| event.id.to_string());
+/// The same message for another way, whole even if decoding took its body out.
+fn whole(mut message: Message, queue: &str, event: Option<&Event>) -> Message {
+    if let Some(event) = event
+        && message.body.is_empty()
+    {
+        message.body.clone_from(&event.data);
     }
-    // returned messages are told apart by it
-    properties.message_id.get_or_insert_with(|| uuid::Uuid::from_u128(fastrand::u128(..)).to_string());
-    properties.persistent = true;
-    // it would end the message in the middle of its way, without a trace
-    properties.expiration = None;
-    // the broker closes the channel of who sends under another user's name
-    properties.user_id = None;
-    // CC and BCC are further routing keys: the broker would send copies to other queues
-    let own = |name: &str| name.starts_with("x-") || matches!(name, "CC" | "BCC");
-    let headers = headers.into_iter().filter(|(name, _)| !own(name));
-    let headers = headers.map(|(name, value)| (name.into_owned(), value)).collect();
-    Message { routing_key: queue.to_owned(), properties, headers, body }
+    resent(message, queue, event.map(|event| event.id.as_str()))
 }
 
 /// At most `most` bytes of it, cut between characters.
