@@ -1,6 +1,7 @@
 //! The one loop: wait for what comes first, make it an [`Input`], step the engine, perform its actions. All waiting and
 //! all I/O of the clock's main job is here; what is to be done is decided in `engine`.
 
+mod apart;
 mod commands;
 mod end;
 mod handle;
