@@ -8,6 +8,7 @@ use super::{
     due_queue::DueQueue,
     faults::{Fault, planted},
     flights::Flights,
+    foresight::Foresight,
     progress::{Progress, SpanKey, row},
     slot::Slot,
 };
@@ -28,6 +29,7 @@ impl Engine {
             slots: Vec::new(),
             queue: DueQueue::default(),
             paused: DueQueue::default(),
+            foresight: Foresight::default(),
             flights: Flights::default(),
             backlogs: Backlogs::default(),
             progress: Progress::new(settled, handed),
@@ -39,6 +41,7 @@ impl Engine {
             load: None,
             loading: 0,
             link_up: false,
+            more: false,
             draining: false,
             complete: settled,
             highest_handed: handed,

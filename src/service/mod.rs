@@ -1,6 +1,7 @@
 //! The one loop: wait for what comes first, make it an [`Input`], step the engine, perform its actions. All waiting and
 //! all I/O of the clock's main job is here; what is to be done is decided in `engine`.
 
+mod ahead;
 mod apart;
 mod commands;
 mod end;
@@ -21,6 +22,7 @@ use crate::{
     schedule::Packed,
     store::{StoreError, StoreEvent, StoreHandle},
 };
+use ahead::Ahead;
 use commands::Promise;
 use link::Outage;
 use ponos::{
@@ -38,6 +40,8 @@ const BEAT: i64 = 1_000;
 const STATUS: i64 = 200;
 /// Events that are rendered before the adapter is given them.
 const CHUNK: usize = 256;
+/// Events that are rendered ahead before the loop looks at something else again: some tenths of a millisecond.
+const FORESEEN: usize = 64;
 /// Chunks that may wait for the adapter: what is rendered while it is still in the processor's caches costs least.
 const AHEAD: usize = 2;
 /// Batches of answers that are taken in together at most.
@@ -67,6 +71,8 @@ pub struct Service {
     recorded: watch::Sender<u64>,
     /// Handed over and not yet rendered.
     outbox: VecDeque<Handover>,
+    /// Rendered and not yet due.
+    ahead: Ahead,
     /// Why the last accepted schedules are used instead of the files.
     degraded: Option<String>,
     store_failing: Option<String>,
@@ -92,6 +98,7 @@ enum Event {
     Loaded(Loaded),
     Command(Command),
     Time,
+    Idle,
     Gone(Failure),
 }
 
@@ -145,6 +152,7 @@ impl Service {
             status,
             recorded,
             outbox: VecDeque::new(),
+            ahead: Ahead::default(),
             degraded: None,
             store_failing: None,
             ever_up: false,
@@ -201,32 +209,37 @@ impl Service {
             Event::Loaded(loaded) => self.on_loaded(loaded),
             Event::Command(command) => self.on_command(command),
             Event::Time => self.step(Input::Tick),
+            Event::Idle => self.render_ahead(),
             Event::Gone(failure) => self.fail(failure),
         }
     }
 
-    /// In this order: what frees room comes before what needs it.
+    /// In this order: what frees room comes before what needs it, and what could wait comes last.
     async fn next_event(&mut self, alarm: &Alarm) -> Event {
-        let beat = clock::now().plus(BEAT);
+        let now = clock::now();
+        let beat = now.plus(BEAT);
         let wake = self.engine.next_wakeup().map_or(beat, |wish| wish.min(beat));
         tokio::select! {
             biased;
             event = self.store_events.recv() => event.map_or_else(|| Event::Gone(store_gone()), Event::Store),
+            () = tokio::task::yield_now(), if self.engine.has_more() => Event::Time,
+            room = self.submit.reserve_many(self.room), if !self.outbox.is_empty() => {
+                room.map_or(Event::Gone(Failure::PublisherGone), |_| Event::Room)
+            }
             settlements = self.settled.recv() => {
                 settlements.map_or(Event::Gone(Failure::PublisherGone), Event::Settled)
             }
             changed = self.link.changed() => {
                 changed.map_or(Event::Gone(Failure::PublisherGone), |()| Event::Link)
             }
-            room = self.submit.reserve_many(self.room), if !self.outbox.is_empty() => {
-                room.map_or(Event::Gone(Failure::PublisherGone), |_| Event::Room)
-            }
             Some(()) = self.reload.recv() => Event::Reload,
             Some(loaded) = self.loaded.1.recv() => Event::Loaded(loaded),
             Some(command) = self.commands.recv() => Event::Command(command),
+            () = tokio::task::yield_now(), if wake <= now => Event::Time,
             woken = alarm.wait(wake) => {
                 woken.map_or_else(|error| Event::Gone(Failure::Timer(error)), |()| Event::Time)
             }
+            () = tokio::task::yield_now(), if self.outbox.is_empty() && self.engine.foresees() => Event::Idle,
         }
     }
 
@@ -238,8 +251,17 @@ impl Service {
             && let Some(permit) = permits.next()
         {
             let chunk = self.outbox.drain(..self.outbox.len().min(CHUNK));
-            let render = |handover| render::publishing(&self.clock, &self.exchange, &handover);
+            let render = |handover| render::ready(&self.clock, &self.exchange, &handover, &mut self.ahead);
             permit.send(chunk.map(render).collect());
+        }
+    }
+
+    /// Nothing else is to be done, and something is due soon.
+    fn render_ahead(&mut self) {
+        for handover in self.engine.foresee(FORESEEN) {
+            if let Some(number) = handover.foreseen {
+                self.ahead.put(number, render::publishing(&self.clock, &self.exchange, &handover));
+            }
         }
     }
 
