@@ -8,6 +8,7 @@ mod end;
 mod handle;
 mod link;
 mod parts;
+mod reload;
 mod render;
 mod show;
 #[cfg(test)]
@@ -19,7 +20,6 @@ pub use parts::{Failure, Late, Loader, Parts, Report};
 use crate::{
     clock::{self, Alarm},
     engine::{Action, Answer, Engine, Handover, Input},
-    schedule::Packed,
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use ahead::Ahead;
@@ -30,8 +30,9 @@ use ponos::{
     event::Timestamp,
     shutdown::{Shutdown, Stage},
 };
+use reload::Loaded;
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, info};
 
 /// The loop turns at least this often (milliseconds), so that health checks see it alive.
@@ -101,9 +102,6 @@ enum Event {
     Idle,
     Gone(Failure),
 }
-
-/// Schedules that were read anew, and who wants to know.
-struct Loaded(Result<Vec<Packed>, String>, Option<oneshot::Sender<Result<String, String>>>);
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,11 +181,7 @@ impl Service {
         let draining = shutdown.reached(Stage::Draining);
         tokio::pin!(draining);
         self.link.mark_changed();
-        if let Some(late) = self.late.take() {
-            let loaded = self.loaded.0.clone();
-            // The loop is gone: nobody needs them any more.
-            tokio::spawn(async move { drop(loaded.send(Loaded(late.await, None)).await) });
-        }
+        self.await_late();
         while self.failure.is_none() {
             tokio::select! {
                 biased;
@@ -365,36 +359,6 @@ impl Service {
         });
         let answers = answers.collect();
         self.step(Input::Settled(answers));
-    }
-
-    /// Reads the schedules on a thread of their own: folders may be slow.
-    fn read_schedules(&self, wants_to_know: Option<oneshot::Sender<Result<String, String>>>) {
-        let (loader, loaded) = (self.loader.clone(), self.loaded.0.clone());
-        tokio::task::spawn_blocking(move || {
-            // The loop is gone: nobody needs them any more.
-            drop(loaded.blocking_send(Loaded(loader(), wants_to_know)));
-        });
-    }
-
-    fn on_loaded(&mut self, Loaded(result, wants_to_know): Loaded) {
-        let said = match result {
-            Ok(accepted) => {
-                let said = format!("{} schedules are in effect", accepted.len());
-                info!("the schedules were read: {said}");
-                self.degraded = None;
-                self.step(Input::Load(accepted));
-                Ok(said)
-            }
-            Err(why) => {
-                error!("the schedules were read and refused; the last accepted ones stay in effect\n{why}");
-                self.degraded = Some(why.clone());
-                Err(why)
-            }
-        };
-        self.show_status();
-        if let Some(reply) = wants_to_know {
-            drop(reply.send(said));
-        }
     }
 }
 
