@@ -1,6 +1,7 @@
 //! A burst: many schedules due at one instant, from that instant to the last confirm, through the whole clock; beside it the
 //! same number of the same messages by lapin alone, and on a bare socket. `BURST` (100,000) says how many, `PAIRS` (5) how
-//! often. Figures and what they mean: docs/performance.md.
+//! often; for a profile, `ONLY` (`012`: the clock, lapin, socket) and `QUEUES` (`01`: classic, quorum). Figures and what they
+//! mean: docs/performance.md.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
 mod common;
@@ -46,12 +47,19 @@ async fn measured() {
     let message = sample().await;
     println!("{count} events of {} bytes, {pairs} interleaved runs each, medians", message.body.len());
     println!("queue    publisher      s     events/s  of lapin  of socket  CPU µs/event  grew MiB  first ms");
+    let wanted = |name: &str, which: char| std::env::var(name).map_or(true, |only| only.contains(which));
     for quorum in [false, true] {
+        if !wanted("QUEUES", if quorum { '1' } else { '0' }) {
+            continue;
+        }
         let (mut clock, mut lapin, mut socket) = (Vec::new(), Vec::new(), Vec::new());
         for pair in 0..pairs {
             // Whoever comes first finds the broker in another state: so they take turns.
             for turn in 0..3 {
-                match (pair + turn + setting("FIRST", 0)) % 3 {
+                match (pair + turn) % 3 {
+                    0 if !wanted("ONLY", '0') => {}
+                    1 if !wanted("ONLY", '1') => {}
+                    2 if !wanted("ONLY", '2') => {}
                     0 => clock.push(through_the_clock(&node, quorum, count).await),
                     1 => lapin.push(by_lapin(&node, quorum, &message, count).await),
                     _ => socket.push(by_socket(&node, quorum, &message, count).await),

@@ -133,7 +133,7 @@ pub async fn run(
     if let Some(control) = control {
         servers.spawn(http::serve_control(control, site, shutdown.clone()));
     }
-    let ended = service.run(shutdown).await.map_err(RunError::Service);
+    let ended = service.run_apart(shutdown).await.map_err(RunError::Service);
     // The loop may end by itself; the servers have their own limits for saying goodbye.
     drop(tokio::time::timeout(FAREWELL, async { while servers.join_next().await.is_some() {} }).await);
     ended

@@ -4,7 +4,7 @@ use super::EXCHANGE;
 use khronos::{
     engine::{ClockRules, Resends, Rules},
     schedule::{Definition, Packed},
-    service::{Handle, Late, Parts, Service},
+    service::{Failure, Handle, Late, Parts, Service},
     store::{self, SledOptions, Tuning},
 };
 use ponos::{
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 pub struct Clock {
     pub handle: Handle,
     trigger: Trigger,
-    running: std::thread::JoinHandle<()>,
+    running: tokio::task::JoinHandle<Result<(), Failure>>,
     _reload: mpsc::Sender<()>,
 }
 
@@ -57,18 +57,14 @@ impl Clock {
         };
         let (service, handle) = Service::new(parts);
         let (trigger, shutdown) = shutdown();
-        // As in the real clock the loop has a thread of its own, and wakes the runtime's workers from outside.
-        let runtime = tokio::runtime::Handle::current();
-        let running = std::thread::spawn(move || {
-            runtime.block_on(service.run(shutdown)).unwrap();
-        });
+        let running = tokio::spawn(async { service.run_apart(shutdown).await.map(drop) });
         Self { handle, trigger, running, _reload }
     }
 
     /// Ends it in order.
     pub async fn stop(self) {
         self.trigger.advance();
-        tokio::task::spawn_blocking(move || self.running.join().unwrap()).await.unwrap();
+        self.running.await.unwrap().unwrap();
     }
 }
 

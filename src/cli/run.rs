@@ -147,6 +147,8 @@ fn exit_code(error: &RunError) -> Exit {
             StoreError::OtherClock { .. } | StoreError::Locked { .. } => Exit::Configuration,
             _ => Exit::InputOutput,
         },
-        RunError::Service(Failure::PublisherGone | Failure::Timer(_)) => Exit::Software,
+        RunError::Service(
+            Failure::PublisherGone | Failure::Timer(_) | Failure::Start(_) | Failure::Panicked,
+        ) => Exit::Software,
     }
 }

@@ -7,6 +7,7 @@ use super::{
     due_queue::DueQueue,
     faults::{Fault, planted},
     flights::{Flights, Owner},
+    foresight::Foresight,
     hand_over::{LEAD, MARGIN},
     load::Load,
     progress::{PAUSED, Progress, SpanKey},
@@ -41,6 +42,7 @@ pub struct Engine {
     pub(super) queue: DueQueue,
     /// The same of paused schedules: nothing need be ready for them, and nobody need wake up in time.
     pub(super) paused: DueQueue,
+    pub(super) foresight: Foresight,
     pub(super) flights: Flights,
     pub(super) backlogs: Backlogs,
     pub(super) progress: Progress,
@@ -57,6 +59,8 @@ pub struct Engine {
     /// old definitions would call for the same ids with other bodies.
     pub(super) loading: u64,
     pub(super) link_up: bool,
+    /// More is on time than one step hands over.
+    pub(super) more: bool,
     pub(super) draining: bool,
     /// Up to here all rows were given to the record.
     pub(super) complete: Timestamp,
@@ -120,13 +124,14 @@ impl Engine {
         let now = self.now();
         let mut earliest = self.progress.next_save(now, self.settled());
         let mut wish = |at: Timestamp| earliest = Some(earliest.map_or(at, |e| e.min(at)));
-        if self.may_load() {
+        if self.may_load() || self.more {
             wish(now);
         }
         if self.may_hand_over() {
             if let Some((send, _)) = self.queue.first().filter(|(send, _)| *send > now) {
                 let ahead = send.plus(-LEAD);
-                wish(if self.progress.wanted() < send.plus(MARGIN) && ahead > now { ahead } else { send });
+                let unready = self.progress.wanted() < send.plus(MARGIN) || self.queue.laid_out().len() == 0;
+                wish(if unready && ahead > now { ahead } else { send });
             }
             let passed_over = self.paused.first().map(|(send, _)| send.plus(PAUSED));
             if let Some(at) = passed_over.filter(|at| *at > now) {
@@ -137,6 +142,11 @@ impl Engine {
             }
         }
         earliest
+    }
+
+    /// Whether more is on time than one step hands over: the next is to follow at once, before anything that can wait.
+    pub fn has_more(&self) -> bool {
+        self.more
     }
 
     /// W as it stands: everything with send time ≤ this is settled or in the set.
@@ -286,12 +296,25 @@ impl Engine {
         let slot = &self.slots[rank];
         let Some(due) = slot.next() else { return };
         let (send, rank) = (slot.send_time(due), u32::try_from(rank).unwrap_or(u32::MAX));
-        let queue = if slot.definition.is_paused() { &mut self.paused } else { &mut self.queue };
-        queue.push(send, due, rank);
+        let paused = slot.definition.is_paused();
+        self.queue_of(paused).push(send, due, rank);
+    }
+
+    /// Takes what the slot of this rank, which is about to go, waits for out of its queue.
+    pub(super) fn dequeue(&mut self, rank: u32, slot: &Slot) {
+        if let Some(due) = slot.next() {
+            self.queue_of(slot.definition.is_paused()).remove(slot.send_time(due), due, rank);
+            self.foresight.forget();
+        }
+    }
+
+    fn queue_of(&mut self, paused: bool) -> &mut DueQueue {
+        if paused { &mut self.paused } else { &mut self.queue }
     }
 
     /// Queues for the slots that there are, with nothing in them.
     pub(super) fn empty_queues(&mut self) {
+        self.foresight.forget();
         self.queue = DueQueue::with_capacity(self.slots.len());
         self.paused = DueQueue::default();
     }

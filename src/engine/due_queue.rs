@@ -1,4 +1,5 @@
-//! When is what due next: one heap over all schedules, drained in one pass.
+//! When is what due next: one heap over all schedules, drained in one pass. What is due first can be laid out in order
+//! ahead of its time, so that nothing is left to sort when it is due.
 //!
 //! Ties: (send time, due time, schedule name). Schedules are ranked by name and each has at most one entry, so the rank
 //! stands for the name; without jitter due time and send time are one.
@@ -6,13 +7,15 @@
 use ponos::event::Timestamp;
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashSet},
+    collections::{BinaryHeap, HashSet, VecDeque},
 };
 
 /// Sixteen bytes an entry.
 #[derive(Debug, Default)]
 pub(super) struct DueQueue {
     heap: BinaryHeap<Reverse<Entry>>,
+    /// Taken out of the heap, in order. What came since, and stands in the heap, may come before it.
+    head: VecDeque<Entry>,
     /// Removed, and still somewhere below the top of the heap.
     removed: HashSet<Entry>,
 }
@@ -27,7 +30,7 @@ fn entry(send: Timestamp, due: Timestamp, rank: u32) -> Entry {
 
 impl DueQueue {
     pub(super) fn with_capacity(entries: usize) -> Self {
-        Self { heap: BinaryHeap::with_capacity(entries), removed: HashSet::new() }
+        Self { heap: BinaryHeap::with_capacity(entries), ..Self::default() }
     }
 
     pub(super) fn push(&mut self, send: Timestamp, due: Timestamp, rank: u32) {
@@ -38,8 +41,9 @@ impl DueQueue {
         }
     }
 
-    /// Removes an entry that stands in the queue.
+    /// Removes an entry that stands in the queue. Nothing is laid out any more.
     pub(super) fn remove(&mut self, send: Timestamp, due: Timestamp, rank: u32) {
+        self.heap.extend(self.head.drain(..).map(Reverse));
         self.removed.insert(entry(send, due, rank));
         self.uncover();
     }
@@ -56,18 +60,49 @@ impl DueQueue {
 
     /// The first send time, and of which rank.
     pub(super) fn first(&self) -> Option<(Timestamp, u32)> {
-        self.heap.peek().map(|Reverse((send, _, rank))| (*send, *rank))
+        let heap = self.heap.peek().map(|Reverse(entry)| entry);
+        let first = if self.head_is_first() { self.head.front() } else { heap };
+        first.map(|(send, _, rank)| (*send, *rank))
     }
 
     pub(super) fn pop(&mut self) {
-        self.heap.pop();
-        self.uncover();
+        if self.head_is_first() {
+            self.head.pop_front();
+        } else {
+            self.heap.pop();
+            self.uncover();
+        }
+    }
+
+    fn head_is_first(&self) -> bool {
+        match (self.head.front(), self.heap.peek()) {
+            (Some(head), Some(Reverse(heap))) => head < heap,
+            (head, _) => head.is_some(),
+        }
+    }
+
+    /// Lays out what is due together with the first, at most so many. Nothing may be laid out already.
+    pub(super) fn lay_out(&mut self, most: usize) {
+        debug_assert!(self.head.is_empty(), "what came since may belong in between");
+        while let Some(Reverse(entry)) = self.heap.peek().filter(|_| self.head.len() < most)
+            && self.head.front().is_none_or(|(send, ..)| *send == entry.0)
+        {
+            self.head.push_back(*entry);
+            self.heap.pop();
+            self.uncover();
+        }
+    }
+
+    /// Send times and ranks of what is laid out, in order.
+    pub(super) fn laid_out(&self) -> impl ExactSizeIterator<Item = (Timestamp, u32)> {
+        self.head.iter().map(|(send, _, rank)| (*send, *rank))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn ties_go_by_due_time_and_then_by_name() {
@@ -84,5 +119,38 @@ mod tests {
         }
         assert_eq!(ranks, [4, 3, 2, 1]);
         assert_eq!(size_of::<Entry>(), 16);
+    }
+
+    /// Beside a set that is sorted anyhow.
+    #[test]
+    fn laying_out_changes_no_order() {
+        let at = Timestamp::from_millis;
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..200 {
+            let (mut queue, mut sorted) = (DueQueue::default(), BTreeSet::new());
+            for rank in 0..60 {
+                let send = random.i64(0..6);
+                match random.u8(0..10) {
+                    0 if queue.laid_out().len() == 0 => queue.lay_out(random.usize(1..5)),
+                    1 => {
+                        if let Some((send, rank)) = sorted.iter().nth(random.usize(0..4)).copied() {
+                            sorted.remove(&(send, rank));
+                            queue.remove(send, send, rank);
+                        }
+                    }
+                    2 | 3 => {
+                        sorted.pop_first();
+                        queue.pop();
+                    }
+                    _ => {
+                        sorted.insert((at(send), rank));
+                        queue.push(at(send), at(send), rank);
+                    }
+                }
+                assert_eq!(queue.first(), sorted.first().copied());
+                assert!(queue.laid_out().is_sorted());
+                assert!(queue.laid_out().all(|entry| sorted.contains(&entry)));
+            }
+        }
     }
 }

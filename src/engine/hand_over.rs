@@ -21,6 +21,9 @@ const RESERVE: i64 = 500;
 /// It is renewed when less than this is left of it.
 pub(super) const MARGIN: i64 = 200;
 
+/// At most so many are looked at in a step, so that the first are on their way before the last are.
+const AT_ONCE: usize = 256;
+
 /// A finished span looks again after this long whether W has passed it.
 const LINGER: i64 = 20;
 
@@ -30,14 +33,17 @@ impl Engine {
     }
 
     pub(super) fn pump(&mut self) {
+        self.more = false;
         let now = self.now().plus(if planted(Fault::FireEarly) { 3 } else { 0 });
         if !self.may_hand_over() {
             return;
         }
         self.reserve(now);
         self.hand_over_on_time(now);
-        self.hand_over_backlogs(now);
-        self.hand_over_released(now);
+        if !self.more {
+            self.hand_over_backlogs(now);
+            self.hand_over_released(now);
+        }
     }
 
     /// Has H raised ahead of what is due soon.
@@ -55,7 +61,13 @@ impl Engine {
             return;
         }
         self.pass_over_paused(now);
+        let mut left = AT_ONCE;
         while let Some((send, rank)) = self.queue.first().filter(|(send, _)| *send <= now) {
+            if left == 0 {
+                self.more = true;
+                return;
+            }
+            left -= 1;
             let slot = &self.slots[rank as usize];
             let Some(due) = slot.next() else {
                 self.queue.pop();
@@ -66,6 +78,7 @@ impl Engine {
                 || self.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
             if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join(key, due)) {
                 self.queue.pop();
+                self.foresight.take(rank, due);
                 self.join(rank, key, due, now);
             } else {
                 let reserved = send <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
@@ -143,14 +156,21 @@ impl Engine {
     }
 
     fn depart_on_time(&mut self, rank: u32, due: Timestamp, now: Timestamp) {
+        let (foreseen, schedule) = match self.foresight.take(rank, due) {
+            Some(ready) => (Some(ready.number), ready.schedule),
+            None => (None, self.slots[rank as usize].schedule()),
+        };
         let slot = &mut self.slots[rank as usize];
-        let Some(schedule) = slot.schedule() else { return };
+        let Some(schedule) = schedule else { return };
         slot.depart(due);
         if planted(Fault::LoseOneShot) && schedule.timing.is_one_shot() {
             self.progress.one_shot(&schedule.name, None);
         }
         let era = slot.era();
         self.depart(Owner::OnTime(rank), era, schedule, single(due), now);
+        if let Some(handover) = self.out.publish.last_mut() {
+            handover.foreseen = foreseen;
+        }
     }
 
     fn hand_over_backlogs(&mut self, now: Timestamp) {
@@ -255,6 +275,15 @@ impl Engine {
         let name = schedule.name.clone();
         let token =
             self.flights.take_off(Flight { owner, schedule: name, stands_for, sent_at: now, lateness });
-        self.out.publish.push(Handover { token, era, schedule, stands_for, sent_at: now, lateness, skipped });
+        self.out.publish.push(Handover {
+            token,
+            era,
+            schedule,
+            stands_for,
+            sent_at: now,
+            lateness,
+            skipped,
+            foreseen: None,
+        });
     }
 }

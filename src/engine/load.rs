@@ -106,10 +106,7 @@ impl Engine {
                 let vacant = Slot::vacant(&slot.definition);
                 let slot = std::mem::replace(slot, vacant);
                 let rank = u32::try_from(rank).unwrap_or(u32::MAX);
-                if let Some(next) = slot.next() {
-                    let queue = if slot.definition.is_paused() { &mut self.paused } else { &mut self.queue };
-                    queue.remove(slot.send_time(next), next, rank);
-                }
+                self.dequeue(rank, &slot);
                 if slot.in_flight().is_some() {
                     self.flights.leave(rank, Owner::Span(slot.name(), slot.number()));
                 }

@@ -16,6 +16,7 @@ mod core;
 mod due_queue;
 mod faults;
 mod flights;
+mod foresight;
 mod hand_over;
 mod io;
 mod load;

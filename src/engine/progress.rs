@@ -157,7 +157,7 @@ impl Progress {
     }
 
     /// A row that goes down with the next write. What a paused schedule skips is one run:
-    /// nothing of its revision is ever sent in between.
+    /// nothing of its revision is ever sent in between. What stood in the set may come after what was due since.
     pub(super) fn row(&mut self, row: Row) {
         let paused = row.outcome == Outcome::Skipped(SkipReason::Paused);
         self.moved |= !paused;
@@ -168,7 +168,8 @@ impl Progress {
         };
         match paused.then(|| self.dirty.rows.iter_mut().rev().take(64).find(same)).flatten() {
             Some(earlier) => {
-                earlier.last = row.last;
+                earlier.first = earlier.first.min(row.first);
+                earlier.last = earlier.last.max(row.last);
                 earlier.count += row.count;
             }
             None => self.dirty.rows.push(row),

@@ -132,7 +132,12 @@ impl Slot {
         self.skipped = self.skipped.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
     }
 
-    /// How many were skipped since the last event; none from now on.
+    /// How many were skipped since the last event.
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped.into()
+    }
+
+    /// The same; none from now on.
     pub(super) fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped).into()
     }

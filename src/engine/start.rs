@@ -8,6 +8,7 @@ use super::{
     due_queue::DueQueue,
     faults::{Fault, planted},
     flights::Flights,
+    foresight::Foresight,
     progress::{Progress, SpanKey, row},
     slot::Slot,
 };
@@ -28,6 +29,7 @@ impl Engine {
             slots: Vec::new(),
             queue: DueQueue::default(),
             paused: DueQueue::default(),
+            foresight: Foresight::default(),
             flights: Flights::default(),
             backlogs: Backlogs::default(),
             progress: Progress::new(settled, handed),
@@ -39,6 +41,7 @@ impl Engine {
             load: None,
             loading: 0,
             link_up: false,
+            more: false,
             draining: false,
             complete: settled,
             highest_handed: handed,
@@ -85,15 +88,21 @@ impl Engine {
         if self.rules.record_first || planted(Fault::LeaveLostDetailsUnmarked) {
             return;
         }
-        let spans = self.backlogs.iter().filter(|(_, backlog)| backlog.span.after > settled);
+        // W is a send time: with jitter, what is due before it may be sent after it.
+        let spans = self
+            .backlogs
+            .iter()
+            .filter(|(_, backlog)| backlog.span.after > settled || backlog.schedule.timing.jitter() > 0);
         let spans = spans.map(|((name, number), b)| ((name.clone(), *number), b.span.after));
-        let ended = self.resting.iter().filter_map(|(key, revision)| Some((key, revision.ended?)));
-        let ended = ended.filter(|(key, ended)| *ended > settled && !self.backlogs.contains(key));
+        let ended = self.resting.iter().filter_map(|(key, revision)| {
+            let ended = revision.ended.filter(|ended| *ended > settled || revision.definition.has_jitter());
+            ended.filter(|_| !self.backlogs.contains(key)).map(|ended| (key, ended))
+        });
         let reached: Vec<_> = spans.chain(ended.map(|(key, ended)| (key.clone(), ended))).collect();
         for (key, through) in reached {
             let Some(revision) = self.revision(&key) else { continue };
             let timing = revision.timing();
-            if timing.is_one_shot() || revision.definition.conduct().paused {
+            if timing.is_one_shot() || revision.definition.is_paused() {
                 continue;
             }
             let after = timing.due_by(settled).max(revision.effective_from);

@@ -1,11 +1,14 @@
 //! The one loop: wait for what comes first, make it an [`Input`], step the engine, perform its actions. All waiting and
 //! all I/O of the clock's main job is here; what is to be done is decided in `engine`.
 
+mod ahead;
+mod apart;
 mod commands;
 mod end;
 mod handle;
 mod link;
 mod parts;
+mod reload;
 mod render;
 mod show;
 #[cfg(test)]
@@ -17,9 +20,9 @@ pub use parts::{Failure, Late, Loader, Parts, Report};
 use crate::{
     clock::{self, Alarm},
     engine::{Action, Answer, Engine, Handover, Input},
-    schedule::Packed,
     store::{StoreError, StoreEvent, StoreHandle},
 };
+use ahead::Ahead;
 use commands::Promise;
 use link::Outage;
 use ponos::{
@@ -27,8 +30,9 @@ use ponos::{
     event::Timestamp,
     shutdown::{Shutdown, Stage},
 };
+use reload::Loaded;
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, info};
 
 /// The loop turns at least this often (milliseconds), so that health checks see it alive.
@@ -37,6 +41,8 @@ const BEAT: i64 = 1_000;
 const STATUS: i64 = 200;
 /// Events that are rendered before the adapter is given them.
 const CHUNK: usize = 256;
+/// Events that are rendered ahead before the loop looks at something else again: some tenths of a millisecond.
+const FORESEEN: usize = 64;
 /// Chunks that may wait for the adapter: what is rendered while it is still in the processor's caches costs least.
 const AHEAD: usize = 2;
 /// Batches of answers that are taken in together at most.
@@ -66,6 +72,8 @@ pub struct Service {
     recorded: watch::Sender<u64>,
     /// Handed over and not yet rendered.
     outbox: VecDeque<Handover>,
+    /// Rendered and not yet due.
+    ahead: Ahead,
     /// Why the last accepted schedules are used instead of the files.
     degraded: Option<String>,
     store_failing: Option<String>,
@@ -91,11 +99,9 @@ enum Event {
     Loaded(Loaded),
     Command(Command),
     Time,
+    Idle,
     Gone(Failure),
 }
-
-/// Schedules that were read anew, and who wants to know.
-struct Loaded(Result<Vec<Packed>, String>, Option<oneshot::Sender<Result<String, String>>>);
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,6 +150,7 @@ impl Service {
             status,
             recorded,
             outbox: VecDeque::new(),
+            ahead: Ahead::default(),
             degraded: None,
             store_failing: None,
             ever_up: false,
@@ -174,11 +181,7 @@ impl Service {
         let draining = shutdown.reached(Stage::Draining);
         tokio::pin!(draining);
         self.link.mark_changed();
-        if let Some(late) = self.late.take() {
-            let loaded = self.loaded.0.clone();
-            // The loop is gone: nobody needs them any more.
-            tokio::spawn(async move { drop(loaded.send(Loaded(late.await, None)).await) });
-        }
+        self.await_late();
         while self.failure.is_none() {
             tokio::select! {
                 biased;
@@ -200,32 +203,37 @@ impl Service {
             Event::Loaded(loaded) => self.on_loaded(loaded),
             Event::Command(command) => self.on_command(command),
             Event::Time => self.step(Input::Tick),
+            Event::Idle => self.render_ahead(),
             Event::Gone(failure) => self.fail(failure),
         }
     }
 
-    /// In this order: what frees room comes before what needs it.
+    /// In this order: what frees room comes before what needs it, and what could wait comes last.
     async fn next_event(&mut self, alarm: &Alarm) -> Event {
-        let beat = clock::now().plus(BEAT);
+        let now = clock::now();
+        let beat = now.plus(BEAT);
         let wake = self.engine.next_wakeup().map_or(beat, |wish| wish.min(beat));
         tokio::select! {
             biased;
             event = self.store_events.recv() => event.map_or_else(|| Event::Gone(store_gone()), Event::Store),
+            () = tokio::task::yield_now(), if self.engine.has_more() => Event::Time,
+            room = self.submit.reserve_many(self.room), if !self.outbox.is_empty() => {
+                room.map_or(Event::Gone(Failure::PublisherGone), |_| Event::Room)
+            }
             settlements = self.settled.recv() => {
                 settlements.map_or(Event::Gone(Failure::PublisherGone), Event::Settled)
             }
             changed = self.link.changed() => {
                 changed.map_or(Event::Gone(Failure::PublisherGone), |()| Event::Link)
             }
-            room = self.submit.reserve_many(self.room), if !self.outbox.is_empty() => {
-                room.map_or(Event::Gone(Failure::PublisherGone), |_| Event::Room)
-            }
             Some(()) = self.reload.recv() => Event::Reload,
             Some(loaded) = self.loaded.1.recv() => Event::Loaded(loaded),
             Some(command) = self.commands.recv() => Event::Command(command),
+            () = tokio::task::yield_now(), if wake <= now => Event::Time,
             woken = alarm.wait(wake) => {
                 woken.map_or_else(|error| Event::Gone(Failure::Timer(error)), |()| Event::Time)
             }
+            () = tokio::task::yield_now(), if self.outbox.is_empty() && self.engine.foresees() => Event::Idle,
         }
     }
 
@@ -237,8 +245,17 @@ impl Service {
             && let Some(permit) = permits.next()
         {
             let chunk = self.outbox.drain(..self.outbox.len().min(CHUNK));
-            let render = |handover| render::publishing(&self.clock, &self.exchange, &handover);
+            let render = |handover| render::ready(&self.clock, &self.exchange, &handover, &mut self.ahead);
             permit.send(chunk.map(render).collect());
+        }
+    }
+
+    /// Nothing else is to be done, and something is due soon.
+    fn render_ahead(&mut self) {
+        for handover in self.engine.foresee(FORESEEN) {
+            if let Some(number) = handover.foreseen {
+                self.ahead.put(number, render::publishing(&self.clock, &self.exchange, &handover));
+            }
         }
     }
 
@@ -342,36 +359,6 @@ impl Service {
         });
         let answers = answers.collect();
         self.step(Input::Settled(answers));
-    }
-
-    /// Reads the schedules on a thread of their own: folders may be slow.
-    fn read_schedules(&self, wants_to_know: Option<oneshot::Sender<Result<String, String>>>) {
-        let (loader, loaded) = (self.loader.clone(), self.loaded.0.clone());
-        tokio::task::spawn_blocking(move || {
-            // The loop is gone: nobody needs them any more.
-            drop(loaded.blocking_send(Loaded(loader(), wants_to_know)));
-        });
-    }
-
-    fn on_loaded(&mut self, Loaded(result, wants_to_know): Loaded) {
-        let said = match result {
-            Ok(accepted) => {
-                let said = format!("{} schedules are in effect", accepted.len());
-                info!("the schedules were read: {said}");
-                self.degraded = None;
-                self.step(Input::Load(accepted));
-                Ok(said)
-            }
-            Err(why) => {
-                error!("the schedules were read and refused; the last accepted ones stay in effect\n{why}");
-                self.degraded = Some(why.clone());
-                Err(why)
-            }
-        };
-        self.show_status();
-        if let Some(reply) = wants_to_know {
-            drop(reply.send(said));
-        }
     }
 }
 

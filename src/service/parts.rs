@@ -64,6 +64,12 @@ pub enum Failure {
     /// The adapter's task ended.
     #[error("the broker's task ended unexpectedly; this is a defect, please report it")]
     PublisherGone,
+    /// The loop's thread could not be started.
+    #[error("the clock's thread could not be started: {0}")]
+    Start(std::io::Error),
+    /// The loop panicked.
+    #[error("the clock's thread panicked; this is a defect, please report it")]
+    Panicked,
     /// The system's timer failed.
     #[error("the system's timer failed: {0}")]
     Timer(std::io::Error),

@@ -1,7 +1,12 @@
-//! From a handover to the message that is published: the body is rendered here, late, so that what waits stays small.
+//! From a handover to the message that is published. Rendered late, so that what waits stays small; or ahead, while there is
+//! nothing else to do, as far as it is known what comes next.
 
+use super::ahead::Ahead;
 use crate::engine::{Handover, occurrence_event};
-use ponos::{broker::Publishing, event::HeaderValue};
+use ponos::{
+    broker::Publishing,
+    event::{HeaderValue, RECORDED_TIME},
+};
 use std::{
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::Arc,
@@ -14,13 +19,13 @@ const SKIPPED: &str = "khronos-skipped";
 
 /// The message for `handover`. What may differ between two sendings of one id travels in headers.
 pub(super) fn publishing(clock: &str, exchange: &Arc<str>, handover: &Handover) -> Publishing {
-    let Handover { token, era, schedule, stands_for, sent_at, lateness, skipped } = handover;
+    let Handover { token, era, schedule, stands_for, sent_at, lateness, skipped, .. } = handover;
     let mut event = occurrence_event(clock, *era, schedule, *stands_for);
     event.recorded_time = Some(*sent_at);
     event.traceparent = Some(traceparent(event.id.as_str()));
     event.extensions.set(LATENESS, HeaderValue::Int(*lateness));
     if *skipped > 0 {
-        event.extensions.set(SKIPPED, HeaderValue::Int(i64::try_from(*skipped).unwrap_or(i64::MAX)));
+        event.extensions.set(SKIPPED, skips(*skipped));
     }
     Publishing {
         token: *token,
@@ -28,6 +33,26 @@ pub(super) fn publishing(clock: &str, exchange: &Arc<str>, handover: &Handover) 
         exchange: exchange.clone(),
         message: event.into_message(),
     }
+}
+
+/// The same, from what was rendered ahead if that is there: only what may differ between two sendings is set anew.
+pub(super) fn ready(clock: &str, exchange: &Arc<str>, handover: &Handover, ahead: &mut Ahead) -> Publishing {
+    let Some(mut ready) = handover.foreseen.and_then(|number| ahead.take(number)) else {
+        return publishing(clock, exchange, handover);
+    };
+    ready.token = handover.token;
+    let headers = &mut ready.message.headers;
+    headers.set(RECORDED_TIME, handover.sent_at.to_string());
+    headers.set(LATENESS, HeaderValue::Int(handover.lateness));
+    match handover.skipped {
+        0 => drop(headers.remove(SKIPPED)),
+        skipped => headers.set(SKIPPED, skips(skipped)),
+    }
+    ready
+}
+
+fn skips(count: u64) -> HeaderValue {
+    HeaderValue::Int(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// A schedule keeps to one lane, so that its events keep their order.

@@ -60,6 +60,7 @@ suite! {
     nothing_is_marked_when_all_rows_were_given
     before_the_first_commit_nothing_can_be_missing
     rows_that_come_before_their_commit_leave_nothing_to_mark
+    what_was_given_beyond_the_last_commit_is_void_after_a_restart
     rows_of_a_commit_say_nothing_of_rows_behind_it
     a_clock_that_was_set_back_makes_nothing_missing
     each_write_counts_one_up

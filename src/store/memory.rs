@@ -118,7 +118,8 @@ impl Store for MemoryStore {
             let complete = row.last;
             self.append(&[row], complete)?;
         }
-        let content = self.memory.content();
+        let mut content = self.memory.content();
+        content.complete = content.complete.min(content.settled);
         Ok(Snapshot {
             settled: content.settled,
             handed: content.handed,

@@ -36,8 +36,9 @@ pub trait Store: Send {
 
     /// Appends rows for events confirmed on time, durably, in one write, then gives the number of the last one. All such rows
     /// of occurrences with send time ≤ `complete` have been given by now, this call's included, or by a commit; counted from the
-    /// first commit's `settled`, and never going back: a restart marks the time
-    /// between the last `complete` and the last commit's `settled` as [`DetailsLost`](crate::engine::Outcome).
+    /// first commit's `settled`, and never going back but to the last commit's `settled` at a restart (what was given
+    /// beyond it may be decided otherwise, by a clock that is behind): which marks the time between the last `complete`
+    /// and the last commit's `settled` as [`DetailsLost`](crate::engine::Outcome).
     ///
     /// # Errors
     /// [`StoreError`].

@@ -9,7 +9,7 @@ mod message;
 mod name;
 mod timestamp;
 
-pub use cloudevents::{DecodeError, Event};
+pub use cloudevents::{DecodeError, Event, RECORDED_TIME};
 pub use id::{EventId, OccurrenceId};
 pub use message::{HeaderValue, Headers, Message, Properties};
 pub use name::{EventName, InvalidName};

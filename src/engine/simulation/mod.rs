@@ -11,11 +11,12 @@ mod world;
 use super::faults::{Fault, plant};
 use world::World;
 
-/// One run: what it did, or what it broke.
-fn run(seed: u64) -> Result<usize, String> {
+/// One run: how many events arrived and how many of these were rendered ahead, or what it broke.
+fn run(seed: u64) -> Result<(usize, usize), String> {
     let mut world = World::new(seed);
     world.live();
-    check::promises(&world).map(|()| world.arrivals.len()).map_err(|broken| format!("seed {seed}: {broken}"))
+    let did = (world.arrivals.len(), world.foreseen);
+    check::promises(&world).map(|()| did).map_err(|broken| format!("seed {seed}: {broken}"))
 }
 
 fn seeds() -> u64 {
@@ -26,19 +27,24 @@ fn seeds() -> u64 {
 #[test]
 fn no_seed_breaks_a_promise() {
     plant(None);
-    let mut arrivals = 0;
+    let (mut arrivals, mut foreseen) = (0, 0);
     for seed in 0..seeds() {
-        arrivals += run(seed).unwrap();
+        let did = run(seed).unwrap();
+        arrivals += did.0;
+        foreseen += did.1;
     }
     // A world in which nothing happens proves nothing.
     assert!(arrivals as u64 > seeds() * 10, "only {arrivals} arrivals");
+    assert!(foreseen as u64 > seeds() / 4, "only {foreseen} were rendered ahead");
 }
 
 /// Beyond the ten thousand: what a longer run (`TEST_SCALE`) found.
 #[test]
 fn what_a_longer_run_found_stays_mended() {
     plant(None);
-    run(12_503).unwrap();
+    for seed in [12_503, 86_421, 140_107, 141_691] {
+        run(seed).unwrap();
+    }
 }
 
 fn assert_caught(fault: Fault) {
@@ -90,4 +96,5 @@ each_planted_fault_is_caught! {
     sending_at_the_due_time_is_caught: SendAtTheDueTime,
     a_restart_that_does_not_look_back_is_caught: RestartWithoutLookingBack,
     pausing_without_a_record_is_caught: PauseWithoutRecord,
+    foresight_that_outlives_an_edit_is_caught: KeepForesightThroughEdits,
 }

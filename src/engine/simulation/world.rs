@@ -47,6 +47,9 @@ pub(super) struct World {
     saving: Option<(u64, Commit)>,
     appending: Vec<(Vec<Row>, Timestamp)>,
     unanswered: Vec<Handover>,
+    /// Ids and bodies that were rendered ahead, by number; and by what it is decided when that is done.
+    rendered: BTreeMap<u64, (String, Vec<u8>)>,
+    foresight: Random,
     pub(super) arrivals: Vec<Arrival>,
     link: bool,
     held_link: bool,
@@ -55,6 +58,10 @@ pub(super) struct World {
     calm: bool,
     pub(super) most_in_flight: usize,
     pub(super) early: Option<String>,
+    /// Of this schedule an event would have been sent that was rendered ahead and is another by now.
+    pub(super) foreseen_wrongly: Option<String>,
+    /// How many events were rendered ahead and sent.
+    pub(super) foreseen: usize,
 }
 
 impl World {
@@ -85,6 +92,8 @@ impl World {
             saving: None,
             appending: Vec::new(),
             unanswered: Vec::new(),
+            rendered: BTreeMap::new(),
+            foresight: Random::new(!seed),
             arrivals: Vec::new(),
             link: false,
             held_link: false,
@@ -92,6 +101,8 @@ impl World {
             calm: false,
             most_in_flight: 0,
             early: None,
+            foreseen_wrongly: None,
+            foreseen: 0,
         };
         for name in ["a", "b", "c", "d", "e"] {
             if world.random.chance(70) {
@@ -164,7 +175,19 @@ impl World {
         }
     }
 
+    /// As the service does when it has nothing else to do.
+    fn foresee(&mut self) {
+        for handover in self.engine.foresee(2) {
+            if let Some(number) = handover.foreseen {
+                self.rendered.insert(number, rendered(&handover));
+            }
+        }
+    }
+
     fn pass(&mut self, millis: i64) {
+        if self.foresight.chance(70) {
+            self.foresee();
+        }
         self.wall += millis;
         self.boot += millis;
         self.step(Input::Tick);
@@ -198,6 +221,11 @@ impl World {
                 }
                 Action::Publish(handovers) => {
                     for handover in &handovers {
+                        let foreseen = handover.foreseen.and_then(|number| self.rendered.remove(&number));
+                        self.foreseen += usize::from(foreseen.is_some());
+                        if foreseen.is_some_and(|foreseen| foreseen != rendered(handover)) {
+                            self.foreseen_wrongly = Some(handover.schedule.name.to_string());
+                        }
                         if send_time(handover) > self.highest || handover.lateness < 0 {
                             self.early =
                                 Some(format!("{} of {}", handover.schedule.name, handover.stands_for.last));
@@ -261,10 +289,10 @@ impl World {
     }
 
     fn arrive(&mut self, handover: &Handover) {
-        let event = occurrence_event("khronos", handover.era, &handover.schedule, handover.stands_for);
+        let (id, body) = rendered(handover);
         self.arrivals.push(Arrival {
-            id: event.id.to_string(),
-            body: event.data,
+            id,
+            body,
             schedule: handover.schedule.name.clone(),
             revision: handover.era.number,
             stands_for: handover.stands_for,
@@ -356,6 +384,11 @@ impl World {
 
 fn open(memory: &Memory) -> MemoryStore {
     memory.open("khronos", Limits::default()).expect("it can be opened")
+}
+
+fn rendered(handover: &Handover) -> (String, Vec<u8>) {
+    let event = occurrence_event("khronos", handover.era, &handover.schedule, handover.stands_for);
+    (event.id.to_string(), event.data)
 }
 
 /// By the documented rule, not by the engine's arithmetic.

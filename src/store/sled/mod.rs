@@ -177,6 +177,7 @@ impl Store for SledStore {
             let complete = row.last;
             self.append(&[row], complete)?;
         }
+        self.meta.complete = self.meta.complete.min(self.meta.settled);
         snapshot.settled = self.meta.settled;
         snapshot.handed = self.meta.handed;
         snapshot.last_sequence = self.meta.last_sequence;

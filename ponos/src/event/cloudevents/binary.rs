@@ -9,6 +9,9 @@ use crate::event::{Headers, Message, Properties, Timestamp};
 /// All prefixes that are read; where an attribute stands under several, the earlier prefix counts.
 const PREFIXES: [&str; 3] = [PREFIX, "cloudEvents:", "ce-"];
 
+/// The header that says when an event was sent: it alone differs between two renderings of one event.
+pub const RECORDED_TIME: &str = "cloudEvents_recordedtime";
+
 /// An AMQP short string holds at most this many bytes.
 const SHORT: usize = 255;
 
@@ -39,7 +42,7 @@ pub(super) fn write(event: Event) -> Message {
     put("cloudEvents_subject", event.subject);
     put("cloudEvents_time", event.time.map(rfc3339));
     put("cloudEvents_expirytime", event.expiry_time.map(rfc3339));
-    put("cloudEvents_recordedtime", event.recorded_time.map(rfc3339));
+    put(RECORDED_TIME, event.recorded_time.map(rfc3339));
     put("cloudEvents_correlationid", event.correlation_id);
     put("cloudEvents_causationid", event.causation_id);
     put("cloudEvents_dataschema", event.data_schema);

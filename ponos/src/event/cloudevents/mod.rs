@@ -9,6 +9,8 @@ mod attributes;
 mod binary;
 mod structured;
 
+pub use binary::RECORDED_TIME;
+
 use super::{EventId, EventName, Headers, Message, Timestamp};
 
 /// An event, independent of how it travels.

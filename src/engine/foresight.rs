@@ -1,0 +1,100 @@
+//! What is due next is made ready while there is nothing else to do: its place in the order is found, its schedule
+//! unpacked, and the service may render its event. So little is left to do at the instant, however many are due at it.
+//!
+//! Foresight decides nothing. What was foreseen and comes otherwise (an edit, a pause of the connection) is made anew.
+
+use super::{
+    Handover,
+    catch_up::single,
+    core::Engine,
+    faults::{Fault, planted},
+    hand_over::LEAD,
+};
+use crate::schedule::Schedule;
+use ponos::event::Timestamp;
+use std::{collections::VecDeque, sync::Arc};
+
+/// At most so many are made ready: some 25 MB, rendered.
+const MOST: usize = 10_000;
+
+/// The first of those that the queue has laid out.
+#[derive(Debug, Default)]
+pub(super) struct Foresight {
+    ready: VecDeque<Ready>,
+    /// Counts up; left out where something was forgotten, so that what was rendered is forgotten too.
+    next: u64,
+}
+
+/// One that is made ready.
+#[derive(Debug)]
+pub(super) struct Ready {
+    rank: u32,
+    due: Timestamp,
+    /// Its number among all that were ever foreseen.
+    pub(super) number: u64,
+    pub(super) schedule: Option<Arc<Schedule>>,
+}
+
+impl Foresight {
+    /// For whoever changes a slot or the queue's order.
+    pub(super) fn forget(&mut self) {
+        if !planted(Fault::KeepForesightThroughEdits) {
+            self.ready.clear();
+            self.next += 1;
+        }
+    }
+
+    /// What was made ready for this one, which leaves the queue.
+    pub(super) fn take(&mut self, rank: u32, due: Timestamp) -> Option<Ready> {
+        self.ready.pop_front_if(|ready| ready.rank == rank && ready.due == due)
+    }
+}
+
+impl Engine {
+    /// Whether [`Engine::foresee`] has something to do.
+    pub fn foresees(&self) -> bool {
+        let mut laid_out = self.queue.laid_out();
+        let unready = laid_out.len() > self.foresight.ready.len();
+        let first = match laid_out.next() {
+            Some((send, _)) => Some(send).filter(|_| unready),
+            None => self.queue.first().map(|(send, _)| send),
+        };
+        let now = self.now();
+        self.may_hand_over()
+            && self.load.is_none()
+            && first.is_some_and(|send| send > now && send <= now.plus(LEAD))
+    }
+
+    /// Makes ready what is due next, at most so many: as they will be handed over if they are on time, without a token.
+    /// To be called between steps while [`Engine::foresees`].
+    pub fn foresee(&mut self, most: usize) -> Vec<Handover> {
+        if !self.foresees() {
+            return Vec::new();
+        }
+        if self.queue.laid_out().len() == 0 {
+            self.foresight.ready.clear();
+            self.queue.lay_out(MOST.min(self.rules.in_flight));
+        }
+        let mut foreseen = Vec::with_capacity(most);
+        for (send, rank) in self.queue.laid_out().skip(self.foresight.ready.len()).take(most) {
+            let slot = &self.slots[rank as usize];
+            let (number, schedule) = (self.foresight.next, slot.schedule());
+            let due = slot.next().unwrap_or(send);
+            self.foresight.next += 1;
+            if let Some(schedule) = schedule.clone() {
+                foreseen.push(Handover {
+                    token: 0,
+                    era: slot.era(),
+                    schedule,
+                    stands_for: single(due),
+                    sent_at: send,
+                    lateness: 0,
+                    skipped: slot.skipped(),
+                    foreseen: Some(number),
+                });
+            }
+            self.foresight.ready.push_back(Ready { rank, due, number, schedule });
+        }
+        foreseen
+    }
+}
