@@ -26,7 +26,7 @@ pub struct Rules {
     pub resends: Resends,
     /// At most this many handovers are unanswered; catch-up takes at most half of them.
     pub in_flight: usize,
-    /// At most this many schedules change in one write; a load of more goes down in pieces.
+    /// At most about this many schedules change in one write, or are caught up with; more goes down in pieces.
     pub piece: usize,
     /// Rows of confirmed events go down with the progress that passes them, instead of behind it: for the embedded
     /// broker, whose only durable copy is the record.
@@ -142,11 +142,6 @@ impl Engine {
             }
         }
         earliest
-    }
-
-    /// Whether more is on time than one step hands over: the next is to follow at once, before anything that can wait.
-    pub fn has_more(&self) -> bool {
-        self.more
     }
 
     /// W as it stands: everything with send time ≤ this is settled or in the set.

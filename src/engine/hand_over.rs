@@ -77,6 +77,9 @@ impl Engine {
             let behind = now.since(send) > conduct.catch_up.grace
                 || self.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
             if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join(key, due)) {
+                if self.progress.is_full(self.rules.piece) {
+                    return;
+                }
                 self.queue.pop();
                 self.foresight.take(rank, due);
                 self.join(rank, key, due, now);
@@ -174,7 +177,9 @@ impl Engine {
     }
 
     fn hand_over_backlogs(&mut self, now: Timestamp) {
-        while !self.flights.are_full(self.rules.in_flight.div_ceil(2)) {
+        while !self.flights.are_full(self.rules.in_flight.div_ceil(2))
+            && !self.progress.is_full(self.rules.piece)
+        {
             let Some(key) = self.backlogs.next_ready(now) else { return };
             self.advance(&key, now);
         }

@@ -138,6 +138,13 @@ impl Progress {
         self.moved = true;
     }
 
+    /// Whether so many spans wait to be written that no more should join them. If so, they are written at once.
+    pub(super) fn is_full(&mut self, spans: usize) -> bool {
+        let full = self.dirty.spans.len() >= spans.max(1);
+        self.urgent |= full;
+        full
+    }
+
     pub(super) fn one_shot(&mut self, schedule: &Arc<str>, row: Option<OneShot>) {
         self.dirty.one_shots.insert(schedule.clone(), row);
         self.moved = true;

@@ -32,7 +32,10 @@ use ponos::{
 };
 use reload::Loaded;
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    task::yield_now,
+};
 use tracing::{debug, error, info};
 
 /// The loop turns at least this often (milliseconds), so that health checks see it alive.
@@ -208,7 +211,8 @@ impl Service {
         }
     }
 
-    /// In this order: what frees room comes before what needs it, and what could wait comes last.
+    /// In this order: the disk, for others wait for it; what can go; what came back; what people want; what is due, which yields
+    /// to all that is ready; what could wait.
     async fn next_event(&mut self, alarm: &Alarm) -> Event {
         let now = clock::now();
         let beat = now.plus(BEAT);
@@ -216,7 +220,6 @@ impl Service {
         tokio::select! {
             biased;
             event = self.store_events.recv() => event.map_or_else(|| Event::Gone(store_gone()), Event::Store),
-            () = tokio::task::yield_now(), if self.engine.has_more() => Event::Time,
             room = self.submit.reserve_many(self.room), if !self.outbox.is_empty() => {
                 room.map_or(Event::Gone(Failure::PublisherGone), |_| Event::Room)
             }
@@ -229,11 +232,11 @@ impl Service {
             Some(()) = self.reload.recv() => Event::Reload,
             Some(loaded) = self.loaded.1.recv() => Event::Loaded(loaded),
             Some(command) = self.commands.recv() => Event::Command(command),
-            () = tokio::task::yield_now(), if wake <= now => Event::Time,
+            () = yield_now(), if wake <= now => Event::Time,
             woken = alarm.wait(wake) => {
                 woken.map_or_else(|error| Event::Gone(Failure::Timer(error)), |()| Event::Time)
             }
-            () = tokio::task::yield_now(), if self.outbox.is_empty() && self.engine.foresees() => Event::Idle,
+            () = yield_now(), if self.outbox.is_empty() && self.engine.foresees() => Event::Idle,
         }
     }
 

@@ -185,9 +185,6 @@ impl World {
     }
 
     fn pass(&mut self, millis: i64) {
-        if self.foresight.chance(70) {
-            self.foresee();
-        }
         self.wall += millis;
         self.boot += millis;
         self.step(Input::Tick);
@@ -236,6 +233,9 @@ impl World {
                 Action::Record { rows, complete } => self.appending.push((rows, complete)),
                 Action::Notice(_) => {}
             }
+        }
+        if self.foresight.chance(70) {
+            self.foresee();
         }
     }
 
