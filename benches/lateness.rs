@@ -35,7 +35,8 @@ fn main() {
     runtime.block_on(async {
         let seconds = setting("SECONDS", 10);
         println!("due -> handed over, one each 10 ms, {seconds} s     p50 ms   p99 ms p99.9 ms");
-        quiet("idle", seconds).await;
+        print("a bare timer, idle", &bare_timer(seconds).await);
+        print("idle", &due_to_handed(10, 1, seconds).await);
         busy("one core busy", 1, seconds).await;
         busy("both busy", 2, seconds).await;
         at_one_instant(10_000).await;
@@ -44,9 +45,8 @@ fn main() {
     });
 }
 
-async fn quiet(what: &str, seconds: usize) {
-    let late: Vec<f64> = due_to_handed(10, 1, seconds).await;
-    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|part| quantile(&late, part));
+fn print(what: &str, late: &[f64]) {
+    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|part| quantile(late, part));
     let early = late.iter().filter(|late| **late < 0.0).count();
     println!("{what:<46} {p50:>8.3} {p99:>8.3} {p999:>8.3}   ({} events, {early} early)", late.len());
 }
@@ -63,9 +63,31 @@ async fn busy(what: &str, threads: usize, seconds: usize) {
             })
         })
         .collect();
-    quiet(what, seconds).await;
+    print(what, &due_to_handed(10, 1, seconds).await);
     stop.store(true, Ordering::Relaxed);
     busy.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+/// What this machine gives at best: the clock's timer on a thread of its own, and one more thread told of it.
+async fn bare_timer(seconds: usize) -> Vec<f64> {
+    let (told, mut heard) = tokio::sync::mpsc::channel(64);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let alarm = Alarm::new().unwrap();
+            let mut due = khronos::clock::now();
+            for _ in 0..seconds * 100 {
+                due = due.plus(10);
+                alarm.wait(due).await.unwrap();
+                told.send(due).await.unwrap();
+            }
+        });
+    });
+    let mut late = Vec::new();
+    while let Some(due) = heard.recv().await {
+        late.push((wall() - due.millis() * 1_000_000) as f64 / 1e6);
+    }
+    late
 }
 
 /// Milliseconds from due to handed over: a schedule for each `step` ms of a second, with `each` schedules at once.
