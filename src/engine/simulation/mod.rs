@@ -4,9 +4,9 @@
 
 mod check;
 mod operator;
-mod paused;
 mod random;
 mod world;
+mod writes;
 
 use super::faults::{Fault, plant};
 use world::World;
