@@ -42,6 +42,8 @@ pub struct Engine {
     pub(super) queue: DueQueue,
     /// The same of paused schedules: nothing need be ready for them, and nobody need wake up in time.
     pub(super) paused: DueQueue,
+    /// What is behind and not in the set yet, because the next write is full. Never looked ahead at, and nothing is removed.
+    pub(super) aside: DueQueue,
     pub(super) foresight: Foresight,
     pub(super) flights: Flights,
     pub(super) backlogs: Backlogs,
@@ -150,7 +152,8 @@ impl Engine {
         if let Some(lowest) = self.flights.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight)) {
             mark = mark.min(lowest.plus(-1));
         }
-        for (send, _) in [&self.queue, &self.paused].into_iter().filter_map(DueQueue::first) {
+        let aside = Some(&self.aside).filter(|_| !planted(Fault::SettleWhatIsSetAside));
+        for (send, _) in [&self.queue, &self.paused].into_iter().chain(aside).filter_map(DueQueue::first) {
             mark = mark.min(send.plus(-1));
         }
         mark.max(self.progress.settled())
@@ -298,6 +301,7 @@ impl Engine {
     /// Takes what the slot of this rank, which is about to go, waits for out of its queue.
     pub(super) fn dequeue(&mut self, rank: u32, slot: &Slot) {
         if let Some(due) = slot.next() {
+            self.queue.take_over(&mut self.aside);
             self.queue_of(slot.definition.is_paused()).remove(slot.send_time(due), due, rank);
             self.foresight.forget();
         }
@@ -312,6 +316,7 @@ impl Engine {
         self.foresight.forget();
         self.queue = DueQueue::with_capacity(self.slots.len());
         self.paused = DueQueue::default();
+        self.aside = DueQueue::default();
     }
 
     fn emit(&mut self) -> Vec<Action> {

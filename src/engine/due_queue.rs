@@ -58,6 +58,15 @@ impl DueQueue {
         }
     }
 
+    /// Takes all that another holds, in which nothing is laid out or removed.
+    pub(super) fn take_over(&mut self, other: &mut Self) {
+        debug_assert!(
+            other.head.is_empty() && other.removed.is_empty(),
+            "it is only pushed to and popped from"
+        );
+        self.heap.append(&mut other.heap);
+    }
+
     /// The first send time, and of which rank.
     pub(super) fn first(&self) -> Option<(Timestamp, u32)> {
         let heap = self.heap.peek().map(|Reverse(entry)| entry);
@@ -138,7 +147,16 @@ mod tests {
                             queue.remove(send, send, rank);
                         }
                     }
-                    2 | 3 => {
+                    2 => {
+                        let mut other = DueQueue::default();
+                        for rank in [100 + rank, 200 + rank] {
+                            sorted.insert((at(send), rank));
+                            other.push(at(send), at(send), rank);
+                        }
+                        queue.take_over(&mut other);
+                        assert_eq!(other.first(), None);
+                    }
+                    3 | 4 => {
                         sorted.pop_first();
                         queue.pop();
                     }

@@ -46,6 +46,8 @@ pub(super) enum Fault {
     RestartWithoutLookingBack,
     /// A new revision's events are sent before the store knows the revision.
     SendBeforeTheRevisionIsSaved,
+    /// W passes what is behind and waits for a write with room.
+    SettleWhatIsSetAside,
     /// What was made ready ahead of its time outlives an edit of its schedule.
     KeepForesightThroughEdits,
 }

@@ -61,6 +61,7 @@ impl Engine {
             return;
         }
         self.pass_over_paused(now);
+        self.join_aside(now);
         let mut left = AT_ONCE;
         while let Some((send, rank)) = self.queue.first().filter(|(send, _)| *send <= now) {
             if left == 0 {
@@ -77,12 +78,13 @@ impl Engine {
             let behind = now.since(send) > conduct.catch_up.grace
                 || self.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
             if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join(key, due)) {
-                if self.progress.is_full(self.rules.piece) {
-                    return;
-                }
                 self.queue.pop();
                 self.foresight.take(rank, due);
-                self.join(rank, key, due, now);
+                if self.progress.is_full(self.rules.piece) {
+                    self.aside.push(send, due, rank);
+                } else {
+                    self.join(rank, key, due, now);
+                }
             } else {
                 let reserved = send <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
                 if !reserved || self.flights.are_full(self.rules.in_flight) {
@@ -90,6 +92,20 @@ impl Engine {
                 }
                 self.queue.pop();
                 self.depart_on_time(rank, due, now);
+            }
+        }
+    }
+
+    /// What waited for a write that has room, so that what is on time need not.
+    fn join_aside(&mut self, now: Timestamp) {
+        while let Some((_, rank)) = self.aside.first()
+            && !self.progress.is_full(self.rules.piece)
+        {
+            self.aside.pop();
+            let slot = &self.slots[rank as usize];
+            match slot.next().map(|due| (slot.key(), due)) {
+                Some((key, due)) if self.can_join(&key, due) => self.join(rank, key, due, now),
+                _ => self.enqueue(rank as usize),
             }
         }
     }

@@ -29,6 +29,7 @@ impl Engine {
             slots: Vec::new(),
             queue: DueQueue::default(),
             paused: DueQueue::default(),
+            aside: DueQueue::default(),
             foresight: Foresight::default(),
             flights: Flights::default(),
             backlogs: Backlogs::default(),

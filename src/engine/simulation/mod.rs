@@ -96,5 +96,6 @@ each_planted_fault_is_caught! {
     sending_at_the_due_time_is_caught: SendAtTheDueTime,
     a_restart_that_does_not_look_back_is_caught: RestartWithoutLookingBack,
     pausing_without_a_record_is_caught: PauseWithoutRecord,
+    settling_what_is_set_aside_is_caught: SettleWhatIsSetAside,
     foresight_that_outlives_an_edit_is_caught: KeepForesightThroughEdits,
 }

@@ -112,6 +112,32 @@ fn what_is_caught_up_with_goes_down_in_writes_of_a_bounded_size() {
     assert!(seen.sent.len() == 200 && seen.sent.values().all(|count| *count == 13), "{:?}", seen.sent);
 }
 
+#[test]
+fn what_is_on_time_does_not_wait_for_what_is_caught_up_with() {
+    let mut seen = Seen::of(5);
+    let now = Timestamp::from_millis(START + 12 * MINUTE);
+    let many = (0..200).map(|number| every(&format!("s{number:03}"), "1m"));
+    let on_time = Definition { every: None, at: Some(now.to_string()), ..every("z", "1m") };
+    let all = many.chain([on_time]).map(|definition| Packed::build(&definition).unwrap());
+    seen.step(Input::Load(all.collect()));
+    seen.pass(12 * MINUTE, MINUTE);
+    // The first step asks for the reservation, the next may hand over.
+    let mut sent = Vec::new();
+    let mut inputs = vec![Input::Link(true)];
+    for _ in 0..2 {
+        let input = inputs.pop().unwrap();
+        for action in seen.engine.step(Reading { wall: now, boot: 12 * MINUTE }, input) {
+            match action {
+                Action::Save { ticket, .. } => inputs.push(Input::Saved(ticket)),
+                Action::Publish(handovers) => sent.extend(handovers),
+                Action::Record { .. } | Action::Notice(_) => {}
+            }
+        }
+    }
+    assert!(sent.iter().any(|one| &*one.schedule.name == "z"), "{sent:?}");
+    assert!(seen.engine.outstanding() <= 10, "{} joined", seen.engine.outstanding());
+}
+
 fn every(name: &str, every: &str) -> Definition {
     Definition {
         name: name.into(),
