@@ -48,6 +48,8 @@ pub(super) enum Fault {
     SendBeforeTheRevisionIsSaved,
     /// W passes what is behind and waits for a write with room.
     SettleWhatIsSetAside,
+    /// What was made ready and joins the set instead leaves no gap in the numbers.
+    KeepWhatIsPassedOver,
     /// What was made ready ahead of its time outlives an edit of its schedule.
     KeepForesightThroughEdits,
 }

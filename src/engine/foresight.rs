@@ -21,7 +21,7 @@ const MOST: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Foresight {
     ready: VecDeque<Ready>,
-    /// Counts up; left out where something was forgotten, so that what was rendered is forgotten too.
+    /// Counts up; one is left out where something was forgotten or passed over, so that what was rendered is dropped too.
     next: u64,
 }
 
@@ -47,6 +47,13 @@ impl Foresight {
     /// What was made ready for this one, which leaves the queue.
     pub(super) fn take(&mut self, rank: u32, due: Timestamp) -> Option<Ready> {
         self.ready.pop_front_if(|ready| ready.rank == rank && ready.due == due)
+    }
+
+    /// For one that leaves the queue and is not handed over: nobody will ask for what was rendered of it.
+    pub(super) fn pass_over(&mut self, rank: u32, due: Timestamp) {
+        if self.take(rank, due).is_some() && !planted(Fault::KeepWhatIsPassedOver) {
+            self.next += 1;
+        }
     }
 }
 

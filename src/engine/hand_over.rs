@@ -79,7 +79,7 @@ impl Engine {
                 || self.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
             if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join(key, due)) {
                 self.queue.pop();
-                self.foresight.take(rank, due);
+                self.foresight.pass_over(rank, due);
                 if self.progress.is_full(self.rules.piece) {
                     self.aside.push(send, due, rank);
                 } else {

@@ -21,9 +21,7 @@ type Run = (Timestamp, Timestamp);
 pub(super) fn promises(world: &World) -> Result<(), String> {
     nothing_was_early(world)?;
     equal_ids_have_equal_bodies(world)?;
-    if let Some(schedule) = &world.foreseen_wrongly {
-        return Err(format!("what was rendered ahead for {schedule} is not what is to be sent"));
-    }
+    world.foretold.broken.clone().map_or(Ok(()), Err)?;
     nothing_sent_singly_was_coalesced(world)?;
     order_holds_per_schedule(world)?;
     if world.most_in_flight > IN_FLIGHT {

@@ -3,6 +3,7 @@
 //! ARCHITECTURE.md; every fault of [`faults`](super::faults) that is planted on purpose must be caught.
 
 mod check;
+mod foretold;
 mod operator;
 mod random;
 mod world;
@@ -15,7 +16,7 @@ use world::World;
 fn run(seed: u64) -> Result<(usize, usize), String> {
     let mut world = World::new(seed);
     world.live();
-    let did = (world.arrivals.len(), world.foreseen);
+    let did = (world.arrivals.len(), world.foretold.sent);
     check::promises(&world).map(|()| did).map_err(|broken| format!("seed {seed}: {broken}"))
 }
 
@@ -56,12 +57,14 @@ fn assert_caught(fault: Fault) {
         std::panic::catch_unwind(|| run(seed))
             .unwrap_or_else(|_| Err(format!("seed {seed}: a panic")))
             .err()
-            .filter(|broken| broken.contains(check::AUDIT) == of_the_record.contains(&fault))
+            // The audit may see first what breaks another promise elsewhere.
+            .filter(|broken| of_the_record.contains(&fault) || !broken.contains(check::AUDIT))
             .map(|broken| (seed, broken))
     });
     plant(None);
     let (seed, broken) = caught.unwrap_or_else(|| panic!("{fault:?} was never caught"));
     println!("{fault:?}: {broken}");
+    assert_eq!(broken.contains(check::AUDIT), of_the_record.contains(&fault), "{fault:?}: {broken}");
     assert!(run(seed).is_ok(), "the seed breaks a promise without the fault too");
 }
 
@@ -97,5 +100,6 @@ each_planted_fault_is_caught! {
     a_restart_that_does_not_look_back_is_caught: RestartWithoutLookingBack,
     pausing_without_a_record_is_caught: PauseWithoutRecord,
     settling_what_is_set_aside_is_caught: SettleWhatIsSetAside,
+    keeping_what_is_passed_over_is_caught: KeepWhatIsPassedOver,
     foresight_that_outlives_an_edit_is_caught: KeepForesightThroughEdits,
 }

@@ -1,6 +1,6 @@
 //! The world around the engine: two clocks, a disk, a broker, an operator, and bad luck.
 
-use super::{operator::definition, random::Random};
+use super::{foretold::Foretold, operator::definition, random::Random};
 use crate::{
     engine::{
         Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Outcome, Reading, RecordRow,
@@ -47,9 +47,7 @@ pub(super) struct World {
     saving: Option<(u64, Commit)>,
     appending: Vec<(Vec<Row>, Timestamp)>,
     unanswered: Vec<Handover>,
-    /// Ids and bodies that were rendered ahead, by number; and by what it is decided when that is done.
-    rendered: BTreeMap<u64, (String, Vec<u8>)>,
-    foresight: Random,
+    pub(super) foretold: Foretold,
     pub(super) arrivals: Vec<Arrival>,
     link: bool,
     held_link: bool,
@@ -58,10 +56,6 @@ pub(super) struct World {
     calm: bool,
     pub(super) most_in_flight: usize,
     pub(super) early: Option<String>,
-    /// Of this schedule an event would have been sent that was rendered ahead and is another by now.
-    pub(super) foreseen_wrongly: Option<String>,
-    /// How many events were rendered ahead and sent.
-    pub(super) foreseen: usize,
 }
 
 impl World {
@@ -92,8 +86,7 @@ impl World {
             saving: None,
             appending: Vec::new(),
             unanswered: Vec::new(),
-            rendered: BTreeMap::new(),
-            foresight: Random::new(!seed),
+            foretold: Foretold::new(seed),
             arrivals: Vec::new(),
             link: false,
             held_link: false,
@@ -101,8 +94,6 @@ impl World {
             calm: false,
             most_in_flight: 0,
             early: None,
-            foreseen_wrongly: None,
-            foreseen: 0,
         };
         for name in ["a", "b", "c", "d", "e"] {
             if world.random.chance(70) {
@@ -175,15 +166,6 @@ impl World {
         }
     }
 
-    /// As the service does when it has nothing else to do.
-    fn foresee(&mut self) {
-        for handover in self.engine.foresee(2) {
-            if let Some(number) = handover.foreseen {
-                self.rendered.insert(number, rendered(&handover));
-            }
-        }
-    }
-
     fn pass(&mut self, millis: i64) {
         self.wall += millis;
         self.boot += millis;
@@ -218,11 +200,7 @@ impl World {
                 }
                 Action::Publish(handovers) => {
                     for handover in &handovers {
-                        let foreseen = handover.foreseen.and_then(|number| self.rendered.remove(&number));
-                        self.foreseen += usize::from(foreseen.is_some());
-                        if foreseen.is_some_and(|foreseen| foreseen != rendered(handover)) {
-                            self.foreseen_wrongly = Some(handover.schedule.name.to_string());
-                        }
+                        self.foretold.compare(handover);
                         if send_time(handover) > self.highest || handover.lateness < 0 {
                             self.early =
                                 Some(format!("{} of {}", handover.schedule.name, handover.stands_for.last));
@@ -234,9 +212,7 @@ impl World {
                 Action::Notice(_) => {}
             }
         }
-        if self.foresight.chance(70) {
-            self.foresee();
-        }
+        self.foretold.look_ahead(&mut self.engine);
     }
 
     fn serve(&mut self) {
@@ -330,6 +306,7 @@ impl World {
         let kept = self.store.load().expect("it can be read");
         self.highest = self.highest.max(Timestamp::from_millis(self.wall));
         self.engine = Engine::start(self.rules, kept, self.reading());
+        self.foretold.restart();
         self.load();
         self.link = !self.held_link;
         if self.link {
@@ -386,7 +363,7 @@ fn open(memory: &Memory) -> MemoryStore {
     memory.open("khronos", Limits::default()).expect("it can be opened")
 }
 
-fn rendered(handover: &Handover) -> (String, Vec<u8>) {
+pub(super) fn rendered(handover: &Handover) -> (String, Vec<u8>) {
     let event = occurrence_event("khronos", handover.era, &handover.schedule, handover.stands_for);
     (event.id.to_string(), event.data)
 }
