@@ -47,19 +47,21 @@ async fn measured() {
     let message = sample().await;
     println!("{count} events of {} bytes, {pairs} interleaved runs each, medians", message.body.len());
     println!("queue    publisher      s     events/s  of lapin  of socket  CPU µs/event  grew MiB  first ms");
-    let wanted = |name: &str, which: char| std::env::var(name).map_or(true, |only| only.contains(which));
+    let wanted =
+        |name: &str, which: usize| std::env::var(name).map_or(true, |only| only.contains(&which.to_string()));
     for quorum in [false, true] {
-        if !wanted("QUEUES", if quorum { '1' } else { '0' }) {
+        if !wanted("QUEUES", usize::from(quorum)) {
             continue;
         }
         let (mut clock, mut lapin, mut socket) = (Vec::new(), Vec::new(), Vec::new());
         for pair in 0..pairs {
             // Whoever comes first finds the broker in another state: so they take turns.
             for turn in 0..3 {
-                match (pair + turn) % 3 {
-                    0 if !wanted("ONLY", '0') => {}
-                    1 if !wanted("ONLY", '1') => {}
-                    2 if !wanted("ONLY", '2') => {}
+                let who = (pair + turn) % 3;
+                if !wanted("ONLY", who) {
+                    continue;
+                }
+                match who {
                     0 => clock.push(through_the_clock(&node, quorum, count).await),
                     1 => lapin.push(by_lapin(&node, quorum, &message, count).await),
                     _ => socket.push(by_socket(&node, quorum, &message, count).await),
