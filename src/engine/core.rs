@@ -132,7 +132,7 @@ impl Engine {
         if self.may_hand_over() {
             if let Some((send, _)) = self.queue.first().filter(|(send, _)| *send > now) {
                 let ahead = send.plus(-LEAD);
-                let unready = self.progress.wanted() < send.plus(MARGIN) || self.queue.laid_out().len() == 0;
+                let unready = self.progress.wanted() < send.plus(MARGIN) || self.queue.laid_out(0).len() == 0;
                 wish(if unready && ahead > now { ahead } else { send });
             }
             let passed_over = self.paused.first().map(|(send, _)| send.plus(PAUSED));

@@ -60,7 +60,7 @@ impl Foresight {
 impl Engine {
     /// Whether [`Engine::foresee`] has something to do.
     pub fn foresees(&self) -> bool {
-        let mut laid_out = self.queue.laid_out();
+        let mut laid_out = self.queue.laid_out(0);
         let unready = laid_out.len() > self.foresight.ready.len();
         let first = match laid_out.next() {
             Some((send, _)) => Some(send).filter(|_| unready),
@@ -78,12 +78,12 @@ impl Engine {
         if !self.foresees() {
             return Vec::new();
         }
-        if self.queue.laid_out().len() == 0 {
+        if self.queue.laid_out(0).len() == 0 {
             self.foresight.ready.clear();
             self.queue.lay_out(MOST.min(self.rules.in_flight));
         }
         let mut foreseen = Vec::with_capacity(most);
-        for (send, rank) in self.queue.laid_out().skip(self.foresight.ready.len()).take(most) {
+        for (send, rank) in self.queue.laid_out(self.foresight.ready.len()).take(most) {
             let slot = &self.slots[rank as usize];
             let (number, schedule) = (self.foresight.next, slot.schedule());
             let due = slot.next().unwrap_or(send);

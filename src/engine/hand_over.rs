@@ -186,10 +186,7 @@ impl Engine {
             self.progress.one_shot(&schedule.name, None);
         }
         let era = slot.era();
-        self.depart(Owner::OnTime(rank), era, schedule, single(due), now);
-        if let Some(handover) = self.out.publish.last_mut() {
-            handover.foreseen = foreseen;
-        }
+        self.depart(Owner::OnTime(rank), era, schedule, single(due), now, foreseen);
     }
 
     fn hand_over_backlogs(&mut self, now: Timestamp) {
@@ -247,7 +244,7 @@ impl Engine {
                 }
             }
             Next::Send(stands_for) => {
-                self.depart(Owner::Span(key.0.clone(), key.1), era, schedule, stands_for, now);
+                self.depart(Owner::Span(key.0.clone(), key.1), era, schedule, stands_for, now, None);
                 State::InFlight
             }
         };
@@ -270,7 +267,7 @@ impl Engine {
             match revision.zip(schedule) {
                 Some((revision, schedule)) => {
                     let (owner, schedule) = (Owner::Parked(number), Arc::new(schedule));
-                    self.depart(owner, revision.era(), schedule, stands_for, now);
+                    self.depart(owner, revision.era(), schedule, stands_for, now, None);
                 }
                 None => {
                     let reason = "its definition is not kept any more".to_owned();
@@ -287,6 +284,7 @@ impl Engine {
         schedule: Arc<Schedule>,
         stands_for: Coalesced,
         now: Timestamp,
+        foreseen: Option<u64>,
     ) {
         let send = schedule.timing.send_time(stands_for.last);
         let lateness = now.since(send);
@@ -304,7 +302,7 @@ impl Engine {
             sent_at: now,
             lateness,
             skipped,
-            foreseen: None,
+            foreseen,
         });
     }
 }
