@@ -2,18 +2,18 @@
 # Tests everything that this repository claims. One command, locally and in CI; needs a Debian 12 (or newer) and Rust.
 #
 #   ./test.sh               style, lints, docs, licences, all tests, on the RabbitMQ of this machine's Debian
-#   ./test.sh --rabbitmq-4  the broker and end-to-end suites on Debian 13's RabbitMQ 4.0, in a chroot (needs root)
+#   ./test.sh --rabbitmq-4  the broker and end-to-end suites on Debian 13's RabbitMQ 4.0, and the broker and worker suites
+#                           on Debian sid's 4.3, each in a chroot (needs root)
 #
 # What is missing is installed as root or with sudo. No system-wide RabbitMQ or Postgres is started: the tests start
 # private ones.
-# TEST_SCALE=10 makes the long suites ten times as long. SCRATCH (default .scratch/) is where the chroot is kept.
+# TEST_SCALE=10 makes the long suites ten times as long. SCRATCH (default .scratch/) is where the chroots are kept.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 SCRATCH="${SCRATCH:-$PWD/.scratch}"
 readonly SCRATCH
 export SCRATCH # the tests look for the examples' needs there
-readonly CHROOT="$SCRATCH/debian-13"
 readonly POLICY=/usr/sbin/policy-rc.d
 
 heading() { printf '\n==== %s ====\n' "$*"; }
@@ -87,25 +87,29 @@ install_amqplib() {
     touch "$folder/.complete"
 }
 
-# The chroot with Debian 13's RabbitMQ 4.0; made once, reused while it is complete.
-install_rabbitmq_4() {
-    [ -e "$CHROOT/.complete" ] && return
-    [ "$(id -u)" = 0 ] || fail "./test.sh --rabbitmq-4 needs root: it makes and enters a chroot ($CHROOT)"
+# A chroot with a Debian release's RabbitMQ; made once, reused while it is complete.
+install_rabbitmq_of() {
+    local release=$1 chroot=$2
+    [ -e "$chroot/.complete" ] && return
+    [ "$(id -u)" = 0 ] || fail "./test.sh --rabbitmq-4 needs root: it makes and enters a chroot ($chroot)"
     command -v debootstrap >/dev/null || apt_install debootstrap
-    heading "Debian 13 with RabbitMQ 4.0 into $CHROOT"
-    rm -rf "$CHROOT"
-    mkdir -p "$CHROOT"
-    debootstrap --variant=minbase trixie "$CHROOT" "$(debian_mirror)"
+    heading "Debian $release with its RabbitMQ into $chroot"
+    rm -rf "$chroot"
+    mkdir -p "$chroot"
+    debootstrap --variant=minbase "$release" "$chroot" "$(debian_mirror)"
     # Inside, no service may start and packages may ask nothing.
-    printf '#!/bin/sh\nexit 101\n' >"$CHROOT$POLICY"
-    chmod 755 "$CHROOT$POLICY"
-    cp /etc/resolv.conf "$CHROOT/etc/resolv.conf"
-    in_chroot env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends rabbitmq-server
-    in_chroot apt-get clean
-    touch "$CHROOT/.complete"
+    printf '#!/bin/sh\nexit 101\n' >"$chroot$POLICY"
+    chmod 755 "$chroot$POLICY"
+    cp /etc/resolv.conf "$chroot/etc/resolv.conf"
+    # Not every release's base system names localhost, which RabbitMQ's tools look up.
+    grep -qs localhost "$chroot/etc/hosts" || printf '127.0.0.1 localhost\n::1 localhost\n' >>"$chroot/etc/hosts"
+    in_chroot "$chroot" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -y install --no-install-recommends rabbitmq-server
+    in_chroot "$chroot" apt-get clean
+    touch "$chroot/.complete"
 }
 
-in_chroot() { chroot "$CHROOT" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"; }
+in_chroot() { chroot "$1" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "${@:2}"; }
 
 # The mirror that this machine's own apt uses for Debian.
 debian_mirror() {
@@ -136,24 +140,22 @@ everything() {
     cargo test --release --workspace --all-features
 }
 
-# Runs a package's test files (or folders) whose names begin in one of the ways given.
-suites() {
-    local package=$1 folder=$2 beginning found=()
-    for beginning in "${@:3}"; do
-        if compgen -G "$folder/$beginning*" >/dev/null; then found+=(--test "$beginning*"); fi
-    done
-    [ "${#found[@]}" = 0 ] || cargo test --release -p "$package" --all-features "${found[@]}"
+# Runs suites on the RabbitMQ of a Debian release: those whose names match one of the patterns. The whole workspace is
+# selected, as by everything(), so that nothing is built twice.
+on_rabbitmq_of() {
+    local release=$1 chroot="$SCRATCH/debian-$1" pattern selected=()
+    install_rabbitmq_of "$release" "$chroot"
+    heading "on RabbitMQ $(in_chroot "$chroot" dpkg-query -W -f '${Version}' rabbitmq-server): ${*:2}"
+    for pattern in "${@:2}"; do selected+=(--test "$pattern"); done
+    TESTKIT_RABBITMQ_ROOT="$chroot" cargo test --release --workspace --all-features "${selected[@]}"
 }
 
 rabbitmq_4() {
     install_missing
-    install_rabbitmq_4
-    heading "broker and end-to-end suites on RabbitMQ $(in_chroot dpkg-query -W -f '${Version}' rabbitmq-server)"
-    export TESTKIT_RABBITMQ_ROOT="$CHROOT"
-    suites ponos ponos/tests amqp broker worker_amqp worker_faults
-    cargo test --release -p ponos-cli --test program
-    cargo build --release -p khronos --examples
-    suites khronos tests e2e_
+    # The end-to-end suites start the examples.
+    cargo build --release --workspace --all-features --examples
+    on_rabbitmq_of trixie 'amqp*' 'broker*' 'worker_amqp*' 'worker_faults*' program 'e2e_*'
+    on_rabbitmq_of sid 'amqp*' 'broker*' 'worker_amqp*' 'worker_faults*'
 }
 
 case "${1:-}" in
