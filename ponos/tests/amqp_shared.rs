@@ -5,7 +5,7 @@ mod support;
 
 use ponos::{
     broker::{Consume, LinkErrorClass, Settle, Transport},
-    topology::Topology,
+    topology::{Queue, Topology},
 };
 use std::time::Duration;
 use support::{config, down, link, next, outcomes, publisher, publishing, topology, up};
@@ -54,15 +54,24 @@ async fn consumers_share_one_connection_which_goes_with_the_last_and_comes_back_
     connections(&node, 1).await;
 }
 
+/// RabbitMQ closes the channel of a consumer that holds a delivery too long; 4.3 only cancels it, and would bring nobody
+/// else anything from a queue with a single active consumer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_held_too_long_costs_its_consumer_the_channel_and_nobody_else() {
     let node = Node::start();
     node.eval("application:set_env(rabbit, consumer_timeout, 1000)");
     node.eval("application:set_env(rabbit, channel_tick_interval, 200)");
-    let url = node.vhost("overdue");
-    let mut publisher = publisher(config(&url), topology("slow", "slow")).await;
+    let shared = Queue::quorum("slow");
+    held_too_long(&node, "shared", shared.clone()).await;
+    held_too_long(&node, "single", shared.with("x-single-active-consumer", true)).await;
+}
+
+async fn held_too_long(node: &Node, vhost: &str, queue: Queue) {
+    let url = node.vhost(vhost);
+    let slow_topology = Topology { queues: vec![queue], ..topology("slow", "slow") };
+    let mut publisher = publisher(config(&url), slow_topology.clone()).await;
     let transport = Transport::amqp(config(&url));
-    let mut slow = transport.consumer(topology("slow", "slow"), Consume::new("slow"));
+    let mut slow = transport.consumer(slow_topology, Consume::new("slow"));
     let mut well = transport.consumer(topology("well", "well"), Consume::new("well"));
     up(&mut well.link()).await;
     publisher.submit(vec![publishing(1, "slow")]).await.unwrap();
@@ -82,7 +91,6 @@ async fn a_delivery_held_too_long_costs_its_consumer_the_channel_and_nobody_else
     let delivery = next(&mut well).await;
     assert_eq!(delivery.tag.generation, 1, "the other's channel lives");
     well.settle(delivery.tag, Settle::Ack).await.unwrap();
-    assert_eq!(node.connections(), 2, "the publisher's and the consumers'");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -225,8 +225,8 @@ impl Supervisor {
         }
     }
 
-    /// The stream ended, and the channel lives: because we wanted it to, or because the broker cancelled us (the queue was
-    /// deleted or moved).
+    /// The stream ended, and the channel lives: because we wanted it to, or because the broker cancelled us: the queue was
+    /// deleted, or a delivery was held too long.
     async fn ended(&self, intake: &mut Intake) -> Result<(), LinkError> {
         if !intake.session.is_open() {
             return Err(intake.session.gone());
@@ -234,6 +234,9 @@ impl Supervisor {
         let (options, flow) = (&self.wanted.options, *self.task.flow.borrow());
         if intake.turned(options, flow).await? {
             return Ok(());
+        }
+        if intake.is_overdue().await? {
+            return Err(intake.overdue());
         }
         let named = declare(&intake.session, &self.wanted.topology).await?;
         let queue = self.wanted.queue_name(named);

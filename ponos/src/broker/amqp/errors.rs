@@ -28,6 +28,20 @@ pub(super) fn timeout(url: &BrokerUrl, what: &str, limit: Duration) -> LinkError
     }
 }
 
+/// What to do about deliveries that the broker waited for too long.
+const SETTLE_SOONER: &str = "what was out is delivered again; settle sooner (a lower prefetch, a timeout for the work), or raise the broker's consumer_timeout";
+
+/// The broker ended the subscription to a queue that is there still, while `out` deliveries were unsettled.
+pub(super) fn overdue(queue: &str, out: usize) -> LinkError {
+    LinkError {
+        class: LinkErrorClass::Overdue,
+        what: format!(
+            "RabbitMQ ended the subscription to '{queue}' while {out} of its deliveries were unsettled: one stayed so too long"
+        ),
+        remedy: SETTLE_SOONER.into(),
+    }
+}
+
 /// TCP or TLS could not be made.
 pub(super) fn no_stream(url: &BrokerUrl, error: &io::Error) -> LinkError {
     let address = url.address();
@@ -145,7 +159,7 @@ fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
             format!(
                 "RabbitMQ at {address} closed the channel, for a delivery stayed unsettled too long: {text}"
             ),
-            "what was out is delivered again; settle sooner (a lower prefetch, a timeout for the work), or raise the broker's consumer_timeout",
+            SETTLE_SOONER,
         ),
         406 => return precondition(text),
         403 if text.contains("exclusive use") => (

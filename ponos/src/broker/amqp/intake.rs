@@ -4,8 +4,8 @@ use super::{
     super::{Consume, Flow, LinkError, LinkErrorClass, Settle},
     acks::{Acks, Flush},
     connection::Session,
-    convert,
-    errors::configuration,
+    convert, declare,
+    errors::{configuration, overdue},
     shared::leave,
 };
 use futures_util::{StreamExt, future::try_join_all, stream::ReadyChunks};
@@ -211,6 +211,18 @@ impl Intake {
             what: format!("deliveries of '{}' went astray between two subscriptions", self.queue),
             remedy: "nothing: the channel is closed, so that they come again".into(),
         }
+    }
+
+    /// The broker ended the subscription while deliveries were out, and its queue is there still: RabbitMQ 4.3 does so when
+    /// one was held too long, where its elders close the channel. It gives such a consumer nothing more, and a queue with
+    /// a single active consumer nobody else anything, until the channel is gone.
+    pub(super) async fn is_overdue(&self) -> Result<bool, LinkError> {
+        Ok(self.acks.unsettled() > 0 && declare::inspect(&self.session, &self.queue).await?.is_some())
+    }
+
+    /// What [`Self::is_overdue`] means for the channel.
+    pub(super) fn overdue(&self) -> LinkError {
+        overdue(&self.queue, self.acks.unsettled())
     }
 
     /// What an error that the stream yielded means.
