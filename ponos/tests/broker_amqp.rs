@@ -5,7 +5,7 @@
 mod broker_conformance;
 
 use broker_conformance::Harness;
-use ponos::broker::{Transport, amqp::AmqpConfig};
+use ponos::broker::{Transport, amqp::AmqpConfig, memory::Version};
 use testkit::Node;
 
 /// One vhost of the node that all tests of this binary share.
@@ -26,6 +26,10 @@ impl Rabbit {
 impl Harness for Rabbit {
     fn transport(&self) -> &Transport {
         &self.transport
+    }
+
+    fn version(&self) -> Version {
+        if self.node.version() >= (4, 3) { Version::V4_3 } else { Version::V3 }
     }
 
     fn disconnect_all(&self) {

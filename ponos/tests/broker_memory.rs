@@ -6,22 +6,29 @@ mod broker_conformance;
 
 use broker_conformance::Harness;
 use ponos::{
-    broker::{Transport, memory},
+    broker::{
+        Transport,
+        memory::{self, Version},
+    },
     topology::Topology,
 };
 
-struct Twin(memory::Broker, Transport);
+struct Twin(memory::Broker, Transport, Version);
 
 impl Twin {
-    fn new(_case: &str) -> Self {
-        let broker = memory::Broker::new();
-        Self(broker.clone(), Transport::memory(broker))
+    fn like(version: Version) -> Self {
+        let broker = memory::Broker::like(version);
+        Self(broker.clone(), Transport::memory(broker), version)
     }
 }
 
 impl Harness for Twin {
     fn transport(&self) -> &Transport {
         &self.1
+    }
+
+    fn version(&self) -> Version {
+        self.2
     }
 
     fn disconnect_all(&self) {
@@ -37,7 +44,13 @@ impl Harness for Twin {
     }
 }
 
-conformance!(tokio::test(start_paused = true), Twin::new);
+conformance!(tokio::test(start_paused = true), |_case| Twin::like(Version::V3));
+
+mod like_rabbitmq_4_3 {
+    use super::*;
+
+    conformance!(tokio::test(start_paused = true), |_case| Twin::like(Version::V4_3));
+}
 
 /// What drills do to it, beyond what RabbitMQ can be asked to do in a moment.
 mod drills {

@@ -66,6 +66,14 @@ impl Node {
         );
     }
 
+    /// Major and minor version of its RabbitMQ.
+    pub fn version(&self) -> (u32, u32) {
+        let version = self.eval("rabbit_misc:version()");
+        let mut numbers =
+            version.trim_matches('"').split('.').map(|number| number.parse().expect("a number"));
+        (numbers.next().expect("a major version"), numbers.next().expect("a minor version"))
+    }
+
     /// How many clients are connected.
     pub fn connections(&self) -> usize {
         self.eval("length(rabbit_networking:connections())").parse().expect("a number")

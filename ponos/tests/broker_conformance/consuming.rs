@@ -2,7 +2,7 @@
 
 use super::*;
 use ponos::{
-    broker::Settle,
+    broker::{Settle, memory::Version},
     topology::{Binding, Exchange, Queue, Topology},
 };
 
@@ -99,6 +99,29 @@ pub async fn a_delivery_limit_leads_to_the_dead_letters(harness: &impl Harness) 
     let dead = next(&mut harness.consumer(wanted, "q.dlq", 1)).await;
     assert_eq!(text(&dead), "poison");
     assert_eq!(dead.message.headers.text("x-first-death-reason"), Some("delivery_limit"));
+}
+
+pub async fn whether_a_release_counts_towards_the_delivery_limit_depends_on_the_version(
+    harness: &impl Harness,
+) {
+    let counts = harness.version() == Version::V3;
+    let wanted = queue(Queue::quorum("q").with("x-delivery-limit", 50));
+    let mut publisher = harness.publisher(wanted.clone());
+    send(&mut publisher, "", [message("q", "1")]).await;
+    let mut consumer = harness.consumer(wanted, "q", 1);
+    for released in 0..3 {
+        let delivery = next(&mut consumer).await;
+        assert_eq!(delivery.delivery_count(), (counts && released > 0).then_some(released));
+        assert_eq!(delivery.redelivered, released > 0);
+        consumer.settle(delivery.tag, Settle::Release).await.unwrap();
+    }
+    // A rejection counts on all of them.
+    let before = next(&mut consumer).await;
+    consumer.settle(before.tag, Settle::Reject).await.unwrap();
+    let after = next(&mut consumer).await;
+    assert_eq!(after.delivery_count(), Some(before.delivery_count().unwrap_or(0) + 1));
+    consumer.settle(after.tag, Settle::Ack).await.unwrap();
+    depth_becomes(harness, "q", 0).await;
 }
 
 pub async fn consumers_of_one_queue_share_its_messages(harness: &impl Harness) {

@@ -3,7 +3,7 @@
 use ponos::{
     broker::{
         Consume, Consumer, Delivery, Link, LinkError, PublishOutcome, Publisher, Publishing, Settle,
-        Transport,
+        Transport, memory::Version,
     },
     event::{Message, Properties},
     topology::{Exchange, Queue, Topology},
@@ -15,6 +15,8 @@ use tokio::sync::watch;
 pub trait Harness {
     /// Onto the same broker each time.
     fn transport(&self) -> &Transport;
+    /// How it behaves where versions of RabbitMQ differ.
+    fn version(&self) -> Version;
     /// Cuts all connections.
     fn disconnect_all(&self);
     fn delete_queue(&self, queue: &str);

@@ -49,6 +49,7 @@ macro_rules! conformance {
             what_is_released_comes_again_as_redelivered
             a_quorum_queue_counts_how_often_it_was_given_back
             a_delivery_limit_leads_to_the_dead_letters
+            whether_a_release_counts_towards_the_delivery_limit_depends_on_the_version
             consumers_of_one_queue_share_its_messages
             a_single_active_consumer_is_followed_by_the_next
             a_temporary_queue_is_bound_by_its_consumer_and_goes_with_it

@@ -1,4 +1,4 @@
-//! What the in-memory broker holds at most, and what a queue holds now.
+//! Which RabbitMQ the in-memory broker behaves like, what it holds at most, and what a queue holds now.
 
 use super::Overflow;
 
@@ -35,6 +35,17 @@ impl Default for BrokerLimits {
             bindings_per_exchange: 10_000,
         }
     }
+}
+
+/// Where versions of RabbitMQ differ, the one that the twin behaves like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Version {
+    /// 3.10 to 4.2: whatever comes back to a quorum queue counts towards its delivery limit.
+    #[default]
+    V3,
+    /// 4.3: what is released (`basic.nack`) does not count, what is rejected or lost with its connection does; and what
+    /// was delivered before it died reaches the dead letters as redelivered.
+    V4_3,
 }
 
 /// What is in a queue.

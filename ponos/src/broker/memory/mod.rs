@@ -1,6 +1,6 @@
 //! The twin of RabbitMQ on tokio time: what worker authors test with, and the clock's embedded default.
 //!
-//! It does what RabbitMQ 3.10 does for topic, direct, fanout and default exchanges, exchange-to-exchange bindings,
+//! It does what RabbitMQ 3.10 does (or, if told so, 4.3: [`Version`]) for topic, direct, fanout and default exchanges, exchange-to-exchange bindings,
 //! alternate exchanges, confirms, returns, prefetch, settling, redelivery and delivery counts, time to live,
 //! dead-lettering with `x-death`, delivery limits, maximum lengths, single active consumers, exclusive, auto-delete and
 //! temporary queues, and inequivalent declarations; `ponos/tests/broker_conformance` holds both to it.
@@ -19,7 +19,7 @@ mod timer;
 
 pub use self::{
     core::Overflow,
-    limits::{BrokerLimits, QueueStatus},
+    limits::{BrokerLimits, QueueStatus, Version},
 };
 
 use self::core::State;
@@ -77,10 +77,19 @@ impl Broker {
         Self::with_limits(BrokerLimits::default())
     }
 
-    /// An empty broker.
+    /// An empty broker with these limits.
     pub fn with_limits(limits: BrokerLimits) -> Self {
+        Self::build(Version::default(), limits)
+    }
+
+    /// An empty broker with the default limits that behaves like this version of RabbitMQ.
+    pub fn like(version: Version) -> Self {
+        Self::build(version, BrokerLimits::default())
+    }
+
+    fn build(version: Version, limits: BrokerLimits) -> Self {
         let inner = Inner {
-            state: State::new(limits),
+            state: State::new(version, limits),
             connections: BTreeSet::new(),
             wakers: BTreeMap::new(),
             timer_runs: false,

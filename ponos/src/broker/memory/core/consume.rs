@@ -8,7 +8,7 @@ use super::{
     queue::Stored,
 };
 use crate::{
-    broker::{LinkError, LinkErrorClass, Settle},
+    broker::{LinkError, LinkErrorClass, Settle, memory::Version},
     event::Message,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -136,8 +136,8 @@ impl State {
         }
         match how {
             Settle::Ack => {}
-            // RabbitMQ before 4.3 counts both towards the delivery limit
-            Settle::Release | Settle::Reject => self.give_back(&name, stored, &mut dead),
+            Settle::Release => self.give_back(&name, stored, self.version == Version::V3, &mut dead),
+            Settle::Reject => self.give_back(&name, stored, true, &mut dead),
             Settle::Dead => dead.push_back(Dead { queue: name.clone(), stored, reason: Reason::Rejected }),
         }
         self.serve(now, &name, None, &mut dead);
@@ -163,7 +163,7 @@ impl State {
                 }
             }
             for stored in consumer.unacked.into_values() {
-                self.give_back(&consumer.queue, stored, &mut dead);
+                self.give_back(&consumer.queue, stored, true, &mut dead);
             }
             served.push(consumer.queue);
         }
@@ -191,7 +191,7 @@ impl State {
             tag: 0,
             exchange: stored.exchange.to_string(),
             message: queue.as_delivered(&stored),
-            redelivered: stored.returned > 0,
+            redelivered: stored.redelivered,
         })
     }
 
@@ -202,7 +202,7 @@ impl State {
             tag: 0,
             exchange: stored.exchange.to_string(),
             message: queue.as_delivered(stored),
-            redelivered: stored.returned > 0,
+            redelivered: stored.redelivered,
         };
         queue.waiting().map(outgoing).collect()
     }
@@ -243,7 +243,7 @@ impl State {
                 tag: consumer.tags,
                 exchange: stored.exchange.to_string(),
                 message: queue.as_delivered(&stored),
-                redelivered: stored.returned > 0,
+                redelivered: stored.redelivered,
             });
             consumer.unacked.insert(consumer.tags, stored);
             queue.unacked += 1;
@@ -256,9 +256,10 @@ impl State {
     }
 
     /// Back to its place, or to the dead letters once it was given back more often than the limit allows.
-    fn give_back(&mut self, name: &str, mut stored: Stored, dead: &mut VecDeque<Dead>) {
+    fn give_back(&mut self, name: &str, mut stored: Stored, counts: bool, dead: &mut VecDeque<Dead>) {
         let Some(queue) = self.queues.get_mut(name) else { return };
-        stored.returned += 1;
+        stored.redelivered = true;
+        stored.returned += u64::from(counts);
         match queue.settings.delivery_limit {
             Some(limit) if stored.returned > limit => {
                 dead.push_back(Dead { queue: name.to_owned(), stored, reason: Reason::DeliveryLimit });

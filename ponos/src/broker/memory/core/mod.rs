@@ -15,7 +15,7 @@ pub(crate) use consume::Outgoing;
 pub(crate) use publish::Published;
 pub use settings::Overflow;
 
-use super::{BrokerLimits, QueueStatus};
+use super::{BrokerLimits, QueueStatus, Version};
 use crate::{
     broker::{LinkError, LinkErrorClass},
     topology::{Destination, Exchange},
@@ -31,6 +31,7 @@ const UNDELIVERED_RETRY_MS: u64 = 180_000;
 /// Everything that the broker holds.
 #[derive(Debug)]
 pub(crate) struct State {
+    version: Version,
     limits: BrokerLimits,
     exchanges: Exchanges,
     queues: BTreeMap<String, QueueState>,
@@ -43,11 +44,12 @@ pub(crate) struct State {
 
 impl State {
     /// An empty broker with the exchanges that RabbitMQ has from the start.
-    pub(crate) fn new(limits: BrokerLimits) -> Self {
+    pub(crate) fn new(version: Version, limits: BrokerLimits) -> Self {
         let built_in =
             [Exchange::topic("amq.topic"), Exchange::direct("amq.direct"), Exchange::fanout("amq.fanout")];
         let exchanges = built_in.map(|exchange| (exchange.name.clone(), ExchangeState::new(exchange)));
         Self {
+            version,
             limits,
             exchanges: exchanges.into_iter().collect(),
             queues: BTreeMap::new(),

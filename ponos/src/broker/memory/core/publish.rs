@@ -7,7 +7,7 @@ use super::{
     queue::Stored,
     settings::Overflow,
 };
-use crate::event::Message;
+use crate::{broker::memory::Version, event::Message};
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
@@ -50,7 +50,7 @@ impl State {
         let (message, exchange): (_, Arc<str>) = (Arc::new(message), exchange.into());
         let mut dead = VecDeque::new();
         for queue in queues {
-            accepted &= self.enqueue(now, &queue, &message, &exchange, &mut dead);
+            accepted &= self.enqueue(now, &queue, (&message, &exchange, false), &mut dead);
         }
         self.bury(now, dead);
         if accepted { Published::Accepted { routed } } else { Published::Rejected }
@@ -85,13 +85,13 @@ impl State {
         exchange::route(&self.exchanges, exchange, key)
     }
 
-    /// Puts a message into one queue; false if it was full and refused it.
+    /// Puts a message, with its exchange and whether it was delivered before, into one queue; false if that was full and
+    /// refused it.
     fn enqueue(
         &mut self,
         now: u64,
         name: &str,
-        message: &Arc<Message>,
-        exchange: &Arc<str>,
+        (message, exchange, redelivered): (&Arc<Message>, &Arc<str>, bool),
         dead: &mut VecDeque<Dead>,
     ) -> bool {
         let limits = self.limits;
@@ -100,13 +100,14 @@ impl State {
             Some(Overflow::RejectPublish) => return false,
             Some(Overflow::RejectPublishDlx) => {
                 let (message, exchange) = (Arc::clone(message), Arc::clone(exchange));
-                let stored = Stored { place: 0, message, exchange, expires_at: None, returned: 0 };
+                let stored =
+                    Stored { place: 0, message, exchange, expires_at: None, redelivered, returned: 0 };
                 dead.push_back(Dead { queue: name.to_owned(), stored, reason: Reason::MaxLen });
                 return false;
             }
             Some(Overflow::DropHead) | None => {}
         }
-        let place = queue.push(Arc::clone(message), Arc::clone(exchange), now);
+        let place = queue.push(Arc::clone(message), Arc::clone(exchange), redelivered, now);
         self.serve(now, name, Some(place), dead);
         let Some(queue) = self.queues.get_mut(name) else { return true };
         while queue.overfull(&limits) == Some(Overflow::DropHead) {
@@ -125,6 +126,8 @@ impl State {
             let Some(target) = settings.dead_letter_exchange.clone() else { continue };
             let at_least_once = settings.at_least_once;
             let key = settings.dead_letter_routing_key.as_deref();
+            let delivered = stored.redelivered || matches!(reason, Reason::Rejected | Reason::DeliveryLimit);
+            let redelivered = delivered && self.version == Version::V4_3;
             let letter = Arc::new(death::dead_letter(&stored, &name, reason, key, now));
             let mut queues = self.route(&target, &letter.routing_key);
             let routed = !queues.is_empty();
@@ -134,7 +137,7 @@ impl State {
             let exchange: Arc<str> = target.into();
             let mut arrived = routed;
             for queue in queues {
-                arrived &= self.enqueue(now, &queue, &letter, &exchange, &mut dead);
+                arrived &= self.enqueue(now, &queue, (&letter, &exchange, redelivered), &mut dead);
             }
             if at_least_once && !arrived {
                 self.keep_undelivered(now, &name, stored, reason);

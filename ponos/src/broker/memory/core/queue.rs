@@ -18,7 +18,9 @@ pub(super) struct Stored {
     pub(super) exchange: Arc<str>,
     /// From this millisecond on it is expired; looked at when it stands at the head.
     pub(super) expires_at: Option<u64>,
-    /// How often it was given back.
+    /// Whether it was delivered before.
+    pub(super) redelivered: bool,
+    /// How often it came back and that counted towards the delivery limit.
     pub(super) returned: u64,
 }
 
@@ -73,14 +75,20 @@ impl QueueState {
     }
 
     /// A new message at the tail, with its time to live: the queue's or its own, whichever is shorter. Its place.
-    pub(super) fn push(&mut self, message: Arc<Message>, exchange: Arc<str>, now: u64) -> u64 {
+    pub(super) fn push(
+        &mut self,
+        message: Arc<Message>,
+        exchange: Arc<str>,
+        redelivered: bool,
+        now: u64,
+    ) -> u64 {
         let own = message.properties.expiration;
         let ttl = self.settings.ttl.into_iter().chain(own).min();
         let place = self.next_place;
         self.next_place += 1;
         self.ready_bytes += message.body.len();
         let expires_at = ttl.map(|ttl| now.saturating_add(ttl));
-        self.ready.push_back(Stored { place, message, exchange, expires_at, returned: 0 });
+        self.ready.push_back(Stored { place, message, exchange, expires_at, redelivered, returned: 0 });
         place
     }
 

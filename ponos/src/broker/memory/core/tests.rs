@@ -15,7 +15,7 @@ fn message(key: &str, body: &str) -> Message {
 }
 
 fn state(limits: BrokerLimits, queues: &[Queue]) -> State {
-    let mut state = State::new(limits);
+    let mut state = State::new(Version::V3, limits);
     state.declare(1, &Topology { queues: queues.to_vec(), ..Topology::default() }).unwrap();
     state
 }
@@ -137,7 +137,7 @@ fn what_is_refused_by_reject_publish_dlx_is_dead_lettered() {
 
 #[test]
 fn an_exclusive_queue_is_of_one_connection_and_goes_with_it() {
-    let mut state = State::new(BrokerLimits::default());
+    let mut state = State::new(Version::V3, BrokerLimits::default());
     let exclusive = Queue { exclusive: true, ..Queue::classic("mine") };
     let topology = Topology { queues: vec![exclusive], ..Topology::default() };
     state.declare(1, &topology).unwrap();
