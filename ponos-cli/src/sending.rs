@@ -62,7 +62,7 @@ impl Sender {
             Some(PublishOutcome::Nacked) => {
                 Ok(Sent::Refused("a queue refused it: it is full, or its node is in trouble".into()))
             }
-            Some(PublishOutcome::Refused(why)) => Ok(Sent::Refused(why)),
+            Some(PublishOutcome::Refused(why) | PublishOutcome::Missing(why)) => Ok(Sent::Refused(why)),
             Some(PublishOutcome::Lost) | None => Err(Trouble::lost(
                 "the connection was lost before the broker confirmed: the message may have arrived or not",
             )),

@@ -117,14 +117,14 @@ async fn a_forbidden_message_is_refused_with_the_reason_and_its_neighbours_are_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_to_a_missing_exchange_or_of_another_user_is_refused() {
+async fn a_message_of_another_user_is_refused_and_one_to_a_missing_exchange_is_not() {
     let url = Node::shared().vhost("refused");
     let mut publisher = publisher(config(&url), topology("all", "#")).await;
     let lost = Publishing { exchange: "missing".into(), ..publishing(1, "a.b.c") };
     publisher.submit(vec![lost]).await.unwrap();
     let outcome = outcomes(&mut publisher, 1).await.remove(&1).unwrap();
     assert!(
-        matches!(&outcome, PublishOutcome::Refused(why) if why.contains("no exchange 'missing'")),
+        matches!(&outcome, PublishOutcome::Missing(why) if why.contains("no exchange 'missing'")),
         "{outcome:?}"
     );
 

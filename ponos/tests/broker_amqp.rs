@@ -46,6 +46,10 @@ impl Harness for Rabbit {
         self.node.delete_queue(self.vhost, queue);
     }
 
+    fn delete_exchange(&self, exchange: &str) {
+        self.node.delete_exchange(self.vhost, exchange);
+    }
+
     fn depth(&self, queue: &str) -> Option<u64> {
         self.node.queue(self.vhost, queue).map(|(ready, _consumers)| ready)
     }

@@ -39,6 +39,10 @@ impl Harness for Twin {
         assert!(self.0.delete_queue(queue));
     }
 
+    fn delete_exchange(&self, exchange: &str) {
+        assert!(self.0.delete_exchange(exchange));
+    }
+
     fn depth(&self, queue: &str) -> Option<u64> {
         self.0.queue_depth(queue).map(|depth| depth as u64)
     }

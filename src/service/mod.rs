@@ -356,7 +356,8 @@ impl Service {
                     Answer::Refused("the broker refused it (nack): a queue is full or failed".into())
                 }
                 PublishOutcome::Refused(reason) => Answer::Refused(reason),
-                PublishOutcome::Lost => Answer::Lost,
+                // Its exchange is not there: an outage, and no fault of the event's.
+                PublishOutcome::Missing(_) | PublishOutcome::Lost => Answer::Lost,
             };
             (token, answer)
         });

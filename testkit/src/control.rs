@@ -79,6 +79,13 @@ impl Node {
         self.eval("length(rabbit_networking:connections())").parse().expect("a number")
     }
 
+    /// Deletes an exchange, with the bindings from it and to it.
+    pub fn delete_exchange(&self, vhost: &str, exchange: &str) {
+        self.expect_ok(&format!(
+            "rabbit_exchange:delete(rabbit_misc:r(<<\"{vhost}\">>, exchange, <<\"{exchange}\">>), false, <<\"test\">>)"
+        ));
+    }
+
     /// Deletes a queue, consumers or not.
     pub fn delete_queue(&self, vhost: &str, queue: &str) {
         self.eval(&format!(

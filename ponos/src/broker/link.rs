@@ -131,13 +131,21 @@ impl LinkError {
 }
 
 impl LinkError {
-    /// Something is missing that a passive topology names.
-    pub(super) fn missing(thing: &str, name: &str) -> Self {
-        Self {
-            class: LinkErrorClass::Missing,
-            what: format!("there is no {thing} '{name}', and this service declares nothing itself"),
-            remedy: format!("have the {thing} declared by one who may configure, or correct the name"),
-        }
+    /// Something is missing that a topology names.
+    pub(super) fn missing(thing: &str, name: &str, passive: bool) -> Self {
+        let (what, remedy) = match passive {
+            true => (
+                format!("there is no {thing} '{name}', and this service declares nothing itself"),
+                format!("have the {thing} declared by one who may configure, or correct the name"),
+            ),
+            false => (
+                format!("the {thing} '{name}' is not there any more"),
+                format!(
+                    "it is declared again; see who deleted the {thing}: what was bound to it may have to be bound again"
+                ),
+            ),
+        };
+        Self { class: LinkErrorClass::Missing, what, remedy }
     }
 
     /// A queue without a name can't be looked for.

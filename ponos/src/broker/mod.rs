@@ -6,7 +6,9 @@
 //! * every publishing that was taken gets exactly one [`Settlement`], whatever happens to the connection;
 //! * publishings of one lane are written in the order submitted, on one channel;
 //! * the adapter reconnects for ever by itself and declares its [`Topology`](crate::topology::Topology) again; what it
-//!   is doing stands in [`Link`].
+//!   is doing stands in [`Link`];
+//! * an exchange that is gone, or another than declared, is never a message's fault: if the publisher declares it, that is an
+//!   outage of the link, and it is declared again at once; if not, the outcome is [`Missing`](PublishOutcome::Missing).
 
 pub mod amqp;
 mod consume;

@@ -40,10 +40,16 @@ pub enum PublishOutcome {
     },
     /// A queue refused it (full with reject-publish, or an internal error). Other queues may have it.
     Nacked,
-    /// The broker closed the channel because of this very message; the reason says why.
+    /// The broker closed the channel because of this very message; the reason says why. Sent again it is refused again.
     Refused(String),
+    /// Its exchange is not there (404), and is none of those that this publisher declares, or looks for, itself: the reason
+    /// says which. The topology's fault, never the message's: an outage of that exchange. Sent again once somebody has
+    /// declared the exchange, it goes out.
+    Missing(String),
     /// The connection went, or the time limit passed, before an answer came: it may have arrived or not. Also what was
-    /// submitted while the link was not [`Link::Up`], so it is no sign of a fault of the message's own.
+    /// submitted while the link was not [`Link::Up`], so it is no sign of a fault of the message's own. Also when an exchange
+    /// of the publisher's own topology is gone or another than declared: the link is [`Link::Down`] then, with the reason,
+    /// until it is declared again.
     Lost,
 }
 

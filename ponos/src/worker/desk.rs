@@ -38,6 +38,9 @@ pub enum FlushError {
     /// The broker closed the channel because of this message.
     #[error("the broker refused it: {0}")]
     Refused(String),
+    /// Its exchange is not there: it goes out once somebody has declared it.
+    #[error("its exchange is not there: {0}")]
+    Missing(String),
     /// Nobody is bound where somebody must be.
     #[error("no queue is bound to the exchange '{exchange}' by the key '{key}'")]
     Unroutable {
@@ -59,7 +62,7 @@ impl FlushError {
 
     /// Whether something it needs on the broker may be gone: an exchange, or what is bound to it.
     pub(crate) fn is_missing(&self) -> bool {
-        matches!(self, Self::Unroutable { .. } | Self::Refused(_)) && !self.is_too_large()
+        matches!(self, Self::Unroutable { .. } | Self::Missing(_) | Self::Refused(_)) && !self.is_too_large()
     }
 }
 
@@ -169,6 +172,7 @@ impl Desk {
                 }
                 PublishOutcome::Nacked => return Err(FlushError::Nacked),
                 PublishOutcome::Refused(why) => return Err(FlushError::Refused(why)),
+                PublishOutcome::Missing(why) => return Err(FlushError::Missing(why)),
                 PublishOutcome::Lost => return Err(FlushError::Lost(self.trouble())),
             }
         }

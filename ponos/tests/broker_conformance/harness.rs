@@ -20,6 +20,7 @@ pub trait Harness {
     /// Cuts all connections.
     fn disconnect_all(&self);
     fn delete_queue(&self, queue: &str);
+    fn delete_exchange(&self, exchange: &str);
     /// Ready messages; `None` if there is no such queue.
     fn depth(&self, queue: &str) -> Option<u64>;
 

@@ -41,7 +41,8 @@ macro_rules! conformance {
             one_lane_keeps_its_order
             a_full_queue_that_rejects_publishings_nacks
             a_healthy_queue_has_what_a_full_one_beside_it_refused
-            publishing_to_a_missing_exchange_is_refused_and_the_next_goes_on
+            publishing_to_a_foreign_exchange_that_is_missing_costs_nothing_else
+            an_exchange_of_its_own_that_is_deleted_is_declared_again_and_no_message_is_to_blame
             headers_of_all_types_and_all_properties_arrive_unchanged
             bodies_of_one_mebibyte_and_of_nothing_arrive
             prefetch_bounds_what_is_out

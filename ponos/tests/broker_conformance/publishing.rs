@@ -2,7 +2,7 @@
 
 use super::*;
 use ponos::{
-    broker::PublishOutcome,
+    broker::{Link, LinkErrorClass, PublishOutcome},
     event::{HeaderValue, Headers, Message, Properties, Timestamp},
     topology::{Binding, Exchange, Queue, Topology},
 };
@@ -116,17 +116,46 @@ pub async fn a_healthy_queue_has_what_a_full_one_beside_it_refused(harness: &imp
     depth_becomes(harness, "full", 1).await;
 }
 
-pub async fn publishing_to_a_missing_exchange_is_refused_and_the_next_goes_on(harness: &impl Harness) {
+pub async fn publishing_to_a_foreign_exchange_that_is_missing_costs_nothing_else(harness: &impl Harness) {
     let mut publisher = harness.publisher(events());
-    let outcomes = publish(&mut publisher, "missing", [message("a", "1")]).await;
-    match &outcomes[..] {
-        [PublishOutcome::Refused(why)] => assert!(why.contains("missing"), "{why}"),
-        other => panic!("{other:?}"),
+    let outcomes = publish(&mut publisher, "missing", [message("a", "1"), message("b", "1")]).await;
+    for outcome in &outcomes {
+        assert!(matches!(outcome, PublishOutcome::Missing(why) if why.contains("missing")), "{outcome:?}");
     }
     let again = || message("a", "2");
     // what follows at once may be lost with the channel; what follows then arrives
     while publish(&mut publisher, "events", [again()]).await != [REACHED] {}
     assert_eq!(take(&mut harness.consumer(events(), "a", 1), 1).await, ["2"]);
+    assert!(matches!(*publisher.link().borrow(), Link::Up { generation: 1, .. }));
+    // somebody declares it, and the same message goes out
+    let declared = topology([Exchange::fanout("missing")], [Queue::classic("found")])
+        .bind([Binding::queue("missing", "found", "")]);
+    harness.transport().check(&declared).await.unwrap();
+    while publish(&mut publisher, "missing", [message("a", "1")]).await != [REACHED] {}
+}
+
+pub async fn an_exchange_of_its_own_that_is_deleted_is_declared_again_and_no_message_is_to_blame(
+    harness: &impl Harness,
+) {
+    let mut publisher = harness.publisher(events());
+    let mut links = publisher.link();
+    send(&mut publisher, "events", [message("a", "1")]).await;
+    harness.delete_exchange("events");
+    let lost = [PublishOutcome::Lost, PublishOutcome::Lost, PublishOutcome::Lost];
+    links.mark_unchanged();
+    assert_eq!(publish(&mut publisher, "events", ["2", "2", "2"].map(|body| message("a", body))).await, lost);
+    // said, whichever state is seen of those that follow each other so fast
+    let again = |link: &Link| match link {
+        Link::Down { error: Some(error), .. } => {
+            assert!(error.class == LinkErrorClass::Missing && error.what.contains("'events'"), "{error}");
+            false
+        }
+        link => matches!(link, Link::Up { generation: 2.., .. }),
+    };
+    within("the exchange to be declared again", links.wait_for(again)).await.unwrap();
+    // the bindings are declared too: what is sent again arrives
+    assert_eq!(publish(&mut publisher, "events", [message("a", "2")]).await, [REACHED]);
+    assert_eq!(take(&mut harness.consumer(events(), "a", 2), 2).await, ["1", "2"]);
 }
 
 pub async fn headers_of_all_types_and_all_properties_arrive_unchanged(harness: &impl Harness) {

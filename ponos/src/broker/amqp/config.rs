@@ -28,6 +28,9 @@ pub struct AmqpConfig {
     pub channels: u16,
     /// The longest wait between two attempts to connect (10 s).
     pub backoff_max: Duration,
+    /// How often a publisher compares what it declared with the broker: the shortest time between two looks, the longest is
+    /// twice as long (30 s). Each look takes one call for each exchange, queue and binding.
+    pub compare: Duration,
 }
 
 /// A broker's URL, which hides its password wherever it is printed.
@@ -62,6 +65,7 @@ impl AmqpConfig {
             window: 2_000,
             channels: 1,
             backoff_max: Duration::from_secs(10),
+            compare: Duration::from_secs(30),
             url: BrokerUrl(uri),
         };
         if let Some(seconds) = config.url.0.query.heartbeat {

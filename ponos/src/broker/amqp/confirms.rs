@@ -2,12 +2,14 @@
 //!
 //! When the broker closes the channel it does not say which publishing was at fault. So with several in flight all are
 //! settled as lost, and as many are then sent one at a time; when it happens with one alone, that one is refused. A bad
-//! message costs its neighbours one resend each, and never stops them.
+//! message costs its neighbours one resend each, and never stops them. A missing exchange it does name: all that were to
+//! go there are settled as missing, the others as lost.
 
 mod flights;
 
 use super::{
     super::{PublishOutcome, Publishing, Settlement},
+    blame::Blame,
     convert,
     returns::{Brought, Returns},
 };
@@ -145,10 +147,10 @@ impl Confirms {
     }
 
     fn write_one(&mut self, publishing: Publishing, deadline: Instant, user: Option<&str>, frame_max: u32) {
-        let Publishing { token, exchange, message, .. } = publishing;
+        let Publishing { token, exchange: to, message, .. } = publishing;
         let message_id = message.properties.message_id.clone().unwrap_or_default();
         let ready = || -> Result<_, String> {
-            let exchange = convert::short("the exchange's name", exchange.to_string())?;
+            let exchange = convert::short("the exchange's name", to.to_string())?;
             let key = convert::short("the routing key", message.routing_key)?;
             let properties = convert::properties(message.properties, message.headers, user, frame_max)?;
             Ok((exchange, key, properties, message.body))
@@ -161,7 +163,8 @@ impl Confirms {
         let options = BasicPublishOptions { mandatory: true, immediate: false };
         let mut writing: Writing =
             Box::pin(async move { channel.basic_publish(exchange, key, options, &body, properties).await });
-        let number = self.flights.take_off(Flight { token, message_id, deadline, settled: false });
+        let number =
+            self.flights.take_off(Flight { token, message_id, exchange: to, deadline, settled: false });
         // The first poll takes the tag and queues the frames, without waiting: so the order is the order taken.
         match writing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming(number, confirm)),
@@ -308,23 +311,41 @@ impl Confirms {
         }
     }
 
-    /// Settles what is in flight on a channel that is gone: the only one as refused if `verdict` says why, else all as lost.
-    /// Returns how many were in flight.
-    pub(super) fn bury(&mut self, verdict: Option<&str>) -> usize {
+    /// Settles what is in flight on a channel that is gone: the only one as refused if a message is to blame, all that were
+    /// to go to a missing exchange as missing, else all as lost. Returns how many were in flight.
+    pub(super) fn bury(&mut self, blame: &Blame) -> usize {
         for (token, returned) in self.returns.release(None) {
             self.settle(token, PublishOutcome::Confirmed { returned });
         }
         let suspects = self.unsettled();
         // One that was given up could be the guilty one too.
-        let verdict = verdict.filter(|_| self.flights.len() == 1);
-        let outcome = verdict.map_or(PublishOutcome::Lost, |why| PublishOutcome::Refused(why.to_owned()));
+        let alone = self.flights.len() == 1;
         for flight in self.flights.drain().filter(|flight| !flight.settled) {
-            self.settled.push(Settlement { token: flight.token, outcome: outcome.clone() });
+            let outcome = match blame {
+                Blame::Message(why) if alone => PublishOutcome::Refused(why.clone()),
+                Blame::Exchange(name, why) if **name == *flight.exchange => {
+                    PublishOutcome::Missing(why.clone())
+                }
+                _ => PublishOutcome::Lost,
+            };
+            self.settled.push(Settlement { token: flight.token, outcome });
         }
         self.given_up = 0;
         self.returns = Returns::default();
         self.writing.clear();
         self.confirming = FuturesUnordered::new();
+        if let Blame::Exchange(name, why) = blame {
+            // What waits to go there would only cost the next channel.
+            let settled = &mut self.settled;
+            self.backlog.retain(|(publishing, _)| {
+                let goes_on = *publishing.exchange != **name;
+                if !goes_on {
+                    let outcome = PublishOutcome::Missing(why.clone());
+                    settled.push(Settlement { token: publishing.token, outcome });
+                }
+                goes_on
+            });
+        }
         suspects
     }
 

@@ -34,6 +34,37 @@ pub(super) async fn declare(session: &Session, topology: &Topology) -> Result<Op
     }
 }
 
+/// Compares what was declared with what is there, each time on a channel of its own. Exchanges and queues are looked for;
+/// unless the topology is passive all is declared once more: that finds out what is there with other arguments, and makes
+/// bindings, which can't be looked for, be there again. Left out is what goes with its consumers.
+///
+/// # Errors
+/// What is missing, or not as declared. That the user may not declare any more is none while nothing is missing.
+pub(super) async fn compare(session: &Session, topology: &Topology) -> Result<(), LinkError> {
+    let lasting = lasting(topology);
+    find_all(session, &lasting).await?;
+    if topology.passive {
+        return Ok(());
+    }
+    match declare_all(session, &lasting).await {
+        Err(error) if error.class != LinkErrorClass::Forbidden => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// What stays when nobody uses it.
+fn lasting(topology: &Topology) -> Topology {
+    let mut lasting = topology.clone();
+    lasting.queues.retain(|queue| !(queue.name.is_empty() || queue.exclusive || queue.auto_delete));
+    let queues: Vec<&str> = topology.queues.iter().map(|queue| queue.name.as_str()).collect();
+    let goes = |name: &str| queues.contains(&name) && !lasting.queues.iter().any(|queue| queue.name == name);
+    lasting.bindings.retain(|binding| match &binding.destination {
+        Destination::Queue(queue) => !queue.is_empty() && !goes(queue),
+        Destination::Exchange(_) => true,
+    });
+    lasting
+}
+
 /// On a channel of its own: a refusal closes it.
 async fn declare_all(session: &Session, topology: &Topology) -> Result<Option<String>, LinkError> {
     let channel = session.channel().await?;
@@ -65,10 +96,11 @@ async fn find_all(session: &Session, topology: &Topology) -> Result<(), LinkErro
         let asked =
             channel.exchange_declare(word("an exchange's name", name)?, kind, options, FieldTable::default());
         let found = session.find(&format!("looking for the exchange '{name}'"), asked).await?;
-        found.ok_or_else(|| LinkError::missing("exchange", name))?;
+        found.ok_or_else(|| LinkError::missing("exchange", name, topology.passive))?;
     }
     for Queue { name, .. } in &topology.queues {
-        find_queue(session, &channel, name).await?.ok_or_else(|| LinkError::missing("queue", name))?;
+        let found = find_queue(session, &channel, name).await?;
+        found.ok_or_else(|| LinkError::missing("queue", name, topology.passive))?;
     }
     session.call("closing a channel", channel.close(200, ShortString::default())).await
 }

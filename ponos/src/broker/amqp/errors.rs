@@ -102,6 +102,27 @@ pub(super) fn is_not_found(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(said) if said.get_id() == 404)
 }
 
+/// The exchange that a 404 says is not there: `NOT_FOUND - no exchange 'events' in vhost '/'`.
+pub(super) fn no_exchange(said: &str) -> Option<&str> {
+    let (_, rest) = said.split_once("no exchange '")?;
+    rest.split_once("' in vhost '").map(|(name, _)| name)
+}
+
+/// One of the exchanges that a publisher declared was not there any more when it published.
+pub(super) fn gone_exchange(url: &BrokerUrl, exchange: &str, passive: bool) -> LinkError {
+    let remedy = match passive {
+        true => "have it declared by one who may configure: until it is there, nothing is published",
+        false => {
+            "it is declared again, and nothing is lost; the bindings to it are gone with it: those who receive from it must bind again"
+        }
+    };
+    LinkError {
+        class: LinkErrorClass::Missing,
+        what: format!("the exchange '{exchange}' in the vhost '{}' is not there any more", url.vhost()),
+        remedy: remedy.into(),
+    }
+}
+
 /// What lapin says of a connection.
 pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkError {
     let address = url.address();

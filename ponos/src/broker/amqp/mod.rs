@@ -9,11 +9,16 @@
 //! Invariants: one task owns each confirm channel, so that tags and frames can't be swapped between tasks; every call
 //! has a time limit, and what does not end is cut off at the socket; no message of this module carries a password.
 //!
+//! What a publisher declares is its own to keep: it compares it with the broker every 30 to 60 s
+//! ([`AmqpConfig::compare`]), and when one of its exchanges is gone, or another than declared, that is an outage
+//! ([`Down`](super::Link::Down) with the reason) that ends once all is declared again, which is tried at once.
+//!
 //! While the link is not [`Up`](super::Link::Up), publishings are not held: they are settled
 //! [`Lost`](super::PublishOutcome::Lost) at once, for the caller keeps them anyway and sees the link.
 
 mod acks;
 mod backoff;
+mod blame;
 mod config;
 mod confirms;
 mod connection;

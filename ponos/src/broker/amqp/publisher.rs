@@ -3,14 +3,16 @@
 use super::{
     super::{Link, LinkError, PublishOutcome, PublisherTask, Publishing, Settlement},
     backoff,
+    blame::Blame,
     config::AmqpConfig,
     confirms::Confirms,
     connection::{Events, Session},
-    declare::declare,
+    declare::{compare, declare},
+    errors::gone_exchange,
 };
 use crate::topology::Topology;
-use futures_util::StreamExt;
-use lapin::{ErrorKind, Event, options::ConfirmSelectOptions};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
+use lapin::{Event, options::ConfirmSelectOptions};
 use std::{future::Future, pin::pin, task::Poll, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
@@ -105,7 +107,7 @@ impl Supervisor {
         Ok((session, channels))
     }
 
-    fn up(&mut self, session: &Session) {
+    fn up(&self, session: &Session) {
         let user = session.user().map(str::to_owned);
         self.link.send_replace(Link::Up { generation: self.generation, broker: session.broker(), user });
     }
@@ -117,12 +119,14 @@ impl Supervisor {
         self.up(session);
         let end = self.publish(session, &mut channels, &mut events, desk).await;
         let in_flight: usize = channels.iter().map(Confirms::unsettled).sum();
-        let verdict = channels.iter().find_map(|confirms| at_fault(confirms.death()?, true));
-        if verdict.is_some() && in_flight > 1 {
+        let blames = channels.iter().filter_map(|confirms| Some(Blame::of(confirms.death()?, true)));
+        let mut blame = blames.into_iter().find(|blame| blame.message().is_some()).unwrap_or(Blame::Nobody);
+        if blame.message().is_some() && in_flight > 1 {
             self.alone = in_flight;
+            blame = Blame::Nobody;
         }
         for confirms in &mut channels {
-            confirms.bury(verdict.as_deref().filter(|_| in_flight == 1));
+            confirms.bury(&blame);
             confirms.drop_backlog();
             desk.unsaid.extend(confirms.settlements());
         }
@@ -130,7 +134,7 @@ impl Supervisor {
     }
 
     async fn publish(
-        &mut self,
+        &self,
         session: &Session,
         channels: &mut [Confirms],
         events: &mut Events,
@@ -140,10 +144,12 @@ impl Supervisor {
         let mut tick = tokio::time::interval(TICK);
         let mut blocked = false;
         let mut close_by = None;
+        let mut compare_at = self.next_compare();
+        let mut comparing: Option<BoxFuture<'_, Result<(), LinkError>>> = None;
         loop {
             for confirms in &mut *channels {
                 let worn = confirms.death().is_some() || (confirms.is_clogged() && !blocked);
-                if worn && let Err(error) = reopen(session, confirms).await {
+                if worn && let Err(error) = self.reopen(session, confirms).await {
                     return End::Lost(error);
                 }
                 confirms.write(user, frame_max);
@@ -171,6 +177,8 @@ impl Supervisor {
                 event = events.next() => match event {
                     Some(Event::ConnectionBlocked(reason)) => {
                         blocked = true;
+                        // No call is answered now.
+                        comparing = None;
                         self.link.send_replace(Link::Blocked { reason });
                     }
                     Some(Event::ConnectionUnblocked) => {
@@ -196,8 +204,18 @@ impl Supervisor {
                     }
                     None => close_by = Some(Instant::now() + self.config.call_timeout),
                 },
+                compared = answer_of(&mut comparing), if comparing.is_some() => {
+                    comparing = None;
+                    compare_at = self.next_compare();
+                    if let Err(error) = compared {
+                        return End::Lost(error);
+                    }
+                }
                 _ = tick.tick() => {
                     let now = Instant::now();
+                    if compare_at <= now && comparing.is_none() && !blocked && close_by.is_none() {
+                        comparing = Some(compare(session, &self.topology).boxed());
+                    }
                     channels.iter_mut().for_each(|confirms| confirms.expire(now));
                     if !session.is_open() {
                         settle_what_came(channels).await;
@@ -207,6 +225,36 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// After the broker closed the channel (or too many confirms were given up): a fresh one, and care with what comes
+    /// next. An error if it was because of what this publisher itself declares.
+    async fn reopen(&self, session: &Session, confirms: &mut Confirms) -> Result<(), LinkError> {
+        if !session.is_open() {
+            return Err(confirms.death().map_or_else(|| session.gone(), |error| session.classify(error)));
+        }
+        let blame = confirms.death().map_or(Blame::Nobody, |error| Blame::of(error, false));
+        match (&blame, confirms.death()) {
+            (Blame::Exchange(name, _), _) if self.declares(name) => {
+                return Err(gone_exchange(&self.config.url, name, self.topology.passive));
+            }
+            (Blame::Topology, Some(error)) => return Err(session.classify(error)),
+            _ => {}
+        }
+        let suspects = confirms.bury(&blame);
+        if suspects > 1 && blame.message().is_some() {
+            confirms.one_at_a_time(suspects);
+        }
+        confirms.revive(confirm_channel(session).await?);
+        Ok(())
+    }
+
+    fn declares(&self, exchange: &str) -> bool {
+        self.topology.exchanges.iter().any(|declared| declared.name == exchange)
+    }
+
+    fn next_compare(&self) -> Instant {
+        Instant::now() + self.config.compare.mul_f64(1.0 + fastrand::f64())
     }
 }
 
@@ -257,28 +305,11 @@ async fn confirm_channel(session: &Session) -> Result<lapin::Channel, LinkError>
     Ok(channel)
 }
 
-/// After the broker closed the channel (or too many confirms were given up): a fresh one, and care with what comes next.
-async fn reopen(session: &Session, confirms: &mut Confirms) -> Result<(), LinkError> {
-    if !session.is_open() {
-        return Err(confirms.death().map_or_else(|| session.gone(), |error| session.classify(error)));
-    }
-    let verdict = confirms.death().and_then(|error| at_fault(error, false));
-    let suspects = confirms.bury(verdict.as_deref());
-    if suspects > 1 && verdict.is_some() {
-        confirms.one_at_a_time(suspects);
-    }
-    confirms.revive(confirm_channel(session).await?);
-    Ok(())
-}
-
-/// The broker's words, if they blame a message: an error of the channel, or (`hard`) of the whole connection, unless an
-/// operator closed it.
-fn at_fault(error: &lapin::Error, hard: bool) -> Option<String> {
-    match error.kind() {
-        ErrorKind::ProtocolError(said) if error.is_amqp_soft_error() != hard && said.get_id() != 320 => {
-            Some(said.get_message().to_string())
-        }
-        _ => None,
+/// What comes of a look, once there is one.
+async fn answer_of<T>(look: &mut Option<BoxFuture<'_, T>>) -> T {
+    match look {
+        Some(look) => look.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -104,6 +104,12 @@ impl Line {
         self.link.send_replace(Link::Blocked { reason: reason.to_owned() });
     }
 
+    /// Says that one of its own exchanges is gone; it is declared again with the next connection.
+    pub(super) fn show_missing(&self, exchange: &str) {
+        let error = LinkError::missing("exchange", exchange, self.topology.passive);
+        self.link.send_replace(Link::Down { attempts: 0, error: Some(error) });
+    }
+
     pub(super) fn show_down(&self) {
         let what = "the connection to the in-memory broker was cut".to_owned();
         let error = LinkError {

@@ -216,6 +216,12 @@ impl Broker {
         self.with(|inner, _| inner.state.delete_queue(queue))
     }
 
+    /// Deletes an exchange with all bindings from it and to it; a publisher that declares it does so again when it publishes
+    /// there. Whether it existed.
+    pub fn delete_exchange(&self, exchange: &str) -> bool {
+        self.with(|inner, _| inner.state.delete_exchange(exchange))
+    }
+
     /// Takes the message at the head of a queue out of it for good (its tag can't be settled).
     pub fn get(&self, queue: &str) -> Option<Delivery> {
         let outgoing = self.with(|inner, now| inner.state.get(now, queue))?;

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     broker::{PublishOutcome, PublisherTask, Publishing, Settlement},
+    event::Message,
     topology::Topology,
 };
 use tokio::{
@@ -75,8 +76,10 @@ async fn serve(
             shown_blocked.clone_from(&door.blocked);
         }
         if door.blocked.is_none() && !waiting.unpublished.is_empty() {
-            let settlements = publish(line.broker(), std::mem::take(&mut waiting.unpublished));
-            waiting.unconfirmed.extend(settlements);
+            if let Some(gone) = publish(line, waiting) {
+                line.show_missing(&gone);
+                return true;
+            }
         }
         if !door.holding && !settle(settled, std::mem::take(&mut waiting.unconfirmed)).await {
             return false;
@@ -129,18 +132,30 @@ async fn refuse(
     }
 }
 
-fn publish(broker: &Broker, batch: Vec<Publishing>) -> Vec<Settlement> {
-    broker.with(|inner, now| {
-        let each = batch.into_iter().map(|Publishing { token, exchange, message, .. }| {
+/// Publishes what waits. Where an exchange of the publisher's own topology is gone the rest stays, and its name is returned.
+fn publish(line: &Line, waiting: &mut Waiting) -> Option<String> {
+    let mut batch = std::mem::take(&mut waiting.unpublished).into_iter();
+    let own = &line.topology().exchanges;
+    let gone = line.broker().with(|inner, now| {
+        while let Some(Publishing { token, exchange, message, lane }) = batch.next() {
             let outcome = match inner.state.publish(now, &exchange, message) {
                 Published::Accepted { routed } => PublishOutcome::Confirmed { returned: !routed },
                 Published::Rejected => PublishOutcome::Nacked,
                 Published::Refused(why) => PublishOutcome::Refused(why),
+                Published::Missing(_) if own.iter().any(|own| *own.name == *exchange) => {
+                    let gone = exchange.to_string();
+                    let message = Message::default();
+                    waiting.unpublished.push(Publishing { token, exchange, message, lane });
+                    return Some(gone);
+                }
+                Published::Missing(why) => PublishOutcome::Missing(why),
             };
-            Settlement { token, outcome }
-        });
-        each.collect()
-    })
+            waiting.unconfirmed.push(Settlement { token, outcome });
+        }
+        None
+    });
+    waiting.unpublished.extend(batch);
+    gone
 }
 
 async fn settle(settled: &mpsc::Sender<Vec<Settlement>>, settlements: Vec<Settlement>) -> bool {

@@ -186,6 +186,9 @@ impl Relay {
                     PublishOutcome::Refused(why) => {
                         failed.push(stays(seq, format!("{id} was refused: {why}"), true));
                     }
+                    PublishOutcome::Missing(why) => {
+                        failed.push(stays(seq, format!("the exchange of {id} is not there: {why}"), false));
+                    }
                     PublishOutcome::Lost => {}
                 }
             }

@@ -1,13 +1,14 @@
 //! What was written and is not answered, by number. Numbers count up and answers come roughly in their order: so a
 //! flight's place is its number less that of the first.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 use tokio::time::Instant;
 
 /// A publishing on its way.
 pub(super) struct Flight {
     pub(super) token: u64,
     pub(super) message_id: String,
+    pub(super) exchange: Arc<str>,
     pub(super) deadline: Instant,
     pub(super) settled: bool,
 }
@@ -78,7 +79,8 @@ mod tests {
     use super::*;
 
     fn flight(token: u64) -> Flight {
-        Flight { token, message_id: String::new(), deadline: Instant::now(), settled: false }
+        let (message_id, exchange) = (String::new(), "".into());
+        Flight { token, message_id, exchange, deadline: Instant::now(), settled: false }
     }
 
     #[test]

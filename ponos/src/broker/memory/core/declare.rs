@@ -54,13 +54,13 @@ impl State {
     /// Sees that all exchanges and queues exist, and changes nothing.
     fn find_all(&self, topology: &Topology) -> Result<(), LinkError> {
         for Exchange { name, .. } in &topology.exchanges {
-            self.exchanges.get(name).ok_or_else(|| LinkError::missing("exchange", name))?;
+            self.exchanges.get(name).ok_or_else(|| LinkError::missing("exchange", name, true))?;
         }
         for Queue { name, .. } in &topology.queues {
             if name.is_empty() {
                 return Err(LinkError::nameless());
             }
-            self.queues.get(name).ok_or_else(|| LinkError::missing("queue", name))?;
+            self.queues.get(name).ok_or_else(|| LinkError::missing("queue", name, true))?;
         }
         Ok(())
     }

@@ -109,6 +109,15 @@ impl State {
         true
     }
 
+    /// With it go all bindings from it and to it. Whether it existed.
+    pub(crate) fn delete_exchange(&mut self, name: &str) -> bool {
+        let gone = Destination::Exchange(name.to_owned());
+        for exchange in self.exchanges.values_mut() {
+            exchange.bindings.retain(|(_, destination)| *destination != gone);
+        }
+        self.exchanges.remove(name).is_some()
+    }
+
     /// What a restart leaves: durable exchanges and queues, persistent messages. All connections must be gone.
     pub(crate) fn forget_transient(&mut self) {
         let transient: Vec<String> = self

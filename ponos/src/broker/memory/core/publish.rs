@@ -20,8 +20,10 @@ pub(crate) enum Published {
     Accepted { routed: bool },
     /// A full queue refused it; others may have it.
     Rejected,
-    /// RabbitMQ would close the channel, with these words.
+    /// RabbitMQ would close the channel because of the message, with these words.
     Refused(String),
+    /// RabbitMQ would close the channel, for there is no such exchange, with these words.
+    Missing(String),
 }
 
 /// A message that left its queue.
@@ -42,7 +44,7 @@ impl State {
             ));
         }
         if !exchange.is_empty() && !self.exchanges.contains_key(exchange) {
-            return Published::Refused(format!("NOT_FOUND - no exchange '{exchange}'"));
+            return Published::Missing(format!("NOT_FOUND - no exchange '{exchange}'"));
         }
         let queues = self.route(exchange, &message.routing_key);
         let routed = !queues.is_empty();
