@@ -103,10 +103,12 @@ fn ambiguous(places: &[&str]) -> String {
 
 /// The same name, or the same city, in other letters: "Etc/Paris" and plain "paris".
 fn same_letters(folded: &str) -> Option<&'static str> {
-    let city = |name: &str| name.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let city = |name: &'static str| name.rsplit('/').next().unwrap_or_default();
+    let wanted = folded.rsplit('/').next().unwrap_or_default();
     let mut names = TZ_VARIANTS.iter().map(|zone| zone.name());
     // A region's own folder is the better answer than an old alias.
-    let of_city = names.clone().filter(|name| city(name) == city(folded)).max_by_key(|name| name.len());
+    let of_city = names.clone().filter(|name| city(name).eq_ignore_ascii_case(wanted));
+    let of_city = of_city.max_by_key(|name| name.len());
     names.find(|name| name.eq_ignore_ascii_case(folded)).or(of_city)
 }
 
@@ -115,10 +117,11 @@ fn near(folded: &str) -> Option<&'static str> {
     if folded.len() < 5 {
         return None;
     }
-    let far = |name: &&str| distance(&name.to_ascii_lowercase(), folded);
+    let allowed = 1 + folded.len() / 6;
     let names = TZ_VARIANTS.iter().map(|zone| zone.name());
-    let best = names.min_by_key(|name| (far(name), Reverse(name.len())))?;
-    (far(&best) <= 1 + folded.len() / 6).then_some(best)
+    let names = names.filter(|name| name.len().abs_diff(folded.len()) <= allowed);
+    let far = names.map(|name| (distance(&name.to_ascii_lowercase(), folded), Reverse(name.len()), name));
+    far.min().filter(|(far, ..)| *far <= allowed).map(|(.., name)| name)
 }
 
 #[cfg(test)]
