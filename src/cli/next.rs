@@ -132,7 +132,7 @@ fn from_files(globals: &Globals, args: &Args) -> Result<Vec<Row>, Exit> {
         paused: source.schedule.paused,
         timing: source.schedule.timing,
     };
-    Ok(chosen(globals, args.schedules.as_deref(), &args.names)?.into_iter().map(row).collect())
+    Ok(chosen(globals, args.schedules.as_deref(), &args.names, !args.json)?.into_iter().map(row).collect())
 }
 
 /// What is due after `from`, in the order in which it is sent: due time, then name; each with the number of its row.
