@@ -17,15 +17,16 @@ pub mod watch;
 
 use broker::Broker;
 use config::{Config, OnBackward, ScheduleSource, StorePath};
-use diagnostic::{Diagnostic, Diagnostics};
+use diagnostic::{Diagnostic, Diagnostics, counted};
 use engine::{ClockRules, Resends, Rules};
 use ponos::{broker::LinkError, shutdown::Shutdown};
-use schedule::Packed;
-use service::{Failure, Loader, Parts, Report, Service};
+use schedule::{CalendarEnd, Packed};
+use service::{Failure, Loader, Parts, Remarks, Report, Service};
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -89,7 +90,9 @@ pub async fn run(
     let opening = Duration::from_millis(u64::try_from(clock::reading().boot - begun).unwrap_or_default());
     let patience = PATIENCE.saturating_sub(opening).max(LEAST_PATIENCE);
     let patience = (!strict && stored().next().is_some()).then_some(patience);
-    let read = reader(&config, sources::are_of_a_folder(stored().map(|revision| &revision.definition)));
+    let ends = Ends::default();
+    let had_folder = sources::are_of_a_folder(stored().map(|revision| &revision.definition));
+    let read = reader(&config, had_folder, &ends);
     let (schedules, reading) = match read_at_start(read.clone(), patience).await {
         Start::Read(Ok(schedules)) => (Some(Ok(schedules)), None),
         Start::Read(Err(wrong)) if strict => return Err(RunError::Schedules(wrong)),
@@ -136,6 +139,7 @@ pub async fn run(
         schedules,
         late,
         loader,
+        remarks: remarks(ends),
         reload,
         show_events: broker.is_embedded(),
         grace: config.shutdown.grace,
@@ -258,8 +262,23 @@ fn late(reading: Reading, config: &Config, broker: &Broker) -> service::Late {
 /// Reads the schedules from where they are now.
 type Reader = Arc<dyn Fn() -> Result<Vec<Packed>, Diagnostics> + Send + Sync>;
 
-/// Reads the schedules, each warning into the log; `had_folder`: the store knows schedules of a folder.
-fn reader(config: &Config, had_folder: bool) -> Reader {
+/// The ends of calendars, as the schedules last read name them, and how many of these.
+type Ends = Arc<Mutex<BTreeMap<CalendarEnd, usize>>>;
+
+/// Warns of calendars that have run out.
+fn remarks(ends: Ends) -> Remarks {
+    Arc::new(move |now| {
+        let ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let past = ends.iter().take_while(|(end, _)| end.end <= now);
+        past.map(|(end, count)| format!("calendars: {end} (named by {})", counted(*count, "schedule")))
+            .collect()
+    })
+}
+
+/// Reads the schedules, each warning into the log; `had_folder`: the store knows schedules of a folder. Where their
+/// calendars end is left in `ends`.
+fn reader(config: &Config, had_folder: bool, ends: &Ends) -> Reader {
+    let ends = Arc::clone(ends);
     let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
     let limits = config.limits.clone();
     let had_folder = AtomicBool::new(had_folder);
@@ -274,6 +293,11 @@ fn reader(config: &Config, had_folder: bool) -> Reader {
         if read.diagnostics.errors() > 0 {
             return Err(read.diagnostics);
         }
+        let now = clock::now();
+        for (end, _) in read.ends.iter().take_while(|(end, _)| end.end <= now) {
+            warn!("{end}");
+        }
+        *ends.lock().unwrap_or_else(PoisonError::into_inner) = read.ends;
         had_folder.fetch_or(matches!(source, ScheduleSource::Folder(_)), Ordering::Relaxed);
         Ok(read.list)
     })

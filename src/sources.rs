@@ -13,7 +13,7 @@ use crate::{
     config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text, counted},
     schedule::{
-        Calendars, Definition, Packed, Schedule,
+        CalendarEnd, Calendars, Definition, Packed, Schedule,
         file::{self, Entry},
         near_miss,
     },
@@ -21,6 +21,7 @@ use crate::{
 use kept::Index;
 use ponos::event::Timestamp;
 use std::{
+    collections::BTreeMap,
     fmt,
     fs::{self, File},
     io::{self, Read},
@@ -91,6 +92,8 @@ pub struct Schedules<K = Source> {
     pub diagnostics: Diagnostics,
     /// The calendars that there are.
     pub calendars: Calendars,
+    /// Where those end that schedules name, and by how many.
+    pub ends: BTreeMap<CalendarEnd, usize>,
     advised: Option<Timestamp>,
     /// Of each of the list: which of the texts, and its line.
     places: Vec<(u32, u32)>,
@@ -107,6 +110,7 @@ impl<K> Default for Schedules<K> {
             empty: 0,
             diagnostics: Diagnostics::default(),
             calendars: Calendars::default(),
+            ends: BTreeMap::new(),
             advised: None,
             places: Vec::new(),
             texts: Vec::new(),
@@ -293,6 +297,9 @@ impl<K: Kept> Schedules<K> {
             let help =
                 "whoever is bound to it gets both; give one of them another event if that is not meant";
             self.diagnostics.push(text.error(event, what).help(help).warning());
+        }
+        for end in schedule.timing.calendar_ends() {
+            *self.ends.entry(end).or_default() += 1;
         }
         let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         self.places.push((number(self.texts.len().saturating_sub(1)), number(place.line)));

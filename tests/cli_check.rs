@@ -270,6 +270,70 @@ warning: schedule 'poll': cron: '*/7' is uneven: after 56 comes 0 again, 4 minut
     assert!(json.lines().all(|line| line.contains("\"severity\":\"warning\"")), "{json}");
 }
 
+/// A calendar that ended long ago, one that goes on, and schedules that name them.
+const CALENDARS: [(&str, &str); 4] = [
+    ("calendars/holidays.toml", "dates = [\"2020-05-01\", \"2020-12-25\"]\n"),
+    ("calendars/yearly.toml", "yearly = [\"12-25\"]\n"),
+    (
+        "schedules/a.toml",
+        "[[schedule]]\nname = \"day\"\nevent = \"office.day.opened\"\ncron = \"0 9 * * *\"\ntime_zone = \"Europe/Paris\"\nexclude = [\"yearly\", \"holidays\"]\n",
+    ),
+    (
+        "schedules/b.toml",
+        "[[schedule]]\nname = \"feast\"\nevent = \"office.feast.begun\"\ncron = \"0 9 * * *\"\nonly = [\"holidays\"]\n",
+    ),
+];
+
+#[test]
+fn a_calendar_that_has_run_out_is_told_with_its_last_day() {
+    let (code, shown) = check(&CALENDARS, &[]);
+    assert_eq!(code, 0, "{shown}");
+    let excluded = "schedule 'day': exclude.1: the calendar 'holidays' has run out: its last day was 2020-12-25, and it excludes nothing any more";
+    assert!(shown.contains(excluded) && shown.contains("add the days to come to it"), "{shown}");
+    let only = "schedule 'feast': only.0: the calendar 'holidays' has run out: its last day was 2020-12-25, and what is due only on its days";
+    assert!(shown.contains(only), "{shown}");
+    assert!(
+        shown.ends_with("2 warnings; 2 schedules in 2 files of the folder schedules can run\n"),
+        "{shown}"
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in CALENDARS {
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let said = |arguments: &[&str]| {
+        let output =
+            khronos(folder.path(), &[&["next", "day", "--schedules", "schedules"], arguments].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let note = "note: the calendar 'holidays' has run out: its last day was 2020-12-25, and it excludes nothing any more\n";
+    assert_eq!(said(&[]), (Some(0), note.to_owned()));
+    // It ends with its last day, in the schedule's zone.
+    assert_eq!(said(&["--from", "2020-12-25T22:59:59Z"]), (Some(0), String::new()));
+    assert_eq!(said(&["--from", "2020-12-25T23:00:00Z"]), (Some(0), note.to_owned()));
+}
+
+#[test]
+fn what_can_never_fire_any_more_is_a_warning() {
+    for (keys, said) in [
+        ("at = \"2020-01-01T00:00:00Z\"", "at: it was due at 2020-01-01 00:00:00 UTC, which is past"),
+        ("every = \"1 day\"\nuntil = \"2020-01-01T00:00:00Z\"", "until: it can never fire any more"),
+        (
+            "cron = \"0 0 9 1 1 ? 2020\"",
+            "cron: it can never fire any more: it was due for the last time at 2020-01-01 09:00:00 UTC",
+        ),
+    ] {
+        let text = format!("[[schedule]]\nname = \"a\"\nevent = \"a.b.started\"\n{keys}\n");
+        let (code, shown) = check(&[("schedules/a.toml", &text)], &[]);
+        assert!(code == 0 && shown.contains(&format!("warning: schedule 'a': {said}")), "{shown}");
+    }
+    let derived = "[[schedule]]\nname = \"ninety-minutes\"\nevery = \"90 minutes\"\n";
+    let (code, shown) = check(&[("schedules/a.toml", derived)], &[]);
+    assert_eq!((code, shown.lines().count()), (0, 1), "{shown}");
+}
+
 #[test]
 fn what_goes_beyond_the_limits_is_refused_with_the_numbers_and_the_key() {
     let config = "[limits]\nshortest_interval = \"1s\"\nrate = 1\n";

@@ -12,7 +12,7 @@ use ponos::event::Timestamp;
 use serde::Serialize;
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BTreeSet, BinaryHeap},
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
@@ -117,6 +117,10 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     output::print(|out| if args.json { lines(out, &entries) } else { table(out, &entries, from) })?;
     if due.is_empty() {
         output::complain(&format!("nothing is due after {from}"));
+    }
+    let ends: BTreeSet<_> = rows.iter().flat_map(|row| row.timing.calendar_ends()).collect();
+    for end in ends.iter().take_while(|end| end.end <= from) {
+        output::complain(&format!("note: {end}"));
     }
     Ok(())
 }
