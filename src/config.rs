@@ -7,8 +7,8 @@
 //! The file is `--config FILE` or `KHRONOS_CONFIG`; else `config.toml` in the working directory if there is one; else
 //! the default that is built in. A relative path in the file counts from the file's folder; in a variable or a flag
 //! from the working directory. An empty variable counts as not set. Without `schedules.folder`, the schedules are read
-//! from the folder `schedules` beside the configuration file if there is one; else the standard ones are built in. Without
-//! `calendars.folder`, calendars are read from the folder `calendars` beside the folder of schedules if there is one.
+//! from the folder `schedules` beside the configuration file (without one: in the working directory) if there is one; else
+//! the standard ones are built in. Without `calendars.folder`, calendars are read from the folder `calendars` beside the folder of schedules if there is one.
 //!
 //! Why no serde here: it stops at the first fault, and knows nothing of the other two layers.
 
@@ -90,8 +90,13 @@ pub enum OnBackward {
 pub enum ScheduleSource {
     /// Every `*.toml` of this folder.
     Folder(PathBuf),
-    /// The standard time events, which are built in.
+    /// Nothing is configured, and the usual folder is not there: the standard time events, unless the clock knows that it
+    /// was there before.
+    Unset(PathBuf),
+    /// The standard time events, which are built in: `schedules.folder = "built-in"`.
     Embedded,
+    /// No schedules: `schedules.folder = "none"`.
+    None,
 }
 
 /// Where the calendars come from that schedules name.

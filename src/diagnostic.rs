@@ -4,9 +4,11 @@
 //! drawn stands in `cli/report.rs`. Texts that may hold a secret are [`Text::masked`]: then no line of theirs shows
 //! what follows `url =` or `://`.
 
+mod counted;
 mod nearest;
 mod text;
 
+pub use counted::counted;
 pub use nearest::{did_you_mean, nearest};
 pub use text::Text;
 
@@ -161,6 +163,14 @@ impl Diagnostics {
     /// How many of either were counted but not kept.
     pub fn left_out(&self) -> usize {
         self.errors + self.warnings - self.list.len()
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(one: Diagnostic) -> Self {
+        let mut all = Self::default();
+        all.push(one);
+        all
     }
 }
 

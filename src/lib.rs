@@ -17,12 +17,20 @@ pub mod watch;
 
 use broker::Broker;
 use config::{Config, OnBackward, ScheduleSource, StorePath};
-use diagnostic::Diagnostics;
+use diagnostic::{Diagnostic, Diagnostics, counted};
 use engine::{ClockRules, Resends, Rules};
 use ponos::{broker::LinkError, shutdown::Shutdown};
-use schedule::Packed;
-use service::{Failure, Loader, Parts, Report, Service};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use schedule::{CalendarEnd, Packed};
+use service::{Failure, Loader, Parts, Remarks, Report, Service};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use store::{Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -47,6 +55,15 @@ pub enum RunError {
     Service(Failure),
 }
 
+/// The schedules that a clock starts with.
+#[derive(Debug)]
+pub struct Running {
+    /// How many.
+    pub schedules: usize,
+    /// Where they are from, in words.
+    pub source: String,
+}
+
 /// Runs the clock until the shutdown. `announce` is called once, when everything is ready to begin, with what people
 /// should know.
 ///
@@ -56,7 +73,7 @@ pub async fn run(
     config: Config,
     strict: bool,
     shutdown: Shutdown,
-    announce: impl FnOnce(&Config, usize),
+    announce: impl FnOnce(&Config, &Running),
 ) -> Result<Report, RunError> {
     let begun = clock::reading().boot;
     let broker = Broker::new(&config.broker, &config.clock.name).map_err(RunError::Broker)?;
@@ -73,12 +90,15 @@ pub async fn run(
     let opening = Duration::from_millis(u64::try_from(clock::reading().boot - begun).unwrap_or_default());
     let patience = PATIENCE.saturating_sub(opening).max(LEAST_PATIENCE);
     let patience = (!strict && stored().next().is_some()).then_some(patience);
-    let (schedules, reading) = match read_at_start(&config, patience).await {
+    let ends = Ends::default();
+    let had_folder = sources::are_of_a_folder(stored().map(|revision| &revision.definition));
+    let read = reader(&config, had_folder, &ends);
+    let (schedules, reading) = match read_at_start(read.clone(), patience).await {
         Start::Read(Ok(schedules)) => (Some(Ok(schedules)), None),
         Start::Read(Err(wrong)) if strict => return Err(RunError::Schedules(wrong)),
         Start::Read(Err(wrong)) => {
             error!(
-                "the schedule files are wrong; the last accepted schedules are used (khronos check shows more)\n{wrong}"
+                "the schedules can't be read; the last accepted ones are used (khronos check shows more)\n{wrong}"
             );
             (Some(Err(wrong.to_string())), None)
         }
@@ -98,11 +118,15 @@ pub async fn run(
     };
     let (reload_in, reload) = mpsc::channel(1);
     watch::folders(&watched(&config), reload_in);
-    let count = match &schedules {
-        Some(Ok(schedules)) => schedules.len(),
-        _ => stored().count(),
+    let running = match &schedules {
+        Some(Ok(schedules)) => Running { schedules: schedules.len(), source: config.schedules.to_string() },
+        Some(Err(_)) => Running { schedules: stored().count(), source: "the last accepted ones".to_owned() },
+        None => Running {
+            schedules: stored().count(),
+            source: format!("the last accepted ones, until those {} are read", config.schedules),
+        },
     };
-    let loader = loader(&config, &broker);
+    let loader = loader(read, &config, &broker);
     let late = reading.map(|reading| late(reading, &config, &broker));
     let parts = Parts {
         clock: config.clock.name.clone(),
@@ -115,12 +139,13 @@ pub async fn run(
         schedules,
         late,
         loader,
+        remarks: remarks(ends),
         reload,
         show_events: broker.is_embedded(),
         grace: config.shutdown.grace,
     };
     let (service, handle) = Service::new(parts);
-    announce(&config, count);
+    announce(&config, &running);
     let record = http::Record::new(move |after, most| {
         let store = store.clone();
         async move { store.read(after, most).await }
@@ -163,8 +188,8 @@ async fn open_store(
 /// The folders whose changes are a reason to read again, first that of the schedules.
 fn watched(config: &Config) -> Vec<PathBuf> {
     let schedules = match &config.schedules {
-        ScheduleSource::Folder(folder) => Some(folder.clone()),
-        ScheduleSource::Embedded => None,
+        ScheduleSource::Folder(folder) | ScheduleSource::Unset(folder) => Some(folder.clone()),
+        ScheduleSource::Embedded | ScheduleSource::None => None,
     };
     let calendars = sources::calendar_folder(&config.calendars, &config.schedules);
     schedules.into_iter().chain(calendars).collect()
@@ -205,8 +230,8 @@ enum Start {
     Late(Reading),
 }
 
-async fn read_at_start(config: &Config, patience: Option<Duration>) -> Start {
-    let mut reading = tokio::task::spawn_blocking(reader(config));
+async fn read_at_start(read: Reader, patience: Option<Duration>) -> Start {
+    let mut reading = tokio::task::spawn_blocking(move || read());
     let Some(patience) = patience else { return Start::Read(finished(reading.await)) };
     match tokio::time::timeout(patience, &mut reading).await {
         Ok(read) => Start::Read(finished(read)),
@@ -218,9 +243,7 @@ fn finished(
     read: Result<Result<Vec<Packed>, Diagnostics>, tokio::task::JoinError>,
 ) -> Result<Vec<Packed>, Diagnostics> {
     read.unwrap_or_else(|error| {
-        let mut wrong = Diagnostics::default();
-        wrong.push(diagnostic::Diagnostic::error(format!("reading the schedules ended early: {error}")));
-        Err(wrong)
+        Err(Diagnostic::error(format!("reading the schedules ended early: {error}")).into())
     })
 }
 
@@ -236,24 +259,52 @@ fn late(reading: Reading, config: &Config, broker: &Broker) -> service::Late {
     })
 }
 
-/// Reads the schedules, each warning into the log.
-fn reader(config: &Config) -> impl Fn() -> Result<Vec<Packed>, Diagnostics> + Send + Sync + use<> {
+/// Reads the schedules from where they are now.
+type Reader = Arc<dyn Fn() -> Result<Vec<Packed>, Diagnostics> + Send + Sync>;
+
+/// The ends of calendars, as the schedules last read name them, and how many of these.
+type Ends = Arc<Mutex<BTreeMap<CalendarEnd, usize>>>;
+
+/// Warns of calendars that have run out.
+fn remarks(ends: Ends) -> Remarks {
+    Arc::new(move |now| {
+        let ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let past = ends.iter().take_while(|(end, _)| end.end <= now);
+        past.map(|(end, count)| format!("calendars: {end} (named by {})", counted(*count, "schedule")))
+            .collect()
+    })
+}
+
+/// Reads the schedules, each warning into the log; `had_folder`: the store knows schedules of a folder. Where their
+/// calendars end is left in `ends`.
+fn reader(config: &Config, had_folder: bool, ends: &Ends) -> Reader {
+    let ends = Arc::clone(ends);
     let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
     let limits = config.limits.clone();
-    move || {
+    let had_folder = AtomicBool::new(had_folder);
+    Arc::new(move || {
+        let source = source.now(had_folder.load(Ordering::Relaxed)).map_err(Diagnostics::from)?;
         let mut read = sources::packed(&source, &calendars);
         read.hold_to(&limits);
         for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning)
         {
             warn!("{warning}");
         }
-        if read.diagnostics.errors() > 0 { Err(read.diagnostics) } else { Ok(read.list) }
-    }
+        if read.diagnostics.errors() > 0 {
+            return Err(read.diagnostics);
+        }
+        let now = clock::now();
+        for (end, _) in read.ends.iter().take_while(|(end, _)| end.end <= now) {
+            warn!("{end}");
+        }
+        *ends.lock().unwrap_or_else(PoisonError::into_inner) = read.ends;
+        had_folder.fetch_or(matches!(source, ScheduleSource::Folder(_)), Ordering::Relaxed);
+        Ok(read.list)
+    })
 }
 
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.
-fn loader(config: &Config, broker: &Broker) -> Loader {
-    let read = reader(config);
+fn loader(read: Reader, config: &Config, broker: &Broker) -> Loader {
     let declare = declare(config, broker);
     Arc::new(move || {
         let schedules = read().map_err(|wrong| wrong.to_string())?;

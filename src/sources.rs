@@ -7,12 +7,13 @@
 mod calendars;
 mod kept;
 mod limits;
+mod origin;
 
 use crate::{
     config::{CalendarSource, ScheduleSource},
-    diagnostic::{Diagnostic, Diagnostics, Text},
+    diagnostic::{Diagnostic, Diagnostics, Text, counted},
     schedule::{
-        Calendars, Definition, Packed, Schedule,
+        CalendarEnd, Calendars, Definition, Packed, Schedule,
         file::{self, Entry},
         near_miss,
     },
@@ -20,6 +21,7 @@ use crate::{
 use kept::Index;
 use ponos::event::Timestamp;
 use std::{
+    collections::BTreeMap,
     fmt,
     fs::{self, File},
     io::{self, Read},
@@ -29,6 +31,7 @@ use std::{
 
 pub use calendars::folder as calendar_folder;
 pub use kept::Kept;
+pub use origin::are_of_a_folder;
 
 /// The standard time events, as the repository's `schedules/standard.toml` has them.
 pub const STANDARD: &str = include_str!("../schedules/standard.toml");
@@ -83,10 +86,14 @@ pub struct Schedules<K = Source> {
     pub list: Vec<K>,
     /// How many files were read.
     pub files: usize,
+    /// How many of these were empty.
+    empty: usize,
     /// What is wrong (errors) or odd (warnings).
     pub diagnostics: Diagnostics,
     /// The calendars that there are.
     pub calendars: Calendars,
+    /// Where those end that schedules name, and by how many.
+    pub ends: BTreeMap<CalendarEnd, usize>,
     advised: Option<Timestamp>,
     /// Of each of the list: which of the texts, and its line.
     places: Vec<(u32, u32)>,
@@ -100,8 +107,10 @@ impl<K> Default for Schedules<K> {
         Self {
             list: Vec::new(),
             files: 0,
+            empty: 0,
             diagnostics: Diagnostics::default(),
             calendars: Calendars::default(),
+            ends: BTreeMap::new(),
             advised: None,
             places: Vec::new(),
             texts: Vec::new(),
@@ -151,11 +160,12 @@ pub fn read_within(source: &ScheduleSource, calendars: &CalendarSource, bounds: 
 
 fn fill<K: Kept>(mut schedules: Schedules<K>, source: &ScheduleSource, bounds: Bounds) -> Schedules<K> {
     match source {
-        ScheduleSource::Embedded => {
+        ScheduleSource::Embedded | ScheduleSource::Unset(_) => {
             schedules.files = 1;
             schedules.add(&Text::new("<built-in schedules/standard.toml>", STANDARD), bounds);
         }
         ScheduleSource::Folder(folder) => read_folder(folder, bounds, &mut schedules),
+        ScheduleSource::None => {}
     }
     schedules
 }
@@ -174,11 +184,16 @@ fn read_folder<K: Kept>(folder: &Path, bounds: Bounds, schedules: &mut Schedules
         schedules.add_file(file, bounds);
     }
     if schedules.list.is_empty() && schedules.diagnostics.errors() == 0 {
+        let count = counted(files.len(), "file");
         let what = match files.len() {
             0 => "there is no schedule file (*.toml) in this folder".to_owned(),
-            count => format!("there is no schedule in this folder: {count} files, and all is commented out"),
+            all if all == schedules.empty => {
+                format!("there is no schedule in this folder: {count}, all empty")
+            }
+            _ => format!("there is no schedule in this folder: {count}, and all is commented out"),
         };
-        let help = "put a file with a [[schedule]] into it, or leave schedules.folder out for the standard time events";
+        let help = "put a file with a [[schedule]] into it; or remove it and leave schedules.folder out for the standard \
+                    time events (which schedules.folder = \"built-in\" asks for too; \"none\" is for no schedules)";
         schedules.diagnostics.push(Diagnostic::error(what).in_file(&shown).help(help));
     }
 }
@@ -226,7 +241,15 @@ impl<K: Kept> Schedules<K> {
     fn add_file(&mut self, file: &Path, bounds: Bounds) {
         let name = file.display().to_string();
         match read_file(file, bounds.bytes) {
-            Ok(text) => self.add(&Text::new(&name, &text), bounds),
+            Ok(text) => {
+                if text.trim().is_empty() {
+                    self.empty += 1;
+                    let help = "put a [[schedule]] into it, or remove it; a file that is being written may be empty for a moment";
+                    let empty = Diagnostic::error("this schedule file is empty").in_file(&name).help(help);
+                    self.diagnostics.push(empty.warning());
+                }
+                self.add(&Text::new(&name, &text), bounds);
+            }
             Err(error) => self.diagnostics.push(
                 Diagnostic::error(format!("this schedule file can't be read: {error}"))
                     .in_file(&name)
@@ -274,6 +297,9 @@ impl<K: Kept> Schedules<K> {
             let help =
                 "whoever is bound to it gets both; give one of them another event if that is not meant";
             self.diagnostics.push(text.error(event, what).help(help).warning());
+        }
+        for end in schedule.timing.calendar_ends() {
+            *self.ends.entry(end).or_default() += 1;
         }
         let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         self.places.push((number(self.texts.len().saturating_sub(1)), number(place.line)));

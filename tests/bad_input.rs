@@ -52,7 +52,17 @@ const CRON: &[(&str, &str, &str, &str)] = &[
     ("rate(5 minutes)", "", "'rate(...)' is EventBridge's", "write every = \"5 minutes\""),
     ("rate(1 day)", "", "EventBridge's", "write every = \"1 day\""),
     ("cron(0 12 * * ? *)", "", "'cron(...)' is EventBridge's, with a year", "write '0 12 * * ?'"),
-    ("cron(0 12 ? * 2-6 2027)", "", "EventBridge's", "write '0 0 12 ? * 2-6 2027'; weekdays by name"),
+    ("cron(0 12 ? * 2-6 2027)", "", "EventBridge's", "write '0 0 12 ? * MON-FRI 2027': there 1 is Sunday"),
+    ("cron(0 25 * * ? *)", "", "EventBridge's", "minute hour day-of-month"),
+    (
+        "15 10 ? * 6L 2026-2028",
+        "",
+        "this is EventBridge's form, with a year in the sixth field",
+        "write '0 15 10 ? * FRIL 2026-2028': there 1 is Sunday",
+    ),
+    ("0 12 * * ? *", "", "EventBridge's form", "write '0 12 * * ?'"),
+    ("0 18 ? * MON-FRI *", "", "EventBridge's form", "write '0 18 ? * MON-FRI'"),
+    ("0 8 ? * 2#1 2027,2029", "", "EventBridge's form", "write '0 0 8 ? * MON#1 2027,2029'"),
     ("at(2026-12-01T09:00:00)", "", "EventBridge's", "at = \"2026-12-01T09:00:00\""),
     // systemd, iCalendar, ISO 8601, words
     ("Mon..Fri 09:00", "", "a calendar event of systemd", "'0 9 * * MON-FRI'"),
@@ -95,6 +105,10 @@ const CRON: &[(&str, &str, &str, &str)] = &[
     ("0 0 * 11-2/2 *", "11-2", "runs backwards in the month field", "write '11,1'"),
     ("* * * * MON-SUN", "MON-SUN", "runs backwards in the day-of-week field", "write '1-7'"),
     ("0 9 * * FRI-MON", "FRI-MON", "runs backwards", "write '5-6,0-1'"),
+    ("0 0 * * 7-3", "7-3", "runs backwards in the day-of-week field", "write '0-3'"),
+    ("0 0 * * 7-3/2", "7-3", "runs backwards in the day-of-week field", "write '0-3/2'"),
+    ("0 0 * * 7-0", "7-0", "runs backwards in the day-of-week field", "write '0'"),
+    ("50-40/3 * * * *", "50-40", "runs backwards in the minute field", "write '50-59/3,2-40/3'"),
     ("*/0 * * * *", "0", "the step in the minute field is '0'; a number from 1", "as in '*/5'"),
     ("*/5/2 * * * *", "5/2", "the step in the minute field is '5/2'", "an item has one step"),
     ("/5 * * * *", "/", "a value is missing in the minute field; 0-59 is allowed", ""),
@@ -135,6 +149,8 @@ fn mistakes_in_durations_and_instants_are_answered_too() {
         ("5", "a unit is missing", "90s"),
         ("1.5h", "numbers are whole", "90m"),
         ("5 M", "'M' is not a unit", "'m' for minutes"),
+        ("1 mon", "'mon' is not a unit", "did you mean 'month'?"),
+        ("3 minu", "'minu' is not a unit", "did you mean 'minute'?"),
         ("10ms", "from 100 ms to 100 years are allowed", ""),
         ("1 day 12h", "mixes units that have no common length", "use one kind"),
     ] {
@@ -157,6 +173,108 @@ fn mistakes_in_durations_and_instants_are_answered_too() {
     ] {
         assert!(at(text).what.contains(what), "{text}: {:?}", at(text));
     }
+}
+
+/// The expressions that a help shows: what stands in quotes and has fields, and values of keys.
+fn shown(help: &str) -> Vec<Definition> {
+    let mut found = Vec::new();
+    for (index, text) in help.split('\'').enumerate() {
+        if index % 2 == 1 && (text.split(' ').count() >= 5 || text.starts_with('@')) {
+            found.push(Definition { cron: Some(text.into()), ..Definition::default() });
+        }
+    }
+    let value = |key: &str| {
+        let (_, rest) = help.split_once(&format!("{key} = \""))?;
+        rest.split_once('"').map(|(value, _)| value.to_owned())
+    };
+    let (every, cron, at, time_zone) = (value("every"), value("cron"), value("at"), value("time_zone"));
+    if every.is_some() || cron.is_some() || at.is_some() {
+        found.push(Definition { every, cron, at, time_zone, ..Definition::default() });
+    }
+    found
+}
+
+/// The expression with the part at which a fault points replaced by what its help says to write.
+fn mended(text: &str, fault: &Fault) -> Option<String> {
+    let (_, rest) = fault.help.as_deref()?.split_once("write '")?;
+    let (right, _) = rest.split_once('\'')?;
+    let at = fault.at.clone()?;
+    // The help of a backward range with a step stands for both.
+    let step =
+        text[at.end..].strip_prefix('/').map_or(0, |rest| 1 + rest.find([',', ' ']).unwrap_or(rest.len()));
+    let end = if right.contains([',', '/']) { at.end + step } else { at.end };
+    (!right.contains(' ')).then(|| format!("{}{right}{}", &text[..at.start], &text[end..]))
+}
+
+#[test]
+fn every_expression_that_a_help_shows_can_be_read() {
+    let mut texts: Vec<String> = CRON.iter().map(|row| row.0.to_owned()).collect();
+    // Ranges that run backwards, in each field, with and without steps.
+    let fields = [(0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 7), (1970, 2099)];
+    for (field, (low, high)) in fields.into_iter().enumerate() {
+        for first in low..=high {
+            for last in [low, low + 1, (first + low) / 2, first - 1]
+                .into_iter()
+                .filter(|last| (low..first).contains(last))
+            {
+                for step in ["", "/1", "/2", "/7", "/9999"] {
+                    let mut all = ["0", "0", "0", "*", "*", "*", "*"].map(str::to_owned);
+                    all[field] = format!("{first}-{last}{step}");
+                    texts.push(all.join(" "));
+                }
+            }
+        }
+    }
+    // The same mistakes with values that are wrong as well, and with the borders of what is allowed.
+    for value in ["0", "1", "25", "60", "99", "9:75", "24:00", "99:99", "9:30"] {
+        texts.push(format!("0 {value} * * *"));
+        texts.push(format!("cron(0 {value} * * ? *)"));
+        texts.push(format!("0 {value} ? * 2-6 2027"));
+        texts.push(format!("TZ=Nowhere {value} 9 * * *"));
+        texts.push(format!("TZ=UTC 0 {value} * * *"));
+        texts.push(format!("0 {value} * * * root"));
+    }
+    for weekday in ["1", "7", "0", "8", "1-7", "6-1", "2,4", "6L", "L", "2#1", "*/2", "2/2", "1-5/2", "22"] {
+        texts.push(format!("cron(0 9 ? * {weekday} *)"));
+        texts.push(format!("0 9 ? * {weekday} *"));
+    }
+    for length in
+        ["1ms", "10 ms", "200 years", "1 day 12h", "1 hour", "0s", "day", "fortnight", "P1D", "PT0.01S"]
+    {
+        texts.extend([format!("@every {length}"), format!("rate({length})"), format!("every {length}")]);
+        texts.extend([format!("R/{length}"), format!("R/2026-01-01T00:00:00Z/{length}"), length.to_owned()]);
+    }
+    for at in [
+        "2026-12-01",
+        "2026-12-01T09:00",
+        "2026-12-01T09:00:00Z",
+        "tomorrow",
+        "2026-13-01T09:00",
+        "24:00",
+        "07:05",
+    ] {
+        texts.extend([format!("at({at})"), at.to_owned()]);
+    }
+    let (mut helps, mut mendings) = (0, 0);
+    for text in &texts {
+        let definition = Definition { cron: Some(text.clone()), ..Definition::default() };
+        let definition = Definition { name: "a".into(), event: Some("a.b.started".into()), ..definition };
+        let Err(faults) = Schedule::build(&definition) else { continue };
+        for fault in &faults {
+            for right in shown(fault.help.as_deref().unwrap_or_default()) {
+                let right = Definition { name: "a".into(), event: Some("a.b.started".into()), ..right };
+                let built = Schedule::build(&right);
+                assert!(built.is_ok(), "{text}: {:?}: {built:?}", fault.help);
+                helps += 1;
+            }
+            if let Some(right) = mended(text, fault).filter(|_| fault.what.contains("backwards")) {
+                let built = Schedule::build(&Definition { cron: Some(right.clone()), ..definition.clone() });
+                assert!(built.is_ok(), "{text}: {:?}: {right}: {built:?}", fault.help);
+                mendings += 1;
+            }
+        }
+    }
+    assert!(helps > 100 && mendings > 1000, "{helps} expressions, {mendings} ranges");
 }
 
 /// The quickest of five, so that what else the machine does says nothing.

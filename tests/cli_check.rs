@@ -39,7 +39,34 @@ fn finding(keys: &str) -> String {
 #[test]
 fn without_any_file_the_built_in_ones_are_right() {
     let (code, shown) = check(&[], &[]);
-    assert_eq!((code, shown.as_str()), (0, "the configuration and 12 schedules in 1 file are right\n"));
+    let right =
+        "the configuration and 12 schedules (built in, since there is no folder schedules) are right\n";
+    assert_eq!((code, shown.as_str()), (0, right));
+}
+
+#[test]
+fn the_source_of_the_schedules_is_named_and_a_folder_counts_without_a_configuration() {
+    let mine = "[[schedule]]\nname = \"mine\"\nevery = \"1 hour\"\n";
+    let here = [("schedules/a.toml", mine)];
+    let (code, shown) = check(&here, &[]);
+    let right = "the configuration and 1 schedule in 1 file of the folder schedules are right\n";
+    assert_eq!((code, shown.as_str()), (0, right));
+    let beside = [("etc/schedules/a.toml", mine), ("etc/config.toml", "")];
+    let (code, shown) = check(&beside, &["--config", "etc/config.toml"]);
+    assert!(
+        code == 0 && shown.contains("1 schedule in 1 file of the folder etc/schedules are right"),
+        "{shown}"
+    );
+    // A word that is no folder.
+    let (code, shown) = check(&here, &["--schedules", "built-in"]);
+    assert!(code == 0 && shown.contains("12 schedules (built in) are right"), "{shown}");
+    let (code, shown) = check(&here, &["--schedules", "none"]);
+    assert!(
+        code == 0 && shown.contains("no schedules (of nowhere, as schedules.folder = \"none\" says)"),
+        "{shown}"
+    );
+    let (code, shown) = check(&[("config.toml", "[schedules]\nfolder = \"none\"\n"), here[0]], &[]);
+    assert!(code == 0 && shown.contains("schedules.folder = \"none\""), "{shown}");
 }
 
 #[test]
@@ -51,7 +78,7 @@ fn a_fault_is_shown_with_its_line_a_caret_and_the_remedy() {
 4 | cron = "0 25 * * *"
   |           ^^
 
-1 error, 0 warnings; 0 schedules in 1 file can run
+1 error, 0 warnings; 0 schedules in 1 file of the folder schedules can run
 "#;
     assert_eq!(shown, expected);
 }
@@ -143,7 +170,10 @@ cron = "30 * * * *"
     );
     assert!(shown.contains("did you mean 'time.one-hour.passed'?"), "{shown}");
     assert!(shown.contains("is also sent by the schedule 'a' (schedules/a.toml:3)"), "{shown}");
-    assert!(shown.ends_with("3 warnings; 2 schedules in 1 file can run\n"), "{shown}");
+    assert!(
+        shown.ends_with("3 warnings; 2 schedules in 1 file of the folder schedules can run\n"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -153,7 +183,21 @@ fn an_empty_or_missing_folder_is_an_error_that_says_what_to_do() {
     assert!(code == 1 && shown.contains("there is no schedule file (*.toml) in this folder"), "{shown}");
     assert!(shown.contains("leave schedules.folder out for the standard time events"), "{shown}");
     let commented = [("config.toml", ""), ("schedules/a.toml", "# [[schedule]]\n")];
-    assert!(check(&commented, &[]).1.contains("all is commented out"));
+    assert!(check(&commented, &[]).1.contains("1 file, and all is commented out"));
+    let empty = [("schedules/a.toml", "\n"), ("schedules/b.toml", "")];
+    let (code, shown) = check(&empty, &[]);
+    assert!(
+        code == 1 && shown.contains("there is no schedule in this folder: 2 files, all empty"),
+        "{shown}"
+    );
+    let beside =
+        [("schedules/a.toml", ""), ("schedules/b.toml", "[[schedule]]\nname = \"b\"\nevery = \"1h\"\n")];
+    let (code, shown) = check(&beside, &[]);
+    assert!(
+        code == 0 && shown.contains("warning: this schedule file is empty\n--> schedules/a.toml"),
+        "{shown}"
+    );
+    assert!(shown.ends_with("1 warning; 1 schedule in 2 files of the folder schedules can run\n"), "{shown}");
     let (code, shown) = check(&[], &["--schedules", "no-such-folder"]);
     assert!(code == 1 && shown.contains("no-such-folder"), "{shown}");
 }
@@ -224,6 +268,70 @@ warning: schedule 'poll': cron: '*/7' is uneven: after 56 comes 0 again, 4 minut
     let (code, json) = check(&files, &["--json"]);
     assert!(code == 0 && json.lines().count() == 3, "{json}");
     assert!(json.lines().all(|line| line.contains("\"severity\":\"warning\"")), "{json}");
+}
+
+/// A calendar that ended long ago, one that goes on, and schedules that name them.
+const CALENDARS: [(&str, &str); 4] = [
+    ("calendars/holidays.toml", "dates = [\"2020-05-01\", \"2020-12-25\"]\n"),
+    ("calendars/yearly.toml", "yearly = [\"12-25\"]\n"),
+    (
+        "schedules/a.toml",
+        "[[schedule]]\nname = \"day\"\nevent = \"office.day.opened\"\ncron = \"0 9 * * *\"\ntime_zone = \"Europe/Paris\"\nexclude = [\"yearly\", \"holidays\"]\n",
+    ),
+    (
+        "schedules/b.toml",
+        "[[schedule]]\nname = \"feast\"\nevent = \"office.feast.begun\"\ncron = \"0 9 * * *\"\nonly = [\"holidays\"]\n",
+    ),
+];
+
+#[test]
+fn a_calendar_that_has_run_out_is_told_with_its_last_day() {
+    let (code, shown) = check(&CALENDARS, &[]);
+    assert_eq!(code, 0, "{shown}");
+    let excluded = "schedule 'day': exclude.1: the calendar 'holidays' has run out: its last day was 2020-12-25, and it excludes nothing any more";
+    assert!(shown.contains(excluded) && shown.contains("add the days to come to it"), "{shown}");
+    let only = "schedule 'feast': only.0: the calendar 'holidays' has run out: its last day was 2020-12-25, and what is due only on its days";
+    assert!(shown.contains(only), "{shown}");
+    assert!(
+        shown.ends_with("2 warnings; 2 schedules in 2 files of the folder schedules can run\n"),
+        "{shown}"
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in CALENDARS {
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let said = |arguments: &[&str]| {
+        let output =
+            khronos(folder.path(), &[&["next", "day", "--schedules", "schedules"], arguments].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let note = "note: the calendar 'holidays' has run out: its last day was 2020-12-25, and it excludes nothing any more\n";
+    assert_eq!(said(&[]), (Some(0), note.to_owned()));
+    // It ends with its last day, in the schedule's zone.
+    assert_eq!(said(&["--from", "2020-12-25T22:59:59Z"]), (Some(0), String::new()));
+    assert_eq!(said(&["--from", "2020-12-25T23:00:00Z"]), (Some(0), note.to_owned()));
+}
+
+#[test]
+fn what_can_never_fire_any_more_is_a_warning() {
+    for (keys, said) in [
+        ("at = \"2020-01-01T00:00:00Z\"", "at: it was due at 2020-01-01 00:00:00 UTC, which is past"),
+        ("every = \"1 day\"\nuntil = \"2020-01-01T00:00:00Z\"", "until: it can never fire any more"),
+        (
+            "cron = \"0 0 9 1 1 ? 2020\"",
+            "cron: it can never fire any more: it was due for the last time at 2020-01-01 09:00:00 UTC",
+        ),
+    ] {
+        let text = format!("[[schedule]]\nname = \"a\"\nevent = \"a.b.started\"\n{keys}\n");
+        let (code, shown) = check(&[("schedules/a.toml", &text)], &[]);
+        assert!(code == 0 && shown.contains(&format!("warning: schedule 'a': {said}")), "{shown}");
+    }
+    let derived = "[[schedule]]\nname = \"ninety-minutes\"\nevery = \"90 minutes\"\n";
+    let (code, shown) = check(&[("schedules/a.toml", derived)], &[]);
+    assert_eq!((code, shown.lines().count()), (0, 1), "{shown}");
 }
 
 #[test]

@@ -48,7 +48,10 @@ UTC               COUNT
 2026-12-31 15:00      1  ############
 2026-12-31 16:00      2  #######################
 ";
-    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(
+        (code, err.as_str()),
+        (0, "note: the schedules are those built in, since there is no folder schedules\n")
+    );
     assert!(out.starts_with(expected), "{out}");
     assert!(out.contains("2027-01-01 00:00      3  ###################################\n"), "{out}");
     assert!(out.contains("2027-01-01 00:00:00  3      four-hours, one-day, one-hour\n"), "{out}");

@@ -114,6 +114,30 @@ fn an_unknown_schedule_is_answered_with_the_nearest() {
 }
 
 #[test]
+fn where_the_schedules_are_from_is_said_beside_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let next = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
+        command.env_clear().current_dir(folder.path()).arg("next").args(arguments);
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
+    };
+    let (out, said) = next(&["one-minute"]);
+    assert!(out.contains("time.one-minute.passed"), "{out}");
+    assert_eq!(said, "note: the schedules are those built in, since there is no folder schedules\n");
+    std::fs::create_dir(folder.path().join("schedules")).unwrap();
+    let mine = "[[schedule]]\nname = \"mine\"\nevery = \"1 hour\"\n";
+    std::fs::write(folder.path().join("schedules/a.toml"), mine).unwrap();
+    let (out, said) = next(&["--count", "1"]);
+    assert!(out.contains("mine"), "{out}");
+    assert_eq!(said, "note: the schedules are those of the folder schedules\n");
+    for quiet in [&["--count", "1", "--json"][..], &["--every", "1h"], &["--schedules", "schedules"]] {
+        assert_eq!(next(quiet).1, "", "{quiet:?}");
+    }
+}
+
+#[test]
 fn a_broken_configuration_ends_with_its_own_code() {
     let (code, _, err) = khronos(&["--config", "no-such.toml", "next"]);
     assert_eq!(code, 78);

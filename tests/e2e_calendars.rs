@@ -64,6 +64,23 @@ fn agrees(clock: &Clock) {
 }
 
 #[test]
+fn a_calendar_that_has_run_out_is_a_warning_until_it_is_carried_on() {
+    let mut clock = with_calendar(WORK).started();
+    let body =
+        clock.until("the warning", |status, body| status == 200 && body["warnings"] != serde_json::json!([]));
+    assert_eq!(
+        body["warnings"],
+        serde_json::json!([
+            "calendars: the calendar 'days-off' has run out: its last day was 2020-01-01, and it excludes nothing any more (named by 1 schedule)"
+        ])
+    );
+    assert!(clock.log().contains("the calendar 'days-off' has run out"), "{}", clock.log());
+    write_calendar(&clock, "dates = [\"2020-01-01\", \"2099-01-01\"]\n");
+    clock.until("the warning to go", |_, body| body["warnings"] == serde_json::json!([]));
+    clock.stop();
+}
+
+#[test]
 fn an_edited_calendar_takes_effect_by_itself_and_on_sighup() {
     let mut clock = with_calendar(WORK).started();
     until_it(&clock, false);

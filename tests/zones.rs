@@ -198,6 +198,22 @@ fn days(timing: &Timing, from: &str, most: usize) -> Vec<String> {
 }
 
 #[test]
+fn cuba_keeps_its_summer_time_over_the_winter_of_2026() {
+    for zone in ["America/Havana", "Cuba"] {
+        let daily = build(|d| d.every = Some("1 day".into()), zone, None);
+        for (from, right) in [
+            ("2026-10-31T12:00:00Z", "2026-11-01T00:00:00-04:00"),
+            ("2026-11-01T12:00:00Z", "2026-11-02T00:00:00-04:00"),
+            ("2027-01-01T12:00:00Z", "2027-01-02T00:00:00-04:00"),
+            ("2027-03-14T12:00:00Z", "2027-03-15T00:00:00-04:00"),
+            ("2027-11-07T12:00:00Z", "2027-11-08T00:00:00-05:00"),
+        ] {
+            assert_eq!(days(&daily, from, 1), [right], "{zone}");
+        }
+    }
+}
+
+#[test]
 fn lord_howe_moves_its_clocks_by_thirty_minutes() {
     let zone = "Australia/Lord_Howe";
     let all = changes(zone);

@@ -1,7 +1,12 @@
 //! `khronos check`: every fault of the configuration and of all schedules, all at once.
 
 use super::{Globals, exit::Exit, flag, output, report};
-use crate::{clock, config::Config, sources, telemetry};
+use crate::{
+    clock,
+    config::{Config, ScheduleSource},
+    diagnostic::counted,
+    sources, telemetry,
+};
 use std::{io, process::ExitCode};
 
 /// Checks the configuration and all schedules.
@@ -28,13 +33,17 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
             return output::lines(out, found.list());
         }
         report::draw(out, &found, telemetry::colours(&io::stdout()))?;
-        let checked = format!("{} in {}", many(count, "schedule"), many(files, "file"));
+        let (count, source) = (counted(count, "schedule"), &config.schedules);
+        let checked = match source {
+            ScheduleSource::Folder(_) => format!("{count} in {} {source}", counted(files, "file")),
+            ScheduleSource::Unset(_) | ScheduleSource::Embedded => format!("{count} ({source})"),
+            ScheduleSource::None => format!("no schedules ({source})"),
+        };
+        let warnings = counted(found.warnings(), "warning");
         match (found.errors(), found.warnings()) {
             (0, 0) => writeln!(out, "the configuration and {checked} are right"),
-            (0, warnings) => writeln!(out, "{}; {checked} can run", many(warnings, "warning")),
-            (errors, warnings) => {
-                writeln!(out, "{}, {}; {checked} can run", many(errors, "error"), many(warnings, "warning"))
-            }
+            (0, _) => writeln!(out, "{warnings}; {checked} can run"),
+            (errors, _) => writeln!(out, "{}, {warnings}; {checked} can run", counted(errors, "error")),
         }
     });
     match printed {
@@ -42,8 +51,4 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
         Ok(()) if found.errors() > 0 => Exit::Findings.into(),
         Ok(()) => Exit::Done.into(),
     }
-}
-
-fn many(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

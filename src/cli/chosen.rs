@@ -17,8 +17,13 @@ use crate::{
 use std::collections::HashSet;
 
 /// All of the configured folder (or `folder`) that are not paused, or else those of these names. What is wrong was said
-/// on standard error.
-pub(super) fn chosen(globals: &Globals, folder: Option<&str>, names: &[String]) -> Result<Vec<Source>, Exit> {
+/// on standard error, and for people where they are from, if that was not said by a flag.
+pub(super) fn chosen(
+    globals: &Globals,
+    folder: Option<&str>,
+    names: &[String],
+    for_people: bool,
+) -> Result<Vec<Source>, Exit> {
     let flags = flag("schedules.folder", "--schedules", folder);
     let config = globals.load(flags.into_iter().collect())?;
     let schedules = usable(sources::read_with(&config.schedules, &config.calendars))?;
@@ -39,6 +44,9 @@ pub(super) fn chosen(globals: &Globals, folder: Option<&str>, names: &[String]) 
     }
     if !unknown.is_empty() {
         return Err(Exit::Usage);
+    }
+    if for_people && folder.is_none() {
+        output::complain(&format!("note: the schedules are those {}", config.schedules));
     }
     let wanted = |source: &Source| match wanted.is_empty() {
         true => !source.schedule.paused,

@@ -105,7 +105,7 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     let from = when::start(args.from.as_deref(), zone)?;
     let length = parse_length(&args.length, LONGEST, "--for")
         .map_err(|fault| report::refuse("--for", &args.length, &fault))?;
-    let schedules = chosen(globals, args.schedules.as_deref(), &args.names)?;
+    let schedules = chosen(globals, args.schedules.as_deref(), &args.names, !args.json)?;
     let forecast = foretell(&schedules, from, from.plus(length));
     output::print(|out| {
         if args.json {

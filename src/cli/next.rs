@@ -12,7 +12,7 @@ use ponos::event::Timestamp;
 use serde::Serialize;
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BTreeSet, BinaryHeap},
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
@@ -118,6 +118,10 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     if due.is_empty() {
         output::complain(&format!("nothing is due after {from}"));
     }
+    let ends: BTreeSet<_> = rows.iter().flat_map(|row| row.timing.calendar_ends()).collect();
+    for end in ends.iter().take_while(|end| end.end <= from) {
+        output::complain(&format!("note: {end}"));
+    }
     Ok(())
 }
 
@@ -132,7 +136,7 @@ fn from_files(globals: &Globals, args: &Args) -> Result<Vec<Row>, Exit> {
         paused: source.schedule.paused,
         timing: source.schedule.timing,
     };
-    Ok(chosen(globals, args.schedules.as_deref(), &args.names)?.into_iter().map(row).collect())
+    Ok(chosen(globals, args.schedules.as_deref(), &args.names, !args.json)?.into_iter().map(row).collect())
 }
 
 /// What is due after `from`, in the order in which it is sent: due time, then name; each with the number of its row.

@@ -92,8 +92,8 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
         [new] => (of_clock(globals, &args.which).await?, at(new)?),
         [] => {
             let config = args.which.config(globals)?;
-            let new =
-                Set::new("the files".to_owned(), sources::read_with(&config.schedules, &config.calendars))?;
+            let title = format!("the schedules {}", config.schedules);
+            let new = Set::new(title, sources::read_with(&config.schedules, &config.calendars))?;
             (of_clock(globals, &args.which).await?, new)
         }
     };

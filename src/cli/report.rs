@@ -33,9 +33,7 @@ pub(super) fn to_stderr(diagnostics: &Diagnostics) {
 pub(super) fn refuse(flag: &str, value: &str, fault: &Fault) -> Exit {
     let at = fault.at.clone().unwrap_or(0..value.len());
     let diagnostic = Text::new(flag, value).error(at, format!("{flag}: {}", fault.what));
-    let mut all = Diagnostics::default();
-    all.push(diagnostic.maybe_help(fault.help.clone()));
-    to_stderr(&all);
+    to_stderr(&diagnostic.maybe_help(fault.help.clone()).into());
     Exit::Usage
 }
 

@@ -2,8 +2,9 @@
 
 use super::{Globals, exit::Exit, flag, output::complain, report};
 use crate::{
-    RunError,
+    RunError, Running,
     config::{BrokerUrl, Config, Override, StorePath},
+    diagnostic::counted,
     service::{Failure, Report},
     store::StoreError,
     telemetry,
@@ -102,9 +103,10 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 }
 
 /// What somebody who starts the clock wants to know.
-fn announce(config: &Config, schedules: usize) {
+fn announce(config: &Config, running: &Running) {
     let clock = &config.clock.name;
-    info!("khronos {}: the clock '{clock}' runs {schedules} schedules", env!("CARGO_PKG_VERSION"));
+    let (schedules, source) = (counted(running.schedules, "schedule"), &running.source);
+    info!("khronos {}: the clock '{clock}' runs {schedules} ({source})", env!("CARGO_PKG_VERSION"));
     if config.http.enabled {
         let listen = config.http.listen;
         info!(

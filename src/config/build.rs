@@ -50,7 +50,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
     let mut reader = Reader { text: &text, values, folder, faults };
     let config = Config {
         clock: clock(&mut reader),
-        schedules: schedules(&mut reader, found.is_some()),
+        schedules: schedules(&mut reader),
         calendars: reader.path("calendars.folder").map_or(CalendarSource::Beside, CalendarSource::Folder),
         limits: LimitsConfig {
             shortest_interval: reader.duration("limits.shortest_interval", Duration::from_millis(100), DAY),
@@ -120,12 +120,17 @@ fn clock(reader: &mut Reader<'_>) -> ClockConfig {
     }
 }
 
-fn schedules(reader: &mut Reader<'_>, from_file: bool) -> ScheduleSource {
+fn schedules(reader: &mut Reader<'_>) -> ScheduleSource {
+    match reader.text("schedules.folder").as_deref() {
+        Some("none") => return ScheduleSource::None,
+        Some("built-in") => return ScheduleSource::Embedded,
+        _ => {}
+    }
     if let Some(folder) = reader.path("schedules.folder") {
         return ScheduleSource::Folder(folder);
     }
     let beside = reader.folder.join("schedules");
-    if from_file && beside.is_dir() { ScheduleSource::Folder(beside) } else { ScheduleSource::Embedded }
+    if beside.is_dir() { ScheduleSource::Folder(beside) } else { ScheduleSource::Unset(beside) }
 }
 
 fn broker(reader: &mut Reader<'_>) -> BrokerConfig {

@@ -6,7 +6,8 @@ use super::{
     duration::{Amount, Duration},
     gaps::wall_text,
     instant::{self, Written},
-    schedule::Schedule,
+    run_out::CalendarEnd,
+    schedule::{Past, Schedule},
     spelling::{self, Reading},
     timing::Timing,
     wall::{Place, place},
@@ -52,7 +53,55 @@ pub(super) fn advice(definition: &Definition, schedule: &Schedule, now: Timestam
         found.extend(of_part.map(|fault| Fault { part: Some(index), ..fault }));
     }
     found.extend(misleading(definition, schedule, now));
+    let ends = run_out(definition, &schedule.timing, now);
+    // Whatever is due only on the days of a calendar is over with it.
+    if !ends.iter().any(|fault| fault.key == "only") {
+        found.extend(over(definition, schedule, now));
+    }
+    found.extend(ends);
     found
+}
+
+/// Nothing of it is due any more.
+fn over(definition: &Definition, schedule: &Schedule, now: Timestamp) -> Option<Fault> {
+    let timing = &schedule.timing;
+    if timing.after(now).is_some() {
+        return None;
+    }
+    let last = timing.before(now.plus(1))?;
+    let local = timing.local(last)?;
+    let when = format!("{} {}", local.time.replace('T', " "), local.zone);
+    if timing.is_one_shot() {
+        let what =
+            format!("it was due at {when}, which is past: a clock that first sees it now does not send it");
+        let help = "remove it if it was sent; past = \"send\" has a new clock send it at once";
+        let key = if definition.at.is_some() { "at" } else { "timings" };
+        return (schedule.past == Past::Refuse).then(|| Flaw::whole(what).help(help).of(key));
+    }
+    let bound = definition.until.as_deref().and_then(|text| instant::bound(text, Some(timing.zone())).ok());
+    let given = [
+        ("until", bound.is_some_and(|until| until <= now)),
+        ("limit", definition.limit.is_some()),
+        ("cron", definition.cron.is_some()),
+        ("every", definition.every.is_some()),
+    ];
+    let key = given.into_iter().find(|(_, given)| *given).map_or("timings", |(key, _)| key);
+    let what = format!("it can never fire any more: it was due for the last time at {when}");
+    Some(Flaw::whole(what).help("remove it, or change when it ends").of(key))
+}
+
+/// Calendars whose last day is past.
+fn run_out(definition: &Definition, timing: &Timing, now: Timestamp) -> Vec<Fault> {
+    let past = timing.calendar_ends().into_iter().filter(|one| one.end <= now);
+    let fault = |one: CalendarEnd| {
+        let (key, list) = match one.excluded {
+            true => ("exclude", &definition.exclude),
+            false => ("only", &definition.only),
+        };
+        let item = list.iter().flatten().position(|name| **name == *one.calendar);
+        Fault { item, ..Flaw::whole(one.to_string()).help("add the days to come to it").of(key) }
+    };
+    past.map(fault).collect()
 }
 
 /// What is to be said of one timing, under its keys.
@@ -230,6 +279,42 @@ mod tests {
             r#"{"at":"2027-03-28T03:30"}"#,
         ] {
             assert_eq!(paris(right), [""; 0], "{right}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_is_told_with_its_last_time() {
+        let over = "it can never fire any more: it was due for the last time at";
+        for (keys, right) in [
+            (
+                r#"{"at":"2026-11-20T09:00","time_zone":"Europe/Paris"}"#,
+                "at: it was due at 2026-11-20 09:00:00 Europe/Paris, which is past: a clock that first sees it now does not send it".to_owned(),
+            ),
+            (
+                r#"{"every":"1 day","until":"2026-11-01T00:00:00Z"}"#,
+                format!("until: {over} 2026-10-31 00:00:00 UTC"),
+            ),
+            (r#"{"cron":"0 0 9 1 1 ? 2025"}"#, format!("cron: {over} 2025-01-01 09:00:00 UTC")),
+            (
+                r#"{"every":"1 hour","from":"2026-11-01T00:00:00Z","limit":3}"#,
+                format!("limit: {over} 2026-11-01 02:00:00 UTC"),
+            ),
+            (
+                r#"{"timings":[{"at":"2026-01-01T00:00:00Z"},{"cron":"0 0 0 1 1 ? 2020"}]}"#,
+                format!("timings: {over} 2026-01-01 00:00:00 UTC"),
+            ),
+        ] {
+            assert_eq!(said(serde_json::from_str(keys).unwrap()), [right], "{keys}");
+        }
+        for keys in [
+            r#"{"at":"2026-11-20T09:00:00Z","past":"send"}"#,
+            r#"{"at":"2026-11-22T09:00:00Z"}"#,
+            r#"{"every":"1 day","until":"2026-11-23T00:00:00Z"}"#,
+            r#"{"cron":"0 0 9 1 1 ? 2027"}"#,
+            r#"{"every":"1 hour","limit":1}"#,
+            r#"{"timings":[{"at":"2026-01-01T00:00:00Z"},{"every":"1 day"}]}"#,
+        ] {
+            assert_eq!(said(serde_json::from_str(keys).unwrap()), [""; 0], "{keys}");
         }
     }
 

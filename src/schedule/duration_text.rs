@@ -115,6 +115,10 @@ fn unknown_unit(text: &str, at: usize, length: usize) -> Flaw {
     let folded = word.to_ascii_lowercase();
     let near = |word: &&&str| crate::schedule::zone::distance(word, &folded);
     let words = WORDS.iter().flat_map(|(_, words)| words.iter()).filter(|word| word.len() > 2);
+    // "mon" is how "month" begins, however near "min" is.
+    if let Some(whole) = words.clone().find(|whole| folded.len() > 2 && whole.starts_with(&folded)) {
+        return flaw.help(format!("did you mean '{whole}'?"));
+    }
     match words.min_by_key(near) {
         Some(best) if near(&best) <= 2 && word.len() > 2 => flaw.help(format!("did you mean '{best}'?")),
         _ => flaw.help(EXAMPLES),

@@ -35,6 +35,7 @@ pub mod near_miss;
 mod on_days;
 mod packed;
 mod phase;
+mod run_out;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
 mod spelling;
@@ -56,6 +57,7 @@ pub use instant::parse_instant;
 pub use jitter::jitter_offset;
 pub use load::{Load, Peak};
 pub use packed::{Conduct, Packed};
+pub use run_out::CalendarEnd;
 pub use schedule::{CatchUp, Past, Policy, Schedule, Unrouted};
 pub use timing::{Local, Timing};
 pub use zone::{ZONE_DATA, Zone};

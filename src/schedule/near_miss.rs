@@ -1,6 +1,7 @@
 //! Event names that are valid but look misspelt. `time.one-hour.passsed` was once published for years, and nobody heard
 //! it: a name that nothing else is bound to is no error anywhere, so it must be caught where it is written.
 
+use super::spelling::{self, Reading};
 use crate::diagnostic::nearest;
 
 /// Past-tense verbs that events end with. A last word one slip away from one of these, and not itself among them, is
@@ -49,7 +50,7 @@ pub fn suspicious(event: &str) -> Option<(String, String)> {
     meant.push(verb.as_deref().unwrap_or(last));
     let mut odd = verb.as_ref().map(|_| *last);
     if let [domain, duration, "passed"] = *meant.as_slice() {
-        if domain == "time" && !DURATIONS.contains(&duration) && !is_count(duration) {
+        if domain == "time" && !is_length(duration) {
             if let Some(near) = nearest(duration, DURATIONS.iter().copied()) {
                 (meant, odd) = (vec![domain, near, "passed"], odd.or(Some(duration)));
             }
@@ -63,9 +64,11 @@ pub fn suspicious(event: &str) -> Option<(String, String)> {
     odd.map(|odd| (meant.join("."), odd.to_owned()))
 }
 
-/// `90-days` and the like: a number is no misspelling of a word.
-fn is_count(duration: &str) -> bool {
+/// Whether it is a length of time as it is spelled, or in digits: what the clock itself derives is never misspelt, and a
+/// number is no misspelling of a word.
+fn is_length(duration: &str) -> bool {
     duration.starts_with(|c: char| c.is_ascii_digit())
+        || matches!(spelling::read(&format!("time.{duration}.passed")), Reading::Duration(_))
 }
 
 fn misspelt_verb(word: &str) -> Option<String> {
@@ -96,6 +99,7 @@ fn misspelt_verb(word: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::duration::Duration;
 
     #[test]
     fn misspelt_names_are_recognised() {
@@ -112,6 +116,21 @@ mod tests {
         ] {
             assert_eq!(suspicious(name).map(|found| found.0).as_deref(), Some(meant), "{name}");
         }
+    }
+
+    #[test]
+    fn names_that_the_clock_derives_are_right() {
+        for n in 1..=1100 {
+            for unit in ["ms", "s", "m", "h", "day", "week", "month", "year"] {
+                let derived = spelling::event_name(&Duration::parse(&format!("{n} {unit}")).unwrap());
+                assert_eq!(suspicious(&derived), None, "{derived}");
+            }
+        }
+        let derived = spelling::event_name(&Duration::parse("1h 30m").unwrap());
+        assert_eq!(suspicious(&derived), None, "{derived}");
+        // A wrong verb behind a right length.
+        let found = suspicious("time.ninety-minutes.passsed").unwrap();
+        assert_eq!(found, ("time.ninety-minutes.passed".to_owned(), "passsed".to_owned()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod show;
 mod tests;
 
 pub use handle::{Command, Handle, ScheduleStatus, Status};
-pub use parts::{Failure, Late, Loader, Parts, Report};
+pub use parts::{Failure, Late, Loader, Parts, Remarks, Report};
 
 use crate::{
     clock::{self, Alarm},
@@ -66,6 +66,7 @@ pub struct Service {
     link: watch::Receiver<Link>,
     exchange: Arc<str>,
     loader: Loader,
+    remarks: Remarks,
     /// Schedules that were not read yet at the start.
     late: Option<Late>,
     reload: mpsc::Receiver<()>,
@@ -146,6 +147,7 @@ impl Service {
             link,
             exchange: parts.exchange,
             loader: parts.loader,
+            remarks: parts.remarks,
             late: None,
             reload: parts.reload,
             loaded,

@@ -5,12 +5,18 @@ use crate::{
     schedule::Packed,
     store::{StoreError, StoreEvent, StoreHandle},
 };
-use ponos::broker::{LinkError, Publisher};
+use ponos::{
+    broker::{LinkError, Publisher},
+    event::Timestamp,
+};
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 /// Reads the schedules anew; the error is for people.
 pub type Loader = Arc<dyn Fn() -> Result<Vec<Packed>, String> + Send + Sync>;
+
+/// What else a person should know at an instant, though the clock is ready.
+pub type Remarks = Arc<dyn Fn(Timestamp) -> Vec<String> + Send + Sync>;
 
 /// Schedules that come later.
 pub type Late = Pin<Box<dyn Future<Output = Result<Vec<Packed>, String>> + Send>>;
@@ -38,6 +44,8 @@ pub struct Parts {
     pub late: Option<Late>,
     /// Reads them again.
     pub loader: Loader,
+    /// What is to be said of what was read, besides.
+    pub remarks: Remarks,
     /// Says that it is time to read them again.
     pub reload: mpsc::Receiver<()>,
     /// Log each event as it is confirmed.

@@ -30,7 +30,10 @@ impl Service {
     pub(super) fn on_loaded(&mut self, Loaded(result, wants_to_know): Loaded) {
         let said = match result {
             Ok(accepted) => {
-                let said = format!("{} schedules are in effect", accepted.len());
+                let said = match accepted.len() {
+                    1 => "1 schedule is in effect".to_owned(),
+                    count => format!("{count} schedules are in effect"),
+                };
                 info!("the schedules were read: {said}");
                 self.degraded = None;
                 self.step(Input::Load(accepted));

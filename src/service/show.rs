@@ -67,7 +67,8 @@ impl Service {
         let parked = (parked > 0).then(|| format!("{parked} parked: see `khronos parked list`"));
         let loading =
             self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are taken in so far"));
-        [degraded, unanswered, parked, loading].into_iter().flatten().collect()
+        let remarks = (self.remarks)(clock::now());
+        [degraded, unanswered, parked, loading].into_iter().flatten().chain(remarks).collect()
     }
 }
 

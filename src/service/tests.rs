@@ -44,6 +44,7 @@ async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
         schedules: Some(Ok(vec![Packed::build(&definition).unwrap()])),
         late: None,
         loader: Arc::new(|| Err("there are no files".into())),
+        remarks: Arc::new(|_| Vec::new()),
         reload: tokio::sync::mpsc::channel(1).1,
         show_events: false,
         grace: Duration::from_secs(5),

@@ -21,11 +21,13 @@ const BYTES: u64 = 4 << 20;
 pub fn folder(calendars: &CalendarSource, schedules: &ScheduleSource) -> Option<PathBuf> {
     match (calendars, schedules) {
         (CalendarSource::Folder(folder), _) => Some(folder.clone()),
-        (CalendarSource::Beside, ScheduleSource::Embedded) => None,
-        (CalendarSource::Beside, ScheduleSource::Folder(folder)) => Some(match folder.file_name() {
-            Some(_) => folder.with_file_name("calendars"),
-            None => folder.join("..").join("calendars"),
-        }),
+        (CalendarSource::Beside, ScheduleSource::Embedded | ScheduleSource::None) => None,
+        (CalendarSource::Beside, ScheduleSource::Folder(folder) | ScheduleSource::Unset(folder)) => {
+            Some(match folder.file_name() {
+                Some(_) => folder.with_file_name("calendars"),
+                None => folder.join("..").join("calendars"),
+            })
+        }
     }
 }
 

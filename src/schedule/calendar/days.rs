@@ -131,6 +131,11 @@ impl Days {
         dates
     }
 
+    /// A day in that form.
+    pub(in crate::schedule) fn date(day: i32) -> String {
+        date::written(day, day)
+    }
+
     /// Reads that form; `None` if it is none.
     pub fn from_dates(dates: &[impl AsRef<str>]) -> Option<Self> {
         let mut days = Self::none();

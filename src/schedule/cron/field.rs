@@ -1,5 +1,6 @@
 //! What each field may hold: its bounds, its names, and how values are read.
 
+use super::parse;
 use crate::schedule::definition::{Flaw, shown};
 
 /// One of the seven fields.
@@ -148,10 +149,11 @@ impl Field {
             return Some("commas separate the values of a list: '1,5'".to_owned());
         }
         match text.split_once(':') {
-            Some((hour, minute)) if digits(hour) && digits(minute) && text.len() <= 5 => Some(format!(
-                "minute and hour are fields of their own: '{} {hour} * * *'",
-                minute.parse::<u32>().unwrap_or_default()
-            )),
+            Some((hour, minute)) if digits(hour) && digits(minute) && text.len() <= 5 => {
+                let right = format!("{} {hour} * * *", minute.parse::<u32>().unwrap_or_default());
+                let right = if parse::reads(&right) { &right } else { "30 9 * * *" };
+                Some(format!("minute and hour are fields of their own: '{right}'"))
+            }
             _ => None,
         }
     }

@@ -1,11 +1,14 @@
 //! What other schedulers would understand and this language says otherwise: recognised, so that the refusal can name the
-//! right form. Nothing here gives a meaning to anything.
+//! right form. Nothing here gives a meaning to anything; what is shown as the right form can be read (a test holds all of
+//! it to that).
 
 use super::parse;
 use crate::schedule::{
+    Timing,
     definition::{Flaw, shown},
     duration::Duration,
-    instant,
+    instant::{self, Written},
+    zone::Zone,
 };
 
 /// Shorthands of others, and how they are written here.
@@ -38,8 +41,12 @@ pub(super) fn whole(text: &str) -> Option<Flaw> {
         if let Some((zone, rest)) =
             bare.strip_prefix(prefix).map(|rest| rest.split_once([' ', '\t']).unwrap_or((rest, "")))
         {
-            let help =
-                format!("write time_zone = \"{}\" and cron = \"{}\"", shown(zone), shown(rest.trim_ascii()));
+            let rest = rest.trim_ascii();
+            let right = Zone::parse(zone).is_ok() && (parse::reads(rest) || parse::shorthand(rest).is_some());
+            let help = match right {
+                true => format!("write time_zone = \"{zone}\" and cron = \"{rest}\""),
+                false => "write it as the key time_zone, and cron without it".to_owned(),
+            };
             return flaw("the time zone is a key of its own", help);
         }
     }
@@ -47,9 +54,10 @@ pub(super) fn whole(text: &str) -> Option<Flaw> {
         return match name {
             "rate" => flaw("'rate(...)' is EventBridge's", every(inner)),
             "cron" => {
-                flaw("'cron(...)' is EventBridge's, with a year in the sixth field", eventbridge(inner))
+                let help = eventbridge(&parse::split(inner)).unwrap_or_else(|| EXAMPLE.to_owned());
+                flaw("'cron(...)' is EventBridge's, with a year in the sixth field", help)
             }
-            "at" => flaw("'at(...)' is EventBridge's", format!("write at = \"{}\"", shown(inner))),
+            "at" => flaw("'at(...)' is EventBridge's", at(inner)),
             _ => None,
         };
     }
@@ -61,7 +69,8 @@ pub(super) fn whole(text: &str) -> Option<Flaw> {
     }
     if lower.starts_with("r/") || (lower.starts_with('r') && lower.contains("/p")) {
         let period = lower.rsplit('/').next().unwrap_or_default().to_ascii_uppercase();
-        let help = format!("write every = \"{}\", with anchor or from for its beginning", shown(&period));
+        let period = if is_every(&period) { period } else { "PT1H".to_owned() };
+        let help = format!("write every = \"{period}\", with anchor or from for its beginning");
         return flaw("this is a repeating interval of ISO 8601, not cron", help);
     }
     if lower.contains("..") || lower.starts_with("*-") {
@@ -85,7 +94,7 @@ fn words(bare: &str, lower: &str) -> Option<Flaw> {
         return Some(Flaw::whole("this is a duration, not cron").help(every(bare)));
     }
     if instant::read(bare).is_ok() {
-        return Some(Flaw::whole("this is an instant, not cron").help(format!("write at = \"{bare}\"")));
+        return Some(Flaw::whole("this is an instant, not cron").help(at(bare)));
     }
     if let Ok(time) = instant::time_of_day(bare) {
         let (hour, minute) = (time / 3_600_000, time / 60_000 % 60);
@@ -105,26 +114,80 @@ fn called(text: &str) -> Option<(&str, &str)> {
 fn every(text: &str) -> String {
     let text = text.trim_ascii();
     let one = format!("1 {text}");
-    match [text, &one].into_iter().find(|text| Duration::parse(text).is_ok()) {
+    match [text, &one].into_iter().find(|text| is_every(text)) {
         Some(text) => format!("write every = \"{text}\" instead of cron"),
         None => "a length of time is written every = \"5 minutes\" instead of cron".to_owned(),
     }
 }
 
-fn eventbridge(inner: &str) -> String {
-    let fields = parse::split(inner);
-    let five: Vec<&str> = fields.iter().take(5).map(|(_, field)| *field).collect();
-    let numbered = five.get(4).is_some_and(|field| field.bytes().any(|byte| byte.is_ascii_digit()));
-    let weekday = if numbered { "; weekdays by name, since 1 is Sunday there and Monday here" } else { "" };
-    match (fields.len(), fields.get(5)) {
-        (6, Some((_, "*"))) | (5, _) => format!("write '{}'{weekday}", shown(&five.join(" "))),
-        (6, Some((_, year))) => format!("write '0 {} {}'{weekday}", shown(&five.join(" ")), shown(year)),
-        _ => EXAMPLE.to_owned(),
+fn is_every(text: &str) -> bool {
+    Timing::from_every(text, None).is_ok()
+}
+
+/// How an instant is written as a schedule's own key.
+fn at(text: &str) -> String {
+    match instant::read(text) {
+        Ok(Written::Instant(_)) => format!("write at = \"{text}\""),
+        Ok(Written::Local(_)) => format!("write at = \"{text}\" and time_zone = \"UTC\", or another zone"),
+        Err(_) => "an instant is written at = \"2026-12-01T09:00:00Z\"".to_owned(),
     }
 }
 
+/// The fields of EventBridge (minute to day of week, then a year), as they are written here.
+fn eventbridge(fields: &[(usize, &str)]) -> Option<String> {
+    let fields: Vec<&str> = fields.iter().map(|(_, field)| *field).collect();
+    let (five, year) = match fields.as_slice() {
+        [five @ .., year] if five.len() == 5 => (five, *year),
+        five if five.len() == 5 => (five, "*"),
+        _ => return None,
+    };
+    let (written, others) = five.split_last()?;
+    let weekday = named(written)?;
+    let five = format!("{} {weekday}", others.join(" "));
+    let whole = if year == "*" { five } else { format!("0 {five} {year}") };
+    let named = if weekday == *written { "" } else { ": there 1 is Sunday, here 1 is Monday" };
+    parse::reads(&whole).then(|| format!("write '{whole}'{named}"))
+}
+
+/// A field of EventBridge's weekdays by their names; `None` where that would say something else.
+fn named(field: &str) -> Option<String> {
+    const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+    let mut text = String::new();
+    // The number behind '#' counts weeks.
+    let mut counts = false;
+    for (at, c) in field.char_indices() {
+        let alone = field.as_bytes().get(at + 1).is_none_or(|next| !next.is_ascii_digit());
+        match c {
+            '/' if !field.starts_with('*') => return None,
+            '0'..='9' if !counts && !field.contains('/') => {
+                let day = (c as usize).checked_sub('1' as usize).filter(|_| alone)?;
+                text.push_str(DAYS.get(day)?);
+            }
+            _ => text.push(c),
+        }
+        counts = c == '#';
+    }
+    Some(text)
+}
+
+/// What may help with a line of fields: it is EventBridge's, or a crontab's.
+pub(super) fn line(text: &str, fields: &[(usize, &str)]) -> Option<Flaw> {
+    bare_eventbridge(fields).or_else(|| crontab(text, fields))
+}
+
+/// `15 10 ? * 6L 2026-2028`, which stands within 'cron(...)' elsewhere.
+fn bare_eventbridge(fields: &[(usize, &str)]) -> Option<Flaw> {
+    let (_, year) = fields.get(5).filter(|_| fields.len() == 6)?;
+    let is_year = |item: &str| item.len() >= 4 && item.starts_with(|c: char| c.is_ascii_digit());
+    if *year != "*" && !year.split(',').all(is_year) {
+        return None;
+    }
+    let help = eventbridge(fields)?;
+    Some(Flaw::whole("this is EventBridge's form, with a year in the sixth field").help(help))
+}
+
 /// What may help with a line of a crontab: the fields are followed by a user, a command or a comment.
-pub(super) fn crontab(text: &str, fields: &[(usize, &str)]) -> Option<Flaw> {
+fn crontab(text: &str, fields: &[(usize, &str)]) -> Option<Flaw> {
     let &(at, sixth) = fields.get(5)?;
     let letters = sixth.bytes().take_while(u8::is_ascii_alphabetic).count();
     if letters < 4 && !sixth.starts_with(['#', '/', '.', '$', '&', '~']) {
@@ -136,7 +199,6 @@ pub(super) fn crontab(text: &str, fields: &[(usize, &str)]) -> Option<Flaw> {
         return None;
     }
     let what = format!("'{}' is no field", shown(text.get(at..).unwrap_or_default()));
-    let help =
-        format!("only the times stand here: '{}'; what is to be done is the subscriber's", shown(&five));
+    let help = format!("only the times stand here: '{five}'; what is to be done is the subscriber's");
     Some(Flaw::part(at..text.len(), what).help(help))
 }

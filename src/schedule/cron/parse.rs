@@ -24,6 +24,9 @@ const MACROS: [(&str, &str); 7] = [
 static ALL: [Field; 7] =
     [Field::Second, Field::Minute, Field::Hour, Field::Day, Field::Month, Field::Weekday, Field::Year];
 
+/// A longer list of values is shown as ranges.
+const SHORT: usize = 40;
+
 /// One field, as a set of its values; bit 0 is the field's smallest value for years, else bit n is n.
 #[derive(Default)]
 struct Set {
@@ -50,7 +53,7 @@ pub(super) fn expression(text: &str) -> Result<Cron, Flaw> {
     let fields = split(text);
     let read = understood(text, &fields);
     // What is right costs nothing more.
-    read.map_err(|flaw| foreign::whole(text).or_else(|| foreign::crontab(text, &fields)).unwrap_or(flaw))
+    read.map_err(|flaw| foreign::whole(text).or_else(|| foreign::line(text, &fields)).unwrap_or(flaw))
 }
 
 /// Whether these are fields that can be read; asks nobody else, so that nobody is asked in a circle.
@@ -147,7 +150,7 @@ fn field_count(fields: &[(usize, &str)], text: &str) -> Flaw {
 }
 
 /// What a macro stands for.
-fn shorthand(text: &str) -> Option<&'static str> {
+pub(super) fn shorthand(text: &str) -> Option<&'static str> {
     let name = text.trim_ascii();
     MACROS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, meaning)| *meaning)
 }
@@ -211,19 +214,33 @@ fn plain(field: Field, item: &str, at: usize, set: &mut Set) -> Result<(), Flaw>
 
 /// How to write a range that was meant to wrap around.
 fn wrapped(field: Field, first: u32, last: u32, step: Option<u32>) -> String {
-    let (low, high) = field.bounds();
-    let pair = |a: u32, b: u32| if a == b { a.to_string() } else { format!("{a}-{b}") };
+    let (low, high) = if field == Field::Weekday { (0, 6) } else { field.bounds() };
+    let stepped = |a: u32, b: u32| match step {
+        _ if a == b => a.to_string(),
+        Some(step) => format!("{a}-{b}/{step}"),
+        None => format!("{a}-{b}"),
+    };
     match (field, step) {
+        // Years come but once.
+        (Field::Year, _) => format!("write '{}'", stepped(last, first)),
+        // 7 is Sunday, and so is 0.
+        (Field::Weekday, _) if first == 7 => format!("write '{}'", stepped(0, last)),
+        (Field::Weekday, None) if last == 0 => format!("write '{}'", stepped(first, 7)),
+        (_, None) => format!("write '{},{}'", stepped(first, high), stepped(low, last)),
         (_, Some(step)) => {
-            let (size, low) = if field == Field::Weekday { (7, 0) } else { (high - low + 1, low) };
-            let values = (first..=last + size).step_by(step as usize);
-            let values: Vec<_> = values.map(|value| (low + (value - low) % size).to_string()).collect();
-            format!("ranges do not wrap around: write '{}'", shown(&values.join(",")))
+            let size = high - low + 1;
+            let values = (first..=last + size).step_by(step as usize).map(|value| low + (value - low) % size);
+            let mut list = values.map(|value| value.to_string()).collect::<Vec<_>>().join(",");
+            if list.len() > SHORT {
+                // The first value after the field began again.
+                let next = first + ((high - first) / step + 1) * step - size;
+                list = stepped(first, high);
+                if next <= last {
+                    list.push_str(&format!(",{}", stepped(next, last)));
+                }
+            }
+            format!("ranges do not wrap around: write '{list}'")
         }
-        (Field::Weekday, None) if last == 0 => format!("write '{}'", pair(first, 7)),
-        (Field::Weekday, None) => format!("write '{},{}'", pair(first, 6), pair(0, last)),
-        (Field::Year, None) => format!("write '{last}-{first}'"),
-        (_, None) => format!("write '{},{}'", pair(first, high), pair(low, last)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is valid in an expression, and yet seldom what was meant: steps that are uneven, days that months lack.
 
 use super::{Cron, field::Field, parse};
-use crate::schedule::definition::Flaw;
+use crate::schedule::{Timing, definition::Flaw};
 
 impl Cron {
     /// What a reader of `text` (of which this was read) would be surprised by, each at its place.
@@ -102,12 +102,20 @@ fn step(field: Field, item: &str, at: usize) -> Option<Flaw> {
     if last < high || first >= low + step.min(size) || step == 1 {
         return None;
     }
-    let flaw = |what| Some(Flaw::part(at..at + item.len(), what));
-    let even = format!("every = \"{step} {unit}s\" has even intervals");
+    let even = format!("{step} {unit}s");
+    let even =
+        Timing::from_every(&even, None).is_ok().then(|| format!("every = \"{even}\" has even intervals"));
+    let flaw = |what| {
+        let flaw = Flaw::part(at..at + item.len(), what);
+        Some(match &even {
+            Some(even) => flaw.help(even),
+            None => flaw,
+        })
+    };
     if step >= size {
         // As long as the field itself it is odd, and right.
         let what = format!("the step {step} is longer than the field: only {first} matches");
-        return if step == size { None } else { flaw(what)?.help(even).into() };
+        return if step == size { None } else { flaw(what) };
     }
     let final_one = first + (high - first) / step * step;
     let rest = size - final_one + first;
@@ -121,7 +129,7 @@ fn step(field: Field, item: &str, at: usize) -> Option<Flaw> {
             )
         }
     };
-    flaw(what)?.help(even).into()
+    flaw(what)
 }
 
 /// Numbers of weekdays in an expression that looks like Quartz, where 1 is Sunday.
@@ -192,6 +200,26 @@ mod tests {
             let [(at, said)] = &found[..] else { panic!("{text}: {found:?}") };
             assert!(at == part && said.contains(what), "{text}: {found:?}");
         }
+    }
+
+    #[test]
+    fn the_length_of_time_that_is_offered_instead_can_be_read() {
+        let mut offered = 0;
+        for field in 0..6 {
+            for step in ["2", "7", "25", "40", "90", "1201", "9999"] {
+                let mut fields = ["0", "0", "0", "*", "*", "*"].map(str::to_owned);
+                fields[field] = format!("*/{step}");
+                let text = fields.join(" ");
+                for flaw in Cron::parse(&text).unwrap().remarks(&text) {
+                    let help = flaw.of("cron").help.unwrap_or_default();
+                    let Some((_, every)) = help.split_once("every = \"") else { continue };
+                    let every = every.split('"').next().unwrap();
+                    assert!(Timing::from_every(every, None).is_ok(), "{text}: {help}");
+                    offered += 1;
+                }
+            }
+        }
+        assert!(offered > 20, "{offered}");
     }
 
     #[test]

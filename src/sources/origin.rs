@@ -1,0 +1,74 @@
+//! Which schedules a source stands for just now. The usual folder may be missing because it was never there, or because
+//! a mount was lost: what the store knows tells the two apart.
+
+use super::{STANDARD, Schedules};
+use crate::{
+    config::ScheduleSource,
+    diagnostic::{Diagnostic, Text},
+    schedule::Packed,
+};
+use std::fmt;
+
+/// All that were ever built in. Whoever changes [`STANDARD`] keeps its former text here: a store that knows nothing else
+/// never saw a folder.
+const BUILT_IN: [&str; 1] = [STANDARD];
+
+impl ScheduleSource {
+    /// What is to be read now; `had_folder`: the clock has run schedules of a folder.
+    ///
+    /// # Errors
+    /// The usual folder is gone.
+    pub fn now(&self, had_folder: bool) -> Result<Self, Diagnostic> {
+        match self {
+            Self::Unset(folder) if folder.is_dir() => Ok(Self::Folder(folder.clone())),
+            Self::Unset(folder) if had_folder => {
+                let what =
+                    "there is no folder of schedules here, but this clock has run the schedules of one";
+                let help = "put it back (was a mount lost?), or say what is meant: schedules.folder = a folder, \
+                            \"built-in\" or \"none\"";
+                Err(Diagnostic::error(what).in_file(&folder.display().to_string()).help(help))
+            }
+            other => Ok(other.clone()),
+        }
+    }
+}
+
+impl fmt::Display for ScheduleSource {
+    /// To stand behind "schedules": `of the folder schedules`, `built in`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "of the folder {}", folder.display()),
+            Self::Unset(folder) => {
+                write!(f, "built in, since there is no folder {}", folder.display())
+            }
+            Self::Embedded => f.write_str("built in"),
+            Self::None => f.write_str("of nowhere, as schedules.folder = \"none\" says"),
+        }
+    }
+}
+
+/// Whether these, which a store holds, are those of a folder: at least one of them was never built in.
+pub fn are_of_a_folder<'a>(stored: impl IntoIterator<Item = &'a Packed>) -> bool {
+    let built_in: Vec<Packed> = BUILT_IN.iter().flat_map(|text| packed(text)).collect();
+    stored.into_iter().any(|one| !built_in.iter().any(|known| known.means_the_same(one)))
+}
+
+fn packed(text: &str) -> Vec<Packed> {
+    let mut schedules = Schedules::<Packed>::default();
+    schedules.add(&Text::new("<built-in>", text), super::Bounds::default());
+    schedules.list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_built_in_comes_from_a_folder() {
+        let standard = packed(STANDARD);
+        assert!(standard.len() > 10 && !are_of_a_folder(&standard) && !are_of_a_folder(&standard[3..5]));
+        assert!(!are_of_a_folder([]));
+        let other = packed("[[schedule]]\nname = \"one-day\"\nevery = \"1 day\"\nphase = \"09:00\"\n");
+        assert!(are_of_a_folder(standard.iter().chain(&other)));
+    }
+}
