@@ -9,7 +9,7 @@ mod nearest;
 mod text;
 
 pub use counted::counted;
-pub use nearest::{did_you_mean, nearest};
+pub use nearest::{did_you_mean, is_one_edit, nearest};
 pub use text::Text;
 
 use serde::Serialize;

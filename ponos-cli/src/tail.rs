@@ -11,7 +11,7 @@ use ponos::{
     broker::{Consume, Consumer, Link, Settle},
     event::{Event, EventName, Message},
     shutdown::{Stage, on_signals},
-    topology::{Binding, Exchange, Queue, Topology, worker::EVENTS},
+    topology::{Binding, Exchange, Queue, Topology, check_pattern, worker::EVENTS},
 };
 use tokio::sync::watch;
 
@@ -41,7 +41,7 @@ const PAYLOAD: usize = 120;
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     for pattern in &args.patterns {
-        check(pattern)?;
+        check_pattern(pattern).map_err(|wrong| Trouble::usage(wrong.to_string()))?;
     }
     let transport = options.transport("ponos tail").await?;
     let mut topology = topology(&args.patterns);
@@ -52,19 +52,6 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     let consumer = transport.consumer(topology, Consume::default().prefetch(PREFETCH));
     follow(consumer, &args).await
-}
-
-fn check(pattern: &str) -> Result<(), Trouble> {
-    let word = |word: &str| {
-        matches!(word, "*" | "#")
-            || !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
-    };
-    if pattern.len() <= EventName::MAX_BYTES && pattern.split('.').all(word) {
-        return Ok(());
-    }
-    Err(Trouble::usage(format!(
-        "'{pattern}' is no name or pattern; words joined by dots, * for one word, # for any number: time.*.passed, order.#"
-    )))
 }
 
 fn topology(patterns: &[String]) -> Topology {

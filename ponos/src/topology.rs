@@ -1,9 +1,11 @@
 //! Exchanges, queues and bindings as data. Pure: `broker` declares them, tests compare them.
 
 mod definitions;
+mod pattern;
 pub mod worker;
 
 pub use definitions::definitions;
+pub use pattern::{InvalidPattern, check_event_pattern, check_pattern};
 
 use crate::event::{HeaderValue, Headers};
 

@@ -18,7 +18,7 @@ use crate::{
 use ponos::{
     broker::{Consume, Consumer, Link, LinkErrorClass, Settle, Transport},
     event::Event,
-    topology::{Binding, Exchange, Queue, Topology},
+    topology::{Binding, Exchange, Queue, Topology, check_event_pattern, check_pattern},
 };
 use serde_json::Value;
 use std::{process::ExitCode, time::Duration};
@@ -58,6 +58,11 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 }
 
 async fn follow(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
+    // Before anything is asked: one that can match nothing would wait for ever. A broker also has what others publish.
+    let check = if args.broker.is_some() { check_pattern } else { check_event_pattern };
+    for pattern in &args.patterns {
+        check(pattern).map_err(|wrong| Trouble::Usage(wrong.to_string()))?;
+    }
     let url = args.broker.as_deref().filter(|url| !url.is_empty());
     let load = || globals.load(flag("broker.url", "--broker", url).into_iter().collect());
     match (&args.broker, &args.feed) {

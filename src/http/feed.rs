@@ -15,7 +15,7 @@ use axum::{
 };
 use ponos::{
     shutdown::{Shutdown, Stage},
-    topology::topic_matches,
+    topology::{check_event_pattern, topic_matches},
 };
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 use tokio::sync::OwnedSemaphorePermit;
@@ -59,7 +59,7 @@ pub(super) async fn feed(
         _place: place,
     };
     if feed.after > bounds.last {
-        let (from, to) = (feed.after + 1, bounds.last);
+        let (from, to) = (feed.after.saturating_add(1), bounds.last);
         feed.gap(from, to, "the record ends before this position: it is a new one, read from its start");
         feed.after = bounds.first.saturating_sub(1);
     } else {
@@ -91,10 +91,10 @@ fn wish(query: Vec<(String, String)>, last_event_id: Option<&[u8]>) -> Result<Wi
             "match" if wish.patterns.len() == PATTERNS => {
                 return Err(Problem::bad(format!("a feed has at most {PATTERNS} patterns")));
             }
-            "match" if value.is_empty() || value.len() > 255 => {
-                return Err(Problem::bad("match: a pattern has 1 to 255 bytes, as in time.#"));
+            "match" => {
+                check_event_pattern(&value).map_err(|wrong| Problem::bad(format!("match: {wrong}")))?;
+                wish.patterns.push(value);
             }
-            "match" => wish.patterns.push(value),
             "after" => wish.after = Some(number("after", &value)?),
             _ => return Err(Problem::bad(format!("'{key}' is unknown here; allowed are match and after"))),
         }
@@ -218,7 +218,10 @@ mod tests {
         for (query, id, reason) in [
             (pairs(&[("since", "3")]), None, "'since' is unknown"),
             (pairs(&[("after", "-1")]), None, "after: '-1'"),
-            (pairs(&[("match", "")]), None, "1 to 255 bytes"),
+            (pairs(&[("match", "")]), None, "match: '' is not a name or pattern"),
+            (pairs(&[("match", "time.#"), ("match", "time..passed")]), None, "'time..passed' is not"),
+            (pairs(&[("match", "time.*")]), None, "three or more words"),
+            (pairs(&[("after", "18446744073709551616")]), None, "after: '18446744073709551616'"),
             (vec![], Some(&b"x"[..]), "Last-Event-ID: 'x'"),
         ] {
             assert!(wish(query, id).unwrap_err().detail.contains(reason), "{reason}");

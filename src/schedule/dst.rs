@@ -66,10 +66,13 @@ impl Dst {
 /// A word that is none of those allowed, with the nearest of them where one is near.
 pub(super) fn choice(found: &str, allowed: &[&str]) -> Flaw {
     let flaw = Flaw::whole(format!("'{}' is not one of '{}'", shown(found), allowed.join("', '")));
+    if found.len() > 32 {
+        return flaw;
+    }
     let folded = found.trim().to_ascii_lowercase();
     let near = |word: &&&str| super::zone::distance(word, &folded);
     match allowed.iter().min_by_key(near) {
-        Some(word) if found.len() <= 32 && near(&word) <= 2 => flaw.help(format!("did you mean '{word}'?")),
+        Some(word) if near(&word) <= 2 => flaw.help(format!("did you mean '{word}'?")),
         _ => flaw,
     }
 }

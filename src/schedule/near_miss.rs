@@ -2,7 +2,7 @@
 //! it: a name that nothing else is bound to is no error anywhere, so it must be caught where it is written.
 
 use super::spelling::{self, Reading};
-use crate::diagnostic::nearest;
+use crate::diagnostic::{is_one_edit, nearest};
 
 /// Past-tense verbs that events end with. A last word one slip away from one of these, and not itself among them, is
 /// probably misspelt.
@@ -54,10 +54,7 @@ pub fn suspicious(event: &str) -> Option<(String, String)> {
             if let Some(near) = nearest(duration, DURATIONS.iter().copied()) {
                 (meant, odd) = (vec![domain, near, "passed"], odd.or(Some(duration)));
             }
-        } else if domain != "time"
-            && strsim::osa_distance(domain, "time") == 1
-            && DURATIONS.contains(&duration)
-        {
+        } else if domain != "time" && is_one_edit(domain, "time") && DURATIONS.contains(&duration) {
             (meant, odd) = (vec!["time", duration, "passed"], odd.or(Some(domain)));
         }
     }
@@ -92,7 +89,7 @@ fn misspelt_verb(word: &str) -> Option<String> {
     VERBS
         .iter()
         .filter(|verb| verb.len() >= 5 && verb.len().abs_diff(word.len()) <= 1)
-        .find(|verb| strsim::osa_distance(word, verb) == 1)
+        .find(|verb| is_one_edit(word, verb))
         .map(|verb| (*verb).to_owned())
 }
 

@@ -40,8 +40,11 @@ async fn a_feed_resumes_after_the_last_event_id_and_gives_each_event_once() {
 #[tokio::test]
 async fn a_feed_gives_only_confirmed_events_that_match() {
     let clock = Clock::start().await;
-    let mut feed =
-        clock.client.feed("match=a.b.c&match=time.two-*.%23&match=%23.two-minutes.*", None).await.unwrap();
+    let mut feed = clock
+        .client
+        .feed("match=a.b.c&match=time.three-minutes.%23&match=%23.two-minutes.*", None)
+        .await
+        .unwrap();
     clock.record(confirmed("one-minute", 2));
     clock.record(Row { outcome: Outcome::Dropped, ..confirmed("two-minutes", 2) });
     clock.record(confirmed("two-minutes", 4));
@@ -69,6 +72,35 @@ async fn a_position_beyond_the_record_is_a_gap_and_starts_over() {
     let mut feed = clock.client.feed("", Some("900")).await.unwrap();
     assert_eq!(next(&mut feed).await.event, "gap");
     assert_eq!(next(&mut feed).await.id.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn the_last_position_of_all_is_a_gap_too() {
+    let clock = Clock::start().await;
+    clock.record(confirmed("one-minute", 1));
+    for position in [u64::MAX, u64::MAX - 1] {
+        let mut feed = clock.client.feed(&format!("after={position}"), None).await.unwrap();
+        let gap = next(&mut feed).await;
+        assert_eq!((gap.event.as_str(), gap.id.as_deref()), ("gap", Some("1")));
+        assert_eq!(next(&mut feed).await.id.as_deref(), Some("1"));
+    }
+    let history: history::History = clock.client.get(&format!("/history?after={}", u64::MAX)).await.unwrap();
+    assert_eq!((history.rows, history.next), (vec![], None));
+    let history: history::History = clock.client.get(&format!("/history?before={}", u64::MAX)).await.unwrap();
+    assert_eq!(history.rows.len(), 1);
+}
+
+#[tokio::test]
+async fn a_pattern_that_can_match_nothing_is_refused_at_once() {
+    let clock = Clock::start().await;
+    for pattern in ["", "time..passed", "two-*", "time.*", "Time.%23"] {
+        match clock.client.feed(&format!("match={pattern}"), None).await {
+            Err(ClientError::Refused { status: 400, detail }) => {
+                assert!(detail.contains("match: "), "{detail}")
+            }
+            other => panic!("{pattern}: {other:?}"),
+        }
+    }
 }
 
 #[tokio::test]
