@@ -1,5 +1,7 @@
 //! Arguments → configuration → run.
 
+use std::io::Write as _;
+
 /// The system's own allocator spends more time than all else where threads hand small things to each other, as loop,
 /// publisher and store do (ADR 0010).
 #[global_allocator]
@@ -7,6 +9,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     without_huge_pages();
+    if let Err(why) = ponos::stack::provide() {
+        // Whoever can't be told goes on all the same.
+        let _ = writeln!(std::io::stderr(), "warning: {why}");
+    }
     khronos::cli::main()
 }
 

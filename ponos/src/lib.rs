@@ -16,6 +16,7 @@ pub mod schema;
 #[cfg(feature = "worker")]
 pub mod schema_files;
 pub mod shutdown;
+pub mod stack;
 #[cfg(feature = "worker")]
 pub mod testing;
 #[cfg(feature = "worker")]

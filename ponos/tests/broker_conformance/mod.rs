@@ -43,6 +43,7 @@ macro_rules! conformance {
             a_healthy_queue_has_what_a_full_one_beside_it_refused
             publishing_to_a_missing_exchange_is_refused_and_the_next_goes_on
             headers_of_all_types_and_all_properties_arrive_unchanged
+            headers_nested_too_deep_are_refused_and_the_next_goes_on
             bodies_of_one_mebibyte_and_of_nothing_arrive
             prefetch_bounds_what_is_out
             what_is_acked_is_gone

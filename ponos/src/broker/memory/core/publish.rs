@@ -7,7 +7,7 @@ use super::{
     queue::Stored,
     settings::Overflow,
 };
-use crate::event::Message;
+use crate::{broker::TOO_DEEP, event::Message};
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
@@ -40,6 +40,9 @@ impl State {
                 message.body.len(),
                 self.limits.message_bytes
             ));
+        }
+        if !message.headers.are_shallow() {
+            return Published::Refused(TOO_DEEP.to_owned());
         }
         if !exchange.is_empty() && !self.exchanges.contains_key(exchange) {
             return Published::Refused(format!("NOT_FOUND - no exchange '{exchange}'"));
