@@ -11,6 +11,7 @@ pub mod clock;
 pub mod event;
 #[cfg(feature = "worker")]
 pub mod inbox;
+pub mod private;
 #[cfg(feature = "worker")]
 pub mod schema;
 #[cfg(feature = "worker")]
