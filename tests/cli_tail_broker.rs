@@ -76,6 +76,26 @@ async fn events_of_a_broker_are_printed_as_they_match() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_with_headers_nested_as_deep_as_a_frame_holds_is_printed_and_the_next_one_too() {
+    let url = Node::shared().vhost("tail-nested");
+    let child = tail(&["--broker", &url, "--count", "2", "--json"]);
+    let exchange = Topology { exchanges: vec![Exchange::topic("events")], ..Topology::default() };
+    ponos::broker::amqp::check(&AmqpConfig::parse(&url).unwrap(), &exchange).await.unwrap();
+    let sending = tokio::task::spawn_blocking(move || {
+        let deepest = testkit::nested_lists(25_000);
+        let waiting = std::thread::spawn(|| child.wait_with_output().unwrap());
+        // what is sent before the tail is bound goes nowhere
+        while !waiting.is_finished() {
+            testkit::publish_nested(&url, ("events", "a.b.c"), ("a.b.c", "deep"), &deepest);
+        }
+        waiting.join().unwrap()
+    });
+    let output = tokio::time::timeout(Duration::from_secs(60), sending).await.expect("in time").unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2, "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_ends_the_tail_with_the_remedy_and_not_the_secret() {
     let node = Node::shared();
     let url = node.url_for("guest", "not-the-password", "/");

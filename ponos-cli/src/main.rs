@@ -50,6 +50,9 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    if let Err(why) = ponos::stack::provide() {
+        output::complain(&format!("warning: {why}"));
+    }
     let Cli { connection, verb } = Cli::parse();
     trouble::finish(async {
         match verb {

@@ -34,6 +34,10 @@ async fn cleanup(task: Cleanup, _: Context) -> HandlerResult {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // so that no message with deeply nested headers ends this process
+    if let Err(why) = ponos::stack::provide() {
+        tracing::warn!("{why}");
+    }
     let url = std::env::args().nth(1).unwrap_or_else(|| "amqp://localhost".into());
     let report = worker().run(&url, ponos::shutdown::on_signals()).await?;
     println!("{report}");

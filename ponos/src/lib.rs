@@ -11,11 +11,13 @@ pub mod clock;
 pub mod event;
 #[cfg(feature = "worker")]
 pub mod inbox;
+pub mod private;
 #[cfg(feature = "worker")]
 pub mod schema;
 #[cfg(feature = "worker")]
 pub mod schema_files;
 pub mod shutdown;
+pub mod stack;
 #[cfg(feature = "worker")]
 pub mod testing;
 #[cfg(feature = "worker")]

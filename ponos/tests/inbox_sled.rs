@@ -204,6 +204,58 @@ fn lift_the_limit() {
     assert!(lifted.success());
 }
 
+#[cfg(unix)]
+mod others {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn all_private(path: &Path) {
+        let found = fs::symlink_metadata(path).unwrap();
+        let wanted = if found.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(found.permissions().mode() & 0o7777, wanted, "{}", path.display());
+        if found.is_dir() {
+            fs::read_dir(path).unwrap().for_each(|entry| all_private(&entry.unwrap().path()));
+        }
+    }
+
+    #[test]
+    fn the_folder_is_for_its_user_alone_whatever_the_umask() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inbox");
+        let ran = child("others::child_looks_while_it_is_open", &path, "umask 000;").output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        all_private(&path);
+    }
+
+    #[tokio::test]
+    async fn child_looks_while_it_is_open() {
+        let Some(folder) = child_folder() else { return };
+        let inbox = Inbox::sled(&folder, None).unwrap();
+        handle(&inbox, &key("one")).await;
+        all_private(&folder);
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_and_a_planted_link_are_refused_with_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inbox");
+        drop(Inbox::sled(&path, None).unwrap());
+        let target = folder.path().join("target");
+        fs::write(&target, "whole").unwrap();
+        symlink(&target, path.join("snap.1")).unwrap();
+        let refused = Inbox::sled(&path, None).unwrap_err().to_string();
+        assert!(refused.contains("symbolic link") && refused.contains("remove it"), "{refused}");
+        fs::remove_file(path.join("snap.1")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o775)).unwrap();
+        let refused = Inbox::sled(&path, None).unwrap_err().to_string();
+        assert!(
+            refused.contains("may be written by other users") && refused.contains("chmod 700"),
+            "{refused}"
+        );
+        assert_eq!(fs::read_to_string(&target).unwrap(), "whole");
+    }
+}
+
 #[tokio::test]
 async fn many_at_once_share_their_syncs() {
     let mut place = folder();

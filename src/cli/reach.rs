@@ -104,7 +104,8 @@ pub(super) fn finish(work: impl Future<Output = Result<Exit, Trouble>>) -> std::
 
 /// Runs work to its end.
 pub(super) fn wait<T>(work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // Not on this thread: its stack is not ours to choose (`ponos::stack`).
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.map_err(Trouble::Start).and_then(|runtime| runtime.block_on(work))
 }
 

@@ -3,7 +3,8 @@
 use crate::trouble::Trouble;
 use ponos::clock::Clock;
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -34,8 +35,22 @@ pub(super) fn end(path: &Path) {
     let _ = remove(path);
 }
 
+/// Written beside its place and moved there: what lies there, be it a link, a pipe or a device, is neither followed nor
+/// opened.
 fn write(path: &Path) -> io::Result<()> {
-    fs::write(path, format!("{}\n", Clock::system().now()))
+    let Some(name) = path.file_name() else { return Err(io::ErrorKind::IsADirectory.into()) };
+    let mut unfinished = name.to_owned();
+    unfinished.push(".new");
+    let unfinished = path.with_file_name(unfinished);
+    remove(&unfinished)?;
+    // Not where somebody has made it again meanwhile.
+    let mut file = fs::File::options().write(true).create_new(true).open(&unfinished)?;
+    let written = writeln!(file, "{}", Clock::system().now()).and_then(|()| fs::rename(&unfinished, path));
+    if written.is_err() {
+        // What can't be moved is not left behind.
+        let _ = remove(&unfinished);
+    }
+    written
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -52,6 +67,22 @@ mod tests {
         Arc,
         atomic::{AtomicBool, Ordering},
     };
+
+    #[cfg(unix)]
+    #[test]
+    fn what_lies_in_its_place_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, target) = (folder.path().join("alive"), folder.path().join("target"));
+        for planted in [&path, &folder.path().join("alive.new")] {
+            fs::write(&target, "whole").unwrap();
+            std::os::unix::fs::symlink(&target, planted).unwrap();
+            begin(&path).unwrap();
+            assert_eq!(fs::read_to_string(&target).unwrap(), "whole");
+            assert!(fs::symlink_metadata(&path).unwrap().is_file());
+            end(&path);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something was left behind");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_there_while_the_worker_is_alive_and_only_then() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 const BACKOFF: &str = "first=2s,factor=3,longest=1h,jitter=0.25";
 
 #[derive(Debug, clap::Args)]
+#[group(id = "policy")]
 pub(super) struct Args {
     /// How often an event is tried in all
     #[arg(long, value_name = "N", default_value_t = 5)]

@@ -104,6 +104,9 @@ impl Program {
         command.args(&self.words[1..]).stdin(Stdio::piped()).stdout(Stdio::inherit()).stderr(Stdio::piped());
         // it may hold a password, and is not the program's
         command.env_remove("PONOS_URL").env_remove("PONOS_URL_FILE").env_remove(inbox::VARIABLE);
+        for name in ponos::stack::provided() {
+            command.env_remove(name);
+        }
         for (name, value) in environment(queue, context) {
             match value {
                 // no system takes a zero byte there

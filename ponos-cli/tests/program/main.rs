@@ -4,6 +4,7 @@
 mod begin;
 mod dead;
 mod dead_inbox;
+mod nested;
 mod publish;
 mod run;
 mod run_as_told;

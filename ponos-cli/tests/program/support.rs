@@ -105,6 +105,7 @@ fn start_changed(url: &str, words: &[&str], input: &str, change: impl FnOnce(&mu
         .env("USER", "tester")
         .env_remove("PONOS_URL_FILE")
         .env_remove("PONOS_INBOX")
+        .env_remove("RUST_MIN_STACK")
         .stdin(Stdio::from(File::open(sandbox.path("in")).unwrap()))
         .stdout(Stdio::from(File::create(sandbox.path("out")).unwrap()))
         .stderr(Stdio::from(File::create(sandbox.path("err")).unwrap()));

@@ -20,6 +20,6 @@ mod transport;
 pub use consume::{Consume, Consumer, ConsumerTask, Delivery, DeliveryTag, Flow, Settle, Settler};
 pub use link::{Closed, Link, LinkError, LinkErrorClass, Unclosed};
 #[cfg(feature = "worker")]
-pub(crate) use publish::NO_FRAME;
+pub(crate) use publish::{NO_FRAME, TOO_DEEP};
 pub use publish::{PublishOutcome, Publisher, PublisherTask, Publishing, Settlement};
 pub use transport::{QueueState, Transport};

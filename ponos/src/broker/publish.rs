@@ -8,6 +8,9 @@ use tokio::sync::{mpsc, watch};
 /// In the reason of a [`PublishOutcome::Refused`] for headers that no frame of the broker's holds.
 pub(crate) const NO_FRAME: &str = "a frame of the broker holds";
 
+/// The reason of a [`PublishOutcome::Refused`] for headers deeper than [`Headers::DEEPEST`](crate::event::Headers::DEEPEST).
+pub(crate) const TOO_DEEP: &str = "its headers are nested too deep; 32 levels are the most";
+
 /// One message to be published.
 #[derive(Debug, Clone)]
 pub struct Publishing {

@@ -73,6 +73,10 @@ pub enum HeaderValue {
 }
 
 impl Headers {
+    /// Tables and lists are nested this deep at most, the headers themselves included: whoever works on them does so by
+    /// recursion. A message is not published with deeper ones; of what was delivered, deeper values are left out.
+    pub const DEEPEST: usize = 32;
+
     /// An empty table with room for `entries`.
     pub fn with_capacity(entries: usize) -> Self {
         Self(Vec::with_capacity(entries))
@@ -129,6 +133,23 @@ impl Headers {
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &HeaderValue)> {
         self.0.iter().map(|(key, value)| (key.as_ref(), value))
+    }
+
+    /// Whether nothing is nested deeper than [`Headers::DEEPEST`].
+    pub(crate) fn are_shallow(&self) -> bool {
+        fn table(headers: &Headers, levels: usize) -> bool {
+            levels > 0 && headers.0.iter().all(|(_, value)| within(value, levels - 1))
+        }
+        fn within(value: &HeaderValue, levels: usize) -> bool {
+            match value {
+                HeaderValue::Table(headers) => table(headers, levels),
+                HeaderValue::List(values) => {
+                    levels > 0 && values.iter().all(|value| within(value, levels - 1))
+                }
+                _ => true,
+            }
+        }
+        table(self, Self::DEEPEST)
     }
 
     /// Whether the table has no entry.

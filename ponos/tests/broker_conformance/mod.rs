@@ -44,6 +44,7 @@ macro_rules! conformance {
             publishing_to_a_foreign_exchange_that_is_missing_costs_nothing_else
             an_exchange_of_its_own_that_is_deleted_is_declared_again_and_no_message_is_to_blame
             headers_of_all_types_and_all_properties_arrive_unchanged
+            headers_nested_too_deep_are_refused_and_the_next_goes_on
             bodies_of_one_mebibyte_and_of_nothing_arrive
             prefetch_bounds_what_is_out
             what_is_acked_is_gone

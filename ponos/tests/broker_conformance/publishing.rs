@@ -217,6 +217,28 @@ pub async fn headers_of_all_types_and_all_properties_arrive_unchanged(harness: &
     assert_eq!(anonymous(plain), message("a", "plain"));
 }
 
+pub async fn headers_nested_too_deep_are_refused_and_the_next_goes_on(harness: &impl Harness) {
+    let nested = |levels: usize| {
+        let inner = |value, level| match level % 2 {
+            0 => HeaderValue::List(vec![value]),
+            _ => HeaderValue::Table([("a", value)].into_iter().collect()),
+        };
+        // the headers themselves are the first level
+        let value = (1..levels).fold(HeaderValue::Int(1), inner);
+        Message { headers: [("deep", value)].into_iter().collect(), ..message("a", "deep") }
+    };
+    let mut publisher = harness.publisher(events());
+    let outcomes = publish(&mut publisher, "events", [nested(Headers::DEEPEST + 1)]).await;
+    assert!(
+        matches!(&outcomes[..], [PublishOutcome::Refused(why)] if why.contains("too deep")),
+        "{outcomes:?}"
+    );
+    let deepest = nested(Headers::DEEPEST);
+    assert_eq!(publish(&mut publisher, "events", [deepest.clone()]).await, [REACHED]);
+    let arrived = next(&mut harness.consumer(events(), "a", 1)).await.message;
+    assert_eq!(arrived.headers, deepest.headers);
+}
+
 pub async fn bodies_of_one_mebibyte_and_of_nothing_arrive(harness: &impl Harness) {
     let large: Vec<u8> = (0..1_u32 << 20).map(|n| (n % 251) as u8).collect();
     let mut publisher = harness.publisher(events());

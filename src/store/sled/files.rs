@@ -2,6 +2,7 @@
 
 use super::{guard::io_error, meta::Meta, seal};
 use crate::store::StoreError;
+use ponos::private::{self, ExposedError};
 use std::{
     collections::BTreeSet,
     ffi::OsString,
@@ -14,6 +15,7 @@ use std::{
 /// Sled's file, of all its logs and pages.
 pub(super) const DATABASE: &str = "db";
 const BLOBS: &str = "blobs";
+const CONFIGURATION: &str = "conf";
 const LOCK: &str = "lock";
 /// A clock that is just ending still has the lock, and so has, for a moment, a process that its process is starting
 /// (between fork and exec): half a second is waited before the store is called in use.
@@ -29,10 +31,11 @@ pub(super) struct Files {
     _lock: File,
 }
 
-/// Makes the folder if it is missing, and takes the lock.
+/// Makes the folder if it is missing, closes it to other users, and takes the lock.
 pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     let io = |error| io_error(folder, "opening it", &error);
-    fs::create_dir_all(folder).map_err(io)?;
+    private::folder(folder).map_err(|error| exposed(folder, error))?;
+    close(folder)?;
     let file =
         File::options().create(true).write(true).truncate(false).open(folder.join(LOCK)).map_err(io)?;
     for _ in 0..LOCK_ATTEMPTS {
@@ -43,6 +46,21 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
         }
     }
     Err(StoreError::Locked { path: folder.to_owned() })
+}
+
+/// Makes the files private: none can be followed out of the folder, or be held by another user.
+pub(super) fn close(folder: &Path) -> Result<(), StoreError> {
+    let own = |name: &str| {
+        [DATABASE, BLOBS, LOCK, CONFIGURATION, seal::NAME].contains(&name) || name.starts_with("snap.")
+    };
+    private::content(folder, own).map_err(|error| exposed(folder, error))
+}
+
+fn exposed(folder: &Path, error: ExposedError) -> StoreError {
+    match error {
+        ExposedError::Io(error) => io_error(folder, "opening it", &error),
+        exposed => StoreError::Io { path: folder.to_owned(), what: exposed.to_string().into() },
+    }
 }
 
 /// Whether the database's file is there.

@@ -28,6 +28,8 @@ mod fixture;
 mod full_disk;
 #[cfg(test)]
 mod kills;
+#[cfg(all(test, unix))]
+mod others;
 
 use super::{Limits, Page, Store, StoreError, Written, details_lost};
 use crate::{
@@ -251,6 +253,8 @@ impl Drop for SledStore {
         {
             tracing::warn!(store = %self.path.display(), "sled could not close its file; what was saved was synced before");
         }
+        // What it wrote while it closed; where that does not succeed, it is done at the next opening.
+        let _ = files::close(&self.path);
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
         // No thread of sled's own writes: each write is flushed by itself, and cleans up while it is made.
         .flush_every_ms(None);
     let db = guarded(path, || config.open()).map_err(|error| lock_left_behind(path, error))?;
+    files::close(path)?;
     let mut store = SledStore {
         path: path.to_owned(),
         files: Files::open(path, lock)?,

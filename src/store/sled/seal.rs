@@ -44,7 +44,7 @@ pub(super) fn read(folder: &Path) -> Result<Option<Meta>, Broken> {
 pub(super) fn write(folder: &Path, meta: &Meta) -> io::Result<()> {
     let content = serde_json::to_string(meta)?;
     let temporary = folder.join(TEMPORARY);
-    let mut file = File::create(&temporary)?;
+    let mut file = ponos::private::new_file(&temporary)?;
     file.write_all(format!("{content}\n{}\n", checksum(&content)).as_bytes())?;
     file.sync_all()?;
     fs::rename(&temporary, folder.join(NAME))?;

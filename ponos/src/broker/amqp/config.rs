@@ -1,6 +1,7 @@
 //! What an adapter needs to know: parsed once, valid from then on.
 
 use super::{super::LinkError, errors::configuration, tls::TlsFiles};
+use crate::stack;
 use lapin::uri::{AMQPScheme, AMQPUri, SASLMechanism};
 use std::{fmt, time::Duration};
 
@@ -77,10 +78,11 @@ impl AmqpConfig {
         Ok(config)
     }
 
-    /// The URI for lapin, with the heartbeat in it.
+    /// The URI for lapin, with the heartbeat and a limit of frames in it.
     pub(super) fn uri(&self) -> AMQPUri {
         let mut uri = self.url.0.clone();
         uri.query.heartbeat = Some(self.heartbeat);
+        uri.query.frame_max.get_or_insert(stack::FRAME_MAX);
         uri
     }
 }

@@ -1,13 +1,16 @@
 //! Messages to lapin's form and back. What can't be put on the wire is refused here: lapin would panic at a short string
 //! of more than 255 bytes, and the broker would close the whole connection at headers that exceed a frame.
 
-use super::super::{Delivery, publish::NO_FRAME};
-use crate::event::{HeaderValue, Headers, Message, Properties, Timestamp};
+use super::super::{Delivery, NO_FRAME, TOO_DEEP};
+use crate::{
+    event::{HeaderValue, Headers, Message, Properties, Timestamp},
+    stack,
+};
 use lapin::{
     BasicProperties,
     types::{AMQPValue, ByteArray, FieldArray, FieldTable, LongString, ShortString},
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, mem::ManuallyDrop, thread};
 
 /// Bytes of a header frame besides the table and the properties' texts, generously.
 const FRAME_OVERHEAD: usize = 128;
@@ -57,6 +60,9 @@ pub(super) fn properties(
     }
     if let Some(timestamp) = message.timestamp {
         wire = wire.with_timestamp(seconds(timestamp));
+    }
+    if !headers.are_shallow() {
+        return Err(TOO_DEEP.to_owned());
     }
     if !headers.is_empty() {
         wire = wire.with_headers(table(headers, &mut size)?);
@@ -118,6 +124,7 @@ fn seconds(timestamp: Timestamp) -> u64 {
 /// A delivery as the port knows it.
 pub(super) fn delivery(delivery: lapin::message::Delivery, generation: u64) -> Delivery {
     let properties = &delivery.properties;
+    let mut levels = Levels { depth: 1, cut: false };
     let text = |value: &Option<ShortString>| value.as_ref().map(ToString::to_string);
     let message = Message {
         routing_key: delivery.routing_key.into(),
@@ -135,9 +142,12 @@ pub(super) fn delivery(delivery: lapin::message::Delivery, generation: u64) -> D
             user_id: text(properties.user_id()),
             app_id: text(properties.app_id()),
         },
-        headers: properties.headers().as_ref().map(headers).unwrap_or_default(),
+        headers: properties.headers().as_ref().map(|table| headers(table, &mut levels)).unwrap_or_default(),
         body: delivery.data,
     };
+    if levels.cut {
+        drop_apart(delivery.properties);
+    }
     Delivery {
         message,
         exchange: delivery.exchange.into(),
@@ -146,8 +156,45 @@ pub(super) fn delivery(delivery: lapin::message::Delivery, generation: u64) -> D
     }
 }
 
-fn headers(table: &FieldTable) -> Headers {
-    table.inner().iter().map(|(name, value)| (header_name(name.as_str()), value_of(value))).collect()
+/// Stands where deeper headers were.
+const LEFT_OUT: &str = "(left out: nested more than 32 deep)";
+
+/// How many tables and lists the value that is being read stands in, and whether anything was left out.
+struct Levels {
+    depth: usize,
+    cut: bool,
+}
+
+impl Levels {
+    /// Reads what is one level deeper; [`LEFT_OUT`] if that is too deep.
+    fn deeper(&mut self, read: impl FnOnce(&mut Self) -> HeaderValue) -> HeaderValue {
+        if self.depth >= Headers::DEEPEST {
+            self.cut = true;
+            return HeaderValue::Text(LEFT_OUT.to_owned());
+        }
+        self.depth += 1;
+        let value = read(self);
+        self.depth -= 1;
+        value
+    }
+}
+
+/// Drops what may be nested 25,000 deep: that is a recursion too, for which a thread of a runtime has no stack.
+fn drop_apart(properties: BasicProperties) {
+    let deep = ManuallyDrop::new(properties);
+    let thread = thread::Builder::new().name("ponos-drop".into()).stack_size(stack::NEEDED);
+    match thread.spawn(move || drop(ManuallyDrop::into_inner(deep))) {
+        // Waited for, so that there is one at a time.
+        Ok(dropped) => drop(dropped.join()),
+        Err(error) => {
+            tracing::warn!(%error, "deeply nested headers stay in memory: no thread could drop them")
+        }
+    }
+}
+
+fn headers(table: &FieldTable, levels: &mut Levels) -> Headers {
+    let entries = table.inner().iter();
+    entries.map(|(name, value)| (header_name(name.as_str()), value_of(value, levels))).collect()
 }
 
 /// The headers that nearly every message has, which need no text of their own.
@@ -177,7 +224,7 @@ fn from_seconds(seconds: u64) -> Timestamp {
     Timestamp::from_millis(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000))
 }
 
-fn value_of(value: &AMQPValue) -> HeaderValue {
+fn value_of(value: &AMQPValue, levels: &mut Levels) -> HeaderValue {
     match value {
         AMQPValue::Boolean(truth) => HeaderValue::Bool(*truth),
         AMQPValue::ShortShortInt(number) => HeaderValue::Int(i64::from(*number)),
@@ -197,9 +244,11 @@ fn value_of(value: &AMQPValue) -> HeaderValue {
             Ok(text) => HeaderValue::Text(text.to_owned()),
             Err(_) => HeaderValue::Bytes(text.as_bytes().to_vec()),
         },
-        AMQPValue::FieldArray(values) => HeaderValue::List(values.as_slice().iter().map(value_of).collect()),
+        AMQPValue::FieldArray(values) => levels.deeper(|levels| {
+            HeaderValue::List(values.as_slice().iter().map(|value| value_of(value, levels)).collect())
+        }),
         AMQPValue::Timestamp(seconds) => HeaderValue::Time(from_seconds(*seconds)),
-        AMQPValue::FieldTable(table) => HeaderValue::Table(headers(table)),
+        AMQPValue::FieldTable(table) => levels.deeper(|levels| HeaderValue::Table(headers(table, levels))),
         AMQPValue::ByteArray(bytes) => HeaderValue::Bytes(bytes.as_slice().to_vec()),
         AMQPValue::Void => HeaderValue::Null,
     }

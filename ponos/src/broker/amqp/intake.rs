@@ -8,6 +8,7 @@ use super::{
     errors::{configuration, overdue},
     shared::leave,
 };
+use crate::stack;
 use futures_util::{StreamExt, future::try_join_all, stream::ReadyChunks};
 use lapin::{
     Channel,
@@ -62,6 +63,7 @@ impl Intake {
         single_active: bool,
     ) -> Result<Self, LinkError> {
         let channel = session.channel().await?;
+        stack::warn_once(session.frame_max());
         let stream = subscribe(&session, &channel, &queue, options, flow).await?;
         Ok(Self {
             session,

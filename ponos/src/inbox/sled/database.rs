@@ -1,6 +1,9 @@
 //! The folder: its lock, sled's files, and the wall around sled, whose errors and panics become [`InboxError`]s.
 
-use crate::inbox::{InboxError, InboxErrorClass};
+use crate::{
+    inbox::{InboxError, InboxErrorClass},
+    private::{self, ExposedError},
+};
 use std::{
     fs::{self, File, TryLockError},
     io,
@@ -32,7 +35,8 @@ impl Database {
             let doing = doing.to_owned();
             move |error| io_error(path, &doing, &error)
         };
-        fs::create_dir_all(path).map_err(io("making the folder"))?;
+        private::folder(path).map_err(|error| exposed(path, error))?;
+        close(path)?;
         let lock = lock(path)?;
         remove_unfinished_snapshots(path).map_err(io("tidying up"))?;
         let config = ::sled::Config::new()
@@ -42,6 +46,7 @@ impl Database {
             // No thread of sled's own writes: each batch is flushed by itself.
             .flush_every_ms(None);
         let db = guarded(path, || config.open())?;
+        close(path)?;
         let file = File::open(path.join("db")).map_err(io("opening the database"))?;
         File::open(path).and_then(|folder| folder.sync_all()).map_err(io("syncing the folder"))?;
         Ok(Self { path: path.to_owned(), db: Some(db), file, _lock: lock })
@@ -88,6 +93,25 @@ impl Drop for Database {
         {
             tracing::warn!(inbox = %self.path.display(), "sled could not close its file");
         }
+        // What it wrote while it closed; where that does not succeed, it is done at the next opening.
+        let _ = close(&self.path);
+    }
+}
+
+/// Makes the files private: none can be followed out of the folder, or be held by another user.
+fn close(path: &Path) -> Result<(), InboxError> {
+    let own = |name: &str| ["db", "blobs", "lock", "conf"].contains(&name) || name.starts_with("snap.");
+    private::content(path, own).map_err(|error| exposed(path, error))
+}
+
+fn exposed(path: &Path, error: ExposedError) -> InboxError {
+    match error {
+        ExposedError::Io(error) => io_error(path, "opening it", &error),
+        ExposedError::Exposed { path: place, what, remedy } => InboxError {
+            class: InboxErrorClass::Unavailable,
+            what: format!("the inbox {} can't be used: {} {what}", path.display(), place.display()),
+            remedy,
+        },
     }
 }
 

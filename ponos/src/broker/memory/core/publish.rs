@@ -7,7 +7,10 @@ use super::{
     queue::Stored,
     settings::Overflow,
 };
-use crate::{broker::memory::Version, event::Message};
+use crate::{
+    broker::{TOO_DEEP, memory::Version},
+    event::Message,
+};
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
@@ -42,6 +45,9 @@ impl State {
                 message.body.len(),
                 self.limits.message_bytes
             ));
+        }
+        if !message.headers.are_shallow() {
+            return Published::Refused(TOO_DEEP.to_owned());
         }
         if !exchange.is_empty() && !self.exchanges.contains_key(exchange) {
             return Published::Missing(format!("NOT_FOUND - no exchange '{exchange}'"));
