@@ -19,7 +19,7 @@ use broker::Broker;
 use config::{Config, OnBackward, ScheduleSource, StorePath};
 use diagnostic::Diagnostics;
 use engine::{ClockRules, Resends, Rules};
-use ponos::{broker::LinkError, shutdown::Shutdown};
+use ponos::shutdown::{Shutdown, Stage};
 use schedule::Packed;
 use service::{Failure, Loader, Parts, Report, Service};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -33,9 +33,6 @@ pub enum RunError {
     /// The schedule files are wrong, and `--strict` was given.
     #[error("the schedules are wrong and --strict was given")]
     Schedules(Diagnostics),
-    /// The broker's URL or TLS files can't be used.
-    #[error("{0}")]
-    Broker(LinkError),
     /// The store can't be used.
     #[error("{0}")]
     Store(StoreError),
@@ -59,12 +56,17 @@ pub async fn run(
     announce: impl FnOnce(&Config, usize),
 ) -> Result<Report, RunError> {
     let begun = clock::reading().boot;
-    let broker = Broker::new(&config.broker, &config.clock.name).map_err(RunError::Broker)?;
+    let broker = Broker::new(&config.broker, &config.clock.name);
     let listener = match config.http.enabled {
         true => Some(http::bind(config.http.listen).await.map_err(RunError::Http)?),
         false => None,
     };
-    let (store, snapshot, store_events) = open_store(&config).await.map_err(RunError::Store)?;
+    let opened = tokio::select! {
+        opened = open_store(&config) => opened,
+        // Nothing was begun; a store that hangs is left behind.
+        () = shutdown.reached(Stage::Draining) => return Ok(Report::default()),
+    };
+    let (store, snapshot, store_events) = opened.map_err(RunError::Store)?;
     let control = match &config.store.path {
         StorePath::Folder(path) => Some(http::bind_control(path).map_err(RunError::Http)?),
         StorePath::Memory => None,
@@ -73,7 +75,15 @@ pub async fn run(
     let opening = Duration::from_millis(u64::try_from(clock::reading().boot - begun).unwrap_or_default());
     let patience = PATIENCE.saturating_sub(opening).max(LEAST_PATIENCE);
     let patience = (!strict && stored().next().is_some()).then_some(patience);
-    let (schedules, reading) = match read_at_start(&config, patience).await {
+    let start = tokio::select! {
+        start = read_at_start(&config, patience) => start,
+        () = shutdown.reached(Stage::Draining) => {
+            // In vain where it hangs: all that it holds is durable.
+            drop(tokio::time::timeout(FAREWELL, store.close()).await);
+            return Ok(Report::default());
+        }
+    };
+    let (schedules, reading) = match start {
         Start::Read(Ok(schedules)) => (Some(Ok(schedules)), None),
         Start::Read(Err(wrong)) if strict => return Err(RunError::Schedules(wrong)),
         Start::Read(Err(wrong)) => {

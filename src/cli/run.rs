@@ -133,7 +133,7 @@ fn announce(config: &Config, schedules: usize) {
 fn exit_code(error: &RunError) -> Exit {
     match error {
         RunError::Schedules(_) | RunError::Http(_) => Exit::Configuration,
-        RunError::Broker(error) | RunError::Service(Failure::Broker(error)) => match error.class {
+        RunError::Service(Failure::Broker(error)) => match error.class {
             LinkErrorClass::AccessRefused
             | LinkErrorClass::Vhost
             | LinkErrorClass::Forbidden
