@@ -50,7 +50,10 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let Cli { connection, verb } = Cli::parse();
+    let Cli { connection, verb } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return output::told_by_clap(&said),
+    };
     trouble::finish(async {
         match verb {
             Verb::Tail(args) => tail::run(&connection, args).await,

@@ -4,7 +4,7 @@
 use super::{
     BrokerConfig, BrokerUrl, CalendarSource, ClockConfig, Config, DEFAULT, HttpConfig, LimitsConfig,
     LogConfig, LogFormat, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig,
-    StoreConfig, StorePath, TlsConfig, layers, reader::Reader,
+    StoreConfig, StorePath, TlsConfig, keys, layers, reader::Reader,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
@@ -43,7 +43,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
         }),
     };
     let name = found.as_ref().map_or("<built-in config.toml>".to_owned(), |file| file.display().to_string());
-    let text = Text::new(&name, &source).masked();
+    let text = Text::new(&name, &source).masked(keys::may_be_shown);
     let values = layers::read(&text, request, &mut faults);
     let folder = found.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     let mut reader = Reader { text: &text, values, folder, faults };
