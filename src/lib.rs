@@ -62,9 +62,10 @@ pub async fn run(
         false => None,
     };
     let opened = tokio::select! {
-        opened = open_store(&config) => opened,
+        biased;
         // Nothing was begun; a store that hangs is left behind.
         () = shutdown.reached(Stage::Draining) => return Ok(Report::default()),
+        opened = open_store(&config) => opened,
     };
     let (store, snapshot, store_events) = opened.map_err(RunError::Store)?;
     let control = match &config.store.path {
@@ -76,12 +77,13 @@ pub async fn run(
     let patience = PATIENCE.saturating_sub(opening).max(LEAST_PATIENCE);
     let patience = (!strict && stored().next().is_some()).then_some(patience);
     let start = tokio::select! {
-        start = read_at_start(&config, patience) => start,
+        biased;
         () = shutdown.reached(Stage::Draining) => {
             // In vain where it hangs: all that it holds is durable.
             drop(tokio::time::timeout(FAREWELL, store.close()).await);
             return Ok(Report::default());
         }
+        start = read_at_start(&config, patience) => start,
     };
     let (schedules, reading) = match start {
         Start::Read(Ok(schedules)) => (Some(Ok(schedules)), None),

@@ -5,6 +5,7 @@
 mod e2e;
 
 use e2e::{Arrivals, Clock, Expected, text};
+use khronos::config::{Config, Request};
 use ponos::topology::{Exchange, Queue, Topology};
 use std::{net::TcpListener, sync::OnceLock};
 use testkit::{Node, Signal};
@@ -366,4 +367,20 @@ fn what_is_no_regular_file_is_refused_and_said_and_never_waited_for() {
     clock.start();
     clock.until("the warning to go", |_, body| body["warnings"] == serde_json::json!([]));
     clock.stop();
+}
+
+#[tokio::test]
+async fn who_is_asked_to_stop_before_the_start_is_done_waits_for_nothing() {
+    let environment = [
+        ("KHRONOS_BROKER_URL", "memory:"),
+        ("KHRONOS_STORE_PATH", "memory:"),
+        ("KHRONOS_HTTP_ENABLED", "false"),
+    ];
+    let environment = environment.map(|(name, value)| (name.into(), value.into())).to_vec();
+    let config = Config::load(&Request { environment, ..Request::default() }).unwrap();
+    let (trigger, shutdown) = ponos::shutdown::shutdown();
+    trigger.advance();
+    let begun = |_: &Config, _| panic!("it began");
+    let ended = tokio::time::timeout(e2e::LIMIT, khronos::run(config, false, shutdown, begun)).await;
+    assert_eq!(ended.unwrap().unwrap().confirmed, 0);
 }
