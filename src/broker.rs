@@ -1,11 +1,11 @@
 //! Which broker the configuration means, and what is declared on it.
 
 use crate::{
-    config::{BrokerConfig, BrokerUrl, SecretUrl},
+    config::{BrokerConfig, BrokerUrl},
     schedule::Packed,
 };
 use ponos::{
-    broker::{LinkError, Publisher, amqp, memory},
+    broker::{Publisher, amqp, memory},
     topology::{Binding, Exchange, Queue, Topology},
 };
 use std::collections::BTreeSet;
@@ -24,14 +24,11 @@ pub enum Broker {
 
 impl Broker {
     /// The broker that the configuration names.
-    ///
-    /// # Errors
-    /// [`LinkError`] when the URL or the TLS files can't be used.
-    pub fn new(config: &BrokerConfig, clock: &str) -> Result<Self, LinkError> {
+    pub fn new(config: &BrokerConfig, clock: &str) -> Self {
         match &config.url {
-            BrokerUrl::Memory => Ok(Self::Memory(memory::Broker::new())),
+            BrokerUrl::Memory => Self::Memory(memory::Broker::new()),
             BrokerUrl::Amqp(url) => {
-                Ok(Self::Amqp(Box::new(amqp_config(config, url, &format!("khronos {clock}"))?)))
+                Self::Amqp(Box::new(amqp_config(config, url, &format!("khronos {clock}"))))
             }
         }
     }
@@ -51,15 +48,9 @@ impl Broker {
 }
 
 /// How RabbitMQ at `url` is reached, as far as the configuration says; `name` is shown in its list of connections.
-///
-/// # Errors
-/// [`LinkError`] when the URL can't be used.
-pub fn amqp_config(
-    config: &BrokerConfig,
-    url: &SecretUrl,
-    name: &str,
-) -> Result<amqp::AmqpConfig, LinkError> {
-    let mut amqp = amqp::AmqpConfig::parse(url.expose())?;
+pub fn amqp_config(config: &BrokerConfig, url: &amqp::BrokerUrl, name: &str) -> amqp::AmqpConfig {
+    let mut amqp = amqp::AmqpConfig::new(url.clone());
+    amqp.url_file = config.url_file.clone();
     amqp.connection_name = name.to_owned();
     amqp.connect_timeout = config.connect_timeout;
     amqp.heartbeat = u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX);
@@ -69,7 +60,7 @@ pub fn amqp_config(
     let tls = &config.tls;
     amqp.tls =
         amqp::TlsFiles { ca: tls.ca_file.clone(), client: tls.cert_file.clone().zip(tls.key_file.clone()) };
-    Ok(amqp)
+    amqp
 }
 
 /// What the clock needs to exist: its exchange; with `fanout` the exchange per event that unmodified Ponos (Node) workers

@@ -23,7 +23,7 @@ mod url;
 mod tests;
 
 pub use layers::{Override, Request};
-pub use url::{BrokerUrl, SecretUrl};
+pub use url::BrokerUrl;
 
 use crate::diagnostic::Diagnostics;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -125,6 +125,8 @@ pub struct LimitsConfig {
 pub struct BrokerConfig {
     /// Which broker.
     pub url: BrokerUrl,
+    /// The file that it was read from, which is read again whenever a connection is made.
+    pub url_file: Option<PathBuf>,
     /// The topic exchange.
     pub exchange: String,
     /// Whether each event also gets a fanout exchange of its name.

@@ -1,19 +1,22 @@
 //! What is wrong with a text that a person wrote: where, what, and what to do about it.
 //!
 //! A [`Diagnostic`] carries its own source line, so that it can be shown when the text is long gone. Pure: how it is
-//! drawn stands in `cli/report.rs`. Texts that may hold a secret are [`Text::masked`]: then no line of theirs shows
-//! what follows `url =` or `://`.
+//! drawn stands in `cli/report.rs`. No diagnostic shows the password of a URL, wherever it stood; of texts that may hold
+//! other secrets ([`Text::masked`]) the values of harmless keys alone are shown.
 
 mod counted;
 mod nearest;
 mod text;
+mod toml;
 
+pub use self::toml::toml_table;
 pub use counted::counted;
 pub use nearest::{did_you_mean, is_one_edit, nearest};
 pub use text::Text;
 
+use ponos::redact::redact;
 use serde::Serialize;
-use std::{fmt, ops::Range, sync::Arc};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -91,6 +94,33 @@ impl Diagnostic {
     }
 }
 
+/// Characters of a message or a help; what they repeat may be as long as a file.
+const LONGEST: usize = 2_000;
+
+impl Diagnostic {
+    /// Without passwords, and no longer than somebody reads.
+    fn presentable(mut self) -> Self {
+        self.message = presentable(self.message);
+        self.help = self.help.map(presentable);
+        if let Some(Cow::Owned(shown)) = self.file.as_deref().map(redact) {
+            self.file = Some(shown.into());
+        }
+        self
+    }
+}
+
+fn presentable(text: String) -> String {
+    let mut text = match redact(&text) {
+        Cow::Owned(shown) => shown,
+        Cow::Borrowed(_) => text,
+    };
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 impl fmt::Display for Diagnostic {
     /// One line, for logs: `schedules/a.toml:3:8: what; what to do`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,7 +159,7 @@ impl Diagnostics {
         };
         *count += 1;
         if *count <= Self::MOST {
-            self.list.push(diagnostic);
+            self.list.push(diagnostic.presentable());
         }
     }
 
@@ -204,6 +234,20 @@ mod tests {
         more.append(all);
         assert_eq!((more.errors(), more.warnings(), more.left_out()), (Diagnostics::MOST + 7, 1, 7));
         assert!(more.to_string().ends_with("… and 7 more"));
+    }
+
+    #[test]
+    fn what_is_kept_shows_no_password_and_is_no_longer_than_somebody_reads() {
+        let mut all = Diagnostics::default();
+        let url = "amqp://me:hunter2@host";
+        all.push(Diagnostic::error(format!("{url} is no folder")).in_file(url).help(format!("not {url}")));
+        all.push(Diagnostic::error("é".repeat(1 << 20)));
+        assert!(!format!("{all:?}").contains("hunter2"), "{all:?}");
+        assert_eq!(
+            all.list()[0].to_string(),
+            "amqp://me:***@host: amqp://me:***@host is no folder; not amqp://me:***@host"
+        );
+        assert_eq!(all.list()[1].message.chars().count(), LONGEST + 1);
     }
 
     #[test]

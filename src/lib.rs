@@ -19,7 +19,7 @@ use broker::Broker;
 use config::{Config, OnBackward, ScheduleSource, StorePath};
 use diagnostic::{Diagnostic, Diagnostics, counted};
 use engine::{ClockRules, Resends, Rules};
-use ponos::{broker::LinkError, shutdown::Shutdown};
+use ponos::shutdown::{Shutdown, Stage};
 use schedule::{CalendarEnd, Packed};
 use service::{Failure, Loader, Parts, Remarks, Report, Service};
 use std::{
@@ -41,9 +41,6 @@ pub enum RunError {
     /// The schedule files are wrong, and `--strict` was given.
     #[error("the schedules are wrong and --strict was given")]
     Schedules(Diagnostics),
-    /// The broker's URL or TLS files can't be used.
-    #[error("{0}")]
-    Broker(LinkError),
     /// The store can't be used.
     #[error("{0}")]
     Store(StoreError),
@@ -76,12 +73,18 @@ pub async fn run(
     announce: impl FnOnce(&Config, &Running),
 ) -> Result<Report, RunError> {
     let begun = clock::reading().boot;
-    let broker = Broker::new(&config.broker, &config.clock.name).map_err(RunError::Broker)?;
+    let broker = Broker::new(&config.broker, &config.clock.name);
     let listener = match config.http.enabled {
         true => Some(http::bind(config.http.listen).await.map_err(RunError::Http)?),
         false => None,
     };
-    let (store, snapshot, store_events) = open_store(&config).await.map_err(RunError::Store)?;
+    let opened = tokio::select! {
+        biased;
+        // Nothing was begun; a store that hangs is left behind.
+        () = shutdown.reached(Stage::Draining) => return Ok(Report::default()),
+        opened = open_store(&config) => opened,
+    };
+    let (store, snapshot, store_events) = opened.map_err(RunError::Store)?;
     let control = match &config.store.path {
         StorePath::Folder(path) => Some(http::bind_control(path).map_err(RunError::Http)?),
         StorePath::Memory => None,
@@ -93,7 +96,16 @@ pub async fn run(
     let ends = Ends::default();
     let had_folder = sources::are_of_a_folder(stored().map(|revision| &revision.definition));
     let read = reader(&config, had_folder, &ends);
-    let (schedules, reading) = match read_at_start(read.clone(), patience).await {
+    let start = tokio::select! {
+        biased;
+        () = shutdown.reached(Stage::Draining) => {
+            // In vain where it hangs: all that it holds is durable.
+            drop(tokio::time::timeout(FAREWELL, store.close()).await);
+            return Ok(Report::default());
+        }
+        start = read_at_start(read.clone(), patience) => start,
+    };
+    let (schedules, reading) = match start {
         Start::Read(Ok(schedules)) => (Some(Ok(schedules)), None),
         Start::Read(Err(wrong)) if strict => return Err(RunError::Schedules(wrong)),
         Start::Read(Err(wrong)) => {

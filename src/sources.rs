@@ -1,8 +1,8 @@
 //! Where schedules are read from: the folder of schedule files, or the standard ones that are built in; and the
 //! calendars that they name, which are read first.
 //!
-//! Files are read one at a time, in the order of their names; a text is dropped before the next one is opened. What is
-//! absent: watching the folder (the service does), and judging one file's text (`schedule/file.rs`).
+//! Files are read one at a time, in the order of their names; a text is dropped before the next one is opened. A folder
+//! whose file system does not answer is given up as a whole. What is absent: watching the folder (the service does), and judging one file's text (`schedule/file.rs`).
 
 mod calendars;
 mod kept;
@@ -19,12 +19,13 @@ use crate::{
     },
 };
 use kept::Index;
-use ponos::event::Timestamp;
+use ponos::{
+    event::Timestamp,
+    files::{ReadError, Reader},
+};
 use std::{
     collections::BTreeMap,
-    fmt,
-    fs::{self, File},
-    io::{self, Read},
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -147,7 +148,7 @@ pub fn read_path(path: &Path) -> Schedules {
     if path.is_file() {
         let folder = ScheduleSource::Folder(path.parent().unwrap_or(Path::new("")).to_owned());
         let mut schedules = Schedules::naming(&CalendarSource::Beside, &folder);
-        schedules.add_file(path, Bounds::default());
+        schedules.add_file(&mut Reader::default(), path, Bounds::default());
         return schedules;
     }
     read(&ScheduleSource::Folder(path.to_owned()))
@@ -172,7 +173,8 @@ fn fill<K: Kept>(mut schedules: Schedules<K>, source: &ScheduleSource, bounds: B
 
 fn read_folder<K: Kept>(folder: &Path, bounds: Bounds, schedules: &mut Schedules<K>) {
     let shown = folder.display().to_string();
-    let files = match files(folder, &["toml"], bounds.files) {
+    let mut reader = Reader::default();
+    let files = match files(&mut reader, folder, &["toml"], bounds.files) {
         Ok(files) => files,
         Err(error) => {
             let help = "name an existing folder of *.toml files with --schedules or schedules.folder";
@@ -181,7 +183,9 @@ fn read_folder<K: Kept>(folder: &Path, bounds: Bounds, schedules: &mut Schedules
         }
     };
     for file in &files {
-        schedules.add_file(file, bounds);
+        if !schedules.add_file(&mut reader, file, bounds) {
+            break;
+        }
     }
     if schedules.list.is_empty() && schedules.diagnostics.errors() == 0 {
         let count = counted(files.len(), "file");
@@ -199,7 +203,17 @@ fn read_folder<K: Kept>(folder: &Path, bounds: Bounds, schedules: &mut Schedules
 }
 
 /// The folder's files with one of these endings, by name; hidden ones (editors' copies) are left out.
-fn files(folder: &Path, endings: &[&str], most: usize) -> io::Result<Vec<PathBuf>> {
+fn files(
+    reader: &mut Reader,
+    folder: &Path,
+    endings: &'static [&'static str],
+    most: usize,
+) -> Result<Vec<PathBuf>, ReadError> {
+    let place = folder.to_owned();
+    Ok(reader.within_patience(folder, move || listed(&place, endings, most))??)
+}
+
+fn listed(folder: &Path, endings: &[&str], most: usize) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -220,15 +234,13 @@ fn files(folder: &Path, endings: &[&str], most: usize) -> io::Result<Vec<PathBuf
     Ok(files)
 }
 
-fn read_file(file: &Path, most: u64) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(file)?.take(most + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > most {
-        return Err(io::Error::other(format!(
-            "it is larger than {most} bytes; spread its schedules over several files"
-        )));
+/// What to do about a file that can't be read.
+fn remedy(error: &ReadError) -> &'static str {
+    match error {
+        ReadError::TooLarge(_) => "spread what is in it over several files",
+        error if error.hangs() => "see whether its mount is alive; the rest of the folder was not read",
+        _ => "make it a UTF-8 text that the clock's user may read, or remove it",
     }
-    Ok(text)
 }
 
 impl<K: Kept> Schedules<K> {
@@ -238,9 +250,11 @@ impl<K: Kept> Schedules<K> {
         Self { calendars, diagnostics, ..Self::default() }
     }
 
-    fn add_file(&mut self, file: &Path, bounds: Bounds) {
+    /// Whether it is worth going on with the next one.
+    fn add_file(&mut self, reader: &mut Reader, file: &Path, bounds: Bounds) -> bool {
         let name = file.display().to_string();
-        match read_file(file, bounds.bytes) {
+        self.files += 1;
+        match reader.read_text(file, bounds.bytes) {
             Ok(text) => {
                 if text.trim().is_empty() {
                     self.empty += 1;
@@ -250,13 +264,13 @@ impl<K: Kept> Schedules<K> {
                 }
                 self.add(&Text::new(&name, &text), bounds);
             }
-            Err(error) => self.diagnostics.push(
-                Diagnostic::error(format!("this schedule file can't be read: {error}"))
-                    .in_file(&name)
-                    .help("make it a UTF-8 text that the clock's user may read, or remove it"),
-            ),
+            Err(error) => {
+                let what = format!("this schedule file can't be read: {error}");
+                self.diagnostics.push(Diagnostic::error(what).in_file(&name).help(remedy(&error)));
+                return !error.hangs();
+            }
         }
-        self.files += 1;
+        true
     }
 
     fn add(&mut self, text: &Text<'_>, bounds: Bounds) {

@@ -1,11 +1,12 @@
-//! Logging: to standard error, for people or as JSON lines. What is logged never holds a secret: URLs are logged by
-//! their `Display`, which hides the password (`config/url.rs`).
+//! Logging: to standard error, for people or as JSON lines. No line shows the password of a URL, and lapin,
+//! which traces its login byte by byte, is never heard below debug.
 
 use crate::config::{LogConfig, LogFormat};
+use ponos::redact::Redacted;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::{
     Layer,
-    filter::{LevelFilter, Targets},
+    filter::{FilterExt, LevelFilter, Targets},
     fmt,
     layer::SubscriberExt,
     registry,
@@ -17,12 +18,18 @@ use tracing_subscriber::{
 /// # Errors
 /// When logging was begun before.
 pub fn begin(config: &LogConfig) -> Result<(), tracing_subscriber::util::TryInitError> {
-    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = fmt::layer();
     let lines = match config.format {
-        LogFormat::Pretty => lines.with_ansi(colours(&io::stderr())).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Pretty => {
+            let lines = lines.with_writer(|| Redacted::text(io::stderr()));
+            lines.with_ansi(colours(&io::stderr())).boxed()
+        }
+        LogFormat::Json => {
+            let lines = lines.with_writer(|| Redacted::json(io::stderr()));
+            lines.json().flatten_event(true).boxed()
+        }
     };
-    registry().with(lines.with_filter(quietened(config.level.clone()))).try_init()
+    registry().with(lines.with_filter(quietened(config.level.clone()).and(discreet()))).try_init()
 }
 
 /// lapin logs every returned message, its body included, and errors that are told with their remedy anyway: it is silent
@@ -30,6 +37,12 @@ pub fn begin(config: &LogConfig) -> Result<(), tracing_subscriber::util::TryInit
 fn quietened(level: Targets) -> Targets {
     let told = level.iter().any(|(target, _)| target.starts_with("lapin"));
     if told { level } else { level.with_target("lapin", LevelFilter::OFF) }
+}
+
+/// Whatever the configuration says: below debug they show passwords as bytes, which nobody recognises any more.
+fn discreet() -> Targets {
+    let capped = ["lapin", "amq_protocol", "async_rs"].map(|target| (target, LevelFilter::DEBUG));
+    capped.into_iter().collect::<Targets>().with_default(LevelFilter::TRACE)
 }
 
 /// Whether colours may be used on this stream: a terminal, and nobody asked for none (<https://no-color.org>).

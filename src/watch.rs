@@ -2,6 +2,7 @@
 //! quiet for a while.
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use ponos::files::Reader;
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf, absolute},
@@ -21,7 +22,11 @@ pub fn folders(folders: &[PathBuf], reload: mpsc::Sender<()>) {
         return;
     }
     let (changed, changes) = mpsc::channel(1);
-    match Watch::begin(folders, changed) {
+    let (first, ours) = (folders.first().cloned().unwrap_or_default(), folders.to_vec());
+    // A file system that hangs holds whoever asks it for changes.
+    let begun = Reader::default().within_patience(&first, move || Watch::begin(&ours, changed));
+    match begun.map_err(|error| error.to_string()).and_then(|begun| begun.map_err(|error| error.to_string()))
+    {
         Ok(watch) => drop(tokio::spawn(settle(watch, changes, reload))),
         Err(error) => {
             warn!(%error, ?folders, "changes of the schedules are not seen by themselves; send SIGHUP after a change");

@@ -84,6 +84,23 @@ fn a_fault_is_shown_with_its_line_a_caret_and_the_remedy() {
 }
 
 #[test]
+fn a_url_that_the_clock_could_not_connect_with_is_an_error_here_too() {
+    for (url, remedy) in [
+        ("amqp://u:p#w@host", "written %23"),
+        ("amqp://u:p/w@host", "written %2F"),
+        ("amqp://host/v?frame_max=100", "at least 8192"),
+        ("amqp://host/v?timeout=5", "means nothing here"),
+        ("amqp://host:0", "1 to 65535"),
+        ("rabbit.example", "write it as amqp://user:password@host:5672/vhost"),
+    ] {
+        let (code, shown) = check(&[("config.toml", &format!("[broker]\nurl = \"{url}\"\n"))], &[]);
+        assert_eq!(code, 1, "{url}: {shown}");
+        assert!(shown.contains(remedy) && shown.contains("--> config.toml:2:7"), "{url}: {shown}");
+        assert!(!shown.contains(url), "{shown}");
+    }
+}
+
+#[test]
 fn each_bad_input_has_its_own_message_and_remedy() {
     let base = "name = \"a\"\nevent = \"a.b.started\"\n";
     let table = [

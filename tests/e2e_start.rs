@@ -5,6 +5,7 @@
 mod e2e;
 
 use e2e::{Arrivals, Clock, Expected, text};
+use khronos::config::{Config, Request};
 use ponos::topology::{Exchange, Queue, Topology};
 use std::{net::TcpListener, sync::OnceLock};
 use testkit::{Node, Signal};
@@ -322,4 +323,143 @@ async fn schedules_are_read_again_on_sighup_and_by_themselves_and_a_broken_file_
         .map(|a| a.event.time.unwrap())
         .collect();
     assert!(often.windows(2).all(|pair| pair[1].since(pair[0]) == 100), "{often:?}");
+}
+
+#[test]
+fn the_file_of_the_url_is_read_again_at_every_reconnect() {
+    let node = node();
+    node.add_user("turned", "s3cret-old");
+    let vhost = "url-file";
+    let _ = node.vhost(vhost);
+    node.permit("turned", vhost, ".*", ".*", ".*");
+    let url = |password: &str| node.url_for("turned", password, vhost);
+    let clock = Clock::new("memory:", SCHEDULES).without("KHRONOS_BROKER_URL");
+    let file = clock.sandbox.path("url");
+    let write = |text: &str| {
+        // In one step, as a mounted secret changes.
+        let next = clock.sandbox.path("url.next");
+        std::fs::write(&next, text).unwrap();
+        std::fs::rename(next, clock.sandbox.path("url")).unwrap();
+    };
+    write(&url("s3cret-old"));
+    let mut clock = clock.with("KHRONOS_BROKER_URL_FILE", file.display()).started();
+    let says = |clock: &Clock, words: &str| {
+        clock.until(words, |status, body| status == 503 && body["reasons"].to_string().contains(words));
+    };
+    // Changed on the broker first: refused until the file follows.
+    node.change_password("turned", "s3cret-new");
+    node.close_connections();
+    says(&clock, "refused the login of the user 'turned'");
+    std::fs::write(&file, url("s3cret-new")).unwrap();
+    clock.until_ready();
+    // A file that can't be read is said and tried again.
+    std::fs::remove_file(&file).unwrap();
+    node.close_connections();
+    says(&clock, "with the broker's URL can't be read");
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    says(&clock, "it is a FIFO, not a regular file");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, "amqp://turned:s3cret-new#@host").unwrap();
+    says(&clock, "must be written %23");
+    std::fs::write(&file, url("s3cret-new")).unwrap();
+    clock.until_calm();
+    clock.stop();
+    clock.done(&["audit"]);
+    assert!(!clock.log().contains("s3cret"), "{}", clock.log());
+}
+
+#[test]
+fn tls_files_are_read_again_at_every_reconnect() {
+    let clock = Clock::new(&node().tls_url(), SCHEDULES);
+    let ca = clock.sandbox.path("ca.pem");
+    std::fs::copy(&node().certificates().ca, &ca).unwrap();
+    let mut clock = clock.with("KHRONOS_BROKER_TLS_CA_FILE", ca.display()).started();
+    std::fs::write(&ca, "nothing").unwrap();
+    node().close_connections();
+    clock.until("the reason", |status, body| {
+        status == 503 && body["reasons"].to_string().contains("ca.pem holds no usable certificate")
+    });
+    std::fs::copy(&node().certificates().ca, &ca).unwrap();
+    clock.until_ready();
+    clock.stop();
+}
+
+#[test]
+fn no_level_of_the_log_shows_the_login() {
+    node().add_user("traced", "s3cret");
+    node().permit("traced", "/", ".*", ".*", ".*");
+    let url = node().url_for("traced", "s3cret", "/");
+    for (level, format) in [("trace", "pretty"), ("info,lapin=trace,amq_protocol_tcp=trace", "json")] {
+        let clock = Clock::new(&url, SCHEDULES).with("KHRONOS_LOG_LEVEL", level);
+        let mut clock = clock.with("KHRONOS_LOG_FORMAT", format).started();
+        clock.stop();
+        assert!(clock.log().contains("connected"), "{}", clock.log());
+        assert!(!clock.log().contains("s3cret"), "{level}");
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_and_said_and_never_waited_for() {
+    let fifo = |path: &std::path::Path| {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    let clock = Clock::new("memory:", SCHEDULES);
+    let path = clock.sandbox.path("fifo");
+    fifo(&path);
+    let by_file = clock.without("KHRONOS_BROKER_URL").with("KHRONOS_BROKER_URL_FILE", path.display());
+    let mut clock = by_file;
+    clock.start();
+    assert_eq!(clock.end(), 78);
+    assert!(clock.log().contains("it is a FIFO, not a regular file"), "{}", clock.log());
+    let clock = clock.without("KHRONOS_BROKER_URL_FILE").with("KHRONOS_BROKER_URL", "memory:");
+    let mut clock = clock.with("KHRONOS_CONFIG", path.display());
+    clock.start();
+    assert_eq!(clock.end(), 78);
+
+    let mut clock = clock.without("KHRONOS_CONFIG").started();
+    let said = |clock: &Clock, words: [&str; 2]| {
+        clock.until(words[0], |status, body| {
+            let warnings = body["warnings"].to_string();
+            status == 200 && words.iter().all(|word| warnings.contains(word))
+        });
+    };
+    let schedule = clock.sandbox.path("schedules/b.toml");
+    fifo(&schedule);
+    clock.signal(Signal::HUP);
+    said(&clock, ["b.toml", "it is a FIFO, not a regular file"]);
+    std::fs::remove_file(&schedule).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &schedule).unwrap();
+    clock.signal(Signal::HUP);
+    said(&clock, ["b.toml", "it is a device, not a regular file"]);
+    std::fs::remove_file(&schedule).unwrap();
+    std::fs::create_dir(clock.sandbox.path("calendars")).unwrap();
+    let calendar = clock.sandbox.path("calendars/holidays.ics");
+    fifo(&calendar);
+    clock.signal(Signal::HUP);
+    said(&clock, ["holidays.ics", "it is a FIFO, not a regular file"]);
+    // At a start too, and it can be stopped.
+    clock.stop();
+    clock.start();
+    said(&clock, ["holidays.ics", "it is a FIFO, not a regular file"]);
+    clock.stop();
+    std::fs::remove_file(&calendar).unwrap();
+    clock.start();
+    clock.until("the warning to go", |_, body| body["warnings"] == serde_json::json!([]));
+    clock.stop();
+}
+
+#[tokio::test]
+async fn who_is_asked_to_stop_before_the_start_is_done_waits_for_nothing() {
+    let environment = [
+        ("KHRONOS_BROKER_URL", "memory:"),
+        ("KHRONOS_STORE_PATH", "memory:"),
+        ("KHRONOS_HTTP_ENABLED", "false"),
+    ];
+    let environment = environment.map(|(name, value)| (name.into(), value.into())).to_vec();
+    let config = Config::load(&Request { environment, ..Request::default() }).unwrap();
+    let (trigger, shutdown) = ponos::shutdown::shutdown();
+    trigger.advance();
+    let begun = |_: &Config, _| panic!("it began");
+    let ended = tokio::time::timeout(e2e::LIMIT, khronos::run(config, false, shutdown, begun)).await;
+    assert_eq!(ended.unwrap().unwrap().confirmed, 0);
 }

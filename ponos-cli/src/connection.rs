@@ -1,6 +1,6 @@
 //! Which broker, and the way to it.
 
-use crate::{exit::Exit, trouble::Trouble};
+use crate::trouble::Trouble;
 use ponos::{
     broker::{Link, LinkError, Transport, amqp::AmqpConfig},
     topology::Topology,
@@ -9,8 +9,6 @@ use std::{path::PathBuf, time::Duration};
 use tokio::sync::watch;
 
 const LOCAL: &str = "amqp://localhost";
-/// A file with a URL in it is no longer than this.
-const URL_BYTES: u64 = 64 * 1024;
 /// For a handle to be connected, once the broker was seen to answer.
 const CONNECTING: Duration = Duration::from_secs(30);
 
@@ -27,7 +25,7 @@ pub(crate) struct Options {
         help_heading = "Broker"
     )]
     url: Option<String>,
-    /// A file that holds the URL, as secrets are mounted; the URL itself comes first
+    /// A file that holds the URL, as secrets are mounted, read again whenever a connection is made; the URL itself comes first
     #[arg(
         long,
         global = true,
@@ -42,12 +40,11 @@ pub(crate) struct Options {
 impl Options {
     /// How to reach the broker, under that name.
     pub(crate) fn config(&self, name: &str) -> Result<AmqpConfig, Trouble> {
-        let url = match (&self.url, &self.url_file) {
-            (Some(url), _) => url.clone(),
-            (None, Some(file)) => read(file)?,
-            (None, None) => LOCAL.to_owned(),
+        let mut config = match (&self.url, &self.url_file) {
+            (Some(url), _) => AmqpConfig::parse(url)?,
+            (None, Some(file)) => AmqpConfig::from_file(file)?,
+            (None, None) => AmqpConfig::parse(LOCAL)?,
         };
-        let mut config = AmqpConfig::parse(url.trim())?;
         config.connection_name = name.to_owned();
         Ok(config)
     }
@@ -57,23 +54,6 @@ impl Options {
         let transport = Transport::amqp(self.config(name)?);
         transport.check(&Topology::default()).await?;
         Ok(transport)
-    }
-}
-
-fn read(file: &PathBuf) -> Result<String, Trouble> {
-    use std::io::Read;
-    let mut text = String::new();
-    let opened = std::fs::File::open(file).and_then(|file| file.take(URL_BYTES).read_to_string(&mut text));
-    match opened {
-        Ok(_) if text.trim().is_empty() => Err(Trouble::Words(
-            Exit::Configuration,
-            format!("the file {} is empty; it is to hold the broker's URL (--url-file)", file.display()),
-        )),
-        Ok(_) => Ok(text),
-        Err(error) => Err(Trouble::Words(
-            Exit::Configuration,
-            format!("the file {} with the broker's URL can't be read (--url-file): {error}", file.display()),
-        )),
     }
 }
 

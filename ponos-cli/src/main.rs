@@ -53,7 +53,10 @@ fn main() -> ExitCode {
     if let Err(why) = ponos::stack::provide() {
         output::complain(&format!("warning: {why}"));
     }
-    let Cli { connection, verb } = Cli::parse();
+    let Cli { connection, verb } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return output::told_by_clap(&said),
+    };
     trouble::finish(async {
         match verb {
             Verb::Tail(args) => tail::run(&connection, args).await,

@@ -1,7 +1,11 @@
 //! Standard output and error. A reader that goes away (`ponos tail | head`) ends the output and is no error.
 
 use crate::{exit::Exit, trouble::Trouble};
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use ponos::redact::redact;
+use std::{
+    io::{self, BufWriter, ErrorKind, IsTerminal, Write},
+    process::ExitCode,
+};
 
 /// Writes to standard output, buffered.
 ///
@@ -18,9 +22,27 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     }
 }
 
-/// Writes a line to standard error; when nobody can read that, there is nobody to tell.
+/// Writes a line to standard error, without passwords; when nobody can read that, there is nobody to tell.
 pub(crate) fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", redact(line));
+}
+
+/// Says what clap has to say: that arguments are wrong (it repeats them), or the help that was asked for.
+pub(crate) fn told_by_clap(said: &clap::Error) -> ExitCode {
+    if !said.use_stderr() {
+        // a reader that is gone needs no help
+        let _ = said.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = said.render();
+    let coloured = io::stderr().is_terminal() && colours_are_wanted();
+    let text = if coloured { text.ansi().to_string() } else { text.to_string() };
+    complain(text.trim_end());
+    Exit::Usage.into()
+}
+
+fn colours_are_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Writes bytes to standard error as they are.
@@ -35,8 +57,7 @@ pub(crate) struct Paint(bool);
 impl Paint {
     /// As standard output wants it.
     pub(crate) fn stdout() -> Self {
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self(!unwanted && io::stdout().is_terminal())
+        Self(colours_are_wanted() && io::stdout().is_terminal())
     }
 
     /// Bold.

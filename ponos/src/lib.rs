@@ -3,15 +3,17 @@
 //!
 //! Its *event* half ([`event`]: names, ids, CloudEvents), its *topology* as data ([`topology`]) and its *broker* half
 //! ([`broker`]: one port, RabbitMQ and an in-memory twin) are what the clock `khronos` is built on too, and the two-stage
-//! [`shutdown`]. The rest is the worker: [`schema`] contracts, the [`inbox`], the [`worker`] itself, and [`testing`].
+//! [`shutdown`], the [`files`] that a configuration names and the [`redact`]ion of what is shown. The rest is the worker: [`schema`] contracts, the [`inbox`], the [`worker`] itself, and [`testing`].
 
 pub mod broker;
 #[cfg(feature = "worker")]
 pub mod clock;
 pub mod event;
+pub mod files;
 #[cfg(feature = "worker")]
 pub mod inbox;
 pub mod private;
+pub mod redact;
 #[cfg(feature = "worker")]
 pub mod schema;
 #[cfg(feature = "worker")]

@@ -3,11 +3,11 @@
 //! A file `NAME.json` holds the schema of the event or task NAME; a folder of such files is what a service publishes.
 
 use crate::event::EventName;
+use crate::files::{ReadError, Reader};
 use crate::schema::{Contract, Registry, RegistryError, SchemaError};
 use serde_json::{Map, Value};
 use std::{
-    fs,
-    io::{self, Read},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -23,7 +23,7 @@ pub enum SchemaFileError {
         /// Which.
         path: PathBuf,
         /// Why.
-        fault: io::Error,
+        fault: ReadError,
     },
     /// It is no JSON, or no schema.
     #[error("{}: {fault}", path.display())]
@@ -59,7 +59,7 @@ impl Contract {
     /// The contract of a schema in a file of at most 1 MiB. Reads the file; call it at start, outside of handlers.
     pub fn file(path: impl AsRef<Path>) -> Result<Self, SchemaFileError> {
         let path = path.as_ref();
-        let schema = read(path)?;
+        let schema = read(&mut Reader::default(), path)?;
         Self::from_value(schema).map_err(|fault| SchemaFileError::Schema { path: path.into(), fault })
     }
 }
@@ -76,10 +76,11 @@ impl Registry {
 /// What `ponos schema check` compares: the JSON of a file, or of a folder's files as one document `{name: schema}`.
 pub fn document(path: impl AsRef<Path>) -> Result<Value, SchemaFileError> {
     let path = path.as_ref();
+    let mut reader = Reader::default();
     if !path.is_dir() {
-        return read(path);
+        return read(&mut reader, path);
     }
-    let failed = |fault| SchemaFileError::Read { path: path.into(), fault };
+    let failed = |fault: io::Error| SchemaFileError::Read { path: path.into(), fault: fault.into() };
     let mut schemas = Map::new();
     for (seen, entry) in fs::read_dir(path).map_err(failed)?.enumerate() {
         if seen == MOST_FILES {
@@ -93,7 +94,7 @@ pub fn document(path: impl AsRef<Path>) -> Result<Value, SchemaFileError> {
                 path: file.clone(),
                 fault: RegistryError::Name { name: name.to_owned(), fault },
             })?;
-            schemas.insert(name.to_owned(), read(&file)?);
+            schemas.insert(name.to_owned(), read(&mut reader, &file)?);
         }
     }
     if schemas.is_empty() {
@@ -103,19 +104,17 @@ pub fn document(path: impl AsRef<Path>) -> Result<Value, SchemaFileError> {
     Ok(Value::Object(schemas))
 }
 
-fn read(path: &Path) -> Result<Value, SchemaFileError> {
+fn read(reader: &mut Reader, path: &Path) -> Result<Value, SchemaFileError> {
     let failed = |fault| SchemaFileError::Read { path: path.into(), fault };
     let refused = |reason: String| {
         let fault = SchemaError { pointer: String::new(), reason };
         SchemaFileError::Schema { path: path.into(), fault }
     };
-    let mut bytes = Vec::new();
-    // Bounded before it is read: a file may be longer than it says, or have no end.
-    let limit = Contract::MAX_BYTES as u64 + 1;
-    fs::File::open(path).map_err(failed)?.take(limit).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > Contract::MAX_BYTES {
-        return Err(refused("it has more than 1 MiB".into()));
-    }
+    let bytes = match reader.read(path, Contract::MAX_BYTES as u64) {
+        Ok(bytes) => bytes,
+        Err(ReadError::TooLarge(_)) => return Err(refused("it has more than 1 MiB".into())),
+        Err(fault) => return Err(failed(fault)),
+    };
     serde_json::from_slice(&bytes).map_err(|fault| refused(format!("it is no JSON: {fault}")))
 }
 

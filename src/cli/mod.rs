@@ -55,7 +55,7 @@ struct Cli {
 #[derive(Debug, clap::Args)]
 struct Globals {
     /// The configuration file; ./config.toml if it exists, else the embedded defaults.
-    #[arg(long, global = true, value_name = "FILE", env = "KHRONOS_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "KHRONOS_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 }
 
@@ -109,7 +109,10 @@ enum Verb {
 
 /// Parses the arguments and runs the verb.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return output::told_by_clap(&said),
+    };
     match cli.verb {
         Verb::Run(args) => run::run(&cli.globals, args),
         Verb::Check(args) => check::run(&cli.globals, args),

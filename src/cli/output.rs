@@ -1,7 +1,12 @@
 //! Standard output and error. A reader that goes away (`khronos next | head`) ends the output and is no error.
 
 use super::exit::Exit;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use crate::telemetry;
+use ponos::redact::redact;
+use std::{
+    io::{self, BufWriter, ErrorKind, Write},
+    process::ExitCode,
+};
 
 /// Writes to standard output, buffered.
 ///
@@ -19,9 +24,22 @@ pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     }
 }
 
-/// Writes a line to standard error; when nobody can read that, there is nobody to tell.
+/// Writes a line to standard error, without passwords; when nobody can read that, there is nobody to tell.
 pub(super) fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", redact(line));
+}
+
+/// Says what clap has to say: that arguments are wrong (it repeats them), or the help that was asked for.
+pub(super) fn told_by_clap(said: &clap::Error) -> ExitCode {
+    if !said.use_stderr() {
+        // A reader that is gone needs no help.
+        let _ = said.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = said.render();
+    let text = if telemetry::colours(&io::stderr()) { text.ansi().to_string() } else { text.to_string() };
+    complain(text.trim_end());
+    Exit::Usage.into()
 }
 
 /// Rows in columns, each as wide as its widest cell; the header is the first row.

@@ -135,7 +135,7 @@ fn announce(config: &Config, running: &Running) {
 fn exit_code(error: &RunError) -> Exit {
     match error {
         RunError::Schedules(_) | RunError::Http(_) => Exit::Configuration,
-        RunError::Broker(error) | RunError::Service(Failure::Broker(error)) => match error.class {
+        RunError::Service(Failure::Broker(error)) => match error.class {
             LinkErrorClass::AccessRefused
             | LinkErrorClass::Vhost
             | LinkErrorClass::Forbidden

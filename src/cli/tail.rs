@@ -120,10 +120,7 @@ async fn from_broker(config: &Config, args: &Args) -> Result<Exit, Trouble> {
                 .into(),
         ));
     };
-    let amqp = amqp_config(&config.broker, url, "khronos tail").map_err(|error| {
-        output::complain(&format!("error: {error}"));
-        Exit::Configuration
-    })?;
+    let amqp = amqp_config(&config.broker, url, "khronos tail");
     let topology = topology(&config.broker.exchange, &args.patterns);
     let consumer = Transport::amqp(amqp).consumer(topology, Consume::default().prefetch(PREFETCH));
     consume(consumer, &mut Printer::new(args)).await

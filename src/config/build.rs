@@ -4,15 +4,14 @@
 use super::{
     BrokerConfig, BrokerUrl, CalendarSource, ClockConfig, Config, DEFAULT, HttpConfig, LimitsConfig,
     LogConfig, LogFormat, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig,
-    StoreConfig, StorePath, TlsConfig, layers, reader::Reader,
+    StoreConfig, StorePath, TlsConfig, keys, layers, reader::Reader,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::is_name,
 };
+use ponos::files;
 use std::{
-    fs::File,
-    io::Read,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -36,7 +35,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
     });
     let source = match &found {
         None => DEFAULT.to_owned(),
-        Some(file) => read(file).unwrap_or_else(|error| {
+        Some(file) => files::read_text(file, MOST_BYTES).unwrap_or_else(|error| {
             let help = "name an existing file with --config, or leave it out for the built-in default";
             let message = format!("the configuration can't be read: {error}");
             faults.push(Diagnostic::error(message).in_file(&file.display().to_string()).help(help));
@@ -44,7 +43,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
         }),
     };
     let name = found.as_ref().map_or("<built-in config.toml>".to_owned(), |file| file.display().to_string());
-    let text = Text::new(&name, &source).masked();
+    let text = Text::new(&name, &source).masked(keys::may_be_shown);
     let values = layers::read(&text, request, &mut faults);
     let folder = found.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     let mut reader = Reader { text: &text, values, folder, faults };
@@ -91,15 +90,6 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
     (config, reader.faults)
 }
 
-fn read(file: &Path) -> Result<String, std::io::Error> {
-    let mut text = String::new();
-    File::open(file)?.take(MOST_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MOST_BYTES {
-        return Err(std::io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(text)
-}
-
 fn clock(reader: &mut Reader<'_>) -> ClockConfig {
     let mut name = reader.text("clock.name").unwrap_or_else(|| "khronos".to_owned());
     if !is_name(&name) {
@@ -134,7 +124,7 @@ fn schedules(reader: &mut Reader<'_>) -> ScheduleSource {
 }
 
 fn broker(reader: &mut Reader<'_>) -> BrokerConfig {
-    let url = broker_url(reader);
+    let (url, url_file) = broker_url(reader);
     let tls = TlsConfig {
         ca_file: reader.path("broker.tls.ca_file"),
         cert_file: reader.path("broker.tls.cert_file"),
@@ -161,44 +151,57 @@ fn broker(reader: &mut Reader<'_>) -> BrokerConfig {
         let help = "1 to 255 bytes, not beginning with amq. (RabbitMQ keeps these for itself)";
         reader.fault("broker.exchange", &format!("'{exchange}' can't be the exchange"), help);
     }
+    // What the URL's parameters say is the default.
+    let (mut connect_timeout, mut heartbeat) = (10 * SECOND, 15 * SECOND);
+    if let BrokerUrl::Amqp(url) = &url {
+        connect_timeout = url.connect_timeout().unwrap_or(connect_timeout);
+        heartbeat = url.heartbeat().map_or(heartbeat, |seconds| Duration::from_secs(seconds.into()));
+    }
     BrokerConfig {
         url,
+        url_file,
         exchange,
         fanout: reader.boolean("broker.fanout", false),
         window: reader.integer("broker.window", 2_000, 1..=100_000),
         channels: reader.integer("broker.channels", 1, 1..=64),
-        connect_timeout: reader.duration("broker.connect_timeout", 10 * SECOND, 10 * MINUTE),
-        heartbeat: reader.duration("broker.heartbeat", 15 * SECOND, 10 * MINUTE),
+        connect_timeout: reader.duration("broker.connect_timeout", connect_timeout, 10 * MINUTE),
+        heartbeat: reader.duration("broker.heartbeat", heartbeat, 10 * MINUTE),
         confirm_timeout: reader.duration("broker.confirm_timeout", 30 * SECOND, HOUR),
         tls,
     }
 }
 
-fn broker_url(reader: &mut Reader<'_>) -> BrokerUrl {
+/// Which broker, and the file that says so.
+fn broker_url(reader: &mut Reader<'_>) -> (BrokerUrl, Option<PathBuf>) {
     let (direct, by_file) = (reader.rank("broker.url"), reader.rank("broker.url_file"));
     if direct.is_some() && direct == by_file {
         let help = "keep one of them (broker.url_file reads the URL from a file, so that it stays secret)";
         reader.fault("broker.url_file", "both broker.url and broker.url_file are given", help);
-        return BrokerUrl::Memory;
+        return (BrokerUrl::Memory, None);
     }
     let mut key = "broker.url";
     let mut text = reader.text(key).unwrap_or_else(|| "memory:".to_owned());
+    let mut file = None;
     if by_file > direct {
         key = "broker.url_file";
-        let Some(file) = reader.path(key) else { return BrokerUrl::Memory };
-        text = match read(&file) {
+        file = reader.path(key);
+        let Some(file) = &file else { return (BrokerUrl::Memory, None) };
+        text = match files::read_text(file, MOST_BYTES) {
             Ok(text) => text,
             Err(error) => {
                 let what = format!("the file {} can't be read: {error}", file.display());
                 reader.fault(key, &what, "it must hold the broker's URL and be readable by the clock's user");
-                return BrokerUrl::Memory;
+                return (BrokerUrl::Memory, None);
             }
         };
     }
-    BrokerUrl::parse(&text).unwrap_or_else(|what| {
-        reader.fault(key, &what, "write amqp://user:password@host:5672/vhost, or memory:");
-        BrokerUrl::Memory
-    })
+    match BrokerUrl::parse(&text) {
+        Ok(url) => (url, file),
+        Err(error) => {
+            reader.fault(key, &error.what, format!("{}, or memory:", error.remedy));
+            (BrokerUrl::Memory, None)
+        }
+    }
 }
 
 fn store_path(reader: &mut Reader<'_>) -> StorePath {

@@ -54,6 +54,11 @@ pub(super) fn key(path: &str) -> Option<(&'static str, Kind)> {
     KEYS.iter().find(|(key, _)| *key == path).copied()
 }
 
+/// Whether the values of keys of this name may be shown: those of unknown keys may be secrets, as the broker's URL is one.
+pub(super) fn may_be_shown(name: &str) -> bool {
+    name != "url" && KEYS.iter().any(|(key, _)| key.rsplit('.').next() == Some(name))
+}
+
 /// The variable by which a key is overridden: `broker.tls.ca_file` → `KHRONOS_BROKER_TLS_CA_FILE`.
 pub(super) fn variable(path: &str) -> String {
     format!("KHRONOS_{}", path.to_uppercase().replace('.', "_"))

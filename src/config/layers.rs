@@ -1,7 +1,7 @@
 //! The three layers: file, environment, flags. Raw values with their origin; what is no known key is refused here.
 
 use super::keys::{self, KEYS, Kind};
-use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean, nearest};
+use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean, nearest, toml_table};
 use std::{collections::BTreeMap, ffi::OsString, ops::Range, path::PathBuf};
 use toml::de::{DeTable, DeValue};
 
@@ -70,13 +70,7 @@ pub(super) type Values = BTreeMap<&'static str, (Value, Origin)>;
 /// Lays the three layers over each other.
 pub(super) fn read(text: &Text<'_>, request: &Request, faults: &mut Diagnostics) -> Values {
     let mut values = Values::new();
-    let (table, errors) = DeTable::parse_recoverable(text.as_str());
-    for error in errors.iter().take(Diagnostics::MOST) {
-        let message =
-            format!("this is no TOML: {}", error.message().lines().next().unwrap_or("syntax error"));
-        faults.push(text.error(error.span().unwrap_or(0..0), message));
-    }
-    if errors.is_empty() {
+    if let Some(table) = toml_table(text, faults) {
         section("", table.get_ref(), text, &mut values, faults);
     }
     environment(request, text, &mut values, faults);

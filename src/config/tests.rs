@@ -156,11 +156,14 @@ fn the_url_may_come_from_a_file_but_not_twice_from_one_layer() {
     let secret = secret.to_str().unwrap();
     // A later layer's file replaces an earlier layer's URL.
     let config = load(DEFAULT, &[("KHRONOS_BROKER_URL_FILE", secret)], &[]).unwrap();
-    assert_eq!(config.broker.url.to_string(), "amqp://me:***@host");
+    assert_eq!(config.broker.url.to_string(), "amqp://me:***@host:5672/%2f");
     assert!(!format!("{config:?}").contains("hunter2"));
     let twice = [("KHRONOS_BROKER_URL_FILE", secret), ("KHRONOS_BROKER_URL", "amqp://me:hunter2@host")];
     assert!(error("", &twice).contains("both broker.url and broker.url_file are given"));
     assert!(error("", &[("KHRONOS_BROKER_URL_FILE", "/no/such/file")]).contains("can't be read"));
+    assert_eq!(config.broker.url_file.as_deref(), Some(Path::new(secret)));
+    let direct = load("", &[("KHRONOS_BROKER_URL", "amqp://h")], &[]).unwrap();
+    assert_eq!(direct.broker.url_file, None);
 }
 
 #[test]
@@ -173,6 +176,14 @@ fn no_error_shows_a_password() {
         "broker = { url = \"hunter2\", exchange = \"\" }",
         "[broker]\nurl = \"hunter2\" hunter2",
         "[broker]\nurl = '''\nhttp://hunter2'''",
+        "[broker]\npasword = \"hunter2\"",
+        "[broker]\npassword = hunter2",
+        "[broker.credentials]\nuser = \"hunter2\"\npassword = 'hunter2'",
+        "password = { of = \"hunter2\" }",
+        "[broker]\nurl_file = \"amqp://me:hunter2@host\"",
+        "[clock]\nname = \"amqp://me:hunter2@host\"",
+        "[http]\nhosts = [\"amqp://me:hunter2@host\"]",
+        "[clock]\nsettle = \"amqp://me:hunter2@[::1]:5672/v\"\nmax_forward = \"postgres://me:hunter2@host/db\"",
     ] {
         let faults = load(text, &[], &[]).unwrap_err();
         let shown = serde_json::to_string(faults.list()).unwrap() + &faults.to_string();

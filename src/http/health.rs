@@ -3,7 +3,7 @@
 use super::{problem::Problem, site::Site};
 use crate::service::Command;
 use axum::{Json, extract::State, http::StatusCode};
-use ponos::broker::Link;
+use ponos::{broker::Link, redact::redact};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -22,10 +22,11 @@ pub(super) async fn ready(State(site): State<Site>) -> (StatusCode, Json<Value>)
     }
     let ready = reasons.is_empty();
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let shown = |all: &[String]| all.iter().map(|one| redact(one).into_owned()).collect::<Vec<_>>();
     let body = json!({
         "ready": ready,
-        "reasons": reasons,
-        "warnings": status.warnings,
+        "reasons": shown(&reasons),
+        "warnings": shown(&status.warnings),
         "clock": status.clock,
         "now": status.now,
         "settled": status.settled,

@@ -6,7 +6,7 @@ pub(super) mod position;
 pub(super) mod value;
 
 use super::{Calendars, Definition, Fault, Schedule, advice::advice};
-use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean};
+use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean, toml_table};
 use keys::{KEYS, Key, Kind};
 use ponos::event::Timestamp;
 use serde_json::{Map, Value};
@@ -45,14 +45,7 @@ pub fn advised(
     now: Option<Timestamp>,
 ) -> (Vec<Entry>, Diagnostics) {
     let (mut entries, mut faults) = (Vec::new(), Diagnostics::default());
-    let (table, errors) = DeTable::parse_recoverable(text.as_str());
-    for error in &errors {
-        let reason = error.message().lines().next().unwrap_or("syntax error").to_owned();
-        faults.push(text.error(error.span().unwrap_or(0..0), format!("this is no TOML: {reason}")));
-    }
-    if !errors.is_empty() {
-        return (entries, faults);
-    }
+    let Some(table) = toml_table(text, &mut faults) else { return (entries, faults) };
     for (name, value) in table.get_ref() {
         match (name.get_ref().as_ref(), value.get_ref()) {
             ("schedule", DeValue::Array(items)) => {

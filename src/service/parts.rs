@@ -84,7 +84,7 @@ pub enum Failure {
 }
 
 /// What was left at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
     /// Events confirmed since the start.
     pub confirmed: u64,

@@ -1,11 +1,12 @@
 //! The folder of calendars: one file each, `*.toml` or `*.ics`, whose name without the ending is the calendar's.
 
-use super::{files, read_file};
+use super::{files, remedy};
 use crate::{
     config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::{Calendars, calendar, is_name},
 };
+use ponos::files::{ReadError, Reader};
 use std::{
     collections::BTreeMap,
     io,
@@ -35,9 +36,12 @@ pub fn folder(calendars: &CalendarSource, schedules: &ScheduleSource) -> Option<
 pub(super) fn read(source: &CalendarSource, schedules: &ScheduleSource) -> (Calendars, Diagnostics) {
     let (mut calendars, mut faults) = (Calendars::default(), Diagnostics::default());
     let Some(folder) = folder(source, schedules) else { return (calendars, faults) };
-    let files = match files(&folder, &["toml", "ics"], FILES) {
+    let mut reader = Reader::default();
+    let files = match files(&mut reader, &folder, &["toml", "ics"], FILES) {
         Ok(files) => files,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && *source == CalendarSource::Beside => {
+        Err(ReadError::Io(error))
+            if error.kind() == io::ErrorKind::NotFound && *source == CalendarSource::Beside =>
+        {
             return (calendars, faults);
         }
         Err(error) => {
@@ -61,15 +65,17 @@ pub(super) fn read(source: &CalendarSource, schedules: &ScheduleSource) -> (Cale
             faults.push(Diagnostic::error(what).in_file(&shown).help("rename one of the files"));
             continue;
         }
-        let days = match read_file(file, BYTES) {
+        let days = match reader.read_text(file, BYTES) {
             Ok(text) => {
                 let is_ics = file.extension().is_some_and(|extension| extension == "ics");
                 calendar::parse(&Text::new(&shown, &text), is_ics).map_err(|found| faults.append(found)).ok()
             }
             Err(error) => {
                 let what = format!("this calendar can't be read: {error}");
-                let help = "make it a UTF-8 text that the clock's user may read, or remove it";
-                faults.push(Diagnostic::error(what).in_file(&shown).help(help));
+                faults.push(Diagnostic::error(what).in_file(&shown).help(remedy(&error)));
+                if error.hangs() {
+                    return (calendars, faults);
+                }
                 None
             }
         };

@@ -24,6 +24,13 @@ impl Node {
         ));
     }
 
+    /// Gives a user another password; connections that are open stay so.
+    pub fn change_password(&self, user: &str, password: &str) {
+        self.expect_ok(&format!(
+            "rabbit_auth_backend_internal:change_password(<<\"{user}\">>, <<\"{password}\">>, <<\"test\">>)"
+        ));
+    }
+
     /// Sets what a user may configure, write and read in a vhost (regular expressions).
     pub fn permit(&self, user: &str, vhost: &str, configure: &str, write: &str, read: &str) {
         self.expect_ok(&format!(

@@ -42,7 +42,12 @@ impl Sandbox {
 
     /// Starts a program as the leader of a process group of its own.
     pub fn start(&self, command: &mut Command) -> Program {
-        let child = self.processes.spawn(command.current_dir(&self.folder));
+        self.start_in(command, &self.folder)
+    }
+
+    /// The same in another working directory.
+    pub fn start_in(&self, command: &mut Command, folder: &Path) -> Program {
+        let child = self.processes.spawn(command.current_dir(folder));
         Program { child, processes: self.processes.clone() }
     }
 }

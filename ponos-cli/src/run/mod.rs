@@ -22,6 +22,7 @@ use activity::Activity;
 use ending::{Ending, LEAVING};
 use ponos::{
     broker::Transport,
+    redact::Redacted,
     shutdown::shutdown,
     worker::{Report, Worker},
 };
@@ -189,16 +190,26 @@ fn worker(
     })
 }
 
-/// Log lines to standard error; `PONOS_LOG` says which, as `RUST_LOG` does elsewhere.
+/// Log lines to standard error; `PONOS_LOG` says which, as `RUST_LOG` does elsewhere. Below debug lapin shows passwords as
+/// bytes, so it is never heard there.
 fn log() {
-    use std::io::IsTerminal;
-    use tracing_subscriber::EnvFilter;
+    use std::io::{IsTerminal, stderr};
+    use tracing_subscriber::{
+        EnvFilter, Layer,
+        filter::{FilterExt, LevelFilter, Targets},
+        fmt,
+        layer::SubscriberExt,
+        registry,
+        util::SubscriberInitExt,
+    };
     let filter =
         EnvFilter::try_from_env("PONOS_LOG").unwrap_or_else(|_| EnvFilter::new("warn,ponos=info,lapin=off"));
+    let discreet = ["lapin", "amq_protocol", "async_rs"]
+        .map(|target| (target, LevelFilter::DEBUG))
+        .into_iter()
+        .collect::<Targets>()
+        .with_default(LevelFilter::TRACE);
+    let lines = fmt::layer().with_ansi(stderr().is_terminal()).with_writer(|| Redacted::text(stderr()));
     // an error means that there is one already, which can't be
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
+    let _ = registry().with(lines.with_filter(filter.and(discreet))).try_init();
 }

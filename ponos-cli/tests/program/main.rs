@@ -11,6 +11,7 @@ mod run_as_told;
 mod run_http;
 mod run_large;
 mod schema;
+mod secrets;
 mod support;
 mod tail;
 mod topology;

@@ -86,6 +86,13 @@ pub(crate) fn start_in(url: &str, words: &[&str], (name, value): (&str, &str)) -
     })
 }
 
+/// The same with these variables instead of the URL.
+pub(crate) fn start_without_url(words: &[&str], variables: &[(&str, &str)]) -> Running {
+    start_changed("", words, "", |command| {
+        command.env_remove("PONOS_URL").envs(variables.iter().copied());
+    })
+}
+
 /// The same with nobody who reads standard output.
 pub(crate) fn start_unread(url: &str, words: &[&str]) -> Running {
     let (reader, writer) = std::io::pipe().unwrap();

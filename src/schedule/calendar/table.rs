@@ -3,17 +3,14 @@
 
 use super::{Days, date};
 use crate::{
-    diagnostic::{Diagnostics, Text, did_you_mean},
+    diagnostic::{Diagnostics, Text, did_you_mean, toml_table},
     schedule::{
         definition::{Flaw, shown},
         file::{position, value},
         months::{FIRST_YEAR, MONTHS, day_number, weekday},
     },
 };
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::{Spanned, de::DeValue};
 
 const KEYS: [&str; 3] = ["dates", "weekdays", "yearly"];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
@@ -21,14 +18,7 @@ const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 /// The days that the text names; what is wrong is added to `faults`.
 pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Days {
     let mut days = Days::none();
-    let (table, errors) = DeTable::parse_recoverable(text.as_str());
-    for error in &errors {
-        let reason = error.message().lines().next().unwrap_or("syntax error").to_owned();
-        faults.push(text.error(error.span().unwrap_or(0..0), format!("this is no TOML: {reason}")));
-    }
-    if !errors.is_empty() {
-        return days;
-    }
+    let Some(table) = toml_table(text, faults) else { return days };
     if table.get_ref().is_empty() {
         let help = "as in dates = [\"2026-12-25\"], weekdays = [\"SAT\", \"SUN\"], yearly = [\"12-25\"]";
         faults.push(text.error(0..0, "this calendar names no days").help(help));

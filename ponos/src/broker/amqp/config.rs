@@ -1,16 +1,23 @@
 //! What an adapter needs to know: parsed once, valid from then on.
 
-use super::{super::LinkError, errors::configuration, tls::TlsFiles};
-use crate::stack;
-use lapin::uri::{AMQPScheme, AMQPUri, SASLMechanism};
-use std::{fmt, time::Duration};
+use super::{
+    super::{LinkError, LinkErrorClass},
+    tls::TlsFiles,
+    url::BrokerUrl,
+};
+use lapin::uri::AMQPUri;
+use std::{path::PathBuf, time::Duration};
 
-/// How to reach the broker, and the limits of everything that waits. Made by [`AmqpConfig::parse`]; the fields may be
+/// How to reach the broker, and the limits of everything that waits. Made by [`AmqpConfig::parse`] or
+/// [`AmqpConfig::from_file`]; the fields may be
 /// changed afterwards.
 #[derive(Debug, Clone)]
 pub struct AmqpConfig {
-    /// Where, and as whom.
+    /// Where, and as whom; with `url_file`, what that file held first.
     pub url: BrokerUrl,
+    /// A file that holds the URL. It is read whenever a connection is made, so that a password can be changed without a
+    /// restart. While it can't be read, or holds no URL, no connection is made: what it held before may be what was revoked.
+    pub url_file: Option<PathBuf>,
     /// Files for `amqps://`.
     pub tls: TlsFiles,
     /// Shown in the broker's list of connections.
@@ -34,153 +41,68 @@ pub struct AmqpConfig {
     pub compare: Duration,
 }
 
-/// A broker's URL, which hides its password wherever it is printed.
-#[derive(Clone)]
-pub struct BrokerUrl(AMQPUri);
-
-/// Query parameters with a meaning here; others are refused, so that none is believed to work.
-const PARAMETERS: [&str; 5] =
-    ["heartbeat", "connection_timeout", "auth_mechanism", "frame_max", "channel_max"];
-
 impl AmqpConfig {
-    /// Reads `amqp://user:password@host:port/vhost` or `amqps://…`, percent-encoded. Without a vhost (and with an empty one)
-    /// it is `/`. Parameters: `heartbeat` (s), `connection_timeout` (ms), `frame_max`, `channel_max`,
-    /// `auth_mechanism` (`plain`, `amqplain`, `external`).
-    ///
-    /// # Errors
-    /// [`LinkError`] of the class `Configuration`; the text holds nothing of the URL's credentials.
-    pub fn parse(url: &str) -> Result<Self, LinkError> {
-        let uri = parse(url).map_err(|why| {
-            configuration(
-                format!("the broker's URL can't be used: {why}"),
-                "write it as amqp://user:password@host:5672/vhost, with special characters percent-encoded",
-            )
-        })?;
-        let mut config = Self {
+    /// The usual limits, and those that the URL's parameters say.
+    pub fn new(url: BrokerUrl) -> Self {
+        Self {
             tls: TlsFiles::default(),
             connection_name: "ponos".to_owned(),
-            connect_timeout: Duration::from_secs(10),
-            heartbeat: 15,
+            connect_timeout: url.connect_timeout().unwrap_or(Duration::from_secs(10)),
+            heartbeat: url.heartbeat().unwrap_or(15),
             call_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(30),
             window: 2_000,
             channels: 1,
             backoff_max: Duration::from_secs(10),
             compare: Duration::from_secs(30),
-            url: BrokerUrl(uri),
-        };
-        if let Some(seconds) = config.url.0.query.heartbeat {
-            config.heartbeat = seconds;
+            url_file: None,
+            url,
         }
-        if let Some(millis) = config.url.0.query.connection_timeout {
-            config.connect_timeout = Duration::from_millis(millis);
-        }
-        Ok(config)
+    }
+
+    /// With that URL, as [`BrokerUrl`] reads it.
+    ///
+    /// # Errors
+    /// [`LinkError`] of the class `Configuration`; the text holds nothing of the URL's credentials.
+    pub fn parse(url: &str) -> Result<Self, LinkError> {
+        url.parse().map(Self::new)
+    }
+
+    /// With the URL that a file holds, now and whenever a connection is made. Blocks, for
+    /// [`PATIENCE`](crate::files::PATIENCE) at most.
+    ///
+    /// # Errors
+    /// [`LinkError`] of the class `Configuration`: the file can't be read, or holds no URL that can be used.
+    pub fn from_file(file: impl Into<PathBuf>) -> Result<Self, LinkError> {
+        let file = file.into();
+        let url = BrokerUrl::read(&file)?;
+        Ok(Self { url_file: Some(file), ..Self::new(url) })
+    }
+
+    /// As it is to be for the next connection: with the URL that its file holds by now.
+    pub(super) async fn renewed(&self) -> Result<Self, LinkError> {
+        let Some(file) = self.url_file.clone() else { return Ok(self.clone()) };
+        let url = aside(move || BrokerUrl::read(&file)).await?;
+        Ok(Self { url, ..self.clone() })
     }
 
     /// The URI for lapin, with the heartbeat and a limit of frames in it.
     pub(super) fn uri(&self) -> AMQPUri {
-        let mut uri = self.url.0.clone();
-        uri.query.heartbeat = Some(self.heartbeat);
-        uri.query.frame_max.get_or_insert(stack::FRAME_MAX);
-        uri
+        self.url.uri(self.heartbeat)
     }
 }
 
-impl BrokerUrl {
-    /// The user of the connection; `None` when a certificate says who it is.
-    pub fn user(&self) -> Option<&str> {
-        let external = self.0.query.auth_mechanism == Some(SASLMechanism::External);
-        (!external).then_some(self.0.authority.userinfo.username.as_str())
-    }
-
-    /// The vhost.
-    pub fn vhost(&self) -> &str {
-        &self.0.vhost
-    }
-
-    /// `host:port`.
-    pub fn address(&self) -> String {
-        let host = self.host();
-        if host.contains(':') {
-            format!("[{host}]:{}", self.port())
-        } else {
-            format!("{host}:{}", self.port())
-        }
-    }
-
-    /// Whether it is `amqps`.
-    pub fn is_tls(&self) -> bool {
-        self.0.scheme == AMQPScheme::AMQPS
-    }
-
-    pub(super) fn host(&self) -> &str {
-        &self.0.authority.host
-    }
-
-    pub(super) fn port(&self) -> u16 {
-        self.0.authority.port
-    }
-}
-
-impl fmt::Display for BrokerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let vhost = self.vhost().replace('/', "%2f");
-        match self.user() {
-            Some(user) => write!(f, "{}://{user}:***@{}/{vhost}", self.0.scheme, self.address()),
-            None => write!(f, "{}://{}/{vhost}", self.0.scheme, self.address()),
-        }
-    }
-}
-
-impl fmt::Debug for BrokerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-fn parse(url: &str) -> Result<AMQPUri, String> {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return Err("it must begin with amqp:// or amqps://".into());
-    };
-    if scheme != "amqp" && scheme != "amqps" {
-        // The scheme is repeated only where it looks like one: anything else could be a part of a password.
-        let known = ["http", "https", "mqtt", "mqtts", "stomp", "redis", "kafka", "memory"];
-        let shown =
-            known.iter().find(|known| **known == scheme).map_or(String::new(), |s| format!(", not {s}://"));
-        return Err(format!("it must begin with amqp:// or amqps://{shown}"));
-    }
-    let query = rest.split_once('?').map_or("", |(_, query)| query);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let name = pair.split('=').next().unwrap_or_default();
-        if !PARAMETERS.contains(&name) {
-            return Err(format!(
-                "it has a parameter that means nothing here (known are {}; TLS files are set in the configuration)",
-                PARAMETERS.join(", ")
-            ));
-        }
-    }
-    // The parser's own words could repeat the URL, and with it the password.
-    let mut uri: AMQPUri =
-        url.parse().map_err(|_| "host, port, vhost or a parameter is malformed".to_owned())?;
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    if host.is_empty() {
-        return Err("it names no host".into());
-    }
-    // lapin's parser would silently take `localhost` for an IPv6 address.
-    if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        uri.authority.host = address.to_owned();
-    }
-    if uri.vhost.is_empty() {
-        uri.vhost = "/".to_owned();
-    }
-    if uri.vhost.len() > 255 || uri.authority.userinfo.username.len() > 255 {
-        return Err("vhost and user have at most 255 bytes".into());
-    }
-    match uri.query.auth_mechanism {
-        None | Some(SASLMechanism::Plain | SASLMechanism::AMQPlain | SASLMechanism::External) => Ok(uri),
-        Some(_) => Err("auth_mechanism is plain, amqplain or external".into()),
+/// Reads files off the threads that connections live on.
+pub(super) async fn aside<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, LinkError> + Send + 'static,
+) -> Result<T, LinkError> {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(read) => read,
+        Err(error) => Err(LinkError {
+            class: LinkErrorClass::Unreachable,
+            what: format!("reading the files of the connection ended early: {error}"),
+            remedy: "it is tried again".into(),
+        }),
     }
 }
 
@@ -189,48 +111,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_parsed_and_never_shows_its_password() {
-        let config =
-            AmqpConfig::parse("amqp://us%40er:pa%2Fss@broker:1234/v%2fh?heartbeat=7&connection_timeout=900")
-                .unwrap();
-        assert_eq!(config.url.user(), Some("us@er"));
-        assert_eq!(config.url.vhost(), "v/h");
-        assert_eq!(config.url.address(), "broker:1234");
-        assert_eq!(config.heartbeat, 7);
-        assert_eq!(config.connect_timeout, Duration::from_millis(900));
-        for shown in [format!("{config:?}"), config.url.to_string()] {
-            assert!(!shown.contains("pa/ss") && !shown.contains("pa%2Fss"), "{shown}");
-        }
+    fn the_parameters_of_the_url_become_limits() {
+        let config = AmqpConfig::parse("amqp://u:hunter2@h?heartbeat=7&connection_timeout=900").unwrap();
+        assert_eq!((config.heartbeat, config.connect_timeout), (7, Duration::from_millis(900)));
+        assert!(!format!("{config:?}").contains("hunter2"));
     }
 
-    #[test]
-    fn a_missing_or_empty_vhost_is_the_default_one() {
-        for url in ["amqp://localhost", "amqp://localhost/", "amqp://localhost/%2f"] {
-            assert_eq!(AmqpConfig::parse(url).unwrap().url.vhost(), "/", "{url}");
-        }
-        assert_eq!(AmqpConfig::parse("amqps://[::1]").unwrap().url.address(), "[::1]:5671");
-    }
-
-    #[test]
-    fn what_can_not_be_used_is_refused_without_repeating_the_password() {
-        for url in [
-            "",
-            "localhost",
-            "hunter2",
-            "http://u:hunter2@h",
-            "amqp:",
-            "amqp://",
-            "amqp://u:hunter2@",
-            "amqp://u:hunter2@h:99999",
-            "amqp://u:hunter2@h:x/",
-            "amqp://u:hunter2@h/?cacertfile=x",
-            "amqp://u:hunter2@h/?heartbeat=soon",
-            "amqp://u:hunter2@h/?auth_mechanism=anonymous",
-            "hunter2://h",
-            "amqp:u:hunter2@h",
-        ] {
-            let error = AmqpConfig::parse(url).expect_err(url).to_string();
-            assert!(!error.contains("hunter2"), "{error}");
-        }
+    #[tokio::test]
+    async fn the_file_is_read_again_for_each_connection() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "amqp://first@h").unwrap();
+        let config = AmqpConfig::from_file(file.path()).unwrap();
+        assert_eq!(config.url.user(), Some("first"));
+        std::fs::write(&file, "amqp://second@h").unwrap();
+        assert_eq!(config.renewed().await.unwrap().url.user(), Some("second"));
+        std::fs::write(&file, "").unwrap();
+        assert!(config.renewed().await.unwrap_err().what.contains("is empty"));
     }
 }

@@ -71,6 +71,7 @@ impl Axe {
 impl Session {
     /// Connects; `purpose` joins the connection's name.
     pub(super) async fn open(config: &AmqpConfig, purpose: &str) -> Result<Self, LinkError> {
+        let config = &config.renewed().await?;
         let mut attempts = 1;
         loop {
             match Self::attempt(config, purpose).await {
@@ -83,8 +84,10 @@ impl Session {
     }
 
     async fn attempt(config: &AmqpConfig, purpose: &str) -> Result<Self, Failure> {
-        let connector =
-            if config.url.is_tls() { Some(config.tls.connector().map_err(Failure::Known)?) } else { None };
+        let connector = match config.url.is_tls() {
+            true => Some(config.tls.connector().await.map_err(Failure::Known)?),
+            false => None,
+        };
         let properties = ConnectionProperties::default()
             .with_connection_name(format!("{} ({purpose})", config.connection_name).into());
         let axe = Arc::new(Axe::default());

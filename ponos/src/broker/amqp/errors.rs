@@ -2,8 +2,9 @@
 
 use super::{
     super::{LinkError, LinkErrorClass},
-    config::BrokerUrl,
+    url::BrokerUrl,
 };
+use crate::{files::ReadError, redact::redact};
 use lapin::{Error, ErrorKind};
 use std::{io, time::Duration};
 
@@ -17,7 +18,18 @@ pub(super) enum Phase {
 }
 
 pub(super) fn configuration(what: String, remedy: &str) -> LinkError {
-    LinkError { class: LinkErrorClass::Configuration, what, remedy: remedy.into() }
+    // A URL may stand where a file is meant.
+    LinkError {
+        class: LinkErrorClass::Configuration,
+        what: redact(&what).into_owned(),
+        remedy: remedy.into(),
+    }
+}
+
+/// A file of the connection can't be read: its file system may answer again by itself, all else is a person's to mend.
+pub(super) fn unreadable(what: String, remedy: &str, error: &ReadError) -> LinkError {
+    let class = if error.hangs() { LinkErrorClass::Unreachable } else { LinkErrorClass::Configuration };
+    LinkError { class, ..configuration(what, remedy) }
 }
 
 pub(super) fn timeout(url: &BrokerUrl, what: &str, limit: Duration) -> LinkError {

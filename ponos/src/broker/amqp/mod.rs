@@ -33,9 +33,11 @@ mod reactor;
 mod returns;
 mod shared;
 mod tls;
+mod url;
 
-pub use config::{AmqpConfig, BrokerUrl};
+pub use config::AmqpConfig;
 pub use tls::TlsFiles;
+pub use url::BrokerUrl;
 
 pub(super) use shared::Shared;
 

@@ -39,7 +39,7 @@ async fn first_byte_of_the_answer(config: &AmqpConfig) -> io::Result<u8> {
 }
 
 async fn listen(config: &AmqpConfig) -> io::Result<usize> {
-    let connector = config.tls.connector().map_err(io::Error::other)?;
+    let connector = config.tls.connector().await.map_err(io::Error::other)?;
     let runtime = lapin::runtime::default_runtime().map_err(io::Error::other)?;
     let address = runtime.to_socket_addrs((config.url.host().to_owned(), config.url.port()));
     let plain = AsyncTcpStream::connect(&runtime, address).await?;

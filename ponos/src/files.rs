@@ -1,0 +1,275 @@
+//! Reads the files that a configuration names: bounded in kind, in size and in time.
+//!
+//! A file is read if it is a regular one (where symbolic links lead, as mounted secrets have them): a FIFO or a device would
+//! hold whoever opens or reads it. It is read on a thread of its own and waited for a while only: a network file system that
+//! hangs can't be interrupted, so the thread is left behind. How many may be left is bounded, and a path that one of them is
+//! still busy with is not tried again until it is done.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, FileType, OpenOptions},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
+    time::Duration,
+};
+
+/// How long one file may take.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How many reads may hang before no more are begun.
+const MOST_HANGING: usize = 16;
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system says no.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is something else than a file.
+    #[error("it is {0}, not a regular file")]
+    NotRegular(&'static str),
+    /// It is too large.
+    #[error("it is larger than {}", size(*.0))]
+    TooLarge(u64),
+    /// It is no text.
+    #[error("it is not UTF-8 text")]
+    NotText,
+    /// It did not answer.
+    #[error("its file system did not answer within {} s", .0.as_secs())]
+    Late(Duration),
+    /// It has not answered yet.
+    #[error("its file system has not answered yet; see whether the mount is alive")]
+    Hanging,
+}
+
+impl ReadError {
+    /// Whether the file system does not answer: what lies beside it is not worth trying.
+    pub fn hangs(&self) -> bool {
+        matches!(self, Self::Late(_) | Self::Hanging)
+    }
+}
+
+/// The bytes of a regular file, if there are at most `most`. Blocks for [`PATIENCE`] at most.
+///
+/// # Errors
+/// [`ReadError`]; its text does not name the file.
+pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
+    Reader::default().read(path, most)
+}
+
+/// As [`read`], of a UTF-8 text.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_text(path: &Path, most: u64) -> Result<String, ReadError> {
+    Reader::default().read_text(path, most)
+}
+
+/// Reads many files, one after the other, on one thread.
+#[derive(Debug)]
+pub struct Reader {
+    jobs: Option<mpsc::Sender<Job>>,
+    patience: Duration,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self { jobs: None, patience: PATIENCE }
+    }
+}
+
+impl Reader {
+    /// As [`read`].
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read(&mut self, path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
+        let file = path.to_owned();
+        self.within_patience(path, move || regular(&file, most))?
+    }
+
+    /// As [`read_text`].
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read_text(&mut self, path: &Path, most: u64) -> Result<String, ReadError> {
+        String::from_utf8(self.read(path, most)?).map_err(|_| ReadError::NotText)
+    }
+
+    /// What `work` on this path gives, if it ends in time.
+    ///
+    /// # Errors
+    /// [`ReadError::Late`] and [`ReadError::Hanging`]; that there is no thread for it.
+    pub fn within_patience<T: Send + 'static>(
+        &mut self,
+        path: &Path,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ReadError> {
+        {
+            let hanging = hanging();
+            if hanging.len() >= MOST_HANGING || hanging.contains(path) {
+                return Err(ReadError::Hanging);
+            }
+        }
+        let (answer, answered) = mpsc::sync_channel(1);
+        let ours = path.to_owned();
+        let job: Job = Box::new(move || {
+            let done = work();
+            // Under the lock: who stops waiting either sees the answer, or has noted the path before it is crossed out.
+            let mut hanging = hanging();
+            let _ = answer.send(done);
+            hanging.remove(&ours);
+        });
+        self.begin(job)?;
+        if let Ok(done) = answered.recv_timeout(self.patience) {
+            return Ok(done);
+        }
+        let mut hanging = hanging();
+        if let Ok(done) = answered.try_recv() {
+            return Ok(done);
+        }
+        hanging.insert(path.to_owned());
+        self.jobs = None;
+        Err(ReadError::Late(self.patience))
+    }
+
+    fn begin(&mut self, job: Job) -> io::Result<()> {
+        let job = match &self.jobs {
+            Some(jobs) => match jobs.send(job) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::SendError(job)) => job,
+            },
+            None => job,
+        };
+        let (jobs, to_do) = mpsc::channel::<Job>();
+        let work = move || to_do.into_iter().for_each(|job| job());
+        thread::Builder::new().name("read-file".into()).spawn(work)?;
+        // Its receiver has just been made.
+        let _ = jobs.send(job);
+        self.jobs = Some(jobs);
+        Ok(())
+    }
+}
+
+/// Paths that a thread was left behind with.
+fn hanging() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    static HANGING: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    HANGING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn regular(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
+    // Before it is opened, for opening a device may do something; and again on the handle, for it may be another one by then.
+    is_regular(fs::metadata(path)?.file_type())?;
+    let file = open(path)?;
+    let metadata = file.metadata()?;
+    is_regular(metadata.file_type())?;
+    if metadata.len() > most {
+        return Err(ReadError::TooLarge(most));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    // It may be longer than it says, or grow.
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(ReadError::TooLarge(most)) } else { Ok(bytes) }
+}
+
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<File> {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+    OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).open(path)
+}
+
+fn is_regular(kind: FileType) -> Result<(), ReadError> {
+    if kind.is_file() {
+        return Ok(());
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if kind.is_fifo() {
+            return Err(ReadError::NotRegular("a FIFO"));
+        }
+        if kind.is_socket() {
+            return Err(ReadError::NotRegular("a socket"));
+        }
+        if kind.is_char_device() || kind.is_block_device() {
+            return Err(ReadError::NotRegular("a device"));
+        }
+    }
+    Err(ReadError::NotRegular(if kind.is_dir() { "a folder" } else { "something else" }))
+}
+
+fn size(bytes: u64) -> String {
+    if bytes % (1 << 20) == 0 { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regular_files_are_read_through_links_and_up_to_the_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "hello").unwrap();
+        assert_eq!(read_text(&file, 5).unwrap(), "hello");
+        assert_eq!(read(&file, 4).unwrap_err().to_string(), "it is larger than 4 bytes");
+        fs::write(&file, [0xff]).unwrap();
+        assert!(matches!(read_text(&file, 5), Err(ReadError::NotText)));
+        let missing = read(&folder.path().join("none"), 5).unwrap_err();
+        assert!(
+            matches!(&missing, ReadError::Io(error) if error.kind() == io::ErrorKind::NotFound),
+            "{missing}"
+        );
+        assert_eq!(read(folder.path(), 5).unwrap_err().to_string(), "it is a folder, not a regular file");
+        #[cfg(unix)]
+        {
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(&file, &link).unwrap();
+            assert_eq!(read(&link, 5).unwrap(), [0xff]);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        assert_eq!(read(&fifo, 5).unwrap_err().to_string(), "it is a FIFO, not a regular file");
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert_eq!(read(&socket, 5).unwrap_err().to_string(), "it is a socket, not a regular file");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        assert_eq!(read(&link, 5).unwrap_err().to_string(), "it is a device, not a regular file");
+        // It says that it has no bytes, and has some.
+        assert!(!read(Path::new("/proc/self/status"), 1 << 20).unwrap().is_empty());
+        assert!(matches!(read(Path::new("/proc/self/status"), 10), Err(ReadError::TooLarge(10))));
+    }
+
+    #[test]
+    fn what_hangs_is_left_behind_and_not_tried_again_until_it_has_ended() {
+        let mut reader = Reader { patience: Duration::from_millis(20), ..Reader::default() };
+        let path = Path::new("/a/mount/that/hangs");
+        let (end, ended) = mpsc::channel::<()>();
+        let late = reader.within_patience(path, move || ended.recv().is_ok());
+        assert!(matches!(&late, Err(error @ ReadError::Late(_)) if error.hangs()), "{late:?}");
+        let begun = reader.within_patience(path, || panic!("it must not begin"));
+        assert!(matches!(begun, Err(ReadError::Hanging)), "{begun:?}");
+        reader.patience = PATIENCE;
+        assert_eq!(reader.within_patience(Path::new("/another"), || 7).unwrap(), 7);
+        end.send(()).unwrap();
+        let again = || reader.within_patience(path, || ()).ok();
+        testkit::block_until("the path is free again", Duration::from_secs(60), again);
+    }
+}
