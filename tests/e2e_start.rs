@@ -459,7 +459,7 @@ async fn who_is_asked_to_stop_before_the_start_is_done_waits_for_nothing() {
     let config = Config::load(&Request { environment, ..Request::default() }).unwrap();
     let (trigger, shutdown) = ponos::shutdown::shutdown();
     trigger.advance();
-    let begun = |_: &Config, _| panic!("it began");
+    let begun = |_: &Config, _: &khronos::Running| panic!("it began");
     let ended = tokio::time::timeout(e2e::LIMIT, khronos::run(config, false, shutdown, begun)).await;
     assert_eq!(ended.unwrap().unwrap().confirmed, 0);
 }
