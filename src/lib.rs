@@ -162,17 +162,12 @@ pub async fn run(
         let store = store.clone();
         async move { store.read(after, most).await }
     });
-    let site = http::Site::new(handle, record, config.http.hosts.clone(), http::Limits::default());
-    let mut servers = tokio::task::JoinSet::new();
-    if let Some(listener) = listener {
-        servers.spawn(http::serve(listener, site.clone(), shutdown.clone()));
-    }
-    if let Some(control) = control {
-        servers.spawn(http::serve_control(control, site, shutdown.clone()));
-    }
+    let limits = http::Limits::for_this_process();
+    let site = http::Site::new(handle, record, config.http.hosts.clone(), limits);
+    let serving = http::start(listener, control, site, shutdown.clone()).map_err(RunError::Http)?;
     let ended = service.run_apart(shutdown).await.map_err(RunError::Service);
     // The loop may end by itself; the servers have their own limits for saying goodbye.
-    drop(tokio::time::timeout(FAREWELL, async { while servers.join_next().await.is_some() {} }).await);
+    drop(tokio::time::timeout(FAREWELL, serving.ended()).await);
     ended
 }
 

@@ -177,7 +177,12 @@ async fn play(mut asked: mpsc::Receiver<Ask>) {
     };
     while let Some(command) = asked.recv().await {
         match command {
-            Ask::Schedules(reply) => drop(reply.send(vec![schedule.clone()])),
+            Ask::Schedules(after, reply) => {
+                let page = if after.is_none() { vec![schedule.clone()] } else { vec![] };
+                drop(reply.send(page));
+            }
+            Ask::Neighbours(_, reply) => drop(reply.send(vec![schedule.revision.definition.clone()])),
+            Ask::Revision(_, _, reply) => drop(reply.send(Some(schedule.revision.clone()))),
             Ask::Schedule(name, reply) => {
                 drop(reply.send((*name == *"one-minute").then(|| schedule.clone())));
             }
@@ -186,7 +191,9 @@ async fn play(mut asked: mpsc::Receiver<Ask>) {
                     Snapshot { settled: Some(at(7)), revisions: vec![revision()], ..Snapshot::default() };
                 drop(reply.send(snapshot));
             }
-            Ask::Parked(reply) => drop(reply.send(vec![(7, parked())])),
+            Ask::Parked(after, reply) => {
+                drop(reply.send(if after.is_none() { vec![(7, parked())] } else { vec![] }));
+            }
             Ask::Release(ids, reply) | Ask::Drop(ids, reply) => {
                 drop(reply.send(ids.into_iter().filter(|id| *id == 7).collect()));
             }

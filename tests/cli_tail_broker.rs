@@ -104,6 +104,20 @@ async fn a_wrong_password_ends_the_tail_with_the_remedy_and_not_the_secret() {
     assert!(!String::from_utf8_lossy(&output.stderr).contains("not-the-password"), "{output:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pattern_that_can_match_nothing_is_refused_before_anybody_is_asked() {
+    for (arguments, named) in [
+        (&["--broker", "amqp://127.0.0.1:1", "--match", "time..passed"][..], "time..passed"),
+        (&["--broker", "amqp://127.0.0.1:1", "--match", "time.#", "--match", "two-*"], "two-*"),
+        (&["--feed", "http://127.0.0.1:1", "--match", "time.*"], "time.*"),
+        (&["--match", ""], "''"),
+    ] {
+        let output = finished(tail(arguments)).await;
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(named), "{output:?}");
+    }
+}
+
 async fn finished(child: Child) -> Output {
     let waited = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
     tokio::time::timeout(Duration::from_secs(30), waited).await.expect("in time").unwrap()

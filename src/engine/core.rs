@@ -199,25 +199,40 @@ impl Engine {
         !self.slots.iter().any(Slot::runs)
     }
 
-    /// All schedules by name, or the one named.
-    pub fn running<'a>(&'a self, name: Option<&'a str>) -> impl Iterator<Item = Running> + 'a {
-        let one = name.map(|name| self.rank(name).map_or(0..0, |rank| rank..rank + 1));
-        let slots = &self.slots[one.unwrap_or(0..self.slots.len())];
-        slots.iter().filter(|slot| slot.runs()).map(|slot| {
-            let (confirmed, returned) = slot.counts();
-            Running {
-                revision: slot.revision(),
-                next: slot.next(),
-                outstanding: self.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect(),
-                confirmed,
-                returned,
-            }
-        })
+    /// The schedule of this name.
+    pub fn running(&self, name: &str) -> Option<Running> {
+        self.rank(name).map(|rank| self.running_at(rank))
+    }
+
+    /// All schedules by name, from the first on or after the one that is named.
+    pub fn running_after<'a>(&'a self, name: Option<&str>) -> impl Iterator<Item = Running> + 'a {
+        let first = name.map_or(0, |name| self.place(name).map_or_else(|next| next, |rank| rank + 1));
+        (first..self.slots.len()).filter(|rank| self.slots[*rank].runs()).map(|rank| self.running_at(rank))
+    }
+
+    /// Definitions of schedules whose names stand beside this one in the order of names, at most so many: half of them
+    /// before it, where there are so many.
+    pub fn neighbours<'a>(&'a self, name: &str, most: usize) -> impl Iterator<Item = &'a Packed> + 'a {
+        let place = self.place(name).unwrap_or_else(|next| next);
+        let first = place.saturating_sub(most / 2).min(self.slots.len().saturating_sub(most));
+        self.slots[first..].iter().take(most).filter(|slot| slot.runs()).map(|slot| &slot.definition)
+    }
+
+    fn running_at(&self, rank: usize) -> Running {
+        let slot = &self.slots[rank];
+        let (confirmed, returned) = slot.counts();
+        Running {
+            revision: slot.revision(),
+            next: slot.next(),
+            outstanding: self.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect(),
+            confirmed,
+            returned,
+        }
     }
 
     /// All that is kept, as a restart would find it if it were written now.
     pub fn snapshot(&self) -> super::Snapshot {
-        let pending = self.slots.iter().filter(|slot| slot.timing().is_one_shot());
+        let pending = self.slots.iter().filter(|slot| slot.definition.is_one_shot());
         let pending = pending.filter_map(|slot| slot.next().or(slot.in_flight()).map(|due| (slot, due)));
         let running = self.slots.iter().filter(|slot| slot.runs());
         super::Snapshot {
@@ -234,10 +249,12 @@ impl Engine {
     }
 
     pub(super) fn rank(&self, name: &str) -> Option<usize> {
-        self.slots
-            .binary_search_by(|slot| slot.definition.name_bytes().cmp(name.as_bytes()))
-            .ok()
-            .filter(|rank| self.slots[*rank].runs())
+        self.place(name).ok().filter(|rank| self.slots[*rank].runs())
+    }
+
+    /// Where a name stands, or would stand, in the order of names.
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.slots.binary_search_by(|slot| slot.definition.name_bytes().cmp(name.as_bytes()))
     }
 
     /// The rank of whose handover it is: known for what is on time, else searched by name.

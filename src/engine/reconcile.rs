@@ -186,7 +186,7 @@ impl Engine {
     }
 
     /// A revision that is kept, whether it runs or rests.
-    pub(super) fn revision(&self, key: &SpanKey) -> Option<Revision> {
+    pub fn revision(&self, key: &(Arc<str>, u32)) -> Option<Revision> {
         let running = self.rank(&key.0).map(|rank| &self.slots[rank]).filter(|slot| slot.number() == key.1);
         running.map(Slot::revision).or_else(|| self.resting.get(key).cloned())
     }

@@ -1,6 +1,11 @@
 //! `GET /audit`: the record against the arithmetic.
 
-use super::{problem::Problem, record::Record, site::Site};
+use super::{
+    apart::{Defect, apart},
+    problem::Problem,
+    record::Record,
+    site::Site,
+};
 use crate::{
     engine::{
         Snapshot,
@@ -124,7 +129,8 @@ pub async fn run(
     }
 }
 
-/// Arithmetic on a thread where it holds nobody up.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AuditError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| AuditError::Defect)
+impl From<Defect> for AuditError {
+    fn from(_: Defect) -> Self {
+        Self::Defect
+    }
 }

@@ -1,9 +1,13 @@
 //! `GET /calendars/{id}`: the days that a definition's calendar had when it was accepted. A definition names them by id;
 //! whoever evaluates it elsewhere asks for the days once, for they never change.
 
-use super::problem::Problem;
+use super::{apart::apart, problem::Problem};
 use crate::schedule::{CalendarId, Days, Pins};
-use axum::{Json, extract::Path, http::StatusCode};
+use axum::{
+    Json,
+    extract::{Path, rejection::PathRejection},
+    http::StatusCode,
+};
 use serde::{Deserialize, Serialize};
 
 /// The days of one calendar.
@@ -22,12 +26,14 @@ impl CalendarView {
     }
 }
 
-pub(super) async fn one(Path(id): Path<String>) -> Result<Json<CalendarView>, Problem> {
+pub(super) async fn one(id: Result<Path<String>, PathRejection>) -> Result<Json<CalendarView>, Problem> {
+    let id = id?.0;
     let found = id.parse().ok().and_then(|id: CalendarId| Some((id, Pins::content(id)?)));
     let (id, days) = found.ok_or_else(|| {
         let what =
             format!("there is no calendar '{id}'; ids stand under definition.calendars in GET /schedules");
         Problem::new(StatusCode::NOT_FOUND, what)
     })?;
-    Ok(Json(CalendarView { id, dates: days.to_dates() }))
+    let dates = apart(move || days.to_dates()).await?;
+    Ok(Json(CalendarView { id, dates }))
 }

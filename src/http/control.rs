@@ -1,11 +1,17 @@
 //! What changes something: on the control socket alone.
 
-use super::{problem::Problem, site::Site, view::ParkedView};
-use crate::service::Command;
+use super::{
+    large::{self, Pages},
+    problem::Problem,
+    site::Site,
+    view::ParkedView,
+};
+use crate::{engine::Parked, service::Command};
 use axum::{
     Json,
     extract::{State, rejection::JsonRejection},
     http::StatusCode,
+    response::Response,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -24,10 +30,31 @@ pub(super) struct Done {
     pub(super) unknown: Vec<u64>,
 }
 
-pub(super) async fn parked(State(site): State<Site>) -> Result<Json<Value>, Problem> {
-    let parked = site.ask(Command::Parked).await?;
-    let views: Vec<ParkedView> = parked.iter().map(|(id, parked)| ParkedView::new(*id, parked)).collect();
-    Ok(Json(json!({ "parked": views })))
+/// All parked events by number.
+struct ParkedEvents {
+    site: Site,
+    after: Option<u64>,
+}
+
+impl Pages for ParkedEvents {
+    type Item = (u64, Parked);
+    type View = ParkedView;
+
+    async fn next(&mut self) -> Result<Vec<(u64, Parked)>, Problem> {
+        let after = self.after;
+        let page = self.site.ask(|reply| Command::Parked(after, reply)).await?;
+        self.after = page.last().map(|(number, _)| *number);
+        Ok(page)
+    }
+
+    fn view((number, parked): &(u64, Parked)) -> ParkedView {
+        ParkedView::new(*number, parked)
+    }
+}
+
+pub(super) async fn parked(State(site): State<Site>) -> Result<Response, Problem> {
+    let clock = site.status().clock;
+    large::list(&clock, "parked", ParkedEvents { site, after: None }).await
 }
 
 pub(super) async fn release(

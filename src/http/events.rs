@@ -30,7 +30,9 @@ impl Site {
         if let Some(known) = self.events.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return known.clone();
         }
-        let built = self.revision(&key).await.ok()?.and_then(|revision| {
+        let (name, number) = key.clone();
+        let kept = self.ask(|reply| Command::Revision(name, number, reply)).await.ok()?;
+        let built = kept.and_then(|revision| {
             let schedule = revision.build().ok()?;
             Some(Arc::new((revision, schedule)))
         });
@@ -40,18 +42,6 @@ impl Site {
         }
         kept.insert(key, built.clone());
         built
-    }
-
-    /// The current revision is cheap to ask for; only an older one needs all that the engine keeps.
-    async fn revision(&self, (name, number): &(Arc<str>, u32)) -> Result<Option<Revision>, ()> {
-        let current = self.ask(|reply| Command::Schedule(name.clone(), reply)).await.map_err(|_| ())?;
-        if let Some(status) = current
-            && status.revision.number == *number
-        {
-            return Ok(Some(status.revision));
-        }
-        let snapshot = self.ask(Command::Snapshot).await.map_err(|_| ())?;
-        Ok(snapshot.revisions.into_iter().find(|kept| *kept.name() == **name && kept.number == *number))
     }
 }
 

@@ -5,7 +5,7 @@
 use super::{problem::Problem, site::Site};
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header, uri::Authority},
+    http::{HeaderMap, Method, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -18,13 +18,30 @@ pub(super) struct Local(pub(super) Option<IpAddr>);
 /// Refuses what does not come by an allowed name, or comes from another origin's page.
 pub(super) async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
     let local = request.extensions().get::<Local>().and_then(|local| local.0);
-    match admit(request.headers(), &site.hosts, local) {
+    match admit(request.method(), request.headers(), &site.hosts, local) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn admit(headers: &HeaderMap, hosts: &[String], local: Option<IpAddr>) -> Result<(), Problem> {
+/// Refuses what another site's page had a browser ask, a link that was followed included: for what changes something,
+/// or costs much.
+pub(super) async fn same_origin(request: Request, next: Next) -> Response {
+    match from_elsewhere(request.headers()) {
+        false => next.run(request).await,
+        true => {
+            let what = "pages of other sites may not lead here; open the address itself";
+            Problem::new(StatusCode::FORBIDDEN, what).into_response()
+        }
+    }
+}
+
+fn admit(
+    method: &Method,
+    headers: &HeaderMap,
+    hosts: &[String],
+    local: Option<IpAddr>,
+) -> Result<(), Problem> {
     let refused = |detail: String| Err(Problem::new(StatusCode::FORBIDDEN, detail));
     let mut named = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (named.next(), named.next()) else {
@@ -46,14 +63,25 @@ fn admit(headers: &HeaderMap, hosts: &[String], local: Option<IpAddr>) -> Result
             return refused(format!("pages of the origin '{origin}' may not read this clock"));
         }
     }
-    // Pages can also ask without an Origin (images, scripts): they could not read the answer, but would take a place.
-    let fetch = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if matches!(fetch("sec-fetch-site"), Some("cross-site" | "same-site"))
-        && fetch("sec-fetch-mode") != Some("navigate")
-    {
+    // Pages can also ask without an Origin (images, scripts, frames): they could not read the answer, but would take a
+    // place. A link that was followed to a page of ours is another thing.
+    let document = method == Method::GET
+        && fetch(headers, "sec-fetch-mode") == Some("navigate")
+        && fetch(headers, "sec-fetch-dest") == Some("document");
+    if from_elsewhere(headers) && !document {
         return refused("pages of other sites may not read this clock".into());
     }
     Ok(())
+}
+
+/// Whether a browser says that another site's page asks.
+fn from_elsewhere(headers: &HeaderMap) -> bool {
+    fetch(headers, "sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"))
+}
+
+/// What a browser says of where a request comes from and what for (<https://www.w3.org/TR/fetch-metadata/>).
+fn fetch<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"))
 }
 
 fn allowed(host: &str, hosts: &[String], local: Option<IpAddr>) -> bool {
@@ -69,12 +97,16 @@ mod tests {
     use super::*;
 
     fn status(lines: &[(&'static str, &str)]) -> u16 {
+        asked(&Method::GET, lines)
+    }
+
+    fn asked(method: &Method, lines: &[(&'static str, &str)]) -> u16 {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
         }
         let hosts = ["Clock.Internal".to_owned(), "[fd00::1]".to_owned()];
-        match admit(&headers, &hosts, "172.17.0.2".parse().ok()) {
+        match admit(method, &headers, &hosts, "172.17.0.2".parse().ok()) {
             Ok(()) => 200,
             Err(problem) => problem.into_response().status().as_u16(),
         }
@@ -113,9 +145,25 @@ mod tests {
         {
             assert_eq!(status(&[host, ("origin", origin)]), 403, "{origin}");
         }
-        let fetched = |site, mode| status(&[host, ("sec-fetch-site", site), ("sec-fetch-mode", mode)]);
-        assert_eq!(fetched("cross-site", "no-cors"), 403);
-        assert_eq!(fetched("cross-site", "navigate"), 200);
-        assert_eq!(fetched("same-origin", "cors"), 200);
+        let fetched = |method: &Method, site, mode, dest| {
+            let lines = [host, ("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+            asked(method, &lines)
+        };
+        for site in ["cross-site", "same-site", "of-a-later-standard"] {
+            assert_eq!(fetched(&Method::GET, site, "navigate", "document"), 200, "{site}");
+            for (method, mode, dest) in [
+                (Method::POST, "navigate", "document"),
+                (Method::HEAD, "navigate", "document"),
+                (Method::GET, "navigate", "iframe"),
+                (Method::GET, "navigate", "object"),
+                (Method::GET, "no-cors", "document"),
+                (Method::GET, "no-cors", "image"),
+            ] {
+                assert_eq!(fetched(&method, site, mode, dest), 403, "{method} {site} {mode} {dest}");
+            }
+            assert_eq!(status(&[host, ("sec-fetch-site", site), ("sec-fetch-mode", "navigate")]), 403);
+        }
+        assert_eq!(fetched(&Method::POST, "same-origin", "cors", "empty"), 200);
+        assert_eq!(fetched(&Method::GET, "none", "navigate", "document"), 200);
     }
 }

@@ -3,10 +3,10 @@
 use std::{
     io,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
     path::{Path, PathBuf},
 };
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 
 /// Why the clock can't listen. `Display` says what happened, to what, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,9 @@ pub enum HttpError {
         /// The system's words.
         error: io::Error,
     },
+    /// Its thread could not be started.
+    #[error("the thread of the HTTP interface could not be started: {0}")]
+    Start(io::Error),
     /// The control socket can't be made.
     #[error("can't make the control socket {path}: {what}; `khronos parked` needs it")]
     Control {
@@ -65,7 +68,8 @@ pub fn control_path(store: &Path) -> PathBuf {
 /// A listening control socket; its file goes with it.
 #[derive(Debug)]
 pub struct ControlSocket {
-    pub(super) listener: UnixListener,
+    /// Until it is served.
+    pub(super) listener: Option<UnixListener>,
     path: PathBuf,
 }
 
@@ -97,8 +101,9 @@ pub fn bind_control(store: &Path) -> Result<ControlSocket, HttpError> {
     }
     // Made beside its place and moved there once nobody else may use it.
     let listener = UnixListener::bind(&unfinished).map_err(|error| failed(error.to_string()))?;
+    listener.set_nonblocking(true).map_err(|error| failed(error.to_string()))?;
     std::fs::set_permissions(&unfinished, std::fs::Permissions::from_mode(0o600))
         .and_then(|()| std::fs::rename(&unfinished, &path))
         .map_err(|error| failed(error.to_string()))?;
-    Ok(ControlSocket { listener, path })
+    Ok(ControlSocket { listener: Some(listener), path })
 }

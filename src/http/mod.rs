@@ -2,9 +2,11 @@
 //! changes something.
 //!
 //! `site.rs` holds what handlers may ask; `routes.rs` lists what there is; one file per resource. `server.rs` accepts
-//! connections and bounds them; `guard.rs` keeps foreign web pages out. Every answer that is no success is a problem
+//! connections and bounds them, on a thread of its own (`apart.rs`); `guard.rs` keeps foreign web pages out. What is long
+//! is given to a few at a time, piece by piece (`large.rs`). Every answer that is no success is a problem
 //! document (RFC 9457). Absent: any write on TCP, and any login: what is served is what loopback may see.
 
+mod apart;
 pub mod audit;
 pub mod calendars;
 pub mod client;
@@ -14,10 +16,13 @@ mod feed;
 mod guard;
 mod health;
 pub mod history;
+mod large;
+mod limits;
 mod listener;
 mod patience;
 mod problem;
 mod record;
+mod reserve;
 mod routes;
 mod schedules;
 mod server;
@@ -27,10 +32,12 @@ mod sse;
 mod tests;
 mod view;
 
+pub use apart::{Serving, start};
 pub(crate) use events::structured;
+pub use limits::Limits;
 pub use listener::{ControlSocket, HttpError, bind, bind_control, control_path};
 pub use record::Record;
 pub use server::{serve, serve_control};
-pub use site::{Limits, Site};
+pub use site::Site;
 pub use sse::Message;
 pub use view::{ParkedView, RowView, ScheduleView};

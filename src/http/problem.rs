@@ -1,9 +1,10 @@
 //! What is answered when something is not as asked: problem documents (RFC 9457).
 
+use super::apart::Defect;
 use crate::store::StoreError;
 use axum::{
     Json,
-    extract::rejection::{JsonRejection, QueryRejection},
+    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -63,5 +64,17 @@ impl From<QueryRejection> for Problem {
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<Defect> for Problem {
+    fn from(defect: Defect) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, defect.to_string())
     }
 }

@@ -1,7 +1,7 @@
 //! What there is.
 
 use super::{
-    audit, calendars, control, feed, guard, health, history, problem::Problem, schedules, site::Site,
+    audit, calendars, control, feed, guard, health, history, large, problem::Problem, schedules, site::Site,
 };
 use axum::{
     Json, Router,
@@ -45,29 +45,54 @@ pub(super) fn control(site: Site, shutdown: Shutdown) -> Router {
         .route("/parked/release", post(control::release))
         .route("/parked/drop", post(control::discard))
         .route("/reload", post(control::reload))
+        .layer(middleware::from_fn(guard::same_origin))
         .layer(middleware::from_fn_with_state(site.limits.answer.saturating_mul(2), in_time))
         .with_state(site.clone());
     finish(reads(&site, shutdown).merge(writes))
 }
 
+/// What is answered when all ordinary connections are taken, for whom the guard lets in.
+pub(super) fn crowded(site: Site) -> Router {
+    let most = site.limits.connections;
+    let full = move || async move {
+        Problem::unavailable(format!("{most} connections are open, which is the limit; try again later"))
+    };
+    let prompt = middleware::from_fn_with_state(site.limits.answer.saturating_mul(2), in_time);
+    health()
+        .layer(prompt)
+        .fallback(full)
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::map_response(headers))
+        .with_state(site.clone())
+        .layer(middleware::from_fn_with_state(site, guard::guard))
+}
+
 fn reads(site: &Site, shutdown: Shutdown) -> Router {
     let limits = site.limits;
-    let prompt = Router::new()
+    // Twice the loop's own limit, so that its more precise message comes first.
+    let prompt = middleware::from_fn_with_state(limits.answer.saturating_mul(2), in_time);
+    let short = Router::new()
         .route("/", get(index))
-        .route("/schedules", get(schedules::all))
         .route("/schedules/{name}", get(schedules::one))
+        .merge(health())
+        .layer(prompt.clone());
+    let long = Router::new()
+        .route("/schedules", get(schedules::all))
         .route("/calendars/{id}", get(calendars::one))
         .route("/history", get(history::history))
         .route("/parked", get(control::parked))
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        // Twice the loop's own limit, so that its more precise message comes first.
-        .layer(middleware::from_fn_with_state(limits.answer.saturating_mul(2), in_time));
+        .layer(prompt);
     let audit = Router::new()
         .route("/audit", get(audit::audit))
         .layer(middleware::from_fn_with_state(limits.audit, in_time));
+    let long = long.merge(audit).layer(middleware::from_fn_with_state(site.clone(), large::few));
     let feed = Router::new().route("/feed", get(feed::feed)).with_state((site.clone(), shutdown));
-    prompt.merge(audit).with_state(site.clone()).merge(feed)
+    let dear = long.with_state(site.clone()).merge(feed).layer(middleware::from_fn(guard::same_origin));
+    short.with_state(site.clone()).merge(dear)
+}
+
+fn health() -> Router<Site> {
+    Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready))
 }
 
 fn finish(router: Router) -> Router {

@@ -1,31 +1,74 @@
 //! `GET /schedules` and `GET /schedules/{name}`.
 
-use super::{problem::Problem, site::Site, view::ScheduleView};
-use crate::{diagnostic::nearest, service::Command};
+use super::{
+    apart::apart,
+    large::{self, Pages},
+    problem::Problem,
+    site::Site,
+    view::ScheduleView,
+};
+use crate::{
+    diagnostic::nearest,
+    schedule::{Packed, is_name},
+    service::{Command, ScheduleStatus},
+};
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::StatusCode,
+    response::Response,
 };
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-pub(super) async fn all(State(site): State<Site>) -> Result<Json<Value>, Problem> {
-    let mut statuses = site.ask(Command::Schedules).await?;
-    statuses.sort_by(|a, b| a.revision.name().cmp(b.revision.name()));
-    let views: Vec<ScheduleView> = statuses.iter().map(ScheduleView::running).collect();
-    Ok(Json(json!({ "clock": site.status().clock, "schedules": views })))
+/// All by name, each as it is when its page is asked for.
+struct Schedules {
+    site: Site,
+    after: Option<Arc<str>>,
+}
+
+impl Pages for Schedules {
+    type Item = ScheduleStatus;
+    type View = ScheduleView;
+
+    async fn next(&mut self) -> Result<Vec<ScheduleStatus>, Problem> {
+        let after = self.after.clone();
+        let page = self.site.ask(|reply| Command::Schedules(after, reply)).await?;
+        self.after = page.last().map(|status| status.revision.name().into());
+        Ok(page)
+    }
+
+    fn view(status: &ScheduleStatus) -> ScheduleView {
+        ScheduleView::running(status)
+    }
+}
+
+pub(super) async fn all(State(site): State<Site>) -> Result<Response, Problem> {
+    let clock = site.status().clock;
+    large::list(&clock, "schedules", Schedules { site, after: None }).await
 }
 
 pub(super) async fn one(
     State(site): State<Site>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<ScheduleView>, Problem> {
-    let asked = name.as_str().into();
-    if let Some(status) = site.ask(|reply| Command::Schedule(asked, reply)).await? {
+    let name = name?.0;
+    let missing = |what| Err(Problem::new(StatusCode::NOT_FOUND, what));
+    if !is_name(&name) {
+        return missing(
+            "this is not the name of a schedule: names are up to 128 of a-z, 0-9 and inner '.', '_', '-'; GET /schedules lists them all"
+                .to_owned(),
+        );
+    }
+    let asked: Arc<str> = name.as_str().into();
+    if let Some(status) = site.ask(|reply| Command::Schedule(asked.clone(), reply)).await? {
         return Ok(Json(ScheduleView::running(&status)));
     }
-    let known = site.ask(Command::Schedules).await?;
-    let near = nearest(&name, known.iter().map(|status| status.revision.name()));
-    let hint = near.map_or("GET /schedules lists them all".into(), |near| format!("did you mean '{near}'?"));
-    Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no schedule '{name}'; {hint}")))
+    let known = site.ask(|reply| Command::Neighbours(asked, reply)).await?;
+    let answer = apart(move || {
+        let near = nearest(&name, known.iter().map(Packed::name));
+        let hint = near.map(|near| format!("did you mean '{near}'?"));
+        let hint = hint.unwrap_or_else(|| "GET /schedules lists them all".to_owned());
+        format!("there is no schedule '{name}'; {hint}")
+    });
+    missing(answer.await?)
 }

@@ -2,10 +2,12 @@
 
 use super::{
     guard::Local,
+    limits::Limits,
     listener::ControlSocket,
     patience::Patience,
+    reserve::{Asked, Reserve},
     routes,
-    site::{Limits, Site},
+    site::Site,
 };
 use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1, service::Service as _};
@@ -14,25 +16,90 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use ponos::shutdown::{Shutdown, Stage};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, UnixListener},
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
+    task::{JoinSet, yield_now},
 };
 
-/// Operators on the control socket at a time.
-const OPERATORS: usize = 16;
 /// The pause after an accept that failed: the machine is out of something, such as open files.
 const BREATH: Duration = Duration::from_millis(200);
+/// Until the head of a request must have come on a connection of the reserve.
+const HASTE: Duration = Duration::from_secs(2);
 
 /// Serves what may be read, until the shutdown drains; requests that have begun may end.
 pub async fn serve(listener: TcpListener, site: Site, shutdown: Shutdown) {
     let limits = site.limits;
+    let crowded = routes::crowded(site.clone());
     let router = routes::public(site, shutdown.clone());
     let places = Arc::new(Semaphore::new(limits.connections));
+    let mut reserve = Reserve::new(limits.reserve);
     let mut connections = JoinSet::new();
+    let mut failing = false;
+    loop {
+        while connections.try_join_next().is_some() {}
+        if places.available_permits() == 0 && !reserve.has_room() {
+            // All are being answered, which is soon done.
+            tokio::select! {
+                _ = connections.join_next() => continue,
+                () = shutdown.reached(Stage::Draining) => break,
+            }
+        }
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.reached(Stage::Draining) => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                breathe(&error, &mut failing).await;
+                continue;
+            }
+        };
+        failing = false;
+        // Feeds are small writes that should leave at once; a peer without it is merely slower.
+        let _ = stream.set_nodelay(true);
+        let local = stream.local_addr().ok().map(|address| address.ip());
+        if let Ok(place) = places.clone().try_acquire_owned() {
+            let talk = Talk { local, limits, place: Some(place), asked: None };
+            connections.spawn(talk.converse(stream, router.clone(), shutdown.clone()));
+        } else {
+            reserve.make_room();
+            let asked = Asked::default();
+            let talk = Talk { local, limits, place: None, asked: Some(asked.clone()) };
+            let connection = connections.spawn(talk.converse(stream, crowded.clone(), shutdown.clone()));
+            reserve.admit(connection, asked);
+            // Else a crowd that comes at once would push out who only waits for a turn of this thread.
+            yield_now().await;
+        }
+    }
+    farewell(connections, limits).await;
+}
+
+/// Serves all that may be read, and what changes something, to whoever may open the socket.
+pub async fn serve_control(mut socket: ControlSocket, site: Site, shutdown: Shutdown) {
+    let limits = site.limits;
+    let router = routes::control(site, shutdown.clone());
+    let Some(listener) = socket.listener.take() else { return };
+    let listener = match UnixListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "the control socket can't be served; `khronos parked` needs it");
+            return;
+        }
+    };
+    let places = Arc::new(Semaphore::new(limits.operators));
+    let mut connections = JoinSet::new();
+    let mut failing = false;
     loop {
         let Some(place) = place(&places, &mut connections, &shutdown).await else { break };
         let accepted = tokio::select! {
@@ -41,35 +108,11 @@ pub async fn serve(listener: TcpListener, site: Site, shutdown: Shutdown) {
         };
         match accepted {
             Ok((stream, _)) => {
-                // Feeds are small writes that should leave at once; a peer without it is merely slower.
-                let _ = stream.set_nodelay(true);
-                let local = stream.local_addr().ok().map(|address| address.ip());
-                let connection = converse(stream, local, router.clone(), limits, shutdown.clone(), place);
-                connections.spawn(connection);
+                failing = false;
+                let talk = Talk { local: None, limits, place: Some(place), asked: None };
+                connections.spawn(talk.converse(stream, router.clone(), shutdown.clone()));
             }
-            Err(error) => breathe(&error).await,
-        }
-    }
-    farewell(connections, limits).await;
-}
-
-/// Serves all that may be read, and what changes something, to whoever may open the socket.
-pub async fn serve_control(socket: ControlSocket, site: Site, shutdown: Shutdown) {
-    let limits = site.limits;
-    let router = routes::control(site, shutdown.clone());
-    let places = Arc::new(Semaphore::new(OPERATORS));
-    let mut connections = JoinSet::new();
-    loop {
-        let Some(place) = place(&places, &mut connections, &shutdown).await else { break };
-        let accepted = tokio::select! {
-            accepted = socket.listener.accept() => accepted,
-            () = shutdown.reached(Stage::Draining) => break,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                connections.spawn(converse(stream, None, router.clone(), limits, shutdown.clone(), place));
-            }
-            Err(error) => breathe(&error).await,
+            Err(error) => breathe(&error, &mut failing).await,
         }
     }
     drop(socket);
@@ -89,42 +132,79 @@ async fn place(
     }
 }
 
-async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+/// A connection.
+struct Talk {
+    /// The address of our end.
     local: Option<IpAddr>,
-    router: Router,
     limits: Limits,
-    shutdown: Shutdown,
-    place: OwnedSemaphorePermit,
-) {
-    let service = TowerToHyperService::new(router);
-    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Local(local));
-        service.call(request)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
-        .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(Patience::new(stream, limits.stall)), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.reached(Stage::Draining) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        // A peer that goes away or dawdles is its own affair.
-        tracing::debug!(%error, "an HTTP connection ended");
-    }
-    drop(place);
+    place: Option<OwnedSemaphorePermit>,
+    /// Given for a connection of the reserve, which may ask once.
+    asked: Option<Asked>,
 }
 
-async fn breathe(error: &std::io::Error) {
-    tracing::warn!(%error, "an HTTP connection could not be accepted");
+impl Talk {
+    /// Answers requests until the peer, a limit or the shutdown ends the connection.
+    async fn converse(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        router: Router,
+        shutdown: Shutdown,
+    ) {
+        let Self { local, limits, place, asked } = self;
+        let in_reserve = asked.is_some();
+        let feeding = Arc::new(AtomicBool::new(false));
+        let feeds = feeding.clone();
+        let service = TowerToHyperService::new(router);
+        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            if let Some(asked) = &asked {
+                asked.note();
+            }
+            feeds.store(request.uri().path() == "/feed", Ordering::Relaxed);
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Local(local));
+            service.call(request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            // Also how long a connection may be idle between two requests.
+            .header_read_timeout(if in_reserve { limits.head.min(HASTE) } else { limits.head })
+            .keep_alive(!in_reserve)
+            .max_buf_size(64 * 1024)
+            .serve_connection(TokioIo::new(Patience::new(stream, limits.stall)), service);
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = tokio::time::sleep(limits.age) => {
+                connection.as_mut().graceful_shutdown();
+                // A feed is read as long as it is read; whatever else was begun has this long.
+                let last = async {
+                    tokio::time::sleep(limits.audit).await;
+                    while feeding.load(Ordering::Relaxed) {
+                        tokio::time::sleep(limits.age).await;
+                    }
+                };
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = last => Ok(()),
+                }
+            }
+            () = shutdown.reached(Stage::Draining) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            // A peer that goes away or dawdles is its own affair.
+            tracing::debug!(%error, "an HTTP connection ended");
+        }
+        drop(place);
+    }
+}
+
+async fn breathe(error: &std::io::Error, failing: &mut bool) {
+    if !std::mem::replace(failing, true) {
+        tracing::warn!(%error, "an HTTP connection could not be accepted; it is tried again");
+    }
     tokio::time::sleep(BREATH).await;
 }
 

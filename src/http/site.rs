@@ -1,45 +1,9 @@
 //! What all handlers share.
 
-use super::{events::Events, problem::Problem, record::Record};
+use super::{events::Events, limits::Limits, problem::Problem, record::Record};
 use crate::service::{Command, Handle, Status};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot};
-
-/// Bounds of the HTTP interface.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Connections at a time; more wait in the system's queue.
-    pub connections: usize,
-    /// Feeds at a time; more are told to come back.
-    pub feeds: usize,
-    /// Until the head of a request must have come, idle connections included.
-    pub head: Duration,
-    /// Until an answer must be ready (feeds and audits excepted).
-    pub answer: Duration,
-    /// Until an audit must be done.
-    pub audit: Duration,
-    /// How long a peer may refuse to take data.
-    pub stall: Duration,
-    /// Silence of this long on a feed is broken by a comment.
-    pub keep_alive: Duration,
-    /// How long requests that have begun may go on once the clock stops.
-    pub farewell: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 256,
-            feeds: 64,
-            head: Duration::from_secs(15),
-            answer: Duration::from_secs(10),
-            audit: Duration::from_secs(300),
-            stall: Duration::from_secs(60),
-            keep_alive: Duration::from_secs(15),
-            farewell: Duration::from_secs(5),
-        }
-    }
-}
 
 /// What handlers may ask: the running clock and its record. Clones share it.
 #[derive(Debug, Clone)]
@@ -51,6 +15,7 @@ pub struct Site {
     pub(super) limits: Limits,
     pub(super) feeds: Arc<Semaphore>,
     pub(super) audits: Arc<Semaphore>,
+    pub(super) large: Arc<Semaphore>,
 }
 
 impl Site {
@@ -60,6 +25,7 @@ impl Site {
             events: Arc::new(Events::default()),
             feeds: Arc::new(Semaphore::new(limits.feeds)),
             audits: Arc::new(Semaphore::new(1)),
+            large: Arc::new(Semaphore::new(limits.large)),
             hosts: hosts.into(),
             clock,
             record,

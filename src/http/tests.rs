@@ -1,6 +1,8 @@
 //! The interface over real sockets, before a clock that is played by a task.
 
+mod connections;
 mod feed;
+mod long;
 
 use super::{
     client::{Client, ClientError, Target, encode},
@@ -9,7 +11,7 @@ use super::{
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Row, Snapshot},
     schedule::{Definition, Packed},
-    service::{Command, Handle, ScheduleStatus, Status},
+    service::{Command, Handle, PAGE, ScheduleStatus, Status},
     store::Page,
 };
 use ponos::{
@@ -89,10 +91,15 @@ impl Clock {
     }
 
     async fn with(limits: Limits) -> Self {
+        Self::of(vec![revision("one-minute", "1 minute"), revision("two-minutes", "2 minutes")], limits).await
+    }
+
+    /// With these schedules, by name.
+    async fn of(revisions: Vec<Revision>, limits: Limits) -> Self {
         let (commands, asked) = mpsc::channel(8);
         let (status, status_seen) = watch::channel(status());
         let (recorded, recorded_seen) = watch::channel(0);
-        tokio::spawn(play(asked));
+        tokio::spawn(play(asked, revisions));
         let rows = Arc::new(Mutex::new(Page { rows: vec![], first: 1, last: 0 }));
         let kept = rows.clone();
         let record = Record::new(move |after, most| {
@@ -129,8 +136,7 @@ impl Clock {
     }
 }
 
-async fn play(mut asked: mpsc::Receiver<Command>) {
-    let revisions = vec![revision("one-minute", "1 minute"), revision("two-minutes", "2 minutes")];
+async fn play(mut asked: mpsc::Receiver<Command>, revisions: Vec<Revision>) {
     let schedules: Vec<ScheduleStatus> = revisions
         .iter()
         .map(|revision| ScheduleStatus {
@@ -153,7 +159,19 @@ async fn play(mut asked: mpsc::Receiver<Command>) {
     while let Some(command) = asked.recv().await {
         // A caller that went away is no concern of the loop.
         match command {
-            Command::Schedules(reply) => drop(reply.send(schedules.clone())),
+            Command::Schedules(after, reply) => {
+                let rest = schedules
+                    .iter()
+                    .filter(|known| after.as_deref().is_none_or(|after| known.revision.name() > after));
+                drop(reply.send(rest.take(PAGE).cloned().collect()));
+            }
+            Command::Neighbours(_, reply) => {
+                drop(reply.send(revisions.iter().map(|known| known.definition.clone()).collect()));
+            }
+            Command::Revision(name, number, reply) => {
+                let kept = revisions.iter().find(|kept| kept.name() == &*name && kept.number == number);
+                drop(reply.send(kept.cloned()));
+            }
             Command::Schedule(name, reply) => {
                 drop(reply.send(schedules.iter().find(|known| *known.revision.name() == *name).cloned()));
             }
@@ -162,7 +180,12 @@ async fn play(mut asked: mpsc::Receiver<Command>) {
                     Snapshot { settled: Some(at(4)), revisions: revisions.clone(), ..Snapshot::default() };
                 drop(reply.send(snapshot));
             }
-            Command::Parked(reply) => drop(reply.send(vec![(7, parked.clone())])),
+            Command::Parked(after, reply) => {
+                let all = [(7, parked.clone())].into_iter();
+                drop(
+                    reply.send(all.filter(|(number, _)| after.is_none_or(|after| *number > after)).collect()),
+                );
+            }
             Command::Release(ids, reply) | Command::Drop(ids, reply) => {
                 drop(reply.send(ids.into_iter().filter(|id| *id == 7).collect()));
             }

@@ -1,7 +1,11 @@
 //! What others ask of the loop. A command that changes something is answered once the change is durable.
 
-use super::{Command, Service};
+use super::{
+    Command, Service,
+    handle::{NEIGHBOURS, PAGE},
+};
 use crate::engine::Input;
+use std::ops::Bound;
 use tokio::sync::oneshot;
 
 /// Numbers to be told once everything up to now is durable.
@@ -11,15 +15,22 @@ impl Service {
     /// A reply that nobody waits for any more is dropped.
     pub(super) fn on_command(&mut self, command: Command) {
         match command {
-            Command::Schedules(reply) => {
-                drop(reply.send(self.engine.running(None).map(Into::into).collect()))
+            Command::Schedules(after, reply) => {
+                let page = self.engine.running_after(after.as_deref()).take(PAGE);
+                drop(reply.send(page.map(Into::into).collect()));
             }
-            Command::Schedule(name, reply) => {
-                drop(reply.send(self.engine.running(Some(&name)).next().map(Into::into)));
+            Command::Schedule(name, reply) => drop(reply.send(self.engine.running(&name).map(Into::into))),
+            Command::Neighbours(name, reply) => {
+                drop(reply.send(self.engine.neighbours(&name, NEIGHBOURS).cloned().collect()));
+            }
+            Command::Revision(name, number, reply) => {
+                drop(reply.send(self.engine.revision(&(name, number))));
             }
             Command::Snapshot(reply) => drop(reply.send(self.engine.snapshot())),
-            Command::Parked(reply) => {
-                drop(reply.send(self.engine.parked().iter().map(|(n, p)| (*n, p.clone())).collect()));
+            Command::Parked(after, reply) => {
+                let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+                let page = self.engine.parked().range((from, Bound::Unbounded)).take(PAGE);
+                drop(reply.send(page.map(|(number, parked)| (*number, parked.clone())).collect()));
             }
             Command::Release(numbers, reply) => self.decide_parked(numbers, Input::Release, reply),
             Command::Drop(numbers, reply) => self.decide_parked(numbers, Input::Drop, reply),

@@ -1,22 +1,35 @@
 //! What the rest of the program may ask of the running clock, and what it is told.
 
-use crate::engine::{Parked, Revision, Running, Snapshot};
+use crate::{
+    engine::{Parked, Revision, Running, Snapshot},
+    schedule::Packed,
+};
 use ponos::{broker::Link, event::Timestamp};
 use serde::Serialize;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// What the rest of the program may ask of the running clock.
+/// Schedules, or parked events, in one answer at most: the loop is never held up for longer.
+pub const PAGE: usize = 256;
+/// Definitions in an answer to [`Command::Neighbours`] at most.
+pub const NEIGHBOURS: usize = 1_000;
+
+/// What the rest of the program may ask of the running clock. What can be long is answered in pages, with handles of what
+/// is held anyway; whoever asks makes views of them.
 #[derive(Debug)]
 pub enum Command {
-    /// All schedules, by name.
-    Schedules(oneshot::Sender<Vec<ScheduleStatus>>),
+    /// The next [`PAGE`] schedules by name, from the first on or after the one that is named; none: that was all.
+    Schedules(Option<Arc<str>>, oneshot::Sender<Vec<ScheduleStatus>>),
     /// One schedule.
     Schedule(Arc<str>, oneshot::Sender<Option<ScheduleStatus>>),
+    /// Definitions whose names stand beside this one in the order of names, [`NEIGHBOURS`] at most.
+    Neighbours(Arc<str>, oneshot::Sender<Vec<Packed>>),
+    /// A revision of a schedule, as long as it is kept.
+    Revision(Arc<str>, u32, oneshot::Sender<Option<Revision>>),
     /// All that the engine keeps, to evaluate the record with.
     Snapshot(oneshot::Sender<Snapshot>),
-    /// All parked events.
-    Parked(oneshot::Sender<Vec<(u64, Parked)>>),
+    /// The next [`PAGE`] parked events by number, from the first on or after this one; none: that was all.
+    Parked(Option<u64>, oneshot::Sender<Vec<(u64, Parked)>>),
     /// Send these parked events again; answers with the numbers that exist, once durable.
     Release(Vec<u64>, oneshot::Sender<Vec<u64>>),
     /// Drop these parked events for ever; answers with the numbers that existed, once durable.

@@ -14,7 +14,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-pub use handle::{Command, Handle, ScheduleStatus, Status};
+pub use handle::{Command, Handle, NEIGHBOURS, PAGE, ScheduleStatus, Status};
 pub use parts::{Failure, Late, Loader, Parts, Remarks, Report};
 
 use crate::{
@@ -88,6 +88,8 @@ pub struct Service {
     confirmed: u64,
     returned: u64,
     shown_at: Timestamp,
+    /// The last event was a command: what is due comes before the next one.
+    commanded: bool,
     /// Commands to be answered when what they changed is durable.
     promised: Vec<Promise>,
     failure: Option<Failure>,
@@ -165,6 +167,7 @@ impl Service {
             confirmed: 0,
             returned: 0,
             shown_at: Timestamp::EPOCH,
+            commanded: false,
             promised: Vec::new(),
             failure: None,
         };
@@ -199,7 +202,9 @@ impl Service {
 
     /// Waits for what comes first and does what follows from it.
     async fn turn(&mut self, alarm: &Alarm) {
-        match self.next_event(alarm).await {
+        let event = self.next_event(alarm).await;
+        self.commanded = matches!(event, Event::Command(_));
+        match event {
             Event::Store(event) => self.on_store(event),
             Event::Settled(settlements) => self.on_settled(settlements),
             Event::Link => self.on_link(),
@@ -213,8 +218,8 @@ impl Service {
         }
     }
 
-    /// In this order: the disk, for others wait for it; what can go; what came back; what people want; what is due, which yields
-    /// to all that is ready; what could wait.
+    /// In this order: the disk, for others wait for it; what can go; what came back; what people want, one at a time where
+    /// something is due; what is due, which yields to all else that is ready; what could wait.
     async fn next_event(&mut self, alarm: &Alarm) -> Event {
         let now = clock::now();
         let beat = now.plus(BEAT);
@@ -233,7 +238,7 @@ impl Service {
             }
             Some(()) = self.reload.recv() => Event::Reload,
             Some(loaded) = self.loaded.1.recv() => Event::Loaded(loaded),
-            Some(command) = self.commands.recv() => Event::Command(command),
+            Some(command) = self.commands.recv(), if wake > now || !self.commanded => Event::Command(command),
             () = yield_now(), if wake <= now => Event::Time,
             woken = alarm.wait(wake) => {
                 woken.map_or_else(|error| Event::Gone(Failure::Timer(error)), |()| Event::Time)

@@ -1,4 +1,4 @@
-use super::{Failure, Parts, Service};
+use super::{Command, Failure, NEIGHBOURS, PAGE, Parts, Service};
 use crate::{
     engine::{ClockRules, Resends, Rules},
     schedule::{Definition, Packed},
@@ -88,5 +88,87 @@ async fn a_broker_that_confirms_nothing_is_told_of() {
     let told =
         handle.status.wait_for(|status| status.warnings.iter().any(|said| said.contains("no confirm for")));
     tokio::time::timeout(Duration::from_secs(60), told).await.expect("it is told in time").unwrap();
+    running.abort();
+}
+
+#[tokio::test]
+async fn what_is_due_comes_between_commands_however_many_are_waiting() {
+    let (publisher, mut task) = Publisher::channel(4);
+    let (service, handle) = Service::new(parts(&Memory::default(), publisher).await);
+    let running = tokio::spawn(service.run(shutdown().1));
+    task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
+    let askers: Vec<_> = (0..200)
+        .map(|_| {
+            let commands = handle.commands.clone();
+            tokio::spawn(async move {
+                loop {
+                    let (reply, answer) = tokio::sync::oneshot::channel();
+                    commands.send(Command::Schedules(None, reply)).await.unwrap();
+                    answer.await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let some = async {
+        for _ in 0..3 {
+            let batch = task.submitted.recv().await.unwrap();
+            let settle = |one: ponos::broker::Publishing| Settlement {
+                token: one.token,
+                outcome: PublishOutcome::Confirmed { returned: false },
+            };
+            task.settled.send(batch.into_iter().map(settle).collect()).await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), some).await.expect("events go out");
+    askers.iter().for_each(tokio::task::JoinHandle::abort);
+    running.abort();
+}
+
+#[tokio::test]
+async fn schedules_are_given_in_pages_by_name() {
+    let count = 2 * PAGE + 5;
+    let definition = |number: usize| Definition {
+        name: format!("many-{number:05}"),
+        event: Some("test.many.passed".into()),
+        every: Some("1 day".into()),
+        ..Definition::default()
+    };
+    let (publisher, _task) = Publisher::channel(4);
+    let mut parts = parts(&Memory::default(), publisher).await;
+    parts.schedules =
+        Some(Ok((0..count).map(|number| Packed::build(&definition(number)).unwrap()).collect()));
+    let (service, handle) = Service::new(parts);
+    let running = tokio::spawn(service.run(shutdown().1));
+    let page = async |after: Option<&str>| {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        handle.commands.send(Command::Schedules(after.map(Into::into), reply)).await.unwrap();
+        let page = answer.await.unwrap();
+        page.iter().map(|status| status.revision.name().to_owned()).collect::<Vec<_>>()
+    };
+    let all = async || {
+        let (mut all, mut sizes) = (Vec::new(), Vec::new());
+        loop {
+            let more = page(all.last().map(String::as_str)).await;
+            sizes.push(more.len());
+            if more.is_empty() {
+                return (all.len() == count).then_some((all, sizes));
+            }
+            all.extend(more);
+        }
+    };
+    let (all, sizes) = testkit::wait_until("all to be taken in", Duration::from_secs(60), all).await;
+    assert_eq!(sizes, [PAGE, PAGE, 5, 0]);
+    assert!(all.is_sorted(), "{all:?}");
+    // After what is not there, what comes next is first.
+    assert_eq!(page(Some("many-00006x")).await[0], "many-00007");
+    assert_eq!(page(Some("a")).await[0], "many-00000");
+    assert_eq!(page(Some("z")).await, [""; 0]);
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    handle.commands.send(Command::Neighbours("many-00006x".into(), reply)).await.unwrap();
+    let near = answer.await.unwrap();
+    assert!(near.len() <= NEIGHBOURS && near.iter().any(|near| near.name() == "many-00006"), "{near:?}");
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    handle.commands.send(Command::Revision("many-00006".into(), 1, reply)).await.unwrap();
+    assert_eq!(answer.await.unwrap().unwrap().name(), "many-00006");
     running.abort();
 }

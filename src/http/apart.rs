@@ -1,0 +1,89 @@
+//! HTTP on a thread and an event loop of its own, so that nothing that is asked here can hold up who publishes.
+
+use super::{
+    listener::{ControlSocket, HttpError},
+    server::{serve, serve_control},
+    site::Site,
+};
+use ponos::shutdown::Shutdown;
+use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
+
+/// Threads for what takes a while.
+const THREADS: usize = 2;
+
+/// How much this thread and its helpers stand back: a third of a usual thread's share where all are busy.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
+
+/// Does work that takes a while on a thread where it holds no other answer up.
+pub(super) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Defect> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Defect)
+}
+
+/// The work panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer could not be made; this is a defect, please report it")]
+pub(super) struct Defect;
+
+/// The interface as it is served.
+#[derive(Debug)]
+pub struct Serving(oneshot::Receiver<()>);
+
+impl Serving {
+    /// Waits until all is answered, or cut off, after the shutdown began to drain.
+    pub async fn ended(self) {
+        // Gone without a word is ended too.
+        let _ = self.0.await;
+    }
+}
+
+/// Where processors are scarce, who publishes comes first. Threads that are started from here on by this one inherit it.
+fn yield_to_publishing() {
+    #[cfg(target_os = "linux")]
+    // Without it events go out all the same, if a little later under a flood of requests.
+    let _ = rustix::process::setpriority_process(None, NICENESS);
+}
+
+/// Serves what was bound, on a thread of its own.
+///
+/// # Errors
+/// [`HttpError::Start`].
+pub fn start(
+    listener: Option<TcpListener>,
+    control: Option<ControlSocket>,
+    site: Site,
+    shutdown: Shutdown,
+) -> Result<Serving, HttpError> {
+    // Events of a socket come by way of the event loop that it was made on.
+    let listener = listener.map(TcpListener::into_std).transpose().map_err(HttpError::Start)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(THREADS)
+        .build()
+        .map_err(HttpError::Start)?;
+    let (done, ended) = oneshot::channel();
+    let work = move || {
+        yield_to_publishing();
+        runtime.block_on(async {
+            let public = async {
+                match listener.map(TcpListener::from_std).transpose() {
+                    Ok(Some(listener)) => serve(listener, site.clone(), shutdown.clone()).await,
+                    Ok(None) => {}
+                    Err(error) => tracing::error!(%error, "HTTP can't be served"),
+                }
+            };
+            let operators = async {
+                if let Some(control) = control {
+                    serve_control(control, site.clone(), shutdown.clone()).await;
+                }
+            };
+            tokio::join!(public, operators);
+        });
+        // An audit may still be under way; nobody waits for it.
+        runtime.shutdown_background();
+        // Nobody may wait any more.
+        let _ = done.send(());
+    };
+    std::thread::Builder::new().name("http".into()).spawn(work).map_err(HttpError::Start)?;
+    Ok(Serving(ended))
+}

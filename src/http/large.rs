@@ -1,0 +1,154 @@
+//! Answers that are long, or dear to make: a few at a time, handed to the connection in pieces, and a long list written
+//! piece by piece as it is asked for. So what answers take of the memory is bounded by how many there may be.
+
+use super::{apart::apart, problem::Problem, site::Site};
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use hyper::body::{Frame, SizeHint};
+use serde::Serialize;
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Bytes that are written, or handed to the connection, at once: about so many.
+const PIECE: usize = 32 * 1024;
+
+/// Lets a few requests in; the others are told to come back. An answer keeps its place until the connection has taken
+/// all of it.
+pub(super) async fn few(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let Ok(place) = site.large.clone().try_acquire_owned() else {
+        let most = site.limits.large;
+        return Problem::unavailable(format!(
+            "{most} long answers are being given, which is the limit; try again later"
+        ))
+        .into_response();
+    };
+    let held = |body| Body::new(Held { body, rest: Bytes::new(), place: Some(place) });
+    next.run(request).await.map(held)
+}
+
+/// A body in pieces that holds a place.
+struct Held {
+    body: Body,
+    /// Taken from the body and not handed on yet.
+    rest: Bytes,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                end => {
+                    self.place = None;
+                    return Poll::Ready(end);
+                }
+            }
+        }
+        let piece = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, body) = (self.rest.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower().saturating_add(rest));
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint
+    }
+}
+
+/// A list that is asked for in pages.
+pub(super) trait Pages: Send + 'static {
+    /// What a page has.
+    type Item: Send;
+    /// How it is shown.
+    type View: Serialize;
+
+    /// The next page; empty at the end.
+    fn next(&mut self) -> impl Future<Output = Result<Vec<Self::Item>, Problem>> + Send;
+
+    /// The view of one.
+    fn view(item: &Self::Item) -> Self::View;
+}
+
+/// `{"clock":…,"<key>":[…]}`, written as it is read. An error on the way cuts the answer off; one at the start is told.
+pub(super) async fn list<P: Pages>(clock: &str, key: &str, mut pages: P) -> Result<Response, Problem> {
+    let page: VecDeque<_> = pages.next().await?.into();
+    let start = serde_json::json!({ "clock": clock }).to_string();
+    let mut written = start.trim_end_matches('}').to_owned().into_bytes();
+    written.extend_from_slice(format!(",{}:[", serde_json::Value::from(key)).as_bytes());
+    let state = Some(List { pages, page, written, first: true });
+    let stream = futures_util::stream::try_unfold(state, |state| async move {
+        let Some(list) = state else { return Ok::<_, axum::Error>(None) };
+        let (piece, list) = list.piece().await.map_err(|problem| axum::Error::new(problem.detail))?;
+        Ok(Some((piece, list)))
+    });
+    let json = HeaderValue::from_static("application/json");
+    Ok(([(header::CONTENT_TYPE, json)], Body::from_stream(stream)).into_response())
+}
+
+struct List<P: Pages> {
+    pages: P,
+    /// Not written yet; empty at the end.
+    page: VecDeque<P::Item>,
+    written: Vec<u8>,
+    first: bool,
+}
+
+impl<P: Pages> List<P> {
+    /// The next piece, and what remains.
+    async fn piece(mut self) -> Result<(Bytes, Option<Self>), Problem> {
+        while self.written.len() < PIECE {
+            if self.page.is_empty() {
+                self.page = self.pages.next().await?.into();
+            }
+            if self.page.is_empty() {
+                self.written.extend_from_slice(b"]}");
+                return Ok((self.written.into(), None));
+            }
+            self = apart(move || self.write()).await??;
+        }
+        let piece = std::mem::take(&mut self.written).into();
+        Ok((piece, Some(self)))
+    }
+
+    /// Writes what is at hand, as far as a piece goes.
+    fn write(mut self) -> Result<Self, Problem> {
+        while self.written.len() < PIECE
+            && let Some(item) = self.page.pop_front()
+        {
+            if !std::mem::take(&mut self.first) {
+                self.written.push(b',');
+            }
+            let failed = |error: serde_json::Error| Problem::unavailable(error.to_string());
+            serde_json::to_writer(&mut self.written, &P::view(&item)).map_err(failed)?;
+        }
+        Ok(self)
+    }
+}

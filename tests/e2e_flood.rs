@@ -1,0 +1,206 @@
+//! Floods of requests beside a schedule of 100 ms: nothing is lost or late, health is answered, memory stays small.
+//! It prints what it measures. `TEST_SCALE` makes it longer; `FLOOD_SCHEDULES` says how many schedules there are.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod e2e;
+
+use e2e::{Clock, LIMIT, scale};
+use ponos::event::Timestamp;
+use serde_json::Value;
+use std::{
+    fmt::Write as _,
+    io::{Read, Write as _},
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use testkit::{Node, block_until};
+
+/// MiB that a flood may take beyond what the clock has at rest.
+const MEMORY: f64 = 64.0;
+/// Who attacks at a time.
+const ATTACKERS: usize = 16;
+/// Connections that are only opened, or that want a feed.
+const CONNECTIONS: u64 = 3_000;
+
+/// Milliseconds that 99 of 100 events may be late. What is built without optimisation, and beside other builds, is only
+/// held to what tells a publisher that waits for HTTP from one that does not.
+const LATE: i64 = if cfg!(debug_assertions) { 1_000 } else { 100 };
+
+fn schedules(count: usize) -> String {
+    let mut text =
+        String::from("[[schedule]]\nname = \"often\"\nevent = \"flood.often.passed\"\nevery = \"100ms\"\n");
+    for number in 1..count {
+        let name = format!("quiet-{number:06}-{}", "x".repeat(number % 100));
+        writeln!(
+            text,
+            "[[schedule]]\nname = \"{name}\"\nevent = \"flood.quiet.passed\"\nevery = \"10 years\""
+        )
+        .unwrap();
+    }
+    text
+}
+
+/// What attackers share.
+#[derive(Clone)]
+struct Attack {
+    port: u16,
+    stop: Arc<AtomicBool>,
+}
+
+impl Attack {
+    fn connect(&self) -> Option<TcpStream> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        stream.set_write_timeout(Some(Duration::from_secs(5))).ok()?;
+        Some(stream)
+    }
+
+    /// Sends a request; what happens to it is of no concern.
+    fn ask(&self, path: &str) -> Option<TcpStream> {
+        let mut stream = self.connect()?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).ok()?;
+        Some(stream)
+    }
+
+    /// Several that ask one after the other and read the answers.
+    fn asking(&self, paths: &[&str]) -> Vec<JoinHandle<()>> {
+        let path = |number: usize| paths[number % paths.len()].to_owned();
+        (0..ATTACKERS)
+            .map(|number| {
+                let (attack, path) = (self.clone(), path(number));
+                std::thread::spawn(move || {
+                    let mut piece = vec![0; 1 << 16];
+                    while !attack.stop.load(Ordering::Relaxed) {
+                        let Some(mut stream) = attack.ask(&path) else { continue };
+                        while !attack.stop.load(Ordering::Relaxed)
+                            && stream.read(&mut piece).is_ok_and(|read| read > 0)
+                        {}
+                    }
+                })
+            })
+            .collect()
+    }
+
+    /// One that opens many connections, asks on each if there is a path, and reads nothing.
+    fn holding(&self, path: Option<&'static str>) -> Vec<JoinHandle<()>> {
+        let attack = self.clone();
+        vec![std::thread::spawn(move || {
+            let mut held = std::collections::VecDeque::new();
+            while !attack.stop.load(Ordering::Relaxed) {
+                held.extend(match path {
+                    Some(path) => attack.ask(path),
+                    None => attack.connect(),
+                });
+                if held.len() as u64 > most_connections() {
+                    held.pop_front();
+                    // All are there: now and then a new one.
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        })]
+    }
+}
+
+/// As many as this process may open.
+fn most_connections() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it can't be raised there are fewer.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    CONNECTIONS.min(files.saturating_sub(100))
+}
+
+/// Resident memory in MiB.
+fn resident(clock: &Clock) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", clock.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
+
+/// The newest row of the frequent schedule.
+fn newest(clock: &Clock) -> u64 {
+    clock.json(&["history", "often", "--limit", "1"])[0]["sequence"].as_u64().unwrap()
+}
+
+fn flood(clock: &Clock, what: &str, begin: impl FnOnce(&Attack) -> Vec<JoinHandle<()>>) {
+    let attack = Attack { port: clock.port, stop: Arc::default() };
+    let (before, rest) = (newest(clock), resident(clock));
+    let begun = khronos::clock::now();
+    let attackers = begin(&attack);
+    let (mut most, mut slowest, mut looks) = (rest, 0, 0);
+    while khronos::clock::now().since(begun) < 4_000 * scale() as i64 || looks < 3 {
+        let asked = khronos::clock::now();
+        block_until("health to be answered", LIMIT, || {
+            most = most.max(resident(clock));
+            clock.get("/healthz").filter(|(status, _)| *status == 200)
+        });
+        slowest = slowest.max(khronos::clock::now().since(asked));
+        looks += 1;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let ended = khronos::clock::now();
+    attack.stop.store(true, Ordering::Relaxed);
+    attackers.into_iter().for_each(|attacker| attacker.join().unwrap());
+    // Until all that was due meanwhile is in the record.
+    let due = |row: &Value| row["due_at"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let rows = block_until("the record to be written", LIMIT, || {
+        let before = before.to_string();
+        let rows = clock.json(&["history", "often", "--after", &before, "--limit", "1000000"]);
+        rows.last().is_some_and(|last| due(last) >= ended).then_some(rows)
+    });
+    let lost: Vec<&[Value]> = rows
+        .windows(2)
+        .filter(|pair| due(&pair[1]).since(due(&pair[0])) != 100 || pair[0]["outcome"] != "confirmed")
+        .collect();
+    let mut late: Vec<i64> = rows.iter().map(|row| row["lateness_ms"].as_i64().unwrap_or(i64::MAX)).collect();
+    late.sort_unstable();
+    let (p99, worst) = (late[late.len() * 99 / 100], late[late.len() - 1]);
+    println!(
+        "{what:<52} {:>6} events, p99 {p99:>4} ms late, at most {worst:>5}; {:>5.1} MiB above {rest:.1}; health within {slowest} ms ({looks} looks)",
+        rows.len(),
+        most - rest
+    );
+    assert!(lost.is_empty(), "{what}: {lost:?}");
+    assert!(p99 < LATE, "{what}: p99 {p99} ms late");
+    assert!(most - rest < MEMORY, "{what}: {:.1} MiB above {rest:.1}", most - rest);
+}
+
+#[test]
+fn whatever_is_asked_events_go_out_on_time_and_health_is_answered() {
+    let count: usize =
+        std::env::var("FLOOD_SCHEDULES").map_or(5_000, |count| count.parse().expect("a number"));
+    let url = Node::shared().vhost("flood");
+    let mut clock = Clock::new(&url, &schedules(count)).started();
+    clock.until("all schedules to be taken in", |_, body| {
+        let warnings = body["warnings"].to_string();
+        body["confirmed"].as_u64() > Some(20) && !warnings.contains("taken in so far")
+    });
+    // A first look, so that what is set up once is at rest.
+    clock.done(&["audit"]);
+    println!("{count} schedules, {:.1} MiB", resident(&clock));
+    let no_name = format!("/schedules/{}", "x".repeat(60_000));
+    let unknown = format!("/schedules/quiet-000000-{}", "y".repeat(40));
+    flood(&clock, "nothing", |_| Vec::new());
+    flood(&clock, "names that are none, of 60 kB", |attack| attack.asking(&[&no_name]));
+    flood(&clock, "names that nobody has", |attack| attack.asking(&[&unknown]));
+    flood(&clock, "lists of all schedules", |attack| attack.asking(&["/schedules"]));
+    flood(&clock, "lists that nobody reads", |attack| attack.holding(Some("/schedules")));
+    flood(&clock, "idle connections", |attack| attack.holding(None));
+    flood(&clock, "feeds of the whole record", |attack| attack.holding(Some("/feed?after=0")));
+    flood(&clock, "feeds that are read", |attack| attack.asking(&["/feed?after=0", "/feed"]));
+    flood(&clock, "the history of nobody", |attack| {
+        attack.asking(&["/history?schedule=nobody", "/history?limit=1000&after=0"])
+    });
+    flood(&clock, "health and what else is short", |attack| {
+        attack.asking(&["/healthz", "/readyz", "/schedules/often", "/"])
+    });
+    flood(&clock, "audits", |attack| attack.asking(&["/audit"]));
+    clock.done(&["audit"]);
+    clock.stop();
+}
