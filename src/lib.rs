@@ -19,12 +19,12 @@ use broker::Broker;
 use config::{Config, OnBackward, ScheduleSource, StorePath};
 use diagnostic::Diagnostics;
 use engine::{ClockRules, Resends, Rules};
-use ponos::{broker::LinkError, shutdown::Shutdown};
+use ponos::{broker::LinkError, shutdown::Shutdown, topology::Topology};
 use schedule::Packed;
 use service::{Failure, Loader, Parts, Report, Service};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use store::{Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch::Sender};
 use tracing::{error, info, warn};
 
 /// Why the clock did not start, or ended before it was asked to.
@@ -96,14 +96,15 @@ pub async fn run(
             broker::topology(&config.broker, broker.is_embedded(), kept)
         }
     };
+    let (topology_in, topology) = tokio::sync::watch::channel(topology);
     let (reload_in, reload) = mpsc::channel(1);
     watch::folders(&watched(&config), reload_in);
     let count = match &schedules {
         Some(Ok(schedules)) => schedules.len(),
         _ => stored().count(),
     };
-    let loader = loader(&config, &broker);
-    let late = reading.map(|reading| late(reading, &config, &broker));
+    let loader = loader(&config, &broker, topology_in.clone());
+    let late = reading.map(|reading| late(reading, &config, &broker, topology_in));
     let parts = Parts {
         clock: config.clock.name.clone(),
         rules: rules(&config, broker.is_embedded()),
@@ -225,8 +226,8 @@ fn finished(
 }
 
 /// What is read after the start is taken in as a reload is.
-fn late(reading: Reading, config: &Config, broker: &Broker) -> service::Late {
-    let declare = declare(config, broker);
+fn late(reading: Reading, config: &Config, broker: &Broker, topology: Sender<Topology>) -> service::Late {
+    let declare = declare(config, broker, topology);
     Box::pin(async move {
         let read = finished(reading.await).map_err(|wrong| wrong.to_string())?;
         match tokio::task::spawn_blocking(move || declare(&read).map(|()| read)).await {
@@ -252,9 +253,9 @@ fn reader(config: &Config) -> impl Fn() -> Result<Vec<Packed>, Diagnostics> + Se
 }
 
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.
-fn loader(config: &Config, broker: &Broker) -> Loader {
+fn loader(config: &Config, broker: &Broker, topology: Sender<Topology>) -> Loader {
     let read = reader(config);
-    let declare = declare(config, broker);
+    let declare = declare(config, broker, topology);
     Arc::new(move || {
         let schedules = read().map_err(|wrong| wrong.to_string())?;
         declare(&schedules)?;
@@ -263,10 +264,11 @@ fn loader(config: &Config, broker: &Broker) -> Loader {
     })
 }
 
-/// With `fanout`, declares the exchanges of the schedules' events.
+/// With `fanout`, declares the exchanges of the schedules' events, and has the publisher keep them from then on.
 fn declare(
     config: &Config,
     broker: &Broker,
+    kept: Sender<Topology>,
 ) -> impl Fn(&[Packed]) -> Result<(), String> + Send + Sync + use<> {
     let (settings, broker) = (config.broker.clone(), broker.clone());
     let runtime = tokio::runtime::Handle::current();
@@ -275,7 +277,9 @@ fn declare(
         let topology = broker::topology(&settings, false, schedules);
         runtime
             .block_on(ponos::broker::amqp::check(amqp, &topology))
-            .map_err(|error| format!("the exchanges of its events could not be declared: {error}"))
+            .map_err(|error| format!("the exchanges of its events could not be declared: {error}"))?;
+        kept.send_replace(topology);
+        Ok(())
     }
 }
 

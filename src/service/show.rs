@@ -67,7 +67,8 @@ impl Service {
         let parked = (parked > 0).then(|| format!("{parked} parked: see `khronos parked list`"));
         let loading =
             self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are taken in so far"));
-        [degraded, unanswered, parked, loading].into_iter().flatten().collect()
+        let mended = self.outage.mended(&self.link.borrow(), self.engine.now());
+        [degraded, mended, unanswered, parked, loading].into_iter().flatten().collect()
     }
 }
 
