@@ -9,6 +9,7 @@ use ponos::{
     topology::{Binding, Exchange, Queue, Topology},
 };
 use std::collections::BTreeSet;
+use tokio::sync::watch;
 
 /// In the embedded broker every event is routed here, so that none counts as unheard: the feed reads the record.
 const FEED: &str = "khronos.feed";
@@ -38,11 +39,11 @@ impl Broker {
         matches!(self, Self::Memory(_))
     }
 
-    /// A publisher that declares `topology` whenever it connects.
-    pub fn publisher(&self, topology: Topology) -> Publisher {
+    /// A publisher that declares `topology`, as it is then, whenever it connects.
+    pub fn publisher(&self, topology: watch::Receiver<Topology>) -> Publisher {
         match self {
-            Self::Amqp(config) => amqp::publisher((**config).clone(), topology),
-            Self::Memory(broker) => broker.publisher(topology),
+            Self::Amqp(config) => amqp::publisher_following((**config).clone(), topology),
+            Self::Memory(broker) => broker.publisher(topology.borrow().clone()),
         }
     }
 }

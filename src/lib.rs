@@ -19,7 +19,10 @@ use broker::Broker;
 use config::{Config, OnBackward, ScheduleSource, StorePath};
 use diagnostic::{Diagnostic, Diagnostics, counted};
 use engine::{ClockRules, Resends, Rules};
-use ponos::shutdown::{Shutdown, Stage};
+use ponos::{
+    shutdown::{Shutdown, Stage},
+    topology::Topology,
+};
 use schedule::{CalendarEnd, Packed};
 use service::{Failure, Loader, Parts, Remarks, Report, Service};
 use std::{
@@ -32,7 +35,7 @@ use std::{
     time::Duration,
 };
 use store::{Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch::Sender};
 use tracing::{error, info, warn};
 
 /// Why the clock did not start, or ended before it was asked to.
@@ -128,6 +131,7 @@ pub async fn run(
             broker::topology(&config.broker, broker.is_embedded(), kept)
         }
     };
+    let (topology_in, topology) = tokio::sync::watch::channel(topology);
     let (reload_in, reload) = mpsc::channel(1);
     watch::folders(&watched(&config), reload_in);
     let running = match &schedules {
@@ -138,8 +142,8 @@ pub async fn run(
             source: format!("the last accepted ones, until those {} are read", config.schedules),
         },
     };
-    let loader = loader(read, &config, &broker);
-    let late = reading.map(|reading| late(reading, &config, &broker));
+    let loader = loader(read, &config, &broker, topology_in.clone());
+    let late = reading.map(|reading| late(reading, &config, &broker, topology_in));
     let parts = Parts {
         clock: config.clock.name.clone(),
         rules: rules(&config, broker.is_embedded()),
@@ -255,8 +259,8 @@ fn finished(
 }
 
 /// What is read after the start is taken in as a reload is.
-fn late(reading: Reading, config: &Config, broker: &Broker) -> service::Late {
-    let declare = declare(config, broker);
+fn late(reading: Reading, config: &Config, broker: &Broker, topology: Sender<Topology>) -> service::Late {
+    let declare = declare(config, broker, topology);
     Box::pin(async move {
         let read = finished(reading.await).map_err(|wrong| wrong.to_string())?;
         match tokio::task::spawn_blocking(move || declare(&read).map(|()| read)).await {
@@ -311,8 +315,8 @@ fn reader(config: &Config, had_folder: bool, ends: &Ends) -> Reader {
 }
 
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.
-fn loader(read: Reader, config: &Config, broker: &Broker) -> Loader {
-    let declare = declare(config, broker);
+fn loader(read: Reader, config: &Config, broker: &Broker, topology: Sender<Topology>) -> Loader {
+    let declare = declare(config, broker, topology);
     Arc::new(move || {
         let schedules = read().map_err(|wrong| wrong.to_string())?;
         declare(&schedules)?;
@@ -321,10 +325,11 @@ fn loader(read: Reader, config: &Config, broker: &Broker) -> Loader {
     })
 }
 
-/// With `fanout`, declares the exchanges of the schedules' events.
+/// With `fanout`, declares the exchanges of the schedules' events, and has the publisher keep them from then on.
 fn declare(
     config: &Config,
     broker: &Broker,
+    kept: Sender<Topology>,
 ) -> impl Fn(&[Packed]) -> Result<(), String> + Send + Sync + use<> {
     let (settings, broker) = (config.broker.clone(), broker.clone());
     let runtime = tokio::runtime::Handle::current();
@@ -333,7 +338,9 @@ fn declare(
         let topology = broker::topology(&settings, false, schedules);
         runtime
             .block_on(ponos::broker::amqp::check(amqp, &topology))
-            .map_err(|error| format!("the exchanges of its events could not be declared: {error}"))
+            .map_err(|error| format!("the exchanges of its events could not be declared: {error}"))?;
+        kept.send_replace(topology);
+        Ok(())
     }
 }
 

@@ -84,7 +84,7 @@ async fn one_declared_differently_by_somebody_else_is_an_outage_with_the_remedy_
             up(&mut links).await;
             node.delete_exchange("differently", "events");
             ponos::broker::amqp::check(&config, &other).await.unwrap();
-            node.close_connections();
+            node.close_connections_of("differently");
         }
         let said = link(
             &mut links,

@@ -33,13 +33,7 @@ impl Harness for Rabbit {
     }
 
     fn disconnect_all(&self) {
-        // only those of this vhost; one that goes meanwhile is gone
-        self.node.eval(&format!(
-            "[catch rabbit_networking:close_connection(P, \"closed by the test\") \
-             || P <- rabbit_networking:connections(), \
-             (catch rabbit_reader:info(P, [vhost])) =:= [{{vhost, <<\"{}\">>}}]]",
-            self.vhost
-        ));
+        self.node.close_connections_of(self.vhost);
     }
 
     fn delete_queue(&self, queue: &str) {

@@ -1,13 +1,21 @@
 //! What the loop does and says when the broker comes and goes.
 
 use super::{Failure, Input, Service};
-use ponos::broker::Link;
+use ponos::{
+    broker::{Link, LinkErrorClass},
+    event::Timestamp,
+};
 use tracing::{info, warn};
+
+/// So long after it was declared again it is shown what was missing (milliseconds): bindings of others went with it.
+const SHOWN: i64 = 10 * 60 * 1_000;
 
 /// Whether the present outage was told of.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     told: bool,
+    /// What was missing on the broker last, and when that was seen.
+    missing: Option<(String, Timestamp)>,
 }
 
 impl Outage {
@@ -27,13 +35,31 @@ impl Outage {
     }
 }
 
+impl Outage {
+    /// What was missing a while ago and is there again, for people.
+    pub(super) fn mended(&self, link: &Link, now: Timestamp) -> Option<String> {
+        let (what, at) = self.missing.as_ref().filter(|(_, at)| now.since(*at) < SHOWN)?;
+        matches!(link, Link::Up { .. }).then(|| {
+            format!("broker: {what} ({at}); it was declared again, but who receives from it may have to bind again")
+        })
+    }
+}
+
 impl Service {
     pub(super) fn on_link(&mut self) {
         let link = self.link.borrow_and_update().clone();
         let is_news = self.outage.is_news(&link);
+        if let Link::Down { error: Some(error), .. } = &link
+            && error.class == LinkErrorClass::Missing
+        {
+            self.outage.missing = Some((error.what.clone(), self.engine.now()));
+        }
         match &link {
             Link::Down { error: Some(error), .. } if error.class.needs_a_person() && !self.ever_up => {
                 self.fail(Failure::Broker(error.clone()));
+            }
+            Link::Down { error: Some(error), .. } if is_news && is_topology(error.class) => {
+                warn!(%error, "the broker does not have what the clock needs; nothing is lost, and it is declared again");
             }
             Link::Down { error: Some(error), .. } if is_news => {
                 warn!(%error, "no connection to the broker; the clock goes on and loses nothing, and it is tried again");
@@ -52,10 +78,15 @@ impl Service {
     }
 }
 
+/// Something is not there, or another than it should be.
+fn is_topology(class: LinkErrorClass) -> bool {
+    matches!(class, LinkErrorClass::Missing | LinkErrorClass::Inequivalent)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ponos::broker::{LinkError, LinkErrorClass};
+    use ponos::broker::LinkError;
 
     fn down(attempts: u32, class: LinkErrorClass) -> Link {
         let error = LinkError { class, what: "x".into(), remedy: String::new() };

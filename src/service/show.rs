@@ -67,8 +67,9 @@ impl Service {
         let parked = (parked > 0).then(|| format!("{parked} parked: see `khronos parked list`"));
         let loading =
             self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are taken in so far"));
+        let mended = self.outage.mended(&self.link.borrow(), self.engine.now());
         let remarks = (self.remarks)(clock::now());
-        [degraded, unanswered, parked, loading].into_iter().flatten().chain(remarks).collect()
+        [degraded, mended, unanswered, parked, loading].into_iter().flatten().chain(remarks).collect()
     }
 }
 

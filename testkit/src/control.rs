@@ -81,6 +81,15 @@ impl Node {
         (numbers.next().expect("a major version"), numbers.next().expect("a minor version"))
     }
 
+    /// Closes the client connections of one vhost; one that goes meanwhile is gone.
+    pub fn close_connections_of(&self, vhost: &str) {
+        self.eval(&format!(
+            "[catch rabbit_networking:close_connection(P, \"closed by the test\") \
+             || P <- rabbit_networking:connections(), \
+             (catch rabbit_reader:info(P, [vhost])) =:= [{{vhost, <<\"{vhost}\">>}}]]"
+        ));
+    }
+
     /// How many clients are connected.
     pub fn connections(&self) -> usize {
         self.eval("length(rabbit_networking:connections())").parse().expect("a number")

@@ -68,6 +68,12 @@ impl Expected {
         block_until_or_tell(&format!("all of {name} in queue {queue}"), LIMIT, look, tell);
     }
 
+    /// All of one schedule, each singly, came to this queue.
+    pub(crate) fn all_came(&self, name: &str, arrivals: &Arrivals, queue: usize) {
+        let schedule = self.schedules.iter().find(|(revision, _)| revision.name() == name).unwrap();
+        self.wait_for_all(schedule, arrivals, queue);
+    }
+
     /// Compares with what arrived in each of so many queues. Gives (occurrences, arrivals, coalesced ones).
     pub(crate) fn compare(&self, arrivals: &Arrivals, queues: usize) -> (usize, usize, u64) {
         for schedule in &self.schedules {

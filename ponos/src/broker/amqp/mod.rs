@@ -45,6 +45,7 @@ use super::{Consume, Consumer, LinkError, Publisher};
 use crate::topology::Topology;
 use connection::Session;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// How many batches may wait on either side of a publisher's task.
 const BATCHES: usize = 64;
@@ -52,6 +53,12 @@ const BATCHES: usize = 64;
 /// A publisher on a connection of its own, which declares `topology` whenever it connects. Must be called within a tokio
 /// runtime. Dropping the handle lets what is in flight be confirmed (for at most the call's time limit), then closes.
 pub fn publisher(config: AmqpConfig, topology: Topology) -> Publisher {
+    publisher_following(config, watch::channel(topology).1)
+}
+
+/// The same for a topology that changes while it runs: what is declared next is what it is then. Nothing is declared because
+/// of a change alone; see [`check`].
+pub fn publisher_following(config: AmqpConfig, topology: watch::Receiver<Topology>) -> Publisher {
     let (handle, task) = Publisher::channel(BATCHES);
     tokio::spawn(publisher::run(config, topology, task));
     handle

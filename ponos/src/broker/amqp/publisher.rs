@@ -29,7 +29,7 @@ const HELD: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(250);
 
 /// Runs until the handle is dropped.
-pub(super) async fn run(config: AmqpConfig, topology: Topology, task: PublisherTask) {
+pub(super) async fn run(config: AmqpConfig, topology: watch::Receiver<Topology>, task: PublisherTask) {
     let PublisherTask { submitted, settled, link } = task;
     let mut desk = Desk { submitted, settled, unsaid: Vec::new() };
     let mut supervisor = Supervisor { config, topology, link, generation: 0, alone: 0 };
@@ -47,7 +47,7 @@ struct Desk {
 
 struct Supervisor {
     config: AmqpConfig,
-    topology: Topology,
+    topology: watch::Receiver<Topology>,
     link: watch::Sender<Link>,
     generation: u64,
     /// How many are to be sent one at a time, after a message may have cost us the connection.
@@ -97,7 +97,7 @@ impl Supervisor {
 
     async fn open(&self) -> Result<(Session, Vec<Confirms>), LinkError> {
         let session = Session::open(&self.config, "publishing").await?;
-        declare(&session, &self.topology).await?;
+        declare(&session, &self.topology()).await?;
         let mut channels = Vec::new();
         for _ in 0..self.config.channels.max(1) {
             let mut confirms = Confirms::new(confirm_channel(&session).await?, self.config.window);
@@ -214,7 +214,8 @@ impl Supervisor {
                 _ = tick.tick() => {
                     let now = Instant::now();
                     if compare_at <= now && comparing.is_none() && !blocked && close_by.is_none() {
-                        comparing = Some(compare(session, &self.topology).boxed());
+                        let topology = self.topology();
+                        comparing = Some(async move { compare(session, &topology).await }.boxed());
                     }
                     channels.iter_mut().for_each(|confirms| confirms.expire(now));
                     if !session.is_open() {
@@ -236,7 +237,7 @@ impl Supervisor {
         let blame = confirms.death().map_or(Blame::Nobody, |error| Blame::of(error, false));
         match (&blame, confirms.death()) {
             (Blame::Exchange(name, _), _) if self.declares(name) => {
-                return Err(gone_exchange(&self.config.url, name, self.topology.passive));
+                return Err(gone_exchange(&self.config.url, name, self.topology.borrow().passive));
             }
             (Blame::Topology, Some(error)) => return Err(session.classify(error)),
             _ => {}
@@ -250,7 +251,12 @@ impl Supervisor {
     }
 
     fn declares(&self, exchange: &str) -> bool {
-        self.topology.exchanges.iter().any(|declared| declared.name == exchange)
+        self.topology.borrow().exchanges.iter().any(|declared| declared.name == exchange)
+    }
+
+    /// As it is now.
+    fn topology(&self) -> Topology {
+        self.topology.borrow().clone()
     }
 
     fn next_compare(&self) -> Instant {
