@@ -130,6 +130,35 @@ fn without_a_clock_the_store_answers() {
 }
 
 #[test]
+fn a_schedule_that_there_is_not_has_no_history() {
+    let folder = tempfile::tempdir().unwrap();
+    store(&folder.path().join("store"), &[]);
+    let history = khronos(folder.path(), &["history", "one-minuet"]);
+    assert_eq!((history.status.code(), text(&history.stdout).as_str()), (Some(2), ""), "{history:?}");
+    assert_eq!(
+        text(&history.stderr),
+        "error: there is no schedule 'one-minuet'; did you mean 'one-minute'?\n"
+    );
+    let history = khronos(folder.path(), &["history", "nosuch", "--json"]);
+    assert!(history.status.code() == Some(2), "{history:?}");
+    assert!(text(&history.stderr).contains("there is no schedule 'nosuch'; khronos list"), "{history:?}");
+    // One without such rows is there all the same.
+    let history = khronos(folder.path(), &["history", "one-minute", "--outcome", "dropped"]);
+    assert_eq!(history.status.code(), Some(0), "{history:?}");
+    assert_eq!(text(&history.stdout).lines().count(), 1, "{history:?}");
+}
+
+#[test]
+fn a_count_of_nothing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for verb in [&["tail", "--count", "0"][..], &["next", "--count", "0"], &["history", "--limit", "0"]] {
+        let output = khronos(folder.path(), verb);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(text(&output.stderr).contains("0 is not in 1.."), "{output:?}");
+    }
+}
+
+#[test]
 fn an_audit_ends_with_1_on_a_hole_and_names_it() {
     let folder = tempfile::tempdir().unwrap();
     store(&folder.path().join("store"), &[4]);
@@ -246,6 +275,12 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
         assert_eq!(run(&["audit"]).status.code(), Some(0));
         assert_eq!(run(&["audit", "--url", &url]).status.code(), Some(0));
         assert_eq!(json_lines(&run(&["history", "--json", "--after", "5"])).len(), 2);
+        for at in [&[][..], &["--url", &url]] {
+            let history = run(&[&["history", "one-minuet"], at].concat());
+            assert_eq!(history.status.code(), Some(2), "{history:?}");
+            let said = text(&history.stderr);
+            assert!(said.contains("there is no schedule 'one-minuet'; did you mean 'one-minute'?"), "{said}");
+        }
         let release = run(&["parked", "release", "7", "8"]);
         assert_eq!(text(&release.stdout), "7 released\n", "{release:?}");
         assert_eq!(release.status.code(), Some(2));

@@ -4,11 +4,11 @@
 
 mod e2e;
 
-use e2e::{Arrivals, Clock, Expected, text};
+use e2e::{Arrivals, Clock, Expected, LIMIT, text};
 use khronos::config::{Config, Request};
 use ponos::topology::{Exchange, Queue, Topology};
 use std::{net::TcpListener, sync::OnceLock};
-use testkit::{Node, Signal};
+use testkit::{Node, Signal, block_until};
 
 const SCHEDULES: &str = r#"
 [[schedule]]
@@ -227,6 +227,36 @@ fn built_in_schedules_and_none_are_asked_for_by_a_word() {
     let mut clock = clock.with("KHRONOS_SCHEDULES_FOLDER", "none").started();
     assert_eq!(names(&clock), [""; 0]);
     clock.stop();
+}
+
+#[test]
+fn a_clock_without_a_store_on_disk_is_found_by_its_address() {
+    let mut clock = Clock::new("memory:", SCHEDULES).without("KHRONOS_STORE_PATH");
+    clock = clock.flag("--store").flag("memory:").started();
+    // Nobody tells the verb of the flag.
+    assert_eq!(names(&clock), ["often"]);
+    clock.done(&["history", "often"]);
+    let elsewhere = clock.verb(&["list", "--store", "elsewhere"]);
+    assert_eq!(elsewhere.status.code(), Some(74), "a store that is named is meant: {elsewhere:?}");
+    clock.stop();
+    let gone = clock.verb(&["list"]);
+    assert_eq!(gone.status.code(), Some(74), "{gone:?}");
+    assert!(text(&gone).contains("no clock runs on it or answers at http.listen"), "{gone:?}");
+}
+
+#[test]
+fn ctrl_c_ends_the_clock_in_good_order_and_every_other_verb_at_once_with_130() {
+    let mut clock = Clock::new("memory:", SCHEDULES).started();
+    let mut tail = clock.begin(&["tail"]);
+    block_until("an event in the tail", LIMIT, || {
+        clock.log().contains("test.often.passed  often").then_some(())
+    });
+    tail.signal(Signal::INT);
+    assert_eq!(tail.wait(LIMIT), Some(130));
+    clock.signal(Signal::INT);
+    assert_eq!(clock.end(), 130);
+    assert!(clock.log().contains("stopped; what is unanswered"), "{}", clock.log());
+    clock.done(&["audit"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,8 +5,10 @@ use super::{
     exit::Exit,
     output,
     reach::{Source, Trouble, Which, finish},
+    table,
 };
 use crate::{
+    diagnostic::counted,
     engine::audit::{Finding, Report, ScheduleReport, Tally},
     http,
     telemetry::colours,
@@ -92,7 +94,7 @@ fn people(out: &mut dyn Write, report: &Report, coloured: bool) -> io::Result<()
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(report.schedules.iter().map(|schedule| cells(&schedule.schedule, &schedule.tally)));
     rows.push(cells("(all)", &report.totals));
-    output::table(out, &rows)?;
+    table::table(out, &rows)?;
     writeln!(out)?;
     for schedule in &report.schedules {
         findings(out, schedule)?;
@@ -106,8 +108,9 @@ fn people(out: &mut dyn Write, report: &Report, coloured: bool) -> io::Result<()
         ("\x1b[31m", "record and arithmetic do not agree")
     };
     let (colour, plain) = if coloured { (colour, "\x1b[0m") } else { ("", "") };
-    let Report { from, to, rows, .. } = report;
-    writeln!(out, "{colour}{verdict}{plain} after {from} through {to} ({rows} rows)")
+    let Report { from, to, .. } = report;
+    let rows = counted(report.rows, "row");
+    writeln!(out, "{colour}{verdict}{plain} after {from} through {to} ({rows})")
 }
 
 fn cells(name: &str, tally: &Tally) -> Vec<String> {
@@ -134,7 +137,8 @@ fn findings(out: &mut dyn Write, report: &ScheduleReport) -> io::Result<()> {
         if finding.first == finding.last {
             finding.first.to_string()
         } else {
-            format!("{} … {} ({} occurrences)", finding.first, finding.last, finding.count)
+            let count = counted(finding.count, "occurrence");
+            format!("{} … {} ({count})", finding.first, finding.last)
         }
     };
     for finding in &report.missing {

@@ -2,7 +2,7 @@
 //!
 //! | Code | Meaning |
 //! | --- | --- |
-//! | 0 | done; warnings may have been shown |
+//! | 0 | done; warnings may have been shown; `run`: ended by SIGTERM, in good order |
 //! | 1 | findings: `check` found errors, `audit` a hole or a surplus, `health` a clock that is not well or not there |
 //! | 2 | the command line is wrong (an unknown flag, an expression or a schedule name that can't be used); `plan`: something differs; `parked release`, `drop`: nothing is parked under a number; `audit`: the record is in too many pieces for one go |
 //! | 69 | a service can't be reached: the broker, or a running clock |
@@ -10,6 +10,7 @@
 //! | 74 | input or output failed: the store can't be used, or is damaged; `list`, `history`, `audit`, `parked list`, `plan`: no clock runs and there is no store; standard output can't be written |
 //! | 77 | access refused: wrong user or password, no such virtual host, no permission; an exchange or queue that is not there |
 //! | 78 | the configuration can't be used: a fault in it or in a schedule file, a port in use, an exchange of another type (406), TLS against a plain port, a store of another clock or in use by another process |
+//! | 130 | ended by Ctrl-C (SIGINT); `run`: in good order |
 
 use std::process::ExitCode;
 
@@ -34,6 +35,8 @@ pub(super) enum Exit {
     AccessRefused = 77,
     /// The configuration can't be used.
     Configuration = 78,
+    /// Ended by Ctrl-C.
+    Interrupted = 130,
 }
 
 impl Exit {

@@ -1,6 +1,6 @@
 //! `khronos forecast`: how many occurrences are coming, and when most of them.
 
-use super::{Globals, chosen::chosen, exit::Exit, output, report, terminal, when};
+use super::{Globals, chosen::chosen, exit::Exit, output, report, table, terminal, when};
 use crate::{
     schedule::{Load, Peak, Timing, parse_length},
     sources::Source,
@@ -171,9 +171,10 @@ fn text(out: &mut dyn Write, forecast: &Forecast, wall: &Timing, length: &str) -
     let local =
         |at: Timestamp| wall.local(at).map_or_else(|| at.to_string(), |local| local.time.replace('T', " "));
     let schedules = if forecast.schedules == 1 { "schedule" } else { "schedules" };
+    let occurrences = if forecast.occurrences == 1 { "occurrence" } else { "occurrences" };
     writeln!(
         out,
-        "{} {schedules}, {} occurrences in {length} after {}\n",
+        "{} {schedules}, {} {occurrences} in {length} after {}\n",
         grouped_digits(forecast.schedules as u64),
         grouped_digits(forecast.occurrences),
         forecast.from
@@ -183,7 +184,7 @@ fn text(out: &mut dyn Write, forecast: &Forecast, wall: &Timing, length: &str) -
         let at = rate.peak_at.map_or("-".to_owned(), local);
         rows.push(vec![unit.to_owned(), decimal(rate.mean), grouped_digits(rate.peak), at]);
     }
-    output::table(out, &rows)?;
+    table::table(out, &rows)?;
     writeln!(out)?;
     chart(out, forecast, wall, local)?;
     if forecast.busiest.is_empty() {
@@ -198,7 +199,7 @@ fn text(out: &mut dyn Write, forecast: &Forecast, wall: &Timing, length: &str) -
         }
         rows.push(vec![local(busy.at), grouped_digits(busy.occurrences), names.join(", ")]);
     }
-    output::table(out, &rows)
+    table::table(out, &rows)
 }
 
 fn named(behind: &Behind) -> String {

@@ -5,13 +5,18 @@ use super::{
     exit::Exit,
     output,
     reach::{Source, Trouble, Which, finish},
+    table,
 };
-use crate::http::{
-    RowView,
-    client::encode,
-    history::{self, History, MOST, Wanted},
+use crate::{
+    diagnostic::nearest,
+    engine::Revision,
+    http::{
+        RowView, ScheduleView,
+        client::encode,
+        history::{self, History, MOST, Wanted},
+    },
 };
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
 
 /// Shows how occurrences ended.
 #[derive(Debug, clap::Args)]
@@ -59,20 +64,23 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
             Source::Clock(client) => client.get::<History>(&path(&wanted)).await?,
             Source::Store(kept) => history::read(&kept.record, &kept.clock, &wanted).await?,
         };
+        if page.rows.is_empty() && page.next.is_none() && first {
+            known(&source, wanted.schedule.as_deref()).await?;
+        }
         left = left.saturating_sub(page.rows.len());
-        output::print(|out| {
-            if args.json {
-                return output::lines(out, &page.rows);
-            }
-            let header = ["NUMBER", "DUE", "SCHEDULE", "OUTCOME", "LATE", "COUNT", "ID OR REASON"];
-            let mut rows: Vec<Vec<String>> = Vec::new();
-            if first {
-                rows.push(header.map(str::to_owned).to_vec());
-            }
-            rows.extend(page.rows.iter().map(cells));
-            output::table(out, &rows)
-        })?;
-        first = false;
+        // Of many rows without one that is wanted, nothing is shown.
+        if !page.rows.is_empty() || page.next.is_none() {
+            output::print(|out| {
+                if args.json {
+                    return output::lines(out, &page.rows);
+                }
+                let header = ["NUMBER", "DUE", "SCHEDULE", "OUTCOME", "LATE", "COUNT", "ID OR REASON"];
+                let mut rows = vec![header.map(str::to_owned).to_vec()];
+                rows.extend(page.rows.iter().map(cells));
+                if first { table::table(out, &rows) } else { table::more(out, &rows) }
+            })?;
+            first = false;
+        }
         match (page.next, wanted.after.is_some()) {
             (Some(next), true) => wanted.after = Some(next),
             (Some(next), false) => wanted.before = Some(next),
@@ -83,6 +91,28 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
         kept.close().await?;
     }
     Ok(Exit::Done)
+}
+
+/// Where nothing is recorded of a schedule: whether there is one of this name at all.
+async fn known(source: &Source, schedule: Option<&str>) -> Result<(), Trouble> {
+    // Rows that concern all schedules stand under '*'.
+    let Some(name) = schedule.filter(|name| *name != "*") else { return Ok(()) };
+    match source {
+        Source::Clock(client) => {
+            client.get::<ScheduleView>(&format!("/schedules/{}", encode(name))).await.map(drop)?
+        }
+        Source::Store(kept) => {
+            let names: BTreeSet<&str> = kept.snapshot.revisions.iter().map(Revision::name).collect();
+            if !names.contains(name) {
+                let help = nearest(name, names).map_or_else(
+                    || "khronos list shows all".to_owned(),
+                    |near| format!("did you mean '{near}'?"),
+                );
+                return Err(Trouble::Usage(format!("there is no schedule '{name}'; {help}")));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn path(wanted: &Wanted) -> String {

@@ -5,6 +5,7 @@ use super::{
     exit::Exit,
     output,
     reach::{Source, Trouble, Which, finish},
+    table,
 };
 use crate::http::ScheduleView;
 use serde::Deserialize;
@@ -35,7 +36,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
         Source::Store(kept) => {
             let schedules = ScheduleView::stored(&kept.snapshot);
             kept.close().await?;
-            output::complain("no clock runs; this is what the store holds");
+            output::complain("no clock runs on this store; this is what it holds");
             schedules
         }
     };
@@ -46,7 +47,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
         let header = ["NAME", "EVENT", "TIMING", "NEXT DUE", "CONFIRMED", "TO NOBODY", "STATE"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(schedules.iter().map(cells));
-        output::table(out, &rows)
+        table::table(out, &rows)
     })?;
     Ok(Exit::Done)
 }

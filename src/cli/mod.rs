@@ -11,6 +11,7 @@ mod exit;
 mod forecast;
 mod health;
 mod history;
+mod interrupt;
 mod list;
 mod next;
 mod output;
@@ -19,6 +20,7 @@ mod plan;
 mod reach;
 mod report;
 mod run;
+mod table;
 mod tail;
 mod terminal;
 mod when;
@@ -113,6 +115,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(said) => return output::told_by_clap(&said),
     };
+    if !matches!(cli.verb, Verb::Run(_)) {
+        interrupt::end_at_once();
+    }
     match cli.verb {
         Verb::Run(args) => run::run(&cli.globals, args),
         Verb::Check(args) => check::run(&cli.globals, args),

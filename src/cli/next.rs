@@ -2,7 +2,7 @@
 
 mod why;
 
-use super::{Globals, chosen::chosen, exit::Exit, output, report, when};
+use super::{Globals, chosen::chosen, exit::Exit, output, report, table, when};
 use crate::{
     clock,
     schedule::{Explained, Fault, Local, Timing, parse_instant},
@@ -212,7 +212,7 @@ fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Res
         cells.push(told(entry));
         rows.push(cells);
     }
-    output::table(out, &rows)
+    table::table(out, &rows)
 }
 
 /// Why, in words; the same reason once.

@@ -42,20 +42,6 @@ pub(super) fn told_by_clap(said: &clap::Error) -> ExitCode {
     Exit::Usage.into()
 }
 
-/// Rows in columns, each as wide as its widest cell; the header is the first row.
-pub(super) fn table(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
-}
-
 /// One JSON object a line.
 pub(super) fn lines<T: serde::Serialize>(out: &mut dyn Write, items: &[T]) -> io::Result<()> {
     for item in items {

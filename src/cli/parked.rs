@@ -5,6 +5,7 @@ use super::{
     exit::Exit,
     output,
     reach::{Source, Trouble, Which, finish},
+    table,
 };
 use crate::http::{ParkedView, client::Client};
 use serde::Deserialize;
@@ -89,7 +90,7 @@ async fn list(globals: &Globals, which: Which, json: bool) -> Result<Exit, Troub
         let header = ["NUMBER", "SCHEDULE", "DUE", "COUNT", "PARKED", "STATE", "REASON"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(parked.iter().map(cells));
-        output::table(out, &rows)
+        table::table(out, &rows)
     })?;
     Ok(Exit::Done)
 }

@@ -56,7 +56,7 @@ pub(super) enum Trouble {
     #[error(transparent)]
     Audit(#[from] AuditError),
     #[error(
-        "there is no store at {0}, and no clock runs on it; name another with --store, or a running clock with --url"
+        "there is no store at {0}, and no clock runs on it or answers at http.listen; name another with --store, or a running clock with --url"
     )]
     NoStore(PathBuf),
     #[error("no clock runs on the store {0}; {1} needs a running one")]
@@ -131,7 +131,19 @@ impl Which {
             Err(_) => {}
         }
         match kept(folder, &config).await {
-            Ok(kept) => Ok(Source::Store(kept)),
+            Ok(kept) => {
+                if self.store.is_none() && answers(&config).await {
+                    let (web, folder) = (web(&config), folder.display());
+                    output::complain(&format!(
+                        "note: a clock answers at {web}, and does not run on the store {folder}; --url {web} asks it"
+                    ));
+                }
+                Ok(Source::Store(kept))
+            }
+            // A clock that keeps nothing on a disk; one that was not asked for by its store.
+            Err(Trouble::NoStore(_)) if self.store.is_none() && answers(&config).await => {
+                Ok(Source::Clock(Client::new(web(&config))))
+            }
             Err(Trouble::Store(StoreError::Locked { .. })) => Ok(Source::Clock(Client::new(web(&config)))),
             Err(trouble) => Err(trouble),
         }
@@ -166,6 +178,16 @@ impl Kept {
 async fn operator(folder: &Path) -> Result<Client, ClientError> {
     let client = Client::new(Target::Unix(control_path(folder)));
     client.get::<serde_json::Value>("/").await.map(|_| client)
+}
+
+/// Whether a clock of this name is there at the configured address.
+async fn answers(config: &Config) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        clock: String,
+    }
+    let named = Client::new(web(config)).get::<Named>("/healthz").await;
+    config.http.enabled && named.is_ok_and(|named| named.clock == config.clock.name)
 }
 
 async fn kept(folder: &Path, config: &Config) -> Result<Kept, Trouble> {

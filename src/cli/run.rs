@@ -1,6 +1,6 @@
 //! `khronos run`.
 
-use super::{Globals, exit::Exit, flag, output::complain, report};
+use super::{Globals, exit::Exit, flag, interrupt::Interrupt, output::complain, report};
 use crate::{
     RunError, Running,
     config::{BrokerUrl, Config, Override, StorePath},
@@ -78,7 +78,10 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
             return Exit::Software.into();
         }
     };
-    let ended = runtime.block_on(async { crate::run(config, args.strict, on_signals(), announce).await });
+    let (ended, exit) = runtime.block_on(async {
+        let interrupt = Interrupt::begin();
+        (crate::run(config, args.strict, on_signals(), announce).await, interrupt.exit().await)
+    });
     // What still runs on threads of its own (a slow folder of schedules) is not waited for.
     runtime.shutdown_background();
     match ended {
@@ -90,7 +93,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
                 outstanding,
                 "stopped; what is unanswered or outstanding goes on at the next start"
             );
-            Exit::Done.into()
+            exit.into()
         }
         Err(error) => {
             if let RunError::Schedules(diagnostics) = &error {

@@ -192,6 +192,7 @@ impl fmt::Display for Notice {
                 f,
                 "parked {schedule} of {due} as number {number}: {reason}; see `khronos parked list`, then release or drop it"
             ),
+            Self::TakenIn { schedules: 1 } => write!(f, "the one schedule is taken in"),
             Self::TakenIn { schedules } => write!(f, "all {schedules} schedules are taken in"),
             Self::CaughtUp { schedule, first, last, count, how } => {
                 write!(f, "{schedule}: {count} missed from {first} to {last}: {how}")

@@ -23,7 +23,8 @@ impl<K: Kept> Schedules<K> {
             }
         }
         if self.list.len() > limits.schedules {
-            let what = format!("{} schedules; {} are allowed", self.list.len(), limits.schedules);
+            let are = if limits.schedules == 1 { "is" } else { "are" };
+            let what = format!("{} schedules; {} {are} allowed", self.list.len(), limits.schedules);
             found.push(at(self.place(limits.schedules), what, "schedules", "remove some"));
         }
         found.extend(self.too_many_events(limits.rate));
@@ -53,8 +54,9 @@ impl<K: Kept> Schedules<K> {
             })
             .collect();
         let what = format!(
-            "all schedules together are due {} times a second, over a day on which each is; {allowed} are allowed; the most frequent: {}",
+            "all schedules together are due {} times a second, over a day on which each is; {allowed} {} allowed; the most frequent: {}",
             rate(total),
+            if allowed == 1 { "is" } else { "are" },
             named.join(", ")
         );
         most.first().map(|(_, first)| at(self.place(*first), what, "rate", "make some of them rarer"))

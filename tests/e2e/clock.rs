@@ -119,6 +119,14 @@ impl Clock {
         self.command(arguments[0]).args(&arguments[1..]).output().unwrap()
     }
 
+    /// Begins another verb, which ends by itself or by a signal; what it says goes into the log.
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Program {
+        let log = OpenOptions::new().create(true).append(true).open(self.sandbox.path("log")).unwrap();
+        let mut command = self.command(arguments[0]);
+        command.args(&arguments[1..]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.sandbox.start(&mut command)
+    }
+
     /// Runs another verb, which ends with 0; what it printed.
     pub(crate) fn done(&self, arguments: &[&str]) -> String {
         let output = self.verb(arguments);

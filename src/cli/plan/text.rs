@@ -1,6 +1,7 @@
 //! A plan for people.
 
 use super::compare::{Instant, Kind, One, Plan, Shown, Sum};
+use crate::diagnostic::counted;
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -16,7 +17,8 @@ pub(super) fn write(out: &mut dyn Write, plan: &Plan, length: &str) -> io::Resul
         schedule(out, one)?;
     }
     if plan.schedules.len() > MOST {
-        writeln!(out, "… and {} schedules more (--json has them all)", plan.schedules.len() - MOST)?;
+        let more = counted(plan.schedules.len() - MOST, "schedule");
+        writeln!(out, "… and {more} more (--json has them all)")?;
     }
     if !plan.schedules.is_empty() {
         writeln!(out)?;

@@ -6,6 +6,7 @@ use super::{
     report::{Finding, ScheduleReport, Tally},
 };
 use crate::{
+    diagnostic::counted,
     engine::{Outcome, RecordRow, Revision, SkipReason},
     schedule::Timing,
 };
@@ -126,7 +127,10 @@ impl Ledger {
         }
         let called_for = self.arithmetic.count(range.0, range.1);
         if called_for != row.count {
-            self.fault(entry, format!("it counts {} occurrences, the arithmetic {called_for}", row.count));
+            self.fault(
+                entry,
+                format!("it counts {}, the arithmetic {called_for}", counted(row.count, "occurrence")),
+            );
         }
         match &row.outcome {
             Outcome::Confirmed { .. } if row.first == row.last => self.single(entry, range),
