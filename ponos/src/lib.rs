@@ -45,7 +45,7 @@ pub mod prelude {
         worker::{
             Context, Ended, Failure, Handler, HandlerResult,
             Outcome::{self, Dead, Done, Release, Retry, Skip},
-            Policy, Worker,
+            Policy, State, Stateful, Worker,
         },
     };
 }

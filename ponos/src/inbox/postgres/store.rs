@@ -189,6 +189,10 @@ impl Store {
 }
 
 impl Run {
+    pub(in crate::inbox) fn key(&self) -> &InboxKey {
+        &self.key
+    }
+
     pub(in crate::inbox) fn transaction(&self) -> Transaction {
         self.transaction.clone()
     }
