@@ -38,31 +38,31 @@ impl Streams {
         R: Future<Output = HandlerResult> + Send + 'static,
     {
         let policy = Policy { exclusive: self.exclusive, ..policy.clone() };
-        let handler = |label: &str, pattern: &str, policy: &Policy| -> Result<Configured<F>, Trouble> {
-            let handler = Handler::<Value>::with(make(self.queue(label)), policy.clone());
-            Ok(match contracts {
-                Some(contracts) => handler.contract(contracts.of(pattern)?),
-                None => handler,
-            })
-        };
+        let handler =
+            |label: &str, pattern: &str, policy: &Policy| -> Result<Configured<Value, R>, Trouble> {
+                let handler = make(self.queue(label)).with(policy.clone());
+                Ok(match contracts {
+                    Some(contracts) => handler.contract(contracts.of(pattern)?),
+                    None => handler,
+                })
+            };
         let mut worker = Worker::new(&self.service);
         if let Some(label) = &self.fan_in {
-            let (queue, own) = apart(policy.clone());
-            let handlers = self.events.iter().map(|pattern| Ok((pattern, handler(label, pattern, &own)?)));
+            let handlers = self.events.iter().map(|pattern| Ok((pattern, handler(label, pattern, &policy)?)));
             let handlers: Vec<_> = handlers.collect::<Result<_, Trouble>>()?;
-            worker = worker.fan_in(label, queue, |fan_in| {
-                let on = |fan_in: FanIn, (pattern, handler): (&String, Configured<F>)| {
-                    fan_in.on_with::<Value, _>(pattern, handler)
+            worker = worker.fan_in(label, policy.clone(), |fan_in| {
+                let on = |fan_in: FanIn, (pattern, handler): (&String, Configured<Value, R>)| {
+                    fan_in.on::<Value>(pattern, handler)
                 };
                 handlers.into_iter().fold(fan_in, on)
             });
         } else {
             for pattern in &self.events {
-                worker = worker.on_with::<Value, _>(pattern, handler(pattern, pattern, &policy)?);
+                worker = worker.on::<Value>(pattern, handler(pattern, pattern, &policy)?);
             }
         }
         for name in &self.tasks {
-            worker = worker.task::<Value, _>(name, handler(name, name, &policy)?);
+            worker = worker.task::<Value>(name, handler(name, name, &policy)?);
         }
         Ok(worker)
     }
@@ -76,14 +76,6 @@ impl Streams {
     fn queue(&self, label: &str) -> Arc<str> {
         format!("{}.{label}", self.service).into()
     }
-}
-
-/// What of a policy belongs to a fan-in's queue, and what to its handlers.
-fn apart(policy: Policy) -> (Policy, Policy) {
-    let Policy { concurrency, prefetch, rate, exclusive, .. } = policy;
-    let queue = Policy { concurrency, prefetch, rate, exclusive, ..Policy::default() };
-    let Policy { concurrency, prefetch, rate, exclusive, .. } = Policy::default();
-    (queue, Policy { concurrency, prefetch, rate, exclusive, ..policy })
 }
 
 /// What a worker that can't run means here: what it was told came from the command line.

@@ -42,6 +42,30 @@ impl Clock {
     }
 }
 
+/// Measures real time, also where tokio's is paused.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    #[allow(clippy::disallowed_methods)] // this is the place
+    pub(crate) fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Whether tokio's time stands still and is moved by hand.
+pub(crate) fn is_paused() -> bool {
+    let (before, real) = (Instant::now(), Stopwatch::start());
+    while real.elapsed().is_zero() {
+        std::hint::spin_loop();
+    }
+    Instant::now() == before
+}
+
 /// A duration in whole milliseconds, as far as they can be counted.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)

@@ -49,7 +49,7 @@ pub mod prelude {
         worker::{
             Context, Ended, Failure, Handler, HandlerResult,
             Outcome::{self, Dead, Done, Release, Retry, Skip},
-            Policy, Worker,
+            Policy, State, Stateful, Worker,
         },
     };
 }

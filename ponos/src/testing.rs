@@ -23,11 +23,14 @@
 //!
 //! Everything runs on tokio's paused time: nothing waits, and a retry in an hour comes as soon as [`Kit::advance`] has
 //! moved the clock by an hour. It panics where a test should fail.
+//!
+//! A handler that speaks with a real database needs real time, for a paused clock jumps ahead whenever only the database is waited
+//! for: [`Kit::start_in_real_time`].
 #![allow(clippy::panic)] // it serves tests alone: a panic is its error
 
 use crate::{
     broker::{Delivery, Transport, memory::Broker},
-    clock::Clock,
+    clock::{Clock, is_paused},
     event::{Event, EventId, EventName, Message, Timestamp},
     inbox::Held,
     shutdown::{Trigger, shutdown},
@@ -45,13 +48,15 @@ use std::{
 };
 use tokio::{
     task::{JoinHandle, yield_now},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 /// What time it is when a kit starts, unless told otherwise.
 pub const BEGINNING: Timestamp = Timestamp::from_millis(1_796_115_600_000);
 /// For how long, on the clock of the test, [`Kit::settled`] waits.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(1);
 /// So often others are let go first before the clock is moved.
 const TURNS: usize = 200;
 /// Sees all that is published.
@@ -68,6 +73,10 @@ pub struct Kit {
     seen: Seen,
     trigger: Trigger,
     worker: JoinHandle<Result<Report, WorkerError>>,
+    #[cfg(feature = "postgres")]
+    inbox: crate::inbox::Inbox,
+    /// What ids begin with.
+    run: String,
     sent: u64,
 }
 
@@ -92,7 +101,8 @@ impl Kit {
     /// Starts the worker, with the clock at [`BEGINNING`].
     ///
     /// # Panics
-    /// When it can't run, or tokio's time is not paused (`#[tokio::test(start_paused = true)]`).
+    /// When it can't run, when tokio's time is not paused (`#[tokio::test(start_paused = true)]`), or when its inbox is on
+    /// Postgres, which needs [`Kit::start_in_real_time`].
     pub async fn start(worker: Worker) -> Self {
         Self::start_at(BEGINNING, worker).await
     }
@@ -102,13 +112,43 @@ impl Kit {
     /// # Panics
     /// As [`Kit::start`].
     pub async fn start_at(beginning: Timestamp, worker: Worker) -> Self {
-        let (clock, seen) = (Clock::starting_at(beginning), Seen::default());
+        assert!(
+            is_paused(),
+            "Kit::start needs a paused clock: write #[tokio::test(start_paused = true)], or start the worker with Kit::start_in_real_time"
+        );
+        Self::begin(Clock::starting_at(beginning), "test".into(), worker)
+    }
+
+    /// Starts the worker on the system's clock, for handlers that speak with something real, such as an inbox on Postgres: a
+    /// retry takes its time then, and [`Kit::advance`] waits. Ids are random, for a database remembers those of the last run.
+    ///
+    /// Tests that share a database and run at the same time must not share an outbox: give each service, or the
+    /// `schema` of its `PostgresOptions`, another name.
+    ///
+    /// # Panics
+    /// When it can't run, or tokio's time is paused.
+    pub async fn start_in_real_time(worker: Worker) -> Self {
+        assert!(
+            !is_paused(),
+            "Kit::start_in_real_time needs a clock that goes: write #[tokio::test] without start_paused"
+        );
+        Self::begin(Clock::system(), format!("test-{:032x}", fastrand::u128(..)), worker)
+    }
+
+    fn begin(clock: Clock, run: String, worker: Worker) -> Self {
+        let seen = Seen::default();
         let (told, service) = (seen.clone(), worker.service().to_owned());
         let worker = worker.clock(clock).observe(move |observed| told.lock().push(observed.clone()));
         let ready = match worker.ready() {
             Ok(ready) => ready,
             Err(why) => panic!("{why}"),
         };
+        #[cfg(feature = "postgres")]
+        let inbox = ready.inbox().clone();
+        assert!(
+            !(is_paused() && ready.inbox().is_shared()),
+            "an inbox on Postgres needs a clock that goes: Kit::start_in_real_time in a #[tokio::test] without start_paused"
+        );
         let broker = Broker::new();
         let tap = tap(ready.topology());
         let shared: Vec<&str> = LADDER.iter().map(|(rung, _)| *rung).chain([PARKING]).collect();
@@ -122,7 +162,21 @@ impl Kit {
         let (trigger, shutdown) = shutdown();
         let transport = Transport::memory(broker.clone());
         let worker = tokio::spawn(async move { Box::pin(ready.run_on(transport, shutdown)).await });
-        Self { broker, desk, clock, source: format!("/{service}"), queues, seen, trigger, worker, sent: 0 }
+        let source = format!("/{service}");
+        Self {
+            broker,
+            desk,
+            clock,
+            source,
+            queues,
+            seen,
+            trigger,
+            worker,
+            #[cfg(feature = "postgres")]
+            inbox,
+            run,
+            sent: 0,
+        }
     }
 
     /// The twin, to be cut off, blocked or looked into.
@@ -156,6 +210,9 @@ impl Kit {
     /// # Panics
     /// When the name is none, the data can't be written, or the service has no such task.
     pub async fn task(&mut self, name: &str, data: &impl Serialize) -> EventId {
+        if let Err(why) = EventName::of_task(name) {
+            panic!("'{name}': {why}");
+        }
         let event = self.event(name, data);
         let id = event.id.clone();
         let mut message = event.into_message();
@@ -171,7 +228,7 @@ impl Kit {
     pub async fn publish_message(&mut self, exchange: &str, message: Message) {
         self.sent += 1;
         let mut message = message;
-        let made_up = format!("message-{}", self.sent);
+        let made_up = format!("{}-message-{}", self.run, self.sent);
         let id = message.properties.message_id.get_or_insert_with(|| made_up.clone());
         // an empty one is bad, and sent as it is
         let id = if id.is_empty() { made_up.parse() } else { id.parse() };
@@ -189,45 +246,64 @@ impl Kit {
     pub fn event(&mut self, name: &str, data: &impl Serialize) -> Event {
         self.sent += 1;
         let name: EventName = name.parse().unwrap_or_else(|why| panic!("'{name}': {why}"));
-        let id: EventId = format!("test-{}", self.sent).parse().unwrap_or_else(|why| panic!("{why}"));
+        let id: EventId = format!("{}-{}", self.run, self.sent).parse().unwrap_or_else(|why| panic!("{why}"));
         let data = serde_json::to_vec(data).unwrap_or_else(|why| panic!("{name}: {why}"));
         let mut event = Event::new(id, "/testing", name, data);
         event.time = Some(self.now());
         event
     }
 
-    /// Waits until the worker has nothing to do: its queues are empty, and nothing is at work. What waits for a retry may
-    /// still wait: [`Kit::advance`] brings it.
+    /// Waits until the worker has nothing to do: its queues are empty, nothing is at work, and nothing waits in its outbox. What
+    /// waits for a retry may still wait: [`Kit::advance`] brings it.
     ///
     /// # Panics
-    /// When a minute, on the clock of the test, was not enough.
+    /// When a minute, on the clock of the test, was not enough; or when a handler blocked its thread beyond its timeout.
     pub async fn settled(&self) {
         for _ in 0..TURNS {
-            if self.is_idle() {
-                return;
+            if self.is_settled().await.is_ok() {
+                return self.refuse_blocked();
             }
             yield_now().await;
         }
-        let began = self.now();
-        while !self.is_idle() {
-            let waited = self.now().since(began);
-            assert!(
-                waited < crate::clock::millis(PATIENCE),
-                "after a minute there is still work in {:?}",
-                self.busy()
-            );
-            sleep(Duration::from_millis(1)).await;
+        let began = Instant::now();
+        while let Err(busy) = self.is_settled().await {
+            self.refuse_blocked();
+            assert!(began.elapsed() < PATIENCE, "after a minute there is still work in {busy}");
+            sleep(LOOK).await;
         }
+        self.refuse_blocked();
     }
 
-    /// Moves the clock; everything that comes due meanwhile happens in its order. Then waits as [`Kit::settled`] does.
+    /// Moves the clock; everything that comes due meanwhile happens in its order. Then waits as [`Kit::settled`] does. In real
+    /// time it waits for as long.
     pub async fn advance(&self, by: Duration) {
         sleep(by).await;
         self.settled().await;
     }
 
-    fn is_idle(&self) -> bool {
-        self.busy().is_empty()
+    /// Or where there is work.
+    async fn is_settled(&self) -> Result<(), String> {
+        let ends = self.seen.lock().len();
+        self.is_idle()?;
+        #[cfg(feature = "postgres")]
+        match self.inbox.outbox().await {
+            Ok(Some(outbox)) if outbox.waiting > 0 => {
+                return Err(format!(
+                    "the outbox: {} messages wait, {} of them were refused",
+                    outbox.waiting, outbox.failing
+                ));
+            }
+            Ok(_) => {}
+            Err(why) => return Err(format!("the outbox, which can't be looked at: {why}")),
+        }
+        // what was in the outbox may have been relayed and handled since
+        self.is_idle()?;
+        if ends == self.seen.lock().len() { Ok(()) } else { Err("its queues".into()) }
+    }
+
+    fn is_idle(&self) -> Result<(), String> {
+        let busy = self.busy();
+        if busy.is_empty() { Ok(()) } else { Err(format!("{busy:?}")) }
     }
 
     fn busy(&self) -> Vec<&str> {
@@ -236,6 +312,18 @@ impl Kit {
             status.is_none_or(|status| status.ready + status.unacked > 0 || status.consumers == 0)
         };
         self.queues.iter().map(String::as_str).filter(|queue| at_work(queue)).collect()
+    }
+
+    fn refuse_blocked(&self) {
+        let blocked = self.seen.lock().iter().find_map(|observed| match observed {
+            Observed::Blocked { queue, id, name, held, timeout } => Some(format!(
+                "the handler of '{name}' in {queue} blocked its thread for {held:?} ({id}), beyond its timeout of {timeout:?}: await instead of blocking, or give such work to ctx.blocking"
+            )),
+            _ => None,
+        });
+        if let Some(blocked) = blocked {
+            panic!("{blocked}");
+        }
     }
 
     /// All that was observed so far, in order.
@@ -275,14 +363,16 @@ impl Kit {
     /// Asks the worker to stop, waits, and gives its report.
     ///
     /// # Panics
-    /// When it did not end in order.
-    pub async fn stop(self) -> Report {
+    /// When it did not end in order, or a handler blocked its thread beyond its timeout.
+    pub async fn stop(mut self) -> Report {
         self.trigger.advance();
-        match self.worker.await {
+        let report = match (&mut self.worker).await {
             Ok(Ok(report)) => report,
             Ok(Err(why)) => panic!("{why}"),
             Err(why) => panic!("the worker ended with a panic: {why}"),
-        }
+        };
+        self.refuse_blocked();
+        report
     }
 }
 

@@ -17,6 +17,12 @@ async fn done(_: Value, _: Context) -> HandlerResult {
     Ok(Done)
 }
 
+struct Shelf;
+
+async fn stateful(_: Value, _: Context, _: State<Shelf>) -> HandlerResult {
+    Ok(Done)
+}
+
 fn shop() -> Worker {
     Worker::new("shop")
 }
@@ -45,7 +51,30 @@ fn each_fault_is_said_in_words() {
         (shop(), "it handles nothing"),
         (shop().on::<Value>(NAME, done).on::<Value>(NAME, done), "a name is handled once"),
         (shop().on::<Value>("parcel shipped", done), "is no name"),
-        (shop().task::<Value, _>("order.*.shipped", done), "is no name"),
+        (shop().task::<Value>("order.*.shipped", done), "'*' is not allowed in a name"),
+        (
+            shop().task::<Value>("images.cleanup", done),
+            "'images.cleanup' is not a task's name: a task's name has three",
+        ),
+        (
+            shop().fan_in("all", Policy::default(), |all| {
+                all.on::<Value>("order.#", done).on::<Value>(NAME, done)
+            }),
+            "the handler of 'order.parcel.shipped' is never reached: 'order.#' before it takes all of its events",
+        ),
+        (shop().fan_in("all", Policy::retry(0), |all| all.on::<Value>(NAME, done)), "attempts is 0"),
+        (
+            shop().on::<Value>(NAME, done.finally(done.with(Policy::retry(2)))),
+            "the final handler of 'order.parcel.shipped' has a policy",
+        ),
+        (
+            shop().on::<Value>(NAME, stateful.with_state()),
+            "the handler of 'order.parcel.shipped' takes the state worker_check::Shelf",
+        ),
+        (
+            shop().state(7_u8).on::<Value>(NAME, done.finally(stateful.with_state())),
+            "the handler of 'order.parcel.shipped' takes the state worker_check::Shelf",
+        ),
         (shop().fan_in("all", Policy::default(), |all| all), "the fan-in handles nothing"),
         (
             shop()
@@ -99,7 +128,13 @@ fn all_faults_are_said_at_once_and_none_of_what_can_be() {
         // a grace shorter than a timeout is a warning
         limited(Limits { grace: secs(1), ..Limits::default() }),
         shop()
-            .fan_in("all", Policy::default(), |all| all.on::<Value>("order.#", done).on::<Value>(NAME, done)),
+            .fan_in("all", Policy::default(), |all| all.on::<Value>(NAME, done).on::<Value>("order.#", done)),
+        // in queues of their own each has its events
+        shop().on::<Value>("order.#", done).on::<Value>(NAME, done),
+        shop().fan_in("all", Policy::default().concurrency(2), |all| {
+            all.on::<Value>(NAME, done.with(Policy::retry(2).concurrency(2)))
+        }),
+        shop().state(Shelf).on::<Value>(NAME, done.finally(stateful.with_state())),
     ] {
         assert_eq!(faults(worker), Vec::<String>::new());
     }

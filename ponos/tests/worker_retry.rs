@@ -102,8 +102,7 @@ async fn after_the_last_attempt_the_final_handler_runs_and_what_it_publishes_is_
 async fn a_final_handler_that_fails_is_named_in_the_reason() {
     let handler = async |_: Value, _: Context| Err(Failure::new("no route"));
     let last = async |_: Value, _: Context| -> HandlerResult { panic!("no paper") };
-    let worker = Worker::new("shop")
-        .on_with::<Value, _>(NAME, handler.with(Policy::retry(1)).finally::<Value, _, _>(last));
+    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)).finally(last));
     let mut kit = Kit::start(worker).await;
     kit.publish(NAME, &json!({})).await;
     kit.settled().await;

@@ -17,6 +17,12 @@ pub struct InvalidName {
     pub at: usize,
 }
 
+/// What a name of too few words is told.
+const EVENT: &str =
+    "a name has three or more words: <domain>.<what>.<past-tense verb>, as in time.one-day.passed";
+const TASK: &str =
+    "a task's name has three or more words: <domain>.<what>.<verb>, as in docker.images.cleanup";
+
 impl EventName {
     /// The longest name, in bytes.
     pub const MAX_BYTES: usize = 255;
@@ -30,12 +36,16 @@ impl EventName {
     pub fn domain(&self) -> &str {
         self.0.split('.').next().unwrap_or_default()
     }
-}
 
-impl FromStr for EventName {
-    type Err = InvalidName;
+    /// Parses the name of a task: the same rule, with errors that speak of tasks.
+    ///
+    /// # Errors
+    /// [`InvalidName`].
+    pub fn of_task(text: &str) -> Result<Self, InvalidName> {
+        Self::checked(text, TASK)
+    }
 
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
+    fn checked(text: &str, few: &str) -> Result<Self, InvalidName> {
         let fault = |at: usize, reason: String| Err(InvalidName { reason, at });
         if text.len() > Self::MAX_BYTES {
             return fault(
@@ -68,10 +78,17 @@ impl FromStr for EventName {
             start += word.len() + 1;
         }
         if text.split('.').count() < 3 {
-            let reason = "a name has three or more words: <domain>.<what>.<past-tense verb>, as in time.one-day.passed";
-            return fault(text.len(), reason.into());
+            return fault(text.len(), few.into());
         }
         Ok(Self(text.into()))
+    }
+}
+
+impl FromStr for EventName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        Self::checked(text, EVENT)
     }
 }
 
@@ -124,6 +141,11 @@ mod tests {
         ] {
             assert_eq!(name.parse::<EventName>().unwrap_err().at, at, "{name}");
         }
+        let reason = |told: Result<EventName, InvalidName>| told.unwrap_err().reason;
+        let (event, task) = ("images.cleanup".parse(), EventName::of_task("images.cleanup"));
+        assert!(reason(event).contains("time.one-day.passed"));
+        let task = reason(task);
+        assert!(task.contains("a task's name has three or more words") && !task.contains("past"), "{task}");
         assert!(format!("a.b.{}", "c".repeat(251)).parse::<EventName>().is_ok());
         assert!(format!("a.b.{}", "c".repeat(252)).parse::<EventName>().is_err());
     }

@@ -299,6 +299,15 @@ impl Entry {
         matches!(self.0, Running::None)
     }
 
+    /// What is recorded at the end of a transaction; `None` for an inbox without one.
+    pub(crate) fn key(&self) -> Option<InboxKey> {
+        match &self.0 {
+            #[cfg(feature = "postgres")]
+            Running::Postgres(run) => Some(run.key().clone()),
+            _ => None,
+        }
+    }
+
     /// The transaction of this run, for the handler's context; `None` for an inbox without one.
     #[cfg(feature = "postgres")]
     pub fn transaction(&self) -> Option<postgres::Transaction> {

@@ -1,9 +1,10 @@
 //! What an author says of a worker. Nothing is refused here: `check` looks at all of it at once.
 
 use super::{
-    Configured, Context, Handler, HandlerResult, IntoHandler, Limits, Payload, Policy,
+    Handler, Limits, Payload, Policy,
     ended::Observer,
     handler::{Shared, contract_of, erase},
+    settings::{Last, Need, Settings},
 };
 use crate::{
     clock::Clock,
@@ -13,7 +14,6 @@ use crate::{
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
-    future::Future,
     sync::Arc,
 };
 
@@ -37,7 +37,7 @@ pub(super) struct Draft {
     pub(super) label: String,
     pub(super) intake: Takes,
     pub(super) handlers: Vec<Named>,
-    /// A fan-in's own; else the handler's.
+    /// A fan-in's own, which its handlers have unless they have one; else the handler's.
     pub(super) policy: Policy,
 }
 
@@ -52,22 +52,19 @@ pub(super) enum Takes {
 /// A handler under its name or pattern.
 pub(super) struct Named {
     pub(super) pattern: String,
-    pub(super) policy: Policy,
+    /// Its own.
+    pub(super) policy: Option<Policy>,
     pub(super) contract: Result<Contract, SchemaError>,
     pub(super) handler: Shared,
-    pub(super) last: Option<Shared>,
+    pub(super) last: Option<Last>,
+    pub(super) needs: Vec<Need>,
 }
 
 impl Named {
-    fn new<T: Payload, H: Handler<T>>(pattern: &str, configured: Configured<H>) -> Self {
-        let Configured { handler, policy, contract, last } = configured;
-        Self {
-            pattern: pattern.to_owned(),
-            policy,
-            contract: contract.map_or_else(contract_of::<T>, Ok),
-            handler: erase(handler),
-            last,
-        }
+    fn new<T: Payload, H: Handler<T>>(pattern: &str, handler: H) -> Self {
+        let (handler, Settings { policy, contract, last, needs }) = erase::<T, H>(handler);
+        let contract = contract.map_or_else(contract_of::<T>, Ok);
+        Self { pattern: pattern.to_owned(), policy, contract, handler, last, needs }
     }
 }
 
@@ -94,30 +91,33 @@ impl Worker {
         &self.service
     }
 
-    /// Handles the global events of that name or topic pattern (`order.*.shipped`, `time.#`), with the default policy.
+    /// Handles the global events of that name or topic pattern (`order.*.shipped`, `time.#`). Its policy is the default, or
+    /// that of [`Handler::with`]: `on("time.one-day.passed", cleanup.with(Policy::retry(3)))`.
     #[must_use]
-    pub fn on<T: Payload>(self, name: &str, handler: impl Handler<T>) -> Self {
-        self.on_with(name, handler.with(Policy::default()))
-    }
-
-    /// [`Worker::on`] with a policy: `on_with("time.one-day.passed", cleanup.with(Policy::retry(3)))`.
-    #[must_use]
-    pub fn on_with<T: Payload, H: IntoHandler<T>>(mut self, name: &str, handler: H) -> Self {
-        self.drafts.push(Draft::single(Takes::Event, Named::new::<T, _>(name, handler.into_handler())));
+    pub fn on<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
+        self.drafts.push(Draft::single(Takes::Event, Named::new::<T, _>(name, handler)));
         self
     }
 
-    /// Handles the service's own tasks of that name, which its handlers may then publish by [`Context::task`].
+    /// [`Worker::on`], as it was called where a handler has a policy.
     #[must_use]
-    pub fn task<T: Payload, H: IntoHandler<T>>(mut self, name: &str, handler: H) -> Self {
-        let named = Named::new::<T, _>(name, handler.into_handler());
+    pub fn on_with<T: Payload, H: Handler<T>>(self, name: &str, handler: H) -> Self {
+        self.on::<T>(name, handler)
+    }
+
+    /// Handles the service's own tasks of that name, which its handlers may then publish by
+    /// [`Context::task`](super::Context::task). Otherwise as [`Worker::on`].
+    #[must_use]
+    pub fn task<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
+        let named = Named::new::<T, _>(name, handler);
         self.tasks.push((name.to_owned(), named.contract.clone()));
         self.drafts.push(Draft::single(Takes::Task, named));
         self
     }
 
     /// One queue for events of several names, `<service>.<label>`: in the order in which they were published, each handled by the
-    /// first handler that its type fits. Concurrency, prefetch, rate and exclusiveness are those of `policy`.
+    /// first handler that its type fits. Concurrency, prefetch, rate and exclusiveness are those of `policy`; attempts, backoff,
+    /// timeout and ages too, but for a handler that has a policy of its own, which then is that handler's in all of these.
     #[must_use]
     pub fn fan_in(mut self, label: &str, policy: Policy, build: impl FnOnce(FanIn) -> FanIn) -> Self {
         let handlers = build(FanIn { handlers: Vec::new() }).handlers;
@@ -146,7 +146,8 @@ impl Worker {
         self
     }
 
-    /// A value that handlers reach by [`Context::state`]; one of each type.
+    /// A value that handlers take as their third argument ([`State`](super::State)) or reach by
+    /// [`Context::state`](super::Context::state); one of each type.
     #[must_use]
     pub fn state<S: Send + Sync + 'static>(mut self, state: S) -> Self {
         self.states.insert(TypeId::of::<S>(), Arc::new(state));
@@ -186,37 +187,24 @@ pub struct FanIn {
 }
 
 impl FanIn {
-    /// Handles the events of that name or topic pattern.
+    /// Handles the events of that name or topic pattern; by the fan-in's policy, or by one of its own.
     #[must_use]
-    pub fn on<T: Payload>(self, name: &str, handler: impl Handler<T>) -> Self {
-        self.on_with(name, handler.with(Policy::default()))
+    pub fn on<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
+        self.handlers.push(Named::new::<T, _>(name, handler));
+        self
     }
 
-    /// [`FanIn::on`] with attempts, backoff, timeout and ages of its own.
+    /// [`FanIn::on`], as it was called where a handler has a policy.
     #[must_use]
-    pub fn on_with<T: Payload, H: IntoHandler<T>>(mut self, name: &str, handler: H) -> Self {
-        self.handlers.push(Named::new::<T, _>(name, handler.into_handler()));
-        self
+    pub fn on_with<T: Payload, H: Handler<T>>(self, name: &str, handler: H) -> Self {
+        self.on::<T>(name, handler)
     }
 }
 
 impl Draft {
     fn single(intake: Takes, named: Named) -> Self {
-        Self { label: named.pattern.clone(), intake, policy: named.policy.clone(), handlers: vec![named] }
-    }
-}
-
-impl<H> Configured<H> {
-    /// Runs `last` after the last attempt failed, before the message goes to the dead letters; what it publishes is sent,
-    /// whatever else it returns. [`Context::failure`] says what happened.
-    #[must_use]
-    pub fn finally<T, F, R>(self, last: F) -> Self
-    where
-        T: Payload,
-        F: Fn(T, Context) -> R + Send + Sync + 'static,
-        R: Future<Output = HandlerResult> + Send + 'static,
-    {
-        Self { last: Some(erase::<T, F>(last)), ..self }
+        let policy = named.policy.clone().unwrap_or_default();
+        Self { label: named.pattern.clone(), intake, policy, handlers: vec![named] }
     }
 }
 

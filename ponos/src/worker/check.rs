@@ -4,6 +4,7 @@ use super::{
     Policy, RunError, Worker,
     builder::{Draft, Named, Takes},
     plan::{Plan, Route, Stream},
+    reach::overshadowing,
     service::Service,
     wait::Wait,
 };
@@ -80,6 +81,15 @@ impl Worker {
         for draft in drafts {
             let label = draft.label.clone();
             let mut found = Vec::new();
+            for Named { pattern, needs, .. } in &draft.handlers {
+                let missing = needs.iter().filter(|need| !states.contains_key(&need.id));
+                found.extend(missing.map(|need| {
+                    format!(
+                        "the handler of '{pattern}' takes the state {}, which the worker has not got: give it with Worker::state",
+                        need.name
+                    )
+                }));
+            }
             let stream = stream(&service, draft, limits.consumer_timeout, &mut found);
             if let Some(slowest) = stream.routes.iter().map(|route| route.policy.timeout).max()
                 && slowest > limits.grace
@@ -151,33 +161,47 @@ fn stream(service: &str, draft: Draft, consumer_timeout: Duration, faults: &mut 
             faults.push("the fan-in handles nothing".into());
         }
     }
-    let slowest = handlers.iter().map(|named| named.policy.timeout).max().unwrap_or_default();
+    let outer = policy.clone();
+    let timeout = |named: &Named| named.policy.as_ref().unwrap_or(&outer).timeout;
+    let slowest = handlers.iter().map(timeout).max().unwrap_or_default();
     let wait = Wait::cut(&mut policy, slowest, consumer_timeout);
     let mut routes: Vec<Arc<Route>> = Vec::new();
-    for Named { pattern, policy: own, contract, handler, last } in handlers {
+    let mut before: Vec<String> = Vec::new();
+    for Named { pattern, policy: own, contract, handler, last, needs: _ } in handlers {
         if let Err(why) = pattern_fault(&pattern, intake) {
             faults.push(why);
-        }
-        if routes.iter().any(|route| *route.pattern == *pattern) {
+        } else if before.contains(&pattern) {
             faults.push(format!("'{pattern}' is handled twice"));
+        } else {
+            let earlier: Vec<&str> = before.iter().map(String::as_str).collect();
+            let takers = overshadowing(&pattern, &earlier).join("' and '");
+            if !takers.is_empty() {
+                faults.push(format!(
+                    "the handler of '{pattern}' is never reached: '{takers}' before it takes all of its events; name '{pattern}' first"
+                ));
+            }
+            before.push(pattern.clone());
         }
-        if intake == Takes::Several {
+        if let (Takes::Several, Some(own)) = (intake, &own) {
             faults.extend(own.faults());
-            if !same_stream(&own, &Policy::default()) {
+            if !same_stream(own, &Policy::default()) && !same_stream(own, &outer) {
                 faults.push(format!(
                     "'{pattern}': concurrency, prefetch, rate and exclusive belong to the fan-in, not to one of its handlers"
                 ));
             }
         }
-        faults.extend(wait.fault(own.timeout, consumer_timeout));
+        if last.as_ref().is_some_and(|last| last.is_configured) {
+            faults.push(format!(
+                "the final handler of '{pattern}' has a policy, contract or final handler of its own, which nobody would look at: set it on the handler"
+            ));
+        }
+        let policy = own.unwrap_or_else(|| outer.clone());
+        faults.extend(wait.fault(policy.timeout, consumer_timeout));
         match contract {
-            Ok(contract) => routes.push(Arc::new(Route {
-                pattern: Arc::from(pattern),
-                contract,
-                policy: own,
-                handler,
-                last,
-            })),
+            Ok(contract) => {
+                let pattern = Arc::from(pattern);
+                routes.push(Arc::new(Route { pattern, contract, policy, handler, last }));
+            }
             Err(why) => faults.push(format!("the schema of '{pattern}' can't be used: {why}")),
         }
     }
@@ -210,9 +234,13 @@ fn registry(
 
 /// A task has a name; an event a name or a pattern in which words may be `*` or `#`.
 fn pattern_fault(pattern: &str, intake: Takes) -> Result<(), String> {
+    if intake == Takes::Task {
+        let parsed = EventName::of_task(pattern).map(drop);
+        return parsed.map_err(|why| format!("'{pattern}' is not a task's name: {why}"));
+    }
     if let Err(why) = pattern.parse::<EventName>() {
         let wild = pattern.split('.').any(|word| matches!(word, "*" | "#"));
-        if !wild || intake == Takes::Task {
+        if !wild {
             return Err(format!("'{pattern}' is no name: {why}"));
         }
     }

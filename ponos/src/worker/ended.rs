@@ -108,6 +108,19 @@ pub enum Observed {
         /// From its beginning in this process to its end.
         took: Duration,
     },
+    /// A handler kept its thread, and with it whatever shares that, beyond its timeout; nothing could cancel it.
+    Blocked {
+        /// Its queue.
+        queue: Arc<str>,
+        /// The id of its event.
+        id: EventId,
+        /// The type of its event.
+        name: EventName,
+        /// How long it kept the thread at a time.
+        held: Duration,
+        /// What [`Policy::timeout`](super::Policy::timeout) allows in all.
+        timeout: Duration,
+    },
     /// What [`Policy::expect_by_next`](super::Policy::expect_by_next) waited for did not come.
     Missed {
         /// The queue that waits.

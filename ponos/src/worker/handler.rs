@@ -1,6 +1,9 @@
 //! Handlers: what an author writes, and the one place where their types are erased.
 
-use super::{Context, HandlerResult, Policy};
+use super::{
+    Context, HandlerResult, Policy,
+    settings::{Configured, Settings, configure},
+};
 use crate::schema::{Contract, SchemaError};
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
@@ -9,76 +12,88 @@ use serde_json::Value;
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
 /// What a handler takes: anything that can be read from JSON and says its schema. `serde_json::Value` takes all.
+///
+/// ```compile_fail
+/// # use ponos::prelude::*;
+/// struct Bare;
+/// Worker::new("shop").on::<Bare>("order.parcel.shipped", |_, _| async { Ok(Done) });
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a payload: it can't be read from JSON, or doesn't say its schema",
+    label = "not a payload of a handler",
+    note = "derive what is missing: `#[derive(serde::Deserialize, ponos::schemars::JsonSchema)] #[schemars(crate = \"ponos::schemars\")]`; it must own what it holds and be `Send`",
+    note = "`serde_json::Value` takes any payload"
+)]
 pub trait Payload: DeserializeOwned + JsonSchema + Send + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned + JsonSchema + Send + 'static> Payload for T {}
 
-/// An async function from payload and [`Context`] to an outcome. Implemented for all such functions and closures.
+/// An async function from payload and [`Context`] to an outcome. Implemented for all such functions and closures, and for
+/// what [`Handler::with`], [`Handler::finally`] and [`Handler::contract`] make of them.
+///
+/// ```compile_fail
+/// # use ponos::prelude::*;
+/// async fn forgot_the_context(_: TimePassed) -> HandlerResult { Ok(Done) }
+/// Worker::new("shop").on::<TimePassed>("time.one-day.passed", forgot_the_context);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler of `{T}`",
+    label = "not a handler of `{T}`",
+    note = "a handler is `async fn name(payload: {T}, context: Context) -> HandlerResult`, or such a closure, with a policy or without: `name.with(Policy::retry(3))`",
+    note = "its future must be `Send`: no `Rc`, and no guard of a `std::sync::Mutex` held over an `.await`; what it captures must be `Send + Sync + 'static`",
+    note = "one that takes a `State` too is given as `name.with_state()`"
+)]
 pub trait Handler<T>: Fn(T, Context) -> <Self as Handler<T>>::Future + Send + Sync + 'static {
     /// What it returns.
     type Future: Future<Output = HandlerResult> + Send + 'static;
 
     /// The same handler with a policy of its own.
-    fn with(self, policy: Policy) -> Configured<Self>
+    fn with(self, policy: Policy) -> Configured<T, Self::Future>
     where
         Self: Sized,
+        T: Payload,
     {
-        Configured { handler: self, policy, contract: None, last: None }
+        configure(self, |settings| settings.policy = Some(policy))
+    }
+
+    /// Holds payloads to this contract instead of the one derived from the type.
+    fn contract(self, contract: Contract) -> Configured<T, Self::Future>
+    where
+        Self: Sized,
+        T: Payload,
+    {
+        configure(self, |settings| settings.contract = Some(contract))
+    }
+
+    /// Runs `last` after the last attempt failed, before the message goes to the dead letters; what it publishes is sent,
+    /// whatever else it returns. [`Context::failure`] says what happened. With an inbox on Postgres it has a transaction of
+    /// its own.
+    fn finally(self, last: impl Handler<T>) -> Configured<T, Self::Future>
+    where
+        Self: Sized,
+        T: Payload,
+    {
+        configure(self, |settings| settings.last::<T, _>(last, false))
+    }
+
+    /// [`Handler::finally`], and also when the handler says [`Outcome::Dead`](super::Outcome::Dead).
+    fn finally_or_dead(self, last: impl Handler<T>) -> Configured<T, Self::Future>
+    where
+        Self: Sized,
+        T: Payload,
+    {
+        configure(self, |settings| settings.last::<T, _>(last, true))
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, F, R> Handler<T> for F
 where
     F: Fn(T, Context) -> R + Send + Sync + 'static,
     R: Future<Output = HandlerResult> + Send + 'static,
 {
     type Future = R;
-}
-
-/// A handler with its policy.
-#[derive(Debug, Clone)]
-pub struct Configured<H> {
-    pub(crate) handler: H,
-    pub(crate) policy: Policy,
-    pub(crate) contract: Option<Contract>,
-    pub(crate) last: Option<Shared>,
-}
-
-impl<H> Configured<H> {
-    /// Holds payloads to this contract instead of the one derived from the type.
-    #[must_use]
-    pub fn contract(self, contract: Contract) -> Self {
-        Self { contract: Some(contract), ..self }
-    }
-}
-
-/// A handler, with or without a policy.
-pub trait IntoHandler<T> {
-    /// The handler.
-    type Handler: Handler<T>;
-
-    /// What it is made of.
-    fn into_handler(self) -> Configured<Self::Handler>;
-}
-
-impl<T, H: Handler<T>> IntoHandler<T> for Configured<H> {
-    type Handler = H;
-
-    fn into_handler(self) -> Self {
-        self
-    }
-}
-
-impl<T, F, R> IntoHandler<T> for F
-where
-    F: Fn(T, Context) -> R + Send + Sync + 'static,
-    R: Future<Output = HandlerResult> + Send + 'static,
-{
-    type Handler = F;
-
-    fn into_handler(self) -> Configured<F> {
-        Configured { handler: self, policy: Policy::default(), contract: None, last: None }
-    }
 }
 
 /// A handler whose types are erased.
@@ -113,9 +128,10 @@ impl<T: Payload, H: Handler<T>> Erased for Typed<T, H> {
     }
 }
 
-/// The handler, erased, and the contract of its payload.
-pub(crate) fn erase<T: Payload, H: Handler<T>>(handler: H) -> Shared {
-    Arc::new(Typed { handler, payload: PhantomData })
+/// The handler, erased, and what was set of it.
+pub(crate) fn erase<T: Payload, H: Handler<T>>(handler: H) -> (Shared, Settings) {
+    let settings = Settings::of(&handler);
+    (Arc::new(Typed { handler, payload: PhantomData }), settings)
 }
 
 /// The contract of a type.

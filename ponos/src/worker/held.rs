@@ -17,6 +17,9 @@ pub enum PublishError {
     /// The name is none.
     #[error("'{0}' is no name: {1}")]
     Name(String, #[source] InvalidName),
+    /// The name of a task is none.
+    #[error("'{0}' is not a task's name: {1}")]
+    Task(String, #[source] InvalidName),
     /// Not declared by this service, or against its schema.
     #[error("{0}")]
     Refused(#[from] PublishRefused),
@@ -93,7 +96,10 @@ impl Origin<'_> {
         key: Key<'_>,
         payload: &impl Serialize,
     ) -> Result<Held, PublishError> {
-        let name: EventName = name.parse().map_err(|why| PublishError::Name(name.to_owned(), why))?;
+        let name: EventName = match kind {
+            Kind::Event => name.parse().map_err(|why| PublishError::Name(name.to_owned(), why))?,
+            Kind::Task => EventName::of_task(name).map_err(|why| PublishError::Task(name.to_owned(), why))?,
+        };
         let unwritable = |why| PublishError::Payload(name.to_string(), why);
         let value = serde_json::to_value(payload).map_err(unwritable)?;
         let declared = if kind == Kind::Event { &service.events } else { &service.tasks };

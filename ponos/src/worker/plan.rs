@@ -1,6 +1,6 @@
 //! What a worker will do, checked: the streams with their routes, and the topology they need. Made by the builder.
 
-use super::{Policy, handler::Shared, service::Service};
+use super::{Policy, handler::Shared, service::Service, settings::Last};
 use crate::{
     schema::Contract,
     topology::{Topology, topic_matches},
@@ -89,7 +89,7 @@ pub(crate) struct Route {
     /// What runs.
     pub(crate) handler: Shared,
     /// What runs after the last attempt, before the dead-letter queue.
-    pub(crate) last: Option<Shared>,
+    pub(crate) last: Option<Last>,
 }
 
 impl Stream {

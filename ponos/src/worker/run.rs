@@ -3,6 +3,7 @@
 use super::{Liveness, Observed, Report, RunError, Worker, WorkerError, desk::Desk, plan::Plan, runtime};
 use crate::{
     broker::{Link, LinkError, LinkErrorClass, Transport, amqp::AmqpConfig},
+    inbox::Inbox,
     shutdown::{Shutdown, Stage},
     topology::Topology,
 };
@@ -74,6 +75,11 @@ impl Ready {
     /// What it needs on the broker.
     pub fn topology(&self) -> &Topology {
         &self.plan.topology
+    }
+
+    /// What it remembers by.
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.plan.service.inbox
     }
 
     /// Runs until the shutdown. A broker that nobody answers for is waited for; one that refuses us is an error at once.

@@ -31,6 +31,17 @@ const SETTINGS: &str = "select set_config(wanted.name, wanted.value, false)
                  ('client_connection_check_interval', '5s')) as wanted (name, value)
     join pg_settings using (name)";
 
+/// Takes from a connection what a handler may have left there, in one round trip: settings, role, advisory locks, temporary
+/// tables, cursors, listening, sequences' last values, and statements that were prepared by SQL. Statements prepared by the
+/// protocol stay, which `discard all` would drop: they are the cache.
+const RESET: &str = "set session authorization default; reset role; reset all; close all; unlisten *;
+    select pg_advisory_unlock_all(); discard temp; discard sequences;
+    do $$ declare own text; begin
+        for own in select name from pg_prepared_statements where from_sql loop
+            execute format('deallocate %I', own);
+        end loop;
+    end $$;";
+
 /// Shared by all clones of an inbox.
 pub(in crate::inbox) struct Store {
     /// Handlers' transactions.
@@ -189,6 +200,10 @@ impl Store {
 }
 
 impl Run {
+    pub(in crate::inbox) fn key(&self) -> &InboxKey {
+        &self.key
+    }
+
     pub(in crate::inbox) fn transaction(&self) -> Transaction {
         self.transaction.clone()
     }
@@ -286,12 +301,13 @@ fn pool(target: &PgConnectOptions, connections: u32, connect_timeout: Duration) 
         .after_connect(|connection, _| {
             Box::pin(async move { sqlx::query(SETTINGS).execute(connection).await.map(drop) })
         })
-        // A statement that was cancelled may still be running. What is not ready soon is thrown away, so that a server
+        // A statement that was cancelled may still be running. What is not reset soon is thrown away, so that a server
         // that stands still does not keep the connection's place for ever.
         .after_release(|connection, _| {
             Box::pin(async move {
-                match tokio::time::timeout(RELEASE, connection.ping()).await {
-                    Ok(pinged) => pinged.map(|()| true),
+                let reset = sqlx::raw_sql(AssertSqlSafe(format!("{RESET}{SETTINGS}"))).execute(connection);
+                match tokio::time::timeout(RELEASE, reset).await {
+                    Ok(reset) => reset.map(|_| true),
                     Err(_) => Err(sqlx::Error::PoolTimedOut),
                 }
             })

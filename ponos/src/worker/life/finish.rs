@@ -39,7 +39,7 @@ pub(super) async fn finish(task: &Task<'_>, held: Vec<Held>, entry: Entry) -> Re
 }
 
 /// Publishes, and again while the connection comes and goes.
-pub(super) async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
+async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
     if held.is_empty() {
         return Ok(());
     }
@@ -91,13 +91,13 @@ async fn wait(task: &Task<'_>, pauses: &mut Pauses, why: impl std::fmt::Display)
 
 /// With the handler's own transaction. A commit that gets no answer may have happened: the inbox knows.
 async fn commit(task: &Task<'_>, held: Vec<Held>, entry: Entry) -> Result<(), Hindered> {
+    let key = entry.key();
     let Err(error) = entry.done(held).await else { return Ok(()) };
     let lasting = || Hindered::Lasting(error.to_string());
-    let (InboxErrorClass::Unavailable, Some(route), Some(event)) = (error.class, &task.route, &task.event)
-    else {
+    let (InboxErrorClass::Unavailable, Some(key)) = (error.class, key) else {
         return Err(lasting());
     };
-    match inbox::begin(task, route, event).await {
+    match inbox::begin(task, &key).await {
         Err(Verdict::HandledAlready) => Ok(()),
         Err(Verdict::Stopped) => Err(Hindered::Stopped),
         Err(_) => Err(Hindered::Passing(error.to_string())),

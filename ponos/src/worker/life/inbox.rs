@@ -4,22 +4,16 @@ use super::{
     Task, Verdict,
     pause::{Pauses, Woke},
 };
-use crate::{
-    event::Event,
-    inbox::{Begun, Entry, InboxKey},
-    worker::plan::Route,
-};
-use std::sync::Arc;
+use crate::inbox::{Begun, Entry, InboxKey};
 
 /// The entry to run under. While the inbox can't be asked the slot waits, for what is given back comes again at once.
-pub(super) async fn begin(task: &Task<'_>, route: &Route, event: &Event) -> Result<Entry, Verdict> {
+pub(super) async fn begin(task: &Task<'_>, key: &InboxKey) -> Result<Entry, Verdict> {
     let line = task.line;
-    let key = InboxKey::of(Arc::clone(&line.stream.queue), Arc::clone(&route.pattern), event);
     let mut pauses = Pauses::new(line);
     loop {
         let begun = tokio::select! {
             biased;
-            begun = line.service.inbox.begin(&key) => begun,
+            begun = line.service.inbox.begin(key) => begun,
             // nothing has run yet
             () = line.stop.raised() => return Err(Verdict::Stopped),
         };
@@ -29,7 +23,7 @@ pub(super) async fn begin(task: &Task<'_>, route: &Route, event: &Event) -> Resu
             Err(error) => error,
         };
         if pauses.is_first() {
-            tracing::warn!(%error, queue = %line.stream.queue, id = %event.id, "the inbox could not be asked; the task waits");
+            tracing::warn!(%error, queue = %line.stream.queue, id = %key.id, "the inbox could not be asked; the task waits");
         }
         match pauses.next(line, task.tag).await {
             Woke::Time => {}

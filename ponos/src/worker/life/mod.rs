@@ -9,7 +9,9 @@ mod attempt;
 mod back;
 mod decode;
 mod finish;
+mod hold;
 mod inbox;
+mod last;
 mod pause;
 mod poison;
 mod report;
@@ -33,7 +35,7 @@ use super::{
 use crate::{
     broker::{Delivery, DeliveryTag, Settle},
     event::{Event, Message, Timestamp},
-    inbox::{Entry, Held},
+    inbox::{Entry, Held, InboxKey},
 };
 use futures_util::FutureExt;
 use std::{sync::Arc, time::Duration};
@@ -133,7 +135,8 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
     let entry = if line.service.inbox.is_none() {
         Entry::none()
     } else {
-        inbox::begin(task, route, &event).boxed().await?
+        let key = InboxKey::of(Arc::clone(&line.stream.queue), Arc::clone(&route.pattern), &event);
+        inbox::begin(task, &key).boxed().await?
     };
     if let Err(overtaken) = age::take(line, &route.policy, &event, now) {
         return Ok(Verdict::Skip(overtaken, Some(entry)));
@@ -151,7 +154,7 @@ impl<'a> Task<'a> {
         Self { line, tag, exchange, count, message, event, route, attempt, noted, began, span }
     }
 
-    /// The context of one run; the final handler's is outside of the inbox.
+    /// The context of one run.
     #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
     fn context(
         &mut self,

@@ -3,8 +3,13 @@
 use super::Task;
 use crate::{
     event::Event,
-    worker::ended::{Ended, Observed},
+    worker::{
+        Context,
+        ended::{Ended, Observed},
+        line::Line,
+    },
 };
+use std::{sync::Arc, time::Duration};
 use tracing::{Span, field::Empty, info_span};
 
 /// `process <queue>`, by the names of OpenTelemetry's messaging conventions.
@@ -26,6 +31,22 @@ pub(super) fn span(task: &Task<'_>, event: &Event) -> Span {
         attempt = attempt.number,
         "error.type" = Empty,
     )
+}
+
+/// Logs and shows that a handler kept its thread beyond its timeout.
+pub(super) fn blocked(line: &Line, context: &Context, held: Duration) {
+    let (queue, event) = (&line.stream.queue, context.event());
+    let timeout = context.inner().route.policy.timeout;
+    context.span().in_scope(|| {
+        tracing::error!(
+            %queue, name = %event.name, id = %event.id, ?held, ?timeout,
+            "the handler blocked its thread beyond its timeout: it could not be cancelled, and held up what shares the thread; await instead of blocking, or give such work to ctx.blocking"
+        );
+    });
+    if let Some(observer) = &line.service.observer {
+        let (queue, id, name) = (Arc::clone(queue), event.id.clone(), event.name.clone());
+        observer(&Observed::Blocked { queue, id, name, held, timeout });
+    }
 }
 
 /// Logs, counts and shows it.

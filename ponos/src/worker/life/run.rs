@@ -1,6 +1,6 @@
 //! The handler itself: within its time, its panics caught, and what it left behind on other threads waited for.
 
-use super::Verdict;
+use super::{Verdict, hold::Hold, report};
 use crate::{
     inbox::Entry,
     worker::{
@@ -102,13 +102,18 @@ async fn run(line: &Line, handler: &Shared, context: &Context, payload: Value) -
             Err(error) => Run::Unfit(error.to_string()),
         }
     };
+    let mut hold = Hold::new(context.inner().route.policy.timeout);
     let body = AssertUnwindSafe(body).catch_unwind().instrument(context.span().clone());
+    let body = hold.watch(body);
     let run = tokio::select! {
         biased;
         ended = body => ended.unwrap_or_else(|panic| Run::Panicked(words(panic.as_ref()))),
         () = sleep_until(context.deadline()) => Run::TimedOut,
         () = line.stop.raised() => Run::Stopped,
     };
+    if let Some(held) = hold.beyond() {
+        report::blocked(line, context, held);
+    }
     context.inner().cancelled.raise();
     if context.inner().blocking.is_busy() {
         context.inner().blocking.idle(line, context).boxed().await;

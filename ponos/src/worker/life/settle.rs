@@ -2,11 +2,10 @@
 
 use super::{
     Task, Verdict, back,
-    finish::{Hindered, finish, publish},
+    finish::{Hindered, finish},
+    last,
     pause::{Pauses, Woke},
-    run,
     send::{self, Unsent},
-    validate,
 };
 use crate::clock::millis;
 use crate::{
@@ -38,11 +37,18 @@ pub(super) async fn settle(task: &mut Task<'_>, verdict: Verdict) -> (Ended, Set
         Verdict::Release(why) => return released(task, why),
         Verdict::GiveBack(why) => return back(task, why).await,
         Verdict::Stopped => return stopped(task).await,
+        Verdict::Dead(death) if death.kind == DeadKind::Refused => return told_dead(task, death).await,
         Verdict::Dead(death) => return dead(task, death).await,
     };
     match hindered {
-        Hindered::Passing(why) => give_back(task, why).await,
         Hindered::Lasting(why) => failed(task, None, why).await,
+        passing => hindered_for_now(task, passing).await,
+    }
+}
+
+async fn hindered_for_now(task: &mut Task<'_>, hindered: Hindered) -> (Ended, Settle) {
+    match hindered {
+        Hindered::Passing(why) | Hindered::Lasting(why) => give_back(task, why).await,
         Hindered::Stopped => stopped(task).await,
     }
 }
@@ -91,29 +97,19 @@ async fn early(task: &mut Task<'_>, due: Timestamp) -> (Ended, Settle) {
 }
 
 /// The final handler, then the dead letters.
-async fn used_up(task: &mut Task<'_>, mut reason: String) -> (Ended, Settle) {
-    if let (Some(event), Some(route)) = (task.event.clone(), task.route.clone())
-        && let Some(handler) = &route.last
-    {
-        // outside of the inbox: what is put back from the dead letters runs again
-        let context = task.context(&route, &event, None, Some(reason.clone()));
-        let run = run::last(task.line, handler, &context, validate::again(&event)).await;
-        let held = context.end();
-        match run {
-            Ok(()) => match publish(task, held).await {
-                Ok(()) => {}
-                Err(Hindered::Passing(why)) => return give_back(task, why).await,
-                Err(Hindered::Stopped) => return stopped(task).await,
-                Err(Hindered::Lasting(why)) => reason = format!("{reason}; its final handler: {why}"),
-            },
-            Err(run::Run::Stopped) => return stopped(task).await,
-            Err(failed) => {
-                let why = run::failure(failed, &context);
-                reason = format!("{reason}; its final handler failed too: {why}");
-            }
-        }
+async fn used_up(task: &mut Task<'_>, reason: String) -> (Ended, Settle) {
+    match last::word(task, reason, false).await {
+        Ok(reason) => dead(task, Death::new(DeadKind::Attempts, reason)).await,
+        Err(hindered) => hindered_for_now(task, hindered).await,
     }
-    dead(task, Death::new(DeadKind::Attempts, reason)).await
+}
+
+/// The same where its handler said so.
+async fn told_dead(task: &mut Task<'_>, death: Death) -> (Ended, Settle) {
+    match last::word(task, death.reason, true).await {
+        Ok(reason) => dead(task, Death { reason, ..death }).await,
+        Err(hindered) => hindered_for_now(task, hindered).await,
+    }
 }
 
 async fn dead(task: &mut Task<'_>, death: Death) -> (Ended, Settle) {
