@@ -490,6 +490,6 @@ async fn who_is_asked_to_stop_before_the_start_is_done_waits_for_nothing() {
     let (trigger, shutdown) = ponos::shutdown::shutdown();
     trigger.advance();
     let begun = |_: &Config, _: &khronos::Running| panic!("it began");
-    let ended = tokio::time::timeout(e2e::LIMIT, khronos::run(config, false, shutdown, begun)).await;
+    let ended = tokio::time::timeout(LIMIT, khronos::run(config, false, shutdown, begun)).await;
     assert_eq!(ended.unwrap().unwrap().confirmed, 0);
 }
