@@ -1,6 +1,9 @@
 //! Whether a worker gets what it should: what the broker says of our consumers, not what we believe.
 
-use super::line::Line;
+use super::{
+    breaker::{Breaker, Paused},
+    line::Line,
+};
 use crate::broker::{Link, QueueState, Transport};
 use std::{
     sync::{
@@ -28,6 +31,7 @@ pub struct Liveness(Arc<Mutex<Vec<Arc<Pulse>>>>);
 #[derive(Debug)]
 pub(crate) struct Pulse {
     queue: Arc<str>,
+    breaker: Arc<Breaker>,
     began: Instant,
     /// Milliseconds after `began` at which something came last.
     came: AtomicU64,
@@ -49,15 +53,23 @@ impl Liveness {
         if troubles.is_empty() { Ok(()) } else { Err(troubles.join("; ")) }
     }
 
+    /// The queues that are paused because something that their tasks need is unavailable. The worker is alive, and goes on by
+    /// itself: to start it again would help nobody.
+    pub fn paused(&self) -> Vec<Paused> {
+        let pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pulses.iter().filter_map(|pulse| pulse.breaker.status()).collect()
+    }
+
     pub(crate) fn add(&self, pulse: Arc<Pulse>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(pulse);
     }
 }
 
 impl Pulse {
-    pub(crate) fn new(queue: Arc<str>) -> Self {
+    pub(crate) fn new(queue: Arc<str>, breaker: Arc<Breaker>) -> Self {
         Self {
             queue,
+            breaker,
             began: Instant::now(),
             came: AtomicU64::new(0),
             waiting: AtomicBool::new(false),

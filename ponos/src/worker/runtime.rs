@@ -3,6 +3,7 @@
 #[cfg(feature = "postgres")]
 use super::relaying;
 use super::{
+    breaker::Breaker,
     desk::Desk,
     latest::Latest,
     line::Line,
@@ -62,6 +63,7 @@ pub(crate) async fn run(
     for stream in streams {
         let options = Consume::new(&*stream.queue).prefetch(stream.policy.held()).cautious();
         let consumer = transport.consumer(topology.clone(), options);
+        let breaker = Arc::new(Breaker::new(Arc::clone(&stream.queue), stream.policy.slots()));
         let line = Arc::new(Line {
             service: Arc::clone(&service),
             desk: desk.clone(),
@@ -74,7 +76,8 @@ pub(crate) async fn run(
             promises: Promises::default(),
             released: Releases::default(),
             tally: Tally::default(),
-            pulse: Arc::new(Pulse::new(Arc::clone(&stream.queue))),
+            pulse: Arc::new(Pulse::new(Arc::clone(&stream.queue), Arc::clone(&breaker))),
+            breaker,
             mender: Mender::new(transport.clone(), Arc::clone(&needed)),
             stream,
         });
@@ -173,7 +176,8 @@ mod tests {
         let (stop, stopping) = shutdown::shutdown();
         let (mut running, mut pulses, liveness) = (JoinSet::new(), HashMap::new(), Liveness::default());
         let mut add = |queue: &str, task: task::AbortHandle| {
-            let pulse = Arc::new(Pulse::new(queue.into()));
+            let breaker = Arc::new(Breaker::new(queue.into(), 1));
+            let pulse = Arc::new(Pulse::new(queue.into(), breaker));
             liveness.add(Arc::clone(&pulse));
             pulses.insert(task.id(), pulse);
         };
