@@ -1,7 +1,7 @@
 //! `--health-file`: a file that is there and young while the worker is alive, for whoever may have to restart it.
 
 use crate::trouble::Trouble;
-use ponos::clock::Clock;
+use ponos::{clock::Clock, worker::Liveness};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -13,16 +13,26 @@ const BEAT: Duration = Duration::from_secs(5);
 
 /// Writes it for the first time: a path that can't be written is known at once.
 pub(super) fn begin(path: &Path) -> Result<(), Trouble> {
-    write(path)
+    write(path, "")
         .map_err(|error| Trouble::io(&format!("--health-file {} can't be written", path.display()), &error))
 }
 
+/// What is to be noted of a worker that is alive: a line for each queue that is paused.
+pub(super) fn state(liveness: &Liveness) -> Option<String> {
+    liveness.check().ok()?;
+    Some(liveness.paused().iter().map(|paused| format!("{paused}\n")).collect())
+}
+
 /// Writes it again and again; while the worker is not alive it is gone. For ever.
-pub(super) async fn keep(path: PathBuf, is_alive: impl Fn() -> bool) {
+pub(super) async fn keep(path: PathBuf, state: impl Fn() -> Option<String>) {
     loop {
         tokio::time::sleep(BEAT).await;
         // at once and not aside, so that nothing is written after the end
-        if let Err(error) = if is_alive() { write(&path) } else { remove(&path) } {
+        let kept = match state() {
+            Some(notes) => write(&path, &notes),
+            None => remove(&path),
+        };
+        if let Err(error) = kept {
             tracing::warn!(%error, path = %path.display(), "the health file can't be kept");
         }
     }
@@ -34,8 +44,8 @@ pub(super) fn end(path: &Path) {
     let _ = remove(path);
 }
 
-fn write(path: &Path) -> io::Result<()> {
-    fs::write(path, format!("{}\n", Clock::system().now()))
+fn write(path: &Path, notes: &str) -> io::Result<()> {
+    fs::write(path, format!("{}\n{notes}", Clock::system().now()))
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -60,11 +70,14 @@ mod tests {
         begin(&path).unwrap();
         let alive = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&alive);
-        let keeping = tokio::spawn(keep(path.clone(), move || seen.load(Ordering::Relaxed)));
+        let keeping = tokio::spawn(keep(path.clone(), move || {
+            seen.load(Ordering::Relaxed).then(|| "paused\n".to_owned())
+        }));
         for now in [false, true, false, false] {
             alive.store(now, Ordering::Relaxed);
             tokio::time::sleep(BEAT * 2).await;
-            assert_eq!(path.exists(), now);
+            let text = fs::read_to_string(&path).ok();
+            assert_eq!(text.map(|text| text.ends_with("Z\npaused\n")), now.then_some(true));
         }
         keeping.abort();
         begin(&path).unwrap();

@@ -8,6 +8,7 @@ use std::time::Duration;
 const BACKOFF: &str = "first=2s,factor=3,longest=1h,jitter=0.25";
 
 #[derive(Debug, clap::Args)]
+#[group(id = "policy")]
 pub(super) struct Args {
     /// How often an event is tried in all
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -61,6 +62,8 @@ impl Args {
             expect_by_next: self.expect_by_next,
             // that is said with the queues
             exclusive: false,
+            // neither a program nor a service has a way to ask for it
+            max_wait: Policy::default().max_wait,
         }
     }
 
