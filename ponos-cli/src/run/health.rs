@@ -17,10 +17,10 @@ pub(super) fn begin(path: &Path) -> Result<(), Trouble> {
         .map_err(|error| Trouble::io(&format!("--health-file {} can't be written", path.display()), &error))
 }
 
-/// What is to be noted of a worker that is alive: a line for each queue that is paused.
+/// What is to be noted of a worker that is alive, a line each.
 pub(super) fn state(liveness: &Liveness) -> Option<String> {
     liveness.check().ok()?;
-    Some(liveness.paused().iter().map(|paused| format!("{paused}\n")).collect())
+    Some(liveness.notes().iter().map(|note| format!("{note}\n")).collect())
 }
 
 /// Writes it again and again; while the worker is not alive it is gone. For ever.

@@ -56,8 +56,8 @@ pub(crate) struct Args {
     /// queue that has been paused for 30 seconds. Exit code 1 if anything was given back
     #[arg(long)]
     drain: bool,
-    /// Writes the time into this file every 5 seconds while the worker is alive, with a line for each queue that is paused,
-    /// and removes it when it is not alive and at the end:
+    /// Writes the time into this file every 5 seconds while the worker is alive, with a line for each queue that is paused
+    /// and for what was missing on the broker, and removes it when it is not alive and at the end:
     /// a file that is gone or older than a minute means that it is to be restarted
     #[arg(long, value_name = "FILE")]
     health_file: Option<PathBuf>,

@@ -54,6 +54,8 @@ pub(crate) async fn run(
     // ended with this function, whatever its end
     let mut aside = JoinSet::new();
     aside.spawn(tell(desk.link(), "publishing".to_owned()));
+    let (gone, publishing) = (liveness.clone(), desk.link());
+    aside.spawn(async move { gone.follow(publishing).await });
     #[cfg(feature = "postgres")]
     let relaying = relaying::start(&service.inbox, &transport, &topology);
     let (mut running, mut lines, mut pulses) = (JoinSet::new(), Vec::new(), HashMap::new());
