@@ -99,7 +99,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     match (&args.task, arrived) {
         (_, true) => Ok(Exit::Done),
         (Some(service), false) => Err(Trouble::findings(format!(
-            "nobody has it: there is no queue '{service}.{name}' for this task; start the worker of '{service}' first, or correct the names"
+            "nobody has it: the queue '{service}.{name}' of this task is not there, or not bound to '{TASKS}'; start the worker of '{service}' first, or correct the names"
         ))),
         (None, false) => {
             output::complain(&format!(

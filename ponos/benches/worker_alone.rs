@@ -180,7 +180,7 @@ fn scenario() {
                 Ok(Done)
             })
             .task("bench.label.printed", async |_: serde_json::Value, ctx: Context| {
-                if ctx.attempt() == 1 { Ok(Retry { after: None }) } else { Ok(Done) }
+                if ctx.attempt() == 1 { Ok(Retry { after: None, reason: None }) } else { Ok(Done) }
             });
         let mut kit = Kit::start(worker).await;
         let id = kit.publish(NAME, &payload(1)).await;

@@ -48,7 +48,7 @@ pub mod prelude {
         shutdown::{Shutdown, shutdown},
         worker::{
             Context, Ended, Failure, Handler, HandlerResult,
-            Outcome::{self, Dead, Done, Release, Retry, Skip},
+            Outcome::{self, Dead, Done, Release, Retry, Skip, Snooze},
             Policy, State, Stateful, Worker,
         },
     };

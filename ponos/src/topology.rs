@@ -92,6 +92,17 @@ pub enum Destination {
 }
 
 impl Topology {
+    /// What stays when nobody uses it.
+    pub(crate) fn lasting(&self) -> Self {
+        let mut lasting = self.clone();
+        lasting.queues.retain(|queue| !(queue.name.is_empty() || queue.exclusive || queue.auto_delete));
+        let of = |all: &Self, name: &str| all.queues.iter().any(|queue| queue.name == name);
+        let goes = |name: &str| name.is_empty() || of(self, name) && !of(&lasting, name);
+        let stays = |to: &Destination| !matches!(to, Destination::Queue(queue) if goes(queue));
+        let bindings = self.bindings.iter().filter(|binding| stays(&binding.destination)).cloned().collect();
+        Self { bindings, ..lasting }
+    }
+
     /// This and what `other` adds to it.
     pub fn join(&mut self, other: Self) {
         self.exchanges.extend(other.exchanges);

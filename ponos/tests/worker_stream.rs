@@ -154,23 +154,6 @@ async fn what_came_back_five_times_is_poison() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_always_gives_back_does_not_go_on_for_ever() {
-    let runs = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&runs);
-    let handler = move |_: Value, _: Context| {
-        count.fetch_add(1, SeqCst);
-        async { Ok(Release) }
-    };
-    let worker = Worker::new("shop").on::<Value>(NAME, handler);
-    let mut kit = Kit::start(worker).await;
-    kit.publish(NAME, &json!({})).await;
-    kit.settled().await;
-    assert_eq!((runs.load(SeqCst), kit.dead()[0].kind.as_str()), (5, "poison"));
-    let report = kit.stop().await;
-    assert_eq!((report.released, report.dead), (5, 1));
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_is_cut_off_finishes_and_meets_the_inbox_when_it_comes_again() {
     let (worker, at_work) = working(Policy::default().concurrency(4), secs(20));
     let mut kit = Kit::start(worker.inbox(ponos::inbox::Inbox::memory(100).with_patience(secs(60)))).await;

@@ -42,7 +42,7 @@ impl Letter {
         let (kind, reason) = match (text("dead-kind"), &death) {
             (Some(kind), _) => (kind, text("dead-reason").unwrap_or_default()),
             (None, _) if lies_in == PARKING => {
-                ("parked".into(), format!("the queue '{queue}' was not there"))
+                ("parked".into(), format!("the queue '{queue}' was not there, or not bound"))
             }
             (None, Some(death)) => {
                 (death.kind.replace('_', "-"), format!("the broker gave up on it: {}", death.kind))

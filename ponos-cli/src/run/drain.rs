@@ -1,24 +1,38 @@
-//! `--drain`: asks for the end once the queues are empty and nothing is at work.
+//! `--drain`: asks for the end once the queues are empty and nothing is at work, or what is left can't be had.
 
 use super::activity::Activity;
-use ponos::{broker::Transport, shutdown::Trigger};
+use ponos::{broker::Transport, shutdown::Trigger, worker::Liveness};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(500);
+/// A queue that has been paused for so long is not waited for.
+const PAUSED: Duration = Duration::from_secs(30);
 
-/// Looks until all queues were seen empty, and nothing was at work or began, for `quiet`, at least twice.
+/// Looks until all queues were seen empty, and nothing was at work or began, for `quiet`, at least twice; or until one has
+/// been paused for too long.
 pub(super) async fn watch(
     transport: Transport,
     queues: Vec<Arc<str>>,
     activity: Activity,
     quiet: Duration,
+    liveness: Liveness,
     trigger: Trigger,
 ) {
     let mut since: Option<(Instant, u64)> = None;
     loop {
         tokio::time::sleep(LOOK).await;
+        if let Some(paused) = liveness.paused().into_iter().max_by_key(|paused| paused.lasts) {
+            if paused.lasts >= PAUSED {
+                tracing::warn!(%paused, "it is not waited for: what is in the queue stays there");
+                trigger.advance();
+                return;
+            }
+            // one may be in our hands, to be tried
+            since = None;
+            continue;
+        }
         let before = activity.counts();
         let empty = all_empty(&transport, &queues).await;
         let after = activity.counts();

@@ -1,7 +1,7 @@
 //! `--health-file`: a file that is there and young while the worker is alive, for whoever may have to restart it.
 
 use crate::trouble::Trouble;
-use ponos::clock::Clock;
+use ponos::{clock::Clock, worker::Liveness};
 use std::{
     fs,
     io::{self, Write as _},
@@ -14,16 +14,26 @@ const BEAT: Duration = Duration::from_secs(5);
 
 /// Writes it for the first time: a path that can't be written is known at once.
 pub(super) fn begin(path: &Path) -> Result<(), Trouble> {
-    write(path)
+    write(path, "")
         .map_err(|error| Trouble::io(&format!("--health-file {} can't be written", path.display()), &error))
 }
 
+/// What is to be noted of a worker that is alive, a line each.
+pub(super) fn state(liveness: &Liveness) -> Option<String> {
+    liveness.check().ok()?;
+    Some(liveness.notes().iter().map(|note| format!("{note}\n")).collect())
+}
+
 /// Writes it again and again; while the worker is not alive it is gone. For ever.
-pub(super) async fn keep(path: PathBuf, is_alive: impl Fn() -> bool) {
+pub(super) async fn keep(path: PathBuf, state: impl Fn() -> Option<String>) {
     loop {
         tokio::time::sleep(BEAT).await;
         // at once and not aside, so that nothing is written after the end
-        if let Err(error) = if is_alive() { write(&path) } else { remove(&path) } {
+        let kept = match state() {
+            Some(notes) => write(&path, &notes),
+            None => remove(&path),
+        };
+        if let Err(error) = kept {
             tracing::warn!(%error, path = %path.display(), "the health file can't be kept");
         }
     }
@@ -37,7 +47,7 @@ pub(super) fn end(path: &Path) {
 
 /// Written beside its place and moved there: what lies there, be it a link, a pipe or a device, is neither followed nor
 /// opened.
-fn write(path: &Path) -> io::Result<()> {
+fn write(path: &Path, notes: &str) -> io::Result<()> {
     let Some(name) = path.file_name() else { return Err(io::ErrorKind::IsADirectory.into()) };
     let mut unfinished = name.to_owned();
     unfinished.push(".new");
@@ -45,7 +55,7 @@ fn write(path: &Path) -> io::Result<()> {
     remove(&unfinished)?;
     // Not where somebody has made it again meanwhile.
     let mut file = fs::File::options().write(true).create_new(true).open(&unfinished)?;
-    let written = writeln!(file, "{}", Clock::system().now()).and_then(|()| fs::rename(&unfinished, path));
+    let written = write!(file, "{}\n{notes}", Clock::system().now()).and_then(|()| fs::rename(&unfinished, path));
     if written.is_err() {
         // What can't be moved is not left behind.
         let _ = remove(&unfinished);
@@ -91,11 +101,14 @@ mod tests {
         begin(&path).unwrap();
         let alive = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&alive);
-        let keeping = tokio::spawn(keep(path.clone(), move || seen.load(Ordering::Relaxed)));
+        let keeping = tokio::spawn(keep(path.clone(), move || {
+            seen.load(Ordering::Relaxed).then(|| "paused\n".to_owned())
+        }));
         for now in [false, true, false, false] {
             alive.store(now, Ordering::Relaxed);
             tokio::time::sleep(BEAT * 2).await;
-            assert_eq!(path.exists(), now);
+            let text = fs::read_to_string(&path).ok();
+            assert_eq!(text.map(|text| text.ends_with("Z\npaused\n")), now.then_some(true));
         }
         keeping.abort();
         begin(&path).unwrap();

@@ -103,11 +103,16 @@ async fn start(mut body: Incoming) -> Vec<u8> {
 }
 
 fn unanswered(uri: &Uri, error: Error) -> Failure {
-    let mut what = format!("no answer from {}", uri.authority().map_or("", |authority| authority.as_str()));
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let mut what = format!("no answer from {authority}");
     let mut cause: Option<&dyn std::error::Error> = Some(&error);
     while let Some(error) = cause {
         what = format!("{what}: {error}");
         cause = error.source();
+    }
+    if error.is_connect() {
+        // nobody is there, whatever the event
+        return Failure::unavailable(authority, what);
     }
     Failure::new(what)
 }
@@ -204,7 +209,7 @@ fn outcome(answer: &Response<()>, body: &[u8]) -> HandlerResult {
         429 | 503 => {
             let told = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             match told.and_then(|text| retry_after::wait(text, Clock::system().now())) {
-                Some(after) => Ok(Outcome::retry_after(after)),
+                Some(after) => Ok(Outcome::retry_after(after).because(reason())),
                 None => Err(Failure::new(reason())),
             }
         }
@@ -230,9 +235,12 @@ mod tests {
         let seconds = Duration::from_secs(7);
         assert!(matches!(answered(204, None), Ok(Outcome::Done)));
         assert!(
-            matches!(answered(503, Some("7")), Ok(Outcome::Retry { after: Some(wait) }) if wait == seconds)
+            matches!(answered(503, Some("7")), Ok(Outcome::Retry { after: Some(wait), .. }) if wait == seconds)
         );
-        assert!(matches!(answered(429, Some("7")), Ok(Outcome::Retry { after: Some(_) })));
+        let Ok(Outcome::Retry { after: Some(_), reason: Some(reason) }) = answered(429, Some("7")) else {
+            panic!("{:?}", answered(429, Some("7")))
+        };
+        assert_eq!(reason, "the answer was 429 Too Many Requests: no such order");
         for later in [429, 503, 408, 425, 500, 502, 504, 302] {
             assert!(answered(later, None).is_err(), "{later}");
         }

@@ -53,11 +53,12 @@ pub(crate) struct Args {
     /// replica, postgres://user:password@host/database for any number
     #[arg(long, value_name = "INBOX", env = inbox::VARIABLE, hide_env_values = true)]
     inbox: Option<String>,
-    /// Ends when the queues are empty and nothing is at work; what waits for a later attempt is not waited for. Exit
-    /// code 1 if anything was given back
+    /// Ends when the queues are empty and nothing is at work; what waits for a later attempt is not waited for, nor a
+    /// queue that has been paused for 30 seconds. Exit code 1 if anything was given back
     #[arg(long)]
     drain: bool,
-    /// Writes the time into this file every 5 seconds while the worker is alive, and removes it when it is not and at the end:
+    /// Writes the time into this file every 5 seconds while the worker is alive, with a line for each queue that is paused
+    /// and for what was missing on the broker, and removes it when it is not alive and at the end:
     /// a file that is gone or older than a minute means that it is to be restarted
     #[arg(long, value_name = "FILE")]
     health_file: Option<PathBuf>,
@@ -89,6 +90,9 @@ ce-subject, ce-time and so on as headers, ponos-attempt, traceparent. Its status
   other 4xx       can never work: to the dead letters at once
 The status and the start of the body become the reason.
 
+A service that refuses connections, or a program that can't be started, is no fault of the event's: the queue is
+paused, no attempt is spent, and one event is tried after 1, 2, 4 … 30 seconds until somebody is there.
+
 The first Ctrl-C or SIGTERM takes in no more and lets what is begun end (--grace); the second ends it at once:
 what was begun goes back to its queue.";
 
@@ -113,16 +117,15 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     trigger.advance_on_signals(|| output::complain("stopping; once more ends it at once"));
     let (stopping, shutdown) = shutdown();
     let following = tokio::spawn(ending.follow(asked, args.policy.grace, activity.clone(), stopping));
+    let liveness = ready.liveness();
     let draining = args.drain.then(|| {
-        let queues = args.streams.queues().collect();
-        let quiet = args.policy.quiet();
-        tokio::spawn(drain::watch(transport.clone(), queues, activity.clone(), quiet, trigger.clone()))
+        let (queues, quiet, alive) = (args.streams.queues().collect(), args.policy.quiet(), liveness.clone());
+        tokio::spawn(drain::watch(transport.clone(), queues, activity.clone(), quiet, alive, trigger.clone()))
     });
     if let Some(path) = &args.health_file {
         health::begin(path)?;
     }
-    let liveness = ready.liveness();
-    let keeping = args.health_file.clone().map(|path| health::keep(path, move || liveness.check().is_ok()));
+    let keeping = args.health_file.clone().map(|path| health::keep(path, move || health::state(&liveness)));
     let keeping = keeping.map(tokio::spawn);
     let ended = Box::pin(ready.run_on(transport, shutdown)).await;
     following.abort();

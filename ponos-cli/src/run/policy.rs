@@ -63,6 +63,8 @@ impl Args {
             expect_by_next: self.expect_by_next,
             // that is said with the queues
             exclusive: false,
+            // neither a program nor a service has a way to ask for it
+            max_wait: Policy::default().max_wait,
         }
     }
 

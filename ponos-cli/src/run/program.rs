@@ -71,9 +71,7 @@ impl Program {
             return std::future::pending().await;
         }
         let mut command = self.command(queue, context);
-        let mut child = command
-            .spawn()
-            .map_err(|error| Failure::new(format!("'{}' can't be started: {error}", self.words[0])))?;
+        let mut child = command.spawn().map_err(|error| not_started(&self.words[0], &error))?;
         let (input, errors) = (child.stdin.take(), child.stderr.take());
         let payload = context.event().data.clone();
         let timeout = self.timeout;
@@ -116,6 +114,17 @@ impl Program {
         }
         group::lead(&mut command);
         command
+    }
+}
+
+/// Whatever the event, unless that made the environment too long.
+fn not_started(program: &str, error: &io::Error) -> Failure {
+    let what = format!("it can't be started: {error}");
+    match error.kind() {
+        io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput => {
+            Failure::new(format!("'{program}': {what}"))
+        }
+        _ => Failure::unavailable(format!("the program '{program}'"), what),
     }
 }
 

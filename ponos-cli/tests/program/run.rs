@@ -95,6 +95,37 @@ fn a_program_that_failed_is_run_again_later() {
     assert!(ended.err.contains("1 handled, 1 put off"), "{}", ended.err);
 }
 
+#[test]
+fn a_program_that_is_gone_pauses_the_queue_until_it_is_there_again() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+    let url = Node::shared().vhost("run-gone");
+    declare(&url, QUEUE);
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("clean");
+    let install = || {
+        // renamed into its place, so that nothing holds it open for writing when it is started
+        let script = folder.path().join("script");
+        fs::write(&script, "#!/bin/sh\necho attempt $PONOS_ATTEMPT >&2\n").unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::rename(&script, &program).unwrap();
+    };
+    install();
+    let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--attempts", "1", "--"];
+    let worker = start(&url, &[&words[..], &[program.to_str().unwrap()]].concat());
+    worker.says("consuming shop.stock.shelf.clean: connected");
+    fs::remove_file(&program).unwrap();
+    ponos_ends(&url, &["publish", "stock.shelf.clean", "{}", "--task", "shop"], 0);
+    worker.says("the queue is paused");
+    assert!(worker.err().contains("can't be started"), "{}", worker.err());
+    install();
+    worker.says("attempt 1");
+    worker.says("it is available again");
+    worker.program.signal(Signal::TERM);
+    let ended = worker.end();
+    assert!(ended.err.contains("1 handled, 0 put off, 0 to the dead letters"), "{}", ended.err);
+    holds(&url, QUEUE, 0);
+}
+
 /// A script that never ends, nor does its child, and both ignore SIGTERM where `trap` says so.
 fn sleeper(trap: &str) -> String {
     format!(

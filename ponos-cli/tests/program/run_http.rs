@@ -16,16 +16,21 @@ struct Server {
 
 impl Server {
     fn start(answers: &'static [&'static str]) -> Self {
-        Self::serve(answers, false)
+        Self::serve(0, answers, false)
+    }
+
+    /// At that port.
+    fn at(port: u16, answers: &'static [&'static str]) -> Self {
+        Self::serve(port, answers, false)
     }
 
     /// Keeps the connections open, and says nothing more.
     fn start_and_keep(answers: &'static [&'static str]) -> Self {
-        Self::serve(answers, true)
+        Self::serve(0, answers, true)
     }
 
-    fn serve(answers: &'static [&'static str], keep: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    fn serve(port: u16, answers: &'static [&'static str], keep: bool) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let url = format!("http://{}/events?shop=1", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&requests);
@@ -151,15 +156,39 @@ fn a_410_goes_to_the_dead_letters_with_what_was_said() {
 }
 
 #[test]
-fn a_server_that_is_not_there_counts_as_a_failure() {
+fn while_nobody_is_there_the_queue_is_paused_and_nothing_is_spent() {
     let url = with_event("http-nobody");
-    ponos_ends(&url, &worker("http://127.0.0.1:1/", &["--drain", "--attempts", "1"]), 0);
-    holds(&url, "shop.stock.shelf.clean.dlq", 1);
-    let message = look(&url, "shop.stock.shelf.clean.dlq", 1).remove(0);
-    assert!(
-        message.headers.text("dead-reason").unwrap().contains("no answer from 127.0.0.1:1"),
-        "{message:?}"
-    );
+    // free, and nobody else's for a while
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let to = format!("http://127.0.0.1:{port}/");
+    let folder = tempfile::tempdir().unwrap();
+    let health = folder.path().join("alive");
+    let running = start(&url, &worker(&to, &["--attempts", "1", "--health-file", health.to_str().unwrap()]));
+    running.says("the queue is paused");
+    testkit::block_until("the health file to say so", LIMIT, || {
+        let text = std::fs::read_to_string(&health).ok()?;
+        text.contains(&format!("127.0.0.1:{port} is unavailable")).then_some(())
+    });
+    let server = Server::at(port, &["200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"]);
+    let requests = server.wait(1);
+    assert!(requests[0].to_ascii_lowercase().contains("ponos-attempt: 1\r\n"), "{}", requests[0]);
+    running.says("it is available again");
+    running.program.signal(Signal::TERM);
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(ended.err.matches("the queue is paused").count(), 1, "said once: {}", ended.err);
+    holds(&url, "shop.stock.shelf.clean", 0);
+    holds(&url, "shop.stock.shelf.clean.dlq", 0);
+}
+
+#[test]
+fn a_drain_does_not_wait_for_ever_for_a_service_that_is_not_there() {
+    let url = with_event("http-drain-nobody");
+    let ended = ponos_ends(&url, &worker("http://127.0.0.1:1/", &["--drain", "--attempts", "1"]), 1);
+    assert!(ended.err.contains("127.0.0.1:1 is unavailable"), "{}", ended.err);
+    assert!(ended.err.contains("it is not waited for"), "{}", ended.err);
+    holds(&url, "shop.stock.shelf.clean", 1);
+    holds(&url, "shop.stock.shelf.clean.dlq", 0);
 }
 
 #[test]

@@ -128,7 +128,10 @@ pub struct Consumer {
 
 /// Settles deliveries of one [`Consumer`] from anywhere. It does not keep the consumer alive.
 #[derive(Debug, Clone)]
-pub struct Settler(mpsc::Sender<(DeliveryTag, Settle)>);
+pub struct Settler {
+    settle: mpsc::Sender<(DeliveryTag, Settle)>,
+    flow: watch::Sender<Flow>,
+}
 
 /// The adapter's side of a [`Consumer`].
 #[derive(Debug)]
@@ -162,7 +165,8 @@ impl Consumer {
             flow: flow.clone(),
             cancelled: Arc::clone(&cancelled),
         };
-        (Self { deliveries, settler: Settler(settle), link, flow, cancelled }, task)
+        let settler = Settler { settle, flow: flow.clone() };
+        (Self { deliveries, settler, link, flow, cancelled }, task)
     }
 
     /// The next delivery; `None` when the adapter's task has ended. Cancel safe.
@@ -194,21 +198,21 @@ impl Consumer {
     /// RabbitMQ subscribes anew for it, on the same channel: tags of before stay valid. A single active consumer hands its
     /// turn on by that; it does so when a delivery was acked and nothing is at work, so that the order is kept.
     pub fn widen(&self) {
-        self.turn(Flow::Narrow, Flow::Wide);
+        turn(&self.flow, Flow::Narrow, Flow::Wide);
     }
 
     /// Goes back to a prefetch of 1, as [`Consumer::widen`] does. What is out stays out. A single active consumer that is
     /// wide stays so, for there is no moment that keeps its order.
     pub fn narrow(&self) {
-        self.turn(Flow::Wide, Flow::Narrow);
+        turn(&self.flow, Flow::Wide, Flow::Narrow);
     }
 
     /// Takes nothing in any more, for good: the broker gives new messages to others. What was on its way is still
     /// delivered, and what is out can be settled until the handle is dropped. If the connection is lost meanwhile, it is
     /// not made again.
     pub fn stop(&self) {
-        self.turn(Flow::Wide, Flow::Stopped);
-        self.turn(Flow::Narrow, Flow::Stopped);
+        turn(&self.flow, Flow::Wide, Flow::Stopped);
+        turn(&self.flow, Flow::Narrow, Flow::Stopped);
     }
 
     /// How much is asked for now; a cautious consumer is narrow again after each connection and subscription.
@@ -226,16 +230,16 @@ impl Consumer {
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
     }
+}
 
-    fn turn(&self, from: Flow, to: Flow) {
-        self.flow.send_if_modified(|flow| {
-            let turns = *flow == from;
-            if turns {
-                *flow = to;
-            }
-            turns
-        });
-    }
+fn turn(flow: &watch::Sender<Flow>, from: Flow, to: Flow) {
+    flow.send_if_modified(|flow| {
+        let turns = *flow == from;
+        if turns {
+            *flow = to;
+        }
+        turns
+    });
 }
 
 impl Settler {
@@ -245,7 +249,12 @@ impl Settler {
     /// # Errors
     /// [`Closed`] when the consumer was dropped: the delivery will come again.
     pub async fn settle(&self, tag: DeliveryTag, how: Settle) -> Result<(), Closed> {
-        self.0.send((tag, how)).await.map_err(|_| Closed)
+        self.settle.send((tag, how)).await.map_err(|_| Closed)
+    }
+
+    /// As [`Consumer::narrow`]; what is given back after this does not come again at once in the old breadth.
+    pub fn narrow(&self) {
+        turn(&self.flow, Flow::Wide, Flow::Narrow);
     }
 }
 

@@ -27,6 +27,13 @@ pub enum Ended {
         /// Why.
         reason: String,
     },
+    /// Put off by its handler, without an attempt being used up.
+    Snoozed {
+        /// When the attempt is made again.
+        due: Timestamp,
+        /// Why.
+        reason: String,
+    },
     /// Back to the queue, without an attempt being used up.
     Released(String),
     /// To the dead letters.
@@ -58,6 +65,10 @@ pub enum DeadKind {
     Attempts,
     /// Its handler said [`Outcome::Dead`](super::Outcome::Dead).
     Refused,
+    /// Its handler released it for longer than [`Policy::max_wait`](super::Policy::max_wait).
+    Released,
+    /// Its handler snoozed it for longer than [`Policy::max_wait`](super::Policy::max_wait).
+    Snoozed,
     /// Delivered again and again without ever being settled.
     Poison,
 }
@@ -72,6 +83,8 @@ impl DeadKind {
             Self::TooLarge => "too-large",
             Self::Attempts => "attempts",
             Self::Refused => "refused",
+            Self::Released => "released-too-long",
+            Self::Snoozed => "snoozed-too-long",
             Self::Poison => "poison",
         }
     }

@@ -1,6 +1,7 @@
 //! What all lives of one stream share.
 
 use super::{
+    breaker::Breaker,
     desk::Desk,
     latest::Latest,
     liveness::Pulse,
@@ -33,6 +34,8 @@ pub(crate) struct Line {
     pub(crate) latest: Latest,
     pub(crate) promises: Promises,
     pub(crate) released: Releases,
+    /// Pauses the queue while what its tasks need is unavailable.
+    pub(crate) breaker: Arc<Breaker>,
     pub(crate) tally: Tally,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) mender: Mender,

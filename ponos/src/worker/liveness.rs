@@ -1,15 +1,21 @@
 //! Whether a worker gets what it should: what the broker says of our consumers, not what we believe.
 
-use super::line::Line;
-use crate::broker::{Link, QueueState, Transport};
+use super::{
+    breaker::{Breaker, Paused},
+    line::Line,
+};
+use crate::broker::{Link, LinkErrorClass, QueueState, Transport};
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
 
 /// Nothing came for so long: then the broker is asked.
 const QUIET: Duration = Duration::from_secs(30);
@@ -20,14 +26,30 @@ const DOWN: Duration = Duration::from_secs(60);
 /// For one question.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// How long it is noted that something was gone from the broker.
+const NOTED: Duration = Duration::from_secs(600);
+
 /// Tells whether a worker is alive. Clones tell the same.
 #[derive(Debug, Clone, Default)]
-pub struct Liveness(Arc<Mutex<Vec<Arc<Pulse>>>>);
+pub struct Liveness {
+    pulses: Arc<Mutex<Vec<Arc<Pulse>>>>,
+    gone: Arc<Mutex<Option<Gone>>>,
+}
+
+/// Something that the worker needs was not on the broker.
+#[derive(Debug)]
+struct Gone {
+    what: String,
+    seen: Instant,
+    /// All is there again.
+    is_back: bool,
+}
 
 /// What is known of one stream.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     queue: Arc<str>,
+    breaker: Arc<Breaker>,
     began: Instant,
     /// Milliseconds after `began` at which something came last.
     came: AtomicU64,
@@ -44,20 +66,76 @@ impl Liveness {
     /// # Errors
     /// What is wrong, for each queue, in words.
     pub fn check(&self) -> Result<(), String> {
-        let pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let troubles: Vec<String> = pulses.iter().filter_map(|pulse| pulse.trouble()).collect();
+        let pulses = self.pulses();
+        let gone = self.gone().as_ref().filter(|gone| !gone.is_back).map(|gone| gone.what.clone());
+        let troubles: Vec<String> =
+            pulses.iter().filter_map(|pulse| pulse.trouble()).chain(gone).collect();
         if troubles.is_empty() { Ok(()) } else { Err(troubles.join("; ")) }
     }
 
+    /// The queues that are paused because something that their tasks need is unavailable. The worker is alive, and goes on by
+    /// itself: to start it again would help nobody.
+    pub fn paused(&self) -> Vec<Paused> {
+        self.pulses().iter().filter_map(|pulse| pulse.breaker.status()).collect()
+    }
+
+    /// What people should know though the worker is alive, a sentence each: which queues are paused, and what was gone from
+    /// the broker in the last ten minutes and is there again.
+    pub fn notes(&self) -> Vec<String> {
+        let paused = self.paused().into_iter().map(|paused| paused.to_string());
+        let gone = self.gone();
+        let gone = gone.as_ref().filter(|gone| gone.is_back && gone.seen.elapsed() < NOTED);
+        let gone = gone.map(|gone| {
+            format!("{} s ago, and now all is there again: {}", gone.seen.elapsed().as_secs(), gone.what)
+        });
+        paused.chain(gone).collect()
+    }
+
     pub(crate) fn add(&self, pulse: Arc<Pulse>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(pulse);
+        self.pulses().push(pulse);
+    }
+
+    /// Follows the link of the publisher, which compares all that the worker needs with the broker. For ever.
+    pub(crate) async fn follow(&self, mut link: watch::Receiver<Link>) {
+        loop {
+            match &*link.borrow_and_update() {
+                Link::Down { error: Some(error), .. } if is_of_topology(error.class) => {
+                    *self.gone() =
+                        Some(Gone { what: error.to_string(), seen: Instant::now(), is_back: false });
+                }
+                Link::Up { .. } => {
+                    if let Some(gone) = self.gone().as_mut().filter(|gone| !gone.is_back) {
+                        gone.is_back = true;
+                        tracing::info!("all that the worker needs is on the broker again");
+                    }
+                }
+                Link::Down { .. } | Link::Blocked { .. } | Link::Closed => {}
+            }
+            if link.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn pulses(&self) -> MutexGuard<'_, Vec<Arc<Pulse>>> {
+        self.pulses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gone(&self) -> MutexGuard<'_, Option<Gone>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Not the connection's fault.
+fn is_of_topology(class: LinkErrorClass) -> bool {
+    matches!(class, LinkErrorClass::Missing | LinkErrorClass::Inequivalent | LinkErrorClass::Forbidden)
+}
+
 impl Pulse {
-    pub(crate) fn new(queue: Arc<str>) -> Self {
+    pub(crate) fn new(queue: Arc<str>, breaker: Arc<Breaker>) -> Self {
         Self {
             queue,
+            breaker,
             began: Instant::now(),
             came: AtomicU64::new(0),
             waiting: AtomicBool::new(false),

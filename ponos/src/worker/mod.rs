@@ -8,6 +8,7 @@
 //! whatever ends otherwise than done stands in the dead letters with the reason, or goes back to its queue.
 
 mod blocking;
+mod breaker;
 mod builder;
 mod check;
 mod context;
@@ -39,6 +40,7 @@ mod stream;
 mod tally;
 mod wait;
 
+pub use breaker::Paused;
 pub use builder::{FanIn, Worker};
 pub use check::WorkerError;
 pub use context::Context;

@@ -11,8 +11,19 @@ pub enum Outcome {
     Retry {
         /// When; by the policy's backoff if left out. At most 7 days.
         after: Option<Duration>,
+        /// Why, for people: it stands in the log, in `retry-reason`, and in the dead letter after the last attempt.
+        reason: Option<String>,
     },
-    /// Not here: back to the queue at once, for whoever is next. Costs no attempt; the broker counts it.
+    /// Later, through no fault of the message: the same attempt again after this time (1 s to 7 days). For at most
+    /// [`Policy::max_wait`](super::Policy::max_wait) in all, then to the dead letters.
+    Snooze {
+        /// When.
+        after: Duration,
+        /// Why, for people.
+        reason: Option<String>,
+    },
+    /// Not here: the same attempt again after a second (longer after many times), at whoever is next. Bounded as
+    /// [`Outcome::Snooze`] is.
     Release,
     /// Never: to the dead letters.
     Dead {
@@ -26,7 +37,23 @@ pub enum Outcome {
 impl Outcome {
     /// Again after `delay`, as one more attempt.
     pub fn retry_after(delay: Duration) -> Self {
-        Self::Retry { after: Some(delay) }
+        Self::Retry { after: Some(delay), reason: None }
+    }
+
+    /// Again after `delay`, without an attempt being spent.
+    pub fn snooze(delay: Duration) -> Self {
+        Self::Snooze { after: delay, reason: None }
+    }
+
+    /// The same for that reason: of a retry, a snooze or a death. The others have none, and stay what they are.
+    #[must_use]
+    pub fn because(mut self, why: impl Into<String>) -> Self {
+        match &mut self {
+            Self::Retry { reason, .. } | Self::Snooze { reason, .. } => *reason = Some(why.into()),
+            Self::Dead { reason } => *reason = why.into(),
+            Self::Done | Self::Release | Self::Skip => {}
+        }
+        self
     }
 
     /// To the dead letters, because of `reason`.
@@ -59,6 +86,19 @@ impl Failure {
         Self::new(words(error.as_ref()))
     }
 
+    /// What the task needs is not there at present: a service that refuses connections, say. `name` is shown to people.
+    ///
+    /// It pauses the queue, and no attempt is spent: what is taken in goes back, and from time to time one task is tried,
+    /// until one ends in another way. For what concerns all tasks of the queue alike; a plain error never pauses anything.
+    pub fn unavailable(name: impl Into<String>, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(Box::new(Unavailable { name: name.into(), source: error.into() }))
+    }
+
+    /// What is not there at present, if that is why.
+    pub(crate) fn unavailable_name(&self) -> Option<&str> {
+        self.0.downcast_ref::<Unavailable>().map(|unavailable| unavailable.name.as_str())
+    }
+
     /// What failed first, without its causes.
     pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
         self.0.as_ref()
@@ -69,6 +109,14 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self(error.into())
     }
+}
+
+/// What [`Failure::unavailable`] holds.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} is unavailable")]
+struct Unavailable {
+    name: String,
+    source: Box<dyn Error + Send + Sync>,
 }
 
 /// The error and its causes, outermost first: `can't read the image list: connection refused`.
@@ -135,5 +183,28 @@ mod tests {
         }
         let failure = Failure::from(anyhow::Error::from(outer()));
         assert_eq!(failure.error().to_string(), "can't read the list");
+    }
+
+    #[test]
+    fn what_is_unavailable_has_a_name_and_a_cause() {
+        let refused = std::io::Error::other("connection refused");
+        let failure = Failure::unavailable("billing-api", refused);
+        assert_eq!(failure.to_string(), "billing-api is unavailable: connection refused");
+        assert_eq!(failure.unavailable_name(), Some("billing-api"));
+        assert_eq!(Failure::new("billing-api is unavailable").unavailable_name(), None);
+    }
+
+    #[test]
+    fn a_reason_goes_where_one_is_read() {
+        let second = Duration::from_secs(1);
+        let busy = || Some("busy".to_owned());
+        let retry = Outcome::Retry { after: Some(second), reason: busy() };
+        assert_eq!(Outcome::retry_after(second).because("busy"), retry);
+        assert_eq!(
+            Outcome::snooze(second).because("busy"),
+            Outcome::Snooze { after: second, reason: busy() }
+        );
+        assert_eq!(Outcome::dead("no").because("busy"), Outcome::dead("busy"));
+        assert_eq!(Outcome::Done.because("busy"), Outcome::Done);
     }
 }

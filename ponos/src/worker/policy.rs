@@ -9,6 +9,8 @@ pub struct Policy {
     pub attempts: u32,
     /// How long before the next attempt.
     pub backoff: Backoff,
+    /// For how long an attempt may be released and snoozed in all, which spends none; then to the dead letters (24 h).
+    pub max_wait: Duration,
     /// A handler that runs for longer is cancelled, which is a failure (30 s).
     pub timeout: Duration,
     /// Of the stream: tasks at work at the same time, in this process (10).
@@ -58,6 +60,7 @@ impl Default for Policy {
         Self {
             attempts: 5,
             backoff: Backoff::default(),
+            max_wait: Duration::from_secs(24 * 3600),
             timeout: Duration::from_secs(30),
             concurrency: 10,
             prefetch: None,
@@ -86,6 +89,12 @@ impl Policy {
     #[must_use]
     pub fn backoff(self, backoff: Backoff) -> Self {
         Self { backoff, ..self }
+    }
+
+    /// For how long an attempt may be released and snoozed in all.
+    #[must_use]
+    pub fn max_wait(self, max_wait: Duration) -> Self {
+        Self { max_wait, ..self }
     }
 
     /// A handler that runs for longer is cancelled.

@@ -26,6 +26,9 @@ const DEAD_REASON: usize = 4_000;
 const DEAD_KIND: &str = "dead-kind";
 /// By so much clocks may differ before a due time counts as nonsense.
 const SLACK: Duration = Duration::from_secs(3600);
+/// What stands in the headers of a retry alone: what is put back from the dead letters begins anew.
+const OF_A_RETRY: [&str; 6] =
+    ["retry-due", "retry-attempt", "retry-first-seen", "retry-reason", "retry-waits", "retry-waits-since"];
 
 /// Which attempt a message stands at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,14 +39,37 @@ pub(crate) struct Attempt {
     pub(crate) first_seen: Timestamp,
     /// When this one is due, if it was put off.
     pub(crate) due: Option<Timestamp>,
-    /// Why the last one failed.
+    /// Why the last one failed, or this one was put off.
     pub(crate) failure: Option<String>,
+    /// That this one was put off without being spent.
+    pub(crate) waits: Option<Waits>,
+}
+
+/// How often an attempt was released or snoozed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Waits {
+    /// From 1.
+    pub(crate) count: u64,
+    /// When it first was.
+    pub(crate) since: Timestamp,
 }
 
 impl Attempt {
     /// The first, now.
     pub(crate) fn first(now: Timestamp) -> Self {
-        Self { number: 1, first_seen: now, due: None, failure: None }
+        Self { number: 1, first_seen: now, due: None, failure: None, waits: None }
+    }
+
+    /// The next one, which is due at `due` because of `failure`.
+    pub(crate) fn next(&self, due: Timestamp, failure: String) -> Self {
+        let number = self.number.saturating_add(1);
+        Self { number, first_seen: self.first_seen, due: Some(due), failure: Some(failure), waits: None }
+    }
+
+    /// The same one, put off at `now` once more.
+    pub(crate) fn put_off(&self, now: Timestamp) -> Waits {
+        let before = self.waits.unwrap_or(Waits { count: 0, since: now });
+        Waits { count: before.count.saturating_add(1), ..before }
     }
 
     /// From the headers of a message that comes at `now`.
@@ -65,6 +91,7 @@ impl Attempt {
             first_seen: instant(headers, "retry-first-seen")?.unwrap_or(now),
             due: sane(instant(headers, "retry-due")?, now)?,
             failure: headers.text("retry-reason").map(str::to_owned),
+            waits: waits(headers)?,
         })
     }
 
@@ -72,6 +99,27 @@ impl Attempt {
     pub(crate) fn early(&self, now: Timestamp) -> Option<Timestamp> {
         self.due.filter(|due| due.since(now) >= 1_000)
     }
+}
+
+impl Waits {
+    /// How long what was released so often waits: on the shortest rungs, and longer when that was in vain.
+    pub(crate) fn released(self) -> Duration {
+        Duration::from_secs(match self.count {
+            0..=10 => 1,
+            11..=50 => 5,
+            _ => 30,
+        })
+    }
+}
+
+fn waits(headers: &Headers) -> Result<Option<Waits>, Death> {
+    let Some(since) = instant(headers, "retry-waits-since")? else { return Ok(None) };
+    let count = match headers.get("retry-waits") {
+        None => 0,
+        Some(HeaderValue::Int(count)) => u64::try_from(*count).unwrap_or(0),
+        Some(other) => return Err(wrong("retry-waits", "an integer", other)),
+    };
+    Ok(Some(Waits { count, since }))
 }
 
 fn malformed(what: impl Into<String>) -> Death {
@@ -128,6 +176,16 @@ pub(crate) fn again(message: Message, queue: &str, event: &Event, next: &Attempt
     if let Some(failure) = &next.failure {
         headers.set("retry-reason", cut(failure.clone(), REASON));
     }
+    match next.waits {
+        Some(Waits { count, since }) => {
+            headers.set("retry-waits", i64::try_from(count).unwrap_or(i64::MAX));
+            headers.set("retry-waits-since", since.to_string());
+        }
+        None => {
+            headers.remove("retry-waits");
+            headers.remove("retry-waits-since");
+        }
+    }
     message
 }
 
@@ -145,8 +203,7 @@ pub(crate) fn dead(
 ) -> Message {
     let mut message = whole(message, queue, event);
     let headers = &mut message.headers;
-    // what is put back begins anew
-    for name in ["retry-due", "retry-attempt", "retry-first-seen", "retry-reason"] {
+    for name in OF_A_RETRY {
         headers.remove(name);
     }
     headers.set(DEAD_KIND, death.kind.as_str());

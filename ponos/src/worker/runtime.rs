@@ -3,6 +3,7 @@
 #[cfg(feature = "postgres")]
 use super::relaying;
 use super::{
+    breaker::Breaker,
     desk::Desk,
     latest::Latest,
     line::Line,
@@ -53,6 +54,8 @@ pub(crate) async fn run(
     // ended with this function, whatever its end
     let mut aside = JoinSet::new();
     aside.spawn(tell(desk.link(), "publishing".to_owned()));
+    let (gone, publishing) = (liveness.clone(), desk.link());
+    aside.spawn(async move { gone.follow(publishing).await });
     #[cfg(feature = "postgres")]
     let relaying = relaying::start(&service.inbox, &transport, &topology);
     let (mut running, mut lines, mut pulses) = (JoinSet::new(), Vec::new(), HashMap::new());
@@ -62,6 +65,7 @@ pub(crate) async fn run(
     for stream in streams {
         let options = Consume::new(&*stream.queue).prefetch(stream.policy.held()).cautious();
         let consumer = transport.consumer(topology.clone(), options);
+        let breaker = Arc::new(Breaker::new(Arc::clone(&stream.queue), stream.policy.slots()));
         let line = Arc::new(Line {
             service: Arc::clone(&service),
             desk: desk.clone(),
@@ -74,7 +78,8 @@ pub(crate) async fn run(
             promises: Promises::default(),
             released: Releases::default(),
             tally: Tally::default(),
-            pulse: Arc::new(Pulse::new(Arc::clone(&stream.queue))),
+            pulse: Arc::new(Pulse::new(Arc::clone(&stream.queue), Arc::clone(&breaker))),
+            breaker,
             mender: Mender::new(transport.clone(), Arc::clone(&needed)),
             stream,
         });
@@ -173,7 +178,8 @@ mod tests {
         let (stop, stopping) = shutdown::shutdown();
         let (mut running, mut pulses, liveness) = (JoinSet::new(), HashMap::new(), Liveness::default());
         let mut add = |queue: &str, task: task::AbortHandle| {
-            let pulse = Arc::new(Pulse::new(queue.into()));
+            let breaker = Arc::new(Breaker::new(queue.into(), 1));
+            let pulse = Arc::new(Pulse::new(queue.into(), breaker));
             liveness.add(Arc::clone(&pulse));
             pulses.insert(task.id(), pulse);
         };

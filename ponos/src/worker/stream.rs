@@ -4,6 +4,7 @@
 //! back. What happens within a task is `life`.
 
 use super::{
+    breaker::Ticket,
     life::{self, is_new, needs_to_be_alone},
     line::Line,
     rate::Limiter,
@@ -41,7 +42,8 @@ pub(crate) enum End {
 /// Runs until the shutdown, or until the consumer ends.
 pub(crate) async fn run(line: Arc<Line>, consumer: Consumer, shutdown: Shutdown) -> End {
     let limiter = line.stream.policy.rate.map(Limiter::new);
-    let mut intake = Intake { line, consumer, limiter, waiting: VecDeque::new(), batch: Vec::new() };
+    let mut intake =
+        Intake { line, consumer, limiter, waiting: VecDeque::new(), batch: Vec::new(), pauses: 0 };
     let end = tokio::select! {
         biased;
         () = shutdown.reached(Stage::Draining) => End::Stopped,
@@ -58,15 +60,24 @@ struct Intake {
     /// Bounded by the prefetch.
     waiting: VecDeque<Delivery>,
     batch: Vec<Delivery>,
+    /// So many of the breaker's were seen.
+    pauses: u64,
 }
 
 impl Intake {
-    /// Until the consumer ends. A delivery leaves `waiting` only when it is begun, so that this may be dropped at any time.
+    /// Until the consumer ends. A delivery leaves `waiting` only when it is begun or given back, so that this may be dropped
+    /// at any time.
     async fn work(&mut self) {
         loop {
+            self.empty_hands().await;
             if self.waiting.is_empty() {
                 self.line.pulse.waiting.store(false, Ordering::Relaxed);
-                if self.consumer.next_many(&mut self.batch, AT_ONCE).await == 0 {
+                let came = tokio::select! {
+                    biased;
+                    () = self.line.breaker.paused(self.pauses) => continue,
+                    came = self.consumer.next_many(&mut self.batch, AT_ONCE) => came,
+                };
+                if came == 0 {
                     return;
                 }
                 self.line.pulse.came();
@@ -79,12 +90,15 @@ impl Intake {
                 continue;
             }
             let alone = self.look(next);
-            self.rate().await;
-            let slots = Arc::clone(&self.line.slots);
-            let wanted = if alone { self.line.most() } else { 1 };
-            // never closed
-            let Ok(slot) = slots.acquire_many_owned(wanted).await else { return };
-            if self.waiting.front().is_some_and(|next| self.line.is_void(next.tag)) {
+            let place = tokio::select! {
+                biased;
+                place = self.place(alone) => place,
+                () = self.line.breaker.paused(self.pauses) => continue,
+            };
+            let Some((slot, ticket)) = place else { return };
+            let next = self.waiting.front();
+            if !self.line.breaker.is_current(ticket) || next.is_none_or(|next| self.line.is_void(next.tag)) {
+                self.line.breaker.ended(ticket);
                 self.pass_over();
                 continue;
             }
@@ -92,13 +106,44 @@ impl Intake {
             if let Some(limiter) = &mut self.limiter {
                 limiter.begin(Instant::now());
             }
-            tokio::spawn(begin(Arc::clone(&self.line), delivery, slot));
+            tokio::spawn(begin(Arc::clone(&self.line), delivery, slot, ticket));
         }
     }
 
-    /// The first one's channel is gone: it comes again, and no crash is why.
+    /// When it may begin: the rate, a slot, and that the queue is not paused. `None`: never again.
+    async fn place(&self, alone: bool) -> Option<(OwnedSemaphorePermit, Ticket)> {
+        self.rate().await;
+        let wanted = if alone { self.line.most() } else { 1 };
+        // never closed
+        let slot = Arc::clone(&self.line.slots).acquire_many_owned(wanted).await.ok()?;
+        // the last, for it counts
+        Some((slot, self.line.breaker.admitted().await))
+    }
+
+    /// Gives back what waits here when the queue was paused. What comes after that is kept for the probe: there is little
+    /// of it, for the intake is narrow then.
+    async fn empty_hands(&mut self) {
+        let pauses = self.line.breaker.pauses();
+        if std::mem::replace(&mut self.pauses, pauses) == pauses || self.line.stream.policy.exclusive {
+            // of a single active consumer all would come again at once, and in another order
+            return;
+        }
+        while let Some(Some(delivery)) = self.consumer.next().now_or_never() {
+            self.waiting.push_back(delivery);
+        }
+        let mut confirms = true;
+        while let Some(delivery) = self.waiting.pop_front() {
+            life::give_back(&self.line, delivery, &mut confirms).await;
+        }
+    }
+
+    /// If the first one's channel is gone: it comes again, and no crash is why.
     fn pass_over(&mut self) {
-        let passed = self.waiting.pop_front().filter(|delivery| delivery.delivery_count().is_some());
+        let is_void = self.waiting.front().is_some_and(|next| self.line.is_void(next.tag));
+        let passed = is_void
+            .then(|| self.waiting.pop_front())
+            .flatten()
+            .filter(|delivery| delivery.delivery_count().is_some());
         if let Some(id) = passed.and_then(|delivery| delivery.message.properties.message_id) {
             self.line.released.note(&id);
         }
@@ -111,7 +156,7 @@ impl Intake {
         let large = next.message.body.len() > self.line.service.limits.body;
         let alone = large || needs_to_be_alone(count);
         let flow = self.consumer.flow();
-        if is_new(count) && !large && flow == Flow::Narrow {
+        if is_new(count) && !large && flow == Flow::Narrow && self.line.breaker.may_widen() {
             self.consumer.widen();
         } else if alone && flow == Flow::Wide {
             self.consumer.narrow();
@@ -171,9 +216,9 @@ impl Intake {
 }
 
 /// One task, from its slot's taking to its giving back.
-async fn begin(line: Arc<Line>, delivery: Delivery, slot: OwnedSemaphorePermit) {
+async fn begin(line: Arc<Line>, delivery: Delivery, slot: OwnedSemaphorePermit, ticket: Ticket) {
     let tag = delivery.tag;
-    if let Err(panic) = AssertUnwindSafe(life::live(&line, delivery)).catch_unwind().await {
+    if let Err(panic) = AssertUnwindSafe(life::live(&line, delivery, ticket)).catch_unwind().await {
         // the handler's own panics are caught nearer to it: this is one of dropping what it left
         let words = life::panic_words(panic.as_ref());
         tracing::error!(queue = %line.stream.queue, panic = words, "a task broke outside of its handler; it is released");

@@ -22,7 +22,7 @@ pub struct Report {
     pub handled: u64,
     /// As those, but their connection was lost before that could be acked: they come again.
     pub unsettled: u64,
-    /// Put off to another attempt.
+    /// Put off: to another attempt, or snoozed.
     pub retried: u64,
     /// Dead-lettered.
     pub dead: u64,
@@ -73,7 +73,7 @@ impl Tally {
         let counter = match ended {
             Ended::Done | Ended::HandledAlready | Ended::Skipped(_) if void => &self.unsettled,
             Ended::Done | Ended::HandledAlready | Ended::Skipped(_) => &self.handled,
-            Ended::Retried { .. } => &self.retried,
+            Ended::Retried { .. } | Ended::Snoozed { .. } => &self.retried,
             Ended::Dead(_) => &self.dead,
             Ended::Released(_) => &self.released,
             // nothing ended: it is on its way
@@ -120,13 +120,6 @@ impl Releases {
             released.clear();
         }
         *released.entry(id.to_owned()).or_default() += 1;
-    }
-
-    /// The last note was wrong.
-    pub(crate) fn take_back(&self, id: &str) {
-        if let Some(count) = self.lock().get_mut(id) {
-            *count = count.saturating_sub(1);
-        }
     }
 
     /// It is settled for good.

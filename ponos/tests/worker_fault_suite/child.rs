@@ -148,7 +148,7 @@ async fn handle(job: Job, ctx: Context, marks: std::sync::Arc<PathBuf>) -> Handl
         Does::Panic => panic!("much worse"),
         Does::SleepOnce if first => std::future::pending::<()>().await,
         Does::Sleep => std::future::pending::<()>().await,
-        Does::AskOnce if first => return Ok(Retry { after: None }),
+        Does::AskOnce if first => return Ok(Retry { after: None, reason: None }),
         Does::ReleaseOnce if is_first_here(job.number) => return Ok(Release),
         Does::Refuse => return Ok(Outcome::dead("not mine")),
         Does::Flood => {

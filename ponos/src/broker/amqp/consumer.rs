@@ -167,6 +167,9 @@ impl Supervisor {
                     if count == 0 {
                         return Ok(());
                     }
+                    // what was asked for before the settlement is done before it
+                    let wanted = *flow.borrow_and_update();
+                    intake.turn(&self.wanted.options, wanted).await?;
                     for (tag, how) in settled.drain(..) {
                         if tag.generation == self.generation {
                             intake.settle(tag.tag, how).await?;

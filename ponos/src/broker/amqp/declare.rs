@@ -41,7 +41,7 @@ pub(super) async fn declare(session: &Session, topology: &Topology) -> Result<Op
 /// # Errors
 /// What is missing, or not as declared. That the user may not declare any more is none while nothing is missing.
 pub(super) async fn compare(session: &Session, topology: &Topology) -> Result<(), LinkError> {
-    let lasting = lasting(topology);
+    let lasting = topology.lasting();
     find_all(session, &lasting).await?;
     if topology.passive {
         return Ok(());
@@ -50,19 +50,6 @@ pub(super) async fn compare(session: &Session, topology: &Topology) -> Result<()
         Err(error) if error.class != LinkErrorClass::Forbidden => Err(error),
         _ => Ok(()),
     }
-}
-
-/// What stays when nobody uses it.
-fn lasting(topology: &Topology) -> Topology {
-    let mut lasting = topology.clone();
-    lasting.queues.retain(|queue| !(queue.name.is_empty() || queue.exclusive || queue.auto_delete));
-    let queues: Vec<&str> = topology.queues.iter().map(|queue| queue.name.as_str()).collect();
-    let goes = |name: &str| queues.contains(&name) && !lasting.queues.iter().any(|queue| queue.name == name);
-    lasting.bindings.retain(|binding| match &binding.destination {
-        Destination::Queue(queue) => !queue.is_empty() && !goes(queue),
-        Destination::Exchange(_) => true,
-    });
-    lasting
 }
 
 /// On a channel of its own: a refusal closes it.

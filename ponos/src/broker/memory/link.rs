@@ -105,8 +105,13 @@ impl Line {
     }
 
     /// Says that one of its own exchanges is gone; it is declared again with the next connection.
-    pub(super) fn show_missing(&self, exchange: &str) {
-        let error = LinkError::missing("exchange", exchange, self.topology.passive);
+    pub(super) fn show_missing(&mut self, exchange: &str) {
+        self.show_error(LinkError::missing("exchange", exchange, self.topology.passive));
+    }
+
+    /// Says why it can't go on, for a moment.
+    pub(super) fn show_error(&mut self, error: LinkError) {
+        self.retry_at = Instant::now().checked_add(Duration::from_millis(100));
         self.link.send_replace(Link::Down { attempts: 0, error: Some(error) });
     }
 

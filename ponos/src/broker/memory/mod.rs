@@ -24,7 +24,7 @@ pub use self::{
 
 use self::core::State;
 use super::{Consume, Consumer, Delivery, LinkError, Publisher, QueueState};
-use crate::topology::Topology;
+use crate::topology::{Binding, Topology};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -220,6 +220,11 @@ impl Broker {
     /// there. Whether it existed.
     pub fn delete_exchange(&self, exchange: &str) -> bool {
         self.with(|inner, _| inner.state.delete_exchange(exchange))
+    }
+
+    /// Takes a binding away. Whether it existed.
+    pub fn unbind(&self, binding: &Binding) -> bool {
+        self.with(|inner, _| inner.state.unbind(binding))
     }
 
     /// Takes the message at the head of a queue out of it for good (its tag can't be settled).

@@ -21,6 +21,9 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How many confirms may be kept back before nothing more is taken.
 const WINDOW: usize = 10_000;
 
+/// The shortest time between two looks whether all that it declared is there; the longest is twice as long.
+const COMPARE: Duration = Duration::from_secs(30);
+
 /// What waits for something to change, and until when.
 #[derive(Default)]
 struct Waiting {
@@ -43,6 +46,10 @@ pub(super) async fn run(broker: Broker, topology: Topology, task: PublisherTask)
                 if !more || !settle(&settled, waiting.lose()).await {
                     return;
                 }
+                // a moment in which the link shows why
+                if line.retry_at.is_some() && !refuse(&mut line, &mut submitted, &settled).await {
+                    return;
+                }
             }
             None => {
                 if !refuse(&mut line, &mut submitted, &settled).await {
@@ -62,6 +69,7 @@ async fn serve(
     settled: &mpsc::Sender<Vec<Settlement>>,
 ) -> bool {
     let mut shown_blocked = None;
+    let mut compare_at = next_compare();
     loop {
         if line.is_cut(connection) {
             line.show_down();
@@ -102,8 +110,22 @@ async fn serve(
                 None => return false,
             },
             () = settled.closed() => return false,
+            () = sleep_until(compare_at) => {
+                let topology = line.topology();
+                let compared =
+                    line.broker().with(|inner, _| inner.state.compare(connection.id, topology));
+                if let Err(error) = compared {
+                    line.show_error(error);
+                    return true;
+                }
+                compare_at = next_compare();
+            }
         }
     }
+}
+
+fn next_compare() -> Instant {
+    Instant::now() + COMPARE.mul_f64(1.0 + fastrand::f64())
 }
 
 /// While there is no connection, what is submitted is lost at once; until it is time to try again (true) or the handle is

@@ -54,7 +54,7 @@ async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
             line.mender.mend().await;
         }
         match error {
-            FlushError::Lost(_) => wait(task, &mut pauses, error).await?,
+            FlushError::Lost(_) | FlushError::Missing(_) => wait(task, &mut pauses, error).await?,
             FlushError::Closed => return Err(Hindered::Passing(error.to_string())),
             _ => {
                 return Err(Hindered::Lasting(format!("what it published could not be sent: {error}")));

@@ -19,6 +19,7 @@ mod route;
 mod run;
 mod send;
 mod settle;
+mod unavailable;
 mod validate;
 
 pub(super) use back::waiting as give_back;
@@ -27,6 +28,7 @@ pub(super) use run::words as panic_words;
 
 use super::{
     Context,
+    breaker::{Place, Ticket},
     ended::{Death, Ended},
     line::Line,
     plan::Route,
@@ -45,6 +47,8 @@ use tracing::Span;
 /// What is known of a delivery so far.
 struct Task<'a> {
     line: &'a Line,
+    /// Among those that are at work.
+    place: Place<'a>,
     tag: DeliveryTag,
     exchange: String,
     /// How often it came back unsettled.
@@ -73,14 +77,24 @@ enum Verdict {
     Early(Timestamp),
     /// The attempt failed or asks for another; when, if it says.
     Failed { after: Option<Duration>, reason: String },
-    /// Back to the queue: its handler wants that.
-    Release(String),
+    /// The same attempt again, through no fault of the message.
+    PutOff(PutOff),
+    /// Back to the queue, which is paused: that is not there what its handler needs.
+    Unavailable { name: String, reason: String },
     /// Back to the queue: something is in the way that is no fault of the message's.
     GiveBack(String),
     /// The worker stops.
     Stopped,
     /// To the dead letters.
     Dead(Death),
+}
+
+/// Why an attempt is put off.
+enum PutOff {
+    /// Its handler gave it back.
+    Released,
+    /// Its handler wants to be asked again after this time, for that reason.
+    Snoozed(Duration, String),
 }
 
 impl From<Death> for Verdict {
@@ -90,15 +104,22 @@ impl From<Death> for Verdict {
 }
 
 /// Leads one delivery to its end, and reports it.
-pub(super) fn live(line: &Line, delivery: Delivery) -> impl Future<Output = ()> + Send + '_ {
+pub(super) fn live(line: &Line, delivery: Delivery, ticket: Ticket) -> impl Future<Output = ()> + Send + '_ {
     // out here, so that the future has no room for the delivery as well
-    let task = Task::new(line, delivery);
+    let task = Task::new(line, delivery, ticket);
     lead(line, task)
 }
 
 async fn lead(line: &Line, mut task: Task<'_>) {
-    let verdict = match steps(&mut task).await {
-        Ok(verdict) | Err(verdict) => verdict,
+    let verdict = loop {
+        match steps(&mut task).await {
+            Ok(Verdict::Unavailable { name, reason }) => {
+                let waited = unavailable::wait(&mut task, &name, reason).boxed().await;
+                let Err(verdict) = waited else { continue };
+                break verdict;
+            }
+            Ok(verdict) | Err(verdict) => break verdict,
+        }
     };
     let (ended, how) = match verdict {
         // the most frequent end; the others are long futures, and each delivery's would have room for them
@@ -125,7 +146,7 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
     age::check(&route.policy, &event, now)?;
     task.attempt = attempt::read(&event, now)?;
     attempt::due(&task.attempt, now)?;
-    if task.count > 0 {
+    if task.count > 0 && !task.noted {
         poison::check(task.count.saturating_sub(line.released.of(event.id.as_str())))?;
         // if this process sees it again, it did not end of it
         task.noted = true;
@@ -142,16 +163,21 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
         return Ok(Verdict::Skip(overtaken, Some(entry)));
     }
     let context = task.context(route, &event, Some(&entry), None);
-    run::handler(line, &context, payload, entry).await
+    let verdict = run::handler(line, &context, payload, entry).await;
+    if !matches!(verdict, Verdict::Unavailable { .. } | Verdict::Stopped) {
+        line.breaker.answered(task.place.ticket());
+    }
+    Ok(verdict)
 }
 
 impl<'a> Task<'a> {
-    fn new(line: &'a Line, delivery: Delivery) -> Self {
+    fn new(line: &'a Line, delivery: Delivery, ticket: Ticket) -> Self {
         let count = delivery.delivery_count().unwrap_or(0);
         let Delivery { message, exchange, tag, .. } = delivery;
         let (event, route, attempt) = (None, None, Attempt::first(Timestamp::EPOCH));
         let (noted, began, span) = (false, Instant::now(), Span::none());
-        Self { line, tag, exchange, count, message, event, route, attempt, noted, began, span }
+        let place = Place::new(&line.breaker, ticket);
+        Self { line, place, tag, exchange, count, message, event, route, attempt, noted, began, span }
     }
 
     /// The context of one run.
@@ -196,6 +222,13 @@ impl<'a> Task<'a> {
     /// Whether that was not taken yet.
     fn has_message(&self) -> bool {
         !self.message.headers.is_empty() || !self.message.body.is_empty()
+    }
+
+    /// Puts back what decoding took out.
+    fn restore(&mut self) {
+        if let Some(event) = self.event.take().filter(|_| self.message.body.is_empty()) {
+            self.message.body.clone_from(&event.data);
+        }
     }
 
     /// The message that it was, for another way.

@@ -23,6 +23,11 @@ pub(super) enum Woke {
     Void,
 }
 
+/// How long a delivery may be held for something to come back.
+pub(super) fn longest_held(line: &Line) -> Duration {
+    HELD.min(line.service.limits.consumer_timeout / 3)
+}
+
 /// 1 s, 2 s, 4 s … 30 s.
 #[derive(Debug)]
 pub(super) struct Pauses {
@@ -32,8 +37,7 @@ pub(super) struct Pauses {
 
 impl Pauses {
     pub(super) fn new(line: &Line) -> Self {
-        let held = HELD.min(line.service.limits.consumer_timeout / 3);
-        Self { next: SHORTEST, until: Instant::now() + held }
+        Self { next: SHORTEST, until: Instant::now() + longest_held(line) }
     }
 
     pub(super) fn is_first(&self) -> bool {

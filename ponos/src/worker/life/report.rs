@@ -105,6 +105,11 @@ fn log(task: &Task<'_>, ended: &Ended) {
         Ended::Retried { attempt, due, reason } => {
             end!(warn, task, took(), "error.type" = "failed", reason, next = attempt, %due, "failed; to be tried again")
         }
+        Ended::Snoozed { due, reason } => end!(info, task, took(), reason, %due, "put off"),
+        // that was said once
+        Ended::Released(why) if task.line.breaker.status().is_some() => {
+            end!(debug, task, took(), reason = why, "released")
+        }
         Ended::Released(why) => end!(info, task, took(), reason = why, "released"),
         Ended::Dead(death) => {
             end!(

@@ -1,6 +1,6 @@
 //! The handler itself: within its time, its panics caught, and what it left behind on other threads waited for.
 
-use super::{Verdict, hold::Hold, report};
+use super::{PutOff, Verdict, hold::Hold, report};
 use crate::{
     inbox::Entry,
     worker::{
@@ -27,15 +27,10 @@ pub(super) enum Run {
 }
 
 /// Runs the route's handler.
-pub(super) async fn handler(
-    line: &Line,
-    context: &Context,
-    payload: Value,
-    entry: Entry,
-) -> Result<Verdict, Verdict> {
+pub(super) async fn handler(line: &Line, context: &Context, payload: Value, entry: Entry) -> Verdict {
     let run = run(line, &context.inner().route.handler, context, payload).await;
     let held = context.end();
-    Ok(match run {
+    match run {
         Run::Returned(Ok(Outcome::Done)) => Verdict::Done(held, entry),
         Run::Returned(Ok(Outcome::Skip)) => {
             Verdict::Skip("its handler found nothing to do".into(), Some(entry))
@@ -43,19 +38,34 @@ pub(super) async fn handler(
         other => {
             entry.abandon().boxed().await;
             match other {
-                Run::Returned(Ok(Outcome::Release)) => Verdict::Release("its handler gave it back".into()),
+                Run::Returned(Ok(Outcome::Release)) => Verdict::PutOff(PutOff::Released),
+                Run::Returned(Ok(Outcome::Snooze { after, reason })) => {
+                    let reason = reason.unwrap_or_else(|| "its handler put it off".into());
+                    Verdict::PutOff(PutOff::Snoozed(after, reason))
+                }
                 Run::Returned(Ok(Outcome::Dead { reason })) => Death::new(DeadKind::Refused, reason).into(),
-                Run::Returned(Ok(Outcome::Retry { after })) => {
-                    Verdict::Failed { after, reason: "its handler asked for another attempt".into() }
+                Run::Returned(Ok(Outcome::Retry { after, reason })) => {
+                    let reason = reason.unwrap_or_else(|| "its handler asked for another attempt".into());
+                    Verdict::Failed { after, reason }
                 }
                 Run::Unfit(error) => Death::new(DeadKind::Schema, unfit(&error)).into(),
                 Run::Stopped => Verdict::Stopped,
                 // what it stood on may have been taken away already: cancelled is not failed
                 _ if line.stop.is_raised() => Verdict::Stopped,
-                failed => Verdict::Failed { after: None, reason: failure(failed, context) },
+                failed => {
+                    let name = match &failed {
+                        Run::Returned(Err(failure)) => failure.unavailable_name().map(str::to_owned),
+                        _ => None,
+                    };
+                    let reason = failure(failed, context);
+                    match name {
+                        Some(name) => Verdict::Unavailable { name, reason },
+                        None => Verdict::Failed { after: None, reason },
+                    }
+                }
             }
         }
-    })
+    }
 }
 
 /// Runs the route's final handler; its failure in words.

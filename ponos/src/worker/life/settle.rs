@@ -1,8 +1,8 @@
 //! The end of a life: what follows is confirmed, the inbox told, and only then the delivery settled.
 
 use super::{
-    Task, Verdict, back,
-    finish::{Hindered, finish},
+    PutOff, Task, Verdict, back,
+    finish::{Hindered, finish, publish},
     last,
     pause::{Pauses, Woke},
     send::{self, Unsent},
@@ -10,7 +10,7 @@ use super::{
 use crate::clock::millis;
 use crate::{
     broker::Settle,
-    event::Timestamp,
+    event::{Event, Timestamp},
     topology::worker::DEAD,
     worker::{
         LONGEST_RETRY,
@@ -18,6 +18,10 @@ use crate::{
         retry::{self, Attempt},
     },
 };
+use std::time::Duration;
+
+/// A snooze is no shorter.
+const SHORTEST_SNOOZE: Duration = Duration::from_secs(1);
 
 /// Carries the verdict out, up to the settlement itself: how it ended, and how it is to be settled.
 pub(super) async fn settle(task: &mut Task<'_>, verdict: Verdict) -> (Ended, Settle) {
@@ -34,8 +38,8 @@ pub(super) async fn settle(task: &mut Task<'_>, verdict: Verdict) -> (Ended, Set
         Verdict::HandledAlready => return acked(Ended::HandledAlready),
         Verdict::Early(due) => return early(task, due).await,
         Verdict::Failed { after, reason } => return failed(task, after, reason).await,
-        Verdict::Release(why) => return released(task, why),
-        Verdict::GiveBack(why) => return back(task, why).await,
+        Verdict::PutOff(why) => return put_off(task, why).await,
+        Verdict::GiveBack(why) | Verdict::Unavailable { reason: why, .. } => return back(task, why).await,
         Verdict::Stopped => return stopped(task).await,
         Verdict::Dead(death) if death.kind == DeadKind::Refused => return told_dead(task, death).await,
         Verdict::Dead(death) => return dead(task, death).await,
@@ -54,7 +58,7 @@ async fn hindered_for_now(task: &mut Task<'_>, hindered: Hindered) -> (Ended, Se
 }
 
 /// To the ladder, or to the dead letters when the attempts are used up.
-async fn failed(task: &mut Task<'_>, after: Option<std::time::Duration>, reason: String) -> (Ended, Settle) {
+async fn failed(task: &mut Task<'_>, after: Option<Duration>, reason: String) -> (Ended, Settle) {
     let (Some(event), Some(route)) = (task.event.clone(), task.route.clone()) else {
         // nothing fails before it is decoded and routed
         return dead(task, Death::new(DeadKind::Malformed, reason)).await;
@@ -63,21 +67,63 @@ async fn failed(task: &mut Task<'_>, after: Option<std::time::Duration>, reason:
     if task.attempt.number >= policy.attempts {
         return used_up(task, reason).await;
     }
-    let number = task.attempt.number + 1;
+    let number = task.attempt.number.saturating_add(1);
     let wait = after.unwrap_or_else(|| policy.backoff.wait(number, fastrand::f64())).min(LONGEST_RETRY);
     let now = task.line.service.clock.now();
     let due = now.plus(millis(wait));
-    let next = Attempt {
-        number,
-        first_seen: task.attempt.first_seen,
-        due: Some(due),
-        failure: Some(reason.clone()),
+    let next = task.attempt.next(due, reason.clone());
+    let ended = Ended::Retried { attempt: number, due, reason };
+    resend(task, &event, (&next, due, now), ended).await
+}
+
+/// The same attempt later, or to the dead letters when that has gone on for too long.
+async fn put_off(task: &mut Task<'_>, why: PutOff) -> (Ended, Settle) {
+    let (Some(event), Some(route)) = (task.event.clone(), task.route.clone()) else {
+        return back(task, "it was put off before it was read".into()).await;
     };
-    let message = retry::again(task.taken(), &task.line.stream.queue, &event, &next);
+    let now = task.line.service.clock.now();
+    let waits = task.attempt.put_off(now);
+    let reason = match &why {
+        PutOff::Released => "its handler gave it back".to_owned(),
+        PutOff::Snoozed(_, reason) => reason.clone(),
+    };
+    let most = route.policy.max_wait;
+    if now.since(waits.since) >= millis(most) {
+        let kind = if matches!(why, PutOff::Released) { DeadKind::Released } else { DeadKind::Snoozed };
+        let reason = format!(
+            "attempt {} was put off {} times since {}, and may be for {} s at most (Policy::max_wait); at last: {reason}",
+            task.attempt.number,
+            waits.count,
+            waits.since,
+            most.as_secs_f64()
+        );
+        return dead(task, Death::new(kind, reason)).await;
+    }
+    let (wait, released) = match why {
+        PutOff::Released => (waits.released(), true),
+        // at once would be as fast as the broker is
+        PutOff::Snoozed(wait, _) => (wait.clamp(SHORTEST_SNOOZE, LONGEST_RETRY), false),
+    };
+    let due = now.plus(millis(wait));
+    let next =
+        Attempt { due: Some(due), failure: Some(reason.clone()), waits: Some(waits), ..task.attempt.clone() };
+    let ended = if released { Ended::Released(reason) } else { Ended::Snoozed { due, reason } };
+    resend(task, &event, (&next, due, now), ended).await
+}
+
+/// By way of the ladder.
+async fn resend(
+    task: &mut Task<'_>,
+    event: &Event,
+    (next, due, now): (&Attempt, Timestamp, Timestamp),
+    ended: Ended,
+) -> (Ended, Settle) {
+    let message = retry::again(task.taken(), &task.line.stream.queue, event, next);
     match send::confirmed(task, retry::exchange(due, now), message).await {
-        Ok(()) => acked(Ended::Retried { attempt: number, due, reason }),
+        Ok(()) => acked(ended),
         Err(Unsent::TooLarge(message, why)) => {
             task.message = *message;
+            let reason = next.failure.as_deref().unwrap_or_default();
             let reason = format!("{reason}; and there can be no other attempt: {why}");
             dead(task, Death::new(DeadKind::TooLarge, reason)).await
         }
@@ -163,16 +209,6 @@ async fn stopped(task: &mut Task<'_>) -> (Ended, Settle) {
 /// For a reason of ours: it is not counted against the message.
 async fn back(task: &mut Task<'_>, why: String) -> (Ended, Settle) {
     (Ended::Released(why), back::begun(task).await)
-}
-
-/// Because its handler wants it, which counts.
-fn released(task: &mut Task<'_>, why: String) -> (Ended, Settle) {
-    if std::mem::take(&mut task.noted)
-        && let Some(event) = &task.event
-    {
-        task.line.released.take_back(event.id.as_str());
-    }
-    (Ended::Released(why), Settle::Release)
 }
 
 pub(super) fn acked(ended: Ended) -> (Ended, Settle) {

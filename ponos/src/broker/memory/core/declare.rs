@@ -25,7 +25,7 @@ impl State {
         topology: &Topology,
     ) -> Result<Option<String>, LinkError> {
         if topology.passive {
-            return self.find_all(topology).map(|()| None);
+            return self.find_all(topology, true).map(|()| None);
         }
         for exchange in &topology.exchanges {
             self.declare_exchange(exchange)?;
@@ -51,16 +51,27 @@ impl State {
         Ok(made_up)
     }
 
+    /// As the other adapter compares: bindings, which can't be looked for, are there again after it unless the topology is
+    /// passive.
+    ///
+    /// # Errors
+    /// What is missing, or not as declared.
+    pub(crate) fn compare(&mut self, connection: u64, topology: &Topology) -> Result<(), LinkError> {
+        let lasting = topology.lasting();
+        self.find_all(&lasting, topology.passive)?;
+        self.declare(connection, &lasting).map(drop)
+    }
+
     /// Sees that all exchanges and queues exist, and changes nothing.
-    fn find_all(&self, topology: &Topology) -> Result<(), LinkError> {
+    fn find_all(&self, topology: &Topology, passive: bool) -> Result<(), LinkError> {
         for Exchange { name, .. } in &topology.exchanges {
-            self.exchanges.get(name).ok_or_else(|| LinkError::missing("exchange", name, true))?;
+            self.exchanges.get(name).ok_or_else(|| LinkError::missing("exchange", name, passive))?;
         }
         for Queue { name, .. } in &topology.queues {
             if name.is_empty() {
                 return Err(LinkError::nameless());
             }
-            self.queues.get(name).ok_or_else(|| LinkError::missing("queue", name, true))?;
+            self.queues.get(name).ok_or_else(|| LinkError::missing("queue", name, passive))?;
         }
         Ok(())
     }
@@ -100,6 +111,14 @@ impl State {
         let owner = queue.exclusive.then_some(connection);
         self.queues.insert(queue.name.clone(), QueueState::new(queue, settings, owner));
         Ok(())
+    }
+
+    /// Whether there was such a binding.
+    pub(crate) fn unbind(&mut self, binding: &Binding) -> bool {
+        let Some(source) = self.exchanges.get_mut(&binding.source) else { return false };
+        let before = source.bindings.len();
+        source.bindings.retain(|(key, to)| (key, to) != (&binding.routing_key, &binding.destination));
+        source.bindings.len() < before
     }
 
     fn bind(&mut self, connection: u64, binding: &Binding, made_up: Option<&str>) -> Result<(), LinkError> {
