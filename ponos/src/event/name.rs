@@ -32,6 +32,30 @@ impl EventName {
     }
 }
 
+/// Why no name can match a pattern, in which words may be `*` (one word) or `#` (any number); the empty text matches none either.
+///
+/// # Errors
+/// Which word can't be in a name, or that there are too few.
+pub fn check_pattern(pattern: &str) -> Result<(), String> {
+    if pattern.len() > EventName::MAX_BYTES {
+        return Err(format!("a pattern has at most 255 bytes, this one has {}", pattern.len()));
+    }
+    let wild = |word: &&str| matches!(*word, "*" | "#");
+    for word in pattern.split('.').filter(|word| !wild(word)) {
+        // as the middle word of a name
+        if let Err(fault) = format!("a.{word}.a").parse::<EventName>() {
+            return Err(format!("'{word}' can't be a word of a name: {}", fault.reason));
+        }
+    }
+    if pattern.split('.').count() < 3 && !pattern.split('.').any(|word| word == "#") {
+        return Err(
+            "a name has three or more words, so that nothing matches it; # stands for any number of words"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
 impl FromStr for EventName {
     type Err = InvalidName;
 
@@ -104,6 +128,41 @@ mod tests {
             assert_eq!(name.parse::<EventName>().unwrap().as_str(), name);
         }
         assert_eq!("time.one-day.passed".parse::<EventName>().unwrap().domain(), "time");
+    }
+
+    #[test]
+    fn a_pattern_that_no_name_matches_is_refused() {
+        for pattern in [
+            "#",
+            "time.#",
+            "#.passed",
+            "time.*.passed",
+            "*.*.*",
+            "*.#",
+            "#.#",
+            "time.one-day.passed",
+            "a.b.c.d",
+        ] {
+            assert_eq!(check_pattern(pattern), Ok(()), "{pattern}");
+        }
+        for (pattern, part) in [
+            ("", "a word is missing"),
+            ("time..passed", "a word is missing"),
+            ("time.#.", "a word is missing"),
+            ("Time.#", "'T' is not allowed"),
+            ("time.one_day.passed", "'_' is not allowed"),
+            ("time.on*", "'*' is not allowed"),
+            ("order.*-x.#", "'*' is not allowed"),
+            ("a.-b.c", "hyphen"),
+            ("time", "three or more words"),
+            ("time.passed", "three or more words"),
+            ("*.*", "three or more words"),
+            ("time.# passed", "'#' is not allowed"),
+        ] {
+            let fault = check_pattern(pattern).unwrap_err();
+            assert!(fault.contains(part), "{pattern}: {fault}");
+        }
+        assert!(check_pattern(&format!("#.{}", "c".repeat(254))).is_err());
     }
 
     #[test]

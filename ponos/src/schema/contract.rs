@@ -1,6 +1,7 @@
 //! One JSON Schema, compiled once.
 
 use super::{Mismatch, cost::Cost, mismatch, text};
+use crate::event::from_json;
 use jsonschema::{Draft, PatternOptions, Validator, error::ValidationErrorKind};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::Value;
@@ -66,7 +67,7 @@ impl Contract {
                 format!("it has {} bytes, at most 1 MiB is read", schema.len()),
             ));
         }
-        let value = serde_json::from_str(schema)
+        let value = from_json(schema.as_bytes())
             .map_err(|fault| SchemaError::new("", format!("it is no JSON: {fault}")))?;
         Self::from_value(value)
     }
