@@ -1,6 +1,10 @@
 //! One JSON Schema, compiled once.
 
-use super::{Mismatch, cost::Cost, mismatch, text};
+use super::{
+    Mismatch,
+    cost::{self, Cost},
+    mismatch, text,
+};
 use crate::event::from_json;
 use jsonschema::{Draft, PatternOptions, Validator, error::ValidationErrorKind};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
@@ -78,6 +82,8 @@ impl Contract {
             let reason = format!("it is nested more than {} deep", Self::MAX_DEPTH);
             return Err(SchemaError::new("", reason));
         }
+        // before it is compiled: what multiplies there multiplies here too
+        cost::check(&schema)?;
         let validator = options().build(&schema).map_err(|error| refused(&schema, &error))?;
         Ok(Self(Arc::new(Compiled { schema, validator, cost: OnceLock::new() })))
     }
