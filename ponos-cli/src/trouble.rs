@@ -44,9 +44,10 @@ impl Trouble {
                 | LinkErrorClass::Forbidden
                 | LinkErrorClass::Missing => Exit::AccessRefused,
                 LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
-                LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
-                    Exit::Configuration
-                }
+                LinkErrorClass::Inequivalent
+                | LinkErrorClass::TooLarge
+                | LinkErrorClass::Tls
+                | LinkErrorClass::Configuration => Exit::Configuration,
             },
             Self::Words(exit, _) => *exit,
             Self::Unread => Exit::Done,
