@@ -1,7 +1,12 @@
 //! Standard output and error. A reader that goes away (`ponos tail | head`) ends the output and is no error.
 
 use crate::{exit::Exit, trouble::Trouble};
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use ponos::clock::Clock;
+use serde_json::json;
+use std::{
+    io::{self, BufWriter, ErrorKind, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// Writes to standard output, buffered.
 ///
@@ -18,9 +23,36 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     }
 }
 
+/// Whether what is said on standard error is JSON, one object a line.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on what is said on standard error is JSON.
+pub(crate) fn speak_json() {
+    AS_JSON.store(true, Ordering::Relaxed);
+}
+
 /// Writes a line to standard error; when nobody can read that, there is nobody to tell.
 pub(crate) fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    say("INFO", line, line);
+}
+
+/// Says why it ends, as [`complain`] does.
+pub(crate) fn fail(why: &str) {
+    say("ERROR", why, &format!("error: {why}"));
+}
+
+fn say(level: &str, message: &str, line: &str) {
+    let mut out = io::stderr().lock();
+    let _ = if AS_JSON.load(Ordering::Relaxed) {
+        let now = Clock::system().now();
+        writeln!(
+            out,
+            "{}",
+            json!({ "timestamp": now, "level": level, "message": message, "target": "ponos" })
+        )
+    } else {
+        writeln!(out, "{line}")
+    };
 }
 
 /// Writes bytes to standard error as they are.
@@ -37,6 +69,12 @@ impl Paint {
     pub(crate) fn stdout() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self(!unwanted && io::stdout().is_terminal())
+    }
+
+    /// For what is no terminal.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self(false)
     }
 
     /// Bold.

@@ -4,12 +4,13 @@ use crate::{
     connection::{Options, fatal, gone},
     exit::Exit,
     json,
+    layout::{self, Part},
     output::{self, Paint},
     trouble::Trouble,
 };
 use ponos::{
     broker::{Consume, Consumer, Link, Settle},
-    event::{Event, EventName, Message},
+    event::{Event, EventName, Message, check_pattern},
     shutdown::{Stage, on_signals},
     topology::{Binding, Exchange, Queue, Topology, worker::EVENTS},
 };
@@ -41,7 +42,7 @@ const PAYLOAD: usize = 120;
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     for pattern in &args.patterns {
-        check(pattern)?;
+        check_pattern(pattern).map_err(|why| Trouble::usage(pattern_words(pattern, &why)))?;
     }
     let transport = options.transport("ponos tail").await?;
     let mut topology = topology(&args.patterns);
@@ -54,17 +55,12 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     follow(consumer, &args).await
 }
 
-fn check(pattern: &str) -> Result<(), Trouble> {
-    let word = |word: &str| {
-        matches!(word, "*" | "#")
-            || !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
-    };
-    if pattern.len() <= EventName::MAX_BYTES && pattern.split('.').all(word) {
-        return Ok(());
-    }
-    Err(Trouble::usage(format!(
-        "'{pattern}' is no name or pattern; words joined by dots, * for one word, # for any number: time.*.passed, order.#"
-    )))
+/// What is wrong with a pattern, and how one is written.
+pub(crate) fn pattern_words(pattern: &str, why: &str) -> String {
+    let shown = output::shortened(pattern, EventName::MAX_BYTES);
+    format!(
+        "'{shown}' is no name or pattern: {why}; words joined by dots, * for one word, # for any number: time.*.passed, order.#"
+    )
 }
 
 fn topology(patterns: &[String]) -> Topology {
@@ -83,7 +79,9 @@ async fn follow(mut consumer: Consumer, args: &Args) -> Result<Exit, Trouble> {
     loop {
         let delivery = tokio::select! {
             biased;
-            () = shutdown.reached(Stage::Draining) => return Ok(Exit::Done),
+            () = shutdown.reached(Stage::Draining) => {
+                return Ok(if shutdown.was_interrupted() { Exit::Interrupted } else { Exit::Done });
+            }
             changed = link.changed() => {
                 if changed.is_err() {
                     return Err(gone());
@@ -149,19 +147,19 @@ fn print(message: &Message, as_json: bool, paint: Paint) -> Result<(), Trouble> 
     }
 }
 
-/// `2026-12-01T09:00:00.000Z  time.one-day.passed  6f1c…  one-day  3 ms late  {"coalesced":0}`
+/// `2026-12-01T09:00:00.000Z  time.one-day.passed  6f1c…  one-day  3 ms late  {"coalesced":0}`; in a narrow terminal several lines.
 fn line(event: &Event, paint: Paint) -> String {
-    let time = event.time.map_or_else(|| "-".to_owned(), |time| time.to_string());
+    let time = event.time_text().map_or_else(|| "-".to_owned(), |time| output::shortened(&time, 60));
     let short = |text: &str| output::shortened(text, 255);
     let mut parts = vec![
-        paint.faint(&time),
-        paint.strong(event.name.as_str()),
-        short(event.id.as_str()),
-        event.subject.as_deref().map_or_else(|| "-".to_owned(), short),
+        Part::faint(time),
+        Part::strong(event.name.as_str()),
+        Part::plain(short(event.id.as_str())),
+        Part::plain(event.subject.as_deref().map_or_else(|| "-".to_owned(), short)),
     ];
     if let Some(late) = event.extensions.int("khronos-lateness-ms") {
-        parts.push(format!("{late} ms late"));
+        parts.push(Part::plain(format!("{late} ms late")));
     }
-    parts.push(paint.faint(&output::body(&event.data, PAYLOAD)));
-    parts.join("  ").trim_end().to_owned()
+    parts.push(Part::faint(output::body(&event.data, PAYLOAD)));
+    layout::fitted(&parts, paint)
 }

@@ -81,7 +81,7 @@ pub(crate) fn finish(work: impl Future<Output = Result<Exit, Trouble>>) -> ExitC
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(&format!("error: the program can't start: {error}"));
+            output::fail(&format!("the program can't start: {error}"));
             return Exit::Software.into();
         }
     };
@@ -92,7 +92,7 @@ pub(crate) fn finish(work: impl Future<Output = Result<Exit, Trouble>>) -> ExitC
         Ok(exit) => exit.into(),
         Err(trouble) => {
             if !matches!(trouble, Trouble::Unread) {
-                output::complain(&format!("error: {trouble}"));
+                output::fail(&trouble.to_string());
             }
             trouble.exit().into()
         }

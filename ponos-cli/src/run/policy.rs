@@ -7,7 +7,9 @@ use std::time::Duration;
 /// As [`Backoff::default`] has it.
 const BACKOFF: &str = "first=2s,factor=3,longest=1h,jitter=0.25";
 
+// its group would have the name of the verb's
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// How often an event is tried in all
     #[arg(long, value_name = "N", default_value_t = 5)]

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     broker::LinkError,
-    event::EventName,
+    event::{EventName, check_pattern},
     schema::{Contract, Registry, SchemaError},
     topology::{
         Topology,
@@ -216,16 +216,11 @@ fn pattern_fault(pattern: &str, intake: Takes) -> Result<(), String> {
             return Err(format!("'{pattern}' is no name: {why}"));
         }
     }
-    let word = |word: &str| {
-        matches!(word, "*" | "#")
-            || !word.is_empty() && word.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'))
-    };
-    if pattern.len() > EventName::MAX_BYTES || !pattern.split('.').all(word) {
-        return Err(format!(
-            "'{pattern}' is no topic pattern: words of a-z, 0-9 and hyphens, or * (one word) or # (any number), joined by dots"
-        ));
-    }
-    Ok(())
+    check_pattern(pattern).map_err(|why| {
+        format!(
+            "'{pattern}' is no topic pattern: {why} (words of a-z, 0-9 and hyphens, or * for one word or # for any number, joined by dots)"
+        )
+    })
 }
 
 fn is_service(name: &str) -> bool {
