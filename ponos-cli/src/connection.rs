@@ -74,7 +74,7 @@ pub(crate) async fn connected(mut link: watch::Receiver<Link>) -> Result<(), Tro
     match told {
         Link::Up { .. } => Ok(()),
         Link::Blocked { reason } => Err(Trouble::lost(format!(
-            "the broker accepts no publishing now ({reason}); free memory or disk space on it, then try again"
+            "the broker accepts nothing at present ({reason}); free memory or disk space on it, then try again"
         ))),
         Link::Down { error: Some(error), .. } => Err(error.into()),
         Link::Down { error: None, .. } | Link::Closed => Err(gone()),

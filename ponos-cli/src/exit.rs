@@ -13,7 +13,8 @@ Exit codes:
   70  a fault of the program itself: please report it
   74  input or output failed
   77  access refused: wrong user or password, no such virtual host, no permission, nothing of that name; the inbox too
-  78  the configuration can't be used: the URL, TLS, something that exists with other arguments";
+  78  the configuration can't be used: the URL, TLS, something that exists with other arguments; headers larger than a frame
+  130 ended by Ctrl-C (SIGINT). On SIGTERM a verb that stays (tail, run) ends with 0";
 
 /// What a verb ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub(crate) enum Exit {
     AccessRefused = 77,
     /// The configuration can't be used.
     Configuration = 78,
+    /// Ended by Ctrl-C: 128 and the number of the signal, as shells have it.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {

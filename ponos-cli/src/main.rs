@@ -1,7 +1,7 @@
 //! The program `ponos`: one file per verb, each with its `Args` and its `run`.
 //!
 //! What the verbs share: `connection` (which broker), `trouble` (what went wrong, and with which code that ends),
-//! `output` (writing), `contracts` (schemas), `span` (durations as people write them). It uses what the crate `ponos` makes
+//! `output` (writing), `layout` (lines that fit the terminal), `contracts` (schemas), `span` (durations as people write them). It uses what the crate `ponos` makes
 //! public and nothing else; a package of its own, so that neither workers nor the clock pay for a command line.
 
 mod connection;
@@ -10,6 +10,7 @@ mod dead;
 mod exit;
 mod inbox;
 mod json;
+mod layout;
 mod output;
 mod publish;
 mod run;

@@ -1,10 +1,12 @@
 //! Standard output and error. A reader that goes away (`ponos tail | head`) ends the output and is no error.
 
 use crate::{exit::Exit, trouble::Trouble};
-use ponos::redact::redact;
+use ponos::{clock::Clock, redact::redact};
+use serde_json::json;
 use std::{
     io::{self, BufWriter, ErrorKind, IsTerminal, Write},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// Writes to standard output, buffered.
@@ -22,9 +24,37 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     }
 }
 
+/// Whether what is said on standard error is JSON, one object a line.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on what is said on standard error is JSON.
+pub(crate) fn speak_json() {
+    AS_JSON.store(true, Ordering::Relaxed);
+}
+
 /// Writes a line to standard error, without passwords; when nobody can read that, there is nobody to tell.
 pub(crate) fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", redact(line));
+    say("INFO", line, line);
+}
+
+/// Says why it ends, as [`complain`] does.
+pub(crate) fn fail(why: &str) {
+    say("ERROR", why, &format!("error: {why}"));
+}
+
+fn say(level: &str, message: &str, line: &str) {
+    let (message, line) = (redact(message), redact(line));
+    let mut out = io::stderr().lock();
+    let _ = if AS_JSON.load(Ordering::Relaxed) {
+        let now = Clock::system().now();
+        writeln!(
+            out,
+            "{}",
+            json!({ "timestamp": now, "level": level, "message": message, "target": "ponos" })
+        )
+    } else {
+        writeln!(out, "{line}")
+    };
 }
 
 /// Says what clap has to say: that arguments are wrong (it repeats them), or the help that was asked for.
@@ -58,6 +88,12 @@ impl Paint {
     /// As standard output wants it.
     pub(crate) fn stdout() -> Self {
         Self(colours_are_wanted() && io::stdout().is_terminal())
+    }
+
+    /// For what is no terminal.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self(false)
     }
 
     /// Bold.

@@ -10,7 +10,7 @@ use crate::{
 };
 use ponos::{
     clock::Clock,
-    event::{Event, EventId, EventName, Message},
+    event::{Event, EventId, EventName, Message, from_json},
     topology::worker::{EVENTS, TASKS},
 };
 use serde_json::{Value, json};
@@ -68,8 +68,8 @@ const PAYLOAD_MOST: u64 = 16 << 20;
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     let name: EventName =
         args.name.parse().map_err(|why| Trouble::usage(format!("'{}' is no name: {why}", args.name)))?;
-    let text = if args.payload == "-" { standard_input().await? } else { args.payload.clone() };
-    let payload: Value = serde_json::from_str(&text).map_err(|error| {
+    let text = if args.payload == "-" { standard_input().await? } else { args.payload.clone().into_bytes() };
+    let payload: Value = from_json(&text).map_err(|error| {
         Trouble::usage(format!(
             "the payload is no JSON: {error}; a text is written '\"so\"', an object '{{\"a\": 1}}'"
         ))
@@ -77,7 +77,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     if let Some(file) = &args.schema {
         check(file, &name, &payload)?;
     }
-    let message = message(&args, name.clone(), text.trim().as_bytes().to_vec())?;
+    let message = message(&args, name.clone(), text.trim_ascii().to_vec())?;
     let id = message.properties.message_id.clone().unwrap_or_default();
     let exchange = if args.task.is_some() { TASKS } else { EVENTS };
     let key = message.routing_key.clone();
@@ -117,10 +117,10 @@ fn refused(why: &str) -> String {
     format!("not published: {why}")
 }
 
-async fn standard_input() -> Result<String, Trouble> {
+async fn standard_input() -> Result<Vec<u8>, Trouble> {
     let read = tokio::task::spawn_blocking(|| {
-        let mut text = String::new();
-        std::io::stdin().lock().take(PAYLOAD_MOST + 1).read_to_string(&mut text).map(|_| text)
+        let mut text = Vec::new();
+        std::io::stdin().lock().take(PAYLOAD_MOST + 1).read_to_end(&mut text).map(|_| text)
     });
     let text = match read.await {
         Ok(Ok(text)) => text,

@@ -5,7 +5,7 @@ use crate::{
     trouble::Trouble,
 };
 use ponos::{
-    broker::{Link, PublishOutcome, Publisher, Publishing, Transport},
+    broker::{Link, PublishOutcome, Publisher, Publishing, Settlement, Transport},
     event::Message,
     topology::Topology,
 };
@@ -18,6 +18,26 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(crate) struct Sender {
     publisher: Publisher,
     sent: u64,
+}
+
+/// Why no confirm comes, as far as the connection tells.
+#[derive(Debug, Clone)]
+enum Silence {
+    /// An alarm; the broker's words.
+    Blocked(String),
+    /// The connection is gone.
+    Lost,
+}
+
+impl Silence {
+    /// What was seen, and this. An alarm says more than that a connection went, which may be what came of it.
+    fn with(seen: Option<Self>, link: &Link) -> Option<Self> {
+        match (link, seen) {
+            (Link::Blocked { reason }, _) => Some(Self::Blocked(reason.clone())),
+            (Link::Down { .. } | Link::Closed, None) => Some(Self::Lost),
+            (_, seen) => seen,
+        }
+    }
 }
 
 /// What became of a message.
@@ -55,7 +75,8 @@ impl Sender {
         self.sent += 1;
         let publishing = Publishing { token: self.sent, lane: 0, exchange: exchange.into(), message };
         self.publisher.submit(vec![publishing]).await.map_err(|_| gone())?;
-        let settled = self.publisher.settlements().await.ok_or_else(gone)?;
+        let (settled, trouble) = self.settled().await;
+        let settled = settled.ok_or_else(gone)?;
         match settled.into_iter().next().map(|settlement| settlement.outcome) {
             Some(PublishOutcome::Confirmed { returned: false }) => Ok(Sent::Arrived),
             Some(PublishOutcome::Confirmed { returned: true }) => Ok(Sent::Nowhere),
@@ -63,9 +84,33 @@ impl Sender {
                 Ok(Sent::Refused("a queue refused it: it is full, or its node is in trouble".into()))
             }
             Some(PublishOutcome::Refused(why) | PublishOutcome::Missing(why)) => Ok(Sent::Refused(why)),
-            Some(PublishOutcome::Lost) | None => Err(Trouble::lost(
-                "the connection was lost before the broker confirmed: the message may have arrived or not",
-            )),
+            Some(PublishOutcome::Lost) | None => Err(Trouble::lost(match trouble {
+                Some(Silence::Blocked(reason)) => format!(
+                    "the broker accepts nothing at present ({reason}): the message was not confirmed within the limit, and may arrive \
+                     yet or not; free memory or disk space on the broker, then try again with the same --id or --key"
+                ),
+                Some(Silence::Lost) => {
+                    "the connection was lost before the broker confirmed: the message may have arrived or not".into()
+                }
+                None => "the broker did not confirm within the limit: the message may have arrived or not; see whether it is overloaded"
+                    .into(),
+            })),
+        }
+    }
+
+    /// What became of what was submitted, and what was seen of the connection meanwhile.
+    async fn settled(&mut self) -> (Option<Vec<Settlement>>, Option<Silence>) {
+        let mut link = self.publisher.link();
+        let mut seen = Silence::with(None, &link.borrow_and_update());
+        loop {
+            tokio::select! {
+                biased;
+                settled = self.publisher.settlements() => {
+                    // what happened last may not have been looked at yet
+                    return (settled, Silence::with(seen, &link.borrow()));
+                }
+                Ok(()) = link.changed() => seen = Silence::with(seen, &link.borrow_and_update()),
+            }
         }
     }
 }

@@ -4,14 +4,15 @@ use crate::{
     connection::{Options, fatal, gone},
     exit::Exit,
     json,
+    layout::{self, Part},
     output::{self, Paint},
     trouble::Trouble,
 };
 use ponos::{
     broker::{Consume, Consumer, Link, Settle},
-    event::{Event, EventName, Message},
+    event::{Event, Message},
     shutdown::{Stage, on_signals},
-    topology::{Binding, Exchange, Queue, Topology, check_pattern, worker::EVENTS},
+    topology::{Binding, Exchange, Queue, Topology, check_event_pattern, worker::EVENTS},
 };
 use tokio::sync::watch;
 
@@ -41,7 +42,7 @@ const PAYLOAD: usize = 120;
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     for pattern in &args.patterns {
-        check_pattern(pattern).map_err(|wrong| Trouble::usage(wrong.to_string()))?;
+        check_event_pattern(pattern).map_err(|wrong| Trouble::usage(wrong.to_string()))?;
     }
     let transport = options.transport("ponos tail").await?;
     let mut topology = topology(&args.patterns);
@@ -70,7 +71,9 @@ async fn follow(mut consumer: Consumer, args: &Args) -> Result<Exit, Trouble> {
     loop {
         let delivery = tokio::select! {
             biased;
-            () = shutdown.reached(Stage::Draining) => return Ok(Exit::Done),
+            () = shutdown.reached(Stage::Draining) => {
+                return Ok(if shutdown.was_interrupted() { Exit::Interrupted } else { Exit::Done });
+            }
             changed = link.changed() => {
                 if changed.is_err() {
                     return Err(gone());
@@ -136,19 +139,19 @@ fn print(message: &Message, as_json: bool, paint: Paint) -> Result<(), Trouble> 
     }
 }
 
-/// `2026-12-01T09:00:00.000Z  time.one-day.passed  6f1c…  one-day  3 ms late  {"coalesced":0}`
+/// `2026-12-01T09:00:00.000Z  time.one-day.passed  6f1c…  one-day  3 ms late  {"coalesced":0}`; in a narrow terminal several lines.
 fn line(event: &Event, paint: Paint) -> String {
-    let time = event.time.map_or_else(|| "-".to_owned(), |time| time.to_string());
+    let time = event.time_text().map_or_else(|| "-".to_owned(), |time| output::shortened(&time, 60));
     let short = |text: &str| output::shortened(text, 255);
     let mut parts = vec![
-        paint.faint(&time),
-        paint.strong(event.name.as_str()),
-        short(event.id.as_str()),
-        event.subject.as_deref().map_or_else(|| "-".to_owned(), short),
+        Part::faint(time),
+        Part::strong(event.name.as_str()),
+        Part::plain(short(event.id.as_str())),
+        Part::plain(event.subject.as_deref().map_or_else(|| "-".to_owned(), short)),
     ];
     if let Some(late) = event.extensions.int("khronos-lateness-ms") {
-        parts.push(format!("{late} ms late"));
+        parts.push(Part::plain(format!("{late} ms late")));
     }
-    parts.push(paint.faint(&output::body(&event.data, PAYLOAD)));
-    parts.join("  ").trim_end().to_owned()
+    parts.push(Part::faint(output::body(&event.data, PAYLOAD)));
+    layout::fitted(&parts, paint)
 }

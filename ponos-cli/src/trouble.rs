@@ -44,9 +44,10 @@ impl Trouble {
                 | LinkErrorClass::Forbidden
                 | LinkErrorClass::Missing => Exit::AccessRefused,
                 LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
-                LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
-                    Exit::Configuration
-                }
+                LinkErrorClass::Inequivalent
+                | LinkErrorClass::TooLarge
+                | LinkErrorClass::Tls
+                | LinkErrorClass::Configuration => Exit::Configuration,
             },
             Self::Words(exit, _) => *exit,
             Self::Unread => Exit::Done,
@@ -80,7 +81,7 @@ pub(crate) fn finish(work: impl Future<Output = Result<Exit, Trouble>>) -> ExitC
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(&format!("error: the program can't start: {error}"));
+            output::fail(&format!("the program can't start: {error}"));
             return Exit::Software.into();
         }
     };
@@ -91,7 +92,7 @@ pub(crate) fn finish(work: impl Future<Output = Result<Exit, Trouble>>) -> ExitC
         Ok(exit) => exit.into(),
         Err(trouble) => {
             if !matches!(trouble, Trouble::Unread) {
-                output::complain(&format!("error: {trouble}"));
+                output::fail(&trouble.to_string());
             }
             trouble.exit().into()
         }

@@ -2,8 +2,10 @@
 //!
 //! A file `NAME.json` holds the schema of the event or task NAME; a folder of such files is what a service publishes.
 
-use crate::event::EventName;
-use crate::files::{ReadError, Reader};
+use crate::{
+    event::{EventName, from_json},
+    files::{ReadError, Reader},
+};
 use crate::schema::{Contract, Registry, RegistryError, SchemaError};
 use serde_json::{Map, Value};
 use std::{
@@ -115,7 +117,7 @@ fn read(reader: &mut Reader, path: &Path) -> Result<Value, SchemaFileError> {
         Err(ReadError::TooLarge(_)) => return Err(refused("it has more than 1 MiB".into())),
         Err(fault) => return Err(failed(fault)),
     };
-    serde_json::from_slice(&bytes).map_err(|fault| refused(format!("it is no JSON: {fault}")))
+    from_json(&bytes).map_err(|fault| refused(format!("it is no JSON: {fault}")))
 }
 
 #[cfg(test)]
@@ -156,6 +158,9 @@ mod tests {
                 .to_string()
                 .contains("a.b.c.json: the schema is refused at /type")
         );
+        fs::write(&file, "\u{feff}{\"type\": \"string\"}").unwrap();
+        let refusal = Contract::file(&file).unwrap_err().to_string();
+        assert!(refusal.contains("a.b.c.json") && refusal.contains("byte order mark"), "{refusal}");
         fs::write(&file, " ".repeat(Contract::MAX_BYTES + 1)).unwrap();
         assert!(Contract::file(&file).unwrap_err().to_string().contains("more than 1 MiB"));
         fs::write(&file, "{\"type\": \"string\"}").unwrap();

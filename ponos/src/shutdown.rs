@@ -14,17 +14,24 @@ pub enum Stage {
     Stopping,
 }
 
+/// What was asked for so far.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    stage: Stage,
+    interrupted: bool,
+}
+
 /// Asks for the shutdown.
 #[derive(Debug, Clone)]
-pub struct Trigger(watch::Sender<Stage>);
+pub struct Trigger(watch::Sender<Asked>);
 
 /// Is told of the shutdown.
 #[derive(Debug, Clone)]
-pub struct Shutdown(watch::Receiver<Stage>);
+pub struct Shutdown(watch::Receiver<Asked>);
 
 /// A trigger and the listener that belongs to it.
 pub fn shutdown() -> (Trigger, Shutdown) {
-    let (sender, receiver) = watch::channel(Stage::Running);
+    let (sender, receiver) = watch::channel(Asked { stage: Stage::Running, interrupted: false });
     (Trigger(sender), Shutdown(receiver))
 }
 
@@ -41,8 +48,18 @@ pub fn on_signals() -> Shutdown {
 impl Trigger {
     /// Goes one stage up.
     pub fn advance(&self) {
-        self.0.send_modify(|stage| {
-            *stage = if *stage == Stage::Running { Stage::Draining } else { Stage::Stopping };
+        self.up(false);
+    }
+
+    /// Goes one stage up because somebody at a terminal wants that (Ctrl-C): see [`Shutdown::was_interrupted`].
+    pub fn interrupt(&self) {
+        self.up(true);
+    }
+
+    fn up(&self, interrupted: bool) {
+        self.0.send_modify(|asked| {
+            asked.stage = if asked.stage == Stage::Running { Stage::Draining } else { Stage::Stopping };
+            asked.interrupted |= interrupted;
         });
     }
 
@@ -65,32 +82,37 @@ async fn listen(trigger: Trigger, tell: impl Fn()) {
             return;
         };
         loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            let interrupted = tokio::select! {
+                _ = terminate.recv() => false,
+                _ = interrupt.recv() => true,
+            };
             tell();
-            trigger.advance();
+            trigger.up(interrupted);
         }
     }
     #[cfg(not(unix))]
     while tokio::signal::ctrl_c().await.is_ok() {
         tell();
-        trigger.advance();
+        trigger.interrupt();
     }
 }
 
 impl Shutdown {
     /// The stage reached.
     pub fn stage(&self) -> Stage {
-        *self.0.borrow()
+        self.0.borrow().stage
+    }
+
+    /// Whether a Ctrl-C (SIGINT) was among what asked for it: a program says so by the exit code 130.
+    pub fn was_interrupted(&self) -> bool {
+        self.0.borrow().interrupted
     }
 
     /// Resolves when `stage` is reached; never, if the trigger is gone before.
     pub fn reached(&self, stage: Stage) -> impl Future<Output = ()> + Send + 'static {
         let mut receiver = self.0.clone();
         async move {
-            if receiver.wait_for(|now| *now >= stage).await.is_err() {
+            if receiver.wait_for(|now| now.stage >= stage).await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
@@ -112,5 +134,8 @@ mod tests {
         trigger.advance();
         shutdown.reached(Stage::Stopping).await;
         assert_eq!(shutdown.stage(), Stage::Stopping);
+        assert!(!shutdown.was_interrupted());
+        trigger.interrupt();
+        assert!(shutdown.was_interrupted());
     }
 }

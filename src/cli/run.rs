@@ -144,9 +144,10 @@ fn exit_code(error: &RunError) -> Exit {
             | LinkErrorClass::Forbidden
             | LinkErrorClass::Missing => Exit::AccessRefused,
             LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
-            LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
-                Exit::Configuration
-            }
+            LinkErrorClass::Inequivalent
+            | LinkErrorClass::TooLarge
+            | LinkErrorClass::Tls
+            | LinkErrorClass::Configuration => Exit::Configuration,
         },
         RunError::Store(error) | RunError::Service(Failure::Store(error)) => match error {
             StoreError::OtherClock { .. } | StoreError::Locked { .. } => Exit::Configuration,

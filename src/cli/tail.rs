@@ -181,9 +181,10 @@ fn told(link: &Link, lost: &mut bool) -> Result<(), Trouble> {
                 | LinkErrorClass::Forbidden
                 | LinkErrorClass::Missing => Exit::AccessRefused,
                 LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
-                LinkErrorClass::Inequivalent | LinkErrorClass::Tls | LinkErrorClass::Configuration => {
-                    Exit::Configuration
-                }
+                LinkErrorClass::Inequivalent
+                | LinkErrorClass::TooLarge
+                | LinkErrorClass::Tls
+                | LinkErrorClass::Configuration => Exit::Configuration,
             }));
         }
         Link::Down { error: Some(error), .. } if !*lost => {

@@ -73,9 +73,9 @@ pub(crate) fn structured(event: &Event) -> Map<String, Value> {
     put("source", Some(event.source.clone()));
     put("type", Some(event.name.to_string()));
     put("subject", event.subject.clone());
-    put("time", event.time.map(|time| time.to_string()));
-    put("expirytime", event.expiry_time.map(|time| time.to_string()));
-    put("recordedtime", event.recorded_time.map(|time| time.to_string()));
+    put("time", event.time_text());
+    put("expirytime", event.expiry_time_text());
+    put("recordedtime", event.recorded_time_text());
     put("correlationid", event.correlation_id.clone());
     put("causationid", event.causation_id.clone());
     put("traceparent", event.traceparent.clone());

@@ -1,15 +1,23 @@
 //! Which dead letters: the queues, and what the letters must be like.
 
 use super::letter::Letter;
-use crate::{span, trouble::Trouble};
+use crate::{output, span, trouble::Trouble};
 use ponos::{
     event::Timestamp,
     topology::{
-        topic_matches,
+        check_event_pattern, topic_matches,
         worker::{PARKING, dead_letters},
     },
+    worker::DeadKind,
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
+
+/// Kinds of letters that no worker wrote: the broker did, or nobody.
+const OTHER_KINDS: [&str; 6] = ["expired", "rejected", "maxlen", "delivery-limit", "parked", "unknown"];
+/// Names that are kept to say which there are.
+const NAMES: usize = 1_000;
+/// Of these so many are said.
+const SAID: usize = 5;
 
 /// Where to look.
 #[derive(Debug, clap::Args)]
@@ -46,10 +54,10 @@ pub(super) struct Filter {
     #[arg(long = "id", value_name = "ID")]
     ids: Vec<String>,
     /// Only events or tasks whose name matches: * is one word, # any number
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", value_parser = pattern)]
     name: Option<String>,
-    /// Only of this kind: malformed, unhandled, schema, too-large, attempts, refused, poison, parked, …
-    #[arg(long, value_name = "KIND")]
+    /// Only of this kind
+    #[arg(long, value_name = "KIND", value_parser = kinds())]
     kind: Option<String>,
     /// Only those whose reason contains this text, in upper or lower case
     #[arg(long, value_name = "TEXT")]
@@ -65,7 +73,93 @@ pub(super) struct Filter {
     limit: Option<u64>,
 }
 
+fn pattern(text: &str) -> Result<String, String> {
+    check_event_pattern(text).map(|()| text.to_owned()).map_err(|wrong| wrong.to_string())
+}
+
+fn kinds() -> clap::builder::PossibleValuesParser {
+    DeadKind::ALL.map(DeadKind::as_str).into_iter().chain(OTHER_KINDS).collect::<Vec<_>>().into()
+}
+
+/// The ids as arguments, beside those of `--id`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Ids {
+    /// Only these ids
+    #[arg(value_name = "ID")]
+    arguments: Vec<String>,
+}
+
+impl Ids {
+    /// They themselves, which are gone from here then.
+    pub(super) fn taken(&mut self) -> Self {
+        Self { arguments: std::mem::take(&mut self.arguments) }
+    }
+}
+
+/// What was among the letters that were looked at.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    ids: BTreeSet<String>,
+    names: BTreeSet<String>,
+    name_fits: bool,
+}
+
+impl Seen {
+    /// Notes a letter, be it taken or not.
+    pub(super) fn note(&mut self, filter: &Filter, letter: &Letter) {
+        if filter.ids.contains(&letter.id) {
+            self.ids.insert(letter.id.clone());
+        }
+        if filter.name.is_some() && self.names.len() < NAMES {
+            self.names.insert(letter.name.clone());
+        }
+        self.name_fits |= filter.fits_name(letter);
+    }
+
+    /// The same with what was seen in another queue.
+    pub(super) fn join(&mut self, other: Self) {
+        let Self { ids, names, name_fits } = other;
+        self.ids.extend(ids);
+        self.names.extend(names);
+        self.name_fits |= name_fits;
+    }
+
+    /// Says which ids and names of the filter nothing had, though all was looked at, and whether there was such a one.
+    pub(super) fn complain(&self, filter: &Filter, queues: &[String], left: u64) -> bool {
+        if left == 0 {
+            return false;
+        }
+        let queues = queues.join(", ");
+        let mut complained = false;
+        let mut complain = |what: String| {
+            output::fail(&format!("{what} in {queues}; see ponos dead list"));
+            complained = true;
+        };
+        for id in filter.ids.iter().filter(|id| !self.ids.contains(*id)) {
+            complain(format!("no dead letter with the id '{}'", output::shortened(id, 255)));
+        }
+        if let Some(name) = filter.name.as_ref().filter(|_| !self.name_fits) {
+            let names = self.names.iter().filter(|name| !name.is_empty()).take(SAID);
+            let names: Vec<String> = names.map(|name| output::shortened(name, 255)).collect();
+            let there =
+                if names.is_empty() { String::new() } else { format!(" (there are: {})", names.join(", ")) };
+            complain(format!("no dead letter whose name matches '{name}'{there}"));
+        }
+        complained
+    }
+}
+
 impl Filter {
+    /// These ids too.
+    pub(super) fn and(mut self, ids: Ids) -> Self {
+        self.ids.extend(ids.arguments);
+        self
+    }
+
+    fn fits_name(&self, letter: &Letter) -> bool {
+        self.name.as_ref().is_none_or(|pattern| topic_matches(pattern, &letter.name))
+    }
+
     /// That id alone.
     pub(super) fn id(id: &str) -> Self {
         Self { ids: vec![id.to_owned()], ..Self::default() }
@@ -88,7 +182,7 @@ impl Filter {
         match (self.is_given(), all) {
             (true, true) => Err(Trouble::usage("--all means all there are; leave it out, or the filters")),
             (false, false) => Err(Trouble::usage(
-                "this would take all dead letters of the queue: say --all, or which ones (--id, --name, --kind, --reason, --older, --newer, --limit)",
+                "this would take all dead letters of the queue: say --all, or which ones (their ids, --name, --kind, --reason, --older, --newer, --limit)",
             )),
             _ => Ok(()),
         }
@@ -109,7 +203,7 @@ impl Filter {
     pub(super) fn takes(&self, letter: &Letter, now: Timestamp) -> bool {
         let age = letter.at.map(|at| Duration::from_millis(u64::try_from(now.since(at)).unwrap_or(0)));
         (self.ids.is_empty() || self.ids.contains(&letter.id))
-            && self.name.as_ref().is_none_or(|pattern| topic_matches(pattern, &letter.name))
+            && self.fits_name(letter)
             && self.kind.as_ref().is_none_or(|kind| *kind == letter.kind)
             && self
                 .reason
@@ -148,6 +242,21 @@ mod tests {
         assert!(!takes(Filter { older: Some(Duration::from_secs(3_600)), ..Filter::default() }));
         assert!(takes(Filter { newer: Some(Duration::from_secs(3_600)), ..Filter::default() }));
         assert!(!takes(Filter { newer: Some(Duration::from_secs(3_599)), ..Filter::default() }));
+    }
+
+    #[test]
+    fn what_nothing_had_is_unknown_and_what_other_filters_left_out_is_not() {
+        let filter = Filter { name: Some("order.#".into()), kind: Some("schema".into()), ..Filter::id("a") };
+        let mut seen = Seen::default();
+        seen.note(&filter, &letter());
+        assert!(!filter.takes(&letter(), Timestamp::from_millis(0)));
+        assert!(!seen.complain(&filter, &[], 1), "it is there, and of another kind");
+        for unknown in [Filter::id("b"), Filter { name: Some("weather.#".into()), ..Filter::default() }] {
+            let mut seen = Seen::default();
+            seen.note(&unknown, &letter());
+            assert!(seen.complain(&unknown, &[], 1));
+            assert!(!seen.complain(&unknown, &[], 0), "the limit was reached before all was looked at");
+        }
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! `ponos dead drop`.
 
 use super::{
-    choice::{Filter, Queues},
+    choice::{Filter, Ids, Queues, Seen},
     list,
     reader::{Chosen, Reader},
 };
-use crate::{connection::Options, exit::Exit, output, trouble::Trouble};
+use crate::{connection::Options, exit::Exit, layout, output, trouble::Trouble};
 use ponos::clock::Clock;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Drops dead letters for good, once that was confirmed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    ids: Ids,
     #[command(flatten)]
     queues: Queues,
     #[command(flatten)]
@@ -31,25 +33,28 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    args.filter.or_all(args.all)?;
+    let filter = args.filter.and(args.ids);
+    filter.or_all(args.all)?;
     if !args.dry_run && !args.yes && !io::stdin().is_terminal() {
         return Err(Trouble::usage(
             "nobody can be asked whether to drop them: say --yes, or --dry-run to see which",
         ));
     }
     let transport = options.transport("ponos dead").await?;
-    let (mut found, mut left) = (Vec::new(), args.filter.limit());
-    for queue in args.queues.names() {
-        let mut reader = Reader::open(&transport, &queue, args.filter.most(left)).await?;
+    let (mut found, mut left, mut seen) = (Vec::new(), filter.limit(), Seen::default());
+    let queues = args.queues.names();
+    for queue in &queues {
+        let mut reader = Reader::open(&transport, queue, filter.most(left)).await?;
         let mut chosen = Vec::new();
         while left > 0
-            && let Some(mut one) = reader.next(&args.filter).await?
+            && let Some(mut one) = reader.next(&filter).await?
         {
             // many may be held
             one.message.body = Vec::new();
             chosen.push(one);
             left -= 1;
         }
+        seen.join(std::mem::take(&mut reader.seen));
         found.push((reader, chosen));
     }
     for (_, chosen) in &found {
@@ -59,6 +64,7 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
             Err(trouble) => return Err(trouble),
         }
     }
+    let is_unknown = seen.complain(&filter, &queues, left);
     let count: usize = found.iter().map(|(_, chosen)| chosen.len()).sum();
     let go = count > 0 && !args.dry_run && (args.yes || asked(count).await);
     for (reader, chosen) in found {
@@ -71,11 +77,12 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         let did = match (args.dry_run, go || count == 0) {
             (true, _) => "would be dropped",
             (false, true) => "dropped",
-            (false, false) => "left where they are",
+            (false, false) => "left in place",
         };
         output::complain(&format!("{count} {did}"));
     }
-    Ok(if go || args.dry_run || count == 0 { Exit::Done } else { Exit::Findings })
+    let is_done = go || args.dry_run || count == 0;
+    Ok(if is_done && !is_unknown { Exit::Done } else { Exit::Findings })
 }
 
 fn print(letters: &[Chosen], as_json: bool) -> Result<(), Trouble> {
@@ -95,7 +102,8 @@ fn print(letters: &[Chosen], as_json: bool) -> Result<(), Trouble> {
 async fn asked(count: usize) -> bool {
     let answer = tokio::task::spawn_blocking(move || {
         let mut out = io::stderr().lock();
-        let _ = write!(out, "Drop {count} dead letters for good? [y/N] ").and_then(|()| out.flush());
+        let _ = write!(out, "Drop {} for good? [y/N] ", layout::count(count as u64, "dead letter"))
+            .and_then(|()| out.flush());
         let mut line = String::new();
         let _ = io::stdin().lock().read_line(&mut line);
         matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")

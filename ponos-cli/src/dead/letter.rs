@@ -1,7 +1,7 @@
 //! What a dead letter says of itself. Pure.
 
 use ponos::{
-    event::{HeaderValue, Headers, Message, Timestamp},
+    event::{HeaderValue, Headers, Message, Timestamp, attribute},
     topology::worker::PARKING,
     worker::resent,
 };
@@ -14,9 +14,9 @@ pub(super) struct Letter {
     pub(super) lies_in: String,
     /// The queue that it belongs to, and goes to when it is requeued.
     pub(super) queue: String,
-    /// Its id; empty if it has none.
+    /// Its id, as the worker knew it; empty if it has none.
     pub(super) id: String,
-    /// The event's or task's name; empty if it has none.
+    /// The event's or task's name, as the worker acted on it; empty if it has none.
     pub(super) name: String,
     /// `dead-kind`, or what the broker says, or `parked`.
     pub(super) kind: String,
@@ -49,12 +49,14 @@ impl Letter {
             }
             (None, None) => ("unknown".into(), "it says nothing: it was published here by hand".into()),
         };
-        let id = message.properties.message_id.clone().filter(|id| !id.is_empty());
+        let own = |property: &Option<String>| property.clone().filter(|text| !text.is_empty());
+        // what a worker acts on are the attributes, in whatever form they came; the properties are for people and tools
+        let told = |name, property| attribute(message, name).or_else(|| own(property)).unwrap_or_default();
         Self {
             lies_in: lies_in.to_owned(),
             queue,
-            id: id.or_else(|| text("cloudEvents_id")).unwrap_or_default(),
-            name: message.properties.kind.clone().or_else(|| text("cloudEvents_type")).unwrap_or_default(),
+            id: told("id", &message.properties.message_id),
+            name: told("type", &message.properties.kind),
             kind,
             reason,
             at: instant(headers.get("dead-at")).or_else(|| death.and_then(|death| death.at)),
@@ -104,7 +106,7 @@ fn broker_death(headers: &Headers) -> Option<Death> {
 fn instant(value: Option<&HeaderValue>) -> Option<Timestamp> {
     match value? {
         HeaderValue::Time(at) => Some(*at),
-        HeaderValue::Text(text) => text.parse().ok(),
+        HeaderValue::Text(text) => Timestamp::floored(text).ok(),
         _ => None,
     }
 }
@@ -149,6 +151,29 @@ mod tests {
         assert_eq!((letter.queue.as_str(), letter.kind.as_str()), ("s.a.b", "attempts"));
         assert_eq!((letter.attempt, letter.requeued), (Some(5), 1));
         assert_eq!(letter.at, "2026-01-02T03:04:05Z".parse().ok());
+    }
+
+    #[test]
+    fn a_letter_has_the_name_that_its_worker_acted_on_whatever_its_form() {
+        for prefix in ["cloudEvents_", "cloudEvents:", "ce-"] {
+            let mut message = Message::default();
+            message.properties.kind = Some("PropertyType".into());
+            message.properties.message_id = Some("property-id".into());
+            message.headers.set(format!("{prefix}type"), "a.b.done");
+            message.headers.set(format!("{prefix}id"), "id-1");
+            let letter = Letter::read("s.a.b.dlq", &message);
+            assert_eq!((letter.name.as_str(), letter.id.as_str()), ("a.b.done", "id-1"), "{prefix}");
+        }
+        let mut structured = Message::default();
+        structured.properties.kind = Some("PropertyType".into());
+        structured.properties.content_type = Some("application/CloudEvents+json; charset=utf-8".into());
+        structured.body = br#"{"id":"id-2","type":"a.b.done","broken":"#.to_vec();
+        assert_eq!(Letter::read("s.a.b.dlq", &structured).name, "PropertyType", "its body can't be read");
+        structured.body = br#"{"id":"id-2","type":"a.b.done"}"#.to_vec();
+        let letter = Letter::read("s.a.b.dlq", &structured);
+        assert_eq!((letter.name.as_str(), letter.id.as_str()), ("a.b.done", "id-2"));
+        let nothing = Letter::read("s.a.b.dlq", &Message::default());
+        assert_eq!((nothing.name.as_str(), nothing.id.as_str()), ("", ""));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! `ponos dead list`.
 
 use super::{
-    choice::{Filter, Queues},
+    choice::{Filter, Queues, Seen},
     letter::Letter,
     reader::Reader,
 };
 use crate::{
     connection::Options,
     exit::Exit,
+    layout::{self, Part},
     output::{self, Paint, shortened},
     span,
     trouble::Trouble,
@@ -35,9 +36,10 @@ const REASON: usize = 200;
 pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     let transport = options.transport("ponos dead").await?;
     let mut left = args.filter.limit();
-    let mut found = 0_u64;
-    for queue in args.queues.names() {
-        let mut reader = Reader::open(&transport, &queue, args.filter.most(left)).await?;
+    let (mut found, mut seen) = (0_u64, Seen::default());
+    let queues = args.queues.names();
+    for queue in &queues {
+        let mut reader = Reader::open(&transport, queue, args.filter.most(left)).await?;
         let mut letters = Vec::new();
         while left > 0
             && let Some(chosen) = reader.next(&args.filter).await?
@@ -45,16 +47,17 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
             letters.push(chosen.letter);
             left -= 1;
         }
+        seen.join(std::mem::take(&mut reader.seen));
         // first of all they go back
         reader.close().await?;
         found += letters.len() as u64;
         print(&letters, args.json)?;
     }
     if !args.json {
-        let noun = if found == 1 { "dead letter" } else { "dead letters" };
-        output::complain(&format!("{found} {noun}"));
+        output::complain(&layout::count(found, "dead letter"));
     }
-    Ok(Exit::Done)
+    let is_unknown = seen.complain(&args.filter, &queues, left);
+    Ok(if is_unknown { Exit::Findings } else { Exit::Done })
 }
 
 fn print(letters: &[Letter], as_json: bool) -> Result<(), Trouble> {
@@ -72,6 +75,8 @@ fn print(letters: &[Letter], as_json: bool) -> Result<(), Trouble> {
 }
 
 /// `3 h ago  docker.time.one-day.passed  time.one-day.passed  6f1c…  attempts (5)  connection refused`
+///
+/// In a narrow terminal several lines, of which the further ones are set in.
 pub(super) fn line(letter: &Letter, now: Timestamp, paint: Paint) -> String {
     let ago = letter.at.map_or_else(|| "-".into(), |at| format!("{} ago", span::ago(now.since(at).max(0))));
     let or_none = |text: &str| if text.is_empty() { "-".into() } else { shortened(text, 255) };
@@ -79,16 +84,19 @@ pub(super) fn line(letter: &Letter, now: Timestamp, paint: Paint) -> String {
         Some(attempt) => format!("{} (attempt {attempt})", shortened(&letter.kind, 40)),
         None => shortened(&letter.kind, 40),
     };
-    let mut parts = vec![
-        paint.faint(&ago),
-        or_none(&letter.queue),
-        or_none(&letter.name),
-        or_none(&letter.id),
-        paint.strong(&kind),
-        shortened(&letter.reason, REASON),
+    let requeued = match letter.requeued {
+        ..=0 => String::new(),
+        1 => "(requeued once before)".into(),
+        times => format!("(requeued {times} times before)"),
+    };
+    let parts = [
+        Part::faint(ago),
+        Part::plain(or_none(&letter.queue)),
+        Part::plain(or_none(&letter.name)),
+        Part::plain(or_none(&letter.id)),
+        Part::strong(kind),
+        Part::plain(shortened(&letter.reason, REASON)),
+        Part::plain(requeued),
     ];
-    if letter.requeued > 0 {
-        parts.push(format!("(requeued {} times before)", letter.requeued));
-    }
-    parts.join("  ").trim_end().to_owned()
+    layout::fitted(&parts, paint)
 }

@@ -1,6 +1,9 @@
 //! Reads a queue without taking anything away, unless told to.
 
-use super::{choice::Filter, letter::Letter};
+use super::{
+    choice::{Filter, Seen},
+    letter::Letter,
+};
 use crate::{
     connection::{connected, gone},
     exit::Exit,
@@ -8,7 +11,7 @@ use crate::{
     trouble::Trouble,
 };
 use ponos::{
-    broker::{Consume, Consumer, DeliveryTag, Link, Settle, Transport},
+    broker::{Consume, Consumer, DeliveryTag, Link, LinkErrorClass, Settle, Transport},
     clock::Clock,
     event::Message,
     topology::Topology,
@@ -29,6 +32,8 @@ pub(super) struct Reader {
     /// The channel that it was opened on; on another one all comes again, and nothing of before can be settled.
     generation: u64,
     left: u64,
+    /// What was among those that were looked at.
+    pub(super) seen: Seen,
 }
 
 /// A letter that was chosen, and is held.
@@ -48,10 +53,12 @@ impl Reader {
             return Err(Trouble::Words(Exit::AccessRefused, what));
         };
         if state.consumers > 0 {
-            output::complain(&format!(
-                "note: {} others read '{queue}' now; what they hold is not seen",
-                state.consumers
-            ));
+            let (others, read, they) = if state.consumers == 1 {
+                ("one other", "reads", "it holds")
+            } else {
+                ("others", "read", "they hold")
+            };
+            output::complain(&format!("note: {others} {read} '{queue}' now; what {they} is not seen"));
         }
         if state.ready.min(most) > u64::from(MOST) {
             output::complain(&format!(
@@ -64,7 +71,7 @@ impl Reader {
         let consumer = transport.consumer(Topology::default(), Consume::new(queue).prefetch(prefetch));
         connected(consumer.link()).await?;
         let Link::Up { generation, .. } = *consumer.link().borrow() else { return Err(gone()) };
-        Ok(Self { queue: queue.to_owned(), consumer, generation, left })
+        Ok(Self { queue: queue.to_owned(), consumer, generation, left, seen: Seen::default() })
     }
 
     /// The next letter that the filter takes; `None` at the end of what was there when it began.
@@ -75,12 +82,12 @@ impl Reader {
             let delivery = tokio::select! {
                 biased;
                 delivery = tokio::time::timeout(PATIENCE, self.consumer.next()) => delivery,
-                _ = link.wait_for(|link| !is_up(link, generation)) => return Err(gone()),
+                _ = link.wait_for(|link| !is_up(link, generation)) => return Err(self.lost()),
             };
             let delivery = match delivery {
-                Ok(Some(delivery)) if delivery.tag.generation != generation => return Err(gone()),
+                Ok(Some(delivery)) if delivery.tag.generation != generation => return Err(self.lost()),
                 Ok(Some(delivery)) => delivery,
-                Ok(None) => return Err(gone()),
+                Ok(None) => return Err(self.lost()),
                 Err(_) => {
                     self.left = 0;
                     return Ok(None);
@@ -88,6 +95,7 @@ impl Reader {
             };
             self.left -= 1;
             let letter = Letter::read(&self.queue, &delivery.message);
+            self.seen.note(filter, &letter);
             if filter.takes(&letter, Clock::system().now()) {
                 return Ok(Some(Chosen { letter, message: delivery.message, tag: delivery.tag }));
             }
@@ -104,7 +112,22 @@ impl Reader {
     /// That it is the connection, and the subscription, that it was opened on.
     fn same(&self) -> Result<(), Trouble> {
         let is_up = is_up(&self.consumer.link().borrow(), self.generation);
-        if is_up && self.consumer.cancellations() == 0 { Ok(()) } else { Err(gone()) }
+        if is_up && self.consumer.cancellations() == 0 { Ok(()) } else { Err(self.lost()) }
+    }
+
+    /// Why it is not that any more; a letter that can't be read is why it would be so each time.
+    fn lost(&self) -> Trouble {
+        match &*self.consumer.link().borrow() {
+            Link::Down { error: Some(error), .. } if error.class == LinkErrorClass::TooLarge => {
+                let what = format!(
+                    "a letter in '{}' can't be read, nor what lies behind it: {}; raise the broker's frame_max (frame_max = 262144 in \
+                     rabbitmq.conf, then restart it), and try again",
+                    self.queue, error.what
+                );
+                Trouble::Words(Exit::Configuration, what)
+            }
+            _ => gone(),
+        }
     }
 
     /// Gives back what was not taken away, and waits until all is written. The closed channel does it: all goes back at

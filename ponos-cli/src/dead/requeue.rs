@@ -1,7 +1,7 @@
 //! `ponos dead requeue`.
 
 use super::{
-    choice::{Filter, Queues},
+    choice::{Filter, Ids, Queues, Seen},
     letter, list,
     reader::{Chosen, Reader},
 };
@@ -29,6 +29,8 @@ use std::time::Duration;
 /// queue; when that queue is gone, it stays. An end in between may leave it in both.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    ids: Ids,
     #[command(flatten)]
     queues: Queues,
     #[command(flatten)]
@@ -63,7 +65,8 @@ struct Counts {
     stayed: u64,
 }
 
-pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+pub(super) async fn run(options: &Options, mut args: Args) -> Result<Exit, Trouble> {
+    args.filter = std::mem::take(&mut args.filter).and(args.ids.taken());
     args.filter.or_all(args.all)?;
     let inbox = match args.inbox.as_deref() {
         Some("") => Some(inbox::Place::told()?),
@@ -79,10 +82,12 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let (signals, shutdown) = shutdown();
     signals.advance_on_signals(|| output::complain("stopping after this one"));
     let (mut counts, mut left) = (Counts::default(), args.filter.limit());
-    for queue in args.queues.names() {
-        let mut reader = Reader::open(&transport, &queue, args.filter.most(left)).await?;
+    let (queues, mut seen) = (args.queues.names(), Seen::default());
+    for queue in &queues {
+        let mut reader = Reader::open(&transport, queue, args.filter.most(left)).await?;
         let ended =
             all(&args, &mut reader, &mut sender, inbox.as_ref(), &shutdown, &mut left, &mut counts).await;
+        seen.join(std::mem::take(&mut reader.seen));
         // whatever happened, what was looked at goes back and what was sent is taken away
         let closed = reader.close().await;
         ended?;
@@ -94,8 +99,12 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         let would = if args.dry_run { "would be requeued" } else { "requeued" };
         output::complain(&format!("{sent} {would}, {stayed} stayed"));
     }
-    let interrupted = shutdown.stage() > Stage::Running;
-    Ok(if stayed > 0 || interrupted { Exit::Findings } else { Exit::Done })
+    if shutdown.was_interrupted() {
+        return Ok(Exit::Interrupted);
+    }
+    let is_stopped = shutdown.stage() > Stage::Running;
+    let is_unknown = !is_stopped && seen.complain(&args.filter, &queues, left);
+    Ok(if stayed > 0 || is_stopped || is_unknown { Exit::Findings } else { Exit::Done })
 }
 
 async fn all(

@@ -145,9 +145,9 @@ fn attributes(event: &Event) -> Vec<(String, String)> {
     set("source", Some(event.source.clone()));
     set("type", Some(event.name.to_string()));
     set("subject", event.subject.clone());
-    set("time", event.time.map(|time| time.to_string()));
-    set("expirytime", event.expiry_time.map(|time| time.to_string()));
-    set("recordedtime", event.recorded_time.map(|time| time.to_string()));
+    set("time", event.time_text());
+    set("expirytime", event.expiry_time_text());
+    set("recordedtime", event.recorded_time_text());
     set("correlationid", event.correlation_id.clone());
     set("causationid", event.causation_id.clone());
     set("dataschema", event.data_schema.clone());

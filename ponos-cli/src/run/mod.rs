@@ -6,6 +6,7 @@ mod ending;
 mod group;
 mod health;
 mod http;
+mod log;
 mod policy;
 mod program;
 mod retry_after;
@@ -22,7 +23,6 @@ use activity::Activity;
 use ending::{Ending, LEAVING};
 use ponos::{
     broker::Transport,
-    redact::Redacted,
     shutdown::shutdown,
     worker::{Report, Worker},
 };
@@ -62,6 +62,15 @@ pub(crate) struct Args {
     /// a file that is gone or older than a minute means that it is to be restarted
     #[arg(long, value_name = "FILE")]
     health_file: Option<PathBuf>,
+    /// How log lines on standard error look; PONOS_LOG says which there are
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "PONOS_LOG_FORMAT",
+        default_value = "text",
+        help_heading = "Log"
+    )]
+    log_format: log::Format,
     /// Declares nothing on the broker: all must be there (see ponos topology)
     #[arg(long)]
     passive: bool,
@@ -94,10 +103,13 @@ A service that refuses connections, or a program that can't be started, is no fa
 paused, no attempt is spent, and one event is tried after 1, 2, 4 … 30 seconds until somebody is there.
 
 The first Ctrl-C or SIGTERM takes in no more and lets what is begun end (--grace); the second ends it at once:
-what was begun goes back to its queue.";
+what was begun goes back to its queue. After Ctrl-C the exit code is 130, after SIGTERM 0.
+
+Log lines are short by default, and with --log-format json one JSON object each, as is all else that ponos says on standard error.
+What a program writes there is handed on as it is.";
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    log();
+    log::begin(args.log_format);
     let place = args.inbox.as_deref().filter(|told| !told.is_empty()).map(inbox::Place::read).transpose()?;
     let (activity, ending) = (Activity::default(), Ending::default());
     // the grace is kept by us; the worker's own is for programs that are told to end by then
@@ -116,6 +128,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let (trigger, asked) = shutdown();
     trigger.advance_on_signals(|| output::complain("stopping; once more ends it at once"));
     let (stopping, shutdown) = shutdown();
+    let told = asked.clone();
     let following = tokio::spawn(ending.follow(asked, args.policy.grace, activity.clone(), stopping));
     let liveness = ready.liveness();
     let draining = args.drain.then(|| {
@@ -147,6 +160,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     ));
     for one in &left {
         output::complain(&format!("left: {one}"));
+    }
+    if told.was_interrupted() {
+        return Ok(Exit::Interrupted);
     }
     // not empty, as --drain was to leave it: an inbox that did not answer, say
     let is_left = args.drain && (released > 0 || !left.is_empty());
@@ -191,28 +207,4 @@ fn worker(
             async move { program.run(&queue, &context, at_work, ending).await }
         }
     })
-}
-
-/// Log lines to standard error; `PONOS_LOG` says which, as `RUST_LOG` does elsewhere. Below debug lapin shows passwords as
-/// bytes, so it is never heard there.
-fn log() {
-    use std::io::{IsTerminal, stderr};
-    use tracing_subscriber::{
-        EnvFilter, Layer,
-        filter::{FilterExt, LevelFilter, Targets},
-        fmt,
-        layer::SubscriberExt,
-        registry,
-        util::SubscriberInitExt,
-    };
-    let filter =
-        EnvFilter::try_from_env("PONOS_LOG").unwrap_or_else(|_| EnvFilter::new("warn,ponos=info,lapin=off"));
-    let discreet = ["lapin", "amq_protocol", "async_rs"]
-        .map(|target| (target, LevelFilter::DEBUG))
-        .into_iter()
-        .collect::<Targets>()
-        .with_default(LevelFilter::TRACE);
-    let lines = fmt::layer().with_ansi(stderr().is_terminal()).with_writer(|| Redacted::text(stderr()));
-    // an error means that there is one already, which can't be
-    let _ = registry().with(lines.with_filter(filter.and(discreet))).try_init();
 }

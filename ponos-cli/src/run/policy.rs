@@ -7,7 +7,7 @@ use std::time::Duration;
 /// As [`Backoff::default`] has it.
 const BACKOFF: &str = "first=2s,factor=3,longest=1h,jitter=0.25";
 
-// the verb's own arguments have the group of this name
+// its group would have the name of the verb's
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {

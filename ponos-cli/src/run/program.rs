@@ -129,13 +129,14 @@ fn not_started(program: &str, error: &io::Error) -> Failure {
 }
 
 fn environment(queue: &str, context: &Context) -> [(&'static str, Option<String>); 11] {
-    let Event { id, name, source, subject, time, traceparent, .. } = context.event();
+    let event = context.event();
+    let Event { id, name, source, subject, traceparent, .. } = event;
     [
         ("PONOS_ID", Some(id.to_string())),
         ("PONOS_NAME", Some(name.to_string())),
         ("PONOS_SOURCE", Some(source.clone())),
         ("PONOS_SUBJECT", subject.clone()),
-        ("PONOS_TIME", time.map(|time| time.to_string())),
+        ("PONOS_TIME", event.time_text()),
         ("PONOS_QUEUE", Some(queue.to_owned())),
         ("PONOS_ATTEMPT", Some(context.attempt().to_string())),
         ("PONOS_ATTEMPTS", Some(context.attempts().to_string())),

@@ -1,13 +1,9 @@
 //! `ponos dead`.
 
-use super::support::{LIMIT, declare, holds, look, ponos, ponos_ends, start, start_unread, transport, wait};
+use super::support::{LIMIT, declare, holds, look, ponos, ponos_ends, put, start, start_unread};
 use ponos::{
-    broker::Publishing,
     event::{Event, Message},
-    topology::{
-        Topology,
-        worker::{DEAD, PARKING, RETURN},
-    },
+    topology::worker::{DEAD, PARKING, RETURN},
 };
 use serde_json::Value;
 use testkit::Node;
@@ -39,26 +35,6 @@ fn letter(id: &str, kind: &str, reason: &str) -> Message {
     }
     message.headers.set("dead-attempt", 5);
     message
-}
-
-fn put(url: &str, exchange: &str, messages: Vec<Message>) {
-    wait(async {
-        let mut publisher = transport(url).publisher(Topology::default());
-        let mut link = publisher.link();
-        link.wait_for(|link| matches!(link, ponos::broker::Link::Up { .. })).await.unwrap();
-        let count = messages.len();
-        let batch = messages.into_iter().zip(0..).map(|(message, token)| Publishing {
-            token,
-            lane: 0,
-            exchange: exchange.into(),
-            message,
-        });
-        publisher.submit(batch.collect()).await.unwrap();
-        let mut settled = 0;
-        while settled < count {
-            settled += publisher.settlements().await.unwrap().len();
-        }
-    });
 }
 
 fn ids(out: &str) -> Vec<String> {
@@ -131,6 +107,81 @@ fn what_is_requeued_begins_anew_under_its_own_id() {
         message.headers.iter().filter(|(name, _)| name.starts_with("dead-") || name.starts_with("retry-"));
     assert_eq!(history.count(), 0, "{message:?}");
     assert_eq!(Event::from_message(message).unwrap().data, br#"{"n":1}"#);
+}
+
+#[test]
+fn ids_are_arguments_of_requeue_and_drop() {
+    let url = with_letters("dead-ids", &[("a", "attempts", "x"), ("b", "schema", "x"), ("c", "schema", "x")]);
+    let ended = ponos_ends(&url, &["dead", "requeue", "a", "b", "--queue", QUEUE], 0);
+    assert!(ended.err.contains("2 requeued, 0 stayed"), "{}", ended.err);
+    holds(&url, QUEUE, 2);
+    // what is not there is said, and what is there done
+    let ended = ponos_ends(&url, &["dead", "drop", "c", "z", "--queue", QUEUE, "--yes", "--json"], 1);
+    assert_eq!(ids(&ended.out), ["c"]);
+    assert!(ended.err.contains("no dead letter with the id 'z'"), "{}", ended.err);
+    holds(&url, &format!("{QUEUE}.dlq"), 0);
+}
+
+#[test]
+fn what_no_letter_has_is_an_error() {
+    let url = with_letters("dead-unknown", &[("a", "attempts", "x")]);
+    for verb in [&["list"][..], &["requeue", "--dry-run"], &["drop", "--dry-run"]] {
+        let said = |words: &[&str], code| {
+            ponos_ends(&url, &[&["dead"], verb, &["--queue", QUEUE], words].concat(), code).err
+        };
+        let err = said(&["--kind", "atempts"], 2);
+        assert!(err.contains("'atempts'") && err.contains("attempts"), "{err}");
+        let err = said(&["--name", "Stock.#"], 2);
+        assert!(err.contains("'Stock.#'"), "{err}");
+        let err = said(&["--id", "z"], 1);
+        assert!(err.contains("no dead letter with the id 'z' in shop.stock.shelf.clean.dlq"), "{err}");
+        let err = said(&["--name", "order.#"], 1);
+        assert!(err.contains("whose name matches 'order.#' (there are: stock.shelf.clean)"), "{err}");
+        // there are kinds of which there is none now
+        said(&["--kind", "expired"], 0);
+        said(&["--kind", "schema", "--name", "stock.#", "--id", "a"], 0);
+    }
+    holds(&url, &format!("{QUEUE}.dlq"), 1);
+}
+
+#[test]
+fn a_letter_is_found_by_the_name_that_its_worker_acted_on() {
+    let url = Node::shared().vhost("dead-names");
+    declare(&url, QUEUE);
+    let letters = ["cloudEvents_", "cloudEvents:", "ce-"].map(|prefix| {
+        let mut message = letter(&format!("of-{prefix}"), "attempts", "x");
+        message.headers = message
+            .headers
+            .iter()
+            .map(|(name, value)| (name.replace("cloudEvents_", prefix), value.clone()))
+            .collect();
+        message.properties.kind = Some("SomethingElse".into());
+        message
+    });
+    let mut structured = letter("property", "attempts", "x");
+    structured.headers.retain(|name| !name.starts_with("cloudEvents_"));
+    structured.properties.kind = None;
+    structured.properties.content_type = Some("application/cloudevents+json".into());
+    structured.body =
+        br#"{"specversion":"1.0","id":"of-json","source":"/s","type":"stock.shelf.clean","data":1}"#.to_vec();
+    put(&url, DEAD, letters.into_iter().chain([structured]).collect());
+    holds(&url, &format!("{QUEUE}.dlq"), 4);
+    let words = ["dead", "list", "--queue", QUEUE, "--name", "stock.shelf.clean", "--json"];
+    let ended = ponos_ends(&url, &words, 0);
+    assert_eq!(ids(&ended.out), ["of-cloudEvents_", "of-cloudEvents:", "of-ce-", "of-json"]);
+    assert!(ended.out.lines().all(|line| line.contains(r#""name":"stock.shelf.clean""#)), "{}", ended.out);
+    ponos_ends(&url, &["dead", "list", "--queue", QUEUE, "--name", "a.something.else"], 1);
+}
+
+#[test]
+fn an_interrupted_requeue_ends_with_130_and_leaves_the_rest() {
+    let url = with_letters("dead-interrupted", &[("a", "attempts", "x"), ("b", "attempts", "x")]);
+    let running = start(&url, &["dead", "requeue", "--queue", QUEUE, "--all", "--rate", "1/1h", "--json"]);
+    testkit::block_until("one to be put back", LIMIT, || (!running.out().is_empty()).then_some(()));
+    running.program.signal(testkit::Signal::INT);
+    assert_eq!(running.end().code, Some(130));
+    holds(&url, QUEUE, 1);
+    holds(&url, &format!("{QUEUE}.dlq"), 1);
 }
 
 #[test]

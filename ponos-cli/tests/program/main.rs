@@ -10,6 +10,7 @@ mod run;
 mod run_as_told;
 mod run_http;
 mod run_large;
+mod run_log;
 mod schema;
 mod secrets;
 mod support;

@@ -117,3 +117,28 @@ fn a_payload_is_held_to_its_schema() {
         ponos_ends(nobody, &["publish", "order.b.made", "1", "--schema", folder.path().to_str().unwrap()], 1);
     assert!(ended.err.contains("order.b.made"), "{}", ended.err);
 }
+
+#[test]
+fn a_broker_in_want_of_memory_is_named() {
+    let node = Node::start();
+    declare_all(&node.url(), &shared());
+    node.raise_memory_alarm();
+    let ended = ponos_ends(&node.url(), &["publish", "order.a.made", "1"], 69);
+    assert!(ended.err.contains("the broker accepts nothing at present (low on memory)"), "{}", ended.err);
+    assert!(ended.err.contains("not confirmed within the limit"), "{}", ended.err);
+}
+
+#[test]
+fn a_byte_order_mark_is_named() {
+    let nobody = "amqp://127.0.0.1:1";
+    let ended = ponos_ends(nobody, &["publish", "a.b.c", "\u{feff}{}"], 2);
+    assert!(ended.err.contains("byte order mark (EF BB BF)"), "{}", ended.err);
+    let ended = start_with(nobody, &["publish", "a.b.c", "-"], "\u{feff}{}").end();
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.err.contains("byte order mark (EF BB BF)"), "{}", ended.err);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.b.c.json");
+    std::fs::write(&file, "\u{feff}{}").unwrap();
+    let ended = ponos_ends(nobody, &["publish", "a.b.c", "1", "--schema", file.to_str().unwrap()], 78);
+    assert!(ended.err.contains("byte order mark (EF BB BF)"), "{}", ended.err);
+}

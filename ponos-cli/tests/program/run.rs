@@ -195,7 +195,7 @@ fn what_a_program_works_at_is_not_given_back_before_it_is_gone() {
         assert!(back == 0 || worker.err().contains("gone"), "it was given back: {}", worker.err());
     }
     let ended = worker.end();
-    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
     holds(&url, QUEUE, 1);
 }
 
@@ -221,7 +221,7 @@ fn a_second_signal_ends_what_runs_and_gives_it_back() {
     worker.says("stopping");
     worker.program.signal(Signal::INT);
     let ended = worker.end();
-    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
     both_gone(&ended.err);
     holds(&url, QUEUE, 1);
 }

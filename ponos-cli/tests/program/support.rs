@@ -1,7 +1,7 @@
 //! Runs the built program, and looks at the broker beside it.
 
 use ponos::{
-    broker::{Consume, Delivery, Transport, amqp::AmqpConfig},
+    broker::{Consume, Delivery, Link, Publishing, Transport, amqp::AmqpConfig},
     event::Message,
     topology::{
         Topology,
@@ -176,4 +176,25 @@ pub(crate) fn look(url: &str, queue: &str, count: usize) -> Vec<Message> {
         }
         found.into_iter().map(|delivery| delivery.message).collect()
     })
+}
+
+/// Publishes these to an exchange.
+pub(crate) fn put(url: &str, exchange: &str, messages: Vec<Message>) {
+    wait(async {
+        let mut publisher = transport(url).publisher(Topology::default());
+        let mut link = publisher.link();
+        link.wait_for(|link| matches!(link, Link::Up { .. })).await.unwrap();
+        let count = messages.len();
+        let batch = messages.into_iter().zip(0..).map(|(message, token)| Publishing {
+            token,
+            lane: 0,
+            exchange: exchange.into(),
+            message,
+        });
+        publisher.submit(batch.collect()).await.unwrap();
+        let mut settled = 0;
+        while settled < count {
+            settled += publisher.settlements().await.unwrap().len();
+        }
+    });
 }

@@ -1,6 +1,7 @@
 //! `ponos tail`.
 
-use super::support::{ponos_ends, start};
+use super::support::{ponos_ends, put, start};
+use ponos::event::Event;
 use testkit::{Node, Signal};
 
 #[test]
@@ -38,16 +39,42 @@ fn as_json_each_line_is_the_whole_event() {
 }
 
 #[test]
-fn an_interrupt_ends_it_well() {
+fn an_interrupt_ends_it_with_130_and_a_termination_with_0() {
     let url = Node::shared().vhost("tail-interrupt");
-    let tail = start(&url, &["tail"]);
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 0)] {
+        let tail = start(&url, &["tail"]);
+        tail.says("listening");
+        tail.program.signal(signal);
+        assert_eq!(tail.end().code, Some(code));
+    }
+}
+
+#[test]
+fn the_time_of_an_event_is_shown_as_it_came() {
+    let url = Node::shared().vhost("tail-time");
+    let tail = start(&url, &["tail", "--json", "--count", "2"]);
     tail.says("listening");
-    tail.program.signal(Signal::INT);
-    assert_eq!(tail.end().code, Some(0));
+    let times = ["2026-12-01T10:00:00.123456789+01:00", "2016-12-31T23:59:60Z"];
+    for time in times {
+        let mut message =
+            Event::new("1".parse().unwrap(), "/python", "a.b.c".parse().unwrap(), "1").into_message();
+        message.headers.set("cloudEvents_time", time);
+        put(&url, "events", vec![message]);
+    }
+    let out = tail.end().out;
+    let shown: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(shown.iter().map(|event| event["time"].as_str().unwrap()).collect::<Vec<_>>(), times);
 }
 
 #[test]
 fn a_pattern_that_can_not_match_is_refused() {
-    let ended = ponos_ends("amqp://127.0.0.1:1", &["tail", "time..passed"], 2);
-    assert!(ended.err.contains("time..passed"), "{}", ended.err);
+    for pattern in
+        ["time..passed", "", "Time.One-Day.Passed", "time.passed", "*.*", "time.one_day.passed", "time.on*"]
+    {
+        let ended = ponos_ends("amqp://127.0.0.1:1", &["tail", "order.#", pattern], 2);
+        assert!(ended.err.contains(&format!("'{pattern}'")), "{}", ended.err);
+    }
+    // one that can is not: nobody is there
+    ponos_ends("amqp://127.0.0.1:1", &["tail", "order.#", "*.one-day.passed"], 69);
+    ponos_ends("amqp://127.0.0.1:1", &["tail", "--count", "0"], 2);
 }

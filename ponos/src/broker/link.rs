@@ -82,6 +82,9 @@ pub enum LinkErrorClass {
     Inequivalent,
     /// A delivery stayed unsettled longer than the broker allows, and it closed the channel: what was out comes again.
     Overdue,
+    /// A message's headers are larger than a frame, so that it can't be read: the broker added its own to headers that filled one. It
+    /// comes again until its queue's delivery limit moves it to the dead letters.
+    TooLarge,
     /// The user may not do this (403, 405).
     Forbidden,
     /// The thing does not exist (404).
@@ -95,7 +98,7 @@ pub enum LinkErrorClass {
 impl LinkErrorClass {
     /// Whether a person must change something before it can work.
     pub fn needs_a_person(self) -> bool {
-        !matches!(self, Self::Unreachable | Self::Overdue)
+        !matches!(self, Self::Unreachable | Self::Overdue | Self::TooLarge)
     }
 }
 

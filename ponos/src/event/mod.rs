@@ -5,12 +5,14 @@
 
 mod cloudevents;
 mod id;
+mod json;
 mod message;
 mod name;
 mod timestamp;
 
-pub use cloudevents::{DecodeError, Event, RECORDED_TIME};
+pub use cloudevents::{DecodeError, Event, RECORDED_TIME, Written, attribute};
 pub use id::{EventId, OccurrenceId};
+pub use json::from_json;
 pub use message::{HeaderValue, Headers, Message, Properties};
 pub use name::{EventName, InvalidName};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -1,6 +1,7 @@
-//! An instant: UTC, whole milliseconds. Finer input is refused, so that what is written is what was meant.
+//! An instant: UTC, whole milliseconds. Finer input of ours is refused, so that what is written is what was meant; what others wrote
+//! is floored.
 
-use chrono::{DateTime, Timelike, Utc};
+use chrono::{DateTime, Datelike, FixedOffset, Timelike, Utc};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -45,6 +46,30 @@ impl Timestamp {
     /// Milliseconds from `earlier` to this instant; negative if it is later.
     pub const fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
+    }
+
+    /// Reads an instant that somebody else wrote, in any form of RFC 3339 (§5.6, §5.7), and floors it to the millisecond: any number
+    /// of digits, any offset, `t` and `z`, a space for the `T`, and a leap second, which is the same instant as the second after it.
+    ///
+    /// ```
+    /// use ponos::event::Timestamp;
+    /// let read = |text| Timestamp::floored(text).unwrap().to_string();
+    /// assert_eq!(read("2026-12-01T10:00:00.1239999+01:00"), "2026-12-01T09:00:00.123Z");
+    /// assert_eq!(read("2016-12-31T23:59:60Z"), "2017-01-01T00:00:00.000Z");
+    /// ```
+    ///
+    /// # Errors
+    /// That it is not RFC 3339; a second 60 anywhere but at the end of a month in UTC is not.
+    pub fn floored(text: &str) -> Result<Self, InvalidTimestamp> {
+        let parsed = rfc3339(text)?;
+        if is_leap(&parsed) {
+            let utc = parsed.to_utc();
+            let next = utc.date_naive().succ_opt();
+            if (utc.hour(), utc.minute()) != (23, 59) || next.is_none_or(|next| next.day() != 1) {
+                return Err(InvalidTimestamp::Malformed(text.to_owned()));
+            }
+        }
+        Ok(Self(parsed.timestamp_millis()))
     }
 
     /// The same instant for chrono; `None` beyond the years that chrono knows.
@@ -127,13 +152,21 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parsed =
-            DateTime::parse_from_rfc3339(text).map_err(|_| InvalidTimestamp::Malformed(text.to_owned()))?;
-        if parsed.nanosecond() % 1_000_000 != 0 || parsed.nanosecond() >= 1_000_000_000 {
+        let parsed = rfc3339(text)?;
+        if parsed.nanosecond() % 1_000_000 != 0 || is_leap(&parsed) {
             return Err(InvalidTimestamp::TooFine(text.to_owned()));
         }
         Ok(Self(parsed.timestamp_millis()))
     }
+}
+
+fn rfc3339(text: &str) -> Result<DateTime<FixedOffset>, InvalidTimestamp> {
+    DateTime::parse_from_rfc3339(text).map_err(|_| InvalidTimestamp::Malformed(text.to_owned()))
+}
+
+/// How chrono counts a second 60: as a billion nanoseconds and more of the one before.
+fn is_leap(instant: &DateTime<FixedOffset>) -> bool {
+    instant.nanosecond() >= 1_000_000_000
 }
 
 impl Serialize for Timestamp {
@@ -180,7 +213,7 @@ mod tests {
         fn the_text_is_that_of_chrono(millis in -70_000_000_000_000_i64..260_000_000_000_000) {
             let instant = Timestamp::from_millis(millis);
             let expected = instant.to_utc().unwrap().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-            let plain = (0..10_000).contains(&chrono::Datelike::year(&instant.to_utc().unwrap()));
+            let plain = (0..10_000).contains(&Datelike::year(&instant.to_utc().unwrap()));
             proptest::prop_assert_eq!(instant.to_string() == expected, plain);
         }
     }
@@ -199,5 +232,44 @@ mod tests {
         assert_eq!(fine, Err(InvalidTimestamp::TooFine("2026-12-01T09:00:00.0001Z".into())));
         assert!(matches!("2026-12-31T23:59:60Z".parse::<Timestamp>(), Err(InvalidTimestamp::TooFine(_))));
         assert!(matches!("2026-12-01".parse::<Timestamp>(), Err(InvalidTimestamp::Malformed(_))));
+    }
+
+    #[test]
+    fn what_others_wrote_is_floored() {
+        for (text, floored) in [
+            ("2026-12-01T09:00:00.1234Z", "2026-12-01T09:00:00.123Z"),
+            // Python's isoformat, .NET, Go
+            ("2026-12-01T09:00:00.123456+00:00", "2026-12-01T09:00:00.123Z"),
+            ("2026-12-01T09:00:00.1234567Z", "2026-12-01T09:00:00.123Z"),
+            ("2026-12-01T10:00:00.999999999+01:00", "2026-12-01T09:00:00.999Z"),
+            ("2026-12-01T09:00:00.1234567890123Z", "2026-12-01T09:00:00.123Z"),
+            ("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z"),
+            ("2026-12-01t09:00:00.5z", "2026-12-01T09:00:00.500Z"),
+            ("2026-12-01 09:00:00Z", "2026-12-01T09:00:00.000Z"),
+            ("2026-12-01T09:00:00-00:00", "2026-12-01T09:00:00.000Z"),
+            ("1990-12-31T23:59:60Z", "1991-01-01T00:00:00.000Z"),
+            ("1990-12-31T15:59:60.75-08:00", "1991-01-01T00:00:00.750Z"),
+            ("2015-06-30T23:59:60.1234567Z", "2015-07-01T00:00:00.123Z"),
+        ] {
+            let read = Timestamp::floored(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(read.to_string(), floored, "{text}");
+        }
+        for text in [
+            "",
+            "2026-12-01",
+            "2026-12-01T09:00:00",
+            "2026-12-01T09:00Z",
+            "2026-12-01T09:00:00.Z",
+            "2026-12-01T24:00:00Z",
+            "2026-12-01T09:00:61Z",
+            // no leap second is inserted there
+            "2026-12-01T09:00:60Z",
+            "2026-12-30T23:59:60Z",
+            "2026-12-31T23:59:60+01:00",
+            "2026-02-29T09:00:00Z",
+            " 2026-12-01T09:00:00Z",
+        ] {
+            assert!(matches!(Timestamp::floored(text), Err(InvalidTimestamp::Malformed(_))), "{text}");
+        }
     }
 }

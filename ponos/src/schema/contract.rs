@@ -1,6 +1,11 @@
 //! One JSON Schema, compiled once.
 
-use super::{Mismatch, cost::Cost, mismatch, text};
+use super::{
+    Mismatch,
+    cost::{self, Cost},
+    mismatch, text,
+};
+use crate::event::from_json;
 use jsonschema::{Draft, PatternOptions, Validator, error::ValidationErrorKind};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::Value;
@@ -66,7 +71,7 @@ impl Contract {
                 format!("it has {} bytes, at most 1 MiB is read", schema.len()),
             ));
         }
-        let value = serde_json::from_str(schema)
+        let value = from_json(schema.as_bytes())
             .map_err(|fault| SchemaError::new("", format!("it is no JSON: {fault}")))?;
         Self::from_value(value)
     }
@@ -77,6 +82,8 @@ impl Contract {
             let reason = format!("it is nested more than {} deep", Self::MAX_DEPTH);
             return Err(SchemaError::new("", reason));
         }
+        // before it is compiled: what multiplies there multiplies here too
+        cost::check(&schema)?;
         let validator = options().build(&schema).map_err(|error| refused(&schema, &error))?;
         Ok(Self(Arc::new(Compiled { schema, validator, cost: OnceLock::new() })))
     }

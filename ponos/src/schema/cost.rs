@@ -1,29 +1,66 @@
-//! How often a schema looks at one place of a value when it says what is wrong.
+//! How often a schema looks at one place of a value.
 //!
-//! Whether a value fits is decided with what was found before; *why not* is told for each alternative anew, so that alternatives
-//! which lead back to themselves multiply with every level of the data. A message from anybody could keep a worker busy for years. So
-//! it is counted beforehand, and beyond a limit a mismatch is told without its place.
+//! Alternatives and references multiply: thirty definitions of which each names the next twice look a thousand million times at
+//! one number. So it is counted, in looks and not in seconds, when a schema is built, and beyond a limit the schema is refused:
+//! [`check`]. Two counts, because whether a value fits is decided with what was found before (the compiled schema remembers it for
+//! parts that lead back to themselves), while *why not* is told for each alternative anew, so that in a recursive schema the looks
+//! multiply with every level of the data: [`Cost`] tells whether that can be afforded for a value, and beyond a limit a mismatch
+//! is told without its place.
 
-use serde_json::{Map, Value};
+mod parts;
+
+use super::SchemaError;
+use parts::{Edge, Part};
+use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
+/// Looks at one place that any schema may take, …
+const LOOKS: u64 = 10_000;
+/// … and for each of its parts: what lists many alternatives looks at many.
+const LOOKS_A_PART: u64 = 32;
+/// Parts that are applied to one place through each other: what checks a value keeps them all on the stack, on each of up to 128
+/// levels.
+const LINKS: usize = 64;
 /// Levels of data that are counted.
 const LEVELS: usize = 128;
-/// Looks at places of a value that are still taken.
+/// Looks at places of a value that are still taken to say why it does not fit.
 const LIMIT: u64 = 2_000_000;
-/// Parts of schemas walked through while counting.
-const MOST_STEPS: u32 = 500_000;
+/// Steps of counting.
+const MOST_STEPS: u64 = 2_000_000;
 
-type Part<'d> = &'d Map<String, Value>;
+/// Refuses a schema with which one message could keep a worker busy, whatever its size.
+pub(super) fn check(schema: &Value) -> Result<(), SchemaError> {
+    let parts = parts::of(schema);
+    let most = LOOKS.max(LOOKS_A_PART.saturating_mul(parts.len() as u64));
+    let Err((excess, part)) = Walk::new(&parts, most).most_looks() else { return Ok(()) };
+    let reason = match excess {
+        Excess::Looks => format!(
+            "its alternatives and references multiply: one place of a value could be looked at more than {most} times; refer to \
+             each definition once, and tell alternatives apart by one field"
+        ),
+        Excess::Links => format!(
+            "more than {LINKS} parts apply to one place through each other (by references, allOf and such); merge some of them"
+        ),
+        Excess::Levels => {
+            format!("it describes more than {LEVELS} levels of data, one by one; nothing deeper is read")
+        }
+        Excess::Steps => {
+            "its alternatives and references are too many to be counted; split it, or say less".into()
+        }
+    };
+    Err(SchemaError::new(parts[part].at.as_str(), reason))
+}
 
-/// For each level of the data, how often a place there is looked at, at most.
+/// For each level of the data, how often a place there is looked at, at most, to say why it does not fit.
 #[derive(Debug)]
 pub(super) struct Cost(Vec<u64>);
 
 impl Cost {
     pub(super) fn of(schema: &Value) -> Self {
-        let mut walk = Walk { root: schema, ways: HashMap::new(), laid: HashMap::new(), steps: 0 };
-        Self((0..LEVELS).map(|level| walk.ways(schema, level)).collect())
+        let parts = parts::of(schema);
+        let mut walk = Walk::new(&parts, u64::MAX);
+        let ways = |level| if parts.is_empty() { 1 } else { walk.ways(0, level).unwrap_or(u64::MAX) };
+        Self((0..LEVELS).map(ways).collect())
     }
 
     /// Whether it may be told what in this value is wrong.
@@ -55,123 +92,208 @@ fn count(value: &Value, level: usize, places: &mut Vec<u64>) {
     }
 }
 
-struct Walk<'d> {
-    root: &'d Value,
+/// What is too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Excess {
+    Looks,
+    Links,
+    Levels,
+    Steps,
+}
+
+/// Parts, and how often each is applied to one place.
+type Laid = Vec<(usize, u64)>;
+
+struct Walk<'g> {
+    parts: &'g [Part<'g>],
+    most: u64,
+    steps: u64,
+    laid: HashMap<(usize, bool), Laid>,
+    worst: HashMap<usize, u64>,
     ways: HashMap<(usize, usize), u64>,
-    /// All that a part applies to the same place, and how often; absent while it is found out.
-    laid: HashMap<usize, Option<Vec<(Part<'d>, u64)>>>,
-    steps: u32,
 }
 
-impl<'d> Walk<'d> {
-    /// How often a place `level` below is looked at, starting with this schema.
-    fn ways(&mut self, schema: &'d Value, level: usize) -> u64 {
-        let Value::Object(part) = schema else { return u64::from(level == 0) };
-        let key = (std::ptr::from_ref(part) as usize, level);
-        if let Some(known) = self.ways.get(&key) {
-            return *known;
+impl<'g> Walk<'g> {
+    fn new(parts: &'g [Part<'g>], most: u64) -> Self {
+        let (laid, worst, ways) = Default::default();
+        Self { parts, most, steps: 0, laid, worst, ways }
+    }
+
+    /// The most looks that whether a value fits takes at one place; or what is too much, and where that begins.
+    fn most_looks(&mut self) -> Result<u64, (Excess, usize)> {
+        let targets = self.parts.iter().flat_map(|part| &part.beside).filter(|edge| self.is_remembered(edge));
+        let starts: BTreeSet<usize> = targets.map(|edge| edge.to).chain([0]).collect();
+        let mut most = 0;
+        for start in starts.into_iter().filter(|start| *start < self.parts.len()) {
+            most = most.max(self.worst(start, 0).map_err(|excess| (excess, start))?);
         }
+        Ok(most)
+    }
+
+    /// What leads back to itself is decided once for an object or list.
+    fn is_remembered(&self, edge: &Edge) -> bool {
+        edge.is_reference && self.parts[edge.to].is_cyclic
+    }
+
+    /// The most looks at a place of this part, or at one below it. Every way back passes what is remembered, and ends there.
+    fn worst(&mut self, part: usize, depth: usize) -> Result<u64, Excess> {
+        if let Some(known) = self.worst.get(&part) {
+            return Ok(*known);
+        }
+        if depth > LEVELS {
+            return Err(Excess::Levels);
+        }
+        let here = sum(self.laid(part, true)?.iter().map(|(_, times)| *times));
+        let laid = self.laid(part, false)?;
+        let worst = here.max(self.below(&laid, |walk, part| walk.worst(part, depth + 1))?);
+        if worst > self.most {
+            return Err(Excess::Looks);
+        }
+        self.worst.insert(part, worst);
+        Ok(worst)
+    }
+
+    /// How often a place `level` below is looked at, starting with this part, when nothing is remembered.
+    fn ways(&mut self, part: usize, level: usize) -> Result<u64, Excess> {
+        if let Some(known) = self.ways.get(&(part, level)) {
+            return Ok(*known);
+        }
+        self.step()?;
+        let laid = self.laid(part, true)?;
+        let ways = match level {
+            0 => sum(laid.iter().map(|(_, times)| *times)),
+            _ => self.below(&laid, |walk, part| walk.ways(part, level - 1))?,
+        };
+        self.ways.insert((part, level), ways);
+        Ok(ways)
+    }
+
+    /// The most looks at a place below, be it a field, a field's name or an item, when `of` says those of one part.
+    fn below(
+        &mut self,
+        laid: &[(usize, u64)],
+        mut of: impl FnMut(&mut Self, usize) -> Result<u64, Excess>,
+    ) -> Result<u64, Excess> {
+        let parts = self.parts;
+        let mut all = |walk: &mut Self, applied: &[usize], times: u64| -> Result<u64, Excess> {
+            let mut looks = 0_u64;
+            for part in applied {
+                walk.step()?;
+                looks = looks.saturating_add(of(walk, *part)?.saturating_mul(times));
+            }
+            Ok(looks)
+        };
+        let (mut any, mut items, mut names) = (0_u64, 0_u64, 0_u64);
+        let mut others: Laid = Vec::new();
+        let mut fields: HashMap<&str, u64> = HashMap::new();
+        for (number, times) in laid {
+            let part = &parts[*number];
+            names = names.saturating_add(all(self, &part.names, *times)?);
+            items = items.saturating_add(all(self, &part.items, *times)?);
+            any = any.saturating_add(all(self, &part.patterns, *times)?);
+            if !part.others.is_empty() {
+                others.push((*number, all(self, &part.others, *times)?));
+            }
+            for (name, field) in &part.fields {
+                let looks = fields.entry(name).or_default();
+                *looks = looks.saturating_add(all(self, &[*field], *times)?);
+            }
+        }
+        let unnamed = sum(others.iter().map(|(_, looks)| *looks));
+        let mut most = names.max(items).max(any.saturating_add(unnamed));
+        for (name, looks) in fields {
+            let mut looks = looks.saturating_add(any);
+            for (number, other) in &others {
+                self.step()?;
+                if !parts[*number].fields.contains_key(name) {
+                    looks = looks.saturating_add(*other);
+                }
+            }
+            most = most.max(looks);
+        }
+        Ok(most)
+    }
+
+    fn step(&mut self) -> Result<(), Excess> {
         self.steps += 1;
-        if self.steps > MOST_STEPS {
-            return u64::MAX;
-        }
-        let laid = self.laid(part);
-        let ways = if level == 0 {
-            laid.iter().fold(0, |sum: u64, (_, times)| sum.saturating_add(*times))
-        } else {
-            let below = self.below(&laid);
-            below.into_iter().map(|schemas| self.sum(schemas, level - 1)).max().unwrap_or_default()
-        };
-        self.ways.insert(key, ways);
-        ways
+        if self.steps > MOST_STEPS { Err(Excess::Steps) } else { Ok(()) }
     }
 
-    fn sum(&mut self, schemas: Vec<(&'d Value, u64)>, level: usize) -> u64 {
-        let ways = schemas.into_iter().map(|(schema, times)| self.ways(schema, level).saturating_mul(times));
-        ways.fold(0, u64::saturating_add)
-    }
-
-    /// For each kind of place below (a field by name, any other field, an item), what is applied to it and how often.
-    fn below(&self, laid: &[(Part<'d>, u64)]) -> Vec<Vec<(&'d Value, u64)>> {
-        let fields = |part: &Part<'d>| part.get("properties").and_then(Value::as_object);
-        let names =
-            laid.iter().filter_map(|(part, _)| fields(part)).flat_map(Map::keys).collect::<BTreeSet<_>>();
-        let rest = |part: Part<'d>, keywords: &[&str]| {
-            keywords.iter().filter_map(|keyword| part.get(*keyword)).flat_map(schemas).collect::<Vec<_>>()
-        };
-        let mut kinds = Vec::new();
-        for name in names.into_iter().map(Some).chain([None]) {
-            let mut applied = Vec::new();
-            for (part, times) in laid {
-                let named = name.and_then(|name| fields(part)?.get(name));
-                let keywords: &[&str] =
-                    if named.is_some() { &[] } else { &["additionalProperties", "unevaluatedProperties"] };
-                let patterns = part.get("patternProperties").and_then(Value::as_object);
-                let patterns = patterns.into_iter().flat_map(Map::values);
-                applied.extend(
-                    named
-                        .into_iter()
-                        .chain(patterns)
-                        .chain(rest(part, keywords))
-                        .map(|schema| (schema, *times)),
-                );
-            }
-            kinds.push(applied);
+    /// All that a part applies to its own place: everything (`whole`), or up to what is remembered.
+    fn laid(&mut self, part: usize, whole: bool) -> Result<Laid, Excess> {
+        if let Some(known) = self.laid.get(&(part, whole)) {
+            return Ok(known.clone());
         }
-        let items: &[&str] = &["items", "prefixItems", "additionalItems", "contains", "unevaluatedItems"];
-        kinds.push(
-            laid.iter()
-                .flat_map(|(part, times)| rest(part, items).into_iter().map(|schema| (schema, *times)))
-                .collect(),
-        );
-        kinds
-    }
-
-    /// Recursion in place ends where it begins: validation does too.
-    fn laid(&mut self, part: Part<'d>) -> Vec<(Part<'d>, u64)> {
-        let key = std::ptr::from_ref(part) as usize;
-        if let Some(known) = self.laid.get(&key) {
-            return known.clone().unwrap_or_default();
-        }
-        self.laid.insert(key, None);
-        let mut all: HashMap<usize, (Part<'d>, u64)> = HashMap::from([(key, (part, 1))]);
-        for schema in self.in_place(part) {
-            let Value::Object(inner) = schema else { continue };
-            for (part, times) in self.laid(inner) {
-                let entry = all.entry(std::ptr::from_ref(part) as usize).or_insert((part, 0));
-                entry.1 = entry.1.saturating_add(times);
-            }
-        }
-        let all = all.into_values().collect::<Vec<_>>();
-        self.laid.insert(key, Some(all.clone()));
-        all
-    }
-
-    fn in_place(&self, part: Part<'d>) -> Vec<&'d Value> {
-        let keywords = ["allOf", "anyOf", "oneOf", "not", "if", "then", "else"];
-        let mut found = keywords
-            .into_iter()
-            .filter_map(|keyword| part.get(keyword))
-            .flat_map(schemas)
-            .collect::<Vec<_>>();
-        let dependent =
-            ["dependentSchemas", "dependencies"].into_iter().filter_map(|keyword| part.get(keyword));
-        found.extend(dependent.filter_map(Value::as_object).flat_map(Map::values));
-        for keyword in ["$ref", "$dynamicRef", "$recursiveRef"] {
-            if let Some(to) = part.get(keyword).and_then(Value::as_str) {
-                // What leads to a name or an id may lead anywhere: to the root is the worst.
-                let pointer = to.rsplit_once('#').map(|(_, pointer)| pointer);
-                found.push(pointer.and_then(|pointer| self.root.pointer(pointer)).unwrap_or(self.root));
-            }
-        }
-        found
+        let mut laying = Laying { walk: self, whole, above: Vec::new(), looks: 0, counts: HashMap::new() };
+        laying.checked(part)?;
+        let laid: Laid = laying.counts.into_iter().collect();
+        self.laid.insert((part, whole), laid.clone());
+        Ok(laid)
     }
 }
 
-/// A schema, or a list of them.
-fn schemas(value: &Value) -> std::slice::Iter<'_, Value> {
-    match value {
-        Value::Array(list) => list.iter(),
-        one => std::slice::from_ref(one).iter(),
+/// One part's place, walked through as the compiled schema does: each way on its own, and none around a circle.
+struct Laying<'w, 'g> {
+    walk: &'w mut Walk<'g>,
+    whole: bool,
+    above: Vec<usize>,
+    looks: u64,
+    counts: HashMap<usize, u64>,
+}
+
+impl<'g> Laying<'_, 'g> {
+    /// A part is checked: it, what it applies, and, if it asks what was evaluated, those once more.
+    fn checked(&mut self, part: usize) -> Result<(), Excess> {
+        self.look(part)?;
+        self.each(part, Self::checked)?;
+        if self.walk.parts[part].asks_back { self.asked(part) } else { Ok(()) }
+    }
+
+    /// A part is asked what it has evaluated: that is what those it applies have, as far as they fit.
+    fn asked(&mut self, part: usize) -> Result<(), Excess> {
+        self.each(part, |laying, inner| {
+            laying.checked(inner)?;
+            laying.look(inner)?;
+            laying.asked(inner)
+        })
+    }
+
+    fn each(
+        &mut self,
+        part: usize,
+        mut of: impl FnMut(&mut Self, usize) -> Result<(), Excess>,
+    ) -> Result<(), Excess> {
+        if self.above.contains(&part) {
+            return Ok(());
+        }
+        if self.above.len() >= LINKS {
+            return Err(Excess::Links);
+        }
+        self.above.push(part);
+        let parts: &'g [Part<'g>] = self.walk.parts;
+        for edge in &parts[part].beside {
+            if self.whole || !self.walk.is_remembered(edge) {
+                of(self, edge.to)?;
+            }
+        }
+        self.above.pop();
+        Ok(())
+    }
+
+    fn look(&mut self, part: usize) -> Result<(), Excess> {
+        *self.counts.entry(part).or_insert(0) += 1;
+        self.looks += 1;
+        // how much more it is makes no difference
+        if self.looks > self.walk.most {
+            return Err(Excess::Looks);
+        }
+        self.walk.step()
     }
 }
+
+fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use crate::{
     event::EventName,
     schema::{Contract, Registry, SchemaError},
     topology::{
-        Topology,
+        Topology, check_event_pattern,
         worker::{Intake, shared, work_queue},
     },
 };
@@ -244,16 +244,7 @@ fn pattern_fault(pattern: &str, intake: Takes) -> Result<(), String> {
             return Err(format!("'{pattern}' is no name: {why}"));
         }
     }
-    let word = |word: &str| {
-        matches!(word, "*" | "#")
-            || !word.is_empty() && word.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'))
-    };
-    if pattern.len() > EventName::MAX_BYTES || !pattern.split('.').all(word) {
-        return Err(format!(
-            "'{pattern}' is no topic pattern: words of a-z, 0-9 and hyphens, or * (one word) or # (any number), joined by dots"
-        ));
-    }
-    Ok(())
+    check_event_pattern(pattern).map_err(|wrong| wrong.to_string())
 }
 
 fn is_service(name: &str) -> bool {

@@ -74,6 +74,17 @@ pub enum DeadKind {
 }
 
 impl DeadKind {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::Malformed,
+        Self::Unhandled,
+        Self::Schema,
+        Self::TooLarge,
+        Self::Attempts,
+        Self::Refused,
+        Self::Poison,
+    ];
+
     /// As it stands in the header.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -43,7 +43,8 @@ struct Promise {
 /// The part of a payload that promises the next one.
 #[derive(Deserialize)]
 struct Next {
-    next_due_at: Option<Timestamp>,
+    /// As its publisher writes instants.
+    next_due_at: Option<String>,
 }
 
 impl Promises {
@@ -61,7 +62,7 @@ impl Promises {
                 tracing::info!(name = %event.name, source = event.source, due = %promise.due, "what was missed has come");
             }
         }
-        match next.and_then(|next| next.next_due_at) {
+        match next.and_then(|next| Timestamp::floored(&next.next_due_at?).ok()) {
             Some(due) if promises.len() < WATCHED || promises.contains_key(&series) => {
                 // what is late itself comes from a backlog, and the next one lies behind it
                 let alarm = due.max(now).plus(millis(tolerance));

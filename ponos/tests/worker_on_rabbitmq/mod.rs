@@ -7,6 +7,7 @@ mod deleted;
 mod full_headers;
 mod guide;
 mod inbox_gone;
+mod large_headers;
 mod liveness;
 mod lost;
 mod order;

@@ -1,7 +1,7 @@
 //! A consumer's task: connects for ever, yields deliveries, settles them, acks together.
 
 use super::{
-    super::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, Link, LinkError, Settle},
+    super::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, Link, LinkError, LinkErrorClass, Settle},
     acks::Flush,
     backoff,
     connection::Session,
@@ -28,6 +28,9 @@ const PATIENCE: u32 = 4;
 
 /// A connection that held this long starts the backoff anew.
 const HELD: Duration = Duration::from_secs(5);
+/// So often in a row a message that can't be read is taken at once again, which has the broker count: more than the delivery limit
+/// of a work queue.
+const UNREAD: u32 = 100;
 /// How often the connection's state is looked at.
 const TICK: Duration = Duration::from_millis(500);
 /// How many settlements are taken before deliveries have their turn.
@@ -36,7 +39,7 @@ const AT_ONCE: usize = 64;
 /// Runs until the handle is dropped.
 pub(super) async fn run(shared: Arc<Shared>, topology: Topology, options: Consume, task: ConsumerTask) {
     let wanted = Wanted { shared, topology, options };
-    let mut supervisor = Supervisor { wanted, task, generation: 0 };
+    let mut supervisor = Supervisor { wanted, task, generation: 0, unread: 0 };
     if supervisor.run().await {
         supervisor.task.link.send_replace(Link::Closed);
     }
@@ -46,6 +49,8 @@ struct Supervisor {
     wanted: Wanted,
     task: ConsumerTask,
     generation: u64,
+    /// How often in a row a message could not be read.
+    unread: u32,
 }
 
 /// What is to be consumed, and where.
@@ -74,7 +79,8 @@ impl Supervisor {
                 voiding_while(&mut self.task, std::future::pending::<()>()).await;
                 return true;
             }
-            let opened = voiding_while(&mut self.task, Box::pin(self.wanted.open(flow))).await;
+            let (flow, alone) = self.care(flow);
+            let opened = voiding_while(&mut self.task, Box::pin(self.wanted.open(flow, alone))).await;
             let error = match opened {
                 None => return true,
                 Some(Err(error)) => error,
@@ -94,7 +100,7 @@ impl Supervisor {
                             return arrived;
                         }
                         End::Lost(error) => {
-                            if since.elapsed() >= HELD {
+                            if since.elapsed() >= HELD || self.noted_unread(&error) {
                                 failures = 0;
                             }
                             // before the goodbye, which may take long: what is held is void already
@@ -114,6 +120,25 @@ impl Supervisor {
                 return true;
             }
         }
+    }
+
+    /// How to take in again what could not be read: by itself, for what was out beside it is counted too, and on a connection of its
+    /// own, for the whole connection is lost by it.
+    fn care(&self, flow: Flow) -> (Flow, bool) {
+        if self.unread > 0 { (Flow::Narrow, true) } else { (flow, false) }
+    }
+
+    /// Counts messages in a row that could not be read; whether to try again at once.
+    fn noted_unread(&mut self, error: &LinkError) -> bool {
+        if error.class != LinkErrorClass::TooLarge {
+            self.unread = 0;
+            return false;
+        }
+        if self.unread == 0 {
+            tracing::error!(queue = self.wanted.options.queue, "{error}");
+        }
+        self.unread = self.unread.saturating_add(1);
+        self.unread <= UNREAD
     }
 
     fn down(&self, attempts: u32, error: LinkError) {
@@ -263,8 +288,8 @@ async fn voiding_while<T>(task: &mut ConsumerTask, work: impl Future<Output = T>
 }
 
 impl Wanted {
-    async fn open(&self, flow: Flow) -> Result<Intake, LinkError> {
-        let session = self.shared.session().await?;
+    async fn open(&self, flow: Flow, alone: bool) -> Result<Intake, LinkError> {
+        let session = if alone { self.shared.own_session().await? } else { self.shared.session().await? };
         let opened = self.subscribe(&session, flow).await;
         leave(session).await;
         opened

@@ -14,6 +14,10 @@ use std::{borrow::Cow, mem::ManuallyDrop, thread};
 
 /// Bytes of a header frame besides the table and the properties' texts, generously.
 const FRAME_OVERHEAD: usize = 128;
+/// What the broker adds when it delivers a message again or dead-letters it (`x-delivery-count`, `x-death` with names of up to 255
+/// bytes) is left free, lest nobody can read it then. A smaller frame has a share of this.
+const FOR_THE_BROKER: usize = 4 * 1024;
+const SHARE: usize = 32;
 
 /// The properties and headers for the wire. `user` fills `user_id`; `frame_max` is the connection's, 0 for none.
 pub(super) fn properties(
@@ -67,12 +71,17 @@ pub(super) fn properties(
     if !headers.is_empty() {
         wire = wire.with_headers(table(headers, &mut size)?);
     }
-    match usize::try_from(frame_max) {
-        Ok(most) if most != 0 && size > most => {
+    match usize::try_from(frame_max).map(room) {
+        Ok(most) if frame_max != 0 && size > most => {
             Err(format!("its headers and properties have about {size} bytes; {NO_FRAME} {most}"))
         }
         _ => Ok(wire),
     }
+}
+
+/// What of a frame a publisher may fill.
+fn room(frame: usize) -> usize {
+    frame - (frame / SHARE).min(FOR_THE_BROKER)
 }
 
 /// A short string of AMQP: at most 255 bytes.

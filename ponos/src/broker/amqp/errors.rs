@@ -17,6 +17,9 @@ pub(super) enum Phase {
     Open,
 }
 
+/// What lapin closes a connection with, when what the broker sent is larger than the two agreed on.
+const FRAME_TOO_LARGE: &str = "frame too large";
+
 pub(super) fn configuration(what: String, remedy: &str) -> LinkError {
     // A URL may stand where a file is meant.
     LinkError {
@@ -195,6 +198,15 @@ fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
             SETTLE_SOONER,
         ),
         406 => return precondition(text),
+        501 if text.contains(FRAME_TOO_LARGE) => (
+            Class::TooLarge,
+            format!(
+                "a message from RabbitMQ at {address} can't be read: its headers are larger than a frame ({text}), for the broker \
+                 added its own to them"
+            ),
+            "it goes to the dead letters once its queue's delivery limit is reached; to read it, raise the broker's frame_max \
+             (frame_max = 262144 in rabbitmq.conf), and have its publisher send smaller headers",
+        ),
         403 if text.contains("exclusive use") => (
             Class::Forbidden,
             format!("in the vhost '{vhost}': {text}"),

@@ -61,6 +61,11 @@ impl Shared {
         session
     }
 
+    /// A new connection for one consumer alone, whose messages would break that of the others. To be given back by [`leave`].
+    pub(super) async fn own_session(&self) -> Result<Arc<Session>, LinkError> {
+        Session::open(&self.config, "consuming").await.map(Arc::new)
+    }
+
     /// Looks at a queue on a channel of its own.
     pub(in crate::broker) async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, LinkError> {
         let session = self.session().await?;

@@ -1,6 +1,9 @@
 //! From attribute names and values to an [`Event`]: what both modes have in common.
 
-use super::{DecodeError, Event};
+use super::{
+    DecodeError, Event,
+    written::{Which, Written},
+};
 use crate::event::{HeaderValue, Headers, Timestamp};
 use std::{borrow::Cow, fmt::Display, str::FromStr};
 
@@ -28,16 +31,18 @@ impl<'a> Attributes<'a> {
             None => return Err(missing("specversion")),
         }
         let traces = (self.trace("traceparent"), self.trace("tracestate"));
+        let mut written = Written::default();
         let mut event = Event {
             subject: self.text("subject")?,
-            time: self.instant("time")?,
-            expiry_time: self.instant("expirytime")?,
-            recorded_time: self.instant("recordedtime")?,
+            time: self.instant("time", Which::Time, &mut written)?,
+            expiry_time: self.instant("expirytime", Which::Expiry, &mut written)?,
+            recorded_time: self.instant("recordedtime", Which::Recorded, &mut written)?,
             correlation_id: self.text("correlationid")?,
             causation_id: self.text("causationid")?,
             data_schema: self.text("dataschema")?,
             ..Event::new(self.parsed("id")?, self.required("source")?, self.parsed("type")?, data)
         };
+        event.written = written;
         (event.traceparent, event.tracestate) = traces;
         for (name, value) in other {
             match (&*name, value) {
@@ -80,13 +85,21 @@ impl<'a> Attributes<'a> {
         text.parse().map_err(|error| malformed(name, &text, error))
     }
 
-    fn instant(&mut self, name: &str) -> Result<Option<Timestamp>, DecodeError> {
+    fn instant(
+        &mut self,
+        name: &str,
+        which: Which,
+        written: &mut Written,
+    ) -> Result<Option<Timestamp>, DecodeError> {
         match self.take(name) {
             None => Ok(None),
             // what an AMQP 1.0 sender writes as a native timestamp
             Some(HeaderValue::Time(instant)) => Ok(Some(instant)),
-            Some(HeaderValue::Text(text)) => match text.parse() {
-                Ok(instant) => Ok(Some(instant)),
+            Some(HeaderValue::Text(text)) => match Timestamp::floored(&text) {
+                Ok(instant) => {
+                    written.keep(which, text, instant);
+                    Ok(Some(instant))
+                }
                 Err(error) => Err(malformed(name, &text, error)),
             },
             Some(other) => Err(wrong_type(name, &other, "an RFC 3339 text")),

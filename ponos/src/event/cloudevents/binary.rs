@@ -29,6 +29,8 @@ pub(super) fn write(event: Event) -> Message {
         ..Properties::default()
     };
     let routing_key = name.to_owned();
+    let times = [event.time_text(), event.expiry_time_text(), event.recorded_time_text()];
+    let [time, expiry_time, recorded_time] = times;
     let mut headers = Headers::with_capacity(12);
     let mut put = |name: &'static str, value: Option<String>| {
         if let Some(value) = value {
@@ -40,9 +42,9 @@ pub(super) fn write(event: Event) -> Message {
     put("cloudEvents_source", Some(event.source));
     put("cloudEvents_type", Some(event.name.as_str().to_owned()));
     put("cloudEvents_subject", event.subject);
-    put("cloudEvents_time", event.time.map(rfc3339));
-    put("cloudEvents_expirytime", event.expiry_time.map(rfc3339));
-    put(RECORDED_TIME, event.recorded_time.map(rfc3339));
+    put("cloudEvents_time", time);
+    put("cloudEvents_expirytime", expiry_time);
+    put(RECORDED_TIME, recorded_time);
     put("cloudEvents_correlationid", event.correlation_id);
     put("cloudEvents_causationid", event.causation_id);
     put("cloudEvents_dataschema", event.data_schema);
@@ -68,15 +70,17 @@ pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {
     attributes.event(other_headers(message), message.body.clone())
 }
 
+/// One attribute; where it stands under several prefixes, the earlier counts.
+pub(super) fn attribute(message: &Message, name: &str) -> Option<String> {
+    let text = |prefix: &&str| message.headers.text(&format!("{prefix}{name}")).map(str::to_owned);
+    PREFIXES.iter().find_map(text)
+}
+
 /// The headers that are no CloudEvents attributes.
 pub(super) fn other_headers(message: &Message) -> Headers {
     let is_attribute = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let other = message.headers.iter().filter(|(name, _)| !is_attribute(name));
     other.map(|(name, value)| (name.to_owned(), value.clone())).collect()
-}
-
-fn rfc3339(instant: Timestamp) -> String {
-    instant.to_string()
 }
 
 /// The AMQP timestamp counts whole seconds and knows nothing before 1970.

@@ -8,8 +8,10 @@
 mod attributes;
 mod binary;
 mod structured;
+mod written;
 
 pub use binary::RECORDED_TIME;
+pub use written::Written;
 
 use super::{EventId, EventName, Headers, Message, Timestamp};
 
@@ -24,7 +26,7 @@ pub struct Event {
     pub name: EventName,
     /// The schedule, for the clock's events.
     pub subject: Option<String>,
-    /// The due time, for the clock's events.
+    /// The due time, for the clock's events. Of other events it is floored to the millisecond; [`Event::time_text`] has it as it came.
     pub time: Option<Timestamp>,
     /// After this instant the event is of no use any more.
     pub expiry_time: Option<Timestamp>,
@@ -46,6 +48,8 @@ pub struct Event {
     pub extensions: Headers,
     /// The payload, a JSON text (not checked here); empty if there is none.
     pub data: Vec<u8>,
+    /// How the times stood in the message.
+    pub written: Written,
 }
 
 /// Why a message is no event: names the attribute and what was expected.
@@ -71,6 +75,7 @@ impl Event {
             data_schema: None,
             extensions: Headers::default(),
             data: data.into(),
+            written: Written::default(),
         }
     }
 
@@ -97,8 +102,7 @@ impl Event {
     pub fn from_message(message: &Message) -> Result<Self, DecodeError> {
         plain_encoding(message)?;
         let content_type = message.properties.content_type.as_deref().unwrap_or_default();
-        let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match media_type.as_str() {
+        match media_type(message).as_str() {
             "application/cloudevents+json" => structured::read(message),
             other if other.starts_with("application/cloudevents") => Err(DecodeError(format!(
                 "the content type is '{content_type}'; of the structured forms only application/cloudevents+json is read"
@@ -109,6 +113,25 @@ impl Event {
             }
         }
     }
+}
+
+/// The text of one attribute, be the message otherwise an event or not: what it says to a worker, whatever form it has.
+pub fn attribute(message: &Message, name: &str) -> Option<String> {
+    if is_structured(message) {
+        structured::attribute(message, name)
+    } else {
+        binary::attribute(message, name)
+    }
+}
+
+/// Whether the body is the whole event.
+fn is_structured(message: &Message) -> bool {
+    media_type(message).starts_with("application/cloudevents")
+}
+
+fn media_type(message: &Message) -> String {
+    let content_type = message.properties.content_type.as_deref().unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Whether `media_type` is a JSON type; none counts as JSON, as CloudEvents says.

@@ -1,12 +1,12 @@
 //! Structured mode: the whole event is one JSON object in the body (CloudEvents JSON format 1.0).
 
 use super::{DecodeError, Event, attributes::Attributes, binary};
-use crate::event::{HeaderValue, Message};
+use crate::event::{HeaderValue, Message, from_json};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
 
 pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {
-    let mut object: Map<String, Value> = serde_json::from_slice(&message.body)
+    let mut object: Map<String, Value> = from_json(&message.body)
         .map_err(|error| DecodeError(format!("the body is no JSON object of a structured event: {error}")))?;
     let data = payload(&mut object)?;
     if let Some(Value::String(content_type)) = object.remove("datacontenttype") {
@@ -30,6 +30,12 @@ pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {
         attributes.add(name, value);
     }
     attributes.event(binary::other_headers(message), data)
+}
+
+/// One attribute, if the body can be read.
+pub(super) fn attribute(message: &Message, name: &str) -> Option<String> {
+    let object: Map<String, Value> = from_json(&message.body).ok()?;
+    object.get(name)?.as_str().map(str::to_owned)
 }
 
 /// The JSON text of `data`, or what `data_base64` holds; empty if there is neither.

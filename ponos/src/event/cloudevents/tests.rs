@@ -118,7 +118,7 @@ fn malformed_attributes_are_named_with_what_was_found() {
         ("source", "", "empty"),
         ("type", "one-day", "three or more words"),
         ("time", "yesterday", "RFC 3339"),
-        ("time", "2026-12-01T09:00:00.0001Z", "finer than a millisecond"),
+        ("time", "2026-12-01T09:00:60Z", "RFC 3339"),
         ("expirytime", "", "RFC 3339"),
     ] {
         let mut message = event().to_message();
@@ -163,6 +163,44 @@ fn unknown_attributes_are_kept_and_a_broken_trace_is_not() {
     let read = Event::from_message(&message).unwrap();
     assert_eq!(read.extensions.text("cloudEvents_sequence"), Some("0001"));
     assert_eq!(read.traceparent, None);
+}
+
+#[test]
+fn times_of_others_are_floored_and_kept_as_they_came() {
+    let [time, expiry, recorded] =
+        ["2026-12-01T10:00:00.123456789+01:00", "2016-12-31T23:59:60Z", "2026-12-01t09:00:00.1239Z"];
+    let mut binary = event().to_message();
+    for (name, text) in [("time", time), ("expirytime", expiry), ("recordedtime", recorded)] {
+        binary.headers.set(format!("cloudEvents_{name}"), text);
+    }
+    let in_json = structured(&format!(
+        r#"{{"specversion":"1.0","id":"1","source":"/a","type":"a.b.c","time":"{time}","expirytime":"{expiry}","recordedtime":"{recorded}"}}"#
+    ));
+    for message in [binary, in_json] {
+        let mut read = Event::from_message(&message).unwrap();
+        let texts = |event: &Event| {
+            [event.time_text(), event.expiry_time_text(), event.recorded_time_text()].map(Option::unwrap)
+        };
+        assert_eq!(texts(&read), [time, expiry, recorded]);
+        let floored = ["2026-12-01T09:00:00.123Z", "2017-01-01T00:00:00.000Z", "2026-12-01T09:00:00.123Z"];
+        let instants = [read.time, read.expiry_time, read.recorded_time];
+        assert_eq!(instants.map(Option::unwrap).map(|at| at.to_string()), floored);
+        let again = read.to_message();
+        assert_eq!(again.headers.text("cloudEvents_time"), Some(time));
+        assert_eq!(again.properties.timestamp, Some("2026-12-01T09:00:00Z".parse().unwrap()));
+        assert_eq!(Event::from_message(&again).as_ref(), Ok(&read));
+        // what is changed here is ours, and in whole milliseconds
+        read.time = read.time.map(|time| time.plus(1));
+        assert_eq!(read.time_text().unwrap(), "2026-12-01T09:00:00.124Z");
+        assert_eq!(read.to_message().headers.text("cloudEvents_expirytime"), Some(expiry));
+    }
+    assert_eq!(event().time_text().unwrap(), "2026-12-01T09:00:00.250Z");
+}
+
+#[test]
+fn a_structured_event_with_a_byte_order_mark_is_told_so() {
+    let refusal = refusal(&structured("\u{feff}{\"specversion\":\"1.0\"}"));
+    assert!(refusal.contains("byte order mark (EF BB BF)"), "{refusal}");
 }
 
 #[test]

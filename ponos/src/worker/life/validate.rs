@@ -1,7 +1,7 @@
 //! The payload, held to the contract of its handler.
 
 use crate::{
-    event::Event,
+    event::{Event, from_json},
     schema::Contract,
     worker::ended::{DeadKind, Death},
 };
@@ -25,7 +25,7 @@ fn parse(data: &[u8]) -> Result<Value, Death> {
     if data.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(data)
+    from_json(data)
         .map_err(|error| Death::new(DeadKind::Malformed, format!("the payload is no JSON: {error}")))
 }
 
@@ -40,6 +40,7 @@ mod tests {
         for broken in [&b"{"[..], b"hello", b"\xff", b"{} {}"] {
             assert_eq!(parse(broken).unwrap_err().kind, DeadKind::Malformed);
         }
+        assert!(parse(b"\xef\xbb\xbf{}").unwrap_err().reason.contains("byte order mark"));
         let deep = "[".repeat(100_000);
         assert!(parse(deep.as_bytes()).unwrap_err().reason.contains("recursion limit"));
     }

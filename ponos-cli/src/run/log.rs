@@ -1,0 +1,133 @@
+//! Log lines on standard error: short ones for people, or JSON.
+
+use crate::output;
+use ponos::{clock::Clock, redact::Redacted};
+use std::{
+    fmt::{self, Write},
+    io::{IsTerminal, stderr},
+};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, LevelFilter, Targets},
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer, layer},
+    layer::SubscriberExt,
+    registry,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// One short line for each
+    Text,
+    /// One JSON object for each, with all fields and the span
+    Json,
+}
+
+/// Characters of a value in a line for people.
+const VALUE: usize = 500;
+/// What these fields are called in a line for people, and what they are in all lines of a worker and so in none.
+const NAMES: [(&str, Option<&str>); 4] = [
+    ("messaging.message.id", Some("id")),
+    ("messaging.process.duration", Some("took")),
+    ("messaging.system", None),
+    ("messaging.operation.name", None),
+];
+
+/// Begins to log; `PONOS_LOG` says what, as `RUST_LOG` does elsewhere. Below debug lapin shows passwords as bytes, so it is
+/// never heard there.
+pub(super) fn begin(format: Format) {
+    let filter =
+        EnvFilter::try_from_env("PONOS_LOG").unwrap_or_else(|_| EnvFilter::new("warn,ponos=info,lapin=off"));
+    let lines = match format {
+        Format::Text => layer()
+            .with_writer(|| Redacted::text(stderr()))
+            .with_ansi(stderr().is_terminal())
+            .event_format(Short)
+            .boxed(),
+        Format::Json => {
+            output::speak_json();
+            let lines = layer().with_writer(|| Redacted::json(stderr()));
+            lines.json().flatten_event(true).with_span_list(false).boxed()
+        }
+    };
+    let discreet = ["lapin", "amq_protocol", "async_rs"]
+        .map(|target| (target, LevelFilter::DEBUG))
+        .into_iter()
+        .collect::<Targets>()
+        .with_default(LevelFilter::TRACE);
+    // an error means that there is one already, which can't be
+    let _ = registry().with(lines.with_filter(filter.and(discreet))).try_init();
+}
+
+/// `2026-12-01T09:00:00.123Z WARN failed; to be tried again  queue=… id=… reason=…`
+struct Short;
+
+impl<S, N> FormatEvent<S, N> for Short
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let level = event.metadata().level();
+        let mut line = Line::default();
+        event.record(&mut line);
+        let Line { message, fields } = line;
+        write!(out, "{} ", Clock::system().now())?;
+        match colour(*level).filter(|_| out.has_ansi_escapes()) {
+            Some(colour) => write!(out, "\u{1b}[{colour}m{level}\u{1b}[0m")?,
+            None => write!(out, "{level}")?,
+        }
+        writeln!(out, " {message}{fields}")
+    }
+}
+
+fn colour(level: Level) -> Option<u8> {
+    match level {
+        Level::ERROR => Some(31),
+        Level::WARN => Some(33),
+        _ => None,
+    }
+}
+
+/// A line's parts: what comes from outside can't begin another line, nor anything that a terminal obeys.
+#[derive(Default)]
+struct Line {
+    message: String,
+    fields: String,
+}
+
+impl Line {
+    fn add(&mut self, field: &Field, value: &str) {
+        let value = output::shortened(value, VALUE);
+        if field.name() == "message" {
+            self.message = value;
+            return;
+        }
+        let renamed = NAMES.iter().find(|(name, _)| *name == field.name()).map(|(_, short)| *short);
+        let Some(name) = renamed.unwrap_or(Some(field.name())) else { return };
+        let separator = if self.fields.is_empty() { "  " } else { " " };
+        // a text of several words is told from what follows it
+        let quote = if value.is_empty() || value.contains(' ') { "\"" } else { "" };
+        let _ = write!(self.fields, "{separator}{name}={quote}{value}{quote}");
+    }
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, &format!("{value:.3}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, &format!("{value:?}"));
+    }
+}

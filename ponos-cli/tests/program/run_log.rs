@@ -1,0 +1,62 @@
+//! What `ponos run` says on standard error.
+
+use super::support::{declare, ponos_ends, start};
+use serde_json::Value;
+use testkit::Node;
+
+/// A task that fails and is dead, with a reason that a terminal would obey.
+fn failed(vhost: &str, more: &[&str]) -> String {
+    let url = Node::shared().vhost(vhost);
+    declare(&url, "shop.stock.shelf.clean");
+    ponos_ends(&url, &["publish", "stock.shelf.clean", "1", "--task", "shop", "--id", "one"], 0);
+    let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--drain", "--attempts", "1"];
+    let script = ["--", "sh", "-c", "printf 'no such\\nimage\\033[2J\\n' >&2; exit 3"];
+    let ended = start(&url, &[&words[..], more, &script].concat()).end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    ended.err
+}
+
+#[test]
+fn a_line_is_short() {
+    let err = failed("log-text", &[]);
+    let line = err.lines().find(|line| line.contains("dead-lettered")).unwrap_or_else(|| panic!("{err}"));
+    let (time, rest) = line.split_once(' ').unwrap();
+    assert!(time.parse::<ponos::event::Timestamp>().is_ok(), "{line}");
+    assert!(rest.starts_with("ERROR dead-lettered  "), "{line}");
+    for part in
+        [" id=one ", " queue=shop.stock.shelf.clean ", " name=stock.shelf.clean ", "reason=\"exit code 3"]
+    {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    for part in ["messaging.", "otel.", "process{", "ponos::", "\u{1b}"] {
+        assert!(!line.contains(part), "{part}: {line}");
+    }
+    assert!(line.len() < 300, "{line}");
+}
+
+#[test]
+fn as_json_all_that_is_said_is_json() {
+    let err = failed("log-json", &["--log-format", "json"]);
+    // what the program itself wrote is handed on as it is
+    let ours = err.lines().filter(|line| !line.starts_with("no such") && !line.starts_with("image"));
+    let lines: Vec<Value> =
+        ours.map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}\n{err}"))).collect();
+    let said = |text: &str| {
+        let found =
+            lines.iter().find(|line| line["message"].as_str().is_some_and(|said| said.contains(text)));
+        found.unwrap_or_else(|| panic!("{text}: {err}"))
+    };
+    let dead = said("dead-lettered");
+    assert_eq!((&dead["level"], &dead["queue"]), (&"ERROR".into(), &"shop.stock.shelf.clean".into()));
+    assert_eq!(dead["messaging.message.id"], "one");
+    let ended = said("ended: 0 handled");
+    assert!(ended["timestamp"].is_string() && ended["level"] == "INFO", "{ended}");
+    let refused = start(
+        "amqp://127.0.0.1:1",
+        &["run", "--service", "No", "--task", "a.b.c", "--log-format", "json", "--", "true"],
+    )
+    .end();
+    assert_eq!(refused.code, Some(2));
+    let line: Value = serde_json::from_str(refused.err.trim()).unwrap_or_else(|_| panic!("{}", refused.err));
+    assert_eq!(line["level"], "ERROR");
+}
