@@ -2,7 +2,7 @@
 
 use super::{
     PutOff, Task, Verdict, back,
-    finish::{Hindered, finish, publish},
+    finish::{Hindered, finish},
     last,
     pause::{Pauses, Woke},
     send::{self, Unsent},
