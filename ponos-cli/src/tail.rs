@@ -10,7 +10,7 @@ use crate::{
 };
 use ponos::{
     broker::{Consume, Consumer, Link, Settle},
-    event::{Event, Message},
+    event::{Event, EventName, Message},
     shutdown::{Stage, on_signals},
     topology::{Binding, Exchange, Queue, Topology, check_event_pattern, worker::EVENTS},
 };
