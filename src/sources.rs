@@ -235,9 +235,9 @@ fn listed(folder: &Path, endings: &[&str], most: usize) -> io::Result<Vec<PathBu
 }
 
 /// What to do about a file that can't be read.
-fn remedy(error: &ReadError) -> &'static str {
+fn remedy(error: &ReadError, too_large: &'static str) -> &'static str {
     match error {
-        ReadError::TooLarge(_) => "spread what is in it over several files",
+        ReadError::TooLarge(_) => too_large,
         error if error.hangs() => "see whether its mount is alive; the rest of the folder was not read",
         _ => "make it a UTF-8 text that the clock's user may read, or remove it",
     }
@@ -266,7 +266,11 @@ impl<K: Kept> Schedules<K> {
             }
             Err(error) => {
                 let what = format!("this schedule file can't be read: {error}");
-                self.diagnostics.push(Diagnostic::error(what).in_file(&name).help(remedy(&error)));
+                self.diagnostics.push(
+                    Diagnostic::error(what)
+                        .in_file(&name)
+                        .help(remedy(&error, "spread its schedules over several files")),
+                );
                 return !error.hangs();
             }
         }

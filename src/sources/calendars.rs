@@ -72,7 +72,11 @@ pub(super) fn read(source: &CalendarSource, schedules: &ScheduleSource) -> (Cale
             }
             Err(error) => {
                 let what = format!("this calendar can't be read: {error}");
-                faults.push(Diagnostic::error(what).in_file(&shown).help(remedy(&error)));
+                faults.push(
+                    Diagnostic::error(what)
+                        .in_file(&shown)
+                        .help(remedy(&error, "make several calendars of it")),
+                );
                 if error.hangs() {
                     return (calendars, faults);
                 }

@@ -201,7 +201,7 @@ fn host(authority: &str) -> Result<&str, String> {
         return Err("it names no host".into());
     }
     if port.is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
-        return Err("its port is not a number from 1 to 65535".into());
+        return Err("the URL's port is not a number from 1 to 65535".into());
     }
     Ok(address)
 }
