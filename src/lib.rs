@@ -97,7 +97,8 @@ pub async fn run(
     let patience = PATIENCE.saturating_sub(opening).max(LEAST_PATIENCE);
     let patience = (!strict && stored().next().is_some()).then_some(patience);
     let ends = Ends::default();
-    let had_folder = sources::are_of_a_folder(stored().map(|revision| &revision.definition));
+    let had_folder = matches!(config.schedules, ScheduleSource::Unset(_))
+        && sources::are_of_a_folder(stored().map(|revision| &revision.definition));
     let read = reader(&config, had_folder, &ends);
     let start = tokio::select! {
         biased;
