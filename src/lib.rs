@@ -295,7 +295,7 @@ fn reader(config: &Config, had_folder: bool, ends: &Ends) -> Reader {
     let limits = config.limits.clone();
     let had_folder = AtomicBool::new(had_folder);
     Arc::new(move || {
-        let source = source.now(had_folder.load(Ordering::Relaxed)).map_err(Diagnostics::from)?;
+        let source = source.now(had_folder.load(Ordering::Relaxed))?;
         let mut read = sources::packed(&source, &calendars);
         read.hold_to(&limits);
         for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning)
