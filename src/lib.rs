@@ -97,7 +97,8 @@ pub async fn run(
     let patience = PATIENCE.saturating_sub(opening).max(LEAST_PATIENCE);
     let patience = (!strict && stored().next().is_some()).then_some(patience);
     let ends = Ends::default();
-    let had_folder = sources::are_of_a_folder(stored().map(|revision| &revision.definition));
+    let had_folder = matches!(config.schedules, ScheduleSource::Unset(_))
+        && sources::are_of_a_folder(stored().map(|revision| &revision.definition));
     let read = reader(&config, had_folder, &ends);
     let start = tokio::select! {
         biased;
@@ -294,7 +295,7 @@ fn reader(config: &Config, had_folder: bool, ends: &Ends) -> Reader {
     let limits = config.limits.clone();
     let had_folder = AtomicBool::new(had_folder);
     Arc::new(move || {
-        let source = source.now(had_folder.load(Ordering::Relaxed)).map_err(Diagnostics::from)?;
+        let source = source.now(had_folder.load(Ordering::Relaxed))?;
         let mut read = sources::packed(&source, &calendars);
         read.hold_to(&limits);
         for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning)

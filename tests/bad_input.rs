@@ -4,7 +4,10 @@
 #![allow(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
 
 use khronos::schedule::{Definition, Fault, Schedule};
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 fn refused(definition: Definition) -> Fault {
     let definition = Definition { name: "a".into(), event: Some("a.b.started".into()), ..definition };
@@ -195,7 +198,7 @@ fn shown(help: &str) -> Vec<Definition> {
 }
 
 /// The expression with the part at which a fault points replaced by what its help says to write.
-fn mended(text: &str, fault: &Fault) -> Option<String> {
+fn mended(text: &str, fault: &Fault) -> Option<(String, Range<usize>)> {
     let (_, rest) = fault.help.as_deref()?.split_once("write '")?;
     let (right, _) = rest.split_once('\'')?;
     let at = fault.at.clone()?;
@@ -203,7 +206,8 @@ fn mended(text: &str, fault: &Fault) -> Option<String> {
     let step =
         text[at.end..].strip_prefix('/').map_or(0, |rest| 1 + rest.find([',', ' ']).unwrap_or(rest.len()));
     let end = if right.contains([',', '/']) { at.end + step } else { at.end };
-    (!right.contains(' ')).then(|| format!("{}{right}{}", &text[..at.start], &text[end..]))
+    let mended = format!("{}{right}{}", &text[..at.start], &text[end..]);
+    (!right.contains(' ')).then(|| (mended, at.start..at.start + right.len()))
 }
 
 #[test]
@@ -255,6 +259,14 @@ fn every_expression_that_a_help_shows_can_be_read() {
     ] {
         texts.extend([format!("at({at})"), at.to_owned()]);
     }
+    // And all of the table with a slip of the hand at each place.
+    for (text, ..) in CRON {
+        for (at, c) in text.char_indices() {
+            for other in ["", "0", "7", "9", "-", ",", "/", "*", "?", "L", "#", ":", " ", "A"] {
+                texts.push(format!("{}{other}{}", &text[..at], &text[at + c.len_utf8()..]));
+            }
+        }
+    }
     let (mut helps, mut mendings) = (0, 0);
     for text in &texts {
         let definition = Definition { cron: Some(text.clone()), ..Definition::default() };
@@ -267,9 +279,16 @@ fn every_expression_that_a_help_shows_can_be_read() {
                 assert!(built.is_ok(), "{text}: {:?}: {built:?}", fault.help);
                 helps += 1;
             }
-            if let Some(right) = mended(text, fault).filter(|_| fault.what.contains("backwards")) {
+            if let Some((right, at)) = mended(text, fault).filter(|_| fault.what.contains("backwards")) {
                 let built = Schedule::build(&Definition { cron: Some(right.clone()), ..definition.clone() });
-                assert!(built.is_ok(), "{text}: {:?}: {right}: {built:?}", fault.help);
+                // What else is wrong with it is another matter.
+                let elsewhere = built.as_ref().err().is_some_and(|faults| {
+                    let ours = |fault: &Fault| {
+                        fault.at.as_ref().is_some_and(|other| other.start < at.end && at.start < other.end)
+                    };
+                    !faults.iter().any(ours)
+                });
+                assert!(built.is_ok() || elsewhere, "{text}: {:?}: {right}: {built:?}", fault.help);
                 mendings += 1;
             }
         }

@@ -57,6 +57,9 @@ fn the_source_of_the_schedules_is_named_and_a_folder_counts_without_a_configurat
         code == 0 && shown.contains("1 schedule in 1 file of the folder etc/schedules are right"),
         "{shown}"
     );
+    // What lies beside a folder that is not there is somebody else's.
+    let (code, shown) = check(&[("calendars/a.toml", "nonsense")], &[]);
+    assert!(code == 0 && shown.contains("12 schedules (built in"), "{shown}");
     // A word that is no folder.
     let (code, shown) = check(&here, &["--schedules", "built-in"]);
     assert!(code == 0 && shown.contains("12 schedules (built in) are right"), "{shown}");

@@ -207,6 +207,24 @@ fn relative_paths_count_from_the_files_folder_and_those_of_variables_from_the_wo
 }
 
 #[test]
+fn schedules_come_from_a_folder_from_nowhere_or_are_built_in() {
+    let (folder, mut request) = request("", &[], &[]);
+    let usual = folder.path().join("schedules");
+    let read = |request: &Request| Config::load(request).unwrap().schedules;
+    assert_eq!(read(&request), ScheduleSource::Unset(usual.clone()));
+    fs::create_dir(&usual).unwrap();
+    assert_eq!(read(&request), ScheduleSource::Folder(usual));
+    for (word, source) in [
+        ("none", ScheduleSource::None),
+        ("built-in", ScheduleSource::Embedded),
+        ("./none", ScheduleSource::Folder("./none".into())),
+    ] {
+        request.environment = vec![("KHRONOS_SCHEDULES_FOLDER".into(), word.into())];
+        assert_eq!(read(&request), source);
+    }
+}
+
+#[test]
 fn what_does_not_fit_together_is_refused() {
     assert!(error("[broker.tls]\nca_file = \"ca.pem\"", &[]).contains("the broker's URL is memory:"));
     let half = "[broker]\nurl = \"amqps://h\"\n[broker.tls]\ncert_file = \"c.pem\"";

@@ -35,7 +35,11 @@ pub fn folder(calendars: &CalendarSource, schedules: &ScheduleSource) -> Option<
 /// Reads all calendars; what is wrong stands in the diagnostics.
 pub(super) fn read(source: &CalendarSource, schedules: &ScheduleSource) -> (Calendars, Diagnostics) {
     let (mut calendars, mut faults) = (Calendars::default(), Diagnostics::default());
-    let Some(folder) = folder(source, schedules) else { return (calendars, faults) };
+    // Beside a folder that is not there, nothing is ours yet.
+    let beside_nothing = *source == CalendarSource::Beside && matches!(schedules, ScheduleSource::Unset(_));
+    let Some(folder) = folder(source, schedules).filter(|_| !beside_nothing) else {
+        return (calendars, faults);
+    };
     let mut reader = Reader::default();
     let files = match files(&mut reader, &folder, &["toml", "ics"], FILES) {
         Ok(files) => files,

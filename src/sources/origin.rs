@@ -4,7 +4,7 @@
 use super::{STANDARD, Schedules};
 use crate::{
     config::ScheduleSource,
-    diagnostic::{Diagnostic, Text},
+    diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::Packed,
 };
 use std::fmt;
@@ -18,7 +18,7 @@ impl ScheduleSource {
     ///
     /// # Errors
     /// The usual folder is gone.
-    pub fn now(&self, had_folder: bool) -> Result<Self, Diagnostic> {
+    pub fn now(&self, had_folder: bool) -> Result<Self, Diagnostics> {
         match self {
             Self::Unset(folder) if folder.is_dir() => Ok(Self::Folder(folder.clone())),
             Self::Unset(folder) if had_folder => {
@@ -26,7 +26,7 @@ impl ScheduleSource {
                     "there is no folder of schedules here, but this clock has run the schedules of one";
                 let help = "put it back (was a mount lost?), or say what is meant: schedules.folder = a folder, \
                             \"built-in\" or \"none\"";
-                Err(Diagnostic::error(what).in_file(&folder.display().to_string()).help(help))
+                Err(Diagnostic::error(what).in_file(&folder.display().to_string()).help(help).into())
             }
             other => Ok(other.clone()),
         }
