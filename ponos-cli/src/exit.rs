@@ -7,7 +7,7 @@ pub(crate) const TABLE: &str = "\
 Exit codes:
   0   done; notes may have been shown
   1   something was found or not done: a difference, a breaking change, an event that nobody received, a letter that stayed,
-      something that --drain left
+      something that --drain left, put off or gave to the dead letters
   2   the command line is wrong
   69  the broker or the inbox can't be reached, or the connection was lost
   70  a fault of the program itself: please report it

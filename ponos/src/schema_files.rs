@@ -2,11 +2,11 @@
 //!
 //! A file `NAME.json` holds the schema of the event or task NAME; a folder of such files is what a service publishes.
 
+use crate::schema::{Contract, Registry, RegistryError, SchemaError};
 use crate::{
     event::{EventName, from_json},
     files::{ReadError, Reader},
 };
-use crate::schema::{Contract, Registry, RegistryError, SchemaError};
 use serde_json::{Map, Value};
 use std::{
     fs, io,

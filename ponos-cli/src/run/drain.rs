@@ -1,14 +1,55 @@
 //! `--drain`: asks for the end once the queues are empty and nothing is at work, or what is left can't be had.
 
 use super::activity::Activity;
-use ponos::{broker::Transport, shutdown::Trigger, worker::Liveness};
-use std::{sync::Arc, time::Duration};
+use ponos::{
+    broker::Transport,
+    shutdown::Trigger,
+    worker::{Ended, Liveness, Observed},
+};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(500);
 /// A queue that has been paused for so long is not waited for.
 const PAUSED: Duration = Duration::from_secs(30);
+/// So many that were put off are told apart; at least that many are waiting then, and the answer is the same.
+const KNOWN: usize = 100_000;
+
+/// What was put off and has not come back, in each queue by its id. Clones are one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PutOff(Arc<Mutex<HashSet<(Arc<str>, String)>>>);
+
+impl PutOff {
+    /// Notes how a delivery ended.
+    pub(super) fn note(&self, observed: &Observed) {
+        let Observed::Ended { queue, id: Some(id), ended, .. } = observed else { return };
+        let one = (Arc::clone(queue), id.to_string());
+        let mut waiting = self.lock();
+        match ended {
+            Ended::Done | Ended::HandledAlready | Ended::Skipped(_) | Ended::Dead(_) => {
+                waiting.remove(&one);
+            }
+            _ if waiting.len() < KNOWN => {
+                waiting.insert(one);
+            }
+            _ => {}
+        }
+    }
+
+    /// How many.
+    pub(super) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<(Arc<str>, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Looks until all queues were seen empty, and nothing was at work or began, for `quiet`, at least twice; or until one has
 /// been paused for too long.

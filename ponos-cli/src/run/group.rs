@@ -1,4 +1,6 @@
-//! A child with everything it started: ended together.
+//! A child with everything it started: ended together, be it that the child ended, or that it is to end.
+//!
+//! What it started is what is in its process group; who leaves that (`setsid`) means to stay.
 
 use std::time::Duration;
 use tokio::process::{Child, Command};
@@ -17,28 +19,60 @@ pub(super) fn lead(command: &mut Command) {
     command.kill_on_drop(true);
 }
 
-/// Asks the whole group to end, and ends what is left of it after [`GRACE`], be it the child or what the child started.
-#[cfg(unix)]
-pub(super) async fn end(child: &mut Child) {
-    // once it was waited for, the child does not tell it any more
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-    let Some(group) = group else { return };
-    // an error means that nobody is left
-    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
-    let gone = async {
-        let _ = child.wait().await;
-        while rustix::process::test_kill_process_group(group).is_ok() {
-            tokio::time::sleep(LOOK).await;
+/// The process group that a child leads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Group(#[cfg(unix)] Option<rustix::process::Pid>);
+
+impl Group {
+    /// Of a child that was just started: once it was waited for, it does not tell its id any more.
+    pub(super) fn of(child: &Child) -> Self {
+        #[cfg(unix)]
+        return Self(
+            child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw),
+        );
+        #[cfg(not(unix))]
+        {
+            let _ = child;
+            Self()
         }
-    };
-    if tokio::time::timeout(GRACE, gone).await.is_err() {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        // now it can't but end
-        let _ = child.wait().await;
+    }
+
+    /// Asks the whole group to end, and ends what is left of it after [`GRACE`], be it the child or what the child started.
+    /// Says whether there was anybody.
+    #[cfg(unix)]
+    pub(super) async fn end(self, child: &mut Child) -> bool {
+        use rustix::process::{Signal, kill_process_group};
+        let Some(group) = self.0 else { return false };
+        // an error means that nobody is left. A child that was waited for has left its number to its group, if there is one; that
+        // the number was given to a stranger in the moment since then would take as many new processes as there are numbers
+        if kill_process_group(group, Signal::TERM).is_err() {
+            return false;
+        }
+        let gone = async {
+            let _ = child.wait().await;
+            while is_there(group) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(GRACE, gone).await.is_err() {
+            let _ = kill_process_group(group, Signal::KILL);
+            // now it can't but end
+            let _ = child.wait().await;
+        }
+        true
+    }
+
+    #[cfg(not(unix))]
+    pub(super) async fn end(self, child: &mut Child) -> bool {
+        child.kill().await.is_ok()
     }
 }
 
-#[cfg(not(unix))]
-pub(super) async fn end(child: &mut Child) {
-    let _ = child.kill().await;
+/// Whether somebody of the group is left; its leader was waited for.
+#[cfg(unix)]
+fn is_there(group: rustix::process::Pid) -> bool {
+    use rustix::process::{WaitOptions, test_kill_process_group, waitpgid};
+    // where we are the first process (in a container), orphans become our children, and would stay as zombies
+    while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
+    test_kill_process_group(group).is_ok()
 }

@@ -55,7 +55,8 @@ fn write(path: &Path, notes: &str) -> io::Result<()> {
     remove(&unfinished)?;
     // Not where somebody has made it again meanwhile.
     let mut file = fs::File::options().write(true).create_new(true).open(&unfinished)?;
-    let written = write!(file, "{}\n{notes}", Clock::system().now()).and_then(|()| fs::rename(&unfinished, path));
+    let written =
+        write!(file, "{}\n{notes}", Clock::system().now()).and_then(|()| fs::rename(&unfinished, path));
     if written.is_err() {
         // What can't be moved is not left behind.
         let _ = remove(&unfinished);

@@ -54,7 +54,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "INBOX", env = inbox::VARIABLE, hide_env_values = true)]
     inbox: Option<String>,
     /// Ends when the queues are empty and nothing is at work; what waits for a later attempt is not waited for, nor a
-    /// queue that has been paused for 30 seconds. Exit code 1 if anything was given back
+    /// queue that has been paused for 30 seconds. Exit code 1 if anything went to the dead letters, was put off and has not
+    /// come back, or was given back
     #[arg(long)]
     drain: bool,
     /// Writes the time into this file every 5 seconds while the worker is alive, with a line for each queue that is paused
@@ -89,7 +90,8 @@ and TRACEPARENT. Its exit code says what becomes of the event:
   75        not now: again later
   others    failed: again later, and to the dead letters after the last attempt
 The last lines of its standard error become the reason. After --timeout, and when ponos stops, its whole process
-group gets SIGTERM, and SIGKILL 5 seconds later.
+group gets SIGTERM, and SIGKILL 5 seconds later. So does what it started and left behind when it ended; what is to stay
+must leave the group (setsid).
 
 An HTTP service gets a CloudEvents request in binary mode: POST, the payload as body, ce-id, ce-type, ce-source,
 ce-subject, ce-time and so on as headers, ponos-attempt, traceparent. Its status says what becomes of the event:
@@ -116,6 +118,11 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let limits = args.policy.limits(args.policy.grace + LEAVING);
     let contracts = args.schema.as_deref().map(Contracts::read).transpose()?;
     let mut worker = worker(&args, contracts.as_ref(), &activity, &ending)?.limits(limits);
+    let put_off = drain::PutOff::default();
+    if args.drain {
+        let noting = put_off.clone();
+        worker = worker.observe(move |observed| noting.note(observed));
+    }
     if let Some(place) = place {
         let slots = args.policy.concurrency().saturating_mul(args.streams.queues().count());
         worker = worker.inbox(place.open(&args.streams.service, slots).await?);
@@ -161,11 +168,15 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     for one in &left {
         output::complain(&format!("left: {one}"));
     }
+    let waiting = put_off.count();
+    if waiting > 0 {
+        output::complain(&format!("{waiting} that were put off or given back have not come back"));
+    }
     if told.was_interrupted() {
         return Ok(Exit::Interrupted);
     }
-    // not empty, as --drain was to leave it: an inbox that did not answer, say
-    let is_left = args.drain && (released > 0 || !left.is_empty());
+    // not all done, as --drain was to have it: what failed, or an inbox that did not answer
+    let is_left = args.drain && (dead > 0 || waiting > 0 || released > 0 || !left.is_empty());
     Ok(if is_left { Exit::Findings } else { Exit::Done })
 }
 

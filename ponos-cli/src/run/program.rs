@@ -1,6 +1,10 @@
 //! Runs a program for an event: payload in, exit code out.
 
-use super::{activity::AtWork, ending::Ending, group};
+use super::{
+    activity::AtWork,
+    ending::Ending,
+    group::{self, Group},
+};
 use crate::{exit::Exit, inbox, output, trouble::Trouble};
 use ponos::{
     event::Event,
@@ -153,6 +157,7 @@ async fn supervise(
     timeout: Duration,
     told: impl Future<Output = ()>,
 ) -> io::Result<(End, String)> {
+    let group = Group::of(&child);
     let feeding = tokio::spawn(feed(input, payload));
     let tail = Tail::default();
     let mut listening = tokio::spawn(listen(errors, Arc::clone(&tail)));
@@ -161,8 +166,9 @@ async fn supervise(
         () = tokio::time::sleep(timeout) => Ok(End::TooLong),
         () = told => Ok(End::Told),
     };
-    if !matches!(end, Ok(End::Exit(_))) {
-        group::end(&mut child).await;
+    // what it left behind, too: nobody else would end that
+    if group.end(&mut child).await && matches!(end, Ok(End::Exit(_))) {
+        tracing::warn!("the program has ended, and what it had started went on: that was ended too");
     }
     feeding.abort();
     if tokio::time::timeout(LAST_WORDS, &mut listening).await.is_err() {

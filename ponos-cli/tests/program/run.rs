@@ -6,11 +6,20 @@ use testkit::{Node, Signal};
 
 const QUEUE: &str = "shop.stock.shelf.clean";
 
-/// A shell script as the worker of the task `stock.shelf.clean`, until the queue is empty.
+/// A shell script as the worker of the task `stock.shelf.clean`, until the queue is empty and all is done.
 fn drained(url: &str, script: &str, more: &[&str]) -> Ended {
+    drained_with(0, url, script, more)
+}
+
+/// The same where something dies, or is put off.
+fn drained_not_done(url: &str, script: &str, more: &[&str]) -> Ended {
+    drained_with(1, url, script, more)
+}
+
+fn drained_with(code: i32, url: &str, script: &str, more: &[&str]) -> Ended {
     let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--drain"];
     let ended = start(url, &[&words[..], more, &["--", "sh", "-c", script]].concat()).end();
-    assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    assert_eq!(ended.code, Some(code), "{}\n{}", ended.out, ended.err);
     ended
 }
 
@@ -47,7 +56,7 @@ fn a_program_gets_the_payload_and_who_it_is_from() {
 #[test]
 fn exit_code_65_is_for_the_dead_letters_with_the_last_words() {
     let url = with_task("run-dead");
-    drained(&url, "echo first >&2; echo 'no such image' >&2; exit 65", &[]);
+    drained_not_done(&url, "echo first >&2; echo 'no such image' >&2; exit 65", &[]);
     let message = dead(&url);
     assert_eq!(message.headers.text("dead-kind"), Some("refused"));
     let reason = message.headers.text("dead-reason").unwrap();
@@ -65,7 +74,7 @@ fn exit_code_99_is_nothing_to_do() {
 #[test]
 fn other_codes_fail_and_the_last_attempt_ends_in_the_dead_letters() {
     let url = with_task("run-fails");
-    drained(&url, "exit 3", &["--attempts", "1"]);
+    drained_not_done(&url, "exit 3", &["--attempts", "1"]);
     let message = dead(&url);
     assert_eq!(message.headers.text("dead-kind"), Some("attempts"));
     assert!(message.headers.text("dead-reason").unwrap().contains("exit code 3"), "{message:?}");
@@ -156,7 +165,7 @@ fn both_gone(err: &str) {
 #[test]
 fn a_program_that_never_ends_is_ended_with_its_children_after_the_timeout() {
     let url = with_task("run-timeout");
-    let ended = drained(&url, &sleeper("trap : TERM;"), &["--timeout", "2s", "--attempts", "1"]);
+    let ended = drained_not_done(&url, &sleeper("trap : TERM;"), &["--timeout", "2s", "--attempts", "1"]);
     both_gone(&ended.err);
     assert!(dead(&url).headers.text("dead-reason").unwrap().contains("longer than 2s"));
 }
@@ -166,16 +175,61 @@ fn what_a_program_started_is_ended_even_if_the_program_ends_when_asked_to() {
     let url = with_task("run-orphan");
     let script =
         "echo started $$ >&2; (trap '' TERM; sh -c 'echo child $$ >&2; while :; do sleep 1; done') & wait";
-    let ended = drained(&url, script, &["--timeout", "2s", "--attempts", "1"]);
+    let ended = drained_not_done(&url, script, &["--timeout", "2s", "--attempts", "1"]);
     both_gone(&ended.err);
 }
 
 #[test]
 fn the_reason_is_there_even_if_something_holds_standard_error_open() {
     let url = with_task("run-held");
-    drained(&url, "echo 'no such image' >&2; sleep 20 & exit 65", &[]);
+    drained_not_done(&url, "echo 'no such image' >&2; sleep 20 & exit 65", &[]);
     let message = dead(&url);
     assert!(message.headers.text("dead-reason").unwrap().contains("no such image"), "{message:?}");
+}
+
+#[test]
+fn what_a_program_leaves_behind_when_it_ends_is_ended_too() {
+    // done, failed, and ended by a signal; with one that ignores the request to end
+    for (number, (end, trap)) in
+        [("exit 0", ""), ("exit 65", ""), ("kill -9 $$", ""), ("exit 0", "trap '' TERM;")].iter().enumerate()
+    {
+        let url = with_task(&format!("run-left-behind-{number}"));
+        let script = format!(
+            "echo started $$ >&2; sh -c '{trap} echo child $$ >&2; while :; do sleep 1; done' >/dev/null & sh -c 'sleep 1000 & echo grandchild $! >&2'; sleep 0.3; {end}"
+        );
+        let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--attempts", "1"];
+        let worker = start(&url, &[&words[..], &["--", "sh", "-c", &script]].concat());
+        worker.says("grandchild ");
+        let gone = |word| {
+            let pid = pid(&worker.err(), word);
+            testkit::block_until(&format!("{word}{pid} to be gone"), super::support::LIMIT, || {
+                (!runs(&pid)).then_some(())
+            });
+        };
+        // while the worker goes on
+        ["started ", "child ", "grandchild "].map(gone);
+        worker.says("what it had started went on");
+        worker.program.signal(Signal::TERM);
+        assert_eq!(worker.end().code, Some(0));
+    }
+}
+
+#[test]
+fn a_drain_in_which_something_is_put_off_ends_with_1_unless_it_comes_back() {
+    let url = with_task("run-put-off");
+    let ended = drained_not_done(&url, "exit 75", &["--backoff", "first=1h"]);
+    assert!(ended.err.contains("1 that were put off or given back have not come back"), "{}", ended.err);
+
+    let url = with_task("run-came-back");
+    // the second one is at work until the first has come back
+    ponos_ends(&url, &["publish", "stock.shelf.clean", "2", "--task", "shop", "--id", "two"], 0);
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!(
+        "cd '{}'; case $PONOS_ID-$PONOS_ATTEMPT in one-1) exit 75;; one-2) touch came;; *) while [ ! -e came ]; do sleep 0.1; done;; esac",
+        folder.path().display()
+    );
+    let ended = drained(&url, &script, &["--concurrency", "2", "--backoff", "first=1s,jitter=0"]);
+    assert!(ended.err.contains("2 handled, 1 put off, 0 to the dead letters"), "{}", ended.err);
 }
 
 #[test]

@@ -23,9 +23,9 @@ fn with_tasks(vhost: &str, tasks: &[(&str, &str)]) -> String {
     url
 }
 
-/// A shell script as the worker, until its queues are empty.
-fn drained(url: &str, words: &[&str], script: &str) -> Ended {
-    ponos_ends(url, &[words, &["--drain", "--", "sh", "-c", script]].concat(), 0)
+/// A shell script as the worker, until its queues are empty; 1 if something dies there or is put off.
+fn drained(url: &str, words: &[&str], script: &str, code: i32) -> Ended {
+    ponos_ends(url, &[words, &["--drain", "--", "sh", "-c", script]].concat(), code)
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> String {
@@ -40,7 +40,7 @@ fn what_breaks_the_schema_goes_to_the_dead_letters_and_no_program_sees_it() {
     let folder = tempfile::tempdir().unwrap();
     let schema = r#"{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}"#;
     let file = write(folder.path(), "clean.json", schema);
-    let ended = drained(&url, &[&TASK[..], &["--schema", &file]].concat(), "echo $PONOS_ID");
+    let ended = drained(&url, &[&TASK[..], &["--schema", &file]].concat(), "echo $PONOS_ID", 1);
     assert_eq!(ended.out, "good\n", "{}", ended.err);
     holds(&url, &format!("{QUEUE}.dlq"), 1);
     let dead = look(&url, &format!("{QUEUE}.dlq"), 1).remove(0);
@@ -68,7 +68,7 @@ fn several_patterns_in_one_queue_come_in_order_each_held_to_its_own_schema() {
     write(folder.path(), &format!("{gone}.json"), r#"{"type":"string"}"#);
     let schemas = folder.path().to_str().unwrap();
     let words = [&["run"], &streams[..], &["--schema", schemas]].concat();
-    let ended = drained(&url, &words, r#"echo "$PONOS_QUEUE $PONOS_NAME $(cat)""#);
+    let ended = drained(&url, &words, r#"echo "$PONOS_QUEUE $PONOS_NAME $(cat)""#, 1);
     let expected = ["made 1", "gone \"a\"", "gone \"c\"", "made 2"];
     let expected: String = expected.iter().map(|one| format!("shop.orders order.item.{one}\n")).collect();
     assert_eq!(ended.out, expected, "{}", ended.err);
@@ -78,7 +78,7 @@ fn several_patterns_in_one_queue_come_in_order_each_held_to_its_own_schema() {
 #[test]
 fn an_attempt_that_failed_waits_as_long_as_told() {
     let url = with_tasks("told-backoff", &[("one", "1")]);
-    drained(&url, &[&TASK[..], &["--backoff", "first=90m,longest=90m,jitter=0"]].concat(), "exit 75");
+    drained(&url, &[&TASK[..], &["--backoff", "first=90m,longest=90m,jitter=0"]].concat(), "exit 75", 1);
     // the longest step that fits into it
     holds(&url, "retry.1h", 1);
     let message = look(&url, "retry.1h", 1).remove(0);
@@ -164,5 +164,5 @@ fn what_can_not_be_is_refused_with_its_remedy() {
 fn a_program_that_takes_long_is_let_run_where_the_broker_waits_longer() {
     let url = with_tasks("told-long", &[("one", "1")]);
     let words = [&TASK[..], &["--timeout", "1h", "--consumer-timeout", "6h"]].concat();
-    assert_eq!(drained(&url, &words, "cat").out, "1");
+    assert_eq!(drained(&url, &words, "cat", 0).out, "1");
 }

@@ -138,7 +138,7 @@ fn a_date_in_retry_after_puts_it_off_by_hours() {
     let server = Server::start(&[
         "429 Slowly\r\nretry-after: Thu, 31 Dec 2099 23:59:59 GMT\r\ncontent-length: 0\r\nconnection: close\r\n",
     ]);
-    ponos_ends(&url, &worker(&server.url, &["--drain"]), 0);
+    ponos_ends(&url, &worker(&server.url, &["--drain"]), 1);
     // seven days at most, of which the first six hours are spent here
     holds(&url, "retry.6h", 1);
 }
@@ -147,7 +147,7 @@ fn a_date_in_retry_after_puts_it_off_by_hours() {
 fn a_410_goes_to_the_dead_letters_with_what_was_said() {
     let url = with_event("http-gone");
     let server = Server::start(&["410 Gone\r\ncontent-length: 9\r\nconnection: close\r\n\r\nno longer"]);
-    ponos_ends(&url, &worker(&server.url, &["--drain"]), 0);
+    ponos_ends(&url, &worker(&server.url, &["--drain"]), 1);
     holds(&url, "shop.stock.shelf.clean.dlq", 1);
     let message = look(&url, "shop.stock.shelf.clean.dlq", 1).remove(0);
     let reason = message.headers.text("dead-reason").unwrap();
@@ -197,7 +197,7 @@ fn a_redirect_is_not_followed() {
     let server = Server::start(&[
         "302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\nconnection: close\r\n",
     ]);
-    ponos_ends(&url, &worker(&server.url, &["--drain", "--attempts", "1"]), 0);
+    ponos_ends(&url, &worker(&server.url, &["--drain", "--attempts", "1"]), 1);
     holds(&url, "shop.stock.shelf.clean.dlq", 1);
     assert_eq!(server.wait(1).len(), 1);
 }
@@ -221,7 +221,7 @@ fn the_start_of_a_long_answer_becomes_the_reason() {
     )
     .leak();
     let server = Server::start(Box::leak(Box::new([answer])));
-    ponos_ends(&url, &worker(&server.url, &["--drain"]), 0);
+    ponos_ends(&url, &worker(&server.url, &["--drain"]), 1);
     holds(&url, "shop.stock.shelf.clean.dlq", 1);
     let message = look(&url, "shop.stock.shelf.clean.dlq", 1).remove(0);
     assert!(message.headers.text("dead-reason").unwrap().contains("no such order"), "{message:?}");

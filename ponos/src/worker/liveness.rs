@@ -68,8 +68,7 @@ impl Liveness {
     pub fn check(&self) -> Result<(), String> {
         let pulses = self.pulses();
         let gone = self.gone().as_ref().filter(|gone| !gone.is_back).map(|gone| gone.what.clone());
-        let troubles: Vec<String> =
-            pulses.iter().filter_map(|pulse| pulse.trouble()).chain(gone).collect();
+        let troubles: Vec<String> = pulses.iter().filter_map(|pulse| pulse.trouble()).chain(gone).collect();
         if troubles.is_empty() { Ok(()) } else { Err(troubles.join("; ")) }
     }
 
