@@ -87,7 +87,7 @@ impl Sender {
             Some(PublishOutcome::Lost) | None => Err(Trouble::lost(match trouble {
                 Some(Silence::Blocked(reason)) => format!(
                     "the broker accepts nothing at present ({reason}): the message was not confirmed within the limit, and may arrive \
-                     yet or not; free memory or disk space on the broker, then try again with the same --id or --key"
+                     yet or not; free memory or disk space on the broker, then try again: under the same id it is seen once"
                 ),
                 Some(Silence::Lost) => {
                     "the connection was lost before the broker confirmed: the message may have arrived or not".into()

@@ -3,7 +3,7 @@
 use crate::{
     connection::Options,
     exit::Exit,
-    layout, output,
+    output,
     streams::{Streams, unfit},
     trouble::Trouble,
 };
@@ -88,7 +88,7 @@ async fn check(transport: &Transport, wanted: &Topology, as_json: bool) -> Resul
         Ok(())
     })?;
     if !as_json {
-        output::complain(&format!("{}, {wrong} not as wanted", layout::count(found.len() as u64, "thing")));
+        output::complain(&format!("{} looked at, {wrong} not as wanted", found.len()));
     }
     Ok(if wrong == 0 { Exit::Done } else { Exit::Findings })
 }

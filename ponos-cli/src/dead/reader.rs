@@ -120,8 +120,8 @@ impl Reader {
         match &*self.consumer.link().borrow() {
             Link::Down { error: Some(error), .. } if error.class == LinkErrorClass::TooLarge => {
                 let what = format!(
-                    "a letter in '{}' can't be read, nor what lies behind it: {}; raise the broker's frame_max (frame_max = 262144 in \
-                     rabbitmq.conf, then restart it), and try again",
+                    "a letter in '{}' can't be read, nor what lies behind it: {}; raise frame_max, of the URL if that names \
+                     one, else of the broker (frame_max = 262144 in rabbitmq.conf, then restart it), and try again",
                     self.queue, error.what
                 );
                 Trouble::Words(Exit::Configuration, what)

@@ -174,6 +174,37 @@ fn a_letter_is_found_by_the_name_that_its_worker_acted_on() {
 }
 
 #[test]
+fn what_expired_in_its_queue_is_of_a_kind_of_its_own() {
+    let url = Node::shared().vhost("dead-expired");
+    declare(&url, QUEUE);
+    let mut message = letter("a", "", "");
+    message.headers.retain(|name| !name.starts_with("dead-"));
+    message.properties.expiration = Some(1);
+    put(&url, "", vec![message]);
+    holds(&url, &format!("{QUEUE}.dlq"), 1);
+    let ended = ponos_ends(&url, &["dead", "list", "--queue", QUEUE, "--kind", "expired", "--json"], 0);
+    assert_eq!(ids(&ended.out), ["a"]);
+}
+
+#[test]
+fn a_letter_that_can_not_be_read_is_told_with_the_remedy() {
+    let url = Node::shared().vhost("dead-unreadable");
+    declare(&url, QUEUE);
+    let mut large = letter("a", "attempts", "x");
+    large.headers.set("baggage", "b".repeat(20_000));
+    put(&url, DEAD, vec![large]);
+    holds(&url, &format!("{QUEUE}.dlq"), 1);
+    // as if the broker had added that much
+    let narrow = format!("{url}?frame_max=8192");
+    for verb in [&["list"][..], &["requeue", "--all"], &["drop", "--all", "--yes"], &["show", "a"]] {
+        let ended = ponos_ends(&narrow, &[&["dead"], verb, &["--queue", QUEUE]].concat(), 78);
+        assert!(ended.err.contains("raise frame_max"), "{}", ended.err);
+        assert!(ended.err.contains("shop.stock.shelf.clean.dlq"), "{}", ended.err);
+    }
+    holds(&url, &format!("{QUEUE}.dlq"), 1);
+}
+
+#[test]
 fn an_interrupted_requeue_ends_with_130_and_leaves_the_rest() {
     let url = with_letters("dead-interrupted", &[("a", "attempts", "x"), ("b", "attempts", "x")]);
     let running = start(&url, &["dead", "requeue", "--queue", QUEUE, "--all", "--rate", "1/1h", "--json"]);

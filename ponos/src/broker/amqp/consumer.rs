@@ -134,7 +134,8 @@ impl Supervisor {
             self.unread = 0;
             return false;
         }
-        if self.unread == 0 {
+        // the first time it may have been another's, on the connection that was shared
+        if self.unread == 1 {
             tracing::error!(queue = self.wanted.options.queue, "{error}");
         }
         self.unread = self.unread.saturating_add(1);

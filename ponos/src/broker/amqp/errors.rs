@@ -204,8 +204,8 @@ fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
                 "a message from RabbitMQ at {address} can't be read: its headers are larger than a frame ({text}), for the broker \
                  added its own to them"
             ),
-            "it goes to the dead letters once its queue's delivery limit is reached; to read it, raise the broker's frame_max \
-             (frame_max = 262144 in rabbitmq.conf), and have its publisher send smaller headers",
+            "it goes to the dead letters once its queue's delivery limit is reached; to read it, raise frame_max, of the URL if that \
+             names one, else of the broker (frame_max = 262144 in rabbitmq.conf), and have its publisher send smaller headers",
         ),
         403 if text.contains("exclusive use") => (
             Class::Forbidden,

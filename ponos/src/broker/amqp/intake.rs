@@ -27,8 +27,10 @@ const TOGETHER: usize = 32;
 /// When nothing came for so long, nothing is on its way.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// How long a channel that fails may take to say why.
+/// How long a channel that fails may take to say why, …
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// … and one whose connection is gone.
+const LAST_OF_ALL: Duration = Duration::from_millis(100);
 
 type Deliveries = ReadyChunks<lapin::Consumer>;
 
@@ -238,11 +240,12 @@ impl Intake {
         }
     }
 
-    /// Why a call failed: a channel that the broker closed says it where deliveries come.
+    /// Why a call failed: a channel that was closed says it where deliveries come.
     pub(super) async fn reason(&mut self, error: LinkError) -> LinkError {
-        if error.class != LinkErrorClass::Unreachable || self.is_stopped() || !self.session.is_open() {
+        if error.class != LinkErrorClass::Unreachable || self.is_stopped() {
             return error;
         }
+        let limit = if self.session.is_open() { LAST_WORDS } else { LAST_OF_ALL };
         let said = async {
             while let Some(came) = self.stream.next().await {
                 if let Some(error) = came.into_iter().find_map(Result::err) {
@@ -251,7 +254,7 @@ impl Intake {
             }
             None
         };
-        match tokio::time::timeout(LAST_WORDS, said).await {
+        match tokio::time::timeout(limit, said).await {
             Ok(Some(said)) => self.classify(&said),
             _ => error,
         }
