@@ -11,6 +11,7 @@ pub mod clock;
 pub mod event;
 #[cfg(feature = "worker")]
 pub mod inbox;
+pub mod log_filter;
 pub mod private;
 #[cfg(feature = "worker")]
 pub mod schema;
@@ -18,6 +19,7 @@ pub mod schema;
 pub mod schema_files;
 pub mod shutdown;
 pub mod stack;
+
 #[cfg(feature = "worker")]
 pub mod testing;
 #[cfg(feature = "worker")]

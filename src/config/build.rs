@@ -10,6 +10,7 @@ use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::is_name,
 };
+use ponos::log_filter;
 use std::{
     fs::File,
     io::Read,
@@ -73,11 +74,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
         },
         http: http(&mut reader),
         log: LogConfig {
-            level: reader.parsed(
-                "log.level",
-                Targets::new().with_default(LevelFilter::INFO),
-                "write error, warn, info, debug or trace; single parts as in \"info,khronos::service=debug\"",
-            ),
+            level: log_level(&mut reader),
             format: reader.choice(
                 "log.format",
                 LogFormat::Pretty,
@@ -98,6 +95,18 @@ fn read(file: &Path) -> Result<String, std::io::Error> {
         return Err(std::io::Error::other("it is larger than 1 MiB"));
     }
     Ok(text)
+}
+
+fn log_level(reader: &mut Reader<'_>) -> Targets {
+    let default = Targets::new().with_default(LevelFilter::INFO);
+    match reader.text("log.level").map(|text| log_filter::checked(&text)) {
+        None => default,
+        Some(Ok(text)) => text.parse().unwrap_or(default),
+        Some(Err(wrong)) => {
+            reader.fault("log.level", &wrong.what, wrong.help);
+            default
+        }
+    }
 }
 
 fn clock(reader: &mut Reader<'_>) -> ClockConfig {

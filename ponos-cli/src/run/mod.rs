@@ -22,6 +22,7 @@ use activity::Activity;
 use ending::{Ending, LEAVING};
 use ponos::{
     broker::Transport,
+    log_filter,
     shutdown::shutdown,
     worker::{Report, Worker},
 };
@@ -92,7 +93,7 @@ The first Ctrl-C or SIGTERM takes in no more and lets what is begun end (--grace
 what was begun goes back to its queue.";
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    log();
+    log()?;
     let place = args.inbox.as_deref().filter(|told| !told.is_empty()).map(inbox::Place::read).transpose()?;
     let (activity, ending) = (Activity::default(), Ending::default());
     // the grace is kept by us; the worker's own is for programs that are told to end by then
@@ -189,16 +190,22 @@ fn worker(
     })
 }
 
-/// Log lines to standard error; `PONOS_LOG` says which, as `RUST_LOG` does elsewhere.
-fn log() {
+/// Log lines to standard error; `PONOS_LOG` says which.
+fn log() -> Result<(), Trouble> {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
-    let filter =
-        EnvFilter::try_from_env("PONOS_LOG").unwrap_or_else(|_| EnvFilter::new("warn,ponos=info,lapin=off"));
+    let wanted = std::env::var_os("PONOS_LOG").filter(|text| !text.is_empty());
+    let wanted =
+        wanted.map_or("warn,ponos=info,lapin=off".into(), |text| text.to_string_lossy().into_owned());
+    let wanted = log_filter::checked(&wanted).map_err(|wrong| {
+        Trouble::Words(Exit::Configuration, format!("PONOS_LOG: {}; {}", wrong.what, wrong.help))
+    })?;
+    let filter = EnvFilter::new(wanted);
     // an error means that there is one already, which can't be
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
+    Ok(())
 }
