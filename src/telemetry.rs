@@ -2,6 +2,7 @@
 //! their `Display`, which hides the password (`config/url.rs`).
 
 use crate::config::{LogConfig, LogFormat};
+use ponos::terminal::LogLines;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::{
     Layer,
@@ -17,9 +18,10 @@ use tracing_subscriber::{
 /// # Errors
 /// When logging was begun before.
 pub fn begin(config: &LogConfig) -> Result<(), tracing_subscriber::util::TryInitError> {
-    let lines = fmt::layer().with_writer(io::stderr);
+    let coloured = config.format == LogFormat::Pretty && colours(&io::stderr());
+    let lines = fmt::layer().with_writer(move || LogLines::new(io::stderr(), coloured));
     let lines = match config.format {
-        LogFormat::Pretty => lines.with_ansi(colours(&io::stderr())).boxed(),
+        LogFormat::Pretty => lines.with_ansi(coloured).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     registry().with(lines.with_filter(quietened(config.level.clone()))).try_init()

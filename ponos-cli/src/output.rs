@@ -1,13 +1,19 @@
 //! Standard output and error. A reader that goes away (`ponos tail | head`) ends the output and is no error.
 
 use crate::{exit::Exit, trouble::Trouble};
+use ponos::terminal::{self, Cleaned};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
-/// Writes to standard output, buffered.
+/// Writes to standard output, buffered, and cleaned for a terminal.
 ///
 /// # Errors
 /// [`Trouble::Unread`] when the reader is gone; else that it can't be written (a full disk).
 pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
+    print_styled(|out| write(&mut Cleaned::new(out)))
+}
+
+/// The same as it is: with styles, and only with texts that were cleaned.
+pub(crate) fn print_styled(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
     let mut out = BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
@@ -18,9 +24,9 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     }
 }
 
-/// Writes a line to standard error; when nobody can read that, there is nobody to tell.
-pub(crate) fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+/// Writes a message to standard error, cleaned for a terminal; when nobody can read that, there is nobody to tell.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", terminal::message(text));
 }
 
 /// Writes bytes to standard error as they are.
@@ -39,6 +45,11 @@ impl Paint {
         Self(!unwanted && io::stdout().is_terminal())
     }
 
+    #[cfg(test)]
+    pub(crate) fn always() -> Self {
+        Self(true)
+    }
+
     /// Bold.
     pub(crate) fn strong(self, text: &str) -> String {
         self.set("1", text)
@@ -54,32 +65,32 @@ impl Paint {
     }
 }
 
-/// One line of at most `most` characters: control characters (a terminal would obey them) become spaces.
+/// One line of at most `most` characters, and nothing in it that a terminal would obey.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
-    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
-    if text.chars().nth(most).is_some() {
-        line.pop();
-        line.push('…');
+    match text.char_indices().nth(most) {
+        None => terminal::line(text).into_owned(),
+        Some(_) => {
+            let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+            format!("{}…", terminal::line(&kept))
+        }
     }
-    line
 }
 
-/// Text of several lines, in which nothing is left that a terminal would obey.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
-}
-
-/// A body as one line: text as it is, other bytes by their number.
+/// A body as one line: text as it is, without the ends of its lines; other bytes by their number.
 pub(crate) fn body(bytes: &[u8], most: usize) -> String {
     // a character has four bytes at most
     let head = &bytes[..bytes.len().min(most.saturating_mul(4).saturating_add(4))];
     match std::str::from_utf8(head) {
-        Ok(text) => shortened(text, most),
+        Ok(text) => shortened(&joined(text), most),
         Err(error) if error.valid_up_to() + 4 > head.len() && head.len() < bytes.len() => {
-            shortened(&String::from_utf8_lossy(&head[..error.valid_up_to()]), most)
+            shortened(&joined(&String::from_utf8_lossy(&head[..error.valid_up_to()])), most)
         }
         Err(_) => format!("({} bytes that are no text)", bytes.len()),
     }
+}
+
+fn joined(text: &str) -> String {
+    text.replace(['\n', '\t'], " ")
 }
 
 #[cfg(test)]
@@ -88,7 +99,9 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_and_cut_where_it_is_too_long() {
-        assert_eq!(shortened("a\nb\u{1b}[1m", 10), "a b [1m");
+        assert_eq!(shortened("a\nb\u{1b}[1m", 10), "a\\nb\\u001b[1m");
+        assert_eq!(shortened("a\u{9b}b\u{202e}", 3), "a\\u009b…");
+        assert_eq!(body(b"{\n\t\"a\": 1\x1b}", 40), "{  \"a\": 1\\u001b}");
         assert_eq!(shortened("abcdef", 4), "abc…");
         assert_eq!(shortened("abcd", 4), "abcd");
     }

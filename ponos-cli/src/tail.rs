@@ -139,7 +139,7 @@ impl Told {
 fn print(message: &Message, as_json: bool, paint: Paint) -> Result<(), Trouble> {
     match Event::from_message(message) {
         Ok(event) if as_json => output::print(|out| writeln!(out, "{}", json::event(&event))),
-        Ok(event) => output::print(|out| writeln!(out, "{}", line(&event, paint))),
+        Ok(event) => output::print_styled(|out| writeln!(out, "{}", line(&event, paint))),
         Err(error) => {
             let key = output::shortened(&message.routing_key, EventName::MAX_BYTES);
             let error = output::shortened(&error.to_string(), 300);
@@ -155,7 +155,7 @@ fn line(event: &Event, paint: Paint) -> String {
     let short = |text: &str| output::shortened(text, 255);
     let mut parts = vec![
         paint.faint(&time),
-        paint.strong(event.name.as_str()),
+        paint.strong(&short(event.name.as_str())),
         short(event.id.as_str()),
         event.subject.as_deref().map_or_else(|| "-".to_owned(), short),
     ];
@@ -164,4 +164,21 @@ fn line(event: &Event, paint: Paint) -> String {
     }
     parts.push(paint.faint(&output::body(&event.data, PAYLOAD)));
     parts.join("  ").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::{HOSTILE, assert_harmless};
+
+    #[test]
+    fn with_styles_nothing_but_the_styles_is_obeyed() {
+        let mut event = Event::new("id".parse().unwrap(), HOSTILE, "a.b.c".parse().unwrap(), HOSTILE);
+        event.subject = Some(HOSTILE.into());
+        let line = line(&event, Paint::always());
+        assert!(line.contains("\u{1b}[1m"), "{line}");
+        let plain =
+            ["\u{1b}[1m", "\u{1b}[2m", "\u{1b}[0m"].iter().fold(line, |line, code| line.replace(code, ""));
+        assert_harmless("tail", &plain);
+    }
 }

@@ -19,7 +19,7 @@ pub mod schema;
 pub mod schema_files;
 pub mod shutdown;
 pub mod stack;
-
+pub mod terminal;
 #[cfg(feature = "worker")]
 pub mod testing;
 #[cfg(feature = "worker")]

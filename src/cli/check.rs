@@ -2,6 +2,7 @@
 
 use super::{Globals, exit::Exit, flag, output, report};
 use crate::{clock, config::Config, sources, telemetry};
+use ponos::terminal::Cleaned;
 use std::{io, process::ExitCode};
 
 /// Checks the configuration and all schedules.
@@ -23,11 +24,12 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     let (count, files) = (schedules.list.len(), schedules.files);
     found.append(schedules.diagnostics);
 
-    let printed = output::print(|out| {
+    let colours = telemetry::colours(&io::stdout());
+    let printed = output::print_styled(|out| {
         if args.json {
-            return output::lines(out, found.list());
+            return output::lines(&mut Cleaned::new(out), found.list());
         }
-        report::draw(out, &found, telemetry::colours(&io::stdout()))?;
+        report::draw(out, &found, colours)?;
         let checked = format!("{} in {}", many(count, "schedule"), many(files, "file"));
         match (found.errors(), found.warnings()) {
             (0, 0) => writeln!(out, "the configuration and {checked} are right"),

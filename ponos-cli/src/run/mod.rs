@@ -24,6 +24,7 @@ use ponos::{
     broker::Transport,
     log_filter,
     shutdown::shutdown,
+    terminal::LogLines,
     worker::{Report, Worker},
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -202,10 +203,11 @@ fn log() -> Result<(), Trouble> {
     })?;
     let filter = EnvFilter::new(wanted);
     // an error means that there is one already, which can't be
+    let coloured = std::io::stderr().is_terminal();
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_ansi(coloured)
+        .with_writer(move || LogLines::new(std::io::stderr(), coloured))
         .try_init();
     Ok(())
 }
