@@ -2,7 +2,7 @@
 //! which traces its login byte by byte, is never heard below debug.
 
 use crate::config::{LogConfig, LogFormat};
-use ponos::redact::Redacted;
+use ponos::{redact::Redacted, terminal::LogLines};
 use std::io::{self, IsTerminal};
 use tracing_subscriber::{
     Layer,
@@ -18,15 +18,15 @@ use tracing_subscriber::{
 /// # Errors
 /// When logging was begun before.
 pub fn begin(config: &LogConfig) -> Result<(), tracing_subscriber::util::TryInitError> {
+    let coloured = config.format == LogFormat::Pretty && colours(&io::stderr());
     let lines = fmt::layer();
+    let cleaned = move || LogLines::new(io::stderr(), coloured);
     let lines = match config.format {
         LogFormat::Pretty => {
-            let lines = lines.with_writer(|| Redacted::text(io::stderr()));
-            lines.with_ansi(colours(&io::stderr())).boxed()
+            lines.with_writer(move || Redacted::text(cleaned())).with_ansi(coloured).boxed()
         }
         LogFormat::Json => {
-            let lines = lines.with_writer(|| Redacted::json(io::stderr()));
-            lines.json().flatten_event(true).boxed()
+            lines.with_writer(move || Redacted::json(cleaned())).json().flatten_event(true).boxed()
         }
     };
     registry().with(lines.with_filter(quietened(config.level.clone()).and(discreet()))).try_init()

@@ -1,6 +1,7 @@
 //! Lines that fit the terminal, and numbers with their noun.
 
 use crate::output::Paint;
+use ponos::terminal::line;
 
 /// What further lines are set in by.
 const INDENT: usize = 2;
@@ -24,19 +25,24 @@ enum Style {
 }
 
 impl Part {
-    /// As it is.
-    pub(crate) fn plain(text: impl Into<String>) -> Self {
-        Self { text: text.into(), style: Style::Plain }
+    /// Cleaned for a terminal: what is styled is printed as it is.
+    fn new(text: &str, style: Style) -> Self {
+        Self { text: line(text).into_owned(), style }
+    }
+
+    /// Without a style.
+    pub(crate) fn plain(text: impl AsRef<str>) -> Self {
+        Self::new(text.as_ref(), Style::Plain)
     }
 
     /// Faint.
-    pub(crate) fn faint(text: impl Into<String>) -> Self {
-        Self { text: text.into(), style: Style::Faint }
+    pub(crate) fn faint(text: impl AsRef<str>) -> Self {
+        Self::new(text.as_ref(), Style::Faint)
     }
 
     /// Bold.
-    pub(crate) fn strong(text: impl Into<String>) -> Self {
-        Self { text: text.into(), style: Style::Strong }
+    pub(crate) fn strong(text: impl AsRef<str>) -> Self {
+        Self::new(text.as_ref(), Style::Strong)
     }
 
     fn painted(&self, paint: Paint) -> String {

@@ -1,7 +1,11 @@
 //! Standard output and error. A reader that goes away (`ponos tail | head`) ends the output and is no error.
 
 use crate::{exit::Exit, trouble::Trouble};
-use ponos::{clock::Clock, redact::redact};
+use ponos::{
+    clock::Clock,
+    redact::redact,
+    terminal::{self, Cleaned},
+};
 use serde_json::json;
 use std::{
     io::{self, BufWriter, ErrorKind, IsTerminal, Write},
@@ -9,11 +13,16 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Writes to standard output, buffered.
+/// Writes to standard output, buffered, and cleaned for a terminal.
 ///
 /// # Errors
 /// [`Trouble::Unread`] when the reader is gone; else that it can't be written (a full disk).
 pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
+    print_styled(|out| write(&mut Cleaned::new(out)))
+}
+
+/// The same as it is: with styles, and only with texts that were cleaned.
+pub(crate) fn print_styled(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
     let mut out = BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
@@ -44,6 +53,7 @@ pub(crate) fn fail(why: &str) {
 
 fn say(level: &str, message: &str, line: &str) {
     let (message, line) = (redact(message), redact(line));
+    let (message, line) = (terminal::message(&message), terminal::message(&line));
     let mut out = io::stderr().lock();
     let _ = if AS_JSON.load(Ordering::Relaxed) {
         let now = Clock::system().now();
@@ -67,7 +77,8 @@ pub(crate) fn told_by_clap(said: &clap::Error) -> ExitCode {
     let text = said.render();
     let coloured = io::stderr().is_terminal() && colours_are_wanted();
     let text = if coloured { text.ansi().to_string() } else { text.to_string() };
-    complain(text.trim_end());
+    // The words of whoever started this, with clap's own styles: nothing from outside.
+    let _ = writeln!(io::stderr().lock(), "{}", redact(text.trim_end()));
     Exit::Usage.into()
 }
 
@@ -96,6 +107,11 @@ impl Paint {
         Self(false)
     }
 
+    #[cfg(test)]
+    pub(crate) fn always() -> Self {
+        Self(true)
+    }
+
     /// Bold.
     pub(crate) fn strong(self, text: &str) -> String {
         self.set("1", text)
@@ -111,32 +127,32 @@ impl Paint {
     }
 }
 
-/// One line of at most `most` characters: control characters (a terminal would obey them) become spaces.
+/// One line of at most `most` characters, and nothing in it that a terminal would obey.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
-    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
-    if text.chars().nth(most).is_some() {
-        line.pop();
-        line.push('…');
+    match text.char_indices().nth(most) {
+        None => terminal::line(text).into_owned(),
+        Some(_) => {
+            let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+            format!("{}…", terminal::line(&kept))
+        }
     }
-    line
 }
 
-/// Text of several lines, in which nothing is left that a terminal would obey.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
-}
-
-/// A body as one line: text as it is, other bytes by their number.
+/// A body as one line: text as it is, without the ends of its lines; other bytes by their number.
 pub(crate) fn body(bytes: &[u8], most: usize) -> String {
     // a character has four bytes at most
     let head = &bytes[..bytes.len().min(most.saturating_mul(4).saturating_add(4))];
     match std::str::from_utf8(head) {
-        Ok(text) => shortened(text, most),
+        Ok(text) => shortened(&joined(text), most),
         Err(error) if error.valid_up_to() + 4 > head.len() && head.len() < bytes.len() => {
-            shortened(&String::from_utf8_lossy(&head[..error.valid_up_to()]), most)
+            shortened(&joined(&String::from_utf8_lossy(&head[..error.valid_up_to()])), most)
         }
         Err(_) => format!("({} bytes that are no text)", bytes.len()),
     }
+}
+
+fn joined(text: &str) -> String {
+    text.replace(['\n', '\t'], " ")
 }
 
 #[cfg(test)]
@@ -145,7 +161,9 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_and_cut_where_it_is_too_long() {
-        assert_eq!(shortened("a\nb\u{1b}[1m", 10), "a b [1m");
+        assert_eq!(shortened("a\nb\u{1b}[1m", 10), "a\\nb\\u001b[1m");
+        assert_eq!(shortened("a\u{9b}b\u{202e}", 3), "a\\u009b…");
+        assert_eq!(body(b"{\n\t\"a\": 1\x1b}", 40), "{  \"a\": 1\\u001b}");
         assert_eq!(shortened("abcdef", 4), "abc…");
         assert_eq!(shortened("abcd", 4), "abcd");
     }

@@ -129,7 +129,7 @@ impl Told {
 fn print(message: &Message, as_json: bool, paint: Paint) -> Result<(), Trouble> {
     match Event::from_message(message) {
         Ok(event) if as_json => output::print(|out| writeln!(out, "{}", json::event(&event))),
-        Ok(event) => output::print(|out| writeln!(out, "{}", line(&event, paint))),
+        Ok(event) => output::print_styled(|out| writeln!(out, "{}", line(&event, paint))),
         Err(error) => {
             let key = output::shortened(&message.routing_key, EventName::MAX_BYTES);
             let error = output::shortened(&error.to_string(), 300);
@@ -145,7 +145,7 @@ fn line(event: &Event, paint: Paint) -> String {
     let short = |text: &str| output::shortened(text, 255);
     let mut parts = vec![
         Part::faint(time),
-        Part::strong(event.name.as_str()),
+        Part::strong(short(event.name.as_str())),
         Part::plain(short(event.id.as_str())),
         Part::plain(event.subject.as_deref().map_or_else(|| "-".to_owned(), short)),
     ];
@@ -154,4 +154,21 @@ fn line(event: &Event, paint: Paint) -> String {
     }
     parts.push(Part::faint(output::body(&event.data, PAYLOAD)));
     layout::fitted(&parts, paint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::{HOSTILE, assert_harmless};
+
+    #[test]
+    fn with_styles_nothing_but_the_styles_is_obeyed() {
+        let mut event = Event::new("id".parse().unwrap(), HOSTILE, "a.b.c".parse().unwrap(), HOSTILE);
+        event.subject = Some(HOSTILE.into());
+        let line = line(&event, Paint::always());
+        assert!(line.contains("\u{1b}[1m"), "{line}");
+        let plain =
+            ["\u{1b}[1m", "\u{1b}[2m", "\u{1b}[0m"].iter().fold(line, |line, code| line.replace(code, ""));
+        assert_harmless("tail", &plain);
+    }
 }

@@ -12,6 +12,7 @@ pub mod event;
 pub mod files;
 #[cfg(feature = "worker")]
 pub mod inbox;
+pub mod log_filter;
 pub mod private;
 pub mod redact;
 #[cfg(feature = "worker")]
@@ -20,6 +21,7 @@ pub mod schema;
 pub mod schema_files;
 pub mod shutdown;
 pub mod stack;
+pub mod terminal;
 #[cfg(feature = "worker")]
 pub mod testing;
 #[cfg(feature = "worker")]

@@ -13,7 +13,10 @@ use crate::{
     http,
     telemetry::colours,
 };
-use ponos::event::Timestamp;
+use ponos::{
+    event::Timestamp,
+    terminal::{Cleaned, line},
+};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -59,7 +62,10 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
         }
     };
     let coloured = colours(&io::stdout());
-    output::print(|out| if args.json { json(out, &report) } else { people(out, &report, coloured) })?;
+    output::print_styled(|out| match args.json {
+        true => json(&mut Cleaned::new(out), &report),
+        false => people(out, &report, coloured),
+    })?;
     Ok(if report.agrees() { Exit::Done } else { Exit::Findings })
 }
 
@@ -100,7 +106,7 @@ fn people(out: &mut dyn Write, report: &Report, coloured: bool) -> io::Result<()
         findings(out, schedule)?;
     }
     for note in &report.notes {
-        writeln!(out, "note: {note}")?;
+        writeln!(out, "note: {}", line(note))?;
     }
     let (colour, verdict) = if report.agrees() {
         ("\x1b[32m", "record and arithmetic agree")
@@ -141,12 +147,13 @@ fn findings(out: &mut dyn Write, report: &ScheduleReport) -> io::Result<()> {
             format!("{} … {} ({count})", finding.first, finding.last)
         }
     };
+    let schedule = line(&report.schedule);
     for finding in &report.missing {
-        writeln!(out, "hole: {} {}: {}", report.schedule, span(finding), finding.what)?;
+        writeln!(out, "hole: {schedule} {}: {}", span(finding), line(&finding.what))?;
     }
     for finding in &report.extra {
         let row = finding.sequence.map_or(String::new(), |sequence| format!(" (row {sequence})"));
-        writeln!(out, "surplus: {} {}{row}: {}", report.schedule, span(finding), finding.what)?;
+        writeln!(out, "surplus: {schedule} {}{row}: {}", span(finding), line(&finding.what))?;
     }
     Ok(())
 }

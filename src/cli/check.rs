@@ -7,6 +7,7 @@ use crate::{
     diagnostic::counted,
     sources, telemetry,
 };
+use ponos::terminal::Cleaned;
 use std::{io, process::ExitCode};
 
 /// Checks the configuration and all schedules.
@@ -28,11 +29,12 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     let (count, files) = (schedules.list.len(), schedules.files);
     found.append(schedules.diagnostics);
 
-    let printed = output::print(|out| {
+    let colours = telemetry::colours(&io::stdout());
+    let printed = output::print_styled(|out| {
         if args.json {
-            return output::lines(out, found.list());
+            return output::lines(&mut Cleaned::new(out), found.list());
         }
-        report::draw(out, &found, telemetry::colours(&io::stdout()))?;
+        report::draw(out, &found, colours)?;
         let (count, source) = (counted(count, "schedule"), &config.schedules);
         let checked = match source {
             ScheduleSource::Folder(_) => format!("{count} in {} {source}", counted(files, "file")),

@@ -6,7 +6,7 @@ use crate::{
     sources::Source,
     telemetry,
 };
-use ponos::event::Timestamp;
+use ponos::{event::Timestamp, terminal::Cleaned};
 use serde::Serialize;
 use std::{
     collections::HashMap,
@@ -107,9 +107,9 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
         .map_err(|fault| report::refuse("--for", &args.length, &fault))?;
     let schedules = chosen(globals, args.schedules.as_deref(), &args.names, !args.json)?;
     let forecast = foretell(&schedules, from, from.plus(length));
-    output::print(|out| {
+    output::print_styled(|out| {
         if args.json {
-            return output::lines(out, &[forecast]);
+            return output::lines(&mut Cleaned::new(out), &[forecast]);
         }
         text(out, &forecast, &wall, &args.length)
     })

@@ -2,17 +2,25 @@
 
 use super::exit::Exit;
 use crate::telemetry;
-use ponos::redact::redact;
+use ponos::{
+    redact::redact,
+    terminal::{Cleaned, message},
+};
 use std::{
     io::{self, BufWriter, ErrorKind, Write},
     process::ExitCode,
 };
 
-/// Writes to standard output, buffered.
+/// Writes to standard output, buffered, and cleaned for a terminal.
 ///
 /// # Errors
 /// The exit code when it can't be written (a full disk); that was said on standard error then.
 pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Exit> {
+    print_styled(|out| write(&mut Cleaned::new(out)))
+}
+
+/// The same as it is: with colours, and only with texts that were cleaned.
+pub(super) fn print_styled(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Exit> {
     let mut out = BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
@@ -24,9 +32,14 @@ pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     }
 }
 
-/// Writes a line to standard error, without passwords; when nobody can read that, there is nobody to tell.
-pub(super) fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", redact(line));
+/// Writes a message to standard error, cleaned for a terminal and without passwords; when nobody can read that, there is nobody to tell.
+pub(super) fn complain(text: &str) {
+    complain_styled(&message(text));
+}
+
+/// The same as it is: with colours, and only with texts that were cleaned.
+pub(super) fn complain_styled(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", redact(text));
 }
 
 /// Says what clap has to say: that arguments are wrong (it repeats them), or the help that was asked for.
@@ -38,7 +51,8 @@ pub(super) fn told_by_clap(said: &clap::Error) -> ExitCode {
     }
     let text = said.render();
     let text = if telemetry::colours(&io::stderr()) { text.ansi().to_string() } else { text.to_string() };
-    complain(text.trim_end());
+    // The words of whoever started this, with clap's own styles: nothing from outside.
+    complain_styled(text.trim_end());
     Exit::Usage.into()
 }
 

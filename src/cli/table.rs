@@ -3,6 +3,7 @@
 //! that, each row stands for itself, with the names of its columns.
 
 use super::terminal;
+use ponos::terminal::line;
 use std::io::{self, Write};
 
 /// Lines are made no shorter than this.
@@ -24,8 +25,10 @@ pub(super) fn more(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> 
 
 /// `room`: how many columns of text there are; as many as are needed where nobody knows.
 fn write(out: &mut dyn Write, rows: &[Vec<String>], header: bool, room: Option<usize>) -> io::Result<()> {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| line(cell).into_owned()).collect()).collect();
     let Some((names, cells)) = rows.split_first() else { return Ok(()) };
-    let Some(widths) = fitting(rows, room) else { return alone(out, names, cells, room.unwrap_or(NARROW)) };
+    let Some(widths) = fitting(&rows, room) else { return alone(out, names, cells, room.unwrap_or(NARROW)) };
     for row in rows.iter().skip(usize::from(!header)) {
         let cells: Vec<Vec<String>> =
             row.iter().zip(&widths).map(|(cell, width)| folded(cell, *width)).collect();

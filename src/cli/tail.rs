@@ -15,6 +15,7 @@ use crate::{
         structured,
     },
 };
+use ponos::terminal::line;
 use ponos::{
     broker::{Consume, Consumer, Link, LinkErrorClass, Settle, Transport},
     event::Event,
@@ -157,8 +158,11 @@ async fn consume(mut consumer: Consumer, printer: &mut Printer) -> Result<Exit, 
         let enough = match Event::from_message(&delivery.message) {
             Ok(event) => printer.event(&Value::Object(structured(&event)))?,
             Err(error) => {
-                let key = &delivery.message.routing_key;
-                output::complain(&format!("a message with the routing key '{key}' is no event: {error}"));
+                let (key, error) = (line(&delivery.message.routing_key), error.to_string());
+                output::complain(&format!(
+                    "a message with the routing key '{key}' is no event: {}",
+                    line(&error)
+                ));
                 false
             }
         };
@@ -214,7 +218,7 @@ impl Printer {
     /// Whether that was the last one wanted.
     fn message(&mut self, message: &Message) -> Result<bool, Exit> {
         if message.event == "gap" {
-            output::complain(&format!("a gap in the feed: {}", message.data));
+            output::complain(&format!("a gap in the feed: {}", line(&message.data)));
             return Ok(false);
         }
         match serde_json::from_str(&message.data) {
@@ -237,7 +241,7 @@ impl Printer {
 
 /// `2026-12-01T09:00:00.000Z  time.one-day.passed  one-day  +3 ms`
 fn words(event: &Value) -> String {
-    let text = |key: &str| event[key].as_str().unwrap_or("-").to_owned();
+    let text = |key: &str| line(event[key].as_str().unwrap_or("-")).into_owned();
     let mut words = vec![text("time"), text("type"), text("subject")];
     if let Some(late) = event["khronoslatenessms"].as_i64() {
         words.push(format!("{late} ms late"));

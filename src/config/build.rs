@@ -10,7 +10,7 @@ use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::is_name,
 };
-use ponos::files;
+use ponos::{files, log_filter};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -72,11 +72,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
         },
         http: http(&mut reader),
         log: LogConfig {
-            level: reader.parsed(
-                "log.level",
-                Targets::new().with_default(LevelFilter::INFO),
-                "write error, warn, info, debug or trace; single parts as in \"info,khronos::service=debug\"",
-            ),
+            level: log_level(&mut reader),
             format: reader.choice(
                 "log.format",
                 LogFormat::Pretty,
@@ -88,6 +84,18 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
     };
     reader.faults.sort();
     (config, reader.faults)
+}
+
+fn log_level(reader: &mut Reader<'_>) -> Targets {
+    let default = Targets::new().with_default(LevelFilter::INFO);
+    match reader.text("log.level").map(|text| log_filter::checked(&text)) {
+        None => default,
+        Some(Ok(text)) => text.parse().unwrap_or(default),
+        Some(Err(wrong)) => {
+            reader.fault("log.level", &wrong.what, wrong.help);
+            default
+        }
+    }
 }
 
 fn clock(reader: &mut Reader<'_>) -> ClockConfig {

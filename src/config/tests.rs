@@ -108,6 +108,21 @@ fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
 }
 
 #[test]
+fn a_word_that_is_no_log_level_is_refused_with_the_right_one() {
+    for (word, right) in
+        [("warning", "write warn"), ("verbose", "write debug"), ("info,khronos=warning", "write warn")]
+    {
+        let faults = load(&format!("[log]\nlevel = \"{word}\"\n"), &[], &[]).unwrap_err();
+        let fault = &faults.list()[0];
+        assert_eq!((fault.line, fault.help.as_deref()), (Some(2), Some(right)), "{word}");
+        assert!(load("", &[("KHRONOS_LOG_LEVEL", word)], &[]).is_err());
+        assert!(load("", &[], &[("log.level", word)]).is_err());
+    }
+    let spaced = load("[log]\nlevel = \"warn, khronos=debug\"\n", &[], &[]).unwrap();
+    assert_eq!(spaced.log.level.to_string(), "khronos=debug,warn");
+}
+
+#[test]
 fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
     let text = "[clock]\nname = \"file\"\n[http]\nlisten = \"127.0.0.1:1\"\n[publish]\nresends = 1\n";
     let environment = [("KHRONOS_CLOCK_NAME", "variable"), ("KHRONOS_HTTP_LISTEN", "127.0.0.1:2")];

@@ -87,15 +87,12 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
 
 fn print(letters: &[Chosen], as_json: bool) -> Result<(), Trouble> {
     let (now, paint) = (Clock::system().now(), output::Paint::stdout());
-    output::print(|out| {
-        for Chosen { letter, .. } in letters {
-            if as_json {
-                writeln!(out, "{}", letter.json())?;
-            } else {
-                writeln!(out, "{}", list::line(letter, now, paint))?;
-            }
-        }
-        Ok(())
+    let mut letters = letters.iter().map(|chosen| &chosen.letter);
+    if as_json {
+        return output::print(|out| letters.try_for_each(|letter| writeln!(out, "{}", letter.json())));
+    }
+    output::print_styled(|out| {
+        letters.try_for_each(|letter| writeln!(out, "{}", list::line(letter, now, paint)))
     })
 }
 

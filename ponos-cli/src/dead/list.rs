@@ -62,15 +62,11 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
 
 fn print(letters: &[Letter], as_json: bool) -> Result<(), Trouble> {
     let (now, paint) = (Clock::system().now(), Paint::stdout());
-    output::print(|out| {
-        for letter in letters {
-            if as_json {
-                writeln!(out, "{}", letter.json())?;
-            } else {
-                writeln!(out, "{}", line(letter, now, paint))?;
-            }
-        }
-        Ok(())
+    if as_json {
+        return output::print(|out| letters.iter().try_for_each(|one| writeln!(out, "{}", one.json())));
+    }
+    output::print_styled(|out| {
+        letters.iter().try_for_each(|letter| writeln!(out, "{}", line(letter, now, paint)))
     })
 }
 
@@ -99,4 +95,28 @@ pub(super) fn line(letter: &Letter, now: Timestamp, paint: Paint) -> String {
         Part::plain(requeued),
     ];
     layout::fitted(&parts, paint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::{HOSTILE, assert_harmless};
+
+    #[test]
+    fn with_styles_nothing_but_the_styles_is_obeyed() {
+        let text = || HOSTILE.to_owned();
+        let letter = Letter {
+            queue: text(),
+            id: text(),
+            name: text(),
+            kind: text(),
+            reason: text(),
+            ..Letter::default()
+        };
+        let line = line(&letter, Timestamp::from_millis(0), Paint::always());
+        assert!(line.contains("\u{1b}[1m"), "{line}");
+        let plain =
+            ["\u{1b}[1m", "\u{1b}[2m", "\u{1b}[0m"].iter().fold(line, |line, code| line.replace(code, ""));
+        assert_harmless("dead list", &plain);
+    }
 }

@@ -183,11 +183,12 @@ fn tell(args: &Args, chosen: &Chosen, stayed: Option<&str>) -> Result<(), Troubl
         return output::print(|out| writeln!(out, "{line}"));
     }
     if let Some(why) = stayed {
-        output::complain(&format!("{} stayed: {why}", letter.id));
+        let line = |text: &str| output::shortened(text, 400);
+        output::complain(&format!("{} stayed: {}", line(&letter.id), line(why)));
         return Ok(());
     }
     let line = list::line(letter, Clock::system().now(), output::Paint::stdout());
-    output::print(|out| writeln!(out, "{line}"))
+    output::print_styled(|out| writeln!(out, "{line}"))
 }
 
 /// `user@host`, as far as the system tells.

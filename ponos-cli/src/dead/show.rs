@@ -61,7 +61,7 @@ fn print(chosen: &Chosen, as_json: bool) -> Result<(), Trouble> {
         writeln!(out, "id       {}", line(&letter.id))?;
         writeln!(out, "name     {}", line(&letter.name))?;
         writeln!(out, "queue    {}", line(&letter.queue))?;
-        writeln!(out, "lies in  {}", letter.lies_in)?;
+        writeln!(out, "lies in  {}", line(&letter.lies_in))?;
         if let Some(at) = letter.at {
             writeln!(out, "died     {at}")?;
         }
@@ -79,7 +79,8 @@ fn print(chosen: &Chosen, as_json: bool) -> Result<(), Trouble> {
         }
         writeln!(out, "\nbody ({} bytes)", chosen.message.body.len())?;
         match &message["body"] {
-            Value::String(text) => writeln!(out, "{}", output::plain(text)),
+            // set off, so that no line of it passes for one of ours
+            Value::String(text) => text.lines().try_for_each(|line| writeln!(out, "  {line}")),
             body => writeln!(out, "{body:#}"),
         }
     })

@@ -1,7 +1,7 @@
 //! Log lines on standard error: short ones for people, or JSON.
 
-use crate::output;
-use ponos::{clock::Clock, redact::Redacted};
+use crate::{exit::Exit, output, trouble::Trouble};
+use ponos::{clock::Clock, log_filter, redact::Redacted, terminal::LogLines};
 use std::{
     fmt::{self, Write},
     io::{IsTerminal, stderr},
@@ -41,18 +41,28 @@ const NAMES: [(&str, Option<&str>); 4] = [
 
 /// Begins to log; `PONOS_LOG` says what, as `RUST_LOG` does elsewhere. Below debug lapin shows passwords as bytes, so it is
 /// never heard there.
-pub(super) fn begin(format: Format) {
-    let filter =
-        EnvFilter::try_from_env("PONOS_LOG").unwrap_or_else(|_| EnvFilter::new("warn,ponos=info,lapin=off"));
+///
+/// # Errors
+/// `PONOS_LOG` names no level.
+pub(super) fn begin(format: Format) -> Result<(), Trouble> {
+    let wanted = std::env::var_os("PONOS_LOG").filter(|text| !text.is_empty());
+    let wanted =
+        wanted.map_or("warn,ponos=info,lapin=off".into(), |text| text.to_string_lossy().into_owned());
+    let wanted = log_filter::checked(&wanted).map_err(|wrong| {
+        Trouble::Words(Exit::Configuration, format!("PONOS_LOG: {}; {}", wrong.what, wrong.help))
+    })?;
+    let filter = EnvFilter::new(wanted);
+    let coloured = format == Format::Text && stderr().is_terminal();
+    let cleaned = move || LogLines::new(stderr(), coloured);
     let lines = match format {
         Format::Text => layer()
-            .with_writer(|| Redacted::text(stderr()))
-            .with_ansi(stderr().is_terminal())
+            .with_writer(move || Redacted::text(cleaned()))
+            .with_ansi(coloured)
             .event_format(Short)
             .boxed(),
         Format::Json => {
             output::speak_json();
-            let lines = layer().with_writer(|| Redacted::json(stderr()));
+            let lines = layer().with_writer(move || Redacted::json(cleaned()));
             lines.json().flatten_event(true).with_span_list(false).boxed()
         }
     };
@@ -63,6 +73,7 @@ pub(super) fn begin(format: Format) {
         .with_default(LevelFilter::TRACE);
     // an error means that there is one already, which can't be
     let _ = registry().with(lines.with_filter(filter.and(discreet))).try_init();
+    Ok(())
 }
 
 /// `2026-12-01T09:00:00.123Z WARN failed; to be tried again  queue=… id=… reason=…`

@@ -23,7 +23,9 @@ use activity::Activity;
 use ending::{Ending, LEAVING};
 use ponos::{
     broker::Transport,
+    log_filter,
     shutdown::shutdown,
+    terminal::LogLines,
     worker::{Report, Worker},
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -111,7 +113,7 @@ Log lines are short by default, and with --log-format json one JSON object each,
 What a program writes there is handed on as it is.";
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    log::begin(args.log_format);
+    log::begin(args.log_format)?;
     let place = args.inbox.as_deref().filter(|told| !told.is_empty()).map(inbox::Place::read).transpose()?;
     let (activity, ending) = (Activity::default(), Ending::default());
     // the grace is kept by us; the worker's own is for programs that are told to end by then

@@ -1,6 +1,6 @@
 //! What goes wrong before anything begins: the URL, the password, the vhost, nobody there.
 
-use super::support::{ponos_ends, start};
+use super::support::{ponos_ends, start, start_in};
 use testkit::Node;
 
 #[test]
@@ -30,6 +30,16 @@ fn nobody_there_ends_with_69_and_the_address() {
 fn a_url_that_is_none_is_a_fault_of_the_configuration() {
     let ended = ponos_ends("http://user:pw@host", &["tail"], 78);
     assert!(ended.err.contains("amqp://") && !ended.err.contains("pw"), "{}", ended.err);
+}
+
+#[test]
+fn a_word_that_is_no_log_level_is_refused_with_the_right_one() {
+    let words = ["run", "--service", "shop", "--on", "a.b.c", "--", "true"];
+    for (word, right) in [("warning", "write warn"), ("info,ponos=verbose", "write debug")] {
+        let ended = start_in("amqp://127.0.0.1:1", &words, ("PONOS_LOG", word)).end();
+        assert_eq!(ended.code, Some(78), "{}", ended.err);
+        assert!(ended.err.contains("PONOS_LOG: ") && ended.err.contains(right), "{}", ended.err);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod begin;
 mod dead;
 mod dead_inbox;
+mod hostile;
 mod nested;
 mod publish;
 mod run;

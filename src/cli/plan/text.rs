@@ -2,6 +2,7 @@
 
 use super::compare::{Instant, Kind, One, Plan, Shown, Sum};
 use crate::diagnostic::counted;
+use ponos::terminal::line;
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -73,9 +74,9 @@ fn schedule(out: &mut dyn Write, one: &One) -> io::Result<()> {
         ),
         _ => sum(&one.sum),
     };
-    writeln!(out, "{mark} {}: {times}", one.name)?;
+    writeln!(out, "{mark} {}: {times}", line(&one.name))?;
     for key in &one.keys {
-        writeln!(out, "    {}: {} → {}", key.key, value(&key.old), value(&key.new))?;
+        writeln!(out, "    {}: {} → {}", key.key, line(&value(&key.old)), line(&value(&key.new)))?;
     }
     for shown in &one.first {
         occurrence(out, shown)?;
