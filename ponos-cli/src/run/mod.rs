@@ -23,9 +23,7 @@ use activity::Activity;
 use ending::{Ending, LEAVING};
 use ponos::{
     broker::Transport,
-    log_filter,
     shutdown::shutdown,
-    terminal::LogLines,
     worker::{Report, Worker},
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -207,7 +207,7 @@ fn what_a_program_leaves_behind_when_it_ends_is_ended_too() {
             });
         };
         // while the worker goes on
-        ["started ", "child ", "grandchild "].map(gone);
+        ["started ", "child ", "grandchild "].into_iter().for_each(gone);
         worker.says("what it had started went on");
         worker.program.signal(Signal::TERM);
         assert_eq!(worker.end().code, Some(0));
