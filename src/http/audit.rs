@@ -2,6 +2,7 @@
 
 use super::{
     apart::{Defect, apart},
+    large::{self, Pages},
     problem::Problem,
     record::Record,
     site::Site,
@@ -9,23 +10,26 @@ use super::{
 use crate::{
     engine::{
         Snapshot,
-        audit::{Auditor, Report, TooFragmented},
+        audit::{Auditor, Report, ScheduleReport, TooFragmented},
     },
     service::Command,
     store::StoreError,
 };
 use axum::{
-    Json,
     extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
+    response::Response,
 };
 use ponos::event::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// Rows read at once.
 const PAGE: usize = 1000;
+/// Schedules of a report that are made at once.
+const SCHEDULES: usize = 100;
 /// A hole younger than this may be a row that is still being written …
 const YOUNG: i64 = 60_000;
 /// … and is looked at again so often, …
@@ -58,7 +62,7 @@ pub enum AuditError {
 pub(super) async fn audit(
     State(site): State<Site>,
     query: Result<Query<Bounds>, QueryRejection>,
-) -> Result<Json<Report>, Problem> {
+) -> Result<Response, Problem> {
     let Bounds { from, to } = query?.0;
     if let (Some(from), Some(to)) = (from, to)
         && from >= to
@@ -71,17 +75,53 @@ pub(super) async fn audit(
     let snapshot = site.ask(Command::Snapshot).await?;
     // On a task of its own, which keeps the place: arithmetic under way can't be cut off.
     let work = tokio::spawn(async move {
-        let report = run(&site.record, snapshot, from, to, Some(site.clock.recorded.clone())).await;
-        drop(place);
-        (report, site.limits)
+        let walked = walk(&site.record, snapshot, from, to, Some(site.clock.recorded.clone())).await;
+        walked.map(|(auditor, report)| {
+            (report, Schedules { auditor: Some(auditor), after: None, _place: place })
+        })
     });
     match work.await {
-        Ok((Ok(report), _)) => Ok(Json(report)),
-        Ok((Err(AuditError::TooFragmented(error)), _)) => {
+        Ok(Ok((report, schedules))) => {
+            let Ok(Value::Object(mut head)) = serde_json::to_value(report) else {
+                return Err(Defect.into());
+            };
+            head.remove("schedules");
+            large::list(head, "schedules", schedules).await
+        }
+        Ok(Err(AuditError::TooFragmented(error))) => {
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
         }
-        Ok((Err(error), _)) => Err(Problem::unavailable(error.to_string())),
-        Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, AuditError::Defect.to_string())),
+        Ok(Err(error)) => Err(Problem::unavailable(error.to_string())),
+        Err(_) => Err(Defect.into()),
+    }
+}
+
+/// The schedules of a report, made as they are written: of a million they would take a lot of room.
+struct Schedules {
+    /// There but while it is at work.
+    auditor: Option<Auditor>,
+    after: Option<String>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Pages for Schedules {
+    type Item = ScheduleReport;
+    type View<'a> = &'a ScheduleReport;
+
+    async fn next(&mut self) -> Result<Vec<ScheduleReport>, Problem> {
+        let (auditor, after) = (self.auditor.take().ok_or(Defect)?, self.after.take());
+        let work = move || {
+            let page = auditor.schedules_after(after.as_deref(), SCHEDULES);
+            (auditor, page)
+        };
+        let (auditor, page) = apart(work).await?;
+        self.auditor = Some(auditor);
+        self.after = page.last().map(|last| last.schedule.clone());
+        Ok(page)
+    }
+
+    fn view(schedule: &ScheduleReport) -> &ScheduleReport {
+        schedule
     }
 }
 
@@ -95,8 +135,20 @@ pub async fn run(
     snapshot: Snapshot,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
-    mut recorded: Option<watch::Receiver<u64>>,
+    recorded: Option<watch::Receiver<u64>>,
 ) -> Result<Report, AuditError> {
+    let (auditor, _) = walk(record, snapshot, from, to, recorded).await?;
+    Ok(apart(move || auditor.report()).await?)
+}
+
+/// The auditor that has seen the record, and its report without the schedules.
+async fn walk(
+    record: &Record,
+    snapshot: Snapshot,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    mut recorded: Option<watch::Receiver<u64>>,
+) -> Result<(Auditor, Report), AuditError> {
     let settled = snapshot.settled.unwrap_or(Timestamp::EPOCH);
     let mut auditor = apart(move || Auditor::new(&snapshot, from, to)).await?;
     let mut looks = 0;
@@ -117,12 +169,14 @@ pub async fn run(
         }
         let report;
         (auditor, report) = apart(move || {
-            let report = auditor.report();
+            let report = auditor.summary(drop);
             (auditor, report)
         })
         .await?;
         let young = report.last_hole.is_some_and(|hole| settled.since(hole) < YOUNG);
-        let Some(recorded) = recorded.as_mut().filter(|_| young && looks < LOOKS) else { return Ok(report) };
+        let Some(recorded) = recorded.as_mut().filter(|_| young && looks < LOOKS) else {
+            return Ok((auditor, report));
+        };
         looks += 1;
         // Both ends of the wait are fine: new rows, or none for a while.
         let _ = tokio::time::timeout(PAUSE, recorded.changed()).await;

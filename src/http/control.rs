@@ -38,7 +38,7 @@ struct ParkedEvents {
 
 impl Pages for ParkedEvents {
     type Item = (u64, Parked);
-    type View = ParkedView;
+    type View<'a> = ParkedView;
 
     async fn next(&mut self) -> Result<Vec<(u64, Parked)>, Problem> {
         let after = self.after;
@@ -53,8 +53,8 @@ impl Pages for ParkedEvents {
 }
 
 pub(super) async fn parked(State(site): State<Site>) -> Result<Response, Problem> {
-    let clock = site.status().clock;
-    large::list(&clock, "parked", ParkedEvents { site, after: None }).await
+    let head = site.head();
+    large::list(head, "parked", ParkedEvents { site, after: None }).await
 }
 
 pub(super) async fn release(

@@ -11,6 +11,7 @@ use axum::{
 };
 use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::{
     collections::VecDeque,
     future::Future,
@@ -88,21 +89,31 @@ pub(super) trait Pages: Send + 'static {
     /// What a page has.
     type Item: Send;
     /// How it is shown.
-    type View: Serialize;
+    type View<'a>: Serialize
+    where
+        Self: 'a;
 
     /// The next page; empty at the end.
     fn next(&mut self) -> impl Future<Output = Result<Vec<Self::Item>, Problem>> + Send;
 
     /// The view of one.
-    fn view(item: &Self::Item) -> Self::View;
+    fn view(item: &Self::Item) -> Self::View<'_>;
 }
 
-/// `{"clock":…,"<key>":[…]}`, written as it is read. An error on the way cuts the answer off; one at the start is told.
-pub(super) async fn list<P: Pages>(clock: &str, key: &str, mut pages: P) -> Result<Response, Problem> {
+/// An object with a list of this name added to it, written as it is read. An error on the way cuts the answer off; one
+/// at the start is told.
+pub(super) async fn list<P: Pages>(
+    head: Map<String, Value>,
+    key: &str,
+    mut pages: P,
+) -> Result<Response, Problem> {
     let page: VecDeque<_> = pages.next().await?.into();
-    let start = serde_json::json!({ "clock": clock }).to_string();
-    let mut written = start.trim_end_matches('}').to_owned().into_bytes();
-    written.extend_from_slice(format!(",{}:[", serde_json::Value::from(key)).as_bytes());
+    let mut written = Value::Object(head).to_string().into_bytes();
+    written.pop();
+    if written.len() > 1 {
+        written.push(b',');
+    }
+    written.extend_from_slice(format!("{}:[", Value::from(key)).as_bytes());
     let state = Some(List { pages, page, written, first: true });
     let stream = futures_util::stream::try_unfold(state, |state| async move {
         let Some(list) = state else { return Ok::<_, axum::Error>(None) };

@@ -51,11 +51,9 @@ impl Default for Limits {
     }
 }
 
-/// Open files that the rest of the clock needs: its store, which must never want for one, the broker, and what is read
-/// at a reload.
-const REST: usize = 40;
-/// Under a limit so low that this is more than half of it, connections get a sixth of it: a few.
-const SHARE: usize = 6;
+/// Open files that the rest of the clock needs, with some to spare: its store, which must never want for one, the broker,
+/// its event loops, and what is read at a reload.
+const REST: usize = 44;
 
 impl Limits {
     /// The default, with fewer places where the system lets the process have few open files.
@@ -78,8 +76,8 @@ impl Limits {
     /// The same, with fewer places where so many files may be open.
     fn within(self, files: Option<usize>) -> Self {
         let Some(files) = files else { return self };
-        let room = files.saturating_sub(REST).max(files / SHARE);
-        // Of the room, in eighths: the reserve one, operators one, connections six.
+        let room = files.saturating_sub(REST);
+        // Of the room, in eighths: the reserve one, operators one, connections six. One of each there always is.
         let part = |eighths: usize| (room * eighths / 8).max(1);
         let connections = self.connections.min(part(6));
         Self {

@@ -28,7 +28,7 @@ struct Schedules {
 
 impl Pages for Schedules {
     type Item = ScheduleStatus;
-    type View = ScheduleView;
+    type View<'a> = ScheduleView;
 
     async fn next(&mut self) -> Result<Vec<ScheduleStatus>, Problem> {
         let after = self.after.clone();
@@ -43,8 +43,8 @@ impl Pages for Schedules {
 }
 
 pub(super) async fn all(State(site): State<Site>) -> Result<Response, Problem> {
-    let clock = site.status().clock;
-    large::list(&clock, "schedules", Schedules { site, after: None }).await
+    let head = site.head();
+    large::list(head, "schedules", Schedules { site, after: None }).await
 }
 
 pub(super) async fn one(

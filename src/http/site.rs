@@ -2,6 +2,7 @@
 
 use super::{events::Events, limits::Limits, problem::Problem, record::Record};
 use crate::service::{Command, Handle, Status};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -36,6 +37,11 @@ impl Site {
     /// How the clock is.
     pub(super) fn status(&self) -> Status {
         self.clock.status.borrow().clone()
+    }
+
+    /// How an answer of this clock begins.
+    pub(super) fn head(&self) -> Map<String, Value> {
+        Map::from_iter([("clock".to_owned(), self.status().clock.into())])
     }
 
     /// Asks the clock's loop and waits for its answer.

@@ -20,7 +20,7 @@ pub use report::{Finding, Report, ScheduleReport, Tally};
 use super::{Outcome, RecordRow, Revision, SkipReason, Snapshot};
 use ledger::{Arithmetic, Everywhere, Ledger};
 use ponos::event::Timestamp;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, iter::successors, ops::Bound, sync::Arc};
 
 /// Examples kept per schedule and kind.
 const EXAMPLES: usize = 10;
@@ -38,7 +38,9 @@ pub struct Auditor {
     upper: Timestamp,
     /// W.
     settled: Timestamp,
-    ledgers: BTreeMap<Arc<str>, BTreeMap<u32, Ledger>>,
+    arithmetic: ArithmeticOf,
+    /// By name and number.
+    kept: Vec<Kept>,
     everywhere: Everywhere,
     unverifiable: BTreeMap<Arc<str>, u64>,
     unknown: BTreeMap<Arc<str>, Vec<Finding>>,
@@ -48,6 +50,15 @@ pub struct Auditor {
     last_sequence: u64,
     record_is_empty: bool,
     created: Option<Timestamp>,
+}
+
+/// Makes the arithmetic of a revision; the error says why it can't be evaluated.
+type ArithmeticOf = Box<dyn Fn(&Revision) -> Result<Box<dyn Arithmetic>, String> + Send + Sync>;
+
+/// A revision that can be evaluated. Most of a million are quiet: a ledger is opened when there is something to enter.
+struct Kept {
+    revision: Revision,
+    ledger: Option<Box<Ledger>>,
 }
 
 /// The record is in too many separate runs to be held.
@@ -76,12 +87,21 @@ pub fn audit<'a>(
     Ok(auditor.report())
 }
 
+impl Kept {
+    fn key(&self) -> (&str, u32) {
+        (self.revision.name(), self.revision.number)
+    }
+}
+
 impl Auditor {
     /// Audits (from, to] with what the engine keeps; without bounds, all that the record knows.
     pub fn new(snapshot: &Snapshot, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
-        Self::with(snapshot, from, to, |revision| match revision.build() {
-            Ok(schedule) => Ok(Box::new(schedule.timing) as Box<dyn Arithmetic>),
-            Err(faults) => Err(faults.into_iter().next().map_or_else(String::new, |fault| fault.what)),
+        Self::with(snapshot, from, to, |revision| match revision.definition.is_understood() {
+            true => Ok(Box::new(revision.timing()) as Box<dyn Arithmetic>),
+            false => match revision.build() {
+                Ok(schedule) => Ok(Box::new(schedule.timing) as Box<dyn Arithmetic>),
+                Err(faults) => Err(faults.into_iter().next().map_or_else(String::new, |fault| fault.what)),
+            },
         })
     }
 
@@ -89,14 +109,15 @@ impl Auditor {
         snapshot: &Snapshot,
         from: Option<Timestamp>,
         to: Option<Timestamp>,
-        arithmetic: impl Fn(&Revision) -> Result<Box<dyn Arithmetic>, String>,
+        arithmetic: impl Fn(&Revision) -> Result<Box<dyn Arithmetic>, String> + Send + Sync + 'static,
     ) -> Self {
         let settled = snapshot.settled.unwrap_or(Timestamp::EPOCH);
         let mut auditor = Self {
             lower: from.unwrap_or(Timestamp::EPOCH.plus(-1)),
             upper: to.map_or(settled, |to| to.min(settled)),
             settled,
-            ledgers: BTreeMap::new(),
+            arithmetic: Box::new(arithmetic),
+            kept: Vec::with_capacity(snapshot.revisions.len()),
             everywhere: Everywhere::default(),
             unverifiable: BTreeMap::new(),
             unknown: BTreeMap::new(),
@@ -108,11 +129,8 @@ impl Auditor {
             created: snapshot.revisions.iter().map(|revision| revision.effective_from).min(),
         };
         for revision in &snapshot.revisions {
-            match arithmetic(revision) {
-                Ok(built) => {
-                    let ledgers = auditor.ledgers.entry(revision.name().into()).or_default();
-                    ledgers.insert(revision.number, Ledger::new(revision, built));
-                }
+            match (auditor.arithmetic)(revision) {
+                Ok(_) => auditor.kept.push(Kept { revision: revision.clone(), ledger: None }),
                 Err(what) => auditor.note(format!(
                     "{} revision {} can't be evaluated by this version: {what}",
                     revision.name(),
@@ -120,6 +138,7 @@ impl Auditor {
                 )),
             }
         }
+        auditor.kept.sort_by(|a, b| a.key().cmp(&b.key()));
         for (schedule, span) in &snapshot.spans {
             if let Some(ledger) = auditor.ledger(schedule, span.revision) {
                 ledger.owe((span.after, span.through));
@@ -169,14 +188,14 @@ impl Auditor {
             }
             return Ok(());
         }
-        let Some(ledger) = self.ledgers.get_mut(&row.schedule).and_then(|all| all.get_mut(&row.revision))
-        else {
+        let Some(ledger) = self.ledger(&row.schedule, row.revision) else {
             self.without_definition(entry);
             return Ok(());
         };
         let before = ledger.pieces();
         ledger.row(entry);
-        self.pieces = (self.pieces + ledger.pieces()).saturating_sub(before);
+        let pieces = ledger.pieces();
+        self.pieces = (self.pieces + pieces).saturating_sub(before);
         if self.pieces > PIECES { Err(TooFragmented) } else { Ok(()) }
     }
 
@@ -187,45 +206,107 @@ impl Auditor {
 
     /// What was found so far.
     pub fn report(&self) -> Report {
+        let mut schedules = Vec::new();
+        let report = self.summary(|schedule| schedules.push(schedule));
+        Report { schedules, ..report }
+    }
+
+    /// The same without the schedules, of which each is given to `each`: in the order of their names.
+    pub fn summary(&self, mut each: impl FnMut(ScheduleReport)) -> Report {
         let mut report = Report { rows: self.rows, notes: self.notes.clone(), ..Report::default() };
-        // A record of which nothing is kept any more proves nothing: there is no first row to begin at.
-        let nothing_kept = self.rows == 0 && !self.record_is_empty;
-        (report.from, report.to) = (self.lower, self.upper);
-        if nothing_kept {
-            report.from = self.upper;
+        (report.from, report.to) = self.window();
+        if self.nothing_kept() {
             report.notes.push("no row of the record is kept any more".into());
         }
-        let names = self.ledgers.keys().chain(self.unverifiable.keys()).chain(self.unknown.keys());
-        let names: std::collections::BTreeSet<&Arc<str>> = names.collect();
-        for name in names {
-            let mut schedule = ScheduleReport { schedule: name.to_string(), ..ScheduleReport::default() };
-            for ledger in self.ledgers.get(name).into_iter().flat_map(BTreeMap::values) {
-                let hole =
-                    ledger.close((report.from, report.to), self.settled, &self.everywhere, &mut schedule);
-                report.last_hole = report.last_hole.max(hole);
-            }
-            schedule.tally.unverifiable = self.unverifiable.get(name).copied().unwrap_or(0);
-            let strays = self.unknown.get(name).map_or(&[][..], Vec::as_slice);
-            schedule.tally.surplus += strays.len() as u64;
-            let room = EXAMPLES.saturating_sub(schedule.extra.len());
-            schedule.extra.extend(strays.iter().take(room).cloned());
+        for name in successors(self.next_name(None), |name| self.next_name(Some(name))) {
+            let (schedule, hole) = self.schedule(name);
+            report.last_hole = report.last_hole.max(hole);
             report.totals.add(&schedule.tally);
-            report.schedules.push(schedule);
+            each(schedule);
         }
         // Before the first definition nothing was called for: say since when there was something to find.
         report.from = report.from.max(self.created.unwrap_or(report.from));
         report
     }
 
+    /// At most so many of the schedules, from the first on or after the one that is named.
+    pub fn schedules_after(&self, name: Option<&str>, most: usize) -> Vec<ScheduleReport> {
+        let names = successors(self.next_name(name), |name| self.next_name(Some(name)));
+        names.take(most).map(|name| self.schedule(name).0).collect()
+    }
+
+    fn schedule(&self, name: &str) -> (ScheduleReport, Option<Timestamp>) {
+        let mut schedule = ScheduleReport { schedule: name.to_owned(), ..ScheduleReport::default() };
+        let mut last_hole = None;
+        let (window, first) = (self.window(), self.place((name, 0)));
+        for kept in self.kept[first..].iter().take_while(|kept| kept.revision.name() == name) {
+            let close = |ledger: &Ledger, into| ledger.close(window, self.settled, &self.everywhere, into);
+            let hole = match &kept.ledger {
+                Some(ledger) => close(ledger, &mut schedule),
+                None => self.open(&kept.revision).and_then(|ledger| close(&ledger, &mut schedule)),
+            };
+            last_hole = last_hole.max(hole);
+        }
+        schedule.tally.unverifiable = self.unverifiable.get(name).copied().unwrap_or(0);
+        let strays = self.unknown.get(name).map_or(&[][..], Vec::as_slice);
+        schedule.tally.surplus += strays.len() as u64;
+        let room = EXAMPLES.saturating_sub(schedule.extra.len());
+        schedule.extra.extend(strays.iter().take(room).cloned());
+        (schedule, last_hole)
+    }
+
+    /// What is audited.
+    fn window(&self) -> (Timestamp, Timestamp) {
+        if self.nothing_kept() { (self.upper, self.upper) } else { (self.lower, self.upper) }
+    }
+
+    /// A record of which nothing is kept any more proves nothing: there is no first row to begin at.
+    fn nothing_kept(&self) -> bool {
+        self.rows == 0 && !self.record_is_empty
+    }
+
+    /// The first name of all, or after this one.
+    fn next_name(&self, after: Option<&str>) -> Option<&str> {
+        let at = self.kept.partition_point(|kept| after.is_some_and(|after| kept.revision.name() <= after));
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let unverifiable = self.unverifiable.range::<str, _>((from, Bound::Unbounded)).next();
+        let unknown = self.unknown.range::<str, _>((from, Bound::Unbounded)).next();
+        let names = [
+            self.kept.get(at).map(|kept| kept.revision.name()),
+            unverifiable.map(|(name, _)| &**name),
+            unknown.map(|(name, _)| &**name),
+        ];
+        names.into_iter().flatten().min()
+    }
+
+    /// Where this revision stands, or would stand.
+    fn place(&self, key: (&str, u32)) -> usize {
+        self.kept.partition_point(|kept| kept.key() < key)
+    }
+
+    fn open(&self, revision: &Revision) -> Option<Box<Ledger>> {
+        // What can't be evaluated was left out at the start.
+        let arithmetic = (self.arithmetic)(revision).ok()?;
+        Some(Box::new(Ledger::new(revision, arithmetic)))
+    }
+
     fn ledger(&mut self, schedule: &str, revision: u32) -> Option<&mut Ledger> {
-        self.ledgers.get_mut(schedule)?.get_mut(&revision)
+        let key = (schedule, revision);
+        let at = self.place(key);
+        let kept = self.kept.get(at).filter(|kept| kept.key() == key)?;
+        if kept.ledger.is_none() {
+            self.kept[at].ledger = self.open(&kept.revision);
+        }
+        self.kept[at].ledger.as_deref_mut()
     }
 
     /// A row whose definition is not at hand: forgotten since, or never accepted.
     fn without_definition(&mut self, entry: &RecordRow) {
         let row = &entry.row;
-        let newest = self.ledgers.get(&row.schedule).and_then(|all| all.keys().next_back());
-        if newest.is_some_and(|newest| row.revision > *newest) || row.revision == 0 {
+        let after = self.place((&row.schedule, u32::MAX));
+        let newest = after.checked_sub(1).and_then(|at| self.kept.get(at)).map(Kept::key);
+        let newest = newest.filter(|(name, _)| **name == *row.schedule);
+        if newest.is_some_and(|(_, newest)| row.revision > newest) || row.revision == 0 {
             self.stray(entry, "no such revision was ever accepted");
             return;
         }

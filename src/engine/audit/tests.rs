@@ -86,7 +86,7 @@ fn numbered(rows: Vec<Row>) -> Vec<RecordRow> {
 }
 
 fn every(period: i64, snapshot: &Snapshot, rows: &[RecordRow]) -> Report {
-    let mut auditor = Auditor::with(snapshot, None, None, |_| Ok(Box::new(Every(period))));
+    let mut auditor = Auditor::with(snapshot, None, None, move |_| Ok(Box::new(Every(period))));
     rows.iter().for_each(|row| auditor.row(row).unwrap());
     auditor.report()
 }
@@ -305,7 +305,8 @@ fn a_trimmed_record_is_audited_from_its_first_row_on() {
 
 #[test]
 fn bounds_exclude_their_first_and_include_their_last_instant() {
-    let mut auditor = Auditor::with(&snapshot(), Some(at(300)), Some(at(500)), |_| Ok(Box::new(Every(100))));
+    let mut auditor =
+        Auditor::with(&snapshot(), Some(at(300)), Some(at(500)), move |_| Ok(Box::new(Every(100))));
     numbered(singles(1..=10)).iter().for_each(|row| auditor.row(row).unwrap());
     let report = auditor.report();
     assert!(report.agrees());
@@ -315,7 +316,7 @@ fn bounds_exclude_their_first_and_include_their_last_instant() {
 #[test]
 fn a_one_shot_is_owed_until_a_row_or_its_pending_entry_accounts_for_it() {
     let audit = |snapshot: &Snapshot, rows: Vec<Row>| {
-        let mut auditor = Auditor::with(snapshot, None, None, |_| Ok(Box::new(Once(300))));
+        let mut auditor = Auditor::with(snapshot, None, None, move |_| Ok(Box::new(Once(300))));
         numbered(rows).iter().for_each(|row| auditor.row(row).unwrap());
         auditor.report().totals
     };
