@@ -4,11 +4,11 @@
 
 mod e2e;
 
-use e2e::{Clock, Feed, id_of, let_pass, random, scale, text};
+use e2e::{Clock, Feed, LIMIT, id_of, let_pass, random, scale, text};
 use ponos::event::Timestamp;
 use serde_json::Value;
 use std::{collections::BTreeMap, process::Command};
-use testkit::Node;
+use testkit::{Node, block_until_or_tell};
 
 const SCHEDULES: &str = r#"
 [[schedule]]
@@ -151,4 +151,27 @@ fn with_the_standard_schedules_the_clock_takes_less_than_30_mb() {
         assert!(kib < 30_000_000 / 1024, "{kib} KiB with {broker}");
         clock.stop();
     }
+}
+
+#[test]
+fn under_a_low_limit_of_open_files_the_store_does_not_want_for_one_whatever_is_asked() {
+    let mut clock = Clock::new("memory:", SCHEDULES).files(32).started();
+    assert!(clock.log().contains("at most 32 files may be open"), "{}", clock.log());
+    let feeds: Vec<_> = (0..60).map(|_| clock.request("/feed?after=0", "")).collect();
+    for _ in 0..3 {
+        let confirmed = |body: &Value| body["confirmed"].as_u64().unwrap();
+        let so_far = confirmed(&clock.until("health beside the feeds", |status, _| status == 200));
+        clock.until("events beside the feeds", |status, body| status == 200 && confirmed(body) > so_far + 20);
+        // New schedules are read, and written, beside them.
+        let listed = format!("second-{so_far}");
+        clock.write_schedules(&SCHEDULES.replace("name = \"second\"", &format!("name = \"{listed}\"")));
+        let look = || clock.json(&["list"]).iter().any(|schedule| schedule["name"] == *listed).then_some(());
+        block_until_or_tell("the new schedule to be in effect", LIMIT, look, || clock.log());
+    }
+    drop(feeds);
+    let log = clock.log();
+    assert!(!log.contains("the store can't be written") && !log.contains("Too many open files"), "{log}");
+    clock.until_calm();
+    clock.stop();
+    clock.done(&["audit"]);
 }

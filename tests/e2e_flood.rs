@@ -11,6 +11,7 @@ use std::{
     fmt::Write as _,
     io::{Read, Write as _},
     net::TcpStream,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,14 +28,19 @@ const ATTACKERS: usize = 16;
 /// Connections that are only opened, or that want a feed.
 const CONNECTIONS: u64 = 3_000;
 
-/// Milliseconds that 99 of 100 events may be late. What is built without optimisation, and beside other builds, is only
-/// held to what tells a publisher that waits for HTTP from one that does not.
-const LATE: i64 = if cfg!(debug_assertions) { 1_000 } else { 100 };
+/// Milliseconds that 99 of 100 events may be late. What is built without optimisation is only held to what tells a
+/// publisher that waits for HTTP from one that does not.
+const LATE: i64 = if cfg!(debug_assertions) { 2_000 } else { 100 };
 
-fn schedules(count: usize) -> String {
-    let mut text =
-        String::from("[[schedule]]\nname = \"often\"\nevent = \"flood.often.passed\"\nevery = \"100ms\"\n");
-    for number in 1..count {
+/// Schedules in one file.
+const A_FILE: usize = 10_000;
+
+const OFTEN: &str = "[[schedule]]\nname = \"often\"\nevent = \"flood.often.passed\"\nevery = \"100ms\"\n";
+
+/// Schedules that are not due in this test.
+fn quiet(numbers: Range<usize>) -> String {
+    let mut text = String::new();
+    for number in numbers {
         let name = format!("quiet-{number:06}-{}", "x".repeat(number % 100));
         writeln!(
             text,
@@ -128,7 +134,8 @@ fn newest(clock: &Clock) -> u64 {
     clock.json(&["history", "often", "--limit", "1"])[0]["sequence"].as_u64().unwrap()
 }
 
-fn flood(clock: &Clock, what: &str, begin: impl FnOnce(&Attack) -> Vec<JoinHandle<()>>) {
+/// Gives how late events were in milliseconds, in order.
+fn flood(clock: &Clock, what: &str, begin: impl FnOnce(&Attack) -> Vec<JoinHandle<()>>) -> Vec<i64> {
     let attack = Attack { port: clock.port, stop: Arc::default() };
     let (before, rest) = (newest(clock), resident(clock));
     let begun = khronos::clock::now();
@@ -160,15 +167,22 @@ fn flood(clock: &Clock, what: &str, begin: impl FnOnce(&Attack) -> Vec<JoinHandl
         .collect();
     let mut late: Vec<i64> = rows.iter().map(|row| row["lateness_ms"].as_i64().unwrap_or(i64::MAX)).collect();
     late.sort_unstable();
-    let (p99, worst) = (late[late.len() * 99 / 100], late[late.len() - 1]);
     println!(
-        "{what:<52} {:>6} events, p99 {p99:>4} ms late, at most {worst:>5}; {:>5.1} MiB above {rest:.1}; health within {slowest} ms ({looks} looks)",
+        "{what:<32} {:>5} events, late p50 {:>4} p90 {:>4} p99 {:>4} at most {:>5} ms; {:>5.1} MiB above {rest:.1}; health within {slowest} ms ({looks} looks)",
         rows.len(),
+        quantile(&late, 50),
+        quantile(&late, 90),
+        quantile(&late, 99),
+        quantile(&late, 100),
         most - rest
     );
     assert!(lost.is_empty(), "{what}: {lost:?}");
-    assert!(p99 < LATE, "{what}: p99 {p99} ms late");
     assert!(most - rest < MEMORY, "{what}: {:.1} MiB above {rest:.1}", most - rest);
+    late
+}
+
+fn quantile(sorted: &[i64], percent: usize) -> i64 {
+    sorted[((sorted.len() - 1) * percent).div_ceil(100)]
 }
 
 #[test]
@@ -176,31 +190,47 @@ fn whatever_is_asked_events_go_out_on_time_and_health_is_answered() {
     let count: usize =
         std::env::var("FLOOD_SCHEDULES").map_or(5_000, |count| count.parse().expect("a number"));
     let url = Node::shared().vhost("flood");
-    let mut clock = Clock::new(&url, &schedules(count)).started();
-    clock.until("all schedules to be taken in", |_, body| {
-        let warnings = body["warnings"].to_string();
-        body["confirmed"].as_u64() > Some(20) && !warnings.contains("taken in so far")
+    let mut clock = Clock::new(&url, OFTEN);
+    for first in (1..count).step_by(A_FILE) {
+        let file = clock.sandbox.path(&format!("schedules/quiet-{first}.toml"));
+        std::fs::write(file, quiet(first..count.min(first + A_FILE))).unwrap();
+    }
+    clock.start();
+    let patience = LIMIT * u32::try_from(1 + count / A_FILE).unwrap();
+    block_until("all schedules to be taken in", patience, || {
+        let (status, body) = clock.get("/readyz")?;
+        let taken_in = !body["warnings"].to_string().contains("taken in so far");
+        (status == 200 && taken_in && body["confirmed"].as_u64() > Some(20)).then_some(())
     });
     // A first look, so that what is set up once is at rest.
     clock.done(&["audit"]);
     println!("{count} schedules, {:.1} MiB", resident(&clock));
     let no_name = format!("/schedules/{}", "x".repeat(60_000));
     let unknown = format!("/schedules/quiet-000000-{}", "y".repeat(40));
-    flood(&clock, "nothing", |_| Vec::new());
-    flood(&clock, "names that are none, of 60 kB", |attack| attack.asking(&[&no_name]));
-    flood(&clock, "names that nobody has", |attack| attack.asking(&[&unknown]));
-    flood(&clock, "lists of all schedules", |attack| attack.asking(&["/schedules"]));
-    flood(&clock, "lists that nobody reads", |attack| attack.holding(Some("/schedules")));
-    flood(&clock, "idle connections", |attack| attack.holding(None));
-    flood(&clock, "feeds of the whole record", |attack| attack.holding(Some("/feed?after=0")));
-    flood(&clock, "feeds that are read", |attack| attack.asking(&["/feed?after=0", "/feed"]));
-    flood(&clock, "the history of nobody", |attack| {
+    let mut late = Vec::new();
+    let mut flood =
+        |what, begin: &dyn Fn(&Attack) -> Vec<JoinHandle<()>>| late.extend(flood(&clock, what, begin));
+    flood("nothing", &|_| Vec::new());
+    flood("names that are none, of 60 kB", &|attack| attack.asking(&[&no_name]));
+    flood("names that nobody has", &|attack| attack.asking(&[&unknown]));
+    flood("lists of all schedules", &|attack| attack.asking(&["/schedules"]));
+    flood("lists that nobody reads", &|attack| attack.holding(Some("/schedules")));
+    flood("idle connections", &|attack| attack.holding(None));
+    flood("feeds of all the record, unread", &|attack| attack.holding(Some("/feed?after=0")));
+    flood("feeds that are read", &|attack| attack.asking(&["/feed?after=0", "/feed"]));
+    flood("the history of nobody", &|attack| {
         attack.asking(&["/history?schedule=nobody", "/history?limit=1000&after=0"])
     });
-    flood(&clock, "health and what else is short", |attack| {
+    flood("health and what else is short", &|attack| {
         attack.asking(&["/healthz", "/readyz", "/schedules/often", "/"])
     });
-    flood(&clock, "audits", |attack| attack.asking(&["/audit"]));
-    clock.done(&["audit"]);
+    flood("audits", &|attack| attack.asking(&["/audit"]));
+    late.sort_unstable();
+    let p99 = quantile(&late, 99);
+    println!("all together: {} events, p99 {p99} ms late", late.len());
+    assert!(p99 < LATE, "p99 {p99} ms late");
+    block_until("the last audit to make room for ours", LIMIT, || {
+        clock.verb(&["audit"]).status.success().then_some(())
+    });
     clock.stop();
 }

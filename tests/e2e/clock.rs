@@ -18,6 +18,8 @@ pub(crate) struct Clock {
     pub(crate) port: u16,
     environment: Vec<(String, String)>,
     flags: Vec<String>,
+    /// At most so many files may be open.
+    files: Option<u32>,
     program: Option<Program>,
 }
 
@@ -28,10 +30,11 @@ impl Clock {
         let folder = sandbox.path("schedules");
         std::fs::create_dir(&folder).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let clock = Self { sandbox, port, environment: Vec::new(), flags: Vec::new(), program: None }
-            .with("KHRONOS_BROKER_URL", broker)
-            .with("KHRONOS_SCHEDULES_FOLDER", folder.display())
-            .with("KHRONOS_HTTP_LISTEN", format!("127.0.0.1:{port}"));
+        let clock =
+            Self { sandbox, port, environment: Vec::new(), flags: Vec::new(), files: None, program: None }
+                .with("KHRONOS_BROKER_URL", broker)
+                .with("KHRONOS_SCHEDULES_FOLDER", folder.display())
+                .with("KHRONOS_HTTP_LISTEN", format!("127.0.0.1:{port}"));
         let store = clock.store();
         clock.write_schedules(schedules);
         clock.with("KHRONOS_STORE_PATH", store.display())
@@ -56,6 +59,12 @@ impl Clock {
         self
     }
 
+    /// With a limit of open files.
+    pub(crate) fn files(mut self, files: u32) -> Self {
+        self.files = Some(files);
+        self
+    }
+
     pub(crate) fn store(&self) -> PathBuf {
         self.sandbox.path("store")
     }
@@ -70,7 +79,15 @@ impl Clock {
     pub(crate) fn start(&mut self) {
         assert!(self.program.is_none(), "the clock runs");
         let log = OpenOptions::new().create(true).append(true).open(self.sandbox.path("log")).unwrap();
-        let mut command = self.command("run");
+        let mut command = match self.files {
+            None => self.command("run"),
+            Some(files) => {
+                let mut shell = self.prepared(Command::new("/bin/sh"));
+                let script = format!("ulimit -n {files} && exec \"$0\" run \"$@\"");
+                shell.args(["-c", &script, env!("CARGO_BIN_EXE_khronos")]);
+                shell
+            }
+        };
         command.args(&self.flags).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.program = Some(self.sandbox.start(&mut command));
     }
@@ -141,8 +158,13 @@ impl Clock {
     }
 
     fn command(&self, verb: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
-        command.arg(verb).current_dir(self.sandbox.path("")).env_clear();
+        let mut command = self.prepared(Command::new(env!("CARGO_BIN_EXE_khronos")));
+        command.arg(verb);
+        command
+    }
+
+    fn prepared(&self, mut command: Command) -> Command {
+        command.current_dir(self.sandbox.path("")).env_clear();
         command.envs(self.environment.iter().map(|(key, value)| (key, value)));
         command
     }
