@@ -111,10 +111,7 @@ mod tests {
             let Limits { connections, reserve, operators, feeds, .. } = Limits::default().within(Some(files));
             let all = connections + reserve + operators;
             assert!(connections > 0 && reserve > 0 && operators > 0 && feeds > 0, "{files}");
-            assert!(
-                feeds <= connections && (all + REST <= files || all <= 3.max(files / SHARE)),
-                "{files}: {all}"
-            );
+            assert!(feeds <= connections && (all + REST <= files || all == 3), "{files}: {all}");
         }
         let usual = Limits::default();
         for plenty in [None, Some(1024)] {
