@@ -35,7 +35,13 @@ const LATE: i64 = if cfg!(debug_assertions) { 2_000 } else { 100 };
 /// Schedules in one file.
 const A_FILE: usize = 10_000;
 
-const OFTEN: &str = "[[schedule]]\nname = \"often\"\nevent = \"flood.often.passed\"\nevery = \"100ms\"\n";
+/// Often due, with as much data as there may be: whoever reads much of the record may take much memory.
+fn often() -> String {
+    let data = "x".repeat(60_000);
+    format!(
+        "[[schedule]]\nname = \"often\"\nevent = \"flood.often.passed\"\nevery = \"100ms\"\ndata = {{ text = \"{data}\" }}\n"
+    )
+}
 
 /// Schedules that are not due in this test.
 fn quiet(numbers: Range<usize>) -> String {
@@ -190,7 +196,7 @@ fn whatever_is_asked_events_go_out_on_time_and_health_is_answered() {
     let count: usize =
         std::env::var("FLOOD_SCHEDULES").map_or(5_000, |count| count.parse().expect("a number"));
     let url = Node::shared().vhost("flood");
-    let mut clock = Clock::new(&url, OFTEN);
+    let mut clock = Clock::new(&url, &often());
     for first in (1..count).step_by(A_FILE) {
         let file = clock.sandbox.path(&format!("schedules/quiet-{first}.toml"));
         std::fs::write(file, quiet(first..count.min(first + A_FILE))).unwrap();

@@ -13,21 +13,43 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Revisions kept built. When there are more, all are forgotten and built again as they are needed.
+/// Revisions kept built, …
 const KEPT: usize = 4096;
+/// … and bytes of their definitions. When there are more, all are forgotten and built again as they are needed.
+const BYTES: usize = 4 << 20;
 
 /// A revision with its schedule; `None` for one that the clock does not know any more.
 pub(super) type Built = Option<Arc<(Revision, Schedule)>>;
 
 /// Built schedules by name and revision, shared by all feeds.
 #[derive(Debug, Default)]
-pub(super) struct Events(Mutex<HashMap<(Arc<str>, u32), Built>>);
+pub(super) struct Events(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    built: HashMap<(Arc<str>, u32), Built>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn keep(&mut self, key: (Arc<str>, u32), built: Built) {
+        let bytes = built.as_deref().map_or(0, |(revision, _)| revision.definition.bytes());
+        if self.built.len() >= KEPT || self.bytes + bytes > BYTES {
+            self.built.clear();
+            self.bytes = 0;
+        }
+        // Two feeds may have asked for it at once.
+        if self.built.insert(key, built).is_none() {
+            self.bytes += bytes;
+        }
+    }
+}
 
 impl Site {
     /// The definition that a row refers to.
     pub(super) async fn definition(&self, row: &RecordRow) -> Built {
         let key = (row.row.schedule.clone(), row.row.revision);
-        if let Some(known) = self.events.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(known) = self.events.0.lock().unwrap_or_else(PoisonError::into_inner).built.get(&key) {
             return known.clone();
         }
         let (name, number) = key.clone();
@@ -36,11 +58,7 @@ impl Site {
             let schedule = revision.build().ok()?;
             Some(Arc::new((revision, schedule)))
         });
-        let mut kept = self.events.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT {
-            kept.clear();
-        }
-        kept.insert(key, built.clone());
+        self.events.0.lock().unwrap_or_else(PoisonError::into_inner).keep(key, built.clone());
         built
     }
 }
@@ -86,4 +104,42 @@ pub(crate) fn structured(event: &Event) -> Map<String, Value> {
         object.insert("data".into(), data);
     }
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::Era,
+        schedule::{Definition, Packed},
+    };
+    use ponos::event::Timestamp;
+
+    fn built(name: &str, bytes: usize) -> Built {
+        let definition = Definition {
+            name: name.into(),
+            every: Some("1 minute".into()),
+            data: Some(serde_json::json!({ "text": "x".repeat(bytes) })),
+            ..Definition::default()
+        };
+        let revision = Era::first(1, Timestamp::EPOCH).of(Packed::kept(&definition));
+        let schedule = revision.build().unwrap();
+        Some(Arc::new((revision, schedule)))
+    }
+
+    #[test]
+    fn what_is_kept_built_is_bounded_in_number_and_in_bytes() {
+        let (mut kept, small, large) = (Kept::default(), built("small", 0), built("large", 60_000));
+        let most = |kept: &mut Kept, one: &Built| {
+            let keep = |number| {
+                kept.keep(("name".into(), number), one.clone());
+                kept.built.len()
+            };
+            (0..10_000).map(keep).max()
+        };
+        assert_eq!(most(&mut kept, &small), Some(KEPT));
+        kept = Kept::default();
+        assert_eq!(most(&mut kept, &large), Some(BYTES / 60_100));
+        assert!(kept.bytes <= BYTES);
+    }
 }

@@ -4,7 +4,10 @@
 //! event is the number of its row, by which a reader resumes; what was trimmed in between is told as `event: gap`.
 
 use super::{events, problem::Problem, site::Site};
-use crate::{engine::Outcome, store::Page};
+use crate::{
+    engine::{Outcome, RecordRow},
+    store::Page,
+};
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
     http::HeaderMap,
@@ -53,6 +56,7 @@ pub(super) async fn feed(
         after: wish.after.unwrap_or(bounds.last),
         told: 0,
         patterns: wish.patterns,
+        rows: VecDeque::new(),
         ready: VecDeque::new(),
         site,
         shutdown,
@@ -115,7 +119,9 @@ struct Feed {
     after: u64,
     /// The last number that the reader was told.
     told: u64,
-    /// Made from one page at most.
+    /// The page that was read last, without what was dealt with: events are made of it one by one, for they may be large.
+    rows: VecDeque<RecordRow>,
+    /// Not given yet: a few.
     ready: VecDeque<Event>,
     _place: OwnedSemaphorePermit,
 }
@@ -126,6 +132,10 @@ impl Feed {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
+            if let Some(row) = self.rows.pop_front() {
+                self.enter(&row).await;
+                continue;
+            }
             // Seen before reading: what is recorded meanwhile wakes the wait below.
             self.site.clock.recorded.borrow_and_update();
             let stop = self.shutdown.reached(Stage::Draining);
@@ -135,7 +145,7 @@ impl Feed {
             };
             match read {
                 Ok(page) if page.rows.is_empty() && page.first <= self.after + 1 => self.wait().await?,
-                Ok(page) => self.take(page).await,
+                Ok(page) => self.take(page),
                 Err(error) => {
                     tracing::debug!(%error, "a feed could not read the record");
                     let stop = self.shutdown.reached(Stage::Draining);
@@ -156,35 +166,40 @@ impl Feed {
         }
     }
 
-    async fn take(&mut self, page: Page) {
+    fn take(&mut self, page: Page) {
         let first = page.rows.first().map_or(page.first, |row| row.sequence);
         if first > self.after + 1 {
             self.gap(self.after + 1, first - 1, "these rows are no longer kept");
         }
-        let clock = self.site.status().clock;
-        for row in &page.rows {
-            self.after = row.sequence;
-            if !matches!(row.row.outcome, Outcome::Confirmed { .. }) {
-                continue;
-            }
-            let Some(definition) = self.site.definition(row).await else {
-                self.gap(row.sequence, row.sequence, "the definition of its schedule is no longer kept");
-                continue;
-            };
-            let name = definition.1.event.as_str();
-            if !self.patterns.is_empty() && !self.patterns.iter().any(|pattern| topic_matches(pattern, name))
-            {
-                continue;
-            }
-            if let Some(event) = events::event(&clock, row, &definition) {
-                self.told = row.sequence;
-                let event = Event::default().id(row.sequence.to_string()).event(name).data(event.to_string());
-                self.ready.push_back(event);
-            }
+        self.rows = page.rows.into();
+    }
+
+    /// Makes of a row what is to be given of it.
+    async fn enter(&mut self, row: &RecordRow) {
+        self.after = row.sequence;
+        if matches!(row.row.outcome, Outcome::Confirmed { .. }) {
+            self.confirmed(row).await;
         }
         if self.after >= self.told + UNSENT {
             self.told = self.after;
             self.ready.push_back(Event::default().id(self.after.to_string()).comment("nothing of yours"));
+        }
+    }
+
+    async fn confirmed(&mut self, row: &RecordRow) {
+        let Some(definition) = self.site.definition(row).await else {
+            self.gap(row.sequence, row.sequence, "the definition of its schedule is no longer kept");
+            return;
+        };
+        let name = definition.1.event.as_str();
+        if !self.patterns.is_empty() && !self.patterns.iter().any(|pattern| topic_matches(pattern, name)) {
+            return;
+        }
+        let clock = self.site.clock.status.borrow().clock.clone();
+        if let Some(event) = events::event(&clock, row, &definition) {
+            self.told = row.sequence;
+            let event = Event::default().id(row.sequence.to_string()).event(name).data(event.to_string());
+            self.ready.push_back(event);
         }
     }
 

@@ -115,6 +115,11 @@ impl Packed {
         self.0.get(NAME..NAME + usize::from(length)).unwrap_or_default()
     }
 
+    /// How many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether a schedule could be built from it.
     pub fn is_understood(&self) -> bool {
         self.flags() & UNDERSTOOD != 0
