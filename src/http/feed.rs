@@ -3,9 +3,10 @@
 //! The feed reads the record by pages and waits for more, so a slow reader lags and nothing piles up. The id of each
 //! event is the number of its row, by which a reader resumes; what was trimmed in between is told as `event: gap`.
 
-use super::{events, problem::Problem, site::Site};
+use super::{apart::apart, events, problem::Problem, site::Site};
 use crate::{
-    engine::{Outcome, RecordRow},
+    engine::{Outcome, RecordRow, Revision},
+    schedule::Schedule,
     store::Page,
 };
 use axum::{
@@ -20,11 +21,15 @@ use ponos::{
     shutdown::{Shutdown, Stage},
     topology::{check_event_pattern, topic_matches},
 };
-use std::{collections::VecDeque, convert::Infallible, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Rows read at once.
 const PAGE: usize = 256;
+/// Events that are made at once: about so many bytes of them …
+const BYTES: usize = 32 << 10;
+/// … with so much besides their data.
+const OVERHEAD: usize = 512;
 /// Patterns of one feed.
 const PATTERNS: usize = 32;
 /// A feed that lets so many rows pass unsent tells how far it is, so that resuming need not read them again.
@@ -110,6 +115,37 @@ fn wish(query: Vec<(String, String)>, last_event_id: Option<&[u8]>) -> Result<Wi
     Ok(wish)
 }
 
+/// What there is to be made of a row.
+enum Part {
+    Passed,
+    Unknown,
+    Wanted(Arc<(Revision, Schedule)>),
+}
+
+/// What was made of it.
+enum Made {
+    Nothing,
+    Unknown,
+    Event(Event),
+}
+
+impl Part {
+    fn make(self, clock: &str, row: &RecordRow) -> (u64, Made) {
+        let made = match self {
+            Self::Passed => Made::Nothing,
+            Self::Unknown => Made::Unknown,
+            Self::Wanted(definition) => {
+                events::event(clock, row, &definition).map_or(Made::Nothing, |event| {
+                    let name = definition.1.event.as_str();
+                    let id = row.sequence.to_string();
+                    Made::Event(Event::default().id(id).event(name).data(event.to_string()))
+                })
+            }
+        };
+        (row.sequence, made)
+    }
+}
+
 /// A feed being read.
 struct Feed {
     site: Site,
@@ -119,7 +155,7 @@ struct Feed {
     after: u64,
     /// The last number that the reader was told.
     told: u64,
-    /// The page that was read last, without what was dealt with: events are made of it one by one, for they may be large.
+    /// The page that was read last, without what was dealt with: events are made of a few at a time.
     rows: VecDeque<RecordRow>,
     /// Not given yet: a few.
     ready: VecDeque<Event>,
@@ -132,8 +168,8 @@ impl Feed {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            if let Some(row) = self.rows.pop_front() {
-                self.enter(&row).await;
+            if !self.rows.is_empty() {
+                self.enter().await;
                 continue;
             }
             // Seen before reading: what is recorded meanwhile wakes the wait below.
@@ -174,33 +210,53 @@ impl Feed {
         self.rows = page.rows.into();
     }
 
-    /// Makes of a row what is to be given of it.
-    async fn enter(&mut self, row: &RecordRow) {
-        self.after = row.sequence;
-        if matches!(row.row.outcome, Outcome::Confirmed { .. }) {
-            self.confirmed(row).await;
+    /// Makes of the next rows what is to be given of them: on another thread, for events may be large.
+    async fn enter(&mut self) {
+        let clock = self.site.clock.status.borrow().clock.clone();
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while bytes < BYTES
+            && let Some(row) = self.rows.pop_front()
+        {
+            let definition = match row.row.outcome {
+                Outcome::Confirmed { .. } => Some(self.site.definition(&row).await),
+                _ => None,
+            };
+            let part = match definition {
+                Some(None) => Part::Unknown,
+                Some(Some(definition)) if self.wants(definition.1.event.as_str()) => {
+                    bytes += definition.0.definition.bytes() + OVERHEAD;
+                    Part::Wanted(definition)
+                }
+                _ => Part::Passed,
+            };
+            rows.push((row, part));
         }
-        if self.after >= self.told + UNSENT {
-            self.told = self.after;
-            self.ready.push_back(Event::default().id(self.after.to_string()).comment("nothing of yours"));
+        let last = rows.last().map_or(self.after, |(row, _)| row.sequence);
+        let make = move || rows.into_iter().map(|(row, part)| part.make(&clock, &row)).collect::<Vec<_>>();
+        let Ok(made) = apart(make).await else {
+            return self.gap(self.after + 1, last, "these events could not be made, which is a defect");
+        };
+        for (sequence, made) in made {
+            self.after = sequence;
+            match made {
+                Made::Nothing => {}
+                Made::Unknown => {
+                    self.gap(sequence, sequence, "the definition of its schedule is no longer kept");
+                }
+                Made::Event(event) => {
+                    self.told = sequence;
+                    self.ready.push_back(event);
+                }
+            }
+            if self.after >= self.told + UNSENT {
+                self.told = self.after;
+                self.ready.push_back(Event::default().id(self.after.to_string()).comment("nothing of yours"));
+            }
         }
     }
 
-    async fn confirmed(&mut self, row: &RecordRow) {
-        let Some(definition) = self.site.definition(row).await else {
-            self.gap(row.sequence, row.sequence, "the definition of its schedule is no longer kept");
-            return;
-        };
-        let name = definition.1.event.as_str();
-        if !self.patterns.is_empty() && !self.patterns.iter().any(|pattern| topic_matches(pattern, name)) {
-            return;
-        }
-        let clock = self.site.clock.status.borrow().clock.clone();
-        if let Some(event) = events::event(&clock, row, &definition) {
-            self.told = row.sequence;
-            let event = Event::default().id(row.sequence.to_string()).event(name).data(event.to_string());
-            self.ready.push_back(event);
-        }
+    fn wants(&self, name: &str) -> bool {
+        self.patterns.is_empty() || self.patterns.iter().any(|pattern| topic_matches(pattern, name))
     }
 
     fn gap(&mut self, from: u64, to: u64, reason: &str) {

@@ -1,7 +1,7 @@
 //! A reader of the record, by pages.
 
 use crate::store::{Page, StoreError};
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc};
 use tokio::sync::Semaphore;
 
 type Reading = Pin<Box<dyn Future<Output = Result<Page, StoreError>> + Send>>;
@@ -29,9 +29,16 @@ impl Record {
     /// # Errors
     /// [`StoreError`].
     pub async fn read(&self, after: u64, most: usize) -> Result<Page, StoreError> {
-        // Never closed.
-        let _turn = self.turn.acquire().await;
-        (self.read)(after, most).await
+        let Self { read, turn } = self.clone();
+        // On a task of its own: who asks may not be polled for a while (nothing is, of an answer that nobody takes), and
+        // must not keep its turn meanwhile.
+        let reading = tokio::spawn(async move {
+            // Never closed.
+            let _turn = turn.acquire().await;
+            read(after, most).await
+        });
+        let ended = |_| StoreError::Io { path: PathBuf::new(), what: "reading ended unexpectedly".into() };
+        reading.await.map_err(ended)?
     }
 }
 
@@ -47,5 +54,26 @@ impl From<crate::store::StoreHandle> for Record {
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Record")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{future::poll_fn, task::Poll, time::Duration};
+
+    #[tokio::test]
+    async fn who_asks_and_does_not_look_keeps_nobody_from_reading() {
+        let record = Record::new(async |_, _| {
+            tokio::task::yield_now().await;
+            Ok(Page { rows: vec![], first: 1, last: 0 })
+        });
+        let mut unwatched: Vec<_> = (0..3).map(|_| Box::pin(record.read(0, 1))).collect();
+        for reading in &mut unwatched {
+            let looked = poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await;
+            assert!(looked.is_pending());
+        }
+        let read = tokio::time::timeout(Duration::from_secs(60), record.read(0, 1)).await;
+        read.expect("it gets its turn").unwrap();
     }
 }

@@ -88,7 +88,7 @@ pub async fn serve(listener: TcpListener, site: Site, shutdown: Shutdown) {
 /// Serves all that may be read, and what changes something, to whoever may open the socket.
 pub async fn serve_control(mut socket: ControlSocket, site: Site, shutdown: Shutdown) {
     let limits = site.limits;
-    let router = routes::control(site, shutdown.clone());
+    let router = routes::control(site.for_operators(), shutdown.clone());
     let Some(listener) = socket.listener.take() else { return };
     let listener = match UnixListener::from_std(listener) {
         Ok(listener) => listener,

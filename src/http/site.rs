@@ -34,6 +34,11 @@ impl Site {
         }
     }
 
+    /// The same with places of its own: a flood from elsewhere takes none of the operators'.
+    pub(super) fn for_operators(self) -> Self {
+        Self { events: self.events.clone(), ..Self::new(self.clock, self.record, Vec::new(), self.limits) }
+    }
+
     /// How the clock is.
     pub(super) fn status(&self) -> Status {
         self.clock.status.borrow().clone()
@@ -45,20 +50,26 @@ impl Site {
     }
 
     /// Asks the clock's loop and waits for its answer.
-    pub(super) async fn ask<T>(
+    pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, Problem> {
         let (sender, answer) = oneshot::channel();
-        let asked = async {
-            self.clock.commands.send(question(sender)).await.ok()?;
-            answer.await.ok()
-        };
-        match tokio::time::timeout(self.limits.answer, asked).await {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) => Err(Problem::unavailable("the clock is stopping")),
-            Err(_) => {
-                let seconds = self.limits.answer.as_secs();
+        let (question, commands, limit) = (question(sender), self.clock.commands.clone(), self.limits.answer);
+        // On a task of its own: who asks may not be polled for a while (nothing is, of an answer that nobody takes), and
+        // must not keep a place in the loop's queue meanwhile.
+        let asked = tokio::spawn(async move {
+            let asked = async {
+                commands.send(question).await.ok()?;
+                answer.await.ok()
+            };
+            tokio::time::timeout(limit, asked).await
+        });
+        match asked.await {
+            Ok(Ok(Some(answer))) => Ok(answer),
+            Ok(Ok(None)) | Err(_) => Err(Problem::unavailable("the clock is stopping")),
+            Ok(Err(_)) => {
+                let seconds = limit.as_secs();
                 Err(Problem::unavailable(format!("the clock's loop did not answer within {seconds} s")))
             }
         }

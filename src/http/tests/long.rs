@@ -65,6 +65,14 @@ async fn a_few_long_answers_are_given_at_a_time_and_the_rest_goes_on_beside_them
     for path in ["/healthz", "/readyz", "/schedules/many-00001", "/"] {
         clock.client.get::<Value>(path).await.unwrap();
     }
+    // The machine's own operator has places of his own.
+    let folder = tempfile::tempdir().unwrap();
+    let socket = bind_control(folder.path()).unwrap();
+    tokio::spawn(serve_control(socket, clock.site.clone(), clock.shutdown.clone()));
+    let operator = Client::new(Target::Unix(control_path(folder.path())));
+    for path in ["/schedules", "/parked", "/history", "/audit"] {
+        operator.get::<Value>(path).await.unwrap();
+    }
     // One that goes away, and one that reads to the end, make room.
     drop(slow.pop());
     let mut last = slow.pop().unwrap();
