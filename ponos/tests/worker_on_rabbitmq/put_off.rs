@@ -7,9 +7,10 @@ use serde_json::Value;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use testkit::Node;
+use tokio::time::Instant;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_released_again_and_again_is_done_at_last_at_its_first_attempt() {
