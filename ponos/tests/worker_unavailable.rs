@@ -239,8 +239,8 @@ async fn what_says_nothing_of_the_service_does_not_hold_the_probe_up() {
     ids.push(kit.publish(NAME, &json!({})).await);
     sleep(secs(8)).await;
     service.down.store(false, SeqCst);
-    // the next probe is due by now; those that expired are passed over, and the one that is left is asked
-    sleep(secs(8)).await;
+    // the next probe is due by then; those that expired are passed over, and the one that is left is asked
+    sleep(secs(12)).await;
     let ends: Vec<Option<Ended>> = ids.iter().map(|id| kit.ended(id)).collect();
     assert!(ends[..10].iter().all(|ended| matches!(ended, Some(Ended::Skipped(_)))), "{ends:?}");
     assert_eq!(ends[10], Some(Ended::Done));

@@ -137,7 +137,7 @@ impl Breaker {
 
     fn passes(&self) -> Option<Ticket> {
         let round = self.round.load(Ordering::Acquire);
-        (round % 2 == 0).then_some(Ticket(round))
+        round.is_multiple_of(2).then_some(Ticket(round))
     }
 
     /// Or when it may be worth another look; `None` when one of those at work has ended.
@@ -248,7 +248,7 @@ impl Breaker {
 
     /// The task has ended, however, or did not begin after all.
     pub(crate) fn ended(&self, ticket: Ticket) {
-        if ticket.0 % 2 == 0 {
+        if ticket.0.is_multiple_of(2) {
             return;
         }
         let mut state = self.lock();

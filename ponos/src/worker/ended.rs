@@ -75,13 +75,15 @@ pub enum DeadKind {
 
 impl DeadKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Malformed,
         Self::Unhandled,
         Self::Schema,
         Self::TooLarge,
         Self::Attempts,
         Self::Refused,
+        Self::Released,
+        Self::Snoozed,
         Self::Poison,
     ];
 
@@ -162,3 +164,25 @@ pub enum Observed {
 
 /// Is told of every end, in the task that ended: it must be quick.
 pub(crate) type Observer = Arc<dyn Fn(&Observed) + Send + Sync>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_kinds_are_in_the_list_of_all() {
+        // a new kind does not compile here until it has its place
+        let place = |kind: DeadKind| match kind {
+            DeadKind::Malformed => 0,
+            DeadKind::Unhandled => 1,
+            DeadKind::Schema => 2,
+            DeadKind::TooLarge => 3,
+            DeadKind::Attempts => 4,
+            DeadKind::Refused => 5,
+            DeadKind::Released => 6,
+            DeadKind::Snoozed => 7,
+            DeadKind::Poison => 8,
+        };
+        assert_eq!(DeadKind::ALL.map(place), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+}

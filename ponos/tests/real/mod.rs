@@ -5,7 +5,7 @@
 pub(crate) mod support;
 
 use ponos::{
-    broker::{PublishOutcome, Publisher, Publishing, Transport},
+    broker::{PublishOutcome, Publisher, Publishing, Transport, amqp::AmqpConfig},
     event::{Event, EventName, Message},
     prelude::*,
     shutdown::Trigger,
@@ -83,6 +83,21 @@ impl Running {
         worker: Worker,
         watch: impl Fn(&Observed) + Send + Sync + 'static,
     ) -> Self {
+        Self::start_on(config(url), worker, watch).await
+    }
+
+    /// The same, and what it needs is compared with the broker every second or two.
+    pub(crate) async fn start_comparing(url: &str, worker: Worker) -> Self {
+        let mut config = config(url);
+        config.compare = Duration::from_secs(1);
+        Self::start_on(config, worker, |_| {}).await
+    }
+
+    async fn start_on(
+        config: AmqpConfig,
+        worker: Worker,
+        watch: impl Fn(&Observed) + Send + Sync + 'static,
+    ) -> Self {
         let ends = Ends::default();
         let noted = ends.clone();
         let observer = move |observed: &Observed| {
@@ -90,7 +105,7 @@ impl Running {
             watch(observed);
         };
         let ready = worker.observe(observer).ready().unwrap();
-        let transport = Transport::amqp(config(url));
+        let transport = Transport::amqp(config);
         transport.check(ready.topology()).await.unwrap();
         let (trigger, shutdown) = shutdown();
         let liveness = ready.liveness();

@@ -57,8 +57,8 @@ async fn a_dead_letter_exchange_that_was_deleted_is_declared_again() {
     let url = node.vhost("dlx-deleted");
     let running = Running::start(&url, shop()).await;
     let mut sender = Sender::new(&url).await;
-    delete_exchange(node, "dlx-deleted", "dlx");
-    delete_exchange(node, "dlx-deleted", "retry.1s");
+    node.delete_exchange("dlx-deleted", "dlx");
+    node.delete_exchange("dlx-deleted", "retry.1s");
     let mut broken = parcel("broken");
     broken.body = b"{".to_vec();
     sender.send(vec![broken, parcel("whole")]).await;
@@ -116,8 +116,70 @@ async fn a_task_for_a_queue_that_is_not_there_is_tried_again_until_it_is() {
     running.stop().await;
 }
 
-fn delete_exchange(node: &Node, vhost: &str, exchange: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_exchange_was_deleted_while_nothing_happened_hears_events_again() {
+    let node = Node::shared();
+    let url = node.vhost("events-deleted");
+    // it publishes too, so that its publisher is known to be connected
+    let handler = async |_: Value, ctx: Context| {
+        ctx.publish("order.parcel.counted", &json!({}))?;
+        Ok(Done)
+    };
+    let worker = Worker::new("shop").publishes::<Value>("order.parcel.counted").on::<Value>(NAME, handler);
+    let running = Running::start_comparing(&url, worker).await;
+    Sender::new(&url).await.send(vec![parcel("before")]).await;
+    running.ends.done(1).await;
+    node.delete_exchange("events-deleted", "events");
+    testkit::wait_until("it to be noted and mended", crate::real::support::LIMIT, async || {
+        let notes = running.liveness.notes();
+        notes.iter().any(|note| note.contains("exchange 'events'")).then_some(())
+    })
+    .await;
+    assert_eq!(running.liveness.check(), Ok(()));
+    let mut sender = Sender::new(&url).await;
+    sender.send(parcels("after", 5)).await;
+    running.ends.done(6).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_that_was_taken_away_is_there_again() {
+    let node = Node::shared();
+    let url = node.vhost("binding-deleted");
+    let running = Running::start_comparing(&url, shop()).await;
+    let mut sender = Sender::new(&url).await;
+    sender.send(vec![parcel("before")]).await;
+    running.ends.done(1).await;
+    let of =
+        |kind: &str, name: &str| format!("rabbit_misc:r(<<\"binding-deleted\">>, {kind}, <<\"{name}\">>)");
+    let (events, queue) = (of("exchange", "events"), of("queue", QUEUE));
+    let bound = format!("length(rabbit_binding:list_for_source_and_destination({events}, {queue}))");
+    assert_eq!(node.eval(&bound).trim(), "1");
     node.eval(&format!(
-        "rabbit_exchange:delete(rabbit_misc:r(<<\"{vhost}\">>, exchange, <<\"{exchange}\">>), false, <<\"test\">>)"
+        "rabbit_binding:remove({{binding, {events}, <<\"{NAME}\">>, {queue}, []}}, <<\"test\">>)"
     ));
+    testkit::wait_until("the binding to be there", crate::real::support::LIMIT, async || {
+        (node.eval(&bound).trim() == "1").then_some(())
+    })
+    .await;
+    sender.send(vec![parcel("after")]).await;
+    running.ends.done(2).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_that_wait_go_on_when_the_way_back_was_mended() {
+    let node = Node::start();
+    // how long RabbitMQ waits before it tries a dead letter again that had nowhere to go: 3 minutes by default
+    node.eval("application:set_env(rabbit, dead_letter_worker_publisher_confirm_timeout, 5000)");
+    let url = node.vhost("way-back");
+    let running = Running::start_comparing(&url, failing_once()).await;
+    let mut sender = Sender::new(&url).await;
+    sender.send(parcels("p", 10)).await;
+    running.ends.until(10, "all to be put off", |ended| matches!(ended, Ended::Retried { .. })).await;
+    node.delete_exchange("way-back", "retry.return");
+    running.ends.done(10).await;
+    assert_eq!(node.queue("way-back", PARKING), Some((0, 0)));
+    let report = running.stop().await;
+    assert_eq!((report.handled, report.retried, report.dead), (10, 10, 0), "{report}");
 }

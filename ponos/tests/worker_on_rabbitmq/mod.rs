@@ -12,10 +12,12 @@ mod liveness;
 mod lost;
 mod order;
 mod overdue;
+mod put_off;
 mod stage;
 mod start;
 mod steps;
 mod stopping;
+mod unavailable;
 
 use ponos::prelude::*;
 use serde_json::{Value, json};
