@@ -16,8 +16,9 @@ use std::collections::{BTreeSet, HashMap};
 
 /// Looks at one place that any schema may take, …
 const LOOKS: u64 = 10_000;
-/// … and for each of its parts: what lists many alternatives looks at many.
-const LOOKS_A_PART: u64 = 32;
+/// … and for each of its parts: what lists many alternatives looks at many, and a field that each of them has is looked at by all
+/// that each of these lists.
+const LOOKS_A_PART: u64 = 128;
 /// Parts that are applied to one place through each other: what checks a value keeps them all on the stack, on each of up to 128
 /// levels.
 const LINKS: usize = 64;

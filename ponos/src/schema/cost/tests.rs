@@ -92,7 +92,7 @@ fn what_leads_back_to_itself_is_taken_where_it_goes_down() {
     // an expression: each form names the whole twice, and no two forms can be told apart before they are looked into
     let form =
         |name: &str| json!({"properties": {name: true, "left": {"$ref": "#"}, "right": {"$ref": "#"}}});
-    let forms: Vec<Value> = (0..40).map(|number| form(&format!("f{number}"))).collect();
+    let forms: Vec<Value> = (0..200).map(|number| form(&format!("f{number}"))).collect();
     let expression = json!({"anyOf": forms});
     Contract::from_value(expression).unwrap();
     let by_anchor = json!({"$dynamicAnchor": "node", "anyOf": [
