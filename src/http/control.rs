@@ -1,7 +1,7 @@
 //! What changes something: on the control socket alone.
 
 use super::{problem::Problem, site::Site, view::ParkedView};
-use crate::service::Command;
+use crate::service::{Command, Decided};
 use axum::{
     Json,
     extract::{State, rejection::JsonRejection},
@@ -17,10 +17,11 @@ pub(super) struct Ids {
     pub(super) ids: Vec<u64>,
 }
 
-/// What was done to which, and which do not exist.
+/// What was done to which, which are being sent, and which do not exist.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Done {
     pub(super) done: Vec<u64>,
+    pub(super) being_sent: Vec<u64>,
     pub(super) unknown: Vec<u64>,
 }
 
@@ -35,8 +36,8 @@ pub(super) async fn release(
     ids: Result<Json<Ids>, JsonRejection>,
 ) -> Result<Json<Done>, Problem> {
     let ids = named(ids)?;
-    let done = site.ask(|reply| Command::Release(ids.clone(), reply)).await?;
-    Ok(outcome(&ids, done))
+    let decided = site.ask(|reply| Command::Release(ids.clone(), reply)).await?;
+    Ok(outcome(&ids, decided))
 }
 
 pub(super) async fn discard(
@@ -44,8 +45,8 @@ pub(super) async fn discard(
     ids: Result<Json<Ids>, JsonRejection>,
 ) -> Result<Json<Done>, Problem> {
     let ids = named(ids)?;
-    let done = site.ask(|reply| Command::Drop(ids.clone(), reply)).await?;
-    Ok(outcome(&ids, done))
+    let decided = site.ask(|reply| Command::Drop(ids.clone(), reply)).await?;
+    Ok(outcome(&ids, decided))
 }
 
 pub(super) async fn reload(State(site): State<Site>) -> Result<Json<Value>, Problem> {
@@ -63,7 +64,8 @@ fn named(ids: Result<Json<Ids>, JsonRejection>) -> Result<Vec<u64>, Problem> {
     Ok(ids)
 }
 
-fn outcome(ids: &[u64], done: Vec<u64>) -> Json<Done> {
-    let unknown = ids.iter().filter(|id| !done.contains(id)).copied().collect();
-    Json(Done { done, unknown })
+fn outcome(ids: &[u64], decided: Decided) -> Json<Done> {
+    let Decided { done, being_sent } = decided;
+    let unknown = ids.iter().filter(|id| !done.contains(id) && !being_sent.contains(id)).copied().collect();
+    Json(Done { done, being_sent, unknown })
 }

@@ -14,7 +14,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-pub use handle::{Command, Handle, ScheduleStatus, Status};
+pub use handle::{Command, Decided, Handle, ScheduleStatus, Status};
 pub use parts::{Failure, Late, Loader, Parts, Report};
 
 use crate::{
