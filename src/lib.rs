@@ -221,9 +221,13 @@ fn rules(config: &Config, embedded: bool) -> Rules {
         },
         in_flight: config.publish.in_flight,
         piece: PIECE,
+        parked: PARKED,
         record_first: embedded,
     }
 }
+
+/// Entries of parked events that are kept.
+const PARKED: usize = 100_000;
 
 /// Schedules that change in one write: sled is at its best with some hundred entries at a time.
 const PIECE: usize = 1_000;

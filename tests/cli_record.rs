@@ -5,7 +5,7 @@ use khronos::{
     engine::{Coalesced, Commit, Outcome, Parked, Revision, Row, SkipReason, Snapshot},
     http::{Limits, Record, Site, bind, bind_control, serve, serve_control},
     schedule::{Definition, Packed},
-    service::{Command as Ask, Handle, ScheduleStatus, Status},
+    service::{Command as Ask, Decided, Handle, ScheduleStatus, Status},
     store::{Page, SledOptions, SledStore, Store},
 };
 use ponos::{broker::Link, event::Timestamp, shutdown::shutdown};
@@ -61,6 +61,7 @@ fn parked() -> Parked {
         reason: "the queue is full".into(),
         at: at(10),
         released: false,
+        singly: true,
     }
 }
 
@@ -203,6 +204,7 @@ async fn play(mut asked: mpsc::Receiver<Ask>) {
         outstanding: Vec::new(),
         confirmed: 7,
         returned: 1,
+        refused: None,
     };
     while let Some(command) = asked.recv().await {
         match command {
@@ -224,7 +226,8 @@ async fn play(mut asked: mpsc::Receiver<Ask>) {
                 drop(reply.send(if after.is_none() { vec![(7, parked())] } else { vec![] }));
             }
             Ask::Release(ids, reply) | Ask::Drop(ids, reply) => {
-                drop(reply.send(ids.into_iter().filter(|id| *id == 7).collect()));
+                let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
+                drop(reply.send(Decided { done: of(7), being_sent: of(9) }));
             }
             Ask::Reload(reply) => drop(reply.send(Ok("nothing changed".into()))),
         }

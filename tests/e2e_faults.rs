@@ -135,6 +135,11 @@ event = "test.refused.passed"
 every = "2s"
 catch_up = { policy = "all" }
 [[schedule]]
+name = "refused-too"
+event = "test.refused.ended"
+every = "2s"
+catch_up = { policy = "all" }
+[[schedule]]
 name = "neighbour"
 event = "test.neighbour.passed"
 every = "100ms"
@@ -166,14 +171,22 @@ async fn what_a_full_queue_refuses_is_resent_then_parked_and_released_under_its_
         .with("KHRONOS_PUBLISH_RESENDS", 2)
         .with("KHRONOS_PUBLISH_RESEND_OVER", "600ms")
         .started();
-    let seen = clock.until("two parked events", |_, body| body["parked"].as_u64() >= Some(2));
+    // Seen at the first refusal, long before anything is given up on.
+    let refused =
+        clock.until("the refusal", |_, body| body["warnings"].to_string().contains("refused by the broker"));
+    assert!(refused["warnings"].to_string().contains("test.refused."), "{refused}");
+    let listed = clock.done(&["list"]);
+    let is_refused = |line: &str| line.contains("refused since") && line.contains("nack");
+    assert!(listed.lines().any(is_refused), "{listed}");
+    assert!(clock.log().contains("the broker refuses test.refused."), "{}", clock.log());
+    let seen = clock.until("parked events of both", |_, body| body["parked"].as_u64() >= Some(4));
     assert!(seen["warnings"].to_string().contains("khronos parked list"), "{seen}");
 
     let listed = parked(&clock);
-    let [first, second] = [&listed[0], &listed[1]];
-    assert_eq!(first["schedule"], "refused");
+    let of = |name: &str| listed.iter().find(|one| one["schedule"] == name);
+    let [first, second] = ["refused", "refused-too"].map(|name| of(name).expect("both are refused"));
     assert!(first["reason"].as_str().unwrap().contains("nack"), "{first}");
-    let due = first["due_at"].as_str().unwrap().parse().unwrap();
+    let due = first["first_due_at"].as_str().unwrap().parse().unwrap();
     let id = id_of("refused", due);
     // Each was sent once and twice more: the healthy queue got it three times.
     let sendings = everything.so_far().iter().filter(|arrival| arrival.event.id.as_str() == id).count();
@@ -190,6 +203,7 @@ async fn what_a_full_queue_refuses_is_resent_then_parked_and_released_under_its_
     // There is room again, and it is released; another one is dropped.
     let emptied = Arrivals::of(&url, vec![full()]).await;
     emptied.more(1);
+    let second_due = second["first_due_at"].clone();
     let [first, second] = [first["id"].to_string(), second["id"].to_string()];
     assert_eq!(clock.done(&["parked", "drop", &second]), format!("{second} dropped\n"));
     assert_eq!(clock.done(&["parked", "release", &first]), format!("{first} released\n"));
@@ -202,9 +216,10 @@ async fn what_a_full_queue_refuses_is_resent_then_parked_and_released_under_its_
     });
     let unknown = clock.verb(&["parked", "release", &second]);
     assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
-    let dropped = clock.json(&["history", "refused", "--outcome", "dropped"]);
-    assert_eq!(dropped[0]["due_at"], listed[1]["due_at"]);
+    let dropped = clock.json(&["history", "refused-too", "--outcome", "dropped"]);
+    assert_eq!(dropped[0]["first_due_at"], second_due);
     clock.until_calm();
+    clock.until("all to be taken", |_, body| !body["warnings"].to_string().contains("refused by the broker"));
     clock.done(&["audit"]);
     clock.stop();
     clock.done(&["audit"]);

@@ -4,10 +4,10 @@
 
 mod e2e;
 
-use e2e::{Arrival, Arrivals, Clock, Expected};
+use e2e::{Arrival, Arrivals, Clock, Expected, LIMIT};
 use khronos::clock;
 use ponos::topology::{Binding, Exchange, Queue, Topology};
-use testkit::Node;
+use testkit::{Node, block_until};
 
 const FIRST: &str = r#"
 [[schedule]]
@@ -76,13 +76,7 @@ async fn an_exchange_declared_differently_is_an_outage_with_the_reason_and_all_g
     let arrivals = Arrivals::of(&url, vec![by_fanout("test.tick.passed")]).await;
     let mut clock = Clock::new(&url, FIRST).with("KHRONOS_BROKER_FANOUT", "true").started();
     arrivals.more(5);
-    node.eval(
-        "Name = rabbit_misc:r(<<\"differently\">>, exchange, <<\"events\">>), \
-         rabbit_exchange:delete(Name, false, <<\"test\">>), \
-         rabbit_exchange:declare(Name, direct, true, false, false, [], <<\"test\">>)",
-    );
-    // A comparison finds it within a minute; a new connection at once.
-    node.close_connections_of("differently");
+    declare_differently(node, "differently");
     clock.until("the other exchange to be seen", |status, body| {
         status == 503 && body["reasons"].to_string().contains("we want topic, it has direct")
     });
@@ -96,4 +90,69 @@ async fn an_exchange_declared_differently_is_an_outage_with_the_reason_and_all_g
     clock.done(&["audit"]);
     clock.stop();
     clock.done(&["audit"]);
+}
+
+/// Another exchange of this name. A comparison finds it within a minute; a new connection at once.
+fn declare_differently(node: &Node, vhost: &str) {
+    node.eval(&format!(
+        "Name = rabbit_misc:r(<<\"{vhost}\">>, exchange, <<\"events\">>), \
+         rabbit_exchange:delete(Name, false, <<\"test\">>), \
+         rabbit_exchange:declare(Name, direct, true, false, false, [], <<\"test\">>)"
+    ));
+    node.close_connections_of(vhost);
+}
+
+const UNROUTED: &str = r#"
+[[schedule]]
+name = "needed"
+event = "test.needed.passed"
+every = "200ms"
+unrouted = "park"
+catch_up = { policy = "all" }
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_released_while_nobody_is_bound_is_parked_again_and_comes_singly_once_somebody_is() {
+    let node = Node::shared();
+    let url = node.vhost("needed");
+    let mut clock = Clock::new(&url, UNROUTED).started();
+    clock.until("a run to be parked", |_, body| body["parked"].as_u64() >= Some(5));
+    let parked = || clock.json(&["parked", "list"]);
+    let run = parked().remove(0);
+    assert_eq!((&run["id"], &run["events"]), (&1.into(), &run["count"]), "{run}");
+    assert!(run["count"].as_u64() >= Some(5), "{run}");
+    assert_eq!(clock.done(&["parked", "release", "1"]), "1 released\n");
+    let again = block_until("it to be parked again", LIMIT, || {
+        let run = parked().remove(0);
+        (run["released"] == false).then_some(run)
+    });
+    assert_eq!(again["first_due_at"], run["first_due_at"], "nothing of it is settled");
+    assert!(again["reason"].as_str().unwrap().contains("no queue is bound"), "{again}");
+
+    // During an outage it waits, and is not dropped, for it may have been sent before.
+    declare_differently(node, "needed");
+    clock.until("the outage", |status, _| status == 503);
+    assert_eq!(clock.done(&["parked", "release", "1"]), "1 released\n");
+    for verb in ["drop", "release"] {
+        let refused = clock.verb(&["parked", verb, "1"]);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        assert!(e2e::text(&refused).contains("1 is being sent"), "{refused:?}");
+    }
+    assert!(clock.done(&["parked", "list"]).contains("being sent"));
+    node.delete_exchange("needed", "events");
+    clock.until_ready();
+    block_until("it to be parked again", LIMIT, || (parked()[0]["released"] == false).then_some(()));
+
+    let arrivals = Arrivals::of_all_events(&url, &[Queue::classic("needs")]).await;
+    arrivals.more(1);
+    clock.done(&["parked", "release", "--all"]);
+    clock.until("all to be sent", |_, body| body["parked"] == 0 && body["outstanding"] == 0);
+    clock.stop();
+    Expected::of(&clock).all_came("needed", &arrivals, 0);
+    assert!(arrivals.so_far().iter().all(|arrival| data(arrival)["coalesced"] == 0));
+    clock.done(&["audit"]);
+}
+
+fn data(arrival: &Arrival) -> serde_json::Value {
+    serde_json::from_slice(&arrival.message.body).unwrap()
 }

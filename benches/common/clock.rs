@@ -81,6 +81,7 @@ pub fn rules() -> Rules {
         resends: Resends { count: 5, over: 600_000 },
         in_flight: 10_000,
         piece: 1_000,
+        parked: 1_000,
         record_first: false,
     }
 }

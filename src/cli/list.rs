@@ -54,13 +54,16 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
 
 fn cells(schedule: &ScheduleView) -> Vec<String> {
     let count = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
-    let state = match (&schedule.outstanding, schedule.paused, schedule.next_due_at) {
-        (Some(span), ..) if span.attempts > 0 => format!("retrying since {}", span.after),
-        (Some(span), ..) => format!("catching up since {}", span.after),
-        (None, true, _) => "paused".to_owned(),
-        (None, false, None) => "over".to_owned(),
-        (None, false, Some(_)) => String::new(),
-    };
+    let refused = schedule.refused.as_ref();
+    let refused = refused.map(|refused| format!("refused since {}: {}", refused.since, refused.reason));
+    let state =
+        refused.unwrap_or_else(|| match (&schedule.outstanding, schedule.paused, schedule.next_due_at) {
+            (Some(span), ..) if span.attempts > 0 => format!("retrying since {}", span.after),
+            (Some(span), ..) => format!("catching up since {}", span.after),
+            (None, true, _) => "paused".to_owned(),
+            (None, false, None) => "over".to_owned(),
+            (None, false, Some(_)) => String::new(),
+        });
     vec![
         schedule.name.clone(),
         schedule.event.clone().unwrap_or_else(|| "?".to_owned()),

@@ -39,7 +39,7 @@ struct Chosen {
     /// Their numbers
     #[arg(value_name = "NUMBER", required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<u64>,
-    /// All that are parked now
+    /// All that are parked now, but for what is being sent
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -57,6 +57,8 @@ struct All {
 #[derive(Deserialize)]
 struct Done {
     done: Vec<u64>,
+    #[serde(default)]
+    being_sent: Vec<u64>,
     unknown: Vec<u64>,
 }
 
@@ -87,7 +89,8 @@ async fn list(globals: &Globals, which: Which, json: bool) -> Result<Exit, Troub
         if parked.is_empty() {
             return writeln!(out, "nothing is parked");
         }
-        let header = ["NUMBER", "SCHEDULE", "DUE", "COUNT", "PARKED", "STATE", "REASON"];
+        let header =
+            ["NUMBER", "SCHEDULE", "FIRST DUE", "LAST DUE", "COUNT", "EVENTS", "PARKED", "STATE", "REASON"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(parked.iter().map(cells));
         table::table(out, &rows)
@@ -105,7 +108,7 @@ async fn change(
     let client = chosen.which.operate(globals, verb).await?;
     let ids = if chosen.all { all(&client).await? } else { chosen.ids };
     let answer = if ids.is_empty() {
-        Done { done: Vec::new(), unknown: Vec::new() }
+        Done { done: Vec::new(), being_sent: Vec::new(), unknown: Vec::new() }
     } else {
         client.post(path, &serde_json::json!({ "ids": ids })).await?
     };
@@ -127,19 +130,27 @@ async fn change(
             "error: nothing is parked under {id}; `khronos parked list` shows what is"
         ));
     }
-    Ok(if answer.unknown.is_empty() { Exit::Done } else { Exit::Usage })
+    for id in &answer.being_sent {
+        output::complain(&format!(
+            "error: {id} is being sent, so it is not {done_to_it}; `khronos parked list` shows what becomes of it"
+        ));
+    }
+    Ok(if answer.unknown.is_empty() && answer.being_sent.is_empty() { Exit::Done } else { Exit::Usage })
 }
 
 async fn all(client: &Client) -> Result<Vec<u64>, Trouble> {
-    Ok(client.get::<All>("/parked").await?.parked.iter().map(|parked| parked.id).collect())
+    let parked = client.get::<All>("/parked").await?.parked;
+    Ok(parked.iter().filter(|parked| !parked.released).map(|parked| parked.id).collect())
 }
 
 fn cells(parked: &ParkedView) -> Vec<String> {
     vec![
         parked.id.to_string(),
         parked.schedule.clone(),
+        parked.first_due_at.to_string(),
         parked.due_at.to_string(),
         parked.count.to_string(),
+        parked.events.to_string(),
         parked.parked_at.to_string(),
         if parked.released { "being sent" } else { "parked" }.to_owned(),
         parked.reason.clone(),

@@ -10,12 +10,14 @@ use super::{
     foresight::Foresight,
     hand_over::{LEAD, MARGIN},
     load::Load,
+    parked::ParkedSet,
     progress::{PAUSED, Progress, SpanKey},
+    refusals::{Refusals, Refused},
     slot::Slot,
 };
 use crate::schedule::Packed;
 use ponos::event::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 /// Limits, from the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +30,8 @@ pub struct Rules {
     pub in_flight: usize,
     /// At most about this many schedules change in one write, or are caught up with; more goes down in pieces.
     pub piece: usize,
+    /// So many parked entries are kept at most: then the oldest are dropped.
+    pub parked: usize,
     /// Rows of confirmed events go down with the progress that passes them, instead of behind it: for the embedded
     /// broker, whose only durable copy is the record.
     pub record_first: bool,
@@ -50,9 +54,8 @@ pub struct Engine {
     pub(super) progress: Progress,
     /// Revisions that are kept and do not run: ended ones, and what this version does not understand.
     pub(super) resting: BTreeMap<SpanKey, Revision>,
-    pub(super) parked: BTreeMap<u64, Parked>,
-    pub(super) released: VecDeque<u64>,
-    pub(super) last_parked: u64,
+    pub(super) parked: ParkedSet,
+    pub(super) refusals: Refusals,
     /// Schedules to load once the clock is believed.
     pub(super) waiting_load: Option<Vec<Packed>>,
     /// The load under way.
@@ -92,6 +95,8 @@ pub struct Running {
     pub confirmed: u64,
     /// Of these, how many reached nobody.
     pub returned: u64,
+    /// What the broker refuses of it at present.
+    pub refused: Option<Refused>,
 }
 
 impl Engine {
@@ -139,8 +144,10 @@ impl Engine {
             if let Some(at) = passed_over.filter(|at| *at > now) {
                 wish(at);
             }
-            if let Some(until) = self.backlogs.next_timer().filter(|until| *until > now) {
-                wish(until);
+            for timer in [self.backlogs.next_timer(), self.parked.next_release()] {
+                if let Some(until) = timer.filter(|until| *until > now) {
+                    wish(until);
+                }
             }
         }
         earliest
@@ -184,9 +191,19 @@ impl Engine {
         self.backlogs.len()
     }
 
-    /// All parked events.
+    /// All parked events, in runs.
     pub fn parked(&self) -> &BTreeMap<u64, Parked> {
-        &self.parked
+        self.parked.entries()
+    }
+
+    /// How many events are parked.
+    pub fn parked_events(&self) -> u64 {
+        self.parked.events()
+    }
+
+    /// How many entries of parked events are kept at most.
+    pub fn most_parked(&self) -> usize {
+        self.rules.parked
     }
 
     /// How many schedules run.
@@ -227,6 +244,7 @@ impl Engine {
             outstanding: self.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect(),
             confirmed,
             returned,
+            refused: self.refused().get(slot.definition.name()).cloned(),
         }
     }
 
@@ -243,7 +261,7 @@ impl Engine {
             one_shots: pending
                 .map(|(slot, due)| (slot.name(), super::OneShot { revision: slot.number(), due }))
                 .collect(),
-            parked: self.parked.iter().map(|(number, parked)| (*number, parked.clone())).collect(),
+            parked: self.parked().iter().map(|(number, parked)| (*number, parked.clone())).collect(),
             last_sequence: 0,
         }
     }

@@ -52,6 +52,16 @@ pub(super) enum Fault {
     KeepWhatIsPassedOver,
     /// What was made ready ahead of its time outlives an edit of its schedule.
     KeepForesightThroughEdits,
+    /// A release that reaches nobody, where somebody must be bound, settles what was parked.
+    ReleaseToNobody,
+    /// A parked event is dropped while it is being sent.
+    DropWhatIsInFlight,
+    /// A release is handed over before it is durable.
+    ReleaseBeforeItIsSaved,
+    /// A run of parked events is sent as one event that stands for all.
+    ReleaseARunAsOne,
+    /// Occurrences that are no neighbours are parked as one run.
+    ParkOverGaps,
 }
 
 #[cfg(not(test))]

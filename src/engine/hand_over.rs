@@ -256,28 +256,7 @@ impl Engine {
         self.out.notices.push(Notice::CaughtUp { schedule: key.0.clone(), first, last, count, how });
     }
 
-    fn hand_over_released(&mut self, now: Timestamp) {
-        while !self.flights.are_full(self.rules.in_flight.div_ceil(2)) {
-            let Some(number) = self.released.pop_front() else { return };
-            let Some(parked) = self.parked.get(&number) else { continue };
-            let key = (parked.schedule.clone(), parked.revision);
-            let stands_for = parked.stands_for;
-            let revision = self.revision(&key);
-            let schedule = revision.as_ref().and_then(|revision| revision.build().ok());
-            match revision.zip(schedule) {
-                Some((revision, schedule)) => {
-                    let (owner, schedule) = (Owner::Parked(number), Arc::new(schedule));
-                    self.depart(owner, revision.era(), schedule, stands_for, now, None);
-                }
-                None => {
-                    let reason = "its definition is not kept any more".to_owned();
-                    self.out.notices.push(Notice::Unreadable { schedule: key.0, reason });
-                }
-            }
-        }
-    }
-
-    fn depart(
+    pub(super) fn depart(
         &mut self,
         owner: Owner,
         era: Era,

@@ -1,6 +1,6 @@
 //! What goes into the engine and what comes out of it.
 
-use super::{Coalesced, Commit, Era, Row};
+use super::{Coalesced, Commit, Era, Refused, Row};
 use crate::schedule::{Packed, Schedule};
 use ponos::event::Timestamp;
 use std::{fmt, sync::Arc};
@@ -132,6 +132,31 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// The broker refuses a schedule's event; told now and then only.
+    Refused {
+        /// The schedule.
+        schedule: Arc<str>,
+        /// What of it, and why.
+        refused: Refused,
+        /// How many other schedules it refuses.
+        others: usize,
+    },
+    /// So many are parked that the limit is near, at which the oldest are dropped.
+    ManyParked {
+        /// Entries that are parked.
+        count: usize,
+        /// Entries that are kept at most.
+        most: usize,
+    },
+    /// The oldest parked entry was dropped for good: there were too many.
+    DroppedAtLimit {
+        /// Its number.
+        number: u64,
+        /// The schedule.
+        schedule: Arc<str>,
+        /// What it stood for.
+        stands_for: Coalesced,
+    },
     /// All schedules of a load that went down in several pieces run now.
     TakenIn {
         /// How many run.
@@ -193,6 +218,24 @@ impl fmt::Display for Notice {
                 "parked {schedule} of {due} as number {number}: {reason}; see `khronos parked list`, then release or drop it"
             ),
             Self::TakenIn { schedules: 1 } => write!(f, "the one schedule is taken in"),
+            Self::Refused { schedule, refused: Refused { event, reason, .. }, others } => write!(
+                f,
+                "the broker refuses {event} of {schedule}: {reason}; it is sent again, and parked if that does not help{}",
+                match others {
+                    0 => String::new(),
+                    others => format!("; so it does with {others} other schedules: see `khronos list`"),
+                }
+            ),
+            Self::ManyParked { count, most } => write!(
+                f,
+                "{count} entries are parked, and {most} at most are kept: then the oldest are dropped for good; see `khronos parked list`, then release or drop them"
+            ),
+            Self::DroppedAtLimit { number, schedule, stands_for: Coalesced { first, last, count } } => {
+                write!(
+                    f,
+                    "dropped number {number}, the oldest that was parked, for there are too many: {count} of {schedule}, due from {first} to {last}; the record says so"
+                )
+            }
             Self::TakenIn { schedules } => write!(f, "all {schedules} schedules are taken in"),
             Self::CaughtUp { schedule, first, last, count, how } => {
                 write!(f, "{schedule}: {count} missed from {first} to {last}: {how}")

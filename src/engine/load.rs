@@ -78,6 +78,7 @@ impl Engine {
         }
         if load.next == load.wanted.len() {
             self.close_ranks();
+            self.forget_refusals();
             if load.pieces > 1 {
                 self.out.notices.push(Notice::TakenIn { schedules: self.len() });
                 load.pieces = 0;
@@ -162,7 +163,7 @@ impl Engine {
     fn forget_old(&mut self, now: Timestamp, most: usize, looked_at: &mut Option<SpanKey>) -> bool {
         let referred = |key: &SpanKey| {
             self.backlogs.contains(key)
-                || self.parked.values().any(|p| (&p.schedule, p.revision) == (&key.0, key.1))
+                || self.parked().values().any(|p| (&p.schedule, p.revision) == (&key.0, key.1))
         };
         let old = |revision: &Revision| revision.ended.is_some_and(|ended| now.since(ended) > KEPT);
         let from = looked_at.take().map_or(Bound::Unbounded, Bound::Excluded);

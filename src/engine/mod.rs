@@ -20,8 +20,10 @@ mod foresight;
 mod hand_over;
 mod io;
 mod load;
+mod parked;
 mod progress;
 mod reconcile;
+mod refusals;
 mod settle;
 #[cfg(test)]
 mod simulation;
@@ -34,6 +36,7 @@ pub use clock_guard::{ClockRules, ClockState};
 pub use content::occurrence_event;
 pub use core::{Engine, Rules, Running};
 pub use io::{Action, Answer, Handover, Input, Notice, Reading};
+pub use refusals::Refused;
 pub use state::{
     Coalesced, Commit, Era, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason, Snapshot, Span,
 };

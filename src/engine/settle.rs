@@ -1,7 +1,7 @@
-//! What the broker's answers change: confirmed, refused, lost; and what people decide about parked events.
+//! What the broker's answers change: confirmed, refused, lost.
 
 use super::{
-    Answer, Coalesced, Notice, OneShot, Outcome, Parked,
+    Answer, OneShot, Outcome,
     backlog::{Backlog, State},
     core::{Engine, new_span},
     faults::{Fault, planted},
@@ -13,7 +13,7 @@ use ponos::event::Timestamp;
 use std::sync::Arc;
 
 /// What got no answer is sent again this much later (milliseconds), so that a flapping connection makes no hot loop.
-const LOST: i64 = 200;
+pub(super) const LOST: i64 = 200;
 
 /// What nobody is bound to, where the schedule says that this is an error.
 const UNROUTED: &str = "no queue is bound to its event (unrouted = \"park\")";
@@ -36,6 +36,10 @@ impl Engine {
         let slot = &mut self.slots[rank as usize];
         slot.land();
         let key = (flight.schedule.clone(), slot.number());
+        if let Answer::Refused(reason) = &answer {
+            self.note_refusal(&key, reason);
+        }
+        let slot = &self.slots[rank as usize];
         match refusal(|| slot.definition.conduct().unrouted, &answer) {
             None if answer == Answer::Lost => self.retry_on_time(rank, &key, due, 0, LOST),
             None => {
@@ -70,6 +74,9 @@ impl Engine {
 
     fn settle_span(&mut self, key: &SpanKey, flight: &Flight, answer: Answer) {
         let now = self.now();
+        if let Answer::Refused(reason) = &answer {
+            self.note_refusal(key, reason);
+        }
         let Some(backlog) = self.backlogs.get_mut(key) else { return };
         let mut attempts = backlog.span.attempts;
         let refused = refusal(|| backlog.schedule.unrouted, &answer);
@@ -98,32 +105,9 @@ impl Engine {
         self.backlogs.set(key, State::Ready);
     }
 
-    fn settle_parked(&mut self, number: u64, flight: &Flight, answer: Answer) {
-        let now = self.now();
-        let Some(parked) = self.parked.get_mut(&number) else { return };
-        let key = (parked.schedule.clone(), parked.revision);
-        match answer {
-            Answer::Lost => self.released.push_back(number),
-            Answer::Confirmed { returned } => {
-                self.parked.remove(&number);
-                self.progress.parked(number, None);
-                self.confirmed(&key, flight, returned, false);
-            }
-            Answer::Refused(reason) => {
-                parked.released = false;
-                parked.reason.clone_from(&reason);
-                parked.at = now;
-                self.progress.parked(number, Some(parked));
-                self.progress.row(row(now, &key, flight.stands_for, Outcome::Parked(reason.clone())));
-                let (schedule, due) = (key.0, flight.stands_for.last);
-                self.out.notices.push(Notice::Parked { number, schedule, due, reason });
-            }
-        }
-    }
-
     /// Records a confirmed event. What is on time may be written behind: W passes it, so that a restart sees what is missing. What W
     /// has passed goes down with the set, and a one-shot, about which W says nothing, with the end of its pending row.
-    fn confirmed(&mut self, key: &SpanKey, flight: &Flight, returned: bool, one_shot: bool) {
+    pub(super) fn confirmed(&mut self, key: &SpanKey, flight: &Flight, returned: bool, one_shot: bool) {
         let Flight { sent_at, lateness, .. } = *flight;
         let outcome = Outcome::Confirmed { sent_at, lateness, returned };
         let row = row(self.now(), key, flight.stands_for, outcome);
@@ -136,46 +120,9 @@ impl Engine {
                 self.progress.urge();
             }
         }
+        self.note_confirmation(&key.0);
         if let Some(rank) = self.rank_of(&flight.owner, &key.0) {
             self.slots[rank].confirm(returned);
-        }
-    }
-
-    fn park(&mut self, key: &SpanKey, stands_for: Coalesced, reason: String) {
-        self.last_parked += 1;
-        let (number, now) = (self.last_parked, self.now());
-        let (schedule, due) = (key.0.clone(), stands_for.last);
-        let parked = Parked {
-            schedule: schedule.clone(),
-            revision: key.1,
-            stands_for,
-            reason: reason.clone(),
-            at: now,
-            released: false,
-        };
-        self.progress.parked(number, Some(&parked));
-        self.progress.row(row(now, key, stands_for, Outcome::Parked(reason.clone())));
-        self.parked.insert(number, parked);
-        self.out.notices.push(Notice::Parked { number, schedule, due, reason });
-    }
-
-    pub(super) fn release(&mut self, numbers: &[u64]) {
-        for number in numbers {
-            if let Some(parked) = self.parked.get_mut(number).filter(|parked| !parked.released) {
-                parked.released = true;
-                self.progress.parked(*number, Some(parked));
-                self.released.push_back(*number);
-            }
-        }
-    }
-
-    pub(super) fn drop_parked(&mut self, numbers: &[u64]) {
-        for number in numbers {
-            if let Some(parked) = self.parked.remove(number) {
-                self.progress.parked(*number, None);
-                let key = (parked.schedule, parked.revision);
-                self.progress.row(row(self.now(), &key, parked.stands_for, Outcome::Dropped));
-            }
         }
     }
 
@@ -206,7 +153,7 @@ impl Engine {
 }
 
 /// Whether an answer is a refusal, why, and whether sending again can help.
-fn refusal(unrouted: impl Fn() -> Unrouted, answer: &Answer) -> Option<(String, bool)> {
+pub(super) fn refusal(unrouted: impl Fn() -> Unrouted, answer: &Answer) -> Option<(String, bool)> {
     match answer {
         Answer::Refused(reason) => Some((reason.clone(), true)),
         Answer::Confirmed { returned: true } if unrouted() == Unrouted::Park => {

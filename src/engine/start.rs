@@ -9,7 +9,9 @@ use super::{
     faults::{Fault, planted},
     flights::Flights,
     foresight::Foresight,
+    parked::ParkedSet,
     progress::{Progress, SpanKey, row},
+    refusals::Refusals,
     slot::Slot,
 };
 use ponos::event::Timestamp;
@@ -35,9 +37,8 @@ impl Engine {
             backlogs: Backlogs::default(),
             progress: Progress::new(settled, handed),
             resting: BTreeMap::new(),
-            last_parked: snapshot.parked.last().map_or(0, |(number, _)| *number),
-            released: snapshot.parked.iter().filter(|(_, p)| p.released).map(|(number, _)| *number).collect(),
-            parked: snapshot.parked.into_iter().collect(),
+            parked: ParkedSet::new(snapshot.parked),
+            refusals: Refusals::default(),
             waiting_load: None,
             load: None,
             loading: 0,

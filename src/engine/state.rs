@@ -123,21 +123,25 @@ pub struct OneShot {
     pub due: Timestamp,
 }
 
-/// An event that was given up on, kept until a person releases or drops it.
+/// An event that was given up on, or a run of such events, kept until a person releases or drops it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
     /// The schedule's name.
     pub schedule: Arc<str>,
     /// The revision.
     pub revision: u32,
-    /// What it stands for (`count` 1 for a plain occurrence).
+    /// What it stands for: of a run the neighbouring occurrences that are still parked.
     pub stands_for: Coalesced,
     /// Why.
     pub reason: String,
-    /// Since when.
+    /// Since when: of a run the first of them.
     pub at: Timestamp,
-    /// A person asked to have it sent again.
+    /// A person asked to have it sent again: it is being sent.
     pub released: bool,
+    /// Each occurrence is an event of its own: a run, or one alone. Else one event stands for all of them.
+    // Follows in the store what older stores hold.
+    #[serde(skip)]
+    pub singly: bool,
 }
 
 /// One row of the record: how a run of occurrences ended.
@@ -181,6 +185,8 @@ pub enum Outcome {
     DetailsLost,
     /// The clock was set back over this time and the operator let it resume.
     ClockSetBack,
+    /// Parked, and then dropped because more was parked than is kept.
+    DroppedAtLimit,
 }
 
 /// Why occurrences were not sent.

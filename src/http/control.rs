@@ -6,7 +6,10 @@ use super::{
     site::Site,
     view::ParkedView,
 };
-use crate::{engine::Parked, service::Command};
+use crate::{
+    engine::Parked,
+    service::{Command, Decided},
+};
 use axum::{
     Json,
     extract::{State, rejection::JsonRejection},
@@ -23,10 +26,11 @@ pub(super) struct Ids {
     pub(super) ids: Vec<u64>,
 }
 
-/// What was done to which, and which do not exist.
+/// What was done to which, which are being sent, and which do not exist.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Done {
     pub(super) done: Vec<u64>,
+    pub(super) being_sent: Vec<u64>,
     pub(super) unknown: Vec<u64>,
 }
 
@@ -62,8 +66,8 @@ pub(super) async fn release(
     ids: Result<Json<Ids>, JsonRejection>,
 ) -> Result<Json<Done>, Problem> {
     let ids = named(ids)?;
-    let done = site.ask(|reply| Command::Release(ids.clone(), reply)).await?;
-    Ok(outcome(&ids, done))
+    let decided = site.ask(|reply| Command::Release(ids.clone(), reply)).await?;
+    Ok(outcome(&ids, decided))
 }
 
 pub(super) async fn discard(
@@ -71,8 +75,8 @@ pub(super) async fn discard(
     ids: Result<Json<Ids>, JsonRejection>,
 ) -> Result<Json<Done>, Problem> {
     let ids = named(ids)?;
-    let done = site.ask(|reply| Command::Drop(ids.clone(), reply)).await?;
-    Ok(outcome(&ids, done))
+    let decided = site.ask(|reply| Command::Drop(ids.clone(), reply)).await?;
+    Ok(outcome(&ids, decided))
 }
 
 pub(super) async fn reload(State(site): State<Site>) -> Result<Json<Value>, Problem> {
@@ -90,7 +94,8 @@ fn named(ids: Result<Json<Ids>, JsonRejection>) -> Result<Vec<u64>, Problem> {
     Ok(ids)
 }
 
-fn outcome(ids: &[u64], done: Vec<u64>) -> Json<Done> {
-    let unknown = ids.iter().filter(|id| !done.contains(id)).copied().collect();
-    Json(Done { done, unknown })
+fn outcome(ids: &[u64], decided: Decided) -> Json<Done> {
+    let Decided { done, being_sent } = decided;
+    let unknown = ids.iter().filter(|id| !done.contains(id) && !being_sent.contains(id)).copied().collect();
+    Json(Done { done, being_sent, unknown })
 }

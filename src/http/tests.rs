@@ -11,7 +11,7 @@ use super::{
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Row, Snapshot},
     schedule::{Definition, Packed},
-    service::{Command, Handle, PAGE, ScheduleStatus, Status},
+    service::{Command, Decided, Handle, PAGE, ScheduleStatus, Status},
     store::Page,
 };
 use ponos::{
@@ -145,6 +145,7 @@ async fn play(mut asked: mpsc::Receiver<Command>, revisions: Vec<Revision>) {
             outstanding: Vec::new(),
             confirmed: 5,
             returned: 2,
+            refused: None,
         })
         .collect();
     let stands_for = Coalesced { first: at(1), last: at(2), count: 2 };
@@ -155,6 +156,7 @@ async fn play(mut asked: mpsc::Receiver<Command>, revisions: Vec<Revision>) {
         reason: "full".into(),
         at: at(3),
         released: false,
+        singly: true,
     };
     while let Some(command) = asked.recv().await {
         // A caller that went away is no concern of the loop.
@@ -187,7 +189,8 @@ async fn play(mut asked: mpsc::Receiver<Command>, revisions: Vec<Revision>) {
                 );
             }
             Command::Release(ids, reply) | Command::Drop(ids, reply) => {
-                drop(reply.send(ids.into_iter().filter(|id| *id == 7).collect()));
+                let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
+                drop(reply.send(Decided { done: of(7), being_sent: of(9) }));
             }
             Command::Reload(reply) => drop(reply.send(Err("schedules/a.toml:3:1: unknown key".into()))),
         }
@@ -320,8 +323,8 @@ async fn the_control_socket_changes_things_and_is_its_owners_alone() {
     let client = Client::new(Target::Unix(control_path(folder.path())));
     let parked: Value = client.get("/parked").await.unwrap();
     assert_eq!(parked["parked"][0]["id"], 7);
-    let done: Value = client.post("/parked/release", &serde_json::json!({ "ids": [7, 8] })).await.unwrap();
-    assert_eq!((&done["done"], &done["unknown"]), (&serde_json::json!([7]), &serde_json::json!([8])));
+    let done: Value = client.post("/parked/release", &serde_json::json!({ "ids": [7, 8, 9] })).await.unwrap();
+    assert_eq!(done, serde_json::json!({ "done": [7], "being_sent": [9], "unknown": [8] }));
     let nothing = serde_json::json!({ "ids": [] });
     assert_eq!(refused(client.post("/parked/drop", &nothing).await).await.0, 400);
     let misspelt = serde_json::json!({ "id": [7] });

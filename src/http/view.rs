@@ -28,7 +28,7 @@ pub struct RowView {
     pub count: u64,
     /// `confirmed`, `skipped`, `parked`, `dropped`, `details-lost` or `clock-set-back`.
     pub outcome: String,
-    /// Why it was skipped or parked.
+    /// Why it was skipped or parked; `limit` where it was dropped because too much was parked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The id of the event, where one was sent.
@@ -55,7 +55,7 @@ pub(super) fn word(outcome: &Outcome) -> &'static str {
         Outcome::Confirmed { .. } => OUTCOMES[0],
         Outcome::Skipped(_) => OUTCOMES[1],
         Outcome::Parked(_) => OUTCOMES[2],
-        Outcome::Dropped => OUTCOMES[3],
+        Outcome::Dropped | Outcome::DroppedAtLimit => OUTCOMES[3],
         Outcome::DetailsLost => OUTCOMES[4],
         Outcome::ClockSetBack => OUTCOMES[5],
     }
@@ -90,6 +90,7 @@ impl RowView {
             }
             Outcome::Skipped(reason) => view.reason = Some(skip_word(*reason).into()),
             Outcome::Parked(reason) => view.reason = Some(reason.clone()),
+            Outcome::DroppedAtLimit => view.reason = Some("limit".into()),
             Outcome::Dropped | Outcome::DetailsLost | Outcome::ClockSetBack => {}
         }
         view
@@ -123,6 +124,20 @@ pub struct ScheduleView {
     pub confirmed: Option<u64>,
     /// Of these, how many reached nobody; null where no clock runs.
     pub returned: Option<u64>,
+    /// What the broker refuses of it at present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedView>,
+}
+
+/// That the broker refuses a schedule's event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RefusedView {
+    /// The broker's reason.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// How often.
+    pub times: u64,
 }
 
 impl ScheduleView {
@@ -134,6 +149,11 @@ impl ScheduleView {
             outstanding: status.outstanding.first().cloned(),
             confirmed: Some(status.confirmed),
             returned: Some(status.returned),
+            refused: status.refused.as_ref().map(|refused| RefusedView {
+                reason: refused.reason.clone(),
+                since: refused.since,
+                times: refused.times,
+            }),
             ..view
         }
     }
@@ -183,11 +203,12 @@ impl ScheduleView {
             outstanding: None,
             confirmed: None,
             returned: None,
+            refused: None,
         }
     }
 }
 
-/// One parked event.
+/// A parked event, or a run of parked events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParkedView {
     /// By which it is released or dropped.
@@ -196,12 +217,14 @@ pub struct ParkedView {
     pub schedule: String,
     /// The revision.
     pub revision: u32,
-    /// The first due time that it stands for.
+    /// The first due time.
     pub first_due_at: Timestamp,
-    /// Its own due time.
+    /// The last due time; that of the event, where one stands for all.
     pub due_at: Timestamp,
     /// How many due times.
     pub count: u64,
+    /// How many events: as many as due times, or one that stands for all of them.
+    pub events: u64,
     /// Why it was parked.
     pub reason: String,
     /// Since when.
@@ -221,6 +244,7 @@ impl ParkedView {
             first_due_at: first,
             due_at: last,
             count,
+            events: parked.events(),
             reason: parked.reason.clone(),
             parked_at: parked.at,
             released: parked.released,

@@ -1,15 +1,15 @@
 //! What others ask of the loop. A command that changes something is answered once the change is durable.
 
 use super::{
-    Command, Service,
+    Command, Decided, Service,
     handle::{NEIGHBOURS, PAGE},
 };
 use crate::engine::Input;
 use std::ops::Bound;
 use tokio::sync::oneshot;
 
-/// Numbers to be told once everything up to now is durable.
-pub(super) struct Promise(Vec<u64>, oneshot::Sender<Vec<u64>>);
+/// What is to be told once everything up to now is durable.
+pub(super) struct Promise(Decided, oneshot::Sender<Decided>);
 
 impl Service {
     /// A reply that nobody waits for any more is dropped.
@@ -40,20 +40,28 @@ impl Service {
 
     fn decide_parked(
         &mut self,
-        mut numbers: Vec<u64>,
+        numbers: Vec<u64>,
         decision: impl Fn(Vec<u64>) -> Input,
-        reply: oneshot::Sender<Vec<u64>>,
+        reply: oneshot::Sender<Decided>,
     ) {
-        numbers.retain(|number| self.engine.parked().contains_key(number));
-        self.promised.push(Promise(numbers.clone(), reply));
-        self.step(decision(numbers));
+        let mut decided = Decided::default();
+        for number in numbers {
+            match self.engine.parked().get(&number) {
+                Some(parked) if parked.released => decided.being_sent.push(number),
+                Some(_) => decided.done.push(number),
+                None => {}
+            }
+        }
+        let decision = decision(decided.done.clone());
+        self.promised.push(Promise(decided, reply));
+        self.step(decision);
     }
 
     /// Answers commands once what they changed is durable.
     pub(super) fn keep_promises(&mut self) {
         if !self.promised.is_empty() && self.engine.is_written() {
-            for Promise(numbers, reply) in self.promised.drain(..) {
-                drop(reply.send(numbers));
+            for Promise(decided, reply) in self.promised.drain(..) {
+                drop(reply.send(decided));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What the rest of the program may ask of the running clock, and what it is told.
 
 use crate::{
-    engine::{Parked, Revision, Running, Snapshot},
+    engine::{Parked, Refused, Revision, Running, Snapshot},
     schedule::Packed,
 };
 use ponos::{broker::Link, event::Timestamp};
@@ -30,12 +30,21 @@ pub enum Command {
     Snapshot(oneshot::Sender<Snapshot>),
     /// The next [`PAGE`] parked events by number, from the first on or after this one; none: that was all.
     Parked(Option<u64>, oneshot::Sender<Vec<(u64, Parked)>>),
-    /// Send these parked events again; answers with the numbers that exist, once durable.
-    Release(Vec<u64>, oneshot::Sender<Vec<u64>>),
-    /// Drop these parked events for ever; answers with the numbers that existed, once durable.
-    Drop(Vec<u64>, oneshot::Sender<Vec<u64>>),
+    /// Send these parked events again; answered once that is durable.
+    Release(Vec<u64>, oneshot::Sender<Decided>),
+    /// Drop these parked events for ever; answered once that is durable.
+    Drop(Vec<u64>, oneshot::Sender<Decided>),
     /// Read the schedule files again; answers with what the operator should know.
     Reload(oneshot::Sender<Result<String, String>>),
+}
+
+/// What became of a decision about parked events. Numbers that are not in it do not exist.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// It was done to these.
+    pub done: Vec<u64>,
+    /// Not to these: they are being sent.
+    pub being_sent: Vec<u64>,
 }
 
 /// A handle onto the running clock.
@@ -67,7 +76,7 @@ pub struct Status {
     pub confirmed: u64,
     /// Of these, how many reached nobody.
     pub returned: u64,
-    /// Parked events kept now.
+    /// Parked events kept now, each of a run counted.
     pub parked: u64,
     /// Schedules with something outstanding.
     pub outstanding: u64,
@@ -88,11 +97,13 @@ pub struct ScheduleStatus {
     pub confirmed: u64,
     /// Of these, how many reached nobody.
     pub returned: u64,
+    /// What the broker refuses of it at present.
+    pub refused: Option<Refused>,
 }
 
 impl From<Running> for ScheduleStatus {
     fn from(running: Running) -> Self {
-        let Running { revision, next, outstanding, confirmed, returned } = running;
-        Self { revision, next, outstanding, confirmed, returned }
+        let Running { revision, next, outstanding, confirmed, returned, refused } = running;
+        Self { revision, next, outstanding, confirmed, returned, refused }
     }
 }

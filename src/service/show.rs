@@ -3,7 +3,7 @@
 use super::{Service, Status};
 use crate::{
     clock,
-    engine::{ClockState, Notice},
+    engine::{ClockState, Notice, Refused},
 };
 use ponos::broker::Link;
 use tracing::{error, info, warn};
@@ -22,7 +22,7 @@ impl Service {
             link: self.link.borrow().clone(),
             confirmed: self.confirmed,
             returned: self.returned,
-            parked: self.engine.parked().len() as u64,
+            parked: self.engine.parked_events(),
             outstanding: self.engine.outstanding() as u64,
             settled: self.engine.settled(),
         };
@@ -63,13 +63,38 @@ impl Service {
                 millis / 1000
             )
         });
-        let parked = self.engine.parked().len();
-        let parked = (parked > 0).then(|| format!("{parked} parked: see `khronos parked list`"));
+        let parked = self.parked_warning();
         let loading =
             self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are taken in so far"));
         let mended = self.outage.mended(&self.link.borrow(), self.engine.now());
+        let refused = self.refused_warning();
         let remarks = (self.remarks)(clock::now());
-        [degraded, mended, unanswered, parked, loading].into_iter().flatten().chain(remarks).collect()
+        let all = [degraded, mended, unanswered, refused, parked, loading];
+        all.into_iter().flatten().chain(remarks).collect()
+    }
+}
+
+impl Service {
+    /// With the one that is refused for longest.
+    fn refused_warning(&self) -> Option<String> {
+        let all = self.engine.refused();
+        let (name, Refused { event, reason, .. }) = all.iter().min_by_key(|(_, refused)| refused.since)?;
+        let are = if all.len() == 1 { "schedule is" } else { "schedules are" };
+        Some(format!(
+            "{} {are} refused by the broker, for longest {event} of {name}: {reason}; see `khronos list`",
+            all.len()
+        ))
+    }
+
+    /// The alarm about their number begins at a tenth of what is kept.
+    fn parked_warning(&self) -> Option<String> {
+        let (events, entries, most) =
+            (self.engine.parked_events(), self.engine.parked().len(), self.engine.most_parked());
+        let room = match entries >= most / 10 {
+            true => format!(" ({entries} entries; at {most} the oldest are dropped for good)"),
+            false => String::new(),
+        };
+        (events > 0).then(|| format!("{events} parked{room}: see `khronos parked list`"))
     }
 }
 
@@ -79,10 +104,14 @@ pub(super) fn tell(notice: &Notice) {
         Notice::ClockHeld { .. }
         | Notice::ClockBehind { .. }
         | Notice::Parked { .. }
+        | Notice::ManyParked { .. }
+        | Notice::DroppedAtLimit { .. }
         | Notice::Unreadable { .. } => {
             error!("{notice}");
         }
-        Notice::ClockResumed { .. } | Notice::PastOneShot { .. } => warn!("{notice}"),
+        Notice::Refused { .. } | Notice::ClockResumed { .. } | Notice::PastOneShot { .. } => {
+            warn!("{notice}")
+        }
         Notice::ClockReleased | Notice::TakenIn { .. } | Notice::CaughtUp { .. } => info!("{notice}"),
     }
 }

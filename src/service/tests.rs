@@ -34,6 +34,7 @@ async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
             resends: Resends { count: 5, over: 600_000 },
             in_flight: 100,
             piece: 100,
+            parked: 1_000,
             record_first: false,
         },
         store,

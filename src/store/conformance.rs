@@ -149,10 +149,11 @@ fn parked(name: &str) -> Parked {
     Parked {
         schedule: Arc::from(name),
         revision: 1,
-        stands_for: Coalesced { first: t(1), last: t(1), count: 1 },
+        stands_for: Coalesced { first: t(1), last: t(2), count: 2 },
         reason: "the queue is full".into(),
         at: t(7),
         released: true,
+        singly: name != "b",
     }
 }
 

@@ -144,7 +144,9 @@ impl Ledger {
                 self.skipped[at].1.insert(range, |a, b| nothing_due(arithmetic, a, b));
             }
             Outcome::Parked(_) => self.parked.insert(range, |a, b| nothing_due(&*self.arithmetic, a, b)),
-            Outcome::Dropped => self.dropped.insert(range, |a, b| nothing_due(&*self.arithmetic, a, b)),
+            Outcome::Dropped | Outcome::DroppedAtLimit => {
+                self.dropped.insert(range, |a, b| nothing_due(&*self.arithmetic, a, b))
+            }
             Outcome::DetailsLost => self.lost.insert(range, |a, b| nothing_due(&*self.arithmetic, a, b)),
             Outcome::ClockSetBack => self.set_back.insert(range, |a, b| nothing_due(&*self.arithmetic, a, b)),
         }

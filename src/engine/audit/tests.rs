@@ -197,6 +197,7 @@ fn what_is_outstanding_is_no_hole() {
         reason: String::new(),
         at: at(0),
         released: true,
+        singly: true,
     };
     snapshot.parked.push((1, parked));
     let report = every(100, &snapshot, &numbered(singles(1..=8)));

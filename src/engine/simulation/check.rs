@@ -7,7 +7,7 @@ use crate::{
         Outcome, Revision,
         audit::{Tally, audit},
     },
-    schedule::jitter_offset,
+    schedule::{Unrouted, jitter_offset},
 };
 use ponos::event::Timestamp;
 use std::{
@@ -22,6 +22,8 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     nothing_was_early(world)?;
     equal_ids_have_equal_bodies(world)?;
     world.foretold.broken.clone().map_or(Ok(()), Err)?;
+    world.parking.broken.clone().map_or(Ok(()), Err)?;
+    nothing_is_settled_by_reaching_nobody(world)?;
     nothing_sent_singly_was_coalesced(world)?;
     order_holds_per_schedule(world)?;
     if world.most_in_flight > IN_FLIGHT {
@@ -64,6 +66,19 @@ fn the_audit_agrees(world: &World) -> Result<(), String> {
 fn accounted(tally: &Tally) -> u64 {
     let Tally { confirmed, coalesced, dropped, parked, pending, details_lost, clock_set_back, .. } = tally;
     confirmed + coalesced + tally.all_skipped() + dropped + parked + pending + details_lost + clock_set_back
+}
+
+/// Where somebody must be bound, what reaches nobody is not confirmed.
+fn nothing_is_settled_by_reaching_nobody(world: &World) -> Result<(), String> {
+    for row in world.record.iter().map(|entry| &entry.row) {
+        let revision =
+            world.revisions().iter().find(|r| *r.name() == *row.schedule && r.number == row.revision);
+        let parks = revision.is_some_and(|r| r.definition.conduct().unrouted == Unrouted::Park);
+        if parks && matches!(row.outcome, Outcome::Confirmed { returned: true, .. }) {
+            return Err(format!("{} of {} reached nobody, and is settled", row.schedule, row.last));
+        }
+    }
+    Ok(())
 }
 
 fn nothing_was_early(world: &World) -> Result<(), String> {

@@ -5,6 +5,7 @@
 mod check;
 mod foretold;
 mod operator;
+mod parking;
 mod random;
 mod world;
 mod writes;
@@ -12,11 +13,12 @@ mod writes;
 use super::faults::{Fault, plant};
 use world::World;
 
-/// One run: how many events arrived and how many of these were rendered ahead, or what it broke.
-fn run(seed: u64) -> Result<(usize, usize), String> {
+/// One run: how many events arrived, how many of these were rendered ahead, and how many parked runs were released; or what
+/// it broke.
+fn run(seed: u64) -> Result<(usize, usize, usize), String> {
     let mut world = World::new(seed);
     world.live();
-    let did = (world.arrivals.len(), world.foretold.sent);
+    let did = (world.arrivals.len(), world.foretold.sent, world.parking.runs);
     check::promises(&world).map(|()| did).map_err(|broken| format!("seed {seed}: {broken}"))
 }
 
@@ -28,15 +30,17 @@ fn seeds() -> u64 {
 #[test]
 fn no_seed_breaks_a_promise() {
     plant(None);
-    let (mut arrivals, mut foreseen) = (0, 0);
+    let (mut arrivals, mut foreseen, mut runs) = (0, 0, 0);
     for seed in 0..seeds() {
         let did = run(seed).unwrap();
         arrivals += did.0;
         foreseen += did.1;
+        runs += did.2;
     }
     // A world in which nothing happens proves nothing.
     assert!(arrivals as u64 > seeds() * 10, "only {arrivals} arrivals");
     assert!(foreseen as u64 > seeds() / 4, "only {foreseen} were rendered ahead");
+    assert!(runs as u64 > seeds() / 20, "only {runs} parked runs were released");
 }
 
 /// Beyond the ten thousand: what a longer run (`TEST_SCALE`) found.
@@ -50,8 +54,12 @@ fn what_a_longer_run_found_stays_mended() {
 
 fn assert_caught(fault: Fault) {
     // Everything arrives all the same; only the record can tell.
-    let of_the_record =
-        [Fault::RecordOneShotsBehind, Fault::CompleteWhatIsInFlight, Fault::LeaveLostDetailsUnmarked];
+    let of_the_record = [
+        Fault::RecordOneShotsBehind,
+        Fault::CompleteWhatIsInFlight,
+        Fault::LeaveLostDetailsUnmarked,
+        Fault::ParkOverGaps,
+    ];
     plant(Some(fault));
     let caught = (0..10_000).find_map(|seed| {
         std::panic::catch_unwind(|| run(seed))
@@ -102,4 +110,9 @@ each_planted_fault_is_caught! {
     settling_what_is_set_aside_is_caught: SettleWhatIsSetAside,
     keeping_what_is_passed_over_is_caught: KeepWhatIsPassedOver,
     foresight_that_outlives_an_edit_is_caught: KeepForesightThroughEdits,
+    a_release_that_is_lost_because_nobody_is_bound_is_caught: ReleaseToNobody,
+    dropping_what_is_in_flight_is_caught: DropWhatIsInFlight,
+    a_release_before_it_is_saved_is_caught: ReleaseBeforeItIsSaved,
+    releasing_a_run_as_one_is_caught: ReleaseARunAsOne,
+    parking_over_gaps_is_caught: ParkOverGaps,
 }

@@ -1,6 +1,6 @@
 //! The world around the engine: two clocks, a disk, a broker, an operator, and bad luck.
 
-use super::{foretold::Foretold, operator::definition, random::Random};
+use super::{foretold::Foretold, operator::definition, parking::Parking, random::Random};
 use crate::{
     engine::{
         Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Outcome, Reading, RecordRow,
@@ -48,6 +48,7 @@ pub(super) struct World {
     appending: Vec<(Vec<Row>, Timestamp)>,
     unanswered: Vec<Handover>,
     pub(super) foretold: Foretold,
+    pub(super) parking: Parking,
     pub(super) arrivals: Vec<Arrival>,
     link: bool,
     held_link: bool,
@@ -66,7 +67,9 @@ impl World {
             ClockRules { settle: 60_000, max_forward: 60_000, max_backward: 300_000, resume_backward: false };
         let resends = Resends { count: 3, over: 20_000 };
         let (piece, record_first) = (*random.pick(&[1, 1, 2, 100]), random.chance(25));
-        let rules = Rules { clock, resends, in_flight: IN_FLIGHT, piece, record_first };
+        let mut parking = Parking::new(seed);
+        let parked = parking.limit();
+        let rules = Rules { clock, resends, in_flight: IN_FLIGHT, piece, parked, record_first };
         let reading = Reading { wall: Timestamp::from_millis(wall), boot: 0 };
         let engine = Engine::start(rules, Snapshot::default(), reading);
         let memory = Memory::default();
@@ -87,6 +90,7 @@ impl World {
             appending: Vec::new(),
             unanswered: Vec::new(),
             foretold: Foretold::new(seed),
+            parking,
             arrivals: Vec::new(),
             link: false,
             held_link: false,
@@ -97,7 +101,8 @@ impl World {
         };
         for name in ["a", "b", "c", "d", "e"] {
             if world.random.chance(70) {
-                let definition = definition(&mut world.random, world.wall, name);
+                let mut definition = definition(&mut world.random, world.wall, name);
+                world.parking.furnish(&mut definition);
                 world.wanted.insert(name, definition);
             }
         }
@@ -112,6 +117,9 @@ impl World {
         let turns = 40 + self.random.below(80);
         for _ in 0..turns {
             self.turn();
+            if let Some(decision) = self.parking.turn(&self.engine) {
+                self.decide(decision);
+            }
         }
         self.calm = true;
         self.held_link = false;
@@ -201,6 +209,7 @@ impl World {
                 Action::Publish(handovers) => {
                     for handover in &handovers {
                         self.foretold.compare(handover);
+                        self.parking.check_handover(handover, &self.engine);
                         if send_time(handover) > self.highest || handover.lateness < 0 {
                             self.early =
                                 Some(format!("{} of {}", handover.schedule.name, handover.stands_for.last));
@@ -212,6 +221,7 @@ impl World {
                 Action::Notice(_) => {}
             }
         }
+        self.parking.check_limit(&self.engine);
         self.foretold.look_ahead(&mut self.engine);
     }
 
@@ -259,7 +269,8 @@ impl World {
             }
             _ => {
                 self.arrive(handover);
-                Answer::Confirmed { returned: luck % 10 == 0 && !self.calm }
+                let unbound = luck % 10 == 0 || self.parking.is_unbound(handover);
+                Answer::Confirmed { returned: unbound && !self.calm }
             }
         }
     }
@@ -316,12 +327,19 @@ impl World {
 
     fn write(&mut self, commit: &Commit) {
         self.store.save(0, commit).expect("nothing goes wrong with it");
+        self.parking.written(commit);
     }
 
     fn decide_parked(&mut self) {
         let numbers: Vec<u64> = self.engine.parked().keys().copied().collect();
         let input = if self.random.chance(50) { Input::Release(numbers) } else { Input::Drop(numbers) };
-        self.step(input);
+        self.decide(input);
+    }
+
+    fn decide(&mut self, decision: Input) {
+        let before = Parking::on_their_way(&self.engine, &self.unanswered);
+        self.step(decision);
+        self.parking.compare(&before, &self.engine);
     }
 
     fn change_schedules(&mut self) {
@@ -334,7 +352,8 @@ impl World {
             definition.data = Some(self.random.below(1_000).into());
             self.wanted.insert(name, definition);
         } else {
-            let definition = definition(&mut self.random, self.wall, name);
+            let mut definition = definition(&mut self.random, self.wall, name);
+            self.parking.furnish(&mut definition);
             self.wanted.insert(name, definition);
         }
         self.load();

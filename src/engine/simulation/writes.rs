@@ -28,7 +28,7 @@ impl Seen {
         let clock =
             ClockRules { settle: 0, max_forward: MINUTE, max_backward: MINUTE, resume_backward: false };
         let resends = Resends { count: 3, over: MINUTE };
-        let rules = Rules { clock, resends, in_flight: 4, piece, record_first: false };
+        let rules = Rules { clock, resends, in_flight: 4, piece, parked: 100, record_first: false };
         let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
         let engine = Engine::start(rules, Snapshot::default(), reading);
         let (rows, sent) = (Vec::new(), BTreeMap::new());

@@ -50,7 +50,7 @@ impl Changes {
             self.0.insert(encoding::one_shot_key(schedule), value);
         }
         for (number, parked) in &commit.parked {
-            let value = parked.as_ref().map(encoding::value).transpose()?;
+            let value = parked.as_ref().map(encoding::parked_value).transpose()?;
             self.0.insert(encoding::parked_key(*number), value);
         }
         Ok(())

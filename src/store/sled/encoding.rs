@@ -94,6 +94,22 @@ pub(super) fn value<T: Serialize>(content: &T) -> Result<Vec<u8>, Unreadable> {
     postcard::to_stdvec(content).map_err(|error| unwritable(&error))
 }
 
+/// Whether it is sent singly follows where it is; nothing does in older stores, where it was so for a count of 1.
+pub(super) fn parked_value(parked: &Parked) -> Result<Vec<u8>, Unreadable> {
+    let mut bytes = value(parked)?;
+    if parked.singly {
+        bytes.extend(value(&true)?);
+    }
+    Ok(bytes)
+}
+
+fn read_parked(bytes: &[u8]) -> Result<Parked, Unreadable> {
+    let (parked, rest): (Parked, _) =
+        postcard::take_from_bytes(bytes).map_err(|error| Unreadable(error.to_string()))?;
+    let singly = if rest.is_empty() { parked.stands_for.count == 1 } else { read(rest)? };
+    Ok(Parked { singly, ..parked })
+}
+
 /// A block of rows: their number, then one after the other; `rows` are [`value`]s of rows, joined.
 pub(super) fn rows_value(count: usize, rows: &[u8]) -> Result<Vec<u8>, Unreadable> {
     let mut block = value(&count)?;
@@ -141,7 +157,7 @@ pub(super) fn entry(key: &[u8], bytes: &[u8]) -> Result<Entry, Unreadable> {
         }
         SPAN => Entry::Span(name_and_number(rest)?.0, read(bytes)?),
         ONE_SHOT => Entry::OneShot(name(rest)?, read(bytes)?),
-        PARKED => Entry::Parked(number(rest)?, read(bytes)?),
+        PARKED => Entry::Parked(number(rest)?, read_parked(bytes)?),
         ROWS => Entry::Rows(number(rest)?, read(bytes)?),
         _ => return Err(Unreadable(format!("an entry of unknown kind {kind}"))),
     })
