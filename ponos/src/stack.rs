@@ -44,16 +44,12 @@ pub fn provide() -> Result<(), String> {
     if env::var_os(VARIABLE).is_some() || is_provided() {
         return Ok(());
     }
-    #[cfg(unix)]
-    {
-        let why = restart();
+    restart().map_err(|why| {
         TOLD.store(true, Ordering::Relaxed);
-        return Err(format!(
+        format!(
             "a message with deeply nested headers can end this program, for it could not be started again with {VARIABLE}={NEEDED}: {why}; set that variable where it is started"
-        ));
-    }
-    #[cfg(not(unix))]
-    Ok(())
+        )
+    })
 }
 
 /// The variables that [`provide`] has set: other programs must not inherit them. Empty if it set none.
@@ -65,13 +61,11 @@ fn is_provided() -> bool {
     env::var(MARK).is_ok_and(|id| id == std::process::id().to_string())
 }
 
-/// Returns only if it did not succeed, with the reason.
+/// Returns only where it did not succeed, with the reason, or is not possible at all.
 #[cfg(unix)]
-fn restart() -> std::io::Error {
+fn restart() -> std::io::Result<()> {
     use std::{os::unix::process::CommandExt, process::Command};
-    if let Err(error) = try_stacks() {
-        return error;
-    }
+    try_stacks()?;
     let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
     // Its own path first, so that the process keeps its name; the second is right even if the file was replaced.
     for program in env::current_exe().into_iter().chain([std::path::PathBuf::from("/proc/self/exe")]) {
@@ -86,7 +80,12 @@ fn restart() -> std::io::Error {
             .env(MARK, std::process::id().to_string())
             .exec();
     }
-    last
+    Err(last)
+}
+
+#[cfg(not(unix))]
+fn restart() -> std::io::Result<()> {
+    Ok(())
 }
 
 /// A thread that gets no stack later would be a panic; now nothing has begun.

@@ -28,7 +28,8 @@ mod fixture;
 mod full_disk;
 #[cfg(test)]
 mod kills;
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod others;
 
 use super::{Limits, Page, Store, StoreError, Written, details_lost};
