@@ -291,7 +291,10 @@ fn no_level_of_the_log_shows_the_login() {
         let mut clock = clock.with("KHRONOS_LOG_FORMAT", format).started();
         clock.stop();
         assert!(clock.log().contains("connected"), "{}", clock.log());
-        assert!(!clock.log().contains("s3cret"), "{level}");
+        // lapin shows it as numbers.
+        let bytes = format!("{:?}", b"s3cret");
+        let log = clock.log();
+        assert!(!log.contains("s3cret") && !log.contains(bytes.trim_matches(['[', ']'])), "{level}");
     }
 }
 

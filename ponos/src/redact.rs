@@ -177,6 +177,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_password_is_made_of_it_is_hidden(password in "[^\r\n]{1,30}", host in "[a-z.]{1,9}|\\[::1\\]:80") {
+            proptest::prop_assume!(!password.contains("://"));
+            let text = |password: &str| format!("see 'amqp://me:{password}@{host}/v', then\nme@home");
+            proptest::prop_assert_eq!(redact(&text(&password)).into_owned(), text(HIDDEN));
+        }
+    }
+
     #[test]
     fn what_holds_no_password_is_left_as_it_is() {
         for text in [

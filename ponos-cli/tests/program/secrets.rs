@@ -128,5 +128,11 @@ fn a_changed_password_is_used_at_the_next_connection_and_no_level_of_the_log_sho
     running.program.signal(Signal::TERM);
     let ended = running.end();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    assert!(!ended.err.contains("s3cret") && !ended.out.contains("s3cret"), "a password is in the log");
+    // lapin shows it as numbers
+    let bytes = format!("{:?}", b"s3cret");
+    let said = format!("{}{}", ended.out, ended.err);
+    assert!(
+        !said.contains("s3cret") && !said.contains(bytes.trim_matches(['[', ']'])),
+        "a password is in the log"
+    );
 }
