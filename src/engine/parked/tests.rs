@@ -138,7 +138,7 @@ fn the_first_refusal_is_said_at_once_the_others_now_and_then_and_all_are_shown_u
     };
     assert_eq!(said(&unbound), 1);
     assert_eq!(unbound.engine.refused().len(), 30);
-    let refused = unbound.engine.running(Some("s07")).next().unwrap().refused.unwrap();
+    let refused = unbound.engine.running("s07").unwrap().refused.unwrap();
     assert_eq!((&*refused.event, &*refused.reason), ("test.minute.passed", "full"));
     unbound.pass(MINUTE);
     assert!((2..=7).contains(&said(&unbound)), "{} notices", said(&unbound));

@@ -87,7 +87,7 @@ impl Parking {
     /// there or not.
     pub(super) fn check_handover(&mut self, handover: &Handover, engine: &Engine) {
         let name = &handover.schedule.name;
-        let resent = engine.running(Some(name)).any(|running| !running.outstanding.is_empty());
+        let resent = engine.running(name).is_some_and(|running| !running.outstanding.is_empty());
         let unreleased = |(_, parked): &(&u64, &Parked)| !parked.released && is_of(handover, parked);
         if !resent && let Some((number, _)) = self.disk.iter().find(unreleased) {
             let due = handover.stands_for.last;

@@ -107,6 +107,7 @@ async fn a_list_that_breaks_off_is_no_whole_answer() {
         outstanding: vec![],
         confirmed: 0,
         returned: 0,
+        refused: None,
     };
     match asked.recv().await {
         Some(Command::Schedules(None, reply)) => reply.send(vec![status; PAGE]).unwrap(),
