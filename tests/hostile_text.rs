@@ -13,8 +13,9 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Command, Output, Stdio},
+    time::Duration,
 };
-use testkit::{HOSTILE, Node, assert_harmless};
+use testkit::{HOSTILE, Node, Sandbox, assert_harmless};
 
 fn khronos(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
@@ -143,6 +144,39 @@ fn names_of_files_and_their_lines_are_harmless_in_check_and_in_the_log() {
         let output = khronos(folder.path(), &words).output().unwrap();
         assert!(!output.status.success());
         assert_harmless("run --strict", &printed(&output));
+    }
+}
+
+#[test]
+fn the_log_of_a_clock_that_goes_on_without_its_files_is_harmless() {
+    for format in ["pretty", "json"] {
+        let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.path("schedules")).unwrap();
+        fs::write(sandbox.path("schedules").join(format!("{HOSTILE}.toml")), "x = 1\n").unwrap();
+        let words = [
+            "run",
+            "--schedules",
+            "schedules",
+            "--store",
+            "memory:",
+            "--broker",
+            "memory:",
+            "--listen",
+            "127.0.0.1:0",
+            "--log-format",
+            format,
+        ];
+        let log = fs::File::create(sandbox.path("log")).unwrap();
+        let _clock =
+            sandbox.start(khronos(sandbox.path("").as_path(), &words).stderr(log).stdout(Stdio::null()));
+        let logged = || fs::read_to_string(sandbox.path("log")).unwrap();
+        testkit::block_until_or_tell(
+            "the files in the log",
+            Duration::from_secs(60),
+            || logged().contains("unknown key").then_some(()),
+            logged,
+        );
+        assert_harmless(format, &logged());
     }
 }
 

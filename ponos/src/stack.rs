@@ -16,7 +16,7 @@ use std::{
 /// Where the standard library finds the size of the stacks of new threads, in bytes.
 pub const VARIABLE: &str = "RUST_MIN_STACK";
 
-/// Bytes of stack for the deepest headers that fit into a frame of [`FRAME_MAX`]: 26,000 levels. lapin needs 1.8 KiB for
+/// Bytes of stack for the deepest headers that fit into a frame of 128 KiB: 26,000 levels. lapin needs 1.8 KiB for
 /// each, in a build without optimization 13 KiB.
 pub const NEEDED: usize = if cfg!(debug_assertions) { 512 << 20 } else { 128 << 20 };
 
