@@ -22,9 +22,7 @@ pub fn begin(config: &LogConfig) -> Result<(), tracing_subscriber::util::TryInit
     let lines = fmt::layer();
     let cleaned = move || LogLines::new(io::stderr(), coloured);
     let lines = match config.format {
-        LogFormat::Pretty => {
-            lines.with_writer(move || Redacted::text(cleaned())).with_ansi(coloured).boxed()
-        }
+        LogFormat::Pretty => lines.with_writer(move || Redacted::text(cleaned())).with_ansi(coloured).boxed(),
         LogFormat::Json => {
             lines.with_writer(move || Redacted::json(cleaned())).json().flatten_event(true).boxed()
         }
