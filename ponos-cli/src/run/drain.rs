@@ -51,8 +51,8 @@ impl PutOff {
     }
 }
 
-/// Looks until all queues were seen empty, and nothing was at work or began, for `quiet`, at least twice; or until one has
-/// been paused for too long.
+/// Looks until all queues were seen empty, and nothing was at work or began, for `quiet`, at least twice (true); or until one
+/// has been paused for too long (false).
 pub(super) async fn watch(
     transport: Transport,
     queues: Vec<Arc<str>>,
@@ -60,7 +60,7 @@ pub(super) async fn watch(
     quiet: Duration,
     liveness: Liveness,
     trigger: Trigger,
-) {
+) -> bool {
     let mut since: Option<(Instant, u64)> = None;
     loop {
         tokio::time::sleep(LOOK).await;
@@ -68,7 +68,7 @@ pub(super) async fn watch(
             if paused.lasts >= PAUSED {
                 tracing::warn!(%paused, "it is not waited for: what is in the queue stays there");
                 trigger.advance();
-                return;
+                return false;
             }
             // one may be in our hands, to be tried
             since = None;
@@ -86,7 +86,7 @@ pub(super) async fn watch(
                 if began.elapsed() >= quiet {
                     tracing::info!("the queues are empty, and nothing is at work");
                     trigger.advance();
-                    return;
+                    return true;
                 }
             }
             _ => since = Some((Instant::now(), after.begun)),

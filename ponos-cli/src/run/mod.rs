@@ -155,8 +155,11 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         let _ = keeping.await;
         health::end(path);
     }
+    let mut emptied = false;
     if let Some(draining) = draining {
         draining.abort();
+        // an error: it was asked to stop before they were empty
+        emptied = draining.await.unwrap_or(false);
     }
     // programs that were told to end are gone before we are
     let _ = tokio::time::timeout(LEAVING, activity.none_left()).await;
@@ -175,8 +178,10 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     if told.was_interrupted() {
         return Ok(Exit::Interrupted);
     }
-    // not all done, as --drain was to have it: what failed, or an inbox that did not answer
-    let is_left = args.drain && (dead > 0 || waiting > 0 || released > 0 || !left.is_empty());
+    // not all done, as --drain was to have it: what failed, or an inbox that did not answer; what was given back while its
+    // queue was paused, and done later, is done
+    let given_back = released > 0 && !emptied;
+    let is_left = args.drain && (dead > 0 || waiting > 0 || given_back || !left.is_empty());
     Ok(if is_left { Exit::Findings } else { Exit::Done })
 }
 
