@@ -8,6 +8,7 @@ pub mod config;
 pub mod diagnostic;
 pub mod engine;
 pub mod http;
+pub mod presence;
 pub mod schedule;
 pub mod service;
 pub mod sources;
@@ -19,7 +20,11 @@ use broker::Broker;
 use config::{Config, OnBackward, ScheduleSource, StorePath};
 use diagnostic::Diagnostics;
 use engine::{ClockRules, Resends, Rules};
-use ponos::{broker::LinkError, shutdown::Shutdown, topology::Topology};
+use ponos::{
+    broker::{LinkError, Transport},
+    shutdown::Shutdown,
+    topology::Topology,
+};
 use schedule::Packed;
 use service::{Failure, Loader, Parts, Report, Service};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -65,6 +70,7 @@ pub async fn run(
         false => None,
     };
     let (store, snapshot, store_events) = open_store(&config).await.map_err(RunError::Store)?;
+    let store_id = store.id();
     let control = match &config.store.path {
         StorePath::Folder(path) => Some(http::bind_control(path).map_err(RunError::Http)?),
         StorePath::Memory => None,
@@ -105,6 +111,7 @@ pub async fn run(
     };
     let loader = loader(&config, &broker, topology_in.clone());
     let late = reading.map(|reading| late(reading, &config, &broker, topology_in));
+    let (rival_in, rival) = tokio::sync::watch::channel(None);
     let parts = Parts {
         clock: config.clock.name.clone(),
         rules: rules(&config, broker.is_embedded()),
@@ -117,6 +124,7 @@ pub async fn run(
         late,
         loader,
         reload,
+        rival,
         show_events: broker.is_embedded(),
         grace: config.shutdown.grace,
     };
@@ -128,6 +136,17 @@ pub async fn run(
     });
     let site = http::Site::new(handle, record, config.http.hosts.clone(), http::Limits::default());
     let mut servers = tokio::task::JoinSet::new();
+    if let Broker::Amqp(amqp) = &broker {
+        let me = presence::Presence {
+            name: config.clock.name.clone(),
+            store: format!("{store_id:016x}"),
+            term: Tuning::default().term,
+            leads: true,
+            exchange: config.broker.exchange.clone(),
+        };
+        let transport = Transport::amqp((**amqp).clone());
+        servers.spawn(presence::run(transport, me, rival_in, shutdown.clone()));
+    }
     if let Some(listener) = listener {
         servers.spawn(http::serve(listener, site.clone(), shutdown.clone()));
     }

@@ -52,6 +52,7 @@ impl Clock {
             late,
             loader: Arc::new(|| Err("a benchmark has no files".to_owned())),
             reload,
+            rival: tokio::sync::watch::channel(None).1,
             show_events: false,
             grace: Duration::from_secs(20),
         };

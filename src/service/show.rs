@@ -68,7 +68,8 @@ impl Service {
             self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are taken in so far"));
         let mended = self.outage.mended(&self.link.borrow(), self.engine.now());
         let refused = self.refused_warning();
-        [degraded, mended, unanswered, refused, parked, loading].into_iter().flatten().collect()
+        let rival = self.rival.borrow().clone();
+        [degraded, rival, mended, unanswered, refused, parked, loading].into_iter().flatten().collect()
     }
 }
 

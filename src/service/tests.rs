@@ -46,6 +46,7 @@ async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
         late: None,
         loader: Arc::new(|| Err("there are no files".into())),
         reload: tokio::sync::mpsc::channel(1).1,
+        rival: tokio::sync::watch::channel(None).1,
         show_events: false,
         grace: Duration::from_secs(5),
     }
