@@ -8,6 +8,7 @@ pub mod config;
 pub mod diagnostic;
 pub mod engine;
 pub mod http;
+pub mod presence;
 pub mod schedule;
 pub mod service;
 pub mod sources;
@@ -20,6 +21,7 @@ use config::{Config, OnBackward, ScheduleSource, StorePath};
 use diagnostic::{Diagnostic, Diagnostics, counted};
 use engine::{ClockRules, Resends, Rules};
 use ponos::{
+    broker::Transport,
     shutdown::{Shutdown, Stage},
     topology::Topology,
 };
@@ -88,6 +90,7 @@ pub async fn run(
         opened = open_store(&config) => opened,
     };
     let (store, snapshot, store_events) = opened.map_err(RunError::Store)?;
+    let store_id = store.id();
     let control = match &config.store.path {
         StorePath::Folder(path) => Some(http::bind_control(path).map_err(RunError::Http)?),
         StorePath::Memory => None,
@@ -145,6 +148,7 @@ pub async fn run(
     };
     let loader = loader(read, &config, &broker, topology_in.clone());
     let late = reading.map(|reading| late(reading, &config, &broker, topology_in));
+    let (rival_in, rival) = tokio::sync::watch::channel(None);
     let parts = Parts {
         clock: config.clock.name.clone(),
         rules: rules(&config, broker.is_embedded()),
@@ -158,6 +162,7 @@ pub async fn run(
         loader,
         remarks: remarks(ends),
         reload,
+        rival,
         show_events: broker.is_embedded(),
         grace: config.shutdown.grace,
     };
@@ -170,9 +175,29 @@ pub async fn run(
     let limits = http::Limits::for_this_process();
     let site = http::Site::new(handle, record, config.http.hosts.clone(), limits);
     let serving = http::start(listener, control, site, shutdown.clone()).map_err(RunError::Http)?;
+    let present = match &broker {
+        Broker::Amqp(amqp) => {
+            let me = presence::Presence {
+                name: config.clock.name.clone(),
+                store: format!("{store_id:016x}"),
+                term: Tuning::default().term,
+                leads: true,
+                exchange: config.broker.exchange.clone(),
+            };
+            let transport = Transport::amqp((**amqp).clone());
+            Some(tokio::spawn(presence::run(transport, me, rival_in, shutdown.clone())))
+        }
+        Broker::Memory(_) => None,
+    };
     let ended = service.run_apart(shutdown).await.map_err(RunError::Service);
     // The loop may end by itself; the servers have their own limits for saying goodbye.
-    drop(tokio::time::timeout(FAREWELL, serving.ended()).await);
+    let farewell = async {
+        serving.ended().await;
+        if let Some(present) = present {
+            drop(present.await);
+        }
+    };
+    drop(tokio::time::timeout(FAREWELL, farewell).await);
     ended
 }
 

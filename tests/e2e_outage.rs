@@ -156,3 +156,46 @@ async fn a_run_that_is_released_while_nobody_is_bound_is_parked_again_and_comes_
 fn data(arrival: &Arrival) -> serde_json::Value {
     serde_json::from_slice(&arrival.message.body).unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_clocks_of_one_name_on_one_broker_warn_of_each_other_until_one_of_them_stops() {
+    let node = Node::shared();
+    let url = node.vhost("twice");
+    let is_warned = |_: u16, body: &serde_json::Value| {
+        body["warnings"].to_string().contains("another clock called 'khronos'")
+    };
+    let first = Clock::new(&url, FIRST).started();
+    let mut second = Clock::new(&url, FIRST).started();
+    let stranger = Clock::new(&url, FIRST).with("KHRONOS_CLOCK_NAME", "another").started();
+    // Anybody may write there: what is no word of a clock harms nobody.
+    let nonsense = "rabbit_basic:publish(rabbit_misc:r(<<\"twice\">>, exchange, <<\"khronos.presence\">>), <<>>, [], \
+                    binary:copy(<<\"[\">>, 30000))";
+    for _ in 0..100 {
+        node.eval(nonsense);
+    }
+    let warned = first.until("the warning", is_warned);
+    assert!(warned["warnings"].to_string().contains("every event goes out twice"), "{warned}");
+    assert_eq!(first.get("/readyz").unwrap().0, 200, "both go on");
+    second.until("the warning of the other", is_warned);
+    assert!(!is_warned(200, &stranger.get("/readyz").unwrap().1));
+    assert!(first.log().contains("another clock called 'khronos'"), "{}", first.log());
+    second.stop();
+    first.until("the warning to go", |status, body| !is_warned(status, body));
+    assert!(first.get("/readyz").unwrap().1["parked"] == 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_may_not_declare_the_presence_exchange_does_without_it_and_is_told_once() {
+    let node = Node::shared();
+    node.vhost("absent");
+    node.add_user("clock", "secret");
+    node.permit("clock", "absent", "^events$", "^events$", "^$");
+    let url = node.url_for("clock", "secret", "absent");
+    let mut clock = Clock::new(&url, FIRST).started();
+    let said = "a second clock of the same name would not be noticed";
+    block_until("it to be said", LIMIT, || clock.log().contains(said).then_some(()));
+    let seen = clock.get("/readyz").unwrap().1["confirmed"].as_u64();
+    clock.until("events to go out", |status, body| status == 200 && body["confirmed"].as_u64() > seen);
+    clock.stop();
+    assert_eq!(clock.log().matches(said).count(), 1, "{}", clock.log());
+}

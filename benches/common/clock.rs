@@ -53,6 +53,7 @@ impl Clock {
             loader: Arc::new(|| Err("a benchmark has no files".to_owned())),
             remarks: Arc::new(|_| Vec::new()),
             reload,
+            rival: tokio::sync::watch::channel(None).1,
             show_events: false,
             grace: Duration::from_secs(20),
         };

@@ -10,7 +10,7 @@ use ponos::{
     event::Timestamp,
 };
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Reads the schedules anew; the error is for people.
 pub type Loader = Arc<dyn Fn() -> Result<Vec<Packed>, String> + Send + Sync>;
@@ -48,6 +48,8 @@ pub struct Parts {
     pub remarks: Remarks,
     /// Says that it is time to read them again.
     pub reload: mpsc::Receiver<()>,
+    /// What the clock hears of a second one of its name.
+    pub rival: watch::Receiver<Option<String>>,
     /// Log each event as it is confirmed.
     pub show_events: bool,
     /// How long unanswered publishings are waited for at the end.

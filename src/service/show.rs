@@ -69,7 +69,8 @@ impl Service {
         let mended = self.outage.mended(&self.link.borrow(), self.engine.now());
         let refused = self.refused_warning();
         let remarks = (self.remarks)(clock::now());
-        let all = [degraded, mended, unanswered, refused, parked, loading];
+        let rival = self.rival.borrow().clone();
+        let all = [degraded, rival, mended, unanswered, refused, parked, loading];
         all.into_iter().flatten().chain(remarks).collect()
     }
 }

@@ -47,6 +47,7 @@ async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
         loader: Arc::new(|| Err("there are no files".into())),
         remarks: Arc::new(|_| Vec::new()),
         reload: tokio::sync::mpsc::channel(1).1,
+        rival: tokio::sync::watch::channel(None).1,
         show_events: false,
         grace: Duration::from_secs(5),
     }

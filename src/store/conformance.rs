@@ -363,12 +363,15 @@ fn a_store_that_never_was_written_takes_any_name(disk: &impl Disk) {
 fn each_write_counts_one_up(disk: &impl Disk) {
     let mut store = disk.open();
     assert_eq!(store.written().count, 0);
+    let id = store.id();
+    assert_ne!(id, 0);
     store.save(0, &at(0)).unwrap();
     store.append(&rows([1, 2]), t(0)).unwrap();
     let written = store.written();
     assert_eq!((written.count, written.ours, written.last_sequence), (2, true, 2));
     drop(store);
     assert_eq!(disk.open().written(), written);
+    assert_eq!(disk.open().id(), id);
 }
 
 #[test]

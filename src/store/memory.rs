@@ -49,6 +49,7 @@ struct Content {
     rows: VecDeque<Row>,
     last: u64,
     faults: VecDeque<Fault>,
+    id: Option<u64>,
 }
 
 impl Memory {
@@ -156,6 +157,10 @@ impl Store for MemoryStore {
         let rows = content.rows.iter().enumerate().skip(skipped).take(most);
         let rows = rows.map(|(i, row)| RecordRow { sequence: first + i as u64, row: row.clone() }).collect();
         Ok(Page { rows, first, last: content.last })
+    }
+
+    fn id(&self) -> u64 {
+        *self.memory.content().id.get_or_insert_with(super::made_up)
     }
 
     fn written(&self) -> Written {

@@ -16,7 +16,11 @@ pub use thread::{Backlog, Closed, Opener, StoreEvent, StoreHandle, Tuning, open,
 
 use crate::engine::{Commit, Outcome, RecordRow, Row, Snapshot};
 use ponos::event::Timestamp;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    hash::{BuildHasher, RandomState},
+    path::PathBuf,
+    sync::Arc,
+};
 
 /// What keeps the clock's state. All calls block; the service runs it on a thread of its own.
 pub trait Store: Send {
@@ -53,6 +57,14 @@ pub trait Store: Send {
     /// How far writing has come. After an error of `save` or `append` a newly opened store tells by it whether that
     /// write was kept, so that it is repeated exactly if it was not.
     fn written(&self) -> Written;
+
+    /// Made up when the store was created: tells it from every other store.
+    fn id(&self) -> u64;
+}
+
+/// The standard library's hash keys come from the system's source of randomness.
+fn made_up() -> u64 {
+    RandomState::new().hash_one(0_u8).max(1)
 }
 
 /// How far writing has come.

@@ -39,7 +39,7 @@ impl Unbound {
 
     fn load(&mut self, schedules: usize) {
         let one = |number: usize| Definition {
-            name: format!("s{number:02}").into(),
+            name: format!("s{number:02}"),
             event: Some("test.minute.passed".into()),
             every: Some("1m".into()),
             unrouted: Some("park".into()),

@@ -1,11 +1,9 @@
 //! What the store says about itself: written with every write into the tree, and again into the seal.
 
+use crate::store::made_up;
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::OnceLock,
-};
+use std::sync::OnceLock;
 
 /// The form in which entries are written; another one is refused.
 pub(super) const FORM: u32 = 1;
@@ -89,9 +87,4 @@ pub(super) fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
     }
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^ (hash >> 33)
-}
-
-/// The standard library's hash keys come from the system's source of randomness.
-fn made_up() -> u64 {
-    RandomState::new().hash_one(0_u8).max(1)
 }

@@ -244,6 +244,10 @@ impl Store for SledStore {
         let Meta { generation, writer, last_sequence, .. } = self.meta;
         Written { count: generation, ours: writer == meta::writer(), last_sequence }
     }
+
+    fn id(&self) -> u64 {
+        self.meta.store
+    }
 }
 
 impl Drop for SledStore {

@@ -111,6 +111,7 @@ pub struct StoreHandle(Arc<Owner>);
 struct Owner {
     shared: Arc<Shared>,
     patience: Duration,
+    id: u64,
 }
 
 impl Drop for Owner {
@@ -133,13 +134,16 @@ pub async fn open(
     let (events, receiver) = mpsc::unbounded_channel();
     let (ready, opened) = oneshot::channel();
     let shared = Arc::new(Shared::new(tuning));
-    let owner = Owner { shared: shared.clone(), patience: tuning.patience };
+    let mut owner = Owner { shared: shared.clone(), patience: tuning.patience, id: 0 };
     std::thread::Builder::new()
         .name("store".into())
         .spawn(move || worker::run(opener, tuning, &shared, ready, events))
         .map_err(|error| failure(&format!("its thread could not be started: {error}")))?;
     match tokio::time::timeout(tuning.patience, opened).await {
-        Ok(Ok(opened)) => opened.map(|snapshot| (StoreHandle(Arc::new(owner)), snapshot, receiver)),
+        Ok(Ok(opened)) => opened.map(|(snapshot, id)| {
+            owner.id = id;
+            (StoreHandle(Arc::new(owner)), snapshot, receiver)
+        }),
         Ok(Err(_)) => Err(failure("its thread ended while opening it")),
         Err(_) => Err(failure(&format!("it did not open within {} s", tuning.patience.as_secs()))),
     }
@@ -162,6 +166,11 @@ pub async fn open_sled(
 }
 
 impl StoreHandle {
+    /// Tells the store from every other.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
     /// Saves a commit; answered by [`StoreEvent::Saved`] or [`StoreEvent::SaveFailed`] with this ticket. Saves are made
     /// in the order given.
     ///

@@ -23,12 +23,12 @@ struct Worker<'a> {
     given_up: Option<StoreError>,
 }
 
-/// Opens the store, answers with what it keeps, and works until closed.
+/// Opens the store, answers with what it keeps and its id, and works until closed.
 pub(super) fn run(
     mut opener: Opener,
     tuning: Tuning,
     shared: &Shared,
-    ready: oneshot::Sender<Result<Snapshot, StoreError>>,
+    ready: oneshot::Sender<Result<(Snapshot, u64), StoreError>>,
     events: mpsc::UnboundedSender<StoreEvent>,
 ) {
     let opened = opener().and_then(|mut store| store.load().map(|snapshot| (store, snapshot)));
@@ -37,7 +37,7 @@ pub(super) fn run(
             let _ = ready.send(Err(error));
         }
         Ok((store, snapshot)) => {
-            if ready.send(Ok(snapshot)).is_ok() {
+            if ready.send(Ok((snapshot, store.id()))).is_ok() {
                 Worker { opener, tuning, shared, events, store: Some(store), given_up: None }.work();
             }
         }

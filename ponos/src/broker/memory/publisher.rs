@@ -83,11 +83,12 @@ async fn serve(
             }
             shown_blocked.clone_from(&door.blocked);
         }
-        if door.blocked.is_none() && !waiting.unpublished.is_empty() {
-            if let Some(gone) = publish(line, waiting) {
-                line.show_missing(&gone);
-                return true;
-            }
+        if door.blocked.is_none()
+            && !waiting.unpublished.is_empty()
+            && let Some(gone) = publish(line, waiting)
+        {
+            line.show_missing(&gone);
+            return true;
         }
         if !door.holding && !settle(settled, std::mem::take(&mut waiting.unconfirmed)).await {
             return false;
@@ -159,7 +160,7 @@ fn publish(line: &Line, waiting: &mut Waiting) -> Option<String> {
     let mut batch = std::mem::take(&mut waiting.unpublished).into_iter();
     let own = &line.topology().exchanges;
     let gone = line.broker().with(|inner, now| {
-        while let Some(Publishing { token, exchange, message, lane }) = batch.next() {
+        for Publishing { token, exchange, message, lane } in batch.by_ref() {
             let outcome = match inner.state.publish(now, &exchange, message) {
                 Published::Accepted { routed } => PublishOutcome::Confirmed { returned: !routed },
                 Published::Rejected => PublishOutcome::Nacked,
