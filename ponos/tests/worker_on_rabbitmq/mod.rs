@@ -12,6 +12,7 @@ mod liveness;
 mod lost;
 mod order;
 mod overdue;
+mod python;
 mod stage;
 mod start;
 mod steps;
