@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used)] // its helpers are tests too
 
 use ponos::{
-    broker::{Transport, memory::Broker},
+    broker::{
+        Transport,
+        memory::{Broker, Version},
+    },
     event::Event,
     prelude::*,
     testing::Kit,
@@ -87,7 +90,10 @@ struct Running {
 
 impl Running {
     async fn start(worker: Worker, messages: usize) -> Self {
-        let broker = Broker::new();
+        Self::start_on(Broker::new(), worker, messages).await
+    }
+
+    async fn start_on(broker: Broker, worker: Worker, messages: usize) -> Self {
         let dead = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&dead);
         let ready = worker
@@ -130,8 +136,15 @@ impl Running {
 
 #[tokio::test(start_paused = true)]
 async fn with_the_defaults_five_minutes_without_the_service_lose_and_kill_nothing() {
+    for version in [Version::V3, Version::V4_3] {
+        outage_of_five_minutes(version).await;
+    }
+}
+
+/// Whatever the broker counts.
+async fn outage_of_five_minutes(version: Version) {
     let service = Service::down();
-    let running = Running::start(service.worker(Policy::default()), 100).await;
+    let running = Running::start_on(Broker::like(version), service.worker(Policy::default()), 100).await;
     sleep(secs(300)).await;
     assert_eq!((running.all(), running.dead.load(SeqCst)), (100, 0));
     assert!((10..=10 + 16).contains(&service.refused()), "it is asked seldom: {}", service.refused());
