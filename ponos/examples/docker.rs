@@ -34,10 +34,9 @@ async fn cleanup(task: Cleanup, _: Context) -> HandlerResult {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // so that no message with deeply nested headers ends this process
-    if let Err(why) = ponos::stack::provide() {
-        tracing::warn!("{why}");
-    }
+    // what RUST_LOG says, else what matters; nothing of the AMQP client, whose finest lines hold passwords
+    let lines = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn,ponos=info,docker=info".into());
+    tracing_subscriber::fmt().with_env_filter(format!("{lines},lapin=off")).init();
     let url = std::env::args().nth(1).unwrap_or_else(|| "amqp://localhost".into());
     let report = worker().run(&url, ponos::shutdown::on_signals()).await?;
     println!("{report}");

@@ -45,11 +45,11 @@ async fn tell(order: Order, ctx: Context) -> HandlerResult {
 pub(crate) fn worker() -> Worker {
     let slowly = Backoff { first: Duration::from_secs(30), ..Backoff::default() };
     Worker::new("shop")
-        .on_with("time.one-minute.passed", minute.with(Policy::retry(3).latest_only()))
+        .on("time.one-minute.passed", minute.with(Policy::retry(3).latest_only()))
         .fan_in("orders", Policy::default().concurrency(1), |queue| {
             queue
                 .on("order.item.shipped", shipped)
-                .on_with("order.item.returned", returned.with(Policy::retry(10).backoff(slowly)))
+                .on("order.item.returned", returned.with(Policy::retry(10).backoff(slowly)))
         })
         .task(
             "order.label.print",

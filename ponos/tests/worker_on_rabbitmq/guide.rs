@@ -11,6 +11,10 @@ mod docker;
 #[allow(dead_code)]
 #[path = "../../examples/shop.rs"]
 mod shop;
+#[cfg(feature = "postgres")]
+#[allow(dead_code)]
+#[path = "../../examples/stock.rs"]
+mod stock;
 
 /// Name and data; a task's is one of the service.
 type Sent = (&'static str, Value);
@@ -35,11 +39,27 @@ fn task(service: &str, id: &str, (name, data): Sent) -> Message {
 #[test]
 fn the_guide_shows_what_is_tested_here() {
     let guide = include_str!("../../../docs/workers.md");
-    for example in [include_str!("../../examples/docker.rs"), include_str!("../../examples/shop.rs")] {
-        let code = example.split_once("use ponos::").unwrap().1.split_once("#[tokio::main]").unwrap().0;
-        let code = code.trim_end().replace("pub(crate) fn", "fn");
-        assert!(guide.contains(&code), "docs/workers.md has not got this:\nuse ponos::{code}");
+    let shows = |code: &str| assert!(guide.contains(code), "docs/workers.md has not got this:\n{code}");
+    let docker = include_str!("../../examples/docker.rs");
+    let parts = |example: &'static str| {
+        let (_, code) = example.split_once("use ponos::").unwrap();
+        let (code, main) = code.split_once("#[tokio::main]").unwrap();
+        (
+            format!("use ponos::{}", code.trim_end().replace("pub(crate) ", "")),
+            format!("#[tokio::main]{main}"),
+        )
+    };
+    for example in [docker, include_str!("../../examples/shop.rs"), include_str!("../../examples/stock.rs")] {
+        shows(&parts(example).0);
     }
+    shows(&parts(docker).1);
+    let (_, test) = include_str!("guide.rs").rsplit_once("// as the guide has it\n").unwrap();
+    let (test, _) = test.split_once("    // and the rest\n").unwrap();
+    shows(&test.replace("\n    ", "\n").trim_start().replace("stock::worker", "worker"));
+    let ours = include_str!("../../../Cargo.toml");
+    let sqlx = ours.lines().find(|line| line.starts_with("sqlx = ")).unwrap();
+    let (name, _) = sqlx.split_once(".0\"").unwrap();
+    shows(name);
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,4 +122,24 @@ async fn on_rabbitmq_the_second_handles_all_that_it_listens_to() {
     running.ends.done(4).await;
     let report = running.stop().await;
     assert_eq!((report.handled, report.dead, report.retried), (4, 0, 0), "{report}");
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_kit_the_third_writes_and_publishes_together() {
+    let postgres = testkit::Postgres::shared();
+    let database = postgres.database("guide_stock");
+    postgres.sql("guide_stock", "create table shelf (item text primary key, count bigint)");
+    postgres.sql("guide_stock", "insert into shelf values ('cup', 2)");
+    // as the guide has it
+    let mut kit = Kit::start_in_real_time(stock::worker(&database).await.unwrap()).await;
+    let id = kit.publish("order.item.shipped", &json!({ "item": "cup", "count": 2 })).await;
+    kit.settled().await;
+    assert_eq!(kit.ended(&id), Some(Ended::Done));
+    assert_eq!(kit.published("stock.item.emptied"), [json!({ "item": "cup" })]);
+    // and the rest
+    assert_eq!(postgres.sql("guide_stock", "select count from shelf"), "0");
+    let lost = kit.publish("order.item.shipped", &json!({ "item": "plate", "count": 1 })).await;
+    kit.settled().await;
+    assert!(matches!(kit.ended(&lost), Some(Ended::Dead(_))));
 }

@@ -13,6 +13,7 @@ mod lost;
 mod order;
 mod overdue;
 mod put_off;
+mod python;
 mod stage;
 mod start;
 mod steps;
