@@ -66,8 +66,8 @@ pub(crate) struct Args {
 const PAYLOAD_MOST: u64 = 16 << 20;
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    let name: EventName =
-        args.name.parse().map_err(|why| Trouble::usage(format!("'{}' is no name: {why}", args.name)))?;
+    let name = if args.task.is_some() { EventName::of_task(&args.name) } else { args.name.parse() };
+    let name = name.map_err(|why| Trouble::usage(format!("'{}' is no name: {why}", args.name)))?;
     let text = if args.payload == "-" { standard_input().await? } else { args.payload.clone().into_bytes() };
     let payload: Value = from_json(&text).map_err(|error| {
         Trouble::usage(format!(

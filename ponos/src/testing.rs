@@ -302,16 +302,12 @@ impl Kit {
     }
 
     fn is_idle(&self) -> Result<(), String> {
-        let busy = self.busy();
-        if busy.is_empty() { Ok(()) } else { Err(format!("{busy:?}")) }
-    }
-
-    fn busy(&self) -> Vec<&str> {
-        let at_work = |queue: &str| {
+        let at_work = |queue: &&String| {
             let status = self.broker.queue_status(queue);
             status.is_none_or(|status| status.ready + status.unacked > 0 || status.consumers == 0)
         };
-        self.queues.iter().map(String::as_str).filter(|queue| at_work(queue)).collect()
+        let busy: Vec<&String> = self.queues.iter().filter(at_work).collect();
+        if busy.is_empty() { Ok(()) } else { Err(format!("{busy:?}")) }
     }
 
     fn refuse_blocked(&self) {
@@ -321,9 +317,7 @@ impl Kit {
             )),
             _ => None,
         });
-        if let Some(blocked) = blocked {
-            panic!("{blocked}");
-        }
+        assert!(blocked.is_none(), "{}", blocked.unwrap_or_default());
     }
 
     /// All that was observed so far, in order.

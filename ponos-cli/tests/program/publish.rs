@@ -93,6 +93,8 @@ fn what_can_not_be_is_refused_before_the_broker_is_asked() {
     let ended = ponos_ends(nobody, &["publish", "a.b.c", "{nope"], 2);
     assert!(ended.err.contains("no JSON"), "{}", ended.err);
     ponos_ends(nobody, &["publish", "No Name", "1"], 2);
+    let task = ponos_ends(nobody, &["publish", "images.cleanup", "1", "--task", "docker"], 2);
+    assert!(task.err.contains("a task's name has three or more words"), "{}", task.err);
     ponos_ends(nobody, &["publish", "a.b.c", "1", "--id", "x", "--key", "y"], 2);
 }
 

@@ -200,7 +200,7 @@ fn what_a_program_leaves_behind_when_it_ends_is_ended_too() {
         let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--attempts", "1"];
         let worker = start(&url, &[&words[..], &["--", "sh", "-c", &script]].concat());
         worker.says("grandchild ");
-        let gone = |word| {
+        let gone = |word: &str| {
             let pid = pid(&worker.err(), word);
             testkit::block_until(&format!("{word}{pid} to be gone"), super::support::LIMIT, || {
                 (!runs(&pid)).then_some(())
