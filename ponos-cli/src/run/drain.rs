@@ -22,7 +22,9 @@ const KNOWN: usize = 100_000;
 
 /// What was put off and has not come back, in each queue by its id. Clones are one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct PutOff(Arc<Mutex<HashSet<(Arc<str>, String)>>>);
+pub(super) struct PutOff(Arc<Mutex<HashSet<QueueAndId>>>);
+
+type QueueAndId = (Arc<str>, String);
 
 impl PutOff {
     /// Notes how a delivery ended.
@@ -46,7 +48,7 @@ impl PutOff {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<(Arc<str>, String)>> {
+    fn lock(&self) -> MutexGuard<'_, HashSet<QueueAndId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

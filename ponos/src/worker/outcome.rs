@@ -175,7 +175,7 @@ mod tests {
             || Err(anyhow::anyhow!("connection refused").context("can't read the list"))?,
             || Err(Sendable::from(outer()))?,
             || Err("can't read the list: connection refused")?,
-            || Err(Box::<dyn Error>::from(outer())).map_err(Failure::boxed)?,
+            || Err(Failure::boxed(outer().into())),
         ];
         for (number, one) in each.iter().enumerate() {
             let said = one().unwrap_err().to_string();
