@@ -211,7 +211,7 @@ fn whatever_is_asked_events_go_out_on_time_and_health_is_answered() {
     let url = Node::shared().vhost("flood");
     let mut clock = Clock::new(&url, &often());
     for first in (1..count).step_by(A_FILE) {
-        let file = clock.sandbox.path(&format!("schedules/quiet-{first}.toml"));
+        let file = clock.sandbox.path(format!("schedules/quiet-{first}.toml"));
         std::fs::write(file, quiet(first..count.min(first + A_FILE))).unwrap();
     }
     clock.start();
