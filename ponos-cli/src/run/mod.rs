@@ -68,6 +68,7 @@ pub(crate) struct Args {
         long,
         value_name = "FORMAT",
         env = "PONOS_LOG_FORMAT",
+        hide_env_values = true,
         default_value = "text",
         help_heading = "Log"
     )]

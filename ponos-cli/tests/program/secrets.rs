@@ -15,6 +15,9 @@ const VALUES: [&str; 4] = [
     "http://me:hunter2@127.0.0.1:1/,amqp://you:hunter2@host",
 ];
 
+/// All that are read.
+const VARIABLES: [&str; 5] = ["PONOS_URL", "PONOS_URL_FILE", "PONOS_INBOX", "PONOS_LOG", "PONOS_LOG_FORMAT"];
+
 /// Verbs, with what they can't do without.
 const VERBS: [(&str, &[&str]); 9] = [
     ("tail", &[]),
@@ -74,13 +77,16 @@ fn no_flag_no_argument_and_no_variable_prints_a_password() {
             let words = [&verb[..], needs, &[value], program].concat();
             is_discreet(&said(&words, none), &format!("{words:?}"));
             let words = [&verb[..], needs, program].concat();
-            for variable in ["PONOS_URL", "PONOS_URL_FILE", "PONOS_INBOX", "PONOS_LOG"] {
+            for variable in VARIABLES {
                 is_discreet(&said(&words, (variable, value)), &format!("{words:?}, {variable}={value}"));
             }
             let inbox = [&verb[..], needs, &["--inbox"], program].concat();
             is_discreet(&said(&inbox, ("PONOS_INBOX", value)), &format!("{inbox:?}"));
         }
-        is_discreet(&said(&[&verb[..], &["--help"]].concat(), ("PONOS_URL_FILE", VALUES[0])), "the help");
+        for variable in VARIABLES {
+            let help = said(&[&verb[..], &["--help"]].concat(), (variable, VALUES[0]));
+            is_discreet(&help, &format!("the help of {verb:?} with {variable}"));
+        }
     }
     assert!(tried > 100, "only {tried} were found in the help");
 }
