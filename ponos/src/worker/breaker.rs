@@ -190,13 +190,13 @@ impl Breaker {
         let mut state = self.lock();
         let before = self.round.load(Ordering::Acquire);
         match state.phase {
-            Phase::Passing => state.wait = SHORTEST,
+            Phase::Passing if ticket.0 == before => state.wait = SHORTEST,
             Phase::Probing { width, .. } if ticket.0 == before => {
                 // it was there in between
                 state.wait = if width > 0 { SHORTEST } else { (state.wait * 2).min(LONGEST) };
             }
             // one more of those that began before
-            Phase::Paused { .. } | Phase::Probing { .. } => return false,
+            Phase::Passing | Phase::Paused { .. } | Phase::Probing { .. } => return false,
         }
         let until = Instant::now() + state.wait;
         state.phase = Phase::Paused { until };
@@ -344,6 +344,19 @@ mod tests {
         breaker.answered(probe);
         breaker.ended(probe);
         assert_eq!(breaker.round.load(Ordering::Acquire) % 2, 0, "with one slot a single one is all");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_began_before_a_pause_does_not_pause_the_queue_once_more_after_it() {
+        let breaker = breaker(1);
+        let slow = begin(&breaker).unwrap();
+        assert!(breaker.unavailable(begin(&breaker).unwrap(), "api", "no"));
+        let probe = breaker.admitted().await;
+        breaker.answered(probe);
+        breaker.ended(probe);
+        assert!(!breaker.unavailable(slow, "api", "no"), "it speaks of what was before");
+        assert_eq!(breaker.status(), None);
+        assert!(breaker.unavailable(begin(&breaker).unwrap(), "api", "no"), "this one speaks of now");
     }
 
     #[tokio::test(start_paused = true)]
