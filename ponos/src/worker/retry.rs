@@ -69,7 +69,8 @@ impl Attempt {
     /// The same one, put off at `now` once more.
     pub(crate) fn put_off(&self, now: Timestamp) -> Waits {
         let before = self.waits.unwrap_or(Waits { count: 0, since: now });
-        Waits { count: before.count.saturating_add(1), ..before }
+        // a time that is yet to come would put it off for ever
+        Waits { count: before.count.saturating_add(1), since: before.since.min(now) }
     }
 
     /// From the headers of a message that comes at `now`.

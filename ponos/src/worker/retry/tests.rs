@@ -35,6 +35,15 @@ fn what_was_put_off_knows_its_attempt_when_it_comes_back() {
 }
 
 #[test]
+fn what_says_that_it_is_put_off_since_a_time_to_come_is_put_off_from_now_on() {
+    let waits = Some(Waits { count: 4, since: at(1_000_000_000) });
+    let attempt = Attempt { waits, ..Attempt::first(at(0)) };
+    assert_eq!(attempt.put_off(at(5)), Waits { count: 5, since: at(5) });
+    let earlier = Attempt { waits: Some(Waits { count: 4, since: at(0) }), ..attempt };
+    assert_eq!(earlier.put_off(at(5)), Waits { count: 5, since: at(0) });
+}
+
+#[test]
 fn headers_of_the_wrong_type_are_named() {
     for (name, value, words) in [
         (
