@@ -100,7 +100,10 @@ impl Supervisor {
                             return arrived;
                         }
                         End::Lost(error) => {
-                            if since.elapsed() >= HELD || self.noted_unread(&error) {
+                            if since.elapsed() >= HELD {
+                                (failures, self.unread) = (0, 0);
+                            }
+                            if self.noted_unread(&error) {
                                 failures = 0;
                             }
                             // before the goodbye, which may take long: what is held is void already
