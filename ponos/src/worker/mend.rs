@@ -44,11 +44,12 @@ impl Mender {
         if is_fresh(*looked) {
             return;
         }
-        *looked = Some(Instant::now());
         // who can't be asked can't be published to either: that is found out there
         if let Ok(None) = self.transport.inspect(queue).await {
             self.mend().await;
         }
+        // afterwards: an answer may take long, and those who waited for it need no other
+        *looked = Some(Instant::now());
     }
 }
 
