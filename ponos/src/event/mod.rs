@@ -10,6 +10,8 @@ mod message;
 mod name;
 mod timestamp;
 
+#[cfg(feature = "worker")]
+pub(crate) use cloudevents::is_structured;
 pub use cloudevents::{DecodeError, Event, RECORDED_TIME, Written, attribute};
 pub use id::{EventId, OccurrenceId};
 pub use json::from_json;

@@ -124,9 +124,11 @@ pub fn attribute(message: &Message, name: &str) -> Option<String> {
     }
 }
 
-/// Whether the body is the whole event.
-fn is_structured(message: &Message) -> bool {
-    media_type(message).starts_with("application/cloudevents")
+/// Whether the body is the whole event, and not its payload alone.
+pub(crate) fn is_structured(message: &Message) -> bool {
+    const TYPE: &str = "application/cloudevents";
+    let content_type = message.properties.content_type.as_deref().unwrap_or_default().trim_start();
+    content_type.get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
 }
 
 fn media_type(message: &Message) -> String {

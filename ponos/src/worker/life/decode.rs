@@ -1,7 +1,7 @@
 //! From a message to an event.
 
 use crate::{
-    event::{Event, Message},
+    event::{Event, Message, is_structured},
     worker::{
         Limits,
         ended::{DeadKind, Death},
@@ -31,13 +31,6 @@ pub(super) fn event(message: &mut Message, limits: &Limits) -> Result<Arc<Event>
             Err(Death::new(DeadKind::Malformed, error.to_string()))
         }
     }
-}
-
-/// Then the body is more than the payload.
-fn is_structured(message: &Message) -> bool {
-    const TYPE: &str = "application/cloudevents";
-    let content_type = message.properties.content_type.as_deref().unwrap_or_default().trim_start();
-    content_type.get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
 }
 
 #[cfg(test)]
