@@ -36,7 +36,7 @@ async fn cleanup(task: Cleanup, _: Context) -> HandlerResult {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // what RUST_LOG says, else what matters; nothing of the AMQP client, whose finest lines hold passwords
     let lines = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn,ponos=info,docker=info".into());
-    tracing_subscriber::fmt().with_env_filter(format!("{lines},lapin=off")).init();
+    tracing_subscriber::fmt().with_env_filter(format!("{lines},lapin=off,amq_protocol=off")).init();
     let url = std::env::args().nth(1).unwrap_or_else(|| "amqp://localhost".into());
     let report = worker().run(&url, ponos::shutdown::on_signals()).await?;
     println!("{report}");
