@@ -128,6 +128,8 @@ impl Intake {
             // of a single active consumer all would come again at once, and in another order
             return;
         }
+        // before anything goes back, or it comes again in the old breadth: whose task paused the queue may be later with it
+        self.consumer.narrow();
         while let Some(Some(delivery)) = self.consumer.next().now_or_never() {
             self.waiting.push_back(delivery);
         }
