@@ -280,8 +280,9 @@ async fn a_worker_that_stops_while_it_is_paused_leaves_all_in_the_queue() {
         let service = Service::down();
         let running = Running::start(service.worker(policy), 30).await;
         sleep(secs(45)).await;
-        let broker = running.broker.clone();
+        let (broker, stopping) = (running.broker.clone(), Instant::now());
         let report = running.stop().await;
+        assert!(stopping.elapsed() < secs(5), "nothing is at work, and it took {:?}", stopping.elapsed());
         assert_eq!((report.handled, report.dead, report.retried), (0, 0, 0), "{report}");
         sleep(secs(5)).await;
         let left: usize = broker.queues().values().map(|status| status.ready + status.unacked).sum();

@@ -29,6 +29,8 @@ pub(crate) struct Line {
     pub(crate) consuming: watch::Receiver<Link>,
     /// One permit for each task that may be at work.
     pub(crate) slots: Arc<Semaphore>,
+    /// Raised when nothing more is taken in, and what only waits is to go back.
+    pub(crate) drain: Signal,
     /// Raised when what is begun is to be cancelled.
     pub(crate) stop: Signal,
     pub(crate) latest: Latest,

@@ -73,6 +73,7 @@ pub(crate) async fn run(
             settler: consumer.settler(),
             consuming: consumer.link(),
             slots: Arc::new(Semaphore::new(stream.policy.slots())),
+            drain: Signal::default(),
             stop: Signal::default(),
             latest: Latest::default(),
             promises: Promises::default(),

@@ -178,6 +178,7 @@ impl Intake {
     async fn drain(mut self, shutdown: &Shutdown) {
         let line = Arc::clone(&self.line);
         self.consumer.stop();
+        line.drain.raise();
         let waiting = std::mem::take(&mut self.waiting);
         let mut confirms = true;
         for delivery in waiting.into_iter().chain(std::mem::take(&mut self.batch)) {

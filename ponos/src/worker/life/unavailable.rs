@@ -23,7 +23,8 @@ pub(super) async fn wait(task: &mut Task<'_>, name: &str, reason: String) -> Res
             task.restore();
             Ok(())
         }
-        () = line.stop.raised() => Err(Verdict::Stopped),
+        // it is not at work, so the grace is not for it
+        () = line.drain.raised() => Err(Verdict::GiveBack(reason)),
         () = line.voided(task.tag) => Err(Verdict::GiveBack(reason)),
         () = sleep_until(task.began + pause::longest_held(line)) => Err(Verdict::GiveBack(reason)),
     }
