@@ -288,6 +288,12 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
         assert_eq!(text(&release.stdout), "7 released\n", "{release:?}");
         assert_eq!(release.status.code(), Some(2));
         assert_eq!(text(&run(&["parked", "drop", "--all"]).stdout), "7 dropped\n");
+        // More than a clock takes in one request.
+        let many: Vec<String> = (1_000_000..1_012_000).map(|id| id.to_string()).chain(["7".into()]).collect();
+        let words = ["parked", "release"].into_iter().chain(many.iter().map(String::as_str));
+        let release = run(&words.collect::<Vec<_>>());
+        assert_eq!((text(&release.stdout), release.status.code()), ("7 released\n".to_owned(), Some(2)));
+        assert_eq!(text(&release.stderr).lines().count(), 12_000);
         let tail =
             run(&["tail", "--feed", &url, "--after", "4", "--count", "2", "--match", "time.#", "--json"]);
         let events = json_lines(&tail);
