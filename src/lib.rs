@@ -137,7 +137,7 @@ pub async fn run(
     };
     let (topology_in, topology) = tokio::sync::watch::channel(topology);
     let (reload_in, reload) = mpsc::channel(1);
-    watch::folders(&watched(&config), reload_in);
+    tokio::spawn(watch::folders(watched(&config), reload_in));
     let running = match &schedules {
         Some(Ok(schedules)) => Running { schedules: schedules.len(), source: config.schedules.to_string() },
         Some(Err(_)) => Running { schedules: stored().count(), source: "the last accepted ones".to_owned() },
