@@ -306,13 +306,23 @@ type Reader = Arc<dyn Fn() -> Result<Vec<Packed>, Diagnostics> + Send + Sync>;
 /// The ends of calendars, as the schedules last read name them, and how many of these.
 type Ends = Arc<Mutex<BTreeMap<CalendarEnd, usize>>>;
 
+/// Calendars that have run out of which each is told.
+const REMARKS: usize = 10;
+
 /// Warns of calendars that have run out.
 fn remarks(ends: Ends) -> Remarks {
     Arc::new(move |now| {
         let ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
-        let past = ends.iter().take_while(|(end, _)| end.end <= now);
-        past.map(|(end, count)| format!("calendars: {end} (named by {})", counted(*count, "schedule")))
-            .collect()
+        let mut past = ends.iter().take_while(|(end, _)| end.end <= now);
+        let said = |(end, count): (&CalendarEnd, &usize)| {
+            format!("calendars: {end} (named by {})", counted(*count, "schedule"))
+        };
+        let mut all: Vec<String> = past.by_ref().take(REMARKS).map(said).collect();
+        let more = past.count();
+        if more > 0 {
+            all.push(format!("calendars: {more} more have run out; khronos check shows them"));
+        }
+        all
     })
 }
 
