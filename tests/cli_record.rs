@@ -11,7 +11,7 @@ use khronos::{
 use ponos::{broker::Link, event::Timestamp, shutdown::shutdown};
 use std::{
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -128,6 +128,20 @@ fn without_a_clock_the_store_answers() {
     let release = khronos(folder.path(), &["parked", "release", "7"]);
     assert_eq!(release.status.code(), Some(69), "{release:?}");
     assert!(text(&release.stderr).contains("no clock runs on the store"), "{release:?}");
+}
+
+#[test]
+fn whoever_listens_where_a_clock_would_and_says_nothing_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    store(&folder.path().join("khronos-data"), &[]);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut list = Command::new(env!("CARGO_BIN_EXE_khronos"));
+    list.arg("list").current_dir(folder.path()).env_clear();
+    list.env("KHRONOS_HTTP_LISTEN", silent.local_addr().unwrap().to_string());
+    let mut list = list.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let limit = std::time::Duration::from_secs(60);
+    let ended = testkit::block_until("the list", limit, || list.try_wait().unwrap());
+    assert!(ended.success(), "{ended:?}");
 }
 
 #[test]
