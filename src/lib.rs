@@ -21,7 +21,7 @@ use config::{Config, OnBackward, ScheduleSource, StorePath};
 use diagnostic::{Diagnostic, Diagnostics, counted};
 use engine::{ClockRules, Resends, Rules};
 use ponos::{
-    broker::Transport,
+    broker::{Transport, amqp::AmqpConfig},
     shutdown::{Shutdown, Stage},
     topology::Topology,
 };
@@ -184,7 +184,7 @@ pub async fn run(
                 leads: true,
                 exchange: config.broker.exchange.clone(),
             };
-            let transport = Transport::amqp((**amqp).clone());
+            let transport = Transport::amqp(AmqpConfig { channels: 1, ..(**amqp).clone() });
             Some(tokio::spawn(presence::run(transport, me, rival_in, shutdown.clone())))
         }
         Broker::Memory(_) => None,
