@@ -18,11 +18,14 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
+/// When a handler ran, and at which attempt.
+type Runs = Arc<Mutex<Vec<(i64, u32)>>>;
+
 /// Answers what it is given for the run of that number, from 0; notes when it ran and at which attempt.
 fn answering(
     policy: Policy,
     answer: impl Fn(u32) -> HandlerResult + Send + Sync + 'static,
-) -> (Worker, Arc<Mutex<Vec<(i64, u32)>>>) {
+) -> (Worker, Runs) {
     let ran = Arc::new(Mutex::new(Vec::new()));
     let (noted, answer) = (Arc::clone(&ran), Arc::new(answer));
     let count = AtomicU32::new(0);
