@@ -21,7 +21,7 @@ use config::{Config, OnBackward, ScheduleSource, StorePath};
 use diagnostic::{Diagnostic, Diagnostics, counted};
 use engine::{ClockRules, Resends, Rules};
 use ponos::{
-    broker::Transport,
+    broker::{Transport, amqp::AmqpConfig},
     shutdown::{Shutdown, Stage},
     topology::Topology,
 };
@@ -137,7 +137,7 @@ pub async fn run(
     };
     let (topology_in, topology) = tokio::sync::watch::channel(topology);
     let (reload_in, reload) = mpsc::channel(1);
-    watch::folders(&watched(&config), reload_in);
+    tokio::spawn(watch::folders(watched(&config), reload_in));
     let running = match &schedules {
         Some(Ok(schedules)) => Running { schedules: schedules.len(), source: config.schedules.to_string() },
         Some(Err(_)) => Running { schedules: stored().count(), source: "the last accepted ones".to_owned() },
@@ -184,7 +184,7 @@ pub async fn run(
                 leads: true,
                 exchange: config.broker.exchange.clone(),
             };
-            let transport = Transport::amqp((**amqp).clone());
+            let transport = Transport::amqp(AmqpConfig { channels: 1, ..(**amqp).clone() });
             Some(tokio::spawn(presence::run(transport, me, rival_in, shutdown.clone())))
         }
         Broker::Memory(_) => None,
@@ -306,13 +306,23 @@ type Reader = Arc<dyn Fn() -> Result<Vec<Packed>, Diagnostics> + Send + Sync>;
 /// The ends of calendars, as the schedules last read name them, and how many of these.
 type Ends = Arc<Mutex<BTreeMap<CalendarEnd, usize>>>;
 
+/// Calendars that have run out of which each is told.
+const REMARKS: usize = 10;
+
 /// Warns of calendars that have run out.
 fn remarks(ends: Ends) -> Remarks {
     Arc::new(move |now| {
         let ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
-        let past = ends.iter().take_while(|(end, _)| end.end <= now);
-        past.map(|(end, count)| format!("calendars: {end} (named by {})", counted(*count, "schedule")))
-            .collect()
+        let mut past = ends.iter().take_while(|(end, _)| end.end <= now);
+        let said = |(end, count): (&CalendarEnd, &usize)| {
+            format!("calendars: {end} (named by {})", counted(*count, "schedule"))
+        };
+        let mut all: Vec<String> = past.by_ref().take(REMARKS).map(said).collect();
+        let more = past.count();
+        if more > 0 {
+            all.push(format!("calendars: {more} more have run out; khronos check shows them"));
+        }
+        all
     })
 }
 

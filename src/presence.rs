@@ -60,7 +60,7 @@ pub async fn run(transport: Transport, me: Presence, warning: watch::Sender<Opti
     heard_by.queues.push(Queue::temporary().with("x-max-length", WAITING).with("x-max-length-bytes", BYTES));
     heard_by.bindings.push(Binding::queue(EXCHANGE, "", ""));
     let (submit, mut settled, mut link) = transport.publisher(exchange).split();
-    let mut consumer = transport.consumer(heard_by, Consume::default().prefetch(8));
+    let mut consumer = transport.consumer(heard_by, Consume::default().prefetch(1));
     let mut hearing = consumer.link();
     let mut others = Others::default();
     let mut tick = interval(EVERY);
@@ -71,6 +71,7 @@ pub async fn run(transport: Transport, me: Presence, warning: watch::Sender<Opti
         for link in [&mut link, &mut hearing] {
             if let Some(error) = refused(&link.borrow_and_update()) {
                 info!(%error, "a second clock of the same name would not be noticed: the exchange {EXCHANGE} can't be used");
+                warning.send_replace(None);
                 return;
             }
         }

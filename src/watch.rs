@@ -15,18 +15,20 @@ use tracing::warn;
 const QUIET: Duration = Duration::from_secs(2);
 
 /// Says on `reload` that it is time, as long as somebody listens there. A folder that is not there is waited for.
-pub fn folders(folders: &[PathBuf], reload: mpsc::Sender<()>) {
+///
+/// Ends when they are watched: a file system that hangs holds whoever asks it for changes, so nothing should wait for it.
+pub async fn folders(folders: Vec<PathBuf>, reload: mpsc::Sender<()>) {
     #[cfg(unix)]
     tokio::spawn(on_hangup(reload.clone()));
-    if folders.is_empty() {
-        return;
-    }
+    let Some(first) = folders.first().cloned() else { return };
     let (changed, changes) = mpsc::channel(1);
-    let (first, ours) = (folders.first().cloned().unwrap_or_default(), folders.to_vec());
-    // A file system that hangs holds whoever asks it for changes.
-    let begun = Reader::default().within_patience(&first, move || Watch::begin(&ours, changed));
-    match begun.map_err(|error| error.to_string()).and_then(|begun| begun.map_err(|error| error.to_string()))
-    {
+    let ours = folders.clone();
+    let begin = move || {
+        let begun = Reader::default().within_patience(&first, move || Watch::begin(&ours, changed));
+        begun.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    };
+    let begun = tokio::task::spawn_blocking(begin).await;
+    match begun.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(watch) => drop(tokio::spawn(settle(watch, changes, reload))),
         Err(error) => {
             warn!(%error, ?folders, "changes of the schedules are not seen by themselves; send SIGHUP after a change");
@@ -149,7 +151,7 @@ mod tests {
         let (schedules, calendars) = (place.path().join("schedules"), place.path().join("calendars"));
         fs::create_dir(&schedules).unwrap();
         let (reload, mut reloads) = mpsc::channel(1);
-        folders(&[schedules, calendars.clone()], reload);
+        folders(vec![schedules, calendars.clone()], reload).await;
         let changes: [&dyn Fn(); 5] = [
             &|| fs::create_dir(&calendars).unwrap(),
             &|| fs::write(calendars.join("a.toml"), "").unwrap(),

@@ -11,7 +11,7 @@ use khronos::{
 use ponos::{broker::Link, event::Timestamp, shutdown::shutdown};
 use std::{
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -128,6 +128,20 @@ fn without_a_clock_the_store_answers() {
     let release = khronos(folder.path(), &["parked", "release", "7"]);
     assert_eq!(release.status.code(), Some(69), "{release:?}");
     assert!(text(&release.stderr).contains("no clock runs on the store"), "{release:?}");
+}
+
+#[test]
+fn whoever_listens_where_a_clock_would_and_says_nothing_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    store(&folder.path().join("khronos-data"), &[]);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut list = Command::new(env!("CARGO_BIN_EXE_khronos"));
+    list.arg("list").current_dir(folder.path()).env_clear();
+    list.env("KHRONOS_HTTP_LISTEN", silent.local_addr().unwrap().to_string());
+    let mut list = list.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let limit = std::time::Duration::from_secs(60);
+    let ended = testkit::block_until("the list", limit, || list.try_wait().unwrap());
+    assert!(ended.success(), "{ended:?}");
 }
 
 #[test]
@@ -288,6 +302,12 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
         assert_eq!(text(&release.stdout), "7 released\n", "{release:?}");
         assert_eq!(release.status.code(), Some(2));
         assert_eq!(text(&run(&["parked", "drop", "--all"]).stdout), "7 dropped\n");
+        // More than a clock takes in one request.
+        let many: Vec<String> = (1_000_000..1_012_000).map(|id| id.to_string()).chain(["7".into()]).collect();
+        let words = ["parked", "release"].into_iter().chain(many.iter().map(String::as_str));
+        let release = run(&words.collect::<Vec<_>>());
+        assert_eq!((text(&release.stdout), release.status.code()), ("7 released\n".to_owned(), Some(2)));
+        assert_eq!(text(&release.stderr).lines().count(), 12_000);
         let tail =
             run(&["tail", "--feed", &url, "--after", "4", "--count", "2", "--match", "time.#", "--json"]);
         let events = json_lines(&tail);

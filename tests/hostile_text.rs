@@ -63,8 +63,8 @@ fn what_a_clock_elsewhere_answers_is_harmless_in_every_verb() {
     });
     let history = json!({ "rows": [row], "first": 1, "last": 1, "next": null });
     let parked = json!({ "parked": [{
-        "id": 1, "schedule": HOSTILE, "revision": 1, "first_due_at": AT, "due_at": AT, "count": 1, "parked_at": AT,
-        "reason": HOSTILE, "released": false,
+        "id": 1, "schedule": HOSTILE, "revision": 1, "first_due_at": AT, "due_at": AT, "count": 1, "events": 1,
+        "parked_at": AT, "reason": HOSTILE, "released": false,
     }] });
     let told = |detail: &str| json!({ "title": detail, "detail": detail, "status": 503 });
     let cases: [(&[&str], Value, u16); 5] = [

@@ -189,6 +189,16 @@ mod tests {
         }
     }
 
+    #[test]
+    #[allow(clippy::disallowed_methods)] // a deadline in real time, outside of what is tested
+    fn many_urls_in_one_long_line_are_soon_looked_through() {
+        let begun = std::time::Instant::now();
+        let many = "a://u:hunter2@h ".repeat(100_000);
+        assert_eq!(redact(&many), "a://u:***@h ".repeat(100_000));
+        assert_eq!(redact(&"://".repeat(500_000)).len(), 1_500_000);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+    }
+
     proptest::proptest! {
         #[test]
         fn whatever_a_password_is_made_of_it_is_hidden(password in "[^\r\n]{1,30}", host in "[a-z.]{1,9}|\\[::1\\]:80") {

@@ -62,6 +62,9 @@ struct Done {
     unknown: Vec<u64>,
 }
 
+/// Numbers in one request: a clock takes 64 KiB.
+const AT_ONCE: usize = 2_000;
+
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     match args.verb {
         Verb::List { which, json } => finish(list(globals, which, json)),
@@ -107,21 +110,28 @@ async fn change(
 ) -> Result<Exit, Trouble> {
     let client = chosen.which.operate(globals, verb).await?;
     let ids = if chosen.all { all(&client).await? } else { chosen.ids };
-    let answer = if ids.is_empty() {
-        Done { done: Vec::new(), being_sent: Vec::new(), unknown: Vec::new() }
-    } else {
-        client.post(path, &serde_json::json!({ "ids": ids })).await?
-    };
+    if !chosen.json && ids.is_empty() {
+        output::print(|out| writeln!(out, "nothing is parked"))?;
+    }
+    let mut exit = Exit::Done;
+    for ids in ids.chunks(AT_ONCE) {
+        let answer: Done = client.post(path, &serde_json::json!({ "ids": ids })).await?;
+        tell(&answer, done_to_it, chosen.json)?;
+        if !answer.unknown.is_empty() || !answer.being_sent.is_empty() {
+            exit = Exit::Usage;
+        }
+    }
+    Ok(exit)
+}
+
+fn tell(answer: &Done, done_to_it: &str, json: bool) -> Result<(), Exit> {
     output::print(|out| {
         for id in &answer.done {
-            if chosen.json {
+            if json {
                 output::lines(out, &[serde_json::json!({ "id": id, "outcome": done_to_it })])?;
             } else {
                 writeln!(out, "{id} {done_to_it}")?;
             }
-        }
-        if !chosen.json && ids.is_empty() {
-            writeln!(out, "nothing is parked")?;
         }
         Ok(())
     })?;
@@ -135,7 +145,7 @@ async fn change(
             "error: {id} is being sent, so it is not {done_to_it}; `khronos parked list` shows what becomes of it"
         ));
     }
-    Ok(if answer.unknown.is_empty() && answer.being_sent.is_empty() { Exit::Done } else { Exit::Usage })
+    Ok(())
 }
 
 async fn all(client: &Client) -> Result<Vec<u64>, Trouble> {

@@ -17,6 +17,7 @@ use std::{
     future::Future,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Which clock is asked.
@@ -180,14 +181,21 @@ async fn operator(folder: &Path) -> Result<Client, ClientError> {
     client.get::<serde_json::Value>("/").await.map(|_| client)
 }
 
+/// How long is waited for whoever listens where a clock would.
+const GLANCE: Duration = Duration::from_secs(2);
+
 /// Whether a clock of this name is there at the configured address.
 async fn answers(config: &Config) -> bool {
     #[derive(serde::Deserialize)]
     struct Named {
         clock: String,
     }
-    let named = Client::new(web(config)).get::<Named>("/healthz").await;
-    config.http.enabled && named.is_ok_and(|named| named.clock == config.clock.name)
+    if !config.http.enabled {
+        return false;
+    }
+    let client = Client::new(web(config));
+    let named = tokio::time::timeout(GLANCE, client.get::<Named>("/healthz")).await;
+    named.is_ok_and(|named| named.is_ok_and(|named| named.clock == config.clock.name))
 }
 
 async fn kept(folder: &Path, config: &Config) -> Result<Kept, Trouble> {

@@ -176,6 +176,16 @@ impl Engine {
         self.progress.is_written()
     }
 
+    /// The write with which goes down what is decided next.
+    pub fn next_write(&self) -> u64 {
+        self.progress.next_ticket()
+    }
+
+    /// Whether the write with this ticket is durable.
+    pub fn is_durable(&self, ticket: u64) -> bool {
+        self.progress.is_durable(ticket)
+    }
+
     /// How many handovers are unanswered.
     pub fn in_flight(&self) -> usize {
         self.flights.len()

@@ -161,10 +161,7 @@ impl Engine {
 
     /// Forgets revisions that ended long ago and that nothing refers to, at most so many; whether all were looked at.
     fn forget_old(&mut self, now: Timestamp, most: usize, looked_at: &mut Option<SpanKey>) -> bool {
-        let referred = |key: &SpanKey| {
-            self.backlogs.contains(key)
-                || self.parked().values().any(|p| (&p.schedule, p.revision) == (&key.0, key.1))
-        };
+        let referred = |key: &SpanKey| self.backlogs.contains(key) || self.parked.holds(key);
         let old = |revision: &Revision| revision.ended.is_some_and(|ended| now.since(ended) > KEPT);
         let from = looked_at.take().map_or(Bound::Unbounded, Bound::Excluded);
         let rest = self.resting.range((from, Bound::Unbounded));

@@ -17,7 +17,7 @@ use super::{
 use crate::schedule::Unrouted;
 use ponos::event::Timestamp;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
 };
 
@@ -30,8 +30,8 @@ mod tests;
 #[derive(Debug, Default)]
 pub(super) struct ParkedSet {
     entries: BTreeMap<u64, Parked>,
-    /// The newest entry of each revision: neighbours join it.
-    newest: HashMap<SpanKey, u64>,
+    /// Of each revision: its newest entry, which neighbours join (0 where that is gone), and how many it has.
+    of: HashMap<SpanKey, (u64, usize)>,
     /// Released, in the order in which they are handed over.
     released: BTreeSet<Release>,
     last: u64,
@@ -72,18 +72,27 @@ impl ParkedSet {
         self.events
     }
 
+    /// Whether something of this revision is parked.
+    pub(super) fn holds(&self, key: &SpanKey) -> bool {
+        self.of.contains_key(key)
+    }
+
     fn put(&mut self, number: u64, parked: Parked) {
         self.events += parked.events();
-        self.newest.insert((parked.schedule.clone(), parked.revision), number);
+        let of = self.of.entry((parked.schedule.clone(), parked.revision)).or_default();
+        *of = (number, of.1 + 1);
         self.entries.insert(number, parked);
     }
 
     fn remove(&mut self, number: u64) -> Option<Parked> {
         let parked = self.entries.remove(&number)?;
         self.events -= parked.events();
-        let key = (parked.schedule.clone(), parked.revision);
-        if self.newest.get(&key) == Some(&number) {
-            self.newest.remove(&key);
+        if let Entry::Occupied(mut of) = self.of.entry((parked.schedule.clone(), parked.revision)) {
+            let (newest, count) = *of.get();
+            match count {
+                0 | 1 => drop(of.remove()),
+                _ => drop(of.insert((if newest == number { 0 } else { newest }, count - 1))),
+            }
         }
         Some(parked)
     }
@@ -135,7 +144,7 @@ impl Engine {
 
     /// Joins the newest entry of the revision, if this is the next after it and the reason is the same.
     fn join_parked(&mut self, key: &SpanKey, one: Coalesced, reason: &str) -> Option<u64> {
-        let number = *self.parked.newest.get(key).filter(|_| one.count == 1)?;
+        let (number, _) = *self.parked.of.get(key).filter(|_| one.count == 1)?;
         let before = self.parked.entries.get(&number).filter(|parked| {
             parked.singly && !parked.released && parked.reason == reason && parked.stands_for.last < one.last
         })?;

@@ -18,6 +18,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Parked events by number.
 #[derive(Debug, Serialize, Deserialize)]
@@ -87,7 +88,9 @@ pub(super) async fn reload(State(site): State<Site>) -> Result<Json<Value>, Prob
 }
 
 fn named(ids: Result<Json<Ids>, JsonRejection>) -> Result<Vec<u64>, Problem> {
-    let ids = ids?.0.ids;
+    let mut ids = ids?.0.ids;
+    ids.sort_unstable();
+    ids.dedup();
     if ids.is_empty() {
         return Err(Problem::bad("ids: name at least one parked event; GET /parked lists them"));
     }
@@ -96,6 +99,7 @@ fn named(ids: Result<Json<Ids>, JsonRejection>) -> Result<Vec<u64>, Problem> {
 
 fn outcome(ids: &[u64], decided: Decided) -> Json<Done> {
     let Decided { done, being_sent } = decided;
-    let unknown = ids.iter().filter(|id| !done.contains(id) && !being_sent.contains(id)).copied().collect();
+    let known: BTreeSet<&u64> = done.iter().chain(&being_sent).collect();
+    let unknown = ids.iter().filter(|id| !known.contains(id)).copied().collect();
     Json(Done { done, being_sent, unknown })
 }

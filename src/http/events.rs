@@ -1,6 +1,6 @@
 //! From rows of the record to the events that they confirm.
 
-use super::site::Site;
+use super::{problem::Problem, site::Site};
 use crate::{
     engine::{Coalesced, Outcome, RecordRow, Revision, occurrence_event},
     schedule::Schedule,
@@ -47,19 +47,22 @@ impl Kept {
 
 impl Site {
     /// The definition that a row refers to.
-    pub(super) async fn definition(&self, row: &RecordRow) -> Built {
+    ///
+    /// # Errors
+    /// Nobody can say at present.
+    pub(super) async fn definition(&self, row: &RecordRow) -> Result<Built, Problem> {
         let key = (row.row.schedule.clone(), row.row.revision);
         if let Some(known) = self.events.0.lock().unwrap_or_else(PoisonError::into_inner).built.get(&key) {
-            return known.clone();
+            return Ok(known.clone());
         }
         let (name, number) = key.clone();
-        let kept = self.ask(|reply| Command::Revision(name, number, reply)).await.ok()?;
+        let kept = self.ask(|reply| Command::Revision(name, number, reply)).await?;
         let built = kept.and_then(|revision| {
             let schedule = revision.build().ok()?;
             Some(Arc::new((revision, schedule)))
         });
         self.events.0.lock().unwrap_or_else(PoisonError::into_inner).keep(key, built.clone());
-        built
+        Ok(built)
     }
 }
 

@@ -34,7 +34,7 @@ const OVERHEAD: usize = 512;
 const PATTERNS: usize = 32;
 /// A feed that lets so many rows pass unsent tells how far it is, so that resuming need not read them again.
 const UNSENT: u64 = 1000;
-/// The pause before the record is read again after it could not be.
+/// The pause before the record is read, or the loop asked, again after it could not be.
 const BREATH: Duration = Duration::from_secs(1);
 
 /// What a feed is to give.
@@ -169,7 +169,7 @@ impl Feed {
                 return Some(event);
             }
             if !self.rows.is_empty() {
-                self.enter().await;
+                self.enter().await?;
                 continue;
             }
             // Seen before reading: what is recorded meanwhile wakes the wait below.
@@ -184,11 +184,7 @@ impl Feed {
                 Ok(page) => self.take(page),
                 Err(error) => {
                     tracing::debug!(%error, "a feed could not read the record");
-                    let stop = self.shutdown.reached(Stage::Draining);
-                    tokio::select! {
-                        () = tokio::time::sleep(BREATH) => {}
-                        () = stop => return None,
-                    }
+                    self.breathe().await?;
                 }
             }
         }
@@ -202,6 +198,15 @@ impl Feed {
         }
     }
 
+    /// Lets what can't be had now have a little time.
+    async fn breathe(&self) -> Option<()> {
+        let stop = self.shutdown.reached(Stage::Draining);
+        tokio::select! {
+            () = tokio::time::sleep(BREATH) => Some(()),
+            () = stop => None,
+        }
+    }
+
     fn take(&mut self, page: Page) {
         let first = page.rows.first().map_or(page.first, |row| row.sequence);
         if first > self.after + 1 {
@@ -211,14 +216,21 @@ impl Feed {
     }
 
     /// Makes of the next rows what is to be given of them: on another thread, for events may be large.
-    async fn enter(&mut self) {
+    async fn enter(&mut self) -> Option<()> {
         let clock = self.site.clock.status.borrow().clock.clone();
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while bytes < BYTES
             && let Some(row) = self.rows.pop_front()
         {
             let definition = match row.row.outcome {
-                Outcome::Confirmed { .. } => Some(self.site.definition(&row).await),
+                Outcome::Confirmed { .. } => match self.site.definition(&row).await {
+                    Ok(definition) => Some(definition),
+                    // Not gone: the loop has no time for us. It is asked again.
+                    Err(_) => {
+                        self.rows.push_front(row);
+                        break;
+                    }
+                },
                 _ => None,
             };
             let part = match definition {
@@ -231,10 +243,11 @@ impl Feed {
             };
             rows.push((row, part));
         }
-        let last = rows.last().map_or(self.after, |(row, _)| row.sequence);
+        let Some(last) = rows.last().map(|(row, _)| row.sequence) else { return self.breathe().await };
         let make = move || rows.into_iter().map(|(row, part)| part.make(&clock, &row)).collect::<Vec<_>>();
         let Ok(made) = apart(make).await else {
-            return self.gap(self.after + 1, last, "these events could not be made, which is a defect");
+            self.gap(self.after + 1, last, "these events could not be made, which is a defect");
+            return Some(());
         };
         for (sequence, made) in made {
             self.after = sequence;
@@ -253,6 +266,7 @@ impl Feed {
                 self.ready.push_back(Event::default().id(self.after.to_string()).comment("nothing of yours"));
             }
         }
+        Some(())
     }
 
     fn wants(&self, name: &str) -> bool {

@@ -323,7 +323,8 @@ async fn the_control_socket_changes_things_and_is_its_owners_alone() {
     let client = Client::new(Target::Unix(control_path(folder.path())));
     let parked: Value = client.get("/parked").await.unwrap();
     assert_eq!(parked["parked"][0]["id"], 7);
-    let done: Value = client.post("/parked/release", &serde_json::json!({ "ids": [7, 8, 9] })).await.unwrap();
+    let done: Value =
+        client.post("/parked/release", &serde_json::json!({ "ids": [8, 7, 9, 7] })).await.unwrap();
     assert_eq!(done, serde_json::json!({ "done": [7], "being_sent": [9], "unknown": [8] }));
     let nothing = serde_json::json!({ "ids": [] });
     assert_eq!(refused(client.post("/parked/drop", &nothing).await).await.0, 400);

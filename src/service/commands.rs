@@ -8,8 +8,8 @@ use crate::engine::Input;
 use std::ops::Bound;
 use tokio::sync::oneshot;
 
-/// What is to be told once everything up to now is durable.
-pub(super) struct Promise(Decided, oneshot::Sender<Decided>);
+/// What is to be told once the write with this ticket is durable.
+pub(super) struct Promise(u64, Decided, oneshot::Sender<Decided>);
 
 impl Service {
     /// A reply that nobody waits for any more is dropped.
@@ -52,17 +52,18 @@ impl Service {
                 None => {}
             }
         }
+        // Where nothing changes, there may be no further write.
+        let ticket = if decided.done.is_empty() { 0 } else { self.engine.next_write() };
         let decision = decision(decided.done.clone());
-        self.promised.push(Promise(decided, reply));
+        self.promised.push(Promise(ticket, decided, reply));
         self.step(decision);
     }
 
     /// Answers commands once what they changed is durable.
     pub(super) fn keep_promises(&mut self) {
-        if !self.promised.is_empty() && self.engine.is_written() {
-            for Promise(decided, reply) in self.promised.drain(..) {
-                drop(reply.send(decided));
-            }
+        let kept = |promise: &mut Promise| self.engine.is_durable(promise.0);
+        for Promise(_, decided, reply) in self.promised.extract_if(.., kept) {
+            drop(reply.send(decided));
         }
     }
 }

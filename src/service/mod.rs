@@ -175,7 +175,7 @@ impl Service {
         };
         match parts.schedules {
             Some(Ok(accepted)) => service.step(Input::Load(accepted)),
-            Some(Err(why)) => service.degraded = Some(why),
+            Some(Err(why)) => service.degraded = Some(reload::in_brief(&why)),
             None => {}
         }
         service.late = parts.late;

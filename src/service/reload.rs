@@ -5,6 +5,21 @@ use crate::{engine::Input, schedule::Packed};
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
+/// Characters of what is wrong with the files that are shown with every status.
+const SHOWN: usize = 4_000;
+
+/// What is wrong, as far as somebody reads who asks how the clock is.
+pub(super) fn in_brief(why: &str) -> String {
+    match why.char_indices().nth(SHOWN) {
+        None => why.to_owned(),
+        Some((end, _)) => {
+            let shown = &why[..end];
+            let whole = shown.rfind('\n').map_or(shown, |end| &shown[..end]);
+            format!("{whole}\n… (khronos check shows more)")
+        }
+    }
+}
+
 /// Schedules that were read anew, and who wants to know.
 pub(super) struct Loaded(Result<Vec<Packed>, String>, Option<oneshot::Sender<Result<String, String>>>);
 
@@ -41,7 +56,7 @@ impl Service {
             }
             Err(why) => {
                 error!("the schedules were read and refused; the last accepted ones stay in effect\n{why}");
-                self.degraded = Some(why.clone());
+                self.degraded = Some(in_brief(&why));
                 Err(why)
             }
         };
@@ -49,5 +64,19 @@ impl Service {
         if let Some(reply) = wants_to_know {
             drop(reply.send(said));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SHOWN, in_brief};
+
+    #[test]
+    fn of_much_that_is_wrong_whole_lines_are_shown_and_that_there_is_more() {
+        assert_eq!(in_brief("one\ntwo"), "one\ntwo");
+        let brief = in_brief(&"é is no key\n".repeat(SHOWN));
+        assert!(brief.chars().count() < SHOWN + 50 && brief.ends_with("\n… (khronos check shows more)"));
+        assert!(brief.lines().rev().skip(1).all(|line| line == "é is no key"), "{brief}");
+        assert!(in_brief(&"é".repeat(SHOWN + 1)).starts_with(&"é".repeat(SHOWN)));
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::Packed,
 };
+use ponos::files::Reader;
 use std::fmt;
 
 /// All that were ever built in. Whoever changes [`STANDARD`] keeps its former text here: a store that knows nothing else
@@ -17,18 +18,27 @@ impl ScheduleSource {
     /// What is to be read now; `had_folder`: the clock has run schedules of a folder.
     ///
     /// # Errors
-    /// The usual folder is gone.
+    /// The usual folder is gone, or nobody can say.
     pub fn now(&self, had_folder: bool) -> Result<Self, Diagnostics> {
-        match self {
-            Self::Unset(folder) if folder.is_dir() => Ok(Self::Folder(folder.clone())),
-            Self::Unset(folder) if had_folder => {
+        let Self::Unset(folder) = self else { return Ok(self.clone()) };
+        let place = folder.clone();
+        // A file system that does not answer is no missing folder.
+        let is_there = Reader::default().within_patience(folder, move || place.is_dir());
+        match is_there {
+            Ok(true) => Ok(Self::Folder(folder.clone())),
+            Ok(false) if had_folder => {
                 let what =
                     "there is no folder of schedules here, but this clock has run the schedules of one";
                 let help = "put it back (was a mount lost?), or say what is meant: schedules.folder = a folder, \
                             \"built-in\" or \"none\"";
                 Err(Diagnostic::error(what).in_file(&folder.display().to_string()).help(help).into())
             }
-            other => Ok(other.clone()),
+            Ok(false) => Ok(self.clone()),
+            Err(error) => {
+                let what = format!("the folder of schedules can't be looked for: {error}");
+                let help = "see whether its mount is alive";
+                Err(Diagnostic::error(what).in_file(&folder.display().to_string()).help(help).into())
+            }
         }
     }
 }

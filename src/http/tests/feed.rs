@@ -114,6 +114,31 @@ async fn an_event_whose_definition_is_gone_is_told_as_a_gap() {
 }
 
 #[tokio::test]
+async fn an_event_whose_definition_can_not_be_had_at_once_is_given_later() {
+    let mut clock = Clock::start().await;
+    // A loop that does not answer the first time.
+    let (commands, mut asked) = mpsc::channel(1);
+    clock.site.clock.commands = commands;
+    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
+    tokio::spawn(serve(listener, clock.site.clone(), clock.shutdown.clone()));
+    let mut feed = client.feed("", None).await.unwrap();
+    clock.record(confirmed("one-minute", 1));
+    let answer = tokio::spawn(async move {
+        let passed_over = asked.recv().await;
+        assert!(matches!(passed_over, Some(Command::Revision(..))), "{passed_over:?}");
+        drop(passed_over);
+        match asked.recv().await {
+            Some(Command::Revision(_, 1, reply)) => reply.send(Some(revision("one-minute", "1 minute"))),
+            other => panic!("{other:?}"),
+        }
+    });
+    let message = next(&mut feed).await;
+    assert_eq!((message.id.as_deref(), message.event.as_str()), (Some("1"), "time.one-minute.passed"));
+    answer.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn too_many_feeds_are_told_to_come_back() {
     let clock = Clock::with(Limits { feeds: 1, ..Limits::default() }).await;
     let held = clock.client.feed("", None).await.unwrap();
