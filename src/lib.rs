@@ -103,6 +103,9 @@ pub async fn run(
     let had_folder = matches!(config.schedules, ScheduleSource::Unset(_))
         && sources::are_of_a_folder(stored().map(|revision| &revision.definition));
     let read = reader(&config, had_folder, &ends);
+    // Before they are read: what changes meanwhile is read again.
+    let (reload_in, reload) = mpsc::channel(1);
+    tokio::spawn(watch::folders(watched(&config), reload_in));
     let start = tokio::select! {
         biased;
         () = shutdown.reached(Stage::Draining) => {
@@ -136,8 +139,6 @@ pub async fn run(
         }
     };
     let (topology_in, topology) = tokio::sync::watch::channel(topology);
-    let (reload_in, reload) = mpsc::channel(1);
-    tokio::spawn(watch::folders(watched(&config), reload_in));
     let running = match &schedules {
         Some(Ok(schedules)) => Running { schedules: schedules.len(), source: config.schedules.to_string() },
         Some(Err(_)) => Running { schedules: stored().count(), source: "the last accepted ones".to_owned() },

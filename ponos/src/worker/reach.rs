@@ -13,7 +13,7 @@ const KEYS: usize = 20_000;
 pub(super) fn overshadowing<'a>(pattern: &str, before: &[&'a str]) -> Vec<&'a str> {
     let mut takers: Vec<&str> = Vec::new();
     // a `#` that took more words than a pattern has would be matched by a `#` there, and so by any number of words
-    let most = before.iter().map(|wide| wide.split('.').count()).max().unwrap_or(0) + 1;
+    let most = before.iter().map(|wide| wide.split('.').count() + 1).fold(WORDS, usize::max);
     let Some(keys) = keys(pattern, most) else { return Vec::new() };
     for key in keys {
         if takers.iter().any(|taker| topic_matches(taker, &key)) {
@@ -65,6 +65,7 @@ mod tests {
             ("order.*.shipped", &["#.shipped"], &["#.shipped"]),
             ("#.*", &["*.#"], &["*.#"]),
             ("#", &["*.*.#"], &["*.*.#"]),
+            ("#.#", &["#"], &["#"]),
             ("#", &["*.*.*", "*.*.*.#"], &["*.*.*", "*.*.*.#"]),
             ("order.#.shipped", &["order.#"], &["order.#"]),
             ("order.#", &["order.item.shipped"], &[]),
