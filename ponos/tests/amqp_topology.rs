@@ -5,12 +5,12 @@
 mod support;
 
 use ponos::{
-    broker::{Link, LinkErrorClass, PublishOutcome, Publisher, amqp::AmqpConfig},
+    broker::{Consume, Link, LinkErrorClass, PublishOutcome, Publisher, Transport, amqp::AmqpConfig},
     topology::{Binding, Exchange, Queue, Topology},
 };
 use std::{collections::HashSet, time::Duration};
 use support::{
-    LIMIT, config, down, link, outcomes, publish_until_confirmed, publisher, publishing, topology, up,
+    LIMIT, config, down, link, next, outcomes, publish_until_confirmed, publisher, publishing, topology, up,
 };
 use testkit::{Node, wait_until};
 
@@ -161,6 +161,35 @@ async fn a_binding_that_was_deleted_is_made_again_without_an_outage() {
     .await;
     assert!(returned, "the binding was never away");
     assert!(matches!(*links.borrow(), Link::Up { generation: 1, .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temporary_queue_is_bound_again_after_its_exchange_was_deleted() {
+    let node = Node::shared();
+    let url = node.vhost("onlooker");
+    let mut publisher = publisher(watchful(&url), topology("all", "#")).await;
+    let onlooker = Topology {
+        exchanges: Vec::new(),
+        queues: vec![Queue::temporary()],
+        bindings: vec![Binding::queue("events", "", "#")],
+        ..Topology::default()
+    };
+    let mut consumer = Transport::amqp(watchful(&url)).consumer(onlooker, Consume::new(""));
+    up(&mut consumer.link()).await;
+    publish_until_confirmed(&mut publisher, 1, "a.b.c").await;
+    next(&mut consumer).await;
+    node.delete_exchange("onlooker", "events");
+    // Nobody hears of it until it is bound again: what is published meanwhile is none of its business.
+    let heard = async {
+        loop {
+            publish_until_confirmed(&mut publisher, 2, "a.b.c").await;
+            let again = tokio::time::timeout(Duration::from_millis(200), next(&mut consumer)).await;
+            if again.is_ok() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, heard).await.expect("the temporary queue is bound again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

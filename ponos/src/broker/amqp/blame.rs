@@ -36,6 +36,8 @@ impl Blame {
         match (code, no_exchange(said)) {
             (404, Some(exchange)) => Self::Exchange(exchange.to_owned(), said.to_owned()),
             (404, None) => Self::Topology,
+            // Of another exchange than was declared: nobody may publish to it.
+            (403, _) if said.contains("internal exchange") => Self::Topology,
             // Of the channel, of the exchange; else it is about a property, or the size, of one message.
             (406, _)
                 if ["inequivalent arg", "exchange '", "channel"].iter().any(|about| said.contains(about)) =>
@@ -65,6 +67,11 @@ mod tests {
         for (code, said, blame) in [
             (404, missing, Blame::Exchange("it's".into(), missing.into())),
             (404, "NOT_FOUND - something", Blame::Topology),
+            (
+                403,
+                "ACCESS_REFUSED - cannot publish to internal exchange 'events' in vhost '/'",
+                Blame::Topology,
+            ),
             (
                 406,
                 "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'events' in vhost '/': received 'topic' but current is 'fanout'",

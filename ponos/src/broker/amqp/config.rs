@@ -36,8 +36,9 @@ pub struct AmqpConfig {
     pub channels: u16,
     /// The longest wait between two attempts to connect (10 s).
     pub backoff_max: Duration,
-    /// How often a publisher compares what it declared with the broker: the shortest time between two looks, the longest is
-    /// twice as long (30 s). Each look takes one call for each exchange, queue and binding.
+    /// How often a publisher compares what it declared with the broker, and a consumer binds its own temporary queue again:
+    /// the shortest time between two looks, the longest is twice as long (30 s). Each look takes one call for each exchange,
+    /// queue and binding.
     pub compare: Duration,
 }
 

@@ -6,12 +6,13 @@ use super::{
     backoff,
     connection::Session,
     convert,
-    declare::declare,
+    declare::{bind_again, declare},
     intake::Intake,
+    publisher::answer_of,
     shared::{Shared, leave},
 };
 use crate::{event::HeaderValue, topology::Topology};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use std::{collections::VecDeque, future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc::error::TrySendError,
@@ -171,6 +172,10 @@ impl Supervisor {
         let mut flush_at: Option<Instant> = None;
         let mut lingered = 0;
         let mut dropped = false;
+        // A queue that goes with this consumer is bound by nobody else, should its exchange be deleted and declared again.
+        let own = self.wanted.topology.queues.iter().any(|queue| queue.name.is_empty());
+        let mut binding: Option<BoxFuture<'_, Result<(), LinkError>>> = None;
+        let mut bind_at = self.next_compare();
         loop {
             let wanted = *flow.borrow_and_update();
             intake.turn(&self.wanted.options, wanted).await?;
@@ -239,11 +244,29 @@ impl Supervisor {
                     }
                     None => self.ended(intake).await?,
                 },
-                _ = tick.tick() => if !intake.session.is_open() {
-                    return Err(intake.session.gone());
-                },
+                bound = answer_of(&mut binding), if binding.is_some() => {
+                    (binding, bind_at) = (None, self.next_compare());
+                    match bound {
+                        Err(error) if error.class != LinkErrorClass::Forbidden => return Err(error),
+                        _ => {}
+                    }
+                }
+                _ = tick.tick() => {
+                    if !intake.session.is_open() {
+                        return Err(intake.session.gone());
+                    }
+                    if own && binding.is_none() && bind_at <= Instant::now() && !dropped {
+                        let (session, queue) = (Arc::clone(&intake.session), intake.queue().to_owned());
+                        let topology = self.wanted.topology.clone();
+                        binding = Some(async move { bind_again(&session, &topology, &queue).await }.boxed());
+                    }
+                }
             }
         }
+    }
+
+    fn next_compare(&self) -> Instant {
+        Instant::now() + self.wanted.shared.config().compare.mul_f64(1.0 + fastrand::f64())
     }
 
     /// Hands on what there is room for.

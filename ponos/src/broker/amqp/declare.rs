@@ -52,6 +52,20 @@ pub(super) async fn compare(session: &Session, topology: &Topology) -> Result<()
     }
 }
 
+/// Binds once more the queue that goes with its consumer, here called `queue`, for bindings can't be looked for.
+///
+/// # Errors
+/// An exchange that it was bound to is not there, or the user may not bind.
+pub(super) async fn bind_again(session: &Session, topology: &Topology, queue: &str) -> Result<(), LinkError> {
+    let channel = session.channel().await?;
+    let of_it =
+        |binding: &&Binding| matches!(&binding.destination, Destination::Queue(name) if name.is_empty());
+    for binding in topology.bindings.iter().filter(of_it) {
+        bind(session, &channel, binding, Some(queue)).await?;
+    }
+    session.call("closing a channel", channel.close(200, ShortString::default())).await
+}
+
 /// On a channel of its own: a refusal closes it.
 async fn declare_all(session: &Session, topology: &Topology) -> Result<Option<String>, LinkError> {
     let channel = session.channel().await?;

@@ -130,6 +130,11 @@ impl Intake {
         self.flow == Flow::Stopped
     }
 
+    /// The queue that is consumed.
+    pub(super) fn queue(&self) -> &str {
+        &self.queue
+    }
+
     fn tag(&self) -> ShortString {
         self.stream.get_ref().tag()
     }

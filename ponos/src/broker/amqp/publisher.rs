@@ -312,7 +312,7 @@ async fn confirm_channel(session: &Session) -> Result<lapin::Channel, LinkError>
 }
 
 /// What comes of a look, once there is one.
-async fn answer_of<T>(look: &mut Option<BoxFuture<'_, T>>) -> T {
+pub(super) async fn answer_of<T>(look: &mut Option<BoxFuture<'_, T>>) -> T {
     match look {
         Some(look) => look.await,
         None => std::future::pending().await,
