@@ -158,11 +158,15 @@ fn sane(due: Option<Timestamp>, now: Timestamp) -> Result<Option<Timestamp>, Dea
     }
 }
 
-/// The exchange to publish to so that a message due at `due` comes back in time: the longest rung that fits, or the way
-/// back itself when less than a second remains.
+/// The exchange to publish to so that a message due at `due` comes back in time: the longest rung that fits. Below the
+/// shortest one the nearer of that and the way back itself: else what is to wait a second, less some jitter, would not
+/// wait at all.
 pub(crate) fn exchange(due: Timestamp, now: Timestamp) -> &'static str {
     let remaining = u64::try_from(due.since(now)).unwrap_or(0);
-    rung(Duration::from_millis(remaining)).unwrap_or(RETURN)
+    let remaining = Duration::from_millis(remaining);
+    let shortest = Duration::from_secs(1);
+    let rounded = if remaining * 2 < shortest { remaining } else { remaining.max(shortest) };
+    rung(rounded).unwrap_or(RETURN)
 }
 
 /// The message for the attempt `next`, to be published with the queue's name as key.

@@ -64,10 +64,12 @@ fn headers_of_the_wrong_type_are_named() {
 }
 
 #[test]
-fn the_way_back_is_the_longest_rung_that_is_not_too_long() {
+fn the_way_back_is_the_longest_rung_that_is_not_too_long_or_the_nearer_one() {
     for (remaining, expected) in [
         (-5_000, "retry.return"),
-        (999, "retry.return"),
+        (499, "retry.return"),
+        (500, "retry.1s"),
+        (999, "retry.1s"),
         (1_000, "retry.1s"),
         (4_999, "retry.1s"),
         (5_000, "retry.5s"),
