@@ -14,10 +14,11 @@ use testkit::Sandbox;
 const MARK: &str = "hunter2";
 
 /// URLs as they are mistyped: as they should be, with what must be encoded, with other schemes and hosts, two in one text.
-const VALUES: [&str; 6] = [
+const VALUES: [&str; 7] = [
     "amqp://me:hunter2@host",
     "amqps://me:p%40hunter2@[::1]:5671/v",
     "amqp://me:a b/c#hunter2@host/v",
+    "amqp://me:a://hunter2@host/v",
     "postgres://me:hunter2@host/db,amqp://you:hunter2@host",
     "http://me:hunter2@127.0.0.1:1/?x=1",
     "amqp://me:hunter2",
@@ -141,6 +142,27 @@ fn no_key_and_no_variable_prints_a_password() {
             }
         }
     }
+}
+
+#[test]
+fn a_folder_that_is_there_and_named_like_a_url_is_shown_without_its_password() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("amqp:/me:hunter2@host/schedules");
+    fs::create_dir_all(&folder).unwrap();
+    let schedule = "[[schedule]]\nname = \"a\"\nevery = \"1 hour\"\n";
+    fs::write(folder.join("a.toml"), schedule).unwrap();
+    let here = sandbox.path("");
+    for arguments in [
+        ["check", "--schedules", "amqp://me:hunter2@host/schedules"],
+        ["check", "--config", "amqp://me:hunter2@host/x"],
+        ["next", "--schedules", "amqp://me:hunter2@host/schedules"],
+    ] {
+        is_discreet(&said(&here, &[], &arguments), arguments[0]);
+    }
+    let store = [("KHRONOS_STORE_PATH", "amqp://me:hunter2@host/store")];
+    let refused = said(&here, &store, &["check"]);
+    is_discreet(&refused, "store.path");
+    assert!(refused.contains("this is a URL, and the store is a folder"), "{refused}");
 }
 
 #[test]

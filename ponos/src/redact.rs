@@ -58,7 +58,10 @@ pub fn passwords(text: &str) -> Vec<Range<usize>> {
         }
         // What follows at once is no scheme but a user, whose password begins with two slashes.
         let mut others = separators.iter().skip(index + 1).map(|other| scheme(text, *other));
-        let next = others.find(|next| *next > start).unwrap_or(text.len());
+        // Nor does one begin behind a colon: a password may hold `://` itself.
+        let begins =
+            |next: &usize| *next > start && !text.get(..*next).is_some_and(|before| before.ends_with(':'));
+        let next = others.find(begins).unwrap_or(text.len());
         let end = line.min(next).max(start);
         let rest = text.get(start..end).unwrap_or_default();
         if EXAMPLES.iter().any(|example| rest.starts_with(example)) {
@@ -173,6 +176,7 @@ mod tests {
             ("amqp://u:hun@ter2@h/v", "amqp://u:***@h/v"),
             ("amqp://u:12/34@h", "amqp://u:***@h"),
             ("amqp://:hunter2@h", "amqp://:***@h"),
+            ("amqp://u:hun://ter2@h and amqp://v:hunter2@i", "amqp://u:***@h and amqp://v:***@i"),
             ("amqp://u://hunter2@h and x://y:hunter2@i", "amqp://u:***@h and x://y:***@i"),
             ("amqp://u:hunter2@[::1]:5672/v", "amqp://u:***@[::1]:5672/v"),
             ("postgres://u:hunter2@h/db and http://v:hunter2@i", "postgres://u:***@h/db and http://v:***@i"),

@@ -216,6 +216,13 @@ fn store_path(reader: &mut Reader<'_>) -> StorePath {
     if reader.text("store.path").as_deref() == Some("memory:") {
         return StorePath::Memory;
     }
+    if reader.text("store.path").is_some_and(|path| path.contains("://")) {
+        reader.fault(
+            "store.path",
+            "this is a URL, and the store is a folder",
+            "write a path, or \"memory:\"",
+        );
+    }
     let default = reader.folder.join("khronos-data");
     StorePath::Folder(reader.path("store.path").unwrap_or(default))
 }

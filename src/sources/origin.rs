@@ -7,8 +7,8 @@ use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::Packed,
 };
-use ponos::files::Reader;
-use std::fmt;
+use ponos::{files::Reader, redact::redact, terminal::line};
+use std::{fmt, path::Path};
 
 /// All that were ever built in. Whoever changes [`STANDARD`] keeps its former text here: a store that knows nothing else
 /// never saw a folder.
@@ -47,14 +47,17 @@ impl fmt::Display for ScheduleSource {
     /// To stand behind "schedules": `of the folder schedules`, `built in`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Folder(folder) => write!(f, "of the folder {}", folder.display()),
-            Self::Unset(folder) => {
-                write!(f, "built in, since there is no folder {}", folder.display())
-            }
+            Self::Folder(folder) => write!(f, "of the folder {}", shown(folder)),
+            Self::Unset(folder) => write!(f, "built in, since there is no folder {}", shown(folder)),
             Self::Embedded => f.write_str("built in"),
             Self::None => f.write_str("of nowhere, as schedules.folder = \"none\" says"),
         }
     }
+}
+
+/// A path as a terminal may get it: somebody may have put a URL there.
+fn shown(path: &Path) -> String {
+    line(&redact(&path.display().to_string())).into_owned()
 }
 
 /// Whether these, which a store holds, are those of a folder: at least one of them was never built in.
