@@ -109,6 +109,7 @@ async fn a_pattern_that_can_match_nothing_is_refused_before_anybody_is_asked() {
     for (arguments, named) in [
         (&["--broker", "amqp://127.0.0.1:1", "--match", "time..passed"][..], "time..passed"),
         (&["--broker", "amqp://127.0.0.1:1", "--match", "time.#", "--match", "two-*"], "two-*"),
+        (&["--broker", "amqp://127.0.0.1:1", "--match", "time.*"], "time.*"),
         (&["--feed", "http://127.0.0.1:1", "--match", "time.*"], "time.*"),
         (&["--match", ""], "''"),
     ] {

@@ -19,7 +19,7 @@ use ponos::terminal::line;
 use ponos::{
     broker::{Consume, Consumer, Link, LinkErrorClass, Settle, Transport},
     event::Event,
-    topology::{Binding, Exchange, Queue, Topology, check_event_pattern, check_pattern},
+    topology::{Binding, Exchange, Queue, Topology, check_event_pattern},
 };
 use serde_json::Value;
 use std::{process::ExitCode, time::Duration};
@@ -59,10 +59,9 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 }
 
 async fn follow(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
-    // Before anything is asked: one that can match nothing would wait for ever. A broker also has what others publish.
-    let check = if args.broker.is_some() { check_pattern } else { check_event_pattern };
+    // Before anything is asked: one that can match nothing would wait for ever.
     for pattern in &args.patterns {
-        check(pattern).map_err(|wrong| Trouble::Usage(wrong.to_string()))?;
+        check_event_pattern(pattern).map_err(|wrong| Trouble::Usage(wrong.to_string()))?;
     }
     let url = args.broker.as_deref().filter(|url| !url.is_empty());
     let load = || globals.load(flag("broker.url", "--broker", url).into_iter().collect());
