@@ -119,9 +119,11 @@ pub async fn run(
         Start::Read(Ok(schedules)) => (Some(Ok(schedules)), None),
         Start::Read(Err(wrong)) if strict => return Err(RunError::Schedules(wrong)),
         Start::Read(Err(wrong)) => {
-            error!(
-                "the schedules can't be read; the last accepted ones are used (khronos check shows more)\n{wrong}"
-            );
+            let instead = match stored().next() {
+                Some(_) => "the last accepted ones are used",
+                None => "none were accepted before, so that nothing is due",
+            };
+            error!("the schedules can't be read; {instead}\n{wrong}");
             (Some(Err(wrong.to_string())), None)
         }
         Start::Late(reading) => {
@@ -141,7 +143,13 @@ pub async fn run(
     let (topology_in, topology) = tokio::sync::watch::channel(topology);
     let running = match &schedules {
         Some(Ok(schedules)) => Running { schedules: schedules.len(), source: config.schedules.to_string() },
-        Some(Err(_)) => Running { schedules: stored().count(), source: "the last accepted ones".to_owned() },
+        Some(Err(_)) => Running {
+            schedules: stored().count(),
+            source: match stored().next() {
+                Some(_) => "the last accepted ones".to_owned(),
+                None => "none were accepted before".to_owned(),
+            },
+        },
         None => Running {
             schedules: stored().count(),
             source: format!("the last accepted ones, until those {} are read", config.schedules),

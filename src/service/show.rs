@@ -47,13 +47,15 @@ impl Service {
             }
         };
         let store = self.store_failing.as_ref().map(|why| format!("store: {why}"));
-        let idle = (self.degraded.is_some() && self.engine.is_empty())
-            .then(|| "schedules: the files were refused, and none were accepted before".to_owned());
+        let idle =
+            self.degraded.as_ref().filter(|_| self.engine.is_empty()).map(|why| {
+                format!("schedules: the files were refused, and none were accepted before: {why}")
+            });
         [link, clock, store, idle].into_iter().flatten().collect()
     }
 
     fn warnings(&self) -> Vec<String> {
-        let degraded = self.degraded.as_ref().map(|why| {
+        let degraded = self.degraded.as_ref().filter(|_| !self.engine.is_empty()).map(|why| {
             format!("schedules: the files were refused, the last accepted ones are in effect: {why}")
         });
         let unanswered = self.engine.unanswered_since().map(|since| self.engine.now().since(since));
