@@ -153,6 +153,12 @@ fn mistakes_in_durations_and_instants_are_answered_too() {
         ("1.5h", "numbers are whole", "90m"),
         ("5 M", "'M' is not a unit", "'m' for minutes"),
         ("1 mon", "'mon' is not a unit", "did you mean 'month'?"),
+        ("1 mons", "'mons' is not a unit", "did you mean 'months'?"),
+        ("3 mth", "'mth' is not a unit", "did you mean 'month'?"),
+        ("3 Mths", "'Mths' is not a unit", "did you mean 'months'?"),
+        ("3 mnt", "'mnt' is not a unit", "did you mean 'minute' or 'month'?"),
+        ("2 wek", "'wek' is not a unit", "did you mean 'week'?"),
+        ("3 menths", "'menths' is not a unit", "did you mean 'months'?"),
         ("3 minu", "'minu' is not a unit", "did you mean 'minute'?"),
         ("10ms", "from 100 ms to 100 years are allowed", ""),
         ("1 day 12h", "mixes units that have no common length", "use one kind"),
@@ -162,6 +168,8 @@ fn mistakes_in_durations_and_instants_are_answered_too() {
         assert!(fault.help.as_deref().unwrap_or_default().contains(help), "{text}: {fault:?}");
     }
     let at = |text: &str| refused(Definition { at: Some(text.into()), ..Definition::default() });
+    let date = at("2026-12-01").help;
+    assert_eq!(date.unwrap(), "write '2026-12-01T00:00Z', or '2026-12-01T00:00' with time_zone");
     for (text, what) in [
         ("tomorrow", "a year of four digits"),
         ("01/12/2026 09:00", "a year of four digits"),

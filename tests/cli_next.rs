@@ -99,7 +99,18 @@ fn a_wrong_expression_is_shown_with_a_caret() {
     let (code, _, err) = khronos(&["next", "--every", "1h", "--time-zone", "Europe/Pari"]);
     assert!(code == 2 && err.contains("--time-zone:") && err.contains("Europe/Paris"), "{err}");
     let (code, _, err) = khronos(&["next", "--every", "1h", "--from", "yesterday"]);
-    assert!(code == 2 && err.contains("--from:"), "{err}");
+    assert!(code == 2 && err.contains("--from:") && err.contains("with --time-zone"), "{err}");
+    for (verb, from, help) in [
+        ("next", "2026-01-01", "write '2026-01-01T00:00Z', or '2026-01-01T00:00' with --time-zone"),
+        ("forecast", "2026-01-01", "write '2026-01-01T00:00Z', or '2026-01-01T00:00' with --time-zone"),
+        ("plan", "2026-01-01", "write '2026-01-01T00:00Z'"),
+        ("next", "2026-01-01T09:00", "add --time-zone, or an offset: '2026-01-01T09:00Z'"),
+        ("plan", "2026-01-01T09:00", "add an offset: '2026-01-01T09:00Z'"),
+        ("plan", "yesterday", "as in '2026-12-01T09:00Z'"),
+    ] {
+        let (code, _, err) = khronos(&[verb, "--from", from]);
+        assert!(code == 2 && err.lines().any(|line| line.ends_with(&format!("help: {help}"))), "{err}");
+    }
     let (code, _, err) = khronos(&["next", "--cron", "0 0 30 2 *"]);
     assert!(code == 2 && err.contains("never"), "{err}");
 }

@@ -156,11 +156,34 @@ fn a_schedule_that_there_is_not_has_no_history() {
     );
     let history = khronos(folder.path(), &["history", "nosuch", "--json"]);
     assert!(history.status.code() == Some(2), "{history:?}");
-    assert!(text(&history.stderr).contains("there is no schedule 'nosuch'; khronos list"), "{history:?}");
+    let said = "there is no schedule 'nosuch'; khronos list shows all";
+    assert!(text(&history.stderr).contains(said), "{history:?}");
     // One without such rows is there all the same.
     let history = khronos(folder.path(), &["history", "one-minute", "--outcome", "dropped"]);
     assert_eq!(history.status.code(), Some(0), "{history:?}");
-    assert_eq!(text(&history.stdout).lines().count(), 1, "{history:?}");
+    assert_eq!(text(&history.stdout), "no such row is recorded\n", "{history:?}");
+    let history = khronos(folder.path(), &["history", "one-minute", "--outcome", "dropped", "--json"]);
+    assert_eq!(text(&history.stdout), "", "{history:?}");
+}
+
+#[test]
+fn where_there_is_no_row_it_is_said_instead_of_a_bare_header() {
+    let folder = tempfile::tempdir().unwrap();
+    SledStore::open(&folder.path().join("store"), "khronos", &SledOptions::default())
+        .unwrap()
+        .load()
+        .unwrap();
+    for (verb, said) in [
+        (&["history"][..], "nothing is recorded\n"),
+        (&["history", "--outcome", "dropped"], "no such row is recorded\n"),
+        (&["history", "--json"], ""),
+        (&["list"], "there are no schedules\n"),
+        (&["list", "--json"], ""),
+        (&["parked", "list"], "nothing is parked\n"),
+    ] {
+        let output = khronos(folder.path(), verb);
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), said), "{output:?}");
+    }
 }
 
 #[test]
@@ -297,6 +320,14 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
             assert_eq!(history.status.code(), Some(2), "{history:?}");
             let said = text(&history.stderr);
             assert!(said.contains("there is no schedule 'one-minuet'; did you mean 'one-minute'?"), "{said}");
+            for (name, said) in
+                [("nosuch", "no schedule 'nosuch'; "), ("No Such", "not the name of a schedule: ")]
+            {
+                let history = run(&[&["history", name], at].concat());
+                let shown = text(&history.stderr);
+                assert!(shown.contains(said) && shown.ends_with("; khronos list shows all\n"), "{shown}");
+                assert!(!shown.contains("GET"), "{shown}");
+            }
         }
         let release = run(&["parked", "release", "7", "8"]);
         assert_eq!(text(&release.stdout), "7 released\n", "{release:?}");

@@ -177,14 +177,14 @@ fn instants_need_a_time_and_a_zone_and_are_no_finer_than_milliseconds() {
         assert_eq!(fault(at(text, zone)).key, "at", "{text}");
     }
     assert_eq!(
-        parse_instant("2026-12-01T09:00", Some("Europe/Paris"), "from").unwrap().to_string(),
+        parse_instant("2026-12-01T09:00", Some("Europe/Paris"), "from", None).unwrap().to_string(),
         "2026-12-01T08:00:00.000Z"
     );
     assert_eq!(
-        parse_instant("2026-12-01 09:00:00.5+01:00", None, "from").unwrap().to_string(),
+        parse_instant("2026-12-01 09:00:00.5+01:00", None, "from", None).unwrap().to_string(),
         "2026-12-01T08:00:00.500Z"
     );
-    assert_eq!(parse_instant("2026-12-01T09:00", None, "from").unwrap_err().key, "from");
+    assert_eq!(parse_instant("2026-12-01T09:00", None, "from", None).unwrap_err().key, "from");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// How far ahead: "1 day", "7 days", at most "31 days"
     #[arg(long = "for", value_name = "DURATION", default_value = "1 day")]
     length: String,
-    /// The zone in which times are shown, and a local --from is read: an IANA name; UTC if left out
+    /// The zone in which times are shown, UTC if left out, and a local --from is read: an IANA name
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
     /// The folder of schedule files, instead of the configured one
@@ -102,7 +102,7 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     // Any timing of the zone tells its local time.
     let wall = Timing::from_every("1 day", zone)
         .map_err(|fault| report::refuse("--time-zone", zone.unwrap_or_default(), &fault))?;
-    let from = when::start(args.from.as_deref(), zone)?;
+    let from = when::start(args.from.as_deref(), zone, Some(when::ZONE))?;
     let length = parse_length(&args.length, LONGEST, "--for")
         .map_err(|fault| report::refuse("--for", &args.length, &fault))?;
     let schedules = chosen(globals, args.schedules.as_deref(), &args.names, !args.json)?;

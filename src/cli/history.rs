@@ -11,12 +11,15 @@ use crate::{
     diagnostic::nearest,
     engine::Revision,
     http::{
-        RowView, ScheduleView,
-        client::encode,
+        LISTED, RowView, ScheduleView,
+        client::{ClientError, encode},
         history::{self, History, MOST, Wanted},
     },
 };
 use std::{collections::BTreeSet, process::ExitCode};
+
+/// Where all names are.
+const LIST: &str = "khronos list shows all";
 
 /// Shows how occurrences ended.
 #[derive(Debug, clap::Args)]
@@ -50,6 +53,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
     let source = args.which.reach(globals).await?;
     let mut left = args.limit as usize;
+    let all = (&args.schedule, &args.outcome, args.after, args.before) == (&None, &None, None, None);
     let mut wanted = Wanted {
         schedule: args.schedule,
         outcome: args.outcome,
@@ -73,6 +77,11 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
             output::print(|out| {
                 if args.json {
                     return output::lines(out, &page.rows);
+                }
+                // Only the last page has neither a row nor a next one.
+                if first && page.rows.is_empty() {
+                    let none = if all { "nothing is recorded" } else { "no such row is recorded" };
+                    return writeln!(out, "{none}");
                 }
                 let header = ["NUMBER", "DUE", "SCHEDULE", "OUTCOME", "LATE", "COUNT", "ID OR REASON"];
                 let mut rows = vec![header.map(str::to_owned).to_vec()];
@@ -99,15 +108,19 @@ async fn known(source: &Source, schedule: Option<&str>) -> Result<(), Trouble> {
     let Some(name) = schedule.filter(|name| *name != "*") else { return Ok(()) };
     match source {
         Source::Clock(client) => {
-            client.get::<ScheduleView>(&format!("/schedules/{}", encode(name))).await.map(drop)?
+            let found = client.get::<ScheduleView>(&format!("/schedules/{}", encode(name))).await;
+            found.map(drop).map_err(|error| match error {
+                ClientError::Refused { status, detail } => {
+                    ClientError::Refused { status, detail: detail.replace(LISTED, LIST) }
+                }
+                other => other,
+            })?;
         }
         Source::Store(kept) => {
             let names: BTreeSet<&str> = kept.snapshot.revisions.iter().map(Revision::name).collect();
             if !names.contains(name) {
-                let help = nearest(name, names).map_or_else(
-                    || "khronos list shows all".to_owned(),
-                    |near| format!("did you mean '{near}'?"),
-                );
+                let help = nearest(name, names)
+                    .map_or_else(|| LIST.to_owned(), |near| format!("did you mean '{near}'?"));
                 return Err(Trouble::Usage(format!("there is no schedule '{name}'; {help}")));
             }
         }

@@ -44,6 +44,9 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
         if args.json {
             return output::lines(out, &schedules);
         }
+        if schedules.is_empty() {
+            return writeln!(out, "there are no schedules");
+        }
         let header = ["NAME", "EVENT", "TIMING", "NEXT DUE", "CONFIRMED", "TO NOBODY", "STATE"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(schedules.iter().map(cells));

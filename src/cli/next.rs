@@ -38,7 +38,7 @@ pub(super) struct Args {
     /// A duration that stands in no file
     #[arg(long, value_name = "DURATION", conflicts_with = "names")]
     every: Option<String>,
-    /// The zone of --cron, --every and a local --from: an IANA name; UTC if left out
+    /// The zone of --cron and --every, UTC if left out, and of a local --from: an IANA name
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
     /// The folder of schedule files, instead of the configured one
@@ -101,7 +101,10 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     let zone = args.time_zone.as_deref();
     let from = match args.from.as_deref() {
         None => clock::now(),
-        Some(text) => parse_instant(text, zone, "--from").map_err(|fault| refuse(args, &fault))?,
+        Some(text) => {
+            let from = parse_instant(text, zone, "--from", Some(when::ZONE));
+            from.map_err(|fault| refuse(args, &fault))?
+        }
     };
     let rows = match (&args.cron, &args.every) {
         (Some(expression), _) => {
@@ -244,7 +247,7 @@ fn refuse(args: &Args, fault: &Fault) -> Exit {
     let (name, value) = match fault.key {
         "cron" => ("--cron", &args.cron),
         "every" => ("--every", &args.every),
-        "time_zone" => ("--time-zone", &args.time_zone),
+        "time_zone" => (when::ZONE, &args.time_zone),
         _ => ("--from", &args.from),
     };
     report::refuse(name, value.as_deref().unwrap_or_default(), fault)

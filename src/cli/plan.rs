@@ -84,7 +84,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 }
 
 async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
-    let from = when::start(args.from.as_deref(), None)?;
+    let from = when::start(args.from.as_deref(), None, None)?;
     let length = parse_length(&args.length, LONGEST, "--for")
         .map_err(|fault| report::refuse("--for", &args.length, &fault))?;
     let (mut old, mut new) = match args.paths.as_slice() {

@@ -8,12 +8,19 @@ use crate::{
 use chrono::{Datelike, NaiveDate};
 use ponos::event::Timestamp;
 
-/// What `--from` says, a local time read in `zone`; now, if it is left out.
-pub(super) fn start(from: Option<&str>, zone: Option<&str>) -> Result<Timestamp, Exit> {
+/// The flag that gives local times their zone, of verbs that have it.
+pub(super) const ZONE: &str = "--time-zone";
+
+/// What `--from` says, a local time read in `zone`, which is given by `flag`; now, if it is left out.
+pub(super) fn start(
+    from: Option<&str>,
+    zone: Option<&str>,
+    flag: Option<&'static str>,
+) -> Result<Timestamp, Exit> {
     match from {
         None => Ok(clock::now()),
         Some(text) => {
-            parse_instant(text, zone, "--from").map_err(|fault| report::refuse("--from", text, &fault))
+            parse_instant(text, zone, "--from", flag).map_err(|fault| report::refuse("--from", text, &fault))
         }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) use events::structured;
 pub use limits::Limits;
 pub use listener::{ControlSocket, HttpError, bind, bind_control, control_path};
 pub use record::Record;
+pub(crate) use schedules::LISTED;
 pub use server::{serve, serve_control};
 pub use site::Site;
 pub use sse::Message;

@@ -42,6 +42,9 @@ impl Pages for Schedules {
     }
 }
 
+/// Where all names are, for who asks over HTTP; on the command line it is said otherwise.
+pub(crate) const LISTED: &str = "GET /schedules lists them all";
+
 pub(super) async fn all(State(site): State<Site>) -> Result<Response, Problem> {
     let head = site.head();
     large::list(head, "schedules", Schedules { site, after: None }).await
@@ -54,10 +57,9 @@ pub(super) async fn one(
     let name = name?.0;
     let missing = |what| Err(Problem::new(StatusCode::NOT_FOUND, what));
     if !is_name(&name) {
-        return missing(
-            "this is not the name of a schedule: names are up to 128 of a-z, 0-9 and inner '.', '_', '-'; GET /schedules lists them all"
-                .to_owned(),
-        );
+        return missing(format!(
+            "this is not the name of a schedule: names are up to 128 of a-z, 0-9 and inner '.', '_', '-'; {LISTED}"
+        ));
     }
     let asked: Arc<str> = name.as_str().into();
     if let Some(status) = site.ask(|reply| Command::Schedule(asked.clone(), reply)).await? {
@@ -67,7 +69,7 @@ pub(super) async fn one(
     let answer = apart(move || {
         let near = nearest(&name, known.iter().map(Packed::name));
         let hint = near.map(|near| format!("did you mean '{near}'?"));
-        let hint = hint.unwrap_or_else(|| "GET /schedules lists them all".to_owned());
+        let hint = hint.unwrap_or_else(|| LISTED.to_owned());
         format!("there is no schedule '{name}'; {hint}")
     });
     missing(answer.await?)

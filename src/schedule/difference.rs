@@ -139,7 +139,7 @@ mod tests {
     const MOST: u64 = 1000;
 
     fn at(text: &str) -> Timestamp {
-        parse_instant(text, Some("Europe/Paris"), "at").unwrap()
+        parse_instant(text, Some("Europe/Paris"), "at", None).unwrap()
     }
 
     fn cron(expression: &str) -> Timing {

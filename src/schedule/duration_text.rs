@@ -113,16 +113,30 @@ fn unknown_unit(text: &str, at: usize, length: usize) -> Flaw {
         return flaw.help("write 'm' for minutes, 'month' for months");
     }
     let folded = word.to_ascii_lowercase();
+    // "mon", "mons" and "mth" are months cut short, however near "min" is.
+    let cuts: [fn(&str, &str) -> bool; 2] = [|whole, text| whole.starts_with(text), is_cut];
+    for cut in cuts {
+        let whole =
+            |(_, words): &(Unit, &[&'static str])| words.iter().copied().find(|word| cut(word, &folded));
+        let found: Vec<&str> = WORDS.iter().filter_map(whole).filter(|_| folded.len() > 2).collect();
+        if !found.is_empty() {
+            return flaw.help(format!("did you mean '{}'?", found.join("' or '")));
+        }
+    }
     let near = |word: &&&str| crate::schedule::zone::distance(word, &folded);
     let words = WORDS.iter().flat_map(|(_, words)| words.iter()).filter(|word| word.len() > 2);
-    // "mon" is how "month" begins, however near "min" is.
-    if let Some(whole) = words.clone().find(|whole| folded.len() > 2 && whole.starts_with(&folded)) {
-        return flaw.help(format!("did you mean '{whole}'?"));
-    }
     match words.min_by_key(near) {
         Some(best) if near(&best) <= 2 && word.len() > 2 => flaw.help(format!("did you mean '{best}'?")),
         _ => flaw.help(EXAMPLES),
     }
+}
+
+/// Whether letters of `whole`, at most half of them and not the first one, were left out of it.
+fn is_cut(whole: &str, text: &str) -> bool {
+    let mut left = whole.bytes();
+    text.len() * 2 >= whole.len()
+        && left.next() == text.bytes().next()
+        && text.bytes().skip(1).all(|byte| left.any(|other| other == byte))
 }
 
 /// ISO 8601-1, 5.5.2: `P[n]Y[n]M[n]W[n]DT[n]H[n]M[n]S`; only the seconds may have up to three decimals.

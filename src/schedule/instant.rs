@@ -20,13 +20,23 @@ pub(super) enum Written {
 }
 
 /// Reads an instant as given on a command line: RFC 3339 with an offset, or local time in `zone` (an IANA name); in a
-/// gap the first instant after it, in a repeated hour the first pass.
+/// gap the first instant after it, in a repeated hour the first pass. `flag`: what gives the zone there, if anything.
 ///
 /// # Errors
 /// A [`Fault`] under `key`, or under `time_zone`.
-pub fn parse_instant(text: &str, zone: Option<&str>, key: &'static str) -> Result<Timestamp, Fault> {
+pub fn parse_instant(
+    text: &str,
+    zone: Option<&str>,
+    key: &'static str,
+    flag: Option<&'static str>,
+) -> Result<Timestamp, Fault> {
     let zone = zone.map(Zone::parse).transpose().map_err(|flaw| flaw.of("time_zone"))?;
-    bound(text, zone).map_err(|flaw| flaw.of(key))
+    let instant = read_beside(text, flag).and_then(|written| match (written, zone) {
+        (Written::Instant(instant), _) => Ok(instant),
+        (Written::Local(_), None) => Err(no_zone(text, flag)),
+        (Written::Local(local), zone) => in_zone(text, local, zone, Dst::default()),
+    });
+    instant.map_err(|flaw| flaw.of(key))
 }
 
 /// Reads a bound or an anchor: local times in a gap mean its end, repeated ones their first pass.
@@ -37,11 +47,17 @@ pub(super) fn bound(text: &str, zone: Option<Zone>) -> Result<Timestamp, Flaw> {
     }
 }
 
+/// A local time where there is no zone; `giver` would give it one.
+fn no_zone(text: &str, giver: Option<&str>) -> Flaw {
+    let offset = format!("an offset: '{}Z'", shown(text));
+    Flaw::whole(format!("'{}' is a local time, and no time zone is given", shown(text)))
+        .help(giver.map_or_else(|| format!("add {offset}"), |giver| format!("add {giver}, or {offset}")))
+}
+
 /// The instant of a local time in `zone`.
 pub(super) fn in_zone(text: &str, local: i64, zone: Option<Zone>, dst: Dst) -> Result<Timestamp, Flaw> {
     let Some(zone) = zone else {
-        return Err(Flaw::whole(format!("'{}' is a local time, and no time zone is given", shown(text)))
-            .help(format!("add time_zone, or an offset: '{}Z'", shown(text))));
+        return Err(no_zone(text, Some(KEY)));
     };
     let millis = match (place(zone, local), dst.gap, dst.fold) {
         (Place::Once(at), _, _) => at,
@@ -67,9 +83,14 @@ pub(super) fn in_zone(text: &str, local: i64, zone: Option<Zone>, dst: Dst) -> R
 
 /// Reads `2026-12-01T09:00[:00[.000]][Z|+01:00]` (a space may stand for the `T`).
 pub(super) fn read(text: &str) -> Result<Written, Flaw> {
-    let mut cursor = Cursor { text, at: 0 };
+    read_beside(text, Some(KEY))
+}
+
+/// The same, where `giver` gives local times their zone.
+fn read_beside(text: &str, giver: Option<&'static str>) -> Result<Written, Flaw> {
+    let mut cursor = Cursor { text, at: 0, giver };
     if text.len() > 64 || !text.is_ascii() {
-        return Err(Flaw::whole(format!("'{}' is not an instant", shown(text))).help(EXAMPLE));
+        return Err(Flaw::whole(format!("'{}' is not an instant", shown(text))).help(example(giver)));
     }
     let year = cursor.number(4, "a year of four digits")?;
     cursor.skip(b"-")?;
@@ -82,7 +103,7 @@ pub(super) fn read(text: &str) -> Result<Written, Flaw> {
     })?;
     if cursor.peek().is_none() {
         let what = format!("'{}' is a date without a time", shown(text));
-        return Err(Flaw::whole(what).help(format!("write '{text}T00:00'")));
+        return Err(Flaw::whole(what).help(format!("write {}", either(text, "T00:00", giver))));
     }
     cursor.skip(b"Tt ")?;
     let time = cursor.time_of_day()?;
@@ -90,7 +111,7 @@ pub(super) fn read(text: &str) -> Result<Written, Flaw> {
     let offset = cursor.offset()?;
     if cursor.at < text.len() {
         let what = format!("'{}' is left over after the instant", shown(&text[cursor.at..]));
-        return Err(Flaw::part(cursor.at..text.len(), what).help(EXAMPLE));
+        return Err(Flaw::part(cursor.at..text.len(), what).help(example(giver)));
     }
     Ok(offset
         .map_or(Written::Local(local), |offset| Written::Instant(Timestamp::from_millis(local - offset))))
@@ -98,7 +119,7 @@ pub(super) fn read(text: &str) -> Result<Written, Flaw> {
 
 /// Reads a time of day, `09:00[:00[.000]]`, in milliseconds.
 pub(super) fn time_of_day(text: &str) -> Result<i64, Flaw> {
-    let mut cursor = Cursor { text, at: 0 };
+    let mut cursor = Cursor { text, at: 0, giver: Some(KEY) };
     let time = cursor.time_of_day()?;
     if cursor.at < text.len() {
         return Err(
@@ -108,11 +129,23 @@ pub(super) fn time_of_day(text: &str) -> Result<i64, Flaw> {
     Ok(time)
 }
 
-const EXAMPLE: &str = "as in '2026-12-01T09:00:00Z', or '2026-12-01T09:00' with a time_zone";
+/// What gives local times their zone in files and over HTTP.
+const KEY: &str = "time_zone";
+
+/// An instant, and as a local time where that can have a zone.
+fn either(date: &str, time: &str, giver: Option<&str>) -> String {
+    let local = giver.map_or(String::new(), |giver| format!(", or '{date}{time}' with {giver}"));
+    format!("'{date}{time}Z'{local}")
+}
+
+fn example(giver: Option<&str>) -> String {
+    format!("as in {}", either("2026-12-01", "T09:00", giver))
+}
 
 struct Cursor<'a> {
     text: &'a str,
     at: usize,
+    giver: Option<&'static str>,
 }
 
 impl Cursor<'_> {
@@ -124,7 +157,8 @@ impl Cursor<'_> {
         let next = self.text.get(self.at..).and_then(|rest| rest.chars().next());
         let found = next.map_or("the end".to_owned(), |next| format!("'{}'", shown(&next.to_string())));
         let end = self.at + next.map_or(0, char::len_utf8);
-        Flaw::part(self.at..end, format!("{found} found where {expected} is needed")).help(EXAMPLE)
+        Flaw::part(self.at..end, format!("{found} found where {expected} is needed"))
+            .help(example(self.giver))
     }
 
     fn skip(&mut self, any: &[u8]) -> Result<(), Flaw> {

@@ -25,10 +25,43 @@ const ABBREVIATIONS: [(&str, &[&str]); 38] = [
     ("WEST", &["Europe/Lisbon"]), ("WAT", &["Africa/Lagos"]), ("WIB", &["Asia/Jakarta"]),
 ];
 
+/// Names that Windows gives to its zones, without their "Standard Time", and a place where a clock shows that time.
+#[rustfmt::skip]
+const OF_WINDOWS: [(&str, &str); 34] = [
+    ("Alaskan", "America/Anchorage"), ("Arab", "Asia/Riyadh"), ("Arabian", "Asia/Dubai"),
+    ("Argentina", "America/Argentina/Buenos_Aires"), ("Atlantic", "America/Halifax"),
+    ("AUS Central", "Australia/Darwin"), ("AUS Eastern", "Australia/Sydney"), ("Central", "America/Chicago"),
+    ("Central Europe", "Europe/Budapest"), ("Central European", "Europe/Warsaw"), ("China", "Asia/Shanghai"),
+    ("E. Africa", "Africa/Nairobi"), ("E. South America", "America/Sao_Paulo"), ("Eastern", "America/New_York"),
+    ("Egypt", "Africa/Cairo"), ("FLE", "Europe/Kyiv"), ("GMT", "Europe/London"), ("GTB", "Europe/Bucharest"),
+    ("Hawaiian", "Pacific/Honolulu"), ("India", "Asia/Kolkata"), ("Israel", "Asia/Jerusalem"),
+    ("Korea", "Asia/Seoul"), ("Mountain", "America/Denver"), ("New Zealand", "Pacific/Auckland"),
+    ("Newfoundland", "America/St_Johns"), ("Pacific", "America/Los_Angeles"), ("Pakistan", "Asia/Karachi"),
+    ("Romance", "Europe/Paris"), ("Russian", "Europe/Moscow"), ("SE Asia", "Asia/Bangkok"),
+    ("Singapore", "Asia/Singapore"), ("South Africa", "Africa/Johannesburg"), ("Tokyo", "Asia/Tokyo"),
+    ("W. Europe", "Europe/Berlin"),
+];
+
+/// Places by how far their clocks are ahead of UTC outside summer time, in minutes.
+#[rustfmt::skip]
+const AHEAD: [(i32, &str); 36] = [
+    (-660, "Pacific/Pago_Pago"), (-600, "Pacific/Honolulu"), (-570, "Pacific/Marquesas"),
+    (-540, "America/Anchorage"), (-480, "America/Los_Angeles"), (-420, "America/Denver"), (-360, "America/Chicago"),
+    (-300, "America/New_York"), (-240, "America/Halifax"), (-210, "America/St_Johns"), (-180, "America/Sao_Paulo"),
+    (-120, "Atlantic/South_Georgia"), (-60, "Atlantic/Azores"), (60, "Europe/Paris"), (120, "Europe/Athens"),
+    (180, "Europe/Moscow"), (210, "Asia/Tehran"), (240, "Asia/Dubai"), (270, "Asia/Kabul"), (300, "Asia/Karachi"),
+    (330, "Asia/Kolkata"), (345, "Asia/Kathmandu"), (360, "Asia/Dhaka"), (390, "Asia/Yangon"),
+    (420, "Asia/Bangkok"), (480, "Asia/Shanghai"), (525, "Australia/Eucla"), (540, "Asia/Tokyo"),
+    (570, "Australia/Darwin"), (600, "Australia/Brisbane"), (630, "Australia/Lord_Howe"), (660, "Pacific/Noumea"),
+    (720, "Pacific/Auckland"), (765, "Pacific/Chatham"), (780, "Pacific/Tongatapu"), (840, "Pacific/Kiritimati"),
+];
+
 /// Texts are not looked at beyond so many bytes; the longest name has 32.
 const LONGEST: usize = 40;
 /// Whole hours from UTC for which there is a zone without a place.
 const HOURS: std::ops::RangeInclusive<i32> = -12..=14;
+const RANGE: &str =
+    "zones without a place are whole hours, from 'Etc/GMT-14' (ahead of UTC) to 'Etc/GMT+12' (behind it)";
 
 /// What to write instead of a text that is not the name of a zone, as far as that can be said.
 pub(super) fn meant(text: &str) -> Option<String> {
@@ -47,11 +80,17 @@ pub(super) fn meant(text: &str) -> Option<String> {
     if let Some(name) = same_letters(&folded) {
         return Some(did_you_mean(name));
     }
-    if bare.ends_with(" Time") {
-        return Some("this is a name of Windows: take a place, such as 'Europe/Paris'".to_owned());
+    if let Some(name) = bare.strip_suffix(" Time") {
+        let name = name.strip_suffix(" Standard").or(name.strip_suffix(" Daylight")).unwrap_or(name);
+        let known = OF_WINDOWS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let place = known.map_or(String::new(), |(_, place)| format!(", such as '{place}'"));
+        return Some(format!("this is a name of Windows: take a place of that time{place}"));
+    }
+    if let Some(help) = without_place(&folded) {
+        return Some(help);
     }
     if bare.len() <= 5 && bare.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        return Some(ambiguous(&["Europe/Paris"]));
+        return Some("abbreviations are ambiguous: take a place of that time".to_owned());
     }
     near(&folded).map(did_you_mean)
 }
@@ -59,8 +98,32 @@ pub(super) fn meant(text: &str) -> Option<String> {
 /// `GMT+2`, `UTC-05:30`, `+02:00`: IANA's names have the sign the other way round.
 fn from_utc(text: &str) -> Option<String> {
     let upper = text.to_ascii_uppercase();
-    let rest = ["GMT", "UTC", "UT"].iter().find_map(|name| upper.strip_prefix(name)).unwrap_or(&upper);
-    let (sign, rest) = match rest.trim_start().split_at_checked(1)? {
+    // 'Etc/GMT+2' has the sign that IANA gives it.
+    let names = ["GMT", "UTC", "UT", "ETC/UTC", "ETC/UT", "ETC/UCT"];
+    let rest = names.iter().find_map(|name| upper.strip_prefix(name)).unwrap_or(&upper);
+    let minutes = ahead(rest.trim_start())?;
+    let place = AHEAD.iter().find(|(ahead, _)| *ahead == minutes);
+    let place = place
+        .map(|(_, place)| format!("take a place, such as '{place}', with its summer time if it has one"));
+    let hours = minutes / 60;
+    if minutes == 0 {
+        return Some("write 'UTC'".to_owned());
+    }
+    if minutes % 60 != 0 || !HOURS.contains(&hours) {
+        return Some(place.unwrap_or_else(|| RANGE.to_owned()));
+    }
+    let (turned, side) = if hours > 0 { ('-', "ahead of") } else { ('+', "behind") };
+    let n = hours.abs();
+    let unit = if n == 1 { "hour" } else { "hours" };
+    let place = place.map_or(String::new(), |place| format!("; or {place}"));
+    Some(format!(
+        "the names of IANA have the sign turned round: {n} {unit} {side} UTC is 'Etc/GMT{turned}{n}'{place}"
+    ))
+}
+
+/// The minutes of `+2`, `-05:30` or `+0200`.
+fn ahead(text: &str) -> Option<i32> {
+    let (sign, rest) = match text.split_at_checked(1)? {
         ("+", rest) => (1, rest),
         ("-", rest) => (-1, rest),
         _ => return None,
@@ -75,21 +138,18 @@ fn from_utc(text: &str) -> Option<String> {
     if !digits(hours) || !digits(minutes) {
         return None;
     }
-    let place = if sign > 0 { "Europe/Paris" } else { "America/New_York" };
-    let place = format!("a place, such as '{place}', which follows its summer time");
-    let hours: i32 = sign * hours.parse::<i32>().ok()?;
-    Some(match hours {
-        0 if minutes.parse() == Ok(0) => "write 'UTC'".to_owned(),
-        _ if minutes.parse() != Ok(0) || !HOURS.contains(&hours) => format!("take {place}"),
-        hours => {
-            let (turned, side) = if hours > 0 { ('-', "ahead of") } else { ('+', "behind") };
-            let n = hours.abs();
-            let unit = if n == 1 { "hour" } else { "hours" };
-            format!(
-                "the names of IANA have the sign turned round: {n} {unit} {side} UTC is 'Etc/GMT{turned}{n}'; or take {place}"
-            )
-        }
-    })
+    Some(sign * (hours.parse::<i32>().ok()? * 60 + minutes.parse::<i32>().ok()?))
+}
+
+/// `Etc/GMT+05`, `Etc/GMT+13`, `GMT2`: never another offset than the written one.
+fn without_place(folded: &str) -> Option<String> {
+    let hours = folded.strip_prefix("etc/gmt").and_then(ahead).filter(|minutes| minutes % 60 == 0);
+    // The sign is IANA's here.
+    if let Some(hours) = hours.map(|minutes| minutes / 60).filter(|hours| HOURS.contains(&-hours)) {
+        return Some(format!("did you mean 'Etc/GMT{hours:+}'?"));
+    }
+    let counted = folded.contains("gmt") || folded.contains("utc");
+    (counted && folded.bytes().any(|byte| byte.is_ascii_digit())).then(|| RANGE.to_owned())
 }
 
 fn known_abbreviation(text: &str) -> Option<String> {
@@ -167,17 +227,36 @@ mod tests {
             ("+0200", "'Etc/GMT-2'"),
             ("-12", "'Etc/GMT+12'"),
             ("UTC+14", "'Etc/GMT-14'"),
+            ("Etc/UTC+2", "2 hours ahead of UTC is 'Etc/GMT-2'"),
+            ("etc/utc-05:00", "5 hours behind UTC is 'Etc/GMT+5'"),
+            ("Etc/UCT+9", "or take a place, such as 'Asia/Tokyo'"),
+            ("UTC+8", "or take a place, such as 'Asia/Shanghai'"),
         ] {
             let help = help(text).unwrap();
-            assert!(
-                help.contains(name) && help.contains("sign") && help.contains("take a place"),
-                "{text}: {help}"
-            );
+            assert!(help.contains(name) && help.contains("sign"), "{text}: {help}");
+            // In the twelfth hour behind UTC nobody lives.
+            assert!(help.contains("or take a place") || text == "-12", "{text}: {help}");
         }
         for (text, right) in [
-            ("UTC+5:30", "take a place, such as 'Europe/Paris', which follows its summer time"),
-            ("GMT+15", "take a place, such as 'Europe/Paris', which follows its summer time"),
+            ("UTC+5:30", "take a place, such as 'Asia/Kolkata', with its summer time if it has one"),
+            ("-0330", "take a place, such as 'America/St_Johns', with its summer time if it has one"),
+            ("UTC+5:10", RANGE),
+            ("GMT+15", RANGE),
+            ("GMT-13", RANGE),
+            ("Etc/UTC+15", RANGE),
+            ("Etc/GMT+13", RANGE),
+            ("Etc/GMT+15", RANGE),
+            ("Etc/GMT-15", RANGE),
+            ("etc/gmt-99", RANGE),
+            ("Etc/GMT+5:30", RANGE),
+            ("Etc/GMT13", RANGE),
+            ("GMT+100", RANGE),
+            ("Etc/GMT+05", "did you mean 'Etc/GMT+5'?"),
+            ("Etc/GMT-05:00", "did you mean 'Etc/GMT-5'?"),
+            ("Etc/GMT+00", "did you mean 'Etc/GMT+0'?"),
+            ("etc/gmt-5", "did you mean 'Etc/GMT-5'?"),
             ("UTC+0", "write 'UTC'"),
+            ("UTC-0:00", "write 'UTC'"),
             ("Z", "write 'UTC'"),
         ] {
             assert_eq!(help(text).as_deref(), Some(right), "{text}");
@@ -185,6 +264,11 @@ mod tests {
         // The zones that are named are what is said of them.
         let offset = |name: &str| Zone::parse(name).unwrap().segments().last().unwrap().offset;
         assert_eq!((offset("Etc/GMT-2"), offset("Etc/GMT+5")), (2 * 3_600_000, -5 * 3_600_000));
+        // One of the last two segments is outside summer time: the smaller one.
+        for (minutes, place) in AHEAD {
+            let last = Zone::parse(place).unwrap().segments().iter().rev().take(2).map(|one| one.offset);
+            assert!(last.collect::<Vec<_>>().contains(&(i64::from(minutes) * 60_000)), "{place}");
+        }
     }
 
     #[test]
@@ -196,7 +280,7 @@ mod tests {
             ("CEST", "Europe/Paris"),
             ("pst", "America/Los_Angeles"),
             ("est", "America/New_York"),
-            ("XYZT", "Europe/Paris"),
+            ("XYZT", "take a place of that time"),
         ] {
             let help = help(text).unwrap();
             assert!(
@@ -207,7 +291,18 @@ mod tests {
         for (name, _) in ABBREVIATIONS.iter().filter(|(name, _)| name.parse::<chrono_tz::Tz>().is_err()) {
             assert!(help(name).unwrap().contains("take a place"), "{name}");
         }
-        assert!(help("W. Europe Standard Time").unwrap().contains("a name of Windows"));
+        for (text, place) in [
+            ("W. Europe Standard Time", ", such as 'Europe/Berlin'"),
+            ("Eastern Standard Time", ", such as 'America/New_York'"),
+            ("Eastern Daylight Time", ", such as 'America/New_York'"),
+            ("Nowhere Standard Time", ""),
+        ] {
+            let right = format!("this is a name of Windows: take a place of that time{place}");
+            assert_eq!(help(text), Some(right), "{text}");
+        }
+        for (name, _) in OF_WINDOWS {
+            assert!(help(&format!("{name} Standard Time")).unwrap().contains("such as"), "{name}");
+        }
         assert_eq!(help("abcd"), None);
     }
 }
