@@ -23,6 +23,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(unit).map(Duration::from_secs).ok_or_else(wrong).and_then(within)
 }
 
+/// The same, but for nothing at all.
+pub(crate) fn positive(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .and_then(|span| if span.is_zero() { Err("it must be longer than 0".into()) } else { Ok(span) })
+}
+
 fn within(span: Duration) -> Result<Duration, String> {
     if span <= LONGEST { Ok(span) } else { Err("that is too long; a year (366d) is the most".into()) }
 }

@@ -118,6 +118,18 @@ fn each_fault_is_said_in_words() {
 }
 
 #[test]
+fn a_wrong_name_of_a_task_is_said_once_and_as_that_of_a_task() {
+    for (worker, words) in [
+        (shop().task::<Value>("images.cleanup", done), "'images.cleanup' is not a task's name: "),
+        (shop().on::<Value>(NAME, done).sends_task::<Value>("images.cleanup"), "task 'images.cleanup': "),
+    ] {
+        let faults = faults(worker);
+        assert!(faults.len() == 1 && faults[0].contains(words), "{faults:?}");
+        assert!(faults[0].contains("a task's name has three") && !faults[0].contains("past"), "{faults:?}");
+    }
+}
+
+#[test]
 fn all_faults_are_said_at_once_and_none_of_what_can_be() {
     let worker = with(Policy::retry(0)).on::<Value>("parcel shipped", done);
     assert!(faults(worker.limits(Limits { body: 0, ..Limits::default() })).len() >= 3);

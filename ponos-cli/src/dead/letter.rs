@@ -1,7 +1,7 @@
 //! What a dead letter says of itself. Pure.
 
 use ponos::{
-    event::{HeaderValue, Headers, Message, Timestamp, attribute},
+    event::{HeaderValue, Headers, Message, Timestamp, identity},
     topology::worker::PARKING,
     worker::resent,
 };
@@ -49,14 +49,12 @@ impl Letter {
             }
             (None, None) => ("unknown".into(), "it says nothing: it was published here by hand".into()),
         };
-        let own = |property: &Option<String>| property.clone().filter(|text| !text.is_empty());
-        // what a worker acts on are the attributes, in whatever form they came; the properties are for people and tools
-        let told = |name, property| attribute(message, name).or_else(|| own(property)).unwrap_or_default();
+        let (id, name) = identity(message);
         Self {
             lies_in: lies_in.to_owned(),
             queue,
-            id: told("id", &message.properties.message_id),
-            name: told("type", &message.properties.kind),
+            id: id.unwrap_or_default(),
+            name: name.unwrap_or_default(),
             kind,
             reason,
             at: instant(headers.get("dead-at")).or_else(|| death.and_then(|death| death.at)),

@@ -35,7 +35,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "ponos run [OPTIONS] --service <SERVICE> --on <PATTERN>... -- <PROGRAM> [ARG]...\n       ponos run [OPTIONS] --service <SERVICE> --on <PATTERN>... --to <URL>",
-    after_long_help = ENDS
+    after_long_help = ENDS,
+    group = clap::ArgGroup::new("work").required(true).args(["program", "to"])
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     policy: policy::Args,
     /// Posts each event to this http:// or https:// address instead of running a program
-    #[arg(long, value_name = "URL", conflicts_with = "program", required_unless_present = "program")]
+    #[arg(long, value_name = "URL")]
     to: Option<String>,
     /// Holds payloads to a JSON Schema: a file, for all that is taken in, or a folder of files NAME.json; what breaks it goes
     /// to the dead letters with the reason
@@ -97,7 +98,7 @@ must leave the group (setsid).
 An HTTP service gets a CloudEvents request in binary mode: POST, the payload as body, ce-id, ce-type, ce-source,
 ce-subject, ce-time and so on as headers, ponos-attempt, traceparent. Its status says what becomes of the event:
   2xx             done
-  429, 503        again when Retry-After says, else later
+  429, 503        again when Retry-After says, or up to 1 s before, else later
   408, 425, 5xx   again later; so with 3xx, for redirects are not followed
   other 4xx       can never work: to the dead letters at once
 The status and the start of the body become the reason.

@@ -19,7 +19,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FIELD=VALUE,...", default_value = BACKOFF, value_parser = backoff)]
     backoff: Backoff,
     /// How long one attempt may take
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span::positive)]
     pub(super) timeout: Duration,
     /// So many at a time, of each queue
     #[arg(long, value_name = "N", default_value_t = 1)]

@@ -43,6 +43,9 @@ fn dead_letter(url: &str) {
     let mut message = event();
     message.properties.message_id = Some(HOSTILE.into());
     message.properties.kind = Some(HOSTILE.into());
+    // what a letter is called are the attributes
+    message.headers.set("cloudEvents_id", HOSTILE);
+    message.headers.set("cloudEvents_type", HOSTILE);
     for (name, value) in [("dead-kind", HOSTILE), ("dead-reason", HOSTILE), ("dead-queue", QUEUE)] {
         message.headers.set(name, value);
     }

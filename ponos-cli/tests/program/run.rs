@@ -299,12 +299,17 @@ fn what_can_not_run_is_refused_at_once() {
     let base = ["run", "--service", "shop", "--task", "stock.shelf.clean"];
     let with = |more: &[&str], code| ponos_ends(&url, &[&base[..], more].concat(), code).err;
     assert!(with(&["--", "no-such-program-at-all"], 78).contains("no-such-program-at-all"));
-    with(&[], 2);
+    let nothing = with(&[], 2);
+    assert!(nothing.contains("PROGRAM") && nothing.contains("--to <URL>"), "{nothing}");
     with(&["--to", "http://localhost:1", "--", "true"], 2);
     assert!(with(&["--to", "ftp://x"], 2).contains("http://"));
     let secret = with(&["--to", "http://u:s3cret@x/"], 2);
     assert!(!secret.contains("s3cret"), "{secret}");
-    assert!(with(&["--attempts", "0", "--", "true"], 2).contains("attempts"));
+    let attempts = with(&["--attempts", "0", "--", "true"], 2);
+    assert!(attempts.contains("attempts is 0") && !attempts.contains("::"), "{attempts}");
+    // a program's own limit is longer than that of the worker's
+    assert!(with(&["--timeout", "0s", "--", "true"], 2).contains("--timeout"));
+    assert!(with(&["--max-age", "0s", "--", "true"], 2).contains("max_age is 0"));
     with(&["--timeout", "soon", "--", "true"], 2);
     let secret = with(&["--inbox", "postgress://u:s3cret@x/", "--", "true"], 2);
     assert!(secret.contains("--inbox") && !secret.contains("s3cret"), "{secret}");

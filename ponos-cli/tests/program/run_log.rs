@@ -1,6 +1,7 @@
 //! What `ponos run` says on standard error.
 
-use super::support::{declare, ponos_ends, start};
+use super::support::{declare, ponos_ends, put, start};
+use ponos::event::Message;
 use serde_json::Value;
 use testkit::Node;
 
@@ -33,6 +34,20 @@ fn a_line_is_short() {
         assert!(!line.contains(part), "{part}: {line}");
     }
     assert!(line.len() < 300, "{line}");
+}
+
+#[test]
+fn what_is_no_event_is_named_as_its_dead_letter_is() {
+    let url = Node::shared().vhost("log-no-event");
+    declare(&url, "shop.stock.shelf.clean");
+    let mut message = Message { routing_key: "shop.stock.shelf.clean".into(), ..Message::default() };
+    message.properties.message_id = Some("by-hand".into());
+    message.properties.kind = Some("stock.shelf.clean".into());
+    put(&url, "", vec![message]);
+    let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--drain", "--", "true"];
+    let err = ponos_ends(&url, &words, 1).err;
+    let line = err.lines().find(|line| line.contains("dead-lettered")).unwrap_or_else(|| panic!("{err}"));
+    assert!(line.contains(" id=by-hand ") && line.contains(" name=stock.shelf.clean "), "{line}");
 }
 
 #[test]

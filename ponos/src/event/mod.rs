@@ -12,7 +12,7 @@ mod timestamp;
 
 #[cfg(feature = "worker")]
 pub(crate) use cloudevents::is_structured;
-pub use cloudevents::{DecodeError, Event, RECORDED_TIME, Written, attribute};
+pub use cloudevents::{DecodeError, Event, RECORDED_TIME, Written, identity};
 pub use id::{EventId, OccurrenceId};
 pub use json::from_json;
 pub use message::{HeaderValue, Headers, Message, Properties};

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     broker::LinkError,
-    event::EventName,
+    event::{EventName, InvalidName},
     schema::{Contract, Registry, SchemaError},
     topology::{
         Topology, check_event_pattern,
@@ -78,6 +78,8 @@ impl Worker {
         let topology = topology(&self, &mut faults);
         let Self { service, drafts, events, tasks, states, inbox, limits, clock, observer, .. } = self;
         let mut streams = Vec::new();
+        let by_handlers = drafts.iter().filter(|draft| draft.intake == Takes::Task);
+        let handled: HashSet<String> = by_handlers.map(|draft| draft.label.clone()).collect();
         for draft in drafts {
             let label = draft.label.clone();
             let mut found = Vec::new();
@@ -102,8 +104,8 @@ impl Worker {
             streams.push(stream);
             faults.extend(found.into_iter().map(|fault| format!("{label}: {fault}")));
         }
-        let events = registry("publishes", events, &mut faults);
-        let tasks = registry("task", tasks, &mut faults);
+        let events = registry(("publishes", str::parse), events, &HashSet::new(), &mut faults);
+        let tasks = registry(("task", EventName::of_task), tasks, &handled, &mut faults);
         if !faults.is_empty() {
             return Err(WorkerError::Invalid(faults));
         }
@@ -214,13 +216,26 @@ fn same_stream(one: &Policy, other: &Policy) -> bool {
     of(one) == of(other)
 }
 
+/// The rule for a name.
+type Parse = fn(&str) -> Result<EventName, InvalidName>;
+
+/// What is wrong with a name, or with its schema, was said before if a handler has that name.
 fn registry(
-    what: &str,
+    (what, parse): (&str, Parse),
     declared: Vec<(String, Result<Contract, SchemaError>)>,
+    handled: &HashSet<String>,
     faults: &mut Vec<String>,
 ) -> Registry {
     let mut registry = Registry::new();
     for (name, contract) in declared {
+        let parsed = parse(&name);
+        if handled.contains(&name) && (parsed.is_err() || contract.is_err()) {
+            continue;
+        }
+        if let Err(why) = parsed {
+            faults.push(format!("{what} '{name}': {why}"));
+            continue;
+        }
         match contract {
             Ok(contract) => match registry.clone().contract(&name, contract) {
                 Ok(more) => registry = more,

@@ -164,7 +164,12 @@ impl Policy {
                 faults.push(what);
             }
         };
-        must(self.attempts > 0, "attempts is 0; a task is tried at least once: Policy::retry(1)".into());
+        must(self.attempts > 0, "attempts is 0; a task is tried at least once".into());
+        must(!self.max_wait.is_zero(), "max_wait is 0; what is put off would be dead at once".into());
+        must(
+            self.max_age != Some(Duration::ZERO),
+            "max_age is 0; every event is older, and would be skipped".into(),
+        );
         must(!self.timeout.is_zero(), "timeout is 0; a handler needs some time".into());
         must(self.concurrency > 0, "concurrency is 0; at least one task must run".into());
         must(self.prefetch != Some(0), "prefetch is 0, which the broker reads as 'without a limit'".into());
@@ -227,9 +232,16 @@ mod tests {
     fn what_cannot_be_is_said_in_words() {
         assert_eq!(Policy::default().faults(), Vec::<String>::new());
         let policy = Policy::retry(0).timeout(Duration::ZERO).concurrency(50).prefetch(10);
-        let faults = policy.faults();
-        assert_eq!(faults.len(), 3, "{faults:?}");
-        assert!(faults[2].contains("prefetch is 10, less than the 50 tasks"), "{faults:?}");
+        let faults = policy.max_wait(Duration::ZERO).max_age(Duration::ZERO).faults();
+        for (fault, words) in
+            faults.iter().zip(["attempts is 0", "max_wait is 0", "max_age is 0", "timeout is 0"])
+        {
+            assert!(fault.starts_with(words), "{faults:?}");
+            // they stand on a command line, too
+            assert!(!fault.contains("::"), "{fault}");
+        }
+        assert_eq!(faults.len(), 5, "{faults:?}");
+        assert!(faults[4].contains("prefetch is 10, less than the 50 tasks"), "{faults:?}");
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         let faults_of = |backoff: Backoff| Policy::default().backoff(backoff).faults();
         let faults = faults_of(Backoff { first: hours(2), ..Backoff::default() });

@@ -98,11 +98,12 @@ impl BrokerUrl {
 impl FromStr for BrokerUrl {
     type Err = LinkError;
 
-    /// Reads `amqp://user:password@host:port/vhost` or `amqps://…`, percent-encoded; white space around it is cut off.
+    /// Reads `amqp://user:password@host:port/vhost` or `amqps://…`, percent-encoded; white space around it is cut off, and so
+    /// is a byte order mark, with which some editors begin a file.
     /// Without a vhost (and with an empty one) it is `/`. Parameters: `heartbeat` (s), `connection_timeout` (ms),
     /// `frame_max`, `channel_max`, `auth_mechanism` (`plain`, `amqplain`, `external`).
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        parse(text.trim()).map(Self).map_err(|why| {
+        parse(text.trim_start_matches('\u{feff}').trim()).map(Self).map_err(|why| {
             configuration(
                 format!("the broker's URL can't be used: {why}"),
                 "write it as amqp://user:password@host:5672/vhost, with special characters percent-encoded",
@@ -321,6 +322,8 @@ mod tests {
         std::fs::write(&file, "amqp://u:hun#ter2@h\n").unwrap();
         assert!(error().contains("written %23") && error().contains("/url: "), "{}", error());
         std::fs::write(&file, "amqp://u:hunter2@h\n").unwrap();
+        assert_eq!(BrokerUrl::read(&file).unwrap().address(), "h:5672");
+        std::fs::write(&file, "\u{feff}amqp://u:hunter2@h\r\n").unwrap();
         assert_eq!(BrokerUrl::read(&file).unwrap().address(), "h:5672");
         // A URL where a file is meant.
         let error = BrokerUrl::read(Path::new("amqp://u:hunter2@h")).unwrap_err().to_string();

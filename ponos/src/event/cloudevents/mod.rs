@@ -115,8 +115,18 @@ impl Event {
     }
 }
 
-/// The text of one attribute, be the message otherwise an event or not: what it says to a worker, whatever form it has.
-pub fn attribute(message: &Message, name: &str) -> Option<String> {
+/// The id and the name of a message, be it otherwise an event or not. What a worker acts on are the attributes, in whatever
+/// form they came; where there are none, the properties, which are for people and tools.
+pub fn identity(message: &Message) -> (Option<String>, Option<String>) {
+    let properties = &message.properties;
+    let told = |name, property: &Option<String>| {
+        attribute(message, name).or_else(|| property.clone().filter(|text| !text.is_empty()))
+    };
+    (told("id", &properties.message_id), told("type", &properties.kind))
+}
+
+/// The text of one attribute.
+fn attribute(message: &Message, name: &str) -> Option<String> {
     if is_structured(message) {
         structured::attribute(message, name)
     } else {

@@ -107,11 +107,10 @@ fn close(path: &Path) -> Result<(), InboxError> {
 fn exposed(path: &Path, error: ExposedError) -> InboxError {
     match error {
         ExposedError::Io(error) => io_error(path, "opening it", &error),
-        ExposedError::Exposed { path: place, what, remedy } => InboxError {
-            class: InboxErrorClass::Unavailable,
-            what: format!("the inbox {} can't be used: {} {what}", path.display(), place.display()),
+        ExposedError::Exposed { path: place, what, remedy } => InboxError::refused(
+            format!("the inbox {} can't be used: {} {what}", path.display(), place.display()),
             remedy,
-        },
+        ),
     }
 }
 
@@ -189,6 +188,17 @@ fn io_error(path: &Path, doing: &str, error: &io::Error) -> InboxError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_only_a_person_can_mend_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let error = Database::open(folder.path()).err().unwrap();
+        assert_eq!(error.class, InboxErrorClass::Refused, "{error}");
+        assert!(error.remedy.contains("chmod 700"), "{error}");
+    }
 
     #[test]
     fn after_a_panic_of_sleds_only_a_restart_helps_and_that_is_said() {

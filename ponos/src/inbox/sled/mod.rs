@@ -101,7 +101,7 @@ impl super::Inbox {
     ///
     /// # Errors
     /// [`InboxErrorClass::Unavailable`] when the folder is in use or can't be read or written,
-    /// [`InboxErrorClass::Refused`] when what is in it is damaged.
+    /// [`InboxErrorClass::Refused`] when what is in it is damaged, or may be another user's.
     pub fn sled(
         folder: impl Into<PathBuf>,
         retention: impl Into<Option<Duration>>,

@@ -1,7 +1,7 @@
 //! From a message to an event.
 
 use crate::{
-    event::{Event, Message, is_structured},
+    event::{Event, Message, identity, is_structured},
     worker::{
         Limits,
         ended::{DeadKind, Death},
@@ -31,6 +31,28 @@ pub(super) fn event(message: &mut Message, limits: &Limits) -> Result<Arc<Event>
             Err(Death::new(DeadKind::Malformed, error.to_string()))
         }
     }
+}
+
+/// What a message that is no event calls itself, for the log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Claimed {
+    pub(super) id: Option<String>,
+    pub(super) name: Option<String>,
+}
+
+/// At most so many characters of it: as many bytes as a property has at most.
+const CLAIMED: usize = 255;
+
+/// Of a message that [`event`] could not read.
+pub(super) fn claimed(message: &mut Message, limits: &Limits) -> Claimed {
+    // a body that is too large is not read for this, either
+    let large = (message.body.len() > limits.body).then(|| std::mem::take(&mut message.body));
+    let (id, name) = identity(message);
+    if let Some(body) = large {
+        message.body = body;
+    }
+    let cut = |text: String| text.chars().take(CLAIMED).collect();
+    Claimed { id: id.map(cut), name: name.map(cut) }
 }
 
 #[cfg(test)]
@@ -77,6 +99,30 @@ mod tests {
         message.headers.set("cloudEvents_time", 5);
         let death = event(&mut message, &Limits::default()).unwrap_err();
         assert_eq!(death.reason, "attribute time is an integer; expected an RFC 3339 text");
+    }
+
+    #[test]
+    fn what_is_no_event_still_says_what_it_is() {
+        let said = |message: &mut Message| {
+            let before = message.clone();
+            let Claimed { id, name } = claimed(message, &Limits { body: 90, ..Limits::default() });
+            assert_eq!(*message, before);
+            (id.unwrap_or_default(), name.unwrap_or_default())
+        };
+        let pair = |id: &str, name: &str| (id.to_owned(), name.to_owned());
+        let mut message = message();
+        message.headers.remove("cloudEvents_specversion");
+        assert_eq!(said(&mut message), pair("7", "order.parcel.shipped"));
+        message.headers.set("cloudEvents_id", "x".repeat(1_000));
+        assert_eq!(said(&mut message).0.len(), 255);
+        let mut other = Message::default();
+        assert_eq!(said(&mut other), pair("", ""));
+        other.properties.message_id = Some("by hand".into());
+        other.properties.content_type = Some("application/cloudevents+json".into());
+        other.body = br#"{"id":"8","type":"a.b.c"}"#.to_vec();
+        assert_eq!(said(&mut other), pair("8", "a.b.c"));
+        other.body.resize(91, b' ');
+        assert_eq!(said(&mut other), pair("by hand", ""), "a body beyond the limit was read");
     }
 
     #[test]

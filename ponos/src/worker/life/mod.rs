@@ -39,6 +39,7 @@ use crate::{
     event::{Event, Message, Timestamp},
     inbox::{Entry, Held, InboxKey},
 };
+use decode::Claimed;
 use futures_util::FutureExt;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -56,6 +57,8 @@ struct Task<'a> {
     /// Decoding takes its body out, into the event.
     message: Message,
     event: Option<Arc<Event>>,
+    /// What it calls itself, if it is no event.
+    claimed: Claimed,
     route: Option<Arc<Route>>,
     attempt: Attempt,
     /// That it comes back, if it does, was noted as no crash.
@@ -138,7 +141,15 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
     let line = task.line;
     let now = line.service.clock.now();
     task.attempt = Attempt::first(now);
-    let event = decode::event(&mut task.message, &line.service.limits)?;
+    let limits = &line.service.limits;
+    let event = match decode::event(&mut task.message, limits) {
+        Ok(event) => event,
+        Err(death) => {
+            // before it is taken to the dead letters
+            task.claimed = decode::claimed(&mut task.message, limits);
+            return Err(death.into());
+        }
+    };
     task.event = Some(Arc::clone(&event));
     let route = route::of(&line.stream, &event)?;
     task.route = Some(Arc::clone(route));
@@ -175,9 +186,24 @@ impl<'a> Task<'a> {
         let count = delivery.delivery_count().unwrap_or(0);
         let Delivery { message, exchange, tag, .. } = delivery;
         let (event, route, attempt) = (None, None, Attempt::first(Timestamp::EPOCH));
+        let claimed = Claimed::default();
         let (noted, began, span) = (false, Instant::now(), Span::none());
         let place = Place::new(&line.breaker, ticket);
-        Self { line, place, tag, exchange, count, message, event, route, attempt, noted, began, span }
+        Self {
+            line,
+            place,
+            tag,
+            exchange,
+            count,
+            message,
+            event,
+            claimed,
+            route,
+            attempt,
+            noted,
+            began,
+            span,
+        }
     }
 
     /// The context of one run.
@@ -217,6 +243,16 @@ impl<'a> Task<'a> {
         } else if !void && how == Settle::Ack {
             self.line.released.forget(event.id.as_str());
         }
+    }
+
+    /// Its id, or what is said to be.
+    fn id(&self) -> Option<&str> {
+        self.event.as_ref().map(|event| event.id.as_str()).or(self.claimed.id.as_deref())
+    }
+
+    /// Its name, or what is said to be.
+    fn name(&self) -> Option<&str> {
+        self.event.as_ref().map(|event| event.name.as_str()).or(self.claimed.name.as_deref())
     }
 
     /// Whether that was not taken yet.

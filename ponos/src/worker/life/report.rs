@@ -77,9 +77,9 @@ macro_rules! end {
             "messaging.system" = "rabbitmq",
             "messaging.operation.name" = "process",
             "messaging.process.duration" = $took,
-            "messaging.message.id" = $task.event.as_ref().map(|event| event.id.as_str()),
+            "messaging.message.id" = $task.id(),
             queue = %$task.line.stream.queue,
-            name = $task.event.as_ref().map(|event| event.name.as_str()),
+            name = $task.name(),
             attempt = $task.attempt.number,
             $($rest)*
         )
