@@ -4,7 +4,7 @@
 //! Escaped are the control characters (C0, DEL, C1), the characters that turn the direction of writing, and line
 //! separators, each as JSON writes it (`\u001b`): in a JSON text the meaning stays the same.
 //!
-//! A program cleans twice: each text from outside where it becomes part of a line ([`line`]), and all that it writes
+//! A program cleans twice: each text from outside where it becomes part of a line ([`line()`]), and all that it writes
 //! ([`Cleaned`]), so that what was forgotten does no harm.
 
 use std::{
