@@ -66,7 +66,7 @@ fn a_tail_prints_events_nested_so_deep_and_what_comes_after_them() {
 #[test]
 fn it_starts_again_once_as_the_same_process_with_more_stack() {
     let url = Node::shared().vhost("nested-again");
-    let tail = start(&url, &["tail", "a.b"]);
+    let tail = start(&url, &["tail", "a.b.c"]);
     tail.says("listening");
     let process = format!("/proc/{}", tail.program.id());
     let environment = fs::read_to_string(format!("{process}/environ")).unwrap();
@@ -75,7 +75,7 @@ fn it_starts_again_once_as_the_same_process_with_more_stack() {
     assert_eq!(environment.get("RUST_MIN_STACK"), Some(&ponos::stack::NEEDED.to_string().as_str()));
     assert_eq!(fs::read_to_string(format!("{process}/comm")).unwrap(), "ponos\n");
     let words = fs::read_to_string(format!("{process}/cmdline")).unwrap();
-    assert_eq!(words, format!("{}\0tail\0a.b\0", env!("CARGO_BIN_EXE_ponos")));
+    assert_eq!(words, format!("{}\0tail\0a.b.c\0", env!("CARGO_BIN_EXE_ponos")));
 }
 
 #[test]
