@@ -6,7 +6,11 @@ mod e2e;
 
 use e2e::{Arrival, Arrivals, Clock, Expected, LIMIT};
 use khronos::clock;
-use ponos::topology::{Binding, Exchange, Queue, Topology};
+use ponos::{
+    broker::{Link, Publishing, Transport, amqp::AmqpConfig},
+    event::Message,
+    topology::{Binding, Exchange, Queue, Topology},
+};
 use testkit::{Node, block_until};
 
 const FIRST: &str = r#"
@@ -168,10 +172,18 @@ async fn two_clocks_of_one_name_on_one_broker_warn_of_each_other_until_one_of_th
     let mut second = Clock::new(&url, FIRST).started();
     let stranger = Clock::new(&url, FIRST).with("KHRONOS_CLOCK_NAME", "another").started();
     // Anybody may write there: what is no word of a clock harms nobody.
-    let nonsense = "rabbit_basic:publish(rabbit_misc:r(<<\"twice\">>, exchange, <<\"khronos.presence\">>), <<>>, [], \
-                    binary:copy(<<\"[\">>, 30000))";
-    for _ in 0..100 {
-        node.eval(nonsense);
+    let exchange = Exchange { durable: false, ..Exchange::fanout("khronos.presence") };
+    let exchanges = Topology { exchanges: vec![exchange], ..Topology::default() };
+    let mut publisher = Transport::amqp(AmqpConfig::parse(&url).unwrap()).publisher(exchanges);
+    publisher.link().wait_for(|link| matches!(link, Link::Up { .. })).await.unwrap();
+    let nonsense = |token| {
+        let message = Message { body: vec![b'['; 30_000], ..Message::default() };
+        Publishing { token, lane: 0, exchange: "khronos.presence".into(), message }
+    };
+    publisher.submit((0..100).map(nonsense).collect()).await.unwrap();
+    let mut confirmed = 0;
+    while confirmed < 100 {
+        confirmed += publisher.settlements().await.unwrap().len();
     }
     let warned = first.until("the warning", is_warned);
     assert!(warned["warnings"].to_string().contains("every event goes out twice"), "{warned}");
