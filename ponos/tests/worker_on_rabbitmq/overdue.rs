@@ -50,7 +50,7 @@ async fn a_task_that_the_broker_waits_too_long_for_is_done_once_and_its_neighbou
     stage.open("slow");
     running.ends.done(11).await;
     running.ends.until(1, "it to come again and be known", |ended| *ended == Ended::HandledAlready).await;
-    assert_eq!(stage.ran("slow"), 1);
+    assert_eq!(stage.ran("slow"), 1, "{:?}", running.ends.all());
     let report = running.stop().await;
     assert_eq!((report.dead, report.retried, report.left.len()), (0, 0, 0), "{report}");
     nothing_is_left(&node, "/").await;

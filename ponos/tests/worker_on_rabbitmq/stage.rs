@@ -40,9 +40,10 @@ impl Stage {
         Self { open: Arc::new(watch::Sender::new(Vec::new())), ran: Arc::default() }
     }
 
-    /// A retry goes by way of the first rung.
+    /// A retry goes by way of the first rung. A handler may stand for as long as the test's machine needs: one that times
+    /// out behind its gate is tried again, and has run twice.
     pub(crate) fn worker(&self, policy: Policy) -> Worker {
-        let stage = self.clone();
+        let (stage, policy) = (self.clone(), policy.timeout(LIMIT * 5));
         let handler = move |payload: Value, ctx: Context| stage.clone().act(payload, ctx);
         let backoff = Backoff { first: Duration::from_millis(1_200), jitter: 0.0, ..Backoff::default() };
         Worker::new("shop")
