@@ -10,7 +10,7 @@ fn queue(queue: Queue) -> Topology {
     topology([], [queue])
 }
 
-pub async fn prefetch_bounds_what_is_out(harness: &impl Harness) {
+pub(crate) async fn prefetch_bounds_what_is_out(harness: &impl Harness) {
     for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
         let name = wanted.name.clone();
         let mut publisher = harness.publisher(queue(wanted.clone()));
@@ -27,7 +27,7 @@ pub async fn prefetch_bounds_what_is_out(harness: &impl Harness) {
     }
 }
 
-pub async fn what_is_acked_is_gone(harness: &impl Harness) {
+pub(crate) async fn what_is_acked_is_gone(harness: &impl Harness) {
     let wanted = queue(Queue::quorum("q"));
     let mut publisher = harness.publisher(wanted.clone());
     send(&mut publisher, "", (0..20).map(|n| message("q", &n.to_string()))).await;
@@ -45,7 +45,7 @@ pub async fn what_is_acked_is_gone(harness: &impl Harness) {
     assert_eq!(take(&mut harness.consumer(wanted, "q", 20), 1).await, ["7"]);
 }
 
-pub async fn what_is_released_comes_again_as_redelivered(harness: &impl Harness) {
+pub(crate) async fn what_is_released_comes_again_as_redelivered(harness: &impl Harness) {
     for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
         let name = wanted.name.clone();
         let mut publisher = harness.publisher(queue(wanted.clone()));
@@ -64,7 +64,7 @@ pub async fn what_is_released_comes_again_as_redelivered(harness: &impl Harness)
     }
 }
 
-pub async fn a_quorum_queue_counts_how_often_it_was_given_back(harness: &impl Harness) {
+pub(crate) async fn a_quorum_queue_counts_how_often_it_was_given_back(harness: &impl Harness) {
     let wanted = queue(Queue::quorum("q").with("x-delivery-limit", 50));
     let mut publisher = harness.publisher(wanted.clone());
     send(&mut publisher, "", [message("q", "1")]).await;
@@ -77,7 +77,7 @@ pub async fn a_quorum_queue_counts_how_often_it_was_given_back(harness: &impl Ha
     }
 }
 
-pub async fn a_delivery_limit_leads_to_the_dead_letters(harness: &impl Harness) {
+pub(crate) async fn a_delivery_limit_leads_to_the_dead_letters(harness: &impl Harness) {
     let limited = Queue::quorum("q")
         .with("x-delivery-limit", 2)
         .with("x-dead-letter-exchange", "dlx")
@@ -101,7 +101,7 @@ pub async fn a_delivery_limit_leads_to_the_dead_letters(harness: &impl Harness) 
     assert_eq!(dead.message.headers.text("x-first-death-reason"), Some("delivery_limit"));
 }
 
-pub async fn whether_a_release_counts_towards_the_delivery_limit_depends_on_the_version(
+pub(crate) async fn whether_a_release_counts_towards_the_delivery_limit_depends_on_the_version(
     harness: &impl Harness,
 ) {
     let counts = harness.version() == Version::V3;
@@ -124,7 +124,7 @@ pub async fn whether_a_release_counts_towards_the_delivery_limit_depends_on_the_
     depth_becomes(harness, "q", 0).await;
 }
 
-pub async fn consumers_of_one_queue_share_its_messages(harness: &impl Harness) {
+pub(crate) async fn consumers_of_one_queue_share_its_messages(harness: &impl Harness) {
     let wanted = queue(Queue::classic("q"));
     let mut one = harness.consumer(wanted.clone(), "q", 1);
     let mut two = harness.consumer(wanted.clone(), "q", 1);
@@ -137,7 +137,7 @@ pub async fn consumers_of_one_queue_share_its_messages(harness: &impl Harness) {
     assert_eq!(bodies, ["1", "2"]);
 }
 
-pub async fn a_single_active_consumer_is_followed_by_the_next(harness: &impl Harness) {
+pub(crate) async fn a_single_active_consumer_is_followed_by_the_next(harness: &impl Harness) {
     for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
         let wanted = wanted.with("x-single-active-consumer", true);
         let name = wanted.name.clone();
@@ -156,7 +156,7 @@ pub async fn a_single_active_consumer_is_followed_by_the_next(harness: &impl Har
     }
 }
 
-pub async fn a_temporary_queue_is_bound_by_its_consumer_and_goes_with_it(harness: &impl Harness) {
+pub(crate) async fn a_temporary_queue_is_bound_by_its_consumer_and_goes_with_it(harness: &impl Harness) {
     let events = topology([Exchange::topic("events")], []);
     let listening = topology([Exchange::topic("events")], [Queue::temporary()])
         .bind([Binding::queue("events", "", "time.#")]);

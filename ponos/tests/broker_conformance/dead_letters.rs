@@ -25,7 +25,7 @@ fn with_dead_letters(queue: Queue) -> Topology {
         .bind([Binding::queue("dlx", "dead", "")])
 }
 
-pub async fn what_is_dead_is_dead_lettered_with_its_history(harness: &impl Harness) {
+pub(crate) async fn what_is_dead_is_dead_lettered_with_its_history(harness: &impl Harness) {
     for (queue, dead) in [(Queue::classic("classic"), "dead1"), (Queue::quorum("quorum"), "dead2")] {
         let name = queue.name.clone();
         let queue = queue.with("x-dead-letter-exchange", "dlx").with("x-dead-letter-routing-key", dead);
@@ -65,7 +65,9 @@ pub async fn what_is_dead_is_dead_lettered_with_its_history(harness: &impl Harne
     }
 }
 
-pub async fn a_message_that_expires_comes_back_through_the_dead_letter_exchange(harness: &impl Harness) {
+pub(crate) async fn a_message_that_expires_comes_back_through_the_dead_letter_exchange(
+    harness: &impl Harness,
+) {
     // the ladder of retries: a queue of waiting messages that all return to where their routing key says
     let rung = |queue: Queue| {
         queue
@@ -102,7 +104,7 @@ pub async fn a_message_that_expires_comes_back_through_the_dead_letter_exchange(
     }
 }
 
-pub async fn a_message_expires_by_its_own_expiration_only_at_the_head(harness: &impl Harness) {
+pub(crate) async fn a_message_expires_by_its_own_expiration_only_at_the_head(harness: &impl Harness) {
     let wanted = with_dead_letters(Queue::classic("q"));
     let mut publisher = harness.publisher(wanted.clone());
     let lasting = |millis: u64, id: &str| {
@@ -122,7 +124,7 @@ pub async fn a_message_expires_by_its_own_expiration_only_at_the_head(harness: &
     }
 }
 
-pub async fn a_queue_drops_its_head_to_the_dead_letters_when_full(harness: &impl Harness) {
+pub(crate) async fn a_queue_drops_its_head_to_the_dead_letters_when_full(harness: &impl Harness) {
     for queue in [Queue::classic("classic"), Queue::quorum("quorum")] {
         let name = queue.name.clone();
         let wanted = with_dead_letters(queue.with("x-max-length", 2));
@@ -138,7 +140,7 @@ pub async fn a_queue_drops_its_head_to_the_dead_letters_when_full(harness: &impl
     }
 }
 
-pub async fn a_letter_that_dies_by_itself_in_a_circle_is_dropped(harness: &impl Harness) {
+pub(crate) async fn a_letter_that_dies_by_itself_in_a_circle_is_dropped(harness: &impl Harness) {
     let circle = Queue::classic("circle").with("x-message-ttl", 50).with("x-dead-letter-exchange", "back");
     let wanted = topology([Exchange::fanout("back")], [circle, Queue::classic("witness")])
         .bind([Binding::queue("back", "circle", ""), Binding::queue("back", "witness", "")]);
@@ -149,7 +151,7 @@ pub async fn a_letter_that_dies_by_itself_in_a_circle_is_dropped(harness: &impl 
     depth_becomes(harness, "witness", 0).await;
 }
 
-pub async fn a_second_death_of_the_same_kind_is_counted(harness: &impl Harness) {
+pub(crate) async fn a_second_death_of_the_same_kind_is_counted(harness: &impl Harness) {
     // rejected by a consumer each time, so the circle does not turn by itself
     let queue = Queue::classic("q").with("x-dead-letter-exchange", "back");
     let wanted = topology([Exchange::fanout("back")], [queue]).bind([Binding::queue("back", "q", "")]);
@@ -167,7 +169,7 @@ pub async fn a_second_death_of_the_same_kind_is_counted(harness: &impl Harness) 
     }
 }
 
-pub async fn a_dead_letter_that_reaches_nobody_is_gone(harness: &impl Harness) {
+pub(crate) async fn a_dead_letter_that_reaches_nobody_is_gone(harness: &impl Harness) {
     for missing in [true, false] {
         let name = format!("q-{missing}");
         let mut wanted = topology([], [Queue::classic(&name).with("x-dead-letter-exchange", "dlx")]);

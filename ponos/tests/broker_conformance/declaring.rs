@@ -6,7 +6,7 @@ use ponos::{
     topology::{Binding, Exchange, Queue, Topology},
 };
 
-pub async fn declaring_twice_changes_nothing(harness: &impl Harness) {
+pub(crate) async fn declaring_twice_changes_nothing(harness: &impl Harness) {
     let wanted = topology([Exchange::topic("events")], [Queue::quorum("q").with("x-delivery-limit", 50)])
         .bind([Binding::queue("events", "q", "#")]);
     let mut publisher = harness.publisher(wanted.clone());
@@ -17,7 +17,7 @@ pub async fn declaring_twice_changes_nothing(harness: &impl Harness) {
     depth_becomes(harness, "q", 0).await;
 }
 
-pub async fn an_inequivalent_queue_is_reported_with_the_difference(harness: &impl Harness) {
+pub(crate) async fn an_inequivalent_queue_is_reported_with_the_difference(harness: &impl Harness) {
     let first = Queue::classic("q").with("x-message-ttl", 60_000);
     let publisher = harness.publisher(topology([], [first.clone()]));
     up(publisher.link()).await;
@@ -37,7 +37,7 @@ pub async fn an_inequivalent_queue_is_reported_with_the_difference(harness: &imp
     }
 }
 
-pub async fn an_inequivalent_exchange_is_reported_with_the_difference(harness: &impl Harness) {
+pub(crate) async fn an_inequivalent_exchange_is_reported_with_the_difference(harness: &impl Harness) {
     let publisher = harness.publisher(topology([Exchange::topic("events")], []));
     up(publisher.link()).await;
     for (other, argument) in [
@@ -51,14 +51,14 @@ pub async fn an_inequivalent_exchange_is_reported_with_the_difference(harness: &
     }
 }
 
-pub async fn a_binding_to_a_missing_exchange_is_reported(harness: &impl Harness) {
+pub(crate) async fn a_binding_to_a_missing_exchange_is_reported(harness: &impl Harness) {
     let wanted = topology([], [Queue::classic("q")]).bind([Binding::queue("nowhere", "q", "#")]);
     let error = down(harness.publisher(wanted).link()).await;
     assert_eq!(error.class, LinkErrorClass::Missing, "{error}");
     assert!(error.what.contains("'nowhere'"), "{error}");
 }
 
-pub async fn consuming_a_missing_queue_is_reported_until_it_exists(harness: &impl Harness) {
+pub(crate) async fn consuming_a_missing_queue_is_reported_until_it_exists(harness: &impl Harness) {
     let mut consumer = harness.consumer(Topology::default(), "late", 1);
     let error = down(consumer.link()).await;
     assert_eq!(error.class, LinkErrorClass::Missing, "{error}");
@@ -68,7 +68,7 @@ pub async fn consuming_a_missing_queue_is_reported_until_it_exists(harness: &imp
     assert_eq!(take(&mut consumer, 1).await, ["1"]);
 }
 
-pub async fn an_argument_of_the_wrong_kind_is_refused(harness: &impl Harness) {
+pub(crate) async fn an_argument_of_the_wrong_kind_is_refused(harness: &impl Harness) {
     for (queue, argument) in [
         (Queue::classic("q").with("x-message-ttl", -1), "x-message-ttl"),
         (Queue::classic("q").with("x-message-ttl", "soon"), "x-message-ttl"),

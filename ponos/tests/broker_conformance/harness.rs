@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, future::Future, time::Duration};
 use tokio::sync::watch;
 
 /// A broker under test; each test has an empty one (a vhost of its own).
-pub trait Harness {
+pub(crate) trait Harness {
     /// Onto the same broker each time.
     fn transport(&self) -> &Transport;
     /// How it behaves where versions of RabbitMQ differ.
@@ -34,15 +34,15 @@ pub trait Harness {
 }
 
 /// How long one step may take: a time limit, not a measure.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// `what` within the limit.
-pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     limited(LIMIT, what, work).await
 }
 
 /// A whole case, which has several steps.
-pub async fn case(name: &str, work: impl Future<Output = ()>) {
+pub(crate) async fn case(name: &str, work: impl Future<Output = ()>) {
     limited(4 * LIMIT, name, work).await;
 }
 
@@ -54,13 +54,13 @@ async fn limited<T>(limit: Duration, what: &str, work: impl Future<Output = T>) 
 }
 
 /// Waits until `queue` holds that many ready messages.
-pub async fn depth_becomes(harness: &impl Harness, queue: &str, depth: u64) {
+pub(crate) async fn depth_becomes(harness: &impl Harness, queue: &str, depth: u64) {
     let what = format!("{depth} ready messages in {queue}");
     testkit::wait_until(&what, LIMIT, || async { (harness.depth(queue) == Some(depth)).then_some(()) }).await;
 }
 
 /// A persistent text message.
-pub fn message(key: &str, id: &str) -> Message {
+pub(crate) fn message(key: &str, id: &str) -> Message {
     let message_id = Some(id.to_owned());
     Message {
         routing_key: key.into(),
@@ -70,12 +70,12 @@ pub fn message(key: &str, id: &str) -> Message {
     }
 }
 
-pub fn publishing(token: u64, exchange: &str, message: Message) -> Publishing {
+pub(crate) fn publishing(token: u64, exchange: &str, message: Message) -> Publishing {
     Publishing { token, lane: 0, exchange: exchange.into(), message }
 }
 
 /// Publishes in one batch, and waits for the outcomes in the order of the messages.
-pub async fn publish(
+pub(crate) async fn publish(
     publisher: &mut Publisher,
     exchange: &str,
     messages: impl IntoIterator<Item = Message>,
@@ -90,7 +90,7 @@ pub async fn publish(
 }
 
 /// Waits for `expected` settlements, by token; a token settled twice fails.
-pub async fn settlements(publisher: &mut Publisher, expected: usize) -> BTreeMap<u64, PublishOutcome> {
+pub(crate) async fn settlements(publisher: &mut Publisher, expected: usize) -> BTreeMap<u64, PublishOutcome> {
     let mut outcomes = BTreeMap::new();
     while outcomes.len() < expected {
         let batch = within("settlements", publisher.settlements()).await.unwrap();
@@ -102,12 +102,16 @@ pub async fn settlements(publisher: &mut Publisher, expected: usize) -> BTreeMap
     outcomes
 }
 
-pub const REACHED: PublishOutcome = PublishOutcome::Confirmed { returned: false };
-pub const RETURNED: PublishOutcome = PublishOutcome::Confirmed { returned: true };
+pub(crate) const REACHED: PublishOutcome = PublishOutcome::Confirmed { returned: false };
+pub(crate) const RETURNED: PublishOutcome = PublishOutcome::Confirmed { returned: true };
 
 /// Publishes messages that must reach a queue, in order. The first is repeated while it is nacked: a quorum queue that was
 /// just declared refuses everything until it has a leader.
-pub async fn send(publisher: &mut Publisher, exchange: &str, messages: impl IntoIterator<Item = Message>) {
+pub(crate) async fn send(
+    publisher: &mut Publisher,
+    exchange: &str,
+    messages: impl IntoIterator<Item = Message>,
+) {
     let mut messages = messages.into_iter();
     let first = messages.next().expect("at least one message");
     let attempt = async {
@@ -125,7 +129,7 @@ pub async fn send(publisher: &mut Publisher, exchange: &str, messages: impl Into
 }
 
 /// Waits until the link is up; gives its generation.
-pub async fn up(mut link: watch::Receiver<Link>) -> u64 {
+pub(crate) async fn up(mut link: watch::Receiver<Link>) -> u64 {
     let link = within("the link", link.wait_for(|link| matches!(link, Link::Up { .. }))).await.unwrap();
     match &*link {
         Link::Up { generation, .. } => *generation,
@@ -134,7 +138,7 @@ pub async fn up(mut link: watch::Receiver<Link>) -> u64 {
 }
 
 /// Waits until the link is down with an error; gives it.
-pub async fn down(mut link: watch::Receiver<Link>) -> LinkError {
+pub(crate) async fn down(mut link: watch::Receiver<Link>) -> LinkError {
     let failed = |link: &Link| matches!(link, Link::Down { error: Some(_), .. });
     match &*within("an error of the link", link.wait_for(failed)).await.unwrap() {
         Link::Down { error: Some(error), .. } => error.clone(),
@@ -143,12 +147,12 @@ pub async fn down(mut link: watch::Receiver<Link>) -> LinkError {
 }
 
 /// The next delivery.
-pub async fn next(consumer: &mut Consumer) -> Delivery {
+pub(crate) async fn next(consumer: &mut Consumer) -> Delivery {
     within("a delivery", consumer.next()).await.unwrap()
 }
 
 /// The bodies of the next deliveries, each acked.
-pub async fn take(consumer: &mut Consumer, count: usize) -> Vec<String> {
+pub(crate) async fn take(consumer: &mut Consumer, count: usize) -> Vec<String> {
     let mut bodies = Vec::new();
     for _ in 0..count {
         let delivery = next(consumer).await;
@@ -159,21 +163,24 @@ pub async fn take(consumer: &mut Consumer, count: usize) -> Vec<String> {
 }
 
 /// The message without the user, whom an adapter may fill in.
-pub fn anonymous(mut message: Message) -> Message {
+pub(crate) fn anonymous(mut message: Message) -> Message {
     message.properties.user_id = None;
     message
 }
 
-pub fn text(delivery: &Delivery) -> String {
+pub(crate) fn text(delivery: &Delivery) -> String {
     String::from_utf8(delivery.message.body.clone()).unwrap()
 }
 
-pub fn topology<const E: usize, const Q: usize>(exchanges: [Exchange; E], queues: [Queue; Q]) -> Topology {
+pub(crate) fn topology<const E: usize, const Q: usize>(
+    exchanges: [Exchange; E],
+    queues: [Queue; Q],
+) -> Topology {
     Topology { exchanges: exchanges.into(), queues: queues.into(), ..Topology::default() }
 }
 
 /// Topologies read like sentences: `topology(…).bind(queue)`.
-pub trait Bind {
+pub(crate) trait Bind {
     fn bind<const B: usize>(self, bindings: [ponos::topology::Binding; B]) -> Self;
 }
 

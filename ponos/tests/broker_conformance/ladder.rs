@@ -28,7 +28,7 @@ fn rung() -> Topology {
     ])
 }
 
-pub async fn a_rung_of_the_ladder_brings_a_message_back_to_its_queue(harness: &impl Harness) {
+pub(crate) async fn a_rung_of_the_ladder_brings_a_message_back_to_its_queue(harness: &impl Harness) {
     let mut publisher = harness.publisher(rung());
     // one whose queue has vanished does not hold up the next
     let sent = [message("vanished", "1"), message("docker.images", "2")];

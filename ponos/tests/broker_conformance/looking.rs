@@ -6,7 +6,7 @@ use ponos::{
     topology::{Binding, Exchange, Queue, Topology},
 };
 
-pub async fn a_queue_can_be_inspected(harness: &impl Harness) {
+pub(crate) async fn a_queue_can_be_inspected(harness: &impl Harness) {
     let transport = harness.transport();
     assert_eq!(transport.inspect("q").await.unwrap(), None);
     let wanted = topology([], [Queue::classic("q")]);
@@ -21,7 +21,7 @@ pub async fn a_queue_can_be_inspected(harness: &impl Harness) {
     assert_eq!(up(consumer.link()).await, 1);
 }
 
-pub async fn checking_declares_and_reports(harness: &impl Harness) {
+pub(crate) async fn checking_declares_and_reports(harness: &impl Harness) {
     let transport = harness.transport();
     transport.check(&topology([], [Queue::classic("q")])).await.unwrap();
     assert_eq!(harness.depth("q"), Some(0));
@@ -29,7 +29,7 @@ pub async fn checking_declares_and_reports(harness: &impl Harness) {
     assert_eq!(error.class, LinkErrorClass::Inequivalent, "{error}");
 }
 
-pub async fn a_passive_topology_declares_nothing_and_names_what_is_missing(harness: &impl Harness) {
+pub(crate) async fn a_passive_topology_declares_nothing_and_names_what_is_missing(harness: &impl Harness) {
     let wanted = topology([Exchange::topic("events")], [Queue::quorum("q")])
         .bind([Binding::queue("events", "q", "#")]);
     for thing in ["exchange 'events'", "queue 'q'"] {
@@ -53,7 +53,7 @@ pub async fn a_passive_topology_declares_nothing_and_names_what_is_missing(harne
     assert_eq!(error.class, LinkErrorClass::Configuration, "{error}");
 }
 
-pub async fn an_error_of_one_consumer_does_not_disturb_the_others(harness: &impl Harness) {
+pub(crate) async fn an_error_of_one_consumer_does_not_disturb_the_others(harness: &impl Harness) {
     let wanted = topology([], [Queue::classic("q")]);
     let mut publisher = harness.publisher(wanted.clone());
     let mut well = harness.consumer(wanted, "q", 10);
@@ -70,7 +70,7 @@ pub async fn an_error_of_one_consumer_does_not_disturb_the_others(harness: &impl
     assert_eq!(up(well.link()).await, out.tag.generation);
 }
 
-pub async fn a_cancelled_consumer_counts_it_and_keeps_its_generation(harness: &impl Harness) {
+pub(crate) async fn a_cancelled_consumer_counts_it_and_keeps_its_generation(harness: &impl Harness) {
     let wanted = topology([], [Queue::classic("q")]);
     let mut publisher = harness.publisher(wanted.clone());
     let mut consumer = harness.transport().consumer(wanted, Consume::new("q").prefetch(5).cautious());
@@ -93,7 +93,7 @@ pub async fn a_cancelled_consumer_counts_it_and_keeps_its_generation(harness: &i
     }
 }
 
-pub async fn what_was_never_given_back_has_no_delivery_count(harness: &impl Harness) {
+pub(crate) async fn what_was_never_given_back_has_no_delivery_count(harness: &impl Harness) {
     for (wanted, counts) in
         [(Queue::classic("classic"), [None, None]), (Queue::quorum("quorum"), [None, Some(1)])]
     {

@@ -11,7 +11,9 @@ fn queue() -> Topology {
     topology([], [Queue::quorum("q").with("x-delivery-limit", 50)])
 }
 
-pub async fn a_lost_connection_settles_all_and_redelivers_under_a_newer_generation(harness: &impl Harness) {
+pub(crate) async fn a_lost_connection_settles_all_and_redelivers_under_a_newer_generation(
+    harness: &impl Harness,
+) {
     let mut publisher = harness.publisher(queue());
     let mut consumer = harness.consumer(queue(), "q", 10);
     send(&mut publisher, "", ["1", "2"].map(|id| message("q", id))).await;
@@ -57,7 +59,7 @@ pub async fn a_lost_connection_settles_all_and_redelivers_under_a_newer_generati
     assert!(up(consumer.link()).await > first.tag.generation);
 }
 
-pub async fn settling_a_delivery_of_a_lost_connection_is_void(harness: &impl Harness) {
+pub(crate) async fn settling_a_delivery_of_a_lost_connection_is_void(harness: &impl Harness) {
     let mut publisher = harness.publisher(queue());
     let mut consumer = harness.consumer(queue(), "q", 1);
     send(&mut publisher, "", [message("q", "1")]).await;
@@ -74,7 +76,7 @@ pub async fn settling_a_delivery_of_a_lost_connection_is_void(harness: &impl Har
     assert_eq!(take(&mut consumer, 1).await, ["1"]);
 }
 
-pub async fn a_consumer_of_a_deleted_queue_declares_it_again_and_goes_on(harness: &impl Harness) {
+pub(crate) async fn a_consumer_of_a_deleted_queue_declares_it_again_and_goes_on(harness: &impl Harness) {
     let wanted = topology([], [Queue::classic("q")]);
     let mut publisher = harness.publisher(wanted.clone());
     let mut consumer = harness.consumer(wanted, "q", 1);
@@ -87,7 +89,7 @@ pub async fn a_consumer_of_a_deleted_queue_declares_it_again_and_goes_on(harness
     assert_eq!(take(&mut consumer, 1).await, ["2"]);
 }
 
-pub async fn dropping_a_consumer_gives_back_what_is_unsettled(harness: &impl Harness) {
+pub(crate) async fn dropping_a_consumer_gives_back_what_is_unsettled(harness: &impl Harness) {
     let mut publisher = harness.publisher(queue());
     send(&mut publisher, "", ["1", "2", "3"].map(|id| message("q", id))).await;
     let mut consumer = harness.consumer(queue(), "q", 2);

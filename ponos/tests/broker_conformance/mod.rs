@@ -15,9 +15,9 @@ mod publishing;
 mod routing;
 mod turning;
 
-pub use harness::*;
-pub mod cases {
-    pub use super::{
+pub(crate) use harness::*;
+pub(crate) mod cases {
+    pub(crate) use super::{
         consuming::*, dead_letters::*, declaring::*, ladder::*, looking::*, losing::*, publishing::*,
         routing::*, turning::*,
     };

@@ -13,7 +13,7 @@ fn events() -> Topology {
     topology([Exchange::topic("events")], [Queue::classic("a")]).bind([Binding::queue("events", "a", "a.#")])
 }
 
-pub async fn ten_thousand_publishings_get_exactly_one_settlement_each(harness: &impl Harness) {
+pub(crate) async fn ten_thousand_publishings_get_exactly_one_settlement_each(harness: &impl Harness) {
     let mut wanted = events();
     let full = Queue::classic("full").with("x-max-length", 1).with("x-overflow", "reject-publish");
     wanted.queues.push(full);
@@ -62,7 +62,7 @@ pub async fn ten_thousand_publishings_get_exactly_one_settlement_each(harness: &
     assert!(settled.try_recv().is_err(), "nothing is settled twice");
 }
 
-pub async fn returns_are_matched_to_their_messages(harness: &impl Harness) {
+pub(crate) async fn returns_are_matched_to_their_messages(harness: &impl Harness) {
     let mut publisher = harness.publisher(events());
     let keys: Vec<&str> = (0..500).map(|n| if n % 3 == 0 { "nobody" } else { "a.b" }).collect();
     let messages = keys.iter().enumerate().map(|(n, key)| message(key, &format!("id-{n}")));
@@ -72,7 +72,7 @@ pub async fn returns_are_matched_to_their_messages(harness: &impl Harness) {
     }
 }
 
-pub async fn one_lane_keeps_its_order(harness: &impl Harness) {
+pub(crate) async fn one_lane_keeps_its_order(harness: &impl Harness) {
     let mut publisher = harness.publisher(events());
     up(publisher.link()).await;
     let lanes = 5;
@@ -93,7 +93,7 @@ pub async fn one_lane_keeps_its_order(harness: &impl Harness) {
     }
 }
 
-pub async fn a_full_queue_that_rejects_publishings_nacks(harness: &impl Harness) {
+pub(crate) async fn a_full_queue_that_rejects_publishings_nacks(harness: &impl Harness) {
     let full = Queue::classic("full").with("x-max-length", 2).with("x-overflow", "reject-publish");
     let wanted = topology([], [full]);
     let mut publisher = harness.publisher(wanted.clone());
@@ -105,7 +105,7 @@ pub async fn a_full_queue_that_rejects_publishings_nacks(harness: &impl Harness)
     assert_eq!(publish(&mut publisher, "", [message("full", "y")]).await, [REACHED]);
 }
 
-pub async fn a_healthy_queue_has_what_a_full_one_beside_it_refused(harness: &impl Harness) {
+pub(crate) async fn a_healthy_queue_has_what_a_full_one_beside_it_refused(harness: &impl Harness) {
     let full = Queue::classic("full").with("x-max-length", 1).with("x-overflow", "reject-publish");
     let wanted = topology([Exchange::fanout("all")], [Queue::classic("healthy"), full])
         .bind([Binding::queue("all", "healthy", ""), Binding::queue("all", "full", "")]);
@@ -116,7 +116,9 @@ pub async fn a_healthy_queue_has_what_a_full_one_beside_it_refused(harness: &imp
     depth_becomes(harness, "full", 1).await;
 }
 
-pub async fn publishing_to_a_foreign_exchange_that_is_missing_costs_nothing_else(harness: &impl Harness) {
+pub(crate) async fn publishing_to_a_foreign_exchange_that_is_missing_costs_nothing_else(
+    harness: &impl Harness,
+) {
     let mut publisher = harness.publisher(events());
     let outcomes = publish(&mut publisher, "missing", [message("a", "1"), message("b", "1")]).await;
     for outcome in &outcomes {
@@ -134,7 +136,7 @@ pub async fn publishing_to_a_foreign_exchange_that_is_missing_costs_nothing_else
     while publish(&mut publisher, "missing", [message("a", "1")]).await != [REACHED] {}
 }
 
-pub async fn an_exchange_of_its_own_that_is_deleted_is_declared_again_and_no_message_is_to_blame(
+pub(crate) async fn an_exchange_of_its_own_that_is_deleted_is_declared_again_and_no_message_is_to_blame(
     harness: &impl Harness,
 ) {
     let mut publisher = harness.publisher(events());
@@ -158,7 +160,7 @@ pub async fn an_exchange_of_its_own_that_is_deleted_is_declared_again_and_no_mes
     assert_eq!(take(&mut harness.consumer(events(), "a", 2), 2).await, ["1", "2"]);
 }
 
-pub async fn headers_of_all_types_and_all_properties_arrive_unchanged(harness: &impl Harness) {
+pub(crate) async fn headers_of_all_types_and_all_properties_arrive_unchanged(harness: &impl Harness) {
     let instant = Timestamp::from_millis(1_796_115_600_000);
     let inner: Headers =
         [("deep".to_owned(), HeaderValue::List(vec![1.into(), "ü".into(), HeaderValue::Null]))]
@@ -217,7 +219,7 @@ pub async fn headers_of_all_types_and_all_properties_arrive_unchanged(harness: &
     assert_eq!(anonymous(plain), message("a", "plain"));
 }
 
-pub async fn headers_nested_too_deep_are_refused_and_the_next_goes_on(harness: &impl Harness) {
+pub(crate) async fn headers_nested_too_deep_are_refused_and_the_next_goes_on(harness: &impl Harness) {
     let nested = |levels: usize| {
         let inner = |value, level| match level % 2 {
             0 => HeaderValue::List(vec![value]),
@@ -239,7 +241,7 @@ pub async fn headers_nested_too_deep_are_refused_and_the_next_goes_on(harness: &
     assert_eq!(arrived.headers, deepest.headers);
 }
 
-pub async fn bodies_of_one_mebibyte_and_of_nothing_arrive(harness: &impl Harness) {
+pub(crate) async fn bodies_of_one_mebibyte_and_of_nothing_arrive(harness: &impl Harness) {
     let large: Vec<u8> = (0..1_u32 << 20).map(|n| (n % 251) as u8).collect();
     let mut publisher = harness.publisher(events());
     let with = |body: Vec<u8>| Message { body, ..message("a", "x") };

@@ -3,7 +3,7 @@
 use super::*;
 use ponos::topology::{Binding, Exchange, Queue};
 
-pub async fn a_topic_exchange_routes_by_pattern(harness: &impl Harness) {
+pub(crate) async fn a_topic_exchange_routes_by_pattern(harness: &impl Harness) {
     let patterns = [
         "time.one-day.passed",
         "time.*.passed",
@@ -38,7 +38,7 @@ pub async fn a_topic_exchange_routes_by_pattern(harness: &impl Harness) {
     }
 }
 
-pub async fn a_direct_exchange_routes_by_the_equal_key(harness: &impl Harness) {
+pub(crate) async fn a_direct_exchange_routes_by_the_equal_key(harness: &impl Harness) {
     let wanted = topology([Exchange::direct("tasks")], [Queue::classic("a"), Queue::classic("b")])
         .bind([Binding::queue("tasks", "a", "a"), Binding::queue("tasks", "b", "b")]);
     let mut publisher = harness.publisher(wanted.clone());
@@ -51,7 +51,7 @@ pub async fn a_direct_exchange_routes_by_the_equal_key(harness: &impl Harness) {
     assert_eq!(take(&mut harness.consumer(wanted, "b", 1), 1).await, ["1"]);
 }
 
-pub async fn a_fanout_exchange_routes_to_all(harness: &impl Harness) {
+pub(crate) async fn a_fanout_exchange_routes_to_all(harness: &impl Harness) {
     let wanted = topology([Exchange::fanout("all")], [Queue::classic("a"), Queue::quorum("b")])
         .bind([Binding::queue("all", "a", ""), Binding::queue("all", "b", "any")]);
     let mut publisher = harness.publisher(wanted.clone());
@@ -63,7 +63,7 @@ pub async fn a_fanout_exchange_routes_to_all(harness: &impl Harness) {
     }
 }
 
-pub async fn the_default_exchange_routes_to_the_queue_of_that_name(harness: &impl Harness) {
+pub(crate) async fn the_default_exchange_routes_to_the_queue_of_that_name(harness: &impl Harness) {
     let wanted = topology([], [Queue::classic("a")]);
     let mut publisher = harness.publisher(wanted.clone());
     assert_eq!(
@@ -73,7 +73,7 @@ pub async fn the_default_exchange_routes_to_the_queue_of_that_name(harness: &imp
     assert_eq!(next(&mut harness.consumer(wanted, "a", 1)).await.exchange, "");
 }
 
-pub async fn exchanges_bound_to_exchanges_route_on(harness: &impl Harness) {
+pub(crate) async fn exchanges_bound_to_exchanges_route_on(harness: &impl Harness) {
     let name = "time.one-day.passed";
     let wanted = topology([Exchange::topic("events"), Exchange::fanout(name)], [Queue::classic("ponos")])
         .bind([
@@ -90,7 +90,7 @@ pub async fn exchanges_bound_to_exchanges_route_on(harness: &impl Harness) {
     assert_eq!((text(&delivery).as_str(), delivery.exchange.as_str()), ("1", "events"));
 }
 
-pub async fn a_queue_bound_twice_gets_a_message_once(harness: &impl Harness) {
+pub(crate) async fn a_queue_bound_twice_gets_a_message_once(harness: &impl Harness) {
     let wanted =
         topology([Exchange::topic("events"), Exchange::fanout("all")], [Queue::classic("a")]).bind([
             Binding::queue("events", "a", "#"),
@@ -104,7 +104,7 @@ pub async fn a_queue_bound_twice_gets_a_message_once(harness: &impl Harness) {
     depth_becomes(harness, "a", 0).await;
 }
 
-pub async fn an_alternate_exchange_takes_what_matches_nothing(harness: &impl Harness) {
+pub(crate) async fn an_alternate_exchange_takes_what_matches_nothing(harness: &impl Harness) {
     let tasks = Exchange::direct("tasks").with("alternate-exchange", "parking");
     let wanted =
         topology([Exchange::fanout("parking"), tasks], [Queue::classic("known"), Queue::classic("parked")])
@@ -115,7 +115,9 @@ pub async fn an_alternate_exchange_takes_what_matches_nothing(harness: &impl Har
     assert_eq!(take(&mut harness.consumer(wanted, "known", 1), 1).await, ["1"]);
 }
 
-pub async fn an_exchange_that_leads_nowhere_is_a_match_for_the_alternate_exchange(harness: &impl Harness) {
+pub(crate) async fn an_exchange_that_leads_nowhere_is_a_match_for_the_alternate_exchange(
+    harness: &impl Harness,
+) {
     let events = Exchange::topic("events").with("alternate-exchange", "parking");
     let wanted = topology(
         [Exchange::fanout("parking"), events, Exchange::fanout("empty")],
@@ -127,7 +129,7 @@ pub async fn an_exchange_that_leads_nowhere_is_a_match_for_the_alternate_exchang
     assert_eq!(outcomes, [RETURNED, REACHED]);
 }
 
-pub async fn a_mandatory_message_that_reaches_nobody_is_returned(harness: &impl Harness) {
+pub(crate) async fn a_mandatory_message_that_reaches_nobody_is_returned(harness: &impl Harness) {
     let mut publisher = harness.publisher(topology([Exchange::topic("events")], []));
     assert_eq!(publish(&mut publisher, "events", [message("time.one-day.passed", "1")]).await, [RETURNED]);
 }

@@ -26,7 +26,7 @@ async fn nexts(consumer: &mut Consumer, count: usize) -> Vec<Delivery> {
     out
 }
 
-pub async fn a_cautious_consumer_gets_one_at_a_time_until_it_is_widened(harness: &impl Harness) {
+pub(crate) async fn a_cautious_consumer_gets_one_at_a_time_until_it_is_widened(harness: &impl Harness) {
     for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
         let topology = filled(harness, &wanted, 20).await;
         let options = Consume::new(&wanted.name).prefetch(5).cautious();
@@ -53,7 +53,7 @@ pub async fn a_cautious_consumer_gets_one_at_a_time_until_it_is_widened(harness:
     }
 }
 
-pub async fn turning_under_load_loses_nothing_and_delivers_nothing_twice(harness: &impl Harness) {
+pub(crate) async fn turning_under_load_loses_nothing_and_delivers_nothing_twice(harness: &impl Harness) {
     for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
         let topology = filled(harness, &wanted, 2_000).await;
         let options = Consume::new(&wanted.name).prefetch(50).cautious();
@@ -80,7 +80,7 @@ pub async fn turning_under_load_loses_nothing_and_delivers_nothing_twice(harness
 }
 
 /// A quorum queue whose consumer is cancelled in the flow may take back most of what it has, again and again.
-pub async fn stopping_in_the_flow_makes_no_more_come_back_than_were_out(harness: &impl Harness) {
+pub(crate) async fn stopping_in_the_flow_makes_no_more_come_back_than_were_out(harness: &impl Harness) {
     /// What was out, and what came for the acks that were on their way.
     const MOST: usize = 150;
     for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
@@ -122,7 +122,7 @@ async fn unconsumed(transport: &Transport, queue: &str) {
     .await;
 }
 
-pub async fn a_cautious_consumer_is_narrow_again_after_it_lost_its_connection(harness: &impl Harness) {
+pub(crate) async fn a_cautious_consumer_is_narrow_again_after_it_lost_its_connection(harness: &impl Harness) {
     let topology = filled(harness, &Queue::classic("q"), 10).await;
     let mut consumer = harness.transport().consumer(topology, Consume::new("q").prefetch(5).cautious());
     let first = next(&mut consumer).await;
@@ -142,7 +142,7 @@ pub async fn a_cautious_consumer_is_narrow_again_after_it_lost_its_connection(ha
     assert_eq!((text(&again).as_str(), consumer.flow()), ("0", Flow::Narrow));
 }
 
-pub async fn a_single_active_consumer_keeps_the_order_when_it_is_widened(harness: &impl Harness) {
+pub(crate) async fn a_single_active_consumer_keeps_the_order_when_it_is_widened(harness: &impl Harness) {
     for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
         let wanted = wanted.with("x-single-active-consumer", true);
         let topology = filled(harness, &wanted, 4).await;
@@ -165,7 +165,7 @@ pub async fn a_single_active_consumer_keeps_the_order_when_it_is_widened(harness
     }
 }
 
-pub async fn a_stopped_consumer_gets_nothing_more_and_still_settles(harness: &impl Harness) {
+pub(crate) async fn a_stopped_consumer_gets_nothing_more_and_still_settles(harness: &impl Harness) {
     for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
         let topology = filled(harness, &wanted, 3).await;
         let mut consumer = harness.consumer(topology.clone(), &wanted.name, 1);
@@ -181,7 +181,7 @@ pub async fn a_stopped_consumer_gets_nothing_more_and_still_settles(harness: &im
     }
 }
 
-pub async fn a_settler_settles_from_elsewhere_until_the_consumer_is_dropped(harness: &impl Harness) {
+pub(crate) async fn a_settler_settles_from_elsewhere_until_the_consumer_is_dropped(harness: &impl Harness) {
     let topology = filled(harness, &Queue::quorum("q"), 300).await;
     let mut consumer = harness.consumer(topology.clone(), "q", 20);
     let mut done = Vec::new();
@@ -211,7 +211,7 @@ pub async fn a_settler_settles_from_elsewhere_until_the_consumer_is_dropped(harn
     assert!(settler.settle(tag, Settle::Ack).await.is_err(), "a settler keeps no consumer alive");
 }
 
-pub async fn more_deliveries_than_anyone_takes_do_not_hold_settlements_up(harness: &impl Harness) {
+pub(crate) async fn more_deliveries_than_anyone_takes_do_not_hold_settlements_up(harness: &impl Harness) {
     let topology = filled(harness, &Queue::classic("q"), 1_000).await;
     let mut consumer = harness.consumer(topology, "q", 10);
     let mut taken = 0;
@@ -229,7 +229,7 @@ pub async fn more_deliveries_than_anyone_takes_do_not_hold_settlements_up(harnes
     }
 }
 
-pub async fn an_exclusive_consumer_is_alone(harness: &impl Harness) {
+pub(crate) async fn an_exclusive_consumer_is_alone(harness: &impl Harness) {
     let topology = queue(Queue::classic("q"));
     let mut alone = harness.transport().consumer(topology.clone(), Consume::new("q").exclusive());
     up(alone.link()).await;

@@ -8,10 +8,10 @@ use ponos::{
 use std::{future::Future, pin::pin, time::Duration};
 
 /// Longer than anything takes that works, on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Where inboxes are opened; each test has an empty place of its own.
-pub trait Place {
+pub(crate) trait Place {
     /// The inbox, as a process would open it that has just started; one opened before is gone then.
     fn open(&mut self) -> impl Future<Output = Inbox>;
     /// Whether what was recorded is still there after that.
@@ -45,11 +45,11 @@ macro_rules! conformance {
     };
 }
 
-pub fn key(id: &str) -> InboxKey {
+pub(crate) fn key(id: &str) -> InboxKey {
     key_of("docker.time", "time.one-day.passed", id)
 }
 
-pub fn key_of(queue: &str, handler: &str, id: &str) -> InboxKey {
+pub(crate) fn key_of(queue: &str, handler: &str, id: &str) -> InboxKey {
     InboxKey {
         queue: queue.into(),
         handler: handler.into(),
@@ -63,14 +63,14 @@ fn from(source: String) -> InboxKey {
     InboxKey::of("q", "h", &event)
 }
 
-pub async fn run(inbox: &Inbox, key: &InboxKey) -> Entry {
+pub(crate) async fn run(inbox: &Inbox, key: &InboxKey) -> Entry {
     match inbox.begin(key).await {
         Ok(Begun::Run(entry)) => entry,
         other => panic!("{key}: {other:?}"),
     }
 }
 
-pub async fn is_handled(inbox: &Inbox, key: &InboxKey) -> bool {
+pub(crate) async fn is_handled(inbox: &Inbox, key: &InboxKey) -> bool {
     match inbox.begin(key).await.unwrap() {
         Begun::Handled => true,
         Begun::Run(entry) => {
@@ -80,11 +80,11 @@ pub async fn is_handled(inbox: &Inbox, key: &InboxKey) -> bool {
     }
 }
 
-pub async fn handle(inbox: &Inbox, key: &InboxKey) {
+pub(crate) async fn handle(inbox: &Inbox, key: &InboxKey) {
     run(inbox, key).await.done(vec![]).await.unwrap();
 }
 
-pub async fn what_is_done_is_handled_when_it_comes_again(mut place: impl Place) {
+pub(crate) async fn what_is_done_is_handled_when_it_comes_again(mut place: impl Place) {
     let inbox = place.open().await;
     assert!(!is_handled(&inbox, &key("1")).await);
     handle(&inbox, &key("1")).await;
@@ -93,7 +93,7 @@ pub async fn what_is_done_is_handled_when_it_comes_again(mut place: impl Place) 
     assert!(!is_handled(&inbox, &key("2")).await);
 }
 
-pub async fn queue_handler_source_and_id_tell_keys_apart(mut place: impl Place) {
+pub(crate) async fn queue_handler_source_and_id_tell_keys_apart(mut place: impl Place) {
     let inbox = place.open().await;
     handle(&inbox, &key_of("a", "b", "c")).await;
     let elsewhere = InboxKey { source: "/shop".into(), ..key_of("a", "b", "c") };
@@ -111,21 +111,21 @@ pub async fn queue_handler_source_and_id_tell_keys_apart(mut place: impl Place) 
     assert!(is_handled(&inbox, &key_of("a", "b", "c")).await, "of another source");
 }
 
-pub async fn what_is_abandoned_runs_again(mut place: impl Place) {
+pub(crate) async fn what_is_abandoned_runs_again(mut place: impl Place) {
     let inbox = place.open().await;
     run(&inbox, &key("1")).await.abandon().await;
     handle(&inbox, &key("1")).await;
     assert!(is_handled(&inbox, &key("1")).await);
 }
 
-pub async fn what_is_dropped_runs_again(mut place: impl Place) {
+pub(crate) async fn what_is_dropped_runs_again(mut place: impl Place) {
     let inbox = place.open().await;
     drop(run(&inbox, &key("1")).await);
     handle(&inbox, &key("1")).await;
     assert!(is_handled(&inbox, &key("1")).await);
 }
 
-pub async fn what_is_forgotten_runs_again(mut place: impl Place) {
+pub(crate) async fn what_is_forgotten_runs_again(mut place: impl Place) {
     let inbox = place.open().await;
     handle(&inbox, &key("1")).await;
     handle(&inbox, &key("2")).await;
@@ -135,7 +135,7 @@ pub async fn what_is_forgotten_runs_again(mut place: impl Place) {
     assert!(is_handled(&inbox, &key("2")).await);
 }
 
-pub async fn a_second_delivery_waits_and_is_handled_once_the_first_is_done(mut place: impl Place) {
+pub(crate) async fn a_second_delivery_waits_and_is_handled_once_the_first_is_done(mut place: impl Place) {
     let inbox = place.open().await.with_patience(LIMIT);
     let first = run(&inbox, &key("1")).await;
     let key = key("1");
@@ -145,7 +145,7 @@ pub async fn a_second_delivery_waits_and_is_handled_once_the_first_is_done(mut p
     assert!(matches!(second.await.unwrap(), Begun::Handled));
 }
 
-pub async fn a_second_delivery_waits_and_runs_once_the_first_is_abandoned(mut place: impl Place) {
+pub(crate) async fn a_second_delivery_waits_and_runs_once_the_first_is_abandoned(mut place: impl Place) {
     let inbox = place.open().await.with_patience(LIMIT);
     let first = run(&inbox, &key("1")).await;
     let key = key("1");
@@ -163,7 +163,7 @@ async fn still_waits(begin: impl Future) {
     assert!(waited.is_err(), "it did not wait for the first");
 }
 
-pub async fn a_second_delivery_that_waits_too_long_is_a_conflict(mut place: impl Place) {
+pub(crate) async fn a_second_delivery_that_waits_too_long_is_a_conflict(mut place: impl Place) {
     let inbox = place.open().await.with_patience(Duration::from_millis(100));
     let first = run(&inbox, &key("1")).await;
     let refused = inbox.begin(&key("1")).await.unwrap_err();
@@ -174,7 +174,7 @@ pub async fn a_second_delivery_that_waits_too_long_is_a_conflict(mut place: impl
     assert!(is_handled(&inbox, &key("1")).await);
 }
 
-pub async fn of_many_deliveries_at_once_one_runs_at_a_time_until_one_is_done(mut place: impl Place) {
+pub(crate) async fn of_many_deliveries_at_once_one_runs_at_a_time_until_one_is_done(mut place: impl Place) {
     let inbox = place.open().await.with_patience(LIMIT);
     let running = std::sync::atomic::AtomicU32::new(0);
     let order = std::sync::atomic::Ordering::SeqCst;
@@ -199,7 +199,7 @@ pub async fn of_many_deliveries_at_once_one_runs_at_a_time_until_one_is_done(mut
     assert_eq!(runs.load(order), 3);
 }
 
-pub async fn what_is_older_than_the_retention_is_pruned(mut place: impl Place) {
+pub(crate) async fn what_is_older_than_the_retention_is_pruned(mut place: impl Place) {
     let inbox = place.open().await;
     for id in 0..2500 {
         // Not one by one: a sync to disk each would take long.
@@ -220,7 +220,7 @@ pub async fn what_is_older_than_the_retention_is_pruned(mut place: impl Place) {
     assert_eq!(inbox.prune(Duration::ZERO).await.unwrap(), 0);
 }
 
-pub async fn what_was_recorded_survives_a_restart_where_it_should<P: Place>(mut place: P) {
+pub(crate) async fn what_was_recorded_survives_a_restart_where_it_should<P: Place>(mut place: P) {
     let inbox = place.open().await;
     handle(&inbox, &key("done")).await;
     run(&inbox, &key("abandoned")).await.abandon().await;
@@ -232,7 +232,7 @@ pub async fn what_was_recorded_survives_a_restart_where_it_should<P: Place>(mut 
     assert!(!is_handled(&inbox, &key("running")).await);
 }
 
-pub async fn long_and_strange_keys_are_kept_apart(mut place: impl Place) {
+pub(crate) async fn long_and_strange_keys_are_kept_apart(mut place: impl Place) {
     let inbox = place.open().await;
     let (long, other) = ("x".repeat(255), "x".repeat(254) + "y");
     let keys = [

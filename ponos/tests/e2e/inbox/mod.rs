@@ -1,0 +1,9 @@
+//! Inboxes that outlive their process.
+
+#[macro_use]
+#[path = "../../inbox_conformance/mod.rs"]
+mod inbox_conformance;
+mod postgres;
+mod relay;
+mod reset;
+mod sled;

@@ -1,0 +1,42 @@
+//! The worker on a real RabbitMQ, by theme: bad input, what somebody deletes by hand, the broker gone in the middle of a task,
+//! an orderly stop, and what only a broker can show of order and exclusiveness; and the simplest worker, which they share.
+
+mod alarm;
+mod bad_input;
+mod blocking;
+mod deleted;
+mod full_headers;
+mod guide;
+mod inbox_gone;
+mod large_headers;
+mod liveness;
+mod lost;
+mod order;
+mod overdue;
+mod put_off;
+mod python;
+mod stage;
+mod start;
+mod steps;
+mod stopping;
+mod unavailable;
+
+use ponos::prelude::*;
+use serde_json::{Value, json};
+
+pub(crate) const NAME: &str = "order.parcel.shipped";
+pub(crate) const QUEUE: &str = "shop.order.parcel.shipped";
+
+/// The simplest worker.
+pub(crate) fn shop() -> Worker {
+    Worker::new("shop").on::<Value>(NAME, async |_: Value, _: Context| Ok(Done))
+}
+
+pub(crate) fn parcel(id: &str) -> ponos::event::Message {
+    crate::real::event(id, NAME, &json!({ "number": 7 }))
+}
+
+/// Ids `<prefix>-0`, `<prefix>-1`, …
+pub(crate) fn parcels(prefix: &str, count: usize) -> Vec<ponos::event::Message> {
+    (0..count).map(|number| parcel(&format!("{prefix}-{number}"))).collect()
+}

@@ -1,0 +1,15 @@
+//! What needs no broker and no database: the twin, the inbox in memory, and workers on paused time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests"
+)]
+
+mod broker_memory;
+mod inbox_memory;
+mod kit;
+mod patterns;
+mod schema_fuzz;
+mod worker;

@@ -1,0 +1,95 @@
+//! What is given back for our own reasons, however often, is never poison.
+
+use ponos::{
+    broker::{Link, Publishing, Transport, memory::Broker},
+    event::Event,
+    prelude::*,
+    testing::Kit,
+    worker::Limits,
+};
+use serde_json::{Value, json};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+use tokio::time::sleep;
+
+const NAME: &str = "order.parcel.shipped";
+const QUEUE: &str = "shop.order.parcel.shipped";
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// Takes longer than the grace, until it is told to be quick.
+fn slow(quick: &Arc<AtomicBool>, done: &Arc<AtomicU64>) -> Worker {
+    let (quick, done) = (Arc::clone(quick), Arc::clone(done));
+    let handler = move |_: Value, context: Context| {
+        let (quick, done) = (Arc::clone(&quick), Arc::clone(&done));
+        async move {
+            assert_eq!(context.attempt(), 1, "no attempt is used up");
+            if !quick.load(SeqCst) {
+                sleep(secs(500)).await;
+            }
+            done.fetch_add(1, SeqCst);
+            Ok(Done)
+        }
+    };
+    let policy = Policy::default().concurrency(2).prefetch(8).timeout(secs(60));
+    let limits = Limits { grace: secs(1), ..Limits::default() };
+    Worker::new("shop").on_with::<Value, _>(NAME, handler.with(policy)).limits(limits)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_over_many_restarts_is_never_poison() {
+    let (broker, quick, done) = (Broker::new(), Arc::default(), Arc::default());
+    let topology = slow(&quick, &done).topology().unwrap();
+    broker.declare(&topology).unwrap();
+    let publisher = broker.publisher(topology);
+    publisher.link().wait_for(|link| matches!(link, Link::Up { .. })).await.unwrap();
+    let event = |id: u64| Event::new(id.to_string().parse().unwrap(), "/t", NAME.parse().unwrap(), *b"{}");
+    let publishing = |token| Publishing {
+        token,
+        lane: 0,
+        exchange: "events".into(),
+        message: event(token).into_message(),
+    };
+    publisher.submit((0..20).map(publishing).collect()).await.unwrap();
+    for round in 0..9 {
+        quick.store(round == 8, SeqCst);
+        let (trigger, shutdown) = shutdown();
+        let (worker, transport) = (slow(&quick, &done), Transport::memory(broker.clone()));
+        let worker = tokio::spawn(async move { Box::pin(worker.run_on(transport, shutdown)).await });
+        sleep(secs(5)).await;
+        trigger.advance();
+        let report = worker.await.unwrap().unwrap();
+        assert_eq!((report.dead, report.retried), (0, 0), "round {round}: {report}");
+        assert_eq!(broker.queue_depth(&format!("{QUEUE}.dlq")), Some(0), "round {round}");
+        if round < 8 {
+            assert_eq!(broker.queue_depth(QUEUE), Some(20), "nothing is lost or doubled in round {round}");
+        }
+    }
+    assert_eq!((done.load(SeqCst), broker.queue_depth(QUEUE)), (20, Some(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_are_lost_in_the_middle_of_a_task_do_not_make_it_poison() {
+    let handler = async |_: Value, _: Context| {
+        sleep(secs(7)).await;
+        Ok(Done)
+    };
+    let mut kit = Kit::start(Worker::new("shop").on::<Value>(NAME, handler)).await;
+    kit.publish(NAME, &json!({})).await;
+    for _ in 0..12 {
+        sleep(secs(3)).await;
+        kit.broker().disconnect_all();
+    }
+    kit.advance(secs(60)).await;
+    assert_eq!(kit.dead(), []);
+    let report = kit.stop().await;
+    assert_eq!((report.handled, report.dead), (1, 0), "{report}");
+    assert!(report.unsettled > 0, "those whose connection was lost: {report}");
+}

@@ -1,0 +1,270 @@
+//! Attempts: the ladder, the last one, panics, timeouts, blocking work, and brokers that take nothing.
+
+use ponos::{prelude::*, testing::Kit, worker::Backoff};
+use serde_json::{Value, json};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    },
+    time::Duration,
+};
+use tokio::time::sleep;
+
+const NAME: &str = "order.parcel.shipped";
+const QUEUE: &str = "shop.order.parcel.shipped";
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn steady(attempts: u32, wait: Duration) -> Policy {
+    let backoff = Backoff { first: wait, factor: 1.0, longest: wait, jitter: 0.0 };
+    Policy::retry(attempts).backoff(backoff)
+}
+
+fn depth(kit: &Kit, queue: &str) -> usize {
+    kit.broker().queue_depth(queue).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_task_waits_on_the_longest_rungs_that_fit_and_comes_back_in_time() {
+    let began = Arc::new(Mutex::new(Vec::new()));
+    let times = Arc::clone(&began);
+    let handler = move |_: Value, context: Context| {
+        times.lock().unwrap().push((context.now(), context.attempt(), context.first_seen()));
+        async { Err(Failure::new("no route")) }
+    };
+    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(steady(3, secs(37))));
+    let mut kit = Kit::start(worker).await;
+    let start = kit.now();
+    let id = kit.publish(NAME, &json!({})).await;
+    kit.settled().await;
+    let Some(Ended::Retried { attempt: 2, due, reason }) = kit.ended(&id) else {
+        panic!("{:?}", kit.ended(&id))
+    };
+    assert!((37_000..37_100).contains(&due.since(start)), "{due}");
+    assert_eq!(reason, "no route");
+    assert_eq!(depth(&kit, "retry.30s"), 1, "the longest that is not too long");
+    kit.advance(secs(31)).await;
+    assert_eq!(depth(&kit, "retry.5s"), 1, "and for the rest a shorter one");
+    assert!(matches!(kit.ended(&id), Some(Ended::Early { .. })), "{:?}", kit.ended(&id));
+    kit.advance(secs(100)).await;
+    let began = began.lock().unwrap().clone();
+    assert_eq!(began.iter().map(|(_, attempt, _)| *attempt).collect::<Vec<_>>(), [1, 2, 3]);
+    for pair in began.windows(2) {
+        let wait = pair[1].0.since(pair[0].0);
+        assert!((36_000..38_000).contains(&wait), "{wait} ms");
+        assert_eq!(pair[0].2, pair[1].2, "first seen stays");
+    }
+    let letter = kit.dead().remove(0);
+    assert_eq!((letter.kind.as_str(), letter.reason.as_str()), ("attempts", "no route"));
+    assert_eq!(letter.message.headers.int("dead-attempt"), Some(3));
+    let report = kit.stop().await;
+    assert_eq!((report.retried, report.dead), (2, 1), "early returns count nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_say_when_and_that_uses_up_an_attempt() {
+    let handler = async |_: Value, _: Context| Ok(Outcome::retry_after(secs(6)));
+    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(steady(2, secs(3_000))));
+    let mut kit = Kit::start(worker).await;
+    let id = kit.publish(NAME, &json!({})).await;
+    kit.settled().await;
+    assert!(matches!(kit.ended(&id), Some(Ended::Retried { attempt: 2, .. })));
+    kit.advance(secs(7)).await;
+    assert_eq!(kit.dead()[0].kind, "attempts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_attempt_the_final_handler_runs_and_what_it_publishes_is_sent() {
+    let handler = async |_: Value, context: Context| {
+        context.publish("shop.bill.sent", &json!("never"))?;
+        Err(Failure::new("no route"))
+    };
+    let last = async |payload: Value, context: Context| {
+        context.publish("shop.bill.sent", &json!([payload, context.failure(), context.attempt()]))?;
+        Ok(Done)
+    };
+    let worker = Worker::new("shop")
+        .publishes::<Value>("shop.bill.sent")
+        .on_with::<Value, _>(NAME, handler.with(Policy::retry(1)).finally(last));
+    let mut kit = Kit::start(worker).await;
+    kit.publish(NAME, &json!({ "a": 1 })).await;
+    kit.settled().await;
+    assert_eq!(kit.published("shop.bill.sent"), [json!([{ "a": 1 }, "no route", 1])]);
+    assert_eq!((kit.dead()[0].kind.as_str(), kit.dead()[0].reason.as_str()), ("attempts", "no route"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_final_handler_that_fails_is_named_in_the_reason() {
+    let handler = async |_: Value, _: Context| Err(Failure::new("no route"));
+    let last = async |_: Value, _: Context| -> HandlerResult { panic!("no paper") };
+    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)).finally(last));
+    let mut kit = Kit::start(worker).await;
+    kit.publish(NAME, &json!({})).await;
+    kit.settled().await;
+    assert_eq!(kit.dead()[0].reason, "no route; its final handler failed too: panicked: no paper");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_that_attempt_alone() {
+    // one that panics before it has a future, and one within it
+    for early in [true, false] {
+        let handler = move |payload: Value, _: Context| {
+            assert!(!early || payload != json!("bad"), "oh no");
+            async move {
+                assert!(payload != json!("bad"), "oh no");
+                Ok(Done)
+            }
+        };
+        let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+        let mut kit = Kit::start(worker).await;
+        kit.publish(NAME, &json!("bad")).await;
+        let good = kit.publish(NAME, &json!("good")).await;
+        kit.settled().await;
+        assert_eq!(kit.ended(&good), Some(Ended::Done));
+        assert_eq!(
+            (kit.dead()[0].kind.as_str(), kit.dead()[0].reason.as_str()),
+            ("attempts", "panicked: oh no")
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_runs_for_too_long_is_cancelled() {
+    struct Dropped(Arc<AtomicUsize>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&dropped);
+    let handler = move |_: Value, _: Context| {
+        let held = Dropped(Arc::clone(&counter));
+        async move {
+            let _held = held;
+            std::future::pending::<HandlerResult>().await
+        }
+    };
+    let worker =
+        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1).timeout(secs(10))));
+    let mut kit = Kit::start(worker).await;
+    kit.publish(NAME, &json!({})).await;
+    kit.advance(secs(9)).await;
+    assert_eq!(kit.dead()[0].reason, "timed out: it ran for longer than 10 s");
+    assert_eq!(dropped.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn blocking_work_keeps_its_slot_and_its_retry_waits_for_it() {
+    let (go, gate) = mpsc::channel::<()>();
+    let (begun, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let gate = Arc::new(Mutex::new(gate));
+    let handler = move |_: Value, context: Context| {
+        let (gate, begun) = (Arc::clone(&gate), begun.clone());
+        async move {
+            context
+                .blocking(move |context| {
+                    let _ = begun.send(context.attempt());
+                    gate.lock().unwrap().recv().ok();
+                    assert!(context.is_cancelled());
+                    panic!("too late for anybody to hear");
+                })
+                .await
+        }
+    };
+    let policy = steady(2, secs(1)).timeout(secs(10)).concurrency(1);
+    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(policy));
+    let mut kit = Kit::start(worker).await;
+    kit.publish(NAME, &json!(1)).await;
+    assert_eq!(told.recv().await, Some(1));
+    kit.publish(NAME, &json!(2)).await;
+    // time does not move by itself while a thread is blocked
+    tokio::time::advance(secs(60)).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(kit.observed().is_empty(), "it is not put off before it has ended: {:?}", kit.observed());
+    assert!(told.try_recv().is_err(), "its slot is taken");
+    drop(go);
+    assert_eq!(told.recv().await, Some(1), "the other one has the slot");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_blocking_work_is_a_failure() {
+    let handler =
+        async |_: Value, context: Context| context.blocking(|_| -> HandlerResult { panic!("no disk") }).await;
+    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+    let mut kit = Kit::start(worker).await;
+    kit.publish(NAME, &json!({})).await;
+    kit.settled().await;
+    assert_eq!(kit.dead()[0].reason, "panicked: no disk");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nothing_can_be_published_the_delivery_is_held_and_nothing_spins() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&runs);
+    let handler = move |_: Value, _: Context| {
+        count.fetch_add(1, SeqCst);
+        async {
+            sleep(secs(1)).await;
+            Ok(Outcome::dead("no"))
+        }
+    };
+    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+    let mut kit = Kit::start(worker).await;
+    let id = kit.publish(NAME, &json!({})).await;
+    kit.broker().block("no memory");
+    sleep(secs(120)).await;
+    assert_eq!(kit.ended(&id), None);
+    assert_eq!(kit.broker().queue_status(QUEUE).unwrap().unacked, 1, "it is held");
+    kit.broker().unblock();
+    kit.advance(secs(60)).await;
+    assert_eq!((kit.dead().len(), runs.load(SeqCst)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_nobody_takes_is_a_failure_of_its_sender() {
+    let handler = async |_: Value, context: Context| {
+        context.task("shop.bill.send", &json!({}))?;
+        Ok(Done)
+    };
+    let worker = Worker::new("shop")
+        .sends_task::<Value>("shop.bill.send")
+        .on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+    let mut kit = Kit::start(worker).await;
+    kit.publish(NAME, &json!({})).await;
+    kit.settled().await;
+    let letter = kit.dead().remove(0);
+    assert!(letter.kind == "attempts" && letter.reason.contains("no queue is bound"), "{}", letter.reason);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_published_while_the_broker_takes_nothing_is_sent_later_without_running_the_handler_again() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&runs);
+    let handler = move |_: Value, context: Context| {
+        count.fetch_add(1, SeqCst);
+        async move {
+            sleep(secs(1)).await;
+            context.publish("shop.bill.sent", &json!(1))?;
+            Ok(Done)
+        }
+    };
+    let worker = Worker::new("shop")
+        .publishes::<Value>("shop.bill.sent")
+        .on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+    let mut kit = Kit::start(worker).await;
+    let id = kit.publish(NAME, &json!({})).await;
+    kit.broker().block("no memory");
+    sleep(secs(120)).await;
+    assert_eq!(kit.ended(&id), None, "it is held");
+    kit.broker().unblock();
+    kit.advance(secs(60)).await;
+    assert_eq!((kit.ended(&id), runs.load(SeqCst)), (Some(Ended::Done), 1));
+    assert_eq!(kit.published("shop.bill.sent"), [json!(1)]);
+}

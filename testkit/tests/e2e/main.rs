@@ -1,0 +1,4 @@
+//! Private servers are what they say.
+
+mod node;
+mod postgres;

@@ -1,0 +1,19 @@
+//! The verbs as people and scripts use them, each a process of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests"
+)]
+
+mod check;
+mod docs;
+mod forecast;
+mod hostile_text;
+mod next;
+mod plan;
+mod private_store;
+mod record;
+mod secrets;
+mod tail_broker;

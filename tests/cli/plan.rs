@@ -1,0 +1,226 @@
+//! `khronos plan`: two folders or files; the store of a clock that does not run.
+
+use khronos::{
+    engine::{Commit, Revision},
+    schedule::{Definition, Packed},
+    store::{SledOptions, SledStore, Store},
+};
+use ponos::event::Timestamp;
+use serde_json::Value;
+use std::{fs, path::Path, process::Command};
+
+const OLD: &str = r#"
+[[schedule]]
+name = "report"
+event = "reports.morning.requested"
+cron = "0 9 * * *"
+time_zone = "Europe/Paris"
+
+[[schedule]]
+name = "night"
+event = "batch.night.begun"
+cron = "0 1 * * *"
+time_zone = "Europe/Paris"
+
+[[schedule]]
+name = "mail"
+event = "mail.box.polled"
+every = "60 minutes"
+data = { box = "a" }
+
+[[schedule]]
+name = "old"
+event = "a.old.ended"
+cron = "0 0 1 * *"
+
+[[schedule]]
+name = "same"
+event = "a.same.ended"
+every = "100ms"
+"#;
+
+const NEW: &str = r#"
+[[schedule]]
+name = "report"
+event = "reports.morning.requested"
+cron = "30 9 * * 1-5"
+time_zone = "Europe/Paris"
+
+[[schedule]]
+name = "night"
+event = "batch.night.begun"
+cron = "30 2 * * *"
+time_zone = "Europe/Paris"
+
+[[schedule]]
+name = "mail"
+event = "mail.box.polled"
+every = "1 hour"
+data = { box = "b" }
+
+[[schedule]]
+name = "same"
+event = "a.same.ended"
+every = "100ms"
+
+[[schedule]]
+name = "new"
+event = "a.new.started"
+at = "2027-03-20T12:00:00Z"
+"#;
+
+/// Exit code, standard output, standard error of `khronos plan` in `folder`.
+fn plan(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KHRONOS_")) {
+        command.env_remove(name);
+    }
+    let from = ["plan", "--from", "2027-03-14T12:00:00Z"];
+    let span = if arguments.contains(&"--for") { &[][..] } else { &["--for", "14 days"] };
+    let output = command.current_dir(folder).args(from).args(span).args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("new")).unwrap();
+    fs::write(folder.path().join("old.toml"), OLD).unwrap();
+    fs::write(folder.path().join("new/a.toml"), NEW).unwrap();
+    folder
+}
+
+#[test]
+fn people_see_each_schedule_and_the_sum() {
+    let folder = folder();
+    let (code, out, err) = plan(folder.path(), &["old.toml", "new", "--show", "2"]);
+    let expected = "\
+old.toml → new, 14 days after 2027-03-14T12:00:00.000Z
+
+~ mail: due as before
+    every: \"60 minutes\" → \"1 hour\"
+    data: {\"box\":\"a\"} → {\"box\":\"b\"}
++ new: +1 −0 ~0
+    + 2027-03-20 12:00:00 UTC
+~ night: +0 −0 ~14
+    cron: \"0 1 * * *\" → \"30 2 * * *\"
+    ~ 2027-03-15 01:00:00 Europe/Paris → 02:30:00
+    ~ 2027-03-16 01:00:00 Europe/Paris → 02:30:00
+    … and 12 more
+    in a gap: 2027-03-28 02:30 Europe/Paris, due at 03:00
+- old: +0 −0 ~0
+~ report: +0 −4 ~10
+    cron: \"0 9 * * *\" → \"30 9 * * 1-5\"
+    ~ 2027-03-15 09:00:00 Europe/Paris → 09:30:00
+    ~ 2027-03-16 09:00:00 Europe/Paris → 09:30:00
+    … and 12 more
+
+schedules: 1 added, 1 removed, 3 changed, 1 unchanged
++1 −4 ~24 in 14 days; 1 falls into a DST gap (2027-03-28 02:30 Europe/Paris → 03:00)
+";
+    assert_eq!(err, "");
+    assert_eq!(out, expected, "{out}");
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn programs_get_one_object_and_nothing_differs_from_itself() {
+    let folder = folder();
+    let (code, out, _) = plan(folder.path(), &["old.toml", "new", "--json"]);
+    let shown: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(code, 2);
+    assert_eq!((&shown["added"], &shown["removed"], &shown["moved"]), (&1.into(), &4.into(), &24.into()));
+    assert_eq!(
+        (&shown["in_gaps"], &shown["unchanged"], &shown["at_least"]),
+        (&1.into(), &1.into(), &false.into())
+    );
+    let schedules = shown["schedules"].as_array().unwrap();
+    let of = |name: &str| schedules.iter().find(|one| one["name"] == name).unwrap();
+    assert_eq!((&of("new")["change"], &of("old")["change"]), (&"added".into(), &"removed".into()));
+    assert_eq!(of("mail")["keys"][1]["key"], "data");
+    assert_eq!(of("report")["first"][0]["was"]["due_at"], "2027-03-15T08:00:00.000Z");
+    assert_eq!(of("report")["first"][0]["now"]["local_time"], "2027-03-15T09:30:00");
+    assert_eq!(of("night")["gaps"][0]["due_at"], "2027-03-28T01:00:00.000Z");
+    let (code, out, _) = plan(folder.path(), &["new", "new/a.toml"]);
+    assert!(code == 0 && out.ends_with("\n+0 −0 ~0 in 14 days\n"), "{out}");
+}
+
+#[test]
+fn what_is_paused_calls_for_nothing_and_what_is_fast_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let schedule = |more: &str| format!("[[schedule]]\nname = \"x\"\nevent = \"a.x.ended\"\n{more}\n");
+    for (name, more) in
+        [("a", "every = \"100ms\""), ("b", "every = \"1s\""), ("c", "every = \"1s\"\npaused = true")]
+    {
+        fs::write(folder.path().join(name), schedule(more)).unwrap();
+    }
+    let (code, out, _) = plan(folder.path(), &["a", "b", "--for", "30 days"]);
+    assert!(code == 2 && out.contains("≥ +0 −23328000 ~0: 25920000 before, 2592000 now"), "{out}");
+    let (code, out, _) = plan(folder.path(), &["b", "c"]);
+    assert!(code == 2 && out.contains("~ x: +0 −1209600 ~0\n    paused: left out → true"), "{out}");
+}
+
+#[test]
+fn jitter_alone_moves_nothing_and_the_help_says_what_is_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, jitter) in [("a", "5m"), ("b", "20m")] {
+        let text = format!(
+            "[[schedule]]\nname = \"x\"\nevent = \"a.x.ended\"\nevery = \"1h\"\njitter = \"{jitter}\"\n"
+        );
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let (code, out, _) = plan(folder.path(), &["a", "b"]);
+    assert!(code == 2 && out.contains("~ x: due as before\n    jitter: \"5m\" → \"20m\""), "{out}");
+    let (code, out, _) = plan(folder.path(), &["--help"]);
+    assert!(code == 0 && out.contains("is when schedules are due, not when they are sent"), "{out}");
+}
+
+#[test]
+fn without_old_the_clock_is_compared() {
+    let folder = folder();
+    let definition = Definition {
+        name: "new".into(),
+        event: Some("a.new.started".into()),
+        at: Some("2027-03-20T13:00:00Z".into()),
+        ..Definition::default()
+    };
+    let start = Timestamp::from_millis(0);
+    let revision = Revision {
+        number: 1,
+        definition: Packed::kept(&definition),
+        effective_from: start,
+        counts_from: start,
+        opens: start,
+        previous: None,
+        ended: None,
+    };
+    let mut store =
+        SledStore::open(&folder.path().join("khronos-data"), "khronos", &SledOptions::default()).unwrap();
+    store.load().unwrap();
+    let commit = Commit { settled: start, handed: start, revisions: vec![revision], ..Commit::default() };
+    store.save(1, &commit).unwrap();
+    drop(store);
+    let (code, out, err) = plan(folder.path(), &["new"]);
+    assert_eq!((code, err.as_str()), (2, ""));
+    assert!(out.starts_with("the store of the clock 'khronos' → new, 14 days"), "{out}");
+    assert!(
+        out.contains("~ new: +0 −0 ~1\n    at: \"2027-03-20T13:00:00Z\" → \"2027-03-20T12:00:00Z\""),
+        "{out}"
+    );
+}
+
+#[test]
+fn what_can_not_be_compared_has_the_usual_codes() {
+    let folder = folder();
+    fs::write(folder.path().join("broken.toml"), "[[schedule]]\nname = 1\n").unwrap();
+    for (arguments, code, said) in [
+        (&["old.toml", "broken.toml"][..], 78, "name must be a text"),
+        (&["old.toml", "missing"], 78, "can't be read"),
+        (&["new"], 74, "there is no store"),
+        (&["old.toml", "new", "--for", "soon"], 2, "'soon' found where a number is needed"),
+        (&["old.toml", "new", "new"], 2, "unexpected"),
+    ] {
+        let (found, out, err) = plan(folder.path(), arguments);
+        assert!(found == code && out.is_empty() && err.contains(said), "{arguments:?}: {found} {err}");
+    }
+}

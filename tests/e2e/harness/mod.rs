@@ -1,0 +1,35 @@
+//! What the end-to-end tests share: the real clock as a process, what arrives in real queues, and what the schedules
+//! call for.
+
+mod arrivals;
+mod clock;
+mod expected;
+mod feed;
+
+pub(crate) use arrivals::{Arrival, Arrivals};
+pub(crate) use clock::{Clock, text};
+pub(crate) use expected::{Expected, id_of};
+pub(crate) use feed::Feed;
+
+use std::time::Duration;
+
+/// Longer than anything takes that works, on a busy machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Lets real time pass where that is what the test is about: the random moment of a kill.
+pub(crate) fn let_pass(millis: u64) {
+    std::thread::sleep(Duration::from_millis(millis));
+}
+
+/// How many times as long the long tests take (`TEST_SCALE`).
+pub(crate) fn scale() -> usize {
+    std::env::var("TEST_SCALE").ok().map_or(1, |scale| scale.parse().expect("TEST_SCALE is a number"))
+}
+
+/// The random numbers of a test: the same at every run, or those of `TEST_SEED`.
+pub(crate) fn random() -> fastrand::Rng {
+    let seed = std::env::var("TEST_SEED")
+        .ok()
+        .map_or(20_261_201, |seed| seed.parse().expect("TEST_SEED is a number"));
+    fastrand::Rng::with_seed(seed)
+}

@@ -1,0 +1,20 @@
+//! The real clock as a process, on a real RabbitMQ.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests"
+)]
+
+mod calendars;
+mod event;
+mod examples;
+mod faults;
+mod feed;
+mod flood;
+mod founding_scenario;
+mod harness;
+mod outage;
+mod schedules;
+mod start;
