@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Tests everything that this repository claims. One command, locally and in CI; needs a Debian 12 (or newer) and Rust.
 #
-#   ./test.sh               style, lints, docs, licences, all tests, on the RabbitMQ of this machine's Debian
-#   ./test.sh --rabbitmq-4  the broker and end-to-end suites on Debian 13's RabbitMQ 4.0, and the broker and worker suites
-#                           on Debian sid's 4.3, each in a chroot (needs root)
+#   ./test.sh                    style, lints, docs, licences, all tests, on the RabbitMQ of this machine's Debian
+#   ./test.sh --all              the same, then each of the extra steps below
+#   ./test.sh --all --within 75  the same, but no step is begun that would not end within so many minutes; says which
+#   ./test.sh STEP               one extra step alone:
+#       rabbitmq-4.0   the end-to-end suites on Debian 13's RabbitMQ, in a chroot (needs root)
+#       rabbitmq-4.3   the broker and worker suites on Debian sid's, likewise
 #
 # What is missing is installed as root or with sudo. No system-wide RabbitMQ or Postgres is started: the tests start
 # private ones.
@@ -15,6 +18,8 @@ SCRATCH="${SCRATCH:-$PWD/.scratch}"
 readonly SCRATCH
 export SCRATCH # the tests look for the examples' needs there
 readonly POLICY=/usr/sbin/policy-rc.d
+# The extra steps in their order, each with the minutes that it takes at most on two cores.
+readonly EXTRA=("rabbitmq-4.0 15" "rabbitmq-4.3 10")
 
 heading() { printf '\n==== %s ====\n' "$*"; }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
@@ -127,40 +132,56 @@ everything() {
     heading "style"
     cargo fmt --all -- --check
     heading "lints"
-    cargo clippy --release --workspace --all-features --all-targets -- -D warnings
+    cargo clippy --release --all-features --all-targets -- -D warnings
     heading "documentation"
-    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --all-features --no-deps --quiet
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --all-features --no-deps --quiet
     heading "dependencies"
     if cargo deny --version >/dev/null 2>&1; then
         cargo deny --offline check bans licenses sources
+        if cargo deny fetch db; then cargo deny --offline check advisories
+        else echo "the advisories could not be fetched: they are not checked"
+        fi
     else
-        echo "cargo deny is not installed: bans, licences and sources are not checked (cargo install cargo-deny)"
+        echo "cargo deny is not installed: licences, sources and advisories are not checked (cargo install cargo-deny)"
     fi
     heading "tests"
-    cargo test --release --workspace --all-features
+    cargo test --release
 }
 
-# Runs the end-to-end suites on the RabbitMQ of a Debian release: the tests that the test binaries are told to select. The
-# whole workspace is built, as by everything(), so that nothing is built twice.
+# Runs the end-to-end suites on the RabbitMQ of a Debian release: the tests that the arguments select.
 on_rabbitmq_of() {
     local release=$1 chroot="$SCRATCH/debian-$1"
+    install_missing
     install_rabbitmq_of "$release" "$chroot"
     heading "on RabbitMQ $(in_chroot "$chroot" dpkg-query -W -f '${Version}' rabbitmq-server): ${*:2}"
-    TESTKIT_RABBITMQ_ROOT="$chroot" cargo test --release --workspace --all-features --test e2e -- "${@:2}"
+    cargo build --release --examples # which the suites start
+    TESTKIT_RABBITMQ_ROOT="$chroot" cargo test --release --test e2e -- "${@:2}"
 }
 
-rabbitmq_4() {
-    install_missing
-    # The end-to-end suites start the examples.
-    cargo build --release --workspace --all-features --examples
-    # All that meets a broker; the inboxes of disks and databases, and Postgres itself, do not.
-    on_rabbitmq_of trixie --skip inbox:: --skip postgres
-    on_rabbitmq_of sid amqp:: worker:: worker_faults::
+step() {
+    case "$1" in
+        # all that meets a broker; the inboxes of disks and databases, and Postgres itself, do not
+        rabbitmq-4.0) on_rabbitmq_of trixie --skip inbox:: --skip postgres ;;
+        rabbitmq-4.3) on_rabbitmq_of sid amqp:: worker:: worker_faults:: ;;
+        *) fail "usage: ./test.sh [--all [--within MINUTES] | STEP]; the steps are: ${EXTRA[*]% *}" ;;
+    esac
 }
 
-case "${1:-}" in
+# The extra steps, as far as they end within so many minutes of the start of this script.
+extra_steps() {
+    local within=$1 entry left_out=()
+    for entry in "${EXTRA[@]}"; do
+        if [ "$((SECONDS / 60 + ${entry#* }))" -gt "$within" ]; then left_out+=("${entry% *}")
+        else step "${entry% *}"
+        fi
+    done
+    [ "${#left_out[@]}" = 0 ] || heading "left out, for $((SECONDS / 60)) of $within minutes are gone: ${left_out[*]}"
+}
+
+case "$*" in
     "") everything ;;
-    --rabbitmq-4) rabbitmq_4 ;;
-    *) fail "usage: ./test.sh [--rabbitmq-4]" ;;
+    --all) everything; extra_steps 100000 ;;
+    "--all --within "[0-9]*) everything; extra_steps "$3" ;;
+    *) step "$*" ;;
 esac
-heading "all passed"
+heading "all passed ($((SECONDS / 60)) minutes)"
