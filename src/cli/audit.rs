@@ -55,8 +55,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
             client.get(&format!("/audit?{}", bounds.collect::<Vec<_>>().join("&"))).await?
         }
         Source::Store(kept) => {
-            let report =
-                http::audit::run(&kept.record, kept.snapshot.clone(), args.from, args.to, None).await?;
+            let report = http::audit::run(&kept.record, kept.snapshot.clone(), args.from, args.to).await?;
             kept.close().await?;
             report
         }

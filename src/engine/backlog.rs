@@ -50,6 +50,10 @@ impl Backlogs {
         self.all.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&SpanKey, &Backlog)> {
         self.all.iter()
     }

@@ -1,7 +1,7 @@
 //! The state machine itself: what a step does, in order.
 
 use super::{
-    Action, ClockRules, ClockState, Handover, Input, Notice, Parked, Reading, Resends, Revision, Row, Span,
+    Action, ClockRules, ClockState, Handover, Input, Notice, Reading, Resends, Revision, Row, Span,
     backlog::{Backlogs, State},
     clock_guard::ClockGuard,
     due_queue::DueQueue,
@@ -12,7 +12,7 @@ use super::{
     load::Load,
     parked::ParkedSet,
     progress::{PAUSED, Progress, SpanKey},
-    refusals::{Refusals, Refused},
+    refusals::Refusals,
     slot::Slot,
 };
 use crate::schedule::Packed;
@@ -80,23 +80,6 @@ pub(super) struct Out {
     pub(super) publish: Vec<Handover>,
     pub(super) rows: Vec<Row>,
     pub(super) notices: Vec<Notice>,
-}
-
-/// One schedule as others see it.
-#[derive(Debug, Clone)]
-pub struct Running {
-    /// The accepted definition.
-    pub revision: Revision,
-    /// Next due time that is not handed over.
-    pub next: Option<Timestamp>,
-    /// What is outstanding, oldest revision first.
-    pub outstanding: Vec<Span>,
-    /// Events confirmed since the start.
-    pub confirmed: u64,
-    /// Of these, how many reached nobody.
-    pub returned: u64,
-    /// What the broker refuses of it at present.
-    pub refused: Option<Refused>,
 }
 
 impl Engine {
@@ -201,87 +184,12 @@ impl Engine {
         self.backlogs.len()
     }
 
-    /// All parked events, in runs.
-    pub fn parked(&self) -> &BTreeMap<u64, Parked> {
-        self.parked.entries()
-    }
-
-    /// How many events are parked.
-    pub fn parked_events(&self) -> u64 {
-        self.parked.events()
-    }
-
-    /// How many entries of parked events are kept at most.
-    pub fn most_parked(&self) -> usize {
-        self.rules.parked
-    }
-
-    /// How many schedules run.
-    pub fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.runs()).count()
-    }
-
-    /// Whether no schedule runs.
-    pub fn is_empty(&self) -> bool {
-        !self.slots.iter().any(Slot::runs)
-    }
-
-    /// The schedule of this name.
-    pub fn running(&self, name: &str) -> Option<Running> {
-        self.rank(name).map(|rank| self.running_at(rank))
-    }
-
-    /// All schedules by name, from the first on or after the one that is named.
-    pub fn running_after<'a>(&'a self, name: Option<&str>) -> impl Iterator<Item = Running> + 'a {
-        let first = name.map_or(0, |name| self.place(name).map_or_else(|next| next, |rank| rank + 1));
-        (first..self.slots.len()).filter(|rank| self.slots[*rank].runs()).map(|rank| self.running_at(rank))
-    }
-
-    /// Definitions of schedules whose names stand beside this one in the order of names, at most so many: half of them
-    /// before it, where there are so many.
-    pub fn neighbours<'a>(&'a self, name: &str, most: usize) -> impl Iterator<Item = &'a Packed> + 'a {
-        let place = self.place(name).unwrap_or_else(|next| next);
-        let first = place.saturating_sub(most / 2).min(self.slots.len().saturating_sub(most));
-        self.slots[first..].iter().take(most).filter(|slot| slot.runs()).map(|slot| &slot.definition)
-    }
-
-    fn running_at(&self, rank: usize) -> Running {
-        let slot = &self.slots[rank];
-        let (confirmed, returned) = slot.counts();
-        Running {
-            revision: slot.revision(),
-            next: slot.next(),
-            outstanding: self.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect(),
-            confirmed,
-            returned,
-            refused: self.refused().get(slot.definition.name()).cloned(),
-        }
-    }
-
-    /// All that is kept, as a restart would find it if it were written now.
-    pub fn snapshot(&self) -> super::Snapshot {
-        let pending = self.slots.iter().filter(|slot| slot.definition.is_one_shot());
-        let pending = pending.filter_map(|slot| slot.next().or(slot.in_flight()).map(|due| (slot, due)));
-        let running = self.slots.iter().filter(|slot| slot.runs());
-        super::Snapshot {
-            settled: Some(self.settled()),
-            handed: Some(self.progress.wanted()),
-            revisions: running.map(Slot::revision).chain(self.resting.values().cloned()).collect(),
-            spans: self.backlogs.iter().map(|((name, _), b)| (name.clone(), b.span.clone())).collect(),
-            one_shots: pending
-                .map(|(slot, due)| (slot.name(), super::OneShot { revision: slot.number(), due }))
-                .collect(),
-            parked: self.parked().iter().map(|(number, parked)| (*number, parked.clone())).collect(),
-            last_sequence: 0,
-        }
-    }
-
     pub(super) fn rank(&self, name: &str) -> Option<usize> {
         self.place(name).ok().filter(|rank| self.slots[*rank].runs())
     }
 
     /// Where a name stands, or would stand, in the order of names.
-    fn place(&self, name: &str) -> Result<usize, usize> {
+    pub(super) fn place(&self, name: &str) -> Result<usize, usize> {
         self.slots.binary_search_by(|slot| slot.definition.name_bytes().cmp(name.as_bytes()))
     }
 

@@ -22,6 +22,7 @@ mod io;
 mod load;
 mod parked;
 mod progress;
+mod read;
 mod reconcile;
 mod refusals;
 mod settle;
@@ -34,9 +35,11 @@ mod state;
 pub use backoff::Resends;
 pub use clock_guard::{ClockRules, ClockState};
 pub use content::occurrence_event;
-pub use core::{Engine, Rules, Running};
+pub use core::{Engine, Rules};
 pub use io::{Action, Answer, Handover, Input, Notice, Reading};
+pub use read::Running;
 pub use refusals::Refused;
 pub use state::{
-    Coalesced, Commit, Era, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason, Snapshot, Span,
+    Coalesced, Commit, Era, KeptPage, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason,
+    Snapshot, Span,
 };

@@ -254,3 +254,16 @@ pub struct Snapshot {
     /// The number of the last row of the record; 0 when it is empty.
     pub last_sequence: u64,
 }
+
+/// Some of the revisions that are kept, and what is outstanding of them. See [`Engine::kept_after`](super::Engine::kept_after).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KeptPage {
+    /// W when the page was taken.
+    pub settled: Timestamp,
+    /// By name and number; none: that was all.
+    pub revisions: Vec<Revision>,
+    /// Of these.
+    pub spans: Vec<(Arc<str>, Span)>,
+    /// Of these.
+    pub one_shots: Vec<(Arc<str>, OneShot)>,
+}

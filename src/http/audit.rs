@@ -72,10 +72,10 @@ pub(super) async fn audit(
     let Ok(place) = site.audits.clone().try_acquire_owned() else {
         return Err(Problem::unavailable("another audit is running; try again when it is done"));
     };
-    let snapshot = site.ask(Command::Snapshot).await?;
+    let auditor = kept(&site, from, to).await?;
     // On a task of its own, which keeps the place: arithmetic under way can't be cut off.
     let work = tokio::spawn(async move {
-        let walked = walk(&site.record, snapshot, from, to, Some(site.clock.recorded.clone())).await;
+        let walked = walk(&site.record, auditor, Some(site.clock.recorded.clone())).await;
         walked.map(|(auditor, report)| {
             (report, Schedules { auditor: Some(auditor), after: None, _place: place })
         })
@@ -94,6 +94,40 @@ pub(super) async fn audit(
         Ok(Err(error)) => Err(Problem::unavailable(error.to_string())),
         Err(_) => Err(Defect.into()),
     }
+}
+
+/// An auditor that knows what the clock keeps, asked for page by page: the loop does other things in between.
+async fn kept(site: &Site, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<Auditor, Problem> {
+    let mut auditor = Auditor::new(*site.clock.recorded.borrow(), from, to);
+    let mut after = None;
+    loop {
+        let page = site.ask(|reply| Command::Kept(after, reply)).await?;
+        after = page.revisions.last().map(|last| (last.name().into(), last.number));
+        auditor = with(auditor, move |auditor| auditor.keep(page)).await?;
+        if after.is_none() {
+            break;
+        }
+    }
+    let mut after = None;
+    loop {
+        let page = site.ask(|reply| Command::Parked(after, reply)).await?;
+        after = page.last().map(|(number, _)| *number);
+        if after.is_none() {
+            return Ok(auditor);
+        }
+        auditor = with(auditor, move |auditor| auditor.park(&page)).await?;
+    }
+}
+
+async fn with(
+    mut auditor: Auditor,
+    work: impl FnOnce(&mut Auditor) + Send + 'static,
+) -> Result<Auditor, Defect> {
+    let work = move || {
+        work(&mut auditor);
+        auditor
+    };
+    apart(work).await
 }
 
 /// The schedules of a report, made as they are written: of a million they would take a lot of room.
@@ -125,8 +159,7 @@ impl Pages for Schedules {
     }
 }
 
-/// Audits the record over (from, to]. `recorded` is given for a clock that runs: what it has settled may not be in the
-/// record yet, so that a young hole is looked at again.
+/// Audits the record of a clock that does not run over (from, to].
 ///
 /// # Errors
 /// [`AuditError`].
@@ -135,22 +168,20 @@ pub async fn run(
     snapshot: Snapshot,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
-    recorded: Option<watch::Receiver<u64>>,
 ) -> Result<Report, AuditError> {
-    let (auditor, _) = walk(record, snapshot, from, to, recorded).await?;
+    let auditor = apart(move || Auditor::of(&snapshot, from, to)).await?;
+    let (auditor, _) = walk(record, auditor, None).await?;
     Ok(apart(move || auditor.report()).await?)
 }
 
-/// The auditor that has seen the record, and its report without the schedules.
+/// The auditor that has seen the record, and its report without the schedules. `recorded` is given for a clock that runs:
+/// what it has settled may not be in the record yet, so that a young hole is looked at again.
 async fn walk(
     record: &Record,
-    snapshot: Snapshot,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
+    mut auditor: Auditor,
     mut recorded: Option<watch::Receiver<u64>>,
 ) -> Result<(Auditor, Report), AuditError> {
-    let settled = snapshot.settled.unwrap_or(Timestamp::EPOCH);
-    let mut auditor = apart(move || Auditor::new(&snapshot, from, to)).await?;
+    let settled = auditor.settled();
     let mut looks = 0;
     loop {
         if let Some(recorded) = &mut recorded {

@@ -9,9 +9,9 @@ use super::{
     *,
 };
 use crate::{
-    engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Row, Snapshot},
+    engine::{Coalesced, KeptPage, Outcome, Parked, RecordRow, Revision, Row},
     schedule::{Definition, Packed},
-    service::{Command, Decided, Handle, PAGE, ScheduleStatus, Status},
+    service::{Command, Decided, Handle, KEPT, PAGE, ScheduleStatus, Status},
     store::Page,
 };
 use ponos::{
@@ -177,10 +177,11 @@ async fn play(mut asked: mpsc::Receiver<Command>, revisions: Vec<Revision>) {
             Command::Schedule(name, reply) => {
                 drop(reply.send(schedules.iter().find(|known| *known.revision.name() == *name).cloned()));
             }
-            Command::Snapshot(reply) => {
-                let snapshot =
-                    Snapshot { settled: Some(at(4)), revisions: revisions.clone(), ..Snapshot::default() };
-                drop(reply.send(snapshot));
+            Command::Kept(after, reply) => {
+                let after = after.as_ref().map(|(name, number)| (&**name, *number));
+                let rest = revisions.iter().filter(|kept| after < Some((kept.name(), kept.number)));
+                let revisions = rest.take(KEPT).cloned().collect();
+                drop(reply.send(KeptPage { settled: at(4), revisions, ..KeptPage::default() }));
             }
             Command::Parked(after, reply) => {
                 let all = [(7, parked.clone())].into_iter();

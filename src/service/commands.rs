@@ -2,7 +2,7 @@
 
 use super::{
     Command, Decided, Service,
-    handle::{NEIGHBOURS, PAGE},
+    handle::{KEPT, NEIGHBOURS, PAGE},
 };
 use crate::engine::Input;
 use std::ops::Bound;
@@ -26,7 +26,7 @@ impl Service {
             Command::Revision(name, number, reply) => {
                 drop(reply.send(self.engine.revision(&(name, number))));
             }
-            Command::Snapshot(reply) => drop(reply.send(self.engine.snapshot())),
+            Command::Kept(after, reply) => drop(reply.send(self.engine.kept_after(after.as_ref(), KEPT))),
             Command::Parked(after, reply) => {
                 let from = after.map_or(Bound::Unbounded, Bound::Excluded);
                 let page = self.engine.parked().range((from, Bound::Unbounded)).take(PAGE);

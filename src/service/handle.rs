@@ -1,7 +1,7 @@
 //! What the rest of the program may ask of the running clock, and what it is told.
 
 use crate::{
-    engine::{Parked, Refused, Revision, Running, Snapshot},
+    engine::{KeptPage, Parked, Refused, Revision, Running},
     schedule::Packed,
 };
 use ponos::{broker::Link, event::Timestamp};
@@ -11,6 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Schedules, or parked events, in one answer at most: the loop is never held up for longer.
 pub const PAGE: usize = 256;
+/// Revisions in an answer to [`Command::Kept`] at most: some tenths of a millisecond.
+pub const KEPT: usize = 1_000;
 /// Definitions in an answer to [`Command::Neighbours`] at most.
 pub const NEIGHBOURS: usize = 1_000;
 
@@ -26,8 +28,9 @@ pub enum Command {
     Neighbours(Arc<str>, oneshot::Sender<Vec<Packed>>),
     /// A revision of a schedule, as long as it is kept.
     Revision(Arc<str>, u32, oneshot::Sender<Option<Revision>>),
-    /// All that the engine keeps, to evaluate the record with.
-    Snapshot(oneshot::Sender<Snapshot>),
+    /// The next [`KEPT`] revisions by name and number, from the first on or after this one, and what is outstanding of
+    /// them: to evaluate the record with. None: that was all. See [`Engine::kept_after`](crate::engine::Engine::kept_after).
+    Kept(Option<(Arc<str>, u32)>, oneshot::Sender<KeptPage>),
     /// The next [`PAGE`] parked events by number, from the first on or after this one; none: that was all.
     Parked(Option<u64>, oneshot::Sender<Vec<(u64, Parked)>>),
     /// Send these parked events again; answered once that is durable.

@@ -14,7 +14,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-pub use handle::{Command, Decided, Handle, NEIGHBOURS, PAGE, ScheduleStatus, Status};
+pub use handle::{Command, Decided, Handle, KEPT, NEIGHBOURS, PAGE, ScheduleStatus, Status};
 pub use parts::{Failure, Late, Loader, Parts, Remarks, Report};
 
 use crate::{

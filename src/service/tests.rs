@@ -1,4 +1,4 @@
-use super::{Command, Failure, NEIGHBOURS, PAGE, Parts, Service};
+use super::{Command, Failure, KEPT, NEIGHBOURS, PAGE, Parts, Service};
 use crate::{
     engine::{ClockRules, Resends, Rules},
     schedule::{Definition, Packed},
@@ -172,5 +172,55 @@ async fn schedules_are_given_in_pages_by_name() {
     let (reply, answer) = tokio::sync::oneshot::channel();
     handle.commands.send(Command::Revision("many-00006".into(), 1, reply)).await.unwrap();
     assert_eq!(answer.await.unwrap().unwrap().name(), "many-00006");
+    running.abort();
+}
+
+#[tokio::test]
+async fn what_is_kept_is_given_in_pages_and_what_is_due_goes_out_between_them() {
+    let count = 2 * KEPT + 5;
+    let definition = |number: usize| Definition {
+        name: format!("many-{number:05}"),
+        event: Some("test.many.passed".into()),
+        every: Some(if number == 0 { "100ms" } else { "1 day" }.into()),
+        ..Definition::default()
+    };
+    let (publisher, mut task) = Publisher::channel(4);
+    let mut parts = parts(&Memory::default(), publisher).await;
+    parts.schedules =
+        Some(Ok((0..count).map(|number| Packed::build(&definition(number)).unwrap()).collect()));
+    let (service, handle) = Service::new(parts);
+    let running = tokio::spawn(service.run(shutdown().1));
+    task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
+    let mut all = async || {
+        let (mut names, mut sizes, mut after) = (Vec::new(), Vec::new(), None);
+        loop {
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            handle.commands.send(Command::Kept(after, reply)).await.unwrap();
+            let page = answer.await.unwrap();
+            sizes.push(page.revisions.len());
+            names.extend(page.revisions.iter().map(|one| one.name().to_owned()));
+            after = page.revisions.last().map(|last| (last.name().into(), last.number));
+            if after.is_none() {
+                return (names.len() == count).then_some((names, sizes));
+            }
+            // Something of the schedule that is often due.
+            let batch = task.submitted.recv().await.unwrap();
+            let settle = |one: ponos::broker::Publishing| Settlement {
+                token: one.token,
+                outcome: PublishOutcome::Confirmed { returned: false },
+            };
+            task.settled.send(batch.into_iter().map(settle).collect()).await.unwrap();
+        }
+    };
+    let taken = async {
+        loop {
+            if let Some(taken) = all().await {
+                return taken;
+            }
+        }
+    };
+    let (names, sizes) = tokio::time::timeout(Duration::from_secs(60), taken).await.expect("in time");
+    assert_eq!(sizes, [KEPT, KEPT, 5, 0]);
+    assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
     running.abort();
 }

@@ -1,7 +1,7 @@
 //! `list`, `history`, `audit`, `parked`, `tail` and `health`: from the store of a clock that does not run, and from one that does.
 
 use khronos::{
-    engine::{Coalesced, Commit, Outcome, Parked, Revision, Row, SkipReason, Snapshot},
+    engine::{Coalesced, Commit, KeptPage, Outcome, Parked, Revision, Row, SkipReason},
     http::{Limits, Record, Site, bind, bind_control, serve, serve_control},
     schedule::{Definition, Packed},
     service::{Command as Ask, Decided, Handle, ScheduleStatus, Status},
@@ -253,10 +253,9 @@ async fn play(mut asked: mpsc::Receiver<Ask>) {
             Ask::Schedule(name, reply) => {
                 drop(reply.send((*name == *"one-minute").then(|| schedule.clone())));
             }
-            Ask::Snapshot(reply) => {
-                let snapshot =
-                    Snapshot { settled: Some(at(7)), revisions: vec![revision()], ..Snapshot::default() };
-                drop(reply.send(snapshot));
+            Ask::Kept(after, reply) => {
+                let revisions = if after.is_none() { vec![revision()] } else { vec![] };
+                drop(reply.send(KeptPage { settled: at(7), revisions, ..KeptPage::default() }));
             }
             Ask::Parked(after, reply) => {
                 drop(reply.send(if after.is_none() { vec![(7, parked())] } else { vec![] }));

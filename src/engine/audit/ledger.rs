@@ -204,6 +204,12 @@ impl Ledger {
         last_hole
     }
 
+    /// Whether these due times lie where the revision holds. A one-shot is settled by its row alone, wherever the edits of
+    /// its definition lie.
+    pub(super) fn holds(&self, first: Timestamp, last: Timestamp) -> bool {
+        self.arithmetic.is_one_shot() || first > self.own.0 && last <= self.own.1
+    }
+
     /// Why no occurrence of this revision begins at `first` or ends at `last`.
     fn stranger(&self, first: Timestamp, last: Timestamp) -> Option<String> {
         if first > last {
@@ -214,8 +220,7 @@ impl Ledger {
                 return Some(format!("revision {} is not due at {due}", self.revision));
             }
         }
-        // A one-shot is settled by its row alone, wherever the edits of its definition lie.
-        if !self.arithmetic.is_one_shot() && (first <= self.own.0 || last > self.own.1) {
+        if !self.holds(first, last) {
             let (from, to) = self.own;
             return Some(format!("revision {} holds after {from} through {to} only", self.revision));
         }

@@ -6,6 +6,10 @@
 //! A row that no occurrence calls for, that counts wrongly, or that contradicts another row is a *surplus*. The same row
 //! twice is neither: it was sent again under its id after a crash.
 //!
+//! Of a clock that runs, definitions and spans come in pages that were taken one after the other, while schedules
+//! changed in between. See [`Engine::kept_after`](super::Engine::kept_after) for why they fit together. A row that was
+//! recorded since may be about a definition that is in no page: such a row is passed over, for the next audit.
+//!
 //! Bounds: not before the first row that is kept; not after W, for above it nothing is promised yet. Rows of all
 //! schedules (`*`) cover from their first through their last instant, both inclusive.
 
@@ -17,7 +21,7 @@ mod tests;
 
 pub use report::{Finding, Report, ScheduleReport, Tally};
 
-use super::{Outcome, RecordRow, Revision, SkipReason, Snapshot};
+use super::{KeptPage, Outcome, Parked, RecordRow, Revision, SkipReason, Snapshot};
 use ledger::{Arithmetic, Everywhere, Ledger};
 use ponos::event::Timestamp;
 use std::{collections::BTreeMap, iter::successors, ops::Bound, sync::Arc};
@@ -32,12 +36,15 @@ const PIECES: usize = 500_000;
 /// after the first kept row, nothing that was trimmed can be missing any more.
 const WRITE_BEHIND: i64 = 60_000;
 
-/// An audit in progress: give it [rows](Self::row), then ask for the [report](Self::report).
+/// An audit in progress: give it [what is kept](Self::keep), what is [parked](Self::park), then [rows](Self::row); then
+/// ask for the [report](Self::report).
 pub struct Auditor {
     lower: Timestamp,
     upper: Timestamp,
-    /// W.
+    /// W: the lowest of all pages.
     settled: Timestamp,
+    /// Rows after this number were recorded since the first page was asked for.
+    known: u64,
     arithmetic: ArithmeticOf,
     /// By name and number.
     kept: Vec<Kept>,
@@ -82,7 +89,7 @@ pub fn audit<'a>(
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 ) -> Result<Report, TooFragmented> {
-    let mut auditor = Auditor::new(snapshot, from, to);
+    let mut auditor = Auditor::of(snapshot, from, to);
     rows.into_iter().try_for_each(|row| auditor.row(row))?;
     Ok(auditor.report())
 }
@@ -94,9 +101,10 @@ impl Kept {
 }
 
 impl Auditor {
-    /// Audits (from, to] with what the engine keeps; without bounds, all that the record knows.
-    pub fn new(snapshot: &Snapshot, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
-        Self::with(snapshot, from, to, |revision| match revision.definition.is_understood() {
+    /// Audits (from, to] of a clock that runs; without bounds, all that the record knows. `known` is the number of the
+    /// record's last row before the first page was asked for.
+    pub fn new(known: u64, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
+        Self::with(known, from, to, |revision| match revision.definition.is_understood() {
             true => Ok(Box::new(revision.timing()) as Box<dyn Arithmetic>),
             false => match revision.build() {
                 Ok(schedule) => Ok(Box::new(schedule.timing) as Box<dyn Arithmetic>),
@@ -105,19 +113,26 @@ impl Auditor {
         })
     }
 
+    /// Audits (from, to] of a clock that does not run, with all that it kept.
+    pub fn of(snapshot: &Snapshot, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
+        let mut auditor = Self::new(u64::MAX, from, to);
+        auditor.keep_all(snapshot);
+        auditor
+    }
+
     fn with(
-        snapshot: &Snapshot,
+        known: u64,
         from: Option<Timestamp>,
         to: Option<Timestamp>,
         arithmetic: impl Fn(&Revision) -> Result<Box<dyn Arithmetic>, String> + Send + Sync + 'static,
     ) -> Self {
-        let settled = snapshot.settled.unwrap_or(Timestamp::EPOCH);
-        let mut auditor = Self {
+        Self {
             lower: from.unwrap_or(Timestamp::EPOCH.plus(-1)),
-            upper: to.map_or(settled, |to| to.min(settled)),
-            settled,
+            upper: to.unwrap_or(Timestamp::HORIZON),
+            settled: Timestamp::HORIZON,
+            known,
             arithmetic: Box::new(arithmetic),
-            kept: Vec::with_capacity(snapshot.revisions.len()),
+            kept: Vec::new(),
             everywhere: Everywhere::default(),
             unverifiable: BTreeMap::new(),
             unknown: BTreeMap::new(),
@@ -125,36 +140,65 @@ impl Auditor {
             pieces: 0,
             rows: 0,
             last_sequence: 0,
-            record_is_empty: snapshot.last_sequence == 0,
-            created: snapshot.revisions.iter().map(|revision| revision.effective_from).min(),
-        };
-        for revision in &snapshot.revisions {
-            match (auditor.arithmetic)(revision) {
-                Ok(_) => auditor.kept.push(Kept { revision: revision.clone(), ledger: None }),
-                Err(what) => auditor.note(format!(
+            record_is_empty: true,
+            created: None,
+        }
+    }
+
+    fn keep_all(&mut self, snapshot: &Snapshot) {
+        self.record_is_empty = snapshot.last_sequence == 0;
+        let mut revisions = snapshot.revisions.clone();
+        revisions.sort_by(|a, b| (a.name(), a.number).cmp(&(b.name(), b.number)));
+        self.keep(KeptPage {
+            settled: snapshot.settled.unwrap_or(Timestamp::EPOCH),
+            revisions,
+            spans: snapshot.spans.clone(),
+            one_shots: snapshot.one_shots.clone(),
+        });
+        self.park(&snapshot.parked);
+    }
+
+    /// Takes a page of what is kept in: all pages, in their order, before the first row.
+    pub fn keep(&mut self, page: KeptPage) {
+        self.settled = self.settled.min(page.settled);
+        self.upper = self.upper.min(self.settled);
+        self.created =
+            page.revisions.iter().map(|revision| revision.effective_from).chain(self.created).min();
+        for revision in page.revisions {
+            match (self.arithmetic)(&revision) {
+                Ok(_) => self.kept.push(Kept { revision, ledger: None }),
+                Err(what) => self.note(format!(
                     "{} revision {} can't be evaluated by this version: {what}",
                     revision.name(),
                     revision.number
                 )),
             }
         }
-        auditor.kept.sort_by(|a, b| a.key().cmp(&b.key()));
-        for (schedule, span) in &snapshot.spans {
-            if let Some(ledger) = auditor.ledger(schedule, span.revision) {
+        for (schedule, span) in page.spans {
+            if let Some(ledger) = self.ledger(&schedule, span.revision) {
                 ledger.owe((span.after, span.through));
             }
         }
-        for (schedule, one_shot) in &snapshot.one_shots {
-            if let Some(ledger) = auditor.ledger(schedule, one_shot.revision) {
+        for (schedule, one_shot) in page.one_shots {
+            if let Some(ledger) = self.ledger(&schedule, one_shot.revision) {
                 ledger.owe((one_shot.due.plus(-1), one_shot.due));
             }
         }
-        for (_, parked) in &snapshot.parked {
-            if let Some(ledger) = auditor.ledger(&parked.schedule, parked.revision) {
+    }
+
+    /// Takes in what is parked, or a part of it: after all that is kept. Whatever is parked, released or dropped meanwhile
+    /// has a row of its own.
+    pub fn park(&mut self, entries: &[(u64, Parked)]) {
+        for (_, parked) in entries {
+            if let Some(ledger) = self.ledger(&parked.schedule, parked.revision) {
                 ledger.park((parked.stands_for.first.plus(-1), parked.stands_for.last));
             }
         }
-        auditor
+    }
+
+    /// W up to which is audited.
+    pub fn settled(&self) -> Timestamp {
+        self.settled
     }
 
     /// Takes the next row in: all rows that are kept, in the order of their numbers, from the first on.
@@ -188,10 +232,17 @@ impl Auditor {
             }
             return Ok(());
         }
+        let since = entry.sequence > self.known;
         let Some(ledger) = self.ledger(&row.schedule, row.revision) else {
-            self.without_definition(entry);
+            if !since {
+                self.without_definition(entry);
+            }
             return Ok(());
         };
+        // Of a revision that had ended when its page was taken, and runs again since.
+        if since && !ledger.holds(row.first, row.last) {
+            return Ok(());
+        }
         let before = ledger.pieces();
         ledger.row(entry);
         let pieces = ledger.pieces();

@@ -1,5 +1,6 @@
 //! The audit against records made by hand and at random.
 
+mod paged;
 mod random;
 
 use super::*;
@@ -86,7 +87,8 @@ fn numbered(rows: Vec<Row>) -> Vec<RecordRow> {
 }
 
 fn every(period: i64, snapshot: &Snapshot, rows: &[RecordRow]) -> Report {
-    let mut auditor = Auditor::with(snapshot, None, None, move |_| Ok(Box::new(Every(period))));
+    let mut auditor = Auditor::with(u64::MAX, None, None, move |_| Ok(Box::new(Every(period))));
+    auditor.keep_all(snapshot);
     rows.iter().for_each(|row| auditor.row(row).unwrap());
     auditor.report()
 }
@@ -307,7 +309,8 @@ fn a_trimmed_record_is_audited_from_its_first_row_on() {
 #[test]
 fn bounds_exclude_their_first_and_include_their_last_instant() {
     let mut auditor =
-        Auditor::with(&snapshot(), Some(at(300)), Some(at(500)), move |_| Ok(Box::new(Every(100))));
+        Auditor::with(u64::MAX, Some(at(300)), Some(at(500)), move |_| Ok(Box::new(Every(100))));
+    auditor.keep_all(&snapshot());
     numbered(singles(1..=10)).iter().for_each(|row| auditor.row(row).unwrap());
     let report = auditor.report();
     assert!(report.agrees());
@@ -317,7 +320,8 @@ fn bounds_exclude_their_first_and_include_their_last_instant() {
 #[test]
 fn a_one_shot_is_owed_until_a_row_or_its_pending_entry_accounts_for_it() {
     let audit = |snapshot: &Snapshot, rows: Vec<Row>| {
-        let mut auditor = Auditor::with(snapshot, None, None, move |_| Ok(Box::new(Once(300))));
+        let mut auditor = Auditor::with(u64::MAX, None, None, move |_| Ok(Box::new(Once(300))));
+        auditor.keep_all(snapshot);
         numbered(rows).iter().for_each(|row| auditor.row(row).unwrap());
         auditor.report().totals
     };

@@ -34,7 +34,8 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
         nothing_was_lost(world, revision)?;
     }
     windows_tile(world)?;
-    the_audit_agrees(world)
+    the_audit_agrees(world)?;
+    world.auditing.broken.as_ref().map_or(Ok(()), |broken| Err(format!("{AUDIT}{broken}")))
 }
 
 /// What the audit complains of begins with this.

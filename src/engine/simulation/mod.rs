@@ -2,6 +2,7 @@
 //! a store that is slow, clocks that step, schedules that change. Every run is checked against the invariants of
 //! ARCHITECTURE.md; every fault of [`faults`](super::faults) that is planted on purpose must be caught.
 
+mod auditing;
 mod check;
 mod foretold;
 mod operator;
@@ -13,12 +14,15 @@ mod writes;
 use super::faults::{Fault, plant};
 use world::World;
 
-/// One run: how many events arrived, how many of these were rendered ahead, and how many parked runs were released; or what
-/// it broke.
-fn run(seed: u64) -> Result<(usize, usize, usize), String> {
+/// What a run did: how many events arrived, how many of these were rendered ahead, how many parked runs were released, and
+/// how many audits were made while it ran.
+type Did = [usize; 4];
+
+/// One run: what it did, or what it broke.
+fn run(seed: u64) -> Result<Did, String> {
     let mut world = World::new(seed);
     world.live();
-    let did = (world.arrivals.len(), world.foretold.sent, world.parking.runs);
+    let did = [world.arrivals.len(), world.foretold.sent, world.parking.runs, world.auditing.audits];
     check::promises(&world).map(|()| did).map_err(|broken| format!("seed {seed}: {broken}"))
 }
 
@@ -30,17 +34,16 @@ fn seeds() -> u64 {
 #[test]
 fn no_seed_breaks_a_promise() {
     plant(None);
-    let (mut arrivals, mut foreseen, mut runs) = (0, 0, 0);
+    let mut all = Did::default();
     for seed in 0..seeds() {
-        let did = run(seed).unwrap();
-        arrivals += did.0;
-        foreseen += did.1;
-        runs += did.2;
+        all.iter_mut().zip(run(seed).unwrap()).for_each(|(all, did)| *all += did);
     }
+    let [arrivals, foreseen, runs, audits] = all;
     // A world in which nothing happens proves nothing.
     assert!(arrivals as u64 > seeds() * 10, "only {arrivals} arrivals");
     assert!(foreseen as u64 > seeds() / 4, "only {foreseen} were rendered ahead");
     assert!(runs as u64 > seeds() / 50, "only {runs} parked runs were released");
+    assert!(audits as u64 > seeds(), "only {audits} audits were made");
 }
 
 /// Beyond the ten thousand: what a longer run (`TEST_SCALE`) found.

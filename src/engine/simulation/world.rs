@@ -1,6 +1,6 @@
 //! The world around the engine: two clocks, a disk, a broker, an operator, and bad luck.
 
-use super::{foretold::Foretold, operator::definition, parking::Parking, random::Random};
+use super::{auditing::Auditing, foretold::Foretold, operator::definition, parking::Parking, random::Random};
 use crate::{
     engine::{
         Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Outcome, Reading, RecordRow,
@@ -49,6 +49,7 @@ pub(super) struct World {
     unanswered: Vec<Handover>,
     pub(super) foretold: Foretold,
     pub(super) parking: Parking,
+    pub(super) auditing: Auditing,
     pub(super) arrivals: Vec<Arrival>,
     link: bool,
     held_link: bool,
@@ -91,6 +92,7 @@ impl World {
             unanswered: Vec::new(),
             foretold: Foretold::new(seed),
             parking,
+            auditing: Auditing::new(seed),
             arrivals: Vec::new(),
             link: false,
             held_link: false,
@@ -120,6 +122,7 @@ impl World {
             if let Some(decision) = self.parking.turn(&self.engine) {
                 self.decide(decision);
             }
+            self.auditing.turn(&self.engine, self.store.written().last_sequence);
         }
         self.calm = true;
         self.held_link = false;
@@ -140,6 +143,7 @@ impl World {
         self.serve();
         self.record = self.store.read(0, usize::MAX).expect("it can be read").rows;
         self.disk = self.store.load().expect("it can be read");
+        self.auditing.finish(&self.record);
     }
 
     fn is_quiet(&self) -> bool {
@@ -318,6 +322,7 @@ impl World {
         self.highest = self.highest.max(Timestamp::from_millis(self.wall));
         self.engine = Engine::start(self.rules, kept, self.reading());
         self.foretold.restart();
+        self.auditing.restart();
         self.load();
         self.link = !self.held_link;
         if self.link {

@@ -36,6 +36,15 @@ async fn a_list_of_many_pages_is_whole_and_in_order() {
     }
 }
 
+#[tokio::test]
+async fn an_audit_of_many_pages_is_whole_and_in_order() {
+    let clock = many(2 * KEPT + 3, 10, Limits::default()).await;
+    let report: crate::engine::audit::Report = clock.client.get("/audit").await.unwrap();
+    let names: Vec<String> = report.schedules.into_iter().map(|one| one.schedule).collect();
+    let expected: Vec<String> = (0..2 * KEPT + 3).map(|number| format!("many-{number:05}")).collect();
+    assert_eq!(names, expected);
+}
+
 /// Sends a request and reads nothing.
 async fn ask(clock: &Clock, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(clock.address).await.unwrap();
