@@ -5,46 +5,19 @@ use crate::{
     schedule::Packed,
 };
 use ponos::{
-    broker::{Publisher, amqp, memory},
+    broker::{Transport, amqp, memory},
     topology::{Binding, Exchange, Queue, Topology},
 };
 use std::collections::BTreeSet;
-use tokio::sync::watch;
 
 /// In the embedded broker every event is routed here, so that none counts as unheard: the feed reads the record.
 const FEED: &str = "khronos.feed";
 
-/// Either broker, ready to connect.
-#[derive(Debug, Clone)]
-pub enum Broker {
-    /// RabbitMQ.
-    Amqp(Box<amqp::AmqpConfig>),
-    /// The embedded one.
-    Memory(memory::Broker),
-}
-
-impl Broker {
-    /// The broker that the configuration names.
-    pub fn new(config: &BrokerConfig, clock: &str) -> Self {
-        match &config.url {
-            BrokerUrl::Memory => Self::Memory(memory::Broker::new()),
-            BrokerUrl::Amqp(url) => {
-                Self::Amqp(Box::new(amqp_config(config, url, &format!("khronos {clock}"))))
-            }
-        }
-    }
-
-    /// Whether it is the embedded one, whose only durable copy is the record.
-    pub fn is_embedded(&self) -> bool {
-        matches!(self, Self::Memory(_))
-    }
-
-    /// A publisher that declares `topology`, as it is then, whenever it connects.
-    pub fn publisher(&self, topology: watch::Receiver<Topology>) -> Publisher {
-        match self {
-            Self::Amqp(config) => amqp::publisher_following((**config).clone(), topology),
-            Self::Memory(broker) => broker.publisher(topology.borrow().clone()),
-        }
+/// The broker that the configuration names, and how to reach it. `name` is shown in RabbitMQ's list of connections.
+pub fn transport(config: &BrokerConfig, name: &str) -> Transport {
+    match &config.url {
+        BrokerUrl::Memory => Transport::memory(memory::Broker::new()),
+        BrokerUrl::Amqp(url) => Transport::amqp(amqp_config(config, url, name)),
     }
 }
 
@@ -66,14 +39,10 @@ pub fn amqp_config(config: &BrokerConfig, url: &amqp::BrokerUrl, name: &str) -> 
 
 /// What the clock needs to exist: its exchange; with `fanout` the exchange per event that unmodified Ponos (Node) workers
 /// bind to.
-pub fn topology<'a>(
-    config: &BrokerConfig,
-    embedded: bool,
-    schedules: impl IntoIterator<Item = &'a Packed>,
-) -> Topology {
+pub fn topology<'a>(config: &BrokerConfig, schedules: impl IntoIterator<Item = &'a Packed>) -> Topology {
     let mut topology =
         Topology { exchanges: vec![Exchange::topic(&*config.exchange)], ..Topology::default() };
-    if embedded {
+    if config.url.is_embedded() {
         topology.queues.push(Queue::classic(FEED).with("x-max-length", 1));
         topology.bindings.push(Binding::queue(&*config.exchange, FEED, "#"));
     }

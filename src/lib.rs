@@ -16,8 +16,7 @@ pub mod store;
 pub mod telemetry;
 pub mod watch;
 
-use broker::Broker;
-use config::{Config, OnBackward, ScheduleSource, StorePath};
+use config::{BrokerUrl, Config, OnBackward, ScheduleSource, StorePath};
 use diagnostic::{Diagnostic, Diagnostics, counted};
 use engine::{ClockRules, Resends, Rules};
 use ponos::{
@@ -78,7 +77,9 @@ pub async fn run(
     announce: impl FnOnce(&Config, &Running),
 ) -> Result<Report, RunError> {
     let begun = clock::reading().boot;
-    let broker = Broker::new(&config.broker, &config.clock.name);
+    let name = format!("khronos {}", config.clock.name);
+    let transport = broker::transport(&config.broker, &name);
+    let embedded = config.broker.url.is_embedded();
     let listener = match config.http.enabled {
         true => Some(http::bind(config.http.listen).await.map_err(RunError::Http)?),
         false => None,
@@ -134,10 +135,10 @@ pub async fn run(
         }
     };
     let topology = match &schedules {
-        Some(Ok(schedules)) => broker::topology(&config.broker, broker.is_embedded(), schedules.iter()),
+        Some(Ok(schedules)) => broker::topology(&config.broker, schedules.iter()),
         _ => {
             let kept = stored().map(|revision| &revision.definition);
-            broker::topology(&config.broker, broker.is_embedded(), kept)
+            broker::topology(&config.broker, kept)
         }
     };
     let (topology_in, topology) = tokio::sync::watch::channel(topology);
@@ -155,16 +156,16 @@ pub async fn run(
             source: format!("the last accepted ones, until those {} are read", config.schedules),
         },
     };
-    let loader = loader(read, &config, &broker, topology_in.clone());
-    let late = reading.map(|reading| late(reading, &config, &broker, topology_in));
+    let loader = loader(read, &config, &transport, topology_in.clone());
+    let late = reading.map(|reading| late(reading, &config, &transport, topology_in));
     let (rival_in, rival) = tokio::sync::watch::channel(None);
     let parts = Parts {
         clock: config.clock.name.clone(),
-        rules: rules(&config, broker.is_embedded()),
+        rules: rules(&config, embedded),
         store: store.clone(),
         snapshot,
         store_events,
-        publisher: broker.publisher(topology),
+        publisher: transport.publisher_following(topology),
         exchange: config.broker.exchange.as_str().into(),
         schedules,
         late,
@@ -172,7 +173,7 @@ pub async fn run(
         remarks: remarks(ends),
         reload,
         rival,
-        show_events: broker.is_embedded(),
+        show_events: embedded,
         grace: config.shutdown.grace,
     };
     let (service, handle) = Service::new(parts);
@@ -184,8 +185,8 @@ pub async fn run(
     let limits = http::Limits::for_this_process();
     let site = http::Site::new(handle, record, config.http.hosts.clone(), limits);
     let serving = http::start(listener, control, site, shutdown.clone()).map_err(RunError::Http)?;
-    let present = match &broker {
-        Broker::Amqp(amqp) => {
+    let present = match &config.broker.url {
+        BrokerUrl::Amqp(url) => {
             let me = presence::Presence {
                 name: config.clock.name.clone(),
                 store: format!("{store_id:016x}"),
@@ -193,10 +194,12 @@ pub async fn run(
                 leads: true,
                 exchange: config.broker.exchange.clone(),
             };
-            let transport = Transport::amqp(AmqpConfig { channels: 1, ..(**amqp).clone() });
+            // Connections of its own, so that it can't hold anything up.
+            let amqp = broker::amqp_config(&config.broker, url, &name);
+            let transport = Transport::amqp(AmqpConfig { channels: 1, ..amqp });
             Some(tokio::spawn(presence::run(transport, me, rival_in, shutdown.clone())))
         }
-        Broker::Memory(_) => None,
+        BrokerUrl::Memory => None,
     };
     let ended = service.run_apart(shutdown).await.map_err(RunError::Service);
     // The loop may end by itself; the servers have their own limits for saying goodbye.
@@ -298,8 +301,13 @@ fn finished(
 }
 
 /// What is read after the start is taken in as a reload is.
-fn late(reading: Reading, config: &Config, broker: &Broker, topology: Sender<Topology>) -> service::Late {
-    let declare = declare(config, broker, topology);
+fn late(
+    reading: Reading,
+    config: &Config,
+    transport: &Transport,
+    topology: Sender<Topology>,
+) -> service::Late {
+    let declare = declare(config, transport, topology);
     Box::pin(async move {
         let read = finished(reading.await).map_err(|wrong| wrong.to_string())?;
         match tokio::task::spawn_blocking(move || declare(&read).map(|()| read)).await {
@@ -364,8 +372,8 @@ fn reader(config: &Config, had_folder: bool, ends: &Ends) -> Reader {
 }
 
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.
-fn loader(read: Reader, config: &Config, broker: &Broker, topology: Sender<Topology>) -> Loader {
-    let declare = declare(config, broker, topology);
+fn loader(read: Reader, config: &Config, transport: &Transport, topology: Sender<Topology>) -> Loader {
+    let declare = declare(config, transport, topology);
     Arc::new(move || {
         let schedules = read().map_err(|wrong| wrong.to_string())?;
         declare(&schedules)?;
@@ -377,16 +385,18 @@ fn loader(read: Reader, config: &Config, broker: &Broker, topology: Sender<Topol
 /// With `fanout`, declares the exchanges of the schedules' events, and has the publisher keep them from then on.
 fn declare(
     config: &Config,
-    broker: &Broker,
+    transport: &Transport,
     kept: Sender<Topology>,
 ) -> impl Fn(&[Packed]) -> Result<(), String> + Send + Sync + use<> {
-    let (settings, broker) = (config.broker.clone(), broker.clone());
+    let (settings, transport) = (config.broker.clone(), transport.clone());
     let runtime = tokio::runtime::Handle::current();
     move |schedules| {
-        let (true, Broker::Amqp(amqp)) = (settings.fanout, &broker) else { return Ok(()) };
-        let topology = broker::topology(&settings, false, schedules);
+        if !settings.fanout || settings.url.is_embedded() {
+            return Ok(());
+        }
+        let topology = broker::topology(&settings, schedules);
         runtime
-            .block_on(ponos::broker::amqp::check(amqp, &topology))
+            .block_on(transport.check(&topology))
             .map_err(|error| format!("the exchanges of its events could not be declared: {error}"))?;
         kept.send_replace(topology);
         Ok(())

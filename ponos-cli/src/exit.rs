@@ -1,6 +1,6 @@
 //! The exit codes, the same for every verb and the same as the clock's; those above 2 as in `sysexits.h`.
 
-use std::process::ExitCode;
+pub(crate) use ponos::exit::Exit;
 
 /// For the help.
 pub(crate) const TABLE: &str = "\
@@ -15,33 +15,3 @@ Exit codes:
   77  access refused: wrong user or password, no such virtual host, no permission, nothing of that name; the inbox too
   78  the configuration can't be used: the URL, TLS, something that exists with other arguments; headers larger than a frame
   130 ended by Ctrl-C (SIGINT). On SIGTERM a verb that stays (tail, run) ends with 0";
-
-/// What a verb ends with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Exit {
-    /// Done.
-    Done = 0,
-    /// Something was found, or not done.
-    Findings = 1,
-    /// The command line is wrong (clap's own code).
-    Usage = 2,
-    /// A service can't be reached.
-    Unavailable = 69,
-    /// A fault of the program itself.
-    Software = 70,
-    /// Input or output failed.
-    InputOutput = 74,
-    /// Access refused.
-    AccessRefused = 77,
-    /// The configuration can't be used.
-    Configuration = 78,
-    /// Ended by Ctrl-C: 128 and the number of the signal, as shells have it.
-    Interrupted = 130,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}

@@ -5,32 +5,15 @@ use serde_json::{Map, Value, json};
 
 /// An event in CloudEvents' JSON format; headers that are no attributes stand under `headers`.
 pub(crate) fn event(event: &Event) -> Value {
-    let mut attributes = Map::new();
-    let mut set = |name: &str, value: Option<String>| {
+    let mut attributes: Map<String, Value> =
+        event.attributes().map(|(name, value)| (name, header(&value))).collect();
+    for (name, value) in [("traceparent", &event.traceparent), ("tracestate", &event.tracestate)] {
         if let Some(value) = value {
-            attributes.insert(name.to_owned(), value.into());
+            attributes.insert(name.to_owned(), value.as_str().into());
         }
-    };
-    set("specversion", Some("1.0".into()));
-    set("id", Some(event.id.to_string()));
-    set("source", Some(event.source.clone()));
-    set("type", Some(event.name.to_string()));
-    set("subject", event.subject.clone());
-    set("time", event.time_text());
-    set("expirytime", event.expiry_time_text());
-    set("recordedtime", event.recorded_time_text());
-    set("correlationid", event.correlation_id.clone());
-    set("causationid", event.causation_id.clone());
-    set("traceparent", event.traceparent.clone());
-    set("tracestate", event.tracestate.clone());
-    set("dataschema", event.data_schema.clone());
-    let mut others = Map::new();
-    for (name, value) in event.extensions.iter() {
-        match name.strip_prefix("cloudEvents_") {
-            Some(name) => attributes.insert(name.to_owned(), header(value)),
-            None => others.insert(name.to_owned(), header(value)),
-        };
     }
+    let others = event.extensions.iter().filter(|(name, _)| !name.starts_with("cloudEvents_"));
+    let others: Map<_, _> = others.map(|(name, value)| (name.to_owned(), header(value))).collect();
     if !others.is_empty() {
         attributes.insert("headers".into(), others.into());
     }

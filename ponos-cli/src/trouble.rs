@@ -38,17 +38,7 @@ impl Trouble {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Link(error) => match error.class {
-                LinkErrorClass::AccessRefused
-                | LinkErrorClass::Vhost
-                | LinkErrorClass::Forbidden
-                | LinkErrorClass::Missing => Exit::AccessRefused,
-                LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
-                LinkErrorClass::Inequivalent
-                | LinkErrorClass::TooLarge
-                | LinkErrorClass::Tls
-                | LinkErrorClass::Configuration => Exit::Configuration,
-            },
+            Self::Link(error) => error.class.into(),
             Self::Words(exit, _) => *exit,
             Self::Unread => Exit::Done,
         }

@@ -9,6 +9,7 @@ pub mod broker;
 #[cfg(feature = "worker")]
 pub mod clock;
 pub mod event;
+pub mod exit;
 pub mod files;
 #[cfg(feature = "worker")]
 pub mod inbox;

@@ -12,40 +12,7 @@
 //! | 78 | the configuration can't be used: a fault in it or in a schedule file, a port in use, an exchange of another type (406), TLS against a plain port, a store of another clock or in use by another process |
 //! | 130 | ended by Ctrl-C (SIGINT); `run`: in good order |
 
-use std::process::ExitCode;
+pub(super) use ponos::exit::Exit;
 
-/// What a verb ends with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-#[allow(dead_code)] // The table is whole, whichever verbs use it.
-pub(super) enum Exit {
-    /// Done.
-    Done = 0,
-    /// What was looked for was found: errors, holes, a clock that is not well.
-    Findings = 1,
-    /// The command line is wrong (clap's own code).
-    Usage = 2,
-    /// A service can't be reached.
-    Unavailable = 69,
-    /// A fault of the program itself.
-    Software = 70,
-    /// Input or output failed.
-    InputOutput = 74,
-    /// Access refused.
-    AccessRefused = 77,
-    /// The configuration can't be used.
-    Configuration = 78,
-    /// Ended by Ctrl-C.
-    Interrupted = 130,
-}
-
-impl Exit {
-    /// `plan`: something differs. The same code as [`Exit::Usage`], as other tools' plans have it.
-    pub(super) const DIFFERS: Self = Self::Usage;
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
+/// `plan`: something differs. The same code as [`Exit::Usage`], as other tools' plans have it.
+pub(super) const DIFFERS: Exit = Exit::Usage;

@@ -7,7 +7,7 @@ use super::{
     Globals,
     chosen::usable,
     clock_side::clock_side,
-    exit::Exit,
+    exit::{DIFFERS, Exit},
     output,
     reach::{Trouble, Which, finish},
     report, when,
@@ -102,7 +102,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
     output::print(|out| {
         if args.json { output::lines(out, &[&plan]) } else { text::write(out, &plan, &args.length) }
     })?;
-    Ok(if plan.differs() { Exit::DIFFERS } else { Exit::Done })
+    Ok(if plan.differs() { DIFFERS } else { Exit::Done })
 }
 
 /// The schedules of a folder or a file.

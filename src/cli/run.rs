@@ -9,7 +9,7 @@ use crate::{
     store::StoreError,
     telemetry,
 };
-use ponos::{broker::LinkErrorClass, shutdown::on_signals};
+use ponos::shutdown::on_signals;
 use std::process::ExitCode;
 use tracing::{info, warn};
 
@@ -138,17 +138,7 @@ fn announce(config: &Config, running: &Running) {
 fn exit_code(error: &RunError) -> Exit {
     match error {
         RunError::Schedules(_) | RunError::Http(_) => Exit::Configuration,
-        RunError::Service(Failure::Broker(error)) => match error.class {
-            LinkErrorClass::AccessRefused
-            | LinkErrorClass::Vhost
-            | LinkErrorClass::Forbidden
-            | LinkErrorClass::Missing => Exit::AccessRefused,
-            LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
-            LinkErrorClass::Inequivalent
-            | LinkErrorClass::TooLarge
-            | LinkErrorClass::Tls
-            | LinkErrorClass::Configuration => Exit::Configuration,
-        },
+        RunError::Service(Failure::Broker(error)) => error.class.into(),
         RunError::Store(error) | RunError::Service(Failure::Store(error)) => match error {
             StoreError::OtherClock { .. } | StoreError::Locked { .. } => Exit::Configuration,
             _ => Exit::InputOutput,

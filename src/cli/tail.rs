@@ -17,7 +17,7 @@ use crate::{
 };
 use ponos::terminal::line;
 use ponos::{
-    broker::{Consume, Consumer, Link, LinkErrorClass, Settle, Transport},
+    broker::{Consume, Consumer, Link, Settle, Transport},
     event::Event,
     topology::{Binding, Exchange, Queue, Topology, check_event_pattern},
 };
@@ -178,17 +178,7 @@ fn told(link: &Link, lost: &mut bool) -> Result<(), Trouble> {
     match link {
         Link::Down { error: Some(error), .. } if error.class.needs_a_person() => {
             output::complain(&format!("error: {error}"));
-            return Err(Trouble::Said(match error.class {
-                LinkErrorClass::AccessRefused
-                | LinkErrorClass::Vhost
-                | LinkErrorClass::Forbidden
-                | LinkErrorClass::Missing => Exit::AccessRefused,
-                LinkErrorClass::Unreachable | LinkErrorClass::Overdue => Exit::Unavailable,
-                LinkErrorClass::Inequivalent
-                | LinkErrorClass::TooLarge
-                | LinkErrorClass::Tls
-                | LinkErrorClass::Configuration => Exit::Configuration,
-            }));
+            return Err(Trouble::Said(error.class.into()));
         }
         Link::Down { error: Some(error), .. } if !*lost => {
             *lost = true;

@@ -13,6 +13,11 @@ pub enum BrokerUrl {
 }
 
 impl BrokerUrl {
+    /// Whether it is the embedded broker, whose only durable copy is the record.
+    pub fn is_embedded(&self) -> bool {
+        *self == Self::Memory
+    }
+
     /// Understands a URL; the error says what is wrong with it, without its text.
     pub(super) fn parse(text: &str) -> Result<Self, LinkError> {
         match text.trim() {

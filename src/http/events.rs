@@ -6,7 +6,7 @@ use crate::{
     schedule::Schedule,
     service::Command,
 };
-use ponos::event::Event;
+use ponos::event::{Event, HeaderValue};
 use serde_json::{Map, Value};
 use std::{
     collections::HashMap,
@@ -83,30 +83,29 @@ pub(super) fn event(
 
 /// CloudEvents' structured mode: the JSON format 1.0.
 pub(crate) fn structured(event: &Event) -> Map<String, Value> {
-    let mut object = Map::new();
-    let mut put = |name: &str, value: Option<String>| {
+    let mut object: Map<String, Value> =
+        event.attributes().filter_map(|(name, value)| Some((name, scalar(value)?))).collect();
+    for (name, value) in [("traceparent", &event.traceparent), ("tracestate", &event.tracestate)] {
         if let Some(value) = value {
-            object.insert(name.into(), value.into());
+            object.insert(name.into(), value.as_str().into());
         }
-    };
-    put("specversion", Some("1.0".into()));
-    put("id", Some(event.id.to_string()));
-    put("source", Some(event.source.clone()));
-    put("type", Some(event.name.to_string()));
-    put("subject", event.subject.clone());
-    put("time", event.time_text());
-    put("expirytime", event.expiry_time_text());
-    put("recordedtime", event.recorded_time_text());
-    put("correlationid", event.correlation_id.clone());
-    put("causationid", event.causation_id.clone());
-    put("traceparent", event.traceparent.clone());
-    put("tracestate", event.tracestate.clone());
-    put("dataschema", event.data_schema.clone());
-    put("datacontenttype", Some("application/json".into()));
+    }
+    object.insert("datacontenttype".into(), "application/json".into());
     if let Ok(data) = serde_json::from_slice::<Value>(&event.data) {
         object.insert("data".into(), data);
     }
     object
+}
+
+/// The value of an attribute; CloudEvents has no lists, tables and fractions.
+fn scalar(value: HeaderValue) -> Option<Value> {
+    match value {
+        HeaderValue::Text(text) => Some(text.into()),
+        HeaderValue::Int(number) => Some(number.into()),
+        HeaderValue::Bool(truth) => Some(truth.into()),
+        HeaderValue::Time(time) => Some(time.to_string().into()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -137,34 +137,16 @@ fn request(uri: &Uri, context: &Context) -> Result<Request<Full<Bytes>>, Failure
         .map_err(|error| Failure::new(format!("the event can't be written as a request: {error}")))
 }
 
-fn attributes(event: &Event) -> Vec<(String, String)> {
-    let mut all: Vec<(String, String)> = Vec::new();
-    let mut set = |name: &str, value: Option<String>| all.extend(value.map(|value| (name.to_owned(), value)));
-    set("specversion", Some("1.0".into()));
-    set("id", Some(event.id.to_string()));
-    set("source", Some(event.source.clone()));
-    set("type", Some(event.name.to_string()));
-    set("subject", event.subject.clone());
-    set("time", event.time_text());
-    set("expirytime", event.expiry_time_text());
-    set("recordedtime", event.recorded_time_text());
-    set("correlationid", event.correlation_id.clone());
-    set("causationid", event.causation_id.clone());
-    set("dataschema", event.data_schema.clone());
-    for (name, value) in event.extensions.iter() {
-        // CloudEvents allows no others
-        let lawful =
-            |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        if let Some(name) = name.strip_prefix("cloudEvents_").filter(lawful) {
-            set(name, text(value));
-        }
-    }
-    all
+fn attributes(event: &Event) -> impl Iterator<Item = (String, String)> {
+    // CloudEvents allows no other names
+    let lawful = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let lawful = event.attributes().filter(move |(name, _)| lawful(name));
+    lawful.filter_map(|(name, value)| Some((name, text(value)?)))
 }
 
-fn text(value: &HeaderValue) -> Option<String> {
+fn text(value: HeaderValue) -> Option<String> {
     match value {
-        HeaderValue::Text(text) => Some(text.clone()),
+        HeaderValue::Text(text) => Some(text),
         HeaderValue::Int(number) => Some(number.to_string()),
         HeaderValue::Bool(truth) => Some(truth.to_string()),
         HeaderValue::Time(time) => Some(time.to_string()),

@@ -3,6 +3,7 @@
 use super::{Consume, Consumer, LinkError, Publisher, amqp, memory};
 use crate::topology::Topology;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// RabbitMQ or its in-memory twin; clones stand for the same connections.
 #[derive(Debug, Clone)]
@@ -40,6 +41,15 @@ impl Transport {
         match &self.0 {
             Kind::Amqp(shared) => amqp::publisher(shared.config().clone(), topology),
             Kind::Memory(broker) => broker.publisher(topology),
+        }
+    }
+
+    /// A publisher that declares `topology` as it is whenever it connects to RabbitMQ; the twin takes it as it is now.
+    /// Must be called within a tokio runtime.
+    pub fn publisher_following(&self, topology: watch::Receiver<Topology>) -> Publisher {
+        match &self.0 {
+            Kind::Amqp(shared) => amqp::publisher_following(shared.config().clone(), topology),
+            Kind::Memory(broker) => broker.publisher(topology.borrow().clone()),
         }
     }
 

@@ -13,7 +13,7 @@ mod written;
 pub use binary::RECORDED_TIME;
 pub use written::Written;
 
-use super::{EventId, EventName, Headers, Message, Timestamp};
+use super::{EventId, EventName, HeaderValue, Headers, Message, Timestamp};
 
 /// An event, independent of how it travels.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +58,15 @@ pub struct Event {
 pub struct DecodeError(pub String);
 
 impl Event {
+    /// The attributes by name, as binary mode writes them: those of CloudEvents, then the extensions that stand under
+    /// `cloudEvents_`. The trace context is not among them, for each binding has headers of its own for it.
+    pub fn attributes(&self) -> impl Iterator<Item = (String, HeaderValue)> {
+        let headers = self.clone().into_message().headers;
+        headers.into_iter().filter_map(|(name, value)| {
+            name.strip_prefix(attributes::PREFIX).map(|attribute| (attribute.to_owned(), value))
+        })
+    }
+
     /// An event with what CloudEvents requires and nothing else.
     pub fn new(id: EventId, source: impl Into<String>, name: EventName, data: impl Into<Vec<u8>>) -> Self {
         Self {
