@@ -98,7 +98,8 @@ must leave the group (setsid).
 An HTTP service gets a CloudEvents request in binary mode: POST, the payload as body, ce-id, ce-type, ce-source,
 ce-subject, ce-time and so on as headers, ponos-attempt, traceparent. Its status says what becomes of the event:
   2xx             done
-  429, 503        again when Retry-After says, or up to 1 s before, else later
+  429, 503        with Retry-After: again then, or up to 1 s before, and no attempt is spent (for --max-wait at most,
+                  then to the dead letters); else again later
   408, 425, 5xx   again later; so with 3xx, for redirects are not followed
   other 4xx       can never work: to the dead letters at once
 The status and the start of the body become the reason.
