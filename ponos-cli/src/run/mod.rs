@@ -54,8 +54,8 @@ pub(crate) struct Args {
     /// replica, postgres://user:password@host/database for any number
     #[arg(long, value_name = "INBOX", env = inbox::VARIABLE, hide_env_values = true)]
     inbox: Option<String>,
-    /// Ends when the queues are empty and nothing is at work; what waits for a later attempt is not waited for, nor a
-    /// queue that has been paused for 30 seconds. Exit code 1 if anything went to the dead letters, was put off and has not
+    /// Ends when the queues are empty and all that was taken in is settled; what waits for a later attempt is not waited
+    /// for, nor a queue that has been paused for 30 seconds, nor what can't be settled for so long. Exit code 1 if anything went to the dead letters, was put off and has not
     /// come back, or was given back
     #[arg(long)]
     drain: bool,
