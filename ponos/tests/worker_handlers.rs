@@ -123,7 +123,7 @@ async fn a_state_that_a_body_asks_for_in_vain_says_how_it_is_found_at_the_start(
     kit.publish(SHIPPED, &json!({})).await;
     kit.settled().await;
     let reason = kit.dead().remove(0).reason;
-    for words in ["no state of type", "Shelf", "Worker::state", "State<", "with_state()", "at the start"] {
+    for words in ["no state of type", "Shelf", "Worker::state", "State<", "(with_state)", "at the start"] {
         assert!(reason.contains(words), "{words}: {reason}");
     }
 }
