@@ -8,6 +8,7 @@ use std::io::Write as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    ponos::redact::redact_panics();
     without_huge_pages();
     for_this_user_alone();
     if let Err(why) = ponos::stack::provide() {

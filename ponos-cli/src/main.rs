@@ -51,6 +51,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    ponos::redact::redact_panics();
     if let Err(why) = ponos::stack::provide() {
         output::complain(&format!("warning: {why}"));
     }

@@ -270,7 +270,7 @@ fn worker(at_once: usize, prefetch: u16, watch: &Arc<Watch>, count: usize) -> Wo
         async { Ok(Done) }
     };
     Worker::new(SERVICE)
-        .on_with::<Parcel, _>(NAME, handler.with(Policy::default().concurrency(at_once).prefetch(prefetch)))
+        .on::<Parcel>(NAME, handler.with(Policy::default().concurrency(at_once).prefetch(prefetch)))
 }
 
 async fn worked(place: &Place<'_>, at_once: usize, prefetch: u16, count: usize) -> Run {

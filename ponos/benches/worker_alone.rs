@@ -69,7 +69,7 @@ fn worker(done: &Arc<AtomicUsize>, count: usize, all: &Arc<Notify>) -> Ready {
         async { Ok(Done) }
     };
     let policy = Policy::default().concurrency(64).prefetch(1_000);
-    Worker::new(SERVICE).on_with::<Parcel, _>(NAME, handler.with(policy)).ready().unwrap()
+    Worker::new(SERVICE).on::<Parcel>(NAME, handler.with(policy)).ready().unwrap()
 }
 
 async fn fill(publisher: &mut Publisher, from: usize, to: usize) {

@@ -1,32 +1,37 @@
-//! Hides the passwords of URLs in text that is about to be shown.
+//! Hides secrets in text that is about to be shown: passwords of URLs, also of mistyped ones, and values whose name says
+//! what they are.
 //!
-//! Every exit of diagnostics goes through it: standard error, log lines, findings, what HTTP says of a fault. A URL is shown
-//! where something else was meant as often as where it belongs (`--config amqp://user:password@host`), so nothing is
+//! Every exit of diagnostics goes through it: standard error, log lines, panics, findings, what HTTP says of a fault. A URL is
+//! shown where something else was meant as often as where it belongs (`--config amqp://user:password@host`), so nothing is
 //! assumed of who wrote the text. Where it can't be seen what is the password, more is hidden rather than less. Data that
 //! somebody asked for (events, payloads) is not a diagnostic and passes as it is.
 
+mod secrets;
+
+pub use secrets::secrets;
+
+use crate::terminal;
+use secrets::names_a_secret;
 use serde_json::Value;
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     borrow::Cow,
     io::{self, Write},
-    ops::Range,
+    panic::{self, PanicHookInfo},
+    thread,
 };
 
 /// What stands in a password's place.
 pub const HIDDEN: &str = "***";
 
-/// How the documentation and the remedies write a URL: nobody's password.
-const EXAMPLES: [&str; 2] = ["user:password@", "USER:PASSWORD@"];
-
-/// What stands where a port would, in remedies and in what was hidden before.
-const PLACEHOLDERS: [&str; 3] = ["port", "PORT", HIDDEN];
-
-/// The text with the password of every URL in it replaced by `***`: `amqp://user:***@host`.
+/// The text with `***` in place of every secret: `amqp://user:***@host`, `user:***@host`, `http://host/?token=***`,
+/// `host=h password=***`.
 ///
-/// A password may hold anything, spaces, slashes and `@` too, except for the end of the line: it ends at the last `@` before
-/// the next URL. What stands behind a host and is no port is hidden as well (`amqp://user:passw`, cut off before its `@`).
+/// A password in a URL may hold anything, spaces, slashes and `@` too, except for the end of the line: it ends at the last `@`
+/// before the next URL. What stands behind a host and is no port is hidden as well (`amqp://user:passw`, cut off before
+/// its `@`).
 pub fn redact(text: &str) -> Cow<'_, str> {
-    let ranges = passwords(text);
+    let ranges = secrets(text);
     if ranges.is_empty() {
         return Cow::Borrowed(text);
     }
@@ -38,70 +43,6 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     }
     shown.push_str(text.get(at..).unwrap_or_default());
     Cow::Owned(shown)
-}
-
-/// Where the passwords are: bytes of the text, in its order.
-pub fn passwords(text: &str) -> Vec<Range<usize>> {
-    let separators: Vec<usize> = text.match_indices("://").map(|(at, _)| at).collect();
-    let (mut found, mut line, mut hidden) = (Vec::new(), 0, 0);
-    for (index, separator) in separators.iter().enumerate() {
-        let start = separator + 3;
-        if start <= hidden {
-            continue;
-        }
-        // Looked for once in each line: it may have many of them.
-        if line < start {
-            line = text
-                .get(start..)
-                .and_then(|rest| rest.find(['\n', '\r']))
-                .map_or(text.len(), |at| start + at);
-        }
-        // What follows at once is no scheme but a user, whose password begins with two slashes.
-        let mut others = separators.iter().skip(index + 1).map(|other| scheme(text, *other));
-        // Nor does one begin behind a colon: a password may hold `://` itself.
-        let begins =
-            |next: &usize| *next > start && !text.get(..*next).is_some_and(|before| before.ends_with(':'));
-        let next = others.find(begins).unwrap_or(text.len());
-        let end = line.min(next).max(start);
-        let rest = text.get(start..end).unwrap_or_default();
-        if EXAMPLES.iter().any(|example| rest.starts_with(example)) {
-            continue;
-        }
-        if let Some(password) = password(rest) {
-            hidden = start + password.end;
-            found.push(start + password.start..hidden);
-        }
-    }
-    found
-}
-
-/// Where the scheme begins whose `://` stands here.
-fn scheme(text: &str, separator: usize) -> usize {
-    let before = text.get(..separator).unwrap_or_default();
-    before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "+-.".contains(c)).len()
-}
-
-/// The password in what follows `://`.
-fn password(rest: &str) -> Option<Range<usize>> {
-    if let Some((userinfo, _)) = rest.rsplit_once('@') {
-        // An IPv6 host before a later '@' is none of ours to judge: it is hidden too.
-        return userinfo.find(':').map(|colon| colon + 1..userinfo.len()).filter(|range| !range.is_empty());
-    }
-    let authority = rest.get(..rest.find(ends_a_word).unwrap_or(rest.len())).unwrap_or_default();
-    let after_host = match authority.strip_prefix('[').and_then(|inner| inner.find(']')) {
-        Some(bracket) => bracket + 2,
-        None => 0,
-    };
-    let colon = after_host + authority.get(after_host..)?.find(':')?;
-    let port = authority.get(colon + 1..)?;
-    // The end of a sentence or of a quotation is no part of the URL.
-    let port = port.trim_end_matches(['.', ',', ';', ':', ')', ']', '\'', '`', '…']);
-    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) || PLACEHOLDERS.contains(&port);
-    (!is_port).then(|| colon + 1..colon + 1 + port.len())
-}
-
-fn ends_a_word(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '<' | '>' | '\u{1b}')
 }
 
 /// Redacts what is written through it, a write of whole lines at a time, as log lines are.
@@ -148,16 +89,41 @@ fn redacted_json(line: &str) -> Option<String> {
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(each),
-            Value::Object(fields) => fields.values_mut().for_each(each),
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    match value {
+                        Value::String(text) if names_a_secret(name) => HIDDEN.clone_into(text),
+                        value => each(value),
+                    }
+                }
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
-    if !line.contains("://") {
+    if secrets(line).is_empty() {
         return Some(line.to_owned());
     }
     let mut value = serde_json::from_str(line).ok()?;
     each(&mut value);
     Some(format!("{value}\n"))
+}
+
+/// From now on a panic says on standard error what it did before, without secrets and cleaned for a terminal.
+pub fn redact_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let _ = writeln!(io::stderr().lock(), "{}", words(panic));
+        // as the environment says
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            let _ = writeln!(io::stderr().lock(), "{trace}");
+        }
+    }));
+}
+
+fn words(panic: &PanicHookInfo<'_>) -> String {
+    let thread = thread::current();
+    let text = format!("thread '{}' {panic}", thread.name().unwrap_or("<unnamed>"));
+    terminal::message(&redact(&text)).into_owned()
 }
 
 #[cfg(test)]
@@ -233,7 +199,7 @@ mod tests {
     #[test]
     fn places_are_bytes_of_the_text() {
         let text = "é amqp://ü:pässword@h x://y:z@é";
-        let found: Vec<_> = passwords(text).into_iter().filter_map(|range| text.get(range)).collect();
+        let found: Vec<_> = secrets(text).into_iter().filter_map(|range| text.get(range)).collect();
         assert_eq!(found, ["pässword", "z"]);
     }
 
@@ -247,14 +213,30 @@ mod tests {
 
     #[test]
     fn a_line_of_json_stays_one() {
-        let line =
-            "{\"url\":\"amqp://u:hun\\\"ter2@h\",\"n\":1,\"list\":[\"x://y:hunter2\"],\"by\":\"me@home\"}\n";
+        let line = "{\"url\":\"amqp://u:hun\\\"ter2@h\",\"n\":1,\"list\":[\"x://y:hunter2\"],\"by\":\"me@home\",\"token\":\"hunter2\"}\n";
         let mut written = Vec::new();
         assert_eq!(Redacted::json(&mut written).write(line.as_bytes()).unwrap(), line.len());
-        let shown = "{\"url\":\"amqp://u:***@h\",\"n\":1,\"list\":[\"x://y:***\"],\"by\":\"me@home\"}\n";
+        let shown = "{\"url\":\"amqp://u:***@h\",\"n\":1,\"list\":[\"x://y:***\"],\"by\":\"me@home\",\"token\":\"***\"}\n";
         assert_eq!(String::from_utf8(written).unwrap(), shown);
         let mut written = Vec::new();
         Redacted::text(&mut written).write_all(b"to amqp://u:hunter2@h\n").unwrap();
         assert_eq!(written, b"to amqp://u:***@h\n");
+    }
+
+    #[test]
+    fn a_panic_is_told_of_without_secrets() {
+        let said = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let (noting, before) = (std::sync::Arc::clone(&said), panic::take_hook());
+        panic::set_hook(Box::new(move |panic| match words(panic) {
+            text if text.contains("can't reach") => *noting.lock().unwrap() = text,
+            // another test's
+            _ => before(panic),
+        }));
+        let panicking = thread::Builder::new().name("busy".into());
+        let panicking = panicking.spawn(|| panic!("can't reach amqp://me:hunter2@host\n\u{1b}[1m"));
+        assert!(panicking.unwrap().join().is_err());
+        let said = said.lock().unwrap();
+        let as_ever = said.starts_with("thread 'busy' panicked at ") && said.contains("redact.rs:");
+        assert!(as_ever && said.ends_with("can't reach amqp://me:***@host\n  \\u001b[1m"), "{said}");
     }
 }

@@ -1,7 +1,7 @@
 //! A text with a name, in which byte offsets become lines and columns.
 
 use super::{Diagnostic, Severity};
-use ponos::redact::{HIDDEN, passwords};
+use ponos::redact::{HIDDEN, secrets};
 use std::{ops::Range, sync::Arc};
 
 /// Longer lines are not shown: nobody reads them, and a diagnostic must stay small.
@@ -85,7 +85,7 @@ impl<'a> Text<'a> {
             return (None, 0..0);
         }
         let end = self.harmless.and_then(|harmless| secret_start(line, harmless)).unwrap_or(line.len());
-        let mut hidden = passwords(line.get(..end).unwrap_or_default());
+        let mut hidden = secrets(line.get(..end).unwrap_or_default());
         if end < line.len() {
             hidden.push(end..line.len());
         }

@@ -13,7 +13,7 @@ use testkit::Sandbox;
 const MARK: &str = "hunter2";
 
 /// URLs as they are mistyped: as they should be, with what must be encoded, with other schemes and hosts, two in one text.
-const VALUES: [&str; 7] = [
+const VALUES: [&str; 12] = [
     "amqp://me:hunter2@host",
     "amqps://me:p%40hunter2@[::1]:5671/v",
     "amqp://me:a b/c#hunter2@host/v",
@@ -21,6 +21,13 @@ const VALUES: [&str; 7] = [
     "postgres://me:hunter2@host/db,amqp://you:hunter2@host",
     "http://me:hunter2@127.0.0.1:1/?x=1",
     "amqp://me:hunter2",
+    // mistyped
+    "amqp:/me:hunter2@host",
+    "amqp:me:hunter2@host",
+    "me:hunter2@host",
+    // not where a URL has its password
+    "http://127.0.0.1:1/?a=1&token=hunter2",
+    "host=127.0.0.1 password=hunter2",
 ];
 
 /// HTTP can't be served there, so that no clock stays.

@@ -1,10 +1,10 @@
 //! `--drain`: asks for the end once the queues are empty and nothing is at work, or what is left can't be had.
 
-use super::activity::Activity;
+use super::activity::{Activity, Counts};
 use ponos::{
     broker::Transport,
     shutdown::Trigger,
-    worker::{Ended, Liveness, Observed},
+    worker::{Deliveries, Ended, Liveness, Observed},
 };
 use std::{
     collections::HashSet,
@@ -15,8 +15,11 @@ use tokio::time::Instant;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(500);
-/// A queue that has been paused for so long is not waited for.
-const PAUSED: Duration = Duration::from_secs(30);
+/// In so many looks, one after the other, all must have been empty. The broker's answer comes behind what it delivered
+/// before, but the connection may hand that on a moment later: what was on its way at the first look is here at the third.
+const LOOKS: u32 = 3;
+/// A queue that has been paused for so long is not waited for, nor what was taken in and has not changed for so long.
+const STUCK: Duration = Duration::from_secs(30);
 /// So many that were put off are told apart; at least that many are waiting then, and the answer is the same.
 const KNOWN: usize = 100_000;
 
@@ -53,8 +56,8 @@ impl PutOff {
     }
 }
 
-/// Looks until all queues were seen empty, and nothing was at work or began, for `quiet`, at least twice (true); or until one
-/// has been paused for too long (false).
+/// Looks until all queues were seen empty and nothing was in hand nor began for `quiet` (true); or until one has been paused,
+/// or what is in hand has stood still, for too long (false).
 pub(super) async fn watch(
     transport: Transport,
     queues: Vec<Arc<str>>,
@@ -63,11 +66,12 @@ pub(super) async fn watch(
     liveness: Liveness,
     trigger: Trigger,
 ) -> bool {
-    let mut since: Option<(Instant, u64)> = None;
+    let look = || (activity.counts(), liveness.deliveries());
+    let mut since: Option<Still> = None;
     loop {
         tokio::time::sleep(LOOK).await;
         if let Some(paused) = liveness.paused().into_iter().max_by_key(|paused| paused.lasts) {
-            if paused.lasts >= PAUSED {
+            if paused.lasts >= STUCK {
                 tracing::warn!(%paused, "it is not waited for: what is in the queue stays there");
                 trigger.advance();
                 return false;
@@ -76,24 +80,40 @@ pub(super) async fn watch(
             since = None;
             continue;
         }
-        let before = activity.counts();
+        let before = look();
         let empty = all_empty(&transport, &queues).await;
-        let after = activity.counts();
-        if !empty || before != after || after.at_work > 0 {
+        let after = look();
+        if !empty || before != after || after.0.at_work > 0 {
             since = None;
             continue;
         }
-        match since {
-            Some((began, begun)) if begun == after.begun => {
-                if began.elapsed() >= quiet {
-                    tracing::info!("the queues are empty, and nothing is at work");
-                    trigger.advance();
-                    return true;
-                }
-            }
-            _ => since = Some((Instant::now(), after.begun)),
+        let unsettled = after.1.unsettled;
+        let still = since.take().filter(|still| still.seen == after);
+        let mut still = still.unwrap_or(Still { began: Instant::now(), seen: after, looks: 0 });
+        still.looks += 1;
+        let lasts = still.began.elapsed();
+        if unsettled == 0 && lasts >= quiet && still.looks >= LOOKS {
+            tracing::info!("the queues are empty, and nothing is at work");
+            trigger.advance();
+            return true;
         }
+        if unsettled > 0 && lasts >= quiet + STUCK {
+            tracing::warn!(
+                unsettled,
+                "what was taken in can't be ended, and is not waited for: it goes back to its queue"
+            );
+            trigger.advance();
+            return false;
+        }
+        since = Some(still);
     }
+}
+
+/// Since when nothing has changed.
+struct Still {
+    began: Instant,
+    seen: (Counts, Deliveries),
+    looks: u32,
 }
 
 /// Whether each queue is there, is consumed, and has nothing ready.
@@ -105,4 +125,78 @@ async fn all_empty(transport: &Transport, queues: &[Arc<str>]) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ponos::{
+        broker::{Publishing, memory::Broker},
+        event::Event,
+        prelude::*,
+        shutdown::{Shutdown, Stage, shutdown},
+        worker::Ready,
+    };
+    use serde_json::Value;
+    use tokio::sync::Semaphore;
+
+    const NAME: &str = "stock.shelf.cleaned";
+
+    async fn publish(transport: &Transport, worker: &Ready) {
+        let mut publisher = transport.publisher(worker.topology().clone());
+        let event = Event::new("1".parse().unwrap(), "/test", NAME.parse().unwrap(), b"{}".to_vec());
+        let publishing =
+            Publishing { token: 1, lane: 0, exchange: "events".into(), message: event.into_message() };
+        publisher.submit(vec![publishing]).await.unwrap();
+        assert_eq!(publisher.settlements().await.map(|all| all.len()), Some(1));
+    }
+
+    /// A worker on the twin whose one delivery is in hand, and not at work, until something is given to `gate`; its drain.
+    async fn draining(gate: Arc<Semaphore>) -> (tokio::task::JoinHandle<bool>, Liveness, Shutdown) {
+        let activity = Activity::default();
+        let counting = activity.clone();
+        let handler = move |_: Value, _: Context| {
+            let (gate, activity) = (Arc::clone(&gate), counting.clone());
+            async move {
+                // as what waits for its inbox, or to be read
+                gate.acquire().await?.forget();
+                drop(activity.begin());
+                Ok(Done)
+            }
+        };
+        let policy = Policy::default().timeout(Duration::from_secs(300));
+        let ready = Worker::new("shop").on::<Value>(NAME, handler.with(policy)).ready().unwrap();
+        let transport = Transport::memory(Broker::new());
+        transport.check(ready.topology()).await.unwrap();
+        publish(&transport, &ready).await;
+        let (liveness, (trigger, asked)) = (ready.liveness(), shutdown());
+        tokio::spawn(ready.run_on(transport.clone(), asked.clone()));
+        let queues = vec![Arc::from("shop.stock.shelf.cleaned")];
+        let watching = watch(transport, queues, activity, Duration::from_secs(1), liveness.clone(), trigger);
+        (tokio::spawn(watching), liveness, asked)
+    }
+
+    fn is_asked(shutdown: &Shutdown) -> bool {
+        shutdown.stage() != Stage::Running
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_in_hand_and_not_at_work_yet_is_waited_for() {
+        let gate = Arc::new(Semaphore::new(0));
+        let (drained, liveness, asked) = draining(Arc::clone(&gate)).await;
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(liveness.deliveries(), Deliveries { taken: 1, unsettled: 1 });
+        assert!(!drained.is_finished() && !is_asked(&asked), "the queue was taken for empty");
+        gate.add_permits(1);
+        assert!(drained.await.unwrap());
+        assert_eq!(liveness.deliveries(), Deliveries { taken: 1, unsettled: 0 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stands_still_in_hand_is_not_waited_for_for_ever() {
+        let began = Instant::now();
+        let (drained, _, asked) = draining(Arc::new(Semaphore::new(0))).await;
+        assert!(!drained.await.unwrap() && is_asked(&asked));
+        assert!((31..40).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    }
 }

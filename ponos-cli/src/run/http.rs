@@ -191,7 +191,8 @@ fn outcome(answer: &Response<()>, body: &[u8]) -> HandlerResult {
         429 | 503 => {
             let told = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             match told.and_then(|text| retry_after::wait(text, Clock::system().now())) {
-                Some(after) => Ok(Outcome::retry_after(after).because(reason())),
+                // it is busy, and no fault of the event's
+                Some(after) => Ok(Outcome::snooze(after).because(reason())),
                 None => Err(Failure::new(reason())),
             }
         }
@@ -216,10 +217,8 @@ mod tests {
     fn the_status_says_what_becomes_of_an_event() {
         let seconds = Duration::from_secs(7);
         assert!(matches!(answered(204, None), Ok(Outcome::Done)));
-        assert!(
-            matches!(answered(503, Some("7")), Ok(Outcome::Retry { after: Some(wait), .. }) if wait == seconds)
-        );
-        let Ok(Outcome::Retry { after: Some(_), reason: Some(reason) }) = answered(429, Some("7")) else {
+        assert!(matches!(answered(503, Some("7")), Ok(Outcome::Snooze { after, .. }) if after == seconds));
+        let Ok(Outcome::Snooze { reason: Some(reason), .. }) = answered(429, Some("7")) else {
             panic!("{:?}", answered(429, Some("7")))
         };
         assert_eq!(reason, "the answer was 429 Too Many Requests: no such order");

@@ -54,8 +54,8 @@ pub(crate) struct Args {
     /// replica, postgres://user:password@host/database for any number
     #[arg(long, value_name = "INBOX", env = inbox::VARIABLE, hide_env_values = true)]
     inbox: Option<String>,
-    /// Ends when the queues are empty and nothing is at work; what waits for a later attempt is not waited for, nor a
-    /// queue that has been paused for 30 seconds. Exit code 1 if anything went to the dead letters, was put off and has not
+    /// Ends when the queues are empty and all that was taken in is settled; what waits for a later attempt is not waited
+    /// for, nor a queue that has been paused for 30 seconds, nor what can't be settled for so long. Exit code 1 if anything went to the dead letters, was put off and has not
     /// come back, or was given back
     #[arg(long)]
     drain: bool,
@@ -98,7 +98,8 @@ must leave the group (setsid).
 An HTTP service gets a CloudEvents request in binary mode: POST, the payload as body, ce-id, ce-type, ce-source,
 ce-subject, ce-time and so on as headers, ponos-attempt, traceparent. Its status says what becomes of the event:
   2xx             done
-  429, 503        again when Retry-After says, or up to 1 s before, else later
+  429, 503        with Retry-After: again then, or up to 1 s before, and no attempt is spent (for --max-wait at most,
+                  then to the dead letters); else again later
   408, 425, 5xx   again later; so with 3xx, for redirects are not followed
   other 4xx       can never work: to the dead letters at once
 The status and the start of the body become the reason.

@@ -21,6 +21,9 @@ pub(super) struct Args {
     /// How long one attempt may take
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span::positive)]
     pub(super) timeout: Duration,
+    /// How long an event may be put off in all by answers with Retry-After, which spend no attempt
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = span::positive)]
+    max_wait: Duration,
     /// So many at a time, of each queue
     #[arg(long, value_name = "N", default_value_t = 1)]
     concurrency: usize,
@@ -63,8 +66,7 @@ impl Args {
             expect_by_next: self.expect_by_next,
             // that is said with the queues
             exclusive: false,
-            // neither a program nor a service has a way to ask for it
-            max_wait: Policy::default().max_wait,
+            max_wait: self.max_wait,
         }
     }
 

@@ -119,13 +119,13 @@ fn an_event_is_posted_in_binary_mode_and_2xx_is_done() {
 }
 
 #[test]
-fn a_503_with_retry_after_is_tried_again_after_that() {
+fn a_503_with_retry_after_is_tried_again_after_that_and_spends_no_attempt() {
     let url = with_event("http-later");
     const BUSY: &str = "503 Busy\r\nretry-after: 2\r\ncontent-length: 0\r\nconnection: close\r\n";
     let server = Server::start(&[BUSY, "200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"]);
-    let running = start(&url, &worker(&server.url, &[]));
+    let running = start(&url, &worker(&server.url, &["--attempts", "1"]));
     let requests = server.wait(2);
-    assert!(requests[1].to_ascii_lowercase().contains("ponos-attempt: 2\r\n"), "{}", requests[1]);
+    assert!(requests[1].to_ascii_lowercase().contains("ponos-attempt: 1\r\n"), "{}", requests[1]);
     running.program.signal(Signal::TERM);
     let ended = running.end();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
@@ -141,6 +141,22 @@ fn a_date_in_retry_after_puts_it_off_by_hours() {
     ponos_ends(&url, &worker(&server.url, &["--drain"]), 1);
     // seven days at most, of which the first six hours are spent here
     holds(&url, "retry.6h", 1);
+}
+
+#[test]
+fn who_is_always_busy_is_asked_for_max_wait_and_no_longer() {
+    let url = with_event("http-busy");
+    const BUSY: &str = "503 Busy\r\nretry-after: 3600\r\ncontent-length: 5\r\nconnection: close\r\n\r\nlater";
+    let server = Server::start(&[BUSY]);
+    let running = start(&url, &worker(&server.url, &["--attempts", "1", "--max-wait", "3s"]));
+    holds(&url, "shop.stock.shelf.clean.dlq", 1);
+    running.program.signal(Signal::TERM);
+    assert_eq!(running.end().code, Some(0));
+    let message = look(&url, "shop.stock.shelf.clean.dlq", 1).remove(0);
+    assert_eq!(message.headers.text("dead-kind"), Some("snoozed-too-long"));
+    let reason = message.headers.text("dead-reason").unwrap();
+    assert!(reason.contains("503") && reason.ends_with("later"), "{reason}");
+    assert!(server.wait(2).len() <= 4, "an hour ended after 3 s");
 }
 
 #[test]

@@ -8,11 +8,19 @@ use testkit::{Node, Signal};
 const MARK: &str = "hunter2";
 
 /// None of them can be used as a broker's URL, so that nothing is waited for.
-const VALUES: [&str; 4] = [
+const VALUES: [&str; 10] = [
     "amqp://me:hunter2@host/?x=1",
     "amqp://me:a b/c#hunter2@[::1]:5672/v",
     "postgres://me:p%40hunter2@127.0.0.1:1/db",
     "http://me:hunter2@127.0.0.1:1/,amqp://you:hunter2@host",
+    // mistyped
+    "amqp:/me:hunter2@host",
+    "amqp:me:hunter2@host",
+    "me:hunter2@host",
+    // not where a URL has its password
+    "http://127.0.0.1:1/?token=hunter2",
+    "postgres://127.0.0.1:1/db?x=1&password=hunter2",
+    "host=127.0.0.1 port=1 password=hunter2",
 ];
 
 /// All that are read.

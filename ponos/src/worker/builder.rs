@@ -99,12 +99,6 @@ impl Worker {
         self
     }
 
-    /// [`Worker::on`], as it was called where a handler has a policy.
-    #[must_use]
-    pub fn on_with<T: Payload, H: Handler<T>>(self, name: &str, handler: H) -> Self {
-        self.on::<T>(name, handler)
-    }
-
     /// Handles the service's own tasks of that name, which its handlers may then publish by
     /// [`Context::task`](super::Context::task). Otherwise as [`Worker::on`].
     #[must_use]
@@ -192,12 +186,6 @@ impl FanIn {
     pub fn on<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
         self.handlers.push(Named::new::<T, _>(name, handler));
         self
-    }
-
-    /// [`FanIn::on`], as it was called where a handler has a policy.
-    #[must_use]
-    pub fn on_with<T: Payload, H: Handler<T>>(self, name: &str, handler: H) -> Self {
-        self.on::<T>(name, handler)
     }
 }
 

@@ -168,7 +168,7 @@ fn stream(service: &str, draft: Draft, consumer_timeout: Duration, faults: &mut 
     let slowest = handlers.iter().map(timeout).max().unwrap_or_default();
     let wait = Wait::cut(&mut policy, slowest, consumer_timeout);
     let mut routes: Vec<Arc<Route>> = Vec::new();
-    let mut before: Vec<String> = Vec::new();
+    let (mut before, mut uncompared): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for Named { pattern, policy: own, contract, handler, last, needs: _ } in handlers {
         if let Err(why) = pattern_fault(&pattern, intake) {
             faults.push(why);
@@ -176,7 +176,11 @@ fn stream(service: &str, draft: Draft, consumer_timeout: Duration, faults: &mut 
             faults.push(format!("'{pattern}' is handled twice"));
         } else {
             let earlier: Vec<&str> = before.iter().map(String::as_str).collect();
-            let takers = overshadowing(&pattern, &earlier).join("' and '");
+            let takers = overshadowing(&pattern, &earlier);
+            if takers.is_none() {
+                uncompared.push(pattern.clone());
+            }
+            let takers = takers.unwrap_or_default().join("' and '");
             if !takers.is_empty() {
                 faults.push(format!(
                     "the handler of '{pattern}' is never reached: '{takers}' before it takes all of its events; name '{pattern}' first"
@@ -206,6 +210,13 @@ fn stream(service: &str, draft: Draft, consumer_timeout: Duration, faults: &mut 
             }
             Err(why) => faults.push(format!("the schema of '{pattern}' can't be used: {why}")),
         }
+    }
+    if !uncompared.is_empty() {
+        tracing::warn!(
+            queue = format!("{service}.{label}"),
+            patterns = uncompared.join(" "),
+            "these patterns have too many wildcards to be compared with those before them: it was not found out whether any event reaches their handlers; write them with fewer '#'"
+        );
     }
     Stream { queue: Arc::from(format!("{service}.{label}")), routes, policy }
 }

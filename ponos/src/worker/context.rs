@@ -112,7 +112,8 @@ impl Context {
         &self.0.span
     }
 
-    /// The value of type `S` that was given to [`Worker::state`](super::Worker::state).
+    /// The value of type `S` that was given to [`Worker::state`](super::Worker::state). What a body asks for is seen only when
+    /// it runs; a missing [`State`](super::State), the handler's third argument, is found at the start.
     ///
     /// # Errors
     /// [`NoState`] when none was given.

@@ -36,6 +36,15 @@ pub struct Liveness {
     gone: Arc<Mutex<Option<Gone>>>,
 }
 
+/// Deliveries of a worker, as [`Liveness::deliveries`] counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Deliveries {
+    /// Taken in since the start.
+    pub taken: u64,
+    /// Of these, such as still wait for a slot, or are at work.
+    pub unsettled: u64,
+}
+
 /// Something that the worker needs was not on the broker.
 #[derive(Debug)]
 struct Gone {
@@ -53,6 +62,10 @@ pub(crate) struct Pulse {
     began: Instant,
     /// Milliseconds after `began` at which something came last.
     came: AtomicU64,
+    /// Deliveries that came.
+    taken: AtomicU64,
+    /// Of these, such as were settled, or can't be any more.
+    settled: AtomicU64,
     /// Deliveries wait here for a slot or for the rate.
     pub(crate) waiting: AtomicBool,
     /// The consumer takes in more than one at a time.
@@ -70,6 +83,19 @@ impl Liveness {
         let gone = self.gone().as_ref().filter(|gone| !gone.is_back).map(|gone| gone.what.clone());
         let troubles: Vec<String> = pulses.iter().filter_map(|pulse| pulse.trouble()).chain(gone).collect();
         if troubles.is_empty() { Ok(()) } else { Err(troubles.join("; ")) }
+    }
+
+    /// What was taken in from all queues so far.
+    pub fn deliveries(&self) -> Deliveries {
+        let mut all = Deliveries::default();
+        for pulse in self.pulses().iter() {
+            // in this order: what was settled had been taken
+            let settled = pulse.settled.load(Ordering::Acquire);
+            let taken = pulse.taken.load(Ordering::Acquire);
+            all.taken += taken;
+            all.unsettled += taken.saturating_sub(settled);
+        }
+        all
     }
 
     /// The queues that are paused because something that their tasks need is unavailable. The worker is alive, and goes on by
@@ -137,6 +163,8 @@ impl Pulse {
             breaker,
             began: Instant::now(),
             came: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
             waiting: AtomicBool::new(false),
             wide: AtomicBool::new(false),
             trouble: Mutex::default(),
@@ -147,9 +175,15 @@ impl Pulse {
         &self.queue
     }
 
-    /// Something came.
-    pub(crate) fn came(&self) {
+    /// So many deliveries came.
+    pub(crate) fn came(&self, count: usize) {
         self.came.store(self.elapsed(), Ordering::Relaxed);
+        self.taken.fetch_add(count as u64, Ordering::AcqRel);
+    }
+
+    /// One is settled, or can't be any more.
+    pub(crate) fn settled(&self) {
+        self.settled.fetch_add(1, Ordering::AcqRel);
     }
 
     fn elapsed(&self) -> u64 {

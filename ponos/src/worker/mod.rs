@@ -49,7 +49,7 @@ pub use desk::FlushError;
 pub use ended::{DeadKind, Death, Ended, Observed};
 pub use handler::{Handler, Payload};
 pub use held::PublishError;
-pub use liveness::Liveness;
+pub use liveness::{Deliveries, Liveness};
 pub use outcome::{Failure, HandlerResult, Outcome};
 pub use plan::Limits;
 pub use policy::{Backoff, LONGEST_RETRY, Policy, Rate};

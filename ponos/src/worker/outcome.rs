@@ -15,7 +15,7 @@ pub enum Outcome {
         reason: Option<String>,
     },
     /// Later, through no fault of the message: the same attempt again after this time (1 s to 7 days). For at most
-    /// [`Policy::max_wait`](super::Policy::max_wait) in all, then to the dead letters.
+    /// [`Policy::max_wait`](super::Policy::max_wait) in all: one that would last longer ends then, and the next one is dead.
     Snooze {
         /// When.
         after: Duration,

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     broker::{Consume, Link, Transport},
+    redact::redact,
     shutdown::{self, Shutdown, Stage, Trigger},
 };
 use std::{collections::HashMap, sync::Arc};
@@ -125,7 +126,7 @@ async fn all_ended(
         let (id, why) = match ended {
             Ok((_, End::Stopped)) => continue,
             Ok((id, End::Broken)) => (id, "its consumer ended by itself".to_owned()),
-            Err(error) => (error.id(), format!("its task broke: {error}")),
+            Err(error) => (error.id(), redact(&format!("its task broke: {error}")).into_owned()),
         };
         if broken.is_empty() {
             stop.advance();

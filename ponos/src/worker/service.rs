@@ -33,9 +33,12 @@ pub(crate) struct Service {
     pub(crate) observer: Option<Observer>,
 }
 
-/// `Context::state` asked for something that was not given to the worker.
+/// [`Context::state`](super::Context::state) asked for something that was not given to the worker. What a handler takes as an
+/// argument, [`State<S>`](super::State), is looked for at the start instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the worker has no state of type {0}; give it one with Worker::state")]
+#[error(
+    "the worker has no state of type {0}: give it one with Worker::state; a handler that takes State<{0}> as its third argument (with_state) is refused at the start instead of here"
+)]
 pub struct NoState(pub(crate) &'static str);
 
 impl Service {

@@ -80,7 +80,7 @@ impl Intake {
                 if came == 0 {
                     return;
                 }
-                self.line.pulse.came();
+                self.line.pulse.came(came);
                 self.line.pulse.waiting.store(true, Ordering::Relaxed);
                 self.waiting.extend(self.batch.drain(..));
             }
@@ -131,6 +131,7 @@ impl Intake {
         // before anything goes back, or it comes again in the old breadth: whose task paused the queue may be later with it
         self.consumer.narrow();
         while let Some(Some(delivery)) = self.consumer.next().now_or_never() {
+            self.line.pulse.came(1);
             self.waiting.push_back(delivery);
         }
         let mut confirms = true;
@@ -142,10 +143,9 @@ impl Intake {
     /// If the first one's channel is gone: it comes again, and no crash is why.
     fn pass_over(&mut self) {
         let is_void = self.waiting.front().is_some_and(|next| self.line.is_void(next.tag));
-        let passed = is_void
-            .then(|| self.waiting.pop_front())
-            .flatten()
-            .filter(|delivery| delivery.delivery_count().is_some());
+        let Some(passed) = is_void.then(|| self.waiting.pop_front()).flatten() else { return };
+        self.line.pulse.settled();
+        let passed = Some(passed).filter(|delivery| delivery.delivery_count().is_some());
         if let Some(id) = passed.and_then(|delivery| delivery.message.properties.message_id) {
             self.line.released.note(&id);
         }
@@ -212,6 +212,7 @@ impl Intake {
     async fn refuse(&mut self) {
         let mut confirms = true;
         while let Some(delivery) = self.consumer.next().await {
+            self.line.pulse.came(1);
             life::give_back(&self.line, delivery, &mut confirms).await;
         }
         std::future::pending().await
@@ -228,5 +229,6 @@ async fn begin(line: Arc<Line>, delivery: Delivery, slot: OwnedSemaphorePermit, 
         line.tally.given_back(1);
         let _ = line.settler.settle(tag, Settle::Reject).await;
     }
+    line.pulse.settled();
     drop(slot);
 }

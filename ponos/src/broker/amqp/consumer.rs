@@ -6,10 +6,11 @@ use super::{
     backoff,
     connection::Session,
     convert,
-    declare::{bind_again, declare},
+    declare::{bind_again, declare, inspect},
     intake::Intake,
     publisher::answer_of,
     shared::{Shared, leave},
+    unread::Unread,
 };
 use crate::{event::HeaderValue, topology::Topology};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
@@ -29,9 +30,6 @@ const PATIENCE: u32 = 4;
 
 /// A connection that held this long starts the backoff anew.
 const HELD: Duration = Duration::from_secs(5);
-/// So often in a row a message that can't be read is taken at once again, which has the broker count: more than the delivery limit
-/// of a work queue.
-const UNREAD: u32 = 100;
 /// How often the connection's state is looked at.
 const TICK: Duration = Duration::from_millis(500);
 /// How many settlements are taken before deliveries have their turn.
@@ -40,7 +38,7 @@ const AT_ONCE: usize = 64;
 /// Runs until the handle is dropped.
 pub(super) async fn run(shared: Arc<Shared>, topology: Topology, options: Consume, task: ConsumerTask) {
     let wanted = Wanted { shared, topology, options };
-    let mut supervisor = Supervisor { wanted, task, generation: 0, unread: 0 };
+    let mut supervisor = Supervisor { wanted, task, generation: 0, unread: Unread::default() };
     if supervisor.run().await {
         supervisor.task.link.send_replace(Link::Closed);
     }
@@ -50,8 +48,7 @@ struct Supervisor {
     wanted: Wanted,
     task: ConsumerTask,
     generation: u64,
-    /// How often in a row a message could not be read.
-    unread: u32,
+    unread: Unread,
 }
 
 /// What is to be consumed, and where.
@@ -85,7 +82,10 @@ impl Supervisor {
             let error = match opened {
                 None => return true,
                 Some(Err(error)) => error,
-                Some(Ok(mut intake)) => {
+                Some(Ok((mut intake, ready))) => {
+                    if let Some(ready) = ready {
+                        self.unread.looked(ready);
+                    }
                     let since = Instant::now();
                     self.generation += 1;
                     self.up(&intake);
@@ -102,7 +102,7 @@ impl Supervisor {
                         }
                         End::Lost(error) => {
                             if since.elapsed() >= HELD {
-                                (failures, self.unread) = (0, 0);
+                                (failures, self.unread) = (0, Unread::default());
                             }
                             if self.noted_unread(&error) {
                                 failures = 0;
@@ -129,21 +129,20 @@ impl Supervisor {
     /// How to take in again what could not be read: by itself, for what was out beside it is counted too, and on a connection of its
     /// own, for the whole connection is lost by it.
     fn care(&self, flow: Flow) -> (Flow, bool) {
-        if self.unread > 0 { (Flow::Narrow, true) } else { (flow, false) }
+        if self.unread.is_at_it() { (Flow::Narrow, true) } else { (flow, false) }
     }
 
     /// Counts messages in a row that could not be read; whether to try again at once.
     fn noted_unread(&mut self, error: &LinkError) -> bool {
         if error.class != LinkErrorClass::TooLarge {
-            self.unread = 0;
+            self.unread = Unread::default();
             return false;
         }
-        // the first time it may have been another's, on the connection that was shared
-        if self.unread == 1 {
+        let at_once = self.unread.failed();
+        if self.unread.is_certain() {
             tracing::error!(queue = self.wanted.options.queue, "{error}");
         }
-        self.unread = self.unread.saturating_add(1);
-        self.unread <= UNREAD
+        at_once
     }
 
     fn down(&self, attempts: u32, error: LinkError) {
@@ -233,6 +232,8 @@ impl Supervisor {
                 came = intake.stream.next(), if unheard.is_empty() && !dropped && !intake.is_stopped() => match came {
                     Some(came) => {
                         intake.stir();
+                        // whatever was at the head before is gone, or these would not come
+                        self.unread = Unread::default();
                         for delivery in came {
                             let delivery = delivery.map_err(|error| intake.classify(&error))?;
                             if !intake.acks.delivered(delivery.delivery_tag) {
@@ -315,21 +316,29 @@ async fn voiding_while<T>(task: &mut ConsumerTask, work: impl Future<Output = T>
 }
 
 impl Wanted {
-    async fn open(&self, flow: Flow, alone: bool) -> Result<Intake, LinkError> {
+    /// `alone`: on a connection of its own, and with how many messages are ready before anything is taken.
+    async fn open(&self, flow: Flow, alone: bool) -> Result<(Intake, Option<u64>), LinkError> {
         let session = if alone { self.shared.own_session().await? } else { self.shared.session().await? };
-        let opened = self.subscribe(&session, flow).await;
+        let opened = self.subscribe(&session, flow, alone).await;
         leave(session).await;
         opened
     }
 
-    async fn subscribe(&self, session: &Arc<Session>, flow: Flow) -> Result<Intake, LinkError> {
+    async fn subscribe(
+        &self,
+        session: &Arc<Session>,
+        flow: Flow,
+        alone: bool,
+    ) -> Result<(Intake, Option<u64>), LinkError> {
         let named = declare(session, &self.topology).await?;
         let queue = self.queue_name(named);
+        let state = if alone { inspect(session, &queue).await? } else { None };
         let single_active = self.topology.queues.iter().any(|declared| {
             declared.name == queue
                 && declared.arguments.get("x-single-active-consumer") == Some(&HeaderValue::Bool(true))
         });
-        Intake::open(Arc::clone(session), queue, &self.options, flow, single_active).await
+        let intake = Intake::open(Arc::clone(session), queue, &self.options, flow, single_active).await?;
+        Ok((intake, state.map(|state| state.ready)))
     }
 
     fn queue_name(&self, named: Option<String>) -> String {

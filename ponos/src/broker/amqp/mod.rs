@@ -33,6 +33,7 @@ mod reactor;
 mod returns;
 mod shared;
 mod tls;
+mod unread;
 mod url;
 
 pub use config::AmqpConfig;

@@ -51,6 +51,7 @@ pub(in crate::worker) async fn waiting(line: &Line, delivery: Delivery, confirms
     }
     // an error: the consumer has ended, and it goes back without being asked to
     let _ = line.settler.settle(delivery.tag, how).await;
+    line.pulse.settled();
 }
 
 fn may_send(line: &Line, tag: DeliveryTag) -> bool {

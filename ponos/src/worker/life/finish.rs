@@ -130,7 +130,7 @@ mod tests {
             count.fetch_add(1, SeqCst);
             async { Ok(Done) }
         };
-        (Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1))).inbox(inbox), runs)
+        (Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(1))).inbox(inbox), runs)
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use super::{PutOff, Verdict, hold::Hold, report};
 use crate::{
     inbox::Entry,
+    redact::redact,
     worker::{
         Context, HandlerResult, Outcome,
         ended::{DeadKind, Death},
@@ -12,7 +13,7 @@ use crate::{
 };
 use futures_util::FutureExt;
 use serde_json::Value;
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+use std::{any::Any, borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
 use tokio::time::sleep_until;
 use tracing::Instrument;
 
@@ -41,12 +42,15 @@ pub(super) async fn handler(line: &Line, context: &Context, payload: Value, entr
                 Run::Returned(Ok(Outcome::Release)) => Verdict::PutOff(PutOff::Released),
                 Run::Returned(Ok(Outcome::Snooze { after, reason })) => {
                     let reason = reason.unwrap_or_else(|| "its handler put it off".into());
+                    let reason = redacted(reason);
                     Verdict::PutOff(PutOff::Snoozed(after, reason))
                 }
-                Run::Returned(Ok(Outcome::Dead { reason })) => Death::new(DeadKind::Refused, reason).into(),
+                Run::Returned(Ok(Outcome::Dead { reason })) => {
+                    Death::new(DeadKind::Refused, redacted(reason)).into()
+                }
                 Run::Returned(Ok(Outcome::Retry { after, reason })) => {
                     let reason = reason.unwrap_or_else(|| "its handler asked for another attempt".into());
-                    Verdict::Failed { after, reason }
+                    Verdict::Failed { after, reason: redacted(reason) }
                 }
                 Run::Unfit(error) => Death::new(DeadKind::Schema, unfit(&error)).into(),
                 Run::Stopped => Verdict::Stopped,
@@ -81,9 +85,9 @@ pub(super) async fn last(
     }
 }
 
-/// Why it failed, in words.
+/// Why it failed, in words and without secrets.
 pub(super) fn failure(run: Run, context: &Context) -> String {
-    match run {
+    redacted(match run {
         Run::Returned(Ok(outcome)) => format!("{outcome:?}"),
         Run::Returned(Err(failure)) => failure.to_string(),
         Run::Unfit(error) => unfit(&error),
@@ -95,6 +99,14 @@ pub(super) fn failure(run: Run, context: &Context) -> String {
         }
         Run::Panicked(message) => format!("panicked: {message}"),
         Run::Stopped => "the worker stopped".into(),
+    })
+}
+
+/// What a handler says goes to the log and into headers: a client's error shows the URL that it could not reach.
+fn redacted(reason: String) -> String {
+    match redact(&reason) {
+        Cow::Borrowed(_) => reason,
+        Cow::Owned(redacted) => redacted,
     }
 }
 
@@ -131,8 +143,9 @@ async fn run(line: &Line, handler: &Shared, context: &Context, payload: Value) -
     run
 }
 
-/// What a panic said.
+/// What a panic said, without secrets.
 pub(in crate::worker) fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(without words)".into())
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.map_or_else(|| "(without words)".into(), redacted)
 }

@@ -88,7 +88,8 @@ async fn put_off(task: &mut Task<'_>, why: PutOff) -> (Ended, Settle) {
         PutOff::Snoozed(_, reason) => reason.clone(),
     };
     let most = route.policy.max_wait;
-    if now.since(waits.since) >= millis(most) {
+    let waited = Duration::from_millis(u64::try_from(now.since(waits.since)).unwrap_or(0));
+    if waited >= most {
         let kind = if matches!(why, PutOff::Released) { DeadKind::Released } else { DeadKind::Snoozed };
         let reason = format!(
             "attempt {} was put off {} times since {}, and may be for {} s at most (Policy::max_wait); at last: {reason}",
@@ -104,7 +105,8 @@ async fn put_off(task: &mut Task<'_>, why: PutOff) -> (Ended, Settle) {
         // at once would be as fast as the broker is
         PutOff::Snoozed(wait, _) => (wait.clamp(SHORTEST_SNOOZE, LONGEST_RETRY), false),
     };
-    let due = now.plus(millis(wait));
+    // the last time is at the end of what it may wait, however much longer it was to be
+    let due = now.plus(millis(wait.min((most - waited).max(SHORTEST_SNOOZE))));
     let next =
         Attempt { due: Some(due), failure: Some(reason.clone()), waits: Some(waits), ..task.attempt.clone() };
     let ended = if released { Ended::Released(reason) } else { Ended::Snoozed { due, reason } };

@@ -330,7 +330,7 @@ async fn a_worker_with_more_slots_than_its_inbox_has_connections_is_refused() {
         let handler = async |_: serde_json::Value, _: Context| Ok(Outcome::Done);
         let policy = Policy { concurrency, ..Policy::default() };
         Worker::new("shop")
-            .on_with::<serde_json::Value, _>("order.parcel.shipped", handler.with(policy))
+            .on::<serde_json::Value>("order.parcel.shipped", handler.with(policy))
             .inbox(inbox.clone())
     };
     worker(20).ready().unwrap();

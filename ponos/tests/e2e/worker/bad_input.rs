@@ -88,7 +88,7 @@ fn worker() -> Worker {
     let handler = async |_: Parcel, _: Context| Ok(Done);
     // RabbitMQ 4 itself takes no more than 16 MiB
     let limits = Limits { body: 1 << 20, ..Limits::default() };
-    Worker::new("shop").on_with::<Parcel, _>(NAME, handler.with(policy)).limits(limits)
+    Worker::new("shop").on::<Parcel>(NAME, handler.with(policy)).limits(limits)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +147,7 @@ async fn each_kind_of_bad_handler_is_dead_with_its_reason_and_its_neighbours_are
     };
     let policy = Policy::retry(1).timeout(Duration::from_secs(1)).concurrency(4);
     let worker = Worker::new("shop")
-        .on_with::<serde_json::Value, _>(NAME, handler.with(policy))
+        .on::<serde_json::Value>(NAME, handler.with(policy))
         .publishes::<serde_json::Value>("order.parcel.lost")
         .limits(Limits::default());
     let running = Running::start(&url, worker).await;

@@ -39,7 +39,7 @@ fn worker(blocked: &Arc<Blocked>) -> Worker {
             Ok(Done)
         }
     };
-    Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::default().concurrency(3)))
+    Worker::new("shop").on::<Value>(NAME, handler.with(Policy::default().concurrency(3)))
 }
 
 /// So many handlers block at a time; what is done meanwhile.

@@ -17,7 +17,7 @@ fn failing_once() -> Worker {
     let handler = async |_: Value, ctx: Context| {
         if ctx.attempt() == 1 { Err(Failure::new("not yet")) } else { Ok(Done) }
     };
-    Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(2).backoff(backoff)))
+    Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(2).backoff(backoff)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +100,7 @@ async fn a_task_for_a_queue_that_is_not_there_is_tried_again_until_it_is() {
     // the other program of this service, whose queue it is, does not run
     let other = Worker::new("shop").task("shop.stock.counted", async |_: Value, _: Context| Ok(Done));
     let worker = Worker::new("shop")
-        .on_with::<Value, _>(NAME, handler.with(Policy::retry(10).backoff(backoff)))
+        .on::<Value>(NAME, handler.with(Policy::retry(10).backoff(backoff)))
         .sends_task::<Value>("shop.stock.counted");
     let running = Running::start(&url, worker).await;
     let mut sender = Sender::new(&url).await;

@@ -23,8 +23,7 @@ async fn what_is_sent_again_makes_room_and_says_so() {
         async { Err(Failure::new("no ".repeat(400))) }
     };
     let backoff = Backoff { first: Duration::from_millis(100), ..Backoff::default() };
-    let worker =
-        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(2).backoff(backoff)));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(2).backoff(backoff)));
     let running = Running::start(&url, worker).await;
     // 131,072 bytes are a frame, of which 4,096 are the broker's
     let mut messages = Vec::new();

@@ -39,7 +39,7 @@ async fn worker(url: &str, gate: &Arc<Semaphore>) -> Worker {
     let backoff = Backoff { first: Duration::from_millis(300), factor: 1.0, ..Backoff::default() };
     let policy = Policy::retry(20).backoff(backoff).concurrency(4);
     Worker::new("shop")
-        .on_with::<Value, _>(NAME, handler.with(policy))
+        .on::<Value>(NAME, handler.with(policy))
         .inbox(Inbox::postgres(url, options).await.unwrap())
 }
 

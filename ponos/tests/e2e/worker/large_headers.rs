@@ -4,15 +4,16 @@
 use super::{NAME, QUEUE, parcel, parcels, shop};
 use crate::real::{
     Running, Sender, event, holds,
-    support::{LIMIT, config, outcomes, publisher},
+    support::{LIMIT, config, consumer, outcomes, publisher},
 };
+use futures_util::StreamExt;
 use lapin::{
     BasicProperties, Connection, ConnectionProperties,
     options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions},
     types::{AMQPValue, FieldTable},
 };
 use ponos::{
-    broker::{PublishOutcome, Publishing, Transport},
+    broker::{Link, PublishOutcome, Publishing, Transport},
     event::HeaderValue,
     prelude::*,
     topology::Topology,
@@ -104,6 +105,58 @@ async fn what_the_broker_makes_too_large_to_be_read_does_not_stop_its_queue_nor_
     running.ends.done(21).await;
     assert!(running.ends.all().iter().all(|(_, ended)| *ended == Ended::Done), "{:?}", running.ends.all());
     running.stop().await;
+}
+
+/// Publishes as many, takes them and goes away with them.
+async fn all_taken_once(url: &str, count: usize) {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    for number in 0..count {
+        let (properties, body) = filled(&number.to_string());
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let confirm =
+            channel.basic_publish("events".into(), NAME.into(), options, &body, properties).await.unwrap();
+        assert!(confirm.await.unwrap().is_ack());
+    }
+    let mut taken = channel
+        .basic_consume(QUEUE.into(), "".into(), Default::default(), FieldTable::default())
+        .await
+        .unwrap();
+    for _ in 0..count {
+        // an error: some versions count the first delivery too
+        if tokio::time::timeout(LIMIT, taken.next()).await.unwrap().is_none_or(|taken| taken.is_err()) {
+            return;
+        }
+    }
+    connection.close(200, "away".into()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_in_a_row_that_can_not_be_read_are_each_dead_without_a_long_wait() {
+    const LARGE: usize = 4;
+    let node = Node::shared();
+    let url = node.vhost("large-headers-in-a-row");
+    let ready = shop().ready().unwrap();
+    Transport::amqp(config(&url)).check(ready.topology()).await.unwrap();
+    all_taken_once(&url, LARGE).await;
+    let mut consumer = consumer(config(&url), ready.topology().clone(), QUEUE, 10);
+    let mut link = consumer.link();
+    let waits = tokio::spawn(async move {
+        let mut longest = 0;
+        while link.changed().await.is_ok() {
+            if let Link::Down { attempts, .. } = &*link.borrow_and_update() {
+                longest = longest.max(*attempts);
+            }
+        }
+        longest
+    });
+    holds(node, "large-headers-in-a-row", &format!("{QUEUE}.dlq"), LARGE as u64).await;
+    Sender::new(&url).await.send(parcels("small", 1)).await;
+    assert!(tokio::time::timeout(LIMIT, consumer.next()).await.unwrap().is_some());
+    drop(consumer);
+    let longest = waits.await.unwrap();
+    assert!((1..=3).contains(&longest), "it waited as after {longest} failures in a row");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,8 +32,7 @@ fn gated(inbox: Inbox) -> (Worker, Gate) {
             Ok(Done)
         }
     };
-    let worker =
-        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::default().concurrency(5)));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::default().concurrency(5)));
     (worker.inbox(inbox), gate)
 }
 

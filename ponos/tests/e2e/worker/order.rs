@@ -30,7 +30,7 @@ fn logging(who: &'static str, log: &Log) -> Worker {
             Ok(Done)
         }
     };
-    Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::default().exclusive()))
+    Worker::new("shop").on::<Value>(NAME, handler.with(Policy::default().exclusive()))
 }
 
 fn numbered(from: u64, to: u64) -> Vec<ponos::event::Message> {

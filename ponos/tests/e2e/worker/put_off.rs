@@ -29,7 +29,7 @@ async fn what_is_released_again_and_again_is_done_at_last_at_its_first_attempt()
             if count <= RELEASES { Ok(Release) } else { Ok(Done) }
         }
     };
-    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(1)));
     let running = Running::start(&url, worker).await;
     Sender::new(&url).await.send(parcels("p", 5)).await;
     running.ends.done(5).await;

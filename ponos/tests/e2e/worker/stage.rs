@@ -47,7 +47,7 @@ impl Stage {
         let handler = move |payload: Value, ctx: Context| stage.clone().act(payload, ctx);
         let backoff = Backoff { first: Duration::from_millis(1_200), jitter: 0.0, ..Backoff::default() };
         Worker::new("shop")
-            .on_with::<Value, _>(NAME, handler.with(policy.backoff(backoff)))
+            .on::<Value>(NAME, handler.with(policy.backoff(backoff)))
             .publishes::<Value>(COUNTED)
     }
 

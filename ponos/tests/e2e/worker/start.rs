@@ -38,8 +38,8 @@ async fn an_exclusive_worker_on_a_queue_that_is_not_is_told_so() {
     let url = Node::shared().vhost("not-exclusive");
     Running::start(&url, shop()).await.stop().await;
     let handler = async |_: serde_json::Value, _: Context| Ok(Done);
-    let exclusive = Worker::new("shop")
-        .on_with::<serde_json::Value, _>(super::NAME, handler.with(Policy::default().exclusive()));
+    let exclusive =
+        Worker::new("shop").on::<serde_json::Value>(super::NAME, handler.with(Policy::default().exclusive()));
     let error = refused(exclusive, &url).await;
     assert!(error.what.contains("x-single-active-consumer"), "{error}");
 }

@@ -24,7 +24,7 @@ fn waiting(gate: &Arc<Semaphore>, ran: &Ran) -> Worker {
             Ok(Done)
         }
     };
-    Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::default().concurrency(5)))
+    Worker::new("shop").on::<Value>(NAME, handler.with(Policy::default().concurrency(5)))
 }
 
 async fn begun(ran: &Ran, count: usize) {

@@ -33,7 +33,7 @@ impl Service {
                 Ok(Done)
             }
         };
-        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(policy))
+        Worker::new("shop").on::<Value>(NAME, handler.with(policy))
     }
 
     async fn refused(&self, count: usize) {

@@ -118,7 +118,7 @@ fn worker(inbox: Inbox, marks: PathBuf) -> Worker {
     let marks = std::sync::Arc::new(marks);
     let handler = move |job: Job, ctx: Context| handle(job, ctx, marks.clone());
     Worker::new("faulty")
-        .on_with::<Job, _>(NAME, handler.with(policy))
+        .on::<Job>(NAME, handler.with(policy))
         .publishes::<serde_json::Value>(SEEN)
         .inbox(inbox)
         .limits(Limits { flush: Duration::from_secs(10), ..Limits::default() })

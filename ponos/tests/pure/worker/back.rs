@@ -40,7 +40,7 @@ fn slow(quick: &Arc<AtomicBool>, done: &Arc<AtomicU64>) -> Worker {
     };
     let policy = Policy::default().concurrency(2).prefetch(8).timeout(secs(60));
     let limits = Limits { grace: secs(1), ..Limits::default() };
-    Worker::new("shop").on_with::<Value, _>(NAME, handler.with(policy)).limits(limits)
+    Worker::new("shop").on::<Value>(NAME, handler.with(policy)).limits(limits)
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,11 +1,16 @@
 //! What can't be is refused before anything is touched, all of it at once, in words.
+#![allow(clippy::unwrap_used)] // its helpers are tests too
 
 use ponos::{
     prelude::*,
-    worker::{Limits, WorkerError},
+    worker::{FanIn, Limits, WorkerError},
 };
 use serde_json::Value;
-use std::time::Duration;
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 const NAME: &str = "order.parcel.shipped";
 
@@ -28,7 +33,7 @@ fn shop() -> Worker {
 }
 
 fn with(policy: Policy) -> Worker {
-    shop().on_with::<Value, _>(NAME, done.with(policy))
+    shop().on::<Value>(NAME, done.with(policy))
 }
 
 fn limited(limits: Limits) -> Worker {
@@ -87,14 +92,12 @@ fn each_fault_is_said_in_words() {
         ),
         (
             shop().fan_in("all", Policy::default(), |all| {
-                all.on_with::<Value, _>(NAME, done.with(Policy::default().concurrency(3)))
+                all.on::<Value>(NAME, done.with(Policy::default().concurrency(3)))
             }),
             "belong to the fan-in, not to one of its handlers",
         ),
         (
-            shop().fan_in("all", Policy::default(), |all| {
-                all.on_with::<Value, _>(NAME, done.with(Policy::retry(0)))
-            }),
+            shop().fan_in("all", Policy::default(), |all| all.on::<Value>(NAME, done.with(Policy::retry(0)))),
             "attempts is 0",
         ),
         (with(Policy::retry(0)), "attempts is 0"),
@@ -149,5 +152,45 @@ fn all_faults_are_said_at_once_and_none_of_what_can_be() {
         shop().state(Shelf).on::<Value>(NAME, done.finally(stateful.with_state())),
     ] {
         assert_eq!(faults(worker), Vec::<String>::new());
+    }
+}
+
+/// What a worker's check logs.
+fn logged(worker: Worker) -> String {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&lines);
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_writer(move || Lines(Arc::clone(&writer))).finish();
+    let none = tracing::subscriber::with_default(subscriber, || faults(worker));
+    assert_eq!(none, Vec::<String>::new());
+    String::from_utf8(lines.lock().unwrap().clone()).unwrap()
+}
+
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn patterns_that_can_not_be_compared_are_logged_once() {
+    const WORDS: &str = "too many wildcards to be compared";
+    let (one, two) = (["#.a"; 40].join("."), ["#.b"; 40].join("."));
+    let fan_in = |patterns: &[&str]| {
+        let all = |all| patterns.iter().fold(all, |all: FanIn, one| all.on::<Value>(one, done));
+        shop().fan_in("all", Policy::default(), all)
+    };
+    let said = logged(fan_in(&["*.*.c", &one, &two]));
+    assert_eq!(said.matches(WORDS).count(), 1, "{said}");
+    assert!(said.contains("shop.all") && said.contains(&one) && said.contains(&two), "{said}");
+    for harmless in [&[one.as_str()][..], &["order.*.shipped", "order.#"]] {
+        assert!(!logged(fan_in(harmless)).contains(WORDS), "{harmless:?}");
     }
 }

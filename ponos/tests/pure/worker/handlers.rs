@@ -112,6 +112,21 @@ async fn a_state_is_a_handlers_third_argument() {
     assert_eq!(kit.published("order.item.lost"), [json!("not yet")]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_state_that_a_body_asks_for_in_vain_says_how_it_is_found_at_the_start() {
+    let handler = async |_: Value, ctx: Context| {
+        ctx.state::<Shelf>()?;
+        Ok(Done)
+    };
+    let mut kit = Kit::start(Worker::new("shop").on::<Value>(SHIPPED, handler.with(Policy::retry(1)))).await;
+    kit.publish(SHIPPED, &json!({})).await;
+    kit.settled().await;
+    let reason = kit.dead().remove(0).reason;
+    for words in ["no state of type", "Shelf", "Worker::state", "State<", "(with_state)", "at the start"] {
+        assert!(reason.contains(words), "{words}: {reason}");
+    }
+}
+
 /// A worker whose handler says dead, or fails for good, as the payload says; and how often its final handler ran.
 fn dying(finally: bool) -> (Worker, Arc<AtomicU32>) {
     let runs = Arc::new(AtomicU32::new(0));

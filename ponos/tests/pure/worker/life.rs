@@ -37,7 +37,7 @@ fn counting(policy: Policy, outcome: Outcome) -> (Worker, Arc<AtomicUsize>) {
         let outcome = outcome.clone();
         async move { Ok(outcome) }
     };
-    (Worker::new("shop").on_with::<Value, _>(NAME, handler.with(policy)), runs)
+    (Worker::new("shop").on::<Value>(NAME, handler.with(policy)), runs)
 }
 
 fn dead_of(kit: &Kit) -> (String, String) {
@@ -222,7 +222,7 @@ async fn what_comes_twice_runs_once_with_an_inbox() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_handler_publishes_is_sent_when_it_is_done_and_not_before() {
-    let worker = Worker::new("shop").publishes::<Value>("shop.bill.sent").on_with::<Value, _>(
+    let worker = Worker::new("shop").publishes::<Value>("shop.bill.sent").on::<Value>(
         NAME,
         (async |_: Value, context: Context| {
             context.publish("shop.bill.sent", &json!({ "attempt": context.attempt() }))?;
@@ -256,8 +256,7 @@ async fn a_death_is_a_value() {
 #[tokio::test(start_paused = true)]
 async fn an_event_that_never_runs_overtakes_nothing() {
     let handler = async |_: Parcel, _: Context| Ok(Done);
-    let worker =
-        Worker::new("shop").on_with::<Parcel, _>(NAME, handler.with(Policy::default().latest_only()));
+    let worker = Worker::new("shop").on::<Parcel>(NAME, handler.with(Policy::default().latest_only()));
     let mut kit = Kit::start(worker).await;
     let mut invalid = kit.event(NAME, &json!({ "weight": "heavy" }));
     invalid.time = Some(kit.now().plus(1_800_000));
@@ -298,7 +297,7 @@ async fn the_second_delivery_of_what_is_at_work_waits_and_finds_it_handled() {
         Ok(Done)
     };
     let worker = Worker::new("shop")
-        .on_with::<Value, _>(NAME, handler.with(Policy::default().timeout(secs(60))))
+        .on::<Value>(NAME, handler.with(Policy::default().timeout(secs(60))))
         // shorter than the first one takes: the second meets a conflict, and asks again
         .inbox(Inbox::memory(10).with_patience(secs(5)));
     let mut kit = Kit::start(worker).await;

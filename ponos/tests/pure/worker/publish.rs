@@ -16,7 +16,7 @@ where
     let handler = move |_: Value, context: Context| handler(context);
     Worker::new("shop")
         .publishes::<Value>(SENT)
-        .on_with::<Value, _>(NAME, handler.with(Policy::retry(2)))
+        .on::<Value>(NAME, handler.with(Policy::retry(2)))
         .task(TASK, async |_: Value, _: Context| Ok(Done))
 }
 

@@ -33,7 +33,7 @@ fn answering(
         let answer = answer(count.fetch_add(1, SeqCst));
         async { answer }
     };
-    (Worker::new("shop").on_with::<Value, _>(NAME, handler.with(policy)), ran)
+    (Worker::new("shop").on::<Value>(NAME, handler.with(policy)), ran)
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,6 +118,21 @@ async fn a_snooze_is_bounded_by_age_and_a_spent_attempt_begins_that_anew() {
         ("snoozed-too-long", Some(2))
     );
     assert!(letter.reason.ends_with("at last: closed"), "{}", letter.reason);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_snooze_lasts_beyond_what_all_of_them_may() {
+    let week = 7 * 24 * HOUR;
+    let (worker, ran) = answering(Policy::retry(1).max_wait(HOUR), move |_| Ok(Outcome::snooze(week)));
+    let mut kit = Kit::start(worker).await;
+    let id = kit.publish(NAME, &json!({})).await;
+    kit.settled().await;
+    let Some(Ended::Snoozed { due, .. }) = kit.ended(&id) else { panic!("{:?}", kit.ended(&id)) };
+    assert!(due.since(kit.now()) <= 3_600_000, "{due}");
+    kit.advance(HOUR + secs(10)).await;
+    assert_eq!(kit.dead()[0].kind, "snoozed-too-long");
+    let ran = ran.lock().unwrap().clone();
+    assert!(ran.len() >= 2 && ran[1].0 - ran[0].0 >= 3_598_000, "it is asked once more at the end: {ran:?}");
 }
 
 #[tokio::test(start_paused = true)]

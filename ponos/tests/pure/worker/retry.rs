@@ -36,7 +36,7 @@ async fn a_failed_task_waits_on_the_longest_rungs_that_fit_and_comes_back_in_tim
         times.lock().unwrap().push((context.now(), context.attempt(), context.first_seen()));
         async { Err(Failure::new("no route")) }
     };
-    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(steady(3, secs(37))));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(steady(3, secs(37))));
     let mut kit = Kit::start(worker).await;
     let start = kit.now();
     let id = kit.publish(NAME, &json!({})).await;
@@ -68,7 +68,7 @@ async fn a_failed_task_waits_on_the_longest_rungs_that_fit_and_comes_back_in_tim
 #[tokio::test(start_paused = true)]
 async fn a_handler_may_say_when_and_that_uses_up_an_attempt() {
     let handler = async |_: Value, _: Context| Ok(Outcome::retry_after(secs(6)));
-    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(steady(2, secs(3_000))));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(steady(2, secs(3_000))));
     let mut kit = Kit::start(worker).await;
     let id = kit.publish(NAME, &json!({})).await;
     kit.settled().await;
@@ -89,7 +89,7 @@ async fn after_the_last_attempt_the_final_handler_runs_and_what_it_publishes_is_
     };
     let worker = Worker::new("shop")
         .publishes::<Value>("shop.bill.sent")
-        .on_with::<Value, _>(NAME, handler.with(Policy::retry(1)).finally(last));
+        .on::<Value>(NAME, handler.with(Policy::retry(1)).finally(last));
     let mut kit = Kit::start(worker).await;
     kit.publish(NAME, &json!({ "a": 1 })).await;
     kit.settled().await;
@@ -101,7 +101,7 @@ async fn after_the_last_attempt_the_final_handler_runs_and_what_it_publishes_is_
 async fn a_final_handler_that_fails_is_named_in_the_reason() {
     let handler = async |_: Value, _: Context| Err(Failure::new("no route"));
     let last = async |_: Value, _: Context| -> HandlerResult { panic!("no paper") };
-    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)).finally(last));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(1)).finally(last));
     let mut kit = Kit::start(worker).await;
     kit.publish(NAME, &json!({})).await;
     kit.settled().await;
@@ -119,7 +119,7 @@ async fn a_panic_ends_that_attempt_alone() {
                 Ok(Done)
             }
         };
-        let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+        let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(1)));
         let mut kit = Kit::start(worker).await;
         kit.publish(NAME, &json!("bad")).await;
         let good = kit.publish(NAME, &json!("good")).await;
@@ -130,6 +130,39 @@ async fn a_panic_ends_that_attempt_alone() {
             ("attempts", "panicked: oh no")
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_reason_holds_a_password_wherever_it_came_from() {
+    let handler = async |payload: Value, context: Context| match payload.as_str().unwrap_or_default() {
+        "panic" => panic!("no way to amqp://me:hunter2@host"),
+        "blocking" => context.blocking(|_| panic!("no way to amqp:/me:hunter2@host")).await,
+        "error" => Err(Failure::new("no answer from http://host/?token=hunter2")),
+        "dead" => Ok(Outcome::dead("no such host: me:hunter2@host")),
+        "retry" => Ok(Outcome::retry_after(secs(6)).because("host=host password=hunter2")),
+        _ => Ok(Outcome::snooze(secs(6)).because("amqp:me:hunter2@host")),
+    };
+    let last = async |_: Value, _: Context| Err(Failure::new("postgres://me:hunter2@host/db is away"));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(2)).finally_or_dead(last));
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let noting = Arc::clone(&ended);
+    let worker = worker.observe(move |observed| noting.lock().unwrap().push(format!("{observed:?}")));
+    let mut kit = Kit::start(worker).await;
+    for case in ["panic", "blocking", "error", "dead", "retry", "snooze"] {
+        kit.publish(NAME, &json!(case)).await;
+    }
+    kit.settled().await;
+    let waiting = kit.broker().peek("retry.5s").into_iter().chain(kit.broker().peek("retry.1s"));
+    let reasons: Vec<String> =
+        waiting.filter_map(|it| it.message.headers.text("retry-reason").map(str::to_owned)).collect();
+    assert!(reasons.len() >= 2 && reasons.iter().all(|reason| reason.contains("***")), "{reasons:?}");
+    kit.advance(secs(30)).await;
+    assert_eq!(kit.dead().len(), 5);
+    for letter in kit.dead() {
+        assert!(letter.reason.matches("***").count() == 2, "{}", letter.reason);
+    }
+    let all = format!("{:?} {:?} {reasons:?}", kit.dead(), ended.lock().unwrap());
+    assert!(!all.contains("hunter2"), "{all}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,8 +182,7 @@ async fn a_handler_that_runs_for_too_long_is_cancelled() {
             std::future::pending::<HandlerResult>().await
         }
     };
-    let worker =
-        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1).timeout(secs(10))));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(1).timeout(secs(10))));
     let mut kit = Kit::start(worker).await;
     kit.publish(NAME, &json!({})).await;
     kit.advance(secs(9)).await;
@@ -177,7 +209,7 @@ async fn blocking_work_keeps_its_slot_and_its_retry_waits_for_it() {
         }
     };
     let policy = steady(2, secs(1)).timeout(secs(10)).concurrency(1);
-    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(policy));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(policy));
     let mut kit = Kit::start(worker).await;
     kit.publish(NAME, &json!(1)).await;
     assert_eq!(told.recv().await, Some(1));
@@ -197,7 +229,7 @@ async fn blocking_work_keeps_its_slot_and_its_retry_waits_for_it() {
 async fn a_panic_of_blocking_work_is_a_failure() {
     let handler =
         async |_: Value, context: Context| context.blocking(|_| -> HandlerResult { panic!("no disk") }).await;
-    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(1)));
     let mut kit = Kit::start(worker).await;
     kit.publish(NAME, &json!({})).await;
     kit.settled().await;
@@ -215,7 +247,7 @@ async fn while_nothing_can_be_published_the_delivery_is_held_and_nothing_spins()
             Ok(Outcome::dead("no"))
         }
     };
-    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(1)));
     let mut kit = Kit::start(worker).await;
     let id = kit.publish(NAME, &json!({})).await;
     kit.broker().block("no memory");
@@ -235,7 +267,7 @@ async fn a_task_that_nobody_takes_is_a_failure_of_its_sender() {
     };
     let worker = Worker::new("shop")
         .sends_task::<Value>("shop.bill.send")
-        .on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+        .on::<Value>(NAME, handler.with(Policy::retry(1)));
     let mut kit = Kit::start(worker).await;
     kit.publish(NAME, &json!({})).await;
     kit.settled().await;
@@ -257,7 +289,7 @@ async fn what_is_published_while_the_broker_takes_nothing_is_sent_later_without_
     };
     let worker = Worker::new("shop")
         .publishes::<Value>("shop.bill.sent")
-        .on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+        .on::<Value>(NAME, handler.with(Policy::retry(1)));
     let mut kit = Kit::start(worker).await;
     let id = kit.publish(NAME, &json!({})).await;
     kit.broker().block("no memory");

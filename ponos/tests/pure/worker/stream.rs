@@ -56,7 +56,7 @@ fn working(policy: Policy, time: Duration) -> (Worker, AtWork) {
             Ok(Done)
         }
     };
-    (Worker::new("shop").on_with::<Value, _>(NAME, handler.with(policy)), at_work)
+    (Worker::new("shop").on::<Value>(NAME, handler.with(policy)), at_work)
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,8 +85,7 @@ async fn no_more_are_begun_in_a_while_than_the_rate_allows() {
         times.lock().unwrap().push(Instant::now());
         async { Ok(Done) }
     };
-    let worker =
-        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::default().rate(5, secs(10))));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::default().rate(5, secs(10))));
     let mut kit = Kit::start(worker).await;
     for _ in 0..20 {
         kit.publish(NAME, &json!({})).await;
@@ -126,8 +125,7 @@ async fn what_came_back_three_times_is_handled_alone() {
             Ok(Done)
         }
     };
-    let worker =
-        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::default().concurrency(4)));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::default().concurrency(4)));
     let mut kit = Kit::start(worker).await;
     for round in 0..3 {
         for _ in 0..5 {

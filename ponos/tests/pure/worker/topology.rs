@@ -114,8 +114,7 @@ async fn retries_that_wait_go_on_when_the_way_back_is_mended() {
     let handler = async |_: Value, ctx: Context| {
         if ctx.attempt() == 1 { Err(Failure::new("not yet")) } else { Ok(Done) }
     };
-    let worker =
-        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(2).backoff(backoff)));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(2).backoff(backoff)));
     let mut kit = Kit::start(worker).await;
     for gone in ["retry.return", "retry.5s"] {
         let id = kit.publish(NAME, &json!({})).await;
@@ -144,7 +143,7 @@ async fn what_can_not_be_sent_for_want_of_an_exchange_is_no_failure_of_its_sende
     };
     let worker = Worker::new("shop")
         .publishes::<Value>("shop.bill.sent")
-        .on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+        .on::<Value>(NAME, handler.with(Policy::retry(1)));
     let mut running = Running::start(worker).await;
     *gone.lock().unwrap() = Some(running.broker.clone());
     assert_eq!(running.publish(1).await, ROUTED);

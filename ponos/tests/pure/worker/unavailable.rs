@@ -70,7 +70,7 @@ impl Service {
             let service = service.clone();
             async move { service.ask(&context).await }
         };
-        Worker::new("shop").on_with::<Value, _>(NAME, handler.with(policy))
+        Worker::new("shop").on::<Value>(NAME, handler.with(policy))
     }
 
     fn refused(&self) -> usize {
@@ -207,7 +207,7 @@ async fn what_is_begun_ends_while_the_queue_is_paused() {
 async fn a_plain_error_never_pauses_a_queue() {
     let handler =
         async |_: Value, _: Context| Err(Failure::new("billing-api is unavailable: connection refused"));
-    let worker = Worker::new("shop").on_with::<Value, _>(NAME, handler.with(Policy::retry(1)));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(1)));
     let mut kit = Kit::start(worker).await;
     for _ in 0..50 {
         kit.publish(NAME, &json!({})).await;
