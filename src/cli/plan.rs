@@ -10,12 +10,12 @@ use super::{
     exit::Exit,
     output,
     reach::{Trouble, Which, finish},
-    report, when,
+    when,
 };
 use crate::{
     clock,
     http::ScheduleView,
-    schedule::{Definition, Schedule, parse_length},
+    schedule::{Definition, Schedule},
     sources::{self, Schedules},
 };
 use compare::compare;
@@ -85,8 +85,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 
 async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
     let from = when::start(args.from.as_deref(), None, None)?;
-    let length = parse_length(&args.length, LONGEST, "--for")
-        .map_err(|fault| report::refuse("--for", &args.length, &fault))?;
+    let through = when::end(from, &args.length, LONGEST)?;
     let (mut old, mut new) = match args.paths.as_slice() {
         [old, new, ..] => (at(old)?, at(new)?),
         [new] => (of_clock(globals, &args.which).await?, at(new)?),
@@ -98,7 +97,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
         }
     };
     count(&mut old, &mut new);
-    let plan = compare(&old, &new, (from, from.plus(length)), usize::from(args.show));
+    let plan = compare(&old, &new, (from, through), usize::from(args.show));
     output::print(|out| {
         if args.json { output::lines(out, &[&plan]) } else { text::write(out, &plan, &args.length) }
     })?;
