@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     }
     let Cli { connection, verb } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(said) => return output::told_by_clap(&said),
+        Err(said) => return output::told_by_clap::<Cli>(&said),
     };
     trouble::finish(async {
         match verb {

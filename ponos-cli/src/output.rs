@@ -67,17 +67,23 @@ fn say(level: &str, message: &str, line: &str) {
     };
 }
 
-/// Says what clap has to say: that arguments are wrong (it repeats them), or the help that was asked for.
-pub(crate) fn told_by_clap(said: &clap::Error) -> ExitCode {
+/// Says what clap has to say of these arguments: that they are wrong (it repeats them), or the help that was asked for.
+pub(crate) fn told_by_clap<Arguments: clap::Parser>(said: &clap::Error) -> ExitCode {
     if !said.use_stderr() {
         // a reader that is gone needs no help
         let _ = said.print();
         return ExitCode::SUCCESS;
     }
-    let text = said.render();
     let coloured = io::stderr().is_terminal() && colours_are_wanted();
-    let text = if coloured { text.ansi().to_string() } else { text.to_string() };
-    // The words of whoever started this, with clap's own styles: nothing from outside.
+    // parsed again as they may be shown: then all that a terminal would obey is clap's own
+    let words = std::env::args_os().map(|word| terminal::line(&redact(&word.to_string_lossy())).into_owned());
+    let parsed = Arguments::try_parse_from(words);
+    // where they are right as they may be shown, what was said is cleaned as it is
+    let said = parsed.as_ref().err().filter(|shown| shown.use_stderr()).unwrap_or(said).render();
+    let text = match coloured {
+        true => terminal::styled(&said.ansi().to_string()),
+        false => terminal::block(&said.to_string()).into_owned(),
+    };
     let _ = writeln!(io::stderr().lock(), "{}", redact(text.trim_end()));
     Exit::Usage.into()
 }

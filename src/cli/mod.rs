@@ -113,7 +113,7 @@ enum Verb {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(said) => return output::told_by_clap(&said),
+        Err(said) => return output::told_by_clap::<Cli>(&said),
     };
     if !matches!(cli.verb, Verb::Run(_)) {
         interrupt::end_at_once();

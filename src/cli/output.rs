@@ -4,7 +4,7 @@ use super::exit::Exit;
 use crate::telemetry;
 use ponos::{
     redact::redact,
-    terminal::{Cleaned, message},
+    terminal::{Cleaned, block, line, message, styled},
 };
 use std::{
     io::{self, BufWriter, ErrorKind, Write},
@@ -42,16 +42,22 @@ pub(super) fn complain_styled(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", redact(text));
 }
 
-/// Says what clap has to say: that arguments are wrong (it repeats them), or the help that was asked for.
-pub(super) fn told_by_clap(said: &clap::Error) -> ExitCode {
+/// Says what clap has to say of these arguments: that they are wrong (it repeats them), or the help that was asked for.
+pub(super) fn told_by_clap<Arguments: clap::Parser>(said: &clap::Error) -> ExitCode {
     if !said.use_stderr() {
         // A reader that is gone needs no help.
         let _ = said.print();
         return ExitCode::SUCCESS;
     }
-    let text = said.render();
-    let text = if telemetry::colours(&io::stderr()) { text.ansi().to_string() } else { text.to_string() };
-    // The words of whoever started this, with clap's own styles: nothing from outside.
+    // Parsed again as they may be shown: then all that a terminal would obey is clap's own.
+    let words = std::env::args_os().map(|word| line(&redact(&word.to_string_lossy())).into_owned());
+    let parsed = Arguments::try_parse_from(words);
+    // Where they are right as they may be shown, what was said is cleaned as it is.
+    let said = parsed.as_ref().err().filter(|shown| shown.use_stderr()).unwrap_or(said).render();
+    let text = match telemetry::colours(&io::stderr()) {
+        true => styled(&said.ansi().to_string()),
+        false => block(&said.to_string()).into_owned(),
+    };
     complain_styled(text.trim_end());
     Exit::Usage.into()
 }
