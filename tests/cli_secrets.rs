@@ -42,7 +42,7 @@ fn said(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Stri
     let read = |name| fs::read_to_string(sandbox.path(name)).unwrap();
     let all = || format!("{}{}", read("out"), read("err"));
     // Who tails a broker that is not there waits for it.
-    let ended = || (!program.runs() || all().contains("trying again")).then_some(());
+    let ended = || (!program.runs() || all().contains("it is tried again")).then_some(());
     testkit::block_until_or_tell(&format!("the end of {arguments:?}"), LIMIT, ended, all);
     all()
 }
