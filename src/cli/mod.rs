@@ -116,7 +116,7 @@ pub fn main() -> ExitCode {
         Err(said) => return output::told_by_clap::<Cli>(&said),
     };
     if !matches!(cli.verb, Verb::Run(_)) {
-        interrupt::end_at_once();
+        ponos::shutdown::exit_on_interrupt(|| {});
     }
     match cli.verb {
         Verb::Run(args) => run::run(&cli.globals, args),
