@@ -20,6 +20,7 @@ mod plan;
 mod reach;
 mod report;
 mod run;
+mod source_now;
 mod table;
 mod tail;
 mod terminal;

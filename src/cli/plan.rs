@@ -10,6 +10,8 @@ use super::{
     exit::Exit,
     output,
     reach::{Trouble, Which, finish},
+    report,
+    source_now::source_now,
     when,
 };
 use crate::{
@@ -91,9 +93,14 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
         [new] => (of_clock(globals, &args.which).await?, at(new)?),
         [] => {
             let config = args.which.config(globals)?;
-            let title = format!("the schedules {}", config.schedules);
-            let new = Set::new(title, sources::read_with(&config.schedules, &config.calendars))?;
-            (of_clock(globals, &args.which).await?, new)
+            let old = of_clock(globals, &args.which).await?;
+            let accepted = old.schedules.values().map(|side| &side.definition);
+            let source = source_now(&config.schedules, accepted).map_err(|lost| {
+                report::to_stderr(&lost.wrong);
+                Exit::Configuration
+            })?;
+            let title = format!("the schedules {source}");
+            (old, Set::new(title, sources::read_with(&source, &config.calendars))?)
         }
     };
     count(&mut old, &mut new);
