@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
     time::Duration,
 };
-use testkit::Sandbox;
+use testkit::{Sandbox, help_flags, help_words};
 
 /// The part of a password that is looked for.
 const MARK: &str = "hunter2";
@@ -54,36 +54,18 @@ fn is_discreet(said: &str, how: &str) {
     assert!(!said.contains("panicked"), "{how}:\n{said}");
 }
 
-/// The words below a heading of a help, each the first of its line.
-fn listed<'a>(help: &'a str, heading: &str) -> Vec<&'a str> {
-    let lines = help.lines().skip_while(|line| *line != heading).skip(1);
-    lines.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next()).collect()
-}
-
-/// The flags of a help that take a value.
-fn flags(help: &str) -> Vec<&str> {
-    help.lines()
-        .filter(|line| line.trim_start().starts_with('-'))
-        .filter_map(|line| {
-            let mut words = line.split_whitespace().skip_while(|word| !word.starts_with("--"));
-            let flag = words.next()?.trim_end_matches("...");
-            words.next().filter(|value| value.starts_with('<') || value.starts_with("[<")).map(|_| flag)
-        })
-        .collect()
-}
-
 #[test]
 fn no_flag_and_no_argument_of_any_verb_prints_a_password() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let mut tried = 0;
-    for verb in listed(&said(here, &[], &["--help"]), "Commands:") {
+    for verb in help_words(&said(here, &[], &["--help"]), "Commands:") {
         if verb == "help" {
             continue;
         }
         let help = said(here, &[], &[verb, "--help"]);
         let listen = if verb == "run" { &["--listen", NOWHERE][..] } else { &[] };
-        for flag in flags(&help).into_iter().filter(|flag| *flag != "--help") {
+        for flag in help_flags(&help).into_iter().filter(|flag| *flag != "--help") {
             for value in VALUES {
                 let rest = if flag == "--listen" { &[] } else { listen };
                 let arguments = [&[verb, flag, value], rest].concat();
