@@ -13,6 +13,8 @@ pub mod files;
 #[cfg(feature = "worker")]
 pub mod inbox;
 pub mod log_filter;
+#[doc(hidden)]
+pub mod output;
 pub mod private;
 pub mod redact;
 #[cfg(feature = "worker")]
@@ -24,6 +26,8 @@ pub mod stack;
 pub mod terminal;
 #[cfg(feature = "worker")]
 pub mod testing;
+#[doc(hidden)]
+pub mod text;
 #[cfg(feature = "worker")]
 mod time_passed;
 pub mod topology;
