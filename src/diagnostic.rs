@@ -4,14 +4,13 @@
 //! drawn stands in `cli/report.rs`. No diagnostic shows the password of a URL, wherever it stood; of texts that may hold
 //! other secrets ([`Text::masked`]) the values of harmless keys alone are shown.
 
-mod counted;
 mod nearest;
 mod text;
 mod toml;
 
 pub use self::toml::toml_table;
-pub use counted::counted;
 pub use nearest::{did_you_mean, is_one_edit, nearest};
+pub use ponos::text::counted;
 pub use text::Text;
 
 use ponos::redact::redact;

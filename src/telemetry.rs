@@ -2,8 +2,9 @@
 //! which traces its login byte by byte, is never heard below debug.
 
 use crate::config::{LogConfig, LogFormat};
+pub use ponos::output::colours;
 use ponos::{redact::Redacted, terminal::LogLines};
-use std::io::{self, IsTerminal};
+use std::io;
 use tracing_subscriber::{
     Layer,
     filter::{FilterExt, LevelFilter, Targets},
@@ -41,10 +42,4 @@ fn quietened(level: Targets) -> Targets {
 fn discreet() -> Targets {
     let capped = ["lapin", "amq_protocol", "async_rs"].map(|target| (target, LevelFilter::DEBUG));
     capped.into_iter().collect::<Targets>().with_default(LevelFilter::TRACE)
-}
-
-/// Whether colours may be used on this stream: a terminal, and nobody asked for none (<https://no-color.org>).
-pub fn colours(stream: &impl IsTerminal) -> bool {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    stream.is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
 }

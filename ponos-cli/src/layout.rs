@@ -1,7 +1,7 @@
-//! Lines that fit the terminal, and numbers with their noun.
+//! Lines that fit the terminal.
 
 use crate::output::Paint;
-use ponos::terminal::line;
+use ponos::{output::columns, terminal::line};
 
 /// What further lines are set in by.
 const INDENT: usize = 2;
@@ -85,23 +85,6 @@ fn laid_out(parts: &[Part], paint: Paint, columns: Option<usize>) -> String {
     text
 }
 
-/// `1 letter`, `2 letters`.
-pub(crate) fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-/// How wide standard output is, where it is a terminal.
-#[cfg(unix)]
-fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
-}
-
-#[cfg(not(unix))]
-fn columns() -> Option<usize> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,10 +112,5 @@ mod tests {
         );
         // an id stays whole
         assert_eq!(laid_out(&parts, paint, Some(1)), laid_out(&parts, paint, Some(NARROWEST)));
-    }
-
-    #[test]
-    fn one_is_singular() {
-        assert_eq!([0, 1, 2].map(|number| count(number, "letter")), ["0 letters", "1 letter", "2 letters"]);
     }
 }

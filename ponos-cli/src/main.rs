@@ -50,6 +50,22 @@ enum Verb {
     Schema(schema::Verb),
 }
 
+impl Verb {
+    /// What is to be said when Ctrl-C ends it; nothing of those that see to that themselves.
+    fn left_by_interrupt(&self) -> Option<&'static str> {
+        match self {
+            Self::Tail(_) | Self::Run(_) | Self::Dead(dead::Verb::Requeue(_)) => None,
+            Self::Publish(_) => {
+                Some("interrupted: unless its id was printed, it may not have been published")
+            }
+            Self::Dead(dead::Verb::Drop(_)) => {
+                Some("interrupted: ponos dead list shows what was not dropped")
+            }
+            Self::Dead(_) | Self::Topology(_) | Self::Schema(_) => Some("interrupted"),
+        }
+    }
+}
+
 fn main() -> ExitCode {
     ponos::redact::redact_panics();
     if let Err(why) = ponos::stack::provide() {
@@ -57,8 +73,11 @@ fn main() -> ExitCode {
     }
     let Cli { connection, verb } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(said) => return output::told_by_clap(&said),
+        Err(said) => return output::told_by_clap::<Cli>(&said),
     };
+    if let Some(words) = verb.left_by_interrupt() {
+        ponos::shutdown::exit_on_interrupt(move || output::complain(words));
+    }
     trouble::finish(async {
         match verb {
             Verb::Tail(args) => tail::run(&connection, args).await,

@@ -1,14 +1,10 @@
 //! Standard output and error. A reader that goes away (`ponos tail | head`) ends the output and is no error.
 
 use crate::{exit::Exit, trouble::Trouble};
-use ponos::{
-    clock::Clock,
-    redact::redact,
-    terminal::{self, Cleaned},
-};
+use ponos::{clock::Clock, output, redact::redact, terminal, text};
 use serde_json::json;
 use std::{
-    io::{self, BufWriter, ErrorKind, IsTerminal, Write},
+    io::{self, Write},
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -18,15 +14,18 @@ use std::{
 /// # Errors
 /// [`Trouble::Unread`] when the reader is gone; else that it can't be written (a full disk).
 pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
-    print_styled(|out| write(&mut Cleaned::new(out)))
+    ended(output::print(write))
 }
 
 /// The same as it is: with styles, and only with texts that were cleaned.
 pub(crate) fn print_styled(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    match write(&mut out).and_then(|()| out.flush()) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Trouble::Unread),
+    ended(output::print_styled(write))
+}
+
+fn ended(printed: io::Result<bool>) -> Result<(), Trouble> {
+    match printed {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Trouble::Unread),
         Err(error) => {
             Err(Trouble::Words(Exit::InputOutput, format!("standard output can't be written: {error}")))
         }
@@ -67,23 +66,18 @@ fn say(level: &str, message: &str, line: &str) {
     };
 }
 
-/// Says what clap has to say: that arguments are wrong (it repeats them), or the help that was asked for.
-pub(crate) fn told_by_clap(said: &clap::Error) -> ExitCode {
+/// Says what clap has to say of these arguments: that they are wrong (it repeats them), or the help that was asked for.
+pub(crate) fn told_by_clap<Arguments: clap::Parser>(said: &clap::Error) -> ExitCode {
     if !said.use_stderr() {
         // a reader that is gone needs no help
         let _ = said.print();
         return ExitCode::SUCCESS;
     }
-    let text = said.render();
-    let coloured = io::stderr().is_terminal() && colours_are_wanted();
-    let text = if coloured { text.ansi().to_string() } else { text.to_string() };
-    // The words of whoever started this, with clap's own styles: nothing from outside.
-    let _ = writeln!(io::stderr().lock(), "{}", redact(text.trim_end()));
+    let parsed = Arguments::try_parse_from(output::arguments());
+    // where they are right as they may be shown, what was said is cleaned as it is
+    let said = parsed.as_ref().err().filter(|shown| shown.use_stderr()).unwrap_or(said).render();
+    output::complain_of_arguments(&said.ansi().to_string(), &said.to_string());
     Exit::Usage.into()
-}
-
-fn colours_are_wanted() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Writes bytes to standard error as they are.
@@ -98,7 +92,7 @@ pub(crate) struct Paint(bool);
 impl Paint {
     /// As standard output wants it.
     pub(crate) fn stdout() -> Self {
-        Self(colours_are_wanted() && io::stdout().is_terminal())
+        Self(output::colours(&io::stdout()))
     }
 
     /// For what is no terminal.
@@ -127,15 +121,9 @@ impl Paint {
     }
 }
 
-/// One line of at most `most` characters, and nothing in it that a terminal would obey.
+/// One line, cut after `most` characters, and nothing in it that a terminal would obey.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => terminal::line(text).into_owned(),
-        Some(_) => {
-            let kept: String = text.chars().take(most.saturating_sub(1)).collect();
-            format!("{}…", terminal::line(&kept))
-        }
-    }
+    terminal::line(&text::shortened(text, most)).into_owned()
 }
 
 /// A body as one line: text as it is, without the ends of its lines; other bytes by their number.
@@ -162,15 +150,15 @@ mod tests {
     #[test]
     fn a_line_is_one_line_and_cut_where_it_is_too_long() {
         assert_eq!(shortened("a\nb\u{1b}[1m", 10), "a\\nb\\u001b[1m");
-        assert_eq!(shortened("a\u{9b}b\u{202e}", 3), "a\\u009b…");
+        assert_eq!(shortened("a\u{9b}b\u{202e}", 3), "a\\u009bb…");
         assert_eq!(body(b"{\n\t\"a\": 1\x1b}", 40), "{  \"a\": 1\\u001b}");
-        assert_eq!(shortened("abcdef", 4), "abc…");
+        assert_eq!(shortened("abcdef", 4), "abcd…");
         assert_eq!(shortened("abcd", 4), "abcd");
     }
 
     #[test]
     fn a_body_that_is_no_text_is_told_by_its_size() {
         assert_eq!(body(&[0xff; 12], 40), "(12 bytes that are no text)");
-        assert_eq!(body("ä".repeat(100).as_bytes(), 3), "ää…");
+        assert_eq!(body("ä".repeat(100).as_bytes(), 3), "äää…");
     }
 }

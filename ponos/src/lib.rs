@@ -14,6 +14,8 @@ pub mod files;
 #[cfg(feature = "worker")]
 pub mod inbox;
 pub mod log_filter;
+#[doc(hidden)]
+pub mod output;
 pub mod private;
 pub mod redact;
 #[cfg(feature = "worker")]
@@ -25,6 +27,8 @@ pub mod stack;
 pub mod terminal;
 #[cfg(feature = "worker")]
 pub mod testing;
+#[doc(hidden)]
+pub mod text;
 #[cfg(feature = "worker")]
 mod time_passed;
 pub mod topology;

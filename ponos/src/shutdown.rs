@@ -45,6 +45,23 @@ pub fn on_signals() -> Shutdown {
     shutdown
 }
 
+/// From now on Ctrl-C (SIGINT) ends the program at once, after a word by `tell`, with 130 as shells have it: for what has
+/// nothing to finish, whatever it computes or waits for. Where it can't be listened for, the signal itself ends it.
+#[doc(hidden)]
+pub fn exit_on_interrupt(tell: impl FnOnce() + Send + 'static) {
+    let listen = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        if runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok()) {
+            tell();
+            std::process::exit(INTERRUPTED);
+        }
+    };
+    drop(std::thread::Builder::new().name("interrupt".to_owned()).spawn(listen));
+}
+
+/// 128 and the number of the signal.
+const INTERRUPTED: i32 = 130;
+
 impl Trigger {
     /// Goes one stage up.
     pub fn advance(&self) {

@@ -23,6 +23,20 @@ pub fn block(text: &str) -> Cow<'_, str> {
     cleaned(text, &|c| is_obeyed(c) && !is_white(c))
 }
 
+/// Several lines with styles (colours, bold) that stay: all else that a terminal would obey is escaped.
+pub fn styled(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for (number, part) in text.split('\u{1b}').enumerate() {
+        let style = part.strip_prefix('[').and_then(|rest| rest.split_once('m')).map(|(codes, _)| codes);
+        let is_style = style.is_some_and(|codes| codes.bytes().all(|b| b.is_ascii_digit() || b == b';'));
+        if number > 0 {
+            clean.push_str(if is_style { "\u{1b}" } else { "\\u001b" });
+        }
+        clean.push_str(&block(part));
+    }
+    clean
+}
+
 /// A message of several lines, each further one set off, so that it does not pass for another message.
 pub fn message(text: &str) -> Cow<'_, str> {
     match block(text.trim_end_matches('\n')) {
@@ -152,6 +166,20 @@ mod tests {
             let clean = line(c.encode_utf8(&mut [0; 4])).into_owned();
             assert_eq!(clean.len() > 4, clean.starts_with("\\u"), "{c:?}");
             assert!(!clean.contains(char::is_control), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_styled_text_the_styles_stay_and_nothing_else_is_obeyed() {
+        for (text, shown) in [
+            ("a\n\u{1b}[1m\u{1b}[31;4mred\u{1b}[0m b", None),
+            ("\u{1b}[m", None),
+            ("\u{1b}[2J\u{1b}]0;owned\u{7}", Some("\\u001b[2J\\u001b]0;owned\\u0007")),
+            ("\u{1b}[31", Some("\\u001b[31")),
+            ("[31m\u{9b}31m\u{202e}", Some("[31m\\u009b31m\\u202e")),
+            ("\u{1b}", Some("\\u001b")),
+        ] {
+            assert_eq!(styled(text), shown.unwrap_or(text), "{text:?}");
         }
     }
 

@@ -8,6 +8,7 @@ use super::{
     table,
 };
 use crate::{
+    clock,
     diagnostic::counted,
     engine::audit::{Finding, Report, ScheduleReport, Tally},
     http,
@@ -43,11 +44,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 }
 
 async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
-    if let (Some(from), Some(to)) = (args.from, args.to)
-        && from >= to
-    {
-        return Err(Trouble::Usage(format!("--from ({from}) must be before --to ({to})")));
-    }
+    http::audit::check_window(args.from, args.to, clock::now()).map_err(Trouble::Usage)?;
     let report = match args.which.reach(globals).await? {
         Source::Clock(client) => {
             let bounds = [("from", args.from), ("to", args.to)];
@@ -55,9 +52,15 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
             client.get(&format!("/audit?{}", bounds.collect::<Vec<_>>().join("&"))).await?
         }
         Source::Store(kept) => {
-            let report = http::audit::run(&kept.record, kept.snapshot.clone(), args.from, args.to).await?;
+            let since = kept.snapshot.revisions.iter().map(|revision| revision.effective_from).min();
+            let known = http::audit::check_known(since, args.to);
+            let report = match &known {
+                Ok(()) => http::audit::run(&kept.record, kept.snapshot.clone(), args.from, args.to).await,
+                Err(_) => Ok(Report::default()),
+            };
             kept.close().await?;
-            report
+            known.map_err(Trouble::Usage)?;
+            report?
         }
     };
     let coloured = colours(&io::stdout());

@@ -1,6 +1,11 @@
 //! `khronos check`: every fault of the configuration and of all schedules, all at once.
 
-use super::{Globals, exit::Exit, flag, output, report};
+use super::{
+    Globals,
+    exit::Exit,
+    flag, output, report,
+    source_now::{Lost, source_of},
+};
 use crate::{
     clock,
     config::{Config, ScheduleSource},
@@ -24,10 +29,27 @@ pub(super) struct Args {
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     let flags = flag("schedules.folder", "--schedules", args.schedules.as_deref());
     let (config, mut found) = Config::read(&globals.request(flags.into_iter().collect()));
-    let mut schedules = sources::advised(&config.schedules, &config.calendars, clock::now());
-    schedules.hold_to(&config.limits);
-    let (count, files) = (schedules.list.len(), schedules.files);
-    found.append(schedules.diagnostics);
+    let checked = match source_of(&config) {
+        Ok((source, unknown)) => {
+            let mut schedules = sources::advised(&source, &config.calendars, clock::now());
+            schedules.hold_to(&config.limits);
+            unknown.into_iter().for_each(|unknown| schedules.diagnostics.push(unknown));
+            let (count, files) = (counted(schedules.list.len(), "schedule"), schedules.files);
+            found.append(schedules.diagnostics);
+            match source {
+                ScheduleSource::Folder(_) => format!("{count} in {} {source}", counted(files, "file")),
+                ScheduleSource::Unset(_) | ScheduleSource::Embedded => format!("{count} ({source})"),
+                ScheduleSource::None => format!("no schedules ({source})"),
+            }
+        }
+        Err(Lost { wrong, kept }) => {
+            found.append(wrong);
+            match kept {
+                0 => "no schedules".to_owned(),
+                _ => format!("{} (the last accepted ones; not with --strict)", counted(kept, "schedule")),
+            }
+        }
+    };
 
     let colours = telemetry::colours(&io::stdout());
     let printed = output::print_styled(|out| {
@@ -35,12 +57,6 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
             return output::lines(&mut Cleaned::new(out), found.list());
         }
         report::draw(out, &found, colours)?;
-        let (count, source) = (counted(count, "schedule"), &config.schedules);
-        let checked = match source {
-            ScheduleSource::Folder(_) => format!("{count} in {} {source}", counted(files, "file")),
-            ScheduleSource::Unset(_) | ScheduleSource::Embedded => format!("{count} ({source})"),
-            ScheduleSource::None => format!("no schedules ({source})"),
-        };
         let warnings = counted(found.warnings(), "warning");
         match (found.errors(), found.warnings()) {
             (0, 0) => writeln!(out, "the configuration and {checked} are right"),

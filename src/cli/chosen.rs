@@ -7,6 +7,7 @@ use super::{
     flag, output,
     reach::{Which, wait},
     report,
+    source_now::source_of,
 };
 use crate::{
     clock,
@@ -26,7 +27,14 @@ pub(super) fn chosen(
 ) -> Result<Vec<Source>, Exit> {
     let flags = flag("schedules.folder", "--schedules", folder);
     let config = globals.load(flags.into_iter().collect())?;
-    let schedules = usable(sources::read_with(&config.schedules, &config.calendars))?;
+    let (source, unknown) = source_of(&config).map_err(|lost| {
+        report::to_stderr(&lost.wrong);
+        Exit::Configuration
+    })?;
+    if let Some(unknown) = unknown {
+        report::to_stderr(&unknown.into());
+    }
+    let schedules = usable(sources::read_with(&source, &config.calendars))?;
     let wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
     let known: HashSet<&str> = schedules.iter().map(|source| &*source.schedule.name).collect();
     let mut unknown: Vec<_> = wanted.difference(&known).collect();
@@ -46,7 +54,7 @@ pub(super) fn chosen(
         return Err(Exit::Usage);
     }
     if for_people && folder.is_none() {
-        output::complain(&format!("note: the schedules are those {}", config.schedules));
+        output::complain(&format!("note: the schedules are those {source}"));
     }
     let wanted = |source: &Source| match wanted.is_empty() {
         true => !source.schedule.paused,

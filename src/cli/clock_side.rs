@@ -26,7 +26,12 @@ pub(super) async fn clock_side(
     globals: &Globals,
     which: &Which,
 ) -> Result<(String, Vec<ScheduleView>), Trouble> {
-    match which.reach(globals).await? {
+    views(which.reach(globals).await?).await
+}
+
+/// The same of a clock, or a store, that was reached.
+pub(super) async fn views(source: Source) -> Result<(String, Vec<ScheduleView>), Trouble> {
+    match source {
         Source::Clock(client) => {
             let All { clock, mut schedules } = client.get::<All>("/schedules").await?;
             learn(&client, &mut schedules).await?;

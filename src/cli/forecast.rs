@@ -2,7 +2,7 @@
 
 use super::{Globals, chosen::chosen, exit::Exit, output, report, table, terminal, when};
 use crate::{
-    schedule::{Load, Peak, Timing, parse_length},
+    schedule::{Load, Peak, Timing},
     sources::Source,
     telemetry,
 };
@@ -103,10 +103,9 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     let wall = Timing::from_every("1 day", zone)
         .map_err(|fault| report::refuse("--time-zone", zone.unwrap_or_default(), &fault))?;
     let from = when::start(args.from.as_deref(), zone, Some(when::ZONE))?;
-    let length = parse_length(&args.length, LONGEST, "--for")
-        .map_err(|fault| report::refuse("--for", &args.length, &fault))?;
+    let through = when::end(from, &args.length, LONGEST)?;
     let schedules = chosen(globals, args.schedules.as_deref(), &args.names, !args.json)?;
-    let forecast = foretell(&schedules, from, from.plus(length));
+    let forecast = foretell(&schedules, from, through);
     output::print_styled(|out| {
         if args.json {
             return output::lines(&mut Cleaned::new(out), &[forecast]);

@@ -66,7 +66,11 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
         wanted.limit = Some(left.min(MOST));
         let page = match &source {
             Source::Clock(client) => client.get::<History>(&path(&wanted)).await?,
-            Source::Store(kept) => history::read(&kept.record, &kept.clock, &wanted).await?,
+            Source::Store(kept) => {
+                let page = history::read(&kept.record, &kept.clock, &wanted).await?;
+                history::check_after(&wanted, page.last).map_err(Trouble::Usage)?;
+                page
+            }
         };
         if page.rows.is_empty() && page.next.is_none() && first {
             known(&source, wanted.schedule.as_deref()).await?;

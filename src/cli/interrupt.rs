@@ -1,20 +1,7 @@
-//! Ctrl-C (SIGINT) ends every verb with 130, as shells have it: `run` after it ended in good order, the others at once,
-//! whatever they compute or wait for.
+//! Ctrl-C (SIGINT) ends `run` in good order, and then with 130 as shells have it. The others end at once
+//! (`ponos::shutdown::exit_on_interrupt`).
 
 use super::exit::Exit;
-use std::thread;
-
-/// From now on Ctrl-C ends the program at once. Where it can't be listened for, the signal itself does.
-pub(super) fn end_at_once() {
-    let listen = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        if runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok()) {
-            std::process::exit(Exit::Interrupted as i32);
-        }
-    };
-    drop(thread::Builder::new().name("interrupt".to_owned()).spawn(listen));
-}
-
 /// Tells whether Ctrl-C came meanwhile.
 #[derive(Debug)]
 pub(super) struct Interrupt {

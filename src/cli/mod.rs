@@ -20,6 +20,7 @@ mod plan;
 mod reach;
 mod report;
 mod run;
+mod source_now;
 mod table;
 mod tail;
 mod terminal;
@@ -113,10 +114,10 @@ enum Verb {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(said) => return output::told_by_clap(&said),
+        Err(said) => return output::told_by_clap::<Cli>(&said),
     };
     if !matches!(cli.verb, Verb::Run(_)) {
-        interrupt::end_at_once();
+        ponos::shutdown::exit_on_interrupt(|| {});
     }
     match cli.verb {
         Verb::Run(args) => run::run(&cli.globals, args),

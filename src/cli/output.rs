@@ -1,13 +1,10 @@
-//! Standard output and error. A reader that goes away (`khronos next | head`) ends the output and is no error.
+//! Standard output and error, with the exit codes of what can't be written.
 
 use super::exit::Exit;
-use crate::telemetry;
-use ponos::{
-    redact::redact,
-    terminal::{Cleaned, message},
-};
+use ponos::output;
+pub(super) use ponos::output::{complain, complain_styled};
 use std::{
-    io::{self, BufWriter, ErrorKind, Write},
+    io::{self, Write},
     process::ExitCode,
 };
 
@@ -16,43 +13,32 @@ use std::{
 /// # Errors
 /// The exit code when it can't be written (a full disk); that was said on standard error then.
 pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Exit> {
-    print_styled(|out| write(&mut Cleaned::new(out)))
+    ended(output::print(write))
 }
 
 /// The same as it is: with colours, and only with texts that were cleaned.
 pub(super) fn print_styled(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Exit> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    match write(&mut out).and_then(|()| out.flush()) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => {
-            complain(&format!("error: standard output can't be written: {error}"));
-            Err(Exit::InputOutput)
-        }
-    }
+    ended(output::print_styled(write))
 }
 
-/// Writes a message to standard error, cleaned for a terminal and without passwords; when nobody can read that, there is nobody to tell.
-pub(super) fn complain(text: &str) {
-    complain_styled(&message(text));
+fn ended(printed: io::Result<bool>) -> Result<(), Exit> {
+    printed.map(drop).map_err(|error| {
+        complain(&format!("error: standard output can't be written: {error}"));
+        Exit::InputOutput
+    })
 }
 
-/// The same as it is: with colours, and only with texts that were cleaned.
-pub(super) fn complain_styled(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", redact(text));
-}
-
-/// Says what clap has to say: that arguments are wrong (it repeats them), or the help that was asked for.
-pub(super) fn told_by_clap(said: &clap::Error) -> ExitCode {
+/// Says what clap has to say of the arguments: that they are wrong (it repeats them), or the help that was asked for.
+pub(super) fn told_by_clap<Arguments: clap::Parser>(said: &clap::Error) -> ExitCode {
     if !said.use_stderr() {
         // A reader that is gone needs no help.
         let _ = said.print();
         return ExitCode::SUCCESS;
     }
-    let text = said.render();
-    let text = if telemetry::colours(&io::stderr()) { text.ansi().to_string() } else { text.to_string() };
-    // The words of whoever started this, with clap's own styles: nothing from outside.
-    complain_styled(text.trim_end());
+    let parsed = Arguments::try_parse_from(output::arguments());
+    // Where they are right as they may be shown, what was said is cleaned as it is.
+    let said = parsed.as_ref().err().filter(|shown| shown.use_stderr()).unwrap_or(said).render();
+    output::complain_of_arguments(&said.ansi().to_string(), &said.to_string());
     Exit::Usage.into()
 }
 

@@ -10,12 +10,14 @@ use super::{
     exit::{DIFFERS, Exit},
     output,
     reach::{Trouble, Which, finish},
-    report, when,
+    report,
+    source_now::source_now,
+    when,
 };
 use crate::{
     clock,
     http::ScheduleView,
-    schedule::{Definition, Schedule, parse_length},
+    schedule::{Definition, Schedule},
     sources::{self, Schedules},
 };
 use compare::compare;
@@ -85,20 +87,24 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 
 async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
     let from = when::start(args.from.as_deref(), None, None)?;
-    let length = parse_length(&args.length, LONGEST, "--for")
-        .map_err(|fault| report::refuse("--for", &args.length, &fault))?;
+    let through = when::end(from, &args.length, LONGEST)?;
     let (mut old, mut new) = match args.paths.as_slice() {
         [old, new, ..] => (at(old)?, at(new)?),
         [new] => (of_clock(globals, &args.which).await?, at(new)?),
         [] => {
             let config = args.which.config(globals)?;
-            let title = format!("the schedules {}", config.schedules);
-            let new = Set::new(title, sources::read_with(&config.schedules, &config.calendars))?;
-            (of_clock(globals, &args.which).await?, new)
+            let old = of_clock(globals, &args.which).await?;
+            let accepted = old.schedules.values().map(|side| &side.definition);
+            let source = source_now(&config.schedules, accepted).map_err(|lost| {
+                report::to_stderr(&lost.wrong);
+                Exit::Configuration
+            })?;
+            let title = format!("the schedules {source}");
+            (old, Set::new(title, sources::read_with(&source, &config.calendars))?)
         }
     };
     count(&mut old, &mut new);
-    let plan = compare(&old, &new, (from, from.plus(length)), usize::from(args.show));
+    let plan = compare(&old, &new, (from, through), usize::from(args.show));
     output::print(|out| {
         if args.json { output::lines(out, &[&plan]) } else { text::write(out, &plan, &args.length) }
     })?;

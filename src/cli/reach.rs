@@ -121,33 +121,7 @@ impl Which {
         if let Some(url) = &self.url {
             return Ok(Source::Clock(Client::new(Target::from_url(url)?)));
         }
-        let config = self.config(globals)?;
-        let StorePath::Folder(folder) = &config.store.path else {
-            return Ok(Source::Clock(Client::new(web(&config))));
-        };
-        match operator(folder).await {
-            Ok(client) => return Ok(Source::Clock(client)),
-            // Another user's clock: what may be read over HTTP can be read all the same.
-            Err(ClientError::Broken { .. }) => return Ok(Source::Clock(Client::new(web(&config)))),
-            Err(_) => {}
-        }
-        match kept(folder, &config).await {
-            Ok(kept) => {
-                if self.store.is_none() && answers(&config).await {
-                    let (web, folder) = (web(&config), folder.display());
-                    output::complain(&format!(
-                        "note: a clock answers at {web}, and does not run on the store {folder}; --url {web} asks it"
-                    ));
-                }
-                Ok(Source::Store(kept))
-            }
-            // A clock that keeps nothing on a disk; one that was not asked for by its store.
-            Err(Trouble::NoStore(_)) if self.store.is_none() && answers(&config).await => {
-                Ok(Source::Clock(Client::new(web(&config))))
-            }
-            Err(Trouble::Store(StoreError::Locked { .. })) => Ok(Source::Clock(Client::new(web(&config)))),
-            Err(trouble) => Err(trouble),
-        }
+        Source::of(&self.config(globals)?, self.store.is_some()).await
     }
 
     /// The clock that runs on the store, for `what` changes something.
@@ -165,6 +139,38 @@ impl Which {
             ClientError::NotRunning(_) => Trouble::NotRunning(folder.clone(), what),
             other => other.into(),
         })
+    }
+}
+
+impl Source {
+    /// The clock of this configuration, or its store; `named`: it is wanted by its store, and no other.
+    pub(super) async fn of(config: &Config, named: bool) -> Result<Self, Trouble> {
+        let StorePath::Folder(folder) = &config.store.path else {
+            return Ok(Self::Clock(web_client(config)));
+        };
+        match operator(folder).await {
+            Ok(client) => return Ok(Self::Clock(client)),
+            // Another user's clock: what may be read over HTTP can be read all the same.
+            Err(ClientError::Broken { .. }) => return Ok(Self::Clock(web_client(config))),
+            Err(_) => {}
+        }
+        match kept(folder, config).await {
+            Ok(kept) => {
+                if !named && answers(config).await {
+                    let (web, folder) = (web(config), folder.display());
+                    output::complain(&format!(
+                        "note: a clock answers at {web}, and does not run on the store {folder}; --url {web} asks it"
+                    ));
+                }
+                Ok(Self::Store(kept))
+            }
+            // A clock that keeps nothing on a disk; one that was not asked for by its store.
+            Err(Trouble::NoStore(_)) if !named && answers(config).await => {
+                Ok(Self::Clock(web_client(config)))
+            }
+            Err(Trouble::Store(StoreError::Locked { .. })) => Ok(Self::Clock(web_client(config))),
+            Err(trouble) => Err(trouble),
+        }
     }
 }
 

@@ -182,7 +182,7 @@ fn told(link: &Link, lost: &mut bool) -> Result<(), Trouble> {
         }
         Link::Down { error: Some(error), .. } if !*lost => {
             *lost = true;
-            output::complain(&format!("{error}; trying again"));
+            output::complain(&error.to_string());
         }
         Link::Up { .. } if *lost => {
             *lost = false;

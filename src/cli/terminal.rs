@@ -1,28 +1,10 @@
 //! What the terminal can show: how wide a line is, and whether it has blocks for bars.
 
-use std::io::IsTerminal;
+pub(super) use ponos::output::columns;
 
 /// Columns of a line on standard output: the terminal's, else what `COLUMNS` says, else 80; 40 at least.
 pub(super) fn width() -> usize {
-    let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse::<usize>().ok());
-    measured().or(told).unwrap_or(80).clamp(40, 200)
-}
-
-/// Columns of a line on standard output, if that is a terminal: into a pipe, lines may have any length.
-pub(super) fn columns() -> Option<usize> {
-    let told = || std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    std::io::stdout().is_terminal().then(|| measured().or_else(told)).flatten()
-}
-
-#[cfg(target_os = "linux")]
-fn measured() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn measured() -> Option<usize> {
-    None
+    columns().or_else(ponos::output::told_columns).unwrap_or(80).clamp(40, 200)
 }
 
 /// Whether text is UTF-8, as the locale says (the first of the variables that is set decides).

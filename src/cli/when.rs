@@ -3,7 +3,7 @@
 use super::{exit::Exit, report};
 use crate::{
     clock,
-    schedule::{Local, parse_instant},
+    schedule::{Fault, Local, parse_instant, parse_length},
 };
 use chrono::{Datelike, NaiveDate};
 use ponos::event::Timestamp;
@@ -23,6 +23,23 @@ pub(super) fn start(
             parse_instant(text, zone, "--from", flag).map_err(|fault| report::refuse("--from", text, &fault))
         }
     }
+}
+
+/// Where a span of `length` (`--for`) after `from` ends: it is at most `most` milliseconds long, and ends where schedules do.
+pub(super) fn end(from: Timestamp, length: &str, most: i64) -> Result<Timestamp, Exit> {
+    let refuse = |fault| report::refuse("--for", length, &fault);
+    let end = from.plus(parse_length(length, most, "--for").map_err(refuse)?);
+    if end > Timestamp::HORIZON {
+        let (what, help) = (
+            format!(
+                "{length} after {from} ends at {end}, and no schedule is due from {} on",
+                Timestamp::HORIZON
+            ),
+            Some("take a shorter span, or an earlier --from".to_owned()),
+        );
+        return Err(refuse(Fault { key: "--for", part: None, item: None, at: None, what, help }));
+    }
+    Ok(end)
 }
 
 /// `Mon`, of a date such as `2026-11-23`.

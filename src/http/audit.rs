@@ -8,6 +8,7 @@ use super::{
     site::Site,
 };
 use crate::{
+    clock,
     engine::{
         Snapshot,
         audit::{Auditor, Report, ScheduleReport, TooFragmented},
@@ -59,20 +60,44 @@ pub enum AuditError {
     Defect,
 }
 
+/// Whether there can be anything to audit after `from` through `to`; the error says why not.
+///
+/// # Errors
+/// The window is empty, or begins in the future: "they agree" would be true of it, and mean nothing.
+pub fn check_window(from: Option<Timestamp>, to: Option<Timestamp>, now: Timestamp) -> Result<(), String> {
+    match (from, to) {
+        (Some(from), Some(to)) if from >= to => Err(format!("from ({from}) must be before to ({to})")),
+        (Some(from), _) if from >= now => {
+            Err(format!("from ({from}) is in the future (it is {now}): nothing is recorded after it yet"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the clock, whose first definition took effect at `since`, knows what was due before `to`.
+///
+/// # Errors
+/// All that it knows took effect later.
+pub fn check_known(since: Option<Timestamp>, to: Option<Timestamp>) -> Result<(), String> {
+    match (since, to) {
+        (Some(since), Some(to)) if to <= since => Err(format!(
+            "to ({to}) is before all that the clock knows: its first schedule took effect at {since}"
+        )),
+        _ => Ok(()),
+    }
+}
+
 pub(super) async fn audit(
     State(site): State<Site>,
     query: Result<Query<Bounds>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Bounds { from, to } = query?.0;
-    if let (Some(from), Some(to)) = (from, to)
-        && from >= to
-    {
-        return Err(Problem::bad(format!("from ({from}) must be before to ({to})")));
-    }
+    check_window(from, to, clock::now()).map_err(Problem::bad)?;
     let Ok(place) = site.audits.clone().try_acquire_owned() else {
         return Err(Problem::unavailable("another audit is running; try again when it is done"));
     };
     let auditor = kept(&site, from, to).await?;
+    check_known(auditor.created(), to).map_err(Problem::bad)?;
     // On a task of its own, which keeps the place: arithmetic under way can't be cut off.
     let work = tokio::spawn(async move {
         let walked = walk(&site.record, auditor, Some(site.clock.recorded.clone())).await;

@@ -67,7 +67,22 @@ pub(super) async fn history(
         return Err(Problem::bad(format!("outcome: '{outcome}' is unknown; {help}")));
     }
     let clock = site.status().clock;
-    Ok(Json(read(&site.record, &clock, &wanted).await?))
+    let history = read(&site.record, &clock, &wanted).await?;
+    check_after(&wanted, history.last).map_err(Problem::bad)?;
+    Ok(Json(history))
+}
+
+/// Whether there can be rows after the number that is wanted; the error says why not.
+///
+/// # Errors
+/// The record ends before it: whoever goes on from there waits for nothing, and never hears of a record that was begun anew.
+pub fn check_after(wanted: &Wanted, last: u64) -> Result<(), String> {
+    match wanted.after {
+        Some(after) if after > last => {
+            Err(format!("after ({after}) is beyond the record, whose last row is number {last}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads the rows wanted.

@@ -1,87 +1,33 @@
-//! Answers that are long, or dear to make: a few at a time, handed to the connection in pieces, and a long list written
-//! piece by piece as it is asked for. So what answers take of the memory is bounded by how many there may be.
+//! Answers that are long, or dear to make: a few at a time ([`Places`]), handed to the connection in pieces, and a long
+//! list written piece by piece as it is asked for. So what answers take of the memory is bounded by how many there may be.
 
 use super::{apart::apart, problem::Problem, site::Site};
 use axum::{
-    body::{Body, Bytes, HttpBody},
+    body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::{
-    collections::VecDeque,
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
-use tokio::sync::OwnedSemaphorePermit;
+use std::{collections::VecDeque, future::Future};
 
 /// Bytes that are written, or handed to the connection, at once: about so many.
-const PIECE: usize = 32 * 1024;
+pub(super) const PIECE: usize = 32 * 1024;
 
 /// Lets a few requests in; the others are told to come back. An answer keeps its place until the connection has taken
 /// all of it.
 pub(super) async fn few(State(site): State<Site>, request: Request, next: Next) -> Response {
-    let Ok(place) = site.large.clone().try_acquire_owned() else {
+    let Some(place) = site.large.take() else {
         let most = site.limits.large;
         return Problem::unavailable(format!(
             "{most} long answers are being given, which is the limit; try again later"
         ))
         .into_response();
     };
-    let held = |body| Body::new(Held { body, rest: Bytes::new(), place: Some(place) });
-    next.run(request).await.map(held)
-}
-
-/// A body in pieces that holds a place.
-struct Held {
-    body: Body,
-    /// Taken from the body and not handed on yet.
-    rest: Bytes,
-    place: Option<OwnedSemaphorePermit>,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.rest = data,
-                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-                },
-                end => {
-                    self.place = None;
-                    return Poll::Ready(end);
-                }
-            }
-        }
-        let piece = self.rest.len().min(PIECE);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let (rest, body) = (self.rest.len() as u64, self.body.size_hint());
-        let mut hint = SizeHint::new();
-        hint.set_lower(body.lower().saturating_add(rest));
-        if let Some(upper) = body.upper() {
-            hint.set_upper(upper.saturating_add(rest));
-        }
-        hint
-    }
+    let response = next.run(request).await;
+    response.map(|body| Body::new(site.large.hold(body, place)))
 }
 
 /// A list that is asked for in pages.

@@ -15,6 +15,8 @@ pub struct Limits {
     pub feeds: usize,
     /// Answers at a time that may be long, or are dear to make; more are told to come back.
     pub large: usize,
+    /// How long such an answer has its place for sure; then it is cut off when all places are taken and one more is wanted.
+    pub hold: Duration,
     /// Until the head of a request must have come: how long a connection may be idle.
     pub head: Duration,
     /// How old a connection may be when a request begins. What was begun has as long as an audit to end; a feed is read
@@ -40,6 +42,7 @@ impl Default for Limits {
             operators: 16,
             feeds: 64,
             large: 8,
+            hold: Duration::from_secs(30),
             head: Duration::from_secs(15),
             age: Duration::from_secs(600),
             answer: Duration::from_secs(10),

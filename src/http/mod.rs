@@ -20,6 +20,7 @@ mod large;
 mod limits;
 mod listener;
 mod patience;
+mod places;
 mod problem;
 mod record;
 mod reserve;

@@ -1,6 +1,6 @@
 //! What all handlers share.
 
-use super::{events::Events, limits::Limits, problem::Problem, record::Record};
+use super::{events::Events, limits::Limits, places::Places, problem::Problem, record::Record};
 use crate::service::{Command, Handle, Status};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub struct Site {
     pub(super) limits: Limits,
     pub(super) feeds: Arc<Semaphore>,
     pub(super) audits: Arc<Semaphore>,
-    pub(super) large: Arc<Semaphore>,
+    pub(super) large: Places,
 }
 
 impl Site {
@@ -26,7 +26,7 @@ impl Site {
             events: Arc::new(Events::default()),
             feeds: Arc::new(Semaphore::new(limits.feeds)),
             audits: Arc::new(Semaphore::new(1)),
-            large: Arc::new(Semaphore::new(limits.large)),
+            large: Places::new(limits.large, limits.hold),
             hosts: hosts.into(),
             clock,
             record,

@@ -247,6 +247,7 @@ async fn history_is_paged_in_both_directions_and_filtered() {
         ("limit=0", "1 to 1000"),
         ("after=1&before=2", "not both"),
         ("since=3", "since"),
+        ("after=1201", "whose last row is number 1200"),
     ] {
         let (status, detail) = refused(clock.client.get(&format!("/history?{query}")).await).await;
         assert_eq!(status, 400, "{query}");
@@ -267,9 +268,15 @@ async fn an_audit_waits_for_rows_that_are_still_being_written() {
     let report = audit.await.unwrap();
     assert!(report.agrees(), "{report:?}");
     assert_eq!((report.totals.expected, report.totals.confirmed), (6, 6));
-    let (status, detail) =
-        refused(clock.client.get("/audit?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z").await).await;
-    assert_eq!(status, 400, "{detail}");
+    for (query, reason) in [
+        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "must be before"),
+        ("from=2099-01-01T00:00:00Z", "is in the future"),
+        ("to=1969-12-31T00:00:00Z", "before all that the clock knows"),
+    ] {
+        let (status, detail) = refused(clock.client.get(&format!("/audit?{query}")).await).await;
+        assert_eq!(status, 400, "{query}: {detail}");
+        assert!(detail.contains(reason), "{detail}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ pub(super) mod value;
 use super::{Calendars, Definition, Fault, Schedule, advice::advice};
 use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean, toml_table};
 use keys::{KEYS, Key, Kind};
-use ponos::event::Timestamp;
+use ponos::{event::Timestamp, text::shortened};
 use serde_json::{Map, Value};
 use std::{collections::HashMap, ops::Range};
 use toml::{
@@ -241,17 +241,13 @@ fn located(
     let whole = span(spans, &path, item);
     let exact =
         spans.get(&path).zip(fault.at.clone()).map(|(value, at)| position::within(text.as_str(), value, at));
-    let message = format!("schedule '{}': {}: {}", shortened(name), path, fault.what);
+    let message = format!("schedule '{}': {}: {}", shortened(name, 80), path, fault.what);
     text.error(exact.unwrap_or(whole), message).maybe_help(fault.help.clone())
 }
 
 fn span(spans: &Spans, key: &str, item: &Spanned<DeValue<'_>>) -> Range<usize> {
     let above = std::iter::successors(Some(key), |key| key.rsplit_once('.').map(|(above, _)| above));
     above.chain(["name"]).find_map(|key| spans.get(key)).cloned().unwrap_or_else(|| item.span())
-}
-
-fn shortened(name: &str) -> String {
-    if name.chars().count() <= 80 { name.to_owned() } else { name.chars().take(80).chain(['…']).collect() }
 }
 
 #[cfg(test)]

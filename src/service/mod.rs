@@ -30,7 +30,8 @@ use ponos::{
     event::Timestamp,
     shutdown::{Shutdown, Stage},
 };
-use reload::Loaded;
+use reload::{Loaded, Reloads};
+use show::Longest;
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
@@ -71,6 +72,7 @@ pub struct Service {
     late: Option<Late>,
     reload: mpsc::Receiver<()>,
     loaded: (mpsc::Sender<Loaded>, mpsc::Receiver<Loaded>),
+    reloads: Reloads,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
     recorded: watch::Sender<u64>,
@@ -83,6 +85,7 @@ pub struct Service {
     store_failing: Option<String>,
     ever_up: bool,
     outage: Outage,
+    refused_longest: Longest,
     rival: watch::Receiver<Option<String>>,
     show_events: bool,
     grace: Duration,
@@ -154,6 +157,7 @@ impl Service {
             late: None,
             reload: parts.reload,
             loaded,
+            reloads: Reloads::default(),
             commands,
             status,
             recorded,
@@ -163,6 +167,7 @@ impl Service {
             store_failing: None,
             ever_up: false,
             outage: Outage::default(),
+            refused_longest: Longest::default(),
             rival: parts.rival,
             show_events: parts.show_events,
             grace: parts.grace,

@@ -3,7 +3,7 @@
 use super::Service;
 use crate::{engine::Input, schedule::Packed};
 use tokio::sync::oneshot;
-use tracing::{error, info};
+use tracing::{Span, error, info, info_span};
 
 /// Characters of what is wrong with the files that are shown with every status.
 const SHOWN: usize = 4_000;
@@ -20,29 +20,86 @@ pub(super) fn in_brief(why: &str) -> String {
     }
 }
 
-/// Schedules that were read anew, and who wants to know.
-pub(super) struct Loaded(Result<Vec<Packed>, String>, Option<oneshot::Sender<Result<String, String>>>);
+/// Schedules that were read anew.
+pub(super) struct Loaded(Result<Vec<Packed>, String>);
+
+/// Who wants to know how a reload ended.
+type Waiting = Vec<oneshot::Sender<Result<String, String>>>;
+
+/// One reload at a time: what was read earlier never replaces what was read later, and however many are asked for, one
+/// thread reads. Those asked for meanwhile are one more, for the files may have changed since they were looked at.
+#[derive(Debug, Default)]
+pub(super) struct Reloads {
+    /// Of the last one that was begun; in every line of the log about it. The start is 0.
+    number: u64,
+    /// Who waits for the one under way.
+    under_way: Option<Waiting>,
+    /// Who waits for the next one.
+    next: Option<Waiting>,
+}
+
+impl Reloads {
+    /// Whether one is to be begun now.
+    fn ask(&mut self, wants_to_know: Option<oneshot::Sender<Result<String, String>>>) -> bool {
+        let begins = self.under_way.is_none();
+        let waiting = if begins { &mut self.under_way } else { &mut self.next }.get_or_insert_default();
+        // A file system that hangs is asked again and again by those who did not wait.
+        waiting.retain(|reply| !reply.is_closed());
+        waiting.extend(wants_to_know);
+        self.number += u64::from(begins);
+        begins
+    }
+
+    /// The one under way has ended: who waited for it, and whether another one is to be begun.
+    fn end(&mut self) -> (Waiting, bool) {
+        let waiting = self.under_way.take().unwrap_or_default();
+        self.under_way = self.next.take();
+        self.number += u64::from(self.under_way.is_some());
+        (waiting, self.under_way.is_some())
+    }
+}
 
 impl Service {
     /// Has those taken in that were not read yet at the start, once they are.
     pub(super) fn await_late(&mut self) {
         if let Some(late) = self.late.take() {
+            self.reloads.under_way = Some(Waiting::new());
             let loaded = self.loaded.0.clone();
             // The loop is gone: nobody needs them any more.
-            tokio::spawn(async move { drop(loaded.send(Loaded(late.await, None)).await) });
+            tokio::spawn(async move { drop(loaded.send(Loaded(late.await)).await) });
         }
     }
 
-    /// Reads the schedules on a thread of their own.
-    pub(super) fn read_schedules(&self, wants_to_know: Option<oneshot::Sender<Result<String, String>>>) {
+    /// Reads the schedules, once those are read that are being read.
+    pub(super) fn read_schedules(&mut self, wants_to_know: Option<oneshot::Sender<Result<String, String>>>) {
+        if self.reloads.ask(wants_to_know) {
+            self.begin_reload();
+        }
+    }
+
+    /// On a thread of its own.
+    fn begin_reload(&self) {
         let (loader, loaded) = (self.loader.clone(), self.loaded.0.clone());
-        tokio::task::spawn_blocking(move || {
+        let span = self.reload_span();
+        tokio::spawn(async move {
+            let read = tokio::task::spawn_blocking(move || span.in_scope(|| loader())).await;
+            let read =
+                read.unwrap_or_else(|error| Err(format!("reading the schedules ended early: {error}")));
             // The loop is gone: nobody needs them any more.
-            drop(loaded.blocking_send(Loaded(loader(), wants_to_know)));
+            drop(loaded.send(Loaded(read)).await);
         });
     }
 
-    pub(super) fn on_loaded(&mut self, Loaded(result, wants_to_know): Loaded) {
+    /// Each line of the log says which reload it is about.
+    fn reload_span(&self) -> Span {
+        info_span!("reload", number = self.reloads.number)
+    }
+
+    pub(super) fn on_loaded(&mut self, loaded: Loaded) {
+        self.reload_span().in_scope(|| self.take_in(loaded));
+    }
+
+    fn take_in(&mut self, Loaded(result): Loaded) {
         let said = match result {
             Ok(accepted) => {
                 let said = match accepted.len() {
@@ -61,8 +118,12 @@ impl Service {
             }
         };
         self.show_status();
-        if let Some(reply) = wants_to_know {
-            drop(reply.send(said));
+        let (waiting, again) = self.reloads.end();
+        for reply in waiting {
+            drop(reply.send(said.clone()));
+        }
+        if again {
+            self.begin_reload();
         }
     }
 }

@@ -5,7 +5,11 @@ use crate::{
     clock,
     engine::{ClockState, Notice, Refused},
 };
-use ponos::broker::Link;
+use ponos::{broker::Link, event::Timestamp};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 use tracing::{error, info, warn};
 
 /// A confirm that takes longer than this (milliseconds) is worth a word.
@@ -14,11 +18,12 @@ const SLOW: i64 = 5_000;
 impl Service {
     pub(super) fn show_status(&mut self) {
         self.shown_at = self.engine.now();
+        let warnings = self.warnings();
         let status = Status {
             clock: self.clock.clone(),
             now: clock::now(),
             reasons: self.reasons(),
-            warnings: self.warnings(),
+            warnings,
             link: self.link.borrow().clone(),
             confirmed: self.confirmed,
             returned: self.returned,
@@ -54,7 +59,8 @@ impl Service {
         [link, clock, store, idle].into_iter().flatten().collect()
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&mut self) -> Vec<String> {
+        let refused = self.refused_warning();
         let degraded = self.degraded.as_ref().filter(|_| !self.engine.is_empty()).map(|why| {
             format!("schedules: the files were refused, the last accepted ones are in effect: {why}")
         });
@@ -69,7 +75,6 @@ impl Service {
         let loading =
             self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are taken in so far"));
         let mended = self.outage.mended(&self.link.borrow(), self.engine.now());
-        let refused = self.refused_warning();
         let remarks = (self.remarks)(clock::now());
         let rival = self.rival.borrow().clone();
         let all = [degraded, rival, mended, unanswered, refused, parked, loading];
@@ -79,9 +84,9 @@ impl Service {
 
 impl Service {
     /// With the one that is refused for longest.
-    fn refused_warning(&self) -> Option<String> {
+    fn refused_warning(&mut self) -> Option<String> {
         let all = self.engine.refused();
-        let (name, Refused { event, reason, .. }) = all.iter().min_by_key(|(_, refused)| refused.since)?;
+        let (name, Refused { event, reason, .. }) = self.refused_longest.of(all)?;
         let are = if all.len() == 1 { "schedule is" } else { "schedules are" };
         Some(format!(
             "{} {are} refused by the broker, for longest {event} of {name}: {reason}; see `khronos list`",
@@ -101,6 +106,36 @@ impl Service {
     }
 }
 
+/// Finds the schedule that is refused for longest, at every look, without going through all of them: they are put in order
+/// when none of those is left that were put in order before. Whatever is refused later is younger.
+#[derive(Debug, Default)]
+pub(super) struct Longest {
+    /// The oldest first; some may not be refused any more, or again.
+    in_order: VecDeque<(Timestamp, Arc<str>)>,
+}
+
+impl Longest {
+    fn of<'a>(&mut self, all: &'a BTreeMap<Arc<str>, Refused>) -> Option<(&'a Arc<str>, &'a Refused)> {
+        if let Some(oldest) = self.oldest(all) {
+            return Some(oldest);
+        }
+        let mut order: Vec<_> = all.iter().map(|(name, refused)| (refused.since, name.clone())).collect();
+        order.sort_unstable();
+        self.in_order = order.into();
+        self.oldest(all)
+    }
+
+    fn oldest<'a>(&mut self, all: &'a BTreeMap<Arc<str>, Refused>) -> Option<(&'a Arc<str>, &'a Refused)> {
+        while let Some((since, name)) = self.in_order.front() {
+            match all.get_key_value(name) {
+                Some(found) if found.1.since == *since => return Some(found),
+                _ => self.in_order.pop_front(),
+            };
+        }
+        None
+    }
+}
+
 /// Notices for the log, the alarming ones as errors.
 pub(super) fn tell(notice: &Notice) {
     match notice {
@@ -116,5 +151,35 @@ pub(super) fn tell(notice: &Notice) {
             warn!("{notice}")
         }
         Notice::ClockReleased | Notice::TakenIn { .. } | Notice::CaughtUp { .. } => info!("{notice}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_that_is_refused_for_longest_is_found_without_going_through_all_each_time() {
+        let refused = |since| Refused { event: "a.b.c".into(), reason: "full".into(), since, times: 1 };
+        let at = Timestamp::from_millis;
+        let (mut all, mut longest) = (BTreeMap::new(), Longest::default());
+        assert_eq!(longest.of(&all), None);
+        let name = |number: i64| Arc::from(format!("s{number:03}"));
+        (0..100).for_each(|number| drop(all.insert(name(number), refused(at(1_000 - number)))));
+        let mut orders = 0;
+        for number in (0..100).rev() {
+            assert_eq!(longest.of(&all).map(|(found, _)| found.clone()), Some(name(number)));
+            orders += i32::from(longest.in_order.len() == 100);
+            // It is mended, and one more is refused: the youngest.
+            all.remove(&name(number));
+            all.insert(name(200 - number), refused(at(2_000 - number)));
+            assert!(longest.in_order.len() as i64 <= number + 1, "those are put in order once");
+        }
+        assert_eq!(orders, 1);
+        // Again, and now the youngest of all.
+        all.insert(name(101), refused(at(9_000)));
+        assert_eq!(longest.of(&all).map(|(found, _)| found.clone()), Some(name(102)));
+        all.clear();
+        assert_eq!(longest.of(&all), None);
     }
 }

@@ -8,7 +8,13 @@ use ponos::{
     broker::{Link, PublishOutcome, Publisher, Settlement},
     shutdown::shutdown,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 /// A clock on memory, with one schedule that is often due.
 async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
@@ -222,5 +228,72 @@ async fn what_is_kept_is_given_in_pages_and_what_is_due_goes_out_between_them() 
     let (names, sizes) = tokio::time::timeout(Duration::from_secs(60), taken).await.expect("in time");
     assert_eq!(sizes, [KEPT, KEPT, 5, 0]);
     assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    running.abort();
+}
+
+/// What a loader that is told what to say gives, one after the other.
+type Said = std::sync::mpsc::Receiver<Result<Vec<Packed>, String>>;
+
+#[tokio::test]
+async fn one_reload_at_a_time_reads_and_what_was_read_earlier_never_comes_later() {
+    let (publisher, _task) = Publisher::channel(4);
+    let mut parts = parts(&Memory::default(), publisher).await;
+    let (say, said) = std::sync::mpsc::channel();
+    let (said, begun) = (std::sync::Mutex::<Said>::new(said), Arc::new(AtomicUsize::new(0)));
+    let count = begun.clone();
+    parts.loader = Arc::new(move || {
+        // Held while it waits: a second one that reads at the same time is counted all the same.
+        count.fetch_add(1, Ordering::SeqCst);
+        said.lock().unwrap().recv().unwrap()
+    });
+    let named = |name: &str| {
+        let definition = Definition {
+            name: name.into(),
+            event: Some("test.one.passed".into()),
+            every: Some("1 day".into()),
+            ..Definition::default()
+        };
+        Ok(vec![Packed::build(&definition).unwrap()])
+    };
+    let (service, handle) = Service::new(parts);
+    let running = tokio::spawn(service.run(shutdown().1));
+    let reload = async || {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        handle.commands.send(Command::Reload(reply)).await.unwrap();
+        answer
+    };
+    let limit = Duration::from_secs(60);
+    let begins = async |number| {
+        let begun = async || (begun.load(Ordering::SeqCst) >= number).then_some(());
+        testkit::wait_until("a reload to begin", limit, begun).await;
+    };
+    let first = reload().await;
+    begins(1).await;
+    let later = [reload().await, reload().await, reload().await];
+    // The loop has seen them all once it answers this.
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    handle.commands.send(Command::Schedules(None, reply)).await.unwrap();
+    answer.await.unwrap();
+    assert_eq!(begun.load(Ordering::SeqCst), 1, "they wait for the one that reads");
+    say.send(named("earlier")).unwrap();
+    assert!(first.await.unwrap().is_ok());
+    begins(2).await;
+    say.send(named("later")).unwrap();
+    for answer in later {
+        assert_eq!(answer.await.unwrap().unwrap(), "1 schedule is in effect");
+    }
+    assert_eq!(begun.load(Ordering::SeqCst), 2, "those that came meanwhile are one");
+    let now = async || {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        handle.commands.send(Command::Schedules(None, reply)).await.unwrap();
+        let names = answer.await.unwrap();
+        (names.len() == 1 && names[0].revision.name() == "later").then_some(())
+    };
+    testkit::wait_until("the later one to be in effect", limit, now).await;
+    // A loader that breaks down is no reload that never ends.
+    let broken = reload().await;
+    drop(say);
+    let why = broken.await.unwrap().unwrap_err();
+    assert!(why.contains("ended early"), "{why}");
     running.abort();
 }

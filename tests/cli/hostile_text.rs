@@ -89,6 +89,31 @@ fn what_a_clock_elsewhere_answers_is_harmless_in_every_verb() {
 }
 
 #[test]
+fn arguments_that_are_wrong_are_told_in_harmless_words_and_without_passwords() {
+    let folder = tempfile::tempdir().unwrap();
+    let flag = format!("--{HOSTILE}");
+    let url = "amqp://me:p\nhunter2@host";
+    for words in [
+        &[HOSTILE][..],
+        &["check", HOSTILE],
+        &["check", &flag],
+        &["history", "--outcome", HOSTILE],
+        &["audit", "--from", HOSTILE],
+        &["list", "--url", "http://a", "--store", "b", HOSTILE],
+    ] {
+        let output = khronos(folder.path(), words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_harmless(&format!("{words:?}"), &printed(&output));
+        assert!(printed(&output).starts_with("error: "), "{output:?}");
+    }
+    for words in [&["check", url][..], &["history", "--outcome", url], &["audit", "--from", url]] {
+        let output = khronos(folder.path(), words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(!printed(&output).contains("hunter2"), "{output:?}");
+    }
+}
+
+#[test]
 fn what_a_feed_gives_is_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let event =

@@ -115,6 +115,18 @@ fn a_wrong_expression_is_shown_with_a_caret() {
 }
 
 #[test]
+fn a_span_that_ends_beyond_the_last_due_time_of_all_is_refused() {
+    for verb in ["forecast", "plan"] {
+        let late = [verb, "--from", "2099-12-30T00:00:00Z", "--for"];
+        let (code, out, err) = khronos(&[&late[..], &["3 days"]].concat());
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        assert!(err.contains("no schedule is due from 2100-01-01T00:00:00.000Z on"), "{err}");
+    }
+    let (code, _, err) = khronos(&["forecast", "--from", "2099-12-30T00:00:00Z", "--for", "2 days"]);
+    assert_eq!(code, 0, "{err}");
+}
+
+#[test]
 fn an_unknown_schedule_is_answered_with_the_nearest() {
     let (code, _, err) = khronos(&["next", "one-huor"]);
     assert_eq!(

@@ -71,15 +71,39 @@ at = "2027-03-20T12:00:00Z"
 
 /// Exit code, standard output, standard error of `khronos plan` in `folder`.
 fn plan(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let from = ["plan", "--from", "2027-03-14T12:00:00Z"];
+    let span = if arguments.contains(&"--for") { &[][..] } else { &["--for", "14 days"] };
+    khronos(folder, &[&from[..], span, arguments].concat())
+}
+
+fn khronos(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KHRONOS_")) {
         command.env_remove(name);
     }
-    let from = ["plan", "--from", "2027-03-14T12:00:00Z"];
-    let span = if arguments.contains(&"--for") { &[][..] } else { &["--for", "14 days"] };
-    let output = command.current_dir(folder).args(from).args(span).args(arguments).output().unwrap();
+    let output = command.current_dir(folder).args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// A store of a clock that does not run, which has accepted these.
+fn store(folder: &Path, definitions: &[Definition]) {
+    let start = Timestamp::from_millis(0);
+    let revision = |definition| Revision {
+        number: 1,
+        definition: Packed::kept(definition),
+        effective_from: start,
+        counts_from: start,
+        opens: start,
+        previous: None,
+        ended: None,
+    };
+    let mut store =
+        SledStore::open(&folder.join("khronos-data"), "khronos", &SledOptions::default()).unwrap();
+    store.load().unwrap();
+    let revisions = definitions.iter().map(revision).collect();
+    let commit = Commit { settled: start, handed: start, revisions, ..Commit::default() };
+    store.save(1, &commit).unwrap();
 }
 
 fn folder() -> tempfile::TempDir {
@@ -184,22 +208,7 @@ fn without_old_the_clock_is_compared() {
         at: Some("2027-03-20T13:00:00Z".into()),
         ..Definition::default()
     };
-    let start = Timestamp::from_millis(0);
-    let revision = Revision {
-        number: 1,
-        definition: Packed::kept(&definition),
-        effective_from: start,
-        counts_from: start,
-        opens: start,
-        previous: None,
-        ended: None,
-    };
-    let mut store =
-        SledStore::open(&folder.path().join("khronos-data"), "khronos", &SledOptions::default()).unwrap();
-    store.load().unwrap();
-    let commit = Commit { settled: start, handed: start, revisions: vec![revision], ..Commit::default() };
-    store.save(1, &commit).unwrap();
-    drop(store);
+    store(folder.path(), &[definition]);
     let (code, out, err) = plan(folder.path(), &["new"]);
     assert_eq!((code, err.as_str()), (2, ""));
     assert!(out.starts_with("the store of the clock 'khronos' → new, 14 days"), "{out}");
@@ -207,6 +216,58 @@ fn without_old_the_clock_is_compared() {
         out.contains("~ new: +0 −0 ~1\n    at: \"2027-03-20T13:00:00Z\" → \"2027-03-20T12:00:00Z\""),
         "{out}"
     );
+}
+
+#[test]
+fn of_a_usual_folder_that_is_gone_each_verb_says_what_the_clock_goes_on_with() {
+    const LOST: &str = "there is no folder of schedules here, but this clock has run the schedules of one; \
+                        the clock goes on with the last accepted ones (1 schedule)";
+    let mine = Definition {
+        name: "mine".into(),
+        event: Some("a.mine.passed".into()),
+        every: Some("1 hour".into()),
+        ..Definition::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    store(folder.path(), &[mine]);
+    let (code, out, err) = khronos(folder.path(), &["check"]);
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    assert!(out.contains(LOST) && out.contains("\"built-in\" or \"none\""), "{out}");
+    let sum = "1 error, 0 warnings; 1 schedule (the last accepted ones; not with --strict) can run\n";
+    assert!(out.ends_with(sum), "{out}");
+    let (code, out, err) = khronos(folder.path(), &["check", "--json"]);
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&found["severity"], &found["message"]), (&"error".into(), &LOST.into()), "{out}");
+    for verb in ["plan", "next", "forecast"] {
+        let (code, out, err) = khronos(folder.path(), &[verb]);
+        assert!(code == 78 && out.is_empty() && err.contains(LOST), "{verb}: {code} {out} {err}");
+    }
+    // It is said what is meant, or the folder is back.
+    let (code, out, _) = khronos(folder.path(), &["check", "--schedules", "built-in"]);
+    assert!(code == 0 && out.contains("12 schedules (built in) are right"), "{out}");
+    fs::create_dir(folder.path().join("schedules")).unwrap();
+    fs::write(folder.path().join("schedules/a.toml"), NEW).unwrap();
+    let (code, out, _) = khronos(folder.path(), &["check"]);
+    assert_eq!(code, 0, "{out}");
+    let (code, out, err) = plan(folder.path(), &[]);
+    assert!(code == 2 && out.contains("- mine") && err.is_empty(), "{out}{err}");
+}
+
+#[test]
+fn a_store_that_knows_only_what_is_built_in_never_saw_a_folder_and_one_that_is_unreadable_is_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let hour = Definition { name: "one-hour".into(), every: Some("1 hour".into()), ..Definition::default() };
+    store(folder.path(), &[hour]);
+    let (code, out, err) = khronos(folder.path(), &["check"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("12 schedules (built in, since there is no folder schedules) are right"), "{out}");
+    let seal = folder.path().join("khronos-data/seal");
+    assert!(seal.is_file());
+    fs::write(seal, "nonsense").unwrap();
+    let (code, out, err) = khronos(folder.path(), &["check"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("whether this clock has run the schedules of a folder can't be seen"), "{out}");
 }
 
 #[test]

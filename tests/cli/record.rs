@@ -210,6 +210,35 @@ fn an_audit_ends_with_1_on_a_hole_and_names_it() {
 }
 
 #[test]
+fn a_time_of_which_nothing_can_be_known_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    store(&folder.path().join("store"), &[]);
+    for (arguments, reason) in [
+        (
+            &["audit", "--from", "2099-01-01T00:00:00Z"][..],
+            "from (2099-01-01T00:00:00.000Z) is in the future",
+        ),
+        (&["audit", "--from", "2099-01-01T00:00:00Z", "--to", "2099-02-01T00:00:00Z"], "is in the future"),
+        (
+            &["audit", "--from", "1970-01-01T00:04:00Z", "--to", "1970-01-01T00:03:00Z"],
+            "from (1970-01-01T00:04:00.000Z) must be before to (1970-01-01T00:03:00.000Z)",
+        ),
+        (&["audit", "--to", "1969-12-31T23:59:00Z"], "is before all that the clock knows"),
+        (&["history", "--after", "10"], "after (10) is beyond the record, whose last row is number 9"),
+    ] {
+        let output = khronos(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+        assert!(
+            output.stdout.is_empty() && text(&output.stderr).contains(reason),
+            "{arguments:?}: {output:?}"
+        );
+    }
+    // Whoever has read all goes on from there.
+    let rest = khronos(folder.path(), &["history", "--after", "9"]);
+    assert_eq!(rest.status.code(), Some(0), "{rest:?}");
+}
+
+#[test]
 fn a_store_that_is_not_there_is_not_made() {
     let folder = tempfile::tempdir().unwrap();
     for verb in [&["list"][..], &["history"], &["audit"], &["parked", "list"]] {

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
     time::Duration,
 };
-use testkit::Sandbox;
+use testkit::{Sandbox, help_flags, help_words};
 
 /// The part of a password that is looked for.
 const MARK: &str = "hunter2";
@@ -48,7 +48,7 @@ fn said(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Stri
     let read = |name| fs::read_to_string(sandbox.path(name)).unwrap();
     let all = || format!("{}{}", read("out"), read("err"));
     // Who tails a broker that is not there waits for it.
-    let ended = || (!program.runs() || all().contains("trying again")).then_some(());
+    let ended = || (!program.runs() || all().contains("it is tried again")).then_some(());
     testkit::block_until_or_tell(&format!("the end of {arguments:?}"), LIMIT, ended, all);
     all()
 }
@@ -60,36 +60,18 @@ fn is_discreet(said: &str, how: &str) {
     assert!(!said.contains("panicked"), "{how}:\n{said}");
 }
 
-/// The words below a heading of a help, each the first of its line.
-fn listed<'a>(help: &'a str, heading: &str) -> Vec<&'a str> {
-    let lines = help.lines().skip_while(|line| *line != heading).skip(1);
-    lines.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next()).collect()
-}
-
-/// The flags of a help that take a value.
-fn flags(help: &str) -> Vec<&str> {
-    help.lines()
-        .filter(|line| line.trim_start().starts_with('-'))
-        .filter_map(|line| {
-            let mut words = line.split_whitespace().skip_while(|word| !word.starts_with("--"));
-            let flag = words.next()?.trim_end_matches("...");
-            words.next().filter(|value| value.starts_with('<') || value.starts_with("[<")).map(|_| flag)
-        })
-        .collect()
-}
-
 #[test]
 fn no_flag_and_no_argument_of_any_verb_prints_a_password() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let mut tried = 0;
-    for verb in listed(&said(here, &[], &["--help"]), "Commands:") {
+    for verb in help_words(&said(here, &[], &["--help"]), "Commands:") {
         if verb == "help" {
             continue;
         }
         let help = said(here, &[], &[verb, "--help"]);
         let listen = if verb == "run" { &["--listen", NOWHERE][..] } else { &[] };
-        for flag in flags(&help).into_iter().filter(|flag| *flag != "--help") {
+        for flag in help_flags(&help).into_iter().filter(|flag| *flag != "--help") {
             for value in VALUES {
                 let rest = if flag == "--listen" { &[] } else { listen };
                 let arguments = [&[verb, flag, value], rest].concat();

@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
     time::Duration,
 };
-use testkit::Node;
+use testkit::{Node, Sandbox};
 
 fn tail(arguments: &[&str]) -> Child {
     let folder = std::env::temp_dir();
@@ -116,6 +116,21 @@ async fn a_pattern_that_can_match_nothing_is_refused_before_anybody_is_asked() {
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(named), "{output:?}");
     }
+}
+
+#[test]
+fn that_a_lost_broker_is_tried_again_is_said_once() {
+    let sandbox = Sandbox::new();
+    let errors = || std::fs::read_to_string(sandbox.path("err")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
+    command.args(["tail", "--broker", "amqp://127.0.0.1:1"]).env_clear();
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let _tail = sandbox.start(command.stderr(std::fs::File::create(sandbox.path("err")).unwrap()));
+    let line = testkit::block_until("a word about the broker", Duration::from_secs(60), || {
+        errors().lines().find(|_| errors().ends_with('\n')).map(str::to_owned)
+    });
+    assert!(line.contains("127.0.0.1:1"), "{line}");
+    assert_eq!((line.matches("tried again").count(), line.matches("trying").count()), (1, 0), "{line}");
 }
 
 async fn finished(child: Child) -> Output {

@@ -11,7 +11,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -59,6 +59,8 @@ fn quiet(numbers: Range<usize>) -> String {
 struct Attack {
     port: u16,
     stop: Arc<AtomicBool>,
+    /// How often the test has looked at the clock.
+    looks: Arc<AtomicU64>,
 }
 
 impl Attack {
@@ -107,8 +109,12 @@ impl Attack {
                 });
                 if held.len() as u64 > most_connections() {
                     held.pop_front();
-                    // All are there: now and then a new one.
-                    std::thread::sleep(Duration::from_millis(1));
+                    // All are there: a new one at each look.
+                    let (before, looks) = (attack.looks.load(Ordering::Relaxed), &attack.looks);
+                    block_until("another look", LIMIT, || {
+                        let ends = attack.stop.load(Ordering::Relaxed);
+                        (ends || looks.load(Ordering::Relaxed) != before).then_some(())
+                    });
                 }
             }
         })]
@@ -125,11 +131,16 @@ fn most_connections() -> u64 {
     CONNECTIONS.min(files.saturating_sub(100))
 }
 
-/// Resident memory of a process in MiB.
-fn resident(process: u32) -> f64 {
+/// Resident memory of a process in MiB: `VmRSS` now, or `VmHWM`, the most since [`forget_most`].
+fn resident(process: u32, which: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':')).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
+
+/// From now on the most resident memory is counted anew (proc_pid_clear_refs(5)).
+fn forget_most(process: u32) {
+    std::fs::write(format!("/proc/{process}/clear_refs"), "5").unwrap();
 }
 
 /// The newest row of the frequent schedule.
@@ -139,37 +150,29 @@ fn newest(clock: &Clock) -> u64 {
 
 /// Gives how late events were in milliseconds, in order.
 fn flood(clock: &Clock, what: &str, begin: impl FnOnce(&Attack) -> Vec<JoinHandle<()>>) -> Vec<i64> {
-    let attack = Attack { port: clock.port, stop: Arc::default() };
-    let (before, rest) = (newest(clock), resident(clock.id()));
-    let begun = khronos::clock::now();
+    let attack = Attack { port: clock.port, stop: Arc::default(), looks: Arc::default() };
+    let (before, rest) = (newest(clock), resident(clock.id(), "VmRSS"));
+    forget_most(clock.id());
+    let confirmed = || clock.get("/readyz").and_then(|(_, body)| body["confirmed"].as_u64());
+    let first = block_until("the count of events", LIMIT, confirmed);
     let attackers = begin(&attack);
-    let (stop, process) = (attack.stop.clone(), clock.id());
-    let memory = std::thread::spawn(move || {
-        let mut most = rest;
-        while !stop.load(Ordering::Relaxed) {
-            most = most.max(resident(process));
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        most
-    });
-    let (mut slowest, mut looks) = (0, 0);
-    while khronos::clock::now().since(begun) < 4_000 * scale() as i64 || looks < 3 {
-        let asked = khronos::clock::now();
-        block_until("health to be answered", LIMIT, || {
-            clock.get("/healthz").filter(|(status, _)| *status == 200)
-        });
+    // The operator is answered meanwhile too.
+    newest(clock);
+    let (mut slowest, mut asked) = (0, khronos::clock::now());
+    // Ten events are due in a second.
+    let enough = first + 40 * scale() as u64;
+    block_until("events to go out meanwhile", LIMIT * scale() as u32, || {
+        clock.get("/healthz").filter(|(status, _)| *status == 200)?;
         slowest = slowest.max(khronos::clock::now().since(asked));
-        if looks == 0 {
-            // The operator is answered meanwhile too.
-            newest(clock);
-        }
-        looks += 1;
-        std::thread::sleep(Duration::from_millis(10));
-    }
+        let seen = confirmed();
+        let looks = attack.looks.fetch_add(1, Ordering::Relaxed);
+        asked = khronos::clock::now();
+        (seen? >= enough && looks >= 3).then_some(())
+    });
     let ended = khronos::clock::now();
     attack.stop.store(true, Ordering::Relaxed);
     attackers.into_iter().for_each(|attacker| attacker.join().unwrap());
-    let most = memory.join().unwrap();
+    let (most, looks) = (resident(clock.id(), "VmHWM"), attack.looks.load(Ordering::Relaxed));
     // Until all that was due meanwhile is in the record.
     let due = |row: &Value| row["due_at"].as_str().unwrap().parse::<Timestamp>().unwrap();
     let rows = block_until("the record to be written", LIMIT, || {
@@ -220,7 +223,7 @@ fn whatever_is_asked_events_go_out_on_time_and_health_is_answered() {
     });
     // A first look, so that what is set up once is at rest.
     clock.done(&["audit"]);
-    println!("{count} schedules, {:.1} MiB", resident(clock.id()));
+    println!("{count} schedules, {:.1} MiB", resident(clock.id(), "VmRSS"));
     let no_name = format!("/schedules/{}", "x".repeat(60_000));
     let unknown = format!("/schedules/quiet-000000-{}", "y".repeat(40));
     let mut late = Vec::new();

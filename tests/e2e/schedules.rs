@@ -62,6 +62,13 @@ fn a_usual_folder_that_is_gone_at_a_start_leaves_the_stored_schedules_in_effect(
     assert!(warning.contains("schedules: there is no folder of schedules here"), "{body}");
     assert!(warning.contains("\"built-in\" or \"none\""), "{body}");
     assert_eq!(names(&clock), ["often"]);
+    // The verbs ask the clock that runs.
+    let checked = clock.verb(&["check"]);
+    assert_eq!(checked.status.code(), Some(1), "{checked:?}");
+    assert!(text(&checked).contains("goes on with the last accepted ones (1 schedule)"), "{checked:?}");
+    let planned = clock.verb(&["plan"]);
+    assert!(planned.status.code() == Some(78) && planned.stdout.is_empty(), "{planned:?}");
+    assert!(text(&planned).contains("goes on with the last accepted ones (1 schedule)"), "{planned:?}");
     // Being told to read them again changes nothing.
     clock.signal(Signal::HUP);
     clock.until("the refusal", |_, _| clock.log().contains("read and refused"));

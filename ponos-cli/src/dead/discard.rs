@@ -5,8 +5,8 @@ use super::{
     list,
     reader::{Chosen, Reader},
 };
-use crate::{connection::Options, exit::Exit, layout, output, trouble::Trouble};
-use ponos::clock::Clock;
+use crate::{connection::Options, exit::Exit, output, trouble::Trouble};
+use ponos::{clock::Clock, text::counted};
 use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Drops dead letters for good, once that was confirmed.
@@ -99,7 +99,7 @@ fn print(letters: &[Chosen], as_json: bool) -> Result<(), Trouble> {
 async fn asked(count: usize) -> bool {
     let answer = tokio::task::spawn_blocking(move || {
         let mut out = io::stderr().lock();
-        let _ = write!(out, "Drop {} for good? [y/N] ", layout::count(count as u64, "dead letter"))
+        let _ = write!(out, "Drop {} for good? [y/N] ", counted(count as u64, "dead letter"))
             .and_then(|()| out.flush());
         let mut line = String::new();
         let _ = io::stdin().lock().read_line(&mut line);

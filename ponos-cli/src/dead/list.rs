@@ -13,7 +13,7 @@ use crate::{
     span,
     trouble::Trouble,
 };
-use ponos::{clock::Clock, event::Timestamp};
+use ponos::{clock::Clock, event::Timestamp, text::counted};
 
 /// Lists dead letters, and leaves them where they are.
 ///
@@ -54,7 +54,7 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         print(&letters, args.json)?;
     }
     if !args.json {
-        output::complain(&layout::count(found, "dead letter"));
+        output::complain(&counted(found, "dead letter"));
     }
     let is_unknown = seen.complain(&args.filter, &queues, left);
     Ok(if is_unknown { Exit::Findings } else { Exit::Done })

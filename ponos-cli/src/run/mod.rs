@@ -166,9 +166,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     // programs that were told to end are gone before we are
     let _ = tokio::time::timeout(LEAVING, activity.none_left()).await;
-    let Report { handled, retried, dead, released, unsettled, left } = ended.map_err(unfit)?;
+    let Report { handled, retried, dead, given_back, unsettled, left, .. } = ended.map_err(unfit)?;
     output::complain(&format!(
-        "ended: {handled} handled, {retried} put off, {dead} to the dead letters, {released} given back, \
+        "ended: {handled} handled, {retried} put off, {dead} to the dead letters, {given_back} given back, \
          {unsettled} to come again (their connection was lost)"
     ));
     for one in &left {
@@ -183,7 +183,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     // not all done, as --drain was to have it: what failed, or an inbox that did not answer; what was given back while its
     // queue was paused, and done later, is done
-    let given_back = released > 0 && !emptied;
+    let given_back = given_back > 0 && !emptied;
     let is_left = args.drain && (dead > 0 || waiting > 0 || given_back || !left.is_empty());
     Ok(if is_left { Exit::Findings } else { Exit::Done })
 }

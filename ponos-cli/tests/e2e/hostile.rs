@@ -1,6 +1,6 @@
 //! What comes from outside is printed so that no terminal obeys it.
 
-use super::support::{Running, declare, holds, ponos, ponos_ends, start, transport, wait};
+use super::support::{Running, declare, holds, ponos, ponos_ends, start, start_in, transport, wait};
 use ponos::{
     broker::Publishing,
     event::{Event, Message},
@@ -54,6 +54,31 @@ fn dead_letter(url: &str) {
 
 fn both(what: &str, out: &str, err: &str) {
     assert_harmless(what, &format!("{out}{err}"));
+}
+
+#[test]
+fn arguments_that_are_wrong_are_told_in_harmless_words_and_without_passwords() {
+    let flag = format!("--{HOSTILE}");
+    let secret = "amqp://me:p\nhunter2@host";
+    for words in [
+        &[HOSTILE][..],
+        &["topology", HOSTILE],
+        &["publish", &flag],
+        &["tail", "--count", HOSTILE],
+        &["run", "--log-format", HOSTILE, "--service", "a"],
+    ] {
+        let ended = ponos_ends("", words, 2);
+        both(&format!("{words:?}"), &ended.out, &ended.err);
+    }
+    for words in [&["topology", secret][..], &["tail", "--count", secret]] {
+        let ended = ponos_ends("", words, 2);
+        assert!(!ended.err.contains("hunter2"), "{}", ended.err);
+    }
+    // clap itself leaves out what begins with ESC
+    let one_line = "[31m\u{9b}2J\u{7f}\u{202e}\r\u{2028}";
+    let ended = start_in("", &["run", "--service", "a"], ("PONOS_LOG_FORMAT", one_line)).end();
+    assert_eq!(ended.code, Some(2), "{}", ended.err);
+    both("a variable", &ended.out, &ended.err);
 }
 
 #[test]

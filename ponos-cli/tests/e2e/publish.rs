@@ -1,6 +1,6 @@
 //! `ponos publish`.
 
-use super::support::{declare, declare_all, holds, look, ponos_ends, start_with};
+use super::support::{LIMIT, declare, declare_all, holds, look, ponos_ends, start_reading, start_with};
 use ponos::{
     event::Event,
     topology::{
@@ -8,7 +8,7 @@ use ponos::{
         worker::{Intake, shared, work_queue},
     },
 };
-use testkit::Node;
+use testkit::{Node, Signal};
 
 fn with_subscriber(vhost: &str) -> String {
     let url = Node::shared().vhost(vhost);
@@ -143,4 +143,22 @@ fn a_byte_order_mark_is_named() {
     std::fs::write(&file, "\u{feff}{}").unwrap();
     let ended = ponos_ends(nobody, &["publish", "a.b.c", "1", "--schema", file.to_str().unwrap()], 78);
     assert!(ended.err.contains("byte order mark (EF BB BF)"), "{}", ended.err);
+}
+
+#[test]
+fn ctrl_c_ends_a_publish_that_waits_for_its_payload_with_130_and_one_line() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let running = start_reading("amqp://127.0.0.1:1", &["publish", "order.a.made", "-"], reader);
+    let status = format!("/proc/{}/status", running.program.id());
+    testkit::block_until("SIGINT to be listened for", LIMIT, || {
+        let status = std::fs::read_to_string(&status).ok()?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+        (u64::from_str_radix(caught.trim(), 16).ok()? & 0b10 != 0).then_some(())
+    });
+    running.program.signal(Signal::INT);
+    let ended = running.end();
+    assert_eq!((ended.code, ended.out.as_str()), (Some(130), ""), "{}", ended.err);
+    let said = "interrupted: unless its id was printed, it may not have been published\n";
+    assert_eq!(ended.err, said);
+    drop(writer);
 }

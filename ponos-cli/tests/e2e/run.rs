@@ -195,7 +195,7 @@ fn what_a_program_leaves_behind_when_it_ends_is_ended_too() {
     {
         let url = with_task(&format!("run-left-behind-{number}"));
         let script = format!(
-            "echo started $$ >&2; sh -c '{trap} echo child $$ >&2; while :; do sleep 1; done' >/dev/null & sh -c 'sleep 1000 & echo grandchild $! >&2'; sleep 0.3; {end}"
+            "echo started $$ >&2; sh -c '{trap} echo child $$ >&2; touch child; while :; do sleep 1; done' >/dev/null & sh -c 'sleep 1000 & echo grandchild $! >&2'; until [ -e child ]; do sleep 0.05; done; {end}"
         );
         let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--attempts", "1"];
         let worker = start(&url, &[&words[..], &["--", "sh", "-c", &script]].concat());

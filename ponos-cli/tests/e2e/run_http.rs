@@ -203,6 +203,8 @@ fn a_drain_does_not_wait_for_ever_for_a_service_that_is_not_there() {
     let ended = ponos_ends(&url, &worker("http://127.0.0.1:1/", &["--drain", "--attempts", "1"]), 1);
     assert!(ended.err.contains("127.0.0.1:1 is unavailable"), "{}", ended.err);
     assert!(ended.err.contains("it is not waited for"), "{}", ended.err);
+    // it was tried several times, and is one
+    assert!(ended.err.contains("1 given back"), "{}", ended.err);
     holds(&url, "shop.stock.shelf.clean", 1);
     holds(&url, "shop.stock.shelf.clean.dlq", 0);
 }

@@ -2,7 +2,7 @@
 
 use super::support::{LIMIT, Running, declare, holds, ponos_ends, start_in, start_without_url};
 use std::fs;
-use testkit::{Node, Signal};
+use testkit::{Node, Signal, help_flags};
 
 /// The part of a password that is looked for.
 const MARK: &str = "hunter2";
@@ -50,18 +50,6 @@ fn is_discreet(said: &str, how: &str) {
     assert!(!said.contains(MARK) && !said.contains("panicked"), "{how}:\n{said}");
 }
 
-/// The flags of a help that take a value.
-fn flags(help: &str) -> Vec<&str> {
-    help.lines()
-        .filter(|line| line.trim_start().starts_with('-'))
-        .filter_map(|line| {
-            let mut words = line.split_whitespace().skip_while(|word| !word.starts_with("--"));
-            let flag = words.next()?.trim_end_matches("...");
-            words.next().filter(|value| value.starts_with('<') || value.starts_with("[<")).map(|_| flag)
-        })
-        .collect()
-}
-
 #[test]
 fn no_flag_no_argument_and_no_variable_prints_a_password() {
     let none = ("NO_COLOR", "1");
@@ -71,7 +59,7 @@ fn no_flag_no_argument_and_no_variable_prints_a_password() {
         let program = if verb == ["run"] { &["--", "true"][..] } else { &[] };
         let help = said(&[&verb[..], &["--help"]].concat(), none);
         // a document says what it was asked to say
-        for flag in flags(&help).into_iter().filter(|flag| *flag != "--vhost") {
+        for flag in help_flags(&help).into_iter().filter(|flag| *flag != "--vhost") {
             // what takes the place of the program
             let program = if flag == "--to" { &[] } else { program };
             for value in VALUES {

@@ -102,6 +102,13 @@ pub(crate) fn start_unread(url: &str, words: &[&str]) -> Running {
     })
 }
 
+/// The same with standard input that comes from there.
+pub(crate) fn start_reading(url: &str, words: &[&str], input: std::io::PipeReader) -> Running {
+    start_changed(url, words, "", |command| {
+        command.stdin(input);
+    })
+}
+
 fn start_changed(url: &str, words: &[&str], input: &str, change: impl FnOnce(&mut Command)) -> Running {
     let sandbox = Sandbox::new();
     fs::write(sandbox.path("in"), input).unwrap();

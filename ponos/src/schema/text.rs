@@ -1,5 +1,6 @@
 //! Values as people are shown them: short, whatever their size.
 
+pub(super) use crate::text::shortened;
 use serde::Serialize;
 use std::io;
 
@@ -12,14 +13,6 @@ pub(super) fn shown(value: &impl Serialize, chars: usize) -> String {
     // An error means only that the sink is full.
     let _ = serde_json::to_writer(&mut sink, value);
     shortened(&String::from_utf8_lossy(&sink.bytes), chars)
-}
-
-/// The text, cut after `chars` characters; `…` says that something is left out.
-pub(super) fn shortened(text: &str, chars: usize) -> String {
-    match text.char_indices().nth(chars) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
 }
 
 /// One step of a JSON pointer: `~` and `/` escaped.

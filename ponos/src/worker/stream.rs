@@ -226,7 +226,7 @@ async fn begin(line: Arc<Line>, delivery: Delivery, slot: OwnedSemaphorePermit, 
         // the handler's own panics are caught nearer to it: this is one of dropping what it left
         let words = life::panic_words(panic.as_ref());
         tracing::error!(queue = %line.stream.queue, panic = words, "a task broke outside of its handler; it is released");
-        line.tally.given_back(1);
+        line.tally.given_back(None);
         let _ = line.settler.settle(tag, Settle::Reject).await;
     }
     line.pulse.settled();

@@ -2,7 +2,7 @@
 
 use super::ended::Ended;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -26,8 +26,11 @@ pub struct Report {
     pub retried: u64,
     /// Dead-lettered.
     pub dead: u64,
-    /// Given back to their queues.
+    /// How often one was given back to its queue.
     pub released: u64,
+    /// How many messages these were: one that was given back several times, as one that is tried while its queue is paused,
+    /// counts once (of the first 10,000).
+    pub given_back: u64,
     /// What was begun and cancelled when the worker stopped: queue, name, id and attempt of each (1,000 at most).
     pub left: Vec<String>,
 }
@@ -35,7 +38,7 @@ pub struct Report {
 /// `handled 12, retried 1, dead 0, released 0` (and `, handled but not acked 1` if there are such), then what was left, a line each.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { handled, unsettled, retried, dead, released, left } = self;
+        let Self { handled, unsettled, retried, dead, released, given_back: _, left } = self;
         write!(f, "handled {handled}, retried {retried}, dead {dead}, released {released}")?;
         if *unsettled > 0 {
             write!(f, ", handled but not acked {unsettled}")?;
@@ -51,6 +54,7 @@ impl Report {
         self.retried += other.retried;
         self.dead += other.dead;
         self.released += other.released;
+        self.given_back += other.given_back;
         self.left.extend(other.left);
         self.left.truncate(NAMED);
     }
@@ -64,27 +68,37 @@ pub(crate) struct Tally {
     retried: AtomicU64,
     dead: AtomicU64,
     released: AtomicU64,
+    given_back: AtomicU64,
+    /// The ids of those, as far as they are remembered.
+    known: Mutex<HashSet<String>>,
     left: Mutex<Vec<String>>,
 }
 
 impl Tally {
     /// `void`: it can't be acked any more.
-    pub(crate) fn count(&self, ended: &Ended, void: bool) {
+    pub(crate) fn count(&self, ended: &Ended, void: bool, id: Option<&str>) {
         let counter = match ended {
             Ended::Done | Ended::HandledAlready | Ended::Skipped(_) if void => &self.unsettled,
             Ended::Done | Ended::HandledAlready | Ended::Skipped(_) => &self.handled,
             Ended::Retried { .. } | Ended::Snoozed { .. } => &self.retried,
             Ended::Dead(_) => &self.dead,
-            Ended::Released(_) => &self.released,
+            Ended::Released(_) => return self.given_back(id),
             // nothing ended: it is on its way
             Ended::Early { .. } => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Deliveries that were given back unread.
-    pub(crate) fn given_back(&self, count: usize) {
-        self.released.fetch_add(count as u64, Ordering::Relaxed);
+    /// One was given back, read or unread.
+    pub(crate) fn given_back(&self, id: Option<&str>) {
+        self.released.fetch_add(1, Ordering::Relaxed);
+        let is_known = id.is_some_and(|id| {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.contains(id) || known.len() < REMEMBERED && !known.insert(id.to_owned())
+        });
+        if !is_known {
+            self.given_back.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Something begun was left.
@@ -103,6 +117,7 @@ impl Tally {
             retried: read(&self.retried),
             dead: read(&self.dead),
             released: read(&self.released),
+            given_back: read(&self.given_back),
             left: self.left.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

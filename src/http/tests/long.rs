@@ -55,7 +55,7 @@ async fn ask(clock: &Clock, path: &str) -> TcpStream {
 #[tokio::test]
 async fn a_few_long_answers_are_given_at_a_time_and_the_rest_goes_on_beside_them() {
     // More than the system takes in on behalf of a reader that does not read.
-    let clock = many(400, 60_000, Limits { large: 2, ..Limits::default() }).await;
+    let clock = many(400, 60_000, Limits { large: 2, hold: LONG, ..Limits::default() }).await;
     let mut slow = Vec::new();
     for _ in 0..2 {
         let mut stream = ask(&clock, "/schedules").await;
@@ -91,6 +91,42 @@ async fn a_few_long_answers_are_given_at_a_time_and_the_rest_goes_on_beside_them
     }
     let room = || async { clock.client.get::<Value>("/parked").await.ok() };
     wait_until("room for another long answer", Duration::from_secs(60), room).await;
+}
+
+/// Longer than anything takes that works, on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn slow_readers_give_way_to_others_once_they_had_their_time() {
+    let hold = Duration::from_millis(200);
+    let clock = many(400, 60_000, Limits { large: 2, hold, ..Limits::default() }).await;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = ask(&clock, "/schedules").await;
+        let mut start = [0; 15];
+        stream.read_exact(&mut start).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200 OK");
+        slow.push(stream);
+    }
+    for path in ["/parked", "/history", "/audit", "/schedules"] {
+        let given = || async { clock.client.get::<Value>(path).await.ok() };
+        wait_until("a place that a slow reader had", LONG, given).await;
+    }
+    // The first of them was cut off, and so it has no whole answer; the other one was in nobody's way.
+    for (number, mut stream) in slow.into_iter().enumerate() {
+        let (mut read, mut piece) = (0, vec![0; 1 << 16]);
+        // At the end the connection waits for another request.
+        let whole = tokio::time::timeout(LONG, async {
+            while read < 400 * 60_000 {
+                match stream.read(&mut piece).await {
+                    Ok(0) | Err(_) => return false,
+                    Ok(more) => read += more,
+                }
+            }
+            true
+        });
+        assert_eq!(whole.await.expect("in time"), number == 1, "{number}: {read} bytes");
+    }
 }
 
 async fn raw_head(clock: &Clock, path: &str) -> String {

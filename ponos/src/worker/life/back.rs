@@ -40,7 +40,7 @@ pub(super) async fn begun(task: &mut Task<'_>) -> Settle {
 /// Gives back one that was not begun. `confirms`: whether the broker has confirmed so far, for all that wait would wait in
 /// vain after the first one.
 pub(in crate::worker) async fn waiting(line: &Line, delivery: Delivery, confirms: &mut bool) {
-    line.tally.given_back(1);
+    line.tally.given_back(delivery.message.properties.message_id.as_deref());
     let mut how = Settle::Release;
     if *confirms && needs_to_be_alone(delivery.delivery_count()) && may_send(line, delivery.tag) {
         let message = retry::unread(delivery.message, &line.stream.queue);

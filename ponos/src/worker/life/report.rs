@@ -53,7 +53,7 @@ pub(super) fn blocked(line: &Line, context: &Context, held: Duration) {
 pub(super) fn report(task: Task<'_>, ended: Ended) {
     let line = task.line;
     let void = line.is_void(task.tag);
-    line.tally.count(&ended, void);
+    line.tally.count(&ended, void, task.id());
     if void {
         tracing::debug!(queue = %line.stream.queue, id = task.event.as_ref().map(|event| event.id.as_str()), "its connection was lost before it could be settled: it comes again");
     }

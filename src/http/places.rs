@@ -1,0 +1,152 @@
+//! Places of long answers. An answer keeps its place until the connection has taken all of it, or until it has had it for
+//! long enough and somebody else wants one: then the one that has had it for longest is cut off. So a few readers that take
+//! little at a time shut nobody out, and nobody is hurried while there is room.
+
+use super::large::PIECE;
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+/// A few places. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    free: Arc<Semaphore>,
+    /// How long an answer has its place for sure.
+    least: Duration,
+    /// Those that are being given, the oldest first; as many as there are places at most.
+    given: Arc<Mutex<VecDeque<Given>>>,
+}
+
+#[derive(Debug)]
+struct Given {
+    since: Instant,
+    answer: Shared,
+}
+
+/// An answer that can be taken away from its connection, which may not look at it for a long time.
+type Shared = Arc<Mutex<Option<Answer>>>;
+
+/// What it takes of the memory goes with it.
+#[derive(Debug)]
+struct Answer {
+    body: Body,
+    /// Taken from the body and not handed on yet.
+    rest: Bytes,
+    place: OwnedSemaphorePermit,
+    /// Of the connection, where it waits for more.
+    waker: Option<Waker>,
+}
+
+impl Places {
+    pub(super) fn new(count: usize, least: Duration) -> Self {
+        Self { free: Arc::new(Semaphore::new(count)), least, given: Arc::default() }
+    }
+
+    /// A free place, or that of an answer which has had it for long enough.
+    pub(super) fn take(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = self.free.clone().try_acquire_owned() {
+            return Some(place);
+        }
+        let mut given = lock(&self.given);
+        while given.front().is_some_and(|oldest| oldest.since.elapsed() >= self.least) {
+            let answer = given.pop_front().and_then(|oldest| lock(&oldest.answer).take());
+            // None: it has ended in its own time.
+            if let Some(Answer { place, waker, .. }) = answer {
+                waker.map(Waker::wake);
+                return Some(place);
+            }
+        }
+        None
+    }
+
+    /// A body in pieces that holds the place.
+    pub(super) fn hold(&self, body: Body, place: OwnedSemaphorePermit) -> Held {
+        let answer = Arc::new(Mutex::new(Some(Answer { body, rest: Bytes::new(), place, waker: None })));
+        let mut given = lock(&self.given);
+        given.retain(|one| lock(&one.answer).is_some());
+        given.push_back(Given { since: Instant::now(), answer: answer.clone() });
+        Held { answer, ended: false }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A body in pieces that holds a place; an error once that was taken away.
+#[derive(Debug)]
+pub(super) struct Held {
+    answer: Shared,
+    ended: bool,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        *lock(&self.answer) = None;
+    }
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let shared = self.answer.clone();
+        let mut shared = lock(&shared);
+        let Some(answer) = shared.as_mut() else {
+            let cut_off = || axum::Error::new("it was read too slowly, and others waited for its place");
+            return Poll::Ready((!self.ended).then(|| Err(cut_off())));
+        };
+        if answer.rest.is_empty() {
+            let Poll::Ready(frame) = Pin::new(&mut answer.body).poll_frame(context) else {
+                answer.waker = Some(context.waker().clone());
+                return Poll::Pending;
+            };
+            match frame {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => answer.rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                end => {
+                    *shared = None;
+                    self.ended = true;
+                    return Poll::Ready(end);
+                }
+            }
+        }
+        let piece = answer.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(answer.rest.split_to(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &*lock(&self.answer) {
+            Some(answer) => answer.rest.is_empty() && answer.body.is_end_stream(),
+            None => self.ended,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let shared = lock(&self.answer);
+        let Some(Answer { body, rest, .. }) = &*shared else { return SizeHint::new() };
+        let (rest, body) = (rest.len() as u64, body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower().saturating_add(rest));
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint
+    }
+}
