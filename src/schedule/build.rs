@@ -1,6 +1,7 @@
 //! Definition → schedule: all faults at once.
 
 use super::{
+    calendar_store::CalendarStore,
     calling,
     definition::{Definition, Fault, Flaw, floor, shown},
     dst::choice,
@@ -17,14 +18,22 @@ const MAX_DATA: usize = 64 * 1024;
 const MAX_NAME: usize = 128;
 
 impl Schedule {
-    /// Builds a schedule; all faults at once.
+    /// Builds a schedule that names no calendars; all faults at once.
     ///
     /// # Errors
     /// Every [`Fault`] of the definition.
     pub fn build(definition: &Definition) -> Result<Self, Vec<Fault>> {
+        Self::build_with(definition, &CalendarStore::default())
+    }
+
+    /// Builds a schedule, the days of whose calendars are in this store; all faults at once.
+    ///
+    /// # Errors
+    /// Every [`Fault`] of the definition.
+    pub fn build_with(definition: &Definition, calendars: &CalendarStore) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         check_name(&definition.name, &mut faults);
-        let timing = calling::timing(definition, &mut faults);
+        let timing = calling::timing(definition, calendars, &mut faults);
         let event = event(definition, &mut faults);
         let catch_up = catch_up(definition, &mut faults);
         let expires = length(definition.expires.as_deref(), "expires", &mut faults);
@@ -72,7 +81,7 @@ pub(super) fn alone(fill: impl FnOnce(&mut Definition)) -> Result<Timing, Fault>
     let mut definition = Definition::default();
     fill(&mut definition);
     let mut faults = Vec::new();
-    let timing = calling::timing(&definition, &mut faults);
+    let timing = calling::timing(&definition, &CalendarStore::default(), &mut faults);
     match (timing, faults.into_iter().next()) {
         (Some(timing), None) => Ok(timing),
         (_, Some(fault)) => Err(fault),

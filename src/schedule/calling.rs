@@ -2,6 +2,7 @@
 
 use super::{
     bounds::Bounds,
+    calendar_store::CalendarStore,
     day_rules::DayRules,
     definition::{Definition, Fault, Flaw, TimingDefinition},
     jitter::Jitter,
@@ -17,11 +18,15 @@ use ponos::event::Timestamp;
 const MOST_TIMINGS: usize = 32;
 
 /// The timing; faults are added, and with any of them there is none.
-pub(super) fn timing(definition: &Definition, faults: &mut Vec<Fault>) -> Option<Timing> {
+pub(super) fn timing(
+    definition: &Definition,
+    calendars: &CalendarStore,
+    faults: &mut Vec<Fault>,
+) -> Option<Timing> {
     let before = faults.len();
     let zone = zone(definition.time_zone.as_deref(), faults);
     let when = When::from(definition);
-    let days = DayRules::read(definition, faults);
+    let days = DayRules::read(definition, calendars, faults);
     let kind = match &definition.timings {
         None => when.kind(zone, faults),
         Some(timings) => {

@@ -1,8 +1,8 @@
 //! A schedule as written: raw, before any of it is understood.
 
-use super::calendar::Pins;
+use super::calendar::CalendarId;
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 /// One schedule as an operator writes it, key by key (docs/schedules.md). It serialises to the same keys, the absent ones
 /// left out: this is the form in which the store keeps it.
@@ -56,9 +56,10 @@ pub struct Definition {
     /// Where occurrences on other days go: `next-business-day`, `previous-business-day`; left out if left out.
     #[serde(rename = "move", skip_serializing_if = "Option::is_none")]
     pub move_to: Option<String>,
-    /// The content of the calendars it names, as it was when this was accepted. No key of a file.
+    /// The calendars it names, each with the id of the days that it had when this was accepted: a calendar that is
+    /// edited later is other days under the same name. No key of a file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub calendars: Option<Pins>,
+    pub calendars: Option<BTreeMap<String, CalendarId>>,
     /// What happens to local times that the clock change skips or repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dst: Option<DstDefinition>,

@@ -2,11 +2,11 @@
 
 use super::{
     bounds::Bounds, day_rules::DayRules, definition::Fault, every::Period, jitter::Jitter, kind::Kind,
-    known::Shared, union::Union, zone::Zone,
+    union::Union, zone::Zone,
 };
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// When a schedule is due, bounds included. Two timings are equal when they have the same occurrences by
 /// construction: `60m` equals `1h`, and a cron expression its respelling.
@@ -14,8 +14,10 @@ use std::fmt;
 pub struct Timing {
     pub(super) kind: Kind,
     pub(super) zone: Zone,
-    /// The days to be kept, where there are rules about them.
-    pub(super) days: Option<Shared>,
+    /// The days to be kept, where there are rules about them: shared by all that have the same. They are not part of
+    /// the serialised form, which is for memory only ([`Packed`](super::Packed) holds them beside it).
+    #[serde(skip)]
+    pub(super) days: Option<Arc<DayRules>>,
     /// The bounds; few schedules have any.
     pub(super) bounds: Option<Box<Bounds>>,
     /// How far send times lie behind due times.
@@ -66,8 +68,8 @@ impl Timing {
         self.bounds.as_deref().copied().unwrap_or_default()
     }
 
-    pub(super) fn days(&self) -> Option<&'static DayRules> {
-        self.days?.rules()
+    pub(super) fn days(&self) -> Option<&DayRules> {
+        self.days.as_deref()
     }
 
     /// The first due time after `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.

@@ -8,13 +8,11 @@ mod calendars;
 mod date;
 mod days;
 pub mod ics;
-mod pins;
 mod recurrence;
 pub mod table;
 
 pub use calendars::Calendars;
 pub use days::{CalendarId, Days};
-pub use pins::Pins;
 
 use crate::diagnostic::{Diagnostics, Text};
 
