@@ -5,7 +5,6 @@ pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod diagnostic;
 pub mod engine;
 pub mod http;
 pub mod presence;
@@ -15,6 +14,8 @@ pub mod sources;
 pub mod store;
 pub mod telemetry;
 pub mod watch;
+
+pub use schedule::diagnostic;
 
 use broker::Broker;
 use config::{Config, OnBackward, ScheduleSource, StorePath};

@@ -6,7 +6,7 @@ pub(super) mod position;
 pub(super) mod value;
 
 use super::{Calendars, Definition, Fault, Schedule, advice::advice};
-use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean, toml_table};
+use crate::schedule::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean, toml_table};
 use keys::{KEYS, Key, Kind};
 use ponos::event::Timestamp;
 use serde_json::{Map, Value};

@@ -18,6 +18,7 @@ mod calling;
 mod cron;
 mod day_rules;
 mod definition;
+pub mod diagnostic;
 mod difference;
 mod dst;
 mod duration;

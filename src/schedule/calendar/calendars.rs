@@ -1,12 +1,10 @@
 //! The calendars as they are now: what the files say, by name. Schedules that are read take theirs from here.
 
 use super::{CalendarId, Days};
-use crate::{
+use crate::schedule::{
+    calendar_store::CalendarStore,
+    definition::{Definition, Fault, Flaw, shown},
     diagnostic::did_you_mean,
-    schedule::{
-        calendar_store::CalendarStore,
-        definition::{Definition, Fault, Flaw, shown},
-    },
 };
 use std::{collections::BTreeMap, sync::Arc};
 

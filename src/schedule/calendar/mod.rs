@@ -14,7 +14,7 @@ pub mod table;
 pub use calendars::Calendars;
 pub use days::{CalendarId, Days};
 
-use crate::diagnostic::{Diagnostics, Text};
+use crate::schedule::diagnostic::{Diagnostics, Text};
 
 /// Understands a calendar file: the days, or all that is wrong with it. `is_ics` says in which form it is.
 ///
