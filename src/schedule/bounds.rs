@@ -1,7 +1,8 @@
 //! `from`, `until` and `limit`: when a timing begins and ends.
 
 use super::{
-    definition::{Definition, Fault, Flaw},
+    definition::Definition,
+    fault::{Fault, Flaw},
     instant,
     zone::Zone,
 };

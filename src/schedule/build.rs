@@ -3,9 +3,10 @@
 use super::{
     calendar_store::CalendarStore,
     calling,
-    definition::{Definition, Fault, Flaw, floor, shown},
-    dst::choice,
+    definition::Definition,
     duration::{Amount, Duration},
+    fault::choice,
+    fault::{Fault, Flaw, floor, shown},
     schedule::{CatchUp, Past, Policy, Schedule, Unrouted},
     spelling::{self, Reading},
     timing::Timing,

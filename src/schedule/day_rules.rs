@@ -3,8 +3,9 @@
 use super::{
     calendar::{CalendarId, Days},
     calendar_store::CalendarStore,
-    definition::{Definition, Fault, Flaw, shown},
-    dst::choice,
+    definition::Definition,
+    fault::choice,
+    fault::{Fault, Flaw, shown},
     months::weekday,
 };
 use std::{collections::BTreeMap, sync::Arc};

@@ -1,6 +1,9 @@
 //! What a change of the clocks does to times on the wall: the two choices of `dst`.
 
-use super::definition::{DstDefinition, Fault, Flaw, shown};
+use super::{
+    definition::DstDefinition,
+    fault::{Fault, choice},
+};
 use serde::{Deserialize, Serialize};
 
 /// What becomes of a local time that does not exist, because the clock was put forward past it.
@@ -60,19 +63,5 @@ impl Dst {
             Some(other) => faults.push(choice(other, &["first", "last", "both"]).of("dst.fold")),
         }
         dst
-    }
-}
-
-/// A word that is none of those allowed, with the nearest of them where one is near.
-pub(super) fn choice(found: &str, allowed: &[&str]) -> Flaw {
-    let flaw = Flaw::whole(format!("'{}' is not one of '{}'", shown(found), allowed.join("', '")));
-    if found.len() > 32 {
-        return flaw;
-    }
-    let folded = found.trim().to_ascii_lowercase();
-    let near = |word: &&&str| super::zone::distance(word, &folded);
-    match allowed.iter().min_by_key(near) {
-        Some(word) if near(&word) <= 2 => flaw.help(format!("did you mean '{word}'?")),
-        _ => flaw,
     }
 }

@@ -4,8 +4,8 @@
 //! time (days to years) is read off a wall calendar.
 
 use super::{
-    definition::{Fault, Flaw, shown},
     duration_text::{parse_friendly, parse_iso},
+    fault::{Fault, Flaw, shown},
 };
 
 /// A unit of time, ascending.

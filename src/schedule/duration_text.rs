@@ -1,8 +1,8 @@
 //! The two written forms of a duration: the friendly one (`1h 30m`) and ISO 8601 (`PT1H30M`).
 
 use super::{
-    definition::{Flaw, shown},
     duration::{Duration, EXAMPLES, MAX_NUMBER, Unit, WORDS},
+    fault::{Flaw, shown},
 };
 
 /// The length of the run of bytes at the front of `text` that are of a kind.
@@ -123,7 +123,7 @@ fn unknown_unit(text: &str, at: usize, length: usize) -> Flaw {
             return flaw.help(format!("did you mean '{}'?", found.join("' or '")));
         }
     }
-    let near = |word: &&&str| crate::schedule::zone::distance(word, &folded);
+    let near = |word: &&&str| strsim::levenshtein(word, &folded);
     let words = WORDS.iter().flat_map(|(_, words)| words.iter()).filter(|word| word.len() > 2);
     match words.min_by_key(near) {
         Some(best) if near(&best) <= 2 && word.len() > 2 => flaw.help(format!("did you mean '{best}'?")),

@@ -10,7 +10,8 @@ use super::{
     calendar::{CalendarId, Days},
     calendar_store::CalendarStore,
     day_rules::DayRules,
-    definition::{Definition, Fault},
+    definition::Definition,
+    fault::Fault,
     schedule::{Conduct, Schedule},
     timing::Timing,
 };

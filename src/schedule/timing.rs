@@ -1,7 +1,7 @@
 //! When a schedule is due: one value for all kinds of timing, bounds included.
 
 use super::{
-    bounds::Bounds, day_rules::DayRules, definition::Fault, every::Period, jitter::Jitter, kind::Kind,
+    bounds::Bounds, day_rules::DayRules, every::Period, fault::Fault, jitter::Jitter, kind::Kind,
     union::Union, zone::Zone,
 };
 use ponos::event::Timestamp;

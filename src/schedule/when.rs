@@ -2,10 +2,11 @@
 
 use super::{
     cron::Cron,
-    definition::{Definition, DstDefinition, Fault, Flaw, TimingDefinition, shown},
+    definition::{Definition, DstDefinition, TimingDefinition},
     dst::{Dst, Fold},
     duration::{Amount, Duration, Unit},
     every::{Calendar, Elapsed, Period},
+    fault::{Fault, Flaw, shown},
     instant::{self, Written},
     kind::Kind,
     months::{DAY, FIRST_YEAR, month_of, start_of},

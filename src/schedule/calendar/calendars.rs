@@ -3,8 +3,9 @@
 use super::{CalendarId, Days};
 use crate::schedule::{
     calendar_store::CalendarStore,
-    definition::{Definition, Fault, Flaw, shown},
+    definition::Definition,
     diagnostic::did_you_mean,
+    fault::{Fault, Flaw, shown},
 };
 use std::{collections::BTreeMap, sync::Arc};
 

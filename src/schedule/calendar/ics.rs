@@ -7,8 +7,8 @@ mod unfolded;
 
 use super::Days;
 use crate::schedule::{
-    definition::shown,
     diagnostic::{Diagnostics, Text},
+    fault::shown,
     zone::Zone,
 };
 use icalendar::parser::{Component, read_calendar_simple};

@@ -3,8 +3,8 @@
 
 use super::{Days, date};
 use crate::schedule::{
-    definition::{Flaw, shown},
     diagnostic::{Diagnostics, Text, did_you_mean, toml_table},
+    fault::{Flaw, shown},
     file::{position, value},
     months::{FIRST_YEAR, MONTHS, day_number, weekday},
 };

@@ -1,7 +1,7 @@
 //! What each field may hold: its bounds, its names, and how values are read.
 
 use super::parse;
-use crate::schedule::definition::{Flaw, shown};
+use crate::schedule::fault::{Flaw, shown};
 
 /// One of the seven fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

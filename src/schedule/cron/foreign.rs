@@ -5,8 +5,8 @@
 use super::parse;
 use crate::schedule::{
     Timing,
-    definition::{Flaw, shown},
     duration::Duration,
+    fault::{Flaw, shown},
     instant::{self, Written},
     zone::Zone,
 };

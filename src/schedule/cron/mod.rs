@@ -11,7 +11,7 @@ mod parse;
 mod remarks;
 mod times;
 
-use super::{definition::Flaw, months::DAY, wall::Wall};
+use super::{fault::Flaw, months::DAY, wall::Wall};
 use serde::{Deserialize, Serialize};
 
 /// The longest expression that is read, in bytes: a list of every value of every field fits.

@@ -9,7 +9,7 @@
 //! ```
 
 use super::{Cron, MAX_BYTES, Rare, field::Field, foreign};
-use crate::schedule::definition::{Flaw, floor, shown};
+use crate::schedule::fault::{Flaw, floor, shown};
 
 const MACROS: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
@@ -64,7 +64,7 @@ pub(super) fn reads(text: &str) -> bool {
 fn understood(text: &str, fields: &[(usize, &str)]) -> Result<Cron, Flaw> {
     if text.trim_ascii_start().starts_with('@') {
         let names: Vec<&str> = MACROS.iter().map(|(known, _)| *known).collect();
-        return Err(crate::schedule::dst::choice(text.trim_ascii(), &names));
+        return Err(crate::schedule::fault::choice(text.trim_ascii(), &names));
     }
     let Some(layout) = layout(fields.len()) else { return Err(field_count(fields, text)) };
     let mut rare = Rare::nothing();
