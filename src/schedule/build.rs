@@ -77,8 +77,32 @@ impl Schedule {
     }
 }
 
-/// A timing on its own, for a command line: the same way as a schedule's.
-pub(super) fn alone(fill: impl FnOnce(&mut Definition)) -> Result<Timing, Fault> {
+impl Timing {
+    /// A cron expression in a zone (an IANA name; UTC if `None`), unbounded, with the usual choices about DST.
+    ///
+    /// # Errors
+    /// The first [`Fault`], under `cron` or `time_zone`.
+    pub fn from_cron(expression: &str, zone: Option<&str>) -> Result<Self, Fault> {
+        alone(|definition| {
+            definition.cron = Some(expression.to_owned());
+            definition.time_zone = zone.map(str::to_owned);
+        })
+    }
+
+    /// A duration such as `4h` or `1 day`, in a zone (an IANA name; UTC if `None`), unbounded.
+    ///
+    /// # Errors
+    /// The first [`Fault`], under `every` or `time_zone`.
+    pub fn from_every(duration: &str, zone: Option<&str>) -> Result<Self, Fault> {
+        alone(|definition| {
+            definition.every = Some(duration.to_owned());
+            definition.time_zone = zone.map(str::to_owned);
+        })
+    }
+}
+
+/// A timing on its own, the same way as a schedule's.
+fn alone(fill: impl FnOnce(&mut Definition)) -> Result<Timing, Fault> {
     let mut definition = Definition::default();
     fill(&mut definition);
     let mut faults = Vec::new();

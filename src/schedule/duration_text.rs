@@ -47,7 +47,7 @@ pub(super) fn parse_friendly(text: &str, least: u64) -> Result<Duration, Flaw> {
         if digits == 0 {
             let word = run(&text[at..], |byte| !byte.is_ascii_whitespace()).max(1);
             let what = format!("'{}' found where a number is needed", shown(&text[at..at + word]));
-            let help = instead(text, &text[at..at + word]);
+            let help = instead(&text[at..at + word]);
             return Err(Flaw::part(at..at + word, what).help(help));
         }
         let n = number(&text[at..at + digits], at, least)?;
@@ -71,7 +71,7 @@ pub(super) fn parse_friendly(text: &str, least: u64) -> Result<Duration, Flaw> {
 }
 
 /// What to write where a word stands instead of a number.
-fn instead(text: &str, word: &str) -> String {
+fn instead(word: &str) -> String {
     let folded = word.to_ascii_lowercase();
     let adverbs = [
         ("hourly", "1 hour"),
@@ -86,9 +86,6 @@ fn instead(text: &str, word: &str) -> String {
     }
     if Unit::read(word).is_some() {
         return format!("write '1 {folded}'");
-    }
-    if text.split_ascii_whitespace().count() >= 5 && crate::schedule::cron::Cron::reads(text) {
-        return format!("this is a cron expression: write cron = \"{}\"", text.trim_ascii());
     }
     match folded.as_str() {
         "at" | "on" => "the time of day is the phase: phase = \"09:00\"".to_owned(),

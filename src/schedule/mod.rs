@@ -11,11 +11,13 @@
 
 mod advice;
 mod bounds;
+mod bounds_keys;
 mod build;
 pub mod calendar;
 mod calendar_store;
 mod calling;
 mod cron;
+mod day_keys;
 mod day_rules;
 mod definition;
 pub mod diagnostic;
@@ -27,6 +29,7 @@ mod every;
 pub mod explain;
 mod fault;
 pub mod file;
+mod foreign_cron;
 mod gaps;
 mod instant;
 mod jitter;

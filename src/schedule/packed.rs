@@ -9,6 +9,7 @@
 use super::{
     calendar::{CalendarId, Days},
     calendar_store::CalendarStore,
+    day_keys,
     day_rules::DayRules,
     definition::Definition,
     fault::Fault,
@@ -113,7 +114,9 @@ impl Packed {
         match Schedule::build_with(definition, calendars) {
             Ok(schedule) => Self::new(definition, &schedule),
             // Whoever understands the rest will ask for the days.
-            Err(_) => Self::held(definition, None, DayRules::read(definition, calendars, &mut Vec::new())),
+            Err(_) => {
+                Self::held(definition, None, day_keys::day_rules(definition, calendars, &mut Vec::new()))
+            }
         }
     }
 

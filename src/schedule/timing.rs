@@ -1,8 +1,7 @@
 //! When a schedule is due: one value for all kinds of timing, bounds included.
 
 use super::{
-    bounds::Bounds, day_rules::DayRules, every::Period, fault::Fault, jitter::Jitter, kind::Kind,
-    union::Union, zone::Zone,
+    bounds::Bounds, day_rules::DayRules, every::Period, jitter::Jitter, kind::Kind, union::Union, zone::Zone,
 };
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,28 +37,6 @@ pub struct Local {
 }
 
 impl Timing {
-    /// A cron expression in a zone (an IANA name; UTC if `None`), unbounded, with the usual choices about DST.
-    ///
-    /// # Errors
-    /// The first [`Fault`], under `cron` or `time_zone`.
-    pub fn from_cron(expression: &str, zone: Option<&str>) -> Result<Self, Fault> {
-        super::build::alone(|definition| {
-            definition.cron = Some(expression.to_owned());
-            definition.time_zone = zone.map(str::to_owned);
-        })
-    }
-
-    /// A duration such as `4h` or `1 day`, in a zone (an IANA name; UTC if `None`), unbounded.
-    ///
-    /// # Errors
-    /// The first [`Fault`], under `every` or `time_zone`.
-    pub fn from_every(duration: &str, zone: Option<&str>) -> Result<Self, Fault> {
-        super::build::alone(|definition| {
-            definition.every = Some(duration.to_owned());
-            definition.time_zone = zone.map(str::to_owned);
-        })
-    }
-
     /// Not due at all.
     pub(super) const NEVER: Self =
         Self { kind: Kind::At(Timestamp::HORIZON), zone: Zone::UTC, days: None, bounds: None, jitter: None };

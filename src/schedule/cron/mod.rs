@@ -5,9 +5,8 @@
 //! shift): it is the oracle of a differential test for what it gets right, and no part of the way to production.
 
 mod days;
-mod field;
-mod foreign;
-mod parse;
+pub(super) mod field;
+pub(super) mod parse;
 mod remarks;
 mod times;
 
