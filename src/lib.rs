@@ -5,7 +5,6 @@ pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod diagnostic;
 pub mod engine;
 pub mod http;
 pub mod presence;
@@ -16,6 +15,8 @@ pub mod store;
 pub mod telemetry;
 pub mod watch;
 
+pub use schedule::diagnostic;
+
 use config::{BrokerUrl, Config, OnBackward, ScheduleSource, StorePath};
 use diagnostic::{Diagnostic, Diagnostics, counted};
 use engine::{ClockRules, Resends, Rules};
@@ -24,7 +25,7 @@ use ponos::{
     shutdown::{Shutdown, Stage},
     topology::Topology,
 };
-use schedule::{CalendarEnd, Packed};
+use schedule::{CalendarEnd, CalendarStore, Packed};
 use service::{Failure, Loader, Parts, Remarks, Report, Service};
 use std::{
     collections::BTreeMap,
@@ -84,11 +85,12 @@ pub async fn run(
         true => Some(http::bind(config.http.listen).await.map_err(RunError::Http)?),
         false => None,
     };
+    let calendars = CalendarStore::default();
     let opened = tokio::select! {
         biased;
         // Nothing was begun; a store that hangs is left behind.
         () = shutdown.reached(Stage::Draining) => return Ok(Report::default()),
-        opened = open_store(&config) => opened,
+        opened = open_store(&config, calendars.clone()) => opened,
     };
     let (store, snapshot, store_events) = opened.map_err(RunError::Store)?;
     let store_id = store.id();
@@ -103,7 +105,7 @@ pub async fn run(
     let ends = Ends::default();
     let had_folder = matches!(config.schedules, ScheduleSource::Unset(_))
         && sources::are_of_a_folder(stored().map(|revision| &revision.definition));
-    let read = reader(&config, had_folder, &ends);
+    let read = reader(&config, had_folder, &calendars, &ends);
     // Before they are read: what changes meanwhile is read again.
     let (reload_in, reload) = mpsc::channel(1);
     tokio::spawn(watch::folders(watched(&config), reload_in));
@@ -178,12 +180,9 @@ pub async fn run(
     };
     let (service, handle) = Service::new(parts);
     announce(&config, &running);
-    let record = http::Record::new(move |after, most| {
-        let store = store.clone();
-        async move { store.read(after, most).await }
-    });
+    let record = http::Record::from(store);
     let limits = http::Limits::for_this_process();
-    let site = http::Site::new(handle, record, config.http.hosts.clone(), limits);
+    let site = http::Site::new(handle, record, config.http.hosts.clone(), limits).with_calendars(calendars);
     let serving = http::start(listener, control, site, shutdown.clone()).map_err(RunError::Http)?;
     let present = match &config.broker.url {
         BrokerUrl::Amqp(url) => {
@@ -218,12 +217,13 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 async fn open_store(
     config: &Config,
+    calendars: CalendarStore,
 ) -> Result<(StoreHandle, engine::Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
     let limits = Limits { rows: config.record.max_rows, age: millis(config.record.max_age) };
     let clock = config.clock.name.clone();
     match &config.store.path {
         StorePath::Folder(path) => {
-            let options = SledOptions { cache: config.store.cache, limits };
+            let options = SledOptions { cache: config.store.cache, limits, calendars };
             store::open_sled(path.clone(), clock, options, Tuning::default()).await
         }
         StorePath::Memory => {
@@ -345,14 +345,16 @@ fn remarks(ends: Ends) -> Remarks {
 
 /// Reads the schedules, each warning into the log; `had_folder`: the store knows schedules of a folder. Where their
 /// calendars end is left in `ends`.
-fn reader(config: &Config, had_folder: bool, ends: &Ends) -> Reader {
-    let ends = Arc::clone(ends);
+fn reader(config: &Config, had_folder: bool, store: &CalendarStore, ends: &Ends) -> Reader {
+    let (store, ends) = (store.clone(), Arc::clone(ends));
     let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
     let limits = config.limits.clone();
     let had_folder = AtomicBool::new(had_folder);
     Arc::new(move || {
         let source = source.now(had_folder.load(Ordering::Relaxed))?;
-        let mut read = sources::packed(&source, &calendars);
+        // Of what was read before, only what is still in use.
+        store.forget_unused();
+        let mut read = sources::packed(&source, &calendars, &store);
         read.hold_to(&limits);
         for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning)
         {

@@ -13,7 +13,7 @@ use crate::{
     config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text, counted},
     schedule::{
-        CalendarEnd, Calendars, Definition, Packed, Schedule,
+        CalendarEnd, CalendarStore, Calendars, Definition, Packed, Schedule,
         file::{self, Entry},
         near_miss,
     },
@@ -132,9 +132,14 @@ pub fn read_with(source: &ScheduleSource, calendars: &CalendarSource) -> Schedul
     read_within(source, calendars, Bounds::default())
 }
 
-/// The same, in the form in which the clock holds schedules: each is packed before the next one is read.
-pub fn packed(source: &ScheduleSource, calendars: &CalendarSource) -> Schedules<Packed> {
-    fill(Schedules::naming(calendars, source), source, Bounds::default())
+/// The same, in the form in which the clock holds schedules: each is packed before the next one is read. The days of the
+/// calendars are kept in `store`.
+pub fn packed(
+    source: &ScheduleSource,
+    calendars: &CalendarSource,
+    store: &CalendarStore,
+) -> Schedules<Packed> {
+    fill(Schedules::keeping(calendars, source, store), source, Bounds::default())
 }
 
 /// The same, with warnings about what can run and was seldom meant, as seen at `now`.
@@ -246,7 +251,12 @@ fn remedy(error: &ReadError, too_large: &'static str) -> &'static str {
 impl<K: Kept> Schedules<K> {
     /// None yet, which may name these calendars.
     fn naming(calendars: &CalendarSource, source: &ScheduleSource) -> Self {
-        let (calendars, diagnostics) = calendars::read(calendars, source);
+        Self::keeping(calendars, source, &CalendarStore::default())
+    }
+
+    /// The same, the days of the calendars kept in `store`.
+    fn keeping(calendars: &CalendarSource, source: &ScheduleSource, store: &CalendarStore) -> Self {
+        let (calendars, diagnostics) = calendars::read(calendars, source, store);
         Self { calendars, diagnostics, ..Self::default() }
     }
 
@@ -278,7 +288,7 @@ impl<K: Kept> Schedules<K> {
     }
 
     fn add(&mut self, text: &Text<'_>, bounds: Bounds) {
-        let (entries, faults) = file::advised(text, &mut self.calendars, self.advised);
+        let (entries, faults) = file::advised(text, &self.calendars, self.advised);
         self.diagnostics.append(faults);
         self.texts.push(text.file());
         for entry in entries {

@@ -72,14 +72,14 @@ fn counted(globals: &Globals, mut sources: Vec<Source>) -> Vec<Source> {
         return sources;
     }
     // A clock that can't be asked is no reason not to answer.
-    let running = wait(clock_side(globals, &Which::default())).map(|(_, views)| views).unwrap_or_default();
+    let running = wait(clock_side(globals, &Which::default())).unwrap_or_default();
     for source in &mut sources {
         if !source.schedule.timing.is_counted_since_creation() {
             continue;
         }
         let name = &*source.schedule.name;
-        let since = running.iter().find(|view| view.name == name).and_then(|view| {
-            let schedule = Schedule::build(&view.definition).ok()?;
+        let since = running.schedules.iter().find(|view| view.name == name).and_then(|view| {
+            let schedule = Schedule::build_with(&view.definition, &running.calendars).ok()?;
             schedule.timing.is_due_as(&source.schedule.timing).then_some(view.counts_from)
         });
         if since.is_none() {

@@ -10,7 +10,7 @@ use crate::{
         calendars::CalendarView,
         client::{Client, ClientError},
     },
-    schedule::{CalendarId, Pins},
+    schedule::{CalendarId, CalendarStore},
 };
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -21,45 +21,49 @@ struct All {
     schedules: Vec<ScheduleView>,
 }
 
-/// Whose they are, in words, and the schedules; the days of their calendars are known from then on.
-pub(super) async fn clock_side(
-    globals: &Globals,
-    which: &Which,
-) -> Result<(String, Vec<ScheduleView>), Trouble> {
-    views(which.reach(globals).await?).await
+/// The schedules of a clock.
+#[derive(Default)]
+pub(super) struct ClockSide {
+    /// Whose they are, in words.
+    pub(super) title: String,
+    pub(super) schedules: Vec<ScheduleView>,
+    /// The days of their calendars.
+    pub(super) calendars: CalendarStore,
+}
+
+pub(super) async fn clock_side(globals: &Globals, which: &Which) -> Result<ClockSide, Trouble> {
+    of(which.reach(globals).await?).await
 }
 
 /// The same of a clock, or a store, that was reached.
-pub(super) async fn views(source: Source) -> Result<(String, Vec<ScheduleView>), Trouble> {
+pub(super) async fn of(source: Source) -> Result<ClockSide, Trouble> {
     match source {
         Source::Clock(client) => {
-            let All { clock, mut schedules } = client.get::<All>("/schedules").await?;
-            learn(&client, &mut schedules).await?;
-            Ok((format!("the clock '{clock}'"), schedules))
+            let All { clock, schedules } = client.get::<All>("/schedules").await?;
+            let calendars = calendars(&client, &schedules).await?;
+            Ok(ClockSide { title: format!("the clock '{clock}'"), schedules, calendars })
         }
         Source::Store(kept) => {
-            let (clock, views) = (kept.clock.clone(), ScheduleView::stored(&kept.snapshot));
+            let title = format!("the store of the clock '{}'", kept.clock);
+            let (schedules, calendars) = (ScheduleView::stored(&kept.snapshot), kept.calendars.clone());
             kept.close().await?;
-            Ok((format!("the store of the clock '{clock}'"), views))
+            Ok(ClockSide { title, schedules, calendars })
         }
     }
 }
 
 /// Asks for the days of the calendars that the clock's definitions name by id.
-async fn learn(client: &Client, views: &mut [ScheduleView]) -> Result<(), Trouble> {
-    let pins = views.iter().filter_map(|view| view.definition.calendars.as_ref());
-    let missing: BTreeSet<CalendarId> = pins.flat_map(Pins::missing).collect();
-    for id in &missing {
+async fn calendars(client: &Client, views: &[ScheduleView]) -> Result<CalendarStore, Trouble> {
+    let named = views.iter().filter_map(|view| view.definition.calendars.as_ref());
+    let ids: BTreeSet<CalendarId> = named.flat_map(|ids| ids.values().copied()).collect();
+    let calendars = CalendarStore::default();
+    for id in &ids {
         let found: CalendarView = client.get(&format!("/calendars/{id}")).await?;
         let Some(days) = found.days().filter(|_| found.id == *id) else {
             let what = format!("what it gives as the calendar {id} has other days");
             return Err(ClientError::Broken { target: client.target().clone(), what }.into());
         };
-        Pins::learn(days);
+        calendars.insert(days);
     }
-    if !missing.is_empty() {
-        let pins = views.iter_mut().filter_map(|view| view.definition.calendars.as_mut());
-        pins.for_each(|pins| *pins = pins.resolved());
-    }
-    Ok(())
+    Ok(calendars)
 }

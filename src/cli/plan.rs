@@ -6,7 +6,7 @@ mod text;
 use super::{
     Globals,
     chosen::usable,
-    clock_side::clock_side,
+    clock_side::{ClockSide, clock_side},
     exit::{DIFFERS, Exit},
     output,
     reach::{Trouble, Which, finish},
@@ -134,10 +134,10 @@ fn count(old: &mut Set, new: &mut Set) {
 
 /// The schedules of the clock.
 async fn of_clock(globals: &Globals, which: &Which) -> Result<Set, Trouble> {
-    let (title, views) = clock_side(globals, which).await?;
-    let sides = views.into_iter().map(|view| {
+    let ClockSide { title, schedules, calendars } = clock_side(globals, which).await?;
+    let sides = schedules.into_iter().map(|view| {
         let ScheduleView { name, definition, counts_from, .. } = view;
-        let schedule = Schedule::build(&definition).ok();
+        let schedule = Schedule::build_with(&definition, &calendars).ok();
         if schedule.is_none() {
             output::complain(&format!(
                 "note: the clock's schedule '{name}' is not understood by this version; it is compared as if it called for nothing"

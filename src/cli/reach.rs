@@ -11,6 +11,7 @@ use crate::{
         client::{Client, ClientError, Target},
         control_path,
     },
+    schedule::CalendarStore,
     store::{self, SledOptions, StoreError, StoreHandle, Tuning},
 };
 use std::{
@@ -44,6 +45,8 @@ pub(super) struct Kept {
     pub(super) clock: String,
     pub(super) snapshot: Snapshot,
     pub(super) record: Record,
+    /// The days of the calendars that its definitions name.
+    pub(super) calendars: CalendarStore,
     handle: StoreHandle,
 }
 
@@ -213,10 +216,11 @@ async fn kept(folder: &Path, config: &Config) -> Result<Kept, Trouble> {
     let clock = config.clock.name.clone();
     let age = i64::try_from(config.record.max_age.as_millis()).unwrap_or(i64::MAX);
     let limits = store::Limits { rows: config.record.max_rows, age };
-    let options = SledOptions { cache: config.store.cache, limits };
+    let calendars = CalendarStore::default();
+    let options = SledOptions { cache: config.store.cache, limits, calendars: calendars.clone() };
     let opened = store::open_sled(folder.to_owned(), clock.clone(), options, Tuning::default()).await;
     let (handle, snapshot, _events) = opened?;
-    Ok(Kept { clock, snapshot, record: Record::from(handle.clone()), handle })
+    Ok(Kept { clock, snapshot, calendars, record: Record::from(handle.clone()), handle })
 }
 
 /// Where this machine reaches the configured HTTP address.

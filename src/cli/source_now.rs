@@ -2,7 +2,7 @@
 //! clock runs (or its store holds) tells whether it is lost: then the clock reads nothing, and goes on with those.
 
 use super::{
-    clock_side::views,
+    clock_side::{self, ClockSide},
     reach::{Source, Trouble, wait},
 };
 use crate::{
@@ -54,15 +54,14 @@ pub(super) fn source_of(config: &Config) -> Result<(ScheduleSource, Option<Diagn
     }
     let asked = wait(async {
         match Source::of(config, true).await {
-            Ok(source) => Ok(views(source).await?.1),
-            Err(Trouble::NoStore(_)) => Ok(Vec::new()),
+            Ok(source) => Ok(clock_side::of(source).await?),
+            Err(Trouble::NoStore(_)) => Ok(ClockSide::default()),
             Err(trouble) => Err(trouble),
         }
     });
     match asked {
-        Ok(views) => {
-            source_now(&config.schedules, views.iter().map(|view| &view.definition)).map(|now| (now, None))
-        }
+        Ok(clock) => source_now(&config.schedules, clock.schedules.iter().map(|view| &view.definition))
+            .map(|now| (now, None)),
         Err(trouble) => {
             let what =
                 format!("whether this clock has run the schedules of a folder can't be seen: {trouble}");

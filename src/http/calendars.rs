@@ -1,11 +1,11 @@
 //! `GET /calendars/{id}`: the days that a definition's calendar had when it was accepted. A definition names them by id;
 //! whoever evaluates it elsewhere asks for the days once, for they never change.
 
-use super::{apart::apart, problem::Problem};
-use crate::schedule::{CalendarId, Days, Pins};
+use super::{apart::apart, problem::Problem, site::Site};
+use crate::schedule::{CalendarId, Days};
 use axum::{
     Json,
-    extract::{Path, rejection::PathRejection},
+    extract::{Path, State, rejection::PathRejection},
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
@@ -26,9 +26,12 @@ impl CalendarView {
     }
 }
 
-pub(super) async fn one(id: Result<Path<String>, PathRejection>) -> Result<Json<CalendarView>, Problem> {
+pub(super) async fn one(
+    State(site): State<Site>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<CalendarView>, Problem> {
     let id = id?.0;
-    let found = id.parse().ok().and_then(|id: CalendarId| Some((id, Pins::content(id)?)));
+    let found = id.parse().ok().and_then(|id: CalendarId| Some((id, site.calendars.days(id)?)));
     let (id, days) = found.ok_or_else(|| {
         let what =
             format!("there is no calendar '{id}'; ids stand under definition.calendars in GET /schedules");

@@ -1,7 +1,10 @@
 //! What all handlers share.
 
 use super::{events::Events, limits::Limits, places::Places, problem::Problem, record::Record};
-use crate::service::{Command, Handle, Status};
+use crate::{
+    schedule::CalendarStore,
+    service::{Command, Handle, Status},
+};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot};
@@ -11,6 +14,7 @@ use tokio::sync::{Semaphore, oneshot};
 pub struct Site {
     pub(super) clock: Handle,
     pub(super) record: Record,
+    pub(super) calendars: CalendarStore,
     pub(super) events: Arc<Events>,
     pub(super) hosts: Arc<[String]>,
     pub(super) limits: Limits,
@@ -30,13 +34,21 @@ impl Site {
             hosts: hosts.into(),
             clock,
             record,
+            calendars: CalendarStore::default(),
             limits,
         }
     }
 
+    /// The same, which shows the days of these calendars.
+    #[must_use]
+    pub fn with_calendars(self, calendars: CalendarStore) -> Self {
+        Self { calendars, ..self }
+    }
+
     /// The same with places of its own: a flood from elsewhere takes none of the operators'.
     pub(super) fn for_operators(self) -> Self {
-        Self { events: self.events.clone(), ..Self::new(self.clock, self.record, Vec::new(), self.limits) }
+        let Self { clock, record, calendars, events, limits, .. } = self;
+        Self { events, calendars, ..Self::new(clock, record, Vec::new(), limits) }
     }
 
     /// How the clock is.

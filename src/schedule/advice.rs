@@ -2,8 +2,9 @@
 
 use super::{
     cron::Cron,
-    definition::{Definition, Fault, Flaw, shown},
+    definition::Definition,
     duration::{Amount, Duration},
+    fault::{Fault, Flaw, shown},
     gaps::wall_text,
     instant::{self, Written},
     run_out::CalendarEnd,

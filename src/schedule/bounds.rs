@@ -1,10 +1,5 @@
 //! `from`, `until` and `limit`: when a timing begins and ends.
 
-use super::{
-    definition::{Definition, Fault, Flaw},
-    instant,
-    zone::Zone,
-};
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -51,39 +46,15 @@ impl PartialEq for Bounds {
 }
 
 impl Bounds {
-    /// Reads them; `None` where there are none.
-    pub(super) fn read(
-        definition: &Definition,
-        zone: Option<Zone>,
-        faults: &mut Vec<Fault>,
-    ) -> Option<Box<Self>> {
-        let mut read = |key, text: Option<&str>| match instant::bound(text?, zone) {
-            Ok(instant) => Some(instant),
-            Err(flaw) => {
-                faults.push(flaw.of(key));
-                None
-            }
-        };
-        let (from, until) =
-            (read("from", definition.from.as_deref()), read("until", definition.until.as_deref()));
-        if let (Some(from), Some(until)) = (from, until)
-            && from >= until
-        {
-            let what = format!("'until' ({until}) is not after 'from' ({from})");
-            faults.push(Flaw::whole(what).of("until"));
-        }
-        if definition.limit == Some(0) {
-            let what = "0; a limit allows at least 1 occurrence";
-            faults.push(Flaw::whole(what).help("paused = true sends nothing").of("limit"));
-        }
+    /// `limit`, at most so many occurrences, counts since `from`, if that is given.
+    pub(super) fn new(from: Option<Timestamp>, until: Option<Timestamp>, limit: Option<u32>) -> Self {
         let until = until.unwrap_or(Timestamp::HORIZON).min(Timestamp::HORIZON);
-        let bounds = Self {
+        Self {
             from: from.unwrap_or(Timestamp::EPOCH).max(Timestamp::EPOCH),
             until,
-            limit: definition.limit.map(|most| Limit { most, from }),
+            limit: limit.map(|most| Limit { most, from }),
             end: until,
-        };
-        (bounds != Self::default()).then(|| Box::new(bounds))
+        }
     }
 
     /// Without an end by the limit.

@@ -1,10 +1,12 @@
 //! Definition → schedule: all faults at once.
 
 use super::{
+    calendar_store::CalendarStore,
     calling,
-    definition::{Definition, Fault, Flaw, floor, shown},
-    dst::choice,
+    definition::Definition,
     duration::{Amount, Duration},
+    fault::choice,
+    fault::{Fault, Flaw, floor, shown},
     schedule::{CatchUp, Past, Policy, Schedule, Unrouted},
     spelling::{self, Reading},
     timing::Timing,
@@ -17,14 +19,22 @@ const MAX_DATA: usize = 64 * 1024;
 const MAX_NAME: usize = 128;
 
 impl Schedule {
-    /// Builds a schedule; all faults at once.
+    /// Builds a schedule that names no calendars; all faults at once.
     ///
     /// # Errors
     /// Every [`Fault`] of the definition.
     pub fn build(definition: &Definition) -> Result<Self, Vec<Fault>> {
+        Self::build_with(definition, &CalendarStore::default())
+    }
+
+    /// Builds a schedule, the days of whose calendars are in this store; all faults at once.
+    ///
+    /// # Errors
+    /// Every [`Fault`] of the definition.
+    pub fn build_with(definition: &Definition, calendars: &CalendarStore) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         check_name(&definition.name, &mut faults);
-        let timing = calling::timing(definition, &mut faults);
+        let timing = calling::timing(definition, calendars, &mut faults);
         let event = event(definition, &mut faults);
         let catch_up = catch_up(definition, &mut faults);
         let expires = length(definition.expires.as_deref(), "expires", &mut faults);
@@ -67,12 +77,36 @@ impl Schedule {
     }
 }
 
-/// A timing on its own, for a command line: the same way as a schedule's.
-pub(super) fn alone(fill: impl FnOnce(&mut Definition)) -> Result<Timing, Fault> {
+impl Timing {
+    /// A cron expression in a zone (an IANA name; UTC if `None`), unbounded, with the usual choices about DST.
+    ///
+    /// # Errors
+    /// The first [`Fault`], under `cron` or `time_zone`.
+    pub fn from_cron(expression: &str, zone: Option<&str>) -> Result<Self, Fault> {
+        alone(|definition| {
+            definition.cron = Some(expression.to_owned());
+            definition.time_zone = zone.map(str::to_owned);
+        })
+    }
+
+    /// A duration such as `4h` or `1 day`, in a zone (an IANA name; UTC if `None`), unbounded.
+    ///
+    /// # Errors
+    /// The first [`Fault`], under `every` or `time_zone`.
+    pub fn from_every(duration: &str, zone: Option<&str>) -> Result<Self, Fault> {
+        alone(|definition| {
+            definition.every = Some(duration.to_owned());
+            definition.time_zone = zone.map(str::to_owned);
+        })
+    }
+}
+
+/// A timing on its own, the same way as a schedule's.
+fn alone(fill: impl FnOnce(&mut Definition)) -> Result<Timing, Fault> {
     let mut definition = Definition::default();
     fill(&mut definition);
     let mut faults = Vec::new();
-    let timing = calling::timing(&definition, &mut faults);
+    let timing = calling::timing(&definition, &CalendarStore::default(), &mut faults);
     match (timing, faults.into_iter().next()) {
         (Some(timing), None) => Ok(timing),
         (_, Some(fault)) => Err(fault),

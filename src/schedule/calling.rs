@@ -1,9 +1,11 @@
 //! Definition → timing: which instants, between which bounds.
 
 use super::{
-    bounds::Bounds,
-    day_rules::DayRules,
-    definition::{Definition, Fault, Flaw, TimingDefinition},
+    bounds_keys,
+    calendar_store::CalendarStore,
+    day_keys,
+    definition::{Definition, TimingDefinition},
+    fault::{Fault, Flaw},
     jitter::Jitter,
     kind::Kind,
     timing::Timing,
@@ -17,11 +19,15 @@ use ponos::event::Timestamp;
 const MOST_TIMINGS: usize = 32;
 
 /// The timing; faults are added, and with any of them there is none.
-pub(super) fn timing(definition: &Definition, faults: &mut Vec<Fault>) -> Option<Timing> {
+pub(super) fn timing(
+    definition: &Definition,
+    calendars: &CalendarStore,
+    faults: &mut Vec<Fault>,
+) -> Option<Timing> {
     let before = faults.len();
     let zone = zone(definition.time_zone.as_deref(), faults);
     let when = When::from(definition);
-    let days = DayRules::read(definition, faults);
+    let days = day_keys::day_rules(definition, calendars, faults);
     let kind = match &definition.timings {
         None => when.kind(zone, faults),
         Some(timings) => {
@@ -33,7 +39,7 @@ pub(super) fn timing(definition: &Definition, faults: &mut Vec<Fault>) -> Option
             several(timings, zone, days.is_some(), faults)
         }
     };
-    let bounds = Bounds::read(definition, zone, faults);
+    let bounds = bounds_keys::bounds(definition, zone, faults);
     let mut timing = Timing { kind: kind?, zone: zone.unwrap_or(Zone::UTC), days, bounds, jitter: None };
     if timing.kind.is_elapsed() && timing.days().is_some_and(|days| days.shift.is_some()) {
         let what = "'move' is refused: hours and less are elapsed time, which has no time of day to be kept";

@@ -2,12 +2,9 @@
 
 use super::{
     calendar::{CalendarId, Days},
-    definition::{Definition, Fault, Flaw, shown},
-    dst::choice,
-    known::Shared,
     months::weekday,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// How far an occurrence is moved at most, in days.
 pub(super) const FARTHEST: i32 = 366;
@@ -52,30 +49,32 @@ impl PartialEq for DayRules {
 }
 
 impl DayRules {
-    /// Reads `exclude`, `only` and `move`; `None` where there is none of them, or a fault.
-    pub(super) fn read(definition: &Definition, faults: &mut Vec<Fault>) -> Option<Shared> {
-        let before = faults.len();
-        let shift = match definition.move_to.as_deref() {
-            None => None,
-            Some("next-business-day") => Some(Move::Next),
-            Some("previous-business-day") => Some(Move::Previous),
-            Some(other) => {
-                faults.push(choice(other, &["next-business-day", "previous-business-day"]).of("move"));
-                None
-            }
-        };
-        let exclude = named(definition, "exclude", definition.exclude.as_deref(), faults);
-        let only = named(definition, "only", definition.only.as_deref(), faults);
-        let any = shift.is_some() || definition.exclude.is_some() || definition.only.is_some();
-        (any && faults.len() == before).then(|| Shared::new(only, exclude, shift))
-    }
-
     pub(super) fn new(only: Vec<Named>, exclude: Vec<Named>, shift: Option<Move>) -> Self {
         let weekends = only.is_empty() && shift.is_some();
         let mut kept = Days::matching(|day| !(weekends && is_weekend(day)));
         only.iter().for_each(|calendar| kept.keep(&calendar.days));
         exclude.iter().for_each(|calendar| kept.leave_out(&calendar.days));
         Self { only, exclude, shift, kept }
+    }
+
+    /// The calendars that are named, those of `only` first.
+    pub(super) fn calendars(&self) -> impl Iterator<Item = &Named> {
+        self.only.iter().chain(&self.exclude)
+    }
+
+    /// Whether the calendars that are named are these, and no others.
+    pub(super) fn name(&self, ids: &BTreeMap<String, CalendarId>) -> bool {
+        let known = |one: &Named| ids.get(&*one.name) == Some(&one.id);
+        !ids.is_empty()
+            && self.calendars().all(known)
+            && ids.keys().all(|name| self.calendars().any(|one| *one.name == **name))
+    }
+
+    /// Whether both come of the same words about the same calendars.
+    pub(super) fn is_written_as(&self, other: &Self) -> bool {
+        let ids = |list: &[Named]| list.iter().map(|one| (Arc::clone(&one.name), one.id)).collect::<Vec<_>>();
+        let keys = |rules: &Self| (ids(&rules.only), ids(&rules.exclude), rules.shift);
+        keys(self) == keys(other)
     }
 
     /// Whether Saturdays and Sundays are no business days for want of an `only`.
@@ -135,27 +134,4 @@ impl DayRules {
 /// Whether it is a Saturday or a Sunday.
 pub(super) fn is_weekend(day: i32) -> bool {
     matches!(weekday(day), 0 | 6)
-}
-
-fn named(
-    definition: &Definition,
-    key: &'static str,
-    list: Option<&[String]>,
-    faults: &mut Vec<Fault>,
-) -> Vec<Named> {
-    let mut calendars = Vec::new();
-    if list.is_some_and(<[String]>::is_empty) {
-        let what = "it names no calendar";
-        faults.push(Flaw::whole(what).help("leave it out, or as in [\"holidays-fr\"]").of(key));
-    }
-    for (index, name) in list.into_iter().flatten().enumerate() {
-        match definition.calendars.as_ref().and_then(|pins| pins.days(name)) {
-            Some((name, id, days)) => calendars.push(Named { name, id, days }),
-            None => {
-                let what = format!("the days of the calendar '{}' are not known here", shown(name));
-                faults.push(Flaw::whole(what).of_item(key, index));
-            }
-        }
-    }
-    calendars
 }

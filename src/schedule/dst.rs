@@ -1,6 +1,5 @@
 //! What a change of the clocks does to times on the wall: the two choices of `dst`.
 
-use super::definition::{DstDefinition, Fault, Flaw, shown};
 use serde::{Deserialize, Serialize};
 
 /// What becomes of a local time that does not exist, because the clock was put forward past it.
@@ -43,36 +42,4 @@ pub struct Dst {
 impl Dst {
     /// Every real instant whose local time matches, and nothing else: what *wild* expressions mean.
     pub const REAL: Self = Self { gap: Gap::Skip, fold: Fold::Both };
-
-    /// Reads `dst = { gap = …, fold = … }`; a misspelt choice is added to `faults`.
-    pub(super) fn read(definition: &DstDefinition, faults: &mut Vec<Fault>) -> Self {
-        let mut dst = Self::default();
-        match definition.gap.as_deref() {
-            None | Some("after") => {}
-            Some("shift") => dst.gap = Gap::Shift,
-            Some("skip") => dst.gap = Gap::Skip,
-            Some(other) => faults.push(choice(other, &["after", "shift", "skip"]).of("dst.gap")),
-        }
-        match definition.fold.as_deref() {
-            None | Some("first") => {}
-            Some("last") => dst.fold = Fold::Last,
-            Some("both") => dst.fold = Fold::Both,
-            Some(other) => faults.push(choice(other, &["first", "last", "both"]).of("dst.fold")),
-        }
-        dst
-    }
-}
-
-/// A word that is none of those allowed, with the nearest of them where one is near.
-pub(super) fn choice(found: &str, allowed: &[&str]) -> Flaw {
-    let flaw = Flaw::whole(format!("'{}' is not one of '{}'", shown(found), allowed.join("', '")));
-    if found.len() > 32 {
-        return flaw;
-    }
-    let folded = found.trim().to_ascii_lowercase();
-    let near = |word: &&&str| super::zone::distance(word, &folded);
-    match allowed.iter().min_by_key(near) {
-        Some(word) if near(&word) <= 2 => flaw.help(format!("did you mean '{word}'?")),
-        _ => flaw,
-    }
 }

@@ -4,8 +4,8 @@
 //! time (days to years) is read off a wall calendar.
 
 use super::{
-    definition::{Fault, Flaw, shown},
     duration_text::{parse_friendly, parse_iso},
+    fault::{Fault, Flaw, shown},
 };
 
 /// A unit of time, ascending.
@@ -59,6 +59,29 @@ pub fn parse_length(text: &str, most: i64, key: &'static str) -> Result<i64, Fau
         return Err(Flaw::whole(what).of(key));
     }
     Ok(length)
+}
+
+/// The shortest `every`, in milliseconds.
+const SHORTEST: u64 = 100;
+/// The longest `every`: a hundred years, in milliseconds, days and months.
+const LONGEST: (u64, u64, u64) = (36_525 * 86_400_000, 36_525, 1200);
+/// Reads a duration as `every` has it: units of one kind, from 100 ms to 100 years.
+pub(super) fn every(text: &str) -> Result<(Duration, Amount), Flaw> {
+    let duration = Duration::parse(text)?;
+    let Some(amount) = duration.amount() else {
+        let flaw = Flaw::whole(format!("{duration} mixes units that have no common length"));
+        let help = "milliseconds to hours are elapsed time, days and weeks, months and years the calendar's: use one kind";
+        return Err(flaw.help(help));
+    };
+    let (n, most) = match amount {
+        Amount::Elapsed(millis) => (millis, LONGEST.0),
+        Amount::Days(days) => (days, LONGEST.1),
+        Amount::Months(months) => (months, LONGEST.2),
+    };
+    if n > most || matches!(amount, Amount::Elapsed(millis) if millis < SHORTEST) {
+        return Err(Flaw::whole(format!("{duration}; from {SHORTEST} ms to 100 years are allowed")));
+    }
+    Ok((duration, amount))
 }
 
 /// The longest text that is read, in bytes.

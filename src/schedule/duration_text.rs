@@ -1,8 +1,8 @@
 //! The two written forms of a duration: the friendly one (`1h 30m`) and ISO 8601 (`PT1H30M`).
 
 use super::{
-    definition::{Flaw, shown},
     duration::{Duration, EXAMPLES, MAX_NUMBER, Unit, WORDS},
+    fault::{Flaw, shown},
 };
 
 /// The length of the run of bytes at the front of `text` that are of a kind.
@@ -47,7 +47,7 @@ pub(super) fn parse_friendly(text: &str, least: u64) -> Result<Duration, Flaw> {
         if digits == 0 {
             let word = run(&text[at..], |byte| !byte.is_ascii_whitespace()).max(1);
             let what = format!("'{}' found where a number is needed", shown(&text[at..at + word]));
-            let help = instead(text, &text[at..at + word]);
+            let help = instead(&text[at..at + word]);
             return Err(Flaw::part(at..at + word, what).help(help));
         }
         let n = number(&text[at..at + digits], at, least)?;
@@ -71,7 +71,7 @@ pub(super) fn parse_friendly(text: &str, least: u64) -> Result<Duration, Flaw> {
 }
 
 /// What to write where a word stands instead of a number.
-fn instead(text: &str, word: &str) -> String {
+fn instead(word: &str) -> String {
     let folded = word.to_ascii_lowercase();
     let adverbs = [
         ("hourly", "1 hour"),
@@ -86,9 +86,6 @@ fn instead(text: &str, word: &str) -> String {
     }
     if Unit::read(word).is_some() {
         return format!("write '1 {folded}'");
-    }
-    if text.split_ascii_whitespace().count() >= 5 && crate::schedule::cron::Cron::reads(text) {
-        return format!("this is a cron expression: write cron = \"{}\"", text.trim_ascii());
     }
     match folded.as_str() {
         "at" | "on" => "the time of day is the phase: phase = \"09:00\"".to_owned(),
@@ -123,7 +120,7 @@ fn unknown_unit(text: &str, at: usize, length: usize) -> Flaw {
             return flaw.help(format!("did you mean '{}'?", found.join("' or '")));
         }
     }
-    let near = |word: &&&str| crate::schedule::zone::distance(word, &folded);
+    let near = |word: &&&str| strsim::levenshtein(word, &folded);
     let words = WORDS.iter().flat_map(|(_, words)| words.iter()).filter(|word| word.len() > 2);
     match words.min_by_key(near) {
         Some(best) if near(&best) <= 2 && word.len() > 2 => flaw.help(format!("did you mean '{best}'?")),

@@ -1,7 +1,6 @@
 //! `every`: elapsed time on the line of instants, calendar time on the wall.
 
 use super::{
-    kind::common,
     months::{DAY, FIRST_YEAR, MONTHS, days_in, month_of, start_of},
     wall::Wall,
 };
@@ -165,4 +164,9 @@ impl Wall for Calendar {
     fn count(&self, from: i64, until: i64) -> u64 {
         u64::try_from(self.index(until) - self.index(from)).unwrap_or(0)
     }
+}
+
+/// The greatest common divisor.
+pub(super) fn common(a: i64, b: i64) -> i64 {
+    if b == 0 { a.abs() } else { common(b, a % b) }
 }

@@ -6,7 +6,7 @@ pub(super) mod position;
 pub(super) mod value;
 
 use super::{Calendars, Definition, Fault, Schedule, advice::advice};
-use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean, toml_table};
+use crate::schedule::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean, toml_table};
 use keys::{KEYS, Key, Kind};
 use ponos::{event::Timestamp, text::shortened};
 use serde_json::{Map, Value};
@@ -34,16 +34,12 @@ type Spans = HashMap<String, Range<usize>>;
 
 /// Understands a schedule file, whose schedules may name these calendars: every entry that is right, in the order of the
 /// text, and all that is wrong.
-pub fn parse(text: &Text<'_>, calendars: &mut Calendars) -> (Vec<Entry>, Diagnostics) {
+pub fn parse(text: &Text<'_>, calendars: &Calendars) -> (Vec<Entry>, Diagnostics) {
     advised(text, calendars, None)
 }
 
 /// The same, with warnings about what can run and was seldom meant, as seen at `now`.
-pub fn advised(
-    text: &Text<'_>,
-    calendars: &mut Calendars,
-    now: Option<Timestamp>,
-) -> (Vec<Entry>, Diagnostics) {
+pub fn advised(text: &Text<'_>, calendars: &Calendars, now: Option<Timestamp>) -> (Vec<Entry>, Diagnostics) {
     let (mut entries, mut faults) = (Vec::new(), Diagnostics::default());
     let Some(table) = toml_table(text, &mut faults) else { return (entries, faults) };
     for (name, value) in table.get_ref() {
@@ -68,7 +64,7 @@ pub fn advised(
 fn entry(
     text: &Text<'_>,
     item: &Spanned<DeValue<'_>>,
-    calendars: &mut Calendars,
+    calendars: &Calendars,
     now: Option<Timestamp>,
     faults: &mut Diagnostics,
 ) -> Option<Entry> {
@@ -113,8 +109,10 @@ fn entry(
 }
 
 /// Pins the calendars that it names and builds it; a calendar that is missing hides no other fault.
-fn build(definition: &mut Definition, calendars: &mut Calendars) -> Result<Schedule, Vec<Fault>> {
-    let Err(mut faults) = calendars.pin(definition) else { return Schedule::build(definition) };
+fn build(definition: &mut Definition, calendars: &Calendars) -> Result<Schedule, Vec<Fault>> {
+    let Err(mut faults) = calendars.pin(definition) else {
+        return Schedule::build_with(definition, calendars.store());
+    };
     let every_day = Definition { exclude: None, only: None, ..definition.clone() };
     faults.extend(Schedule::build(&every_day).err().into_iter().flatten());
     Err(faults)

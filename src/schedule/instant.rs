@@ -2,8 +2,8 @@
 //! with a time of day: a bare date would leave open which midnight was meant.
 
 use super::{
-    definition::{Fault, Flaw, shown},
     dst::{Dst, Fold, Gap},
+    fault::{Fault, Flaw, shown},
     months::{DAY, day_number},
     wall::{Place, place},
     zone::Zone,

@@ -5,8 +5,8 @@
 //! get the same. See [`jitter_offset`] for the rule.
 
 use super::{
-    definition::{Fault, Flaw},
     duration::Duration,
+    fault::{Fault, Flaw},
 };
 use ponos::event::{OccurrenceId, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use super::{
     cron::Cron,
     day_rules::DayRules,
     dst::Dst,
-    every::{Calendar, Elapsed},
+    every::{Calendar, Elapsed, common},
     months::DAY,
     on_days,
     union::Union,
@@ -122,9 +122,4 @@ impl Kind {
             _ => self == other && (!by_wall || zone.same_clock(other_zone)),
         }
     }
-}
-
-/// The greatest common divisor.
-pub(super) fn common(a: i64, b: i64) -> i64 {
-    if b == 0 { a.abs() } else { common(b, a % b) }
 }

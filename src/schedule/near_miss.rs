@@ -2,7 +2,7 @@
 //! it: a name that nothing else is bound to is no error anywhere, so it must be caught where it is written.
 
 use super::spelling::{self, Reading};
-use crate::diagnostic::{is_one_edit, nearest};
+use crate::schedule::diagnostic::{is_one_edit, nearest};
 
 /// Past-tense verbs that events end with. A last word one slip away from one of these, and not itself among them, is
 /// probably misspelt.

@@ -2,39 +2,38 @@
 //! million.
 //!
 //! One allocation, shared by all who refer to it: the name; what the definition means (conduct, timing, event, payload), so
-//! that nothing is understood twice; and the rest of the definition as JSON, with one byte for each usual key. What a
-//! timing refers to beyond itself would be kept beside the bytes, shared by many. In memory only: nothing in this form
-//! is ever written, so that it may change with any version.
+//! that nothing is understood twice; and the rest of the definition as JSON, with one byte for each usual key. Rules
+//! about days stand beside the bytes, shared by many, and with them the ids of the definition's calendars. In memory
+//! only: nothing in this form is ever written, so that it may change with any version.
 
 use super::{
-    definition::{Definition, Fault},
-    schedule::{CatchUp, Past, Schedule, Unrouted},
+    calendar::{CalendarId, Days},
+    calendar_store::CalendarStore,
+    day_keys,
+    day_rules::DayRules,
+    definition::Definition,
+    fault::Fault,
+    schedule::{Conduct, Schedule},
     timing::Timing,
 };
 use ponos::event::{EventName, Timestamp};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{fmt, sync::Arc};
+use serde::de::DeserializeOwned;
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 /// A definition and the schedule built from it, packed. Equal ones were written alike, key by key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Packed(Arc<[u8]>);
+#[derive(Clone)]
+pub struct Packed(Held);
 
-/// How a schedule behaves, apart from what it is due for and when. See [`Schedule`] for the fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub struct Conduct {
-    pub catch_up: CatchUp,
-    pub paused: bool,
-    pub expires: Option<i64>,
-    pub unrouted: Unrouted,
-    pub past: Past,
+/// As large as one of its pointers: most schedules have no rules about days, and pay nothing for them.
+#[derive(Clone)]
+enum Held {
+    Bytes(Arc<[u8]>),
+    OnDays(Arc<OnDays>),
 }
 
-impl Default for Conduct {
-    fn default() -> Self {
-        let catch_up = CatchUp::default();
-        Self { catch_up, paused: false, expires: None, unrouted: Unrouted::Ignore, past: Past::Refuse }
-    }
+struct OnDays {
+    bytes: Box<[u8]>,
+    rules: Arc<DayRules>,
 }
 
 /// In front: how long the name is, then the name.
@@ -85,23 +84,77 @@ const USUAL: [&str; 24] = [
 impl Packed {
     /// Packs a definition with the schedule that was built from it.
     pub fn new(definition: &Definition, schedule: &Schedule) -> Self {
-        // The bytes grow into a vector and are integers, texts and enums: there is nothing that could be refused.
-        pack(definition, Some(schedule)).unwrap_or_else(|_| Self(Arc::from([])))
+        Self::held(definition, Some(schedule), schedule.timing.days.clone())
     }
 
-    /// Builds and packs.
+    /// Builds and packs a definition that names no calendars.
     ///
     /// # Errors
     /// Every [`Fault`] of the definition.
     pub fn build(definition: &Definition) -> Result<Self, Vec<Fault>> {
-        Schedule::build(definition).map(|schedule| Self::new(definition, &schedule))
+        Self::build_with(definition, &CalendarStore::default())
+    }
+
+    /// Builds and packs a definition, the days of whose calendars are in this store.
+    ///
+    /// # Errors
+    /// Every [`Fault`] of the definition.
+    pub fn build_with(definition: &Definition, calendars: &CalendarStore) -> Result<Self, Vec<Fault>> {
+        Schedule::build_with(definition, calendars).map(|schedule| Self::new(definition, &schedule))
     }
 
     /// As [`Packed::build`], for a definition that was accepted before: one that this version does not understand is
     /// kept all the same, without a schedule.
     pub fn kept(definition: &Definition) -> Self {
-        let schedule = Schedule::build(definition).ok();
-        pack(definition, schedule.as_ref()).unwrap_or_else(|_| Self(Arc::from([])))
+        Self::kept_with(definition, &CalendarStore::default())
+    }
+
+    /// As [`Packed::kept`], for a definition the days of whose calendars are in this store.
+    pub fn kept_with(definition: &Definition, calendars: &CalendarStore) -> Self {
+        match Schedule::build_with(definition, calendars) {
+            Ok(schedule) => Self::new(definition, &schedule),
+            // Whoever understands the rest will ask for the days.
+            Err(_) => {
+                Self::held(definition, None, day_keys::day_rules(definition, calendars, &mut Vec::new()))
+            }
+        }
+    }
+
+    fn held(definition: &Definition, schedule: Option<&Schedule>, rules: Option<Arc<DayRules>>) -> Self {
+        let mut written = Cow::Borrowed(definition);
+        // What the rules hold is not held twice.
+        if rules
+            .as_ref()
+            .is_some_and(|rules| definition.calendars.as_ref().is_some_and(|ids| rules.name(ids)))
+        {
+            written.to_mut().calendars = None;
+        }
+        // The bytes grow into a vector and are integers, texts and enums: there is nothing that could be refused.
+        let bytes = pack(&written, schedule).unwrap_or_default();
+        Self(match rules {
+            None => Held::Bytes(bytes.into()),
+            Some(rules) => Held::OnDays(Arc::new(OnDays { bytes: bytes.into(), rules })),
+        })
+    }
+
+    fn all(&self) -> &[u8] {
+        match &self.0 {
+            Held::Bytes(bytes) => bytes,
+            Held::OnDays(held) => &held.bytes,
+        }
+    }
+
+    fn rules(&self) -> Option<&Arc<DayRules>> {
+        match &self.0 {
+            Held::Bytes(_) => None,
+            Held::OnDays(held) => Some(&held.rules),
+        }
+    }
+
+    /// The calendars that it names, as they were when it was accepted. Of a definition that is not understood, those
+    /// whose days were known.
+    pub fn calendars(&self) -> impl Iterator<Item = (CalendarId, &Days)> {
+        self.rules().into_iter().flat_map(|rules| rules.calendars()).map(|one| (one.id, &*one.days))
     }
 
     /// The schedule's name.
@@ -111,13 +164,14 @@ impl Packed {
 
     /// The same as bytes, whose order is the order of names.
     pub fn name_bytes(&self) -> &[u8] {
-        let length = self.0.first_chunk().map_or(0, |length: &[u8; NAME]| u16::from_le_bytes(*length));
-        self.0.get(NAME..NAME + usize::from(length)).unwrap_or_default()
+        let all = self.all();
+        let length = all.first_chunk().map_or(0, |length: &[u8; NAME]| u16::from_le_bytes(*length));
+        all.get(NAME..NAME + usize::from(length)).unwrap_or_default()
     }
 
     /// How many bytes it takes.
     pub fn bytes(&self) -> usize {
-        self.0.len()
+        self.all().len()
     }
 
     /// Whether a schedule could be built from it.
@@ -147,7 +201,12 @@ impl Packed {
 
     /// When it is due; never, if it is not understood.
     pub fn timing(&self) -> Timing {
-        take::<(Option<Conduct>, Timing)>(self.meaning()).map_or(Timing::NEVER, |((_, timing), _)| timing)
+        take::<(Option<Conduct>, Timing)>(self.meaning())
+            .map_or(Timing::NEVER, |((_, timing), _)| self.on_days(timing))
+    }
+
+    fn on_days(&self, timing: Timing) -> Timing {
+        Timing { days: self.rules().cloned(), ..timing }
     }
 
     /// The event's name; empty if it is not understood.
@@ -167,6 +226,7 @@ impl Packed {
             _ => Some(serde_json::from_str(text(rest)?.0).ok()?),
         };
         let (name, event) = (self.name().into(), event.parse::<EventName>().ok()?);
+        let timing = self.on_days(timing);
         Some(Schedule { name, event, timing, catch_up, paused, expires, unrouted, past, data })
     }
 
@@ -199,8 +259,13 @@ impl Packed {
             json.push(b'}');
         }
         // It is what `pack` took apart.
-        serde_json::from_slice(&json)
-            .unwrap_or_else(|_| Definition { name: self.name().to_owned(), ..Definition::default() })
+        let mut definition = serde_json::from_slice(&json)
+            .unwrap_or_else(|_| Definition { name: self.name().to_owned(), ..Definition::default() });
+        if let Some(rules) = self.rules().filter(|_| definition.calendars.is_none()) {
+            let ids = rules.calendars().map(|one| (one.name.to_string(), one.id));
+            definition.calendars = Some(ids.collect()).filter(|ids: &BTreeMap<_, _>| !ids.is_empty());
+        }
+        definition
     }
 
     /// The same with a `limit`, where there is one without `from`, counted since this instant.
@@ -214,22 +279,20 @@ impl Packed {
 
     /// Whether both, however they are written, make the same schedule.
     pub fn means_the_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-            || self == other
-            || self.schedule().is_some_and(|schedule| Some(schedule) == other.schedule())
+        self == other || self.schedule().is_some_and(|schedule| Some(schedule) == other.schedule())
     }
 
     fn flags(&self) -> u8 {
-        self.0.get(NAME + self.name_bytes().len()).copied().unwrap_or_default()
+        self.all().get(NAME + self.name_bytes().len()).copied().unwrap_or_default()
     }
 
     /// What follows the flags.
     fn meaning(&self) -> &[u8] {
-        self.0.get(NAME + self.name_bytes().len() + 1..).unwrap_or_default()
+        self.all().get(NAME + self.name_bytes().len() + 1..).unwrap_or_default()
     }
 }
 
-fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Packed, Box<dyn std::error::Error>> {
+fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let name = definition.name.as_bytes();
     let json = serde_json::to_vec(definition)?;
     let mut rest = json.strip_prefix(b"{\"name\":").unwrap_or_default();
@@ -280,12 +343,12 @@ fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Packed, 
                 bytes = postcard::to_extend(data.as_str(), bytes)?;
                 shorten(before, &mut bytes);
                 shorten(b"}", &mut bytes);
-                return Ok(Packed(bytes.into()));
+                return Ok(bytes);
             }
         }
     }
     shorten(rest, &mut bytes);
-    Ok(Packed(bytes.into()))
+    Ok(bytes)
 }
 
 /// Appends JSON, with one byte for each usual piece of it.
@@ -315,6 +378,19 @@ fn take<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {
 fn text(bytes: &[u8]) -> Option<(&str, &[u8])> {
     postcard::take_from_bytes(bytes).ok()
 }
+
+impl PartialEq for Packed {
+    fn eq(&self, other: &Self) -> bool {
+        self.all() == other.all()
+            && match (self.rules(), other.rules()) {
+                (None, None) => true,
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one.is_written_as(other),
+                (None, Some(_)) | (Some(_), None) => false,
+            }
+    }
+}
+
+impl Eq for Packed {}
 
 impl fmt::Debug for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

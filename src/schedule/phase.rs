@@ -1,8 +1,8 @@
 //! `phase`: how far an `every` is moved from its anchor.
 
 use super::{
-    definition::Flaw,
     duration::{Duration, Unit},
+    fault::Flaw,
     instant,
     months::DAY,
 };

@@ -40,6 +40,24 @@ impl Schedule {
     }
 }
 
+/// How a schedule behaves, apart from what it is due for and when. See [`Schedule`] for the fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Conduct {
+    pub catch_up: CatchUp,
+    pub paused: bool,
+    pub expires: Option<i64>,
+    pub unrouted: Unrouted,
+    pub past: Past,
+}
+
+impl Default for Conduct {
+    fn default() -> Self {
+        let catch_up = CatchUp::default();
+        Self { catch_up, paused: false, expires: None, unrouted: Unrouted::Ignore, past: Past::Refuse }
+    }
+}
+
 /// Catch-up: one policy for restart, failover, suspend, clock step and broker outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatchUp {

@@ -148,7 +148,7 @@ fn misspelt(words: &[&str]) -> bool {
     };
     let near = |word: &str, known: &str| {
         let allowed = usize::from(known.len() > 3) + usize::from(known.len() > 4);
-        super::zone::distance(word, known) <= allowed || sorted(word) == sorted(known)
+        strsim::levenshtein(word, known) <= allowed || sorted(word) == sorted(known)
     };
     let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
     if words.len() < 2 || words.iter().any(|word| word.len() > 16) {

@@ -1,12 +1,11 @@
 //! When a schedule is due: one value for all kinds of timing, bounds included.
 
 use super::{
-    bounds::Bounds, day_rules::DayRules, definition::Fault, every::Period, jitter::Jitter, kind::Kind,
-    known::Shared, union::Union, zone::Zone,
+    bounds::Bounds, day_rules::DayRules, every::Period, jitter::Jitter, kind::Kind, union::Union, zone::Zone,
 };
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// When a schedule is due, bounds included. Two timings are equal when they have the same occurrences by
 /// construction: `60m` equals `1h`, and a cron expression its respelling.
@@ -14,8 +13,10 @@ use std::fmt;
 pub struct Timing {
     pub(super) kind: Kind,
     pub(super) zone: Zone,
-    /// The days to be kept, where there are rules about them.
-    pub(super) days: Option<Shared>,
+    /// The days to be kept, where there are rules about them: shared by all that have the same. They are not part of
+    /// the serialised form, which is for memory only ([`Packed`](super::Packed) holds them beside it).
+    #[serde(skip)]
+    pub(super) days: Option<Arc<DayRules>>,
     /// The bounds; few schedules have any.
     pub(super) bounds: Option<Box<Bounds>>,
     /// How far send times lie behind due times.
@@ -36,28 +37,6 @@ pub struct Local {
 }
 
 impl Timing {
-    /// A cron expression in a zone (an IANA name; UTC if `None`), unbounded, with the usual choices about DST.
-    ///
-    /// # Errors
-    /// The first [`Fault`], under `cron` or `time_zone`.
-    pub fn from_cron(expression: &str, zone: Option<&str>) -> Result<Self, Fault> {
-        super::build::alone(|definition| {
-            definition.cron = Some(expression.to_owned());
-            definition.time_zone = zone.map(str::to_owned);
-        })
-    }
-
-    /// A duration such as `4h` or `1 day`, in a zone (an IANA name; UTC if `None`), unbounded.
-    ///
-    /// # Errors
-    /// The first [`Fault`], under `every` or `time_zone`.
-    pub fn from_every(duration: &str, zone: Option<&str>) -> Result<Self, Fault> {
-        super::build::alone(|definition| {
-            definition.every = Some(duration.to_owned());
-            definition.time_zone = zone.map(str::to_owned);
-        })
-    }
-
     /// Not due at all.
     pub(super) const NEVER: Self =
         Self { kind: Kind::At(Timestamp::HORIZON), zone: Zone::UTC, days: None, bounds: None, jitter: None };
@@ -66,8 +45,8 @@ impl Timing {
         self.bounds.as_deref().copied().unwrap_or_default()
     }
 
-    pub(super) fn days(&self) -> Option<&'static DayRules> {
-        self.days?.rules()
+    pub(super) fn days(&self) -> Option<&DayRules> {
+        self.days.as_deref()
     }
 
     /// The first due time after `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.

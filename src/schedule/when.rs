@@ -2,10 +2,12 @@
 
 use super::{
     cron::Cron,
-    definition::{Definition, DstDefinition, Fault, Flaw, TimingDefinition, shown},
-    dst::{Dst, Fold},
-    duration::{Amount, Duration, Unit},
+    definition::{Definition, DstDefinition, TimingDefinition},
+    dst::{Dst, Fold, Gap},
+    duration::{self, Amount, Duration, Unit},
     every::{Calendar, Elapsed, Period},
+    fault::{Fault, Flaw, choice, shown},
+    foreign_cron,
     instant::{self, Written},
     kind::Kind,
     months::{DAY, FIRST_YEAR, month_of, start_of},
@@ -14,10 +16,6 @@ use super::{
 };
 use ponos::event::Timestamp;
 
-/// The shortest `every`, in milliseconds.
-const SHORTEST: u64 = 100;
-/// The longest `every`: a hundred years, in milliseconds, days and months.
-const LONGEST: (u64, u64, u64) = (36_525 * 86_400_000, 36_525, 1200);
 /// 1970-01-05, the Monday that weeks are counted from.
 const MONDAY: i32 = 4;
 
@@ -68,7 +66,7 @@ impl When<'_> {
 
     /// What they mean; faults are added, and with any of them the answer is of no use.
     pub(super) fn kind(self, zone: Option<Zone>, faults: &mut Vec<Fault>) -> Option<Kind> {
-        let dst = self.dst.map(|dst| Dst::read(dst, faults));
+        let dst = self.dst.map(|dst| clock_changes(dst, faults));
         if self.every.is_none() {
             for (key, value) in [("phase", self.phase), ("anchor", self.anchor)] {
                 if value.is_some() {
@@ -97,6 +95,24 @@ impl When<'_> {
             }
         }
     }
+}
+
+/// Reads `dst = { gap = …, fold = … }`; a misspelt choice is added to `faults`.
+fn clock_changes(definition: &DstDefinition, faults: &mut Vec<Fault>) -> Dst {
+    let mut dst = Dst::default();
+    match definition.gap.as_deref() {
+        None | Some("after") => {}
+        Some("shift") => dst.gap = Gap::Shift,
+        Some("skip") => dst.gap = Gap::Skip,
+        Some(other) => faults.push(choice(other, &["after", "shift", "skip"]).of("dst.gap")),
+    }
+    match definition.fold.as_deref() {
+        None | Some("first") => {}
+        Some("last") => dst.fold = Fold::Last,
+        Some("both") => dst.fold = Fold::Both,
+        Some(other) => faults.push(choice(other, &["first", "last", "both"]).of("dst.fold")),
+    }
+    dst
 }
 
 fn at(text: &str, zone: Option<Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Kind> {
@@ -128,7 +144,7 @@ fn at(text: &str, zone: Option<Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>)
 }
 
 fn cron(text: &str, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Kind> {
-    let cron = match Cron::parse(text) {
+    let cron = match foreign_cron::parse(text) {
         Ok(cron) => cron,
         Err(flaw) => {
             faults.push(flaw.of("cron"));
@@ -153,29 +169,13 @@ fn every(
     dst: Option<Dst>,
     faults: &mut Vec<Fault>,
 ) -> Option<Kind> {
-    let duration = match Duration::parse(text) {
-        Ok(duration) => duration,
+    let (duration, amount) = match duration::every(text).map_err(|flaw| or_cron(text, flaw)) {
+        Ok(read) => read,
         Err(flaw) => {
             faults.push(flaw.of("every"));
             return None;
         }
     };
-    let Some(amount) = duration.amount() else {
-        let flaw = Flaw::whole(format!("{duration} mixes units that have no common length"));
-        let help = "milliseconds to hours are elapsed time, days and weeks, months and years the calendar's: use one kind";
-        faults.push(flaw.help(help).of("every"));
-        return None;
-    };
-    let (n, most) = match amount {
-        Amount::Elapsed(millis) => (millis, LONGEST.0),
-        Amount::Days(days) => (days, LONGEST.1),
-        Amount::Months(months) => (months, LONGEST.2),
-    };
-    if n > most || matches!(amount, Amount::Elapsed(millis) if millis < SHORTEST) {
-        let what = format!("{duration}; from {SHORTEST} ms to 100 years are allowed");
-        faults.push(Flaw::whole(what).of("every"));
-        return None;
-    }
     let phase = match when.phase.map(Phase::parse).transpose() {
         Ok(phase) => phase.unwrap_or_default(),
         Err(flaw) => {
@@ -196,6 +196,14 @@ fn every(
             let calendar = calendar(anchor, phase, &duration, amount, zone, faults)?;
             Some(Kind::Calendar(calendar, dst.unwrap_or_default()))
         }
+    }
+}
+
+/// Where an expression stands as a duration, the remedy is another key.
+fn or_cron(text: &str, flaw: Flaw) -> Flaw {
+    match text.split_ascii_whitespace().count() >= 5 && Cron::reads(text) {
+        true => flaw.help(format!("this is a cron expression: write cron = \"{}\"", text.trim_ascii())),
+        false => flaw,
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod meant;
 
-use super::definition::{Flaw, shown};
+use super::fault::{Flaw, shown};
 use chrono::{DateTime, Offset, TimeZone};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use meant::meant;
@@ -152,21 +152,6 @@ fn spans(zone: Tz) -> Box<[Segment]> {
     }
     spans.retain(|span| span.start < horizon * 1000);
     spans.into_boxed_slice()
-}
-
-/// The edit distance of two short texts (Levenshtein), in bytes.
-pub(super) fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let above = row[j + 1];
-            row[j + 1] = (diagonal + usize::from(x != y)).min(above + 1).min(row[j] + 1);
-            diagonal = above;
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{files, remedy};
 use crate::{
     config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text},
-    schedule::{Calendars, calendar, is_name},
+    schedule::{CalendarStore, Calendars, calendar, is_name},
 };
 use ponos::files::{ReadError, Reader};
 use std::{
@@ -32,9 +32,13 @@ pub fn folder(calendars: &CalendarSource, schedules: &ScheduleSource) -> Option<
     }
 }
 
-/// Reads all calendars; what is wrong stands in the diagnostics.
-pub(super) fn read(source: &CalendarSource, schedules: &ScheduleSource) -> (Calendars, Diagnostics) {
-    let (mut calendars, mut faults) = (Calendars::default(), Diagnostics::default());
+/// Reads all calendars, whose days are kept in `store`; what is wrong stands in the diagnostics.
+pub(super) fn read(
+    source: &CalendarSource,
+    schedules: &ScheduleSource,
+    store: &CalendarStore,
+) -> (Calendars, Diagnostics) {
+    let (mut calendars, mut faults) = (Calendars::new(store.clone()), Diagnostics::default());
     // Beside a folder that is not there, nothing is ours yet.
     let beside_nothing = *source == CalendarSource::Beside && matches!(schedules, ScheduleSource::Unset(_));
     let Some(folder) = folder(source, schedules).filter(|_| !beside_nothing) else {

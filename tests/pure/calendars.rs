@@ -57,7 +57,7 @@ fn odd_days() -> String {
 
 fn schedule(keys: &str) -> Result<Schedule, Vec<String>> {
     let text = format!("[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\n{keys}\n");
-    let (mut entries, faults) = file::parse(&Text::new("f.toml", &text), &mut usual());
+    let (mut entries, faults) = file::parse(&Text::new("f.toml", &text), &usual());
     let faults: Vec<_> = faults.list().iter().map(ToString::to_string).collect();
     if faults.is_empty() { Ok(entries.remove(0).schedule) } else { Err(faults) }
 }
@@ -300,11 +300,11 @@ fn a_schedule_whose_days_leave_nothing_is_found_out_in_no_time() {
         "cron = \"0 0 * * TUE,THU,SAT\"\ntime_zone = \"America/New_York\"\nonly = [\"mondays\"]".to_owned(),
     ] {
         schedule("every = \"1 day\"\nexclude = [\"france\"]\ntime_zone = \"America/New_York\"").unwrap();
-        let mut named = usual();
+        let named = usual();
         let text = format!("[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\n{keys}\n");
         let timed = || {
             let started = stop_watch();
-            let (_, faults) = file::parse(&Text::new("f.toml", &text), &mut named);
+            let (_, faults) = file::parse(&Text::new("f.toml", &text), &named);
             (started.elapsed(), faults)
         };
         // The best of several: the machine may have other things to do.
@@ -325,10 +325,11 @@ fn timings_are_equal_when_their_days_are() {
     let of = |text: &str| {
         let toml =
             "[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\ncron = \"0 9 * * *\"\nexclude = [\"c\"]\n";
-        let (mut entries, _) = file::parse(&Text::new("f.toml", toml), &mut calendars(&[("c", text)]));
-        entries.remove(0)
+        let named = calendars(&[("c", text)]);
+        let (mut entries, _) = file::parse(&Text::new("f.toml", toml), &named);
+        (entries.remove(0), named.store().clone())
     };
-    let (one, same, other) = (
+    let ((one, store), (same, _), (other, _)) = (
         of("dates = [\"2026-01-01\"]"),
         of("# a comment\ndates = [\"2026-01-01\", \"2026-01-01\"]"),
         of("dates = [\"2026-01-02\"]"),
@@ -338,13 +339,14 @@ fn timings_are_equal_when_their_days_are() {
     assert_ne!(one.definition, other.definition);
     // What is kept is the key and the content's id, not the days.
     let kept = serde_json::to_value(&one.definition).unwrap();
-    let pins = one.definition.calendars.clone().unwrap();
-    assert_eq!(kept["calendars"]["c"], pins.ids().next().unwrap().to_string());
+    let id = one.definition.calendars.as_ref().unwrap()["c"].to_string();
+    assert_eq!(kept["calendars"]["c"], id);
     let read: khronos::schedule::Definition = serde_json::from_value(kept).unwrap();
     assert_eq!(read, one.definition);
-    assert_eq!(Schedule::build(&read).unwrap().timing, one.schedule.timing);
-    let id = pins.ids().next().unwrap().to_string();
+    assert_eq!(Schedule::build_with(&read, &store).unwrap().timing, one.schedule.timing);
+    // Whoever was not given the days does not know them, whatever was built before.
+    assert!(Schedule::build(&read).unwrap_err()[0].what.contains("are not known here"));
     let other = serde_json::to_string(&read).unwrap().replace(&id, "00000000-0000-5000-8000-000000000000");
     let unknown: khronos::schedule::Definition = serde_json::from_str(&other).unwrap();
-    assert!(Schedule::build(&unknown).unwrap_err()[0].what.contains("are not known here"));
+    assert!(Schedule::build_with(&unknown, &store).unwrap_err()[0].what.contains("are not known here"));
 }

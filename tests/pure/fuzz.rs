@@ -157,8 +157,7 @@ fn schedule_files() {
     corpus.extend(include_str!("../../schedules/standard.toml").split("\n\n").map(str::to_owned));
     let now = Timestamp::from_millis(1_790_000_000_000);
     fuzz(6, 40_000, corpus, |text| {
-        let (entries, found) =
-            file::advised(&Text::new("fuzz.toml", text), &mut Calendars::default(), Some(now));
+        let (entries, found) = file::advised(&Text::new("fuzz.toml", text), &Calendars::default(), Some(now));
         placed(text, &found);
         entries.iter().for_each(|entry| ask(&entry.schedule.timing));
     });

@@ -43,14 +43,14 @@ fn the_standard_time_events_are_all_there_and_right() {
 fn every_example_is_right_once_its_comment_marks_are_gone() {
     let text = include_str!("../../schedules/examples.toml");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schedules");
-    let mut calendars = sources::read(&ScheduleSource::Folder(folder)).calendars;
+    let calendars = sources::read(&ScheduleSource::Folder(folder)).calendars;
     assert_eq!(calendars.names().collect::<Vec<_>>(), ["holidays-fr"]);
-    assert_eq!(file::parse(&Text::new("examples.toml", text), &mut calendars).0.len(), 0);
+    assert_eq!(file::parse(&Text::new("examples.toml", text), &calendars).0.len(), 0);
     let (_, examples) = text.split_once("\n\n").unwrap();
     let lines = examples.lines().filter(|line| !line.starts_with("##"));
     let live: Vec<_> = lines.map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
     let live = live.join("\n");
-    let (entries, faults) = file::parse(&Text::new("examples.toml", &live), &mut calendars);
+    let (entries, faults) = file::parse(&Text::new("examples.toml", &live), &calendars);
     assert_eq!(faults.to_string(), "");
     assert_eq!(entries.len(), live.matches("[[schedule]]").count());
     assert!(entries.len() >= 10);

@@ -1,29 +1,31 @@
 //! The calendars as they are now: what the files say, by name. Schedules that are read take theirs from here.
 
-use super::{Days, Pins};
-use crate::{
+use super::{CalendarId, Days};
+use crate::schedule::{
+    calendar_store::CalendarStore,
+    definition::Definition,
     diagnostic::did_you_mean,
-    schedule::definition::{Definition, Fault, Flaw, shown},
+    fault::{Fault, Flaw, shown},
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The named calendars of one load.
 #[derive(Debug, Clone, Default)]
 pub struct Calendars {
     /// `None`: there is such a calendar, but it could not be understood.
-    named: BTreeMap<Arc<str>, Option<Arc<Days>>>,
-    /// Shared by all schedules that name the same.
-    pins: HashMap<Vec<Arc<str>>, Pins>,
+    named: BTreeMap<String, Option<(CalendarId, Arc<Days>)>>,
+    store: CalendarStore,
 }
 
 impl Calendars {
+    /// None yet, whose days are to be kept in `store`.
+    pub fn new(store: CalendarStore) -> Self {
+        Self { named: BTreeMap::new(), store }
+    }
+
     /// Adds a calendar, or with `None` one whose file is wrong.
     pub fn insert(&mut self, name: &str, days: Option<Days>) {
-        self.named.insert(name.into(), days.map(Arc::new));
-        self.pins.clear();
+        self.named.insert(name.to_owned(), days.map(|days| self.store.insert(days)));
     }
 
     /// Their names.
@@ -31,19 +33,24 @@ impl Calendars {
         self.named.keys().map(AsRef::as_ref)
     }
 
+    /// Where their days are kept.
+    pub fn store(&self) -> &CalendarStore {
+        &self.store
+    }
+
     /// Pins the calendars that a definition names to what they are now.
     ///
     /// # Errors
     /// A [`Fault`] for each that is missing or was not understood.
-    pub fn pin(&mut self, definition: &mut Definition) -> Result<(), Vec<Fault>> {
+    pub fn pin(&self, definition: &mut Definition) -> Result<(), Vec<Fault>> {
         let mut faults = Vec::new();
         let mut found = BTreeMap::new();
         let lists = [("exclude", &definition.exclude), ("only", &definition.only)];
         for (key, list) in lists {
             for (index, name) in list.iter().flatten().enumerate() {
                 match self.named.get_key_value(name.as_str()) {
-                    Some((name, Some(days))) => {
-                        found.insert(Arc::clone(name), Arc::clone(days));
+                    Some((name, Some((id, _)))) => {
+                        found.insert(name.clone(), *id);
                     }
                     Some((_, None)) => {
                         let what = format!("the calendar '{name}' can't be used: its file is wrong");
@@ -56,10 +63,7 @@ impl Calendars {
         if !faults.is_empty() {
             return Err(faults);
         }
-        definition.calendars = (!found.is_empty()).then(|| {
-            let names: Vec<_> = found.keys().cloned().collect();
-            self.pins.entry(names).or_insert_with(|| Pins::new(found)).clone()
-        });
+        definition.calendars = (!found.is_empty()).then_some(found);
         Ok(())
     }
 

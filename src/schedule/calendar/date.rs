@@ -1,7 +1,7 @@
 //! Dates as calendars have them: `2026-12-25`, `2026-12-24/2027-01-02`, and `12-25` for every year.
 
 use crate::schedule::{
-    definition::{Flaw, shown},
+    fault::{Flaw, shown},
     months::{FIRST_YEAR, day_number, days_in, month_of, start_of},
 };
 

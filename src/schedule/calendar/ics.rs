@@ -6,9 +6,10 @@ mod event;
 mod unfolded;
 
 use super::Days;
-use crate::{
+use crate::schedule::{
     diagnostic::{Diagnostics, Text},
-    schedule::{definition::shown, zone::Zone},
+    fault::shown,
+    zone::Zone,
 };
 use icalendar::parser::{Component, read_calendar_simple};
 use unfolded::Unfolded;

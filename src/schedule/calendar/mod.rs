@@ -8,15 +8,13 @@ mod calendars;
 mod date;
 mod days;
 pub mod ics;
-mod pins;
 mod recurrence;
 pub mod table;
 
 pub use calendars::Calendars;
 pub use days::{CalendarId, Days};
-pub use pins::Pins;
 
-use crate::diagnostic::{Diagnostics, Text};
+use crate::schedule::diagnostic::{Diagnostics, Text};
 
 /// Understands a calendar file: the days, or all that is wrong with it. `is_ics` says in which form it is.
 ///

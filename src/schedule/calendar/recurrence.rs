@@ -1,7 +1,7 @@
 //! `RRULE` of RFC 5545 §3.3.10, as far as days off need it: YEARLY, MONTHLY, WEEKLY and DAILY with INTERVAL, COUNT, UNTIL,
 //! BYMONTH, BYMONTHDAY, BYDAY and WKST. Everything else is refused.
 
-use crate::schedule::definition::{Flaw, shown};
+use crate::schedule::fault::{Flaw, shown};
 use chrono::{Datelike, Days, NaiveDate, NaiveDateTime, Weekday};
 
 /// No rule is followed beyond this year.

@@ -2,13 +2,11 @@
 //! of them names it.
 
 use super::{Days, date};
-use crate::{
+use crate::schedule::{
     diagnostic::{Diagnostics, Text, did_you_mean, toml_table},
-    schedule::{
-        definition::{Flaw, shown},
-        file::{position, value},
-        months::{FIRST_YEAR, MONTHS, day_number, weekday},
-    },
+    fault::{Flaw, shown},
+    file::{position, value},
+    months::{FIRST_YEAR, MONTHS, day_number, weekday},
 };
 use toml::{Spanned, de::DeValue};
 
@@ -74,10 +72,7 @@ fn weekdays(text: &str) -> Result<u32, Flaw> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{
-        diagnostic::Text,
-        schedule::{calendar, months::day_number},
-    };
+    use crate::schedule::{calendar, diagnostic::Text, months::day_number};
 
     fn faults(text: &str) -> Vec<String> {
         let faults = calendar::parse(&Text::new("c.toml", text), false).unwrap_err();

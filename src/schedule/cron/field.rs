@@ -1,11 +1,11 @@
 //! What each field may hold: its bounds, its names, and how values are read.
 
 use super::parse;
-use crate::schedule::definition::{Flaw, shown};
+use crate::schedule::fault::{Flaw, shown};
 
 /// One of the seven fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(in crate::schedule) enum Field {
     Second,
     Minute,
     Hour,
@@ -21,7 +21,7 @@ const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 impl Field {
     /// As it is called in messages.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::schedule) fn name(self) -> &'static str {
         match self {
             Self::Second => "seconds",
             Self::Minute => "minute",
@@ -34,7 +34,7 @@ impl Field {
     }
 
     /// The smallest and the largest value.
-    pub(super) fn bounds(self) -> (u32, u32) {
+    pub(in crate::schedule) fn bounds(self) -> (u32, u32) {
         match self {
             Self::Second | Self::Minute => (0, 59),
             Self::Hour => (0, 23),
@@ -46,12 +46,12 @@ impl Field {
     }
 
     /// Whether it names days, where `?` is allowed.
-    pub(super) fn is_day(self) -> bool {
+    pub(in crate::schedule) fn is_day(self) -> bool {
         matches!(self, Self::Day | Self::Weekday)
     }
 
     /// What may stand in it, for messages.
-    pub(super) fn allowed(self) -> String {
+    pub(in crate::schedule) fn allowed(self) -> String {
         let (low, high) = self.bounds();
         let more = match self {
             Self::Month => " or JAN-DEC",
@@ -71,7 +71,7 @@ impl Field {
     }
 
     /// Reads one value: a number of at most four digits, or a three-letter name.
-    pub(super) fn value(self, text: &str, at: usize) -> Result<u32, Flaw> {
+    pub(in crate::schedule) fn value(self, text: &str, at: usize) -> Result<u32, Flaw> {
         let range = at..at + text.len();
         let (low, high) = self.bounds();
         if text.is_empty() {

@@ -5,13 +5,12 @@
 //! shift): it is the oracle of a differential test for what it gets right, and no part of the way to production.
 
 mod days;
-mod field;
-mod foreign;
-mod parse;
+pub(super) mod field;
+pub(super) mod parse;
 mod remarks;
 mod times;
 
-use super::{definition::Flaw, months::DAY, wall::Wall};
+use super::{fault::Flaw, months::DAY, wall::Wall};
 use serde::{Deserialize, Serialize};
 
 /// The longest expression that is read, in bytes: a list of every value of every field fits.

@@ -8,8 +8,8 @@
 //!            | weekday "L" | weekday "#" k              in day-of-week
 //! ```
 
-use super::{Cron, MAX_BYTES, Rare, field::Field, foreign};
-use crate::schedule::definition::{Flaw, floor, shown};
+use super::{Cron, MAX_BYTES, Rare, field::Field};
+use crate::schedule::fault::{Flaw, floor, shown};
 
 const MACROS: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
@@ -50,21 +50,18 @@ pub(super) fn expression(text: &str) -> Result<Cron, Flaw> {
     {
         return expression(meaning);
     }
-    let fields = split(text);
-    let read = understood(text, &fields);
-    // What is right costs nothing more.
-    read.map_err(|flaw| foreign::whole(text).or_else(|| foreign::line(text, &fields)).unwrap_or(flaw))
+    understood(text, &split(text))
 }
 
-/// Whether these are fields that can be read; asks nobody else, so that nobody is asked in a circle.
-pub(super) fn reads(text: &str) -> bool {
+/// Whether these are fields that can be read.
+pub(in crate::schedule) fn reads(text: &str) -> bool {
     text.len() <= MAX_BYTES && text.is_ascii() && understood(text, &split(text)).is_ok()
 }
 
 fn understood(text: &str, fields: &[(usize, &str)]) -> Result<Cron, Flaw> {
     if text.trim_ascii_start().starts_with('@') {
         let names: Vec<&str> = MACROS.iter().map(|(known, _)| *known).collect();
-        return Err(crate::schedule::dst::choice(text.trim_ascii(), &names));
+        return Err(crate::schedule::fault::choice(text.trim_ascii(), &names));
     }
     let Some(layout) = layout(fields.len()) else { return Err(field_count(fields, text)) };
     let mut rare = Rare::nothing();
@@ -100,7 +97,7 @@ fn understood(text: &str, fields: &[(usize, &str)]) -> Result<Cron, Flaw> {
 }
 
 /// The fields that an expression of so many has.
-pub(super) fn layout(fields: usize) -> Option<&'static [Field]> {
+pub(in crate::schedule) fn layout(fields: usize) -> Option<&'static [Field]> {
     match fields {
         5 => ALL.get(1..6),
         6 => ALL.get(..6),
@@ -110,7 +107,7 @@ pub(super) fn layout(fields: usize) -> Option<&'static [Field]> {
 }
 
 /// The fields with their places.
-pub(super) fn split(text: &str) -> Vec<(usize, &str)> {
+pub(in crate::schedule) fn split(text: &str) -> Vec<(usize, &str)> {
     let mut fields = Vec::new();
     let mut start = None;
     for (at, byte) in text.bytes().enumerate() {
@@ -150,7 +147,7 @@ fn field_count(fields: &[(usize, &str)], text: &str) -> Flaw {
 }
 
 /// What a macro stands for.
-pub(super) fn shorthand(text: &str) -> Option<&'static str> {
+pub(in crate::schedule) fn shorthand(text: &str) -> Option<&'static str> {
     let name = text.trim_ascii();
     MACROS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, meaning)| *meaning)
 }

@@ -1,7 +1,7 @@
 //! What is valid in an expression, and yet seldom what was meant: steps that are uneven, days that months lack.
 
 use super::{Cron, field::Field, parse};
-use crate::schedule::{Timing, definition::Flaw};
+use crate::schedule::{Timing, fault::Flaw};
 
 impl Cron {
     /// What a reader of `text` (of which this was read) would be surprised by, each at its place.

@@ -1,7 +1,7 @@
 //! The keys of a `[[schedule]]`, and what kind of value each has. A test holds them to [`Definition`](super::Definition).
 
 use super::value;
-use crate::diagnostic::Text;
+use crate::schedule::diagnostic::Text;
 use toml::{Spanned, de::DeValue};
 
 /// A key and its kind.

@@ -2,7 +2,7 @@ use super::*;
 use crate::schedule::{CatchUpDefinition, DstDefinition, TimingDefinition};
 
 fn parse_text(text: &str) -> (Vec<Entry>, Vec<String>) {
-    let (entries, faults) = parse(&Text::new("f.toml", text), &mut Calendars::default());
+    let (entries, faults) = parse(&Text::new("f.toml", text), &Calendars::default());
     (entries, faults.list().iter().map(ToString::to_string).collect())
 }
 

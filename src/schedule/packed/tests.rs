@@ -34,6 +34,76 @@ fn what_is_packed_comes_out_as_it_was() {
     }
 }
 
+fn on_days() -> (Vec<Definition>, CalendarStore) {
+    let store = CalendarStore::default();
+    let [odd, third] = [2, 3].map(|n| store.insert(Days::matching(|day| day % n == 1)).0.to_string());
+    let of = |keys: String| {
+        let text = format!(r#"{{"name":"a","event":"a.b.c","cron":"0 9 * * *",{keys},"data":{{"x":1}}}}"#);
+        serde_json::from_str::<Definition>(&text).unwrap()
+    };
+    let definitions = [
+        format!(r#""exclude":["odd"],"calendars":{{"odd":"{odd}"}}"#),
+        format!(r#""exclude":["odd"],"calendars":{{"odd":"{third}"}}"#),
+        format!(r#""exclude":["third"],"calendars":{{"third":"{third}"}}"#),
+        format!(r#""only":["odd"],"calendars":{{"odd":"{odd}"}}"#),
+        format!(
+            r#""exclude":["b","b"],"only":["a"],"move":"next-business-day","calendars":{{"a":"{odd}","b":"{third}"}}"#
+        ),
+        format!(r#""exclude":["odd"],"calendars":{{"odd":"{odd}","unnamed":"{third}"}}"#),
+        r#""move":"previous-business-day""#.to_owned(),
+    ];
+    (definitions.map(of).to_vec(), store)
+}
+
+#[test]
+fn calendars_come_out_as_they_were_and_without_the_store_that_gave_them() {
+    let (definitions, store) = on_days();
+    let packed: Vec<_> =
+        definitions.iter().map(|definition| Packed::build_with(definition, &store).unwrap()).collect();
+    let schedules: Vec<_> =
+        definitions.iter().map(|definition| Schedule::build_with(definition, &store).unwrap()).collect();
+    drop(store);
+    for ((packed, definition), schedule) in packed.iter().zip(&definitions).zip(schedules) {
+        assert_eq!(packed.definition(), *definition);
+        assert_eq!(packed.timing(), schedule.timing, "{definition:?}");
+        assert_eq!(packed.schedule(), Some(schedule));
+        // Every id that is written down has its days, or the store below would refuse to be opened.
+        for (id, days) in packed.calendars() {
+            assert_eq!(days.id(), id);
+        }
+    }
+    for (at, one) in packed.iter().enumerate() {
+        for (other_at, other) in packed.iter().enumerate() {
+            assert_eq!(one == other, at == other_at, "{one:?} {other:?}");
+        }
+    }
+}
+
+#[test]
+fn a_definition_that_is_not_understood_keeps_its_calendars() {
+    let (definitions, store) = on_days();
+    let future = Definition { unrouted: Some("shout".into()), ..definitions[0].clone() };
+    let packed = Packed::kept_with(&future, &store);
+    assert!(!packed.is_understood());
+    assert_eq!(packed.definition(), future);
+    assert_eq!(packed.calendars().count(), 1);
+    // Without the days nothing is understood, and nothing is lost.
+    let packed = Packed::kept(&definitions[0]);
+    assert!(!packed.is_understood());
+    assert_eq!(packed.definition(), definitions[0]);
+    assert_eq!(packed.calendars().count(), 0);
+}
+
+#[test]
+fn a_schedule_without_days_pays_nothing_for_those_that_have_some() {
+    assert_eq!(size_of::<Packed>(), size_of::<Arc<[u8]>>());
+    let (definitions, store) = on_days();
+    let bytes = |definition| Packed::kept_with(definition, &store).bytes();
+    let plain = Definition { exclude: None, calendars: None, ..definitions[0].clone() };
+    // The name of the calendar as it is written, and no id.
+    assert!(bytes(&definitions[0]) - bytes(&plain) < 25, "{} {}", bytes(&definitions[0]), bytes(&plain));
+}
+
 #[test]
 fn a_definition_that_is_not_understood_is_kept_as_it_is() {
     for (key, text) in [("cron", "9 o'clock \u{1}\n\"é"), ("event", "no name"), ("every", "")] {
@@ -50,7 +120,7 @@ fn a_definition_that_is_not_understood_is_kept_as_it_is() {
 
 #[test]
 fn usual_schedules_take_little_room() {
-    let sizes: Vec<usize> = definitions().iter().map(|definition| Packed::kept(definition).0.len()).collect();
+    let sizes: Vec<usize> = definitions().iter().map(|definition| Packed::kept(definition).bytes()).collect();
     assert!(sizes[2] < 110, "{sizes:?}");
     assert!(sizes[4] < 90, "{sizes:?}");
 }

@@ -1,7 +1,6 @@
 //! What was probably meant by a text that is not the name of a zone. Nothing is guessed from the letters of an
 //! abbreviation: 'PST' has nothing to do with 'EST', and most of them are the time of several places.
 
-use super::distance;
 use chrono_tz::TZ_VARIANTS;
 use std::cmp::Reverse;
 
@@ -180,7 +179,8 @@ fn near(folded: &str) -> Option<&'static str> {
     let allowed = 1 + folded.len() / 6;
     let names = TZ_VARIANTS.iter().map(|zone| zone.name());
     let names = names.filter(|name| name.len().abs_diff(folded.len()) <= allowed);
-    let far = names.map(|name| (distance(&name.to_ascii_lowercase(), folded), Reverse(name.len()), name));
+    let far = names
+        .map(|name| (strsim::levenshtein(&name.to_ascii_lowercase(), folded), Reverse(name.len()), name));
     far.min().filter(|(far, ..)| *far <= allowed).map(|(.., name)| name)
 }
 

@@ -1,10 +1,13 @@
 //! Calendars lie in the store under what they are, as long as a revision refers to them.
 
-use super::{SledOptions, SledStore, encoding};
+use super::{
+    SledOptions, SledStore,
+    encoding::{self, Entry},
+};
 use crate::{
     diagnostic::Text,
     engine::{Commit, Revision},
-    schedule::{CalendarId, Calendars, Packed, calendar, file},
+    schedule::{CalendarId, CalendarStore, Calendars, Packed, calendar, file},
     store::Store,
 };
 use ponos::event::Timestamp;
@@ -17,10 +20,10 @@ fn revision(number: u32, calendar: &str) -> (Revision, CalendarId) {
     let id = days.id();
     calendars.insert("c", Some(days));
     let text = "[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\nevery = \"1 day\"\nexclude = [\"c\"]\n";
-    let (entries, faults) = file::parse(&Text::new("f.toml", text), &mut calendars);
+    let (entries, faults) = file::parse(&Text::new("f.toml", text), &calendars);
     assert_eq!(faults.to_string(), "");
     let at = Timestamp::EPOCH;
-    let definition = Packed::build(&entries[0].definition).unwrap();
+    let definition = Packed::new(&entries[0].definition, &entries[0].schedule);
     let revision = Revision {
         definition,
         number,
@@ -66,9 +69,32 @@ fn a_calendar_is_kept_as_long_as_a_revision_refers_to_it() {
 fn a_calendar_that_is_not_what_its_key_says_is_refused() {
     let days = calendar::parse(&Text::new("c.toml", "yearly = [\"05-01\"]"), false).unwrap();
     let (key, bytes) = (encoding::calendar_key(days.id()), days.to_bytes());
-    assert!(matches!(encoding::entry(&key, &bytes), Ok(encoding::Entry::Calendar(id)) if id == days.id()));
+    let entry = |bytes: &[u8]| encoding::entry(&key, bytes, &CalendarStore::default());
+    assert!(matches!(entry(&bytes), Ok(Entry::Calendar(id, same)) if id == days.id() && *same == days));
     let mut other = bytes.clone();
     other[100] ^= 1;
-    assert!(encoding::entry(&key, &other).is_err());
-    assert!(encoding::entry(&key, &bytes[..50]).is_err());
+    assert!(entry(&other).is_err());
+    assert!(entry(&bytes[..50]).is_err());
+}
+
+#[test]
+fn what_earlier_versions_wrote_is_read() {
+    let days = calendar::parse(&Text::new("c.toml", "dates = [\"2026-12-25\"]"), false).unwrap();
+    let definition =
+        br#"{"name":"a","event":"a.b.passed","every":"1 day","exclude":["c"],"calendars":{"c":"53508b14-b68a-5c78-94e6-99de12b6a40d"}}"#;
+    // Effective from 0, opens at 0, no instant before, not ended.
+    let kept = [encoding::value(&definition.as_slice()).unwrap(), vec![0; 4]].concat();
+    let calendars = CalendarStore::default();
+    let id: CalendarId = "53508b14-b68a-5c78-94e6-99de12b6a40d".parse().unwrap();
+    let calendar = encoding::entry(&encoding::calendar_key(id), &days.to_bytes(), &calendars).unwrap();
+    let revision = encoding::entry(&encoding::revision_key("a", 1), &kept, &calendars).unwrap();
+    let (Entry::Calendar(_, same), Entry::Revision(revision, named)) = (calendar, revision) else {
+        panic!("other entries")
+    };
+    assert_eq!((&*same, named), (&days, vec![id]));
+    let definition = revision.definition.definition();
+    assert_eq!(encoding::revision_value(&revision, &definition).unwrap(), kept);
+    let before = |text: &str| text.parse::<Timestamp>().unwrap();
+    let due = revision.definition.timing().after(before("2026-12-24T00:00:00.000Z"));
+    assert_eq!(due, Some(before("2026-12-26T00:00:00.000Z")));
 }

@@ -31,7 +31,8 @@ impl Changes {
             let key = encoding::revision_key(revision.name(), revision.number);
             let definition = revision.definition.definition();
             self.put(key, encoding::revision_value(revision, &definition)?);
-            for (id, days) in definition.calendars.iter().flat_map(|pins| pins.contents()) {
+            // Of one that is not understood they lie there since it was accepted.
+            for (id, days) in revision.definition.calendars() {
                 let key = encoding::calendar_key(id);
                 if !self.concerns(&key) {
                     self.put(key, days.to_bytes());

@@ -4,7 +4,7 @@
 
 use crate::{
     engine::{OneShot, Parked, Revision, Row, Span},
-    schedule::{CalendarId, Days, Definition, Packed, Pins},
+    schedule::{CalendarId, CalendarStore, Days, Definition, Packed},
 };
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -24,8 +24,7 @@ const SPAN: u8 = b's';
 #[derive(Debug)]
 pub(super) enum Entry {
     Meta(Vec<u8>),
-    /// The days of it are known to this process from now on.
-    Calendar(CalendarId),
+    Calendar(CalendarId, Arc<Days>),
     /// And the calendars that it was accepted with.
     Revision(Revision, Vec<CalendarId>),
     Span(Arc<str>, Span),
@@ -126,15 +125,15 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
     }
 }
 
-/// Reads one entry.
-pub(super) fn entry(key: &[u8], bytes: &[u8]) -> Result<Entry, Unreadable> {
+/// Reads one entry. The days of calendars go into `calendars`, and those of definitions come from there.
+pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Result<Entry, Unreadable> {
     let (kind, rest) = key.split_first().ok_or_else(|| Unreadable("an empty key".into()))?;
     Ok(match *kind {
         _ if key == META => Entry::Meta(bytes.to_vec()),
         CALENDAR => {
             let id = rest.try_into().map(CalendarId::from_bytes).ok();
-            match Days::from_bytes(bytes).map(Pins::learn) {
-                Some(found) if Some(found) == id => Entry::Calendar(found),
+            match Days::from_bytes(bytes).map(|days| calendars.insert(days)) {
+                Some((found, days)) if Some(found) == id => Entry::Calendar(found, days),
                 _ => return Err(Unreadable("a calendar is not what its key says".into())),
             }
         }
@@ -147,13 +146,13 @@ pub(super) fn entry(key: &[u8], bytes: &[u8]) -> Result<Entry, Unreadable> {
             if *definition.name != *schedule {
                 return Err(Unreadable(format!("the definition of {schedule} is that of another")));
             }
-            let calendars = definition.calendars.iter().flat_map(|pins| pins.ids()).collect();
-            let definition = Packed::kept(&definition);
+            let named = definition.calendars.iter().flat_map(|ids| ids.values().copied()).collect();
+            let definition = Packed::kept_with(&definition, calendars);
             let KeptRevision { effective_from, opens, previous, ended, .. } = kept;
             let counts_from = if rest.is_empty() { effective_from } else { read(rest)? };
             let revision =
                 Revision { definition, number, effective_from, counts_from, opens, previous, ended };
-            Entry::Revision(revision, calendars)
+            Entry::Revision(revision, named)
         }
         SPAN => Entry::Span(name_and_number(rest)?.0, read(bytes)?),
         ONE_SHOT => Entry::OneShot(name(rest)?, read(bytes)?),

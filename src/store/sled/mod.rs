@@ -35,7 +35,7 @@ mod others;
 use super::{Limits, Page, Store, StoreError, Written, details_lost};
 use crate::{
     engine::{Commit, RecordRow, Row, Snapshot},
-    schedule::CalendarId,
+    schedule::{CalendarId, CalendarStore},
 };
 use changes::Changes;
 use encoding::{Entry, Unreadable};
@@ -57,12 +57,14 @@ pub struct SledOptions {
     pub cache: u64,
     /// How much of the record is kept.
     pub limits: Limits,
+    /// Where the days of the calendars go that its definitions name.
+    pub calendars: CalendarStore,
 }
 
 impl Default for SledOptions {
     /// 4 MiB of cache, so that a small clock stays small; a million rows, 90 days.
     fn default() -> Self {
-        Self { cache: 4 << 20, limits: Limits::default() }
+        Self { cache: 4 << 20, limits: Limits::default(), calendars: CalendarStore::default() }
     }
 }
 
@@ -74,6 +76,7 @@ pub struct SledStore {
     meta: Meta,
     record: Record,
     limits: Limits,
+    calendars: CalendarStore,
     /// What the scan at opening read, until it is loaded or outdated.
     loaded: Option<Snapshot>,
     /// Calendars that no revision referred to when it was opened; they go with the next commit.
@@ -168,7 +171,7 @@ impl SledStore {
     fn snapshot(&mut self) -> Result<Snapshot, StoreError> {
         match self.loaded.take() {
             Some(snapshot) => Ok(snapshot),
-            None => Ok(open::scan(&self.path, self.db()?)?.snapshot),
+            None => Ok(open::scan(&self.path, self.db()?, &self.calendars)?.snapshot),
         }
     }
 }
@@ -232,7 +235,8 @@ impl Store for SledStore {
         while page.rows.len() < most {
             let Some((key, value)) = guarded(&self.path, || blocks.next().transpose())? else { break };
             let unreadable = |Unreadable(what)| damaged(&self.path, format!("the record: {what}"));
-            let Entry::Rows(number, rows) = encoding::entry(&key, &value).map_err(unreadable)? else { break };
+            let entry = encoding::entry(&key, &value, &self.calendars).map_err(unreadable)?;
+            let Entry::Rows(number, rows) = entry else { break };
             let wanted = (number..).zip(rows).filter(|(sequence, _)| *sequence >= from);
             let room = most - page.rows.len();
             page.rows.extend(wanted.take(room).map(|(sequence, row)| RecordRow { sequence, row }));

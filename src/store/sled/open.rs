@@ -11,7 +11,7 @@ use super::{
     scan::Scan,
     seal,
 };
-use crate::store::StoreError;
+use crate::{schedule::CalendarStore, store::StoreError};
 use std::path::Path;
 
 pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<SledStore, StoreError> {
@@ -33,11 +33,12 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
         meta: sealed,
         record: Default::default(),
         limits: options.limits,
+        calendars: options.calendars.clone(),
         loaded: None,
         unused: Vec::new(),
         broken: None,
     };
-    match store.db().and_then(|db| scan(path, db)) {
+    match store.db().and_then(|db| scan(path, db, &options.calendars)) {
         Ok(scan) => accept(store, scan, clock),
         Err(error) => {
             // What panicked once is not asked to close properly.
@@ -48,10 +49,10 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
 }
 
 /// Reads everything, and holds it against what the database says of itself.
-pub(super) fn scan(path: &Path, db: &::sled::Db) -> Result<Scan, StoreError> {
+pub(super) fn scan(path: &Path, db: &::sled::Db, calendars: &CalendarStore) -> Result<Scan, StoreError> {
     let mut scan = Scan::default();
     let mut entries = db.iter();
-    let read = scan.fill(|| guarded(path, || entries.next().transpose()).map_err(Failed::Store));
+    let read = scan.fill(calendars, || guarded(path, || entries.next().transpose()).map_err(Failed::Store));
     read.and_then(|()| Ok(scan.verify()?)).map_err(|failed| match failed {
         Failed::Store(error) => error,
         Failed::Unreadable(Unreadable(what)) => damaged(path, what),

@@ -6,11 +6,14 @@ use super::{
     meta::Meta,
     record::Record,
 };
-use crate::{engine::Snapshot, schedule::CalendarId};
+use crate::{
+    engine::Snapshot,
+    schedule::{CalendarId, CalendarStore, Days},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, channel, sync_channel},
     },
     thread,
@@ -25,9 +28,10 @@ type Understood = (u64, Entry);
 /// Entries that a thread is given at once.
 const SOME: usize = 4096;
 
-fn read(pairs: &[Pair]) -> Result<Vec<Understood>, Unreadable> {
-    let understand =
-        |(key, value): &Pair| Ok((super::meta::fingerprint(key, value), encoding::entry(key, value)?));
+fn read(pairs: &[Pair], calendars: &CalendarStore) -> Result<Vec<Understood>, Unreadable> {
+    let understand = |(key, value): &Pair| {
+        Ok((super::meta::fingerprint(key, value), encoding::entry(key, value, calendars)?))
+    };
     pairs.iter().map(understand).collect()
 }
 
@@ -46,6 +50,8 @@ pub(super) struct Scan {
     pub(super) record: Record,
     /// Calendars that no revision refers to any more.
     pub(super) unused: BTreeSet<CalendarId>,
+    /// Held until the definitions that name them are read.
+    days: Vec<Arc<Days>>,
     entries: u64,
     digest: u64,
     first_row: Option<u64>,
@@ -57,6 +63,7 @@ impl Scan {
     /// many, that is shared by threads.
     pub(super) fn fill<E: From<Unreadable>>(
         &mut self,
+        calendars: &CalendarStore,
         mut next: impl FnMut() -> Result<Option<Pair>, E>,
     ) -> Result<(), E> {
         let mut some = || -> Result<Vec<Pair>, E> {
@@ -69,7 +76,7 @@ impl Scan {
         };
         loop {
             let first = some()?;
-            self.merge(read(&first)?)?;
+            self.merge(read(&first, calendars)?)?;
             if first.len() < SOME {
                 return Ok(());
             }
@@ -87,7 +94,7 @@ impl Scan {
                 let (waiting, done) = (&waiting, done.clone());
                 scope.spawn(move || {
                     while let Some((number, pairs)) = received(waiting) {
-                        if done.send((number, read(&pairs))).is_err() {
+                        if done.send((number, read(&pairs, calendars))).is_err() {
                             break;
                         }
                     }
@@ -150,8 +157,9 @@ impl Scan {
         }
         match entry {
             Entry::Meta(bytes) => self.meta = Some(encoding::read(&bytes)?),
-            Entry::Calendar(id) => {
+            Entry::Calendar(id, days) => {
                 self.unused.insert(id);
+                self.days.push(days);
             }
             Entry::Revision(revision, calendars) => {
                 self.snapshot.revisions.push(revision);

@@ -3,8 +3,8 @@
 use super::{Unfolded, shown};
 use crate::schedule::{
     calendar::recurrence::Rule,
-    definition::Flaw,
     duration::{Amount, Duration},
+    fault::Flaw,
     months::{FIRST_DAY, LAST_DAY},
     zone::Zone,
 };

@@ -1,7 +1,4 @@
-use crate::{
-    diagnostic::Text,
-    schedule::{calendar, months::day_number},
-};
+use crate::schedule::{calendar, diagnostic::Text, months::day_number};
 
 /// A calendar of one event with these lines.
 fn event(lines: &str) -> String {

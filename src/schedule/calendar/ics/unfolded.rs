@@ -1,6 +1,6 @@
 //! The text with its folded lines joined, and the way back from it to the places in the file.
 
-use crate::schedule::definition::shown;
+use crate::schedule::fault::shown;
 use std::ops::Range;
 
 /// Lines joined, each ended by CR LF: the crate's parser looks for that first, through the rest of the text if need be.

@@ -2,11 +2,10 @@
 //! right form. Nothing here gives a meaning to anything; what is shown as the right form can be read (a test holds all of
 //! it to that).
 
-use super::parse;
-use crate::schedule::{
-    Timing,
-    definition::{Flaw, shown},
-    duration::Duration,
+use super::{
+    cron::{Cron, MAX_BYTES, parse},
+    duration::{self, Duration},
+    fault::{Flaw, shown},
     instant::{self, Written},
     zone::Zone,
 };
@@ -26,8 +25,18 @@ const MACROS: [(&str, &str); 8] = [
     ),
 ];
 
+/// Reads an expression; where it can't be read and is another system's, the refusal says so.
+pub(super) fn parse(text: &str) -> Result<Cron, Flaw> {
+    Cron::parse(text).map_err(|flaw| {
+        if text.len() > MAX_BYTES || !text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
+            return flaw;
+        }
+        whole(text).or_else(|| line(text, &parse::split(text))).unwrap_or(flaw)
+    })
+}
+
 /// What is wrong with an expression that is another system's as a whole; `None` if it looks like cron.
-pub(super) fn whole(text: &str) -> Option<Flaw> {
+fn whole(text: &str) -> Option<Flaw> {
     let bare = text.trim_ascii();
     let lower = bare.to_ascii_lowercase();
     let flaw = |what: &str, help: String| Some(Flaw::whole(what).help(help));
@@ -121,7 +130,7 @@ fn every(text: &str) -> String {
 }
 
 fn is_every(text: &str) -> bool {
-    Timing::from_every(text, None).is_ok()
+    duration::every(text).is_ok()
 }
 
 /// How an instant is written as a schedule's own key.
@@ -171,7 +180,7 @@ fn named(field: &str) -> Option<String> {
 }
 
 /// What may help with a line of fields: it is EventBridge's, or a crontab's.
-pub(super) fn line(text: &str, fields: &[(usize, &str)]) -> Option<Flaw> {
+fn line(text: &str, fields: &[(usize, &str)]) -> Option<Flaw> {
     bare_eventbridge(fields).or_else(|| crontab(text, fields))
 }
 
