@@ -96,8 +96,8 @@ pub(super) async fn audit(
     let Ok(place) = site.audits.clone().try_acquire_owned() else {
         return Err(Problem::unavailable("another audit is running; try again when it is done"));
     };
-    let auditor = kept(&site, from, to).await?;
-    check_known(auditor.created(), to).map_err(Problem::bad)?;
+    let (auditor, since) = kept(&site, from, to).await?;
+    check_known(since, to).map_err(Problem::bad)?;
     // On a task of its own, which keeps the place: arithmetic under way can't be cut off.
     let work = tokio::spawn(async move {
         let walked = walk(&site.record, auditor, Some(site.clock.recorded.clone())).await;
@@ -121,13 +121,20 @@ pub(super) async fn audit(
     }
 }
 
-/// An auditor that knows what the clock keeps, asked for page by page: the loop does other things in between.
-async fn kept(site: &Site, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<Auditor, Problem> {
+/// An auditor that knows what the clock keeps, asked for page by page: the loop does other things in between. And when
+/// the first of the definitions took effect.
+async fn kept(
+    site: &Site,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) -> Result<(Auditor, Option<Timestamp>), Problem> {
+    let mut since = None;
     let mut auditor = Auditor::new(*site.clock.recorded.borrow(), from, to);
     let mut after = None;
     loop {
         let page = site.ask(|reply| Command::Kept(after, reply)).await?;
         after = page.revisions.last().map(|last| (last.name().into(), last.number));
+        since = page.revisions.iter().map(|revision| revision.effective_from).chain(since).min();
         auditor = with(auditor, move |auditor| auditor.keep(page)).await?;
         if after.is_none() {
             break;
@@ -138,7 +145,7 @@ async fn kept(site: &Site, from: Option<Timestamp>, to: Option<Timestamp>) -> Re
         let page = site.ask(|reply| Command::Parked(after, reply)).await?;
         after = page.last().map(|(number, _)| *number);
         if after.is_none() {
-            return Ok(auditor);
+            return Ok((auditor, since));
         }
         auditor = with(auditor, move |auditor| auditor.park(&page)).await?;
     }

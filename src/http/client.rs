@@ -314,3 +314,18 @@ pub fn encode(text: &str) -> String {
     }
     encoded
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_feeds_are_understood_or_refused_with_the_reason() {
+        assert_eq!(Target::from_url("http://127.0.0.1:7650/").unwrap(), Target::Tcp("127.0.0.1:7650".into()));
+        assert_eq!(Target::from_url("http://[::1]:7650").unwrap(), Target::Tcp("[::1]:7650".into()));
+        for wrong in ["https://a:1", "localhost:7650", "http://a:1/feed?match=x", "http://"] {
+            assert!(matches!(Target::from_url(wrong), Err(ClientError::Address { .. })), "{wrong}");
+        }
+        assert_eq!(encode("time.#"), "time.%23");
+    }
+}

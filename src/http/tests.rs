@@ -5,7 +5,7 @@ mod feed;
 mod long;
 
 use super::{
-    client::{Client, ClientError, Target, encode},
+    client::{Client, ClientError, Target},
     *,
 };
 use crate::{
@@ -388,14 +388,4 @@ async fn a_port_in_use_is_refused_with_the_remedy() {
     let error = bind(clock.address).await.unwrap_err();
     assert!(matches!(error, HttpError::InUse(_)));
     assert!(error.to_string().contains("http.listen"), "{error}");
-}
-
-#[test]
-fn addresses_of_feeds_are_understood_or_refused_with_the_reason() {
-    assert_eq!(Target::from_url("http://127.0.0.1:7650/").unwrap(), Target::Tcp("127.0.0.1:7650".into()));
-    assert_eq!(Target::from_url("http://[::1]:7650").unwrap(), Target::Tcp("[::1]:7650".into()));
-    for wrong in ["https://a:1", "localhost:7650", "http://a:1/feed?match=x", "http://"] {
-        assert!(matches!(Target::from_url(wrong), Err(ClientError::Address { .. })), "{wrong}");
-    }
-    assert_eq!(encode("time.#"), "time.%23");
 }

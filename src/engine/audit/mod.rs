@@ -196,11 +196,6 @@ impl Auditor {
         }
     }
 
-    /// When the first of the definitions that are kept took effect.
-    pub fn created(&self) -> Option<Timestamp> {
-        self.created
-    }
-
     /// W up to which is audited.
     pub fn settled(&self) -> Timestamp {
         self.settled

@@ -1,0 +1,156 @@
+//! Reading the schedules: at the start, which does not wait for ever, and whenever they change.
+
+use crate::{
+    broker, clock,
+    config::{Config, ScheduleSource},
+    diagnostic::{self, Diagnostic, Diagnostics, counted},
+    schedule::{CalendarEnd, CalendarStore, Packed},
+    service::{self, Loader, Remarks},
+    sources,
+};
+use ponos::{broker::Transport, topology::Topology};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::watch::Sender;
+use tracing::{info, warn};
+
+pub(crate) type Reading = tokio::task::JoinHandle<Result<Vec<Packed>, Diagnostics>>;
+
+/// What the files said, or that they are still being read.
+pub(crate) enum Start {
+    Read(Result<Vec<Packed>, Diagnostics>),
+    Late(Reading),
+}
+
+pub(crate) async fn read_at_start(read: Reader, patience: Option<Duration>) -> Start {
+    let mut reading = tokio::task::spawn_blocking(move || read());
+    let Some(patience) = patience else { return Start::Read(finished(reading.await)) };
+    match tokio::time::timeout(patience, &mut reading).await {
+        Ok(read) => Start::Read(finished(read)),
+        Err(_) => Start::Late(reading),
+    }
+}
+
+fn finished(
+    read: Result<Result<Vec<Packed>, Diagnostics>, tokio::task::JoinError>,
+) -> Result<Vec<Packed>, Diagnostics> {
+    read.unwrap_or_else(|error| {
+        Err(Diagnostic::error(format!("reading the schedules ended early: {error}")).into())
+    })
+}
+
+/// What is read after the start is taken in as a reload is.
+pub(crate) fn late(
+    reading: Reading,
+    config: &Config,
+    transport: &Transport,
+    topology: Sender<Topology>,
+) -> service::Late {
+    let declare = declare(config, transport, topology);
+    Box::pin(async move {
+        let read = finished(reading.await).map_err(|wrong| wrong.to_string())?;
+        match tokio::task::spawn_blocking(move || declare(&read).map(|()| read)).await {
+            Ok(declared) => declared,
+            Err(error) => Err(format!("declaring the exchanges ended early: {error}")),
+        }
+    })
+}
+
+/// Reads the schedules from where they are now.
+pub(crate) type Reader = Arc<dyn Fn() -> Result<Vec<Packed>, Diagnostics> + Send + Sync>;
+
+/// The ends of calendars, as the schedules last read name them, and how many of these.
+pub(crate) type Ends = Arc<Mutex<BTreeMap<CalendarEnd, usize>>>;
+
+/// Calendars that have run out of which each is told.
+const REMARKS: usize = 10;
+
+/// Warns of calendars that have run out.
+pub(crate) fn remarks(ends: Ends) -> Remarks {
+    Arc::new(move |now| {
+        let ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut past = ends.iter().take_while(|(end, _)| end.end <= now);
+        let said = |(end, count): (&CalendarEnd, &usize)| {
+            format!("calendars: {end} (named by {})", counted(*count, "schedule"))
+        };
+        let mut all: Vec<String> = past.by_ref().take(REMARKS).map(said).collect();
+        let more = past.count();
+        if more > 0 {
+            all.push(format!("calendars: {more} more have run out; khronos check shows them"));
+        }
+        all
+    })
+}
+
+/// Reads the schedules, each warning into the log; `had_folder`: the store knows schedules of a folder. Where their
+/// calendars end is left in `ends`.
+pub(crate) fn reader(config: &Config, had_folder: bool, store: &CalendarStore, ends: &Ends) -> Reader {
+    let (store, ends) = (store.clone(), Arc::clone(ends));
+    let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
+    let limits = config.limits.clone();
+    let had_folder = AtomicBool::new(had_folder);
+    Arc::new(move || {
+        let source = source.now(had_folder.load(Ordering::Relaxed))?;
+        // Of what was read before, only what is still in use.
+        store.forget_unused();
+        let mut read = sources::packed(&source, &calendars, &store);
+        read.hold_to(&limits);
+        for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning)
+        {
+            warn!("{warning}");
+        }
+        if read.diagnostics.errors() > 0 {
+            return Err(read.diagnostics);
+        }
+        let now = clock::now();
+        for (end, _) in read.ends.iter().take_while(|(end, _)| end.end <= now) {
+            warn!("{end}");
+        }
+        *ends.lock().unwrap_or_else(PoisonError::into_inner) = read.ends;
+        had_folder.fetch_or(matches!(source, ScheduleSource::Folder(_)), Ordering::Relaxed);
+        Ok(read.list)
+    })
+}
+
+/// Reads the schedules again; with `fanout`, new events need their exchanges first.
+pub(crate) fn loader(
+    read: Reader,
+    config: &Config,
+    transport: &Transport,
+    topology: Sender<Topology>,
+) -> Loader {
+    let declare = declare(config, transport, topology);
+    Arc::new(move || {
+        let schedules = read().map_err(|wrong| wrong.to_string())?;
+        declare(&schedules)?;
+        info!(schedules = schedules.len(), "read");
+        Ok(schedules)
+    })
+}
+
+/// With `fanout`, declares the exchanges of the schedules' events, and has the publisher keep them from then on.
+fn declare(
+    config: &Config,
+    transport: &Transport,
+    kept: Sender<Topology>,
+) -> impl Fn(&[Packed]) -> Result<(), String> + Send + Sync + use<> {
+    let (settings, transport) = (config.broker.clone(), transport.clone());
+    let runtime = tokio::runtime::Handle::current();
+    move |schedules| {
+        if !settings.fanout || settings.url.is_embedded() {
+            return Ok(());
+        }
+        let topology = broker::topology(&settings, schedules);
+        runtime
+            .block_on(transport.check(&topology))
+            .map_err(|error| format!("the exchanges of its events could not be declared: {error}"))?;
+        kept.send_replace(topology);
+        Ok(())
+    }
+}

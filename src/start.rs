@@ -1,0 +1,261 @@
+//! The one place where things are wired together: from a configuration to a clock that runs.
+
+use crate::{
+    broker, clock,
+    config::{BrokerUrl, Config, OnBackward, ScheduleSource, StorePath},
+    diagnostic::Diagnostics,
+    engine::{self, ClockRules, Resends, Rules},
+    http, presence,
+    reading::{Ends, Start, late, loader, read_at_start, reader, remarks},
+    schedule::CalendarStore,
+    service::{Failure, Parts, Report, Service},
+    sources,
+    store::{self, Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning},
+    watch,
+};
+use ponos::{
+    broker::{Transport, amqp::AmqpConfig},
+    shutdown::{Shutdown, Stage},
+};
+use std::{path::PathBuf, time::Duration};
+use tokio::sync::mpsc;
+use tracing::{error, info};
+
+/// Why the clock did not start, or ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The schedule files are wrong, and `--strict` was given.
+    #[error("the schedules are wrong and --strict was given")]
+    Schedules(Diagnostics),
+    /// The store can't be used.
+    #[error("{0}")]
+    Store(StoreError),
+    /// HTTP can't be served.
+    #[error("{0}")]
+    Http(http::HttpError),
+    /// The loop ended.
+    #[error("{0}")]
+    Service(Failure),
+}
+
+/// The schedules that a clock starts with.
+#[derive(Debug)]
+pub struct Running {
+    /// How many.
+    pub schedules: usize,
+    /// Where they are from, in words.
+    pub source: String,
+}
+
+/// Runs the clock until the shutdown. `announce` is called once, when everything is ready to begin, with what people
+/// should know.
+///
+/// # Errors
+/// [`RunError`]; the clock wrote what it could before.
+pub async fn run(
+    config: Config,
+    strict: bool,
+    shutdown: Shutdown,
+    announce: impl FnOnce(&Config, &Running),
+) -> Result<Report, RunError> {
+    let begun = clock::reading().boot;
+    let name = format!("khronos {}", config.clock.name);
+    let transport = broker::transport(&config.broker, &name);
+    let embedded = config.broker.url.is_embedded();
+    let listener = match config.http.enabled {
+        true => Some(http::bind(config.http.listen).await.map_err(RunError::Http)?),
+        false => None,
+    };
+    let calendars = CalendarStore::default();
+    let opened = tokio::select! {
+        biased;
+        // Nothing was begun; a store that hangs is left behind.
+        () = shutdown.reached(Stage::Draining) => return Ok(Report::default()),
+        opened = open_store(&config, calendars.clone()) => opened,
+    };
+    let (store, snapshot, store_events) = opened.map_err(RunError::Store)?;
+    let store_id = store.id();
+    let control = match &config.store.path {
+        StorePath::Folder(path) => Some(http::bind_control(path).map_err(RunError::Http)?),
+        StorePath::Memory => None,
+    };
+    let stored = || snapshot.revisions.iter().filter(|revision| revision.ended.is_none());
+    let opening = Duration::from_millis(u64::try_from(clock::reading().boot - begun).unwrap_or_default());
+    let patience = PATIENCE.saturating_sub(opening).max(LEAST_PATIENCE);
+    let patience = (!strict && stored().next().is_some()).then_some(patience);
+    let ends = Ends::default();
+    let had_folder = matches!(config.schedules, ScheduleSource::Unset(_))
+        && sources::are_of_a_folder(stored().map(|revision| &revision.definition));
+    let read = reader(&config, had_folder, &calendars, &ends);
+    // Before they are read: what changes meanwhile is read again.
+    let (reload_in, reload) = mpsc::channel(1);
+    tokio::spawn(watch::folders(watched(&config), reload_in));
+    let start = tokio::select! {
+        biased;
+        () = shutdown.reached(Stage::Draining) => {
+            // In vain where it hangs: all that it holds is durable.
+            drop(tokio::time::timeout(FAREWELL, store.close()).await);
+            return Ok(Report::default());
+        }
+        start = read_at_start(read.clone(), patience) => start,
+    };
+    let (schedules, reading) = match start {
+        Start::Read(Ok(schedules)) => (Some(Ok(schedules)), None),
+        Start::Read(Err(wrong)) if strict => return Err(RunError::Schedules(wrong)),
+        Start::Read(Err(wrong)) => {
+            let instead = match stored().next() {
+                Some(_) => "the last accepted ones are used",
+                None => "none were accepted before, so that nothing is due",
+            };
+            error!("the schedules can't be read; {instead}\n{wrong}");
+            (Some(Err(wrong.to_string())), None)
+        }
+        Start::Late(reading) => {
+            info!(
+                "reading the schedule files takes a while; until then the last accepted schedules are in effect"
+            );
+            (None, Some(reading))
+        }
+    };
+    let topology = match &schedules {
+        Some(Ok(schedules)) => broker::topology(&config.broker, schedules.iter()),
+        _ => {
+            let kept = stored().map(|revision| &revision.definition);
+            broker::topology(&config.broker, kept)
+        }
+    };
+    let (topology_in, topology) = tokio::sync::watch::channel(topology);
+    let running = match &schedules {
+        Some(Ok(schedules)) => Running { schedules: schedules.len(), source: config.schedules.to_string() },
+        Some(Err(_)) => Running {
+            schedules: stored().count(),
+            source: match stored().next() {
+                Some(_) => "the last accepted ones".to_owned(),
+                None => "none were accepted before".to_owned(),
+            },
+        },
+        None => Running {
+            schedules: stored().count(),
+            source: format!("the last accepted ones, until those {} are read", config.schedules),
+        },
+    };
+    let loader = loader(read, &config, &transport, topology_in.clone());
+    let late = reading.map(|reading| late(reading, &config, &transport, topology_in));
+    let (rival_in, rival) = tokio::sync::watch::channel(None);
+    let parts = Parts {
+        clock: config.clock.name.clone(),
+        rules: rules(&config, embedded),
+        store: store.clone(),
+        snapshot,
+        store_events,
+        publisher: transport.publisher_following(topology),
+        exchange: config.broker.exchange.as_str().into(),
+        schedules,
+        late,
+        loader,
+        remarks: remarks(ends),
+        reload,
+        rival,
+        show_events: embedded,
+        grace: config.shutdown.grace,
+    };
+    let (service, handle) = Service::new(parts);
+    announce(&config, &running);
+    let record = http::Record::from(store);
+    let limits = http::Limits::for_this_process();
+    let site = http::Site::new(handle, record, config.http.hosts.clone(), limits).with_calendars(calendars);
+    let serving = http::start(listener, control, site, shutdown.clone()).map_err(RunError::Http)?;
+    let present = match &config.broker.url {
+        BrokerUrl::Amqp(url) => {
+            let me = presence::Presence {
+                name: config.clock.name.clone(),
+                store: format!("{store_id:016x}"),
+                term: Tuning::default().term,
+                leads: true,
+                exchange: config.broker.exchange.clone(),
+            };
+            // Connections of its own, so that it can't hold anything up.
+            let amqp = broker::amqp_config(&config.broker, url, &name);
+            let transport = Transport::amqp(AmqpConfig { channels: 1, ..amqp });
+            Some(tokio::spawn(presence::run(transport, me, rival_in, shutdown.clone())))
+        }
+        BrokerUrl::Memory => None,
+    };
+    let ended = service.run_apart(shutdown).await.map_err(RunError::Service);
+    // The loop may end by itself; the servers have their own limits for saying goodbye.
+    let farewell = async {
+        serving.ended().await;
+        if let Some(present) = present {
+            drop(present.await);
+        }
+    };
+    drop(tokio::time::timeout(FAREWELL, farewell).await);
+    ended
+}
+
+/// How long answers under way may take at the end.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+async fn open_store(
+    config: &Config,
+    calendars: CalendarStore,
+) -> Result<(StoreHandle, engine::Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
+    let limits = Limits { rows: config.record.max_rows, age: millis(config.record.max_age) };
+    let clock = config.clock.name.clone();
+    match &config.store.path {
+        StorePath::Folder(path) => {
+            let options = SledOptions { cache: config.store.cache, limits, calendars };
+            store::open_sled(path.clone(), clock, options, Tuning::default()).await
+        }
+        StorePath::Memory => {
+            let memory = Memory::default();
+            let opener = move || memory.open(&clock, limits).map(|store| Box::new(store) as Box<dyn Store>);
+            store::open(Box::new(opener), Tuning::default()).await
+        }
+    }
+}
+
+/// The folders whose changes are a reason to read again, first that of the schedules.
+fn watched(config: &Config) -> Vec<PathBuf> {
+    let schedules = match &config.schedules {
+        ScheduleSource::Folder(folder) | ScheduleSource::Unset(folder) => Some(folder.clone()),
+        ScheduleSource::Embedded | ScheduleSource::None => None,
+    };
+    let calendars = sources::calendar_folder(&config.calendars, &config.schedules);
+    schedules.into_iter().chain(calendars).collect()
+}
+
+fn rules(config: &Config, embedded: bool) -> Rules {
+    Rules {
+        clock: ClockRules {
+            settle: millis(config.clock.settle),
+            max_forward: millis(config.clock.max_forward),
+            max_backward: millis(config.clock.max_backward),
+            resume_backward: config.clock.on_backward == OnBackward::Resume,
+        },
+        resends: Resends {
+            count: u8::try_from(config.publish.resends).unwrap_or(u8::MAX),
+            over: millis(config.publish.resend_over),
+        },
+        in_flight: config.publish.in_flight,
+        piece: PIECE,
+        parked: PARKED,
+        record_first: embedded,
+    }
+}
+
+/// Entries of parked events that are kept.
+const PARKED: usize = 100_000;
+
+/// Schedules that change in one write: sled is at its best with some hundred entries at a time.
+const PIECE: usize = 1_000;
+
+/// The clock starts without the files when opening the store and reading them takes longer than this, if it knows what
+/// ran before.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// A few files are read within this, however long the store took.
+const LEAST_PATIENCE: Duration = Duration::from_millis(200);
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
