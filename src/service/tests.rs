@@ -207,7 +207,8 @@ async fn what_is_kept_is_given_in_pages_and_what_is_due_goes_out_between_them() 
             names.extend(page.revisions.iter().map(|one| one.name().to_owned()));
             after = page.revisions.last().map(|last| (last.name().into(), last.number));
             if after.is_none() {
-                return (names.len() == count).then_some((names, sizes));
+                // Until all are taken in a page may have less.
+                return (sizes == [KEPT, KEPT, 5, 0]).then_some(names);
             }
             // Something of the schedule that is often due.
             let batch = task.submitted.recv().await.unwrap();
@@ -225,8 +226,7 @@ async fn what_is_kept_is_given_in_pages_and_what_is_due_goes_out_between_them() 
             }
         }
     };
-    let (names, sizes) = tokio::time::timeout(Duration::from_secs(60), taken).await.expect("in time");
-    assert_eq!(sizes, [KEPT, KEPT, 5, 0]);
+    let names = tokio::time::timeout(Duration::from_secs(60), taken).await.expect("whole pages in time");
     assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
     running.abort();
 }

@@ -176,7 +176,7 @@ impl Ledger {
         for (reason, ranges) in &self.skipped {
             let count = self.settle(&mut open, ranges.iter());
             if count > 0 {
-                tally.skipped.insert(word(*reason).into(), count);
+                tally.skipped.insert(skip_word(*reason).into(), count);
             }
         }
         tally.parked = self.settle(&mut open, self.parked.iter());
@@ -282,8 +282,8 @@ fn keep(examples: &mut Vec<Finding>, finding: Finding) {
     }
 }
 
-/// The reason as the record shows it.
-pub(super) fn word(reason: SkipReason) -> &'static str {
+/// The reason as people read it, such as `too-old`.
+pub fn skip_word(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::Paused => "paused",
         SkipReason::Missed => "missed",

@@ -19,9 +19,10 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+pub use ledger::skip_word;
 pub use report::{Finding, Report, ScheduleReport, Tally};
 
-use super::{KeptPage, Outcome, Parked, RecordRow, Revision, SkipReason, Snapshot};
+use super::{KeptPage, Outcome, Parked, RecordRow, Revision, Snapshot};
 use ledger::{Arithmetic, Everywhere, Ledger};
 use ponos::event::Timestamp;
 use std::{collections::BTreeMap, iter::successors, ops::Bound, sync::Arc};
@@ -390,9 +391,4 @@ impl Auditor {
             self.notes.push(text);
         }
     }
-}
-
-/// The reason as people read it, such as `too-old`.
-pub fn skip_word(reason: SkipReason) -> &'static str {
-    ledger::word(reason)
 }

@@ -5,7 +5,7 @@ mod random;
 
 use super::*;
 use crate::{
-    engine::{Coalesced, OneShot, Outcome, Parked, Row, Span},
+    engine::{Coalesced, OneShot, Outcome, Parked, Row, SkipReason, Span},
     schedule::{Definition, Packed},
 };
 

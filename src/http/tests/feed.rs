@@ -85,7 +85,7 @@ async fn the_last_position_of_all_is_a_gap_too() {
         assert_eq!(next(&mut feed).await.id.as_deref(), Some("1"));
     }
     let (status, detail) = refused(clock.client.get(&format!("/history?after={}", u64::MAX)).await).await;
-    assert_eq!(status, 400, "{detail}");
+    assert!(status == 400 && detail.contains("whose last row is number 1"), "{detail}");
     let history: history::History = clock.client.get("/history?after=1").await.unwrap();
     assert_eq!((history.rows, history.next), (vec![], None));
     let history: history::History = clock.client.get(&format!("/history?before={}", u64::MAX)).await.unwrap();
