@@ -18,13 +18,13 @@ mod handler;
 mod held;
 mod latest;
 mod life;
-mod line;
 mod liveness;
 mod mend;
 mod outcome;
 mod plan;
 mod policy;
 mod promises;
+mod queue_context;
 mod rate;
 mod reach;
 #[cfg(feature = "postgres")]

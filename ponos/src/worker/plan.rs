@@ -1,4 +1,4 @@
-//! What a worker will do, checked: the streams with their routes, and the topology they need. Made by the builder.
+//! What a worker will do, checked: the queues with their routes, and the topology they need. Made by the builder.
 
 use super::{Policy, handler::Shared, service::Service, settings::Last};
 use crate::{
@@ -13,7 +13,7 @@ pub(crate) struct Plan {
     /// What all its parts share.
     pub(crate) service: Arc<Service>,
     /// One for each queue.
-    pub(crate) streams: Vec<Stream>,
+    pub(crate) queues: Vec<QueuePlan>,
     /// All that must exist on the broker.
     pub(crate) topology: Topology,
 }
@@ -68,9 +68,9 @@ impl Limits {
 
 /// One queue: its routes, and how many at a time.
 #[derive(Debug, Clone)]
-pub(crate) struct Stream {
+pub(crate) struct QueuePlan {
     /// `<service>.<name>`, or `<service>.<label>` for a fan-in.
-    pub(crate) queue: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// What it dispatches by type, in the order registered; the first that matches has it.
     pub(crate) routes: Vec<Arc<Route>>,
     /// Concurrency, prefetch, rate and exclusiveness of the queue; the rest of it is of no concern here.
@@ -92,7 +92,7 @@ pub(crate) struct Route {
     pub(crate) last: Option<Last>,
 }
 
-impl Stream {
+impl QueuePlan {
     /// Who handles messages of that type.
     pub(crate) fn route(&self, kind: &str) -> Option<&Arc<Route>> {
         self.routes.iter().find(|route| *route.pattern == *kind || topic_matches(&route.pattern, kind))

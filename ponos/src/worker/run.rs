@@ -36,7 +36,7 @@ impl Worker {
     /// [`WorkerError::Invalid`] with everything that can't be.
     pub fn ready(self) -> Result<Ready, WorkerError> {
         let plan = self.plan()?;
-        let slots = plan.streams.iter().map(|stream| stream.policy.slots()).fold(0, usize::saturating_add);
+        let slots = plan.queues.iter().map(|queue| queue.policy.slots()).fold(0, usize::saturating_add);
         match plan.service.inbox.at_once() {
             // each that runs has a connection; who waits for one in vain gives its message back
             Some(connections) if slots > connections => Err(WorkerError::Invalid(vec![format!(

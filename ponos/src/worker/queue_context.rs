@@ -1,4 +1,4 @@
-//! What all lives of one stream share.
+//! What all deliveries of one queue share.
 
 use super::{
     breaker::Breaker,
@@ -6,7 +6,7 @@ use super::{
     latest::Latest,
     liveness::Pulse,
     mend::Mender,
-    plan::Stream,
+    plan::QueuePlan,
     promises::Promises,
     service::Service,
     signal::Signal,
@@ -16,11 +16,11 @@ use crate::broker::{DeliveryTag, Link, Settler};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
-/// One stream at work.
+/// One queue at work.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct QueueContext {
     pub(crate) service: Arc<Service>,
-    pub(crate) stream: Stream,
+    pub(crate) plan: QueuePlan,
     pub(crate) desk: Desk,
     /// Of the desk.
     pub(crate) publishing: watch::Receiver<Link>,
@@ -43,7 +43,7 @@ pub(crate) struct Line {
     pub(crate) mender: Mender,
 }
 
-impl Line {
+impl QueueContext {
     /// Whether the delivery can't be settled any more: its channel is gone, and it comes again.
     pub(crate) fn is_void(&self, tag: DeliveryTag) -> bool {
         is_void(&self.consuming.borrow(), tag)
@@ -62,7 +62,7 @@ impl Line {
 
     /// As many tasks may be at work.
     pub(crate) fn most(&self) -> u32 {
-        u32::try_from(self.stream.policy.slots()).unwrap_or(u32::MAX)
+        u32::try_from(self.plan.policy.slots()).unwrap_or(u32::MAX)
     }
 }
 
