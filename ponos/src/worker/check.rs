@@ -118,7 +118,7 @@ impl Worker {
             states,
             inbox,
             limits,
-            desk: OnceLock::new(),
+            publisher: OnceLock::new(),
             observer,
         };
         Ok(Plan { service: Arc::new(service), queues, topology })

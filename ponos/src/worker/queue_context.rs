@@ -1,16 +1,9 @@
 //! What all deliveries of one queue share.
 
 use super::{
-    breaker::Breaker,
-    desk::Desk,
-    latest::Latest,
-    liveness::Pulse,
-    mend::Mender,
-    plan::QueuePlan,
-    promises::Promises,
-    service::Service,
-    signal::Signal,
-    tally::{Releases, Tally},
+    breaker::Breaker, confirming_publisher::ConfirmingPublisher, latest::Latest, liveness::Pulse,
+    own_releases::OwnReleases, plan::QueuePlan, promises::Promises, report::QueueReport, service::Service,
+    signal::Signal, topology_repair::TopologyRepair,
 };
 use crate::broker::{DeliveryTag, Link, Settler};
 use std::sync::Arc;
@@ -21,8 +14,8 @@ use tokio::sync::{Semaphore, watch};
 pub(crate) struct QueueContext {
     pub(crate) service: Arc<Service>,
     pub(crate) plan: QueuePlan,
-    pub(crate) desk: Desk,
-    /// Of the desk.
+    pub(crate) publisher: ConfirmingPublisher,
+    /// Of the publisher.
     pub(crate) publishing: watch::Receiver<Link>,
     pub(crate) settler: Settler,
     /// Of the consumer.
@@ -35,12 +28,12 @@ pub(crate) struct QueueContext {
     pub(crate) stop: Signal,
     pub(crate) latest: Latest,
     pub(crate) promises: Promises,
-    pub(crate) released: Releases,
+    pub(crate) own_releases: OwnReleases,
     /// Pauses the queue while what its tasks need is unavailable.
     pub(crate) breaker: Arc<Breaker>,
-    pub(crate) tally: Tally,
+    pub(crate) report: QueueReport,
     pub(crate) pulse: Arc<Pulse>,
-    pub(crate) mender: Mender,
+    pub(crate) repair: TopologyRepair,
 }
 
 impl QueueContext {

@@ -1,19 +1,20 @@
-//! Runs a [`Plan`]: one desk for all that is published, one stream for each queue.
+//! Runs a [`Plan`]: one publisher for all, one stream for each queue.
 
 #[cfg(feature = "postgres")]
 use super::relaying;
 use super::{
     breaker::Breaker,
-    desk::Desk,
+    confirming_publisher::ConfirmingPublisher,
     latest::Latest,
     liveness::{self, Liveness, Pulse},
-    mend::Mender,
+    own_releases::OwnReleases,
     plan::Plan,
     promises::Promises,
     queue_context::QueueContext,
+    report::{QueueReport, Report},
     signal::Signal,
     stream::{self, End},
-    tally::{Releases, Report, Tally},
+    topology_repair::TopologyRepair,
 };
 use crate::{
     broker::{Consume, Link, Transport},
@@ -30,7 +31,7 @@ use tokio::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// A desk was there already: the plan ran before.
+    /// A publisher was there already: the plan ran before.
     #[error("this worker has run already; build another one")]
     Again,
     /// A stream ended by itself; the others were then stopped in order. Which, and why.
@@ -49,13 +50,13 @@ pub(crate) async fn run(
     liveness: Liveness,
 ) -> Result<Report, RunError> {
     let Plan { service, queues, topology } = plan;
-    let desk = Desk::open(transport.publisher(topology.clone()));
+    let publisher = ConfirmingPublisher::open(transport.publisher(topology.clone()));
     let needed = Arc::new(topology.clone());
-    service.desk.set(desk.clone()).map_err(|_| RunError::Again)?;
+    service.publisher.set(publisher.clone()).map_err(|_| RunError::Again)?;
     // ended with this function, whatever its end
     let mut aside = JoinSet::new();
-    aside.spawn(tell(desk.link(), "publishing".to_owned()));
-    let (gone, publishing) = (liveness.clone(), desk.link());
+    aside.spawn(log_link(publisher.link(), "publishing".to_owned()));
+    let (gone, publishing) = (liveness.clone(), publisher.link());
     aside.spawn(async move { gone.follow(publishing).await });
     #[cfg(feature = "postgres")]
     let relaying = relaying::start(&service.inbox, &transport, &topology);
@@ -69,8 +70,8 @@ pub(crate) async fn run(
         let breaker = Arc::new(Breaker::new(Arc::clone(&plan.name), plan.policy.slots()));
         let queue = Arc::new(QueueContext {
             service: Arc::clone(&service),
-            desk: desk.clone(),
-            publishing: desk.link(),
+            publisher: publisher.clone(),
+            publishing: publisher.link(),
             settler: consumer.settler(),
             consuming: consumer.link(),
             slots: Arc::new(Semaphore::new(plan.policy.slots())),
@@ -78,15 +79,15 @@ pub(crate) async fn run(
             stop: Signal::default(),
             latest: Latest::default(),
             promises: Promises::default(),
-            released: Releases::default(),
-            tally: Tally::default(),
+            own_releases: OwnReleases::default(),
+            report: QueueReport::default(),
             pulse: Arc::new(Pulse::new(Arc::clone(&plan.name), Arc::clone(&breaker))),
             breaker,
-            mender: Mender::new(transport.clone(), Arc::clone(&needed)),
+            repair: TopologyRepair::new(transport.clone(), Arc::clone(&needed)),
             plan,
         });
         liveness.add(Arc::clone(&queue.pulse));
-        aside.spawn(tell(consumer.link(), format!("consuming {}", queue.plan.name)));
+        aside.spawn(log_link(consumer.link(), format!("consuming {}", queue.plan.name)));
         let (watched, transport) = (Arc::clone(&queue), transport.clone());
         aside.spawn(async move {
             tokio::join!(liveness::watch(&watched, &transport), watched.promises.watch(&watched));
@@ -106,7 +107,7 @@ pub(crate) async fn run(
     }
     let mut report = Report::default();
     for queue in &contexts {
-        report.add(queue.tally.report());
+        report.add(queue.report.so_far());
     }
     if broken.is_empty() {
         return Ok(report);
@@ -147,7 +148,7 @@ async fn pass_on(shutdown: Shutdown, trigger: Trigger) {
 }
 
 /// Logs what a link does.
-async fn tell(mut link: watch::Receiver<Link>, what: String) {
+async fn log_link(mut link: watch::Receiver<Link>, what: String) {
     let mut last = None;
     loop {
         let now = link.borrow_and_update().clone();

@@ -148,7 +148,7 @@ impl Intake {
         self.queue.pulse.settled();
         let passed = Some(passed).filter(|delivery| delivery.delivery_count().is_some());
         if let Some(id) = passed.and_then(|delivery| delivery.message.properties.message_id) {
-            self.queue.released.note(&id);
+            self.queue.own_releases.note(&id);
         }
     }
 
@@ -227,7 +227,7 @@ async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphor
         // the handler's own panics are caught nearer to it: this is one of dropping what it left
         let words = life::panic_words(panic.as_ref());
         tracing::error!(queue = %queue.plan.name, panic = words, "a task broke outside of its handler; it is released");
-        queue.tally.given_back(1);
+        queue.report.given_back(1);
         let _ = queue.settler.settle(tag, Settle::Reject).await;
     }
     queue.pulse.settled();

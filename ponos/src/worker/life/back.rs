@@ -1,11 +1,11 @@
 //! Back to the queue, for a reason of ours: the worker stops, or something that it stands on is not there.
 //!
 //! The broker counts each return as it counts a crash, and what came back five times is poison. Within this process the
-//! returns that are ours are remembered ([`Releases`]); the next process knows nothing of them. So what has come back
+//! returns that are ours are remembered ([`OwnReleases`]); the next process knows nothing of them. So what has come back
 //! often already is sent anew instead, by way of `retry.return` and at the same attempt, which begins its count again (and
 //! puts it behind what waits).
 //!
-//! [`Releases`]: crate::worker::tally::Releases
+//! [`OwnReleases`]: crate::worker::own_releases::OwnReleases
 
 use super::{Task, needs_to_be_alone};
 use crate::{
@@ -32,7 +32,7 @@ pub(super) async fn begun(task: &mut Task<'_>) -> Settle {
     }
     if !task.noted {
         task.noted = true;
-        queue.released.note(event.id.as_str());
+        queue.own_releases.note(event.id.as_str());
     }
     Settle::Release
 }
@@ -40,7 +40,7 @@ pub(super) async fn begun(task: &mut Task<'_>) -> Settle {
 /// Gives back one that was not begun. `confirms`: whether the broker has confirmed so far, for all that wait would wait in
 /// vain after the first one.
 pub(in crate::worker) async fn waiting(queue: &QueueContext, delivery: Delivery, confirms: &mut bool) {
-    queue.tally.given_back(1);
+    queue.report.given_back(1);
     let mut how = Settle::Release;
     if *confirms && needs_to_be_alone(delivery.delivery_count()) && may_send(queue, delivery.tag) {
         let message = retry::unread(delivery.message, &queue.plan.name);
@@ -62,7 +62,7 @@ async fn anew(queue: &QueueContext, message: Message) -> bool {
     let id = message.properties.message_id.as_deref().unwrap_or_default().parse();
     let Ok(id) = id else { return false };
     let held = Held { id, exchange: Arc::from(RETURN), message };
-    match queue.desk.publish(vec![held], CONFIRM).await {
+    match queue.publisher.publish(vec![held], CONFIRM).await {
         Ok(()) => true,
         Err(error) => {
             tracing::warn!(%error, queue = %queue.plan.name, "not sent anew; it is released, and its count goes on");

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     inbox::{Entry, Held, InboxErrorClass},
-    worker::desk::FlushError,
+    worker::confirming_publisher::FlushError,
 };
 
 /// Why an end can't be reached.
@@ -46,12 +46,12 @@ async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
     let queue = task.queue;
     let mut pauses = Pauses::new(queue);
     loop {
-        let Err(error) = queue.desk.publish(held.clone(), queue.service.limits.flush).await else {
+        let Err(error) = queue.publisher.publish(held.clone(), queue.service.limits.flush).await else {
             return Ok(());
         };
         if error.is_missing() {
             // for the next attempt
-            queue.mender.mend().await;
+            queue.repair.redeclare().await;
         }
         match error {
             FlushError::Lost(_) | FlushError::Missing(_) => wait(task, &mut pauses, error).await?,

@@ -162,10 +162,10 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
     task.attempt = attempt::read(&event, now)?;
     attempt::due(&task.attempt, now)?;
     if task.count > 0 && !task.noted {
-        poison::check(task.count.saturating_sub(queue.released.of(event.id.as_str())))?;
+        poison::check(task.count.saturating_sub(queue.own_releases.count(event.id.as_str())))?;
         // if this process sees it again, it did not end of it
         task.noted = true;
-        queue.released.note(event.id.as_str());
+        queue.own_releases.note(event.id.as_str());
     }
     let payload = validate::payload(&route.contract, &event)?;
     let entry = if queue.service.inbox.is_none() {
@@ -243,9 +243,9 @@ impl<'a> Task<'a> {
         let void = self.queue.is_void(self.tag);
         let Some(event) = self.event.as_ref().filter(|_| void || self.noted) else { return };
         if void && !self.noted {
-            self.queue.released.note(event.id.as_str());
+            self.queue.own_releases.note(event.id.as_str());
         } else if !void && how == Settle::Ack {
-            self.queue.released.forget(event.id.as_str());
+            self.queue.own_releases.forget(event.id.as_str());
         }
     }
 

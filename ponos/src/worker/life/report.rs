@@ -53,7 +53,7 @@ pub(super) fn blocked(queue: &QueueContext, context: &Context, held: Duration) {
 pub(super) fn report(task: Task<'_>, ended: Ended) {
     let queue = task.queue;
     let void = queue.is_void(task.tag);
-    queue.tally.count(&ended, void);
+    queue.report.count(&ended, void);
     if void {
         tracing::debug!(queue = %queue.plan.name, id = task.event.as_ref().map(|event| event.id.as_str()), "its connection was lost before it could be settled: it comes again");
     }

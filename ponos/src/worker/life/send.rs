@@ -36,9 +36,9 @@ pub(super) async fn confirmed(task: &Task<'_>, exchange: &str, message: Message)
         }
         if exchange == DEAD {
             // without it, the exchange would send the letter to the parked ones
-            queue.mender.look(&dead_letters(&queue.plan.name)).await;
+            queue.repair.ensure_queue(&dead_letters(&queue.plan.name)).await;
         }
-        let sent = queue.desk.publish(vec![held.clone()], queue.service.limits.flush).await;
+        let sent = queue.publisher.publish(vec![held.clone()], queue.service.limits.flush).await;
         let Err(error) = sent else { return Ok(()) };
         if error.is_too_large() {
             if retry::smaller(&mut held.message) {
@@ -50,7 +50,7 @@ pub(super) async fn confirmed(task: &Task<'_>, exchange: &str, message: Message)
             tracing::warn!(%error, exchange, queue = %queue.plan.name, id = %held.id, "not sent; the task waits");
         }
         if error.is_missing() {
-            queue.mender.mend().await;
+            queue.repair.redeclare().await;
         }
         match pauses.next(queue, task.tag).await {
             Woke::Time => {}

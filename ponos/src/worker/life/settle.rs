@@ -199,7 +199,7 @@ async fn give_back(task: &mut Task<'_>, why: String) -> (Ended, Settle) {
 
 async fn stopped(task: &mut Task<'_>) -> (Ended, Settle) {
     let queue = task.queue;
-    queue.tally.left(|| match &task.event {
+    queue.report.left(|| match &task.event {
         Some(event) => {
             format!("{}: {} {}, attempt {}", queue.plan.name, event.name, event.id, task.attempt.number)
         }
