@@ -38,7 +38,7 @@ use crate::{
         Binding, Queue, Topology,
         worker::{DEAD, EVENTS, LADDER, PARKING, TASKS, dead_letters},
     },
-    worker::{Desk, Ended, Observed, Report, Worker, WorkerError},
+    worker::{ConfirmingPublisher, Ended, Observed, Report, Worker, WorkerError},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -66,7 +66,7 @@ const TAP: &str = "testing.tap";
 #[derive(Debug)]
 pub struct Kit {
     broker: Broker,
-    desk: Desk,
+    publisher: ConfirmingPublisher,
     clock: Clock,
     source: String,
     queues: Vec<String>,
@@ -158,14 +158,14 @@ impl Kit {
         if let Err(why) = broker.declare(ready.topology()).and_then(|()| broker.declare(&tap)) {
             panic!("{why}");
         }
-        let desk = Desk::open(broker.publisher(Topology::default()));
+        let publisher = ConfirmingPublisher::open(broker.publisher(Topology::default()));
         let (trigger, shutdown) = shutdown();
         let transport = Transport::memory(broker.clone());
         let worker = tokio::spawn(async move { Box::pin(ready.run_on(transport, shutdown)).await });
         let source = format!("/{service}");
         Self {
             broker,
-            desk,
+            publisher,
             clock,
             source,
             queues,
@@ -234,7 +234,7 @@ impl Kit {
         let id = if id.is_empty() { made_up.parse() } else { id.parse() };
         let id = id.unwrap_or_else(|why| panic!("{why}"));
         let held = Held { id, exchange: Arc::from(exchange), message };
-        if let Err(why) = self.desk.publish(vec![held], PATIENCE).await {
+        if let Err(why) = self.publisher.publish(vec![held], PATIENCE).await {
             panic!("nothing was published: {why}");
         }
     }

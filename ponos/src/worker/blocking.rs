@@ -1,6 +1,6 @@
 //! Work that blocks, on threads of its own. A task's slot stays taken until it ends, for it can't be dropped.
 
-use super::{Context, Failure, HandlerResult, line::Line};
+use super::{Context, Failure, HandlerResult, queue_context::QueueContext};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::{
     sync::Notify,
@@ -21,14 +21,14 @@ impl Running {
     }
 
     /// Waits until all of it has ended, or the worker stops.
-    pub(crate) async fn idle(&self, line: &Line, context: &Context) {
+    pub(crate) async fn idle(&self, queue: &QueueContext, context: &Context) {
         tracing::warn!(
-            queue = %line.stream.queue, id = %context.id(),
+            queue = %queue.plan.name, id = %context.id(),
             "the handler ended, but blocking work of it goes on; its slot stays taken until that ends"
         );
         tokio::select! {
             () = self.all_ended() => {}
-            () = line.stop.raised() => {}
+            () = queue.stop.raised() => {}
         }
     }
 

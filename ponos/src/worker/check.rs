@@ -3,7 +3,7 @@
 use super::{
     Policy, RunError, Worker,
     builder::{Draft, Named, Takes},
-    plan::{Plan, Route, Stream},
+    plan::{Plan, QueuePlan, Route},
     reach::overshadowing,
     service::Service,
     wait::Wait,
@@ -77,7 +77,7 @@ impl Worker {
         faults.extend(self.limits.faults());
         let topology = topology(&self, &mut faults);
         let Self { service, drafts, events, tasks, states, inbox, limits, clock, observer, .. } = self;
-        let mut streams = Vec::new();
+        let mut queues = Vec::new();
         let by_handlers = drafts.iter().filter(|draft| draft.intake == Takes::Task);
         let handled: HashSet<String> = by_handlers.map(|draft| draft.label.clone()).collect();
         for draft in drafts {
@@ -92,8 +92,8 @@ impl Worker {
                     )
                 }));
             }
-            let stream = stream(&service, draft, limits.consumer_timeout, &mut found);
-            if let Some(slowest) = stream.routes.iter().map(|route| route.policy.timeout).max()
+            let plan = queue_plan(&service, draft, limits.consumer_timeout, &mut found);
+            if let Some(slowest) = plan.routes.iter().map(|route| route.policy.timeout).max()
                 && slowest > limits.grace
             {
                 tracing::warn!(
@@ -101,7 +101,7 @@ impl Worker {
                     limits.grace
                 );
             }
-            streams.push(stream);
+            queues.push(plan);
             faults.extend(found.into_iter().map(|fault| format!("{label}: {fault}")));
         }
         let events = registry(("publishes", str::parse), events, &HashSet::new(), &mut faults);
@@ -118,10 +118,10 @@ impl Worker {
             states,
             inbox,
             limits,
-            desk: OnceLock::new(),
+            publisher: OnceLock::new(),
             observer,
         };
-        Ok(Plan { service: Arc::new(service), streams, topology })
+        Ok(Plan { service: Arc::new(service), queues, topology })
     }
 }
 
@@ -152,7 +152,12 @@ fn queue_topology(queue: &str, draft: &Draft) -> Topology {
     work_queue(queue, intake, draft.policy.exclusive)
 }
 
-fn stream(service: &str, draft: Draft, consumer_timeout: Duration, faults: &mut Vec<String>) -> Stream {
+fn queue_plan(
+    service: &str,
+    draft: Draft,
+    consumer_timeout: Duration,
+    faults: &mut Vec<String>,
+) -> QueuePlan {
     let Draft { label, intake, handlers, mut policy } = draft;
     faults.extend(policy.faults());
     if intake == Takes::Several {
@@ -218,7 +223,7 @@ fn stream(service: &str, draft: Draft, consumer_timeout: Duration, faults: &mut 
             "these patterns have too many wildcards to be compared with those before them: it was not found out whether any event reaches their handlers; write them with fewer '#'"
         );
     }
-    Stream { queue: Arc::from(format!("{service}.{label}")), routes, policy }
+    QueuePlan { name: Arc::from(format!("{service}.{label}")), routes, policy }
 }
 
 /// Whether two policies agree in what belongs to a queue.

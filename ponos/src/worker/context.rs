@@ -199,8 +199,8 @@ impl Context {
             buffer.number()
         };
         let held = self.origin().message(&self.0.service, what, Key::Number(number), payload)?;
-        let Some(desk) = self.0.service.desk.get() else { return Err(PublishError::Ended) };
-        let sent = desk.publish(vec![held], self.0.service.limits.flush).await;
+        let Some(publisher) = self.0.service.publisher.get() else { return Err(PublishError::Ended) };
+        let sent = publisher.publish(vec![held], self.0.service.limits.flush).await;
         sent.map_err(|why| PublishError::Unconfirmed(what.1.to_owned(), why))
     }
 

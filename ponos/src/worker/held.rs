@@ -1,6 +1,6 @@
 //! What a handler publishes: checked at once, held until it is done, with ids that derive from where it comes from.
 
-use super::{plan::Limits, service::Service};
+use super::{limits::Limits, service::Service};
 use crate::{
     event::{Event, EventId, EventName, InvalidName},
     inbox::Held,
@@ -45,7 +45,7 @@ pub enum PublishError {
     Ended,
     /// `send_now` only: no confirm came.
     #[error("'{0}' was not confirmed: {1}")]
-    Unconfirmed(String, #[source] super::desk::FlushError),
+    Unconfirmed(String, #[source] super::confirming_publisher::FlushError),
 }
 
 /// UUIDv5 of the URL namespace and `urn:ponos:published`.

@@ -2,7 +2,7 @@
 
 use super::{
     breaker::{Breaker, Paused},
-    line::Line,
+    queue_context::QueueContext,
 };
 use crate::broker::{Link, LinkErrorClass, QueueState, Transport};
 use std::{
@@ -210,11 +210,11 @@ impl Pulse {
 }
 
 /// Watches one stream, for ever.
-pub(crate) async fn watch(line: &Line, transport: &Transport) {
+pub(crate) async fn watch(queue: &QueueContext, transport: &Transport) {
     let (mut strikes, mut down_since) = (0, None);
     loop {
         sleep(BETWEEN).await;
-        let link = line.consuming.borrow().clone();
+        let link = queue.consuming.borrow().clone();
         if link == Link::Closed {
             return;
         }
@@ -223,33 +223,33 @@ pub(crate) async fn watch(line: &Line, transport: &Transport) {
             let since = *down_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= DOWN {
                 let why = error.as_ref().map_or_else(|| "no answer yet".into(), ToString::to_string);
-                line.pulse.set(Some(format!("no connection for {} s: {why}", since.elapsed().as_secs())));
+                queue.pulse.set(Some(format!("no connection for {} s: {why}", since.elapsed().as_secs())));
             }
             continue;
         }
         down_since = None;
-        match unfed(line, transport).await {
+        match unfed(queue, transport).await {
             Some(what) => {
                 strikes += 1;
                 if strikes >= 2 {
-                    line.pulse.set(Some(what));
+                    queue.pulse.set(Some(what));
                 }
             }
             None => {
                 strikes = 0;
-                line.pulse.set(None);
+                queue.pulse.set(None);
             }
         }
     }
 }
 
 /// What is odd about a stream to which nothing comes; `None` when nothing is.
-async fn unfed(line: &Line, transport: &Transport) -> Option<String> {
-    let quiet = line.pulse.quiet();
-    if quiet < QUIET || !is_hungry(line) {
+async fn unfed(queue: &QueueContext, transport: &Transport) -> Option<String> {
+    let quiet = queue.pulse.quiet();
+    if quiet < QUIET || !is_hungry(queue) {
         return None;
     }
-    let state = match timeout(ANSWER, transport.inspect(&line.stream.queue)).await {
+    let state = match timeout(ANSWER, transport.inspect(&queue.plan.name)).await {
         Ok(Ok(Some(state))) => state,
         Ok(Ok(None)) => return Some("its queue does not exist".into()),
         Ok(Err(error)) => return Some(format!("the broker can't be asked about it: {error}")),
@@ -262,17 +262,17 @@ async fn unfed(line: &Line, transport: &Transport) -> Option<String> {
         return Some("the broker knows no consumer of it".into());
     }
     // behind a single active consumer the others wait for it to go
-    (ready > 0 && !line.stream.policy.exclusive && line.pulse.quiet() >= QUIET).then(|| {
+    (ready > 0 && !queue.plan.policy.exclusive && queue.pulse.quiet() >= QUIET).then(|| {
         format!("{ready} messages are ready, a slot is free, and nothing came for {} s", quiet.as_secs())
     })
 }
 
 /// Whether the broker should send something if it has it: a slot is free, nothing waits here, and the prefetch is not
 /// used up by what is at work (one at a time, until the first without a delivery count).
-fn is_hungry(line: &Line) -> bool {
-    let free = line.slots.available_permits();
-    let idle = free == line.stream.policy.slots();
+fn is_hungry(queue: &QueueContext) -> bool {
+    let free = queue.slots.available_permits();
+    let idle = free == queue.plan.policy.slots();
     free > 0
-        && !line.pulse.waiting.load(Ordering::Relaxed)
-        && (idle || line.pulse.wide.load(Ordering::Relaxed))
+        && !queue.pulse.waiting.load(Ordering::Relaxed)
+        && (idle || queue.pulse.wide.load(Ordering::Relaxed))
 }

@@ -3,7 +3,7 @@
 use super::{
     ended::Observed,
     latest::{Series, series},
-    line::Line,
+    queue_context::QueueContext,
 };
 use crate::{
     clock::millis,
@@ -77,11 +77,11 @@ impl Promises {
     }
 
     /// Raises alarms, for ever.
-    pub(crate) async fn watch(&self, line: &Line) {
+    pub(crate) async fn watch(&self, queue: &QueueContext) {
         loop {
-            let now = line.service.clock.now();
-            for missed in self.missed(now, line) {
-                if let Some(observer) = &line.service.observer {
+            let now = queue.service.clock.now();
+            for missed in self.missed(now, queue) {
+                if let Some(observer) = &queue.service.observer {
                     observer(&missed);
                 }
             }
@@ -103,12 +103,12 @@ impl Promises {
     }
 
     /// Those to alarm about now, each once.
-    fn missed(&self, now: Timestamp, line: &Line) -> Vec<Observed> {
+    fn missed(&self, now: Timestamp, queue: &QueueContext) -> Vec<Observed> {
         let mut promises = self.lock();
         let late = promises.iter_mut().filter(|(_, promise)| !promise.told && promise.alarm <= now);
         late.map(|((_, source, subject), promise)| {
             promise.told = true;
-            let queue = line.stream.queue.clone();
+            let queue = queue.plan.name.clone();
             tracing::error!(
                 %queue, name = %promise.name, source, subject = subject.as_deref(), due = %promise.due,
                 "an event has not come that was promised: is its sender alive, and the queue bound?"

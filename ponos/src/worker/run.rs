@@ -1,6 +1,9 @@
 //! From a worker that was described to one that runs.
 
-use super::{Liveness, Observed, Report, RunError, Worker, WorkerError, desk::Desk, plan::Plan, runtime};
+use super::{
+    Liveness, Observed, Report, RunError, Worker, WorkerError, confirming_publisher::ConfirmingPublisher,
+    plan::Plan, runtime,
+};
 use crate::{
     broker::{Link, LinkError, LinkErrorClass, Transport, amqp::AmqpConfig},
     inbox::Inbox,
@@ -36,7 +39,7 @@ impl Worker {
     /// [`WorkerError::Invalid`] with everything that can't be.
     pub fn ready(self) -> Result<Ready, WorkerError> {
         let plan = self.plan()?;
-        let slots = plan.streams.iter().map(|stream| stream.policy.slots()).fold(0, usize::saturating_add);
+        let slots = plan.queues.iter().map(|queue| queue.policy.slots()).fold(0, usize::saturating_add);
         match plan.service.inbox.at_once() {
             // each that runs has a connection; who waits for one in vain gives its message back
             Some(connections) if slots > connections => Err(WorkerError::Invalid(vec![format!(
@@ -106,7 +109,7 @@ impl Ready {
         }
         let service = Arc::clone(&plan.service);
         let ended = Box::pin(runtime::run(plan, transport, shutdown, liveness)).await;
-        let publishing = service.desk.get().map(Desk::link);
+        let publishing = service.publisher.get().map(ConfirmingPublisher::link);
         // the last that holds the publisher, unless a handler left something running
         drop(service);
         if let Some(link) = publishing {

@@ -1,19 +1,20 @@
-//! Runs a [`Plan`]: one desk for all that is published, one stream for each queue.
+//! Runs a [`Plan`]: one publisher for all, one stream for each queue.
 
 #[cfg(feature = "postgres")]
 use super::relaying;
 use super::{
     breaker::Breaker,
-    desk::Desk,
+    confirming_publisher::ConfirmingPublisher,
     latest::Latest,
-    line::Line,
     liveness::{self, Liveness, Pulse},
-    mend::Mender,
+    own_releases::OwnReleases,
     plan::Plan,
     promises::Promises,
+    queue_context::QueueContext,
+    report::{QueueReport, Report},
     signal::Signal,
     stream::{self, End},
-    tally::{Releases, Report, Tally},
+    topology_repair::TopologyRepair,
 };
 use crate::{
     broker::{Consume, Link, Transport},
@@ -30,7 +31,7 @@ use tokio::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// A desk was there already: the plan ran before.
+    /// A publisher was there already: the plan ran before.
     #[error("this worker has run already; build another one")]
     Again,
     /// A stream ended by itself; the others were then stopped in order. Which, and why.
@@ -48,52 +49,52 @@ pub(crate) async fn run(
     shutdown: Shutdown,
     liveness: Liveness,
 ) -> Result<Report, RunError> {
-    let Plan { service, streams, topology } = plan;
-    let desk = Desk::open(transport.publisher(topology.clone()));
+    let Plan { service, queues, topology } = plan;
+    let publisher = ConfirmingPublisher::open(transport.publisher(topology.clone()));
     let needed = Arc::new(topology.clone());
-    service.desk.set(desk.clone()).map_err(|_| RunError::Again)?;
+    service.publisher.set(publisher.clone()).map_err(|_| RunError::Again)?;
     // ended with this function, whatever its end
     let mut aside = JoinSet::new();
-    aside.spawn(tell(desk.link(), "publishing".to_owned()));
-    let (gone, publishing) = (liveness.clone(), desk.link());
+    aside.spawn(log_link(publisher.link(), "publishing".to_owned()));
+    let (gone, publishing) = (liveness.clone(), publisher.link());
     aside.spawn(async move { gone.follow(publishing).await });
     #[cfg(feature = "postgres")]
     let relaying = relaying::start(&service.inbox, &transport, &topology);
-    let (mut running, mut lines, mut pulses) = (JoinSet::new(), Vec::new(), HashMap::new());
+    let (mut running, mut contexts, mut pulses) = (JoinSet::new(), Vec::new(), HashMap::new());
     // of our own, so that the end of one stream can be the end of all
     let (stop, stopping) = shutdown::shutdown();
     aside.spawn(pass_on(shutdown.clone(), stop.clone()));
-    for stream in streams {
-        let options = Consume::new(&*stream.queue).prefetch(stream.policy.held()).cautious();
+    for plan in queues {
+        let options = Consume::new(&*plan.name).prefetch(plan.policy.held()).cautious();
         let consumer = transport.consumer(topology.clone(), options);
-        let breaker = Arc::new(Breaker::new(Arc::clone(&stream.queue), stream.policy.slots()));
-        let line = Arc::new(Line {
+        let breaker = Arc::new(Breaker::new(Arc::clone(&plan.name), plan.policy.slots()));
+        let queue = Arc::new(QueueContext {
             service: Arc::clone(&service),
-            desk: desk.clone(),
-            publishing: desk.link(),
+            publisher: publisher.clone(),
+            publishing: publisher.link(),
             settler: consumer.settler(),
             consuming: consumer.link(),
-            slots: Arc::new(Semaphore::new(stream.policy.slots())),
+            slots: Arc::new(Semaphore::new(plan.policy.slots())),
             drain: Signal::default(),
             stop: Signal::default(),
             latest: Latest::default(),
             promises: Promises::default(),
-            released: Releases::default(),
-            tally: Tally::default(),
-            pulse: Arc::new(Pulse::new(Arc::clone(&stream.queue), Arc::clone(&breaker))),
+            own_releases: OwnReleases::default(),
+            report: QueueReport::default(),
+            pulse: Arc::new(Pulse::new(Arc::clone(&plan.name), Arc::clone(&breaker))),
             breaker,
-            mender: Mender::new(transport.clone(), Arc::clone(&needed)),
-            stream,
+            repair: TopologyRepair::new(transport.clone(), Arc::clone(&needed)),
+            plan,
         });
-        liveness.add(Arc::clone(&line.pulse));
-        aside.spawn(tell(consumer.link(), format!("consuming {}", line.stream.queue)));
-        let (watched, transport) = (Arc::clone(&line), transport.clone());
+        liveness.add(Arc::clone(&queue.pulse));
+        aside.spawn(log_link(consumer.link(), format!("consuming {}", queue.plan.name)));
+        let (watched, transport) = (Arc::clone(&queue), transport.clone());
         aside.spawn(async move {
             tokio::join!(liveness::watch(&watched, &transport), watched.promises.watch(&watched));
         });
-        lines.push(Arc::clone(&line));
-        let pulse = Arc::clone(&line.pulse);
-        let task = running.spawn(stream::run(line, consumer, stopping.clone()));
+        contexts.push(Arc::clone(&queue));
+        let pulse = Arc::clone(&queue.pulse);
+        let task = running.spawn(stream::run(queue, consumer, stopping.clone()));
         pulses.insert(task.id(), pulse);
     }
     let inbox = Arc::clone(&service);
@@ -105,8 +106,8 @@ pub(crate) async fn run(
         relaying.end(service.limits.flush, &shutdown).await;
     }
     let mut report = Report::default();
-    for line in &lines {
-        report.add(line.tally.report());
+    for queue in &contexts {
+        report.add(queue.report.so_far());
     }
     if broken.is_empty() {
         return Ok(report);
@@ -147,7 +148,7 @@ async fn pass_on(shutdown: Shutdown, trigger: Trigger) {
 }
 
 /// Logs what a link does.
-async fn tell(mut link: watch::Receiver<Link>, what: String) {
+async fn log_link(mut link: watch::Receiver<Link>, what: String) {
     let mut last = None;
     loop {
         let now = link.borrow_and_update().clone();

@@ -1,6 +1,6 @@
 //! What all handlers of a worker share: its name, its clock, its state, and what it may publish.
 
-use super::{desk::Desk, ended::Observer, plan::Limits};
+use super::{confirming_publisher::ConfirmingPublisher, ended::Observer, limits::Limits};
 use crate::{clock::Clock, inbox::Inbox, schema::Registry};
 use std::{
     any::{Any, TypeId, type_name},
@@ -28,7 +28,7 @@ pub(crate) struct Service {
     /// Limits of the worker.
     pub(crate) limits: Limits,
     /// Where publishings go; set once the worker runs.
-    pub(crate) desk: OnceLock<Desk>,
+    pub(crate) publisher: OnceLock<ConfirmingPublisher>,
     /// Is told of every end.
     pub(crate) observer: Option<Observer>,
 }

@@ -6,7 +6,7 @@
 use super::{
     breaker::Ticket,
     life::{self, is_new, needs_to_be_alone},
-    line::Line,
+    queue_context::QueueContext,
     rate::Limiter,
 };
 use crate::{
@@ -40,10 +40,10 @@ pub(crate) enum End {
 }
 
 /// Runs until the shutdown, or until the consumer ends.
-pub(crate) async fn run(line: Arc<Line>, consumer: Consumer, shutdown: Shutdown) -> End {
-    let limiter = line.stream.policy.rate.map(Limiter::new);
+pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: Shutdown) -> End {
+    let limiter = queue.plan.policy.rate.map(Limiter::new);
     let mut intake =
-        Intake { line, consumer, limiter, waiting: VecDeque::new(), batch: Vec::new(), pauses: 0 };
+        Intake { queue, consumer, limiter, waiting: VecDeque::new(), batch: Vec::new(), pauses: 0 };
     let end = tokio::select! {
         biased;
         () = shutdown.reached(Stage::Draining) => End::Stopped,
@@ -54,7 +54,7 @@ pub(crate) async fn run(line: Arc<Line>, consumer: Consumer, shutdown: Shutdown)
 }
 
 struct Intake {
-    line: Arc<Line>,
+    queue: Arc<QueueContext>,
     consumer: Consumer,
     limiter: Option<Limiter>,
     /// Bounded by the prefetch.
@@ -71,21 +71,21 @@ impl Intake {
         loop {
             self.empty_hands().await;
             if self.waiting.is_empty() {
-                self.line.pulse.waiting.store(false, Ordering::Relaxed);
+                self.queue.pulse.waiting.store(false, Ordering::Relaxed);
                 let came = tokio::select! {
                     biased;
-                    () = self.line.breaker.paused(self.pauses) => continue,
+                    () = self.queue.breaker.paused(self.pauses) => continue,
                     came = self.consumer.next_many(&mut self.batch, AT_ONCE) => came,
                 };
                 if came == 0 {
                     return;
                 }
-                self.line.pulse.came(came);
-                self.line.pulse.waiting.store(true, Ordering::Relaxed);
+                self.queue.pulse.came(came);
+                self.queue.pulse.waiting.store(true, Ordering::Relaxed);
                 self.waiting.extend(self.batch.drain(..));
             }
             let Some(next) = self.waiting.front() else { continue };
-            if self.line.is_void(next.tag) {
+            if self.queue.is_void(next.tag) {
                 self.pass_over();
                 continue;
             }
@@ -93,12 +93,13 @@ impl Intake {
             let place = tokio::select! {
                 biased;
                 place = self.place(alone) => place,
-                () = self.line.breaker.paused(self.pauses) => continue,
+                () = self.queue.breaker.paused(self.pauses) => continue,
             };
             let Some((slot, ticket)) = place else { return };
             let next = self.waiting.front();
-            if !self.line.breaker.is_current(ticket) || next.is_none_or(|next| self.line.is_void(next.tag)) {
-                self.line.breaker.ended(ticket);
+            if !self.queue.breaker.is_current(ticket) || next.is_none_or(|next| self.queue.is_void(next.tag))
+            {
+                self.queue.breaker.ended(ticket);
                 self.pass_over();
                 continue;
             }
@@ -106,48 +107,48 @@ impl Intake {
             if let Some(limiter) = &mut self.limiter {
                 limiter.begin(Instant::now());
             }
-            tokio::spawn(begin(Arc::clone(&self.line), delivery, slot, ticket));
+            tokio::spawn(begin(Arc::clone(&self.queue), delivery, slot, ticket));
         }
     }
 
     /// When it may begin: the rate, a slot, and that the queue is not paused. `None`: never again.
     async fn place(&self, alone: bool) -> Option<(OwnedSemaphorePermit, Ticket)> {
         self.rate().await;
-        let wanted = if alone { self.line.most() } else { 1 };
+        let wanted = if alone { self.queue.most() } else { 1 };
         // never closed
-        let slot = Arc::clone(&self.line.slots).acquire_many_owned(wanted).await.ok()?;
+        let slot = Arc::clone(&self.queue.slots).acquire_many_owned(wanted).await.ok()?;
         // the last, for it counts
-        Some((slot, self.line.breaker.admitted().await))
+        Some((slot, self.queue.breaker.admitted().await))
     }
 
     /// Gives back what waits here when the queue was paused. What comes after that is kept for the probe: there is little
     /// of it, for the intake is narrow then.
     async fn empty_hands(&mut self) {
-        let pauses = self.line.breaker.pauses();
-        if std::mem::replace(&mut self.pauses, pauses) == pauses || self.line.stream.policy.exclusive {
+        let pauses = self.queue.breaker.pauses();
+        if std::mem::replace(&mut self.pauses, pauses) == pauses || self.queue.plan.policy.exclusive {
             // of a single active consumer all would come again at once, and in another order
             return;
         }
         // before anything goes back, or it comes again in the old breadth: whose task paused the queue may be later with it
         self.consumer.narrow();
         while let Some(Some(delivery)) = self.consumer.next().now_or_never() {
-            self.line.pulse.came(1);
+            self.queue.pulse.came(1);
             self.waiting.push_back(delivery);
         }
         let mut confirms = true;
         while let Some(delivery) = self.waiting.pop_front() {
-            life::give_back(&self.line, delivery, &mut confirms).await;
+            life::give_back(&self.queue, delivery, &mut confirms).await;
         }
     }
 
     /// If the first one's channel is gone: it comes again, and no crash is why.
     fn pass_over(&mut self) {
-        let is_void = self.waiting.front().is_some_and(|next| self.line.is_void(next.tag));
+        let is_void = self.waiting.front().is_some_and(|next| self.queue.is_void(next.tag));
         let Some(passed) = is_void.then(|| self.waiting.pop_front()).flatten() else { return };
-        self.line.pulse.settled();
+        self.queue.pulse.settled();
         let passed = Some(passed).filter(|delivery| delivery.delivery_count().is_some());
         if let Some(id) = passed.and_then(|delivery| delivery.message.properties.message_id) {
-            self.line.released.note(&id);
+            self.queue.own_releases.note(&id);
         }
     }
 
@@ -155,15 +156,15 @@ impl Intake {
     fn look(&self, next: &Delivery) -> bool {
         let count = next.delivery_count();
         // it will be sent whole to the dead letters, in several copies: one at a time, for the sake of memory
-        let large = next.message.body.len() > self.line.service.limits.body;
+        let large = next.message.body.len() > self.queue.service.limits.body;
         let alone = large || needs_to_be_alone(count);
         let flow = self.consumer.flow();
-        if is_new(count) && !large && flow == Flow::Narrow && self.line.breaker.may_widen() {
+        if is_new(count) && !large && flow == Flow::Narrow && self.queue.breaker.may_widen() {
             self.consumer.widen();
         } else if alone && flow == Flow::Wide {
             self.consumer.narrow();
         }
-        self.line.pulse.wide.store(self.consumer.flow() == Flow::Wide, Ordering::Relaxed);
+        self.queue.pulse.wide.store(self.consumer.flow() == Flow::Wide, Ordering::Relaxed);
         alone
     }
 
@@ -176,16 +177,16 @@ impl Intake {
 
     /// Takes nothing in any more; what waits goes back, what is begun has the grace to end.
     async fn drain(mut self, shutdown: &Shutdown) {
-        let line = Arc::clone(&self.line);
+        let queue = Arc::clone(&self.queue);
         self.consumer.stop();
-        line.drain.raise();
+        queue.drain.raise();
         let waiting = std::mem::take(&mut self.waiting);
         let mut confirms = true;
         for delivery in waiting.into_iter().chain(std::mem::take(&mut self.batch)) {
-            life::give_back(&line, delivery, &mut confirms).await;
+            life::give_back(&queue, delivery, &mut confirms).await;
         }
-        let all = line.slots.acquire_many(line.most());
-        let grace = Instant::now() + line.service.limits.grace;
+        let all = queue.slots.acquire_many(queue.most());
+        let grace = Instant::now() + queue.service.limits.grace;
         let idle = tokio::select! {
             biased;
             ended = all => ended.is_ok(),
@@ -194,17 +195,17 @@ impl Intake {
             () = self.refuse() => false,
         };
         if !idle {
-            line.stop.raise();
-            if timeout(LAST, line.slots.acquire_many(line.most())).await.is_err() {
-                let still = line.stream.policy.slots() - line.slots.available_permits();
-                tracing::warn!(queue = %line.stream.queue, still, "tasks did not end after they were cancelled");
+            queue.stop.raise();
+            if timeout(LAST, queue.slots.acquire_many(queue.most())).await.is_err() {
+                let still = queue.plan.policy.slots() - queue.slots.available_permits();
+                tracing::warn!(queue = %queue.plan.name, still, "tasks did not end after they were cancelled");
             }
         }
         let link = self.consumer.link();
         drop(self);
         // what was settled is sent before it is closed
         if Link::closed(link, LAST).await == Err(Unclosed::Late) {
-            tracing::warn!(queue = %line.stream.queue, "the consumer did not close in time: the last settlements may be lost");
+            tracing::warn!(queue = %queue.plan.name, "the consumer did not close in time: the last settlements may be lost");
         }
     }
 
@@ -212,23 +213,23 @@ impl Intake {
     async fn refuse(&mut self) {
         let mut confirms = true;
         while let Some(delivery) = self.consumer.next().await {
-            self.line.pulse.came(1);
-            life::give_back(&self.line, delivery, &mut confirms).await;
+            self.queue.pulse.came(1);
+            life::give_back(&self.queue, delivery, &mut confirms).await;
         }
         std::future::pending().await
     }
 }
 
 /// One task, from its slot's taking to its giving back.
-async fn begin(line: Arc<Line>, delivery: Delivery, slot: OwnedSemaphorePermit, ticket: Ticket) {
+async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphorePermit, ticket: Ticket) {
     let tag = delivery.tag;
-    if let Err(panic) = AssertUnwindSafe(life::live(&line, delivery, ticket)).catch_unwind().await {
+    if let Err(panic) = AssertUnwindSafe(life::live(&queue, delivery, ticket)).catch_unwind().await {
         // the handler's own panics are caught nearer to it: this is one of dropping what it left
         let words = life::panic_words(panic.as_ref());
-        tracing::error!(queue = %line.stream.queue, panic = words, "a task broke outside of its handler; it is released");
-        line.tally.given_back(None);
-        let _ = line.settler.settle(tag, Settle::Reject).await;
+        tracing::error!(queue = %queue.plan.name, panic = words, "a task broke outside of its handler; it is released");
+        queue.report.given_back(None);
+        let _ = queue.settler.settle(tag, Settle::Reject).await;
     }
-    line.pulse.settled();
+    queue.pulse.settled();
     drop(slot);
 }

@@ -232,8 +232,6 @@ impl Supervisor {
                 came = intake.stream.next(), if unheard.is_empty() && !dropped && !intake.is_stopped() => match came {
                     Some(came) => {
                         intake.stir();
-                        // whatever was at the head before is gone, or these would not come
-                        self.unread = Unread::default();
                         for delivery in came {
                             let delivery = delivery.map_err(|error| intake.classify(&error))?;
                             if !intake.acks.delivered(delivery.delivery_tag) {

@@ -31,15 +31,15 @@ const TICK: Duration = Duration::from_millis(250);
 /// Runs until the handle is dropped.
 pub(super) async fn run(config: AmqpConfig, topology: watch::Receiver<Topology>, task: PublisherTask) {
     let PublisherTask { submitted, settled, link } = task;
-    let mut desk = Desk { submitted, settled, unsaid: Vec::new() };
+    let mut caller = CallerSide { submitted, settled, unsaid: Vec::new() };
     let mut supervisor = Supervisor { config, topology, link, generation: 0, alone: 0 };
-    supervisor.run(&mut desk).await;
-    desk.say_the_rest(supervisor.config.call_timeout).await;
+    supervisor.run(&mut caller).await;
+    caller.say_the_rest(supervisor.config.call_timeout).await;
     supervisor.link.send_replace(Link::Closed);
 }
 
 /// The caller's side: what is submitted, and what is to be said of it.
-struct Desk {
+struct CallerSide {
     submitted: mpsc::Receiver<Vec<Publishing>>,
     settled: mpsc::Sender<Vec<Settlement>>,
     unsaid: Vec<Settlement>,
@@ -63,17 +63,17 @@ enum End {
 }
 
 impl Supervisor {
-    async fn run(&mut self, desk: &mut Desk) {
+    async fn run(&mut self, caller: &mut CallerSide) {
         let mut failures = 0_u32;
         loop {
-            let opened = desk.losing_while(Box::pin(self.open())).await;
+            let opened = caller.losing_while(Box::pin(self.open())).await;
             let error = match opened {
                 None => return,
                 Some(Err(error)) => error,
                 Some(Ok((session, channels))) => {
                     let since = Instant::now();
-                    let end = self.serve(&session, channels, desk).await;
-                    let closing = desk.losing_while(Box::pin(session.close())).await;
+                    let end = self.serve(&session, channels, caller).await;
+                    let closing = caller.losing_while(Box::pin(session.close())).await;
                     match end {
                         End::Closed => return,
                         End::Lost(_) if closing.is_none() => return,
@@ -89,7 +89,7 @@ impl Supervisor {
             failures = failures.saturating_add(1);
             self.link.send_replace(Link::Down { attempts: failures, error: Some(error) });
             let wait = backoff::wait(failures, self.config.backoff_max, fastrand::f64());
-            if desk.losing_while(tokio::time::sleep(wait)).await.is_none() {
+            if caller.losing_while(tokio::time::sleep(wait)).await.is_none() {
                 return;
             }
         }
@@ -112,12 +112,17 @@ impl Supervisor {
         self.link.send_replace(Link::Up { generation: self.generation, broker: session.broker(), user });
     }
 
-    async fn serve(&mut self, session: &Session, mut channels: Vec<Confirms>, desk: &mut Desk) -> End {
+    async fn serve(
+        &mut self,
+        session: &Session,
+        mut channels: Vec<Confirms>,
+        caller: &mut CallerSide,
+    ) -> End {
         self.generation += 1;
         self.alone = 0;
         let mut events = session.events();
         self.up(session);
-        let end = self.publish(session, &mut channels, &mut events, desk).await;
+        let end = self.publish(session, &mut channels, &mut events, caller).await;
         let in_flight: usize = channels.iter().map(Confirms::unsettled).sum();
         let blames = channels.iter().filter_map(|confirms| Some(Blame::of(confirms.death()?, true)));
         let mut blame = blames.into_iter().find(|blame| blame.message().is_some()).unwrap_or(Blame::Nobody);
@@ -128,7 +133,7 @@ impl Supervisor {
         for confirms in &mut channels {
             confirms.bury(&blame);
             confirms.drop_backlog();
-            desk.unsaid.extend(confirms.settlements());
+            caller.unsaid.extend(confirms.settlements());
         }
         end
     }
@@ -138,7 +143,7 @@ impl Supervisor {
         session: &Session,
         channels: &mut [Confirms],
         events: &mut Events,
-        desk: &mut Desk,
+        caller: &mut CallerSide,
     ) -> End {
         let (user, frame_max) = (session.user(), session.frame_max());
         let mut tick = tokio::time::interval(TICK);
@@ -153,23 +158,23 @@ impl Supervisor {
                     return End::Lost(error);
                 }
                 confirms.write(user, frame_max);
-                desk.unsaid.extend(confirms.settlements());
+                caller.unsaid.extend(confirms.settlements());
             }
             let idle = channels.iter().all(Confirms::is_idle);
-            if close_by.is_some_and(|by| idle && desk.unsaid.is_empty() || by <= Instant::now()) {
+            if close_by.is_some_and(|by| idle && caller.unsaid.is_empty() || by <= Instant::now()) {
                 return End::Closed;
             }
             let waiting: usize = channels.iter().map(Confirms::waiting).sum();
-            let room = close_by.is_none() && waiting < WAITING && desk.unsaid.len() < UNHEARD;
+            let room = close_by.is_none() && waiting < WAITING && caller.unsaid.len() < UNHEARD;
             let flying = channels.iter().any(Confirms::is_flying);
-            let speak = !desk.unsaid.is_empty();
+            let speak = !caller.unsaid.is_empty();
             tokio::select! {
                 biased;
-                permit = desk.settled.reserve(), if speak => match permit {
-                    Ok(permit) => permit.send(std::mem::take(&mut desk.unsaid)),
+                permit = caller.settled.reserve(), if speak => match permit {
+                    Ok(permit) => permit.send(std::mem::take(&mut caller.unsaid)),
                     Err(_) => {
                         // Nobody listens any more; what was taken is still brought to its end.
-                        desk.unsaid.clear();
+                        caller.unsaid.clear();
                         close_by.get_or_insert(Instant::now() + self.config.call_timeout);
                     }
                 },
@@ -193,8 +198,8 @@ impl Supervisor {
                     Some(_) => {}
                     None => return End::Lost(session.gone()),
                 },
-                batch = desk.submitted.recv(), if room => match batch {
-                    Some(batch) if blocked => lose(&mut desk.unsaid, batch),
+                batch = caller.submitted.recv(), if room => match batch {
+                    Some(batch) if blocked => lose(&mut caller.unsaid, batch),
                     Some(batch) => {
                         let deadline = Instant::now() + self.config.confirm_timeout;
                         for publishing in batch {
@@ -264,7 +269,7 @@ impl Supervisor {
     }
 }
 
-impl Desk {
+impl CallerSide {
     /// Awaits `work`; what is submitted meanwhile is lost. `None` when the handle was dropped.
     async fn losing_while<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);

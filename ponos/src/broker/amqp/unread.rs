@@ -1,13 +1,16 @@
-//! Messages that can't be read, one after the other: how often each is taken again at once, which has the broker count, so
-//! that it is dead in the end. Nothing of such a message is known but how many are in its queue.
+//! Messages that can't be read: how often they are taken again at once, which has the broker count, so that they are dead in
+//! the end. Nothing is known of such a message but how many others are in its queue. A quorum queue hands out what came back
+//! in turn: where several can't be read, each is taken that often before the first is dead.
 
 /// So often a message is taken again at once: more than the delivery limit of a work queue.
 const MOST: u32 = 100;
+/// Of so many messages at most it is believed that none can be read.
+const MESSAGES: u64 = 100;
 
 /// What is known of them.
 #[derive(Debug, Default)]
 pub(super) struct Unread {
-    /// In a row, of the one that is at the head of the queue as far as can be seen.
+    /// In a row, since the last time that one of them was gone.
     times: u32,
     /// How many were ready when it was looked last, …
     looked: Option<u64>,
@@ -21,8 +24,7 @@ impl Unread {
         self.times > 0
     }
 
-    /// Whether this is the second time for the one at the head: the first time it may have been another's, on a connection
-    /// that was shared.
+    /// Whether this is the second time: the first time it may have been another's, on a connection that was shared.
     pub(super) fn is_certain(&self) -> bool {
         self.times == 2
     }
@@ -30,10 +32,11 @@ impl Unread {
     /// One could not be read; whether to take it again at once.
     pub(super) fn failed(&mut self) -> bool {
         self.times = self.times.saturating_add(1);
-        self.times <= MOST
+        let messages = self.looked.unwrap_or(1).clamp(1, MESSAGES);
+        u64::from(self.times) <= u64::from(MOST) * messages
     }
 
-    /// So many are ready. If they are fewer than ever, the one at the head is gone, and the next has its own count.
+    /// So many are ready. If they are fewer than ever, one is gone, and the count begins anew.
     ///
     /// One that the broker is about to put back is missing for a moment: so what counts is seen twice.
     pub(super) fn looked(&mut self, ready: u64) {
@@ -50,34 +53,39 @@ impl Unread {
 mod tests {
     use super::*;
 
-    /// How many of `count` messages were taken at once each time, with `hidden` saying whether the broker had put back the
-    /// one at the head when it was looked.
-    fn at_once(count: u64, hidden: impl Fn(u32) -> bool) -> bool {
+    /// Whether `count` messages are taken at once until all are dead, in turn or one after the other; `hidden` says at which
+    /// times the broker has not yet put back the one that was taken.
+    fn all_at_once(count: u64, in_turn: bool, hidden: impl Fn(u64) -> bool) -> bool {
         let (mut unread, mut all) = (Unread::default(), true);
-        for left in (1..=count).rev() {
-            for time in 0..50 {
-                unread.looked(left - u64::from(hidden(time)));
-                all &= unread.failed();
-            }
+        for time in 0..count * 50 {
+            let gone = if in_turn { (time + count).saturating_sub(count * 50) } else { time / 50 };
+            unread.looked(count - gone - u64::from(hidden(time)));
+            all &= unread.failed();
         }
         all
     }
 
     #[test]
-    fn each_message_has_a_count_of_its_own() {
-        assert!(at_once(20, |_| false));
-        assert!(at_once(20, |time| time % 2 == 1), "missing in every other look");
-        assert!(at_once(20, |_| true), "missing always");
+    fn several_messages_are_each_taken_until_they_are_dead() {
+        for in_turn in [true, false] {
+            for count in [1, 3, 90] {
+                assert!(all_at_once(count, in_turn, |_| false));
+                assert!(all_at_once(count, in_turn, |time| time % 2 == 1), "missing in every other look");
+            }
+            assert!(all_at_once(90, in_turn, |_| true), "missing always");
+        }
     }
 
     #[test]
     fn one_that_stays_is_left_alone_for_a_while_in_the_end() {
-        let mut unread = Unread::default();
-        let tries = (0..1_000).take_while(|time| {
-            unread.looked(7 + u64::from(time % 3 == 0));
-            unread.failed()
-        });
-        assert!((100..=102).contains(&tries.count()));
-        assert!(unread.is_at_it());
+        for (others, tries) in [(0, 100), (7, 800), (1_000_000, 10_000)] {
+            let mut unread = Unread::default();
+            let at_once = (0..20_000).take_while(|time| {
+                unread.looked(others + 1 + u64::from(time % 3 == 0));
+                unread.failed()
+            });
+            assert!((tries..=2 * tries + 2).contains(&at_once.count()), "{others}");
+            assert!(unread.is_at_it());
+        }
     }
 }

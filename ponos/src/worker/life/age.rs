@@ -4,7 +4,7 @@ use super::Verdict;
 use crate::{
     clock::millis,
     event::{Event, Timestamp},
-    worker::{Policy, line::Line, plan::Route},
+    worker::{Policy, plan::Route, queue_context::QueueContext},
 };
 
 /// Whether there is still anything to do.
@@ -14,11 +14,16 @@ pub(super) fn check(policy: &Policy, event: &Event, now: Timestamp) -> Result<()
 
 /// Whether a later one was taken before it; if not, it is taken. For what is valid and was not handled alone: what never
 /// runs must not silence what comes after it.
-pub(super) fn take(line: &Line, policy: &Policy, event: &Event, now: Timestamp) -> Result<(), String> {
+pub(super) fn take(
+    queue: &QueueContext,
+    policy: &Policy,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(), String> {
     if !policy.latest_only {
         return Ok(());
     }
-    line.latest.take(event, now).map_err(|latest| format!("overtaken: one of {latest} was taken before it"))
+    queue.latest.take(event, now).map_err(|latest| format!("overtaken: one of {latest} was taken before it"))
 }
 
 fn too_old(policy: &Policy, event: &Event, now: Timestamp) -> Option<String> {
@@ -32,9 +37,9 @@ fn too_old(policy: &Policy, event: &Event, now: Timestamp) -> Option<String> {
 }
 
 /// Notes that it came, and when the next one will, for a route that waits for it.
-pub(super) fn expect(line: &Line, route: &Route, event: &Event) {
+pub(super) fn expect(queue: &QueueContext, route: &Route, event: &Event) {
     if let Some(tolerance) = route.policy.expect_by_next {
-        line.promises.came(event, line.service.clock.now(), tolerance);
+        queue.promises.came(event, queue.service.clock.now(), tolerance);
     }
 }
 

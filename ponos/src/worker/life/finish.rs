@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     inbox::{Entry, Held, InboxErrorClass},
-    worker::desk::FlushError,
+    worker::confirming_publisher::FlushError,
 };
 
 /// Why an end can't be reached.
@@ -24,11 +24,11 @@ pub(super) enum Hindered {
 
 /// Publishes what was held, and tells the inbox.
 pub(super) async fn finish(task: &Task<'_>, held: Vec<Held>, entry: Entry) -> Result<(), Hindered> {
-    if task.line.service.inbox.takes_publishes() {
+    if task.queue.service.inbox.takes_publishes() {
         return commit(task, held, entry).await;
     }
     publish(task, held).await?;
-    let mut pauses = Pauses::new(task.line);
+    let mut pauses = Pauses::new(task.queue);
     loop {
         let Err(error) = entry.record().await else { return Ok(()) };
         if error.class == InboxErrorClass::Refused {
@@ -43,15 +43,15 @@ async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
     if held.is_empty() {
         return Ok(());
     }
-    let line = task.line;
-    let mut pauses = Pauses::new(line);
+    let queue = task.queue;
+    let mut pauses = Pauses::new(queue);
     loop {
-        let Err(error) = line.desk.publish(held.clone(), line.service.limits.flush).await else {
+        let Err(error) = queue.publisher.publish(held.clone(), queue.service.limits.flush).await else {
             return Ok(());
         };
         if error.is_missing() {
             // for the next attempt
-            line.mender.mend().await;
+            queue.repair.redeclare().await;
         }
         match error {
             FlushError::Lost(_) | FlushError::Missing(_) => wait(task, &mut pauses, error).await?,
@@ -60,7 +60,7 @@ async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
                 return Err(Hindered::Lasting(format!("what it published could not be sent: {error}")));
             }
         }
-        while !line.can_publish() {
+        while !queue.can_publish() {
             wait(task, &mut pauses, "the broker can't be published to").await?;
         }
     }
@@ -68,16 +68,16 @@ async fn publish(task: &Task<'_>, held: Vec<Held>) -> Result<(), Hindered> {
 
 /// Until it is worth another try.
 async fn wait(task: &Task<'_>, pauses: &mut Pauses, why: impl std::fmt::Display) -> Result<(), Hindered> {
-    let line = task.line;
+    let queue = task.queue;
     if pauses.is_first() {
         let id = task.event.as_ref().map(|event| event.id.as_str());
-        tracing::warn!(%why, queue = %line.stream.queue, id, "the handler is done, what follows is hindered; the task waits");
+        tracing::warn!(%why, queue = %queue.plan.name, id, "the handler is done, what follows is hindered; the task waits");
     }
-    let woke = if line.service.inbox.is_none() {
-        pauses.next(line, task.tag).await
+    let woke = if queue.service.inbox.is_none() {
+        pauses.next(queue, task.tag).await
     } else {
         // it comes again, and then the inbox must know it
-        pauses.next_even_void(line).await
+        pauses.next_even_void(queue).await
     };
     match woke {
         Woke::Time => Ok(()),

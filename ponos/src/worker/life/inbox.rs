@@ -8,14 +8,14 @@ use crate::inbox::{Begun, Entry, InboxKey};
 
 /// The entry to run under. While the inbox can't be asked the slot waits, for what is given back comes again at once.
 pub(super) async fn begin(task: &Task<'_>, key: &InboxKey) -> Result<Entry, Verdict> {
-    let line = task.line;
-    let mut pauses = Pauses::new(line);
+    let queue = task.queue;
+    let mut pauses = Pauses::new(queue);
     loop {
         let begun = tokio::select! {
             biased;
-            begun = line.service.inbox.begin(key) => begun,
+            begun = queue.service.inbox.begin(key) => begun,
             // nothing has run yet
-            () = line.stop.raised() => return Err(Verdict::Stopped),
+            () = queue.stop.raised() => return Err(Verdict::Stopped),
         };
         let error = match begun {
             Ok(Begun::Run(entry)) => return Ok(entry),
@@ -23,9 +23,9 @@ pub(super) async fn begin(task: &Task<'_>, key: &InboxKey) -> Result<Entry, Verd
             Err(error) => error,
         };
         if pauses.is_first() {
-            tracing::warn!(%error, queue = %line.stream.queue, id = %key.id, "the inbox could not be asked; the task waits");
+            tracing::warn!(%error, queue = %queue.plan.name, id = %key.id, "the inbox could not be asked; the task waits");
         }
-        match pauses.next(line, task.tag).await {
+        match pauses.next(queue, task.tag).await {
             Woke::Time => {}
             Woke::Stopped => return Err(Verdict::Stopped),
             Woke::Void => {

@@ -23,7 +23,7 @@ pub(super) async fn word(task: &mut Task<'_>, reason: String, or_dead: bool) -> 
     let Some(last) = route.last.as_ref().filter(|last| last.or_dead || !or_dead) else { return Ok(reason) };
     let Some(entry) = begin(task, &route, &event).await? else { return Ok(reason) };
     let context = task.context(&route, &event, Some(&entry), Some(reason.clone()));
-    let run = run::last(task.line, &last.handler, &context, validate::again(&event)).await;
+    let run = run::last(task.queue, &last.handler, &context, validate::again(&event)).await;
     let held = context.end();
     match run {
         Ok(()) => match finish(task, held, entry).await {
@@ -43,13 +43,13 @@ pub(super) async fn word(task: &mut Task<'_>, reason: String, or_dead: bool) -> 
 
 /// `None`: it ran before.
 async fn begin(task: &Task<'_>, route: &Route, event: &Event) -> Result<Option<Entry>, Hindered> {
-    if task.line.service.inbox.is_none() {
+    if task.queue.service.inbox.is_none() {
         return Ok(Some(Entry::none()));
     }
     let times = event.extensions.int("requeued-count").unwrap_or(0);
     // no pattern has a `!`
     let handler = format!("{}!last{times}", route.pattern);
-    let key = InboxKey::of(Arc::clone(&task.line.stream.queue), handler, event);
+    let key = InboxKey::of(Arc::clone(&task.queue.plan.name), handler, event);
     match inbox::begin(task, &key).boxed().await {
         Ok(entry) => Ok(Some(entry)),
         Err(Verdict::HandledAlready) => Ok(None),

@@ -30,8 +30,8 @@ use super::{
     Context,
     breaker::{Place, Ticket},
     ended::{Death, Ended},
-    line::Line,
     plan::Route,
+    queue_context::QueueContext,
     retry::Attempt,
 };
 use crate::{
@@ -47,7 +47,7 @@ use tracing::Span;
 
 /// What is known of a delivery so far.
 struct Task<'a> {
-    line: &'a Line,
+    queue: &'a QueueContext,
     /// Among those that are at work.
     place: Place<'a>,
     tag: DeliveryTag,
@@ -107,13 +107,17 @@ impl From<Death> for Verdict {
 }
 
 /// Leads one delivery to its end, and reports it.
-pub(super) fn live(line: &Line, delivery: Delivery, ticket: Ticket) -> impl Future<Output = ()> + Send + '_ {
+pub(super) fn live(
+    queue: &QueueContext,
+    delivery: Delivery,
+    ticket: Ticket,
+) -> impl Future<Output = ()> + Send + '_ {
     // out here, so that the future has no room for the delivery as well
-    let task = Task::new(line, delivery, ticket);
-    lead(line, task)
+    let task = Task::new(queue, delivery, ticket);
+    lead(queue, task)
 }
 
-async fn lead(line: &Line, mut task: Task<'_>) {
+async fn lead(queue: &QueueContext, mut task: Task<'_>) {
     let verdict = loop {
         match steps(&mut task).await {
             Ok(Verdict::Unavailable { name, reason }) => {
@@ -134,14 +138,14 @@ async fn lead(line: &Line, mut task: Task<'_>) {
     // before it: who sees the queue empty may rely on having been told
     report::report(task, ended);
     // an error: the consumer is gone, and the delivery comes again and meets the inbox
-    let _ = line.settler.settle(tag, how).await;
+    let _ = queue.settler.settle(tag, how).await;
 }
 
 async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
-    let line = task.line;
-    let now = line.service.clock.now();
+    let queue = task.queue;
+    let now = queue.service.clock.now();
     task.attempt = Attempt::first(now);
-    let limits = &line.service.limits;
+    let limits = &queue.service.limits;
     let event = match decode::event(&mut task.message, limits) {
         Ok(event) => event,
         Err(death) => {
@@ -151,46 +155,46 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
         }
     };
     task.event = Some(Arc::clone(&event));
-    let route = route::of(&line.stream, &event)?;
+    let route = route::of(&queue.plan, &event)?;
     task.route = Some(Arc::clone(route));
-    age::expect(line, route, &event);
+    age::expect(queue, route, &event);
     age::check(&route.policy, &event, now)?;
     task.attempt = attempt::read(&event, now)?;
     attempt::due(&task.attempt, now)?;
     if task.count > 0 && !task.noted {
-        poison::check(task.count.saturating_sub(line.released.of(event.id.as_str())))?;
+        poison::check(task.count.saturating_sub(queue.own_releases.count(event.id.as_str())))?;
         // if this process sees it again, it did not end of it
         task.noted = true;
-        line.released.note(event.id.as_str());
+        queue.own_releases.note(event.id.as_str());
     }
     let payload = validate::payload(&route.contract, &event)?;
-    let entry = if line.service.inbox.is_none() {
+    let entry = if queue.service.inbox.is_none() {
         Entry::none()
     } else {
-        let key = InboxKey::of(Arc::clone(&line.stream.queue), Arc::clone(&route.pattern), &event);
+        let key = InboxKey::of(Arc::clone(&queue.plan.name), Arc::clone(&route.pattern), &event);
         inbox::begin(task, &key).boxed().await?
     };
-    if let Err(overtaken) = age::take(line, &route.policy, &event, now) {
+    if let Err(overtaken) = age::take(queue, &route.policy, &event, now) {
         return Ok(Verdict::Skip(overtaken, Some(entry)));
     }
     let context = task.context(route, &event, Some(&entry), None);
-    let verdict = run::handler(line, &context, payload, entry).await;
+    let verdict = run::handler(queue, &context, payload, entry).await;
     if !matches!(verdict, Verdict::Unavailable { .. } | Verdict::Stopped) {
-        line.breaker.answered(task.place.ticket());
+        queue.breaker.answered(task.place.ticket());
     }
     Ok(verdict)
 }
 
 impl<'a> Task<'a> {
-    fn new(line: &'a Line, delivery: Delivery, ticket: Ticket) -> Self {
+    fn new(queue: &'a QueueContext, delivery: Delivery, ticket: Ticket) -> Self {
         let count = delivery.delivery_count().unwrap_or(0);
         let Delivery { message, exchange, tag, .. } = delivery;
         let (event, route, attempt) = (None, None, Attempt::first(Timestamp::EPOCH));
         let claimed = Claimed::default();
         let (noted, began, span) = (false, Instant::now(), Span::none());
-        let place = Place::new(&line.breaker, ticket);
+        let place = Place::new(&queue.breaker, ticket);
         Self {
-            line,
+            queue,
             place,
             tag,
             exchange,
@@ -217,8 +221,8 @@ impl<'a> Task<'a> {
     ) -> Context {
         self.span = report::span(self, event);
         Context::new(super::context::Inner {
-            service: Arc::clone(&self.line.service),
-            queue: Arc::clone(&self.line.stream.queue),
+            service: Arc::clone(&self.queue.service),
+            queue: Arc::clone(&self.queue.plan.name),
             route: Arc::clone(route),
             event: Arc::clone(event),
             attempt: self.attempt.number,
@@ -236,12 +240,12 @@ impl<'a> Task<'a> {
 
     /// Remembers that it comes back without a crash, or forgets it for good.
     fn account(&mut self, how: Settle) {
-        let void = self.line.is_void(self.tag);
+        let void = self.queue.is_void(self.tag);
         let Some(event) = self.event.as_ref().filter(|_| void || self.noted) else { return };
         if void && !self.noted {
-            self.line.released.note(event.id.as_str());
+            self.queue.own_releases.note(event.id.as_str());
         } else if !void && how == Settle::Ack {
-            self.line.released.forget(event.id.as_str());
+            self.queue.own_releases.forget(event.id.as_str());
         }
     }
 

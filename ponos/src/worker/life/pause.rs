@@ -1,7 +1,7 @@
 //! Waiting with the slot held, until it is worth another try: nothing spins, and nothing is given back that would come
 //! again at once.
 
-use crate::{broker::DeliveryTag, worker::line::Line};
+use crate::{broker::DeliveryTag, worker::queue_context::QueueContext};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -24,8 +24,8 @@ pub(super) enum Woke {
 }
 
 /// How long a delivery may be held for something to come back.
-pub(super) fn longest_held(line: &Line) -> Duration {
-    HELD.min(line.service.limits.consumer_timeout / 3)
+pub(super) fn longest_held(queue: &QueueContext) -> Duration {
+    HELD.min(queue.service.limits.consumer_timeout / 3)
 }
 
 /// 1 s, 2 s, 4 s … 30 s.
@@ -36,23 +36,23 @@ pub(super) struct Pauses {
 }
 
 impl Pauses {
-    pub(super) fn new(line: &Line) -> Self {
-        Self { next: SHORTEST, until: Instant::now() + longest_held(line) }
+    pub(super) fn new(queue: &QueueContext) -> Self {
+        Self { next: SHORTEST, until: Instant::now() + longest_held(queue) }
     }
 
     pub(super) fn is_first(&self) -> bool {
         self.next == SHORTEST
     }
 
-    pub(super) async fn next(&mut self, line: &Line, tag: DeliveryTag) -> Woke {
+    pub(super) async fn next(&mut self, queue: &QueueContext, tag: DeliveryTag) -> Woke {
         tokio::select! {
-            woke = self.next_even_void(line) => woke,
-            () = line.voided(tag) => Woke::Void,
+            woke = self.next_even_void(queue) => woke,
+            () = queue.voided(tag) => Woke::Void,
         }
     }
 
     /// [`Pauses::next`], whatever becomes of the delivery's channel.
-    pub(super) async fn next_even_void(&mut self, line: &Line) -> Woke {
+    pub(super) async fn next_even_void(&mut self, queue: &QueueContext) -> Woke {
         let end = Instant::now() + self.next;
         if end > self.until {
             return Woke::Enough;
@@ -60,7 +60,7 @@ impl Pauses {
         self.next = (self.next * 2).min(LONGEST);
         tokio::select! {
             () = sleep_until(end) => Woke::Time,
-            () = line.stop.raised() => Woke::Stopped,
+            () = queue.stop.raised() => Woke::Stopped,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     worker::{
         Context,
         ended::{Ended, Observed},
-        line::Line,
+        queue_context::QueueContext,
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -14,8 +14,8 @@ use tracing::{Span, field::Empty, info_span};
 
 /// `process <queue>`, by the names of OpenTelemetry's messaging conventions.
 pub(super) fn span(task: &Task<'_>, event: &Event) -> Span {
-    let Task { line, exchange, message, attempt, .. } = task;
-    let (queue, key) = (&line.stream.queue, &message.routing_key);
+    let Task { queue, exchange, message, attempt, .. } = task;
+    let (queue, key) = (&queue.plan.name, &message.routing_key);
     info_span!(
         "process",
         "otel.name" = %format_args!("process {queue}"),
@@ -34,33 +34,33 @@ pub(super) fn span(task: &Task<'_>, event: &Event) -> Span {
 }
 
 /// Logs and shows that a handler kept its thread beyond its timeout.
-pub(super) fn blocked(line: &Line, context: &Context, held: Duration) {
-    let (queue, event) = (&line.stream.queue, context.event());
+pub(super) fn blocked(queue: &QueueContext, context: &Context, held: Duration) {
+    let (name, event) = (&queue.plan.name, context.event());
     let timeout = context.inner().route.policy.timeout;
     context.span().in_scope(|| {
         tracing::error!(
-            %queue, name = %event.name, id = %event.id, ?held, ?timeout,
+            queue = %name, name = %event.name, id = %event.id, ?held, ?timeout,
             "the handler blocked its thread beyond its timeout: it could not be cancelled, and held up what shares the thread; await instead of blocking, or give such work to ctx.blocking"
         );
     });
-    if let Some(observer) = &line.service.observer {
-        let (queue, id, name) = (Arc::clone(queue), event.id.clone(), event.name.clone());
+    if let Some(observer) = &queue.service.observer {
+        let (queue, id, name) = (Arc::clone(name), event.id.clone(), event.name.clone());
         observer(&Observed::Blocked { queue, id, name, held, timeout });
     }
 }
 
 /// Logs, counts and shows it.
 pub(super) fn report(task: Task<'_>, ended: Ended) {
-    let line = task.line;
-    let void = line.is_void(task.tag);
-    line.tally.count(&ended, void, task.id());
+    let queue = task.queue;
+    let void = queue.is_void(task.tag);
+    queue.report.count(&ended, void, task.id());
     if void {
-        tracing::debug!(queue = %line.stream.queue, id = task.event.as_ref().map(|event| event.id.as_str()), "its connection was lost before it could be settled: it comes again");
+        tracing::debug!(queue = %queue.plan.name, id = task.event.as_ref().map(|event| event.id.as_str()), "its connection was lost before it could be settled: it comes again");
     }
     task.span.in_scope(|| log(&task, &ended));
-    if let Some(observer) = &line.service.observer {
+    if let Some(observer) = &queue.service.observer {
         observer(&Observed::Ended {
-            queue: line.stream.queue.clone(),
+            queue: queue.plan.name.clone(),
             id: task.event.as_ref().map(|event| event.id.clone()),
             name: task.event.as_ref().map(|event| event.name.clone()),
             attempt: task.attempt.number,
@@ -78,7 +78,7 @@ macro_rules! end {
             "messaging.operation.name" = "process",
             "messaging.process.duration" = $took,
             "messaging.message.id" = $task.id(),
-            queue = %$task.line.stream.queue,
+            queue = %$task.queue.plan.name,
             name = $task.name(),
             attempt = $task.attempt.number,
             $($rest)*
@@ -107,7 +107,7 @@ fn log(task: &Task<'_>, ended: &Ended) {
         }
         Ended::Snoozed { due, reason } => end!(info, task, took(), reason, %due, "put off"),
         // that was said once
-        Ended::Released(why) if task.line.breaker.status().is_some() => {
+        Ended::Released(why) if task.queue.breaker.status().is_some() => {
             end!(debug, task, took(), reason = why, "released")
         }
         Ended::Released(why) => end!(info, task, took(), reason = why, "released"),

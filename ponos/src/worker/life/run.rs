@@ -8,7 +8,7 @@ use crate::{
         Context, HandlerResult, Outcome,
         ended::{DeadKind, Death},
         handler::Shared,
-        line::Line,
+        queue_context::QueueContext,
     },
 };
 use futures_util::FutureExt;
@@ -28,8 +28,13 @@ pub(super) enum Run {
 }
 
 /// Runs the route's handler.
-pub(super) async fn handler(line: &Line, context: &Context, payload: Value, entry: Entry) -> Verdict {
-    let run = run(line, &context.inner().route.handler, context, payload).await;
+pub(super) async fn handler(
+    queue: &QueueContext,
+    context: &Context,
+    payload: Value,
+    entry: Entry,
+) -> Verdict {
+    let run = run(queue, &context.inner().route.handler, context, payload).await;
     let held = context.end();
     match run {
         Run::Returned(Ok(Outcome::Done)) => Verdict::Done(held, entry),
@@ -55,7 +60,7 @@ pub(super) async fn handler(line: &Line, context: &Context, payload: Value, entr
                 Run::Unfit(error) => Death::new(DeadKind::Schema, unfit(&error)).into(),
                 Run::Stopped => Verdict::Stopped,
                 // what it stood on may have been taken away already: cancelled is not failed
-                _ if line.stop.is_raised() => Verdict::Stopped,
+                _ if queue.stop.is_raised() => Verdict::Stopped,
                 failed => {
                     let name = match &failed {
                         Run::Returned(Err(failure)) => failure.unavailable_name().map(str::to_owned),
@@ -74,12 +79,12 @@ pub(super) async fn handler(line: &Line, context: &Context, payload: Value, entr
 
 /// Runs the route's final handler; its failure in words.
 pub(super) async fn last(
-    line: &Line,
+    queue: &QueueContext,
     handler: &Shared,
     context: &Context,
     payload: Value,
 ) -> Result<(), Run> {
-    match run(line, handler, context, payload).await {
+    match run(queue, handler, context, payload).await {
         Run::Returned(Ok(_)) => Ok(()),
         failed => Err(failed),
     }
@@ -114,7 +119,7 @@ fn unfit(error: &str) -> String {
     format!("the payload keeps the contract, but its type can't be read from it: {error}")
 }
 
-async fn run(line: &Line, handler: &Shared, context: &Context, payload: Value) -> Run {
+async fn run(queue: &QueueContext, handler: &Shared, context: &Context, payload: Value) -> Run {
     let own = (Arc::clone(handler), context.clone());
     // within the future, so that a handler that panics before it has made its own is caught as well
     let body = async move {
@@ -131,14 +136,14 @@ async fn run(line: &Line, handler: &Shared, context: &Context, payload: Value) -
         biased;
         ended = body => ended.unwrap_or_else(|panic| Run::Panicked(words(panic.as_ref()))),
         () = sleep_until(context.deadline()) => Run::TimedOut,
-        () = line.stop.raised() => Run::Stopped,
+        () = queue.stop.raised() => Run::Stopped,
     };
     if let Some(held) = hold.beyond() {
-        report::blocked(line, context, held);
+        report::blocked(queue, context, held);
     }
     context.inner().cancelled.raise();
     if context.inner().blocking.is_busy() {
-        context.inner().blocking.idle(line, context).boxed().await;
+        context.inner().blocking.idle(queue, context).boxed().await;
     }
     run
 }

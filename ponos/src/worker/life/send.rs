@@ -24,21 +24,21 @@ pub(super) enum Unsent {
 
 /// Publishes until it is confirmed. While that fails the slot waits: see [`Pauses`].
 pub(super) async fn confirmed(task: &Task<'_>, exchange: &str, message: Message) -> Result<(), Unsent> {
-    let line = task.line;
+    let queue = task.queue;
     let id = message.properties.message_id.as_deref().unwrap_or_default();
     let id = id.parse().map_err(Unsent::Why)?;
     let mut held = Held { id, exchange: Arc::from(exchange), message };
-    let mut pauses = Pauses::new(line);
+    let mut pauses = Pauses::new(queue);
     loop {
-        if line.is_void(task.tag) {
+        if queue.is_void(task.tag) {
             // it comes again, whatever becomes of this
             return Err(Unsent::Why("the connection of its delivery was lost".into()));
         }
         if exchange == DEAD {
             // without it, the exchange would send the letter to the parked ones
-            line.mender.look(&dead_letters(&line.stream.queue)).await;
+            queue.repair.ensure_queue(&dead_letters(&queue.plan.name)).await;
         }
-        let sent = line.desk.publish(vec![held.clone()], line.service.limits.flush).await;
+        let sent = queue.publisher.publish(vec![held.clone()], queue.service.limits.flush).await;
         let Err(error) = sent else { return Ok(()) };
         if error.is_too_large() {
             if retry::smaller(&mut held.message) {
@@ -47,12 +47,12 @@ pub(super) async fn confirmed(task: &Task<'_>, exchange: &str, message: Message)
             return Err(Unsent::TooLarge(Box::new(held.message), error.to_string()));
         }
         if pauses.is_first() {
-            tracing::warn!(%error, exchange, queue = %line.stream.queue, id = %held.id, "not sent; the task waits");
+            tracing::warn!(%error, exchange, queue = %queue.plan.name, id = %held.id, "not sent; the task waits");
         }
         if error.is_missing() {
-            line.mender.mend().await;
+            queue.repair.redeclare().await;
         }
-        match pauses.next(line, task.tag).await {
+        match pauses.next(queue, task.tag).await {
             Woke::Time => {}
             Woke::Stopped => return Err(Unsent::Stopped),
             Woke::Void | Woke::Enough => {

@@ -69,7 +69,7 @@ async fn failed(task: &mut Task<'_>, after: Option<Duration>, reason: String) ->
     }
     let number = task.attempt.number.saturating_add(1);
     let wait = after.unwrap_or_else(|| policy.backoff.wait(number, fastrand::f64())).min(LONGEST_RETRY);
-    let now = task.line.service.clock.now();
+    let now = task.queue.service.clock.now();
     let due = now.plus(millis(wait));
     let next = task.attempt.next(due, reason.clone());
     let ended = Ended::Retried { attempt: number, due, reason };
@@ -81,7 +81,7 @@ async fn put_off(task: &mut Task<'_>, why: PutOff) -> (Ended, Settle) {
     let (Some(event), Some(route)) = (task.event.clone(), task.route.clone()) else {
         return back(task, "it was put off before it was read".into()).await;
     };
-    let now = task.line.service.clock.now();
+    let now = task.queue.service.clock.now();
     let waits = task.attempt.put_off(now);
     let reason = match &why {
         PutOff::Released => "its handler gave it back".to_owned(),
@@ -120,7 +120,7 @@ async fn resend(
     (next, due, now): (&Attempt, Timestamp, Timestamp),
     ended: Ended,
 ) -> (Ended, Settle) {
-    let message = retry::again(task.taken(), &task.line.stream.queue, event, next);
+    let message = retry::again(task.taken(), &task.queue.plan.name, event, next);
     match send::confirmed(task, retry::exchange(due, now), message).await {
         Ok(()) => acked(ended),
         Err(Unsent::TooLarge(message, why)) => {
@@ -135,9 +135,9 @@ async fn resend(
 
 async fn early(task: &mut Task<'_>, due: Timestamp) -> (Ended, Settle) {
     let Some(event) = task.event.clone() else { return acked(Ended::Early { due }) };
-    let now = task.line.service.clock.now();
+    let now = task.queue.service.clock.now();
     let attempt = task.attempt.clone();
-    let message = retry::again(task.taken(), &task.line.stream.queue, &event, &attempt);
+    let message = retry::again(task.taken(), &task.queue.plan.name, &event, &attempt);
     match send::confirmed(task, retry::exchange(due, now), message).await {
         Ok(()) => acked(Ended::Early { due }),
         Err(unsent) => not_sent(task, unsent).await,
@@ -161,12 +161,12 @@ async fn told_dead(task: &mut Task<'_>, death: Death) -> (Ended, Settle) {
 }
 
 async fn dead(task: &mut Task<'_>, death: Death) -> (Ended, Settle) {
-    let line = task.line;
-    let now = line.service.clock.now();
+    let queue = task.queue;
+    let now = queue.service.clock.now();
     let event = task.event.clone();
     let message = task.taken();
     let about = (&death, &task.attempt, now);
-    let letter = retry::dead(message, &line.stream.queue, event.as_deref(), about);
+    let letter = retry::dead(message, &queue.plan.name, event.as_deref(), about);
     match send::confirmed(task, DEAD, letter).await {
         Ok(()) => acked(Ended::Dead(death)),
         Err(Unsent::Why(why) | Unsent::TooLarge(_, why)) => {
@@ -186,24 +186,24 @@ async fn not_sent(task: &mut Task<'_>, unsent: Unsent) -> (Ended, Settle) {
 
 /// After a pause, when the publishing link is up again or it was held for long enough.
 async fn give_back(task: &mut Task<'_>, why: String) -> (Ended, Settle) {
-    let line = task.line;
-    let mut pauses = Pauses::new(line);
+    let queue = task.queue;
+    let mut pauses = Pauses::new(queue);
     loop {
-        match pauses.next(line, task.tag).await {
+        match pauses.next(queue, task.tag).await {
             Woke::Stopped => return stopped(task).await,
-            Woke::Time if !line.can_publish() => {}
+            Woke::Time if !queue.can_publish() => {}
             Woke::Time | Woke::Enough | Woke::Void => return back(task, why).await,
         }
     }
 }
 
 async fn stopped(task: &mut Task<'_>) -> (Ended, Settle) {
-    let line = task.line;
-    line.tally.left(|| match &task.event {
+    let queue = task.queue;
+    queue.report.left(|| match &task.event {
         Some(event) => {
-            format!("{}: {} {}, attempt {}", line.stream.queue, event.name, event.id, task.attempt.number)
+            format!("{}: {} {}, attempt {}", queue.plan.name, event.name, event.id, task.attempt.number)
         }
-        None => format!("{}: a message that was not read yet", line.stream.queue),
+        None => format!("{}: a message that was not read yet", queue.plan.name),
     });
     back(task, "the worker stops".into()).await
 }

@@ -10,22 +10,22 @@ use tokio::time::sleep_until;
 
 /// Pauses the queue. `Ok`: the task is to be led anew; else what is to become of it.
 pub(super) async fn wait(task: &mut Task<'_>, name: &str, reason: String) -> Result<(), Verdict> {
-    let line = task.line;
-    if line.breaker.unavailable(task.place.ticket(), name, &reason) {
-        line.settler.narrow();
+    let queue = task.queue;
+    if queue.breaker.unavailable(task.place.ticket(), name, &reason) {
+        queue.settler.narrow();
     }
-    if !line.stream.policy.exclusive {
+    if !queue.plan.policy.exclusive {
         return Err(Verdict::GiveBack(reason));
     }
     tokio::select! {
-        ticket = line.breaker.admitted() => {
-            task.place = Place::new(&line.breaker, ticket);
+        ticket = queue.breaker.admitted() => {
+            task.place = Place::new(&queue.breaker, ticket);
             task.restore();
             Ok(())
         }
         // it is not at work, so the grace is not for it
-        () = line.drain.raised() => Err(Verdict::GiveBack(reason)),
-        () = line.voided(task.tag) => Err(Verdict::GiveBack(reason)),
-        () = sleep_until(task.began + pause::longest_held(line)) => Err(Verdict::GiveBack(reason)),
+        () = queue.drain.raised() => Err(Verdict::GiveBack(reason)),
+        () = queue.voided(task.tag) => Err(Verdict::GiveBack(reason)),
+        () = sleep_until(task.began + pause::longest_held(queue)) => Err(Verdict::GiveBack(reason)),
     }
 }

@@ -4,7 +4,7 @@
 use super::{NAME, QUEUE, parcel, parcels, shop};
 use crate::real::{
     Running, Sender, event, holds,
-    support::{LIMIT, config, consumer, outcomes, publisher},
+    support::{LIMIT, config, outcomes, publisher},
 };
 use futures_util::StreamExt;
 use lapin::{
@@ -13,7 +13,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use ponos::{
-    broker::{Link, PublishOutcome, Publishing, Transport},
+    broker::{Consume, Link, PublishOutcome, Publishing, Transport},
     event::HeaderValue,
     prelude::*,
     topology::Topology,
@@ -140,7 +140,8 @@ async fn several_in_a_row_that_can_not_be_read_are_each_dead_without_a_long_wait
     let ready = shop().ready().unwrap();
     Transport::amqp(config(&url)).check(ready.topology()).await.unwrap();
     all_taken_once(&url, LARGE).await;
-    let mut consumer = consumer(config(&url), ready.topology().clone(), QUEUE, 10);
+    let options = Consume::new(QUEUE).prefetch(10).cautious();
+    let mut consumer = Transport::amqp(config(&url)).consumer(ready.topology().clone(), options);
     let mut link = consumer.link();
     let waits = tokio::spawn(async move {
         let mut longest = 0;

@@ -7,22 +7,22 @@ use tokio::{sync::Mutex, time::Instant};
 /// Between two looks, and between two declarations: what is missing is missed by many tasks at once.
 const BETWEEN: Duration = Duration::from_secs(1);
 
-/// Of one stream.
+/// For the tasks of one queue.
 #[derive(Debug)]
-pub(crate) struct Mender {
+pub(crate) struct TopologyRepair {
     transport: Transport,
     topology: Arc<Topology>,
     looked: Mutex<Option<Instant>>,
     declared: Mutex<Option<Instant>>,
 }
 
-impl Mender {
+impl TopologyRepair {
     pub(crate) fn new(transport: Transport, topology: Arc<Topology>) -> Self {
         Self { transport, topology, looked: Mutex::default(), declared: Mutex::default() }
     }
 
     /// Declares all that the worker needs, unless that was done a moment ago. A passive worker only finds out what is missing.
-    pub(crate) async fn mend(&self) {
+    pub(crate) async fn redeclare(&self) {
         let mut declared = self.declared.lock().await;
         if is_fresh(*declared) {
             return;
@@ -39,14 +39,14 @@ impl Mender {
     }
 
     /// Whether that queue is there still, for what would go elsewhere without it; looked at once a second at most.
-    pub(crate) async fn look(&self, queue: &str) {
+    pub(crate) async fn ensure_queue(&self, queue: &str) {
         let mut looked = self.looked.lock().await;
         if is_fresh(*looked) {
             return;
         }
         // who can't be asked can't be published to either: that is found out there
         if let Ok(None) = self.transport.inspect(queue).await {
-            self.mend().await;
+            self.redeclare().await;
         }
         // afterwards: an answer may take long, and those who waited for it need no other
         *looked = Some(Instant::now());

@@ -68,14 +68,14 @@ impl FlushError {
 
 /// A handle for publishing; clones share one publisher.
 #[derive(Debug, Clone)]
-pub(crate) struct Desk {
+pub(crate) struct ConfirmingPublisher {
     submit: mpsc::Sender<Vec<Publishing>>,
     link: watch::Receiver<Link>,
     waiting: Waiting,
     next: Arc<AtomicU64>,
 }
 
-/// By token: who waits for the outcome. Bounded by what is awaited at the desk, for it is taken out when that ends.
+/// By token: who waits for the outcome. Bounded by what is awaited, for it is taken out when that ends.
 #[derive(Debug, Clone, Default)]
 struct Waiting(Arc<Mutex<HashMap<u64, oneshot::Sender<PublishOutcome>>>>);
 
@@ -101,7 +101,7 @@ impl Drop for Awaited<'_> {
     }
 }
 
-impl Desk {
+impl ConfirmingPublisher {
     /// On a publisher of its own. Ends with the last handle. Must be called within a tokio runtime.
     pub(crate) fn open(publisher: Publisher) -> Self {
         let (submit, settled, link) = publisher.split();
@@ -216,13 +216,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_confirm_of_a_broker_that_is_there_is_another_thing_than_a_lost_connection() {
-        let (publisher, task) = Publisher::channel(8);
+        let (inner, task) = Publisher::channel(8);
         let up = |generation| Link::Up { generation, broker: "a broker".into(), user: None };
         task.link.send_replace(up(1));
-        let desk = Desk::open(publisher);
+        let publisher = ConfirmingPublisher::open(inner);
         let limit = Duration::from_secs(30);
-        assert_eq!(desk.publish(held(), limit).await, Err(FlushError::Late(limit)));
-        let (lost, ()) = tokio::join!(desk.publish(held(), limit), async {
+        assert_eq!(publisher.publish(held(), limit).await, Err(FlushError::Late(limit)));
+        let (lost, ()) = tokio::join!(publisher.publish(held(), limit), async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             task.link.send_replace(up(2));
         });

@@ -1,19 +1,17 @@
-//! What became of everything, for the report; and what this process released itself.
+//! What became of all deliveries, for the report of a worker.
 
 use super::ended::Ended;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     fmt,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 /// So many are named in a report.
 const NAMED: usize = 1_000;
-/// So many ids are remembered.
-const REMEMBERED: usize = 10_000;
 
 /// What a worker did until it ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,9 +58,12 @@ impl Report {
     }
 }
 
-/// Counts the ends of one stream.
+/// The ids of so many messages that were given back are remembered, to count each once.
+const REMEMBERED: usize = 10_000;
+
+/// Counts the ends of one queue's deliveries.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct QueueReport {
     handled: AtomicU64,
     unsettled: AtomicU64,
     retried: AtomicU64,
@@ -74,7 +75,7 @@ pub(crate) struct Tally {
     left: Mutex<Vec<String>>,
 }
 
-impl Tally {
+impl QueueReport {
     /// `void`: it can't be acked any more.
     pub(crate) fn count(&self, ended: &Ended, void: bool, id: Option<&str>) {
         let counter = match ended {
@@ -109,7 +110,7 @@ impl Tally {
         }
     }
 
-    pub(crate) fn report(&self) -> Report {
+    pub(crate) fn so_far(&self) -> Report {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Report {
             handled: read(&self.handled),
@@ -120,33 +121,5 @@ impl Tally {
             given_back: read(&self.given_back),
             left: self.left.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
-    }
-}
-
-/// By id: how often a message came back, or will, without a process having ended of it: released for reasons of ours (a
-/// database that is down, a lost link), or void because its connection was lost. The broker counts that like a crash.
-#[derive(Debug, Default)]
-pub(crate) struct Releases(Mutex<HashMap<String, u64>>);
-
-impl Releases {
-    pub(crate) fn note(&self, id: &str) {
-        let mut released = self.lock();
-        if released.len() >= REMEMBERED && !released.contains_key(id) {
-            released.clear();
-        }
-        *released.entry(id.to_owned()).or_default() += 1;
-    }
-
-    /// It is settled for good.
-    pub(crate) fn forget(&self, id: &str) {
-        self.lock().remove(id);
-    }
-
-    pub(crate) fn of(&self, id: &str) -> u64 {
-        self.lock().get(id).copied().unwrap_or(0)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

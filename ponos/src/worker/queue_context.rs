@@ -1,28 +1,21 @@
-//! What all lives of one stream share.
+//! What all deliveries of one queue share.
 
 use super::{
-    breaker::Breaker,
-    desk::Desk,
-    latest::Latest,
-    liveness::Pulse,
-    mend::Mender,
-    plan::Stream,
-    promises::Promises,
-    service::Service,
-    signal::Signal,
-    tally::{Releases, Tally},
+    breaker::Breaker, confirming_publisher::ConfirmingPublisher, latest::Latest, liveness::Pulse,
+    own_releases::OwnReleases, plan::QueuePlan, promises::Promises, report::QueueReport, service::Service,
+    signal::Signal, topology_repair::TopologyRepair,
 };
 use crate::broker::{DeliveryTag, Link, Settler};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
-/// One stream at work.
+/// One queue at work.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct QueueContext {
     pub(crate) service: Arc<Service>,
-    pub(crate) stream: Stream,
-    pub(crate) desk: Desk,
-    /// Of the desk.
+    pub(crate) plan: QueuePlan,
+    pub(crate) publisher: ConfirmingPublisher,
+    /// Of the publisher.
     pub(crate) publishing: watch::Receiver<Link>,
     pub(crate) settler: Settler,
     /// Of the consumer.
@@ -35,15 +28,15 @@ pub(crate) struct Line {
     pub(crate) stop: Signal,
     pub(crate) latest: Latest,
     pub(crate) promises: Promises,
-    pub(crate) released: Releases,
+    pub(crate) own_releases: OwnReleases,
     /// Pauses the queue while what its tasks need is unavailable.
     pub(crate) breaker: Arc<Breaker>,
-    pub(crate) tally: Tally,
+    pub(crate) report: QueueReport,
     pub(crate) pulse: Arc<Pulse>,
-    pub(crate) mender: Mender,
+    pub(crate) repair: TopologyRepair,
 }
 
-impl Line {
+impl QueueContext {
     /// Whether the delivery can't be settled any more: its channel is gone, and it comes again.
     pub(crate) fn is_void(&self, tag: DeliveryTag) -> bool {
         is_void(&self.consuming.borrow(), tag)
@@ -62,7 +55,7 @@ impl Line {
 
     /// As many tasks may be at work.
     pub(crate) fn most(&self) -> u32 {
-        u32::try_from(self.stream.policy.slots()).unwrap_or(u32::MAX)
+        u32::try_from(self.plan.policy.slots()).unwrap_or(u32::MAX)
     }
 }
 

@@ -1,0 +1,121 @@
+//! What is hidden, in each spelling, and what is not.
+
+use super::{super::redact, *};
+
+#[test]
+fn a_secret_is_found_by_its_name_wherever_it_stands() {
+    for (text, shown) in [
+        ("http://h/s?token=hunter2", "http://h/s?token=***"),
+        ("'http://h/s?token=hun ter2&x=1' is none", "'http://h/s?token=***&x=1' is none"),
+        ("http://h/s?a=1&Access_Token=hunter2&x=1, then", "http://h/s?a=1&Access_Token=***&x=1, then"),
+        ("amqp://h/v?password=hun'ter2", "amqp://h/v?password=***"),
+        ("amqp://h/v?pass=hunter2 and more", "amqp://h/v?pass=*** and more"),
+        ("amqp://u:hunter2@h/v?password=hunter2&heartbeat=5", "amqp://u:***@h/v?password=***&heartbeat=5"),
+        ("'sled:/a?api_key=hunter2'", "'sled:/a?api_key=***'"),
+        ("host=h password=hunter2 user=u", "host=h password=*** user=u"),
+        ("host=h password='hun ter2' user=u", "host=h password='***' user=u"),
+        ("password = \"hunter2\"", "password = \"***\""),
+        ("--db-pass=hunter2", "--db-pass=***"),
+        ("{\"secret\": \"hunter2\", \"n\": 1}", "{\"secret\": \"***\", \"n\": 1}"),
+        ("invalid value 'host=h password=hunter2' for", "invalid value 'host=h password=***' for"),
+        ("\u{1b}[33m?sig=hunter2\u{1b}[0m'", "\u{1b}[33m?sig=***\u{1b}[0m'"),
+        ("password=password=hunter2", "password=***"),
+    ] {
+        assert_eq!(redact(text), shown, "{text}");
+        assert_eq!(redact(shown), shown, "what is hidden stays as it is");
+    }
+}
+
+#[test]
+fn a_mistyped_url_hides_what_it_would_if_it_were_right() {
+    for (text, shown) in [
+        ("amqp:/u:hunter2@h", "amqp:***@h"),
+        ("AMQPS:u:hunter2@h/v", "AMQPS:***@h/v"),
+        ("amqp//u:hunter2@h", "amqp//u:***@h"),
+        ("amqp;//u:hunter2@h", "amqp;//u:***@h"),
+        ("amqp:\\\\u:hunter2@h", "amqp:***@h"),
+        ("amqp:///u:hunter2@h", "amqp:///u:***@h"),
+        ("amqp/u:hunter2@h", "amqp/u:***@h"),
+        ("amqp:://u:hunter2@h", "amqp:***@h"),
+        ("amqp.u:hunter2@h", "amqp.u:***@h"),
+        ("u:hunter2@h", "u:***@h"),
+        ("u:hun@ter2@h:5672", "u:***@h:5672"),
+        ("url=u:hunter2@h", "url=u:***@h"),
+        ("u:hunter2@amqp://h", "u:***@amqp://h"),
+        ("u:hunter2@h and v:hunter2@i", "u:***@h and v:***@i"),
+        ("'u:hun ter2@h' is none", "'u:***@h' is none"),
+        ("'amqp:/u:hun ter2@h' is none", "'amqp:***@h' is none"),
+        ("'u:hun'ter2@h' is none", "'u:***@h' is none"),
+        ("x:amqp:/hunter2@h", "x:***@h"),
+        ("u:hunter2://x@h", "u:***@h"),
+        ("amqp:/u:hunter2", "amqp:/u:***"),
+        ("postgres:u:hunter2", "postgres:u:***"),
+    ] {
+        assert_eq!(redact(text), shown, "{text}");
+        assert_eq!(redact(shown), shown, "what is hidden stays as it is");
+    }
+}
+
+#[test]
+fn what_holds_no_secret_is_left_as_it_is() {
+    for text in [
+        "2026-12-01T09:00:00.123Z WARN failed: me@home",
+        "ponos::inbox::postgres::store: 5 rows for me@home",
+        "git@github.com:x/y",
+        "write postgres://user:password@host/database",
+        "write it as user:password@host",
+        "a=1 b=\"x\" routing_key=a.b next=2",
+        "no password: see the file",
+        "http: see http:8080 and amqp:5672",
+        "heartbeat=5&frame_max=8192",
+    ] {
+        assert!(secrets(text).is_empty(), "{text}: {}", redact(text));
+    }
+}
+
+#[test]
+#[allow(clippy::disallowed_methods)] // a deadline in real time, outside of what is tested
+fn no_line_takes_much_longer_than_its_length() {
+    let begun = std::time::Instant::now();
+    for piece in [
+        "amqp:",
+        "amqp//",
+        "amqp:x ",
+        "a@",
+        "'a:b ",
+        "'a:b'c",
+        "pass=",
+        "\"pass\":",
+        ":",
+        "x=\"",
+        "amqp;//",
+        "u:P@",
+        "'x?token=",
+    ] {
+        let text = piece.repeat(300_000);
+        assert!(secrets(&text).iter().all(|range| range.end <= text.len()), "{piece}");
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_written_the_places_are_in_order_and_between_characters(text in "[a-z@:=/'\" é\n]{0,60}|\\PC{0,60}") {
+        let mut last = 0;
+        for range in secrets(&text) {
+            proptest::prop_assert!(last <= range.start && range.start < range.end);
+            proptest::prop_assert!(text.get(range.clone()).is_some());
+            last = range.end;
+        }
+    }
+
+    #[test]
+    fn whatever_a_password_is_made_of_it_is_hidden(password in "[!-~]{3,30}", start in "amqp:|amqp:/|amqp//|postgres:|http;//|") {
+        proptest::prop_assume!(!password.contains("://") && !password.contains(['\'', '"', '`']));
+        let shown = redact(&format!("see '{start}me:{password}@home.example/v', then")).into_owned();
+        proptest::prop_assert!(shown.ends_with("***@home.example/v', then"), "{}", shown);
+        let shown = redact(&format!("see 'http://h/?a=b&token={password}', then")).into_owned();
+        let first = password.split('&').next().unwrap_or_default();
+        proptest::prop_assert!(first.len() < 4 || !shown.contains(first), "{}", shown);
+    }
+}
