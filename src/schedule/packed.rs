@@ -9,12 +9,10 @@
 use super::{
     calendar::{CalendarId, Days},
     calendar_store::CalendarStore,
-    day_keys,
-    day_rules::DayRules,
-    definition::Definition,
+    definition::{Definition, day_keys},
     fault::Fault,
     schedule::{Conduct, Schedule},
-    timing::Timing,
+    timing::{Timing, day_rules::DayRules},
 };
 use ponos::event::{EventName, Timestamp};
 use serde::de::DeserializeOwned;
