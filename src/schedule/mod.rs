@@ -18,8 +18,8 @@ mod duration;
 mod duration_text;
 mod fault;
 pub mod file;
+mod forecast;
 mod lint;
-mod load;
 mod months;
 mod packed;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
@@ -35,10 +35,10 @@ pub use definition::{
 };
 pub use duration::parse_length;
 pub use fault::Fault;
+pub use forecast::{LoadForecast, Peak};
 pub use lint::near_miss;
-pub use load::{Load, Peak};
 pub use packed::Packed;
-pub use schedule::{CatchUp, Conduct, Past, Policy, Schedule, Unrouted};
+pub use schedule::{CatchUp, DeliveryPolicy, Past, Policy, Schedule, Unrouted};
 pub use timing::{
     Local, Timing,
     difference::{Change, Difference, difference},

@@ -9,7 +9,7 @@ pub(super) mod field;
 pub(super) mod parse;
 mod times;
 
-use super::{fault::Flaw, months::DAY, zone::wall::Wall};
+use super::{fault::Flaw, months::DAY, zone::local_times::LocalTimes};
 use serde::{Deserialize, Serialize};
 
 /// The longest expression that is read, in bytes: a list of every value of every field fits.
@@ -74,7 +74,7 @@ impl Cron {
     }
 }
 
-impl Wall for Cron {
+impl LocalTimes for Cron {
     fn next(&self, from: i64) -> Option<i64> {
         self.next_second(from.div_euclid(1000) + i64::from(from.rem_euclid(1000) != 0)).map(|s| s * 1000)
     }

@@ -1,7 +1,7 @@
 //! Definition → schedule: all faults at once.
 
 use super::{
-    Definition, calling,
+    Definition, from_definition,
     spelling::{self, Reading},
 };
 use crate::schedule::{
@@ -34,7 +34,7 @@ impl Schedule {
     pub fn build_with(definition: &Definition, calendars: &CalendarStore) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         check_name(&definition.name, &mut faults);
-        let timing = calling::timing(definition, calendars, &mut faults);
+        let timing = from_definition::timing(definition, calendars, &mut faults);
         let event = event(definition, &mut faults);
         let catch_up = catch_up(definition, &mut faults);
         let expires = length(definition.expires.as_deref(), "expires", &mut faults);
@@ -106,7 +106,7 @@ fn alone(fill: impl FnOnce(&mut Definition)) -> Result<Timing, Fault> {
     let mut definition = Definition::default();
     fill(&mut definition);
     let mut faults = Vec::new();
-    let timing = calling::timing(&definition, &CalendarStore::default(), &mut faults);
+    let timing = from_definition::timing(&definition, &CalendarStore::default(), &mut faults);
     match (timing, faults.into_iter().next()) {
         (Some(timing), None) => Ok(timing),
         (_, Some(fault)) => Err(fault),

@@ -7,7 +7,7 @@ use crate::schedule::{
     zone::{
         Zone,
         dst::{Dst, Fold, Gap},
-        wall::{Place, place},
+        local_times::{Place, place},
     },
 };
 use ponos::event::Timestamp;

@@ -3,13 +3,13 @@
 pub(super) mod bounds_keys;
 pub(super) mod build;
 pub(super) mod calendars;
-pub(super) mod calling;
 pub(super) mod day_keys;
 pub(super) mod foreign_cron;
+pub(super) mod from_definition;
 pub(super) mod instant;
 pub(super) mod phase;
 pub(super) mod spelling;
-pub(super) mod when;
+pub(super) mod timing_keys;
 
 use super::calendar::CalendarId;
 use serde::{Deserialize, Serialize};

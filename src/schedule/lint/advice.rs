@@ -6,7 +6,7 @@ use crate::schedule::{
         Definition,
         instant::{self, Written},
         spelling::{self, Reading},
-        when::When,
+        timing_keys::TimingKeys,
     },
     duration::{Amount, Duration},
     fault::{Fault, Flaw, shown},
@@ -14,7 +14,7 @@ use crate::schedule::{
     timing::{Timing, gaps::wall_text, run_out::CalendarEnd},
     zone::{
         Zone,
-        wall::{Place, place},
+        local_times::{Place, place},
     },
 };
 use ponos::event::Timestamp;
@@ -48,15 +48,15 @@ pub(in crate::schedule) fn advice(
     schedule: &Schedule,
     now: Timestamp,
 ) -> Vec<Fault> {
-    let mut found = of_timing(When::from(definition), &schedule.timing, now);
+    let mut found = of_timing(TimingKeys::from(definition), &schedule.timing, now);
     for (index, part) in definition.timings.iter().flatten().enumerate() {
         let zone = part.time_zone.as_deref().and_then(|zone| Zone::parse(zone).ok());
         let zone = zone.unwrap_or(schedule.timing.zone());
-        let when = When::from(part);
-        let Some(kind) = when.kind(Some(zone), &mut Vec::new()) else { continue };
+        let keys = TimingKeys::from(part);
+        let Some(rule) = keys.rule(Some(zone), &mut Vec::new()) else { continue };
         let Timing { days, bounds, .. } = schedule.timing.clone();
-        let timing = Timing { kind, zone, days, bounds, jitter: None };
-        let of_part = of_timing(when, &timing, now).into_iter();
+        let timing = Timing { rule, zone, days, bounds, jitter: None };
+        let of_part = of_timing(keys, &timing, now).into_iter();
         found.extend(of_part.map(|fault| Fault { part: Some(index), ..fault }));
     }
     found.extend(misleading(definition, schedule, now));
@@ -112,23 +112,23 @@ fn run_out(definition: &Definition, timing: &Timing, now: Timestamp) -> Vec<Faul
 }
 
 /// What is to be said of one timing, under its keys.
-fn of_timing(when: When<'_>, timing: &Timing, now: Timestamp) -> Vec<Fault> {
+fn of_timing(keys: TimingKeys<'_>, timing: &Timing, now: Timestamp) -> Vec<Fault> {
     let mut found = Vec::new();
-    if let Some(text) = when.cron
+    if let Some(text) = keys.cron
         && let Ok(cron) = Cron::parse(text)
     {
         found.extend(cron.remarks(text).into_iter().map(|flaw| flaw.of("cron")));
     }
-    found.extend(gap(when, timing, now));
+    found.extend(gap(keys, timing, now));
     found
 }
 
 /// A local time that the next changes of the clocks skip. Who chose `dst` knows.
-fn gap(when: When<'_>, timing: &Timing, now: Timestamp) -> Option<Fault> {
-    if when.dst.is_some_and(|dst| dst.gap.is_some()) || when.keys().next().is_none() {
+fn gap(keys: TimingKeys<'_>, timing: &Timing, now: Timestamp) -> Option<Fault> {
+    if keys.dst.is_some_and(|dst| dst.gap.is_some()) || keys.given().next().is_none() {
         return None;
     }
-    if let Some(text) = when.at {
+    if let Some(text) = keys.at {
         let Ok(Written::Local(local)) = instant::read(text) else { return None };
         let Place::Gap { after, .. } = place(timing.zone(), local) else { return None };
         let due = timing.local(Timestamp::from_millis(after))?.time.replace('T', " ");
@@ -136,7 +136,7 @@ fn gap(when: When<'_>, timing: &Timing, now: Timestamp) -> Option<Fault> {
         let what = format!("{local} does not exist in {zone}: it is due at {due}, after the gap");
         return Some(Flaw::whole(what).help(CHOICE).of("at"));
     }
-    let key = if when.cron.is_some() { "cron" } else { "every" };
+    let key = if keys.cron.is_some() { "cron" } else { "every" };
     let skipped = timing.gaps(now, now.plus(AHEAD), 1).pop()?;
     let gone = format!("{} does not exist in {}", skipped.local, skipped.zone);
     Some(match &skipped.instead {

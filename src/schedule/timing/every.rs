@@ -2,7 +2,7 @@
 
 use crate::schedule::{
     months::{DAY, FIRST_YEAR, MONTHS, days_in, month_of, start_of},
-    zone::wall::Wall,
+    zone::local_times::LocalTimes,
 };
 use serde::{Deserialize, Serialize};
 
@@ -152,7 +152,7 @@ impl Calendar {
     }
 }
 
-impl Wall for Calendar {
+impl LocalTimes for Calendar {
     fn next(&self, from: i64) -> Option<i64> {
         self.at(self.index(from))
     }

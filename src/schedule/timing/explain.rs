@@ -4,13 +4,13 @@
 use super::{
     Timing,
     day_rules::{DayRules, is_weekend},
-    kind::Kind,
     on_days::{day_of, start_of},
+    rule::Rule,
 };
 use crate::schedule::zone::{
     Zone,
     dst::{CORRECTION, Dst, Fold, Gap},
-    wall::{Place, Wall, place},
+    local_times::{LocalTimes, Place, place},
 };
 use chrono::DateTime;
 use ponos::event::Timestamp;
@@ -129,10 +129,10 @@ impl Timing {
         let bounds = self.bounds();
         let from = after.plus(1).max(bounds.from).millis();
         let until = through.plus(1).min(bounds.end).millis();
-        let part = |kind, zone| Part { kind, zone, days: self.days(), from, until };
-        let parts: Vec<_> = match &self.kind {
-            Kind::Union(union) => union.members().iter().map(|one| part(&one.kind, one.zone)).collect(),
-            kind => vec![part(kind, self.zone)],
+        let part = |rule, zone| Part { rule, zone, days: self.days(), from, until };
+        let parts: Vec<_> = match &self.rule {
+            Rule::Union(union) => union.members().iter().map(|one| part(&one.rule, one.zone)).collect(),
+            rule => vec![part(rule, self.zone)],
         };
         let mut streams: Vec<_> = parts.into_iter().map(|part| part.follow_all().peekable()).collect();
         std::iter::from_fn(move || {
@@ -143,10 +143,10 @@ impl Timing {
     }
 }
 
-/// One kind of timing, and the span in which its due times are wanted.
+/// One rule, and the span in which its due times are wanted.
 #[derive(Clone, Copy)]
 struct Part<'a> {
-    kind: &'a Kind,
+    rule: &'a Rule,
     zone: Zone,
     days: Option<&'a DayRules>,
     from: i64,
@@ -169,9 +169,9 @@ impl<'a> Part<'a> {
 
     /// No time before this one can be due at `from` or later: what is named earlier is moved there at most.
     fn first_named(&self) -> Option<i64> {
-        match self.kind {
-            Kind::At(at) => return Some(at.millis()),
-            Kind::Elapsed(_) => return Some(self.from),
+        match self.rule {
+            Rule::At(at) => return Some(at.millis()),
+            Rule::Elapsed(_) => return Some(self.from),
             _ => {}
         }
         let low = self.from.saturating_sub(WIDEST);
@@ -184,9 +184,9 @@ impl<'a> Part<'a> {
 
     /// No time from this one on can be due before `until`.
     fn last_named(&self) -> i64 {
-        match self.kind {
-            Kind::At(_) => return i64::MAX,
-            Kind::Elapsed(_) => return self.until,
+        match self.rule {
+            Rule::At(_) => return i64::MAX,
+            Rule::Elapsed(_) => return self.until,
             _ => {}
         }
         let high = self.until.saturating_add(WIDEST);
@@ -199,13 +199,13 @@ impl<'a> Part<'a> {
 
     /// The first time named at or after that one: on the wall, or for elapsed time and a single instant, in UTC.
     fn named_from(&self, from: i64) -> Option<i64> {
-        match self.kind {
-            Kind::At(at) => Some(at.millis()).filter(|&at| at >= from),
-            Kind::Elapsed(elapsed) => Some(elapsed.next(from)),
-            Kind::Calendar(calendar, _) => calendar.next(from),
-            Kind::Cron(cron, _) => cron.next(from),
+        match self.rule {
+            Rule::At(at) => Some(at.millis()).filter(|&at| at >= from),
+            Rule::Elapsed(elapsed) => Some(elapsed.next(from)),
+            Rule::Calendar(calendar, _) => calendar.next(from),
+            Rule::Cron(cron, _) => cron.next(from),
             // Its members are parts of their own.
-            Kind::Union(_) => None,
+            Rule::Union(_) => None,
         }
     }
 
@@ -213,8 +213,8 @@ impl<'a> Part<'a> {
     fn follow(&self, named: i64) -> Vec<Explained> {
         let within = |at: i64| (self.from..self.until).contains(&at);
         let zone = self.zone;
-        let (local, dst) = match self.kind {
-            Kind::Calendar(_, dst) | Kind::Cron(_, dst) => (named, *dst),
+        let (local, dst) = match self.rule {
+            Rule::Calendar(_, dst) | Rule::Cron(_, dst) => (named, *dst),
             _ => {
                 let offset = zone.segments().get(zone.segment_at(named)).map_or(0, |segment| segment.offset);
                 (named + offset, Dst::default())
@@ -229,7 +229,7 @@ impl<'a> Part<'a> {
             due: due.map(Timestamp::from_millis),
             about: Timestamp::from_millis(about),
         };
-        let by_instant = matches!(self.kind, Kind::At(_) | Kind::Elapsed(_));
+        let by_instant = matches!(self.rule, Rule::At(_) | Rule::Elapsed(_));
         // With every real instant that matches, what the clock skips was never meant.
         let missed = |local| match place(zone, local) {
             Place::Once(at) | Place::Twice(at, _) => Some(at),

@@ -1,12 +1,12 @@
 //! The local times of a timing that a coming change of the clocks skips, and what becomes of them.
 
-use super::{Timing, day_rules::DayRules, kind::Kind, on_days::OnDays};
+use super::{Timing, day_rules::DayRules, on_days::OnDays, rule::Rule};
 use crate::schedule::{
     months::DAY,
     zone::{
         Segment, Zone,
         dst::{CORRECTION, Dst, Gap},
-        wall::Wall,
+        local_times::LocalTimes,
     },
 };
 use chrono::DateTime;
@@ -32,44 +32,46 @@ impl Timing {
         let bounds = self.bounds();
         let span = (after.max(bounds.from.plus(-1)), through.min(bounds.end.plus(-1)));
         let mut found = Vec::new();
-        match &self.kind {
-            Kind::Union(union) => {
+        match &self.rule {
+            Rule::Union(union) => {
                 for member in union.members() {
-                    of_kind(&member.kind, member.zone, self.days(), span, most, &mut found);
+                    of_rule(&member.rule, member.zone, self.days(), span, most, &mut found);
                 }
                 found.sort_by(|a, b| (&a.local, a.zone).cmp(&(&b.local, b.zone)));
                 found.dedup();
             }
-            kind => of_kind(kind, self.zone, self.days(), span, most, &mut found),
+            rule => of_rule(rule, self.zone, self.days(), span, most, &mut found),
         }
         found.truncate(most);
         found
     }
 }
 
-fn of_kind(
-    kind: &Kind,
+fn of_rule(
+    rule: &Rule,
     zone: Zone,
     days: Option<&DayRules>,
     span: (Timestamp, Timestamp),
     most: usize,
     found: &mut Vec<Skipped>,
 ) {
-    match (kind, days) {
-        (Kind::Cron(wall, dst), None) => of_wall(wall, zone, *dst, wall.is_wild(), span, most, found),
-        (Kind::Cron(wall, dst), Some(rules)) => {
-            of_wall(&OnDays { wall, rules }, zone, *dst, wall.is_wild(), span, most, found);
+    match (rule, days) {
+        (Rule::Cron(times, dst), None) => {
+            of_local_times(times, zone, *dst, times.is_wild(), span, most, found)
         }
-        (Kind::Calendar(wall, dst), None) => of_wall(wall, zone, *dst, false, span, most, found),
-        (Kind::Calendar(wall, dst), Some(rules)) => {
-            of_wall(&OnDays { wall, rules }, zone, *dst, false, span, most, found);
+        (Rule::Cron(times, dst), Some(rules)) => {
+            of_local_times(&OnDays { times, rules }, zone, *dst, times.is_wild(), span, most, found);
+        }
+        (Rule::Calendar(times, dst), None) => of_local_times(times, zone, *dst, false, span, most, found),
+        (Rule::Calendar(times, dst), Some(rules)) => {
+            of_local_times(&OnDays { times, rules }, zone, *dst, false, span, most, found);
         }
         _ => {}
     }
 }
 
-fn of_wall(
-    wall: &impl Wall,
+fn of_local_times(
+    times: &impl LocalTimes,
     zone: Zone,
     dst: Dst,
     wild: bool,
@@ -89,10 +91,10 @@ fn of_wall(
         }
         let (mut low, high) = (now.start + before.offset, now.start + now.offset);
         let day = low.div_euclid(DAY) * DAY;
-        if wild && wall.count(day, day + DAY) != wall.count(low, high) {
+        if wild && times.count(day, day + DAY) != times.count(low, high) {
             continue;
         }
-        while let Some(local) = wall.next(low).filter(|&local| local < high) {
+        while let Some(local) = times.next(low).filter(|&local| local < high) {
             if found.len() == end {
                 return;
             }

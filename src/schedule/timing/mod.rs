@@ -1,4 +1,4 @@
-//! When a schedule is due: one value for all kinds of timing, bounds included.
+//! When a schedule is due: one value for all rules, bounds included.
 
 pub(super) mod bounds;
 pub(super) mod day_rules;
@@ -7,12 +7,12 @@ pub(super) mod every;
 pub mod explain;
 pub(super) mod gaps;
 pub(super) mod jitter;
-pub(super) mod kind;
 pub(super) mod on_days;
+pub(super) mod rule;
 pub(super) mod run_out;
 pub(super) mod union;
 
-use self::{bounds::Bounds, day_rules::DayRules, every::Period, jitter::Jitter, kind::Kind, union::Union};
+use self::{bounds::Bounds, day_rules::DayRules, every::Period, jitter::Jitter, rule::Rule, union::Union};
 use super::zone::Zone;
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use std::{fmt, sync::Arc};
 /// construction: `60m` equals `1h`, and a cron expression its respelling.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Timing {
-    pub(in crate::schedule) kind: Kind,
+    pub(in crate::schedule) rule: Rule,
     pub(in crate::schedule) zone: Zone,
     /// The days to be kept, where there are rules about them: shared by all that have the same. They are not part of
     /// the serialised form, which is for memory only ([`Packed`](super::Packed) holds them beside it).
@@ -50,7 +50,7 @@ pub struct Local {
 impl Timing {
     /// Not due at all.
     pub(in crate::schedule) const NEVER: Self =
-        Self { kind: Kind::At(Timestamp::HORIZON), zone: Zone::UTC, days: None, bounds: None, jitter: None };
+        Self { rule: Rule::At(Timestamp::HORIZON), zone: Zone::UTC, days: None, bounds: None, jitter: None };
 
     pub(in crate::schedule) fn bounds(&self) -> Bounds {
         self.bounds.as_deref().copied().unwrap_or_default()
@@ -67,7 +67,7 @@ impl Timing {
         if from >= bounds.end.millis() {
             return None;
         }
-        let due = self.kind.next(self.zone, self.days(), from);
+        let due = self.rule.next(self.zone, self.days(), from);
         due.map(Timestamp::from_millis).filter(|&due| due < bounds.end)
     }
 
@@ -78,7 +78,7 @@ impl Timing {
         if until <= bounds.from.millis() {
             return None;
         }
-        let due = self.kind.previous(self.zone, self.days(), until);
+        let due = self.rule.previous(self.zone, self.days(), until);
         due.map(Timestamp::from_millis).filter(|&due| due >= bounds.from)
     }
 
@@ -88,7 +88,7 @@ impl Timing {
         let bounds = self.bounds();
         let from = after.plus(1).max(bounds.from).millis();
         let until = through.plus(1).min(bounds.end).millis();
-        self.kind.count(self.zone, self.days(), from, until)
+        self.rule.count(self.zone, self.days(), from, until)
     }
 
     /// The `n`-th due time after `t` (exclusive); `None` if there are fewer, or for `n` = 0.
@@ -155,35 +155,35 @@ impl Timing {
 
     /// Whether both have the same due times, whenever they are sent.
     pub fn is_due_as(&self, other: &Self) -> bool {
-        self.kind.same(self.zone, self.days.is_some(), &other.kind, other.zone)
+        self.rule.same(self.zone, self.days.is_some(), &other.rule, other.zone)
             && self.bounds() == other.bounds()
             && self.days == other.days
     }
 
     /// Whether there is at most one occurrence (`at`).
     pub fn is_one_shot(&self) -> bool {
-        matches!(self.kind, Kind::At(_))
+        matches!(self.rule, Rule::At(_))
     }
 
     /// A lower bound of the milliseconds between two occurrences, changes of the clocks aside; `None` for a one-shot.
     /// Exact for elapsed time and for what happens several times a day; of a union, as found among its first two
     /// thousand occurrences from 2026 on.
     pub fn shortest_interval(&self) -> Option<i64> {
-        self.kind.shortest(self.days())
+        self.rule.shortest(self.days())
     }
 
     /// The shortest interval, if it is below `least` milliseconds.
     pub fn interval_below(&self, least: i64) -> Option<i64> {
         // Two instants of a grid are a whole step of it apart at least: most unions need not be walked.
-        if self.kind.grid() >= least {
+        if self.rule.grid() >= least {
             return None;
         }
-        self.kind.shortest(self.days()).filter(|&shortest| shortest < least)
+        self.rule.shortest(self.days()).filter(|&shortest| shortest < least)
     }
 
     /// The most occurrences on one day, changes of the clocks aside.
     pub fn most_a_day(&self) -> u64 {
-        self.kind.most_a_day()
+        self.rule.most_a_day()
     }
 
     /// The zone in which it is read.
@@ -217,14 +217,14 @@ impl Timing {
 
     fn describe_every_day(&self) -> String {
         let zone = self.zone.name();
-        match &self.kind {
-            Kind::Union(union) => several(union),
-            Kind::At(at) => match self.local(*at) {
+        match &self.rule {
+            Rule::Union(union) => several(union),
+            Rule::At(at) => match self.local(*at) {
                 Some(local) => format!("once, at {} {zone}", local.time),
                 None => format!("once, at {at}"),
             },
-            Kind::Elapsed(elapsed) => format!("every {}", elapsed_text(elapsed.step())),
-            Kind::Calendar(calendar, _) => {
+            Rule::Elapsed(elapsed) => format!("every {}", elapsed_text(elapsed.step())),
+            Rule::Calendar(calendar, _) => {
                 let time = clock_text(calendar.time());
                 match (calendar.unit, calendar.step()) {
                     (Period::Days, 1) => format!("every day at {time} {zone}"),
@@ -239,7 +239,7 @@ impl Timing {
                     }
                 }
             }
-            Kind::Cron(..) => format!("by a cron expression, {zone}"),
+            Rule::Cron(..) => format!("by a cron expression, {zone}"),
         }
     }
 }
@@ -253,7 +253,7 @@ impl PartialEq for Timing {
 impl fmt::Debug for Timing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timing")
-            .field("kind", &self.kind)
+            .field("rule", &self.rule)
             .field("zone", &self.zone)
             .field("days", &self.days)
             .field("bounds", &self.bounds)
@@ -265,7 +265,7 @@ impl fmt::Debug for Timing {
 /// All of them, one after the other.
 fn several(union: &Union) -> String {
     let each = union.members().iter().map(|member| {
-        Timing { kind: member.kind.clone(), zone: member.zone, days: None, bounds: None, jitter: None }
+        Timing { rule: member.rule.clone(), zone: member.zone, days: None, bounds: None, jitter: None }
             .describe()
     });
     each.collect::<Vec<_>>().join("; ")

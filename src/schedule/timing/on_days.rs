@@ -1,5 +1,5 @@
 //! Occurrences on the days that a schedule keeps. For times on the wall, a set of local times is made into another
-//! one, whose members lie on kept days only: how the clocks change stays `wall`'s business, and knows nothing of
+//! one, whose members lie on kept days only: how the clocks change stays the business of `local_times`, and knows nothing of
 //! days. Elapsed time has no wall clock to be moved on: each instant is kept or left out by its local date.
 
 use super::{day_rules::DayRules, every::Elapsed};
@@ -8,13 +8,13 @@ use crate::schedule::{
     zone::{
         Zone,
         dst::Dst,
-        wall::{self, Place, Wall, place},
+        local_times::{self, LocalTimes, Place, place},
     },
 };
 use ponos::event::Timestamp;
 
-/// As [`wall::next`], on the days that the rules keep.
-pub(in crate::schedule) fn next<W: Wall>(
+/// As [`local_times::next`], on the days that the rules keep.
+pub(in crate::schedule) fn next<W: LocalTimes>(
     set: &W,
     zone: Zone,
     dst: Dst,
@@ -22,13 +22,13 @@ pub(in crate::schedule) fn next<W: Wall>(
     from: i64,
 ) -> Option<i64> {
     match days {
-        None => wall::next(set, zone, dst, from),
-        Some(rules) => wall::next(&OnDays { wall: set, rules }, zone, dst, from),
+        None => local_times::next(set, zone, dst, from),
+        Some(rules) => local_times::next(&OnDays { times: set, rules }, zone, dst, from),
     }
 }
 
-/// As [`wall::previous`], on the days that the rules keep.
-pub(in crate::schedule) fn previous<W: Wall>(
+/// As [`local_times::previous`], on the days that the rules keep.
+pub(in crate::schedule) fn previous<W: LocalTimes>(
     set: &W,
     zone: Zone,
     dst: Dst,
@@ -36,13 +36,13 @@ pub(in crate::schedule) fn previous<W: Wall>(
     until: i64,
 ) -> Option<i64> {
     match days {
-        None => wall::previous(set, zone, dst, until),
-        Some(rules) => wall::previous(&OnDays { wall: set, rules }, zone, dst, until),
+        None => local_times::previous(set, zone, dst, until),
+        Some(rules) => local_times::previous(&OnDays { times: set, rules }, zone, dst, until),
     }
 }
 
-/// As [`wall::count`], on the days that the rules keep.
-pub(in crate::schedule) fn count<W: Wall>(
+/// As [`local_times::count`], on the days that the rules keep.
+pub(in crate::schedule) fn count<W: LocalTimes>(
     set: &W,
     zone: Zone,
     dst: Dst,
@@ -51,8 +51,8 @@ pub(in crate::schedule) fn count<W: Wall>(
     until: i64,
 ) -> u64 {
     match days {
-        None => wall::count(set, zone, dst, from, until),
-        Some(rules) => wall::count(&OnDays { wall: set, rules }, zone, dst, from, until),
+        None => local_times::count(set, zone, dst, from, until),
+        Some(rules) => local_times::count(&OnDays { times: set, rules }, zone, dst, from, until),
     }
 }
 
@@ -73,7 +73,7 @@ pub(in crate::schedule) fn at(at: i64, zone: Zone, days: Option<&DayRules>) -> O
 
 /// The local times of a set, left out or moved as the rules say.
 pub(in crate::schedule) struct OnDays<'a, W> {
-    pub(in crate::schedule) wall: &'a W,
+    pub(in crate::schedule) times: &'a W,
     pub(in crate::schedule) rules: &'a DayRules,
 }
 
@@ -86,7 +86,7 @@ pub(in crate::schedule) fn start_of(day: i32) -> i64 {
     i64::from(day) * DAY
 }
 
-impl<W: Wall> Wall for OnDays<'_, W> {
+impl<W: LocalTimes> LocalTimes for OnDays<'_, W> {
     fn next(&self, from: i64) -> Option<i64> {
         let kept = &self.rules.kept;
         let today = day_of(from)?;
@@ -95,9 +95,9 @@ impl<W: Wall> Wall for OnDays<'_, W> {
         let mut time = if day == today { from - start_of(today) } else { 0 };
         loop {
             let (first, last) = self.rules.sources(day);
-            let source = day_of(self.wall.next(start_of(first))?)?;
+            let source = day_of(self.times.next(start_of(first))?)?;
             if source <= last {
-                let found = self.wall.next(start_of(source) + time);
+                let found = self.times.next(start_of(source) + time);
                 if let Some(local) = found.filter(|&local| local < start_of(source + 1)) {
                     return Some(local + start_of(day) - start_of(source));
                 }
@@ -119,9 +119,9 @@ impl<W: Wall> Wall for OnDays<'_, W> {
         let mut time = if day == today { until - start_of(today) } else { DAY };
         loop {
             let (first, last) = self.rules.sources(day);
-            let source = day_of(self.wall.previous(start_of(last + 1))?)?;
+            let source = day_of(self.times.previous(start_of(last + 1))?)?;
             if source >= first {
-                let found = self.wall.previous(start_of(source) + time);
+                let found = self.times.previous(start_of(source) + time);
                 if let Some(local) = found.filter(|&local| local >= start_of(source)) {
                     return Some(local + start_of(day) - start_of(source));
                 }
@@ -146,22 +146,22 @@ impl<W: Wall> Wall for OnDays<'_, W> {
                 if (first, last) != (at, at) {
                     let clip = |bound: i64| (bound - start_of(at)).clamp(0, DAY);
                     total += self.moved(first, last, clip(from), clip(until));
-                    total -= self.wall.count(from.max(start_of(at)), until.min(start_of(at + 1)));
+                    total -= self.times.count(from.max(start_of(at)), until.min(start_of(at + 1)));
                 }
             }
-            total += self.wall.count(from.max(start_of(start)), until.min(start_of(end)));
+            total += self.times.count(from.max(start_of(start)), until.min(start_of(end)));
             day = end;
         }
         total
     }
 }
 
-impl<W: Wall> OnDays<'_, W> {
+impl<W: LocalTimes> OnDays<'_, W> {
     /// How many times of the day in `[low, high)` the days from `first` through `last` have between them: those of any
     /// one day, since all days that have any have the same.
     fn moved(&self, first: i32, last: i32, low: i64, high: i64) -> u64 {
-        let source = self.wall.next(start_of(first)).and_then(day_of).filter(|&source| source <= last);
-        source.map_or(0, |source| self.wall.count(start_of(source) + low, start_of(source) + high))
+        let source = self.times.next(start_of(first)).and_then(day_of).filter(|&source| source <= last);
+        source.map_or(0, |source| self.times.count(start_of(source) + low, start_of(source) + high))
     }
 }
 

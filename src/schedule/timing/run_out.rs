@@ -5,7 +5,7 @@ use super::{Timing, on_days::start_of};
 use crate::schedule::{
     calendar::Days,
     months::LAST_DAY,
-    zone::wall::{Place, place},
+    zone::local_times::{Place, place},
 };
 use ponos::event::Timestamp;
 use std::{fmt, sync::Arc};

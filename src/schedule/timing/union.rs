@@ -3,7 +3,7 @@
 //! `next` and `previous` ask each member. `count` adds the members' counts and takes off what was counted before: by
 //! arithmetic where both are elapsed time, else by walking whichever of the two has fewer instants there.
 
-use super::{day_rules::DayRules, every::Elapsed, kind::Kind, on_days};
+use super::{day_rules::DayRules, every::Elapsed, on_days, rule::Rule};
 use crate::schedule::zone::Zone;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -16,7 +16,7 @@ const START: i64 = 1_767_225_600_000;
 /// One of the timings, in its own zone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::schedule) struct Member {
-    pub(in crate::schedule) kind: Kind,
+    pub(in crate::schedule) rule: Rule,
     pub(in crate::schedule) zone: Zone,
 }
 
@@ -41,7 +41,7 @@ impl PartialEq for Union {
 
 impl Member {
     fn same(&self, by_days: bool, other: &Self) -> bool {
-        self.kind.same(self.zone, by_days, &other.kind, other.zone)
+        self.rule.same(self.zone, by_days, &other.rule, other.zone)
     }
 }
 
@@ -61,7 +61,7 @@ impl Union {
                 distinct.push(member);
             }
         }
-        distinct.sort_by_key(|member| Reverse(member.kind.shortest(None).unwrap_or(i64::MAX)));
+        distinct.sort_by_key(|member| Reverse(member.rule.shortest(None).unwrap_or(i64::MAX)));
         Self { members: distinct.into() }
     }
 
@@ -74,13 +74,13 @@ impl Union {
     }
 
     pub(in crate::schedule) fn previous(&self, days: Option<&DayRules>, until: i64) -> Option<i64> {
-        self.members.iter().filter_map(|member| member.kind.previous(member.zone, days, until)).max()
+        self.members.iter().filter_map(|member| member.rule.previous(member.zone, days, until)).max()
     }
 
     pub(in crate::schedule) fn count(&self, days: Option<&DayRules>, from: i64, until: i64) -> u64 {
         let mut total = 0;
         for (index, member) in self.members.iter().enumerate() {
-            let own = member.kind.count(member.zone, days, from, until);
+            let own = member.rule.count(member.zone, days, from, until);
             total += own - shared(&self.members[..index], days, total, member, own, (from, until));
         }
         total
@@ -99,12 +99,12 @@ impl Union {
     }
 
     pub(in crate::schedule) fn most_a_day(&self) -> u64 {
-        self.members.iter().map(|member| member.kind.most_a_day()).sum()
+        self.members.iter().map(|member| member.rule.most_a_day()).sum()
     }
 }
 
 fn next(members: &[Member], days: Option<&DayRules>, from: i64) -> Option<i64> {
-    members.iter().filter_map(|member| member.kind.next(member.zone, days, from)).min()
+    members.iter().filter_map(|member| member.rule.next(member.zone, days, from)).min()
 }
 
 /// How many instants of `member` (it has `own` there) any of the `earlier` ones (they have `total`) calls for too.
@@ -119,14 +119,14 @@ fn shared(
     if own == 0 || total == 0 {
         return 0;
     }
-    if let ([other], Kind::Elapsed(ours)) = (earlier, &member.kind)
-        && let Kind::Elapsed(theirs) = other.kind
+    if let ([other], Rule::Elapsed(ours)) = (earlier, &member.rule)
+        && let Rule::Elapsed(theirs) = other.rule
         && (days.is_none() || member.zone.same_clock(other.zone))
     {
         return Elapsed::both(theirs, *ours)
             .map_or(0, |both| on_days::count_elapsed(both, member.zone, days, from, until));
     }
-    let has = |members: &[Member], at| members.iter().any(|m| m.kind.next(m.zone, days, at) == Some(at));
+    let has = |members: &[Member], at| members.iter().any(|m| m.rule.next(m.zone, days, at) == Some(at));
     let (walked, asked) = match own <= total {
         true => (std::slice::from_ref(member), earlier),
         false => (earlier, std::slice::from_ref(member)),

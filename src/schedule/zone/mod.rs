@@ -2,7 +2,7 @@
 //! conversions from local time are not used, because they do not say what a gap or a repeated hour means.
 
 pub(super) mod dst;
-pub(super) mod wall;
+pub(super) mod local_times;
 
 mod meant;
 

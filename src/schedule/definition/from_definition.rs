@@ -1,13 +1,13 @@
 //! Definition → timing: which instants, between which bounds.
 
-use super::{Definition, TimingDefinition, bounds_keys, day_keys, when::When};
+use super::{Definition, TimingDefinition, bounds_keys, day_keys, timing_keys::TimingKeys};
 use crate::schedule::{
     calendar_store::CalendarStore,
     fault::{Fault, Flaw},
     timing::{
         Timing,
         jitter::Jitter,
-        kind::Kind,
+        rule::Rule,
         union::{Member, Union},
     },
     zone::Zone,
@@ -25,12 +25,12 @@ pub(in crate::schedule) fn timing(
 ) -> Option<Timing> {
     let before = faults.len();
     let zone = zone(definition.time_zone.as_deref(), faults);
-    let when = When::from(definition);
+    let keys = TimingKeys::from(definition);
     let days = day_keys::day_rules(definition, calendars, faults);
-    let kind = match &definition.timings {
-        None => when.kind(zone, faults),
+    let rule = match &definition.timings {
+        None => keys.rule(zone, faults),
         Some(timings) => {
-            for key in when.keys() {
+            for key in keys.given() {
                 let what = format!("'{key}' and 'timings' are both given");
                 let help = format!("move '{key}' into one of the timings, as in {{ {key} = ... }}");
                 faults.push(Flaw::whole(what).help(help).of(key));
@@ -39,8 +39,8 @@ pub(in crate::schedule) fn timing(
         }
     };
     let bounds = bounds_keys::bounds(definition, zone, faults);
-    let mut timing = Timing { kind: kind?, zone: zone.unwrap_or(Zone::UTC), days, bounds, jitter: None };
-    if timing.kind.is_elapsed() && timing.days().is_some_and(|days| days.shift.is_some()) {
+    let mut timing = Timing { rule: rule?, zone: zone.unwrap_or(Zone::UTC), days, bounds, jitter: None };
+    if timing.rule.is_elapsed() && timing.days().is_some_and(|days| days.shift.is_some()) {
         let what = "'move' is refused: hours and less are elapsed time, which has no time of day to be kept";
         faults.push(Flaw::whole(what).help("every = \"1 day\" and cron follow the wall clock").of("move"));
     }
@@ -57,11 +57,11 @@ pub(in crate::schedule) fn timing(
     }
     if timing.after(Timestamp::EPOCH.plus(-1)).is_none() {
         let bounded = definition.from.is_some() || definition.until.is_some();
-        let key = if definition.timings.is_some() { "timings" } else { key(&timing.kind) };
+        let key = if definition.timings.is_some() { "timings" } else { key(&timing.rule) };
         let every_day = Timing { days: None, ..timing.clone() };
         faults.push(match every_day.after(Timestamp::EPOCH.plus(-1)) {
             Some(_) => no_day(definition),
-            None => never(&timing.kind, bounded).of(key),
+            None => never(&timing.rule, bounded).of(key),
         });
         return None;
     }
@@ -92,7 +92,7 @@ fn several(
     zone: Option<Zone>,
     by_days: bool,
     faults: &mut Vec<Fault>,
-) -> Option<Kind> {
+) -> Option<Rule> {
     if timings.is_empty() || timings.len() > MOST_TIMINGS {
         let what = format!("{} timings; 1 to {MOST_TIMINGS} are allowed", timings.len());
         let help = "as in timings = [{ cron = \"0 9 * * MON-FRI\" }, { every = \"4h\" }]";
@@ -103,39 +103,39 @@ fn several(
     for (index, written) in timings.iter().enumerate() {
         let mut found = Vec::new();
         let own = self::zone(written.time_zone.as_deref(), &mut found).or(zone);
-        let kind = When::from(written).kind(own, &mut found).filter(|_| found.is_empty());
-        if let Some(kind) = kind {
+        let rule = TimingKeys::from(written).rule(own, &mut found).filter(|_| found.is_empty());
+        if let Some(rule) = rule {
             let zone = own.unwrap_or(Zone::UTC);
-            if kind.next(zone, None, 0).is_none() {
-                found.push(never(&kind, false).of(key(&kind)));
+            if rule.next(zone, None, 0).is_none() {
+                found.push(never(&rule, false).of(key(&rule)));
             }
-            members.push(Member { kind, zone });
+            members.push(Member { rule, zone });
         }
         faults.extend(found.into_iter().map(|fault| Fault { part: Some(index), ..fault }));
     }
     let union = Union::new(members, by_days);
     match union.members() {
         // One alone that needs no zone of its own is as good as written without the list.
-        [Member { kind: kind @ (Kind::At(_) | Kind::Elapsed(_)), .. }] if !by_days => Some(kind.clone()),
-        [Member { kind, zone: own }] if own.same_clock(zone.unwrap_or(Zone::UTC)) => Some(kind.clone()),
-        _ => Some(Kind::Union(Box::new(union))),
+        [Member { rule: rule @ (Rule::At(_) | Rule::Elapsed(_)), .. }] if !by_days => Some(rule.clone()),
+        [Member { rule, zone: own }] if own.same_clock(zone.unwrap_or(Zone::UTC)) => Some(rule.clone()),
+        _ => Some(Rule::Union(Box::new(union))),
     }
 }
 
-fn key(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::At(_) => "at",
-        Kind::Cron(..) => "cron",
-        Kind::Elapsed(_) | Kind::Calendar(..) => "every",
-        Kind::Union(_) => "timings",
+fn key(rule: &Rule) -> &'static str {
+    match rule {
+        Rule::At(_) => "at",
+        Rule::Cron(..) => "cron",
+        Rule::Elapsed(_) | Rule::Calendar(..) => "every",
+        Rule::Union(_) => "timings",
     }
 }
 
-fn never(kind: &Kind, bounded: bool) -> Flaw {
+fn never(rule: &Rule, bounded: bool) -> Flaw {
     let span = if bounded { "within from and until" } else { "between 1970 and the end of 2099" };
     let flaw = Flaw::whole(format!("it never fires {span}"));
-    match kind {
-        Kind::Cron(..) if !bounded => flaw.help("no year has such a date in these months"),
+    match rule {
+        Rule::Cron(..) if !bounded => flaw.help("no year has such a date in these months"),
         _ => flaw,
     }
 }

@@ -1,4 +1,4 @@
-//! `every`, `cron` or `at` with zone, phase, anchor and the choices about DST → a kind of timing.
+//! `every`, `cron` or `at` with zone, phase, anchor and the choices about DST → a rule.
 
 use super::{
     Definition, DstDefinition, TimingDefinition, foreign_cron,
@@ -12,7 +12,7 @@ use crate::schedule::{
     months::{DAY, FIRST_YEAR, month_of, start_of},
     timing::{
         every::{Calendar, Elapsed, Period},
-        kind::Kind,
+        rule::Rule,
     },
     zone::{
         Zone,
@@ -26,7 +26,7 @@ const MONDAY: i32 = 4;
 
 /// The keys that say when: a schedule's own, or those of one of its `timings`.
 #[derive(Clone, Copy)]
-pub(in crate::schedule) struct When<'a> {
+pub(in crate::schedule) struct TimingKeys<'a> {
     every: Option<&'a str>,
     pub(in crate::schedule) cron: Option<&'a str>,
     pub(in crate::schedule) at: Option<&'a str>,
@@ -35,9 +35,9 @@ pub(in crate::schedule) struct When<'a> {
     pub(in crate::schedule) dst: Option<&'a DstDefinition>,
 }
 
-macro_rules! when_from {
+macro_rules! timing_keys_from {
     ($($definition:ty),*) => {$(
-        impl<'a> From<&'a $definition> for When<'a> {
+        impl<'a> From<&'a $definition> for TimingKeys<'a> {
             fn from(written: &'a $definition) -> Self {
                 Self {
                     every: written.every.as_deref(),
@@ -52,11 +52,11 @@ macro_rules! when_from {
     )*};
 }
 
-when_from!(Definition, TimingDefinition);
+timing_keys_from!(Definition, TimingDefinition);
 
-impl When<'_> {
+impl TimingKeys<'_> {
     /// The keys that are given.
-    pub(in crate::schedule) fn keys(&self) -> impl Iterator<Item = &'static str> {
+    pub(in crate::schedule) fn given(&self) -> impl Iterator<Item = &'static str> {
         let Self { every, cron, at, phase, anchor, dst } = self;
         let given = [
             ("every", every.is_some()),
@@ -70,7 +70,7 @@ impl When<'_> {
     }
 
     /// What they mean; faults are added, and with any of them the answer is of no use.
-    pub(in crate::schedule) fn kind(self, zone: Option<Zone>, faults: &mut Vec<Fault>) -> Option<Kind> {
+    pub(in crate::schedule) fn rule(self, zone: Option<Zone>, faults: &mut Vec<Fault>) -> Option<Rule> {
         let dst = self.dst.map(|dst| clock_changes(dst, faults));
         if self.every.is_none() {
             for (key, value) in [("phase", self.phase), ("anchor", self.anchor)] {
@@ -120,7 +120,7 @@ fn clock_changes(definition: &DstDefinition, faults: &mut Vec<Fault>) -> Dst {
     dst
 }
 
-fn at(text: &str, zone: Option<Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Kind> {
+fn at(text: &str, zone: Option<Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Rule> {
     if dst.is_some_and(|dst| dst.fold == Fold::Both) {
         let what = "'both' is refused with 'at': it happens once";
         faults.push(Flaw::whole(what).help("'first' and 'last' are allowed").of("dst.fold"));
@@ -136,7 +136,7 @@ fn at(text: &str, zone: Option<Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>)
         Written::Local(local) => instant::in_zone(text, local, zone, dst.unwrap_or_default()),
     });
     match instant {
-        Ok(instant) if (Timestamp::EPOCH..Timestamp::HORIZON).contains(&instant) => Some(Kind::At(instant)),
+        Ok(instant) if (Timestamp::EPOCH..Timestamp::HORIZON).contains(&instant) => Some(Rule::At(instant)),
         Ok(_) => {
             faults.push(Flaw::whole("it is not between 1970 and the end of 2099").of("at"));
             None
@@ -148,7 +148,7 @@ fn at(text: &str, zone: Option<Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>)
     }
 }
 
-fn cron(text: &str, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Kind> {
+fn cron(text: &str, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Rule> {
     let cron = match foreign_cron::parse(text) {
         Ok(cron) => cron,
         Err(flaw) => {
@@ -157,23 +157,23 @@ fn cron(text: &str, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Kind> {
         }
     };
     if !cron.is_wild() {
-        return Some(Kind::Cron(cron, dst.unwrap_or_default()));
+        return Some(Rule::Cron(cron, dst.unwrap_or_default()));
     }
     if dst.is_some() {
         let what = "'dst' is refused: an expression whose seconds, minute or hour begins with '*' \
                     stands for every real instant that matches";
         faults.push(Flaw::whole(what).help("leave 'dst' out, or write '0-59' or '0-23' for '*'").of("dst"));
     }
-    Some(Kind::Cron(cron, Dst::REAL))
+    Some(Rule::Cron(cron, Dst::REAL))
 }
 
 fn every(
-    when: When<'_>,
+    keys: TimingKeys<'_>,
     text: &str,
     zone: Option<Zone>,
     dst: Option<Dst>,
     faults: &mut Vec<Fault>,
-) -> Option<Kind> {
+) -> Option<Rule> {
     let (duration, amount) = match duration::every(text).map_err(|flaw| or_cron(text, flaw)) {
         Ok(read) => read,
         Err(flaw) => {
@@ -181,14 +181,14 @@ fn every(
             return None;
         }
     };
-    let phase = match when.phase.map(Phase::parse).transpose() {
+    let phase = match keys.phase.map(Phase::parse).transpose() {
         Ok(phase) => phase.unwrap_or_default(),
         Err(flaw) => {
             faults.push(flaw.of("phase"));
             return None;
         }
     };
-    let anchor = when.anchor;
+    let anchor = keys.anchor;
     match amount {
         Amount::Elapsed(step) => {
             if dst.is_some() {
@@ -199,7 +199,7 @@ fn every(
         }
         Amount::Days(_) | Amount::Months(_) => {
             let calendar = calendar(anchor, phase, &duration, amount, zone, faults)?;
-            Some(Kind::Calendar(calendar, dst.unwrap_or_default()))
+            Some(Rule::Calendar(calendar, dst.unwrap_or_default()))
         }
     }
 }
@@ -218,7 +218,7 @@ fn elapsed(
     step: u64,
     zone: Option<Zone>,
     faults: &mut Vec<Fault>,
-) -> Option<Kind> {
+) -> Option<Rule> {
     let step = i64::try_from(step).ok()?;
     if phase.months > 0 || phase.days > 0 || phase.time >= step {
         let what = "the phase of an elapsed 'every' is shorter than it, in hours or less";
@@ -231,7 +231,7 @@ fn elapsed(
             0
         }
     };
-    Some(Kind::Elapsed(Elapsed::new(base + phase.time, step)))
+    Some(Rule::Elapsed(Elapsed::new(base + phase.time, step)))
 }
 
 fn calendar(

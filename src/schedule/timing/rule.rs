@@ -1,4 +1,4 @@
-//! The kinds of timing behind one face: next, previous and count on the line of instants, bounds aside; with
+//! The rules (every, cron, at, several of them) behind one face: next, previous and count on the line of instants, bounds aside; with
 //! rules about days, on the days that these keep.
 
 use super::{
@@ -15,9 +15,9 @@ use crate::schedule::{
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Which instants. All but [`Kind::Calendar`] and [`Kind::Cron`] are the same in every zone.
+/// Which instants. All but [`Rule::Calendar`] and [`Rule::Cron`] are the same in every zone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::schedule) enum Kind {
+pub(in crate::schedule) enum Rule {
     At(Timestamp),
     Elapsed(Elapsed),
     Calendar(Calendar, Dst),
@@ -26,7 +26,7 @@ pub(in crate::schedule) enum Kind {
     Union(Box<Union>),
 }
 
-impl Kind {
+impl Rule {
     /// The first instant at or after `from`, 1970 at the earliest, before the horizon.
     pub(in crate::schedule) fn next(&self, zone: Zone, days: Option<&DayRules>, from: i64) -> Option<i64> {
         match self {
@@ -99,7 +99,7 @@ impl Kind {
         match self {
             Self::Elapsed(_) => true,
             Self::At(_) | Self::Calendar(..) | Self::Cron(..) => false,
-            Self::Union(union) => union.members().iter().any(|member| member.kind.is_elapsed()),
+            Self::Union(union) => union.members().iter().any(|member| member.rule.is_elapsed()),
         }
     }
 
@@ -111,7 +111,7 @@ impl Kind {
             Self::Calendar(calendar, _) => common(1000, calendar.time().into()),
             Self::Elapsed(elapsed) => elapsed.grid(),
             Self::Cron(..) => 1000,
-            Self::Union(union) => union.members().iter().map(|member| member.kind.grid()).fold(0, common),
+            Self::Union(union) => union.members().iter().map(|member| member.rule.grid()).fold(0, common),
         }
     }
 

@@ -6,7 +6,7 @@ use ponos::event::Timestamp;
 
 /// Occurrences by the second, in (after, through].
 #[derive(Debug, Clone)]
-pub struct Load {
+pub struct LoadForecast {
     after: Timestamp,
     through: Timestamp,
     /// The second (since 1970) of the first cell.
@@ -24,7 +24,7 @@ pub struct Peak {
     pub count: u64,
 }
 
-impl Load {
+impl LoadForecast {
     /// Nothing, over (after, through]; an empty span if `through` is not after `after`.
     pub fn new(after: Timestamp, through: Timestamp) -> Self {
         let (first, last) = (after.plus(1).millis().div_euclid(1000), through.millis().div_euclid(1000));
@@ -126,7 +126,7 @@ mod tests {
     fn walking_and_counting_fill_the_same_cells() {
         let minute = Timing::from_every("1 minute", None).unwrap();
         let quick = Timing::from_every("300ms", None).unwrap();
-        let mut load = Load::new(at(0), at(180_000));
+        let mut load = LoadForecast::new(at(0), at(180_000));
         load.add(&minute, 2);
         load.add(&quick, 1);
         assert_eq!((load.total(), load.span()), (6 + 600, 180_000));
@@ -142,10 +142,10 @@ mod tests {
 
     #[test]
     fn a_span_that_begins_within_a_second_counts_from_there() {
-        let mut load = Load::new(at(500), at(1_500));
+        let mut load = LoadForecast::new(at(500), at(1_500));
         load.add(&Timing::from_every("100ms", None).unwrap(), 1);
         assert_eq!(load.slices(1).map(|one| one.count).collect::<Vec<_>>(), [4, 6]);
         assert_eq!(load.total(), 10);
-        assert_eq!(Load::new(at(5), at(5)).peak_second(), None);
+        assert_eq!(LoadForecast::new(at(5), at(5)).peak_second(), None);
     }
 }

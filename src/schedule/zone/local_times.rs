@@ -1,4 +1,4 @@
-//! Local times → instants. A [`Wall`] is a set of times on the wall clock; here it meets a zone, whose gaps and
+//! Local times → instants. [`LocalTimes`] is a set of times on the wall clock; here it meets a zone, whose gaps and
 //! repeated hours are resolved as [`Dst`] says.
 //!
 //! The line of instants is cut into the zone's spans of constant offset. Within each, the occurrences are those local
@@ -13,7 +13,7 @@ use ponos::event::Timestamp;
 
 /// A set of local times, in milliseconds since 1970-01-01T00:00 on the wall clock. All days that have any have the same
 /// times of the day; so that days can be exchanged for others (`on_days`) without looking at every time.
-pub(in crate::schedule) trait Wall {
+pub(in crate::schedule) trait LocalTimes {
     /// The first one at or after `from`.
     fn next(&self, from: i64) -> Option<i64>;
     /// The last one before `until`.
@@ -82,25 +82,25 @@ struct Seen {
 impl Seen {
     const NOTHING: Self = Self { asked: 0, answer: None, fresh: true };
 
-    fn next(&mut self, wall: &impl Wall, from: i64) -> Option<i64> {
+    fn next(&mut self, times: &impl LocalTimes, from: i64) -> Option<i64> {
         let covered = !self.fresh && from >= self.asked && self.answer.is_none_or(|answer| answer >= from);
         if !covered {
-            *self = Self { asked: from, answer: wall.next(from), fresh: false };
+            *self = Self { asked: from, answer: times.next(from), fresh: false };
         }
         self.answer
     }
 
-    fn previous(&mut self, wall: &impl Wall, until: i64) -> Option<i64> {
+    fn previous(&mut self, times: &impl LocalTimes, until: i64) -> Option<i64> {
         let covered = !self.fresh && until <= self.asked && self.answer.is_none_or(|answer| answer < until);
         if !covered {
-            *self = Self { asked: until, answer: wall.previous(until), fresh: false };
+            *self = Self { asked: until, answer: times.previous(until), fresh: false };
         }
         self.answer
     }
 }
 
 /// The first instant at or after `from`, before the horizon.
-pub(in crate::schedule) fn next(wall: &impl Wall, zone: Zone, dst: Dst, from: i64) -> Option<i64> {
+pub(in crate::schedule) fn next(times: &impl LocalTimes, zone: Zone, dst: Dst, from: i64) -> Option<i64> {
     let from = from.max(0);
     if from >= Timestamp::HORIZON.millis() {
         return None;
@@ -114,13 +114,13 @@ pub(in crate::schedule) fn next(wall: &impl Wall, zone: Zone, dst: Dst, from: i6
             let low = if gap.shift { gap.low.max(from + gap.offset) } else { gap.low };
             // An occurrence at the first instant after the gap is behind us when the search starts later.
             if low < gap.high && (gap.shift || from <= pass.start) {
-                found = seen.next(wall, low).filter(|&local| local < gap.high);
+                found = seen.next(times, low).filter(|&local| local < gap.high);
                 found = found.map(|local| if gap.shift { local - gap.offset } else { pass.start });
             }
         }
         let low = pass.low.max(from.saturating_add(pass.offset));
         if low < pass.high {
-            let regular = seen.next(wall, low).filter(|&local| local < pass.high);
+            let regular = seen.next(times, low).filter(|&local| local < pass.high);
             let regular = regular.map(|local| local - pass.offset);
             found = found.into_iter().chain(regular).min();
         }
@@ -132,7 +132,12 @@ pub(in crate::schedule) fn next(wall: &impl Wall, zone: Zone, dst: Dst, from: i6
 }
 
 /// The last instant before `until`, at the epoch or after it.
-pub(in crate::schedule) fn previous(wall: &impl Wall, zone: Zone, dst: Dst, until: i64) -> Option<i64> {
+pub(in crate::schedule) fn previous(
+    times: &impl LocalTimes,
+    zone: Zone,
+    dst: Dst,
+    until: i64,
+) -> Option<i64> {
     let until = until.min(Timestamp::HORIZON.millis());
     if until <= 0 {
         return None;
@@ -144,13 +149,13 @@ pub(in crate::schedule) fn previous(wall: &impl Wall, zone: Zone, dst: Dst, unti
         let high = pass.high.min(until.saturating_add(pass.offset));
         let mut found = None;
         if pass.low < high {
-            found = seen.previous(wall, high).filter(|&local| local >= pass.low);
+            found = seen.previous(times, high).filter(|&local| local >= pass.low);
             found = found.map(|local| local - pass.offset);
         }
         if let Some(gap) = &pass.gap {
             let high = if gap.shift { gap.high.min(until + gap.offset) } else { gap.high };
             if gap.low < high && (gap.shift || until > pass.start) {
-                let skipped = seen.previous(wall, high).filter(|&local| local >= gap.low);
+                let skipped = seen.previous(times, high).filter(|&local| local >= gap.low);
                 let skipped = skipped.map(|local| if gap.shift { local - gap.offset } else { pass.start });
                 found = found.into_iter().chain(skipped).max();
             }
@@ -163,7 +168,13 @@ pub(in crate::schedule) fn previous(wall: &impl Wall, zone: Zone, dst: Dst, unti
 }
 
 /// How many instants lie in `[from, until)`.
-pub(in crate::schedule) fn count(wall: &impl Wall, zone: Zone, dst: Dst, from: i64, until: i64) -> u64 {
+pub(in crate::schedule) fn count(
+    times: &impl LocalTimes,
+    zone: Zone,
+    dst: Dst,
+    from: i64,
+    until: i64,
+) -> u64 {
     let (from, until) = (from.max(0), until.min(Timestamp::HORIZON.millis()));
     if from >= until {
         return 0;
@@ -174,20 +185,20 @@ pub(in crate::schedule) fn count(wall: &impl Wall, zone: Zone, dst: Dst, from: i
         let Some(pass) = Pass::new(segments, index, dst) else { break };
         let (low, high) = (pass.low.max(from + pass.offset), pass.high.min(until + pass.offset));
         if low < high {
-            total += wall.count(low, high);
+            total += times.count(low, high);
         }
         let Some(gap) = &pass.gap else { continue };
         let regular = |instant: i64| {
             let local = instant + pass.offset;
-            (pass.low..pass.high).contains(&local) && wall.next(local) == Some(local)
+            (pass.low..pass.high).contains(&local) && times.next(local) == Some(local)
         };
         if gap.shift {
             let (mut low, high) = (gap.low.max(from + gap.offset), gap.high.min(until + gap.offset));
-            while let Some(local) = wall.next(low).filter(|&local| local < high) {
+            while let Some(local) = times.next(low).filter(|&local| local < high) {
                 total += u64::from(!regular(local - gap.offset));
                 low = local + 1;
             }
-        } else if (from..until).contains(&pass.start) && wall.next(gap.low).is_some_and(|l| l < gap.high) {
+        } else if (from..until).contains(&pass.start) && times.next(gap.low).is_some_and(|l| l < gap.high) {
             total += u64::from(!regular(pass.start));
         }
     }
