@@ -2,7 +2,7 @@
 //! calendars that they name, which are read first.
 //!
 //! Files are read one at a time, in the order of their names; a text is dropped before the next one is opened. A folder
-//! whose file system does not answer is given up as a whole. What is absent: watching the folder (the service does), and judging one file's text (`schedule/file.rs`).
+//! whose file system does not answer is given up as a whole. What is absent: watching the folder (the service does), and judging one file's text (`schedule/file/`).
 
 mod calendars;
 mod kept;

@@ -2,7 +2,7 @@
 
 use super::{Globals, chosen::chosen, exit::Exit, output, report, table, terminal, when};
 use crate::{
-    schedule::{Load, Peak, Timing},
+    schedule::{LoadForecast, Peak, Timing},
     sources::Source,
     telemetry,
 };
@@ -115,7 +115,7 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
 }
 
 fn foretell(schedules: &[Source], from: Timestamp, through: Timestamp) -> Forecast {
-    let mut load = Load::new(from, through);
+    let mut load = LoadForecast::new(from, through);
     for (timing, times) in grouped(schedules) {
         load.add(timing, times);
     }

@@ -7,7 +7,7 @@
 
 use super::{
     calendar::{CalendarId, Days},
-    day_rules::{DayRules, Move, Named},
+    timing::day_rules::{DayRules, Move, Named},
 };
 use std::{
     collections::HashMap,

@@ -3,68 +3,52 @@
 //! A [`Definition`] is what an operator wrote (one `[[schedule]]` table, or the same as JSON); it is what the store
 //! keeps. A [`Schedule`] is built from it once and is valid from then on.
 //!
-//! The way of a value: `build` and `calling` take a definition apart; `duration`, `spelling`, `instant`, `zone`, `dst` and
-//! `cron` each read one kind of text; `every` and `cron` are sets of times, `wall` places those of them that are local
-//! on the line of instants; `kind` is any of them, `union` several; `calendar` reads named sets of days, and
-//! `day_rules` and `on_days` keep occurrences to them; `timing` puts bounds around all of it; `explain` says how an occurrence
-//! came about.
+//! The way of a value, folder by folder: `definition` is what was written and how it is read, key by key; `timing` is
+//! when it is due, as a rule that sets of days and bounds are put around; `cron` and `calendar` are expressions and
+//! sets of days; `zone` places local times on the line of instants; `lint` warns of what is valid and seldom meant;
+//! `file` is the form in TOML. On the ground: `fault`, `diagnostic`, `duration` and `months`. Each needs only what is
+//! named after it here, but for `lint` and `file`, which stand on top.
 
-mod advice;
-mod bounds;
-mod bounds_keys;
-mod build;
 pub mod calendar;
 mod calendar_store;
-mod calling;
 mod cron;
-mod day_keys;
-mod day_rules;
 mod definition;
 pub mod diagnostic;
-mod difference;
-mod dst;
 mod duration;
 mod duration_text;
-mod every;
-pub mod explain;
 mod fault;
 pub mod file;
-mod foreign_cron;
-mod gaps;
-mod instant;
-mod jitter;
-mod kind;
-mod load;
+mod forecast;
+mod lint;
 mod months;
-pub mod near_miss;
-mod on_days;
 mod packed;
-mod phase;
-mod run_out;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
-mod spelling;
 mod timing;
-mod union;
-mod wall;
-mod when;
 mod zone;
 
-pub use build::is_name;
-pub use calendar::{CalendarId, Calendars, Days};
+pub use calendar::{CalendarId, Days};
 pub use calendar_store::CalendarStore;
-pub use definition::{CatchUpDefinition, Definition, DstDefinition, TimingDefinition};
-pub use difference::{Change, Difference, difference};
-pub use dst::{Dst, Fold, Gap};
+pub use definition::{
+    CatchUpDefinition, Definition, DstDefinition, TimingDefinition, build::is_name, calendars::Calendars,
+    instant::parse_instant,
+};
 pub use duration::parse_length;
-pub use explain::{Cause, ClockFate, DayFate, Explained, WallTime};
 pub use fault::Fault;
-pub use gaps::Skipped;
-pub use instant::parse_instant;
-pub use jitter::jitter_offset;
-pub use load::{Load, Peak};
+pub use forecast::{LoadForecast, Peak};
+pub use lint::near_miss;
 pub use packed::Packed;
-pub use run_out::CalendarEnd;
-pub use schedule::{CatchUp, Conduct, Past, Policy, Schedule, Unrouted};
-pub use timing::{Local, Timing};
-pub use zone::{ZONE_DATA, Zone};
+pub use schedule::{CatchUp, DeliveryPolicy, Past, Policy, Schedule, Unrouted};
+pub use timing::{
+    Local, Timing,
+    difference::{Change, Difference, difference},
+    explain,
+    explain::{Cause, ClockFate, DayFate, Explained, WallTime},
+    gaps::Skipped,
+    jitter::jitter_offset,
+    run_out::CalendarEnd,
+};
+pub use zone::{
+    ZONE_DATA, Zone,
+    dst::{Dst, Fold, Gap},
+};

@@ -1,7 +1,7 @@
 //! A definition and the schedule built from it, in as few bytes as will do: the form in which schedules are held by the
 //! million.
 //!
-//! One allocation, shared by all who refer to it: the name; what the definition means (conduct, timing, event, payload), so
+//! One allocation, shared by all who refer to it: the name; what the definition means (policy, timing, event, payload), so
 //! that nothing is understood twice; and the rest of the definition as JSON, with one byte for each usual key. Rules
 //! about days stand beside the bytes, shared by many, and with them the ids of the definition's calendars. In memory
 //! only: nothing in this form is ever written, so that it may change with any version.
@@ -9,12 +9,10 @@
 use super::{
     calendar::{CalendarId, Days},
     calendar_store::CalendarStore,
-    day_keys,
-    day_rules::DayRules,
-    definition::Definition,
+    definition::{Definition, day_keys},
     fault::Fault,
-    schedule::{Conduct, Schedule},
-    timing::Timing,
+    schedule::{DeliveryPolicy, Schedule},
+    timing::{Timing, day_rules::DayRules},
 };
 use ponos::event::{EventName, Timestamp};
 use serde::de::DeserializeOwned;
@@ -195,13 +193,13 @@ impl Packed {
     }
 
     /// How it behaves.
-    pub fn conduct(&self) -> Conduct {
-        take::<Option<Conduct>>(self.meaning()).and_then(|(conduct, _)| conduct).unwrap_or_default()
+    pub fn conduct(&self) -> DeliveryPolicy {
+        take::<Option<DeliveryPolicy>>(self.meaning()).and_then(|(policy, _)| policy).unwrap_or_default()
     }
 
     /// When it is due; never, if it is not understood.
     pub fn timing(&self) -> Timing {
-        take::<(Option<Conduct>, Timing)>(self.meaning())
+        take::<(Option<DeliveryPolicy>, Timing)>(self.meaning())
             .map_or(Timing::NEVER, |((_, timing), _)| self.on_days(timing))
     }
 
@@ -211,15 +209,15 @@ impl Packed {
 
     /// The event's name; empty if it is not understood.
     pub fn event(&self) -> &str {
-        take::<(Option<Conduct>, Timing)>(self.meaning())
+        take::<(Option<DeliveryPolicy>, Timing)>(self.meaning())
             .and_then(|(_, rest)| text(rest))
             .map_or("", |(event, _)| event)
     }
 
     /// The schedule; `None` if it is not understood.
     pub fn schedule(&self) -> Option<Schedule> {
-        let ((conduct, timing), rest) = take::<(Option<Conduct>, Timing)>(self.meaning())?;
-        let Conduct { catch_up, paused, expires, unrouted, past } = conduct.unwrap_or_default();
+        let ((policy, timing), rest) = take::<(Option<DeliveryPolicy>, Timing)>(self.meaning())?;
+        let DeliveryPolicy { catch_up, paused, expires, unrouted, past } = policy.unwrap_or_default();
         let (event, rest) = text(rest)?;
         let data = match self.flags() & DATA {
             0 => None,
@@ -235,7 +233,8 @@ impl Packed {
         let mut json = b"{\"name\":\"".to_vec();
         json.extend_from_slice(self.name_bytes());
         json.push(b'"');
-        let meaning = take::<(Option<Conduct>, Timing)>(self.meaning()).and_then(|(_, rest)| text(rest));
+        let meaning =
+            take::<(Option<DeliveryPolicy>, Timing)>(self.meaning()).and_then(|(_, rest)| text(rest));
         let (event, rest) = meaning.unwrap_or(("", self.meaning()));
         if self.flags() & EVENT != 0 {
             json.extend_from_slice(b",\"event\":\"");
@@ -304,15 +303,9 @@ fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Vec<u8>,
     let flags = bytes.len();
     bytes.push(0);
     if let Some(schedule) = schedule {
-        let Schedule { event, timing, catch_up, paused, expires, unrouted, past, data, .. } = schedule;
-        let conduct = Conduct {
-            catch_up: *catch_up,
-            paused: *paused,
-            expires: *expires,
-            unrouted: *unrouted,
-            past: *past,
-        };
-        let conduct = Some(conduct).filter(|conduct| *conduct != Conduct::default());
+        let Schedule { event, timing, data, .. } = schedule;
+        let policy = schedule.delivery_policy();
+        let usual = policy == DeliveryPolicy::default();
         bytes[flags] |= UNDERSTOOD;
         if timing.jitter() > 0 {
             bytes[flags] |= JITTER;
@@ -320,10 +313,10 @@ fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Vec<u8>,
         if timing.is_one_shot() {
             bytes[flags] |= ONE_SHOT;
         }
-        if *paused {
+        if policy.paused {
             bytes[flags] |= PAUSED;
         }
-        bytes = postcard::to_extend(&(conduct, timing, event.as_str()), bytes)?;
+        bytes = postcard::to_extend(&((!usual).then_some(policy), timing, event.as_str()), bytes)?;
         if let Some(after) = rest
             .strip_prefix(b",\"event\":\"")
             .and_then(|rest| rest.strip_prefix(event.as_str().as_bytes()))

@@ -29,6 +29,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// How it behaves.
+    pub(super) fn delivery_policy(&self) -> DeliveryPolicy {
+        let Self { catch_up, paused, expires, unrouted, past, .. } = *self;
+        DeliveryPolicy { catch_up, paused, expires, unrouted, past }
+    }
+
     /// The same with a `limit`, where there is one without `from`, counted since this instant (exclusive): the moment
     /// at which the timing took effect.
     #[must_use]
@@ -43,7 +49,7 @@ impl Schedule {
 /// How a schedule behaves, apart from what it is due for and when. See [`Schedule`] for the fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
-pub struct Conduct {
+pub struct DeliveryPolicy {
     pub catch_up: CatchUp,
     pub paused: bool,
     pub expires: Option<i64>,
@@ -51,7 +57,7 @@ pub struct Conduct {
     pub past: Past,
 }
 
-impl Default for Conduct {
+impl Default for DeliveryPolicy {
     fn default() -> Self {
         let catch_up = CatchUp::default();
         Self { catch_up, paused: false, expires: None, unrouted: Unrouted::Ignore, past: Past::Refuse }

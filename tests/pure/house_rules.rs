@@ -93,6 +93,69 @@ fn the_pure_folders_name_no_runtime_no_broker_no_store_and_no_file() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// What each of these folders may name of its own package, and of ponos: so that it can be a crate of its own.
+const SEAMS: &[(&str, &[&str], &[&str])] = &[
+    ("src/schedule/", &["schedule"], &["event", "redact"]),
+    ("src/engine/", &["engine", "schedule"], &["event"]),
+];
+
+/// What is named below `root` in this text: alone, or in a list.
+fn below<'a>(text: &'a str, root: &str) -> Vec<&'a str> {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices(root).filter(|(at, _)| !text[..*at].ends_with(part)) {
+        let Some(rest) = text[at + root.len()..].strip_prefix("::") else { continue };
+        let list = rest.strip_prefix('{');
+        let (mut depth, mut begins) = (0, true);
+        for (at, c) in list.unwrap_or(rest).char_indices() {
+            if begins && part(c) {
+                let name = &list.unwrap_or(rest)[at..];
+                found.push(&name[..name.find(|c| !part(c)).unwrap_or(name.len())]);
+                begins = false;
+            }
+            match c {
+                _ if list.is_none() => break,
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begins = true,
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn schedules_and_engine_name_nothing_of_what_stands_above_them() {
+    let mut wrong = Vec::new();
+    for (folder, own, events) in SEAMS {
+        let mut seen = 0;
+        for (file, text) in sources().filter(|(file, _)| file.starts_with(folder)) {
+            // The simulation is a test: it keeps what it saves in the memory store.
+            if file.starts_with("src/engine/simulation/") {
+                continue;
+            }
+            seen += 1;
+            let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+            let text = lines.collect::<Vec<_>>().join("\n");
+            let others = below(&text, "crate").into_iter().filter(|name| !own.contains(name));
+            let others =
+                others.chain(below(&text, "ponos").into_iter().filter(|name| !events.contains(name)));
+            wrong.extend(others.map(|name| format!("{file}: {name}")));
+        }
+        assert!(seen > 10, "only {seen} files of {folder} were looked at");
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_stands_above_would_be_seen() {
+    let text = "use crate::{\n    engine::{Row, io::Input},\n    store,\n};\nuse mycrate::no;\nlet x = crate::clock::now();";
+    assert_eq!(below(text, "crate"), ["engine", "store", "clock"]);
+    assert_eq!(below("use crate::schedule::{Packed, file};", "crate"), ["schedule"]);
+}
+
 #[test]
 fn a_pure_file_that_names_a_runtime_would_be_seen() {
     assert!(code("use tokio::time;").any(|line| names(line, "tokio")));

@@ -6,9 +6,8 @@ use super::{
     report::{Finding, ScheduleReport, Tally},
 };
 use crate::{
-    diagnostic::counted,
     engine::{Outcome, RecordRow, Revision, SkipReason},
-    schedule::Timing,
+    schedule::{Timing, diagnostic::counted},
 };
 use ponos::event::Timestamp;
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 mod event;
 mod unfolded;
 
+use self::unfolded::Unfolded;
 use super::Days;
 use crate::schedule::{
     diagnostic::{Diagnostics, Text},
@@ -12,7 +13,6 @@ use crate::schedule::{
     zone::Zone,
 };
 use icalendar::parser::{Component, read_calendar_simple};
-use unfolded::Unfolded;
 
 /// Components within components; the parser of the crate goes down as deep as the text does.
 const DEEPEST: usize = 4;

@@ -3,18 +3,15 @@
 //!
 //! A calendar has no time zone: each schedule reads its days on the wall calendar of its own zone.
 
-#[allow(clippy::module_inception)] // A type's name is its file's name.
-mod calendars;
 mod date;
 mod days;
 pub mod ics;
 mod recurrence;
 pub mod table;
 
-pub use calendars::Calendars;
 pub use days::{CalendarId, Days};
 
-use crate::schedule::diagnostic::{Diagnostics, Text};
+use super::diagnostic::{Diagnostics, Text};
 
 /// Understands a calendar file: the days, or all that is wrong with it. `is_ics` says in which form it is.
 ///

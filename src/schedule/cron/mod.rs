@@ -1,5 +1,5 @@
 //! Cron expressions with Unix meaning, as `tests/conformance/README.md` states it: a strict reader in front, bit sets
-//! behind it, local time only. Zones and the change of clocks are [`super::wall`]'s business.
+//! behind it, local time only. Zones and the change of clocks are [`crate::schedule::zone::wall`]'s business.
 //!
 //! The crate `cron` reads several things differently (1 is Sunday there, both day fields must match, malformed fields
 //! shift): it is the oracle of a differential test for what it gets right, and no part of the way to production.
@@ -7,10 +7,9 @@
 mod days;
 pub(super) mod field;
 pub(super) mod parse;
-mod remarks;
 mod times;
 
-use super::{fault::Flaw, months::DAY, wall::Wall};
+use super::{fault::Flaw, months::DAY, zone::local_times::LocalTimes};
 use serde::{Deserialize, Serialize};
 
 /// The longest expression that is read, in bytes: a list of every value of every field fits.
@@ -23,9 +22,9 @@ pub(super) struct Cron {
     minutes: u64,
     hours: u32,
     /// Days of the month, 1 to 31.
-    days: u32,
+    pub(super) days: u32,
     /// 1 to 12.
-    months: u16,
+    pub(super) months: u16,
     /// 0 for Sunday to 6.
     weekdays: u8,
     /// The Vixie rule: both day fields must match, since one of them begins with `*` or `?`; otherwise either.
@@ -75,7 +74,7 @@ impl Cron {
     }
 }
 
-impl Wall for Cron {
+impl LocalTimes for Cron {
     fn next(&self, from: i64) -> Option<i64> {
         self.next_second(from.div_euclid(1000) + i64::from(from.rem_euclid(1000) != 0)).map(|s| s * 1000)
     }

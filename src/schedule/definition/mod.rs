@@ -1,0 +1,170 @@
+//! A schedule as written: raw, before any of it is understood.
+
+pub(super) mod bounds_keys;
+pub(super) mod build;
+pub(super) mod calendars;
+pub(super) mod day_keys;
+pub(super) mod foreign_cron;
+pub(super) mod from_definition;
+pub(super) mod instant;
+pub(super) mod phase;
+pub(super) mod spelling;
+pub(super) mod timing_keys;
+
+use super::calendar::CalendarId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One schedule as an operator writes it, key by key (docs/schedules.md). It serialises to the same keys, the absent ones
+/// left out: this is the form in which the store keeps it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Definition {
+    /// Unique; also the key of its history.
+    pub name: String,
+    /// The event's name; may be left out for `every`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// A duration: `1 day`, `90s`, `PT1H`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<String>,
+    /// A cron expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// An instant (with offset), or a local time in `time_zone`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// Several timings as one, instead of `every`, `cron` or `at`: each instant once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Vec<TimingDefinition>>,
+    /// An IANA name; UTC if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// Offset of `every` from its anchor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// What `every` counts from, instead of the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<String>,
+    /// First instant at which it may be due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// First instant at which it may not be due any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// At most so many occurrences since `from`, or since the timing took effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// A duration below which send times lie behind due times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<String>,
+    /// Calendars on whose days it does not happen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Vec<String>>,
+    /// Calendars on whose common days alone it happens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<String>>,
+    /// Where occurrences on other days go: `next-business-day`, `previous-business-day`; left out if left out.
+    #[serde(rename = "move", skip_serializing_if = "Option::is_none")]
+    pub move_to: Option<String>,
+    /// The calendars it names, each with the id of the days that it had when this was accepted: a calendar that is
+    /// edited later is other days under the same name. No key of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calendars: Option<BTreeMap<String, CalendarId>>,
+    /// What happens to local times that the clock change skips or repeats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst: Option<DstDefinition>,
+    /// What happens to occurrences that could not be sent in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catch_up: Option<CatchUpDefinition>,
+    /// For `at`: a due time already gone when the schedule is first seen: `send` or `refuse` (default).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub past: Option<String>,
+    /// `ignore` (default) or `park`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unrouted: Option<String>,
+    /// Occurrences are settled as skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// A duration after the due time, after which the event is of no use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// The operator's own payload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<serde_json::Value>,
+}
+
+impl Definition {
+    /// All that its timing is made of, as one text: equal texts are equal timings, whatever else differs.
+    pub fn timing_key(&self) -> String {
+        let bare = Self {
+            name: String::new(),
+            event: None,
+            catch_up: None,
+            past: None,
+            unrouted: None,
+            paused: None,
+            expires: None,
+            data: None,
+            ..self.clone()
+        };
+        serde_json::to_string(&bare).unwrap_or_default()
+    }
+}
+
+/// One of `timings`: the keys that say when.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimingDefinition {
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// The schedule's if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<String>,
+    /// As in [`Definition`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst: Option<DstDefinition>,
+}
+
+/// `dst = { gap = "after" | "shift" | "skip", fold = "first" | "last" | "both" }`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DstDefinition {
+    /// Local times that do not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<String>,
+    /// Local times that come twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fold: Option<String>,
+}
+
+/// `catch_up = { policy = "latest" | "all" | "none", grace = "30s", within = "7 days", most = 1000 }`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatchUpDefinition {
+    /// `latest` (default), `all` or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// How late is still on time; 30 s if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace: Option<String>,
+    /// Older than this is skipped; no default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
+    /// With `all`: how many are sent singly; 1000 if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most: Option<u32>,
+}
