@@ -62,7 +62,7 @@ impl Places {
             let answer = given.pop_front().and_then(|oldest| lock(&oldest.answer).take());
             // None: it has ended in its own time.
             if let Some(Answer { place, waker, .. }) = answer {
-                waker.map(Waker::wake);
+                waker.into_iter().for_each(Waker::wake);
                 return Some(place);
             }
         }

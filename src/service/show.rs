@@ -176,7 +176,8 @@ mod tests {
             assert!(longest.in_order.len() as i64 <= number + 1, "those are put in order once");
         }
         assert_eq!(orders, 1);
-        // Again, and now the youngest of all.
+        assert_eq!(longest.of(&all).map(|(found, _)| found.clone()), Some(name(101)));
+        // It is mended and refused again: now the youngest of all.
         all.insert(name(101), refused(at(9_000)));
         assert_eq!(longest.of(&all).map(|(found, _)| found.clone()), Some(name(102)));
         all.clear();

@@ -72,6 +72,8 @@ fn a_usual_folder_that_is_gone_at_a_start_leaves_the_stored_schedules_in_effect(
     // Being told to read them again changes nothing.
     clock.signal(Signal::HUP);
     clock.until("the refusal", |_, _| clock.log().contains("read and refused"));
+    let refused = clock.log().lines().find(|line| line.contains("read and refused")).map(str::to_owned);
+    assert!(refused.as_ref().is_some_and(|line| line.contains("reload{number=1}")), "{refused:?}");
     assert_eq!(names(&clock), ["often"]);
     assert!(clock.log().contains("runs 1 schedule (the last accepted ones)"), "{}", clock.log());
     std::fs::rename(&away, &here).unwrap();
