@@ -95,7 +95,7 @@ fn the_pure_folders_name_no_runtime_no_broker_no_store_and_no_file() {
 
 /// What each of these folders may name of its own package, and of ponos: so that it can be a crate of its own.
 const SEAMS: &[(&str, &[&str], &[&str])] = &[
-    ("src/schedule/", &["schedule"], &["event", "redact"]),
+    ("src/schedule/", &["schedule"], &["event", "redact", "text"]),
     ("src/engine/", &["engine", "schedule"], &["event"]),
 ];
 
