@@ -127,11 +127,7 @@ fn engine() {
         (0..count).map(|number| Packed::build(&definition(number)).unwrap()).collect();
     let built = wall();
     let held = memory("VmRSS");
-    let mut actions = engine.step(reading, Input::Load(schedules));
-    while let Some(Action::Save { ticket, commit }) = actions.pop() {
-        drop(commit);
-        actions = engine.step(reading, Input::Saved(ticket));
-    }
+    step(&mut engine, reading, Input::Load(schedules));
     let loaded = wall();
     assert_eq!((engine.len(), engine.loading()), (count, None));
     let each = |mib: f64| mib * 1024.0 * 1024.0 / count as f64;
@@ -143,12 +139,56 @@ fn engine() {
         (built - start) as f64 / 1e3 / count as f64,
         (loaded - built) as f64 / 1e3 / count as f64,
     );
+    println!("  the engine, among {count}: {}", puts(&mut engine, reading, count));
+    let (mut few, ten) = (Engine::start(rules(), Snapshot::default(), reading), 10);
+    let schedules = (0..ten).map(|number| Packed::build(&definition(number)).unwrap()).collect();
+    step(&mut few, reading, Input::Load(schedules));
+    println!("  the engine, among {ten}: {}", puts(&mut few, reading, ten));
     let snapshot = kept(&engine);
     drop(engine);
     let start = wall();
     let engine = Engine::start(rules(), snapshot, reading);
     println!("  the engine, from what was kept: {:.0} ms", (wall() - start) as f64 / 1e6);
     assert_eq!(engine.len(), count);
+}
+
+/// Steps, and has written at once whatever is to be written.
+fn step(engine: &mut Engine, reading: Reading, input: Input) {
+    let mut actions = engine.step(reading, input);
+    while let Some(Action::Save { ticket, commit }) = actions.pop() {
+        drop(commit);
+        actions = engine.step(reading, Input::Saved(ticket));
+    }
+}
+
+/// What it costs to put one more schedule, to change it and to remove it, each answered: medians of a thousand.
+fn puts(engine: &mut Engine, reading: Reading, count: usize) -> String {
+    let mut times = [const { Vec::new() }; 3];
+    for number in 0..1_000 {
+        let name = format!("held-{:07}-more", number * 7_919 % count);
+        let one = |anchor: &str| {
+            let every =
+                Definition { every: Some("24h".into()), anchor: Some(anchor.into()), ..definition(0) };
+            Packed::build(&Definition { name: name.clone(), ..every }).unwrap()
+        };
+        let (command, removed) = (number as u64, name.as_str().into());
+        let inputs = [
+            Input::Put { command, definition: one("2026-01-01T00:00:00Z") },
+            Input::Put { command, definition: one("2026-01-01T12:00:00Z") },
+            Input::Remove { command, name: removed },
+        ];
+        for (input, times) in inputs.into_iter().zip(&mut times) {
+            let start = wall();
+            step(engine, reading, input);
+            times.push(wall() - start);
+        }
+    }
+    assert_eq!(engine.len(), count);
+    let [put, changed, removed] = times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2] as f64 / 1e3
+    });
+    format!("one put takes {put:.1} µs, changed {changed:.1}, removed {removed:.1}")
 }
 
 /// As a store would have it.

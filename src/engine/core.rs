@@ -4,20 +4,19 @@ use super::{
     Action, ClockRules, ClockState, Handover, Input, Notice, Reading, Resends, Revision, Row, Span,
     backlog::{Backlogs, State},
     clock_guard::ClockGuard,
-    due_queue::DueQueue,
     faults::{Fault, planted},
     flights::{Flights, Owner},
-    foresight::Foresight,
     hand_over::{LEAD, MARGIN},
-    load::Load,
+    load::{Change, Load},
     parked::ParkedSet,
+    place::Which,
     progress::{PAUSED, Progress, SpanKey},
     refusals::Refusals,
-    slot::Slot,
+    schedules::Schedules,
+    slots::SlotId,
 };
-use crate::schedule::Packed;
 use ponos::event::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Limits, from the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -42,13 +41,7 @@ pub struct Rules {
 pub struct Engine {
     pub(super) rules: Rules,
     pub(super) guard: ClockGuard,
-    pub(super) slots: Vec<Slot>,
-    pub(super) queue: DueQueue,
-    /// The same of paused schedules: nothing need be ready for them, and nobody need wake up in time.
-    pub(super) paused: DueQueue,
-    /// What is behind and not in the set yet, because the next write is full. Never looked ahead at, and nothing is removed.
-    pub(super) aside: DueQueue,
-    pub(super) foresight: Foresight,
+    pub(super) schedules: Schedules,
     pub(super) flights: Flights,
     pub(super) backlogs: Backlogs,
     pub(super) progress: Progress,
@@ -56,13 +49,18 @@ pub struct Engine {
     pub(super) resting: BTreeMap<SpanKey, Revision>,
     pub(super) parked: ParkedSet,
     pub(super) refusals: Refusals,
-    /// Schedules to load once the clock is believed.
-    pub(super) waiting_load: Option<Vec<Packed>>,
+    /// What is to change once the clock is believed.
+    pub(super) waiting: VecDeque<Change>,
     /// The load under way.
     pub(super) load: Option<Load>,
-    /// The write that makes the latest piece of a load durable. Until then nothing new is handed over on time: after a crash the
-    /// old definitions would call for the same ids with other bodies.
+    /// The write with the latest piece of a load: the next piece begins when it is durable.
     pub(super) loading: u64,
+    /// Ended revisions up to this one were looked at, whether they can be forgotten.
+    pub(super) looked_at: Option<SpanKey>,
+    /// The write with the latest change of a definition.
+    pub(super) changed: u64,
+    /// Commands, and the writes that carry them, in the order of writes.
+    pub(super) promised: VecDeque<(u64, u64)>,
     pub(super) link_up: bool,
     /// More is on time than one step hands over.
     pub(super) more: bool,
@@ -91,10 +89,10 @@ impl Engine {
             self.set_back(now);
         }
         self.take_in(input);
-        if self.is_steady()
-            && let Some(wanted) = self.waiting_load.take()
+        while self.is_steady()
+            && let Some(change) = self.waiting.pop_front()
         {
-            self.begin_load(wanted);
+            self.take_change(change);
         }
         self.pump();
         if self.may_load() {
@@ -118,12 +116,13 @@ impl Engine {
             wish(now);
         }
         if self.may_hand_over() {
-            if let Some((send, _)) = self.queue.first().filter(|(send, _)| *send > now) {
+            if let Some(send) = self.schedules.first_send(Which::Due).filter(|send| *send > now) {
                 let ahead = send.plus(-LEAD);
-                let unready = self.progress.wanted() < send.plus(MARGIN) || self.queue.laid_out(0).len() == 0;
+                let unready =
+                    self.progress.wanted() < send.plus(MARGIN) || self.schedules.laid_out(0).len() == 0;
                 wish(if unready && ahead > now { ahead } else { send });
             }
-            let passed_over = self.paused.first().map(|(send, _)| send.plus(PAUSED));
+            let passed_over = self.schedules.first_send(Which::Paused).map(|send| send.plus(PAUSED));
             if let Some(at) = passed_over.filter(|at| *at > now) {
                 wish(at);
             }
@@ -142,9 +141,8 @@ impl Engine {
         if let Some(lowest) = self.flights.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight)) {
             mark = mark.min(lowest.plus(-1));
         }
-        let aside = Some(&self.aside).filter(|_| !planted(Fault::SettleWhatIsSetAside));
-        for (send, _) in [&self.queue, &self.paused].into_iter().chain(aside).filter_map(DueQueue::first) {
-            mark = mark.min(send.plus(-1));
+        if let Some(lowest) = self.schedules.lowest() {
+            mark = mark.min(lowest.plus(-1));
         }
         mark.max(self.progress.settled())
     }
@@ -184,20 +182,11 @@ impl Engine {
         self.backlogs.len()
     }
 
-    pub(super) fn rank(&self, name: &str) -> Option<usize> {
-        self.place(name).ok().filter(|rank| self.slots[*rank].runs())
-    }
-
-    /// Where a name stands, or would stand, in the order of names.
-    pub(super) fn place(&self, name: &str) -> Result<usize, usize> {
-        self.slots.binary_search_by(|slot| slot.definition.name_bytes().cmp(name.as_bytes()))
-    }
-
-    /// The rank of whose handover it is: known for what is on time, else searched by name.
-    pub(super) fn rank_of(&self, owner: &Owner, name: &str) -> Option<usize> {
+    /// The slot of whose handover it is: known for what is on time, else searched by name.
+    pub(super) fn slot_of(&self, owner: &Owner, name: &str) -> Option<SlotId> {
         match owner {
-            Owner::OnTime(rank) => Some(*rank as usize),
-            Owner::Span(..) | Owner::Parked(_) => self.rank(name),
+            Owner::OnTime(id) => Some(*id),
+            Owner::Span(..) | Owner::Parked(_) => self.schedules.find(name),
         }
     }
 
@@ -211,7 +200,15 @@ impl Engine {
             Input::Link(up) => self.link_up = up,
             Input::Settled(answers) => self.settle(answers),
             Input::Saved(ticket) => self.saved(ticket),
-            Input::Load(wanted) => self.waiting_load = Some(wanted),
+            Input::Load(wanted) => {
+                // What an earlier one wanted that has not begun is not wanted any more.
+                self.waiting.retain(|change| !matches!(change, Change::Load(_)));
+                self.waiting.push_back(Change::Load(wanted));
+            }
+            Input::Put { command, definition } => {
+                self.waiting.push_back(Change::Put(command, definition));
+            }
+            Input::Remove { command, name } => self.waiting.push_back(Change::Remove(command, name)),
             Input::Release(numbers) => self.release(&numbers),
             Input::Drop(numbers) => self.drop_parked(&numbers),
             Input::Drain => self.draining = true,
@@ -221,6 +218,7 @@ impl Engine {
 
     fn saved(&mut self, ticket: u64) {
         self.progress.saved(ticket);
+        self.schedules.open(|ticket| self.progress.is_durable(ticket));
         while let Some(key) = self.backlogs.next_saved(|ticket| self.progress.is_durable(ticket)) {
             match self.backlogs.get_mut(&key).map(|backlog| backlog.state) {
                 Some(State::Closing(_)) => self.backlogs.remove(&key),
@@ -229,51 +227,15 @@ impl Engine {
         }
     }
 
-    /// Queues the schedule's first occurrence after `due`.
-    pub(super) fn queue_after(&mut self, rank: u32, due: Timestamp) {
-        let slot = &self.slots[rank as usize];
-        let next = slot.timing().after(due);
-        self.queue_up(rank as usize, next);
-    }
-
-    /// Queues a due time, if there is one.
-    pub(super) fn queue_up(&mut self, rank: usize, next: Option<Timestamp>) {
-        self.slots[rank].wait_for(next);
-        self.enqueue(rank);
-    }
-
-    /// Puts what the slot waits for into its queue.
-    pub(super) fn enqueue(&mut self, rank: usize) {
-        let slot = &self.slots[rank];
-        let Some(due) = slot.next() else { return };
-        let (send, rank) = (slot.send_time(due), u32::try_from(rank).unwrap_or(u32::MAX));
-        let paused = slot.definition.is_paused();
-        self.queue_of(paused).push(send, due, rank);
-    }
-
-    /// Takes what the slot of this rank, which is about to go, waits for out of its queue.
-    pub(super) fn dequeue(&mut self, rank: u32, slot: &Slot) {
-        if let Some(due) = slot.next() {
-            self.queue.take_over(&mut self.aside);
-            self.queue_of(slot.definition.is_paused()).remove(slot.send_time(due), due, rank);
-            self.foresight.forget();
-        }
-    }
-
-    fn queue_of(&mut self, paused: bool) -> &mut DueQueue {
-        if paused { &mut self.paused } else { &mut self.queue }
-    }
-
-    /// Queues for the slots that there are, with nothing in them.
-    pub(super) fn empty_queues(&mut self) {
-        self.foresight.forget();
-        self.queue = DueQueue::with_capacity(self.slots.len());
-        self.paused = DueQueue::default();
-        self.aside = DueQueue::default();
-    }
-
     fn emit(&mut self) -> Vec<Action> {
         let mut actions: Vec<Action> = self.out.notices.drain(..).map(Action::Notice).collect();
+        let mut durable = Vec::new();
+        while let Some((_, command)) = self.promised.pop_front_if(|(t, _)| self.progress.is_durable(*t)) {
+            durable.push(command);
+        }
+        if !durable.is_empty() {
+            actions.push(Action::Durable(durable));
+        }
         if !self.out.publish.is_empty() {
             actions.push(Action::Publish(std::mem::take(&mut self.out.publish)));
         }

@@ -46,6 +46,12 @@ pub(super) enum Fault {
     RestartWithoutLookingBack,
     /// A new revision's events are sent before the store knows the revision.
     SendBeforeTheRevisionIsSaved,
+    /// A schedule that was put hands over before the store knows it.
+    DropTheGate,
+    /// W passes what waits for its own definition to be durable.
+    SettleWhatIsGated,
+    /// A command is answered when the write before the one that carries it is durable.
+    AnswerOneTicketEarly,
     /// W passes what is behind and waits for a write with room.
     SettleWhatIsSetAside,
     /// What was made ready and joins the set instead leaves no gap in the numbers.

@@ -1,6 +1,6 @@
 //! What was handed to the publisher and is not answered yet. Bounded by the engine's `in_flight`.
 
-use super::Coalesced;
+use super::{Coalesced, slots::SlotId};
 use ponos::event::Timestamp;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,8 +13,8 @@ const PLACES: usize = 16;
 /// Whose handover it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// A schedule's, on time: by rank.
-    OnTime(u32),
+    /// A schedule's, on time.
+    OnTime(SlotId),
     /// A span's: by schedule and revision.
     Span(Arc<str>, u32),
     /// A released parked event's: by number.
@@ -93,18 +93,9 @@ impl Flights {
         Some(flight)
     }
 
-    /// Gives each flight that is on time to what `moved` says: another rank.
-    pub(super) fn reassign(&mut self, moved: impl Fn(u32) -> u32) {
-        for flight in self.places.iter_mut().flatten() {
-            if let Owner::OnTime(rank) = &mut flight.owner {
-                *rank = moved(*rank);
-            }
-        }
-    }
-
-    /// Gives the flight that is on time, of this rank, to a span.
-    pub(super) fn leave(&mut self, rank: u32, span: Owner) {
-        let flight = self.places.iter_mut().flatten().find(|flight| flight.owner == Owner::OnTime(rank));
+    /// Gives the flight that is on time, of this slot, to a span.
+    pub(super) fn leave(&mut self, id: SlotId, span: Owner) {
+        let flight = self.places.iter_mut().flatten().find(|flight| flight.owner == Owner::OnTime(id));
         if let Some(flight) = flight {
             flight.owner = span;
             let send = flight.send_time();

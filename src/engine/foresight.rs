@@ -9,6 +9,8 @@ use super::{
     core::Engine,
     faults::{Fault, planted},
     hand_over::LEAD,
+    place::Which,
+    slots::SlotId,
 };
 use crate::schedule::Schedule;
 use ponos::event::Timestamp;
@@ -28,7 +30,7 @@ pub(super) struct Foresight {
 /// One that is made ready.
 #[derive(Debug)]
 pub(super) struct Ready {
-    rank: u32,
+    id: SlotId,
     due: Timestamp,
     /// Its number among all that were ever foreseen.
     pub(super) number: u64,
@@ -45,13 +47,13 @@ impl Foresight {
     }
 
     /// What was made ready for this one, which leaves the queue.
-    pub(super) fn take(&mut self, rank: u32, due: Timestamp) -> Option<Ready> {
-        self.ready.pop_front_if(|ready| ready.rank == rank && ready.due == due)
+    pub(super) fn take(&mut self, id: SlotId, due: Timestamp) -> Option<Ready> {
+        self.ready.pop_front_if(|ready| ready.id == id && ready.due == due)
     }
 
     /// For one that leaves the queue and is not handed over: nobody will ask for what was rendered of it.
-    pub(super) fn pass_over(&mut self, rank: u32, due: Timestamp) {
-        if self.take(rank, due).is_some() && !planted(Fault::KeepWhatIsPassedOver) {
+    pub(super) fn pass_over(&mut self, id: SlotId, due: Timestamp) {
+        if self.take(id, due).is_some() && !planted(Fault::KeepWhatIsPassedOver) {
             self.next += 1;
         }
     }
@@ -60,16 +62,14 @@ impl Foresight {
 impl Engine {
     /// Whether [`Engine::foresee`] has something to do.
     pub fn foresees(&self) -> bool {
-        let mut laid_out = self.queue.laid_out(0);
-        let unready = laid_out.len() > self.foresight.ready.len();
+        let mut laid_out = self.schedules.laid_out(0);
+        let unready = laid_out.len() > self.schedules.foresight.ready.len();
         let first = match laid_out.next() {
             Some((send, _)) => Some(send).filter(|_| unready),
-            None => self.queue.first().map(|(send, _)| send),
+            None => self.schedules.first_send(Which::Due),
         };
         let now = self.now();
-        self.may_hand_over()
-            && self.load.is_none()
-            && first.is_some_and(|send| send > now && send <= now.plus(LEAD))
+        self.may_hand_over() && first.is_some_and(|send| send > now && send <= now.plus(LEAD))
     }
 
     /// Makes ready what is due next, at most so many: as they will be handed over if they are on time, without a token.
@@ -78,16 +78,17 @@ impl Engine {
         if !self.foresees() {
             return Vec::new();
         }
-        if self.queue.laid_out(0).len() == 0 {
-            self.foresight.ready.clear();
-            self.queue.lay_out(MOST.min(self.rules.in_flight));
+        let schedules = &mut self.schedules;
+        if schedules.laid_out(0).len() == 0 {
+            schedules.foresight.ready.clear();
+            schedules.lay_out(MOST.min(self.rules.in_flight));
         }
         let mut foreseen = Vec::with_capacity(most);
-        for (send, rank) in self.queue.laid_out(self.foresight.ready.len()).take(most) {
-            let slot = &self.slots[rank as usize];
-            let (number, schedule) = (self.foresight.next, slot.schedule());
+        let next: Vec<_> = schedules.laid_out(schedules.foresight.ready.len()).take(most).collect();
+        for (send, id) in next {
+            let slot = &schedules[id];
+            let (number, schedule) = (schedules.foresight.next, slot.schedule());
             let due = slot.next().unwrap_or(send);
-            self.foresight.next += 1;
             if let Some(schedule) = schedule.clone() {
                 foreseen.push(Handover {
                     token: 0,
@@ -100,7 +101,8 @@ impl Engine {
                     foreseen: Some(number),
                 });
             }
-            self.foresight.ready.push_back(Ready { rank, due, number, schedule });
+            schedules.foresight.next += 1;
+            schedules.foresight.ready.push_back(Ready { id, due, number, schedule });
         }
         foreseen
     }

@@ -8,7 +8,9 @@ use super::{
     core::{Engine, new_span},
     faults::{Fault, planted},
     flights::{Flight, Owner},
+    place::Which,
     progress::{SpanKey, row},
+    slots::SlotId,
 };
 use crate::schedule::Schedule;
 use ponos::event::Timestamp;
@@ -48,7 +50,7 @@ impl Engine {
 
     /// Has H raised ahead of what is due soon.
     fn reserve(&mut self, now: Timestamp) {
-        if let Some((send, _)) = self.queue.first()
+        if let Some(send) = self.schedules.first_send(Which::Due)
             && send <= now.plus(LEAD)
             && self.progress.wanted() < send.plus(MARGIN)
         {
@@ -57,72 +59,67 @@ impl Engine {
     }
 
     fn hand_over_on_time(&mut self, now: Timestamp) {
-        if !self.progress.is_durable(self.loading) && !planted(Fault::SendBeforeTheRevisionIsSaved) {
-            return;
-        }
         self.pass_over_paused(now);
         self.join_aside(now);
         let mut left = AT_ONCE;
-        while let Some((send, rank)) = self.queue.first().filter(|(send, _)| *send <= now) {
+        while let Some((send, id)) = self.schedules.first_due().filter(|(send, _)| *send <= now) {
             if left == 0 {
                 self.more = true;
                 return;
             }
             left -= 1;
-            let slot = &self.slots[rank as usize];
+            let slot = &self.schedules[id];
             let Some(due) = slot.next() else {
-                self.queue.pop();
+                self.schedules.dequeue(id);
                 continue;
             };
             let conduct = slot.definition.conduct();
             let behind = now.since(send) > conduct.catch_up.grace
                 || self.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
             if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join(key, due)) {
-                self.queue.pop();
-                self.foresight.pass_over(rank, due);
+                self.schedules.pop(Which::Due, now);
+                self.schedules.foresight.pass_over(id, due);
                 if self.progress.is_full(self.rules.piece) {
-                    self.aside.push(send, due, rank);
+                    self.schedules.put_aside(id);
                 } else {
-                    self.join(rank, key, due, now);
+                    self.join(id, key, due, now);
                 }
             } else {
                 let reserved = send <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
                 if !reserved || self.flights.are_full(self.rules.in_flight) {
                     return;
                 }
-                self.queue.pop();
-                self.depart_on_time(rank, due, now);
+                self.schedules.pop(Which::Due, now);
+                self.depart_on_time(id, due, now);
             }
         }
     }
 
     /// What waited for a write that has room, so that what is on time need not.
     fn join_aside(&mut self, now: Timestamp) {
-        while let Some((_, rank)) = self.aside.first()
-            && !self.progress.is_full(self.rules.piece)
+        while !self.progress.is_full(self.rules.piece)
+            && let Some(id) = self.schedules.pop(Which::Aside, Timestamp::HORIZON)
         {
-            self.aside.pop();
-            let slot = &self.slots[rank as usize];
+            let slot = &self.schedules[id];
             match slot.next().map(|due| (slot.key(), due)) {
-                Some((key, due)) if self.can_join(&key, due) => self.join(rank, key, due, now),
-                _ => self.enqueue(rank as usize),
+                Some((key, due)) if self.can_join(&key, due) => self.join(id, key, due, now),
+                _ => self.schedules.enqueue(id),
             }
         }
     }
 
     /// What paused schedules skip is only recorded. With every step, so that W goes on; but no step is made for it.
     fn pass_over_paused(&mut self, now: Timestamp) {
-        while let Some((_, rank)) = self.paused.first().filter(|(send, _)| *send <= now) {
-            self.paused.pop();
-            let slot = &self.slots[rank as usize];
+        while let Some(id) = self.schedules.pop(Which::Paused, now) {
+            let slot = &self.schedules[id];
             if let Some((due, key)) = slot.next().map(|due| (due, slot.key())) {
-                self.skip_paused(rank, &key, due, now);
+                self.skip_paused(id, &key, due, now);
             }
         }
     }
 
-    fn skip_paused(&mut self, rank: u32, key: &SpanKey, due: Timestamp, now: Timestamp) {
-        let timing = self.slots[rank as usize].timing();
+    fn skip_paused(&mut self, id: SlotId, key: &SpanKey, due: Timestamp, now: Timestamp) {
+        let timing = self.schedules[id].timing();
         let last = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
         let run = Coalesced { first: due, last, count: timing.count(due.plus(-1), last).max(1) };
         if !planted(Fault::PauseWithoutRecord) {
@@ -133,9 +130,9 @@ impl Engine {
         let send = timing.send_time(last);
         self.progress.reach(send);
         self.highest_handed = self.highest_handed.max(send);
-        self.finish_one_shot(rank);
-        self.slots[rank as usize].skip(run.count);
-        self.queue_after(rank, last);
+        self.finish_one_shot(id);
+        self.schedules[id].skip(run.count);
+        self.schedules.queue_after(id, last);
     }
 
     /// Only a clock that was set back makes a span lie above what is due now: it can't be joined then.
@@ -144,22 +141,22 @@ impl Engine {
     }
 
     /// Adds what is to be sent by now to the schedule's span.
-    fn join(&mut self, rank: u32, key: SpanKey, due: Timestamp, now: Timestamp) {
-        let slot = &self.slots[rank as usize];
+    fn join(&mut self, id: SlotId, key: SpanKey, due: Timestamp, now: Timestamp) {
+        let slot = &self.schedules[id];
         let timing = slot.timing();
         let through = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
         if planted(Fault::ResumeFromNow) && now.since(due) > 120_000 {
-            return self.queue_after(rank, through);
+            return self.schedules.queue_after(id, through);
         }
         let era = slot.era();
         if !self.extend(&key, through)
-            && let Some(schedule) = self.slots[rank as usize].schedule()
+            && let Some(schedule) = self.schedules[id].schedule()
         {
             let span = new_span(era.number, due.plus(-1), through, due.plus(-1));
             self.progress.span(&key, Some(&span));
             self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
         }
-        self.queue_after(rank, through);
+        self.schedules.queue_after(id, through);
     }
 
     /// Lets a span that is outstanding reach `through`; false if there is none.
@@ -174,19 +171,19 @@ impl Engine {
         true
     }
 
-    fn depart_on_time(&mut self, rank: u32, due: Timestamp, now: Timestamp) {
-        let (foreseen, schedule) = match self.foresight.take(rank, due) {
+    fn depart_on_time(&mut self, id: SlotId, due: Timestamp, now: Timestamp) {
+        let (foreseen, schedule) = match self.schedules.foresight.take(id, due) {
             Some(ready) => (Some(ready.number), ready.schedule),
-            None => (None, self.slots[rank as usize].schedule()),
+            None => (None, self.schedules[id].schedule()),
         };
-        let slot = &mut self.slots[rank as usize];
+        let slot = &mut self.schedules[id];
         let Some(schedule) = schedule else { return };
         slot.depart(due);
         if planted(Fault::LoseOneShot) && schedule.timing.is_one_shot() {
             self.progress.one_shot(&schedule.name, None);
         }
         let era = slot.era();
-        self.depart(Owner::OnTime(rank), era, schedule, single(due), now, foreseen);
+        self.depart(Owner::OnTime(id), era, schedule, single(due), now, foreseen);
     }
 
     fn hand_over_backlogs(&mut self, now: Timestamp) {
@@ -223,8 +220,8 @@ impl Engine {
                 self.progress.span(key, Some(&backlog.span));
                 self.progress.row(row(now, key, run, Outcome::Skipped(reason)));
                 self.caught_up(key, run, "skipped, as its catch-up says");
-                if let Some(rank) = self.rank(&key.0) {
-                    self.slots[rank].skip(run.count);
+                if let Some(id) = self.schedules.find(&key.0) {
+                    self.schedules[id].skip(run.count);
                 }
                 State::Ready
             }
@@ -267,8 +264,8 @@ impl Engine {
     ) {
         let send = schedule.timing.send_time(stands_for.last);
         let lateness = now.since(send);
-        let rank = self.rank_of(&owner, &schedule.name);
-        let skipped = rank.map_or(0, |rank| self.slots[rank].take_skipped());
+        let slot = self.slot_of(&owner, &schedule.name);
+        let skipped = slot.map_or(0, |id| self.schedules[id].take_skipped());
         self.highest_handed = self.highest_handed.max(send);
         let name = schedule.name.clone();
         let token =

@@ -27,6 +27,21 @@ pub enum Input {
     Saved(u64),
     /// The schedules now wanted, all of them.
     Load(Vec<Packed>),
+    /// This schedule is wanted, new or instead of the one of its name; the others stay as they are. Answered by
+    /// [`Action::Durable`].
+    Put {
+        /// Names the command.
+        command: u64,
+        /// The definition, which is understood.
+        definition: Packed,
+    },
+    /// The schedule of this name is not wanted any more, if there is one. Answered by [`Action::Durable`].
+    Remove {
+        /// Names the command.
+        command: u64,
+        /// The schedule.
+        name: Arc<str>,
+    },
     /// Send these parked events again.
     Release(Vec<u64>),
     /// Drop these parked events for ever.
@@ -62,6 +77,8 @@ pub enum Action {
         /// What to write.
         commit: Box<Commit>,
     },
+    /// What these commands changed is durable: answer them.
+    Durable(Vec<u64>),
     /// Publish these, and answer each with [`Input::Settled`].
     Publish(Vec<Handover>),
     /// Append these rows behind, off the hot path.

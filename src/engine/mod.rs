@@ -20,15 +20,19 @@ mod foresight;
 mod hand_over;
 mod io;
 mod load;
+mod names;
 mod parked;
+mod place;
 mod progress;
 mod read;
 mod reconcile;
 mod refusals;
+mod schedules;
 mod settle;
 #[cfg(test)]
 mod simulation;
 mod slot;
+mod slots;
 mod start;
 mod state;
 

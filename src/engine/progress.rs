@@ -124,11 +124,6 @@ impl Progress {
         self.urgent = true;
     }
 
-    /// Whether a revision waits to be written.
-    pub(super) fn has_revisions(&self) -> bool {
-        !self.dirty.revisions.is_empty()
-    }
-
     pub(super) fn forget(&mut self, key: SpanKey) {
         self.dirty.forgotten.push(key);
     }

@@ -3,7 +3,7 @@
 
 use super::{
     KeptPage, OneShot, Parked, Refused, Revision, Span, backlog::Backlogs, core::Engine, progress::SpanKey,
-    slot::Slot,
+    slot::Slot, slots::SlotId,
 };
 use crate::schedule::Packed;
 use ponos::event::Timestamp;
@@ -44,35 +44,37 @@ impl Engine {
 
     /// How many schedules run.
     pub fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.runs()).count()
+        self.schedules.len()
     }
 
     /// Whether no schedule runs.
     pub fn is_empty(&self) -> bool {
-        !self.slots.iter().any(Slot::runs)
+        self.len() == 0
     }
 
     /// The schedule of this name.
     pub fn running(&self, name: &str) -> Option<Running> {
-        self.rank(name).map(|rank| self.running_at(rank))
+        self.schedules.find(name).map(|id| self.running_as(id))
     }
 
     /// All schedules by name, from the first on or after the one that is named.
     pub fn running_after<'a>(&'a self, name: Option<&str>) -> impl Iterator<Item = Running> + 'a {
-        let first = name.map_or(0, |name| self.place(name).map_or_else(|next| next, |rank| rank + 1));
-        (first..self.slots.len()).filter(|rank| self.slots[*rank].runs()).map(|rank| self.running_at(rank))
+        self.schedules.after(name).map(|id| self.running_as(id))
     }
 
     /// Definitions of schedules whose names stand beside this one in the order of names, at most so many: half of them
     /// before it, where there are so many.
     pub fn neighbours<'a>(&'a self, name: &str, most: usize) -> impl Iterator<Item = &'a Packed> + 'a {
-        let place = self.place(name).unwrap_or_else(|next| next);
-        let first = place.saturating_sub(most / 2).min(self.slots.len().saturating_sub(most));
-        self.slots[first..].iter().take(most).filter(|slot| slot.runs()).map(|slot| &slot.definition)
+        let after = self.schedules.from(name).take(most).count();
+        let before: Vec<SlotId> =
+            self.schedules.before(name).take((most / 2).max(most.saturating_sub(after))).collect();
+        let rest = most - before.len();
+        let after: Vec<SlotId> = self.schedules.from(name).take(rest).collect();
+        before.into_iter().rev().chain(after).map(|id| &self.schedules[id].definition)
     }
 
-    fn running_at(&self, rank: usize) -> Running {
-        let slot = &self.slots[rank];
+    fn running_as(&self, id: SlotId) -> Running {
+        let slot = &self.schedules[id];
         let (confirmed, returned) = slot.counts();
         Running {
             revision: slot.revision(),
@@ -92,8 +94,7 @@ impl Engine {
     /// stands in its span, is pending or parked; what is settled later has a row, which is read after all pages. An edit
     /// in between ends a revision no earlier than that W, and the next one begins there.
     pub fn kept_after(&self, after: Option<&SpanKey>, most: usize) -> KeptPage {
-        let place = after.map_or(0, |(name, _)| self.place(name).unwrap_or_else(|next| next));
-        let running = self.slots[place..].iter().filter(|slot| slot.runs());
+        let running = self.schedules.from(after.map_or("", |(name, _)| name)).map(|id| &self.schedules[id]);
         let behind = |slot: &&Slot| after.is_some_and(|(name, number)| is_before(slot, name, *number));
         let mut running = running.skip_while(behind).peekable();
         let from = after.cloned().map_or(Bound::Unbounded, Bound::Excluded);

@@ -187,7 +187,8 @@ impl Engine {
 
     /// A revision that is kept, whether it runs or rests.
     pub fn revision(&self, key: &(Arc<str>, u32)) -> Option<Revision> {
-        let running = self.rank(&key.0).map(|rank| &self.slots[rank]).filter(|slot| slot.number() == key.1);
+        let running = self.schedules.find(&key.0).map(|id| &self.schedules[id]);
+        let running = running.filter(|slot| slot.number() == key.1);
         running.map(Slot::revision).or_else(|| self.resting.get(key).cloned())
     }
 }

@@ -63,7 +63,7 @@ impl Engine {
     /// After a load: of a schedule that does not run any more nothing may ever be confirmed.
     pub(super) fn forget_refusals(&mut self) {
         let mut all = std::mem::take(&mut self.refusals.all);
-        all.retain(|name, _| self.rank(name).is_some());
+        all.retain(|name, _| self.schedules.find(name).is_some());
         self.refusals.all = all;
     }
 }

@@ -7,6 +7,7 @@ use super::{
     faults::{Fault, planted},
     flights::{Flight, Owner},
     progress::{SpanKey, row},
+    slots::SlotId,
 };
 use crate::schedule::Unrouted;
 use ponos::event::Timestamp;
@@ -24,44 +25,44 @@ impl Engine {
             let Some(flight) = self.flights.land(token) else { continue };
             self.progress.moved();
             match flight.owner.clone() {
-                Owner::OnTime(rank) => self.settle_on_time(rank, &flight, answer),
+                Owner::OnTime(id) => self.settle_on_time(id, &flight, answer),
                 Owner::Span(schedule, revision) => self.settle_span(&(schedule, revision), &flight, answer),
                 Owner::Parked(number) => self.settle_parked(number, &flight, answer),
             }
         }
     }
 
-    fn settle_on_time(&mut self, rank: u32, flight: &Flight, answer: Answer) {
+    fn settle_on_time(&mut self, id: SlotId, flight: &Flight, answer: Answer) {
         let due = flight.stands_for.last;
-        let slot = &mut self.slots[rank as usize];
+        let slot = &mut self.schedules[id];
         slot.land();
         let key = (flight.schedule.clone(), slot.number());
         if let Answer::Refused(reason) = &answer {
             self.note_refusal(&key, reason);
         }
-        let slot = &self.slots[rank as usize];
+        let slot = &self.schedules[id];
         match refusal(|| slot.definition.conduct().unrouted, &answer) {
-            None if answer == Answer::Lost => self.retry_on_time(rank, &key, due, 0, LOST),
+            None if answer == Answer::Lost => self.retry_on_time(id, &key, due, 0, LOST),
             None => {
                 let returned = answer == Answer::Confirmed { returned: true };
-                let one_shot = self.finish_one_shot(rank);
+                let one_shot = self.finish_one_shot(id);
                 self.confirmed(&key, flight, returned, one_shot);
             }
             Some(_) if planted(Fault::ForgetRefused) => {}
             Some((reason, again)) => match self.rules.resends.wait(1).filter(|_| again) {
-                Some(wait) => self.retry_on_time(rank, &key, due, 1, wait),
+                Some(wait) => self.retry_on_time(id, &key, due, 1, wait),
                 None => {
                     self.park(&key, flight.stands_for, reason);
-                    self.finish_one_shot(rank);
+                    self.finish_one_shot(id);
                 }
             },
         }
-        self.queue_after(rank, due);
+        self.schedules.queue_after(id, due);
     }
 
     /// Moves one that was handed over on time into the set.
-    fn retry_on_time(&mut self, rank: u32, key: &SpanKey, due: Timestamp, attempts: u8, wait: i64) {
-        let slot = &self.slots[rank as usize];
+    fn retry_on_time(&mut self, id: SlotId, key: &SpanKey, due: Timestamp, attempts: u8, wait: i64) {
+        let slot = &self.schedules[id];
         let retry_at = self.now().plus(wait);
         let (era, Some(schedule)) = (slot.era(), slot.schedule()) else { return };
         let mut span = new_span(era.number, due.plus(-1), due, due);
@@ -121,14 +122,14 @@ impl Engine {
             }
         }
         self.note_confirmation(&key.0);
-        if let Some(rank) = self.rank_of(&flight.owner, &key.0) {
-            self.slots[rank].confirm(returned);
+        if let Some(id) = self.slot_of(&flight.owner, &key.0) {
+            self.schedules[id].confirm(returned);
         }
     }
 
     /// A one-shot that is settled is pending no more. Whether it is one.
-    pub(super) fn finish_one_shot(&mut self, rank: u32) -> bool {
-        let slot = &self.slots[rank as usize];
+    pub(super) fn finish_one_shot(&mut self, id: SlotId) -> bool {
+        let slot = &self.schedules[id];
         let one_shot = slot.definition.is_one_shot();
         if one_shot {
             self.progress.one_shot(&slot.name(), None);
@@ -138,11 +139,11 @@ impl Engine {
 
     /// The same for one that is settled as a span: its row may belong to a later revision by now.
     pub(super) fn finish_one_shot_of(&mut self, key: &SpanKey) {
-        let Some(rank) = self.rank(&key.0) else {
+        let Some(id) = self.schedules.find(&key.0) else {
             return self.progress.one_shot(&key.0, None);
         };
-        if self.slots[rank].number() == key.1 {
-            self.finish_one_shot(u32::try_from(rank).unwrap_or(u32::MAX));
+        if self.schedules[id].number() == key.1 {
+            self.finish_one_shot(id);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::schedule::{Packed, Schedule, Timing};
 use ponos::event::Timestamp;
 use std::sync::Arc;
 
-/// One schedule as it runs. Slots are sorted by name; the index is the schedule's rank.
+/// One schedule as it runs.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) definition: Packed,
@@ -50,7 +50,7 @@ impl Slot {
         }
     }
 
-    /// A place in the order of names where nothing runs: not yet, or not any more.
+    /// A slot in which nothing runs.
     pub(super) fn vacant(definition: &Packed) -> Self {
         Self::new(&Era::first(0, Timestamp::EPOCH).of(definition.clone()))
     }

@@ -5,18 +5,18 @@ use super::{
     backlog::{Backlog, Backlogs, State},
     clock_guard::ClockGuard,
     core::{Engine, Out, new_span},
-    due_queue::DueQueue,
     faults::{Fault, planted},
     flights::Flights,
-    foresight::Foresight,
     parked::ParkedSet,
     progress::{Progress, SpanKey, row},
     refusals::Refusals,
+    schedules::Schedules,
     slot::Slot,
+    slots::SlotId,
 };
 use ponos::event::Timestamp;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -28,20 +28,19 @@ impl Engine {
         let mut engine = Self {
             rules,
             guard: ClockGuard::new(rules.clock, snapshot.settled),
-            slots: Vec::new(),
-            queue: DueQueue::default(),
-            paused: DueQueue::default(),
-            aside: DueQueue::default(),
-            foresight: Foresight::default(),
+            schedules: Schedules::default(),
             flights: Flights::default(),
             backlogs: Backlogs::default(),
             progress: Progress::new(settled, handed),
             resting: BTreeMap::new(),
             parked: ParkedSet::new(snapshot.parked),
             refusals: Refusals::default(),
-            waiting_load: None,
+            waiting: VecDeque::new(),
             load: None,
             loading: 0,
+            looked_at: None,
+            changed: 0,
+            promised: VecDeque::new(),
             link_up: false,
             more: false,
             draining: false,
@@ -52,20 +51,20 @@ impl Engine {
         let pending: HashMap<_, _> = snapshot.one_shots.into_iter().collect();
         let outstanding: Vec<SpanKey> =
             snapshot.spans.iter().map(|(name, span)| (name.clone(), span.revision)).collect();
-        engine.slots = Vec::with_capacity(snapshot.revisions.iter().filter(|r| runs(r)).count());
-        for revision in snapshot.revisions {
-            if runs(&revision) {
-                engine.slots.push(Slot::new(&revision));
-                continue;
-            }
+        let (mut running, resting): (Vec<_>, Vec<_>) = snapshot.revisions.into_iter().partition(runs);
+        // So that ids follow the order of names.
+        running.sort_by(|a, b| a.definition.name_bytes().cmp(b.definition.name_bytes()));
+        engine.schedules.reserve(running.len());
+        for revision in running {
+            engine.schedules.insert(Slot::new(&revision), 0);
+        }
+        for revision in resting {
             if let Err(faults) = revision.build() {
                 let reason = faults.first().map(|fault| fault.what.clone()).unwrap_or_default();
                 engine.out.notices.push(Notice::Unreadable { schedule: revision.name().into(), reason });
             }
             engine.resting.insert((revision.name().into(), revision.number), revision);
         }
-        engine.slots.sort_by(|a, b| a.definition.name_bytes().cmp(b.definition.name_bytes()));
-        engine.empty_queues();
         for (key, (_, span)) in outstanding.into_iter().zip(snapshot.spans) {
             let Some(revision) = engine.revision(&key) else { continue };
             let Ok(schedule) = revision.build() else { continue };
@@ -74,11 +73,11 @@ impl Engine {
             engine.backlogs.insert(key, Backlog { span, era, schedule, state });
         }
         engine.mark_lost_details(settled, reading.wall);
-        for rank in 0..engine.slots.len() {
-            let slot = &engine.slots[rank];
+        for id in engine.schedules.ids() {
+            let slot = &engine.schedules[id];
             let row = pending.get(slot.definition.name()).filter(|row| row.revision == slot.number());
             let one_shot = row.map(|row| row.due);
-            engine.resume_slot(rank, settled, handed, one_shot);
+            engine.resume_slot(id, settled, handed, one_shot);
         }
         engine
     }
@@ -116,14 +115,8 @@ impl Engine {
     }
 
     /// Queues what comes after W, and puts what may have been handed over into the set.
-    fn resume_slot(
-        &mut self,
-        rank: usize,
-        settled: Timestamp,
-        handed: Timestamp,
-        pending: Option<Timestamp>,
-    ) {
-        let slot = &self.slots[rank];
+    fn resume_slot(&mut self, id: SlotId, settled: Timestamp, handed: Timestamp, pending: Option<Timestamp>) {
+        let slot = &self.schedules[id];
         let (era, timing) = (slot.era(), slot.timing());
         let key = (slot.name(), era.number);
         let outstanding = self.backlogs.get(&key).map(|backlog| backlog.span.through);
@@ -149,7 +142,7 @@ impl Engine {
             self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
             next = timing.after(through);
         }
-        self.queue_up(rank, next);
+        self.schedules.queue_up(id, next);
     }
 
     /// The operator lets the clock go on from `now`, which is lower than what was seen: the span is recorded, and
@@ -166,14 +159,14 @@ impl Engine {
             outcome: Outcome::ClockSetBack,
         });
         self.progress.set_back(now);
-        self.empty_queues();
-        for rank in 0..self.slots.len() {
-            let slot = &self.slots[rank];
+        self.schedules.empty_queues();
+        for id in self.schedules.ids() {
+            let slot = &self.schedules[id];
             if slot.runs() && slot.in_flight().is_none() && !slot.timing().is_one_shot() {
                 let from = slot.timing().due_by(now);
-                self.queue_after(u32::try_from(rank).unwrap_or(u32::MAX), from);
+                self.schedules.queue_after(id, from);
             } else {
-                self.enqueue(rank);
+                self.schedules.enqueue(id);
             }
         }
     }

@@ -314,6 +314,8 @@ impl Service {
                 self.outbox.extend(handovers);
                 self.post();
             }
+            // Nobody gives such commands to the loop yet.
+            Action::Durable(_) => {}
             Action::Record { rows, complete } => {
                 if let Ok(backlog) = self.store.append(rows, complete)
                     && backlog.dropped > 0

@@ -65,7 +65,7 @@ impl Unbound {
                         );
                     }
                     Action::Notice(notice) => self.notices.push(notice),
-                    Action::Record { .. } => {}
+                    Action::Durable(_) | Action::Record { .. } => {}
                 }
             }
         }

@@ -23,6 +23,7 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     equal_ids_have_equal_bodies(world)?;
     world.foretold.broken.clone().map_or(Ok(()), Err)?;
     world.parking.broken.clone().map_or(Ok(()), Err)?;
+    world.commands.broken.clone().map_or(Ok(()), Err)?;
     nothing_is_settled_by_reaching_nobody(world)?;
     nothing_sent_singly_was_coalesced(world)?;
     order_holds_per_schedule(world)?;

@@ -4,6 +4,7 @@
 
 mod auditing;
 mod check;
+mod commands;
 mod foretold;
 mod operator;
 mod parking;
@@ -14,15 +15,16 @@ mod writes;
 use super::faults::{Fault, plant};
 use world::World;
 
-/// What a run did: how many events arrived, how many of these were rendered ahead, how many parked runs were released, and
-/// how many audits were made while it ran.
-type Did = [usize; 4];
+/// What a run did: how many events arrived, how many of these were rendered ahead, how many parked runs were released, how
+/// many audits were made while it ran, and how many commands were answered.
+type Did = [usize; 5];
 
 /// One run: what it did, or what it broke.
 fn run(seed: u64) -> Result<Did, String> {
     let mut world = World::new(seed);
     world.live();
-    let did = [world.arrivals.len(), world.foretold.sent, world.parking.runs, world.auditing.audits];
+    let (arrivals, runs) = (world.arrivals.len(), world.parking.runs);
+    let did = [arrivals, world.foretold.sent, runs, world.auditing.audits, world.commands.answered];
     check::promises(&world).map(|()| did).map_err(|broken| format!("seed {seed}: {broken}"))
 }
 
@@ -38,12 +40,13 @@ fn no_seed_breaks_a_promise() {
     for seed in 0..seeds() {
         all.iter_mut().zip(run(seed).unwrap()).for_each(|(all, did)| *all += did);
     }
-    let [arrivals, foreseen, runs, audits] = all;
+    let [arrivals, foreseen, runs, audits, commands] = all;
     // A world in which nothing happens proves nothing.
     assert!(arrivals as u64 > seeds() * 10, "only {arrivals} arrivals");
     assert!(foreseen as u64 > seeds() / 4, "only {foreseen} were rendered ahead");
     assert!(runs as u64 > seeds() / 50, "only {runs} parked runs were released");
     assert!(audits as u64 > seeds(), "only {audits} audits were made");
+    assert!(commands as u64 > seeds(), "only {commands} commands were answered");
 }
 
 /// Beyond the ten thousand: what a longer run (`TEST_SCALE`) found.
@@ -111,6 +114,9 @@ each_planted_fault_is_caught! {
     a_restart_that_does_not_look_back_is_caught: RestartWithoutLookingBack,
     pausing_without_a_record_is_caught: PauseWithoutRecord,
     settling_what_is_set_aside_is_caught: SettleWhatIsSetAside,
+    settling_what_is_gated_is_caught: SettleWhatIsGated,
+    a_put_whose_gate_is_dropped_is_caught: DropTheGate,
+    answering_one_ticket_early_is_caught: AnswerOneTicketEarly,
     keeping_what_is_passed_over_is_caught: KeepWhatIsPassedOver,
     foresight_that_outlives_an_edit_is_caught: KeepForesightThroughEdits,
     a_release_that_is_lost_because_nobody_is_bound_is_caught: ReleaseToNobody,

@@ -1,8 +1,65 @@
 //! What the operator of the simulated world thinks of.
 
-use super::random::Random;
-use crate::schedule::{CatchUpDefinition, Definition, TimingDefinition};
+use super::{parking::Parking, random::Random, world::World};
+use crate::{
+    engine::Input,
+    schedule::{CatchUpDefinition, Definition, Packed, TimingDefinition},
+};
 use ponos::event::Timestamp;
+
+const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+impl World {
+    /// Changes, adds or removes one schedule, by the files or by a command.
+    pub(super) fn change_schedules(&mut self) {
+        let name = *self.random.pick(&NAMES);
+        if self.random.chance(25) {
+            self.wanted.remove(name);
+        } else if self.random.chance(40)
+            && let Some(mut definition) = self.wanted.get(name).cloned()
+        {
+            definition.data = Some(self.random.below(1_000).into());
+            self.wanted.insert(name, definition);
+        } else {
+            let mut definition = definition(&mut self.random, self.wall, name);
+            self.parking.furnish(&mut definition);
+            self.wanted.insert(name, definition);
+        }
+        if self.random.chance(50) {
+            return self.load();
+        }
+        let wanted = self.wanted.get(name).map(packed);
+        let command = self.commands.give(name, wanted.clone());
+        self.step(match wanted {
+            Some(definition) => Input::Put { command, definition },
+            None => Input::Remove { command, name: name.into() },
+        });
+    }
+
+    pub(super) fn load(&mut self) {
+        for name in NAMES {
+            self.commands.note(name, self.wanted.get(name).map(packed));
+        }
+        let wanted = self.wanted.values().map(packed).collect();
+        self.step(Input::Load(wanted));
+    }
+
+    pub(super) fn decide_parked(&mut self) {
+        let numbers: Vec<u64> = self.engine.parked().keys().copied().collect();
+        let input = if self.random.chance(50) { Input::Release(numbers) } else { Input::Drop(numbers) };
+        self.decide(input);
+    }
+
+    pub(super) fn decide(&mut self, decision: Input) {
+        let before = Parking::on_their_way(&self.engine, &self.unanswered);
+        self.step(decision);
+        self.parking.compare(&before, &self.engine);
+    }
+}
+
+fn packed(definition: &Definition) -> Packed {
+    Packed::build(definition).expect("it is valid")
+}
 
 /// A schedule that suits the moment `wall`.
 pub(super) fn definition(random: &mut Random, wall: i64, name: &str) -> Definition {

@@ -1,12 +1,15 @@
 //! The world around the engine: two clocks, a disk, a broker, an operator, and bad luck.
 
-use super::{auditing::Auditing, foretold::Foretold, operator::definition, parking::Parking, random::Random};
+use super::{
+    auditing::Auditing, commands::Commands, foretold::Foretold, operator::definition, parking::Parking,
+    random::Random,
+};
 use crate::{
     engine::{
         Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Outcome, Reading, RecordRow,
         Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
     },
-    schedule::{Definition, Packed, jitter_offset},
+    schedule::{Definition, jitter_offset},
     store::{Limits, Memory, MemoryStore, Store},
 };
 use ponos::event::Timestamp;
@@ -33,7 +36,7 @@ pub(super) struct Arrival {
 
 pub(super) struct World {
     pub(super) random: Random,
-    wall: i64,
+    pub(super) wall: i64,
     boot: i64,
     pub(super) highest: Timestamp,
     pub(super) era: u32,
@@ -46,14 +49,15 @@ pub(super) struct World {
     pub(super) record: Vec<RecordRow>,
     saving: Option<(u64, Commit)>,
     appending: Vec<(Vec<Row>, Timestamp)>,
-    unanswered: Vec<Handover>,
+    pub(super) unanswered: Vec<Handover>,
     pub(super) foretold: Foretold,
     pub(super) parking: Parking,
     pub(super) auditing: Auditing,
+    pub(super) commands: Commands,
     pub(super) arrivals: Vec<Arrival>,
     link: bool,
     held_link: bool,
-    wanted: BTreeMap<&'static str, Definition>,
+    pub(super) wanted: BTreeMap<&'static str, Definition>,
     /// Faults stop towards the end, so that everything can settle.
     calm: bool,
     pub(super) most_in_flight: usize,
@@ -93,6 +97,7 @@ impl World {
             foretold: Foretold::new(seed),
             parking,
             auditing: Auditing::new(seed),
+            commands: Commands::default(),
             arrivals: Vec::new(),
             link: false,
             held_link: false,
@@ -144,10 +149,11 @@ impl World {
         self.record = self.store.read(0, usize::MAX).expect("it can be read").rows;
         self.disk = self.store.load().expect("it can be read");
         self.auditing.finish(&self.record);
+        self.commands.finish();
     }
 
     fn is_quiet(&self) -> bool {
-        self.engine.outstanding() == 0 && self.unanswered.is_empty()
+        self.engine.outstanding() == 0 && self.unanswered.is_empty() && self.commands.all_are_answered()
     }
 
     fn turn(&mut self) {
@@ -200,7 +206,7 @@ impl World {
         Reading { wall: Timestamp::from_millis(self.wall), boot: self.boot }
     }
 
-    fn step(&mut self, input: Input) {
+    pub(super) fn step(&mut self, input: Input) {
         self.highest = self.highest.max(Timestamp::from_millis(self.wall));
         let actions = self.engine.step(self.reading(), input);
         self.most_in_flight = self.most_in_flight.max(self.engine.in_flight());
@@ -214,6 +220,7 @@ impl World {
                     for handover in &handovers {
                         self.foretold.compare(handover);
                         self.parking.check_handover(handover, &self.engine);
+                        self.commands.check_handover(handover);
                         if send_time(handover) > self.highest || handover.lateness < 0 {
                             self.early =
                                 Some(format!("{} of {}", handover.schedule.name, handover.stands_for.last));
@@ -221,6 +228,7 @@ impl World {
                     }
                     self.unanswered.extend(handovers);
                 }
+                Action::Durable(commands) => self.commands.answer(&commands),
                 Action::Record { rows, complete } => self.appending.push((rows, complete)),
                 Action::Notice(_) => {}
             }
@@ -323,6 +331,7 @@ impl World {
         self.engine = Engine::start(self.rules, kept, self.reading());
         self.foretold.restart();
         self.auditing.restart();
+        self.commands.restart();
         self.load();
         self.link = !self.held_link;
         if self.link {
@@ -333,41 +342,7 @@ impl World {
     fn write(&mut self, commit: &Commit) {
         self.store.save(0, commit).expect("nothing goes wrong with it");
         self.parking.written(commit);
-    }
-
-    fn decide_parked(&mut self) {
-        let numbers: Vec<u64> = self.engine.parked().keys().copied().collect();
-        let input = if self.random.chance(50) { Input::Release(numbers) } else { Input::Drop(numbers) };
-        self.decide(input);
-    }
-
-    fn decide(&mut self, decision: Input) {
-        let before = Parking::on_their_way(&self.engine, &self.unanswered);
-        self.step(decision);
-        self.parking.compare(&before, &self.engine);
-    }
-
-    fn change_schedules(&mut self) {
-        let name = *self.random.pick(&["a", "b", "c", "d", "e"]);
-        if self.random.chance(25) {
-            self.wanted.remove(name);
-        } else if self.random.chance(40)
-            && let Some(mut definition) = self.wanted.get(name).cloned()
-        {
-            definition.data = Some(self.random.below(1_000).into());
-            self.wanted.insert(name, definition);
-        } else {
-            let mut definition = definition(&mut self.random, self.wall, name);
-            self.parking.furnish(&mut definition);
-            self.wanted.insert(name, definition);
-        }
-        self.load();
-    }
-
-    fn load(&mut self) {
-        let wanted = self.wanted.values().map(|definition| Packed::build(definition).expect("it is valid"));
-        let wanted = wanted.collect();
-        self.step(Input::Load(wanted));
+        self.commands.written(commit);
     }
 
     /// All revisions that ever were durable and still are.

@@ -1,7 +1,8 @@
 //! What is written, how often and how much at once.
 
 use super::super::{
-    Action, Answer, ClockRules, Engine, Input, Outcome, Reading, Resends, Row, Rules, SkipReason, Snapshot,
+    Action, Answer, ClockRules, Engine, Handover, Input, Outcome, Reading, Resends, Row, Rules, SkipReason,
+    Snapshot,
 };
 use crate::schedule::{Definition, Packed};
 use ponos::event::Timestamp;
@@ -54,7 +55,7 @@ impl Seen {
                             inputs.push(Input::Settled(vec![(one.token, answer)]));
                         }
                     }
-                    Action::Record { .. } | Action::Notice(_) => {}
+                    Action::Durable(_) | Action::Record { .. } | Action::Notice(_) => {}
                 }
             }
         }
@@ -130,12 +131,84 @@ fn what_is_on_time_does_not_wait_for_what_is_caught_up_with() {
             match action {
                 Action::Save { ticket, .. } => inputs.push(Input::Saved(ticket)),
                 Action::Publish(handovers) => sent.extend(handovers),
-                Action::Record { .. } | Action::Notice(_) => {}
+                Action::Durable(_) | Action::Record { .. } | Action::Notice(_) => {}
             }
         }
     }
     assert!(sent.iter().any(|one| &*one.schedule.name == "z"), "{sent:?}");
     assert!(seen.engine.outstanding() <= 10, "{} joined", seen.engine.outstanding());
+}
+
+#[test]
+fn what_is_put_waits_for_its_own_write_and_no_other_schedule_does() {
+    let mut seen = Seen::of(100);
+    seen.step(Input::Load(vec![Packed::build(&every("a", "100ms")).unwrap()]));
+    seen.step(Input::Link(true));
+    seen.pass(10_050, 1_000);
+    // From now on the disk is slow: it has what was reserved ahead.
+    let definition = Packed::build(&every("b", "100ms")).unwrap();
+    let (mut saves, mut sent, mut durable) = (Vec::new(), Vec::new(), Vec::new());
+    let mut inputs = vec![Input::Put { command: 7, definition }];
+    for turn in 0..8 {
+        if turn == 4 {
+            assert!(sent.len() >= 3 && sent.iter().all(|name| name == "a"), "{sent:?}");
+            assert!(durable.is_empty() && saves.len() == 1, "{saves:?}");
+            inputs.extend(saves.pop().map(Input::Saved));
+        }
+        inputs.push(Input::Tick);
+        for input in std::mem::take(&mut inputs) {
+            let reading = Reading { wall: Timestamp::from_millis(seen.now), boot: seen.now - START };
+            for action in seen.engine.step(reading, input) {
+                match action {
+                    Action::Save { ticket, .. } => saves.push(ticket),
+                    Action::Durable(commands) => durable.extend(commands),
+                    Action::Publish(handovers) => {
+                        sent.extend(handovers.iter().map(|one| one.schedule.name.to_string()));
+                        let answer = |one: &Handover| (one.token, Answer::Confirmed { returned: false });
+                        inputs.push(Input::Settled(handovers.iter().map(answer).collect()));
+                    }
+                    Action::Record { .. } | Action::Notice(_) => {}
+                }
+            }
+        }
+        if turn >= 4 {
+            inputs.extend(saves.drain(..).map(Input::Saved));
+        }
+        seen.now += 100;
+    }
+    assert_eq!(durable, [7]);
+    assert!(sent.iter().any(|name| name == "b"), "{sent:?}");
+}
+
+#[test]
+fn a_command_that_changes_nothing_is_answered_once_what_it_found_is_durable() {
+    let mut seen = Seen::of(100);
+    let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
+    let definition = Packed::build(&every("b", "100ms")).unwrap();
+    let put = |command| Input::Put { command, definition: definition.clone() };
+    let mut tickets = Vec::new();
+    let mut answers = |engine: &mut Engine, input| -> Vec<u64> {
+        let mut durable = Vec::new();
+        for action in engine.step(reading, input) {
+            match action {
+                Action::Save { ticket, .. } => tickets.push(ticket),
+                Action::Durable(commands) => durable.extend(commands),
+                _ => {}
+            }
+        }
+        durable
+    };
+    let remove = |command, name: &str| Input::Remove { command, name: name.into() };
+    assert_eq!(answers(&mut seen.engine, remove(1, "b")), [1], "nothing was ever there");
+    assert_eq!(answers(&mut seen.engine, put(2)), [0; 0]);
+    assert_eq!(answers(&mut seen.engine, put(3)), [0; 0], "it is there, and not durable yet");
+    assert_eq!(answers(&mut seen.engine, Input::Saved(1)), [2, 3]);
+    assert_eq!(answers(&mut seen.engine, put(4)), [4]);
+    assert_eq!(answers(&mut seen.engine, remove(5, "b")), [0; 0]);
+    assert_eq!(answers(&mut seen.engine, remove(6, "b")), [0; 0], "it is gone, and the disk has it still");
+    assert_eq!(answers(&mut seen.engine, Input::Saved(2)), [5, 6]);
+    assert_eq!(tickets, [1, 2]);
+    assert!(seen.engine.is_empty());
 }
 
 fn every(name: &str, every: &str) -> Definition {
