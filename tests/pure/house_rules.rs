@@ -10,11 +10,11 @@ use std::{
 const PURE: &[&str] = &[
     "src/schedule/",
     "src/engine/",
-    "ponos/src/event/",
-    "ponos/src/topology.rs",
-    "ponos/src/topology/",
-    "ponos/src/schema.rs",
-    "ponos/src/schema/",
+    "crates/ponos/src/event/",
+    "crates/ponos/src/topology.rs",
+    "crates/ponos/src/topology/",
+    "crates/ponos/src/schema.rs",
+    "crates/ponos/src/schema/",
 ];
 const FOREIGN: &[&str] =
     &["tokio", "lapin", "sled", "axum", "std::fs", "fs::File", "SystemTime", "Instant::now"];
@@ -41,7 +41,7 @@ fn files() -> Vec<String> {
     }
     let mut found = Vec::new();
     walk(&root().join("src"), &mut found);
-    walk(&root().join("ponos/src"), &mut found);
+    walk(&root().join("crates/ponos/src"), &mut found);
     found.iter().map(|path| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned()).collect()
 }
 

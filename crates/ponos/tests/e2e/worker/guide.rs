@@ -38,7 +38,7 @@ fn task(service: &str, id: &str, (name, data): Sent) -> Message {
 
 #[test]
 fn the_guide_shows_what_is_tested_here() {
-    let guide = include_str!("../../../../docs/workers.md");
+    let guide = include_str!("../../../../../docs/workers.md");
     let shows = |code: &str| assert!(guide.contains(code), "docs/workers.md has not got this:\n{code}");
     let docker = include_str!("../../../examples/docker.rs");
     let parts = |example: &'static str| {
@@ -58,7 +58,7 @@ fn the_guide_shows_what_is_tested_here() {
     let (_, test) = include_str!("guide.rs").rsplit_once("// as the guide has it\n").unwrap();
     let (test, _) = test.split_once("    // and the rest\n").unwrap();
     shows(&test.replace("\n    ", "\n").trim_start().replace("stock::worker", "worker"));
-    let ours = include_str!("../../../../Cargo.toml");
+    let ours = include_str!("../../../../../Cargo.toml");
     let sqlx = ours.lines().find(|line| line.starts_with("sqlx = ")).unwrap();
     let (name, _) = sqlx.split_once(".0\"").unwrap();
     shows(name);

@@ -16,7 +16,7 @@ const TASK: &str = "stock.shelf.clean";
 
 /// With Debian's pika: another Python may come first in PATH.
 fn publish(url: &str, words: &[&str]) -> Output {
-    let publisher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/python/publisher.py");
+    let publisher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/python/publisher.py");
     let python = env::var_os("KHRONOS_TEST_PYTHON").unwrap_or("/usr/bin/python3".into());
     let mut command = Command::new(python);
     command.arg(publisher).args(words).args(["--source", "/python", "--url", url]).output().unwrap()

@@ -4,7 +4,7 @@
 //! which keeps every other delivery of the same key waiting, and ends in one of two ways: [`Entry::done`] records the
 //! key, [`Entry::abandon`] (or dropping it) leaves no trace, so that the key can run again.
 //!
-//! Four kinds, one suite (`ponos/tests/inbox_conformance`): none at all, memory, sled, and Postgres, where the handler
+//! Four kinds, one suite (`crates/ponos/tests/inbox_conformance`): none at all, memory, sled, and Postgres, where the handler
 //! writes in the very transaction that records the key, and its publishes commit with them. [`Inbox::takes_publishes`]
 //! tells the runtime which of two orders applies:
 //!

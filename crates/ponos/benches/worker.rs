@@ -321,6 +321,6 @@ fn peer(command: &mut Command, script: &str, place: &Place<'_>, count: usize) ->
 }
 
 fn scratch(what: &str) -> PathBuf {
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.scratch");
+    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.scratch");
     std::env::var_os("SCRATCH").map_or_else(beside, PathBuf::from).join(what)
 }

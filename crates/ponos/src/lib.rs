@@ -40,7 +40,7 @@ pub use time_passed::{Cause, TimePassed, Window};
 
 /// The page `docs/workers.md`, whose code is compiled and run.
 #[cfg(all(doctest, feature = "worker"))]
-#[doc = include_str!("../../docs/workers.md")]
+#[doc = include_str!("../../../docs/workers.md")]
 mod guide {}
 
 /// For `#[derive(JsonSchema)]` with `#[schemars(crate = "ponos::schemars")]`, where a service has no schemars of its own.
