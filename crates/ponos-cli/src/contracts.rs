@@ -1,7 +1,10 @@
 //! `--schema`: a file with a JSON Schema, or a folder of files NAME.json.
 
 use crate::{exit::Exit, trouble::Trouble};
-use ponos::schema::{Contract, Registry};
+use ponos::{
+    schema::{Contract, Registry},
+    schema_files,
+};
 use std::path::{Path, PathBuf};
 
 /// What payloads are held to.
@@ -16,9 +19,9 @@ impl Contracts {
     /// Reads the file or folder.
     pub(crate) fn read(path: &Path) -> Result<Self, Trouble> {
         let read = if path.is_dir() {
-            Registry::folder(path).map(|registry| Self::Folder(path.to_owned(), registry))
+            schema_files::registry(path).map(|registry| Self::Folder(path.to_owned(), registry))
         } else {
-            Contract::file(path).map(Self::One)
+            schema_files::contract(path).map(Self::One)
         };
         read.map_err(|why| Trouble::Words(Exit::Configuration, format!("--schema: {why}")))
     }

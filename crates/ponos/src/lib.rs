@@ -5,36 +5,30 @@
 //! ([`broker`]: one port, RabbitMQ and an in-memory twin) are what the clock `khronos` is built on too, and the two-stage
 //! [`shutdown`], the [`files`] that a configuration names and the [`redact`]ion of what is shown. The rest is the worker: [`schema`] contracts, the [`inbox`], the [`worker`] itself, and [`testing`].
 
-pub mod broker;
 #[cfg(feature = "worker")]
 pub mod clock;
-pub mod event;
 pub mod exit;
-pub mod files;
 #[cfg(feature = "worker")]
 pub mod inbox;
 pub mod log_filter;
 #[doc(hidden)]
 pub mod output;
 pub mod private;
-pub mod redact;
-#[cfg(feature = "worker")]
-pub mod schema;
 #[cfg(feature = "worker")]
 pub mod schema_files;
-pub mod shutdown;
-pub mod stack;
-pub mod terminal;
 #[cfg(feature = "worker")]
 pub mod testing;
-#[doc(hidden)]
-pub mod text;
 #[cfg(feature = "worker")]
 mod time_passed;
-pub mod topology;
 #[cfg(feature = "worker")]
 pub mod worker;
 
+pub use ponos_broker::{self as broker, files, shutdown, stack};
+#[doc(hidden)]
+pub use ponos_event::text;
+pub use ponos_event::{self as event, redact, terminal, topology};
+#[cfg(feature = "worker")]
+pub use ponos_schema as schema;
 #[cfg(feature = "worker")]
 pub use time_passed::{Cause, TimePassed, Window};
 

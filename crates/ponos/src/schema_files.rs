@@ -1,11 +1,11 @@
-//! Schemas in files: the only place where [`crate::schema`] meets the file system.
+//! Schemas in files: the only place where [`schema`](crate::schema) meets the file system.
 //!
 //! A file `NAME.json` holds the schema of the event or task NAME; a folder of such files is what a service publishes.
 
-use crate::schema::{Contract, Registry, RegistryError, SchemaError};
 use crate::{
     event::{EventName, from_json},
     files::{ReadError, Reader},
+    schema::{Contract, Registry, RegistryError, SchemaError},
 };
 use serde_json::{Map, Value};
 use std::{
@@ -57,22 +57,24 @@ pub enum SchemaFileError {
     },
 }
 
-impl Contract {
-    /// The contract of a schema in a file of at most 1 MiB. Reads the file; call it at start, outside of handlers.
-    pub fn file(path: impl AsRef<Path>) -> Result<Self, SchemaFileError> {
-        let path = path.as_ref();
-        let schema = read(&mut Reader::default(), path)?;
-        Self::from_value(schema).map_err(|fault| SchemaFileError::Schema { path: path.into(), fault })
-    }
+/// The contract of a schema in a file of at most 1 MiB. Reads the file; call it at start, outside of handlers.
+///
+/// # Errors
+/// [`SchemaFileError`]: the file can't be read, or holds no schema.
+pub fn contract(path: impl AsRef<Path>) -> Result<Contract, SchemaFileError> {
+    let path = path.as_ref();
+    let schema = read(&mut Reader::default(), path)?;
+    Contract::from_value(schema).map_err(|fault| SchemaFileError::Schema { path: path.into(), fault })
 }
 
-impl Registry {
-    /// What the files `NAME.json` of a folder declare; files of other kinds and subfolders are left alone.
-    pub fn folder(path: impl AsRef<Path>) -> Result<Self, SchemaFileError> {
-        let path = path.as_ref();
-        Self::from_json(&document(path)?)
-            .map_err(|fault| SchemaFileError::Declaration { path: path.into(), fault })
-    }
+/// What the files `NAME.json` of a folder declare; files of other kinds and subfolders are left alone.
+///
+/// # Errors
+/// [`SchemaFileError`], with the first file that is wrong.
+pub fn registry(path: impl AsRef<Path>) -> Result<Registry, SchemaFileError> {
+    let path = path.as_ref();
+    Registry::from_json(&document(path)?)
+        .map_err(|fault| SchemaFileError::Declaration { path: path.into(), fault })
 }
 
 /// What `ponos schema check` compares: the JSON of a file, or of a folder's files as one document `{name: schema}`.
@@ -136,7 +138,7 @@ mod tests {
         write(".a.b.c.json", "not looked at");
         let expected = json!({"a.b.done": true, "order.item.shipped": {"type": "object"}});
         assert_eq!(document(folder.path()).unwrap(), expected);
-        assert_eq!(Registry::folder(folder.path()).unwrap().to_json(), expected);
+        assert_eq!(registry(folder.path()).unwrap().to_json(), expected);
         write("short.json", "true");
         assert!(
             document(folder.path())
@@ -150,20 +152,17 @@ mod tests {
     fn a_file_that_is_none_is_refused_with_its_path() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.b.c.json");
-        assert!(Contract::file(&file).unwrap_err().to_string().contains("a.b.c.json: can't be read: "));
+        assert!(contract(&file).unwrap_err().to_string().contains("a.b.c.json: can't be read: "));
         fs::write(&file, "{\"type\": \"text\"}").unwrap();
         assert!(
-            Contract::file(&file)
-                .unwrap_err()
-                .to_string()
-                .contains("a.b.c.json: the schema is refused at /type")
+            contract(&file).unwrap_err().to_string().contains("a.b.c.json: the schema is refused at /type")
         );
         fs::write(&file, "\u{feff}{\"type\": \"string\"}").unwrap();
-        let refusal = Contract::file(&file).unwrap_err().to_string();
+        let refusal = contract(&file).unwrap_err().to_string();
         assert!(refusal.contains("a.b.c.json") && refusal.contains("byte order mark"), "{refusal}");
         fs::write(&file, " ".repeat(Contract::MAX_BYTES + 1)).unwrap();
-        assert!(Contract::file(&file).unwrap_err().to_string().contains("more than 1 MiB"));
+        assert!(contract(&file).unwrap_err().to_string().contains("more than 1 MiB"));
         fs::write(&file, "{\"type\": \"string\"}").unwrap();
-        assert!(Contract::file(&file).unwrap().check(&json!(1)).is_err());
+        assert!(contract(&file).unwrap().check(&json!(1)).is_err());
     }
 }

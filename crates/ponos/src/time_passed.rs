@@ -1,9 +1,8 @@
 //! What the clock says in each of its events (`schemas/time-event.json`), as a type for handlers.
 
 use crate::event::Timestamp;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// The data of a time event. The clock only ever adds to it; what is unknown here is ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,22 +52,4 @@ pub enum Cause {
     Triggered,
     /// To fill what was missing.
     Backfilled,
-}
-
-impl JsonSchema for Timestamp {
-    fn schema_name() -> Cow<'static, str> {
-        "Timestamp".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "format": "date-time",
-            "description": "RFC 3339, at most milliseconds.",
-        })
-    }
 }

@@ -1,0 +1,346 @@
+//! A consumer's task: connects for ever, yields deliveries, settles them, acks together.
+
+use super::{
+    super::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, Link, LinkError, LinkErrorClass, Settle},
+    acks::Flush,
+    backoff,
+    connection::Session,
+    convert,
+    declare::{bind_again, declare, inspect},
+    intake::Intake,
+    publisher::answer_of,
+    shared::{Shared, leave},
+    unread::Unread,
+};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
+use ponos_event::HeaderValue;
+use ponos_event::topology::Topology;
+use std::{collections::VecDeque, future::Future, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc::error::TrySendError,
+    time::{Instant, sleep_until},
+};
+
+/// Acks are sent together, for each frame costs a quorum queue as much as some deliveries: at this many or a quarter of
+/// what may be out, …
+const TOGETHER: usize = 100;
+/// … or this long after the first, …
+const LINGER: Duration = Duration::from_millis(5);
+/// … and what is done before an elder waits for it so many times as long: then it is acked singly.
+const PATIENCE: u32 = 4;
+
+/// A connection that held this long starts the backoff anew.
+const HELD: Duration = Duration::from_secs(5);
+/// How often the connection's state is looked at.
+const TICK: Duration = Duration::from_millis(500);
+/// How many settlements are taken before deliveries have their turn.
+const AT_ONCE: usize = 64;
+
+/// Runs until the handle is dropped.
+pub(super) async fn run(shared: Arc<Shared>, topology: Topology, options: Consume, task: ConsumerTask) {
+    let wanted = Wanted { shared, topology, options };
+    let mut supervisor = Supervisor { wanted, task, generation: 0, unread: Unread::default() };
+    if supervisor.run().await {
+        supervisor.task.link.send_replace(Link::Closed);
+    }
+}
+
+struct Supervisor {
+    wanted: Wanted,
+    task: ConsumerTask,
+    generation: u64,
+    unread: Unread,
+}
+
+/// What is to be consumed, and where.
+struct Wanted {
+    shared: Arc<Shared>,
+    topology: Topology,
+    options: Consume,
+}
+
+/// How a subscription ended.
+enum End {
+    /// The handle was dropped.
+    Closed,
+    /// It was lost.
+    Lost(LinkError),
+}
+
+impl Supervisor {
+    /// Until the handle is dropped; says whether what was settled before has arrived, if it could be settled at all.
+    async fn run(&mut self) -> bool {
+        let mut failures = 0_u32;
+        loop {
+            let flow = self.task.begin(&self.wanted.options);
+            if flow == Flow::Stopped {
+                // Nothing is to come any more, and what was out can't be settled any more.
+                voiding_while(&mut self.task, std::future::pending::<()>()).await;
+                return true;
+            }
+            let (flow, alone) = self.care(flow);
+            let opened = voiding_while(&mut self.task, Box::pin(self.wanted.open(flow, alone))).await;
+            let error = match opened {
+                None => return true,
+                Some(Err(error)) => error,
+                Some(Ok((mut intake, ready))) => {
+                    if let Some(ready) = ready {
+                        self.unread.looked(ready);
+                    }
+                    let since = Instant::now();
+                    self.generation += 1;
+                    self.up(&intake);
+                    let end = self.consume(&mut intake).await;
+                    match end {
+                        // Awaited for itself: the handle is gone already, and what it settled is still to be sent.
+                        End::Closed => {
+                            let gone = intake.session.gone();
+                            let arrived = Box::pin(intake.close()).await;
+                            if !arrived {
+                                self.down(1, gone);
+                            }
+                            return arrived;
+                        }
+                        End::Lost(error) => {
+                            if since.elapsed() >= HELD {
+                                (failures, self.unread) = (0, Unread::default());
+                            }
+                            if self.noted_unread(&error) {
+                                failures = 0;
+                            }
+                            // before the goodbye, which may take long: what is held is void already
+                            self.down(failures.saturating_add(1), error.clone());
+                            if voiding_while(&mut self.task, Box::pin(intake.close())).await.is_none() {
+                                return false;
+                            }
+                            error
+                        }
+                    }
+                }
+            };
+            failures = failures.saturating_add(1);
+            self.down(failures, error);
+            let wait = backoff::wait(failures, self.wanted.shared.config().backoff_max, fastrand::f64());
+            if voiding_while(&mut self.task, tokio::time::sleep(wait)).await.is_none() {
+                return true;
+            }
+        }
+    }
+
+    /// How to take in again what could not be read: by itself, for what was out beside it is counted too, and on a connection of its
+    /// own, for the whole connection is lost by it.
+    fn care(&self, flow: Flow) -> (Flow, bool) {
+        if self.unread.is_at_it() { (Flow::Narrow, true) } else { (flow, false) }
+    }
+
+    /// Counts messages in a row that could not be read; whether to try again at once.
+    fn noted_unread(&mut self, error: &LinkError) -> bool {
+        if error.class != LinkErrorClass::TooLarge {
+            self.unread = Unread::default();
+            return false;
+        }
+        let at_once = self.unread.failed();
+        if self.unread.is_certain() {
+            tracing::error!(queue = self.wanted.options.queue, "{error}");
+        }
+        at_once
+    }
+
+    fn down(&self, attempts: u32, error: LinkError) {
+        self.task.link.send_replace(Link::Down { attempts, error: Some(error) });
+    }
+
+    fn up(&self, intake: &Intake) {
+        let user = intake.session.user().map(str::to_owned);
+        let broker = intake.session.broker();
+        self.task.link.send_replace(Link::Up { generation: self.generation, broker, user });
+    }
+
+    async fn consume(&mut self, intake: &mut Intake) -> End {
+        match self.serve(intake).await {
+            Ok(()) => End::Closed,
+            Err(error) => End::Lost(intake.reason(error).await),
+        }
+    }
+
+    /// Until the handle is dropped. Settlements come first, for they make room for deliveries; neither waits for the other.
+    async fn serve(&mut self, intake: &mut Intake) -> Result<(), LinkError> {
+        let mut tick = tokio::time::interval(TICK);
+        let mut flow = self.task.flow.subscribe();
+        let mut settled: Vec<(DeliveryTag, Settle)> = Vec::with_capacity(AT_ONCE);
+        let mut unheard: VecDeque<Delivery> = VecDeque::new();
+        let mut flush_at: Option<Instant> = None;
+        let mut lingered = 0;
+        let mut dropped = false;
+        // A queue that goes with this consumer is bound by nobody else, should its exchange be deleted and declared again.
+        let own = self.wanted.topology.queues.iter().any(|queue| queue.name.is_empty());
+        let mut binding: Option<BoxFuture<'_, Result<(), LinkError>>> = None;
+        let mut bind_at = self.next_compare();
+        loop {
+            let wanted = *flow.borrow_and_update();
+            intake.turn(&self.wanted.options, wanted).await?;
+            intake.settle_deferred().await?;
+            let waiting = if intake.is_turning() { 0 } else { intake.acks.waiting() };
+            let together = usize::from(self.wanted.options.width(wanted) / 4).clamp(1, TOGETHER);
+            // The timer counts from the first ack that waits.
+            flush_at = if waiting == 0 { None } else { flush_at.or_else(|| Some(Instant::now() + LINGER)) };
+            let wake_at = intake.held_until().or(flush_at);
+            // The broker may be waiting for us when nothing else is out.
+            let is_last = waiting > 0 && intake.acks.is_idle() && self.task.settle.is_empty();
+            if waiting >= together || is_last {
+                intake.flush(Flush::Together).await?;
+                if intake.acks.waiting() >= together {
+                    intake.flush(Flush::All).await?;
+                }
+                flush_at = None;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                count = self.task.settle.recv_many(&mut settled, AT_ONCE) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    // what was asked for before the settlement is done before it
+                    let wanted = *flow.borrow_and_update();
+                    intake.turn(&self.wanted.options, wanted).await?;
+                    for (tag, how) in settled.drain(..) {
+                        if tag.generation == self.generation {
+                            intake.settle(tag.tag, how).await?;
+                        }
+                    }
+                }
+                () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
+                    if intake.is_turning() {
+                        continue;
+                    }
+                    lingered = (lingered + 1) % PATIENCE;
+                    intake.flush(if lingered == 0 { Flush::Late } else { Flush::Together }).await?;
+                    flush_at = None;
+                }
+                Ok(permit) = self.task.deliveries.reserve(), if !unheard.is_empty() && !dropped => {
+                    if let Some(delivery) = unheard.pop_front() {
+                        permit.send(delivery);
+                    }
+                    self.deliver(&mut unheard);
+                },
+                // What was settled before is still taken, whoever holds a settler.
+                () = self.task.deliveries.closed(), if !dropped => {
+                    dropped = true;
+                    self.task.settle.close();
+                }
+                _ = flow.changed() => {}
+                came = intake.stream.next(), if unheard.is_empty() && !dropped && !intake.is_stopped() => match came {
+                    Some(came) => {
+                        intake.stir();
+                        for delivery in came {
+                            let delivery = delivery.map_err(|error| intake.classify(&error))?;
+                            if !intake.acks.delivered(delivery.delivery_tag) {
+                                return Err(intake.gap());
+                            }
+                            unheard.push_back(convert::delivery(delivery, self.generation));
+                        }
+                        self.deliver(&mut unheard);
+                    }
+                    None => self.ended(intake).await?,
+                },
+                bound = answer_of(&mut binding), if binding.is_some() => {
+                    (binding, bind_at) = (None, self.next_compare());
+                    match bound {
+                        Err(error) if error.class != LinkErrorClass::Forbidden => return Err(error),
+                        _ => {}
+                    }
+                }
+                _ = tick.tick() => {
+                    if !intake.session.is_open() {
+                        return Err(intake.session.gone());
+                    }
+                    if own && binding.is_none() && bind_at <= Instant::now() && !dropped {
+                        let (session, queue) = (Arc::clone(&intake.session), intake.queue().to_owned());
+                        let topology = self.wanted.topology.clone();
+                        binding = Some(async move { bind_again(&session, &topology, &queue).await }.boxed());
+                    }
+                }
+            }
+        }
+    }
+
+    fn next_compare(&self) -> Instant {
+        Instant::now() + self.wanted.shared.config().compare.mul_f64(1.0 + fastrand::f64())
+    }
+
+    /// Hands on what there is room for.
+    fn deliver(&self, unheard: &mut VecDeque<Delivery>) {
+        while let Some(delivery) = unheard.pop_front() {
+            if let Err(TrySendError::Full(delivery)) = self.task.deliveries.try_send(delivery) {
+                unheard.push_front(delivery);
+                return;
+            }
+            // If the handle was dropped: what nobody takes goes back to the queue.
+        }
+    }
+
+    /// The stream ended, and the channel lives: because we wanted it to, or because the broker cancelled us: the queue was
+    /// deleted, or a delivery was held too long.
+    async fn ended(&self, intake: &mut Intake) -> Result<(), LinkError> {
+        if !intake.session.is_open() {
+            return Err(intake.session.gone());
+        }
+        let (options, flow) = (&self.wanted.options, *self.task.flow.borrow());
+        if intake.turned(options, flow).await? {
+            return Ok(());
+        }
+        if intake.is_overdue().await? {
+            return Err(intake.overdue());
+        }
+        let named = declare(&intake.session, &self.wanted.topology).await?;
+        let queue = self.wanted.queue_name(named);
+        intake.resubscribe(queue.clone(), options, self.task.begin(options)).await?;
+        self.task.cancelled(&queue);
+        Ok(())
+    }
+}
+
+/// Awaits `work`; settlements asked for meanwhile are void. `None` when the handle was dropped.
+async fn voiding_while<T>(task: &mut ConsumerTask, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let ConsumerTask { deliveries, settle, .. } = task;
+    loop {
+        tokio::select! {
+            done = &mut work => return Some(done),
+            settled = settle.recv() => { settled?; }
+            () = deliveries.closed() => return None,
+        }
+    }
+}
+
+impl Wanted {
+    /// `alone`: on a connection of its own, and with how many messages are ready before anything is taken.
+    async fn open(&self, flow: Flow, alone: bool) -> Result<(Intake, Option<u64>), LinkError> {
+        let session = if alone { self.shared.own_session().await? } else { self.shared.session().await? };
+        let opened = self.subscribe(&session, flow, alone).await;
+        leave(session).await;
+        opened
+    }
+
+    async fn subscribe(
+        &self,
+        session: &Arc<Session>,
+        flow: Flow,
+        alone: bool,
+    ) -> Result<(Intake, Option<u64>), LinkError> {
+        let named = declare(session, &self.topology).await?;
+        let queue = self.queue_name(named);
+        let state = if alone { inspect(session, &queue).await? } else { None };
+        let single_active = self.topology.queues.iter().any(|declared| {
+            declared.name == queue
+                && declared.arguments.get("x-single-active-consumer") == Some(&HeaderValue::Bool(true))
+        });
+        let intake = Intake::open(Arc::clone(session), queue, &self.options, flow, single_active).await?;
+        Ok((intake, state.map(|state| state.ready)))
+    }
+
+    fn queue_name(&self, named: Option<String>) -> String {
+        if self.options.queue.is_empty() { named.unwrap_or_default() } else { self.options.queue.clone() }
+    }
+}

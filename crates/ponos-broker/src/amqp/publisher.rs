@@ -1,0 +1,351 @@
+//! A publisher's task: connects for ever, spreads what is submitted over its confirm channels, hands settlements back.
+
+use super::{
+    super::{Link, LinkError, PublishOutcome, PublisherTask, Publishing, Settlement},
+    backoff,
+    blame::Blame,
+    config::AmqpConfig,
+    confirms::Confirms,
+    connection::{Events, Session},
+    declare::{compare, declare},
+    errors::gone_exchange,
+};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
+use lapin::{Event, options::ConfirmSelectOptions};
+use ponos_event::topology::Topology;
+use std::{future::Future, pin::pin, task::Poll, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+/// While so many wait to be written, no more are taken: it is enough to keep the window filled.
+const WAITING: usize = 256;
+/// Settlements that may wait for the caller before nothing more is taken.
+const UNHEARD: usize = 16_384;
+/// A connection that held this long starts the backoff anew.
+const HELD: Duration = Duration::from_secs(5);
+/// How often deadlines and the connection's state are looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Runs until the handle is dropped.
+pub(super) async fn run(config: AmqpConfig, topology: watch::Receiver<Topology>, task: PublisherTask) {
+    let PublisherTask { submitted, settled, link } = task;
+    let mut caller = CallerSide { submitted, settled, unsaid: Vec::new() };
+    let mut supervisor = Supervisor { config, topology, link, generation: 0, alone: 0 };
+    supervisor.run(&mut caller).await;
+    caller.say_the_rest(supervisor.config.call_timeout).await;
+    supervisor.link.send_replace(Link::Closed);
+}
+
+/// The caller's side: what is submitted, and what is to be said of it.
+struct CallerSide {
+    submitted: mpsc::Receiver<Vec<Publishing>>,
+    settled: mpsc::Sender<Vec<Settlement>>,
+    unsaid: Vec<Settlement>,
+}
+
+struct Supervisor {
+    config: AmqpConfig,
+    topology: watch::Receiver<Topology>,
+    link: watch::Sender<Link>,
+    generation: u64,
+    /// How many are to be sent one at a time, after a message may have cost us the connection.
+    alone: usize,
+}
+
+/// How a connection ended.
+enum End {
+    /// The handle was dropped.
+    Closed,
+    /// It was lost.
+    Lost(LinkError),
+}
+
+impl Supervisor {
+    async fn run(&mut self, caller: &mut CallerSide) {
+        let mut failures = 0_u32;
+        loop {
+            let opened = caller.losing_while(Box::pin(self.open())).await;
+            let error = match opened {
+                None => return,
+                Some(Err(error)) => error,
+                Some(Ok((session, channels))) => {
+                    let since = Instant::now();
+                    let end = self.serve(&session, channels, caller).await;
+                    let closing = caller.losing_while(Box::pin(session.close())).await;
+                    match end {
+                        End::Closed => return,
+                        End::Lost(_) if closing.is_none() => return,
+                        End::Lost(error) => {
+                            if since.elapsed() >= HELD {
+                                failures = 0;
+                            }
+                            error
+                        }
+                    }
+                }
+            };
+            failures = failures.saturating_add(1);
+            self.link.send_replace(Link::Down { attempts: failures, error: Some(error) });
+            let wait = backoff::wait(failures, self.config.backoff_max, fastrand::f64());
+            if caller.losing_while(tokio::time::sleep(wait)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<(Session, Vec<Confirms>), LinkError> {
+        let session = Session::open(&self.config, "publishing").await?;
+        declare(&session, &self.topology()).await?;
+        let mut channels = Vec::new();
+        for _ in 0..self.config.channels.max(1) {
+            let mut confirms = Confirms::new(confirm_channel(&session).await?, self.config.window);
+            confirms.one_at_a_time(self.alone);
+            channels.push(confirms);
+        }
+        Ok((session, channels))
+    }
+
+    fn up(&self, session: &Session) {
+        let user = session.user().map(str::to_owned);
+        self.link.send_replace(Link::Up { generation: self.generation, broker: session.broker(), user });
+    }
+
+    async fn serve(
+        &mut self,
+        session: &Session,
+        mut channels: Vec<Confirms>,
+        caller: &mut CallerSide,
+    ) -> End {
+        self.generation += 1;
+        self.alone = 0;
+        let mut events = session.events();
+        self.up(session);
+        let end = self.publish(session, &mut channels, &mut events, caller).await;
+        let in_flight: usize = channels.iter().map(Confirms::unsettled).sum();
+        let blames = channels.iter().filter_map(|confirms| Some(Blame::of(confirms.death()?, true)));
+        let mut blame = blames.into_iter().find(|blame| blame.message().is_some()).unwrap_or(Blame::Nobody);
+        if blame.message().is_some() && in_flight > 1 {
+            self.alone = in_flight;
+            blame = Blame::Nobody;
+        }
+        for confirms in &mut channels {
+            confirms.bury(&blame);
+            confirms.drop_backlog();
+            caller.unsaid.extend(confirms.settlements());
+        }
+        end
+    }
+
+    async fn publish(
+        &self,
+        session: &Session,
+        channels: &mut [Confirms],
+        events: &mut Events,
+        caller: &mut CallerSide,
+    ) -> End {
+        let (user, frame_max) = (session.user(), session.frame_max());
+        let mut tick = tokio::time::interval(TICK);
+        let mut blocked = false;
+        let mut close_by = None;
+        let mut compare_at = self.next_compare();
+        let mut comparing: Option<BoxFuture<'_, Result<(), LinkError>>> = None;
+        loop {
+            for confirms in &mut *channels {
+                let worn = confirms.death().is_some() || (confirms.is_clogged() && !blocked);
+                if worn && let Err(error) = self.reopen(session, confirms).await {
+                    return End::Lost(error);
+                }
+                confirms.write(user, frame_max);
+                caller.unsaid.extend(confirms.settlements());
+            }
+            let idle = channels.iter().all(Confirms::is_idle);
+            if close_by.is_some_and(|by| idle && caller.unsaid.is_empty() || by <= Instant::now()) {
+                return End::Closed;
+            }
+            let waiting: usize = channels.iter().map(Confirms::waiting).sum();
+            let room = close_by.is_none() && waiting < WAITING && caller.unsaid.len() < UNHEARD;
+            let flying = channels.iter().any(Confirms::is_flying);
+            let speak = !caller.unsaid.is_empty();
+            tokio::select! {
+                biased;
+                permit = caller.settled.reserve(), if speak => match permit {
+                    Ok(permit) => permit.send(std::mem::take(&mut caller.unsaid)),
+                    Err(_) => {
+                        // Nobody listens any more; what was taken is still brought to its end.
+                        caller.unsaid.clear();
+                        close_by.get_or_insert(Instant::now() + self.config.call_timeout);
+                    }
+                },
+                () = confirmed(channels), if flying => {}
+                event = events.next() => match event {
+                    Some(Event::ConnectionBlocked(reason)) => {
+                        blocked = true;
+                        // No call is answered now.
+                        comparing = None;
+                        self.link.send_replace(Link::Blocked { reason });
+                    }
+                    Some(Event::ConnectionUnblocked) => {
+                        blocked = false;
+                        self.up(session);
+                    }
+                    // A channel's error comes here too; its publishings tell of it.
+                    Some(Event::Error(error)) if !session.is_open() => {
+                        settle_what_came(channels).await;
+                        return End::Lost(session.classify(&error));
+                    }
+                    Some(_) => {}
+                    None => return End::Lost(session.gone()),
+                },
+                batch = caller.submitted.recv(), if room => match batch {
+                    Some(batch) if blocked => lose(&mut caller.unsaid, batch),
+                    Some(batch) => {
+                        let deadline = Instant::now() + self.config.confirm_timeout;
+                        for publishing in batch {
+                            let lane = usize::try_from(publishing.lane).unwrap_or(0) % channels.len();
+                            channels[lane].take(publishing, deadline);
+                        }
+                    }
+                    None => close_by = Some(Instant::now() + self.config.call_timeout),
+                },
+                compared = answer_of(&mut comparing), if comparing.is_some() => {
+                    comparing = None;
+                    compare_at = self.next_compare();
+                    if let Err(error) = compared {
+                        return End::Lost(error);
+                    }
+                }
+                _ = tick.tick() => {
+                    let now = Instant::now();
+                    if compare_at <= now && comparing.is_none() && !blocked && close_by.is_none() {
+                        let topology = self.topology();
+                        comparing = Some(async move { compare(session, &topology).await }.boxed());
+                    }
+                    channels.iter_mut().for_each(|confirms| confirms.expire(now));
+                    if !session.is_open() {
+                        settle_what_came(channels).await;
+                        let error = channels.iter().find_map(Confirms::death);
+                        return End::Lost(error.map_or_else(|| session.gone(), |error| session.classify(error)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// After the broker closed the channel (or too many confirms were given up): a fresh one, and care with what comes
+    /// next. An error if it was because of what this publisher itself declares.
+    async fn reopen(&self, session: &Session, confirms: &mut Confirms) -> Result<(), LinkError> {
+        if !session.is_open() {
+            return Err(confirms.death().map_or_else(|| session.gone(), |error| session.classify(error)));
+        }
+        let blame = confirms.death().map_or(Blame::Nobody, |error| Blame::of(error, false));
+        match (&blame, confirms.death()) {
+            (Blame::Exchange(name, _), _) if self.declares(name) => {
+                return Err(gone_exchange(&self.config.url, name, self.topology.borrow().passive));
+            }
+            (Blame::Topology, Some(error)) => return Err(session.classify(error)),
+            _ => {}
+        }
+        let suspects = confirms.bury(&blame);
+        if suspects > 1 && blame.message().is_some() {
+            confirms.one_at_a_time(suspects);
+        }
+        confirms.revive(confirm_channel(session).await?);
+        Ok(())
+    }
+
+    fn declares(&self, exchange: &str) -> bool {
+        self.topology.borrow().exchanges.iter().any(|declared| declared.name == exchange)
+    }
+
+    /// As it is now.
+    fn topology(&self) -> Topology {
+        self.topology.borrow().clone()
+    }
+
+    fn next_compare(&self) -> Instant {
+        Instant::now() + self.config.compare.mul_f64(1.0 + fastrand::f64())
+    }
+}
+
+impl CallerSide {
+    /// Awaits `work`; what is submitted meanwhile is lost. `None` when the handle was dropped.
+    async fn losing_while<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            let speak = !self.unsaid.is_empty();
+            let room = self.unsaid.len() < UNHEARD;
+            tokio::select! {
+                biased;
+                permit = self.settled.reserve(), if speak => match permit {
+                    Ok(permit) => permit.send(std::mem::take(&mut self.unsaid)),
+                    Err(_) => return None,
+                },
+                done = &mut work => return Some(done),
+                batch = self.submitted.recv(), if room => match batch {
+                    Some(batch) => lose(&mut self.unsaid, batch),
+                    None => return None,
+                },
+            }
+        }
+    }
+
+    /// At the end: what is not said yet, as long as somebody listens, and not for ever.
+    async fn say_the_rest(&mut self, limit: Duration) {
+        self.submitted.close();
+        while let Ok(batch) = self.submitted.try_recv() {
+            lose(&mut self.unsaid, batch);
+        }
+        if !self.unsaid.is_empty() {
+            let rest = std::mem::take(&mut self.unsaid);
+            // Too late or nobody there: both mean that nobody wants to know.
+            let _ = tokio::time::timeout(limit, self.settled.send(rest)).await;
+        }
+    }
+}
+
+fn lose(unsaid: &mut Vec<Settlement>, batch: Vec<Publishing>) {
+    let lost = |publishing: Publishing| Settlement { token: publishing.token, outcome: PublishOutcome::Lost };
+    unsaid.extend(batch.into_iter().map(lost));
+}
+
+async fn confirm_channel(session: &Session) -> Result<lapin::Channel, LinkError> {
+    let channel = session.channel().await?;
+    session.call("asking for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
+    Ok(channel)
+}
+
+/// What comes of a look, once there is one.
+pub(super) async fn answer_of<T>(look: &mut Option<BoxFuture<'_, T>>) -> T {
+    match look {
+        Some(look) => look.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Until confirms came on any channel.
+async fn confirmed(channels: &mut [Confirms]) {
+    std::future::poll_fn(|cx| {
+        let mut came = Poll::Pending;
+        for confirms in &mut *channels {
+            if confirms.is_flying() && confirms.poll_confirmed(cx).is_ready() {
+                came = Poll::Ready(());
+            }
+        }
+        came
+    })
+    .await;
+}
+
+/// What came before the connection went is not lost; nothing is waited for.
+async fn settle_what_came(channels: &mut [Confirms]) {
+    std::future::poll_fn(|cx| {
+        for confirms in channels.iter_mut().filter(|confirms| confirms.is_flying()) {
+            // Whether something came makes no difference here.
+            let _ = confirms.poll_confirmed(cx);
+        }
+        Poll::Ready(())
+    })
+    .await;
+}

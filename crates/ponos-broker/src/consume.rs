@@ -1,0 +1,285 @@
+//! The consuming half of the port.
+
+use super::{Closed, Link};
+use ponos_event::Message;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use tokio::sync::{mpsc, watch};
+
+/// What is to be consumed, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consume {
+    /// The queue; empty for the one of the topology that the broker names.
+    pub queue: String,
+    /// How many deliveries may be unsettled at a time; 0 counts as 1.
+    pub prefetch: u16,
+    /// Begin with a prefetch of 1 whenever it connects or subscribes again, until [`Consumer::widen`].
+    pub cautious: bool,
+    /// Refuse, and be refused by, any other consumer of the queue.
+    pub exclusive: bool,
+}
+
+impl Default for Consume {
+    /// The queue that the broker names, a prefetch of 100, neither cautious nor exclusive.
+    fn default() -> Self {
+        Self { queue: String::new(), prefetch: 100, cautious: false, exclusive: false }
+    }
+}
+
+impl Consume {
+    /// `queue` with the defaults.
+    pub fn new(queue: impl Into<String>) -> Self {
+        Self { queue: queue.into(), ..Self::default() }
+    }
+
+    /// The same with another prefetch.
+    #[must_use]
+    pub fn prefetch(mut self, prefetch: u16) -> Self {
+        self.prefetch = prefetch;
+        self
+    }
+
+    /// The same, cautious.
+    #[must_use]
+    pub fn cautious(mut self) -> Self {
+        self.cautious = true;
+        self
+    }
+
+    /// The same, exclusive.
+    #[must_use]
+    pub fn exclusive(mut self) -> Self {
+        self.exclusive = true;
+        self
+    }
+
+    /// The prefetch that a flow means.
+    pub(super) fn width(&self, flow: Flow) -> u16 {
+        if flow == Flow::Wide { self.prefetch.max(1) } else { 1 }
+    }
+}
+
+/// How much a consumer takes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// One delivery at a time.
+    Narrow,
+    /// Up to the prefetch.
+    Wide,
+    /// Nothing more; what is out can still be settled.
+    Stopped,
+}
+
+/// One message delivered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// The message.
+    pub message: Message,
+    /// The exchange that it was published to.
+    pub exchange: String,
+    /// The broker delivered it before, or may have.
+    pub redelivered: bool,
+    /// By which it is settled.
+    pub tag: DeliveryTag,
+}
+
+impl Delivery {
+    /// How often a quorum queue got it back unsettled or rejected; `None` if never, and always from a classic queue.
+    pub fn delivery_count(&self) -> Option<u64> {
+        let count = self.message.headers.int("x-delivery-count")?;
+        u64::try_from(count).ok().filter(|count| *count > 0)
+    }
+}
+
+/// Names a delivery for settling: void once its channel is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DeliveryTag {
+    /// The channel, counted by its consumer.
+    pub generation: u64,
+    /// The broker's number on its channel.
+    pub tag: u64,
+}
+
+/// How a delivery is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settle {
+    /// Done with.
+    Ack,
+    /// Back to the queue; it did not fail (nack with requeue).
+    Release,
+    /// Failed: back to the queue, counted towards the delivery limit (reject with requeue).
+    Reject,
+    /// To the dead letters (reject without requeue).
+    Dead,
+}
+
+/// Yields deliveries of one queue and settles them. Made by an adapter; dropping it ends the adapter's task: what was
+/// settled is sent, what is unsettled goes back to the queue.
+#[derive(Debug)]
+pub struct Consumer {
+    deliveries: mpsc::Receiver<Delivery>,
+    settler: Settler,
+    link: watch::Receiver<Link>,
+    flow: watch::Sender<Flow>,
+    cancelled: Arc<AtomicU64>,
+}
+
+/// Settles deliveries of one [`Consumer`] from anywhere. It does not keep the consumer alive.
+#[derive(Debug, Clone)]
+pub struct Settler {
+    settle: mpsc::Sender<(DeliveryTag, Settle)>,
+    flow: watch::Sender<Flow>,
+}
+
+/// The adapter's side of a [`Consumer`].
+#[derive(Debug)]
+pub struct ConsumerTask {
+    /// Deliveries, in order. It has room for the prefetch, and is closed when the handle is dropped.
+    pub deliveries: mpsc::Sender<Delivery>,
+    /// Settlements asked for; those of an older generation are void. To be taken whatever waits in `deliveries`.
+    pub settle: mpsc::Receiver<(DeliveryTag, Settle)>,
+    /// What the connection is doing.
+    pub link: watch::Sender<Link>,
+    /// How much is to be taken in: asked for by the handle, and set back by the adapter of a cautious consumer.
+    pub flow: watch::Sender<Flow>,
+    /// How often the broker cancelled the consumer.
+    pub cancelled: Arc<AtomicU64>,
+}
+
+impl Consumer {
+    /// A handle and the adapter's side of it.
+    pub fn channel(options: &Consume) -> (Self, ConsumerTask) {
+        // one more than the prefetch: what was out when it was narrowed does not count any more
+        let bound = usize::from(options.prefetch.max(1)) + 1;
+        let (deliveries_in, deliveries) = mpsc::channel(bound);
+        let (settle, settle_out) = mpsc::channel(bound);
+        let (link_in, link) = watch::channel(Link::Down { attempts: 0, error: None });
+        let flow = watch::Sender::new(if options.cautious { Flow::Narrow } else { Flow::Wide });
+        let cancelled = Arc::new(AtomicU64::new(0));
+        let task = ConsumerTask {
+            deliveries: deliveries_in,
+            settle: settle_out,
+            link: link_in,
+            flow: flow.clone(),
+            cancelled: Arc::clone(&cancelled),
+        };
+        let settler = Settler { settle, flow: flow.clone() };
+        (Self { deliveries, settler, link, flow, cancelled }, task)
+    }
+
+    /// The next delivery; `None` when the adapter's task has ended. Cancel safe.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        self.deliveries.recv().await
+    }
+
+    /// Waits for a delivery, and appends it and those that have come beside it to `buffer`, at most `limit`. How many;
+    /// 0 when the adapter's task has ended (or for a limit of 0). Cancel safe.
+    pub async fn next_many(&mut self, buffer: &mut Vec<Delivery>, limit: usize) -> usize {
+        self.deliveries.recv_many(buffer, limit).await
+    }
+
+    /// Settles a delivery; settling one of an older generation is void (it will be delivered again).
+    ///
+    /// # Errors
+    /// [`Closed`] when the adapter's task has ended.
+    pub async fn settle(&self, tag: DeliveryTag, how: Settle) -> Result<(), Closed> {
+        self.settler.settle(tag, how).await
+    }
+
+    /// Settles from elsewhere than where deliveries are received.
+    pub fn settler(&self) -> Settler {
+        self.settler.clone()
+    }
+
+    /// Goes on with the full prefetch. Nothing if it is wide, and once it was stopped.
+    ///
+    /// RabbitMQ subscribes anew for it, on the same channel: tags of before stay valid. A single active consumer hands its
+    /// turn on by that; it does so when a delivery was acked and nothing is at work, so that the order is kept.
+    pub fn widen(&self) {
+        turn(&self.flow, Flow::Narrow, Flow::Wide);
+    }
+
+    /// Goes back to a prefetch of 1, as [`Consumer::widen`] does. What is out stays out. A single active consumer that is
+    /// wide stays so, for there is no moment that keeps its order.
+    pub fn narrow(&self) {
+        turn(&self.flow, Flow::Wide, Flow::Narrow);
+    }
+
+    /// Takes nothing in any more, for good: the broker gives new messages to others. What was on its way is still
+    /// delivered, and what is out can be settled until the handle is dropped. If the connection is lost meanwhile, it is
+    /// not made again.
+    pub fn stop(&self) {
+        turn(&self.flow, Flow::Wide, Flow::Stopped);
+        turn(&self.flow, Flow::Narrow, Flow::Stopped);
+    }
+
+    /// How much is asked for now; a cautious consumer is narrow again after each connection and subscription.
+    pub fn flow(&self) -> Flow {
+        *self.flow.borrow()
+    }
+
+    /// How often the broker cancelled it so far (its queue was deleted, say) and it subscribed again; [`Consumer::link`]
+    /// shows a change when it does.
+    pub fn cancellations(&self) -> u64 {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// What the connection is doing.
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+}
+
+fn turn(flow: &watch::Sender<Flow>, from: Flow, to: Flow) {
+    flow.send_if_modified(|flow| {
+        let turns = *flow == from;
+        if turns {
+            *flow = to;
+        }
+        turns
+    });
+}
+
+impl Settler {
+    /// Settles a delivery; settling one of an older generation is void (it will be delivered again). Waits only while more
+    /// settlements than the prefetch wait to be sent.
+    ///
+    /// # Errors
+    /// [`Closed`] when the consumer was dropped: the delivery will come again.
+    pub async fn settle(&self, tag: DeliveryTag, how: Settle) -> Result<(), Closed> {
+        self.settle.send((tag, how)).await.map_err(|_| Closed)
+    }
+
+    /// As [`Consumer::narrow`]; what is given back after this does not come again at once in the old breadth.
+    pub fn narrow(&self) {
+        turn(&self.flow, Flow::Wide, Flow::Narrow);
+    }
+}
+
+impl ConsumerTask {
+    /// The flow to begin a subscription with: a cautious consumer is narrow again.
+    pub(super) fn begin(&self, options: &Consume) -> Flow {
+        if options.cautious {
+            // known to the one who would be told
+            self.flow.send_if_modified(|flow| {
+                if *flow == Flow::Wide {
+                    *flow = Flow::Narrow;
+                }
+                false
+            });
+        }
+        *self.flow.borrow()
+    }
+
+    /// Counts a cancellation by the broker, and has it reported.
+    pub(super) fn cancelled(&self, queue: &str) {
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(
+            queue,
+            "the broker cancelled the consumer (its queue was deleted or moved); it subscribed again"
+        );
+        self.link.send_modify(|_| {});
+    }
+}

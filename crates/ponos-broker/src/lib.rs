@@ -1,0 +1,28 @@
+//! The broker as a port: a [`Publisher`] and a [`Consumer`], each a handle onto one task that owns its channels.
+//!
+//! Two adapters implement it: [`amqp`] (RabbitMQ through lapin) and [`memory`] (its twin on tokio time). Both are
+//! held to `crates/ponos/tests/broker_conformance`. What the port promises:
+//!
+//! * every publishing that was taken gets exactly one [`Settlement`], whatever happens to the connection;
+//! * publishings of one lane are written in the order submitted, on one channel;
+//! * the adapter reconnects for ever by itself and declares its [`Topology`](ponos_event::topology::Topology) again; what it
+//!   is doing stands in [`Link`];
+//! * an exchange that is gone, or another than declared, is never a message's fault: if the publisher declares it, that is an
+//!   outage of the link, and it is declared again at once; if not, the outcome is [`Missing`](PublishOutcome::Missing).
+
+pub mod amqp;
+mod consume;
+pub mod files;
+mod link;
+pub mod memory;
+mod publish;
+pub mod shutdown;
+pub mod stack;
+mod transport;
+
+pub use consume::{Consume, Consumer, ConsumerTask, Delivery, DeliveryTag, Flow, Settle, Settler};
+pub use link::{Closed, Link, LinkError, LinkErrorClass, Unclosed};
+#[doc(hidden)]
+pub use publish::{NO_FRAME, TOO_DEEP};
+pub use publish::{PublishOutcome, Publisher, PublisherTask, Publishing, Settlement};
+pub use transport::{QueueState, Transport};

@@ -1,0 +1,200 @@
+//! The task behind a consumer of the in-memory broker.
+
+use super::{
+    Broker,
+    core::Outgoing,
+    link::{Connection, Line},
+};
+use crate::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, Settle};
+use ponos_event::topology::Topology;
+use std::{collections::VecDeque, future::pending, sync::Arc};
+use tokio::{sync::Notify, time::sleep_until};
+
+/// Why a subscription ended.
+enum End {
+    /// The connection was cut, or the queue could not be consumed again.
+    Lost,
+    /// The handle was dropped.
+    Dropped,
+}
+
+pub(super) async fn run(broker: Broker, topology: Topology, options: Consume, mut task: ConsumerTask) {
+    let mut line = Line::new(broker, topology, task.link.clone());
+    loop {
+        let flow = task.begin(&options);
+        if flow == Flow::Stopped {
+            // nothing is to come any more, and what was out can't be settled any more
+            while !matches!(void_until(&mut line, &mut task, pending()).await, End::Dropped) {}
+            return;
+        }
+        let waker = Arc::new(Notify::new());
+        let width = options.width(flow);
+        let opened = line.open(|inner, now, connection| {
+            let queue = connection.queue(&options);
+            let consumer = inner.state.consume(now, connection.id, queue, width, options.exclusive, 0)?;
+            inner.wakers.insert(consumer, Arc::clone(&waker));
+            Ok(consumer)
+        });
+        let end = match opened {
+            Some((connection, consumer)) => {
+                // the first messages may have come before the waker was known
+                waker.notify_one();
+                let generation = line.generation;
+                let mut subscription = Subscription {
+                    options: &options,
+                    connection,
+                    consumer,
+                    generation,
+                    last: 0,
+                    flow,
+                    waker,
+                };
+                let end = subscription.serve(&mut line, &mut task).await;
+                line.close(&subscription.connection);
+                line.broker().with(|inner, _| inner.wakers.remove(&subscription.consumer));
+                if matches!(end, End::Lost) {
+                    line.show_down();
+                }
+                end
+            }
+            None => match line.retry_at {
+                Some(at) => void_until(&mut line, &mut task, sleep_until(at)).await,
+                None => End::Lost,
+            },
+        };
+        if matches!(end, End::Dropped) {
+            return;
+        }
+    }
+}
+
+struct Subscription<'a> {
+    options: &'a Consume,
+    connection: Connection,
+    consumer: u64,
+    generation: u64,
+    /// The last tag that was given out.
+    last: u64,
+    flow: Flow,
+    waker: Arc<Notify>,
+}
+
+impl Subscription<'_> {
+    async fn serve(&mut self, line: &mut Line, task: &mut ConsumerTask) -> End {
+        let broker = line.broker().clone();
+        let mut flow = task.flow.subscribe();
+        // bounded by the prefetch, for the broker hands out no more
+        let mut pending: VecDeque<Outgoing> = VecDeque::new();
+        let mut dropped = false;
+        loop {
+            if line.is_cut(&self.connection) {
+                return End::Lost;
+            }
+            self.turn(&broker, *flow.borrow_and_update());
+            tokio::select! {
+                biased;
+                settled = task.settle.recv() => match settled {
+                    Some((tag, how)) => {
+                        // what was asked for before the settlement is done before it
+                        self.turn(&broker, *flow.borrow_and_update());
+                        self.settle(&broker, tag, how);
+                    }
+                    None => return End::Dropped,
+                },
+                _ = line.door.changed() => {}
+                () = self.waker.notified() => {
+                    match broker.with(|inner, _| inner.state.take_outbox(self.consumer)) {
+                        Some(outbox) => {
+                            self.last = outbox.back().map_or(self.last, |outgoing| outgoing.tag);
+                            pending.extend(outbox);
+                        }
+                        None if self.flow == Flow::Stopped => {}
+                        None => if !self.resubscribe(line, task) {
+                            return End::Lost;
+                        },
+                    }
+                }
+                Ok(place) = task.deliveries.reserve(), if !pending.is_empty() => {
+                    if let Some(outgoing) = pending.pop_front() {
+                        place.send(outgoing.delivery(self.generation));
+                    }
+                }
+                _ = flow.changed() => {}
+                // what was settled before is still taken, whoever holds a settler
+                () = task.deliveries.closed(), if !dropped => {
+                    dropped = true;
+                    task.settle.close();
+                }
+            }
+        }
+    }
+
+    /// Goes over to another flow.
+    fn turn(&mut self, broker: &Broker, wanted: Flow) {
+        if self.flow == wanted || self.flow == Flow::Stopped {
+            return;
+        }
+        self.flow = wanted;
+        let width = self.options.width(wanted);
+        broker.with(|inner, now| match wanted {
+            Flow::Stopped => inner.state.cancel(now, self.consumer),
+            Flow::Narrow | Flow::Wide => inner.state.set_prefetch(now, self.consumer, width),
+        });
+    }
+
+    /// The broker cancelled it: declares and consumes again on the same connection. What came before can't be settled any
+    /// more, for its queue is gone. Whether it went well.
+    fn resubscribe(&mut self, line: &Line, task: &ConsumerTask) -> bool {
+        self.flow = task.begin(self.options);
+        if self.flow == Flow::Stopped {
+            return true;
+        }
+        let width = self.options.width(self.flow);
+        let again = line.broker().with(|inner, now| {
+            inner.wakers.remove(&self.consumer);
+            self.connection.made_up = inner.state.declare(self.connection.id, line.topology())?;
+            let (id, queue) = (self.connection.id, self.connection.queue(self.options));
+            let consumer = inner.state.consume(now, id, queue, width, self.options.exclusive, self.last)?;
+            inner.wakers.insert(consumer, Arc::clone(&self.waker));
+            Ok::<_, crate::LinkError>(consumer)
+        });
+        let Ok(consumer) = again else { return false };
+        self.consumer = consumer;
+        self.waker.notify_one();
+        task.cancelled(self.connection.queue(self.options));
+        true
+    }
+
+    fn settle(&self, broker: &Broker, tag: DeliveryTag, how: Settle) {
+        if tag.generation == self.generation {
+            broker.with(|inner, now| inner.state.settle(now, self.consumer, tag.tag, how));
+        }
+    }
+}
+
+impl Connection {
+    fn queue<'a>(&'a self, options: &'a Consume) -> &'a str {
+        if options.queue.is_empty() { self.made_up.as_deref().unwrap_or_default() } else { &options.queue }
+    }
+}
+
+impl Outgoing {
+    pub(super) fn delivery(self, generation: u64) -> Delivery {
+        let Self { tag, exchange, message, redelivered } = self;
+        Delivery { message, exchange, redelivered, tag: DeliveryTag { generation, tag } }
+    }
+}
+
+/// Waits for `work` or for news at the door; what is settled meanwhile is void.
+async fn void_until(line: &mut Line, task: &mut ConsumerTask, work: impl Future<Output = ()>) -> End {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            settled = task.settle.recv() => if settled.is_none() { return End::Dropped },
+            () = task.deliveries.closed() => return End::Dropped,
+            _ = line.door.changed() => return End::Lost,
+            () = &mut work => return End::Lost,
+        }
+    }
+}

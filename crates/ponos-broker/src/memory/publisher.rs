@@ -1,0 +1,204 @@
+//! The task behind a publisher of the in-memory broker.
+
+use super::{
+    Broker,
+    core::Published,
+    link::{Connection, Line},
+};
+use crate::{PublishOutcome, PublisherTask, Publishing, Settlement};
+use ponos_event::Message;
+use ponos_event::topology::Topology;
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Instant, sleep_until},
+};
+
+/// After this time without an answer a publishing is lost (blocked, or its confirm kept back).
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// How many confirms may be kept back before nothing more is taken.
+const WINDOW: usize = 10_000;
+
+/// The shortest time between two looks whether all that it declared is there; the longest is twice as long.
+const COMPARE: Duration = Duration::from_secs(30);
+
+/// What waits for something to change, and until when.
+#[derive(Default)]
+struct Waiting {
+    /// Taken, and not published because the broker is blocked.
+    unpublished: Vec<Publishing>,
+    /// Published, with their confirms kept back.
+    unconfirmed: Vec<Settlement>,
+    until: Option<Instant>,
+}
+
+pub(super) async fn run(broker: Broker, topology: Topology, task: PublisherTask) {
+    let PublisherTask { mut submitted, settled, link } = task;
+    let mut line = Line::new(broker, topology, link);
+    loop {
+        match line.connect() {
+            Some(connection) => {
+                let mut waiting = Waiting::default();
+                let more = serve(&mut line, &connection, &mut waiting, &mut submitted, &settled).await;
+                line.close(&connection);
+                if !more || !settle(&settled, waiting.lose()).await {
+                    return;
+                }
+                // a moment in which the link shows why
+                if line.retry_at.is_some() && !refuse(&mut line, &mut submitted, &settled).await {
+                    return;
+                }
+            }
+            None => {
+                if !refuse(&mut line, &mut submitted, &settled).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Publishes until the connection is cut (true) or the handle dropped (false).
+async fn serve(
+    line: &mut Line,
+    connection: &Connection,
+    waiting: &mut Waiting,
+    submitted: &mut mpsc::Receiver<Vec<Publishing>>,
+    settled: &mpsc::Sender<Vec<Settlement>>,
+) -> bool {
+    let mut shown_blocked = None;
+    let mut compare_at = next_compare();
+    loop {
+        if line.is_cut(connection) {
+            line.show_down();
+            return true;
+        }
+        let door = line.door.borrow_and_update().clone();
+        if door.blocked != shown_blocked {
+            match &door.blocked {
+                Some(reason) => line.show_blocked(reason),
+                None => line.show_up(),
+            }
+            shown_blocked.clone_from(&door.blocked);
+        }
+        if door.blocked.is_none()
+            && !waiting.unpublished.is_empty()
+            && let Some(gone) = publish(line, waiting)
+        {
+            line.show_missing(&gone);
+            return true;
+        }
+        if !door.holding && !settle(settled, std::mem::take(&mut waiting.unconfirmed)).await {
+            return false;
+        }
+        waiting.until = match waiting.is_empty() {
+            true => None,
+            false => waiting.until.or_else(|| Instant::now().checked_add(ANSWER_LIMIT)),
+        };
+        let room = waiting.unpublished.is_empty() && waiting.unconfirmed.len() < WINDOW;
+        tokio::select! {
+            biased;
+            _ = line.door.changed() => {}
+            () = until(waiting.until) => {
+                if !settle(settled, waiting.lose()).await {
+                    return false;
+                }
+            }
+            batch = submitted.recv(), if room => match batch {
+                Some(batch) => waiting.unpublished = batch,
+                None => return false,
+            },
+            () = settled.closed() => return false,
+            () = sleep_until(compare_at) => {
+                let topology = line.topology();
+                let compared =
+                    line.broker().with(|inner, _| inner.state.compare(connection.id, topology));
+                if let Err(error) = compared {
+                    line.show_error(error);
+                    return true;
+                }
+                compare_at = next_compare();
+            }
+        }
+    }
+}
+
+fn next_compare() -> Instant {
+    Instant::now() + COMPARE.mul_f64(1.0 + fastrand::f64())
+}
+
+/// While there is no connection, what is submitted is lost at once; until it is time to try again (true) or the handle is
+/// dropped (false).
+async fn refuse(
+    line: &mut Line,
+    submitted: &mut mpsc::Receiver<Vec<Publishing>>,
+    settled: &mpsc::Sender<Vec<Settlement>>,
+) -> bool {
+    loop {
+        tokio::select! {
+            biased;
+            _ = line.door.changed() => return true,
+            () = until(line.retry_at) => return true,
+            batch = submitted.recv() => match batch {
+                Some(batch) => {
+                    let lost = Waiting { unpublished: batch, ..Waiting::default() }.lose();
+                    if !settle(settled, lost).await {
+                        return false;
+                    }
+                }
+                None => return false,
+            },
+            () = settled.closed() => return false,
+        }
+    }
+}
+
+/// Publishes what waits. Where an exchange of the publisher's own topology is gone the rest stays, and its name is returned.
+fn publish(line: &Line, waiting: &mut Waiting) -> Option<String> {
+    let mut batch = std::mem::take(&mut waiting.unpublished).into_iter();
+    let own = &line.topology().exchanges;
+    let gone = line.broker().with(|inner, now| {
+        for Publishing { token, exchange, message, lane } in batch.by_ref() {
+            let outcome = match inner.state.publish(now, &exchange, message) {
+                Published::Accepted { routed } => PublishOutcome::Confirmed { returned: !routed },
+                Published::Rejected => PublishOutcome::Nacked,
+                Published::Refused(why) => PublishOutcome::Refused(why),
+                Published::Missing(_) if own.iter().any(|own| *own.name == *exchange) => {
+                    let gone = exchange.to_string();
+                    let message = Message::default();
+                    waiting.unpublished.push(Publishing { token, exchange, message, lane });
+                    return Some(gone);
+                }
+                Published::Missing(why) => PublishOutcome::Missing(why),
+            };
+            waiting.unconfirmed.push(Settlement { token, outcome });
+        }
+        None
+    });
+    waiting.unpublished.extend(batch);
+    gone
+}
+
+async fn settle(settled: &mpsc::Sender<Vec<Settlement>>, settlements: Vec<Settlement>) -> bool {
+    settlements.is_empty() || settled.send(settlements).await.is_ok()
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.unpublished.is_empty() && self.unconfirmed.is_empty()
+    }
+
+    fn lose(&mut self) -> Vec<Settlement> {
+        self.until = None;
+        let unpublished = self.unpublished.drain(..).map(|publishing| publishing.token);
+        let tokens = self.unconfirmed.drain(..).map(|settlement| settlement.token).chain(unpublished);
+        tokens.map(|token| Settlement { token, outcome: PublishOutcome::Lost }).collect()
+    }
+}

@@ -1,0 +1,94 @@
+//! Binary mode: attributes in headers, the payload as the body.
+
+use super::{
+    DecodeError, Event,
+    attributes::{Attributes, PREFIX},
+};
+use crate::{Headers, Message, Properties, Timestamp};
+
+/// All prefixes that are read; where an attribute stands under several, the earlier prefix counts.
+const PREFIXES: [&str; 3] = [PREFIX, "cloudEvents:", "ce-"];
+
+/// The header that says when an event was sent: it alone differs between two renderings of one event.
+pub const RECORDED_TIME: &str = "cloudEvents_recordedtime";
+
+/// An AMQP short string holds at most this many bytes.
+const SHORT: usize = 255;
+
+pub(super) fn write(event: Event) -> Message {
+    let short = |text: &str| (text.len() <= SHORT).then(|| text.to_owned());
+    let name = event.name.as_str();
+    let properties = Properties {
+        content_type: Some("application/json".into()),
+        persistent: true,
+        correlation_id: event.correlation_id.as_deref().and_then(short),
+        message_id: Some(event.id.as_str().to_owned()),
+        timestamp: event.time.and_then(whole_seconds),
+        kind: Some(name.to_owned()),
+        app_id: application(&event.source).and_then(short),
+        ..Properties::default()
+    };
+    let routing_key = name.to_owned();
+    let times = [event.time_text(), event.expiry_time_text(), event.recorded_time_text()];
+    let [time, expiry_time, recorded_time] = times;
+    let mut headers = Headers::with_capacity(12);
+    let mut put = |name: &'static str, value: Option<String>| {
+        if let Some(value) = value {
+            headers.append(name, value.into());
+        }
+    };
+    put("cloudEvents_specversion", Some("1.0".into()));
+    put("cloudEvents_id", Some(event.id.into()));
+    put("cloudEvents_source", Some(event.source));
+    put("cloudEvents_type", Some(event.name.as_str().to_owned()));
+    put("cloudEvents_subject", event.subject);
+    put("cloudEvents_time", time);
+    put("cloudEvents_expirytime", expiry_time);
+    put(RECORDED_TIME, recorded_time);
+    put("cloudEvents_correlationid", event.correlation_id);
+    put("cloudEvents_causationid", event.causation_id);
+    put("cloudEvents_dataschema", event.data_schema);
+    put("traceparent", event.traceparent);
+    put("tracestate", event.tracestate);
+    for (name, value) in event.extensions {
+        if headers.get(&name).is_none() {
+            headers.set(name, value);
+        }
+    }
+    Message { routing_key, properties, headers, body: event.data }
+}
+
+pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {
+    let mut attributes = Attributes::default();
+    for prefix in PREFIXES {
+        for (name, value) in message.headers.iter() {
+            if let Some(attribute) = name.strip_prefix(prefix) {
+                attributes.add(attribute, value.clone());
+            }
+        }
+    }
+    attributes.event(other_headers(message), message.body.clone())
+}
+
+/// One attribute; where it stands under several prefixes, the earlier counts.
+pub(super) fn attribute(message: &Message, name: &str) -> Option<String> {
+    let text = |prefix: &&str| message.headers.text(&format!("{prefix}{name}")).map(str::to_owned);
+    PREFIXES.iter().find_map(text)
+}
+
+/// The headers that are no CloudEvents attributes.
+pub(super) fn other_headers(message: &Message) -> Headers {
+    let is_attribute = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let other = message.headers.iter().filter(|(name, _)| !is_attribute(name));
+    other.map(|(name, value)| (name.to_owned(), value.clone())).collect()
+}
+
+/// The AMQP timestamp counts whole seconds and knows nothing before 1970.
+fn whole_seconds(instant: Timestamp) -> Option<Timestamp> {
+    (instant >= Timestamp::EPOCH).then(|| Timestamp::from_millis(instant.millis() / 1000 * 1000))
+}
+
+/// `khronos` of `/khronos/main`: the application that a path-like source begins with.
+fn application(source: &str) -> Option<&str> {
+    source.strip_prefix('/')?.split('/').next().filter(|word| !word.is_empty())
+}

@@ -1,0 +1,301 @@
+use super::{DecodeError, Event};
+use crate::{HeaderValue, Headers, Message, Properties, Timestamp};
+use proptest::{collection::vec, option, prelude::*};
+
+fn event() -> Event {
+    let at = |text: &str| Some(text.parse().unwrap());
+    Event {
+        subject: Some("one-day".into()),
+        time: at("2026-12-01T09:00:00.250Z"),
+        expiry_time: at("2026-12-01T09:10:00Z"),
+        recorded_time: at("2026-12-01T09:00:00.251Z"),
+        correlation_id: Some("c".into()),
+        causation_id: Some("p".into()),
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+        tracestate: Some("vendor=1".into()),
+        data_schema: Some("urn:khronos:schema:time-event".into()),
+        extensions: [("khronos-lateness-ms".to_owned(), HeaderValue::Int(1))].into_iter().collect(),
+        ..Event::new(
+            "6f992030-8ff1-57e8-8522-1fc0093e28d6".parse().unwrap(),
+            "/khronos/khronos",
+            "time.one-day.passed".parse().unwrap(),
+            r#"{"schedule":"one-day"}"#,
+        )
+    }
+}
+
+fn refusal(message: &Message) -> String {
+    Event::from_message(message).unwrap_err().to_string()
+}
+
+fn structured(body: &str) -> Message {
+    let content_type = Some("Application/CloudEvents+JSON; charset=utf-8".to_owned());
+    Message {
+        properties: Properties { content_type, ..Properties::default() },
+        body: body.into(),
+        ..Message::default()
+    }
+}
+
+#[test]
+fn binary_mode_is_written_as_laid_down() {
+    let message = event().to_message();
+    let headers: Vec<_> =
+        message.headers.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    let text = |name: &str, value: &str| (name.to_owned(), HeaderValue::from(value));
+    assert_eq!(
+        headers,
+        [
+            text("cloudEvents_specversion", "1.0"),
+            text("cloudEvents_id", "6f992030-8ff1-57e8-8522-1fc0093e28d6"),
+            text("cloudEvents_source", "/khronos/khronos"),
+            text("cloudEvents_type", "time.one-day.passed"),
+            text("cloudEvents_subject", "one-day"),
+            text("cloudEvents_time", "2026-12-01T09:00:00.250Z"),
+            text("cloudEvents_expirytime", "2026-12-01T09:10:00.000Z"),
+            text("cloudEvents_recordedtime", "2026-12-01T09:00:00.251Z"),
+            text("cloudEvents_correlationid", "c"),
+            text("cloudEvents_causationid", "p"),
+            text("cloudEvents_dataschema", "urn:khronos:schema:time-event"),
+            text("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+            text("tracestate", "vendor=1"),
+            ("khronos-lateness-ms".to_owned(), HeaderValue::Int(1)),
+        ]
+    );
+    assert_eq!(message.routing_key, "time.one-day.passed");
+    assert_eq!(
+        message.properties,
+        Properties {
+            content_type: Some("application/json".into()),
+            persistent: true,
+            correlation_id: Some("c".into()),
+            message_id: Some("6f992030-8ff1-57e8-8522-1fc0093e28d6".into()),
+            timestamp: Some("2026-12-01T09:00:00Z".parse().unwrap()),
+            kind: Some("time.one-day.passed".into()),
+            app_id: Some("khronos".into()),
+            ..Properties::default()
+        }
+    );
+}
+
+#[test]
+fn all_three_prefixes_are_read() {
+    for prefix in ["cloudEvents_", "cloudEvents:", "ce-"] {
+        let mut message = event().to_message();
+        message.headers = message
+            .headers
+            .iter()
+            .map(|(name, value)| (name.replace("cloudEvents_", prefix), value.clone()))
+            .collect();
+        assert_eq!(Event::from_message(&message).unwrap(), event(), "{prefix}");
+    }
+}
+
+#[test]
+fn a_missing_attribute_is_named() {
+    for name in ["specversion", "id", "source", "type"] {
+        let mut message = event().to_message();
+        assert!(message.headers.remove(&format!("cloudEvents_{name}")));
+        assert_eq!(refusal(&message), format!("attribute {name} is missing"));
+    }
+}
+
+#[test]
+fn an_attribute_of_the_wrong_type_is_named() {
+    let names = ["specversion", "id", "source", "type", "subject", "time", "expirytime", "recordedtime"];
+    for name in names.into_iter().chain(["correlationid", "causationid", "dataschema"]) {
+        let mut message = event().to_message();
+        message.headers.set(format!("cloudEvents_{name}"), 7);
+        assert!(refusal(&message).starts_with(&format!("attribute {name} is an integer")), "{name}");
+    }
+}
+
+#[test]
+fn malformed_attributes_are_named_with_what_was_found() {
+    for (name, value, part) in [
+        ("specversion", "0.3", "expected 1.0"),
+        ("id", "", "empty"),
+        ("source", "", "empty"),
+        ("type", "one-day", "three or more words"),
+        ("time", "yesterday", "RFC 3339"),
+        ("time", "2026-12-01T09:00:60Z", "RFC 3339"),
+        ("expirytime", "", "RFC 3339"),
+    ] {
+        let mut message = event().to_message();
+        message.headers.set(format!("cloudEvents_{name}"), value);
+        let refusal = refusal(&message);
+        assert!(refusal.starts_with(&format!("attribute {name} is malformed ('{value}')")), "{refusal}");
+        assert!(refusal.contains(part), "{refusal}");
+    }
+}
+
+#[test]
+fn bodies_that_are_not_plain_json_are_refused() {
+    let mut message = event().to_message();
+    message.properties.content_encoding = Some("gzip".into());
+    assert!(refusal(&message).contains("'gzip'"));
+    message.properties.content_encoding = Some("UTF-8".into());
+    for (content_type, readable) in [
+        (None, true),
+        (Some("application/vnd.x+json; charset=utf-8"), true),
+        (Some("text/plain"), false),
+        (Some("application/cloudevents-batch+json"), false),
+        (Some("application/cloudevents+avro"), false),
+    ] {
+        message.properties.content_type = content_type.map(str::to_owned);
+        assert_eq!(Event::from_message(&message).is_ok(), readable, "{content_type:?}");
+    }
+}
+
+#[test]
+fn the_brokers_own_headers_do_not_travel_on() {
+    let mut message = event().to_message();
+    message.headers.set("x-death", HeaderValue::List(Vec::new()));
+    message.headers.set("x-delivery-count", 3);
+    assert_eq!(Event::from_message(&message).unwrap(), event());
+}
+
+#[test]
+fn unknown_attributes_are_kept_and_a_broken_trace_is_not() {
+    let mut message = event().to_message();
+    message.headers.set("cloudEvents:sequence", "0001");
+    message.headers.set("traceparent", 1);
+    let read = Event::from_message(&message).unwrap();
+    assert_eq!(read.extensions.text("cloudEvents_sequence"), Some("0001"));
+    assert_eq!(read.traceparent, None);
+}
+
+#[test]
+fn times_of_others_are_floored_and_kept_as_they_came() {
+    let [time, expiry, recorded] =
+        ["2026-12-01T10:00:00.123456789+01:00", "2016-12-31T23:59:60Z", "2026-12-01t09:00:00.1239Z"];
+    let mut binary = event().to_message();
+    for (name, text) in [("time", time), ("expirytime", expiry), ("recordedtime", recorded)] {
+        binary.headers.set(format!("cloudEvents_{name}"), text);
+    }
+    let in_json = structured(&format!(
+        r#"{{"specversion":"1.0","id":"1","source":"/a","type":"a.b.c","time":"{time}","expirytime":"{expiry}","recordedtime":"{recorded}"}}"#
+    ));
+    for message in [binary, in_json] {
+        let mut read = Event::from_message(&message).unwrap();
+        let texts = |event: &Event| {
+            [event.time_text(), event.expiry_time_text(), event.recorded_time_text()].map(Option::unwrap)
+        };
+        assert_eq!(texts(&read), [time, expiry, recorded]);
+        let floored = ["2026-12-01T09:00:00.123Z", "2017-01-01T00:00:00.000Z", "2026-12-01T09:00:00.123Z"];
+        let instants = [read.time, read.expiry_time, read.recorded_time];
+        assert_eq!(instants.map(Option::unwrap).map(|at| at.to_string()), floored);
+        let again = read.to_message();
+        assert_eq!(again.headers.text("cloudEvents_time"), Some(time));
+        assert_eq!(again.properties.timestamp, Some("2026-12-01T09:00:00Z".parse().unwrap()));
+        assert_eq!(Event::from_message(&again).as_ref(), Ok(&read));
+        // what is changed here is ours, and in whole milliseconds
+        read.time = read.time.map(|time| time.plus(1));
+        assert_eq!(read.time_text().unwrap(), "2026-12-01T09:00:00.124Z");
+        assert_eq!(read.to_message().headers.text("cloudEvents_expirytime"), Some(expiry));
+    }
+    assert_eq!(event().time_text().unwrap(), "2026-12-01T09:00:00.250Z");
+}
+
+#[test]
+fn a_structured_event_with_a_byte_order_mark_is_told_so() {
+    let refusal = refusal(&structured("\u{feff}{\"specversion\":\"1.0\"}"));
+    assert!(refusal.contains("byte order mark (EF BB BF)"), "{refusal}");
+}
+
+#[test]
+fn structured_mode_is_read_with_data_of_both_kinds() {
+    let attributes =
+        r#""specversion":"1.0","id":"1","source":"/a","type":"a.b.c","time":"2026-12-01T09:00:00Z""#;
+    let read = |rest: &str| Event::from_message(&structured(&format!("{{{attributes}{rest}}}")));
+    let plain = read(r#","data":{"b":1,"a":[null]},"subject":null,"tenant":"t","level":3"#).unwrap();
+    assert_eq!(plain.data, br#"{"b":1,"a":[null]}"#);
+    assert_eq!((plain.id.as_str(), plain.source.as_str(), plain.subject), ("1", "/a", None));
+    assert_eq!(plain.time, Some("2026-12-01T09:00:00Z".parse().unwrap()));
+    assert_eq!(plain.extensions.text("cloudEvents_tenant"), Some("t"));
+    assert_eq!(plain.extensions.int("cloudEvents_level"), Some(3));
+    assert_eq!(read(r#","data_base64":"e30=""#).unwrap().data, b"{}");
+    assert_eq!(read("").unwrap().data, b"");
+    for (rest, named) in [
+        (r#","data":1,"data_base64":"e30=""#, "both data and data_base64"),
+        (r#","data_base64":"?""#, "data_base64 is malformed"),
+        (r#","data_base64":1"#, "data_base64 is not a text"),
+        (r#","subject":7"#, "attribute subject is an integer"),
+        (r#","tenant":{}"#, "attribute tenant is no simple value"),
+        (r#","datacontenttype":"text/xml""#, "datacontenttype"),
+    ] {
+        let error = read(rest).unwrap_err().to_string();
+        assert!(error.contains(named), "{rest}: {error}");
+    }
+}
+
+#[test]
+fn a_structured_body_that_is_no_object_is_refused() {
+    for body in ["", "[]", "{", "null", "\u{0}"] {
+        assert!(matches!(Event::from_message(&structured(body)), Err(DecodeError(_))), "{body}");
+    }
+}
+
+fn text() -> impl Strategy<Value = String> {
+    "\\PC{1,40}"
+}
+
+fn instant() -> impl Strategy<Value = Timestamp> {
+    (-62_000_000_000_000..Timestamp::HORIZON.millis()).prop_map(Timestamp::from_millis)
+}
+
+fn extension() -> impl Strategy<Value = (String, HeaderValue)> {
+    let value = prop_oneof![
+        text().prop_map(HeaderValue::Text),
+        any::<i64>().prop_map(HeaderValue::Int),
+        any::<bool>().prop_map(HeaderValue::Bool),
+        vec(any::<u8>(), 0..9).prop_map(HeaderValue::Bytes),
+    ];
+    ("(khronos-|cloudEvents_z)[a-z]{1,8}", value)
+}
+
+prop_compose! {
+    fn events()(
+        id in "\\PC{1,60}",
+        source in text(),
+        name in "[a-z]{1,8}\\.[a-z0-9]{1,8}(-[a-z]{1,3})?\\.passed",
+        texts in vec(option::of(text()), 6),
+        times in vec(option::of(instant()), 3),
+        mut extensions in vec(extension(), 0..4),
+        data in vec(any::<u8>(), 0..200),
+    ) -> Event {
+        // a table's order means nothing; reading puts attributes behind the other headers
+        extensions.sort_by_key(|(name, _)| name.starts_with("cloudEvents_"));
+        Event {
+            subject: texts[0].clone(),
+            time: times[0],
+            expiry_time: times[1],
+            recorded_time: times[2],
+            correlation_id: texts[1].clone(),
+            causation_id: texts[2].clone(),
+            traceparent: texts[3].clone(),
+            tracestate: texts[4].clone(),
+            data_schema: texts[5].clone(),
+            extensions: extensions.into_iter().collect::<Headers>(),
+            ..Event::new(id.parse().unwrap(), source, name.parse().unwrap(), data)
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_again_unchanged(event in events()) {
+        prop_assert_eq!(Event::from_message(&event.to_message()), Ok(event));
+    }
+
+    #[test]
+    fn no_message_makes_the_reader_panic(
+        content_type in option::of("(application/cloudevents\\+json|application/json|\\PC{0,20})"),
+        headers in vec(("(cloudEvents_|ce-)?(id|type|source|time|specversion|x)", extension()), 0..8),
+        body in vec(any::<u8>(), 0..60),
+    ) {
+        let headers = headers.into_iter().map(|(name, (_, value))| (name, value)).collect();
+        let properties = Properties { content_type, ..Properties::default() };
+        let _ = Event::from_message(&Message { properties, headers, body, ..Message::default() });
+    }
+}

@@ -1,0 +1,25 @@
+//! What travels: an [`Event`] with its [`EventName`] and [`EventId`], and its form on the wire.
+//!
+//! Pure: nothing here names a runtime, a broker client or the file system. The wire form is CloudEvents 1.0 in binary
+//! mode on AMQP 0-9-1 (`cloudevents.rs`); structured mode is read too.
+
+mod cloudevents;
+mod id;
+mod json;
+mod message;
+mod name;
+pub mod redact;
+pub mod terminal;
+#[doc(hidden)]
+pub mod text;
+mod timestamp;
+pub mod topology;
+
+#[doc(hidden)]
+pub use cloudevents::is_structured;
+pub use cloudevents::{DecodeError, Event, RECORDED_TIME, Written, identity};
+pub use id::{EventId, OccurrenceId};
+pub use json::from_json;
+pub use message::{HeaderValue, Headers, Message, Properties};
+pub use name::{EventName, InvalidName};
+pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -1,0 +1,146 @@
+//! `ponos schema check OLD NEW`, without the command: two documents in, a report out.
+
+use super::{Change, Contract, RegistryError, SchemaError, Side, compare, text::step};
+use ponos_event::EventName;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::{collections::BTreeSet, fmt};
+
+/// What changed between two documents, each a schema or a registry `{name: schema}`.
+///
+/// As JSON: `{"breaking": bool, "changes": [{"name", "pointer", "what", "breaking", "side"}]}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    breaking: bool,
+    changes: Vec<Named>,
+}
+
+/// A change of the schema of one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// The event or task; none where single schemas were compared.
+    pub name: Option<String>,
+    /// What changed.
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+/// Why documents could not be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// A document is no schema.
+    #[error("{side}: {fault}")]
+    Schema {
+        /// `OLD` or `NEW`.
+        side: &'static str,
+        /// Why.
+        fault: SchemaError,
+    },
+    /// A name can't be one.
+    #[error("{side}: {fault}")]
+    Name {
+        /// `OLD` or `NEW`.
+        side: &'static str,
+        /// Why.
+        fault: RegistryError,
+    },
+    /// A schema on one side, several by name on the other.
+    #[error("one side is a single schema, the other several by name; compare two files or two folders")]
+    Kinds,
+}
+
+/// Compares two schemas, or all schemas of two registries.
+///
+/// A name that is gone breaks its readers; a new one breaks nobody.
+pub fn documents(old: &Value, new: &Value) -> Result<Report, Unusable> {
+    let mut changes = Vec::new();
+    match (by_name(old), by_name(new)) {
+        (None, None) => {
+            Contract::from_value(old.clone()).map_err(|fault| Unusable::Schema { side: "OLD", fault })?;
+            Contract::from_value(new.clone()).map_err(|fault| Unusable::Schema { side: "NEW", fault })?;
+            changes.extend(compare(old, new).into_iter().map(|change| Named { name: None, change }));
+        }
+        (Some(old), Some(new)) => {
+            usable(old, "OLD")?;
+            usable(new, "NEW")?;
+            for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+                let named = |change| Named { name: Some(name.clone()), change };
+                match (old.get(name), new.get(name)) {
+                    (Some(old), Some(new)) => changes.extend(compare(old, new).into_iter().map(named)),
+                    (Some(_), None) => changes.push(named(gone())),
+                    _ => changes.push(named(added())),
+                }
+            }
+        }
+        _ => return Err(Unusable::Kinds),
+    }
+    changes.sort_by_key(|named| !named.change.breaking);
+    Ok(Report { breaking: changes.iter().any(|named| named.change.breaking), changes })
+}
+
+impl Report {
+    /// Whether anything breaks, for whomever: exit code 1.
+    pub fn is_breaking(&self) -> bool {
+        self.breaking
+    }
+
+    /// Whether anything breaks for one side. Where consumers are always updated before publishers, only [`Side::Queued`] counts.
+    pub fn is_breaking_for(&self, side: Side) -> bool {
+        self.changes.iter().any(|named| named.change.breaking && named.change.side == side)
+    }
+
+    /// All changes, breaking ones first.
+    pub fn changes(&self) -> &[Named] {
+        &self.changes
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Named { name, change } in &self.changes {
+            let kind = if change.breaking { "breaking" } else { "fine" };
+            let name = name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            let at = if change.pointer.is_empty() { "the whole" } else { &change.pointer };
+            writeln!(f, "{kind}:{name} {at}: {}", change.what)?;
+        }
+        let queued = self.is_breaking_for(Side::Queued);
+        match (queued, self.is_breaking_for(Side::Readers)) {
+            (false, false) if self.changes.is_empty() => f.write_str("nothing changed that matters"),
+            (false, false) => f.write_str("nothing breaks"),
+            (false, true) => f.write_str(
+                "safe once every consumer has the new schema: update consumers first, then the publisher",
+            ),
+            (true, _) => f.write_str("refused: give the new form a new name, or keep accepting the old one"),
+        }
+    }
+}
+
+/// Whether a document is a registry: every key is the name of an event or task. No keyword of JSON Schema is one.
+fn by_name(document: &Value) -> Option<&Map<String, Value>> {
+    let schemas = document.as_object()?;
+    let named = |name: &String| name.contains('.');
+    schemas.keys().any(named).then_some(schemas)
+}
+
+fn usable(schemas: &Map<String, Value>, side: &'static str) -> Result<(), Unusable> {
+    for (name, schema) in schemas {
+        name.parse::<EventName>().map_err(|fault| {
+            let name = name.chars().take(300).collect();
+            Unusable::Name { side, fault: RegistryError::Name { name, fault } }
+        })?;
+        Contract::from_value(schema.clone()).map_err(|fault| {
+            let pointer = format!("/{}{}", step(name), fault.pointer);
+            Unusable::Schema { side, fault: SchemaError { pointer, ..fault } }
+        })?;
+    }
+    Ok(())
+}
+
+fn gone() -> Change {
+    let what = "is no longer published; consumers that wait for it get nothing".into();
+    Change { pointer: String::new(), what, breaking: true, side: Side::Readers }
+}
+
+fn added() -> Change {
+    Change { pointer: String::new(), what: "is new".into(), breaking: false, side: Side::Queued }
+}
