@@ -15,7 +15,6 @@ mod cron;
 mod definition;
 pub mod diagnostic;
 mod duration;
-mod duration_text;
 mod fault;
 pub mod file;
 mod forecast;
