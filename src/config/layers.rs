@@ -1,9 +1,13 @@
 //! The three layers: file, environment, flags. Raw values with their origin; what is no known key is refused here.
 
 use super::keys::{self, KEYS, Kind};
-use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean, nearest, toml_table};
+use crate::{
+    diagnostic::{Diagnostic, Diagnostics, Text, nearest, toml_table},
+    schedule::toml_tree::Walk,
+};
+use serde_json::Value as Json;
 use std::{collections::BTreeMap, ffi::OsString, ops::Range, path::PathBuf};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 /// What a configuration is made from.
 #[derive(Debug, Clone, Default)]
@@ -71,7 +75,7 @@ pub(super) type Values = BTreeMap<&'static str, (Value, Origin)>;
 pub(super) fn read(text: &Text<'_>, request: &Request, faults: &mut Diagnostics) -> Values {
     let mut values = Values::new();
     if let Some(table) = toml_table(text, faults) {
-        section("", table.get_ref(), text, &mut values, faults);
+        from_file(table.get_ref(), text, &mut values, faults);
     }
     environment(request, text, &mut values, faults);
     for Override { key, flag, value } in &request.flags {
@@ -81,68 +85,35 @@ pub(super) fn read(text: &Text<'_>, request: &Request, faults: &mut Diagnostics)
     values
 }
 
-fn section(path: &str, table: &DeTable<'_>, text: &Text<'_>, values: &mut Values, faults: &mut Diagnostics) {
-    for (name, value) in table {
-        let key =
-            if path.is_empty() { name.get_ref().to_string() } else { format!("{path}.{}", name.get_ref()) };
-        if keys::is_section(&key) {
-            match value.get_ref() {
-                DeValue::Table(inner) => section(&key, inner, text, values, faults),
-                _ => faults.push(
-                    text.error(value.span(), format!("'{key}' is a section"))
-                        .help(format!("write [{key}] on a line of its own and its keys below it")),
-                ),
-            }
-            continue;
-        }
-        let Some((key, kind)) = keys::key(&key) else {
-            let what = if value.get_ref().is_table() { "section" } else { "key" };
-            let place = if path.is_empty() { String::new() } else { format!(" in [{path}]") };
-            let message = format!("unknown {what} '{}'{place}", name.get_ref());
-            faults.push(
-                text.error(name.span(), message).help(did_you_mean(name.get_ref(), keys::within(path))),
-            );
-            continue;
-        };
-        match typed(kind, value.get_ref()) {
-            Some(value_read) => {
-                values.insert(key, (value_read, Origin::File(value.span())));
-            }
-            None => faults.push(text.error(
-                value.span(),
-                format!("{key} must be {}, not {}", expected(kind), value.get_ref().type_str()),
-            )),
+fn from_file(table: &DeTable<'_>, text: &Text<'_>, values: &mut Values, faults: &mut Diagnostics) {
+    let mut walk = Walk::new(text, place, faults);
+    let read = Json::Object(walk.table("", table, KEYS));
+    for (key, _) in keys::all() {
+        let value = key.split('.').try_fold(&read, |section, name| section.get(name)).and_then(of_json);
+        if let Some((value, span)) = value.zip(walk.spans.get(key)) {
+            values.insert(key, (value, Origin::File(span.clone())));
         }
     }
 }
 
-fn typed(kind: Kind, value: &DeValue<'_>) -> Option<Value> {
-    match (kind, value) {
-        (Kind::Text, DeValue::String(text)) => Some(Value::Text(text.to_string())),
-        (Kind::Boolean, DeValue::Boolean(value)) => Some(Value::Boolean(*value)),
-        (Kind::Integer, DeValue::Integer(value)) => {
-            i64::from_str_radix(value.as_str(), value.radix()).ok().map(Value::Integer)
-        }
-        (Kind::List, DeValue::Array(items)) => items
-            .iter()
-            .map(|item| item.get_ref().as_str().map(str::to_owned))
-            .collect::<Option<_>>()
-            .map(Value::List),
-        _ => None,
-    }
+fn place(section: &str) -> String {
+    if section.is_empty() { String::new() } else { format!(" in [{section}]") }
 }
 
-fn expected(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => "a text in quotes",
-        Kind::Integer => "a whole number",
-        Kind::Boolean => "true or false",
-        Kind::List => "a list of texts such as [\"a\", \"b\"]",
-    }
+fn of_json(value: &Json) -> Option<Value> {
+    Some(match value {
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Number(number) => Value::Integer(number.as_i64()?),
+        Json::Bool(value) => Value::Boolean(*value),
+        Json::Array(items) => {
+            Value::List(items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>()?)
+        }
+        _ => return None,
+    })
 }
 
 fn environment(request: &Request, text: &Text<'_>, values: &mut Values, faults: &mut Diagnostics) {
-    let variables: Vec<_> = KEYS.iter().map(|(key, _)| (keys::variable(key), *key)).collect();
+    let variables: Vec<_> = keys::all().into_iter().map(|(key, _)| (keys::variable(key), key)).collect();
     for (name, value) in &request.environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with("KHRONOS_")) else {
             continue;
@@ -185,17 +156,18 @@ fn set_text(
         return;
     };
     let read = match kind {
-        Kind::Text => Some(Value::Text(value.to_owned())),
+        Kind::Text | Kind::Duration => Some(Value::Text(value.to_owned())),
         Kind::Integer => value.trim().parse().ok().map(Value::Integer),
         Kind::Boolean => value.trim().parse().ok().map(Value::Boolean),
-        Kind::List => Some(Value::List(value.split(',').map(|item| item.trim().to_owned()).collect())),
+        Kind::Texts => Some(Value::List(value.split(',').map(|item| item.trim().to_owned()).collect())),
+        _ => None,
     };
     match read {
         Some(read) => {
             values.insert(key, (read, origin));
         }
         None => {
-            let what = format!("'{value}' is not {}", expected(kind));
+            let what = format!("'{value}' is not {}", kind.expected());
             faults.push(origin.fault(text, key, &what));
         }
     }

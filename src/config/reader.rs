@@ -5,6 +5,7 @@ use super::{
     text,
 };
 use crate::diagnostic::{Diagnostics, Text, did_you_mean};
+use ponos::event::duration::parse_span;
 use std::{
     fmt::Display,
     ops::RangeInclusive,
@@ -47,15 +48,15 @@ impl Reader<'_> {
 
     pub(super) fn duration(&mut self, key: &str, default: Duration, most: Duration) -> Duration {
         let Some(text) = self.text(key) else { return default };
-        match text::duration(&text) {
-            Some(duration) if duration <= most && !duration.is_zero() => duration,
-            Some(_) => {
+        match parse_span(&text) {
+            Ok(duration) if duration <= most && !duration.is_zero() => duration,
+            Ok(_) => {
                 let what = format!("'{text}' is out of bounds");
                 self.fault(key, &what, format!("allowed is more than 0 and up to {}", shown(most)));
                 default
             }
-            None => {
-                let what = format!("'{text}' is no duration");
+            Err(_) => {
+                let what = format!("'{text}' is not a valid duration");
                 self.fault(key, &what, "write a number and a unit: 250ms, 30s, 5m, 1h, 7 days");
                 default
             }

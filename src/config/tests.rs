@@ -62,7 +62,7 @@ fn other_value(key: &str) -> &'static str {
         "log.format" => "json",
         "store.cache" => "1 GiB",
         key if key.starts_with("broker.tls") => "a.pem",
-        key if keys::key(key).is_some_and(|(_, kind)| kind == keys::Kind::Integer) => "7777",
+        key if matches!(keys::key(key), Some((_, keys::Kind::Integer))) => "7777",
         _ => "77s",
     }
 }
@@ -70,7 +70,7 @@ fn other_value(key: &str) -> &'static str {
 #[test]
 fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
     let default = load(DEFAULT, &[], &[]).unwrap();
-    for (key, _) in keys::KEYS {
+    for (key, _) in keys::all() {
         let name = key.rsplit('.').next().unwrap();
         let section = format!("[{}]", key.rsplit_once('.').unwrap().0);
         let body = DEFAULT.split_once(section.as_str()).unwrap().1.split("\n[").next().unwrap();
@@ -80,7 +80,7 @@ fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
         let variable = keys::variable(key);
         let secret = tempfile::NamedTempFile::new().unwrap();
         fs::write(&secret, "amqp://localhost\n").unwrap();
-        let value = match *key {
+        let value = match key {
             "broker.url_file" => secret.path().to_str().unwrap(),
             "broker.channels" => "7",
             "publish.resends" => "9",
@@ -90,7 +90,7 @@ fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
         if key.starts_with("broker.tls") {
             environment.push(("KHRONOS_BROKER_URL", "amqps://localhost"));
         }
-        match *key {
+        match key {
             "broker.tls.cert_file" => environment.push(("KHRONOS_BROKER_TLS_KEY_FILE", "b.pem")),
             "broker.tls.key_file" => environment.push(("KHRONOS_BROKER_TLS_CERT_FILE", "b.pem")),
             _ => {}
@@ -99,7 +99,7 @@ fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
         let mut with = load(DEFAULT, &environment, &[]).unwrap_or_else(|faults| panic!("{key}: {faults}"));
         // Their folders differ.
         (without.file, with.file) = (None, None);
-        if *key != "store.path" {
+        if key != "store.path" {
             without.store.path = StorePath::Memory;
             with.store.path = StorePath::Memory;
         }
@@ -149,11 +149,29 @@ fn every_fault_is_reported_with_its_place() {
     );
     assert_eq!((find("lightyears").0, find("lightyears").1), (Some(3), Some(10)));
     assert_eq!(find("brokr").3, Some("did you mean 'broker'?"));
-    assert_eq!(find("http.enabled must be true or false, not integer").0, Some(6));
+    assert_eq!(find("http.enabled must be true or false, not a number").0, Some(6));
     assert_eq!(find("http.listen").0, Some(7));
     assert_eq!(find("KHRONOS_BROKER_CHANELS").3, Some("did you mean KHRONOS_BROKER_CHANNELS?"));
     assert!(find("KHRONOS_PUBLISH_RESENDS").2.contains("'many' is not a whole number"));
     assert_eq!(faults.errors(), 7);
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_refused_with_its_remedy() {
+    let text = "broker = 1\n[clock]\nsettle = 90\n[http]\nhosts = \"a.example\"\n[log]\nlevel = 2026-01-01\n";
+    let faults = load(text, &[], &[]).unwrap_err().to_string();
+    for expected in [
+        "1:10: broker must be a section, not a number; write [broker] on a line of its own and its keys below it",
+        "3:10: clock.settle must be a text in quotes, not a number; write a number with its unit in quotes: \"90s\"",
+        "5:9: http.hosts must be a list of texts in quotes, not a text; put it in brackets: [\"a.example\"]",
+        "7:9: log.level must be a text in quotes, not a bare date; put it in quotes: \"2026-01-01\"",
+    ] {
+        assert!(faults.contains(expected), "{faults}");
+    }
+    // What may be a secret is not repeated.
+    let faults = load("[broker]\nurl = 7001\n", &[], &[]).unwrap_err();
+    assert_eq!(faults.list()[0].message, "broker.url must be a text in quotes, not a number");
+    assert!(!format!("{faults:?}").contains("7001"), "{faults:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is wrong with a text: a [`Flaw`] of one value, and a [`Fault`] once the key is known under which it stands.
-//! On the ground: everything that reads a text answers with these, and they know of nothing.
+//! On the ground: everything that reads a text answers with these, and they know of nothing else.
 
+pub(super) use ponos::event::duration::shown;
 use std::ops::Range;
 
 /// What is wrong with one key of a definition.
@@ -76,15 +77,6 @@ impl Flaw {
 /// `at`, or the beginning of the character in the middle of which it lies.
 pub(super) fn floor(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
-}
-
-/// Text from outside as it may stand in a message: control characters escaped, at most some forty characters.
-pub(super) fn shown(text: &str) -> String {
-    let mut out: String = text.chars().take(40).flat_map(char::escape_debug).collect();
-    if text.chars().nth(40).is_some() {
-        out.push('…');
-    }
-    out
 }
 
 /// A word that is none of those allowed, with the nearest of them where one is near.

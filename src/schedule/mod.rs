@@ -6,7 +6,7 @@
 //! The way of a value, folder by folder: `definition` is what was written and how it is read, key by key; `timing` is
 //! when it is due, as a rule that sets of days and bounds are put around; `cron` and `calendar` are expressions and
 //! sets of days; `zone` places local times on the line of instants; `lint` warns of what is valid and seldom meant;
-//! `file` is the form in TOML. On the ground: `fault`, `diagnostic`, `duration` and `months`. Each needs only what is
+//! `file` is the form in TOML. On the ground: `fault`, `diagnostic`, `duration`, `months` and `toml_tree`. Each needs only what is
 //! named after it here, but for `lint` and `file`, which stand on top.
 
 pub mod calendar;
@@ -15,7 +15,6 @@ mod cron;
 mod definition;
 pub mod diagnostic;
 mod duration;
-mod duration_text;
 mod fault;
 pub mod file;
 mod forecast;
@@ -25,6 +24,7 @@ mod packed;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
 mod timing;
+pub mod toml_tree;
 mod zone;
 
 pub use calendar::{CalendarId, Days};

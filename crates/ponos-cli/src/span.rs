@@ -1,26 +1,23 @@
 //! Durations and rates as people write them.
 
-use ponos::worker::Rate;
+use ponos::{
+    event::duration::{DurationError, parse_span},
+    worker::Rate,
+};
 use std::time::Duration;
 
 /// Longer ones have no use, and would not fit into a point of time: a year.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
-/// `500ms`, `30s`, `5m`, `2h`, `7d`; at most a year.
+/// `500ms`, `30s`, `1h 30m`, `7 days`; at most a year.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("'{text}' is no duration; write it as 500ms, 30s, 5m, 2h or 7d");
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let unit = match unit {
-        "ms" => return within(Duration::from_millis(number)),
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
+    // Only the whole text: of a part of it nobody could tell any more that it holds a password.
+    let wrong = |error: DurationError| {
+        let help = error.help.unwrap_or_else(|| "as in '500ms', '30s', '1h 30m', '7 days'".to_owned());
+        format!("'{text}' is not a valid duration; {help}")
     };
-    number.checked_mul(unit).map(Duration::from_secs).ok_or_else(wrong).and_then(within)
+    let span = parse_span(text).map_err(wrong)?;
+    if span <= LONGEST { Ok(span) } else { Err("that is too long; a year (366d) is the most".into()) }
 }
 
 /// The same, but for nothing at all.
@@ -29,13 +26,9 @@ pub(crate) fn positive(text: &str) -> Result<Duration, String> {
         .and_then(|span| if span.is_zero() { Err("it must be longer than 0".into()) } else { Ok(span) })
 }
 
-fn within(span: Duration) -> Result<Duration, String> {
-    if span <= LONGEST { Ok(span) } else { Err("that is too long; a year (366d) is the most".into()) }
-}
-
 /// `10/s`, `100/m`, `1/h`, `5/30s`.
 pub(crate) fn rate(text: &str) -> Result<Rate, String> {
-    let wrong = || format!("'{text}' is no rate; write it as 10/s, 100/m or 5/30s");
+    let wrong = || format!("'{text}' is not a valid rate; write it as 10/s, 100/m or 5/30s");
     let (tasks, per) = text.split_once('/').ok_or_else(wrong)?;
     let tasks: u32 = tasks.parse().map_err(|_| wrong())?;
     let per = if per.starts_with(|c: char| c.is_ascii_digit()) { per.to_owned() } else { format!("1{per}") };
@@ -62,12 +55,16 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
         assert_eq!(duration("366d"), Ok(LONGEST));
+        // As everywhere else.
+        assert_eq!(duration("1h 30m"), duration("PT1H30M"));
+        assert_eq!(duration("7 days"), duration("1 week"));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
         for wrong in [
             "",
             "5",
             "s",
             "-5s",
-            "5 s",
+            "1 month",
             "1.5h",
             "99999999999999999999s",
             "18446744073709551615d",

@@ -4,6 +4,7 @@
 //! mode on AMQP 0-9-1 (`cloudevents.rs`); structured mode is read too.
 
 mod cloudevents;
+pub mod duration;
 mod id;
 mod json;
 mod message;

@@ -5,8 +5,8 @@ use super::{Days, date};
 use crate::schedule::{
     diagnostic::{Diagnostics, Text, did_you_mean, toml_table},
     fault::{Flaw, shown},
-    file::{position, value},
     months::{FIRST_YEAR, MONTHS, day_number, weekday},
+    toml_tree::{position, value},
 };
 use toml::{Spanned, de::DeValue};
 

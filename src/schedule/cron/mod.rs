@@ -1,5 +1,5 @@
 //! Cron expressions with Unix meaning, as `tests/conformance/README.md` states it: a strict reader in front, bit sets
-//! behind it, local time only. Zones and the change of clocks are [`crate::schedule::zone::wall`]'s business.
+//! behind it, local time only. Zones and the change of clocks are [`super::zone::local_times`]'s business.
 //!
 //! The crate `cron` reads several things differently (1 is Sunday there, both day fields must match, malformed fields
 //! shift): it is the oracle of a differential test for what it gets right, and no part of the way to production.

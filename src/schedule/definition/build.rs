@@ -6,12 +6,14 @@ use super::{
 };
 use crate::schedule::{
     calendar_store::CalendarStore,
-    duration::{Amount, Duration},
     fault::{Fault, Flaw, choice, floor, shown},
     schedule::{CatchUp, Past, Policy, Schedule, Unrouted},
     timing::Timing,
 };
-use ponos::event::EventName;
+use ponos::event::{
+    EventName,
+    duration::{Amount, WrittenDuration},
+};
 
 /// The largest payload, serialised as JSON, in bytes.
 const MAX_DATA: usize = 64 * 1024;
@@ -146,7 +148,7 @@ fn check_name(name: &str, faults: &mut Vec<Fault>) {
 
 fn event(definition: &Definition, faults: &mut Vec<Fault>) -> Option<EventName> {
     // A fault of `every` itself is reported with the timing.
-    let every = definition.every.as_deref().and_then(|every| Duration::parse(every).ok());
+    let every = definition.every.as_deref().and_then(|every| WrittenDuration::parse(every).ok());
     let Some(text) = definition.event.as_deref() else {
         return match (every, &definition.every) {
             (Some(every), _) => spelling::event_name(&every).parse().ok(),
@@ -176,7 +178,7 @@ fn event(definition: &Definition, faults: &mut Vec<Fault>) -> Option<EventName> 
 }
 
 /// `time.<duration>.passed` must say what `every` says.
-fn contradiction(event: &str, every: &Duration, faults: &mut Vec<Fault>) {
+fn contradiction(event: &str, every: &WrittenDuration, faults: &mut Vec<Fault>) {
     let what = match spelling::read(event) {
         Reading::Other => return,
         Reading::Duration(named) if named.amount().is_some() && named.amount() == every.amount() => return,
@@ -237,10 +239,10 @@ fn past(definition: &Definition, faults: &mut Vec<Fault>) -> Past {
 
 /// A length of time in milliseconds.
 fn length(text: Option<&str>, key: &'static str, faults: &mut Vec<Fault>) -> Option<i64> {
-    match Duration::parse(text?).and_then(|duration| duration.millis()) {
+    match WrittenDuration::parse(text?).and_then(|duration| duration.millis()) {
         Ok(millis) => Some(millis),
-        Err(flaw) => {
-            faults.push(flaw.of(key));
+        Err(error) => {
+            faults.push(Flaw::from(error).of(key));
             None
         }
     }

@@ -5,10 +5,11 @@
 use super::instant::{self, Written};
 use crate::schedule::{
     cron::{Cron, MAX_BYTES, parse},
-    duration::{self, Duration},
+    duration,
     fault::{Flaw, shown},
     zone::Zone,
 };
+use ponos::event::duration::WrittenDuration;
 
 /// Shorthands of others, and how they are written here.
 const MACROS: [(&str, &str); 8] = [
@@ -99,7 +100,7 @@ fn words(bare: &str, lower: &str) -> Option<Flaw> {
     if let Some(rest) = lower.strip_prefix("every ").or_else(|| lower.strip_prefix("each ")) {
         return Some(Flaw::whole("this is a sentence, not cron").help(every(rest)));
     }
-    if Duration::parse(bare).is_ok() {
+    if WrittenDuration::parse(bare).is_ok() {
         return Some(Flaw::whole("this is a duration, not cron").help(every(bare)));
     }
     if instant::read(bare).is_ok() {

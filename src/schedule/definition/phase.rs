@@ -1,11 +1,8 @@
 //! `phase`: how far an `every` is moved from its anchor.
 
 use super::instant;
-use crate::schedule::{
-    duration::{Duration, Unit},
-    fault::Flaw,
-    months::DAY,
-};
+use crate::schedule::{fault::Flaw, months::DAY};
+use ponos::event::duration::{TimeUnit, WrittenDuration};
 
 /// `phase`: a duration, whose last part may be a time of day: `9h`, `14 days 09:00`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,21 +30,21 @@ impl Phase {
             return Ok(phase);
         }
         let beyond = || Flaw::whole("the phase is beyond all bounds");
-        for &(n, unit) in Duration::parse_distance(lengths)?.parts() {
+        for &(n, unit) in WrittenDuration::parse_distance(lengths)?.parts() {
             let n = i32::try_from(n).ok();
             let of = |each: i32| n.and_then(|n| n.checked_mul(each)).ok_or_else(beyond);
             match unit {
-                Unit::Year => phase.months = phase.months.checked_add(of(12)?).ok_or_else(beyond)?,
-                Unit::Month => phase.months = phase.months.checked_add(of(1)?).ok_or_else(beyond)?,
-                Unit::Week => phase.days = phase.days.checked_add(of(7)?).ok_or_else(beyond)?,
-                Unit::Day => phase.days = phase.days.checked_add(of(1)?).ok_or_else(beyond)?,
+                TimeUnit::Year => phase.months = phase.months.checked_add(of(12)?).ok_or_else(beyond)?,
+                TimeUnit::Month => phase.months = phase.months.checked_add(of(1)?).ok_or_else(beyond)?,
+                TimeUnit::Week => phase.days = phase.days.checked_add(of(7)?).ok_or_else(beyond)?,
+                TimeUnit::Day => phase.days = phase.days.checked_add(of(1)?).ok_or_else(beyond)?,
                 _ if clock.is_some() => {
                     return Err(Flaw::whole("a time of day is given, and hours or less besides"));
                 }
-                Unit::Hour => phase.time += i64::from(of(1)?) * 3_600_000,
-                Unit::Minute => phase.time += i64::from(of(1)?) * 60_000,
-                Unit::Second => phase.time += i64::from(of(1)?) * 1000,
-                Unit::Millisecond => phase.time += i64::from(of(1)?),
+                TimeUnit::Hour => phase.time += i64::from(of(1)?) * 3_600_000,
+                TimeUnit::Minute => phase.time += i64::from(of(1)?) * 60_000,
+                TimeUnit::Second => phase.time += i64::from(of(1)?) * 1000,
+                TimeUnit::Millisecond => phase.time += i64::from(of(1)?),
             }
         }
         if phase.time >= DAY && (phase.days > 0 || phase.months > 0) {

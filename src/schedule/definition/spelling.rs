@@ -3,7 +3,7 @@
 //! Numbers up to 999 are spelled (`ninety`, `one-hundred-twenty`), larger ones are digits (`time.1500-milliseconds.passed`);
 //! reading takes both, and an `and` between hundreds and the rest. One of a unit is singular, more are plural.
 
-use crate::schedule::duration::{Duration, Unit};
+use ponos::event::duration::{TimeUnit, WrittenDuration};
 
 const ONES: [&str; 20] = [
     "zero",
@@ -31,7 +31,7 @@ const TENS: [&str; 10] =
     ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
 /// The event's name for a duration, in the numbers and units in which it was written.
-pub(in crate::schedule) fn event_name(duration: &Duration) -> String {
+pub(in crate::schedule) fn event_name(duration: &WrittenDuration) -> String {
     let mut words = Vec::new();
     for &(n, unit) in duration.parts() {
         words.push(number(n));
@@ -44,7 +44,7 @@ pub(in crate::schedule) fn event_name(duration: &Duration) -> String {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::schedule) enum Reading {
     /// This duration.
-    Duration(Duration),
+    Duration(WrittenDuration),
     /// It ends with a unit and begins almost like a number: a misspelt duration.
     Misspelt,
     /// Something else: any name may be chosen.
@@ -89,14 +89,14 @@ fn number(n: u64) -> String {
     words.join("-")
 }
 
-fn full_unit(word: &str) -> Option<(Unit, bool)> {
+fn full_unit(word: &str) -> Option<(TimeUnit, bool)> {
     let singular = word.strip_suffix('s').unwrap_or(word);
-    Unit::read(singular)
+    TimeUnit::read(singular)
         .filter(|unit| unit.name() == singular)
         .map(|unit| (unit, word.len() > singular.len()))
 }
 
-fn duration(words: &[&str]) -> Option<Duration> {
+fn duration(words: &[&str]) -> Option<WrittenDuration> {
     let mut parts = Vec::new();
     let mut start = 0;
     for (index, word) in words.iter().enumerate() {
@@ -108,7 +108,7 @@ fn duration(words: &[&str]) -> Option<Duration> {
         parts.push((n, unit));
         start = index + 1;
     }
-    if start < words.len() { None } else { Duration::of(parts) }
+    if start < words.len() { None } else { WrittenDuration::of(parts) }
 }
 
 fn value(words: &[&str]) -> Option<u64> {
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn spelled(text: &str) -> String {
-        event_name(&Duration::parse(text).unwrap())
+        event_name(&WrittenDuration::parse(text).unwrap())
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
             ("21 days", "time.twenty-one-days.passed"),
         ] {
             assert_eq!(spelled(text), name);
-            assert_eq!(read(name), Reading::Duration(Duration::parse(text).unwrap()));
+            assert_eq!(read(name), Reading::Duration(WrittenDuration::parse(text).unwrap()));
         }
     }
 

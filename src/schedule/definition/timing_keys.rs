@@ -7,7 +7,7 @@ use super::{
 };
 use crate::schedule::{
     cron::Cron,
-    duration::{self, Amount, Duration, Unit},
+    duration,
     fault::{Fault, Flaw, choice, shown},
     months::{DAY, FIRST_YEAR, month_of, start_of},
     timing::{
@@ -19,7 +19,10 @@ use crate::schedule::{
         dst::{Dst, Fold, Gap},
     },
 };
-use ponos::event::Timestamp;
+use ponos::event::{
+    Timestamp,
+    duration::{Amount, TimeUnit, WrittenDuration},
+};
 
 /// 1970-01-05, the Monday that weeks are counted from.
 const MONDAY: i32 = 4;
@@ -237,7 +240,7 @@ fn elapsed(
 fn calendar(
     anchor: Option<&str>,
     phase: Phase,
-    duration: &Duration,
+    duration: &WrittenDuration,
     amount: Amount,
     zone: Option<Zone>,
     faults: &mut Vec<Fault>,
@@ -265,7 +268,7 @@ fn calendar(
                     "as in phase = \"9h\", or \"2 days 09:00\"",
                 );
             }
-            let weeks = duration.parts().iter().all(|part| part.1 == Unit::Week);
+            let weeks = duration.parts().iter().all(|part| part.1 == TimeUnit::Week);
             let start = day.unwrap_or(if weeks { MONDAY } else { 0 });
             Some(Calendar::new(Period::Days, step, start + phase.days + carry, time))
         }

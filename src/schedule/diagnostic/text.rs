@@ -31,6 +31,11 @@ impl<'a> Text<'a> {
         self
     }
 
+    /// Whether the values of keys of this name may be shown.
+    pub fn shows(&self, key: &str) -> bool {
+        self.harmless.is_none_or(|harmless| harmless(key))
+    }
+
     /// The file's name.
     pub fn file(&self) -> Arc<str> {
         Arc::clone(&self.file)

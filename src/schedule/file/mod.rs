@@ -2,22 +2,18 @@
 //! that is wrong with the text, each at its line and column. Pure; `sources.rs` reads the folder.
 
 mod keys;
-pub(in crate::schedule) mod position;
-pub(in crate::schedule) mod value;
 
-use self::keys::{KEYS, Key, Kind};
+use self::keys::KEYS;
 use super::{
     Calendars, Definition, Fault, Schedule,
-    diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean, toml_table},
+    diagnostic::{Diagnostic, Diagnostics, Text, toml_table},
     lint::advice::advice,
+    toml_tree::{Spans, Walk, position},
 };
 use ponos::{event::Timestamp, text::shortened};
-use serde_json::{Map, Value};
-use std::{collections::HashMap, ops::Range};
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use serde_json::Value;
+use std::ops::Range;
+use toml::{Spanned, de::DeValue};
 
 /// One `[[schedule]]` that can run.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,9 +27,6 @@ pub struct Entry {
     /// Where its event stands; its name if the event is left out.
     pub event: Range<usize>,
 }
-
-/// Byte ranges of values by the path of their keys.
-type Spans = HashMap<String, Range<usize>>;
 
 /// Understands a schedule file, whose schedules may name these calendars: every entry that is right, in the order of the
 /// text, and all that is wrong.
@@ -78,8 +71,9 @@ fn entry(
         );
         return None;
     };
-    let mut spans = Spans::new();
-    let object = read(text, "", table, KEYS, &mut spans, faults);
+    let mut walk = Walk::new(text, place, faults);
+    let object = walk.table("", table, KEYS);
+    let spans = walk.spans;
     if !table.contains_key("name") {
         let help = "add name = \"...\": it must be unique and is the key of the schedule's history";
         faults.push(text.error(item.span(), "this schedule has no name").help(help));
@@ -111,6 +105,10 @@ fn entry(
     }
 }
 
+fn place(path: &str) -> String {
+    if path.is_empty() { " in a schedule".to_owned() } else { format!(" in '{path}'") }
+}
+
 /// Pins the calendars that it names and builds it; a calendar that is missing hides no other fault.
 fn build(definition: &mut Definition, calendars: &Calendars) -> Result<Schedule, Vec<Fault>> {
     let Err(mut faults) = calendars.pin(definition) else {
@@ -119,114 +117,6 @@ fn build(definition: &mut Definition, calendars: &Calendars) -> Result<Schedule,
     let every_day = Definition { exclude: None, only: None, ..definition.clone() };
     faults.extend(Schedule::build(&every_day).err().into_iter().flatten());
     Err(faults)
-}
-
-/// Reads one table by its keys; what is wrong is noted and left out.
-fn read(
-    text: &Text<'_>,
-    path: &str,
-    table: &DeTable<'_>,
-    keys: &[Key],
-    spans: &mut Spans,
-    faults: &mut Diagnostics,
-) -> Map<String, Value> {
-    let mut object = Map::new();
-    let mut written: Vec<_> = table.iter().collect();
-    written.sort_by_key(|(name, _)| name.span().start);
-    for (name, value) in written {
-        let Some((key, kind)) = keys.iter().find(|(key, _)| key == name.get_ref()) else {
-            let place = if path.is_empty() { "a schedule".to_owned() } else { format!("'{path}'") };
-            let help = did_you_mean(name.get_ref(), keys.iter().map(|(key, _)| *key));
-            faults.push(
-                text.error(name.span(), format!("unknown key '{}' in {place}", name.get_ref())).help(help),
-            );
-            continue;
-        };
-        let full = if path.is_empty() { (*key).to_owned() } else { format!("{path}.{key}") };
-        spans.insert(full.clone(), value.span());
-        let read_value = match (kind, value.get_ref()) {
-            (Kind::Text, DeValue::String(text)) => Value::String(text.to_string()),
-            (Kind::Texts, DeValue::Array(items)) => texts(text, &full, items, spans, faults),
-            (Kind::Boolean, DeValue::Boolean(value)) => Value::Bool(*value),
-            (Kind::Table(keys), DeValue::Table(inner)) => {
-                Value::Object(read(text, &full, inner, keys, spans, faults))
-            }
-            (Kind::Tables(keys), DeValue::Array(items)) => {
-                Value::Array(tables(text, &full, items, keys, spans, faults))
-            }
-            (Kind::Count, DeValue::Integer(number)) => {
-                let Some(count) = value::integer(number).and_then(|number| u32::try_from(number).ok()) else {
-                    let message = format!("{full} must be a whole number from 0 to {}", u32::MAX);
-                    faults.push(text.error(value.span(), message));
-                    continue;
-                };
-                Value::from(count)
-            }
-            (Kind::Payload, _) => match value::json(value) {
-                Ok(payload) => payload,
-                Err((span, message)) => {
-                    faults.push(text.error(span, format!("{full}: {message}")));
-                    continue;
-                }
-            },
-            (kind, found) => {
-                let message = format!("{full} must be {}, not {}", kind.expected(), value::type_name(found));
-                faults.push(text.error(value.span(), message).maybe_help(kind.remedy(text, value, found)));
-                continue;
-            }
-        };
-        object.insert((*key).to_owned(), read_value);
-    }
-    object
-}
-
-/// Reads a list of tables; their paths are numbered from 0.
-fn tables(
-    text: &Text<'_>,
-    path: &str,
-    items: &[Spanned<DeValue<'_>>],
-    keys: &[Key],
-    spans: &mut Spans,
-    faults: &mut Diagnostics,
-) -> Vec<Value> {
-    let mut tables = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
-        let path = format!("{path}.{index}");
-        spans.insert(path.clone(), item.span());
-        match item.get_ref() {
-            DeValue::Table(table) => {
-                tables.push(Value::Object(read(text, &path, table, keys, spans, faults)));
-            }
-            found => {
-                let message = format!("{path} must be a table, not {}", value::type_name(found));
-                let help = format!("its keys are {}", value::joined(keys));
-                faults.push(text.error(item.span(), message).help(help));
-            }
-        }
-    }
-    tables
-}
-
-/// Reads a list of texts; what is none is noted and left out.
-fn texts(
-    text: &Text<'_>,
-    path: &str,
-    items: &[Spanned<DeValue<'_>>],
-    spans: &mut Spans,
-    faults: &mut Diagnostics,
-) -> Value {
-    let mut texts = Vec::new();
-    for (index, item) in items.iter().enumerate() {
-        spans.insert(format!("{path}.{index}"), item.span());
-        match item.get_ref() {
-            DeValue::String(text) => texts.push(Value::String(text.to_string())),
-            found => {
-                let message = format!("{path} holds texts in quotes, not {}", value::type_name(found));
-                faults.push(text.error(item.span(), message));
-            }
-        }
-    }
-    Value::Array(texts)
 }
 
 /// A fault of the arithmetic at its place: the part of the value where that is known, else the value, else the

@@ -1,5 +1,8 @@
 use super::*;
-use crate::schedule::{CatchUpDefinition, DstDefinition, TimingDefinition};
+use crate::schedule::{
+    CatchUpDefinition, DstDefinition, TimingDefinition,
+    toml_tree::{Key, Kind, value},
+};
 
 fn parse_text(text: &str) -> (Vec<Entry>, Vec<String>) {
     let (entries, faults) = parse(&Text::new("f.toml", text), &Calendars::default());
@@ -108,7 +111,7 @@ fn what_is_no_schedule_file_says_so() {
 #[test]
 fn a_payload_keeps_its_order_and_types() {
     let text = "{ z = 1, a = [true, \"t\", 2.5], n = { m = -7, hex = 0xff } }";
-    let (table, _) = DeTable::parse_recoverable(Box::leak(format!("v = {text}").into_boxed_str()));
+    let (table, _) = toml::de::DeTable::parse_recoverable(Box::leak(format!("v = {text}").into_boxed_str()));
     let value = value::json(table.get_ref().values().next().unwrap()).unwrap();
     assert_eq!(value.to_string(), r#"{"z":1,"a":[true,"t",2.5],"n":{"m":-7,"hex":255}}"#);
 }

@@ -8,7 +8,6 @@ use crate::schedule::{
         spelling::{self, Reading},
         timing_keys::TimingKeys,
     },
-    duration::{Amount, Duration},
     fault::{Fault, Flaw, shown},
     schedule::{Past, Schedule},
     timing::{Timing, gaps::wall_text, run_out::CalendarEnd},
@@ -17,7 +16,10 @@ use crate::schedule::{
         local_times::{Place, place},
     },
 };
-use ponos::event::Timestamp;
+use ponos::event::{
+    Timestamp,
+    duration::{Amount, WrittenDuration},
+};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -210,7 +212,7 @@ fn spelt(text: &str) -> Option<(String, i64)> {
     Some((format!("every {duration}"), about(&duration)?))
 }
 
-fn about(duration: &Duration) -> Option<i64> {
+fn about(duration: &WrittenDuration) -> Option<i64> {
     let days = |days: u64, each: i64| i64::try_from(days).ok()?.checked_mul(each);
     match duration.amount()? {
         Amount::Elapsed(millis) => i64::try_from(millis).ok(),

@@ -98,7 +98,7 @@ fn misspelt_verb(word: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::duration::Duration;
+    use ponos::event::duration::WrittenDuration;
 
     #[test]
     fn misspelt_names_are_recognised() {
@@ -121,11 +121,11 @@ mod tests {
     fn names_that_the_clock_derives_are_right() {
         for n in 1..=1100 {
             for unit in ["ms", "s", "m", "h", "day", "week", "month", "year"] {
-                let derived = spelling::event_name(&Duration::parse(&format!("{n} {unit}")).unwrap());
+                let derived = spelling::event_name(&WrittenDuration::parse(&format!("{n} {unit}")).unwrap());
                 assert_eq!(suspicious(&derived), None, "{derived}");
             }
         }
-        let derived = spelling::event_name(&Duration::parse("1h 30m").unwrap());
+        let derived = spelling::event_name(&WrittenDuration::parse("1h 30m").unwrap());
         assert_eq!(suspicious(&derived), None, "{derived}");
         // A wrong verb behind a right length.
         let found = suspicious("time.ninety-minutes.passsed").unwrap();

@@ -4,11 +4,8 @@
 //! The offset is a pure function of the schedule's name and the due time: a restart, another clock and whoever checks
 //! get the same. See [`jitter_offset`] for the rule.
 
-use crate::schedule::{
-    duration::Duration,
-    fault::{Fault, Flaw},
-};
-use ponos::event::{OccurrenceId, Timestamp};
+use crate::schedule::fault::{Fault, Flaw};
+use ponos::event::{OccurrenceId, Timestamp, duration::WrittenDuration};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -49,8 +46,8 @@ impl Jitter {
         shortest: Option<i64>,
     ) -> Result<Self, Fault> {
         let fault = |flaw: Flaw| flaw.of("jitter");
-        let duration = Duration::parse(text).map_err(fault)?;
-        let most = duration.millis().map_err(fault)?;
+        let duration = WrittenDuration::parse(text).map_err(|error| fault(error.into()))?;
+        let most = duration.millis().map_err(|error| fault(error.into()))?;
         match shortest {
             Some(shortest) if most >= shortest => {
                 let what = format!(

@@ -149,7 +149,7 @@ fn what_can_not_be_is_refused_with_its_remedy() {
     ] {
         refused(&["--on", "a.b.c", "--backoff", backoff], 2, why);
     }
-    refused(&["--on", "a.b.c", "--expect-by-next", "soon"], 2, "'soon' is no duration");
+    refused(&["--on", "a.b.c", "--expect-by-next", "soon"], 2, "'soon' is not a valid duration");
     refused(&["--on", "a.b.c", "--timeout", "1h"], 2, "consumer_timeout");
     let schemas = write(folder.path(), "a.b.c.json", "{\"type\": \"text\"}");
     refused(&["--on", "a.b.c", "--schema", &schemas], 78, "a.b.c.json: the schema is refused at /type");

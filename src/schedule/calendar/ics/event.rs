@@ -3,13 +3,13 @@
 use super::{Unfolded, shown};
 use crate::schedule::{
     calendar::recurrence::Rule,
-    duration::{Amount, Duration},
     fault::Flaw,
     months::{FIRST_DAY, LAST_DAY},
     zone::Zone,
 };
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 use icalendar::parser::{Component, Property};
+use ponos::event::duration::{Amount, WrittenDuration};
 use std::{collections::BTreeSet, ops::Range};
 
 /// What is wrong, and where in the file.
@@ -163,7 +163,7 @@ fn read(
         }
         "DURATION" => {
             twice(event.end.is_some() || event.length.is_some())?;
-            let amount = Duration::parse(value).map_err(found)?.amount();
+            let amount = WrittenDuration::parse(value).map_err(|error| found(error.into()))?.amount();
             let odd = || found(Flaw::whole(format!("'{}' mixes days with hours or less", shown(value))));
             event.length = Some(amount.ok_or_else(odd)?);
         }

@@ -1,27 +1,29 @@
 //! The two written forms of a duration: the friendly one (`1h 30m`) and ISO 8601 (`PT1H30M`).
 
-use super::{
-    duration::{Duration, EXAMPLES, MAX_NUMBER, Unit, WORDS},
-    fault::{Flaw, shown},
-};
+use super::{DurationError, EXAMPLES, MAX_NUMBER, TimeUnit, WORDS, WrittenDuration, shown};
 
 /// The length of the run of bytes at the front of `text` that are of a kind.
 fn run(text: &str, kind: fn(&u8) -> bool) -> usize {
     text.bytes().take_while(kind).count()
 }
 
-fn number(text: &str, at: usize, least: u64) -> Result<u64, Flaw> {
+fn number(text: &str, at: usize, least: u64) -> Result<u64, DurationError> {
     let range = at..at + text.len();
     match text.parse::<u64>() {
         Ok(n) if n < least => {
-            Err(Flaw::part(range, "0 of a unit is not a length of time; numbers start at 1"))
+            Err(DurationError::part(range, "0 of a unit is not a length of time; numbers start at 1"))
         }
         Ok(n) if n <= MAX_NUMBER => Ok(n),
-        _ => Err(Flaw::part(range, "this number is too large: the horizon is the end of 2099")),
+        _ => Err(DurationError::part(range, "this number is too large: the horizon is the end of 2099")),
     }
 }
 
-fn push(parts: &mut Vec<(u64, Unit)>, n: u64, unit: Unit, at: std::ops::Range<usize>) -> Result<(), Flaw> {
+fn push(
+    parts: &mut Vec<(u64, TimeUnit)>,
+    n: u64,
+    unit: TimeUnit,
+    at: std::ops::Range<usize>,
+) -> Result<(), DurationError> {
     if let Some(&(_, last)) = parts.last()
         && last <= unit
     {
@@ -30,14 +32,14 @@ fn push(parts: &mut Vec<(u64, Unit)>, n: u64, unit: Unit, at: std::ops::Range<us
             unit.name(),
             last.name()
         );
-        return Err(Flaw::part(at, what).help(EXAMPLES));
+        return Err(DurationError::part(at, what).help(EXAMPLES));
     }
     parts.push((n, unit));
     Ok(())
 }
 
 /// Numbers are at least `least`: 0 or 1.
-pub(super) fn parse_friendly(text: &str, least: u64) -> Result<Duration, Flaw> {
+pub(super) fn parse_friendly(text: &str, least: u64) -> Result<WrittenDuration, DurationError> {
     let mut parts = Vec::new();
     let mut at = run(text, u8::is_ascii_whitespace);
     let end = text.trim_ascii_end().len();
@@ -48,26 +50,25 @@ pub(super) fn parse_friendly(text: &str, least: u64) -> Result<Duration, Flaw> {
             let word = run(&text[at..], |byte| !byte.is_ascii_whitespace()).max(1);
             let what = format!("'{}' found where a number is needed", shown(&text[at..at + word]));
             let help = instead(&text[at..at + word]);
-            return Err(Flaw::part(at..at + word, what).help(help));
+            return Err(DurationError::part(at..at + word, what).help(help));
         }
         let n = number(&text[at..at + digits], at, least)?;
         at += digits;
         if text[at..].starts_with(['.', ',']) {
             let what = "numbers are whole";
-            return Err(
-                Flaw::part(at..at + 1, what).help("use a smaller unit, as in '90m' for an hour and a half")
-            );
+            return Err(DurationError::part(at..at + 1, what)
+                .help("use a smaller unit, as in '90m' for an hour and a half"));
         }
         at += run(&text[at..], u8::is_ascii_whitespace);
         let word = run(&text[at..], u8::is_ascii_alphabetic);
-        let Some(unit) = Unit::read(&text[at..at + word]) else {
+        let Some(unit) = TimeUnit::read(&text[at..at + word]) else {
             return Err(unknown_unit(text, at, word));
         };
         at += word;
         push(&mut parts, n, unit, start..at)?;
         at += run(&text[at..], u8::is_ascii_whitespace);
     }
-    Ok(Duration { parts })
+    Ok(WrittenDuration { parts })
 }
 
 /// What to write where a word stands instead of a number.
@@ -84,7 +85,7 @@ fn instead(word: &str) -> String {
     {
         return format!("write '{duration}'");
     }
-    if Unit::read(word).is_some() {
+    if TimeUnit::read(word).is_some() {
         return format!("write '1 {folded}'");
     }
     match folded.as_str() {
@@ -94,10 +95,10 @@ fn instead(word: &str) -> String {
     }
 }
 
-fn unknown_unit(text: &str, at: usize, length: usize) -> Flaw {
+fn unknown_unit(text: &str, at: usize, length: usize) -> DurationError {
     if length == 0 {
         let end = (at + 1).min(text.len());
-        return Flaw::part(
+        return DurationError::part(
             at.min(end)..end,
             "a unit is missing after the number; ms, s, m, h, day, week, month and year are allowed",
         )
@@ -105,7 +106,7 @@ fn unknown_unit(text: &str, at: usize, length: usize) -> Flaw {
     }
     let word = &text[at..at + length];
     let what = format!("'{}' is not a unit; ms, s, m, h, day, week, month and year are allowed", shown(word));
-    let flaw = Flaw::part(at..at + length, what);
+    let flaw = DurationError::part(at..at + length, what);
     if word == "M" {
         return flaw.help("write 'm' for minutes, 'month' for months");
     }
@@ -114,7 +115,7 @@ fn unknown_unit(text: &str, at: usize, length: usize) -> Flaw {
     let cuts: [fn(&str, &str) -> bool; 2] = [|whole, text| whole.starts_with(text), is_cut];
     for cut in cuts {
         let whole =
-            |(_, words): &(Unit, &[&'static str])| words.iter().copied().find(|word| cut(word, &folded));
+            |(_, words): &(TimeUnit, &[&'static str])| words.iter().copied().find(|word| cut(word, &folded));
         let found: Vec<&str> = WORDS.iter().filter_map(whole).filter(|_| folded.len() > 2).collect();
         if !found.is_empty() {
             return flaw.help(format!("did you mean '{}'?", found.join("' or '")));
@@ -138,7 +139,7 @@ fn is_cut(whole: &str, text: &str) -> bool {
 
 /// ISO 8601-1, 5.5.2: `P[n]Y[n]M[n]W[n]DT[n]H[n]M[n]S`; only the seconds may have up to three decimals.
 /// Numbers are at least `least`: 0 or 1.
-pub(super) fn parse_iso(text: &str, iso: &str, least: u64) -> Result<Duration, Flaw> {
+pub(super) fn parse_iso(text: &str, iso: &str, least: u64) -> Result<WrittenDuration, DurationError> {
     let mut parts = Vec::new();
     let mut at = text.len() - text.trim_ascii_start().len() + 1;
     let end = at + iso.len();
@@ -149,7 +150,7 @@ pub(super) fn parse_iso(text: &str, iso: &str, least: u64) -> Result<Duration, F
             .next()
             .map_or("the end".to_owned(), |c| format!("'{}'", shown(&c.to_string())));
         let what = format!("{found} is not allowed here in an ISO 8601 duration");
-        Flaw::part(at..(at + 1).min(end), what).help("as in 'PT1H30M', 'P1D', 'P2W', 'P1M'")
+        DurationError::part(at..(at + 1).min(end), what).help("as in 'PT1H30M', 'P1D', 'P2W', 'P1M'")
     };
     while at < end {
         if !in_time && text[at..].starts_with(['T', 't']) {
@@ -170,24 +171,27 @@ pub(super) fn parse_iso(text: &str, iso: &str, least: u64) -> Result<Duration, F
         if text[at..end].starts_with(['.', ',']) {
             let decimals = run(&text[at + 1..end], u8::is_ascii_digit);
             if !(1..=3).contains(&decimals) {
-                return Err(Flaw::part(at..at + 1 + decimals, "finer than a millisecond, or no digits"));
+                return Err(DurationError::part(
+                    at..at + 1 + decimals,
+                    "finer than a millisecond, or no digits",
+                ));
             }
             let value = text[at + 1..at + 1 + decimals].parse::<u64>().unwrap_or_default();
             fraction = Some(value * 10u64.pow(3 - decimals as u32));
             at += 1 + decimals;
         }
         let unit = match (in_time, text.as_bytes().get(at).filter(|_| at < end).map(u8::to_ascii_uppercase)) {
-            (false, Some(b'Y')) => Unit::Year,
-            (false, Some(b'M')) => Unit::Month,
-            (false, Some(b'W')) => Unit::Week,
-            (false, Some(b'D')) => Unit::Day,
-            (true, Some(b'H')) => Unit::Hour,
-            (true, Some(b'M')) => Unit::Minute,
-            (true, Some(b'S')) => Unit::Second,
+            (false, Some(b'Y')) => TimeUnit::Year,
+            (false, Some(b'M')) => TimeUnit::Month,
+            (false, Some(b'W')) => TimeUnit::Week,
+            (false, Some(b'D')) => TimeUnit::Day,
+            (true, Some(b'H')) => TimeUnit::Hour,
+            (true, Some(b'M')) => TimeUnit::Minute,
+            (true, Some(b'S')) => TimeUnit::Second,
             _ => return Err(malformed(at)),
         };
-        if fraction.is_some() && unit != Unit::Second {
-            return Err(Flaw::part(start..at + 1, "only the seconds may have decimals"));
+        if fraction.is_some() && unit != TimeUnit::Second {
+            return Err(DurationError::part(start..at + 1, "only the seconds may have decimals"));
         }
         let digits = &text[start..start + digits];
         at += 1;
@@ -196,12 +200,12 @@ pub(super) fn parse_iso(text: &str, iso: &str, least: u64) -> Result<Duration, F
             push(&mut parts, number(digits, start, least)?, unit, start..at)?;
         }
         match fraction {
-            Some(millis @ 1..) => push(&mut parts, millis, Unit::Millisecond, start..at)?,
+            Some(millis @ 1..) => push(&mut parts, millis, TimeUnit::Millisecond, start..at)?,
             Some(0) if no_whole_seconds => {
-                return Err(Flaw::part(start..at, "0 seconds are not a length of time"));
+                return Err(DurationError::part(start..at, "0 seconds are not a length of time"));
             }
             _ => {}
         }
     }
-    if parts.is_empty() { Err(malformed(end)) } else { Ok(Duration { parts }) }
+    if parts.is_empty() { Err(malformed(end)) } else { Ok(WrittenDuration { parts }) }
 }

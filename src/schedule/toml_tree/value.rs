@@ -1,6 +1,5 @@
-//! TOML values → JSON, for an operator's own payload.
+//! TOML values → JSON, and their types in words.
 
-use super::keys::Key;
 use serde_json::{Map, Value};
 use std::ops::Range;
 use toml::{
@@ -9,7 +8,7 @@ use toml::{
 };
 
 /// The number, if it is within 64 bits.
-pub(super) fn integer(number: &DeInteger<'_>) -> Option<i64> {
+pub(in crate::schedule) fn integer(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
@@ -17,7 +16,7 @@ pub(super) fn integer(number: &DeInteger<'_>) -> Option<i64> {
 ///
 /// # Errors
 /// Where there is something that JSON can't say, and what.
-pub(super) fn json(value: &Spanned<DeValue<'_>>) -> Result<Value, (Range<usize>, String)> {
+pub(in crate::schedule) fn json(value: &Spanned<DeValue<'_>>) -> Result<Value, (Range<usize>, String)> {
     Ok(match value.get_ref() {
         DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Boolean(value) => Value::Bool(*value),
@@ -56,9 +55,4 @@ pub(in crate::schedule) fn type_name(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
-}
-
-/// The keys' names, for people.
-pub(super) fn joined(keys: &[Key]) -> String {
-    keys.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(", ")
 }
