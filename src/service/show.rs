@@ -65,6 +65,11 @@ impl Service {
                 millis / 1000
             )
         });
+        let set_back = self.engine.was_set_back_from().map(|from| {
+            format!(
+                "clock: it was set back from {from} and goes on; what ran before and is changed now counts from {from}, for what lies before may have been sent; a new name counts from now"
+            )
+        });
         let parked = self.parked_warning();
         let loading =
             self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are taken in so far"));
@@ -72,7 +77,7 @@ impl Service {
         let refused = self.refused_warning();
         let remarks = (self.remarks)(clock::now());
         let rival = self.rival.borrow().clone();
-        let all = [degraded, rival, mended, unanswered, refused, parked, loading];
+        let all = [degraded, rival, set_back, mended, unanswered, refused, parked, loading];
         all.into_iter().flatten().chain(remarks).collect()
     }
 }

@@ -149,7 +149,7 @@ impl Scan {
             self.digest = self.digest.wrapping_add(fingerprint);
         }
         match entry {
-            Entry::Meta(bytes) => self.meta = Some(encoding::read(&bytes)?),
+            Entry::Meta(bytes) => self.meta = Some(encoding::read_meta(&bytes)?),
             Entry::Calendar(id) => {
                 self.unused.insert(id);
             }
