@@ -34,18 +34,18 @@ pub(super) fn next(schedule: &Schedule, span: &Span, now: Timestamp) -> Next {
     let Some(first) = timing.after(span.after).filter(|due| *due <= span.through) else {
         return Next::Done;
     };
-    if schedule.paused {
-        return Next::Skip(run(schedule, first, span.through), SkipReason::Paused);
-    }
     let send = timing.send_time(first);
     if send > now {
         return Next::Wait(send);
+    }
+    let due_by_now = span.through.min(timing.due_by(now));
+    if schedule.paused {
+        return Next::Skip(run(schedule, first, due_by_now), SkipReason::Paused);
     }
     if first <= span.handed && !planted(Fault::CoalesceWhatMayHaveBeenSent) {
         return Next::Send(single(first));
     }
     let rules = schedule.catch_up;
-    let due_by_now = span.through.min(timing.due_by(now));
     if now.since(send) <= rules.grace {
         return Next::Fix { handed: due_by_now, coalesced: None };
     }

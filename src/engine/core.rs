@@ -67,8 +67,10 @@ pub struct Engine {
     pub(super) draining: bool,
     /// Up to here all rows were given to the record.
     pub(super) complete: Timestamp,
-    /// The highest send time ever handed over.
+    /// The highest send time handed over, since a clock that was set back went on last.
     pub(super) highest_handed: Timestamp,
+    /// The highest ever, as far as that can be known: R, less what was reserved since and not used.
+    pub(super) reached: Timestamp,
     pub(super) out: Out,
 }
 
@@ -187,6 +189,7 @@ impl Engine {
         match owner {
             Owner::OnTime(id) => Some(*id),
             Owner::Span(..) | Owner::Parked(_) => self.schedules.find(name),
+            Owner::Nobody => None,
         }
     }
 
@@ -212,7 +215,7 @@ impl Engine {
             Input::Release(numbers) => self.release(&numbers),
             Input::Drop(numbers) => self.drop_parked(&numbers),
             Input::Drain => self.draining = true,
-            Input::Flush => self.progress.trim(self.highest_handed),
+            Input::Flush => self.progress.trim(self.highest_handed, self.reached),
         }
     }
 

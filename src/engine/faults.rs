@@ -46,6 +46,12 @@ pub(super) enum Fault {
     RestartWithoutLookingBack,
     /// A new revision's events are sent before the store knows the revision.
     SendBeforeTheRevisionIsSaved,
+    /// R goes back with H when the clock was set back.
+    ForgetHowFarItReached,
+    /// A name that never ran counts from R, and not from now.
+    CountNewNamesFromTheReached,
+    /// After a step back a revision calls for what lies before it takes effect.
+    CallForWhatWasBefore,
     /// A schedule that was put hands over before the store knows it.
     DropTheGate,
     /// W passes what waits for its own definition to be durable.

@@ -19,6 +19,8 @@ pub(super) enum Owner {
     Span(Arc<str>, u32),
     /// A released parked event's: by number.
     Parked(u64),
+    /// Nobody's any more: the clock was set back over it.
+    Nobody,
 }
 
 #[derive(Debug, Clone)]
@@ -101,6 +103,23 @@ impl Flights {
             let send = flight.send_time();
             self.forget_on_time(send);
         }
+    }
+
+    /// Gives up on those of which this is so, by owner and send time; whether there were any.
+    pub(super) fn abandon(&mut self, which: impl Fn(&Owner, Timestamp) -> bool) -> bool {
+        let mut on_time = Vec::new();
+        let mut any = false;
+        for flight in self.places.iter_mut().flatten() {
+            let send = flight.send_time();
+            if which(&flight.owner, send) {
+                any = true;
+                if let Owner::OnTime(_) = std::mem::replace(&mut flight.owner, Owner::Nobody) {
+                    on_time.push(send);
+                }
+            }
+        }
+        on_time.into_iter().for_each(|send| self.forget_on_time(send));
+        any
     }
 
     fn forget_on_time(&mut self, send: Timestamp) {

@@ -108,10 +108,10 @@ impl Engine {
         self.load.is_some() && !self.draining && self.is_steady() && self.progress.is_durable(self.loading)
     }
 
-    /// When a change happens. After a restart with a clock that is a little behind, more may have been handed over than the
-    /// clock shows.
+    /// When a change of what ran before happens: not before what may have been sent. After a restart, and after a step
+    /// back, that may be more than the clock shows.
     fn moment(&self) -> Timestamp {
-        self.now().max(self.highest_handed)
+        self.now().max(self.reached)
     }
 
     /// Takes in the next piece.

@@ -3,7 +3,7 @@
 //!
 //! Two instants and a small set are its progress, written atomically together: **W**, everything with send time ≤ W is
 //! settled or stands in the set; **H** ≥ W, nothing with send time above H was ever handed to the publisher, and H is
-//! durable before anything above it is handed over. After a restart what lies in (W, H] is sent again singly under
+//! durable before anything above it is handed over. **R** is the highest H that ever was durable: what may have been sent. After a restart what lies in (W, H] is sent again singly under
 //! its plain id; only what lies above H may be coalesced. ADR 0002 has the reasoning.
 
 pub mod audit;
@@ -28,6 +28,7 @@ mod read;
 mod reconcile;
 mod refusals;
 mod schedules;
+mod set_back;
 mod settle;
 #[cfg(test)]
 mod simulation;

@@ -97,6 +97,12 @@ impl ParkedSet {
         Some(parked)
     }
 
+    /// Lets what waits for an instant after this one wait for it no longer: the clock was set back to it.
+    pub(super) fn wake(&mut self, now: Timestamp) {
+        let released = std::mem::take(&mut self.released).into_iter();
+        self.released = released.map(|release| Release { at: release.at.min(now), ..release }).collect();
+    }
+
     /// When the next that was released may be handed over, as far as time alone decides.
     pub(super) fn next_release(&self) -> Option<Timestamp> {
         self.released.first().map(|release| release.at)

@@ -1,10 +1,15 @@
 //! What is to be written, and how far the durable state has come.
 //!
 //! W (`settled`): everything with send time ≤ W is settled or stands in the set. H (`handed`): nothing with send time
-//! above H was ever handed over. Both go down in the same atomic write as everything that they rest on, and there is at
+//! above H was handed over. R (`reached`): the highest H that ever was durable. H goes back when a clock that was set
+//! back goes on from the lower reading, and R does not: *what is handed over goes by H, and what may have been sent by
+//! R*. Only the clean end lowers R, to what was really handed over. All three go down in the same atomic write as everything that they rest on, and there is at
 //! most one write under way.
 
-use super::{Action, Coalesced, Commit, OneShot, Outcome, Parked, Revision, Row, SkipReason, Span};
+use super::{
+    Action, Coalesced, Commit, OneShot, Outcome, Parked, Revision, Row, SkipReason, Span,
+    faults::{Fault, planted},
+};
 use ponos::event::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -28,9 +33,11 @@ pub(super) struct Progress {
     /// The write under way.
     saving: Option<Saving>,
     last_ticket: u64,
-    /// W and H as durable.
+    /// W, H and R as durable. After a step back W and H are lower here than on the disk, until that is written: so that
+    /// nothing is handed over by an H that is about to go.
     settled: Timestamp,
     handed: Timestamp,
+    reached: Timestamp,
     /// H as wanted.
     wanted: Timestamp,
     /// Something should go down now rather than at the next opportunity.
@@ -45,6 +52,7 @@ struct Saving {
     ticket: u64,
     settled: Timestamp,
     handed: Timestamp,
+    reached: Timestamp,
 }
 
 /// Progress that nobody waits for is written this much later (milliseconds).
@@ -55,13 +63,14 @@ pub(super) const PAUSED: i64 = 10_000;
 const IDLE: i64 = 60 * 60 * 1_000;
 
 impl Progress {
-    pub(super) fn new(settled: Timestamp, handed: Timestamp) -> Self {
+    pub(super) fn new(settled: Timestamp, handed: Timestamp, reached: Timestamp) -> Self {
         Self {
             dirty: Dirty::default(),
             saving: None,
             last_ticket: 0,
             settled,
             handed,
+            reached,
             wanted: handed,
             urgent: false,
             last_save: settled,
@@ -95,22 +104,29 @@ impl Progress {
         self.wanted = self.wanted.max(handed);
     }
 
-    /// Sets W and H down to `now`: the operator lets the clock go on from a lower reading.
+    /// Sets W and H down to `now`, where they are above: the operator lets the clock go on from a lower reading.
     pub(super) fn set_back(&mut self, now: Timestamp) {
-        self.settled = now;
-        self.handed = now;
-        self.wanted = now;
-        self.last_save = now;
-        if let Some(saving) = &mut self.saving {
-            saving.settled = now;
-            saving.handed = now;
+        // What was decided under an H that was only asked for goes down with the next write all the same.
+        self.reached = self.reached.max(self.wanted);
+        for mark in [&mut self.settled, &mut self.handed, &mut self.wanted] {
+            *mark = now.min(*mark);
         }
+        if let Some(saving) = &mut self.saving {
+            saving.settled = now.min(saving.settled);
+            saving.handed = now.min(saving.handed);
+        }
+        self.last_save = now;
         self.urgent = true;
     }
 
-    /// Lowers H to what was really handed over: before the end, so that a restart sends nothing again.
-    pub(super) fn trim(&mut self, handed: Timestamp) {
+    /// Lowers H and R to what was really handed over, lately and ever: before the end, so that a restart sends nothing
+    /// again.
+    pub(super) fn trim(&mut self, handed: Timestamp, reached: Timestamp) {
         self.wanted = handed;
+        self.reached = reached;
+        if let Some(saving) = &mut self.saving {
+            saving.reached = reached;
+        }
         self.urgent = true;
     }
 
@@ -168,7 +184,10 @@ impl Progress {
                 && earlier.revision == row.revision
                 && earlier.schedule == row.schedule
         };
-        match paused.then(|| self.dirty.rows.iter_mut().rev().take(64).find(same)).flatten() {
+        // What was skipped before the clock was set back, and is skipped again after it, is two runs.
+        let since = |earlier: &&mut Row| earlier.outcome != Outcome::ClockSetBack;
+        let mut recent = self.dirty.rows.iter_mut().rev().take(64).take_while(since);
+        match paused.then(|| recent.find(same)).flatten() {
             Some(earlier) => {
                 earlier.first = earlier.first.min(row.first);
                 earlier.last = earlier.last.max(row.last);
@@ -188,13 +207,18 @@ impl Progress {
         let settled = settled.max(self.settled);
         let (ticket, handed) = (self.last_ticket, self.wanted.max(settled));
         self.wanted = handed;
-        self.saving = Some(Saving { ticket, settled, handed });
+        let reached = match planted(Fault::ForgetHowFarItReached) {
+            true => handed,
+            false => self.reached.max(handed),
+        };
+        self.saving = Some(Saving { ticket, settled, handed, reached });
         self.urgent = false;
         self.moved = false;
         self.last_save = now;
         let commit = Commit {
             settled,
             handed,
+            reached,
             revisions: dirty.revisions.into_values().collect(),
             forgotten: dirty.forgotten,
             spans: dirty
@@ -248,6 +272,7 @@ impl Progress {
         if let Some(saving) = self.saving.take_if(|saving| saving.ticket == ticket) {
             self.settled = saving.settled;
             self.handed = saving.handed;
+            self.reached = self.reached.max(saving.reached);
         }
     }
 

@@ -88,12 +88,12 @@ impl Engine {
         self.begin(era.of(accepted), now)
     }
 
-    /// A name that does not run now: new, or returned.
+    /// A name that does not run now: new, or returned. What never ran counts from what the clock shows.
     pub(super) fn admit(&mut self, accepted: Packed, now: Timestamp) -> Slot {
         let name: Arc<str> = accepted.name().into();
         let known = self.resting.range((name.clone(), 0)..=(name, u32::MAX)).next_back();
         match known.map(|(_, revision)| revision.clone()) {
-            Some(ended) if ended.definition.means_the_same(&accepted) => self.revive(ended, now),
+            Some(ended) if ended.definition.means_the_same(&accepted) => self.revive(ended),
             Some(ended) if ended.definition.is_understood() => {
                 let until = ended.ended.unwrap_or(now);
                 self.succeed(accepted, &ended, (until, now.max(until)))
@@ -105,14 +105,16 @@ impl Engine {
                     self.progress.revision(&ended);
                     self.resting.insert((ended.name().into(), ended.number), ended);
                 }
-                self.begin(Era::first(number, now).of(accepted), now)
+                let new = number == 1 && !planted(Fault::CountNewNamesFromTheReached);
+                let from = if new { self.now() } else { now };
+                self.begin(Era::first(number, from).of(accepted), from)
             }
         }
     }
 
     /// A name that returns with the same definition continues as if it had never gone. W went on meanwhile: what was
     /// due since joins the set in the same write.
-    fn revive(&mut self, ended: Revision, now: Timestamp) -> Slot {
+    fn revive(&mut self, ended: Revision) -> Slot {
         let since = ended.ended.unwrap_or(ended.effective_from);
         let revision = Revision { ended: None, ..ended };
         self.progress.revision(&revision);
@@ -125,15 +127,15 @@ impl Engine {
         if let Some(due) = timing.after(after).filter(|_| timing.is_one_shot()) {
             self.pend_one_shot(&key.0, key.1, due);
         }
-        let reached = self.owe(&slot, after, now);
+        let reached = self.owe(&slot, after);
         slot.wait_for(timing.after(reached));
         slot
     }
 
     /// What a slot that begins is due for already, after `after` and by now, joins the set: W may have passed it, and a queue
     /// that reaches behind W would take W back. Gives up to where it is done.
-    fn owe(&mut self, slot: &Slot, after: Timestamp, now: Timestamp) -> Timestamp {
-        let timing = slot.timing();
+    fn owe(&mut self, slot: &Slot, after: Timestamp) -> Timestamp {
+        let (timing, now) = (slot.timing(), self.now());
         let first = timing.after(after).filter(|first| *first <= now && !planted(Fault::QueueBehindTheMark));
         let Some(first) = first else { return after };
         let through = timing.before(now.plus(1)).map_or(first, |last| last.max(first));
@@ -148,13 +150,15 @@ impl Engine {
         through
     }
 
-    fn begin(&mut self, mut revision: Revision, now: Timestamp) -> Slot {
+    /// `reached`: what lies before may have been sent.
+    fn begin(&mut self, mut revision: Revision, reached: Timestamp) -> Slot {
+        let now = self.now();
         let mut refused = false;
         let timing = revision.timing();
         if timing.is_one_shot()
             && let Some(due) = timing.after(Timestamp::EPOCH.plus(-1))
             // The same due time means the same id: what was called for before is not called for again.
-            && !(due <= now && self.was_called_for(revision.name(), due))
+            && !(due <= reached && self.was_called_for(revision.name(), due))
         {
             revision.effective_from = revision.effective_from.min(due.plus(-1));
             refused = due <= now && revision.definition.conduct().past == Past::Refuse;
@@ -169,7 +173,7 @@ impl Engine {
         self.progress.revision(&revision);
         let mut slot = Slot::new(&revision);
         if !refused {
-            let reached = self.owe(&slot, revision.effective_from, now);
+            let reached = self.owe(&slot, revision.effective_from);
             slot.wait_for(timing.after(reached));
         }
         slot

@@ -28,6 +28,7 @@ impl Engine {
                 Owner::OnTime(id) => self.settle_on_time(id, &flight, answer),
                 Owner::Span(schedule, revision) => self.settle_span(&(schedule, revision), &flight, answer),
                 Owner::Parked(number) => self.settle_parked(number, &flight, answer),
+                Owner::Nobody => {}
             }
         }
     }

@@ -1,7 +1,7 @@
-//! From what was kept to a running engine, and what a clock that was set back changes.
+//! From what was kept to a running engine.
 
 use super::{
-    Coalesced, Notice, Outcome, Reading, Revision, Row, Rules, Snapshot,
+    Coalesced, Notice, Outcome, Reading, Revision, Rules, Snapshot,
     backlog::{Backlog, Backlogs, State},
     clock_guard::ClockGuard,
     core::{Engine, Out, new_span},
@@ -25,13 +25,14 @@ impl Engine {
     pub fn start(rules: Rules, snapshot: Snapshot, reading: Reading) -> Self {
         let settled = snapshot.settled.unwrap_or(reading.wall);
         let handed = snapshot.handed.unwrap_or(settled).max(settled);
+        let reached = snapshot.reached.unwrap_or(handed).max(handed);
         let mut engine = Self {
             rules,
             guard: ClockGuard::new(rules.clock, snapshot.settled),
             schedules: Schedules::default(),
             flights: Flights::default(),
             backlogs: Backlogs::default(),
-            progress: Progress::new(settled, handed),
+            progress: Progress::new(settled, handed, reached),
             resting: BTreeMap::new(),
             parked: ParkedSet::new(snapshot.parked),
             refusals: Refusals::default(),
@@ -46,6 +47,7 @@ impl Engine {
             draining: false,
             complete: settled,
             highest_handed: handed,
+            reached,
             out: Out::default(),
         };
         let pending: HashMap<_, _> = snapshot.one_shots.into_iter().collect();
@@ -143,32 +145,6 @@ impl Engine {
             next = timing.after(through);
         }
         self.schedules.queue_up(id, next);
-    }
-
-    /// The operator lets the clock go on from `now`, which is lower than what was seen: the span is recorded, and
-    /// what lies in it comes again, under the same ids.
-    pub(super) fn set_back(&mut self, now: Timestamp) {
-        let highest = self.progress.wanted().max(self.settled());
-        self.progress.row(Row {
-            at: now,
-            schedule: "*".into(),
-            revision: 0,
-            first: now.plus(1),
-            last: highest,
-            count: 0,
-            outcome: Outcome::ClockSetBack,
-        });
-        self.progress.set_back(now);
-        self.schedules.empty_queues();
-        for id in self.schedules.ids() {
-            let slot = &self.schedules[id];
-            if slot.runs() && slot.in_flight().is_none() && !slot.timing().is_one_shot() {
-                let from = slot.timing().due_by(now);
-                self.schedules.queue_after(id, from);
-            } else {
-                self.schedules.enqueue(id);
-            }
-        }
     }
 }
 

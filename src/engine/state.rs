@@ -210,8 +210,10 @@ pub enum SkipReason {
 pub struct Commit {
     /// Everything with send time ≤ this is settled or stands in the set.
     pub settled: Timestamp,
-    /// Nothing with send time above this was ever handed to the publisher.
+    /// Nothing with send time above this was handed to the publisher, since a clock that was set back went on last.
     pub handed: Timestamp,
+    /// The highest `handed` that ever was durable; lowered only at a clean end, to what was really handed over.
+    pub reached: Timestamp,
     /// Written under (schedule, number).
     pub revisions: Vec<Revision>,
     /// Revisions that nothing refers to any more.
@@ -243,6 +245,8 @@ pub struct Snapshot {
     pub settled: Option<Timestamp>,
     /// See [`Commit::handed`].
     pub handed: Option<Timestamp>,
+    /// See [`Commit::reached`].
+    pub reached: Option<Timestamp>,
     /// All revisions kept.
     pub revisions: Vec<Revision>,
     /// The set.

@@ -71,13 +71,18 @@ impl Service {
                 millis / 1000
             )
         });
+        let set_back = self.engine.was_set_back_from().map(|from| {
+            format!(
+                "clock: it was set back from {from} and goes on; what ran before and is changed now counts from {from}, for what lies before may have been sent; a new name counts from now"
+            )
+        });
         let parked = self.parked_warning();
         let loading =
             self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are taken in so far"));
         let mended = self.outage.mended(&self.link.borrow(), self.engine.now());
         let remarks = (self.remarks)(clock::now());
         let rival = self.rival.borrow().clone();
-        let all = [degraded, rival, mended, unanswered, refused, parked, loading];
+        let all = [degraded, rival, set_back, mended, unanswered, refused, parked, loading];
         all.into_iter().flatten().chain(remarks).collect()
     }
 }

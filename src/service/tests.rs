@@ -221,7 +221,10 @@ async fn what_is_kept_is_given_in_pages_and_what_is_due_goes_out_between_them() 
     };
     let taken = async {
         loop {
-            if let Some(taken) = all().await {
+            // Once all were there, they are in full pages.
+            if all().await.is_some()
+                && let Some(taken) = all().await
+            {
                 return taken;
             }
         }

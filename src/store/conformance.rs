@@ -87,7 +87,7 @@ pub(super) fn rows(numbers: impl IntoIterator<Item = i64>) -> Vec<Row> {
 }
 
 fn at(settled: i64) -> Commit {
-    Commit { settled: t(settled), handed: t(settled + 1000), ..Commit::default() }
+    Commit { settled: t(settled), handed: t(settled + 1000), reached: t(settled + 2000), ..Commit::default() }
 }
 
 /// A definition with every key, and a payload of every kind of JSON value.
@@ -188,6 +188,7 @@ fn full() -> (Commit, Snapshot) {
     let snapshot = Snapshot {
         settled: Some(t(10)),
         handed: Some(t(1010)),
+        reached: Some(t(2010)),
         revisions: vec![revision("a", 1), revision("a", 2), bare],
         spans: vec![(a, span(2)), (b.clone(), Span { coalesced: None, ..span(1) })],
         one_shots: vec![(b, one)],
@@ -241,6 +242,7 @@ fn a_later_commit_replaces_and_removes(disk: &impl Disk) {
     expected.parked = vec![(300, parked("c"))];
     expected.settled = Some(t(20));
     expected.handed = Some(t(1020));
+    expected.reached = Some(t(2020));
     assert_eq!(disk.open().load().unwrap(), expected);
 }
 

@@ -41,6 +41,7 @@ struct Content {
     writes: u64,
     settled: Option<Timestamp>,
     handed: Option<Timestamp>,
+    reached: Option<Timestamp>,
     complete: Option<Timestamp>,
     revisions: BTreeMap<(Arc<str>, u32), Revision>,
     spans: BTreeMap<(Arc<str>, u32), Span>,
@@ -124,6 +125,7 @@ impl Store for MemoryStore {
         Ok(Snapshot {
             settled: content.settled,
             handed: content.handed,
+            reached: content.reached,
             revisions: content.revisions.values().cloned().collect(),
             spans: content.spans.iter().map(|((name, _), span)| (name.clone(), span.clone())).collect(),
             one_shots: content.one_shots.iter().map(|(name, one)| (name.clone(), *one)).collect(),
@@ -173,6 +175,7 @@ impl Content {
     fn apply(&mut self, commit: &Commit) {
         self.settled = Some(commit.settled);
         self.handed = Some(commit.handed);
+        self.reached = Some(commit.reached);
         self.complete = self.complete.or(Some(commit.settled));
         for revision in &commit.revisions {
             self.revisions.insert((revision.name().into(), revision.number), revision.clone());

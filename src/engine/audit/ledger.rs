@@ -116,8 +116,9 @@ impl Ledger {
         self.parked.insert(range, |a, b| a >= b);
     }
 
-    /// Takes a row in.
-    pub(super) fn row(&mut self, entry: &RecordRow) {
+    /// Takes a row in. Where the clock was set back, in `set_back` (send times), what one event stood for may have come
+    /// again singly, or in another one.
+    pub(super) fn row(&mut self, entry: &RecordRow, set_back: &[Range]) {
         let row = &entry.row;
         let range = (row.first.plus(-1), row.last);
         if let Some(what) = self.stranger(row.first, row.last) {
@@ -132,8 +133,14 @@ impl Ledger {
             );
         }
         match &row.outcome {
-            Outcome::Confirmed { .. } if row.first == row.last => self.single(entry, range),
-            Outcome::Confirmed { .. } => self.coalesce(entry, range),
+            Outcome::Confirmed { .. } => {
+                let due = |send| self.arithmetic.due_by(send);
+                let again = set_back.iter().any(|(a, b)| range.0 < due(*b) && due(*a) < range.1);
+                match row.first == row.last {
+                    true => self.single(entry, range, again),
+                    false => self.coalesce(entry, range, again),
+                }
+            }
             Outcome::Skipped(reason) => {
                 let at = self.skipped.iter().position(|(known, _)| known == reason).unwrap_or_else(|| {
                     self.skipped.push((*reason, Ranges::default()));
@@ -226,21 +233,27 @@ impl Ledger {
         None
     }
 
-    fn single(&mut self, entry: &RecordRow, range: Range) {
+    fn single(&mut self, entry: &RecordRow, range: Range, again: bool) {
         if !self.singles.within(range).is_empty() {
             self.resent += 1;
             return;
         }
-        if let Some(other) = self.coalesced_over(range) {
+        if let Some(other) = self.coalesced_over(range).filter(|_| !again) {
             self.fault(entry, format!("confirmed by itself, and within the coalesced event of {other}"));
         }
         self.singles.insert(range, |a, b| nothing_due(&*self.arithmetic, a, b));
     }
 
-    fn coalesce(&mut self, entry: &RecordRow, range: Range) {
+    fn coalesce(&mut self, entry: &RecordRow, range: Range, again: bool) {
         let content = (range.0, entry.row.count);
         if self.coalesced.get(&range.1) == Some(&content) {
             self.resent += 1;
+            return;
+        }
+        if again {
+            // Both stand: of one due time what reaches further back.
+            let other = self.coalesced.get(&range.1).copied().filter(|(after, _)| *after < range.0);
+            self.coalesced.insert(range.1, other.unwrap_or(content));
             return;
         }
         if let Some(other) = self.coalesced_over(range) {

@@ -234,6 +234,7 @@ impl Auditor {
             return Ok(());
         }
         let since = entry.sequence > self.known;
+        let set_back: Vec<_> = self.everywhere.set_back.iter().collect();
         let Some(ledger) = self.ledger(&row.schedule, row.revision) else {
             if !since {
                 self.without_definition(entry);
@@ -245,7 +246,7 @@ impl Auditor {
             return Ok(());
         }
         let before = ledger.pieces();
-        ledger.row(entry);
+        ledger.row(entry, &set_back);
         let pieces = ledger.pieces();
         self.pieces = (self.pieces + pieces).saturating_sub(before);
         if self.pieces > PIECES { Err(TooFragmented) } else { Ok(()) }

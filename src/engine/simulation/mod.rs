@@ -114,6 +114,8 @@ each_planted_fault_is_caught! {
     a_restart_that_does_not_look_back_is_caught: RestartWithoutLookingBack,
     pausing_without_a_record_is_caught: PauseWithoutRecord,
     settling_what_is_set_aside_is_caught: SettleWhatIsSetAside,
+    forgetting_how_far_it_reached_is_caught: ForgetHowFarItReached,
+    calling_for_what_was_before_is_caught: CallForWhatWasBefore,
     settling_what_is_gated_is_caught: SettleWhatIsGated,
     a_put_whose_gate_is_dropped_is_caught: DropTheGate,
     answering_one_ticket_early_is_caught: AnswerOneTicketEarly,

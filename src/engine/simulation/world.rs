@@ -6,14 +6,17 @@ use super::{
 };
 use crate::{
     engine::{
-        Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Outcome, Reading, RecordRow,
-        Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
+        Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Notice, Outcome, Reading,
+        RecordRow, Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
     },
     schedule::{Definition, jitter_offset},
     store::{Limits, Memory, MemoryStore, Store},
 };
 use ponos::event::Timestamp;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// 2026-03-01T00:00:00Z, give or take the seed.
 const START: i64 = 1_772_323_200_000;
@@ -50,6 +53,8 @@ pub(super) struct World {
     saving: Option<(u64, Commit)>,
     appending: Vec<(Vec<Row>, Timestamp)>,
     pub(super) unanswered: Vec<Handover>,
+    /// In which era each was handed over.
+    eras: HashMap<u64, u32>,
     pub(super) foretold: Foretold,
     pub(super) parking: Parking,
     pub(super) auditing: Auditing,
@@ -68,8 +73,9 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let wall = START + random.below(86_400_000);
+        let resume_backward = Random::new(seed ^ 0x3C3C_3C3C).chance(30);
         let clock =
-            ClockRules { settle: 60_000, max_forward: 60_000, max_backward: 300_000, resume_backward: false };
+            ClockRules { settle: 60_000, max_forward: 60_000, max_backward: 300_000, resume_backward };
         let resends = Resends { count: 3, over: 20_000 };
         let (piece, record_first) = (*random.pick(&[1, 1, 2, 100]), random.chance(25));
         let mut parking = Parking::new(seed);
@@ -94,6 +100,7 @@ impl World {
             saving: None,
             appending: Vec::new(),
             unanswered: Vec::new(),
+            eras: HashMap::new(),
             foretold: Foretold::new(seed),
             parking,
             auditing: Auditing::new(seed),
@@ -218,6 +225,7 @@ impl World {
                 }
                 Action::Publish(handovers) => {
                     for handover in &handovers {
+                        self.eras.insert(handover.token, self.era);
                         self.foretold.compare(handover);
                         self.parking.check_handover(handover, &self.engine);
                         self.commands.check_handover(handover);
@@ -230,6 +238,7 @@ impl World {
                 }
                 Action::Durable(commands) => self.commands.answer(&commands),
                 Action::Record { rows, complete } => self.appending.push((rows, complete)),
+                Action::Notice(Notice::ClockResumed { .. }) => self.era += 1,
                 Action::Notice(_) => {}
             }
         }
@@ -297,7 +306,7 @@ impl World {
             stands_for: handover.stands_for,
             send_time: send_time(handover),
             highest: self.highest,
-            era: self.era,
+            era: self.eras[&handover.token],
         });
     }
 
@@ -329,6 +338,7 @@ impl World {
         let kept = self.store.load().expect("it can be read");
         self.highest = self.highest.max(Timestamp::from_millis(self.wall));
         self.engine = Engine::start(self.rules, kept, self.reading());
+        self.eras.clear();
         self.foretold.restart();
         self.auditing.restart();
         self.commands.restart();

@@ -2,6 +2,7 @@
 //! order of names and numbers. Values are postcard; a definition is JSON inside of it, because it leaves out what is
 //! absent and carries any payload.
 
+use super::meta::Meta;
 use crate::{
     engine::{OneShot, Parked, Revision, Row, Span},
     schedule::{CalendarId, CalendarStore, Days, Definition, Packed},
@@ -114,6 +115,12 @@ pub(super) fn rows_value(count: usize, rows: &[u8]) -> Result<Vec<u8>, Unreadabl
     let mut block = value(&count)?;
     block.extend_from_slice(rows);
     Ok(block)
+}
+
+/// Older stores end where R follows: as if there were none.
+pub(super) fn read_meta(bytes: &[u8]) -> Result<Meta, Unreadable> {
+    const NONE: &[u8] = &[0];
+    read(bytes).or_else(|error| read(&[bytes, NONE].concat()).map_err(|_| error))
 }
 
 /// Reads a value; all of it has to be used up.

@@ -37,6 +37,9 @@ pub(super) struct Meta {
     pub(super) entries: u64,
     /// The sum of their [`fingerprint`]s.
     pub(super) digest: u64,
+    /// R. Not there in older stores: then it is H. Last, so that these can be read; see `encoding::read_meta`.
+    #[serde(default)]
+    pub(super) reached: Option<Timestamp>,
 }
 
 impl Meta {
@@ -56,6 +59,7 @@ impl Meta {
             last_sequence: 0,
             entries: 0,
             digest: 0,
+            reached: None,
         }
     }
 
@@ -87,4 +91,26 @@ pub(super) fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
     }
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sled::encoding::{read_meta, value};
+
+    #[test]
+    fn an_older_store_without_r_is_read() {
+        let meta = Meta { handed: Some(Timestamp::from_millis(7)), ..Meta::new("khronos") };
+        let mut bytes = value(&meta).unwrap_or_default();
+        assert_eq!(read_meta(&bytes).ok(), Some(meta.clone()));
+        assert_eq!(bytes.pop(), Some(0), "an R that is not there");
+        assert_eq!(read_meta(&bytes).ok(), Some(meta.clone()));
+        bytes.pop();
+        assert!(read_meta(&bytes).is_err());
+        let json = serde_json::to_string(&meta).unwrap_or_default().replace(",\"reached\":null", "");
+        assert!(!json.contains("reached"));
+        assert_eq!(serde_json::from_str::<Meta>(&json).ok(), Some(meta));
+        let with = Meta { reached: Some(Timestamp::from_millis(9)), ..Meta::new("khronos") };
+        assert_eq!(value(&with).ok().and_then(|bytes| read_meta(&bytes).ok()), Some(with));
+    }
 }

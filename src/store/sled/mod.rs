@@ -186,6 +186,7 @@ impl Store for SledStore {
         self.meta.complete = self.meta.complete.min(self.meta.settled);
         snapshot.settled = self.meta.settled;
         snapshot.handed = self.meta.handed;
+        snapshot.reached = self.meta.reached.or(self.meta.handed);
         snapshot.last_sequence = self.meta.last_sequence;
         Ok(snapshot)
     }
@@ -199,6 +200,7 @@ impl Store for SledStore {
             meta.term = term;
             meta.settled = Some(commit.settled);
             meta.handed = Some(commit.handed);
+            meta.reached = Some(commit.reached);
             meta.complete = meta.complete.or(Some(commit.settled));
             changes.commit(commit)?;
             for key in unused.into_iter().map(encoding::calendar_key) {

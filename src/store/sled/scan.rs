@@ -156,7 +156,7 @@ impl Scan {
             self.digest = self.digest.wrapping_add(fingerprint);
         }
         match entry {
-            Entry::Meta(bytes) => self.meta = Some(encoding::read(&bytes)?),
+            Entry::Meta(bytes) => self.meta = Some(encoding::read_meta(&bytes)?),
             Entry::Calendar(id, days) => {
                 self.unused.insert(id);
                 self.days.push(days);

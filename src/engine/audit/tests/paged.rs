@@ -42,3 +42,18 @@ fn pages_are_audited_up_to_the_lowest_mark_of_all() {
     assert!(report.agrees() && report.to == at(700), "{report:?}");
     assert_eq!(report.totals.confirmed, 7);
 }
+
+#[test]
+fn where_the_clock_was_set_back_what_one_event_stood_for_may_come_singly() {
+    let set_back = Row { schedule: "*".into(), revision: 0, ..row(301, 500, 0, Outcome::ClockSetBack) };
+    let rows = [vec![row(100, 500, 5, CONFIRMED), set_back], singles(4..=10)].concat();
+    let report = hundreds(rows.clone());
+    assert!(report.agrees(), "{report:?}");
+    assert_eq!((report.totals.confirmed, report.totals.coalesced), (7, 3));
+    let without = rows.into_iter().filter(|row| row.outcome != Outcome::ClockSetBack).collect();
+    assert_eq!(hundreds(without).totals.surplus, 2);
+    // Below the reading from which the clock went on nothing comes again.
+    let set_back = Row { schedule: "*".into(), revision: 0, ..row(301, 500, 0, Outcome::ClockSetBack) };
+    let rows = [vec![row(100, 500, 5, CONFIRMED), set_back], singles(3..=10)].concat();
+    assert_eq!(hundreds(rows).totals.surplus, 1);
+}
