@@ -90,7 +90,7 @@ impl Context {
         match work.await {
             Ok(result) => result,
             Err(error) if error.is_panic() => {
-                let words = super::life::panic_words(error.into_panic().as_ref());
+                let words = super::delivery::panic_message(error.into_panic().as_ref());
                 Err(Failure::new(format!("panicked: {words}")))
             }
             Err(_) => Err(Failure::new("the blocking work was cancelled: the runtime shuts down")),

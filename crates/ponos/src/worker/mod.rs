@@ -1,7 +1,7 @@
 //! The worker: handlers for global events and for the service's own tasks.
 //!
 //! [`Worker`] collects what a service does and checks it; [`Worker::run`] runs it. A value's way: a delivery is decoded,
-//! routed by its type, held to its contract, looked up in the inbox, run, and settled (`life`). Only the runtime settles;
+//! routed by its type, held to its contract, looked up in the inbox, run, and settled (`delivery`). Only the runtime settles;
 //! a handler returns an [`Outcome`].
 //!
 //! Invariants: nothing is acked before what follows from it is confirmed; nothing is held unsettled to be delayed;
@@ -13,11 +13,11 @@ mod builder;
 mod check;
 mod confirming_publisher;
 mod context;
+mod delivery;
 mod ended;
 mod handler;
 mod held;
 mod latest;
-mod life;
 mod limits;
 mod liveness;
 mod outcome;

@@ -170,8 +170,8 @@ pub(crate) fn exchange(due: Timestamp, now: Timestamp) -> &'static str {
 }
 
 /// The message for the attempt `next`, to be published with the queue's name as key.
-pub(crate) fn again(message: Message, queue: &str, event: &Event, next: &Attempt) -> Message {
-    let mut message = whole(message, queue, Some(event));
+pub(crate) fn retry_message(message: Message, queue: &str, event: &Event, next: &Attempt) -> Message {
+    let mut message = with_body(message, queue, Some(event));
     let headers = &mut message.headers;
     headers.set("retry-attempt", i64::from(next.number));
     headers.set("retry-first-seen", next.first_seen.to_string());
@@ -206,7 +206,7 @@ pub(crate) fn dead(
     event: Option<&Event>,
     (death, attempt, now): (&Death, &Attempt, Timestamp),
 ) -> Message {
-    let mut message = whole(message, queue, event);
+    let mut message = with_body(message, queue, event);
     let headers = &mut message.headers;
     for name in OF_A_RETRY {
         headers.remove(name);
@@ -221,7 +221,7 @@ pub(crate) fn dead(
 }
 
 /// The same message for another way, whole even if decoding took its body out.
-fn whole(mut message: Message, queue: &str, event: Option<&Event>) -> Message {
+fn with_body(mut message: Message, queue: &str, event: Option<&Event>) -> Message {
     if let Some(event) = event
         && message.body.is_empty()
     {

@@ -1,11 +1,11 @@
 //! One stream: takes deliveries in, and begins a task for each as soon as there is a slot and the rate allows.
 //!
 //! Invariant: at most as many tasks are at work as there are slots; a delivery is either waiting here, at work, or given
-//! back. What happens within a task is `life`.
+//! back. What happens within a task is `delivery`.
 
 use super::{
     breaker::Ticket,
-    life::{self, is_new, needs_to_be_alone},
+    delivery::{self, is_new, needs_to_be_alone},
     queue_context::QueueContext,
     rate::Limiter,
 };
@@ -137,7 +137,7 @@ impl Intake {
         }
         let mut confirms = true;
         while let Some(delivery) = self.waiting.pop_front() {
-            life::give_back(&self.queue, delivery, &mut confirms).await;
+            delivery::release_queued(&self.queue, delivery, &mut confirms).await;
         }
     }
 
@@ -183,7 +183,7 @@ impl Intake {
         let waiting = std::mem::take(&mut self.waiting);
         let mut confirms = true;
         for delivery in waiting.into_iter().chain(std::mem::take(&mut self.batch)) {
-            life::give_back(&queue, delivery, &mut confirms).await;
+            delivery::release_queued(&queue, delivery, &mut confirms).await;
         }
         let all = queue.slots.acquire_many(queue.most());
         let grace = Instant::now() + queue.service.limits.grace;
@@ -214,7 +214,7 @@ impl Intake {
         let mut confirms = true;
         while let Some(delivery) = self.consumer.next().await {
             self.queue.pulse.came(1);
-            life::give_back(&self.queue, delivery, &mut confirms).await;
+            delivery::release_queued(&self.queue, delivery, &mut confirms).await;
         }
         std::future::pending().await
     }
@@ -223,9 +223,9 @@ impl Intake {
 /// One task, from its slot's taking to its giving back.
 async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphorePermit, ticket: Ticket) {
     let tag = delivery.tag;
-    if let Err(panic) = AssertUnwindSafe(life::live(&queue, delivery, ticket)).catch_unwind().await {
+    if let Err(panic) = AssertUnwindSafe(delivery::process(&queue, delivery, ticket)).catch_unwind().await {
         // the handler's own panics are caught nearer to it: this is one of dropping what it left
-        let words = life::panic_words(panic.as_ref());
+        let words = delivery::panic_message(panic.as_ref());
         tracing::error!(queue = %queue.plan.name, panic = words, "a task broke outside of its handler; it is released");
         queue.report.given_back(None);
         let _ = queue.settler.settle(tag, Settle::Reject).await;

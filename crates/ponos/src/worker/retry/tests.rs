@@ -29,7 +29,7 @@ fn what_was_put_off_knows_its_attempt_when_it_comes_back() {
         failure: Some("no route".into()),
         waits: Some(Waits { count: 4, since: at(-3_000) }),
     };
-    let message = again(event().into_message(), "shop.order", &event(), &next);
+    let message = retry_message(event().into_message(), "shop.order", &event(), &next);
     assert_eq!(message.routing_key, "shop.order");
     assert_eq!(Attempt::read(&message.headers, at(0)), Ok(next));
 }
@@ -99,7 +99,8 @@ fn what_is_sent_again_keeps_what_it_was_and_loses_the_brokers_history() {
     original.headers.set("CC", HeaderValue::List(vec!["other".into()]));
     original.headers.set("BCC", HeaderValue::List(vec!["other".into()]));
     original.headers.set("colour", "red");
-    let sent = again(original.clone(), "q", &event(), &Attempt { number: 2, ..Attempt::first(at(0)) });
+    let sent =
+        retry_message(original.clone(), "q", &event(), &Attempt { number: 2, ..Attempt::first(at(0)) });
     assert_eq!(sent.properties.message_id.as_deref(), Some("7"));
     assert_eq!(sent.properties.correlation_id.as_deref(), Some("c"));
     assert_eq!(sent.properties.priority, Some(3));
@@ -115,7 +116,7 @@ fn what_is_sent_again_keeps_what_it_was_and_loses_the_brokers_history() {
 fn a_dead_letter_says_why_where_and_when_and_begins_anew_when_put_back() {
     let next =
         Attempt { number: 5, first_seen: at(-9), due: Some(at(0)), failure: Some("no".into()), waits: None };
-    let message = again(event().into_message(), "q", &event(), &next);
+    let message = retry_message(event().into_message(), "q", &event(), &next);
     let death = Death::new(DeadKind::Attempts, "é".repeat(3_000));
     let dead = dead(message, "q", Some(&event()), (&death, &next, at(7)));
     let text = |name| dead.headers.text(name).unwrap_or_default().to_owned();

@@ -1,24 +1,47 @@
-//! The handler itself: within its time, its panics caught, and what it left behind on other threads waited for.
+//! The handlers: within their time, their panics caught, and what they left behind on other threads waited for.
+//!
+//! The final handler has the last word before the dead letters. It runs once for each time that a message dies: it has an
+//! entry of its own in the inbox, and with that its own transaction. What is put back from the dead letters may die again,
+//! and it runs again.
 
-use super::{PutOff, Verdict, hold::Hold, report};
+use super::{
+    InProgress, PutOff, Verdict,
+    commit::{NotDone, begin_entry, commit},
+    decode::payload_unchecked,
+    report,
+};
 use crate::{
-    inbox::Entry,
+    clock::Stopwatch,
+    event::Event,
+    inbox::{Entry, InboxKey},
     redact::redact,
     worker::{
         Context, HandlerResult, Outcome,
         ended::{DeadKind, Death},
         handler::Shared,
+        plan::Route,
         queue_context::QueueContext,
     },
 };
 use futures_util::FutureExt;
 use serde_json::Value;
-use std::{any::Any, borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    any::Any,
+    borrow::Cow,
+    future::{Future, poll_fn},
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::sleep_until;
 use tracing::Instrument;
 
+/// What is shorter may be a busy machine's doing.
+const BLOCKED: Duration = Duration::from_millis(100);
+
 /// How a run ended.
-pub(super) enum Run {
+enum Run {
     Returned(HandlerResult),
     /// Serde's words.
     Unfit(String),
@@ -28,7 +51,7 @@ pub(super) enum Run {
 }
 
 /// Runs the route's handler.
-pub(super) async fn handler(
+pub(super) async fn run_handler(
     queue: &QueueContext,
     context: &Context,
     payload: Value,
@@ -77,8 +100,58 @@ pub(super) async fn handler(
     }
 }
 
+/// Runs the final handler, if there is one for such an end, and gives the reason for the dead letter; `or_dead`: its handler wants the
+/// message dead.
+pub(super) async fn last_word(
+    task: &mut InProgress<'_>,
+    reason: String,
+    or_dead: bool,
+) -> Result<String, NotDone> {
+    let (Some(event), Some(route)) = (task.event.clone(), task.route.clone()) else { return Ok(reason) };
+    let Some(last) = route.last.as_ref().filter(|last| last.or_dead || !or_dead) else { return Ok(reason) };
+    let Some(entry) = begin_last_entry(task, &route, &event).await? else { return Ok(reason) };
+    let context = task.context(&route, &event, Some(&entry), Some(reason.clone()));
+    let run = run_last(task.queue, &last.handler, &context, payload_unchecked(&event)).await;
+    let held = context.end();
+    match run {
+        Ok(()) => match commit(task, held, entry).await {
+            Err(NotDone::Lasting(why)) => Ok(format!("{reason}; its final handler: {why}")),
+            hindered => hindered.map(|()| reason),
+        },
+        Err(failed) => {
+            entry.abandon().boxed().await;
+            if matches!(failed, Run::Stopped) {
+                return Err(NotDone::Stopped);
+            }
+            let why = failure(failed, &context);
+            Ok(format!("{reason}; its final handler failed too: {why}"))
+        }
+    }
+}
+
+/// The final handler's entry; `None`: it ran before.
+async fn begin_last_entry(
+    task: &InProgress<'_>,
+    route: &Route,
+    event: &Event,
+) -> Result<Option<Entry>, NotDone> {
+    if task.queue.service.inbox.is_none() {
+        return Ok(Some(Entry::none()));
+    }
+    let times = event.extensions.int("requeued-count").unwrap_or(0);
+    // no pattern has a `!`
+    let handler = format!("{}!last{times}", route.pattern);
+    let key = InboxKey::of(Arc::clone(&task.queue.plan.name), handler, event);
+    match begin_entry(task, &key).boxed().await {
+        Ok(entry) => Ok(Some(entry)),
+        Err(Verdict::HandledAlready) => Ok(None),
+        Err(Verdict::Release(why)) => Err(NotDone::Passing(why)),
+        Err(_) => Err(NotDone::Stopped),
+    }
+}
+
 /// Runs the route's final handler; its failure in words.
-pub(super) async fn last(
+async fn run_last(
     queue: &QueueContext,
     handler: &Shared,
     context: &Context,
@@ -91,7 +164,7 @@ pub(super) async fn last(
 }
 
 /// Why it failed, in words and without secrets.
-pub(super) fn failure(run: Run, context: &Context) -> String {
+fn failure(run: Run, context: &Context) -> String {
     redacted(match run {
         Run::Returned(Ok(outcome)) => format!("{outcome:?}"),
         Run::Returned(Err(failure)) => failure.to_string(),
@@ -129,16 +202,16 @@ async fn run(queue: &QueueContext, handler: &Shared, context: &Context, payload:
             Err(error) => Run::Unfit(error.to_string()),
         }
     };
-    let mut hold = Hold::new(context.inner().route.policy.timeout);
+    let mut watch = ThreadWatch::new(context.inner().route.policy.timeout);
     let body = AssertUnwindSafe(body).catch_unwind().instrument(context.span().clone());
-    let body = hold.watch(body);
+    let body = watch.watch(body);
     let run = tokio::select! {
         biased;
-        ended = body => ended.unwrap_or_else(|panic| Run::Panicked(words(panic.as_ref()))),
+        ended = body => ended.unwrap_or_else(|panic| Run::Panicked(panic_message(panic.as_ref()))),
         () = sleep_until(context.deadline()) => Run::TimedOut,
         () = queue.stop.raised() => Run::Stopped,
     };
-    if let Some(held) = hold.beyond() {
+    if let Some(held) = watch.beyond() {
         report::blocked(queue, context, held);
     }
     context.inner().cancelled.raise();
@@ -149,8 +222,43 @@ async fn run(queue: &QueueContext, handler: &Shared, context: &Context, payload:
 }
 
 /// What a panic said, without secrets.
-pub(in crate::worker) fn words(panic: &(dyn Any + Send)) -> String {
+pub(in crate::worker) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     text.map_or_else(|| "(without words)".into(), redacted)
+}
+
+/// Sees how long a handler keeps its thread at a time. One that blocks can't be cancelled, and holds up what shares the thread.
+#[derive(Debug)]
+struct ThreadWatch {
+    began: Stopwatch,
+    timeout: Duration,
+    longest: Option<Duration>,
+}
+
+impl ThreadWatch {
+    /// From now on.
+    fn new(timeout: Duration) -> Self {
+        Self { began: Stopwatch::start(), timeout, longest: None }
+    }
+
+    /// The same future, watched.
+    async fn watch<F: Future>(&mut self, body: F) -> F::Output {
+        let mut body = pin!(body);
+        poll_fn(|context| {
+            let poll = Stopwatch::start();
+            let polled = body.as_mut().poll(context);
+            let held = poll.elapsed();
+            if held >= BLOCKED && self.began.elapsed() > self.timeout {
+                self.longest = self.longest.max(Some(held));
+            }
+            polled
+        })
+        .await
+    }
+
+    /// The longest that it kept its thread at a time, of what went beyond the timeout.
+    fn beyond(&self) -> Option<Duration> {
+        self.longest
+    }
 }

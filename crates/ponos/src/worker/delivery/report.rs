@@ -1,6 +1,6 @@
 //! The one place where the end of a delivery is logged, counted and shown.
 
-use super::Task;
+use super::InProgress;
 use crate::{
     event::Event,
     worker::{
@@ -13,8 +13,8 @@ use std::{sync::Arc, time::Duration};
 use tracing::{Span, field::Empty, info_span};
 
 /// `process <queue>`, by the names of OpenTelemetry's messaging conventions.
-pub(super) fn span(task: &Task<'_>, event: &Event) -> Span {
-    let Task { queue, exchange, message, attempt, .. } = task;
+pub(super) fn span(task: &InProgress<'_>, event: &Event) -> Span {
+    let InProgress { queue, exchange, message, attempt, .. } = task;
     let (queue, key) = (&queue.plan.name, &message.routing_key);
     info_span!(
         "process",
@@ -50,7 +50,7 @@ pub(super) fn blocked(queue: &QueueContext, context: &Context, held: Duration) {
 }
 
 /// Logs, counts and shows it.
-pub(super) fn report(task: Task<'_>, ended: Ended) {
+pub(super) fn report(task: InProgress<'_>, ended: Ended) {
     let queue = task.queue;
     let void = queue.is_void(task.tag);
     queue.report.count(&ended, void, task.id());
@@ -86,7 +86,7 @@ macro_rules! end {
     };
 }
 
-fn log(task: &Task<'_>, ended: &Ended) {
+fn log(task: &InProgress<'_>, ended: &Ended) {
     match ended {
         Ended::Retried { .. } => {
             task.span.record("error.type", "failed");

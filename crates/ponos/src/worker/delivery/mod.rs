@@ -1,30 +1,20 @@
-//! One delivery's life, from decoding to settling. Each step is a function in a file of its own; it hands on, or ends the
-//! life with a [`Verdict`].
+//! One delivery, from decoding to settling: [`steps`] reads as what happens to it. Each step hands on, or ends it with a
+//! [`Verdict`]; `endings` carries that out.
 //!
-//! Invariant: a life ends in exactly one settlement, by [`settle`], and nothing is acked before what follows from it is
+//! Invariant: a delivery ends in exactly one settlement, by [`process`], and nothing is acked before what follows from it is
 //! confirmed. Absent: what is taken in and when, which is the stream's.
 
-mod age;
-mod attempt;
-mod back;
+mod checks;
+mod commit;
 mod decode;
-mod finish;
-mod hold;
-mod inbox;
-mod last;
-mod pause;
-mod poison;
+mod endings;
+mod hold_and_retry;
 mod report;
-mod route;
 mod run;
-mod send;
-mod settle;
-mod unavailable;
-mod validate;
 
-pub(super) use back::waiting as give_back;
-pub(super) use poison::{is_new, needs_to_be_alone};
-pub(super) use run::words as panic_words;
+pub(super) use checks::{is_new, needs_to_be_alone};
+pub(super) use endings::release_queued;
+pub(super) use run::panic_message;
 
 use super::{
     Context,
@@ -41,12 +31,13 @@ use crate::{
 };
 use decode::Claimed;
 use futures_util::FutureExt;
+use hold_and_retry::wait_until_available;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::Span;
 
-/// What is known of a delivery so far.
-struct Task<'a> {
+/// A delivery in progress: what is known of it so far.
+struct InProgress<'a> {
     queue: &'a QueueContext,
     /// Among those that are at work.
     place: Place<'a>,
@@ -85,7 +76,7 @@ enum Verdict {
     /// Back to the queue, which is paused: that is not there what its handler needs.
     Unavailable { name: String, reason: String },
     /// Back to the queue: something is in the way that is no fault of the message's.
-    GiveBack(String),
+    Release(String),
     /// The worker stops.
     Stopped,
     /// To the dead letters.
@@ -106,22 +97,22 @@ impl From<Death> for Verdict {
     }
 }
 
-/// Leads one delivery to its end, and reports it.
-pub(super) fn live(
+/// Takes one delivery to its end, and reports it.
+pub(super) fn process(
     queue: &QueueContext,
     delivery: Delivery,
     ticket: Ticket,
 ) -> impl Future<Output = ()> + Send + '_ {
     // out here, so that the future has no room for the delivery as well
-    let task = Task::new(queue, delivery, ticket);
-    lead(queue, task)
+    let task = InProgress::new(queue, delivery, ticket);
+    run_to_verdict(queue, task)
 }
 
-async fn lead(queue: &QueueContext, mut task: Task<'_>) {
+async fn run_to_verdict(queue: &QueueContext, mut task: InProgress<'_>) {
     let verdict = loop {
         match steps(&mut task).await {
             Ok(Verdict::Unavailable { name, reason }) => {
-                let waited = unavailable::wait(&mut task, &name, reason).boxed().await;
+                let waited = wait_until_available(&mut task, &name, reason).boxed().await;
                 let Err(verdict) = waited else { continue };
                 break verdict;
             }
@@ -130,8 +121,8 @@ async fn lead(queue: &QueueContext, mut task: Task<'_>) {
     };
     let (ended, how) = match verdict {
         // the most frequent end; the others are long futures, and each delivery's would have room for them
-        Verdict::Done(held, entry) if held.is_empty() && entry.is_none() => settle::acked(Ended::Done),
-        verdict => settle::settle(&mut task, verdict).boxed().await,
+        Verdict::Done(held, entry) if held.is_empty() && entry.is_none() => endings::acked(Ended::Done),
+        verdict => endings::carry_out(&mut task, verdict).boxed().await,
     };
     let tag = task.tag;
     task.account(how);
@@ -141,12 +132,12 @@ async fn lead(queue: &QueueContext, mut task: Task<'_>) {
     let _ = queue.settler.settle(tag, how).await;
 }
 
-async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
+async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
     let queue = task.queue;
     let now = queue.service.clock.now();
     task.attempt = Attempt::first(now);
     let limits = &queue.service.limits;
-    let event = match decode::event(&mut task.message, limits) {
+    let event = match decode::decode(&mut task.message, limits) {
         Ok(event) => event,
         Err(death) => {
             // before it is taken to the dead letters
@@ -155,37 +146,39 @@ async fn steps(task: &mut Task<'_>) -> Result<Verdict, Verdict> {
         }
     };
     task.event = Some(Arc::clone(&event));
-    let route = route::of(&queue.plan, &event)?;
+    let route = decode::route(&queue.plan, &event)?;
     task.route = Some(Arc::clone(route));
-    age::expect(queue, route, &event);
-    age::check(&route.policy, &event, now)?;
-    task.attempt = attempt::read(&event, now)?;
-    attempt::due(&task.attempt, now)?;
+    checks::expect_next(queue, route, &event);
+    checks::skip_too_old(&route.policy, &event, now)?;
+    task.attempt = Attempt::read(&event.extensions, now)?;
+    if let Some(due) = task.attempt.early(now) {
+        return Err(Verdict::Early(due));
+    }
     if task.count > 0 && !task.noted {
-        poison::check(task.count.saturating_sub(queue.own_releases.count(event.id.as_str())))?;
+        checks::check_poison(task.count.saturating_sub(queue.own_releases.count(event.id.as_str())))?;
         // if this process sees it again, it did not end of it
         task.noted = true;
         queue.own_releases.note(event.id.as_str());
     }
-    let payload = validate::payload(&route.contract, &event)?;
+    let payload = decode::payload(&route.contract, &event)?;
     let entry = if queue.service.inbox.is_none() {
         Entry::none()
     } else {
         let key = InboxKey::of(Arc::clone(&queue.plan.name), Arc::clone(&route.pattern), &event);
-        inbox::begin(task, &key).boxed().await?
+        commit::begin_entry(task, &key).boxed().await?
     };
-    if let Err(overtaken) = age::take(queue, &route.policy, &event, now) {
+    if let Err(overtaken) = checks::take_latest(queue, &route.policy, &event, now) {
         return Ok(Verdict::Skip(overtaken, Some(entry)));
     }
     let context = task.context(route, &event, Some(&entry), None);
-    let verdict = run::handler(queue, &context, payload, entry).await;
+    let verdict = run::run_handler(queue, &context, payload, entry).await;
     if !matches!(verdict, Verdict::Unavailable { .. } | Verdict::Stopped) {
         queue.breaker.answered(task.place.ticket());
     }
     Ok(verdict)
 }
 
-impl<'a> Task<'a> {
+impl<'a> InProgress<'a> {
     fn new(queue: &'a QueueContext, delivery: Delivery, ticket: Ticket) -> Self {
         let count = delivery.delivery_count().unwrap_or(0);
         let Delivery { message, exchange, tag, .. } = delivery;

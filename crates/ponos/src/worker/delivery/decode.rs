@@ -1,16 +1,19 @@
-//! From a message to an event.
+//! From a message to an event, to its handler, and to the payload that the handler takes.
 
 use crate::{
-    event::{Event, Message, identity, is_structured},
+    event::{Event, Message, from_json, identity, is_structured},
+    schema::Contract,
     worker::{
         Limits,
         ended::{DeadKind, Death},
+        plan::{QueuePlan, Route},
     },
 };
+use serde_json::Value;
 use std::sync::Arc;
 
 /// The event. The body of a message in binary mode moves into it; it is put back on an error.
-pub(super) fn event(message: &mut Message, limits: &Limits) -> Result<Arc<Event>, Death> {
+pub(super) fn decode(message: &mut Message, limits: &Limits) -> Result<Arc<Event>, Death> {
     let bytes = message.body.len();
     if bytes > limits.body {
         let reason = format!("the body has {bytes} bytes; at most {} are read (Limits::body)", limits.body);
@@ -43,7 +46,7 @@ pub(super) struct Claimed {
 /// At most so many characters of it: as many bytes as a property has at most.
 const CLAIMED: usize = 255;
 
-/// Of a message that [`event`] could not read.
+/// Of a message that [`decode()`] could not read.
 pub(super) fn claimed(message: &mut Message, limits: &Limits) -> Claimed {
     // a body that is too large is not read for this, either
     let large = (message.body.len() > limits.body).then(|| std::mem::take(&mut message.body));
@@ -53,6 +56,42 @@ pub(super) fn claimed(message: &mut Message, limits: &Limits) -> Claimed {
     }
     let cut = |text: String| text.chars().take(CLAIMED).collect();
     Claimed { id: id.map(cut), name: name.map(cut) }
+}
+
+/// Who handles it.
+pub(super) fn route<'a>(plan: &'a QueuePlan, event: &Event) -> Result<&'a Arc<Route>, Death> {
+    plan.route(event.name.as_str()).ok_or_else(|| {
+        let handled: Vec<&str> = plan.routes.iter().map(|route| &*route.pattern).collect();
+        let reason = format!(
+            "nobody handles '{}' here; the queue '{}' has handlers for {}",
+            event.name,
+            plan.name,
+            handled.join(", ")
+        );
+        Death::new(DeadKind::Unhandled, reason)
+    })
+}
+
+/// The payload as JSON; an empty body is `null`. Whether it must be an object is for the contract to say.
+pub(super) fn payload(contract: &Contract, event: &Event) -> Result<Value, Death> {
+    let value = parse(&event.data)?;
+    match contract.check(&value) {
+        Ok(()) => Ok(value),
+        Err(mismatch) => Err(Death::new(DeadKind::Schema, mismatch.to_string())),
+    }
+}
+
+/// The payload once more, for what runs after it was checked.
+pub(super) fn payload_unchecked(event: &Event) -> Value {
+    parse(&event.data).unwrap_or_default()
+}
+
+fn parse(data: &[u8]) -> Result<Value, Death> {
+    if data.is_empty() {
+        return Ok(Value::Null);
+    }
+    from_json(data)
+        .map_err(|error| Death::new(DeadKind::Malformed, format!("the payload is no JSON: {error}")))
 }
 
 #[cfg(test)]
@@ -67,7 +106,7 @@ mod tests {
     #[test]
     fn the_body_moves_into_the_event() {
         let mut message = message();
-        let event = event(&mut message, &Limits::default()).unwrap();
+        let event = decode(&mut message, &Limits::default()).unwrap();
         assert_eq!((&*event.data, &*message.body), (&b"{\"a\":1}"[..], &b""[..]));
     }
 
@@ -78,7 +117,7 @@ mod tests {
         message.body =
             br#"{"specversion":"1.0","id":"7","source":"/s","type":"a.b.c","data":{"a":1}}"#.to_vec();
         let before = message.clone();
-        let event = event(&mut message, &Limits::default()).unwrap();
+        let event = decode(&mut message, &Limits::default()).unwrap();
         assert_eq!((&*event.data, message), (&b"{\"a\":1}"[..], before));
     }
 
@@ -91,13 +130,13 @@ mod tests {
         ] {
             let mut message = message();
             message.headers.remove(name);
-            let death = event(&mut message, &Limits::default()).unwrap_err();
+            let death = decode(&mut message, &Limits::default()).unwrap_err();
             assert_eq!(death, Death::new(DeadKind::Malformed, words));
             assert_eq!(message.body, b"{\"a\":1}");
         }
         let mut message = message();
         message.headers.set("cloudEvents_time", 5);
-        let death = event(&mut message, &Limits::default()).unwrap_err();
+        let death = decode(&mut message, &Limits::default()).unwrap_err();
         assert_eq!(death.reason, "attribute time is an integer; expected an RFC 3339 text");
     }
 
@@ -128,9 +167,21 @@ mod tests {
     #[test]
     fn a_body_beyond_the_limit_is_not_read() {
         let limits = Limits { body: 6, ..Limits::default() };
-        let death = event(&mut message(), &limits).unwrap_err();
+        let death = decode(&mut message(), &limits).unwrap_err();
         assert_eq!(death.kind, DeadKind::TooLarge);
         assert!(death.reason.contains("the body has 7 bytes; at most 6"), "{}", death.reason);
-        assert!(event(&mut message(), &Limits { body: 7, ..limits }).is_ok());
+        assert!(decode(&mut message(), &Limits { body: 7, ..limits }).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_json_is_malformed_and_nothing_is_null() {
+        assert_eq!(parse(b"").unwrap(), Value::Null);
+        assert_eq!(parse(b"[1]").unwrap(), serde_json::json!([1]));
+        for broken in [&b"{"[..], b"hello", b"\xff", b"{} {}"] {
+            assert_eq!(parse(broken).unwrap_err().kind, DeadKind::Malformed);
+        }
+        assert!(parse(b"\xef\xbb\xbf{}").unwrap_err().reason.contains("byte order mark"));
+        let deep = "[".repeat(100_000);
+        assert!(parse(deep.as_bytes()).unwrap_err().reason.contains("recursion limit"));
     }
 }

@@ -1,20 +1,32 @@
-//! Too old, overtaken, or awaited.
+//! What is looked at before a handler runs: too old, overtaken, awaited, or poison.
+//!
+//! Poison is what ends the process that handles it: it must not take its neighbours along, nor go on for ever.
 
 use super::Verdict;
 use crate::{
     clock::millis,
     event::{Event, Timestamp},
-    worker::{Policy, plan::Route, queue_context::QueueContext},
+    worker::{
+        Policy,
+        ended::{DeadKind, Death},
+        plan::Route,
+        queue_context::QueueContext,
+    },
 };
 
+/// From so many returns on it is handled alone.
+const ALONE: u64 = 3;
+/// After so many it is handled no more.
+const POISON: u64 = 5;
+
 /// Whether there is still anything to do.
-pub(super) fn check(policy: &Policy, event: &Event, now: Timestamp) -> Result<(), Verdict> {
+pub(super) fn skip_too_old(policy: &Policy, event: &Event, now: Timestamp) -> Result<(), Verdict> {
     too_old(policy, event, now).map_or(Ok(()), |why| Err(Verdict::Skip(why, None)))
 }
 
 /// Whether a later one was taken before it; if not, it is taken. For what is valid and was not handled alone: what never
 /// runs must not silence what comes after it.
-pub(super) fn take(
+pub(super) fn take_latest(
     queue: &QueueContext,
     policy: &Policy,
     event: &Event,
@@ -37,10 +49,31 @@ fn too_old(policy: &Policy, event: &Event, now: Timestamp) -> Option<String> {
 }
 
 /// Notes that it came, and when the next one will, for a route that waits for it.
-pub(super) fn expect(queue: &QueueContext, route: &Route, event: &Event) {
+pub(super) fn expect_next(queue: &QueueContext, route: &Route, event: &Event) {
     if let Some(tolerance) = route.policy.expect_by_next {
         queue.promises.came(event, queue.service.clock.now(), tolerance);
     }
+}
+
+/// Nothing else of the stream may be at work beside it.
+pub(in crate::worker) fn needs_to_be_alone(count: Option<u64>) -> bool {
+    count.is_some_and(|count| count >= ALONE)
+}
+
+/// It never came back: what was suspicious is behind us.
+pub(in crate::worker) fn is_new(count: Option<u64>) -> bool {
+    count.is_none()
+}
+
+/// `count`: how often it came back unsettled, apart from what this process itself released.
+pub(super) fn check_poison(count: u64) -> Result<(), Death> {
+    if count < POISON {
+        return Ok(());
+    }
+    let reason = format!(
+        "it came back {count} times without being settled: the process that handled it ended each time (killed, aborted, out of memory), or handed it back"
+    );
+    Err(Death::new(DeadKind::Poison, reason))
 }
 
 #[cfg(test)]
@@ -65,6 +98,22 @@ mod tests {
             let mut event = Event::new("1".parse().unwrap(), "/a", name, b"{}".to_vec());
             (event.time, event.expiry_time) = (time, expiry);
             assert_eq!(too_old(policy, &event, now).is_some(), skipped, "{time:?} {expiry:?} {now}");
+        }
+    }
+
+    #[test]
+    fn what_comes_back_is_handled_alone_and_then_no_more() {
+        for (count, new, alone, dead) in [
+            (None, true, false, false),
+            (Some(1), false, false, false),
+            (Some(2), false, false, false),
+            (Some(3), false, true, false),
+            (Some(4), false, true, false),
+            (Some(5), false, true, true),
+            (Some(49), false, true, true),
+        ] {
+            let found = (is_new(count), needs_to_be_alone(count), check_poison(count.unwrap_or(0)).is_err());
+            assert_eq!(found, (new, alone, dead), "{count:?}");
         }
     }
 }

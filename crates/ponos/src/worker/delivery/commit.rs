@@ -1,0 +1,253 @@
+//! What must last before a delivery is settled: what follows from it is confirmed by the broker, and the inbox knows it.
+//!
+//! While that can't be had the slot is held. A handler that is done has had its effect, so it is not run again for what may
+//! pass: the same messages, with the same ids, are sent again, and the same key recorded again, until that is worth an
+//! attempt of its own.
+
+use super::{
+    InProgress, Verdict,
+    hold_and_retry::{Failed, Hold, Unmet, hold_and_retry},
+};
+use crate::{
+    event::Message,
+    inbox::{Begun, Entry, Held, InboxErrorClass, InboxKey},
+    topology::worker::{DEAD, dead_letters},
+    worker::{confirming_publisher::FlushError, retry},
+};
+use std::sync::Arc;
+
+/// Asks the inbox whether it was handled already: the entry to run under.
+pub(super) async fn begin_entry(task: &InProgress<'_>, key: &InboxKey) -> Result<Entry, Verdict> {
+    let queue = task.queue;
+    let asked = hold_and_retry(task, Hold::because("the inbox could not be asked"), || async {
+        let begun = tokio::select! {
+            biased;
+            begun = queue.service.inbox.begin(key) => begun,
+            // nothing has run yet
+            () = queue.stop.raised() => return Err(Failed::Final(Verdict::Stopped)),
+        };
+        match begun {
+            Ok(Begun::Run(entry)) => Ok(entry),
+            Ok(Begun::Handled) => Err(Failed::Final(Verdict::HandledAlready)),
+            Err(error) => Err(Failed::Again(error.to_string())),
+        }
+    });
+    asked.await.map_err(|unmet| match unmet {
+        Unmet::Final(verdict) => verdict,
+        Unmet::Stopped => Verdict::Stopped,
+        Unmet::Void(_) => {
+            Verdict::Release("the connection was lost while the inbox could not be asked".into())
+        }
+        Unmet::Enough(why) => Verdict::Release(format!("the inbox could not be asked: {why}")),
+    })
+}
+
+/// Why what a handler did can't be made to last.
+pub(super) enum NotDone {
+    /// Nothing more can be done for it here: back to the queue.
+    Passing(String),
+    /// A failure of this attempt.
+    Lasting(String),
+    /// The worker stops.
+    Stopped,
+}
+
+/// What the log says while that waits.
+const DONE: &str = "the handler is done, what follows is hindered";
+
+impl From<Unmet<NotDone>> for NotDone {
+    fn from(unmet: Unmet<NotDone>) -> Self {
+        match unmet {
+            Unmet::Final(not_done) => not_done,
+            Unmet::Stopped => Self::Stopped,
+            Unmet::Void(why) => Self::Passing(format!("the connection of its delivery was lost: {why}")),
+            Unmet::Enough(why) => {
+                Self::Lasting(format!("its handler is done, but what follows can't be had: {why}"))
+            }
+        }
+    }
+}
+
+/// Publishes what a handler held, and tells the inbox.
+pub(super) async fn commit(task: &InProgress<'_>, held: Vec<Held>, entry: Entry) -> Result<(), NotDone> {
+    let inbox = &task.queue.service.inbox;
+    if inbox.takes_publishes() {
+        return commit_transaction(task, held, entry).await;
+    }
+    // with an inbox: it comes again, and then the inbox must know it
+    let hold = Hold { even_void: !inbox.is_none(), ..Hold::because(DONE) };
+    publish_held(task, hold, held).await?;
+    let entry = &entry;
+    let recorded = hold_and_retry(task, hold, || async move {
+        entry.record().await.map_err(|error| match error.class {
+            InboxErrorClass::Refused => Failed::Final(NotDone::Lasting(error.to_string())),
+            _ => Failed::Again(error.to_string()),
+        })
+    });
+    Ok(recorded.await?)
+}
+
+/// Publishes, and again while the connection comes and goes.
+async fn publish_held(task: &InProgress<'_>, hold: Hold, held: Vec<Held>) -> Result<(), NotDone> {
+    if held.is_empty() {
+        return Ok(());
+    }
+    let queue = task.queue;
+    let mut is_first = true;
+    let published = hold_and_retry(task, hold, || {
+        // not into a link that is down, but for the first time: that tells why
+        let held = (std::mem::take(&mut is_first) || queue.can_publish()).then(|| held.clone());
+        async move {
+            let Some(held) = held else {
+                return Err(Failed::Again("the broker can't be published to".into()));
+            };
+            let Err(error) = queue.publisher.publish(held, queue.service.limits.flush).await else {
+                return Ok(());
+            };
+            if error.is_missing() {
+                // for the next attempt
+                queue.repair.redeclare().await;
+            }
+            Err(match error {
+                FlushError::Lost(_) | FlushError::Missing(_) => Failed::Again(error.to_string()),
+                FlushError::Closed => Failed::Final(NotDone::Passing(error.to_string())),
+                _ => Failed::Final(NotDone::Lasting(format!("what it published could not be sent: {error}"))),
+            })
+        }
+    });
+    Ok(published.await?)
+}
+
+/// With the handler's own transaction. A commit that gets no answer may have happened: the inbox knows.
+async fn commit_transaction(task: &InProgress<'_>, held: Vec<Held>, entry: Entry) -> Result<(), NotDone> {
+    let key = entry.key();
+    let Err(error) = entry.done(held).await else { return Ok(()) };
+    let lasting = || NotDone::Lasting(error.to_string());
+    let (InboxErrorClass::Unavailable, Some(key)) = (error.class, key) else {
+        return Err(lasting());
+    };
+    match begin_entry(task, &key).await {
+        Err(Verdict::HandledAlready) => Ok(()),
+        Err(Verdict::Stopped) => Err(NotDone::Stopped),
+        Err(_) => Err(NotDone::Passing(error.to_string())),
+        Ok(entry) => {
+            // what the handler wrote was rolled back
+            entry.abandon().await;
+            Err(lasting())
+        }
+    }
+}
+
+/// Why a delivery could not be sent on.
+pub(super) enum Unsent {
+    /// For the log.
+    Why(String),
+    /// Its headers leave no room for ours, and it can't do without any of them: the message again, and the reason.
+    TooLarge(Box<Message>, String),
+    /// The worker stops.
+    Stopped,
+}
+
+/// Why no other attempt would send it.
+enum Undeliverable {
+    Void,
+    TooLarge(String),
+}
+
+/// Sends what a delivery becomes (a retry, a dead letter), and does not let go of it before that is confirmed.
+pub(super) async fn send_confirmed(
+    task: &InProgress<'_>,
+    exchange: &str,
+    message: Message,
+) -> Result<(), Unsent> {
+    let queue = task.queue;
+    let id = message.properties.message_id.as_deref().unwrap_or_default();
+    let id = id.parse().map_err(Unsent::Why)?;
+    let mut held = Held { id, exchange: Arc::from(exchange), message };
+    loop {
+        let sent = hold_and_retry(task, Hold::because("what it becomes could not be sent"), || {
+            let held = vec![held.clone()];
+            async move {
+                if queue.is_void(task.tag) {
+                    // it comes again, whatever becomes of this
+                    return Err(Failed::Final(Undeliverable::Void));
+                }
+                if exchange == DEAD {
+                    // without it, the exchange would send the letter to the parked ones
+                    queue.repair.ensure_queue(&dead_letters(&queue.plan.name)).await;
+                }
+                let Err(error) = queue.publisher.publish(held, queue.service.limits.flush).await else {
+                    return Ok(());
+                };
+                if error.is_too_large() {
+                    return Err(Failed::Final(Undeliverable::TooLarge(error.to_string())));
+                }
+                if error.is_missing() {
+                    queue.repair.redeclare().await;
+                }
+                Err(Failed::Again(error.to_string()))
+            }
+        });
+        return match sent.await {
+            Ok(()) => Ok(()),
+            Err(Unmet::Final(Undeliverable::TooLarge(why))) => {
+                if retry::smaller(&mut held.message) {
+                    continue;
+                }
+                Err(Unsent::TooLarge(Box::new(held.message), why))
+            }
+            Err(Unmet::Final(Undeliverable::Void)) => {
+                Err(Unsent::Why("the connection of its delivery was lost".into()))
+            }
+            Err(Unmet::Stopped) => Err(Unsent::Stopped),
+            Err(Unmet::Void(why) | Unmet::Enough(why)) => {
+                Err(Unsent::Why(format!("it could not be sent to '{exchange}': {why}")))
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{inbox::Inbox, prelude::*, testing::Kit};
+    use serde_json::{Value, json};
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering::SeqCst},
+        },
+        time::Duration,
+    };
+
+    const NAME: &str = "order.parcel.shipped";
+
+    fn counting(inbox: Inbox) -> (Worker, Arc<AtomicUsize>) {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&runs);
+        let handler = move |_: Value, _: Context| {
+            count.fetch_add(1, SeqCst);
+            async { Ok(Done) }
+        };
+        (Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(1))).inbox(inbox), runs)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_fails_is_tried_again_without_running_the_handler() {
+        let (worker, runs) = counting(Inbox::failing(3));
+        let mut kit = Kit::start(worker).await;
+        let id = kit.publish(NAME, &json!({})).await;
+        kit.settled().await;
+        assert_eq!((kit.ended(&id), runs.load(SeqCst)), (Some(Ended::Done), 1));
+        assert_eq!(kit.stop().await.released, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_cannot_be_had_is_a_failed_attempt_with_the_reason() {
+        let (worker, runs) = counting(Inbox::failing(u32::MAX));
+        let mut kit = Kit::start(worker).await;
+        kit.publish(NAME, &json!({})).await;
+        kit.advance(Duration::from_secs(660)).await;
+        assert_eq!((kit.dead()[0].kind.as_str(), runs.load(SeqCst)), ("attempts", 1));
+        assert!(kit.dead()[0].reason.contains("no space left"), "{}", kit.dead()[0].reason);
+    }
+}

@@ -1,0 +1,118 @@
+//! Waiting with the slot held, until it is worth another try: nothing spins, and nothing is given back that would come again
+//! at once.
+
+use super::{InProgress, Verdict};
+use crate::worker::{breaker::Place, queue_context::QueueContext};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// The first wait; each further one is twice as long, …
+const SHORTEST: Duration = Duration::from_secs(1);
+/// … up to this.
+const LONGEST: Duration = Duration::from_secs(30);
+/// So long a delivery is held at most (and never longer than a third of what the broker allows).
+const HELD: Duration = Duration::from_secs(600);
+
+/// Why an attempt did not succeed.
+pub(super) enum Failed<E> {
+    /// Another one may; why this one did not.
+    Again(String),
+    /// No other one will.
+    Final(E),
+}
+
+/// Why there was no success in the end.
+pub(super) enum Unmet<E> {
+    /// No other attempt would help.
+    Final(E),
+    /// It was held for long enough; why the last attempt failed.
+    Enough(String),
+    /// The delivery's channel is gone: it can't be settled any more, and comes again; why the last attempt failed.
+    Void(String),
+    /// The worker stops now.
+    Stopped,
+}
+
+/// How it is held.
+#[derive(Clone, Copy)]
+pub(super) struct Hold {
+    /// What is logged, once, when the first attempt fails: what happened.
+    pub(super) what: Option<&'static str>,
+    /// Whether to go on when the delivery's channel is gone.
+    pub(super) even_void: bool,
+}
+
+impl Hold {
+    /// While the delivery can be settled; `what` says in the log what happened.
+    pub(super) fn because(what: &'static str) -> Self {
+        Self { what: Some(what), even_void: false }
+    }
+}
+
+/// How long a delivery may be held for something to come back.
+fn longest_held(queue: &QueueContext) -> Duration {
+    HELD.min(queue.service.limits.consumer_timeout / 3)
+}
+
+/// Makes attempts, with the slot held, until one succeeds: after 1 s, 2 s, 4 s … 30 s.
+pub(super) async fn hold_and_retry<T, E, A>(
+    task: &InProgress<'_>,
+    hold: Hold,
+    mut attempt: impl FnMut() -> A,
+) -> Result<T, Unmet<E>>
+where
+    A: Future<Output = Result<T, Failed<E>>>,
+{
+    let queue = task.queue;
+    let (mut wait, until) = (SHORTEST, Instant::now() + longest_held(queue));
+    loop {
+        let why = match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(Failed::Final(error)) => return Err(Unmet::Final(error)),
+            Err(Failed::Again(why)) => why,
+        };
+        if let Some(what) = hold.what.filter(|_| wait == SHORTEST) {
+            tracing::warn!(why, queue = %queue.plan.name, id = task.id(), "{what}; the task waits");
+        }
+        let end = Instant::now() + wait;
+        if end > until {
+            return Err(Unmet::Enough(why));
+        }
+        wait = (wait * 2).min(LONGEST);
+        tokio::select! {
+            () = sleep_until(end) => {}
+            () = queue.stop.raised() => return Err(Unmet::Stopped),
+            () = queue.voided(task.tag), if !hold.even_void => return Err(Unmet::Void(why)),
+        }
+    }
+}
+
+/// What a handler needs is not there: the queue is paused before the delivery goes back to it, or it would come again at
+/// once. `Ok`: it is to be tried again; else what is to become of it.
+///
+/// A single active consumer must keep its order, which what goes back may lose: its one task waits in its slot, and is
+/// itself what is tried again.
+pub(super) async fn wait_until_available(
+    task: &mut InProgress<'_>,
+    name: &str,
+    reason: String,
+) -> Result<(), Verdict> {
+    let queue = task.queue;
+    if queue.breaker.unavailable(task.place.ticket(), name, &reason) {
+        queue.settler.narrow();
+    }
+    if !queue.plan.policy.exclusive {
+        return Err(Verdict::Release(reason));
+    }
+    tokio::select! {
+        ticket = queue.breaker.admitted() => {
+            task.place = Place::new(&queue.breaker, ticket);
+            task.restore();
+            Ok(())
+        }
+        // it is not at work, so the grace is not for it
+        () = queue.drain.raised() => Err(Verdict::Release(reason)),
+        () = queue.voided(task.tag) => Err(Verdict::Release(reason)),
+        () = sleep_until(task.began + longest_held(queue)) => Err(Verdict::Release(reason)),
+    }
+}
