@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use testkit::{Node, Signal};
 use uuid::Uuid;
 
-/// The id by its rule (`crates/ponos/src/event/id.rs`), with nothing of ours.
+/// The id by its rule (`crates/ponos-event/src/id.rs`), with nothing of ours.
 fn id(clock: &str, schedule: &str, due: &str) -> String {
     let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"urn:khronos:occurrence");
     assert_eq!(namespace.to_string(), "d7947026-e364-593e-8c95-ddae90ef68dd");

@@ -1,0 +1,133 @@
+//! What an audit found.
+
+use ponos_event::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The record against the arithmetic over (from, to].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Exclusive; the later of what was asked for and what the record still knows.
+    pub from: Timestamp,
+    /// Inclusive; the earlier of what was asked for and W.
+    pub to: Timestamp,
+    /// Rows of the record that were read.
+    pub rows: u64,
+    /// All schedules together.
+    pub totals: Tally,
+    /// By schedule name.
+    pub schedules: Vec<ScheduleReport>,
+    /// What limits the finding: definitions and rows that are no longer kept.
+    pub notes: Vec<String>,
+    /// The last due time that is in a hole.
+    pub last_hole: Option<Timestamp>,
+}
+
+/// One schedule of a [`Report`], all its revisions together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleReport {
+    /// Its name.
+    pub schedule: String,
+    /// The counts.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Examples of what is missing, oldest first; `tally.holes` counts all.
+    pub missing: Vec<Finding>,
+    /// Examples of what should not be there; `tally.surplus` counts all.
+    pub extra: Vec<Finding>,
+}
+
+/// Occurrences by how they ended. `expected` is the sum of all down to `holes`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// What the arithmetic calls for.
+    pub expected: u64,
+    /// Confirmed as events of their own.
+    pub confirmed: u64,
+    /// Stood for by a confirmed coalesced event.
+    pub coalesced: u64,
+    /// Skipped, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// Dropped by a person.
+    pub dropped: u64,
+    /// Parked.
+    pub parked: u64,
+    /// Still to be sent.
+    pub pending: u64,
+    /// Settled, but a crash took the details.
+    pub details_lost: u64,
+    /// In time that the clock was set back over.
+    pub clock_set_back: u64,
+    /// Nothing is known of them.
+    pub holes: u64,
+    /// Rows that no occurrence calls for, that count wrongly, or that contradict another row.
+    pub surplus: u64,
+    /// Rows that say again what an earlier row said: sent twice under one id after a crash.
+    pub resent: u64,
+    /// Occurrences in rows whose definition is no longer kept.
+    pub unverifiable: u64,
+}
+
+/// A run of occurrences that is missing, or a row that should not be there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The revision.
+    pub revision: u32,
+    /// The first due time.
+    pub first: Timestamp,
+    /// The last due time.
+    pub last: Timestamp,
+    /// How many.
+    pub count: u64,
+    /// The row, if it is one.
+    pub sequence: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Report {
+    /// Whether record and arithmetic agree.
+    pub fn agrees(&self) -> bool {
+        self.totals.holes == 0 && self.totals.surplus == 0
+    }
+}
+
+impl Tally {
+    /// All skipped, whatever the reason.
+    pub fn all_skipped(&self) -> u64 {
+        self.skipped.values().sum()
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        let Self {
+            expected,
+            confirmed,
+            coalesced,
+            skipped,
+            dropped,
+            parked,
+            pending,
+            details_lost,
+            clock_set_back,
+            holes,
+            surplus,
+            resent,
+            unverifiable,
+        } = other;
+        self.expected += expected;
+        self.confirmed += confirmed;
+        self.coalesced += coalesced;
+        for (reason, count) in skipped {
+            *self.skipped.entry(reason.clone()).or_default() += count;
+        }
+        self.dropped += dropped;
+        self.parked += parked;
+        self.pending += pending;
+        self.details_lost += details_lost;
+        self.clock_set_back += clock_set_back;
+        self.holes += holes;
+        self.surplus += surplus;
+        self.resent += resent;
+        self.unverifiable += unverifiable;
+    }
+}

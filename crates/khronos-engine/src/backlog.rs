@@ -1,0 +1,151 @@
+//! The set in memory: the outstanding spans, and which of them can go on.
+//!
+//! A span that has nothing left stays here until its removal is durable: until then occurrences of its schedule join
+//! it instead of being handed over on time. So a span found after a restart tells how far its schedule may have come.
+
+use super::{Era, Span, progress::SpanKey};
+use khronos_schedule::Schedule;
+use ponos_event::Timestamp;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap, VecDeque},
+    sync::Arc,
+};
+
+#[derive(Debug)]
+pub(super) struct Backlog {
+    pub(super) span: Span,
+    pub(super) era: Era,
+    pub(super) schedule: Arc<Schedule>,
+    pub(super) state: State,
+}
+
+/// What a span waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Its turn.
+    Ready,
+    /// The write with this ticket.
+    Saving(u64),
+    /// An instant.
+    Waiting(Timestamp),
+    /// The broker's answer.
+    InFlight,
+    /// An older revision of its schedule.
+    Behind,
+    /// Nothing is left; the write with this ticket removes it.
+    Closing(u64),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Backlogs {
+    all: BTreeMap<SpanKey, Backlog>,
+    ready: VecDeque<SpanKey>,
+    timers: BinaryHeap<Reverse<(Timestamp, SpanKey)>>,
+    saving: VecDeque<(u64, SpanKey)>,
+}
+
+impl Backlogs {
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&SpanKey, &Backlog)> {
+        self.all.iter()
+    }
+
+    pub(super) fn get(&self, key: &SpanKey) -> Option<&Backlog> {
+        self.all.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: &SpanKey) -> Option<&mut Backlog> {
+        self.all.get_mut(key)
+    }
+
+    pub(super) fn contains(&self, key: &SpanKey) -> bool {
+        self.all.contains_key(key)
+    }
+
+    /// Whether anything of this schedule is outstanding.
+    pub(super) fn holds(&self, schedule: &str) -> bool {
+        !self.all.is_empty() && self.of(&schedule.into()).next().is_some()
+    }
+
+    pub(super) fn of(&self, schedule: &Arc<str>) -> impl Iterator<Item = (&SpanKey, &Backlog)> {
+        self.all.range((schedule.clone(), 0)..=(schedule.clone(), u32::MAX))
+    }
+
+    pub(super) fn insert(&mut self, key: SpanKey, backlog: Backlog) {
+        let state = backlog.state;
+        self.all.insert(key.clone(), backlog);
+        self.set(&key, state);
+    }
+
+    /// Puts a span into a state and into the queue where it waits.
+    pub(super) fn set(&mut self, key: &SpanKey, state: State) {
+        let Some(backlog) = self.all.get_mut(key) else { return };
+        backlog.state = state;
+        match state {
+            State::Ready => self.ready.push_back(key.clone()),
+            State::Waiting(until) => self.timers.push(Reverse((until, key.clone()))),
+            State::Saving(ticket) | State::Closing(ticket) => self.saving.push_back((ticket, key.clone())),
+            State::InFlight | State::Behind => {}
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: &SpanKey) {
+        self.all.remove(key);
+        let behind = self.of(&key.0).next().filter(|(_, next)| next.state == State::Behind);
+        if let Some(next) = behind.map(|(next, _)| next.clone()) {
+            self.set(&next, State::Ready);
+        }
+    }
+
+    /// The next span whose turn it is. Entries of the queues that were overtaken by a change of state are passed over.
+    pub(super) fn next_ready(&mut self, now: Timestamp) -> Option<SpanKey> {
+        while let Some(Reverse((_, key))) = self.timers.pop_if_reached(now) {
+            if self.all.get(&key).is_some_and(|b| matches!(b.state, State::Waiting(until) if until <= now)) {
+                self.set(&key, State::Ready);
+            }
+        }
+        while let Some(key) = self.ready.pop_front() {
+            if self.all.get(&key).is_some_and(|b| b.state == State::Ready) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    pub(super) fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.peek().map(|Reverse((until, _))| *until)
+    }
+
+    /// Spans whose write has become durable.
+    pub(super) fn next_saved(&mut self, durable: impl Fn(u64) -> bool) -> Option<SpanKey> {
+        while let Some((ticket, _)) = self.saving.front()
+            && durable(*ticket)
+        {
+            let (ticket, key) = self.saving.pop_front()?;
+            let waits = [State::Saving(ticket), State::Closing(ticket)];
+            if self.all.get(&key).is_some_and(|b| waits.contains(&b.state)) {
+                return Some(key);
+            }
+        }
+        None
+    }
+}
+
+/// Pops the top only once its instant has come.
+trait PopIfReached {
+    fn pop_if_reached(&mut self, now: Timestamp) -> Option<Reverse<(Timestamp, SpanKey)>>;
+}
+
+impl PopIfReached for BinaryHeap<Reverse<(Timestamp, SpanKey)>> {
+    fn pop_if_reached(&mut self, now: Timestamp) -> Option<Reverse<(Timestamp, SpanKey)>> {
+        if self.peek().is_some_and(|Reverse((until, _))| *until <= now) { self.pop() } else { None }
+    }
+}

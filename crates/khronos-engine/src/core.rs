@@ -1,0 +1,261 @@
+//! The state machine itself: what a step does, in order.
+
+use super::{
+    Action, ClockRules, ClockState, Handover, Input, Notice, Reading, Resends, Revision, Row, Span,
+    backlog::{Backlogs, State},
+    clock_guard::ClockGuard,
+    faults::{Fault, planted},
+    flights::{Flights, Owner},
+    hand_over::{LEAD, MARGIN},
+    load::{Change, Load},
+    parked::ParkedSet,
+    place::Which,
+    progress::{PAUSED, Progress, SpanKey},
+    refusals::Refusals,
+    schedules::Schedules,
+    slots::SlotId,
+};
+use ponos_event::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Limits, from the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Which readings are believed.
+    pub clock: ClockRules,
+    /// When refused events are sent again.
+    pub resends: Resends,
+    /// At most this many handovers are unanswered; catch-up takes at most half of them.
+    pub in_flight: usize,
+    /// At most about this many schedules change in one write, or are caught up with; more goes down in pieces.
+    pub piece: usize,
+    /// So many parked entries are kept at most: then the oldest are dropped.
+    pub parked: usize,
+    /// Rows of confirmed events go down with the progress that passes them, instead of behind it: for the embedded
+    /// broker, whose only durable copy is the record.
+    pub record_first: bool,
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) rules: Rules,
+    pub(super) guard: ClockGuard,
+    pub(super) schedules: Schedules,
+    pub(super) flights: Flights,
+    pub(super) backlogs: Backlogs,
+    pub(super) progress: Progress,
+    /// Revisions that are kept and do not run: ended ones, and what this version does not understand.
+    pub(super) resting: BTreeMap<SpanKey, Revision>,
+    pub(super) parked: ParkedSet,
+    pub(super) refusals: Refusals,
+    /// What is to change once the clock is believed.
+    pub(super) waiting: VecDeque<Change>,
+    /// The load under way.
+    pub(super) load: Option<Load>,
+    /// The write with the latest piece of a load: the next piece begins when it is durable.
+    pub(super) loading: u64,
+    /// Ended revisions up to this one were looked at, whether they can be forgotten.
+    pub(super) looked_at: Option<SpanKey>,
+    /// The write with the latest change of a definition.
+    pub(super) changed: u64,
+    /// Commands, and the writes that carry them, in the order of writes.
+    pub(super) promised: VecDeque<(u64, u64)>,
+    pub(super) link_up: bool,
+    /// More is on time than one step hands over.
+    pub(super) more: bool,
+    pub(super) draining: bool,
+    /// Up to here all rows were given to the record.
+    pub(super) complete: Timestamp,
+    /// The highest send time handed over, since a clock that was set back went on last.
+    pub(super) highest_handed: Timestamp,
+    /// The highest ever, as far as that can be known: R, less what was reserved since and not used.
+    pub(super) reached: Timestamp,
+    pub(super) out: Out,
+}
+
+/// What a step has to say so far.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    pub(super) publish: Vec<Handover>,
+    pub(super) rows: Vec<Row>,
+    pub(super) notices: Vec<Notice>,
+}
+
+impl Engine {
+    /// One step. Actions are to be performed in order.
+    pub fn step(&mut self, reading: Reading, input: Input) -> Vec<Action> {
+        let seen = self.guard.see(reading);
+        self.out.notices.extend(seen.notice);
+        if let Some(now) = seen.resumed_at {
+            self.set_back(now);
+        }
+        self.take_in(input);
+        while self.is_steady()
+            && let Some(change) = self.waiting.pop_front()
+        {
+            self.take_change(change);
+        }
+        self.pump();
+        if self.may_load() {
+            self.load_piece();
+            self.pump();
+        }
+        self.emit()
+    }
+
+    /// The effective now: the highest reading believed so far.
+    pub fn now(&self) -> Timestamp {
+        self.guard.now()
+    }
+
+    /// When to step next even if nothing happens; `None`: no wish of its own.
+    pub fn next_wakeup(&self) -> Option<Timestamp> {
+        let now = self.now();
+        let mut earliest = self.progress.next_save(now, self.settled());
+        let mut wish = |at: Timestamp| earliest = Some(earliest.map_or(at, |e| e.min(at)));
+        if self.may_load() || self.more {
+            wish(now);
+        }
+        if self.may_hand_over() {
+            if let Some(send) = self.schedules.first_send(Which::Due).filter(|send| *send > now) {
+                let ahead = send.plus(-LEAD);
+                let unready =
+                    self.progress.wanted() < send.plus(MARGIN) || self.schedules.laid_out(0).len() == 0;
+                wish(if unready && ahead > now { ahead } else { send });
+            }
+            let passed_over = self.schedules.first_send(Which::Paused).map(|send| send.plus(PAUSED));
+            if let Some(at) = passed_over.filter(|at| *at > now) {
+                wish(at);
+            }
+            for timer in [self.backlogs.next_timer(), self.parked.next_release()] {
+                if let Some(until) = timer.filter(|until| *until > now) {
+                    wish(until);
+                }
+            }
+        }
+        earliest
+    }
+
+    /// W as it stands: everything with send time ≤ this is settled or in the set.
+    pub fn settled(&self) -> Timestamp {
+        let mut mark = self.now();
+        if let Some(lowest) = self.flights.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight)) {
+            mark = mark.min(lowest.plus(-1));
+        }
+        if let Some(lowest) = self.schedules.lowest() {
+            mark = mark.min(lowest.plus(-1));
+        }
+        mark.max(self.progress.settled())
+    }
+
+    /// How the wall clock is.
+    pub fn clock(&self) -> ClockState {
+        self.guard.state()
+    }
+
+    /// Whether everything decided so far is durable.
+    pub fn is_written(&self) -> bool {
+        self.progress.is_written()
+    }
+
+    /// The write with which goes down what is decided next.
+    pub fn next_write(&self) -> u64 {
+        self.progress.next_ticket()
+    }
+
+    /// Whether the write with this ticket is durable.
+    pub fn is_durable(&self, ticket: u64) -> bool {
+        self.progress.is_durable(ticket)
+    }
+
+    /// How many handovers are unanswered.
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Since when the oldest of them is.
+    pub fn unanswered_since(&self) -> Option<Timestamp> {
+        self.flights.oldest()
+    }
+
+    /// How many spans are outstanding.
+    pub fn outstanding(&self) -> usize {
+        self.backlogs.len()
+    }
+
+    /// The slot of whose handover it is: known for what is on time, else searched by name.
+    pub(super) fn slot_of(&self, owner: &Owner, name: &str) -> Option<SlotId> {
+        match owner {
+            Owner::OnTime(id) => Some(*id),
+            Owner::Span(..) | Owner::Parked(_) => self.schedules.find(name),
+            Owner::Nobody => None,
+        }
+    }
+
+    pub(super) fn is_steady(&self) -> bool {
+        !matches!(self.guard.state(), ClockState::Held { .. })
+    }
+
+    fn take_in(&mut self, input: Input) {
+        match input {
+            Input::Tick => {}
+            Input::Link(up) => self.link_up = up,
+            Input::Settled(answers) => self.settle(answers),
+            Input::Saved(ticket) => self.saved(ticket),
+            Input::Load(wanted) => {
+                // What an earlier one wanted that has not begun is not wanted any more.
+                self.waiting.retain(|change| !matches!(change, Change::Load(_)));
+                self.waiting.push_back(Change::Load(wanted));
+            }
+            Input::Put { command, definition } => {
+                self.waiting.push_back(Change::Put(command, definition));
+            }
+            Input::Remove { command, name } => self.waiting.push_back(Change::Remove(command, name)),
+            Input::Release(numbers) => self.release(&numbers),
+            Input::Drop(numbers) => self.drop_parked(&numbers),
+            Input::Drain => self.draining = true,
+            Input::Flush => self.progress.trim(self.highest_handed, self.reached),
+        }
+    }
+
+    fn saved(&mut self, ticket: u64) {
+        self.progress.saved(ticket);
+        self.schedules.open(|ticket| self.progress.is_durable(ticket));
+        while let Some(key) = self.backlogs.next_saved(|ticket| self.progress.is_durable(ticket)) {
+            match self.backlogs.get_mut(&key).map(|backlog| backlog.state) {
+                Some(State::Closing(_)) => self.backlogs.remove(&key),
+                _ => self.backlogs.set(&key, State::Ready),
+            }
+        }
+    }
+
+    fn emit(&mut self) -> Vec<Action> {
+        let mut actions: Vec<Action> = self.out.notices.drain(..).map(Action::Notice).collect();
+        let mut durable = Vec::new();
+        while let Some((_, command)) = self.promised.pop_front_if(|(t, _)| self.progress.is_durable(*t)) {
+            durable.push(command);
+        }
+        if !durable.is_empty() {
+            actions.push(Action::Durable(durable));
+        }
+        if !self.out.publish.is_empty() {
+            actions.push(Action::Publish(std::mem::take(&mut self.out.publish)));
+        }
+        let settled = self.settled();
+        let save = self.progress.save(self.now(), settled);
+        // Also where no row came: else a restart would take the details of that time for lost.
+        if !self.out.rows.is_empty() || (save.is_some() && settled > self.complete) {
+            self.complete = settled;
+            let complete = if planted(Fault::CompleteWhatIsInFlight) { self.now() } else { settled };
+            actions.push(Action::Record { rows: std::mem::take(&mut self.out.rows), complete });
+        }
+        actions.extend(save);
+        actions
+    }
+}
+
+/// A span that nothing has happened to yet.
+pub(super) fn new_span(revision: u32, after: Timestamp, through: Timestamp, handed: Timestamp) -> Span {
+    Span { revision, after, through, handed, coalesced: None, attempts: 0, retry_at: Timestamp::EPOCH }
+}

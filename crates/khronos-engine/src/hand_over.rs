@@ -1,0 +1,294 @@
+//! What is handed to the publisher, in this order: what is on time, what is caught up with or retried, what a person
+//! released. Nothing goes before what it rests on is durable.
+
+use super::{
+    ClockState, Coalesced, Era, Handover, Notice, Outcome, SkipReason,
+    backlog::{Backlog, State},
+    catch_up::{self, Next, single},
+    core::{Engine, new_span},
+    faults::{Fault, planted},
+    flights::{Flight, Owner},
+    place::Which,
+    progress::{SpanKey, row},
+    slots::SlotId,
+};
+use khronos_schedule::Schedule;
+use ponos_event::Timestamp;
+use std::sync::Arc;
+
+/// Something due within this many milliseconds has its reservation written ahead, so that it need not wait for the disk.
+pub(super) const LEAD: i64 = 500;
+/// A reservation reaches this far beyond what it is made for.
+const RESERVE: i64 = 500;
+/// It is renewed when less than this is left of it.
+pub(super) const MARGIN: i64 = 200;
+
+/// At most so many are looked at in a step, so that the first are on their way before the last are.
+const AT_ONCE: usize = 256;
+
+/// A finished span looks again after this long whether W has passed it.
+const LINGER: i64 = 20;
+
+impl Engine {
+    pub(super) fn may_hand_over(&self) -> bool {
+        self.link_up && !self.draining && self.guard.state() == ClockState::Steady
+    }
+
+    pub(super) fn pump(&mut self) {
+        self.more = false;
+        let now = self.now().plus(if planted(Fault::FireEarly) { 3 } else { 0 });
+        if !self.may_hand_over() {
+            return;
+        }
+        self.reserve(now);
+        self.hand_over_on_time(now);
+        if !self.more {
+            self.hand_over_backlogs(now);
+            self.hand_over_released(now);
+        }
+    }
+
+    /// Has H raised ahead of what is due soon.
+    fn reserve(&mut self, now: Timestamp) {
+        if let Some(send) = self.schedules.first_send(Which::Due)
+            && send <= now.plus(LEAD)
+            && self.progress.wanted() < send.plus(MARGIN)
+        {
+            self.progress.reserve(send.max(now).plus(RESERVE));
+        }
+    }
+
+    fn hand_over_on_time(&mut self, now: Timestamp) {
+        self.pass_over_paused(now);
+        self.join_aside(now);
+        let mut left = AT_ONCE;
+        while let Some((send, id)) = self.schedules.first_due().filter(|(send, _)| *send <= now) {
+            if left == 0 {
+                self.more = true;
+                return;
+            }
+            left -= 1;
+            let slot = &self.schedules[id];
+            let Some(due) = slot.next() else {
+                self.schedules.dequeue(id);
+                continue;
+            };
+            let conduct = slot.definition.conduct();
+            let behind = now.since(send) > conduct.catch_up.grace
+                || self.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
+            if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join(key, due)) {
+                self.schedules.pop(Which::Due, now);
+                self.schedules.foresight.pass_over(id, due);
+                if self.progress.is_full(self.rules.piece) {
+                    self.schedules.put_aside(id);
+                } else {
+                    self.join(id, key, due, now);
+                }
+            } else {
+                let reserved = send <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
+                if !reserved || self.flights.are_full(self.rules.in_flight) {
+                    return;
+                }
+                self.schedules.pop(Which::Due, now);
+                self.depart_on_time(id, due, now);
+            }
+        }
+    }
+
+    /// What waited for a write that has room, so that what is on time need not.
+    fn join_aside(&mut self, now: Timestamp) {
+        while !self.progress.is_full(self.rules.piece)
+            && let Some(id) = self.schedules.pop(Which::Aside, Timestamp::HORIZON)
+        {
+            let slot = &self.schedules[id];
+            match slot.next().map(|due| (slot.key(), due)) {
+                Some((key, due)) if self.can_join(&key, due) => self.join(id, key, due, now),
+                _ => self.schedules.enqueue(id),
+            }
+        }
+    }
+
+    /// What paused schedules skip is only recorded. With every step, so that W goes on; but no step is made for it.
+    fn pass_over_paused(&mut self, now: Timestamp) {
+        while let Some(id) = self.schedules.pop(Which::Paused, now) {
+            let slot = &self.schedules[id];
+            if let Some((due, key)) = slot.next().map(|due| (due, slot.key())) {
+                self.skip_paused(id, &key, due, now);
+            }
+        }
+    }
+
+    fn skip_paused(&mut self, id: SlotId, key: &SpanKey, due: Timestamp, now: Timestamp) {
+        let timing = self.schedules[id].timing();
+        let last = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
+        let run = Coalesced { first: due, last, count: timing.count(due.plus(-1), last).max(1) };
+        if !planted(Fault::PauseWithoutRecord) {
+            self.progress.row(row(now, key, run, Outcome::Skipped(SkipReason::Paused)));
+        }
+        self.decided(timing.send_time(last));
+        self.finish_one_shot(id);
+        self.schedules[id].skip(run.count);
+        self.schedules.queue_after(id, last);
+    }
+
+    /// Only a clock that was set back makes a span lie above what is due now: it can't be joined then.
+    fn can_join(&self, key: &SpanKey, due: Timestamp) -> bool {
+        self.backlogs.get(key).is_none_or(|backlog| backlog.span.after < due)
+    }
+
+    /// Adds what is to be sent by now to the schedule's span.
+    fn join(&mut self, id: SlotId, key: SpanKey, due: Timestamp, now: Timestamp) {
+        let slot = &self.schedules[id];
+        let timing = slot.timing();
+        let through = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
+        if planted(Fault::ResumeFromNow) && now.since(due) > 120_000 {
+            return self.schedules.queue_after(id, through);
+        }
+        let era = slot.era();
+        if !self.extend(&key, through)
+            && let Some(schedule) = self.schedules[id].schedule()
+        {
+            let span = new_span(era.number, due.plus(-1), through, due.plus(-1));
+            self.progress.span(&key, Some(&span));
+            self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
+        }
+        self.schedules.queue_after(id, through);
+    }
+
+    /// Lets a span that is outstanding reach `through`; false if there is none.
+    pub(super) fn extend(&mut self, key: &SpanKey, through: Timestamp) -> bool {
+        let Some(backlog) = self.backlogs.get_mut(key) else { return false };
+        backlog.span.through = backlog.span.through.max(through);
+        let closing = matches!(backlog.state, State::Closing(_));
+        self.progress.span(key, Some(&backlog.span));
+        if closing {
+            self.backlogs.set(key, State::Ready);
+        }
+        true
+    }
+
+    fn depart_on_time(&mut self, id: SlotId, due: Timestamp, now: Timestamp) {
+        let (foreseen, schedule) = match self.schedules.foresight.take(id, due) {
+            Some(ready) => (Some(ready.number), ready.schedule),
+            None => (None, self.schedules[id].schedule()),
+        };
+        let slot = &mut self.schedules[id];
+        let Some(schedule) = schedule else { return };
+        slot.depart(due);
+        if planted(Fault::LoseOneShot) && schedule.timing.is_one_shot() {
+            self.progress.one_shot(&schedule.name, None);
+        }
+        let era = slot.era();
+        self.depart(Owner::OnTime(id), era, schedule, single(due), now, foreseen);
+    }
+
+    fn hand_over_backlogs(&mut self, now: Timestamp) {
+        while !self.flights.are_full(self.rules.in_flight.div_ceil(2))
+            && !self.progress.is_full(self.rules.piece)
+        {
+            let Some(key) = self.backlogs.next_ready(now) else { return };
+            self.advance(&key, now);
+        }
+    }
+
+    /// Takes a span one step further.
+    fn advance(&mut self, key: &SpanKey, now: Timestamp) {
+        if self.backlogs.of(&key.0).next().is_some_and(|(oldest, _)| oldest != key) {
+            return self.backlogs.set(key, State::Behind);
+        }
+        let settled = self.settled();
+        let Some(backlog) = self.backlogs.get_mut(key) else { return };
+        let (era, schedule) = (backlog.era, backlog.schedule.clone());
+        let passed =
+            schedule.timing.due_by(settled) >= backlog.span.through || planted(Fault::CloseBeforeTheMark);
+        let state = match catch_up::next(&schedule, &backlog.span, now) {
+            Next::Wait(until) => State::Waiting(until),
+            // Without the span a restart would take what lies in (W, H] for sent singly; so it stays until W is past it.
+            Next::Done if !passed => State::Waiting(now.plus(LINGER)),
+            Next::Done => {
+                self.progress.span(key, None);
+                self.progress.urge();
+                self.finish_one_shot_of(key);
+                State::Closing(self.progress.next_ticket())
+            }
+            Next::Skip(run, reason) => {
+                backlog.span.after = run.last;
+                self.progress.span(key, Some(&backlog.span));
+                self.progress.row(row(now, key, run, Outcome::Skipped(reason)));
+                self.decided(schedule.timing.send_time(run.last));
+                self.caught_up(key, run, "skipped, as its catch-up says");
+                if let Some(id) = self.schedules.find(&key.0) {
+                    self.schedules[id].skip(run.count);
+                }
+                State::Ready
+            }
+            Next::Fix { handed, coalesced } => {
+                backlog.span.handed = backlog.span.handed.max(handed);
+                backlog.span.coalesced = coalesced;
+                self.progress.span(key, Some(&backlog.span));
+                // H bounds what spans hand over too. What is handed over now has its send time behind it.
+                self.progress.reserve(if schedule.timing.jitter() > 0 { now } else { handed });
+                if let Some(run) = coalesced {
+                    self.caught_up(key, run, "one event stands for them all");
+                }
+                if planted(Fault::SendBeforeTheSpanIsSaved) {
+                    State::Ready
+                } else {
+                    State::Saving(self.progress.next_ticket())
+                }
+            }
+            Next::Send(stands_for) => {
+                self.depart(Owner::Span(key.0.clone(), key.1), era, schedule, stands_for, now, None);
+                State::InFlight
+            }
+        };
+        self.backlogs.set(key, state);
+    }
+
+    /// Something with this send time is, or may be, out of our hands.
+    fn reach(&mut self, send: Timestamp) {
+        self.highest_handed = self.highest_handed.max(send);
+        self.reached = self.reached.max(send);
+    }
+
+    /// What has this send time is skipped. The row may be durable before W has passed it: after a restart with a clock that
+    /// is behind, an edit must not end the revision before what its rows are about.
+    fn decided(&mut self, send: Timestamp) {
+        self.progress.reach(send);
+        self.reach(send);
+    }
+
+    fn caught_up(&mut self, key: &SpanKey, run: Coalesced, how: &'static str) {
+        let (first, last, count) = (run.first, run.last, run.count);
+        self.out.notices.push(Notice::CaughtUp { schedule: key.0.clone(), first, last, count, how });
+    }
+
+    pub(super) fn depart(
+        &mut self,
+        owner: Owner,
+        era: Era,
+        schedule: Arc<Schedule>,
+        stands_for: Coalesced,
+        now: Timestamp,
+        foreseen: Option<u64>,
+    ) {
+        let send = schedule.timing.send_time(stands_for.last);
+        let lateness = now.since(send);
+        let slot = self.slot_of(&owner, &schedule.name);
+        let skipped = slot.map_or(0, |id| self.schedules[id].take_skipped());
+        self.reach(send);
+        let name = schedule.name.clone();
+        let token =
+            self.flights.take_off(Flight { owner, schedule: name, stands_for, sent_at: now, lateness });
+        self.out.publish.push(Handover {
+            token,
+            era,
+            schedule,
+            stands_for,
+            sent_at: now,
+            lateness,
+            skipped,
+            foreseen,
+        });
+    }
+}

@@ -1,0 +1,277 @@
+//! What goes into the engine and what comes out of it.
+
+use super::{Coalesced, Commit, Era, Refused, Row};
+use khronos_schedule::{Packed, Schedule};
+use ponos_event::Timestamp;
+use std::{fmt, sync::Arc};
+
+/// One look at both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// Milliseconds since boot, time asleep included; never steps.
+    pub boot: i64,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// Nothing but time.
+    Tick,
+    /// The publisher became usable, or stopped being so.
+    Link(bool),
+    /// The broker answered.
+    Settled(Vec<(u64, Answer)>),
+    /// The commit with this ticket is durable.
+    Saved(u64),
+    /// The schedules now wanted, all of them.
+    Load(Vec<Packed>),
+    /// This schedule is wanted, new or instead of the one of its name; the others stay as they are. Answered by
+    /// [`Action::Durable`].
+    Put {
+        /// Names the command.
+        command: u64,
+        /// The definition, which is understood.
+        definition: Packed,
+    },
+    /// The schedule of this name is not wanted any more, if there is one. Answered by [`Action::Durable`].
+    Remove {
+        /// Names the command.
+        command: u64,
+        /// The schedule.
+        name: Arc<str>,
+    },
+    /// Send these parked events again.
+    Release(Vec<u64>),
+    /// Drop these parked events for ever.
+    Drop(Vec<u64>),
+    /// Hand nothing over any more.
+    Drain,
+    /// Write down the exact progress; the last input before the end.
+    Flush,
+}
+
+/// The broker's answer to one handover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// All routed queues have it; `returned`: there was none.
+    Confirmed {
+        /// Nobody was bound.
+        returned: bool,
+    },
+    /// Refused, with the reason.
+    Refused(String),
+    /// No answer came: it may have arrived or not.
+    Lost,
+}
+
+/// What is to be done. Actions are to be performed in order.
+#[must_use]
+#[derive(Debug)]
+pub enum Action {
+    /// Write this atomically and durably, then say [`Input::Saved`]. There is never more than one under way.
+    Save {
+        /// Names the commit.
+        ticket: u64,
+        /// What to write.
+        commit: Box<Commit>,
+    },
+    /// What these commands changed is durable: answer them.
+    Durable(Vec<u64>),
+    /// Publish these, and answer each with [`Input::Settled`].
+    Publish(Vec<Handover>),
+    /// Append these rows behind, off the hot path.
+    Record {
+        /// Confirmed events.
+        rows: Vec<Row>,
+        /// All rows of on-time events with send time ≤ this have been given.
+        complete: Timestamp,
+    },
+    /// Tell people.
+    Notice(Notice),
+}
+
+/// One event to be published. The body is rendered late, from what this refers to.
+#[derive(Debug, Clone)]
+pub struct Handover {
+    /// Given back in the answer.
+    pub token: u64,
+    /// The revision that called for it, and since when it counts.
+    pub era: Era,
+    /// The schedule.
+    pub schedule: Arc<Schedule>,
+    /// What the event stands for; its due time is `last`.
+    pub stands_for: Coalesced,
+    /// When it was handed over.
+    pub sent_at: Timestamp,
+    /// `sent_at` minus the send time, in milliseconds.
+    pub lateness: i64,
+    /// Occurrences skipped since the schedule's last event.
+    pub skipped: u64,
+    /// Its number among those foreseen, if it is one: what was rendered then can be sent. See
+    /// [`Engine::foresee`](super::Engine::foresee).
+    pub foreseen: Option<u64>,
+}
+
+/// Something that people should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The wall clock leapt ahead; nothing is sent until it has proved stable.
+    ClockHeld {
+        /// By how many milliseconds.
+        ahead: i64,
+    },
+    /// The wall clock is believed again.
+    ClockReleased,
+    /// The wall clock is behind what was already seen.
+    ClockBehind {
+        /// By how many milliseconds.
+        behind: i64,
+        /// The highest reading so far.
+        highest: Timestamp,
+    },
+    /// The clock went on from the lower reading, as configured.
+    ClockResumed {
+        /// The highest reading before.
+        highest: Timestamp,
+        /// The reading it went on from.
+        now: Timestamp,
+    },
+    /// An event was given up on for now.
+    Parked {
+        /// Its number, for `khronos parked`.
+        number: u64,
+        /// The schedule.
+        schedule: Arc<str>,
+        /// The due time.
+        due: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// The broker refuses a schedule's event; told now and then only.
+    Refused {
+        /// The schedule.
+        schedule: Arc<str>,
+        /// What of it, and why.
+        refused: Refused,
+        /// How many other schedules it refuses.
+        others: usize,
+    },
+    /// So many are parked that the limit is near, at which the oldest are dropped.
+    ManyParked {
+        /// Entries that are parked.
+        count: usize,
+        /// Entries that are kept at most.
+        most: usize,
+    },
+    /// The oldest parked entry was dropped for good: there were too many.
+    DroppedAtLimit {
+        /// Its number.
+        number: u64,
+        /// The schedule.
+        schedule: Arc<str>,
+        /// What it stood for.
+        stands_for: Coalesced,
+    },
+    /// All schedules of a load that went down in several pieces run now.
+    TakenIn {
+        /// How many run.
+        schedules: usize,
+    },
+    /// Missed occurrences were caught up with or skipped.
+    CaughtUp {
+        /// The schedule.
+        schedule: Arc<str>,
+        /// The first of them.
+        first: Timestamp,
+        /// The last of them.
+        last: Timestamp,
+        /// How many.
+        count: u64,
+        /// What became of them.
+        how: &'static str,
+    },
+    /// A one-shot was first seen after its due time, and `past = "refuse"`.
+    PastOneShot {
+        /// The schedule.
+        schedule: Arc<str>,
+        /// The due time.
+        due: Timestamp,
+    },
+    /// A definition in the store is not understood by this version; its schedule rests.
+    Unreadable {
+        /// The schedule.
+        schedule: Arc<str>,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClockHeld { ahead } => {
+                write!(
+                    f,
+                    "the wall clock leapt ahead by {}; holding until it has proved stable",
+                    seconds(*ahead)
+                )
+            }
+            Self::ClockReleased => write!(f, "the wall clock is believed again"),
+            Self::ClockBehind { behind, highest } => write!(
+                f,
+                "the wall clock is {} behind {highest}, which it showed before; nothing is sent until it is past that (clock.on_backward = \"wait\"; \"resume\" goes on from the lower reading)",
+                seconds(*behind)
+            ),
+            Self::ClockResumed { highest, now } => {
+                write!(
+                    f,
+                    "the wall clock went back from {highest} to {now}; going on from there, as configured"
+                )
+            }
+            Self::Parked { number, schedule, due, reason } => write!(
+                f,
+                "parked {schedule} of {due} as number {number}: {reason}; see `khronos parked list`, then release or drop it"
+            ),
+            Self::TakenIn { schedules: 1 } => write!(f, "the one schedule is taken in"),
+            Self::Refused { schedule, refused: Refused { event, reason, .. }, others } => write!(
+                f,
+                "the broker refuses {event} of {schedule}: {reason}; it is sent again, and parked if that does not help{}",
+                match others {
+                    0 => String::new(),
+                    others => format!("; so it does with {others} other schedules: see `khronos list`"),
+                }
+            ),
+            Self::ManyParked { count, most } => write!(
+                f,
+                "{count} entries are parked, and {most} at most are kept: then the oldest are dropped for good; see `khronos parked list`, then release or drop them"
+            ),
+            Self::DroppedAtLimit { number, schedule, stands_for: Coalesced { first, last, count } } => {
+                write!(
+                    f,
+                    "dropped number {number}, the oldest that was parked, for there are too many: {count} of {schedule}, due from {first} to {last}; the record says so"
+                )
+            }
+            Self::TakenIn { schedules } => write!(f, "all {schedules} schedules are taken in"),
+            Self::CaughtUp { schedule, first, last, count, how } => {
+                write!(f, "{schedule}: {count} missed from {first} to {last}: {how}")
+            }
+            Self::PastOneShot { schedule, due } => write!(
+                f,
+                "{schedule} was due at {due}, before this clock first saw it: not sent (past = \"send\" would have it sent at once)"
+            ),
+            Self::Unreadable { schedule, reason } => {
+                write!(
+                    f,
+                    "the stored definition of {schedule} is not understood: {reason}; it rests until it is defined anew"
+                )
+            }
+        }
+    }
+}
+
+/// Milliseconds for people.
+fn seconds(millis: i64) -> String {
+    format!("{}.{:03} s", millis / 1000, millis % 1000)
+}

@@ -1,0 +1,51 @@
+//! The engine: `step(reading, Input) → Vec<Action>` and `next_wakeup() → Option<instant>`. Pure: no I/O, no clock, no
+//! async; so a seeded simulation can drive it through every crash (`simulation/`).
+//!
+//! Two instants and a small set are its progress, written atomically together: **W**, everything with send time ≤ W is
+//! settled or stands in the set; **H** ≥ W, nothing with send time above H was ever handed to the publisher, and H is
+//! durable before anything above it is handed over. **R** is the highest H that ever was durable: what may have been sent. After a restart what lies in (W, H] is sent again singly under
+//! its plain id; only what lies above H may be coalesced. ADR 0002 has the reasoning.
+
+pub mod audit;
+mod backlog;
+mod backoff;
+mod catch_up;
+mod clock_guard;
+mod content;
+mod core;
+mod due_queue;
+mod faults;
+mod flights;
+mod foresight;
+mod hand_over;
+mod io;
+mod load;
+mod names;
+mod parked;
+mod place;
+mod progress;
+mod read;
+mod reconcile;
+mod refusals;
+mod schedules;
+mod set_back;
+mod settle;
+#[cfg(test)]
+mod simulation;
+mod slot;
+mod slots;
+mod start;
+mod state;
+pub mod store;
+
+pub use backoff::Resends;
+pub use clock_guard::{ClockRules, ClockState};
+pub use content::occurrence_event;
+pub use core::{Engine, Rules};
+pub use io::{Action, Answer, Handover, Input, Notice, Reading};
+pub use read::Running;
+pub use refusals::Refused;
+pub use state::{
+    Coalesced, Commit, Era, KeptPage, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason,
+    Snapshot, Span,
+};

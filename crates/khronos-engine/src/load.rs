@@ -1,0 +1,241 @@
+//! What is wanted changes: one schedule is put or removed, or all are loaded, in pieces.
+//!
+//! A put costs what one schedule costs, however many there are. A load of many schedules is as many puts, in the order of
+//! names: each piece changes at most `Rules::piece` of them, at a moment T of its own, in one write; the next begins when
+//! that is durable. A crash in between leaves each schedule old or new, never a mixture, and what was on its way is read
+//! from the files again. Between two pieces what is due goes out as usual. So neither a write nor a step grows with the
+//! number of schedules.
+//!
+//! What changed hands nothing over before its write is durable, and no other schedule waits for that.
+
+use super::{
+    Notice, Revision,
+    core::Engine,
+    faults::{Fault, planted},
+    flights::Owner,
+    progress::SpanKey,
+    slot::Slot,
+    slots::SlotId,
+};
+use khronos_schedule::Packed;
+use ponos_event::Timestamp;
+use std::{cmp::Ordering, collections::HashSet, ops::Bound, sync::Arc};
+
+/// Schedules that are compared in one step, for each one that may change.
+const COMPARED: usize = 32;
+/// A definition that ended is kept this long (30 days, in milliseconds), and longer while something refers to it.
+const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
+/// Ended revisions that a put looks at, whether they can be forgotten: more than it adds.
+const LOOKED_AT: usize = 4;
+
+/// What is to change.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// These are wanted, all of them.
+    Load(Vec<Packed>),
+    /// A command: this one is wanted.
+    Put(u64, Packed),
+    /// A command: the one of this name is not wanted any more.
+    Remove(u64, Arc<str>),
+}
+
+/// A load under way.
+#[derive(Debug)]
+pub(super) struct Load {
+    /// By name; `None` behind `next`.
+    wanted: Vec<Option<Packed>>,
+    next: usize,
+    /// Names up to that of this one were compared.
+    after: Option<Packed>,
+    /// Names that were put or removed since it began: the later word counts.
+    overruled: HashSet<Arc<str>>,
+    /// All were compared.
+    compared: bool,
+    /// Pieces in which something changed.
+    pieces: usize,
+}
+
+impl Engine {
+    /// What is not clear before the clock is believed: the moment at which it happens.
+    pub(super) fn take_change(&mut self, change: Change) {
+        match change {
+            Change::Load(wanted) => self.begin_load(wanted),
+            Change::Put(command, definition) => {
+                let name = definition.name().into();
+                self.change_one(command, name, Some(definition));
+            }
+            Change::Remove(command, name) => {
+                self.change_one(command, name.clone(), None);
+                self.note_confirmation(&name);
+            }
+        }
+    }
+
+    fn change_one(&mut self, command: u64, name: Arc<str>, wanted: Option<Packed>) {
+        let (now, gate) = (self.moment(), self.progress.next_ticket());
+        let id = self.schedules.find(&name);
+        if let Some(load) = &mut self.load {
+            load.overruled.insert(name);
+        }
+        if self.is_change(id, wanted.as_ref()) {
+            self.change(id, wanted, now, if planted(Fault::DropTheGate) { 0 } else { gate });
+            self.changed = gate;
+            self.forget_old(now, LOOKED_AT);
+        }
+        // Where nothing changes, what is as it should be may not be durable yet.
+        let early = u64::from(planted(Fault::AnswerOneTicketEarly));
+        self.promised.push_back((self.changed.saturating_sub(early), command));
+    }
+
+    /// A load that is under way is given up for it.
+    fn begin_load(&mut self, mut wanted: Vec<Packed>) {
+        wanted.sort_by(|a, b| a.name_bytes().cmp(b.name_bytes()));
+        wanted.dedup_by(|a, b| a.name_bytes() == b.name_bytes());
+        self.schedules.reserve(wanted.len().saturating_sub(self.len()));
+        let wanted = wanted.into_iter().map(Some).collect();
+        self.load = Some(Load {
+            wanted,
+            next: 0,
+            after: None,
+            overruled: HashSet::new(),
+            compared: false,
+            pieces: 0,
+        });
+    }
+
+    /// Whether the next piece of a load can be taken in now.
+    pub(super) fn may_load(&self) -> bool {
+        self.load.is_some() && !self.draining && self.is_steady() && self.progress.is_durable(self.loading)
+    }
+
+    /// When a change of what ran before happens: not before what may have been sent. After a restart, and after a step
+    /// back, that may be more than the clock shows.
+    fn moment(&self) -> Timestamp {
+        self.now().max(self.reached)
+    }
+
+    /// Takes in the next piece.
+    pub(super) fn load_piece(&mut self) {
+        let now = self.moment();
+        let Some(mut load) = self.load.take() else { return };
+        let most = self.rules.piece.max(1);
+        let changes = self.compare(&mut load, most);
+        let left = most - changes.len();
+        if !changes.is_empty() {
+            let ticket = self.progress.next_ticket();
+            let gate = if planted(Fault::SendBeforeTheRevisionIsSaved) { 0 } else { ticket };
+            (self.loading, self.changed) = (ticket, ticket);
+            load.pieces += 1;
+            changes.into_iter().for_each(|(id, wanted)| self.change(id, wanted, now, gate));
+        }
+        if load.compared {
+            self.forget_refusals();
+            if load.pieces > 1 {
+                self.out.notices.push(Notice::TakenIn { schedules: self.len() });
+                load.pieces = 0;
+            }
+            load.wanted = Vec::new();
+            if self.forget_old(now, left.max(1)) {
+                return;
+            }
+        }
+        self.load = Some(load);
+    }
+
+    /// The next schedules that are to change, at most so many: which slot, and what is wanted of it.
+    fn compare(&self, load: &mut Load, most: usize) -> Vec<(Option<SlotId>, Option<Packed>)> {
+        let mut changes = Vec::new();
+        let after = load.after.clone();
+        let mut running = self.schedules.after(after.as_ref().map(Packed::name)).peekable();
+        for _ in 0..most.saturating_mul(COMPARED) {
+            let wanted = load.wanted.get(load.next).and_then(Option::as_ref);
+            let order = match (running.peek(), wanted) {
+                (None, None) => {
+                    load.compared = true;
+                    break;
+                }
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(id), Some(wanted)) => {
+                    self.schedules[*id].definition.name_bytes().cmp(wanted.name_bytes())
+                }
+            };
+            let id = running.next_if(|_| order != Ordering::Greater);
+            let mut wanted = None;
+            if order != Ordering::Less {
+                wanted = load.wanted[load.next].take();
+                load.next += 1;
+            }
+            load.after = wanted.clone().or(id.map(|id| self.schedules[id].definition.clone()));
+            let overruled = || load.after.as_ref().is_some_and(|after| load.overruled.contains(after.name()));
+            if self.is_change(id, wanted.as_ref()) && !overruled() {
+                changes.push((id, wanted));
+                if changes.len() == most {
+                    break;
+                }
+            }
+        }
+        changes
+    }
+
+    /// How many schedules a load under way has looked at, of how many.
+    pub fn loading(&self) -> Option<(usize, usize)> {
+        let load = self.load.as_ref().filter(|load| !load.wanted.is_empty())?;
+        Some((load.next, load.wanted.len()))
+    }
+
+    /// Whether what is wanted of a slot is another thing than what it has.
+    fn is_change(&self, id: Option<SlotId>, wanted: Option<&Packed>) -> bool {
+        match (id, wanted) {
+            (Some(id), Some(wanted)) => !self.schedules[id].definition.means_the_same(wanted),
+            (id, wanted) => id.is_some() || wanted.is_some(),
+        }
+    }
+
+    /// Gives a slot what is wanted of it. It hands nothing over before the write `gate` is durable.
+    fn change(&mut self, id: Option<SlotId>, wanted: Option<Packed>, now: Timestamp, gate: u64) {
+        match (id, wanted) {
+            (Some(id), wanted) => {
+                self.schedules.dequeue(id);
+                let vacant = Slot::vacant(&self.schedules[id].definition);
+                let slot = std::mem::replace(&mut self.schedules[id], vacant);
+                if slot.in_flight().is_some() {
+                    self.flights.leave(id, Owner::Span(slot.name(), slot.number()));
+                }
+                let until = self.reached(&slot, now);
+                let ended = self.retire(&slot, until);
+                match wanted {
+                    Some(wanted) => {
+                        let slot = self.succeed(wanted, &ended, (until, until));
+                        self.schedules.replace(id, slot, gate);
+                    }
+                    None => self.schedules.remove(id),
+                }
+            }
+            (None, Some(wanted)) => {
+                let slot = self.admit(wanted, now);
+                self.schedules.insert(slot, gate);
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Forgets revisions that ended long ago and that nothing refers to. Looks at so many, and the next time at those
+    /// behind them; whether these were the last.
+    fn forget_old(&mut self, now: Timestamp, looked_at: usize) -> bool {
+        let referred = |key: &SpanKey| self.backlogs.contains(key) || self.parked.holds(key);
+        let old = |revision: &Revision| revision.ended.is_some_and(|ended| now.since(ended) > KEPT);
+        let from = self.looked_at.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let some: Vec<_> = self.resting.range((from, Bound::Unbounded)).take(looked_at).collect();
+        let all = some.len() < looked_at;
+        let last = some.last().map(|(key, _)| (*key).clone());
+        let found = some.into_iter().filter(|(key, revision)| old(revision) && !referred(key));
+        let keys: Vec<SpanKey> = found.map(|(key, _)| key.clone()).collect();
+        self.looked_at = last.filter(|_| !all);
+        for key in keys {
+            self.resting.remove(&key);
+            self.progress.forget(key);
+        }
+        all
+    }
+}

@@ -1,0 +1,293 @@
+//! What is to be written, and how far the durable state has come.
+//!
+//! W (`settled`): everything with send time ≤ W is settled or stands in the set. H (`handed`): nothing with send time
+//! above H was handed over. R (`reached`): the highest H that ever was durable. H goes back when a clock that was set
+//! back goes on from the lower reading, and R does not: *what is handed over goes by H, and what may have been sent by
+//! R*. Only the clean end lowers R, to what was really handed over. All three go down in the same atomic write as everything that they rest on, and there is at
+//! most one write under way.
+
+use super::{
+    Action, Coalesced, Commit, OneShot, Outcome, Parked, Revision, Row, SkipReason, Span,
+    faults::{Fault, planted},
+};
+use ponos_event::Timestamp;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A span is written under (schedule, revision).
+pub(super) type SpanKey = (Arc<str>, u32);
+
+/// What changed since the last write.
+#[derive(Debug, Default)]
+struct Dirty {
+    revisions: BTreeMap<SpanKey, Revision>,
+    forgotten: Vec<SpanKey>,
+    spans: BTreeMap<SpanKey, Option<Span>>,
+    one_shots: BTreeMap<Arc<str>, Option<OneShot>>,
+    parked: BTreeMap<u64, Option<Parked>>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+pub(super) struct Progress {
+    dirty: Dirty,
+    /// The write under way.
+    saving: Option<Saving>,
+    last_ticket: u64,
+    /// W, H and R as durable. After a step back W and H are lower here than on the disk, until that is written: so that
+    /// nothing is handed over by an H that is about to go.
+    settled: Timestamp,
+    handed: Timestamp,
+    reached: Timestamp,
+    /// H as wanted.
+    wanted: Timestamp,
+    /// Something should go down now rather than at the next opportunity.
+    urgent: bool,
+    last_save: Timestamp,
+    /// Something was settled since the last write.
+    moved: bool,
+}
+
+#[derive(Debug)]
+struct Saving {
+    ticket: u64,
+    settled: Timestamp,
+    handed: Timestamp,
+    reached: Timestamp,
+}
+
+/// Progress that nobody waits for is written this much later (milliseconds).
+const LAZY: i64 = 1_000;
+/// What paused schedules skip goes down with the next write, or this much later by one of its own (milliseconds).
+pub(super) const PAUSED: i64 = 10_000;
+/// The mark moves with time even when nothing is due, so that a restart can tell a long stop from a wrong clock.
+const IDLE: i64 = 60 * 60 * 1_000;
+
+impl Progress {
+    pub(super) fn new(settled: Timestamp, handed: Timestamp, reached: Timestamp) -> Self {
+        Self {
+            dirty: Dirty::default(),
+            saving: None,
+            last_ticket: 0,
+            settled,
+            handed,
+            reached,
+            wanted: handed,
+            urgent: false,
+            last_save: settled,
+            moved: false,
+        }
+    }
+
+    /// H as durable.
+    pub(super) fn handed(&self) -> Timestamp {
+        self.handed
+    }
+
+    /// H as asked for.
+    pub(super) fn wanted(&self) -> Timestamp {
+        self.wanted
+    }
+
+    /// W as durable.
+    pub(super) fn settled(&self) -> Timestamp {
+        self.settled
+    }
+
+    /// Asks for H to be raised at once.
+    pub(super) fn reserve(&mut self, handed: Timestamp) {
+        self.reach(handed);
+        self.urgent = true;
+    }
+
+    /// Asks for H to be raised with the next write.
+    pub(super) fn reach(&mut self, handed: Timestamp) {
+        self.wanted = self.wanted.max(handed);
+    }
+
+    /// Sets W and H down to `now`, where they are above: the operator lets the clock go on from a lower reading.
+    pub(super) fn set_back(&mut self, now: Timestamp) {
+        // What was decided under an H that was only asked for goes down with the next write all the same.
+        self.reached = self.reached.max(self.wanted);
+        for mark in [&mut self.settled, &mut self.handed, &mut self.wanted] {
+            *mark = now.min(*mark);
+        }
+        if let Some(saving) = &mut self.saving {
+            saving.settled = now.min(saving.settled);
+            saving.handed = now.min(saving.handed);
+        }
+        self.last_save = now;
+        self.urgent = true;
+    }
+
+    /// Lowers H and R to what was really handed over, lately and ever: before the end, so that a restart sends nothing
+    /// again.
+    pub(super) fn trim(&mut self, handed: Timestamp, reached: Timestamp) {
+        self.wanted = handed;
+        self.reached = reached;
+        if let Some(saving) = &mut self.saving {
+            saving.reached = reached;
+        }
+        self.urgent = true;
+    }
+
+    /// The ticket of the next write: what is marked now is durable with it.
+    pub(super) fn next_ticket(&self) -> u64 {
+        self.last_ticket + 1
+    }
+
+    pub(super) fn revision(&mut self, revision: &Revision) {
+        self.dirty.revisions.insert((revision.name().into(), revision.number), revision.clone());
+        self.urgent = true;
+    }
+
+    pub(super) fn forget(&mut self, key: SpanKey) {
+        self.dirty.forgotten.push(key);
+    }
+
+    pub(super) fn span(&mut self, key: &SpanKey, span: Option<&Span>) {
+        self.dirty.spans.insert(key.clone(), span.cloned());
+        self.moved = true;
+    }
+
+    /// Whether so many spans wait to be written that no more should join them. If so, they are written at once.
+    pub(super) fn is_full(&mut self, spans: usize) -> bool {
+        let full = self.dirty.spans.len() >= spans.max(1);
+        self.urgent |= full;
+        full
+    }
+
+    pub(super) fn one_shot(&mut self, schedule: &Arc<str>, row: Option<OneShot>) {
+        self.dirty.one_shots.insert(schedule.clone(), row);
+        self.moved = true;
+    }
+
+    pub(super) fn parked(&mut self, number: u64, parked: Option<&Parked>) {
+        self.dirty.parked.insert(number, parked.cloned());
+        self.urgent = true;
+    }
+
+    pub(super) fn moved(&mut self) {
+        self.moved = true;
+    }
+
+    pub(super) fn urge(&mut self) {
+        self.urgent = true;
+    }
+
+    /// A row that goes down with the next write. What a paused schedule skips is one run:
+    /// nothing of its revision is ever sent in between. What stood in the set may come after what was due since.
+    pub(super) fn row(&mut self, row: Row) {
+        let paused = row.outcome == Outcome::Skipped(SkipReason::Paused);
+        self.moved |= !paused;
+        let same = |earlier: &&mut Row| {
+            earlier.outcome == row.outcome
+                && earlier.revision == row.revision
+                && earlier.schedule == row.schedule
+        };
+        // What was skipped before the clock was set back, and is skipped again after it, is two runs.
+        let since = |earlier: &&mut Row| earlier.outcome != Outcome::ClockSetBack;
+        let mut recent = self.dirty.rows.iter_mut().rev().take(64).take_while(since);
+        match paused.then(|| recent.find(same)).flatten() {
+            Some(earlier) => {
+                earlier.first = earlier.first.min(row.first);
+                earlier.last = earlier.last.max(row.last);
+                earlier.count += row.count;
+            }
+            None => self.dirty.rows.push(row),
+        }
+    }
+
+    /// The write to do now, if one is due and none is under way. `settled` is W as it stands.
+    pub(super) fn save(&mut self, now: Timestamp, settled: Timestamp) -> Option<Action> {
+        if self.saving.is_some() || self.next_save(now, settled).is_none_or(|at| at > now) {
+            return None;
+        }
+        let dirty = std::mem::take(&mut self.dirty);
+        self.last_ticket += 1;
+        let settled = settled.max(self.settled);
+        let (ticket, handed) = (self.last_ticket, self.wanted.max(settled));
+        self.wanted = handed;
+        let reached = match planted(Fault::ForgetHowFarItReached) {
+            true => handed,
+            false => self.reached.max(handed),
+        };
+        self.saving = Some(Saving { ticket, settled, handed, reached });
+        self.urgent = false;
+        self.moved = false;
+        self.last_save = now;
+        let commit = Commit {
+            settled,
+            handed,
+            reached,
+            revisions: dirty.revisions.into_values().collect(),
+            forgotten: dirty.forgotten,
+            spans: dirty
+                .spans
+                .into_iter()
+                .map(|((schedule, number), span)| (schedule, number, span))
+                .collect(),
+            one_shots: dirty.one_shots.into_iter().collect(),
+            parked: dirty.parked.into_iter().collect(),
+            rows: dirty.rows,
+        };
+        Some(Action::Save { ticket, commit: Box::new(commit) })
+    }
+
+    /// When the next write is due; `None` while one is under way.
+    pub(super) fn next_save(&self, now: Timestamp, settled: Timestamp) -> Option<Timestamp> {
+        if self.saving.is_some() {
+            return None;
+        }
+        if self.urgent {
+            return Some(now);
+        }
+        let wait = if self.moved && (settled > self.settled || !self.is_clean()) {
+            LAZY
+        } else if self.dirty.rows.is_empty() {
+            IDLE
+        } else {
+            PAUSED
+        };
+        Some(self.last_save.plus(wait).min(now.plus(wait)))
+    }
+
+    /// Whether nothing waits to be written and no write is under way.
+    pub(super) fn is_written(&self) -> bool {
+        self.saving.is_none() && !self.urgent && self.is_clean()
+    }
+
+    /// What paused schedules skip waits for any other write, and nobody waits for it.
+    fn is_clean(&self) -> bool {
+        let Dirty { revisions, forgotten, spans, one_shots, parked, rows } = &self.dirty;
+        revisions.is_empty()
+            && forgotten.is_empty()
+            && spans.is_empty()
+            && one_shots.is_empty()
+            && parked.is_empty()
+            && (rows.is_empty() || !self.moved)
+    }
+
+    /// The write with this ticket is durable.
+    pub(super) fn saved(&mut self, ticket: u64) {
+        if let Some(saving) = self.saving.take_if(|saving| saving.ticket == ticket) {
+            self.settled = saving.settled;
+            self.handed = saving.handed;
+            self.reached = self.reached.max(saving.reached);
+        }
+    }
+
+    /// Whether the write with this ticket is durable.
+    pub(super) fn is_durable(&self, ticket: u64) -> bool {
+        let done = match &self.saving {
+            Some(saving) => saving.ticket - 1,
+            None => self.last_ticket,
+        };
+        ticket <= done
+    }
+}
+
+/// A row about what an event stands for.
+pub(super) fn row(at: Timestamp, key: &SpanKey, stands_for: Coalesced, outcome: Outcome) -> Row {
+    let Coalesced { first, last, count } = stands_for;
+    Row { at, schedule: key.0.clone(), revision: key.1, first, last, count, outcome }
+}

@@ -1,0 +1,141 @@
+//! What others may see of the engine. What grows with the number of schedules is given in pages, so that no step waits
+//! for a reader.
+
+use super::{
+    KeptPage, OneShot, Parked, Refused, Revision, Span, backlog::Backlogs, core::Engine, progress::SpanKey,
+    slot::Slot, slots::SlotId,
+};
+use khronos_schedule::Packed;
+use ponos_event::Timestamp;
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+
+/// One schedule as others see it.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// The accepted definition.
+    pub revision: Revision,
+    /// Next due time that is not handed over.
+    pub next: Option<Timestamp>,
+    /// What is outstanding, oldest revision first.
+    pub outstanding: Vec<Span>,
+    /// Events confirmed since the start.
+    pub confirmed: u64,
+    /// Of these, how many reached nobody.
+    pub returned: u64,
+    /// What the broker refuses of it at present.
+    pub refused: Option<Refused>,
+}
+
+impl Engine {
+    /// All parked events, in runs.
+    pub fn parked(&self) -> &BTreeMap<u64, Parked> {
+        self.parked.entries()
+    }
+
+    /// How many events are parked.
+    pub fn parked_events(&self) -> u64 {
+        self.parked.events()
+    }
+
+    /// How many entries of parked events are kept at most.
+    pub fn most_parked(&self) -> usize {
+        self.rules.parked
+    }
+
+    /// How many schedules run.
+    pub fn len(&self) -> usize {
+        self.schedules.len()
+    }
+
+    /// Whether no schedule runs.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The schedule of this name.
+    pub fn running(&self, name: &str) -> Option<Running> {
+        self.schedules.find(name).map(|id| self.running_as(id))
+    }
+
+    /// All schedules by name, from the first on or after the one that is named.
+    pub fn running_after<'a>(&'a self, name: Option<&str>) -> impl Iterator<Item = Running> + 'a {
+        self.schedules.after(name).map(|id| self.running_as(id))
+    }
+
+    /// Definitions of schedules whose names stand beside this one in the order of names, at most so many: half of them
+    /// before it, where there are so many.
+    pub fn neighbours<'a>(&'a self, name: &str, most: usize) -> impl Iterator<Item = &'a Packed> + 'a {
+        let after = self.schedules.from(name).take(most).count();
+        let before: Vec<SlotId> =
+            self.schedules.before(name).take((most / 2).max(most.saturating_sub(after))).collect();
+        let rest = most - before.len();
+        let after: Vec<SlotId> = self.schedules.from(name).take(rest).collect();
+        before.into_iter().rev().chain(after).map(|id| &self.schedules[id].definition)
+    }
+
+    fn running_as(&self, id: SlotId) -> Running {
+        let slot = &self.schedules[id];
+        let (confirmed, returned) = slot.counts();
+        Running {
+            revision: slot.revision(),
+            next: slot.next(),
+            outstanding: self.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect(),
+            confirmed,
+            returned,
+            refused: self.refused().get(slot.definition.name()).cloned(),
+        }
+    }
+
+    /// The next revisions that are kept, by name and number, at most so many, from the first on or after the one that is
+    /// named; with what is outstanding of each, as a restart would find it.
+    ///
+    /// Pages that were taken at different moments fit together revision by revision, and that is enough for an audit up
+    /// to the lowest W of all pages. At the moment of its page, whatever a revision called for up to W is settled, or
+    /// stands in its span, is pending or parked; what is settled later has a row, which is read after all pages. An edit
+    /// in between ends a revision no earlier than that W, and the next one begins there.
+    pub fn kept_after(&self, after: Option<&SpanKey>, most: usize) -> KeptPage {
+        let running = self.schedules.from(after.map_or("", |(name, _)| name)).map(|id| &self.schedules[id]);
+        let behind = |slot: &&Slot| after.is_some_and(|(name, number)| is_before(slot, name, *number));
+        let mut running = running.skip_while(behind).peekable();
+        let from = after.cloned().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut resting = self.resting.range((from, Bound::Unbounded)).peekable();
+        let mut page = KeptPage { settled: self.settled(), ..KeptPage::default() };
+        while page.revisions.len() < most {
+            let first = match (running.peek(), resting.peek()) {
+                (Some(slot), Some(((name, number), _))) => is_before(slot, name, *number),
+                (slot, _) => slot.is_some(),
+            };
+            let revision = match running.next_if(|_| first) {
+                Some(slot) => {
+                    page.one_shots.extend(pending(slot));
+                    slot.revision()
+                }
+                None => match resting.next() {
+                    Some((_, revision)) => revision.clone(),
+                    None => break,
+                },
+            };
+            page.spans.extend(outstanding(&self.backlogs, &revision));
+            page.revisions.push(revision);
+        }
+        page
+    }
+}
+
+/// Whether a slot's revision comes before, or is, the one with this name and number.
+fn is_before(slot: &Slot, name: &str, number: u32) -> bool {
+    (slot.definition.name_bytes(), slot.number()) <= (name.as_bytes(), number)
+}
+
+fn pending(slot: &Slot) -> Option<(Arc<str>, OneShot)> {
+    let due = slot.next().or(slot.in_flight()).filter(|_| slot.definition.is_one_shot())?;
+    Some((slot.name(), OneShot { revision: slot.number(), due }))
+}
+
+fn outstanding(backlogs: &Backlogs, revision: &Revision) -> Option<(Arc<str>, Span)> {
+    if backlogs.is_empty() {
+        return None;
+    }
+    let key = (revision.name().into(), revision.number);
+    backlogs.get(&key).map(|backlog| (key.0, backlog.span.clone()))
+}

@@ -1,0 +1,198 @@
+//! What becomes of one schedule when a load changes it.
+//!
+//! At the moment T of the piece of a load (see `load`), stored definitions that change or go are evaluated up to T and what is unsettled of them
+//! joins the set in the same write; the new ones count from T. So an edit never makes anything missed, and loses nothing.
+
+use super::{
+    Era, Notice, Outcome, Revision, SkipReason,
+    backlog::{Backlog, State},
+    catch_up::single,
+    core::{Engine, new_span},
+    faults::{Fault, planted},
+    progress::{SpanKey, row},
+    slot::Slot,
+};
+use khronos_schedule::{Packed, Past};
+use ponos_event::Timestamp;
+use std::sync::Arc;
+
+impl Engine {
+    /// Up to where a slot's revision counts at least: what stands in the set is called for already, and after a restart
+    /// the clock may be behind what it showed when the revision began.
+    pub(super) fn reached(&self, slot: &Slot, now: Timestamp) -> Timestamp {
+        let outstanding = self.backlogs.get(&(slot.name(), slot.number()));
+        let outstanding = outstanding.map_or(now, |backlog| backlog.span.through);
+        // A one-shot for an instant that is gone takes effect before the revision that it follows on has ended.
+        let earlier = self.resting.range((slot.name(), 0)..(slot.name(), slot.number())).next_back();
+        let earlier = earlier.and_then(|(_, revision)| revision.ended).unwrap_or(now);
+        now.max(outstanding).max(slot.era().effective_from).max(earlier)
+    }
+
+    /// Ends a slot's revision: what is unsettled of it joins the set.
+    pub(super) fn retire(&mut self, slot: &Slot, now: Timestamp) -> Revision {
+        let key = (slot.name(), slot.number());
+        let unsettled = slot.in_flight().or(slot.next().filter(|due| *due <= now));
+        let one_shot = slot.timing().is_one_shot();
+        if one_shot {
+            self.progress.one_shot(&key.0, None);
+        }
+        match unsettled {
+            Some(first) if !planted(Fault::EditForgetsTheOld) || slot.in_flight().is_some() => {
+                self.outlive(slot, &key, first, now);
+            }
+            _ => {
+                if let Some(due) = slot.next().filter(|_| one_shot) {
+                    self.progress.row(row(now, &key, single(due), Outcome::Skipped(SkipReason::Removed)));
+                }
+            }
+        }
+        let ended = Revision { ended: Some(now), ..slot.revision() };
+        self.progress.revision(&ended);
+        self.resting.insert(key, ended.clone());
+        ended
+    }
+
+    fn outlive(&mut self, slot: &Slot, key: &SpanKey, first: Timestamp, now: Timestamp) {
+        let through = slot.timing().before(now.plus(1)).map_or(first, |last| last.max(first));
+        if self.extend(key, through) {
+            return;
+        }
+        let (era, Some(schedule)) = (slot.era(), slot.schedule()) else { return };
+        let (handed, state) = match slot.in_flight() {
+            Some(due) => (due, State::InFlight),
+            None => (first.plus(-1), State::Ready),
+        };
+        let span = new_span(era.number, first.plus(-1), through, handed);
+        self.progress.span(key, Some(&span));
+        self.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
+    }
+
+    /// The revision that follows on an edit: the old one counted `until`, the new one counts from `now`.
+    pub(super) fn succeed(
+        &mut self,
+        accepted: Packed,
+        ended: &Revision,
+        (until, now): (Timestamp, Timestamp),
+    ) -> Slot {
+        let last =
+            ended.definition.timing().before(until.plus(1)).filter(|last| *last > ended.effective_from);
+        let effective_from = if planted(Fault::EditMakesMissed) { ended.effective_from } else { now };
+        let same = ended.definition.timing().is_due_as(&accepted.timing());
+        let era = Era {
+            number: ended.number + 1,
+            effective_from,
+            counts_from: if same { ended.counts_from } else { now },
+            opens: last.unwrap_or(ended.opens),
+            previous: last.or(ended.previous),
+        };
+        self.begin(era.of(accepted), now)
+    }
+
+    /// A name that does not run now: new, or returned. What never ran counts from what the clock shows.
+    pub(super) fn admit(&mut self, accepted: Packed, now: Timestamp) -> Slot {
+        let name: Arc<str> = accepted.name().into();
+        let known = self.resting.range((name.clone(), 0)..=(name, u32::MAX)).next_back();
+        match known.map(|(_, revision)| revision.clone()) {
+            Some(ended) if ended.definition.means_the_same(&accepted) => self.revive(ended),
+            Some(ended) if ended.definition.is_understood() => {
+                let until = ended.ended.unwrap_or(now);
+                self.succeed(accepted, &ended, (until, now.max(until)))
+            }
+            unknown => {
+                let number = unknown.as_ref().map_or(1, |unknown| unknown.number + 1);
+                if let Some(unknown) = unknown.filter(|unknown| unknown.ended.is_none()) {
+                    let ended = Revision { ended: Some(now), ..unknown };
+                    self.progress.revision(&ended);
+                    self.resting.insert((ended.name().into(), ended.number), ended);
+                }
+                let new = number == 1 && !planted(Fault::CountNewNamesFromTheReached);
+                let from = if new { self.now() } else { now };
+                self.begin(Era::first(number, from).of(accepted), from)
+            }
+        }
+    }
+
+    /// A name that returns with the same definition continues as if it had never gone. W went on meanwhile: what was
+    /// due since joins the set in the same write.
+    fn revive(&mut self, ended: Revision) -> Slot {
+        let since = ended.ended.unwrap_or(ended.effective_from);
+        let revision = Revision { ended: None, ..ended };
+        self.progress.revision(&revision);
+        let mut slot = Slot::new(&revision);
+        let key = (slot.name(), revision.number);
+        self.resting.remove(&key);
+        let outstanding = self.backlogs.get(&key).map(|backlog| backlog.span.through);
+        let timing = slot.timing();
+        let after = since.max(outstanding.unwrap_or(since));
+        if let Some(due) = timing.after(after).filter(|_| timing.is_one_shot()) {
+            self.pend_one_shot(&key.0, key.1, due);
+        }
+        let reached = self.owe(&slot, after);
+        slot.wait_for(timing.after(reached));
+        slot
+    }
+
+    /// What a slot that begins is due for already, after `after` and by now, joins the set: W may have passed it, and a queue
+    /// that reaches behind W would take W back. Gives up to where it is done.
+    fn owe(&mut self, slot: &Slot, after: Timestamp) -> Timestamp {
+        let (timing, now) = (slot.timing(), self.now());
+        let first = timing.after(after).filter(|first| *first <= now && !planted(Fault::QueueBehindTheMark));
+        let Some(first) = first else { return after };
+        let through = timing.before(now.plus(1)).map_or(first, |last| last.max(first));
+        let (key, era) = ((slot.name(), slot.number()), slot.era());
+        if !self.extend(&key, through)
+            && let Some(schedule) = slot.schedule()
+        {
+            let span = new_span(era.number, after, through, after);
+            self.progress.span(&key, Some(&span));
+            self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
+        }
+        through
+    }
+
+    /// `reached`: what lies before may have been sent.
+    fn begin(&mut self, mut revision: Revision, reached: Timestamp) -> Slot {
+        let now = self.now();
+        let mut refused = false;
+        let timing = revision.timing();
+        if timing.is_one_shot()
+            && let Some(due) = timing.after(Timestamp::EPOCH.plus(-1))
+            // The same due time means the same id: what was called for before is not called for again.
+            && !(due <= reached && self.was_called_for(revision.name(), due))
+        {
+            revision.effective_from = revision.effective_from.min(due.plus(-1));
+            refused = due <= now && revision.definition.conduct().past == Past::Refuse;
+            let key = (revision.name().into(), revision.number);
+            if refused {
+                self.progress.row(row(now, &key, single(due), Outcome::Skipped(SkipReason::Past)));
+                self.out.notices.push(Notice::PastOneShot { schedule: key.0, due });
+            } else {
+                self.pend_one_shot(&key.0, key.1, due);
+            }
+        }
+        self.progress.revision(&revision);
+        let mut slot = Slot::new(&revision);
+        if !refused {
+            let reached = self.owe(&slot, revision.effective_from);
+            slot.wait_for(timing.after(reached));
+        }
+        slot
+    }
+
+    /// Whether an earlier revision of this name had an occurrence at `due`.
+    fn was_called_for(&self, name: &str, due: Timestamp) -> bool {
+        let name: Arc<str> = name.into();
+        let earlier = self.resting.range((name.clone(), 0)..=(name, u32::MAX));
+        earlier.map(|(_, revision)| revision).any(|revision| {
+            let within = revision.effective_from < due && revision.ended.is_none_or(|ended| due <= ended);
+            within && revision.timing().after(due.plus(-1)) == Some(due)
+        })
+    }
+
+    /// A revision that is kept, whether it runs or rests.
+    pub fn revision(&self, key: &(Arc<str>, u32)) -> Option<Revision> {
+        let running = self.schedules.find(&key.0).map(|id| &self.schedules[id]);
+        let running = running.filter(|slot| slot.number() == key.1);
+        running.map(Slot::revision).or_else(|| self.resting.get(key).cloned())
+    }
+}

@@ -1,0 +1,249 @@
+//! The schedules that run, and in which queue each of them waits.
+//!
+//! Invariants: a slot that waits for a due time stands in exactly one queue, by its send time. A slot that was put, or
+//! changed, by a write that is not durable stands among the gated ones, whatever it waits for: after a crash the old
+//! definition would call for the same ids with other bodies. W lies below whatever stands in a queue.
+
+use super::{
+    due_queue::DueQueue,
+    faults::{Fault, planted},
+    foresight::Foresight,
+    place::{Where, Which},
+    slot::Slot,
+    slots::{SlotId, Slots},
+};
+use ponos_event::Timestamp;
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::{Index, IndexMut},
+};
+
+#[derive(Debug)]
+pub(super) struct Schedules {
+    slots: Slots,
+    due: DueQueue,
+    paused: DueQueue,
+    aside: DueQueue,
+    gated: DueQueue,
+    /// The write that a slot waits for, while it is not durable; and in the order of writes, with some that wait for a
+    /// later one by now.
+    gates: HashMap<SlotId, u64>,
+    opening: VecDeque<(u64, SlotId)>,
+    pub(super) foresight: Foresight,
+}
+
+impl Default for Schedules {
+    fn default() -> Self {
+        Self {
+            slots: Slots::default(),
+            due: DueQueue::new(Which::Due),
+            paused: DueQueue::new(Which::Paused),
+            aside: DueQueue::new(Which::Aside),
+            gated: DueQueue::new(Which::Gated),
+            gates: HashMap::new(),
+            opening: VecDeque::new(),
+            foresight: Foresight::default(),
+        }
+    }
+}
+
+impl Index<SlotId> for Schedules {
+    type Output = Slot;
+
+    fn index(&self, id: SlotId) -> &Slot {
+        &self.slots[id]
+    }
+}
+
+impl IndexMut<SlotId> for Schedules {
+    fn index_mut(&mut self, id: SlotId) -> &mut Slot {
+        &mut self.slots[id]
+    }
+}
+
+impl Schedules {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.slots.reserve(more);
+        self.due.reserve(more);
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<SlotId> {
+        self.slots.find(name.as_bytes())
+    }
+
+    /// See [`Slots::after`].
+    pub(super) fn after(&self, name: Option<&str>) -> impl Iterator<Item = SlotId> + '_ {
+        self.slots.after(name.map(str::as_bytes))
+    }
+
+    /// See [`Slots::from`].
+    pub(super) fn from(&self, name: &str) -> impl Iterator<Item = SlotId> + '_ {
+        self.slots.from(name.as_bytes())
+    }
+
+    /// See [`Slots::before`].
+    pub(super) fn before(&self, name: &str) -> impl Iterator<Item = SlotId> + '_ {
+        self.slots.before(name.as_bytes())
+    }
+
+    /// All slots, those that are free included, in the order of ids.
+    pub(super) fn ids(&self) -> impl Iterator<Item = SlotId> + use<> {
+        self.slots.ids()
+    }
+
+    /// Takes in a schedule whose name does not run. It hands nothing over before the write `gate` is durable.
+    pub(super) fn insert(&mut self, slot: Slot, gate: u64) -> SlotId {
+        let id = self.slots.insert(slot);
+        self.shut(id, gate);
+        self.enqueue(id);
+        id
+    }
+
+    /// The next revision of a schedule, instead of one that [was taken out of its queue](Self::dequeue).
+    pub(super) fn replace(&mut self, id: SlotId, slot: Slot, gate: u64) {
+        self.slots.replace(id, slot);
+        self.shut(id, gate);
+        self.enqueue(id);
+    }
+
+    /// Ends a schedule that [was taken out of its queue](Self::dequeue).
+    pub(super) fn remove(&mut self, id: SlotId) {
+        self.slots.remove(id);
+        self.gates.remove(&id);
+    }
+
+    fn shut(&mut self, id: SlotId, gate: u64) {
+        if gate == 0 {
+            self.gates.remove(&id);
+        } else {
+            self.gates.insert(id, gate);
+            self.opening.push_back((gate, id));
+        }
+    }
+
+    /// Lets go what waited for writes that are durable now.
+    pub(super) fn open(&mut self, durable: impl Fn(u64) -> bool) {
+        while let Some((gate, id)) = self.opening.pop_front_if(|(gate, _)| durable(*gate)) {
+            if self.gates.get(&id) == Some(&gate) {
+                self.gates.remove(&id);
+                self.dequeue(id);
+                self.enqueue(id);
+            }
+        }
+    }
+
+    /// Queues the schedule's first occurrence after `due`.
+    pub(super) fn queue_after(&mut self, id: SlotId, due: Timestamp) {
+        let next = self.slots[id].timing().after(due);
+        self.queue_up(id, next);
+    }
+
+    /// Queues a due time, if there is one. Nothing of the slot is queued.
+    pub(super) fn queue_up(&mut self, id: SlotId, next: Option<Timestamp>) {
+        self.slots[id].wait_for(next);
+        self.enqueue(id);
+    }
+
+    /// Puts what the slot waits for into its queue.
+    pub(super) fn enqueue(&mut self, id: SlotId) {
+        let slot = &self.slots[id];
+        let which = if !self.gates.is_empty() && self.gates.contains_key(&id) {
+            Which::Gated
+        } else if slot.definition.is_paused() {
+            Which::Paused
+        } else {
+            Which::Due
+        };
+        self.push(id, which);
+    }
+
+    /// Puts what the slot waits for aside: the next write is full.
+    pub(super) fn put_aside(&mut self, id: SlotId) {
+        self.push(id, Which::Aside);
+    }
+
+    fn push(&mut self, id: SlotId, which: Which) {
+        let slot = &self.slots[id];
+        if let Some(due) = slot.next() {
+            let send = slot.send_time(due);
+            let (queue, slots) = self.queue(which);
+            queue.push(slots, send, due, id);
+        }
+    }
+
+    /// Takes what a slot waits for out of its queue.
+    pub(super) fn dequeue(&mut self, id: SlotId) {
+        let (Where::Head(which) | Where::Heap(which, _)) = self.slots.place(id) else { return };
+        let (queue, slots) = self.queue(which);
+        if queue.remove(slots, id) {
+            self.foresight.forget();
+        }
+    }
+
+    fn queue(&mut self, which: Which) -> (&mut DueQueue, &mut Slots) {
+        let queue = match which {
+            Which::Due => &mut self.due,
+            Which::Paused => &mut self.paused,
+            Which::Aside => &mut self.aside,
+            Which::Gated => &mut self.gated,
+        };
+        (queue, &mut self.slots)
+    }
+
+    /// Takes all out of their queues.
+    pub(super) fn empty_queues(&mut self) {
+        self.foresight.forget();
+        for queue in [&mut self.due, &mut self.paused, &mut self.aside, &mut self.gated] {
+            queue.clear(&mut self.slots);
+        }
+    }
+
+    /// The first that is to be handed over on time, and its send time.
+    pub(super) fn first_due(&self) -> Option<(Timestamp, SlotId)> {
+        self.due.first(&self.slots)
+    }
+
+    /// The send time of the first of one queue.
+    pub(super) fn first_send(&self, which: Which) -> Option<Timestamp> {
+        match which {
+            Which::Due => self.due.first_send(),
+            Which::Paused => self.paused.first_send(),
+            Which::Aside => self.aside.first_send(),
+            Which::Gated => self.gated.first_send(),
+        }
+    }
+
+    /// Takes the first out of a queue, if its send time has come.
+    pub(super) fn pop(&mut self, which: Which, now: Timestamp) -> Option<SlotId> {
+        let (queue, slots) = self.queue(which);
+        let (_, id) = queue.first(slots).filter(|(send, _)| *send <= now)?;
+        queue.pop(slots);
+        Some(id)
+    }
+
+    /// The lowest send time that stands in a queue: W lies below.
+    pub(super) fn lowest(&self) -> Option<Timestamp> {
+        let passed_over = |which: &Which| match which {
+            Which::Aside => planted(Fault::SettleWhatIsSetAside),
+            Which::Gated => planted(Fault::SettleWhatIsGated),
+            Which::Due | Which::Paused => false,
+        };
+        let all = [Which::Due, Which::Paused, Which::Aside, Which::Gated];
+        all.into_iter().filter(|which| !passed_over(which)).filter_map(|which| self.first_send(which)).min()
+    }
+
+    /// Lays out what is due first, at most so many.
+    pub(super) fn lay_out(&mut self, most: usize) {
+        self.due.lay_out(&mut self.slots, most);
+    }
+
+    /// See [`DueQueue::laid_out`].
+    pub(super) fn laid_out(&self, skipped: usize) -> impl ExactSizeIterator<Item = (Timestamp, SlotId)> {
+        self.due.laid_out(skipped)
+    }
+}

@@ -1,0 +1,166 @@
+//! What the broker's answers change: confirmed, refused, lost.
+
+use super::{
+    Answer, OneShot, Outcome,
+    backlog::{Backlog, State},
+    core::{Engine, new_span},
+    faults::{Fault, planted},
+    flights::{Flight, Owner},
+    progress::{SpanKey, row},
+    slots::SlotId,
+};
+use khronos_schedule::Unrouted;
+use ponos_event::Timestamp;
+use std::sync::Arc;
+
+/// What got no answer is sent again this much later (milliseconds), so that a flapping connection makes no hot loop.
+pub(super) const LOST: i64 = 200;
+
+/// What nobody is bound to, where the schedule says that this is an error.
+const UNROUTED: &str = "no queue is bound to its event (unrouted = \"park\")";
+
+impl Engine {
+    pub(super) fn settle(&mut self, answers: Vec<(u64, Answer)>) {
+        for (token, answer) in answers {
+            let Some(flight) = self.flights.land(token) else { continue };
+            self.progress.moved();
+            match flight.owner.clone() {
+                Owner::OnTime(id) => self.settle_on_time(id, &flight, answer),
+                Owner::Span(schedule, revision) => self.settle_span(&(schedule, revision), &flight, answer),
+                Owner::Parked(number) => self.settle_parked(number, &flight, answer),
+                Owner::Nobody => {}
+            }
+        }
+    }
+
+    fn settle_on_time(&mut self, id: SlotId, flight: &Flight, answer: Answer) {
+        let due = flight.stands_for.last;
+        let slot = &mut self.schedules[id];
+        slot.land();
+        let key = (flight.schedule.clone(), slot.number());
+        if let Answer::Refused(reason) = &answer {
+            self.note_refusal(&key, reason);
+        }
+        let slot = &self.schedules[id];
+        match refusal(|| slot.definition.conduct().unrouted, &answer) {
+            None if answer == Answer::Lost => self.retry_on_time(id, &key, due, 0, LOST),
+            None => {
+                let returned = answer == Answer::Confirmed { returned: true };
+                let one_shot = self.finish_one_shot(id);
+                self.confirmed(&key, flight, returned, one_shot);
+            }
+            Some(_) if planted(Fault::ForgetRefused) => {}
+            Some((reason, again)) => match self.rules.resends.wait(1).filter(|_| again) {
+                Some(wait) => self.retry_on_time(id, &key, due, 1, wait),
+                None => {
+                    self.park(&key, flight.stands_for, reason);
+                    self.finish_one_shot(id);
+                }
+            },
+        }
+        self.schedules.queue_after(id, due);
+    }
+
+    /// Moves one that was handed over on time into the set.
+    fn retry_on_time(&mut self, id: SlotId, key: &SpanKey, due: Timestamp, attempts: u8, wait: i64) {
+        let slot = &self.schedules[id];
+        let retry_at = self.now().plus(wait);
+        let (era, Some(schedule)) = (slot.era(), slot.schedule()) else { return };
+        let mut span = new_span(era.number, due.plus(-1), due, due);
+        span.attempts = attempts;
+        span.retry_at = retry_at;
+        self.progress.span(key, Some(&span));
+        let state = State::Waiting(retry_at);
+        self.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
+    }
+
+    fn settle_span(&mut self, key: &SpanKey, flight: &Flight, answer: Answer) {
+        let now = self.now();
+        if let Answer::Refused(reason) = &answer {
+            self.note_refusal(key, reason);
+        }
+        let Some(backlog) = self.backlogs.get_mut(key) else { return };
+        let mut attempts = backlog.span.attempts;
+        let refused = refusal(|| backlog.schedule.unrouted, &answer);
+        let wait = match &refused {
+            None => (answer == Answer::Lost).then_some(LOST),
+            Some((_, again)) => {
+                attempts = attempts.saturating_add(1);
+                self.rules.resends.wait(attempts).filter(|_| *again)
+            }
+        };
+        if let Some(wait) = wait {
+            backlog.span.attempts = attempts;
+            backlog.span.retry_at = now.plus(wait);
+            let state = State::Waiting(backlog.span.retry_at);
+            self.progress.span(key, Some(&backlog.span));
+            return self.backlogs.set(key, state);
+        }
+        backlog.span.after = flight.stands_for.last;
+        backlog.span.coalesced = None;
+        backlog.span.attempts = 0;
+        self.progress.span(key, Some(&backlog.span));
+        match refused {
+            Some((reason, _)) => self.park(key, flight.stands_for, reason),
+            None => self.confirmed(key, flight, answer == Answer::Confirmed { returned: true }, false),
+        }
+        self.backlogs.set(key, State::Ready);
+    }
+
+    /// Records a confirmed event. What is on time may be written behind: W passes it, so that a restart sees what is missing. What W
+    /// has passed goes down with the set, and a one-shot, about which W says nothing, with the end of its pending row.
+    pub(super) fn confirmed(&mut self, key: &SpanKey, flight: &Flight, returned: bool, one_shot: bool) {
+        let Flight { sent_at, lateness, .. } = *flight;
+        let outcome = Outcome::Confirmed { sent_at, lateness, returned };
+        let row = row(self.now(), key, flight.stands_for, outcome);
+        let one_shot = one_shot && !planted(Fault::RecordOneShotsBehind);
+        if matches!(flight.owner, Owner::OnTime(_)) && !one_shot && !self.rules.record_first {
+            self.out.rows.push(row);
+        } else {
+            self.progress.row(row);
+            if self.rules.record_first {
+                self.progress.urge();
+            }
+        }
+        self.note_confirmation(&key.0);
+        if let Some(id) = self.slot_of(&flight.owner, &key.0) {
+            self.schedules[id].confirm(returned);
+        }
+    }
+
+    /// A one-shot that is settled is pending no more. Whether it is one.
+    pub(super) fn finish_one_shot(&mut self, id: SlotId) -> bool {
+        let slot = &self.schedules[id];
+        let one_shot = slot.definition.is_one_shot();
+        if one_shot {
+            self.progress.one_shot(&slot.name(), None);
+        }
+        one_shot
+    }
+
+    /// The same for one that is settled as a span: its row may belong to a later revision by now.
+    pub(super) fn finish_one_shot_of(&mut self, key: &SpanKey) {
+        let Some(id) = self.schedules.find(&key.0) else {
+            return self.progress.one_shot(&key.0, None);
+        };
+        if self.schedules[id].number() == key.1 {
+            self.finish_one_shot(id);
+        }
+    }
+
+    /// Marks a one-shot as pending.
+    pub(super) fn pend_one_shot(&mut self, schedule: &Arc<str>, revision: u32, due: Timestamp) {
+        self.progress.one_shot(schedule, Some(OneShot { revision, due }));
+    }
+}
+
+/// Whether an answer is a refusal, why, and whether sending again can help.
+pub(super) fn refusal(unrouted: impl Fn() -> Unrouted, answer: &Answer) -> Option<(String, bool)> {
+    match answer {
+        Answer::Refused(reason) => Some((reason.clone(), true)),
+        Answer::Confirmed { returned: true } if unrouted() == Unrouted::Park => {
+            Some((UNROUTED.to_owned(), false))
+        }
+        Answer::Confirmed { .. } | Answer::Lost => None,
+    }
+}

@@ -1,0 +1,269 @@
+//! The promises, checked on what arrived and what stands in the record. Deliberately not the engine's arithmetic: every
+//! occurrence is enumerated and looked for.
+
+use super::world::{Arrival, IN_FLIGHT, World};
+use crate::{
+    Outcome, Revision,
+    audit::{Tally, audit},
+};
+use khronos_schedule::{Unrouted, jitter_offset};
+use ponos_event::Timestamp;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+/// Which occurrences an event or row speaks for, first and last included.
+type Run = (Timestamp, Timestamp);
+
+pub(super) fn promises(world: &World) -> Result<(), String> {
+    nothing_was_early(world)?;
+    equal_ids_have_equal_bodies(world)?;
+    world.foretold.broken.clone().map_or(Ok(()), Err)?;
+    world.parking.broken.clone().map_or(Ok(()), Err)?;
+    world.commands.broken.clone().map_or(Ok(()), Err)?;
+    nothing_is_settled_by_reaching_nobody(world)?;
+    nothing_sent_singly_was_coalesced(world)?;
+    order_holds_per_schedule(world)?;
+    if world.most_in_flight > IN_FLIGHT {
+        return Err(format!("{} in flight", world.most_in_flight));
+    }
+    limits_hold(world)?;
+    for revision in world.revisions() {
+        nothing_was_lost(world, revision)?;
+    }
+    windows_tile(world)?;
+    the_audit_agrees(world)?;
+    world.auditing.broken.as_ref().map_or(Ok(()), |broken| Err(format!("{AUDIT}{broken}")))
+}
+
+/// What the audit complains of begins with this.
+pub(super) const AUDIT: &str = "the audit ";
+
+/// Record and arithmetic agree: no hole, nothing that should not be there; and a clean stop loses no details.
+fn the_audit_agrees(world: &World) -> Result<(), String> {
+    if world.disk.last_sequence != world.record.len() as u64 {
+        return Err(format!("{AUDIT}would take details for lost after a clean stop"));
+    }
+    let report = audit(&world.disk, &world.record, None, None).map_err(|e| e.to_string())?;
+    let of_all = report.totals.expected.checked_sub(report.totals.holes);
+    if report.agrees() && of_all == Some(accounted(&report.totals)) {
+        return Ok(());
+    }
+    let one = report.schedules.iter().find(|one| one.tally.holes + one.tally.surplus > 0);
+    Err(match one {
+        Some(one) => {
+            let (missing, extra) = (&one.missing, &one.extra);
+            format!(
+                "{AUDIT}misses {missing:?}, and did not expect {extra:?}\n{}",
+                story(world, &one.schedule)
+            )
+        }
+        None => format!("{AUDIT}does not add up: {:?}", report.totals),
+    })
+}
+
+fn accounted(tally: &Tally) -> u64 {
+    let Tally { confirmed, coalesced, dropped, parked, pending, details_lost, clock_set_back, .. } = tally;
+    confirmed + coalesced + tally.all_skipped() + dropped + parked + pending + details_lost + clock_set_back
+}
+
+/// Where somebody must be bound, what reaches nobody is not confirmed.
+fn nothing_is_settled_by_reaching_nobody(world: &World) -> Result<(), String> {
+    for row in world.record.iter().map(|entry| &entry.row) {
+        let revision =
+            world.revisions().iter().find(|r| *r.name() == *row.schedule && r.number == row.revision);
+        let parks = revision.is_some_and(|r| r.definition.conduct().unrouted == Unrouted::Park);
+        if parks && matches!(row.outcome, Outcome::Confirmed { returned: true, .. }) {
+            return Err(format!("{} of {} reached nobody, and is settled", row.schedule, row.last));
+        }
+    }
+    Ok(())
+}
+
+fn nothing_was_early(world: &World) -> Result<(), String> {
+    world.early.clone().map_or(Ok(()), |what| Err(format!("early: {what}")))?;
+    match world.arrivals.iter().find(|a| a.send_time > a.highest) {
+        Some(early) => Err(format!("early: {} of {}", early.schedule, early.stands_for.last)),
+        None => Ok(()),
+    }
+}
+
+fn equal_ids_have_equal_bodies(world: &World) -> Result<(), String> {
+    let mut sent: HashMap<&str, Vec<&Arrival>> = HashMap::new();
+    for arrival in &world.arrivals {
+        let same = sent.entry(&arrival.id).or_default();
+        same.push(arrival);
+        // What one event stood for before the clock was set back may come singly after it.
+        let as_much = |other: &&&Arrival| other.era == arrival.era || other.stands_for == arrival.stands_for;
+        if let Some(first) = same.iter().filter(as_much).find(|other| other.body != arrival.body) {
+            let text = |a: &Arrival| String::from_utf8_lossy(&a.body).into_owned();
+            let story = story(world, &arrival.schedule);
+            return Err(format!("one id, two bodies:\n{}\n{}\n{story}", text(first), text(arrival)));
+        }
+    }
+    Ok(())
+}
+
+fn nothing_sent_singly_was_coalesced(world: &World) -> Result<(), String> {
+    let of = |coalesced: bool| world.arrivals.iter().filter(move |a| (a.stands_for.count > 1) == coalesced);
+    let mut runs: HashMap<(&Arc<str>, u32, u32), HashSet<Run>> = HashMap::new();
+    for many in of(true) {
+        runs.entry((&many.schedule, many.revision, many.era))
+            .or_default()
+            .insert((many.stands_for.first, many.stands_for.last));
+    }
+    for one in of(false) {
+        let due = one.stands_for.last;
+        let within = runs
+            .get(&(&one.schedule, one.revision, one.era))
+            .and_then(|runs| runs.iter().find(|(first, last)| (*first..=*last).contains(&due)));
+        if let Some(run) = within {
+            return Err(format!("{} of {due} came singly and within {run:?}", one.schedule));
+        }
+    }
+    Ok(())
+}
+
+/// The first arrivals of a schedule's events come in the order of their due times.
+fn order_holds_per_schedule(world: &World) -> Result<(), String> {
+    let mut seen = HashSet::new();
+    let mut latest: HashMap<(&Arc<str>, u32), Timestamp> = HashMap::new();
+    for arrival in &world.arrivals {
+        // What was parked and released comes when a person says so.
+        let was_parked = world.record.iter().any(|r| {
+            matches!(r.row.outcome, Outcome::Parked(_))
+                && r.row.schedule == arrival.schedule
+                && r.row.last == arrival.stands_for.last
+        });
+        let revision =
+            world.revisions().iter().find(|r| *r.name() == *arrival.schedule && r.number == arrival.revision);
+        // A one-shot may be made for an instant that is gone.
+        let at_once = revision.is_some_and(|revision| revision.definition.timing().is_one_shot());
+        if was_parked || at_once || !seen.insert(&arrival.id) {
+            continue;
+        }
+        let due = arrival.stands_for.last;
+        let before = latest.insert((&arrival.schedule, arrival.era), due);
+        if before.is_some_and(|before| before > due) {
+            return Err(format!("{} of {due} came after that of {before:?}", arrival.schedule));
+        }
+    }
+    Ok(())
+}
+
+/// Every occurrence of a revision arrived, or stands in the record with the reason, or is still outstanding.
+fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
+    let timing = revision.timing();
+    let one_shot = timing.is_one_shot();
+    let settled = world.disk.settled.unwrap_or(Timestamp::EPOCH);
+    // What its jitter sends after W is not promised yet.
+    let promised = |due: Timestamp| due.plus(jitter_offset(revision.name(), due, timing.jitter())) <= settled;
+    let ended = revision.ended.unwrap_or(Timestamp::HORIZON);
+    let mut accounted: Vec<Run> = Vec::new();
+    let mine = |name: &Arc<str>, number: u32| **name == *revision.name() && number == revision.number;
+    for arrival in world.arrivals.iter().filter(|a| mine(&a.schedule, a.revision)) {
+        if arrival.stands_for.first <= revision.effective_from {
+            return Err(format!(
+                "{} of {} came before its revision",
+                arrival.schedule, arrival.stands_for.first
+            ));
+        }
+        accounted.push((arrival.stands_for.first, arrival.stands_for.last));
+    }
+    for row in world.record.iter().map(|r| &r.row).filter(|row| mine(&row.schedule, row.revision)) {
+        if world.skipped_as(row).is_some() || matches!(row.outcome, Outcome::Parked(_)) {
+            accounted.push((row.first, row.last));
+        }
+    }
+    for (name, span) in &world.disk.spans {
+        if mine(name, span.revision) {
+            accounted.push((span.after.plus(1), span.through));
+        }
+    }
+    let pending = world.disk.one_shots.iter().any(|(name, row)| mine(name, row.revision));
+    let mut due = revision.effective_from;
+    // Latest first, so that those that are passed can be taken from the end.
+    accounted.sort_unstable_by(|a, b| b.cmp(a));
+    let mut reached = Timestamp::EPOCH;
+    while let Some(next) = timing.after(due).filter(|next| *next <= ended && promised(*next)) {
+        due = next;
+        while let Some((_, last)) = accounted.pop_if(|(first, _)| *first <= due) {
+            reached = reached.max(last);
+        }
+        if reached < due && !(one_shot && pending) {
+            let (name, number) = (revision.name(), revision.number);
+            return Err(format!("lost: {name} r{number} of {due} (W {settled})\n{}", story(world, name)));
+        }
+    }
+    Ok(())
+}
+
+/// Over all revisions that count from one instant no more occurrences are called for than the limit allows.
+fn limits_hold(world: &World) -> Result<(), String> {
+    for revision in world.revisions() {
+        let Some(limit) = revision.definition.definition().limit else { continue };
+        let same = world.revisions().iter().filter(|other| {
+            (other.name(), other.counts_from) == (revision.name(), revision.counts_from)
+                && other.definition.definition().limit == Some(limit)
+        });
+        let numbers: HashSet<u32> = same.map(|other| other.number).collect();
+        let of =
+            |arrival: &&Arrival| *arrival.schedule == *revision.name() && numbers.contains(&arrival.revision);
+        let due: HashSet<Timestamp> =
+            world.arrivals.iter().filter(of).map(|arrival| arrival.stands_for.last).collect();
+        if due.len() > limit as usize {
+            return Err(format!("{}: more than its limit of {limit}", revision.name()));
+        }
+    }
+    Ok(())
+}
+
+/// The windows of a schedule's events tile the time: each starts where what was settled before it ends.
+fn windows_tile(world: &World) -> Result<(), String> {
+    if world.era > 0 {
+        // Where the clock was set back, what ends before a window may have stood in a coalesced event's.
+        return Ok(());
+    }
+    let mut by_schedule: BTreeMap<(&Arc<str>, u32), BTreeMap<Timestamp, &Arrival>> = BTreeMap::new();
+    for arrival in &world.arrivals {
+        let key = (&arrival.schedule, arrival.revision);
+        by_schedule.entry(key).or_default().insert(arrival.stands_for.last, arrival);
+    }
+    for ((schedule, number), arrivals) in by_schedule {
+        let mut ends: HashSet<String> = arrivals.keys().map(ToString::to_string).collect();
+        for row in world.record.iter().map(|r| &r.row) {
+            if row.schedule == *schedule && row.revision == number {
+                ends.insert(row.last.to_string());
+            }
+        }
+        let revision = world.revisions().iter().find(|r| *r.name() == **schedule && r.number == number);
+        ends.extend(revision.map(|r| r.opens.to_string()));
+        for (due, arrival) in arrivals {
+            let body: serde_json::Value = serde_json::from_slice(&arrival.body).map_err(|e| e.to_string())?;
+            let Some(from) = body["window"]["from"].as_str() else { continue };
+            if !ends.contains(from) {
+                return Err(format!(
+                    "{schedule} r{number} of {due}: its window starts at {from}, where nothing ends\n{}",
+                    story(world, schedule)
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What became of a schedule, for people who look for the reason.
+fn story(world: &World, schedule: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for revision in world.revisions().iter().filter(|r| r.name() == schedule) {
+        lines.push(format!("revision {revision:?}"));
+    }
+    for arrival in world.arrivals.iter().filter(|a| *a.schedule == *schedule) {
+        lines.push(format!("arrived r{} {:?} at {}", arrival.revision, arrival.stands_for, arrival.highest));
+    }
+    for row in world.record.iter().map(|r| &r.row).filter(|row| [schedule, "*"].contains(&&*row.schedule)) {
+        lines.push(format!("row {row:?}"));
+    }
+    lines.join("\n")
+}

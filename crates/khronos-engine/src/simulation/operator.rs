@@ -1,0 +1,107 @@
+//! What the operator of the simulated world thinks of.
+
+use super::{parking::Parking, random::Random, world::World};
+use crate::Input;
+use khronos_schedule::{CatchUpDefinition, Definition, Packed, TimingDefinition};
+use ponos_event::Timestamp;
+
+const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+impl World {
+    /// Changes, adds or removes one schedule, by the files or by a command.
+    pub(super) fn change_schedules(&mut self) {
+        let name = *self.random.pick(&NAMES);
+        if self.random.chance(25) {
+            self.wanted.remove(name);
+        } else if self.random.chance(40)
+            && let Some(mut definition) = self.wanted.get(name).cloned()
+        {
+            definition.data = Some(self.random.below(1_000).into());
+            self.wanted.insert(name, definition);
+        } else {
+            let mut definition = definition(&mut self.random, self.wall, name);
+            self.parking.furnish(&mut definition);
+            self.wanted.insert(name, definition);
+        }
+        if self.random.chance(50) {
+            return self.load();
+        }
+        let wanted = self.wanted.get(name).map(packed);
+        let command = self.commands.give(name, wanted.clone());
+        self.step(match wanted {
+            Some(definition) => Input::Put { command, definition },
+            None => Input::Remove { command, name: name.into() },
+        });
+    }
+
+    pub(super) fn load(&mut self) {
+        for name in NAMES {
+            self.commands.note(name, self.wanted.get(name).map(packed));
+        }
+        let wanted = self.wanted.values().map(packed).collect();
+        self.step(Input::Load(wanted));
+    }
+
+    pub(super) fn decide_parked(&mut self) {
+        let numbers: Vec<u64> = self.engine.parked().keys().copied().collect();
+        let input = if self.random.chance(50) { Input::Release(numbers) } else { Input::Drop(numbers) };
+        self.decide(input);
+    }
+
+    pub(super) fn decide(&mut self, decision: Input) {
+        let before = Parking::on_their_way(&self.engine, &self.unanswered);
+        self.step(decision);
+        self.parking.compare(&before, &self.engine);
+    }
+}
+
+fn packed(definition: &Definition) -> Packed {
+    Packed::build(definition).expect("it is valid")
+}
+
+/// A schedule that suits the moment `wall`.
+pub(super) fn definition(random: &mut Random, wall: i64, name: &str) -> Definition {
+    let policy = *random.pick(&["latest", "all", "none"]);
+    let catch_up = CatchUpDefinition {
+        policy: Some(policy.into()),
+        grace: Some((*random.pick(&["1s", "30s"])).into()),
+        within: random.chance(20).then(|| "150s".into()),
+        most: Some(5),
+    };
+    let mut definition = Definition {
+        name: name.into(),
+        event: Some(format!("test.{name}.happened")),
+        catch_up: Some(catch_up),
+        ..Definition::default()
+    };
+    match random.below(10) {
+        0..6 => definition.every = Some((*random.pick(&["500ms", "900ms", "3s", "50s"])).into()),
+        6 => {
+            let every = |every: &str| TimingDefinition { every: Some(every.into()), ..Default::default() };
+            definition.timings = Some(vec![every("2s"), every("7s")]);
+        }
+        7 => definition.cron = Some((*random.pick(&["*/2 * * * * *", "*/3 * * * *"])).into()),
+        _ => {
+            definition.at = Some(Timestamp::from_millis(wall + random.below(20_000)).to_string());
+            definition.past = Some("send".into());
+        }
+    }
+    if random.chance(35) {
+        let interval = definition.every.as_deref().or(definition.cron.as_deref());
+        let jitter = match interval {
+            Some("500ms" | "900ms") => "450ms",
+            Some("3s") => "2900ms",
+            Some("50s") => "40s",
+            Some("*/3 * * * *") => "100s",
+            _ => "900ms",
+        };
+        definition.jitter = Some(jitter.into());
+    }
+    if definition.at.is_none() && random.chance(15) {
+        definition.limit = Some(*random.pick(&[3, 12, 40]));
+    }
+    if random.chance(10) {
+        definition.paused = Some(true);
+    }
+    definition
+}

@@ -1,0 +1,384 @@
+//! The world around the engine: two clocks, a disk, a broker, an operator, and bad luck.
+
+use super::{
+    auditing::Auditing, commands::Commands, foretold::Foretold, operator::definition, parking::Parking,
+    random::Random,
+};
+use crate::{
+    store::{Limits, Memory, MemoryStore, Store},
+    {
+        Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Notice, Outcome, Reading,
+        RecordRow, Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
+    },
+};
+use khronos_schedule::{Definition, jitter_offset};
+use ponos_event::Timestamp;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// 2026-03-01T00:00:00Z, give or take the seed.
+const START: i64 = 1_772_323_200_000;
+pub(super) const IN_FLIGHT: usize = 4;
+
+/// An event that reached the broker's queues.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) id: String,
+    pub(super) body: Vec<u8>,
+    pub(super) schedule: Arc<str>,
+    pub(super) revision: u32,
+    pub(super) stands_for: Coalesced,
+    pub(super) send_time: Timestamp,
+    /// The highest wall clock reading that the engine had been given.
+    pub(super) highest: Timestamp,
+    /// How often the operator had let the clock go on from a lower reading.
+    pub(super) era: u32,
+}
+
+pub(super) struct World {
+    pub(super) random: Random,
+    pub(super) wall: i64,
+    boot: i64,
+    pub(super) highest: Timestamp,
+    pub(super) era: u32,
+    pub(super) engine: Engine,
+    pub(super) rules: Rules,
+    memory: Memory,
+    store: MemoryStore,
+    /// What was durable in the end.
+    pub(super) disk: Snapshot,
+    pub(super) record: Vec<RecordRow>,
+    saving: Option<(u64, Commit)>,
+    appending: Vec<(Vec<Row>, Timestamp)>,
+    pub(super) unanswered: Vec<Handover>,
+    /// In which era each was handed over.
+    eras: HashMap<u64, u32>,
+    pub(super) foretold: Foretold,
+    pub(super) parking: Parking,
+    pub(super) auditing: Auditing,
+    pub(super) commands: Commands,
+    pub(super) arrivals: Vec<Arrival>,
+    link: bool,
+    held_link: bool,
+    pub(super) wanted: BTreeMap<&'static str, Definition>,
+    /// Faults stop towards the end, so that everything can settle.
+    calm: bool,
+    pub(super) most_in_flight: usize,
+    pub(super) early: Option<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let wall = START + random.below(86_400_000);
+        let resume_backward = Random::new(seed ^ 0x3C3C_3C3C).chance(30);
+        let clock =
+            ClockRules { settle: 60_000, max_forward: 60_000, max_backward: 300_000, resume_backward };
+        let resends = Resends { count: 3, over: 20_000 };
+        let (piece, record_first) = (*random.pick(&[1, 1, 2, 100]), random.chance(25));
+        let mut parking = Parking::new(seed);
+        let parked = parking.limit();
+        let rules = Rules { clock, resends, in_flight: IN_FLIGHT, piece, parked, record_first };
+        let reading = Reading { wall: Timestamp::from_millis(wall), boot: 0 };
+        let engine = Engine::start(rules, Snapshot::default(), reading);
+        let memory = Memory::default();
+        let store = open(&memory);
+        let mut world = Self {
+            random,
+            wall,
+            boot: 0,
+            highest: reading.wall,
+            era: 0,
+            engine,
+            rules,
+            memory,
+            store,
+            disk: Snapshot::default(),
+            record: Vec::new(),
+            saving: None,
+            appending: Vec::new(),
+            unanswered: Vec::new(),
+            eras: HashMap::new(),
+            foretold: Foretold::new(seed),
+            parking,
+            auditing: Auditing::new(seed),
+            commands: Commands::default(),
+            arrivals: Vec::new(),
+            link: false,
+            held_link: false,
+            wanted: BTreeMap::new(),
+            calm: false,
+            most_in_flight: 0,
+            early: None,
+        };
+        for name in ["a", "b", "c", "d", "e"] {
+            if world.random.chance(70) {
+                let mut definition = definition(&mut world.random, world.wall, name);
+                world.parking.furnish(&mut definition);
+                world.wanted.insert(name, definition);
+            }
+        }
+        world.load();
+        world.link = true;
+        world.step(Input::Link(true));
+        world
+    }
+
+    /// A life of a few dozen events of luck, then calm until all is settled.
+    pub(super) fn live(&mut self) {
+        let turns = 40 + self.random.below(80);
+        for _ in 0..turns {
+            self.turn();
+            if let Some(decision) = self.parking.turn(&self.engine) {
+                self.decide(decision);
+            }
+            self.auditing.turn(&self.engine, self.store.written().last_sequence);
+        }
+        self.calm = true;
+        self.held_link = false;
+        if !self.link {
+            self.link = true;
+            self.step(Input::Link(true));
+        }
+        for _ in 0..400 {
+            self.pass(1_500);
+            self.serve();
+            if self.is_quiet() {
+                break;
+            }
+        }
+        self.step(Input::Drain);
+        self.serve();
+        self.step(Input::Flush);
+        self.serve();
+        self.record = self.store.read(0, usize::MAX).expect("it can be read").rows;
+        self.disk = self.store.load().expect("it can be read");
+        self.auditing.finish(&self.record);
+        self.commands.finish();
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.engine.outstanding() == 0 && self.unanswered.is_empty() && self.commands.all_are_answered()
+    }
+
+    fn turn(&mut self) {
+        match self.random.below(100) {
+            0..45 => {
+                let wake = self.engine.next_wakeup().map_or(500, |at| at.millis() - self.wall);
+                let late = if self.random.chance(70) { 0 } else { self.random.below(400) };
+                self.pass(wake.clamp(0, 2_000) + late);
+            }
+            45..75 => self.serve_some(),
+            75..80 => self.crash(),
+            80..85 => {
+                self.link = !self.link;
+                self.held_link = !self.link;
+                if !self.link {
+                    self.lose_all();
+                }
+                self.step(Input::Link(self.link));
+            }
+            85..90 => self.change_schedules(),
+            90..92 => self.sleep(),
+            92..94 => self.step_clock(),
+            94..96 => self.decide_parked(),
+            _ => {
+                let pause = self.random.below(5_000);
+                self.pass(pause);
+            }
+        }
+    }
+
+    fn pass(&mut self, millis: i64) {
+        self.wall += millis;
+        self.boot += millis;
+        self.step(Input::Tick);
+    }
+
+    /// The machine sleeps: both clocks go on.
+    fn sleep(&mut self) {
+        let nap = *self.random.pick(&[40_000, 200_000, 600_000]);
+        self.pass(nap);
+    }
+
+    fn step_clock(&mut self) {
+        let by = *self.random.pick(&[-20_000, -1_000, 2_000, 45_000, 900_000, -400_000]);
+        self.wall += by;
+        self.step(Input::Tick);
+    }
+
+    fn reading(&self) -> Reading {
+        Reading { wall: Timestamp::from_millis(self.wall), boot: self.boot }
+    }
+
+    pub(super) fn step(&mut self, input: Input) {
+        self.highest = self.highest.max(Timestamp::from_millis(self.wall));
+        let actions = self.engine.step(self.reading(), input);
+        self.most_in_flight = self.most_in_flight.max(self.engine.in_flight());
+        for action in actions {
+            match action {
+                Action::Save { ticket, commit } => {
+                    assert!(self.saving.is_none(), "two writes at once");
+                    self.saving = Some((ticket, *commit));
+                }
+                Action::Publish(handovers) => {
+                    for handover in &handovers {
+                        self.eras.insert(handover.token, self.era);
+                        self.foretold.compare(handover);
+                        self.parking.check_handover(handover, &self.engine);
+                        self.commands.check_handover(handover);
+                        if send_time(handover) > self.highest || handover.lateness < 0 {
+                            self.early =
+                                Some(format!("{} of {}", handover.schedule.name, handover.stands_for.last));
+                        }
+                    }
+                    self.unanswered.extend(handovers);
+                }
+                Action::Durable(commands) => self.commands.answer(&commands),
+                Action::Record { rows, complete } => self.appending.push((rows, complete)),
+                Action::Notice(Notice::ClockResumed { .. }) => self.era += 1,
+                Action::Notice(_) => {}
+            }
+        }
+        self.parking.check_limit(&self.engine);
+        self.foretold.look_ahead(&mut self.engine);
+    }
+
+    fn serve(&mut self) {
+        for _ in 0..200 {
+            if self.saving.is_none() && self.unanswered.is_empty() && self.appending.is_empty() {
+                return;
+            }
+            self.serve_some();
+        }
+    }
+
+    /// The disk or the broker does some of what it was asked for.
+    fn serve_some(&mut self) {
+        if self.random.chance(60)
+            && let Some((ticket, commit)) = self.saving.take()
+        {
+            self.write(&commit);
+            self.step(Input::Saved(ticket));
+        }
+        if self.random.chance(50) && !self.appending.is_empty() {
+            let (rows, complete) = self.appending.remove(0);
+            self.store.append(&rows, complete).expect("nothing goes wrong with it");
+        }
+        if self.link && !self.unanswered.is_empty() {
+            let one = self.random.below(self.unanswered.len() as i64) as usize;
+            let handover = self.unanswered.remove(one);
+            let answer = self.answer(&handover);
+            self.step(Input::Settled(vec![(handover.token, answer)]));
+        }
+    }
+
+    fn answer(&mut self, handover: &Handover) -> Answer {
+        let luck = if self.calm { 50 + self.random.below(50) } else { self.random.below(100) };
+        match luck {
+            0..6 => Answer::Refused("a full queue".into()),
+            6..9 => {
+                self.arrive(handover);
+                Answer::Refused("one of two queues was full".into())
+            }
+            9..12 => Answer::Lost,
+            12..15 => {
+                self.arrive(handover);
+                Answer::Lost
+            }
+            _ => {
+                self.arrive(handover);
+                let unbound = luck % 10 == 0 || self.parking.is_unbound(handover);
+                Answer::Confirmed { returned: unbound && !self.calm }
+            }
+        }
+    }
+
+    fn arrive(&mut self, handover: &Handover) {
+        let (id, body) = rendered(handover);
+        self.arrivals.push(Arrival {
+            id,
+            body,
+            schedule: handover.schedule.name.clone(),
+            revision: handover.era.number,
+            stands_for: handover.stands_for,
+            send_time: send_time(handover),
+            highest: self.highest,
+            era: self.eras[&handover.token],
+        });
+    }
+
+    /// The connection goes: each unanswered publishing may have arrived or not.
+    fn lose_all(&mut self) {
+        for handover in std::mem::take(&mut self.unanswered) {
+            if self.random.chance(50) {
+                self.arrive(&handover);
+            }
+            self.step(Input::Settled(vec![(handover.token, Answer::Lost)]));
+        }
+    }
+
+    /// The process dies; what was under way has happened or not.
+    fn crash(&mut self) {
+        for handover in std::mem::take(&mut self.unanswered) {
+            if self.random.chance(50) {
+                self.arrive(&handover);
+            }
+        }
+        if let Some((_, commit)) = self.saving.take().filter(|_| self.random.chance(50)) {
+            self.write(&commit);
+        }
+        self.appending.clear();
+        let down = *self.random.pick(&[10, 500, 3_000, 100_000]);
+        self.wall += down;
+        self.boot += down;
+        self.store = open(&self.memory);
+        let kept = self.store.load().expect("it can be read");
+        self.highest = self.highest.max(Timestamp::from_millis(self.wall));
+        self.engine = Engine::start(self.rules, kept, self.reading());
+        self.eras.clear();
+        self.foretold.restart();
+        self.auditing.restart();
+        self.commands.restart();
+        self.load();
+        self.link = !self.held_link;
+        if self.link {
+            self.step(Input::Link(true));
+        }
+    }
+
+    fn write(&mut self, commit: &Commit) {
+        self.store.save(0, commit).expect("nothing goes wrong with it");
+        self.parking.written(commit);
+        self.commands.written(commit);
+    }
+
+    /// All revisions that ever were durable and still are.
+    pub(super) fn revisions(&self) -> &[Revision] {
+        &self.disk.revisions
+    }
+
+    pub(super) fn skipped_as(&self, row: &Row) -> Option<SkipReason> {
+        match row.outcome {
+            Outcome::Skipped(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+fn open(memory: &Memory) -> MemoryStore {
+    memory.open("khronos", Limits::default()).expect("it can be opened")
+}
+
+pub(super) fn rendered(handover: &Handover) -> (String, Vec<u8>) {
+    let event = occurrence_event("khronos", handover.era, &handover.schedule, handover.stands_for);
+    (event.id.to_string(), event.data)
+}
+
+/// By the documented rule, not by the engine's arithmetic.
+fn send_time(handover: &Handover) -> Timestamp {
+    let (name, due) = (&handover.schedule.name, handover.stands_for.last);
+    due.plus(jitter_offset(name, due, handover.schedule.timing.jitter()))
+}

@@ -1,0 +1,221 @@
+//! What is written, how often and how much at once.
+
+use super::super::{
+    Action, Answer, ClockRules, Engine, Handover, Input, Outcome, Reading, Resends, Row, Rules, SkipReason,
+    Snapshot,
+};
+use khronos_schedule::{Definition, Packed};
+use ponos_event::Timestamp;
+use std::{collections::BTreeMap, sync::Arc};
+
+const START: i64 = 1_772_323_200_000;
+const MINUTE: i64 = 60_000;
+
+/// What was seen of an engine that runs alone, and whose writes and events succeed at once.
+struct Seen {
+    engine: Engine,
+    now: i64,
+    wakeups: usize,
+    saves: usize,
+    rows: Vec<Row>,
+    /// Spans in the largest write.
+    largest: usize,
+    /// For how many occurrences events were sent, by schedule.
+    sent: BTreeMap<Arc<str>, u64>,
+}
+
+impl Seen {
+    fn of(piece: usize) -> Self {
+        let clock =
+            ClockRules { settle: 0, max_forward: MINUTE, max_backward: MINUTE, resume_backward: false };
+        let resends = Resends { count: 3, over: MINUTE };
+        let rules = Rules { clock, resends, in_flight: 4, piece, parked: 100, record_first: false };
+        let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
+        let engine = Engine::start(rules, Snapshot::default(), reading);
+        let (rows, sent) = (Vec::new(), BTreeMap::new());
+        Self { engine, now: START, wakeups: 0, saves: 0, rows, largest: 0, sent }
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let reading = Reading { wall: Timestamp::from_millis(self.now), boot: self.now - START };
+            for action in self.engine.step(reading, input) {
+                match action {
+                    Action::Save { ticket, commit } => {
+                        self.saves += 1;
+                        self.largest = self.largest.max(commit.spans.len());
+                        self.rows.extend(commit.rows);
+                        inputs.push(Input::Saved(ticket));
+                    }
+                    Action::Publish(handovers) => {
+                        for one in handovers {
+                            *self.sent.entry(one.schedule.name.clone()).or_default() += one.stands_for.count;
+                            let answer = Answer::Confirmed { returned: false };
+                            inputs.push(Input::Settled(vec![(one.token, answer)]));
+                        }
+                    }
+                    Action::Durable(_) | Action::Record { .. } | Action::Notice(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Lets so many milliseconds pass; the engine is woken when it wants to be, and at least every `beat`.
+    fn pass(&mut self, span: i64, beat: i64) {
+        let end = self.now + span;
+        while self.now < end {
+            let wish = self.engine.next_wakeup().map_or(i64::MAX, Timestamp::millis);
+            self.now = wish.clamp(self.now + 1, (self.now + beat).min(end));
+            self.wakeups += 1;
+            self.step(Input::Tick);
+        }
+    }
+}
+
+#[test]
+fn a_paused_schedule_that_is_often_due_is_recorded_without_many_writes() {
+    for beat in [1_000, MINUTE] {
+        let mut seen = Seen::of(100);
+        let often = Definition { paused: Some(true), ..every("often", "100ms") };
+        seen.step(Input::Load(vec![Packed::build(&often).unwrap()]));
+        seen.step(Input::Link(true));
+        seen.pass(MINUTE, beat);
+        let (wakeups, saves) = (seen.wakeups, seen.saves);
+        seen.pass(10 * MINUTE, beat);
+        let beats = usize::try_from(10 * MINUTE / beat).unwrap();
+        assert!(seen.saves - saves <= 61, "{} writes in ten minutes", seen.saves - saves);
+        assert!(seen.wakeups - wakeups <= beats + 130, "{} wake-ups", seen.wakeups - wakeups);
+        // And yet all of it stands there, one run after the other, up to a moment ago.
+        assert!(seen.rows.iter().all(|row| row.outcome == Outcome::Skipped(SkipReason::Paused)));
+        assert!(seen.rows.windows(2).all(|pair| pair[1].first.since(pair[0].last) == 100), "{:?}", seen.rows);
+        let last = seen.rows.last().unwrap().last;
+        assert!(seen.now - last.millis() <= 11_000, "{} behind", seen.now - last.millis());
+        let count: u64 = seen.rows.iter().map(|row| row.count).sum();
+        let first = seen.rows[0].first;
+        assert_eq!(i64::try_from(count).unwrap(), last.since(first) / 100 + 1);
+    }
+}
+
+#[test]
+fn what_is_caught_up_with_goes_down_in_writes_of_a_bounded_size() {
+    let mut seen = Seen::of(5);
+    let many = (0..200).map(|number| Packed::build(&every(&format!("s{number:03}"), "1m")).unwrap());
+    seen.step(Input::Load(many.collect()));
+    seen.step(Input::Link(true));
+    seen.pass(2 * MINUTE + 10_000, MINUTE);
+    seen.step(Input::Link(false));
+    seen.pass(10 * MINUTE, MINUTE);
+    seen.step(Input::Link(true));
+    seen.pass(MINUTE, MINUTE);
+    // What was in flight may come on top.
+    assert!((1..=5 + 4).contains(&seen.largest), "{} spans in one write", seen.largest);
+    assert!(seen.sent.len() == 200 && seen.sent.values().all(|count| *count == 13), "{:?}", seen.sent);
+}
+
+#[test]
+fn what_is_on_time_does_not_wait_for_what_is_caught_up_with() {
+    let mut seen = Seen::of(5);
+    let now = Timestamp::from_millis(START + 12 * MINUTE);
+    let many = (0..200).map(|number| every(&format!("s{number:03}"), "1m"));
+    let on_time = Definition { every: None, at: Some(now.to_string()), ..every("z", "1m") };
+    let all = many.chain([on_time]).map(|definition| Packed::build(&definition).unwrap());
+    seen.step(Input::Load(all.collect()));
+    seen.pass(12 * MINUTE, MINUTE);
+    // The first step asks for the reservation, the next may hand over.
+    let mut sent = Vec::new();
+    let mut inputs = vec![Input::Link(true)];
+    for _ in 0..2 {
+        let input = inputs.pop().unwrap();
+        for action in seen.engine.step(Reading { wall: now, boot: 12 * MINUTE }, input) {
+            match action {
+                Action::Save { ticket, .. } => inputs.push(Input::Saved(ticket)),
+                Action::Publish(handovers) => sent.extend(handovers),
+                Action::Durable(_) | Action::Record { .. } | Action::Notice(_) => {}
+            }
+        }
+    }
+    assert!(sent.iter().any(|one| &*one.schedule.name == "z"), "{sent:?}");
+    assert!(seen.engine.outstanding() <= 10, "{} joined", seen.engine.outstanding());
+}
+
+#[test]
+fn what_is_put_waits_for_its_own_write_and_no_other_schedule_does() {
+    let mut seen = Seen::of(100);
+    seen.step(Input::Load(vec![Packed::build(&every("a", "100ms")).unwrap()]));
+    seen.step(Input::Link(true));
+    seen.pass(10_050, 1_000);
+    // From now on the disk is slow: it has what was reserved ahead.
+    let definition = Packed::build(&every("b", "100ms")).unwrap();
+    let (mut saves, mut sent, mut durable) = (Vec::new(), Vec::new(), Vec::new());
+    let mut inputs = vec![Input::Put { command: 7, definition }];
+    for turn in 0..8 {
+        if turn == 4 {
+            assert!(sent.len() >= 3 && sent.iter().all(|name| name == "a"), "{sent:?}");
+            assert!(durable.is_empty() && saves.len() == 1, "{saves:?}");
+            inputs.extend(saves.pop().map(Input::Saved));
+        }
+        inputs.push(Input::Tick);
+        for input in std::mem::take(&mut inputs) {
+            let reading = Reading { wall: Timestamp::from_millis(seen.now), boot: seen.now - START };
+            for action in seen.engine.step(reading, input) {
+                match action {
+                    Action::Save { ticket, .. } => saves.push(ticket),
+                    Action::Durable(commands) => durable.extend(commands),
+                    Action::Publish(handovers) => {
+                        sent.extend(handovers.iter().map(|one| one.schedule.name.to_string()));
+                        let answer = |one: &Handover| (one.token, Answer::Confirmed { returned: false });
+                        inputs.push(Input::Settled(handovers.iter().map(answer).collect()));
+                    }
+                    Action::Record { .. } | Action::Notice(_) => {}
+                }
+            }
+        }
+        if turn >= 4 {
+            inputs.extend(saves.drain(..).map(Input::Saved));
+        }
+        seen.now += 100;
+    }
+    assert_eq!(durable, [7]);
+    assert!(sent.iter().any(|name| name == "b"), "{sent:?}");
+}
+
+#[test]
+fn a_command_that_changes_nothing_is_answered_once_what_it_found_is_durable() {
+    let mut seen = Seen::of(100);
+    let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
+    let definition = Packed::build(&every("b", "100ms")).unwrap();
+    let put = |command| Input::Put { command, definition: definition.clone() };
+    let mut tickets = Vec::new();
+    let mut answers = |engine: &mut Engine, input| -> Vec<u64> {
+        let mut durable = Vec::new();
+        for action in engine.step(reading, input) {
+            match action {
+                Action::Save { ticket, .. } => tickets.push(ticket),
+                Action::Durable(commands) => durable.extend(commands),
+                _ => {}
+            }
+        }
+        durable
+    };
+    let remove = |command, name: &str| Input::Remove { command, name: name.into() };
+    assert_eq!(answers(&mut seen.engine, remove(1, "b")), [1], "nothing was ever there");
+    assert_eq!(answers(&mut seen.engine, put(2)), [0; 0]);
+    assert_eq!(answers(&mut seen.engine, put(3)), [0; 0], "it is there, and not durable yet");
+    assert_eq!(answers(&mut seen.engine, Input::Saved(1)), [2, 3]);
+    assert_eq!(answers(&mut seen.engine, put(4)), [4]);
+    assert_eq!(answers(&mut seen.engine, remove(5, "b")), [0; 0]);
+    assert_eq!(answers(&mut seen.engine, remove(6, "b")), [0; 0], "it is gone, and the disk has it still");
+    assert_eq!(answers(&mut seen.engine, Input::Saved(2)), [5, 6]);
+    assert_eq!(tickets, [1, 2]);
+    assert!(seen.engine.is_empty());
+}
+
+fn every(name: &str, every: &str) -> Definition {
+    Definition {
+        name: name.into(),
+        event: Some("test.often.passed".into()),
+        every: Some(every.into()),
+        ..Definition::default()
+    }
+}

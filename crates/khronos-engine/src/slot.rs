@@ -1,0 +1,190 @@
+//! One schedule as it runs: what is held of each, so every byte of it counts a million times.
+
+use super::{
+    Era, Revision,
+    faults::{Fault, planted},
+    progress::SpanKey,
+};
+use khronos_schedule::{Packed, Schedule, Timing};
+use ponos_event::Timestamp;
+use std::sync::Arc;
+
+/// One schedule as it runs.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) definition: Packed,
+    due: Due,
+    effective_from: Timestamp,
+    /// `None`: nothing was before, the revision opens where it takes effect.
+    before: Option<Box<Before>>,
+    /// 0: vacant.
+    number: u32,
+    skipped: u32,
+    confirmed: u32,
+    returned: u32,
+}
+
+/// What most revisions have no need of.
+#[derive(Debug)]
+struct Before {
+    counts_from: Timestamp,
+    opens: Timestamp,
+    previous: Option<Timestamp>,
+}
+
+impl Slot {
+    /// The revision as it begins to run, with nothing in the queue.
+    pub(super) fn new(revision: &Revision) -> Self {
+        let Revision { number, effective_from, counts_from, opens, previous, .. } = *revision;
+        let usual = (counts_from, opens, previous) == (effective_from, effective_from, None);
+        let before = (!usual).then_some(Before { counts_from, opens, previous });
+        Self {
+            definition: revision.definition.counting_since(counts_from),
+            due: Due::NONE,
+            effective_from,
+            before: before.map(Box::new),
+            number,
+            skipped: 0,
+            confirmed: 0,
+            returned: 0,
+        }
+    }
+
+    /// A slot in which nothing runs.
+    pub(super) fn vacant(definition: &Packed) -> Self {
+        Self::new(&Era::first(0, Timestamp::EPOCH).of(definition.clone()))
+    }
+
+    /// Whether it is not vacant.
+    pub(super) fn runs(&self) -> bool {
+        self.number > 0
+    }
+
+    pub(super) fn name(&self) -> Arc<str> {
+        self.definition.name().into()
+    }
+
+    /// By what its spans are known.
+    pub(super) fn key(&self) -> SpanKey {
+        (self.name(), self.number)
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    pub(super) fn era(&self) -> Era {
+        let before = self.before.as_deref();
+        Era {
+            number: self.number,
+            effective_from: self.effective_from,
+            counts_from: before.map_or(self.effective_from, |before| before.counts_from),
+            opens: before.map_or(self.effective_from, |before| before.opens),
+            previous: before.and_then(|before| before.previous),
+        }
+    }
+
+    pub(super) fn revision(&self) -> Revision {
+        self.era().of(self.definition.clone())
+    }
+
+    pub(super) fn timing(&self) -> Timing {
+        self.definition.timing()
+    }
+
+    /// When the occurrence of this due time is to be sent.
+    pub(super) fn send_time(&self, due: Timestamp) -> Timestamp {
+        match self.definition.has_jitter() && !planted(Fault::SendAtTheDueTime) {
+            true => self.timing().send_time(due),
+            false => due,
+        }
+    }
+
+    /// `None` only for what is not understood, and that gets no slot.
+    pub(super) fn schedule(&self) -> Option<Arc<Schedule>> {
+        self.definition.schedule().map(Arc::new)
+    }
+
+    /// The due time that stands in the queue.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.due.get(false)
+    }
+
+    /// The due time that was handed over on time and is not answered.
+    pub(super) fn in_flight(&self) -> Option<Timestamp> {
+        self.due.get(true)
+    }
+
+    pub(super) fn wait_for(&mut self, next: Option<Timestamp>) {
+        self.due = next.map_or(Due::NONE, |due| Due::new(due, false));
+    }
+
+    pub(super) fn depart(&mut self, due: Timestamp) {
+        self.due = Due::new(due, true);
+    }
+
+    pub(super) fn land(&mut self) {
+        self.due = Due::NONE;
+    }
+
+    /// Counts occurrences that were skipped since the last event.
+    pub(super) fn skip(&mut self, count: u64) {
+        self.skipped = self.skipped.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// How many were skipped since the last event.
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped.into()
+    }
+
+    /// The same; none from now on.
+    pub(super) fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped).into()
+    }
+
+    /// Counts an event that was confirmed.
+    pub(super) fn confirm(&mut self, returned: bool) {
+        self.confirmed = self.confirmed.saturating_add(1);
+        self.returned = self.returned.saturating_add(returned.into());
+    }
+
+    /// Events confirmed since the start, and how many of these reached nobody. They stay at 2³² − 1.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.confirmed.into(), self.returned.into())
+    }
+}
+
+/// A due time that is waited for or in flight, or none of both, in eight bytes: due times need forty-two bits.
+#[derive(Debug, Clone, Copy)]
+struct Due(i64);
+
+impl Due {
+    const NONE: Self = Self(i64::MIN);
+
+    fn new(due: Timestamp, in_flight: bool) -> Self {
+        Self(due.millis() << 1 | i64::from(in_flight))
+    }
+
+    fn get(self, in_flight: bool) -> Option<Timestamp> {
+        let is = self.0 != Self::NONE.0 && (self.0 & 1 == 1) == in_flight;
+        is.then(|| Timestamp::from_millis(self.0 >> 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_due_time_is_waited_for_or_in_flight_or_there_is_none() {
+        for millis in [-1, 0, 1, Timestamp::HORIZON.millis()] {
+            let due = Timestamp::from_millis(millis);
+            for in_flight in [false, true] {
+                assert_eq!(Due::new(due, in_flight).get(in_flight), Some(due));
+                assert_eq!(Due::new(due, in_flight).get(!in_flight), None);
+            }
+        }
+        assert_eq!((Due::NONE.get(false), Due::NONE.get(true)), (None, None));
+        assert_eq!(size_of::<Slot>(), 56);
+    }
+}

@@ -1,0 +1,154 @@
+//! From what was kept to a running engine.
+
+use super::{
+    Coalesced, Notice, Outcome, Reading, Revision, Rules, Snapshot,
+    backlog::{Backlog, Backlogs, State},
+    clock_guard::ClockGuard,
+    core::{Engine, Out, new_span},
+    faults::{Fault, planted},
+    flights::Flights,
+    parked::ParkedSet,
+    progress::{Progress, SpanKey, row},
+    refusals::Refusals,
+    schedules::Schedules,
+    slot::Slot,
+    slots::SlotId,
+};
+use ponos_event::Timestamp;
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+impl Engine {
+    /// Takes up where `snapshot` ends. Nothing is published before the first step.
+    pub fn start(rules: Rules, snapshot: Snapshot, reading: Reading) -> Self {
+        let settled = snapshot.settled.unwrap_or(reading.wall);
+        let handed = snapshot.handed.unwrap_or(settled).max(settled);
+        let reached = snapshot.reached.unwrap_or(handed).max(handed);
+        let mut engine = Self {
+            rules,
+            guard: ClockGuard::new(rules.clock, snapshot.settled),
+            schedules: Schedules::default(),
+            flights: Flights::default(),
+            backlogs: Backlogs::default(),
+            progress: Progress::new(settled, handed, reached),
+            resting: BTreeMap::new(),
+            parked: ParkedSet::new(snapshot.parked),
+            refusals: Refusals::default(),
+            waiting: VecDeque::new(),
+            load: None,
+            loading: 0,
+            looked_at: None,
+            changed: 0,
+            promised: VecDeque::new(),
+            link_up: false,
+            more: false,
+            draining: false,
+            complete: settled,
+            highest_handed: handed,
+            reached,
+            out: Out::default(),
+        };
+        let pending: HashMap<_, _> = snapshot.one_shots.into_iter().collect();
+        let outstanding: Vec<SpanKey> =
+            snapshot.spans.iter().map(|(name, span)| (name.clone(), span.revision)).collect();
+        let (mut running, resting): (Vec<_>, Vec<_>) = snapshot.revisions.into_iter().partition(runs);
+        // So that ids follow the order of names.
+        running.sort_by(|a, b| a.definition.name_bytes().cmp(b.definition.name_bytes()));
+        engine.schedules.reserve(running.len());
+        for revision in running {
+            engine.schedules.insert(Slot::new(&revision), 0);
+        }
+        for revision in resting {
+            if let Err(faults) = revision.build() {
+                let reason = faults.first().map(|fault| fault.what.clone()).unwrap_or_default();
+                engine.out.notices.push(Notice::Unreadable { schedule: revision.name().into(), reason });
+            }
+            engine.resting.insert((revision.name().into(), revision.number), revision);
+        }
+        for (key, (_, span)) in outstanding.into_iter().zip(snapshot.spans) {
+            let Some(revision) = engine.revision(&key) else { continue };
+            let Ok(schedule) = revision.build() else { continue };
+            let state = if span.retry_at > settled { State::Waiting(span.retry_at) } else { State::Ready };
+            let (era, schedule) = (revision.era(), Arc::new(schedule));
+            engine.backlogs.insert(key, Backlog { span, era, schedule, state });
+        }
+        engine.mark_lost_details(settled, reading.wall);
+        for id in engine.schedules.ids() {
+            let slot = &engine.schedules[id];
+            let row = pending.get(slot.definition.name()).filter(|row| row.revision == slot.number());
+            let one_shot = row.map(|row| row.due);
+            engine.resume_slot(id, settled, handed, one_shot);
+        }
+        engine
+    }
+
+    /// The store marks what a crash kept from the record up to W. Above W, too, there is what is settled and not sent again: what lies
+    /// before a span that was kept, and in a revision that ended. Its rows may be there or not: a row says so, for
+    /// those of which no other row tells more.
+    fn mark_lost_details(&mut self, settled: Timestamp, at: Timestamp) {
+        if self.rules.record_first || planted(Fault::LeaveLostDetailsUnmarked) {
+            return;
+        }
+        // W is a send time: with jitter, what is due before it may be sent after it.
+        let spans = self
+            .backlogs
+            .iter()
+            .filter(|(_, backlog)| backlog.span.after > settled || backlog.schedule.timing.jitter() > 0);
+        let spans = spans.map(|((name, number), b)| ((name.clone(), *number), b.span.after));
+        let ended = self.resting.iter().filter_map(|(key, revision)| {
+            let ended = revision.ended.filter(|ended| *ended > settled || revision.definition.has_jitter());
+            ended.filter(|_| !self.backlogs.contains(key)).map(|ended| (key, ended))
+        });
+        let reached: Vec<_> = spans.chain(ended.map(|(key, ended)| (key.clone(), ended))).collect();
+        for (key, through) in reached {
+            let Some(revision) = self.revision(&key) else { continue };
+            let timing = revision.timing();
+            if timing.is_one_shot() || revision.definition.is_paused() {
+                continue;
+            }
+            let after = timing.due_by(settled).max(revision.effective_from);
+            let ends = timing.after(after).zip(timing.before(through.plus(1)));
+            let Some((first, last)) = ends.filter(|(first, last)| first <= last) else { continue };
+            let run = Coalesced { first, last, count: timing.count(after, last) };
+            self.progress.row(row(at.max(settled), &key, run, Outcome::DetailsLost));
+        }
+    }
+
+    /// Queues what comes after W, and puts what may have been handed over into the set.
+    fn resume_slot(&mut self, id: SlotId, settled: Timestamp, handed: Timestamp, pending: Option<Timestamp>) {
+        let slot = &self.schedules[id];
+        let (era, timing) = (slot.era(), slot.timing());
+        let key = (slot.name(), era.number);
+        let outstanding = self.backlogs.get(&key).map(|backlog| backlog.span.through);
+        // W and H are send times: what is due before them and sent after them counts as after.
+        let looks_back = !planted(Fault::RestartWithoutLookingBack);
+        let settled = if looks_back { timing.due_by(settled) } else { settled };
+        let unsettled = if timing.is_one_shot() {
+            // Rows decide about one-shots: W may long have passed one that is still pending.
+            let Some(due) = pending.filter(|_| outstanding.is_none()) else { return };
+            due.plus(-1)
+        } else {
+            settled.max(era.effective_from).max(outstanding.unwrap_or(Timestamp::EPOCH))
+        };
+        let mut next = timing.after(unsettled);
+        // A span that was kept shows that nothing of its schedule was handed over on time since; see `backlog`.
+        let by = timing.due_by(handed);
+        let reached =
+            next.filter(|first| *first <= by && outstanding.is_none() && !slot.definition.is_paused());
+        if let Some((first, schedule)) = reached.zip(slot.schedule()) {
+            let through = timing.before(by.plus(1)).map_or(first, |last| last.max(first));
+            let span = new_span(era.number, unsettled, through, through);
+            self.progress.span(&key, Some(&span));
+            self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
+            next = timing.after(through);
+        }
+        self.schedules.queue_up(id, next);
+    }
+}
+
+/// Whether it is one that runs, and not one that rests.
+fn runs(revision: &Revision) -> bool {
+    revision.ended.is_none() && revision.definition.is_understood()
+}

@@ -1,0 +1,273 @@
+//! What the engine keeps across restarts, and the record: plain data, written by the store.
+
+use khronos_schedule::{Fault, Packed, Schedule, Timing};
+use ponos_event::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// An accepted definition of a schedule, from the moment it took effect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Revision {
+    /// As written, the schedule's name in it, and as understood.
+    pub definition: Packed,
+    /// Counts up with every accepted edit, from 1.
+    pub number: u32,
+    /// Its occurrences lie after this instant.
+    pub effective_from: Timestamp,
+    /// Since when its timing holds, whatever else was edited meanwhile: what a `limit` without `from` counts from
+    /// (exclusive).
+    pub counts_from: Timestamp,
+    /// Where its first window starts: the last due time before this revision, else its creation.
+    pub opens: Timestamp,
+    /// The last due time of the schedule before this revision.
+    pub previous: Option<Timestamp>,
+    /// Set when an edit or a removal ended it: its occurrences lie at or before this instant.
+    pub ended: Option<Timestamp>,
+}
+
+/// Since when a revision's occurrences count, and what was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Era {
+    /// See [`Revision::number`].
+    pub number: u32,
+    /// See [`Revision::effective_from`].
+    pub effective_from: Timestamp,
+    /// See [`Revision::counts_from`].
+    pub counts_from: Timestamp,
+    /// See [`Revision::opens`].
+    pub opens: Timestamp,
+    /// See [`Revision::previous`].
+    pub previous: Option<Timestamp>,
+}
+
+impl Era {
+    /// Of a name that was not known before.
+    pub fn first(number: u32, now: Timestamp) -> Self {
+        Self { number, effective_from: now, counts_from: now, opens: now, previous: None }
+    }
+
+    /// The revision of `definition` in this era, as it runs.
+    pub fn of(self, definition: Packed) -> Revision {
+        let Self { number, effective_from, counts_from, opens, previous } = self;
+        Revision { definition, number, effective_from, counts_from, opens, previous, ended: None }
+    }
+}
+
+impl Revision {
+    /// The schedule's name.
+    pub fn name(&self) -> &str {
+        self.definition.name()
+    }
+
+    /// Since when its occurrences count.
+    pub fn era(&self) -> Era {
+        let Self { number, effective_from, counts_from, opens, previous, .. } = *self;
+        Era { number, effective_from, counts_from, opens, previous }
+    }
+
+    /// When it is due, its limit counted from where this revision counts; never, if it is not understood.
+    pub fn timing(&self) -> Timing {
+        let timing = self.definition.timing();
+        if timing.is_counted_since_creation() { timing.counting_since(self.counts_from) } else { timing }
+    }
+
+    /// The schedule, its limit counted from where this revision counts.
+    ///
+    /// # Errors
+    /// Every [`Fault`] of the definition: another version may have accepted it.
+    pub fn build(&self) -> Result<Schedule, Vec<Fault>> {
+        let schedule = match self.definition.schedule() {
+            Some(schedule) => schedule,
+            None => Schedule::build(&self.definition.definition())?,
+        };
+        Ok(schedule.counting_since(self.counts_from))
+    }
+}
+
+/// What is outstanding of one schedule: being retried, caught up with, or waiting behind that. Never a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// The revision whose occurrences these are.
+    pub revision: u32,
+    /// Due times after this instant (exclusive) …
+    pub after: Timestamp,
+    /// … through this one (inclusive) are unsettled.
+    pub through: Timestamp,
+    /// Due times up to this one may have been handed to the publisher: sent again singly, never coalesced.
+    pub handed: Timestamp,
+    /// The event that stands for several, fixed before it is first sent.
+    pub coalesced: Option<Coalesced>,
+    /// How often the first of them was refused so far.
+    pub attempts: u8,
+    /// Not before this instant.
+    pub retry_at: Timestamp,
+}
+
+/// One event that stands for all due times in (after, through].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coalesced {
+    /// The first due time that it stands for.
+    pub first: Timestamp,
+    /// Its own due time, the last that it stands for.
+    pub last: Timestamp,
+    /// How many it stands for, itself included.
+    pub count: u64,
+}
+
+/// A one-shot that is still to be sent: pending while the row exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneShot {
+    /// The revision.
+    pub revision: u32,
+    /// The due time.
+    pub due: Timestamp,
+}
+
+/// An event that was given up on, or a run of such events, kept until a person releases or drops it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The schedule's name.
+    pub schedule: Arc<str>,
+    /// The revision.
+    pub revision: u32,
+    /// What it stands for: of a run the neighbouring occurrences that are still parked.
+    pub stands_for: Coalesced,
+    /// Why.
+    pub reason: String,
+    /// Since when: of a run the first of them.
+    pub at: Timestamp,
+    /// A person asked to have it sent again: it is being sent.
+    pub released: bool,
+    /// Each occurrence is an event of its own: a run, or one alone. Else one event stands for all of them.
+    // Follows in the store what older stores hold.
+    #[serde(skip)]
+    pub singly: bool,
+}
+
+/// One row of the record: how a run of occurrences ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// The schedule's name; `*` where all are concerned.
+    pub schedule: Arc<str>,
+    /// The revision; 0 where all are concerned.
+    pub revision: u32,
+    /// The first due time.
+    pub first: Timestamp,
+    /// The last due time: that of the event, where one was sent.
+    pub last: Timestamp,
+    /// How many due times.
+    pub count: u64,
+    /// How they ended.
+    pub outcome: Outcome,
+}
+
+/// How occurrences ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Confirmed by the broker as one event.
+    Confirmed {
+        /// When it was handed to the publisher.
+        sent_at: Timestamp,
+        /// Sent minus send time, in milliseconds.
+        lateness: i64,
+        /// Nobody was bound.
+        returned: bool,
+    },
+    /// Not sent, on purpose.
+    Skipped(SkipReason),
+    /// Given up on for now; the reason.
+    Parked(String),
+    /// Parked, and then dropped by a person.
+    Dropped,
+    /// Settled, but a crash came before the details were written.
+    DetailsLost,
+    /// The clock was set back over this time and the operator let it resume.
+    ClockSetBack,
+    /// Parked, and then dropped because more was parked than is kept.
+    DroppedAtLimit,
+}
+
+/// Why occurrences were not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SkipReason {
+    /// The schedule is paused.
+    Paused,
+    /// Missed, and the policy is `none`.
+    Missed,
+    /// Missed, and older than `within`.
+    TooOld,
+    /// A one-shot whose due time was gone when it was first seen.
+    Past,
+    /// A one-shot whose schedule was removed before it was due.
+    Removed,
+}
+
+/// One atomic write: all of it or nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Commit {
+    /// Everything with send time ≤ this is settled or stands in the set.
+    pub settled: Timestamp,
+    /// Nothing with send time above this was handed to the publisher, since a clock that was set back went on last.
+    pub handed: Timestamp,
+    /// The highest `handed` that ever was durable; lowered only at a clean end, to what was really handed over.
+    pub reached: Timestamp,
+    /// Written under (schedule, number).
+    pub revisions: Vec<Revision>,
+    /// Revisions that nothing refers to any more.
+    pub forgotten: Vec<(Arc<str>, u32)>,
+    /// By schedule and revision; `None` removes.
+    pub spans: Vec<(Arc<str>, u32, Option<Span>)>,
+    /// By schedule; `None` removes.
+    pub one_shots: Vec<(Arc<str>, Option<OneShot>)>,
+    /// By number; `None` removes.
+    pub parked: Vec<(u64, Option<Parked>)>,
+    /// Outcomes other than confirmed.
+    pub rows: Vec<Row>,
+}
+
+/// A row with its number in the record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordRow {
+    /// Counts up by one from 1; never used twice.
+    pub sequence: u64,
+    /// The row.
+    #[serde(flatten)]
+    pub row: Row,
+}
+
+/// All that was kept, as read at the start.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// `None` for a new store. See [`Commit::settled`].
+    pub settled: Option<Timestamp>,
+    /// See [`Commit::handed`].
+    pub handed: Option<Timestamp>,
+    /// See [`Commit::reached`].
+    pub reached: Option<Timestamp>,
+    /// All revisions kept.
+    pub revisions: Vec<Revision>,
+    /// The set.
+    pub spans: Vec<(Arc<str>, Span)>,
+    /// Pending one-shots.
+    pub one_shots: Vec<(Arc<str>, OneShot)>,
+    /// Parked events by number.
+    pub parked: Vec<(u64, Parked)>,
+    /// The number of the last row of the record; 0 when it is empty.
+    pub last_sequence: u64,
+}
+
+/// Some of the revisions that are kept, and what is outstanding of them. See [`Engine::kept_after`](super::Engine::kept_after).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KeptPage {
+    /// W when the page was taken.
+    pub settled: Timestamp,
+    /// By name and number; none: that was all.
+    pub revisions: Vec<Revision>,
+    /// Of these.
+    pub spans: Vec<(Arc<str>, Span)>,
+    /// Of these.
+    pub one_shots: Vec<(Arc<str>, OneShot)>,
+}

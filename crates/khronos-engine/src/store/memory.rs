@@ -1,0 +1,226 @@
+//! The store in memory, for tests. A [`Memory`] outlives the [`MemoryStore`]s that are opened on it, as a disk outlives
+//! processes; faults can be planted in it. Absent: durability.
+
+use super::{Limits, Page, Store, StoreError, Written, details_lost};
+use crate::{Commit, OneShot, Parked, RecordRow, Revision, Row, Snapshot, Span};
+use ponos_event::Timestamp;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// What plays the disk: cloned handles share the content.
+#[derive(Debug, Clone, Default)]
+pub struct Memory(Arc<Mutex<Content>>);
+
+/// A store on a [`Memory`].
+#[derive(Debug)]
+pub struct MemoryStore {
+    memory: Memory,
+    limits: Limits,
+    /// As on a real disk, after a failed write nothing more is written until the store is opened again.
+    broken: bool,
+}
+
+/// What goes wrong with the next write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It fails, and nothing of it is kept.
+    Refused,
+    /// It fails, but all of it is kept.
+    KeptUnanswered,
+    /// Opening fails.
+    Unopenable,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    clock: Option<String>,
+    term: u64,
+    writes: u64,
+    settled: Option<Timestamp>,
+    handed: Option<Timestamp>,
+    reached: Option<Timestamp>,
+    complete: Option<Timestamp>,
+    revisions: BTreeMap<(Arc<str>, u32), Revision>,
+    spans: BTreeMap<(Arc<str>, u32), Span>,
+    one_shots: BTreeMap<Arc<str>, OneShot>,
+    parked: BTreeMap<u64, Parked>,
+    rows: VecDeque<Row>,
+    last: u64,
+    faults: VecDeque<Fault>,
+    id: Option<u64>,
+}
+
+impl Memory {
+    /// Opens a store on this memory, for the clock of that name.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherClock`]; [`StoreError::Io`] where a fault is planted.
+    pub fn open(&self, clock: &str, limits: Limits) -> Result<MemoryStore, StoreError> {
+        let mut content = self.content();
+        if content.faults.front() == Some(&Fault::Unopenable) {
+            content.faults.pop_front();
+            return Err(failure());
+        }
+        match content.clock.clone() {
+            Some(kept) if kept != clock && content.writes > 0 => {
+                return Err(StoreError::OtherClock { path: place(), kept, configured: clock.to_owned() });
+            }
+            _ => content.clock = Some(clock.to_owned()),
+        }
+        drop(content);
+        Ok(MemoryStore { memory: self.clone(), limits, broken: false })
+    }
+
+    /// Plants a fault; several come to pass one after the other.
+    pub fn plant(&self, fault: Fault) {
+        self.content().faults.push_back(fault);
+    }
+
+    /// Faults that have not come to pass yet.
+    pub fn planted(&self) -> usize {
+        self.content().faults.len()
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MemoryStore {
+    fn write(&mut self, change: impl FnOnce(&mut Content)) -> Result<u64, StoreError> {
+        let mut content = self.memory.content();
+        if self.broken {
+            return Err(failure());
+        }
+        let fault = match content.faults.front() {
+            Some(Fault::Refused | Fault::KeptUnanswered) => content.faults.pop_front(),
+            _ => None,
+        };
+        self.broken = fault.is_some();
+        if fault == Some(Fault::Refused) {
+            return Err(failure());
+        }
+        change(&mut content);
+        content.writes += 1;
+        content.trim(self.limits);
+        if self.broken { Err(failure()) } else { Ok(content.last) }
+    }
+}
+
+impl Store for MemoryStore {
+    fn load(&mut self) -> Result<Snapshot, StoreError> {
+        let lost = {
+            let content = self.memory.content();
+            details_lost(content.complete, content.settled)
+        };
+        if let Some(row) = lost {
+            let complete = row.last;
+            self.append(&[row], complete)?;
+        }
+        let mut content = self.memory.content();
+        content.complete = content.complete.min(content.settled);
+        Ok(Snapshot {
+            settled: content.settled,
+            handed: content.handed,
+            reached: content.reached,
+            revisions: content.revisions.values().cloned().collect(),
+            spans: content.spans.iter().map(|((name, _), span)| (name.clone(), span.clone())).collect(),
+            one_shots: content.one_shots.iter().map(|(name, one)| (name.clone(), *one)).collect(),
+            parked: content.parked.iter().map(|(number, parked)| (*number, parked.clone())).collect(),
+            last_sequence: content.last,
+        })
+    }
+
+    fn save(&mut self, term: u64, commit: &Commit) -> Result<u64, StoreError> {
+        let seen = self.memory.content().term;
+        if term < seen {
+            return Err(StoreError::Fenced { term, seen });
+        }
+        self.write(|content| {
+            content.term = term;
+            content.apply(commit);
+        })
+    }
+
+    fn append(&mut self, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
+        self.write(|content| {
+            content.push(rows);
+            content.complete = content.complete.map(|kept| kept.max(complete));
+        })
+    }
+
+    fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError> {
+        let content = self.memory.content();
+        let first = content.last + 1 - content.rows.len() as u64;
+        let skipped = usize::try_from(after.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let rows = content.rows.iter().enumerate().skip(skipped).take(most);
+        let rows = rows.map(|(i, row)| RecordRow { sequence: first + i as u64, row: row.clone() }).collect();
+        Ok(Page { rows, first, last: content.last })
+    }
+
+    fn id(&self) -> u64 {
+        *self.memory.content().id.get_or_insert_with(super::made_up)
+    }
+
+    fn written(&self) -> Written {
+        let content = self.memory.content();
+        Written { count: content.writes, ours: true, last_sequence: content.last }
+    }
+}
+
+impl Content {
+    fn apply(&mut self, commit: &Commit) {
+        self.settled = Some(commit.settled);
+        self.handed = Some(commit.handed);
+        self.reached = Some(commit.reached);
+        self.complete = self.complete.or(Some(commit.settled));
+        for revision in &commit.revisions {
+            self.revisions.insert((revision.name().into(), revision.number), revision.clone());
+        }
+        for key in &commit.forgotten {
+            self.revisions.remove(key);
+        }
+        for (schedule, number, span) in &commit.spans {
+            put(&mut self.spans, (schedule.clone(), *number), span.clone());
+        }
+        for (schedule, one_shot) in &commit.one_shots {
+            put(&mut self.one_shots, schedule.clone(), *one_shot);
+        }
+        for (number, parked) in &commit.parked {
+            put(&mut self.parked, *number, parked.clone());
+        }
+        self.push(&commit.rows);
+    }
+
+    fn push(&mut self, rows: &[Row]) {
+        self.rows.extend(rows.iter().cloned());
+        self.last += rows.len() as u64;
+    }
+
+    fn trim(&mut self, limits: Limits) {
+        let Some(newest) = self.rows.back().map(|row| row.at) else { return };
+        while self.rows.len() as u64 > limits.rows
+            || self.rows.front().is_some_and(|row| row.at < newest.plus(-limits.age))
+        {
+            self.rows.pop_front();
+        }
+    }
+}
+
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    };
+}
+
+fn place() -> PathBuf {
+    PathBuf::from("(memory)")
+}
+
+fn failure() -> StoreError {
+    StoreError::Io { path: place(), what: Arc::from("a planted fault") }
+}

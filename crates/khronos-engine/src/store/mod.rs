@@ -1,0 +1,150 @@
+//! The store as a port: what the engine needs kept, and the record. Here is its memory adapter, for tests; others keep
+//! the conformance suite that it keeps.
+
+mod limits;
+mod memory;
+
+pub use limits::Limits;
+pub use memory::{Fault, Memory, MemoryStore};
+
+use crate::{Commit, Outcome, RecordRow, Row, Snapshot};
+use ponos_event::Timestamp;
+use std::{
+    hash::{BuildHasher, RandomState},
+    path::PathBuf,
+    sync::Arc,
+};
+
+/// What keeps the clock's state. All calls block; the service runs it on a thread of its own.
+pub trait Store: Send {
+    /// Reads everything that was kept. Where rows for confirmed events are missing (a crash came before they were
+    /// written), one row that says so is appended first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn load(&mut self) -> Result<Snapshot, StoreError>;
+
+    /// Writes one commit atomically and durably, then gives the number of the record's last row. `term` is the fencing
+    /// term: a store refuses a term lower than the highest it has seen.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of the commit is kept then, or all of it.
+    fn save(&mut self, term: u64, commit: &Commit) -> Result<u64, StoreError>;
+
+    /// Appends rows for events confirmed on time, durably, in one write, then gives the number of the last one. All such rows
+    /// of occurrences with send time ≤ `complete` have been given by now, this call's included, or by a commit; counted from the
+    /// first commit's `settled`, and never going back but to the last commit's `settled` at a restart (what was given
+    /// beyond it may be decided otherwise, by a clock that is behind): which marks the time between the last `complete`
+    /// and the last commit's `settled` as [`DetailsLost`](crate::Outcome).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn append(&mut self, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError>;
+
+    /// Rows with a number above `after`, oldest first, at most `most`, and the bounds of what is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError>;
+
+    /// How far writing has come. After an error of `save` or `append` a newly opened store tells by it whether that
+    /// write was kept, so that it is repeated exactly if it was not.
+    fn written(&self) -> Written;
+
+    /// Made up when the store was created: tells it from every other store.
+    fn id(&self) -> u64;
+}
+
+/// The standard library's hash keys come from the system's source of randomness.
+/// A new id.
+pub fn made_up() -> u64 {
+    RandomState::new().hash_one(0_u8).max(1)
+}
+
+/// How far writing has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Writes since the store was created: each successful one counts one up.
+    pub count: u64,
+    /// Whether this process made the last one.
+    pub ours: bool,
+    /// The record's last row.
+    pub last_sequence: u64,
+}
+
+/// The row that marks what is settled up to `settled` while rows for confirmed events were only given up to
+/// `complete`; `count` is 0 because nobody knows it. `None` when nothing is missing.
+pub fn details_lost(complete: Option<Timestamp>, settled: Option<Timestamp>) -> Option<Row> {
+    let (complete, settled) = complete.zip(settled)?;
+    (complete < settled).then(|| Row {
+        at: settled,
+        schedule: Arc::from("*"),
+        revision: 0,
+        first: complete.plus(1),
+        last: settled,
+        count: 0,
+        outcome: Outcome::DetailsLost,
+    })
+}
+
+/// Rows of the record.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    /// The rows asked for.
+    pub rows: Vec<RecordRow>,
+    /// The oldest row that is kept (older ones were trimmed); `last + 1` when there is none.
+    pub first: u64,
+    /// The newest row.
+    pub last: u64,
+}
+
+/// Why the store can't be used. `Display` says what happened, to what, and what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it.
+    #[error(
+        "the store {path} is in use by another process; stop the other clock, or give this one a folder of its own with --store"
+    )]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It belongs to a clock of another name.
+    #[error(
+        "the store {path} belongs to the clock '{kept}', but this one is called '{configured}'; ids derive from the name: set clock.name = \"{kept}\", or use another folder"
+    )]
+    OtherClock {
+        /// The folder.
+        path: PathBuf,
+        /// The name in the store.
+        kept: String,
+        /// The name in the configuration.
+        configured: String,
+    },
+    /// What is on the disk is not what was written.
+    #[error("the store {path} is damaged: {what}; {remedy}")]
+    Damaged {
+        /// The folder.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The disk or the folder can't be read or written; worth trying again.
+    #[error("the store {path} can't be used: {what}")]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// The system's words.
+        what: Arc<str>,
+    },
+    /// A higher term was seen: another clock leads.
+    #[error("the store refused term {term}: {seen} leads now")]
+    Fenced {
+        /// Ours.
+        term: u64,
+        /// The highest seen.
+        seen: u64,
+    },
+}

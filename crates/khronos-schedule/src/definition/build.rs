@@ -1,0 +1,249 @@
+//! Definition → schedule: all faults at once.
+
+use super::{
+    Definition, from_definition,
+    spelling::{self, Reading},
+};
+use crate::{
+    calendar_store::CalendarStore,
+    fault::{Fault, Flaw, choice, floor, shown},
+    schedule::{CatchUp, Past, Policy, Schedule, Unrouted},
+    timing::Timing,
+};
+use ponos_event::{
+    EventName,
+    duration::{Amount, WrittenDuration},
+};
+
+/// The largest payload, serialised as JSON, in bytes.
+const MAX_DATA: usize = 64 * 1024;
+/// The longest name, in bytes.
+const MAX_NAME: usize = 128;
+
+impl Schedule {
+    /// Builds a schedule that names no calendars; all faults at once.
+    ///
+    /// # Errors
+    /// Every [`Fault`] of the definition.
+    pub fn build(definition: &Definition) -> Result<Self, Vec<Fault>> {
+        Self::build_with(definition, &CalendarStore::default())
+    }
+
+    /// Builds a schedule, the days of whose calendars are in this store; all faults at once.
+    ///
+    /// # Errors
+    /// Every [`Fault`] of the definition.
+    pub fn build_with(definition: &Definition, calendars: &CalendarStore) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        check_name(&definition.name, &mut faults);
+        let timing = from_definition::timing(definition, calendars, &mut faults);
+        let event = event(definition, &mut faults);
+        let catch_up = catch_up(definition, &mut faults);
+        let expires = length(definition.expires.as_deref(), "expires", &mut faults);
+        let unrouted = match definition.unrouted.as_deref() {
+            None | Some("ignore") => Unrouted::Ignore,
+            Some("park") => Unrouted::Park,
+            Some(other) => {
+                faults.push(choice(other, &["ignore", "park"]).of("unrouted"));
+                Unrouted::Ignore
+            }
+        };
+        if let (Some(expires), Some(timing)) = (expires, &timing)
+            && expires < timing.jitter()
+        {
+            let what =
+                format!("{expires} ms after the due time is too soon for a jitter of {} ms", timing.jitter());
+            faults.push(Flaw::whole(what).help("it would have expired before it is sent").of("expires"));
+        }
+        let past = past(definition, &mut faults);
+        if let Some(data) = &definition.data {
+            let bytes = data.to_string().len();
+            if bytes > MAX_DATA {
+                faults.push(Flaw::whole(format!("{bytes} bytes as JSON; {MAX_DATA} are allowed")).of("data"));
+            }
+        }
+        match (timing, event) {
+            (Some(timing), Some(event)) if faults.is_empty() => Ok(Self {
+                name: definition.name.as_str().into(),
+                event,
+                timing,
+                catch_up,
+                paused: definition.paused.unwrap_or(false),
+                expires,
+                unrouted,
+                past,
+                data: definition.data.clone(),
+            }),
+            _ => Err(faults),
+        }
+    }
+}
+
+impl Timing {
+    /// A cron expression in a zone (an IANA name; UTC if `None`), unbounded, with the usual choices about DST.
+    ///
+    /// # Errors
+    /// The first [`Fault`], under `cron` or `time_zone`.
+    pub fn from_cron(expression: &str, zone: Option<&str>) -> Result<Self, Fault> {
+        alone(|definition| {
+            definition.cron = Some(expression.to_owned());
+            definition.time_zone = zone.map(str::to_owned);
+        })
+    }
+
+    /// A duration such as `4h` or `1 day`, in a zone (an IANA name; UTC if `None`), unbounded.
+    ///
+    /// # Errors
+    /// The first [`Fault`], under `every` or `time_zone`.
+    pub fn from_every(duration: &str, zone: Option<&str>) -> Result<Self, Fault> {
+        alone(|definition| {
+            definition.every = Some(duration.to_owned());
+            definition.time_zone = zone.map(str::to_owned);
+        })
+    }
+}
+
+/// A timing on its own, the same way as a schedule's.
+fn alone(fill: impl FnOnce(&mut Definition)) -> Result<Timing, Fault> {
+    let mut definition = Definition::default();
+    fill(&mut definition);
+    let mut faults = Vec::new();
+    let timing = from_definition::timing(&definition, &CalendarStore::default(), &mut faults);
+    match (timing, faults.into_iter().next()) {
+        (Some(timing), None) => Ok(timing),
+        (_, Some(fault)) => Err(fault),
+        (None, None) => Err(Flaw::whole("a timing is needed").of("every")),
+    }
+}
+
+/// Whether a text can name a schedule, a clock or a calendar: `[a-z0-9][a-z0-9._-]{0,127}`.
+pub fn is_name(text: &str) -> bool {
+    let mut faults = Vec::new();
+    check_name(text, &mut faults);
+    faults.is_empty()
+}
+
+fn check_name(name: &str, faults: &mut Vec<Fault>) {
+    let rule = "names are a-z, 0-9 and inner '.', '_', '-', beginning with a letter or digit";
+    if name.is_empty() {
+        faults.push(Flaw::whole(format!("a name is missing; {rule}")).of("name"));
+    } else if name.len() > MAX_NAME {
+        let what = format!("the name has {} bytes; {MAX_NAME} are allowed", name.len());
+        faults.push(Flaw::whole(what).of("name"));
+    } else {
+        let allowed = |at: usize, c: char| match c {
+            'a'..='z' | '0'..='9' => true,
+            '.' | '_' | '-' => at > 0,
+            _ => false,
+        };
+        if let Some((at, odd)) = name.char_indices().find(|&(at, c)| !allowed(at, c)) {
+            let what = format!("'{}' is not allowed here in a name; {rule}", shown(&odd.to_string()));
+            let flaw = Flaw::part(at..at + odd.len_utf8(), what);
+            let folded = name.to_ascii_lowercase().replace(' ', "-");
+            let usable = folded.char_indices().all(|(at, c)| allowed(at, c));
+            faults.push(if usable { flaw.help(format!("write '{folded}'")) } else { flaw }.of("name"));
+        }
+    }
+}
+
+fn event(definition: &Definition, faults: &mut Vec<Fault>) -> Option<EventName> {
+    // A fault of `every` itself is reported with the timing.
+    let every = definition.every.as_deref().and_then(|every| WrittenDuration::parse(every).ok());
+    let Some(text) = definition.event.as_deref() else {
+        return match (every, &definition.every) {
+            (Some(every), _) => spelling::event_name(&every).parse().ok(),
+            (None, Some(_)) => None,
+            (None, None) => {
+                let what = "an event is needed; only with 'every' it may be left out";
+                faults.push(Flaw::whole(what).help("as in event = \"office.day.began\"").of("event"));
+                None
+            }
+        };
+    };
+    let name = match text.parse::<EventName>() {
+        Ok(name) => name,
+        Err(invalid) => {
+            // A name that is too long is to blame from its 256th byte on, which may be in the middle of a character.
+            let at = floor(text, invalid.at);
+            let rest = text.get(at..).unwrap_or_default();
+            let width = rest.chars().next().map_or(0, char::len_utf8);
+            faults.push(Flaw::part(at..at + width, invalid.reason).of("event"));
+            return None;
+        }
+    };
+    if let Some(every) = every {
+        contradiction(text, &every, faults);
+    }
+    Some(name)
+}
+
+/// `time.<duration>.passed` must say what `every` says.
+fn contradiction(event: &str, every: &WrittenDuration, faults: &mut Vec<Fault>) {
+    let what = match spelling::read(event) {
+        Reading::Other => return,
+        Reading::Duration(named) if named.amount().is_some() && named.amount() == every.amount() => return,
+        Reading::Duration(named) => {
+            let mut what = format!("'{event}' says {named}, but every = {every}");
+            if let (Some(Amount::Elapsed(_)), Some(Amount::Days(_))) = (every.amount(), named.amount()) {
+                what.push_str("; hours are elapsed time, days are the calendar's");
+            }
+            what
+        }
+        Reading::Misspelt => format!("'{event}' looks like a duration, but is none"),
+    };
+    faults.push(Flaw::whole(what).help(format!("write '{}'", spelling::event_name(every))).of("event"));
+}
+
+fn catch_up(definition: &Definition, faults: &mut Vec<Fault>) -> CatchUp {
+    let mut catch_up = CatchUp::default();
+    let Some(written) = &definition.catch_up else { return catch_up };
+    match written.policy.as_deref() {
+        None | Some("latest") => {}
+        Some("all") => catch_up.policy = Policy::All,
+        Some("none") => catch_up.policy = Policy::None,
+        Some(other) => faults.push(choice(other, &["latest", "all", "none"]).of("catch_up.policy")),
+    }
+    if let Some(grace) = written.grace.as_deref() {
+        // Nothing else may be zero; no grace at all is a choice.
+        if matches!(grace.trim_ascii(), "0" | "0s" | "0ms" | "PT0S") {
+            catch_up.grace = 0;
+        } else if let Some(millis) = length(Some(grace), "catch_up.grace", faults) {
+            catch_up.grace = millis;
+        }
+    }
+    catch_up.within = length(written.within.as_deref(), "catch_up.within", faults);
+    match written.most {
+        None => {}
+        Some(0) => faults.push(Flaw::whole("0; at least 1 is sent singly").of("catch_up.most")),
+        Some(most) => catch_up.most = most,
+    }
+    catch_up
+}
+
+fn past(definition: &Definition, faults: &mut Vec<Fault>) -> Past {
+    let past = match definition.past.as_deref() {
+        None => return Past::Refuse,
+        Some("send") => Past::Send,
+        Some("refuse") => Past::Refuse,
+        Some(other) => {
+            faults.push(choice(other, &["send", "refuse"]).of("past"));
+            Past::Refuse
+        }
+    };
+    if definition.at.is_none() {
+        let what = "'past' is about a single due time: it stands with 'at' only";
+        faults.push(Flaw::whole(what).help("catch_up says what happens to missed occurrences").of("past"));
+    }
+    past
+}
+
+/// A length of time in milliseconds.
+fn length(text: Option<&str>, key: &'static str, faults: &mut Vec<Fault>) -> Option<i64> {
+    match WrittenDuration::parse(text?).and_then(|duration| duration.millis()) {
+        Ok(millis) => Some(millis),
+        Err(error) => {
+            faults.push(Flaw::from(error).of(key));
+            None
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Definition → timing: which instants, between which bounds.
+
+use super::{Definition, TimingDefinition, bounds_keys, day_keys, timing_keys::TimingKeys};
+use crate::{
+    calendar_store::CalendarStore,
+    fault::{Fault, Flaw},
+    timing::{
+        Timing,
+        jitter::Jitter,
+        rule::Rule,
+        union::{Member, Union},
+    },
+    zone::Zone,
+};
+use ponos_event::Timestamp;
+
+/// The most timings in one schedule.
+const MOST_TIMINGS: usize = 32;
+
+/// The timing; faults are added, and with any of them there is none.
+pub(crate) fn timing(
+    definition: &Definition,
+    calendars: &CalendarStore,
+    faults: &mut Vec<Fault>,
+) -> Option<Timing> {
+    let before = faults.len();
+    let zone = zone(definition.time_zone.as_deref(), faults);
+    let keys = TimingKeys::from(definition);
+    let days = day_keys::day_rules(definition, calendars, faults);
+    let rule = match &definition.timings {
+        None => keys.rule(zone, faults),
+        Some(timings) => {
+            for key in keys.given() {
+                let what = format!("'{key}' and 'timings' are both given");
+                let help = format!("move '{key}' into one of the timings, as in {{ {key} = ... }}");
+                faults.push(Flaw::whole(what).help(help).of(key));
+            }
+            several(timings, zone, days.is_some(), faults)
+        }
+    };
+    let bounds = bounds_keys::bounds(definition, zone, faults);
+    let mut timing = Timing { rule: rule?, zone: zone.unwrap_or(Zone::UTC), days, bounds, jitter: None };
+    if timing.rule.is_elapsed() && timing.days().is_some_and(|days| days.shift.is_some()) {
+        let what = "'move' is refused: hours and less are elapsed time, which has no time of day to be kept";
+        faults.push(Flaw::whole(what).help("every = \"1 day\" and cron follow the wall clock").of("move"));
+    }
+    if definition.limit.is_some() && timing.is_one_shot() {
+        faults.push(Flaw::whole("'limit' is refused with 'at': it happens once").of("limit"));
+    }
+    let jitter = definition.jitter.as_deref();
+    match jitter.map(|text| Jitter::read(text, &definition.name, timing.shortest_interval())).transpose() {
+        Ok(jitter) => timing.jitter = jitter.map(Box::new),
+        Err(fault) => faults.push(fault),
+    }
+    if faults.len() > before {
+        return None;
+    }
+    if timing.after(Timestamp::EPOCH.plus(-1)).is_none() {
+        let bounded = definition.from.is_some() || definition.until.is_some();
+        let key = if definition.timings.is_some() { "timings" } else { key(&timing.rule) };
+        let every_day = Timing { days: None, ..timing.clone() };
+        faults.push(match every_day.after(Timestamp::EPOCH.plus(-1)) {
+            Some(_) => no_day(definition),
+            None => never(&timing.rule, bounded).of(key),
+        });
+        return None;
+    }
+    // Without 'from' it counts since the schedule takes effect, which is not known here.
+    Some(if timing.is_counted_since_creation() { timing } else { timing.counting_since(Timestamp::EPOCH) })
+}
+
+fn no_day(definition: &Definition) -> Fault {
+    let keys = [("only", definition.only.is_some()), ("exclude", definition.exclude.is_some())];
+    let key = keys.into_iter().find(|(_, given)| *given).map_or("move", |(key, _)| key);
+    Flaw::whole("it never fires: none of its occurrences falls on a day that is left").of(key)
+}
+
+fn zone(text: Option<&str>, faults: &mut Vec<Fault>) -> Option<Zone> {
+    match Zone::parse(text?) {
+        Ok(zone) => Some(zone),
+        Err(flaw) => {
+            faults.push(flaw.of("time_zone"));
+            // Some zone, so that local times are not blamed for having none.
+            Some(Zone::UTC)
+        }
+    }
+}
+
+/// Several timings as one; what is wrong with one of them says with which.
+fn several(
+    timings: &[TimingDefinition],
+    zone: Option<Zone>,
+    by_days: bool,
+    faults: &mut Vec<Fault>,
+) -> Option<Rule> {
+    if timings.is_empty() || timings.len() > MOST_TIMINGS {
+        let what = format!("{} timings; 1 to {MOST_TIMINGS} are allowed", timings.len());
+        let help = "as in timings = [{ cron = \"0 9 * * MON-FRI\" }, { every = \"4h\" }]";
+        faults.push(Flaw::whole(what).help(help).of("timings"));
+        return None;
+    }
+    let mut members = Vec::with_capacity(timings.len());
+    for (index, written) in timings.iter().enumerate() {
+        let mut found = Vec::new();
+        let own = self::zone(written.time_zone.as_deref(), &mut found).or(zone);
+        let rule = TimingKeys::from(written).rule(own, &mut found).filter(|_| found.is_empty());
+        if let Some(rule) = rule {
+            let zone = own.unwrap_or(Zone::UTC);
+            if rule.next(zone, None, 0).is_none() {
+                found.push(never(&rule, false).of(key(&rule)));
+            }
+            members.push(Member { rule, zone });
+        }
+        faults.extend(found.into_iter().map(|fault| Fault { part: Some(index), ..fault }));
+    }
+    let union = Union::new(members, by_days);
+    match union.members() {
+        // One alone that needs no zone of its own is as good as written without the list.
+        [Member { rule: rule @ (Rule::At(_) | Rule::Elapsed(_)), .. }] if !by_days => Some(rule.clone()),
+        [Member { rule, zone: own }] if own.same_clock(zone.unwrap_or(Zone::UTC)) => Some(rule.clone()),
+        _ => Some(Rule::Union(Box::new(union))),
+    }
+}
+
+fn key(rule: &Rule) -> &'static str {
+    match rule {
+        Rule::At(_) => "at",
+        Rule::Cron(..) => "cron",
+        Rule::Elapsed(_) | Rule::Calendar(..) => "every",
+        Rule::Union(_) => "timings",
+    }
+}
+
+fn never(rule: &Rule, bounded: bool) -> Flaw {
+    let span = if bounded { "within from and until" } else { "between 1970 and the end of 2099" };
+    let flaw = Flaw::whole(format!("it never fires {span}"));
+    match rule {
+        Rule::Cron(..) if !bounded => flaw.help("no year has such a date in these months"),
+        _ => flaw,
+    }
+}

@@ -1,0 +1,94 @@
+//! What is wrong with a text: a [`Flaw`] of one value, and a [`Fault`] once the key is known under which it stands.
+//! On the ground: everything that reads a text answers with these, and they know of nothing else.
+
+pub(super) use ponos_event::duration::shown;
+use std::ops::Range;
+
+/// What is wrong with one key of a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The key, such as `cron` or `catch_up.grace`.
+    pub key: &'static str,
+    /// Of which of the `timings` (from 0) it is a key; `None` for the schedule's own.
+    pub part: Option<usize>,
+    /// Which item of the key's list (from 0) is to blame; `None` where it holds no list, or all of it is.
+    pub item: Option<usize>,
+    /// Byte range within the key's text value, where a part of it is to blame; `None` for the whole value.
+    pub at: Option<Range<usize>>,
+    /// What was found and what is allowed.
+    pub what: String,
+    /// What to write instead, where it can be guessed.
+    pub help: Option<String>,
+}
+
+impl Fault {
+    /// The key's full path, such as `timings.0.cron`.
+    pub fn path(&self) -> String {
+        let item = self.item.map_or(String::new(), |item| format!(".{item}"));
+        match self.part {
+            Some(part) => format!("timings.{part}.{}{item}", self.key),
+            None => format!("{}{item}", self.key),
+        }
+    }
+}
+
+/// A fault before it is known which key's value was read: what the parsers of single values return.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flaw {
+    at: Option<Range<usize>>,
+    what: String,
+    help: Option<String>,
+}
+
+impl Flaw {
+    /// The whole value is to blame.
+    pub(super) fn whole(what: impl Into<String>) -> Self {
+        Self { at: None, what: what.into(), help: None }
+    }
+
+    /// The bytes `at` of the value are to blame.
+    pub(super) fn part(at: Range<usize>, what: impl Into<String>) -> Self {
+        Self { at: Some(at), what: what.into(), help: None }
+    }
+
+    /// What to write instead.
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same, found `by` bytes further on in the value.
+    pub(super) fn shifted(mut self, by: usize) -> Self {
+        self.at = self.at.map(|at| at.start + by..at.end + by);
+        self
+    }
+
+    /// The fault of an item of the key's list.
+    pub(super) fn of_item(self, key: &'static str, item: usize) -> Fault {
+        Fault { item: Some(item), ..self.of(key) }
+    }
+
+    /// The fault, now that the key is known.
+    pub(super) fn of(self, key: &'static str) -> Fault {
+        Fault { key, part: None, item: None, at: self.at, what: self.what, help: self.help }
+    }
+}
+
+/// `at`, or the beginning of the character in the middle of which it lies.
+pub(super) fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
+/// A word that is none of those allowed, with the nearest of them where one is near.
+pub(super) fn choice(found: &str, allowed: &[&str]) -> Flaw {
+    let flaw = Flaw::whole(format!("'{}' is not one of '{}'", shown(found), allowed.join("', '")));
+    if found.len() > 32 {
+        return flaw;
+    }
+    let folded = found.trim().to_ascii_lowercase();
+    let near = |word: &&&str| strsim::levenshtein(word, &folded);
+    match allowed.iter().min_by_key(near) {
+        Some(word) if near(&word) <= 2 => flaw.help(format!("did you mean '{word}'?")),
+        _ => flaw,
+    }
+}

@@ -1,0 +1,124 @@
+use super::*;
+use crate::{
+    CatchUpDefinition, DstDefinition, TimingDefinition,
+    toml_tree::{Key, Kind, value},
+};
+
+fn parse_text(text: &str) -> (Vec<Entry>, Vec<String>) {
+    let (entries, faults) = parse(&Text::new("f.toml", text), &Calendars::default());
+    (entries, faults.list().iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn the_keys_are_those_of_a_definition() {
+    let text = || Some("x".to_owned());
+    let full = Definition {
+        name: "x".into(),
+        event: text(),
+        every: text(),
+        cron: text(),
+        at: text(),
+        timings: Some(vec![TimingDefinition {
+            every: text(),
+            cron: text(),
+            at: text(),
+            time_zone: text(),
+            phase: text(),
+            anchor: text(),
+            dst: Some(DstDefinition { gap: text(), fold: text() }),
+        }]),
+        time_zone: text(),
+        phase: text(),
+        anchor: text(),
+        from: text(),
+        until: text(),
+        limit: Some(1),
+        jitter: text(),
+        exclude: Some(vec!["x".into()]),
+        only: Some(vec!["x".into()]),
+        move_to: text(),
+        // What a file can't say.
+        calendars: None,
+        dst: Some(DstDefinition { gap: text(), fold: text() }),
+        catch_up: Some(CatchUpDefinition { policy: text(), grace: text(), within: text(), most: Some(1) }),
+        past: text(),
+        unrouted: text(),
+        paused: Some(true),
+        expires: text(),
+        data: Some(Value::Null),
+    };
+    fn same(keys: &[Key], value: &Value) {
+        let object = value.as_object().unwrap();
+        let names: Vec<_> = keys.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, object.keys().collect::<Vec<_>>());
+        for (name, kind) in keys {
+            match kind {
+                Kind::Table(keys) => same(keys, &object[*name]),
+                Kind::Tables(keys) => same(keys, &object[*name][0]),
+                _ => {}
+            }
+        }
+    }
+    same(KEYS, &serde_json::to_value(&full).unwrap());
+}
+
+#[test]
+fn every_fault_of_a_file_is_found_at_its_place() {
+    let text = r#"
+[[schedule]]
+nmae = "a"
+every = 90
+paused = "yes"
+catch_up = { polcy = "all", most = "5" }
+
+[[schedule]]
+name = "b"
+every = "1 minute"
+at = 2026-12-01T09:00:00
+data = { when = 2026-12-01, big = 1e999 }
+dst = "first"
+"#;
+    let (entries, faults) = parse_text(text);
+    assert_eq!(entries.len(), 0);
+    assert_eq!(
+        faults,
+        [
+            "f.toml:2:1: this schedule has no name; add name = \"...\": it must be unique and is the key of the schedule's history",
+            "f.toml:3:1: unknown key 'nmae' in a schedule; did you mean 'name'?",
+            "f.toml:4:9: every must be a text in quotes, not a number; write a number with its unit in quotes: \"90s\"",
+            "f.toml:5:10: paused must be true or false, not a text; leave the quotes away",
+            "f.toml:6:14: unknown key 'polcy' in 'catch_up'; did you mean 'policy'?",
+            "f.toml:6:36: catch_up.most must be a whole number, not a text; leave the quotes away: 5",
+            "f.toml:11:6: at must be a text in quotes, not a bare date; put it in quotes: \"2026-12-01T09:00:00\"",
+            "f.toml:12:17: data: JSON has no dates: put it in quotes",
+            "f.toml:13:7: dst must be a table such as { key = \"value\" }, not a text; its keys are gap, fold, as in { gap = \"...\" }",
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_schedule_file_says_so() {
+    assert!(parse_text("[schedule]\nname = \"a\"").1[0].contains("write [[schedule]], in double brackets"));
+    assert!(parse_text("[[schedules]]\nname = \"a\"").1[0].contains("unknown key 'schedules'"));
+    assert!(parse_text("[[schedule]\nname = \"a\"").1[0].starts_with("f.toml:1:"));
+    assert!(parse_text("schedule = [1]").1[0].contains("a schedule is a table"));
+    assert_eq!(parse_text("# nothing"), (vec![], vec![]));
+    // Deep nesting is refused, not a stack overflow.
+    let deep = format!("[[schedule]]\nname = \"a\"\ndata = {}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(!parse_text(&deep).1.is_empty());
+}
+
+#[test]
+fn a_payload_keeps_its_order_and_types() {
+    let text = "{ z = 1, a = [true, \"t\", 2.5], n = { m = -7, hex = 0xff } }";
+    let (table, _) = toml::de::DeTable::parse_recoverable(Box::leak(format!("v = {text}").into_boxed_str()));
+    let value = value::json(table.get_ref().values().next().unwrap()).unwrap();
+    assert_eq!(value.to_string(), r#"{"z":1,"a":[true,"t",2.5],"n":{"m":-7,"hex":255}}"#);
+}
+
+#[test]
+fn an_event_name_that_is_cut_within_a_character_is_refused_like_others() {
+    let name = format!("{}ééé", "a".repeat(254));
+    let (_, faults) = parse_text(&format!("[[schedule]]\nname = \"a\"\nevery = \"1h\"\nevent = \"{name}\""));
+    assert!(faults[0].contains("at most 255 bytes"), "{faults:?}");
+}

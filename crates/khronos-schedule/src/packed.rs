@@ -1,0 +1,395 @@
+//! A definition and the schedule built from it, in as few bytes as will do: the form in which schedules are held by the
+//! million.
+//!
+//! One allocation, shared by all who refer to it: the name; what the definition means (policy, timing, event, payload), so
+//! that nothing is understood twice; and the rest of the definition as JSON, with one byte for each usual key. Rules
+//! about days stand beside the bytes, shared by many, and with them the ids of the definition's calendars. In memory
+//! only: nothing in this form is ever written, so that it may change with any version.
+
+use super::{
+    calendar::{CalendarId, Days},
+    calendar_store::CalendarStore,
+    definition::{Definition, day_keys},
+    fault::Fault,
+    schedule::{DeliveryPolicy, Schedule},
+    timing::{Timing, day_rules::DayRules},
+};
+use ponos_event::{EventName, Timestamp};
+use serde::de::DeserializeOwned;
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+
+/// A definition and the schedule built from it, packed. Equal ones were written alike, key by key.
+#[derive(Clone)]
+pub struct Packed(Held);
+
+/// As large as one of its pointers: most schedules have no rules about days, and pay nothing for them.
+#[derive(Clone)]
+enum Held {
+    Bytes(Arc<[u8]>),
+    OnDays(Arc<OnDays>),
+}
+
+struct OnDays {
+    bytes: Box<[u8]>,
+    rules: Arc<DayRules>,
+}
+
+/// In front: how long the name is, then the name.
+const NAME: usize = 2;
+/// Bits of the byte after the name. The meaning follows.
+const UNDERSTOOD: u8 = 1;
+/// The event was written, and not left to be spelled from `every`.
+const EVENT: u8 = 2;
+/// The payload stands with the meaning, not with the rest of the definition.
+const DATA: u8 = 4;
+
+/// It has jitter: what most have not need not be understood to be known.
+const JITTER: u8 = 8;
+/// It is due once.
+const ONE_SHOT: u8 = 16;
+/// It sends nothing.
+const PAUSED: u8 = 32;
+
+/// What usually stands between two values of a definition; each one's place is the byte that stands for it (JSON
+/// has no bytes below 32 in it). What is not here only takes more room.
+const USUAL: [&str; 24] = [
+    "\"}",
+    ",\"every\":\"",
+    ",\"cron\":\"",
+    ",\"at\":\"",
+    "\",\"time_zone\":\"",
+    "\",\"phase\":\"",
+    "\",\"anchor\":\"",
+    "\",\"from\":\"",
+    "\",\"until\":\"",
+    ",\"dst\":{",
+    ",\"catch_up\":{\"",
+    "policy\":\"latest\"",
+    "policy\":\"all\"",
+    "policy\":\"none\"",
+    "\"grace\":\"",
+    "\"within\":\"",
+    "\"most\":",
+    ",\"past\":\"send\"",
+    ",\"unrouted\":\"park\"",
+    ",\"paused\":true",
+    ",\"expires\":\"",
+    "Europe/",
+    "America/",
+    ":00.000Z",
+];
+
+impl Packed {
+    /// Packs a definition with the schedule that was built from it.
+    pub fn new(definition: &Definition, schedule: &Schedule) -> Self {
+        Self::held(definition, Some(schedule), schedule.timing.days.clone())
+    }
+
+    /// Builds and packs a definition that names no calendars.
+    ///
+    /// # Errors
+    /// Every [`Fault`] of the definition.
+    pub fn build(definition: &Definition) -> Result<Self, Vec<Fault>> {
+        Self::build_with(definition, &CalendarStore::default())
+    }
+
+    /// Builds and packs a definition, the days of whose calendars are in this store.
+    ///
+    /// # Errors
+    /// Every [`Fault`] of the definition.
+    pub fn build_with(definition: &Definition, calendars: &CalendarStore) -> Result<Self, Vec<Fault>> {
+        Schedule::build_with(definition, calendars).map(|schedule| Self::new(definition, &schedule))
+    }
+
+    /// As [`Packed::build`], for a definition that was accepted before: one that this version does not understand is
+    /// kept all the same, without a schedule.
+    pub fn kept(definition: &Definition) -> Self {
+        Self::kept_with(definition, &CalendarStore::default())
+    }
+
+    /// As [`Packed::kept`], for a definition the days of whose calendars are in this store.
+    pub fn kept_with(definition: &Definition, calendars: &CalendarStore) -> Self {
+        match Schedule::build_with(definition, calendars) {
+            Ok(schedule) => Self::new(definition, &schedule),
+            // Whoever understands the rest will ask for the days.
+            Err(_) => {
+                Self::held(definition, None, day_keys::day_rules(definition, calendars, &mut Vec::new()))
+            }
+        }
+    }
+
+    fn held(definition: &Definition, schedule: Option<&Schedule>, rules: Option<Arc<DayRules>>) -> Self {
+        let mut written = Cow::Borrowed(definition);
+        // What the rules hold is not held twice.
+        if rules
+            .as_ref()
+            .is_some_and(|rules| definition.calendars.as_ref().is_some_and(|ids| rules.name(ids)))
+        {
+            written.to_mut().calendars = None;
+        }
+        // The bytes grow into a vector and are integers, texts and enums: there is nothing that could be refused.
+        let bytes = pack(&written, schedule).unwrap_or_default();
+        Self(match rules {
+            None => Held::Bytes(bytes.into()),
+            Some(rules) => Held::OnDays(Arc::new(OnDays { bytes: bytes.into(), rules })),
+        })
+    }
+
+    fn all(&self) -> &[u8] {
+        match &self.0 {
+            Held::Bytes(bytes) => bytes,
+            Held::OnDays(held) => &held.bytes,
+        }
+    }
+
+    fn rules(&self) -> Option<&Arc<DayRules>> {
+        match &self.0 {
+            Held::Bytes(_) => None,
+            Held::OnDays(held) => Some(&held.rules),
+        }
+    }
+
+    /// The calendars that it names, as they were when it was accepted. Of a definition that is not understood, those
+    /// whose days were known.
+    pub fn calendars(&self) -> impl Iterator<Item = (CalendarId, &Days)> {
+        self.rules().into_iter().flat_map(|rules| rules.calendars()).map(|one| (one.id, &*one.days))
+    }
+
+    /// The schedule's name.
+    pub fn name(&self) -> &str {
+        std::str::from_utf8(self.name_bytes()).unwrap_or_default()
+    }
+
+    /// The same as bytes, whose order is the order of names.
+    pub fn name_bytes(&self) -> &[u8] {
+        let all = self.all();
+        let length = all.first_chunk().map_or(0, |length: &[u8; NAME]| u16::from_le_bytes(*length));
+        all.get(NAME..NAME + usize::from(length)).unwrap_or_default()
+    }
+
+    /// How many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        self.all().len()
+    }
+
+    /// Whether a schedule could be built from it.
+    pub fn is_understood(&self) -> bool {
+        self.flags() & UNDERSTOOD != 0
+    }
+
+    /// Whether its send times lie behind its due times.
+    pub fn has_jitter(&self) -> bool {
+        self.flags() & JITTER != 0
+    }
+
+    /// Whether it is due once, at an instant.
+    pub fn is_one_shot(&self) -> bool {
+        self.flags() & ONE_SHOT != 0
+    }
+
+    /// Whether it sends nothing.
+    pub fn is_paused(&self) -> bool {
+        self.flags() & PAUSED != 0
+    }
+
+    /// How it behaves.
+    pub fn conduct(&self) -> DeliveryPolicy {
+        take::<Option<DeliveryPolicy>>(self.meaning()).and_then(|(policy, _)| policy).unwrap_or_default()
+    }
+
+    /// When it is due; never, if it is not understood.
+    pub fn timing(&self) -> Timing {
+        take::<(Option<DeliveryPolicy>, Timing)>(self.meaning())
+            .map_or(Timing::NEVER, |((_, timing), _)| self.on_days(timing))
+    }
+
+    fn on_days(&self, timing: Timing) -> Timing {
+        Timing { days: self.rules().cloned(), ..timing }
+    }
+
+    /// The event's name; empty if it is not understood.
+    pub fn event(&self) -> &str {
+        take::<(Option<DeliveryPolicy>, Timing)>(self.meaning())
+            .and_then(|(_, rest)| text(rest))
+            .map_or("", |(event, _)| event)
+    }
+
+    /// The schedule; `None` if it is not understood.
+    pub fn schedule(&self) -> Option<Schedule> {
+        let ((policy, timing), rest) = take::<(Option<DeliveryPolicy>, Timing)>(self.meaning())?;
+        let DeliveryPolicy { catch_up, paused, expires, unrouted, past } = policy.unwrap_or_default();
+        let (event, rest) = text(rest)?;
+        let data = match self.flags() & DATA {
+            0 => None,
+            _ => Some(serde_json::from_str(text(rest)?.0).ok()?),
+        };
+        let (name, event) = (self.name().into(), event.parse::<EventName>().ok()?);
+        let timing = self.on_days(timing);
+        Some(Schedule { name, event, timing, catch_up, paused, expires, unrouted, past, data })
+    }
+
+    /// The definition, as it was written.
+    pub fn definition(&self) -> Definition {
+        let mut json = b"{\"name\":\"".to_vec();
+        json.extend_from_slice(self.name_bytes());
+        json.push(b'"');
+        let meaning =
+            take::<(Option<DeliveryPolicy>, Timing)>(self.meaning()).and_then(|(_, rest)| text(rest));
+        let (event, rest) = meaning.unwrap_or(("", self.meaning()));
+        if self.flags() & EVENT != 0 {
+            json.extend_from_slice(b",\"event\":\"");
+            json.extend_from_slice(event.as_bytes());
+            json.push(b'"');
+        }
+        let (data, rest) = match self.flags() & DATA {
+            0 => (None, rest),
+            _ => text(rest).map_or((None, rest), |(data, rest)| (Some(data), rest)),
+        };
+        for byte in rest {
+            match USUAL.get(usize::from(*byte)) {
+                Some(usual) => json.extend_from_slice(usual.as_bytes()),
+                None => json.push(*byte),
+            }
+        }
+        if let Some(data) = data {
+            json.pop();
+            json.extend_from_slice(b",\"data\":");
+            json.extend_from_slice(data.as_bytes());
+            json.push(b'}');
+        }
+        // It is what `pack` took apart.
+        let mut definition = serde_json::from_slice(&json)
+            .unwrap_or_else(|_| Definition { name: self.name().to_owned(), ..Definition::default() });
+        if let Some(rules) = self.rules().filter(|_| definition.calendars.is_none()) {
+            let ids = rules.calendars().map(|one| (one.name.to_string(), one.id));
+            definition.calendars = Some(ids.collect()).filter(|ids: &BTreeMap<_, _>| !ids.is_empty());
+        }
+        definition
+    }
+
+    /// The same with a `limit`, where there is one without `from`, counted since this instant.
+    #[must_use]
+    pub fn counting_since(&self, since: Timestamp) -> Self {
+        match self.timing().is_counted_since_creation().then(|| self.schedule()).flatten() {
+            Some(schedule) => Self::new(&self.definition(), &schedule.counting_since(since)),
+            None => self.clone(),
+        }
+    }
+
+    /// Whether both, however they are written, make the same schedule.
+    pub fn means_the_same(&self, other: &Self) -> bool {
+        self == other || self.schedule().is_some_and(|schedule| Some(schedule) == other.schedule())
+    }
+
+    fn flags(&self) -> u8 {
+        self.all().get(NAME + self.name_bytes().len()).copied().unwrap_or_default()
+    }
+
+    /// What follows the flags.
+    fn meaning(&self) -> &[u8] {
+        self.all().get(NAME + self.name_bytes().len() + 1..).unwrap_or_default()
+    }
+}
+
+fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let name = definition.name.as_bytes();
+    let json = serde_json::to_vec(definition)?;
+    let mut rest = json.strip_prefix(b"{\"name\":").unwrap_or_default();
+    // A name of plain letters stands there as it is; one that needs escapes was never accepted.
+    rest = rest.get(name.len() + 2..).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(256);
+    bytes.extend_from_slice(&u16::try_from(name.len())?.to_le_bytes());
+    bytes.extend_from_slice(name);
+    let flags = bytes.len();
+    bytes.push(0);
+    if let Some(schedule) = schedule {
+        let Schedule { event, timing, data, .. } = schedule;
+        let policy = schedule.delivery_policy();
+        let usual = policy == DeliveryPolicy::default();
+        bytes[flags] |= UNDERSTOOD;
+        if timing.jitter() > 0 {
+            bytes[flags] |= JITTER;
+        }
+        if timing.is_one_shot() {
+            bytes[flags] |= ONE_SHOT;
+        }
+        if policy.paused {
+            bytes[flags] |= PAUSED;
+        }
+        bytes = postcard::to_extend(&((!usual).then_some(policy), timing, event.as_str()), bytes)?;
+        if let Some(after) = rest
+            .strip_prefix(b",\"event\":\"")
+            .and_then(|rest| rest.strip_prefix(event.as_str().as_bytes()))
+            .and_then(|rest| rest.strip_prefix(b"\""))
+        {
+            bytes[flags] |= EVENT;
+            rest = after;
+        }
+        if let Some(data) = data {
+            let data = serde_json::to_string(data)?;
+            let before = rest
+                .strip_suffix(b"}")
+                .and_then(|rest| rest.strip_suffix(data.as_bytes()))
+                .and_then(|rest| rest.strip_suffix(b",\"data\":"));
+            if let Some(before) = before {
+                bytes[flags] |= DATA;
+                bytes = postcard::to_extend(data.as_str(), bytes)?;
+                shorten(before, &mut bytes);
+                shorten(b"}", &mut bytes);
+                return Ok(bytes);
+            }
+        }
+    }
+    shorten(rest, &mut bytes);
+    Ok(bytes)
+}
+
+/// Appends JSON, with one byte for each usual piece of it.
+fn shorten(mut json: &[u8], bytes: &mut Vec<u8>) {
+    while let Some((first, after)) = json.split_first() {
+        let worth = matches!(first, b'"' | b',' | b':' | b'p' | b'E' | b'A');
+        let found = worth
+            .then(|| (0_u8..).zip(USUAL).find(|(_, usual)| json.starts_with(usual.as_bytes())))
+            .flatten();
+        match found {
+            Some((byte, usual)) => {
+                bytes.push(byte);
+                json = &json[usual.len()..];
+            }
+            None => {
+                bytes.push(*first);
+                json = after;
+            }
+        }
+    }
+}
+
+fn take<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {
+    postcard::take_from_bytes(bytes).ok()
+}
+
+fn text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    postcard::take_from_bytes(bytes).ok()
+}
+
+impl PartialEq for Packed {
+    fn eq(&self, other: &Self) -> bool {
+        self.all() == other.all()
+            && match (self.rules(), other.rules()) {
+                (None, None) => true,
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one.is_written_as(other),
+                (None, Some(_)) | (Some(_), None) => false,
+            }
+    }
+}
+
+impl Eq for Packed {}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.definition().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests;
