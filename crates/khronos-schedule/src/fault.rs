@@ -1,7 +1,7 @@
 //! What is wrong with a text: a [`Flaw`] of one value, and a [`Fault`] once the key is known under which it stands.
 //! On the ground: everything that reads a text answers with these, and they know of nothing else.
 
-pub(super) use ponos_event::duration::shown;
+pub(super) use ponos_event::text::shown;
 use std::ops::Range;
 
 /// What is wrong with one key of a definition.

@@ -16,6 +16,15 @@ pub fn shortened(text: &str, chars: usize) -> String {
     }
 }
 
+/// Text from outside as it may stand in a message: control characters escaped, at most some forty characters.
+pub fn shown(text: &str) -> String {
+    let mut out: String = text.chars().take(40).flat_map(char::escape_debug).collect();
+    if text.chars().nth(40).is_some() {
+        out.push('…');
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +39,11 @@ mod tests {
     fn what_is_cut_says_so() {
         assert_eq!(["", "äbcd", "äbcde"].map(|text| shortened(text, 4)), ["", "äbcd", "äbcd…"]);
         assert_eq!(shortened("a", 0), "…");
+    }
+
+    #[test]
+    fn what_is_shown_is_short_and_moves_no_cursor() {
+        assert_eq!(shown("a\u{1b}\n\"é"), "a\\u{1b}\\n\\\"é");
+        assert_eq!(shown(&"é".repeat(50)), format!("{}…", "é".repeat(40)));
     }
 }

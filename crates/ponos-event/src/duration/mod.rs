@@ -5,6 +5,7 @@
 
 mod text;
 
+use crate::text::shown;
 use std::{fmt, ops::Range};
 use text::{parse_friendly, parse_iso};
 
@@ -109,15 +110,6 @@ impl fmt::Display for DurationError {
 }
 
 impl std::error::Error for DurationError {}
-
-/// Text from outside as it may stand in a message: control characters escaped, at most some forty characters.
-pub fn shown(text: &str) -> String {
-    let mut out: String = text.chars().take(40).flat_map(char::escape_debug).collect();
-    if text.chars().nth(40).is_some() {
-        out.push('…');
-    }
-    out
-}
 
 impl TimeUnit {
     /// The unit's full name, singular.

@@ -1,6 +1,7 @@
 //! The two written forms of a duration: the friendly one (`1h 30m`) and ISO 8601 (`PT1H30M`).
 
-use super::{DurationError, EXAMPLES, MAX_NUMBER, TimeUnit, WORDS, WrittenDuration, shown};
+use super::{DurationError, EXAMPLES, MAX_NUMBER, TimeUnit, WORDS, WrittenDuration};
+use crate::text::shown;
 
 /// The length of the run of bytes at the front of `text` that are of a kind.
 fn run(text: &str, kind: fn(&u8) -> bool) -> usize {
