@@ -76,7 +76,7 @@ impl Commands {
     pub(super) fn check_handover(&mut self, handover: &Handover) {
         let (name, number, due) = (&handover.schedule.name, handover.era.number, handover.stands_for.last);
         let kept = self.disk.get(&(name.clone(), number));
-        if !kept.is_some_and(|revision| revision.ended.is_none_or(|ended| due <= ended)) {
+        if kept.is_none_or(|revision| revision.ended.is_some_and(|ended| due > ended)) {
             self.broken = Some(format!("{name} of {due} was sent before its revision {number} was durable"));
         }
     }
