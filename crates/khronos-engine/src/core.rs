@@ -57,20 +57,12 @@ pub struct Engine {
     pub(super) loading: u64,
     /// Ended revisions up to this one were looked at, whether they can be forgotten.
     pub(super) looked_at: Option<SpanKey>,
-    /// The write with the latest change of a definition.
-    pub(super) changed: u64,
-    /// Commands, and the writes that carry them, in the order of writes.
-    pub(super) promised: VecDeque<(u64, u64)>,
     pub(super) link_up: bool,
     /// More is on time than one step hands over.
     pub(super) more: bool,
     pub(super) draining: bool,
     /// Up to here all rows were given to the record.
     pub(super) complete: Timestamp,
-    /// The highest send time handed over, since a clock that was set back went on last.
-    pub(super) highest_handed: Timestamp,
-    /// The highest ever, as far as that can be known: R, less what was reserved since and not used.
-    pub(super) reached: Timestamp,
     pub(super) out: Out,
 }
 
@@ -215,7 +207,7 @@ impl Engine {
             Input::Release(numbers) => self.release(&numbers),
             Input::Drop(numbers) => self.drop_parked(&numbers),
             Input::Drain => self.draining = true,
-            Input::Flush => self.progress.trim(self.highest_handed, self.reached),
+            Input::Flush => self.progress.trim(),
         }
     }
 
@@ -232,10 +224,7 @@ impl Engine {
 
     fn emit(&mut self) -> Vec<Action> {
         let mut actions: Vec<Action> = self.out.notices.drain(..).map(Action::Notice).collect();
-        let mut durable = Vec::new();
-        while let Some((_, command)) = self.promised.pop_front_if(|(t, _)| self.progress.is_durable(*t)) {
-            durable.push(command);
-        }
+        let durable = self.progress.kept_promises();
         if !durable.is_empty() {
             actions.push(Action::Durable(durable));
         }

@@ -125,7 +125,7 @@ impl Engine {
         if !planted(Fault::PauseWithoutRecord) {
             self.progress.row(row(now, key, run, Outcome::Skipped(SkipReason::Paused)));
         }
-        self.decided(timing.send_time(last));
+        self.progress.skip(timing.send_time(last));
         self.finish_one_shot(id);
         self.schedules[id].skip(run.count);
         self.schedules.queue_after(id, last);
@@ -215,7 +215,7 @@ impl Engine {
                 backlog.span.after = run.last;
                 self.progress.span(key, Some(&backlog.span));
                 self.progress.row(row(now, key, run, Outcome::Skipped(reason)));
-                self.decided(schedule.timing.send_time(run.last));
+                self.progress.skip(schedule.timing.send_time(run.last));
                 self.caught_up(key, run, "skipped, as its catch-up says");
                 if let Some(id) = self.schedules.find(&key.0) {
                     self.schedules[id].skip(run.count);
@@ -245,19 +245,6 @@ impl Engine {
         self.backlogs.set(key, state);
     }
 
-    /// Something with this send time is, or may be, out of our hands.
-    fn reach(&mut self, send: Timestamp) {
-        self.highest_handed = self.highest_handed.max(send);
-        self.reached = self.reached.max(send);
-    }
-
-    /// What has this send time is skipped. The row may be durable before W has passed it: after a restart with a clock that
-    /// is behind, an edit must not end the revision before what its rows are about.
-    fn decided(&mut self, send: Timestamp) {
-        self.progress.reach(send);
-        self.reach(send);
-    }
-
     fn caught_up(&mut self, key: &SpanKey, run: Coalesced, how: &'static str) {
         let (first, last, count) = (run.first, run.last, run.count);
         self.out.notices.push(Notice::CaughtUp { schedule: key.0.clone(), first, last, count, how });
@@ -276,7 +263,7 @@ impl Engine {
         let lateness = now.since(send);
         let slot = self.slot_of(&owner, &schedule.name);
         let skipped = slot.map_or(0, |id| self.schedules[id].take_skipped());
-        self.reach(send);
+        self.progress.hand_over(send);
         let name = schedule.name.clone();
         let token =
             self.flights.take_off(Flight { owner, schedule: name, stands_for, sent_at: now, lateness });

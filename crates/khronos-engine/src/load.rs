@@ -72,19 +72,17 @@ impl Engine {
     }
 
     fn change_one(&mut self, command: u64, name: Arc<str>, wanted: Option<Packed>) {
-        let (now, gate) = (self.moment(), self.progress.next_ticket());
+        let now = self.moment();
         let id = self.schedules.find(&name);
         if let Some(load) = &mut self.load {
             load.overruled.insert(name);
         }
         if self.is_change(id, wanted.as_ref()) {
+            let gate = self.progress.change();
             self.change(id, wanted, now, if planted(Fault::DropTheGate) { 0 } else { gate });
-            self.changed = gate;
             self.forget_old(now, LOOKED_AT);
         }
-        // Where nothing changes, what is as it should be may not be durable yet.
-        let early = u64::from(planted(Fault::AnswerOneTicketEarly));
-        self.promised.push_back((self.changed.saturating_sub(early), command));
+        self.progress.promise(command);
     }
 
     /// A load that is under way is given up for it.
@@ -111,7 +109,7 @@ impl Engine {
     /// When a change of what ran before happens: not before what may have been sent. After a restart, and after a step
     /// back, that may be more than the clock shows.
     fn moment(&self) -> Timestamp {
-        self.now().max(self.reached)
+        self.now().max(self.progress.may_have_been_sent())
     }
 
     /// Takes in the next piece.
@@ -122,9 +120,8 @@ impl Engine {
         let changes = self.compare(&mut load, most);
         let left = most - changes.len();
         if !changes.is_empty() {
-            let ticket = self.progress.next_ticket();
-            let gate = if planted(Fault::SendBeforeTheRevisionIsSaved) { 0 } else { ticket };
-            (self.loading, self.changed) = (ticket, ticket);
+            self.loading = self.progress.change();
+            let gate = if planted(Fault::SendBeforeTheRevisionIsSaved) { 0 } else { self.loading };
             load.pieces += 1;
             changes.into_iter().for_each(|(id, wanted)| self.change(id, wanted, now, gate));
         }

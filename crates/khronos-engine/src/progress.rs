@@ -11,7 +11,10 @@ use super::{
     faults::{Fault, planted},
 };
 use ponos_event::Timestamp;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 /// A span is written under (schedule, revision).
 pub(super) type SpanKey = (Arc<str>, u32);
@@ -45,6 +48,14 @@ pub(super) struct Progress {
     last_save: Timestamp,
     /// Something was settled since the last write.
     moved: bool,
+    /// The highest send time that was handed over, or skipped: since a clock that was set back went on last, and ever. At
+    /// the start all that was reserved counts.
+    lately: Timestamp,
+    ever: Timestamp,
+    /// The write with the latest change of a definition.
+    changed: u64,
+    /// Commands, and the writes that carry them, in the order of writes.
+    promised: VecDeque<(u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -75,6 +86,10 @@ impl Progress {
             urgent: false,
             last_save: settled,
             moved: false,
+            lately: handed,
+            ever: reached,
+            changed: 0,
+            promised: VecDeque::new(),
         }
     }
 
@@ -93,21 +108,57 @@ impl Progress {
         self.settled
     }
 
+    /// Up to this send time something may have been sent, ever: R, less what was reserved since the start and not used.
+    pub(super) fn may_have_been_sent(&self) -> Timestamp {
+        self.ever
+    }
+
+    /// Something with this send time goes out.
+    pub(super) fn hand_over(&mut self, send: Timestamp) {
+        self.lately = self.lately.max(send);
+        self.ever = self.ever.max(send);
+    }
+
+    /// What has this send time is skipped. Its row may be durable before W has passed it: after a restart with a clock that
+    /// is behind, an edit must not end the revision before what its rows are about.
+    pub(super) fn skip(&mut self, send: Timestamp) {
+        self.wanted = self.wanted.max(send);
+        self.hand_over(send);
+    }
+
+    /// A definition changes: with this write.
+    pub(super) fn change(&mut self) -> u64 {
+        self.changed = self.next_ticket();
+        self.changed
+    }
+
+    /// Has a command answered once the latest change of a definition is durable: where it changed nothing, what it found may
+    /// not be durable yet.
+    pub(super) fn promise(&mut self, command: u64) {
+        let early = u64::from(planted(Fault::AnswerOneTicketEarly));
+        self.promised.push_back((self.changed.saturating_sub(early), command));
+    }
+
+    /// Commands that can be answered, each once.
+    pub(super) fn kept_promises(&mut self) -> Vec<u64> {
+        let kept = self.promised.partition_point(|(ticket, _)| self.is_durable(*ticket));
+        self.promised.drain(..kept).map(|(_, command)| command).collect()
+    }
+
     /// Asks for H to be raised at once.
     pub(super) fn reserve(&mut self, handed: Timestamp) {
-        self.reach(handed);
+        self.wanted = self.wanted.max(handed);
         self.urgent = true;
     }
 
-    /// Asks for H to be raised with the next write.
-    pub(super) fn reach(&mut self, handed: Timestamp) {
-        self.wanted = self.wanted.max(handed);
-    }
-
-    /// Sets W and H down to `now`, where they are above: the operator lets the clock go on from a lower reading.
-    pub(super) fn set_back(&mut self, now: Timestamp) {
+    /// Sets W and H down to `now`, where they are above: the operator lets the clock go on from a lower reading. `settled` is
+    /// W as it stands. Gives up to where something was settled or reserved.
+    pub(super) fn set_back(&mut self, now: Timestamp, settled: Timestamp) -> Timestamp {
+        let highest = self.wanted.max(settled);
         // What was decided under an H that was only asked for goes down with the next write all the same.
-        self.reached = self.reached.max(self.wanted);
+        self.reached = self.reached.max(highest);
+        self.ever = self.ever.max(highest);
+        self.lately = self.lately.min(now);
         for mark in [&mut self.settled, &mut self.handed, &mut self.wanted] {
             *mark = now.min(*mark);
         }
@@ -117,15 +168,16 @@ impl Progress {
         }
         self.last_save = now;
         self.urgent = true;
+        highest
     }
 
     /// Lowers H and R to what was really handed over, lately and ever: before the end, so that a restart sends nothing
     /// again.
-    pub(super) fn trim(&mut self, handed: Timestamp, reached: Timestamp) {
-        self.wanted = handed;
-        self.reached = reached;
+    pub(super) fn trim(&mut self) {
+        self.wanted = self.lately;
+        self.reached = self.ever;
         if let Some(saving) = &mut self.saving {
-            saving.reached = reached;
+            saving.reached = self.ever;
         }
         self.urgent = true;
     }

@@ -26,11 +26,11 @@ const FAR: i64 = 10_000;
 impl Engine {
     /// R, where it lies far ahead of a clock that was set back: what ran before then and is changed counts from there.
     pub fn was_set_back_from(&self) -> Option<Timestamp> {
-        Some(self.reached).filter(|reached| reached.since(self.now()) > FAR)
+        Some(self.progress.may_have_been_sent()).filter(|reached| reached.since(self.now()) > FAR)
     }
 
     pub(super) fn set_back(&mut self, now: Timestamp) {
-        let highest = self.progress.wanted().max(self.settled());
+        let highest = self.progress.set_back(now, self.settled());
         if highest > now {
             self.progress.row(Row {
                 at: now,
@@ -42,10 +42,6 @@ impl Engine {
                 outcome: Outcome::ClockSetBack,
             });
         }
-        self.progress.set_back(now);
-        self.highest_handed = self.highest_handed.min(now);
-        // What was settled without being sent is decided as well.
-        self.reached = self.reached.max(highest);
         self.complete = self.complete.min(now);
         self.schedules.empty_queues();
         self.flights.abandon(|owner, send| matches!(owner, Owner::OnTime(_)) && send > now);

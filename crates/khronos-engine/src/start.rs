@@ -40,14 +40,10 @@ impl Engine {
             load: None,
             loading: 0,
             looked_at: None,
-            changed: 0,
-            promised: VecDeque::new(),
             link_up: false,
             more: false,
             draining: false,
             complete: settled,
-            highest_handed: handed,
-            reached,
             out: Out::default(),
         };
         let pending: HashMap<_, _> = snapshot.one_shots.into_iter().collect();
