@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     }
     let Cli { connection, verb } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(said) => return output::told_by_clap(&said),
+        Err(said) => return output::report_clap_error(&said),
     };
     trouble::finish(async {
         match verb {

@@ -68,7 +68,7 @@ fn say(level: &str, message: &str, line: &str) {
 }
 
 /// Says what clap has to say: that arguments are wrong (it repeats them), or the help that was asked for.
-pub(crate) fn told_by_clap(said: &clap::Error) -> ExitCode {
+pub(crate) fn report_clap_error(said: &clap::Error) -> ExitCode {
     if !said.use_stderr() {
         // a reader that is gone needs no help
         let _ = said.print();
