@@ -91,7 +91,7 @@ pub async fn a_wide_consumer_takes_another_prefetch_within_its_bound(harness: &i
 pub async fn turning_under_load_loses_nothing_and_delivers_nothing_twice(harness: &impl Harness) {
     for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
         let topology = filled(harness, &wanted, 2_000).await;
-        let options = Consume::new(&wanted.name).prefetch(50).cautious();
+        let options = Consume::new(&wanted.name).prefetch(50).at_most(200).cautious();
         let mut consumer = harness.transport().consumer(topology, options);
         let (mut seen, mut held) = (BTreeSet::new(), Vec::new());
         while seen.len() < 2_000 {
@@ -102,6 +102,9 @@ pub async fn turning_under_load_loses_nothing_and_delivers_nothing_twice(harness
                 consumer.widen();
             } else if seen.len() % 100 == 50 {
                 consumer.narrow();
+            } else if seen.len() % 30 == 20 {
+                // wide or not
+                consumer.set_prefetch(if seen.len() % 60 == 20 { 200 } else { 30 });
             }
             // some stay at work all the time, over several turns
             let keep = if seen.len() < 1_990 && consumer.flow() == Flow::Wide { 20 } else { 0 };
