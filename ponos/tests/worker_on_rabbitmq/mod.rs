@@ -12,6 +12,7 @@ mod liveness;
 mod lost;
 mod order;
 mod overdue;
+mod prefetch;
 mod put_off;
 mod python;
 mod stage;
