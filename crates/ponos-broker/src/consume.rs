@@ -4,7 +4,7 @@ use super::{Closed, Link};
 use ponos_event::Message;
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU16, AtomicU64, Ordering},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -13,8 +13,10 @@ use tokio::sync::{mpsc, watch};
 pub struct Consume {
     /// The queue; empty for the one of the topology that the broker names.
     pub queue: String,
-    /// How many deliveries may be unsettled at a time; 0 counts as 1.
+    /// How many deliveries may be unsettled at a time, to begin with; 0 counts as 1.
     pub prefetch: u16,
+    /// The most that [`Consumer::set_prefetch`] may make of it; nothing if it is less.
+    pub most: u16,
     /// Begin with a prefetch of 1 whenever it connects or subscribes again, until [`Consumer::widen`].
     pub cautious: bool,
     /// Refuse, and be refused by, any other consumer of the queue.
@@ -22,9 +24,9 @@ pub struct Consume {
 }
 
 impl Default for Consume {
-    /// The queue that the broker names, a prefetch of 100, neither cautious nor exclusive.
+    /// The queue that the broker names, a prefetch of 100 that stays so, neither cautious nor exclusive.
     fn default() -> Self {
-        Self { queue: String::new(), prefetch: 100, cautious: false, exclusive: false }
+        Self { queue: String::new(), prefetch: 100, most: 0, cautious: false, exclusive: false }
     }
 }
 
@@ -38,6 +40,13 @@ impl Consume {
     #[must_use]
     pub fn prefetch(mut self, prefetch: u16) -> Self {
         self.prefetch = prefetch;
+        self
+    }
+
+    /// The same with a prefetch that may become as much.
+    #[must_use]
+    pub fn at_most(mut self, most: u16) -> Self {
+        self.most = most;
         self
     }
 
@@ -123,6 +132,9 @@ pub struct Consumer {
     settler: Settler,
     link: watch::Receiver<Link>,
     flow: watch::Sender<Flow>,
+    prefetch: Arc<AtomicU16>,
+    /// The prefetch is no more.
+    most: u16,
     cancelled: Arc<AtomicU64>,
 }
 
@@ -144,6 +156,8 @@ pub struct ConsumerTask {
     pub link: watch::Sender<Link>,
     /// How much is to be taken in: asked for by the handle, and set back by the adapter of a cautious consumer.
     pub flow: watch::Sender<Flow>,
+    /// The prefetch of a wide one, as the handle wants it; a change is shown by `flow`.
+    pub prefetch: Arc<AtomicU16>,
     /// How often the broker cancelled the consumer.
     pub cancelled: Arc<AtomicU64>,
 }
@@ -152,21 +166,23 @@ impl Consumer {
     /// A handle and the adapter's side of it.
     pub fn channel(options: &Consume) -> (Self, ConsumerTask) {
         // one more than the prefetch: what was out when it was narrowed does not count any more
-        let bound = usize::from(options.prefetch.max(1)) + 1;
+        let most = options.most.max(options.prefetch).max(1);
+        let bound = usize::from(most) + 1;
         let (deliveries_in, deliveries) = mpsc::channel(bound);
         let (settle, settle_out) = mpsc::channel(bound);
         let (link_in, link) = watch::channel(Link::Down { attempts: 0, error: None });
         let flow = watch::Sender::new(if options.cautious { Flow::Narrow } else { Flow::Wide });
-        let cancelled = Arc::new(AtomicU64::new(0));
+        let (cancelled, prefetch) = (Arc::default(), Arc::new(AtomicU16::new(options.prefetch.max(1))));
         let task = ConsumerTask {
             deliveries: deliveries_in,
             settle: settle_out,
             link: link_in,
             flow: flow.clone(),
+            prefetch: Arc::clone(&prefetch),
             cancelled: Arc::clone(&cancelled),
         };
         let settler = Settler { settle, flow: flow.clone() };
-        (Self { deliveries, settler, link, flow, cancelled }, task)
+        (Self { deliveries, settler, link, flow, prefetch, most, cancelled }, task)
     }
 
     /// The next delivery; `None` when the adapter's task has ended. Cancel safe.
@@ -205,6 +221,13 @@ impl Consumer {
     /// wide stays so, for there is no moment that keeps its order.
     pub fn narrow(&self) {
         turn(&self.flow, Flow::Wide, Flow::Narrow);
+    }
+
+    /// Another prefetch for a consumer that is wide, or will be: at least 1, at most [`Consume::most`]. It is turned to as by
+    /// [`Consumer::widen`]; a single active consumer that is wide stays as it is.
+    pub fn set_prefetch(&self, prefetch: u16) {
+        self.prefetch.store(prefetch.clamp(1, self.most), Ordering::Relaxed);
+        self.flow.send_modify(|_| {});
     }
 
     /// Takes nothing in any more, for good: the broker gives new messages to others. What was on its way is still
@@ -271,6 +294,11 @@ impl ConsumerTask {
             });
         }
         *self.flow.borrow()
+    }
+
+    /// Notes the prefetch that the handle wants.
+    pub(super) fn renew(&self, options: &mut Consume) {
+        options.prefetch = self.prefetch.load(Ordering::Relaxed);
     }
 
     /// Counts a cancellation by the broker, and has it reported.

@@ -35,7 +35,7 @@ impl Place {
     }
 
     /// Reads what the environment says.
-    pub(crate) fn told() -> Result<Self, Trouble> {
+    pub(crate) fn from_variable() -> Result<Self, Trouble> {
         match std::env::var(VARIABLE) {
             Ok(text) if !text.is_empty() => Self::read(&text),
             _ => Err(Trouble::usage(format!("--inbox names no inbox, and {VARIABLE} is not set"))),

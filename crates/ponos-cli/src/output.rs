@@ -67,7 +67,7 @@ fn say(level: &str, message: &str, line: &str) {
 }
 
 /// Says what clap has to say of these arguments: that they are wrong (it repeats them), or the help that was asked for.
-pub(crate) fn told_by_clap<Arguments: clap::Parser>(said: &clap::Error) -> ExitCode {
+pub(crate) fn report_clap_error<Arguments: clap::Parser>(said: &clap::Error) -> ExitCode {
     if !said.use_stderr() {
         // a reader that is gone needs no help
         let _ = said.print();

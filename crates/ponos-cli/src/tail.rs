@@ -66,7 +66,7 @@ fn topology(patterns: &[String]) -> Topology {
 async fn follow(mut consumer: Consumer, args: &Args) -> Result<Exit, Trouble> {
     let shutdown = on_signals();
     let mut link = consumer.link();
-    let (mut left, mut state) = (args.count, Told::default());
+    let (mut left, mut state) = (args.count, LinkReports::default());
     let paint = Paint::stdout();
     loop {
         let delivery = tokio::select! {
@@ -78,7 +78,7 @@ async fn follow(mut consumer: Consumer, args: &Args) -> Result<Exit, Trouble> {
                 if changed.is_err() {
                     return Err(gone());
                 }
-                state.tell(&mut link)?;
+                state.report(&mut link)?;
                 continue;
             }
             delivery = consumer.next() => delivery.ok_or_else(gone)?,
@@ -95,14 +95,14 @@ async fn follow(mut consumer: Consumer, args: &Args) -> Result<Exit, Trouble> {
 
 /// What was said of the link.
 #[derive(Debug, Default)]
-struct Told {
+struct LinkReports {
     up: bool,
     lost: bool,
 }
 
-impl Told {
+impl LinkReports {
     /// Says when it begins, when the broker goes and when it is back; what only a person can mend ends the tail.
-    fn tell(&mut self, link: &mut watch::Receiver<Link>) -> Result<(), Trouble> {
+    fn report(&mut self, link: &mut watch::Receiver<Link>) -> Result<(), Trouble> {
         let now = link.borrow_and_update().clone();
         if let Some(error) = fatal(&now) {
             return Err(error.clone().into());

@@ -111,7 +111,7 @@ fn redacted_json(line: &str) -> Option<String> {
 /// From now on a panic says on standard error what it did before, without secrets and cleaned for a terminal.
 pub fn redact_panics() {
     panic::set_hook(Box::new(|panic| {
-        let _ = writeln!(io::stderr().lock(), "{}", words(panic));
+        let _ = writeln!(io::stderr().lock(), "{}", panic_text(panic));
         // as the environment says
         let trace = Backtrace::capture();
         if trace.status() == BacktraceStatus::Captured {
@@ -120,7 +120,7 @@ pub fn redact_panics() {
     }));
 }
 
-fn words(panic: &PanicHookInfo<'_>) -> String {
+fn panic_text(panic: &PanicHookInfo<'_>) -> String {
     let thread = thread::current();
     let text = format!("thread '{}' {panic}", thread.name().unwrap_or("<unnamed>"));
     terminal::message(&redact(&text)).into_owned()
@@ -227,7 +227,7 @@ mod tests {
     fn a_panic_is_told_of_without_secrets() {
         let said = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
         let (noting, before) = (std::sync::Arc::clone(&said), panic::take_hook());
-        panic::set_hook(Box::new(move |panic| match words(panic) {
+        panic::set_hook(Box::new(move |panic| match panic_text(panic) {
             text if text.contains("can't reach") => *noting.lock().unwrap() = text,
             // another test's
             _ => before(panic),

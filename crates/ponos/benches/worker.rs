@@ -61,7 +61,7 @@ impl Who {
     fn words(self) -> &'static str {
         match self {
             Self::Worker => "worker, 64 at once, prefetch 1,000",
-            Self::WorkerByDefault => "worker, default policy (10, 40)",
+            Self::WorkerByDefault => "worker, default policy (10 at once)",
             Self::Lapin => "lapin, prefetch 1,000, ack per 100",
             Self::WorkerByOne => "worker, 1 at once, prefetch 1",
             Self::LapinByOne => "lapin, prefetch 1, each acked",
@@ -185,7 +185,7 @@ impl Drop for Place<'_> {
 
 /// What the worker needs, with a classic queue in place of its quorum queue if wanted.
 fn topology(quorum: bool) -> Topology {
-    let mut topology = worker(1, 1, &Arc::default(), 1).topology().unwrap();
+    let mut topology = worker(Policy::default(), &Arc::default(), 1).topology().unwrap();
     if !quorum {
         let queue = topology.queues.iter_mut().find(|queue| queue.name == QUEUE).unwrap();
         *queue = Queue::classic(QUEUE);
@@ -202,9 +202,9 @@ async fn run(node: &Node, who: Who, quorum: bool, count: usize) -> Result<Run, S
     // Celery fills a queue of its own
     let place = Place::filled(node, quorum, if who == Who::Celery { 0 } else { count }).await;
     match who {
-        Who::Worker => Ok(worked(&place, 64, 1_000, count).await),
-        Who::WorkerByDefault => Ok(worked(&place, 10, 40, count).await),
-        Who::WorkerByOne => Ok(worked(&place, 1, 1, count).await),
+        Who::Worker => Ok(worked(&place, Policy::default().concurrency(64).prefetch(1_000), count).await),
+        Who::WorkerByDefault => Ok(worked(&place, Policy::default(), count).await),
+        Who::WorkerByOne => Ok(worked(&place, Policy::default().concurrency(1).prefetch(1), count).await),
         Who::Lapin => Ok(by_lapin(&place, 1_000, 100, count).await),
         Who::LapinByOne => Ok(by_lapin(&place, 1, 1, count).await),
         Who::Amqplib => peer(
@@ -263,20 +263,19 @@ impl Watch {
     }
 }
 
-fn worker(at_once: usize, prefetch: u16, watch: &Arc<Watch>, count: usize) -> Worker {
+fn worker(policy: Policy, watch: &Arc<Watch>, count: usize) -> Worker {
     let watch = Arc::clone(watch);
     let handler = move |_: Parcel, _: Context| {
         watch.one(count);
         async { Ok(Done) }
     };
-    Worker::new(SERVICE)
-        .on::<Parcel>(NAME, handler.with(Policy::default().concurrency(at_once).prefetch(prefetch)))
+    Worker::new(SERVICE).on::<Parcel>(NAME, handler.with(policy))
 }
 
-async fn worked(place: &Place<'_>, at_once: usize, prefetch: u16, count: usize) -> Run {
+async fn worked(place: &Place<'_>, policy: Policy, count: usize) -> Run {
     let watch = Arc::new(Watch::default());
     // passive: one of the queues may be a classic one
-    let worker = worker(at_once, prefetch, &watch, count).passive();
+    let worker = worker(policy, &watch, count).passive();
     let transport = Transport::amqp(AmqpConfig::parse(&place.url).unwrap());
     let (trigger, shutdown) = shutdown();
     let running = tokio::spawn(async move { Box::pin(worker.run_on(transport, shutdown)).await });

@@ -72,6 +72,7 @@ impl Supervisor {
     async fn run(&mut self) -> bool {
         let mut failures = 0_u32;
         loop {
+            self.task.renew(&mut self.wanted.options);
             let flow = self.task.begin(&self.wanted.options);
             if flow == Flow::Stopped {
                 // Nothing is to come any more, and what was out can't be settled any more.
@@ -178,6 +179,7 @@ impl Supervisor {
         let mut bind_at = self.next_compare();
         loop {
             let wanted = *flow.borrow_and_update();
+            self.task.renew(&mut self.wanted.options);
             intake.turn(&self.wanted.options, wanted).await?;
             intake.settle_deferred().await?;
             let waiting = if intake.is_turning() { 0 } else { intake.acks.waiting() };
@@ -203,6 +205,7 @@ impl Supervisor {
                     }
                     // what was asked for before the settlement is done before it
                     let wanted = *flow.borrow_and_update();
+                    self.task.renew(&mut self.wanted.options);
                     intake.turn(&self.wanted.options, wanted).await?;
                     for (tag, how) in settled.drain(..) {
                         if tag.generation == self.generation {

@@ -44,6 +44,8 @@ pub(super) struct Intake {
     queue: String,
     /// What the present subscription takes in; [`Flow::Stopped`] once it has run out for good.
     flow: Flow,
+    /// Its prefetch.
+    width: u16,
     /// When something came last, or when it was first wanted to turn.
     stirred: Instant,
     /// A turn is wanted, and something may be on its way still.
@@ -74,6 +76,7 @@ impl Intake {
             acks: Acks::default(),
             queue,
             flow,
+            width: options.width(flow),
             stirred: Instant::now(),
             holding: false,
             turning: false,
@@ -87,7 +90,8 @@ impl Intake {
     /// has nothing more to deliver. What comes all the same still comes; then the stream ends.
     pub(super) async fn turn(&mut self, options: &Consume, wanted: Flow) -> Result<(), LinkError> {
         let held = std::mem::take(&mut self.holding);
-        if self.turning || self.flow == wanted || self.is_stopped() {
+        let is_so = self.flow == wanted && (wanted == Flow::Stopped || self.width == options.width(wanted));
+        if self.turning || is_so || self.is_stopped() {
             return Ok(());
         }
         // With one out at most, and that one done but not acked yet, nothing is at work and nothing can be on its way.
@@ -99,8 +103,7 @@ impl Intake {
             self.stirred = Instant::now();
         }
         // what the broker lets be out with the present one
-        let width = usize::from(options.width(self.flow));
-        if self.acks.unsettled() < width && self.stirred.elapsed() < QUIET {
+        if self.acks.unsettled() < usize::from(self.width) && self.stirred.elapsed() < QUIET {
             self.holding = true;
             return Ok(());
         }
@@ -147,7 +150,7 @@ impl Intake {
         if wanted != Flow::Stopped {
             self.stream = subscribe(&self.session, &self.channel, &self.queue, options, wanted).await?;
         }
-        self.flow = wanted;
+        (self.flow, self.width) = (wanted, options.width(wanted));
         Ok(true)
     }
 
@@ -162,7 +165,7 @@ impl Intake {
             self.stream = subscribe(&self.session, &self.channel, &queue, options, flow).await?;
             self.queue = queue;
         }
-        self.flow = flow;
+        (self.flow, self.width) = (flow, options.width(flow));
         Ok(())
     }
 

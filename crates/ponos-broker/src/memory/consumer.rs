@@ -18,9 +18,10 @@ enum End {
     Dropped,
 }
 
-pub(super) async fn run(broker: Broker, topology: Topology, options: Consume, mut task: ConsumerTask) {
+pub(super) async fn run(broker: Broker, topology: Topology, mut options: Consume, mut task: ConsumerTask) {
     let mut line = Line::new(broker, topology, task.link.clone());
     loop {
+        task.renew(&mut options);
         let flow = task.begin(&options);
         if flow == Flow::Stopped {
             // nothing is to come any more, and what was out can't be settled any more
@@ -41,7 +42,8 @@ pub(super) async fn run(broker: Broker, topology: Topology, options: Consume, mu
                 waker.notify_one();
                 let generation = line.generation;
                 let mut subscription = Subscription {
-                    options: &options,
+                    options: options.clone(),
+                    width,
                     connection,
                     consumer,
                     generation,
@@ -68,8 +70,10 @@ pub(super) async fn run(broker: Broker, topology: Topology, options: Consume, mu
     }
 }
 
-struct Subscription<'a> {
-    options: &'a Consume,
+struct Subscription {
+    options: Consume,
+    /// Its prefetch.
+    width: u16,
     connection: Connection,
     consumer: u64,
     generation: u64,
@@ -79,7 +83,7 @@ struct Subscription<'a> {
     waker: Arc<Notify>,
 }
 
-impl Subscription<'_> {
+impl Subscription {
     async fn serve(&mut self, line: &mut Line, task: &mut ConsumerTask) -> End {
         let broker = line.broker().clone();
         let mut flow = task.flow.subscribe();
@@ -90,13 +94,13 @@ impl Subscription<'_> {
             if line.is_cut(&self.connection) {
                 return End::Lost;
             }
-            self.turn(&broker, *flow.borrow_and_update());
+            self.turn(&broker, task, *flow.borrow_and_update());
             tokio::select! {
                 biased;
                 settled = task.settle.recv() => match settled {
                     Some((tag, how)) => {
                         // what was asked for before the settlement is done before it
-                        self.turn(&broker, *flow.borrow_and_update());
+                        self.turn(&broker, task, *flow.borrow_and_update());
                         self.settle(&broker, tag, how);
                     }
                     None => return End::Dropped,
@@ -129,13 +133,14 @@ impl Subscription<'_> {
         }
     }
 
-    /// Goes over to another flow.
-    fn turn(&mut self, broker: &Broker, wanted: Flow) {
-        if self.flow == wanted || self.flow == Flow::Stopped {
+    /// Goes over to another flow or prefetch.
+    fn turn(&mut self, broker: &Broker, task: &ConsumerTask, wanted: Flow) {
+        task.renew(&mut self.options);
+        let width = self.options.width(wanted);
+        if self.flow == Flow::Stopped || self.flow == wanted && self.width == width {
             return;
         }
-        self.flow = wanted;
-        let width = self.options.width(wanted);
+        (self.flow, self.width) = (wanted, width);
         broker.with(|inner, now| match wanted {
             Flow::Stopped => inner.state.cancel(now, self.consumer),
             Flow::Narrow | Flow::Wide => inner.state.set_prefetch(now, self.consumer, width),
@@ -145,15 +150,16 @@ impl Subscription<'_> {
     /// The broker cancelled it: declares and consumes again on the same connection. What came before can't be settled any
     /// more, for its queue is gone. Whether it went well.
     fn resubscribe(&mut self, line: &Line, task: &ConsumerTask) -> bool {
-        self.flow = task.begin(self.options);
+        self.flow = task.begin(&self.options);
         if self.flow == Flow::Stopped {
             return true;
         }
         let width = self.options.width(self.flow);
+        self.width = width;
         let again = line.broker().with(|inner, now| {
             inner.wakers.remove(&self.consumer);
             self.connection.made_up = inner.state.declare(self.connection.id, line.topology())?;
-            let (id, queue) = (self.connection.id, self.connection.queue(self.options));
+            let (id, queue) = (self.connection.id, self.connection.queue(&self.options));
             let consumer = inner.state.consume(now, id, queue, width, self.options.exclusive, self.last)?;
             inner.wakers.insert(consumer, Arc::clone(&self.waker));
             Ok::<_, crate::LinkError>(consumer)
@@ -161,7 +167,7 @@ impl Subscription<'_> {
         let Ok(consumer) = again else { return false };
         self.consumer = consumer;
         self.waker.notify_one();
-        task.cancelled(self.connection.queue(self.options));
+        task.cancelled(self.connection.queue(&self.options));
         true
     }
 

@@ -69,7 +69,7 @@ pub(super) async fn run(options: &Options, mut args: Args) -> Result<Exit, Troub
     args.filter = std::mem::take(&mut args.filter).and(args.ids.taken());
     args.filter.or_all(args.all)?;
     let inbox = match args.inbox.as_deref() {
-        Some("") => Some(inbox::Place::told()?),
+        Some("") => Some(inbox::Place::from_variable()?),
         Some(told) => Some(inbox::Place::read(told)?),
         None => None,
     };
@@ -122,7 +122,7 @@ async fn all(
         *left -= 1;
         if args.dry_run {
             counts.sent += 1;
-            tell(args, &chosen, None)?;
+            print_requeued(args, &chosen, None)?;
             continue;
         }
         if let Some(inbox) = inbox {
@@ -141,7 +141,7 @@ async fn all(
         } else {
             counts.stayed += 1;
         }
-        match tell(args, &chosen, why.as_deref()) {
+        match print_requeued(args, &chosen, why.as_deref()) {
             // what is to be done does not depend on who reads of it
             Ok(()) | Err(Trouble::Unread) => {}
             Err(trouble) => return Err(trouble),
@@ -174,7 +174,7 @@ async fn forget(args: &Args, inbox: &Inbox, chosen: &Chosen) -> Result<(), Troub
     }
 }
 
-fn tell(args: &Args, chosen: &Chosen, stayed: Option<&str>) -> Result<(), Trouble> {
+fn print_requeued(args: &Args, chosen: &Chosen, stayed: Option<&str>) -> Result<(), Trouble> {
     let letter = &chosen.letter;
     if args.json {
         let mut line = letter.json();

@@ -20,15 +20,15 @@ impl Default for Ending {
 }
 
 impl Ending {
-    /// Whether it was told.
-    pub(super) fn is_told(&self) -> bool {
+    /// Whether programs are to end.
+    pub(super) fn is_asked(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Resolves when it is told.
-    pub(super) async fn told(&self) {
+    /// Resolves when they are.
+    pub(super) async fn asked(&self) {
         // the sender is ours: it can't be gone
-        let _ = self.0.subscribe().wait_for(|told| *told).await;
+        let _ = self.0.subscribe().wait_for(|asked| *asked).await;
     }
 
     /// Hands the wish to end on to the worker: the first at once; the second, or the end of the grace, when nothing is at
@@ -60,9 +60,9 @@ mod tests {
         let following = tokio::spawn(ending.clone().follow(asked, Duration::from_secs(30), activity, worker));
         signals.advance();
         stops.reached(Stage::Draining).await;
-        assert!(!ending.is_told());
+        assert!(!ending.is_asked());
         signals.advance();
-        ending.told().await;
+        ending.asked().await;
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(stops.stage(), Stage::Draining, "what the program works at was given back while it runs");
         drop(at_work);

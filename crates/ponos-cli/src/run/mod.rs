@@ -203,7 +203,7 @@ fn worker(
                 async move {
                     let outcome = tokio::select! {
                         outcome = service.post(&context) => Some(outcome),
-                        () = ending.told() => None,
+                        () = ending.asked() => None,
                     };
                     drop(at_work);
                     match outcome {

@@ -1,7 +1,7 @@
 //! How events are tried: the flags of `ponos run`.
 
 use crate::span;
-use ponos::worker::{Backoff, Limits, Policy, Rate};
+use ponos::worker::{Backoff, Limits, Policy, Prefetch, Rate};
 use std::time::Duration;
 
 /// As [`Backoff::default`] has it.
@@ -27,7 +27,7 @@ pub(super) struct Args {
     /// So many at a time, of each queue
     #[arg(long, value_name = "N", default_value_t = 1)]
     concurrency: usize,
-    /// So many taken from the broker at a time; 4 × concurrency if left out
+    /// So many taken from the broker at a time; if left out 4 × concurrency, and more when events are handled quickly
     #[arg(long, value_name = "N")]
     prefetch: Option<u16>,
     /// So many begun in a time, such as 10/s
@@ -59,7 +59,7 @@ impl Args {
             backoff: self.backoff.clone(),
             timeout,
             concurrency: self.concurrency,
-            prefetch: self.prefetch,
+            prefetch: self.prefetch.map_or(Prefetch::Auto, Prefetch::Fixed),
             rate: self.rate,
             max_age: self.max_age,
             latest_only: self.latest_only,

@@ -70,7 +70,7 @@ impl Program {
         at_work: AtWork,
         ending: Ending,
     ) -> HandlerResult {
-        if ending.is_told() {
+        if ending.is_asked() {
             drop(at_work);
             return std::future::pending().await;
         }
@@ -85,7 +85,7 @@ impl Program {
             let _at_work = at_work;
             let told = async {
                 tokio::select! {
-                    () = ending.told() => {}
+                    () = ending.asked() => {}
                     _ = theirs => {}
                 }
             };
@@ -174,7 +174,7 @@ async fn supervise(
     if tokio::time::timeout(LAST_WORDS, &mut listening).await.is_err() {
         listening.abort();
     }
-    end.map(|end| (end, words(&tail)))
+    end.map(|end| (end, last_lines(&tail)))
 }
 
 async fn feed(input: Option<ChildStdin>, payload: Vec<u8>) {
@@ -198,8 +198,8 @@ async fn listen(errors: Option<ChildStderr>, tail: Tail) {
     }
 }
 
-/// As one line.
-fn words(tail: &Tail) -> String {
+/// The last lines of standard error, as one.
+fn last_lines(tail: &Tail) -> String {
     let kept: Vec<u8> = tail.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
     let text = String::from_utf8_lossy(&kept);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

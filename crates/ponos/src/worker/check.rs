@@ -223,7 +223,8 @@ fn queue_plan(
             "these patterns have too many wildcards to be compared with those before them: it was not found out whether any event reaches their handlers; write them with fewer '#'"
         );
     }
-    QueuePlan { name: Arc::from(format!("{service}.{label}")), routes, policy }
+    let most_held = Wait::most(&policy, slowest, consumer_timeout);
+    QueuePlan { name: Arc::from(format!("{service}.{label}")), routes, policy, most_held }
 }
 
 /// Whether two policies agree in what belongs to a queue.

@@ -7,6 +7,7 @@
 //! Invariants: nothing is acked before what follows from it is confirmed; nothing is held unsettled to be delayed;
 //! whatever ends otherwise than done stands in the dead letters with the reason, or goes back to its queue.
 
+mod auto_prefetch;
 mod blocking;
 mod breaker;
 mod builder;
@@ -54,7 +55,7 @@ pub use held::PublishError;
 pub use limits::Limits;
 pub use liveness::{Deliveries, Liveness};
 pub use outcome::{Failure, HandlerResult, Outcome};
-pub use policy::{Backoff, LONGEST_RETRY, Policy, Rate};
+pub use policy::{Backoff, LONGEST_RETRY, Policy, Prefetch, Rate};
 pub use report::Report;
 pub use resent::resent;
 pub use run::Ready;

@@ -83,7 +83,7 @@ impl Failure {
     /// (There can be no conversion by `?`: the standard library might give such a box one of its own.)
     #[allow(clippy::needless_pass_by_value)] // for `map_err`
     pub fn boxed(error: Box<dyn Error>) -> Self {
-        Self::new(words(error.as_ref()))
+        Self::new(error_chain(error.as_ref()))
     }
 
     /// What the task needs is not there at present: a service that refuses connections, say. `name` is shown to people.
@@ -122,12 +122,12 @@ struct Unavailable {
 /// The error and its causes, outermost first: `can't read the image list: connection refused`.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&words(self.0.as_ref()))
+        f.write_str(&error_chain(self.0.as_ref()))
     }
 }
 
 /// With its causes, each once: many errors print their cause themselves.
-fn words(error: &(dyn Error + 'static)) -> String {
+fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut last = error.to_string();
     let mut all = last.clone();
     let mut cause = error.source();

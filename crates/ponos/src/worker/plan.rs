@@ -27,6 +27,8 @@ pub(crate) struct QueuePlan {
     pub(crate) routes: Vec<Arc<Route>>,
     /// Concurrency, prefetch, rate and exclusiveness of the queue; the rest of it is of no concern here.
     pub(crate) policy: Policy,
+    /// The prefetch may become as much.
+    pub(crate) most_held: u16,
 }
 
 /// One handler with what it takes.

@@ -15,8 +15,8 @@ pub struct Policy {
     pub timeout: Duration,
     /// Of the stream: tasks at work at the same time, in this process (10).
     pub concurrency: usize,
-    /// Of the stream: deliveries held unsettled, those at work included; at least `concurrency` (4 × `concurrency`).
-    pub prefetch: Option<u16>,
+    /// Of the stream: deliveries held unsettled, those at work included.
+    pub prefetch: Prefetch,
     /// Of the stream: the most tasks begun in a while.
     pub rate: Option<Rate>,
     /// Of the stream: a single active consumer of all replicas, one task at a time, in order.
@@ -43,6 +43,19 @@ pub struct Backoff {
     pub jitter: f64,
 }
 
+/// How many deliveries of a queue are held unsettled, those at work included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Prefetch {
+    /// 4 × concurrency to begin with; from then on as many as keep all slots busy for a second, by what the last 1,000 tasks
+    /// took: 1,000 at most, 64 MiB of bodies, and as many as are settled within half of the broker's
+    /// [`consumer_timeout`](super::Limits::consumer_timeout) even if each takes its whole time. With a rate or a single active consumer it
+    /// stays what it is.
+    #[default]
+    Auto,
+    /// So many, at least `concurrency`.
+    Fixed(u16),
+}
+
 /// At most `tasks` begun in any `per`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -63,7 +76,7 @@ impl Default for Policy {
             max_wait: Duration::from_secs(24 * 3600),
             timeout: Duration::from_secs(30),
             concurrency: 10,
-            prefetch: None,
+            prefetch: Prefetch::Auto,
             rate: None,
             exclusive: false,
             max_age: None,
@@ -109,10 +122,10 @@ impl Policy {
         Self { concurrency, ..self }
     }
 
-    /// Deliveries held unsettled.
+    /// So many deliveries held unsettled.
     #[must_use]
     pub fn prefetch(self, prefetch: u16) -> Self {
-        Self { prefetch: Some(prefetch), ..self }
+        Self { prefetch: Prefetch::Fixed(prefetch), ..self }
     }
 
     /// At most `tasks` begun in any `per`.
@@ -150,10 +163,12 @@ impl Policy {
         if self.exclusive { 1 } else { self.concurrency.max(1) }
     }
 
-    /// Deliveries held unsettled, as it holds in the end.
+    /// Deliveries held unsettled; for [`Prefetch::Auto`] those to begin with.
     pub fn held(&self) -> u16 {
-        let slots = u16::try_from(self.slots()).unwrap_or(u16::MAX);
-        self.prefetch.unwrap_or(slots.saturating_mul(4)).max(1)
+        match self.prefetch {
+            Prefetch::Auto => u16::try_from(self.slots()).unwrap_or(u16::MAX).saturating_mul(4),
+            Prefetch::Fixed(prefetch) => prefetch.max(1),
+        }
     }
 
     /// What can't be, in words: the field, what it is, what it must be.
@@ -172,7 +187,10 @@ impl Policy {
         );
         must(!self.timeout.is_zero(), "timeout is 0; a handler needs some time".into());
         must(self.concurrency > 0, "concurrency is 0; at least one task must run".into());
-        must(self.prefetch != Some(0), "prefetch is 0, which the broker reads as 'without a limit'".into());
+        must(
+            self.prefetch != Prefetch::Fixed(0),
+            "prefetch is 0, which the broker reads as 'without a limit'".into(),
+        );
         let (held, slots) = (usize::from(self.held()), self.slots());
         must(held >= slots, format!("prefetch is {held}, less than the {slots} tasks that may run at once"));
         if let Some(rate) = self.rate {

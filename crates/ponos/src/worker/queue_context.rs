@@ -1,12 +1,15 @@
 //! What all deliveries of one queue share.
 
 use super::{
-    breaker::Breaker, confirming_publisher::ConfirmingPublisher, latest::Latest, liveness::Pulse,
-    own_releases::OwnReleases, plan::QueuePlan, promises::Promises, report::QueueReport, service::Service,
-    signal::Signal, topology_repair::TopologyRepair,
+    auto_prefetch::Measured, breaker::Breaker, confirming_publisher::ConfirmingPublisher, latest::Latest,
+    liveness::Pulse, own_releases::OwnReleases, plan::QueuePlan, promises::Promises, report::QueueReport,
+    service::Service, signal::Signal, topology_repair::TopologyRepair,
 };
 use crate::broker::{DeliveryTag, Link, Settler};
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::sync::{Semaphore, watch};
 
 /// One queue at work.
@@ -32,6 +35,8 @@ pub(crate) struct QueueContext {
     /// Pauses the queue while what its tasks need is unavailable.
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) report: QueueReport,
+    /// What its tasks took, since that was looked at last.
+    pub(crate) measured: Mutex<Measured>,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) repair: TopologyRepair,
 }
@@ -51,6 +56,23 @@ impl QueueContext {
     /// Whether what is published now has a chance.
     pub(crate) fn can_publish(&self) -> bool {
         matches!(&*self.publishing.borrow(), Link::Up { .. })
+    }
+
+    /// A task has ended.
+    pub(crate) fn measure(&self, took: Duration, body: usize) {
+        if self.plan.most_held == self.plan.policy.held() {
+            return;
+        }
+        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        measured.tasks += 1;
+        measured.took += took;
+        measured.largest = measured.largest.max(body);
+    }
+
+    /// What tasks took, if that is enough to go by after so long; then it begins anew.
+    pub(crate) fn take_measured(&self, after: Duration) -> Option<Measured> {
+        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        measured.is_enough(after).then(|| std::mem::take(&mut *measured))
     }
 
     /// As many tasks may be at work.

@@ -21,7 +21,10 @@ use crate::{
     redact::redact,
     shutdown::{self, Shutdown, Stage, Trigger},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 use tokio::{
     sync::{Semaphore, watch},
     task::{self, JoinSet},
@@ -65,7 +68,8 @@ pub(crate) async fn run(
     let (stop, stopping) = shutdown::shutdown();
     aside.spawn(pass_on(shutdown.clone(), stop.clone()));
     for plan in queues {
-        let options = Consume::new(&*plan.name).prefetch(plan.policy.held()).cautious();
+        let options =
+            Consume::new(&*plan.name).prefetch(plan.policy.held()).at_most(plan.most_held).cautious();
         let consumer = transport.consumer(topology.clone(), options);
         let breaker = Arc::new(Breaker::new(Arc::clone(&plan.name), plan.policy.slots()));
         let queue = Arc::new(QueueContext {
@@ -81,6 +85,7 @@ pub(crate) async fn run(
             promises: Promises::default(),
             own_releases: OwnReleases::default(),
             report: QueueReport::default(),
+            measured: Mutex::default(),
             pulse: Arc::new(Pulse::new(Arc::clone(&plan.name), Arc::clone(&breaker))),
             breaker,
             repair: TopologyRepair::new(transport.clone(), Arc::clone(&needed)),

@@ -4,6 +4,7 @@
 //! back. What happens within a task is `delivery`.
 
 use super::{
+    auto_prefetch::AutoPrefetch,
     breaker::Ticket,
     delivery::{self, is_new, needs_to_be_alone},
     queue_context::QueueContext,
@@ -42,8 +43,17 @@ pub(crate) enum End {
 /// Runs until the shutdown, or until the consumer ends.
 pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: Shutdown) -> End {
     let limiter = queue.plan.policy.rate.map(Limiter::new);
-    let mut intake =
-        Intake { queue, consumer, limiter, waiting: VecDeque::new(), batch: Vec::new(), pauses: 0 };
+    let policy = &queue.plan.policy;
+    let mut intake = Intake {
+        prefetch: AutoPrefetch::new(policy.slots(), policy.held(), queue.plan.most_held),
+        measured: Instant::now(),
+        queue,
+        consumer,
+        limiter,
+        waiting: VecDeque::new(),
+        batch: Vec::new(),
+        pauses: 0,
+    };
     let end = tokio::select! {
         biased;
         () = shutdown.reached(Stage::Draining) => End::Stopped,
@@ -62,6 +72,9 @@ struct Intake {
     batch: Vec<Delivery>,
     /// So many of the breaker's were seen.
     pauses: u64,
+    prefetch: AutoPrefetch,
+    /// When it was adapted last.
+    measured: Instant,
 }
 
 impl Intake {
@@ -82,6 +95,7 @@ impl Intake {
                 }
                 self.queue.pulse.came(came);
                 self.queue.pulse.waiting.store(true, Ordering::Relaxed);
+                self.adapt();
                 self.waiting.extend(self.batch.drain(..));
             }
             let Some(next) = self.waiting.front() else { continue };
@@ -168,6 +182,19 @@ impl Intake {
         alone
     }
 
+    /// Takes in more at a time, or less, by what tasks take.
+    fn adapt(&mut self) {
+        if !self.prefetch.may_change() {
+            return;
+        }
+        let Some(measured) = self.queue.take_measured(self.measured.elapsed()) else { return };
+        self.measured = Instant::now();
+        if let Some(prefetch) = self.prefetch.adapt(measured) {
+            tracing::debug!(queue = %self.queue.plan.name, prefetch, "another prefetch, by what tasks take");
+            self.consumer.set_prefetch(prefetch);
+        }
+    }
+
     async fn rate(&self) {
         let Some(limiter) = &self.limiter else { return };
         while let Some(due) = limiter.next(Instant::now()) {
@@ -222,7 +249,7 @@ impl Intake {
 
 /// One task, from its slot's taking to its giving back.
 async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphorePermit, ticket: Ticket) {
-    let tag = delivery.tag;
+    let (tag, bytes, began) = (delivery.tag, delivery.message.body.len(), Instant::now());
     if let Err(panic) = AssertUnwindSafe(delivery::process(&queue, delivery, ticket)).catch_unwind().await {
         // the handler's own panics are caught nearer to it: this is one of dropping what it left
         let words = delivery::panic_message(panic.as_ref());
@@ -230,6 +257,7 @@ async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphor
         queue.report.given_back(None);
         let _ = queue.settler.settle(tag, Settle::Reject).await;
     }
+    queue.measure(began.elapsed(), bytes);
     queue.pulse.settled();
     drop(slot);
 }

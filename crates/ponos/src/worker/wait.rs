@@ -1,6 +1,6 @@
 //! How long a delivery may lie here unsettled, at the worst: the broker closes the channel of who holds one for too long.
 
-use super::Policy;
+use super::{Policy, Prefetch, auto_prefetch};
 use std::time::Duration;
 
 /// What it depends on, of one stream.
@@ -13,14 +13,14 @@ pub(super) struct Wait {
 }
 
 impl Wait {
-    /// Of a policy; a prefetch that nobody asked for is made as small as the rate needs it.
+    /// Of a policy; a prefetch that nobody asked for is made as small as the rate needs it, and stays so.
     pub(super) fn cut(policy: &mut Policy, slowest: Duration, most: Duration) -> Self {
         let mut wait = Self::of(policy, policy.held());
-        if policy.rate.is_some() && policy.prefetch.is_none() {
+        if policy.rate.is_some() && policy.prefetch == Prefetch::Auto {
             while usize::from(wait.prefetch) > wait.slots && wait.longest(slowest) >= most {
                 wait = Self::of(policy, wait.prefetch - 1);
             }
-            policy.prefetch = Some(wait.prefetch);
+            policy.prefetch = Prefetch::Fixed(wait.prefetch);
         }
         wait
     }
@@ -36,6 +36,17 @@ impl Wait {
         let rounds = u32::try_from(usize::from(self.prefetch).div_ceil(self.slots)).unwrap_or(u32::MAX);
         let rate = self.rate.map_or(Duration::ZERO, |(stretches, per)| per.saturating_mul(stretches));
         timeout.saturating_mul(rounds).saturating_add(rate)
+    }
+
+    /// The most that may be held of a policy, if each task takes `slowest`: half of what the inequality allows, for it is not
+    /// asked for.
+    pub(super) fn most(policy: &Policy, slowest: Duration, most: Duration) -> u16 {
+        if policy.prefetch != Prefetch::Auto || policy.exclusive {
+            return policy.held();
+        }
+        let rounds = (most / 2).as_nanos().checked_div(slowest.as_nanos()).unwrap_or(0);
+        let in_time = rounds.saturating_mul(policy.slots() as u128);
+        auto_prefetch::bound(policy.held(), u16::try_from(in_time).unwrap_or(u16::MAX))
     }
 
     /// The inequality, if it does not hold.
@@ -68,6 +79,27 @@ mod tests {
         let timeout = policy.timeout;
         let wait = Wait::cut(&mut policy, timeout, MOST);
         (policy.held(), wait.fault(timeout, MOST))
+    }
+
+    #[test]
+    fn what_adapts_holds_no_more_than_is_settled_in_half_of_the_time() {
+        let most = |policy: Policy| {
+            let timeout = policy.timeout;
+            let mut policy = policy;
+            let _ = Wait::cut(&mut policy, timeout, MOST);
+            Wait::most(&policy, timeout, MOST)
+        };
+        let secs = Duration::from_secs;
+        assert_eq!(most(Policy::default()), 300, "10 × 900 s / 30 s");
+        assert_eq!(most(Policy::default().concurrency(100)), 1_000);
+        assert_eq!(most(Policy::default().timeout(secs(300))), 40);
+        for stays in [
+            Policy::default().rate(1_000, secs(1)),
+            Policy::default().prefetch(50),
+            Policy::default().exclusive(),
+        ] {
+            assert_eq!(most(stays.clone()), stays.held());
+        }
     }
 
     #[test]

@@ -73,6 +73,7 @@ macro_rules! conformance {
             a_consumer_of_a_deleted_queue_declares_it_again_and_goes_on
             dropping_a_consumer_gives_back_what_is_unsettled
             a_cautious_consumer_gets_one_at_a_time_until_it_is_widened
+            a_wide_consumer_takes_another_prefetch_within_its_bound
             turning_under_load_loses_nothing_and_delivers_nothing_twice
             stopping_in_the_flow_makes_no_more_come_back_than_were_out
             a_cautious_consumer_is_narrow_again_after_it_lost_its_connection

@@ -53,10 +53,45 @@ pub(crate) async fn a_cautious_consumer_gets_one_at_a_time_until_it_is_widened(h
     }
 }
 
+pub(crate) async fn a_wide_consumer_takes_another_prefetch_within_its_bound(harness: &impl Harness) {
+    for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
+        let topology = filled(harness, &wanted, 40).await;
+        let options = Consume::new(&wanted.name).prefetch(3).at_most(8);
+        let mut consumer = harness.transport().consumer(topology, options);
+        let first = nexts(&mut consumer, 3).await;
+        depth_becomes(harness, &wanted.name, 37).await;
+
+        // those that are out stay out beside it
+        consumer.set_prefetch(100);
+        let more = nexts(&mut consumer, 8).await;
+        depth_becomes(harness, &wanted.name, 29).await;
+        assert!(more.iter().all(|delivery| delivery.tag.generation == first[0].tag.generation));
+        for delivery in first.iter().chain(&more) {
+            consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+        }
+        let next = nexts(&mut consumer, 8).await;
+        depth_becomes(harness, &wanted.name, 21).await;
+
+        consumer.set_prefetch(2);
+        for delivery in &next {
+            consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+        }
+        // what was on its way in the old breadth still comes
+        let taken: Vec<Delivery> = nexts(&mut consumer, 2).await;
+        for delivery in &taken {
+            consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+        }
+        assert_eq!(take(&mut consumer, 19).await.last().unwrap(), "39");
+        assert_eq!(consumer.flow(), Flow::Wide);
+        drop(consumer);
+        depth_becomes(harness, &wanted.name, 0).await;
+    }
+}
+
 pub(crate) async fn turning_under_load_loses_nothing_and_delivers_nothing_twice(harness: &impl Harness) {
     for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
         let topology = filled(harness, &wanted, 2_000).await;
-        let options = Consume::new(&wanted.name).prefetch(50).cautious();
+        let options = Consume::new(&wanted.name).prefetch(50).at_most(200).cautious();
         let mut consumer = harness.transport().consumer(topology, options);
         let (mut seen, mut held) = (BTreeSet::new(), Vec::new());
         while seen.len() < 2_000 {
@@ -67,6 +102,9 @@ pub(crate) async fn turning_under_load_loses_nothing_and_delivers_nothing_twice(
                 consumer.widen();
             } else if seen.len() % 100 == 50 {
                 consumer.narrow();
+            } else if seen.len() % 30 == 20 {
+                // wide or not
+                consumer.set_prefetch(if seen.len() % 60 == 20 { 200 } else { 30 });
             }
             // some stay at work all the time, over several turns
             let keep = if seen.len() < 1_990 && consumer.flow() == Flow::Wide { 20 } else { 0 };

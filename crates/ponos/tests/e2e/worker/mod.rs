@@ -13,6 +13,7 @@ mod liveness;
 mod lost;
 mod order;
 mod overdue;
+mod prefetch;
 mod put_off;
 mod python;
 mod stage;

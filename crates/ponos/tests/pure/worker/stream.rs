@@ -77,6 +77,42 @@ async fn as_many_are_at_work_as_there_are_slots() {
     }
 }
 
+/// How many are out with a worker of that policy, whose tasks took so long until they take for ever.
+async fn held_after(policy: Policy, tasks: usize, took: Duration, more: usize) -> usize {
+    let handler = move |payload: Value, _: Context| async move {
+        if payload.is_null() {
+            pending::<()>().await;
+        }
+        sleep(took).await;
+        Ok(Done)
+    };
+    let mut kit = Kit::start(Worker::new("shop").on::<Value>(NAME, handler.with(policy))).await;
+    for payload in [vec![json!({}); tasks], vec![Value::Null; more]].concat() {
+        kit.publish(NAME, &payload).await;
+    }
+    let done = || kit.broker().queue_status(QUEUE).is_some_and(|queue| queue.ready + queue.unacked == more);
+    while !done() {
+        sleep(secs(1)).await;
+    }
+    sleep(secs(1)).await;
+    kit.broker().queue_status(QUEUE).unwrap().unacked
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_of_quick_tasks_are_held_than_of_slow_ones_unless_it_was_said_how_many() {
+    let quick = Duration::from_millis(1);
+    let policy = || Policy::default().timeout(secs(60));
+    // half of the broker's 30 minutes for 10 at a time, each of which may take a minute
+    assert_eq!(held_after(policy(), 1_100, quick, 400).await, 150);
+    assert_eq!(held_after(policy(), 1_100, Duration::from_millis(100), 400).await, 100);
+    assert_eq!(held_after(policy(), 900, quick, 400).await, 40, "not enough to go by");
+    assert_eq!(held_after(policy(), 60, secs(2), 400).await, 40);
+    for stays in [policy().prefetch(40), policy().timeout(secs(300)), policy().rate(40_000, secs(1))] {
+        assert_eq!(held_after(stays, 1_100, quick, 400).await, 40);
+    }
+    assert_eq!(held_after(policy().exclusive(), 1_100, quick, 400).await, 4);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_more_are_begun_in_a_while_than_the_rate_allows() {
     let begun = Arc::new(Mutex::new(Vec::new()));
