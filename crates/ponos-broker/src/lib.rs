@@ -1,7 +1,7 @@
 //! The broker as a port: a [`Publisher`] and a [`Consumer`], each a handle onto one task that owns its channels.
 //!
 //! Two adapters implement it: [`amqp`] (RabbitMQ through lapin) and [`memory`] (its twin on tokio time). Both are
-//! held to `crates/ponos/tests/broker_conformance`. What the port promises:
+//! held to `crates/ponos-broker/tests/broker_conformance`. What the port promises:
 //!
 //! * every publishing that was taken gets exactly one [`Settlement`], whatever happens to the connection;
 //! * publishings of one lane are written in the order submitted, on one channel;

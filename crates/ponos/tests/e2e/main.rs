@@ -7,10 +7,11 @@
     reason = "helpers of tests"
 )]
 
-mod amqp;
 mod inbox;
 mod kit_postgres;
 mod real;
+#[allow(dead_code, reason = "the broker's tests use the rest")]
+#[path = "../../../ponos-broker/tests/e2e/support.rs"]
 mod support;
 mod worker;
 mod worker_faults;

@@ -1,4 +1,4 @@
-//! What needs no broker and no database: the twin, the inbox in memory, and workers on paused time.
+//! What needs no broker and no database: the inbox in memory, and workers on paused time.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,7 +7,6 @@
     reason = "helpers of tests"
 )]
 
-mod broker_memory;
 mod inbox_memory;
 mod kit;
 mod patterns;

@@ -1,10 +1,8 @@
 //! Connections and queues that go away.
 
 use super::*;
-use ponos::{
-    broker::{PublishOutcome, Settle},
-    topology::{Queue, Topology},
-};
+use ponos_broker::{PublishOutcome, Settle};
+use ponos_event::topology::{Queue, Topology};
 use std::collections::BTreeSet;
 
 fn queue() -> Topology {

@@ -3,10 +3,8 @@
 use crate::support::{
     self, body, config, link, next, outcomes, publish_until_confirmed, publisher, publishing, topology,
 };
-use ponos::{
-    broker::{Link, Publisher, Settle},
-    topology::{Binding, Exchange, Queue, Topology},
-};
+use ponos_broker::{Link, Publisher, Settle};
+use ponos_event::topology::{Binding, Exchange, Queue, Topology};
 use std::collections::HashSet;
 use testkit::{Node, wait_until};
 
@@ -163,7 +161,7 @@ async fn a_queue_named_by_the_broker_is_consumed_and_gone_with_the_handle() {
     drop(consumer);
     wait_until("the queue to be gone", support::LIMIT, async || {
         publisher.submit(vec![publishing(8, "a.b.c")]).await.unwrap();
-        let returned = ponos::broker::PublishOutcome::Confirmed { returned: true };
+        let returned = ponos_broker::PublishOutcome::Confirmed { returned: true };
         (outcomes(&mut publisher, 1).await[&8] == returned).then_some(())
     })
     .await;

@@ -1,14 +1,12 @@
 //! What the tests of the RabbitMQ adapter share.
 
-use ponos::{
-    broker::{
-        Consume, Consumer, Delivery, Link, LinkError, PublishOutcome, Publisher, Publishing, Settlement,
-        Transport,
-        amqp::{self, AmqpConfig},
-    },
-    event::{Message, Properties},
-    topology::{Binding, Exchange, Queue, Topology},
+use ponos_broker::{
+    Consume, Consumer, Delivery, Link, LinkError, PublishOutcome, Publisher, Publishing, Settlement,
+    Transport,
+    amqp::{self, AmqpConfig},
 };
+use ponos_event::topology::{Binding, Exchange, Queue, Topology};
+use ponos_event::{Message, Properties};
 use std::{collections::HashMap, time::Duration};
 use tokio::sync::watch;
 

@@ -5,7 +5,7 @@
 mod broker_conformance;
 
 use broker_conformance::Harness;
-use ponos::broker::{Transport, amqp::AmqpConfig, memory::Version};
+use ponos_broker::{Transport, amqp::AmqpConfig, memory::Version};
 use testkit::Node;
 
 /// One vhost of the node that all tests of this binary share.

@@ -3,7 +3,7 @@
 use crate::support::{
     self, config, down, link, outcomes, publish_until_confirmed, publisher, publishing, topology, up,
 };
-use ponos::broker::{Link, LinkErrorClass, PublishOutcome, Settle};
+use ponos_broker::{Link, LinkErrorClass, PublishOutcome, Settle};
 use std::time::Duration;
 use testkit::{Node, wait_until};
 

@@ -1,11 +1,9 @@
 //! What a publisher learns, and what arrives.
 
 use super::*;
-use ponos::{
-    broker::{Link, LinkErrorClass, PublishOutcome},
-    event::{HeaderValue, Headers, Message, Properties, Timestamp},
-    topology::{Binding, Exchange, Queue, Topology},
-};
+use ponos_broker::{Link, LinkErrorClass, PublishOutcome};
+use ponos_event::topology::{Binding, Exchange, Queue, Topology};
+use ponos_event::{HeaderValue, Headers, Message, Properties, Timestamp};
 use std::collections::BTreeMap;
 
 /// "events" with one queue "a" for the keys `a.#`.
@@ -28,7 +26,7 @@ pub(crate) async fn ten_thousand_publishings_get_exactly_one_settlement_each(har
         .map(|tokens| {
             let one = |&token: &u64| {
                 let lane = (token % 7) as u32;
-                ponos::broker::Publishing {
+                ponos_broker::Publishing {
                     lane,
                     ..publishing(token, "events", message(key(token), &token.to_string()))
                 }
@@ -76,7 +74,7 @@ pub(crate) async fn one_lane_keeps_its_order(harness: &impl Harness) {
     let mut publisher = harness.publisher(events());
     up(publisher.link()).await;
     let lanes = 5;
-    let one = |token: u64| ponos::broker::Publishing {
+    let one = |token: u64| ponos_broker::Publishing {
         lane: (token % lanes) as u32,
         ..publishing(token, "events", message("a", &token.to_string()))
     };

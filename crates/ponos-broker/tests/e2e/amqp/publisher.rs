@@ -1,11 +1,9 @@
 //! The publisher of the RabbitMQ adapter: exactly one settlement for each publishing, the right one.
 
 use crate::support::{self, config, outcomes, publisher, publishing, topology};
-use ponos::{
-    broker::{PublishOutcome, Publishing},
-    event::{HeaderValue, Headers},
-    topology::{Binding, Exchange, Queue, Topology},
-};
+use ponos_broker::{PublishOutcome, Publishing};
+use ponos_event::topology::{Binding, Exchange, Queue, Topology};
+use ponos_event::{HeaderValue, Headers};
 use std::{collections::HashMap, time::Duration};
 use testkit::{Node, wait_until};
 
@@ -220,7 +218,7 @@ async fn what_was_submitted_before_the_handle_is_dropped_is_still_published() {
         count += batch.len();
     }
     assert_eq!(count, 1000);
-    let closed = |link: &ponos::broker::Link| matches!(link, ponos::broker::Link::Closed);
+    let closed = |link: &ponos_broker::Link| matches!(link, ponos_broker::Link::Closed);
     links.wait_for(closed).await.unwrap();
     assert_eq!(Node::shared().queue("dropped", "all"), Some((1000, 0)));
 }

@@ -1,7 +1,7 @@
 //! The topology of the retries: a rung holds a message for a while, and it comes back to the queue it came from.
 
 use super::*;
-use ponos::topology::{Binding, Exchange, Queue, Topology};
+use ponos_event::topology::{Binding, Exchange, Queue, Topology};
 
 fn rung() -> Topology {
     let waiting = Queue::quorum("retry.300ms")

@@ -1,13 +1,11 @@
 //! What a broker under test offers beside the port, and the words that the cases are written in.
 
-use ponos::{
-    broker::{
-        Consume, Consumer, Delivery, Link, LinkError, PublishOutcome, Publisher, Publishing, Settle,
-        Transport, memory::Version,
-    },
-    event::{Message, Properties},
-    topology::{Exchange, Queue, Topology},
+use ponos_broker::{
+    Consume, Consumer, Delivery, Link, LinkError, PublishOutcome, Publisher, Publishing, Settle, Transport,
+    memory::Version,
 };
+use ponos_event::topology::{Exchange, Queue, Topology};
+use ponos_event::{Message, Properties};
 use std::{collections::BTreeMap, future::Future, time::Duration};
 use tokio::sync::watch;
 
@@ -181,11 +179,11 @@ pub(crate) fn topology<const E: usize, const Q: usize>(
 
 /// Topologies read like sentences: `topology(…).bind(queue)`.
 pub(crate) trait Bind {
-    fn bind<const B: usize>(self, bindings: [ponos::topology::Binding; B]) -> Self;
+    fn bind<const B: usize>(self, bindings: [ponos_event::topology::Binding; B]) -> Self;
 }
 
 impl Bind for Topology {
-    fn bind<const B: usize>(mut self, bindings: [ponos::topology::Binding; B]) -> Self {
+    fn bind<const B: usize>(mut self, bindings: [ponos_event::topology::Binding; B]) -> Self {
         self.bindings.extend(bindings);
         self
     }

@@ -1,11 +1,9 @@
 //! Dead letters: why, where to, and what is written into them.
 
 use super::*;
-use ponos::{
-    broker::{Settle, memory::Version},
-    event::{HeaderValue, Headers, Message},
-    topology::{Binding, Exchange, Queue, Topology},
-};
+use ponos_broker::{Settle, memory::Version};
+use ponos_event::topology::{Binding, Exchange, Queue, Topology};
+use ponos_event::{HeaderValue, Headers, Message};
 
 /// The entries of `x-death`.
 fn deaths(message: &Message) -> Vec<Headers> {

@@ -1,10 +1,8 @@
 //! Consumers that go on with another prefetch, stop, and settle from elsewhere.
 
 use super::*;
-use ponos::{
-    broker::{Consume, Consumer, Delivery, DeliveryTag, Flow, Settle, Transport},
-    topology::{Queue, Topology},
-};
+use ponos_broker::{Consume, Consumer, Delivery, DeliveryTag, Flow, Settle, Transport};
+use ponos_event::topology::{Queue, Topology};
 use std::collections::BTreeSet;
 
 fn queue(queue: Queue) -> Topology {

@@ -1,10 +1,8 @@
 //! Topologies that fit what exists, and such that don't.
 
 use super::*;
-use ponos::{
-    broker::LinkErrorClass,
-    topology::{Binding, Exchange, Queue, Topology},
-};
+use ponos_broker::LinkErrorClass;
+use ponos_event::topology::{Binding, Exchange, Queue, Topology};
 
 pub(crate) async fn declaring_twice_changes_nothing(harness: &impl Harness) {
     let wanted = topology([Exchange::topic("events")], [Queue::quorum("q").with("x-delivery-limit", 50)])

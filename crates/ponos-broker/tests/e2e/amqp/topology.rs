@@ -4,10 +4,8 @@
 use crate::support::{
     LIMIT, config, down, link, next, outcomes, publish_until_confirmed, publisher, publishing, topology, up,
 };
-use ponos::{
-    broker::{Consume, Link, LinkErrorClass, PublishOutcome, Publisher, Transport, amqp::AmqpConfig},
-    topology::{Binding, Exchange, Queue, Topology},
-};
+use ponos_broker::{Consume, Link, LinkErrorClass, PublishOutcome, Publisher, Transport, amqp::AmqpConfig};
+use ponos_event::topology::{Binding, Exchange, Queue, Topology};
 use std::{collections::HashSet, time::Duration};
 use testkit::{Node, wait_until};
 
@@ -72,7 +70,7 @@ async fn one_declared_differently_by_somebody_else_is_an_outage_with_the_remedy_
         node.delete_exchange("differently", "events");
         if is_watchful {
             // It is there again before anybody publishes, so that only a look finds out.
-            ponos::broker::amqp::check(&config, &other).await.ok();
+            ponos_broker::amqp::check(&config, &other).await.ok();
         } else {
             let noted = down(&mut links);
             publisher.submit(vec![publishing(1, "a.b.c")]).await.unwrap();
@@ -80,7 +78,7 @@ async fn one_declared_differently_by_somebody_else_is_an_outage_with_the_remedy_
             assert_eq!(noted.await.class, LinkErrorClass::Missing);
             up(&mut links).await;
             node.delete_exchange("differently", "events");
-            ponos::broker::amqp::check(&config, &other).await.unwrap();
+            ponos_broker::amqp::check(&config, &other).await.unwrap();
             node.close_connections_of("differently");
         }
         let said = link(
@@ -195,7 +193,7 @@ async fn a_passive_publisher_waits_until_somebody_else_has_declared_the_exchange
     let url = node.vhost("passive");
     let wanted = topology("all", "#");
     for config in [unwatchful(&url), watchful(&url)] {
-        ponos::broker::amqp::check(&config, &wanted).await.unwrap();
+        ponos_broker::amqp::check(&config, &wanted).await.unwrap();
         let is_watchful = config.compare < LIMIT;
         let mut publisher = publisher(config.clone(), wanted.clone().passive()).await;
         let mut links = publisher.link();
@@ -211,7 +209,7 @@ async fn a_passive_publisher_waits_until_somebody_else_has_declared_the_exchange
             |link| matches!(link, Link::Down { error: Some(error), .. } if error.what.contains("declares nothing itself")),
         );
         said.await;
-        ponos::broker::amqp::check(&config, &wanted).await.unwrap();
+        ponos_broker::amqp::check(&config, &wanted).await.unwrap();
         publish_until_confirmed(&mut publisher, 1, "a.b.c").await;
     }
 }

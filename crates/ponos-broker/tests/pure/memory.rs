@@ -5,13 +5,11 @@
 mod broker_conformance;
 
 use broker_conformance::Harness;
-use ponos::{
-    broker::{
-        Transport,
-        memory::{self, Version},
-    },
-    topology::Topology,
+use ponos_broker::{
+    Transport,
+    memory::{self, Version},
 };
+use ponos_event::topology::Topology;
 
 struct Twin(memory::Broker, Transport, Version);
 
@@ -59,10 +57,8 @@ mod like_rabbitmq_4_3 {
 /// What drills do to it, beyond what RabbitMQ can be asked to do in a moment.
 mod drills {
     use super::{broker_conformance::*, *};
-    use ponos::{
-        broker::{Consume, Link, LinkErrorClass, PublishOutcome},
-        topology::Queue,
-    };
+    use ponos_broker::{Consume, Link, LinkErrorClass, PublishOutcome};
+    use ponos_event::topology::Queue;
 
     fn queue() -> Topology {
         topology([], [Queue::classic("q")])

@@ -1,7 +1,7 @@
 //! Which queues a message reaches.
 
 use super::*;
-use ponos::topology::{Binding, Exchange, Queue};
+use ponos_event::topology::{Binding, Exchange, Queue};
 
 pub(crate) async fn a_topic_exchange_routes_by_pattern(harness: &impl Harness) {
     let patterns = [
@@ -28,7 +28,7 @@ pub(crate) async fn a_topic_exchange_routes_by_pattern(harness: &impl Harness) {
     for (number, pattern) in (0..).zip(patterns) {
         let expected: Vec<String> = keys
             .iter()
-            .filter(|key| ponos::topology::topic_matches(pattern, key))
+            .filter(|key| ponos_event::topology::topic_matches(pattern, key))
             .map(|key| format!("<{key}>"))
             .collect();
         let queue = format!("q{number}");

@@ -1,10 +1,8 @@
 //! Looking at a broker without changing it, and consumers that share one connection.
 
 use super::*;
-use ponos::{
-    broker::{Consume, LinkErrorClass, QueueState, Settle},
-    topology::{Binding, Exchange, Queue, Topology},
-};
+use ponos_broker::{Consume, LinkErrorClass, QueueState, Settle};
+use ponos_event::topology::{Binding, Exchange, Queue, Topology};
 
 pub(crate) async fn a_queue_can_be_inspected(harness: &impl Harness) {
     let transport = harness.transport();

@@ -1,10 +1,8 @@
 //! The consumers of one transport: one connection, a channel each.
 
 use crate::support::{self, config, down, link, next, outcomes, publisher, publishing, topology, up};
-use ponos::{
-    broker::{Consume, LinkErrorClass, Settle, Transport},
-    topology::{Queue, Topology},
-};
+use ponos_broker::{Consume, LinkErrorClass, Settle, Transport};
+use ponos_event::topology::{Queue, Topology};
 use std::time::Duration;
 use testkit::{Node, wait_until};
 
@@ -30,7 +28,7 @@ async fn consumers_share_one_connection_which_goes_with_the_last_and_comes_back_
 
     node.close_connections();
     for consumer in &consumers {
-        let again = |now: &_| matches!(now, ponos::broker::Link::Up { generation: 2.., .. });
+        let again = |now: &_| matches!(now, ponos_broker::Link::Up { generation: 2.., .. });
         link(&mut consumer.link(), "the next generation", again).await;
     }
     connections(&node, 1).await;

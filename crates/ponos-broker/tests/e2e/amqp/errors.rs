@@ -1,13 +1,11 @@
 //! What goes wrong when connecting and declaring: each with its class, its words, its remedy, and no secret.
 
 use crate::support::{self, config, down, outcomes, publisher, publishing, topology, up};
-use ponos::{
-    broker::{
-        LinkError, LinkErrorClass,
-        amqp::{self, AmqpConfig, TlsFiles},
-    },
-    topology::{Exchange, Queue, Topology},
+use ponos_broker::{
+    LinkError, LinkErrorClass,
+    amqp::{self, AmqpConfig, TlsFiles},
 };
+use ponos_event::topology::{Exchange, Queue, Topology};
 use std::{path::Path, sync::OnceLock, time::Duration};
 use testkit::{Certificates, Node};
 

@@ -1,10 +1,8 @@
 //! What a consumer gets, and what settling does.
 
 use super::*;
-use ponos::{
-    broker::{Settle, memory::Version},
-    topology::{Binding, Exchange, Queue, Topology},
-};
+use ponos_broker::{Settle, memory::Version};
+use ponos_event::topology::{Binding, Exchange, Queue, Topology};
 
 fn queue(queue: Queue) -> Topology {
     topology([], [queue])

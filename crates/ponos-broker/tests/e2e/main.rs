@@ -1,0 +1,11 @@
+//! On a real RabbitMQ.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests"
+)]
+
+mod amqp;
+mod support;
