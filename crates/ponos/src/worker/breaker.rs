@@ -1,7 +1,7 @@
 //! Pauses a queue while something that its tasks need is unavailable, and finds out when it is there again: one task is
 //! tried from time to time; when it gets an answer, one, two, four … may be at work, up to all.
 //!
-//! Invariant: a task that began before the last change says nothing of it. Absent: deliveries, which are the stream's.
+//! Invariant: a task that began before the last change says nothing of it. Absent: deliveries, which are the queue loop's.
 
 use std::{
     fmt,

@@ -54,7 +54,7 @@ struct Gone {
     is_back: bool,
 }
 
-/// What is known of one stream.
+/// What is known of one queue.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     queue: Arc<str>,
@@ -74,7 +74,7 @@ pub(crate) struct Pulse {
 }
 
 impl Liveness {
-    /// Whether all streams get what they should; a worker that does not run yet does.
+    /// Whether all queues get what they should; a worker that does not run yet does.
     ///
     /// # Errors
     /// What is wrong, for each queue, in words.
@@ -198,7 +198,7 @@ impl Pulse {
     pub(crate) fn set(&self, trouble: Option<String>) {
         let mut now = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(trouble) = trouble.as_deref().filter(|_| now.is_none()) {
-            tracing::error!(queue = %self.queue, trouble, "the stream is not alive");
+            tracing::error!(queue = %self.queue, trouble, "the queue is not served");
         }
         *now = trouble;
     }
@@ -209,7 +209,7 @@ impl Pulse {
     }
 }
 
-/// Watches one stream, for ever.
+/// Watches one queue, for ever.
 pub(crate) async fn watch(queue: &QueueContext, transport: &Transport) {
     let (mut strikes, mut down_since) = (0, None);
     loop {
@@ -243,7 +243,7 @@ pub(crate) async fn watch(queue: &QueueContext, transport: &Transport) {
     }
 }
 
-/// What is odd about a stream to which nothing comes; `None` when nothing is.
+/// What is odd about a queue from which nothing comes; `None` when nothing is.
 async fn unfed(queue: &QueueContext, transport: &Transport) -> Option<String> {
     let quiet = queue.pulse.quiet();
     if quiet < QUIET || !is_hungry(queue) {

@@ -27,6 +27,7 @@ mod plan;
 mod policy;
 mod promises;
 mod queue_context;
+mod queue_loop;
 mod rate;
 mod reach;
 #[cfg(feature = "postgres")]
@@ -39,7 +40,6 @@ mod runtime;
 mod service;
 mod settings;
 mod signal;
-mod stream;
 mod topology_repair;
 mod wait;
 

@@ -13,13 +13,13 @@ pub struct Policy {
     pub max_wait: Duration,
     /// A handler that runs for longer is cancelled, which is a failure (30 s).
     pub timeout: Duration,
-    /// Of the stream: tasks at work at the same time, in this process (10).
+    /// Of the queue: tasks at work at the same time, in this process (10).
     pub concurrency: usize,
-    /// Of the stream: deliveries held unsettled, those at work included.
+    /// Of the queue: deliveries held unsettled, those at work included.
     pub prefetch: Prefetch,
-    /// Of the stream: the most tasks begun in a while.
+    /// Of the queue: the most tasks begun in a while.
     pub rate: Option<Rate>,
-    /// Of the stream: a single active consumer of all replicas, one task at a time, in order.
+    /// Of the queue: a single active consumer of all replicas, one task at a time, in order.
     pub exclusive: bool,
     /// Skip what is older than this, by the event's time (the due time, for the clock's events).
     pub max_age: Option<Duration>,

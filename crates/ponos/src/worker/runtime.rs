@@ -1,4 +1,4 @@
-//! Runs a [`Plan`]: one publisher for all, one stream for each queue.
+//! Runs a [`Plan`]: one publisher for all, one loop for each queue.
 
 #[cfg(feature = "postgres")]
 use super::relaying;
@@ -11,9 +11,9 @@ use super::{
     plan::Plan,
     promises::Promises,
     queue_context::QueueContext,
+    queue_loop::{self, End},
     report::{QueueReport, Report},
     signal::Signal,
-    stream::{self, End},
     topology_repair::TopologyRepair,
 };
 use crate::{
@@ -37,7 +37,7 @@ pub enum RunError {
     /// A publisher was there already: the plan ran before.
     #[error("this worker has run already; build another one")]
     Again,
-    /// A stream ended by itself; the others were then stopped in order. Which, and why.
+    /// What serves a queue ended by itself; the others were then stopped in order. Which, and why.
     #[error("what serves a queue ended without being asked to ({0}); start the worker again")]
     Ended(String),
 }
@@ -64,7 +64,7 @@ pub(crate) async fn run(
     #[cfg(feature = "postgres")]
     let relaying = relaying::start(&service.inbox, &transport, &topology);
     let (mut running, mut contexts, mut pulses) = (JoinSet::new(), Vec::new(), HashMap::new());
-    // of our own, so that the end of one stream can be the end of all
+    // of our own, so that the end of one queue's loop can be the end of all
     let (stop, stopping) = shutdown::shutdown();
     aside.spawn(pass_on(shutdown.clone(), stop.clone()));
     for plan in queues {
@@ -99,7 +99,7 @@ pub(crate) async fn run(
         });
         contexts.push(Arc::clone(&queue));
         let pulse = Arc::clone(&queue.pulse);
-        let task = running.spawn(stream::run(queue, consumer, stopping.clone()));
+        let task = running.spawn(queue_loop::run(queue, consumer, stopping.clone()));
         pulses.insert(task.id(), pulse);
     }
     let inbox = Arc::clone(&service);
@@ -121,7 +121,7 @@ pub(crate) async fn run(
     Err(RunError::Ended(broken.join("; ")))
 }
 
-/// Waits for all streams. One that ends by itself, or by a panic, stops the others; gives what is to be said of such.
+/// Waits for all queues' loops. One that ends by itself, or by a panic, stops the others; gives what is to be said of such.
 async fn all_ended(
     mut running: JoinSet<End>,
     pulses: &HashMap<task::Id, Arc<Pulse>>,
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stream_that_breaks_is_told_of_and_ends_the_others() {
+    async fn a_queue_whose_loop_breaks_is_told_of_and_ends_the_others() {
         let (stop, stopping) = shutdown::shutdown();
         let (mut running, mut pulses, liveness) = (JoinSet::new(), HashMap::new(), Liveness::default());
         let mut add = |queue: &str, task: task::AbortHandle| {

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// Shared by all streams and contexts of a worker.
+/// Shared by all queues and contexts of a worker.
 pub(crate) struct Service {
     /// The service's name, the first part of every queue.
     pub(crate) name: Arc<str>,

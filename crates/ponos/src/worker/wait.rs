@@ -3,7 +3,7 @@
 use super::{Policy, Prefetch, auto_prefetch};
 use std::time::Duration;
 
-/// What it depends on, of one stream.
+/// What it depends on, of one queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wait {
     prefetch: u16,

@@ -55,7 +55,7 @@ pub(super) fn expect_next(queue: &QueueContext, route: &Route, event: &Event) {
     }
 }
 
-/// Nothing else of the stream may be at work beside it.
+/// Nothing else of the queue may be at work beside it.
 pub(in crate::worker) fn needs_to_be_alone(count: Option<u64>) -> bool {
     count.is_some_and(|count| count >= ALONE)
 }

@@ -2,7 +2,7 @@
 //! [`Verdict`]; `endings` carries that out.
 //!
 //! Invariant: a delivery ends in exactly one settlement, by [`process`], and nothing is acked before what follows from it is
-//! confirmed. Absent: what is taken in and when, which is the stream's.
+//! confirmed. Absent: what is taken in and when, which is the queue loop's.
 
 mod checks;
 mod commit;

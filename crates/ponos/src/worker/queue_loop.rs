@@ -1,4 +1,4 @@
-//! One stream: takes deliveries in, and begins a task for each as soon as there is a slot and the rate allows.
+//! The loop of one queue: takes deliveries in, and begins a task for each as soon as there is a slot and the rate allows.
 //!
 //! Invariant: at most as many tasks are at work as there are slots; a delivery is either waiting here, at work, or given
 //! back. What happens within a task is `delivery`.
@@ -31,7 +31,7 @@ const AT_ONCE: usize = 64;
 /// For tasks to settle after they were cancelled, and for the consumer to send what was settled.
 const LAST: Duration = Duration::from_secs(5);
 
-/// Why a stream ended.
+/// Why it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// It was asked to.
@@ -44,7 +44,7 @@ pub(crate) enum End {
 pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: Shutdown) -> End {
     let limiter = queue.plan.policy.rate.map(Limiter::new);
     let policy = &queue.plan.policy;
-    let mut intake = Intake {
+    let mut queue_loop = QueueLoop {
         prefetch: AutoPrefetch::new(policy.slots(), policy.held(), queue.plan.most_held),
         measured: Instant::now(),
         queue,
@@ -57,13 +57,13 @@ pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: 
     let end = tokio::select! {
         biased;
         () = shutdown.reached(Stage::Draining) => End::Stopped,
-        () = intake.work() => End::Broken,
+        () = queue_loop.work() => End::Broken,
     };
-    intake.drain(&shutdown).await;
+    queue_loop.drain(&shutdown).await;
     end
 }
 
-struct Intake {
+struct QueueLoop {
     queue: Arc<QueueContext>,
     consumer: Consumer,
     limiter: Option<Limiter>,
@@ -77,7 +77,7 @@ struct Intake {
     measured: Instant,
 }
 
-impl Intake {
+impl QueueLoop {
     /// Until the consumer ends. A delivery leaves `waiting` only when it is begun or given back, so that this may be dropped
     /// at any time.
     async fn work(&mut self) {
