@@ -1,7 +1,7 @@
 //! How a delivery ends: each verdict is carried out, and only then is it settled. One function for each ending:
 //!
 //! - [`acked`]: it is done with here, for what follows from it is confirmed;
-//! - [`retry`]: another attempt, by way of the ladder; [`put_off`]: the same one; [`wait_for_due`]: the same, not due yet;
+//! - [`retry()`]: another attempt, by way of the ladder; [`put_off`]: the same one; [`wait_for_due`]: the same, not due yet;
 //! - [`dead_letter`], and [`dead_after_last_word`] where its final handler runs before;
 //! - [`release`]: back to the queue, for a reason of ours. [`release_stopped`]: the worker stops;
 //!   [`release_once_up`]: after a pause; [`release_queued`]: it was not begun.
