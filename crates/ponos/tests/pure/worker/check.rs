@@ -74,11 +74,11 @@ fn each_fault_is_said_in_words() {
         ),
         (
             shop().on::<Value>(NAME, stateful.with_state()),
-            "the handler of 'order.parcel.shipped' takes the state worker_check::Shelf",
+            concat!("the handler of 'order.parcel.shipped' takes the state ", module_path!(), "::Shelf"),
         ),
         (
             shop().state(7_u8).on::<Value>(NAME, done.finally(stateful.with_state())),
-            "the handler of 'order.parcel.shipped' takes the state worker_check::Shelf",
+            concat!("the handler of 'order.parcel.shipped' takes the state ", module_path!(), "::Shelf"),
         ),
         (shop().fan_in("all", Policy::default(), |all| all), "the fan-in handles nothing"),
         (
