@@ -37,8 +37,13 @@ impl Service {
     pub(super) fn read_schedules(&self, wants_to_know: Option<oneshot::Sender<Result<String, String>>>) {
         let (loader, loaded) = (self.loader.clone(), self.loaded.0.clone());
         tokio::task::spawn_blocking(move || {
+            let mut result = loader();
+            if let Ok(all) = &mut result {
+                // The engine wants them in the order of names: so it need not sort them while the loop waits.
+                all.sort_by(|a, b| a.name_bytes().cmp(b.name_bytes()));
+            }
             // The loop is gone: nobody needs them any more.
-            drop(loaded.blocking_send(Loaded(loader(), wants_to_know)));
+            drop(loaded.blocking_send(Loaded(result, wants_to_know)));
         });
     }
 
