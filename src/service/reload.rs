@@ -81,8 +81,16 @@ impl Service {
     fn begin_reload(&self) {
         let (loader, loaded) = (self.loader.clone(), self.loaded.0.clone());
         let span = self.reload_span();
+        let read = move || {
+            let mut read = span.in_scope(|| loader());
+            if let Ok(all) = &mut read {
+                // The engine wants them in the order of names: so it need not sort them while the loop waits.
+                all.sort_by(|a, b| a.name_bytes().cmp(b.name_bytes()));
+            }
+            read
+        };
         tokio::spawn(async move {
-            let read = tokio::task::spawn_blocking(move || span.in_scope(|| loader())).await;
+            let read = tokio::task::spawn_blocking(read).await;
             let read =
                 read.unwrap_or_else(|error| Err(format!("reading the schedules ended early: {error}")));
             // The loop is gone: nobody needs them any more.

@@ -31,6 +31,12 @@ impl Names {
         }
     }
 
+    /// The last of all, and the position behind it.
+    pub(super) fn last(&self) -> Option<(SlotId, Position)> {
+        let ids = self.chunks.last()?;
+        Some((*ids.last()?, (self.chunks.len() - 1, ids.len())))
+    }
+
     pub(super) fn get(&self, (chunk, place): Position) -> Option<SlotId> {
         self.chunks.get(chunk)?.get(place).copied()
     }
@@ -121,6 +127,11 @@ mod tests {
                 let middle = names.find(|other| other.cmp(&SlotId::new(10_000)));
                 let at = middle.unwrap_or_else(|at| at);
                 assert!(names.from((0, 0)).eq(sorted.iter().copied()));
+                assert_eq!(names.last().map(|(last, _)| last), sorted.last().copied());
+                assert_eq!(
+                    names.last().and_then(|(_, end)| names.before(end).next()),
+                    sorted.last().copied()
+                );
                 assert!(names.from(at).eq(sorted.range(SlotId::new(10_000)..).copied()));
                 assert!(names.before(at).eq(sorted.range(..SlotId::new(10_000)).rev().copied()));
                 assert!(names.chunks.iter().all(|chunk| (1..=CHUNK).contains(&chunk.len())));
