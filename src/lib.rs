@@ -4,11 +4,11 @@
 pub mod broker;
 pub mod cli;
 pub mod clock;
+pub mod clock_loop;
 pub mod config;
 pub mod http;
 pub mod presence;
 mod reading;
-pub mod service;
 pub mod sources;
 mod start;
 pub mod store;

@@ -2,10 +2,10 @@
 
 use crate::{
     broker, clock,
+    clock_loop::{self, Loader, Remarks},
     config::{Config, ScheduleSource},
     diagnostic::{self, Diagnostic, Diagnostics, counted},
     schedule::{CalendarEnd, CalendarStore, Packed},
-    service::{self, Loader, Remarks},
     sources,
 };
 use ponos::{broker::Transport, topology::Topology};
@@ -51,7 +51,7 @@ pub(crate) fn late(
     config: &Config,
     transport: &Transport,
     topology: Sender<Topology>,
-) -> service::Late {
+) -> clock_loop::Late {
     let declare = declare(config, transport, topology);
     Box::pin(async move {
         let read = finished(reading.await).map_err(|wrong| wrong.to_string())?;

@@ -2,13 +2,13 @@
 
 use crate::{
     broker, clock,
+    clock_loop::{ClockLoop, Failure, Parts, Report},
     config::{BrokerUrl, Config, OnBackward, ScheduleSource, StorePath},
     diagnostic::Diagnostics,
     engine::{self, ClockRules, Resends, Rules},
     http, presence,
     reading::{Ends, Start, late, loader, read_at_start, reader, remarks},
     schedule::CalendarStore,
-    service::{Failure, Parts, Report, Service},
     sources,
     store::{self, Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning},
     watch,
@@ -35,7 +35,7 @@ pub enum RunError {
     Http(http::HttpError),
     /// The loop ended.
     #[error("{0}")]
-    Service(Failure),
+    Loop(Failure),
 }
 
 /// The schedules that a clock starts with.
@@ -159,7 +159,7 @@ pub async fn run(
         show_events: embedded,
         grace: config.shutdown.grace,
     };
-    let (service, handle) = Service::new(parts);
+    let (clock_loop, handle) = ClockLoop::new(parts);
     announce(&config, &running);
     let record = http::Record::from(store);
     let limits = http::Limits::for_this_process();
@@ -181,7 +181,7 @@ pub async fn run(
         }
         BrokerUrl::Memory => None,
     };
-    let ended = service.run_apart(shutdown).await.map_err(RunError::Service);
+    let ended = clock_loop.run_apart(shutdown).await.map_err(RunError::Loop);
     // The loop may end by itself; the servers have their own limits for saying goodbye.
     let farewell = async {
         serving.ended().await;

@@ -2,9 +2,9 @@
 
 use super::EXCHANGE;
 use khronos::{
+    clock_loop::{ClockLoop, Failure, Handle, Late, Parts},
     engine::{ClockRules, Resends, Rules},
     schedule::{Definition, Packed},
-    service::{Failure, Handle, Late, Parts, Service},
     store::{self, SledOptions, Tuning},
 };
 use ponos::{
@@ -57,9 +57,9 @@ impl Clock {
             show_events: false,
             grace: Duration::from_secs(20),
         };
-        let (service, handle) = Service::new(parts);
+        let (clock_loop, handle) = ClockLoop::new(parts);
         let (trigger, shutdown) = shutdown();
-        let running = tokio::spawn(async { service.run_apart(shutdown).await.map(drop) });
+        let running = tokio::spawn(async { clock_loop.run_apart(shutdown).await.map(drop) });
         Self { handle, trigger, running, _reload }
     }
 

@@ -3,9 +3,9 @@
 use super::{Globals, exit::Exit, flag, interrupt::Interrupt, output::complain, report};
 use crate::{
     RunError, Running,
+    clock_loop::{Failure, Report},
     config::{BrokerUrl, Config, Override, StorePath},
     diagnostic::counted,
-    service::{Failure, Report},
     store::StoreError,
     telemetry,
 };
@@ -138,12 +138,12 @@ fn announce(config: &Config, running: &Running) {
 fn exit_code(error: &RunError) -> Exit {
     match error {
         RunError::Schedules(_) | RunError::Http(_) => Exit::Configuration,
-        RunError::Service(Failure::Broker(error)) => error.class.into(),
-        RunError::Store(error) | RunError::Service(Failure::Store(error)) => match error {
+        RunError::Loop(Failure::Broker(error)) => error.class.into(),
+        RunError::Store(error) | RunError::Loop(Failure::Store(error)) => match error {
             StoreError::OtherClock { .. } | StoreError::Locked { .. } => Exit::Configuration,
             _ => Exit::InputOutput,
         },
-        RunError::Service(
+        RunError::Loop(
             Failure::PublisherGone | Failure::Timer(_) | Failure::Start(_) | Failure::Panicked,
         ) => Exit::Software,
     }

@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{
     clock,
+    clock_loop::Command,
     engine::{
         Snapshot,
         audit::{Auditor, Report, ScheduleReport, TooFragmented},
     },
-    service::Command,
     store::StoreError,
 };
 use axum::{

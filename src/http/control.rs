@@ -7,8 +7,8 @@ use super::{
     view::ParkedView,
 };
 use crate::{
+    clock_loop::{Command, Decided},
     engine::Parked,
-    service::{Command, Decided},
 };
 use axum::{
     Json,

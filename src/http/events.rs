@@ -2,9 +2,9 @@
 
 use super::{problem::Problem, site::Site};
 use crate::{
+    clock_loop::Command,
     engine::{Coalesced, Outcome, RecordRow, Revision, occurrence_event},
     schedule::Schedule,
-    service::Command,
 };
 use ponos::event::{Event, HeaderValue};
 use serde_json::{Map, Value};

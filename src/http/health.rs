@@ -1,7 +1,7 @@
 //! `GET /healthz`: the process lives and its loop turns. `GET /readyz`: events go out.
 
 use super::{problem::Problem, site::Site};
-use crate::service::Command;
+use crate::clock_loop::Command;
 use axum::{Json, extract::State, http::StatusCode};
 use ponos::{broker::Link, redact::redact};
 use serde_json::{Value, json};

@@ -8,9 +8,9 @@ use super::{
     view::ScheduleView,
 };
 use crate::{
+    clock_loop::{Command, ScheduleStatus},
     diagnostic::nearest,
     schedule::{Packed, is_name},
-    service::{Command, ScheduleStatus},
 };
 use axum::{
     Json,

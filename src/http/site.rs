@@ -2,8 +2,8 @@
 
 use super::{events::Events, limits::Limits, places::Places, problem::Problem, record::Record};
 use crate::{
+    clock_loop::{Command, Handle, Status},
     schedule::CalendarStore,
-    service::{Command, Handle, Status},
 };
 use serde_json::{Map, Value};
 use std::sync::Arc;

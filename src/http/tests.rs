@@ -9,9 +9,9 @@ use super::{
     *,
 };
 use crate::{
+    clock_loop::{Command, Decided, Handle, KEPT, PAGE, ScheduleStatus, Status},
     engine::{Coalesced, KeptPage, Outcome, Parked, RecordRow, Revision, Row},
     schedule::{Definition, Packed},
-    service::{Command, Decided, Handle, KEPT, PAGE, ScheduleStatus, Status},
     store::Page,
 };
 use ponos::{

@@ -2,9 +2,9 @@
 //! reads.
 
 use crate::{
+    clock_loop::ScheduleStatus,
     engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Snapshot, Span, audit::skip_word},
     schedule::Definition,
-    service::ScheduleStatus,
 };
 use ponos::event::{OccurrenceId, Timestamp};
 use serde::{Deserialize, Serialize};

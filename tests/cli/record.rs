@@ -1,10 +1,10 @@
 //! `list`, `history`, `audit`, `parked`, `tail` and `health`: from the store of a clock that does not run, and from one that does.
 
 use khronos::{
+    clock_loop::{Command as Ask, Decided, Handle, ScheduleStatus, Status},
     engine::{Coalesced, Commit, KeptPage, Outcome, Parked, Revision, Row, SkipReason},
     http::{Limits, Record, Site, bind, bind_control, serve, serve_control},
     schedule::{Definition, Packed},
-    service::{Command as Ask, Decided, Handle, ScheduleStatus, Status},
     store::{Page, SledOptions, SledStore, Store},
 };
 use ponos::{broker::Link, event::Timestamp, shutdown::shutdown};

@@ -4,13 +4,13 @@
 mod ahead;
 mod apart;
 mod commands;
-mod end;
 mod handle;
 mod link;
 mod parts;
 mod reload;
 mod render;
-mod show;
+mod shutdown;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +31,7 @@ use ponos::{
     shutdown::{Shutdown, Stage},
 };
 use reload::{Loaded, Reloads};
-use show::Longest;
+use status::Longest;
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
@@ -55,7 +55,7 @@ const MERGED: usize = 64;
 const COMMANDS: usize = 64;
 
 /// The loop and what it holds.
-pub struct Service {
+pub struct ClockLoop {
     clock: String,
     engine: Engine,
     store: StoreHandle,
@@ -113,14 +113,14 @@ enum Event {
     Gone(Failure),
 }
 
-impl fmt::Debug for Service {
+impl fmt::Debug for ClockLoop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("clock", &self.clock).finish_non_exhaustive()
+        f.debug_struct("ClockLoop").field("clock", &self.clock).finish_non_exhaustive()
     }
 }
 
-impl Service {
-    /// Puts the parts together. Nothing happens before [`Service::run`].
+impl ClockLoop {
+    /// Puts the parts together. Nothing happens before [`ClockLoop::run`].
     pub fn new(parts: Parts) -> (Self, Handle) {
         let reading = clock::reading();
         let last_sequence = parts.snapshot.last_sequence;
@@ -142,7 +142,7 @@ impl Service {
             settled: engine.settled(),
         });
         let loaded = mpsc::channel(4);
-        let mut service = Self {
+        let mut this = Self {
             clock: parts.clock,
             engine,
             store: parts.store,
@@ -179,12 +179,12 @@ impl Service {
             failure: None,
         };
         match parts.schedules {
-            Some(Ok(accepted)) => service.step(Input::Load(accepted)),
-            Some(Err(why)) => service.degraded = Some(reload::in_brief(&why)),
+            Some(Ok(accepted)) => this.step(Input::Load(accepted)),
+            Some(Err(why)) => this.degraded = Some(reload::in_brief(&why)),
             None => {}
         }
-        service.late = parts.late;
-        (service, Handle { commands: commands_in, status: status_out, recorded: recorded_out })
+        this.late = parts.late;
+        (this, Handle { commands: commands_in, status: status_out, recorded: recorded_out })
     }
 
     /// Turns until the shutdown, or until it can't go on.
@@ -326,7 +326,7 @@ impl Service {
                     );
                 }
             }
-            Action::Notice(notice) => show::tell(&notice),
+            Action::Notice(notice) => status::tell(&notice),
         }
     }
 

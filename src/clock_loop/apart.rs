@@ -1,12 +1,12 @@
 //! The loop on a thread and an event loop of its own: the timer wakes it at once, and not by way of another thread, and
 //! no other work of the process can be before it.
 
-use super::{Failure, Report, Service};
+use super::{ClockLoop, Failure, Report};
 use ponos::shutdown::Shutdown;
 use tokio::{runtime::Builder, sync::oneshot};
 
-impl Service {
-    /// [`Service::run`] on a thread of its own.
+impl ClockLoop {
+    /// [`ClockLoop::run`] on a thread of its own.
     ///
     /// # Errors
     /// [`Failure`], also if the thread can't be had, or panicked.

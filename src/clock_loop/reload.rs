@@ -1,6 +1,6 @@
 //! Schedules that are read while the loop turns: elsewhere, for folders may be slow.
 
-use super::Service;
+use super::ClockLoop;
 use crate::{engine::Input, schedule::Packed};
 use tokio::sync::oneshot;
 use tracing::{Span, error, info, info_span};
@@ -59,7 +59,7 @@ impl Reloads {
     }
 }
 
-impl Service {
+impl ClockLoop {
     /// Has those taken in that were not read yet at the start, once they are.
     pub(super) fn await_late(&mut self) {
         if let Some(late) = self.late.take() {

@@ -1,6 +1,6 @@
 //! The end in two stages: finish what is begun, or stop at once; in both the exact progress is written.
 
-use super::{Failure, Report, Service};
+use super::{ClockLoop, Failure, Report};
 use crate::{clock::Alarm, engine::Input};
 use ponos::shutdown::{Shutdown, Stage};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tracing::error;
 /// How long the last write and the closing of the store may take at the end.
 const LAST_WRITE: Duration = Duration::from_secs(10);
 
-impl Service {
+impl ClockLoop {
     /// Takes nothing new in, waits for what is unanswered, writes the exact progress, closes the store. The first failure
     /// is told, be it why the loop ended or one of the end itself; none keeps the progress from being written.
     pub(super) async fn drain(&mut self, alarm: &Alarm, shutdown: &Shutdown) -> Result<Report, Failure> {

@@ -1,7 +1,7 @@
 //! What others ask of the loop. A command that changes something is answered once the change is durable.
 
 use super::{
-    Command, Decided, Service,
+    ClockLoop, Command, Decided,
     handle::{KEPT, NEIGHBOURS, PAGE},
 };
 use crate::engine::Input;
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 /// What is to be told once the write with this ticket is durable.
 pub(super) struct Promise(u64, Decided, oneshot::Sender<Decided>);
 
-impl Service {
+impl ClockLoop {
     /// A reply that nobody waits for any more is dropped.
     pub(super) fn on_command(&mut self, command: Command) {
         match command {

@@ -1,6 +1,6 @@
 //! What the loop does and says when the broker comes and goes.
 
-use super::{Failure, Input, Service};
+use super::{ClockLoop, Failure, Input};
 use ponos::{
     broker::{Link, LinkErrorClass},
     event::Timestamp,
@@ -45,7 +45,7 @@ impl Outage {
     }
 }
 
-impl Service {
+impl ClockLoop {
     pub(super) fn on_link(&mut self) {
         let link = self.link.borrow_and_update().clone();
         let is_news = self.outage.is_news(&link);

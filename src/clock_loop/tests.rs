@@ -1,4 +1,4 @@
-use super::{Command, Failure, KEPT, NEIGHBOURS, PAGE, Parts, Service};
+use super::{ClockLoop, Command, Failure, KEPT, NEIGHBOURS, PAGE, Parts};
 use crate::{
     engine::{ClockRules, Resends, Rules},
     schedule::{Definition, Packed},
@@ -63,8 +63,8 @@ async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
 async fn when_the_brokers_task_is_gone_the_progress_is_written_before_the_end() {
     let memory = Memory::default();
     let (publisher, mut task) = Publisher::channel(4);
-    let (service, _handle) = Service::new(parts(&memory, publisher).await);
-    let running = tokio::spawn(service.run(shutdown().1));
+    let (clock_loop, _handle) = ClockLoop::new(parts(&memory, publisher).await);
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
     task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
     let outcome = PublishOutcome::Confirmed { returned: false };
     let mut last = None;
@@ -89,8 +89,8 @@ async fn when_the_brokers_task_is_gone_the_progress_is_written_before_the_end() 
 #[tokio::test]
 async fn a_broker_that_confirms_nothing_is_told_of() {
     let (publisher, mut task) = Publisher::channel(4);
-    let (service, mut handle) = Service::new(parts(&Memory::default(), publisher).await);
-    let running = tokio::spawn(service.run(shutdown().1));
+    let (clock_loop, mut handle) = ClockLoop::new(parts(&Memory::default(), publisher).await);
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
     task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
     let _unanswered = task.submitted.recv().await.unwrap();
     let told =
@@ -102,8 +102,8 @@ async fn a_broker_that_confirms_nothing_is_told_of() {
 #[tokio::test]
 async fn what_is_due_comes_between_commands_however_many_are_waiting() {
     let (publisher, mut task) = Publisher::channel(4);
-    let (service, handle) = Service::new(parts(&Memory::default(), publisher).await);
-    let running = tokio::spawn(service.run(shutdown().1));
+    let (clock_loop, handle) = ClockLoop::new(parts(&Memory::default(), publisher).await);
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
     task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
     let askers: Vec<_> = (0..200)
         .map(|_| {
@@ -145,8 +145,8 @@ async fn schedules_are_given_in_pages_by_name() {
     let mut parts = parts(&Memory::default(), publisher).await;
     parts.schedules =
         Some(Ok((0..count).map(|number| Packed::build(&definition(number)).unwrap()).collect()));
-    let (service, handle) = Service::new(parts);
-    let running = tokio::spawn(service.run(shutdown().1));
+    let (clock_loop, handle) = ClockLoop::new(parts);
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
     let page = async |after: Option<&str>| {
         let (reply, answer) = tokio::sync::oneshot::channel();
         handle.commands.send(Command::Schedules(after.map(Into::into), reply)).await.unwrap();
@@ -194,8 +194,8 @@ async fn what_is_kept_is_given_in_pages_and_what_is_due_goes_out_between_them() 
     let mut parts = parts(&Memory::default(), publisher).await;
     parts.schedules =
         Some(Ok((0..count).map(|number| Packed::build(&definition(number)).unwrap()).collect()));
-    let (service, handle) = Service::new(parts);
-    let running = tokio::spawn(service.run(shutdown().1));
+    let (clock_loop, handle) = ClockLoop::new(parts);
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
     task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
     let mut all = async || {
         let (mut names, mut sizes, mut after) = (Vec::new(), Vec::new(), None);
@@ -258,8 +258,8 @@ async fn one_reload_at_a_time_reads_and_what_was_read_earlier_never_comes_later(
         };
         Ok(vec![Packed::build(&definition).unwrap()])
     };
-    let (service, handle) = Service::new(parts);
-    let running = tokio::spawn(service.run(shutdown().1));
+    let (clock_loop, handle) = ClockLoop::new(parts);
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
     // The loop takes commands in meanwhile: there is room.
     let reload = || {
         let (reply, answer) = tokio::sync::oneshot::channel();

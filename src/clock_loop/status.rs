@@ -1,6 +1,6 @@
 //! How the clock is, for health checks and people.
 
-use super::{Service, Status};
+use super::{ClockLoop, Status};
 use crate::{
     clock,
     engine::{ClockState, Notice, Refused},
@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 /// A confirm that takes longer than this (milliseconds) is worth a word.
 const SLOW: i64 = 5_000;
 
-impl Service {
+impl ClockLoop {
     pub(super) fn show_status(&mut self) {
         self.shown_at = self.engine.now();
         let warnings = self.warnings();
@@ -87,7 +87,7 @@ impl Service {
     }
 }
 
-impl Service {
+impl ClockLoop {
     /// With the one that is refused for longest.
     fn refused_warning(&mut self) -> Option<String> {
         let all = self.engine.refused();
