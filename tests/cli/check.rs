@@ -39,7 +39,7 @@ fn finding(keys: &str) -> String {
 fn without_any_file_the_built_in_ones_are_right() {
     let (code, shown) = check(&[], &[]);
     let right =
-        "the configuration and 12 schedules (built in, since there is no folder schedules) are right\n";
+        "the configuration and 12 schedules (built in, since there is no folder schedules) are valid\n";
     assert_eq!((code, shown.as_str()), (0, right));
 }
 
@@ -48,12 +48,12 @@ fn the_source_of_the_schedules_is_named_and_a_folder_counts_without_a_configurat
     let mine = "[[schedule]]\nname = \"mine\"\nevery = \"1 hour\"\n";
     let here = [("schedules/a.toml", mine)];
     let (code, shown) = check(&here, &[]);
-    let right = "the configuration and 1 schedule in 1 file of the folder schedules are right\n";
+    let right = "the configuration and 1 schedule in 1 file of the folder schedules are valid\n";
     assert_eq!((code, shown.as_str()), (0, right));
     let beside = [("etc/schedules/a.toml", mine), ("etc/config.toml", "")];
     let (code, shown) = check(&beside, &["--config", "etc/config.toml"]);
     assert!(
-        code == 0 && shown.contains("1 schedule in 1 file of the folder etc/schedules are right"),
+        code == 0 && shown.contains("1 schedule in 1 file of the folder etc/schedules are valid"),
         "{shown}"
     );
     // What lies beside a folder that is not there is somebody else's.
@@ -61,10 +61,10 @@ fn the_source_of_the_schedules_is_named_and_a_folder_counts_without_a_configurat
     assert!(code == 0 && shown.contains("12 schedules (built in"), "{shown}");
     // A word that is no folder.
     let (code, shown) = check(&here, &["--schedules", "built-in"]);
-    assert!(code == 0 && shown.contains("12 schedules (built in) are right"), "{shown}");
+    assert!(code == 0 && shown.contains("12 schedules (built in) are valid"), "{shown}");
     let (code, shown) = check(&here, &["--schedules", "none"]);
     assert!(
-        code == 0 && shown.contains("no schedules (of nowhere, as schedules.folder = \"none\" says)"),
+        code == 0 && shown.contains("no schedules (from no folder, since schedules.folder = \"none\")"),
         "{shown}"
     );
     let (code, shown) = check(&[("config.toml", "[schedules]\nfolder = \"none\"\n"), here[0]], &[]);
@@ -163,7 +163,7 @@ fn all_findings_of_all_files_come_at_once() {
         "{shown}"
     );
     let twice = found.iter().find(|f| f["file"] == "schedules/c.toml").unwrap();
-    assert_eq!(twice["message"], "there are two schedules 'one': the first stands at schedules/a.toml:2");
+    assert_eq!(twice["message"], "two schedules are named 'one': the first is at schedules/a.toml:2");
     assert_eq!(twice["source_line"], "name = \"one\"");
     assert_eq!(twice["severity"], "error");
 }
@@ -360,7 +360,7 @@ fn what_goes_beyond_the_limits_is_refused_with_the_numbers_and_the_key() {
     let (code, shown) = check(&[("config.toml", config), ("schedules/a.toml", fast)], &[]);
     assert_eq!(code, 1, "{shown}");
     for part in [
-        "'fast' comes within 500 ms; the shortest interval allowed is 1 s",
+        "'fast' has an interval of 500 ms; the shortest interval allowed is 1 s",
         "due 2.00 times a second",
         "limits.shortest_interval",
         "KHRONOS_LIMITS_RATE",
