@@ -182,7 +182,7 @@ impl Others {
             let is_news = *shown != said;
             match &said {
                 Some(said) if is_news => warn!("{said}"),
-                None if is_news => info!("the other clock called '{}' is not heard any more", me.name),
+                None if is_news => info!("the other clock called '{}' is no longer heard", me.name),
                 _ => {}
             }
             shown.clone_from(&said);

@@ -243,7 +243,7 @@ fn listed(folder: &Path, endings: &[&str], most: usize) -> io::Result<Vec<PathBu
 fn remedy(error: &ReadError, too_large: &'static str) -> &'static str {
     match error {
         ReadError::TooLarge(_) => too_large,
-        error if error.hangs() => "see whether its mount is alive; the rest of the folder was not read",
+        error if error.hangs() => "check whether its mount responds; the rest of the folder was not read",
         _ => "make it a UTF-8 text that the clock's user may read, or remove it",
     }
 }
@@ -309,7 +309,7 @@ impl<K: Kept> Schedules<K> {
             self.names.first(&schedule.name, next, |at| is(list, at, K::name, &schedule.name))
         {
             let (name_of, first) = (&schedule.name, self.place(first));
-            let what = format!("there are two schedules '{name_of}': the first stands at {first}");
+            let what = format!("two schedules are named '{name_of}': the first is at {first}");
             let help = "give one of them another name; the name is the key of its history";
             return self.diagnostics.push(text.error(name, what).help(help));
         }
@@ -323,7 +323,7 @@ impl<K: Kept> Schedules<K> {
             let (other, at) = (self.list.get(first).map_or("", K::name), self.place(first));
             let what = format!("the event '{sent}' is also sent by the schedule '{other}' ({at})");
             let help =
-                "whoever is bound to it gets both; give one of them another event if that is not meant";
+                "queues bound to it receive both; give one of them another event if that is not intended";
             self.diagnostics.push(text.error(event, what).help(help).warning());
         }
         for end in schedule.timing.calendar_ends() {

@@ -105,7 +105,7 @@ pub async fn run(
         Start::Read(Err(wrong)) => {
             let instead = match stored().next() {
                 Some(_) => "the last accepted ones are used",
-                None => "none were accepted before, so that nothing is due",
+                None => "none were accepted before, so nothing is due",
             };
             error!("the schedules can't be read; {instead}\n{wrong}");
             (Some(Err(wrong.to_string())), None)

@@ -31,7 +31,7 @@ pub async fn folders(folders: Vec<PathBuf>, reload: mpsc::Sender<()>) {
     match begun.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(watch) => drop(tokio::spawn(settle(watch, changes, reload))),
         Err(error) => {
-            warn!(%error, ?folders, "changes of the schedules are not seen by themselves; send SIGHUP after a change");
+            warn!(%error, ?folders, "changes to the schedules are not detected automatically; send SIGHUP after a change");
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
         report::draw(out, &found, colours)?;
         let warnings = counted(found.warnings(), "warning");
         match (found.errors(), found.warnings()) {
-            (0, 0) => writeln!(out, "the configuration and {checked} are right"),
+            (0, 0) => writeln!(out, "the configuration and {checked} are valid"),
             (0, _) => writeln!(out, "{warnings}; {checked} can run"),
             (errors, _) => writeln!(out, "{}, {warnings}; {checked} can run", counted(errors, "error")),
         }

@@ -84,7 +84,7 @@ fn counted(globals: &Globals, mut sources: Vec<Source>) -> Vec<Source> {
         });
         if since.is_none() {
             output::complain(&format!(
-                "note: the limit of '{name}' is counted from now, as if it were new (no 'from', and no clock that knows it)"
+                "note: the limit of '{name}' is counted from now, as if it were new (it has no 'from', and no clock knows it)"
             ));
         }
         source.schedule = source.schedule.clone().counting_since(since.unwrap_or_else(clock::now));

@@ -60,7 +60,7 @@ async fn calendars(client: &Client, views: &[ScheduleView]) -> Result<CalendarSt
     for id in &ids {
         let found: CalendarView = client.get(&format!("/calendars/{id}")).await?;
         let Some(days) = found.days().filter(|_| found.id == *id) else {
-            let what = format!("what it gives as the calendar {id} has other days");
+            let what = format!("its answer for the calendar {id} has the days of another calendar");
             return Err(ClientError::Broken { target: client.target().clone(), what }.into());
         };
         calendars.insert(days);

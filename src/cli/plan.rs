@@ -140,7 +140,7 @@ async fn of_clock(globals: &Globals, which: &Which) -> Result<Set, Trouble> {
         let schedule = Schedule::build_with(&definition, &calendars).ok();
         if schedule.is_none() {
             output::complain(&format!(
-                "note: the clock's schedule '{name}' is not understood by this version; it is compared as if it called for nothing"
+                "note: the clock's schedule '{name}' is not understood by this version; it is compared as if it had no occurrences"
             ));
         }
         (name, Side { definition, schedule, counts_from })

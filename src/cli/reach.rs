@@ -131,7 +131,7 @@ impl Which {
     pub(super) async fn operate(&self, globals: &Globals, what: &'static str) -> Result<Client, Trouble> {
         if self.url.is_some() {
             return Err(Trouble::Usage(format!(
-                "{what} goes by the control socket of the store alone: leave --url out, and run it on the clock's machine"
+                "{what} works only through the control socket of the store: omit --url, and run it on the clock's machine"
             )));
         }
         let config = self.config(globals)?;
@@ -162,7 +162,7 @@ impl Source {
                 if !named && answers(config).await {
                     let (web, folder) = (web(config), folder.display());
                     output::complain(&format!(
-                        "note: a clock answers at {web}, and does not run on the store {folder}; --url {web} asks it"
+                        "note: a clock answers at {web}, but it does not run on the store {folder}; use --url {web} to ask it"
                     ));
                 }
                 Ok(Self::Store(kept))

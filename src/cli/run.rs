@@ -67,7 +67,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
         Err(exit) => return exit.into(),
     };
     if let Err(error) = telemetry::begin(&config.log) {
-        complain(&format!("error: logging could not be begun: {error}"));
+        complain(&format!("error: logging could not be started: {error}"));
         return Exit::Software.into();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -91,7 +91,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
                 confirmed,
                 unanswered,
                 outstanding,
-                "stopped; what is unanswered or outstanding goes on at the next start"
+                "stopped; unconfirmed and outstanding events continue at the next start"
             );
             exit.into()
         }

@@ -31,7 +31,7 @@ pub(super) fn source_now<'a>(
         let goes_on = |message: &str| match kept {
             0 => message.to_owned(),
             _ => format!(
-                "{message}; the clock goes on with the last accepted ones ({})",
+                "{message}; the clock continues with the last accepted ones ({})",
                 counted(kept, "schedule")
             ),
         };
@@ -63,9 +63,8 @@ pub(super) fn source_of(config: &Config) -> Result<(ScheduleSource, Option<Diagn
         Ok(clock) => source_now(&config.schedules, clock.schedules.iter().map(|view| &view.definition))
             .map(|now| (now, None)),
         Err(trouble) => {
-            let what =
-                format!("whether this clock has run the schedules of a folder can't be seen: {trouble}");
-            let help = "if it has, it goes on with those, and reads none that are built in";
+            let what = format!("can't tell whether this clock has run the schedules of a folder: {trouble}");
+            let help = "if it has, it continues with those and does not read the built-in ones";
             let unknown = Diagnostic::error(what).help(help).warning();
             source_now(&config.schedules, []).map(|now| (now, Some(unknown)))
         }

@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// From the event after this number on (of a feed)
     #[arg(long, value_name = "NUMBER", conflicts_with = "broker")]
     after: Option<u64>,
-    /// Ends after so many events
+    /// Ends after this many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// One JSON object a line: the whole event
@@ -116,7 +116,7 @@ async fn from_feed(client: &Client, args: &Args) -> Result<Exit, Trouble> {
 async fn from_broker(config: &Config, args: &Args) -> Result<Exit, Trouble> {
     let BrokerUrl::Amqp(url) = &config.broker.url else {
         return Err(Trouble::Usage(
-            "the memory broker lives within the clock: use its feed (leave --broker out), or name a broker with --broker amqp://…"
+            "the in-memory broker exists only inside the clock: use the clock's feed (omit --broker), or name a broker with --broker amqp://…"
                 .into(),
         ));
     };
@@ -159,7 +159,7 @@ async fn consume(mut consumer: Consumer, printer: &mut Printer) -> Result<Exit, 
             Err(error) => {
                 let (key, error) = (line(&delivery.message.routing_key), error.to_string());
                 output::complain(&format!(
-                    "a message with the routing key '{key}' is no event: {}",
+                    "a message with the routing key '{key}' is not an event: {}",
                     line(&error)
                 ));
                 false
@@ -186,7 +186,7 @@ fn told(link: &Link, lost: &mut bool) -> Result<(), Trouble> {
         }
         Link::Up { .. } if *lost => {
             *lost = false;
-            output::complain("the broker is back; what was sent meanwhile was not seen here");
+            output::complain("the broker is back; events sent in the meantime were not seen here");
         }
         _ => {}
     }
@@ -213,7 +213,7 @@ impl Printer {
         match serde_json::from_str(&message.data) {
             Ok(event) => self.event(&event),
             Err(_) => {
-                output::complain("the feed gave something that is no event");
+                output::complain("the feed sent something that is not an event");
                 Ok(false)
             }
         }

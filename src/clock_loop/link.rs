@@ -40,7 +40,7 @@ impl Outage {
     pub(super) fn mended(&self, link: &Link, now: Timestamp) -> Option<String> {
         let (what, at) = self.missing.as_ref().filter(|(_, at)| now.since(*at) < SHOWN)?;
         matches!(link, Link::Up { .. }).then(|| {
-            format!("broker: {what} ({at}); it was declared again, but who receives from it may have to bind again")
+            format!("broker: {what} ({at}); it was declared again, but its receivers may have to bind again")
         })
     }
 }
@@ -59,15 +59,15 @@ impl ClockLoop {
                 self.fail(Failure::Broker(error.clone()));
             }
             Link::Down { error: Some(error), .. } if is_news && is_topology(error.class) => {
-                warn!(%error, "the broker does not have what the clock needs; nothing is lost, and it is declared again");
+                warn!(%error, "something that the clock needs is missing on the broker; nothing is lost, and the clock declares it again");
             }
             Link::Down { error: Some(error), .. } if is_news => {
-                warn!(%error, "no connection to the broker; the clock goes on and loses nothing, and it is tried again");
+                warn!(%error, "no connection to the broker; the clock keeps running, loses nothing and tries again");
             }
             Link::Up { broker, .. } if self.ever_up => info!(%broker, "the broker is back"),
             Link::Up { broker, .. } => info!(%broker, "connected"),
             Link::Blocked { reason } => {
-                warn!(%reason, "the broker accepts no messages; the clock goes on and loses nothing");
+                warn!(%reason, "the broker accepts no messages; the clock keeps running and loses nothing");
             }
             Link::Down { .. } | Link::Closed => {}
         }

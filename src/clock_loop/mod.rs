@@ -322,7 +322,7 @@ impl ClockLoop {
                 {
                     debug!(
                         dropped = backlog.dropped,
-                        "the record lags; the details of some events are given up on"
+                        "the record lags behind; the details of some events are dropped"
                     );
                 }
             }
@@ -343,7 +343,7 @@ impl ClockLoop {
             }
             StoreEvent::SaveFailed { error, .. } => self.fail(Failure::Store(error)),
             StoreEvent::Failing { error } => {
-                error!(%error, "the store can't be written; publishing goes on as far as was reserved, and it is tried again");
+                error!(%error, "the store can't be written; publishing continues only as far as was reserved, and the write is retried");
                 self.store_failing = Some(error.to_string());
                 self.show_status();
             }
@@ -383,6 +383,6 @@ impl ClockLoop {
 }
 
 fn store_gone() -> Failure {
-    let (path, what) = (std::path::PathBuf::new(), "its thread takes no more work".into());
+    let (path, what) = (std::path::PathBuf::new(), "its thread accepts no more work".into());
     Failure::Store(StoreError::Io { path, what })
 }

@@ -37,11 +37,11 @@ impl ClockLoop {
                 }
             }
             if let Err(error) = self.store.close().await {
-                error!(%error, "the store could not be closed; a restart sends what is not written again");
+                error!(%error, "the store could not be closed; a restart sends the unwritten events again");
             }
         };
         if tokio::time::timeout(LAST_WRITE, write).await.is_err() {
-            error!("the last write took too long; a restart sends what is not written again");
+            error!("the last write took too long; a restart sends the unwritten events again");
         }
         let report = Report {
             confirmed: self.confirmed,

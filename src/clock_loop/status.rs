@@ -45,7 +45,7 @@ impl ClockLoop {
         let clock = match self.engine.clock() {
             ClockState::Steady => None,
             ClockState::Held { .. } => {
-                Some("clock: it leapt ahead and is held until it has proved stable".to_owned())
+                Some("clock: it jumped ahead and is held until it has proved stable".to_owned())
             }
             ClockState::Behind => {
                 Some(format!("clock: it is behind {}, which it showed before", self.engine.now()))
@@ -67,7 +67,7 @@ impl ClockLoop {
         let unanswered = self.engine.unanswered_since().map(|since| self.engine.now().since(since));
         let unanswered = unanswered.filter(|millis| *millis > SLOW).map(|millis| {
             format!(
-                "broker: no confirm for {} s of what was sent; a queue may have lost its leader, or be overloaded (rabbitmqctl list_queues name type state); it is sent again until it is confirmed",
+                "broker: events sent have not been confirmed for {} s; a queue may have lost its leader, or be overloaded (rabbitmqctl list_queues name type state); it is sent again until it is confirmed",
                 millis / 1000
             )
         });

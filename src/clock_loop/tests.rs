@@ -93,8 +93,9 @@ async fn a_broker_that_confirms_nothing_is_told_of() {
     let running = tokio::spawn(clock_loop.run(shutdown().1));
     task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
     let _unanswered = task.submitted.recv().await.unwrap();
-    let told =
-        handle.status.wait_for(|status| status.warnings.iter().any(|said| said.contains("no confirm for")));
+    let told = handle
+        .status
+        .wait_for(|status| status.warnings.iter().any(|said| said.contains("have not been confirmed for")));
     tokio::time::timeout(Duration::from_secs(60), told).await.expect("it is told in time").unwrap();
     running.abort();
 }

@@ -102,7 +102,7 @@ fn clock(reader: &mut Reader<'_>) -> ClockConfig {
     let mut name = reader.text("clock.name").unwrap_or_else(|| "khronos".to_owned());
     if !is_name(&name) {
         let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit";
-        reader.fault("clock.name", &format!("'{name}' is no name for a clock"), help);
+        reader.fault("clock.name", &format!("'{name}' is not a valid clock name"), help);
         name = "khronos".to_owned();
     }
     ClockConfig {
@@ -143,7 +143,7 @@ fn broker(reader: &mut Reader<'_>) -> BrokerConfig {
         if reader.text(&one).is_some() && reader.text(&other).is_none() {
             reader.fault(
                 &one,
-                "a client certificate needs its key and the key its certificate",
+                "a client certificate needs its key, and a key its certificate",
                 format!("set {other} too"),
             );
         }
@@ -156,8 +156,8 @@ fn broker(reader: &mut Reader<'_>) -> BrokerConfig {
     }
     let exchange = reader.text("broker.exchange").unwrap_or_else(|| "events".to_owned());
     if exchange.is_empty() || exchange.len() > 255 || exchange.starts_with("amq.") {
-        let help = "1 to 255 bytes, not beginning with amq. (RabbitMQ keeps these for itself)";
-        reader.fault("broker.exchange", &format!("'{exchange}' can't be the exchange"), help);
+        let help = "write 1 to 255 bytes that do not begin with 'amq.' (RabbitMQ reserves those names)";
+        reader.fault("broker.exchange", &format!("'{exchange}' is not an allowed exchange name"), help);
     }
     // What the URL's parameters say is the default.
     let (mut connect_timeout, mut heartbeat) = (10 * SECOND, 15 * SECOND);
@@ -219,7 +219,7 @@ fn store_path(reader: &mut Reader<'_>) -> StorePath {
     if reader.text("store.path").is_some_and(|path| path.contains("://")) {
         reader.fault(
             "store.path",
-            "this is a URL, and the store is a folder",
+            "this is a URL, but the store is a folder",
             "write a path, or \"memory:\"",
         );
     }
@@ -234,7 +234,7 @@ fn http(reader: &mut Reader<'_>) -> HttpConfig {
         host.is_empty() || port || host.contains('/') || host.contains(char::is_whitespace)
     }) {
         let help = "write names without scheme and port, as in [\"localhost\", \"clock.example.com\"]";
-        reader.fault("http.hosts", &format!("'{wrong}' is no host name"), help);
+        reader.fault("http.hosts", &format!("'{wrong}' is not a host name"), help);
     }
     HttpConfig {
         enabled: reader.boolean("http.enabled", true),

@@ -128,7 +128,7 @@ fn environment(request: &Request, text: &Text<'_>, values: &mut Values, faults: 
         let Some((_, key)) = variables.iter().find(|(variable, _)| variable == name) else {
             let all = variables.iter().map(|(variable, _)| variable.as_str());
             let help = nearest(name, all).map_or_else(
-                || "it is KHRONOS_<SECTION>_<KEY>, with the keys of config.toml; unset it".to_owned(),
+                || "variables are named KHRONOS_<SECTION>_<KEY>, after the keys of config.toml; unset this one".to_owned(),
                 |near| format!("did you mean {near}?"),
             );
             faults.push(Diagnostic::error(format!("unknown environment variable {name}")).help(help));
@@ -138,7 +138,7 @@ fn environment(request: &Request, text: &Text<'_>, values: &mut Values, faults: 
         match value.to_str() {
             Some("") => {}
             Some(value) => set_text(key, value, origin, text, values, faults),
-            None => faults.push(origin.fault(text, key, "this is no UTF-8 text")),
+            None => faults.push(origin.fault(text, key, "the value is not UTF-8 text")),
         }
     }
 }
@@ -152,7 +152,7 @@ fn set_text(
     faults: &mut Diagnostics,
 ) {
     let Some((key, kind)) = keys::key(key) else {
-        faults.push(origin.fault(text, key, "there is no such key"));
+        faults.push(origin.fault(text, key, "unknown key"));
         return;
     };
     let read = match kind {

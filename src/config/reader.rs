@@ -52,7 +52,7 @@ impl Reader<'_> {
             Ok(duration) if duration <= most && !duration.is_zero() => duration,
             Ok(_) => {
                 let what = format!("'{text}' is out of bounds");
-                self.fault(key, &what, format!("allowed is more than 0 and up to {}", shown(most)));
+                self.fault(key, &what, format!("it must be more than 0 and at most {}", shown(most)));
                 default
             }
             Err(_) => {
@@ -68,7 +68,7 @@ impl Reader<'_> {
         match text::size(&text) {
             Some(size) if allowed.contains(&size) => size,
             _ => {
-                let what = format!("'{text}' is no size within the bounds");
+                let what = format!("'{text}' is not an allowed size");
                 let (least, most) = (allowed.start() >> 20, allowed.end() >> 20);
                 self.fault(
                     key,

@@ -262,9 +262,9 @@ fn what_does_not_fit_together_is_refused() {
     assert!(error("[broker.tls]\nca_file = \"ca.pem\"", &[]).contains("the broker's URL is memory:"));
     let half = "[broker]\nurl = \"amqps://h\"\n[broker.tls]\ncert_file = \"c.pem\"";
     assert!(error(half, &[]).contains("set broker.tls.key_file too"));
-    assert!(error("[broker]\nexchange = \"amq.topic\"", &[]).contains("can't be the exchange"));
-    assert!(error("[clock]\nname = \"Big Ben\"", &[]).contains("'Big Ben' is no name for a clock"));
-    assert!(error("[http]\nhosts = [\"http://x\"]", &[]).contains("is no host name"));
+    assert!(error("[broker]\nexchange = \"amq.topic\"", &[]).contains("is not an allowed exchange name"));
+    assert!(error("[clock]\nname = \"Big Ben\"", &[]).contains("'Big Ben' is not a valid clock name"));
+    assert!(error("[http]\nhosts = [\"http://x\"]", &[]).contains("is not a host name"));
     assert!(error("[store]\ncache = \"1 B\"", &[]).contains("allowed are 1 MiB to 16384 MiB"));
 }
 

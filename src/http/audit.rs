@@ -80,9 +80,9 @@ pub fn check_window(from: Option<Timestamp>, to: Option<Timestamp>, now: Timesta
 /// All that it knows took effect later.
 pub fn check_known(since: Option<Timestamp>, to: Option<Timestamp>) -> Result<(), String> {
     match (since, to) {
-        (Some(since), Some(to)) if to <= since => Err(format!(
-            "to ({to}) is before all that the clock knows: its first schedule took effect at {since}"
-        )),
+        (Some(since), Some(to)) if to <= since => {
+            Err(format!("to ({to}) is before the clock's first schedule, which took effect at {since}"))
+        }
         _ => Ok(()),
     }
 }

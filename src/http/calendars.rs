@@ -34,7 +34,7 @@ pub(super) async fn one(
     let found = id.parse().ok().and_then(|id: CalendarId| Some((id, site.calendars.days(id)?)));
     let (id, days) = found.ok_or_else(|| {
         let what =
-            format!("there is no calendar '{id}'; ids stand under definition.calendars in GET /schedules");
+            format!("there is no calendar '{id}'; GET /schedules lists the ids under definition.calendars");
         Problem::new(StatusCode::NOT_FOUND, what)
     })?;
     let dates = apart(move || days.to_dates()).await?;

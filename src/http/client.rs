@@ -57,7 +57,7 @@ pub enum ClientError {
         detail: String,
     },
     /// The address is none.
-    #[error("'{address}' is no address of a feed: {what}; it looks like http://127.0.0.1:7650")]
+    #[error("'{address}' is not a valid feed URL: {what}; write it as http://127.0.0.1:7650")]
     Address {
         /// As given.
         address: String,
@@ -82,17 +82,17 @@ impl Target {
     /// [`ClientError::Address`].
     pub fn from_url(url: &str) -> Result<Self, ClientError> {
         let refused = |what| ClientError::Address { address: url.to_owned(), what };
-        let uri: Uri = url.parse().map_err(|_| refused("it can't be read"))?;
+        let uri: Uri = url.parse().map_err(|_| refused("it is malformed"))?;
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => {
                 return Err(refused("the clock speaks plain http, on loopback or behind a proxy"));
             }
-            _ => return Err(refused("it begins with http://")),
+            _ => return Err(refused("it must begin with http://")),
         }
-        let authority = uri.authority().ok_or_else(|| refused("there is no host in it"))?;
+        let authority = uri.authority().ok_or_else(|| refused("it names no host"))?;
         if !matches!(uri.path(), "" | "/" | "/feed") || uri.query().is_some() {
-            return Err(refused("nothing comes after the port; patterns are given with --match"));
+            return Err(refused("nothing may follow the port; give patterns with --match"));
         }
         let port = authority.port_u16().unwrap_or(80);
         Ok(Self::Tcp(format!("{}:{port}", authority.host())))

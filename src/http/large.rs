@@ -22,7 +22,7 @@ pub(super) async fn few(State(site): State<Site>, request: Request, next: Next) 
     let Some(place) = site.large.take() else {
         let most = site.limits.large;
         return Problem::unavailable(format!(
-            "{most} long answers are being given, which is the limit; try again later"
+            "{most} long answers are being sent, which is the limit; try again later"
         ))
         .into_response();
     };

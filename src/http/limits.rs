@@ -70,7 +70,7 @@ impl Limits {
             tracing::warn!(
                 connections = limits.connections,
                 feeds = limits.feeds,
-                "at most {files} files may be open (ulimit -n, LimitNOFILE=): HTTP takes fewer connections than {usual}, so that the store never wants for a file"
+                "at most {files} files may be open (ulimit -n, LimitNOFILE=): HTTP takes fewer connections than {usual}, so that the store never runs out of files"
             );
         }
         limits

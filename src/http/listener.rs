@@ -38,7 +38,7 @@ pub enum HttpError {
     #[error("the thread of the HTTP interface could not be started: {0}")]
     Start(io::Error),
     /// The control socket can't be made.
-    #[error("can't make the control socket {path}: {what}; `khronos parked` needs it")]
+    #[error("can't create the control socket {path}: {what}; `khronos parked` needs it")]
     Control {
         /// The socket.
         path: PathBuf,

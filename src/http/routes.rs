@@ -28,9 +28,9 @@ const INDEX: [(&str, &str); 9] = [
     ("/schedules/{name}", "one schedule"),
     ("/calendars/{id}", "the days of a calendar that a schedule's definition names"),
     ("/history", "how occurrences ended; ?schedule= ?outcome= ?after= ?before= ?limit="),
-    ("/audit", "the record against the arithmetic; ?from= ?to="),
+    ("/audit", "compares the record with the arithmetic; ?from= ?to="),
     ("/parked", "events that were given up on"),
-    ("/healthz", "whether the clock's loop turns"),
+    ("/healthz", "whether the clock's loop is running"),
     ("/readyz", "whether events go out, and if not, why"),
 ];
 
@@ -122,12 +122,12 @@ async fn index(State(site): State<Site>, headers: HeaderMap) -> Response {
 async fn nowhere(uri: Uri) -> Problem {
     let path = uri.path();
     let near = crate::diagnostic::nearest(path, INDEX.iter().map(|(path, _)| *path));
-    let hint = near.map_or("GET / lists what there is".into(), |near| format!("did you mean {near}?"));
+    let hint = near.map_or("GET / lists all paths".into(), |near| format!("did you mean {near}?"));
     Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}; {hint}"))
 }
 
 async fn not_so(method: Method, uri: Uri) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not possible at {}", uri.path()))
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not allowed at {}", uri.path()))
 }
 
 async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {

@@ -203,7 +203,7 @@ impl Talk {
 
 async fn breathe(error: &std::io::Error, failing: &mut bool) {
     if !std::mem::replace(failing, true) {
-        tracing::warn!(%error, "an HTTP connection could not be accepted; it is tried again");
+        tracing::warn!(%error, "an HTTP connection could not be accepted; accepting is retried");
     }
     tokio::time::sleep(BREATH).await;
 }

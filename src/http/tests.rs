@@ -270,7 +270,7 @@ async fn an_audit_waits_for_rows_that_are_still_being_written() {
     for (query, reason) in [
         ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "must be before"),
         ("from=2099-01-01T00:00:00Z", "is in the future"),
-        ("to=1969-12-31T00:00:00Z", "before all that the clock knows"),
+        ("to=1969-12-31T00:00:00Z", "before the clock's first schedule"),
     ] {
         let (status, detail) = refused(clock.client.get(&format!("/audit?{query}")).await).await;
         assert_eq!(status, 400, "{query}: {detail}");

@@ -64,12 +64,12 @@ pub(super) fn read(
         let shown = file.display().to_string();
         let Some(name) = name(file) else {
             let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, then .toml or .ics";
-            let what = "the name of this file is no name for a calendar";
+            let what = "this file's name is not a valid calendar name";
             faults.push(Diagnostic::error(what).in_file(&shown).help(help));
             continue;
         };
         if let Some(first) = seen.insert(name.clone(), shown.clone()) {
-            let what = format!("there are two calendars '{name}': the other one is {first}");
+            let what = format!("two calendars are named '{name}': the other one is {first}");
             faults.push(Diagnostic::error(what).in_file(&shown).help("rename one of the files"));
             continue;
         }
@@ -83,7 +83,7 @@ pub(super) fn read(
                 faults.push(
                     Diagnostic::error(what)
                         .in_file(&shown)
-                        .help(remedy(&error, "make several calendars of it")),
+                        .help(remedy(&error, "split it into several calendars")),
                 );
                 if error.hangs() {
                     return (calendars, faults);

@@ -16,10 +16,10 @@ impl<K: Kept> Schedules<K> {
             if let Some(interval) = kept.timing().interval_below(least) {
                 let (name, shown) = (kept.name(), length(interval));
                 let what = format!(
-                    "schedule '{name}' comes within {shown}; the shortest interval allowed is {}",
+                    "schedule '{name}' has an interval of {shown}; the shortest interval allowed is {}",
                     length(least)
                 );
-                found.push(at(self.place(at_list), what, "shortest_interval", "make it rarer"));
+                found.push(at(self.place(at_list), what, "shortest_interval", "make it less frequent"));
             }
         }
         if self.list.len() > limits.schedules {
@@ -54,12 +54,12 @@ impl<K: Kept> Schedules<K> {
             })
             .collect();
         let what = format!(
-            "all schedules together are due {} times a second, over a day on which each is; {allowed} {} allowed; the most frequent: {}",
+            "all schedules together are due {} times a second, averaged over a day on which each is due; {allowed} {} allowed; the most frequent: {}",
             rate(total),
             if allowed == 1 { "is" } else { "are" },
             named.join(", ")
         );
-        most.first().map(|(_, first)| at(self.place(*first), what, "rate", "make some of them rarer"))
+        most.first().map(|(_, first)| at(self.place(*first), what, "rate", "make some of them less frequent"))
     }
 }
 
@@ -115,12 +115,12 @@ mod tests {
         assert_eq!(
             held(FAST, &limits),
             [
-                "a.toml:2:1: schedule 'fast' comes within 100 ms; the shortest interval allowed is 1 s; make it rarer, or change limits.shortest_interval in the configuration (KHRONOS_LIMITS_SHORTEST_INTERVAL)"
+                "a.toml:2:1: schedule 'fast' has an interval of 100 ms; the shortest interval allowed is 1 s; make it less frequent, or change limits.shortest_interval in the configuration (KHRONOS_LIMITS_SHORTEST_INTERVAL)"
             ]
         );
         let near = "[[schedule]]\nname = \"near\"\nevent = \"x.near.came\"\ntimings = [{ every = \"1h\" }, { every = \"1h\", phase = \"200ms\" }]\n";
         let found = held(near, &limits);
-        assert!(found[0].contains("'near' comes within 200 ms"), "{found:?}");
+        assert!(found[0].contains("'near' has an interval of 200 ms"), "{found:?}");
     }
 
     #[test]

@@ -29,14 +29,14 @@ impl ScheduleSource {
             Ok(false) if had_folder => {
                 let what =
                     "there is no folder of schedules here, but this clock has run the schedules of one";
-                let help = "put it back (was a mount lost?), or say what is meant: schedules.folder = a folder, \
+                let help = "restore the folder (was a mount lost?), or set schedules.folder to a folder, \
                             \"built-in\" or \"none\"";
                 Err(Diagnostic::error(what).in_file(&folder.display().to_string()).help(help).into())
             }
             Ok(false) => Ok(self.clone()),
             Err(error) => {
-                let what = format!("the folder of schedules can't be looked for: {error}");
-                let help = "see whether its mount is alive";
+                let what = format!("can't look for the folder of schedules: {error}");
+                let help = "check whether its mount responds";
                 Err(Diagnostic::error(what).in_file(&folder.display().to_string()).help(help).into())
             }
         }
@@ -50,7 +50,7 @@ impl fmt::Display for ScheduleSource {
             Self::Folder(folder) => write!(f, "of the folder {}", shown(folder)),
             Self::Unset(folder) => write!(f, "built in, since there is no folder {}", shown(folder)),
             Self::Embedded => f.write_str("built in"),
-            Self::None => f.write_str("of nowhere, as schedules.folder = \"none\" says"),
+            Self::None => f.write_str("from no folder, since schedules.folder = \"none\""),
         }
     }
 }

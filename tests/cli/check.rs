@@ -39,7 +39,7 @@ fn finding(keys: &str) -> String {
 fn without_any_file_the_built_in_ones_are_right() {
     let (code, shown) = check(&[], &[]);
     let right =
-        "the configuration and 12 schedules (built in, since there is no folder schedules) are right\n";
+        "the configuration and 12 schedules (built in, since there is no folder schedules) are valid\n";
     assert_eq!((code, shown.as_str()), (0, right));
 }
 
@@ -48,12 +48,12 @@ fn the_source_of_the_schedules_is_named_and_a_folder_counts_without_a_configurat
     let mine = "[[schedule]]\nname = \"mine\"\nevery = \"1 hour\"\n";
     let here = [("schedules/a.toml", mine)];
     let (code, shown) = check(&here, &[]);
-    let right = "the configuration and 1 schedule in 1 file of the folder schedules are right\n";
+    let right = "the configuration and 1 schedule in 1 file of the folder schedules are valid\n";
     assert_eq!((code, shown.as_str()), (0, right));
     let beside = [("etc/schedules/a.toml", mine), ("etc/config.toml", "")];
     let (code, shown) = check(&beside, &["--config", "etc/config.toml"]);
     assert!(
-        code == 0 && shown.contains("1 schedule in 1 file of the folder etc/schedules are right"),
+        code == 0 && shown.contains("1 schedule in 1 file of the folder etc/schedules are valid"),
         "{shown}"
     );
     // What lies beside a folder that is not there is somebody else's.
@@ -61,10 +61,10 @@ fn the_source_of_the_schedules_is_named_and_a_folder_counts_without_a_configurat
     assert!(code == 0 && shown.contains("12 schedules (built in"), "{shown}");
     // A word that is no folder.
     let (code, shown) = check(&here, &["--schedules", "built-in"]);
-    assert!(code == 0 && shown.contains("12 schedules (built in) are right"), "{shown}");
+    assert!(code == 0 && shown.contains("12 schedules (built in) are valid"), "{shown}");
     let (code, shown) = check(&here, &["--schedules", "none"]);
     assert!(
-        code == 0 && shown.contains("no schedules (of nowhere, as schedules.folder = \"none\" says)"),
+        code == 0 && shown.contains("no schedules (from no folder, since schedules.folder = \"none\")"),
         "{shown}"
     );
     let (code, shown) = check(&[("config.toml", "[schedules]\nfolder = \"none\"\n"), here[0]], &[]);
@@ -91,7 +91,7 @@ fn a_url_that_the_clock_could_not_connect_with_is_an_error_here_too() {
         ("amqp://u:p#w@host", "written %23"),
         ("amqp://u:p/w@host", "written %2F"),
         ("amqp://host/v?frame_max=100", "at least 8192"),
-        ("amqp://host/v?timeout=5", "means nothing here"),
+        ("amqp://host/v?timeout=5", "it has an unknown parameter"),
         ("amqp://host:0", "1 to 65535"),
         ("rabbit.example", "write it as amqp://user:password@host:5672/vhost"),
     ] {
@@ -163,7 +163,7 @@ fn all_findings_of_all_files_come_at_once() {
         "{shown}"
     );
     let twice = found.iter().find(|f| f["file"] == "schedules/c.toml").unwrap();
-    assert_eq!(twice["message"], "there are two schedules 'one': the first stands at schedules/a.toml:2");
+    assert_eq!(twice["message"], "two schedules are named 'one': the first is at schedules/a.toml:2");
     assert_eq!(twice["source_line"], "name = \"one\"");
     assert_eq!(twice["severity"], "error");
 }
@@ -307,8 +307,8 @@ const CALENDARS: [(&str, &str); 4] = [
 fn a_calendar_that_has_run_out_is_told_with_its_last_day() {
     let (code, shown) = check(&CALENDARS, &[]);
     assert_eq!(code, 0, "{shown}");
-    let excluded = "schedule 'day': exclude.1: the calendar 'holidays' has run out: its last day was 2020-12-25, and it excludes nothing any more";
-    assert!(shown.contains(excluded) && shown.contains("add the days to come to it"), "{shown}");
+    let excluded = "schedule 'day': exclude.1: the calendar 'holidays' has run out: its last day was 2020-12-25, and it no longer excludes anything";
+    assert!(shown.contains(excluded) && shown.contains("add the coming days to it"), "{shown}");
     let only = "schedule 'feast': only.0: the calendar 'holidays' has run out: its last day was 2020-12-25, and what is due only on its days";
     assert!(shown.contains(only), "{shown}");
     assert!(
@@ -327,7 +327,7 @@ fn a_calendar_that_has_run_out_is_told_with_its_last_day() {
             khronos(folder.path(), &[&["next", "day", "--schedules", "schedules"], arguments].concat());
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    let note = "note: the calendar 'holidays' has run out: its last day was 2020-12-25, and it excludes nothing any more\n";
+    let note = "note: the calendar 'holidays' has run out: its last day was 2020-12-25, and it no longer excludes anything\n";
     assert_eq!(said(&[]), (Some(0), note.to_owned()));
     // It ends with its last day, in the schedule's zone.
     assert_eq!(said(&["--from", "2020-12-25T22:59:59Z"]), (Some(0), String::new()));
@@ -338,10 +338,10 @@ fn a_calendar_that_has_run_out_is_told_with_its_last_day() {
 fn what_can_never_fire_any_more_is_a_warning() {
     for (keys, said) in [
         ("at = \"2020-01-01T00:00:00Z\"", "at: it was due at 2020-01-01 00:00:00 UTC, which is past"),
-        ("every = \"1 day\"\nuntil = \"2020-01-01T00:00:00Z\"", "until: it can never fire any more"),
+        ("every = \"1 day\"\nuntil = \"2020-01-01T00:00:00Z\"", "until: it will never fire again"),
         (
             "cron = \"0 0 9 1 1 ? 2020\"",
-            "cron: it can never fire any more: it was due for the last time at 2020-01-01 09:00:00 UTC",
+            "cron: it will never fire again: it was last due at 2020-01-01 09:00:00 UTC",
         ),
     ] {
         let text = format!("[[schedule]]\nname = \"a\"\nevent = \"a.b.started\"\n{keys}\n");
@@ -360,7 +360,7 @@ fn what_goes_beyond_the_limits_is_refused_with_the_numbers_and_the_key() {
     let (code, shown) = check(&[("config.toml", config), ("schedules/a.toml", fast)], &[]);
     assert_eq!(code, 1, "{shown}");
     for part in [
-        "'fast' comes within 500 ms; the shortest interval allowed is 1 s",
+        "'fast' has an interval of 500 ms; the shortest interval allowed is 1 s",
         "due 2.00 times a second",
         "limits.shortest_interval",
         "KHRONOS_LIMITS_RATE",

@@ -221,7 +221,7 @@ fn without_old_the_clock_is_compared() {
 #[test]
 fn of_a_usual_folder_that_is_gone_each_verb_says_what_the_clock_goes_on_with() {
     const LOST: &str = "there is no folder of schedules here, but this clock has run the schedules of one; \
-                        the clock goes on with the last accepted ones (1 schedule)";
+                        the clock continues with the last accepted ones (1 schedule)";
     let mine = Definition {
         name: "mine".into(),
         event: Some("a.mine.passed".into()),
@@ -245,7 +245,7 @@ fn of_a_usual_folder_that_is_gone_each_verb_says_what_the_clock_goes_on_with() {
     }
     // It is said what is meant, or the folder is back.
     let (code, out, _) = khronos(folder.path(), &["check", "--schedules", "built-in"]);
-    assert!(code == 0 && out.contains("12 schedules (built in) are right"), "{out}");
+    assert!(code == 0 && out.contains("12 schedules (built in) are valid"), "{out}");
     fs::create_dir(folder.path().join("schedules")).unwrap();
     fs::write(folder.path().join("schedules/a.toml"), NEW).unwrap();
     let (code, out, _) = khronos(folder.path(), &["check"]);
@@ -261,13 +261,13 @@ fn a_store_that_knows_only_what_is_built_in_never_saw_a_folder_and_one_that_is_u
     store(folder.path(), &[hour]);
     let (code, out, err) = khronos(folder.path(), &["check"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    assert!(out.contains("12 schedules (built in, since there is no folder schedules) are right"), "{out}");
+    assert!(out.contains("12 schedules (built in, since there is no folder schedules) are valid"), "{out}");
     let seal = folder.path().join("khronos-data/seal");
     assert!(seal.is_file());
     fs::write(seal, "nonsense").unwrap();
     let (code, out, err) = khronos(folder.path(), &["check"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    assert!(out.contains("whether this clock has run the schedules of a folder can't be seen"), "{out}");
+    assert!(out.contains("can't tell whether this clock has run the schedules of a folder"), "{out}");
 }
 
 #[test]

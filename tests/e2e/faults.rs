@@ -122,7 +122,7 @@ async fn a_broker_that_is_killed_or_blocked_while_the_clock_runs_costs_nothing()
     assert!(coalesced > 0, "no outage was long enough for anything to be coalesced");
     let log = clock.log();
     assert!(log.contains("the broker is back"), "{log}");
-    assert!(log.contains("the clock goes on and loses nothing"), "{log}");
+    assert!(log.contains("the clock keeps running and loses nothing"), "{log}");
 }
 
 const REFUSED: &str = r#"

@@ -65,10 +65,10 @@ fn a_usual_folder_that_is_gone_at_a_start_leaves_the_stored_schedules_in_effect(
     // The verbs ask the clock that runs.
     let checked = clock.verb(&["check"]);
     assert_eq!(checked.status.code(), Some(1), "{checked:?}");
-    assert!(text(&checked).contains("goes on with the last accepted ones (1 schedule)"), "{checked:?}");
+    assert!(text(&checked).contains("continues with the last accepted ones (1 schedule)"), "{checked:?}");
     let planned = clock.verb(&["plan"]);
     assert!(planned.status.code() == Some(78) && planned.stdout.is_empty(), "{planned:?}");
-    assert!(text(&planned).contains("goes on with the last accepted ones (1 schedule)"), "{planned:?}");
+    assert!(text(&planned).contains("continues with the last accepted ones (1 schedule)"), "{planned:?}");
     // Being told to read them again changes nothing.
     clock.signal(Signal::HUP);
     clock.until("the refusal", |_, _| clock.log().contains("read and refused"));
@@ -150,6 +150,6 @@ fn ctrl_c_ends_the_clock_in_good_order_and_every_other_verb_at_once_with_130() {
     assert_eq!(tail.wait(LIMIT), Some(130));
     clock.signal(Signal::INT);
     assert_eq!(clock.end(), 130);
-    assert!(clock.log().contains("stopped; what is unanswered"), "{}", clock.log());
+    assert!(clock.log().contains("stopped; unconfirmed"), "{}", clock.log());
     clock.done(&["audit"]);
 }

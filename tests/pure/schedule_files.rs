@@ -116,8 +116,8 @@ fn calendars_are_read_from_the_folder_beside_that_of_the_schedules() {
     assert_eq!(
         faults(read()),
         [
-            "calendars/Days.toml: the name of this file is no name for a calendar; 1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, then .toml or .ics",
-            "calendars/days-off.toml: there are two calendars 'days-off': the other one is calendars/days-off.ics; rename one of the files",
+            "calendars/Days.toml: this file's name is not a valid calendar name; 1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, then .toml or .ics",
+            "calendars/days-off.toml: two calendars are named 'days-off': the other one is calendars/days-off.ics; rename one of the files",
         ]
     );
     fs::remove_file(calendars.join("Days.toml")).unwrap();
@@ -127,7 +127,7 @@ fn calendars_are_read_from_the_folder_beside_that_of_the_schedules() {
     assert_eq!(
         faults(read()),
         [
-            "calendars/days-off.ics:2:7: 'VTODO' is not read: only events (VEVENT) say which days; remove it from this calendar",
+            "calendars/days-off.ics:2:7: 'VTODO' is not supported: only events (VEVENT) define days; remove it from this calendar",
             "schedules/a.toml:5:12: schedule 'a': exclude.0: the calendar 'days-off' can't be used: its file is wrong",
         ]
     );

@@ -141,7 +141,7 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
             let id = rest.try_into().map(CalendarId::from_bytes).ok();
             match Days::from_bytes(bytes).map(|days| calendars.insert(days)) {
                 Some((found, days)) if Some(found) == id => Entry::Calendar(found, days),
-                _ => return Err(Unreadable("a calendar is not what its key says".into())),
+                _ => return Err(Unreadable("a calendar does not match its key".into())),
             }
         }
         REVISION => {
@@ -183,7 +183,7 @@ fn number(bytes: &[u8]) -> Result<u64, Unreadable> {
 }
 
 fn name(bytes: &[u8]) -> Result<Arc<str>, Unreadable> {
-    std::str::from_utf8(bytes).map(Arc::from).map_err(|_| Unreadable("a name that is not text".into()))
+    std::str::from_utf8(bytes).map(Arc::from).map_err(|_| Unreadable("a name is not text".into()))
 }
 
 fn name_and_number(bytes: &[u8]) -> Result<(Arc<str>, u32), Unreadable> {

@@ -33,9 +33,9 @@ pub(super) fn read(folder: &Path) -> Result<Option<Meta>, Broken> {
     let (content, sum) = text
         .strip_suffix('\n')
         .and_then(|text| text.split_once('\n'))
-        .ok_or_else(|| Broken::Content("it has not two lines".into()))?;
+        .ok_or_else(|| Broken::Content("it does not have two lines".into()))?;
     if sum != checksum(content) {
-        return Err(Broken::Content("its checksum does not fit".into()));
+        return Err(Broken::Content("its checksum does not match".into()));
     }
     serde_json::from_str(content).map(Some).map_err(|error| Broken::Content(error.to_string()))
 }

@@ -100,7 +100,7 @@ pub struct Backlog {
 
 /// The thread takes no more: it was closed, or too many saves wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the store's thread takes no more work")]
+#[error("the store's thread accepts no more work")]
 pub struct Closed;
 
 /// Asks the store's thread. Clones ask the same thread; it ends when the last one is dropped.
@@ -231,7 +231,7 @@ impl StoreHandle {
         });
         match tokio::time::timeout(self.0.patience, answer).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(failure("its thread takes no more work")),
+            Ok(Err(_)) => Err(failure("its thread accepts no more work")),
             Err(_) => Err(failure(&format!("no answer within {} s", self.0.patience.as_secs()))),
         }
     }

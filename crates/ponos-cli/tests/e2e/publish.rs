@@ -55,7 +55,7 @@ fn ids_are_fresh_unless_a_key_makes_them() {
 fn an_event_that_nobody_receives_is_a_note_or_a_failure() {
     let url = with_subscriber("publish-nobody");
     let ended = ponos_ends(&url, &["publish", "weather.today.changed", "1"], 0);
-    assert!(ended.err.contains("note: nobody has it"), "{}", ended.err);
+    assert!(ended.err.contains("note: nobody receives it"), "{}", ended.err);
     ponos_ends(&url, &["publish", "weather.today.changed", "1", "--mandatory"], 1);
     ponos_ends(&url, &["publish", "order.today.changed", "1", "--mandatory"], 0);
 }
