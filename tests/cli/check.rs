@@ -307,8 +307,8 @@ const CALENDARS: [(&str, &str); 4] = [
 fn a_calendar_that_has_run_out_is_told_with_its_last_day() {
     let (code, shown) = check(&CALENDARS, &[]);
     assert_eq!(code, 0, "{shown}");
-    let excluded = "schedule 'day': exclude.1: the calendar 'holidays' has run out: its last day was 2020-12-25, and it excludes nothing any more";
-    assert!(shown.contains(excluded) && shown.contains("add the days to come to it"), "{shown}");
+    let excluded = "schedule 'day': exclude.1: the calendar 'holidays' has run out: its last day was 2020-12-25, and it no longer excludes anything";
+    assert!(shown.contains(excluded) && shown.contains("add the coming days to it"), "{shown}");
     let only = "schedule 'feast': only.0: the calendar 'holidays' has run out: its last day was 2020-12-25, and what is due only on its days";
     assert!(shown.contains(only), "{shown}");
     assert!(
@@ -327,7 +327,7 @@ fn a_calendar_that_has_run_out_is_told_with_its_last_day() {
             khronos(folder.path(), &[&["next", "day", "--schedules", "schedules"], arguments].concat());
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    let note = "note: the calendar 'holidays' has run out: its last day was 2020-12-25, and it excludes nothing any more\n";
+    let note = "note: the calendar 'holidays' has run out: its last day was 2020-12-25, and it no longer excludes anything\n";
     assert_eq!(said(&[]), (Some(0), note.to_owned()));
     // It ends with its last day, in the schedule's zone.
     assert_eq!(said(&["--from", "2020-12-25T22:59:59Z"]), (Some(0), String::new()));
@@ -338,10 +338,10 @@ fn a_calendar_that_has_run_out_is_told_with_its_last_day() {
 fn what_can_never_fire_any_more_is_a_warning() {
     for (keys, said) in [
         ("at = \"2020-01-01T00:00:00Z\"", "at: it was due at 2020-01-01 00:00:00 UTC, which is past"),
-        ("every = \"1 day\"\nuntil = \"2020-01-01T00:00:00Z\"", "until: it can never fire any more"),
+        ("every = \"1 day\"\nuntil = \"2020-01-01T00:00:00Z\"", "until: it will never fire again"),
         (
             "cron = \"0 0 9 1 1 ? 2020\"",
-            "cron: it can never fire any more: it was due for the last time at 2020-01-01 09:00:00 UTC",
+            "cron: it will never fire again: it was last due at 2020-01-01 09:00:00 UTC",
         ),
     ] {
         let text = format!("[[schedule]]\nname = \"a\"\nevent = \"a.b.started\"\n{keys}\n");

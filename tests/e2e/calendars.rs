@@ -68,7 +68,7 @@ fn a_calendar_that_has_run_out_is_a_warning_until_it_is_carried_on() {
     assert_eq!(
         body["warnings"],
         serde_json::json!([
-            "calendars: the calendar 'days-off' has run out: its last day was 2020-01-01, and it excludes nothing any more (named by 1 schedule)"
+            "calendars: the calendar 'days-off' has run out: its last day was 2020-01-01, and it no longer excludes anything (named by 1 schedule)"
         ])
     );
     assert!(clock.log().contains("the calendar 'days-off' has run out"), "{}", clock.log());

@@ -234,7 +234,7 @@ fn the_days_of_a_schedule_are_those_of_each_of_its_timings() {
     assert_eq!(explained.iter().filter_map(|one| one.due).collect::<Vec<_>>(), due);
     assert_eq!(explained.iter().filter(|one| one.due.is_none()).count(), 5);
     let faults = schedule(&format!("{several}\nmove = \"next-business-day\"")).unwrap_err();
-    assert!(faults[0].contains("'move' is refused: hours and less"), "{faults:?}");
+    assert!(faults[0].contains("'move' is not allowed: hours and less"), "{faults:?}");
     // Elapsed time in another zone has other days.
     let hours =
         |zone: &str| self::timing(&format!("every = \"6h\"\ntime_zone = \"{zone}\"\nexclude = [\"france\"]"));
@@ -275,7 +275,7 @@ fn what_is_refused_and_where() {
         ),
         (
             "every = \"6h\"\nexclude = [\"france\"]\nmove = \"next-business-day\"",
-            "f.toml:6:8: schedule 'a': move: 'move' is refused: hours and less are elapsed time",
+            "f.toml:6:8: schedule 'a': move: 'move' is not allowed: hours and less are elapsed time",
         ),
         (
             "cron = \"0 9 * * *\"\ncalendars = { france = \"x\" }",

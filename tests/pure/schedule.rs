@@ -128,7 +128,7 @@ fn faults_of_cron_point_at_the_field_and_help_where_they_can() {
         (
             "0 ? * * *",
             Some(2..3),
-            Some("'?' stands alone, in day-of-month or day-of-week; '*' means any value"),
+            Some("'?' must stand alone, in day-of-month or day-of-week; '*' means any value"),
         ),
         ("0 0 31 2 *", Some(4..10), Some("no year has such a date in these months")),
     ] {

@@ -127,7 +127,7 @@ fn calendars_are_read_from_the_folder_beside_that_of_the_schedules() {
     assert_eq!(
         faults(read()),
         [
-            "calendars/days-off.ics:2:7: 'VTODO' is not read: only events (VEVENT) say which days; remove it from this calendar",
+            "calendars/days-off.ics:2:7: 'VTODO' is not supported: only events (VEVENT) define days; remove it from this calendar",
             "schedules/a.toml:5:12: schedule 'a': exclude.0: the calendar 'days-off' can't be used: its file is wrong",
         ]
     );

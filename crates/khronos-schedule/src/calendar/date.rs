@@ -55,7 +55,7 @@ pub(super) fn listed(text: &str) -> Option<(i32, i32)> {
 pub(super) fn yearly(text: &str) -> Result<(u32, u32), Flaw> {
     let [month, day] = numbers::<2>(text, [2, 2]).ok_or_else(|| {
         Flaw::whole(format!("'{}' is not a day of the year", shown(text)))
-            .help("month and day, as in \"12-25\"; a date of one year belongs into dates")
+            .help("month and day, as in \"12-25\"; a date of one year belongs in 'dates'")
     })?;
     // 2096, a leap year.
     let known =

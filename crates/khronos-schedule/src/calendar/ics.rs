@@ -50,14 +50,14 @@ pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Days {
         Ok(roots) => roots,
         Err(error) => {
             let at = unfolded.line_of(error.input);
-            faults.push(text.error(at, "this is no iCalendar text from here on").help(help));
+            faults.push(text.error(at, "this is not iCalendar text from here on").help(help));
             return days;
         }
     };
     let mut room = MOST_DAYS;
     for root in &roots {
         if !root.name.as_str().eq_ignore_ascii_case("VCALENDAR") {
-            let what = format!("'{}' stands where VCALENDAR is needed", shown(root.name.as_str()));
+            let what = format!("'{}' found where VCALENDAR is expected", shown(root.name.as_str()));
             faults.push(text.error(unfolded.place(root.name.as_str()), what));
             continue;
         }
@@ -75,7 +75,8 @@ pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Days {
                 "VTIMEZONE" => {}
                 _ if name.starts_with("X-") => {}
                 _ => {
-                    let what = format!("'{}' is not read: only events (VEVENT) say which days", shown(name));
+                    let what =
+                        format!("'{}' is not supported: only events (VEVENT) define days", shown(name));
                     faults.push(text.error(unfolded.place(name), what).help("remove it from this calendar"));
                 }
             }

@@ -110,11 +110,11 @@ impl Rule {
         } else if self.count.is_some() && self.until.is_some() {
             Some("COUNT and UNTIL are both given")
         } else if self.frequency == Frequency::Weekly && !self.month_days.is_empty() {
-            Some("BYMONTHDAY does not stand with FREQ=WEEKLY")
+            Some("BYMONTHDAY is not allowed with FREQ=WEEKLY")
         } else if ordinals && matches!(self.frequency, Frequency::Weekly | Frequency::Daily) {
-            Some("a number before a day of the week stands with FREQ=MONTHLY or YEARLY only")
+            Some("a number before a day of the week is allowed only with FREQ=MONTHLY or YEARLY")
         } else if ordinals && !self.month_days.is_empty() {
-            Some("a number before a day of the week does not stand with BYMONTHDAY")
+            Some("a number before a day of the week is not allowed with BYMONTHDAY")
         } else {
             None
         }

@@ -106,12 +106,12 @@ mod tests {
                 "c.toml:2:1: unknown key 'weekday' in a calendar; did you mean 'weekdays'?",
                 "c.toml:3:13: weekdays: 'SATURDAY' is not a day of the week; allowed are MON, TUE, WED, THU, FRI, SAT, SUN",
                 "c.toml:4:11: yearly: no year has a day 02-30",
-                "c.toml:4:20: yearly: '2026-12-25' is not a day of the year; month and day, as in \"12-25\"; a date of one year belongs into dates",
+                "c.toml:4:20: yearly: '2026-12-25' is not a day of the year; month and day, as in \"12-25\"; a date of one year belongs in 'dates'",
                 "c.toml:4:34: yearly holds texts in quotes, not a number; write \"1225\"",
             ]
         );
         assert!(faults("# nothing\n")[0].starts_with("c.toml:1:1: this calendar names no days"));
         assert!(faults("dates = \"2026-12-25\"")[0].contains("write [\"2026-12-25\"]"));
-        assert!(faults("dates = [")[0].contains("this is no TOML"));
+        assert!(faults("dates = [")[0].contains("this is not valid TOML"));
     }
 }

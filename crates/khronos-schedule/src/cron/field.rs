@@ -98,7 +98,7 @@ impl Field {
             return Ok(first + index as u32);
         }
         let what = format!(
-            "'{}' is no value of the {} field; {} is allowed",
+            "'{}' is not a value of the {} field; {} is allowed",
             shown(text),
             self.name(),
             self.allowed()
@@ -136,14 +136,15 @@ impl Field {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if text.eq_ignore_ascii_case("H") || text.contains('~') || text.starts_with("H(") {
             return Some(
-                "no times are drawn by lot here: name one, or spread the events with jitter = \"10m\"".into(),
+                "times are not chosen at random here: name one, or spread the events with jitter = \"10m\""
+                    .into(),
             );
         }
         if known(other) {
-            return Some(format!("'{text}' belongs into the {} field", other.name()));
+            return Some(format!("'{text}' belongs in the {} field", other.name()));
         }
         if self != Self::Month && known(Self::Month) {
-            return Some(format!("'{text}' belongs into the month field"));
+            return Some(format!("'{text}' belongs in the month field"));
         }
         if text.contains(';') {
             return Some("commas separate the values of a list: '1,5'".to_owned());

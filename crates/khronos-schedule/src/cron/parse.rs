@@ -162,7 +162,7 @@ fn read(field: Field, text: &str, at: usize, rare: &mut Rare) -> Result<Set, Fla
     if let Some(mark) = text.find('?') {
         let what = format!("'?' is not allowed here in the {} field", field.name());
         return Err(Flaw::part(at + mark..at + mark + 1, what)
-            .help("'?' stands alone, in day-of-month or day-of-week; '*' means any value"));
+            .help("'?' must stand alone, in day-of-month or day-of-week; '*' means any value"));
     }
     let mut start = at;
     for item in text.split(',') {

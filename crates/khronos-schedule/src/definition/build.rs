@@ -154,7 +154,7 @@ fn event(definition: &Definition, faults: &mut Vec<Fault>) -> Option<EventName> 
             (Some(every), _) => spelling::event_name(&every).parse().ok(),
             (None, Some(_)) => None,
             (None, None) => {
-                let what = "an event is needed; only with 'every' it may be left out";
+                let what = "an event is needed; it may be left out only with 'every'";
                 faults.push(Flaw::whole(what).help("as in event = \"office.day.began\"").of("event"));
                 None
             }
@@ -189,7 +189,7 @@ fn contradiction(event: &str, every: &WrittenDuration, faults: &mut Vec<Fault>) 
             }
             what
         }
-        Reading::Misspelt => format!("'{event}' looks like a duration, but is none"),
+        Reading::Misspelt => format!("'{event}' looks like a duration, but is not one"),
     };
     faults.push(Flaw::whole(what).help(format!("write '{}'", spelling::event_name(every))).of("event"));
 }
@@ -231,7 +231,7 @@ fn past(definition: &Definition, faults: &mut Vec<Fault>) -> Past {
         }
     };
     if definition.at.is_none() {
-        let what = "'past' is about a single due time: it stands with 'at' only";
+        let what = "'past' is about a single due time: it is allowed only with 'at'";
         faults.push(Flaw::whole(what).help("catch_up says what happens to missed occurrences").of("past"));
     }
     past

@@ -20,10 +20,7 @@ const MACROS: [(&str, &str); 8] = [
     ("@quarterly", "write '0 0 1 */3 *'"),
     ("@weekdays", "write '0 0 * * 1-5'"),
     ("@weekends", "write '0 0 * * 0,6'"),
-    (
-        "@reboot",
-        "the clock knows nothing but time: what is to be done at a start belongs to the service that starts",
-    ),
+    ("@reboot", "the clock publishes time only: work at a start belongs in the service that starts"),
 ];
 
 /// Reads an expression; where it can't be read and is another system's, the refusal says so.
@@ -42,10 +39,10 @@ fn whole(text: &str) -> Option<Flaw> {
     let lower = bare.to_ascii_lowercase();
     let flaw = |what: &str, help: String| Some(Flaw::whole(what).help(help));
     if let Some(rest) = lower.strip_prefix("@every").filter(|rest| rest.starts_with([' ', '\t'])) {
-        return flaw("'@every' is no shorthand here", every(rest));
+        return flaw("'@every' is not a shorthand here", every(rest));
     }
     if let Some((name, help)) = MACROS.iter().find(|(name, _)| *name == lower.replace('-', "_")) {
-        return flaw(&format!("there is no '{name}'"), (*help).to_owned());
+        return flaw(&format!("'{name}' is not a shorthand here"), (*help).to_owned());
     }
     for prefix in ["TZ=", "CRON_TZ="] {
         if let Some((zone, rest)) =
@@ -55,7 +52,7 @@ fn whole(text: &str) -> Option<Flaw> {
             let right = Zone::parse(zone).is_ok() && (parse::reads(rest) || parse::shorthand(rest).is_some());
             let help = match right {
                 true => format!("write time_zone = \"{zone}\" and cron = \"{rest}\""),
-                false => "write it as the key time_zone, and cron without it".to_owned(),
+                false => "write the zone as the key time_zone, and cron without it".to_owned(),
             };
             return flaw("the time zone is a key of its own", help);
         }
@@ -126,7 +123,7 @@ fn every(text: &str) -> String {
     let one = format!("1 {text}");
     match [text, &one].into_iter().find(|text| is_every(text)) {
         Some(text) => format!("write every = \"{text}\" instead of cron"),
-        None => "a length of time is written every = \"5 minutes\" instead of cron".to_owned(),
+        None => "write a length of time as every = \"5 minutes\" instead of cron".to_owned(),
     }
 }
 
@@ -139,7 +136,7 @@ fn at(text: &str) -> String {
     match instant::read(text) {
         Ok(Written::Instant(_)) => format!("write at = \"{text}\""),
         Ok(Written::Local(_)) => format!("write at = \"{text}\" and time_zone = \"UTC\", or another zone"),
-        Err(_) => "an instant is written at = \"2026-12-01T09:00:00Z\"".to_owned(),
+        Err(_) => "write an instant as at = \"2026-12-01T09:00:00Z\"".to_owned(),
     }
 }
 
@@ -208,7 +205,7 @@ fn crontab(text: &str, fields: &[(usize, &str)]) -> Option<Flaw> {
     if !parse::reads(&five) {
         return None;
     }
-    let what = format!("'{}' is no field", shown(text.get(at..).unwrap_or_default()));
-    let help = format!("only the times stand here: '{five}'; what is to be done is the subscriber's");
+    let what = format!("'{}' is not a field", shown(text.get(at..).unwrap_or_default()));
+    let help = format!("give only the times here: '{five}'; what to do is up to the subscriber");
     Some(Flaw::part(at..text.len(), what).help(help))
 }

@@ -41,11 +41,11 @@ pub(crate) fn timing(
     let bounds = bounds_keys::bounds(definition, zone, faults);
     let mut timing = Timing { rule: rule?, zone: zone.unwrap_or(Zone::UTC), days, bounds, jitter: None };
     if timing.rule.is_elapsed() && timing.days().is_some_and(|days| days.shift.is_some()) {
-        let what = "'move' is refused: hours and less are elapsed time, which has no time of day to be kept";
+        let what = "'move' is not allowed: hours and less are elapsed time, which has no time of day to keep";
         faults.push(Flaw::whole(what).help("every = \"1 day\" and cron follow the wall clock").of("move"));
     }
     if definition.limit.is_some() && timing.is_one_shot() {
-        faults.push(Flaw::whole("'limit' is refused with 'at': it happens once").of("limit"));
+        faults.push(Flaw::whole("'limit' is not allowed with 'at', which happens once").of("limit"));
     }
     let jitter = definition.jitter.as_deref();
     match jitter.map(|text| Jitter::read(text, &definition.name, timing.shortest_interval())).transpose() {

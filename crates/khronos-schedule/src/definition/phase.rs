@@ -29,7 +29,7 @@ impl Phase {
         if lengths.trim_ascii().is_empty() && clock.is_some() {
             return Ok(phase);
         }
-        let beyond = || Flaw::whole("the phase is beyond all bounds");
+        let beyond = || Flaw::whole("the phase is out of bounds");
         for &(n, unit) in WrittenDuration::parse_distance(lengths)?.parts() {
             let n = i32::try_from(n).ok();
             let of = |each: i32| n.and_then(|n| n.checked_mul(each)).ok_or_else(beyond);
@@ -39,7 +39,7 @@ impl Phase {
                 TimeUnit::Week => phase.days = phase.days.checked_add(of(7)?).ok_or_else(beyond)?,
                 TimeUnit::Day => phase.days = phase.days.checked_add(of(1)?).ok_or_else(beyond)?,
                 _ if clock.is_some() => {
-                    return Err(Flaw::whole("a time of day is given, and hours or less besides"));
+                    return Err(Flaw::whole("a time of day and hours or less are both given"));
                 }
                 TimeUnit::Hour => phase.time += i64::from(of(1)?) * 3_600_000,
                 TimeUnit::Minute => phase.time += i64::from(of(1)?) * 60_000,

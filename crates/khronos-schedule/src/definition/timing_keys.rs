@@ -78,7 +78,7 @@ impl TimingKeys<'_> {
         if self.every.is_none() {
             for (key, value) in [("phase", self.phase), ("anchor", self.anchor)] {
                 if value.is_some() {
-                    faults.push(Flaw::whole(format!("'{key}' stands with 'every' only")).of(key));
+                    faults.push(Flaw::whole(format!("'{key}' is allowed only with 'every'")).of(key));
                 }
             }
         }
@@ -125,13 +125,14 @@ fn clock_changes(definition: &DstDefinition, faults: &mut Vec<Fault>) -> Dst {
 
 fn at(text: &str, zone: Option<Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Rule> {
     if dst.is_some_and(|dst| dst.fold == Fold::Both) {
-        let what = "'both' is refused with 'at': it happens once";
+        let what = "'both' is not allowed with 'at', which happens once";
         faults.push(Flaw::whole(what).help("'first' and 'last' are allowed").of("dst.fold"));
     }
     let instant = instant::read(text).and_then(|written| match written {
         Written::Instant(_) if dst.is_some() => {
             faults.push(
-                Flaw::whole("'dst' is refused: 'at' has an offset, so nothing is left to choose").of("dst"),
+                Flaw::whole("'dst' is not allowed: 'at' has an offset, so there is nothing to choose")
+                    .of("dst"),
             );
             Ok(Timestamp::EPOCH)
         }
@@ -163,7 +164,7 @@ fn cron(text: &str, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Rule> {
         return Some(Rule::Cron(cron, dst.unwrap_or_default()));
     }
     if dst.is_some() {
-        let what = "'dst' is refused: an expression whose seconds, minute or hour begins with '*' \
+        let what = "'dst' is not allowed: an expression whose seconds, minute or hour begins with '*' \
                     stands for every real instant that matches";
         faults.push(Flaw::whole(what).help("leave 'dst' out, or write '0-59' or '0-23' for '*'").of("dst"));
     }
@@ -195,7 +196,8 @@ fn every(
     match amount {
         Amount::Elapsed(step) => {
             if dst.is_some() {
-                let what = "'dst' is refused: hours and less are elapsed time, which no clock change touches";
+                let what =
+                    "'dst' is not allowed: hours and less are elapsed time, which no clock change touches";
                 faults.push(Flaw::whole(what).help("every = \"1 day\" follows the wall clock").of("dst"));
             }
             elapsed(anchor, phase, step, zone, faults)

@@ -18,7 +18,7 @@ pub fn toml_table<'a>(text: &Text<'a>, faults: &mut Diagnostics) -> Option<Spann
     let whole = text.as_str();
     if let Some(piece) = Source::new(whole).lex().nth(MOST_PIECES) {
         let at = piece.span().start();
-        let what = format!("there are more than {MOST_PIECES} words and marks in this file");
+        let what = format!("this file has more than {MOST_PIECES} words and marks");
         faults.push(text.error(at..at, what).help("spread it over several files"));
         return None;
     }
@@ -36,7 +36,7 @@ pub fn toml_table<'a>(text: &Text<'a>, faults: &mut Diagnostics) -> Option<Spann
     }
     for error in &errors {
         let reason = error.message().lines().next().unwrap_or("syntax error");
-        faults.push(text.error(error.span().unwrap_or(0..0), format!("this is no TOML: {reason}")));
+        faults.push(text.error(error.span().unwrap_or(0..0), format!("this is not valid TOML: {reason}")));
     }
     None
 }

@@ -85,7 +85,7 @@ fn entry(
     let mut definition: Definition = match serde_json::from_value(Value::Object(object)) {
         Ok(definition) => definition,
         Err(error) => {
-            faults.push(text.error(item.span(), format!("this schedule can't be understood: {error}")));
+            faults.push(text.error(item.span(), format!("this schedule can't be read: {error}")));
             return None;
         }
     };

@@ -79,7 +79,7 @@ fn over(definition: &Definition, schedule: &Schedule, now: Timestamp) -> Option<
     if timing.is_one_shot() {
         let what =
             format!("it was due at {when}, which is past: a clock that first sees it now does not send it");
-        let help = "remove it if it was sent; past = \"send\" has a new clock send it at once";
+        let help = "remove it if it has been sent; past = \"send\" has a new clock send it at once";
         let key = if definition.at.is_some() { "at" } else { "timings" };
         return (schedule.past == Past::Refuse).then(|| Flaw::whole(what).help(help).of(key));
     }
@@ -91,7 +91,7 @@ fn over(definition: &Definition, schedule: &Schedule, now: Timestamp) -> Option<
         ("every", definition.every.is_some()),
     ];
     let key = given.into_iter().find(|(_, given)| *given).map_or("timings", |(key, _)| key);
-    let what = format!("it can never fire any more: it was due for the last time at {when}");
+    let what = format!("it will never fire again: it was last due at {when}");
     Some(Flaw::whole(what).help("remove it, or change when it ends").of(key))
 }
 
@@ -104,7 +104,7 @@ fn run_out(definition: &Definition, timing: &Timing, now: Timestamp) -> Vec<Faul
             false => ("only", &definition.only),
         };
         let item = list.iter().flatten().position(|name| **name == *one.calendar);
-        Fault { item, ..Flaw::whole(one.to_string()).help("add the days to come to it").of(key) }
+        Fault { item, ..Flaw::whole(one.to_string()).help("add the coming days to it").of(key) }
     };
     past.map(fault).collect()
 }
@@ -149,7 +149,7 @@ fn gap(keys: TimingKeys<'_>, timing: &Timing, now: Timestamp) -> Option<Fault> {
     })
 }
 
-const CHOICE: &str = "another time avoids it; dst = { gap = \"after\" } says that it is meant, \"shift\" and \"skip\" choose otherwise";
+const CHOICE: &str = "another time avoids it; dst = { gap = \"after\" } says that it is intended, \"shift\" and \"skip\" choose otherwise";
 
 /// A name, or an event's name, that says another interval than the timing's.
 fn misleading(definition: &Definition, schedule: &Schedule, now: Timestamp) -> Vec<Fault> {
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn what_is_over_is_told_with_its_last_time() {
-        let over = "it can never fire any more: it was due for the last time at";
+        let over = "it will never fire again: it was last due at";
         for (keys, right) in [
             (
                 r#"{"at":"2026-11-20T09:00","time_zone":"Europe/Paris"}"#,

@@ -47,7 +47,7 @@ impl Cron {
             .collect();
         let what = match (day, months.as_slice()) {
             (_, []) => return None,
-            (29, _) => "there is a 29 February in leap years only: in the others it is left out".to_owned(),
+            (29, _) => "29 February exists only in leap years: in other years it is left out".to_owned(),
             (_, [one]) => format!("{one} has no day {day}: there it is left out"),
             (_, several) => format!("{} have no day {day}: there it is left out", several.join(", ")),
         };
@@ -123,7 +123,7 @@ fn step(field: Field, item: &str, at: usize) -> Option<Flaw> {
     let final_one = first + (high - first) / step * step;
     let rest = size - final_one + first;
     let what = match field {
-        Field::Day => format!("'{item}' counts anew each month: after day {final_one} comes day {first}"),
+        Field::Day => format!("'{item}' starts over each month: after day {final_one} comes day {first}"),
         _ if rest == step => return None,
         _ => {
             let unit = if rest == 1 { unit.to_owned() } else { format!("{unit}s") };
@@ -164,7 +164,7 @@ fn every_one(fields: &[(Field, (usize, &str))]) -> Option<Flaw> {
         }
     };
     let what = format!("it is due in every {unit} of {above} {}, sixty times", coarse.1);
-    Some(Flaw::part(fine..fine + 1, what).help("write '0' for once, '0-59' if every one is meant"))
+    Some(Flaw::part(fine..fine + 1, what).help("write '0' for once, '0-59' if every one is intended"))
 }
 
 #[cfg(test)]
@@ -191,8 +191,8 @@ mod tests {
             ("*/40 * * * * *", "*/40", "20 seconds later"),
             ("0 0 31 * *", "31", "February, April, June, September, November have no day 31"),
             ("0 0 15,30 * *", "30", "February has no day 30"),
-            ("0 0 29 * *", "29", "leap years only"),
-            ("0 0 29-31 * *", "29-31", "leap years only"),
+            ("0 0 29 * *", "29", "only in leap years"),
+            ("0 0 29-31 * *", "29-31", "only in leap years"),
             ("0 0 31W * *", "31W", "no day 31"),
             ("0 0 31 1,4 *", "31", "April has no day 31"),
             ("0 0 12 ? * 2#1 *", "2#1", "2 is Tuesday here; Quartz"),

@@ -49,7 +49,7 @@ impl Jitter {
                 let what = format!(
                     "a jitter of {duration} ({most} ms) is not shorter than the schedule's shortest interval ({shortest} ms)"
                 );
-                Err(fault(Flaw::whole(what).help("one occurrence is to be sent before the next one is due")))
+                Err(fault(Flaw::whole(what).help("each occurrence must be sent before the next one is due")))
             }
             _ => Ok(Self { schedule: schedule.into(), most }),
         }

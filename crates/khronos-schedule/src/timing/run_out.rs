@@ -51,8 +51,8 @@ impl fmt::Display for CalendarEnd {
         let Self { calendar, last, .. } = self;
         write!(f, "the calendar '{calendar}' has run out: its last day was {last}")?;
         match self.excluded {
-            true => f.write_str(", and it excludes nothing any more"),
-            false => f.write_str(", and what is due only on its days is not due any more"),
+            true => f.write_str(", and it no longer excludes anything"),
+            false => f.write_str(", and what is due only on its days is no longer due"),
         }
     }
 }

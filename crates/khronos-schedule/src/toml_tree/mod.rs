@@ -204,9 +204,9 @@ impl Kind {
                 Some(format!("write a number with its unit in quotes: \"{written}s\""))
             }
             (Self::Texts, DeValue::String(_)) => Some(format!("put it in brackets: [{written}]")),
-            (Self::Boolean, DeValue::String(_)) => Some("leave the quotes away".to_owned()),
+            (Self::Boolean, DeValue::String(_)) => Some("remove the quotes".to_owned()),
             (Self::Count, DeValue::String(text)) if text.parse::<u32>().is_ok() => {
-                Some(format!("leave the quotes away: {text}"))
+                Some(format!("remove the quotes: {text}"))
             }
             (Self::Tables(keys), _) => {
                 let (key, _) = keys.first()?;

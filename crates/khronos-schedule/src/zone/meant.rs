@@ -83,13 +83,13 @@ pub(super) fn meant(text: &str) -> Option<String> {
         let name = name.strip_suffix(" Standard").or(name.strip_suffix(" Daylight")).unwrap_or(name);
         let known = OF_WINDOWS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         let place = known.map_or(String::new(), |(_, place)| format!(", such as '{place}'"));
-        return Some(format!("this is a name of Windows: take a place of that time{place}"));
+        return Some(format!("this is a Windows name: use a place with that time{place}"));
     }
     if let Some(help) = without_place(&folded) {
         return Some(help);
     }
     if bare.len() <= 5 && bare.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        return Some("abbreviations are ambiguous: take a place of that time".to_owned());
+        return Some("abbreviations are ambiguous: use a place with that time".to_owned());
     }
     near(&folded).map(did_you_mean)
 }
@@ -102,8 +102,8 @@ fn from_utc(text: &str) -> Option<String> {
     let rest = names.iter().find_map(|name| upper.strip_prefix(name)).unwrap_or(&upper);
     let minutes = ahead(rest.trim_start())?;
     let place = AHEAD.iter().find(|(ahead, _)| *ahead == minutes);
-    let place = place
-        .map(|(_, place)| format!("take a place, such as '{place}', with its summer time if it has one"));
+    let place =
+        place.map(|(_, place)| format!("use a place, such as '{place}', with its summer time if it has one"));
     let hours = minutes / 60;
     if minutes == 0 {
         return Some("write 'UTC'".to_owned());
@@ -115,9 +115,7 @@ fn from_utc(text: &str) -> Option<String> {
     let n = hours.abs();
     let unit = if n == 1 { "hour" } else { "hours" };
     let place = place.map_or(String::new(), |place| format!("; or {place}"));
-    Some(format!(
-        "the names of IANA have the sign turned round: {n} {unit} {side} UTC is 'Etc/GMT{turned}{n}'{place}"
-    ))
+    Some(format!("IANA names have the sign reversed: {n} {unit} {side} UTC is 'Etc/GMT{turned}{n}'{place}"))
 }
 
 /// The minutes of `+2`, `-05:30` or `+0200`.
@@ -157,7 +155,7 @@ fn known_abbreviation(text: &str) -> Option<String> {
 }
 
 fn ambiguous(places: &[&str]) -> String {
-    format!("abbreviations are ambiguous: take a place, such as '{}'", places.join("' or '"))
+    format!("abbreviations are ambiguous: use a place, such as '{}'", places.join("' or '"))
 }
 
 /// The same name, or the same city, in other letters: "Etc/Paris" and plain "paris".
@@ -229,17 +227,17 @@ mod tests {
             ("UTC+14", "'Etc/GMT-14'"),
             ("Etc/UTC+2", "2 hours ahead of UTC is 'Etc/GMT-2'"),
             ("etc/utc-05:00", "5 hours behind UTC is 'Etc/GMT+5'"),
-            ("Etc/UCT+9", "or take a place, such as 'Asia/Tokyo'"),
-            ("UTC+8", "or take a place, such as 'Asia/Shanghai'"),
+            ("Etc/UCT+9", "or use a place, such as 'Asia/Tokyo'"),
+            ("UTC+8", "or use a place, such as 'Asia/Shanghai'"),
         ] {
             let help = help(text).unwrap();
             assert!(help.contains(name) && help.contains("sign"), "{text}: {help}");
             // In the twelfth hour behind UTC nobody lives.
-            assert!(help.contains("or take a place") || text == "-12", "{text}: {help}");
+            assert!(help.contains("or use a place") || text == "-12", "{text}: {help}");
         }
         for (text, right) in [
-            ("UTC+5:30", "take a place, such as 'Asia/Kolkata', with its summer time if it has one"),
-            ("-0330", "take a place, such as 'America/St_Johns', with its summer time if it has one"),
+            ("UTC+5:30", "use a place, such as 'Asia/Kolkata', with its summer time if it has one"),
+            ("-0330", "use a place, such as 'America/St_Johns', with its summer time if it has one"),
             ("UTC+5:10", RANGE),
             ("GMT+15", RANGE),
             ("GMT-13", RANGE),
@@ -280,16 +278,16 @@ mod tests {
             ("CEST", "Europe/Paris"),
             ("pst", "America/Los_Angeles"),
             ("est", "America/New_York"),
-            ("XYZT", "take a place of that time"),
+            ("XYZT", "use a place with that time"),
         ] {
             let help = help(text).unwrap();
             assert!(
-                help.starts_with("abbreviations are ambiguous: take a place") && help.contains(place),
+                help.starts_with("abbreviations are ambiguous: use a place") && help.contains(place),
                 "{help}"
             );
         }
         for (name, _) in ABBREVIATIONS.iter().filter(|(name, _)| name.parse::<chrono_tz::Tz>().is_err()) {
-            assert!(help(name).unwrap().contains("take a place"), "{name}");
+            assert!(help(name).unwrap().contains("use a place"), "{name}");
         }
         for (text, place) in [
             ("W. Europe Standard Time", ", such as 'Europe/Berlin'"),
@@ -297,7 +295,7 @@ mod tests {
             ("Eastern Daylight Time", ", such as 'America/New_York'"),
             ("Nowhere Standard Time", ""),
         ] {
-            let right = format!("this is a name of Windows: take a place of that time{place}");
+            let right = format!("this is a Windows name: use a place with that time{place}");
             assert_eq!(help(text), Some(right), "{text}");
         }
         for (name, _) in OF_WINDOWS {

@@ -223,7 +223,7 @@ fn last_moment(text: &str, start: Moment, zone: Option<Zone>) -> Result<NaiveDat
 
 /// Reads `20261225` or `20261225T090000`, and with `zone` also `20261225T090000Z`.
 fn moment(text: &str, zone: Option<Zone>) -> Result<Moment, Flaw> {
-    let odd = || Flaw::whole(format!("'{}' is no date and no time as iCalendar has them", shown(text)));
+    let odd = || Flaw::whole(format!("'{}' is not an iCalendar date or time", shown(text)));
     let usual = |moment: Moment| {
         let year = moment.date.year();
         let what = format!("'{}' is not between 1600 and 2100", shown(text));

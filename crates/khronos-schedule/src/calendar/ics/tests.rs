@@ -107,10 +107,7 @@ fn rules_give_the_days_that_the_calendar_on_the_wall_shows() {
 #[test]
 fn what_is_not_understood_is_refused_at_its_place() {
     for (lines, expected) in [
-        (
-            "DTSTART;VALUE=DATE:20260229",
-            "c.ics:5:20: DTSTART: '20260229' is no date and no time as iCalendar has them",
-        ),
+        ("DTSTART;VALUE=DATE:20260229", "c.ics:5:20: DTSTART: '20260229' is not an iCalendar date or time"),
         ("SUMMARY:x", "c.ics:3:7: this event has no DTSTART"),
         ("DTSTART:20260101\r\nDTSTART:20260102", "c.ics:6:1: DTSTART is given twice"),
         ("DTSTART:20260102\r\nDTEND:20260101", "c.ics:3:7: the event ends before it starts"),
@@ -141,7 +138,7 @@ fn what_is_not_understood_is_refused_at_its_place() {
         ),
         (
             "DTSTART:20260102\r\nRRULE:FREQ=YEARLY;UNTIL=tomorrow",
-            "c.ics:6:25: 'tomorrow' is no date and no time as iCalendar has them",
+            "c.ics:6:25: 'tomorrow' is not an iCalendar date or time",
         ),
         (
             "DTSTART:20260102\r\nRECURRENCE-ID:20260102",
@@ -149,15 +146,15 @@ fn what_is_not_understood_is_refused_at_its_place() {
         ),
         (
             "DTSTART:20260102\r\nRDATE;VALUE=PERIOD:20260101T000000/P1D",
-            "c.ics:6:20: RDATE: '20260101T000000/P1D' is no date and no time as iCalendar has them",
+            "c.ics:6:20: RDATE: '20260101T000000/P1D' is not an iCalendar date or time",
         ),
         ("DTSTART:20260102\r\nBEGIN:VODD\r\nEND:VODD", "c.ics:6:7: 'VODD' is not understood in an event"),
         (
             "DTSTART:20260102\r\nno colon here",
-            "c.ics:6:1: this is no line of iCalendar; each line is NAME:VALUE",
+            "c.ics:6:1: this is not a line of iCalendar; each line is NAME:VALUE",
         ),
-        ("DTSTART;20260102", "c.ics:5:1: this is no line of iCalendar"),
-        ("BEGIN:VALARM\r\nEND:VEVENT", "c.ics:6:1: END:VEVENT stands where END:VALARM is needed"),
+        ("DTSTART;20260102", "c.ics:5:1: this is not a line of iCalendar"),
+        ("BEGIN:VALARM\r\nEND:VEVENT", "c.ics:6:1: END:VEVENT found where END:VALARM is expected"),
     ] {
         let found = faults(&event(lines));
         assert!(found[0].starts_with(expected), "{lines}: {found:#?}");
@@ -166,14 +163,14 @@ fn what_is_not_understood_is_refused_at_its_place() {
     assert_eq!(
         faults(todo),
         [
-            "c.ics:2:7: 'VTODO' is not read: only events (VEVENT) say which days; remove it from this calendar",
+            "c.ics:2:7: 'VTODO' is not supported: only events (VEVENT) define days; remove it from this calendar",
             "c.ics:4:1: 'METHOD:CANCEL' is not understood in a calendar",
         ]
     );
     assert!(faults("")[0].starts_with("c.ics:1:1: "));
     assert!(
         faults("BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20260101\nEND:VCALENDAR\n")[0]
-            .starts_with("c.ics:4:1: END:VCALENDAR stands")
+            .starts_with("c.ics:4:1: END:VCALENDAR found")
     );
     // Deep nesting is refused, not a stack overflow.
     assert!(faults(&"BEGIN:A\n".repeat(100_000))[0].contains("deeper"));

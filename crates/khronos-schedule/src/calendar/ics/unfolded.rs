@@ -59,23 +59,23 @@ impl Unfolded {
             let name = line.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(line.len());
             let next = line[name..].chars().next();
             let what = match (&line[..name], line.split_once(':')) {
-                ("", _) | (_, None) => "this is no line of iCalendar".to_owned(),
-                _ if !matches!(next, Some(':' | ';')) => "this is no line of iCalendar".to_owned(),
+                ("", _) | (_, None) => "this is not a line of iCalendar".to_owned(),
+                _ if !matches!(next, Some(':' | ';')) => "this is not a line of iCalendar".to_owned(),
                 (word, Some((_, value))) if word.eq_ignore_ascii_case("BEGIN") => {
                     open.push(value);
                     if open.len() <= deepest {
                         continue;
                     }
-                    "components stand deeper within each other than iCalendar has them".to_owned()
+                    "components are nested deeper than iCalendar allows".to_owned()
                 }
                 (word, Some((_, value))) if word.eq_ignore_ascii_case("END") => match open.pop() {
                     Some(begun) if begun.eq_ignore_ascii_case(value) => continue,
                     Some(begun) => {
-                        format!("END:{} stands where END:{} is needed", shown(value), shown(begun))
+                        format!("END:{} found where END:{} is expected", shown(value), shown(begun))
                     }
                     None => "END without BEGIN".to_owned(),
                 },
-                _ if open.is_empty() => "this stands outside of BEGIN:VCALENDAR and END:VCALENDAR".to_owned(),
+                _ if open.is_empty() => "this is outside of BEGIN:VCALENDAR and END:VCALENDAR".to_owned(),
                 _ => continue,
             };
             return Some((self.place(line), what));
