@@ -91,7 +91,7 @@ fn a_url_that_the_clock_could_not_connect_with_is_an_error_here_too() {
         ("amqp://u:p#w@host", "written %23"),
         ("amqp://u:p/w@host", "written %2F"),
         ("amqp://host/v?frame_max=100", "at least 8192"),
-        ("amqp://host/v?timeout=5", "means nothing here"),
+        ("amqp://host/v?timeout=5", "it has an unknown parameter"),
         ("amqp://host:0", "1 to 65535"),
         ("rabbit.example", "write it as amqp://user:password@host:5672/vhost"),
     ] {

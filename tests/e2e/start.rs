@@ -70,7 +70,7 @@ async fn an_exchange_of_another_type_is_refused_with_78_and_named() {
         ..Topology::default()
     };
     drop(Arrivals::of(&url, vec![other]).await);
-    let words = ["the exchange 'events'", "'type'", "we want topic", "it has fanout", "take a new name"];
+    let words = ["the exchange 'events'", "'type'", "we want topic", "it has fanout", "use a new name"];
     refuses(Clock::new(&url, SCHEDULES), 78, &words);
 }
 
@@ -136,7 +136,7 @@ async fn a_broker_that_is_not_there_is_waited_for() {
     let body = clock.until("the reason", |status, body| {
         status == 503 && body["reasons"].to_string().contains("connection refused")
     });
-    assert!(body["reasons"][0].as_str().unwrap().contains("see whether RabbitMQ runs there"), "{body}");
+    assert!(body["reasons"][0].as_str().unwrap().contains("check whether RabbitMQ runs there"), "{body}");
     assert_eq!(clock.get("/healthz").unwrap().0, 200);
     node.restart();
     clock.until_ready();

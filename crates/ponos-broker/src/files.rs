@@ -39,7 +39,7 @@ pub enum ReadError {
     #[error("its file system did not answer within {} s", .0.as_secs())]
     Late(Duration),
     /// It has not answered yet.
-    #[error("its file system has not answered yet; see whether the mount is alive")]
+    #[error("its file system has not answered yet; check whether the mount responds")]
     Hanging,
 }
 

@@ -121,7 +121,7 @@ impl LinkError {
     /// `object` (`queue 'q'`) exists, and its `argument` is not ours.
     pub(super) fn inequivalent(object: &str, argument: &str, ours: &str, theirs: &str) -> Self {
         let what = format!("the {object} exists with another '{argument}': we want {ours}, it has {theirs}");
-        let version = "take a new name for it (such as a version at its end) and let the old one run empty, or delete it, or declare it as it is";
+        let version = "use a new name (such as one with a version at its end) and let the old one drain, or delete it, or declare it as it is";
         let remedy = if BY_POLICY.contains(&argument) {
             format!(
                 "what is declared can't be changed: {version}; as an argument that a policy can set, it is better left out of declarations"
@@ -139,12 +139,12 @@ impl LinkError {
         let (what, remedy) = match passive {
             true => (
                 format!("there is no {thing} '{name}', and this service declares nothing itself"),
-                format!("have the {thing} declared by one who may configure, or correct the name"),
+                format!("have the {thing} declared by a user with configure permission, or correct the name"),
             ),
             false => (
-                format!("the {thing} '{name}' is not there any more"),
+                format!("the {thing} '{name}' no longer exists"),
                 format!(
-                    "it is declared again; see who deleted the {thing}: what was bound to it may have to be bound again"
+                    "it is declared again; find out who deleted the {thing}: its bindings may have to be made again"
                 ),
             ),
         };
@@ -155,9 +155,8 @@ impl LinkError {
     pub(super) fn nameless() -> Self {
         Self {
             class: LinkErrorClass::Configuration,
-            what: "a queue without a name can't be looked for: the broker names it when it is declared"
-                .into(),
-            remedy: "name the queue, or don't be passive".into(),
+            what: "a queue without a name can't be looked up: the broker names it when it is declared".into(),
+            remedy: "name the queue, or don't make the topology passive".into(),
         }
     }
 }

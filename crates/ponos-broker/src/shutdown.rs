@@ -40,7 +40,7 @@ pub fn shutdown() -> (Trigger, Shutdown) {
 pub fn on_signals() -> Shutdown {
     let (trigger, shutdown) = shutdown();
     trigger.advance_on_signals(|| {
-        tracing::info!("stopping: finishing what is begun; a second signal stops at once");
+        tracing::info!("stopping: finishing the work in progress; a second signal stops at once");
     });
     shutdown
 }

@@ -47,7 +47,7 @@ pub fn provide() -> Result<(), String> {
     restart().map_err(|why| {
         TOLD.store(true, Ordering::Relaxed);
         format!(
-            "a message with deeply nested headers can end this program, for it could not be started again with {VARIABLE}={NEEDED}: {why}; set that variable where it is started"
+            "a message with deeply nested headers can end this program, because it could not be restarted with {VARIABLE}={NEEDED}: {why}; set that variable where it is started"
         )
     })
 }

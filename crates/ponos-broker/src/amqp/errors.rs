@@ -40,19 +40,20 @@ pub(super) fn timeout(url: &BrokerUrl, what: &str, limit: Duration) -> LinkError
     LinkError {
         class: LinkErrorClass::Unreachable,
         what: format!("{what} by {} took longer than {limit:?}", url.address()),
-        remedy: "it is tried again; see whether the broker is overloaded or the network drops packets".into(),
+        remedy: "it is tried again; check whether the broker is overloaded or the network drops packets"
+            .into(),
     }
 }
 
 /// What to do about deliveries that the broker waited for too long.
-const SETTLE_SOONER: &str = "what was out is delivered again; settle sooner (a lower prefetch, a timeout for the work), or raise the broker's consumer_timeout";
+const SETTLE_SOONER: &str = "the unsettled deliveries are delivered again; settle sooner (a lower prefetch, a timeout for the work), or raise the broker's consumer_timeout";
 
 /// The broker ended the subscription to a queue that is there still, while `out` deliveries were unsettled.
 pub(super) fn overdue(queue: &str, out: usize) -> LinkError {
     LinkError {
         class: LinkErrorClass::Overdue,
         what: format!(
-            "RabbitMQ ended the subscription to '{queue}' while {out} of its deliveries were unsettled: one stayed so too long"
+            "RabbitMQ ended the subscription to '{queue}' while {out} of its deliveries were unsettled: one stayed unsettled too long"
         ),
         remedy: SETTLE_SOONER.into(),
     }
@@ -67,7 +68,8 @@ pub(super) fn no_stream(url: &BrokerUrl, error: &io::Error) -> LinkError {
     LinkError {
         class: LinkErrorClass::Unreachable,
         what: format!("no connection to {address}: {}", spoken(error)),
-        remedy: "it is tried again; see whether RabbitMQ runs there and host and port are right".into(),
+        remedy: "it is tried again; check whether RabbitMQ runs there, and whether host and port are right"
+            .into(),
     }
 }
 
@@ -87,13 +89,16 @@ pub(super) fn tls(url: &BrokerUrl, said: &str) -> LinkError {
             "use the name that stands in the certificate",
         )
     } else if lower.contains("invalid peer certificate") {
-        (format!("the certificate of {address} is refused ({said})"), "renew it, or trust its authority")
+        (
+            format!("the certificate of {address} is refused ({said})"),
+            "renew it, or make its authority trusted",
+        )
     } else if lower.contains("certificaterequired") || lower.contains("handshakefailure") {
         (format!("{address} wants a certificate from us ({said})"), "give a client certificate and its key")
     } else if lower.contains("fatal alert") {
         (
             format!("{address} refused our TLS ({said})"),
-            "see whether our client certificate is signed by an authority that the broker trusts",
+            "check whether our client certificate is signed by an authority that the broker trusts",
         )
     } else {
         (
@@ -127,14 +132,14 @@ pub(super) fn no_exchange(said: &str) -> Option<&str> {
 /// One of the exchanges that a publisher declared was not there any more when it published.
 pub(super) fn gone_exchange(url: &BrokerUrl, exchange: &str, passive: bool) -> LinkError {
     let remedy = match passive {
-        true => "have it declared by one who may configure: until it is there, nothing is published",
+        true => "have it declared by a user with configure permission: until it exists, nothing is published",
         false => {
-            "it is declared again, and nothing is lost; the bindings to it are gone with it: those who receive from it must bind again"
+            "it is declared again, and nothing is lost; its bindings are gone: its receivers must bind again"
         }
     };
     LinkError {
         class: LinkErrorClass::Missing,
-        what: format!("the exchange '{exchange}' in the vhost '{}' is not there any more", url.vhost()),
+        what: format!("the exchange '{exchange}' in the vhost '{}' no longer exists", url.vhost()),
         remedy: remedy.into(),
     }
 }
@@ -158,7 +163,7 @@ pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkErro
             class: LinkErrorClass::Unreachable,
             what: format!("{address} closed the connection before the AMQP handshake was done"),
             remedy:
-                "it is tried again; see whether RabbitMQ is starting or stopping, and whether it is RabbitMQ"
+                "it is tried again; check whether RabbitMQ is starting or stopping, and whether it is RabbitMQ at all"
                     .into(),
         },
         ErrorKind::IOError(io) => {
@@ -194,7 +199,7 @@ fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
         406 if text.contains("delivery acknowledgement") => (
             Class::Overdue,
             format!(
-                "RabbitMQ at {address} closed the channel, for a delivery stayed unsettled too long: {text}"
+                "RabbitMQ at {address} closed the channel, because a delivery stayed unsettled too long: {text}"
             ),
             SETTLE_SOONER,
         ),
@@ -202,7 +207,7 @@ fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
         501 if text.contains(FRAME_TOO_LARGE) => (
             Class::TooLarge,
             format!(
-                "a message from RabbitMQ at {address} can't be read: its headers are larger than a frame ({text}), for the broker \
+                "a message from RabbitMQ at {address} can't be read: its headers are larger than a frame ({text}), because the broker \
                  added its own to them"
             ),
             "it goes to the dead letters once its queue's delivery limit is reached; to read it, raise frame_max, of the URL if that \
@@ -211,7 +216,7 @@ fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
         403 if text.contains("exclusive use") => (
             Class::Forbidden,
             format!("in the vhost '{vhost}': {text}"),
-            "another consumer has it alone: end that one, or consume without being exclusive",
+            "another consumer uses it exclusively: end that one, or consume without being exclusive",
         ),
         403 => (
             Class::Forbidden,
@@ -226,7 +231,7 @@ fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
         405 => (
             Class::Forbidden,
             format!("in the vhost '{vhost}': {text}"),
-            "it belongs to another connection alone: end that one, or take another name",
+            "it is exclusive to another connection: end that one, or use another name",
         ),
         _ => (
             Class::Unreachable,

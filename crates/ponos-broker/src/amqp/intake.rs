@@ -220,8 +220,8 @@ impl Intake {
     pub(super) fn gap(&self) -> LinkError {
         LinkError {
             class: LinkErrorClass::Unreachable,
-            what: format!("deliveries of '{}' went astray between two subscriptions", self.queue),
-            remedy: "nothing: the channel is closed, so that they come again".into(),
+            what: format!("deliveries of '{}' were dropped between two subscriptions", self.queue),
+            remedy: "nothing to do: the channel is closed, so that they are delivered again".into(),
         }
     }
 

@@ -34,7 +34,7 @@ impl BrokerUrl {
             unreadable(what, "make it a file that holds the URL and that this user may read", &error)
         })?;
         if text.trim().is_empty() {
-            let what = format!("the file {shown} is empty; it is to hold the broker's URL");
+            let what = format!("the file {shown} is empty; it must hold the broker's URL");
             return Err(configuration(what, "write amqp://user:password@host:5672/vhost into it"));
         }
         text.parse().map_err(|error: LinkError| {
@@ -170,7 +170,7 @@ fn after_scheme(url: &str) -> Result<&str, String> {
 /// What must be percent-encoded and is not.
 fn written_right(rest: &str) -> Result<(), String> {
     if rest.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("there is white space in it (a space of a password is written %20)".into());
+        return Err("it contains white space (write a space in a password as %20)".into());
     }
     if rest.contains('#') {
         return Err("a '#' in it must be written %23".into());
@@ -192,7 +192,7 @@ fn host(authority: &str) -> Result<&str, String> {
     let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
     let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, rest)) if rest.is_empty() || rest.starts_with(':') => (host, rest.strip_prefix(':')),
-        Some(_) => return Err("after the ']' of the host comes :port or nothing".into()),
+        Some(_) => return Err("only :port may follow the ']' of the host".into()),
         None => match address.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (address, None),
@@ -211,7 +211,7 @@ fn parameter(pair: &str) -> Result<(), String> {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     let Some(name) = PARAMETERS.into_iter().find(|known| *known == name) else {
         return Err(format!(
-            "it has a parameter that means nothing here (known are {}; TLS files are set in the configuration)",
+            "it has an unknown parameter (known are {}; TLS files are set in the configuration)",
             PARAMETERS.join(", ")
         ));
     };
@@ -280,7 +280,7 @@ mod tests {
             ("amqp://u:hunter2@h:0", "1 to 65535"),
             ("amqp://u:hunter2@h:x/", "1 to 65535"),
             ("amqp://u:hunter2@h:hunter2", "1 to 65535"),
-            ("amqp://[::1]x", "after the ']'"),
+            ("amqp://[::1]x", "follow the ']'"),
             ("amqp://u:hun#ter2@h", "written %23"),
             ("amqp://u:hunter2@h/v#x", "written %23"),
             ("amqp://u:hun/ter2@h", "written %2F"),
@@ -290,8 +290,8 @@ mod tests {
             ("amqp://u:hun%ter2@h", "written %25"),
             ("amqp://u:hunter2%@h", "written %25"),
             ("amqp://u:hun%fft@h", "malformed"),
-            ("amqp://u:hunter2@h/?cacertfile=x", "means nothing here"),
-            ("amqp://u:hunter2@h/?hunter2", "means nothing here"),
+            ("amqp://u:hunter2@h/?cacertfile=x", "it has an unknown parameter"),
+            ("amqp://u:hunter2@h/?hunter2", "it has an unknown parameter"),
             ("amqp://u:hunter2@h/?heartbeat=soon", "heartbeat is not a whole number from 0 to 65535"),
             ("amqp://u:hunter2@h/?heartbeat=65536", "heartbeat is not a whole number from 0 to 65535"),
             ("amqp://u:hunter2@h/?connection_timeout=0", "in milliseconds"),

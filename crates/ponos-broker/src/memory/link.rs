@@ -115,11 +115,8 @@ impl Line {
 
     pub(super) fn show_down(&self) {
         let what = "the connection to the in-memory broker was cut".to_owned();
-        let error = LinkError {
-            class: LinkErrorClass::Unreachable,
-            what,
-            remedy: "it connects again by itself".into(),
-        };
+        let error =
+            LinkError { class: LinkErrorClass::Unreachable, what, remedy: "it reconnects by itself".into() };
         self.link.send_replace(Link::Down { attempts: 0, error: Some(error) });
     }
 

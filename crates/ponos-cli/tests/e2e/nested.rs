@@ -111,6 +111,6 @@ fn where_address_space_is_short_it_says_so_and_goes_on() {
     let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(said.matches("warning: ").count(), 1, "{said}");
-    assert!(said.contains("could not be started again with RUST_MIN_STACK="), "{said}");
+    assert!(said.contains("could not be restarted with RUST_MIN_STACK="), "{said}");
     assert!(output.status.success() && output.stdout.starts_with(b"ponos "), "{output:?}");
 }

@@ -50,7 +50,8 @@ fn in_use(queue: &str) -> LinkError {
     LinkError {
         class: LinkErrorClass::Forbidden,
         what: format!("queue '{queue}' is in exclusive use (403)"),
-        remedy: "another consumer has it alone: end that one, or consume without being exclusive".into(),
+        remedy: "another consumer uses it exclusively: end that one, or consume without being exclusive"
+            .into(),
     }
 }
 

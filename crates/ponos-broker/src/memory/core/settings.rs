@@ -95,7 +95,7 @@ impl Settings {
         ];
         if quorum && let Some((_, property)) = refused.iter().find(|(has, _)| *has) {
             let what = format!("invalid property '{property}' for queue '{}', a quorum queue", queue.name);
-            return Err(precondition(what, "declare it without, or leave x-queue-type out"));
+            return Err(precondition(what, "remove that property, or leave x-queue-type out"));
         }
         Ok(settings)
     }
