@@ -24,10 +24,10 @@ const LIST: &str = "khronos list shows all";
 /// Shows how occurrences ended.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Of this schedule alone
+    /// Only this schedule
     #[arg(value_name = "NAME")]
     schedule: Option<String>,
-    /// With this outcome alone
+    /// Only this outcome
     #[arg(long, value_parser = ["confirmed", "skipped", "parked", "dropped", "details-lost", "clock-set-back"])]
     outcome: Option<String>,
     /// Rows after this number, oldest first; else the newest first

@@ -54,7 +54,7 @@ struct Cli {
     verb: Verb,
 }
 
-/// What all verbs understand.
+/// The options of all verbs.
 #[derive(Debug, clap::Args)]
 struct Globals {
     /// The configuration file; ./config.toml if it exists, else the embedded defaults.

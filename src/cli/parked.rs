@@ -30,7 +30,7 @@ enum Verb {
     },
     /// Sends them again, under the ids that they had
     Release(Chosen),
-    /// Drops them for ever; the record says so
+    /// Drops them for good; the record says so
     Drop(Chosen),
 }
 
@@ -39,7 +39,7 @@ struct Chosen {
     /// Their numbers
     #[arg(value_name = "NUMBER", required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<u64>,
-    /// All that are parked now, but for what is being sent
+    /// All that are parked now, except those being sent
     #[arg(long)]
     all: bool,
     #[command(flatten)]

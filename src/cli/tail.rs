@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// From the event after this number on (of a feed)
     #[arg(long, value_name = "NUMBER", conflicts_with = "broker")]
     after: Option<u64>,
-    /// Ends after so many events
+    /// Ends after this many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// One JSON object a line: the whole event

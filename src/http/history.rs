@@ -24,9 +24,9 @@ const LOOKED_THROUGH: u64 = 50_000;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
-    /// Of this schedule alone.
+    /// Only this schedule.
     pub schedule: Option<String>,
-    /// With this outcome alone.
+    /// Only this outcome.
     pub outcome: Option<String>,
     /// Rows after this number, oldest first.
     pub after: Option<u64>,

@@ -12,7 +12,7 @@ const LOCAL: &str = "amqp://localhost";
 /// For a handle to be connected, once the broker was seen to answer.
 const CONNECTING: Duration = Duration::from_secs(30);
 
-/// What all verbs understand.
+/// The options of all verbs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The broker: amqp://user:password@host:5672/vhost, or amqps://…; amqp://localhost if left out
@@ -74,7 +74,7 @@ pub(crate) async fn connected(mut link: watch::Receiver<Link>) -> Result<(), Tro
     match told {
         Link::Up { .. } => Ok(()),
         Link::Blocked { reason } => Err(Trouble::lost(format!(
-            "the broker accepts nothing at present ({reason}); free memory or disk space on it, then try again"
+            "the broker accepts no messages at present ({reason}); free memory or disk space on it, then try again"
         ))),
         Link::Down { error: Some(error), .. } => Err(error.into()),
         Link::Down { error: None, .. } | Link::Closed => Err(gone()),

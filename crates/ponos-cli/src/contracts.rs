@@ -34,7 +34,7 @@ impl Contracts {
         };
         let Ok(name) = pattern.parse() else {
             return Err(Trouble::usage(format!(
-                "--schema {folder} holds schemas of names, and '{pattern}' is none: write out the names, or give one file for all"
+                "--schema {folder} holds one schema for each name, and '{pattern}' is not a name: write out the names, or give one file for all"
             )));
         };
         let missing = || {

@@ -135,7 +135,7 @@ pub(crate) fn body(bytes: &[u8], most: usize) -> String {
         Err(error) if error.valid_up_to() + 4 > head.len() && head.len() < bytes.len() => {
             shortened(&joined(&String::from_utf8_lossy(&head[..error.valid_up_to()])), most)
         }
-        Err(_) => format!("({} bytes that are no text)", bytes.len()),
+        Err(_) => format!("({} bytes that are not text)", bytes.len()),
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_text_is_told_by_its_size() {
-        assert_eq!(body(&[0xff; 12], 40), "(12 bytes that are no text)");
+        assert_eq!(body(&[0xff; 12], 40), "(12 bytes that are not text)");
         assert_eq!(body("ä".repeat(100).as_bytes(), 3), "äää…");
     }
 }

@@ -48,13 +48,13 @@ pub(crate) struct Args {
     /// What it is about
     #[arg(long, value_name = "TEXT")]
     subject: Option<String>,
-    /// What all that follows from one cause has in common
+    /// The correlation id, which all events that follow from one cause share
     #[arg(long, value_name = "ID")]
     correlation_id: Option<String>,
     /// An event that no queue is bound to is a failure
     #[arg(long)]
     mandatory: bool,
-    /// Checks the payload before: a file with a JSON Schema, or a folder of files NAME.json
+    /// Checks the payload first, against a schema: a file with a JSON Schema, or a folder of files NAME.json
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
     /// Prints what was published as a JSON object
@@ -67,11 +67,11 @@ const PAYLOAD_MOST: u64 = 16 << 20;
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     let name = if args.task.is_some() { EventName::of_task(&args.name) } else { args.name.parse() };
-    let name = name.map_err(|why| Trouble::usage(format!("'{}' is no name: {why}", args.name)))?;
+    let name = name.map_err(|why| Trouble::usage(format!("'{}' is not a valid name: {why}", args.name)))?;
     let text = if args.payload == "-" { standard_input().await? } else { args.payload.clone().into_bytes() };
     let payload: Value = from_json(&text).map_err(|error| {
         Trouble::usage(format!(
-            "the payload is no JSON: {error}; a text is written '\"so\"', an object '{{\"a\": 1}}'"
+            "the payload is not valid JSON: {error}; write a text as '\"so\"', an object as '{{\"a\": 1}}'"
         ))
     })?;
     if let Some(file) = &args.schema {
@@ -99,11 +99,11 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     match (&args.task, arrived) {
         (_, true) => Ok(Exit::Done),
         (Some(service), false) => Err(Trouble::findings(format!(
-            "nobody has it: the queue '{service}.{name}' of this task is not there, or not bound to '{TASKS}'; start the worker of '{service}' first, or correct the names"
+            "nobody receives it: the queue '{service}.{name}' of this task does not exist, or is not bound to '{TASKS}'; start the worker of '{service}' first, or correct the names"
         ))),
         (None, false) => {
             output::complain(&format!(
-                "note: nobody has it: no queue is bound to '{EVENTS}' by a pattern that '{name}' fits"
+                "note: nobody receives it: no queue is bound to '{EVENTS}' by a pattern that matches '{name}'"
             ));
             Ok(if args.mandatory { Exit::Findings } else { Exit::Done })
         }
@@ -140,8 +140,9 @@ fn check(file: &Path, name: &EventName, payload: &Value) -> Result<(), Trouble> 
         Contracts::One(contract) => contract.check(payload).map_err(|why| why.to_string()),
         Contracts::Folder(_, registry) => registry.check(name, payload).map_err(|why| why.to_string()),
     };
-    checked
-        .map_err(|why| Trouble::findings(format!("not published, for the payload breaks its schema: {why}")))
+    checked.map_err(|why| {
+        Trouble::findings(format!("not published, because the payload breaks its schema: {why}"))
+    })
 }
 
 fn message(args: &Args, name: EventName, data: Vec<u8>) -> Result<Message, Trouble> {

@@ -86,13 +86,13 @@ impl Sender {
             Some(PublishOutcome::Refused(why) | PublishOutcome::Missing(why)) => Ok(Sent::Refused(why)),
             Some(PublishOutcome::Lost) | None => Err(Trouble::lost(match trouble {
                 Some(Silence::Blocked(reason)) => format!(
-                    "the broker accepts nothing at present ({reason}): the message was not confirmed within the limit, and may arrive \
-                     yet or not; free memory or disk space on the broker, then try again: under the same id it is seen once"
+                    "the broker accepts no messages at present ({reason}): the message was not confirmed within the limit, and may arrive \
+                     yet or not; free memory or disk space on the broker, then try again: under the same id it is handled once"
                 ),
                 Some(Silence::Lost) => {
                     "the connection was lost before the broker confirmed: the message may have arrived or not".into()
                 }
-                None => "the broker did not confirm within the limit: the message may have arrived or not; see whether it is overloaded"
+                None => "the broker did not confirm within the limit: the message may have arrived or not; check whether the broker is overloaded"
                     .into(),
             })),
         }

@@ -17,7 +17,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         format!("'{text}' is not a valid duration; {help}")
     };
     let span = parse_span(text).map_err(wrong)?;
-    if span <= LONGEST { Ok(span) } else { Err("that is too long; a year (366d) is the most".into()) }
+    if span <= LONGEST { Ok(span) } else { Err("that is too long; a year (366d) is the maximum".into()) }
 }
 
 /// The same, but for nothing at all.

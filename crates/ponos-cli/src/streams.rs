@@ -20,7 +20,7 @@ pub(crate) struct Streams {
     /// Takes all of --on by one queue SERVICE.LABEL, and so, with --concurrency 1, in the order of publishing
     #[arg(long, value_name = "LABEL", requires = "events")]
     fan_in: Option<String>,
-    /// One at a time of all replicas, in order
+    /// One at a time across all replicas, in order
     #[arg(long)]
     exclusive: bool,
 }

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Names or patterns: * is one word, # any number; all events if left out
     #[arg(value_name = "PATTERN", default_value = "#")]
     patterns: Vec<String>,
-    /// Ends after so many events
+    /// Ends after this many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// One JSON object a line: the whole event
@@ -114,7 +114,7 @@ impl LinkReports {
             }
             Link::Up { .. } if self.lost => {
                 self.lost = false;
-                output::complain("the broker is back; what was published meanwhile was not seen here");
+                output::complain("the broker is back; events published in the meantime were not seen here");
             }
             Link::Up { broker, .. } if !self.up => {
                 self.up = true;
@@ -133,7 +133,7 @@ fn print(message: &Message, as_json: bool, paint: Paint) -> Result<(), Trouble> 
         Err(error) => {
             let key = output::shortened(&message.routing_key, EventName::MAX_BYTES);
             let error = output::shortened(&error.to_string(), 300);
-            output::complain(&format!("a message with the routing key '{key}' is no event: {error}"));
+            output::complain(&format!("a message with the routing key '{key}' is not an event: {error}"));
             Ok(())
         }
     }

@@ -88,7 +88,7 @@ async fn check(transport: &Transport, wanted: &Topology, as_json: bool) -> Resul
         Ok(())
     })?;
     if !as_json {
-        output::complain(&format!("{} looked at, {wrong} not as wanted", found.len()));
+        output::complain(&format!("{} checked, {wrong} not as wanted", found.len()));
     }
     Ok(if wrong == 0 { Exit::Done } else { Exit::Findings })
 }
@@ -120,7 +120,7 @@ async fn compare(transport: &Transport, existing: &Topology) -> Result<State, Tr
         Ok(()) => Ok(State::Equal),
         Err(error) if error.class == LinkErrorClass::Inequivalent => Ok(State::Different(error.what)),
         Err(error) if error.class == LinkErrorClass::Forbidden => Ok(State::Unknown(
-            "it is there; whether it is equal is shown only to who may configure it".into(),
+            "it exists; only a user with configure permission can see whether it is equal".into(),
         )),
         Err(error) => Err(error.into()),
     }

@@ -56,7 +56,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::Link(LinkError { class: LinkErrorClass::Unreachable, what, .. }) => {
                 // "it is tried again" is for those who stay
-                write!(f, "{what}; see whether RabbitMQ runs there, or name another with --url")
+                write!(f, "{what}; check whether RabbitMQ runs there, or name another with --url")
             }
             Self::Link(error) => write!(f, "{error}"),
             Self::Words(_, words) => f.write_str(words),

@@ -25,7 +25,7 @@ pub(super) struct Queues {
     /// The dead letters of this work queue, such as docker.time.one-day.passed; may be repeated
     #[arg(long = "queue", value_name = "QUEUE", required_unless_present = "parking")]
     queues: Vec<String>,
-    /// What found its queue gone
+    /// Messages whose queue no longer exists
     #[arg(long)]
     parking: bool,
 }
@@ -68,7 +68,7 @@ pub(super) struct Filter {
     /// Only those that died within this, such as 30m
     #[arg(long, value_name = "DURATION", value_parser = span::duration)]
     newer: Option<Duration>,
-    /// So many at most; without another filter it looks at no more
+    /// At most this many; without another filter, no more are read
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 }
@@ -180,9 +180,11 @@ impl Filter {
     /// Refuses to take everything unless that was said.
     pub(super) fn or_all(&self, all: bool) -> Result<(), Trouble> {
         match (self.is_given(), all) {
-            (true, true) => Err(Trouble::usage("--all means all there are; leave it out, or the filters")),
+            (true, true) => {
+                Err(Trouble::usage("--all selects every dead letter; leave it out, or leave out the filters"))
+            }
             (false, false) => Err(Trouble::usage(
-                "this would take all dead letters of the queue: say --all, or which ones (their ids, --name, --kind, --reason, --older, --newer, --limit)",
+                "this would select all dead letters of the queue: give --all, or say which ones (their ids, --name, --kind, --reason, --older, --newer, --limit)",
             )),
             _ => Ok(()),
         }

@@ -21,10 +21,10 @@ pub(crate) struct Args {
     /// All there are
     #[arg(long)]
     all: bool,
-    /// Only says which ones it would be
+    /// Only shows which ones it would be
     #[arg(long)]
     dry_run: bool,
-    /// Does not ask
+    /// Does not ask for confirmation
     #[arg(long)]
     yes: bool,
     /// One JSON object a line
@@ -37,7 +37,7 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     filter.or_all(args.all)?;
     if !args.dry_run && !args.yes && !io::stdin().is_terminal() {
         return Err(Trouble::usage(
-            "nobody can be asked whether to drop them: say --yes, or --dry-run to see which",
+            "can't ask for confirmation without a terminal: give --yes, or --dry-run to see which would be dropped",
         ));
     }
     let transport = options.transport("ponos dead").await?;

@@ -42,12 +42,12 @@ impl Letter {
         let (kind, reason) = match (text("dead-kind"), &death) {
             (Some(kind), _) => (kind, text("dead-reason").unwrap_or_default()),
             (None, _) if lies_in == PARKING => {
-                ("parked".into(), format!("the queue '{queue}' was not there, or not bound"))
+                ("parked".into(), format!("the queue '{queue}' did not exist, or was not bound"))
             }
             (None, Some(death)) => {
                 (death.kind.replace('_', "-"), format!("the broker gave up on it: {}", death.kind))
             }
-            (None, None) => ("unknown".into(), "it says nothing: it was published here by hand".into()),
+            (None, None) => ("unknown".into(), "it gives no reason: it was published here by hand".into()),
         };
         let (id, name) = identity(message);
         Self {

@@ -18,7 +18,7 @@ use ponos::{clock::Clock, event::Timestamp, text::counted};
 /// Lists dead letters, and leaves them where they are.
 ///
 /// AMQP can't list queues: name the work queues whose dead letters are wanted. While it reads, nobody else sees what it
-/// looks at: all there are, or with --limit and no other filter so many.
+/// reads: all of them, or with --limit and no other filter only that many.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

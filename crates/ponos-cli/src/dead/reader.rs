@@ -62,7 +62,7 @@ impl Reader {
         }
         if state.ready.min(most) > u64::from(MOST) {
             output::complain(&format!(
-                "note: '{queue}' holds {} letters; the first {MOST} are looked at",
+                "note: '{queue}' holds {} letters; only the first {MOST} are read",
                 state.ready
             ));
         }

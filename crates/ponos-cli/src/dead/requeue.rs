@@ -38,10 +38,10 @@ pub(crate) struct Args {
     /// All there are
     #[arg(long)]
     all: bool,
-    /// Only says which ones it would be
+    /// Only shows which ones it would be
     #[arg(long)]
     dry_run: bool,
-    /// So many in a time, such as 10/s
+    /// At most this many in a time, such as 10/s
     #[arg(long, value_name = "N/TIME", value_parser = span::rate)]
     rate: Option<Rate>,
     /// Who puts them back; USER@HOST if left out
@@ -132,7 +132,7 @@ async fn all(
         // by the default exchange: its key is the queue's name, and nobody else gets a copy
         let why = match sender.send("", message).await? {
             Sent::Arrived => None,
-            Sent::Nowhere => Some(format!("the queue '{}' is not there", chosen.letter.queue)),
+            Sent::Nowhere => Some(format!("the queue '{}' does not exist", chosen.letter.queue)),
             Sent::Refused(why) => Some(why),
         };
         if why.is_none() {

@@ -93,14 +93,14 @@ pub(super) async fn watch(
         still.looks += 1;
         let lasts = still.began.elapsed();
         if unsettled == 0 && lasts >= quiet && still.looks >= LOOKS {
-            tracing::info!("the queues are empty, and nothing is at work");
+            tracing::info!("the queues are empty, and no work is in progress");
             trigger.advance();
             return true;
         }
         if unsettled > 0 && lasts >= quiet + STUCK {
             tracing::warn!(
                 unsettled,
-                "what was taken in can't be ended, and is not waited for: it goes back to its queue"
+                "the deliveries taken in can't be settled and are not waited for: they go back to their queue"
             );
             trigger.advance();
             return false;

@@ -44,10 +44,10 @@ impl Service {
         let unusable = |why: &str| {
             Trouble::usage(format!("--to can't be used: {why}; write it as http://host:port/path"))
         };
-        let uri: Uri = url.parse().map_err(|_| unusable("it is no URL"))?;
+        let uri: Uri = url.parse().map_err(|_| unusable("it is not a URL"))?;
         let authority = uri.authority().ok_or_else(|| unusable("it names no host"))?;
         if authority.as_str().contains('@') {
-            return Err(unusable("user and password can't stand in it"));
+            return Err(unusable("it may not contain a user or password"));
         }
         let builder = Client::builder(TokioExecutor::new());
         let client = match uri.scheme_str() {

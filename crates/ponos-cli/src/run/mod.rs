@@ -30,8 +30,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Runs any program, or any HTTP service, as a worker.
 ///
-/// Each event or task becomes one run of the program, or one request; what becomes of it says the exit code, or the
-/// status. Retries, dead letters and the rest are those of every worker.
+/// Each event or task becomes one run of the program, or one request; its exit code, or its
+/// status, says what becomes of the event. Retries, dead letters and the rest are those of every worker.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "ponos run [OPTIONS] --service <SERVICE> --on <PATTERN>... -- <PROGRAM> [ARG]...\n       ponos run [OPTIONS] --service <SERVICE> --on <PATTERN>... --to <URL>",
@@ -104,11 +104,11 @@ ce-subject, ce-time and so on as headers, ponos-attempt, traceparent. Its status
   other 4xx       can never work: to the dead letters at once
 The status and the start of the body become the reason.
 
-A service that refuses connections, or a program that can't be started, is no fault of the event's: the queue is
+A service that refuses connections, or a program that can't be started, is not the event's fault: the queue is
 paused, no attempt is spent, and one event is tried after 1, 2, 4 … 30 seconds until somebody is there.
 
-The first Ctrl-C or SIGTERM takes in no more and lets what is begun end (--grace); the second ends it at once:
-what was begun goes back to its queue. After Ctrl-C the exit code is 130, after SIGTERM 0.
+The first Ctrl-C or SIGTERM takes in no more and lets the work in progress end (--grace); the second ends it at once:
+what was in progress goes back to its queue. After Ctrl-C the exit code is 130, after SIGTERM 0.
 
 Log lines are short by default, and with --log-format json one JSON object each, as is all else that ponos says on standard error.
 What a program writes there is handed on as it is.";
@@ -136,7 +136,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let ready = worker.ready().map_err(unfit)?;
     let transport = Transport::amqp(options.config(&format!("ponos run {}", args.streams.service))?);
     let (trigger, asked) = shutdown();
-    trigger.advance_on_signals(|| output::complain("stopping; once more ends it at once"));
+    trigger.advance_on_signals(|| output::complain("stopping; a second signal stops at once"));
     let (stopping, shutdown) = shutdown();
     let told = asked.clone();
     let following = tokio::spawn(ending.follow(asked, args.policy.grace, activity.clone(), stopping));
@@ -169,7 +169,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let Report { handled, retried, dead, given_back, unsettled, left, .. } = ended.map_err(unfit)?;
     output::complain(&format!(
         "ended: {handled} handled, {retried} put off, {dead} to the dead letters, {given_back} given back, \
-         {unsettled} to come again (their connection was lost)"
+         {unsettled} to be delivered again (their connection was lost)"
     ));
     for one in &left {
         output::complain(&format!("left: {one}"));

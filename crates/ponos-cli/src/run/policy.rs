@@ -24,16 +24,16 @@ pub(super) struct Args {
     /// How long an event may be put off in all by answers with Retry-After, which spend no attempt
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = span::positive)]
     max_wait: Duration,
-    /// So many at a time, of each queue
+    /// How many run at a time, for each queue
     #[arg(long, value_name = "N", default_value_t = 1)]
     concurrency: usize,
-    /// So many taken from the broker at a time; if left out 4 × concurrency, and more when events are handled quickly
+    /// How many are taken from the broker at a time; if left out 4 × concurrency, and more when events are handled quickly
     #[arg(long, value_name = "N")]
     prefetch: Option<u16>,
-    /// So many begun in a time, such as 10/s
+    /// How many are started in a time, such as 10/s
     #[arg(long, value_name = "N/TIME", value_parser = span::rate)]
     rate: Option<Rate>,
-    /// Skips what is older, such as 2h
+    /// Skips events that are older than this, such as 2h
     #[arg(long, value_name = "DURATION", value_parser = span::duration)]
     max_age: Option<Duration>,
     /// Skips an event when one of the same name, source and subject with a later time was taken before it
@@ -43,10 +43,10 @@ pub(super) struct Args {
     /// it, such as 30s
     #[arg(long, value_name = "TOLERANCE", value_parser = span::duration)]
     expect_by_next: Option<Duration>,
-    /// The broker's consumer_timeout, within which all that is held must be settled
+    /// The broker's consumer_timeout, within which every delivery held must be settled
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = span::duration)]
     consumer_timeout: Duration,
-    /// How long what is begun may go on after the first request to stop
+    /// How long the work in progress may go on after the first request to stop
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span::duration)]
     pub(super) grace: Duration,
 }
@@ -94,7 +94,7 @@ fn backoff(text: &str) -> Result<Backoff, String> {
     for part in text.split(',') {
         let (field, value) = part.split_once('=').ok_or_else(|| wrong(part))?;
         if seen.contains(&field) {
-            return Err(format!("'{field}' stands there twice"));
+            return Err(format!("'{field}' is given twice"));
         }
         seen.push(field);
         let number = || value.parse::<f64>().map_err(|_| wrong(part));

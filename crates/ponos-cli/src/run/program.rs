@@ -55,7 +55,7 @@ impl Program {
         };
         if !exists(program) {
             let what =
-                format!("there is no program '{program}'; write its path, or see whether it is in PATH");
+                format!("there is no program '{program}'; write its path, or check whether it is in PATH");
             return Err(Trouble::Words(Exit::Configuration, what));
         }
         Ok(Self { words: words.to_vec(), timeout })
@@ -168,7 +168,7 @@ async fn supervise(
     };
     // what it left behind, too: nobody else would end that
     if group.end(&mut child).await && matches!(end, Ok(End::Exit(_))) {
-        tracing::warn!("the program has ended, and what it had started went on: that was ended too");
+        tracing::warn!("the program ended, but processes that it had started went on: they were ended too");
     }
     feeding.abort();
     if tokio::time::timeout(LAST_WORDS, &mut listening).await.is_err() {

@@ -210,7 +210,7 @@ fn what_a_program_leaves_behind_when_it_ends_is_ended_too() {
         for word in ["started ", "child ", "grandchild "] {
             gone(word);
         }
-        worker.says("what it had started went on");
+        worker.says("processes that it had started went on");
         worker.program.signal(Signal::TERM);
         assert_eq!(worker.end().code, Some(0));
     }

@@ -157,7 +157,7 @@ fn what_can_not_be_is_refused_with_its_remedy() {
     write(folder.path(), "a.b.c.json", "true");
     let schemas = folder.path().to_str().unwrap();
     refused(&["--on", "a.b.c", "--on", "a.b.d", "--schema", schemas], 78, "no file a.b.d.json");
-    refused(&["--on", "a.#", "--schema", schemas], 2, "'a.#' is none");
+    refused(&["--on", "a.#", "--schema", schemas], 2, "'a.#' is not a name");
 }
 
 #[test]
