@@ -188,7 +188,7 @@ pub enum StorePath {
 /// `[record]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordConfig {
-    /// Older rows than the newest so many are trimmed.
+    /// How many of the newest rows are kept; older ones are trimmed.
     pub max_rows: u64,
     /// Rows older than this are trimmed.
     pub max_age: Duration,

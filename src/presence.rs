@@ -21,11 +21,11 @@ use tracing::{info, warn};
 
 /// The exchange.
 const EXCHANGE: &str = "khronos.presence";
-/// Between two words of a clock.
+/// How often a clock announces itself.
 const EVERY: Duration = Duration::from_secs(10);
-/// A clock that was not heard for so many of our own words is gone.
+/// A clock that was not heard during this many of our own announcements is gone.
 const SILENT: u8 = 4;
-/// At most so many other stores are remembered.
+/// How many other stores are remembered at most.
 const REMEMBERED: usize = 16;
 /// Messages that wait for us, and their bytes; the oldest go.
 const WAITING: i64 = 64;

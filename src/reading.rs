@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 pub(crate) type Reading = tokio::task::JoinHandle<Result<Vec<Packed>, Diagnostics>>;
 
-/// What the files said, or that they are still being read.
+/// The schedules read at the start, or the reading that still goes on.
 pub(crate) enum Start {
     Read(Result<Vec<Packed>, Diagnostics>),
     Late(Reading),
@@ -45,7 +45,7 @@ fn finished(
     })
 }
 
-/// What is read after the start is taken in as a reload is.
+/// Schedules that are read after the start; they are taken in like a reload.
 pub(crate) fn late(
     reading: Reading,
     config: &Config,
@@ -68,7 +68,7 @@ pub(crate) type Reader = Arc<dyn Fn() -> Result<Vec<Packed>, Diagnostics> + Send
 /// The ends of calendars, as the schedules last read name them, and how many of these.
 pub(crate) type Ends = Arc<Mutex<BTreeMap<CalendarEnd, usize>>>;
 
-/// Calendars that have run out of which each is told.
+/// How many calendars that have run out are named one by one.
 const REMARKS: usize = 10;
 
 /// Warns of calendars that have run out.

@@ -89,7 +89,7 @@ pub struct Schedules<K = Source> {
     pub files: usize,
     /// How many of these were empty.
     empty: usize,
-    /// What is wrong (errors) or odd (warnings).
+    /// Errors and warnings.
     pub diagnostics: Diagnostics,
     /// The calendars that there are.
     pub calendars: Calendars,

@@ -16,7 +16,7 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// Says on `reload` that it is time, as long as somebody listens there. A folder that is not there is waited for.
 ///
-/// Ends when they are watched: a file system that hangs holds whoever asks it for changes, so nothing should wait for it.
+/// Returns once they are watched. Nothing should wait for that: a file system that hangs blocks the call.
 pub async fn folders(folders: Vec<PathBuf>, reload: mpsc::Sender<()>) {
     #[cfg(unix)]
     tokio::spawn(on_hangup(reload.clone()));
@@ -61,7 +61,7 @@ impl Watch {
     }
 
     /// Watches each folder, or what a missing one is to be in. To be called again when something changed: a folder that
-    /// was made anew is another one.
+    /// was created again is another one.
     fn follow(&mut self) -> notify::Result<()> {
         let mut parents = BTreeSet::new();
         let mut failed = None;

@@ -17,7 +17,7 @@ use crate::{
 use serde_json::Value;
 use std::{process::ExitCode, time::Duration};
 
-/// Until the answer must be there; whoever asks more often than this learns nothing more.
+/// How long to wait for the answer; asking more often than this tells nothing more.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// Asks a running clock whether it is well; ends with 1 if not, or if none answers.

@@ -39,7 +39,7 @@ use std::{
 ///
 /// "Moved" (~) is an occurrence that is gone and another of the same schedule on the same local day: the first gone one
 /// goes with the first new one, and so on. What is left over is removed (−) or added (+). A paused schedule calls for
-/// nothing. Too many to compare one by one are counted: then at least so many are added or removed.
+/// nothing. Too many to compare one by one are counted: then the counts of added and removed are lower bounds.
 ///
 /// Ends with 0 if nothing differs, 2 if something does (with 2 and nothing on standard output the command line was wrong).
 #[derive(Debug, clap::Args)]

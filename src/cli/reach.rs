@@ -190,7 +190,7 @@ async fn operator(folder: &Path) -> Result<Client, ClientError> {
     client.get::<serde_json::Value>("/").await.map(|_| client)
 }
 
-/// How long is waited for whoever listens where a clock would.
+/// How long to wait for an answer at the configured address.
 const GLANCE: Duration = Duration::from_secs(2);
 
 /// Whether a clock of this name is there at the configured address.

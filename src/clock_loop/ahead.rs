@@ -21,7 +21,7 @@ impl Ahead {
         self.rendered.push_back(publishing);
     }
 
-    /// What was rendered under this number. Those before it will not be asked for any more.
+    /// The message rendered under this number. Earlier ones are dropped: they are never asked for again.
     pub(super) fn take(&mut self, number: u64) -> Option<Publishing> {
         while self.first < number && self.rendered.pop_front().is_some() {
             self.first += 1;

@@ -1,4 +1,4 @@
-//! What others ask of the loop. A command that changes something is answered once the change is durable.
+//! Commands to the loop. A command that changes something is answered once the change is durable.
 
 use super::{
     ClockLoop, Command, Decided,
@@ -8,7 +8,7 @@ use crate::engine::Input;
 use std::ops::Bound;
 use tokio::sync::oneshot;
 
-/// What is to be told once the write with this ticket is durable.
+/// An answer that is given once the write with this ticket is durable.
 pub(super) struct Promise(u64, Decided, oneshot::Sender<Decided>);
 
 impl ClockLoop {

@@ -1,4 +1,4 @@
-//! What the rest of the program may ask of the running clock, and what it is told.
+//! The handle by which the rest of the program queries and commands the running clock.
 
 use crate::{
     engine::{KeptPage, Parked, Refused, Revision, Running},
@@ -16,8 +16,8 @@ pub const KEPT: usize = 1_000;
 /// Definitions in an answer to [`Command::Neighbours`] at most.
 pub const NEIGHBOURS: usize = 1_000;
 
-/// What the rest of the program may ask of the running clock. What can be long is answered in pages, with handles of what
-/// is held anyway; whoever asks makes views of them.
+/// A command to the running clock, or a query. Long answers come in pages, as handles of what
+/// is held anyway; the caller makes views of them.
 #[derive(Debug)]
 pub enum Command {
     /// The next [`PAGE`] schedules by name, from the first on or after the one that is named; none: that was all.

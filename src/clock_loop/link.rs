@@ -1,4 +1,4 @@
-//! What the loop does and says when the broker comes and goes.
+//! How the loop reacts to the broker's link going up and down.
 
 use super::{ClockLoop, Failure, Input};
 use ponos::{
@@ -7,14 +7,14 @@ use ponos::{
 };
 use tracing::{info, warn};
 
-/// So long after it was declared again it is shown what was missing (milliseconds): bindings of others went with it.
+/// How long a topology that was declared again is shown as a warning (milliseconds): others' bindings went with it.
 const SHOWN: i64 = 10 * 60 * 1_000;
 
-/// Whether the present outage was told of.
+/// Whether the present outage was logged.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     told: bool,
-    /// What was missing on the broker last, and when that was seen.
+    /// What was last missing on the broker, and when that was seen.
     missing: Option<(String, Timestamp)>,
 }
 
@@ -36,7 +36,7 @@ impl Outage {
 }
 
 impl Outage {
-    /// What was missing a while ago and is there again, for people.
+    /// A warning about what was missing a while ago and was declared again.
     pub(super) fn mended(&self, link: &Link, now: Timestamp) -> Option<String> {
         let (what, at) = self.missing.as_ref().filter(|(_, at)| now.since(*at) < SHOWN)?;
         matches!(link, Link::Up { .. }).then(|| {

@@ -12,13 +12,13 @@ use ponos::{
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
-/// Reads the schedules anew; the error is for people.
+/// Reads the schedules again; the error is for people.
 pub type Loader = Arc<dyn Fn() -> Result<Vec<Packed>, String> + Send + Sync>;
 
-/// What else a person should know at an instant, though the clock is ready.
+/// Warnings about the schedules at an instant, though the clock is ready.
 pub type Remarks = Arc<dyn Fn(Timestamp) -> Vec<String> + Send + Sync>;
 
-/// Schedules that come later.
+/// Schedules whose reading did not end before the start.
 pub type Late = Pin<Box<dyn Future<Output = Result<Vec<Packed>, String>> + Send>>;
 
 /// What the loop is made of.
@@ -29,7 +29,7 @@ pub struct Parts {
     pub rules: Rules,
     /// Where progress and record are kept.
     pub store: StoreHandle,
-    /// What was kept.
+    /// The state that the store held.
     pub snapshot: Snapshot,
     /// The store's answers.
     pub store_events: mpsc::UnboundedReceiver<StoreEvent>,
@@ -40,15 +40,15 @@ pub struct Parts {
     /// The schedules to start with, or why the last accepted ones are to be used; `None`: these are used until `late`
     /// has the schedules.
     pub schedules: Option<Result<Vec<Packed>, String>>,
-    /// What is still being read at the start: taken in as a reload is.
+    /// Schedules still being read at the start; they are taken in like a reload.
     pub late: Option<Late>,
     /// Reads them again.
     pub loader: Loader,
-    /// What is to be said of what was read, besides.
+    /// Warnings about the schedules read.
     pub remarks: Remarks,
     /// Says that it is time to read them again.
     pub reload: mpsc::Receiver<()>,
-    /// What the clock hears of a second one of its name.
+    /// A warning about a second clock of the same name.
     pub rival: watch::Receiver<Option<String>>,
     /// Log each event as it is confirmed.
     pub show_events: bool,

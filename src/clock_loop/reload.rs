@@ -1,4 +1,4 @@
-//! Schedules that are read while the loop turns: elsewhere, for folders may be slow.
+//! Reloads schedules on a blocking thread, because reading a folder may be slow.
 
 use super::ClockLoop;
 use crate::{engine::Input, schedule::Packed};
@@ -8,7 +8,7 @@ use tracing::{Span, error, info, info_span};
 /// Characters of what is wrong with the files that are shown with every status.
 const SHOWN: usize = 4_000;
 
-/// What is wrong, as far as somebody reads who asks how the clock is.
+/// The beginning of a long list of faults, for the status.
 pub(super) fn in_brief(why: &str) -> String {
     match why.char_indices().nth(SHOWN) {
         None => why.to_owned(),
@@ -20,7 +20,7 @@ pub(super) fn in_brief(why: &str) -> String {
     }
 }
 
-/// Schedules that were read anew.
+/// Schedules that a reload has read.
 pub(super) struct Loaded(Result<Vec<Packed>, String>);
 
 /// Who wants to know how a reload ended.

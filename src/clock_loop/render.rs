@@ -35,7 +35,7 @@ pub(super) fn publishing(clock: &str, exchange: &Arc<str>, handover: &Handover) 
     }
 }
 
-/// The same, from what was rendered ahead if that is there: only what may differ between two sendings is set anew.
+/// The same, taken from the messages rendered ahead if possible: only what differs between two sendings is set again.
 pub(super) fn ready(clock: &str, exchange: &Arc<str>, handover: &Handover, ahead: &mut Ahead) -> Publishing {
     let Some(mut ready) = handover.foreseen.and_then(|number| ahead.take(number)) else {
         return publishing(clock, exchange, handover);

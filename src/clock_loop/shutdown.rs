@@ -10,8 +10,8 @@ use tracing::error;
 const LAST_WRITE: Duration = Duration::from_secs(10);
 
 impl ClockLoop {
-    /// Takes nothing new in, waits for what is unanswered, writes the exact progress, closes the store. The first failure
-    /// is told, be it why the loop ended or one of the end itself; none keeps the progress from being written.
+    /// Takes nothing new in, waits for unanswered publishings, writes the exact progress, closes the store. Returns the first
+    /// failure, of the loop or of this drain; no failure keeps the progress from being written.
     pub(super) async fn drain(&mut self, alarm: &Alarm, shutdown: &Shutdown) -> Result<Report, Failure> {
         let before = self.failure.take();
         self.step(Input::Drain);

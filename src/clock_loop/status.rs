@@ -1,4 +1,4 @@
-//! How the clock is, for health checks and people.
+//! The clock's status, for health checks and people.
 
 use super::{ClockLoop, Status};
 use crate::{

@@ -1,4 +1,4 @@
-//! The three layers: file, environment, flags. Raw values with their origin; what is no known key is refused here.
+//! The three layers: file, environment, flags. Raw values with their origin; unknown keys are refused here.
 
 use super::keys::{self, KEYS, Kind};
 use crate::{

@@ -1,4 +1,4 @@
-//! Raw values → what they mean. Each fault is noted at the value's origin; the default stands in for it.
+//! Raw values → typed values. Each fault is noted at the value's origin, and the default is used instead.
 
 use super::{
     layers::{Origin, Value, Values},

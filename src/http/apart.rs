@@ -1,4 +1,4 @@
-//! HTTP on a thread and an event loop of its own, so that nothing that is asked here can hold up who publishes.
+//! HTTP on a thread and an event loop of its own, so that no request can delay publishing.
 
 use super::{
     listener::{ControlSocket, HttpError},

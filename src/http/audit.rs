@@ -46,7 +46,7 @@ pub(super) struct Bounds {
     to: Option<Timestamp>,
 }
 
-/// Why there is no report.
+/// Why an audit gave no report.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The record can't be read.

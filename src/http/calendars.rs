@@ -1,5 +1,5 @@
 //! `GET /calendars/{id}`: the days that a definition's calendar had when it was accepted. A definition names them by id;
-//! whoever evaluates it elsewhere asks for the days once, for they never change.
+//! a client that evaluates it elsewhere asks for the days once, because they never change.
 
 use super::{apart::apart, problem::Problem, site::Site};
 use crate::schedule::{CalendarId, Days};

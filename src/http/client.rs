@@ -1,4 +1,4 @@
-//! Asks a running clock: over TCP, or by its control socket.
+//! The client of a running clock: over TCP, or by its control socket.
 
 use super::sse::{Message, Parser};
 use axum::http::{Method, Request, Response, StatusCode, Uri, header};
@@ -16,11 +16,11 @@ use tokio::{
     time::timeout,
 };
 
-/// Until a connection must stand.
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Until an answer must be there; an audit may take this long.
+/// How long an answer may take; an audit may take this long.
 const ANSWER: Duration = Duration::from_secs(330);
-/// A feed that is silent for so long is dead: its clock sends a comment every 15 s.
+/// A feed that is silent this long is dead: its clock sends a comment every 15 s.
 const SILENCE: Duration = Duration::from_secs(45);
 /// The longest answer, in bytes.
 const LONGEST: usize = 256 << 20;
@@ -34,7 +34,7 @@ pub enum Target {
     Unix(PathBuf),
 }
 
-/// Why there is no answer. `Display` says what happened, to what, and what to do.
+/// Why the clock gave no answer. `Display` says what happened, to what, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens there.
@@ -56,7 +56,7 @@ pub enum ClientError {
         /// The clock's words.
         detail: String,
     },
-    /// The address is none.
+    /// The address is not a valid feed URL.
     #[error("'{address}' is not a valid feed URL: {what}; write it as http://127.0.0.1:7650")]
     Address {
         /// As given.

@@ -1,4 +1,4 @@
-//! What changes something: on the control socket alone.
+//! The routes that change something, on the control socket only.
 
 use super::{
     large::{self, Pages},

@@ -1,7 +1,7 @@
 //! `GET /feed`: events as they are confirmed, as server-sent events (WHATWG HTML, §9.2).
 //!
 //! The feed reads the record by pages and waits for more, so a slow reader lags and nothing piles up. The id of each
-//! event is the number of its row, by which a reader resumes; what was trimmed in between is told as `event: gap`.
+//! event is the number of its row, by which a reader resumes; rows trimmed in between are reported as `event: gap`.
 
 use super::{apart::apart, events, problem::Problem, site::Site};
 use crate::{
@@ -26,18 +26,18 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// Rows read at once.
 const PAGE: usize = 256;
-/// Events that are made at once: about so many bytes of them …
+/// About how many bytes of events are rendered at once, …
 const BYTES: usize = 32 << 10;
-/// … with so much besides their data.
+/// … counting this much for each beside its data.
 const OVERHEAD: usize = 512;
 /// Patterns of one feed.
 const PATTERNS: usize = 32;
-/// A feed that lets so many rows pass unsent tells how far it is, so that resuming need not read them again.
+/// After this many rows without an event, a feed sends its position, so that resuming need not read them again.
 const UNSENT: u64 = 1000;
 /// The pause before the record is read, or the loop asked, again after it could not be.
 const BREATH: Duration = Duration::from_secs(1);
 
-/// What a feed is to give.
+/// What the request asks of a feed.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wish {
     patterns: Vec<String>,
@@ -115,14 +115,14 @@ fn wish(query: Vec<(String, String)>, last_event_id: Option<&[u8]>) -> Result<Wi
     Ok(wish)
 }
 
-/// What there is to be made of a row.
+/// How a row is to be rendered.
 enum Part {
     Passed,
     Unknown,
     Wanted(Arc<(Revision, Schedule)>),
 }
 
-/// What was made of it.
+/// A rendered row.
 enum Made {
     Nothing,
     Unknown,
@@ -153,7 +153,7 @@ struct Feed {
     patterns: Vec<String>,
     /// All rows up to this one are dealt with.
     after: u64,
-    /// The last number that the reader was told.
+    /// The last number that was sent to the reader.
     told: u64,
     /// The page that was read last, without what was dealt with: events are made of a few at a time.
     rows: VecDeque<RecordRow>,

@@ -11,7 +11,7 @@ use axum::{
 };
 use std::net::IpAddr;
 
-/// The address of our end of the connection. Whoever names it in the Host header has not come by a name.
+/// The address of our end of the connection. A Host header that gives it comes from a client that used no name.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Local(pub(super) Option<IpAddr>);
 

@@ -75,7 +75,7 @@ pub(super) async fn history(
 /// Whether there can be rows after the number that is wanted; the error says why not.
 ///
 /// # Errors
-/// The record ends before it: whoever goes on from there waits for nothing, and never hears of a record that was begun anew.
+/// The record ends before this position: it may have been started afresh, and a reader there would wait for ever.
 pub fn check_after(wanted: &Wanted, last: u64) -> Result<(), String> {
     match wanted.after {
         Some(after) if after > last => {

@@ -13,10 +13,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{collections::VecDeque, future::Future};
 
-/// Bytes that are written, or handed to the connection, at once: about so many.
+/// About how many bytes are written, or handed to the connection, at once.
 pub(super) const PIECE: usize = 32 * 1024;
 
-/// Lets a few requests in; the others are told to come back. An answer keeps its place until the connection has taken
+/// Lets a few requests in and refuses the others with "try again later". An answer keeps its place until the connection has taken
 /// all of it.
 pub(super) async fn few(State(site): State<Site>, request: Request, next: Next) -> Response {
     let Some(place) = site.large.take() else {
@@ -46,8 +46,8 @@ pub(super) trait Pages: Send + 'static {
     fn view(item: &Self::Item) -> Self::View<'_>;
 }
 
-/// An object with a list of this name added to it, written as it is read. An error on the way cuts the answer off; one
-/// at the start is told.
+/// An object with a list of this name added to it, written as it is read. An error in between cuts the answer off; one
+/// at the start is answered as a problem.
 pub(super) async fn list<P: Pages>(
     head: Map<String, Value>,
     key: &str,

@@ -76,7 +76,7 @@ impl Limits {
         limits
     }
 
-    /// The same, with fewer places where so many files may be open.
+    /// The same, with fewer places if the limit of open files demands it.
     fn within(self, files: Option<usize>) -> Self {
         let Some(files) = files else { return self };
         let room = files.saturating_sub(REST);

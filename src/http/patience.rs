@@ -1,4 +1,4 @@
-//! A connection that is given up on when the peer takes nothing for too long: else a reader that stops reading would
+//! Write timeout: closes a connection whose peer takes nothing for too long. Else a reader that stops reading would
 //! keep its place for ever.
 
 use std::{

@@ -36,7 +36,7 @@ struct Given {
 /// An answer that can be taken away from its connection, which may not look at it for a long time.
 type Shared = Arc<Mutex<Option<Answer>>>;
 
-/// What it takes of the memory goes with it.
+/// An answer in progress, with its share of the memory.
 #[derive(Debug)]
 struct Answer {
     body: Body,

@@ -1,4 +1,4 @@
-//! What is answered when something is not as asked: problem documents (RFC 9457).
+//! Error answers: problem documents (RFC 9457).
 
 use super::apart::Defect;
 use crate::store::StoreError;

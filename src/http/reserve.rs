@@ -1,5 +1,5 @@
 //! Places for connections that come when all ordinary ones are taken. They are asked for health alone, so that however
-//! many connections others hold, whoever looks after the clock gets an answer.
+//! many connections others hold, an operator's probe gets an answer.
 
 use std::{
     collections::VecDeque,

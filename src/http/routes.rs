@@ -1,4 +1,4 @@
-//! What there is.
+//! The HTTP routes.
 
 use super::{
     audit, calendars, control, feed, guard, health, history, large, problem::Problem, schedules, site::Site,
@@ -34,12 +34,12 @@ const INDEX: [(&str, &str); 9] = [
     ("/readyz", "whether events go out, and if not, why"),
 ];
 
-/// What may be read, for whom the guard lets in.
+/// The routes that only read, behind the guard.
 pub(super) fn public(site: Site, shutdown: Shutdown) -> Router {
     finish(reads(&site, shutdown)).layer(middleware::from_fn_with_state(site, guard::guard))
 }
 
-/// The same, and what changes something, for whoever may open the control socket.
+/// The same routes and those that change something, for users who may open the control socket.
 pub(super) fn control(site: Site, shutdown: Shutdown) -> Router {
     let writes = Router::new()
         .route("/parked/release", post(control::release))
@@ -51,7 +51,7 @@ pub(super) fn control(site: Site, shutdown: Shutdown) -> Router {
     finish(reads(&site, shutdown).merge(writes))
 }
 
-/// What is answered when all ordinary connections are taken, for whom the guard lets in.
+/// The routes served when all ordinary connections are taken, behind the guard.
 pub(super) fn crowded(site: Site) -> Router {
     let most = site.limits.connections;
     let full = move || async move {

@@ -1,4 +1,4 @@
-//! Accepts connections, bounds them, and lets them end in peace.
+//! Accepts connections, bounds their number, and drains them at shutdown.
 
 use super::{
     guard::Local,
@@ -85,7 +85,7 @@ pub async fn serve(listener: TcpListener, site: Site, shutdown: Shutdown) {
     farewell(connections, limits).await;
 }
 
-/// Serves all that may be read, and what changes something, to whoever may open the socket.
+/// Serves all routes, those that change something included, to users who may open the socket.
 pub async fn serve_control(mut socket: ControlSocket, site: Site, shutdown: Shutdown) {
     let limits = site.limits;
     let router = routes::control(site.for_operators(), shutdown.clone());

@@ -1,4 +1,4 @@
-//! What all handlers share.
+//! The state that all handlers share.
 
 use super::{events::Events, limits::Limits, places::Places, problem::Problem, record::Record};
 use crate::{
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot};
 
-/// What handlers may ask: the running clock and its record. Clones share it.
+/// The running clock and its record, as handlers query them. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Site {
     pub(super) clock: Handle,

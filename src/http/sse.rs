@@ -14,7 +14,7 @@ pub struct Message {
     pub data: String,
 }
 
-/// The feed is none.
+/// The feed exceeded the event size limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the feed has an event of more than {LONGEST} bytes")]
 pub(super) struct TooLong;

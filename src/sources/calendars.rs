@@ -96,7 +96,7 @@ pub(super) fn read(
     (calendars, faults)
 }
 
-/// The calendar's name, from that of its file; `None` if that is none.
+/// The calendar's name, from its file's name; `None` if that is not a valid calendar name.
 fn name(file: &Path) -> Option<String> {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     is_name(stem).then(|| stem.to_owned())

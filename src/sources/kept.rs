@@ -8,7 +8,7 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-/// What is kept of a schedule that is read.
+/// The part of a schedule that is kept after reading.
 pub trait Kept {
     /// Keeps it.
     fn keep(definition: Definition, schedule: Schedule, place: Place) -> Self;

@@ -1,4 +1,4 @@
-//! Against accidents: what all schedules together would ask of the clock, held against `[limits]`.
+//! Compares what all schedules together demand of the clock with `[limits]`, against accidents.
 
 use super::{Kept, Place, Schedules};
 use crate::{config::LimitsConfig, diagnostic::Diagnostic};

@@ -10,7 +10,7 @@ use crate::{
 use ponos::{files::Reader, redact::redact, terminal::line};
 use std::{fmt, path::Path};
 
-/// All that were ever built in. Whoever changes [`STANDARD`] keeps its former text here: a store that knows nothing else
+/// All texts that were ever built in. When [`STANDARD`] changes, keep its former text here: a store that knows nothing else
 /// never saw a folder.
 const BUILT_IN: [&str; 1] = [STANDARD];
 

@@ -70,7 +70,7 @@ async fn an_exchange_of_another_type_is_refused_with_78_and_named() {
         ..Topology::default()
     };
     drop(Arrivals::of(&url, vec![other]).await);
-    let words = ["the exchange 'events'", "'type'", "we want topic", "it has fanout", "take a new name"];
+    let words = ["the exchange 'events'", "'type'", "we want topic", "it has fanout", "use a new name"];
     refuses(Clock::new(&url, SCHEDULES), 78, &words);
 }
 

@@ -1,6 +1,6 @@
 //! The contents of calendars under their ids, and the rules about days that are made of them. Both are found by what
 //! they are, so that a million schedules that name the same calendars share one value. A definition holds ids only:
-//! whoever builds a schedule from it passes the store that knows their days.
+//! code that builds a schedule from it passes the store that knows their days.
 //!
 //! Clones share what they hold. It grows by some 6 KB for each content and each set of rules, until
 //! [`CalendarStore::forget_unused`] drops what no schedule refers to.

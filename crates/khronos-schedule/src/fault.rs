@@ -79,7 +79,7 @@ pub(super) fn floor(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
-/// A word that is none of those allowed, with the nearest of them where one is near.
+/// The fault of a word that is not allowed, with the nearest allowed one if it is close.
 pub(super) fn choice(found: &str, allowed: &[&str]) -> Flaw {
     let flaw = Flaw::whole(format!("'{}' is not one of '{}'", shown(found), allowed.join("', '")));
     if found.len() > 32 {

@@ -57,7 +57,7 @@ pub(super) fn month_of(day: i32) -> i32 {
     month
 }
 
-/// The day's number; `None` where there is no such date or it is outside of the table.
+/// The day's number; `None` if the date does not exist or is outside the table.
 pub(super) fn day_number(year: i32, month: u32, day: u32) -> Option<i32> {
     if !(FIRST_YEAR..FIRST_YEAR + MONTHS / 12).contains(&year) || !(1..=12).contains(&month) {
         return None;

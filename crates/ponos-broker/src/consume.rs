@@ -133,7 +133,7 @@ pub struct Consumer {
     link: watch::Receiver<Link>,
     flow: watch::Sender<Flow>,
     prefetch: Arc<AtomicU16>,
-    /// The prefetch is no more.
+    /// The largest prefetch.
     most: u16,
     cancelled: Arc<AtomicU64>,
 }
@@ -209,9 +209,9 @@ impl Consumer {
         self.settler.clone()
     }
 
-    /// Goes on with the full prefetch. Nothing if it is wide, and once it was stopped.
+    /// Returns to the full prefetch. Does nothing if it is wide already, or was stopped.
     ///
-    /// RabbitMQ subscribes anew for it, on the same channel: tags of before stay valid. A single active consumer hands its
+    /// That takes a new subscription on the same channel: earlier delivery tags stay valid. A single active consumer hands its
     /// turn on by that; it does so when a delivery was acked and nothing is at work, so that the order is kept.
     pub fn widen(&self) {
         turn(&self.flow, Flow::Narrow, Flow::Wide);

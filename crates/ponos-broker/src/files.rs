@@ -1,7 +1,7 @@
 //! Reads the files that a configuration names: bounded in kind, in size and in time.
 //!
 //! A file is read if it is a regular one (where symbolic links lead, as mounted secrets have them): a FIFO or a device would
-//! hold whoever opens or reads it. It is read on a thread of its own and waited for a while only: a network file system that
+//! block its reader. It is read on a thread of its own and waited for a while only: a network file system that
 //! hangs can't be interrupted, so the thread is left behind. How many may be left is bounded, and a path that one of them is
 //! still busy with is not tried again until it is done.
 
@@ -32,7 +32,7 @@ pub enum ReadError {
     /// It is too large.
     #[error("it is larger than {}", size(*.0))]
     TooLarge(u64),
-    /// It is no text.
+    /// It is not UTF-8 text.
     #[error("it is not UTF-8 text")]
     NotText,
     /// It did not answer.

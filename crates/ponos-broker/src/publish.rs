@@ -45,7 +45,7 @@ pub enum PublishOutcome {
     Nacked,
     /// The broker closed the channel because of this very message; the reason says why. Sent again it is refused again.
     Refused(String),
-    /// Its exchange is not there (404), and is none of those that this publisher declares, or looks for, itself: the reason
+    /// Its exchange does not exist (404), and is not one that this publisher declares, or looks up, itself: the reason
     /// says which. The topology's fault, never the message's: an outage of that exchange. Sent again once somebody has
     /// declared the exchange, it goes out.
     Missing(String),

@@ -14,7 +14,7 @@ pub enum Stage {
     Stopping,
 }
 
-/// What was asked for so far.
+/// The stage requested so far.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
     stage: Stage,
@@ -25,7 +25,7 @@ struct Asked {
 #[derive(Debug, Clone)]
 pub struct Trigger(watch::Sender<Asked>);
 
-/// Is told of the shutdown.
+/// Receives the shutdown.
 #[derive(Debug, Clone)]
 pub struct Shutdown(watch::Receiver<Asked>);
 

@@ -29,7 +29,7 @@ const MARK: &str = "PONOS_STACK_PROVIDED";
 /// The standard library's default.
 const DEFAULT: usize = 2 << 20;
 
-/// So many threads with such stacks must fit into the process.
+/// How many threads with such stacks must fit into the process.
 #[cfg(unix)]
 const THREADS: usize = 8;
 
@@ -108,7 +108,7 @@ fn try_stacks() -> std::io::Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
-/// That too little stack was said, by whoever noticed first.
+/// Whether the warning of too little stack was given.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Warns, once, where headers in frames of `frame_max` bytes can need more stack than this process gives its threads.

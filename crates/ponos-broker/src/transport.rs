@@ -1,4 +1,4 @@
-//! Either broker, and what is made from it.
+//! Either broker, and the handles made from it.
 
 use super::{Consume, Consumer, LinkError, Publisher, amqp, memory};
 use ponos_event::topology::Topology;

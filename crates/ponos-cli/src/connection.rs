@@ -60,7 +60,7 @@ impl Options {
 /// Waits until a handle is connected.
 ///
 /// # Errors
-/// What only a person can mend, that it took too long, or that the broker takes no publishing.
+/// An error that only a person can fix, a timeout, or a broker that accepts no messages.
 pub(crate) async fn connected(mut link: watch::Receiver<Link>) -> Result<(), Trouble> {
     let settled = link.wait_for(|link| match link {
         Link::Up { .. } | Link::Blocked { .. } | Link::Closed => true,
@@ -86,7 +86,7 @@ pub(crate) fn gone() -> Trouble {
     Trouble::lost("the connection to the broker was lost; try again")
 }
 
-/// What a link that went down means for a verb that stays: an end if only a person can mend it.
+/// The error that ends a verb that stays connected: one that only a person can fix.
 pub(crate) fn fatal(link: &Link) -> Option<&LinkError> {
     match link {
         Link::Down { error: Some(error), .. } if error.class.needs_a_person() => Some(error),

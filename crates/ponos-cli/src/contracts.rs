@@ -7,7 +7,7 @@ use ponos::{
 };
 use std::path::{Path, PathBuf};
 
-/// What payloads are held to.
+/// The schemas that payloads must match.
 pub(crate) enum Contracts {
     /// All to the same.
     One(Contract),
@@ -26,7 +26,7 @@ impl Contracts {
         read.map_err(|why| Trouble::Words(Exit::Configuration, format!("--schema: {why}")))
     }
 
-    /// What is taken in under a name or pattern is held to this.
+    /// The schema for deliveries of this name or pattern.
     pub(crate) fn of(&self, pattern: &str) -> Result<Contract, Trouble> {
         let (folder, registry) = match self {
             Self::One(contract) => return Ok(contract.clone()),

@@ -42,7 +42,7 @@ impl Place {
         }
     }
 
-    /// Opens it for that service, of which so many handlers run at a time; a folder blocks meanwhile.
+    /// Opens it for this service, which runs `slots` handlers at a time; opening a folder blocks.
     pub(crate) async fn open(&self, service: &str, slots: usize) -> Result<Inbox, Trouble> {
         let opened = match self {
             Self::Memory => Ok(Inbox::memory(REMEMBERED)),
@@ -56,7 +56,7 @@ impl Place {
     }
 }
 
-/// What an inbox that can't be used means here.
+/// An inbox's error as a message with its exit code.
 pub(crate) fn trouble(doing: &str, error: &InboxError) -> Trouble {
     let exit = match error.class {
         InboxErrorClass::Unavailable | InboxErrorClass::Conflict => Exit::Unavailable,

@@ -70,7 +70,7 @@ fn header(value: &HeaderValue) -> Value {
     }
 }
 
-/// The JSON that it is; else the text that it is, with what is no text replaced.
+/// The body as JSON, if it is that; else as text, with invalid UTF-8 replaced.
 fn body(bytes: &[u8]) -> Value {
     if bytes.is_empty() {
         return Value::Null;

@@ -3,11 +3,11 @@
 use crate::output::Paint;
 use ponos::{output::columns, terminal::line};
 
-/// What further lines are set in by.
+/// The indent of further lines.
 const INDENT: usize = 2;
 /// Between two parts.
 const GAP: usize = 2;
-/// A narrower terminal than this is written to as if it were so wide.
+/// A narrower terminal is treated as if it were this wide.
 const NARROWEST: usize = 20;
 
 /// A part of a line.

@@ -51,7 +51,7 @@ enum Verb {
 }
 
 impl Verb {
-    /// What is to be said when Ctrl-C ends it; nothing of those that see to that themselves.
+    /// The message for a verb ended by Ctrl-C; `None` for verbs that handle it themselves.
     fn left_by_interrupt(&self) -> Option<&'static str> {
         match self {
             Self::Tail(_) | Self::Run(_) | Self::Dead(dead::Verb::Requeue(_)) => None,

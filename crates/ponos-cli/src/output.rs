@@ -85,7 +85,7 @@ pub(crate) fn hand_on(bytes: &[u8]) {
     let _ = io::stderr().lock().write_all(bytes);
 }
 
-/// How text is set off on standard output; not at all where that is no terminal, or `NO_COLOR` is set.
+/// Colours on standard output; none if it is not a terminal, or `NO_COLOR` is set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paint(bool);
 
@@ -95,7 +95,7 @@ impl Paint {
         Self(output::colours(&io::stdout()))
     }
 
-    /// For what is no terminal.
+    /// For an output that is not a terminal.
     #[cfg(test)]
     pub(crate) fn none() -> Self {
         Self(false)

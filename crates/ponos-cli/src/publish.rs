@@ -62,7 +62,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A payload has at most so many bytes.
+/// The largest payload, in bytes.
 const PAYLOAD_MOST: u64 = 16 << 20;
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {

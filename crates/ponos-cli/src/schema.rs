@@ -12,7 +12,7 @@ use ponos::{
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// What compares schemas.
+/// The verbs of `ponos schema`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
     Check(Args),

@@ -30,7 +30,7 @@ enum Silence {
 }
 
 impl Silence {
-    /// What was seen, and this. An alarm says more than that a connection went, which may be what came of it.
+    /// Adds a state of the link to what was seen. An alarm says more than a lost connection, which may follow from it.
     fn with(seen: Option<Self>, link: &Link) -> Option<Self> {
         match (link, seen) {
             (Link::Blocked { reason }, _) => Some(Self::Blocked(reason.clone())),
@@ -98,7 +98,7 @@ impl Sender {
         }
     }
 
-    /// What became of what was submitted, and what was seen of the connection meanwhile.
+    /// The settlements of what was submitted, and what the connection did meanwhile.
     async fn settled(&mut self) -> (Option<Vec<Settlement>>, Option<Silence>) {
         let mut link = self.publisher.link();
         let mut seen = Silence::with(None, &link.borrow_and_update());

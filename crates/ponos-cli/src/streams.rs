@@ -78,7 +78,7 @@ impl Streams {
     }
 }
 
-/// What a worker that can't run means here: what it was told came from the command line.
+/// The error of a worker that can't run; its settings came from the command line.
 pub(crate) fn unfit(error: WorkerError) -> Trouble {
     match error {
         WorkerError::Broker(error) => error.into(),

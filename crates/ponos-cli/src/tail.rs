@@ -35,7 +35,7 @@ pub(crate) struct Args {
 
 /// Deliveries that wait at most.
 const PREFETCH: u16 = 200;
-/// When nobody reads our output, the queue keeps so many; then the oldest go.
+/// How many events the queue keeps while nobody reads our output; then the oldest are dropped.
 const QUEUED_MOST: i64 = 10_000;
 /// Characters of a payload in a line.
 const PAYLOAD: usize = 120;

@@ -21,7 +21,7 @@ pub(super) struct Entry<'a> {
     pub(super) why: Vec<Explained>,
 }
 
-/// So many schedules are asked for what they leave out; of more, only those that are due.
+/// How many schedules are asked for what they leave out; of more, only those that are due are.
 const ASKED: usize = 1000;
 /// How many times of one schedule are followed.
 const FOLLOWED: usize = 200_000;

@@ -34,7 +34,7 @@ pub(super) struct Sum {
     pub(super) added: u64,
     pub(super) removed: u64,
     pub(super) moved: u64,
-    /// Too many to compare: at least so many.
+    /// True if there are too many to compare: the counts are lower bounds.
     pub(super) at_least: bool,
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// The key of the [`Meta`](super::meta::Meta).
 pub(super) const META: &[u8] = b"!";
-/// Before the revisions, so that whoever reads in the order of keys knows their calendars by then.
+/// Sorts before the revisions, so that a read in key order meets a revision's calendars first.
 const CALENDAR: u8 = b'c';
 const REVISION: u8 = b'd';
 const ONE_SHOT: u8 = b'o';

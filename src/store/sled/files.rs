@@ -83,7 +83,7 @@ pub(super) fn remove_unfinished_snapshots(folder: &Path) -> Result<(), StoreErro
 }
 
 impl Files {
-    /// Opens an own handle of the database, which has to be there by now, and makes its name durable.
+    /// Opens a handle of its own on the database, which must exist by now, and makes its name durable.
     pub(super) fn open(folder: &Path, lock: File) -> Result<Self, StoreError> {
         let io = |error| io_error(folder, "opening the database", &error);
         let database = File::open(folder.join(DATABASE)).map_err(io)?;

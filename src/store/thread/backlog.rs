@@ -38,7 +38,7 @@ pub(super) struct Queue {
     paced_at: Option<i64>,
     /// (`accepted` after a call, its `complete`), oldest first.
     completes: VecDeque<(u64, Timestamp)>,
-    /// What stands for rows that had no room.
+    /// A row that stands for those that had no room.
     lost: Option<Row>,
     dropped: u64,
     pub(super) reads: VecDeque<(u64, usize, Reply<Page>)>,

@@ -58,7 +58,7 @@ impl Default for Tuning {
     }
 }
 
-/// What the store tells.
+/// What the store's thread reports.
 #[derive(Debug, Clone)]
 pub enum StoreEvent {
     /// This save is durable.

@@ -63,7 +63,7 @@ pub(super) fn yearly(text: &str) -> Result<(u32, u32), Flaw> {
     if known { Ok((month, day)) } else { Err(Flaw::whole(format!("no year has a day {}", shown(text)))) }
 }
 
-/// Numbers of so many digits each, joined by `-`.
+/// Numbers with these counts of digits, joined by `-`.
 fn numbers<const N: usize>(text: &str, digits: [usize; N]) -> Option<[u32; N]> {
     let mut parts = text.split('-');
     let mut found = [0; N];

@@ -120,7 +120,7 @@ impl Rule {
         }
     }
 
-    /// The days from `start` on, ascending, at most so many; `until` is the last moment, `start`'s time of day counting.
+    /// The days from `start` on, ascending, at most `most`; `until` is the last moment, with `start`'s time of day.
     /// `None` where `start` itself is none of them, which leaves open what is meant.
     pub(super) fn days(
         &self,

@@ -129,7 +129,7 @@ impl Field {
         })
     }
 
-    /// What was probably meant by something that is no value.
+    /// A guess at what was meant by an invalid value.
     fn guess(self, text: &str) -> Option<String> {
         let other = if self == Self::Weekday { Self::Month } else { Self::Weekday };
         let known = |field: Self| field.names().0.iter().any(|name| name.eq_ignore_ascii_case(text));

@@ -96,7 +96,7 @@ fn understood(text: &str, fields: &[(usize, &str)]) -> Result<Cron, Flaw> {
     Err(Flaw::part(from..text.trim_ascii_end().len(), what).help("no year has such a date in these months"))
 }
 
-/// The fields that an expression of so many has.
+/// The layout of an expression with this many fields.
 pub(crate) fn layout(fields: usize) -> Option<&'static [Field]> {
     match fields {
         5 => ALL.get(1..6),

@@ -17,7 +17,7 @@ use ponos_event::Timestamp;
 /// The most timings in one schedule.
 const MOST_TIMINGS: usize = 32;
 
-/// The timing; faults are added, and with any of them there is none.
+/// Builds the timing; `None` if any fault was added.
 pub(crate) fn timing(
     definition: &Definition,
     calendars: &CalendarStore,

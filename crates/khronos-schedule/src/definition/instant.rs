@@ -49,7 +49,7 @@ pub(crate) fn bound(text: &str, zone: Option<Zone>) -> Result<Timestamp, Flaw> {
     }
 }
 
-/// A local time where there is no zone; `giver` would give it one.
+/// The fault of a local time without a zone; `giver` would give it one.
 fn no_zone(text: &str, giver: Option<&str>) -> Flaw {
     let offset = format!("an offset: '{}Z'", shown(text));
     Flaw::whole(format!("'{}' is a local time, and no time zone is given", shown(text)))

@@ -52,7 +52,7 @@ pub struct Definition {
     /// First instant at which it may not be due any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// At most so many occurrences since `from`, or since the timing took effect.
+    /// The most occurrences since `from`, or since the timing took effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// A duration below which send times lie behind due times.

@@ -14,7 +14,7 @@ pub(crate) struct Phase {
 }
 
 impl Phase {
-    /// Reads it. Zero is allowed, as whoever gives each of many schedules its share of a span writes it for the first.
+    /// Reads a phase. Zero is allowed: it is the first share when many schedules are spread over a span.
     pub(crate) fn parse(text: &str) -> Result<Self, Flaw> {
         let trimmed = text.trim_ascii_end();
         let split = trimmed.rfind(|c: char| c.is_ascii_whitespace()).map_or(0, |at| at + 1);

@@ -15,7 +15,7 @@ pub(crate) struct Bounds {
     pub(crate) end: Timestamp,
 }
 
-/// `limit`: at most so many occurrences.
+/// `limit`: the most occurrences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Limit {
     pub(crate) most: u32,

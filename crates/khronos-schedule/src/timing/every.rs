@@ -70,7 +70,7 @@ impl Elapsed {
     }
 }
 
-/// Every so many days or months, at a time of day.
+/// Every N days or months, at a time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Calendar {
     pub(crate) unit: Period,

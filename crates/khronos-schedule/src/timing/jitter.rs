@@ -1,7 +1,7 @@
 //! `jitter`: how far an occurrence's send time lies behind its due time, so that many schedules that are due at one
 //! instant are not sent at one instant.
 //!
-//! The offset is a pure function of the schedule's name and the due time: a restart, another clock and whoever checks
+//! The offset is a pure function of the schedule's name and the due time: a restart, another clock and a checking consumer
 //! get the same. See [`jitter_offset`] for the rule.
 
 use crate::fault::{Fault, Flaw};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Offsets below so many milliseconds.
+/// Send-time offsets below a maximum, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Jitter {
     schedule: Arc<str>,

@@ -148,7 +148,7 @@ impl Timing {
         self.before(t.plus(1)).filter(|last| self.send_time(*last) > t).map_or(t, |last| last.plus(-1))
     }
 
-    /// Offsets of send times are below so many milliseconds; 0 without jitter.
+    /// The bound of send-time offsets, in milliseconds; 0 without jitter.
     pub fn jitter(&self) -> i64 {
         self.jitter.as_ref().map_or(0, |jitter| jitter.most())
     }

@@ -92,7 +92,7 @@ impl Rule {
         }
     }
 
-    /// All instants are whole multiples of so many milliseconds from one another.
+    /// Milliseconds of which all distances between instants are whole multiples.
     pub(crate) fn grid(&self) -> i64 {
         match self {
             Self::At(at) => common(1000, at.millis()),

@@ -1,5 +1,5 @@
 //! Calendars that end: until when a schedule's `exclude` and `only` say something. A list of holidays that nobody carries
-//! on excludes nothing any more, and says nothing of it by itself.
+//! on no longer excludes anything, and gives no sign of it by itself.
 
 use super::{Timing, on_days::start_of};
 use crate::{

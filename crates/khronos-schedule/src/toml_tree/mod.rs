@@ -152,7 +152,7 @@ impl<'t, 'f> Walk<'t, 'f> {
         tables
     }
 
-    /// Reads a list of texts; what is none is noted and left out.
+    /// Reads a list of texts; other values are noted as faults and left out.
     fn texts(&mut self, path: &str, items: &[Spanned<DeValue<'_>>]) -> Value {
         let mut texts = Vec::new();
         for (index, item) in items.iter().enumerate() {

@@ -55,7 +55,7 @@ const AHEAD: [(i32, &str); 36] = [
     (720, "Pacific/Auckland"), (765, "Pacific/Chatham"), (780, "Pacific/Tongatapu"), (840, "Pacific/Kiritimati"),
 ];
 
-/// Texts are not looked at beyond so many bytes; the longest name has 32.
+/// Longer texts (in bytes) are not examined; the longest name has 32.
 const LONGEST: usize = 40;
 /// Whole hours from UTC for which there is a zone without a place.
 const HOURS: std::ops::RangeInclusive<i32> = -12..=14;
@@ -169,7 +169,7 @@ fn same_letters(folded: &str) -> Option<&'static str> {
     names.find(|name| name.eq_ignore_ascii_case(folded)).or(of_city)
 }
 
-/// A name that is a few letters off; so few letters as an abbreviation has are no ground for a guess.
+/// A name that is a few letters off; an abbreviation has too few letters for a guess.
 fn near(folded: &str) -> Option<&'static str> {
     if folded.len() < 5 {
         return None;

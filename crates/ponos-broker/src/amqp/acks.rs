@@ -25,7 +25,7 @@ enum State {
 /// Which acks to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flush {
-    /// What one frame can say: everything up to the oldest unsettled delivery.
+    /// Everything up to the oldest unsettled delivery, which one frame can ack.
     Together,
     /// Also what is beyond it and waited for such a flush before.
     Late,

@@ -1,6 +1,6 @@
 //! Whose fault it is that the broker closed a channel that publishes. Pure.
 //!
-//! It names no publishing, only a reason. What it says of one message (403, most of 406) is that message's fault. That
+//! It names no publishing, only a reason. What it says about one message (403, most of 406) is that message's fault. That
 //! an exchange is not there (404), or is another than was declared (406), is the topology's fault, never the message's:
 //! the same message goes out as soon as somebody has declared the exchange.
 

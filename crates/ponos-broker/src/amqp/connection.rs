@@ -35,7 +35,7 @@ enum Failure {
     Closed(LinkError),
 }
 
-/// What the broker tells of a connection.
+/// What the broker reports about a connection.
 pub(super) type Events = BoxStream<'static, Event>;
 
 /// A second handle onto the socket: the only sure way to end lapin's thread while the other side, or an alarm, holds it.
@@ -147,8 +147,8 @@ impl Session {
         self.call("opening a channel", self.connection.create_channel()).await
     }
 
-    /// Awaits a call to the broker, within the time limit. A connection on which no answer came is cut off: whoever else
-    /// has it would wait as long again.
+    /// Awaits a call to the broker, within the time limit. A connection that gave no answer is cut off: others
+    /// that use it would wait as long again.
     pub(super) async fn call<T>(
         &self,
         what: &str,

@@ -26,12 +26,12 @@ use tokio::{
 const TOGETHER: usize = 100;
 /// … or this long after the first, …
 const LINGER: Duration = Duration::from_millis(5);
-/// … and what is done before an elder waits for it so many times as long: then it is acked singly.
+/// … A finished delivery waits at most this many lingers for older ones, then is acked on its own.
 const PATIENCE: u32 = 4;
 
-/// A connection that held this long starts the backoff anew.
+/// A connection that held this long resets the backoff.
 const HELD: Duration = Duration::from_secs(5);
-/// How often the connection's state is looked at.
+/// How often the connection's state is checked.
 const TICK: Duration = Duration::from_millis(500);
 /// How many settlements are taken before deliveries have their turn.
 const AT_ONCE: usize = 64;
@@ -52,7 +52,7 @@ struct Supervisor {
     unread: Unread,
 }
 
-/// What is to be consumed, and where.
+/// The queue to consume, and the connection to use.
 struct Wanted {
     shared: Arc<Shared>,
     topology: Topology,

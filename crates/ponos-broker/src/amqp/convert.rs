@@ -77,7 +77,7 @@ pub(super) fn properties(
     }
 }
 
-/// What of a frame a publisher may fill.
+/// How much of a frame a publisher may fill.
 fn room(frame: usize) -> usize {
     frame - (frame / SHARE).min(FOR_THE_BROKER)
 }

@@ -1,4 +1,4 @@
-//! Makes a topology be there.
+//! Declares a topology on the broker.
 
 use super::{
     super::{LinkError, LinkErrorClass, QueueState},
@@ -32,12 +32,12 @@ pub(super) async fn declare(session: &Session, topology: &Topology) -> Result<Op
     }
 }
 
-/// Compares what was declared with what is there, each time on a channel of its own. Exchanges and queues are looked for;
-/// unless the topology is passive all is declared once more: that finds out what is there with other arguments, and makes
-/// bindings, which can't be looked for, be there again. Left out is what goes with its consumers.
+/// Compares what was declared with the broker, each time on a channel of its own. Exchanges and queues are looked up;
+/// unless the topology is passive all is declared once more: that finds those with other arguments, and restores
+/// bindings, which can't be looked up. Objects that are deleted with their consumers are left out.
 ///
 /// # Errors
-/// What is missing, or not as declared. That the user may not declare any more is none while nothing is missing.
+/// Something is missing or not as declared. A user who may no longer declare is no error while nothing is missing.
 pub(super) async fn compare(session: &Session, topology: &Topology) -> Result<(), LinkError> {
     let lasting = topology.lasting();
     find_all(session, &lasting).await?;

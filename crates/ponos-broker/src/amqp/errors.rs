@@ -48,7 +48,7 @@ pub(super) fn timeout(url: &BrokerUrl, what: &str, limit: Duration) -> LinkError
 /// What to do about deliveries that the broker waited for too long.
 const SETTLE_SOONER: &str = "the unsettled deliveries are delivered again; settle sooner (a lower prefetch, a timeout for the work), or raise the broker's consumer_timeout";
 
-/// The broker ended the subscription to a queue that is there still, while `out` deliveries were unsettled.
+/// The broker ended the subscription to a queue that still exists, while `out` deliveries were unsettled.
 pub(super) fn overdue(queue: &str, out: usize) -> LinkError {
     LinkError {
         class: LinkErrorClass::Overdue,

@@ -21,10 +21,10 @@ use lapin::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// What is there is taken together, up to this many.
+/// How many deliveries are taken together at most.
 const TOGETHER: usize = 32;
 
-/// When nothing came for so long, nothing is on its way.
+/// After this long without a delivery, none is on its way.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// How long a channel that fails may take to say why, …
@@ -52,7 +52,7 @@ pub(super) struct Intake {
     holding: bool,
     /// Its cancellation was asked for; the stream runs out.
     turning: bool,
-    /// What was given back meanwhile: at once it would come again to this same subscription. Bounded by the prefetch.
+    /// Deliveries to be released later: at once they would return to this same subscription. Bounded by the prefetch.
     deferred: Vec<(u64, Settle)>,
     /// Cancelling hands the turn to another consumer, which must not find anything at work here.
     single_active: bool,
@@ -225,8 +225,8 @@ impl Intake {
         }
     }
 
-    /// The broker ended the subscription while deliveries were out, and its queue is there still: RabbitMQ 4.3 does so when
-    /// one was held too long, where its elders close the channel. It gives such a consumer nothing more, and a queue with
+    /// The broker ended the subscription while deliveries were unsettled, and its queue still exists: RabbitMQ 4.3 does so when
+    /// one was held too long, where older versions close the channel. It gives such a consumer nothing more, and a queue with
     /// a single active consumer nobody else anything, until the channel is gone.
     pub(super) async fn is_overdue(&self) -> Result<bool, LinkError> {
         Ok(self.acks.unsettled() > 0 && declare::inspect(&self.session, &self.queue).await?.is_some())

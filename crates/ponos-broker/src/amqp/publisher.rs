@@ -19,11 +19,11 @@ use tokio::{
     time::Instant,
 };
 
-/// While so many wait to be written, no more are taken: it is enough to keep the window filled.
+/// While this many wait to be written, no more are taken: that is enough to keep the window filled.
 const WAITING: usize = 256;
 /// Settlements that may wait for the caller before nothing more is taken.
 const UNHEARD: usize = 16_384;
-/// A connection that held this long starts the backoff anew.
+/// A connection that held this long resets the backoff.
 const HELD: Duration = Duration::from_secs(5);
 /// How often deadlines and the connection's state are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -316,7 +316,7 @@ async fn confirm_channel(session: &Session) -> Result<lapin::Channel, LinkError>
     Ok(channel)
 }
 
-/// What comes of a look, once there is one.
+/// The result of a check, once one is under way.
 pub(super) async fn answer_of<T>(look: &mut Option<BoxFuture<'_, T>>) -> T {
     match look {
         Some(look) => look.await,
@@ -338,7 +338,7 @@ async fn confirmed(channels: &mut [Confirms]) {
     .await;
 }
 
-/// What came before the connection went is not lost; nothing is waited for.
+/// Settles the confirms that came before the connection was lost, without waiting for more.
 async fn settle_what_came(channels: &mut [Confirms]) {
     std::future::poll_fn(|cx| {
         for confirms in channels.iter_mut().filter(|confirms| confirms.is_flying()) {

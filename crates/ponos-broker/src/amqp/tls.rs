@@ -1,4 +1,4 @@
-//! TLS for `amqps://`: which authority is believed, and who we say we are.
+//! TLS for `amqps://`: the trusted authorities, and our client certificate.
 
 use super::{
     super::LinkError,

@@ -2,12 +2,12 @@
 //! the end. Nothing is known of such a message but how many others are in its queue. A quorum queue hands out what came back
 //! in turn: where several can't be read, each is taken that often before the first is dead.
 
-/// So often a message is taken again at once: more than the delivery limit of a work queue.
+/// How often a message is taken again at once: more than the delivery limit of a work queue.
 const MOST: u32 = 100;
-/// Of so many messages at most it is believed that none can be read.
+/// The most messages of a queue that are taken for unreadable.
 const MESSAGES: u64 = 100;
 
-/// What is known of them.
+/// The unreadable messages of a queue, as far as they are known.
 #[derive(Debug, Default)]
 pub(super) struct Unread {
     /// In a row, since the last time that one of them was gone.
@@ -36,7 +36,7 @@ impl Unread {
         u64::from(self.times) <= u64::from(MOST) * messages
     }
 
-    /// So many are ready. If they are fewer than ever, one is gone, and the count begins anew.
+    /// Notes how many are ready. If they are fewer than ever, one is gone, and the count starts again.
     ///
     /// One that the broker is about to put back is missing for a moment: so what counts is seen twice.
     pub(super) fn looked(&mut self, ready: u64) {

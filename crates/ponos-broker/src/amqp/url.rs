@@ -280,7 +280,7 @@ mod tests {
             ("amqp://u:hunter2@h:0", "1 to 65535"),
             ("amqp://u:hunter2@h:x/", "1 to 65535"),
             ("amqp://u:hunter2@h:hunter2", "1 to 65535"),
-            ("amqp://[::1]x", "after the ']'"),
+            ("amqp://[::1]x", "follow the ']'"),
             ("amqp://u:hun#ter2@h", "written %23"),
             ("amqp://u:hunter2@h/v#x", "written %23"),
             ("amqp://u:hun/ter2@h", "written %2F"),

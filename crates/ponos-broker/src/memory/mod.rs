@@ -233,7 +233,7 @@ impl Broker {
         Some(outgoing.delivery(0))
     }
 
-    /// Does `work` on the state, then wakes whoever is concerned.
+    /// Does `work` on the state, then wakes the tasks concerned.
     fn with<T>(&self, work: impl FnOnce(&mut Inner, u64) -> T) -> T {
         let mut inner = self.lock();
         let now = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);

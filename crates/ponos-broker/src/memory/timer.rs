@@ -1,4 +1,4 @@
-//! Lets messages expire though nobody touches the broker.
+//! Expires messages while nobody uses the broker.
 
 use super::{Broker, Shared};
 use std::sync::{Arc, Weak};

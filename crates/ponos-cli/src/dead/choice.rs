@@ -1,4 +1,4 @@
-//! Which dead letters: the queues, and what the letters must be like.
+//! Selects dead letters: by queue, and by a filter.
 
 use super::letter::Letter;
 use crate::{output, span, trouble::Trouble};
@@ -16,7 +16,7 @@ use std::{collections::BTreeSet, time::Duration};
 const OTHER_KINDS: [&str; 6] = ["expired", "rejected", "maxlen", "delivery-limit", "parked", "unknown"];
 /// Names that are kept to say which there are.
 const NAMES: usize = 1_000;
-/// Of these so many are said.
+/// How many of these are shown.
 const SAID: usize = 5;
 
 /// Where to look.
@@ -47,7 +47,7 @@ impl Queues {
     }
 }
 
-/// What letters must be like; all that is given must hold.
+/// A filter for letters; all conditions given must hold.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Filter {
     /// Only this id; may be repeated
@@ -96,7 +96,7 @@ impl Ids {
     }
 }
 
-/// What was among the letters that were looked at.
+/// The ids and names among the letters read.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     ids: BTreeSet<String>,
@@ -105,7 +105,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Notes a letter, be it taken or not.
+    /// Notes a letter, whether it is taken or not.
     pub(super) fn note(&mut self, filter: &Filter, letter: &Letter) {
         if filter.ids.contains(&letter.id) {
             self.ids.insert(letter.id.clone());

@@ -1,4 +1,4 @@
-//! What a dead letter says of itself. Pure.
+//! Reads a dead letter's headers. Pure.
 
 use ponos::{
     event::{HeaderValue, Headers, Message, Timestamp, identity},

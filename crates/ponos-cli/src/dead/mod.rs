@@ -1,6 +1,6 @@
-//! `ponos dead`: what workers gave up on, in `<queue>.dlq`, and what found its queue gone, in `parking`.
+//! `ponos dead`: what workers gave up on, in `<queue>.dlq`, and messages whose queue no longer exists, in `parking`.
 //!
-//! AMQP can't list queues, so each verb is told which to look at. Letters are read by consuming without settling: who
+//! AMQP can't list queues, so each verb takes their names. Letters are read by consuming without settling: who
 //! looks at a queue holds what it looked at; at the end the closed channel gives it back, to the place where it was. That
 //! counts as a delivery on a quorum queue, which is why `topology::worker` gives these queues a delivery limit that
 //! nobody reaches.

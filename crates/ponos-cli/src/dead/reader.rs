@@ -1,4 +1,4 @@
-//! Reads a queue without taking anything away, unless told to.
+//! Reads a queue without removing anything, unless asked to.
 
 use super::{
     choice::{Filter, Seen},
@@ -18,21 +18,21 @@ use ponos::{
 };
 use std::time::Duration;
 
-/// So many letters of a queue are looked at; a prefetch can't be larger.
+/// How many letters of a queue are read at most; a prefetch can't be larger.
 const MOST: u16 = 60_000;
-/// What the queue counted and does not deliver within this, somebody else has.
+/// Letters that the queue counted but does not deliver within this are held by another consumer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// For what was settled to be written.
+/// How long writing the settlements may take.
 const FLUSH: Duration = Duration::from_secs(20);
 
 /// One queue that is read from its head on.
 pub(super) struct Reader {
     queue: String,
     consumer: Consumer,
-    /// The channel that it was opened on; on another one all comes again, and nothing of before can be settled.
+    /// The channel it was opened on; on another one all is delivered again, and nothing from before can be settled.
     generation: u64,
     left: u64,
-    /// What was among those that were looked at.
+    /// The ids and names among the letters read.
     pub(super) seen: Seen,
 }
 

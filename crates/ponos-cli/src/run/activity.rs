@@ -1,4 +1,4 @@
-//! How many are at work, and how many ever began.
+//! Counts the runs in progress, and all that ever started.
 
 use tokio::sync::watch;
 

@@ -13,17 +13,17 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How often it is looked.
+/// How often the queues are inspected.
 const LOOK: Duration = Duration::from_millis(500);
-/// In so many looks, one after the other, all must have been empty. The broker's answer comes behind what it delivered
+/// In this many inspections in a row, all must have been empty. The broker's answer comes behind what it delivered
 /// before, but the connection may hand that on a moment later: what was on its way at the first look is here at the third.
 const LOOKS: u32 = 3;
-/// A queue that has been paused for so long is not waited for, nor what was taken in and has not changed for so long.
+/// A queue paused for this long is not waited for, nor are deliveries that have not changed for this long.
 const STUCK: Duration = Duration::from_secs(30);
-/// So many that were put off are told apart; at least that many are waiting then, and the answer is the same.
+/// How many put-off deliveries are told apart; beyond that, at least this many wait, and the answer is the same.
 const KNOWN: usize = 100_000;
 
-/// What was put off and has not come back, in each queue by its id. Clones are one.
+/// Deliveries put off that have not come back, by queue and id. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PutOff(Arc<Mutex<HashSet<QueueAndId>>>);
 

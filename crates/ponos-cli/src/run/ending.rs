@@ -1,15 +1,15 @@
-//! The end: programs are told first, and only when they are gone does the worker give back what they worked at. Else
-//! another replica would begin with it while they still run.
+//! The end: programs are asked first, and only when they are gone does the worker release their deliveries. Else
+//! another replica would start on these while the programs still run.
 
 use super::activity::Activity;
 use ponos::shutdown::{Shutdown, Stage, Trigger};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// For programs that were told to end; what is not gone then is not waited for.
+/// How long to wait for programs that were asked to end.
 pub(super) const LEAVING: Duration = Duration::from_secs(10);
 
-/// Tells those at work that they are to end now. Clones are told together.
+/// Asks the runs in progress to end now. Clones share the signal.
 #[derive(Debug, Clone)]
 pub(super) struct Ending(watch::Sender<bool>);
 

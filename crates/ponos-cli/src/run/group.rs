@@ -1,6 +1,6 @@
-//! A child with everything it started: ended together, be it that the child ended, or that it is to end.
+//! A child with everything it started, ended together: when the child has ended, or when it must end.
 //!
-//! What it started is what is in its process group; who leaves that (`setsid`) means to stay.
+//! That is its process group; a process that leaves the group (`setsid`) stays.
 
 use std::time::Duration;
 use tokio::process::{Child, Command};
@@ -37,8 +37,8 @@ impl Group {
         }
     }
 
-    /// Asks the whole group to end, and ends what is left of it after [`GRACE`], be it the child or what the child started.
-    /// Says whether there was anybody.
+    /// Asks the whole group to end, and kills what is left of it after [`GRACE`]: the child, or what it started.
+    /// Returns whether the group had any process.
     #[cfg(unix)]
     pub(super) async fn end(self, child: &mut Child) -> bool {
         use rustix::process::{Signal, kill_process_group};

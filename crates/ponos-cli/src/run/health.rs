@@ -1,4 +1,4 @@
-//! `--health-file`: a file that is there and young while the worker is alive, for whoever may have to restart it.
+//! `--health-file`: a file that exists and is recent while the worker is alive, for a supervisor that restarts it.
 
 use crate::trouble::Trouble;
 use ponos::{clock::Clock, worker::Liveness};
@@ -18,7 +18,7 @@ pub(super) fn begin(path: &Path) -> Result<(), Trouble> {
         .map_err(|error| Trouble::io(&format!("--health-file {} can't be written", path.display()), &error))
 }
 
-/// What is to be noted of a worker that is alive, a line each.
+/// The notes about a worker that is alive, one line each.
 pub(super) fn state(liveness: &Liveness) -> Option<String> {
     liveness.check().ok()?;
     Some(liveness.notes().iter().map(|note| format!("{note}\n")).collect())

@@ -84,7 +84,7 @@ impl Service {
     }
 }
 
-/// What comes of a body in time, up to the limit; the rest is not read.
+/// The start of a body, as far as it arrives in time and within the limit.
 async fn start(mut body: Incoming) -> Vec<u8> {
     let mut read = Vec::new();
     let reading = async {

@@ -91,7 +91,7 @@ fn the_payload_may_come_from_standard_input() {
 fn what_can_not_be_is_refused_before_the_broker_is_asked() {
     let nobody = "amqp://127.0.0.1:1";
     let ended = ponos_ends(nobody, &["publish", "a.b.c", "{nope"], 2);
-    assert!(ended.err.contains("no JSON"), "{}", ended.err);
+    assert!(ended.err.contains("not valid JSON"), "{}", ended.err);
     ponos_ends(nobody, &["publish", "No Name", "1"], 2);
     let task = ponos_ends(nobody, &["publish", "images.cleanup", "1", "--task", "docker"], 2);
     assert!(task.err.contains("a task's name has three or more words"), "{}", task.err);
@@ -126,7 +126,7 @@ fn a_broker_in_want_of_memory_is_named() {
     declare_all(&node.url(), &shared());
     node.raise_memory_alarm();
     let ended = ponos_ends(&node.url(), &["publish", "order.a.made", "1"], 69);
-    assert!(ended.err.contains("the broker accepts nothing at present (low on memory)"), "{}", ended.err);
+    assert!(ended.err.contains("the broker accepts no messages at present (low on memory)"), "{}", ended.err);
     assert!(ended.err.contains("not confirmed within the limit"), "{}", ended.err);
 }
 

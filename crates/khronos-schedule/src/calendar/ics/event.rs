@@ -12,7 +12,7 @@ use icalendar::parser::{Component, Property};
 use ponos_event::duration::{Amount, WrittenDuration};
 use std::{collections::BTreeSet, ops::Range};
 
-/// What is wrong, and where in the file.
+/// A fault, and where in the file it is.
 type Fault = (Range<usize>, Flaw);
 
 /// Properties that say nothing about the days; so do all that begin with `X-`.

@@ -170,7 +170,7 @@ fn what_is_not_understood_is_refused_at_its_place() {
     assert!(faults("")[0].starts_with("c.ics:1:1: "));
     assert!(
         faults("BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20260101\nEND:VCALENDAR\n")[0]
-            .starts_with("c.ics:4:1: END:VCALENDAR stands")
+            .starts_with("c.ics:4:1: END:VCALENDAR found")
     );
     // Deep nesting is refused, not a stack overflow.
     assert!(faults(&"BEGIN:A\n".repeat(100_000))[0].contains("deeper"));

@@ -50,7 +50,7 @@ impl Flights {
         number
     }
 
-    /// Removes a flight; `None` if there is none of this number any more.
+    /// Removes a flight; `None` if it was removed before.
     pub(super) fn land(&mut self, number: u64) -> Option<Flight> {
         let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
         let flight = self.places.get_mut(place)?.take()?;

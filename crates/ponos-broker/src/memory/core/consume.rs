@@ -1,4 +1,4 @@
-//! The way of a message out of a queue: to consumers, and back.
+//! Delivers messages from a queue to consumers, and returns them.
 
 use super::{
     State,

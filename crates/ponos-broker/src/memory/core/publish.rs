@@ -1,4 +1,4 @@
-//! The way of a message into queues, and out of them to the dead letters.
+//! Routes messages into queues, and out of them to the dead letters.
 
 use super::{
     State, UNDELIVERED_RETRY_MS,
