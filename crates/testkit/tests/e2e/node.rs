@@ -47,7 +47,7 @@ fn holds_a_node_until_it_is_killed() {
 #[test]
 fn a_node_goes_even_when_the_test_process_is_killed() {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "holds_a_node_until_it_is_killed", "--nocapture"])
+        .args(["--ignored", "--exact", "node::holds_a_node_until_it_is_killed", "--nocapture"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

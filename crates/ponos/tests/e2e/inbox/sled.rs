@@ -92,7 +92,13 @@ async fn a_damaged_database_is_refused_or_runs_again_and_never_panics() {
 fn child(test: &str, folder: &Path, before: &str) -> Command {
     let mut command = Command::new("bash");
     command.args(["-c", &format!("{before} exec \"$@\""), "bash"]);
-    command.arg(std::env::current_exe().unwrap()).args([test, "--exact", "--nocapture", "--test-threads=1"]);
+    let test = format!("inbox::sled::{test}");
+    command.arg(std::env::current_exe().unwrap()).args([
+        &*test,
+        "--exact",
+        "--nocapture",
+        "--test-threads=1",
+    ]);
     command.env("INBOX_TEST_CHILD", folder);
     command
 }
