@@ -74,15 +74,30 @@ impl Engine {
     fn change_one(&mut self, command: u64, name: Arc<str>, wanted: Option<Packed>) {
         let now = self.moment();
         let id = self.schedules.find(&name);
+        if id.is_none() && wanted.is_none() {
+            self.end_resting(&name, now);
+        }
         if let Some(load) = &mut self.load {
             load.overruled.insert(name);
         }
         if self.is_change(id, wanted.as_ref()) {
             let gate = self.progress.change();
             self.change(id, wanted, now, if planted(Fault::DropTheGate) { 0 } else { gate });
-            self.forget_old(now, LOOKED_AT);
+            self.forget_old(LOOKED_AT);
         }
         self.progress.promise(command);
+    }
+
+    /// What does not run because this version does not understand it would run again under another one.
+    fn end_resting(&mut self, name: &Arc<str>, now: Timestamp) {
+        let key = (name.clone(), 0)..=(name.clone(), u32::MAX);
+        let Some((_, last)) = self.resting.range_mut(key).next_back() else { return };
+        if last.ended.is_none() {
+            last.ended = Some(now);
+            let last = last.clone();
+            self.progress.change();
+            self.progress.revision(&last);
+        }
     }
 
     /// A load that is under way is given up for it.
@@ -132,7 +147,7 @@ impl Engine {
                 load.pieces = 0;
             }
             load.wanted = Vec::new();
-            if self.forget_old(now, left.max(1)) {
+            if self.forget_old(left.max(1)) {
                 return;
             }
         }
@@ -219,7 +234,9 @@ impl Engine {
 
     /// Forgets revisions that ended long ago and that nothing refers to. Looks at so many, and the next time at those
     /// behind them; whether these were the last.
-    fn forget_old(&mut self, now: Timestamp, looked_at: usize) -> bool {
+    fn forget_old(&mut self, looked_at: usize) -> bool {
+        // By what the clock shows, and not by what may have been sent: that may be years ahead after a step back.
+        let now = self.now();
         let referred = |key: &SpanKey| self.backlogs.contains(key) || self.parked.holds(key);
         let old = |revision: &Revision| revision.ended.is_some_and(|ended| now.since(ended) > KEPT);
         let from = self.looked_at.take().map_or(Bound::Unbounded, Bound::Excluded);

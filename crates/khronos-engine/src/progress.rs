@@ -12,7 +12,7 @@ use super::{
 };
 use ponos_event::Timestamp;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -23,7 +23,7 @@ pub(super) type SpanKey = (Arc<str>, u32);
 #[derive(Debug, Default)]
 struct Dirty {
     revisions: BTreeMap<SpanKey, Revision>,
-    forgotten: Vec<SpanKey>,
+    forgotten: BTreeSet<SpanKey>,
     spans: BTreeMap<SpanKey, Option<Span>>,
     one_shots: BTreeMap<Arc<str>, Option<OneShot>>,
     parked: BTreeMap<u64, Option<Parked>>,
@@ -188,12 +188,16 @@ impl Progress {
     }
 
     pub(super) fn revision(&mut self, revision: &Revision) {
-        self.dirty.revisions.insert((revision.name().into(), revision.number), revision.clone());
+        let key = (revision.name().into(), revision.number);
+        // The number of a name that was forgotten and comes back in the same write.
+        self.dirty.forgotten.remove(&key);
+        self.dirty.revisions.insert(key, revision.clone());
         self.urgent = true;
     }
 
     pub(super) fn forget(&mut self, key: SpanKey) {
-        self.dirty.forgotten.push(key);
+        self.dirty.revisions.remove(&key);
+        self.dirty.forgotten.insert(key);
     }
 
     pub(super) fn span(&mut self, key: &SpanKey, span: Option<&Span>) {
@@ -272,7 +276,7 @@ impl Progress {
             handed,
             reached,
             revisions: dirty.revisions.into_values().collect(),
-            forgotten: dirty.forgotten,
+            forgotten: dirty.forgotten.into_iter().collect(),
             spans: dirty
                 .spans
                 .into_iter()

@@ -39,6 +39,10 @@ impl Engine {
             reason.clone_into(&mut refused.reason);
             refused.times += 1;
         } else {
+            // Of a schedule that is gone nothing would ever be confirmed: the entry would stay for ever.
+            if self.schedules.find(&key.0).is_none() {
+                return;
+            }
             let Some(revision) = self.revision(key) else { return };
             let event = revision.definition.event().into();
             let refused = Refused { event, reason: reason.to_owned(), since: now, times: 1 };

@@ -168,6 +168,19 @@ impl SledStore {
         }
     }
 
+    fn fence(&self, term: u64) -> Result<(), StoreError> {
+        let seen = self.meta.term;
+        if term < seen { Err(StoreError::Fenced { term, seen }) } else { Ok(()) }
+    }
+
+    fn add(&mut self, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
+        self.write(rows, |_, meta| {
+            // Before the first commit nothing was sent, so nothing can be missing.
+            meta.complete = meta.complete.map(|kept| kept.max(complete));
+            Ok(())
+        })
+    }
+
     fn snapshot(&mut self) -> Result<Snapshot, StoreError> {
         match self.loaded.take() {
             Some(snapshot) => Ok(snapshot),
@@ -181,7 +194,7 @@ impl Store for SledStore {
         let mut snapshot = self.snapshot()?;
         if let Some(row) = details_lost(self.meta.complete, self.meta.settled) {
             let complete = row.last;
-            self.append(&[row], complete)?;
+            self.add(&[row], complete)?;
         }
         self.meta.complete = self.meta.complete.min(self.meta.settled);
         snapshot.settled = self.meta.settled;
@@ -192,9 +205,7 @@ impl Store for SledStore {
     }
 
     fn save(&mut self, term: u64, commit: &Commit) -> Result<u64, StoreError> {
-        if term < self.meta.term {
-            return Err(StoreError::Fenced { term, seen: self.meta.term });
-        }
+        self.fence(term)?;
         let unused = std::mem::take(&mut self.unused);
         self.write(&commit.rows, |changes, meta| {
             meta.term = term;
@@ -212,12 +223,9 @@ impl Store for SledStore {
         })
     }
 
-    fn append(&mut self, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
-        self.write(rows, |_, meta| {
-            // Before the first commit nothing was sent, so nothing can be missing.
-            meta.complete = meta.complete.map(|kept| kept.max(complete));
-            Ok(())
-        })
+    fn append(&mut self, term: u64, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
+        self.fence(term)?;
+        self.add(rows, complete)
     }
 
     fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError> {

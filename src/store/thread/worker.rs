@@ -65,7 +65,8 @@ impl Worker<'_> {
                     self.tell(event);
                 }
                 Job::Append(rows, complete) => {
-                    if let Ok(last_sequence) = self.write(|store| store.append(&rows, complete)) {
+                    let term = self.tuning.term;
+                    if let Ok(last_sequence) = self.write(|store| store.append(term, &rows, complete)) {
                         self.tell(StoreEvent::Appended { last_sequence });
                     }
                 }

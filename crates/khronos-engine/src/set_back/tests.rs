@@ -3,7 +3,7 @@
 use crate::{
     store::{Limits, Memory, MemoryStore, Store},
     {
-        Action, Answer, ClockRules, Commit, Engine, Handover, Input, Reading, Resends, Rules,
+        Action, Answer, ClockRules, Commit, Engine, Era, Handover, Input, Reading, Resends, Rules,
         content::occurrence_event,
         faults::{Fault, plant},
     },
@@ -34,7 +34,10 @@ struct Clock {
 
 impl Clock {
     fn new() -> Self {
-        let memory = Memory::default();
+        Self::on(Memory::default())
+    }
+
+    fn on(memory: Memory) -> Self {
         let (store, engine) = start(&memory, START, 0);
         let mut clock = Self {
             memory,
@@ -235,4 +238,43 @@ fn a_clean_end_after_a_step_back_keeps_what_was_reached_and_hands_nothing_over_b
     let kept = clock.store.load().unwrap();
     assert!(kept.reached.unwrap().millis() >= reached, "{kept:?}");
     assert!(kept.handed.unwrap().millis() < handed + MINUTE, "{kept:?}");
+}
+
+#[test]
+fn a_name_that_is_forgotten_and_comes_back_in_one_write_is_there_after_a_restart() {
+    let mut clock = Clock::new();
+    clock.put("a", 1);
+    clock.pass(MINUTE);
+    clock.put("b", 1);
+    clock.step(Input::Remove { command: 2, name: "a".into() });
+    clock.pass(MINUTE);
+    (clock.wall, clock.boot) = (clock.wall + 40 * 24 * 60 * MINUTE, clock.boot + 40 * 24 * 60 * MINUTE);
+    clock.pass(MINUTE);
+    // A write is under way: what is forgotten and what comes back gather for the next one.
+    clock.slow = true;
+    while clock.waiting.is_empty() {
+        clock.pass(SECOND);
+    }
+    clock.put("x", 1);
+    clock.put("a", 1);
+    clock.slow = false;
+    let (ticket, commit) = clock.waiting.pop().unwrap();
+    clock.store.save(0, &commit).unwrap();
+    clock.step(Input::Saved(ticket));
+    clock.crash();
+    assert!(["b", "x", "a"].iter().all(|name| clock.engine.running(name).is_some()));
+}
+
+#[test]
+fn a_definition_that_this_version_does_not_understand_is_removed_for_good() {
+    let memory = Memory::default();
+    let definition =
+        Definition { name: "a".into(), every: Some("of a later version".into()), ..Definition::default() };
+    let revision = Era::first(1, Timestamp::EPOCH).of(Packed::kept(&definition));
+    let (mut store, _) = start(&memory, START, 0);
+    store.save(0, &Commit { revisions: vec![revision], ..Commit::default() }).unwrap();
+    let mut clock = Clock::on(memory);
+    clock.step(Input::Remove { command: 1, name: "a".into() });
+    let kept = clock.store.load().unwrap();
+    assert!(kept.revisions[0].ended.is_some(), "{kept:?}");
 }

@@ -265,7 +265,7 @@ impl World {
         }
         if self.random.chance(50) && !self.appending.is_empty() {
             let (rows, complete) = self.appending.remove(0);
-            self.store.append(&rows, complete).expect("nothing goes wrong with it");
+            self.store.append(0, &rows, complete).expect("nothing goes wrong with it");
         }
         if self.link && !self.unanswered.is_empty() {
             let one = self.random.below(self.unanswered.len() as i64) as usize;

@@ -108,6 +108,18 @@ impl MemoryStore {
         content.trim(self.limits);
         if self.broken { Err(failure()) } else { Ok(content.last) }
     }
+
+    fn fence(&self, term: u64) -> Result<(), StoreError> {
+        let seen = self.memory.content().term;
+        if term < seen { Err(StoreError::Fenced { term, seen }) } else { Ok(()) }
+    }
+
+    fn add(&mut self, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
+        self.write(|content| {
+            content.push(rows);
+            content.complete = content.complete.map(|kept| kept.max(complete));
+        })
+    }
 }
 
 impl Store for MemoryStore {
@@ -118,7 +130,7 @@ impl Store for MemoryStore {
         };
         if let Some(row) = lost {
             let complete = row.last;
-            self.append(&[row], complete)?;
+            self.add(&[row], complete)?;
         }
         let mut content = self.memory.content();
         content.complete = content.complete.min(content.settled);
@@ -135,21 +147,16 @@ impl Store for MemoryStore {
     }
 
     fn save(&mut self, term: u64, commit: &Commit) -> Result<u64, StoreError> {
-        let seen = self.memory.content().term;
-        if term < seen {
-            return Err(StoreError::Fenced { term, seen });
-        }
+        self.fence(term)?;
         self.write(|content| {
             content.term = term;
             content.apply(commit);
         })
     }
 
-    fn append(&mut self, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
-        self.write(|content| {
-            content.push(rows);
-            content.complete = content.complete.map(|kept| kept.max(complete));
-        })
+    fn append(&mut self, term: u64, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
+        self.fence(term)?;
+        self.add(rows, complete)
     }
 
     fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError> {

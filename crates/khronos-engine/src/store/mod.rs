@@ -31,7 +31,8 @@ pub trait Store: Send {
     /// [`StoreError`]; nothing of the commit is kept then, or all of it.
     fn save(&mut self, term: u64, commit: &Commit) -> Result<u64, StoreError>;
 
-    /// Appends rows for events confirmed on time, durably, in one write, then gives the number of the last one. All such rows
+    /// Appends rows for events confirmed on time, durably, in one write, then gives the number of the last one; fenced by
+    /// the term as `save` is. All such rows
     /// of occurrences with send time ≤ `complete` have been given by now, this call's included, or by a commit; counted from the
     /// first commit's `settled`, and never going back but to the last commit's `settled` at a restart (what was given
     /// beyond it may be decided otherwise, by a clock that is behind): which marks the time between the last `complete`
@@ -39,7 +40,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// [`StoreError`].
-    fn append(&mut self, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError>;
+    fn append(&mut self, term: u64, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError>;
 
     /// Rows with a number above `after`, oldest first, at most `most`, and the bounds of what is kept.
     ///
