@@ -15,7 +15,7 @@ pub struct EventId(String);
 /// `clock ⏎ schedule ⏎ due`, where `⏎` is one line feed and nothing stands around it:
 ///
 /// ```
-/// use ponos::event::OccurrenceId;
+/// use ponos_event::OccurrenceId;
 /// let due = "2026-12-01T09:00:00.000Z".parse().unwrap();
 /// let id = OccurrenceId { clock: "khronos", schedule: "one-day", due, trigger: None }.id();
 /// // the same in a shell, or anywhere else with UUIDv5:

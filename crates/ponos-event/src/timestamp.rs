@@ -52,7 +52,7 @@ impl Timestamp {
     /// of digits, any offset, `t` and `z`, a space for the `T`, and a leap second, which is the same instant as the second after it.
     ///
     /// ```
-    /// use ponos::event::Timestamp;
+    /// use ponos_event::Timestamp;
     /// let read = |text| Timestamp::floored(text).unwrap().to_string();
     /// assert_eq!(read("2026-12-01T10:00:00.1239999+01:00"), "2026-12-01T09:00:00.123Z");
     /// assert_eq!(read("2016-12-31T23:59:60Z"), "2017-01-01T00:00:00.000Z");

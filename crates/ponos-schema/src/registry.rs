@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// The events and tasks that a service publishes. What isn't declared is refused before anything is sent.
 ///
 /// ```
-/// # use ponos::schema::Registry;
+/// # use ponos_schema::Registry;
 /// #[derive(schemars::JsonSchema)]
 /// struct Shipped { item: String }
 ///

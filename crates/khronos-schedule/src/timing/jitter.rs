@@ -25,7 +25,7 @@ pub(crate) struct Jitter {
 /// id has the clock's name before that).
 ///
 /// ```
-/// use khronos::schedule::jitter_offset;
+/// use khronos_schedule::jitter_offset;
 /// let due = "2026-12-01T09:00:00.000Z".parse().unwrap();
 /// // python3 -c 'import uuid; print((uuid.uuid5(uuid.UUID("d7947026-e364-593e-8c95-ddae90ef68dd"),
 /// //                                 "one-day\n2026-12-01T09:00:00.000Z").int >> 80) % 300_000)'
