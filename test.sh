@@ -145,7 +145,15 @@ everything() {
         echo "cargo deny is not installed: licences, sources and advisories are not checked (cargo install cargo-deny)"
     fi
     heading "tests"
-    cargo test --release
+    cargo test --release --lib --bins --test pure --test cli
+    cargo test --release --doc
+    end_to_end
+}
+
+# They wait for servers most of their time, so that more of them run at once than there are cores.
+end_to_end() {
+    cargo build --release --examples # which some of them start
+    RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --release --test e2e -- "$@"
 }
 
 # Runs the end-to-end suites on the RabbitMQ of a Debian release: the tests that the arguments select.
@@ -154,8 +162,7 @@ on_rabbitmq_of() {
     install_missing
     install_rabbitmq_of "$release" "$chroot"
     heading "on RabbitMQ $(in_chroot "$chroot" dpkg-query -W -f '${Version}' rabbitmq-server): ${*:2}"
-    cargo build --release --examples # which the suites start
-    TESTKIT_RABBITMQ_ROOT="$chroot" cargo test --release --test e2e -- "${@:2}"
+    TESTKIT_RABBITMQ_ROOT="$chroot" end_to_end "${@:2}"
 }
 
 step() {
