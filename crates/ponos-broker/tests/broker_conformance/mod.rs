@@ -76,6 +76,7 @@ macro_rules! conformance {
             a_wide_consumer_takes_another_prefetch_within_its_bound
             turning_under_load_loses_nothing_and_delivers_nothing_twice
             stopping_in_the_flow_makes_no_more_come_back_than_were_out
+            stopping_amid_a_trickle_is_soon_done
             a_cautious_consumer_is_narrow_again_after_it_lost_its_connection
             a_single_active_consumer_keeps_the_order_when_it_is_widened
             a_stopped_consumer_gets_nothing_more_and_still_settles

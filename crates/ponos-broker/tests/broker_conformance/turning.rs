@@ -3,7 +3,8 @@
 use super::*;
 use ponos_broker::{Consume, Consumer, Delivery, DeliveryTag, Flow, Settle, Transport};
 use ponos_event::topology::{Queue, Topology};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::Instant;
 
 fn queue(queue: Queue) -> Topology {
     topology([], [queue])
@@ -149,6 +150,37 @@ pub(crate) async fn stopping_in_the_flow_makes_no_more_come_back_than_were_out(h
         assert!(again <= MOST, "{again} came back");
         depth_becomes(harness, &wanted.name, 0).await;
     }
+}
+
+/// Acks are held while it stops, so that nothing is on its way; but something always is here, and they can't wait for all of
+/// the prefetch to come.
+pub(crate) async fn stopping_amid_a_trickle_is_soon_done(harness: &impl Harness) {
+    /// All of the prefetch would take thrice as long to come.
+    const SOON: Duration = Duration::from_secs(8);
+    let wanted = Queue::quorum("quorum");
+    let topology = filled(harness, &wanted, 1).await;
+    let transport = harness.transport();
+    let mut publisher = harness.publisher(topology.clone());
+    let mut consumer = transport.consumer(topology, Consume::new(&wanted.name).prefetch(600));
+    let mut trickle = tokio::time::interval(Duration::from_millis(40));
+    let (mut taken, mut stopped) = (0, None);
+    let mut gone = std::pin::pin!(unconsumed(transport, &wanted.name));
+    loop {
+        tokio::select! {
+            Some(delivery) = consumer.next() => {
+                consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+                taken += 1;
+                if taken == 10 {
+                    consumer.stop();
+                    stopped = Some(Instant::now());
+                }
+            }
+            _ = trickle.tick() => send(&mut publisher, "", [message(&wanted.name, "one")]).await,
+            () = &mut gone, if stopped.is_some() => break,
+        }
+    }
+    let took = stopped.unwrap().elapsed();
+    assert!(took < SOON, "{took:?}");
 }
 
 async fn unconsumed(transport: &Transport, queue: &str) {
