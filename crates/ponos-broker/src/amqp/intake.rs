@@ -267,7 +267,10 @@ impl Intake {
             let tag = self.tag();
             // Whatever comes of these, the channel is dropped next.
             let cancelled = self.channel.basic_cancel(tag, BasicCancelOptions::default());
-            if self.session.call("cancelling", cancelled).await.is_ok() {
+            let cancelled = self.session.call("cancelling", cancelled).await.is_ok();
+            // A channel's end would count them as failed, and keep what is to be dead.
+            (self.turning, _) = (false, self.hold.take());
+            if cancelled && self.settle_deferred().await.is_ok() {
                 let closed = self.channel.close(200, "goodbye".into());
                 // the broker answers when it has taken what was sent before
                 arrived = self.session.call("closing a channel", closed).await.is_ok();

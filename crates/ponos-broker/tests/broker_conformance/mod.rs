@@ -77,6 +77,7 @@ macro_rules! conformance {
             turning_under_load_loses_nothing_and_delivers_nothing_twice
             stopping_in_the_flow_makes_no_more_come_back_than_were_out
             stopping_amid_a_trickle_is_soon_done
+            what_is_settled_while_it_stops_is_settled_though_it_is_dropped_at_once
             a_cautious_consumer_is_narrow_again_after_it_lost_its_connection
             a_single_active_consumer_keeps_the_order_when_it_is_widened
             a_stopped_consumer_gets_nothing_more_and_still_settles

@@ -152,6 +152,25 @@ pub(crate) async fn stopping_in_the_flow_makes_no_more_come_back_than_were_out(h
     }
 }
 
+pub(crate) async fn what_is_settled_while_it_stops_is_settled_though_it_is_dropped_at_once(
+    harness: &impl Harness,
+) {
+    for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
+        let topology = filled(harness, &wanted, 3).await;
+        let mut consumer = harness.consumer(topology, &wanted.name, 5);
+        let out = nexts(&mut consumer, 3).await;
+        let mut link = consumer.link();
+        consumer.stop();
+        for delivery in &out {
+            consumer.settle(delivery.tag, Settle::Dead).await.unwrap();
+        }
+        drop(consumer);
+        within("the end", async { while link.changed().await.is_ok() {} }).await;
+        let rest = harness.transport().inspect(&wanted.name).await.unwrap().unwrap();
+        assert_eq!((rest.ready, rest.consumers), (0, 0), "the dead came back");
+    }
+}
+
 /// Acks are held while it stops, so that nothing is on its way; but something always is here, and they can't wait for all of
 /// the prefetch to come.
 pub(crate) async fn stopping_amid_a_trickle_is_soon_done(harness: &impl Harness) {
