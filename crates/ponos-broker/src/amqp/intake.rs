@@ -85,8 +85,16 @@ impl Intake {
     /// has nothing more to deliver, but not for long: [`Hold`]. What comes all the same still comes; then the stream ends.
     pub(super) async fn turn(&mut self, options: &Consume, wanted: Flow) -> Result<(), LinkError> {
         let hold = self.hold.take();
-        let is_so = self.flow == wanted && (wanted == Flow::Stopped || self.width == options.width(wanted));
-        if self.turning || is_so || self.is_stopped() {
+        let is_so =
+            |wanted| self.flow == wanted && (wanted == Flow::Stopped || self.width == options.width(wanted));
+        if self.turning || is_so(wanted) || self.is_stopped() {
+            return Ok(());
+        }
+        let wanted = options.reachable(wanted, self.acks.outstanding());
+        // what is narrower than it should be in the end stays so until less is out
+        if is_so(wanted)
+            || wanted == Flow::Narrow && self.flow == Flow::Wide && self.width < options.width(Flow::Wide)
+        {
             return Ok(());
         }
         // With one out at most, and that one done but not acked yet, nothing is at work and nothing can be on its way.
@@ -139,6 +147,7 @@ impl Intake {
         if !std::mem::replace(&mut self.turning, false) {
             return Ok(false);
         }
+        let wanted = options.reachable(wanted, self.acks.outstanding());
         if wanted != Flow::Stopped {
             self.stream = subscribe(&self.session, &self.channel, &self.queue, options, wanted).await?;
         }

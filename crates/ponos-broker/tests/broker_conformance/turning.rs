@@ -87,6 +87,32 @@ pub(crate) async fn a_wide_consumer_takes_another_prefetch_within_its_bound(harn
     }
 }
 
+pub(crate) async fn a_smaller_prefetch_is_not_granted_on_top_of_more_that_is_out(harness: &impl Harness) {
+    for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
+        let topology = filled(harness, &wanted, 40).await;
+        let options = Consume::new(&wanted.name).prefetch(12).at_most(12);
+        let mut consumer = harness.transport().consumer(topology, options);
+        let mut out = nexts(&mut consumer, 12).await;
+        consumer.set_prefetch(4);
+        out.push(next(&mut consumer).await);
+        // it is narrow: when that one is settled another comes, and no more
+        consumer.settle(out.pop().unwrap().tag, Settle::Ack).await.unwrap();
+        out.push(next(&mut consumer).await);
+        depth_becomes(harness, &wanted.name, 26).await;
+        for delivery in out.drain(..9) {
+            consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+        }
+        out.extend(nexts(&mut consumer, 4).await);
+        depth_becomes(harness, &wanted.name, 22).await;
+        for delivery in out {
+            consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+        }
+        assert_eq!(take(&mut consumer, 22).await.last().unwrap(), "39");
+        drop(consumer);
+        depth_becomes(harness, &wanted.name, 0).await;
+    }
+}
+
 pub(crate) async fn turning_under_load_loses_nothing_and_delivers_nothing_twice(harness: &impl Harness) {
     for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
         let topology = filled(harness, &wanted, 2_000).await;
