@@ -84,9 +84,9 @@ mod tests {
         while hold.holds(since, now) {
             now += millis(66);
             hold.stir(now);
-            assert!(hold.until() <= Some(start + LONGEST), "{:?}", now - start);
-            assert!(now <= start + LONGEST + millis(66), "15 a second keep it");
+            assert!(hold.until() <= Some(start + millis(300)), "15 a second keep it: {:?}", hold.until());
             since = hold.take();
         }
+        assert!(now > start + millis(200), "{:?}", now - start);
     }
 }
