@@ -68,6 +68,13 @@ impl Consume {
     pub(super) fn width(&self, flow: Flow) -> u16 {
         if flow == Flow::Wide { self.prefetch.max(1) } else { 1 }
     }
+
+    /// What to turn to now, on the way to `wanted`, while so many are out: a new subscription has all of its prefetch beside
+    /// what is out of those before it. While that is more than the prefetch itself it is narrow, so that never more than twice
+    /// of it is out, however often it turns.
+    pub(super) fn reachable(&self, wanted: Flow, out: usize) -> Flow {
+        if wanted == Flow::Wide && out > usize::from(self.width(wanted)) { Flow::Narrow } else { wanted }
+    }
 }
 
 /// How much a consumer takes in.
@@ -212,7 +219,8 @@ impl Consumer {
     /// Returns to the full prefetch. Does nothing if it is wide already, or was stopped.
     ///
     /// That takes a new subscription on the same channel: earlier delivery tags stay valid. A single active consumer hands its
-    /// turn on by that; it does so when a delivery was acked and nothing is at work, so that the order is kept.
+    /// turn on by that; it does so when a delivery was acked and nothing is at work, so that the order is kept. What is out
+    /// stays out beside the new prefetch; if that is more than the prefetch itself, it stays narrow until less is.
     pub fn widen(&self) {
         turn(&self.flow, Flow::Narrow, Flow::Wide);
     }
@@ -309,5 +317,24 @@ impl ConsumerTask {
             "the broker cancelled the consumer (its queue was deleted or moved); it subscribed again"
         );
         self.link.send_modify(|_| {});
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_twice_the_prefetch_is_out_however_often_it_turns() {
+        let options = Consume::new("q").prefetch(40);
+        let mut out = 0;
+        for _ in 0..10 {
+            out += usize::from(options.width(options.reachable(Flow::Narrow, out)));
+            out += usize::from(options.width(options.reachable(Flow::Wide, out)));
+            assert!(out <= 80 + 10, "{out}");
+        }
+        assert_eq!(options.reachable(Flow::Wide, 40), Flow::Wide);
+        assert_eq!(options.reachable(Flow::Wide, 41), Flow::Narrow);
+        assert_eq!(options.reachable(Flow::Stopped, 41), Flow::Stopped);
     }
 }

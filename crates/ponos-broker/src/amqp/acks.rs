@@ -94,6 +94,11 @@ impl Acks {
         self.waiting
     }
 
+    /// How many are not settled here.
+    pub(super) fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
     /// How many the broker counts as out.
     pub(super) fn unsettled(&self) -> usize {
         self.outstanding + self.waiting

@@ -6,6 +6,7 @@ use super::{
     connection::Session,
     convert, declare,
     errors::{configuration, overdue},
+    hold::Hold,
     shared::leave,
 };
 use crate::stack;
@@ -23,9 +24,6 @@ use tokio::time::Instant;
 
 /// How many deliveries are taken together at most.
 const TOGETHER: usize = 32;
-
-/// After this long without a delivery, none is on its way.
-const QUIET: Duration = Duration::from_millis(100);
 
 /// How long a channel that fails may take to say why, …
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -46,10 +44,8 @@ pub(super) struct Intake {
     flow: Flow,
     /// Its prefetch.
     width: u16,
-    /// When something came last, or when it was first wanted to turn.
-    stirred: Instant,
-    /// A turn is wanted, and something may be on its way still.
-    holding: bool,
+    /// Whether a turn is wanted, and something may be on its way still.
+    hold: Hold,
     /// Its cancellation was asked for; the stream runs out.
     turning: bool,
     /// Deliveries to be released later: at once they would return to this same subscription. Bounded by the prefetch.
@@ -77,8 +73,7 @@ impl Intake {
             queue,
             flow,
             width: options.width(flow),
-            stirred: Instant::now(),
-            holding: false,
+            hold: Hold::new(Instant::now()),
             turning: false,
             deferred: Vec::new(),
             single_active,
@@ -87,11 +82,19 @@ impl Intake {
 
     /// Asks the broker to end the subscription if another flow is wanted and this is the moment: nothing is on its way, for
     /// a quorum queue takes back what it was about to deliver, and counts that. Acks are held until then, so that it soon
-    /// has nothing more to deliver. What comes all the same still comes; then the stream ends.
+    /// has nothing more to deliver, but not for long: [`Hold`]. What comes all the same still comes; then the stream ends.
     pub(super) async fn turn(&mut self, options: &Consume, wanted: Flow) -> Result<(), LinkError> {
-        let held = std::mem::take(&mut self.holding);
-        let is_so = self.flow == wanted && (wanted == Flow::Stopped || self.width == options.width(wanted));
-        if self.turning || is_so || self.is_stopped() {
+        let hold = self.hold.take();
+        let is_so =
+            |wanted| self.flow == wanted && (wanted == Flow::Stopped || self.width == options.width(wanted));
+        if self.turning || is_so(wanted) || self.is_stopped() {
+            return Ok(());
+        }
+        let wanted = options.reachable(wanted, self.acks.outstanding());
+        // what is narrower than it should be in the end stays so until less is out
+        if is_so(wanted)
+            || wanted == Flow::Narrow && self.flow == Flow::Wide && self.width < options.width(Flow::Wide)
+        {
             return Ok(());
         }
         // With one out at most, and that one done but not acked yet, nothing is at work and nothing can be on its way.
@@ -99,12 +102,9 @@ impl Intake {
         if self.single_active && wanted != Flow::Stopped && !quiet {
             return Ok(());
         }
-        if !held && self.stirred.elapsed() < QUIET {
-            self.stirred = Instant::now();
-        }
         // what the broker lets be out with the present one
-        if self.acks.unsettled() < usize::from(self.width) && self.stirred.elapsed() < QUIET {
-            self.holding = true;
+        let is_full = self.acks.unsettled() >= usize::from(self.width);
+        if !is_full && self.hold.holds(hold, Instant::now()) {
             return Ok(());
         }
         let cancelled = self.channel.basic_cancel(self.tag(), BasicCancelOptions::default());
@@ -115,17 +115,17 @@ impl Intake {
 
     /// Something was delivered.
     pub(super) fn stir(&mut self) {
-        self.stirred = Instant::now();
+        self.hold.stir(Instant::now());
     }
 
     /// Until when a turn waits for what may be on its way.
     pub(super) fn held_until(&self) -> Option<Instant> {
-        self.holding.then(|| self.stirred + QUIET)
+        self.hold.until()
     }
 
     /// Whether the subscription is to end and has not run out yet: acks wait for the next one.
     pub(super) fn is_turning(&self) -> bool {
-        self.turning || self.holding
+        self.turning || self.hold.until().is_some()
     }
 
     /// Whether the subscription has run out for good.
@@ -147,6 +147,7 @@ impl Intake {
         if !std::mem::replace(&mut self.turning, false) {
             return Ok(false);
         }
+        let wanted = options.reachable(wanted, self.acks.outstanding());
         if wanted != Flow::Stopped {
             self.stream = subscribe(&self.session, &self.channel, &self.queue, options, wanted).await?;
         }
@@ -275,7 +276,10 @@ impl Intake {
             let tag = self.tag();
             // Whatever comes of these, the channel is dropped next.
             let cancelled = self.channel.basic_cancel(tag, BasicCancelOptions::default());
-            if self.session.call("cancelling", cancelled).await.is_ok() {
+            let cancelled = self.session.call("cancelling", cancelled).await.is_ok();
+            // A channel's end would count them as failed, and keep what is to be dead.
+            (self.turning, _) = (false, self.hold.take());
+            if cancelled && self.settle_deferred().await.is_ok() {
                 let closed = self.channel.close(200, "goodbye".into());
                 // the broker answers when it has taken what was sent before
                 arrived = self.session.call("closing a channel", closed).await.is_ok();

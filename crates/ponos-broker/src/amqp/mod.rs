@@ -26,6 +26,7 @@ mod consumer;
 mod convert;
 mod declare;
 mod errors;
+mod hold;
 mod intake;
 mod probe;
 mod publisher;

@@ -136,8 +136,15 @@ impl Subscription {
     /// Goes over to another flow or prefetch.
     fn turn(&mut self, broker: &Broker, task: &ConsumerTask, wanted: Flow) {
         task.renew(&mut self.options);
+        if self.flow == Flow::Stopped || self.flow == wanted && self.width == self.options.width(wanted) {
+            return;
+        }
+        let out = broker.with(|inner, _| inner.state.out(self.consumer));
+        let wanted = self.options.reachable(wanted, out);
         let width = self.options.width(wanted);
-        if self.flow == Flow::Stopped || self.flow == wanted && self.width == width {
+        let waits =
+            wanted == Flow::Narrow && self.flow == Flow::Wide && self.width < self.options.width(Flow::Wide);
+        if self.flow == wanted && self.width == width || waits {
             return;
         }
         (self.flow, self.width) = (wanted, width);

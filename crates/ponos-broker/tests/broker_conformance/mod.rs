@@ -76,6 +76,9 @@ macro_rules! conformance {
             a_wide_consumer_takes_another_prefetch_within_its_bound
             turning_under_load_loses_nothing_and_delivers_nothing_twice
             stopping_in_the_flow_makes_no_more_come_back_than_were_out
+            stopping_amid_a_trickle_is_soon_done
+            what_is_settled_while_it_stops_is_settled_though_it_is_dropped_at_once
+            a_smaller_prefetch_is_not_granted_on_top_of_more_that_is_out
             a_cautious_consumer_is_narrow_again_after_it_lost_its_connection
             a_single_active_consumer_keeps_the_order_when_it_is_widened
             a_stopped_consumer_gets_nothing_more_and_still_settles

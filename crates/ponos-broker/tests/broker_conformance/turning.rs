@@ -3,7 +3,8 @@
 use super::*;
 use ponos_broker::{Consume, Consumer, Delivery, DeliveryTag, Flow, Settle, Transport};
 use ponos_event::topology::{Queue, Topology};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::Instant;
 
 fn queue(queue: Queue) -> Topology {
     topology([], [queue])
@@ -86,6 +87,32 @@ pub(crate) async fn a_wide_consumer_takes_another_prefetch_within_its_bound(harn
     }
 }
 
+pub(crate) async fn a_smaller_prefetch_is_not_granted_on_top_of_more_that_is_out(harness: &impl Harness) {
+    for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
+        let topology = filled(harness, &wanted, 40).await;
+        let options = Consume::new(&wanted.name).prefetch(12).at_most(12);
+        let mut consumer = harness.transport().consumer(topology, options);
+        let mut out = nexts(&mut consumer, 12).await;
+        consumer.set_prefetch(4);
+        out.push(next(&mut consumer).await);
+        // it is narrow: when that one is settled another comes, and no more
+        consumer.settle(out.pop().unwrap().tag, Settle::Ack).await.unwrap();
+        out.push(next(&mut consumer).await);
+        depth_becomes(harness, &wanted.name, 26).await;
+        for delivery in out.drain(..9) {
+            consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+        }
+        out.extend(nexts(&mut consumer, 4).await);
+        depth_becomes(harness, &wanted.name, 22).await;
+        for delivery in out {
+            consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+        }
+        assert_eq!(take(&mut consumer, 22).await.last().unwrap(), "39");
+        drop(consumer);
+        depth_becomes(harness, &wanted.name, 0).await;
+    }
+}
+
 pub(crate) async fn turning_under_load_loses_nothing_and_delivers_nothing_twice(harness: &impl Harness) {
     for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
         let topology = filled(harness, &wanted, 2_000).await;
@@ -149,6 +176,56 @@ pub(crate) async fn stopping_in_the_flow_makes_no_more_come_back_than_were_out(h
         assert!(again <= MOST, "{again} came back");
         depth_becomes(harness, &wanted.name, 0).await;
     }
+}
+
+pub(crate) async fn what_is_settled_while_it_stops_is_settled_though_it_is_dropped_at_once(
+    harness: &impl Harness,
+) {
+    for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
+        let topology = filled(harness, &wanted, 3).await;
+        let mut consumer = harness.consumer(topology, &wanted.name, 5);
+        let out = nexts(&mut consumer, 3).await;
+        let mut link = consumer.link();
+        consumer.stop();
+        for delivery in &out {
+            consumer.settle(delivery.tag, Settle::Dead).await.unwrap();
+        }
+        drop(consumer);
+        within("the end", async { while link.changed().await.is_ok() {} }).await;
+        let rest = harness.transport().inspect(&wanted.name).await.unwrap().unwrap();
+        assert_eq!((rest.ready, rest.consumers), (0, 0), "the dead came back");
+    }
+}
+
+/// Acks are held while it stops, so that nothing is on its way; but something always is here, and they can't wait for all of
+/// the prefetch to come.
+pub(crate) async fn stopping_amid_a_trickle_is_soon_done(harness: &impl Harness) {
+    /// All of the prefetch would take thrice as long to come.
+    const SOON: Duration = Duration::from_secs(8);
+    let wanted = Queue::quorum("quorum");
+    let topology = filled(harness, &wanted, 1).await;
+    let transport = harness.transport();
+    let mut publisher = harness.publisher(topology.clone());
+    let mut consumer = transport.consumer(topology, Consume::new(&wanted.name).prefetch(600));
+    let mut trickle = tokio::time::interval(Duration::from_millis(40));
+    let (mut taken, mut stopped) = (0, None);
+    let mut gone = std::pin::pin!(unconsumed(transport, &wanted.name));
+    loop {
+        tokio::select! {
+            Some(delivery) = consumer.next() => {
+                consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+                taken += 1;
+                if taken == 10 {
+                    consumer.stop();
+                    stopped = Some(Instant::now());
+                }
+            }
+            _ = trickle.tick() => send(&mut publisher, "", [message(&wanted.name, "one")]).await,
+            () = &mut gone, if stopped.is_some() => break,
+        }
+    }
+    let took = stopped.unwrap().elapsed();
+    assert!(took < SOON, "{took:?}");
 }
 
 async fn unconsumed(transport: &Transport, queue: &str) {

@@ -1,71 +1,124 @@
 //! How many deliveries are held when nobody says: as many as keep the slots busy for a second, by what tasks take. Pure.
 //!
-//! With few held, quick tasks wait for the broker more than they work; with many, another replica has nothing to do.
+//! With few held, quick tasks wait for the broker more than they work; with many, another replica has nothing to do, and all
+//! their bodies are in memory.
 
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What is held is worth this much work.
 const AHEAD: Duration = Duration::from_secs(1);
 /// No more are held, however quick they are.
 const MOST: u16 = 1_000;
-/// Nor more bytes of bodies, by the largest of the last tasks.
+/// Nor more bytes of bodies, by the largest that came lately.
 const BYTES: usize = 64 << 20;
+/// The largest body is forgotten between once and twice this long after it came.
+const KEPT: Duration = Duration::from_secs(600);
 /// So many tasks are measured, …
 const TASKS: u64 = 1_000;
-/// … or those of so long.
+/// … or those of so long after the first, …
 const LONG: Duration = Duration::from_secs(10);
+/// … if they are as many for each slot.
+const EACH: u64 = 10;
 
 /// The prefetch of a queue, adapted to its tasks.
 #[derive(Debug)]
 pub(crate) struct AutoPrefetch {
-    slots: u32,
+    slots: u16,
     least: u16,
     most: u16,
     now: u16,
+    largest: Largest,
+}
+
+/// The largest body that came in a while, and in the one before it.
+#[derive(Debug, Default)]
+struct Largest {
+    since: Option<Instant>,
+    now: usize,
+    before: usize,
+}
+
+impl Largest {
+    fn note(&mut self, now: Instant, bytes: usize) {
+        let since = *self.since.get_or_insert(now);
+        let whiles = now.saturating_duration_since(since).as_nanos() / KEPT.as_nanos();
+        if whiles > 0 {
+            let before = if whiles == 1 { self.now } else { 0 };
+            *self = Self { since: Some(now), now: 0, before };
+        }
+        self.now = self.now.max(bytes);
+    }
+
+    fn bytes(&self) -> usize {
+        self.now.max(self.before)
+    }
 }
 
 /// What the tasks of a while took.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Measured {
+    /// When the first of them ended.
+    since: Option<Instant>,
     /// How many have ended.
-    pub(crate) tasks: u64,
+    tasks: u64,
     /// All of them together.
-    pub(crate) took: Duration,
-    /// Bytes of the largest body.
-    pub(crate) largest: usize,
+    took: Duration,
 }
 
 impl Measured {
-    /// Whether that is enough to go by, after so long.
-    pub(crate) fn is_enough(&self, after: Duration) -> bool {
-        self.tasks >= TASKS || self.tasks > 0 && after >= LONG
+    /// A task has ended.
+    pub(crate) fn note(&mut self, now: Instant, took: Duration) {
+        self.since.get_or_insert(now);
+        self.tasks += 1;
+        self.took += took;
+    }
+
+    /// Whether that is enough to go by, for so many slots.
+    pub(crate) fn is_enough(&self, now: Instant, slots: usize) -> bool {
+        let some = EACH.saturating_mul(slots as u64);
+        let long = self.since.is_some_and(|since| now.saturating_duration_since(since) >= LONG);
+        self.tasks >= TASKS || self.tasks >= some && long
     }
 }
 
 impl AutoPrefetch {
-    /// For so many slots: from `least`, which it begins with, up to `most`.
+    /// For so many slots: from `least`, which it begins with, up to `most`. Only large bodies make it less, down to the slots.
     pub(crate) fn new(slots: usize, least: u16, most: u16) -> Self {
-        Self { slots: u32::try_from(slots).unwrap_or(u32::MAX), least, most, now: least }
+        let slots = u16::try_from(slots).unwrap_or(u16::MAX);
+        Self { slots, least, most, now: least, largest: Largest::default() }
     }
 
-    /// Whether there is anything to adapt.
-    pub(crate) fn may_change(&self) -> bool {
-        self.most > self.least
+    /// A body came. A smaller prefetch, at once, if with it too many bytes may be held.
+    pub(crate) fn came(&mut self, now: Instant, bytes: usize) -> Option<u16> {
+        self.largest.note(now, bytes);
+        let fit = self.fit();
+        (fit < self.now).then(|| self.turn(fit))
     }
 
-    /// Another prefetch, if that is twice the present one or a quarter of it: a change costs a subscription.
+    /// Another prefetch, if that is twice the present one, a quarter of it, or the least there is and half of it: a change
+    /// costs a subscription.
     pub(crate) fn adapt(&mut self, measured: Measured) -> Option<u16> {
         let mean = measured.took.div_f64(measured.tasks.max(1) as f64);
-        let ahead = AHEAD.saturating_mul(self.slots);
+        let ahead = AHEAD.saturating_mul(u32::from(self.slots));
         let wanted = ahead.as_nanos().checked_div(mean.as_nanos()).unwrap_or(u128::MAX);
-        let fit = (BYTES / measured.largest.max(1)) as u128;
-        let wanted = u16::try_from(wanted.min(fit)).unwrap_or(u16::MAX);
-        let wanted = wanted.min(self.most).max(self.least);
-        if wanted < self.now.saturating_mul(2) && wanted > self.now / 4 {
-            return None;
-        }
-        self.now = wanted;
-        Some(wanted)
+        let wanted = u16::try_from(wanted).unwrap_or(u16::MAX).min(self.most).max(self.least).min(self.fit());
+        let is_more = wanted >= self.now.saturating_mul(2);
+        let is_less = wanted <= self.now / 4 || wanted <= self.least && wanted <= self.now / 2;
+        (is_more || is_less).then(|| self.turn(wanted))
+    }
+
+    fn turn(&mut self, prefetch: u16) -> u16 {
+        self.now = prefetch;
+        prefetch
+    }
+
+    /// How many of the largest bodies may be held: a power of two, so that bodies that grow little by little do not change it
+    /// each time.
+    fn fit(&self) -> u16 {
+        let fit = BYTES / self.largest.bytes().max(1);
+        let fit = fit.checked_ilog2().map_or(0, |log| 1_usize << log);
+        u16::try_from(fit).unwrap_or(u16::MAX).max(self.slots)
     }
 }
 
@@ -79,7 +132,7 @@ mod tests {
     use super::*;
 
     fn tasks_of(micros: u64) -> Measured {
-        Measured { tasks: 1_000, took: Duration::from_micros(micros * 1_000), largest: 300 }
+        Measured { since: None, tasks: 1_000, took: Duration::from_micros(micros * 1_000) }
     }
 
     #[test]
@@ -97,7 +150,7 @@ mod tests {
             assert_eq!(AutoPrefetch::new(10, 40, 300).adapt(tasks_of(micros)), held, "{micros} µs");
         }
         assert_eq!(AutoPrefetch::new(64, 256, bound(256, u16::MAX)).adapt(tasks_of(100)), Some(1_000));
-        assert!(!AutoPrefetch::new(10, 40, bound(40, 20)).may_change());
+        assert_eq!(AutoPrefetch::new(10, 40, bound(40, 20)).adapt(tasks_of(100)), None);
     }
 
     #[test]
@@ -113,16 +166,41 @@ mod tests {
     }
 
     #[test]
-    fn large_bodies_keep_it_small() {
-        let large = |largest| Measured { largest, ..tasks_of(100) };
-        assert_eq!(AutoPrefetch::new(10, 40, 300).adapt(large(16 << 20)), None);
-        assert_eq!(AutoPrefetch::new(10, 40, 300).adapt(large(1 << 19)), Some(128));
+    fn it_comes_back_to_the_least_though_that_is_more_than_a_quarter_of_the_most() {
+        let mut held = AutoPrefetch::new(10, 40, 150);
+        assert_eq!(held.adapt(tasks_of(100)), Some(150));
+        assert_eq!(held.adapt(tasks_of(5_000_000)), Some(40));
+        let mut held = AutoPrefetch::new(10, 40, 79);
+        assert_eq!((held.adapt(tasks_of(100)), held.now), (None, 40), "not twice as much");
     }
 
     #[test]
-    fn a_while_is_a_thousand_tasks_or_ten_seconds_of_some() {
-        let of = |tasks, secs| Measured { tasks, ..Measured::default() }.is_enough(Duration::from_secs(secs));
-        assert!(of(1_000, 0) && of(1, 10));
-        assert!(!of(999, 9) && !of(0, 1_000));
+    fn large_bodies_keep_it_small_at_once_and_for_long() {
+        let start = Instant::now();
+        let at = |secs| start + Duration::from_secs(secs);
+        let mut held = AutoPrefetch::new(10, 40, 300);
+        assert_eq!(held.came(at(0), 300), None);
+        assert_eq!(held.adapt(tasks_of(100)), Some(300));
+        assert_eq!(held.came(at(1), 300_000), Some(128), "not a half, but at once");
+        assert_eq!(held.came(at(1), 310_000), None);
+        assert_eq!(held.came(at(1), 16 << 20), Some(10), "less than the least, but no less than the slots");
+        // small ones, for many measurements
+        for secs in 1..=600 {
+            assert_eq!((held.came(at(secs), 300), held.adapt(tasks_of(100))), (None, None), "{secs}");
+        }
+        assert_eq!((held.came(at(1_201), 300), held.adapt(tasks_of(100))), (None, Some(300)));
+    }
+
+    #[test]
+    fn a_while_is_a_thousand_tasks_or_ten_seconds_of_ten_for_each_slot() {
+        let start = Instant::now();
+        let enough = |tasks: u64, secs| {
+            let mut measured = Measured::default();
+            // that nothing was there to do before is no matter
+            (0..tasks).for_each(|_| measured.note(start + LONG, Duration::ZERO));
+            measured.is_enough(start + LONG + Duration::from_secs(secs), 10)
+        };
+        assert!(enough(1_000, 0) && enough(100, 10));
+        assert!(!enough(999, 9) && !enough(99, 1_000) && !enough(100, 0) && !enough(0, 1_000));
     }
 }

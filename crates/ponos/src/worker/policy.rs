@@ -47,9 +47,13 @@ pub struct Backoff {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Prefetch {
     /// 4 × concurrency to begin with; from then on as many as keep all slots busy for a second, by what the last 1,000 tasks
-    /// took: 1,000 at most, 64 MiB of bodies, and as many as are settled within half of the broker's
-    /// [`consumer_timeout`](super::Limits::consumer_timeout) even if each takes its whole time. With a rate or a single active consumer it
-    /// stays what it is.
+    /// took (or those of 10 s, if they were 10 × concurrency) whose handler ran: at least 4 × concurrency, 1,000 at most, and as
+    /// many as are settled within half of the broker's [`consumer_timeout`](super::Limits::consumer_timeout) even if each takes
+    /// its whole time. With a rate or a single active consumer it stays what it is.
+    ///
+    /// When bodies are large it is less: as many of the largest of the last 10 minutes as make 64 MiB, but never less than
+    /// `concurrency`. That is no bound of memory: `concurrency` bodies are held however large they are; what is held already
+    /// stays held when a larger body comes; and while the prefetch changes as much again may be out for a while.
     #[default]
     Auto,
     /// So many, at least `concurrency`.
@@ -169,6 +173,11 @@ impl Policy {
             Prefetch::Auto => u16::try_from(self.slots()).unwrap_or(u16::MAX).saturating_mul(4),
             Prefetch::Fixed(prefetch) => prefetch.max(1),
         }
+    }
+
+    /// Whether its prefetch is adapted to its tasks.
+    pub(crate) fn adapts(&self) -> bool {
+        self.prefetch == Prefetch::Auto && !self.exclusive
     }
 
     /// What can't be, in words: the field, what it is, what it must be.

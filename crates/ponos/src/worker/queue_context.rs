@@ -10,7 +10,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 
 /// One queue at work.
 #[derive(Debug)]
@@ -58,21 +61,18 @@ impl QueueContext {
         matches!(&*self.publishing.borrow(), Link::Up { .. })
     }
 
-    /// A task has ended.
-    pub(crate) fn measure(&self, took: Duration, body: usize) {
-        if self.plan.most_held == self.plan.policy.held() {
-            return;
+    /// A task has ended whose handler ran and answered.
+    pub(crate) fn measure(&self, took: Duration) {
+        if self.plan.policy.adapts() {
+            self.measured.lock().unwrap_or_else(PoisonError::into_inner).note(Instant::now(), took);
         }
-        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        measured.tasks += 1;
-        measured.took += took;
-        measured.largest = measured.largest.max(body);
     }
 
-    /// What tasks took, if that is enough to go by after so long; then it begins anew.
-    pub(crate) fn take_measured(&self, after: Duration) -> Option<Measured> {
+    /// What tasks took, if that is enough to go by; then it begins anew.
+    pub(crate) fn take_measured(&self) -> Option<Measured> {
         let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        measured.is_enough(after).then(|| std::mem::take(&mut *measured))
+        let enough = measured.is_enough(Instant::now(), self.plan.policy.slots());
+        enough.then(|| std::mem::take(&mut *measured))
     }
 
     /// As many tasks may be at work.

@@ -46,7 +46,6 @@ pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: 
     let policy = &queue.plan.policy;
     let mut queue_loop = QueueLoop {
         prefetch: AutoPrefetch::new(policy.slots(), policy.held(), queue.plan.most_held),
-        measured: Instant::now(),
         queue,
         consumer,
         limiter,
@@ -73,8 +72,6 @@ struct QueueLoop {
     /// So many of the breaker's were seen.
     pauses: u64,
     prefetch: AutoPrefetch,
-    /// When it was adapted last.
-    measured: Instant,
 }
 
 impl QueueLoop {
@@ -182,15 +179,17 @@ impl QueueLoop {
         alone
     }
 
-    /// Takes in more at a time, or less, by what tasks take.
+    /// Takes in more at a time, or less, by what tasks take and by how large what just came is.
     fn adapt(&mut self) {
-        if !self.prefetch.may_change() {
+        if !self.queue.plan.policy.adapts() {
             return;
         }
-        let Some(measured) = self.queue.take_measured(self.measured.elapsed()) else { return };
-        self.measured = Instant::now();
-        if let Some(prefetch) = self.prefetch.adapt(measured) {
-            tracing::debug!(queue = %self.queue.plan.name, prefetch, "another prefetch, by what tasks take");
+        let largest = self.batch.iter().map(|delivery| delivery.message.body.len()).max().unwrap_or(0);
+        let fewer = self.prefetch.came(Instant::now(), largest);
+        let measured = self.queue.take_measured();
+        let adapted = measured.and_then(|measured| self.prefetch.adapt(measured));
+        if let Some(prefetch) = adapted.or(fewer) {
+            tracing::debug!(queue = %self.queue.plan.name, prefetch, "another prefetch, by what tasks take and hold");
             self.consumer.set_prefetch(prefetch);
         }
     }
@@ -249,7 +248,7 @@ impl QueueLoop {
 
 /// One task, from its slot's taking to its giving back.
 async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphorePermit, ticket: Ticket) {
-    let (tag, bytes, began) = (delivery.tag, delivery.message.body.len(), Instant::now());
+    let tag = delivery.tag;
     if let Err(panic) = AssertUnwindSafe(delivery::process(&queue, delivery, ticket)).catch_unwind().await {
         // the handler's own panics are caught nearer to it: this is one of dropping what it left
         let words = delivery::panic_message(panic.as_ref());
@@ -257,7 +256,6 @@ async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphor
         queue.report.given_back(None);
         let _ = queue.settler.settle(tag, Settle::Reject).await;
     }
-    queue.measure(began.elapsed(), bytes);
     queue.pulse.settled();
     drop(slot);
 }

@@ -41,7 +41,7 @@ impl Wait {
     /// The most that may be held of a policy, if each task takes `slowest`: half of what the inequality allows, for it is not
     /// asked for.
     pub(super) fn most(policy: &Policy, slowest: Duration, most: Duration) -> u16 {
-        if policy.prefetch != Prefetch::Auto || policy.exclusive {
+        if !policy.adapts() {
             return policy.held();
         }
         let rounds = (most / 2).as_nanos().checked_div(slowest.as_nanos()).unwrap_or(0);

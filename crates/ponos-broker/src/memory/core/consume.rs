@@ -103,6 +103,11 @@ impl State {
         self.serve_and_bury(now, &queue);
     }
 
+    /// How many are out with it.
+    pub(crate) fn out(&self, consumer: u64) -> usize {
+        self.consumers.get(&consumer).map_or(0, |state| state.unacked.len())
+    }
+
     /// Brings a consumer nothing more; what is out with it stays out.
     pub(crate) fn cancel(&mut self, now: u64, consumer: u64) {
         let Some(state) = self.consumers.get(&consumer) else { return };

@@ -54,6 +54,8 @@ struct InProgress<'a> {
     attempt: Attempt,
     /// That it comes back, if it does, was noted as no crash.
     noted: bool,
+    /// Its handler ran, and said how it went.
+    answered: bool,
     began: Instant,
     /// Once it runs.
     span: Span,
@@ -124,12 +126,15 @@ async fn run_to_verdict(queue: &QueueContext, mut task: InProgress<'_>) {
         Verdict::Done(held, entry) if held.is_empty() && entry.is_none() => endings::acked(Ended::Done),
         verdict => endings::carry_out(&mut task, verdict).boxed().await,
     };
-    let tag = task.tag;
+    let (tag, answered, began) = (task.tag, task.answered, task.began);
     task.account(how);
     // before it: who sees the queue empty may rely on having been told
     report::report(task, ended);
     // an error: the consumer is gone, and the delivery comes again and meets the inbox
     let _ = queue.settler.settle(tag, how).await;
+    if answered {
+        queue.measure(began.elapsed());
+    }
 }
 
 async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
@@ -174,6 +179,7 @@ async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
     let verdict = run::run_handler(queue, &context, payload, entry).await;
     if !matches!(verdict, Verdict::Unavailable { .. } | Verdict::Stopped) {
         queue.breaker.answered(task.place.ticket());
+        task.answered = true;
     }
     Ok(verdict)
 }
@@ -184,7 +190,8 @@ impl<'a> InProgress<'a> {
         let Delivery { message, exchange, tag, .. } = delivery;
         let (event, route, attempt) = (None, None, Attempt::first(Timestamp::EPOCH));
         let claimed = Claimed::default();
-        let (noted, began, span) = (false, Instant::now(), Span::none());
+        let (noted, answered) = (false, false);
+        let (began, span) = (Instant::now(), Span::none());
         let place = Place::new(&queue.breaker, ticket);
         Self {
             queue,
@@ -198,6 +205,7 @@ impl<'a> InProgress<'a> {
             route,
             attempt,
             noted,
+            answered,
             began,
             span,
         }

@@ -114,6 +114,47 @@ async fn more_of_quick_tasks_are_held_than_of_slow_ones_unless_it_was_said_how_m
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_few_quick_tasks_do_not_decide_how_many_are_held() {
+    let handler = |payload: Option<u32>, _: Context| async move {
+        if payload.is_none() {
+            pending::<()>().await;
+        }
+        Ok(Done)
+    };
+    let policy = Policy::default().timeout(secs(60));
+    let mut kit = Kit::start(Worker::new("shop").on::<Option<u32>>(NAME, handler.with(policy))).await;
+    // nothing for long, and one; that is not what the next take
+    for _ in 0..3 {
+        sleep(secs(30)).await;
+        kit.publish(NAME, &json!(1)).await;
+        kit.settled().await;
+    }
+    // no handler runs: nobody knows what they would have taken
+    for _ in 0..1_100 {
+        kit.publish(NAME, &json!("against the schema")).await;
+    }
+    for _ in 0..400 {
+        kit.publish(NAME, &Value::Null).await;
+    }
+    sleep(secs(2)).await;
+    assert_eq!(kit.broker().queue_status(QUEUE).unwrap().unacked, 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fewer_large_bodies_are_held_from_the_first_on() {
+    let handler = |_: Value, _: Context| pending::<HandlerResult>();
+    // of so many seconds that it never holds more than it begins with
+    for policy in [Policy::default(), Policy::default().timeout(secs(300))] {
+        let mut kit = Kit::start(Worker::new("shop").on::<Value>(NAME, handler.with(policy))).await;
+        for _ in 0..30 {
+            kit.publish(NAME, &json!("large".repeat(800_000))).await;
+        }
+        sleep(secs(2)).await;
+        assert_eq!(kit.broker().queue_status(QUEUE).unwrap().unacked, 16 + 1, "64 MiB of 4 MB");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_more_are_begun_in_a_while_than_the_rate_allows() {
     let begun = Arc::new(Mutex::new(Vec::new()));
     let times = Arc::clone(&begun);
