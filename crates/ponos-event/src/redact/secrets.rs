@@ -16,13 +16,12 @@ const PLACEHOLDERS: [&str; 3] = ["port", "PORT", HIDDEN];
 const SCHEMES: [&str; 7] = ["amqp", "http", "postgres", "postgresql", "redis", "mysql", "mqtt"];
 
 /// A name that holds one of these is a secret's.
-const SECRETS: [&str; 12] = [
+const SECRETS: [&str; 11] = [
     "password",
     "passwd",
     "passphrase",
     "pwd",
     "secret",
-    "token",
     "credential",
     "apikey",
     "api_key",
@@ -32,6 +31,10 @@ const SECRETS: [&str; 12] = [
 ];
 /// So is one whose last word is one of these.
 const LAST_WORDS: [&str; 5] = ["auth", "sig", "signature", "authorization", "sas"];
+/// So is one whose last word ends so (`max_tokens` is none), unless it is one of [`WORDS`].
+const ENDS: [&str; 2] = ["pass", "token"];
+/// No secrets, though they end as one does.
+const WORDS: [&str; 2] = ["bypass", "compass"];
 /// Longer names are not looked through.
 const LONGEST_NAME: usize = 100;
 
@@ -56,7 +59,9 @@ pub fn secrets(text: &str) -> Vec<Range<usize>> {
 pub(super) fn names_a_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let last = name.rsplit(['_', '-', '.']).next().unwrap_or_default();
-    SECRETS.iter().any(|secret| name.contains(secret)) || last.ends_with("pass") || LAST_WORDS.contains(&last)
+    SECRETS.iter().any(|secret| name.contains(secret))
+        || LAST_WORDS.contains(&last)
+        || (ENDS.iter().any(|end| last.ends_with(end)) && !WORDS.contains(&last))
 }
 
 fn joined(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
@@ -80,7 +85,8 @@ struct Separator {
     is_right: bool,
 }
 
-/// The passwords of URLs. One may hold anything, spaces, slashes and `@` too: it ends at the last `@` before the next URL.
+/// The passwords of URLs. One may hold anything, spaces, slashes and `@` too: it ends at the last `@` before the next URL. It
+/// begins at a colon in the first word: behind a path no user's name goes on.
 fn in_urls(line: &str) -> Vec<Range<usize>> {
     let separators = separators(line);
     if separators.is_empty() {
@@ -88,6 +94,7 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
     }
     let places = |of: char| -> Vec<usize> { line.match_indices(of).map(|(at, _)| at).collect() };
     let (ats, colons) = (places('@'), places(':'));
+    let stops: Vec<usize> = line.match_indices(ends_a_user).map(|(at, _)| at).collect();
     // No URL begins behind a colon: a password may hold `://` itself.
     let begins: Vec<usize> = separators
         .iter()
@@ -96,7 +103,7 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
         .filter(|scheme| !line.get(..*scheme).is_some_and(|before| before.ends_with(':')))
         .collect();
     let (mut found, mut hidden) = (Vec::new(), 0);
-    for Separator { end: start, .. } in separators {
+    for Separator { scheme, end: start, .. } in separators {
         if start <= hidden {
             continue;
         }
@@ -111,8 +118,16 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
         let password = match at.copied().filter(|at| *at >= start) {
             Some(at) => {
                 // An IPv6 host before a later '@' is none of ours to judge: it is hidden too.
-                let colon = colons.get(colons.partition_point(|colon| *colon < start)).copied();
-                colon.map(|colon| colon + 1..at).filter(|range| range.start < range.end)
+                let user = start + rest.len() - rest.trim_start_matches(['/', '\\']).len();
+                let next = |places: &[usize]| {
+                    places.get(places.partition_point(|place| *place < user)).copied().unwrap_or(end)
+                };
+                let (colon, stop) = (next(&colons), next(&stops));
+                let is_http = starts_with(line.get(scheme..).unwrap_or_default(), "http");
+                let password = colon + 1..at;
+                let is_one = colon < stop && password.start < password.end;
+                let is_one = is_one && !is_digest(line, at) && !is_port(line, &password, is_http);
+                is_one.then_some(password)
             }
             None => cut_off(rest).map(|range| start + range.start..start + range.end),
         };
@@ -122,6 +137,33 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
         }
     }
     found
+}
+
+/// What can't stand in a user's name.
+fn ends_a_user(c: char) -> bool {
+    c.is_whitespace() || is_quote(c) || matches!(c, '/' | '?' | '#')
+}
+
+fn starts_with(text: &str, start: &str) -> bool {
+    text.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+}
+
+/// Whether what stands behind that `@` is the digest of an image, and no host.
+fn is_digest(line: &str, at: usize) -> bool {
+    line.get(at + 1..).is_some_and(|after| after.starts_with("sha256:"))
+}
+
+/// Whether what begins like a password is a port with a path or words behind it, and the `@` belongs to something else. No word
+/// of a password is written with a space; that a path with an `@` is one is believed of HTTP alone.
+fn is_port(line: &str, password: &Range<usize>, is_http: bool) -> bool {
+    let text = line.get(password.clone()).unwrap_or_default();
+    let after = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_number = (1..=5).contains(&(text.len() - after.len()));
+    match after.as_bytes().first() {
+        Some(b'/') if is_number && is_http => true,
+        Some(b'/' | b':') if is_number => after.contains(char::is_whitespace),
+        _ => false,
+    }
 }
 
 fn separators(line: &str) -> Vec<Separator> {
@@ -220,8 +262,12 @@ fn in_logins(line: &str) -> Vec<Range<usize>> {
 }
 
 fn login(text: &str, begin: usize) -> Option<Range<usize>> {
-    let (before, _) = text.rsplit_once('@')?;
-    let colon = before.find(':')?;
+    let (before, _) = text.rsplit_once('@').filter(|(before, _)| !is_digest(text, before.len()))?;
+    let mut colon = before.find(':')?;
+    // an address of mail has no password
+    if before.get(colon.saturating_sub(6)..colon).is_some_and(|word| word.eq_ignore_ascii_case("mailto")) {
+        colon += 1 + before.get(colon + 1..)?.find(':')?;
+    }
     let password = before.get(colon + 1..).filter(|password| !password.is_empty() && *password != HIDDEN)?;
     let with_at = text.get(..=before.len())?;
     let is_example = EXAMPLES.iter().any(|example| with_at.ends_with(example));
@@ -270,7 +316,8 @@ fn in_parameters(line: &str) -> Vec<Range<usize>> {
         }
         let start = at + 1 + spaces(line.get(at + 1..).unwrap_or_default());
         let opened = opened_by(quoted.get(..quoted.len() - name.len()).unwrap_or_default());
-        let range = value(line, start, opened.filter(|_| quoted.len() == before.len()));
+        let is_quoted = quoted.len() < before.len();
+        let range = value(line, start, opened.filter(|_| !is_quoted), is_quoted);
         if !range.is_empty() && line.get(range.clone()) != Some(HIDDEN) {
             hidden = range.end;
             found.push(range);
@@ -295,8 +342,9 @@ fn opened_by(text: &str) -> Option<char> {
     text.chars().rev().find(|c| c.is_whitespace() || is_quote(*c)).filter(|c| is_quote(*c))
 }
 
-/// A value that begins there: in quotes of its own, up to the end of the quotation that it stands in, or of the word.
-fn value(line: &str, start: usize, opened: Option<char>) -> Range<usize> {
+/// A value that begins there: in quotes of its own, up to the end of the quotation that it stands in, or of the word; behind a
+/// name in quotes, up to the next field.
+fn value(line: &str, start: usize, opened: Option<char>, of_quoted: bool) -> Range<usize> {
     let rest = line.get(start..).unwrap_or_default();
     if let Some(quote) = rest.chars().next().filter(|c| is_quote(*c)) {
         return start + 1..closing(line, start + 1, quote);
@@ -306,7 +354,11 @@ fn value(line: &str, start: usize, opened: Option<char>) -> Range<usize> {
         None => {
             start
                 + rest
-                    .find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '\u{1b}'))
+                    .find(|c: char| {
+                        c.is_whitespace()
+                            || matches!(c, '<' | '>' | '\u{1b}')
+                            || (of_quoted && matches!(c, ',' | '}' | ']'))
+                    })
                     .unwrap_or(rest.len())
         }
     };

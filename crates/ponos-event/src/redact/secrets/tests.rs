@@ -20,6 +20,12 @@ fn a_secret_is_found_by_its_name_wherever_it_stands() {
         ("invalid value 'host=h password=hunter2' for", "invalid value 'host=h password=***' for"),
         ("\u{1b}[33m?sig=hunter2\u{1b}[0m'", "\u{1b}[33m?sig=***\u{1b}[0m'"),
         ("password=password=hunter2", "password=***"),
+        ("{\"token\":9000,\"error\":\"limit\"}", "{\"token\":***,\"error\":\"limit\"}"),
+        ("[{\"pwd\":9000}]", "[{\"pwd\":***}]"),
+        ("accessToken=hunter2", "accessToken=***"),
+        ("mailto:u:hunter2@h", "mailto:u:***@h"),
+        ("amqp://u:12345/6@h", "amqp://u:***@h"),
+        ("http://u:hun/ter2@h", "http://u:***@h"),
     ] {
         assert_eq!(redact(text), shown, "{text}");
         assert_eq!(redact(shown), shown, "what is hidden stays as it is");
@@ -68,6 +74,18 @@ fn what_holds_no_secret_is_left_as_it_is() {
         "no password: see the file",
         "http: see http:8080 and amqp:5672",
         "heartbeat=5&frame_max=8192",
+        "no answer from http://api:8080/orders: connection refused; tell ops@shop.example",
+        "can't consume from amqp://rabbit:5672: closed; tell ops@shop.example",
+        "error sending request for url (http://users:8080/by-mail/jane@x.y): timed out",
+        "no answer from http://api/orders: connection refused; tell ops@shop.example",
+        "500: {\"instance\":\"http://api/orders/7\",\"detail\":\"card of jane@shop.example was refused\"}",
+        "{\"max_tokens\":9000,\"error\":\"limit_is_8192\"}",
+        "max_tokens=9000",
+        "docker.io/app:1.2@sha256:abcd",
+        "docker://app:1.2@sha256:abcd",
+        "mailto:a@x.y",
+        "<MAILTO:a@x.y>",
+        "bypass=1",
     ] {
         assert!(secrets(text).is_empty(), "{text}: {}", redact(text));
     }
