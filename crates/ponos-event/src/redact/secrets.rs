@@ -2,9 +2,12 @@
 //!
 //! A line is looked at by itself, and each of its bytes a bounded number of times, for it may be as long as it likes.
 
-use std::ops::Range;
+mod named;
+
+pub(super) use named::names_a_secret;
 
 use super::HIDDEN;
+use std::ops::Range;
 
 /// How the documentation and the remedies write a URL: nobody's password.
 const EXAMPLES: [&str; 2] = ["user:password@", "USER:PASSWORD@"];
@@ -12,28 +15,11 @@ const EXAMPLES: [&str; 2] = ["user:password@", "USER:PASSWORD@"];
 /// What stands where a port would, in remedies and in what was hidden before.
 const PLACEHOLDERS: [&str; 3] = ["port", "PORT", HIDDEN];
 
+/// What may stand before an `@` as it is.
+const NO_TOKENS: [&str; 4] = ["", "user", "USER", HIDDEN];
+
 /// Behind these something else than `://` is a slip: `amqp:/user:password@host`.
 const SCHEMES: [&str; 7] = ["amqp", "http", "postgres", "postgresql", "redis", "mysql", "mqtt"];
-
-/// A name that holds one of these is a secret's.
-const SECRETS: [&str; 12] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "token",
-    "credential",
-    "apikey",
-    "api_key",
-    "api-key",
-    "accesskey",
-    "access_key",
-];
-/// So is one whose last word is one of these.
-const LAST_WORDS: [&str; 5] = ["auth", "sig", "signature", "authorization", "sas"];
-/// Longer names are not looked through.
-const LONGEST_NAME: usize = 100;
 
 /// Where the secrets are: bytes of the text, in its order; none overlaps another.
 pub fn secrets(text: &str) -> Vec<Range<usize>> {
@@ -42,7 +28,7 @@ pub fn secrets(text: &str) -> Vec<Range<usize>> {
         let mut hidden = in_urls(line);
         let urls = hidden.len();
         hidden.extend(in_logins(line));
-        hidden.extend(in_parameters(line));
+        hidden.extend(named::in_parameters(line));
         if hidden.len() > urls {
             hidden = joined(hidden);
         }
@@ -50,13 +36,6 @@ pub fn secrets(text: &str) -> Vec<Range<usize>> {
         begin += line.len() + 1;
     }
     found
-}
-
-/// Whether a value of that name is a secret.
-pub(super) fn names_a_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let last = name.rsplit(['_', '-', '.']).next().unwrap_or_default();
-    SECRETS.iter().any(|secret| name.contains(secret)) || last.ends_with("pass") || LAST_WORDS.contains(&last)
 }
 
 fn joined(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
@@ -80,7 +59,8 @@ struct Separator {
     is_right: bool,
 }
 
-/// The passwords of URLs. One may hold anything, spaces, slashes and `@` too: it ends at the last `@` before the next URL.
+/// The passwords of URLs. One may hold anything, spaces, slashes and `@` too: it ends at the last `@` before the next URL. It
+/// begins at a colon in the first word: behind a path no user's name goes on.
 fn in_urls(line: &str) -> Vec<Range<usize>> {
     let separators = separators(line);
     if separators.is_empty() {
@@ -88,6 +68,7 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
     }
     let places = |of: char| -> Vec<usize> { line.match_indices(of).map(|(at, _)| at).collect() };
     let (ats, colons) = (places('@'), places(':'));
+    let stops: Vec<usize> = line.match_indices(ends_a_user).map(|(at, _)| at).collect();
     // No URL begins behind a colon: a password may hold `://` itself.
     let begins: Vec<usize> = separators
         .iter()
@@ -95,8 +76,8 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
         .map(|separator| separator.scheme)
         .filter(|scheme| !line.get(..*scheme).is_some_and(|before| before.ends_with(':')))
         .collect();
-    let (mut found, mut hidden) = (Vec::new(), 0);
-    for Separator { end: start, .. } in separators {
+    let (mut found, mut hidden, mut judged) = (Vec::new(), 0, 0);
+    for Separator { scheme, end: start, .. } in separators {
         if start <= hidden {
             continue;
         }
@@ -111,10 +92,26 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
         let password = match at.copied().filter(|at| *at >= start) {
             Some(at) => {
                 // An IPv6 host before a later '@' is none of ours to judge: it is hidden too.
-                let colon = colons.get(colons.partition_point(|colon| *colon < start)).copied();
-                colon.map(|colon| colon + 1..at).filter(|range| range.start < range.end)
+                let user = start + rest.len() - rest.trim_start_matches(['/', '\\']).len();
+                let next = |places: &[usize]| {
+                    places.get(places.partition_point(|place| *place < user)).copied().unwrap_or(end)
+                };
+                let (colon, stop) = (next(&colons), next(&stops));
+                let is_http = starts_with(line.get(scheme..).unwrap_or_default(), "http");
+                let password = colon + 1..at;
+                let is_one = colon < stop && password.start < password.end;
+                let is_one = is_one && !is_digest(line, at) && !is_port(line, &password, is_http);
+                let alone = is_http.then(|| token_alone(line, user, &ats, colon, stop)).flatten();
+                alone.or_else(|| is_one.then_some(password))
             }
-            None => cut_off(rest).map(|range| start + range.start..start + range.end),
+            None => {
+                // each colon is judged once
+                let colon = colons.get(colons.partition_point(|colon| *colon < start)).copied();
+                let is_new = colon.is_some_and(|colon| colon < end && colon >= judged);
+                judged = colon.map_or(judged, |colon| colon + 1);
+                let password = if is_new { cut_off(rest) } else { None };
+                password.map(|range| start + range.start..start + range.end)
+            }
         };
         if let Some(password) = password {
             hidden = password.end;
@@ -122,6 +119,40 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
         }
     }
     found
+}
+
+/// What stands before the `@` of an HTTP URL when that is a token, and no name with a password.
+fn token_alone(line: &str, user: usize, ats: &[usize], colon: usize, stop: usize) -> Option<Range<usize>> {
+    let at = ats.partition_point(|at| *at < stop).checked_sub(1).and_then(|last| ats.get(last)).copied()?;
+    let login = line.get(user..at).filter(|login| !NO_TOKENS.contains(login))?;
+    (colon > at || login.ends_with(':') || login.ends_with(":x-oauth-basic")).then_some(user..at)
+}
+
+/// What can't stand in a user's name.
+fn ends_a_user(c: char) -> bool {
+    c.is_whitespace() || is_quote(c) || matches!(c, '/' | '?' | '#')
+}
+
+fn starts_with(text: &str, start: &str) -> bool {
+    text.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+}
+
+/// Whether what stands behind that `@` is the digest of an image, and no host.
+fn is_digest(line: &str, at: usize) -> bool {
+    line.get(at + 1..).is_some_and(|after| after.starts_with("sha256:"))
+}
+
+/// Whether what begins like a password is a port with a path or words behind it, and the `@` belongs to something else. No word
+/// of a password is written with a space; that a path with an `@` is one is believed of HTTP alone.
+fn is_port(line: &str, password: &Range<usize>, is_http: bool) -> bool {
+    let text = line.get(password.clone()).unwrap_or_default();
+    let after = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_number = (2..=5).contains(&(text.len() - after.len()));
+    match after.as_bytes().first() {
+        Some(b'/') if is_number && is_http => true,
+        Some(b'/' | b':') if is_number => after.contains(char::is_whitespace),
+        _ => false,
+    }
 }
 
 fn separators(line: &str) -> Vec<Separator> {
@@ -220,8 +251,12 @@ fn in_logins(line: &str) -> Vec<Range<usize>> {
 }
 
 fn login(text: &str, begin: usize) -> Option<Range<usize>> {
-    let (before, _) = text.rsplit_once('@')?;
-    let colon = before.find(':')?;
+    let (before, _) = text.rsplit_once('@').filter(|(before, _)| !is_digest(text, before.len()))?;
+    let mut colon = before.find(':')?;
+    // an address of mail has no password
+    if before.get(colon.saturating_sub(6)..colon).is_some_and(|word| word.eq_ignore_ascii_case("mailto")) {
+        colon += 1 + before.get(colon + 1..)?.find(':')?;
+    }
     let password = before.get(colon + 1..).filter(|password| !password.is_empty() && *password != HIDDEN)?;
     let with_at = text.get(..=before.len())?;
     let is_example = EXAMPLES.iter().any(|example| with_at.ends_with(example));
@@ -249,71 +284,6 @@ fn closing(line: &str, start: usize, quote: char) -> usize {
         !after.is_some_and(char::is_alphanumeric)
     };
     rest.match_indices(quote).find(closes).map_or(line.len(), |(at, _)| start + at)
-}
-
-/// Values whose name says that they are secrets: `?password=…`, `&token=…`, `password='…'`, `"secret": "…"`.
-fn in_parameters(line: &str) -> Vec<Range<usize>> {
-    let (mut found, mut hidden): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
-    for (at, sign) in line.match_indices(['=', ':']) {
-        if at < hidden {
-            continue;
-        }
-        let before = line.get(hidden..at).unwrap_or_default();
-        let before = before.trim_end_matches(' ');
-        let quoted = before.trim_end_matches(is_quote);
-        if sign == ":" && quoted.len() == before.len() {
-            continue;
-        }
-        let name = name(quoted);
-        if name.is_empty() || !names_a_secret(name) {
-            continue;
-        }
-        let start = at + 1 + spaces(line.get(at + 1..).unwrap_or_default());
-        let opened = opened_by(quoted.get(..quoted.len() - name.len()).unwrap_or_default());
-        let range = value(line, start, opened.filter(|_| quoted.len() == before.len()));
-        if !range.is_empty() && line.get(range.clone()) != Some(HIDDEN) {
-            hidden = range.end;
-            found.push(range);
-        }
-    }
-    found
-}
-
-fn spaces(text: &str) -> usize {
-    text.len() - text.trim_start_matches(' ').len()
-}
-
-/// The name at the end of a text.
-fn name(text: &str) -> &str {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    let start = text.char_indices().rev().take(LONGEST_NAME).take_while(|(_, c)| is_name(*c)).last();
-    start.and_then(|(at, _)| text.get(at..)).unwrap_or_default()
-}
-
-/// The quote that the last word of a text stands in.
-fn opened_by(text: &str) -> Option<char> {
-    text.chars().rev().find(|c| c.is_whitespace() || is_quote(*c)).filter(|c| is_quote(*c))
-}
-
-/// A value that begins there: in quotes of its own, up to the end of the quotation that it stands in, or of the word.
-fn value(line: &str, start: usize, opened: Option<char>) -> Range<usize> {
-    let rest = line.get(start..).unwrap_or_default();
-    if let Some(quote) = rest.chars().next().filter(|c| is_quote(*c)) {
-        return start + 1..closing(line, start + 1, quote);
-    }
-    let end = match opened {
-        Some(quote) => closing(line, start, quote),
-        None => {
-            start
-                + rest
-                    .find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '\u{1b}'))
-                    .unwrap_or(rest.len())
-        }
-    };
-    let text = line.get(start..end).unwrap_or_default();
-    let text = text.split('&').next().unwrap_or_default();
-    // the end of a quotation is no part of it
-    start..start + text.trim_end_matches(|c: char| is_quote(c) || c == ',').len()
 }
 
 #[cfg(test)]
