@@ -3,7 +3,7 @@
 use super::activity::{Activity, Counts};
 use ponos::{
     broker::Transport,
-    shutdown::Trigger,
+    shutdown::{Shutdown, Stage, Trigger},
     worker::{Deliveries, Ended, Liveness, Observed},
 };
 use std::{
@@ -18,6 +18,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// In this many inspections in a row, all must have been empty. The broker's answer comes behind what it delivered
 /// before, but the connection may hand that on a moment later: what was on its way at the first look is here at the third.
 const LOOKS: u32 = 3;
+/// Nothing may have come for so long once nothing is in hand.
+const QUIET: Duration = Duration::from_secs(1);
 /// A queue paused for this long is not waited for, nor are deliveries that have not changed for this long.
 const STUCK: Duration = Duration::from_secs(30);
 /// How many put-off deliveries are told apart; beyond that, at least this many wait, and the answer is the same.
@@ -56,8 +58,8 @@ impl PutOff {
     }
 }
 
-/// Looks until all queues were seen empty and nothing was in hand nor began for `quiet` (true); or until one has been paused,
-/// or what is in hand has stood still, for too long (false).
+/// Looks until all queues were seen empty and nothing was in hand (true); or until one has been paused, or what is in
+/// hand has stood still for longer than `quiet`, for too long, or somebody else asked for the end (false).
 pub(super) async fn watch(
     transport: Transport,
     queues: Vec<Arc<str>>,
@@ -65,11 +67,16 @@ pub(super) async fn watch(
     quiet: Duration,
     liveness: Liveness,
     trigger: Trigger,
+    asked: Shutdown,
 ) -> bool {
     let look = || (activity.counts(), liveness.deliveries());
     let mut since: Option<Still> = None;
     loop {
         tokio::time::sleep(LOOK).await;
+        // a second step would end the work at once
+        if asked.stage() != Stage::Running {
+            return false;
+        }
         if let Some(paused) = liveness.paused().into_iter().max_by_key(|paused| paused.lasts) {
             if paused.lasts >= STUCK {
                 tracing::warn!(%paused, "it is not waited for: what is in the queue stays there");
@@ -83,6 +90,9 @@ pub(super) async fn watch(
         let before = look();
         let empty = all_empty(&transport, &queues).await;
         let after = look();
+        if asked.stage() != Stage::Running {
+            return false;
+        }
         if !empty || before != after || after.0.at_work > 0 {
             since = None;
             continue;
@@ -92,7 +102,7 @@ pub(super) async fn watch(
         let mut still = still.unwrap_or(Still { began: Instant::now(), seen: after, looks: 0 });
         still.looks += 1;
         let lasts = still.began.elapsed();
-        if unsettled == 0 && lasts >= quiet && still.looks >= LOOKS {
+        if unsettled == 0 && lasts >= QUIET && still.looks >= LOOKS {
             tracing::info!("the queues are empty, and no work is in progress");
             trigger.advance();
             return true;
@@ -134,13 +144,15 @@ mod tests {
         broker::{Publishing, memory::Broker},
         event::Event,
         prelude::*,
-        shutdown::{Shutdown, Stage, shutdown},
+        shutdown::shutdown,
         worker::Ready,
     };
     use serde_json::Value;
     use tokio::sync::Semaphore;
 
     const NAME: &str = "stock.shelf.cleaned";
+    /// As with one start in so long.
+    const RATE: Duration = Duration::from_secs(60);
 
     async fn publish(transport: &Transport, worker: &Ready) {
         let mut publisher = transport.publisher(worker.topology().clone());
@@ -152,7 +164,7 @@ mod tests {
     }
 
     /// A worker on the twin whose one delivery is in hand, and not at work, until something is given to `gate`; its drain.
-    async fn draining(gate: Arc<Semaphore>) -> (tokio::task::JoinHandle<bool>, Liveness, Shutdown) {
+    async fn draining(gate: Arc<Semaphore>) -> (tokio::task::JoinHandle<bool>, Liveness, Trigger, Shutdown) {
         let activity = Activity::default();
         let counting = activity.clone();
         let handler = move |_: Value, _: Context| {
@@ -172,8 +184,9 @@ mod tests {
         let (liveness, (trigger, asked)) = (ready.liveness(), shutdown());
         tokio::spawn(ready.run_on(transport.clone(), asked.clone()));
         let queues = vec![Arc::from("shop.stock.shelf.cleaned")];
-        let watching = watch(transport, queues, activity, Duration::from_secs(1), liveness.clone(), trigger);
-        (tokio::spawn(watching), liveness, asked)
+        let alive = liveness.clone();
+        let watching = watch(transport, queues, activity, RATE, alive, trigger.clone(), asked.clone());
+        (tokio::spawn(watching), liveness, trigger, asked)
     }
 
     fn is_asked(shutdown: &Shutdown) -> bool {
@@ -183,20 +196,31 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_in_hand_and_not_at_work_yet_is_waited_for() {
         let gate = Arc::new(Semaphore::new(0));
-        let (drained, liveness, asked) = draining(Arc::clone(&gate)).await;
+        let (drained, liveness, _, asked) = draining(Arc::clone(&gate)).await;
         tokio::time::sleep(Duration::from_secs(20)).await;
         assert_eq!(liveness.deliveries(), Deliveries { taken: 1, unsettled: 1 });
         assert!(!drained.is_finished() && !is_asked(&asked), "the queue was taken for empty");
         gate.add_permits(1);
+        let began = Instant::now();
         assert!(drained.await.unwrap());
+        assert!(began.elapsed() < Duration::from_secs(5), "no start was waited for: {:?}", began.elapsed());
         assert_eq!(liveness.deliveries(), Deliveries { taken: 1, unsettled: 0 });
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_stands_still_in_hand_is_not_waited_for_for_ever() {
         let began = Instant::now();
-        let (drained, _, asked) = draining(Arc::new(Semaphore::new(0))).await;
+        let (drained, _, _, asked) = draining(Arc::new(Semaphore::new(0))).await;
         assert!(!drained.await.unwrap() && is_asked(&asked));
-        assert!((31..40).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+        assert!((90..100).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_that_somebody_asked_for_is_not_hastened() {
+        let gate = Arc::new(Semaphore::new(0));
+        let (drained, _, trigger, asked) = draining(gate).await;
+        trigger.advance();
+        assert!(!drained.await.unwrap());
+        assert_eq!(asked.stage(), Stage::Draining);
     }
 }

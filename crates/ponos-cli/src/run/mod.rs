@@ -143,7 +143,8 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let liveness = ready.liveness();
     let draining = args.drain.then(|| {
         let (queues, quiet, alive) = (args.streams.queues().collect(), args.policy.quiet(), liveness.clone());
-        tokio::spawn(drain::watch(transport.clone(), queues, activity.clone(), quiet, alive, trigger.clone()))
+        let (trigger, asked) = (trigger.clone(), told.clone());
+        tokio::spawn(drain::watch(transport.clone(), queues, activity.clone(), quiet, alive, trigger, asked))
     });
     if let Some(path) = &args.health_file {
         health::begin(path)?;

@@ -80,7 +80,7 @@ impl Args {
         self.concurrency
     }
 
-    /// How long nothing may begin before nothing more is to come: what was taken in may wait for the rate.
+    /// How long what was taken in may stand still before it is stuck: it may wait for the rate.
     pub(super) fn quiet(&self) -> Duration {
         Duration::from_secs(1) + self.rate.map_or(Duration::ZERO, |rate| rate.per)
     }

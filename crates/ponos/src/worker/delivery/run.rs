@@ -86,7 +86,9 @@ pub(super) async fn run_handler(
                 _ if queue.stop.is_raised() => Verdict::Stopped,
                 failed => {
                     let name = match &failed {
-                        Run::Returned(Err(failure)) => failure.unavailable_name().map(str::to_owned),
+                        Run::Returned(Err(failure)) => {
+                            failure.unavailable_name().map(|name| redacted(name.to_owned()))
+                        }
                         _ => None,
                     };
                     let reason = failure(failed, context);

@@ -303,3 +303,17 @@ async fn lost_connections_while_it_is_paused_lose_nothing() {
     assert_eq!(service.done.lock().unwrap().len(), 50);
     assert_eq!(running.stop().await.dead, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_name_of_what_is_unavailable_holds_no_password() {
+    let handler =
+        async |_: Value, _: Context| Err(Failure::unavailable("http://me:hunter2@billing/", "refused"));
+    let running = Running::start(Worker::new("shop").on::<Value>(NAME, handler), 1).await;
+    while running.liveness.paused().is_empty() {
+        sleep(secs(1)).await;
+    }
+    let paused = running.liveness.paused();
+    assert_eq!(paused[0].name, "http://me:***@billing/");
+    assert!(!format!("{paused:?} {:?}", running.liveness.notes()).contains("hunter2"), "{paused:?}");
+    running.stop().await;
+}
