@@ -76,8 +76,8 @@ pub(super) fn in_parameters(line: &str) -> Vec<Range<usize>> {
         let rest = line.get(start..).unwrap_or_default();
         let wrapped = if sign == ":" { wrapper(rest) } else { 0 };
         // in prose a colon stands behind any word
-        if sign == ":" && !is_quoted && !is_debug(rest, wrapped) && !(is_auth(name) && auth_scheme(rest) > 0)
-        {
+        let names_auth = is_auth(name) && auth_scheme(rest) > 0;
+        if sign == ":" && !is_quoted && !is_debug(rest, wrapped) && !names_auth {
             continue;
         }
         let end = if parameter { ands.get(ands.partition_point(|and| *and < start)).copied() } else { None };
