@@ -242,13 +242,13 @@ fn the_file_of_the_url_is_read_again_at_every_reconnect() {
     };
     // Changed on the broker first: refused until the file follows.
     node.change_password("turned", "s3cret-new");
-    node.close_connections();
+    node.close_connections_of(vhost);
     says(&clock, "refused the login of the user 'turned'");
     std::fs::write(&file, url("s3cret-new")).unwrap();
     clock.until_ready();
     // A file that can't be read is said and tried again.
     std::fs::remove_file(&file).unwrap();
-    node.close_connections();
+    node.close_connections_of(vhost);
     says(&clock, "with the broker's URL can't be read");
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
     says(&clock, "it is a FIFO, not a regular file");
