@@ -76,7 +76,7 @@ pub(crate) fn run(Verb::Check(args): Verb) -> Result<Exit, Trouble> {
                 writeln!(out, "{word}  {whom}  {place}: {}", change.what)?;
             }
             if report.changes().is_empty() {
-                writeln!(out, "no change matters")?;
+                writeln!(out, "nothing changed that matters")?;
             }
             Ok(())
         })?;
