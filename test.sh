@@ -153,7 +153,7 @@ everything() {
 # They wait for servers most of their time, so that more of them run at once than there are cores.
 end_to_end() {
     cargo build --release --examples # which some of them start
-    RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --release --no-fail-fast --test e2e -- "$@"
+    RUST_TEST_THREADS="${RUST_TEST_THREADS:-3}" cargo test --release --no-fail-fast --test e2e -- "$@"
 }
 
 # Runs the end-to-end suites on the RabbitMQ of a Debian release: the tests that the arguments select.
