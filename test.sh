@@ -96,7 +96,7 @@ install_amqplib() {
 install_rabbitmq_of() {
     local release=$1 chroot=$2
     [ -e "$chroot/.complete" ] && return
-    [ "$(id -u)" = 0 ] || fail "./test.sh --rabbitmq-4 needs root: it makes and enters a chroot ($chroot)"
+    [ "$(id -u)" = 0 ] || fail "this step needs root: it makes and enters a chroot ($chroot)"
     command -v debootstrap >/dev/null || apt_install debootstrap
     heading "Debian $release with its RabbitMQ into $chroot"
     rm -rf "$chroot"

@@ -114,7 +114,7 @@ enum Verb {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(said) => return output::told_by_clap::<Cli>(&said),
+        Err(said) => return output::report_clap_error::<Cli>(&said),
     };
     if !matches!(cli.verb, Verb::Run(_)) {
         ponos::shutdown::exit_on_interrupt(|| {});

@@ -29,7 +29,7 @@ fn ended(printed: io::Result<bool>) -> Result<(), Exit> {
 }
 
 /// Says what clap has to say of the arguments: that they are wrong (it repeats them), or the help that was asked for.
-pub(super) fn told_by_clap<Arguments: clap::Parser>(said: &clap::Error) -> ExitCode {
+pub(super) fn report_clap_error<Arguments: clap::Parser>(said: &clap::Error) -> ExitCode {
     if !said.use_stderr() {
         // A reader that is gone needs no help.
         let _ = said.print();
