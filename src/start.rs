@@ -6,7 +6,9 @@ use crate::{
     config::{BrokerUrl, Config, OnBackward, ScheduleSource, StorePath},
     diagnostic::Diagnostics,
     engine::{self, ClockRules, Resends, Rules},
-    http, presence,
+    http,
+    ops::{RunningClock, StoppedClock},
+    presence,
     reading::{Ends, Start, late, loader, read_at_start, reader, remarks},
     schedule::CalendarStore,
     sources,
@@ -161,9 +163,9 @@ pub async fn run(
     };
     let (clock_loop, handle) = ClockLoop::new(parts);
     announce(&config, &running);
-    let record = http::Record::from(store);
     let limits = http::Limits::for_this_process();
-    let site = http::Site::new(handle, record, config.http.hosts.clone(), limits).with_calendars(calendars);
+    let running_clock = RunningClock::new(handle, store.into(), calendars);
+    let site = http::Site::new(running_clock, config.http.hosts.clone(), limits);
     let serving = http::start(listener, control, site, shutdown.clone()).map_err(RunError::Http)?;
     let present = match &config.broker.url {
         BrokerUrl::Amqp(url) => {
@@ -195,6 +197,16 @@ pub async fn run(
 
 /// How long answers under way may take at the end.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The store of a clock that does not run.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn open_stopped(config: &Config) -> Result<StoppedClock, StoreError> {
+    let calendars = CalendarStore::default();
+    let (store, snapshot, _) = open_store(config, calendars.clone()).await?;
+    Ok(StoppedClock::new(config.clock.name.clone(), store, snapshot, calendars))
+}
 
 async fn open_store(
     config: &Config,

@@ -2,16 +2,17 @@
 
 use super::{
     Globals,
+    error::{CliError, finish},
     exit::Exit,
     output,
-    reach::{Source, Trouble, Which, finish},
+    reach::ClockArgs,
     table,
 };
 use crate::{
     clock,
     diagnostic::counted,
     engine::audit::{Finding, Report, ScheduleReport, Tally},
-    http,
+    ops::audit::Window,
     telemetry::colours,
 };
 use ponos::{
@@ -33,7 +34,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "INSTANT")]
     to: Option<Timestamp>,
     #[command(flatten)]
-    which: Which,
+    clock: ClockArgs,
     /// One JSON object a line: each schedule, then all together
     #[arg(long)]
     json: bool,
@@ -43,26 +44,12 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     finish(show(globals, args))
 }
 
-async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
-    http::audit::check_window(args.from, args.to, clock::now()).map_err(Trouble::Usage)?;
-    let report = match args.which.reach(globals).await? {
-        Source::Clock(client) => {
-            let bounds = [("from", args.from), ("to", args.to)];
-            let bounds = bounds.iter().filter_map(|(key, at)| at.map(|at| format!("{key}={at}")));
-            client.get(&format!("/audit?{}", bounds.collect::<Vec<_>>().join("&"))).await?
-        }
-        Source::Store(kept) => {
-            let since = kept.snapshot.revisions.iter().map(|revision| revision.effective_from).min();
-            let known = http::audit::check_known(since, args.to);
-            let report = match &known {
-                Ok(()) => http::audit::run(&kept.record, kept.snapshot.clone(), args.from, args.to).await,
-                Err(_) => Ok(Report::default()),
-            };
-            kept.close().await?;
-            known.map_err(Trouble::Usage)?;
-            report?
-        }
-    };
+async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
+    let window = Window::new(args.from, args.to, clock::now())?;
+    let source = args.clock.reach(globals).await?;
+    let audited = source.audit(window).await;
+    source.close().await?;
+    let report = audited?;
     let coloured = colours(&io::stdout());
     output::print_styled(|out| match args.json {
         true => json(&mut Cleaned::new(out), &report),

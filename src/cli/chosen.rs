@@ -1,12 +1,7 @@
 //! The schedules of the files that a verb is about: all, or those named.
 
 use super::{
-    Globals,
-    clock_side::clock_side,
-    exit::Exit,
-    flag, output,
-    reach::{Which, wait},
-    report,
+    Globals, clock_side::clock_side, error::wait, exit::Exit, flag, output, reach::ClockArgs, report,
     source_now::source_of,
 };
 use crate::{
@@ -72,7 +67,7 @@ fn counted(globals: &Globals, mut sources: Vec<Source>) -> Vec<Source> {
         return sources;
     }
     // A clock that can't be asked is no reason not to answer.
-    let running = wait(clock_side(globals, &Which::default())).unwrap_or_default();
+    let running = wait(clock_side(globals, &ClockArgs::default())).unwrap_or_default();
     for source in &mut sources {
         if !source.schedule.timing.is_counted_since_creation() {
             continue;

@@ -1,15 +1,10 @@
 //! The schedules as the clock has them: what the running one says, or what its store holds.
 
-use super::{
-    Globals,
-    reach::{Source, Trouble, Which},
-};
+use super::{Globals, error::CliError, reach::ClockArgs, source::ClockSource};
 use crate::{
-    http::client::{Client, ClientError},
-    ops::{CalendarView, ScheduleList, ScheduleView},
-    schedule::{CalendarId, CalendarStore},
+    ops::{ScheduleList, ScheduleView},
+    schedule::CalendarStore,
 };
-use std::collections::BTreeSet;
 
 /// The schedules of a clock.
 #[derive(Default)]
@@ -21,39 +16,18 @@ pub(super) struct ClockSide {
     pub(super) calendars: CalendarStore,
 }
 
-pub(super) async fn clock_side(globals: &Globals, which: &Which) -> Result<ClockSide, Trouble> {
-    of(which.reach(globals).await?).await
+pub(super) async fn clock_side(globals: &Globals, clock: &ClockArgs) -> Result<ClockSide, CliError> {
+    of(clock.reach(globals).await?).await
 }
 
 /// The same of a clock, or a store, that was reached.
-pub(super) async fn of(source: Source) -> Result<ClockSide, Trouble> {
-    match source {
-        Source::Clock(client) => {
-            let ScheduleList { clock, schedules } = client.get::<ScheduleList>("/schedules").await?;
-            let calendars = calendars(&client, &schedules).await?;
-            Ok(ClockSide { title: format!("the clock '{clock}'"), schedules, calendars })
-        }
-        Source::Store(kept) => {
-            let title = format!("the store of the clock '{}'", kept.clock);
-            let (schedules, calendars) = (ScheduleView::stored(&kept.snapshot), kept.calendars.clone());
-            kept.close().await?;
-            Ok(ClockSide { title, schedules, calendars })
-        }
-    }
-}
-
-/// Asks for the days of the calendars that the clock's definitions name by id.
-async fn calendars(client: &Client, views: &[ScheduleView]) -> Result<CalendarStore, Trouble> {
-    let named = views.iter().filter_map(|view| view.definition.calendars.as_ref());
-    let ids: BTreeSet<CalendarId> = named.flat_map(|ids| ids.values().copied()).collect();
-    let calendars = CalendarStore::default();
-    for id in &ids {
-        let found: CalendarView = client.get(&format!("/calendars/{id}")).await?;
-        let Some(days) = found.days().filter(|_| found.id == *id) else {
-            let what = format!("its answer for the calendar {id} has the days of another calendar");
-            return Err(ClientError::Broken { target: client.target().clone(), what }.into());
-        };
-        calendars.insert(days);
-    }
-    Ok(calendars)
+pub(super) async fn of(source: ClockSource) -> Result<ClockSide, CliError> {
+    let ScheduleList { clock, schedules } = source.schedules().await?;
+    let calendars = source.calendars(&schedules).await?;
+    let title = match &source {
+        ClockSource::Running(_) => format!("the clock '{clock}'"),
+        ClockSource::Stopped(_) => format!("the store of the clock '{clock}'"),
+    };
+    source.close().await?;
+    Ok(ClockSide { title, schedules, calendars })
 }

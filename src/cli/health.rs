@@ -3,16 +3,14 @@
 
 use super::{
     Globals,
+    error::{CliError, finish},
     exit::Exit,
     output,
-    reach::{Trouble, finish, web_client},
+    reach::web_client,
 };
 use crate::{
     config::{Config, StorePath},
-    http::{
-        client::{Client, ClientError, Target},
-        control_path,
-    },
+    http::client::{Client, ClientError, Target},
 };
 use serde_json::Value;
 use std::{process::ExitCode, time::Duration};
@@ -38,7 +36,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     finish(ask(globals, args))
 }
 
-async fn ask(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
+async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let client = match &args.url {
         Some(url) => Client::new(Target::from_url(url)?),
         None => configured(&globals.load(Vec::new())?),
@@ -63,7 +61,7 @@ async fn ask(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
 /// The clock where it serves HTTP; without HTTP, by its control socket.
 fn configured(config: &Config) -> Client {
     match &config.store.path {
-        StorePath::Folder(folder) if !config.http.enabled => Client::new(Target::Unix(control_path(folder))),
+        StorePath::Folder(folder) if !config.http.enabled => Client::new(Target::of_store(folder)),
         _ => web_client(config),
     }
 }

@@ -2,25 +2,17 @@
 
 use super::{
     Globals,
+    error::{CliError, finish},
     exit::Exit,
     output,
-    reach::{Source, Trouble, Which, finish},
+    reach::ClockArgs,
     table,
 };
-use crate::{
-    diagnostic::nearest,
-    engine::Revision,
-    http::{
-        LISTED,
-        client::{ClientError, encode},
-        history::{self, MOST, Wanted},
-    },
-    ops::{History, RowView, ScheduleView},
+use crate::ops::{
+    RowView,
+    history::{MOST, Wanted},
 };
-use std::{collections::BTreeSet, process::ExitCode};
-
-/// Where all names are.
-const LIST: &str = "khronos list shows all";
+use std::process::ExitCode;
 
 /// Shows how occurrences ended.
 #[derive(Debug, clap::Args)]
@@ -41,7 +33,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
     #[command(flatten)]
-    which: Which,
+    clock: ClockArgs,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -51,8 +43,8 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     finish(show(globals, args))
 }
 
-async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
-    let source = args.which.reach(globals).await?;
+async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
+    let source = args.clock.reach(globals).await?;
     let mut left = args.limit as usize;
     let all = (&args.schedule, &args.outcome, args.after, args.before) == (&None, &None, None, None);
     let mut wanted = Wanted {
@@ -65,16 +57,15 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
     let mut first = true;
     while left > 0 {
         wanted.limit = Some(left.min(MOST));
-        let page = match &source {
-            Source::Clock(client) => client.get::<History>(&path(&wanted)).await?,
-            Source::Store(kept) => {
-                let page = history::read(&kept.record, &kept.clock, &wanted).await?;
-                history::check_after(&wanted, page.last).map_err(Trouble::Usage)?;
-                page
-            }
-        };
-        if page.rows.is_empty() && page.next.is_none() && first {
-            known(&source, wanted.schedule.as_deref()).await?;
+        let page = source.history(&wanted).await?;
+        // Where nothing is recorded of a schedule, there may be none of this name. Rows that concern all schedules stand
+        // under '*'.
+        if page.rows.is_empty()
+            && page.next.is_none()
+            && first
+            && let Some(name) = wanted.schedule.as_deref().filter(|name| *name != "*")
+        {
+            source.schedule(name).await?;
         }
         left = left.saturating_sub(page.rows.len());
         // Of many rows without one that is wanted, nothing is shown.
@@ -101,51 +92,8 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
             (None, _) => break,
         }
     }
-    if let Source::Store(kept) = source {
-        kept.close().await?;
-    }
+    source.close().await?;
     Ok(Exit::Done)
-}
-
-/// Where nothing is recorded of a schedule: whether there is one of this name at all.
-async fn known(source: &Source, schedule: Option<&str>) -> Result<(), Trouble> {
-    // Rows that concern all schedules stand under '*'.
-    let Some(name) = schedule.filter(|name| *name != "*") else { return Ok(()) };
-    match source {
-        Source::Clock(client) => {
-            let found = client.get::<ScheduleView>(&format!("/schedules/{}", encode(name))).await;
-            found.map(drop).map_err(|error| match error {
-                ClientError::Refused { status, detail } => {
-                    ClientError::Refused { status, detail: detail.replace(LISTED, LIST) }
-                }
-                other => other,
-            })?;
-        }
-        Source::Store(kept) => {
-            let names: BTreeSet<&str> = kept.snapshot.revisions.iter().map(Revision::name).collect();
-            if !names.contains(name) {
-                let help = nearest(name, names)
-                    .map_or_else(|| LIST.to_owned(), |near| format!("did you mean '{near}'?"));
-                return Err(Trouble::Usage(format!("there is no schedule '{name}'; {help}")));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn path(wanted: &Wanted) -> String {
-    let mut path = format!("/history?limit={}", wanted.limit.unwrap_or(MOST));
-    for (key, value) in [("schedule", &wanted.schedule), ("outcome", &wanted.outcome)] {
-        if let Some(value) = value {
-            path.push_str(&format!("&{key}={}", encode(value)));
-        }
-    }
-    for (key, value) in [("after", wanted.after), ("before", wanted.before)] {
-        if let Some(value) = value {
-            path.push_str(&format!("&{key}={value}"));
-        }
-    }
-    path
 }
 
 fn cells(row: &RowView) -> Vec<String> {

@@ -2,19 +2,21 @@
 
 use super::{
     Globals,
+    error::{CliError, finish},
     exit::Exit,
     output,
-    reach::{Source, Trouble, Which, finish},
+    reach::ClockArgs,
+    source::ClockSource,
     table,
 };
-use crate::ops::{ScheduleList, ScheduleView};
+use crate::ops::ScheduleView;
 use std::process::ExitCode;
 
 /// Lists the schedules as they run.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    which: Which,
+    clock: ClockArgs,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -24,16 +26,14 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     finish(show(globals, args))
 }
 
-async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
-    let schedules = match args.which.reach(globals).await? {
-        Source::Clock(client) => client.get::<ScheduleList>("/schedules").await?.schedules,
-        Source::Store(kept) => {
-            let schedules = ScheduleView::stored(&kept.snapshot);
-            kept.close().await?;
-            output::complain("no clock runs on this store; this is what it holds");
-            schedules
-        }
-    };
+async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
+    let source = args.clock.reach(globals).await?;
+    let schedules = source.schedules().await?.schedules;
+    let stopped = matches!(source, ClockSource::Stopped(_));
+    source.close().await?;
+    if stopped {
+        output::complain("no clock runs on this store; this is what it holds");
+    }
     output::print(|out| {
         if args.json {
             return output::lines(out, &schedules);

@@ -2,9 +2,10 @@
 
 use super::{
     Globals,
+    error::{CliError, finish},
     exit::Exit,
     output,
-    reach::{Source, Trouble, Which, finish},
+    reach::ClockArgs,
     table,
 };
 use crate::{
@@ -25,7 +26,7 @@ enum Verb {
     /// Lists them, with the numbers by which they are released or dropped
     List {
         #[command(flatten)]
-        which: Which,
+        clock: ClockArgs,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
@@ -45,7 +46,7 @@ struct Chosen {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    which: Which,
+    clock: ClockArgs,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -56,7 +57,7 @@ const AT_ONCE: usize = 2_000;
 
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     match args.verb {
-        Verb::List { which, json } => finish(list(globals, which, json)),
+        Verb::List { clock, json } => finish(list(globals, clock, json)),
         Verb::Release(chosen) => {
             finish(change(globals, chosen, "parked release", "/parked/release", "released"))
         }
@@ -64,16 +65,10 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     }
 }
 
-async fn list(globals: &Globals, which: Which, json: bool) -> Result<Exit, Trouble> {
-    let parked = match which.reach(globals).await? {
-        Source::Clock(client) => client.get::<ParkedList>("/parked").await?.parked,
-        Source::Store(kept) => {
-            let parked =
-                kept.snapshot.parked.iter().map(|(id, parked)| ParkedView::new(*id, parked)).collect();
-            kept.close().await?;
-            parked
-        }
-    };
+async fn list(globals: &Globals, clock: ClockArgs, json: bool) -> Result<Exit, CliError> {
+    let source = clock.reach(globals).await?;
+    let parked = source.parked().await?.parked;
+    source.close().await?;
     output::print(|out| {
         if json {
             return output::lines(out, &parked);
@@ -96,8 +91,8 @@ async fn change(
     verb: &'static str,
     path: &str,
     done_to_it: &str,
-) -> Result<Exit, Trouble> {
-    let client = chosen.which.operate(globals, verb).await?;
+) -> Result<Exit, CliError> {
+    let client = chosen.clock.operate(globals, verb).await?;
     let ids = if chosen.all { all(&client).await? } else { chosen.ids };
     if !chosen.json && ids.is_empty() {
         output::print(|out| writeln!(out, "nothing is parked"))?;
@@ -137,7 +132,7 @@ fn tell(answer: &ParkedDecision, done_to_it: &str, json: bool) -> Result<(), Exi
     Ok(())
 }
 
-async fn all(client: &Client) -> Result<Vec<u64>, Trouble> {
+async fn all(client: &Client) -> Result<Vec<u64>, CliError> {
     let parked = client.get::<ParkedList>("/parked").await?.parked;
     Ok(parked.iter().filter(|parked| !parked.released).map(|parked| parked.id).collect())
 }

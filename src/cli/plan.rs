@@ -7,9 +7,10 @@ use super::{
     Globals,
     chosen::usable,
     clock_side::{ClockSide, clock_side},
+    error::{CliError, finish},
     exit::{DIFFERS, Exit},
     output,
-    reach::{Trouble, Which, finish},
+    reach::ClockArgs,
     report,
     source_now::source_now,
     when,
@@ -48,7 +49,7 @@ pub(super) struct Args {
     #[arg(value_name = "[OLD] NEW", num_args = 0..=2)]
     paths: Vec<PathBuf>,
     #[command(flatten)]
-    which: Which,
+    clock: ClockArgs,
     /// From when on (exclusive), with an offset: 2026-12-01T09:00:00Z; now if left out
     #[arg(long, value_name = "INSTANT")]
     from: Option<String>,
@@ -85,15 +86,15 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     finish(show(globals, args))
 }
 
-async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
+async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let from = when::start(args.from.as_deref(), None, None)?;
     let through = when::end(from, &args.length, LONGEST)?;
     let (mut old, mut new) = match args.paths.as_slice() {
         [old, new, ..] => (at(old)?, at(new)?),
-        [new] => (of_clock(globals, &args.which).await?, at(new)?),
+        [new] => (of_clock(globals, &args.clock).await?, at(new)?),
         [] => {
-            let config = args.which.config(globals)?;
-            let old = of_clock(globals, &args.which).await?;
+            let config = args.clock.config(globals)?;
+            let old = of_clock(globals, &args.clock).await?;
             let accepted = old.schedules.values().map(|side| &side.definition);
             let source = source_now(&config.schedules, accepted).map_err(|lost| {
                 report::to_stderr(&lost.wrong);
@@ -133,8 +134,8 @@ fn count(old: &mut Set, new: &mut Set) {
 }
 
 /// The schedules of the clock.
-async fn of_clock(globals: &Globals, which: &Which) -> Result<Set, Trouble> {
-    let ClockSide { title, schedules, calendars } = clock_side(globals, which).await?;
+async fn of_clock(globals: &Globals, clock: &ClockArgs) -> Result<Set, CliError> {
+    let ClockSide { title, schedules, calendars } = clock_side(globals, clock).await?;
     let sides = schedules.into_iter().map(|view| {
         let ScheduleView { name, definition, counts_from, .. } = view;
         let schedule = Schedule::build_with(&definition, &calendars).ok();

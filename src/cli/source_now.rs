@@ -3,7 +3,8 @@
 
 use super::{
     clock_side::{self, ClockSide},
-    reach::{Source, Trouble, wait},
+    error::{CliError, wait},
+    source::ClockSource,
 };
 use crate::{
     config::{Config, ScheduleSource, StorePath},
@@ -53,17 +54,17 @@ pub(super) fn source_of(config: &Config) -> Result<(ScheduleSource, Option<Diagn
         return source_now(&config.schedules, []).map(|now| (now, None));
     }
     let asked = wait(async {
-        match Source::of(config, true).await {
+        match ClockSource::of(config, true).await {
             Ok(source) => Ok(clock_side::of(source).await?),
-            Err(Trouble::NoStore(_)) => Ok(ClockSide::default()),
-            Err(trouble) => Err(trouble),
+            Err(CliError::NoStore(_)) => Ok(ClockSide::default()),
+            Err(error) => Err(error),
         }
     });
     match asked {
         Ok(clock) => source_now(&config.schedules, clock.schedules.iter().map(|view| &view.definition))
             .map(|now| (now, None)),
-        Err(trouble) => {
-            let what = format!("can't tell whether this clock has run the schedules of a folder: {trouble}");
+        Err(error) => {
+            let what = format!("can't tell whether this clock has run the schedules of a folder: {error}");
             let help = "if it has, it continues with those and does not read the built-in ones";
             let unknown = Diagnostic::error(what).help(help).warning();
             source_now(&config.schedules, []).map(|now| (now, Some(unknown)))

@@ -2,18 +2,16 @@
 
 use super::{
     Globals,
+    error::{CliError, finish},
     exit::Exit,
     flag, output,
-    reach::{Trouble, finish, web_client},
+    reach::web_client,
 };
 use crate::{
     broker::amqp_config,
     config::{BrokerUrl, Config},
-    http::{
-        Message,
-        client::{Client, ClientError, Target, encode},
-        structured,
-    },
+    http::client::{Client, ClientError, Message, Target, encode},
+    ops::structured,
 };
 use ponos::terminal::line;
 use ponos::{
@@ -58,10 +56,10 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     finish(follow(globals, args))
 }
 
-async fn follow(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
+async fn follow(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     // Before anything is asked: one that can match nothing would wait for ever.
     for pattern in &args.patterns {
-        check_event_pattern(pattern).map_err(|wrong| Trouble::Usage(wrong.to_string()))?;
+        check_event_pattern(pattern).map_err(|wrong| CliError::Usage(wrong.to_string()))?;
     }
     let url = args.broker.as_deref().filter(|url| !url.is_empty());
     let load = || globals.load(flag("broker.url", "--broker", url).into_iter().collect());
@@ -72,7 +70,7 @@ async fn follow(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
     }
 }
 
-async fn from_feed(client: &Client, args: &Args) -> Result<Exit, Trouble> {
+async fn from_feed(client: &Client, args: &Args) -> Result<Exit, CliError> {
     let query: Vec<String> =
         args.patterns.iter().map(|pattern| format!("match={}", encode(pattern))).collect();
     let query = query.join("&");
@@ -113,9 +111,9 @@ async fn from_feed(client: &Client, args: &Args) -> Result<Exit, Trouble> {
     }
 }
 
-async fn from_broker(config: &Config, args: &Args) -> Result<Exit, Trouble> {
+async fn from_broker(config: &Config, args: &Args) -> Result<Exit, CliError> {
     let BrokerUrl::Amqp(url) = &config.broker.url else {
-        return Err(Trouble::Usage(
+        return Err(CliError::Usage(
             "the in-memory broker exists only inside the clock: use the clock's feed (omit --broker), or name a broker with --broker amqp://…"
                 .into(),
         ));
@@ -138,7 +136,7 @@ fn topology(exchange: &str, patterns: &[String]) -> Topology {
     }
 }
 
-async fn consume(mut consumer: Consumer, printer: &mut Printer) -> Result<Exit, Trouble> {
+async fn consume(mut consumer: Consumer, printer: &mut Printer) -> Result<Exit, CliError> {
     let mut link = consumer.link();
     let mut lost = false;
     loop {
@@ -174,11 +172,11 @@ async fn consume(mut consumer: Consumer, printer: &mut Printer) -> Result<Exit, 
 }
 
 /// Says once when the broker goes and when it is back; what only a person can mend ends the tail.
-fn told(link: &Link, lost: &mut bool) -> Result<(), Trouble> {
+fn told(link: &Link, lost: &mut bool) -> Result<(), CliError> {
     match link {
         Link::Down { error: Some(error), .. } if error.class.needs_a_person() => {
             output::complain(&format!("error: {error}"));
-            return Err(Trouble::Said(error.class.into()));
+            return Err(CliError::Said(error.class.into()));
         }
         Link::Down { error: Some(error), .. } if !*lost => {
             *lost = true;

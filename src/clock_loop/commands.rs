@@ -17,9 +17,9 @@ impl ClockLoop {
         match command {
             Command::Schedules(after, reply) => {
                 let page = self.engine.running_after(after.as_deref()).take(PAGE);
-                drop(reply.send(page.map(Into::into).collect()));
+                drop(reply.send(page.collect()));
             }
-            Command::Schedule(name, reply) => drop(reply.send(self.engine.running(&name).map(Into::into))),
+            Command::Schedule(name, reply) => drop(reply.send(self.engine.running(&name))),
             Command::Neighbours(name, reply) => {
                 drop(reply.send(self.engine.neighbours(&name, NEIGHBOURS).cloned().collect()));
             }

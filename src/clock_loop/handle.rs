@@ -1,7 +1,7 @@
 //! The handle by which the rest of the program queries and commands the running clock.
 
 use crate::{
-    engine::{KeptPage, Parked, Refused, Revision, Running},
+    engine::{KeptPage, Parked, Revision, ScheduleStatus},
     schedule::Packed,
 };
 use ponos::{broker::Link, event::Timestamp};
@@ -85,28 +85,4 @@ pub struct Status {
     pub outstanding: u64,
     /// W: everything with send time ≤ this is settled or stands in the set.
     pub settled: Timestamp,
-}
-
-/// One schedule as it runs.
-#[derive(Debug, Clone)]
-pub struct ScheduleStatus {
-    /// The accepted definition and since when.
-    pub revision: Revision,
-    /// Next due time.
-    pub next: Option<Timestamp>,
-    /// What is outstanding, oldest revision first.
-    pub outstanding: Vec<crate::engine::Span>,
-    /// Events confirmed since the start.
-    pub confirmed: u64,
-    /// Of these, how many reached nobody.
-    pub returned: u64,
-    /// What the broker refuses of it at present.
-    pub refused: Option<Refused>,
-}
-
-impl From<Running> for ScheduleStatus {
-    fn from(running: Running) -> Self {
-        let Running { revision, next, outstanding, confirmed, returned, refused } = running;
-        Self { revision, next, outstanding, confirmed, returned, refused }
-    }
 }

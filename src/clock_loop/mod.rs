@@ -14,7 +14,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use handle::{Command, Decided, Handle, KEPT, NEIGHBOURS, PAGE, ScheduleStatus, Status};
+pub use handle::{Command, Decided, Handle, KEPT, NEIGHBOURS, PAGE, Status};
 pub use parts::{Failure, Late, Loader, Parts, Remarks, Report};
 
 use crate::{

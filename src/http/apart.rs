@@ -15,16 +15,6 @@ const THREADS: usize = 2;
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
 
-/// Does work that takes a while on a thread where it holds no other answer up.
-pub(super) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Defect> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Defect)
-}
-
-/// The work panicked.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer could not be made; this is a defect, please report it")]
-pub(super) struct Defect;
-
 /// The interface as it is served.
 #[derive(Debug)]
 pub struct Serving(oneshot::Receiver<()>);

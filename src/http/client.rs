@@ -1,6 +1,8 @@
 //! The client of a running clock: over TCP, or by its control socket.
 
-use super::sse::{Message, Parser};
+pub use super::sse::Message;
+use super::{listener::control_path, problem::Problem, sse::Parser};
+use crate::ops::{Missing, Readiness};
 use axum::http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -8,8 +10,13 @@ use hyper::{
     client::conn::http1,
 };
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::VecDeque, fmt, path::PathBuf, time::Duration};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    collections::VecDeque,
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -55,6 +62,8 @@ pub enum ClientError {
         status: u16,
         /// The clock's words.
         detail: String,
+        /// What it does not have, where that is why.
+        missing: Option<Missing>,
     },
     /// The address is not a valid feed URL.
     #[error("'{address}' is not a valid feed URL: {what}; write it as http://127.0.0.1:7650")]
@@ -76,6 +85,11 @@ impl fmt::Display for Target {
 }
 
 impl Target {
+    /// The control socket of the clock that runs on this store.
+    pub fn of_store(store: &Path) -> Self {
+        Self::Unix(control_path(store))
+    }
+
     /// From `http://host:port`, with a trailing slash or path `/feed` allowed.
     ///
     /// # Errors
@@ -287,19 +301,15 @@ impl Feed {
     }
 }
 
-/// What `/readyz` says with a status of 503.
-#[derive(Deserialize)]
-struct NotReady {
-    reasons: Vec<String>,
-}
-
 fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
-    let problem = serde_json::from_slice::<super::problem::Problem>(body).map(|problem| problem.detail);
-    // What is no problem document may be a page of readiness, or of some other server.
-    let detail = problem
-        .or_else(|_| serde_json::from_slice::<NotReady>(body).map(|page| page.reasons.join("; ")))
-        .unwrap_or_else(|_| format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(500)])));
-    ClientError::Refused { status: status.as_u16(), detail }
+    let problem = serde_json::from_slice::<Problem>(body).map(|problem| (problem.detail, problem.missing));
+    // Else it may be a page of readiness, or of some other server.
+    let (detail, missing) = problem
+        .or_else(|_| serde_json::from_slice::<Readiness>(body).map(|page| (page.reasons.join("; "), None)))
+        .unwrap_or_else(|_| {
+            (format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(500)])), None)
+        });
+    ClientError::Refused { status: status.as_u16(), detail, missing }
 }
 
 /// A text as it may stand in a query.

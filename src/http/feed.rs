@@ -3,9 +3,10 @@
 //! The feed reads the record by pages and waits for more, so a slow reader lags and nothing piles up. The id of each
 //! event is the number of its row, by which a reader resumes; rows trimmed in between are reported as `event: gap`.
 
-use super::{apart::apart, events, problem::Problem, site::Site};
+use super::{problem::Problem, site::Site};
 use crate::{
     engine::{Outcome, RecordRow, Revision},
+    ops::{self, OpsError, run_blocking},
     schedule::Schedule,
     store::Page,
 };
@@ -56,7 +57,7 @@ pub(super) async fn feed(
             "{most} feeds are being read, which is the limit; try again later"
         )));
     };
-    let bounds = site.record.read(0, 1).await?;
+    let bounds = site.clock.record.read(0, 1).await.map_err(OpsError::from)?;
     let mut feed = Feed {
         after: wish.after.unwrap_or(bounds.last),
         told: 0,
@@ -134,13 +135,11 @@ impl Part {
         let made = match self {
             Self::Passed => Made::Nothing,
             Self::Unknown => Made::Unknown,
-            Self::Wanted(definition) => {
-                events::event(clock, row, &definition).map_or(Made::Nothing, |event| {
-                    let name = definition.1.event.as_str();
-                    let id = row.sequence.to_string();
-                    Made::Event(Event::default().id(id).event(name).data(event.to_string()))
-                })
-            }
+            Self::Wanted(definition) => ops::event(clock, row, &definition).map_or(Made::Nothing, |event| {
+                let name = definition.1.event.as_str();
+                let id = row.sequence.to_string();
+                Made::Event(Event::default().id(id).event(name).data(event.to_string()))
+            }),
         };
         (row.sequence, made)
     }
@@ -173,10 +172,10 @@ impl Feed {
                 continue;
             }
             // Seen before reading: what is recorded meanwhile wakes the wait below.
-            self.site.clock.recorded.borrow_and_update();
+            self.site.clock.handle.recorded.borrow_and_update();
             let stop = self.shutdown.reached(Stage::Draining);
             let read = tokio::select! {
-                read = self.site.record.read(self.after, PAGE) => read,
+                read = self.site.clock.record.read(self.after, PAGE) => read,
                 () = stop => return None,
             };
             match read {
@@ -193,7 +192,7 @@ impl Feed {
     async fn wait(&mut self) -> Option<()> {
         let stop = self.shutdown.reached(Stage::Draining);
         tokio::select! {
-            changed = self.site.clock.recorded.changed() => changed.ok(),
+            changed = self.site.clock.handle.recorded.changed() => changed.ok(),
             () = stop => None,
         }
     }
@@ -217,13 +216,13 @@ impl Feed {
 
     /// Makes of the next rows what is to be given of them: on another thread, for events may be large.
     async fn enter(&mut self) -> Option<()> {
-        let clock = self.site.clock.status.borrow().clock.clone();
+        let clock = self.site.clock.name();
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while bytes < BYTES
             && let Some(row) = self.rows.pop_front()
         {
             let definition = match row.row.outcome {
-                Outcome::Confirmed { .. } => match self.site.definition(&row).await {
+                Outcome::Confirmed { .. } => match self.site.clock.definition(&row).await {
                     Ok(definition) => Some(definition),
                     // Not gone: the loop has no time for us. It is asked again.
                     Err(_) => {
@@ -245,7 +244,7 @@ impl Feed {
         }
         let Some(last) = rows.last().map(|(row, _)| row.sequence) else { return self.breathe().await };
         let make = move || rows.into_iter().map(|(row, part)| part.make(&clock, &row)).collect::<Vec<_>>();
-        let Ok(made) = apart(make).await else {
+        let Ok(made) = run_blocking(make).await else {
             self.gap(self.after + 1, last, "these events could not be made, which is a defect");
             return Some(());
         };

@@ -1,7 +1,8 @@
 //! Answers that are long, or dear to make: a few at a time ([`Places`]), handed to the connection in pieces, and a long
 //! list written piece by piece as it is asked for. So what answers take of the memory is bounded by how many there may be.
 
-use super::{apart::apart, problem::Problem, site::Site};
+use super::{problem::Problem, site::Site};
+use crate::ops::{OpsError, Pages, run_blocking};
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
@@ -9,9 +10,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
 use serde_json::{Map, Value};
-use std::{collections::VecDeque, future::Future};
+use std::collections::VecDeque;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// About how many bytes are written, or handed to the connection, at once.
 pub(super) const PIECE: usize = 32 * 1024;
@@ -30,28 +31,13 @@ pub(super) async fn few(State(site): State<Site>, request: Request, next: Next) 
     response.map(|body| Body::new(site.large.hold(body, place)))
 }
 
-/// A list that is asked for in pages.
-pub(super) trait Pages: Send + 'static {
-    /// What a page has.
-    type Item: Send;
-    /// How it is shown.
-    type View<'a>: Serialize
-    where
-        Self: 'a;
-
-    /// The next page; empty at the end.
-    fn next(&mut self) -> impl Future<Output = Result<Vec<Self::Item>, Problem>> + Send;
-
-    /// The view of one.
-    fn view(item: &Self::Item) -> Self::View<'_>;
-}
-
 /// An object with a list of this name added to it, written as it is read. An error in between cuts the answer off; one
-/// at the start is answered as a problem.
+/// at the start is answered as a problem. The list holds `place` to its end.
 pub(super) async fn list<P: Pages>(
     head: Map<String, Value>,
     key: &str,
     mut pages: P,
+    place: Option<OwnedSemaphorePermit>,
 ) -> Result<Response, Problem> {
     let page: VecDeque<_> = pages.next().await?.into();
     let mut written = Value::Object(head).to_string().into_bytes();
@@ -60,10 +46,10 @@ pub(super) async fn list<P: Pages>(
         written.push(b',');
     }
     written.extend_from_slice(format!("{}:[", Value::from(key)).as_bytes());
-    let state = Some(List { pages, page, written, first: true });
+    let state = Some(List { pages, page, written, first: true, _place: place });
     let stream = futures_util::stream::try_unfold(state, |state| async move {
         let Some(list) = state else { return Ok::<_, axum::Error>(None) };
-        let (piece, list) = list.piece().await.map_err(|problem| axum::Error::new(problem.detail))?;
+        let (piece, list) = list.piece().await.map_err(axum::Error::new)?;
         Ok(Some((piece, list)))
     });
     let json = HeaderValue::from_static("application/json");
@@ -76,11 +62,12 @@ struct List<P: Pages> {
     page: VecDeque<P::Item>,
     written: Vec<u8>,
     first: bool,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl<P: Pages> List<P> {
     /// The next piece, and what remains.
-    async fn piece(mut self) -> Result<(Bytes, Option<Self>), Problem> {
+    async fn piece(mut self) -> Result<(Bytes, Option<Self>), OpsError> {
         while self.written.len() < PIECE {
             if self.page.is_empty() {
                 self.page = self.pages.next().await?.into();
@@ -89,22 +76,22 @@ impl<P: Pages> List<P> {
                 self.written.extend_from_slice(b"]}");
                 return Ok((self.written.into(), None));
             }
-            self = apart(move || self.write()).await??;
+            self = run_blocking(move || self.write()).await??;
         }
         let piece = std::mem::take(&mut self.written).into();
         Ok((piece, Some(self)))
     }
 
     /// Writes what is at hand, as far as a piece goes.
-    fn write(mut self) -> Result<Self, Problem> {
+    fn write(mut self) -> Result<Self, OpsError> {
         while self.written.len() < PIECE
             && let Some(item) = self.page.pop_front()
         {
             if !std::mem::take(&mut self.first) {
                 self.written.push(b',');
             }
-            let failed = |error: serde_json::Error| Problem::unavailable(error.to_string());
-            serde_json::to_writer(&mut self.written, &P::view(&item)).map_err(failed)?;
+            let view = self.pages.view(&item);
+            serde_json::to_writer(&mut self.written, &view).map_err(|_| OpsError::Defect)?;
         }
         Ok(self)
     }

@@ -1,7 +1,6 @@
 //! Error answers: problem documents (RFC 9457).
 
-use super::apart::Defect;
-use crate::store::StoreError;
+use crate::ops::{Missing, MissingKind, OpsError};
 use axum::{
     Json,
     extract::rejection::{JsonRejection, PathRejection, QueryRejection},
@@ -19,16 +18,28 @@ pub(super) struct Problem {
     status: u16,
     /// What happened, to what, and what to do.
     pub(super) detail: String,
+    /// What the clock does not have, where that is the problem: a client may have another place to look in than `detail`
+    /// says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) missing: Option<Missing>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error").into();
-        Self { title, status: status.as_u16(), detail: detail.into() }
+        Self { title, status: status.as_u16(), detail: detail.into(), missing: None }
     }
 
     pub(super) fn bad(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    fn not_found(missing: Missing) -> Self {
+        let detail = missing.message(match missing.kind {
+            MissingKind::Schedule => "GET /schedules lists them all",
+            MissingKind::Calendar => "GET /schedules lists the ids under definition.calendars",
+        });
+        Self { missing: Some(missing), ..Self::new(StatusCode::NOT_FOUND, detail) }
     }
 
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
@@ -49,9 +60,16 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        Self::unavailable(format!("the record can't be read: {error}"))
+impl From<OpsError> for Problem {
+    fn from(error: OpsError) -> Self {
+        let status = match &error {
+            OpsError::Invalid(_) => StatusCode::BAD_REQUEST,
+            OpsError::NotFound(missing) => return Self::not_found(missing.clone()),
+            OpsError::Refused(_) | OpsError::TooFragmented(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            OpsError::Unavailable(_) | OpsError::Record(_) => StatusCode::SERVICE_UNAVAILABLE,
+            OpsError::Defect => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
     }
 }
 
@@ -70,11 +88,5 @@ impl From<JsonRejection> for Problem {
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
         Self::new(rejection.status(), rejection.body_text())
-    }
-}
-
-impl From<Defect> for Problem {
-    fn from(defect: Defect) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, defect.to_string())
     }
 }

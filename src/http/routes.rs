@@ -1,8 +1,6 @@
 //! The HTTP routes.
 
-use super::{
-    audit, calendars, control, feed, guard, health, history, large, problem::Problem, schedules, site::Site,
-};
+use super::{control, feed, guard, health, large, problem::Problem, reads, site::Site};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
@@ -73,17 +71,17 @@ fn reads(site: &Site, shutdown: Shutdown) -> Router {
     let prompt = middleware::from_fn_with_state(limits.answer.saturating_mul(2), in_time);
     let short = Router::new()
         .route("/", get(index))
-        .route("/schedules/{name}", get(schedules::one))
+        .route("/schedules/{name}", get(reads::schedule))
         .merge(health())
         .layer(prompt.clone());
     let long = Router::new()
-        .route("/schedules", get(schedules::all))
-        .route("/calendars/{id}", get(calendars::one))
-        .route("/history", get(history::history))
-        .route("/parked", get(control::parked))
+        .route("/schedules", get(reads::schedules))
+        .route("/calendars/{id}", get(reads::calendar))
+        .route("/history", get(reads::history))
+        .route("/parked", get(reads::parked))
         .layer(prompt);
     let audit = Router::new()
-        .route("/audit", get(audit::audit))
+        .route("/audit", get(reads::audit))
         .layer(middleware::from_fn_with_state(limits.audit, in_time));
     let long = long.merge(audit).layer(middleware::from_fn_with_state(site.clone(), large::few));
     let feed = Router::new().route("/feed", get(feed::feed)).with_state((site.clone(), shutdown));
@@ -106,7 +104,7 @@ fn finish(router: Router) -> Router {
 async fn index(State(site): State<Site>, headers: HeaderMap) -> Response {
     let version = env!("CARGO_PKG_VERSION");
     let zones = crate::schedule::ZONE_DATA;
-    let clock = site.status().clock;
+    let clock = site.clock.name();
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") || accept.contains("text/plain") {
         let lines: Vec<String> = INDEX.iter().map(|(path, what)| format!("{path:<20} {what}")).collect();

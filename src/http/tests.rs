@@ -9,10 +9,10 @@ use super::{
     *,
 };
 use crate::{
-    clock_loop::{Command, Decided, Handle, KEPT, PAGE, ScheduleStatus, Status},
-    engine::{Coalesced, KeptPage, Outcome, Parked, RecordRow, Revision, Row},
-    ops::{History, ScheduleView},
-    schedule::{Definition, Packed},
+    clock_loop::{Command, Decided, Handle, KEPT, PAGE, Status},
+    engine::{Coalesced, KeptPage, Outcome, Parked, RecordRow, Revision, Row, ScheduleStatus},
+    ops::{History, RecordReader, RunningClock, ScheduleView},
+    schedule::{CalendarStore, Definition, Packed},
     store::Page,
 };
 use ponos::{
@@ -103,14 +103,14 @@ impl Clock {
         tokio::spawn(play(asked, revisions));
         let rows = Arc::new(Mutex::new(Page { rows: vec![], first: 1, last: 0 }));
         let kept = rows.clone();
-        let record = Record::new(move |after, most| {
+        let record = RecordReader::new(move |after, most| {
             let kept = kept.lock().unwrap();
             let rows = kept.rows.iter().filter(|row| row.sequence > after).take(most).cloned().collect();
             let page = Page { rows, ..*kept };
             async move { Ok(page) }
         });
         let handle = Handle { commands, status: status_seen, recorded: recorded_seen };
-        let site = Site::new(handle, record, vec![], limits);
+        let site = Site::new(RunningClock::new(handle, record, CalendarStore::default()), vec![], limits);
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (trigger, shutdown) = shutdown();
@@ -201,7 +201,7 @@ async fn play(mut asked: mpsc::Receiver<Command>, revisions: Vec<Revision>) {
 
 async fn refused(answer: Result<Value, ClientError>) -> (u16, String) {
     match answer {
-        Err(ClientError::Refused { status, detail }) => (status, detail),
+        Err(ClientError::Refused { status, detail, .. }) => (status, detail),
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -218,6 +218,20 @@ async fn schedules_are_listed_and_a_misspelt_one_is_answered_with_the_nearest() 
     let (status, detail) = refused(clock.client.get("/schedules/one-minutee").await).await;
     assert_eq!(status, 404);
     assert!(detail.contains("did you mean 'one-minute'?"), "{detail}");
+    // For a client that lists them elsewhere.
+    for (name, hint, suggestion) in [
+        ("one-minutee", "did you mean 'one-minute'?", Some("one-minute")),
+        ("nosuch", "GET /schedules lists them all", None),
+    ] {
+        match clock.client.get::<Value>(&format!("/schedules/{name}")).await {
+            Err(ClientError::Refused { detail, missing: Some(missing), .. }) => {
+                assert_eq!(missing.what, format!("there is no schedule '{name}'"));
+                assert_eq!(missing.suggestion.as_deref(), suggestion);
+                assert_eq!(detail, format!("{}; {hint}", missing.what));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]
@@ -296,7 +310,7 @@ async fn a_clock_that_is_not_ready_says_why_and_is_alive_all_the_same() {
 async fn a_loop_that_does_not_turn_is_neither_alive_nor_ready() {
     let mut clock = Clock::with(Limits { answer: Duration::from_millis(50), ..Limits::default() }).await;
     let (commands, _never_read) = mpsc::channel(1);
-    clock.site.clock.commands = commands;
+    clock.site.clock.handle.commands = commands;
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
     tokio::spawn(serve(listener, clock.site.clone(), clock.shutdown.clone()));

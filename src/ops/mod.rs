@@ -1,9 +1,35 @@
-//! The operations on a clock, and the forms in which their results are shown (`views.rs`).
+//! The operations on a clock, one function each: what the HTTP interface and the command line offer is done here.
+//!
+//! A function that takes a [`Clock`] works on one that runs (its loop is asked, in bounded pages, and its record is
+//! read) and on one that is stopped (its store is read) alike; one that takes a [`RunningClock`] needs its loop.
+//! `views.rs` has the forms in which results are shown, `error.rs` why there is none. Absent: how a request came, how
+//! many may be answered at a time, and how an answer is written. That is the interface's.
 
+pub mod audit;
+pub mod calendars;
+mod clock;
+mod error;
+mod events;
+pub mod history;
+mod pages;
+pub mod parked;
+mod record;
+pub mod schedules;
+pub mod status;
+mod stopped;
+#[cfg(test)]
+mod tests;
 mod views;
 
+pub use clock::{Clock, RunningClock};
+pub use error::{Missing, MissingKind, OpsError};
+use events::DefinitionCache;
+pub(crate) use events::{event, structured};
+pub(crate) use pages::run_blocking;
+pub use pages::{Pages, collect};
+pub use record::RecordReader;
+pub use stopped::StoppedClock;
 pub use views::{
-    CalendarView, History, ParkedDecision, ParkedIds, ParkedList, ParkedView, RefusedView, RowView,
-    ScheduleList, ScheduleView,
+    Alive, BrokerLink, CalendarView, History, ParkedDecision, ParkedIds, ParkedList, ParkedView, Readiness,
+    RefusedView, Reloaded, RowView, ScheduleList, ScheduleView,
 };
-pub(crate) use views::{OUTCOMES, outcome_word};

@@ -1,8 +1,11 @@
 //! The forms in which a clock is shown: the HTTP interface writes them, and the command line reads and prints them.
 
+mod health;
+
+pub use health::{Alive, BrokerLink, Readiness};
+
 use crate::{
-    clock_loop::ScheduleStatus,
-    engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Snapshot, Span, audit::skip_word},
+    engine::{Coalesced, Outcome, Parked, RecordRow, ScheduleStatus, Span, audit::skip_word},
     schedule::{CalendarId, Days, Definition},
 };
 use ponos::event::{OccurrenceId, Timestamp};
@@ -45,11 +48,11 @@ pub struct RowView {
 }
 
 /// The outcomes by the words that [`RowView::outcome`] uses.
-pub(crate) const OUTCOMES: [&str; 6] =
+pub(super) const OUTCOMES: [&str; 6] =
     ["confirmed", "skipped", "parked", "dropped", "details-lost", "clock-set-back"];
 
 /// The word for an outcome.
-pub(crate) fn outcome_word(outcome: &Outcome) -> &'static str {
+pub(super) fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Confirmed { .. } => OUTCOMES[0],
         Outcome::Skipped(_) => OUTCOMES[1],
@@ -162,45 +165,9 @@ pub struct RefusedView {
 }
 
 impl ScheduleView {
-    /// A schedule of a running clock.
-    pub fn running(status: &ScheduleStatus) -> Self {
-        let view = Self::of(&status.revision);
-        Self {
-            next_due_at: status.next,
-            outstanding: status.outstanding.first().cloned(),
-            confirmed: Some(status.confirmed),
-            returned: Some(status.returned),
-            refused: status.refused.as_ref().map(|refused| RefusedView {
-                reason: refused.reason.clone(),
-                since: refused.since,
-                times: refused.times,
-            }),
-            ..view
-        }
-    }
-
-    /// All schedules of a clock that does not run, with what is due next after what is settled.
-    pub fn stored(snapshot: &Snapshot) -> Vec<Self> {
-        let settled = snapshot.settled.unwrap_or(Timestamp::EPOCH);
-        let mut views: Vec<Self> = snapshot
-            .revisions
-            .iter()
-            .filter(|revision| revision.ended.is_none())
-            .map(|revision| {
-                let spans = snapshot.spans.iter();
-                let mut spans = spans
-                    .filter(|(name, span)| **name == *revision.name() && span.revision == revision.number);
-                let timing = revision.timing();
-                let next = timing.after(timing.due_by(settled).max(revision.effective_from));
-                let outstanding = spans.next().map(|(_, span)| span.clone());
-                Self { next_due_at: next, outstanding, ..Self::of(revision) }
-            })
-            .collect();
-        views.sort_by(|a, b| a.name.cmp(&b.name));
-        views
-    }
-
-    fn of(revision: &Revision) -> Self {
+    /// A schedule as it runs; or, where no clock runs, as it is stored: then nothing is counted.
+    pub fn new(status: &ScheduleStatus, running: bool) -> Self {
+        let revision = &status.revision;
         let built = revision.build().ok();
         let definition = revision.definition.definition();
         // In the author's words where there are some: a cron expression says more than its description.
@@ -215,16 +182,20 @@ impl ScheduleView {
             name: revision.name().to_owned(),
             event: built.as_ref().map(|schedule| schedule.event.to_string()),
             timing,
-            next_due_at: None,
+            next_due_at: status.next,
             paused: definition.paused == Some(true),
             revision: revision.number,
             effective_from: revision.effective_from,
             counts_from: revision.counts_from,
             definition,
-            outstanding: None,
-            confirmed: None,
-            returned: None,
-            refused: None,
+            outstanding: status.outstanding.first().cloned(),
+            confirmed: running.then_some(status.confirmed),
+            returned: running.then_some(status.returned),
+            refused: status.refused.as_ref().map(|refused| RefusedView {
+                reason: refused.reason.clone(),
+                since: refused.since,
+                times: refused.times,
+            }),
         }
     }
 }
@@ -249,6 +220,7 @@ impl CalendarView {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ParkedList {
     /// The clock's name.
+    #[serde(default)]
     pub clock: String,
     /// Its parked events.
     pub parked: Vec<ParkedView>,
@@ -312,7 +284,15 @@ pub struct ParkedDecision {
     /// It was done to these.
     pub done: Vec<u64>,
     /// Not to these: they are being sent.
+    #[serde(default)]
     pub being_sent: Vec<u64>,
     /// These do not exist.
     pub unknown: Vec<u64>,
+}
+
+/// What a reload said.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What the operator should know of it.
+    pub reloaded: String,
 }

@@ -1,10 +1,11 @@
 //! `list`, `history`, `audit`, `parked`, `tail` and `health`: from the store of a clock that does not run, and from one that does.
 
 use khronos::{
-    clock_loop::{Command as Ask, Decided, Handle, ScheduleStatus, Status},
-    engine::{Coalesced, Commit, KeptPage, Outcome, Parked, Revision, Row, SkipReason},
-    http::{Limits, Record, Site, bind, bind_control, serve, serve_control},
-    schedule::{Definition, Packed},
+    clock_loop::{Command as Ask, Decided, Handle, Status},
+    engine::{Coalesced, Commit, KeptPage, Outcome, Parked, Revision, Row, ScheduleStatus, SkipReason},
+    http::{Limits, Site, bind, bind_control, serve, serve_control},
+    ops::{RecordReader, RunningClock},
+    schedule::{CalendarStore, Definition, Packed},
     store::{Page, SledOptions, SledStore, Store},
 };
 use ponos::{broker::Link, event::Timestamp, shutdown::shutdown};
@@ -306,7 +307,7 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
     let rows: Vec<_> = (1..=7)
         .map(|k| khronos::engine::RecordRow { sequence: u64::try_from(k).unwrap(), row: confirmed(k) })
         .collect();
-    let record = Record::new(move |after, most| {
+    let record = RecordReader::new(move |after, most| {
         let rows = rows.iter().filter(|row| row.sequence > after).take(most).cloned().collect();
         async move { Ok(Page { rows, first: 1, last: 7 }) }
     });
@@ -326,7 +327,9 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
     };
     let (show, status) = watch::channel(status);
     let (_recorded, recorded) = watch::channel(7);
-    let site = Site::new(Handle { commands, status, recorded }, record, vec![], Limits::default());
+    let handle = Handle { commands, status, recorded };
+    let site =
+        Site::new(RunningClock::new(handle, record, CalendarStore::default()), vec![], Limits::default());
     let (_trigger, shutdown) = shutdown();
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -43,7 +43,7 @@ pub use clock_guard::{ClockRules, ClockState};
 pub use content::occurrence_event;
 pub use core::{Engine, Rules};
 pub use io::{Action, Answer, Handover, Input, Notice, Reading};
-pub use read::Running;
+pub use read::ScheduleStatus;
 pub use refusals::Refused;
 pub use state::{
     Coalesced, Commit, Era, KeptPage, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason,

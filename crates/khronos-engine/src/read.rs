@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 /// One schedule as others see it.
 #[derive(Debug, Clone)]
-pub struct Running {
+pub struct ScheduleStatus {
     /// The accepted definition.
     pub revision: Revision,
     /// Next due time that is not handed over.
@@ -53,12 +53,12 @@ impl Engine {
     }
 
     /// The schedule of this name.
-    pub fn running(&self, name: &str) -> Option<Running> {
+    pub fn running(&self, name: &str) -> Option<ScheduleStatus> {
         self.schedules.find(name).map(|id| self.running_as(id))
     }
 
     /// All schedules by name, from the first on or after the one that is named.
-    pub fn running_after<'a>(&'a self, name: Option<&str>) -> impl Iterator<Item = Running> + 'a {
+    pub fn running_after<'a>(&'a self, name: Option<&str>) -> impl Iterator<Item = ScheduleStatus> + 'a {
         self.schedules.after(name).map(|id| self.running_as(id))
     }
 
@@ -73,10 +73,10 @@ impl Engine {
         before.into_iter().rev().chain(after).map(|id| &self.schedules[id].definition)
     }
 
-    fn running_as(&self, id: SlotId) -> Running {
+    fn running_as(&self, id: SlotId) -> ScheduleStatus {
         let slot = &self.schedules[id];
         let (confirmed, returned) = slot.counts();
-        Running {
+        ScheduleStatus {
             revision: slot.revision(),
             next: slot.next(),
             outstanding: self.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect(),

@@ -2,7 +2,7 @@
 
 use super::*;
 
-async fn next(feed: &mut client::Feed) -> Message {
+async fn next(feed: &mut client::Feed) -> client::Message {
     tokio::time::timeout(Duration::from_secs(10), feed.next())
         .await
         .expect("in time")
@@ -97,7 +97,7 @@ async fn a_pattern_that_can_match_nothing_is_refused_at_once() {
     let clock = Clock::start().await;
     for pattern in ["", "time..passed", "two-*", "time.*", "Time.%23"] {
         match clock.client.feed(&format!("match={pattern}"), None).await {
-            Err(ClientError::Refused { status: 400, detail }) => {
+            Err(ClientError::Refused { status: 400, detail, .. }) => {
                 assert!(detail.contains("match: "), "{detail}")
             }
             other => panic!("{pattern}: {other:?}"),
@@ -120,7 +120,7 @@ async fn an_event_whose_definition_can_not_be_had_at_once_is_given_later() {
     let mut clock = Clock::start().await;
     // A loop that does not answer the first time.
     let (commands, mut asked) = mpsc::channel(1);
-    clock.site.clock.commands = commands;
+    clock.site.clock.handle.commands = commands;
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
     tokio::spawn(serve(listener, clock.site.clone(), clock.shutdown.clone()));
@@ -145,7 +145,7 @@ async fn too_many_feeds_are_told_to_come_back() {
     let clock = Clock::with(Limits { feeds: 1, ..Limits::default() }).await;
     let held = clock.client.feed("", None).await.unwrap();
     let (status, detail) = match clock.client.feed("", None).await {
-        Err(ClientError::Refused { status, detail }) => (status, detail),
+        Err(ClientError::Refused { status, detail, .. }) => (status, detail),
         other => panic!("{other:?}"),
     };
     assert_eq!(status, 503, "{detail}");

@@ -141,7 +141,7 @@ async fn a_list_that_breaks_off_is_no_whole_answer() {
     let mut clock = many(1000, 60_000, Limits::default()).await;
     // The loop answers the first page and is gone then.
     let (commands, mut asked) = mpsc::channel(1);
-    clock.site.clock.commands = commands;
+    clock.site.clock.handle.commands = commands;
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
     tokio::spawn(serve(listener, clock.site.clone(), clock.shutdown.clone()));
@@ -170,7 +170,7 @@ async fn what_is_no_name_is_not_looked_for() {
     let mut clock = Clock::start().await;
     // A loop that is asked nothing.
     let (commands, mut asked) = mpsc::channel(1);
-    clock.site.clock.commands = commands;
+    clock.site.clock.handle.commands = commands;
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
     tokio::spawn(serve(listener, clock.site.clone(), clock.shutdown.clone()));

@@ -1,6 +1,6 @@
 //! From rows of the record to the events that they confirm.
 
-use super::{problem::Problem, site::Site};
+use super::{OpsError, RunningClock};
 use crate::{
     clock_loop::Command,
     engine::{Coalesced, Outcome, RecordRow, Revision, occurrence_event},
@@ -19,11 +19,11 @@ const KEPT: usize = 4096;
 const BYTES: usize = 4 << 20;
 
 /// A revision with its schedule; `None` for one that the clock does not know any more.
-pub(super) type Built = Option<Arc<(Revision, Schedule)>>;
+pub(crate) type Built = Option<Arc<(Revision, Schedule)>>;
 
 /// Built schedules by name and revision, shared by all feeds.
 #[derive(Debug, Default)]
-pub(super) struct Events(Mutex<Kept>);
+pub(super) struct DefinitionCache(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -45,14 +45,15 @@ impl Kept {
     }
 }
 
-impl Site {
+impl RunningClock {
     /// The definition that a row refers to.
     ///
     /// # Errors
-    /// Nobody can say at present.
-    pub(super) async fn definition(&self, row: &RecordRow) -> Result<Built, Problem> {
+    /// [`OpsError::Unavailable`].
+    pub(crate) async fn definition(&self, row: &RecordRow) -> Result<Built, OpsError> {
         let key = (row.row.schedule.clone(), row.row.revision);
-        if let Some(known) = self.events.0.lock().unwrap_or_else(PoisonError::into_inner).built.get(&key) {
+        if let Some(known) = self.definitions.0.lock().unwrap_or_else(PoisonError::into_inner).built.get(&key)
+        {
             return Ok(known.clone());
         }
         let (name, number) = key.clone();
@@ -61,13 +62,13 @@ impl Site {
             let schedule = revision.build().ok()?;
             Some(Arc::new((revision, schedule)))
         });
-        self.events.0.lock().unwrap_or_else(PoisonError::into_inner).keep(key, built.clone());
+        self.definitions.0.lock().unwrap_or_else(PoisonError::into_inner).keep(key, built.clone());
         Ok(built)
     }
 }
 
 /// The event that a confirmed row stands for, with when it was sent and how late; `None` for other outcomes.
-pub(super) fn event(
+pub(crate) fn event(
     clock: &str,
     row: &RecordRow,
     (revision, schedule): &(Revision, Schedule),

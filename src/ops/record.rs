@@ -9,12 +9,12 @@ type Reading = Pin<Box<dyn Future<Output = Result<Page, StoreError>> + Send>>;
 /// Reads the record; what stands behind it is the caller's affair. Clones read the same, in turns: a store that is asked
 /// for one page at a time has time for what is to be written, however many want to read.
 #[derive(Clone)]
-pub struct Record {
+pub struct RecordReader {
     read: Arc<dyn Fn(u64, usize) -> Reading + Send + Sync>,
     turn: Arc<Semaphore>,
 }
 
-impl Record {
+impl RecordReader {
     /// A reader by way of a function with the meaning of [`Store::read`](crate::store::Store::read).
     pub fn new<R>(read: impl Fn(u64, usize) -> R + Send + Sync + 'static) -> Self
     where
@@ -42,7 +42,7 @@ impl Record {
     }
 }
 
-impl From<crate::store::StoreHandle> for Record {
+impl From<crate::store::StoreHandle> for RecordReader {
     fn from(store: crate::store::StoreHandle) -> Self {
         Self::new(move |after, most| {
             let store = store.clone();
@@ -51,9 +51,9 @@ impl From<crate::store::StoreHandle> for Record {
     }
 }
 
-impl fmt::Debug for Record {
+impl fmt::Debug for RecordReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Record")
+        f.write_str("RecordReader")
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_and_does_not_look_keeps_nobody_from_reading() {
-        let record = Record::new(async |_, _| {
+        let record = RecordReader::new(async |_, _| {
             tokio::task::yield_now().await;
             Ok(Page { rows: vec![], first: 1, last: 0 })
         });

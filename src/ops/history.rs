@@ -1,14 +1,10 @@
-//! `GET /history`: rows of the record, newest first, or oldest first from a position on.
+//! Rows of the record, newest first, or oldest first from a position on.
 
-use super::{problem::Problem, record::Record, site::Site};
-use crate::{
-    ops::{History, OUTCOMES, RowView, outcome_word},
-    store::StoreError,
+use super::{
+    Clock, History, OpsError, RowView,
+    views::{OUTCOMES, outcome_word},
 };
-use axum::{
-    Json,
-    extract::{Query, State, rejection::QueryRejection},
-};
+use crate::diagnostic::did_you_mean;
 use serde::Deserialize;
 
 /// Rows in one answer, at most.
@@ -34,47 +30,43 @@ pub struct Wanted {
     pub limit: Option<usize>,
 }
 
-pub(super) async fn history(
-    State(site): State<Site>,
-    query: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Json<History>, Problem> {
-    let wanted = query?.0;
-    if wanted.after.is_some() && wanted.before.is_some() {
-        return Err(Problem::bad("give after (oldest first) or before (newest first), not both"));
-    }
-    if wanted.limit.is_some_and(|limit| limit == 0 || limit > MOST) {
-        return Err(Problem::bad(format!("limit: 1 to {MOST}")));
-    }
-    if let Some(outcome) = &wanted.outcome
-        && !OUTCOMES.contains(&outcome.as_str())
-    {
-        let help = crate::diagnostic::did_you_mean(outcome, OUTCOMES);
-        return Err(Problem::bad(format!("outcome: '{outcome}' is unknown; {help}")));
-    }
-    let clock = site.status().clock;
-    let history = read(&site.record, &clock, &wanted).await?;
-    check_after(&wanted, history.last).map_err(Problem::bad)?;
-    Ok(Json(history))
-}
-
-/// Whether there can be rows after the number that is wanted; the error says why not.
+/// Reads the rows wanted.
 ///
 /// # Errors
-/// The record ends before this position: it may have been started afresh, and a reader there would wait for ever.
-pub fn check_after(wanted: &Wanted, last: u64) -> Result<(), String> {
+/// [`OpsError::Invalid`] also where the record ends before the position: it may have been started afresh, and a reader
+/// there would wait for ever.
+pub async fn read(clock: impl Into<Clock>, wanted: &Wanted) -> Result<History, OpsError> {
+    check(wanted)?;
+    let clock = clock.into();
+    let history = rows(&clock, wanted).await?;
     match wanted.after {
-        Some(after) if after > last => {
-            Err(format!("after ({after}) is beyond the record, whose last row is number {last}"))
+        Some(after) if after > history.last => Err(OpsError::Invalid(format!(
+            "after ({after}) is beyond the record, whose last row is number {}",
+            history.last
+        ))),
+        _ => Ok(history),
+    }
+}
+
+fn check(wanted: &Wanted) -> Result<(), OpsError> {
+    if wanted.after.is_some() && wanted.before.is_some() {
+        let what = "give after (oldest first) or before (newest first), not both";
+        return Err(OpsError::Invalid(what.into()));
+    }
+    if wanted.limit.is_some_and(|limit| limit == 0 || limit > MOST) {
+        return Err(OpsError::Invalid(format!("limit: 1 to {MOST}")));
+    }
+    match &wanted.outcome {
+        Some(outcome) if !OUTCOMES.contains(&outcome.as_str()) => {
+            let help = did_you_mean(outcome, OUTCOMES);
+            Err(OpsError::Invalid(format!("outcome: '{outcome}' is unknown; {help}")))
         }
         _ => Ok(()),
     }
 }
 
-/// Reads the rows wanted.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn read(record: &Record, clock: &str, wanted: &Wanted) -> Result<History, StoreError> {
+async fn rows(clock: &Clock, wanted: &Wanted) -> Result<History, OpsError> {
+    let (name, record) = (clock.name(), clock.record());
     let limit = wanted.limit.unwrap_or(100).clamp(1, MOST);
     let bounds = record.read(0, 1).await?;
     let mut history = History { rows: Vec::new(), first: bounds.first, last: bounds.last, next: None };
@@ -92,7 +84,7 @@ pub async fn read(record: &Record, clock: &str, wanted: &Wanted) -> Result<Histo
                     history.next = history.rows.last().map(|row| row.sequence);
                     return Ok(history);
                 }
-                history.rows.push(RowView::new(clock, row));
+                history.rows.push(RowView::new(&name, row));
             }
             after = end;
             budget = budget.saturating_sub(PAGE);
@@ -113,7 +105,7 @@ pub async fn read(record: &Record, clock: &str, wanted: &Wanted) -> Result<Histo
                 history.next = history.rows.last().map(|row| row.sequence);
                 return Ok(history);
             }
-            history.rows.push(RowView::new(clock, row));
+            history.rows.push(RowView::new(&name, row));
         }
         before = after + 1;
         budget = budget.saturating_sub(PAGE);

@@ -1,0 +1,104 @@
+//! How a verb ends: its work's result, or what went wrong, as an exit code.
+
+use super::{exit::Exit, output};
+use crate::{
+    http::client::ClientError,
+    ops::{Missing, OpsError},
+    store::StoreError,
+};
+use std::{future::Future, path::PathBuf, process::ExitCode};
+
+/// Where all names of schedules are.
+const LISTED: &str = "khronos list shows all";
+
+/// Why a verb has no result.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    #[error("{}", told_by_clock(.0))]
+    Client(#[from] ClientError),
+    #[error("{}", told_by_ops(.0))]
+    Ops(#[from] OpsError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(
+        "there is no store at {0}, and no clock runs on it or answers at http.listen; name another with --store, or a running clock with --url"
+    )]
+    NoStore(PathBuf),
+    #[error("no clock runs on the store {0}; {1} needs a running one")]
+    NotRunning(PathBuf, &'static str),
+    #[error("{0}")]
+    Usage(String),
+    #[error("the program can't start: {0}")]
+    Start(std::io::Error),
+    /// Said already.
+    #[error("")]
+    Said(Exit),
+}
+
+impl From<Exit> for CliError {
+    fn from(exit: Exit) -> Self {
+        Self::Said(exit)
+    }
+}
+
+fn told_by_clock(error: &ClientError) -> String {
+    match error {
+        ClientError::Refused { missing: Some(missing), .. } => told_of(missing),
+        other => other.to_string(),
+    }
+}
+
+fn told_by_ops(error: &OpsError) -> String {
+    match error {
+        OpsError::NotFound(missing) => told_of(missing),
+        other => other.to_string(),
+    }
+}
+
+fn told_of(missing: &Missing) -> String {
+    missing.message(LISTED)
+}
+
+impl CliError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Client(ClientError::Refused { status: 400..=499, .. } | ClientError::Address { .. })
+            | Self::Usage(_) => Exit::Usage,
+            Self::Client(_) | Self::NotRunning(..) => Exit::Unavailable,
+            Self::Ops(error) => of_ops(error),
+            Self::Store(StoreError::Locked { .. } | StoreError::OtherClock { .. }) => Exit::Configuration,
+            Self::Store(_) | Self::NoStore(_) => Exit::InputOutput,
+            Self::Start(_) => Exit::Software,
+            Self::Said(exit) => *exit,
+        }
+    }
+}
+
+fn of_ops(error: &OpsError) -> Exit {
+    match error {
+        OpsError::Invalid(_) | OpsError::NotFound(_) | OpsError::Refused(_) | OpsError::TooFragmented(_) => {
+            Exit::Usage
+        }
+        OpsError::Unavailable(_) => Exit::Unavailable,
+        OpsError::Record(_) => Exit::InputOutput,
+        OpsError::Defect => Exit::Software,
+    }
+}
+
+/// Runs a verb's work to its end and says what went wrong.
+pub(super) fn finish(work: impl Future<Output = Result<Exit, CliError>>) -> ExitCode {
+    let exit = wait(work).unwrap_or_else(|error| {
+        if !matches!(error, CliError::Said(_)) {
+            output::complain(&format!("error: {error}"));
+        }
+        error.exit()
+    });
+    exit.into()
+}
+
+/// Runs work to its end.
+pub(super) fn wait<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    // Not on this thread: its stack is not ours to choose (`ponos::stack`).
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.map_err(CliError::Start).and_then(|runtime| runtime.block_on(work))
+}

@@ -1,0 +1,117 @@
+//! Where a verb's answers come from, and the operations that it may ask for: of a running clock over HTTP, of a stopped
+//! one on its store.
+
+use super::error::CliError;
+use crate::{
+    engine::audit::Report,
+    http::client::{Client, ClientError, encode},
+    ops::{
+        self, CalendarView, History, Pages, ParkedList, ScheduleList, ScheduleView, StoppedClock,
+        audit::Window,
+        history::{MOST, Wanted},
+    },
+    schedule::{CalendarId, CalendarStore},
+};
+use std::collections::BTreeSet;
+
+/// Where the answers come from.
+pub(super) enum ClockSource {
+    /// A running clock.
+    Running(Client),
+    /// The store of a clock that does not run.
+    Stopped(StoppedClock),
+}
+
+impl ClockSource {
+    pub(super) async fn schedules(&self) -> Result<ScheduleList, CliError> {
+        Ok(match self {
+            Self::Running(client) => client.get("/schedules").await?,
+            Self::Stopped(clock) => {
+                let all = ops::schedules::all(clock.clone());
+                let schedules = ops::collect(all, |all, one| all.view(&one)).await?;
+                ScheduleList { clock: clock.name().to_owned(), schedules }
+            }
+        })
+    }
+
+    pub(super) async fn schedule(&self, name: &str) -> Result<ScheduleView, CliError> {
+        Ok(match self {
+            Self::Running(client) => client.get(&format!("/schedules/{}", encode(name))).await?,
+            Self::Stopped(clock) => ops::schedules::get(clock.clone(), name).await?,
+        })
+    }
+
+    /// The days of the calendars that these schedules name by id.
+    pub(super) async fn calendars(&self, schedules: &[ScheduleView]) -> Result<CalendarStore, CliError> {
+        let client = match self {
+            Self::Running(client) => client,
+            Self::Stopped(clock) => return Ok(clock.calendars().clone()),
+        };
+        let named = schedules.iter().filter_map(|view| view.definition.calendars.as_ref());
+        let ids: BTreeSet<CalendarId> = named.flat_map(|ids| ids.values().copied()).collect();
+        let calendars = CalendarStore::default();
+        for id in &ids {
+            let found: CalendarView = client.get(&format!("/calendars/{id}")).await?;
+            let Some(days) = found.days().filter(|_| found.id == *id) else {
+                let what = format!("its answer for the calendar {id} has the days of another calendar");
+                return Err(ClientError::Broken { target: client.target().clone(), what }.into());
+            };
+            calendars.insert(days);
+        }
+        Ok(calendars)
+    }
+
+    pub(super) async fn parked(&self) -> Result<ParkedList, CliError> {
+        Ok(match self {
+            Self::Running(client) => client.get("/parked").await?,
+            Self::Stopped(clock) => {
+                let all = ops::parked::all(clock.clone());
+                let parked = ops::collect(all, |all, one| all.view(&one)).await?;
+                ParkedList { clock: clock.name().to_owned(), parked }
+            }
+        })
+    }
+
+    pub(super) async fn history(&self, wanted: &Wanted) -> Result<History, CliError> {
+        Ok(match self {
+            Self::Running(client) => client.get(&history_path(wanted)).await?,
+            Self::Stopped(clock) => ops::history::read(clock.clone(), wanted).await?,
+        })
+    }
+
+    pub(super) async fn audit(&self, window: Window) -> Result<Report, CliError> {
+        Ok(match self {
+            Self::Running(client) => {
+                let bounds = window.bounds().map(|(key, at)| format!("{key}={at}"));
+                client.get(&format!("/audit?{}", bounds.collect::<Vec<_>>().join("&"))).await?
+            }
+            Self::Stopped(clock) => {
+                let (report, schedules) = ops::audit::audit(clock.clone(), window).await?;
+                Report { schedules: ops::collect(schedules, |_, schedule| schedule).await?, ..report }
+            }
+        })
+    }
+
+    /// Closes the store, if it is one, so that the next one who opens it finds it in order.
+    pub(super) async fn close(self) -> Result<(), CliError> {
+        match self {
+            Self::Running(_) => Ok(()),
+            Self::Stopped(clock) => Ok(clock.close().await?),
+        }
+    }
+}
+
+fn history_path(wanted: &Wanted) -> String {
+    let mut path = format!("/history?limit={}", wanted.limit.unwrap_or(MOST));
+    for (key, value) in [("schedule", &wanted.schedule), ("outcome", &wanted.outcome)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={}", encode(value)));
+        }
+    }
+    for (key, value) in [("after", wanted.after), ("before", wanted.before)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={value}"));
+        }
+    }
+    path
+}

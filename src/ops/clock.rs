@@ -1,0 +1,121 @@
+//! The clock that operations work on.
+
+use super::{DefinitionCache, OpsError, RecordReader, StoppedClock};
+use crate::{
+    clock_loop::{Command, Handle, Status},
+    schedule::CalendarStore,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::oneshot;
+
+/// How long the loop may take to answer, unless it is said otherwise.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A clock: one that runs, or what the store of a stopped one holds.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    /// It runs in this process.
+    Running(RunningClock),
+    /// It does not run.
+    Stopped(StoppedClock),
+}
+
+impl Clock {
+    /// Its name.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Running(clock) => clock.name(),
+            Self::Stopped(clock) => clock.name.clone(),
+        }
+    }
+
+    /// Whether it runs.
+    pub(super) fn runs(&self) -> bool {
+        matches!(self, Self::Running(_))
+    }
+
+    pub(super) fn record(&self) -> &RecordReader {
+        match self {
+            Self::Running(clock) => &clock.record,
+            Self::Stopped(clock) => &clock.record,
+        }
+    }
+
+    pub(super) fn calendars(&self) -> &CalendarStore {
+        match self {
+            Self::Running(clock) => &clock.calendars,
+            Self::Stopped(clock) => &clock.calendars,
+        }
+    }
+}
+
+impl From<RunningClock> for Clock {
+    fn from(clock: RunningClock) -> Self {
+        Self::Running(clock)
+    }
+}
+
+impl From<StoppedClock> for Clock {
+    fn from(clock: StoppedClock) -> Self {
+        Self::Stopped(clock)
+    }
+}
+
+/// A clock that runs in this process: its loop, its record and the days of its calendars. Clones share them.
+#[derive(Debug, Clone)]
+pub struct RunningClock {
+    pub(crate) handle: Handle,
+    pub(crate) record: RecordReader,
+    calendars: CalendarStore,
+    pub(super) definitions: Arc<DefinitionCache>,
+    answer: Duration,
+}
+
+impl RunningClock {
+    /// The clock with this loop and this record; its definitions name calendars by ids under which these are kept.
+    pub fn new(handle: Handle, record: RecordReader, calendars: CalendarStore) -> Self {
+        Self { handle, record, calendars, definitions: Arc::default(), answer: ANSWER }
+    }
+
+    /// The same, whose loop may take this long to answer.
+    #[must_use]
+    pub fn answering_within(self, answer: Duration) -> Self {
+        Self { answer, ..self }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.handle.status.borrow().clock.clone()
+    }
+
+    /// How it is.
+    pub fn status(&self) -> Status {
+        self.handle.status.borrow().clone()
+    }
+
+    /// Asks the loop and waits for its answer.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, OpsError> {
+        let (sender, answer) = oneshot::channel();
+        let (question, commands, limit) = (question(sender), self.handle.commands.clone(), self.answer);
+        // On a task of its own: the caller may not be polled for a while (nothing is, of an answer that nobody takes),
+        // and must not keep a place in the loop's queue meanwhile.
+        let asked = tokio::spawn(async move {
+            let asked = async {
+                commands.send(question).await.ok()?;
+                answer.await.ok()
+            };
+            tokio::time::timeout(limit, asked).await
+        });
+        match asked.await {
+            Ok(Ok(Some(answer))) => Ok(answer),
+            Ok(Ok(None)) | Err(_) => Err(OpsError::Unavailable("the clock is stopping".into())),
+            Ok(Err(_)) => {
+                let seconds = limit.as_secs();
+                Err(OpsError::Unavailable(format!("the clock's loop did not answer within {seconds} s")))
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Why an operation has no result.
+
+use crate::{engine::audit::TooFragmented, store::StoreError};
+use serde::{Deserialize, Serialize};
+
+/// Why an operation has no result. `Display` says what happened, to what, and what to do; only [`OpsError::NotFound`]
+/// leaves to the interface where to look instead.
+#[derive(Debug, thiserror::Error)]
+pub enum OpsError {
+    /// The request contradicts itself, or asks for what can't be known.
+    #[error("{0}")]
+    Invalid(String),
+    /// The clock has no such thing.
+    #[error("{}", .0.what)]
+    NotFound(Missing),
+    /// The clock refused the change.
+    #[error("{0}")]
+    Refused(String),
+    /// The clock does not answer at present.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The record can't be read.
+    #[error("the record can't be read: {0}")]
+    Record(#[from] StoreError),
+    /// The record can't be audited in one go.
+    #[error(transparent)]
+    TooFragmented(#[from] TooFragmented),
+    /// The work panicked.
+    #[error("the answer could not be made; this is a defect, please report it")]
+    Defect,
+}
+
+/// What a clock does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// A schedule, or something else.
+    pub kind: MissingKind,
+    /// What was looked for, in words.
+    pub what: String,
+    /// What may have been meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<String>,
+}
+
+/// The kind of something that is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingKind {
+    /// A schedule.
+    Schedule,
+    /// The days of a calendar.
+    Calendar,
+}
+
+impl Missing {
+    /// What is missing, with what may have been meant, else with where all are listed.
+    pub fn message(&self, listed: &str) -> String {
+        let Self { what, suggestion, .. } = self;
+        match suggestion {
+            Some(near) => format!("{what}; did you mean '{near}'?"),
+            None => format!("{what}; {listed}"),
+        }
+    }
+}

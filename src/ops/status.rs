@@ -1,0 +1,37 @@
+//! How a running clock is: whether its loop turns, and whether events go out. And reading its schedules again.
+
+use super::{Alive, OpsError, Readiness, RunningClock};
+use crate::clock_loop::Command;
+use std::sync::Arc;
+
+/// Whether the clock's loop turns.
+///
+/// # Errors
+/// [`OpsError::Unavailable`]: it does not.
+pub async fn alive(clock: &RunningClock) -> Result<Alive, OpsError> {
+    turns(clock).await?;
+    let status = clock.status();
+    Ok(Alive { status: "alive".into(), clock: status.clock, now: status.now })
+}
+
+/// Whether events go out, and if not, why.
+pub async fn readiness(clock: &RunningClock) -> Readiness {
+    let mut status = clock.status();
+    if let Err(error) = turns(clock).await {
+        status.reasons.push(error.to_string());
+    }
+    Readiness::new(status)
+}
+
+/// Asks the loop something small: an answer proves that it turns, with no clock to compare.
+async fn turns(clock: &RunningClock) -> Result<(), OpsError> {
+    clock.ask(|reply| Command::Schedule(Arc::from(""), reply)).await.map(drop)
+}
+
+/// Reads the schedule files again; what the operator should know of it.
+///
+/// # Errors
+/// [`OpsError::Refused`]: they are wrong, and nothing changed.
+pub async fn reload(clock: &RunningClock) -> Result<String, OpsError> {
+    clock.ask(Command::Reload).await?.map_err(OpsError::Refused)
+}

@@ -1,0 +1,86 @@
+//! A clock that does not run: what its store holds.
+
+use super::RecordReader;
+use crate::{
+    engine::{Revision, ScheduleStatus, Snapshot, Span},
+    schedule::CalendarStore,
+    store::{StoreError, StoreHandle},
+};
+use ponos::event::Timestamp;
+use std::sync::Arc;
+
+/// The store of a clock that does not run, open. Clones share it.
+#[derive(Debug, Clone)]
+pub struct StoppedClock {
+    pub(super) name: String,
+    /// Its revisions are sorted by name and number, what is outstanding by name,
+    /// parked events by number.
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) record: RecordReader,
+    pub(super) calendars: CalendarStore,
+    store: StoreHandle,
+}
+
+impl StoppedClock {
+    /// The clock of this name, with the store as it was opened.
+    pub fn new(name: String, store: StoreHandle, mut snapshot: Snapshot, calendars: CalendarStore) -> Self {
+        snapshot.revisions.sort_by(|a, b| (a.name(), a.number).cmp(&(b.name(), b.number)));
+        snapshot.spans.sort_by(|(a, _), (b, _)| a.cmp(b));
+        snapshot.parked.sort_by_key(|(number, _)| *number);
+        Self { name, snapshot: Arc::new(snapshot), record: store.clone().into(), calendars, store }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The days of the calendars that its definitions name.
+    pub fn calendars(&self) -> &CalendarStore {
+        &self.calendars
+    }
+
+    /// Closes the store, so that the next one who opens it finds it in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn close(self) -> Result<(), StoreError> {
+        self.store.close().await
+    }
+
+    /// The accepted definitions by name, from the first after the one that is named.
+    pub(super) fn live_after(&self, name: Option<&str>) -> impl Iterator<Item = &Revision> {
+        let all = &self.snapshot.revisions;
+        let from = name.map_or(0, |name| all.partition_point(|revision| revision.name() <= name));
+        all[from..].iter().filter(|revision| revision.ended.is_none())
+    }
+
+    /// The schedule of this name.
+    pub(super) fn schedule(&self, name: &str) -> Option<ScheduleStatus> {
+        let all = &self.snapshot.revisions;
+        let from = all.partition_point(|revision| revision.name() < name);
+        let mut named = all[from..].iter().take_while(|revision| revision.name() == name);
+        named.find(|revision| revision.ended.is_none()).map(|revision| self.status(revision))
+    }
+
+    /// What is stored of a schedule, with what is due next after what is settled.
+    pub(super) fn status(&self, revision: &Revision) -> ScheduleStatus {
+        let settled = self.snapshot.settled.unwrap_or(Timestamp::EPOCH);
+        let timing = revision.timing();
+        ScheduleStatus {
+            revision: revision.clone(),
+            next: timing.after(timing.due_by(settled).max(revision.effective_from)),
+            outstanding: self.outstanding(revision),
+            confirmed: 0,
+            returned: 0,
+            refused: None,
+        }
+    }
+
+    fn outstanding(&self, revision: &Revision) -> Vec<Span> {
+        let all = &self.snapshot.spans;
+        let from = all.partition_point(|(name, _)| **name < *revision.name());
+        let named = all[from..].iter().take_while(|(name, _)| **name == *revision.name());
+        named.filter(|(_, span)| span.revision == revision.number).map(|(_, span)| span.clone()).collect()
+    }
+}

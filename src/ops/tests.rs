@@ -1,0 +1,127 @@
+//! The operations on a stopped clock; those on a running one are tested through HTTP, where its loop is played.
+
+use super::*;
+use crate::{
+    clock_loop::PAGE,
+    engine::{Coalesced, Parked, Revision, Snapshot, Span},
+    schedule::{CalendarStore, Definition, Packed},
+    store::{self, Limits, Memory, Store, Tuning},
+};
+use ponos::event::Timestamp;
+
+const MINUTE: i64 = 60_000;
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_millis(minute * MINUTE)
+}
+
+fn revision(name: &str, number: u32) -> Revision {
+    let definition =
+        Definition { name: name.into(), every: Some("1 minute".into()), ..Definition::default() };
+    Revision {
+        number,
+        definition: Packed::kept(&definition),
+        effective_from: at(0),
+        counts_from: at(0),
+        opens: at(0),
+        previous: None,
+        ended: None,
+    }
+}
+
+fn parked(number: u64) -> (u64, Parked) {
+    let stands_for = Coalesced { first: at(1), last: at(1), count: 1 };
+    let parked = Parked {
+        schedule: "s".into(),
+        revision: 1,
+        stands_for,
+        reason: "full".into(),
+        at: at(2),
+        released: false,
+        singly: true,
+    };
+    (number, parked)
+}
+
+async fn stopped(snapshot: Snapshot) -> StoppedClock {
+    let memory = Memory::default();
+    let limits = Limits { rows: 1_000, age: i64::MAX };
+    let opener = move || memory.open("khronos", limits).map(|store| Box::new(store) as Box<dyn Store>);
+    let (store, ..) = store::open(Box::new(opener), Tuning::default()).await.unwrap();
+    StoppedClock::new("khronos".into(), store, snapshot, CalendarStore::default())
+}
+
+async fn listed(clock: &StoppedClock) -> Vec<ScheduleView> {
+    collect(schedules::all(clock.clone()), |all, one| all.view(&one)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_stopped_clock_lists_what_its_store_holds_by_name_in_pages() {
+    for count in [0, 1, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE + 7] {
+        let names: Vec<String> = (0..count).map(|number| format!("s-{number:05}")).collect();
+        // As they may come from a store: in another order, with former revisions, and with schedules that have ended.
+        let mut revisions: Vec<Revision> = names.iter().rev().map(|name| revision(name, 2)).collect();
+        let former = |name: &String| Revision { ended: Some(at(3)), ..revision(name, 1) };
+        revisions.extend(names.iter().map(former));
+        revisions.push(Revision { ended: Some(at(3)), ..revision("s-00000-removed", 1) });
+        let numbers: Vec<u64> = (1..=count as u64).collect();
+        let events = numbers.iter().rev().map(|number| parked(*number)).collect();
+        let snapshot = Snapshot { settled: Some(at(10)), revisions, parked: events, ..Snapshot::default() };
+        let clock = stopped(snapshot).await;
+        let all = listed(&clock).await;
+        assert_eq!(all.iter().map(|view| view.name.clone()).collect::<Vec<_>>(), names);
+        assert!(all.iter().all(|view| view.next_due_at == Some(at(11)) && view.revision == 2));
+        // Nothing was counted, for nothing runs.
+        assert!(all.iter().all(|view| (view.confirmed, view.returned) == (None, None)));
+        let events = collect(parked::all(clock), |_, (number, _)| number).await.unwrap();
+        assert_eq!(events, numbers);
+    }
+}
+
+#[tokio::test]
+async fn one_schedule_of_a_stopped_clock_is_as_it_is_listed() {
+    let span = |revision, after| Span {
+        revision,
+        after: at(after),
+        through: at(9),
+        handed: at(after),
+        coalesced: None,
+        attempts: 0,
+        retry_at: at(0),
+    };
+    let spans = vec![
+        ("two".into(), span(2, 4)),
+        ("one".into(), span(1, 2)),
+        ("one".into(), span(2, 3)),
+        ("three".into(), span(2, 5)),
+    ];
+    let revisions = vec![
+        Revision { ended: Some(at(3)), ..revision("one", 1) },
+        revision("two", 2),
+        revision("one", 2),
+        Revision { ended: Some(at(3)), ..revision("removed", 1) },
+    ];
+    let clock = stopped(Snapshot { revisions, spans, settled: Some(at(10)), ..Snapshot::default() }).await;
+    for listed in listed(&clock).await {
+        let one = schedules::get(clock.clone(), &listed.name).await.unwrap();
+        assert_eq!(one, listed);
+        let since = if one.name == "one" { at(3) } else { at(4) };
+        assert_eq!(one.outstanding.map(|span| (span.revision, span.after)), Some((2, since)));
+    }
+    for (name, what, suggestion) in [
+        ("onee", "there is no schedule 'onee'", Some("one")),
+        ("removed", "there is no schedule 'removed'", None),
+        ("No Such", "this is not the name of a schedule", None),
+    ] {
+        match schedules::get(clock.clone(), name).await {
+            Err(OpsError::NotFound(missing)) => {
+                assert!(missing.what.starts_with(what), "{missing:?}");
+                assert_eq!(
+                    (missing.kind, missing.suggestion.as_deref()),
+                    (MissingKind::Schedule, suggestion)
+                );
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}

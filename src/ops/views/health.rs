@@ -1,0 +1,101 @@
+//! How a clock is, as `/healthz` and `/readyz` show it.
+
+use crate::clock_loop::Status;
+use ponos::{broker::Link, event::Timestamp, redact::redact};
+use serde::{Deserialize, Serialize};
+
+/// That a clock's loop turns.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Alive {
+    /// `alive`.
+    pub status: String,
+    /// The clock's name.
+    pub clock: String,
+    /// The instant of this status.
+    pub now: Timestamp,
+}
+
+/// Whether events go out.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Readiness {
+    /// There is no reason why not.
+    pub ready: bool,
+    /// Why not.
+    pub reasons: Vec<String>,
+    /// What needs a person's attention all the same.
+    pub warnings: Vec<String>,
+    /// The clock's name.
+    pub clock: String,
+    /// The instant of this status.
+    pub now: Timestamp,
+    /// W: everything with a send time up to this is settled, or kept as outstanding.
+    pub settled: Timestamp,
+    /// The connection to the broker.
+    pub broker: BrokerLink,
+    /// Events confirmed since the start.
+    pub confirmed: u64,
+    /// Of these, how many reached nobody.
+    pub returned: u64,
+    /// Parked events.
+    pub parked: u64,
+    /// Schedules with something outstanding.
+    pub outstanding: u64,
+}
+
+impl Readiness {
+    /// Of this status; without secrets.
+    pub fn new(status: Status) -> Self {
+        let shown = |all: &[String]| all.iter().map(|one| redact(one).into_owned()).collect();
+        Self {
+            ready: status.reasons.is_empty(),
+            reasons: shown(&status.reasons),
+            warnings: shown(&status.warnings),
+            clock: status.clock,
+            now: status.now,
+            settled: status.settled,
+            broker: BrokerLink::new(&status.link),
+            confirmed: status.confirmed,
+            returned: status.returned,
+            parked: status.parked,
+            outstanding: status.outstanding,
+        }
+    }
+}
+
+/// The connection to the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "link", rename_all = "kebab-case")]
+pub enum BrokerLink {
+    /// It is up.
+    Up {
+        /// The broker.
+        broker: String,
+    },
+    /// The broker takes no messages.
+    Blocked {
+        /// Its reason.
+        reason: String,
+    },
+    /// It is down.
+    Down {
+        /// Attempts since it went.
+        attempts: u32,
+        /// Why the last one failed.
+        error: Option<String>,
+    },
+    /// It was closed.
+    Closed,
+}
+
+impl BrokerLink {
+    fn new(link: &Link) -> Self {
+        match link {
+            Link::Up { broker, .. } => Self::Up { broker: broker.clone() },
+            Link::Blocked { reason } => Self::Blocked { reason: reason.clone() },
+            Link::Down { attempts, error } => {
+                Self::Down { attempts: *attempts, error: error.as_ref().map(ToString::to_string) }
+            }
+            Link::Closed => Self::Closed,
+        }
+    }
+}
