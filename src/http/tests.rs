@@ -218,20 +218,6 @@ async fn schedules_are_listed_and_a_misspelt_one_is_answered_with_the_nearest() 
     let (status, detail) = refused(clock.client.get("/schedules/one-minutee").await).await;
     assert_eq!(status, 404);
     assert!(detail.contains("did you mean 'one-minute'?"), "{detail}");
-    // For a client that lists them elsewhere.
-    for (name, hint, suggestion) in [
-        ("one-minutee", "did you mean 'one-minute'?", Some("one-minute")),
-        ("nosuch", "GET /schedules lists them all", None),
-    ] {
-        match clock.client.get::<Value>(&format!("/schedules/{name}")).await {
-            Err(ClientError::Refused { detail, missing: Some(missing), .. }) => {
-                assert_eq!(missing.what, format!("there is no schedule '{name}'"));
-                assert_eq!(missing.suggestion.as_deref(), suggestion);
-                assert_eq!(detail, format!("{}; {hint}", missing.what));
-            }
-            other => panic!("{other:?}"),
-        }
-    }
 }
 
 #[tokio::test]

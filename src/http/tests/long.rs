@@ -207,3 +207,21 @@ async fn another_sites_page_leads_to_nothing_dear() {
         assert!(line.contains("200"), "{path}: {line}");
     }
 }
+
+#[tokio::test]
+async fn what_is_missing_is_told_as_data_too_for_a_client_that_lists_all_elsewhere() {
+    let clock = Clock::start().await;
+    for (name, hint, suggestion) in [
+        ("one-minutee", "did you mean 'one-minute'?", Some("one-minute")),
+        ("nosuch", "GET /schedules lists them all", None),
+    ] {
+        match clock.client.get::<Value>(&format!("/schedules/{name}")).await {
+            Err(ClientError::Refused { detail, missing: Some(missing), .. }) => {
+                assert_eq!(missing.what, format!("there is no schedule '{name}'"));
+                assert_eq!(missing.suggestion.as_deref(), suggestion);
+                assert_eq!(detail, format!("{}; {hint}", missing.what));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
