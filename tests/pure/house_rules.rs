@@ -12,6 +12,17 @@ const FOREIGN: &[&str] = &["tokio", "lapin", "sled", "sqlx", "axum", "hyper", "m
 /// … and of the standard library they use nothing that reads the system: not its files, clock, network, threads.
 const SYSTEM: &[&str] = &["std::fs", "fs::File", "std::net", "thread::spawn", "SystemTime", "Instant::now"];
 
+/// Folders of the program, and what they import nothing of: `main → start → cli, http → ops → clock_loop → engine`.
+const ONE_WAY: &[(&str, &[&str])] = &[
+    ("store", &["clock_loop", "ops", "http", "cli", "start"]),
+    ("clock_loop", &["ops", "http", "cli", "start"]),
+    ("ops", &["http", "cli", "start"]),
+    ("http", &["cli", "start"]),
+    ("cli", &["http"]),
+];
+/// … but for this, which the command line is there to use.
+const CLIENT: &str = "http::client";
+
 /// Longer than 400 lines, and why.
 const LONG: &[(&str, &str)] = &[];
 
@@ -108,6 +119,76 @@ fn the_pure_crates_read_no_file_no_clock_and_no_network() {
 fn a_pure_file_that_names_the_file_system_would_be_seen() {
     assert!(code("use std::fs;").any(|line| names(line, "std::fs")));
     assert!(!code("// std::fs\nlet x = mystd::fs;").any(|line| names(line, "std::fs")));
+}
+
+/// What a text imports, or names, of its own crate: `http::client::Client`.
+fn imports(text: &str) -> Vec<String> {
+    let text: String = code(text).flat_map(|line| [line, "\n"]).collect();
+    let mut found = Vec::new();
+    for (at, word) in text.match_indices("crate::") {
+        if !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+            let mut rest = &text[at + word.len()..];
+            tree(&mut rest, "", &mut found);
+        }
+    }
+    found
+}
+
+/// Reads a path with its branches: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn tree(rest: &mut &str, prefix: &str, found: &mut Vec<String>) {
+    *rest = rest.trim_start();
+    if let Some(branches) = rest.strip_prefix('{') {
+        *rest = branches.trim_start();
+        while !rest.is_empty() && !rest.starts_with('}') {
+            tree(rest, prefix, found);
+            *rest = rest.trim_start_matches(|c: char| c != ',' && c != '}');
+            *rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
+        }
+        *rest = rest.strip_prefix('}').unwrap_or(rest);
+        return;
+    }
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '*').unwrap_or(rest.len());
+    let path = format!("{prefix}{}", &rest[..end]);
+    *rest = &rest[end..];
+    match rest.strip_prefix("::") {
+        Some(more) => {
+            *rest = more;
+            tree(rest, &format!("{path}::"), found);
+        }
+        None => found.push(path),
+    }
+}
+
+/// The imports of a file against the way that dependencies run.
+fn backwards(file: &str, text: &str) -> Vec<String> {
+    let of = |path: &str, module: &str| path == module || path.starts_with(&format!("{module}::"));
+    let rules = ONE_WAY.iter().filter(|(folder, _)| file.starts_with(&format!("src/{folder}/")));
+    let forbidden: Vec<&str> = rules.flat_map(|(_, forbidden)| forbidden.iter().copied()).collect();
+    let of_cli = |path: &str| file.starts_with("src/cli/") && of(path, CLIENT);
+    let named = imports(text).into_iter();
+    let named = named.filter(|path| forbidden.iter().any(|module| of(path, module)) && !of_cli(path));
+    named.map(|path| format!("{file}: crate::{path}")).collect()
+}
+
+#[test]
+fn the_folders_of_the_program_depend_on_each_other_one_way() {
+    let program: Vec<_> = sources().filter(|(file, _)| file.starts_with("src/")).collect();
+    for (folder, _) in ONE_WAY {
+        let seen = program.iter().filter(|(file, _)| file.starts_with(&format!("src/{folder}/"))).count();
+        assert!(seen > 5, "only {seen} files of {folder} were looked at");
+    }
+    let wrong: Vec<_> = program.iter().flat_map(|(file, text)| backwards(file, text)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn an_import_against_the_way_would_be_seen() {
+    let text = "use crate::{\n    config::Config,\n    http::{\n        Limits, client::{Client, encode},\n    },\n};";
+    assert_eq!(backwards("src/cli/x.rs", text), ["src/cli/x.rs: crate::http::Limits"]);
+    assert_eq!(backwards("src/ops/x.rs", text).len(), 3);
+    assert_eq!(backwards("src/http/x.rs", text).len(), 0);
+    assert_eq!(backwards("src/ops/x.rs", "fn f() -> crate::cli::Exit {}").len(), 1);
+    assert_eq!(backwards("src/ops/x.rs", "// crate::http::Limits\nuse crate::clock_loop::*;").len(), 0);
 }
 
 #[test]
