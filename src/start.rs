@@ -5,12 +5,12 @@ use crate::{
     clock_loop::{ClockLoop, Failure, Parts, Report},
     config::{BrokerUrl, Config, OnBackward, ScheduleSource, StorePath},
     diagnostic::Diagnostics,
-    engine::{self, ClockRules, Resends, Rules},
+    engine::{ClockRules, Resends, Rules, Snapshot},
     http,
     ops::{RunningClock, StoppedClock},
     presence,
-    reading::{Ends, Start, late, loader, read_at_start, reader, remarks},
-    schedule::CalendarStore,
+    reading::{Ends, Reading, Start, late, loader, read_at_start, reader, remarks},
+    schedule::{CalendarStore, Packed},
     sources,
     store::{self, Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning},
     watch,
@@ -18,9 +18,15 @@ use crate::{
 use ponos::{
     broker::{Transport, amqp::AmqpConfig},
     shutdown::{Shutdown, Stage},
+    topology::Topology,
 };
 use std::{path::PathBuf, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{
+    net::TcpListener,
+    sync::{self, mpsc},
+    task::JoinHandle,
+    time::timeout,
+};
 use tracing::{error, info};
 
 /// Why the clock did not start, or ended before it was asked to.
@@ -63,90 +69,37 @@ pub async fn run(
     let begun = clock::reading().boot;
     let name = format!("khronos {}", config.clock.name);
     let transport = broker::transport(&config.broker, &name);
-    let embedded = config.broker.url.is_embedded();
-    let listener = match config.http.enabled {
-        true => Some(http::bind(config.http.listen).await.map_err(RunError::Http)?),
-        false => None,
-    };
+    let listener = listen(&config).await?;
+
     let calendars = CalendarStore::default();
-    let opened = tokio::select! {
-        biased;
+    let Some(opened) = unless_stopped(&shutdown, open_store(&config, calendars.clone())).await else {
         // Nothing was begun; a store that hangs is left behind.
-        () = shutdown.reached(Stage::Draining) => return Ok(Report::default()),
-        opened = open_store(&config, calendars.clone()) => opened,
+        return Ok(Report::default());
     };
     let (store, snapshot, store_events) = opened.map_err(RunError::Store)?;
     let store_id = store.id();
-    let control = match &config.store.path {
-        StorePath::Folder(path) => Some(http::bind_control(path).map_err(RunError::Http)?),
-        StorePath::Memory => None,
-    };
-    let stored = || snapshot.revisions.iter().filter(|revision| revision.ended.is_none());
-    let opening = Duration::from_millis(u64::try_from(clock::reading().boot - begun).unwrap_or_default());
-    let patience = PATIENCE.saturating_sub(opening).max(LEAST_PATIENCE);
-    let patience = (!strict && stored().next().is_some()).then_some(patience);
+    let control = listen_for_operators(&config)?;
+
     let ends = Ends::default();
-    let had_folder = matches!(config.schedules, ScheduleSource::Unset(_))
-        && sources::are_of_a_folder(stored().map(|revision| &revision.definition));
-    let read = reader(&config, had_folder, &calendars, &ends);
+    let read = reader(&config, had_folder(&config, &snapshot), &calendars, &ends);
     // Before they are read: what changes meanwhile is read again.
-    let (reload_in, reload) = mpsc::channel(1);
-    tokio::spawn(watch::folders(watched(&config), reload_in));
-    let start = tokio::select! {
-        biased;
-        () = shutdown.reached(Stage::Draining) => {
-            // In vain where it hangs: all that it holds is durable.
-            drop(tokio::time::timeout(FAREWELL, store.close()).await);
-            return Ok(Report::default());
-        }
-        start = read_at_start(read.clone(), patience) => start,
+    let reload = watch_files(&config);
+    let patience = patience(begun, strict, &snapshot);
+    let Some(start) = unless_stopped(&shutdown, read_at_start(read.clone(), patience)).await else {
+        // In vain where it hangs: all that it holds is durable.
+        drop(timeout(FAREWELL, store.close()).await);
+        return Ok(Report::default());
     };
-    let (schedules, reading) = match start {
-        Start::Read(Ok(schedules)) => (Some(Ok(schedules)), None),
-        Start::Read(Err(wrong)) if strict => return Err(RunError::Schedules(wrong)),
-        Start::Read(Err(wrong)) => {
-            let instead = match stored().next() {
-                Some(_) => "the last accepted ones are used",
-                None => "none were accepted before, so nothing is due",
-            };
-            error!("the schedules can't be read; {instead}\n{wrong}");
-            (Some(Err(wrong.to_string())), None)
-        }
-        Start::Late(reading) => {
-            info!(
-                "reading the schedule files takes a while; until then the last accepted schedules are in effect"
-            );
-            (None, Some(reading))
-        }
-    };
-    let topology = match &schedules {
-        Some(Ok(schedules)) => broker::topology(&config.broker, schedules.iter()),
-        _ => {
-            let kept = stored().map(|revision| &revision.definition);
-            broker::topology(&config.broker, kept)
-        }
-    };
-    let (topology_in, topology) = tokio::sync::watch::channel(topology);
-    let running = match &schedules {
-        Some(Ok(schedules)) => Running { schedules: schedules.len(), source: config.schedules.to_string() },
-        Some(Err(_)) => Running {
-            schedules: stored().count(),
-            source: match stored().next() {
-                Some(_) => "the last accepted ones".to_owned(),
-                None => "none were accepted before".to_owned(),
-            },
-        },
-        None => Running {
-            schedules: stored().count(),
-            source: format!("the last accepted ones, until those {} are read", config.schedules),
-        },
-    };
+    let (schedules, reading) = begin_with(start, strict, &snapshot)?;
+    let running = Running::of(&config, &schedules, &snapshot);
+
+    let (topology_in, topology) = sync::watch::channel(topology(&config, &schedules, &snapshot));
     let loader = loader(read, &config, &transport, topology_in.clone());
     let late = reading.map(|reading| late(reading, &config, &transport, topology_in));
-    let (rival_in, rival) = tokio::sync::watch::channel(None);
+    let (rival_in, rival) = sync::watch::channel(None);
     let parts = Parts {
         clock: config.clock.name.clone(),
-        rules: rules(&config, embedded),
+        rules: rules(&config),
         store: store.clone(),
         snapshot,
         store_events,
@@ -158,31 +111,16 @@ pub async fn run(
         remarks: remarks(ends),
         reload,
         rival,
-        show_events: embedded,
+        show_events: config.broker.url.is_embedded(),
         grace: config.shutdown.grace,
     };
     let (clock_loop, handle) = ClockLoop::new(parts);
     announce(&config, &running);
-    let limits = http::Limits::for_this_process();
+
     let running_clock = RunningClock::new(handle, store.into(), calendars);
-    let site = http::Site::new(running_clock, config.http.hosts.clone(), limits);
+    let site = http::Site::new(running_clock, config.http.hosts.clone(), http::Limits::for_this_process());
     let serving = http::start(listener, control, site, shutdown.clone()).map_err(RunError::Http)?;
-    let present = match &config.broker.url {
-        BrokerUrl::Amqp(url) => {
-            let me = presence::Presence {
-                name: config.clock.name.clone(),
-                store: format!("{store_id:016x}"),
-                term: Tuning::default().term,
-                leads: true,
-                exchange: config.broker.exchange.clone(),
-            };
-            // Connections of its own, so that it can't hold anything up.
-            let amqp = broker::amqp_config(&config.broker, url, &name);
-            let transport = Transport::amqp(AmqpConfig { channels: 1, ..amqp });
-            Some(tokio::spawn(presence::run(transport, me, rival_in, shutdown.clone())))
-        }
-        BrokerUrl::Memory => None,
-    };
+    let present = show_presence(&config, store_id, rival_in, shutdown.clone());
     let ended = clock_loop.run_apart(shutdown).await.map_err(RunError::Loop);
     // The loop may end by itself; the servers have their own limits for saying goodbye.
     let farewell = async {
@@ -191,8 +129,125 @@ pub async fn run(
             drop(present.await);
         }
     };
-    drop(tokio::time::timeout(FAREWELL, farewell).await);
+    drop(timeout(FAREWELL, farewell).await);
     ended
+}
+
+/// The outcome of a step of the start; `None` if the clock is asked to stop before.
+async fn unless_stopped<T>(shutdown: &Shutdown, step: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = shutdown.reached(Stage::Draining) => None,
+        outcome = step => Some(outcome),
+    }
+}
+
+async fn listen(config: &Config) -> Result<Option<TcpListener>, RunError> {
+    match config.http.enabled {
+        true => http::bind(config.http.listen).await.map(Some).map_err(RunError::Http),
+        false => Ok(None),
+    }
+}
+
+fn listen_for_operators(config: &Config) -> Result<Option<http::ControlSocket>, RunError> {
+    match &config.store.path {
+        StorePath::Folder(path) => http::bind_control(path).map(Some).map_err(RunError::Http),
+        StorePath::Memory => Ok(None),
+    }
+}
+
+/// The last accepted definitions.
+fn stored(snapshot: &Snapshot) -> impl Iterator<Item = &Packed> {
+    snapshot.revisions.iter().filter(|revision| revision.ended.is_none()).map(|revision| &revision.definition)
+}
+
+/// Whether the store knows schedules of the usual folder.
+fn had_folder(config: &Config, snapshot: &Snapshot) -> bool {
+    matches!(config.schedules, ScheduleSource::Unset(_)) && sources::are_of_a_folder(stored(snapshot))
+}
+
+/// How long the start may wait for the files; `None`: until they are read, for nothing else is known or wanted.
+fn patience(begun: i64, strict: bool, snapshot: &Snapshot) -> Option<Duration> {
+    let opening = Duration::from_millis(u64::try_from(clock::reading().boot - begun).unwrap_or_default());
+    let patience = PATIENCE.saturating_sub(opening).max(LEAST_PATIENCE);
+    (!strict && stored(snapshot).next().is_some()).then_some(patience)
+}
+
+/// The schedules read, or why the last accepted ones are used; `None` while they are still being read.
+type FirstSchedules = Option<Result<Vec<Packed>, String>>;
+
+fn begin_with(
+    start: Start,
+    strict: bool,
+    snapshot: &Snapshot,
+) -> Result<(FirstSchedules, Option<Reading>), RunError> {
+    match start {
+        Start::Read(Ok(schedules)) => Ok((Some(Ok(schedules)), None)),
+        Start::Read(Err(wrong)) if strict => Err(RunError::Schedules(wrong)),
+        Start::Read(Err(wrong)) => {
+            let instead = match stored(snapshot).next() {
+                Some(_) => "the last accepted ones are used",
+                None => "none were accepted before, so nothing is due",
+            };
+            error!("the schedules can't be read; {instead}\n{wrong}");
+            Ok((Some(Err(wrong.to_string())), None))
+        }
+        Start::Late(reading) => {
+            info!(
+                "reading the schedule files takes a while; until then the last accepted schedules are in effect"
+            );
+            Ok((None, Some(reading)))
+        }
+    }
+}
+
+impl Running {
+    fn of(config: &Config, first: &FirstSchedules, snapshot: &Snapshot) -> Self {
+        let stored = stored(snapshot).count();
+        let (schedules, source) = match first {
+            Some(Ok(schedules)) => (schedules.len(), config.schedules.to_string()),
+            Some(Err(_)) if stored == 0 => (0, "none were accepted before".to_owned()),
+            Some(Err(_)) => (stored, "the last accepted ones".to_owned()),
+            None => (stored, format!("the last accepted ones, until those {} are read", config.schedules)),
+        };
+        Self { schedules, source }
+    }
+}
+
+/// What must be on the broker for the schedules that the clock begins with.
+fn topology(config: &Config, first: &FirstSchedules, snapshot: &Snapshot) -> Topology {
+    match first {
+        Some(Ok(schedules)) => broker::topology(&config.broker, schedules.iter()),
+        _ => broker::topology(&config.broker, stored(snapshot)),
+    }
+}
+
+/// Says when the files of the schedules, or of their calendars, have changed.
+fn watch_files(config: &Config) -> mpsc::Receiver<()> {
+    let (changed_in, changed) = mpsc::channel(1);
+    tokio::spawn(watch::folders(watched(config), changed_in));
+    changed
+}
+
+/// Shows the clock to others of its name on the broker, and looks out for them.
+fn show_presence(
+    config: &Config,
+    store_id: u64,
+    rival: sync::watch::Sender<Option<String>>,
+    shutdown: Shutdown,
+) -> Option<JoinHandle<()>> {
+    let BrokerUrl::Amqp(url) = &config.broker.url else { return None };
+    let me = presence::Presence {
+        name: config.clock.name.clone(),
+        store: format!("{store_id:016x}"),
+        term: Tuning::default().term,
+        leads: true,
+        exchange: config.broker.exchange.clone(),
+    };
+    // Connections of its own, so that it can't hold anything up.
+    let amqp = broker::amqp_config(&config.broker, url, &format!("khronos {}", config.clock.name));
+    let transport = Transport::amqp(AmqpConfig { channels: 1, ..amqp });
+    Some(tokio::spawn(presence::run(transport, me, rival, shutdown)))
 }
 
 /// How long answers under way may take at the end.
@@ -211,7 +266,7 @@ pub(crate) async fn open_stopped(config: &Config) -> Result<StoppedClock, StoreE
 async fn open_store(
     config: &Config,
     calendars: CalendarStore,
-) -> Result<(StoreHandle, engine::Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
+) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
     let limits = Limits { rows: config.record.max_rows, age: millis(config.record.max_age) };
     let clock = config.clock.name.clone();
     match &config.store.path {
@@ -237,7 +292,7 @@ fn watched(config: &Config) -> Vec<PathBuf> {
     schedules.into_iter().chain(calendars).collect()
 }
 
-fn rules(config: &Config, embedded: bool) -> Rules {
+fn rules(config: &Config) -> Rules {
     Rules {
         clock: ClockRules {
             settle: millis(config.clock.settle),
@@ -252,7 +307,7 @@ fn rules(config: &Config, embedded: bool) -> Rules {
         in_flight: config.publish.in_flight,
         piece: PIECE,
         parked: PARKED,
-        record_first: embedded,
+        record_first: config.broker.url.is_embedded(),
     }
 }
 
