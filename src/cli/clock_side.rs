@@ -5,21 +5,11 @@ use super::{
     reach::{Source, Trouble, Which},
 };
 use crate::{
-    http::{
-        ScheduleView,
-        calendars::CalendarView,
-        client::{Client, ClientError},
-    },
+    http::client::{Client, ClientError},
+    ops::{CalendarView, ScheduleList, ScheduleView},
     schedule::{CalendarId, CalendarStore},
 };
-use serde::Deserialize;
 use std::collections::BTreeSet;
-
-#[derive(Deserialize)]
-struct All {
-    clock: String,
-    schedules: Vec<ScheduleView>,
-}
 
 /// The schedules of a clock.
 #[derive(Default)]
@@ -39,7 +29,7 @@ pub(super) async fn clock_side(globals: &Globals, which: &Which) -> Result<Clock
 pub(super) async fn of(source: Source) -> Result<ClockSide, Trouble> {
     match source {
         Source::Clock(client) => {
-            let All { clock, schedules } = client.get::<All>("/schedules").await?;
+            let ScheduleList { clock, schedules } = client.get::<ScheduleList>("/schedules").await?;
             let calendars = calendars(&client, &schedules).await?;
             Ok(ClockSide { title: format!("the clock '{clock}'"), schedules, calendars })
         }

@@ -11,10 +11,11 @@ use crate::{
     diagnostic::nearest,
     engine::Revision,
     http::{
-        LISTED, RowView, ScheduleView,
+        LISTED,
         client::{ClientError, encode},
-        history::{self, History, MOST, Wanted},
+        history::{self, MOST, Wanted},
     },
+    ops::{History, RowView, ScheduleView},
 };
 use std::{collections::BTreeSet, process::ExitCode};
 

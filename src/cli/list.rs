@@ -7,8 +7,7 @@ use super::{
     reach::{Source, Trouble, Which, finish},
     table,
 };
-use crate::http::ScheduleView;
-use serde::Deserialize;
+use crate::ops::{ScheduleList, ScheduleView};
 use std::process::ExitCode;
 
 /// Lists the schedules as they run.
@@ -21,18 +20,13 @@ pub(super) struct Args {
     json: bool,
 }
 
-#[derive(Deserialize)]
-struct All {
-    schedules: Vec<ScheduleView>,
-}
-
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     finish(show(globals, args))
 }
 
 async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
     let schedules = match args.which.reach(globals).await? {
-        Source::Clock(client) => client.get::<All>("/schedules").await?.schedules,
+        Source::Clock(client) => client.get::<ScheduleList>("/schedules").await?.schedules,
         Source::Store(kept) => {
             let schedules = ScheduleView::stored(&kept.snapshot);
             kept.close().await?;

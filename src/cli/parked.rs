@@ -7,8 +7,10 @@ use super::{
     reach::{Source, Trouble, Which, finish},
     table,
 };
-use crate::http::{ParkedView, client::Client};
-use serde::Deserialize;
+use crate::{
+    http::client::Client,
+    ops::{ParkedDecision, ParkedIds, ParkedList, ParkedView},
+};
 use std::process::ExitCode;
 
 /// Lists, releases or drops parked events.
@@ -49,19 +51,6 @@ struct Chosen {
     json: bool,
 }
 
-#[derive(Deserialize)]
-struct All {
-    parked: Vec<ParkedView>,
-}
-
-#[derive(Deserialize)]
-struct Done {
-    done: Vec<u64>,
-    #[serde(default)]
-    being_sent: Vec<u64>,
-    unknown: Vec<u64>,
-}
-
 /// Numbers in one request: a clock takes 64 KiB.
 const AT_ONCE: usize = 2_000;
 
@@ -77,7 +66,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 
 async fn list(globals: &Globals, which: Which, json: bool) -> Result<Exit, Trouble> {
     let parked = match which.reach(globals).await? {
-        Source::Clock(client) => client.get::<All>("/parked").await?.parked,
+        Source::Clock(client) => client.get::<ParkedList>("/parked").await?.parked,
         Source::Store(kept) => {
             let parked =
                 kept.snapshot.parked.iter().map(|(id, parked)| ParkedView::new(*id, parked)).collect();
@@ -115,7 +104,7 @@ async fn change(
     }
     let mut exit = Exit::Done;
     for ids in ids.chunks(AT_ONCE) {
-        let answer: Done = client.post(path, &serde_json::json!({ "ids": ids })).await?;
+        let answer: ParkedDecision = client.post(path, &ParkedIds { ids: ids.to_vec() }).await?;
         tell(&answer, done_to_it, chosen.json)?;
         if !answer.unknown.is_empty() || !answer.being_sent.is_empty() {
             exit = Exit::Usage;
@@ -124,7 +113,7 @@ async fn change(
     Ok(exit)
 }
 
-fn tell(answer: &Done, done_to_it: &str, json: bool) -> Result<(), Exit> {
+fn tell(answer: &ParkedDecision, done_to_it: &str, json: bool) -> Result<(), Exit> {
     output::print(|out| {
         for id in &answer.done {
             if json {
@@ -149,7 +138,7 @@ fn tell(answer: &Done, done_to_it: &str, json: bool) -> Result<(), Exit> {
 }
 
 async fn all(client: &Client) -> Result<Vec<u64>, Trouble> {
-    let parked = client.get::<All>("/parked").await?.parked;
+    let parked = client.get::<ParkedList>("/parked").await?.parked;
     Ok(parked.iter().filter(|parked| !parked.released).map(|parked| parked.id).collect())
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     clock,
-    http::ScheduleView,
+    ops::ScheduleView,
     schedule::{Definition, Schedule},
     sources::{self, Schedules},
 };

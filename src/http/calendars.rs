@@ -2,29 +2,12 @@
 //! a client that evaluates it elsewhere asks for the days once, because they never change.
 
 use super::{apart::apart, problem::Problem, site::Site};
-use crate::schedule::{CalendarId, Days};
+use crate::{ops::CalendarView, schedule::CalendarId};
 use axum::{
     Json,
     extract::{Path, State, rejection::PathRejection},
     http::StatusCode,
 };
-use serde::{Deserialize, Serialize};
-
-/// The days of one calendar.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CalendarView {
-    /// What they are kept under.
-    pub id: CalendarId,
-    /// Dates, and ranges of dates with both ends: `2026-12-25`, `2026-12-24/2026-12-26`; ascending, in 1969 to 2100.
-    pub dates: Vec<String>,
-}
-
-impl CalendarView {
-    /// The days, if they are those of the id.
-    pub fn days(&self) -> Option<Days> {
-        Days::from_dates(&self.dates).filter(|days| days.id() == self.id)
-    }
-}
 
 pub(super) async fn one(
     State(site): State<Site>,

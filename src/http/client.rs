@@ -8,7 +8,7 @@ use hyper::{
     client::conn::http1,
 };
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::VecDeque, fmt, path::PathBuf, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -131,9 +131,10 @@ impl Client {
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
-        body: &serde_json::Value,
+        body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        self.whole(Method::POST, path, body.to_string().into()).await
+        let body = serde_json::to_vec(body).map_err(|error| self.broken(error.to_string()))?;
+        self.whole(Method::POST, path, body.into()).await
     }
 
     /// Opens a feed; `query` such as `match=time.%23`, `position` to resume after.

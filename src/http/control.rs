@@ -4,11 +4,11 @@ use super::{
     large::{self, Pages},
     problem::Problem,
     site::Site,
-    view::ParkedView,
 };
 use crate::{
     clock_loop::{Command, Decided},
     engine::Parked,
+    ops::{ParkedDecision, ParkedIds, ParkedView},
 };
 use axum::{
     Json,
@@ -16,24 +16,8 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-
-/// Parked events by number.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Ids {
-    pub(super) ids: Vec<u64>,
-}
-
-/// What was done to which, which are being sent, and which do not exist.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Done {
-    pub(super) done: Vec<u64>,
-    pub(super) being_sent: Vec<u64>,
-    pub(super) unknown: Vec<u64>,
-}
 
 /// All parked events by number.
 struct ParkedEvents {
@@ -64,8 +48,8 @@ pub(super) async fn parked(State(site): State<Site>) -> Result<Response, Problem
 
 pub(super) async fn release(
     State(site): State<Site>,
-    ids: Result<Json<Ids>, JsonRejection>,
-) -> Result<Json<Done>, Problem> {
+    ids: Result<Json<ParkedIds>, JsonRejection>,
+) -> Result<Json<ParkedDecision>, Problem> {
     let ids = named(ids)?;
     let decided = site.ask(|reply| Command::Release(ids.clone(), reply)).await?;
     Ok(outcome(&ids, decided))
@@ -73,8 +57,8 @@ pub(super) async fn release(
 
 pub(super) async fn discard(
     State(site): State<Site>,
-    ids: Result<Json<Ids>, JsonRejection>,
-) -> Result<Json<Done>, Problem> {
+    ids: Result<Json<ParkedIds>, JsonRejection>,
+) -> Result<Json<ParkedDecision>, Problem> {
     let ids = named(ids)?;
     let decided = site.ask(|reply| Command::Drop(ids.clone(), reply)).await?;
     Ok(outcome(&ids, decided))
@@ -87,7 +71,7 @@ pub(super) async fn reload(State(site): State<Site>) -> Result<Json<Value>, Prob
     }
 }
 
-fn named(ids: Result<Json<Ids>, JsonRejection>) -> Result<Vec<u64>, Problem> {
+fn named(ids: Result<Json<ParkedIds>, JsonRejection>) -> Result<Vec<u64>, Problem> {
     let mut ids = ids?.0.ids;
     ids.sort_unstable();
     ids.dedup();
@@ -97,9 +81,9 @@ fn named(ids: Result<Json<Ids>, JsonRejection>) -> Result<Vec<u64>, Problem> {
     Ok(ids)
 }
 
-fn outcome(ids: &[u64], decided: Decided) -> Json<Done> {
+fn outcome(ids: &[u64], decided: Decided) -> Json<ParkedDecision> {
     let Decided { done, being_sent } = decided;
     let known: BTreeSet<&u64> = done.iter().chain(&being_sent).collect();
     let unknown = ids.iter().filter(|id| !known.contains(id)).copied().collect();
-    Json(Done { done, being_sent, unknown })
+    Json(ParkedDecision { done, being_sent, unknown })
 }

@@ -1,17 +1,15 @@
 //! `GET /history`: rows of the record, newest first, or oldest first from a position on.
 
-use super::{
-    problem::Problem,
-    record::Record,
-    site::Site,
-    view::{OUTCOMES, RowView, word},
+use super::{problem::Problem, record::Record, site::Site};
+use crate::{
+    ops::{History, OUTCOMES, RowView, outcome_word},
+    store::StoreError,
 };
-use crate::store::StoreError;
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// Rows in one answer, at most.
 pub const MOST: usize = 1000;
@@ -34,19 +32,6 @@ pub struct Wanted {
     pub before: Option<u64>,
     /// At most so many; 100 if left out.
     pub limit: Option<usize>,
-}
-
-/// Rows with what is needed to go on.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct History {
-    /// The rows; newest first unless `after` was given.
-    pub rows: Vec<RowView>,
-    /// The oldest row that is kept.
-    pub first: u64,
-    /// The newest row.
-    pub last: u64,
-    /// The next value of `before` (of `after`, if that was given); null when there is nothing more.
-    pub next: Option<u64>,
 }
 
 pub(super) async fn history(
@@ -96,7 +81,7 @@ pub async fn read(record: &Record, clock: &str, wanted: &Wanted) -> Result<Histo
     let mut budget = LOOKED_THROUGH;
     let matches = |row: &crate::engine::RecordRow| {
         wanted.schedule.as_deref().is_none_or(|name| name == &*row.row.schedule)
-            && wanted.outcome.as_deref().is_none_or(|outcome| outcome == word(&row.row.outcome))
+            && wanted.outcome.as_deref().is_none_or(|outcome| outcome == outcome_word(&row.row.outcome))
     };
     if let Some(mut after) = wanted.after {
         while budget > 0 {

@@ -31,7 +31,6 @@ mod site;
 mod sse;
 #[cfg(test)]
 mod tests;
-mod view;
 
 pub use apart::{Serving, start};
 pub(crate) use events::structured;
@@ -42,4 +41,3 @@ pub(crate) use schedules::LISTED;
 pub use server::{serve, serve_control};
 pub use site::Site;
 pub use sse::Message;
-pub use view::{ParkedView, RowView, ScheduleView};

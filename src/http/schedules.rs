@@ -5,11 +5,11 @@ use super::{
     large::{self, Pages},
     problem::Problem,
     site::Site,
-    view::ScheduleView,
 };
 use crate::{
     clock_loop::{Command, ScheduleStatus},
     diagnostic::nearest,
+    ops::ScheduleView,
     schedule::{Packed, is_name},
 };
 use axum::{

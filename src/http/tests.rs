@@ -11,6 +11,7 @@ use super::{
 use crate::{
     clock_loop::{Command, Decided, Handle, KEPT, PAGE, ScheduleStatus, Status},
     engine::{Coalesced, KeptPage, Outcome, Parked, RecordRow, Revision, Row},
+    ops::{History, ScheduleView},
     schedule::{Definition, Packed},
     store::Page,
 };
@@ -228,7 +229,7 @@ async fn history_is_paged_in_both_directions_and_filtered() {
     for (way, newest_first) in [("before=99999", true), ("after=0", false)] {
         let (mut seen, mut query) = (Vec::new(), format!("/history?schedule=two-minutes&limit=250&{way}"));
         loop {
-            let page: history::History = clock.client.get(&query).await.unwrap();
+            let page: History = clock.client.get(&query).await.unwrap();
             seen.extend(page.rows.iter().map(|row| row.sequence));
             let Some(next) = page.next else { break };
             let key = if newest_first { "before" } else { "after" };
@@ -240,7 +241,7 @@ async fn history_is_paged_in_both_directions_and_filtered() {
         }
         assert_eq!(seen, expected);
     }
-    let newest: history::History = clock.client.get("/history?limit=1").await.unwrap();
+    let newest: History = clock.client.get("/history?limit=1").await.unwrap();
     assert_eq!((newest.rows[0].sequence, newest.rows[0].lateness_ms), (1200, Some(3)));
     for (query, reason) in [
         ("outcome=confirmd", "did you mean 'confirmed'?"),

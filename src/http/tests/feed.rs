@@ -86,9 +86,9 @@ async fn the_last_position_of_all_is_a_gap_too() {
     }
     let (status, detail) = refused(clock.client.get(&format!("/history?after={}", u64::MAX)).await).await;
     assert!(status == 400 && detail.contains("whose last row is number 1"), "{detail}");
-    let history: history::History = clock.client.get("/history?after=1").await.unwrap();
+    let history: History = clock.client.get("/history?after=1").await.unwrap();
     assert_eq!((history.rows, history.next), (vec![], None));
-    let history: history::History = clock.client.get(&format!("/history?before={}", u64::MAX)).await.unwrap();
+    let history: History = clock.client.get(&format!("/history?before={}", u64::MAX)).await.unwrap();
     assert_eq!(history.rows.len(), 1);
 }
 

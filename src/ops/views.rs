@@ -1,10 +1,9 @@
-//! The forms in which schedules, rows and parked events are shown: what the HTTP interface gives, and the command line
-//! reads.
+//! The forms in which a clock is shown: the HTTP interface writes them, and the command line reads and prints them.
 
 use crate::{
     clock_loop::ScheduleStatus,
     engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Snapshot, Span, audit::skip_word},
-    schedule::Definition,
+    schedule::{CalendarId, Days, Definition},
 };
 use ponos::event::{OccurrenceId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -46,11 +45,11 @@ pub struct RowView {
 }
 
 /// The outcomes by the words that [`RowView::outcome`] uses.
-pub(super) const OUTCOMES: [&str; 6] =
+pub(crate) const OUTCOMES: [&str; 6] =
     ["confirmed", "skipped", "parked", "dropped", "details-lost", "clock-set-back"];
 
 /// The word for an outcome.
-pub(super) fn word(outcome: &Outcome) -> &'static str {
+pub(crate) fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Confirmed { .. } => OUTCOMES[0],
         Outcome::Skipped(_) => OUTCOMES[1],
@@ -73,7 +72,7 @@ impl RowView {
             first_due_at: row.first,
             due_at: row.last,
             count: row.count,
-            outcome: word(&row.outcome).into(),
+            outcome: outcome_word(&row.outcome).into(),
             reason: None,
             id: None,
             sent_at: None,
@@ -95,6 +94,28 @@ impl RowView {
         }
         view
     }
+}
+
+/// Rows with what is needed to go on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct History {
+    /// The rows; newest first unless `after` was given.
+    pub rows: Vec<RowView>,
+    /// The oldest row that is kept.
+    pub first: u64,
+    /// The newest row.
+    pub last: u64,
+    /// The next value of `before` (of `after`, if that was given); null when there is nothing more.
+    pub next: Option<u64>,
+}
+
+/// All schedules of a clock, by name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ScheduleList {
+    /// The clock's name.
+    pub clock: String,
+    /// Its schedules.
+    pub schedules: Vec<ScheduleView>,
 }
 
 /// One schedule.
@@ -208,6 +229,31 @@ impl ScheduleView {
     }
 }
 
+/// The days of one calendar.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalendarView {
+    /// What they are kept under.
+    pub id: CalendarId,
+    /// Dates, and ranges of dates with both ends: `2026-12-25`, `2026-12-24/2026-12-26`; ascending, in 1969 to 2100.
+    pub dates: Vec<String>,
+}
+
+impl CalendarView {
+    /// The days, if they are those of the id.
+    pub fn days(&self) -> Option<Days> {
+        Days::from_dates(&self.dates).filter(|days| days.id() == self.id)
+    }
+}
+
+/// All parked events of a clock, by number.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ParkedList {
+    /// The clock's name.
+    pub clock: String,
+    /// Its parked events.
+    pub parked: Vec<ParkedView>,
+}
+
 /// A parked event, or a run of parked events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParkedView {
@@ -250,4 +296,23 @@ impl ParkedView {
             released: parked.released,
         }
     }
+}
+
+/// Parked events by number, to be released or dropped.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParkedIds {
+    /// Their numbers.
+    pub ids: Vec<u64>,
+}
+
+/// What became of a release or a drop.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ParkedDecision {
+    /// It was done to these.
+    pub done: Vec<u64>,
+    /// Not to these: they are being sent.
+    pub being_sent: Vec<u64>,
+    /// These do not exist.
+    pub unknown: Vec<u64>,
 }
