@@ -145,10 +145,14 @@ async fn kept(
         let page = site.ask(|reply| Command::Parked(after, reply)).await?;
         after = page.last().map(|(number, _)| *number);
         if after.is_none() {
-            return Ok((auditor, since));
+            break;
         }
         auditor = with(auditor, move |auditor| auditor.park(&page)).await?;
     }
+    // What the pages speak of may still wait to be written: seconds, where nobody waits for it.
+    let written = site.ask(Command::Write).await?;
+    written.map_err(|why| Problem::unavailable(format!("the record can't be completed: {why}")))?;
+    Ok((auditor, since))
 }
 
 async fn with(

@@ -190,6 +190,7 @@ async fn play(mut asked: mpsc::Receiver<Command>, revisions: Vec<Revision>) {
                     reply.send(all.filter(|(number, _)| after.is_none_or(|after| *number > after)).collect()),
                 );
             }
+            Command::Write(reply) => drop(reply.send(Ok(()))),
             Command::Release(ids, reply) | Command::Drop(ids, reply) => {
                 let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
                 drop(reply.send(Decided { done: of(7), being_sent: of(9) }));

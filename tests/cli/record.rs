@@ -289,6 +289,7 @@ async fn play(mut asked: mpsc::Receiver<Ask>) {
             Ask::Parked(after, reply) => {
                 drop(reply.send(if after.is_none() { vec![(7, parked())] } else { vec![] }));
             }
+            Ask::Write(reply) => drop(reply.send(Ok(()))),
             Ask::Release(ids, reply) | Ask::Drop(ids, reply) => {
                 let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
                 drop(reply.send(Decided { done: of(7), being_sent: of(9) }));

@@ -42,6 +42,11 @@ pub enum Input {
         /// The schedule.
         name: Arc<str>,
     },
+    /// Write down all that was decided so far, rows that could wait included. Answered by [`Action::Durable`].
+    Write {
+        /// Names the command.
+        command: u64,
+    },
     /// Send these parked events again.
     Release(Vec<u64>),
     /// Drop these parked events for ever.
@@ -77,7 +82,7 @@ pub enum Action {
         /// What to write.
         commit: Box<Commit>,
     },
-    /// What these commands changed is durable: answer them.
+    /// What these commands changed, or asked for, is durable: answer them.
     Durable(Vec<u64>),
     /// Publish these, and answer each with [`Input::Settled`].
     Publish(Vec<Handover>),

@@ -30,6 +30,21 @@ struct Dirty {
     rows: Vec<Row>,
 }
 
+impl Dirty {
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.is_empty_but_for_rows()
+    }
+
+    fn is_empty_but_for_rows(&self) -> bool {
+        let Self { revisions, forgotten, spans, one_shots, parked, rows: _ } = self;
+        revisions.is_empty()
+            && forgotten.is_empty()
+            && spans.is_empty()
+            && one_shots.is_empty()
+            && parked.is_empty()
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Progress {
     dirty: Dirty,
@@ -54,7 +69,7 @@ pub(super) struct Progress {
     ever: Timestamp,
     /// The write with the latest change of a definition.
     changed: u64,
-    /// Commands, and the writes that carry them, in the order of writes.
+    /// The writes that commands wait for, and these, in the order of both.
     promised: VecDeque<(u64, u64)>,
 }
 
@@ -136,7 +151,21 @@ impl Progress {
     /// not be durable yet.
     pub(super) fn promise(&mut self, command: u64) {
         let early = u64::from(planted(Fault::AnswerOneTicketEarly));
-        self.promised.push_back((self.changed.saturating_sub(early), command));
+        self.promise_with(self.changed.saturating_sub(early), command);
+    }
+
+    /// Has a command answered once everything that was decided so far is durable, and written at once.
+    pub(super) fn promise_all(&mut self, command: u64) {
+        let waits = !self.dirty.is_empty();
+        self.urgent |= waits;
+        let ticket = if waits { self.next_ticket() } else { self.last_ticket };
+        self.promise_with(if planted(Fault::AnswerBeforeRowsAreDurable) { 0 } else { ticket }, command);
+    }
+
+    /// Answers keep the order of the commands, and so that of the writes.
+    fn promise_with(&mut self, ticket: u64, command: u64) {
+        let before = self.promised.back().map_or(0, |(ticket, _)| *ticket);
+        self.promised.push_back((ticket.max(before), command));
     }
 
     /// Commands that can be answered, each once.
@@ -314,13 +343,7 @@ impl Progress {
 
     /// What paused schedules skip waits for any other write, and nobody waits for it.
     fn is_clean(&self) -> bool {
-        let Dirty { revisions, forgotten, spans, one_shots, parked, rows } = &self.dirty;
-        revisions.is_empty()
-            && forgotten.is_empty()
-            && spans.is_empty()
-            && one_shots.is_empty()
-            && parked.is_empty()
-            && (rows.is_empty() || !self.moved)
+        self.dirty.is_empty_but_for_rows() && (self.dirty.rows.is_empty() || !self.moved)
     }
 
     /// The write with this ticket is durable.
