@@ -2,6 +2,7 @@
 
 mod connections;
 mod feed;
+mod kinds;
 mod long;
 
 use super::{
@@ -17,7 +18,7 @@ use crate::{
 };
 use ponos::{
     broker::Link,
-    event::Timestamp,
+    event::{EventKind, Timestamp},
     shutdown::{Trigger, shutdown},
 };
 use serde_json::Value;
@@ -83,6 +84,7 @@ fn confirmed(schedule: &str, minute: i64) -> Row {
         last: at(minute),
         count: 1,
         outcome,
+        kind: EventKind::Occurrence,
     }
 }
 
