@@ -171,7 +171,7 @@ pub(crate) fn exchange(due: Timestamp, now: Timestamp) -> &'static str {
 
 /// The message for the attempt `next`, to be published with the queue's name as key.
 pub(crate) fn retry_message(message: Message, queue: &str, event: &Event, next: &Attempt) -> Message {
-    let mut message = with_body(message, queue, Some(event));
+    let mut message = resent(message, queue, Some(event.id.as_str()));
     let headers = &mut message.headers;
     headers.set("retry-attempt", i64::from(next.number));
     headers.set("retry-first-seen", next.first_seen.to_string());
@@ -206,7 +206,7 @@ pub(crate) fn dead(
     event: Option<&Event>,
     (death, attempt, now): (&Death, &Attempt, Timestamp),
 ) -> Message {
-    let mut message = with_body(message, queue, event);
+    let mut message = resent(message, queue, event.map(|event| event.id.as_str()));
     let headers = &mut message.headers;
     for name in OF_A_RETRY {
         headers.remove(name);
@@ -218,16 +218,6 @@ pub(crate) fn dead(
     headers.set("dead-attempt", i64::from(attempt.number));
     headers.set("dead-first-seen", attempt.first_seen.to_string());
     message
-}
-
-/// The same message for another way, whole even if decoding took its body out.
-fn with_body(mut message: Message, queue: &str, event: Option<&Event>) -> Message {
-    if let Some(event) = event
-        && message.body.is_empty()
-    {
-        message.body.clone_from(&event.data);
-    }
-    resent(message, queue, event.map(|event| event.id.as_str()))
 }
 
 /// At most `most` bytes of it, cut between characters.
