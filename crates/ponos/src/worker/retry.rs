@@ -86,7 +86,7 @@ impl Attempt {
             return Err(wrong("retry-attempt", "an integer", number));
         };
         let number = u32::try_from(*number).ok().filter(|number| *number > 0);
-        let number = number.ok_or_else(|| malformed("header retry-attempt is no number from 1"))?;
+        let number = number.ok_or_else(|| malformed("header retry-attempt is not a number from 1 up"))?;
         Ok(Self {
             number,
             first_seen: instant(headers, "retry-first-seen")?.unwrap_or(now),
@@ -152,7 +152,7 @@ fn instant(headers: &Headers, name: &str) -> Result<Option<Timestamp>, Death> {
 fn sane(due: Option<Timestamp>, now: Timestamp) -> Result<Option<Timestamp>, Death> {
     match due {
         Some(due) if due.since(now) > millis(LONGEST_RETRY + SLACK) => {
-            Err(malformed(format!("header retry-due is {due}; nothing waits for more than 7 days")))
+            Err(malformed(format!("header retry-due is {due}; a retry waits for at most 7 days")))
         }
         due => Ok(due),
     }

@@ -50,7 +50,7 @@ pub(super) fn route<'a>(plan: &'a QueuePlan, event: &Event) -> Result<&'a Arc<Ro
     plan.route(event.name.as_str()).ok_or_else(|| {
         let handled: Vec<&str> = plan.routes.iter().map(|route| &*route.pattern).collect();
         let reason = format!(
-            "nobody handles '{}' here; the queue '{}' has handlers for {}",
+            "no handler takes '{}': the queue '{}' has handlers for {}",
             event.name,
             plan.name,
             handled.join(", ")
@@ -78,7 +78,7 @@ fn parse(data: &[u8]) -> Result<Value, Death> {
         return Ok(Value::Null);
     }
     from_json(data)
-        .map_err(|error| Death::new(DeadKind::Malformed, format!("the payload is no JSON: {error}")))
+        .map_err(|error| Death::new(DeadKind::Malformed, format!("the payload is not valid JSON: {error}")))
 }
 
 #[cfg(test)]
