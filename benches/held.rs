@@ -54,7 +54,7 @@ fn whole() {
     let mut first = Clock::start(folder.path(), "first");
     first.wait_for("the first start: fired", "bench.second.passed");
     if count > 1_000 {
-        first.wait_for("the first start: all are durable", "schedules are taken in");
+        first.wait_for("the first start: all are durable", "schedules are loaded");
     }
     first.kill();
     for run in ["first", "second", "third"] {

@@ -66,8 +66,8 @@ impl CliError {
             | Self::Usage(_) => Exit::Usage,
             Self::Client(_) | Self::NotRunning(..) => Exit::Unavailable,
             Self::Ops(error) => of_ops(error),
-            Self::Store(StoreError::Locked { .. } | StoreError::OtherClock { .. }) => Exit::Configuration,
-            Self::Store(_) | Self::NoStore(_) => Exit::InputOutput,
+            Self::Store(error) => of_store(error),
+            Self::NoStore(_) => Exit::InputOutput,
             Self::Start(_) => Exit::Software,
             Self::Said(exit) => *exit,
         }
@@ -80,8 +80,18 @@ fn of_ops(error: &OpsError) -> Exit {
             Exit::Usage
         }
         OpsError::Unavailable(_) => Exit::Unavailable,
-        OpsError::Record(_) => Exit::InputOutput,
+        OpsError::Record(error) => of_store(error),
         OpsError::Defect => Exit::Software,
+    }
+}
+
+/// The exit code of a store that can't be used.
+pub(super) fn of_store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::OtherClock { .. } | StoreError::Locked { .. } | StoreError::Newer { .. } => {
+            Exit::Configuration
+        }
+        _ => Exit::InputOutput,
     }
 }
 

@@ -1,12 +1,11 @@
 //! `khronos run`.
 
-use super::{Globals, exit::Exit, flag, interrupt::Interrupt, output::complain, report};
+use super::{Globals, error::of_store, exit::Exit, flag, interrupt::Interrupt, output::complain, report};
 use crate::{
     RunError, Running,
     clock_loop::{Failure, Report},
     config::{BrokerUrl, Config, Override, StorePath},
     diagnostic::counted,
-    store::StoreError,
     telemetry,
 };
 use ponos::shutdown::on_signals;
@@ -139,10 +138,7 @@ fn exit_code(error: &RunError) -> Exit {
     match error {
         RunError::Schedules(_) | RunError::Http(_) => Exit::Configuration,
         RunError::Loop(Failure::Broker(error)) => error.class.into(),
-        RunError::Store(error) | RunError::Loop(Failure::Store(error)) => match error {
-            StoreError::OtherClock { .. } | StoreError::Locked { .. } => Exit::Configuration,
-            _ => Exit::InputOutput,
-        },
+        RunError::Store(error) | RunError::Loop(Failure::Store(error)) => of_store(error),
         RunError::Loop(
             Failure::PublisherGone | Failure::Timer(_) | Failure::Start(_) | Failure::Panicked,
         ) => Exit::Software,

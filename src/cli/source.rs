@@ -103,7 +103,8 @@ impl ClockSource {
 
 fn history_path(wanted: &Wanted) -> String {
     let mut path = format!("/history?limit={}", wanted.limit.unwrap_or(MOST));
-    for (key, value) in [("schedule", &wanted.schedule), ("outcome", &wanted.outcome)] {
+    let words = [("schedule", &wanted.schedule), ("kind", &wanted.kind), ("outcome", &wanted.outcome)];
+    for (key, value) in words {
         if let Some(value) = value {
             path.push_str(&format!("&{key}={}", encode(value)));
         }

@@ -5,11 +5,27 @@ use super::{
     handle::{KEPT, NEIGHBOURS, PAGE},
 };
 use crate::engine::Input;
-use std::ops::Bound;
+use std::{collections::BTreeMap, ops::Bound};
 use tokio::sync::oneshot;
 
 /// An answer that is given once the write with this ticket is durable.
 pub(super) struct Promise(u64, Decided, oneshot::Sender<Decided>);
+
+/// Who waits until everything that was decided is written, by the number of their command.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    last: u64,
+    waiting: BTreeMap<u64, oneshot::Sender<Result<(), String>>>,
+}
+
+impl Writes {
+    /// The disk fails: nobody waits for it.
+    pub(super) fn fail(&mut self, why: &str) {
+        for (_, reply) in std::mem::take(&mut self.waiting) {
+            drop(reply.send(Err(why.to_owned())));
+        }
+    }
+}
 
 impl ClockLoop {
     /// A reply that nobody waits for any more is dropped.
@@ -32,9 +48,31 @@ impl ClockLoop {
                 let page = self.engine.parked().range((from, Bound::Unbounded)).take(PAGE);
                 drop(reply.send(page.map(|(number, parked)| (*number, parked.clone())).collect()));
             }
+            Command::Write(reply) => self.write(reply),
             Command::Release(numbers, reply) => self.decide_parked(numbers, Input::Release, reply),
             Command::Drop(numbers, reply) => self.decide_parked(numbers, Input::Drop, reply),
             Command::Reload(reply) => self.read_schedules(Some(reply)),
+        }
+    }
+
+    fn write(&mut self, reply: oneshot::Sender<Result<(), String>>) {
+        if let Some(why) = &self.store_failing {
+            return drop(reply.send(Err(why.clone())));
+        }
+        self.writes.last += 1;
+        self.writes.waiting.retain(|_, waiting| !waiting.is_closed());
+        self.writes.waiting.insert(self.writes.last, reply);
+        self.step(Input::Write { command: self.writes.last });
+    }
+
+    /// What the engine writes behind was given to the store before: that is waited for apart from the loop.
+    pub(super) fn on_durable(&mut self, commands: &[u64]) {
+        for reply in commands.iter().filter_map(|command| self.writes.waiting.remove(command)) {
+            let store = self.store.clone();
+            tokio::spawn(async move {
+                let flushed = store.flush().await.map_err(|error| error.to_string());
+                drop(reply.send(flushed));
+            });
         }
     }
 

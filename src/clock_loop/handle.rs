@@ -33,6 +33,9 @@ pub enum Command {
     Kept(Option<(Arc<str>, u32)>, oneshot::Sender<KeptPage>),
     /// The next [`PAGE`] parked events by number, from the first on or after this one; none: that was all.
     Parked(Option<u64>, oneshot::Sender<Vec<(u64, Parked)>>),
+    /// Answered once the record has every row that was decided before; or with the reason why it can't be written. So
+    /// the record can be compared with pages that were taken before.
+    Write(oneshot::Sender<Result<(), String>>),
     /// Send these parked events again; answered once that is durable.
     Release(Vec<u64>, oneshot::Sender<Decided>),
     /// Drop these parked events for ever; answered once that is durable.

@@ -23,7 +23,7 @@ use crate::{
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use ahead::Ahead;
-use commands::Promise;
+use commands::{Promise, Writes};
 use link::Outage;
 use ponos::{
     broker::{Link, PublishOutcome, Publishing, Settlement},
@@ -96,6 +96,7 @@ pub struct ClockLoop {
     commanded: bool,
     /// Commands to be answered when what they changed is durable.
     promised: Vec<Promise>,
+    writes: Writes,
     failure: Option<Failure>,
 }
 
@@ -176,6 +177,7 @@ impl ClockLoop {
             shown_at: Timestamp::EPOCH,
             commanded: false,
             promised: Vec::new(),
+            writes: Writes::default(),
             failure: None,
         };
         match parts.schedules {
@@ -314,8 +316,7 @@ impl ClockLoop {
                 self.outbox.extend(handovers);
                 self.post();
             }
-            // Nobody gives such commands to the loop yet.
-            Action::Durable(_) => {}
+            Action::Durable(commands) => self.on_durable(&commands),
             Action::Record { rows, complete } => {
                 if let Ok(backlog) = self.store.append(rows, complete)
                     && backlog.dropped > 0
@@ -344,7 +345,9 @@ impl ClockLoop {
             StoreEvent::SaveFailed { error, .. } => self.fail(Failure::Store(error)),
             StoreEvent::Failing { error } => {
                 error!(%error, "the store can't be written; publishing continues only as far as was reserved, and the write is retried");
-                self.store_failing = Some(error.to_string());
+                let why = error.to_string();
+                self.writes.fail(&why);
+                self.store_failing = Some(why);
                 self.show_status();
             }
             StoreEvent::Reopened => {

@@ -78,7 +78,7 @@ impl ClockLoop {
         });
         let parked = self.parked_warning();
         let loading =
-            self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are taken in so far"));
+            self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are loaded so far"));
         let mended = self.outage.mended(&self.link.borrow(), self.engine.now());
         let remarks = (self.remarks)(clock::now());
         let rival = self.rival.borrow().clone();

@@ -235,6 +235,53 @@ async fn what_is_kept_is_given_in_pages_and_what_is_due_goes_out_between_them() 
     running.abort();
 }
 
+#[tokio::test]
+async fn the_record_has_what_the_pages_speak_of_once_everything_is_written() {
+    let memory = Memory::default();
+    let (publisher, task) = Publisher::channel(4);
+    let mut parts = parts(&memory, publisher).await;
+    let definition = Definition {
+        name: "paused".into(),
+        event: Some("test.paused.passed".into()),
+        every: Some("100ms".into()),
+        paused: Some(true),
+        ..Definition::default()
+    };
+    // What it skips may wait ten seconds to be written.
+    parts.schedules = Some(Ok(vec![Packed::build(&definition).unwrap()]));
+    let store = parts.store.clone();
+    let (clock_loop, handle) = ClockLoop::new(parts);
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
+    task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
+    let limit = Duration::from_secs(60);
+    let skipped_some_since = async |since: i64| {
+        let skipped = async || {
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            handle.commands.send(Command::Kept(None, reply)).await.unwrap();
+            let page = answer.await.unwrap();
+            let revision = page.revisions.first()?.clone();
+            let from = revision.effective_from.plus(since);
+            (revision.timing().count(from, page.settled) >= 3).then_some((revision, page.settled))
+        };
+        testkit::wait_until("some to be skipped", limit, skipped).await
+    };
+    let write = async || {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        handle.commands.send(Command::Write(reply)).await.unwrap();
+        answer.await.unwrap()
+    };
+    let (revision, settled) = skipped_some_since(0).await;
+    assert_eq!(write().await, Ok(()));
+    let rows = store.read(0, 1_000).await.unwrap().rows;
+    let skipped: u64 = rows.iter().map(|entry| entry.row.count).sum();
+    assert!(skipped >= revision.timing().count(revision.effective_from, settled), "{rows:?}");
+    // A disk that fails is told of; nobody waits for it.
+    (0..50).for_each(|_| memory.plant(store::Fault::Refused));
+    skipped_some_since(rows.last().unwrap().row.last.since(revision.effective_from)).await;
+    assert!(write().await.is_err());
+    running.abort();
+}
+
 /// What a loader that is told what to say gives, one after the other.
 type Said = std::sync::mpsc::Receiver<Result<Vec<Packed>, String>>;
 

@@ -2,6 +2,7 @@
 
 mod connections;
 mod feed;
+mod kinds;
 mod long;
 
 use super::{
@@ -17,7 +18,7 @@ use crate::{
 };
 use ponos::{
     broker::Link,
-    event::Timestamp,
+    event::{EventKind, Timestamp},
     shutdown::{Trigger, shutdown},
 };
 use serde_json::Value;
@@ -83,6 +84,7 @@ fn confirmed(schedule: &str, minute: i64) -> Row {
         last: at(minute),
         count: 1,
         outcome,
+        kind: EventKind::Occurrence,
     }
 }
 
@@ -190,6 +192,7 @@ async fn play(mut asked: mpsc::Receiver<Command>, revisions: Vec<Revision>) {
                     reply.send(all.filter(|(number, _)| after.is_none_or(|after| *number > after)).collect()),
                 );
             }
+            Command::Write(reply) => drop(reply.send(Ok(()))),
             Command::Release(ids, reply) | Command::Drop(ids, reply) => {
                 let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
                 drop(reply.send(Decided { done: of(7), being_sent: of(9) }));

@@ -97,10 +97,14 @@ async fn kept(clock: &RunningClock, window: Window) -> Result<Auditor, OpsError>
         let page = clock.ask(|reply| Command::Parked(after, reply)).await?;
         after = page.last().map(|(number, _)| *number);
         if after.is_none() {
-            return Ok(auditor);
+            break;
         }
         auditor = with(auditor, move |auditor| auditor.park(&page)).await?;
     }
+    // What the pages speak of may still wait to be written: seconds, where nobody waits for it.
+    let written = clock.ask(Command::Write).await?;
+    written.map_err(|why| OpsError::Unavailable(format!("the record can't be completed: {why}")))?;
+    Ok(auditor)
 }
 
 async fn with(

@@ -5,6 +5,7 @@ use super::{
     views::{OUTCOMES, outcome_word},
 };
 use crate::diagnostic::did_you_mean;
+use ponos::event::EventKind;
 use serde::Deserialize;
 
 /// Rows in one answer, at most.
@@ -20,6 +21,8 @@ const LOOKED_THROUGH: u64 = 50_000;
 pub struct Wanted {
     /// Only this schedule.
     pub schedule: Option<String>,
+    /// Only this kind.
+    pub kind: Option<String>,
     /// Only this outcome.
     pub outcome: Option<String>,
     /// Rows after this number, oldest first.
@@ -56,10 +59,15 @@ fn check(wanted: &Wanted) -> Result<(), OpsError> {
     if wanted.limit.is_some_and(|limit| limit == 0 || limit > MOST) {
         return Err(OpsError::Invalid(format!("limit: 1 to {MOST}")));
     }
-    match &wanted.outcome {
-        Some(outcome) if !OUTCOMES.contains(&outcome.as_str()) => {
-            let help = did_you_mean(outcome, OUTCOMES);
-            Err(OpsError::Invalid(format!("outcome: '{outcome}' is unknown; {help}")))
+    check_word("kind", wanted.kind.as_deref(), &EventKind::WORDS)?;
+    check_word("outcome", wanted.outcome.as_deref(), &OUTCOMES)
+}
+
+fn check_word(key: &str, word: Option<&str>, words: &[&'static str]) -> Result<(), OpsError> {
+    match word {
+        Some(word) if !words.contains(&word) => {
+            let help = did_you_mean(word, words.iter().copied());
+            Err(OpsError::Invalid(format!("{key}: '{word}' is unknown; {help}")))
         }
         _ => Ok(()),
     }
@@ -73,6 +81,7 @@ async fn rows(clock: &Clock, wanted: &Wanted) -> Result<History, OpsError> {
     let mut budget = LOOKED_THROUGH;
     let matches = |row: &crate::engine::RecordRow| {
         wanted.schedule.as_deref().is_none_or(|name| name == &*row.row.schedule)
+            && wanted.kind.as_deref().is_none_or(|kind| kind == row.row.kind.word())
             && wanted.outcome.as_deref().is_none_or(|outcome| outcome == outcome_word(&row.row.outcome))
     };
     if let Some(mut after) = wanted.after {

@@ -8,7 +8,7 @@ use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, ScheduleStatus, Span, audit::skip_word},
     schedule::{CalendarId, Days, Definition},
 };
-use ponos::event::{OccurrenceId, Timestamp};
+use ponos::event::{EventKind, OccurrenceId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// One row of the record.
@@ -28,6 +28,12 @@ pub struct RowView {
     pub due_at: Timestamp,
     /// How many due times.
     pub count: u64,
+    /// `occurrence`, `trigger`, `backfill` or `delayed`.
+    #[serde(default = "occurrence")]
+    pub kind: String,
+    /// The id of the command that asked for the event: of a trigger or a backfill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// `confirmed`, `skipped`, `parked`, `dropped`, `details-lost` or `clock-set-back`.
     pub outcome: String,
     /// Why it was skipped or parked; `limit` where it was dropped because too much was parked.
@@ -45,6 +51,11 @@ pub struct RowView {
     /// Whether it reached nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned: Option<bool>,
+}
+
+/// Clocks that know no other kind say none.
+fn occurrence() -> String {
+    EventKind::Occurrence.word().into()
 }
 
 /// The outcomes by the words that [`RowView::outcome`] uses.
@@ -75,6 +86,8 @@ impl RowView {
             first_due_at: row.first,
             due_at: row.last,
             count: row.count,
+            kind: row.kind.word().into(),
+            command: row.kind.command().map(ToString::to_string),
             outcome: outcome_word(&row.outcome).into(),
             reason: None,
             id: None,
@@ -84,8 +97,8 @@ impl RowView {
         };
         match &row.outcome {
             Outcome::Confirmed { sent_at, lateness, returned } => {
-                let id = OccurrenceId { clock, schedule: &row.schedule, due: row.last, trigger: None }.id();
-                view.id = Some(id.to_string());
+                let id = OccurrenceId { clock, schedule: &row.schedule, due: row.last, kind: &row.kind };
+                view.id = Some(id.id().to_string());
                 view.sent_at = Some(*sent_at);
                 view.lateness_ms = Some(*lateness);
                 view.returned = Some(*returned);

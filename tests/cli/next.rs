@@ -254,3 +254,12 @@ fn a_local_time_in_a_gap_is_told() {
     assert!(code == 0 && out.contains("Sun 2027-03-28 03:00:00"), "{out}");
     assert!(out.contains("02:30 does not exist that day"), "{out}");
 }
+
+#[test]
+fn a_count_of_nothing_is_refused() {
+    for verb in [&["tail", "--count", "0"][..], &["next", "--count", "0"], &["history", "--limit", "0"]] {
+        let (code, _, err) = khronos(verb);
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains("0 is not in 1.."), "{err}");
+    }
+}

@@ -204,6 +204,7 @@ impl Engine {
                 self.waiting.push_back(Change::Put(command, definition));
             }
             Input::Remove { command, name } => self.waiting.push_back(Change::Remove(command, name)),
+            Input::Write { command } => self.progress.promise_all(command),
             Input::Release(numbers) => self.release(&numbers),
             Input::Drop(numbers) => self.drop_parked(&numbers),
             Input::Drain => self.draining = true,

@@ -58,6 +58,8 @@ pub(super) enum Fault {
     SettleWhatIsGated,
     /// A command is answered when the write before the one that carries it is durable.
     AnswerOneTicketEarly,
+    /// An audit is told that the record is complete before it is.
+    AnswerBeforeRowsAreDurable,
     /// W passes what is behind and waits for a write with room.
     SettleWhatIsSetAside,
     /// What was made ready and joins the set instead leaves no gap in the numbers.

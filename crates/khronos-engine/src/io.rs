@@ -42,6 +42,11 @@ pub enum Input {
         /// The schedule.
         name: Arc<str>,
     },
+    /// Write down all that was decided so far, rows that could wait included. Answered by [`Action::Durable`].
+    Write {
+        /// Names the command.
+        command: u64,
+    },
     /// Send these parked events again.
     Release(Vec<u64>),
     /// Drop these parked events for ever.
@@ -77,7 +82,7 @@ pub enum Action {
         /// What to write.
         commit: Box<Commit>,
     },
-    /// What these commands changed is durable: answer them.
+    /// What these commands changed, or asked for, is durable: answer them.
     Durable(Vec<u64>),
     /// Publish these, and answer each with [`Input::Settled`].
     Publish(Vec<Handover>),
@@ -117,12 +122,12 @@ pub struct Handover {
 /// Something that people should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// The wall clock leapt ahead; nothing is sent until it has proved stable.
+    /// The wall clock jumped ahead; nothing is sent until it has proved stable.
     ClockHeld {
         /// By how many milliseconds.
         ahead: i64,
     },
-    /// The wall clock is believed again.
+    /// The wall clock is trusted again.
     ClockReleased,
     /// The wall clock is behind what was already seen.
     ClockBehind {
@@ -214,11 +219,11 @@ impl fmt::Display for Notice {
             Self::ClockHeld { ahead } => {
                 write!(
                     f,
-                    "the wall clock leapt ahead by {}; holding until it has proved stable",
+                    "the wall clock jumped ahead by {}; nothing is sent until it has proved stable",
                     seconds(*ahead)
                 )
             }
-            Self::ClockReleased => write!(f, "the wall clock is believed again"),
+            Self::ClockReleased => write!(f, "the wall clock is trusted again"),
             Self::ClockBehind { behind, highest } => write!(
                 f,
                 "the wall clock is {} behind {highest}, which it showed before; nothing is sent until it is past that (clock.on_backward = \"wait\"; \"resume\" goes on from the lower reading)",
@@ -234,28 +239,29 @@ impl fmt::Display for Notice {
                 f,
                 "parked {schedule} of {due} as number {number}: {reason}; see `khronos parked list`, then release or drop it"
             ),
-            Self::TakenIn { schedules: 1 } => write!(f, "the one schedule is taken in"),
+            Self::TakenIn { schedules: 1 } => write!(f, "1 schedule is loaded"),
             Self::Refused { schedule, refused: Refused { event, reason, .. }, others } => write!(
                 f,
-                "the broker refuses {event} of {schedule}: {reason}; it is sent again, and parked if that does not help{}",
+                "the broker refuses {event} of {schedule}: {reason}; it is sent again, and parked if it is still refused{}",
                 match others {
                     0 => String::new(),
-                    others => format!("; so it does with {others} other schedules: see `khronos list`"),
+                    others =>
+                        format!("; it refuses events of {others} other schedules too: see `khronos list`"),
                 }
             ),
             Self::ManyParked { count, most } => write!(
                 f,
-                "{count} entries are parked, and {most} at most are kept: then the oldest are dropped for good; see `khronos parked list`, then release or drop them"
+                "{count} entries are parked; beyond {most} the oldest are dropped for good; see `khronos parked list`, then release or drop them"
             ),
             Self::DroppedAtLimit { number, schedule, stands_for: Coalesced { first, last, count } } => {
                 write!(
                     f,
-                    "dropped number {number}, the oldest that was parked, for there are too many: {count} of {schedule}, due from {first} to {last}; the record says so"
+                    "dropped number {number}, the oldest parked entry, because too many are parked: {count} of {schedule}, due from {first} to {last}; see `khronos history {schedule}`"
                 )
             }
-            Self::TakenIn { schedules } => write!(f, "all {schedules} schedules are taken in"),
+            Self::TakenIn { schedules } => write!(f, "all {schedules} schedules are loaded"),
             Self::CaughtUp { schedule, first, last, count, how } => {
-                write!(f, "{schedule}: {count} missed from {first} to {last}: {how}")
+                write!(f, "{schedule}: {count} missed, due from {first} to {last}: {how}")
             }
             Self::PastOneShot { schedule, due } => write!(
                 f,
@@ -264,7 +270,7 @@ impl fmt::Display for Notice {
             Self::Unreadable { schedule, reason } => {
                 write!(
                     f,
-                    "the stored definition of {schedule} is not understood: {reason}; it rests until it is defined anew"
+                    "the stored definition of {schedule} is not understood: {reason}; the schedule sends nothing until it is loaded again"
                 )
             }
         }

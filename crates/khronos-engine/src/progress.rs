@@ -10,7 +10,7 @@ use super::{
     Action, Coalesced, Commit, OneShot, Outcome, Parked, Revision, Row, SkipReason, Span,
     faults::{Fault, planted},
 };
-use ponos_event::Timestamp;
+use ponos_event::{EventKind, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -28,6 +28,21 @@ struct Dirty {
     one_shots: BTreeMap<Arc<str>, Option<OneShot>>,
     parked: BTreeMap<u64, Option<Parked>>,
     rows: Vec<Row>,
+}
+
+impl Dirty {
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.is_empty_but_for_rows()
+    }
+
+    fn is_empty_but_for_rows(&self) -> bool {
+        let Self { revisions, forgotten, spans, one_shots, parked, rows: _ } = self;
+        revisions.is_empty()
+            && forgotten.is_empty()
+            && spans.is_empty()
+            && one_shots.is_empty()
+            && parked.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -54,7 +69,7 @@ pub(super) struct Progress {
     ever: Timestamp,
     /// The write with the latest change of a definition.
     changed: u64,
-    /// Commands, and the writes that carry them, in the order of writes.
+    /// The writes that commands wait for, and these, in the order of both.
     promised: VecDeque<(u64, u64)>,
 }
 
@@ -136,7 +151,21 @@ impl Progress {
     /// not be durable yet.
     pub(super) fn promise(&mut self, command: u64) {
         let early = u64::from(planted(Fault::AnswerOneTicketEarly));
-        self.promised.push_back((self.changed.saturating_sub(early), command));
+        self.promise_with(self.changed.saturating_sub(early), command);
+    }
+
+    /// Has a command answered once everything that was decided so far is durable, and written at once.
+    pub(super) fn promise_all(&mut self, command: u64) {
+        let waits = !self.dirty.is_empty();
+        self.urgent |= waits;
+        let ticket = if waits { self.next_ticket() } else { self.last_ticket };
+        self.promise_with(if planted(Fault::AnswerBeforeRowsAreDurable) { 0 } else { ticket }, command);
+    }
+
+    /// Answers keep the order of the commands, and so that of the writes.
+    fn promise_with(&mut self, ticket: u64, command: u64) {
+        let before = self.promised.back().map_or(0, |(ticket, _)| *ticket);
+        self.promised.push_back((ticket.max(before), command));
     }
 
     /// Commands that can be answered, each once.
@@ -314,13 +343,7 @@ impl Progress {
 
     /// What paused schedules skip waits for any other write, and nobody waits for it.
     fn is_clean(&self) -> bool {
-        let Dirty { revisions, forgotten, spans, one_shots, parked, rows } = &self.dirty;
-        revisions.is_empty()
-            && forgotten.is_empty()
-            && spans.is_empty()
-            && one_shots.is_empty()
-            && parked.is_empty()
-            && (rows.is_empty() || !self.moved)
+        self.dirty.is_empty_but_for_rows() && (self.dirty.rows.is_empty() || !self.moved)
     }
 
     /// The write with this ticket is durable.
@@ -345,5 +368,14 @@ impl Progress {
 /// A row about what an event stands for.
 pub(super) fn row(at: Timestamp, key: &SpanKey, stands_for: Coalesced, outcome: Outcome) -> Row {
     let Coalesced { first, last, count } = stands_for;
-    Row { at, schedule: key.0.clone(), revision: key.1, first, last, count, outcome }
+    Row {
+        at,
+        schedule: key.0.clone(),
+        revision: key.1,
+        first,
+        last,
+        count,
+        outcome,
+        kind: EventKind::Occurrence,
+    }
 }

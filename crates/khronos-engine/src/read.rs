@@ -91,7 +91,8 @@ impl Engine {
     ///
     /// Pages that were taken at different moments fit together revision by revision, and that is enough for an audit up
     /// to the lowest W of all pages. At the moment of its page, whatever a revision called for up to W is settled, or
-    /// stands in its span, is pending or parked; what is settled later has a row, which is read after all pages. An edit
+    /// stands in its span, is pending or parked; what is settled later has a row. Rows are read after all pages, once
+    /// [`Input::Write`](crate::Input::Write) was answered: what the pages speak of may not be written before. An edit
     /// in between ends a revision no earlier than that W, and the next one begins there.
     pub fn kept_after(&self, after: Option<&SpanKey>, most: usize) -> KeptPage {
         let running = self.schedules.from(after.map_or("", |(name, _)| name)).map(|id| &self.schedules[id]);

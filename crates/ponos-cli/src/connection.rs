@@ -25,7 +25,7 @@ pub(crate) struct Options {
         help_heading = "Broker"
     )]
     url: Option<String>,
-    /// A file that holds the URL, as secrets are mounted, read again whenever a connection is made; the URL itself comes first
+    /// A file that holds the URL, such as a mounted secret, read again for each connection; --url takes precedence
     #[arg(
         long,
         global = true,

@@ -25,7 +25,7 @@ mod trouble;
 use clap::Parser;
 use std::process::ExitCode;
 
-/// Events, tasks and dead letters on RabbitMQ: look at them, publish, put back, and run any program as a worker.
+/// Watches and publishes events and tasks on RabbitMQ, manages dead letters, and runs any program as a worker.
 #[derive(Debug, Parser)]
 #[command(name = "ponos", version, arg_required_else_help = true, after_help = exit::TABLE)]
 struct Cli {
@@ -56,10 +56,10 @@ impl Verb {
         match self {
             Self::Tail(_) | Self::Run(_) | Self::Dead(dead::Verb::Requeue(_)) => None,
             Self::Publish(_) => {
-                Some("interrupted: unless its id was printed, it may not have been published")
+                Some("interrupted: if no id was printed, the message may not have been published")
             }
             Self::Dead(dead::Verb::Drop(_)) => {
-                Some("interrupted: ponos dead list shows what was not dropped")
+                Some("interrupted: see ponos dead list for what was not dropped")
             }
             Self::Dead(_) | Self::Topology(_) | Self::Schema(_) => Some("interrupted"),
         }

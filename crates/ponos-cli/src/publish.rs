@@ -20,11 +20,11 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Publishes an event, and waits until the broker has confirmed it.
+/// Publishes an event and waits until the broker has confirmed it.
 ///
-/// By CloudEvents' binary mode to the exchange 'events', with the name as routing key. An event that no queue is bound
-/// to is a note, and with --mandatory a failure (exit code 1). With --task it is a task for that service, which must
-/// arrive.
+/// The event goes to the exchange 'events' in CloudEvents binary mode, with its name as routing key. If no queue is
+/// bound to it, a note says so; with --mandatory that is a failure (exit code 1). --task sends a task to a service
+/// instead, which must arrive.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The event's or task's name, such as order.parcel.shipped
@@ -36,25 +36,25 @@ pub(crate) struct Args {
     /// A task for this service instead of an event for everybody
     #[arg(long, value_name = "SERVICE")]
     task: Option<String>,
-    /// Its id; a fresh one if left out
+    /// The event's id; a random one if left out
     #[arg(long, value_name = "ID", conflicts_with = "key")]
     id: Option<String>,
-    /// Derives the id from source, name and this key: publishing again gives the same id, and inboxes see it once
+    /// Derives the id from source, name and this key: published again it has the same id, and inboxes take it once
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Who publishes, a URI reference
+    /// The publisher, as a URI reference
     #[arg(long, value_name = "URI", default_value = "/ponos/publish")]
     source: String,
-    /// What it is about
+    /// The subject: what the event is about
     #[arg(long, value_name = "TEXT")]
     subject: Option<String>,
     /// The correlation id, which all events that follow from one cause share
     #[arg(long, value_name = "ID")]
     correlation_id: Option<String>,
-    /// An event that no queue is bound to is a failure
+    /// Fails if no queue is bound to the event
     #[arg(long)]
     mandatory: bool,
-    /// Checks the payload first, against a schema: a file with a JSON Schema, or a folder of files NAME.json
+    /// Validates the payload first: a file with a JSON Schema, or a folder of files NAME.json
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
     /// Prints what was published as a JSON object

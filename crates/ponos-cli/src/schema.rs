@@ -18,23 +18,23 @@ pub(crate) enum Verb {
     Check(Args),
 }
 
-/// Says what changed between two schemas, and whether that breaks anybody.
+/// Shows what changed between two schemas, and whether that breaks queued messages or readers.
 ///
 /// A change breaks when messages that are queued already would be refused by the new schema, or readers with the old
-/// schema would refuse messages of the new form; what can't be shown to be harmless counts as breaking. Ends with 1 then.
+/// schema would refuse messages of the new form; what can't be shown to be harmless counts as breaking. The exit code is 1 then.
 /// Where all readers are updated before those who publish, `--for queued` is enough: a new value of an enum breaks readers alone.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The schema as it was: a file, or a folder of files NAME.json
+    /// The old schema: a file, or a folder of files NAME.json
     #[arg(value_name = "OLD")]
     old: PathBuf,
-    /// The schema as it is to be
+    /// The new schema
     #[arg(value_name = "NEW")]
     new: PathBuf,
     /// Whom it must not break
     #[arg(long = "for", value_enum, default_value_t = Whom::All)]
     whom: Whom,
-    /// The report as one JSON object
+    /// Prints the report as one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -55,7 +55,7 @@ pub(crate) fn run(Verb::Check(args): Verb) -> Result<Exit, Trouble> {
         .map_err(|why| Trouble::Words(Exit::Configuration, why.to_string()))?;
     if args.json {
         let text = serde_json::to_string(&report).map_err(|error| {
-            Trouble::Words(Exit::Software, format!("the report can't be written: {error}"))
+            Trouble::Words(Exit::Software, format!("the report can't be written as JSON: {error}"))
         })?;
         output::print(|out| writeln!(out, "{text}"))?;
     } else {
@@ -70,13 +70,13 @@ pub(crate) fn run(Verb::Check(args): Verb) -> Result<Exit, Trouble> {
                 let place = match (name, change.pointer.as_str()) {
                     (Some(name), "") => name.clone(),
                     (Some(name), pointer) => format!("{name} {pointer}"),
-                    (None, "") => "the whole".into(),
+                    (None, "") => "the whole schema".into(),
                     (None, pointer) => pointer.into(),
                 };
                 writeln!(out, "{word}  {whom}  {place}: {}", change.what)?;
             }
             if report.changes().is_empty() {
-                writeln!(out, "nothing changed that matters")?;
+                writeln!(out, "no relevant change")?;
             }
             Ok(())
         })?;

@@ -11,13 +11,13 @@ pub(crate) struct Streams {
     /// The service's name, the first part of its queues' names
     #[arg(long, value_name = "SERVICE")]
     pub(crate) service: String,
-    /// Takes events of this name or pattern, by a queue SERVICE.PATTERN; may be repeated
+    /// Takes events of this name or pattern, through the queue SERVICE.PATTERN; may be repeated
     #[arg(long = "on", value_name = "PATTERN", required_unless_present = "tasks")]
     events: Vec<String>,
-    /// Takes the service's own tasks of this name, by a queue SERVICE.NAME; may be repeated
+    /// Takes the service's own tasks of this name, through the queue SERVICE.NAME; may be repeated
     #[arg(long = "task", value_name = "NAME")]
     tasks: Vec<String>,
-    /// Takes all of --on by one queue SERVICE.LABEL, and so, with --concurrency 1, in the order of publishing
+    /// Takes all --on patterns through one queue SERVICE.LABEL; with --concurrency 1, in the order of publishing
     #[arg(long, value_name = "LABEL", requires = "events")]
     fan_in: Option<String>,
     /// One at a time across all replicas, in order

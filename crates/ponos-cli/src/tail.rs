@@ -16,10 +16,10 @@ use ponos::{
 };
 use tokio::sync::watch;
 
-/// Prints events as they are published, until it is interrupted.
+/// Prints events as they are published, until interrupted.
 ///
-/// Reads from a temporary queue of its own: nobody else misses an event. One line for each: time, name, id, subject,
-/// how late it was (of the clock's events), payload.
+/// Reads from a temporary queue of its own, so no other consumer misses an event. One line per event: time, name, id,
+/// subject, lateness (for the clock's events), payload.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Names or patterns: * is one word, # any number; all events if left out
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Ends after this many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// One JSON object a line: the whole event
+    /// Prints one JSON object per line: the whole event
     #[arg(long)]
     json: bool,
 }

@@ -14,22 +14,22 @@ use ponos::{
 };
 use serde_json::{Value, json};
 
-/// Prints what a service needs on the broker, or checks whether it is there.
+/// Prints the exchanges, queues and bindings that a service needs, or checks whether they exist.
 ///
-/// Without --check: a definitions file, for those who may configure: rabbitmqctl import_definitions FILE. Workers that
-/// may not configure then run passively. With --check: compares exchanges and queues with the broker, and changes
-/// nothing; AMQP shows no bindings, so they are not compared.
+/// Without --check, this prints a definitions file for an administrator to import (rabbitmqctl import_definitions FILE);
+/// workers without configure permission then run with --passive. With --check, it compares exchanges and queues with
+/// the broker and changes nothing; AMQP can't show bindings, so they are not compared.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     streams: Streams,
-    /// Compares with the broker instead of printing
+    /// Compares with the broker instead of printing definitions
     #[arg(long)]
     check: bool,
-    /// The virtual host in the definitions; the URL's if left out
+    /// The virtual host in the definitions; that of the URL if left out
     #[arg(long, value_name = "NAME", conflicts_with = "check")]
     vhost: Option<String>,
-    /// With --check: one JSON object a line
+    /// With --check: prints one JSON object per line
     #[arg(long, requires = "check")]
     json: bool,
 }
@@ -88,7 +88,7 @@ async fn check(transport: &Transport, wanted: &Topology, as_json: bool) -> Resul
         Ok(())
     })?;
     if !as_json {
-        output::complain(&format!("{} checked, {wrong} not as wanted", found.len()));
+        output::complain(&format!("{} checked, {wrong} missing, different or unknown", found.len()));
     }
     Ok(if wrong == 0 { Exit::Done } else { Exit::Findings })
 }

@@ -135,6 +135,11 @@ impl Headers {
         self.0.iter().map(|(key, value)| (key.as_ref(), value))
     }
 
+    /// All entries in order, to change the values.
+    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = (&Cow<'static, str>, &mut HeaderValue)> {
+        self.0.iter_mut().map(|(key, value)| (&*key, value))
+    }
+
     /// Whether nothing is nested deeper than [`Headers::DEEPEST`].
     pub fn are_shallow(&self) -> bool {
         fn table(headers: &Headers, levels: usize) -> bool {

@@ -72,6 +72,11 @@ impl Timestamp {
         Ok(Self(parsed.timestamp_millis()))
     }
 
+    /// Whether `Display` writes it so.
+    pub(crate) fn is_written_as(self, text: &str) -> bool {
+        Rfc3339::of(self).is_some_and(|own| own.as_str() == text)
+    }
+
     /// The same instant for chrono; `None` beyond the years that chrono knows.
     pub fn to_utc(self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_millis(self.0)

@@ -100,17 +100,19 @@ impl fmt::Display for Report {
         for Named { name, change } in &self.changes {
             let kind = if change.breaking { "breaking" } else { "fine" };
             let name = name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-            let at = if change.pointer.is_empty() { "the whole" } else { &change.pointer };
+            let at = if change.pointer.is_empty() { "the whole schema" } else { &change.pointer };
             writeln!(f, "{kind}:{name} {at}: {}", change.what)?;
         }
         let queued = self.is_breaking_for(Side::Queued);
         match (queued, self.is_breaking_for(Side::Readers)) {
-            (false, false) if self.changes.is_empty() => f.write_str("nothing changed that matters"),
-            (false, false) => f.write_str("nothing breaks"),
+            (false, false) if self.changes.is_empty() => f.write_str("no relevant change"),
+            (false, false) => f.write_str("no breaking change"),
             (false, true) => f.write_str(
                 "safe once every consumer has the new schema: update consumers first, then the publisher",
             ),
-            (true, _) => f.write_str("refused: give the new form a new name, or keep accepting the old one"),
+            (true, _) => f.write_str(
+                "refused: publish the new schema under a new name, or keep accepting the old form",
+            ),
         }
     }
 }
@@ -137,7 +139,7 @@ fn usable(schemas: &Map<String, Value>, side: &'static str) -> Result<(), Unusab
 }
 
 fn gone() -> Change {
-    let what = "is no longer published; consumers that wait for it get nothing".into();
+    let what = "is no longer published; its consumers receive nothing more".into();
     Change { pointer: String::new(), what, breaking: true, side: Side::Readers }
 }
 

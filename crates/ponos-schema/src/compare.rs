@@ -62,19 +62,19 @@ pub struct Change {
 pub fn compare(old: &Value, new: &Value) -> Vec<Change> {
     let (old, new) = match (Document::of(old), Document::of(new)) {
         (Ok(old), Ok(new)) => (old, new),
-        (Err(fault), _) => return vec![unusable(Side::Readers, format!("the old form: {fault}"))],
-        (_, Err(fault)) => return vec![unusable(Side::Queued, format!("the new form: {fault}"))],
+        (Err(fault), _) => return vec![unusable(Side::Readers, format!("the old schema: {fault}"))],
+        (_, Err(fault)) => return vec![unusable(Side::Queued, format!("the new schema: {fault}"))],
     };
     if same::documents(&old, &new) {
         return Vec::new();
     }
     if old.draft != new.draft {
         let what =
-            "the draft of JSON Schema ($schema) changed; it can't be shown that both forms mean the same";
+            "the draft of JSON Schema ($schema) changed; the two schemas can't be shown to mean the same";
         return vec![unusable(Side::Queued, what.into())];
     }
     if matches!(old.draft, Draft::Draft4 | Draft::Unknown) {
-        let what = "schemas of this draft ($schema) are only compared for equality; draft 6 and later are understood";
+        let what = "schemas of this draft ($schema) are compared for equality only; from draft 6 on they are compared by meaning";
         return vec![unusable(Side::Queued, what.into())];
     }
     let mut changes = Vec::new();

@@ -66,20 +66,17 @@ impl Contract {
     /// The contract of a schema written as JSON.
     pub fn parse(schema: &str) -> Result<Self, SchemaError> {
         if schema.len() > Self::MAX_BYTES {
-            return Err(SchemaError::new(
-                "",
-                format!("it has {} bytes, at most 1 MiB is read", schema.len()),
-            ));
+            return Err(SchemaError::new("", format!("it has {} bytes; the limit is 1 MiB", schema.len())));
         }
         let value = from_json(schema.as_bytes())
-            .map_err(|fault| SchemaError::new("", format!("it is no JSON: {fault}")))?;
+            .map_err(|fault| SchemaError::new("", format!("it is not valid JSON: {fault}")))?;
         Self::from_value(value)
     }
 
     /// The contract of a schema at hand.
     pub fn from_value(schema: Value) -> Result<Self, SchemaError> {
         if deeper_than(&schema, Self::MAX_DEPTH) {
-            let reason = format!("it is nested more than {} deep", Self::MAX_DEPTH);
+            let reason = format!("it is nested more than {} levels deep", Self::MAX_DEPTH);
             return Err(SchemaError::new("", reason));
         }
         // before it is compiled: what multiplies there multiplies here too
@@ -152,18 +149,17 @@ fn refused(schema: &Value, error: &jsonschema::ValidationError<'_>) -> SchemaErr
     if let ValidationErrorKind::Referencing(fault) = error.kind() {
         let unknown = unresolved(schema, &mut String::new());
         let (pointer, what) = unknown.unwrap_or_else(|| (String::new(), fault.to_string()));
-        let remedy = "what a schema refers to must stand in it, under $defs; nothing is ever fetched";
+        let remedy = "put the definition into the schema itself, under $defs; schemas are never fetched";
         return SchemaError::new(
             pointer,
-            format!("{} is not known here: {remedy}", text::shortened(&what, 200)),
+            format!("{} can't be resolved: {remedy}", text::shortened(&what, 200)),
         );
     }
     let pointer = error.instance_path().as_str();
     let found = text::shown(error.instance().as_ref(), text::VALUE_CHARS);
     if matches!(schema.pointer(pointer), Some(Value::String(_))) && error.to_string().contains("regex") {
-        let remedy =
-            "patterns are those of the regex crate: no look-around, no back-references, bounded size";
-        return SchemaError::new(pointer, format!("{found} can't be used as a pattern; {remedy}"));
+        let remedy = "use the syntax of the regex crate: no look-around, no back-references, bounded size";
+        return SchemaError::new(pointer, format!("{found} is not a valid pattern; {remedy}"));
     }
     SchemaError::new(pointer, mismatch::message(error))
 }

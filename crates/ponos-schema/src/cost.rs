@@ -36,17 +36,17 @@ pub(super) fn check(schema: &Value) -> Result<(), SchemaError> {
     let Err((excess, part)) = Walk::new(&parts, most).most_looks() else { return Ok(()) };
     let reason = match excess {
         Excess::Looks => format!(
-            "its alternatives and references multiply: one place of a value could be looked at more than {most} times; refer to \
+            "its alternatives and references multiply: one place of a value could be checked more than {most} times; refer to \
              each definition once, and tell alternatives apart by one field"
         ),
         Excess::Links => format!(
             "more than {LINKS} parts apply to one place through each other (by references, allOf and such); merge some of them"
         ),
         Excess::Levels => {
-            format!("it describes more than {LEVELS} levels of data, one by one; nothing deeper is read")
+            format!("it describes more than {LEVELS} levels of nested data; no payload may be nested deeper")
         }
         Excess::Steps => {
-            "its alternatives and references are too many to be counted; split it, or say less".into()
+            "it has too many alternatives and references to count; split the schema, or simplify it".into()
         }
     };
     Err(SchemaError::new(parts[part].at.as_str(), reason))

@@ -36,8 +36,7 @@ impl Mismatch {
 
     /// Where the place would take too long to find.
     pub(super) fn without_place() -> Self {
-        let message =
-            "does not fit its schema; the value is too deep or too large for its alternatives to say where";
+        let message = "does not fit its schema; the value is too deep or too large to find out where";
         let violations = vec![Violation { pointer: String::new(), message: message.into() }];
         Self { violations, more: 0 }
     }
@@ -61,7 +60,7 @@ impl fmt::Display for Mismatch {
         let mut room = Self::MAX_BYTES - 40;
         let mut shown = 0;
         for violation in &self.violations {
-            let at = if violation.pointer.is_empty() { "the whole" } else { &violation.pointer };
+            let at = if violation.pointer.is_empty() { "the whole value" } else { &violation.pointer };
             let line = format!("{at}: {}", violation.message);
             if line.len() + 1 > room {
                 break;
@@ -75,7 +74,7 @@ impl fmt::Display for Mismatch {
         }
         match self.violations.len() - shown + self.more {
             0 => Ok(()),
-            more if self.more >= Self::COUNTED - Self::SHOWN => write!(f, "\nand {more} more, or above"),
+            more if self.more >= Self::COUNTED - Self::SHOWN => write!(f, "\nand {more} or more others"),
             more => write!(f, "\nand {more} more"),
         }
     }
@@ -113,7 +112,7 @@ pub(super) fn message(error: &ValidationError<'_>) -> String {
             return format!("expected only the fields that the schema names, found {names}");
         }
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => return no_alternative(error, context),
-        Kind::OneOfMultipleValid { .. } => "to fit exactly one alternative, not several".into(),
+        Kind::OneOfMultipleValid { .. } => "to fit exactly one alternative, but several fit".into(),
         Kind::Type { kind: TypeKind::Single(kind) } => kind.to_string(),
         Kind::Type { kind: TypeKind::Multiple(kinds) } => {
             kinds.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(" or ")
@@ -138,10 +137,10 @@ pub(super) fn message(error: &ValidationError<'_>) -> String {
         Kind::MinProperties { limit } => format!("at least {limit} fields"),
         Kind::MaxProperties { limit } => format!("at most {limit} fields"),
         Kind::UniqueItems => "items that differ from one another".into(),
-        Kind::Contains => "an item as the schema's \"contains\" wants it".into(),
+        Kind::Contains => "an item that satisfies the schema's \"contains\"".into(),
         Kind::FalseSchema => "nothing here".into(),
         Kind::PropertyNames { error } if matches!(error.kind(), Kind::PropertyNames { .. }) => {
-            "other names of fields".into()
+            "other field names".into()
         }
         Kind::PropertyNames { error } => return format!("a field's name: {}", message(error)),
         other => format!("to fit the schema's {:?}", shortened(other.keyword(), 40)),

@@ -53,7 +53,7 @@ pub enum RegistryError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishRefused {
     /// The service doesn't say that it publishes this.
-    #[error("{name} is not among what this service publishes{}", suggestion(.nearest.as_ref()))]
+    #[error("this service does not declare that it publishes {name}{}", suggestion(.nearest.as_ref()))]
     Undeclared {
         /// What was to be published.
         name: EventName,

@@ -38,7 +38,7 @@ fn a_derived_contract_takes_what_the_type_takes() {
         said(&contract, json!({"older_than_days": 4_294_967_296_u64})),
         "/older_than_days: expected at most 4294967295, found 4294967296"
     );
-    assert_eq!(said(&contract, json!([])), "the whole: expected object, found []");
+    assert_eq!(said(&contract, json!([])), "the whole value: expected object, found []");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn unknown_fields_are_refused_only_where_the_type_says_so() {
     let contract = Contract::of::<Closed>().unwrap();
     assert_eq!(
         said(&contract, json!({"item": 1, "x": 1, "y": 2})),
-        "the whole: expected only the fields that the schema names, found \"x\", \"y\""
+        "the whole value: expected only the fields that the schema names, found \"x\", \"y\""
     );
     assert!(contract.check(&json!({"item": i64::MIN})).is_ok());
 }
@@ -82,7 +82,7 @@ fn a_mismatch_is_bounded_whatever_came() {
     assert_eq!(mismatch.more(), 990);
     let text = mismatch.to_string();
     assert!(text.len() <= Mismatch::MAX_BYTES, "{}", text.len());
-    assert!(text.ends_with("more, or above"), "{text}");
+    assert!(text.ends_with("or more others"), "{text}");
     assert!(text.lines().next().unwrap().ends_with('…'));
     let few = contract.check(&json!({"a": "x", "b": []})).unwrap_err();
     assert_eq!((few.violations().len(), few.more()), (2, 0));
@@ -97,15 +97,15 @@ fn a_mismatch_is_bounded_whatever_came() {
 #[test]
 fn a_bad_schema_is_refused_at_its_place() {
     for (schema, pointer, reason) in [
-        ("{", "", "it is no JSON"),
+        ("{", "", "it is not valid JSON"),
         (r#"{"properties": {"a": {"type": "text"}}}"#, "/properties/a/type", "found \"text\""),
         (r#"{"minLength": -1}"#, "/minLength", "expected at least 0, found -1"),
-        (r#"{"items": {"$ref": "https://example.com/s.json"}}"#, "/items/$ref", "nothing is ever fetched"),
-        (r#"{"items": {"$ref": "file:///etc/passwd"}}"#, "/items/$ref", "nothing is ever fetched"),
-        (r##"{"items": {"$ref": "#/$defs/none"}}"##, "/items/$ref", "is not known here"),
-        (r#"{"$schema": "https://example.com/own"}"#, "/$schema", "is not known here"),
+        (r#"{"items": {"$ref": "https://example.com/s.json"}}"#, "/items/$ref", "schemas are never fetched"),
+        (r#"{"items": {"$ref": "file:///etc/passwd"}}"#, "/items/$ref", "schemas are never fetched"),
+        (r##"{"items": {"$ref": "#/$defs/none"}}"##, "/items/$ref", "can't be resolved"),
+        (r#"{"$schema": "https://example.com/own"}"#, "/$schema", "can't be resolved"),
         (r#"{"properties": {"a": {"pattern": "(?=x)"}}}"#, "/properties/a/pattern", "no look-around"),
-        (r#"{"properties": {"a": {"pattern": "("}}}"#, "/properties/a/pattern", "can't be used as a pattern"),
+        (r#"{"properties": {"a": {"pattern": "("}}}"#, "/properties/a/pattern", "is not a valid pattern"),
         (r#"{"pattern": "(a{1000}){1000}"}"#, "/pattern", "bounded size"),
         ("3", "", "found 3"),
     ] {
@@ -115,7 +115,7 @@ fn a_bad_schema_is_refused_at_its_place() {
         assert!(fault.to_string().starts_with("the schema is refused"), "{fault}");
     }
     let deep = (0..200).fold(json!({}), |inner, _| json!({"not": inner}));
-    assert!(Contract::from_value(deep).unwrap_err().reason.contains("nested more than 127 deep"));
+    assert!(Contract::from_value(deep).unwrap_err().reason.contains("nested more than 127 levels deep"));
 }
 
 #[test]
@@ -140,11 +140,11 @@ fn what_is_not_declared_is_not_published() {
     assert!(registry.check(&name("order.item.shipped"), &json!({"item": 1})).is_ok());
     assert_eq!(
         registry.check(&name("order.item.shiped"), &json!({"item": 1})).unwrap_err().to_string(),
-        "order.item.shiped is not among what this service publishes; did you mean order.item.shipped?"
+        "this service does not declare that it publishes order.item.shiped; did you mean order.item.shipped?"
     );
     assert_eq!(
         registry.check(&name("order.basket.emptied"), &json!({})).unwrap_err().to_string(),
-        "order.basket.emptied is not among what this service publishes; declare it with its schema"
+        "this service does not declare that it publishes order.basket.emptied; declare it with its schema"
     );
     assert_eq!(
         registry.check(&name("order.item.shipped"), &json!({})).unwrap_err().to_string(),
@@ -169,9 +169,9 @@ fn a_report_is_for_people_and_programs() {
     assert_eq!(
         report.to_string(),
         "breaking: a.b.done /n: type narrowed from number to integer; messages already queued with fraction would be refused\n\
-         breaking: a.b.gone the whole: is no longer published; consumers that wait for it get nothing\n\
-         fine: a.b.new the whole: is new\n\
-         refused: give the new form a new name, or keep accepting the old one"
+         breaking: a.b.gone the whole schema: is no longer published; its consumers receive nothing more\n\
+         fine: a.b.new the whole schema: is new\n\
+         refused: publish the new schema under a new name, or keep accepting the old form"
     );
     let data = serde_json::to_value(&report).unwrap();
     assert_eq!(data["breaking"], true);
@@ -180,7 +180,7 @@ fn a_report_is_for_people_and_programs() {
     let widened = documents(&new["a.b.done"], &old["a.b.done"]).unwrap();
     assert!(widened.is_breaking() && !widened.is_breaking_for(Side::Queued));
     assert!(widened.to_string().ends_with("update consumers first, then the publisher"));
-    assert_eq!(documents(&old, &old).unwrap().to_string(), "nothing changed that matters");
+    assert_eq!(documents(&old, &old).unwrap().to_string(), "no relevant change");
 }
 
 #[test]
@@ -206,7 +206,8 @@ fn alternatives_that_lead_back_to_themselves_are_told_without_place_once_they_mu
     .unwrap();
     assert!(said(&twice, nested(5)).contains("the closest fails at /a"));
     assert!(
-        said(&twice, nested(100)).starts_with("the whole: does not fit its schema; the value is too deep")
+        said(&twice, nested(100))
+            .starts_with("the whole value: does not fit its schema; the value is too deep")
     );
     // A tree whose forms are told apart by a field is walked once, however deep.
     let tree = Contract::parse(

@@ -98,7 +98,7 @@ mod unix {
             return Err(exposed(
                 path,
                 format!("may be written by other users (mode {:04o})", found.mode() & 0o7777),
-                "see that nothing in it is theirs, then: chmod 700; or choose another folder, one in it for example",
+                "check that it holds nothing of theirs, then chmod 700 it; or choose another folder, such as one inside it",
             ));
         }
         set(path, &found, 0o700)
@@ -115,7 +115,7 @@ mod unix {
             return Err(exposed(
                 path,
                 "is a symbolic link, where a file of its own is expected".into(),
-                "remove it, or move the whole folder to where it leads",
+                "remove it, or move the whole folder to where it points",
             ));
         }
         of_this_user(path, &found)?;
@@ -135,7 +135,7 @@ mod unix {
             return Ok(());
         }
         let remedy = format!(
-            "run as that user, give it to this one with all that is in it (chown -R {own}), or choose another folder"
+            "run as that user, give it and its contents to this one (chown -R {own}), or choose another folder"
         );
         Err(exposed(path, format!("belongs to the user {}, and this one is {own}", found.uid()), &remedy))
     }

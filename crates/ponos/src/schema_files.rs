@@ -116,10 +116,10 @@ fn read(reader: &mut Reader, path: &Path) -> Result<Value, SchemaFileError> {
     };
     let bytes = match reader.read(path, Contract::MAX_BYTES as u64) {
         Ok(bytes) => bytes,
-        Err(ReadError::TooLarge(_)) => return Err(refused("it has more than 1 MiB".into())),
+        Err(ReadError::TooLarge(_)) => return Err(refused("it is larger than 1 MiB".into())),
         Err(fault) => return Err(failed(fault)),
     };
-    from_json(&bytes).map_err(|fault| refused(format!("it is no JSON: {fault}")))
+    from_json(&bytes).map_err(|fault| refused(format!("it is not valid JSON: {fault}")))
 }
 
 #[cfg(test)]
@@ -161,7 +161,7 @@ mod tests {
         let refusal = contract(&file).unwrap_err().to_string();
         assert!(refusal.contains("a.b.c.json") && refusal.contains("byte order mark"), "{refusal}");
         fs::write(&file, " ".repeat(Contract::MAX_BYTES + 1)).unwrap();
-        assert!(contract(&file).unwrap_err().to_string().contains("more than 1 MiB"));
+        assert!(contract(&file).unwrap_err().to_string().contains("larger than 1 MiB"));
         fs::write(&file, "{\"type\": \"string\"}").unwrap();
         assert!(contract(&file).unwrap().check(&json!(1)).is_err());
     }

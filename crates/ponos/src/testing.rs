@@ -130,7 +130,7 @@ impl Kit {
     pub async fn start_in_real_time(worker: Worker) -> Self {
         assert!(
             !is_paused(),
-            "Kit::start_in_real_time needs a clock that goes: write #[tokio::test] without start_paused"
+            "Kit::start_in_real_time needs a running clock: write #[tokio::test] without start_paused"
         );
         Self::begin(Clock::system(), format!("test-{:032x}", fastrand::u128(..)), worker)
     }
@@ -147,7 +147,7 @@ impl Kit {
         let inbox = ready.inbox().clone();
         assert!(
             !(is_paused() && ready.inbox().is_shared()),
-            "an inbox on Postgres needs a clock that goes: Kit::start_in_real_time in a #[tokio::test] without start_paused"
+            "an inbox on Postgres needs a running clock: Kit::start_in_real_time in a #[tokio::test] without start_paused"
         );
         let broker = Broker::new();
         let tap = tap(ready.topology());
@@ -294,7 +294,7 @@ impl Kit {
                 ));
             }
             Ok(_) => {}
-            Err(why) => return Err(format!("the outbox, which can't be looked at: {why}")),
+            Err(why) => return Err(format!("the outbox, which can't be inspected: {why}")),
         }
         // what was in the outbox may have been relayed and handled since
         self.is_idle()?;

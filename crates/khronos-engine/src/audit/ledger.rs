@@ -127,7 +127,10 @@ impl Ledger {
         if called_for != row.count {
             self.fault(
                 entry,
-                format!("it counts {}, the arithmetic {called_for}", counted(row.count, "occurrence")),
+                format!(
+                    "it counts {}, but the schedule calls for {called_for}",
+                    counted(row.count, "occurrence")
+                ),
             );
         }
         match &row.outcome {
@@ -198,7 +201,7 @@ impl Ledger {
             if let (1.., (Some(first), Some(last))) = (count, ends) {
                 tally.holes += count;
                 last_hole = Some(last);
-                let what = "nothing is known of it".into();
+                let what = "the record does not mention it".into();
                 let finding = Finding { revision: self.revision, first, last, count, sequence: None, what };
                 keep(&mut into.missing, finding);
             }

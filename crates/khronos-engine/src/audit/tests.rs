@@ -77,6 +77,7 @@ fn row(first: i64, last: i64, count: u64, outcome: Outcome) -> Row {
         last: at(last),
         count,
         outcome,
+        kind: EventKind::Occurrence,
     }
 }
 
@@ -235,7 +236,7 @@ fn a_count_that_differs_from_the_arithmetic_is_a_surplus() {
         rows.push(row(800, 1000, count, CONFIRMED));
         let report = hundreds(rows);
         assert_eq!((report.totals.holes, report.totals.surplus), (0, 1));
-        assert!(report.schedules[0].extra[0].what.contains("the arithmetic 3"), "{report:?}");
+        assert!(report.schedules[0].extra[0].what.contains("the schedule calls for 3"), "{report:?}");
     }
 }
 

@@ -65,6 +65,7 @@ fn assert_caught(fault: Fault) {
         Fault::CompleteWhatIsInFlight,
         Fault::LeaveLostDetailsUnmarked,
         Fault::ParkOverGaps,
+        Fault::AnswerBeforeRowsAreDurable,
     ];
     plant(Some(fault));
     let caught = (0..10_000).find_map(|seed| {
@@ -119,6 +120,7 @@ each_planted_fault_is_caught! {
     settling_what_is_gated_is_caught: SettleWhatIsGated,
     a_put_whose_gate_is_dropped_is_caught: DropTheGate,
     answering_one_ticket_early_is_caught: AnswerOneTicketEarly,
+    telling_an_audit_too_early_that_the_record_is_complete_is_caught: AnswerBeforeRowsAreDurable,
     keeping_what_is_passed_over_is_caught: KeepWhatIsPassedOver,
     foresight_that_outlives_an_edit_is_caught: KeepForesightThroughEdits,
     a_release_that_is_lost_because_nobody_is_bound_is_caught: ReleaseToNobody,

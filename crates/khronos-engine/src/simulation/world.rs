@@ -134,7 +134,9 @@ impl World {
             if let Some(decision) = self.parking.turn(&self.engine) {
                 self.decide(decision);
             }
-            self.auditing.turn(&self.engine, self.store.written().last_sequence);
+            if let Some(command) = self.auditing.turn(&self.engine, self.store.written().last_sequence) {
+                self.step(Input::Write { command });
+            }
         }
         self.calm = true;
         self.held_link = false;
@@ -236,7 +238,14 @@ impl World {
                     }
                     self.unanswered.extend(handovers);
                 }
-                Action::Durable(commands) => self.commands.answer(&commands),
+                Action::Durable(commands) => {
+                    if self.auditing.is_answered(&commands) {
+                        self.append_all();
+                        let record = self.store.read(0, usize::MAX).expect("it can be read").rows;
+                        self.auditing.read(&record);
+                    }
+                    self.commands.answer(&commands);
+                }
                 Action::Record { rows, complete } => self.appending.push((rows, complete)),
                 Action::Notice(Notice::ClockResumed { .. }) => self.era += 1,
                 Action::Notice(_) => {}
@@ -244,6 +253,13 @@ impl World {
         }
         self.parking.check_limit(&self.engine);
         self.foretold.look_ahead(&mut self.engine);
+    }
+
+    /// What was given to the store so far is written.
+    fn append_all(&mut self) {
+        for (rows, complete) in std::mem::take(&mut self.appending) {
+            self.store.append(0, &rows, complete).expect("nothing goes wrong with it");
+        }
     }
 
     fn serve(&mut self) {

@@ -25,7 +25,7 @@ pub(super) struct Queues {
     /// The dead letters of this work queue, such as docker.time.one-day.passed; may be repeated
     #[arg(long = "queue", value_name = "QUEUE", required_unless_present = "parking")]
     queues: Vec<String>,
-    /// Messages whose queue no longer exists
+    /// Parked messages: those whose queue no longer exists
     #[arg(long)]
     parking: bool,
 }
@@ -56,19 +56,19 @@ pub(super) struct Filter {
     /// Only events or tasks whose name matches: * is one word, # any number
     #[arg(long, value_name = "PATTERN", value_parser = pattern)]
     name: Option<String>,
-    /// Only of this kind
+    /// Only dead letters of this kind
     #[arg(long, value_name = "KIND", value_parser = kinds())]
     kind: Option<String>,
     /// Only those whose reason contains this text, in upper or lower case
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Only those that died longer ago than this, such as 2h
+    /// Only dead letters older than this, such as 2h
     #[arg(long, value_name = "DURATION", value_parser = span::duration)]
     older: Option<Duration>,
-    /// Only those that died within this, such as 30m
+    /// Only dead letters younger than this, such as 30m
     #[arg(long, value_name = "DURATION", value_parser = span::duration)]
     newer: Option<Duration>,
-    /// At most this many; without another filter, no more are read
+    /// At most this many; without another filter, no more than these are read
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 }

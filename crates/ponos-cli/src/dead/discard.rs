@@ -9,7 +9,7 @@ use crate::{connection::Options, exit::Exit, output, trouble::Trouble};
 use ponos::{clock::Clock, text::counted};
 use std::io::{self, BufRead, IsTerminal, Write};
 
-/// Drops dead letters for good, once that was confirmed.
+/// Drops dead letters for good, after asking for confirmation.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -18,16 +18,16 @@ pub(crate) struct Args {
     queues: Queues,
     #[command(flatten)]
     filter: Filter,
-    /// All there are
+    /// Drops all dead letters of the queues
     #[arg(long)]
     all: bool,
-    /// Only shows which ones it would be
+    /// Shows what would be dropped, and drops nothing
     #[arg(long)]
     dry_run: bool,
-    /// Does not ask for confirmation
+    /// Drops without asking for confirmation
     #[arg(long)]
     yes: bool,
-    /// One JSON object a line
+    /// Prints one JSON object per line
     #[arg(long)]
     json: bool,
 }

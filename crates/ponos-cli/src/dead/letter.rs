@@ -47,7 +47,9 @@ impl Letter {
             (None, Some(death)) => {
                 (death.kind.replace('_', "-"), format!("the broker gave up on it: {}", death.kind))
             }
-            (None, None) => ("unknown".into(), "it gives no reason: it was published here by hand".into()),
+            (None, None) => {
+                ("unknown".into(), "it has no reason: it was published to the dead letters directly".into())
+            }
         };
         let (id, name) = identity(message);
         Self {

@@ -15,17 +15,17 @@ use crate::{
 };
 use ponos::{clock::Clock, event::Timestamp, text::counted};
 
-/// Lists dead letters, and leaves them where they are.
+/// Lists dead letters and leaves them in place.
 ///
-/// AMQP can't list queues: name the work queues whose dead letters are wanted. While it reads, nobody else sees what it
-/// reads: all of them, or with --limit and no other filter only that many.
+/// AMQP can't list queues, so name the work queues. While ponos reads, no other consumer sees the letters that it
+/// holds: all of them, or --limit many if no other filter is given.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     queues: Queues,
     #[command(flatten)]
     filter: Filter,
-    /// One JSON object a line
+    /// Prints one JSON object per line
     #[arg(long)]
     json: bool,
 }

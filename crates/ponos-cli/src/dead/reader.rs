@@ -58,7 +58,9 @@ impl Reader {
             } else {
                 ("others", "read", "they hold")
             };
-            output::complain(&format!("note: {others} {read} '{queue}' now; what {they} is not seen"));
+            output::complain(&format!(
+                "note: {others} {read} '{queue}' now; the letters that {they} are not shown"
+            ));
         }
         if state.ready.min(most) > u64::from(MOST) {
             output::complain(&format!(
@@ -139,7 +141,7 @@ impl Reader {
         match Link::closed(link, FLUSH).await {
             Ok(()) if same.is_ok() => Ok(()),
             _ => Err(Trouble::lost(
-                "the connection was lost at the end: what was taken away may still be there; look again",
+                "the connection was lost at the end: removed letters may still be there; list them again",
             )),
         }
     }

@@ -22,11 +22,11 @@ use ponos::{
 };
 use std::time::Duration;
 
-/// Sends dead letters to their queues again.
+/// Sends dead letters back to their queues.
 ///
-/// Each keeps its id, its properties and its body, begins at the first attempt, and says in its headers who put it back
-/// (requeued-by, requeued-at, requeued-count). It is taken from the dead letters once the broker has confirmed it in its
-/// queue; when that queue is gone, it stays. An end in between may leave it in both.
+/// Each keeps its id, properties and body, starts at the first attempt, and gets headers that say who requeued it
+/// (requeued-by, requeued-at, requeued-count). It is removed from the dead letters once its queue has confirmed it; if
+/// that queue no longer exists, it stays. If ponos is ended in between, it may be in both.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -35,26 +35,26 @@ pub(crate) struct Args {
     queues: Queues,
     #[command(flatten)]
     filter: Filter,
-    /// All there are
+    /// Requeues all dead letters of the queues
     #[arg(long)]
     all: bool,
-    /// Only shows which ones it would be
+    /// Shows what would be requeued, and requeues nothing
     #[arg(long)]
     dry_run: bool,
-    /// At most this many in a time, such as 10/s
+    /// At most this many per time, such as 10/s
     #[arg(long, value_name = "N/TIME", value_parser = span::rate)]
     rate: Option<Rate>,
-    /// Who puts them back; USER@HOST if left out
+    /// Who requeues them, for the header requeued-by; USER@HOST if left out
     #[arg(long = "as", value_name = "NAME")]
     by: Option<String>,
-    /// Forgets them in this inbox too, so that they run again: sled:PATH (its worker must not run) or
-    /// postgres://user:password@host/database; without a value the one that PONOS_INBOX names
+    /// Removes them from this inbox too, so that they run again: sled:PATH (its worker must not run) or
+    /// postgres://user:password@host/database; without a value, the inbox that PONOS_INBOX names
     #[arg(long, value_name = "INBOX", num_args = 0..=1, default_missing_value = "")]
     inbox: Option<String>,
     /// With --inbox: the name or pattern of the handler; the queue's name without the service if left out
     #[arg(long, value_name = "PATTERN", requires = "inbox")]
     handler: Option<String>,
-    /// One JSON object a line
+    /// Prints one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -170,7 +170,7 @@ async fn forget(args: &Args, inbox: &Inbox, chosen: &Chosen) -> Result<(), Troub
     let key = InboxKey::of(letter.queue.as_str(), handler, &event);
     match inbox.forget(&key).await {
         Ok(_) => Ok(()),
-        Err(error) => Err(inbox::trouble("nothing more is requeued", &error)),
+        Err(error) => Err(inbox::trouble("stopped requeueing", &error)),
     }
 }
 

@@ -7,17 +7,17 @@ use super::{
 use crate::{connection::Options, exit::Exit, json, output, trouble::Trouble};
 use serde_json::Value;
 
-/// Shows one dead letter, and leaves it where it is.
+/// Shows one dead letter and leaves it in place.
 ///
-/// Why it died, its properties, headers and body.
+/// Prints why it died, its properties, its headers and its body.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its id
+    /// The id of the dead letter
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
     queues: Queues,
-    /// As one JSON object
+    /// Prints one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -79,7 +79,7 @@ pub(super) async fn watch(
         }
         if let Some(paused) = liveness.paused().into_iter().max_by_key(|paused| paused.lasts) {
             if paused.lasts >= STUCK {
-                tracing::warn!(%paused, "it is not waited for: what is in the queue stays there");
+                tracing::warn!(%paused, "the drain does not wait for this queue: its messages stay there");
                 trigger.advance();
                 return false;
             }

@@ -34,7 +34,7 @@ pub(super) async fn keep(path: PathBuf, state: impl Fn() -> Option<String>) {
             None => remove(&path),
         };
         if let Err(error) = kept {
-            tracing::warn!(%error, path = %path.display(), "the health file can't be kept");
+            tracing::warn!(%error, path = %path.display(), "the health file can't be written or removed");
         }
     }
 }

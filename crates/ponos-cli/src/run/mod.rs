@@ -30,8 +30,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Runs any program, or any HTTP service, as a worker.
 ///
-/// Each event or task becomes one run of the program, or one request; its exit code, or its
-/// status, says what becomes of the event. Retries, dead letters and the rest are those of every worker.
+/// Each event or task becomes one run of the program, or one request; the exit code, or the status, says what becomes
+/// of the event. Retries, dead letters and the rest are those of every worker.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "ponos run [OPTIONS] --service <SERVICE> --on <PATTERN>... -- <PROGRAM> [ARG]...\n       ponos run [OPTIONS] --service <SERVICE> --on <PATTERN>... --to <URL>",
@@ -46,25 +46,25 @@ pub(crate) struct Args {
     /// Posts each event to this http:// or https:// address instead of running a program
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// Holds payloads to a JSON Schema: a file, for all that is taken in, or a folder of files NAME.json; what breaks it goes
-    /// to the dead letters with the reason
+    /// Validates payloads: a file with a JSON Schema for all events, or a folder of files NAME.json; invalid ones go to the
+    /// dead letters with the reason
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// Remembers what was handled, so that what comes twice is handled once: memory or sled:PATH for one
+    /// Remembers what was handled, so that a repeated delivery is handled once: memory or sled:PATH for one
     /// replica, postgres://user:password@host/database for any number
     #[arg(long, value_name = "INBOX", env = inbox::VARIABLE, hide_env_values = true)]
     inbox: Option<String>,
-    /// Ends when the queues are empty and all that was taken in is settled; what waits for a later attempt is not waited
-    /// for, nor a queue that has been paused for 30 seconds, nor what can't be settled for so long. Exit code 1 if anything went to the dead letters, was put off and has not
-    /// come back, or was given back
+    /// Ends when the queues are empty and every delivery taken in is settled. Does not wait for later attempts, for queues
+    /// paused for 30 seconds, or for deliveries that can't be settled for as long. Exit code 1 if anything went to the dead
+    /// letters, was put off and has not come back, or was given back
     #[arg(long)]
     drain: bool,
-    /// Writes the time into this file every 5 seconds while the worker is alive, with a line for each queue that is paused
-    /// and for what was missing on the broker, and removes it when it is not alive and at the end:
-    /// a file that is gone or older than a minute means that it is to be restarted
+    /// Writes the time into this file every 5 seconds while the worker is alive, with a line for each paused queue and for
+    /// what was missing on the broker; removes it when the worker is not alive, and at the end. Restart the worker when the
+    /// file is gone or older than a minute
     #[arg(long, value_name = "FILE")]
     health_file: Option<PathBuf>,
-    /// How log lines on standard error look; PONOS_LOG says which there are
+    /// The format of log lines on standard error; PONOS_LOG sets their level
     #[arg(
         long,
         value_name = "FORMAT",
@@ -74,7 +74,7 @@ pub(crate) struct Args {
         help_heading = "Log"
     )]
     log_format: log::Format,
-    /// Declares nothing on the broker: all must be there (see ponos topology)
+    /// Declares nothing on the broker; exchanges and queues must exist already (see ponos topology)
     #[arg(long)]
     passive: bool,
     /// The program and its arguments, run once for each event
@@ -92,8 +92,8 @@ and TRACEPARENT. Its exit code says what becomes of the event:
   75        not now: again later
   others    failed: again later, and to the dead letters after the last attempt
 The last lines of its standard error become the reason. After --timeout, and when ponos stops, its whole process
-group gets SIGTERM, and SIGKILL 5 seconds later. So does what it started and left behind when it ended; what is to stay
-must leave the group (setsid).
+group gets SIGTERM, and SIGKILL 5 seconds later. So do processes that it started and left behind when it ended; one
+that is to stay must leave the group (setsid).
 
 An HTTP service gets a CloudEvents request in binary mode: POST, the payload as body, ce-id, ce-type, ce-source,
 ce-subject, ce-time and so on as headers, ponos-attempt, traceparent. Its status says what becomes of the event:
@@ -105,13 +105,13 @@ ce-subject, ce-time and so on as headers, ponos-attempt, traceparent. Its status
 The status and the start of the body become the reason.
 
 A service that refuses connections, or a program that can't be started, is not the event's fault: the queue is
-paused, no attempt is spent, and one event is tried after 1, 2, 4 … 30 seconds until somebody is there.
+paused, no attempt is spent, and one event is tried after 1, 2, 4 … 30 seconds until it is available again.
 
 The first Ctrl-C or SIGTERM takes in no more and lets the work in progress end (--grace); the second ends it at once:
 what was in progress goes back to its queue. After Ctrl-C the exit code is 130, after SIGTERM 0.
 
-Log lines are short by default, and with --log-format json one JSON object each, as is all else that ponos says on standard error.
-What a program writes there is handed on as it is.";
+Log lines are short by default; with --log-format json, they and everything else that ponos writes to standard error are one
+JSON object per line. What a program writes there is passed on as it is.";
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     log::begin(args.log_format)?;

@@ -11,11 +11,11 @@ const BACKOFF: &str = "first=2s,factor=3,longest=1h,jitter=0.25";
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
-    /// How often an event is tried in all
+    /// How many times an event is tried in all
     #[arg(long, value_name = "N", default_value_t = 5)]
     attempts: u32,
-    /// How long it waits between attempts: first, then factor times longer each time, at most longest, and by chance
-    /// shorter by up to the share jitter; what is left out stays as it is
+    /// The wait between attempts: first, then factor times longer each time, at most longest, shortened at random by
+    /// up to the share jitter; fields that are left out keep their defaults
     #[arg(long, value_name = "FIELD=VALUE,...", default_value = BACKOFF, value_parser = backoff)]
     backoff: Backoff,
     /// How long one attempt may take
@@ -24,13 +24,13 @@ pub(super) struct Args {
     /// How long an event may be put off in all by answers with Retry-After, which spend no attempt
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = span::positive)]
     max_wait: Duration,
-    /// How many run at a time, for each queue
+    /// How many events run at the same time, for each queue
     #[arg(long, value_name = "N", default_value_t = 1)]
     concurrency: usize,
-    /// How many are taken from the broker at a time; if left out 4 × concurrency, and more when events are handled quickly
+    /// How many events are held unsettled, for each queue; if left out 4 × concurrency, and more when events are handled quickly
     #[arg(long, value_name = "N")]
     prefetch: Option<u16>,
-    /// How many are started in a time, such as 10/s
+    /// How many events are started per time, such as 10/s
     #[arg(long, value_name = "N/TIME", value_parser = span::rate)]
     rate: Option<Rate>,
     /// Skips events that are older than this, such as 2h
@@ -39,8 +39,8 @@ pub(super) struct Args {
     /// Skips an event when one of the same name, source and subject with a later time was taken before it
     #[arg(long)]
     latest_only: bool,
-    /// Logs an error when the event that the last one promised (next_due_at in its payload) has not come this long after
-    /// it, such as 30s
+    /// Logs an error when the next event is later than this, such as 30s, after the next_due_at in the payload of the
+    /// last one
     #[arg(long, value_name = "TOLERANCE", value_parser = span::duration)]
     expect_by_next: Option<Duration>,
     /// The broker's consumer_timeout, within which every delivery held must be settled

@@ -168,7 +168,7 @@ async fn supervise(
     };
     // what it left behind, too: nobody else would end that
     if group.end(&mut child).await && matches!(end, Ok(End::Exit(_))) {
-        tracing::warn!("the program ended, but processes that it had started went on: they were ended too");
+        tracing::warn!("the program ended, but processes that it had started still ran; they were ended too");
     }
     feeding.abort();
     if tokio::time::timeout(LAST_WORDS, &mut listening).await.is_err() {

@@ -158,7 +158,7 @@ fn ctrl_c_ends_a_publish_that_waits_for_its_payload_with_130_and_one_line() {
     running.program.signal(Signal::INT);
     let ended = running.end();
     assert_eq!((ended.code, ended.out.as_str()), (Some(130), ""), "{}", ended.err);
-    let said = "interrupted: unless its id was printed, it may not have been published\n";
+    let said = "interrupted: if no id was printed, the message may not have been published\n";
     assert_eq!(ended.err, said);
     drop(writer);
 }

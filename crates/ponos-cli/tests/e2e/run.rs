@@ -128,7 +128,7 @@ fn a_program_that_is_gone_pauses_the_queue_until_it_is_there_again() {
     assert!(worker.err().contains("can't be started"), "{}", worker.err());
     install();
     worker.says("attempt 1");
-    worker.says("it is available again");
+    worker.says("is available again");
     worker.program.signal(Signal::TERM);
     let ended = worker.end();
     assert!(ended.err.contains("1 handled, 0 put off, 0 to the dead letters"), "{}", ended.err);
@@ -210,7 +210,7 @@ fn what_a_program_leaves_behind_when_it_ends_is_ended_too() {
         for word in ["started ", "child ", "grandchild "] {
             gone(word);
         }
-        worker.says("processes that it had started went on");
+        worker.says("processes that it had started still ran");
         worker.program.signal(Signal::TERM);
         assert_eq!(worker.end().code, Some(0));
     }

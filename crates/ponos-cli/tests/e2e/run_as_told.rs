@@ -105,7 +105,7 @@ fn a_promise_that_is_not_kept_is_an_error_in_the_log() {
     let promise = json!({ "next_due_at": "2026-01-02T03:04:05.000Z" }).to_string();
     let url = with_tasks("told-promise", &[("one", &promise)]);
     let worker = start(&url, &[&TASK[..], &["--expect-by-next", "1s", "--", "true"]].concat());
-    worker.says("an event has not come that was promised");
+    worker.says("a promised event has not arrived");
     worker.program.signal(Signal::TERM);
     assert_eq!(worker.end().code, Some(0));
 }

@@ -188,7 +188,7 @@ fn while_nobody_is_there_the_queue_is_paused_and_nothing_is_spent() {
     let server = Server::at(port, &["200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"]);
     let requests = server.wait(1);
     assert!(requests[0].to_ascii_lowercase().contains("ponos-attempt: 1\r\n"), "{}", requests[0]);
-    running.says("it is available again");
+    running.says("is available again");
     running.program.signal(Signal::TERM);
     let ended = running.end();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
@@ -202,7 +202,7 @@ fn a_drain_does_not_wait_for_ever_for_a_service_that_is_not_there() {
     let url = with_event("http-drain-nobody");
     let ended = ponos_ends(&url, &worker("http://127.0.0.1:1/", &["--drain", "--attempts", "1"]), 1);
     assert!(ended.err.contains("127.0.0.1:1 is unavailable"), "{}", ended.err);
-    assert!(ended.err.contains("it is not waited for"), "{}", ended.err);
+    assert!(ended.err.contains("the drain does not wait for this queue"), "{}", ended.err);
     // it was tried several times, and is one
     assert!(ended.err.contains("1 given back"), "{}", ended.err);
     holds(&url, "shop.stock.shelf.clean", 1);

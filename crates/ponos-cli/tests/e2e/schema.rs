@@ -22,7 +22,7 @@ fn a_field_that_becomes_required_breaks_what_is_queued() {
     let report: serde_json::Value = serde_json::from_str(&check(old, new, 1, &["--json"]).out).unwrap();
     assert_eq!(report["breaking"], true);
     let same = check(old, old, 0, &[]);
-    assert!(same.out.contains("nothing changed"), "{}", same.out);
+    assert!(same.out.contains("no relevant change"), "{}", same.out);
 }
 
 #[test]

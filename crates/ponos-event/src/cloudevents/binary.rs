@@ -2,12 +2,9 @@
 
 use super::{
     DecodeError, Event,
-    attributes::{Attributes, PREFIX},
+    attributes::{Attributes, PREFIXES},
 };
 use crate::{Headers, Message, Properties, Timestamp};
-
-/// All prefixes that are read; where an attribute stands under several, the earlier prefix counts.
-const PREFIXES: [&str; 3] = [PREFIX, "cloudEvents:", "ce-"];
 
 /// The header that says when an event was sent: it alone differs between two renderings of one event.
 pub const RECORDED_TIME: &str = "cloudEvents_recordedtime";
@@ -58,16 +55,15 @@ pub(super) fn write(event: Event) -> Message {
     Message { routing_key, properties, headers, body: event.data }
 }
 
-pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {
-    let mut attributes = Attributes::default();
-    for prefix in PREFIXES {
-        for (name, value) in message.headers.iter() {
-            if let Some(attribute) = name.strip_prefix(prefix) {
-                attributes.add(attribute, value.clone());
-            }
-        }
-    }
-    attributes.event(other_headers(message), message.body.clone())
+pub(super) fn take(message: &mut Message) -> Result<Event, DecodeError> {
+    let mut event = Attributes::of(&mut message.headers).into_event(Vec::new())?;
+    event.data = std::mem::take(&mut message.body);
+    Ok(event)
+}
+
+pub(super) fn put_back(event: &Event, message: &mut Message) {
+    Attributes::of(&mut message.headers).put_back(event);
+    message.body.clone_from(&event.data);
 }
 
 /// One attribute; where it stands under several prefixes, the earlier counts.

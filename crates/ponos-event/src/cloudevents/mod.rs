@@ -14,6 +14,7 @@ pub use binary::RECORDED_TIME;
 pub use written::Written;
 
 use super::{EventId, EventName, HeaderValue, Headers, Message, Timestamp};
+use std::borrow::Cow;
 
 /// An event, independent of how it travels.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,18 +110,44 @@ impl Event {
     /// Names the attribute that is missing, malformed or of the wrong type, and the content type or encoding that is
     /// not read here (batches, other event formats, data that is not JSON, compressed bodies).
     pub fn from_message(message: &Message) -> Result<Self, DecodeError> {
+        if is_structured(message) {
+            Self::read_structured(message)
+        } else {
+            Self::take_from(&mut message.clone())
+        }
+    }
+
+    /// [`Event::from_message`] by which texts and payload of a message in binary mode move into the event. The names of
+    /// headers stay in the message, and its properties: [`Event::put_back`] makes it what it was. On an error it is whole.
+    ///
+    /// # Errors
+    /// As [`Event::from_message`].
+    pub fn take_from(message: &mut Message) -> Result<Self, DecodeError> {
+        if is_structured(message) {
+            return Self::read_structured(message);
+        }
         plain_encoding(message)?;
         let content_type = message.properties.content_type.as_deref().unwrap_or_default();
-        match media_type(message).as_str() {
-            "application/cloudevents+json" => structured::read(message),
-            other if other.starts_with("application/cloudevents") => Err(DecodeError(format!(
-                "the content type is '{content_type}'; of the structured forms only application/cloudevents+json is read"
-            ))),
-            other => {
-                json(other, content_type)?;
-                binary::read(message)
-            }
+        json(&media_type(content_type), content_type)?;
+        binary::take(message)
+    }
+
+    /// Puts copies of what [`Event::take_from`] took back into the message: once, and before anything in it is changed.
+    pub fn put_back(&self, message: &mut Message) {
+        if !is_structured(message) {
+            binary::put_back(self, message);
         }
+    }
+
+    fn read_structured(message: &Message) -> Result<Self, DecodeError> {
+        plain_encoding(message)?;
+        let content_type = message.properties.content_type.as_deref().unwrap_or_default();
+        if media_type(content_type) != "application/cloudevents+json" {
+            return Err(DecodeError(format!(
+                "the content type is '{content_type}'; of the structured forms only application/cloudevents+json is read"
+            )));
+        }
+        structured::read(message)
     }
 }
 
@@ -150,9 +177,14 @@ pub fn is_structured(message: &Message) -> bool {
     content_type.get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
 }
 
-fn media_type(message: &Message) -> String {
-    let content_type = message.properties.content_type.as_deref().unwrap_or_default();
-    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+/// In lower case, without parameters.
+fn media_type(content_type: &str) -> Cow<'_, str> {
+    let plain = content_type.split(';').next().unwrap_or_default().trim();
+    if plain.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(plain.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(plain)
+    }
 }
 
 /// Whether `media_type` is a JSON type; none counts as JSON, as CloudEvents says.

@@ -1,6 +1,10 @@
 //! Structured mode: the whole event is one JSON object in the body (CloudEvents JSON format 1.0).
 
-use super::{DecodeError, Event, attributes::Attributes, binary};
+use super::{
+    DecodeError, Event,
+    attributes::{Attributes, PREFIX},
+    binary,
+};
 use crate::{HeaderValue, Message, from_json};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
@@ -10,10 +14,10 @@ pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {
         .map_err(|error| DecodeError(format!("the body is no JSON object of a structured event: {error}")))?;
     let data = payload(&mut object)?;
     if let Some(Value::String(content_type)) = object.remove("datacontenttype") {
-        let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        super::json(&media_type, &content_type)?;
+        super::json(&super::media_type(&content_type), &content_type)?;
     }
-    let mut attributes = Attributes::default();
+    // as if they stood in the headers
+    let mut headers = binary::other_headers(message);
     for (name, value) in object {
         let value = match value {
             // the JSON format: null is the same as left out
@@ -27,9 +31,9 @@ pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {
             },
             Value::Array(_) | Value::Object(_) => return Err(simple(&name)),
         };
-        attributes.add(name, value);
+        headers.set(format!("{PREFIX}{name}"), value);
     }
-    attributes.event(binary::other_headers(message), data)
+    Attributes::of(&mut headers).into_event(data)
 }
 
 /// One attribute, if the body can be read.

@@ -92,6 +92,54 @@ fn all_three_prefixes_are_read() {
 }
 
 #[test]
+fn of_several_headers_for_one_thing_the_one_of_the_earlier_prefix_counts_wherever_it_stands() {
+    let mut message = event().to_message();
+    let mut headers = Headers::default();
+    for (name, value) in [("ce-subject", "ce"), ("cloudEvents:sequence", "colon"), ("ce-sequence", "ce")] {
+        headers.set(name, value);
+    }
+    for (name, value) in std::mem::take(&mut message.headers) {
+        headers.set(name, value);
+    }
+    for (name, value) in [
+        ("cloudEvents:subject", "colon"),
+        ("cloudEvents_sequence", "first"),
+        ("cloudEvents_traceparent", "of the maker"),
+        ("ce-level", "ce"),
+        ("cloudEvents:level", "colon"),
+    ] {
+        headers.set(name, value);
+    }
+    message.headers = headers;
+    let read = Event::from_message(&message).unwrap();
+    assert_eq!(read.subject, event().subject);
+    assert_eq!(read.traceparent, event().traceparent, "the hop's own says more");
+    let extensions: Vec<_> = read.extensions.iter().collect();
+    assert_eq!(
+        extensions,
+        [
+            ("khronos-lateness-ms", &HeaderValue::Int(1)),
+            ("cloudEvents_sequence", &"first".into()),
+            ("cloudEvents_level", &"colon".into()),
+        ]
+    );
+    message.headers.set("traceparent", 1);
+    let read = Event::from_message(&message).unwrap();
+    assert_eq!(read.traceparent.as_deref(), Some("of the maker"), "one that says nothing does not count");
+}
+
+#[test]
+fn texts_and_payload_move_into_the_event_and_names_stay() {
+    let mut message = event().to_message();
+    message.headers.set("baggage", "b");
+    let read = Event::take_from(&mut message).unwrap();
+    for name in ["cloudEvents_source", "cloudEvents_subject", "traceparent", "baggage"] {
+        assert_eq!(message.headers.text(name), Some(""), "{name} was copied");
+    }
+    assert!(message.body.is_empty() && !read.data.is_empty());
+}
+
+#[test]
 fn a_missing_attribute_is_named() {
     for name in ["specversion", "id", "source", "type"] {
         let mut message = event().to_message();
@@ -282,7 +330,61 @@ prop_compose! {
     }
 }
 
+/// What a header may hold, nested too.
+fn value() -> impl Strategy<Value = HeaderValue> {
+    let flat = prop_oneof![
+        "\\PC{0,20}".prop_map(HeaderValue::Text),
+        any::<i64>().prop_map(HeaderValue::Int),
+        (-1e9..1e9).prop_map(HeaderValue::Float),
+        any::<bool>().prop_map(HeaderValue::Bool),
+        instant().prop_map(HeaderValue::Time),
+        vec(any::<u8>(), 0..9).prop_map(HeaderValue::Bytes),
+        Just(HeaderValue::Null),
+    ];
+    flat.prop_recursive(3, 8, 3, |inner| {
+        let table = vec(("[a-z]{1,4}", inner.clone()), 0..3);
+        let table = table.prop_map(|entries| HeaderValue::Table(entries.into_iter().collect()));
+        prop_oneof![vec(inner, 0..3).prop_map(HeaderValue::List), table]
+    })
+}
+
+prop_compose! {
+    /// Events under any of the prefixes, among other headers for the same things and for others; some can't be read.
+    fn messages()(
+        event in events(),
+        prefix in "(cloudEvents_|cloudEvents:|ce-)",
+        more in vec(("(cloudEvents_|cloudEvents:|ce-|)(id|source|subject|time|traceparent|tracestate|z|x-death|baggage)", value()), 0..8),
+        at_the_end in any::<bool>(),
+        structured in proptest::bool::weighted(0.1),
+    ) -> Message {
+        let mut message = event.into_message();
+        let own = std::mem::take(&mut message.headers).into_iter();
+        let own: Vec<_> = own.map(|(name, value)| (name.replace("cloudEvents_", &prefix), value)).collect();
+        message.headers = if at_the_end {
+            own.into_iter().chain(more).collect()
+        } else {
+            more.into_iter().chain(own).collect()
+        };
+        if structured {
+            message.properties.content_type = Some("application/cloudevents+json".into());
+            message.body = br#"{"specversion":"1.0","id":"1","source":"/a","type":"a.b.c","data":{}}"#.to_vec();
+        }
+        message
+    }
+}
+
 proptest! {
+    #[test]
+    fn what_moved_out_of_a_message_goes_back_and_a_message_that_is_no_event_stays_whole(before in messages()) {
+        let mut message = before.clone();
+        let taken = Event::take_from(&mut message);
+        prop_assert_eq!(&taken, &Event::from_message(&before));
+        if let Ok(event) = taken {
+            event.put_back(&mut message);
+        }
+        prop_assert_eq!(message, before);
+    }
+
     #[test]
     fn what_is_written_is_read_again_unchanged(event in events()) {
         prop_assert_eq!(Event::from_message(&event.to_message()), Ok(event));

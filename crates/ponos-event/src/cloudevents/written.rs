@@ -19,9 +19,9 @@ pub(super) enum Which {
 
 impl Written {
     /// Keeps the text, if it says more than the instant.
-    pub(super) fn keep(&mut self, which: Which, text: String, instant: Timestamp) {
-        if text != instant.to_string() {
-            self.0.get_or_insert_default()[which as usize] = Some(text);
+    pub(super) fn keep(&mut self, which: Which, text: &str, instant: Timestamp) {
+        if !instant.is_written_as(text) {
+            self.0.get_or_insert_default()[which as usize] = Some(text.to_owned());
         }
     }
 

@@ -188,7 +188,7 @@ impl<'a> Comparison<'a> {
             match verdicts.find(|verdict| *verdict != Some(true)) {
                 None => {}
                 Some(Some(_)) => self.lose(at, Kind::Value(shown(value, VALUE_CHARS))),
-                Some(None) => self.unprovable(at, "what its references mean is not known"),
+                Some(None) => self.unprovable(at, "the meaning of its references is not known"),
             }
         }
     }
@@ -217,7 +217,7 @@ impl<'a> Comparison<'a> {
         let taken = &candidates[index].1;
         let beside = candidates.iter().enumerate().filter(|(other, _)| *other != index);
         if single && beside.into_iter().any(|(_, (_, all))| !apart((self.b, taken), (self.b, all))) {
-            return self.unprovable(at, "more than one alternative of \"oneOf\" may fit");
+            return self.unprovable(at, "more than one alternative of \"oneOf\" may match");
         }
         let notes = attempts.swap_remove(index);
         self.losses.extend(notes);
@@ -249,7 +249,7 @@ impl<'a> Comparison<'a> {
         // These depend on everything that stands beside them.
         for keyword in ["unevaluatedProperties", "unevaluatedItems"] {
             if part.get(keyword).is_some_and(|schema| *schema != Value::Bool(true)) {
-                self.unprovable(at, &format!("what stands beside {keyword:?} was changed"));
+                self.unprovable(at, &format!("the keywords beside {keyword:?} were changed"));
             }
         }
     }

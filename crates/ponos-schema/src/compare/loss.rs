@@ -90,12 +90,12 @@ fn queued(kind: &Kind) -> String {
             refused(format!("{keyword} {b} was introduced"), "that don't satisfy it")
         }
         Kind::Rule { keyword, a: Some(a), b } => format!(
-            "{keyword} was changed from {a} to {b}; it can't be shown that messages already queued satisfy it"
+            "{keyword} was changed from {a} to {b}; messages already queued can't be shown to satisfy it"
         ),
         Kind::Form(form) => refused(format!("the form {form} was removed"), "in it"),
         Kind::NoAlternative => {
-            "can't be shown to be compatible: no alternative of the new schema surely takes what the \
-                                old one allowed; messages already queued may be refused"
+            "can't be shown to be compatible: no alternative of the new schema is certain to \
+                                accept what the old one allowed; messages already queued may be refused"
                 .into()
         }
         Kind::Unprovable(why) => {
@@ -134,13 +134,13 @@ fn readers(kind: &Kind) -> String {
             refused(format!("{keyword} {b} was dropped"), "that don't satisfy it")
         }
         Kind::Rule { keyword, a: Some(a), b } => format!(
-            "{keyword} was changed from {b} to {a}; it can't be shown that consumers that still have the old schema accept \
-             what satisfies the new one"
+            "{keyword} was changed from {b} to {a}; consumers that still have the old schema \
+             can't be shown to accept what satisfies the new one"
         ),
         Kind::Form(form) => refused(format!("the form {form} was added"), "in it"),
         Kind::NoAlternative => {
-            "can't be shown to be compatible: no alternative of the old schema surely takes what the \
-                                new one allows; consumers that still have the old one may refuse it"
+            "can't be shown to be compatible: no alternative of the old schema is certain to \
+                                accept what the new one allows; consumers that still have the old one may refuse it"
                 .into()
         }
         Kind::Unprovable(why) => format!(

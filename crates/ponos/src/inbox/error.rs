@@ -31,7 +31,7 @@ impl InboxError {
     }
 
     pub(super) fn conflict(what: impl Into<String>) -> Self {
-        let remedy = "it is released and comes again".into();
+        let remedy = "the delivery is released and delivered again".into();
         Self { class: InboxErrorClass::Conflict, what: what.into(), remedy }
     }
 }

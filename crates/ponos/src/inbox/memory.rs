@@ -48,7 +48,7 @@ impl Memory {
         use std::sync::atomic::Ordering::SeqCst;
         let left = self.faults.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
         left.map_or(Ok(()), |_| {
-            let (what, remedy) = ("the inbox: no space left".into(), "make room".into());
+            let (what, remedy) = ("the inbox has no space left".into(), "free memory".into());
             Err(InboxError { class: super::InboxErrorClass::Unavailable, what, remedy })
         })
     }

@@ -240,8 +240,8 @@ impl Inbox {
                 () = &mut stopped => return,
                 pruned = self.prune(self.retention) => match pruned {
                     Ok(0) => {}
-                    Ok(count) => tracing::debug!(count, "the inbox forgot what is older than its retention"),
-                    Err(error) => tracing::warn!(%error, "the inbox could not be pruned"),
+                    Ok(count) => tracing::debug!(count, "keys older than the retention were removed from the inbox"),
+                    Err(error) => tracing::warn!(%error, "keys older than the retention could not be removed from the inbox; it is tried again"),
                 },
             }
             tokio::select! {
@@ -329,7 +329,10 @@ impl Entry {
             Running::Postgres(run) => run.done(publishes).await,
             _ if publishes.is_empty() => self.record().await,
             _ => Err(InboxError::refused(
-                format!("{} publishes were given to an inbox without an outbox", publishes.len()),
+                format!(
+                    "an inbox without an outbox was given {} to publish",
+                    crate::text::counted(publishes.len() as u64, "message")
+                ),
                 "publish them before the key is recorded",
             )),
         }

@@ -24,7 +24,7 @@ impl Running {
     pub(crate) async fn idle(&self, queue: &QueueContext, context: &Context) {
         tracing::warn!(
             queue = %queue.plan.name, id = %context.id(),
-            "the handler ended, but blocking work of it goes on; its slot stays taken until that ends"
+            "the handler ended, but its blocking work still runs; its slot stays taken until that work ends"
         );
         tokio::select! {
             () = self.all_ended() => {}
@@ -93,7 +93,7 @@ impl Context {
                 let words = super::delivery::panic_message(error.into_panic().as_ref());
                 Err(Failure::new(format!("panicked: {words}")))
             }
-            Err(_) => Err(Failure::new("the blocking work was cancelled: the runtime shuts down")),
+            Err(_) => Err(Failure::new("the blocking work was cancelled, because the runtime shuts down")),
         }
     }
 }

@@ -203,7 +203,7 @@ impl Breaker {
         let since = match &state.why {
             Some(why) => why.since,
             None => {
-                tracing::warn!(queue = %self.queue, name, reason, "the queue is paused: nothing is taken from it until this is available again");
+                tracing::warn!(queue = %self.queue, name, reason, "the queue is paused, because something that its handlers need is unavailable");
                 Instant::now()
             }
         };
@@ -236,7 +236,7 @@ impl Breaker {
         let all = *width >= self.full;
         if let Some(Why { name, since, .. }) = state.why.take() {
             let paused = since.elapsed();
-            tracing::info!(queue = %self.queue, name, ?paused, "it is available again; the queue goes on");
+            tracing::info!(queue = %self.queue, name, ?paused, "what the handlers need is available again; the queue goes on");
         }
         if all {
             state.phase = Phase::Passing;

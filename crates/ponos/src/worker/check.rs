@@ -72,7 +72,7 @@ impl Worker {
             ));
         }
         if self.drafts.is_empty() {
-            faults.push("it handles nothing: add a handler with on, task or fan_in".into());
+            faults.push("the worker has no handler: add one with on, task or fan_in".into());
         }
         faults.extend(self.limits.faults());
         let topology = topology(&self, &mut faults);
@@ -87,7 +87,7 @@ impl Worker {
                 let missing = needs.iter().filter(|need| !states.contains_key(&need.id));
                 found.extend(missing.map(|need| {
                     format!(
-                        "the handler of '{pattern}' takes the state {}, which the worker has not got: give it with Worker::state",
+                        "the handler of '{pattern}' takes the state {}, which the worker does not have: set it with Worker::state",
                         need.name
                     )
                 }));
@@ -132,13 +132,13 @@ fn topology(worker: &Worker, faults: &mut Vec<String>) -> Topology {
         let queue = format!("{}.{}", worker.service, draft.label);
         if queue.len() > QUEUE_MOST {
             faults.push(format!(
-                "{}: the queue's name has {} bytes, at most {QUEUE_MOST}",
+                "{}: the queue's name has {} bytes; the limit is {QUEUE_MOST}",
                 draft.label,
                 queue.len()
             ));
         }
         if !seen.insert(queue.clone()) {
-            faults.push(format!("{}: two queues of that name; a name is handled once", draft.label));
+            faults.push(format!("{}: two queues have this name; handle each name once", draft.label));
         }
         all.join(queue_topology(&queue, draft));
     }
@@ -162,10 +162,11 @@ fn queue_plan(
     faults.extend(policy.faults());
     if intake == Takes::Several {
         if !is_label(&label) {
-            faults.push("a fan-in's label is words of a-z, 0-9, hyphens and dots".into());
+            faults
+                .push("the label of a fan-in must be words of a-z and 0-9, joined by hyphens or dots".into());
         }
         if handlers.is_empty() {
-            faults.push("the fan-in handles nothing".into());
+            faults.push("the fan-in has no handler: add one with on".into());
         }
     }
     let outer = policy.clone();
@@ -188,7 +189,7 @@ fn queue_plan(
             let takers = takers.unwrap_or_default().join("' and '");
             if !takers.is_empty() {
                 faults.push(format!(
-                    "the handler of '{pattern}' is never reached: '{takers}' before it takes all of its events; name '{pattern}' first"
+                    "the handler of '{pattern}' is never reached: '{takers}' before it takes all of its events; put '{pattern}' first"
                 ));
             }
             before.push(pattern.clone());
@@ -203,7 +204,7 @@ fn queue_plan(
         }
         if last.as_ref().is_some_and(|last| last.is_configured) {
             faults.push(format!(
-                "the final handler of '{pattern}' has a policy, contract or final handler of its own, which nobody would look at: set it on the handler"
+                "the final handler of '{pattern}' has a policy, contract or final handler of its own, which would have no effect: set it on the handler itself"
             ));
         }
         let policy = own.unwrap_or_else(|| outer.clone());
@@ -220,7 +221,7 @@ fn queue_plan(
         tracing::warn!(
             queue = format!("{service}.{label}"),
             patterns = uncompared.join(" "),
-            "these patterns have too many wildcards to be compared with those before them: it was not found out whether any event reaches their handlers; write them with fewer '#'"
+            "these patterns have too many wildcards to be compared with those before them, so their handlers may never be reached; write them with fewer '#'"
         );
     }
     let most_held = Wait::most(&policy, slowest, consumer_timeout);
@@ -268,12 +269,12 @@ fn registry(
 fn pattern_fault(pattern: &str, intake: Takes) -> Result<(), String> {
     if intake == Takes::Task {
         let parsed = EventName::of_task(pattern).map(drop);
-        return parsed.map_err(|why| format!("'{pattern}' is not a task's name: {why}"));
+        return parsed.map_err(|why| format!("'{pattern}' is not a valid task name: {why}"));
     }
     if let Err(why) = pattern.parse::<EventName>() {
         let wild = pattern.split('.').any(|word| matches!(word, "*" | "#"));
         if !wild {
-            return Err(format!("'{pattern}' is no name: {why}"));
+            return Err(format!("'{pattern}' is not a valid name: {why}"));
         }
     }
     check_event_pattern(pattern).map_err(|wrong| wrong.to_string())

@@ -27,10 +27,10 @@ const BATCH: usize = 256;
 #[non_exhaustive]
 pub enum FlushError {
     /// The connection is down, went while the confirm was awaited, or no confirm came in time: it may have arrived or not.
-    #[error("no confirm came from the broker ({0})")]
+    #[error("the broker did not confirm it ({0})")]
     Lost(String),
     /// The connection is up, and yet no confirm came for so long: it may have arrived or not.
-    #[error("no confirm came from the broker within {} s, though it is connected", .0.as_secs_f64())]
+    #[error("the broker did not confirm it within {} s, though it is connected", .0.as_secs_f64())]
     Late(Duration),
     /// A queue refused it.
     #[error("a queue refused it: it is full, or its node is in trouble")]
@@ -39,7 +39,7 @@ pub enum FlushError {
     #[error("the broker refused it: {0}")]
     Refused(String),
     /// Its exchange is not there: it goes out once somebody has declared it.
-    #[error("its exchange is not there: {0}")]
+    #[error("its exchange does not exist: {0}")]
     Missing(String),
     /// Nobody is bound where somebody must be.
     #[error("no queue is bound to the exchange '{exchange}' by the key '{key}'")]
@@ -50,7 +50,7 @@ pub enum FlushError {
         key: String,
     },
     /// The worker has stopped publishing.
-    #[error("the worker has stopped publishing")]
+    #[error("the worker no longer publishes, because it has ended")]
     Closed,
 }
 
@@ -182,7 +182,7 @@ impl ConfirmingPublisher {
     fn trouble(&self) -> String {
         match &*self.link.borrow() {
             Link::Down { error: Some(error), .. } => error.what.clone(),
-            Link::Blocked { reason } => format!("it accepts no publishing: {reason}"),
+            Link::Blocked { reason } => format!("the broker accepts no messages: {reason}"),
             Link::Closed => "the publisher was closed".into(),
             Link::Up { .. } | Link::Down { .. } => {
                 "the connection was lost, or the confirm came too late".into()

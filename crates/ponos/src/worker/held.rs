@@ -15,10 +15,10 @@ use uuid::Uuid;
 #[non_exhaustive]
 pub enum PublishError {
     /// The name is none.
-    #[error("'{0}' is no name: {1}")]
+    #[error("'{0}' is not a valid name: {1}")]
     Name(String, #[source] InvalidName),
     /// The name of a task is none.
-    #[error("'{0}' is not a task's name: {1}")]
+    #[error("'{0}' is not a valid task name: {1}")]
     Task(String, #[source] InvalidName),
     /// Not declared by this service, or against its schema.
     #[error("{0}")]
@@ -28,7 +28,7 @@ pub enum PublishError {
     Payload(String, #[source] serde_json::Error),
     /// More than a handler may hold; `send_now` streams instead.
     #[error(
-        "this handler holds {count} messages of {bytes} bytes; at most {most} of {most_bytes} bytes may be held: send them with send_now as you go, or split the task"
+        "this handler holds {count} messages of {bytes} bytes; the limits are {most} messages and {most_bytes} bytes: send some with send_now before, or split the task"
     )]
     Full {
         /// Messages held, with this one.

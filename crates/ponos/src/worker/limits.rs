@@ -39,12 +39,12 @@ impl Limits {
             (self.grace.is_zero(), "grace is 0: begun tasks need some time to end"),
             (
                 self.consumer_timeout.is_zero(),
-                "consumer_timeout is 0: it is what the broker has, 30 min unless changed",
+                "consumer_timeout is 0: set the broker's value, 30 min unless it was changed",
             ),
             (self.body == 0, "body is 0: no event would be read"),
             (self.held == 0, "held is 0: no handler could publish"),
             (self.held_bytes == 0, "held_bytes is 0: no handler could publish"),
-            (self.flush.is_zero(), "flush is 0: no confirm comes at once"),
+            (self.flush.is_zero(), "flush is 0: waiting for confirms needs some time"),
         ];
         zero.iter().filter(|(is, _)| *is).map(|(_, what)| format!("Limits: {what}")).collect()
     }

@@ -131,7 +131,7 @@ impl Liveness {
                 Link::Up { .. } => {
                     if let Some(gone) = self.gone().as_mut().filter(|gone| !gone.is_back) {
                         gone.is_back = true;
-                        tracing::info!("all that the worker needs is on the broker again");
+                        tracing::info!("everything the worker needs exists on the broker again");
                     }
                 }
                 Link::Down { .. } | Link::Blocked { .. } | Link::Closed => {}
@@ -198,7 +198,7 @@ impl Pulse {
     pub(crate) fn set(&self, trouble: Option<String>) {
         let mut now = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(trouble) = trouble.as_deref().filter(|_| now.is_none()) {
-            tracing::error!(queue = %self.queue, trouble, "the queue is not served");
+            tracing::error!(queue = %self.queue, trouble, "the worker receives nothing from the queue");
         }
         *now = trouble;
     }
@@ -252,14 +252,17 @@ async fn unfed(queue: &QueueContext, transport: &Transport) -> Option<String> {
     let state = match timeout(ANSWER, transport.inspect(&queue.plan.name)).await {
         Ok(Ok(Some(state))) => state,
         Ok(Ok(None)) => return Some("its queue does not exist".into()),
-        Ok(Err(error)) => return Some(format!("the broker can't be asked about it: {error}")),
+        Ok(Err(error)) => return Some(format!("the broker can't be asked about the queue: {error}")),
         Err(_) => {
-            return Some(format!("the broker did not answer a question about it in {} s", ANSWER.as_secs()));
+            return Some(format!(
+                "the broker did not answer within {} s what state the queue is in",
+                ANSWER.as_secs()
+            ));
         }
     };
     let QueueState { ready, consumers } = state;
     if consumers == 0 {
-        return Some("the broker knows no consumer of it".into());
+        return Some("the broker has no consumer for it".into());
     }
     // behind a single active consumer the others wait for it to go
     (ready > 0 && !queue.plan.policy.exclusive && queue.pulse.quiet() >= QUIET).then(|| {

@@ -188,12 +188,9 @@ impl Policy {
                 faults.push(what);
             }
         };
-        must(self.attempts > 0, "attempts is 0; a task is tried at least once".into());
-        must(!self.max_wait.is_zero(), "max_wait is 0; what is put off would be dead at once".into());
-        must(
-            self.max_age != Some(Duration::ZERO),
-            "max_age is 0; every event is older, and would be skipped".into(),
-        );
+        must(self.attempts > 0, "attempts is 0; at least 1".into());
+        must(!self.max_wait.is_zero(), "max_wait is 0; what is put off would die at once".into());
+        must(self.max_age != Some(Duration::ZERO), "max_age is 0; every event would be skipped".into());
         must(!self.timeout.is_zero(), "timeout is 0; a handler needs some time".into());
         must(self.concurrency > 0, "concurrency is 0; at least one task must run".into());
         must(
@@ -203,7 +200,10 @@ impl Policy {
         let (held, slots) = (usize::from(self.held()), self.slots());
         must(held >= slots, format!("prefetch is {held}, less than the {slots} tasks that may run at once"));
         if let Some(rate) = self.rate {
-            must(rate.tasks > 0 && !rate.per.is_zero(), "rate allows nothing: no tasks, or no time".into());
+            must(
+                rate.tasks > 0 && !rate.per.is_zero(),
+                "rate allows nothing; it needs at least 1 task, and a time longer than 0".into(),
+            );
         }
         let backoff = &self.backoff;
         must(

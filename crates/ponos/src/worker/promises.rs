@@ -59,7 +59,7 @@ impl Promises {
                 return;
             }
             if promise.told {
-                tracing::info!(name = %event.name, source = event.source, due = %promise.due, "what was missed has come");
+                tracing::info!(name = %event.name, source = event.source, due = %promise.due, "the missed event has arrived");
             }
         }
         match next.and_then(|next| Timestamp::floored(&next.next_due_at?).ok()) {
@@ -111,7 +111,7 @@ impl Promises {
             let queue = queue.plan.name.clone();
             tracing::error!(
                 %queue, name = %promise.name, source, subject = subject.as_deref(), due = %promise.due,
-                "an event has not come that was promised: is its sender alive, and the queue bound?"
+                "a promised event has not arrived; check whether its sender runs and the queue is bound"
             );
             Observed::Missed {
                 queue,

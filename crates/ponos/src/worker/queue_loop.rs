@@ -189,7 +189,7 @@ impl QueueLoop {
         let measured = self.queue.take_measured();
         let adapted = measured.and_then(|measured| self.prefetch.adapt(measured));
         if let Some(prefetch) = adapted.or(fewer) {
-            tracing::debug!(queue = %self.queue.plan.name, prefetch, "another prefetch, by what tasks take and hold");
+            tracing::debug!(queue = %self.queue.plan.name, prefetch, "the prefetch was changed, from the time that tasks take and the bytes that they hold");
             self.consumer.set_prefetch(prefetch);
         }
     }
@@ -252,7 +252,7 @@ async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphor
     if let Err(panic) = AssertUnwindSafe(delivery::process(&queue, delivery, ticket)).catch_unwind().await {
         // the handler's own panics are caught nearer to it: this is one of dropping what it left
         let words = delivery::panic_message(panic.as_ref());
-        tracing::error!(queue = %queue.plan.name, panic = words, "a task broke outside of its handler; it is released");
+        tracing::error!(queue = %queue.plan.name, panic = words, "a task failed outside of its handler; its delivery is released");
         queue.report.given_back(None);
         let _ = queue.settler.settle(tag, Settle::Reject).await;
     }

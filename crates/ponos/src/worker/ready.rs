@@ -43,7 +43,7 @@ impl Worker {
         match plan.service.inbox.at_once() {
             // each that runs has a connection; who waits for one in vain gives its message back
             Some(connections) if slots > connections => Err(WorkerError::Invalid(vec![format!(
-                "its queues run {slots} tasks at a time, and its inbox has {connections} connections for them: set PostgresOptions::connections to {slots} (the database must allow them), or lower concurrency"
+                "the worker's queues run {slots} tasks at a time, but its inbox has {connections} connections for them: set PostgresOptions::connections to {slots} (the database must allow them), or lower concurrency"
             )])),
             _ => Ok(Ready { plan, liveness: Liveness::default() }),
         }
@@ -99,13 +99,15 @@ impl Ready {
         match checked {
             Err(error) if error.class.needs_a_person() => return Err(WorkerError::Broker(error)),
             Err(error) => {
-                tracing::warn!(%error, "the broker can't be reached yet; it is tried again for ever")
+                tracing::warn!(%error, "the broker can't be reached yet; connecting is tried until it succeeds")
             }
             Ok(()) => {}
         }
         let inbox = &plan.service.inbox;
         if !inbox.is_shared() && !inbox.is_none() {
-            tracing::info!("the inbox is this process's own: run one replica, or keep the inbox on Postgres");
+            tracing::info!(
+                "the inbox belongs to this process alone: run one replica, or keep the inbox on Postgres"
+            );
         }
         let service = Arc::clone(&plan.service);
         let ended = Box::pin(runtime::run(plan, transport, shutdown, liveness)).await;

@@ -39,7 +39,7 @@ impl Relaying {
         };
         if !ended {
             self.trigger.advance();
-            tracing::warn!("the outbox was not emptied before the end; it goes on at the next start");
+            tracing::warn!("the outbox was not empty at the end; relaying goes on at the next start");
             // at this stage it ends at once
             let _ = self.task.await;
         }

@@ -86,7 +86,7 @@ impl Attempt {
             return Err(wrong("retry-attempt", "an integer", number));
         };
         let number = u32::try_from(*number).ok().filter(|number| *number > 0);
-        let number = number.ok_or_else(|| malformed("header retry-attempt is no number from 1"))?;
+        let number = number.ok_or_else(|| malformed("header retry-attempt is not a number from 1 up"))?;
         Ok(Self {
             number,
             first_seen: instant(headers, "retry-first-seen")?.unwrap_or(now),
@@ -152,7 +152,7 @@ fn instant(headers: &Headers, name: &str) -> Result<Option<Timestamp>, Death> {
 fn sane(due: Option<Timestamp>, now: Timestamp) -> Result<Option<Timestamp>, Death> {
     match due {
         Some(due) if due.since(now) > millis(LONGEST_RETRY + SLACK) => {
-            Err(malformed(format!("header retry-due is {due}; nothing waits for more than 7 days")))
+            Err(malformed(format!("header retry-due is {due}; a retry waits for at most 7 days")))
         }
         due => Ok(due),
     }
@@ -171,7 +171,7 @@ pub(crate) fn exchange(due: Timestamp, now: Timestamp) -> &'static str {
 
 /// The message for the attempt `next`, to be published with the queue's name as key.
 pub(crate) fn retry_message(message: Message, queue: &str, event: &Event, next: &Attempt) -> Message {
-    let mut message = with_body(message, queue, Some(event));
+    let mut message = resent(message, queue, Some(event.id.as_str()));
     let headers = &mut message.headers;
     headers.set("retry-attempt", i64::from(next.number));
     headers.set("retry-first-seen", next.first_seen.to_string());
@@ -206,7 +206,7 @@ pub(crate) fn dead(
     event: Option<&Event>,
     (death, attempt, now): (&Death, &Attempt, Timestamp),
 ) -> Message {
-    let mut message = with_body(message, queue, event);
+    let mut message = resent(message, queue, event.map(|event| event.id.as_str()));
     let headers = &mut message.headers;
     for name in OF_A_RETRY {
         headers.remove(name);
@@ -218,16 +218,6 @@ pub(crate) fn dead(
     headers.set("dead-attempt", i64::from(attempt.number));
     headers.set("dead-first-seen", attempt.first_seen.to_string());
     message
-}
-
-/// The same message for another way, whole even if decoding took its body out.
-fn with_body(mut message: Message, queue: &str, event: Option<&Event>) -> Message {
-    if let Some(event) = event
-        && message.body.is_empty()
-    {
-        message.body.clone_from(&event.data);
-    }
-    resent(message, queue, event.map(|event| event.id.as_str()))
 }
 
 /// At most `most` bytes of it, cut between characters.

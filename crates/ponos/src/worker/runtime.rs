@@ -38,7 +38,7 @@ pub enum RunError {
     #[error("this worker has run already; build another one")]
     Again,
     /// What serves a queue ended by itself; the others were then stopped in order. Which, and why.
-    #[error("what serves a queue ended without being asked to ({0}); start the worker again")]
+    #[error("a queue is no longer served ({0}), so the worker stopped; start it again")]
     Ended(String),
 }
 
@@ -117,7 +117,7 @@ pub(crate) async fn run(
     if broken.is_empty() {
         return Ok(report);
     }
-    tracing::error!(%report, "the worker ends, for what serves a queue has ended");
+    tracing::error!(%report, "the worker stops, because a queue is no longer served");
     Err(RunError::Ended(broken.join("; ")))
 }
 
@@ -132,7 +132,7 @@ async fn all_ended(
         let (id, why) = match ended {
             Ok((_, End::Stopped)) => continue,
             Ok((id, End::Broken)) => (id, "its consumer ended by itself".to_owned()),
-            Err(error) => (error.id(), redact(&format!("its task broke: {error}")).into_owned()),
+            Err(error) => (error.id(), redact(&format!("its task failed: {error}")).into_owned()),
         };
         if broken.is_empty() {
             stop.advance();
@@ -161,7 +161,7 @@ async fn log_link(mut link: watch::Receiver<Link>, what: String) {
             match &now {
                 Link::Up { broker, .. } => tracing::info!(broker, "{what}: connected"),
                 Link::Blocked { reason } => {
-                    tracing::warn!(reason, "{what}: the broker accepts no publishing")
+                    tracing::warn!(reason, "{what}: the broker accepts no messages")
                 }
                 Link::Down { error: Some(error), .. } if error.class.needs_a_person() => {
                     tracing::error!(%error, "{what}: not connected");
@@ -201,7 +201,7 @@ mod tests {
         add("shop.broken", running.spawn(async { panic!("oh no") }));
         let broken = all_ended(running, &pulses, &stop).await;
         assert_eq!(broken.len(), 1, "{broken:?}");
-        assert!(broken[0].starts_with("shop.broken: its task broke"), "{broken:?}");
+        assert!(broken[0].starts_with("shop.broken: its task failed"), "{broken:?}");
         let trouble = liveness.check().unwrap_err();
         assert!(trouble.contains("shop.broken") && !trouble.contains("shop.whole"), "{trouble}");
     }

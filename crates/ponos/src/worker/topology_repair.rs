@@ -29,10 +29,10 @@ impl TopologyRepair {
         }
         match self.transport.check(&self.topology).await {
             Ok(()) => tracing::warn!(
-                "something the worker needs was gone from the broker; all of it was declared again"
+                "something the worker needs was missing on the broker; everything it needs was declared again"
             ),
             Err(error) => {
-                tracing::error!(%error, "something the worker needs is gone from the broker, and can't be declared again")
+                tracing::error!(%error, "something the worker needs is missing on the broker, and can't be declared again")
             }
         }
         *declared = Some(Instant::now());

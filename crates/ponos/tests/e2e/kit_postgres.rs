@@ -51,7 +51,7 @@ fn shop(inbox: &Inbox) -> Worker {
 }
 
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "an inbox on Postgres needs a clock that goes")]
+#[should_panic(expected = "an inbox on Postgres needs a running clock")]
 async fn on_a_paused_clock_it_is_refused_at_once() {
     // nothing of a database may be waited for on a paused clock
     let opened = std::thread::spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(inbox("kit_paused")));

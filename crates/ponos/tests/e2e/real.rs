@@ -145,9 +145,24 @@ impl Sender {
     }
 
     pub(crate) async fn send_to(&mut self, exchange: &str, messages: Vec<Message>) {
-        let exchange: Arc<str> = Arc::from(exchange);
         let count = messages.len();
-        let mut batch = Vec::with_capacity(count);
+        let outcomes = self.outcomes_of(exchange, messages).await;
+        assert!(
+            outcomes.values().all(|outcome| *outcome == PublishOutcome::Confirmed { returned: false }),
+            "{outcomes:?}"
+        );
+        assert_eq!(outcomes.len(), count);
+    }
+
+    /// Whether the exchange `events` leads the message to a queue. One that does not get there has no effect.
+    pub(crate) async fn reaches_a_queue(&mut self, message: Message) -> bool {
+        let outcomes = self.outcomes_of("events", vec![message]).await;
+        outcomes.values().all(|outcome| *outcome == PublishOutcome::Confirmed { returned: false })
+    }
+
+    async fn outcomes_of(&mut self, exchange: &str, messages: Vec<Message>) -> HashMap<u64, PublishOutcome> {
+        let exchange: Arc<str> = Arc::from(exchange);
+        let mut batch = Vec::with_capacity(messages.len());
         for message in messages {
             batch.push(Publishing { token: self.token, lane: 0, exchange: Arc::clone(&exchange), message });
             self.token += 1;
@@ -157,11 +172,7 @@ impl Sender {
             self.publisher.submit(chunk.to_vec()).await.unwrap();
             outcomes.extend(support::outcomes(&mut self.publisher, chunk.len()).await);
         }
-        assert!(
-            outcomes.values().all(|outcome| *outcome == PublishOutcome::Confirmed { returned: false }),
-            "{outcomes:?}"
-        );
-        assert_eq!(outcomes.len(), count);
+        outcomes
     }
 }
 

@@ -21,7 +21,7 @@ async fn a_clock_that_goes_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "Kit::start_in_real_time needs a clock that goes")]
+#[should_panic(expected = "Kit::start_in_real_time needs a running clock")]
 async fn a_paused_clock_is_refused_for_real_time() {
     Kit::start_in_real_time(worker(done)).await;
 }

@@ -24,36 +24,40 @@ pub(super) fn classify(address: &str, doing: &str, error: &Error) -> InboxError 
         }
         Error::PoolTimedOut => say(
             Class::Unavailable,
-            "no connection was to be had in time".into(),
-            "see whether it runs there, and whether all connections are in use (each running handler has one)",
+            "no connection was free in time".into(),
+            "check whether Postgres runs there, and whether all connections are in use (each running handler holds one)",
         ),
-        Error::Tls(said) => say(Class::Refused, said.to_string(), "see sslmode and sslrootcert in the URL"),
+        Error::Tls(said) => say(Class::Refused, said.to_string(), "check sslmode and sslrootcert in the URL"),
         Error::Configuration(said) => say(Class::Refused, said.to_string(), "correct the URL"),
-        other => say(Class::Unavailable, other.to_string(), "it is tried again; see whether it runs"),
+        other => {
+            say(Class::Unavailable, other.to_string(), "it is tried again; check whether Postgres runs there")
+        }
     }
 }
 
 /// SQLSTATE, by its class or its own five letters.
 fn by_code(code: &str) -> (Class, &'static str) {
     match code {
-        "55P03" | "40001" | "40P01" => (Class::Conflict, "it is released and comes again"),
+        "55P03" | "40001" | "40P01" => (Class::Conflict, "the delivery is released and delivered again"),
         "25P02" => (
             Class::Refused,
-            "a statement of the handler failed and it went on: let the handler return its error",
+            "a statement of the handler failed, but the handler went on: return the statement's error from the handler",
         ),
-        "28P01" | "28000" => (Class::Refused, "check user and password, and pg_hba.conf"),
+        "28P01" | "28000" => (Class::Refused, "check the user and password, and pg_hba.conf"),
         "3D000" => (Class::Refused, "create the database, or correct the end of the URL"),
-        "42501" => {
-            (Class::Refused, "grant it, or let somebody who may run what ponos::inbox::postgres::ddl gives")
-        }
-        "42P01" | "42703" | "3F000" => {
-            (Class::Refused, "the tables are missing or others: run what ponos::inbox::postgres::ddl gives")
-        }
+        "42501" => (
+            Class::Refused,
+            "grant the permission, or have an administrator run the SQL of ponos::inbox::postgres::ddl",
+        ),
+        "42P01" | "42703" | "3F000" => (
+            Class::Refused,
+            "the tables are missing, or have other columns: run the SQL of ponos::inbox::postgres::ddl",
+        ),
         // Connections, resources (disk full, too many connections), an operator's intervention, the system's errors.
         _ if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
-            (Class::Unavailable, "it is tried again; see the server's log")
+            (Class::Unavailable, "it is tried again; check the server's log")
         }
-        _ => (Class::Refused, "see the server's log"),
+        _ => (Class::Refused, "check the server's log"),
     }
 }
 
@@ -61,6 +65,6 @@ pub(super) fn too_slow(address: &str, doing: &str, limit: Duration) -> InboxErro
     InboxError {
         class: Class::Unavailable,
         what: format!("{doing}: {address} did not answer within {limit:?}"),
-        remedy: "it is tried again; see whether it is overloaded".into(),
+        remedy: "it is tried again; check whether the server is overloaded".into(),
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn status(store: &Store) -> Result<OutboxStatus, InboxError> {
     );
     let select = sqlx::query_as(AssertSqlSafe(select)).bind(&*store.service).fetch_one(&store.side);
     let (waiting, failing, parked, oldest): (i64, i64, i64, Option<f64>) =
-        store.call("looking at the outbox", select).await?;
+        store.call("inspecting the outbox", select).await?;
     let oldest = oldest.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
     let (waiting, failing, parked) = (waiting.unsigned_abs(), failing.unsigned_abs(), parked.unsigned_abs());
     Ok(OutboxStatus { waiting, failing, parked, oldest })
@@ -49,7 +49,7 @@ pub(super) async fn last(store: &Store) -> Result<i64, InboxError> {
     let select =
         format!("select coalesce(max(seq), 0) from {}.ponos_outbox where service = $1", store.schema);
     let select = sqlx::query_scalar(AssertSqlSafe(select)).bind(&*store.service).fetch_one(&store.side);
-    store.call("looking at the outbox", select).await
+    store.call("inspecting the outbox", select).await
 }
 
 /// In the order given, in one statement.

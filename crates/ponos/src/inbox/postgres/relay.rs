@@ -92,7 +92,7 @@ impl Relay {
                 Ok(Turn::Others | Turn::Lost) => TURN,
                 Err(error) => {
                     if failures == 0 {
-                        tracing::error!(%error, "the outbox can't be relayed; it is tried again");
+                        tracing::error!(%error, "the outbox could not be relayed; it is tried again");
                     }
                     failures += 1;
                     PAUSES.0.saturating_mul(1 << failures.min(10)).min(PAUSES.1)
@@ -129,7 +129,7 @@ impl Relay {
             tracing::warn!(
                 count = failed.len(),
                 first = first.why,
-                "messages of the outbox were refused; they are tried again"
+                "messages of the outbox could not be published; they are tried again"
             );
         }
         let settle = outbox::settle(&mut transaction, &store, &confirmed, &failed);
@@ -138,7 +138,7 @@ impl Relay {
         if parked > 0 {
             tracing::error!(
                 parked,
-                "messages of the outbox are not tried any more: see last_error in the table ponos_outbox, and set parked to null when that is mended"
+                "messages of the outbox are parked and no longer tried: see last_error in the table ponos_outbox, and set parked to null once the cause is mended"
             );
         }
         Ok(if lost { Turn::Lost } else { Turn::Sent(count) })
@@ -187,7 +187,7 @@ impl Relay {
                         failed.push(stays(seq, format!("{id} was refused: {why}"), true));
                     }
                     PublishOutcome::Missing(why) => {
-                        failed.push(stays(seq, format!("the exchange of {id} is not there: {why}"), false));
+                        failed.push(stays(seq, format!("the exchange of {id} does not exist: {why}"), false));
                     }
                     PublishOutcome::Lost => {}
                 }

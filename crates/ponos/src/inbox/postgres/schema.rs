@@ -50,8 +50,8 @@ pub(super) fn identifier(schema: &str) -> Result<&str, InboxError> {
         return Ok(schema);
     }
     Err(InboxError::refused(
-        format!("'{schema}' can't be the schema of the inbox"),
-        "take small letters, digits and _, beginning with a letter, at most 63",
+        format!("'{schema}' is not a valid schema name for the inbox"),
+        "use lower-case letters, digits and _, beginning with a letter, at most 63 characters",
     ))
 }
 
@@ -63,16 +63,16 @@ pub(super) async fn ensure(
 ) -> Result<(), InboxError> {
     let ddl = ddl(schema)?;
     let found = check(connection, schema).await;
-    match found.map_err(|error| classify(address, "looking for the inbox", &error)) {
+    match found.map_err(|error| classify(address, "looking for the inbox's tables", &error)) {
         Ok(()) => Ok(()),
         // 42P01, 42703, 3F000: no such table, column, schema. Whoever may not look may not make it either.
         Err(error) if error.class == InboxErrorClass::Refused => {
             create(connection, &ddl)
                 .await
-                .map_err(|error| classify(address, "making the inbox's tables", &error))?;
+                .map_err(|error| classify(address, "creating the inbox's tables", &error))?;
             check(connection, schema)
                 .await
-                .map_err(|error| classify(address, "looking for the inbox", &error))
+                .map_err(|error| classify(address, "looking for the inbox's tables", &error))
         }
         Err(error) => Err(error),
     }

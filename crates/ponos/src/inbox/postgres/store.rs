@@ -251,7 +251,7 @@ impl Run {
         {
             let error = classify(&self.store.address, "rolling back", &error);
             if error.class != InboxErrorClass::Unavailable {
-                tracing::warn!(%error, "a handler's transaction could not be rolled back; its connection is given up");
+                tracing::warn!(%error, "a handler's transaction could not be rolled back; its connection is closed");
             }
         }
         self.undo().await;
@@ -270,7 +270,7 @@ impl Run {
                 }
                 // The connection that was lost took its transaction along; only a commit of the handler's own would stay.
                 Err(error) if left == 0 => {
-                    tracing::warn!(%key, %error, "it could not be seen whether a handler that failed had committed its transaction itself; if it did, the key counts as handled");
+                    tracing::warn!(%key, %error, "it is not known whether a handler that failed had committed its transaction itself; if it had, the key counts as handled");
                 }
                 Err(_) => tokio::time::sleep(UNDO.1).await,
             }

@@ -38,7 +38,7 @@ impl Database {
         private::folder(path).map_err(|error| exposed(path, error))?;
         close(path)?;
         let lock = lock(path)?;
-        remove_unfinished_snapshots(path).map_err(io("tidying up"))?;
+        remove_unfinished_snapshots(path).map_err(io("removing an unfinished snapshot"))?;
         let config = ::sled::Config::new()
             .path(path)
             .cache_capacity(CACHE)
@@ -68,7 +68,7 @@ impl Database {
     }
 
     fn call<T>(&mut self, call: impl FnOnce(&::sled::Db) -> ::sled::Result<T>) -> Result<T, InboxError> {
-        let Some(db) = &self.db else { return Err(damaged(&self.path, "sled gave up on it")) };
+        let Some(db) = &self.db else { return Err(damaged(&self.path, "sled failed before")) };
         let mut result = guarded(&self.path, || call(db));
         if let Err(error) = &mut result
             && error.class == InboxErrorClass::Refused
@@ -106,7 +106,7 @@ fn close(path: &Path) -> Result<(), InboxError> {
 
 fn exposed(path: &Path, error: ExposedError) -> InboxError {
     match error {
-        ExposedError::Io(error) => io_error(path, "opening it", &error),
+        ExposedError::Io(error) => io_error(path, "opening the folder", &error),
         ExposedError::Exposed { path: place, what, remedy } => InboxError::refused(
             format!("the inbox {} can't be used: {} {what}", path.display(), place.display()),
             remedy,
@@ -115,7 +115,7 @@ fn exposed(path: &Path, error: ExposedError) -> InboxError {
 }
 
 fn lock(path: &Path) -> Result<File, InboxError> {
-    let io = |error| io_error(path, "locking it", &error);
+    let io = |error| io_error(path, "locking the folder", &error);
     let file =
         File::options().create(true).write(true).truncate(false).open(path.join("lock")).map_err(io)?;
     for _ in 0..LOCK_ATTEMPTS {
@@ -128,9 +128,7 @@ fn lock(path: &Path) -> Result<File, InboxError> {
     Err(InboxError {
         class: InboxErrorClass::Unavailable,
         what: format!("the inbox {} is in use by another process", path.display()),
-        remedy:
-            "it is for one replica: give each a folder of its own and the queue one consumer, or use Postgres"
-                .into(),
+        remedy: "a sled inbox is for one replica: run one, or use Postgres".into(),
     })
 }
 
@@ -156,7 +154,7 @@ fn guarded<T>(path: &Path, call: impl FnOnce() -> ::sled::Result<T>) -> Result<T
         Ok(Err(error)) => Err(damaged(path, &error.to_string())),
         Err(panic) => {
             let words = panic.downcast_ref::<String>().map(String::as_str);
-            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
+            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("sled panicked");
             Err(damaged(path, words))
         }
     }
@@ -165,18 +163,18 @@ fn guarded<T>(path: &Path, call: impl FnOnce() -> ::sled::Result<T>) -> Result<T
 fn damaged(path: &Path, what: &str) -> InboxError {
     InboxError::refused(
         format!("the inbox {} is damaged: {what}", path.display()),
-        "move the folder away to begin with an empty one; what is delivered twice may run twice then",
+        "move the folder away to start with an empty inbox; what is delivered twice may then run twice",
     )
 }
 
 fn io_error(path: &Path, doing: &str, error: &io::Error) -> InboxError {
     let remedy = match error.kind() {
-        io::ErrorKind::PermissionDenied => "give this user the right to write there",
+        io::ErrorKind::PermissionDenied => "give this user permission to write there",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "make room: it goes on by itself then"
+            "free disk space; the inbox then goes on by itself"
         }
-        io::ErrorKind::ReadOnlyFilesystem => "mount it for writing",
-        _ => "see whether the disk works; it is tried again",
+        io::ErrorKind::ReadOnlyFilesystem => "mount the file system for writing",
+        _ => "it is tried again; check whether the disk works",
     };
     InboxError {
         class: InboxErrorClass::Unavailable,

@@ -36,7 +36,7 @@ impl Keys {
         std::thread::Builder::new()
             .name("inbox".into())
             .spawn(move || thread::run(&path, received, &ready))
-            .map_err(|error| keys.silent(&format!("has no thread: {error}")))?;
+            .map_err(|error| keys.silent(&format!("can't start its thread: {error}")))?;
         match opened.recv_timeout(PATIENCE) {
             Ok(opened) => opened.map(|()| keys),
             Err(_) => Err(keys.silent(&format!("did not open within {PATIENCE:?}"))),
@@ -81,7 +81,7 @@ impl Keys {
         };
         match tokio::time::timeout(PATIENCE, asking).await {
             Ok(Some(answer)) => answer,
-            Ok(None) => Err(self.silent("has no thread any more")),
+            Ok(None) => Err(self.silent("is closed: its thread has ended")),
             Err(_) => Err(self.silent(&format!("did not answer within {PATIENCE:?}"))),
         }
     }
@@ -90,7 +90,7 @@ impl Keys {
         InboxError {
             class: InboxErrorClass::Unavailable,
             what: format!("the inbox {} {what}", self.folder.display()),
-            remedy: "see whether its disk answers".into(),
+            remedy: "check whether its disk responds".into(),
         }
     }
 }

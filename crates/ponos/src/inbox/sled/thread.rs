@@ -116,7 +116,7 @@ impl Keeper {
             Err(error) => {
                 self.gave_up = self.database.is_ok() && error.class == InboxErrorClass::Refused;
                 if self.failures == 0 {
-                    tracing::error!(%error, "the inbox does not work");
+                    tracing::error!(%error, "the inbox can't be used; opening it is tried again");
                 }
                 let (first, longest) = PAUSES;
                 let pause = first.saturating_mul(1 << self.failures.min(10)).min(longest);

@@ -35,7 +35,10 @@ pub(super) fn take_latest(
     if !policy.latest_only {
         return Ok(());
     }
-    queue.latest.take(event, now).map_err(|latest| format!("overtaken: one of {latest} was taken before it"))
+    queue
+        .latest
+        .take(event, now)
+        .map_err(|latest| format!("overtaken: a newer one, of {latest}, was taken before it"))
 }
 
 fn too_old(policy: &Policy, event: &Event, now: Timestamp) -> Option<String> {
@@ -44,7 +47,10 @@ fn too_old(policy: &Policy, event: &Event, now: Timestamp) -> Option<String> {
     }
     let (age, time) = (policy.max_age?, event.time?);
     (now.since(time) > millis(age)).then(|| {
-        format!("too old: its time is {time}, and after {} s there is nothing to do", age.as_secs_f64())
+        format!(
+            "too old: its time is {time}, and events older than {} s are skipped (Policy::max_age)",
+            age.as_secs_f64()
+        )
     })
 }
 

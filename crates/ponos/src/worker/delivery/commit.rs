@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Asks the inbox whether it was handled already: the entry to run under.
 pub(super) async fn begin_entry(task: &InProgress<'_>, key: &InboxKey) -> Result<Entry, Verdict> {
     let queue = task.queue;
-    let asked = hold_and_retry(task, Hold::because("the inbox could not be asked"), || async {
+    let asked = hold_and_retry(task, Hold::because("the inbox could not be read"), || async {
         let begun = tokio::select! {
             biased;
             begun = queue.service.inbox.begin(key) => begun,
@@ -36,9 +36,9 @@ pub(super) async fn begin_entry(task: &InProgress<'_>, key: &InboxKey) -> Result
         Unmet::Final(verdict) => verdict,
         Unmet::Stopped => Verdict::Stopped,
         Unmet::Void(_) => {
-            Verdict::Release("the connection was lost while the inbox could not be asked".into())
+            Verdict::Release("the connection was lost while the inbox could not be read".into())
         }
-        Unmet::Enough(why) => Verdict::Release(format!("the inbox could not be asked: {why}")),
+        Unmet::Enough(why) => Verdict::Release(format!("the inbox could not be read: {why}")),
     })
 }
 
@@ -53,7 +53,7 @@ pub(super) enum NotDone {
 }
 
 /// What the log says while that waits.
-const DONE: &str = "the handler is done, what follows is hindered";
+const DONE: &str = "the handler is done, but its result can't be committed yet";
 
 impl From<Unmet<NotDone>> for NotDone {
     fn from(unmet: Unmet<NotDone>) -> Self {
@@ -62,7 +62,7 @@ impl From<Unmet<NotDone>> for NotDone {
             Unmet::Stopped => Self::Stopped,
             Unmet::Void(why) => Self::Passing(format!("the connection of its delivery was lost: {why}")),
             Unmet::Enough(why) => {
-                Self::Lasting(format!("its handler is done, but what follows can't be had: {why}"))
+                Self::Lasting(format!("its handler is done, but its result could not be committed: {why}"))
             }
         }
     }
@@ -99,7 +99,7 @@ async fn publish_held(task: &InProgress<'_>, hold: Hold, held: Vec<Held>) -> Res
         let held = (std::mem::take(&mut is_first) || queue.can_publish()).then(|| held.clone());
         async move {
             let Some(held) = held else {
-                return Err(Failed::Again("the broker can't be published to".into()));
+                return Err(Failed::Again("the broker accepts no messages now".into()));
             };
             let Err(error) = queue.publisher.publish(held, queue.service.limits.flush).await else {
                 return Ok(());
@@ -165,29 +165,30 @@ pub(super) async fn send_confirmed(
     let id = id.parse().map_err(Unsent::Why)?;
     let mut held = Held { id, exchange: Arc::from(exchange), message };
     loop {
-        let sent = hold_and_retry(task, Hold::because("what it becomes could not be sent"), || {
-            let held = vec![held.clone()];
-            async move {
-                if queue.is_void(task.tag) {
-                    // it comes again, whatever becomes of this
-                    return Err(Failed::Final(Undeliverable::Void));
+        let sent =
+            hold_and_retry(task, Hold::because("its retry or dead letter could not be published"), || {
+                let held = vec![held.clone()];
+                async move {
+                    if queue.is_void(task.tag) {
+                        // it comes again, whatever becomes of this
+                        return Err(Failed::Final(Undeliverable::Void));
+                    }
+                    if exchange == DEAD {
+                        // without it, the exchange would send the letter to the parked ones
+                        queue.repair.ensure_queue(&dead_letters(&queue.plan.name)).await;
+                    }
+                    let Err(error) = queue.publisher.publish(held, queue.service.limits.flush).await else {
+                        return Ok(());
+                    };
+                    if error.is_too_large() {
+                        return Err(Failed::Final(Undeliverable::TooLarge(error.to_string())));
+                    }
+                    if error.is_missing() {
+                        queue.repair.redeclare().await;
+                    }
+                    Err(Failed::Again(error.to_string()))
                 }
-                if exchange == DEAD {
-                    // without it, the exchange would send the letter to the parked ones
-                    queue.repair.ensure_queue(&dead_letters(&queue.plan.name)).await;
-                }
-                let Err(error) = queue.publisher.publish(held, queue.service.limits.flush).await else {
-                    return Ok(());
-                };
-                if error.is_too_large() {
-                    return Err(Failed::Final(Undeliverable::TooLarge(error.to_string())));
-                }
-                if error.is_missing() {
-                    queue.repair.redeclare().await;
-                }
-                Err(Failed::Again(error.to_string()))
-            }
-        });
+            });
         return match sent.await {
             Ok(()) => Ok(()),
             Err(Unmet::Final(Undeliverable::TooLarge(why))) => {
@@ -201,7 +202,7 @@ pub(super) async fn send_confirmed(
             }
             Err(Unmet::Stopped) => Err(Unsent::Stopped),
             Err(Unmet::Void(why) | Unmet::Enough(why)) => {
-                Err(Unsent::Why(format!("it could not be sent to '{exchange}': {why}")))
+                Err(Unsent::Why(format!("it could not be published to '{exchange}': {why}")))
             }
         };
     }

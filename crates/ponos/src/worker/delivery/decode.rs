@@ -1,7 +1,7 @@
 //! From a message to an event, to its handler, and to the payload that the handler takes.
 
 use crate::{
-    event::{Event, Message, from_json, identity, is_structured},
+    event::{Event, Message, from_json, identity},
     schema::Contract,
     worker::{
         Limits,
@@ -12,28 +12,15 @@ use crate::{
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The event. The body of a message in binary mode moves into it; it is put back on an error.
+/// The event, into which texts and payload of the message move; [`Event::put_back`] undoes that. On an error it is whole.
 pub(super) fn decode(message: &mut Message, limits: &Limits) -> Result<Arc<Event>, Death> {
     let bytes = message.body.len();
     if bytes > limits.body {
         let reason = format!("the body has {bytes} bytes; at most {} are read (Limits::body)", limits.body);
         return Err(Death::new(DeadKind::TooLarge, reason));
     }
-    let body = if is_structured(message) { None } else { Some(std::mem::take(&mut message.body)) };
-    match (Event::from_message(message), body) {
-        (Ok(mut event), body) => {
-            if let Some(body) = body {
-                event.data = body;
-            }
-            Ok(Arc::new(event))
-        }
-        (Err(error), body) => {
-            if let Some(body) = body {
-                message.body = body;
-            }
-            Err(Death::new(DeadKind::Malformed, error.to_string()))
-        }
-    }
+    let event = Event::take_from(message);
+    event.map(Arc::new).map_err(|error| Death::new(DeadKind::Malformed, error.to_string()))
 }
 
 /// What a message that is no event calls itself, for the log.
@@ -63,7 +50,7 @@ pub(super) fn route<'a>(plan: &'a QueuePlan, event: &Event) -> Result<&'a Arc<Ro
     plan.route(event.name.as_str()).ok_or_else(|| {
         let handled: Vec<&str> = plan.routes.iter().map(|route| &*route.pattern).collect();
         let reason = format!(
-            "nobody handles '{}' here; the queue '{}' has handlers for {}",
+            "no handler takes '{}': the queue '{}' has handlers for {}",
             event.name,
             plan.name,
             handled.join(", ")
@@ -91,7 +78,7 @@ fn parse(data: &[u8]) -> Result<Value, Death> {
         return Ok(Value::Null);
     }
     from_json(data)
-        .map_err(|error| Death::new(DeadKind::Malformed, format!("the payload is no JSON: {error}")))
+        .map_err(|error| Death::new(DeadKind::Malformed, format!("the payload is not valid JSON: {error}")))
 }
 
 #[cfg(test)]
@@ -104,10 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn the_body_moves_into_the_event() {
+    fn the_body_moves_into_the_event_and_back() {
         let mut message = message();
+        let before = message.clone();
         let event = decode(&mut message, &Limits::default()).unwrap();
         assert_eq!((&*event.data, &*message.body), (&b"{\"a\":1}"[..], &b""[..]));
+        event.put_back(&mut message);
+        assert_eq!(message, before);
     }
 
     #[test]

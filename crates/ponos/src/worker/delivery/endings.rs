@@ -96,7 +96,7 @@ async fn retry(task: &mut InProgress<'_>, after: Option<Duration>, reason: Strin
 /// The same attempt later, or to the dead letters when that has gone on for too long.
 async fn put_off(task: &mut InProgress<'_>, why: PutOff) -> (Ended, Settle) {
     let (Some(event), Some(route)) = (task.event.clone(), task.route.clone()) else {
-        return release(task, "it was put off before it was read".into()).await;
+        return release(task, "it was put off before it was decoded".into()).await;
     };
     let now = task.queue.service.clock.now();
     let waits = task.attempt.put_off(now);
@@ -109,7 +109,7 @@ async fn put_off(task: &mut InProgress<'_>, why: PutOff) -> (Ended, Settle) {
     if waited >= most {
         let kind = if matches!(why, PutOff::Released) { DeadKind::Released } else { DeadKind::Snoozed };
         let reason = format!(
-            "attempt {} was put off {} times since {}, and may be for {} s at most (Policy::max_wait); at last: {reason}",
+            "attempt {} was put off {} times since {}, longer than the {} s of Policy::max_wait; last reason: {reason}",
             task.attempt.number,
             waits.count,
             waits.since,
@@ -151,7 +151,7 @@ async fn send_to_ladder(
         Err(Unsent::TooLarge(message, why)) => {
             task.message = *message;
             let reason = next.failure.as_deref().unwrap_or_default();
-            let reason = format!("{reason}; and there can be no other attempt: {why}");
+            let reason = format!("{reason}; another attempt is impossible: {why}");
             dead_letter(task, Death::new(DeadKind::TooLarge, reason)).await
         }
         Err(Unsent::Why(why)) => release(task, why).await,
@@ -216,9 +216,9 @@ async fn release_stopped(task: &mut InProgress<'_>) -> (Ended, Settle) {
         Some(event) => {
             format!("{}: {} {}, attempt {}", queue.plan.name, event.name, event.id, task.attempt.number)
         }
-        None => format!("{}: a message that was not read yet", queue.plan.name),
+        None => format!("{}: a message that was not decoded yet", queue.plan.name),
     });
-    release(task, "the worker stops".into()).await
+    release(task, "the worker is stopping".into()).await
 }
 
 /// Back to the queue, for a reason of ours: it is not counted against the message.
@@ -268,7 +268,7 @@ async fn republish(queue: &QueueContext, message: Message) -> bool {
     match queue.publisher.publish(vec![held], CONFIRM).await {
         Ok(()) => true,
         Err(error) => {
-            tracing::warn!(%error, queue = %queue.plan.name, "not sent anew; it is released, and its count goes on");
+            tracing::warn!(%error, queue = %queue.plan.name, "the delivery could not be republished; it is released, and its delivery count goes on");
             false
         }
     }

@@ -72,7 +72,7 @@ where
             Err(Failed::Again(why)) => why,
         };
         if let Some(what) = hold.what.filter(|_| wait == SHORTEST) {
-            tracing::warn!(why, queue = %queue.plan.name, id = task.id(), "{what}; the task waits");
+            tracing::warn!(why, queue = %queue.plan.name, id = task.id(), "{what}; the task waits and tries again");
         }
         let end = Instant::now() + wait;
         if end > until {

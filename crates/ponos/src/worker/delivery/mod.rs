@@ -45,8 +45,9 @@ struct InProgress<'a> {
     exchange: String,
     /// How often it came back unsettled.
     count: u64,
-    /// Decoding takes its body out, into the event.
     message: Message,
+    /// Its texts and its payload are in the event.
+    moved_out: bool,
     event: Option<Arc<Event>>,
     /// What it calls itself, if it is no event.
     claimed: Claimed,
@@ -150,7 +151,7 @@ async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
             return Err(death.into());
         }
     };
-    task.event = Some(Arc::clone(&event));
+    (task.event, task.moved_out) = (Some(Arc::clone(&event)), true);
     let route = decode::route(&queue.plan, &event)?;
     task.route = Some(Arc::clone(route));
     checks::expect_next(queue, route, &event);
@@ -200,6 +201,7 @@ impl<'a> InProgress<'a> {
             exchange,
             count,
             message,
+            moved_out: false,
             event,
             claimed,
             route,
@@ -265,15 +267,18 @@ impl<'a> InProgress<'a> {
         !self.message.headers.is_empty() || !self.message.body.is_empty()
     }
 
-    /// Puts back what decoding took out.
+    /// Puts back what decoding moved out: the message is as it came.
     fn restore(&mut self) {
-        if let Some(event) = self.event.take().filter(|_| self.message.body.is_empty()) {
-            self.message.body.clone_from(&event.data);
+        if std::mem::take(&mut self.moved_out)
+            && let Some(event) = &self.event
+        {
+            event.put_back(&mut self.message);
         }
     }
 
-    /// The message that it was, for another way.
+    /// The message as it came, for another way.
     fn taken(&mut self) -> Message {
+        self.restore();
         std::mem::take(&mut self.message)
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn blocked(queue: &QueueContext, context: &Context, held: Duration) {
     context.span().in_scope(|| {
         tracing::error!(
             queue = %name, name = %event.name, id = %event.id, ?held, ?timeout,
-            "the handler blocked its thread beyond its timeout: it could not be cancelled, and held up what shares the thread; await instead of blocking, or give such work to ctx.blocking"
+            "the handler blocked its thread beyond its timeout, so it could not be cancelled and held up other tasks; await instead of blocking, or give such work to ctx.blocking"
         );
     });
     if let Some(observer) = &queue.service.observer {
@@ -55,7 +55,7 @@ pub(super) fn report(task: InProgress<'_>, ended: Ended) {
     let void = queue.is_void(task.tag);
     queue.report.count(&ended, void, task.id());
     if void {
-        tracing::debug!(queue = %queue.plan.name, id = task.event.as_ref().map(|event| event.id.as_str()), "its connection was lost before it could be settled: it comes again");
+        tracing::debug!(queue = %queue.plan.name, id = task.event.as_ref().map(|event| event.id.as_str()), "its connection was lost before it could be settled; it will be delivered again");
     }
     task.span.in_scope(|| log(&task, &ended));
     if let Some(observer) = &queue.service.observer {
@@ -99,11 +99,11 @@ fn log(task: &InProgress<'_>, ended: &Ended) {
     let took = || task.began.elapsed().as_secs_f64();
     match ended {
         Ended::Done => end!(debug, task, took(), "done"),
-        Ended::HandledAlready => end!(debug, task, took(), "handled already"),
+        Ended::HandledAlready => end!(debug, task, took(), "already handled"),
         Ended::Skipped(why) => end!(debug, task, took(), reason = why, "skipped"),
         Ended::Early { due } => end!(debug, task, took(), %due, "not due yet"),
         Ended::Retried { attempt, due, reason } => {
-            end!(warn, task, took(), "error.type" = "failed", reason, next = attempt, %due, "failed; to be tried again")
+            end!(warn, task, took(), "error.type" = "failed", reason, next = attempt, %due, "failed; it will be tried again")
         }
         Ended::Snoozed { due, reason } => end!(info, task, took(), reason, %due, "put off"),
         // that was said once

@@ -69,7 +69,7 @@ pub(super) async fn run_handler(
             match other {
                 Run::Returned(Ok(Outcome::Release)) => Verdict::PutOff(PutOff::Released),
                 Run::Returned(Ok(Outcome::Snooze { after, reason })) => {
-                    let reason = reason.unwrap_or_else(|| "its handler put it off".into());
+                    let reason = reason.unwrap_or_else(|| "its handler put it off, without a reason".into());
                     let reason = redacted(reason);
                     Verdict::PutOff(PutOff::Snoozed(after, reason))
                 }
@@ -77,7 +77,8 @@ pub(super) async fn run_handler(
                     Death::new(DeadKind::Refused, redacted(reason)).into()
                 }
                 Run::Returned(Ok(Outcome::Retry { after, reason })) => {
-                    let reason = reason.unwrap_or_else(|| "its handler asked for another attempt".into());
+                    let reason = reason
+                        .unwrap_or_else(|| "its handler asked for another attempt, without a reason".into());
                     Verdict::Failed { after, reason: redacted(reason) }
                 }
                 Run::Unfit(error) => Death::new(DeadKind::Schema, unfit(&error)).into(),
@@ -191,7 +192,7 @@ fn redacted(reason: String) -> String {
 }
 
 fn unfit(error: &str) -> String {
-    format!("the payload keeps the contract, but its type can't be read from it: {error}")
+    format!("the payload fits its schema, but can't be read as the handler's type: {error}")
 }
 
 async fn run(queue: &QueueContext, handler: &Shared, context: &Context, payload: Value) -> Run {
@@ -227,7 +228,7 @@ async fn run(queue: &QueueContext, handler: &Shared, context: &Context, payload:
 pub(in crate::worker) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.map_or_else(|| "(without words)".into(), redacted)
+    text.map_or_else(|| "(no message)".into(), redacted)
 }
 
 /// Sees how long a handler keeps its thread at a time. One that blocks can't be cancelled, and holds up what shares the thread.

@@ -51,11 +51,11 @@ fn headers_of_the_wrong_type_are_named() {
             HeaderValue::from("2"),
             "header retry-attempt is the text '2'; expected an integer",
         ),
-        ("retry-attempt", HeaderValue::Int(0), "header retry-attempt is no number from 1"),
-        ("retry-attempt", HeaderValue::Int(i64::MAX), "header retry-attempt is no number from 1"),
+        ("retry-attempt", HeaderValue::Int(0), "header retry-attempt is not a number from 1 up"),
+        ("retry-attempt", HeaderValue::Int(i64::MAX), "header retry-attempt is not a number from 1 up"),
         ("retry-due", HeaderValue::Int(5), "header retry-due is the integer 5; expected an RFC 3339 text"),
         ("retry-due", HeaderValue::from("soon"), "header retry-due: 'soon' is not an RFC 3339 instant"),
-        ("retry-due", HeaderValue::from("2099-01-01T00:00:00Z"), "nothing waits for more than 7 days"),
+        ("retry-due", HeaderValue::from("2099-01-01T00:00:00Z"), "a retry waits for at most 7 days"),
     ] {
         let death = Attempt::read(&headers(&[(name, value)]), at(0)).unwrap_err();
         assert_eq!(death.kind, DeadKind::Malformed);

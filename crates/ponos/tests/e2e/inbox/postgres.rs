@@ -311,7 +311,7 @@ async fn wrong_urls_passwords_databases_and_schemas_are_refused_without_the_secr
         ("postgres://user:hunter2@127.0.0.1:no/x".to_owned(), "ponos", "URL"),
         (server.url("postgres", "hunter2", "wrong"), "ponos", "password"),
         (server.url("postgres", "testkit-secret", "missing"), "ponos", "create the database"),
-        (place.url.clone(), "Robert'); drop", "small letters"),
+        (place.url.clone(), "Robert'); drop", "lower-case letters"),
     ] {
         let options = PostgresOptions { schema: schema.into(), ..options() };
         let error = Inbox::postgres(&url, options).await.unwrap_err();

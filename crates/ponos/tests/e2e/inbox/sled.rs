@@ -157,7 +157,7 @@ fn a_full_disk_is_unavailable_with_the_remedy_and_loses_nothing() {
         child("child_fills_the_disk", folder.path(), "trap '' XFSZ; ulimit -S -f 2000;").output().unwrap();
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
-    assert!(said.contains("make room"), "{said}");
+    assert!(said.contains("free disk space"), "{said}");
     assert!(said.contains("works again"), "{said}");
 }
 
@@ -170,7 +170,7 @@ async fn child_fills_the_disk() {
     assert_eq!(error.class, InboxErrorClass::Unavailable);
     // Opening writes too: until there is room, nothing is answered.
     let refused = inbox.begin(&key("other")).await.unwrap_err();
-    assert!(refused.to_string().contains("make room"), "{refused}");
+    assert!(refused.to_string().contains("free disk space"), "{refused}");
     lift_the_limit();
     testkit::wait_until("the inbox to work again", LIMIT, async || {
         let entry = match inbox.begin(&key("after")).await {

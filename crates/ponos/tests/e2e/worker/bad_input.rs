@@ -17,10 +17,10 @@ struct Parcel {
 type Case = (&'static str, fn(&mut Message), &'static str, &'static str);
 
 const CASES: &[Case] = &[
-    ("no-json", |m| m.body = b"hello".to_vec(), "malformed", "the payload is no JSON"),
-    ("half-json", |m| m.body.truncate(4), "malformed", "the payload is no JSON"),
-    ("two-documents", |m| m.body = b"{} {}".to_vec(), "malformed", "the payload is no JSON"),
-    ("no-text", |m| m.body = vec![0xff, 0xfe], "malformed", "the payload is no JSON"),
+    ("no-json", |m| m.body = b"hello".to_vec(), "malformed", "the payload is not valid JSON"),
+    ("half-json", |m| m.body.truncate(4), "malformed", "the payload is not valid JSON"),
+    ("two-documents", |m| m.body = b"{} {}".to_vec(), "malformed", "the payload is not valid JSON"),
+    ("no-text", |m| m.body = vec![0xff, 0xfe], "malformed", "the payload is not valid JSON"),
     ("too-deep", |m| m.body = vec![b'['; 100_000], "malformed", "recursion limit"),
     ("no-object", |m| m.body = b"[1, 2]".to_vec(), "schema", "object"),
     ("empty", |m| m.body.clear(), "schema", "object"),
@@ -35,7 +35,7 @@ const CASES: &[Case] = &[
             m.body = b"hello".to_vec();
         },
         "malformed",
-        "the payload is no JSON",
+        "the payload is not valid JSON",
     ),
     ("no-type", |m| without(m, "cloudEvents_type"), "malformed", "attribute type is missing"),
     ("no-source", |m| without(m, "cloudEvents_source"), "malformed", "attribute source is missing"),
@@ -63,7 +63,7 @@ const CASES: &[Case] = &[
         "attempt-below-one",
         |m| m.headers.set("retry-attempt", 0),
         "malformed",
-        "retry-attempt is no number from 1",
+        "retry-attempt is not a number from 1 up",
     ),
     (
         "due-of-the-wrong-type",

@@ -14,7 +14,8 @@ const OTHER: &str = "stock.shelf.counted";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_the_broker_waits_too_long_for_is_done_once_and_its_neighbours_go_on() {
     let (node, stage) = (Node::start(), Stage::new());
-    node.eval("application:set_env(rabbit, consumer_timeout, 1000)");
+    // long enough for quick tasks on a busy machine, whose channels must not go
+    node.eval("application:set_env(rabbit, consumer_timeout, 6000)");
     node.eval("application:set_env(rabbit, channel_tick_interval, 200)");
     // its limits believe in half an hour: else it would be refused
     let worker = stage
@@ -26,12 +27,14 @@ async fn a_task_that_the_broker_waits_too_long_for_is_done_once_and_its_neighbou
     sender.send(parcels("before", 3)).await;
     sender.send(vec![event("other", OTHER, &json!({}))]).await;
     running.ends.done(4).await;
+    // before the slow task comes: these two stay until then
+    let other_queue = format!("shop.{OTHER}");
+    let other = node.consuming_channels("/", &other_queue);
+    let first = node.consuming_channels("/", QUEUE);
     // once is enough: channels from now on have half an hour again
     node.eval("application:set_env(rabbit, consumer_timeout, 1800000)");
     sender.send(vec![job("slow", "", "slow")]).await;
     stage.entered(&["slow"]).await;
-    let other = node.consuming_channels("/", &format!("shop.{OTHER}"));
-    let first = node.consuming_channels("/", QUEUE);
     wait_until("another channel to consume the queue", LIMIT, async || {
         let now = node.consuming_channels("/", QUEUE);
         (now != first && now != "[]").then_some(())
@@ -39,11 +42,7 @@ async fn a_task_that_the_broker_waits_too_long_for_is_done_once_and_its_neighbou
     .await;
     sender.send((0..3).map(|number| event(&format!("other-{number}"), OTHER, &json!({}))).collect()).await;
     running.ends.done(7).await;
-    assert_eq!(
-        node.consuming_channels("/", &format!("shop.{OTHER}")),
-        other,
-        "the other queue's channel lives"
-    );
+    assert_eq!(node.consuming_channels("/", &other_queue), other, "the other queue's channel lives");
 
     // behind what came back, which may be poison, they come one at a time
     sender.send(parcels("behind", 3)).await;

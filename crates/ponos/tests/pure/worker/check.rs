@@ -53,13 +53,13 @@ fn each_fault_is_said_in_words() {
     let all = Limits::default;
     for (worker, words) in [
         (Worker::new("Shop").on::<Value>(NAME, done), "Shop"),
-        (shop(), "it handles nothing"),
-        (shop().on::<Value>(NAME, done).on::<Value>(NAME, done), "a name is handled once"),
-        (shop().on::<Value>("parcel shipped", done), "is no name"),
+        (shop(), "the worker has no handler"),
+        (shop().on::<Value>(NAME, done).on::<Value>(NAME, done), "handle each name once"),
+        (shop().on::<Value>("parcel shipped", done), "is not a valid name"),
         (shop().task::<Value>("order.*.shipped", done), "'*' is not allowed in a name"),
         (
             shop().task::<Value>("images.cleanup", done),
-            "'images.cleanup' is not a task's name: a task's name has three",
+            "'images.cleanup' is not a valid task name: a task's name has three",
         ),
         (
             shop().fan_in("all", Policy::default(), |all| {
@@ -80,7 +80,7 @@ fn each_fault_is_said_in_words() {
             shop().state(7_u8).on::<Value>(NAME, done.finally(stateful.with_state())),
             concat!("the handler of 'order.parcel.shipped' takes the state ", module_path!(), "::Shelf"),
         ),
-        (shop().fan_in("all", Policy::default(), |all| all), "the fan-in handles nothing"),
+        (shop().fan_in("all", Policy::default(), |all| all), "the fan-in has no handler"),
         (
             shop()
                 .fan_in("all", Policy::default(), |all| all.on::<Value>(NAME, done).on::<Value>(NAME, done)),
@@ -88,7 +88,7 @@ fn each_fault_is_said_in_words() {
         ),
         (
             shop().fan_in("All of it", Policy::default(), |all| all.on::<Value>(NAME, done)),
-            "a fan-in's label is words",
+            "the label of a fan-in must be words",
         ),
         (
             shop().fan_in("all", Policy::default(), |all| {
@@ -123,7 +123,7 @@ fn each_fault_is_said_in_words() {
 #[test]
 fn a_wrong_name_of_a_task_is_said_once_and_as_that_of_a_task() {
     for (worker, words) in [
-        (shop().task::<Value>("images.cleanup", done), "'images.cleanup' is not a task's name: "),
+        (shop().task::<Value>("images.cleanup", done), "'images.cleanup' is not a valid task name: "),
         (shop().on::<Value>(NAME, done).sends_task::<Value>("images.cleanup"), "task 'images.cleanup': "),
     ] {
         let faults = faults(worker);

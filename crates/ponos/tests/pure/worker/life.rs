@@ -89,14 +89,14 @@ async fn what_is_no_event_goes_to_the_dead_letters_with_the_reason() {
             }) as fn(&mut Message),
         ),
         ("malformed", "attribute time is an integer", |message| message.headers.set("cloudEvents_time", 5)),
-        ("malformed", "the payload is no JSON", |message| message.body = b"{\"a\":".to_vec()),
+        ("malformed", "the payload is not valid JSON", |message| message.body = b"{\"a\":".to_vec()),
         ("malformed", "header retry-attempt is the text 'two'", |message| {
             message.headers.set("retry-attempt", "two")
         }),
         ("malformed", "header retry-due is of another type", |message| {
             message.headers.set("retry-due", HeaderValue::Bool(true));
         }),
-        ("unhandled", "nobody handles 'order.parcel.lost' here", |message| {
+        ("unhandled", "no handler takes 'order.parcel.lost'", |message| {
             message.headers.set("cloudEvents_type", "order.parcel.lost");
         }),
         ("schema", "/weight", |message| message.body = b"{\"weight\":\"heavy\"}".to_vec()),

@@ -107,9 +107,9 @@ async fn what_a_handler_may_not_is_refused_and_nothing_is_sent() {
     let said = kit.dead()[0].reason.clone();
     for words in [
         "no state of type alloc::string::String",
-        "holds 2 messages of 124 bytes; at most 10000 of 100 bytes",
+        "holds 2 messages of 124 bytes; the limits are 10000 messages and 100 bytes",
         "shop.bill.lost",
-        "'no name' is no name",
+        "'no name' is not a valid name",
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }

@@ -117,7 +117,7 @@ async fn a_snooze_is_bounded_by_age_and_a_spent_attempt_begins_that_anew() {
         (letter.kind.as_str(), letter.message.headers.int("dead-attempt")),
         ("snoozed-too-long", Some(2))
     );
-    assert!(letter.reason.ends_with("at last: closed"), "{}", letter.reason);
+    assert!(letter.reason.ends_with("last reason: closed"), "{}", letter.reason);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,11 @@
 //! Attempts: the ladder, the last one, panics, timeouts, blocking work, and brokers that take nothing.
 
-use ponos::{prelude::*, testing::Kit, worker::Backoff};
+use ponos::{
+    event::{HeaderValue, Message, Timestamp},
+    prelude::*,
+    testing::Kit,
+    worker::Backoff,
+};
 use serde_json::{Value, json};
 use std::{
     sync::{
@@ -63,6 +68,47 @@ async fn a_failed_task_waits_on_the_longest_rungs_that_fit_and_comes_back_in_tim
     assert_eq!(letter.message.headers.int("dead-attempt"), Some(3));
     let report = kit.stop().await;
     assert_eq!((report.retried, report.dead), (2, 1), "early returns count nothing");
+}
+
+/// Without the headers of ours that begin so, and the broker's own.
+fn without(mut message: Message, ours: &str) -> Message {
+    message.headers.retain(|name| !name.starts_with(ours) && !name.starts_with("x-"));
+    message
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_is_what_came_in_every_header_and_byte() {
+    for prefix in ["cloudEvents_", "cloudEvents:", "ce-"] {
+        let handler = async |_: Value, _: Context| Err(Failure::new("no route"));
+        let worker = Worker::new("shop").on::<Value>(NAME, handler.with(steady(2, secs(37))));
+        let mut kit = Kit::start(worker).await;
+        let mut sent = kit.event(NAME, &json!({ "a": [1, 2.50, null] })).into_message();
+        let headers = std::mem::take(&mut sent.headers).into_iter();
+        sent.headers = headers.map(|(name, value)| (name.replace("cloudEvents_", prefix), value)).collect();
+        let table = [("deep", HeaderValue::List(vec!["x".into(), HeaderValue::Null]))].into_iter().collect();
+        for (name, value) in [
+            ("ce-time", "2026-12-01T10:00:00.123456+01:00".into()),
+            ("cloudEvents:sequence", "0001".into()),
+            ("cloudEvents_sequence", "1".into()),
+            ("traceparent", HeaderValue::Int(1)),
+            ("baggage", "a=b".into()),
+            ("table", HeaderValue::Table(table)),
+            ("bytes", HeaderValue::Bytes(vec![0xff, 0])),
+            ("float", HeaderValue::Float(-0.25)),
+            ("when", HeaderValue::Time(Timestamp::from_millis(5_000))),
+        ] {
+            sent.headers.set(name, value);
+        }
+        kit.publish_message("events", sent.clone()).await;
+        kit.settled().await;
+        let waiting = kit.broker().get("retry.30s").unwrap().message;
+        let to_the_queue = Message { routing_key: QUEUE.into(), ..sent.clone() };
+        assert_eq!(without(waiting, "retry-"), to_the_queue);
+        kit.publish_message("events", sent).await;
+        kit.advance(secs(200)).await;
+        assert_eq!(without(kit.dead().remove(0).message, "dead-"), to_the_queue);
+        kit.stop().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
