@@ -1,6 +1,7 @@
 //! Rows of every kind in the history and in the feed.
 
 use super::*;
+use crate::ops::RowView;
 use ponos::event::{EventKind::*, OccurrenceId};
 
 fn of(kind: EventKind, minute: i64) -> Row {
@@ -28,7 +29,7 @@ async fn the_history_shows_kind_and_command_and_filters_by_kind() {
         (3, "backfill", Some("b")),
         (4, "delayed", None),
     ] {
-        let page: history::History = clock.client.get(&format!("/history?kind={word}")).await.unwrap();
+        let page: History = clock.client.get(&format!("/history?kind={word}")).await.unwrap();
         assert_eq!(page.rows.len(), 1, "{word}");
         let row = &page.rows[0];
         assert_eq!((row.sequence, row.kind.as_str(), row.command.as_deref()), (number, word, command));
@@ -53,7 +54,7 @@ fn a_row_that_says_no_kind_is_an_occurrence() {
 async fn the_feed_gives_what_was_asked_for_under_its_own_id_and_cause() {
     let clock = clock().await;
     let mut feed = clock.client.feed("after=0", None).await.unwrap();
-    let page: history::History = clock.client.get("/history?after=0").await.unwrap();
+    let page: History = clock.client.get("/history?after=0").await.unwrap();
     let window = |from, to| serde_json::json!({ "from": at(from), "to": at(to) });
     for (row, (cause, window)) in page.rows.iter().zip([
         ("scheduled", window(2, 4)),
