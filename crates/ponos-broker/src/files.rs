@@ -23,10 +23,10 @@ const MOST_HANGING: usize = 16;
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The system says no.
+    /// The system reports an error.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is something else than a file.
+    /// It is not a regular file.
     #[error("it is {0}, not a regular file")]
     NotRegular(&'static str),
     /// It is too large.
@@ -35,16 +35,16 @@ pub enum ReadError {
     /// It is not UTF-8 text.
     #[error("it is not UTF-8 text")]
     NotText,
-    /// It did not answer.
+    /// Its file system did not answer in time.
     #[error("its file system did not answer within {} s", .0.as_secs())]
     Late(Duration),
-    /// It has not answered yet.
+    /// Its file system has not answered an earlier read yet.
     #[error("its file system has not answered yet; check whether the mount responds")]
     Hanging,
 }
 
 impl ReadError {
-    /// Whether the file system does not answer: what lies beside it is not worth trying.
+    /// Whether the file system does not answer, so that other files of it are not worth trying.
     pub fn hangs(&self) -> bool {
         matches!(self, Self::Late(_) | Self::Hanging)
     }
@@ -99,7 +99,7 @@ impl Reader {
         String::from_utf8(self.read(path, most)?).map_err(|_| ReadError::NotText)
     }
 
-    /// What `work` on this path gives, if it ends in time.
+    /// Runs `work` on this path on a thread of its own, and returns its result if it ends in time.
     ///
     /// # Errors
     /// [`ReadError::Late`] and [`ReadError::Hanging`]; that there is no thread for it.
@@ -154,7 +154,7 @@ impl Reader {
     }
 }
 
-/// Paths that a thread was left behind with.
+/// The paths of reads that hang.
 fn hanging() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     static HANGING: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     HANGING.lock().unwrap_or_else(PoisonError::into_inner)

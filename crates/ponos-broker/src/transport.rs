@@ -1,4 +1,4 @@
-//! Either broker, and the handles made from it.
+//! RabbitMQ or its in-memory twin, behind one type.
 
 use super::{Consume, Consumer, LinkError, Publisher, amqp, memory};
 use ponos_event::topology::Topology;
@@ -15,12 +15,12 @@ enum Kind {
     Memory(memory::Broker),
 }
 
-/// A queue as the broker sees it.
+/// The state of a queue, as the broker reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueState {
     /// Messages that wait for a consumer.
     pub ready: u64,
-    /// Consumers, of all who consume it.
+    /// Consumers of the queue, ours and others.
     pub consumers: u64,
 }
 
@@ -75,7 +75,7 @@ impl Transport {
         }
     }
 
-    /// Connects once, declares `topology` once, and closes: what a first start asks before anything runs.
+    /// Connects once, declares `topology` once, and closes: the check of a first start, before anything runs.
     ///
     /// # Errors
     /// [`LinkError`] with what is wrong and what to do.

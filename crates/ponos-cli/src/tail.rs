@@ -33,11 +33,11 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Deliveries that wait at most.
+/// The prefetch.
 const PREFETCH: u16 = 200;
 /// How many events the queue keeps while nobody reads our output; then the oldest are dropped.
 const QUEUED_MOST: i64 = 10_000;
-/// Characters of a payload in a line.
+/// The most characters of a payload in a line.
 const PAYLOAD: usize = 120;
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
@@ -93,7 +93,7 @@ async fn follow(mut consumer: Consumer, args: &Args) -> Result<Exit, Trouble> {
     }
 }
 
-/// What was said of the link.
+/// The last reported state of the link.
 #[derive(Debug, Default)]
 struct LinkReports {
     up: bool,
@@ -101,7 +101,7 @@ struct LinkReports {
 }
 
 impl LinkReports {
-    /// Says when it begins, when the broker goes and when it is back; what only a person can mend ends the tail.
+    /// Reports the start, the loss of the broker and its return; an error that only a person can mend ends the tail.
     fn report(&mut self, link: &mut watch::Receiver<Link>) -> Result<(), Trouble> {
         let now = link.borrow_and_update().clone();
         if let Some(error) = fatal(&now) {

@@ -51,12 +51,12 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     Ok(Exit::Done)
 }
 
-/// What one thing is like.
+/// The state of an exchange or queue on the broker.
 enum State {
     Equal,
     Missing,
     Different(String),
-    /// It is there, and may not be compared.
+    /// It exists, but may not be compared.
     Unknown(String),
 }
 
@@ -114,7 +114,7 @@ async fn queue_state(transport: &Transport, queue: &Queue) -> Result<State, Trou
     }
 }
 
-/// Declares what is known to exist: that changes nothing, and is how AMQP shows a difference.
+/// Compares an object that is known to exist, by declaring it: that changes nothing, and is how AMQP shows a difference.
 async fn compare(transport: &Transport, existing: &Topology) -> Result<State, Trouble> {
     match transport.check(existing).await {
         Ok(()) => Ok(State::Equal),

@@ -1,4 +1,4 @@
-//! `ponos schema check OLD NEW`, without the command: two documents in, a report out.
+//! Compares two documents for `ponos schema check OLD NEW`, and makes a report.
 
 use super::{Change, Contract, RegistryError, SchemaError, Side, compare, text::step};
 use ponos_event::EventName;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, fmt};
 
-/// What changed between two documents, each a schema or a registry `{name: schema}`.
+/// The changes between two documents, each a schema or a registry `{name: schema}`.
 ///
 /// As JSON: `{"breaking": bool, "changes": [{"name", "pointer", "what", "breaking", "side"}]}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,9 +18,9 @@ pub struct Report {
 /// A change of the schema of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Named {
-    /// The event or task; none where single schemas were compared.
+    /// The event or task; `None` if single schemas were compared.
     pub name: Option<String>,
-    /// What changed.
+    /// The change.
     #[serde(flatten)]
     pub change: Change,
 }
@@ -28,18 +28,18 @@ pub struct Named {
 /// Why documents could not be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// A document is no schema.
+    /// A schema is not valid.
     #[error("{side}: {fault}")]
     Schema {
-        /// `OLD` or `NEW`.
+        /// Which side: `OLD` or `NEW`.
         side: &'static str,
         /// Why.
         fault: SchemaError,
     },
-    /// A name can't be one.
+    /// A key is not a valid event or task name.
     #[error("{side}: {fault}")]
     Name {
-        /// `OLD` or `NEW`.
+        /// Which side: `OLD` or `NEW`.
         side: &'static str,
         /// Why.
         fault: RegistryError,
@@ -51,7 +51,7 @@ pub enum Unusable {
 
 /// Compares two schemas, or all schemas of two registries.
 ///
-/// A name that is gone breaks its readers; a new one breaks nobody.
+/// A removed name breaks its readers; a new name breaks nothing.
 pub fn documents(old: &Value, new: &Value) -> Result<Report, Unusable> {
     let mut changes = Vec::new();
     match (by_name(old), by_name(new)) {
@@ -79,12 +79,13 @@ pub fn documents(old: &Value, new: &Value) -> Result<Report, Unusable> {
 }
 
 impl Report {
-    /// Whether anything breaks, for whomever: exit code 1.
+    /// Whether any change is breaking, for either side.
     pub fn is_breaking(&self) -> bool {
         self.breaking
     }
 
-    /// Whether anything breaks for one side. Where consumers are always updated before publishers, only [`Side::Queued`] counts.
+    /// Whether any change is breaking for one side. If consumers are always updated before publishers, only [`Side::Queued`]
+    /// counts.
     pub fn is_breaking_for(&self, side: Side) -> bool {
         self.changes.iter().any(|named| named.change.breaking && named.change.side == side)
     }

@@ -1,4 +1,4 @@
-//! lapin's errors as what happened, to what, and what to do. No secret in any of them.
+//! Turns lapin's errors into ones that say what happened, to what, and what to do, without secrets.
 
 use super::{
     super::{LinkError, LinkErrorClass},

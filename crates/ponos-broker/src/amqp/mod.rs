@@ -73,7 +73,7 @@ pub(super) fn consumer(shared: Arc<Shared>, topology: Topology, options: Consume
     handle
 }
 
-/// Connects once, declares `topology` once, and closes: what a first start asks before anything runs.
+/// Connects once, declares `topology` once, and closes: the check of a first start, before anything runs.
 ///
 /// # Errors
 /// [`LinkError`] with what is wrong and what to do.

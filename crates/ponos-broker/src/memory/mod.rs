@@ -1,4 +1,4 @@
-//! The twin of RabbitMQ on tokio time: what worker authors test with, and the clock's embedded default.
+//! The in-memory twin of RabbitMQ, on tokio time: for tests of workers, and the clock's embedded default.
 //!
 //! It does what RabbitMQ 3.10 does (or, if told so, 4.3: [`Version`]) for topic, direct, fanout and default exchanges, exchange-to-exchange bindings,
 //! alternate exchanges, confirms, returns, prefetch, settling, redelivery and delivery counts, time to live,
@@ -58,7 +58,7 @@ struct Inner {
     timer_runs: bool,
 }
 
-/// What tests and drills do to all connections at once.
+/// Faults that tests inject into all connections at once.
 #[derive(Debug, Clone, Default)]
 struct Door {
     /// Counts how often all connections were cut.

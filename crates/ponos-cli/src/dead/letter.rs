@@ -7,12 +7,12 @@ use ponos::{
 };
 use serde_json::{Value, json};
 
-/// A dead letter in short.
+/// The summary of a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Letter {
-    /// Where it lies.
+    /// The queue that holds it.
     pub(super) lies_in: String,
-    /// The queue that it belongs to, and goes to when it is requeued.
+    /// The work queue that it belongs to, and goes back to when it is requeued.
     pub(super) queue: String,
     /// Its id, as the worker knew it; empty if it has none.
     pub(super) id: String,
@@ -20,13 +20,13 @@ pub(super) struct Letter {
     pub(super) name: String,
     /// `dead-kind`, or what the broker says, or `parked`.
     pub(super) kind: String,
-    /// For people.
+    /// The reason, for people.
     pub(super) reason: String,
     /// When it died, if that is known.
     pub(super) at: Option<Timestamp>,
-    /// At which attempt.
+    /// The attempt at which it died.
     pub(super) attempt: Option<i64>,
-    /// How often it was requeued before.
+    /// How many times it was requeued before.
     pub(super) requeued: i64,
 }
 
@@ -81,7 +81,7 @@ impl Letter {
     }
 }
 
-/// The message for its queue: as it came, without the history of this life, and with the mark of who put it back.
+/// The message for its queue: as it came, without retry and dead-letter headers, and with those of the requeue.
 pub(super) fn again(message: &Message, letter: &Letter, by: &str, now: Timestamp) -> Message {
     let mut message = resent(message.clone(), &letter.queue, Some(&letter.id));
     message.headers.retain(|name| !name.starts_with("retry-") && !name.starts_with("dead-"));

@@ -9,7 +9,7 @@ pub(super) struct Activity(watch::Sender<Counts>);
 /// The counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Counts {
-    /// At work now.
+    /// Running now.
     pub(super) at_work: usize,
     /// Begun since the start.
     pub(super) begun: u64,
@@ -26,7 +26,7 @@ impl Default for Activity {
 }
 
 impl Activity {
-    /// One more.
+    /// Counts one more, until the result is dropped.
     pub(super) fn begin(&self) -> AtWork {
         self.0.send_modify(|counts| {
             counts.at_work += 1;
@@ -35,12 +35,12 @@ impl Activity {
         AtWork(self.0.clone())
     }
 
-    /// As it is now.
+    /// The counts now.
     pub(super) fn counts(&self) -> Counts {
         *self.0.borrow()
     }
 
-    /// Resolves when nothing is at work.
+    /// Resolves when nothing runs.
     pub(super) async fn none_left(&self) {
         // the sender is ours: it can't be gone
         let _ = self.0.subscribe().wait_for(|counts| counts.at_work == 0).await;

@@ -15,10 +15,10 @@ use tokio::time::Instant;
 
 /// How often the queues are inspected.
 const LOOK: Duration = Duration::from_millis(500);
-/// In this many inspections in a row, all must have been empty. The broker's answer comes behind what it delivered
-/// before, but the connection may hand that on a moment later: what was on its way at the first look is here at the third.
+/// How many inspections in a row must find all queues empty. The broker's answer comes behind its earlier deliveries, but the
+/// connection may pass those on a moment later: a delivery on its way at the first inspection is here at the third.
 const LOOKS: u32 = 3;
-/// Nothing may have come for so long once nothing is in hand.
+/// How long nothing may have come once nothing is in progress.
 const QUIET: Duration = Duration::from_secs(1);
 /// A queue paused for this long is not waited for, nor are deliveries that have not changed for this long.
 const STUCK: Duration = Duration::from_secs(30);

@@ -20,14 +20,14 @@ use ponos::{
 };
 use std::time::Duration;
 
-/// Bytes of an answer that are read.
+/// The most bytes of a response body that are read.
 const ANSWER: usize = 64 * 1024;
-/// How long an answer's body is waited for once its status is there.
+/// How long to wait for a response body after its status.
 const BODY: Duration = Duration::from_secs(5);
-/// Characters of it that become the reason.
+/// The most characters of it that become the reason.
 const REASON: usize = 500;
 
-/// Where events go.
+/// The address that events are posted to.
 pub(super) struct Service {
     uri: Uri,
     client: Kind,
@@ -64,7 +64,7 @@ impl Service {
         Ok(Self { uri, client })
     }
 
-    /// Posts it and reads the answer; the worker's timeout ends that where it takes too long.
+    /// Posts an event and reads the response; the worker's timeout limits both.
     pub(super) async fn post(&self, context: &Context) -> HandlerResult {
         let request = request(&self.uri, context)?;
         let answer = match &self.client {
@@ -167,7 +167,7 @@ fn encoded(value: &str) -> String {
     text
 }
 
-/// A trace context is ASCII; whatever else came in one is left out.
+/// Leaves out characters other than ASCII, which a trace context can't have.
 fn encoded_trace(value: &str) -> String {
     value.chars().filter(|c| matches!(c, ' '..='~')).collect()
 }

@@ -25,9 +25,9 @@ use tokio::{
     sync::oneshot,
 };
 
-/// Bytes of standard error that are kept for the reason.
+/// How many bytes of standard error are kept for the reason.
 const KEPT: usize = 800;
-/// For the rest of standard error, once the program has ended: what it started may hold it open.
+/// How long to wait for the rest of standard error once the program has ended: processes that it started may hold it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A program and its arguments.
@@ -40,15 +40,15 @@ pub(super) struct Program {
 enum End {
     Exit(ExitStatus),
     TooLong,
-    /// We stop.
+    /// The worker stops.
     Told,
 }
 
-/// The end of standard error so far. What the program started may hold it open longer than is waited for.
+/// The end of standard error so far; processes that the program started may hold it open longer.
 type Tail = Arc<Mutex<VecDeque<u8>>>;
 
 impl Program {
-    /// Sees whether it is there.
+    /// Checks that the program exists.
     pub(super) fn new(words: &[String], timeout: Duration) -> Result<Self, Trouble> {
         let Some(program) = words.first() else {
             return Err(Trouble::usage("no program to run; put it after --"));
@@ -61,8 +61,8 @@ impl Program {
         Ok(Self { words: words.to_vec(), timeout })
     }
 
-    /// Runs it to its end. When this future is dropped the program is ended, with all that it started; `at_work` ends
-    /// when it is gone. When we are ending, the program is ended too, and this waits to be dropped.
+    /// Runs the program to its end. If this future is dropped, the program is ended with everything that it started; `at_work`
+    /// ends when it is gone. If the worker stops, the program is ended too, and this waits to be dropped.
     pub(super) async fn run(
         &self,
         queue: &str,
@@ -121,7 +121,7 @@ impl Program {
     }
 }
 
-/// Whatever the event, unless that made the environment too long.
+/// A program that can't be started, for any event, unless the event made the environment too long.
 fn not_started(program: &str, error: &io::Error) -> Failure {
     let what = format!("it can't be started: {error}");
     match error.kind() {
@@ -184,7 +184,7 @@ async fn feed(input: Option<ChildStdin>, payload: Vec<u8>) {
     }
 }
 
-/// Hands standard error on as it comes, and keeps the end of it.
+/// Passes standard error on as it comes, and keeps its end.
 async fn listen(errors: Option<ChildStderr>, tail: Tail) {
     let Some(mut errors) = errors else { return };
     let mut buffer = [0_u8; 4096];
@@ -227,7 +227,7 @@ fn outcome(end: &End, last: &str, timeout: Duration) -> HandlerResult {
     }
 }
 
-/// Whether a program can be found as the system finds it.
+/// Whether the system would find the program.
 fn exists(program: &str) -> bool {
     let path = Path::new(program);
     if path.components().count() > 1 {

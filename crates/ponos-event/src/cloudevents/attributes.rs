@@ -1,4 +1,4 @@
-//! From attribute names and values to an [`Event`]: what both modes have in common.
+//! Makes an [`Event`] from attribute names and values, for both modes.
 
 use super::{
     DecodeError, Event,

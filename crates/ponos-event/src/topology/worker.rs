@@ -1,4 +1,4 @@
-//! What a worker needs on the broker: its queues, the retry ladder that all services share, and the dead letters.
+//! The topology of workers: work queues, the retry ladder that all services share, and the dead letters.
 //!
 //! ```text
 //! events (topic) ──pattern──▶ <service>.<name> ──dead──▶ dlx (direct) ──▶ <service>.<name>.dlq
@@ -13,18 +13,18 @@ use std::time::Duration;
 pub const EVENTS: &str = "events";
 /// The exchange of tasks; the routing key is the queue.
 pub const TASKS: &str = "tasks";
-/// Where the ladder's queues let go to; the routing key is the work queue.
+/// The exchange to which the ladder's queues return messages; the routing key is the work queue.
 pub const RETURN: &str = "retry.return";
 /// The exchange of dead letters; the routing key is the work queue.
 pub const DEAD: &str = "dlx";
-/// Where a message ends whose queue is gone. A depth above 0 is an alarm.
+/// The queue of messages whose work queue no longer exists. A depth above 0 is an alarm.
 pub const PARKING: &str = "parking";
-/// As many messages are parked at most; then the oldest go.
+/// The most parked messages; beyond that, the oldest are dropped.
 pub const PARKED_MOST: i64 = 100_000;
-/// How often the broker delivers a message again before it gives up, as the last guard.
+/// The delivery limit of work queues, as the last guard against poison.
 pub const DELIVERY_LIMIT: i64 = 50;
-/// The same where people look at messages and put them back, each look a delivery: as good as none. It must be said, for
-/// RabbitMQ 4 has 20 where nothing is said and would then drop them; it must be a number, for 3.x refuses -1 (none).
+/// The delivery limit of queues whose messages people read and put back: as good as none. It must be set, because RabbitMQ 4
+/// has a default of 20 and would drop them; it must be positive, because 3.x refuses -1 (none).
 pub const LOOKED_AT_LIMIT: i64 = 1_000_000_000;
 
 /// The rungs of the retry ladder, shortest first: the name of exchange and queue, and how long a message stays.
@@ -38,7 +38,7 @@ pub const LADDER: [(&str, Duration); 7] = [
     ("retry.6h", Duration::from_secs(21_600)),
 ];
 
-/// What a work queue takes in.
+/// Which messages a work queue takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intake<'a> {
     /// Events that match one of these patterns.
@@ -47,7 +47,7 @@ pub enum Intake<'a> {
     Tasks,
 }
 
-/// What all services of a vhost share.
+/// The topology that all services of a vhost share.
 pub fn shared() -> Topology {
     let mut all = Topology {
         exchanges: vec![
@@ -78,7 +78,7 @@ pub fn shared() -> Topology {
     all
 }
 
-/// One work queue with its dead letters; `exclusive`: of all its consumers one is served, the others wait for it to go.
+/// The topology of one work queue with its dead letters; `exclusive`: one consumer is served, the others stand by.
 pub fn work_queue(queue: &str, intake: Intake<'_>, exclusive: bool) -> Topology {
     let dead = Queue::quorum(dead_letters(queue)).with("x-delivery-limit", LOOKED_AT_LIMIT);
     let mut work = Queue::quorum(queue)

@@ -1,4 +1,4 @@
-//! Items: by place, the rest, and that they differ.
+//! Compares arrays: items by place, the other items, and their uniqueness.
 
 use super::{
     include::Comparison,

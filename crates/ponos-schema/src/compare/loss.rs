@@ -1,4 +1,4 @@
-//! What is lost between two schemas A and B, in the words of whom it concerns.
+//! The losses between two schemas A and B, as sentences for the side that they concern.
 
 use super::{Change, Side, types::Types};
 
@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Rule { keyword: String, a: Option<String>, b: String },
     /// A form that all alternatives of B exclude.
     Form(String),
-    /// No alternative of B surely takes what A allows.
+    /// No alternative of B is certain to accept what A allows.
     NoAlternative,
     /// Beyond what is compared.
     Unprovable(String),
@@ -51,7 +51,7 @@ impl Loss {
         !matches!(self.kind, Kind::NewField | Kind::OldField)
     }
 
-    /// As a change from the old form to the new one. What is no loss is told once.
+    /// As a change from the old form to the new one. Remarks that are not losses are reported once.
     pub(super) fn into_change(self, side: Side) -> Option<Change> {
         let breaking = self.counts();
         let what = match side {

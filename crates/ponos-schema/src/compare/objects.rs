@@ -1,4 +1,4 @@
-//! Fields: named, required, others, and their number.
+//! Compares objects: named, required and other fields, and their number.
 
 use super::{
     include::Comparison,

@@ -1,4 +1,4 @@
-//! Limits of numbers, texts and counts; patterns and formats.
+//! Compares limits of numbers, texts and counts, and patterns and formats.
 
 use super::{
     include::Comparison,

@@ -1,7 +1,8 @@
-//! Pauses a queue while something that its tasks need is unavailable, and finds out when it is there again: one task is
-//! tried from time to time; when it gets an answer, one, two, four … may be at work, up to all.
+//! The circuit breaker of a queue: pauses it while something that its tasks need is unavailable, and probes with one task
+//! from time to time. After a probe that succeeds, one, two, four … tasks may run, up to all.
 //!
-//! Invariant: a task that began before the last change says nothing of it. Absent: deliveries, which are the queue loop's.
+//! Invariant: the result of a task that began before the last change of state is ignored. Absent: deliveries, which are the
+//! queue loop's.
 
 use std::{
     fmt,
@@ -16,21 +17,21 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Before the first probe; then twice as long each time …
+/// The wait before the first probe; twice as long each time …
 const SHORTEST: Duration = Duration::from_secs(1);
 /// … up to this.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// A queue that is paused, for what its tasks need is unavailable. `Display` says it in words.
+/// A paused queue: something that its tasks need is unavailable. `Display` is a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paused {
     /// The queue.
     pub queue: Arc<str>,
     /// What is unavailable, as [`Failure::unavailable`](super::Failure::unavailable) named it.
     pub name: String,
-    /// What the last task said.
+    /// The reason that the last task gave.
     pub reason: String,
-    /// For how long already.
+    /// How long it has been paused.
     pub lasts: Duration,
 }
 
@@ -40,13 +41,13 @@ impl fmt::Display for Paused {
     }
 }
 
-/// Of one queue.
+/// The breaker of one queue.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     queue: Arc<str>,
-    /// As many may be at work when nothing is wrong.
+    /// How many tasks may run when nothing is wrong.
     full: usize,
-    /// Of the state; even while all may pass, so that this is seen without a lock.
+    /// The round of the state: even while all tasks may pass, so that this is seen without a lock.
     round: AtomicU64,
     /// How often it was paused, each failed probe counted.
     pauses: AtomicU64,
@@ -67,7 +68,7 @@ enum Phase {
     Paused {
         until: Instant,
     },
-    /// `width` at a time, 0 for the one probe.
+    /// `width` tasks at a time; 0 for the one probe.
     Probing {
         width: usize,
         at_work: usize,
@@ -82,11 +83,11 @@ struct Why {
     since: Instant,
 }
 
-/// Lets one task begin; names the round in which it did.
+/// Permission for one task to begin, with the round in which it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
-/// Of one task that was let begin; free again when this is dropped.
+/// The place of one task that was admitted; free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
     breaker: &'a Breaker,
@@ -116,7 +117,7 @@ impl Breaker {
         Self { queue, full, round, pauses, state: Mutex::new(state), changed: Notify::new() }
     }
 
-    /// Waits until one more may begin. Each ticket is to become a [`Place`], or to be given back by
+    /// Waits until one more task may begin. The caller makes a [`Place`] of the ticket, or gives it back with
     /// [`Breaker::ended`]. Cancel safe.
     pub(crate) async fn admitted(&self) -> Ticket {
         if let Some(passes) = self.passes() {
@@ -140,7 +141,7 @@ impl Breaker {
         round.is_multiple_of(2).then_some(Ticket(round))
     }
 
-    /// Or when it may be worth another look; `None` when one of those at work has ended.
+    /// The error says when to try again; `None`: when a running task has ended.
     fn admit(&self) -> Result<Ticket, Option<Instant>> {
         let mut state = self.lock();
         let ticket = Ticket(self.round.load(Ordering::Acquire));
@@ -159,7 +160,7 @@ impl Breaker {
         }
     }
 
-    /// Whether what was let begin may still do so.
+    /// Whether a task that was admitted may still begin.
     pub(crate) fn is_current(&self, ticket: Ticket) -> bool {
         self.round.load(Ordering::Acquire) == ticket.0
     }
@@ -174,7 +175,7 @@ impl Breaker {
         self.pauses.load(Ordering::Acquire)
     }
 
-    /// Resolves once it was paused more often than that.
+    /// Resolves once it was paused more than `before` times.
     pub(crate) async fn paused(&self, before: u64) {
         loop {
             let changed = self.changed.notified();
@@ -185,7 +186,7 @@ impl Breaker {
         }
     }
 
-    /// A task could not reach what it needs. Whether the queue is paused by it.
+    /// Notes that a task could not reach what it needs. Returns whether that pauses the queue.
     pub(crate) fn unavailable(&self, ticket: Ticket, name: &str, reason: &str) -> bool {
         let mut state = self.lock();
         let before = self.round.load(Ordering::Acquire);
@@ -216,7 +217,7 @@ impl Breaker {
         true
     }
 
-    /// A task ran and ended in another way: what it needs is there.
+    /// Notes that a task ran and ended in another way, so that what it needs is available.
     pub(crate) fn answered(&self, ticket: Ticket) {
         if self.passes().is_some() {
             return;
@@ -246,7 +247,7 @@ impl Breaker {
         self.changed.notify_waiters();
     }
 
-    /// The task has ended, however, or did not begin after all.
+    /// Notes that a task has ended in any way, or did not begin after all.
     pub(crate) fn ended(&self, ticket: Ticket) {
         if ticket.0.is_multiple_of(2) {
             return;
@@ -261,7 +262,7 @@ impl Breaker {
         }
     }
 
-    /// What is wrong, if something is.
+    /// The pause, if the queue is paused.
     pub(crate) fn status(&self) -> Option<Paused> {
         let state = self.lock();
         let Why { name, reason, since } = state.why.as_ref()?;

@@ -1,4 +1,4 @@
-//! Where everything that a worker publishes goes out, and where its confirms are awaited.
+//! Publishes everything that a worker sends, and awaits the confirms.
 //!
 //! Invariant: each message handed in is answered exactly once: confirmed, or with the reason.
 
@@ -19,17 +19,18 @@ use tokio::{
     time::timeout,
 };
 
-/// At most so many go out as one batch.
+/// The most messages in one batch.
 const BATCH: usize = 256;
 
-/// Why something was not confirmed.
+/// Why a message was not confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlushError {
-    /// The connection is down, went while the confirm was awaited, or no confirm came in time: it may have arrived or not.
+    /// The connection is down, was lost while the confirm was awaited, or no confirm came in time: the message may have
+    /// arrived or not.
     #[error("the broker did not confirm it ({0})")]
     Lost(String),
-    /// The connection is up, and yet no confirm came for so long: it may have arrived or not.
+    /// The connection is up, but no confirm came within this time: the message may have arrived or not.
     #[error("the broker did not confirm it within {} s, though it is connected", .0.as_secs_f64())]
     Late(Duration),
     /// A queue refused it.
@@ -38,15 +39,15 @@ pub enum FlushError {
     /// The broker closed the channel because of this message.
     #[error("the broker refused it: {0}")]
     Refused(String),
-    /// Its exchange is not there: it goes out once somebody has declared it.
+    /// Its exchange does not exist.
     #[error("its exchange does not exist: {0}")]
     Missing(String),
-    /// Nobody is bound where somebody must be.
+    /// No queue is bound for it, though it must reach one.
     #[error("no queue is bound to the exchange '{exchange}' by the key '{key}'")]
     Unroutable {
         /// Where it was published to.
         exchange: String,
-        /// By which key.
+        /// The routing key.
         key: String,
     },
     /// The worker has stopped publishing.

@@ -1,4 +1,4 @@
-//! What a handler publishes: checked at once, held until it is done, with ids that derive from where it comes from.
+//! What a handler publishes: checked at once, held until the handler is done, with ids that derive from its event.
 
 use super::{limits::Limits, service::Service};
 use crate::{
@@ -10,40 +10,40 @@ use serde::Serialize;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Why something can't be published. Nothing of it was held or sent.
+/// Why a message can't be published. Nothing of it was held or sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The name is none.
+    /// The name is not a valid event name.
     #[error("'{0}' is not a valid name: {1}")]
     Name(String, #[source] InvalidName),
-    /// The name of a task is none.
+    /// The name is not a valid task name.
     #[error("'{0}' is not a valid task name: {1}")]
     Task(String, #[source] InvalidName),
-    /// Not declared by this service, or against its schema.
+    /// It is not declared by this service, or does not fit its schema.
     #[error("{0}")]
     Refused(#[from] PublishRefused),
     /// The payload can't be written as JSON.
     #[error("the payload of '{0}' can't be written as JSON: {1}")]
     Payload(String, #[source] serde_json::Error),
-    /// More than a handler may hold; `send_now` streams instead.
+    /// The handler would hold more than [`Limits`] allow; `send_now` streams instead.
     #[error(
         "this handler holds {count} messages of {bytes} bytes; the limits are {most} messages and {most_bytes} bytes: send some with send_now before, or split the task"
     )]
     Full {
-        /// Messages held, with this one.
+        /// Messages held, this one included.
         count: usize,
-        /// Their bytes together.
+        /// The bytes of their bodies together.
         bytes: usize,
-        /// As many may be.
+        /// The most messages.
         most: usize,
-        /// As many bytes may be.
+        /// The most bytes.
         most_bytes: usize,
     },
-    /// The handler has ended: what would be held now would never be sent.
+    /// The handler has ended: a message held now would never be sent.
     #[error("the handler of this context has ended; publish before it returns")]
     Ended,
-    /// `send_now` only: no confirm came.
+    /// The broker did not confirm it (`send_now` only).
     #[error("'{0}' was not confirmed: {1}")]
     Unconfirmed(String, #[source] super::confirming_publisher::FlushError),
 }
@@ -57,11 +57,11 @@ pub(crate) struct Origin<'a> {
     pub(crate) parent: &'a Event,
     pub(crate) queue: &'a str,
     pub(crate) handler: &'a str,
-    /// By the final handler, whose publishings are others than the handler's own.
+    /// Published by the final handler, whose messages differ from the handler's own.
     pub(crate) is_last: bool,
 }
 
-/// What a publishing is told apart by from others of the same name.
+/// What tells a publishing from others of the same name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Key<'a> {
     Given(&'a str),
@@ -123,7 +123,8 @@ impl Origin<'_> {
     }
 }
 
-/// The sender's trace goes on: same trace and flags, a span of the message's own. What is no trace context passes as it is.
+/// Continues the sender's trace: same trace and flags, a span of the message's own. A text that is not a trace context
+/// passes unchanged.
 fn follow(parent: &str, id: Uuid) -> String {
     let mut parts = parent.splitn(4, '-');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
@@ -135,7 +136,7 @@ fn follow(parent: &str, id: Uuid) -> String {
     }
 }
 
-/// What a handler holds so far.
+/// The messages that a handler holds so far.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     held: Vec<Held>,
@@ -171,7 +172,7 @@ impl Buffer {
         Ok(())
     }
 
-    /// All that is held; nothing can be held any more.
+    /// Takes everything held; nothing can be held any more.
     pub(crate) fn end(&mut self) -> Vec<Held> {
         self.ended = true;
         std::mem::take(&mut self.held)

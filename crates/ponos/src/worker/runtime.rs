@@ -30,14 +30,14 @@ use tokio::{
     task::{self, JoinSet},
 };
 
-/// Why a worker ended without being asked to.
+/// Why a worker ended without a shutdown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// A publisher was there already: the plan ran before.
+    /// The worker ran before.
     #[error("this worker has run already; build another one")]
     Again,
-    /// What serves a queue ended by itself; the others were then stopped in order. Which, and why.
+    /// The loop of a queue ended by itself, and the others were then stopped in order. Names the queue and the reason.
     #[error("a queue is no longer served ({0}), so the worker stopped; start it again")]
     Ended(String),
 }
@@ -121,7 +121,7 @@ pub(crate) async fn run(
     Err(RunError::Ended(broken.join("; ")))
 }
 
-/// Waits for all queues' loops. One that ends by itself, or by a panic, stops the others; gives what is to be said of such.
+/// Waits for all queues' loops. One that ends by itself, or by a panic, stops the others; returns a text for each such.
 async fn all_ended(
     mut running: JoinSet<End>,
     pulses: &HashMap<task::Id, Arc<Pulse>>,
@@ -152,7 +152,7 @@ async fn pass_on(shutdown: Shutdown, trigger: Trigger) {
     }
 }
 
-/// Logs what a link does.
+/// Logs the changes of a link.
 async fn log_link(mut link: watch::Receiver<Link>, what: String) {
     let mut last = None;
     loop {

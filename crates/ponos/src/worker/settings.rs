@@ -1,4 +1,4 @@
-//! What is set of a handler beside its code: policy, contract, final handler, and the state that it needs.
+//! The settings of a handler: policy, contract, final handler, and the state that it needs.
 //!
 //! A handler that was configured is a closure again, for two reasons: the compiler infers the arguments of a closure
 //! only where something that implements `Fn` is wanted, and on stable Rust nothing else but closures can implement it. What
@@ -19,10 +19,10 @@ use std::{
     sync::Arc,
 };
 
-/// A handler with its policy, contract or final handler: what [`Handler::with`] and the like return. It is a [`Handler`].
+/// A handler with its settings, as [`Handler::with`] and the like return it. It is a [`Handler`].
 pub type Configured<T, R> = Box<dyn Prepared<T, R>>;
 
-/// What [`Configured`] holds. There is nothing to implement.
+/// What [`Configured`] holds. Not for implementing.
 pub trait Prepared<T, R>: Fn(T, Context) -> R + sealed::Read + Send + Sync + 'static {}
 
 impl<T, R, F> Prepared<T, R> for F where F: Fn(T, Context) -> R + Clone + Send + Sync + 'static {}
@@ -48,7 +48,7 @@ mod sealed {
     }
 }
 
-/// What was set.
+/// The settings.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub(crate) policy: Option<Policy>,
@@ -57,13 +57,13 @@ pub struct Settings {
     pub(crate) needs: Vec<Need>,
 }
 
-/// What runs last, before the dead letters.
+/// The final handler.
 #[derive(Debug, Clone)]
 pub(crate) struct Last {
     pub(crate) handler: Shared,
     /// After [`Outcome::Dead`](super::Outcome::Dead) too.
     pub(crate) or_dead: bool,
-    /// It has a policy, contract or final handler of its own, which nobody would look at.
+    /// It has a policy, contract or final handler of its own, which would have no effect.
     pub(crate) is_configured: bool,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Need {
 }
 
 impl Settings {
-    /// Those of a handler.
+    /// The settings of a handler.
     pub(crate) fn of<T: Payload, H: Handler<T>>(handler: &H) -> Self {
         let configured = (handler as &dyn Any).downcast_ref::<Configured<T, H::Future>>();
         configured.map(|configured| (**configured).read()).unwrap_or_default()
@@ -93,7 +93,7 @@ thread_local! {
     static COPIED: Cell<Option<Settings>> = const { Cell::new(None) };
 }
 
-/// Leaves what it carries for whoever asked for the copy.
+/// Hands the settings that it carries to the reader of the copy.
 struct Carried(Settings);
 
 impl Clone for Carried {
@@ -138,7 +138,7 @@ pub(super) fn configure<T: Payload, H: Handler<T>>(
 pub struct State<S>(Arc<S>);
 
 impl<S> State<S> {
-    /// To be kept.
+    /// A shared handle to the value, which may be kept.
     pub fn share(&self) -> Arc<S> {
         Arc::clone(&self.0)
     }
@@ -162,10 +162,10 @@ impl<S> Deref for State<S> {
 pub trait Stateful<T, S>:
     Fn(T, Context, State<S>) -> <Self as Stateful<T, S>>::Future + Send + Sync + 'static
 {
-    /// What it returns.
+    /// The future that the handler returns.
     type Future: Future<Output = HandlerResult> + Send + 'static;
 
-    /// The handler that is given it; a worker without a value of type `S` is refused when it starts.
+    /// The handler that gets the worker's value of type `S`; a worker without one is refused when it starts.
     fn with_state(self) -> Configured<T, BoxFuture<'static, HandlerResult>>
     where
         Self: Sized,

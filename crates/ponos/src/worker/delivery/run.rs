@@ -1,8 +1,8 @@
-//! The handlers: within their time, their panics caught, and what they left behind on other threads waited for.
+//! Runs handlers: limits their time, catches their panics, and waits for their work on other threads.
 //!
-//! The final handler has the last word before the dead letters. It runs once for each time that a message dies: it has an
-//! entry of its own in the inbox, and with that its own transaction. What is put back from the dead letters may die again,
-//! and it runs again.
+//! The final handler runs before a message goes to the dead letters, once for each time that the message dies: it has an
+//! entry of its own in the inbox, and with that a transaction of its own. A requeued message may die again, and then it runs
+//! again.
 
 use super::{
     InProgress, PutOff, Verdict,
@@ -37,13 +37,13 @@ use std::{
 use tokio::time::sleep_until;
 use tracing::Instrument;
 
-/// What is shorter may be a busy machine's doing.
+/// Shorter blocking may be due to a busy machine.
 const BLOCKED: Duration = Duration::from_millis(100);
 
 /// How a run ended.
 enum Run {
     Returned(HandlerResult),
-    /// Serde's words.
+    /// The payload can't be read as the handler's type: serde's message.
     Unfit(String),
     TimedOut,
     Panicked(String),
@@ -103,8 +103,8 @@ pub(super) async fn run_handler(
     }
 }
 
-/// Runs the final handler, if there is one for such an end, and gives the reason for the dead letter; `or_dead`: its handler wants the
-/// message dead.
+/// Runs the final handler, if there is one for such an end; returns the reason for the dead letter. `or_dead`: the handler
+/// returned [`Outcome::Dead`].
 pub(super) async fn last_word(
     task: &mut InProgress<'_>,
     reason: String,
@@ -132,7 +132,7 @@ pub(super) async fn last_word(
     }
 }
 
-/// The final handler's entry; `None`: it ran before.
+/// Begins the final handler's entry; `None`: it ran before.
 async fn begin_last_entry(
     task: &InProgress<'_>,
     route: &Route,
@@ -153,7 +153,7 @@ async fn begin_last_entry(
     }
 }
 
-/// Runs the route's final handler; its failure in words.
+/// Runs the route's final handler.
 async fn run_last(
     queue: &QueueContext,
     handler: &Shared,
@@ -166,7 +166,7 @@ async fn run_last(
     }
 }
 
-/// Why it failed, in words and without secrets.
+/// Why a run failed, for people and without secrets.
 fn failure(run: Run, context: &Context) -> String {
     redacted(match run {
         Run::Returned(Ok(outcome)) => format!("{outcome:?}"),
@@ -183,7 +183,7 @@ fn failure(run: Run, context: &Context) -> String {
     })
 }
 
-/// What a handler says goes to the log and into headers: a client's error shows the URL that it could not reach.
+/// Hides secrets in a handler's text, which goes to the log and into headers: a client's error may show a URL.
 fn redacted(reason: String) -> String {
     match redact(&reason) {
         Cow::Borrowed(_) => reason,
@@ -224,14 +224,14 @@ async fn run(queue: &QueueContext, handler: &Shared, context: &Context, payload:
     run
 }
 
-/// What a panic said, without secrets.
+/// The message of a panic, without secrets.
 pub(in crate::worker) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     text.map_or_else(|| "(no message)".into(), redacted)
 }
 
-/// Sees how long a handler keeps its thread at a time. One that blocks can't be cancelled, and holds up what shares the thread.
+/// Measures how long a handler blocks its thread at a time. One that blocks can't be cancelled, and holds up other tasks.
 #[derive(Debug)]
 struct ThreadWatch {
     began: Stopwatch,
