@@ -55,7 +55,7 @@ impl ReadError {
 /// # Errors
 /// [`ReadError`]; its text does not name the file.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
-    Reader::default().read(path, most)
+    FileReader::default().read(path, most)
 }
 
 /// As [`read`], of a UTF-8 text.
@@ -63,25 +63,25 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
 /// # Errors
 /// As [`read`].
 pub fn read_text(path: &Path, most: u64) -> Result<String, ReadError> {
-    Reader::default().read_text(path, most)
+    FileReader::default().read_text(path, most)
 }
 
 /// Reads many files, one after the other, on one thread.
 #[derive(Debug)]
-pub struct Reader {
+pub struct FileReader {
     jobs: Option<mpsc::Sender<Job>>,
     patience: Duration,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
 
-impl Default for Reader {
+impl Default for FileReader {
     fn default() -> Self {
         Self { jobs: None, patience: PATIENCE }
     }
 }
 
-impl Reader {
+impl FileReader {
     /// As [`read`].
     ///
     /// # Errors
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_hangs_is_left_behind_and_not_tried_again_until_it_has_ended() {
-        let mut reader = Reader { patience: Duration::from_millis(20), ..Reader::default() };
+        let mut reader = FileReader { patience: Duration::from_millis(20), ..FileReader::default() };
         let path = Path::new("/a/mount/that/hangs");
         let (end, ended) = mpsc::channel::<()>();
         let late = reader.within_patience(path, move || ended.recv().is_ok());

@@ -9,7 +9,7 @@ pub(crate) const VARIABLE: &str = "PONOS_INBOX";
 
 /// `memory`, `sled:PATH`, or `postgres://…`.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum InboxLocation {
     /// In this process, until it ends.
     Memory,
     /// In a folder, for one replica.
@@ -21,7 +21,7 @@ pub(crate) enum Place {
 /// Keys remembered in memory.
 const REMEMBERED: usize = 100_000;
 
-impl Place {
+impl InboxLocation {
     /// Parses `--inbox`. Not done by clap, because its errors repeat the value, and with it a password.
     pub(crate) fn read(text: &str) -> Result<Self, Trouble> {
         match text.split_once(':') {
@@ -66,7 +66,7 @@ pub(crate) fn trouble(doing: &str, error: &InboxError) -> Trouble {
 }
 
 /// Without the URL, which may hold a password.
-impl fmt::Debug for Place {
+impl fmt::Debug for InboxLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Memory => "Memory",

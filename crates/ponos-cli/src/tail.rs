@@ -4,7 +4,7 @@ use crate::{
     connection::{Options, fatal, gone},
     exit::Exit,
     json,
-    layout::{self, Part},
+    layout::{self, Segment},
     output::{self, Paint},
     trouble::Trouble,
 };
@@ -144,15 +144,15 @@ fn line(event: &Event, paint: Paint) -> String {
     let time = event.time_text().map_or_else(|| "-".to_owned(), |time| output::shortened(&time, 60));
     let short = |text: &str| output::shortened(text, 255);
     let mut parts = vec![
-        Part::faint(time),
-        Part::strong(short(event.name.as_str())),
-        Part::plain(short(event.id.as_str())),
-        Part::plain(event.subject.as_deref().map_or_else(|| "-".to_owned(), short)),
+        Segment::faint(time),
+        Segment::strong(short(event.name.as_str())),
+        Segment::plain(short(event.id.as_str())),
+        Segment::plain(event.subject.as_deref().map_or_else(|| "-".to_owned(), short)),
     ];
     if let Some(late) = event.extensions.int("khronos-lateness-ms") {
-        parts.push(Part::plain(format!("{late} ms late")));
+        parts.push(Segment::plain(format!("{late} ms late")));
     }
-    parts.push(Part::faint(output::body(&event.data, PAYLOAD)));
+    parts.push(Segment::faint(output::body(&event.data, PAYLOAD)));
     layout::fitted(&parts, paint)
 }
 

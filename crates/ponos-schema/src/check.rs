@@ -10,14 +10,14 @@ use std::{collections::BTreeSet, fmt};
 ///
 /// As JSON: `{"breaking": bool, "changes": [{"name", "pointer", "what", "breaking", "side"}]}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct ComparisonReport {
     breaking: bool,
-    changes: Vec<Named>,
+    changes: Vec<NamedChange>,
 }
 
 /// A change of the schema of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Named {
+pub struct NamedChange {
     /// The event or task; `None` if single schemas were compared.
     pub name: Option<String>,
     /// The change.
@@ -52,19 +52,19 @@ pub enum Unusable {
 /// Compares two schemas, or all schemas of two registries.
 ///
 /// A removed name breaks its readers; a new name breaks nothing.
-pub fn documents(old: &Value, new: &Value) -> Result<Report, Unusable> {
+pub fn documents(old: &Value, new: &Value) -> Result<ComparisonReport, Unusable> {
     let mut changes = Vec::new();
     match (by_name(old), by_name(new)) {
         (None, None) => {
             Contract::from_value(old.clone()).map_err(|fault| Unusable::Schema { side: "OLD", fault })?;
             Contract::from_value(new.clone()).map_err(|fault| Unusable::Schema { side: "NEW", fault })?;
-            changes.extend(compare(old, new).into_iter().map(|change| Named { name: None, change }));
+            changes.extend(compare(old, new).into_iter().map(|change| NamedChange { name: None, change }));
         }
         (Some(old), Some(new)) => {
             usable(old, "OLD")?;
             usable(new, "NEW")?;
             for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
-                let named = |change| Named { name: Some(name.clone()), change };
+                let named = |change| NamedChange { name: Some(name.clone()), change };
                 match (old.get(name), new.get(name)) {
                     (Some(old), Some(new)) => changes.extend(compare(old, new).into_iter().map(named)),
                     (Some(_), None) => changes.push(named(gone())),
@@ -75,10 +75,10 @@ pub fn documents(old: &Value, new: &Value) -> Result<Report, Unusable> {
         _ => return Err(Unusable::Kinds),
     }
     changes.sort_by_key(|named| !named.change.breaking);
-    Ok(Report { breaking: changes.iter().any(|named| named.change.breaking), changes })
+    Ok(ComparisonReport { breaking: changes.iter().any(|named| named.change.breaking), changes })
 }
 
-impl Report {
+impl ComparisonReport {
     /// Whether any change is breaking, for either side.
     pub fn is_breaking(&self) -> bool {
         self.breaking
@@ -91,14 +91,14 @@ impl Report {
     }
 
     /// All changes, breaking ones first.
-    pub fn changes(&self) -> &[Named] {
+    pub fn changes(&self) -> &[NamedChange] {
         &self.changes
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ComparisonReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Named { name, change } in &self.changes {
+        for NamedChange { name, change } in &self.changes {
             let kind = if change.breaking { "breaking" } else { "fine" };
             let name = name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
             let at = if change.pointer.is_empty() { "the whole schema" } else { &change.pointer };

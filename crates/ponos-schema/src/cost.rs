@@ -10,7 +10,7 @@
 mod parts;
 
 use super::SchemaError;
-use parts::{Edge, Part};
+use parts::{Edge, SchemaNode};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
@@ -105,7 +105,7 @@ enum Excess {
 type Laid = Vec<(usize, u64)>;
 
 struct Walk<'g> {
-    parts: &'g [Part<'g>],
+    parts: &'g [SchemaNode<'g>],
     most: u64,
     steps: u64,
     laid: HashMap<(usize, bool), Laid>,
@@ -114,7 +114,7 @@ struct Walk<'g> {
 }
 
 impl<'g> Walk<'g> {
-    fn new(parts: &'g [Part<'g>], most: u64) -> Self {
+    fn new(parts: &'g [SchemaNode<'g>], most: u64) -> Self {
         let (laid, worst, ways) = Default::default();
         Self { parts, most, steps: 0, laid, worst, ways }
     }
@@ -270,7 +270,7 @@ impl<'g> Laying<'_, 'g> {
             return Err(Excess::Links);
         }
         self.above.push(part);
-        let parts: &'g [Part<'g>] = self.walk.parts;
+        let parts: &'g [SchemaNode<'g>] = self.walk.parts;
         for edge in &parts[part].beside {
             if self.whole || !self.walk.is_remembered(edge) {
                 of(self, edge.to)?;

@@ -4,7 +4,7 @@
 
 use crate::{
     event::{EventName, from_json},
-    files::{ReadError, Reader},
+    files::{FileReader, ReadError},
     schema::{Contract, Registry, RegistryError, SchemaError},
 };
 use serde_json::{Map, Value};
@@ -63,7 +63,7 @@ pub enum SchemaFileError {
 /// [`SchemaFileError`]: the file can't be read, or does not hold a valid schema.
 pub fn contract(path: impl AsRef<Path>) -> Result<Contract, SchemaFileError> {
     let path = path.as_ref();
-    let schema = read(&mut Reader::default(), path)?;
+    let schema = read(&mut FileReader::default(), path)?;
     Contract::from_value(schema).map_err(|fault| SchemaFileError::Schema { path: path.into(), fault })
 }
 
@@ -80,7 +80,7 @@ pub fn registry(path: impl AsRef<Path>) -> Result<Registry, SchemaFileError> {
 /// Reads what `ponos schema check` compares: the JSON of a file, or a folder's files as one document `{name: schema}`.
 pub fn document(path: impl AsRef<Path>) -> Result<Value, SchemaFileError> {
     let path = path.as_ref();
-    let mut reader = Reader::default();
+    let mut reader = FileReader::default();
     if !path.is_dir() {
         return read(&mut reader, path);
     }
@@ -108,7 +108,7 @@ pub fn document(path: impl AsRef<Path>) -> Result<Value, SchemaFileError> {
     Ok(Value::Object(schemas))
 }
 
-fn read(reader: &mut Reader, path: &Path) -> Result<Value, SchemaFileError> {
+fn read(reader: &mut FileReader, path: &Path) -> Result<Value, SchemaFileError> {
     let failed = |fault| SchemaFileError::Read { path: path.into(), fault };
     let refused = |reason: String| {
         let fault = SchemaError { pointer: String::new(), reason };

@@ -70,7 +70,7 @@ pub struct Kit {
     clock: Clock,
     source: String,
     queues: Vec<String>,
-    seen: Seen,
+    seen: Observations,
     trigger: Trigger,
     worker: JoinHandle<Result<Report, WorkerError>>,
     #[cfg(feature = "postgres")]
@@ -82,7 +82,7 @@ pub struct Kit {
 
 /// What the worker's observer reported, in order.
 #[derive(Debug, Clone, Default)]
-struct Seen(Arc<Mutex<Vec<Observed>>>);
+struct Observations(Arc<Mutex<Vec<Observed>>>);
 
 /// A message in a dead-letter queue.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,7 +136,7 @@ impl Kit {
     }
 
     fn begin(clock: Clock, run: String, worker: Worker) -> Self {
-        let seen = Seen::default();
+        let seen = Observations::default();
         let (told, service) = (seen.clone(), worker.service().to_owned());
         let worker = worker.clock(clock).observe(move |observed| told.lock().push(observed.clone()));
         let ready = match worker.ready() {
@@ -370,7 +370,7 @@ impl Kit {
     }
 }
 
-impl Seen {
+impl Observations {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Observed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,7 +11,7 @@ use std::{io, time::Duration};
 
 /// Where in a connection's life an error came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum ConnectionPhase {
     /// Before the connection was open.
     Handshake,
     /// While it was open.
@@ -145,7 +145,7 @@ pub(super) fn gone_exchange(url: &BrokerUrl, exchange: &str, passive: bool) -> L
 }
 
 /// What lapin says of a connection.
-pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkError {
+pub(super) fn classify(url: &BrokerUrl, phase: ConnectionPhase, error: &Error) -> LinkError {
     let address = url.address();
     let unreachable = |what: String| LinkError {
         class: LinkErrorClass::Unreachable,
@@ -155,11 +155,11 @@ pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkErro
     match error.kind() {
         ErrorKind::ProtocolError(said) => protocol(url, phase, said.get_id(), said.get_message().as_str()),
         // A TLS port answers plain text with an alert, which is no AMQP frame, and closes.
-        ErrorKind::ParsingError(_) if phase == Phase::Handshake && !url.is_tls() => tls_port(url),
+        ErrorKind::ParsingError(_) if phase == ConnectionPhase::Handshake && !url.is_tls() => tls_port(url),
         ErrorKind::IOError(io) if url.is_tls() && io.to_string().contains("fatal alert") => {
             tls(url, &io.to_string())
         }
-        ErrorKind::IOError(_) if phase == Phase::Handshake => LinkError {
+        ErrorKind::IOError(_) if phase == ConnectionPhase::Handshake => LinkError {
             class: LinkErrorClass::Unreachable,
             what: format!("{address} closed the connection before the AMQP handshake was done"),
             remedy:
@@ -176,12 +176,12 @@ pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkErro
     }
 }
 
-fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
+fn protocol(url: &BrokerUrl, phase: ConnectionPhase, code: u16, text: &str) -> LinkError {
     use LinkErrorClass as Class;
     let (address, vhost) = (url.address(), url.vhost());
     let user = url.user().unwrap_or("of the certificate");
     let (class, what, remedy) = match code {
-        403 if phase == Phase::Handshake => (
+        403 if phase == ConnectionPhase::Handshake => (
             Class::AccessRefused,
             format!("RabbitMQ at {address} refused the login of the user '{user}'"),
             "check user and password (guest may log in from the broker's own machine only)",

@@ -41,7 +41,7 @@ pub use config::AmqpConfig;
 pub use tls::TlsFiles;
 pub use url::BrokerUrl;
 
-pub(super) use shared::Shared;
+pub(super) use shared::SharedConnection;
 
 use super::{Consume, Consumer, LinkError, Publisher};
 use connection::Session;
@@ -67,7 +67,7 @@ pub fn publisher_following(config: AmqpConfig, topology: watch::Receiver<Topolog
 }
 
 /// A consumer on the shared connection. Must be called within a tokio runtime.
-pub(super) fn consumer(shared: Arc<Shared>, topology: Topology, options: Consume) -> Consumer {
+pub(super) fn consumer(shared: Arc<SharedConnection>, topology: Topology, options: Consume) -> Consumer {
     let (handle, task) = Consumer::channel(&options);
     tokio::spawn(consumer::run(shared, topology, options, task));
     handle

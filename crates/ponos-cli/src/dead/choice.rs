@@ -98,13 +98,13 @@ impl Ids {
 
 /// The ids and names among the letters read.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct SeenLetters {
     ids: BTreeSet<String>,
     names: BTreeSet<String>,
     name_fits: bool,
 }
 
-impl Seen {
+impl SeenLetters {
     /// Notes a letter, whether it is taken or not.
     pub(super) fn note(&mut self, filter: &Filter, letter: &Letter) {
         if filter.ids.contains(&letter.id) {
@@ -249,12 +249,12 @@ mod tests {
     #[test]
     fn what_nothing_had_is_unknown_and_what_other_filters_left_out_is_not() {
         let filter = Filter { name: Some("order.#".into()), kind: Some("schema".into()), ..Filter::id("a") };
-        let mut seen = Seen::default();
+        let mut seen = SeenLetters::default();
         seen.note(&filter, &letter());
         assert!(!filter.takes(&letter(), Timestamp::from_millis(0)));
         assert!(!seen.complain(&filter, &[], 1), "it is there, and of another kind");
         for unknown in [Filter::id("b"), Filter { name: Some("weather.#".into()), ..Filter::default() }] {
-            let mut seen = Seen::default();
+            let mut seen = SeenLetters::default();
             seen.note(&unknown, &letter());
             assert!(seen.complain(&unknown, &[], 1));
             assert!(!seen.complain(&unknown, &[], 0), "the limit was reached before all was looked at");

@@ -92,15 +92,15 @@ pub(super) fn again(message: &Message, letter: &Letter, by: &str, now: Timestamp
 }
 
 /// What the broker noted when it dead-lettered something itself.
-struct Death {
+struct BrokerDeath {
     kind: String,
     at: Option<Timestamp>,
 }
 
-fn broker_death(headers: &Headers) -> Option<Death> {
+fn broker_death(headers: &Headers) -> Option<BrokerDeath> {
     let HeaderValue::List(deaths) = headers.get("x-death")? else { return None };
     let HeaderValue::Table(last) = deaths.first()? else { return None };
-    Some(Death { kind: last.text("reason")?.to_owned(), at: instant(last.get("time")) })
+    Some(BrokerDeath { kind: last.text("reason")?.to_owned(), at: instant(last.get("time")) })
 }
 
 fn instant(value: Option<&HeaderValue>) -> Option<Timestamp> {

@@ -1,7 +1,7 @@
 //! Reads a queue without removing anything, unless asked to.
 
 use super::{
-    choice::{Filter, Seen},
+    choice::{Filter, SeenLetters},
     letter::Letter,
 };
 use crate::{
@@ -26,14 +26,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const FLUSH: Duration = Duration::from_secs(20);
 
 /// One queue that is read from its head on.
-pub(super) struct Reader {
+pub(super) struct LetterReader {
     queue: String,
     consumer: Consumer,
     /// The channel it was opened on. On another one everything is delivered again, and earlier deliveries can't be settled.
     generation: u64,
     left: u64,
     /// The ids and names among the letters read.
-    pub(super) seen: Seen,
+    pub(super) seen: SeenLetters,
 }
 
 /// A letter that the filter chose; it is held unsettled.
@@ -43,7 +43,7 @@ pub(super) struct Chosen {
     tag: DeliveryTag,
 }
 
-impl Reader {
+impl LetterReader {
     /// Begins to read a queue; holds at most `most` letters.
     pub(super) async fn open(transport: &Transport, queue: &str, most: u64) -> Result<Self, Trouble> {
         let Some(state) = transport.inspect(queue).await? else {
@@ -73,7 +73,7 @@ impl Reader {
         let consumer = transport.consumer(Topology::default(), Consume::new(queue).prefetch(prefetch));
         connected(consumer.link()).await?;
         let Link::Up { generation, .. } = *consumer.link().borrow() else { return Err(gone()) };
-        Ok(Self { queue: queue.to_owned(), consumer, generation, left, seen: Seen::default() })
+        Ok(Self { queue: queue.to_owned(), consumer, generation, left, seen: SeenLetters::default() })
     }
 
     /// The next letter that the filter chooses; `None` after the letters that were there when it began.
@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_read_before_a_connection_was_lost_is_not_taken_away_after_it() {
         let (broker, transport) = with_letters(3).await;
-        let mut reader = Reader::open(&transport, "q.dlq", u64::MAX).await.unwrap();
+        let mut reader = LetterReader::open(&transport, "q.dlq", u64::MAX).await.unwrap();
         let chosen = reader.next(&Filter::default()).await.unwrap().unwrap();
         broker.stop();
         broker.start();
@@ -191,7 +191,7 @@ mod tests {
     #[tokio::test]
     async fn no_more_is_held_than_was_asked_for() {
         let (broker, transport) = with_letters(3).await;
-        let mut reader = Reader::open(&transport, "q.dlq", 2).await.unwrap();
+        let mut reader = LetterReader::open(&transport, "q.dlq", 2).await.unwrap();
         assert!(reader.next(&Filter::default()).await.unwrap().is_some());
         assert!(reader.next(&Filter::default()).await.unwrap().is_some());
         assert!(broker.get("q.dlq").is_some(), "the third is free");

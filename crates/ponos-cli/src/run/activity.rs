@@ -4,11 +4,11 @@ use tokio::sync::watch;
 
 /// Clones count together.
 #[derive(Debug, Clone)]
-pub(super) struct Activity(watch::Sender<Counts>);
+pub(super) struct Activity(watch::Sender<RunCounts>);
 
 /// The counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Counts {
+pub(super) struct RunCounts {
     /// Running now.
     pub(super) at_work: usize,
     /// Begun since the start.
@@ -17,11 +17,11 @@ pub(super) struct Counts {
 
 /// One that is at work until this is dropped.
 #[derive(Debug)]
-pub(super) struct AtWork(watch::Sender<Counts>);
+pub(super) struct AtWork(watch::Sender<RunCounts>);
 
 impl Default for Activity {
     fn default() -> Self {
-        Self(watch::Sender::new(Counts::default()))
+        Self(watch::Sender::new(RunCounts::default()))
     }
 }
 
@@ -36,7 +36,7 @@ impl Activity {
     }
 
     /// The counts now.
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> RunCounts {
         *self.0.borrow()
     }
 

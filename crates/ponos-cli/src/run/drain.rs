@@ -1,6 +1,6 @@
 //! `--drain`: asks for the end once the queues are empty and nothing is at work, or what is left can't be had.
 
-use super::activity::{Activity, Counts};
+use super::activity::{Activity, RunCounts};
 use ponos::{
     broker::Transport,
     shutdown::{Shutdown, Stage, Trigger},
@@ -27,11 +27,11 @@ const KNOWN: usize = 100_000;
 
 /// Deliveries put off that have not come back, by queue and id. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct PutOff(Arc<Mutex<HashSet<QueueAndId>>>);
+pub(super) struct PutOffDeliveries(Arc<Mutex<HashSet<QueueAndId>>>);
 
 type QueueAndId = (Arc<str>, String);
 
-impl PutOff {
+impl PutOffDeliveries {
     /// Notes how a delivery ended.
     pub(super) fn note(&self, observed: &Observed) {
         let Observed::Ended { queue, id: Some(id), ended, .. } = observed else { return };
@@ -122,7 +122,7 @@ pub(super) async fn watch(
 /// Since when nothing has changed.
 struct Still {
     began: Instant,
-    seen: (Counts, Deliveries),
+    seen: (RunCounts, Deliveries),
     looks: u32,
 }
 

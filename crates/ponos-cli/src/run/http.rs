@@ -28,17 +28,17 @@ const BODY: Duration = Duration::from_secs(5);
 const REASON: usize = 500;
 
 /// The address that events are posted to.
-pub(super) struct Service {
+pub(super) struct Endpoint {
     uri: Uri,
-    client: Kind,
+    client: HttpClient,
 }
 
-enum Kind {
+enum HttpClient {
     Plain(Client<HttpConnector, Full<Bytes>>),
     Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
-impl Service {
+impl Endpoint {
     /// At that address. Nothing is connected yet.
     pub(super) fn new(url: &str) -> Result<Self, Trouble> {
         let unusable = |why: &str| {
@@ -51,13 +51,13 @@ impl Service {
         }
         let builder = Client::builder(TokioExecutor::new());
         let client = match uri.scheme_str() {
-            Some("http") => Kind::Plain(builder.build_http()),
+            Some("http") => HttpClient::Plain(builder.build_http()),
             Some("https") => {
                 let tls = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| {
                     let what = format!("the system's certificates can't be read: {error}; install ca-certificates, or set SSL_CERT_FILE");
                     Trouble::Words(Exit::Configuration, what)
                 })?;
-                Kind::Tls(builder.build(tls.https_only().enable_http1().build()))
+                HttpClient::Tls(builder.build(tls.https_only().enable_http1().build()))
             }
             _ => return Err(unusable("it is neither http:// nor https://")),
         };
@@ -68,8 +68,8 @@ impl Service {
     pub(super) async fn post(&self, context: &Context) -> HandlerResult {
         let request = request(&self.uri, context)?;
         let answer = match &self.client {
-            Kind::Plain(client) => client.request(request).await,
-            Kind::Tls(client) => client.request(request).await,
+            HttpClient::Plain(client) => client.request(request).await,
+            HttpClient::Tls(client) => client.request(request).await,
         };
         let (head, body) = answer.map_err(|error| unanswered(&self.uri, error))?.into_parts();
         // the body of what is done is nobody's: one that stalls must not have it done again

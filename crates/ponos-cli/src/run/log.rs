@@ -86,9 +86,9 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let level = event.metadata().level();
-        let mut line = Line::default();
+        let mut line = LogLine::default();
         event.record(&mut line);
-        let Line { message, fields } = line;
+        let LogLine { message, fields } = line;
         write!(out, "{} ", Clock::system().now())?;
         match colour(*level).filter(|_| out.has_ansi_escapes()) {
             Some(colour) => write!(out, "\u{1b}[{colour}m{level}\u{1b}[0m")?,
@@ -108,12 +108,12 @@ fn colour(level: Level) -> Option<u8> {
 
 /// Collects a line's parts; text from outside is cleaned, so that it can't begin another line.
 #[derive(Default)]
-struct Line {
+struct LogLine {
     message: String,
     fields: String,
 }
 
-impl Line {
+impl LogLine {
     fn add(&mut self, field: &Field, value: &str) {
         let value = output::shortened(value, VALUE);
         if field.name() == "message" {
@@ -129,7 +129,7 @@ impl Line {
     }
 }
 
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.add(field, value);
     }

@@ -37,7 +37,7 @@ pub(super) struct Program {
 }
 
 /// How a run ended.
-enum End {
+enum RunEnd {
     Exit(ExitStatus),
     TooLong,
     /// The worker stops.
@@ -94,7 +94,7 @@ impl Program {
         let ended = task.await;
         drop(ours);
         match ended {
-            Ok(Ok((End::Told, _))) => std::future::pending().await,
+            Ok(Ok((RunEnd::Told, _))) => std::future::pending().await,
             Ok(Ok((end, last))) => outcome(&end, &last, timeout),
             Ok(Err(error)) => Err(Failure::new(format!("'{}' can't be waited for: {error}", self.words[0]))),
             Err(error) => Err(Failure::new(format!("running '{}': {error}", self.words[0]))),
@@ -156,18 +156,18 @@ async fn supervise(
     errors: Option<ChildStderr>,
     timeout: Duration,
     told: impl Future<Output = ()>,
-) -> io::Result<(End, String)> {
+) -> io::Result<(RunEnd, String)> {
     let group = Group::of(&child);
     let feeding = tokio::spawn(feed(input, payload));
     let tail = Tail::default();
     let mut listening = tokio::spawn(listen(errors, Arc::clone(&tail)));
     let end = tokio::select! {
-        status = child.wait() => status.map(End::Exit),
-        () = tokio::time::sleep(timeout) => Ok(End::TooLong),
-        () = told => Ok(End::Told),
+        status = child.wait() => status.map(RunEnd::Exit),
+        () = tokio::time::sleep(timeout) => Ok(RunEnd::TooLong),
+        () = told => Ok(RunEnd::Told),
     };
     // what it left behind, too: nobody else would end that
-    if group.end(&mut child).await && matches!(end, Ok(End::Exit(_))) {
+    if group.end(&mut child).await && matches!(end, Ok(RunEnd::Exit(_))) {
         tracing::warn!("the program ended, but processes that it had started still ran; they were ended too");
     }
     feeding.abort();
@@ -207,11 +207,11 @@ fn last_lines(tail: &Tail) -> String {
 }
 
 /// The table in the help of `ponos run`.
-fn outcome(end: &End, last: &str, timeout: Duration) -> HandlerResult {
+fn outcome(end: &RunEnd, last: &str, timeout: Duration) -> HandlerResult {
     let because = |what: String| if last.is_empty() { what } else { format!("{what}: {last}") };
     let code = match end {
-        End::Exit(status) => status.code(),
-        End::TooLong | End::Told => {
+        RunEnd::Exit(status) => status.code(),
+        RunEnd::TooLong | RunEnd::Told => {
             return Err(Failure::new(because(format!(
                 "the program took longer than {timeout:?} and was ended"
             ))));

@@ -40,7 +40,7 @@ pub const LADDER: [(&str, Duration); 7] = [
 
 /// Which messages a work queue takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Intake<'a> {
+pub enum QueueIntake<'a> {
     /// Events that match one of these patterns.
     Events(&'a [&'a str]),
     /// The tasks addressed to it.
@@ -79,7 +79,7 @@ pub fn shared() -> Topology {
 }
 
 /// The topology of one work queue with its dead letters; `exclusive`: one consumer is served, the others stand by.
-pub fn work_queue(queue: &str, intake: Intake<'_>, exclusive: bool) -> Topology {
+pub fn work_queue(queue: &str, intake: QueueIntake<'_>, exclusive: bool) -> Topology {
     let dead = Queue::quorum(dead_letters(queue)).with("x-delivery-limit", LOOKED_AT_LIMIT);
     let mut work = Queue::quorum(queue)
         .with("x-dead-letter-exchange", DEAD)
@@ -94,10 +94,10 @@ pub fn work_queue(queue: &str, intake: Intake<'_>, exclusive: bool) -> Topology 
     let mut bindings =
         vec![Binding::queue(RETURN, queue, queue), Binding::queue(DEAD, dead.name.clone(), queue)];
     match intake {
-        Intake::Events(patterns) => {
+        QueueIntake::Events(patterns) => {
             bindings.extend(patterns.iter().map(|pattern| Binding::queue(EVENTS, queue, *pattern)));
         }
-        Intake::Tasks => bindings.push(Binding::queue(TASKS, queue, queue)),
+        QueueIntake::Tasks => bindings.push(Binding::queue(TASKS, queue, queue)),
     }
     Topology { exchanges: Vec::new(), queues: vec![work, dead], bindings, ..Topology::default() }
 }
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn what_people_look_at_is_never_dropped_for_having_been_looked_at() {
         let mut all = shared();
-        all.join(work_queue("s.a", Intake::Tasks, false));
+        all.join(work_queue("s.a", QueueIntake::Tasks, false));
         for name in [PARKING, "s.a.dlq"] {
             let queue = all.queues.iter().find(|queue| queue.name == name).unwrap();
             assert_eq!(queue.arguments.int("x-delivery-limit"), Some(LOOKED_AT_LIMIT), "{name}");
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn every_way_out_of_a_queue_ends_in_a_queue() {
         let mut all = shared();
-        all.join(work_queue("s.a.b.c", Intake::Events(&["a.b.c"]), false));
+        all.join(work_queue("s.a.b.c", QueueIntake::Events(&["a.b.c"]), false));
         let queues: Vec<&str> = all.queues.iter().map(|queue| queue.name.as_str()).collect();
         for queue in &all.queues {
             let Some(exchange) = queue.arguments.text("x-dead-letter-exchange") else { continue };

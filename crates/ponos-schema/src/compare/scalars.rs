@@ -2,7 +2,7 @@
 
 use super::{
     include::Comparison,
-    loss::Kind,
+    loss::LossKind,
     parts::{All, Part},
     types::Types,
 };
@@ -55,7 +55,7 @@ impl<'a> Comparison<'a> {
                 if !within {
                     let own = own
                         .map(|(own, excludes)| format!("{own}{}", if excludes { " (excluded)" } else { "" }));
-                    self.lose(at, Kind::Limit { keyword, a: own, b: limit.to_string() });
+                    self.lose(at, LossKind::Limit { keyword, a: own, b: limit.to_string() });
                 }
             }
         }
@@ -71,7 +71,7 @@ impl<'a> Comparison<'a> {
         let whole = step.as_i128() == Some(1) && !a.types().meets(Types::FRACTION);
         if !whole && !own.iter().any(|own| divides(own)) {
             let own = own.first().map(|own| own.to_string());
-            self.lose(at, Kind::Rule { keyword: "multipleOf".into(), a: own, b: step.to_string() });
+            self.lose(at, LossKind::Rule { keyword: "multipleOf".into(), a: own, b: step.to_string() });
         }
     }
 
@@ -81,7 +81,7 @@ impl<'a> Comparison<'a> {
         let within = if lower { own.unwrap_or(0) >= limit } else { own.is_some_and(|own| own <= limit) };
         if !within {
             let own = own.map(|own| own.to_string());
-            self.lose(at, Kind::Limit { keyword, a: own, b: limit.to_string() });
+            self.lose(at, LossKind::Limit { keyword, a: own, b: limit.to_string() });
         }
     }
 
@@ -92,7 +92,7 @@ impl<'a> Comparison<'a> {
         if !own.contains(&demand) {
             let quoted = |value: &Value| shortened(value.as_str().unwrap_or_default(), VALUE_CHARS);
             let a = own.first().map(|own| quoted(own));
-            self.lose(at, Kind::Rule { keyword: keyword.into(), a, b: quoted(demand) });
+            self.lose(at, LossKind::Rule { keyword: keyword.into(), a, b: quoted(demand) });
         }
     }
 }

@@ -95,13 +95,13 @@ pub enum Begun {
 /// Remembers what was handled. Clones share it.
 #[derive(Clone)]
 pub struct Inbox {
-    kind: Kind,
+    kind: Backend,
     patience: Duration,
     retention: Duration,
 }
 
 #[derive(Clone)]
-enum Kind {
+enum Backend {
     None,
     Memory {
         rows: Arc<Memory>,
@@ -118,9 +118,9 @@ enum Kind {
 
 /// One run of one handler for one message, from [`Inbox::begin`] on. Dropping it abandons it.
 #[must_use = "end it with done or abandon"]
-pub struct Entry(Running);
+pub struct Entry(EntryBackend);
 
-enum Running {
+enum EntryBackend {
     None,
     Memory {
         rows: Arc<Memory>,
@@ -132,29 +132,29 @@ enum Running {
         pass: Pass,
     },
     #[cfg(feature = "postgres")]
-    Postgres(postgres::Run),
+    Postgres(postgres::TransactionRun),
 }
 
 impl Inbox {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: Backend) -> Self {
         Self { kind, patience: PATIENCE, retention: RETENTION }
     }
 
     /// An inbox that remembers nothing: every delivery runs.
     pub fn none() -> Self {
-        Self::new(Kind::None)
+        Self::new(Backend::None)
     }
 
     /// An inbox that remembers the last `limit` keys until the process ends. For one replica.
     pub fn memory(limit: usize) -> Self {
-        Self::new(Kind::Memory { rows: Arc::new(Memory::new(limit)), gate: Arc::default() })
+        Self::new(Backend::Memory { rows: Arc::new(Memory::new(limit)), gate: Arc::default() })
     }
 
     /// [`Inbox::memory`] whose next records fail.
     #[cfg(test)]
     pub(crate) fn failing(records: u32) -> Self {
         let rows = Arc::new(Memory::new(1_000).fail(records));
-        Self::new(Kind::Memory { rows, gate: Arc::default() })
+        Self::new(Backend::Memory { rows, gate: Arc::default() })
     }
 
     /// Sets how long a second delivery of a key waits for the first to end (default 10 s). After that, [`Self::begin`] returns
@@ -179,24 +179,24 @@ impl Inbox {
     /// [`InboxErrorClass::Conflict`] when another run of the key did not end in time; otherwise as [`InboxErrorClass`].
     pub async fn begin(&self, key: &InboxKey) -> Result<Begun, InboxError> {
         match &self.kind {
-            Kind::None => Ok(Begun::Run(Entry(Running::None))),
-            Kind::Memory { rows, gate } => {
+            Backend::None => Ok(Begun::Run(Entry(EntryBackend::None))),
+            Backend::Memory { rows, gate } => {
                 let pass = gate.enter(key, self.patience).await?;
                 if rows.contains(key) {
                     return Ok(Begun::Handled);
                 }
-                Ok(Begun::Run(Entry(Running::Memory { rows: rows.clone(), pass })))
+                Ok(Begun::Run(Entry(EntryBackend::Memory { rows: rows.clone(), pass })))
             }
             #[cfg(feature = "inbox-sled")]
-            Kind::Sled { keys, gate } => {
+            Backend::Sled { keys, gate } => {
                 let pass = gate.enter(key, self.patience).await?;
                 if keys.contains(key).await? {
                     return Ok(Begun::Handled);
                 }
-                Ok(Begun::Run(Entry(Running::Sled { keys: keys.clone(), pass })))
+                Ok(Begun::Run(Entry(EntryBackend::Sled { keys: keys.clone(), pass })))
             }
             #[cfg(feature = "postgres")]
-            Kind::Postgres(store) => store.begin(key, self.patience).await,
+            Backend::Postgres(store) => store.begin(key, self.patience).await,
         }
     }
 
@@ -206,12 +206,12 @@ impl Inbox {
     /// As [`InboxErrorClass`].
     pub async fn forget(&self, key: &InboxKey) -> Result<bool, InboxError> {
         match &self.kind {
-            Kind::None => Ok(false),
-            Kind::Memory { rows, .. } => Ok(rows.forget(key)),
+            Backend::None => Ok(false),
+            Backend::Memory { rows, .. } => Ok(rows.forget(key)),
             #[cfg(feature = "inbox-sled")]
-            Kind::Sled { keys, .. } => keys.forget(key).await,
+            Backend::Sled { keys, .. } => keys.forget(key).await,
             #[cfg(feature = "postgres")]
-            Kind::Postgres(store) => store.forget(key).await,
+            Backend::Postgres(store) => store.forget(key).await,
         }
     }
 
@@ -221,12 +221,12 @@ impl Inbox {
     /// As [`InboxErrorClass`].
     pub async fn prune(&self, older_than: Duration) -> Result<u64, InboxError> {
         match &self.kind {
-            Kind::None => Ok(0),
-            Kind::Memory { rows, .. } => Ok(rows.prune(older_than)),
+            Backend::None => Ok(0),
+            Backend::Memory { rows, .. } => Ok(rows.prune(older_than)),
             #[cfg(feature = "inbox-sled")]
-            Kind::Sled { keys, .. } => keys.prune(older_than).await,
+            Backend::Sled { keys, .. } => keys.prune(older_than).await,
             #[cfg(feature = "postgres")]
-            Kind::Postgres(store) => store.prune(older_than).await,
+            Backend::Postgres(store) => store.prune(older_than).await,
         }
     }
 
@@ -255,35 +255,35 @@ impl Inbox {
     pub(crate) fn at_once(&self) -> Option<usize> {
         match &self.kind {
             #[cfg(feature = "postgres")]
-            Kind::Postgres(store) => Some(store.connections()),
+            Backend::Postgres(store) => Some(store.connections()),
             _ => None,
         }
     }
 
     /// Whether it remembers nothing.
     pub fn is_none(&self) -> bool {
-        matches!(self.kind, Kind::None)
+        matches!(self.kind, Backend::None)
     }
 
     /// Whether replicas share it. An inbox that is not shared is for one replica: two would each run the same message.
     pub fn is_shared(&self) -> bool {
         match self.kind {
-            Kind::None | Kind::Memory { .. } => false,
+            Backend::None | Backend::Memory { .. } => false,
             #[cfg(feature = "inbox-sled")]
-            Kind::Sled { .. } => false,
+            Backend::Sled { .. } => false,
             #[cfg(feature = "postgres")]
-            Kind::Postgres(_) => true,
+            Backend::Postgres(_) => true,
         }
     }
 
     /// Whether [`Entry::done`] takes what the handler published (see the module).
     pub fn takes_publishes(&self) -> bool {
         match self.kind {
-            Kind::None | Kind::Memory { .. } => false,
+            Backend::None | Backend::Memory { .. } => false,
             #[cfg(feature = "inbox-sled")]
-            Kind::Sled { .. } => false,
+            Backend::Sled { .. } => false,
             #[cfg(feature = "postgres")]
-            Kind::Postgres(_) => true,
+            Backend::Postgres(_) => true,
         }
     }
 }
@@ -291,19 +291,19 @@ impl Inbox {
 impl Entry {
     /// The entry of an inbox that remembers nothing.
     pub(crate) fn none() -> Self {
-        Self(Running::None)
+        Self(EntryBackend::None)
     }
 
     /// Whether nothing is to be recorded.
     pub(crate) fn is_none(&self) -> bool {
-        matches!(self.0, Running::None)
+        matches!(self.0, EntryBackend::None)
     }
 
     /// The key that a transaction records; `None` for an inbox without transactions.
     pub(crate) fn key(&self) -> Option<InboxKey> {
         match &self.0 {
             #[cfg(feature = "postgres")]
-            Running::Postgres(run) => Some(run.key().clone()),
+            EntryBackend::Postgres(run) => Some(run.key().clone()),
             _ => None,
         }
     }
@@ -312,7 +312,7 @@ impl Entry {
     #[cfg(feature = "postgres")]
     pub fn transaction(&self) -> Option<postgres::Transaction> {
         match &self.0 {
-            Running::Postgres(run) => Some(run.transaction()),
+            EntryBackend::Postgres(run) => Some(run.transaction()),
             _ => None,
         }
     }
@@ -326,7 +326,7 @@ impl Entry {
     pub async fn done(self, publishes: Vec<Held>) -> Result<(), InboxError> {
         match self.0 {
             #[cfg(feature = "postgres")]
-            Running::Postgres(run) => run.done(publishes).await,
+            EntryBackend::Postgres(run) => run.done(publishes).await,
             _ if publishes.is_empty() => self.record().await,
             _ => Err(InboxError::refused(
                 format!(
@@ -341,12 +341,12 @@ impl Entry {
     /// As [`Entry::done`], for an inbox that takes no publishes; the entry is kept, so that recording can be tried again.
     pub(crate) async fn record(&self) -> Result<(), InboxError> {
         match &self.0 {
-            Running::None => Ok(()),
-            Running::Memory { rows, pass } => rows.record(pass.key()),
+            EntryBackend::None => Ok(()),
+            EntryBackend::Memory { rows, pass } => rows.record(pass.key()),
             #[cfg(feature = "inbox-sled")]
-            Running::Sled { keys, pass } => keys.record(pass.key()).await,
+            EntryBackend::Sled { keys, pass } => keys.record(pass.key()).await,
             #[cfg(feature = "postgres")]
-            Running::Postgres(_) => {
+            EntryBackend::Postgres(_) => {
                 Err(InboxError::refused("a transaction ends by its commit alone", "end it with done"))
             }
         }
@@ -355,11 +355,11 @@ impl Entry {
     /// Ends the run without a trace, because the handler did not succeed. A delivery that waits for the key runs.
     pub async fn abandon(self) {
         match self.0 {
-            Running::None | Running::Memory { .. } => {}
+            EntryBackend::None | EntryBackend::Memory { .. } => {}
             #[cfg(feature = "inbox-sled")]
-            Running::Sled { .. } => {}
+            EntryBackend::Sled { .. } => {}
             #[cfg(feature = "postgres")]
-            Running::Postgres(run) => run.abandon().await,
+            EntryBackend::Postgres(run) => run.abandon().await,
         }
     }
 }
@@ -367,12 +367,12 @@ impl Entry {
 impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.kind {
-            Kind::None => "none",
-            Kind::Memory { .. } => "memory",
+            Backend::None => "none",
+            Backend::Memory { .. } => "memory",
             #[cfg(feature = "inbox-sled")]
-            Kind::Sled { .. } => "sled",
+            Backend::Sled { .. } => "sled",
             #[cfg(feature = "postgres")]
-            Kind::Postgres(_) => "Postgres",
+            Backend::Postgres(_) => "Postgres",
         };
         f.debug_struct("Inbox").field("kind", &kind).finish_non_exhaustive()
     }

@@ -9,12 +9,12 @@ use tokio::{
 
 /// How much of a task runs on other threads.
 #[derive(Debug, Default)]
-pub(crate) struct Running {
+pub(crate) struct BlockingWork {
     count: AtomicUsize,
     ended: Notify,
 }
 
-impl Running {
+impl BlockingWork {
     /// Whether any of it still runs.
     pub(crate) fn is_busy(&self) -> bool {
         self.count.load(Ordering::Acquire) > 0

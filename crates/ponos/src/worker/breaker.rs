@@ -51,19 +51,19 @@ pub(crate) struct Breaker {
     round: AtomicU64,
     /// How often it was paused, each failed probe counted.
     pauses: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
-    phase: Phase,
+struct BreakerState {
+    phase: BreakerPhase,
     wait: Duration,
     why: Option<Why>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum BreakerPhase {
     Passing,
     Paused {
         until: Instant,
@@ -112,7 +112,7 @@ impl Drop for Place<'_> {
 
 impl Breaker {
     pub(crate) fn new(queue: Arc<str>, full: usize) -> Self {
-        let state = State { phase: Phase::Passing, wait: SHORTEST, why: None };
+        let state = BreakerState { phase: BreakerPhase::Passing, wait: SHORTEST, why: None };
         let (round, pauses) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { queue, full, round, pauses, state: Mutex::new(state), changed: Notify::new() }
     }
@@ -146,17 +146,17 @@ impl Breaker {
         let mut state = self.lock();
         let ticket = Ticket(self.round.load(Ordering::Acquire));
         match &mut state.phase {
-            Phase::Passing => Ok(ticket),
-            Phase::Paused { until } if Instant::now() < *until => Err(Some(*until)),
-            phase @ Phase::Paused { .. } => {
-                *phase = Phase::Probing { width: 0, at_work: 1, answered: 0 };
+            BreakerPhase::Passing => Ok(ticket),
+            BreakerPhase::Paused { until } if Instant::now() < *until => Err(Some(*until)),
+            phase @ BreakerPhase::Paused { .. } => {
+                *phase = BreakerPhase::Probing { width: 0, at_work: 1, answered: 0 };
                 Ok(ticket)
             }
-            Phase::Probing { width, at_work, .. } if *at_work < (*width).max(1) => {
+            BreakerPhase::Probing { width, at_work, .. } if *at_work < (*width).max(1) => {
                 *at_work += 1;
                 Ok(ticket)
             }
-            Phase::Probing { .. } => Err(None),
+            BreakerPhase::Probing { .. } => Err(None),
         }
     }
 
@@ -167,7 +167,7 @@ impl Breaker {
 
     /// Whether more than one at a time may be taken in.
     pub(crate) fn may_widen(&self) -> bool {
-        self.passes().is_some() || matches!(self.lock().phase, Phase::Probing { width: 2.., .. })
+        self.passes().is_some() || matches!(self.lock().phase, BreakerPhase::Probing { width: 2.., .. })
     }
 
     /// How often it was paused so far.
@@ -191,16 +191,18 @@ impl Breaker {
         let mut state = self.lock();
         let before = self.round.load(Ordering::Acquire);
         match state.phase {
-            Phase::Passing if ticket.0 == before => state.wait = SHORTEST,
-            Phase::Probing { width, .. } if ticket.0 == before => {
+            BreakerPhase::Passing if ticket.0 == before => state.wait = SHORTEST,
+            BreakerPhase::Probing { width, .. } if ticket.0 == before => {
                 // it was there in between
                 state.wait = if width > 0 { SHORTEST } else { (state.wait * 2).min(LONGEST) };
             }
             // one more of those that began before
-            Phase::Passing | Phase::Paused { .. } | Phase::Probing { .. } => return false,
+            BreakerPhase::Passing | BreakerPhase::Paused { .. } | BreakerPhase::Probing { .. } => {
+                return false;
+            }
         }
         let until = Instant::now() + state.wait;
-        state.phase = Phase::Paused { until };
+        state.phase = BreakerPhase::Paused { until };
         let since = match &state.why {
             Some(why) => why.since,
             None => {
@@ -224,7 +226,7 @@ impl Breaker {
         }
         let mut state = self.lock();
         let round = self.round.load(Ordering::Acquire);
-        let Phase::Probing { width, answered, .. } = &mut state.phase else { return };
+        let BreakerPhase::Probing { width, answered, .. } = &mut state.phase else { return };
         if round != ticket.0 {
             return;
         }
@@ -240,7 +242,7 @@ impl Breaker {
             tracing::info!(queue = %self.queue, name, ?paused, "what the handlers need is available again; the queue goes on");
         }
         if all {
-            state.phase = Phase::Passing;
+            state.phase = BreakerPhase::Passing;
             self.round.store(round + 1, Ordering::Release);
         }
         drop(state);
@@ -254,7 +256,7 @@ impl Breaker {
         }
         let mut state = self.lock();
         if self.is_current(ticket)
-            && let Phase::Probing { at_work, .. } = &mut state.phase
+            && let BreakerPhase::Probing { at_work, .. } = &mut state.phase
         {
             *at_work = at_work.saturating_sub(1);
             drop(state);
@@ -274,7 +276,7 @@ impl Breaker {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BreakerState> {
         // no change can be left half done
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

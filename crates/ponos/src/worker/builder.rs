@@ -3,8 +3,8 @@
 use super::{
     Handler, Limits, Payload, Policy,
     ended::Observer,
-    handler::{Shared, contract_of, erase},
-    settings::{Last, Need, Settings},
+    handler::{SharedHandler, contract_of, erase},
+    settings::{HandlerSettings, Last, Need},
 };
 use crate::{
     clock::Clock,
@@ -55,14 +55,14 @@ pub(super) struct Named {
     /// Its own policy, if it has one.
     pub(super) policy: Option<Policy>,
     pub(super) contract: Result<Contract, SchemaError>,
-    pub(super) handler: Shared,
+    pub(super) handler: SharedHandler,
     pub(super) last: Option<Last>,
     pub(super) needs: Vec<Need>,
 }
 
 impl Named {
     fn new<T: Payload, H: Handler<T>>(pattern: &str, handler: H) -> Self {
-        let (handler, Settings { policy, contract, last, needs }) = erase::<T, H>(handler);
+        let (handler, HandlerSettings { policy, contract, last, needs }) = erase::<T, H>(handler);
         let contract = contract.map_or_else(contract_of::<T>, Ok);
         Self { pattern: pattern.to_owned(), policy, contract, handler, last, needs }
     }

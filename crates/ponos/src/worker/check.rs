@@ -14,7 +14,7 @@ use crate::{
     schema::{Contract, Registry, SchemaError},
     topology::{
         Topology, check_event_pattern,
-        worker::{Intake, shared, work_queue},
+        worker::{QueueIntake, shared, work_queue},
     },
 };
 use std::{
@@ -148,7 +148,8 @@ fn topology(worker: &Worker, faults: &mut Vec<String>) -> Topology {
 
 fn queue_topology(queue: &str, draft: &Draft) -> Topology {
     let patterns: Vec<&str> = draft.handlers.iter().map(|named| named.pattern.as_str()).collect();
-    let intake = if draft.intake == Takes::Task { Intake::Tasks } else { Intake::Events(&patterns) };
+    let intake =
+        if draft.intake == Takes::Task { QueueIntake::Tasks } else { QueueIntake::Events(&patterns) };
     work_queue(queue, intake, draft.policy.exclusive)
 }
 

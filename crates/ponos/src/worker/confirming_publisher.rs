@@ -72,15 +72,15 @@ impl FlushError {
 pub(crate) struct ConfirmingPublisher {
     submit: mpsc::Sender<Vec<Publishing>>,
     link: watch::Receiver<Link>,
-    waiting: Waiting,
+    waiting: PendingConfirms,
     next: Arc<AtomicU64>,
 }
 
 /// By token: who waits for the outcome. Bounded by what is awaited, for it is taken out when that ends.
 #[derive(Debug, Clone, Default)]
-struct Waiting(Arc<Mutex<HashMap<u64, oneshot::Sender<PublishOutcome>>>>);
+struct PendingConfirms(Arc<Mutex<HashMap<u64, oneshot::Sender<PublishOutcome>>>>);
 
-impl Waiting {
+impl PendingConfirms {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<PublishOutcome>>> {
         // no change of the map can be left half done
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -89,7 +89,7 @@ impl Waiting {
 
 /// Takes its tokens out again when nobody waits any more.
 struct Awaited<'a> {
-    waiting: &'a Waiting,
+    waiting: &'a PendingConfirms,
     tokens: std::ops::Range<u64>,
 }
 
@@ -106,7 +106,7 @@ impl ConfirmingPublisher {
     /// On a publisher of its own. Ends with the last handle. Must be called within a tokio runtime.
     pub(crate) fn open(publisher: Publisher) -> Self {
         let (submit, settled, link) = publisher.split();
-        let waiting = Waiting::default();
+        let waiting = PendingConfirms::default();
         tokio::spawn(answer(settled, waiting.clone()));
         Self { submit, link, waiting, next: Arc::default() }
     }
@@ -192,7 +192,7 @@ impl ConfirmingPublisher {
     }
 }
 
-async fn answer(mut settled: mpsc::Receiver<Vec<Settlement>>, waiting: Waiting) {
+async fn answer(mut settled: mpsc::Receiver<Vec<Settlement>>, waiting: PendingConfirms) {
     while let Some(batch) = settled.recv().await {
         let mut waiting = waiting.lock();
         for Settlement { token, outcome } in batch {

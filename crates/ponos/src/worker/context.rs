@@ -1,8 +1,8 @@
 //! What a handler knows about its task, and how it publishes.
 
 use super::{
-    blocking::Running,
-    held::{Buffer, Key, Kind, Origin, PublishError},
+    blocking::BlockingWork,
+    held::{Buffer, MessageKind, Origin, PublishError, PublishKey},
     plan::Route,
     service::{NoState, Service},
     signal::Signal,
@@ -20,9 +20,9 @@ use tokio::time::Instant;
 
 /// The context of one run of a handler. Clones belong to the same run.
 #[derive(Clone)]
-pub struct Context(Arc<Inner>);
+pub struct Context(Arc<ContextInner>);
 
-pub(crate) struct Inner {
+pub(crate) struct ContextInner {
     pub(crate) service: Arc<Service>,
     pub(crate) queue: Arc<str>,
     pub(crate) route: Arc<Route>,
@@ -33,7 +33,7 @@ pub(crate) struct Inner {
     pub(crate) deadline: Instant,
     pub(crate) cancelled: Signal,
     /// What it runs on other threads.
-    pub(crate) blocking: Running,
+    pub(crate) blocking: BlockingWork,
     /// Why the last attempt failed; for the final handler.
     pub(crate) failure: Option<String>,
     pub(crate) span: tracing::Span,
@@ -43,7 +43,7 @@ pub(crate) struct Inner {
 }
 
 impl Context {
-    pub(crate) fn new(inner: Inner) -> Self {
+    pub(crate) fn new(inner: ContextInner) -> Self {
         Self(Arc::new(inner))
     }
 
@@ -127,7 +127,7 @@ impl Context {
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn task(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((Kind::Task, name), None, payload)
+        self.hold((MessageKind::Task, name), None, payload)
     }
 
     /// Publishes an event for everybody: checked now, sent when the handler is done.
@@ -135,7 +135,7 @@ impl Context {
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn publish(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((Kind::Event, name), None, payload)
+        self.hold((MessageKind::Event, name), None, payload)
     }
 
     /// As [`Context::task`], with a key: the id derives from the key instead of the order of publishing. A handler that
@@ -144,7 +144,7 @@ impl Context {
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn task_keyed(&self, name: &str, key: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((Kind::Task, name), Some(key), payload)
+        self.hold((MessageKind::Task, name), Some(key), payload)
     }
 
     /// As [`Context::publish`], with a key: see [`Context::task_keyed`].
@@ -152,7 +152,7 @@ impl Context {
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn publish_keyed(&self, name: &str, key: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((Kind::Event, name), Some(key), payload)
+        self.hold((MessageKind::Event, name), Some(key), payload)
     }
 
     /// Sends an event now and waits for its confirm, for streams too long to be held. It stays sent even if the handler
@@ -161,7 +161,7 @@ impl Context {
     /// # Errors
     /// [`PublishError`].
     pub async fn send_now(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.send((Kind::Event, name), payload).await
+        self.send((MessageKind::Event, name), payload).await
     }
 
     /// Sends a task for this service now and waits for its confirm.
@@ -169,7 +169,7 @@ impl Context {
     /// # Errors
     /// [`PublishError`].
     pub async fn send_task_now(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.send((Kind::Task, name), payload).await
+        self.send((MessageKind::Task, name), payload).await
     }
 
     /// The transaction of this run: the handler's writes, the inbox row and the messages it publishes commit together.
@@ -181,17 +181,17 @@ impl Context {
 
     fn hold(
         &self,
-        what: (Kind, &str),
+        what: (MessageKind, &str),
         key: Option<&str>,
         payload: &impl Serialize,
     ) -> Result<(), PublishError> {
         let mut buffer = self.buffer();
-        let key = key.map_or_else(|| Key::Number(buffer.number()), Key::Given);
+        let key = key.map_or_else(|| PublishKey::Number(buffer.number()), PublishKey::Given);
         let held = self.origin().message(&self.0.service, what, key, payload)?;
         buffer.hold(held, &self.0.service.limits)
     }
 
-    async fn send(&self, what: (Kind, &str), payload: &impl Serialize) -> Result<(), PublishError> {
+    async fn send(&self, what: (MessageKind, &str), payload: &impl Serialize) -> Result<(), PublishError> {
         let number = {
             let mut buffer = self.buffer();
             if buffer.has_ended() {
@@ -199,7 +199,7 @@ impl Context {
             }
             buffer.number()
         };
-        let held = self.origin().message(&self.0.service, what, Key::Number(number), payload)?;
+        let held = self.origin().message(&self.0.service, what, PublishKey::Number(number), payload)?;
         let Some(publisher) = self.0.service.publisher.get() else { return Err(PublishError::Ended) };
         let sent = publisher.publish(vec![held], self.0.service.limits.flush).await;
         sent.map_err(|why| PublishError::Unconfirmed(what.1.to_owned(), why))
@@ -219,7 +219,7 @@ impl Context {
         self.buffer().end()
     }
 
-    pub(crate) fn inner(&self) -> &Inner {
+    pub(crate) fn inner(&self) -> &ContextInner {
         &self.0
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Context, HandlerResult, Policy,
-    settings::{Configured, Settings, configure},
+    settings::{Configured, HandlerSettings, configure},
 };
 use crate::schema::{Contract, SchemaError};
 use futures_util::future::BoxFuture;
@@ -110,7 +110,7 @@ pub(crate) trait Erased: Send + Sync {
 }
 
 /// A shared, erased handler.
-pub(crate) type Shared = Arc<dyn Erased>;
+pub(crate) type SharedHandler = Arc<dyn Erased>;
 
 struct Typed<T, H> {
     handler: H,
@@ -129,8 +129,8 @@ impl<T: Payload, H: Handler<T>> Erased for Typed<T, H> {
 }
 
 /// The handler, erased, and its settings.
-pub(crate) fn erase<T: Payload, H: Handler<T>>(handler: H) -> (Shared, Settings) {
-    let settings = Settings::of(&handler);
+pub(crate) fn erase<T: Payload, H: Handler<T>>(handler: H) -> (SharedHandler, HandlerSettings) {
+    let settings = HandlerSettings::of(&handler);
     (Arc::new(Typed { handler, payload: PhantomData }), settings)
 }
 

@@ -63,24 +63,24 @@ pub(crate) struct Origin<'a> {
 
 /// What tells a publishing from others of the same name.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Key<'a> {
+pub(crate) enum PublishKey<'a> {
     Given(&'a str),
     Number(u64),
 }
 
 /// Where a publishing goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum MessageKind {
     Event,
     Task,
 }
 
 impl Origin<'_> {
     /// The id (see ADR 0012).
-    fn id(&self, name: &EventName, key: Key<'_>) -> Uuid {
+    fn id(&self, name: &EventName, key: PublishKey<'_>) -> Uuid {
         let (mark, key) = match key {
-            Key::Given(key) => ('=', key.to_owned()),
-            Key::Number(number) => ('#', number.to_string()),
+            PublishKey::Given(key) => ('=', key.to_owned()),
+            PublishKey::Number(number) => ('#', number.to_string()),
         };
         let Self { parent, queue, handler, is_last } = self;
         let last = if *is_last { "!last" } else { "" };
@@ -92,17 +92,19 @@ impl Origin<'_> {
     pub(crate) fn message(
         &self,
         service: &Service,
-        (kind, name): (Kind, &str),
-        key: Key<'_>,
+        (kind, name): (MessageKind, &str),
+        key: PublishKey<'_>,
         payload: &impl Serialize,
     ) -> Result<Held, PublishError> {
         let name: EventName = match kind {
-            Kind::Event => name.parse().map_err(|why| PublishError::Name(name.to_owned(), why))?,
-            Kind::Task => EventName::of_task(name).map_err(|why| PublishError::Task(name.to_owned(), why))?,
+            MessageKind::Event => name.parse().map_err(|why| PublishError::Name(name.to_owned(), why))?,
+            MessageKind::Task => {
+                EventName::of_task(name).map_err(|why| PublishError::Task(name.to_owned(), why))?
+            }
         };
         let unwritable = |why| PublishError::Payload(name.to_string(), why);
         let value = serde_json::to_value(payload).map_err(unwritable)?;
-        let declared = if kind == Kind::Event { &service.events } else { &service.tasks };
+        let declared = if kind == MessageKind::Event { &service.events } else { &service.tasks };
         declared.check(&name, &value)?;
         let body = serde_json::to_vec(&value).map_err(unwritable)?;
         let uuid = self.id(&name, key);
@@ -115,10 +117,10 @@ impl Origin<'_> {
         event.traceparent = self.parent.traceparent.as_deref().map(|parent| follow(parent, uuid));
         event.tracestate = self.parent.tracestate.clone();
         let mut message = event.into_message();
-        if kind == Kind::Task {
+        if kind == MessageKind::Task {
             message.routing_key = format!("{}.{name}", service.name);
         }
-        let exchange = if kind == Kind::Event { "events" } else { "tasks" };
+        let exchange = if kind == MessageKind::Event { "events" } else { "tasks" };
         Ok(Held { id, exchange: Arc::from(exchange), message })
     }
 }

@@ -33,7 +33,7 @@ const LAST: Duration = Duration::from_secs(5);
 
 /// Why the loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum LoopEnd {
     /// The worker was shut down.
     Stopped,
     /// Its consumer ended by itself, which none does.
@@ -41,7 +41,7 @@ pub(crate) enum End {
 }
 
 /// Runs until the shutdown, or until the consumer ends.
-pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: Shutdown) -> End {
+pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: Shutdown) -> LoopEnd {
     let limiter = queue.plan.policy.rate.map(Limiter::new);
     let policy = &queue.plan.policy;
     let mut queue_loop = QueueLoop {
@@ -55,8 +55,8 @@ pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: 
     };
     let end = tokio::select! {
         biased;
-        () = shutdown.reached(Stage::Draining) => End::Stopped,
-        () = queue_loop.work() => End::Broken,
+        () = shutdown.reached(Stage::Draining) => LoopEnd::Stopped,
+        () = queue_loop.work() => LoopEnd::Broken,
     };
     queue_loop.drain(&shutdown).await;
     end

@@ -11,7 +11,7 @@ use super::{
     plan::Plan,
     promises::Promises,
     queue_context::QueueContext,
-    queue_loop::{self, End},
+    queue_loop::{self, LoopEnd},
     report::{QueueReport, Report},
     signal::Signal,
     topology_repair::TopologyRepair,
@@ -123,15 +123,15 @@ pub(crate) async fn run(
 
 /// Waits for all queues' loops. One that ends by itself, or by a panic, stops the others; returns a text for each such.
 async fn all_ended(
-    mut running: JoinSet<End>,
+    mut running: JoinSet<LoopEnd>,
     pulses: &HashMap<task::Id, Arc<Pulse>>,
     stop: &Trigger,
 ) -> Vec<String> {
     let mut broken = Vec::new();
     while let Some(ended) = running.join_next_with_id().await {
         let (id, why) = match ended {
-            Ok((_, End::Stopped)) => continue,
-            Ok((id, End::Broken)) => (id, "its consumer ended by itself".to_owned()),
+            Ok((_, LoopEnd::Stopped)) => continue,
+            Ok((id, LoopEnd::Broken)) => (id, "its consumer ended by itself".to_owned()),
             Err(error) => (error.id(), redact(&format!("its task failed: {error}")).into_owned()),
         };
         if broken.is_empty() {
@@ -195,7 +195,7 @@ mod tests {
             "shop.whole",
             running.spawn(async move {
                 stopping.reached(Stage::Draining).await;
-                End::Stopped
+                LoopEnd::Stopped
             }),
         );
         add("shop.broken", running.spawn(async { panic!("oh no") }));

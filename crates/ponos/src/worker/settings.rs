@@ -6,7 +6,7 @@
 
 use super::{
     Context, Handler, HandlerResult, Payload, Policy,
-    handler::{Shared, erase},
+    handler::{SharedHandler, erase},
 };
 use crate::schema::Contract;
 use futures_util::future::{self, BoxFuture};
@@ -37,11 +37,11 @@ mod sealed {
     /// Read from a copy.
     pub trait Read {
         #[doc(hidden)]
-        fn read(&self) -> super::Settings;
+        fn read(&self) -> super::HandlerSettings;
     }
 
     impl<F: Clone> Read for F {
-        fn read(&self) -> super::Settings {
+        fn read(&self) -> super::HandlerSettings {
             drop(self.clone());
             super::COPIED.take().unwrap_or_default()
         }
@@ -50,7 +50,7 @@ mod sealed {
 
 /// The settings.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct HandlerSettings {
     pub(crate) policy: Option<Policy>,
     pub(crate) contract: Option<Contract>,
     pub(crate) last: Option<Last>,
@@ -60,7 +60,7 @@ pub struct Settings {
 /// The final handler.
 #[derive(Debug, Clone)]
 pub(crate) struct Last {
-    pub(crate) handler: Shared,
+    pub(crate) handler: SharedHandler,
     /// After [`Outcome::Dead`](super::Outcome::Dead) too.
     pub(crate) or_dead: bool,
     /// It has a policy, contract or final handler of its own, which would have no effect.
@@ -74,7 +74,7 @@ pub(crate) struct Need {
     pub(crate) name: &'static str,
 }
 
-impl Settings {
+impl HandlerSettings {
     /// The settings of a handler.
     pub(crate) fn of<T: Payload, H: Handler<T>>(handler: &H) -> Self {
         let configured = (handler as &dyn Any).downcast_ref::<Configured<T, H::Future>>();
@@ -90,25 +90,25 @@ impl Settings {
 }
 
 thread_local! {
-    static COPIED: Cell<Option<Settings>> = const { Cell::new(None) };
+    static COPIED: Cell<Option<HandlerSettings>> = const { Cell::new(None) };
 }
 
 /// Hands the settings that it carries to the reader of the copy.
-struct Carried(Settings);
+struct Carried(HandlerSettings);
 
 impl Clone for Carried {
     fn clone(&self) -> Self {
         COPIED.set(Some(self.0.clone()));
-        Self(Settings::default())
+        Self(HandlerSettings::default())
     }
 }
 
 /// The handler with one more thing set.
 pub(super) fn configure<T: Payload, H: Handler<T>>(
     handler: H,
-    change: impl FnOnce(&mut Settings),
+    change: impl FnOnce(&mut HandlerSettings),
 ) -> Configured<T, H::Future> {
-    let mut settings = Settings::of(&handler);
+    let mut settings = HandlerSettings::of(&handler);
     change(&mut settings);
     let parts = (Arc::new(handler), Carried(settings));
     Box::new(move |payload, context| {
@@ -200,15 +200,15 @@ mod tests {
     #[test]
     fn what_was_set_stays_with_the_handler() {
         let plain = async |_: Value, _: Context| Ok(super::super::Outcome::Done);
-        assert!(Settings::of(&plain).policy.is_none());
+        assert!(HandlerSettings::of(&plain).policy.is_none());
         let one = plain.with(Policy::retry(1));
         let two = one.finally(plain).with(Policy::retry(2));
         for _ in 0..2 {
-            let settings = Settings::of(&two);
+            let settings = HandlerSettings::of(&two);
             assert_eq!(settings.policy, Some(Policy::retry(2)));
             assert!(settings.last.is_some_and(|last| !last.or_dead && !last.is_configured));
         }
         let of_its_own = plain.finally_or_dead(plain.with(Policy::retry(7)));
-        assert!(Settings::of(&of_its_own).last.is_some_and(|last| last.or_dead && last.is_configured));
+        assert!(HandlerSettings::of(&of_its_own).last.is_some_and(|last| last.or_dead && last.is_configured));
     }
 }

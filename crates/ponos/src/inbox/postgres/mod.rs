@@ -21,9 +21,9 @@ pub use relay::Relay;
 pub use schema::ddl;
 pub use transaction::{Guard, Transaction};
 
-pub(super) use store::{Run, Store};
+pub(super) use store::{Store, TransactionRun};
 
-use super::{Inbox, InboxError, Kind};
+use super::{Backend, Inbox, InboxError};
 use crate::broker::Publisher;
 use std::{sync::Arc, time::Duration};
 
@@ -65,13 +65,13 @@ impl Inbox {
     /// [`Refused`](super::InboxErrorClass::Refused) for a wrong URL, user, password or database, and for missing tables
     /// that the role may not create.
     pub async fn postgres(url: &str, options: PostgresOptions) -> Result<Self, InboxError> {
-        Ok(Self::new(Kind::Postgres(Arc::new(Store::open(url, options).await?))))
+        Ok(Self::new(Backend::Postgres(Arc::new(Store::open(url, options).await?))))
     }
 
     /// The relay that publishes the outbox; `None` for an inbox without one. Run one in each worker process.
     pub fn relay(&self, publisher: Publisher) -> Option<Relay> {
         match &self.kind {
-            Kind::Postgres(store) => Some(Relay::new(store.clone(), publisher)),
+            Backend::Postgres(store) => Some(Relay::new(store.clone(), publisher)),
             _ => None,
         }
     }
@@ -82,7 +82,7 @@ impl Inbox {
     /// As [`InboxErrorClass`](super::InboxErrorClass).
     pub async fn outbox(&self) -> Result<Option<OutboxStatus>, InboxError> {
         match &self.kind {
-            Kind::Postgres(store) => outbox::status(store).await.map(Some),
+            Backend::Postgres(store) => outbox::status(store).await.map(Some),
             _ => Ok(None),
         }
     }

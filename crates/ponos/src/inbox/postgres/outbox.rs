@@ -85,7 +85,7 @@ pub(super) async fn put(
 
 /// Why a message stays for now.
 #[derive(Debug)]
-pub(super) struct Failed {
+pub(super) struct FailedMessage {
     pub(super) seq: i64,
     pub(super) why: String,
     /// The fault does not pass by itself, as a full queue does.
@@ -105,7 +105,7 @@ pub(super) struct Portion {
 
 /// A message to be relayed.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct OutboxMessage {
     pub(super) seq: i64,
     pub(super) id: String,
     pub(super) exchange: Arc<str>,
@@ -119,7 +119,7 @@ pub(super) async fn next(
     connection: &mut PgConnection,
     store: &Store,
     portion: Portion,
-) -> Result<Option<Vec<Waiting>>, sqlx::Error> {
+) -> Result<Option<Vec<OutboxMessage>>, sqlx::Error> {
     let alone: bool = sqlx::query_scalar("select pg_try_advisory_xact_lock(hashtext($1), hashtext($2))")
         .bind(format!("ponos outbox {}", store.schema))
         .bind(&*store.service)
@@ -146,7 +146,7 @@ pub(super) async fn next(
         .bind(portion.bytes)
         .fetch_all(connection)
         .await?;
-    let waiting = |(seq, id, exchange, head, body): (i64, String, String, String, Vec<u8>)| Waiting {
+    let waiting = |(seq, id, exchange, head, body): (i64, String, String, String, Vec<u8>)| OutboxMessage {
         seq,
         id,
         exchange: exchange.into(),
@@ -161,7 +161,7 @@ pub(super) async fn settle(
     connection: &mut PgConnection,
     store: &Store,
     confirmed: &[i64],
-    failed: &[Failed],
+    failed: &[FailedMessage],
 ) -> Result<usize, sqlx::Error> {
     let delete = format!("delete from {}.ponos_outbox where seq = any($1)", store.schema);
     sqlx::query(AssertSqlSafe(delete)).bind(confirmed).execute(&mut *connection).await?;

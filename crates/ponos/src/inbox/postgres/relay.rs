@@ -6,7 +6,7 @@
 //! hour is parked. Between runs there is no order: they commit as they come.
 
 use super::{
-    outbox::{self, Failed, Portion, Waiting},
+    outbox::{self, FailedMessage, OutboxMessage, Portion},
     store::Store,
 };
 use crate::{
@@ -144,12 +144,12 @@ impl Relay {
     }
 
     /// Publishes; returns the confirmed messages, and the refused ones with the reason. Those in neither were lost with the link.
-    async fn publish(&mut self, waiting: Vec<Waiting>) -> (Vec<i64>, Vec<Failed>) {
+    async fn publish(&mut self, waiting: Vec<OutboxMessage>) -> (Vec<i64>, Vec<FailedMessage>) {
         let (mut confirmed, mut failed) = (Vec::new(), Vec::new());
-        let stays = |seq, why, lasting| Failed { seq, why, lasting };
+        let stays = |seq, why, lasting| FailedMessage { seq, why, lasting };
         let mut pending = HashMap::new();
         let mut batch = Vec::new();
-        for Waiting { seq, id, exchange, message } in waiting {
+        for OutboxMessage { seq, id, exchange, message } in waiting {
             match message {
                 Ok(message) => {
                     self.token += 1;

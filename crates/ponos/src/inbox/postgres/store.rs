@@ -6,7 +6,7 @@ use super::{
     outbox, schema,
     transaction::Transaction,
 };
-use crate::inbox::{Begun, Entry, Held, InboxError, InboxErrorClass, InboxKey, Running};
+use crate::inbox::{Begun, Entry, EntryBackend, Held, InboxError, InboxErrorClass, InboxKey};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgPool, PgTransaction, Postgres, Row,
     postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
@@ -58,7 +58,7 @@ pub(in crate::inbox) struct Store {
 }
 
 /// One run.
-pub(in crate::inbox) struct Run {
+pub(in crate::inbox) struct TransactionRun {
     store: Arc<Store>,
     key: InboxKey,
     transaction: Transaction,
@@ -136,8 +136,8 @@ impl Store {
             return Ok(Begun::Handled);
         };
         let transaction = Transaction::new(transaction);
-        let run = Run { store: self.clone(), key: key.clone(), transaction, number };
-        Ok(Begun::Run(Entry(Running::Postgres(run))))
+        let run = TransactionRun { store: self.clone(), key: key.clone(), transaction, number };
+        Ok(Begun::Run(Entry(EntryBackend::Postgres(run))))
     }
 
     pub(in crate::inbox) async fn forget(&self, key: &InboxKey) -> Result<bool, InboxError> {
@@ -199,7 +199,7 @@ impl Store {
     }
 }
 
-impl Run {
+impl TransactionRun {
     pub(in crate::inbox) fn key(&self) -> &InboxKey {
         &self.key
     }
@@ -278,7 +278,7 @@ impl Run {
     }
 }
 
-impl Drop for Run {
+impl Drop for TransactionRun {
     fn drop(&mut self) {
         self.transaction.drop_now();
     }

@@ -221,7 +221,7 @@ impl<'a> InProgress<'a> {
         failure: Option<String>,
     ) -> Context {
         self.span = report::span(self, event);
-        Context::new(super::context::Inner {
+        Context::new(super::context::ContextInner {
             service: Arc::clone(&self.queue.service),
             queue: Arc::clone(&self.queue.plan.name),
             route: Arc::clone(route),
@@ -230,7 +230,7 @@ impl<'a> InProgress<'a> {
             first_seen: self.attempt.first_seen,
             deadline: Instant::now() + route.policy.timeout,
             cancelled: super::signal::Signal::default(),
-            blocking: super::blocking::Running::default(),
+            blocking: super::blocking::BlockingWork::default(),
             failure,
             span: self.span.clone(),
             #[cfg(feature = "postgres")]
