@@ -14,15 +14,15 @@ use std::{
 /// # Errors
 /// [`Trouble::Unread`] when the reader is gone; else that it can't be written (a full disk).
 pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
-    ended(output::print(write))
+    report_error(output::print(write))
 }
 
 /// As [`print`], without cleaning: the texts may have styles, and must have been cleaned before.
 pub(crate) fn print_styled(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
-    ended(output::print_styled(write))
+    report_error(output::print_styled(write))
 }
 
-fn ended(printed: io::Result<bool>) -> Result<(), Trouble> {
+fn report_error(printed: io::Result<bool>) -> Result<(), Trouble> {
     match printed {
         Ok(true) => Ok(()),
         Ok(false) => Err(Trouble::Unread),
@@ -42,15 +42,15 @@ pub(crate) fn speak_json() {
 
 /// Writes a line to standard error, without passwords. A failure is ignored, because there is no other place to report it.
 pub(crate) fn complain(line: &str) {
-    say("INFO", line, line);
+    write_error_line("INFO", line, line);
 }
 
 /// Writes the reason of the end to standard error, as [`complain`] does.
 pub(crate) fn fail(why: &str) {
-    say("ERROR", why, &format!("error: {why}"));
+    write_error_line("ERROR", why, &format!("error: {why}"));
 }
 
-fn say(level: &str, message: &str, line: &str) {
+fn write_error_line(level: &str, message: &str, line: &str) {
     let (message, line) = (redact(message), redact(line));
     let (message, line) = (terminal::message(&message), terminal::message(&line));
     let mut out = io::stderr().lock();

@@ -185,7 +185,7 @@ impl Binding {
 /// `#` for zero or more; an empty text has no words at all. The one matcher of the project: the in-memory broker, the
 /// feed and the tests use it. As RabbitMQ's `rabbit_exchange_type_topic` does it; allocates nothing.
 pub fn topic_matches(pattern: &str, key: &str) -> bool {
-    let (mut pattern, mut key) = (words(pattern), words(key));
+    let (mut pattern, mut key) = (split_words(pattern), split_words(key));
     // where to go on if the words after the last `#` don't fit: it then swallows one word more
     let mut retry = None;
     loop {
@@ -210,7 +210,7 @@ pub fn topic_matches(pattern: &str, key: &str) -> bool {
     }
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
+fn split_words(text: &str) -> impl Iterator<Item = &str> + Clone {
     text.split('.').take(if text.is_empty() { 0 } else { usize::MAX })
 }
 

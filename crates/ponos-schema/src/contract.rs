@@ -30,7 +30,7 @@ struct Compiled {
 
 /// Why a schema was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the schema is refused{}: {reason}", at(.pointer))]
+#[error("the schema is refused{}: {reason}", at_pointer(.pointer))]
 pub struct SchemaError {
     /// Where in the schema, as JSON pointer; empty for the whole.
     pub pointer: String,
@@ -38,7 +38,7 @@ pub struct SchemaError {
     pub reason: String,
 }
 
-fn at(pointer: &str) -> String {
+fn at_pointer(pointer: &str) -> String {
     if pointer.is_empty() { String::new() } else { format!(" at {}", text::shortened(pointer, 200)) }
 }
 
@@ -93,7 +93,7 @@ impl Contract {
         if !self.0.cost.get_or_init(|| Cost::of(&self.0.schema)).affordable(value) {
             return Err(Mismatch::without_place());
         }
-        Err(mismatch::of(self.0.validator.iter_errors(value)))
+        Err(mismatch::collect(self.0.validator.iter_errors(value)))
     }
 
     /// The schema, as given or derived.
@@ -104,7 +104,7 @@ impl Contract {
 
 impl fmt::Debug for Contract {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Contract({})", text::shown(&self.0.schema, 200))
+        write!(f, "Contract({})", text::json_excerpt(&self.0.schema, 200))
     }
 }
 
@@ -156,7 +156,7 @@ fn refused(schema: &Value, error: &jsonschema::ValidationError<'_>) -> SchemaErr
         );
     }
     let pointer = error.instance_path().as_str();
-    let found = text::shown(error.instance().as_ref(), text::VALUE_CHARS);
+    let found = text::json_excerpt(error.instance().as_ref(), text::VALUE_CHARS);
     if matches!(schema.pointer(pointer), Some(Value::String(_))) && error.to_string().contains("regex") {
         let remedy = "use the syntax of the regex crate: no look-around, no back-references, bounded size";
         return SchemaError::new(pointer, format!("{found} is not a valid pattern; {remedy}"));

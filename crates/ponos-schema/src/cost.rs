@@ -30,7 +30,7 @@ const MOST_STEPS: u64 = 2_000_000;
 
 /// Refuses a schema with which one message could keep a worker busy, whatever its size.
 pub(super) fn check(schema: &Value) -> Result<(), SchemaError> {
-    let parts = parts::of(schema);
+    let parts = parts::schema_nodes(schema);
     let most = LOOKS.max(LOOKS_A_PART.saturating_mul(parts.len() as u64));
     let Err((excess, part)) = Walk::new(&parts, most).most_looks() else { return Ok(()) };
     let reason = match excess {
@@ -57,7 +57,7 @@ pub(super) struct Cost(Vec<u64>);
 
 impl Cost {
     pub(super) fn of(schema: &Value) -> Self {
-        let parts = parts::of(schema);
+        let parts = parts::schema_nodes(schema);
         let mut walk = Walk::new(&parts, u64::MAX);
         let ways = |level| if parts.is_empty() { 1 } else { walk.ways(0, level).unwrap_or(u64::MAX) };
         Self((0..LEVELS).map(ways).collect())

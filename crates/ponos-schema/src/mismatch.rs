@@ -1,6 +1,6 @@
 //! Says what in a value does not fit a contract, for people and for dead letters.
 
-use super::text::{VALUE_CHARS, listed, shortened, shown, step};
+use super::text::{VALUE_CHARS, json_excerpt, listed, shortened, step};
 use jsonschema::{
     ValidationError,
     error::{TypeKind, ValidationErrorKind as Kind},
@@ -81,7 +81,7 @@ impl fmt::Display for Mismatch {
 }
 
 /// Collects violations, within bounds.
-pub(super) fn of<'e>(errors: impl Iterator<Item = ValidationError<'e>>) -> Mismatch {
+pub(super) fn collect<'e>(errors: impl Iterator<Item = ValidationError<'e>>) -> Mismatch {
     let mut violations = Vec::new();
     let mut more = 0;
     for error in errors.take(Mismatch::COUNTED) {
@@ -118,10 +118,12 @@ pub(super) fn message(error: &ValidationError<'_>) -> String {
             kinds.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(" or ")
         }
         Kind::Enum { options } => match options.as_array() {
-            Some(options) => format!("one of {}", listed(options.iter().map(|value| shown(value, 40)), 5)),
+            Some(options) => {
+                format!("one of {}", listed(options.iter().map(|value| json_excerpt(value, 40)), 5))
+            }
             None => "one of the values listed".into(),
         },
-        Kind::Constant { expected_value } => shown(expected_value.as_ref(), VALUE_CHARS),
+        Kind::Constant { expected_value } => json_excerpt(expected_value.as_ref(), VALUE_CHARS),
         Kind::Format { format } => format!("the format {}", shortened(format, 40)),
         Kind::Pattern { pattern } => format!("to match {}", shortened(pattern, VALUE_CHARS)),
         Kind::Minimum { limit } => format!("at least {limit}"),
@@ -145,12 +147,12 @@ pub(super) fn message(error: &ValidationError<'_>) -> String {
         Kind::PropertyNames { error } => return format!("a field's name: {}", message(error)),
         other => format!("to fit the schema's {:?}", shortened(other.keyword(), 40)),
     };
-    format!("expected {expected}, found {}", shown(error.instance().as_ref(), VALUE_CHARS))
+    format!("expected {expected}, found {}", json_excerpt(error.instance().as_ref(), VALUE_CHARS))
 }
 
 /// Names the closest alternative, and what fails in it, however deep.
 fn no_alternative(error: &ValidationError<'_>, context: &[Vec<ValidationError<'static>>]) -> String {
-    let found = shown(error.instance().as_ref(), VALUE_CHARS);
+    let found = json_excerpt(error.instance().as_ref(), VALUE_CHARS);
     let expected = format!("one of {} alternatives, found {found}", context.len());
     let mut closest = None;
     let (mut at, mut context) = (error.instance_path().as_str().len(), context);

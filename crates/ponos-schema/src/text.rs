@@ -8,7 +8,7 @@ use std::io;
 pub(super) const VALUE_CHARS: usize = 80;
 
 /// The value as compact JSON, cut after `chars` characters. The cost depends on what is shown, not on the value's size.
-pub(super) fn shown(value: &impl Serialize, chars: usize) -> String {
+pub(super) fn json_excerpt(value: &impl Serialize, chars: usize) -> String {
     let mut sink = Sink { bytes: Vec::new(), room: chars * 4 + 4 };
     // An error means only that the sink is full.
     let _ = serde_json::to_writer(&mut sink, value);

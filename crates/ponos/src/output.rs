@@ -63,11 +63,11 @@ pub fn colours(stream: &impl IsTerminal) -> bool {
 
 /// The width of standard output in columns, if it is a terminal; into a pipe, lines may have any length.
 pub fn columns() -> Option<usize> {
-    io::stdout().is_terminal().then(|| measured().or_else(told_columns)).flatten()
+    io::stdout().is_terminal().then(|| measured().or_else(columns_variable)).flatten()
 }
 
 /// The value of `COLUMNS`.
-pub fn told_columns() -> Option<usize> {
+pub fn columns_variable() -> Option<usize> {
     std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok())
 }
 

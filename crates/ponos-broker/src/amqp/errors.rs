@@ -67,7 +67,7 @@ pub(super) fn no_stream(url: &BrokerUrl, error: &io::Error) -> LinkError {
     }
     LinkError {
         class: LinkErrorClass::Unreachable,
-        what: format!("no connection to {address}: {}", spoken(error)),
+        what: format!("no connection to {address}: {}", io_message(error)),
         remedy: "it is tried again; check whether RabbitMQ runs there, and whether host and port are right"
             .into(),
     }
@@ -167,7 +167,7 @@ pub(super) fn classify(url: &BrokerUrl, phase: ConnectionPhase, error: &Error) -
                     .into(),
         },
         ErrorKind::IOError(io) => {
-            unreachable(format!("the connection to {address} was lost: {}", spoken(io)))
+            unreachable(format!("the connection to {address} was lost: {}", io_message(io)))
         }
         ErrorKind::MissingHeartbeatError => {
             unreachable(format!("the connection to {address} was lost: no heartbeat came"))
@@ -269,7 +269,7 @@ fn value(said: &str) -> &str {
 }
 
 /// An I/O error in its own words, without lapin's wrapping.
-fn spoken(error: &io::Error) -> String {
+fn io_message(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "nobody listens there (connection refused)".into(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {

@@ -82,7 +82,7 @@ impl Letter {
 }
 
 /// The message for its queue: as it came, without retry and dead-letter headers, and with those of the requeue.
-pub(super) fn again(message: &Message, letter: &Letter, by: &str, now: Timestamp) -> Message {
+pub(super) fn requeue_message(message: &Message, letter: &Letter, by: &str, now: Timestamp) -> Message {
     let mut message = resent(message.clone(), &letter.queue, Some(&letter.id));
     message.headers.retain(|name| !name.starts_with("retry-") && !name.starts_with("dead-"));
     message.headers.set("requeued-by", by);
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn what_is_put_back_keeps_all_but_the_history() {
         let letter = Letter::read("s.a.b.dlq", &dead());
-        let again = again(&dead(), &letter, "me@here", Timestamp::from_millis(0));
+        let again = requeue_message(&dead(), &letter, "me@here", Timestamp::from_millis(0));
         let names: Vec<&str> = again.headers.iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["cloudEvents_type", "own", "requeued-count", "requeued-by", "requeued-at"]);
         assert_eq!(again.headers.int("requeued-count"), Some(2));

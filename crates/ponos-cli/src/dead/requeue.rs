@@ -128,7 +128,7 @@ async fn all(
         if let Some(inbox) = inbox {
             forget(args, inbox, &chosen).await?;
         }
-        let message = letter::again(&chosen.message, &chosen.letter, &by, Clock::system().now());
+        let message = letter::requeue_message(&chosen.message, &chosen.letter, &by, Clock::system().now());
         // by the default exchange: its key is the queue's name, and nobody else gets a copy
         let why = match sender.send("", message).await? {
             Sent::Arrived => None,

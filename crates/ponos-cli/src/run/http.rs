@@ -190,7 +190,7 @@ fn outcome(answer: &Response<()>, body: &[u8]) -> HandlerResult {
         ))),
         429 | 503 => {
             let told = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-            match told.and_then(|text| retry_after::wait(text, Clock::system().now())) {
+            match told.and_then(|text| retry_after::parse(text, Clock::system().now())) {
                 // it is busy, and no fault of the event's
                 Some(after) => Ok(Outcome::snooze(after).because(reason())),
                 None => Err(Failure::new(reason())),

@@ -1,7 +1,7 @@
 //! Decides whether no value can fit two schemas at once, which tells alternatives apart.
 
 use super::{document::Document, parts::All, scalars::equal, types::Types};
-use crate::text::{listed, shortened, shown};
+use crate::text::{json_excerpt, listed, shortened};
 use serde_json::Value;
 
 /// How deep fields are looked into; a tag stands at the top or one below.
@@ -51,7 +51,7 @@ pub(super) fn form<'d>(document: &Document<'d>, all: &All<'d>) -> String {
     let tag = |name: &&str| {
         let values = All::of(document, all.field(name)).values(document)?;
         let [value] = values.as_slice() else { return None };
-        Some(format!("{name} = {}", shown(value, 40)))
+        Some(format!("{name} = {}", json_excerpt(value, 40)))
     };
     let tags = required.iter().filter_map(tag).collect::<Vec<_>>();
     if !tags.is_empty() {

@@ -11,7 +11,7 @@ use super::{
     same,
     types::Types,
 };
-use crate::text::{VALUE_CHARS, listed as in_words, shown};
+use crate::text::{VALUE_CHARS, json_excerpt, listed as in_words};
 use serde_json::Value;
 
 /// Pairs compared before giving up.
@@ -165,7 +165,7 @@ impl<'a> Comparison<'a> {
             if a.types().without(Types::NULL.or(Types::BOOLEAN)) == Types::NONE {
                 self.values(&few, &[part], at);
             } else {
-                let values = in_words(values.iter().map(|value| shown(value, 40)), 5);
+                let values = in_words(values.iter().map(|value| json_excerpt(value, 40)), 5);
                 self.lose(at, LossKind::Listed(values));
             }
             return;
@@ -187,7 +187,7 @@ impl<'a> Comparison<'a> {
             let mut verdicts = open.iter().map(|part| self.b.fits(part, value));
             match verdicts.find(|verdict| *verdict != Some(true)) {
                 None => {}
-                Some(Some(_)) => self.lose(at, LossKind::Value(shown(value, VALUE_CHARS))),
+                Some(Some(_)) => self.lose(at, LossKind::Value(json_excerpt(value, VALUE_CHARS))),
                 Some(None) => self.unprovable(at, "the meaning of its references is not known"),
             }
         }

@@ -6,7 +6,7 @@ use super::{
     parts::{All, Part, named},
     types::Types,
 };
-use crate::text::{shown, step};
+use crate::text::{json_excerpt, step};
 use serde_json::Value;
 
 impl<'a> Comparison<'a> {
@@ -42,7 +42,7 @@ impl<'a> Comparison<'a> {
             let known = a.each("dependentRequired").any(|own| own.get(name) == Some(others));
             let others = others.as_array().into_iter().flatten().filter_map(Value::as_str);
             for other in others.filter(|other| !known && !a.requires(other)) {
-                let b = shown(&serde_json::json!({ name: [other] }), 80);
+                let b = json_excerpt(&serde_json::json!({ name: [other] }), 80);
                 self.lose(at, LossKind::Rule { keyword: "dependentRequired".into(), a: None, b });
             }
         }

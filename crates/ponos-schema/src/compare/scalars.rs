@@ -76,7 +76,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn count(&mut self, a: &All<'a>, part: Part<'a>, keyword: &'static str, lower: bool, at: &str) {
-        let Some(limit) = part.get(keyword).and_then(whole) else { return };
+        let Some(limit) = part.get(keyword).and_then(as_whole_number) else { return };
         let own = count(a, keyword, lower);
         let within = if lower { own.unwrap_or(0) >= limit } else { own.is_some_and(|own| own <= limit) };
         if !within {
@@ -99,7 +99,7 @@ impl<'a> Comparison<'a> {
 
 /// The tightest count that the parts demand.
 pub(super) fn count(a: &All<'_>, keyword: &str, lower: bool) -> Option<u64> {
-    let counts = a.each(keyword).filter_map(whole);
+    let counts = a.each(keyword).filter_map(as_whole_number);
     if lower { counts.max() } else { counts.min() }
 }
 
@@ -135,7 +135,7 @@ fn own_bound<'d>(a: &All<'d>, plain: &str, exclusive: &str, lower: bool) -> Opti
 }
 
 /// 3 and 3.0 alike.
-fn whole(value: &Value) -> Option<u64> {
+fn as_whole_number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0).map(|n| n as u64))
 }
 

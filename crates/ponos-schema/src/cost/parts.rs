@@ -43,7 +43,7 @@ const ITEMS: [&str; 5] = ["items", "prefixItems", "additionalItems", "contains",
 const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 
 /// All parts of a schema; the first is the whole.
-pub(super) fn of(schema: &Value) -> Vec<SchemaNode<'_>> {
+pub(super) fn schema_nodes(schema: &Value) -> Vec<SchemaNode<'_>> {
     let mut found = Found::default();
     found.walk(schema, &mut String::new());
     let mut parts: Vec<SchemaNode<'_>> =

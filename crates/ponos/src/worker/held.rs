@@ -114,7 +114,7 @@ impl Origin<'_> {
         event.correlation_id =
             Some(self.parent.correlation_id.clone().unwrap_or_else(|| self.parent.id.to_string()));
         event.causation_id = Some(self.parent.id.to_string());
-        event.traceparent = self.parent.traceparent.as_deref().map(|parent| follow(parent, uuid));
+        event.traceparent = self.parent.traceparent.as_deref().map(|parent| continue_trace(parent, uuid));
         event.tracestate = self.parent.tracestate.clone();
         let mut message = event.into_message();
         if kind == MessageKind::Task {
@@ -127,7 +127,7 @@ impl Origin<'_> {
 
 /// Continues the sender's trace: same trace and flags, a span of the message's own. A text that is not a trace context
 /// passes unchanged.
-fn follow(parent: &str, id: Uuid) -> String {
+fn continue_trace(parent: &str, id: Uuid) -> String {
     let mut parts = parent.splitn(4, '-');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(version), Some(trace), Some(span), Some(flags)) if trace.len() == 32 && span.len() == 16 => {

@@ -228,7 +228,7 @@ pub(crate) async fn watch(queue: &QueueContext, transport: &Transport) {
             continue;
         }
         down_since = None;
-        match unfed(queue, transport).await {
+        match why_nothing_comes(queue, transport).await {
             Some(what) => {
                 strikes += 1;
                 if strikes >= 2 {
@@ -244,7 +244,7 @@ pub(crate) async fn watch(queue: &QueueContext, transport: &Transport) {
 }
 
 /// Why nothing comes from a queue; `None` if there is no reason to worry.
-async fn unfed(queue: &QueueContext, transport: &Transport) -> Option<String> {
+async fn why_nothing_comes(queue: &QueueContext, transport: &Transport) -> Option<String> {
     let quiet = queue.pulse.quiet();
     if quiet < QUIET || !is_hungry(queue) {
         return None;

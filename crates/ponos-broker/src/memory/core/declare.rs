@@ -195,10 +195,10 @@ fn same<T: PartialEq + Display>(thing: &str, name: &str, received: T, current: T
 }
 
 fn same_argument(thing: &str, name: &str, received: &Headers, current: &Headers) -> Result<(), LinkError> {
-    same(thing, name, shown(name, received), shown(name, current))
+    same(thing, name, argument_text(name, received), argument_text(name, current))
 }
 
-fn shown(name: &str, arguments: &Headers) -> String {
+fn argument_text(name: &str, arguments: &Headers) -> String {
     match arguments.get(name) {
         // left out means classic
         None if name == "x-queue-type" => "classic".into(),

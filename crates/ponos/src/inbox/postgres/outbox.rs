@@ -2,7 +2,7 @@
 
 use super::{
     encoding,
-    store::{Store, plain},
+    store::{Store, without_nul},
 };
 use crate::{
     event::Message,
@@ -67,7 +67,7 @@ pub(super) async fn put(
         store.schema
     );
     let each = |text: fn(&Held) -> &str| -> Vec<String> {
-        publishes.iter().map(|held| plain(text(held)).into_owned()).collect()
+        publishes.iter().map(|held| without_nul(text(held)).into_owned()).collect()
     };
     let heads: Result<Vec<String>, _> = publishes.iter().map(|held| encoding::head(&held.message)).collect();
     let heads = heads.map_err(|error| sqlx::Error::Encode(error.into()))?;
@@ -178,7 +178,7 @@ pub(super) async fn settle(
         store.schema
     );
     let seqs: Vec<i64> = failed.iter().map(|failed| failed.seq).collect();
-    let errors: Vec<String> = failed.iter().map(|failed| plain(&failed.why).into_owned()).collect();
+    let errors: Vec<String> = failed.iter().map(|failed| without_nul(&failed.why).into_owned()).collect();
     let lasting: Vec<bool> = failed.iter().map(|failed| failed.lasting).collect();
     let parked: Vec<bool> = sqlx::query_scalar(AssertSqlSafe(update))
         .bind(seqs)

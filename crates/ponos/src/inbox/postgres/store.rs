@@ -287,10 +287,10 @@ impl Drop for TransactionRun {
 /// A statement whose first four parameters are a key's parts, in the order of [`KEY`].
 fn of_key(statement: AssertSqlSafe<String>, key: &InboxKey) -> Query<'static, Postgres, PgArguments> {
     sqlx::query(statement)
-        .bind(plain(&key.queue))
-        .bind(plain(&key.handler))
-        .bind(plain(&key.source))
-        .bind(plain(key.id.as_str()))
+        .bind(without_nul(&key.queue))
+        .bind(without_nul(&key.handler))
+        .bind(without_nul(&key.source))
+        .bind(without_nul(key.id.as_str()))
 }
 
 fn pool(target: &PgConnectOptions, connections: u32, connect_timeout: Duration) -> PgPool {
@@ -316,6 +316,6 @@ fn pool(target: &PgConnectOptions, connections: u32, connect_timeout: Duration) 
 }
 
 /// Replaces NUL, which Postgres' text can't hold, by its symbol: ids that differ in that alone count as one.
-pub(super) fn plain(text: &str) -> Cow<'_, str> {
+pub(super) fn without_nul(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { text.replace('\0', "\u{2400}").into() } else { text.into() }
 }

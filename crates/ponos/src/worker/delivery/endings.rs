@@ -2,7 +2,7 @@
 //!
 //! - [`acked`]: done, because everything that follows from it is confirmed;
 //! - [`retry()`]: another attempt, through the ladder; [`put_off`]: the same attempt; [`wait_for_due`]: the same, not due yet;
-//! - [`dead_letter`], and [`dead_after_last_word`] if its final handler runs before;
+//! - [`dead_letter`], and [`dead_after_final_handler`] if its final handler runs before;
 //! - [`release`]: back to the queue, for a reason of ours. [`release_stopped`]: the worker stops;
 //!   [`release_once_up`]: after a pause; [`release_queued`]: it was not begun.
 //!
@@ -59,7 +59,7 @@ pub(super) async fn carry_out(task: &mut InProgress<'_>, verdict: Verdict) -> (E
         Verdict::Release(why) | Verdict::Unavailable { reason: why, .. } => return release(task, why).await,
         Verdict::Stopped => return release_stopped(task).await,
         Verdict::Dead(death) if death.kind == DeadKind::Refused => {
-            return dead_after_last_word(task, death).await;
+            return dead_after_final_handler(task, death).await;
         }
         Verdict::Dead(death) => return dead_letter(task, death).await,
     };
@@ -82,7 +82,7 @@ async fn retry(task: &mut InProgress<'_>, after: Option<Duration>, reason: Strin
     };
     let policy = &route.policy;
     if task.attempt.number >= policy.attempts {
-        return dead_after_last_word(task, Death::new(DeadKind::Attempts, reason)).await;
+        return dead_after_final_handler(task, Death::new(DeadKind::Attempts, reason)).await;
     }
     let number = task.attempt.number.saturating_add(1);
     let wait = after.unwrap_or_else(|| policy.backoff.wait(number, fastrand::f64())).min(LONGEST_RETRY);
@@ -160,9 +160,9 @@ async fn send_to_ladder(
 }
 
 /// Runs the final handler, if there is one for such an end; then sends it to the dead letters.
-async fn dead_after_last_word(task: &mut InProgress<'_>, death: Death) -> (Ended, Settle) {
+async fn dead_after_final_handler(task: &mut InProgress<'_>, death: Death) -> (Ended, Settle) {
     let Death { kind, reason } = death;
-    match run::last_word(task, reason, kind == DeadKind::Refused).await {
+    match run::run_final_handler(task, reason, kind == DeadKind::Refused).await {
         Ok(reason) => dead_letter(task, Death { kind, reason }).await,
         Err(not_done) => release_not_done(task, not_done).await,
     }

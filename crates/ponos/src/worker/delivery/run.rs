@@ -105,7 +105,7 @@ pub(super) async fn run_handler(
 
 /// Runs the final handler, if there is one for such an end; returns the reason for the dead letter. `or_dead`: the handler
 /// returned [`Outcome::Dead`].
-pub(super) async fn last_word(
+pub(super) async fn run_final_handler(
     task: &mut InProgress<'_>,
     reason: String,
     or_dead: bool,
@@ -114,7 +114,7 @@ pub(super) async fn last_word(
     let Some(last) = route.last.as_ref().filter(|last| last.or_dead || !or_dead) else { return Ok(reason) };
     let Some(entry) = begin_last_entry(task, &route, &event).await? else { return Ok(reason) };
     let context = task.context(&route, &event, Some(&entry), Some(reason.clone()));
-    let run = run_last(task.queue, &last.handler, &context, payload_unchecked(&event)).await;
+    let run = run_last_handler(task.queue, &last.handler, &context, payload_unchecked(&event)).await;
     let held = context.end();
     match run {
         Ok(()) => match commit(task, held, entry).await {
@@ -154,7 +154,7 @@ async fn begin_last_entry(
 }
 
 /// Runs the route's final handler.
-async fn run_last(
+async fn run_last_handler(
     queue: &QueueContext,
     handler: &SharedHandler,
     context: &Context,
