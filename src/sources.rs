@@ -21,7 +21,7 @@ use crate::{
 use kept::Index;
 use ponos::{
     event::Timestamp,
-    files::{ReadError, Reader},
+    files::{FileReader, ReadError},
 };
 use std::{
     collections::BTreeMap,
@@ -153,7 +153,7 @@ pub fn read_path(path: &Path) -> Schedules {
     if path.is_file() {
         let folder = ScheduleSource::Folder(path.parent().unwrap_or(Path::new("")).to_owned());
         let mut schedules = Schedules::naming(&CalendarSource::Beside, &folder);
-        schedules.add_file(&mut Reader::default(), path, Bounds::default());
+        schedules.add_file(&mut FileReader::default(), path, Bounds::default());
         return schedules;
     }
     read(&ScheduleSource::Folder(path.to_owned()))
@@ -178,7 +178,7 @@ fn fill<K: Kept>(mut schedules: Schedules<K>, source: &ScheduleSource, bounds: B
 
 fn read_folder<K: Kept>(folder: &Path, bounds: Bounds, schedules: &mut Schedules<K>) {
     let shown = folder.display().to_string();
-    let mut reader = Reader::default();
+    let mut reader = FileReader::default();
     let files = match files(&mut reader, folder, &["toml"], bounds.files) {
         Ok(files) => files,
         Err(error) => {
@@ -209,7 +209,7 @@ fn read_folder<K: Kept>(folder: &Path, bounds: Bounds, schedules: &mut Schedules
 
 /// The folder's files with one of these endings, by name; hidden ones (editors' copies) are left out.
 fn files(
-    reader: &mut Reader,
+    reader: &mut FileReader,
     folder: &Path,
     endings: &'static [&'static str],
     most: usize,
@@ -261,7 +261,7 @@ impl<K: Kept> Schedules<K> {
     }
 
     /// Whether it is worth going on with the next one.
-    fn add_file(&mut self, reader: &mut Reader, file: &Path, bounds: Bounds) -> bool {
+    fn add_file(&mut self, reader: &mut FileReader, file: &Path, bounds: Bounds) -> bool {
         let name = file.display().to_string();
         self.files += 1;
         match reader.read_text(file, bounds.bytes) {

@@ -2,7 +2,7 @@
 //! quiet for a while.
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use ponos::files::Reader;
+use ponos::files::FileReader;
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf, absolute},
@@ -24,7 +24,7 @@ pub async fn folders(folders: Vec<PathBuf>, reload: mpsc::Sender<()>) {
     let (changed, changes) = mpsc::channel(1);
     let ours = folders.clone();
     let begin = move || {
-        let begun = Reader::default().within_patience(&first, move || Watch::begin(&ours, changed));
+        let begun = FileReader::default().within_patience(&first, move || Watch::begin(&ours, changed));
         begun.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     };
     let begun = tokio::task::spawn_blocking(begin).await;

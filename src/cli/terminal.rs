@@ -4,7 +4,7 @@ pub(super) use ponos::output::columns;
 
 /// Columns of a line on standard output: the terminal's, else what `COLUMNS` says, else 80; 40 at least.
 pub(super) fn width() -> usize {
-    columns().or_else(ponos::output::told_columns).unwrap_or(80).clamp(40, 200)
+    columns().or_else(ponos::output::columns_variable).unwrap_or(80).clamp(40, 200)
 }
 
 /// Whether text is UTF-8, as the locale says (the first of the variables that is set decides).

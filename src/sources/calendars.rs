@@ -6,7 +6,7 @@ use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::{CalendarStore, Calendars, calendar, is_name},
 };
-use ponos::files::{ReadError, Reader};
+use ponos::files::{FileReader, ReadError};
 use std::{
     collections::BTreeMap,
     io,
@@ -44,7 +44,7 @@ pub(super) fn read(
     let Some(folder) = folder(source, schedules).filter(|_| !beside_nothing) else {
         return (calendars, faults);
     };
-    let mut reader = Reader::default();
+    let mut reader = FileReader::default();
     let files = match files(&mut reader, &folder, &["toml", "ics"], FILES) {
         Ok(files) => files,
         Err(ReadError::Io(error))

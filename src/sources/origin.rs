@@ -7,7 +7,7 @@ use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
     schedule::Packed,
 };
-use ponos::{files::Reader, redact::redact, terminal::line};
+use ponos::{files::FileReader, redact::redact, terminal::line};
 use std::{fmt, path::Path};
 
 /// All texts that were ever built in. When [`STANDARD`] changes, keep its former text here: a store that knows nothing else
@@ -23,7 +23,7 @@ impl ScheduleSource {
         let Self::Unset(folder) = self else { return Ok(self.clone()) };
         let place = folder.clone();
         // A file system that does not answer is no missing folder.
-        let is_there = Reader::default().within_patience(folder, move || place.is_dir());
+        let is_there = FileReader::default().within_patience(folder, move || place.is_dir());
         match is_there {
             Ok(true) => Ok(Self::Folder(folder.clone())),
             Ok(false) if had_folder => {

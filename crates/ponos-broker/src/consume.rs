@@ -8,14 +8,14 @@ use std::sync::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// What is to be consumed, and how.
+/// Which queue to consume, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consume {
     /// The queue; empty for the one of the topology that the broker names.
     pub queue: String,
     /// How many deliveries may be unsettled at a time, to begin with; 0 counts as 1.
     pub prefetch: u16,
-    /// The most that [`Consumer::set_prefetch`] may make of it; nothing if it is less.
+    /// The largest prefetch that [`Consumer::set_prefetch`] may set; without effect if it is less than `prefetch`.
     pub most: u16,
     /// Begin with a prefetch of 1 whenever it connects or subscribes again, until [`Consumer::widen`].
     pub cautious: bool,
@@ -64,7 +64,7 @@ impl Consume {
         self
     }
 
-    /// The prefetch that a flow means.
+    /// The prefetch of a flow.
     pub(super) fn width(&self, flow: Flow) -> u16 {
         if flow == Flow::Wide { self.prefetch.max(1) } else { 1 }
     }
@@ -97,7 +97,7 @@ pub struct Delivery {
     pub exchange: String,
     /// The broker delivered it before, or may have.
     pub redelivered: bool,
-    /// By which it is settled.
+    /// The tag by which it is settled.
     pub tag: DeliveryTag,
 }
 
@@ -121,7 +121,7 @@ pub struct DeliveryTag {
 /// How a delivery is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settle {
-    /// Done with.
+    /// It is done.
     Ack,
     /// Back to the queue; it did not fail (nack with requeue).
     Release,
@@ -246,7 +246,7 @@ impl Consumer {
         turn(&self.flow, Flow::Narrow, Flow::Stopped);
     }
 
-    /// How much is asked for now; a cautious consumer is narrow again after each connection and subscription.
+    /// The flow requested now; a cautious consumer is narrow again after each connection and subscription.
     pub fn flow(&self) -> Flow {
         *self.flow.borrow()
     }

@@ -23,10 +23,10 @@ const MOST_HANGING: usize = 16;
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The system says no.
+    /// The system reports an error.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is something else than a file.
+    /// It is not a regular file.
     #[error("it is {0}, not a regular file")]
     NotRegular(&'static str),
     /// It is too large.
@@ -35,16 +35,16 @@ pub enum ReadError {
     /// It is not UTF-8 text.
     #[error("it is not UTF-8 text")]
     NotText,
-    /// It did not answer.
+    /// Its file system did not answer in time.
     #[error("its file system did not answer within {} s", .0.as_secs())]
     Late(Duration),
-    /// It has not answered yet.
+    /// Its file system has not answered an earlier read yet.
     #[error("its file system has not answered yet; check whether the mount responds")]
     Hanging,
 }
 
 impl ReadError {
-    /// Whether the file system does not answer: what lies beside it is not worth trying.
+    /// Whether the file system does not answer, so that other files of it are not worth trying.
     pub fn hangs(&self) -> bool {
         matches!(self, Self::Late(_) | Self::Hanging)
     }
@@ -55,7 +55,7 @@ impl ReadError {
 /// # Errors
 /// [`ReadError`]; its text does not name the file.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
-    Reader::default().read(path, most)
+    FileReader::default().read(path, most)
 }
 
 /// As [`read`], of a UTF-8 text.
@@ -63,25 +63,25 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
 /// # Errors
 /// As [`read`].
 pub fn read_text(path: &Path, most: u64) -> Result<String, ReadError> {
-    Reader::default().read_text(path, most)
+    FileReader::default().read_text(path, most)
 }
 
 /// Reads many files, one after the other, on one thread.
 #[derive(Debug)]
-pub struct Reader {
+pub struct FileReader {
     jobs: Option<mpsc::Sender<Job>>,
     patience: Duration,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
 
-impl Default for Reader {
+impl Default for FileReader {
     fn default() -> Self {
         Self { jobs: None, patience: PATIENCE }
     }
 }
 
-impl Reader {
+impl FileReader {
     /// As [`read`].
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Reader {
         String::from_utf8(self.read(path, most)?).map_err(|_| ReadError::NotText)
     }
 
-    /// What `work` on this path gives, if it ends in time.
+    /// Runs `work` on this path on a thread of its own, and returns its result if it ends in time.
     ///
     /// # Errors
     /// [`ReadError::Late`] and [`ReadError::Hanging`]; that there is no thread for it.
@@ -154,7 +154,7 @@ impl Reader {
     }
 }
 
-/// Paths that a thread was left behind with.
+/// The paths of reads that hang.
 fn hanging() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     static HANGING: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     HANGING.lock().unwrap_or_else(PoisonError::into_inner)
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_hangs_is_left_behind_and_not_tried_again_until_it_has_ended() {
-        let mut reader = Reader { patience: Duration::from_millis(20), ..Reader::default() };
+        let mut reader = FileReader { patience: Duration::from_millis(20), ..FileReader::default() };
         let path = Path::new("/a/mount/that/hangs");
         let (end, ended) = mpsc::channel::<()>();
         let late = reader.within_patience(path, move || ended.recv().is_ok());

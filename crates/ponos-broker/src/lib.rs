@@ -3,12 +3,13 @@
 //! Two adapters implement it: [`amqp`] (RabbitMQ through lapin) and [`memory`] (its twin on tokio time). Both are
 //! held to `crates/ponos-broker/tests/broker_conformance`. What the port promises:
 //!
-//! * every publishing that was taken gets exactly one [`Settlement`], whatever happens to the connection;
+//! * every publishing that was accepted gets exactly one [`Settlement`], whatever happens to the connection;
 //! * publishings of one lane are written in the order submitted, on one channel;
-//! * the adapter reconnects for ever by itself and declares its [`Topology`](ponos_event::topology::Topology) again; what it
-//!   is doing stands in [`Link`];
-//! * an exchange that is gone, or another than declared, is never a message's fault: if the publisher declares it, that is an
-//!   outage of the link, and it is declared again at once; if not, the outcome is [`Missing`](PublishOutcome::Missing).
+//! * the adapter reconnects by itself, without end, and declares its [`Topology`](ponos_event::topology::Topology) again;
+//!   [`Link`] shows its state;
+//! * an exchange that is missing, or differs from its declaration, is never a message's fault: if the publisher declares it,
+//!   that is an outage of the link, and it is declared again at once; if not, the outcome is
+//!   [`Missing`](PublishOutcome::Missing).
 
 pub mod amqp;
 mod consume;

@@ -1,12 +1,12 @@
-//! How a handle's connection is, and why it can't be used.
+//! The state of a handle's connection, and why it can't be used.
 
 use std::{fmt, time::Duration};
 use tokio::{sync::watch, time::timeout};
 
-/// How the connection is, as far as this handle is concerned.
+/// The state of the connection, for this handle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
-    /// Not usable; being tried again for ever.
+    /// Not usable; connecting is tried without end.
     Down {
         /// How many attempts failed since it was last up.
         attempts: u32,
@@ -22,9 +22,9 @@ pub enum Link {
         /// The user of the connection, which `user_id` must equal.
         user: Option<String>,
     },
-    /// Connected, but the broker accepts no publishing (memory or disk alarm).
+    /// Connected, but the broker accepts no messages (memory or disk alarm).
     Blocked {
-        /// The broker's words.
+        /// The broker's reason.
         reason: String,
     },
     /// The handle was closed. A consumer's last settlements have arrived; if they are lost with the connection, it stays
@@ -33,11 +33,11 @@ pub enum Link {
 }
 
 impl Link {
-    /// Waits for at most `limit` until a handle is closed: take its `link()`, drop it, and wait here, so that what it had in
-    /// hand is written and the broker sees a client that takes its leave.
+    /// Waits for at most `limit` until a handle is closed: take its `link()`, drop the handle, and wait here, so that its pending
+    /// settlements are written and the connection is closed in order.
     ///
     /// # Errors
-    /// [`Unclosed`]: it is not for sure that all of it has arrived.
+    /// [`Unclosed`]: not everything may have arrived.
     pub async fn closed(mut link: watch::Receiver<Self>, limit: Duration) -> Result<(), Unclosed> {
         match timeout(limit, link.wait_for(|link| *link == Self::Closed)).await {
             Ok(Ok(_)) => Ok(()),
@@ -47,7 +47,7 @@ impl Link {
     }
 }
 
-/// Why a handle that was dropped did not come to [`Link::Closed`].
+/// Why a dropped handle did not reach [`Link::Closed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unclosed {
     /// It ended with its connection lost.
@@ -58,10 +58,10 @@ pub enum Unclosed {
     Late,
 }
 
-/// Why a connection could not be made or kept. `Display` says what happened, to what, and what to do; no secret in it.
+/// Why a connection could not be made or kept. `Display` says what happened, to what, and what to do, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkError {
-    /// Which kind, by which callers decide.
+    /// The class, by which callers decide.
     pub class: LinkErrorClass,
     /// What happened, to what.
     pub what: String,
@@ -69,10 +69,10 @@ pub struct LinkError {
     pub remedy: String,
 }
 
-/// Kinds of [`LinkError`].
+/// Classes of [`LinkError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LinkErrorClass {
-    /// Nobody answers there (refused, timeout, name not found), or the connection was lost: worth trying again.
+    /// The broker can't be reached (refused, timeout, name not found), or the connection was lost: worth trying again.
     Unreachable,
     /// Wrong user or password.
     AccessRefused,
@@ -80,7 +80,7 @@ pub enum LinkErrorClass {
     Vhost,
     /// Something exists with other arguments (406).
     Inequivalent,
-    /// A delivery stayed unsettled longer than the broker allows, and it closed the channel: what was out comes again.
+    /// A delivery stayed unsettled longer than the broker allows, and it closed the channel: unsettled deliveries come again.
     Overdue,
     /// A message's headers are larger than a frame, so that it can't be read: the broker added its own to headers that filled one. It
     /// comes again until its queue's delivery limit moves it to the dead letters.
@@ -102,7 +102,7 @@ impl LinkErrorClass {
     }
 }
 
-/// Arguments that a policy can set as well, where the declaration leaves them out.
+/// Arguments that a policy can set instead of the declaration.
 const BY_POLICY: [&str; 11] = [
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -118,7 +118,7 @@ const BY_POLICY: [&str; 11] = [
 ];
 
 impl LinkError {
-    /// `object` (`queue 'q'`) exists, and its `argument` is not ours.
+    /// The error for an `object` (`queue 'q'`) that exists with another `argument`.
     pub(super) fn inequivalent(object: &str, argument: &str, ours: &str, theirs: &str) -> Self {
         let what = format!("the {object} exists with another '{argument}': we want {ours}, it has {theirs}");
         let version = "use a new name (such as one with a version at its end) and let the old one drain, or delete it, or declare it as it is";
@@ -134,7 +134,7 @@ impl LinkError {
 }
 
 impl LinkError {
-    /// Something is missing that a topology names.
+    /// The error for an object of a topology that does not exist.
     pub(super) fn missing(thing: &str, name: &str, passive: bool) -> Self {
         let (what, remedy) = match passive {
             true => (
@@ -151,7 +151,7 @@ impl LinkError {
         Self { class: LinkErrorClass::Missing, what, remedy }
     }
 
-    /// A queue without a name can't be looked for.
+    /// The error for looking up a queue without a name.
     pub(super) fn nameless() -> Self {
         Self {
             class: LinkErrorClass::Configuration,

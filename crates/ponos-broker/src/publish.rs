@@ -24,7 +24,7 @@ pub struct Publishing {
     pub message: Message,
 }
 
-/// What became of a [`Publishing`].
+/// The outcome of a [`Publishing`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
     /// The caller's number.
@@ -36,7 +36,7 @@ pub struct Settlement {
 /// How a publishing ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishOutcome {
-    /// All routed queues have it.
+    /// Every queue that it was routed to has it.
     Confirmed {
         /// No queue was bound (a return came before the confirm).
         returned: bool,

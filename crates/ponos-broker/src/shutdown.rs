@@ -6,7 +6,7 @@ use tokio::sync::watch;
 /// How far the shutdown has come. Stages only go up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Nobody asked.
+    /// No shutdown was requested.
     Running,
     /// Take nothing new in, finish and settle what is begun.
     Draining,
@@ -35,8 +35,8 @@ pub fn shutdown() -> (Trigger, Shutdown) {
     (Trigger(sender), Shutdown(receiver))
 }
 
-/// A listener that SIGTERM and SIGINT (Ctrl-C) advance: the first drains, the second stops. Must be called within a tokio
-/// runtime; it listens as long as that lives.
+/// A listener that SIGTERM and SIGINT (Ctrl-C) advance: the first signal drains, the second stops. Must be called within a
+/// tokio runtime; it listens as long as that runs.
 pub fn on_signals() -> Shutdown {
     let (trigger, shutdown) = shutdown();
     trigger.advance_on_signals(|| {
@@ -45,8 +45,8 @@ pub fn on_signals() -> Shutdown {
     shutdown
 }
 
-/// From now on Ctrl-C (SIGINT) ends the program at once, after a word by `tell`, with 130 as shells have it: for what has
-/// nothing to finish, whatever it computes or waits for. Where it can't be listened for, the signal itself ends it.
+/// Makes Ctrl-C (SIGINT) end the program at once with exit code 130, after a call of `tell`: for a program that has nothing to
+/// finish. If the signal can't be listened for, it ends the program as usual.
 #[doc(hidden)]
 pub fn exit_on_interrupt(tell: impl FnOnce() + Send + 'static) {
     let listen = || {
@@ -68,7 +68,7 @@ impl Trigger {
         self.up(false);
     }
 
-    /// Goes one stage up because somebody at a terminal wants that (Ctrl-C): see [`Shutdown::was_interrupted`].
+    /// Goes one stage up because of Ctrl-C: see [`Shutdown::was_interrupted`].
     pub fn interrupt(&self) {
         self.up(true);
     }
@@ -80,8 +80,8 @@ impl Trigger {
         });
     }
 
-    /// Goes one stage up with each SIGTERM and SIGINT (Ctrl-C), after a word by `tell`. Must be called within a tokio
-    /// runtime; it listens as long as that lives.
+    /// Goes one stage up with each SIGTERM and SIGINT (Ctrl-C), after a call of `tell`. Must be called within a tokio runtime; it
+    /// listens as long as that runs.
     pub fn advance_on_signals(&self, tell: impl Fn() + Send + 'static) {
         tokio::spawn(listen(self.clone(), tell));
     }
@@ -120,7 +120,7 @@ impl Shutdown {
         self.0.borrow().stage
     }
 
-    /// Whether a Ctrl-C (SIGINT) was among what asked for it: a program says so by the exit code 130.
+    /// Whether a Ctrl-C (SIGINT) was among the requests; a program then ends with exit code 130.
     pub fn was_interrupted(&self) -> bool {
         self.0.borrow().interrupted
     }

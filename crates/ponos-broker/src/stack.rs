@@ -113,7 +113,7 @@ static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Warns, once, where headers in frames of `frame_max` bytes can need more stack than this process gives its threads.
 pub(crate) fn warn_once(frame_max: u32) {
-    let given = given(env::var(VARIABLE).ok().as_deref());
+    let given = stack_bytes(env::var(VARIABLE).ok().as_deref());
     if given < needed(frame_max) && !TOLD.swap(true, Ordering::Relaxed) {
         tracing::warn!(
             "a message with deeply nested headers can end this process: start it with {VARIABLE}={}, or call ponos::stack::provide() first in main (now its threads have {} KiB of stack)",
@@ -124,7 +124,7 @@ pub(crate) fn warn_once(frame_max: u32) {
 }
 
 /// The stack of a thread, as the standard library reads it.
-fn given(set: Option<&str>) -> usize {
+fn stack_bytes(set: Option<&str>) -> usize {
     set.and_then(|bytes| bytes.parse().ok()).unwrap_or(DEFAULT)
 }
 
@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn what_the_standard_library_would_not_understand_is_its_default() {
-        assert_eq!(given(None), DEFAULT);
-        assert_eq!(given(Some("a lot")), DEFAULT);
-        assert_eq!(given(Some("4194304")), 4 << 20);
+        assert_eq!(stack_bytes(None), DEFAULT);
+        assert_eq!(stack_bytes(Some("a lot")), DEFAULT);
+        assert_eq!(stack_bytes(Some("4194304")), 4 << 20);
     }
 }

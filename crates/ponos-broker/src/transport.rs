@@ -1,4 +1,4 @@
-//! Either broker, and the handles made from it.
+//! RabbitMQ or its in-memory twin, behind one type.
 
 use super::{Consume, Consumer, LinkError, Publisher, amqp, memory};
 use ponos_event::topology::Topology;
@@ -7,20 +7,20 @@ use tokio::sync::watch;
 
 /// RabbitMQ or its in-memory twin; clones stand for the same connections.
 #[derive(Debug, Clone)]
-pub struct Transport(Kind);
+pub struct Transport(Adapter);
 
 #[derive(Debug, Clone)]
-enum Kind {
-    Amqp(Arc<amqp::Shared>),
+enum Adapter {
+    Amqp(Arc<amqp::SharedConnection>),
     Memory(memory::Broker),
 }
 
-/// A queue as the broker sees it.
+/// The state of a queue, as the broker reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueState {
     /// Messages that wait for a consumer.
     pub ready: u64,
-    /// Consumers, of all who consume it.
+    /// Consumers of the queue, ours and others.
     pub consumers: u64,
 }
 
@@ -28,19 +28,19 @@ impl Transport {
     /// RabbitMQ. Nothing is connected yet. All consumers share one connection, which is made for the first and closed
     /// with the last; each publisher has its own.
     pub fn amqp(config: amqp::AmqpConfig) -> Self {
-        Self(Kind::Amqp(Arc::new(amqp::Shared::new(config))))
+        Self(Adapter::Amqp(Arc::new(amqp::SharedConnection::new(config))))
     }
 
     /// The in-memory twin.
     pub fn memory(broker: memory::Broker) -> Self {
-        Self(Kind::Memory(broker))
+        Self(Adapter::Memory(broker))
     }
 
     /// A publisher, which declares `topology` whenever it connects. Must be called within a tokio runtime.
     pub fn publisher(&self, topology: Topology) -> Publisher {
         match &self.0 {
-            Kind::Amqp(shared) => amqp::publisher(shared.config().clone(), topology),
-            Kind::Memory(broker) => broker.publisher(topology),
+            Adapter::Amqp(shared) => amqp::publisher(shared.config().clone(), topology),
+            Adapter::Memory(broker) => broker.publisher(topology),
         }
     }
 
@@ -48,8 +48,8 @@ impl Transport {
     /// Must be called within a tokio runtime.
     pub fn publisher_following(&self, topology: watch::Receiver<Topology>) -> Publisher {
         match &self.0 {
-            Kind::Amqp(shared) => amqp::publisher_following(shared.config().clone(), topology),
-            Kind::Memory(broker) => broker.publisher(topology.borrow().clone()),
+            Adapter::Amqp(shared) => amqp::publisher_following(shared.config().clone(), topology),
+            Adapter::Memory(broker) => broker.publisher(topology.borrow().clone()),
         }
     }
 
@@ -58,8 +58,8 @@ impl Transport {
     /// delivery was held too long) is lost for this one alone.
     pub fn consumer(&self, topology: Topology, options: Consume) -> Consumer {
         match &self.0 {
-            Kind::Amqp(shared) => amqp::consumer(Arc::clone(shared), topology, options),
-            Kind::Memory(broker) => broker.consumer(topology, options),
+            Adapter::Amqp(shared) => amqp::consumer(Arc::clone(shared), topology, options),
+            Adapter::Memory(broker) => broker.consumer(topology, options),
         }
     }
 
@@ -70,19 +70,19 @@ impl Transport {
     /// [`LinkError`] when the broker can't be asked.
     pub async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, LinkError> {
         match &self.0 {
-            Kind::Amqp(shared) => shared.inspect(queue).await,
-            Kind::Memory(broker) => broker.inspect(queue),
+            Adapter::Amqp(shared) => shared.inspect(queue).await,
+            Adapter::Memory(broker) => broker.inspect(queue),
         }
     }
 
-    /// Connects once, declares `topology` once, and closes: what a first start asks before anything runs.
+    /// Connects once, declares `topology` once, and closes: the check of a first start, before anything runs.
     ///
     /// # Errors
     /// [`LinkError`] with what is wrong and what to do.
     pub async fn check(&self, topology: &Topology) -> Result<(), LinkError> {
         match &self.0 {
-            Kind::Amqp(shared) => amqp::check(shared.config(), topology).await,
-            Kind::Memory(broker) => broker.check(topology),
+            Adapter::Amqp(shared) => amqp::check(shared.config(), topology).await,
+            Adapter::Memory(broker) => broker.check(topology),
         }
     }
 }

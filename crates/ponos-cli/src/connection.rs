@@ -1,4 +1,4 @@
-//! Which broker, and the way to it.
+//! The options that name the broker, and connecting to it.
 
 use crate::trouble::Trouble;
 use ponos::{
@@ -9,7 +9,7 @@ use std::{path::PathBuf, time::Duration};
 use tokio::sync::watch;
 
 const LOCAL: &str = "amqp://localhost";
-/// For a handle to be connected, once the broker was seen to answer.
+/// The time limit for a handle to connect, once the broker has answered.
 const CONNECTING: Duration = Duration::from_secs(30);
 
 /// The options of all verbs.
@@ -38,7 +38,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// How to reach the broker, under that name.
+    /// The configuration of connections, under this name.
     pub(crate) fn config(&self, name: &str) -> Result<AmqpConfig, Trouble> {
         let mut config = match (&self.url, &self.url_file) {
             (Some(url), _) => AmqpConfig::parse(url)?,
@@ -49,7 +49,7 @@ impl Options {
         Ok(config)
     }
 
-    /// A broker that answers, and lets us in.
+    /// A broker that answers and accepts our login.
     pub(crate) async fn transport(&self, name: &str) -> Result<Transport, Trouble> {
         let transport = Transport::amqp(self.config(name)?);
         transport.check(&Topology::default()).await?;
@@ -81,7 +81,7 @@ pub(crate) async fn connected(mut link: watch::Receiver<Link>) -> Result<(), Tro
     }
 }
 
-/// The words for a handle that ended without being asked to.
+/// The error of a handle that ended by itself.
 pub(crate) fn gone() -> Trouble {
     Trouble::lost("the connection to the broker was lost; try again")
 }

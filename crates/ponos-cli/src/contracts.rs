@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// The schemas that payloads must match.
 pub(crate) enum Contracts {
-    /// All to the same.
+    /// One schema for all names.
     One(Contract),
-    /// Each name to its own.
+    /// A schema for each name.
     Folder(PathBuf, Registry),
 }
 

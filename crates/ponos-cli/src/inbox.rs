@@ -1,15 +1,15 @@
-//! `--inbox`: where what was handled is remembered.
+//! `--inbox`: which inbox remembers what was handled.
 
 use crate::{exit::Exit, trouble::Trouble};
 use ponos::inbox::{Inbox, InboxError, InboxErrorClass, postgres::PostgresOptions};
 use std::{fmt, path::PathBuf};
 
-/// Names it where `--inbox` does not; not for the programs that are run.
+/// The variable that names the inbox if `--inbox` does not; programs that are run do not inherit it.
 pub(crate) const VARIABLE: &str = "PONOS_INBOX";
 
 /// `memory`, `sled:PATH`, or `postgres://…`.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum InboxLocation {
     /// In this process, until it ends.
     Memory,
     /// In a folder, for one replica.
@@ -21,8 +21,8 @@ pub(crate) enum Place {
 /// Keys remembered in memory.
 const REMEMBERED: usize = 100_000;
 
-impl Place {
-    /// Reads what `--inbox` says. Not clap's work: its complaints repeat the value, and with it a password.
+impl InboxLocation {
+    /// Parses `--inbox`. Not done by clap, because its errors repeat the value, and with it a password.
     pub(crate) fn read(text: &str) -> Result<Self, Trouble> {
         match text.split_once(':') {
             None if text == "memory" => Ok(Self::Memory),
@@ -34,7 +34,7 @@ impl Place {
         }
     }
 
-    /// Reads what the environment says.
+    /// Parses the environment variable.
     pub(crate) fn from_variable() -> Result<Self, Trouble> {
         match std::env::var(VARIABLE) {
             Ok(text) if !text.is_empty() => Self::read(&text),
@@ -65,8 +65,8 @@ pub(crate) fn trouble(doing: &str, error: &InboxError) -> Trouble {
     Trouble::Words(exit, format!("{doing}: {error}"))
 }
 
-/// Without what a URL may hold.
-impl fmt::Debug for Place {
+/// Without the URL, which may hold a password.
+impl fmt::Debug for InboxLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Memory => "Memory",

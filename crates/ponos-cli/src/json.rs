@@ -3,7 +3,7 @@
 use ponos::event::{Event, HeaderValue, Headers, Message};
 use serde_json::{Map, Value, json};
 
-/// An event in CloudEvents' JSON format; headers that are no attributes stand under `headers`.
+/// An event in CloudEvents' JSON format; headers that are not attributes are under `headers`.
 pub(crate) fn event(event: &Event) -> Value {
     let mut attributes: Map<String, Value> =
         event.attributes().map(|(name, value)| (name, header(&value))).collect();
@@ -21,7 +21,7 @@ pub(crate) fn event(event: &Event) -> Value {
     attributes.into()
 }
 
-/// A message with everything it has.
+/// A message with all properties and headers.
 pub(crate) fn message(message: &Message) -> Value {
     let properties = &message.properties;
     let mut shown = Map::new();

@@ -12,7 +12,7 @@ const NARROWEST: usize = 20;
 
 /// A part of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct Segment {
     text: String,
     style: Style,
 }
@@ -24,7 +24,7 @@ enum Style {
     Strong,
 }
 
-impl Part {
+impl Segment {
     /// Cleaned for a terminal: what is styled is printed as it is.
     fn new(text: &str, style: Style) -> Self {
         Self { text: line(text).into_owned(), style }
@@ -61,11 +61,11 @@ impl Part {
 /// The parts in one line; on a terminal that is narrower, in several, of which the further ones are set in. A part stays whole, so
 /// that it can be copied; what is too long for a line by itself is wrapped by the terminal. Elsewhere (a file, a pipe) it is one
 /// line always.
-pub(crate) fn fitted(parts: &[Part], paint: Paint) -> String {
+pub(crate) fn fitted(parts: &[Segment], paint: Paint) -> String {
     laid_out(parts, paint, columns())
 }
 
-fn laid_out(parts: &[Part], paint: Paint, columns: Option<usize>) -> String {
+fn laid_out(parts: &[Segment], paint: Paint, columns: Option<usize>) -> String {
     let mut text = String::new();
     let mut at = 0;
     for part in parts.iter().filter(|part| !part.text.is_empty()) {
@@ -92,11 +92,11 @@ mod tests {
     #[test]
     fn a_line_is_broken_between_its_parts_where_the_terminal_is_narrow() {
         let parts = [
-            Part::faint("3 h ago"),
-            Part::plain("docker.time.one-day.passed"),
-            Part::plain(""),
-            Part::strong("attempts"),
-            Part::plain("no such image"),
+            Segment::faint("3 h ago"),
+            Segment::plain("docker.time.one-day.passed"),
+            Segment::plain(""),
+            Segment::strong("attempts"),
+            Segment::plain("no such image"),
         ];
         let paint = Paint::none();
         let line = "3 h ago  docker.time.one-day.passed  attempts  no such image";

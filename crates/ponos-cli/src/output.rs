@@ -9,20 +9,20 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Writes to standard output, buffered, and cleaned for a terminal.
+/// Writes to standard output, buffered and cleaned for a terminal.
 ///
 /// # Errors
 /// [`Trouble::Unread`] when the reader is gone; else that it can't be written (a full disk).
 pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
-    ended(output::print(write))
+    report_error(output::print(write))
 }
 
-/// The same as it is: with styles, and only with texts that were cleaned.
+/// As [`print`], without cleaning: the texts may have styles, and must have been cleaned before.
 pub(crate) fn print_styled(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
-    ended(output::print_styled(write))
+    report_error(output::print_styled(write))
 }
 
-fn ended(printed: io::Result<bool>) -> Result<(), Trouble> {
+fn report_error(printed: io::Result<bool>) -> Result<(), Trouble> {
     match printed {
         Ok(true) => Ok(()),
         Ok(false) => Err(Trouble::Unread),
@@ -32,25 +32,25 @@ fn ended(printed: io::Result<bool>) -> Result<(), Trouble> {
     }
 }
 
-/// Whether what is said on standard error is JSON, one object a line.
+/// Whether standard error is JSON, one object per line.
 static AS_JSON: AtomicBool = AtomicBool::new(false);
 
-/// From now on what is said on standard error is JSON.
+/// Makes standard error JSON from now on.
 pub(crate) fn speak_json() {
     AS_JSON.store(true, Ordering::Relaxed);
 }
 
-/// Writes a line to standard error, without passwords; when nobody can read that, there is nobody to tell.
+/// Writes a line to standard error, without passwords. A failure is ignored, because there is no other place to report it.
 pub(crate) fn complain(line: &str) {
-    say("INFO", line, line);
+    write_error_line("INFO", line, line);
 }
 
-/// Says why it ends, as [`complain`] does.
+/// Writes the reason of the end to standard error, as [`complain`] does.
 pub(crate) fn fail(why: &str) {
-    say("ERROR", why, &format!("error: {why}"));
+    write_error_line("ERROR", why, &format!("error: {why}"));
 }
 
-fn say(level: &str, message: &str, line: &str) {
+fn write_error_line(level: &str, message: &str, line: &str) {
     let (message, line) = (redact(message), redact(line));
     let (message, line) = (terminal::message(&message), terminal::message(&line));
     let mut out = io::stderr().lock();
@@ -90,7 +90,7 @@ pub(crate) fn hand_on(bytes: &[u8]) {
 pub(crate) struct Paint(bool);
 
 impl Paint {
-    /// As standard output wants it.
+    /// For standard output, if that is a terminal.
     pub(crate) fn stdout() -> Self {
         Self(output::colours(&io::stdout()))
     }
@@ -121,12 +121,12 @@ impl Paint {
     }
 }
 
-/// One line, cut after `most` characters, and nothing in it that a terminal would obey.
+/// A text as one line, cleaned for a terminal and cut after `most` characters.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     terminal::line(&text::shortened(text, most)).into_owned()
 }
 
-/// A body as one line: text as it is, without the ends of its lines; other bytes by their number.
+/// A body as one line: text without its line ends; of other bytes, their number.
 pub(crate) fn body(bytes: &[u8], most: usize) -> String {
     // a character has four bytes at most
     let head = &bytes[..bytes.len().min(most.saturating_mul(4).saturating_add(4))];

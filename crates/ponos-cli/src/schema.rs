@@ -61,7 +61,7 @@ pub(crate) fn run(Verb::Check(args): Verb) -> Result<Exit, Trouble> {
     } else {
         let paint = Paint::stdout();
         output::print(|out| {
-            for check::Named { name, change } in report.changes() {
+            for check::NamedChange { name, change } in report.changes() {
                 let word = if change.breaking { paint.strong("breaking") } else { "harmless".into() };
                 let whom = match change.side {
                     Side::Queued => "queued messages",

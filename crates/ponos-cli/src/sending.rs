@@ -11,7 +11,7 @@ use ponos::{
 };
 use std::time::Duration;
 
-/// For saying goodbye; all is confirmed by then.
+/// The time limit for closing the connection; everything is confirmed by then.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A connected publisher.
@@ -20,7 +20,7 @@ pub(crate) struct Sender {
     sent: u64,
 }
 
-/// Why no confirm comes, as far as the connection tells.
+/// Why no confirm comes, as far as the connection shows.
 #[derive(Debug, Clone)]
 enum Silence {
     /// An alarm; the broker's words.
@@ -40,7 +40,7 @@ impl Silence {
     }
 }
 
-/// What became of a message.
+/// The outcome of a publishing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sent {
     /// All queues that are bound have it.
@@ -59,7 +59,7 @@ impl Sender {
         Ok(Self { publisher, sent: 0 })
     }
 
-    /// Says goodbye to the broker, which else notes a client that went without a word.
+    /// Closes the connection in order; the broker would log an abrupt end otherwise.
     pub(crate) async fn close(self) {
         let link = self.publisher.link();
         drop(self.publisher);

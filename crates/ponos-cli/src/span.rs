@@ -6,7 +6,7 @@ use ponos::{
 };
 use std::time::Duration;
 
-/// Longer ones have no use, and would not fit into a point of time: a year.
+/// The longest duration: a year. Longer ones are of no use, and could overflow an instant.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// `500ms`, `30s`, `1h 30m`, `7 days`; at most a year.
@@ -20,7 +20,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if span <= LONGEST { Ok(span) } else { Err("that is too long; a year (366d) is the maximum".into()) }
 }
 
-/// The same, but for nothing at all.
+/// As [`parse`], but it must be longer than 0.
 pub(crate) fn positive(text: &str) -> Result<Duration, String> {
     duration(text)
         .and_then(|span| if span.is_zero() { Err("it must be longer than 0".into()) } else { Ok(span) })
@@ -36,7 +36,7 @@ pub(crate) fn rate(text: &str) -> Result<Rate, String> {
     if tasks == 0 || per.is_zero() { Err(wrong()) } else { Ok(Rate { tasks, per }) }
 }
 
-/// How long something is ago: `3 d`, `2 h`, `5 min`, `40 s`.
+/// The age of something: `3 d`, `2 h`, `5 min`, `40 s`.
 pub(crate) fn ago(millis: i64) -> String {
     match millis / 1_000 {
         seconds @ 172_800.. => format!("{} d", seconds / 86_400),

@@ -5,7 +5,7 @@ use ponos::worker::{Configured, Context, FanIn, Handler, HandlerResult, Policy, 
 use serde_json::Value;
 use std::{future::Future, sync::Arc};
 
-/// A service and what it takes in.
+/// A service and the queues it works on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Streams {
     /// The service's name, the first part of its queues' names
@@ -26,7 +26,7 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// The worker that runs for each queue the handler which `make` makes for it.
+    /// A worker that runs, for each queue, the handler that `make` returns for it.
     pub(crate) fn worker<F, R>(
         &self,
         policy: &Policy,

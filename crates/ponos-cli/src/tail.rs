@@ -4,7 +4,7 @@ use crate::{
     connection::{Options, fatal, gone},
     exit::Exit,
     json,
-    layout::{self, Part},
+    layout::{self, Segment},
     output::{self, Paint},
     trouble::Trouble,
 };
@@ -33,11 +33,11 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Deliveries that wait at most.
+/// The prefetch.
 const PREFETCH: u16 = 200;
 /// How many events the queue keeps while nobody reads our output; then the oldest are dropped.
 const QUEUED_MOST: i64 = 10_000;
-/// Characters of a payload in a line.
+/// The most characters of a payload in a line.
 const PAYLOAD: usize = 120;
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
@@ -93,7 +93,7 @@ async fn follow(mut consumer: Consumer, args: &Args) -> Result<Exit, Trouble> {
     }
 }
 
-/// What was said of the link.
+/// The last reported state of the link.
 #[derive(Debug, Default)]
 struct LinkReports {
     up: bool,
@@ -101,7 +101,7 @@ struct LinkReports {
 }
 
 impl LinkReports {
-    /// Says when it begins, when the broker goes and when it is back; what only a person can mend ends the tail.
+    /// Reports the start, the loss of the broker and its return; an error that only a person can mend ends the tail.
     fn report(&mut self, link: &mut watch::Receiver<Link>) -> Result<(), Trouble> {
         let now = link.borrow_and_update().clone();
         if let Some(error) = fatal(&now) {
@@ -144,15 +144,15 @@ fn line(event: &Event, paint: Paint) -> String {
     let time = event.time_text().map_or_else(|| "-".to_owned(), |time| output::shortened(&time, 60));
     let short = |text: &str| output::shortened(text, 255);
     let mut parts = vec![
-        Part::faint(time),
-        Part::strong(short(event.name.as_str())),
-        Part::plain(short(event.id.as_str())),
-        Part::plain(event.subject.as_deref().map_or_else(|| "-".to_owned(), short)),
+        Segment::faint(time),
+        Segment::strong(short(event.name.as_str())),
+        Segment::plain(short(event.id.as_str())),
+        Segment::plain(event.subject.as_deref().map_or_else(|| "-".to_owned(), short)),
     ];
     if let Some(late) = event.extensions.int("khronos-lateness-ms") {
-        parts.push(Part::plain(format!("{late} ms late")));
+        parts.push(Segment::plain(format!("{late} ms late")));
     }
-    parts.push(Part::faint(output::body(&event.data, PAYLOAD)));
+    parts.push(Segment::faint(output::body(&event.data, PAYLOAD)));
     layout::fitted(&parts, paint)
 }
 

@@ -51,12 +51,12 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     Ok(Exit::Done)
 }
 
-/// What one thing is like.
-enum State {
+/// The state of an exchange or queue on the broker.
+enum ObjectState {
     Equal,
     Missing,
     Different(String),
-    /// It is there, and may not be compared.
+    /// It exists, but may not be compared.
     Unknown(String),
 }
 
@@ -68,14 +68,14 @@ async fn check(transport: &Transport, wanted: &Topology, as_json: bool) -> Resul
     for queue in &wanted.queues {
         found.push(("queue", &queue.name, queue_state(transport, queue).await?));
     }
-    let wrong = found.iter().filter(|(_, _, state)| !matches!(state, State::Equal)).count();
+    let wrong = found.iter().filter(|(_, _, state)| !matches!(state, ObjectState::Equal)).count();
     output::print(|out| {
         for (thing, name, state) in &found {
             let (word, why) = match state {
-                State::Equal => ("ok", None),
-                State::Missing => ("missing", None),
-                State::Different(why) => ("different", Some(why)),
-                State::Unknown(why) => ("unknown", Some(why)),
+                ObjectState::Equal => ("ok", None),
+                ObjectState::Missing => ("missing", None),
+                ObjectState::Different(why) => ("different", Some(why)),
+                ObjectState::Unknown(why) => ("unknown", Some(why)),
             };
             if as_json {
                 writeln!(out, "{}", line(thing, name, word, why))?;
@@ -97,29 +97,29 @@ fn line(thing: &str, name: &str, state: &str, why: Option<&String>) -> Value {
     json!({ "thing": thing, "name": name, "state": state, "why": why })
 }
 
-async fn exchange_state(transport: &Transport, exchange: &Exchange) -> Result<State, Trouble> {
+async fn exchange_state(transport: &Transport, exchange: &Exchange) -> Result<ObjectState, Trouble> {
     let alone = Topology { exchanges: vec![exchange.clone()], ..Topology::default() };
     match transport.check(&alone.clone().passive()).await {
         Ok(()) => compare(transport, &alone).await,
-        Err(error) if error.class == LinkErrorClass::Missing => Ok(State::Missing),
+        Err(error) if error.class == LinkErrorClass::Missing => Ok(ObjectState::Missing),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn queue_state(transport: &Transport, queue: &Queue) -> Result<State, Trouble> {
+async fn queue_state(transport: &Transport, queue: &Queue) -> Result<ObjectState, Trouble> {
     let alone = Topology { queues: vec![queue.clone()], ..Topology::default() };
     match transport.inspect(&queue.name).await? {
         Some(_) => compare(transport, &alone).await,
-        None => Ok(State::Missing),
+        None => Ok(ObjectState::Missing),
     }
 }
 
-/// Declares what is known to exist: that changes nothing, and is how AMQP shows a difference.
-async fn compare(transport: &Transport, existing: &Topology) -> Result<State, Trouble> {
+/// Compares an object that is known to exist, by declaring it: that changes nothing, and is how AMQP shows a difference.
+async fn compare(transport: &Transport, existing: &Topology) -> Result<ObjectState, Trouble> {
     match transport.check(existing).await {
-        Ok(()) => Ok(State::Equal),
-        Err(error) if error.class == LinkErrorClass::Inequivalent => Ok(State::Different(error.what)),
-        Err(error) if error.class == LinkErrorClass::Forbidden => Ok(State::Unknown(
+        Ok(()) => Ok(ObjectState::Equal),
+        Err(error) if error.class == LinkErrorClass::Inequivalent => Ok(ObjectState::Different(error.what)),
+        Err(error) if error.class == LinkErrorClass::Forbidden => Ok(ObjectState::Unknown(
             "it exists; only a user with configure permission can see whether it is equal".into(),
         )),
         Err(error) => Err(error.into()),

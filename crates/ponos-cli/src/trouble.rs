@@ -1,4 +1,4 @@
-//! What ends a verb before it is done, in words and as an exit code.
+//! The errors of a verb: a message and an exit code.
 
 use crate::{exit::Exit, output};
 use ponos::broker::{LinkError, LinkErrorClass};
@@ -7,11 +7,11 @@ use std::{fmt, future::Future, io, process::ExitCode};
 /// What happened, to what, and what to do.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// The broker.
+    /// An error of the broker.
     Link(LinkError),
-    /// Words of our own, with the code they end with.
+    /// An exit code and a message.
     Words(Exit, String),
-    /// Nobody reads the output any more: the end, and no error.
+    /// Nobody reads the output any more: the verb ends, without an error.
     Unread,
 }
 
@@ -21,7 +21,7 @@ impl Trouble {
         Self::Words(Exit::Usage, words.into())
     }
 
-    /// Something was found, or could not be done.
+    /// Something was found, or was not done.
     pub(crate) fn findings(words: impl Into<String>) -> Self {
         Self::Words(Exit::Findings, words.into())
     }
@@ -65,7 +65,7 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// Runs a verb's work to its end and says what went wrong.
+/// Runs a verb to its end, reports its error, and returns the exit code.
 pub(crate) fn finish(work: impl Future<Output = Result<Exit, Trouble>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match runtime {

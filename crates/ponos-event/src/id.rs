@@ -1,4 +1,4 @@
-//! Ids that derive from what they identify, so that whatever is sent again carries the same id.
+//! Ids that derive from what they identify, so that an event that is sent again has the same id.
 
 use super::{EventKind, Timestamp};
 use serde::{Deserialize, Serialize};

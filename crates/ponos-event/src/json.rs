@@ -1,4 +1,4 @@
-//! JSON that came from outside.
+//! Reads JSON from outside.
 
 use serde::de::DeserializeOwned;
 

@@ -1,6 +1,6 @@
-//! What travels: an [`Event`] with its [`EventName`] and [`EventId`], and its form on the wire.
+//! Events: an [`Event`] with its [`EventName`] and [`EventId`], and its form on the wire.
 //!
-//! Pure: nothing here names a runtime, a broker client or the file system. The wire form is CloudEvents 1.0 in binary
+//! Pure: nothing here uses a runtime, a broker client or the file system. The wire form is CloudEvents 1.0 in binary
 //! mode on AMQP 0-9-1 (`cloudevents.rs`); structured mode is read too.
 
 mod cloudevents;

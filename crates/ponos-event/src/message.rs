@@ -3,7 +3,7 @@
 use super::Timestamp;
 use std::borrow::Cow;
 
-/// What is published or was delivered: routing key, properties, headers, body.
+/// A message to publish or a delivered one: routing key, properties, headers, body.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Message {
     /// At most 255 bytes.
@@ -27,7 +27,7 @@ pub struct Properties {
     pub persistent: bool,
     /// Priority, 0 to 9.
     pub priority: Option<u8>,
-    /// Correlates a message with what it belongs to.
+    /// Correlates messages that belong together.
     pub correlation_id: Option<String>,
     /// A queue for the answer.
     pub reply_to: Option<String>,
@@ -73,8 +73,8 @@ pub enum HeaderValue {
 }
 
 impl Headers {
-    /// Tables and lists are nested this deep at most, the headers themselves included: whoever works on them does so by
-    /// recursion. A message is not published with deeper ones; of what was delivered, deeper values are left out.
+    /// The deepest nesting of tables and lists, the headers themselves included, because code that reads them recurses. A
+    /// message with deeper ones is not published; in a delivered one, deeper values are left out.
     pub const DEEPEST: usize = 32;
 
     /// An empty table with room for `entries`.
@@ -103,7 +103,7 @@ impl Headers {
         }
     }
 
-    /// Sets `name`, replacing what stood there.
+    /// Sets `name`, replacing its old value.
     pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<HeaderValue>) {
         let (name, value) = (name.into(), value.into());
         match self.0.iter_mut().find(|(key, _)| *key == name) {
@@ -112,20 +112,20 @@ impl Headers {
         }
     }
 
-    /// Adds an entry whose name is known not to stand there yet: nothing is searched and no name copied.
+    /// Adds an entry whose name is known to be absent: nothing is searched and no name copied.
     pub(super) fn append(&mut self, name: &'static str, value: HeaderValue) {
         debug_assert!(self.get(name).is_none());
         self.0.push((Cow::Borrowed(name), value));
     }
 
-    /// Removes `name`; says whether it was there.
+    /// Removes `name`; returns whether it was present.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.0.len();
         self.retain(|key| key != name);
         self.0.len() != before
     }
 
-    /// Removes all but the names that `keep` holds for.
+    /// Keeps only the entries for whose names `keep` returns true.
     pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.0.retain(|(key, _)| keep(key));
     }

@@ -7,17 +7,17 @@ use std::{fmt, str::FromStr, sync::Arc};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct EventName(Arc<str>);
 
-/// Why a text is no [`EventName`]; `at` is the byte offset of the fault.
+/// Why a text is not a valid [`EventName`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct InvalidName {
-    /// What is wrong and what is allowed.
+    /// What is wrong, and what is allowed.
     pub reason: String,
     /// Byte offset of the fault in the text.
     pub at: usize,
 }
 
-/// What a name of too few words is told.
+/// The error for a name of too few words.
 const EVENT: &str =
     "a name has three or more words: <domain>.<what>.<past-tense verb>, as in time.one-day.passed";
 const TASK: &str =
@@ -32,7 +32,7 @@ impl EventName {
         &self.0
     }
 
-    /// The first word: the domain that the event belongs to, and by which authority is checked.
+    /// The first word: the domain that the event belongs to.
     pub fn domain(&self) -> &str {
         self.0.split('.').next().unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! Hides secrets in text that is about to be shown: passwords of URLs, also of mistyped ones, and values whose name says
-//! what they are.
+//! Hides secrets in text that is about to be shown: passwords in URLs, also in mistyped ones, and values whose name marks
+//! them as secrets.
 //!
 //! Every exit of diagnostics goes through it: standard error, log lines, panics, findings, what HTTP says of a fault. A URL is
 //! shown where something else was meant as often as where it belongs (`--config amqp://user:password@host`), so nothing is
@@ -21,7 +21,7 @@ use std::{
     thread,
 };
 
-/// What stands in a password's place.
+/// The replacement of a secret.
 pub const HIDDEN: &str = "***";
 
 /// The text with `***` in place of every secret: `amqp://user:***@host`, `user:***@host`, `http://host/?token=***`,
@@ -45,7 +45,7 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Redacts what is written through it, a write of whole lines at a time, as log lines are.
+/// A writer that redacts what is written through it; each write must consist of whole lines, as log lines do.
 #[derive(Debug)]
 pub struct Redacted<W> {
     inner: W,
@@ -53,12 +53,12 @@ pub struct Redacted<W> {
 }
 
 impl<W: Write> Redacted<W> {
-    /// Lines of text.
+    /// For lines of text.
     pub fn text(inner: W) -> Self {
         Self { inner, json: false }
     }
 
-    /// One JSON object a line, which stays one.
+    /// For lines of JSON objects, which stay valid JSON.
     pub fn json(inner: W) -> Self {
         Self { inner, json: true }
     }
@@ -109,7 +109,7 @@ fn redacted_json(line: &str) -> Option<String> {
     Some(format!("{value}\n"))
 }
 
-/// From now on a panic says on standard error what it did before, without secrets and cleaned for a terminal.
+/// Replaces the panic hook: messages go to standard error as before, without secrets and cleaned for a terminal.
 pub fn redact_panics() {
     panic::set_hook(Box::new(|panic| {
         let _ = writeln!(io::stderr().lock(), "{}", panic_text(panic));

@@ -1,5 +1,5 @@
-//! Text from outside, for a terminal: nothing is left in it that a terminal would obey, and no line that would pass for
-//! one of ours.
+//! Cleans text from outside for a terminal: no control sequence is left in it, and no line that could be mistaken for one of
+//! ours.
 //!
 //! Escaped are the control characters (C0, DEL, C1), the characters that turn the direction of writing, and line
 //! separators, each as JSON writes it (`\u001b`): in a JSON text the meaning stays the same.
@@ -13,17 +13,17 @@ use std::{
     io::{self, Write},
 };
 
-/// One line: escaped are the ends of lines and tabs too.
+/// Cleans a text to one line: line ends and tabs are escaped too.
 pub fn line(text: &str) -> Cow<'_, str> {
     cleaned(text, &|c| is_obeyed(c) || is_white(c))
 }
 
-/// Several lines, which may be indented by tabs.
+/// Cleans several lines, which may be indented by tabs.
 pub fn block(text: &str) -> Cow<'_, str> {
     cleaned(text, &|c| is_obeyed(c) && !is_white(c))
 }
 
-/// Several lines with styles (colours, bold) that stay: all else that a terminal would obey is escaped.
+/// Cleans several lines and keeps styles (colours, bold); every other control sequence is escaped.
 pub fn styled(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for (number, part) in text.split('\u{1b}').enumerate() {
@@ -37,7 +37,7 @@ pub fn styled(text: &str) -> String {
     clean
 }
 
-/// A message of several lines, each further one set off, so that it does not pass for another message.
+/// Cleans a message of several lines and indents all but the first, so that none can be mistaken for another message.
 pub fn message(text: &str) -> Cow<'_, str> {
     match block(text.trim_end_matches('\n')) {
         text if text.contains('\n') => Cow::Owned(text.replace('\n', "\n  ")),
@@ -73,7 +73,7 @@ fn cleaned<'a>(text: &'a str, escaped: &dyn Fn(char) -> bool) -> Cow<'a, str> {
     Cow::Owned(clean)
 }
 
-/// Writes text on, cleaned as a [`block`]; what is not UTF-8 becomes U+FFFD.
+/// A writer that cleans text as [`block`] does and writes it on; bytes that are not UTF-8 become U+FFFD.
 #[derive(Debug)]
 pub struct Cleaned<W> {
     to: W,
@@ -117,8 +117,8 @@ fn is_begun(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
-/// Writes log lines on, one [`message`] for each call, as `tracing_subscriber` calls. Where it colours them, its own
-/// escapes stay: it has escaped those in the texts by then.
+/// A writer of log lines that cleans each call's text as a [`message`], as `tracing_subscriber` calls it. If that colours
+/// lines, its own escapes stay: it has escaped those of the texts before.
 #[derive(Debug)]
 pub struct LogLines<W> {
     to: W,

@@ -1,4 +1,4 @@
-//! Texts for people: how many of something, and what is too long to be shown.
+//! Texts for people: counted nouns, and shortened texts.
 
 use std::fmt::Display;
 
@@ -8,7 +8,7 @@ pub fn counted<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -> Strin
     format!("{count} {noun}{plural}")
 }
 
-/// The text, cut after `chars` characters; `…` says that something is left out.
+/// The text, cut after `chars` characters; `…` marks the cut.
 pub fn shortened(text: &str, chars: usize) -> String {
     match text.char_indices().nth(chars) {
         None => text.to_owned(),
@@ -16,7 +16,7 @@ pub fn shortened(text: &str, chars: usize) -> String {
     }
 }
 
-/// Text from outside as it may stand in a message: control characters escaped, at most some forty characters.
+/// A text from outside for use in a message: control characters escaped, cut after some forty characters.
 pub fn shown(text: &str) -> String {
     let mut out: String = text.chars().take(40).flat_map(char::escape_debug).collect();
     if text.chars().nth(40).is_some() {

@@ -1,5 +1,5 @@
-//! An instant: UTC, whole milliseconds. Finer input of ours is refused, so that what is written is what was meant; what others wrote
-//! is floored.
+//! An instant in UTC, in whole milliseconds. Finer input is refused in our own files, so that no digit is ignored; in messages
+//! of others it is floored.
 
 use chrono::{DateTime, Datelike, FixedOffset, Timelike, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
-/// Why a text is no [`Timestamp`].
+/// Why a text is not a valid [`Timestamp`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTimestamp {
     /// Not RFC 3339.
@@ -22,7 +22,7 @@ pub enum InvalidTimestamp {
 }
 
 impl Timestamp {
-    /// The earliest instant that arithmetic is done with: 1970-01-01T00:00:00Z.
+    /// The earliest instant of the arithmetic: 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
     /// The end of 2099, exclusive: nothing is due at or after it.
     pub const HORIZON: Self = Self(4_102_444_800_000);
@@ -59,7 +59,7 @@ impl Timestamp {
     /// ```
     ///
     /// # Errors
-    /// That it is not RFC 3339; a second 60 anywhere but at the end of a month in UTC is not.
+    /// [`InvalidTimestamp`] if it is not RFC 3339; a second 60 anywhere but at the end of a month in UTC is not.
     pub fn floored(text: &str) -> Result<Self, InvalidTimestamp> {
         let parsed = rfc3339(text)?;
         if is_leap(&parsed) {

@@ -9,7 +9,7 @@ pub use pattern::{InvalidPattern, check_event_pattern, check_pattern};
 
 use crate::{HeaderValue, Headers};
 
-/// What is to exist on the broker; declaring it twice changes nothing.
+/// Exchanges, queues and bindings that must exist on the broker; declaring them twice changes nothing.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Topology {
     /// Declared first, in order.
@@ -18,13 +18,13 @@ pub struct Topology {
     pub queues: Vec<Queue>,
     /// Bound last.
     pub bindings: Vec<Binding>,
-    /// Nothing is declared or bound: exchanges and queues must exist already, whatever their arguments, and bindings are
-    /// not looked at. For a service whose user may not configure.
+    /// True if nothing is declared or bound: exchanges and queues must exist already, with any arguments, and bindings are not
+    /// checked. For users without configure permission.
     pub passive: bool,
 }
 
 impl Topology {
-    /// The same, only checked.
+    /// The same topology, only checked and not declared.
     #[must_use]
     pub fn passive(mut self) -> Self {
         self.passive = true;
@@ -39,7 +39,7 @@ pub struct Exchange {
     pub name: String,
     /// How it routes.
     pub kind: ExchangeKind,
-    /// Survives a broker's restart.
+    /// Survives a restart of the broker.
     pub durable: bool,
     /// `alternate-exchange` and the like.
     pub arguments: Headers,
@@ -52,7 +52,7 @@ pub enum ExchangeKind {
     Topic,
     /// By equal key.
     Direct,
-    /// To all.
+    /// To every binding.
     Fanout,
 }
 
@@ -61,7 +61,7 @@ pub enum ExchangeKind {
 pub struct Queue {
     /// Its name.
     pub name: String,
-    /// Survives a broker's restart.
+    /// Survives a restart of the broker.
     pub durable: bool,
     /// Belongs to the connection that declares it, and goes with it.
     pub exclusive: bool,
@@ -82,7 +82,7 @@ pub struct Binding {
     pub routing_key: String,
 }
 
-/// What a binding leads to.
+/// The destination of a binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// A queue by name.
@@ -92,7 +92,7 @@ pub enum Destination {
 }
 
 impl Topology {
-    /// What stays when nobody uses it.
+    /// The part that outlives its connections.
     pub fn lasting(&self) -> Self {
         let mut lasting = self.clone();
         lasting.queues.retain(|queue| !(queue.name.is_empty() || queue.exclusive || queue.auto_delete));
@@ -103,7 +103,7 @@ impl Topology {
         Self { bindings, ..lasting }
     }
 
-    /// This and what `other` adds to it.
+    /// Adds what `other` has and this lacks.
     pub fn join(&mut self, other: Self) {
         self.exchanges.extend(other.exchanges);
         self.queues.extend(other.queues);
@@ -185,7 +185,7 @@ impl Binding {
 /// `#` for zero or more; an empty text has no words at all. The one matcher of the project: the in-memory broker, the
 /// feed and the tests use it. As RabbitMQ's `rabbit_exchange_type_topic` does it; allocates nothing.
 pub fn topic_matches(pattern: &str, key: &str) -> bool {
-    let (mut pattern, mut key) = (words(pattern), words(key));
+    let (mut pattern, mut key) = (split_words(pattern), split_words(key));
     // where to go on if the words after the last `#` don't fit: it then swallows one word more
     let mut retry = None;
     loop {
@@ -210,7 +210,7 @@ pub fn topic_matches(pattern: &str, key: &str) -> bool {
     }
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
+fn split_words(text: &str) -> impl Iterator<Item = &str> + Clone {
     text.split('.').take(if text.is_empty() { 0 } else { usize::MAX })
 }
 

@@ -1,4 +1,4 @@
-//! `ponos schema check OLD NEW`, without the command: two documents in, a report out.
+//! Compares two documents for `ponos schema check OLD NEW`, and makes a report.
 
 use super::{Change, Contract, RegistryError, SchemaError, Side, compare, text::step};
 use ponos_event::EventName;
@@ -6,21 +6,21 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, fmt};
 
-/// What changed between two documents, each a schema or a registry `{name: schema}`.
+/// The changes between two documents, each a schema or a registry `{name: schema}`.
 ///
 /// As JSON: `{"breaking": bool, "changes": [{"name", "pointer", "what", "breaking", "side"}]}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct ComparisonReport {
     breaking: bool,
-    changes: Vec<Named>,
+    changes: Vec<NamedChange>,
 }
 
 /// A change of the schema of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Named {
-    /// The event or task; none where single schemas were compared.
+pub struct NamedChange {
+    /// The event or task; `None` if single schemas were compared.
     pub name: Option<String>,
-    /// What changed.
+    /// The change.
     #[serde(flatten)]
     pub change: Change,
 }
@@ -28,18 +28,18 @@ pub struct Named {
 /// Why documents could not be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// A document is no schema.
+    /// A schema is not valid.
     #[error("{side}: {fault}")]
     Schema {
-        /// `OLD` or `NEW`.
+        /// Which side: `OLD` or `NEW`.
         side: &'static str,
         /// Why.
         fault: SchemaError,
     },
-    /// A name can't be one.
+    /// A key is not a valid event or task name.
     #[error("{side}: {fault}")]
     Name {
-        /// `OLD` or `NEW`.
+        /// Which side: `OLD` or `NEW`.
         side: &'static str,
         /// Why.
         fault: RegistryError,
@@ -51,20 +51,20 @@ pub enum Unusable {
 
 /// Compares two schemas, or all schemas of two registries.
 ///
-/// A name that is gone breaks its readers; a new one breaks nobody.
-pub fn documents(old: &Value, new: &Value) -> Result<Report, Unusable> {
+/// A removed name breaks its readers; a new name breaks nothing.
+pub fn documents(old: &Value, new: &Value) -> Result<ComparisonReport, Unusable> {
     let mut changes = Vec::new();
     match (by_name(old), by_name(new)) {
         (None, None) => {
             Contract::from_value(old.clone()).map_err(|fault| Unusable::Schema { side: "OLD", fault })?;
             Contract::from_value(new.clone()).map_err(|fault| Unusable::Schema { side: "NEW", fault })?;
-            changes.extend(compare(old, new).into_iter().map(|change| Named { name: None, change }));
+            changes.extend(compare(old, new).into_iter().map(|change| NamedChange { name: None, change }));
         }
         (Some(old), Some(new)) => {
             usable(old, "OLD")?;
             usable(new, "NEW")?;
             for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
-                let named = |change| Named { name: Some(name.clone()), change };
+                let named = |change| NamedChange { name: Some(name.clone()), change };
                 match (old.get(name), new.get(name)) {
                     (Some(old), Some(new)) => changes.extend(compare(old, new).into_iter().map(named)),
                     (Some(_), None) => changes.push(named(gone())),
@@ -75,29 +75,30 @@ pub fn documents(old: &Value, new: &Value) -> Result<Report, Unusable> {
         _ => return Err(Unusable::Kinds),
     }
     changes.sort_by_key(|named| !named.change.breaking);
-    Ok(Report { breaking: changes.iter().any(|named| named.change.breaking), changes })
+    Ok(ComparisonReport { breaking: changes.iter().any(|named| named.change.breaking), changes })
 }
 
-impl Report {
-    /// Whether anything breaks, for whomever: exit code 1.
+impl ComparisonReport {
+    /// Whether any change is breaking, for either side.
     pub fn is_breaking(&self) -> bool {
         self.breaking
     }
 
-    /// Whether anything breaks for one side. Where consumers are always updated before publishers, only [`Side::Queued`] counts.
+    /// Whether any change is breaking for one side. If consumers are always updated before publishers, only [`Side::Queued`]
+    /// counts.
     pub fn is_breaking_for(&self, side: Side) -> bool {
         self.changes.iter().any(|named| named.change.breaking && named.change.side == side)
     }
 
     /// All changes, breaking ones first.
-    pub fn changes(&self) -> &[Named] {
+    pub fn changes(&self) -> &[NamedChange] {
         &self.changes
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ComparisonReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Named { name, change } in &self.changes {
+        for NamedChange { name, change } in &self.changes {
             let kind = if change.breaking { "breaking" } else { "fine" };
             let name = name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
             let at = if change.pointer.is_empty() { "the whole schema" } else { &change.pointer };

@@ -1,4 +1,4 @@
-//! What an edit of a schema breaks, and for whom.
+//! Compares two schemas: which changes break messages or readers.
 //!
 //! Two directions count, because both forms are on their way at once while an edit is rolled out:
 //!
@@ -9,8 +9,8 @@
 //!   once they are updated first.
 //!
 //! Both are one question, asked twice: is every document valid under A valid under B too? What can't be shown counts as breaking.
-//! One thing is taken on trust, or no schema could ever grow: the fields that an open schema doesn't name carry no names that
-//! the other form names. So a new optional field of an open object breaks nobody.
+//! One thing is assumed, because no schema could ever grow otherwise: the unnamed fields of an open schema do not have names
+//! that the other form names. So a new optional field of an open object breaks nothing.
 //!
 //! Annotations (titles, descriptions, defaults, unknown keywords and formats) mean nothing here. References are followed within
 //! the document. Recursion, size and alternatives are bounded: beyond the bound the answer is "can't be shown".
@@ -33,7 +33,7 @@ use loss::Loss;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Whom a change concerns.
+/// The side that a change concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
@@ -50,13 +50,13 @@ pub struct Change {
     pub pointer: String,
     /// What changed and what follows, for people.
     pub what: String,
-    /// Whether something valid on one side would be refused on the other, or can't be shown not to be.
+    /// True if a value that is valid on one side is refused on the other, or can't be shown to be accepted.
     pub breaking: bool,
-    /// Whose messages or readers it concerns.
+    /// Which side it concerns.
     pub side: Side,
 }
 
-/// The differences that matter, breaking ones first; none for schemas that accept the same.
+/// The relevant differences, breaking ones first; empty for schemas that accept the same values.
 ///
 /// A schema that is invalid, or written in another draft than its counterpart, is a breaking change by itself.
 pub fn compare(old: &Value, new: &Value) -> Vec<Change> {

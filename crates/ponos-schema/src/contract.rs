@@ -14,23 +14,23 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// What a value must look like. Clones share the compiled schema.
+/// A compiled JSON Schema that values are validated against. Clones share it.
 ///
-/// The draft is the one that `$schema` names, else 2020-12. Formats are asserted where they are known; an unknown one is a remark.
-/// Fields that the schema doesn't name pass unless it forbids them.
+/// The draft is the one that `$schema` names, else 2020-12. Known formats are asserted; unknown ones are annotations. Fields
+/// that the schema does not name are accepted unless it forbids them.
 #[derive(Clone)]
 pub struct Contract(Arc<Compiled>);
 
 struct Compiled {
     schema: Value,
     validator: Validator,
-    /// Counted when the first value does not fit.
+    /// Computed when the first value does not fit.
     cost: OnceLock<Cost>,
 }
 
 /// Why a schema was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the schema is refused{}: {reason}", at(.pointer))]
+#[error("the schema is refused{}: {reason}", at_pointer(.pointer))]
 pub struct SchemaError {
     /// Where in the schema, as JSON pointer; empty for the whole.
     pub pointer: String,
@@ -38,7 +38,7 @@ pub struct SchemaError {
     pub reason: String,
 }
 
-fn at(pointer: &str) -> String {
+fn at_pointer(pointer: &str) -> String {
     if pointer.is_empty() { String::new() } else { format!(" at {}", text::shortened(pointer, 200)) }
 }
 
@@ -53,17 +53,17 @@ impl Contract {
     pub const MAX_BYTES: usize = 1024 * 1024;
     /// The deepest nesting of a schema: that of serde_json's reader.
     pub const MAX_DEPTH: usize = 127;
-    /// What the patterns of a schema may take when compiled, each, in bytes.
+    /// The largest compiled size of each pattern, in bytes.
     const PATTERN_BYTES: usize = 1024 * 1024;
 
-    /// The contract of a Rust type, as its deserialization takes it: a field with a serde default is not required. Integers are
-    /// bounded by what their type holds.
+    /// Derives the contract from a Rust type, as its deserialization reads it: a field with a serde default is not required.
+    /// Integers are bounded by the range of their type.
     pub fn of<T: JsonSchema>() -> Result<Self, SchemaError> {
         let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(bound_integer));
         Self::from_value(settings.into_generator().into_root_schema_for::<T>().to_value())
     }
 
-    /// The contract of a schema written as JSON.
+    /// Compiles a schema given as JSON text.
     pub fn parse(schema: &str) -> Result<Self, SchemaError> {
         if schema.len() > Self::MAX_BYTES {
             return Err(SchemaError::new("", format!("it has {} bytes; the limit is 1 MiB", schema.len())));
@@ -73,7 +73,7 @@ impl Contract {
         Self::from_value(value)
     }
 
-    /// The contract of a schema at hand.
+    /// Compiles a schema.
     pub fn from_value(schema: Value) -> Result<Self, SchemaError> {
         if deeper_than(&schema, Self::MAX_DEPTH) {
             let reason = format!("it is nested more than {} levels deep", Self::MAX_DEPTH);
@@ -85,7 +85,7 @@ impl Contract {
         Ok(Self(Arc::new(Compiled { schema, validator, cost: OnceLock::new() })))
     }
 
-    /// Whether the value fits; else what does not, and where. A value that fits costs no more than the walk through it.
+    /// Validates a value.
     pub fn check(&self, value: &Value) -> Result<(), Mismatch> {
         if self.0.validator.is_valid(value) {
             return Ok(());
@@ -93,10 +93,10 @@ impl Contract {
         if !self.0.cost.get_or_init(|| Cost::of(&self.0.schema)).affordable(value) {
             return Err(Mismatch::without_place());
         }
-        Err(mismatch::of(self.0.validator.iter_errors(value)))
+        Err(mismatch::collect(self.0.validator.iter_errors(value)))
     }
 
-    /// The schema as it was given, or derived.
+    /// The schema, as given or derived.
     pub fn schema(&self) -> &Value {
         &self.0.schema
     }
@@ -104,11 +104,11 @@ impl Contract {
 
 impl fmt::Debug for Contract {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Contract({})", text::shown(&self.0.schema, 200))
+        write!(f, "Contract({})", text::json_excerpt(&self.0.schema, 200))
     }
 }
 
-/// How every schema is compiled here: nothing is fetched, no pattern can run away.
+/// The options of every compilation: nothing is fetched, and patterns run in linear time.
 pub(super) fn options() -> jsonschema::ValidationOptions<'static> {
     let patterns =
         PatternOptions::regex().size_limit(Contract::PATTERN_BYTES).dfa_size_limit(Contract::PATTERN_BYTES);
@@ -156,7 +156,7 @@ fn refused(schema: &Value, error: &jsonschema::ValidationError<'_>) -> SchemaErr
         );
     }
     let pointer = error.instance_path().as_str();
-    let found = text::shown(error.instance().as_ref(), text::VALUE_CHARS);
+    let found = text::json_excerpt(error.instance().as_ref(), text::VALUE_CHARS);
     if matches!(schema.pointer(pointer), Some(Value::String(_))) && error.to_string().contains("regex") {
         let remedy = "use the syntax of the regex crate: no look-around, no back-references, bounded size";
         return SchemaError::new(pointer, format!("{found} is not a valid pattern; {remedy}"));
@@ -164,7 +164,7 @@ fn refused(schema: &Value, error: &jsonschema::ValidationError<'_>) -> SchemaErr
     SchemaError::new(pointer, mismatch::message(error))
 }
 
-/// The first reference that can't lead anywhere within the schema, with its pointer.
+/// The first reference that leads nowhere within the schema, with its pointer.
 fn unresolved(schema: &Value, at: &mut String) -> Option<(String, String)> {
     unresolved_in(schema, schema, at)
 }

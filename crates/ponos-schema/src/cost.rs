@@ -1,37 +1,36 @@
-//! How often a schema looks at one place of a value.
+//! Bounds how many times a schema checks one place of a value.
 //!
-//! Alternatives and references multiply: thirty definitions of which each names the next twice look a thousand million times at
-//! one number. So it is counted, in looks and not in seconds, when a schema is built, and beyond a limit the schema is refused:
-//! [`check`]. Two counts, because whether a value fits is decided with what was found before (the compiled schema remembers it for
-//! parts that lead back to themselves), while *why not* is told for each alternative anew, so that in a recursive schema the looks
-//! multiply with every level of the data: [`Cost`] tells whether that can be afforded for a value, and beyond a limit a mismatch
-//! is told without its place.
+//! Alternatives and references multiply: thirty definitions, each of which names the next twice, check one number a thousand
+//! million times. So the checks are counted when a schema is built, and a schema beyond the limit is refused ([`check`]).
+//! There are two counts. Whether a value fits is decided with remembered results (the compiled schema keeps them for recursive
+//! parts). *Why* it does not fit is computed for each alternative anew, so that in a recursive schema the checks multiply with
+//! every level of the data: [`Cost`] says whether that is affordable for a value; if not, a mismatch is reported without its
+//! place.
 
 mod parts;
 
 use super::SchemaError;
-use parts::{Edge, Part};
+use parts::{Edge, SchemaNode};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
-/// Looks at one place that any schema may take, …
+/// How many times any schema may check one place, …
 const LOOKS: u64 = 10_000;
-/// … and for each of its parts: what lists many alternatives looks at many, and a field that each of them has is looked at by all
-/// that each of these lists.
+/// … and how many times more for each of its parts, because long lists of alternatives need many checks.
 const LOOKS_A_PART: u64 = 128;
-/// Parts that are applied to one place through each other: what checks a value keeps them all on the stack, on each of up to 128
+/// The longest chain of parts that apply each other to one place: the validator keeps them on the stack, on each of up to 128
 /// levels.
 const LINKS: usize = 64;
-/// Levels of data that are counted.
+/// The most levels of data that are counted.
 const LEVELS: usize = 128;
-/// Looks at places of a value that are still taken to say why it does not fit.
+/// The most checks that are made to say why a value does not fit.
 const LIMIT: u64 = 2_000_000;
-/// Steps of counting.
+/// The most steps of the count itself.
 const MOST_STEPS: u64 = 2_000_000;
 
 /// Refuses a schema with which one message could keep a worker busy, whatever its size.
 pub(super) fn check(schema: &Value) -> Result<(), SchemaError> {
-    let parts = parts::of(schema);
+    let parts = parts::schema_nodes(schema);
     let most = LOOKS.max(LOOKS_A_PART.saturating_mul(parts.len() as u64));
     let Err((excess, part)) = Walk::new(&parts, most).most_looks() else { return Ok(()) };
     let reason = match excess {
@@ -52,19 +51,19 @@ pub(super) fn check(schema: &Value) -> Result<(), SchemaError> {
     Err(SchemaError::new(parts[part].at.as_str(), reason))
 }
 
-/// For each level of the data, how often a place there is looked at, at most, to say why it does not fit.
+/// For each level of the data, the most checks of a place there, to say why it does not fit.
 #[derive(Debug)]
 pub(super) struct Cost(Vec<u64>);
 
 impl Cost {
     pub(super) fn of(schema: &Value) -> Self {
-        let parts = parts::of(schema);
+        let parts = parts::schema_nodes(schema);
         let mut walk = Walk::new(&parts, u64::MAX);
         let ways = |level| if parts.is_empty() { 1 } else { walk.ways(0, level).unwrap_or(u64::MAX) };
         Self((0..LEVELS).map(ways).collect())
     }
 
-    /// Whether it may be told what in this value is wrong.
+    /// Whether finding out what is wrong with this value is affordable.
     pub(super) fn affordable(&self, value: &Value) -> bool {
         let mut places = Vec::new();
         count(value, 0, &mut places);
@@ -93,7 +92,7 @@ fn count(value: &Value, level: usize, places: &mut Vec<u64>) {
     }
 }
 
-/// What is too much.
+/// Which limit is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Excess {
     Looks,
@@ -106,7 +105,7 @@ enum Excess {
 type Laid = Vec<(usize, u64)>;
 
 struct Walk<'g> {
-    parts: &'g [Part<'g>],
+    parts: &'g [SchemaNode<'g>],
     most: u64,
     steps: u64,
     laid: HashMap<(usize, bool), Laid>,
@@ -115,7 +114,7 @@ struct Walk<'g> {
 }
 
 impl<'g> Walk<'g> {
-    fn new(parts: &'g [Part<'g>], most: u64) -> Self {
+    fn new(parts: &'g [SchemaNode<'g>], most: u64) -> Self {
         let (laid, worst, ways) = Default::default();
         Self { parts, most, steps: 0, laid, worst, ways }
     }
@@ -271,7 +270,7 @@ impl<'g> Laying<'_, 'g> {
             return Err(Excess::Links);
         }
         self.above.push(part);
-        let parts: &'g [Part<'g>] = self.walk.parts;
+        let parts: &'g [SchemaNode<'g>] = self.walk.parts;
         for edge in &parts[part].beside {
             if self.whole || !self.walk.is_remembered(edge) {
                 of(self, edge.to)?;

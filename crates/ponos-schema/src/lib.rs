@@ -1,12 +1,12 @@
-//! Contracts: what the data of an event or task must look like, as JSON Schema.
+//! Contracts: JSON Schemas for the data of events and tasks.
 //!
-//! A [`Contract`] is a schema compiled once, derived from a Rust type or parsed; a [`Mismatch`] says what in a value does not fit
-//! it, with JSON pointers. The [`Registry`] holds what a service publishes. [`compare`] tells what an edit of a schema breaks, and
-//! for whom; [`check`] does so for whole documents, for people and for programs.
+//! A [`Contract`] is a schema compiled once, derived from a Rust type or parsed; a [`Mismatch`] lists what in a value does not
+//! fit it, with JSON pointers. The [`Registry`] holds what a service publishes. [`compare`] finds what an edit of a schema
+//! breaks, and for which side; [`check`] does so for whole documents.
 //!
-//! Invariant: a contract that exists can be checked against, in time that grows with the value and not with the wit of its author:
-//! patterns run on a linear-time engine (look-around and back-references are refused). Absent: files, networks, the clock. What a
-//! schema refers to stands in the schema itself; files are read by `ponos::schema_files`.
+//! Invariant: validating against a contract takes time that grows with the value alone: costly schemas are refused, and patterns
+//! run on a linear-time engine (look-around and back-references are refused). Absent: files, networks, the clock. A schema
+//! contains everything that it refers to; files are read by `ponos::schema_files`.
 
 #[cfg(feature = "compare")]
 pub mod check;

@@ -1,6 +1,6 @@
-//! What in a value does not fit a contract, for people and for dead letters.
+//! Says what in a value does not fit a contract, for people and for dead letters.
 
-use super::text::{VALUE_CHARS, listed, shortened, shown, step};
+use super::text::{VALUE_CHARS, json_excerpt, listed, shortened, step};
 use jsonschema::{
     ValidationError,
     error::{TypeKind, ValidationErrorKind as Kind},
@@ -9,18 +9,18 @@ use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
 
-/// One thing that does not fit.
+/// One violation of a contract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// Where in the value: a JSON pointer (RFC 6901); empty for the whole. A longer one than 200 characters is cut.
+    /// Where in the value: a JSON pointer (RFC 6901), cut after 200 characters; empty for the whole value.
     pub pointer: String,
-    /// What was expected and what was found, in one sentence without the pointer.
+    /// What was expected and what was found: one sentence, without the pointer.
     pub message: String,
 }
 
-/// A value does not fit its contract: up to 10 violations, and how many there are besides.
+/// Why a value does not fit its contract: up to 10 violations, and the number of the others.
 ///
-/// Its text has one line per violation and at most [`Mismatch::MAX_BYTES`] bytes; what was found is shortened to 80 characters.
+/// `Display` has one line per violation and at most [`Mismatch::MAX_BYTES`] bytes; values are shortened to 80 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
     violations: Vec<Violation>,
@@ -31,22 +31,22 @@ impl Mismatch {
     /// The longest text, in bytes: that of a dead letter's reason.
     pub const MAX_BYTES: usize = 4_000;
     const SHOWN: usize = 10;
-    /// Beyond this, violations are no longer counted.
+    /// The most violations that are counted.
     const COUNTED: usize = 1_000;
 
-    /// Where the place would take too long to find.
+    /// A mismatch without its place, where finding it would take too long.
     pub(super) fn without_place() -> Self {
         let message = "does not fit its schema; the value is too deep or too large to find out where";
         let violations = vec![Violation { pointer: String::new(), message: message.into() }];
         Self { violations, more: 0 }
     }
 
-    /// The first ones, as data.
+    /// The first violations, as data.
     pub fn violations(&self) -> &[Violation] {
         &self.violations
     }
 
-    /// How many violations there are besides those; at most 990 are counted.
+    /// How many other violations there are; at most 990 are counted.
     pub fn more(&self) -> usize {
         self.more
     }
@@ -80,8 +80,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Gathers what does not fit, within bounds.
-pub(super) fn of<'e>(errors: impl Iterator<Item = ValidationError<'e>>) -> Mismatch {
+/// Collects violations, within bounds.
+pub(super) fn collect<'e>(errors: impl Iterator<Item = ValidationError<'e>>) -> Mismatch {
     let mut violations = Vec::new();
     let mut more = 0;
     for error in errors.take(Mismatch::COUNTED) {
@@ -118,10 +118,12 @@ pub(super) fn message(error: &ValidationError<'_>) -> String {
             kinds.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(" or ")
         }
         Kind::Enum { options } => match options.as_array() {
-            Some(options) => format!("one of {}", listed(options.iter().map(|value| shown(value, 40)), 5)),
+            Some(options) => {
+                format!("one of {}", listed(options.iter().map(|value| json_excerpt(value, 40)), 5))
+            }
             None => "one of the values listed".into(),
         },
-        Kind::Constant { expected_value } => shown(expected_value.as_ref(), VALUE_CHARS),
+        Kind::Constant { expected_value } => json_excerpt(expected_value.as_ref(), VALUE_CHARS),
         Kind::Format { format } => format!("the format {}", shortened(format, 40)),
         Kind::Pattern { pattern } => format!("to match {}", shortened(pattern, VALUE_CHARS)),
         Kind::Minimum { limit } => format!("at least {limit}"),
@@ -145,12 +147,12 @@ pub(super) fn message(error: &ValidationError<'_>) -> String {
         Kind::PropertyNames { error } => return format!("a field's name: {}", message(error)),
         other => format!("to fit the schema's {:?}", shortened(other.keyword(), 40)),
     };
-    format!("expected {expected}, found {}", shown(error.instance().as_ref(), VALUE_CHARS))
+    format!("expected {expected}, found {}", json_excerpt(error.instance().as_ref(), VALUE_CHARS))
 }
 
-/// Which alternative comes closest is what its author wants to know, and what in it fails, however deep.
+/// Names the closest alternative, and what fails in it, however deep.
 fn no_alternative(error: &ValidationError<'_>, context: &[Vec<ValidationError<'static>>]) -> String {
-    let found = shown(error.instance().as_ref(), VALUE_CHARS);
+    let found = json_excerpt(error.instance().as_ref(), VALUE_CHARS);
     let expected = format!("one of {} alternatives, found {found}", context.len());
     let mut closest = None;
     let (mut at, mut context) = (error.instance_path().as_str().len(), context);

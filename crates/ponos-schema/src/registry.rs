@@ -1,4 +1,4 @@
-//! What a service publishes: each name with its contract.
+//! The events and tasks that a service publishes, each with its contract.
 
 use super::{Contract, Mismatch, SchemaError};
 use ponos_event::{EventName, InvalidName};
@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// The events and tasks that a service publishes. What isn't declared is refused before anything is sent.
+/// The events and tasks that a service publishes. Undeclared ones are refused before anything is sent.
 ///
 /// ```
 /// # use ponos_schema::Registry;
@@ -25,7 +25,7 @@ pub struct Registry(BTreeMap<EventName, Contract>);
 /// Why a declaration was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
-    /// Not a name.
+    /// The name is not valid.
     #[error("{name:?} can't be declared: {fault}")]
     Name {
         /// The text given.
@@ -33,10 +33,10 @@ pub enum RegistryError {
         /// What is wrong with it.
         fault: InvalidName,
     },
-    /// Two contracts under one name.
+    /// The name is declared twice.
     #[error("{0} is declared twice; a name has one contract")]
     Duplicate(EventName),
-    /// The schema is none.
+    /// The schema is not valid.
     #[error("{name}: {fault}")]
     Schema {
         /// Whose schema.
@@ -44,20 +44,20 @@ pub enum RegistryError {
         /// What is wrong with it.
         fault: SchemaError,
     },
-    /// Not a document of the form `{name: schema}`.
+    /// The document does not have the form `{name: schema}`.
     #[error("a registry is a JSON object of the form {{name: schema}}")]
     NoObject,
 }
 
-/// Why something may not be published. Nothing was sent.
+/// Why a message may not be published. Nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishRefused {
-    /// The service doesn't say that it publishes this.
+    /// The service does not declare that it publishes this.
     #[error("this service does not declare that it publishes {name}{}", suggestion(.nearest.as_ref()))]
     Undeclared {
         /// What was to be published.
         name: EventName,
-        /// The declared name that was perhaps meant.
+        /// The declared name that was probably meant.
         nearest: Option<EventName>,
     },
     /// The data does not fit the contract.
@@ -78,7 +78,7 @@ fn suggestion(nearest: Option<&EventName>) -> String {
 }
 
 impl Registry {
-    /// Declares nothing yet.
+    /// An empty registry.
     pub fn new() -> Self {
         Self::default()
     }
@@ -94,7 +94,7 @@ impl Registry {
         self.event::<T>(name)
     }
 
-    /// Declares an event or task with a contract at hand.
+    /// Declares an event or task with this contract.
     pub fn contract(self, name: &str, contract: Contract) -> Result<Self, RegistryError> {
         self.add(name, Ok(contract))
     }
@@ -114,7 +114,7 @@ impl Registry {
         Value::Object(schemas.collect::<Map<_, _>>())
     }
 
-    /// Whether this may be published: the name is declared and the data fits.
+    /// Checks that a message may be published: its name is declared and its data fits.
     pub fn check(&self, name: &EventName, data: &Value) -> Result<(), PublishRefused> {
         let Some(contract) = self.0.get(name) else {
             return Err(PublishRefused::Undeclared { name: name.clone(), nearest: self.nearest(name) });
@@ -127,7 +127,7 @@ impl Registry {
         self.0.get(name)
     }
 
-    /// What is declared, in the order of names.
+    /// The declared names with their contracts, in the order of names.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &EventName> {
         self.0.keys()
     }
@@ -144,7 +144,7 @@ impl Registry {
         Ok(self)
     }
 
-    /// A name is meant when few letters differ; two names that share only their domain are two names.
+    /// Finds the name that was probably meant: one that differs in few letters. Names that share only their domain do not count.
     fn nearest(&self, name: &EventName) -> Option<EventName> {
         let distance = |known: &EventName| strsim::damerau_levenshtein(known.as_str(), name.as_str());
         let (known, distance) =

@@ -1,14 +1,14 @@
-//! Values as people are shown them: short, whatever their size.
+//! Shows values to people: short, whatever their size.
 
 pub(super) use ponos_event::text::shortened;
 use serde::Serialize;
 use std::io;
 
-/// How much of a value is shown, in characters.
+/// How many characters of a value are shown.
 pub(super) const VALUE_CHARS: usize = 80;
 
-/// The value as compact JSON, cut after `chars` characters. Costs as much as what is shown, not as the value.
-pub(super) fn shown(value: &impl Serialize, chars: usize) -> String {
+/// The value as compact JSON, cut after `chars` characters. The cost depends on what is shown, not on the value's size.
+pub(super) fn json_excerpt(value: &impl Serialize, chars: usize) -> String {
     let mut sink = Sink { bytes: Vec::new(), room: chars * 4 + 4 };
     // An error means only that the sink is full.
     let _ = serde_json::to_writer(&mut sink, value);

@@ -4,7 +4,7 @@ use crate::event::Timestamp;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-/// Tells the time. Workers compare due times, ages and expiries with it.
+/// A worker's wall clock: due times, ages and expiries are compared with it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Clock(Source);
 
@@ -19,12 +19,12 @@ enum Source {
 }
 
 impl Clock {
-    /// The system's.
+    /// The system's clock.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// Shows `base` now and goes on with tokio's time: where that is paused, tests move both by hand.
+    /// A clock that shows `base` now and goes on with tokio's time. Where that is paused, tests move both by hand.
     pub fn starting_at(base: Timestamp) -> Self {
         Self(Source::Runtime { began: Instant::now(), base })
     }

@@ -1,9 +1,10 @@
 #![doc = include_str!("../README.md")]
 //! # Parts
 //!
-//! Its *event* half ([`event`]: names, ids, CloudEvents), its *topology* as data ([`topology`]) and its *broker* half
-//! ([`broker`]: one port, RabbitMQ and an in-memory twin) are what the clock `khronos` is built on too, and the two-stage
-//! [`shutdown`], the [`files`] that a configuration names and the [`redact`]ion of what is shown. The rest is the worker: [`schema`] contracts, the [`inbox`], the [`worker`] itself, and [`testing`].
+//! The clock `khronos` uses these parts too: [`event`] (names, ids, CloudEvents), [`topology`] (exchanges, queues and
+//! bindings as data), [`broker`] (one port, with RabbitMQ and an in-memory twin), the two-stage [`shutdown`], [`files`]
+//! (reading the files that a configuration names) and [`redact`] (hiding secrets in what is shown). The rest is the
+//! framework: [`schema`] (contracts), [`inbox`], [`worker`] and [`testing`].
 
 #[cfg(feature = "worker")]
 pub mod clock;
@@ -32,7 +33,7 @@ pub use ponos_schema as schema;
 #[cfg(feature = "worker")]
 pub use time_passed::{Cause, TimePassed, Window};
 
-/// The page `docs/workers.md`, whose code is compiled and run.
+/// Compiles and runs the code of `docs/workers.md`.
 #[cfg(all(doctest, feature = "worker"))]
 #[doc = include_str!("../../../docs/workers.md")]
 mod guide {}
@@ -41,7 +42,7 @@ mod guide {}
 #[cfg(feature = "worker")]
 pub use schemars;
 
-/// What nearly every worker needs: `use ponos::prelude::*`.
+/// The items that nearly every worker needs: `use ponos::prelude::*`.
 #[cfg(feature = "worker")]
 pub mod prelude {
     pub use crate::{

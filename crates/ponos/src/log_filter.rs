@@ -1,12 +1,12 @@
-//! Which log lines are wanted, as people write it: `info`, or `warn,ponos=debug`. Pure.
+//! Checks log filters as people write them: `info`, or `warn,ponos=debug`. Pure.
 //!
-//! The usual parsers take a word that is no level for the name of a module, and everything else is silent then: so
-//! `warning` would hide all warnings.
+//! The usual parsers take an unknown word for the name of a module, and silence everything else: `warning` would hide all
+//! warnings.
 
-/// What is wrong with such a text.
+/// Why a text is not a valid log filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilterError {
-    /// What was found.
+    /// The part that is wrong.
     pub what: String,
     /// What to write instead.
     pub help: String,
@@ -14,7 +14,7 @@ pub struct LogFilterError {
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
-/// How others call these levels.
+/// Other programs' words for these levels.
 const OTHERS: [(&str, &str); 18] = [
     ("all", "trace"),
     ("alert", "error"),
@@ -36,10 +36,10 @@ const OTHERS: [(&str, &str); 18] = [
     ("warning", "warn"),
 ];
 
-/// The text without the spaces around its parts, which are between commas, and each a level or `module=level`.
+/// Checks a comma-separated list of levels and `module=level`; returns it without spaces around its parts.
 ///
 /// # Errors
-/// For the first part that is neither, with the word that was probably meant.
+/// [`LogFilterError`] for the first part that is neither, with the word that was probably meant.
 pub fn checked(text: &str) -> Result<String, LogFilterError> {
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();
     parts.iter().try_for_each(|part| match part.split_once('=') {

@@ -1,5 +1,5 @@
-//! Standard output and error of the programs. A reader that goes away (`ponos tail | head`) ends the output and is no
-//! error.
+//! Standard output and error of the programs. A reader that goes away (`ponos tail | head`) ends the output; that is not
+//! an error.
 //!
 //! All is cleaned for a terminal ([`terminal`]), and what is said on standard error is without passwords ([`redact()`]).
 //! Absent: exit codes, which each program has its own of.
@@ -10,7 +10,7 @@ use crate::{
 };
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
-/// Writes to standard output, buffered, and cleaned for a terminal. False: nobody reads it any more.
+/// Writes to standard output, buffered and cleaned for a terminal. Returns false once nobody reads it any more.
 ///
 /// # Errors
 /// It can't be written (a full disk).
@@ -18,7 +18,7 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result
     print_styled(|out| write(&mut Cleaned::new(out)))
 }
 
-/// The same as it is: with styles, and only with texts that were cleaned.
+/// As [`print`], without cleaning: the texts may have styles, and must have been cleaned before.
 ///
 /// # Errors
 /// It can't be written (a full disk).
@@ -31,23 +31,22 @@ pub fn print_styled(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io:
     }
 }
 
-/// Writes a message to standard error; when nobody can read that, there is nobody to tell.
+/// Writes a message to standard error. A failure is ignored, because there is no other place to report it.
 pub fn complain(text: &str) {
     complain_styled(&terminal::message(text));
 }
 
-/// The same as it is: with styles, and only with texts that were cleaned.
+/// As [`complain`], without cleaning: the text may have styles, and must have been cleaned before.
 pub fn complain_styled(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", redact(text));
 }
 
-/// The program's arguments as they may be shown: what parses them says of these what is wrong, and all that a terminal would
-/// obey is its own.
+/// The program's arguments, cleaned, so that a parser's error can repeat them without escapes of theirs.
 pub fn arguments() -> impl Iterator<Item = String> {
     std::env::args_os().map(|word| terminal::line(&redact(&word.to_string_lossy())).into_owned())
 }
 
-/// Says on standard error what is wrong with the arguments: `styled` where colours may be used, else `plain`.
+/// Writes a parser's error about the arguments to standard error: `styled` where colours may be used, else `plain`.
 pub fn complain_of_arguments(styled: &str, plain: &str) {
     let text = match colours(&io::stderr()) {
         true => terminal::styled(styled),
@@ -56,19 +55,19 @@ pub fn complain_of_arguments(styled: &str, plain: &str) {
     complain_styled(text.trim_end());
 }
 
-/// Whether colours may be used on this stream: a terminal, and nobody asked for none (<https://no-color.org>).
+/// Whether colours may be used on this stream: it is a terminal, and `NO_COLOR` is not set (<https://no-color.org>).
 pub fn colours(stream: &impl IsTerminal) -> bool {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     stream.is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Columns of a line on standard output, if that is a terminal: into a pipe, lines may have any length.
+/// The width of standard output in columns, if it is a terminal; into a pipe, lines may have any length.
 pub fn columns() -> Option<usize> {
-    io::stdout().is_terminal().then(|| measured().or_else(told_columns)).flatten()
+    io::stdout().is_terminal().then(|| measured().or_else(columns_variable)).flatten()
 }
 
-/// What `COLUMNS` says.
-pub fn told_columns() -> Option<usize> {
+/// The value of `COLUMNS`.
+pub fn columns_variable() -> Option<usize> {
     std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok())
 }
 

@@ -1,7 +1,7 @@
 //! Folders and files that belong to one user alone, whatever the umask: folders 0700, files 0600.
 //!
-//! Who may open a file may hold a lock on it, and who may write into a folder may put links there. So a folder is made
-//! private before anything in it is opened, and refused where that can't be done.
+//! A user who may open a file may hold a lock on it, and a user who may write into a folder may put links there. So a
+//! folder is made private before anything in it is opened, and refused if that can't be done.
 
 use std::{
     fs, io,
@@ -14,7 +14,7 @@ pub enum ExposedError {
     /// The system refused.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// Others had a hand in it, or may have one at any time.
+    /// Other users own it, or may write to it.
     #[error("{path} {what}; {remedy}", path = path.display())]
     Exposed {
         /// The folder or file.
@@ -26,8 +26,8 @@ pub enum ExposedError {
     },
 }
 
-/// Makes a folder for this user alone. One that is there, and is this user's, is closed to others if they may only read
-/// it; where others may write, it is refused, for what lies in it may be theirs.
+/// Makes a folder that is private to this user (0700). An existing folder of this user is made private if others may only
+/// read it; if others may write, it is refused, because its content may be theirs.
 ///
 /// # Errors
 /// [`ExposedError`].
@@ -38,10 +38,10 @@ pub fn folder(path: &Path) -> Result<(), ExposedError> {
     Ok(fs::create_dir_all(path)?)
 }
 
-/// Makes the files and folders in a private folder private whose names `own` knows, with all that is in those folders.
+/// Makes the files and folders in a private folder private if `own` holds for their names, with everything below them.
 ///
 /// # Errors
-/// [`ExposedError`], also for a link, which would lead out of the folder.
+/// [`ExposedError`], also for a symbolic link, because it would lead out of the folder.
 pub fn content(folder: &Path, own: impl Fn(&str) -> bool) -> Result<(), ExposedError> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -53,10 +53,10 @@ pub fn content(folder: &Path, own: impl Fn(&str) -> bool) -> Result<(), ExposedE
     Ok(())
 }
 
-/// Makes a new file for this user alone, in place of what has that name, which is not followed where it is a link.
+/// Makes a new file that is private to this user (0600). It replaces what has that name; a symbolic link is not followed.
 ///
 /// # Errors
-/// Those of the system.
+/// Those of the file system.
 pub fn new_file(path: &Path) -> io::Result<fs::File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

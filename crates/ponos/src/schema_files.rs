@@ -4,7 +4,7 @@
 
 use crate::{
     event::{EventName, from_json},
-    files::{ReadError, Reader},
+    files::{FileReader, ReadError},
     schema::{Contract, Registry, RegistryError, SchemaError},
 };
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Most files in a folder of schemas.
+/// The most files that a folder of schemas may hold.
 const MOST_FILES: usize = 10_000;
 
 /// Why schemas could not be read from files.
@@ -27,7 +27,7 @@ pub enum SchemaFileError {
         /// Why.
         fault: ReadError,
     },
-    /// It is no JSON, or no schema.
+    /// The file does not hold a valid JSON Schema.
     #[error("{}: {fault}", path.display())]
     Schema {
         /// Which.
@@ -35,7 +35,7 @@ pub enum SchemaFileError {
         /// Why.
         fault: SchemaError,
     },
-    /// What it is named can't be declared.
+    /// The file's name is not a valid event name, or is declared twice.
     #[error("{}: {fault}", path.display())]
     Declaration {
         /// The file or folder.
@@ -43,13 +43,13 @@ pub enum SchemaFileError {
         /// Why.
         fault: RegistryError,
     },
-    /// Nothing to compare or declare.
+    /// The folder holds no files `NAME.json`.
     #[error("{}: no files NAME.json in this folder", path.display())]
     Empty {
         /// The folder.
         path: PathBuf,
     },
-    /// More files than are looked at.
+    /// The folder holds more than 10,000 files.
     #[error("{}: more than 10,000 files; a folder of schemas holds one per event or task", path.display())]
     TooMany {
         /// The folder.
@@ -57,30 +57,30 @@ pub enum SchemaFileError {
     },
 }
 
-/// The contract of a schema in a file of at most 1 MiB. Reads the file; call it at start, outside of handlers.
+/// Reads the contract from a file with a JSON Schema, of at most 1 MiB. Blocks: call it at start, outside of handlers.
 ///
 /// # Errors
-/// [`SchemaFileError`]: the file can't be read, or holds no schema.
+/// [`SchemaFileError`]: the file can't be read, or does not hold a valid schema.
 pub fn contract(path: impl AsRef<Path>) -> Result<Contract, SchemaFileError> {
     let path = path.as_ref();
-    let schema = read(&mut Reader::default(), path)?;
+    let schema = read(&mut FileReader::default(), path)?;
     Contract::from_value(schema).map_err(|fault| SchemaFileError::Schema { path: path.into(), fault })
 }
 
-/// What the files `NAME.json` of a folder declare; files of other kinds and subfolders are left alone.
+/// Reads a registry from the files `NAME.json` of a folder; other files and subfolders are ignored. Blocks.
 ///
 /// # Errors
-/// [`SchemaFileError`], with the first file that is wrong.
+/// [`SchemaFileError`] for the first file that is wrong.
 pub fn registry(path: impl AsRef<Path>) -> Result<Registry, SchemaFileError> {
     let path = path.as_ref();
     Registry::from_json(&document(path)?)
         .map_err(|fault| SchemaFileError::Declaration { path: path.into(), fault })
 }
 
-/// What `ponos schema check` compares: the JSON of a file, or of a folder's files as one document `{name: schema}`.
+/// Reads what `ponos schema check` compares: the JSON of a file, or a folder's files as one document `{name: schema}`.
 pub fn document(path: impl AsRef<Path>) -> Result<Value, SchemaFileError> {
     let path = path.as_ref();
-    let mut reader = Reader::default();
+    let mut reader = FileReader::default();
     if !path.is_dir() {
         return read(&mut reader, path);
     }
@@ -108,7 +108,7 @@ pub fn document(path: impl AsRef<Path>) -> Result<Value, SchemaFileError> {
     Ok(Value::Object(schemas))
 }
 
-fn read(reader: &mut Reader, path: &Path) -> Result<Value, SchemaFileError> {
+fn read(reader: &mut FileReader, path: &Path) -> Result<Value, SchemaFileError> {
     let failed = |fault| SchemaFileError::Read { path: path.into(), fault };
     let refused = |reason: String| {
         let fault = SchemaError { pointer: String::new(), reason };

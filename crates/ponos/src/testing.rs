@@ -1,4 +1,4 @@
-//! For those who write workers: the twin of RabbitMQ and a clock that is moved by hand.
+//! The kit for tests of workers: an in-memory twin of RabbitMQ, and a clock that the test moves by hand.
 //!
 //! ```
 //! use ponos::{prelude::*, testing::Kit};
@@ -21,11 +21,11 @@
 //! # });
 //! ```
 //!
-//! Everything runs on tokio's paused time: nothing waits, and a retry in an hour comes as soon as [`Kit::advance`] has
-//! moved the clock by an hour. It panics where a test should fail.
+//! Everything runs on tokio's paused time: nothing waits in real time, and a retry that is due in an hour comes as soon as
+//! [`Kit::advance`] has moved the clock by an hour. The kit panics where a test should fail.
 //!
-//! A handler that speaks with a real database needs real time, for a paused clock jumps ahead whenever only the database is waited
-//! for: [`Kit::start_in_real_time`].
+//! A handler that uses a real database needs real time ([`Kit::start_in_real_time`]), because a paused clock jumps ahead
+//! whenever a test waits for the database alone.
 #![allow(clippy::panic)] // it serves tests alone: a panic is its error
 
 use crate::{
@@ -51,18 +51,18 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// What time it is when a kit starts, unless told otherwise.
+/// The time that a kit's clock shows at its start by default.
 pub const BEGINNING: Timestamp = Timestamp::from_millis(1_796_115_600_000);
-/// For how long, on the clock of the test, [`Kit::settled`] waits.
+/// How long [`Kit::settled`] waits, on the clock of the test.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often it looks.
+/// How often [`Kit::settled`] looks.
 const LOOK: Duration = Duration::from_millis(1);
-/// So often others are let go first before the clock is moved.
+/// How many times other tasks may run before the clock is moved.
 const TURNS: usize = 200;
-/// Sees all that is published.
+/// The queue that gets a copy of everything published.
 const TAP: &str = "testing.tap";
 
-/// A worker on a broker and a clock of its own.
+/// A running worker, with a broker and a clock of its own.
 #[derive(Debug)]
 pub struct Kit {
     broker: Broker,
@@ -70,24 +70,24 @@ pub struct Kit {
     clock: Clock,
     source: String,
     queues: Vec<String>,
-    seen: Seen,
+    seen: Observations,
     trigger: Trigger,
     worker: JoinHandle<Result<Report, WorkerError>>,
     #[cfg(feature = "postgres")]
     inbox: crate::inbox::Inbox,
-    /// What ids begin with.
+    /// The prefix of all ids.
     run: String,
     sent: u64,
 }
 
-/// Ends of deliveries, in order.
+/// What the worker's observer reported, in order.
 #[derive(Debug, Clone, Default)]
-struct Seen(Arc<Mutex<Vec<Observed>>>);
+struct Observations(Arc<Mutex<Vec<Observed>>>);
 
-/// A message in the dead letters.
+/// A message in a dead-letter queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeadLetter {
-    /// The work queue that it died in.
+    /// The work queue in which it died.
     pub queue: String,
     /// `dead-kind`: `schema`, `attempts`, …
     pub kind: String,
@@ -101,13 +101,13 @@ impl Kit {
     /// Starts the worker, with the clock at [`BEGINNING`].
     ///
     /// # Panics
-    /// When it can't run, when tokio's time is not paused (`#[tokio::test(start_paused = true)]`), or when its inbox is on
-    /// Postgres, which needs [`Kit::start_in_real_time`].
+    /// If the worker can't run, if tokio's time is not paused (`#[tokio::test(start_paused = true)]`), or if the inbox is
+    /// on Postgres, which needs [`Kit::start_in_real_time`].
     pub async fn start(worker: Worker) -> Self {
         Self::start_at(BEGINNING, worker).await
     }
 
-    /// Starts the worker at that time.
+    /// Starts the worker, with the clock at `beginning`.
     ///
     /// # Panics
     /// As [`Kit::start`].
@@ -119,14 +119,14 @@ impl Kit {
         Self::begin(Clock::starting_at(beginning), "test".into(), worker)
     }
 
-    /// Starts the worker on the system's clock, for handlers that speak with something real, such as an inbox on Postgres: a
-    /// retry takes its time then, and [`Kit::advance`] waits. Ids are random, for a database remembers those of the last run.
+    /// Starts the worker on the system's clock, for handlers that use something real, such as an inbox on Postgres. Retries
+    /// then take their time, and [`Kit::advance`] waits. Ids are random, because a database remembers those of the last run.
     ///
     /// Tests that share a database and run at the same time must not share an outbox: give each service, or the
     /// `schema` of its `PostgresOptions`, another name.
     ///
     /// # Panics
-    /// When it can't run, or tokio's time is paused.
+    /// If the worker can't run, or tokio's time is paused.
     pub async fn start_in_real_time(worker: Worker) -> Self {
         assert!(
             !is_paused(),
@@ -136,7 +136,7 @@ impl Kit {
     }
 
     fn begin(clock: Clock, run: String, worker: Worker) -> Self {
-        let seen = Seen::default();
+        let seen = Observations::default();
         let (told, service) = (seen.clone(), worker.service().to_owned());
         let worker = worker.clock(clock).observe(move |observed| told.lock().push(observed.clone()));
         let ready = match worker.ready() {
@@ -179,36 +179,36 @@ impl Kit {
         }
     }
 
-    /// The twin, to be cut off, blocked or looked into.
+    /// The in-memory broker, which a test can cut off, block or inspect.
     pub fn broker(&self) -> &Broker {
         &self.broker
     }
 
-    /// The time.
+    /// The time on the worker's clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Publishes an event with such data; gives its id.
+    /// Publishes an event with this data; returns its id.
     ///
     /// # Panics
-    /// When the name is none, or the data can't be written.
+    /// If the name is not valid, or the data can't be written as JSON.
     pub async fn publish(&mut self, name: &str, data: &impl Serialize) -> EventId {
         let event = self.event(name, data);
         self.publish_event(event).await
     }
 
-    /// Publishes an event as it is.
+    /// Publishes an event unchanged; returns its id.
     pub async fn publish_event(&mut self, event: Event) -> EventId {
         let id = event.id.clone();
         self.publish_message(EVENTS, event.into_message()).await;
         id
     }
 
-    /// Sends a task to the service itself; gives its id.
+    /// Sends a task to the worker's service; returns its id.
     ///
     /// # Panics
-    /// When the name is none, the data can't be written, or the service has no such task.
+    /// If the name is not valid, the data can't be written as JSON, or the service has no such task.
     pub async fn task(&mut self, name: &str, data: &impl Serialize) -> EventId {
         if let Err(why) = EventName::of_task(name) {
             panic!("'{name}': {why}");
@@ -221,10 +221,10 @@ impl Kit {
         id
     }
 
-    /// Publishes any message, however bad.
+    /// Publishes any message, malformed ones included.
     ///
     /// # Panics
-    /// When it is not confirmed.
+    /// If the message is not confirmed.
     pub async fn publish_message(&mut self, exchange: &str, message: Message) {
         self.sent += 1;
         let mut message = message;
@@ -239,10 +239,10 @@ impl Kit {
         }
     }
 
-    /// An event that looks as if another service had sent it now.
+    /// An event as another service would send it now.
     ///
     /// # Panics
-    /// When the name is none, or the data can't be written.
+    /// If the name is not valid, or the data can't be written as JSON.
     pub fn event(&mut self, name: &str, data: &impl Serialize) -> Event {
         self.sent += 1;
         let name: EventName = name.parse().unwrap_or_else(|why| panic!("'{name}': {why}"));
@@ -253,11 +253,11 @@ impl Kit {
         event
     }
 
-    /// Waits until the worker has nothing to do: its queues are empty, nothing is at work, and nothing waits in its outbox. What
-    /// waits for a retry may still wait: [`Kit::advance`] brings it.
+    /// Waits until the worker has nothing to do: its queues are empty, no handler runs, and its outbox is empty. Retries may
+    /// still wait; [`Kit::advance`] brings them.
     ///
     /// # Panics
-    /// When a minute, on the clock of the test, was not enough; or when a handler blocked its thread beyond its timeout.
+    /// If a minute, on the clock of the test, is not enough, or if a handler blocked its thread beyond its timeout.
     pub async fn settled(&self) {
         for _ in 0..TURNS {
             if self.is_settled().await.is_ok() {
@@ -274,14 +274,14 @@ impl Kit {
         self.refuse_blocked();
     }
 
-    /// Moves the clock; everything that comes due meanwhile happens in its order. Then waits as [`Kit::settled`] does. In real
-    /// time it waits for as long.
+    /// Moves the clock by `by`; everything that comes due happens in its order. Then waits as [`Kit::settled`] does. In real
+    /// time it waits for that long instead.
     pub async fn advance(&self, by: Duration) {
         sleep(by).await;
         self.settled().await;
     }
 
-    /// Or where there is work.
+    /// The error says where there still is work.
     async fn is_settled(&self) -> Result<(), String> {
         let ends = self.seen.lock().len();
         self.is_idle()?;
@@ -320,7 +320,7 @@ impl Kit {
         assert!(blocked.is_none(), "{}", blocked.unwrap_or_default());
     }
 
-    /// All that was observed so far, in order.
+    /// Everything that the worker's observer reported so far, in order.
     pub fn observed(&self) -> Vec<Observed> {
         self.seen.lock().clone()
     }
@@ -346,7 +346,7 @@ impl Kit {
         events.filter(|event| event.source == self.source && event.name.as_str() == name).collect()
     }
 
-    /// All that lies in the dead letters of the worker.
+    /// All messages in the worker's dead-letter queues.
     pub fn dead(&self) -> Vec<DeadLetter> {
         let letters = self.queues.iter().flat_map(|queue| {
             self.broker.peek(&dead_letters(queue)).into_iter().map(|letter| dead_letter(queue, letter))
@@ -354,10 +354,10 @@ impl Kit {
         letters.collect()
     }
 
-    /// Asks the worker to stop, waits, and gives its report.
+    /// Asks the worker to stop, waits for its end, and returns its report.
     ///
     /// # Panics
-    /// When it did not end in order, or a handler blocked its thread beyond its timeout.
+    /// If the worker ended with an error, or a handler blocked its thread beyond its timeout.
     pub async fn stop(mut self) -> Report {
         self.trigger.advance();
         let report = match (&mut self.worker).await {
@@ -370,7 +370,7 @@ impl Kit {
     }
 }
 
-impl Seen {
+impl Observations {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Observed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

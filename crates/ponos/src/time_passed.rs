@@ -1,17 +1,17 @@
-//! What the clock says in each of its events (`schemas/time-event.json`), as a type for handlers.
+//! The data of the clock's events (`schemas/time-event.json`), as a type for handlers.
 
 use crate::event::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The data of a time event. The clock only ever adds to it; what is unknown here is ignored.
+/// The data of a time event. Later versions of the clock only add fields; unknown ones are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TimePassed {
     /// The schedule's name.
     pub schedule: String,
     /// The instant that the schedule names.
     pub due_at: Timestamp,
-    /// The same on the wall clock of `time_zone`: `2026-12-01T10:00:00.000`.
+    /// `due_at` on the wall clock of `time_zone`: `2026-12-01T10:00:00.000`.
     pub local_time: String,
     /// The schedule's IANA time zone.
     pub time_zone: String,
@@ -19,7 +19,7 @@ pub struct TimePassed {
     pub utc_offset: String,
     /// 1 where `local_time` is the second pass of a repeated hour, else 0.
     pub fold: u8,
-    /// What a batch job should process; none for triggers and one-shots.
+    /// The stretch of time that a batch job should process; `None` for triggers and one-shots.
     pub window: Option<Window>,
     /// The due time before this one, if there is one.
     pub previous_due_at: Option<Timestamp>,
@@ -27,13 +27,13 @@ pub struct TimePassed {
     pub next_due_at: Option<Timestamp>,
     /// Why it was sent.
     pub cause: Cause,
-    /// How many earlier occurrences this one also stands for.
+    /// How many earlier, missed occurrences this event also stands for.
     pub coalesced: u64,
-    /// The operator's own payload; null if there is none.
+    /// The operator's own payload from the schedule's definition; null if there is none.
     pub data: serde_json::Value,
 }
 
-/// After `from`, up to and including `to`. The windows of one schedule tile the time.
+/// The time after `from`, up to and including `to`. The windows of one schedule tile the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
     /// Exclusive.
@@ -48,8 +48,8 @@ pub struct Window {
 pub enum Cause {
     /// By its schedule.
     Scheduled,
-    /// By hand.
+    /// By an operator's command.
     Triggered,
-    /// To fill what was missing.
+    /// To fill a gap.
     Backfilled,
 }

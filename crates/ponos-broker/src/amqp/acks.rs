@@ -7,13 +7,13 @@ use std::collections::VecDeque;
 pub(super) struct Acks {
     /// The tag of the first entry; a channel's tags count up from one.
     first: u64,
-    entries: VecDeque<State>,
+    entries: VecDeque<AckState>,
     outstanding: usize,
     waiting: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum AckState {
     Outstanding,
     Acked,
     /// Acked before the last flush of late ones, and beyond an older delivery that is still at work.
@@ -54,31 +54,31 @@ impl Acks {
         if self.first + self.entries.len() as u64 != tag {
             return false;
         }
-        self.entries.push_back(State::Outstanding);
+        self.entries.push_back(AckState::Outstanding);
         self.outstanding += 1;
         true
     }
 
     /// A delivery is done with, to be acked at a flush. False for one that is unknown or settled already.
     pub(super) fn ack(&mut self, tag: u64) -> bool {
-        let known = self.end(tag, State::Acked);
+        let known = self.end(tag, AckState::Acked);
         self.waiting += usize::from(known);
         known
     }
 
     /// A delivery is settled otherwise. False for one that is unknown or settled already.
     pub(super) fn settle(&mut self, tag: u64) -> bool {
-        let known = self.end(tag, State::Settled);
-        while self.entries.front() == Some(&State::Settled) {
+        let known = self.end(tag, AckState::Settled);
+        while self.entries.front() == Some(&AckState::Settled) {
             self.pop();
         }
         known
     }
 
-    fn end(&mut self, tag: u64, state: State) -> bool {
+    fn end(&mut self, tag: u64, state: AckState) -> bool {
         let at = tag.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         let entry = at.and_then(|at| self.entries.get_mut(at));
-        let Some(entry) = entry.filter(|entry| **entry == State::Outstanding) else { return false };
+        let Some(entry) = entry.filter(|entry| **entry == AckState::Outstanding) else { return false };
         *entry = state;
         self.outstanding -= 1;
         true
@@ -112,9 +112,9 @@ impl Acks {
     /// What to send now: a frame for all up to the oldest unsettled delivery, and single ones as `which` says.
     pub(super) fn flush(&mut self, which: Flush) -> Vec<Ack> {
         let mut last = None;
-        while let Some(state) = self.entries.front().filter(|state| **state != State::Outstanding) {
+        while let Some(state) = self.entries.front().filter(|state| **state != AckState::Outstanding) {
             // the frame names one that the broker still waits for
-            if *state != State::Settled {
+            if *state != AckState::Settled {
                 last = Some(self.first);
                 self.waiting -= 1;
             }
@@ -126,13 +126,13 @@ impl Acks {
         }
         for (tag, state) in (self.first..).zip(&mut self.entries) {
             match state {
-                State::Acked if which == Flush::Late => *state = State::Late,
-                State::Acked | State::Late => {
-                    *state = State::Settled;
+                AckState::Acked if which == Flush::Late => *state = AckState::Late,
+                AckState::Acked | AckState::Late => {
+                    *state = AckState::Settled;
                     self.waiting -= 1;
                     frames.push(Ack { tag, multiple: false });
                 }
-                State::Outstanding | State::Settled => {}
+                AckState::Outstanding | AckState::Settled => {}
             }
         }
         frames

@@ -1,4 +1,4 @@
-//! What an adapter needs to know: parsed once, valid from then on.
+//! The configuration of the adapter: parsed once, valid from then on.
 
 use super::{
     super::{LinkError, LinkErrorClass},
@@ -13,7 +13,7 @@ use std::{path::PathBuf, time::Duration};
 /// changed afterwards.
 #[derive(Debug, Clone)]
 pub struct AmqpConfig {
-    /// Where, and as whom; with `url_file`, what that file held first.
+    /// Address, user and vhost; with `url_file`, the first content of that file.
     pub url: BrokerUrl,
     /// A file that holds the URL. It is read whenever a connection is made, so that a password can be changed without a
     /// restart. While it can't be read, or holds no URL, no connection is made: what it held before may be what was revoked.
@@ -22,15 +22,15 @@ pub struct AmqpConfig {
     pub tls: TlsFiles,
     /// Shown in the broker's list of connections.
     pub connection_name: String,
-    /// For TCP, TLS and the AMQP handshake together (10 s).
+    /// The time limit for TCP, TLS and the AMQP handshake together (10 s).
     pub connect_timeout: Duration,
-    /// In seconds; the lower of both sides' wishes counts (15).
+    /// The heartbeat in seconds; the lower value of both sides counts (15).
     pub heartbeat: u16,
-    /// For every call to the broker, closing included (10 s).
+    /// The time limit of every call to the broker, closing included (10 s).
     pub call_timeout: Duration,
-    /// For the confirm of a publishing; after it, the publishing is settled as lost (30 s).
+    /// The time limit for the confirm of a publishing, which is then settled as lost (30 s).
     pub confirm_timeout: Duration,
-    /// Publishings without a confirm per channel, at least 1 (2,000; more costs memory and wins nothing).
+    /// The most unconfirmed publishings per channel, at least 1 (2,000; more costs memory and is not faster).
     pub window: usize,
     /// Confirm channels of a publisher, at least 1 (1).
     pub channels: u16,
@@ -43,7 +43,7 @@ pub struct AmqpConfig {
 }
 
 impl AmqpConfig {
-    /// The usual limits, and those that the URL's parameters say.
+    /// The default limits, changed by the URL's parameters.
     pub fn new(url: BrokerUrl) -> Self {
         Self {
             tls: TlsFiles::default(),
@@ -61,7 +61,7 @@ impl AmqpConfig {
         }
     }
 
-    /// With that URL, as [`BrokerUrl`] reads it.
+    /// The configuration for a URL, as [`BrokerUrl`] parses it.
     ///
     /// # Errors
     /// [`LinkError`] of the class `Configuration`; the text holds nothing of the URL's credentials.
@@ -69,11 +69,11 @@ impl AmqpConfig {
         url.parse().map(Self::new)
     }
 
-    /// With the URL that a file holds, now and whenever a connection is made. Blocks, for
-    /// [`PATIENCE`](crate::files::PATIENCE) at most.
+    /// The configuration for the URL in a file, read now and again for each connection. Blocks for at most
+    /// [`PATIENCE`](crate::files::PATIENCE).
     ///
     /// # Errors
-    /// [`LinkError`] of the class `Configuration`: the file can't be read, or holds no URL that can be used.
+    /// [`LinkError`] of the class `Configuration`: the file can't be read, or does not hold a valid URL.
     pub fn from_file(file: impl Into<PathBuf>) -> Result<Self, LinkError> {
         let file = file.into();
         let url = BrokerUrl::read(&file)?;

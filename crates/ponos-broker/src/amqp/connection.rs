@@ -3,7 +3,7 @@
 use super::{
     super::{LinkError, LinkErrorClass},
     config::AmqpConfig,
-    errors::{Phase, classify, is_not_found, no_stream, timeout},
+    errors::{ConnectionPhase, classify, is_not_found, no_stream, timeout},
     probe, reactor,
 };
 use futures_util::{Stream, StreamExt, stream::BoxStream};
@@ -28,7 +28,7 @@ pub(super) struct Session {
 const ATTEMPTS: u32 = 3;
 
 /// Why an attempt to connect failed.
-enum Failure {
+enum ConnectFailure {
     /// It is known.
     Known(LinkError),
     /// The other side closed it during the handshake, and nothing says why.
@@ -76,16 +76,16 @@ impl Session {
         loop {
             match Self::attempt(config, purpose).await {
                 // When the broker refuses us and closes, lapin may see the end before the reason: so ask again.
-                Err(Failure::Closed(_)) if attempts < ATTEMPTS => attempts += 1,
-                Err(Failure::Closed(error) | Failure::Known(error)) => return Err(error),
+                Err(ConnectFailure::Closed(_)) if attempts < ATTEMPTS => attempts += 1,
+                Err(ConnectFailure::Closed(error) | ConnectFailure::Known(error)) => return Err(error),
                 Ok(session) => return Ok(session),
             }
         }
     }
 
-    async fn attempt(config: &AmqpConfig, purpose: &str) -> Result<Self, Failure> {
+    async fn attempt(config: &AmqpConfig, purpose: &str) -> Result<Self, ConnectFailure> {
         let connector = match config.url.is_tls() {
-            true => Some(config.tls.connector().await.map_err(Failure::Known)?),
+            true => Some(config.tls.connector().await.map_err(ConnectFailure::Known)?),
             false => None,
         };
         let properties = ConnectionProperties::default()
@@ -97,20 +97,24 @@ impl Session {
             Ok(Err(error)) => error,
             Err(_) => {
                 axe.fall();
-                return Err(Failure::Known(timeout(&config.url, "connecting", config.connect_timeout)));
+                return Err(ConnectFailure::Known(timeout(
+                    &config.url,
+                    "connecting",
+                    config.connect_timeout,
+                )));
             }
         };
         axe.fall();
         if let Some(failure) = axe.failure() {
-            return Err(Failure::Known(failure));
+            return Err(ConnectFailure::Known(failure));
         }
-        let said = classify(&config.url, Phase::Handshake, &error);
+        let said = classify(&config.url, ConnectionPhase::Handshake, &error);
         if said.class != LinkErrorClass::Unreachable || !error.is_io_error() {
-            return Err(Failure::Known(said));
+            return Err(ConnectFailure::Known(said));
         }
         match probe::tls_trouble(config).await {
-            Some(trouble) => Err(Failure::Known(trouble)),
-            None => Err(Failure::Closed(said)),
+            Some(trouble) => Err(ConnectFailure::Known(trouble)),
+            None => Err(ConnectFailure::Closed(said)),
         }
     }
 
@@ -182,7 +186,7 @@ impl Session {
 
     /// What an error on the open connection means.
     pub(super) fn classify(&self, error: &lapin::Error) -> LinkError {
-        classify(&self.config.url, Phase::Open, error)
+        classify(&self.config.url, ConnectionPhase::Open, error)
     }
 
     /// That the connection is gone, when nothing says why.

@@ -9,7 +9,7 @@ use super::{
     declare::{bind_again, declare, inspect},
     intake::Intake,
     publisher::answer_of,
-    shared::{Shared, leave},
+    shared::{SharedConnection, leave},
     unread::Unread,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
@@ -37,15 +37,20 @@ const TICK: Duration = Duration::from_millis(500);
 const AT_ONCE: usize = 64;
 
 /// Runs until the handle is dropped.
-pub(super) async fn run(shared: Arc<Shared>, topology: Topology, options: Consume, task: ConsumerTask) {
+pub(super) async fn run(
+    shared: Arc<SharedConnection>,
+    topology: Topology,
+    options: Consume,
+    task: ConsumerTask,
+) {
     let wanted = Wanted { shared, topology, options };
-    let mut supervisor = Supervisor { wanted, task, generation: 0, unread: Unread::default() };
+    let mut supervisor = ConsumerSupervisor { wanted, task, generation: 0, unread: Unread::default() };
     if supervisor.run().await {
         supervisor.task.link.send_replace(Link::Closed);
     }
 }
 
-struct Supervisor {
+struct ConsumerSupervisor {
     wanted: Wanted,
     task: ConsumerTask,
     generation: u64,
@@ -54,20 +59,20 @@ struct Supervisor {
 
 /// The queue to consume, and the connection to use.
 struct Wanted {
-    shared: Arc<Shared>,
+    shared: Arc<SharedConnection>,
     topology: Topology,
     options: Consume,
 }
 
 /// How a subscription ended.
-enum End {
+enum SubscriptionEnd {
     /// The handle was dropped.
     Closed,
     /// It was lost.
     Lost(LinkError),
 }
 
-impl Supervisor {
+impl ConsumerSupervisor {
     /// Until the handle is dropped; says whether what was settled before has arrived, if it could be settled at all.
     async fn run(&mut self) -> bool {
         let mut failures = 0_u32;
@@ -94,7 +99,7 @@ impl Supervisor {
                     let end = self.consume(&mut intake).await;
                     match end {
                         // Awaited for itself: the handle is gone already, and what it settled is still to be sent.
-                        End::Closed => {
+                        SubscriptionEnd::Closed => {
                             let gone = intake.session.gone();
                             let arrived = Box::pin(intake.close()).await;
                             if !arrived {
@@ -102,7 +107,7 @@ impl Supervisor {
                             }
                             return arrived;
                         }
-                        End::Lost(error) => {
+                        SubscriptionEnd::Lost(error) => {
                             if since.elapsed() >= HELD {
                                 (failures, self.unread) = (0, Unread::default());
                             }
@@ -157,10 +162,10 @@ impl Supervisor {
         self.task.link.send_replace(Link::Up { generation: self.generation, broker, user });
     }
 
-    async fn consume(&mut self, intake: &mut Intake) -> End {
+    async fn consume(&mut self, intake: &mut Intake) -> SubscriptionEnd {
         match self.serve(intake).await {
-            Ok(()) => End::Closed,
-            Err(error) => End::Lost(intake.reason(error).await),
+            Ok(()) => SubscriptionEnd::Closed,
+            Err(error) => SubscriptionEnd::Lost(intake.reason(error).await),
         }
     }
 

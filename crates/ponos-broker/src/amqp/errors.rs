@@ -1,4 +1,4 @@
-//! lapin's errors as what happened, to what, and what to do. No secret in any of them.
+//! Turns lapin's errors into ones that say what happened, to what, and what to do, without secrets.
 
 use super::{
     super::{LinkError, LinkErrorClass},
@@ -11,7 +11,7 @@ use std::{io, time::Duration};
 
 /// Where in a connection's life an error came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum ConnectionPhase {
     /// Before the connection was open.
     Handshake,
     /// While it was open.
@@ -67,7 +67,7 @@ pub(super) fn no_stream(url: &BrokerUrl, error: &io::Error) -> LinkError {
     }
     LinkError {
         class: LinkErrorClass::Unreachable,
-        what: format!("no connection to {address}: {}", spoken(error)),
+        what: format!("no connection to {address}: {}", io_message(error)),
         remedy: "it is tried again; check whether RabbitMQ runs there, and whether host and port are right"
             .into(),
     }
@@ -145,7 +145,7 @@ pub(super) fn gone_exchange(url: &BrokerUrl, exchange: &str, passive: bool) -> L
 }
 
 /// What lapin says of a connection.
-pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkError {
+pub(super) fn classify(url: &BrokerUrl, phase: ConnectionPhase, error: &Error) -> LinkError {
     let address = url.address();
     let unreachable = |what: String| LinkError {
         class: LinkErrorClass::Unreachable,
@@ -155,11 +155,11 @@ pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkErro
     match error.kind() {
         ErrorKind::ProtocolError(said) => protocol(url, phase, said.get_id(), said.get_message().as_str()),
         // A TLS port answers plain text with an alert, which is no AMQP frame, and closes.
-        ErrorKind::ParsingError(_) if phase == Phase::Handshake && !url.is_tls() => tls_port(url),
+        ErrorKind::ParsingError(_) if phase == ConnectionPhase::Handshake && !url.is_tls() => tls_port(url),
         ErrorKind::IOError(io) if url.is_tls() && io.to_string().contains("fatal alert") => {
             tls(url, &io.to_string())
         }
-        ErrorKind::IOError(_) if phase == Phase::Handshake => LinkError {
+        ErrorKind::IOError(_) if phase == ConnectionPhase::Handshake => LinkError {
             class: LinkErrorClass::Unreachable,
             what: format!("{address} closed the connection before the AMQP handshake was done"),
             remedy:
@@ -167,7 +167,7 @@ pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkErro
                     .into(),
         },
         ErrorKind::IOError(io) => {
-            unreachable(format!("the connection to {address} was lost: {}", spoken(io)))
+            unreachable(format!("the connection to {address} was lost: {}", io_message(io)))
         }
         ErrorKind::MissingHeartbeatError => {
             unreachable(format!("the connection to {address} was lost: no heartbeat came"))
@@ -176,12 +176,12 @@ pub(super) fn classify(url: &BrokerUrl, phase: Phase, error: &Error) -> LinkErro
     }
 }
 
-fn protocol(url: &BrokerUrl, phase: Phase, code: u16, text: &str) -> LinkError {
+fn protocol(url: &BrokerUrl, phase: ConnectionPhase, code: u16, text: &str) -> LinkError {
     use LinkErrorClass as Class;
     let (address, vhost) = (url.address(), url.vhost());
     let user = url.user().unwrap_or("of the certificate");
     let (class, what, remedy) = match code {
-        403 if phase == Phase::Handshake => (
+        403 if phase == ConnectionPhase::Handshake => (
             Class::AccessRefused,
             format!("RabbitMQ at {address} refused the login of the user '{user}'"),
             "check user and password (guest may log in from the broker's own machine only)",
@@ -269,7 +269,7 @@ fn value(said: &str) -> &str {
 }
 
 /// An I/O error in its own words, without lapin's wrapping.
-fn spoken(error: &io::Error) -> String {
+fn io_message(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "nobody listens there (connection refused)".into(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {

@@ -11,12 +11,12 @@ const LONGEST: Duration = Duration::from_millis(300);
 
 /// When something came last, and since when the acks are held.
 #[derive(Debug)]
-pub(super) struct Hold {
+pub(super) struct AckHold {
     stirred: Instant,
     since: Option<Instant>,
 }
 
-impl Hold {
+impl AckHold {
     /// Of a channel on which nothing has come yet.
     pub(super) fn new(now: Instant) -> Self {
         Self { stirred: now, since: None }
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn it_ends_when_nothing_came_for_a_while() {
         let start = Instant::now();
-        let mut hold = Hold::new(start);
+        let mut hold = AckHold::new(start);
         assert!(hold.holds(None, start + millis(50)) && hold.until() == Some(start + millis(150)));
         hold.stir(start + millis(120));
         let since = hold.take();
@@ -73,13 +73,13 @@ mod tests {
         let since = hold.take();
         assert!(!hold.holds(since, start + millis(220)) && hold.until().is_none());
         // quiet already
-        assert!(!Hold::new(start).holds(None, start + millis(100)));
+        assert!(!AckHold::new(start).holds(None, start + millis(100)));
     }
 
     #[test]
     fn it_ends_soon_though_something_comes_all_the_time() {
         let start = Instant::now();
-        let mut hold = Hold::new(start);
+        let mut hold = AckHold::new(start);
         let (mut now, mut since) = (start, None);
         while hold.holds(since, now) {
             now += millis(66);

@@ -6,7 +6,7 @@ use super::{
     connection::Session,
     convert, declare,
     errors::{configuration, overdue},
-    hold::Hold,
+    hold::AckHold,
     shared::leave,
 };
 use crate::stack;
@@ -30,14 +30,14 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// … and one whose connection is gone.
 const LAST_OF_ALL: Duration = Duration::from_millis(100);
 
-type Deliveries = ReadyChunks<lapin::Consumer>;
+type DeliveryStream = ReadyChunks<lapin::Consumer>;
 
 /// A channel of the shared connection, and what came on it.
 pub(super) struct Intake {
     pub(super) session: Arc<Session>,
     channel: Channel,
     /// Ends when the subscription does.
-    pub(super) stream: Deliveries,
+    pub(super) stream: DeliveryStream,
     pub(super) acks: Acks,
     queue: String,
     /// What the present subscription takes in; [`Flow::Stopped`] once it has run out for good.
@@ -45,7 +45,7 @@ pub(super) struct Intake {
     /// Its prefetch.
     width: u16,
     /// Whether a turn is wanted, and something may be on its way still.
-    hold: Hold,
+    hold: AckHold,
     /// Its cancellation was asked for; the stream runs out.
     turning: bool,
     /// Deliveries to be released later: at once they would return to this same subscription. Bounded by the prefetch.
@@ -73,7 +73,7 @@ impl Intake {
             queue,
             flow,
             width: options.width(flow),
-            hold: Hold::new(Instant::now()),
+            hold: AckHold::new(Instant::now()),
             turning: false,
             deferred: Vec::new(),
             single_active,
@@ -82,7 +82,7 @@ impl Intake {
 
     /// Asks the broker to end the subscription if another flow is wanted and this is the moment: nothing is on its way, for
     /// a quorum queue takes back what it was about to deliver, and counts that. Acks are held until then, so that it soon
-    /// has nothing more to deliver, but not for long: [`Hold`]. What comes all the same still comes; then the stream ends.
+    /// has nothing more to deliver, but not for long: [`AckHold`]. What comes all the same still comes; then the stream ends.
     pub(super) async fn turn(&mut self, options: &Consume, wanted: Flow) -> Result<(), LinkError> {
         let hold = self.hold.take();
         let is_so =
@@ -298,7 +298,7 @@ async fn subscribe(
     queue: &str,
     options: &Consume,
     flow: Flow,
-) -> Result<Deliveries, LinkError> {
+) -> Result<DeliveryStream, LinkError> {
     let queue = convert::short("the queue's name", queue.to_owned())
         .map_err(|why| configuration(why, "take a shorter one"))?;
     // Before consuming, and never global: quorum queues refuse that.

@@ -41,7 +41,7 @@ pub use config::AmqpConfig;
 pub use tls::TlsFiles;
 pub use url::BrokerUrl;
 
-pub(super) use shared::Shared;
+pub(super) use shared::SharedConnection;
 
 use super::{Consume, Consumer, LinkError, Publisher};
 use connection::Session;
@@ -67,13 +67,13 @@ pub fn publisher_following(config: AmqpConfig, topology: watch::Receiver<Topolog
 }
 
 /// A consumer on the shared connection. Must be called within a tokio runtime.
-pub(super) fn consumer(shared: Arc<Shared>, topology: Topology, options: Consume) -> Consumer {
+pub(super) fn consumer(shared: Arc<SharedConnection>, topology: Topology, options: Consume) -> Consumer {
     let (handle, task) = Consumer::channel(&options);
     tokio::spawn(consumer::run(shared, topology, options, task));
     handle
 }
 
-/// Connects once, declares `topology` once, and closes: what a first start asks before anything runs.
+/// Connects once, declares `topology` once, and closes: the check of a first start, before anything runs.
 ///
 /// # Errors
 /// [`LinkError`] with what is wrong and what to do.

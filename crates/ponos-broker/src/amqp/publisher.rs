@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(250);
 pub(super) async fn run(config: AmqpConfig, topology: watch::Receiver<Topology>, task: PublisherTask) {
     let PublisherTask { submitted, settled, link } = task;
     let mut caller = CallerSide { submitted, settled, unsaid: Vec::new() };
-    let mut supervisor = Supervisor { config, topology, link, generation: 0, alone: 0 };
+    let mut supervisor = PublisherSupervisor { config, topology, link, generation: 0, alone: 0 };
     supervisor.run(&mut caller).await;
     caller.say_the_rest(supervisor.config.call_timeout).await;
     supervisor.link.send_replace(Link::Closed);
@@ -45,7 +45,7 @@ struct CallerSide {
     unsaid: Vec<Settlement>,
 }
 
-struct Supervisor {
+struct PublisherSupervisor {
     config: AmqpConfig,
     topology: watch::Receiver<Topology>,
     link: watch::Sender<Link>,
@@ -55,14 +55,14 @@ struct Supervisor {
 }
 
 /// How a connection ended.
-enum End {
+enum ConnectionEnd {
     /// The handle was dropped.
     Closed,
     /// It was lost.
     Lost(LinkError),
 }
 
-impl Supervisor {
+impl PublisherSupervisor {
     async fn run(&mut self, caller: &mut CallerSide) {
         let mut failures = 0_u32;
         loop {
@@ -75,9 +75,9 @@ impl Supervisor {
                     let end = self.serve(&session, channels, caller).await;
                     let closing = caller.losing_while(Box::pin(session.close())).await;
                     match end {
-                        End::Closed => return,
-                        End::Lost(_) if closing.is_none() => return,
-                        End::Lost(error) => {
+                        ConnectionEnd::Closed => return,
+                        ConnectionEnd::Lost(_) if closing.is_none() => return,
+                        ConnectionEnd::Lost(error) => {
                             if since.elapsed() >= HELD {
                                 failures = 0;
                             }
@@ -117,7 +117,7 @@ impl Supervisor {
         session: &Session,
         mut channels: Vec<Confirms>,
         caller: &mut CallerSide,
-    ) -> End {
+    ) -> ConnectionEnd {
         self.generation += 1;
         self.alone = 0;
         let mut events = session.events();
@@ -144,7 +144,7 @@ impl Supervisor {
         channels: &mut [Confirms],
         events: &mut Events,
         caller: &mut CallerSide,
-    ) -> End {
+    ) -> ConnectionEnd {
         let (user, frame_max) = (session.user(), session.frame_max());
         let mut tick = tokio::time::interval(TICK);
         let mut blocked = false;
@@ -155,14 +155,14 @@ impl Supervisor {
             for confirms in &mut *channels {
                 let worn = confirms.death().is_some() || (confirms.is_clogged() && !blocked);
                 if worn && let Err(error) = self.reopen(session, confirms).await {
-                    return End::Lost(error);
+                    return ConnectionEnd::Lost(error);
                 }
                 confirms.write(user, frame_max);
                 caller.unsaid.extend(confirms.settlements());
             }
             let idle = channels.iter().all(Confirms::is_idle);
             if close_by.is_some_and(|by| idle && caller.unsaid.is_empty() || by <= Instant::now()) {
-                return End::Closed;
+                return ConnectionEnd::Closed;
             }
             let waiting: usize = channels.iter().map(Confirms::waiting).sum();
             let room = close_by.is_none() && waiting < WAITING && caller.unsaid.len() < UNHEARD;
@@ -193,10 +193,10 @@ impl Supervisor {
                     // A channel's error comes here too; its publishings tell of it.
                     Some(Event::Error(error)) if !session.is_open() => {
                         settle_what_came(channels).await;
-                        return End::Lost(session.classify(&error));
+                        return ConnectionEnd::Lost(session.classify(&error));
                     }
                     Some(_) => {}
-                    None => return End::Lost(session.gone()),
+                    None => return ConnectionEnd::Lost(session.gone()),
                 },
                 batch = caller.submitted.recv(), if room => match batch {
                     Some(batch) if blocked => lose(&mut caller.unsaid, batch),
@@ -213,7 +213,7 @@ impl Supervisor {
                     comparing = None;
                     compare_at = self.next_compare();
                     if let Err(error) = compared {
-                        return End::Lost(error);
+                        return ConnectionEnd::Lost(error);
                     }
                 }
                 _ = tick.tick() => {
@@ -226,7 +226,7 @@ impl Supervisor {
                     if !session.is_open() {
                         settle_what_came(channels).await;
                         let error = channels.iter().find_map(Confirms::death);
-                        return End::Lost(error.map_or_else(|| session.gone(), |error| session.classify(error)));
+                        return ConnectionEnd::Lost(error.map_or_else(|| session.gone(), |error| session.classify(error)));
                     }
                 }
             }

@@ -20,11 +20,11 @@ pub(super) enum Brought {
 #[derive(Debug, Default)]
 pub(super) struct Returns {
     seen: HashMap<String, u32>,
-    held: Vec<Held>,
+    held: Vec<HeldConfirm>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct HeldConfirm {
     token: u64,
     message_id: String,
     until: u64,
@@ -51,7 +51,7 @@ impl Returns {
         if brought == Brought::Nothing {
             return Some(false);
         }
-        self.held.push(Held { token, message_id, until: newest });
+        self.held.push(HeldConfirm { token, message_id, until: newest });
         None
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 /// Where consumers get their connection. Held for nothing but the address: who consumes holds the connection.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct SharedConnection {
     config: AmqpConfig,
     slot: Mutex<Slot>,
     /// Counts attempts to connect that have ended.
@@ -27,7 +27,7 @@ struct Slot {
     failure: Option<LinkError>,
 }
 
-impl Shared {
+impl SharedConnection {
     pub(crate) fn new(config: AmqpConfig) -> Self {
         Self { config, slot: Mutex::default(), attempts: AtomicU64::new(0) }
     }

@@ -5,7 +5,7 @@ use super::{
     config::aside,
     errors::{configuration, unreadable},
 };
-use crate::files::{self, Reader};
+use crate::files::{self, FileReader};
 use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ fn native() -> Result<RustlsConnectorConfig, LinkError> {
     let place = Path::new("the machine's certificate authorities");
     let remedy = "install ca-certificates, or name the authority's file in the configuration";
     let said = |error: String| format!("{} can't be read: {error}", place.display());
-    Reader::default()
+    FileReader::default()
         .within_patience(place, RustlsConnectorConfig::new_with_native_certs)
         .map_err(|error| unreadable(said(error.to_string()), remedy, &error))?
         .map_err(|error| configuration(said(error.to_string()), remedy))

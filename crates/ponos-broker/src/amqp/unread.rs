@@ -1,6 +1,6 @@
-//! Messages that can't be read: how often they are taken again at once, which has the broker count, so that they are dead in
-//! the end. Nothing is known of such a message but how many others are in its queue. A quorum queue hands out what came back
-//! in turn: where several can't be read, each is taken that often before the first is dead.
+//! Messages that can't be read: decides how many times they are taken again at once. The broker counts each time, so that they
+//! are dead-lettered in the end. All that is known of such a message is how many others are in its queue. A quorum queue
+//! delivers returned messages in turn: if several can't be read, each is taken that often before the first is dead.
 
 /// How often a message is taken again at once: more than the delivery limit of a work queue.
 const MOST: u32 = 100;

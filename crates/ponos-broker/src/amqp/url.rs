@@ -1,4 +1,4 @@
-//! A broker's URL: the one parser for the clock, the workers and the command line. No error repeats what stands in it.
+//! A broker's URL: the one parser for the clock, the workers and the command line. No error repeats the URL.
 
 use super::{
     super::LinkError,
@@ -26,7 +26,7 @@ impl BrokerUrl {
     /// Reads the URL that a file holds. Blocks, for [`files::PATIENCE`] at most.
     ///
     /// # Errors
-    /// [`LinkError`] of the class `Configuration`: the file can't be read, or holds no URL that can be used.
+    /// [`LinkError`] of the class `Configuration`: the file can't be read, or does not hold a valid URL.
     pub fn read(file: &Path) -> Result<Self, LinkError> {
         let shown = file.display();
         let text = files::read_text(file, MOST_BYTES).map_err(|error| {

@@ -3,7 +3,7 @@
 use super::{
     Broker,
     core::Outgoing,
-    link::{Connection, Line},
+    link::{Connection, TwinLink},
 };
 use crate::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, Settle};
 use ponos_event::topology::Topology;
@@ -11,7 +11,7 @@ use std::{collections::VecDeque, future::pending, sync::Arc};
 use tokio::{sync::Notify, time::sleep_until};
 
 /// Why a subscription ended.
-enum End {
+enum TwinSubscriptionEnd {
     /// The connection was cut, or the queue could not be consumed again.
     Lost,
     /// The handle was dropped.
@@ -19,13 +19,14 @@ enum End {
 }
 
 pub(super) async fn run(broker: Broker, topology: Topology, mut options: Consume, mut task: ConsumerTask) {
-    let mut line = Line::new(broker, topology, task.link.clone());
+    let mut line = TwinLink::new(broker, topology, task.link.clone());
     loop {
         task.renew(&mut options);
         let flow = task.begin(&options);
         if flow == Flow::Stopped {
             // nothing is to come any more, and what was out can't be settled any more
-            while !matches!(void_until(&mut line, &mut task, pending()).await, End::Dropped) {}
+            while !matches!(void_until(&mut line, &mut task, pending()).await, TwinSubscriptionEnd::Dropped) {
+            }
             return;
         }
         let waker = Arc::new(Notify::new());
@@ -54,17 +55,17 @@ pub(super) async fn run(broker: Broker, topology: Topology, mut options: Consume
                 let end = subscription.serve(&mut line, &mut task).await;
                 line.close(&subscription.connection);
                 line.broker().with(|inner, _| inner.wakers.remove(&subscription.consumer));
-                if matches!(end, End::Lost) {
+                if matches!(end, TwinSubscriptionEnd::Lost) {
                     line.show_down();
                 }
                 end
             }
             None => match line.retry_at {
                 Some(at) => void_until(&mut line, &mut task, sleep_until(at)).await,
-                None => End::Lost,
+                None => TwinSubscriptionEnd::Lost,
             },
         };
-        if matches!(end, End::Dropped) {
+        if matches!(end, TwinSubscriptionEnd::Dropped) {
             return;
         }
     }
@@ -84,7 +85,7 @@ struct Subscription {
 }
 
 impl Subscription {
-    async fn serve(&mut self, line: &mut Line, task: &mut ConsumerTask) -> End {
+    async fn serve(&mut self, line: &mut TwinLink, task: &mut ConsumerTask) -> TwinSubscriptionEnd {
         let broker = line.broker().clone();
         let mut flow = task.flow.subscribe();
         // bounded by the prefetch, for the broker hands out no more
@@ -92,7 +93,7 @@ impl Subscription {
         let mut dropped = false;
         loop {
             if line.is_cut(&self.connection) {
-                return End::Lost;
+                return TwinSubscriptionEnd::Lost;
             }
             self.turn(&broker, task, *flow.borrow_and_update());
             tokio::select! {
@@ -103,7 +104,7 @@ impl Subscription {
                         self.turn(&broker, task, *flow.borrow_and_update());
                         self.settle(&broker, tag, how);
                     }
-                    None => return End::Dropped,
+                    None => return TwinSubscriptionEnd::Dropped,
                 },
                 _ = line.door.changed() => {}
                 () = self.waker.notified() => {
@@ -114,7 +115,7 @@ impl Subscription {
                         }
                         None if self.flow == Flow::Stopped => {}
                         None => if !self.resubscribe(line, task) {
-                            return End::Lost;
+                            return TwinSubscriptionEnd::Lost;
                         },
                     }
                 }
@@ -156,7 +157,7 @@ impl Subscription {
 
     /// The broker cancelled it: declares and consumes again on the same connection. What came before can't be settled any
     /// more, for its queue is gone. Whether it went well.
-    fn resubscribe(&mut self, line: &Line, task: &ConsumerTask) -> bool {
+    fn resubscribe(&mut self, line: &TwinLink, task: &ConsumerTask) -> bool {
         self.flow = task.begin(&self.options);
         if self.flow == Flow::Stopped {
             return true;
@@ -199,15 +200,19 @@ impl Outgoing {
 }
 
 /// Waits for `work` or for news at the door; what is settled meanwhile is void.
-async fn void_until(line: &mut Line, task: &mut ConsumerTask, work: impl Future<Output = ()>) -> End {
+async fn void_until(
+    line: &mut TwinLink,
+    task: &mut ConsumerTask,
+    work: impl Future<Output = ()>,
+) -> TwinSubscriptionEnd {
     let mut work = std::pin::pin!(work);
     loop {
         tokio::select! {
             biased;
-            settled = task.settle.recv() => if settled.is_none() { return End::Dropped },
-            () = task.deliveries.closed() => return End::Dropped,
-            _ = line.door.changed() => return End::Lost,
-            () = &mut work => return End::Lost,
+            settled = task.settle.recv() => if settled.is_none() { return TwinSubscriptionEnd::Dropped },
+            () = task.deliveries.closed() => return TwinSubscriptionEnd::Dropped,
+            _ = line.door.changed() => return TwinSubscriptionEnd::Lost,
+            () = &mut work => return TwinSubscriptionEnd::Lost,
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Connection {
 }
 
 /// Connects one handle again and again, and tells of it.
-pub(super) struct Line {
+pub(super) struct TwinLink {
     broker: Broker,
     topology: Topology,
     link: watch::Sender<Link>,
@@ -29,7 +29,7 @@ pub(super) struct Line {
     pub(super) retry_at: Option<Instant>,
 }
 
-impl Line {
+impl TwinLink {
     pub(super) fn new(broker: Broker, topology: Topology, link: watch::Sender<Link>) -> Self {
         let door = broker.0.door.subscribe();
         Self { broker, topology, link, door, generation: 0, failures: 0, retry_at: None }
@@ -43,7 +43,7 @@ impl Line {
     /// Connects, declares and does `more`, all or nothing.
     pub(super) fn open<T>(
         &mut self,
-        more: impl FnOnce(&mut super::Inner, u64, &Connection) -> Result<T, LinkError>,
+        more: impl FnOnce(&mut super::BrokerInner, u64, &Connection) -> Result<T, LinkError>,
     ) -> Option<(Connection, T)> {
         let topology = &self.topology;
         let door = &mut self.door;
@@ -142,7 +142,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for TwinLink {
     fn drop(&mut self) {
         self.link.send_replace(Link::Closed);
     }

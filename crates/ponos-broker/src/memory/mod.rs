@@ -1,4 +1,4 @@
-//! The twin of RabbitMQ on tokio time: what worker authors test with, and the clock's embedded default.
+//! The in-memory twin of RabbitMQ, on tokio time: for tests of workers, and the clock's embedded default.
 //!
 //! It does what RabbitMQ 3.10 does (or, if told so, 4.3: [`Version`]) for topic, direct, fanout and default exchanges, exchange-to-exchange bindings,
 //! alternate exchanges, confirms, returns, prefetch, settling, redelivery and delivery counts, time to live,
@@ -22,7 +22,7 @@ pub use self::{
     limits::{BrokerLimits, QueueStatus, Version},
 };
 
-use self::core::State;
+use self::core::BrokerState;
 use super::{Consume, Consumer, Delivery, LinkError, Publisher, QueueState};
 use ponos_event::topology::{Binding, Topology};
 use std::{
@@ -40,25 +40,25 @@ const BATCHES: usize = 64;
 
 /// An in-memory broker; clones are handles onto the same one.
 #[derive(Clone)]
-pub struct Broker(Arc<Shared>);
+pub struct Broker(Arc<SharedBroker>);
 
-struct Shared {
-    inner: Mutex<Inner>,
+struct SharedBroker {
+    inner: Mutex<BrokerInner>,
     began: Instant,
     door: watch::Sender<Door>,
     /// The timer sleeps on it; it outlives this, so that the timer learns of the end.
     timer: Arc<Notify>,
 }
 
-struct Inner {
-    state: State,
+struct BrokerInner {
+    state: BrokerState,
     connections: BTreeSet<u64>,
     /// By consumer: wakes the task that brings its deliveries.
     wakers: BTreeMap<u64, Arc<Notify>>,
     timer_runs: bool,
 }
 
-/// What tests and drills do to all connections at once.
+/// Faults that tests inject into all connections at once.
 #[derive(Debug, Clone, Default)]
 struct Door {
     /// Counts how often all connections were cut.
@@ -88,13 +88,13 @@ impl Broker {
     }
 
     fn build(version: Version, limits: BrokerLimits) -> Self {
-        let inner = Inner {
-            state: State::new(version, limits),
+        let inner = BrokerInner {
+            state: BrokerState::new(version, limits),
             connections: BTreeSet::new(),
             wakers: BTreeMap::new(),
             timer_runs: false,
         };
-        Self(Arc::new(Shared {
+        Self(Arc::new(SharedBroker {
             inner: Mutex::new(inner),
             began: Instant::now(),
             door: watch::Sender::new(Door::default()),
@@ -234,7 +234,7 @@ impl Broker {
     }
 
     /// Does `work` on the state, then wakes the tasks concerned.
-    fn with<T>(&self, work: impl FnOnce(&mut Inner, u64) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut BrokerInner, u64) -> T) -> T {
         let mut inner = self.lock();
         let now = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let before = inner.state.wake_at();
@@ -263,7 +263,7 @@ impl Broker {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, BrokerInner> {
         // a panic elsewhere leaves no half-done change that could do harm here
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -287,7 +287,7 @@ impl fmt::Debug for Broker {
     }
 }
 
-impl Drop for Shared {
+impl Drop for SharedBroker {
     fn drop(&mut self) {
         self.timer.notify_one();
     }

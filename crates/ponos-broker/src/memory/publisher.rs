@@ -3,7 +3,7 @@
 use super::{
     Broker,
     core::Published,
-    link::{Connection, Line},
+    link::{Connection, TwinLink},
 };
 use crate::{PublishOutcome, PublisherTask, Publishing, Settlement};
 use ponos_event::Message;
@@ -24,7 +24,7 @@ const COMPARE: Duration = Duration::from_secs(30);
 
 /// What waits for something to change, and until when.
 #[derive(Default)]
-struct Waiting {
+struct PendingPublishings {
     /// Taken, and not published because the broker is blocked.
     unpublished: Vec<Publishing>,
     /// Published, with their confirms kept back.
@@ -34,11 +34,11 @@ struct Waiting {
 
 pub(super) async fn run(broker: Broker, topology: Topology, task: PublisherTask) {
     let PublisherTask { mut submitted, settled, link } = task;
-    let mut line = Line::new(broker, topology, link);
+    let mut line = TwinLink::new(broker, topology, link);
     loop {
         match line.connect() {
             Some(connection) => {
-                let mut waiting = Waiting::default();
+                let mut waiting = PendingPublishings::default();
                 let more = serve(&mut line, &connection, &mut waiting, &mut submitted, &settled).await;
                 line.close(&connection);
                 if !more || !settle(&settled, waiting.lose()).await {
@@ -60,9 +60,9 @@ pub(super) async fn run(broker: Broker, topology: Topology, task: PublisherTask)
 
 /// Publishes until the connection is cut (true) or the handle dropped (false).
 async fn serve(
-    line: &mut Line,
+    line: &mut TwinLink,
     connection: &Connection,
-    waiting: &mut Waiting,
+    waiting: &mut PendingPublishings,
     submitted: &mut mpsc::Receiver<Vec<Publishing>>,
     settled: &mpsc::Sender<Vec<Settlement>>,
 ) -> bool {
@@ -130,7 +130,7 @@ fn next_compare() -> Instant {
 /// While there is no connection, what is submitted is lost at once; until it is time to try again (true) or the handle is
 /// dropped (false).
 async fn refuse(
-    line: &mut Line,
+    line: &mut TwinLink,
     submitted: &mut mpsc::Receiver<Vec<Publishing>>,
     settled: &mpsc::Sender<Vec<Settlement>>,
 ) -> bool {
@@ -141,7 +141,7 @@ async fn refuse(
             () = until(line.retry_at) => return true,
             batch = submitted.recv() => match batch {
                 Some(batch) => {
-                    let lost = Waiting { unpublished: batch, ..Waiting::default() }.lose();
+                    let lost = PendingPublishings { unpublished: batch, ..PendingPublishings::default() }.lose();
                     if !settle(settled, lost).await {
                         return false;
                     }
@@ -154,7 +154,7 @@ async fn refuse(
 }
 
 /// Publishes what waits. Where an exchange of the publisher's own topology is gone the rest stays, and its name is returned.
-fn publish(line: &Line, waiting: &mut Waiting) -> Option<String> {
+fn publish(line: &TwinLink, waiting: &mut PendingPublishings) -> Option<String> {
     let mut batch = std::mem::take(&mut waiting.unpublished).into_iter();
     let own = &line.topology().exchanges;
     let gone = line.broker().with(|inner, now| {
@@ -190,7 +190,7 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-impl Waiting {
+impl PendingPublishings {
     fn is_empty(&self) -> bool {
         self.unpublished.is_empty() && self.unconfirmed.is_empty()
     }

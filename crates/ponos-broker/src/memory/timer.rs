@@ -1,6 +1,6 @@
 //! Expires messages while nobody uses the broker.
 
-use super::{Broker, Shared};
+use super::{Broker, SharedBroker};
 use std::sync::{Arc, Weak};
 use tokio::{
     sync::Notify,
@@ -8,7 +8,7 @@ use tokio::{
 };
 
 /// Runs until the broker is dropped.
-pub(super) async fn run(broker: Weak<Shared>, changed: Arc<Notify>) {
+pub(super) async fn run(broker: Weak<SharedBroker>, changed: Arc<Notify>) {
     loop {
         let wake_at = {
             let Some(shared) = broker.upgrade() else { return };

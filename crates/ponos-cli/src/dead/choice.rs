@@ -12,11 +12,11 @@ use ponos::{
 };
 use std::{collections::BTreeSet, time::Duration};
 
-/// Kinds of letters that no worker wrote: the broker did, or nobody.
+/// Kinds of letters that no worker wrote.
 const OTHER_KINDS: [&str; 6] = ["expired", "rejected", "maxlen", "delivery-limit", "parked", "unknown"];
-/// Names that are kept to say which there are.
+/// The most names remembered for the hint which ones there are.
 const NAMES: usize = 1_000;
-/// How many of these are shown.
+/// How many of them are shown.
 const SAID: usize = 5;
 
 /// Where to look.
@@ -90,7 +90,7 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    /// They themselves, which are gone from here then.
+    /// Takes the ids out.
     pub(super) fn taken(&mut self) -> Self {
         Self { arguments: std::mem::take(&mut self.arguments) }
     }
@@ -98,13 +98,13 @@ impl Ids {
 
 /// The ids and names among the letters read.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct SeenLetters {
     ids: BTreeSet<String>,
     names: BTreeSet<String>,
     name_fits: bool,
 }
 
-impl Seen {
+impl SeenLetters {
     /// Notes a letter, whether it is taken or not.
     pub(super) fn note(&mut self, filter: &Filter, letter: &Letter) {
         if filter.ids.contains(&letter.id) {
@@ -124,7 +124,7 @@ impl Seen {
         self.name_fits |= name_fits;
     }
 
-    /// Says which ids and names of the filter nothing had, though all was looked at, and whether there was such a one.
+    /// Reports the ids and names of the filter that no letter had, though all were read; returns whether there are any.
     pub(super) fn complain(&self, filter: &Filter, queues: &[String], left: u64) -> bool {
         if left == 0 {
             return false;
@@ -165,7 +165,7 @@ impl Filter {
         Self { ids: vec![id.to_owned()], ..Self::default() }
     }
 
-    /// Whether it says anything.
+    /// Whether any condition is given.
     fn is_given(&self) -> bool {
         let Self { ids, name, kind, reason, older, newer, limit } = self;
         !ids.is_empty()
@@ -177,7 +177,7 @@ impl Filter {
             || limit.is_some()
     }
 
-    /// Refuses to take everything unless that was said.
+    /// Refuses to choose everything without `--all`.
     pub(super) fn or_all(&self, all: bool) -> Result<(), Trouble> {
         match (self.is_given(), all) {
             (true, true) => {
@@ -190,18 +190,18 @@ impl Filter {
         }
     }
 
-    /// How many at most.
+    /// The limit.
     pub(super) fn limit(&self) -> u64 {
         self.limit.unwrap_or(u64::MAX)
     }
 
-    /// How many have to be looked at while `left` are still wanted: all, unless any will do.
+    /// How many letters to read while `left` are still wanted: all, unless every letter matches.
     pub(super) fn most(&self, left: u64) -> u64 {
         let others = Self { limit: None, ..self.clone() };
         if others.is_given() { u64::MAX } else { left }
     }
 
-    /// Whether a letter is like that, at `now`.
+    /// Whether a letter matches, at `now`.
     pub(super) fn takes(&self, letter: &Letter, now: Timestamp) -> bool {
         let age = letter.at.map(|at| Duration::from_millis(u64::try_from(now.since(at)).unwrap_or(0)));
         (self.ids.is_empty() || self.ids.contains(&letter.id))
@@ -249,12 +249,12 @@ mod tests {
     #[test]
     fn what_nothing_had_is_unknown_and_what_other_filters_left_out_is_not() {
         let filter = Filter { name: Some("order.#".into()), kind: Some("schema".into()), ..Filter::id("a") };
-        let mut seen = Seen::default();
+        let mut seen = SeenLetters::default();
         seen.note(&filter, &letter());
         assert!(!filter.takes(&letter(), Timestamp::from_millis(0)));
         assert!(!seen.complain(&filter, &[], 1), "it is there, and of another kind");
         for unknown in [Filter::id("b"), Filter { name: Some("weather.#".into()), ..Filter::default() }] {
-            let mut seen = Seen::default();
+            let mut seen = SeenLetters::default();
             seen.note(&unknown, &letter());
             assert!(seen.complain(&unknown, &[], 1));
             assert!(!seen.complain(&unknown, &[], 0), "the limit was reached before all was looked at");

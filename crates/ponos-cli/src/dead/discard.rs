@@ -1,9 +1,9 @@
 //! `ponos dead drop`.
 
 use super::{
-    choice::{Filter, Ids, Queues, Seen},
+    choice::{Filter, Ids, Queues, SeenLetters},
     list,
-    reader::{Chosen, Reader},
+    reader::{Chosen, LetterReader},
 };
 use crate::{connection::Options, exit::Exit, output, trouble::Trouble};
 use ponos::{clock::Clock, text::counted};
@@ -41,10 +41,10 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         ));
     }
     let transport = options.transport("ponos dead").await?;
-    let (mut found, mut left, mut seen) = (Vec::new(), filter.limit(), Seen::default());
+    let (mut found, mut left, mut seen) = (Vec::new(), filter.limit(), SeenLetters::default());
     let queues = args.queues.names();
     for queue in &queues {
-        let mut reader = Reader::open(&transport, queue, filter.most(left)).await?;
+        let mut reader = LetterReader::open(&transport, queue, filter.most(left)).await?;
         let mut chosen = Vec::new();
         while left > 0
             && let Some(mut one) = reader.next(&filter).await?

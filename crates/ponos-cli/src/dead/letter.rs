@@ -7,12 +7,12 @@ use ponos::{
 };
 use serde_json::{Value, json};
 
-/// A dead letter in short.
+/// The summary of a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Letter {
-    /// Where it lies.
+    /// The queue that holds it.
     pub(super) lies_in: String,
-    /// The queue that it belongs to, and goes to when it is requeued.
+    /// The work queue that it belongs to, and goes back to when it is requeued.
     pub(super) queue: String,
     /// Its id, as the worker knew it; empty if it has none.
     pub(super) id: String,
@@ -20,13 +20,13 @@ pub(super) struct Letter {
     pub(super) name: String,
     /// `dead-kind`, or what the broker says, or `parked`.
     pub(super) kind: String,
-    /// For people.
+    /// The reason, for people.
     pub(super) reason: String,
     /// When it died, if that is known.
     pub(super) at: Option<Timestamp>,
-    /// At which attempt.
+    /// The attempt at which it died.
     pub(super) attempt: Option<i64>,
-    /// How often it was requeued before.
+    /// How many times it was requeued before.
     pub(super) requeued: i64,
 }
 
@@ -81,8 +81,8 @@ impl Letter {
     }
 }
 
-/// The message for its queue: as it came, without the history of this life, and with the mark of who put it back.
-pub(super) fn again(message: &Message, letter: &Letter, by: &str, now: Timestamp) -> Message {
+/// The message for its queue: as it came, without retry and dead-letter headers, and with those of the requeue.
+pub(super) fn requeue_message(message: &Message, letter: &Letter, by: &str, now: Timestamp) -> Message {
     let mut message = resent(message.clone(), &letter.queue, Some(&letter.id));
     message.headers.retain(|name| !name.starts_with("retry-") && !name.starts_with("dead-"));
     message.headers.set("requeued-by", by);
@@ -92,15 +92,15 @@ pub(super) fn again(message: &Message, letter: &Letter, by: &str, now: Timestamp
 }
 
 /// What the broker noted when it dead-lettered something itself.
-struct Death {
+struct BrokerDeath {
     kind: String,
     at: Option<Timestamp>,
 }
 
-fn broker_death(headers: &Headers) -> Option<Death> {
+fn broker_death(headers: &Headers) -> Option<BrokerDeath> {
     let HeaderValue::List(deaths) = headers.get("x-death")? else { return None };
     let HeaderValue::Table(last) = deaths.first()? else { return None };
-    Some(Death { kind: last.text("reason")?.to_owned(), at: instant(last.get("time")) })
+    Some(BrokerDeath { kind: last.text("reason")?.to_owned(), at: instant(last.get("time")) })
 }
 
 fn instant(value: Option<&HeaderValue>) -> Option<Timestamp> {
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn what_is_put_back_keeps_all_but_the_history() {
         let letter = Letter::read("s.a.b.dlq", &dead());
-        let again = again(&dead(), &letter, "me@here", Timestamp::from_millis(0));
+        let again = requeue_message(&dead(), &letter, "me@here", Timestamp::from_millis(0));
         let names: Vec<&str> = again.headers.iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["cloudEvents_type", "own", "requeued-count", "requeued-by", "requeued-at"]);
         assert_eq!(again.headers.int("requeued-count"), Some(2));

@@ -1,14 +1,14 @@
 //! `ponos dead list`.
 
 use super::{
-    choice::{Filter, Queues, Seen},
+    choice::{Filter, Queues, SeenLetters},
     letter::Letter,
-    reader::Reader,
+    reader::LetterReader,
 };
 use crate::{
     connection::Options,
     exit::Exit,
-    layout::{self, Part},
+    layout::{self, Segment},
     output::{self, Paint, shortened},
     span,
     trouble::Trouble,
@@ -36,10 +36,10 @@ const REASON: usize = 200;
 pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     let transport = options.transport("ponos dead").await?;
     let mut left = args.filter.limit();
-    let (mut found, mut seen) = (0_u64, Seen::default());
+    let (mut found, mut seen) = (0_u64, SeenLetters::default());
     let queues = args.queues.names();
     for queue in &queues {
-        let mut reader = Reader::open(&transport, queue, args.filter.most(left)).await?;
+        let mut reader = LetterReader::open(&transport, queue, args.filter.most(left)).await?;
         let mut letters = Vec::new();
         while left > 0
             && let Some(chosen) = reader.next(&args.filter).await?
@@ -86,13 +86,13 @@ pub(super) fn line(letter: &Letter, now: Timestamp, paint: Paint) -> String {
         times => format!("(requeued {times} times before)"),
     };
     let parts = [
-        Part::faint(ago),
-        Part::plain(or_none(&letter.queue)),
-        Part::plain(or_none(&letter.name)),
-        Part::plain(or_none(&letter.id)),
-        Part::strong(kind),
-        Part::plain(shortened(&letter.reason, REASON)),
-        Part::plain(requeued),
+        Segment::faint(ago),
+        Segment::plain(or_none(&letter.queue)),
+        Segment::plain(or_none(&letter.name)),
+        Segment::plain(or_none(&letter.id)),
+        Segment::strong(kind),
+        Segment::plain(shortened(&letter.reason, REASON)),
+        Segment::plain(requeued),
     ];
     layout::fitted(&parts, paint)
 }

@@ -1,7 +1,7 @@
 //! Reads a queue without removing anything, unless asked to.
 
 use super::{
-    choice::{Filter, Seen},
+    choice::{Filter, SeenLetters},
     letter::Letter,
 };
 use crate::{
@@ -18,33 +18,33 @@ use ponos::{
 };
 use std::time::Duration;
 
-/// How many letters of a queue are read at most; a prefetch can't be larger.
+/// The most letters read of a queue: the largest prefetch.
 const MOST: u16 = 60_000;
-/// Letters that the queue counted but does not deliver within this are held by another consumer.
+/// Letters that the queue counted but does not deliver within this time are held by another consumer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long writing the settlements may take.
 const FLUSH: Duration = Duration::from_secs(20);
 
 /// One queue that is read from its head on.
-pub(super) struct Reader {
+pub(super) struct LetterReader {
     queue: String,
     consumer: Consumer,
-    /// The channel it was opened on; on another one all is delivered again, and nothing from before can be settled.
+    /// The channel it was opened on. On another one everything is delivered again, and earlier deliveries can't be settled.
     generation: u64,
     left: u64,
     /// The ids and names among the letters read.
-    pub(super) seen: Seen,
+    pub(super) seen: SeenLetters,
 }
 
-/// A letter that was chosen, and is held.
+/// A letter that the filter chose; it is held unsettled.
 pub(super) struct Chosen {
     pub(super) letter: Letter,
     pub(super) message: Message,
     tag: DeliveryTag,
 }
 
-impl Reader {
-    /// Begins to read, and holds no more than `most` letters.
+impl LetterReader {
+    /// Begins to read a queue; holds at most `most` letters.
     pub(super) async fn open(transport: &Transport, queue: &str, most: u64) -> Result<Self, Trouble> {
         let Some(state) = transport.inspect(queue).await? else {
             let what = format!(
@@ -73,10 +73,10 @@ impl Reader {
         let consumer = transport.consumer(Topology::default(), Consume::new(queue).prefetch(prefetch));
         connected(consumer.link()).await?;
         let Link::Up { generation, .. } = *consumer.link().borrow() else { return Err(gone()) };
-        Ok(Self { queue: queue.to_owned(), consumer, generation, left, seen: Seen::default() })
+        Ok(Self { queue: queue.to_owned(), consumer, generation, left, seen: SeenLetters::default() })
     }
 
-    /// The next letter that the filter takes; `None` at the end of what was there when it began.
+    /// The next letter that the filter chooses; `None` after the letters that were there when it began.
     pub(super) async fn next(&mut self, filter: &Filter) -> Result<Option<Chosen>, Trouble> {
         while self.left > 0 {
             self.same()?;
@@ -105,19 +105,19 @@ impl Reader {
         Ok(None)
     }
 
-    /// Takes a letter away; what was taken away is for sure once [`Self::close`] says so.
+    /// Removes a letter; that is certain once [`Self::close`] returns.
     pub(super) async fn remove(&self, chosen: &Chosen) -> Result<(), Trouble> {
         self.same()?;
         self.consumer.settle(chosen.tag, Settle::Ack).await.map_err(|_| gone())
     }
 
-    /// That it is the connection, and the subscription, that it was opened on.
+    /// Checks that the connection and the subscription are still those it was opened on.
     fn same(&self) -> Result<(), Trouble> {
         let is_up = is_up(&self.consumer.link().borrow(), self.generation);
         if is_up && self.consumer.cancellations() == 0 { Ok(()) } else { Err(self.lost()) }
     }
 
-    /// Why it is not that any more; a letter that can't be read is why it would be so each time.
+    /// Why the subscription was lost; an unreadable letter would end it each time.
     fn lost(&self) -> Trouble {
         match &*self.consumer.link().borrow() {
             Link::Down { error: Some(error), .. } if error.class == LinkErrorClass::TooLarge => {
@@ -132,8 +132,8 @@ impl Reader {
         }
     }
 
-    /// Gives back what was not taken away, and waits until all is written. The closed channel does it: all goes back at
-    /// once and keeps its order, where single nacks would be delivered to us again in between.
+    /// Gives back the letters that were not removed, and waits until everything is written. Closing the channel does it: all go
+    /// back at once and keep their order, where single nacks would be delivered to us again in between.
     pub(super) async fn close(self) -> Result<(), Trouble> {
         let same = self.same();
         let link = self.consumer.link();
@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_read_before_a_connection_was_lost_is_not_taken_away_after_it() {
         let (broker, transport) = with_letters(3).await;
-        let mut reader = Reader::open(&transport, "q.dlq", u64::MAX).await.unwrap();
+        let mut reader = LetterReader::open(&transport, "q.dlq", u64::MAX).await.unwrap();
         let chosen = reader.next(&Filter::default()).await.unwrap().unwrap();
         broker.stop();
         broker.start();
@@ -191,7 +191,7 @@ mod tests {
     #[tokio::test]
     async fn no_more_is_held_than_was_asked_for() {
         let (broker, transport) = with_letters(3).await;
-        let mut reader = Reader::open(&transport, "q.dlq", 2).await.unwrap();
+        let mut reader = LetterReader::open(&transport, "q.dlq", 2).await.unwrap();
         assert!(reader.next(&Filter::default()).await.unwrap().is_some());
         assert!(reader.next(&Filter::default()).await.unwrap().is_some());
         assert!(broker.get("q.dlq").is_some(), "the third is free");

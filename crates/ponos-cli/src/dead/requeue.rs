@@ -1,9 +1,9 @@
 //! `ponos dead requeue`.
 
 use super::{
-    choice::{Filter, Ids, Queues, Seen},
+    choice::{Filter, Ids, Queues, SeenLetters},
     letter, list,
-    reader::{Chosen, Reader},
+    reader::{Chosen, LetterReader},
 };
 use crate::{
     connection::Options,
@@ -60,7 +60,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Default)]
-struct Counts {
+struct RequeueCounts {
     sent: u64,
     stayed: u64,
 }
@@ -69,8 +69,8 @@ pub(super) async fn run(options: &Options, mut args: Args) -> Result<Exit, Troub
     args.filter = std::mem::take(&mut args.filter).and(args.ids.taken());
     args.filter.or_all(args.all)?;
     let inbox = match args.inbox.as_deref() {
-        Some("") => Some(inbox::Place::from_variable()?),
-        Some(told) => Some(inbox::Place::read(told)?),
+        Some("") => Some(inbox::InboxLocation::from_variable()?),
+        Some(told) => Some(inbox::InboxLocation::read(told)?),
         None => None,
     };
     let transport = options.transport("ponos dead").await?;
@@ -81,10 +81,10 @@ pub(super) async fn run(options: &Options, mut args: Args) -> Result<Exit, Troub
     };
     let (signals, shutdown) = shutdown();
     signals.advance_on_signals(|| output::complain("stopping after this one"));
-    let (mut counts, mut left) = (Counts::default(), args.filter.limit());
-    let (queues, mut seen) = (args.queues.names(), Seen::default());
+    let (mut counts, mut left) = (RequeueCounts::default(), args.filter.limit());
+    let (queues, mut seen) = (args.queues.names(), SeenLetters::default());
     for queue in &queues {
-        let mut reader = Reader::open(&transport, queue, args.filter.most(left)).await?;
+        let mut reader = LetterReader::open(&transport, queue, args.filter.most(left)).await?;
         let ended =
             all(&args, &mut reader, &mut sender, inbox.as_ref(), &shutdown, &mut left, &mut counts).await;
         seen.join(std::mem::take(&mut reader.seen));
@@ -94,7 +94,7 @@ pub(super) async fn run(options: &Options, mut args: Args) -> Result<Exit, Troub
         closed?;
     }
     sender.close().await;
-    let Counts { sent, stayed } = counts;
+    let RequeueCounts { sent, stayed } = counts;
     if !args.json {
         let would = if args.dry_run { "would be requeued" } else { "requeued" };
         output::complain(&format!("{sent} {would}, {stayed} stayed"));
@@ -109,12 +109,12 @@ pub(super) async fn run(options: &Options, mut args: Args) -> Result<Exit, Troub
 
 async fn all(
     args: &Args,
-    reader: &mut Reader,
+    reader: &mut LetterReader,
     sender: &mut Sender,
     inbox: Option<&Inbox>,
     shutdown: &Shutdown,
     left: &mut u64,
-    counts: &mut Counts,
+    counts: &mut RequeueCounts,
 ) -> Result<(), Trouble> {
     let by = args.by.clone().unwrap_or_else(someone);
     while *left > 0 && shutdown.stage() == Stage::Running {
@@ -128,7 +128,7 @@ async fn all(
         if let Some(inbox) = inbox {
             forget(args, inbox, &chosen).await?;
         }
-        let message = letter::again(&chosen.message, &chosen.letter, &by, Clock::system().now());
+        let message = letter::requeue_message(&chosen.message, &chosen.letter, &by, Clock::system().now());
         // by the default exchange: its key is the queue's name, and nobody else gets a copy
         let why = match sender.send("", message).await? {
             Sent::Arrived => None,

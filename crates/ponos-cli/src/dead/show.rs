@@ -2,7 +2,7 @@
 
 use super::{
     choice::{Filter, Queues},
-    reader::{Chosen, Reader},
+    reader::{Chosen, LetterReader},
 };
 use crate::{connection::Options, exit::Exit, json, output, trouble::Trouble};
 use serde_json::Value;
@@ -27,7 +27,7 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let filter = Filter::id(&args.id);
     let mut found = false;
     for queue in args.queues.names() {
-        let mut reader = Reader::open(&transport, &queue, u64::MAX).await?;
+        let mut reader = LetterReader::open(&transport, &queue, u64::MAX).await?;
         let mut letters = Vec::new();
         while let Some(chosen) = reader.next(&filter).await? {
             letters.push(chosen);

@@ -1,6 +1,6 @@
 //! `--drain`: asks for the end once the queues are empty and nothing is at work, or what is left can't be had.
 
-use super::activity::{Activity, Counts};
+use super::activity::{Activity, RunCounts};
 use ponos::{
     broker::Transport,
     shutdown::{Shutdown, Stage, Trigger},
@@ -15,10 +15,10 @@ use tokio::time::Instant;
 
 /// How often the queues are inspected.
 const LOOK: Duration = Duration::from_millis(500);
-/// In this many inspections in a row, all must have been empty. The broker's answer comes behind what it delivered
-/// before, but the connection may hand that on a moment later: what was on its way at the first look is here at the third.
+/// How many inspections in a row must find all queues empty. The broker's answer comes behind its earlier deliveries, but the
+/// connection may pass those on a moment later: a delivery on its way at the first inspection is here at the third.
 const LOOKS: u32 = 3;
-/// Nothing may have come for so long once nothing is in hand.
+/// How long nothing may have come once nothing is in progress.
 const QUIET: Duration = Duration::from_secs(1);
 /// A queue paused for this long is not waited for, nor are deliveries that have not changed for this long.
 const STUCK: Duration = Duration::from_secs(30);
@@ -27,11 +27,11 @@ const KNOWN: usize = 100_000;
 
 /// Deliveries put off that have not come back, by queue and id. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct PutOff(Arc<Mutex<HashSet<QueueAndId>>>);
+pub(super) struct PutOffDeliveries(Arc<Mutex<HashSet<QueueAndId>>>);
 
 type QueueAndId = (Arc<str>, String);
 
-impl PutOff {
+impl PutOffDeliveries {
     /// Notes how a delivery ended.
     pub(super) fn note(&self, observed: &Observed) {
         let Observed::Ended { queue, id: Some(id), ended, .. } = observed else { return };
@@ -122,7 +122,7 @@ pub(super) async fn watch(
 /// Since when nothing has changed.
 struct Still {
     began: Instant,
-    seen: (Counts, Deliveries),
+    seen: (RunCounts, Deliveries),
     looks: u32,
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 /// How long to wait for programs that were asked to end.
 pub(super) const LEAVING: Duration = Duration::from_secs(10);
 
-/// Asks the runs in progress to end now. Clones share the signal.
+/// The request to the runs in progress to end now. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Ending(watch::Sender<bool>);
 
@@ -31,8 +31,8 @@ impl Ending {
         let _ = self.0.subscribe().wait_for(|asked| *asked).await;
     }
 
-    /// Hands the wish to end on to the worker: the first at once; the second, or the end of the grace, when nothing is at
-    /// work any more.
+    /// Passes the shutdown on to the worker: the first stage at once; the second, or the end of the grace, when nothing runs any
+    /// more.
     pub(super) async fn follow(self, asked: Shutdown, grace: Duration, activity: Activity, worker: Trigger) {
         asked.reached(Stage::Draining).await;
         worker.advance();

@@ -5,9 +5,9 @@
 use std::time::Duration;
 use tokio::process::{Child, Command};
 
-/// Between the request to end and the end.
+/// The time between SIGTERM and SIGKILL.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
-/// How often it is looked whether somebody of the group is left; nobody tells of those who are not our children.
+/// How often the group is checked for processes that are left; the system does not notify about other than our children.
 #[cfg(unix)]
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -24,7 +24,7 @@ pub(super) fn lead(command: &mut Command) {
 pub(super) struct Group(#[cfg(unix)] Option<rustix::process::Pid>);
 
 impl Group {
-    /// Of a child that was just started: once it was waited for, it does not tell its id any more.
+    /// The group of a child that was just started: once waited for, it has no id any more.
     pub(super) fn of(child: &Child) -> Self {
         #[cfg(unix)]
         return Self(
@@ -68,7 +68,7 @@ impl Group {
     }
 }
 
-/// Whether somebody of the group is left; its leader was waited for.
+/// Whether a process of the group is left; its leader was waited for.
 #[cfg(unix)]
 fn is_there(group: rustix::process::Pid) -> bool {
     use rustix::process::{WaitOptions, test_kill_process_group, waitpgid};

@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-/// How often it is written.
+/// How often the file is written.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// Writes it for the first time: a path that can't be written is known at once.
+/// Writes the file for the first time, so that a path that can't be written is reported at once.
 pub(super) fn begin(path: &Path) -> Result<(), Trouble> {
     write(path, "")
         .map_err(|error| Trouble::io(&format!("--health-file {} can't be written", path.display()), &error))
@@ -24,7 +24,7 @@ pub(super) fn state(liveness: &Liveness) -> Option<String> {
     Some(liveness.notes().iter().map(|note| format!("{note}\n")).collect())
 }
 
-/// Writes it again and again; while the worker is not alive it is gone. For ever.
+/// Keeps the file: written again and again while the worker is alive, removed while it is not. Never returns.
 pub(super) async fn keep(path: PathBuf, state: impl Fn() -> Option<String>) {
     loop {
         tokio::time::sleep(BEAT).await;
@@ -39,14 +39,14 @@ pub(super) async fn keep(path: PathBuf, state: impl Fn() -> Option<String>) {
     }
 }
 
-/// The worker has ended.
+/// Removes the file at the worker's end.
 pub(super) fn end(path: &Path) {
     // what can't be removed grows old
     let _ = remove(path);
 }
 
-/// Written beside its place and moved there: what lies there, be it a link, a pipe or a device, is neither followed nor
-/// opened.
+/// Writes the file beside its place and moves it there, so that a link, a pipe or a device at that place is neither followed
+/// nor opened.
 fn write(path: &Path, notes: &str) -> io::Result<()> {
     let Some(name) = path.file_name() else { return Err(io::ErrorKind::IsADirectory.into()) };
     let mut unfinished = name.to_owned();

@@ -20,25 +20,25 @@ use ponos::{
 };
 use std::time::Duration;
 
-/// Bytes of an answer that are read.
+/// The most bytes of a response body that are read.
 const ANSWER: usize = 64 * 1024;
-/// How long an answer's body is waited for once its status is there.
+/// How long to wait for a response body after its status.
 const BODY: Duration = Duration::from_secs(5);
-/// Characters of it that become the reason.
+/// The most characters of it that become the reason.
 const REASON: usize = 500;
 
-/// Where events go.
-pub(super) struct Service {
+/// The address that events are posted to.
+pub(super) struct Endpoint {
     uri: Uri,
-    client: Kind,
+    client: HttpClient,
 }
 
-enum Kind {
+enum HttpClient {
     Plain(Client<HttpConnector, Full<Bytes>>),
     Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
-impl Service {
+impl Endpoint {
     /// At that address. Nothing is connected yet.
     pub(super) fn new(url: &str) -> Result<Self, Trouble> {
         let unusable = |why: &str| {
@@ -51,25 +51,25 @@ impl Service {
         }
         let builder = Client::builder(TokioExecutor::new());
         let client = match uri.scheme_str() {
-            Some("http") => Kind::Plain(builder.build_http()),
+            Some("http") => HttpClient::Plain(builder.build_http()),
             Some("https") => {
                 let tls = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| {
                     let what = format!("the system's certificates can't be read: {error}; install ca-certificates, or set SSL_CERT_FILE");
                     Trouble::Words(Exit::Configuration, what)
                 })?;
-                Kind::Tls(builder.build(tls.https_only().enable_http1().build()))
+                HttpClient::Tls(builder.build(tls.https_only().enable_http1().build()))
             }
             _ => return Err(unusable("it is neither http:// nor https://")),
         };
         Ok(Self { uri, client })
     }
 
-    /// Posts it and reads the answer; the worker's timeout ends that where it takes too long.
+    /// Posts an event and reads the response; the worker's timeout limits both.
     pub(super) async fn post(&self, context: &Context) -> HandlerResult {
         let request = request(&self.uri, context)?;
         let answer = match &self.client {
-            Kind::Plain(client) => client.request(request).await,
-            Kind::Tls(client) => client.request(request).await,
+            HttpClient::Plain(client) => client.request(request).await,
+            HttpClient::Tls(client) => client.request(request).await,
         };
         let (head, body) = answer.map_err(|error| unanswered(&self.uri, error))?.into_parts();
         // the body of what is done is nobody's: one that stalls must not have it done again
@@ -167,7 +167,7 @@ fn encoded(value: &str) -> String {
     text
 }
 
-/// A trace context is ASCII; whatever else came in one is left out.
+/// Leaves out characters other than ASCII, which a trace context can't have.
 fn encoded_trace(value: &str) -> String {
     value.chars().filter(|c| matches!(c, ' '..='~')).collect()
 }
@@ -190,7 +190,7 @@ fn outcome(answer: &Response<()>, body: &[u8]) -> HandlerResult {
         ))),
         429 | 503 => {
             let told = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-            match told.and_then(|text| retry_after::wait(text, Clock::system().now())) {
+            match told.and_then(|text| retry_after::parse(text, Clock::system().now())) {
                 // it is busy, and no fault of the event's
                 Some(after) => Ok(Outcome::snooze(after).because(reason())),
                 None => Err(Failure::new(reason())),

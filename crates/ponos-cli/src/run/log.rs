@@ -29,7 +29,7 @@ pub(super) enum Format {
     Json,
 }
 
-/// Characters of a value in a line for people.
+/// The most characters of a value in a line for people.
 const VALUE: usize = 500;
 /// What these fields are called in a line for people, and what they are in all lines of a worker and so in none.
 const NAMES: [(&str, Option<&str>); 4] = [
@@ -39,11 +39,11 @@ const NAMES: [(&str, Option<&str>); 4] = [
     ("messaging.operation.name", None),
 ];
 
-/// Begins to log; `PONOS_LOG` says what, as `RUST_LOG` does elsewhere. Below debug lapin shows passwords as bytes, so it is
-/// never heard there.
+/// Begins to log, by the filter in `PONOS_LOG` (as `RUST_LOG` elsewhere). lapin is never logged below debug, where it shows
+/// passwords as bytes.
 ///
 /// # Errors
-/// `PONOS_LOG` names no level.
+/// `PONOS_LOG` is not a valid filter.
 pub(super) fn begin(format: Format) -> Result<(), Trouble> {
     let wanted = std::env::var_os("PONOS_LOG").filter(|text| !text.is_empty());
     let wanted =
@@ -86,9 +86,9 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let level = event.metadata().level();
-        let mut line = Line::default();
+        let mut line = LogLine::default();
         event.record(&mut line);
-        let Line { message, fields } = line;
+        let LogLine { message, fields } = line;
         write!(out, "{} ", Clock::system().now())?;
         match colour(*level).filter(|_| out.has_ansi_escapes()) {
             Some(colour) => write!(out, "\u{1b}[{colour}m{level}\u{1b}[0m")?,
@@ -106,14 +106,14 @@ fn colour(level: Level) -> Option<u8> {
     }
 }
 
-/// A line's parts: what comes from outside can't begin another line, nor anything that a terminal obeys.
+/// Collects a line's parts; text from outside is cleaned, so that it can't begin another line.
 #[derive(Default)]
-struct Line {
+struct LogLine {
     message: String,
     fields: String,
 }
 
-impl Line {
+impl LogLine {
     fn add(&mut self, field: &Field, value: &str) {
         let value = output::shortened(value, VALUE);
         if field.name() == "message" {
@@ -129,7 +129,7 @@ impl Line {
     }
 }
 
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.add(field, value);
     }

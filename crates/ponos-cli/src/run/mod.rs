@@ -115,13 +115,14 @@ JSON object per line. What a program writes there is passed on as it is.";
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     log::begin(args.log_format)?;
-    let place = args.inbox.as_deref().filter(|told| !told.is_empty()).map(inbox::Place::read).transpose()?;
+    let place =
+        args.inbox.as_deref().filter(|told| !told.is_empty()).map(inbox::InboxLocation::read).transpose()?;
     let (activity, ending) = (Activity::default(), Ending::default());
     // the grace is kept by us; the worker's own is for programs that are told to end by then
     let limits = args.policy.limits(args.policy.grace + LEAVING);
     let contracts = args.schema.as_deref().map(Contracts::read).transpose()?;
     let mut worker = worker(&args, contracts.as_ref(), &activity, &ending)?.limits(limits);
-    let put_off = drain::PutOff::default();
+    let put_off = drain::PutOffDeliveries::default();
     if args.drain {
         let noting = put_off.clone();
         worker = worker.observe(move |observed| noting.note(observed));
@@ -196,7 +197,7 @@ fn worker(
     ending: &Ending,
 ) -> Result<Worker, Trouble> {
     if let Some(url) = &args.to {
-        let service = Arc::new(http::Service::new(url)?);
+        let service = Arc::new(http::Endpoint::new(url)?);
         return args.streams.worker(&args.policy.policy(args.policy.timeout), contracts, |_| {
             let (service, activity, ending) = (Arc::clone(&service), activity.clone(), ending.clone());
             move |_, context| {

@@ -25,9 +25,9 @@ use tokio::{
     sync::oneshot,
 };
 
-/// Bytes of standard error that are kept for the reason.
+/// How many bytes of standard error are kept for the reason.
 const KEPT: usize = 800;
-/// For the rest of standard error, once the program has ended: what it started may hold it open.
+/// How long to wait for the rest of standard error once the program has ended: processes that it started may hold it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A program and its arguments.
@@ -37,18 +37,18 @@ pub(super) struct Program {
 }
 
 /// How a run ended.
-enum End {
+enum RunEnd {
     Exit(ExitStatus),
     TooLong,
-    /// We stop.
+    /// The worker stops.
     Told,
 }
 
-/// The end of standard error so far. What the program started may hold it open longer than is waited for.
+/// The end of standard error so far; processes that the program started may hold it open longer.
 type Tail = Arc<Mutex<VecDeque<u8>>>;
 
 impl Program {
-    /// Sees whether it is there.
+    /// Checks that the program exists.
     pub(super) fn new(words: &[String], timeout: Duration) -> Result<Self, Trouble> {
         let Some(program) = words.first() else {
             return Err(Trouble::usage("no program to run; put it after --"));
@@ -61,8 +61,8 @@ impl Program {
         Ok(Self { words: words.to_vec(), timeout })
     }
 
-    /// Runs it to its end. When this future is dropped the program is ended, with all that it started; `at_work` ends
-    /// when it is gone. When we are ending, the program is ended too, and this waits to be dropped.
+    /// Runs the program to its end. If this future is dropped, the program is ended with everything that it started; `at_work`
+    /// ends when it is gone. If the worker stops, the program is ended too, and this waits to be dropped.
     pub(super) async fn run(
         &self,
         queue: &str,
@@ -94,7 +94,7 @@ impl Program {
         let ended = task.await;
         drop(ours);
         match ended {
-            Ok(Ok((End::Told, _))) => std::future::pending().await,
+            Ok(Ok((RunEnd::Told, _))) => std::future::pending().await,
             Ok(Ok((end, last))) => outcome(&end, &last, timeout),
             Ok(Err(error)) => Err(Failure::new(format!("'{}' can't be waited for: {error}", self.words[0]))),
             Err(error) => Err(Failure::new(format!("running '{}': {error}", self.words[0]))),
@@ -121,7 +121,7 @@ impl Program {
     }
 }
 
-/// Whatever the event, unless that made the environment too long.
+/// A program that can't be started, for any event, unless the event made the environment too long.
 fn not_started(program: &str, error: &io::Error) -> Failure {
     let what = format!("it can't be started: {error}");
     match error.kind() {
@@ -156,18 +156,18 @@ async fn supervise(
     errors: Option<ChildStderr>,
     timeout: Duration,
     told: impl Future<Output = ()>,
-) -> io::Result<(End, String)> {
+) -> io::Result<(RunEnd, String)> {
     let group = Group::of(&child);
     let feeding = tokio::spawn(feed(input, payload));
     let tail = Tail::default();
     let mut listening = tokio::spawn(listen(errors, Arc::clone(&tail)));
     let end = tokio::select! {
-        status = child.wait() => status.map(End::Exit),
-        () = tokio::time::sleep(timeout) => Ok(End::TooLong),
-        () = told => Ok(End::Told),
+        status = child.wait() => status.map(RunEnd::Exit),
+        () = tokio::time::sleep(timeout) => Ok(RunEnd::TooLong),
+        () = told => Ok(RunEnd::Told),
     };
     // what it left behind, too: nobody else would end that
-    if group.end(&mut child).await && matches!(end, Ok(End::Exit(_))) {
+    if group.end(&mut child).await && matches!(end, Ok(RunEnd::Exit(_))) {
         tracing::warn!("the program ended, but processes that it had started still ran; they were ended too");
     }
     feeding.abort();
@@ -184,7 +184,7 @@ async fn feed(input: Option<ChildStdin>, payload: Vec<u8>) {
     }
 }
 
-/// Hands standard error on as it comes, and keeps the end of it.
+/// Passes standard error on as it comes, and keeps its end.
 async fn listen(errors: Option<ChildStderr>, tail: Tail) {
     let Some(mut errors) = errors else { return };
     let mut buffer = [0_u8; 4096];
@@ -207,11 +207,11 @@ fn last_lines(tail: &Tail) -> String {
 }
 
 /// The table in the help of `ponos run`.
-fn outcome(end: &End, last: &str, timeout: Duration) -> HandlerResult {
+fn outcome(end: &RunEnd, last: &str, timeout: Duration) -> HandlerResult {
     let because = |what: String| if last.is_empty() { what } else { format!("{what}: {last}") };
     let code = match end {
-        End::Exit(status) => status.code(),
-        End::TooLong | End::Told => {
+        RunEnd::Exit(status) => status.code(),
+        RunEnd::TooLong | RunEnd::Told => {
             return Err(Failure::new(because(format!(
                 "the program took longer than {timeout:?} and was ended"
             ))));
@@ -227,7 +227,7 @@ fn outcome(end: &End, last: &str, timeout: Duration) -> HandlerResult {
     }
 }
 
-/// Whether a program can be found as the system finds it.
+/// Whether the system would find the program.
 fn exists(program: &str) -> bool {
     let path = Path::new(program);
     if path.components().count() > 1 {

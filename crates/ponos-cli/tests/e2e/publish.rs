@@ -5,7 +5,7 @@ use ponos::{
     event::Event,
     topology::{
         Topology,
-        worker::{Intake, shared, work_queue},
+        worker::{QueueIntake, shared, work_queue},
     },
 };
 use testkit::{Node, Signal};
@@ -13,7 +13,7 @@ use testkit::{Node, Signal};
 fn with_subscriber(vhost: &str) -> String {
     let url = Node::shared().vhost(vhost);
     let mut all: Topology = shared();
-    all.join(work_queue("shop.order", Intake::Events(&["order.#"]), false));
+    all.join(work_queue("shop.order", QueueIntake::Events(&["order.#"]), false));
     declare_all(&url, &all);
     url
 }

@@ -4,7 +4,7 @@ use super::support::{Ended, declare, declare_all, holds, look, ponos_ends, start
 use ponos::{
     clock::Clock,
     event::Timestamp,
-    topology::worker::{Intake, shared, work_queue},
+    topology::worker::{QueueIntake, shared, work_queue},
 };
 use serde_json::json;
 use std::path::Path;
@@ -55,7 +55,7 @@ fn several_patterns_in_one_queue_come_in_order_each_held_to_its_own_schema() {
     let url = Node::shared().vhost("told-fan-in");
     let (made, gone) = ("order.item.made", "order.item.gone");
     let mut topology = shared();
-    topology.join(work_queue("shop.orders", Intake::Events(&[made, gone]), false));
+    topology.join(work_queue("shop.orders", QueueIntake::Events(&[made, gone]), false));
     declare_all(&url, &topology);
     let streams = ["--service", "shop", "--on", made, "--on", gone, "--fan-in", "orders"];
     // it is what is declared

@@ -5,7 +5,7 @@ use ponos::{
     event::Message,
     topology::{
         Topology,
-        worker::{Intake, shared, work_queue},
+        worker::{QueueIntake, shared, work_queue},
     },
 };
 use std::{
@@ -152,7 +152,7 @@ pub(crate) fn transport(url: &str) -> Transport {
 /// The work queue of a task, with everything around it.
 pub(crate) fn declare(url: &str, queue: &str) {
     let mut all = shared();
-    all.join(work_queue(queue, Intake::Tasks, false));
+    all.join(work_queue(queue, QueueIntake::Tasks, false));
     declare_all(url, &all);
 }
 

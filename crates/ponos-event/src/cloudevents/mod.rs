@@ -33,7 +33,7 @@ pub struct Event {
     pub expiry_time: Option<Timestamp>,
     /// When it was sent.
     pub recorded_time: Option<Timestamp>,
-    /// What all that follows from one cause has in common.
+    /// The correlation id, which all events that follow from one cause share.
     pub correlation_id: Option<String>,
     /// The id of the event that this one follows from.
     pub causation_id: Option<String>,
@@ -53,7 +53,7 @@ pub struct Event {
     pub written: Written,
 }
 
-/// Why a message is no event: names the attribute and what was expected.
+/// Why a message is not a valid event: names the attribute and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DecodeError(pub String);
@@ -68,7 +68,7 @@ impl Event {
         })
     }
 
-    /// An event with what CloudEvents requires and nothing else.
+    /// An event with only the attributes that CloudEvents requires.
     pub fn new(id: EventId, source: impl Into<String>, name: EventName, data: impl Into<Vec<u8>>) -> Self {
         Self {
             id,
@@ -104,7 +104,7 @@ impl Event {
 
     /// Reads a message in binary mode, or in structured mode if its content type is `application/cloudevents+json`.
     ///
-    /// A `traceparent` that is no text is ignored: trace context never makes a message unreadable.
+    /// A `traceparent` that is not text is ignored: trace context never makes a message unreadable.
     ///
     /// # Errors
     /// Names the attribute that is missing, malformed or of the wrong type, and the content type or encoding that is

@@ -1,4 +1,4 @@
-//! How the times of an event stood in the message that it came in.
+//! The times of an event as its message wrote them.
 
 use super::Event;
 use crate::Timestamp;

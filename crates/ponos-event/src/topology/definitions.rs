@@ -1,11 +1,11 @@
-//! A topology as RabbitMQ's own definitions, for those who may configure: `rabbitmqctl import_definitions FILE`.
+//! A topology as a RabbitMQ definitions file, for an administrator: `rabbitmqctl import_definitions FILE`.
 
 use super::{Destination, ExchangeKind, Topology};
 use crate::{HeaderValue, Headers};
 use serde_json::{Map, Value, json};
 
 /// The document `{"exchanges": […], "queues": […], "bindings": […]}` for that vhost. Importing it twice changes
-/// nothing; what exists with other arguments is left as it is, without a word.
+/// nothing; objects that exist with other arguments stay unchanged, without an error.
 ///
 /// Queues that belong to one connection, or that the broker names, can't stand in it and are left out with their
 /// bindings.

@@ -1,4 +1,4 @@
-//! What a topic pattern must be. A broker takes any text, and one that can match nothing would wait for ever.
+//! Checks topic patterns. A broker accepts any text, and a pattern that matches no name would wait for ever.
 
 use crate::EventName;
 

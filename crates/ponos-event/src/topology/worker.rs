@@ -1,4 +1,4 @@
-//! What a worker needs on the broker: its queues, the retry ladder that all services share, and the dead letters.
+//! The topology of workers: work queues, the retry ladder that all services share, and the dead letters.
 //!
 //! ```text
 //! events (topic) ──pattern──▶ <service>.<name> ──dead──▶ dlx (direct) ──▶ <service>.<name>.dlq
@@ -13,18 +13,18 @@ use std::time::Duration;
 pub const EVENTS: &str = "events";
 /// The exchange of tasks; the routing key is the queue.
 pub const TASKS: &str = "tasks";
-/// Where the ladder's queues let go to; the routing key is the work queue.
+/// The exchange to which the ladder's queues return messages; the routing key is the work queue.
 pub const RETURN: &str = "retry.return";
 /// The exchange of dead letters; the routing key is the work queue.
 pub const DEAD: &str = "dlx";
-/// Where a message ends whose queue is gone. A depth above 0 is an alarm.
+/// The queue of messages whose work queue no longer exists. A depth above 0 is an alarm.
 pub const PARKING: &str = "parking";
-/// As many messages are parked at most; then the oldest go.
+/// The most parked messages; beyond that, the oldest are dropped.
 pub const PARKED_MOST: i64 = 100_000;
-/// How often the broker delivers a message again before it gives up, as the last guard.
+/// The delivery limit of work queues, as the last guard against poison.
 pub const DELIVERY_LIMIT: i64 = 50;
-/// The same where people look at messages and put them back, each look a delivery: as good as none. It must be said, for
-/// RabbitMQ 4 has 20 where nothing is said and would then drop them; it must be a number, for 3.x refuses -1 (none).
+/// The delivery limit of queues whose messages people read and put back: as good as none. It must be set, because RabbitMQ 4
+/// has a default of 20 and would drop them; it must be positive, because 3.x refuses -1 (none).
 pub const LOOKED_AT_LIMIT: i64 = 1_000_000_000;
 
 /// The rungs of the retry ladder, shortest first: the name of exchange and queue, and how long a message stays.
@@ -38,16 +38,16 @@ pub const LADDER: [(&str, Duration); 7] = [
     ("retry.6h", Duration::from_secs(21_600)),
 ];
 
-/// What a work queue takes in.
+/// Which messages a work queue takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Intake<'a> {
+pub enum QueueIntake<'a> {
     /// Events that match one of these patterns.
     Events(&'a [&'a str]),
     /// The tasks addressed to it.
     Tasks,
 }
 
-/// What all services of a vhost share.
+/// The topology that all services of a vhost share.
 pub fn shared() -> Topology {
     let mut all = Topology {
         exchanges: vec![
@@ -78,8 +78,8 @@ pub fn shared() -> Topology {
     all
 }
 
-/// One work queue with its dead letters; `exclusive`: of all its consumers one is served, the others wait for it to go.
-pub fn work_queue(queue: &str, intake: Intake<'_>, exclusive: bool) -> Topology {
+/// The topology of one work queue with its dead letters; `exclusive`: one consumer is served, the others stand by.
+pub fn work_queue(queue: &str, intake: QueueIntake<'_>, exclusive: bool) -> Topology {
     let dead = Queue::quorum(dead_letters(queue)).with("x-delivery-limit", LOOKED_AT_LIMIT);
     let mut work = Queue::quorum(queue)
         .with("x-dead-letter-exchange", DEAD)
@@ -94,10 +94,10 @@ pub fn work_queue(queue: &str, intake: Intake<'_>, exclusive: bool) -> Topology 
     let mut bindings =
         vec![Binding::queue(RETURN, queue, queue), Binding::queue(DEAD, dead.name.clone(), queue)];
     match intake {
-        Intake::Events(patterns) => {
+        QueueIntake::Events(patterns) => {
             bindings.extend(patterns.iter().map(|pattern| Binding::queue(EVENTS, queue, *pattern)));
         }
-        Intake::Tasks => bindings.push(Binding::queue(TASKS, queue, queue)),
+        QueueIntake::Tasks => bindings.push(Binding::queue(TASKS, queue, queue)),
     }
     Topology { exchanges: Vec::new(), queues: vec![work, dead], bindings, ..Topology::default() }
 }
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn what_people_look_at_is_never_dropped_for_having_been_looked_at() {
         let mut all = shared();
-        all.join(work_queue("s.a", Intake::Tasks, false));
+        all.join(work_queue("s.a", QueueIntake::Tasks, false));
         for name in [PARKING, "s.a.dlq"] {
             let queue = all.queues.iter().find(|queue| queue.name == name).unwrap();
             assert_eq!(queue.arguments.int("x-delivery-limit"), Some(LOOKED_AT_LIMIT), "{name}");
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn every_way_out_of_a_queue_ends_in_a_queue() {
         let mut all = shared();
-        all.join(work_queue("s.a.b.c", Intake::Events(&["a.b.c"]), false));
+        all.join(work_queue("s.a.b.c", QueueIntake::Events(&["a.b.c"]), false));
         let queues: Vec<&str> = all.queues.iter().map(|queue| queue.name.as_str()).collect();
         for queue in &all.queues {
             let Some(exchange) = queue.arguments.text("x-dead-letter-exchange") else { continue };

@@ -1,8 +1,8 @@
-//! Items: by place, the rest, and that they differ.
+//! Compares arrays: items by place, the other items, and their uniqueness.
 
 use super::{
     include::Comparison,
-    loss::Kind,
+    loss::LossKind,
     objects::accepts_all,
     parts::{All, Part},
     types::Types,
@@ -38,7 +38,7 @@ impl<'a> Comparison<'a> {
         if part.get("uniqueItems") == Some(&Value::Bool(true)) && !unique && most.is_none_or(|most| most > 1)
         {
             let (a, b) = (None, "true".into());
-            self.lose(at, Kind::Rule { keyword: "uniqueItems".into(), a, b });
+            self.lose(at, LossKind::Rule { keyword: "uniqueItems".into(), a, b });
         }
     }
 }

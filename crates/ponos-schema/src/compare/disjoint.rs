@@ -1,7 +1,7 @@
-//! Whether nothing can fit two schemas at once: how alternatives are told apart.
+//! Decides whether no value can fit two schemas at once, which tells alternatives apart.
 
 use super::{document::Document, parts::All, scalars::equal, types::Types};
-use crate::text::{listed, shortened, shown};
+use crate::text::{json_excerpt, listed, shortened};
 use serde_json::Value;
 
 /// How deep fields are looked into; a tag stands at the top or one below.
@@ -10,7 +10,7 @@ const DEPTH: u32 = 3;
 /// A conjunction with the document it is from.
 pub(super) type Of<'c, 'd> = (&'c Document<'d>, &'c All<'d>);
 
-/// Whether surely no value fits both. False means: not known.
+/// True if no value fits both; false if that is not known.
 pub(super) fn apart<'d>(x: Of<'_, 'd>, y: Of<'_, 'd>) -> bool {
     apart_within(x, y, DEPTH)
 }
@@ -44,14 +44,14 @@ fn fields_apart<'d>(x: Of<'_, 'd>, y: Of<'_, 'd>, depth: u32) -> bool {
     })
 }
 
-/// What one form is told by, for people: its tags, else the fields it must have, else its type.
+/// What distinguishes one form, for people: its tags, else its required fields, else its type.
 pub(super) fn form<'d>(document: &Document<'d>, all: &All<'d>) -> String {
     let required = all.each("required").filter_map(Value::as_array).flatten().filter_map(Value::as_str);
     let required = required.collect::<Vec<_>>();
     let tag = |name: &&str| {
         let values = All::of(document, all.field(name)).values(document)?;
         let [value] = values.as_slice() else { return None };
-        Some(format!("{name} = {}", shown(value, 40)))
+        Some(format!("{name} = {}", json_excerpt(value, 40)))
     };
     let tags = required.iter().filter_map(tag).collect::<Vec<_>>();
     if !tags.is_empty() {

@@ -6,12 +6,12 @@
 use super::{
     disjoint::{apart, form},
     document::{Document, address, place},
-    loss::{Kind, Loss},
+    loss::{Loss, LossKind},
     parts::{All, Part},
     same,
     types::Types,
 };
-use crate::text::{VALUE_CHARS, listed as in_words, shown};
+use crate::text::{VALUE_CHARS, json_excerpt, listed as in_words};
 use serde_json::Value;
 
 /// Pairs compared before giving up.
@@ -28,13 +28,13 @@ pub(super) struct Comparison<'a> {
     steps: u32,
     /// How deep in the data we are; what recurs there is met again by smaller data.
     pub(super) level: u32,
-    under_way: Vec<(Key, u32)>,
+    under_way: Vec<(PairKey, u32)>,
     /// Whether an open object's extra fields may bear names that B names. Only a test assumes so.
     pub(super) names_may_be_taken: bool,
 }
 
 /// A pair: the parts of A with the types chosen, and the demand of B.
-type Key = (Vec<usize>, Types, usize, usize);
+type PairKey = (Vec<usize>, Types, usize, usize);
 
 impl<'a> Comparison<'a> {
     pub(super) fn new(a: &'a Document<'a>, b: &'a Document<'a>) -> Self {
@@ -55,7 +55,7 @@ impl<'a> Comparison<'a> {
         losses
     }
 
-    pub(super) fn lose(&mut self, at: &str, kind: Kind) {
+    pub(super) fn lose(&mut self, at: &str, kind: LossKind) {
         let loss = Loss::new(at, kind);
         // Remarks never take the room of losses.
         let most = if loss.counts() { MOST_LOSSES } else { MOST_LOSSES / 2 };
@@ -65,7 +65,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn unprovable(&mut self, at: &str, why: &str) {
-        self.lose(at, Kind::Unprovable(why.into()));
+        self.lose(at, LossKind::Unprovable(why.into()));
     }
 
     /// Whether what fits the schemas of A fits the one of B; one level deeper in the data.
@@ -91,7 +91,7 @@ impl<'a> Comparison<'a> {
             return;
         }
         if demand.never {
-            return self.lose(at, Kind::Nothing);
+            return self.lose(at, LossKind::Nothing);
         }
         let mut addresses = a.parts.iter().map(|part| address(part)).collect::<Vec<_>>();
         addresses.sort_unstable();
@@ -126,7 +126,7 @@ impl<'a> Comparison<'a> {
         let (has, takes) = (a.wide_types(self.a), demand.wide_types(self.b));
         let mut a = a.clone();
         if has.without(takes) != Types::NONE {
-            self.lose(at, Kind::Types { a: has, b: takes });
+            self.lose(at, LossKind::Types { a: has, b: takes });
             a = a.limited(takes);
             if a.types() == Types::NONE {
                 return;
@@ -165,8 +165,8 @@ impl<'a> Comparison<'a> {
             if a.types().without(Types::NULL.or(Types::BOOLEAN)) == Types::NONE {
                 self.values(&few, &[part], at);
             } else {
-                let values = in_words(values.iter().map(|value| shown(value, 40)), 5);
-                self.lose(at, Kind::Listed(values));
+                let values = in_words(values.iter().map(|value| json_excerpt(value, 40)), 5);
+                self.lose(at, LossKind::Listed(values));
             }
             return;
         }
@@ -187,7 +187,7 @@ impl<'a> Comparison<'a> {
             let mut verdicts = open.iter().map(|part| self.b.fits(part, value));
             match verdicts.find(|verdict| *verdict != Some(true)) {
                 None => {}
-                Some(Some(_)) => self.lose(at, Kind::Value(shown(value, VALUE_CHARS))),
+                Some(Some(_)) => self.lose(at, LossKind::Value(json_excerpt(value, VALUE_CHARS))),
                 Some(None) => self.unprovable(at, "the meaning of its references is not known"),
             }
         }
@@ -210,8 +210,8 @@ impl<'a> Comparison<'a> {
             return match attempts.pop() {
                 // Only one can be meant: say what is wrong with it.
                 Some(losses) if attempts.is_empty() => self.losses.extend(losses),
-                None => self.lose(at, Kind::Form(form(self.a, a))),
-                _ => self.lose(at, Kind::NoAlternative),
+                None => self.lose(at, LossKind::Form(form(self.a, a))),
+                _ => self.lose(at, LossKind::NoAlternative),
             };
         };
         let taken = &candidates[index].1;

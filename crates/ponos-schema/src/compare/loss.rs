@@ -1,4 +1,4 @@
-//! What is lost between two schemas A and B, in the words of whom it concerns.
+//! The losses between two schemas A and B, as sentences for the side that they concern.
 
 use super::{Change, Side, types::Types};
 
@@ -6,11 +6,11 @@ use super::{Change, Side, types::Types};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Loss {
     pub(super) pointer: String,
-    pub(super) kind: Kind,
+    pub(super) kind: LossKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum LossKind {
     /// B requires a field, A does not.
     Required,
     /// A allows types that B does not.
@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Rule { keyword: String, a: Option<String>, b: String },
     /// A form that all alternatives of B exclude.
     Form(String),
-    /// No alternative of B surely takes what A allows.
+    /// No alternative of B is certain to accept what A allows.
     NoAlternative,
     /// Beyond what is compared.
     Unprovable(String),
@@ -42,16 +42,16 @@ pub(super) enum Kind {
 }
 
 impl Loss {
-    pub(super) fn new(pointer: impl Into<String>, kind: Kind) -> Self {
+    pub(super) fn new(pointer: impl Into<String>, kind: LossKind) -> Self {
         Self { pointer: pointer.into(), kind }
     }
 
     /// Whether something is really lost.
     pub(super) fn counts(&self) -> bool {
-        !matches!(self.kind, Kind::NewField | Kind::OldField)
+        !matches!(self.kind, LossKind::NewField | LossKind::OldField)
     }
 
-    /// As a change from the old form to the new one. What is no loss is told once.
+    /// As a change from the old form to the new one. Remarks that are not losses are reported once.
     pub(super) fn into_change(self, side: Side) -> Option<Change> {
         let breaking = self.counts();
         let what = match side {
@@ -64,88 +64,90 @@ impl Loss {
 }
 
 /// A is the old form, B the new one.
-fn queued(kind: &Kind) -> String {
+fn queued(kind: &LossKind) -> String {
     let refused =
         |what: String, which: &str| format!("{what}; messages already queued {which} would be refused");
     match kind {
-        Kind::Required => refused("became required".into(), "without it"),
-        Kind::Types { a, b } if a.meets(*b) => {
+        LossKind::Required => refused("became required".into(), "without it"),
+        LossKind::Types { a, b } if a.meets(*b) => {
             refused(format!("type narrowed from {a} to {b}"), &format!("with {}", a.without(*b)))
         }
-        Kind::Types { a, b } => refused(format!("type changed from {a} to {b}"), &format!("with {a}")),
-        Kind::Value(value) => refused(format!("the value {value} was removed"), "with it"),
-        Kind::Listed(values) => refused(format!("only {values} is allowed now"), "with other values"),
-        Kind::Closed => {
+        LossKind::Types { a, b } => refused(format!("type changed from {a} to {b}"), &format!("with {a}")),
+        LossKind::Value(value) => refused(format!("the value {value} was removed"), "with it"),
+        LossKind::Listed(values) => refused(format!("only {values} is allowed now"), "with other values"),
+        LossKind::Closed => {
             refused("fields that the schema doesn't name are no longer allowed".into(), "with such fields")
         }
-        Kind::Unnamed => {
+        LossKind::Unnamed => {
             refused("was removed, and the schema allows no fields that it doesn't name".into(), "with it")
         }
-        Kind::Nothing => refused("nothing is allowed here any more".into(), "with a value here"),
-        Kind::Limit { keyword, a: None, b } => refused(format!("{keyword} {b} was introduced"), "beyond it"),
-        Kind::Limit { keyword, a: Some(a), b } => {
+        LossKind::Nothing => refused("nothing is allowed here any more".into(), "with a value here"),
+        LossKind::Limit { keyword, a: None, b } => {
+            refused(format!("{keyword} {b} was introduced"), "beyond it")
+        }
+        LossKind::Limit { keyword, a: Some(a), b } => {
             refused(format!("{keyword} was tightened from {a} to {b}"), "beyond it")
         }
-        Kind::Rule { keyword, a: None, b } => {
+        LossKind::Rule { keyword, a: None, b } => {
             refused(format!("{keyword} {b} was introduced"), "that don't satisfy it")
         }
-        Kind::Rule { keyword, a: Some(a), b } => format!(
+        LossKind::Rule { keyword, a: Some(a), b } => format!(
             "{keyword} was changed from {a} to {b}; messages already queued can't be shown to satisfy it"
         ),
-        Kind::Form(form) => refused(format!("the form {form} was removed"), "in it"),
-        Kind::NoAlternative => {
+        LossKind::Form(form) => refused(format!("the form {form} was removed"), "in it"),
+        LossKind::NoAlternative => {
             "can't be shown to be compatible: no alternative of the new schema is certain to \
                                 accept what the old one allowed; messages already queued may be refused"
                 .into()
         }
-        Kind::Unprovable(why) => {
+        LossKind::Unprovable(why) => {
             format!("can't be shown to be compatible: {why}; messages already queued may be refused")
         }
-        Kind::NewField => "was added, optional".into(),
-        Kind::OldField => "was removed; messages that have it are still accepted".into(),
+        LossKind::NewField => "was added, optional".into(),
+        LossKind::OldField => "was removed; messages that have it are still accepted".into(),
     }
 }
 
 /// A is the new form, B the old one.
-fn readers(kind: &Kind) -> String {
+fn readers(kind: &LossKind) -> String {
     let refused = |what: String, which: &str| {
         format!("{what}; consumers that still have the old schema would refuse messages {which}")
     };
     match kind {
-        Kind::Required => refused("is no longer required".into(), "without it"),
-        Kind::Types { a, b } if a.meets(*b) => {
+        LossKind::Required => refused("is no longer required".into(), "without it"),
+        LossKind::Types { a, b } if a.meets(*b) => {
             refused(format!("type widened from {b} to {a}"), &format!("with {}", a.without(*b)))
         }
-        Kind::Types { a, b } => refused(format!("type changed from {b} to {a}"), &format!("with {a}")),
-        Kind::Value(value) => refused(format!("the value {value} was added"), "with it"),
-        Kind::Listed(values) => refused(format!("is no longer limited to {values}"), "with other values"),
-        Kind::Closed => {
+        LossKind::Types { a, b } => refused(format!("type changed from {b} to {a}"), &format!("with {a}")),
+        LossKind::Value(value) => refused(format!("the value {value} was added"), "with it"),
+        LossKind::Listed(values) => refused(format!("is no longer limited to {values}"), "with other values"),
+        LossKind::Closed => {
             refused("fields that the schema doesn't name are allowed now".into(), "with such fields")
         }
-        Kind::Unnamed => {
+        LossKind::Unnamed => {
             refused("was added, and the old schema allows no fields that it doesn't name".into(), "with it")
         }
-        Kind::Nothing => refused("nothing was allowed here before".into(), "with a value here"),
-        Kind::Limit { keyword, a: None, b } => refused(format!("{keyword} {b} was dropped"), "beyond it"),
-        Kind::Limit { keyword, a: Some(a), b } => {
+        LossKind::Nothing => refused("nothing was allowed here before".into(), "with a value here"),
+        LossKind::Limit { keyword, a: None, b } => refused(format!("{keyword} {b} was dropped"), "beyond it"),
+        LossKind::Limit { keyword, a: Some(a), b } => {
             refused(format!("{keyword} was relaxed from {b} to {a}"), "beyond it")
         }
-        Kind::Rule { keyword, a: None, b } => {
+        LossKind::Rule { keyword, a: None, b } => {
             refused(format!("{keyword} {b} was dropped"), "that don't satisfy it")
         }
-        Kind::Rule { keyword, a: Some(a), b } => format!(
+        LossKind::Rule { keyword, a: Some(a), b } => format!(
             "{keyword} was changed from {b} to {a}; consumers that still have the old schema \
              can't be shown to accept what satisfies the new one"
         ),
-        Kind::Form(form) => refused(format!("the form {form} was added"), "in it"),
-        Kind::NoAlternative => {
+        LossKind::Form(form) => refused(format!("the form {form} was added"), "in it"),
+        LossKind::NoAlternative => {
             "can't be shown to be compatible: no alternative of the old schema is certain to \
                                 accept what the new one allows; consumers that still have the old one may refuse it"
                 .into()
         }
-        Kind::Unprovable(why) => format!(
+        LossKind::Unprovable(why) => format!(
             "can't be shown to be compatible: {why}; consumers that still have the old schema may refuse messages"
         ),
-        Kind::NewField | Kind::OldField => String::new(),
+        LossKind::NewField | LossKind::OldField => String::new(),
     }
 }

@@ -1,12 +1,12 @@
-//! Fields: named, required, others, and their number.
+//! Compares objects: named, required and other fields, and their number.
 
 use super::{
     include::Comparison,
-    loss::Kind,
+    loss::LossKind,
     parts::{All, Part, named},
     types::Types,
 };
-use crate::text::{shown, step};
+use crate::text::{json_excerpt, step};
 use serde_json::Value;
 
 impl<'a> Comparison<'a> {
@@ -19,7 +19,7 @@ impl<'a> Comparison<'a> {
             part.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
         {
             if !a.requires(name) {
-                self.lose(&format!("{at}/{}", step(name)), Kind::Required);
+                self.lose(&format!("{at}/{}", step(name)), LossKind::Required);
             }
         }
         for (name, schema) in part.get("properties").and_then(Value::as_object).into_iter().flatten() {
@@ -42,8 +42,8 @@ impl<'a> Comparison<'a> {
             let known = a.each("dependentRequired").any(|own| own.get(name) == Some(others));
             let others = others.as_array().into_iter().flatten().filter_map(Value::as_str);
             for other in others.filter(|other| !known && !a.requires(other)) {
-                let b = shown(&serde_json::json!({ name: [other] }), 80);
-                self.lose(at, Kind::Rule { keyword: "dependentRequired".into(), a: None, b });
+                let b = json_excerpt(&serde_json::json!({ name: [other] }), 80);
+                self.lose(at, LossKind::Rule { keyword: "dependentRequired".into(), a: None, b });
             }
         }
     }
@@ -71,14 +71,14 @@ impl<'a> Comparison<'a> {
             if *rest != Value::Bool(false) {
                 self.include_below(own, rest, &at);
             } else if !All::of(self.a, own).never {
-                self.lose(&at, Kind::Unnamed);
+                self.lose(&at, LossKind::Unnamed);
             }
         }
         let own = a.other_fields();
         if *rest != Value::Bool(false) {
             self.include_below(own, rest, &format!("{at}/*"));
         } else if !All::of(self.a, own).never {
-            self.lose(at, Kind::Closed);
+            self.lose(at, LossKind::Closed);
         }
         let patterns = |part: &Part<'a>| part.get("patternProperties").and_then(Value::as_object);
         let known = |pattern: &str| patterns(&part).is_some_and(|own| own.contains_key(pattern));
@@ -94,7 +94,7 @@ impl<'a> Comparison<'a> {
         let own = a.each("patternProperties").filter_map(|own| own.get(pattern)).collect::<Vec<_>>();
         if own.is_empty() && !accepts_all(schema) {
             let (a, b) = (None, pattern.to_owned());
-            return self.lose(at, Kind::Rule { keyword: "patternProperties".into(), a, b });
+            return self.lose(at, LossKind::Rule { keyword: "patternProperties".into(), a, b });
         }
         self.include_below(own, schema, &format!("{at}/*"));
     }
@@ -106,13 +106,13 @@ impl<'a> Comparison<'a> {
         }
         for name in b.names() {
             if !a.knows(name) && !b.requires(name) {
-                self.lose(&format!("{at}/{}", step(name)), Kind::NewField);
+                self.lose(&format!("{at}/{}", step(name)), LossKind::NewField);
             }
         }
         let open = b.other_fields().iter().all(|schema| **schema != Value::Bool(false));
         for name in a.names() {
             if open && !b.knows(name) {
-                self.lose(&format!("{at}/{}", step(name)), Kind::OldField);
+                self.lose(&format!("{at}/{}", step(name)), LossKind::OldField);
             }
         }
     }

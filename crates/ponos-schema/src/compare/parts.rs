@@ -1,4 +1,4 @@
-//! What a schema says, laid open: everything that holds at once, with references and `allOf` followed.
+//! A schema as a conjunction of parts, with references and `allOf` followed.
 
 use super::{
     document::{Document, address},

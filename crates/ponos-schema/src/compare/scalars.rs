@@ -1,8 +1,8 @@
-//! Limits of numbers, texts and counts; patterns and formats.
+//! Compares limits of numbers, texts and counts, and patterns and formats.
 
 use super::{
     include::Comparison,
-    loss::Kind,
+    loss::LossKind,
     parts::{All, Part},
     types::Types,
 };
@@ -55,7 +55,7 @@ impl<'a> Comparison<'a> {
                 if !within {
                     let own = own
                         .map(|(own, excludes)| format!("{own}{}", if excludes { " (excluded)" } else { "" }));
-                    self.lose(at, Kind::Limit { keyword, a: own, b: limit.to_string() });
+                    self.lose(at, LossKind::Limit { keyword, a: own, b: limit.to_string() });
                 }
             }
         }
@@ -71,17 +71,17 @@ impl<'a> Comparison<'a> {
         let whole = step.as_i128() == Some(1) && !a.types().meets(Types::FRACTION);
         if !whole && !own.iter().any(|own| divides(own)) {
             let own = own.first().map(|own| own.to_string());
-            self.lose(at, Kind::Rule { keyword: "multipleOf".into(), a: own, b: step.to_string() });
+            self.lose(at, LossKind::Rule { keyword: "multipleOf".into(), a: own, b: step.to_string() });
         }
     }
 
     fn count(&mut self, a: &All<'a>, part: Part<'a>, keyword: &'static str, lower: bool, at: &str) {
-        let Some(limit) = part.get(keyword).and_then(whole) else { return };
+        let Some(limit) = part.get(keyword).and_then(as_whole_number) else { return };
         let own = count(a, keyword, lower);
         let within = if lower { own.unwrap_or(0) >= limit } else { own.is_some_and(|own| own <= limit) };
         if !within {
             let own = own.map(|own| own.to_string());
-            self.lose(at, Kind::Limit { keyword, a: own, b: limit.to_string() });
+            self.lose(at, LossKind::Limit { keyword, a: own, b: limit.to_string() });
         }
     }
 
@@ -92,14 +92,14 @@ impl<'a> Comparison<'a> {
         if !own.contains(&demand) {
             let quoted = |value: &Value| shortened(value.as_str().unwrap_or_default(), VALUE_CHARS);
             let a = own.first().map(|own| quoted(own));
-            self.lose(at, Kind::Rule { keyword: keyword.into(), a, b: quoted(demand) });
+            self.lose(at, LossKind::Rule { keyword: keyword.into(), a, b: quoted(demand) });
         }
     }
 }
 
 /// The tightest count that the parts demand.
 pub(super) fn count(a: &All<'_>, keyword: &str, lower: bool) -> Option<u64> {
-    let counts = a.each(keyword).filter_map(whole);
+    let counts = a.each(keyword).filter_map(as_whole_number);
     if lower { counts.max() } else { counts.min() }
 }
 
@@ -135,7 +135,7 @@ fn own_bound<'d>(a: &All<'d>, plain: &str, exclusive: &str, lower: bool) -> Opti
 }
 
 /// 3 and 3.0 alike.
-fn whole(value: &Value) -> Option<u64> {
+fn as_whole_number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0).map(|n| n as u64))
 }
 

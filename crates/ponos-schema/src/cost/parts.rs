@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 /// A schema that is an object. Booleans apply nothing and are left out.
 #[derive(Debug, Default)]
-pub(super) struct Part<'d> {
+pub(super) struct SchemaNode<'d> {
     /// Where it stands, as JSON pointer.
     pub(super) at: String,
     /// What it applies to the same place.
@@ -43,10 +43,11 @@ const ITEMS: [&str; 5] = ["items", "prefixItems", "additionalItems", "contains",
 const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 
 /// All parts of a schema; the first is the whole.
-pub(super) fn of(schema: &Value) -> Vec<Part<'_>> {
+pub(super) fn schema_nodes(schema: &Value) -> Vec<SchemaNode<'_>> {
     let mut found = Found::default();
     found.walk(schema, &mut String::new());
-    let mut parts: Vec<Part<'_>> = found.objects.iter().map(|(object, at)| found.part(object, at)).collect();
+    let mut parts: Vec<SchemaNode<'_>> =
+        found.objects.iter().map(|(object, at)| found.part(object, at)).collect();
     mark_cycles(&mut parts);
     parts
 }
@@ -104,7 +105,7 @@ impl<'d> Found<'d> {
         }
     }
 
-    fn part(&self, object: &'d Map<String, Value>, at: &str) -> Part<'d> {
+    fn part(&self, object: &'d Map<String, Value>, at: &str) -> SchemaNode<'d> {
         let number = |value: &Value| Some(*self.index.get(&address(value.as_object()?))?);
         let listed = |keywords: &[&str]| -> Vec<usize> {
             let values = keywords.iter().filter_map(|keyword| object.get(*keyword));
@@ -117,7 +118,7 @@ impl<'d> Found<'d> {
         let beside = inline.map(|to| Edge { to, is_reference: false });
         let references = REFERENCES.into_iter().filter_map(|keyword| object.get(keyword)?.as_str());
         let references = references.flat_map(|to| self.targets(to));
-        Part {
+        SchemaNode {
             at: at.to_owned(),
             beside: beside.chain(references.map(|to| Edge { to, is_reference: true })).collect(),
             fields: table("properties").filter_map(|(name, value)| Some((&**name, number(value)?))).collect(),
@@ -186,8 +187,8 @@ fn decoded(fragment: &str) -> String {
 }
 
 /// Marks the parts that a way leads from back to themselves (Kosaraju's two walks, without recursion).
-fn mark_cycles(parts: &mut [Part<'_>]) {
-    let ways: Vec<Vec<usize>> = parts.iter().map(Part::all).collect();
+fn mark_cycles(parts: &mut [SchemaNode<'_>]) {
+    let ways: Vec<Vec<usize>> = parts.iter().map(SchemaNode::all).collect();
     let mut back: Vec<Vec<usize>> = vec![Vec::new(); parts.len()];
     for (from, to) in ways.iter().enumerate().flat_map(|(from, ways)| ways.iter().map(move |to| (from, *to)))
     {
@@ -222,7 +223,7 @@ fn mark_cycles(parts: &mut [Part<'_>]) {
     }
 }
 
-impl Part<'_> {
+impl SchemaNode<'_> {
     fn all(&self) -> Vec<usize> {
         let Self { beside, fields, patterns, others, names, items, .. } = self;
         let below = fields.values().chain(patterns).chain(others).chain(names).chain(items).copied();

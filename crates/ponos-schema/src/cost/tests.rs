@@ -16,7 +16,7 @@ fn chain(links: usize, link: impl Fn(Value) -> Value, last: Value) -> Value {
 }
 
 fn looks(schema: &Value) -> u64 {
-    let parts = parts::of(schema);
+    let parts = parts::schema_nodes(schema);
     Walk::new(&parts, u64::MAX).most_looks().unwrap()
 }
 

@@ -1,27 +1,26 @@
-//! What can go wrong with an inbox, in classes that the runtime decides by.
+//! Errors of an inbox, in classes by which the runtime decides.
 
 use std::fmt;
 
-/// Why the inbox could not answer. `Display` says what happened, to what, and what to do; no secret in it.
+/// Why the inbox could not answer. `Display` says what happened, to what, and what to do, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboxError {
-    /// Which kind, by which callers decide.
+    /// The class, by which callers decide.
     pub class: InboxErrorClass,
-    /// What happened, to what.
+    /// What happened, and to what.
     pub what: String,
     /// What to do.
     pub remedy: String,
 }
 
-/// Kinds of [`InboxError`].
+/// Classes of [`InboxError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InboxErrorClass {
-    /// The place it is kept can't be reached or written now: release the message, after a pause.
+    /// The inbox's storage can't be reached or written now: release the message after a pause.
     Unavailable,
-    /// Another run of the same key did not end in time, or a lock of the database's was not to be had: release the
-    /// message.
+    /// Another run of the same key did not end in time, or a lock of the database was not free: release the message.
     Conflict,
-    /// It won't get better by waiting: damage, missing rights, statements that the database refuses.
+    /// Waiting does not help: damage, missing permission, statements that the database refuses.
     Refused,
 }
 

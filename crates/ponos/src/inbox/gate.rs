@@ -1,4 +1,4 @@
-//! One run of a key at a time within this process.
+//! Allows one run of a key at a time within this process.
 
 use super::{InboxError, InboxKey};
 use std::{
@@ -8,11 +8,11 @@ use std::{
 };
 use tokio::{sync::watch, time::Instant};
 
-/// Whom a key belongs to now. The sender is made when somebody waits; when it goes, all who wait try again.
+/// The keys that are running now. The sender is made when a delivery waits; when it is dropped, all waiting ones try again.
 #[derive(Debug, Default)]
 pub(super) struct Gate(Mutex<HashMap<Arc<InboxKey>, Option<watch::Sender<()>>>>);
 
-/// The key is ours until this is dropped.
+/// Holds a key until it is dropped.
 #[derive(Debug)]
 pub(super) struct Pass {
     gate: Arc<Gate>,
@@ -20,7 +20,7 @@ pub(super) struct Pass {
 }
 
 impl Gate {
-    /// Waits until nobody else has the key, at most `patience`.
+    /// Waits until no other run has the key, at most `patience`.
     pub(super) async fn enter(
         self: &Arc<Self>,
         key: &InboxKey,
@@ -40,7 +40,7 @@ impl Gate {
         }
     }
 
-    /// Takes the key, or gives what tells that it is free.
+    /// Takes the key, or returns a receiver that tells when it is free.
     fn take_or_watch(&self, key: &Arc<InboxKey>) -> Option<watch::Receiver<()>> {
         match self.busy().entry(key.clone()) {
             hash_map::Entry::Vacant(free) => {

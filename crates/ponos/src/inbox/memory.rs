@@ -1,4 +1,4 @@
-//! Keys in memory: the last so many, gone with the process.
+//! An inbox in memory: the last `limit` keys, gone with the process.
 
 use super::{InboxError, InboxKey};
 use std::{
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Memory {
     limit: usize,
-    /// So many records fail: for tests of what follows.
+    /// How many records are still to fail, for tests.
     #[cfg(test)]
     faults: std::sync::atomic::AtomicU32,
     rows: Mutex<Rows>,
@@ -36,7 +36,7 @@ impl Memory {
         }
     }
 
-    /// The next so many records fail, as on a full disk.
+    /// Makes the next `records` records fail, as on a full disk.
     #[cfg(test)]
     pub(super) fn fail(self, records: u32) -> Self {
         self.faults.store(records, std::sync::atomic::Ordering::SeqCst);
@@ -90,7 +90,7 @@ impl Memory {
 }
 
 impl Rows {
-    /// Removes the oldest row; says whether its key was still known by it.
+    /// Removes the oldest row; returns whether its key was still remembered by it.
     fn remove_oldest(&mut self) -> bool {
         let Some((_, number, key)) = self.order.pop_front() else { return false };
         let known = self.numbers.get(&key) == Some(&number);

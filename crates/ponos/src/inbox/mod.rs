@@ -1,8 +1,8 @@
-//! The inbox: what was handled already, so that a message that is delivered again has no second effect.
+//! The inbox remembers what was handled, so that a message that is delivered again has no second effect.
 //!
-//! Before a handler runs, the runtime asks [`Inbox::begin`]. It answers that the key was handled, or gives an [`Entry`],
-//! which keeps every other delivery of the same key waiting, and ends in one of two ways: [`Entry::done`] records the
-//! key, [`Entry::abandon`] (or dropping it) leaves no trace, so that the key can run again.
+//! Before a handler runs, the runtime calls [`Inbox::begin`]. It returns that the key was handled before, or an [`Entry`],
+//! which keeps every other delivery of the same key waiting and ends in one of two ways: [`Entry::done`] records the key;
+//! [`Entry::abandon`] (or dropping it) leaves no trace, so that the key can run again.
 //!
 //! Four kinds, one suite (`crates/ponos/tests/inbox_conformance`): none at all, memory, sled, and Postgres, where the handler
 //! writes in the very transaction that records the key, and its publishes commit with them. [`Inbox::takes_publishes`]
@@ -11,7 +11,7 @@
 //! * `false`: publish, await the confirms, then `done(vec![])`, then ack;
 //! * `true`: `done(publishes)`, then ack; a relay publishes them from the database.
 //!
-//! Absent: the decision what counts as handled (Done and Skip), which is the runtime's.
+//! Absent: deciding what counts as handled (Done and Skip), which is the runtime's.
 
 mod error;
 mod gate;
@@ -32,31 +32,31 @@ use memory::Memory;
 use std::{fmt, sync::Arc, time::Duration};
 use uuid::Uuid;
 
-/// How long a second delivery of a key waits for the first, unless told otherwise.
+/// How long a second delivery of a key waits for the first, by default.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a key is remembered, unless told otherwise: seven days.
+/// How long a key is remembered, by default: seven days.
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// How often what is older is removed.
+/// How often older keys are removed.
 const TIDY: Duration = Duration::from_secs(60 * 60);
 
-/// What is remembered: that this handler, fed by this queue, handled this message.
+/// The key of what was handled: this handler, on this queue, handled this message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InboxKey {
     /// The queue that the message came from.
     pub queue: Arc<str>,
     /// The name or pattern that the handler was registered under.
     pub handler: Arc<str>,
-    /// Who sent it: ids are unique within their source alone.
+    /// The sender: ids are unique within their source only.
     pub source: Arc<str>,
     /// The message's id.
     pub id: EventId,
 }
 
-/// A longer source stands as its UUIDv5: keys are kept by the hundred thousand, and no index takes any length.
+/// A longer source is kept as its UUIDv5, because an index limits the length of its keys.
 const SOURCE: usize = 512;
 
 impl InboxKey {
-    /// For an event that came from `queue`, and goes to `handler`.
+    /// The key of an event that came from `queue` and goes to `handler`.
     pub fn of(queue: impl Into<Arc<str>>, handler: impl Into<Arc<str>>, event: &Event) -> Self {
         let source = match event.source.as_str() {
             source if source.len() <= SOURCE => source.into(),
@@ -83,25 +83,25 @@ pub struct Held {
     pub message: Message,
 }
 
-/// What [`Inbox::begin`] answers.
+/// The answer of [`Inbox::begin`].
 #[derive(Debug)]
 pub enum Begun {
     /// It was handled before: ack it, run nothing.
     Handled,
-    /// It is to run now.
+    /// Run it now, under this entry.
     Run(Entry),
 }
 
-/// What was handled already. Clones share it.
+/// Remembers what was handled. Clones share it.
 #[derive(Clone)]
 pub struct Inbox {
-    kind: Kind,
+    kind: Backend,
     patience: Duration,
     retention: Duration,
 }
 
 #[derive(Clone)]
-enum Kind {
+enum Backend {
     None,
     Memory {
         rows: Arc<Memory>,
@@ -118,9 +118,9 @@ enum Kind {
 
 /// One run of one handler for one message, from [`Inbox::begin`] on. Dropping it abandons it.
 #[must_use = "end it with done or abandon"]
-pub struct Entry(Running);
+pub struct Entry(EntryBackend);
 
-enum Running {
+enum EntryBackend {
     None,
     Memory {
         rows: Arc<Memory>,
@@ -132,106 +132,106 @@ enum Running {
         pass: Pass,
     },
     #[cfg(feature = "postgres")]
-    Postgres(postgres::Run),
+    Postgres(postgres::TransactionRun),
 }
 
 impl Inbox {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: Backend) -> Self {
         Self { kind, patience: PATIENCE, retention: RETENTION }
     }
 
-    /// Remembers nothing: whatever is delivered runs.
+    /// An inbox that remembers nothing: every delivery runs.
     pub fn none() -> Self {
-        Self::new(Kind::None)
+        Self::new(Backend::None)
     }
 
-    /// Remembers the last `limit` keys, as long as the process lives. For one replica.
+    /// An inbox that remembers the last `limit` keys until the process ends. For one replica.
     pub fn memory(limit: usize) -> Self {
-        Self::new(Kind::Memory { rows: Arc::new(Memory::new(limit)), gate: Arc::default() })
+        Self::new(Backend::Memory { rows: Arc::new(Memory::new(limit)), gate: Arc::default() })
     }
 
     /// [`Inbox::memory`] whose next records fail.
     #[cfg(test)]
     pub(crate) fn failing(records: u32) -> Self {
         let rows = Arc::new(Memory::new(1_000).fail(records));
-        Self::new(Kind::Memory { rows, gate: Arc::default() })
+        Self::new(Backend::Memory { rows, gate: Arc::default() })
     }
 
-    /// How long a second delivery of a key waits for the first to end (default 10 s); then [`Self::begin`] is an error
-    /// of class [`InboxErrorClass::Conflict`].
+    /// Sets how long a second delivery of a key waits for the first to end (default 10 s). After that, [`Self::begin`] returns
+    /// an error of class [`InboxErrorClass::Conflict`].
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// How long [`Self::tend`] keeps a key (default 7 days). It must exceed the longest time in which a message can come
-    /// again: its retries, and how long a dead letter may lie before it is requeued.
+    /// Sets how long [`Self::tend`] keeps a key (default 7 days). It must exceed the longest time after which a message can come
+    /// again: through its retries, and through a requeue from the dead letters.
     #[must_use]
     pub fn with_retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Asks for a message before its handler runs.
+    /// Begins a run of a key, before its handler runs.
     ///
     /// # Errors
     /// [`InboxErrorClass::Conflict`] when another run of the key did not end in time; otherwise as [`InboxErrorClass`].
     pub async fn begin(&self, key: &InboxKey) -> Result<Begun, InboxError> {
         match &self.kind {
-            Kind::None => Ok(Begun::Run(Entry(Running::None))),
-            Kind::Memory { rows, gate } => {
+            Backend::None => Ok(Begun::Run(Entry(EntryBackend::None))),
+            Backend::Memory { rows, gate } => {
                 let pass = gate.enter(key, self.patience).await?;
                 if rows.contains(key) {
                     return Ok(Begun::Handled);
                 }
-                Ok(Begun::Run(Entry(Running::Memory { rows: rows.clone(), pass })))
+                Ok(Begun::Run(Entry(EntryBackend::Memory { rows: rows.clone(), pass })))
             }
             #[cfg(feature = "inbox-sled")]
-            Kind::Sled { keys, gate } => {
+            Backend::Sled { keys, gate } => {
                 let pass = gate.enter(key, self.patience).await?;
                 if keys.contains(key).await? {
                     return Ok(Begun::Handled);
                 }
-                Ok(Begun::Run(Entry(Running::Sled { keys: keys.clone(), pass })))
+                Ok(Begun::Run(Entry(EntryBackend::Sled { keys: keys.clone(), pass })))
             }
             #[cfg(feature = "postgres")]
-            Kind::Postgres(store) => store.begin(key, self.patience).await,
+            Backend::Postgres(store) => store.begin(key, self.patience).await,
         }
     }
 
-    /// Forgets a key, so that it runs again: for requeueing a dead letter. Says whether it was there.
+    /// Forgets a key, so that it runs again, for requeueing a dead letter. Returns whether it was recorded.
     ///
     /// # Errors
     /// As [`InboxErrorClass`].
     pub async fn forget(&self, key: &InboxKey) -> Result<bool, InboxError> {
         match &self.kind {
-            Kind::None => Ok(false),
-            Kind::Memory { rows, .. } => Ok(rows.forget(key)),
+            Backend::None => Ok(false),
+            Backend::Memory { rows, .. } => Ok(rows.forget(key)),
             #[cfg(feature = "inbox-sled")]
-            Kind::Sled { keys, .. } => keys.forget(key).await,
+            Backend::Sled { keys, .. } => keys.forget(key).await,
             #[cfg(feature = "postgres")]
-            Kind::Postgres(store) => store.forget(key).await,
+            Backend::Postgres(store) => store.forget(key).await,
         }
     }
 
-    /// Forgets all keys recorded longer ago than this; says how many.
+    /// Forgets all keys that were recorded longer ago than this; returns how many.
     ///
     /// # Errors
     /// As [`InboxErrorClass`].
     pub async fn prune(&self, older_than: Duration) -> Result<u64, InboxError> {
         match &self.kind {
-            Kind::None => Ok(0),
-            Kind::Memory { rows, .. } => Ok(rows.prune(older_than)),
+            Backend::None => Ok(0),
+            Backend::Memory { rows, .. } => Ok(rows.prune(older_than)),
             #[cfg(feature = "inbox-sled")]
-            Kind::Sled { keys, .. } => keys.prune(older_than).await,
+            Backend::Sled { keys, .. } => keys.prune(older_than).await,
             #[cfg(feature = "postgres")]
-            Kind::Postgres(store) => store.prune(older_than).await,
+            Backend::Postgres(store) => store.prune(older_than).await,
         }
     }
 
-    /// Forgets what is older than the retention, now and every hour, until intake stops. A failure is logged and tried
-    /// again the next time.
+    /// Forgets keys older than the retention, now and every hour, until the shutdown begins. A failure is logged and tried again
+    /// the next time.
     pub async fn tend(&self, shutdown: &Shutdown) {
         let stopped = shutdown.reached(Stage::Draining);
         tokio::pin!(stopped);
@@ -251,82 +251,82 @@ impl Inbox {
         }
     }
 
-    /// How many entries there can be at a time; `None` for any number.
+    /// How many entries can be open at a time; `None` for any number.
     pub(crate) fn at_once(&self) -> Option<usize> {
         match &self.kind {
             #[cfg(feature = "postgres")]
-            Kind::Postgres(store) => Some(store.connections()),
+            Backend::Postgres(store) => Some(store.connections()),
             _ => None,
         }
     }
 
     /// Whether it remembers nothing.
     pub fn is_none(&self) -> bool {
-        matches!(self.kind, Kind::None)
+        matches!(self.kind, Backend::None)
     }
 
-    /// Whether replicas share it. The others are for one replica alone: two would each run the same message.
+    /// Whether replicas share it. An inbox that is not shared is for one replica: two would each run the same message.
     pub fn is_shared(&self) -> bool {
         match self.kind {
-            Kind::None | Kind::Memory { .. } => false,
+            Backend::None | Backend::Memory { .. } => false,
             #[cfg(feature = "inbox-sled")]
-            Kind::Sled { .. } => false,
+            Backend::Sled { .. } => false,
             #[cfg(feature = "postgres")]
-            Kind::Postgres(_) => true,
+            Backend::Postgres(_) => true,
         }
     }
 
     /// Whether [`Entry::done`] takes what the handler published (see the module).
     pub fn takes_publishes(&self) -> bool {
         match self.kind {
-            Kind::None | Kind::Memory { .. } => false,
+            Backend::None | Backend::Memory { .. } => false,
             #[cfg(feature = "inbox-sled")]
-            Kind::Sled { .. } => false,
+            Backend::Sled { .. } => false,
             #[cfg(feature = "postgres")]
-            Kind::Postgres(_) => true,
+            Backend::Postgres(_) => true,
         }
     }
 }
 
 impl Entry {
-    /// Of an inbox that remembers nothing.
+    /// The entry of an inbox that remembers nothing.
     pub(crate) fn none() -> Self {
-        Self(Running::None)
+        Self(EntryBackend::None)
     }
 
     /// Whether nothing is to be recorded.
     pub(crate) fn is_none(&self) -> bool {
-        matches!(self.0, Running::None)
+        matches!(self.0, EntryBackend::None)
     }
 
-    /// What is recorded at the end of a transaction; `None` for an inbox without one.
+    /// The key that a transaction records; `None` for an inbox without transactions.
     pub(crate) fn key(&self) -> Option<InboxKey> {
         match &self.0 {
             #[cfg(feature = "postgres")]
-            Running::Postgres(run) => Some(run.key().clone()),
+            EntryBackend::Postgres(run) => Some(run.key().clone()),
             _ => None,
         }
     }
 
-    /// The transaction of this run, for the handler's context; `None` for an inbox without one.
+    /// The transaction of this run, for the handler's context; `None` for an inbox without transactions.
     #[cfg(feature = "postgres")]
     pub fn transaction(&self) -> Option<postgres::Transaction> {
         match &self.0 {
-            Running::Postgres(run) => Some(run.transaction()),
+            EntryBackend::Postgres(run) => Some(run.transaction()),
             _ => None,
         }
     }
 
-    /// Records the key, with all that belongs to it; from then on it is handled.
+    /// Records the key, with everything that belongs to it; from then on it counts as handled.
     ///
     /// # Errors
-    /// As [`InboxErrorClass`]; nothing is recorded then, or (`Unavailable`, when the connection went at the very end)
-    /// all of it: the message is to be released, and meets the inbox when it comes again.
+    /// As [`InboxErrorClass`]; nothing is recorded then, or (`Unavailable`, if the connection is lost at the very end)
+    /// everything: release the message, and the inbox decides when it comes again.
     /// [`InboxErrorClass::Refused`] for publishes given to an inbox that does not take them.
     pub async fn done(self, publishes: Vec<Held>) -> Result<(), InboxError> {
         match self.0 {
             #[cfg(feature = "postgres")]
-            Running::Postgres(run) => run.done(publishes).await,
+            EntryBackend::Postgres(run) => run.done(publishes).await,
             _ if publishes.is_empty() => self.record().await,
             _ => Err(InboxError::refused(
                 format!(
@@ -338,28 +338,28 @@ impl Entry {
         }
     }
 
-    /// [`Entry::done`] for an inbox that takes no publishes; the entry is kept, so that it can be tried again when it fails.
+    /// As [`Entry::done`], for an inbox that takes no publishes; the entry is kept, so that recording can be tried again.
     pub(crate) async fn record(&self) -> Result<(), InboxError> {
         match &self.0 {
-            Running::None => Ok(()),
-            Running::Memory { rows, pass } => rows.record(pass.key()),
+            EntryBackend::None => Ok(()),
+            EntryBackend::Memory { rows, pass } => rows.record(pass.key()),
             #[cfg(feature = "inbox-sled")]
-            Running::Sled { keys, pass } => keys.record(pass.key()).await,
+            EntryBackend::Sled { keys, pass } => keys.record(pass.key()).await,
             #[cfg(feature = "postgres")]
-            Running::Postgres(_) => {
+            EntryBackend::Postgres(_) => {
                 Err(InboxError::refused("a transaction ends by its commit alone", "end it with done"))
             }
         }
     }
 
-    /// Leaves no trace: the handler did not succeed. What waits for the key runs.
+    /// Ends the run without a trace, because the handler did not succeed. A delivery that waits for the key runs.
     pub async fn abandon(self) {
         match self.0 {
-            Running::None | Running::Memory { .. } => {}
+            EntryBackend::None | EntryBackend::Memory { .. } => {}
             #[cfg(feature = "inbox-sled")]
-            Running::Sled { .. } => {}
+            EntryBackend::Sled { .. } => {}
             #[cfg(feature = "postgres")]
-            Running::Postgres(run) => run.abandon().await,
+            EntryBackend::Postgres(run) => run.abandon().await,
         }
     }
 }
@@ -367,12 +367,12 @@ impl Entry {
 impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.kind {
-            Kind::None => "none",
-            Kind::Memory { .. } => "memory",
+            Backend::None => "none",
+            Backend::Memory { .. } => "memory",
             #[cfg(feature = "inbox-sled")]
-            Kind::Sled { .. } => "sled",
+            Backend::Sled { .. } => "sled",
             #[cfg(feature = "postgres")]
-            Kind::Postgres(_) => "Postgres",
+            Backend::Postgres(_) => "Postgres",
         };
         f.debug_struct("Inbox").field("kind", &kind).finish_non_exhaustive()
     }

@@ -1,24 +1,24 @@
-//! How many deliveries are held when nobody says: as many as keep the slots busy for a second, by what tasks take. Pure.
+//! [`Prefetch::Auto`](super::Prefetch::Auto): holds as many deliveries as keep the slots busy for a second, by how long tasks take. Pure.
 //!
-//! With few held, quick tasks wait for the broker more than they work; with many, another replica has nothing to do, and all
-//! their bodies are in memory.
+//! With few held, quick tasks wait for the broker longer than they work; with many, other replicas have nothing to do, and
+//! all bodies are in memory.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What is held is worth this much work.
+/// The deliveries held are worth this much work.
 const AHEAD: Duration = Duration::from_secs(1);
-/// No more are held, however quick they are.
+/// The most deliveries held, however quick tasks are.
 const MOST: u16 = 1_000;
-/// Nor more bytes of bodies, by the largest that came lately.
+/// The most bytes of bodies held, by the largest that came lately.
 const BYTES: usize = 64 << 20;
 /// The largest body is forgotten between once and twice this long after it came.
 const KEPT: Duration = Duration::from_secs(600);
-/// So many tasks are measured, …
+/// A measurement covers this many tasks, …
 const TASKS: u64 = 1_000;
-/// … or those of so long after the first, …
+/// … or those that end within this time after the first, …
 const LONG: Duration = Duration::from_secs(10);
-/// … if they are as many for each slot.
+/// … if they are at least this many for each slot.
 const EACH: u64 = 10;
 
 /// The prefetch of a queue, adapted to its tasks.
@@ -55,14 +55,14 @@ impl Largest {
     }
 }
 
-/// What the tasks of a while took.
+/// How long tasks took in a period.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Measured {
     /// When the first of them ended.
     since: Option<Instant>,
     /// How many have ended.
     tasks: u64,
-    /// All of them together.
+    /// The time of all of them together.
     took: Duration,
 }
 
@@ -74,7 +74,7 @@ impl Measured {
         self.took += took;
     }
 
-    /// Whether that is enough to go by, for so many slots.
+    /// Whether the measurement is sufficient for this many slots.
     pub(crate) fn is_enough(&self, now: Instant, slots: usize) -> bool {
         let some = EACH.saturating_mul(slots as u64);
         let long = self.since.is_some_and(|since| now.saturating_duration_since(since) >= LONG);
@@ -83,21 +83,21 @@ impl Measured {
 }
 
 impl AutoPrefetch {
-    /// For so many slots: from `least`, which it begins with, up to `most`. Only large bodies make it less, down to the slots.
+    /// For `slots` slots: starts at `least`, and goes up to `most`. Only large bodies make it smaller, down to the slots.
     pub(crate) fn new(slots: usize, least: u16, most: u16) -> Self {
         let slots = u16::try_from(slots).unwrap_or(u16::MAX);
         Self { slots, least, most, now: least, largest: Largest::default() }
     }
 
-    /// A body came. A smaller prefetch, at once, if with it too many bytes may be held.
+    /// Notes a body. Returns a smaller prefetch, to take effect at once, if too many bytes could be held otherwise.
     pub(crate) fn came(&mut self, now: Instant, bytes: usize) -> Option<u16> {
         self.largest.note(now, bytes);
         let fit = self.fit();
         (fit < self.now).then(|| self.turn(fit))
     }
 
-    /// Another prefetch, if that is twice the present one, a quarter of it, or the least there is and half of it: a change
-    /// costs a subscription.
+    /// Returns another prefetch if it is at least twice the present one, at most a quarter of it, or the least one and at most
+    /// half of it: each change costs a subscription.
     pub(crate) fn adapt(&mut self, measured: Measured) -> Option<u16> {
         let mean = measured.took.div_f64(measured.tasks.max(1) as f64);
         let ahead = AHEAD.saturating_mul(u32::from(self.slots));
@@ -122,7 +122,7 @@ impl AutoPrefetch {
     }
 }
 
-/// The most that a prefetch may become: `least` if that is more.
+/// The largest prefetch allowed; at least `least`.
 pub(crate) fn bound(least: u16, most_in_time: u16) -> u16 {
     most_in_time.min(MOST).max(least)
 }

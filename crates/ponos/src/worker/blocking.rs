@@ -1,4 +1,4 @@
-//! Work that blocks, on threads of its own. A task's slot stays taken until it ends, for it can't be dropped.
+//! Blocking work, on threads of its own. A task's slot stays taken until that work ends, because it can't be cancelled.
 
 use super::{Context, Failure, HandlerResult, queue_context::QueueContext};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,13 +9,13 @@ use tokio::{
 
 /// How much of a task runs on other threads.
 #[derive(Debug, Default)]
-pub(crate) struct Running {
+pub(crate) struct BlockingWork {
     count: AtomicUsize,
     ended: Notify,
 }
 
-impl Running {
-    /// Whether some of it goes on.
+impl BlockingWork {
+    /// Whether any of it still runs.
     pub(crate) fn is_busy(&self) -> bool {
         self.count.load(Ordering::Acquire) > 0
     }
@@ -61,7 +61,7 @@ impl Drop for Counted {
     }
 }
 
-/// What waits for a thread when its handler is dropped never begins.
+/// Work that still waits for a thread when its handler is dropped never begins.
 struct Unbegun(AbortHandle);
 
 impl Drop for Unbegun {
@@ -71,11 +71,11 @@ impl Drop for Unbegun {
 }
 
 impl Context {
-    /// Runs `work`, which may keep a processor busy or block, on a thread for that. The task's slot stays taken until it
-    /// ends, even when the handler is cancelled before; a retry waits for that.
+    /// Runs `work`, which may block or keep a processor busy, on a thread for blocking work. The task's slot stays taken until
+    /// it ends, even if the handler is cancelled before; a retry waits for that.
     ///
     /// # Errors
-    /// What `work` says; a panic of it is a failure.
+    /// The error of `work`; a panic in it is a failure.
     pub async fn blocking<W>(&self, work: W) -> HandlerResult
     where
         W: FnOnce(&Self) -> HandlerResult + Send + 'static,

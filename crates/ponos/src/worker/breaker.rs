@@ -1,7 +1,8 @@
-//! Pauses a queue while something that its tasks need is unavailable, and finds out when it is there again: one task is
-//! tried from time to time; when it gets an answer, one, two, four … may be at work, up to all.
+//! The circuit breaker of a queue: pauses it while something that its tasks need is unavailable, and probes with one task
+//! from time to time. After a probe that succeeds, one, two, four … tasks may run, up to all.
 //!
-//! Invariant: a task that began before the last change says nothing of it. Absent: deliveries, which are the queue loop's.
+//! Invariant: the result of a task that began before the last change of state is ignored. Absent: deliveries, which are the
+//! queue loop's.
 
 use std::{
     fmt,
@@ -16,21 +17,21 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Before the first probe; then twice as long each time …
+/// The wait before the first probe; twice as long each time …
 const SHORTEST: Duration = Duration::from_secs(1);
 /// … up to this.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// A queue that is paused, for what its tasks need is unavailable. `Display` says it in words.
+/// A paused queue: something that its tasks need is unavailable. `Display` is a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paused {
     /// The queue.
     pub queue: Arc<str>,
     /// What is unavailable, as [`Failure::unavailable`](super::Failure::unavailable) named it.
     pub name: String,
-    /// What the last task said.
+    /// The reason that the last task gave.
     pub reason: String,
-    /// For how long already.
+    /// How long it has been paused.
     pub lasts: Duration,
 }
 
@@ -40,34 +41,34 @@ impl fmt::Display for Paused {
     }
 }
 
-/// Of one queue.
+/// The breaker of one queue.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     queue: Arc<str>,
-    /// As many may be at work when nothing is wrong.
+    /// How many tasks may run when nothing is wrong.
     full: usize,
-    /// Of the state; even while all may pass, so that this is seen without a lock.
+    /// The round of the state: even while all tasks may pass, so that this is seen without a lock.
     round: AtomicU64,
     /// How often it was paused, each failed probe counted.
     pauses: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
-    phase: Phase,
+struct BreakerState {
+    phase: BreakerPhase,
     wait: Duration,
     why: Option<Why>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum BreakerPhase {
     Passing,
     Paused {
         until: Instant,
     },
-    /// `width` at a time, 0 for the one probe.
+    /// `width` tasks at a time; 0 for the one probe.
     Probing {
         width: usize,
         at_work: usize,
@@ -82,11 +83,11 @@ struct Why {
     since: Instant,
 }
 
-/// Lets one task begin; names the round in which it did.
+/// Permission for one task to begin, with the round in which it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
-/// Of one task that was let begin; free again when this is dropped.
+/// The place of one task that was admitted; free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
     breaker: &'a Breaker,
@@ -111,12 +112,12 @@ impl Drop for Place<'_> {
 
 impl Breaker {
     pub(crate) fn new(queue: Arc<str>, full: usize) -> Self {
-        let state = State { phase: Phase::Passing, wait: SHORTEST, why: None };
+        let state = BreakerState { phase: BreakerPhase::Passing, wait: SHORTEST, why: None };
         let (round, pauses) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { queue, full, round, pauses, state: Mutex::new(state), changed: Notify::new() }
     }
 
-    /// Waits until one more may begin. Each ticket is to become a [`Place`], or to be given back by
+    /// Waits until one more task may begin. The caller makes a [`Place`] of the ticket, or gives it back with
     /// [`Breaker::ended`]. Cancel safe.
     pub(crate) async fn admitted(&self) -> Ticket {
         if let Some(passes) = self.passes() {
@@ -140,33 +141,33 @@ impl Breaker {
         round.is_multiple_of(2).then_some(Ticket(round))
     }
 
-    /// Or when it may be worth another look; `None` when one of those at work has ended.
+    /// The error says when to try again; `None`: when a running task has ended.
     fn admit(&self) -> Result<Ticket, Option<Instant>> {
         let mut state = self.lock();
         let ticket = Ticket(self.round.load(Ordering::Acquire));
         match &mut state.phase {
-            Phase::Passing => Ok(ticket),
-            Phase::Paused { until } if Instant::now() < *until => Err(Some(*until)),
-            phase @ Phase::Paused { .. } => {
-                *phase = Phase::Probing { width: 0, at_work: 1, answered: 0 };
+            BreakerPhase::Passing => Ok(ticket),
+            BreakerPhase::Paused { until } if Instant::now() < *until => Err(Some(*until)),
+            phase @ BreakerPhase::Paused { .. } => {
+                *phase = BreakerPhase::Probing { width: 0, at_work: 1, answered: 0 };
                 Ok(ticket)
             }
-            Phase::Probing { width, at_work, .. } if *at_work < (*width).max(1) => {
+            BreakerPhase::Probing { width, at_work, .. } if *at_work < (*width).max(1) => {
                 *at_work += 1;
                 Ok(ticket)
             }
-            Phase::Probing { .. } => Err(None),
+            BreakerPhase::Probing { .. } => Err(None),
         }
     }
 
-    /// Whether what was let begin may still do so.
+    /// Whether a task that was admitted may still begin.
     pub(crate) fn is_current(&self, ticket: Ticket) -> bool {
         self.round.load(Ordering::Acquire) == ticket.0
     }
 
     /// Whether more than one at a time may be taken in.
     pub(crate) fn may_widen(&self) -> bool {
-        self.passes().is_some() || matches!(self.lock().phase, Phase::Probing { width: 2.., .. })
+        self.passes().is_some() || matches!(self.lock().phase, BreakerPhase::Probing { width: 2.., .. })
     }
 
     /// How often it was paused so far.
@@ -174,7 +175,7 @@ impl Breaker {
         self.pauses.load(Ordering::Acquire)
     }
 
-    /// Resolves once it was paused more often than that.
+    /// Resolves once it was paused more than `before` times.
     pub(crate) async fn paused(&self, before: u64) {
         loop {
             let changed = self.changed.notified();
@@ -185,21 +186,23 @@ impl Breaker {
         }
     }
 
-    /// A task could not reach what it needs. Whether the queue is paused by it.
+    /// Notes that a task could not reach what it needs. Returns whether that pauses the queue.
     pub(crate) fn unavailable(&self, ticket: Ticket, name: &str, reason: &str) -> bool {
         let mut state = self.lock();
         let before = self.round.load(Ordering::Acquire);
         match state.phase {
-            Phase::Passing if ticket.0 == before => state.wait = SHORTEST,
-            Phase::Probing { width, .. } if ticket.0 == before => {
+            BreakerPhase::Passing if ticket.0 == before => state.wait = SHORTEST,
+            BreakerPhase::Probing { width, .. } if ticket.0 == before => {
                 // it was there in between
                 state.wait = if width > 0 { SHORTEST } else { (state.wait * 2).min(LONGEST) };
             }
             // one more of those that began before
-            Phase::Passing | Phase::Paused { .. } | Phase::Probing { .. } => return false,
+            BreakerPhase::Passing | BreakerPhase::Paused { .. } | BreakerPhase::Probing { .. } => {
+                return false;
+            }
         }
         let until = Instant::now() + state.wait;
-        state.phase = Phase::Paused { until };
+        state.phase = BreakerPhase::Paused { until };
         let since = match &state.why {
             Some(why) => why.since,
             None => {
@@ -216,14 +219,14 @@ impl Breaker {
         true
     }
 
-    /// A task ran and ended in another way: what it needs is there.
+    /// Notes that a task ran and ended in another way, so that what it needs is available.
     pub(crate) fn answered(&self, ticket: Ticket) {
         if self.passes().is_some() {
             return;
         }
         let mut state = self.lock();
         let round = self.round.load(Ordering::Acquire);
-        let Phase::Probing { width, answered, .. } = &mut state.phase else { return };
+        let BreakerPhase::Probing { width, answered, .. } = &mut state.phase else { return };
         if round != ticket.0 {
             return;
         }
@@ -239,21 +242,21 @@ impl Breaker {
             tracing::info!(queue = %self.queue, name, ?paused, "what the handlers need is available again; the queue goes on");
         }
         if all {
-            state.phase = Phase::Passing;
+            state.phase = BreakerPhase::Passing;
             self.round.store(round + 1, Ordering::Release);
         }
         drop(state);
         self.changed.notify_waiters();
     }
 
-    /// The task has ended, however, or did not begin after all.
+    /// Notes that a task has ended in any way, or did not begin after all.
     pub(crate) fn ended(&self, ticket: Ticket) {
         if ticket.0.is_multiple_of(2) {
             return;
         }
         let mut state = self.lock();
         if self.is_current(ticket)
-            && let Phase::Probing { at_work, .. } = &mut state.phase
+            && let BreakerPhase::Probing { at_work, .. } = &mut state.phase
         {
             *at_work = at_work.saturating_sub(1);
             drop(state);
@@ -261,7 +264,7 @@ impl Breaker {
         }
     }
 
-    /// What is wrong, if something is.
+    /// The pause, if the queue is paused.
     pub(crate) fn status(&self) -> Option<Paused> {
         let state = self.lock();
         let Why { name, reason, since } = state.why.as_ref()?;
@@ -273,7 +276,7 @@ impl Breaker {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BreakerState> {
         // no change can be left half done
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

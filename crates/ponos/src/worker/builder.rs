@@ -1,10 +1,10 @@
-//! What an author says of a worker. Nothing is refused here: `check` looks at all of it at once.
+//! The builder of a worker. It refuses nothing: `check` reports all faults at once.
 
 use super::{
     Handler, Limits, Payload, Policy,
     ended::Observer,
-    handler::{Shared, contract_of, erase},
-    settings::{Last, Need, Settings},
+    handler::{SharedHandler, contract_of, erase},
+    settings::{HandlerSettings, Last, Need},
 };
 use crate::{
     clock::Clock,
@@ -37,11 +37,11 @@ pub(super) struct Draft {
     pub(super) label: String,
     pub(super) intake: Takes,
     pub(super) handlers: Vec<Named>,
-    /// A fan-in's own, which its handlers have unless they have one; else the handler's.
+    /// A fan-in's policy, the default of its handlers; else the handler's.
     pub(super) policy: Policy,
 }
 
-/// What a queue takes in.
+/// Which messages a queue takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
     Event,
@@ -52,25 +52,25 @@ pub(super) enum Takes {
 /// A handler under its name or pattern.
 pub(super) struct Named {
     pub(super) pattern: String,
-    /// Its own.
+    /// Its own policy, if it has one.
     pub(super) policy: Option<Policy>,
     pub(super) contract: Result<Contract, SchemaError>,
-    pub(super) handler: Shared,
+    pub(super) handler: SharedHandler,
     pub(super) last: Option<Last>,
     pub(super) needs: Vec<Need>,
 }
 
 impl Named {
     fn new<T: Payload, H: Handler<T>>(pattern: &str, handler: H) -> Self {
-        let (handler, Settings { policy, contract, last, needs }) = erase::<T, H>(handler);
+        let (handler, HandlerSettings { policy, contract, last, needs }) = erase::<T, H>(handler);
         let contract = contract.map_or_else(contract_of::<T>, Ok);
         Self { pattern: pattern.to_owned(), policy, contract, handler, last, needs }
     }
 }
 
 impl Worker {
-    /// Of the service of that name, which is the first part of each of its queues: words of `a-z`, `0-9` joined by single hyphens, at
-    /// most 63 bytes. Two programs with the same name share the work.
+    /// A worker of the service with this name: words of `a-z`, `0-9` joined by single hyphens, at most 63 bytes. The name is
+    /// the first part of each of its queues. Programs with the same name share the work.
     pub fn new(service: impl Into<String>) -> Self {
         Self {
             service: service.into(),
@@ -91,15 +91,15 @@ impl Worker {
         &self.service
     }
 
-    /// Handles the global events of that name or topic pattern (`order.*.shipped`, `time.#`). Its policy is the default, or
-    /// that of [`Handler::with`]: `on("time.one-day.passed", cleanup.with(Policy::retry(3)))`.
+    /// Handles the global events with this name or topic pattern (`order.*.shipped`, `time.#`). The policy is the default, or
+    /// the one given by [`Handler::with`]: `on("time.one-day.passed", cleanup.with(Policy::retry(3)))`.
     #[must_use]
     pub fn on<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
         self.drafts.push(Draft::single(Takes::Event, Named::new::<T, _>(name, handler)));
         self
     }
 
-    /// Handles the service's own tasks of that name, which its handlers may then publish by
+    /// Handles the service's own tasks with this name, and declares that its handlers may publish them with
     /// [`Context::task`](super::Context::task). Otherwise as [`Worker::on`].
     #[must_use]
     pub fn task<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
@@ -109,9 +109,9 @@ impl Worker {
         self
     }
 
-    /// One queue for events of several names, `<service>.<label>`: in the order in which they were published, each handled by the
-    /// first handler that its type fits. Concurrency, prefetch, rate and exclusiveness are those of `policy`; attempts, backoff,
-    /// timeout and ages too, but for a handler that has a policy of its own, which then is that handler's in all of these.
+    /// Takes events of several names through one queue, `<service>.<label>`, in the order of publishing. Each goes to the
+    /// first handler whose pattern matches. Concurrency, prefetch, rate and exclusiveness come from `policy`; so do attempts,
+    /// backoff, timeout and ages, unless a handler has a policy of its own, which then sets all of these for it.
     #[must_use]
     pub fn fan_in(mut self, label: &str, policy: Policy, build: impl FnOnce(FanIn) -> FanIn) -> Self {
         let handlers = build(FanIn { handlers: Vec::new() }).handlers;
@@ -119,28 +119,28 @@ impl Worker {
         self
     }
 
-    /// Declares that handlers publish events of that name with such data; others are refused.
+    /// Declares that handlers publish events with this name and data of type `T`; undeclared ones are refused.
     #[must_use]
     pub fn publishes<T: Payload>(mut self, name: &str) -> Self {
         self.events.push((name.to_owned(), contract_of::<T>()));
         self
     }
 
-    /// [`Worker::publishes`] with a contract from elsewhere.
+    /// As [`Worker::publishes`], with this contract instead of one derived from a type.
     #[must_use]
     pub fn publishes_under(mut self, name: &str, contract: Contract) -> Self {
         self.events.push((name.to_owned(), Ok(contract)));
         self
     }
 
-    /// Declares that handlers publish tasks of that name which another program of this service handles.
+    /// Declares that handlers publish tasks with this name that another program of this service handles.
     #[must_use]
     pub fn sends_task<T: Payload>(mut self, name: &str) -> Self {
         self.tasks.push((name.to_owned(), contract_of::<T>()));
         self
     }
 
-    /// A value that handlers take as their third argument ([`State`](super::State)) or reach by
+    /// Adds a value that handlers take as their third argument ([`State`](super::State)) or get by
     /// [`Context::state`](super::Context::state); one of each type.
     #[must_use]
     pub fn state<S: Send + Sync + 'static>(mut self, state: S) -> Self {
@@ -148,27 +148,27 @@ impl Worker {
         self
     }
 
-    /// Remembers what was handled, so that what comes twice is handled once.
+    /// Remembers what was handled, so that a repeated delivery is handled once.
     #[must_use]
     pub fn inbox(self, inbox: Inbox) -> Self {
         Self { inbox, ..self }
     }
 
-    /// Limits of the worker as a whole.
+    /// Sets the limits of the worker as a whole.
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Another wall clock than the system's; for tests.
+    /// Uses another wall clock than the system's, for tests.
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
 
-    /// Declares nothing on the broker, only looks whether all is there: for users that may not configure.
-    /// [`definitions`](crate::topology::definitions) of [`Worker::topology`] tells those who may what there must be, as a file
-    /// to import; `ponos topology --service NAME --on PATTERN` prints one for names and patterns.
+    /// Declares nothing on the broker and only checks that everything exists, for users without configure permission.
+    /// [`definitions`](crate::topology::definitions) of [`Worker::topology`] makes a file for an administrator to import;
+    /// `ponos topology --service NAME --on PATTERN` prints one for names and patterns.
     #[must_use]
     pub fn passive(self) -> Self {
         Self { passive: true, ..self }
@@ -181,7 +181,7 @@ pub struct FanIn {
 }
 
 impl FanIn {
-    /// Handles the events of that name or topic pattern; by the fan-in's policy, or by one of its own.
+    /// Handles the events with this name or topic pattern, by the fan-in's policy or one of its own.
     #[must_use]
     pub fn on<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
         self.handlers.push(Named::new::<T, _>(name, handler));

@@ -1,4 +1,4 @@
-//! From what an author said to a [`Plan`]: everything that can't be is refused, all at once, before anything is touched.
+//! Checks a worker and makes a [`Plan`] of it. All faults are reported at once, before the broker is touched.
 
 use super::{
     Policy, RunError, Worker,
@@ -14,7 +14,7 @@ use crate::{
     schema::{Contract, Registry, SchemaError},
     topology::{
         Topology, check_event_pattern,
-        worker::{Intake, shared, work_queue},
+        worker::{QueueIntake, shared, work_queue},
     },
 };
 use std::{
@@ -28,11 +28,11 @@ use std::{
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum WorkerError {
-    /// What it was told can't be; each fault in words.
+    /// Its description is wrong; a sentence for each fault.
     Invalid(Vec<String>),
-    /// The broker refuses it, and a person must change something before it can work.
+    /// The broker refuses it; a person must change something before it can work.
     Broker(LinkError),
-    /// It ended without being asked to.
+    /// It ended by itself, without a shutdown.
     Ended(RunError),
 }
 
@@ -52,10 +52,10 @@ impl std::error::Error for WorkerError {}
 const QUEUE_MOST: usize = 251;
 
 impl Worker {
-    /// What it needs on the broker.
+    /// The exchanges, queues and bindings that the worker needs on the broker.
     ///
     /// # Errors
-    /// [`WorkerError::Invalid`].
+    /// [`WorkerError::Invalid`] with all faults of names and patterns.
     pub fn topology(&self) -> Result<Topology, WorkerError> {
         let mut faults = Vec::new();
         let topology = topology(self, &mut faults);
@@ -148,7 +148,8 @@ fn topology(worker: &Worker, faults: &mut Vec<String>) -> Topology {
 
 fn queue_topology(queue: &str, draft: &Draft) -> Topology {
     let patterns: Vec<&str> = draft.handlers.iter().map(|named| named.pattern.as_str()).collect();
-    let intake = if draft.intake == Takes::Task { Intake::Tasks } else { Intake::Events(&patterns) };
+    let intake =
+        if draft.intake == Takes::Task { QueueIntake::Tasks } else { QueueIntake::Events(&patterns) };
     work_queue(queue, intake, draft.policy.exclusive)
 }
 
@@ -228,7 +229,7 @@ fn queue_plan(
     QueuePlan { name: Arc::from(format!("{service}.{label}")), routes, policy, most_held }
 }
 
-/// Whether two policies agree in what belongs to a queue.
+/// Whether two policies have the same settings of a queue.
 fn same_stream(one: &Policy, other: &Policy) -> bool {
     let of = |policy: &Policy| (policy.concurrency, policy.prefetch, policy.rate, policy.exclusive);
     of(one) == of(other)
@@ -237,7 +238,7 @@ fn same_stream(one: &Policy, other: &Policy) -> bool {
 /// The rule for a name.
 type Parse = fn(&str) -> Result<EventName, InvalidName>;
 
-/// What is wrong with a name, or with its schema, was said before if a handler has that name.
+/// Builds a registry. Faults of a name or schema that a handler has too were reported before and are left out here.
 fn registry(
     (what, parse): (&str, Parse),
     declared: Vec<(String, Result<Contract, SchemaError>)>,

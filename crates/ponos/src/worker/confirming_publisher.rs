@@ -1,4 +1,4 @@
-//! Where everything that a worker publishes goes out, and where its confirms are awaited.
+//! Publishes everything that a worker sends, and awaits the confirms.
 //!
 //! Invariant: each message handed in is answered exactly once: confirmed, or with the reason.
 
@@ -19,17 +19,18 @@ use tokio::{
     time::timeout,
 };
 
-/// At most so many go out as one batch.
+/// The most messages in one batch.
 const BATCH: usize = 256;
 
-/// Why something was not confirmed.
+/// Why a message was not confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlushError {
-    /// The connection is down, went while the confirm was awaited, or no confirm came in time: it may have arrived or not.
+    /// The connection is down, was lost while the confirm was awaited, or no confirm came in time: the message may have
+    /// arrived or not.
     #[error("the broker did not confirm it ({0})")]
     Lost(String),
-    /// The connection is up, and yet no confirm came for so long: it may have arrived or not.
+    /// The connection is up, but no confirm came within this time: the message may have arrived or not.
     #[error("the broker did not confirm it within {} s, though it is connected", .0.as_secs_f64())]
     Late(Duration),
     /// A queue refused it.
@@ -38,15 +39,15 @@ pub enum FlushError {
     /// The broker closed the channel because of this message.
     #[error("the broker refused it: {0}")]
     Refused(String),
-    /// Its exchange is not there: it goes out once somebody has declared it.
+    /// Its exchange does not exist.
     #[error("its exchange does not exist: {0}")]
     Missing(String),
-    /// Nobody is bound where somebody must be.
+    /// No queue is bound for it, though it must reach one.
     #[error("no queue is bound to the exchange '{exchange}' by the key '{key}'")]
     Unroutable {
         /// Where it was published to.
         exchange: String,
-        /// By which key.
+        /// The routing key.
         key: String,
     },
     /// The worker has stopped publishing.
@@ -71,15 +72,15 @@ impl FlushError {
 pub(crate) struct ConfirmingPublisher {
     submit: mpsc::Sender<Vec<Publishing>>,
     link: watch::Receiver<Link>,
-    waiting: Waiting,
+    waiting: PendingConfirms,
     next: Arc<AtomicU64>,
 }
 
 /// By token: who waits for the outcome. Bounded by what is awaited, for it is taken out when that ends.
 #[derive(Debug, Clone, Default)]
-struct Waiting(Arc<Mutex<HashMap<u64, oneshot::Sender<PublishOutcome>>>>);
+struct PendingConfirms(Arc<Mutex<HashMap<u64, oneshot::Sender<PublishOutcome>>>>);
 
-impl Waiting {
+impl PendingConfirms {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<PublishOutcome>>> {
         // no change of the map can be left half done
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -88,7 +89,7 @@ impl Waiting {
 
 /// Takes its tokens out again when nobody waits any more.
 struct Awaited<'a> {
-    waiting: &'a Waiting,
+    waiting: &'a PendingConfirms,
     tokens: std::ops::Range<u64>,
 }
 
@@ -105,7 +106,7 @@ impl ConfirmingPublisher {
     /// On a publisher of its own. Ends with the last handle. Must be called within a tokio runtime.
     pub(crate) fn open(publisher: Publisher) -> Self {
         let (submit, settled, link) = publisher.split();
-        let waiting = Waiting::default();
+        let waiting = PendingConfirms::default();
         tokio::spawn(answer(settled, waiting.clone()));
         Self { submit, link, waiting, next: Arc::default() }
     }
@@ -191,7 +192,7 @@ impl ConfirmingPublisher {
     }
 }
 
-async fn answer(mut settled: mpsc::Receiver<Vec<Settlement>>, waiting: Waiting) {
+async fn answer(mut settled: mpsc::Receiver<Vec<Settlement>>, waiting: PendingConfirms) {
     while let Some(batch) = settled.recv().await {
         let mut waiting = waiting.lock();
         for Settlement { token, outcome } in batch {

@@ -1,8 +1,8 @@
-//! What a handler knows of its task, and by which it publishes.
+//! What a handler knows about its task, and how it publishes.
 
 use super::{
-    blocking::Running,
-    held::{Buffer, Key, Kind, Origin, PublishError},
+    blocking::BlockingWork,
+    held::{Buffer, MessageKind, Origin, PublishError, PublishKey},
     plan::Route,
     service::{NoState, Service},
     signal::Signal,
@@ -18,11 +18,11 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A task's surroundings. Clones are the same task's.
+/// The context of one run of a handler. Clones belong to the same run.
 #[derive(Clone)]
-pub struct Context(Arc<Inner>);
+pub struct Context(Arc<ContextInner>);
 
-pub(crate) struct Inner {
+pub(crate) struct ContextInner {
     pub(crate) service: Arc<Service>,
     pub(crate) queue: Arc<str>,
     pub(crate) route: Arc<Route>,
@@ -33,7 +33,7 @@ pub(crate) struct Inner {
     pub(crate) deadline: Instant,
     pub(crate) cancelled: Signal,
     /// What it runs on other threads.
-    pub(crate) blocking: Running,
+    pub(crate) blocking: BlockingWork,
     /// Why the last attempt failed; for the final handler.
     pub(crate) failure: Option<String>,
     pub(crate) span: tracing::Span,
@@ -43,7 +43,7 @@ pub(crate) struct Inner {
 }
 
 impl Context {
-    pub(crate) fn new(inner: Inner) -> Self {
+    pub(crate) fn new(inner: ContextInner) -> Self {
         Self(Arc::new(inner))
     }
 
@@ -52,22 +52,22 @@ impl Context {
         &self.0.event
     }
 
-    /// Its id, the same at each attempt.
+    /// The event's id, the same at each attempt.
     pub fn id(&self) -> &EventId {
         &self.0.event.id
     }
 
-    /// What all that follows from one cause has in common: the event's correlation id, else its id.
+    /// The correlation id, which all events that follow from one cause share: the event's own, else its id.
     pub fn correlation_id(&self) -> &str {
         self.0.event.correlation_id.as_deref().unwrap_or(self.0.event.id.as_str())
     }
 
-    /// The id of what this one follows from, if it follows from something.
+    /// The id of the event that this one follows from, if any.
     pub fn causation_id(&self) -> Option<&str> {
         self.0.event.causation_id.as_deref()
     }
 
-    /// Which attempt this is, from 1. What a crash or a release gives back is no attempt of its own.
+    /// Which attempt this is, from 1. A redelivery after a crash or a release is the same attempt.
     pub fn attempt(&self) -> u32 {
         self.0.attempt
     }
@@ -92,17 +92,18 @@ impl Context {
         self.0.service.clock.now()
     }
 
-    /// Whether the task should stop: its time is over, or the worker stops now.
+    /// Whether the task should stop: its timeout has passed, or the worker stops now.
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.is_raised()
     }
 
-    /// Resolves when [`Context::is_cancelled`]. A future that is dropped needs none of it; work on other threads does.
+    /// Resolves when [`Context::is_cancelled`] becomes true. For work on other threads; the handler's own future is dropped
+    /// anyway.
     pub async fn cancelled(&self) {
         self.0.cancelled.raised().await;
     }
 
-    /// In the final handler: why the last attempt failed.
+    /// In the final handler: why the last attempt failed; elsewhere `None`.
     pub fn failure(&self) -> Option<&str> {
         self.0.failure.as_deref()
     }
@@ -112,8 +113,8 @@ impl Context {
         &self.0.span
     }
 
-    /// The value of type `S` that was given to [`Worker::state`](super::Worker::state). What a body asks for is seen only when
-    /// it runs; a missing [`State`](super::State), the handler's third argument, is found at the start.
+    /// The value of type `S` that was given to [`Worker::state`](super::Worker::state). A missing value is found only when the
+    /// handler runs; as third argument ([`State`](super::State)) it is found at the start.
     ///
     /// # Errors
     /// [`NoState`] when none was given.
@@ -121,46 +122,46 @@ impl Context {
         self.0.service.state()
     }
 
-    /// A task for this service itself: checked now, sent when the handler is done.
+    /// Publishes a task for this service: checked now, sent when the handler is done.
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn task(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((Kind::Task, name), None, payload)
+        self.hold((MessageKind::Task, name), None, payload)
     }
 
-    /// An event for everybody: checked now, sent when the handler is done.
+    /// Publishes an event for everybody: checked now, sent when the handler is done.
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn publish(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((Kind::Event, name), None, payload)
+        self.hold((MessageKind::Event, name), None, payload)
     }
 
-    /// [`Context::task`] with a key of its own: its id derives from the key instead of its place in the order, so that a
-    /// handler which publishes in another order when it runs again still gives each the same id.
+    /// As [`Context::task`], with a key: the id derives from the key instead of the order of publishing. A handler that
+    /// publishes in another order when it runs again still gives each message the same id.
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn task_keyed(&self, name: &str, key: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((Kind::Task, name), Some(key), payload)
+        self.hold((MessageKind::Task, name), Some(key), payload)
     }
 
-    /// [`Context::publish`] with a key of its own.
+    /// As [`Context::publish`], with a key: see [`Context::task_keyed`].
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn publish_keyed(&self, name: &str, key: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((Kind::Event, name), Some(key), payload)
+        self.hold((MessageKind::Event, name), Some(key), payload)
     }
 
-    /// Sends an event now and waits for its confirm: for streams too long to be held. What was sent stays sent, even
-    /// if the handler fails; when it runs again, ids repeat.
+    /// Sends an event now and waits for its confirm, for streams too long to be held. It stays sent even if the handler
+    /// fails; when the handler runs again, ids repeat.
     ///
     /// # Errors
     /// [`PublishError`].
     pub async fn send_now(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.send((Kind::Event, name), payload).await
+        self.send((MessageKind::Event, name), payload).await
     }
 
     /// Sends a task for this service now and waits for its confirm.
@@ -168,11 +169,11 @@ impl Context {
     /// # Errors
     /// [`PublishError`].
     pub async fn send_task_now(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.send((Kind::Task, name), payload).await
+        self.send((MessageKind::Task, name), payload).await
     }
 
-    /// The handler's own transaction: its writes, the inbox row and what it publishes commit together. `None` unless the
-    /// worker's inbox is on Postgres.
+    /// The transaction of this run: the handler's writes, the inbox row and the messages it publishes commit together.
+    /// `None` unless the worker's inbox is on Postgres.
     #[cfg(feature = "postgres")]
     pub fn transaction(&self) -> Option<&crate::inbox::postgres::Transaction> {
         self.0.transaction.as_ref()
@@ -180,17 +181,17 @@ impl Context {
 
     fn hold(
         &self,
-        what: (Kind, &str),
+        what: (MessageKind, &str),
         key: Option<&str>,
         payload: &impl Serialize,
     ) -> Result<(), PublishError> {
         let mut buffer = self.buffer();
-        let key = key.map_or_else(|| Key::Number(buffer.number()), Key::Given);
+        let key = key.map_or_else(|| PublishKey::Number(buffer.number()), PublishKey::Given);
         let held = self.origin().message(&self.0.service, what, key, payload)?;
         buffer.hold(held, &self.0.service.limits)
     }
 
-    async fn send(&self, what: (Kind, &str), payload: &impl Serialize) -> Result<(), PublishError> {
+    async fn send(&self, what: (MessageKind, &str), payload: &impl Serialize) -> Result<(), PublishError> {
         let number = {
             let mut buffer = self.buffer();
             if buffer.has_ended() {
@@ -198,7 +199,7 @@ impl Context {
             }
             buffer.number()
         };
-        let held = self.origin().message(&self.0.service, what, Key::Number(number), payload)?;
+        let held = self.origin().message(&self.0.service, what, PublishKey::Number(number), payload)?;
         let Some(publisher) = self.0.service.publisher.get() else { return Err(PublishError::Ended) };
         let sent = publisher.publish(vec![held], self.0.service.limits.flush).await;
         sent.map_err(|why| PublishError::Unconfirmed(what.1.to_owned(), why))
@@ -218,7 +219,7 @@ impl Context {
         self.buffer().end()
     }
 
-    pub(crate) fn inner(&self) -> &Inner {
+    pub(crate) fn inner(&self) -> &ContextInner {
         &self.0
     }
 

@@ -1,4 +1,4 @@
-//! How one delivery ended, and who is told.
+//! How deliveries end, and what observers see.
 
 use crate::event::{EventId, EventName, Timestamp};
 use std::{fmt, sync::Arc, time::Duration};
@@ -9,11 +9,11 @@ use std::{fmt, sync::Arc, time::Duration};
 pub enum Ended {
     /// The handler is done; what it published is confirmed.
     Done,
-    /// The inbox knew it: nothing ran.
+    /// The inbox had recorded it before: nothing ran.
     HandledAlready,
     /// There was nothing to do: too old, overtaken, or the handler said so.
     Skipped(String),
-    /// It came back before its time, and goes around again. No attempt was made.
+    /// It came back from the retry ladder too early, and waits there again. No attempt was made.
     Early {
         /// When the attempt is due.
         due: Timestamp,
@@ -27,37 +27,37 @@ pub enum Ended {
         /// Why.
         reason: String,
     },
-    /// Put off by its handler, without an attempt being used up.
+    /// Put off by its handler; no attempt was spent.
     Snoozed {
         /// When the attempt is made again.
         due: Timestamp,
         /// Why.
         reason: String,
     },
-    /// Back to the queue, without an attempt being used up.
+    /// Given back to its queue; no attempt was spent.
     Released(String),
-    /// To the dead letters.
+    /// Sent to the dead letters.
     Dead(Death),
 }
 
 /// Why a message went to the dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Death {
-    /// The kind, which is header `dead-kind`.
+    /// The kind: header `dead-kind`.
     pub kind: DeadKind,
     /// What happened, for people; header `dead-reason`.
     pub reason: String,
 }
 
-/// Kinds of deaths.
+/// Why a message went to the dead letters, as a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeadKind {
-    /// No CloudEvent: not JSON, an attribute missing, a header of the wrong type.
+    /// It is not a valid CloudEvent: not JSON, an attribute missing, or a header of the wrong type.
     Malformed,
-    /// Nobody in the service handles this type.
+    /// No handler of the queue takes this type.
     Unhandled,
-    /// Against the contract of its handler.
+    /// Its payload does not fit the schema of its handler.
     Schema,
     /// Its body is larger than [`Limits::body`](super::Limits::body), or its headers leave no room for those of a retry.
     TooLarge,
@@ -69,7 +69,7 @@ pub enum DeadKind {
     Released,
     /// Its handler snoozed it for longer than [`Policy::max_wait`](super::Policy::max_wait).
     Snoozed,
-    /// Delivered again and again without ever being settled.
+    /// It was delivered again and again without being settled: whatever handles it crashes.
     Poison,
 }
 
@@ -87,7 +87,7 @@ impl DeadKind {
         Self::Poison,
     ];
 
-    /// As it stands in the header.
+    /// The value of the header `dead-kind`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
@@ -115,7 +115,7 @@ impl Death {
     }
 }
 
-/// What an observer is told of.
+/// What a worker reports to its observer.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Observed {
@@ -134,7 +134,7 @@ pub enum Observed {
         /// From its beginning in this process to its end.
         took: Duration,
     },
-    /// A handler kept its thread, and with it whatever shares that, beyond its timeout; nothing could cancel it.
+    /// A handler blocked its thread beyond its timeout; it could not be cancelled, and held up other tasks of that thread.
     Blocked {
         /// Its queue.
         queue: Arc<str>,
@@ -142,12 +142,12 @@ pub enum Observed {
         id: EventId,
         /// The type of its event.
         name: EventName,
-        /// How long it kept the thread at a time.
+        /// How long it blocked the thread at a time.
         held: Duration,
         /// What [`Policy::timeout`](super::Policy::timeout) allows in all.
         timeout: Duration,
     },
-    /// What [`Policy::expect_by_next`](super::Policy::expect_by_next) waited for did not come.
+    /// An event that [`Policy::expect_by_next`](super::Policy::expect_by_next) waits for did not come in time.
     Missed {
         /// The queue that waits.
         queue: Arc<str>,
@@ -162,7 +162,7 @@ pub enum Observed {
     },
 }
 
-/// Is told of every end, in the task that ended: it must be quick.
+/// Called at every end, in the task that ended: it must be quick.
 pub(crate) type Observer = Arc<dyn Fn(&Observed) + Send + Sync>;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Handlers: what an author writes, and the one place where their types are erased.
+//! Handlers as an author writes them, and the one place where their types are erased.
 
 use super::{
     Context, HandlerResult, Policy,
-    settings::{Configured, Settings, configure},
+    settings::{Configured, HandlerSettings, configure},
 };
 use crate::schema::{Contract, SchemaError};
 use futures_util::future::BoxFuture;
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
-/// What a handler takes: anything that can be read from JSON and says its schema. `serde_json::Value` takes all.
+/// What a handler takes: any type that deserializes from JSON and has a JSON Schema. `serde_json::Value` takes everything.
 ///
 /// ```compile_fail
 /// # use ponos::prelude::*;
@@ -29,8 +29,8 @@ pub trait Payload: DeserializeOwned + JsonSchema + Send + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned + JsonSchema + Send + 'static> Payload for T {}
 
-/// An async function from payload and [`Context`] to an outcome. Implemented for all such functions and closures, and for
-/// what [`Handler::with`], [`Handler::finally`] and [`Handler::contract`] make of them.
+/// An async function from a payload and a [`Context`] to an outcome. Implemented for all such functions and closures, and
+/// for what [`Handler::with`], [`Handler::finally`] and [`Handler::contract`] return.
 ///
 /// ```compile_fail
 /// # use ponos::prelude::*;
@@ -45,7 +45,7 @@ impl<T: DeserializeOwned + JsonSchema + Send + 'static> Payload for T {}
     note = "one that takes a `State` too is given as `name.with_state()`"
 )]
 pub trait Handler<T>: Fn(T, Context) -> <Self as Handler<T>>::Future + Send + Sync + 'static {
-    /// What it returns.
+    /// The future that the handler returns.
     type Future: Future<Output = HandlerResult> + Send + 'static;
 
     /// The same handler with a policy of its own.
@@ -57,7 +57,7 @@ pub trait Handler<T>: Fn(T, Context) -> <Self as Handler<T>>::Future + Send + Sy
         configure(self, |settings| settings.policy = Some(policy))
     }
 
-    /// Holds payloads to this contract instead of the one derived from the type.
+    /// Validates payloads against this contract instead of the one derived from the type.
     fn contract(self, contract: Contract) -> Configured<T, Self::Future>
     where
         Self: Sized,
@@ -66,9 +66,9 @@ pub trait Handler<T>: Fn(T, Context) -> <Self as Handler<T>>::Future + Send + Sy
         configure(self, |settings| settings.contract = Some(contract))
     }
 
-    /// Runs `last` after the last attempt failed, before the message goes to the dead letters; what it publishes is sent,
-    /// whatever else it returns. [`Context::failure`] says what happened. With an inbox on Postgres it has a transaction of
-    /// its own.
+    /// Runs `last`, the final handler, after the last attempt failed and before the message goes to the dead letters. Messages
+    /// that it publishes are sent unless it fails; [`Context::failure`] says what happened. With an inbox on Postgres it has a
+    /// transaction of its own.
     fn finally(self, last: impl Handler<T>) -> Configured<T, Self::Future>
     where
         Self: Sized,
@@ -77,7 +77,7 @@ pub trait Handler<T>: Fn(T, Context) -> <Self as Handler<T>>::Future + Send + Sy
         configure(self, |settings| settings.last::<T, _>(last, false))
     }
 
-    /// [`Handler::finally`], and also when the handler says [`Outcome::Dead`](super::Outcome::Dead).
+    /// As [`Handler::finally`], and also runs it when the handler returns [`Outcome::Dead`](super::Outcome::Dead).
     fn finally_or_dead(self, last: impl Handler<T>) -> Configured<T, Self::Future>
     where
         Self: Sized,
@@ -101,7 +101,7 @@ pub(crate) trait Erased: Send + Sync {
     /// The future of one run.
     ///
     /// # Errors
-    /// Serde's words, when the payload keeps the contract but is not what the type wants.
+    /// Serde's message, when the payload fits the contract but can't be read as the type.
     fn run(
         &self,
         payload: Value,
@@ -110,7 +110,7 @@ pub(crate) trait Erased: Send + Sync {
 }
 
 /// A shared, erased handler.
-pub(crate) type Shared = Arc<dyn Erased>;
+pub(crate) type SharedHandler = Arc<dyn Erased>;
 
 struct Typed<T, H> {
     handler: H,
@@ -128,9 +128,9 @@ impl<T: Payload, H: Handler<T>> Erased for Typed<T, H> {
     }
 }
 
-/// The handler, erased, and what was set of it.
-pub(crate) fn erase<T: Payload, H: Handler<T>>(handler: H) -> (Shared, Settings) {
-    let settings = Settings::of(&handler);
+/// The handler, erased, and its settings.
+pub(crate) fn erase<T: Payload, H: Handler<T>>(handler: H) -> (SharedHandler, HandlerSettings) {
+    let settings = HandlerSettings::of(&handler);
     (Arc::new(Typed { handler, payload: PhantomData }), settings)
 }
 

@@ -1,4 +1,4 @@
-//! What a handler publishes: checked at once, held until it is done, with ids that derive from where it comes from.
+//! What a handler publishes: checked at once, held until the handler is done, with ids that derive from its event.
 
 use super::{limits::Limits, service::Service};
 use crate::{
@@ -10,40 +10,40 @@ use serde::Serialize;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Why something can't be published. Nothing of it was held or sent.
+/// Why a message can't be published. Nothing of it was held or sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The name is none.
+    /// The name is not a valid event name.
     #[error("'{0}' is not a valid name: {1}")]
     Name(String, #[source] InvalidName),
-    /// The name of a task is none.
+    /// The name is not a valid task name.
     #[error("'{0}' is not a valid task name: {1}")]
     Task(String, #[source] InvalidName),
-    /// Not declared by this service, or against its schema.
+    /// It is not declared by this service, or does not fit its schema.
     #[error("{0}")]
     Refused(#[from] PublishRefused),
     /// The payload can't be written as JSON.
     #[error("the payload of '{0}' can't be written as JSON: {1}")]
     Payload(String, #[source] serde_json::Error),
-    /// More than a handler may hold; `send_now` streams instead.
+    /// The handler would hold more than [`Limits`] allow; `send_now` streams instead.
     #[error(
         "this handler holds {count} messages of {bytes} bytes; the limits are {most} messages and {most_bytes} bytes: send some with send_now before, or split the task"
     )]
     Full {
-        /// Messages held, with this one.
+        /// Messages held, this one included.
         count: usize,
-        /// Their bytes together.
+        /// The bytes of their bodies together.
         bytes: usize,
-        /// As many may be.
+        /// The most messages.
         most: usize,
-        /// As many bytes may be.
+        /// The most bytes.
         most_bytes: usize,
     },
-    /// The handler has ended: what would be held now would never be sent.
+    /// The handler has ended: a message held now would never be sent.
     #[error("the handler of this context has ended; publish before it returns")]
     Ended,
-    /// `send_now` only: no confirm came.
+    /// The broker did not confirm it (`send_now` only).
     #[error("'{0}' was not confirmed: {1}")]
     Unconfirmed(String, #[source] super::confirming_publisher::FlushError),
 }
@@ -57,30 +57,30 @@ pub(crate) struct Origin<'a> {
     pub(crate) parent: &'a Event,
     pub(crate) queue: &'a str,
     pub(crate) handler: &'a str,
-    /// By the final handler, whose publishings are others than the handler's own.
+    /// Published by the final handler, whose messages differ from the handler's own.
     pub(crate) is_last: bool,
 }
 
-/// What a publishing is told apart by from others of the same name.
+/// What tells a publishing from others of the same name.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Key<'a> {
+pub(crate) enum PublishKey<'a> {
     Given(&'a str),
     Number(u64),
 }
 
 /// Where a publishing goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum MessageKind {
     Event,
     Task,
 }
 
 impl Origin<'_> {
     /// The id (see ADR 0012).
-    fn id(&self, name: &EventName, key: Key<'_>) -> Uuid {
+    fn id(&self, name: &EventName, key: PublishKey<'_>) -> Uuid {
         let (mark, key) = match key {
-            Key::Given(key) => ('=', key.to_owned()),
-            Key::Number(number) => ('#', number.to_string()),
+            PublishKey::Given(key) => ('=', key.to_owned()),
+            PublishKey::Number(number) => ('#', number.to_string()),
         };
         let Self { parent, queue, handler, is_last } = self;
         let last = if *is_last { "!last" } else { "" };
@@ -92,17 +92,19 @@ impl Origin<'_> {
     pub(crate) fn message(
         &self,
         service: &Service,
-        (kind, name): (Kind, &str),
-        key: Key<'_>,
+        (kind, name): (MessageKind, &str),
+        key: PublishKey<'_>,
         payload: &impl Serialize,
     ) -> Result<Held, PublishError> {
         let name: EventName = match kind {
-            Kind::Event => name.parse().map_err(|why| PublishError::Name(name.to_owned(), why))?,
-            Kind::Task => EventName::of_task(name).map_err(|why| PublishError::Task(name.to_owned(), why))?,
+            MessageKind::Event => name.parse().map_err(|why| PublishError::Name(name.to_owned(), why))?,
+            MessageKind::Task => {
+                EventName::of_task(name).map_err(|why| PublishError::Task(name.to_owned(), why))?
+            }
         };
         let unwritable = |why| PublishError::Payload(name.to_string(), why);
         let value = serde_json::to_value(payload).map_err(unwritable)?;
-        let declared = if kind == Kind::Event { &service.events } else { &service.tasks };
+        let declared = if kind == MessageKind::Event { &service.events } else { &service.tasks };
         declared.check(&name, &value)?;
         let body = serde_json::to_vec(&value).map_err(unwritable)?;
         let uuid = self.id(&name, key);
@@ -112,19 +114,20 @@ impl Origin<'_> {
         event.correlation_id =
             Some(self.parent.correlation_id.clone().unwrap_or_else(|| self.parent.id.to_string()));
         event.causation_id = Some(self.parent.id.to_string());
-        event.traceparent = self.parent.traceparent.as_deref().map(|parent| follow(parent, uuid));
+        event.traceparent = self.parent.traceparent.as_deref().map(|parent| continue_trace(parent, uuid));
         event.tracestate = self.parent.tracestate.clone();
         let mut message = event.into_message();
-        if kind == Kind::Task {
+        if kind == MessageKind::Task {
             message.routing_key = format!("{}.{name}", service.name);
         }
-        let exchange = if kind == Kind::Event { "events" } else { "tasks" };
+        let exchange = if kind == MessageKind::Event { "events" } else { "tasks" };
         Ok(Held { id, exchange: Arc::from(exchange), message })
     }
 }
 
-/// The sender's trace goes on: same trace and flags, a span of the message's own. What is no trace context passes as it is.
-fn follow(parent: &str, id: Uuid) -> String {
+/// Continues the sender's trace: same trace and flags, a span of the message's own. A text that is not a trace context
+/// passes unchanged.
+fn continue_trace(parent: &str, id: Uuid) -> String {
     let mut parts = parent.splitn(4, '-');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(version), Some(trace), Some(span), Some(flags)) if trace.len() == 32 && span.len() == 16 => {
@@ -135,7 +138,7 @@ fn follow(parent: &str, id: Uuid) -> String {
     }
 }
 
-/// What a handler holds so far.
+/// The messages that a handler holds so far.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     held: Vec<Held>,
@@ -171,7 +174,7 @@ impl Buffer {
         Ok(())
     }
 
-    /// All that is held; nothing can be held any more.
+    /// Takes everything held; nothing can be held any more.
     pub(crate) fn end(&mut self) -> Vec<Held> {
         self.ended = true;
         std::mem::take(&mut self.held)

@@ -1,4 +1,4 @@
-//! `latest_only`: what a later event of the same source and subject has overtaken is skipped.
+//! `latest_only`: skips events that a later one of the same name, source and subject has overtaken.
 
 use crate::event::{Event, Timestamp};
 use std::{
@@ -6,15 +6,15 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// So many are told apart; beyond that the one known for longest is forgotten.
+/// The most series remembered; beyond that, the one known for longest is forgotten.
 const KNOWN: usize = 10_000;
-/// A time that is further ahead of our clock is nonsense, and overtakes nothing: milliseconds, an hour.
+/// An event whose time is further ahead of our clock overtakes nothing: an hour, in milliseconds.
 const AHEAD: i64 = 3_600_000;
 
 /// Type, source and subject.
 pub(super) type Series = (String, String, Option<String>);
 
-/// What an event is one of a row of.
+/// The series that an event belongs to.
 pub(super) fn series(event: &Event) -> Series {
     (event.name.to_string(), event.source.clone(), event.subject.clone())
 }
@@ -30,7 +30,8 @@ struct Known {
 }
 
 impl Latest {
-    /// Takes the event, or says by which time it was overtaken. One without a time, or with one that can't be, is always taken.
+    /// Takes the event, or returns the time of the one that has overtaken it. An event without a time, or with an impossible
+    /// one, is always taken.
     pub(crate) fn take(&self, event: &Event, now: Timestamp) -> Result<(), Timestamp> {
         let Some(time) = event.time.filter(|time| time.since(now) <= AHEAD) else { return Ok(()) };
         let series = series(event);

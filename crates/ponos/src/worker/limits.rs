@@ -5,17 +5,17 @@ use std::time::Duration;
 /// Limits of the worker as a whole.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How long begun tasks may go on after the first request to stop (30 s).
+    /// How long running tasks may go on after the first request to stop (30 s).
     pub grace: Duration,
     /// The broker's `consumer_timeout`; every delivery must be settled within it (30 min).
     pub consumer_timeout: Duration,
-    /// A larger body goes to the dead letters unread (16 MiB).
+    /// The largest body in bytes; a larger one goes to the dead letters unread (16 MiB).
     pub body: usize,
-    /// Messages that a handler may hold (10,000) …
+    /// How many messages a handler may hold (10,000) …
     pub held: usize,
-    /// … and their bodies together (16 MiB).
+    /// … and the bytes of their bodies together (16 MiB).
     pub held_bytes: usize,
-    /// For the confirms of what a handler published, and of a retry or dead letter (30 s).
+    /// How long to wait for the confirms of what a handler published, or of a retry or dead letter (30 s).
     pub flush: Duration,
 }
 
@@ -33,7 +33,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What can't be, in words.
+    /// What is wrong with the limits, a sentence each.
     pub(crate) fn faults(&self) -> Vec<String> {
         let zero = [
             (self.grace.is_zero(), "grace is 0: begun tasks need some time to end"),

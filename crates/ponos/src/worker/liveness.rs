@@ -1,4 +1,4 @@
-//! Whether a worker gets what it should: what the broker says of our consumers, not what we believe.
+//! Whether a worker receives what it should, by what the broker says about its consumers.
 
 use super::{
     breaker::{Breaker, Paused},
@@ -17,31 +17,31 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// Nothing came for so long: then the broker is asked.
+/// After this long without a delivery, the broker is asked.
 const QUIET: Duration = Duration::from_secs(30);
-/// Between two questions.
+/// The wait between two questions.
 const BETWEEN: Duration = Duration::from_secs(10);
 /// A link that is down for longer is a fault.
 const DOWN: Duration = Duration::from_secs(60);
-/// For one question.
+/// The time limit of one question.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How long it is noted that something was gone from the broker.
+/// How long a note says that something was missing on the broker.
 const NOTED: Duration = Duration::from_secs(600);
 
-/// Tells whether a worker is alive. Clones tell the same.
+/// Reports whether a worker is alive. Clones share the state.
 #[derive(Debug, Clone, Default)]
 pub struct Liveness {
     pulses: Arc<Mutex<Vec<Arc<Pulse>>>>,
     gone: Arc<Mutex<Option<Gone>>>,
 }
 
-/// Deliveries of a worker, as [`Liveness::deliveries`] counts them.
+/// Counts of a worker's deliveries, from [`Liveness::deliveries`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Deliveries {
     /// Taken in since the start.
     pub taken: u64,
-    /// Of these, such as still wait for a slot, or are at work.
+    /// Those of them that wait for a slot or are running.
     pub unsettled: u64,
 }
 
@@ -50,11 +50,11 @@ pub struct Deliveries {
 struct Gone {
     what: String,
     seen: Instant,
-    /// All is there again.
+    /// Everything exists again.
     is_back: bool,
 }
 
-/// What is known of one queue.
+/// The state of one queue.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     queue: Arc<str>,
@@ -64,7 +64,7 @@ pub(crate) struct Pulse {
     came: AtomicU64,
     /// Deliveries that came.
     taken: AtomicU64,
-    /// Of these, such as were settled, or can't be any more.
+    /// Those of them that were settled, or can't be any more.
     settled: AtomicU64,
     /// Deliveries wait here for a slot or for the rate.
     pub(crate) waiting: AtomicBool,
@@ -74,10 +74,10 @@ pub(crate) struct Pulse {
 }
 
 impl Liveness {
-    /// Whether all queues get what they should; a worker that does not run yet does.
+    /// Whether all queues receive what they should; true before the worker runs.
     ///
     /// # Errors
-    /// What is wrong, for each queue, in words.
+    /// What is wrong, a sentence for each queue.
     pub fn check(&self) -> Result<(), String> {
         let pulses = self.pulses();
         let gone = self.gone().as_ref().filter(|gone| !gone.is_back).map(|gone| gone.what.clone());
@@ -85,7 +85,7 @@ impl Liveness {
         if troubles.is_empty() { Ok(()) } else { Err(troubles.join("; ")) }
     }
 
-    /// What was taken in from all queues so far.
+    /// How many deliveries were taken in from all queues so far.
     pub fn deliveries(&self) -> Deliveries {
         let mut all = Deliveries::default();
         for pulse in self.pulses().iter() {
@@ -98,14 +98,14 @@ impl Liveness {
         all
     }
 
-    /// The queues that are paused because something that their tasks need is unavailable. The worker is alive, and goes on by
-    /// itself: to start it again would help nobody.
+    /// The queues that are paused because something that their tasks need is unavailable. The worker is alive and goes on by
+    /// itself; restarting it would not help.
     pub fn paused(&self) -> Vec<Paused> {
         self.pulses().iter().filter_map(|pulse| pulse.breaker.status()).collect()
     }
 
-    /// What people should know though the worker is alive, a sentence each: which queues are paused, and what was gone from
-    /// the broker in the last ten minutes and is there again.
+    /// Notes for people about a worker that is alive, a sentence each: which queues are paused, and what was missing on the
+    /// broker in the last ten minutes and exists again.
     pub fn notes(&self) -> Vec<String> {
         let paused = self.paused().into_iter().map(|paused| paused.to_string());
         let gone = self.gone();
@@ -120,7 +120,7 @@ impl Liveness {
         self.pulses().push(pulse);
     }
 
-    /// Follows the link of the publisher, which compares all that the worker needs with the broker. For ever.
+    /// Follows the link of the publisher, which compares the worker's topology with the broker. Never returns.
     pub(crate) async fn follow(&self, mut link: watch::Receiver<Link>) {
         loop {
             match &*link.borrow_and_update() {
@@ -151,7 +151,7 @@ impl Liveness {
     }
 }
 
-/// Not the connection's fault.
+/// Whether an error means that the topology is at fault, not the connection.
 fn is_of_topology(class: LinkErrorClass) -> bool {
     matches!(class, LinkErrorClass::Missing | LinkErrorClass::Inequivalent | LinkErrorClass::Forbidden)
 }
@@ -175,13 +175,13 @@ impl Pulse {
         &self.queue
     }
 
-    /// So many deliveries came.
+    /// Counts deliveries that came.
     pub(crate) fn came(&self, count: usize) {
         self.came.store(self.elapsed(), Ordering::Relaxed);
         self.taken.fetch_add(count as u64, Ordering::AcqRel);
     }
 
-    /// One is settled, or can't be any more.
+    /// Counts one that is settled, or can't be any more.
     pub(crate) fn settled(&self) {
         self.settled.fetch_add(1, Ordering::AcqRel);
     }
@@ -194,7 +194,7 @@ impl Pulse {
         Duration::from_millis(self.elapsed().saturating_sub(self.came.load(Ordering::Relaxed)))
     }
 
-    /// Says what is wrong, or that nothing is.
+    /// Sets what is wrong with the queue; `None` if nothing is.
     pub(crate) fn set(&self, trouble: Option<String>) {
         let mut now = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(trouble) = trouble.as_deref().filter(|_| now.is_none()) {
@@ -209,7 +209,7 @@ impl Pulse {
     }
 }
 
-/// Watches one queue, for ever.
+/// Watches one queue. Never returns.
 pub(crate) async fn watch(queue: &QueueContext, transport: &Transport) {
     let (mut strikes, mut down_since) = (0, None);
     loop {
@@ -228,7 +228,7 @@ pub(crate) async fn watch(queue: &QueueContext, transport: &Transport) {
             continue;
         }
         down_since = None;
-        match unfed(queue, transport).await {
+        match why_nothing_comes(queue, transport).await {
             Some(what) => {
                 strikes += 1;
                 if strikes >= 2 {
@@ -243,8 +243,8 @@ pub(crate) async fn watch(queue: &QueueContext, transport: &Transport) {
     }
 }
 
-/// What is odd about a queue from which nothing comes; `None` when nothing is.
-async fn unfed(queue: &QueueContext, transport: &Transport) -> Option<String> {
+/// Why nothing comes from a queue; `None` if there is no reason to worry.
+async fn why_nothing_comes(queue: &QueueContext, transport: &Transport) -> Option<String> {
     let quiet = queue.pulse.quiet();
     if quiet < QUIET || !is_hungry(queue) {
         return None;

@@ -1,51 +1,51 @@
-//! How a handler ends. A value for what it decided; an error only for what failed.
+//! How a handler ends: a value says what it decided; an error means failure only.
 
 use std::{error::Error, fmt, time::Duration};
 
 /// What a handler decided. Only the runtime settles the delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done: what was held is published, the inbox remembers it, the delivery is acked.
+    /// Done: the messages held are published, the inbox records the delivery, and it is acked.
     Done,
-    /// Not now: again later, as one more attempt.
+    /// Not now: try again later, as another attempt.
     Retry {
-        /// When; by the policy's backoff if left out. At most 7 days.
+        /// How long to wait, at most 7 days; `None` uses the policy's backoff.
         after: Option<Duration>,
-        /// Why, for people: it stands in the log, in `retry-reason`, and in the dead letter after the last attempt.
+        /// Why, for people: shown in the log, in `retry-reason`, and in the dead letter after the last attempt.
         reason: Option<String>,
     },
-    /// Later, through no fault of the message: the same attempt again after this time (1 s to 7 days). For at most
-    /// [`Policy::max_wait`](super::Policy::max_wait) in all: one that would last longer ends then, and the next one is dead.
+    /// Later, through no fault of the message: make the same attempt again after this time (1 s to 7 days). Limited to
+    /// [`Policy::max_wait`](super::Policy::max_wait) in all: the last snooze is cut to that, and the next one is a dead letter.
     Snooze {
-        /// When.
+        /// How long to wait.
         after: Duration,
         /// Why, for people.
         reason: Option<String>,
     },
-    /// Not here: the same attempt again after a second (longer after many times), at whoever is next. Bounded as
-    /// [`Outcome::Snooze`] is.
+    /// Not here: give the delivery back, so that any replica makes the same attempt again after a second (longer after many
+    /// times). Limited as [`Outcome::Snooze`] is.
     Release,
-    /// Never: to the dead letters.
+    /// Never: send it to the dead letters.
     Dead {
-        /// For the people who look there.
+        /// Why, for the people who read the dead letters.
         reason: String,
     },
-    /// Nothing to do: acked, and the inbox remembers it; what was held is dropped.
+    /// Nothing to do: the delivery is acked and recorded by the inbox; the messages held are dropped.
     Skip,
 }
 
 impl Outcome {
-    /// Again after `delay`, as one more attempt.
+    /// [`Outcome::Retry`] after `delay`: another attempt.
     pub fn retry_after(delay: Duration) -> Self {
         Self::Retry { after: Some(delay), reason: None }
     }
 
-    /// Again after `delay`, without an attempt being spent.
+    /// [`Outcome::Snooze`] for `delay`: the same attempt, none is spent.
     pub fn snooze(delay: Duration) -> Self {
         Self::Snooze { after: delay, reason: None }
     }
 
-    /// The same for that reason: of a retry, a snooze or a death. The others have none, and stay what they are.
+    /// Adds a reason to a retry, a snooze or a death. The other outcomes have none and stay unchanged.
     #[must_use]
     pub fn because(mut self, why: impl Into<String>) -> Self {
         match &mut self {
@@ -56,50 +56,51 @@ impl Outcome {
         self
     }
 
-    /// To the dead letters, because of `reason`.
+    /// [`Outcome::Dead`] with this reason.
     pub fn dead(reason: impl Into<String>) -> Self {
         Self::Dead { reason: reason.into() }
     }
 }
 
-/// What a handler returns: `Ok(Done)`, another [`Outcome`], or an error, which means *again, by the policy*.
+/// What a handler returns: `Ok(Done)`, another [`Outcome`], or an error, which means *retry by the policy*.
 pub type HandlerResult = Result<Outcome, Failure>;
 
-/// Why a handler failed. Any error becomes one by `?`, with the chain of its causes as text: whatever implements
-/// `std::error::Error`, `anyhow::Error`, `Box<dyn Error + Send + Sync>`, and a text. A `Box<dyn Error>` that is not `Send`
-/// does by [`Failure::boxed`]: `read().map_err(Failure::boxed)?`.
+/// Why a handler failed. `?` converts any error into it, with the chain of its causes as text: every type that implements
+/// `std::error::Error`, `anyhow::Error`, `Box<dyn Error + Send + Sync>`, and text. For a `Box<dyn Error>` that is not `Send`,
+/// use [`Failure::boxed`]: `read().map_err(Failure::boxed)?`.
 ///
-/// As `anyhow::Error` it is no `Error` itself, so that the conversion can be for all of them.
+/// Like `anyhow::Error`, it does not implement `Error` itself: that is what makes the conversion possible for all of them.
 pub struct Failure(Box<dyn Error + Send + Sync>);
 
 impl Failure {
-    /// A failure in words.
+    /// A failure with this text.
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into().into())
     }
 
-    /// Of an error that can't be sent between threads: its words, and those of its causes.
+    /// A failure from an error that can't be sent between threads: keeps its text and that of its causes.
     ///
-    /// (There can be no conversion by `?`: the standard library might give such a box one of its own.)
+    /// (`?` can't convert it, because the standard library may add a conversion of its own.)
     #[allow(clippy::needless_pass_by_value)] // for `map_err`
     pub fn boxed(error: Box<dyn Error>) -> Self {
         Self::new(error_chain(error.as_ref()))
     }
 
-    /// What the task needs is not there at present: a service that refuses connections, say. `name` is shown to people.
+    /// Something that the task needs is unavailable at present, such as a service that refuses connections. `name` is shown to
+    /// people.
     ///
-    /// It pauses the queue, and no attempt is spent: what is taken in goes back, and from time to time one task is tried,
-    /// until one ends in another way. For what concerns all tasks of the queue alike; a plain error never pauses anything.
+    /// It pauses the queue, and no attempt is spent: deliveries taken in go back, and from time to time one task is tried,
+    /// until one ends in another way. Use it for what concerns all tasks of the queue; a plain error never pauses a queue.
     pub fn unavailable(name: impl Into<String>, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(Box::new(Unavailable { name: name.into(), source: error.into() }))
     }
 
-    /// What is not there at present, if that is why.
+    /// The name given to [`Failure::unavailable`], if that made it.
     pub(crate) fn unavailable_name(&self) -> Option<&str> {
         self.0.downcast_ref::<Unavailable>().map(|unavailable| unavailable.name.as_str())
     }
 
-    /// What failed first, without its causes.
+    /// The error itself, without its causes.
     pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
         self.0.as_ref()
     }

@@ -1,11 +1,11 @@
-//! What this process gave back itself: the broker counts that as it counts a crash.
+//! Remembers which deliveries this process gave back itself, because the broker counts that like a crash.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// So many ids are remembered.
+/// The most ids remembered.
 const REMEMBERED: usize = 10_000;
 
 /// By id: how often a message came back, or will, without a process having ended of it: released for reasons of ours (a
@@ -22,12 +22,12 @@ impl OwnReleases {
         *released.entry(id.to_owned()).or_default() += 1;
     }
 
-    /// It is settled for good.
+    /// Forgets a message that is settled for good.
     pub(crate) fn forget(&self, id: &str) {
         self.lock().remove(id);
     }
 
-    /// How often that one came back so.
+    /// How many times this process gave that message back.
     pub(crate) fn count(&self, id: &str) -> u64 {
         self.lock().get(id).copied().unwrap_or(0)
     }

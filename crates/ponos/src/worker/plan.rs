@@ -1,6 +1,6 @@
-//! What a worker will do, checked: the queues with their routes, and the topology they need. Made by the builder.
+//! A checked worker as data: its queues with their routes, and the topology they need.
 
-use super::{Policy, handler::Shared, service::Service, settings::Last};
+use super::{Policy, handler::SharedHandler, service::Service, settings::Last};
 use crate::{
     schema::Contract,
     topology::{Topology, topic_matches},
@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// A worker, checked and ready to be run.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// What all its parts share.
+    /// Shared by all queues.
     pub(crate) service: Arc<Service>,
     /// One for each queue.
     pub(crate) queues: Vec<QueuePlan>,
@@ -23,31 +23,31 @@ pub(crate) struct Plan {
 pub(crate) struct QueuePlan {
     /// `<service>.<name>`, or `<service>.<label>` for a fan-in.
     pub(crate) name: Arc<str>,
-    /// What it dispatches by type, in the order registered; the first that matches has it.
+    /// Its routes, in the order registered; the first whose pattern matches takes the event.
     pub(crate) routes: Vec<Arc<Route>>,
-    /// Concurrency, prefetch, rate and exclusiveness of the queue; the rest of it is of no concern here.
+    /// Concurrency, prefetch, rate and exclusiveness of the queue; its other fields are not used.
     pub(crate) policy: Policy,
-    /// The prefetch may become as much.
+    /// The largest prefetch allowed.
     pub(crate) most_held: u16,
 }
 
-/// One handler with what it takes.
+/// One handler, with the pattern and contract of what it takes.
 #[derive(Debug)]
 pub(crate) struct Route {
     /// The name or topic pattern it was registered under.
     pub(crate) pattern: Arc<str>,
-    /// What payloads are held to.
+    /// The contract of payloads.
     pub(crate) contract: Contract,
     /// Attempts, backoff, timeout, age.
     pub(crate) policy: Policy,
-    /// What runs.
-    pub(crate) handler: Shared,
-    /// What runs after the last attempt, before the dead-letter queue.
+    /// The handler.
+    pub(crate) handler: SharedHandler,
+    /// The final handler, which runs before a message goes to the dead letters.
     pub(crate) last: Option<Last>,
 }
 
 impl QueuePlan {
-    /// Who handles messages of that type.
+    /// The route for messages of this type.
     pub(crate) fn route(&self, kind: &str) -> Option<&Arc<Route>> {
         self.routes.iter().find(|route| *route.pattern == *kind || topic_matches(&route.pattern, kind))
     }

@@ -1,36 +1,36 @@
-//! How a handler's tasks are tried, how many at a time, and what is too old. Every field has a default that is bounded.
+//! How a handler's tasks are retried, how many run at a time, and which are too old. Every default is bounded.
 
 use std::time::Duration;
 
-/// How the tasks of a handler are run. `Policy::default()` or [`Policy::retry`], then what differs.
+/// How the tasks of a handler run: start with `Policy::default()` or [`Policy::retry`], then set what differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// How often a task is tried in all, at least once (5).
+    /// Attempts in all, at least 1 (5).
     pub attempts: u32,
-    /// How long before the next attempt.
+    /// The wait before the next attempt.
     pub backoff: Backoff,
-    /// For how long an attempt may be released and snoozed in all, which spends none; then to the dead letters (24 h).
+    /// How long one attempt may be released and snoozed in all; after that the message goes to the dead letters (24 h).
     pub max_wait: Duration,
-    /// A handler that runs for longer is cancelled, which is a failure (30 s).
+    /// A handler that runs longer is cancelled; that is a failure (30 s).
     pub timeout: Duration,
-    /// Of the queue: tasks at work at the same time, in this process (10).
+    /// Of the queue: how many tasks run at the same time in this process (10).
     pub concurrency: usize,
-    /// Of the queue: deliveries held unsettled, those at work included.
+    /// Of the queue: how many deliveries are held unsettled, running ones included.
     pub prefetch: Prefetch,
-    /// Of the queue: the most tasks begun in a while.
+    /// Of the queue: the most tasks started in a period.
     pub rate: Option<Rate>,
-    /// Of the queue: a single active consumer of all replicas, one task at a time, in order.
+    /// Of the queue: a single active consumer among all replicas, one task at a time, in order.
     pub exclusive: bool,
-    /// Skip what is older than this, by the event's time (the due time, for the clock's events).
+    /// Skip events older than this, by the event's time (the due time, for the clock's events).
     pub max_age: Option<Duration>,
     /// Skip an event when one of the same source and subject with a later time was taken before it.
     pub latest_only: bool,
-    /// Alarm when the event that the last one promised (`next_due_at`) has not come this long after it.
+    /// Raise an alarm when the next event is this much later than the last one promised (`next_due_at` in its data).
     pub expect_by_next: Option<Duration>,
 }
 
-/// Waits between attempts: `first`, then `factor` times longer each time, at most `longest`, drawn between that and
-/// `1 - jitter` of it, so that what failed together does not come back together.
+/// The waits between attempts: `first`, then `factor` times longer each time, at most `longest`. Each is drawn between
+/// `1 - jitter` of that and the whole, so that messages that failed together do not come back together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Backoff {
     /// Before the second attempt; at most `longest` (2 s).
@@ -56,11 +56,11 @@ pub enum Prefetch {
     /// stays held when a larger body comes; and while the prefetch changes as much again may be out for a while.
     #[default]
     Auto,
-    /// So many, at least `concurrency`.
+    /// This many, at least `concurrency`.
     Fixed(u16),
 }
 
-/// At most `tasks` begun in any `per`.
+/// At most `tasks` tasks started in any stretch of `per`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// At least 1.
@@ -69,7 +69,7 @@ pub struct Rate {
     pub per: Duration,
 }
 
-/// The longest wait between two attempts, whoever asks for it.
+/// The longest wait between two attempts: 7 days.
 pub const LONGEST_RETRY: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Default for Policy {
@@ -97,77 +97,77 @@ impl Default for Backoff {
 }
 
 impl Policy {
-    /// `attempts` in all: 1 means no second one.
+    /// The default with this many attempts in all; 1 means no retry.
     pub fn retry(attempts: u32) -> Self {
         Self { attempts, ..Self::default() }
     }
 
-    /// How long before the next attempt.
+    /// The wait before the next attempt.
     #[must_use]
     pub fn backoff(self, backoff: Backoff) -> Self {
         Self { backoff, ..self }
     }
 
-    /// For how long an attempt may be released and snoozed in all.
+    /// Sets how long one attempt may be released and snoozed in all.
     #[must_use]
     pub fn max_wait(self, max_wait: Duration) -> Self {
         Self { max_wait, ..self }
     }
 
-    /// A handler that runs for longer is cancelled.
+    /// Sets the time after which a handler is cancelled.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Tasks at work at the same time.
+    /// Sets how many tasks run at the same time.
     #[must_use]
     pub fn concurrency(self, concurrency: usize) -> Self {
         Self { concurrency, ..self }
     }
 
-    /// So many deliveries held unsettled.
+    /// Sets how many deliveries are held unsettled.
     #[must_use]
     pub fn prefetch(self, prefetch: u16) -> Self {
         Self { prefetch: Prefetch::Fixed(prefetch), ..self }
     }
 
-    /// At most `tasks` begun in any `per`.
+    /// At most `tasks` tasks started in any stretch of `per`.
     #[must_use]
     pub fn rate(self, tasks: u32, per: Duration) -> Self {
         Self { rate: Some(Rate { tasks, per }), ..self }
     }
 
-    /// One at a time of all replicas, in order.
+    /// One task at a time among all replicas, in order.
     #[must_use]
     pub fn exclusive(self) -> Self {
         Self { exclusive: true, ..self }
     }
 
-    /// Skip what is older.
+    /// Skips events older than `age`.
     #[must_use]
     pub fn max_age(self, age: Duration) -> Self {
         Self { max_age: Some(age), ..self }
     }
 
-    /// Skip what a later one has overtaken.
+    /// Skips events that a later one has overtaken.
     #[must_use]
     pub fn latest_only(self) -> Self {
         Self { latest_only: true, ..self }
     }
 
-    /// Alarm when the next one is late by more than `tolerance`.
+    /// Raises an alarm when the next event is late by more than `tolerance`.
     #[must_use]
     pub fn expect_by_next(self, tolerance: Duration) -> Self {
         Self { expect_by_next: Some(tolerance), ..self }
     }
 
-    /// Tasks at work at the same time, as it holds in the end: one, if exclusive.
+    /// How many tasks really run at the same time: one if exclusive.
     pub fn slots(&self) -> usize {
         if self.exclusive { 1 } else { self.concurrency.max(1) }
     }
 
-    /// Deliveries held unsettled; for [`Prefetch::Auto`] those to begin with.
+    /// How many deliveries are held unsettled; for [`Prefetch::Auto`] at the start.
     pub fn held(&self) -> u16 {
         match self.prefetch {
             Prefetch::Auto => u16::try_from(self.slots()).unwrap_or(u16::MAX).saturating_mul(4),
@@ -180,7 +180,7 @@ impl Policy {
         self.prefetch == Prefetch::Auto && !self.exclusive
     }
 
-    /// What can't be, in words: the field, what it is, what it must be.
+    /// What is wrong with it: the field, its value, and what it must be.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut must = |holds: bool, what: String| {

@@ -1,4 +1,4 @@
-//! `expect_by_next`: an alarm when the event that the last one promised has not come.
+//! `expect_by_next`: raises an alarm when the event that the last one promised does not arrive.
 
 use super::{
     ended::Observed,
@@ -20,12 +20,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// So many series are watched at most; further ones are not.
+/// The most series watched; further ones are not.
 const WATCHED: usize = 10_000;
 /// The wall clock may step: it is looked at again after this.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// What is to come, by series.
+/// The events expected, by series.
 #[derive(Debug, Default)]
 pub(crate) struct Promises {
     by_series: Mutex<HashMap<Series, Promise>>,
@@ -48,7 +48,7 @@ struct Next {
 }
 
 impl Promises {
-    /// Notes that an event came: it keeps the promise that was, and makes the next one.
+    /// Notes that an event came: it fulfils the promise of the last one, and makes the next one.
     pub(crate) fn came(&self, event: &Event, now: Timestamp, tolerance: Duration) {
         let next: Option<Next> = serde_json::from_slice(&event.data).ok();
         let series = series(event);
@@ -76,7 +76,7 @@ impl Promises {
         }
     }
 
-    /// Raises alarms, for ever.
+    /// Raises alarms. Never returns.
     pub(crate) async fn watch(&self, queue: &QueueContext) {
         loop {
             let now = queue.service.clock.now();
@@ -102,7 +102,7 @@ impl Promises {
         self.lock().values().filter(|promise| !promise.told).map(|promise| promise.alarm).min()
     }
 
-    /// Those to alarm about now, each once.
+    /// The events that are overdue now, each once.
     fn missed(&self, now: Timestamp, queue: &QueueContext) -> Vec<Observed> {
         let mut promises = self.lock();
         let late = promises.iter_mut().filter(|(_, promise)| !promise.told && promise.alarm <= now);

@@ -1,4 +1,4 @@
-//! What all deliveries of one queue share.
+//! The state that all deliveries of one queue share.
 
 use super::{
     auto_prefetch::Measured, breaker::Breaker, confirming_publisher::ConfirmingPublisher, latest::Latest,
@@ -21,16 +21,16 @@ pub(crate) struct QueueContext {
     pub(crate) service: Arc<Service>,
     pub(crate) plan: QueuePlan,
     pub(crate) publisher: ConfirmingPublisher,
-    /// Of the publisher.
+    /// The link of the publisher.
     pub(crate) publishing: watch::Receiver<Link>,
     pub(crate) settler: Settler,
-    /// Of the consumer.
+    /// The link of the consumer.
     pub(crate) consuming: watch::Receiver<Link>,
     /// One permit for each task that may be at work.
     pub(crate) slots: Arc<Semaphore>,
-    /// Raised when nothing more is taken in, and what only waits is to go back.
+    /// Raised when nothing more is taken in, and waiting deliveries are to go back.
     pub(crate) drain: Signal,
-    /// Raised when what is begun is to be cancelled.
+    /// Raised when running tasks are to be cancelled.
     pub(crate) stop: Signal,
     pub(crate) latest: Latest,
     pub(crate) promises: Promises,
@@ -38,7 +38,7 @@ pub(crate) struct QueueContext {
     /// Pauses the queue while what its tasks need is unavailable.
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) report: QueueReport,
-    /// What its tasks took, since that was looked at last.
+    /// How long its tasks took since the last adaptation.
     pub(crate) measured: Mutex<Measured>,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) repair: TopologyRepair,
@@ -50,13 +50,13 @@ impl QueueContext {
         is_void(&self.consuming.borrow(), tag)
     }
 
-    /// Resolves when it is.
+    /// Resolves when the delivery can't be settled any more.
     pub(crate) async fn voided(&self, tag: DeliveryTag) {
         // an error means that the consumer is gone, and with it its channel
         let _ = self.consuming.clone().wait_for(|link| is_void(link, tag)).await;
     }
 
-    /// Whether what is published now has a chance.
+    /// Whether publishing now may succeed.
     pub(crate) fn can_publish(&self) -> bool {
         matches!(&*self.publishing.borrow(), Link::Up { .. })
     }
@@ -68,14 +68,14 @@ impl QueueContext {
         }
     }
 
-    /// What tasks took, if that is enough to go by; then it begins anew.
+    /// The measurement, if it is sufficient; then a new one begins.
     pub(crate) fn take_measured(&self) -> Option<Measured> {
         let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
         let enough = measured.is_enough(Instant::now(), self.plan.policy.slots());
         enough.then(|| std::mem::take(&mut *measured))
     }
 
-    /// As many tasks may be at work.
+    /// How many tasks may run at the same time.
     pub(crate) fn most(&self) -> u32 {
         u32::try_from(self.plan.policy.slots()).unwrap_or(u32::MAX)
     }

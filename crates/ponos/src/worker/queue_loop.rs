@@ -26,22 +26,22 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-/// So many deliveries are taken over at once.
+/// How many deliveries are taken over at once.
 const AT_ONCE: usize = 64;
-/// For tasks to settle after they were cancelled, and for the consumer to send what was settled.
+/// How long tasks may take to settle after they were cancelled, and the consumer to send the settlements.
 const LAST: Duration = Duration::from_secs(5);
 
-/// Why it ended.
+/// Why the loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It was asked to.
+pub(crate) enum LoopEnd {
+    /// The worker was shut down.
     Stopped,
     /// Its consumer ended by itself, which none does.
     Broken,
 }
 
 /// Runs until the shutdown, or until the consumer ends.
-pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: Shutdown) -> End {
+pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: Shutdown) -> LoopEnd {
     let limiter = queue.plan.policy.rate.map(Limiter::new);
     let policy = &queue.plan.policy;
     let mut queue_loop = QueueLoop {
@@ -55,8 +55,8 @@ pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: 
     };
     let end = tokio::select! {
         biased;
-        () = shutdown.reached(Stage::Draining) => End::Stopped,
-        () = queue_loop.work() => End::Broken,
+        () = shutdown.reached(Stage::Draining) => LoopEnd::Stopped,
+        () = queue_loop.work() => LoopEnd::Broken,
     };
     queue_loop.drain(&shutdown).await;
     end
@@ -69,13 +69,13 @@ struct QueueLoop {
     /// Bounded by the prefetch.
     waiting: VecDeque<Delivery>,
     batch: Vec<Delivery>,
-    /// So many of the breaker's were seen.
+    /// How many of the breaker's pauses were seen.
     pauses: u64,
     prefetch: AutoPrefetch,
 }
 
 impl QueueLoop {
-    /// Until the consumer ends. A delivery leaves `waiting` only when it is begun or given back, so that this may be dropped
+    /// Works until the consumer ends. A delivery leaves `waiting` only when it is begun or given back, so this may be dropped
     /// at any time.
     async fn work(&mut self) {
         loop {
@@ -122,7 +122,7 @@ impl QueueLoop {
         }
     }
 
-    /// When it may begin: the rate, a slot, and that the queue is not paused. `None`: never again.
+    /// Waits until a task may begin: for the rate, for a slot, and for a paused queue. `None`: never again.
     async fn place(&self, alone: bool) -> Option<(OwnedSemaphorePermit, Ticket)> {
         self.rate().await;
         let wanted = if alone { self.queue.most() } else { 1 };
@@ -132,8 +132,8 @@ impl QueueLoop {
         Some((slot, self.queue.breaker.admitted().await))
     }
 
-    /// Gives back what waits here when the queue was paused. What comes after that is kept for the probe: there is little
-    /// of it, for the intake is narrow then.
+    /// Gives back the waiting deliveries when the queue is paused. Those that come later are kept for the probe: they are few,
+    /// because the intake is narrow then.
     async fn empty_hands(&mut self) {
         let pauses = self.queue.breaker.pauses();
         if std::mem::replace(&mut self.pauses, pauses) == pauses || self.queue.plan.policy.exclusive {
@@ -152,7 +152,7 @@ impl QueueLoop {
         }
     }
 
-    /// If the first one's channel is gone: it comes again, and no crash is why.
+    /// Drops the first delivery if its channel is gone: it comes again, and that is not a crash.
     fn pass_over(&mut self) {
         let is_void = self.waiting.front().is_some_and(|next| self.queue.is_void(next.tag));
         let Some(passed) = is_void.then(|| self.waiting.pop_front()).flatten() else { return };
@@ -163,7 +163,7 @@ impl QueueLoop {
         }
     }
 
-    /// How much is taken in from now on, by what comes; whether this one must be alone.
+    /// Widens or narrows the intake by the next delivery; returns whether that one must run alone.
     fn look(&self, next: &Delivery) -> bool {
         let count = next.delivery_count();
         // it will be sent whole to the dead letters, in several copies: one at a time, for the sake of memory
@@ -179,7 +179,7 @@ impl QueueLoop {
         alone
     }
 
-    /// Takes in more at a time, or less, by what tasks take and by how large what just came is.
+    /// Adapts the prefetch to how long tasks take, and to the size of the delivery that just came.
     fn adapt(&mut self) {
         if !self.queue.plan.policy.adapts() {
             return;
@@ -201,7 +201,7 @@ impl QueueLoop {
         }
     }
 
-    /// Takes nothing in any more; what waits goes back, what is begun has the grace to end.
+    /// Takes nothing in any more: waiting deliveries go back, running tasks have the grace to end.
     async fn drain(mut self, shutdown: &Shutdown) {
         let queue = Arc::clone(&self.queue);
         self.consumer.stop();
@@ -235,7 +235,7 @@ impl QueueLoop {
         }
     }
 
-    /// Gives back what was still on its way. Never ends.
+    /// Gives back the deliveries that were still on their way. Never returns.
     async fn refuse(&mut self) {
         let mut confirms = true;
         while let Some(delivery) = self.consumer.next().await {
@@ -246,7 +246,7 @@ impl QueueLoop {
     }
 }
 
-/// One task, from its slot's taking to its giving back.
+/// Runs one task, from taking its slot to giving it back.
 async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphorePermit, ticket: Ticket) {
     let tag = delivery.tag;
     if let Err(panic) = AssertUnwindSafe(delivery::process(&queue, delivery, ticket)).catch_unwind().await {

@@ -1,10 +1,10 @@
-//! A rate limit on tokio's time: at most so many begun in any stretch of that length.
+//! A rate limit on tokio's time: at most this many tasks begun in any stretch of this length.
 
 use super::Rate;
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
-/// So many instants are remembered at most.
+/// The most instants remembered.
 const REMEMBERED: u32 = 10_000;
 
 /// Remembers when the last ones began.
@@ -16,20 +16,20 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    /// For a rate. One of more than 10,000 is kept as an equal one of a shorter stretch, which is a little stricter.
+    /// A limiter for a rate. A rate of more than 10,000 is kept as an equal one over a shorter stretch, which is a little stricter.
     pub(crate) fn new(rate: Rate) -> Self {
         let parts = rate.tasks.div_ceil(REMEMBERED).max(1);
         let tasks = usize::try_from(rate.tasks / parts).unwrap_or(1).max(1);
         Self { tasks, per: rate.per / parts, begun: VecDeque::new() }
     }
 
-    /// When the next may begin; `None`: now.
+    /// When the next task may begin; `None`: now.
     pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
         let oldest = self.begun.front().filter(|_| self.begun.len() >= self.tasks)?;
         Some(*oldest + self.per).filter(|due| *due > now)
     }
 
-    /// One begins.
+    /// Notes that a task begins.
     pub(crate) fn begin(&mut self, now: Instant) {
         if self.begun.len() >= self.tasks {
             self.begun.pop_front();

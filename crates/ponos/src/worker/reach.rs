@@ -1,16 +1,16 @@
-//! Which handlers of a queue are never reached, because others before them take all that they would.
+//! Finds handlers of a queue that are never reached, because those before them take all their events.
 
 use crate::topology::topic_matches;
 
-/// In no name and no pattern: what only a wildcard matches.
+/// A word that occurs in no name or pattern, so that only a wildcard matches it.
 const ANY: &str = "?";
-/// Names have at least so many words.
+/// The fewest words of a name.
 const WORDS: usize = 3;
-/// A pattern with so many wildcards that more keys would have to be tried is not compared.
+/// The most keys tried for one pattern; a pattern that needs more is not compared.
 const KEYS: usize = 20_000;
 
-/// Those of `before` that together take everything that `pattern` takes; empty if something is left for it. `None` if it has
-/// too many wildcards to find that out.
+/// Returns the patterns of `before` that together take everything that `pattern` takes; empty if something is left for it.
+/// `None` if it has too many wildcards to find out.
 pub(super) fn overshadowing<'a>(pattern: &str, before: &[&'a str]) -> Option<Vec<&'a str>> {
     let mut takers: Vec<&str> = Vec::new();
     if before.is_empty() {

@@ -1,4 +1,4 @@
-//! From a worker that was described to one that runs.
+//! Checks a described worker and runs it.
 
 use super::{
     Liveness, Observed, Report, RunError, Worker, WorkerError, confirming_publisher::ConfirmingPublisher,
@@ -13,12 +13,12 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
-/// For saying goodbye to the broker.
+/// How long closing the publisher's connection may take.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// For the broker to be through with a deletion that it is in the middle of.
+/// The wait for the broker to finish a deletion that is under way.
 const DELETED: Duration = Duration::from_secs(1);
 
-/// A worker that was checked and can run.
+/// A checked worker, ready to run.
 #[derive(Debug)]
 pub struct Ready {
     plan: Plan,
@@ -26,17 +26,17 @@ pub struct Ready {
 }
 
 impl Worker {
-    /// Is told of every end of a delivery, in the task that ended: it must be quick. For tests and measurements.
+    /// Calls `observer` at every end of a delivery, in the task that ended: it must be quick. For tests and measurements.
     #[must_use]
     pub fn observe(mut self, observer: impl Fn(&Observed) + Send + Sync + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
         self
     }
 
-    /// Checks it, without touching the broker.
+    /// Checks the worker, without touching the broker.
     ///
     /// # Errors
-    /// [`WorkerError::Invalid`] with everything that can't be.
+    /// [`WorkerError::Invalid`] with all faults.
     pub fn ready(self) -> Result<Ready, WorkerError> {
         let plan = self.plan()?;
         let slots = plan.queues.iter().map(|queue| queue.policy.slots()).fold(0, usize::saturating_add);
@@ -52,7 +52,7 @@ impl Worker {
     /// Runs on the RabbitMQ at `url` (`amqp://user:password@host:5672/vhost`, `amqps://…`) until the shutdown.
     ///
     /// # Errors
-    /// [`WorkerError`]: what it was told can't be; a person must change something on the broker; or it ended by itself.
+    /// [`WorkerError`]: its description is wrong; a person must change something on the broker; or it ended by itself.
     pub async fn run(self, url: &str, shutdown: Shutdown) -> Result<Report, WorkerError> {
         let ready = self.ready()?;
         let mut config = AmqpConfig::parse(url)?;
@@ -60,7 +60,7 @@ impl Worker {
         ready.run_on(Transport::amqp(config), shutdown).await
     }
 
-    /// Runs on that broker until the shutdown.
+    /// Runs on the broker behind `transport` until the shutdown.
     ///
     /// # Errors
     /// As [`Worker::run`].
@@ -70,22 +70,22 @@ impl Worker {
 }
 
 impl Ready {
-    /// Tells whether it is alive, for the health check of whatever runs it.
+    /// Reports whether the worker is alive, for the health check of the system that runs it.
     pub fn liveness(&self) -> Liveness {
         self.liveness.clone()
     }
 
-    /// What it needs on the broker.
+    /// The exchanges, queues and bindings that it needs on the broker.
     pub fn topology(&self) -> &Topology {
         &self.plan.topology
     }
 
-    /// What it remembers by.
+    /// Its inbox.
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.plan.service.inbox
     }
 
-    /// Runs until the shutdown. A broker that nobody answers for is waited for; one that refuses us is an error at once.
+    /// Runs until the shutdown. A broker that can't be reached is tried until it answers; one that refuses us is an error.
     ///
     /// # Errors
     /// As [`Worker::run`].
@@ -122,7 +122,7 @@ impl Ready {
     }
 }
 
-/// Declares all, once more if something that was just declared is missing.
+/// Declares the topology, once more if something that was just declared is missing.
 async fn check(transport: &Transport, topology: &Topology) -> Result<(), LinkError> {
     let checked = transport.check(topology).await;
     if !topology.passive && matches!(&checked, Err(error) if error.class == LinkErrorClass::Missing) {

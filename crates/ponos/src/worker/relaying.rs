@@ -1,4 +1,4 @@
-//! The outbox's relay beside a running worker: it begins before the handlers, and ends after them.
+//! Runs the outbox's relay beside a worker: it begins before the handlers and ends after them.
 
 use crate::{
     broker::Transport,
@@ -28,8 +28,8 @@ pub(crate) fn start(inbox: &Inbox, transport: &Transport, topology: &Topology) -
 }
 
 impl Relaying {
-    /// Lets it publish what is there, for at most so long, and not beyond the second request to stop; what is left stays in
-    /// the outbox.
+    /// Lets the relay publish what the outbox holds, for at most `limit`, and not beyond the second request to stop; the rest
+    /// stays in the outbox.
     pub(crate) async fn end(mut self, limit: Duration, shutdown: &Shutdown) {
         self.trigger.advance();
         let ended = tokio::select! {

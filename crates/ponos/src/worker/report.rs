@@ -16,20 +16,19 @@ const NAMED: usize = 1_000;
 /// What a worker did until it ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Done, skipped, or known to the inbox.
+    /// Done, skipped, or handled before (by the inbox).
     pub handled: u64,
-    /// As those, but their connection was lost before that could be acked: they come again.
+    /// Handled too, but their connection was lost before they could be acked: they will be delivered again.
     pub unsettled: u64,
-    /// Put off: to another attempt, or snoozed.
+    /// Put off to another attempt, or snoozed.
     pub retried: u64,
     /// Dead-lettered.
     pub dead: u64,
-    /// How often one was given back to its queue.
+    /// How many times a message was given back to its queue.
     pub released: u64,
-    /// How many messages these were: one that was given back several times, as one that is tried while its queue is paused,
-    /// counts once (of the first 10,000).
+    /// How many messages that were: one that was given back several times counts once (of the first 10,000).
     pub given_back: u64,
-    /// What was begun and cancelled when the worker stopped: queue, name, id and attempt of each (1,000 at most).
+    /// The tasks that were cancelled when the worker stopped: queue, name, id and attempt of each (1,000 at most).
     pub left: Vec<String>,
 }
 
@@ -76,7 +75,7 @@ pub(crate) struct QueueReport {
 }
 
 impl QueueReport {
-    /// `void`: it can't be acked any more.
+    /// Counts one end; `void`: it can't be acked any more.
     pub(crate) fn count(&self, ended: &Ended, void: bool, id: Option<&str>) {
         let counter = match ended {
             Ended::Done | Ended::HandledAlready | Ended::Skipped(_) if void => &self.unsettled,
@@ -102,7 +101,7 @@ impl QueueReport {
         }
     }
 
-    /// Something begun was left.
+    /// A task was cancelled.
     pub(crate) fn left(&self, what: impl FnOnce() -> String) {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if left.len() < NAMED {

@@ -1,13 +1,12 @@
-//! What every message has in common that is sent another way than it came.
+//! Prepares a message for republishing on another route (retry ladder, dead-letter queue, requeue).
 
 use crate::event::Message;
 
-/// The message as it came, to be published with the queue's name as key, by whoever that is: the ladder, the dead letters,
-/// and who puts a dead letter back send it so.
+/// The message for republishing, with the queue's name as routing key.
 ///
-/// Body, properties and headers stay, but for what would have the broker end it on its way, refuse it, or send it elsewhere
-/// too: the expiration, the user, `CC` and `BCC`, and the broker's own headers (`x-…`). It is persistent. A message without
-/// an id gets `id`, and a random UUID if that is `None` or empty.
+/// Body, properties and headers stay, except those that would make the broker expire it, refuse it, or copy it elsewhere:
+/// the expiration, the user, `CC` and `BCC`, and the broker's own headers (`x-…`). It is persistent. A message without an id
+/// gets `id`, or a random UUID if that is `None` or empty.
 pub fn resent(message: Message, queue: &str, id: Option<&str>) -> Message {
     let Message { mut properties, mut headers, body, .. } = message;
     let is_id = |id: &str| !id.is_empty();

@@ -1,4 +1,4 @@
-//! What is sent again: to the ladder for a next attempt, or to the dead letters. Pure.
+//! Makes the messages of retries and dead letters, and reads attempts from headers. Pure.
 //!
 //! Invariant: id, properties and body stay what they were; an attempt is counted in our own headers alone.
 
@@ -24,13 +24,13 @@ const REASON: usize = 1_000;
 const DEAD_REASON: usize = 4_000;
 /// The header of a dead letter that says why.
 const DEAD_KIND: &str = "dead-kind";
-/// By so much clocks may differ before a due time counts as nonsense.
+/// How much clocks may differ before a due time counts as malformed.
 const SLACK: Duration = Duration::from_secs(3600);
-/// What stands in the headers of a retry alone: what is put back from the dead letters begins anew.
+/// The headers that only a retry has: a message that is requeued from the dead letters starts without them.
 const OF_A_RETRY: [&str; 6] =
     ["retry-due", "retry-attempt", "retry-first-seen", "retry-reason", "retry-waits", "retry-waits-since"];
 
-/// Which attempt a message stands at.
+/// The attempt that a message is at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attempt {
     /// From 1.
@@ -41,7 +41,7 @@ pub(crate) struct Attempt {
     pub(crate) due: Option<Timestamp>,
     /// Why the last one failed, or this one was put off.
     pub(crate) failure: Option<String>,
-    /// That this one was put off without being spent.
+    /// How often this one was put off without being spent.
     pub(crate) waits: Option<Waits>,
 }
 
@@ -55,28 +55,28 @@ pub(crate) struct Waits {
 }
 
 impl Attempt {
-    /// The first, now.
+    /// The first attempt, now.
     pub(crate) fn first(now: Timestamp) -> Self {
         Self { number: 1, first_seen: now, due: None, failure: None, waits: None }
     }
 
-    /// The next one, which is due at `due` because of `failure`.
+    /// The next attempt, due at `due`, because of `failure`.
     pub(crate) fn next(&self, due: Timestamp, failure: String) -> Self {
         let number = self.number.saturating_add(1);
         Self { number, first_seen: self.first_seen, due: Some(due), failure: Some(failure), waits: None }
     }
 
-    /// The same one, put off at `now` once more.
+    /// The same attempt, put off at `now` once more.
     pub(crate) fn put_off(&self, now: Timestamp) -> Waits {
         let before = self.waits.unwrap_or(Waits { count: 0, since: now });
         // a time that is yet to come would put it off for ever
         Waits { count: before.count.saturating_add(1), since: before.since.min(now) }
     }
 
-    /// From the headers of a message that comes at `now`.
+    /// Reads the attempt from the headers of a message that comes at `now`.
     ///
     /// # Errors
-    /// Which header is of the wrong type, or can't be.
+    /// A death that names the header which is of the wrong type or not valid.
     pub(crate) fn read(headers: &Headers, now: Timestamp) -> Result<Self, Death> {
         let Some(number) = headers.get("retry-attempt") else {
             let due = instant(headers, "retry-due")?;
@@ -103,7 +103,7 @@ impl Attempt {
 }
 
 impl Waits {
-    /// How long what was released so often waits: on the shortest rungs, and longer when that was in vain.
+    /// How long a message waits that was released this often: on the shortest rungs first, then longer.
     pub(crate) fn released(self) -> Duration {
         Duration::from_secs(match self.count {
             0..=10 => 1,
@@ -148,7 +148,7 @@ fn instant(headers: &Headers, name: &str) -> Result<Option<Timestamp>, Death> {
     }
 }
 
-/// A due time beyond the longest wait would go around for ever.
+/// Refuses a due time beyond the longest wait, with which the message would go around for ever.
 fn sane(due: Option<Timestamp>, now: Timestamp) -> Result<Option<Timestamp>, Death> {
     match due {
         Some(due) if due.since(now) > millis(LONGEST_RETRY + SLACK) => {
@@ -220,7 +220,7 @@ pub(crate) fn dead(
     message
 }
 
-/// At most `most` bytes of it, cut between characters.
+/// Cuts a text to at most `most` bytes, between characters.
 fn cut(mut text: String, most: usize) -> String {
     if text.len() > most {
         let mut end = most - '…'.len_utf8();

@@ -11,7 +11,7 @@ use super::{
     plan::Plan,
     promises::Promises,
     queue_context::QueueContext,
-    queue_loop::{self, End},
+    queue_loop::{self, LoopEnd},
     report::{QueueReport, Report},
     signal::Signal,
     topology_repair::TopologyRepair,
@@ -30,14 +30,14 @@ use tokio::{
     task::{self, JoinSet},
 };
 
-/// Why a worker ended without being asked to.
+/// Why a worker ended without a shutdown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// A publisher was there already: the plan ran before.
+    /// The worker ran before.
     #[error("this worker has run already; build another one")]
     Again,
-    /// What serves a queue ended by itself; the others were then stopped in order. Which, and why.
+    /// The loop of a queue ended by itself, and the others were then stopped in order. Names the queue and the reason.
     #[error("a queue is no longer served ({0}), so the worker stopped; start it again")]
     Ended(String),
 }
@@ -121,17 +121,17 @@ pub(crate) async fn run(
     Err(RunError::Ended(broken.join("; ")))
 }
 
-/// Waits for all queues' loops. One that ends by itself, or by a panic, stops the others; gives what is to be said of such.
+/// Waits for all queues' loops. One that ends by itself, or by a panic, stops the others; returns a text for each such.
 async fn all_ended(
-    mut running: JoinSet<End>,
+    mut running: JoinSet<LoopEnd>,
     pulses: &HashMap<task::Id, Arc<Pulse>>,
     stop: &Trigger,
 ) -> Vec<String> {
     let mut broken = Vec::new();
     while let Some(ended) = running.join_next_with_id().await {
         let (id, why) = match ended {
-            Ok((_, End::Stopped)) => continue,
-            Ok((id, End::Broken)) => (id, "its consumer ended by itself".to_owned()),
+            Ok((_, LoopEnd::Stopped)) => continue,
+            Ok((id, LoopEnd::Broken)) => (id, "its consumer ended by itself".to_owned()),
             Err(error) => (error.id(), redact(&format!("its task failed: {error}")).into_owned()),
         };
         if broken.is_empty() {
@@ -152,7 +152,7 @@ async fn pass_on(shutdown: Shutdown, trigger: Trigger) {
     }
 }
 
-/// Logs what a link does.
+/// Logs the changes of a link.
 async fn log_link(mut link: watch::Receiver<Link>, what: String) {
     let mut last = None;
     loop {
@@ -195,7 +195,7 @@ mod tests {
             "shop.whole",
             running.spawn(async move {
                 stopping.reached(Stage::Draining).await;
-                End::Stopped
+                LoopEnd::Stopped
             }),
         );
         add("shop.broken", running.spawn(async { panic!("oh no") }));

@@ -21,20 +21,20 @@ pub(crate) struct Service {
     pub(crate) events: Registry,
     /// Tasks that may be published.
     pub(crate) tasks: Registry,
-    /// Values of the author's own, by type.
+    /// The values given to [`Worker::state`](super::Worker::state), by type.
     pub(crate) states: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
-    /// What was handled already.
+    /// The inbox.
     pub(crate) inbox: Inbox,
     /// Limits of the worker.
     pub(crate) limits: Limits,
-    /// Where publishings go; set once the worker runs.
+    /// The publisher; set once the worker runs.
     pub(crate) publisher: OnceLock<ConfirmingPublisher>,
-    /// Is told of every end.
+    /// Called at every end.
     pub(crate) observer: Option<Observer>,
 }
 
-/// [`Context::state`](super::Context::state) asked for something that was not given to the worker. What a handler takes as an
-/// argument, [`State<S>`](super::State), is looked for at the start instead.
+/// [`Context::state`](super::Context::state) asked for a type that was not given to the worker. A handler's argument
+/// [`State<S>`](super::State) is checked at the start instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the worker has no state of type {0}: give it one with Worker::state; a handler that takes State<{0}> as its third argument (with_state) is refused at the start instead of here"

@@ -1,4 +1,4 @@
-//! What is set of a handler beside its code: policy, contract, final handler, and the state that it needs.
+//! The settings of a handler: policy, contract, final handler, and the state that it needs.
 //!
 //! A handler that was configured is a closure again, for two reasons: the compiler infers the arguments of a closure
 //! only where something that implements `Fn` is wanted, and on stable Rust nothing else but closures can implement it. What
@@ -6,7 +6,7 @@
 
 use super::{
     Context, Handler, HandlerResult, Payload, Policy,
-    handler::{Shared, erase},
+    handler::{SharedHandler, erase},
 };
 use crate::schema::Contract;
 use futures_util::future::{self, BoxFuture};
@@ -19,10 +19,10 @@ use std::{
     sync::Arc,
 };
 
-/// A handler with its policy, contract or final handler: what [`Handler::with`] and the like return. It is a [`Handler`].
+/// A handler with its settings, as [`Handler::with`] and the like return it. It is a [`Handler`].
 pub type Configured<T, R> = Box<dyn Prepared<T, R>>;
 
-/// What [`Configured`] holds. There is nothing to implement.
+/// What [`Configured`] holds. Not for implementing.
 pub trait Prepared<T, R>: Fn(T, Context) -> R + sealed::Read + Send + Sync + 'static {}
 
 impl<T, R, F> Prepared<T, R> for F where F: Fn(T, Context) -> R + Clone + Send + Sync + 'static {}
@@ -37,33 +37,33 @@ mod sealed {
     /// Read from a copy.
     pub trait Read {
         #[doc(hidden)]
-        fn read(&self) -> super::Settings;
+        fn read(&self) -> super::HandlerSettings;
     }
 
     impl<F: Clone> Read for F {
-        fn read(&self) -> super::Settings {
+        fn read(&self) -> super::HandlerSettings {
             drop(self.clone());
             super::COPIED.take().unwrap_or_default()
         }
     }
 }
 
-/// What was set.
+/// The settings.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct HandlerSettings {
     pub(crate) policy: Option<Policy>,
     pub(crate) contract: Option<Contract>,
     pub(crate) last: Option<Last>,
     pub(crate) needs: Vec<Need>,
 }
 
-/// What runs last, before the dead letters.
+/// The final handler.
 #[derive(Debug, Clone)]
 pub(crate) struct Last {
-    pub(crate) handler: Shared,
+    pub(crate) handler: SharedHandler,
     /// After [`Outcome::Dead`](super::Outcome::Dead) too.
     pub(crate) or_dead: bool,
-    /// It has a policy, contract or final handler of its own, which nobody would look at.
+    /// It has a policy, contract or final handler of its own, which would have no effect.
     pub(crate) is_configured: bool,
 }
 
@@ -74,8 +74,8 @@ pub(crate) struct Need {
     pub(crate) name: &'static str,
 }
 
-impl Settings {
-    /// Those of a handler.
+impl HandlerSettings {
+    /// The settings of a handler.
     pub(crate) fn of<T: Payload, H: Handler<T>>(handler: &H) -> Self {
         let configured = (handler as &dyn Any).downcast_ref::<Configured<T, H::Future>>();
         configured.map(|configured| (**configured).read()).unwrap_or_default()
@@ -90,25 +90,25 @@ impl Settings {
 }
 
 thread_local! {
-    static COPIED: Cell<Option<Settings>> = const { Cell::new(None) };
+    static COPIED: Cell<Option<HandlerSettings>> = const { Cell::new(None) };
 }
 
-/// Leaves what it carries for whoever asked for the copy.
-struct Carried(Settings);
+/// Hands the settings that it carries to the reader of the copy.
+struct Carried(HandlerSettings);
 
 impl Clone for Carried {
     fn clone(&self) -> Self {
         COPIED.set(Some(self.0.clone()));
-        Self(Settings::default())
+        Self(HandlerSettings::default())
     }
 }
 
 /// The handler with one more thing set.
 pub(super) fn configure<T: Payload, H: Handler<T>>(
     handler: H,
-    change: impl FnOnce(&mut Settings),
+    change: impl FnOnce(&mut HandlerSettings),
 ) -> Configured<T, H::Future> {
-    let mut settings = Settings::of(&handler);
+    let mut settings = HandlerSettings::of(&handler);
     change(&mut settings);
     let parts = (Arc::new(handler), Carried(settings));
     Box::new(move |payload, context| {
@@ -138,7 +138,7 @@ pub(super) fn configure<T: Payload, H: Handler<T>>(
 pub struct State<S>(Arc<S>);
 
 impl<S> State<S> {
-    /// To be kept.
+    /// A shared handle to the value, which may be kept.
     pub fn share(&self) -> Arc<S> {
         Arc::clone(&self.0)
     }
@@ -162,10 +162,10 @@ impl<S> Deref for State<S> {
 pub trait Stateful<T, S>:
     Fn(T, Context, State<S>) -> <Self as Stateful<T, S>>::Future + Send + Sync + 'static
 {
-    /// What it returns.
+    /// The future that the handler returns.
     type Future: Future<Output = HandlerResult> + Send + 'static;
 
-    /// The handler that is given it; a worker without a value of type `S` is refused when it starts.
+    /// The handler that gets the worker's value of type `S`; a worker without one is refused when it starts.
     fn with_state(self) -> Configured<T, BoxFuture<'static, HandlerResult>>
     where
         Self: Sized,
@@ -200,15 +200,15 @@ mod tests {
     #[test]
     fn what_was_set_stays_with_the_handler() {
         let plain = async |_: Value, _: Context| Ok(super::super::Outcome::Done);
-        assert!(Settings::of(&plain).policy.is_none());
+        assert!(HandlerSettings::of(&plain).policy.is_none());
         let one = plain.with(Policy::retry(1));
         let two = one.finally(plain).with(Policy::retry(2));
         for _ in 0..2 {
-            let settings = Settings::of(&two);
+            let settings = HandlerSettings::of(&two);
             assert_eq!(settings.policy, Some(Policy::retry(2)));
             assert!(settings.last.is_some_and(|last| !last.or_dead && !last.is_configured));
         }
         let of_its_own = plain.finally_or_dead(plain.with(Policy::retry(7)));
-        assert!(Settings::of(&of_its_own).last.is_some_and(|last| last.or_dead && last.is_configured));
+        assert!(HandlerSettings::of(&of_its_own).last.is_some_and(|last| last.or_dead && last.is_configured));
     }
 }

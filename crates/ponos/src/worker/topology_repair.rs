@@ -1,13 +1,13 @@
-//! Declares again what somebody deleted by hand while the worker runs: a rung of the ladder, dead letters, an exchange.
+//! Declares again what somebody deleted while the worker runs: a rung of the ladder, a dead-letter queue, an exchange.
 
 use crate::{broker::Transport, topology::Topology};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
 
-/// Between two looks, and between two declarations: what is missing is missed by many tasks at once.
+/// The wait between two checks, and between two declarations: many tasks miss the same thing at once.
 const BETWEEN: Duration = Duration::from_secs(1);
 
-/// For the tasks of one queue.
+/// Repairs the topology for the tasks of one queue.
 #[derive(Debug)]
 pub(crate) struct TopologyRepair {
     transport: Transport,
@@ -21,7 +21,8 @@ impl TopologyRepair {
         Self { transport, topology, looked: Mutex::default(), declared: Mutex::default() }
     }
 
-    /// Declares all that the worker needs, unless that was done a moment ago. A passive worker only finds out what is missing.
+    /// Declares everything that the worker needs, unless that was done a moment ago. A passive worker only finds out what is
+    /// missing.
     pub(crate) async fn redeclare(&self) {
         let mut declared = self.declared.lock().await;
         if is_fresh(*declared) {
@@ -38,7 +39,7 @@ impl TopologyRepair {
         *declared = Some(Instant::now());
     }
 
-    /// Whether that queue is there still, for what would go elsewhere without it; looked at once a second at most.
+    /// Makes sure that a queue still exists whose messages would go elsewhere without it; checks once a second at most.
     pub(crate) async fn ensure_queue(&self, queue: &str) {
         let mut looked = self.looked.lock().await;
         if is_fresh(*looked) {

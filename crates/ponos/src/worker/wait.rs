@@ -1,19 +1,19 @@
-//! How long a delivery may lie here unsettled, at the worst: the broker closes the channel of who holds one for too long.
+//! How long a delivery may stay unsettled at worst: the broker closes the channel of a consumer that holds one too long.
 
 use super::{Policy, Prefetch, auto_prefetch};
 use std::time::Duration;
 
-/// What it depends on, of one queue.
+/// The settings of one queue that this depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wait {
     prefetch: u16,
     slots: usize,
-    /// How many stretches of the rate's it takes to begin all that is held, and how long one is.
+    /// How many stretches of the rate it takes to begin all deliveries held, and how long one is.
     rate: Option<(u32, Duration)>,
 }
 
 impl Wait {
-    /// Of a policy; a prefetch that nobody asked for is made as small as the rate needs it, and stays so.
+    /// From a policy; an automatic prefetch is made as small as the rate needs it, and stays so.
     pub(super) fn cut(policy: &mut Policy, slowest: Duration, most: Duration) -> Self {
         let mut wait = Self::of(policy, policy.held());
         if policy.rate.is_some() && policy.prefetch == Prefetch::Auto {
@@ -31,15 +31,15 @@ impl Wait {
         Self { prefetch, slots: policy.slots(), rate }
     }
 
-    /// Until the last of what is held has run for as long as it may.
+    /// The time until the last delivery held has run into its timeout.
     fn longest(self, timeout: Duration) -> Duration {
         let rounds = u32::try_from(usize::from(self.prefetch).div_ceil(self.slots)).unwrap_or(u32::MAX);
         let rate = self.rate.map_or(Duration::ZERO, |(stretches, per)| per.saturating_mul(stretches));
         timeout.saturating_mul(rounds).saturating_add(rate)
     }
 
-    /// The most that may be held of a policy, if each task takes `slowest`: half of what the inequality allows, for it is not
-    /// asked for.
+    /// The most deliveries that [`Prefetch::Auto`](super::Prefetch::Auto) may hold if each task takes `slowest`: half of what the
+    /// inequality allows, because nobody asked for it.
     pub(super) fn most(policy: &Policy, slowest: Duration, most: Duration) -> u16 {
         if !policy.adapts() {
             return policy.held();
@@ -49,7 +49,7 @@ impl Wait {
         auto_prefetch::bound(policy.held(), u16::try_from(in_time).unwrap_or(u16::MAX))
     }
 
-    /// The inequality, if it does not hold.
+    /// The fault, if the inequality does not hold.
     pub(super) fn fault(self, timeout: Duration, most: Duration) -> Option<String> {
         let longest = self.longest(timeout);
         if longest < most {

@@ -1,7 +1,7 @@
 //! Delivers messages from a queue to consumers, and returns them.
 
 use super::{
-    State,
+    BrokerState,
     death::Reason,
     declare::{not_found, owned},
     publish::Dead,
@@ -55,7 +55,7 @@ fn in_use(queue: &str) -> LinkError {
     }
 }
 
-impl State {
+impl BrokerState {
     /// Begins to consume `queue`, with at most `prefetch` messages out at a time (at least one); tags count on from `tags`.
     ///
     /// # Errors

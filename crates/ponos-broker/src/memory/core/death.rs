@@ -58,8 +58,9 @@ pub(super) fn dead_letter(
             Vec::new()
         }
     };
-    let same =
-        deaths.iter().position(|earlier| of(earlier, "queue", queue) && of(earlier, "reason", reason.text()));
+    let same = deaths.iter().position(|earlier| {
+        death_field_is(earlier, "queue", queue) && death_field_is(earlier, "reason", reason.text())
+    });
     let death = match same.map(|at| deaths.remove(at)) {
         Some(HeaderValue::Table(mut earlier)) => {
             let count = earlier.int("count").unwrap_or(0).saturating_add(1);
@@ -83,10 +84,12 @@ pub(super) fn dead_letter(
 /// rejected it since. Such a letter is dropped.
 pub(super) fn closes_a_cycle(message: &Message, queue: &str) -> bool {
     let Some(HeaderValue::List(deaths)) = message.headers.get("x-death") else { return false };
-    let Some(at) = deaths.iter().position(|death| of(death, "queue", queue)) else { return false };
-    !deaths[..=at].iter().any(|death| of(death, "reason", "rejected"))
+    let Some(at) = deaths.iter().position(|death| death_field_is(death, "queue", queue)) else {
+        return false;
+    };
+    !deaths[..=at].iter().any(|death| death_field_is(death, "reason", "rejected"))
 }
 
-fn of(death: &HeaderValue, field: &str, expected: &str) -> bool {
+fn death_field_is(death: &HeaderValue, field: &str, expected: &str) -> bool {
     matches!(death, HeaderValue::Table(table) if table.text(field) == Some(expected))
 }

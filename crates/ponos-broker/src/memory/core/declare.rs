@@ -1,17 +1,17 @@
 //! Declaring a topology: what exists must be the same, what is named must exist.
 
 use super::{
-    State,
+    BrokerState,
     exchange::ExchangeState,
-    queue::QueueState,
-    settings::{COMPARED, Settings},
+    queue::StoredQueue,
+    settings::{COMPARED, QueueSettings},
 };
 use crate::{LinkError, LinkErrorClass};
 use ponos_event::topology::{Binding, Destination, Exchange, Queue, Topology};
 use ponos_event::{HeaderValue, Headers};
 use std::fmt::Display;
 
-impl State {
+impl BrokerState {
     /// Declares `topology` for `connection`; gives the name made up for its queue without one. A binding to the queue
     /// "" means that one. What was declared before an error stays, as in RabbitMQ.
     ///
@@ -89,7 +89,7 @@ impl State {
     }
 
     fn declare_queue(&mut self, connection: u64, wanted: Queue) -> Result<(), LinkError> {
-        let Some(QueueState { declared, owner, .. }) = self.queues.get(&wanted.name) else {
+        let Some(StoredQueue { declared, owner, .. }) = self.queues.get(&wanted.name) else {
             reserved(&wanted.name, "queue")?;
             return self.add_queue(connection, wanted);
         };
@@ -104,10 +104,10 @@ impl State {
     }
 
     fn add_queue(&mut self, connection: u64, queue: Queue) -> Result<(), LinkError> {
-        let settings = Settings::parse(&queue)?;
+        let settings = QueueSettings::parse(&queue)?;
         room(self.queues.len(), self.limits.queues, "queues")?;
         let owner = queue.exclusive.then_some(connection);
-        self.queues.insert(queue.name.clone(), QueueState::new(queue, settings, owner));
+        self.queues.insert(queue.name.clone(), StoredQueue::new(queue, settings, owner));
         Ok(())
     }
 
@@ -195,10 +195,10 @@ fn same<T: PartialEq + Display>(thing: &str, name: &str, received: T, current: T
 }
 
 fn same_argument(thing: &str, name: &str, received: &Headers, current: &Headers) -> Result<(), LinkError> {
-    same(thing, name, shown(name, received), shown(name, current))
+    same(thing, name, argument_text(name, received), argument_text(name, current))
 }
 
-fn shown(name: &str, arguments: &Headers) -> String {
+fn argument_text(name: &str, arguments: &Headers) -> String {
     match arguments.get(name) {
         // left out means classic
         None if name == "x-queue-type" => "classic".into(),

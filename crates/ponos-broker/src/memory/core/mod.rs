@@ -1,5 +1,5 @@
 //! The broker as a state machine: no runtime, no clock. `now` is in milliseconds since the broker began; what a call
-//! changed for consumers stands in their outboxes, and whom to wake in [`State::take_touched`].
+//! changed for consumers stands in their outboxes, and whom to wake in [`BrokerState::take_touched`].
 
 mod consume;
 mod death;
@@ -20,7 +20,7 @@ use crate::{LinkError, LinkErrorClass};
 use consume::ConsumerState;
 use exchange::{ExchangeState, Exchanges};
 use ponos_event::topology::{Destination, Exchange};
-use queue::QueueState;
+use queue::StoredQueue;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// RabbitMQ tries a dead letter that reached no queue again after this time (`settle_timeout` of at-least-once).
@@ -28,19 +28,19 @@ const UNDELIVERED_RETRY_MS: u64 = 180_000;
 
 /// Everything that the broker holds.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct BrokerState {
     version: Version,
     limits: BrokerLimits,
     exchanges: Exchanges,
-    queues: BTreeMap<String, QueueState>,
+    queues: BTreeMap<String, StoredQueue>,
     consumers: BTreeMap<u64, ConsumerState>,
     ids: u64,
     touched: BTreeSet<u64>,
-    /// Not later than the first instant at which [`State::expire`] has something to do.
+    /// Not later than the first instant at which [`BrokerState::expire`] has something to do.
     wake_at: Option<u64>,
 }
 
-impl State {
+impl BrokerState {
     /// An empty broker with the exchanges that RabbitMQ has from the start.
     pub(crate) fn new(version: Version, limits: BrokerLimits) -> Self {
         let built_in =
@@ -69,7 +69,7 @@ impl State {
         std::mem::take(&mut self.touched)
     }
 
-    /// When to call [`State::expire`] at the latest.
+    /// When to call [`BrokerState::expire`] at the latest.
     pub(crate) fn wake_at(&self) -> Option<u64> {
         self.wake_at
     }
@@ -134,7 +134,7 @@ impl State {
                 |to: &Destination| !matches!(to, Destination::Exchange(name) if !exchanges.contains(name));
             exchange.bindings.retain(|(_, destination)| exists(destination));
         }
-        self.queues.values_mut().for_each(QueueState::forget_transient);
+        self.queues.values_mut().for_each(StoredQueue::forget_transient);
     }
 
     fn wake_by(&mut self, at: Option<u64>) {

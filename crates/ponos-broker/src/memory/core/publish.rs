@@ -1,7 +1,7 @@
 //! Routes messages into queues, and out of them to the dead letters.
 
 use super::{
-    State, UNDELIVERED_RETRY_MS,
+    BrokerState, UNDELIVERED_RETRY_MS,
     death::{self, Reason},
     exchange,
     queue::Stored,
@@ -34,7 +34,7 @@ pub(super) struct Dead {
     pub(super) reason: Reason,
 }
 
-impl State {
+impl BrokerState {
     /// Publishes `message` to `exchange` ("" routes to the queue named by the routing key).
     pub(crate) fn publish(&mut self, now: u64, exchange: &str, message: Message) -> Published {
         if message.body.len() > self.limits.message_bytes {

@@ -1,6 +1,6 @@
 //! One queue: what waits in it, what is out with consumers, who consumes.
 
-use super::settings::{Overflow, Settings};
+use super::settings::{Overflow, QueueSettings};
 use crate::memory::BrokerLimits;
 use ponos_event::topology::Queue;
 use ponos_event::{HeaderValue, Message};
@@ -24,9 +24,9 @@ pub(super) struct Stored {
 
 /// A queue and its content.
 #[derive(Debug)]
-pub(super) struct QueueState {
+pub(super) struct StoredQueue {
     pub(super) declared: Queue,
-    pub(super) settings: Settings,
+    pub(super) settings: QueueSettings,
     /// The connection that an exclusive queue belongs to.
     pub(super) owner: Option<u64>,
     ready: VecDeque<Stored>,
@@ -39,8 +39,8 @@ pub(super) struct QueueState {
     next_place: u64,
 }
 
-impl QueueState {
-    pub(super) fn new(declared: Queue, settings: Settings, owner: Option<u64>) -> Self {
+impl StoredQueue {
+    pub(super) fn new(declared: Queue, settings: QueueSettings, owner: Option<u64>) -> Self {
         Self {
             declared,
             settings,
@@ -109,7 +109,7 @@ impl QueueState {
 
     fn beyond(&self, limits: &BrokerLimits, messages: usize) -> Option<Overflow> {
         let (messages, bytes) = (messages as u64, self.ready_bytes as u64);
-        let Settings { max_length, max_bytes, overflow, .. } = self.settings;
+        let QueueSettings { max_length, max_bytes, overflow, .. } = self.settings;
         if max_length.is_some_and(|most| messages > most) || max_bytes.is_some_and(|most| bytes > most) {
             Some(overflow)
         } else if messages > limits.messages_per_queue || bytes > limits.bytes_per_queue {

@@ -7,7 +7,7 @@ use ponos_event::{HeaderValue, Headers};
 
 /// A queue's arguments, understood.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Settings {
+pub(super) struct QueueSettings {
     pub(super) quorum: bool,
     pub(super) ttl: Option<u64>,
     pub(super) dead_letter_exchange: Option<String>,
@@ -50,7 +50,7 @@ pub(super) const COMPARED: [&str; 13] = [
     "x-single-active-consumer",
 ];
 
-impl Settings {
+impl QueueSettings {
     /// # Errors
     /// 406 as RabbitMQ says it: a value of the wrong type or range, and combinations that it refuses.
     pub(super) fn parse(queue: &Queue) -> Result<Self, LinkError> {

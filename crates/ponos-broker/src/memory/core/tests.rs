@@ -12,13 +12,13 @@ fn message(key: &str, body: &str) -> Message {
     Message { routing_key: key.into(), body: body.into(), properties, ..Message::default() }
 }
 
-fn state(limits: BrokerLimits, queues: &[Queue]) -> State {
-    let mut state = State::new(Version::V3, limits);
+fn state(limits: BrokerLimits, queues: &[Queue]) -> BrokerState {
+    let mut state = BrokerState::new(Version::V3, limits);
     state.declare(1, &Topology { queues: queues.to_vec(), ..Topology::default() }).unwrap();
     state
 }
 
-fn bodies(state: &mut State, now: u64, queue: &str) -> Vec<String> {
+fn bodies(state: &mut BrokerState, now: u64, queue: &str) -> Vec<String> {
     std::iter::from_fn(|| state.get(now, queue))
         .map(|outgoing| String::from_utf8(outgoing.message.body).unwrap())
         .collect()
@@ -135,7 +135,7 @@ fn what_is_refused_by_reject_publish_dlx_is_dead_lettered() {
 
 #[test]
 fn an_exclusive_queue_is_of_one_connection_and_goes_with_it() {
-    let mut state = State::new(Version::V3, BrokerLimits::default());
+    let mut state = BrokerState::new(Version::V3, BrokerLimits::default());
     let exclusive = Queue { exclusive: true, ..Queue::classic("mine") };
     let topology = Topology { queues: vec![exclusive], ..Topology::default() };
     state.declare(1, &topology).unwrap();

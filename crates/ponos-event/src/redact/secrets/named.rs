@@ -81,7 +81,8 @@ pub(super) fn in_parameters(line: &str) -> Vec<Range<usize>> {
             continue;
         }
         let end = if parameter { ands.get(ands.partition_point(|and| *and < start)).copied() } else { None };
-        let context = Context { opened: opened.filter(|c| is_quote(*c) && !is_quoted), of_quoted: is_quoted };
+        let context =
+            ValueContext { opened: opened.filter(|c| is_quote(*c) && !is_quoted), of_quoted: is_quoted };
         let range =
             value(line.get(..end.unwrap_or(line.len())).unwrap_or_default(), start + wrapped, &context);
         if !range.is_empty() && line.get(range.clone()) != Some(HIDDEN) {
@@ -139,7 +140,7 @@ fn auth_scheme(rest: &str) -> usize {
 }
 
 /// What a value stands in.
-struct Context {
+struct ValueContext {
     /// The quotation.
     opened: Option<char>,
     /// Its name stands in quotes, so that another field follows.
@@ -148,7 +149,7 @@ struct Context {
 
 /// A value that begins there: in quotes of its own, up to the end of the quotation that it stands in, or of the word; behind a
 /// name in quotes, up to the next field.
-fn value(line: &str, start: usize, context: &Context) -> Range<usize> {
+fn value(line: &str, start: usize, context: &ValueContext) -> Range<usize> {
     let rest = line.get(start..).unwrap_or_default();
     let own = rest.trim_start_matches('\\');
     if own.starts_with(is_quote) {

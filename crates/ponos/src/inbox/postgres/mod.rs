@@ -1,12 +1,12 @@
-//! The inbox and the outbox in Postgres: what a handler writes there, the row that says it was handled, and what it
-//! published commit together or not at all. For any number of replicas.
+//! The inbox and the outbox in Postgres. A handler's writes, the row that records its message, and the messages that it
+//! publishes commit together or not at all. For any number of replicas.
 //!
 //! A row is inserted when the handler begins and commits when it is done. A second delivery inserts the same row, which
-//! makes it wait for the first one's transaction. Whatever ends without a commit (a panic, a timeout, a lost connection)
-//! is rolled back by the connection's end.
+//! makes it wait for the first one's transaction. A run that ends without a commit (a panic, a timeout, a lost connection)
+//! is rolled back when its connection ends.
 //!
-//! [`Transaction`] is the handler's handle; [`Relay`] publishes the outbox; [`ddl`] is the schema, for roles that may not
-//! make it.
+//! [`Transaction`] is the handler's handle; [`Relay`] publishes the outbox; [`ddl`] is the schema, for roles without
+//! permission to create it.
 
 mod encoding;
 mod errors;
@@ -21,9 +21,9 @@ pub use relay::Relay;
 pub use schema::ddl;
 pub use transaction::{Guard, Transaction};
 
-pub(super) use store::{Run, Store};
+pub(super) use store::{Store, TransactionRun};
 
-use super::{Inbox, InboxError, Kind};
+use super::{Backend, Inbox, InboxError};
 use crate::broker::Publisher;
 use std::{sync::Arc, time::Duration};
 
@@ -32,19 +32,19 @@ use std::{sync::Arc, time::Duration};
 pub struct PostgresOptions {
     /// The service whose outbox this is: a relay publishes only its own service's.
     pub service: Arc<str>,
-    /// The Postgres schema that the tables are in, made if it is missing: `ponos`. Small letters, digits and `_`.
+    /// The Postgres schema of the tables, created if it is missing (`ponos`). Lower-case letters, digits and `_`.
     pub schema: String,
-    /// Connections for handlers: 20. Each running handler has one, so has each delivery that waits for another of the
-    /// same id. The relay and tidying up take two more.
+    /// Connections for handlers (20). Each running handler holds one, and so does each delivery that waits for another of the
+    /// same id. The relay and pruning take two more.
     pub connections: u32,
-    /// How long connecting, or waiting for one of the connections, may take: 10 s.
+    /// How long connecting, or waiting for a free connection, may take (10 s).
     pub connect_timeout: Duration,
-    /// How long one statement of the inbox's own may take, beyond waiting for another delivery: 20 s.
+    /// How long one statement of the inbox may take, apart from waiting for another delivery (20 s).
     pub call_timeout: Duration,
 }
 
 impl PostgresOptions {
-    /// The defaults, for a service.
+    /// The defaults, for this service.
     pub fn new(service: impl Into<Arc<str>>) -> Self {
         Self {
             service: service.into(),
@@ -57,32 +57,32 @@ impl PostgresOptions {
 }
 
 impl Inbox {
-    /// Remembers in Postgres (`postgres://user:password@host:5432/database`), where the handler's own writes are. Makes the
-    /// tables if they are missing.
+    /// An inbox in Postgres (`postgres://user:password@host:5432/database`), in the database of the handler's own writes. Creates
+    /// its tables if they are missing.
     ///
     /// # Errors
-    /// [`Unavailable`](super::InboxErrorClass::Unavailable) when nobody answers in time,
+    /// [`Unavailable`](super::InboxErrorClass::Unavailable) if the server does not answer in time,
     /// [`Refused`](super::InboxErrorClass::Refused) for a wrong URL, user, password or database, and for missing tables
-    /// that the role may not make.
+    /// that the role may not create.
     pub async fn postgres(url: &str, options: PostgresOptions) -> Result<Self, InboxError> {
-        Ok(Self::new(Kind::Postgres(Arc::new(Store::open(url, options).await?))))
+        Ok(Self::new(Backend::Postgres(Arc::new(Store::open(url, options).await?))))
     }
 
-    /// What publishes the outbox; `None` for an inbox without one. One for each worker process.
+    /// The relay that publishes the outbox; `None` for an inbox without one. Run one in each worker process.
     pub fn relay(&self, publisher: Publisher) -> Option<Relay> {
         match &self.kind {
-            Kind::Postgres(store) => Some(Relay::new(store.clone(), publisher)),
+            Backend::Postgres(store) => Some(Relay::new(store.clone(), publisher)),
             _ => None,
         }
     }
 
-    /// What waits in the outbox; `None` for an inbox without one.
+    /// The state of the outbox; `None` for an inbox without one.
     ///
     /// # Errors
     /// As [`InboxErrorClass`](super::InboxErrorClass).
     pub async fn outbox(&self) -> Result<Option<OutboxStatus>, InboxError> {
         match &self.kind {
-            Kind::Postgres(store) => outbox::status(store).await.map(Some),
+            Backend::Postgres(store) => outbox::status(store).await.map(Some),
             _ => Ok(None),
         }
     }

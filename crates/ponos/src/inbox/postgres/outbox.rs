@@ -1,8 +1,8 @@
-//! The outbox's table: put into by handlers' transactions, emptied by relays.
+//! The outbox's table: handlers' transactions insert, relays remove.
 
 use super::{
     encoding,
-    store::{Store, plain},
+    store::{Store, without_nul},
 };
 use crate::{
     event::Message,
@@ -11,18 +11,18 @@ use crate::{
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::{sync::Arc, time::Duration};
 
-/// After so many attempts, about an hour, what can't be routed, or is refused for what it is, is parked.
+/// After this many attempts, about an hour, a message is parked that can't be routed, or that the broker refuses.
 const ATTEMPTS: i32 = 20;
 
-/// What waits in the outbox of this service.
+/// The state of a service's outbox.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OutboxStatus {
     /// Messages not confirmed yet.
     pub waiting: u64,
-    /// Those of them that the broker refused at least once.
+    /// Those of them that were refused at least once.
     pub failing: u64,
-    /// Messages that are not tried any more: nobody took them, or the broker refused them, for about an hour. What was
-    /// wrong stands in `last_error` of the table `ponos_outbox`; `parked = null, attempts = 0` has them tried again.
+    /// Messages that are no longer tried: they reached no queue, or the broker refused them, for about an hour. See
+    /// `last_error` in the table `ponos_outbox`; set `parked = null, attempts = 0` to have them tried again.
     pub parked: u64,
     /// How long the oldest has been waiting.
     pub oldest: Option<Duration>,
@@ -44,7 +44,7 @@ pub(super) async fn status(store: &Store) -> Result<OutboxStatus, InboxError> {
     Ok(OutboxStatus { waiting, failing, parked, oldest })
 }
 
-/// The number of the last message that was put in; 0 for none.
+/// The number of the last message inserted; 0 for none.
 pub(super) async fn last(store: &Store) -> Result<i64, InboxError> {
     let select =
         format!("select coalesce(max(seq), 0) from {}.ponos_outbox where service = $1", store.schema);
@@ -52,7 +52,7 @@ pub(super) async fn last(store: &Store) -> Result<i64, InboxError> {
     store.call("inspecting the outbox", select).await
 }
 
-/// In the order given, in one statement.
+/// Inserts messages in the order given, in one statement.
 pub(super) async fn put(
     connection: &mut PgConnection,
     store: &Store,
@@ -67,7 +67,7 @@ pub(super) async fn put(
         store.schema
     );
     let each = |text: fn(&Held) -> &str| -> Vec<String> {
-        publishes.iter().map(|held| plain(text(held)).into_owned()).collect()
+        publishes.iter().map(|held| without_nul(text(held)).into_owned()).collect()
     };
     let heads: Result<Vec<String>, _> = publishes.iter().map(|held| encoding::head(&held.message)).collect();
     let heads = heads.map_err(|error| sqlx::Error::Encode(error.into()))?;
@@ -85,14 +85,14 @@ pub(super) async fn put(
 
 /// Why a message stays for now.
 #[derive(Debug)]
-pub(super) struct Failed {
+pub(super) struct FailedMessage {
     pub(super) seq: i64,
     pub(super) why: String,
-    /// It won't pass by itself, as a full queue does.
+    /// The fault does not pass by itself, as a full queue does.
     pub(super) lasting: bool,
 }
 
-/// How much is taken at a time.
+/// How much a relay takes at a time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Portion {
     /// Messages …
@@ -105,21 +105,21 @@ pub(super) struct Portion {
 
 /// A message to be relayed.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct OutboxMessage {
     pub(super) seq: i64,
     pub(super) id: String,
     pub(super) exchange: Arc<str>,
-    /// Or why it can't be read.
+    /// The message; the error says why it can't be read.
     pub(super) message: Result<Message, String>,
 }
 
-/// The next ones that are due, kept from other relays until the transaction ends; `None` while another
-/// relay of this service is at work. One at a time keeps the order.
+/// The next messages that are due, locked against other relays until the transaction ends; `None` while another relay of
+/// this service is at work. One relay at a time keeps the order.
 pub(super) async fn next(
     connection: &mut PgConnection,
     store: &Store,
     portion: Portion,
-) -> Result<Option<Vec<Waiting>>, sqlx::Error> {
+) -> Result<Option<Vec<OutboxMessage>>, sqlx::Error> {
     let alone: bool = sqlx::query_scalar("select pg_try_advisory_xact_lock(hashtext($1), hashtext($2))")
         .bind(format!("ponos outbox {}", store.schema))
         .bind(&*store.service)
@@ -146,7 +146,7 @@ pub(super) async fn next(
         .bind(portion.bytes)
         .fetch_all(connection)
         .await?;
-    let waiting = |(seq, id, exchange, head, body): (i64, String, String, String, Vec<u8>)| Waiting {
+    let waiting = |(seq, id, exchange, head, body): (i64, String, String, String, Vec<u8>)| OutboxMessage {
         seq,
         id,
         exchange: exchange.into(),
@@ -155,13 +155,13 @@ pub(super) async fn next(
     Ok(Some(rows.into_iter().map(waiting).collect()))
 }
 
-/// Removes what was confirmed, and puts off what failed: after 1, 2, 4 … seconds, at most 5 minutes, spread by a half
-/// either way; says how many were parked.
+/// Removes confirmed messages, and puts off failed ones by 1, 2, 4 … seconds, at most 5 minutes, spread by a half either
+/// way; returns how many were parked.
 pub(super) async fn settle(
     connection: &mut PgConnection,
     store: &Store,
     confirmed: &[i64],
-    failed: &[Failed],
+    failed: &[FailedMessage],
 ) -> Result<usize, sqlx::Error> {
     let delete = format!("delete from {}.ponos_outbox where seq = any($1)", store.schema);
     sqlx::query(AssertSqlSafe(delete)).bind(confirmed).execute(&mut *connection).await?;
@@ -178,7 +178,7 @@ pub(super) async fn settle(
         store.schema
     );
     let seqs: Vec<i64> = failed.iter().map(|failed| failed.seq).collect();
-    let errors: Vec<String> = failed.iter().map(|failed| plain(&failed.why).into_owned()).collect();
+    let errors: Vec<String> = failed.iter().map(|failed| without_nul(&failed.why).into_owned()).collect();
     let lasting: Vec<bool> = failed.iter().map(|failed| failed.lasting).collect();
     let parked: Vec<bool> = sqlx::query_scalar(AssertSqlSafe(update))
         .bind(seqs)

@@ -1,13 +1,12 @@
-//! The relay: publishes the outbox, oldest first, and removes what was confirmed.
+//! The relay publishes the outbox, oldest first, and removes confirmed messages.
 //!
 //! Invariant: a message leaves the outbox only after its confirm; so it may be published twice, with the same id, and
 //! is never lost. Relays of one service take turns (an advisory lock), so what one handler's run published goes out in
-//! its order; a message that the broker refuses is put off, and lets those behind it pass; one that nobody takes for an
-//! hour is parked. Between runs there is no
-//! order: they commit as they come.
+//! its order. A message that the broker refuses is put off and lets those behind it pass; one that reaches no queue for an
+//! hour is parked. Between runs there is no order: they commit as they come.
 
 use super::{
-    outbox::{self, Failed, Portion, Waiting},
+    outbox::{self, FailedMessage, OutboxMessage, Portion},
     store::Store,
 };
 use crate::{
@@ -30,7 +29,7 @@ const TURN: Duration = Duration::from_millis(200);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// How long the confirms of one turn may take, beyond the adapter's own limits.
 const CONFIRMS: Duration = Duration::from_secs(90);
-/// Where nobody's listening is no fault: facts go to whom they concern. A task must reach its queue.
+/// The exchange whose messages need not reach a queue: events. A task must reach its queue.
 const FACTS: &str = "events";
 
 /// Publishes the outbox of one service. [`Self::run`] it beside the worker.
@@ -39,7 +38,7 @@ pub struct Relay {
     store: Arc<Store>,
     publisher: Publisher,
     token: u64,
-    /// The last that is to be sent, once it drains: other replicas go on putting in.
+    /// The last message to be sent, once it drains: other replicas go on inserting.
     last: Option<i64>,
 }
 
@@ -144,13 +143,13 @@ impl Relay {
         Ok(if lost { Turn::Lost } else { Turn::Sent(count) })
     }
 
-    /// What was confirmed, and what was refused and why; what is in neither was lost with the link.
-    async fn publish(&mut self, waiting: Vec<Waiting>) -> (Vec<i64>, Vec<Failed>) {
+    /// Publishes; returns the confirmed messages, and the refused ones with the reason. Those in neither were lost with the link.
+    async fn publish(&mut self, waiting: Vec<OutboxMessage>) -> (Vec<i64>, Vec<FailedMessage>) {
         let (mut confirmed, mut failed) = (Vec::new(), Vec::new());
-        let stays = |seq, why, lasting| Failed { seq, why, lasting };
+        let stays = |seq, why, lasting| FailedMessage { seq, why, lasting };
         let mut pending = HashMap::new();
         let mut batch = Vec::new();
-        for Waiting { seq, id, exchange, message } in waiting {
+        for OutboxMessage { seq, id, exchange, message } in waiting {
             match message {
                 Ok(message) => {
                     self.token += 1;

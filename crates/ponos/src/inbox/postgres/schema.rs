@@ -1,14 +1,14 @@
-//! The tables: checked at start, made when they are missing.
+//! The tables: checked at start, created if they are missing.
 
 use super::errors::classify;
 use crate::inbox::{InboxError, InboxErrorClass};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-/// What makes the tables in a Postgres schema; harmless where they are there. For roles that may not make them, who then
-/// need `usage` on the schema and `select, insert, update, delete` on both tables.
+/// The SQL that creates the tables in a Postgres schema; harmless if they exist. For an administrator, if the worker's role
+/// may not create them: that role needs `usage` on the schema and `select, insert, update, delete` on both tables.
 ///
 /// # Errors
-/// [`InboxErrorClass::Refused`] for a name that is not made of small letters, digits and `_`.
+/// [`InboxErrorClass::Refused`] for a name with other characters than lower-case letters, digits and `_`.
 pub fn ddl(schema: &str) -> Result<String, InboxError> {
     let schema = identifier(schema)?;
     Ok(format!(
@@ -40,7 +40,7 @@ create index if not exists ponos_outbox_next on {schema}.ponos_outbox (service, 
     ))
 }
 
-/// The schema's name, fit to stand in a statement as it is.
+/// Checks that a schema's name can be put into a statement unquoted.
 pub(super) fn identifier(schema: &str) -> Result<&str, InboxError> {
     let letters = |c: char| c.is_ascii_lowercase() || c == '_';
     let fits = schema.starts_with(letters)
@@ -55,7 +55,7 @@ pub(super) fn identifier(schema: &str) -> Result<&str, InboxError> {
     ))
 }
 
-/// Makes sure that the tables are there.
+/// Makes sure that the tables exist.
 pub(super) async fn ensure(
     connection: &mut PgConnection,
     address: &str,
@@ -87,7 +87,7 @@ async fn check(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::
     sqlx::raw_sql(AssertSqlSafe(look)).execute(connection).await.map(drop)
 }
 
-/// Replicas that start together do it one after the other: `if not exists` alone is no protection.
+/// Creates the tables, one replica after the other: `if not exists` alone does not protect those that start together.
 async fn create(connection: &mut PgConnection, ddl: &str) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     sqlx::raw_sql("select pg_advisory_xact_lock(hashtext('ponos schema'))")

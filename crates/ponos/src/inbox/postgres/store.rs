@@ -6,7 +6,7 @@ use super::{
     outbox, schema,
     transaction::Transaction,
 };
-use crate::inbox::{Begun, Entry, Held, InboxError, InboxErrorClass, InboxKey, Running};
+use crate::inbox::{Begun, Entry, EntryBackend, Held, InboxError, InboxErrorClass, InboxKey};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgPool, PgTransaction, Postgres, Row,
     postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
@@ -24,16 +24,16 @@ const UNDO: (u32, Duration) = (3, Duration::from_secs(1));
 /// Rows in one step of pruning.
 const STEP: i64 = 5000;
 
-/// That the server notices within about a minute when a worker's machine is gone, and gives its locks back; settings
-/// that a version does not know are left out.
+/// Makes the server notice within about a minute that a worker's machine is gone, and free its locks. Settings that a
+/// version does not know are left out.
 const SETTINGS: &str = "select set_config(wanted.name, wanted.value, false)
     from (values ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'),
                  ('client_connection_check_interval', '5s')) as wanted (name, value)
     join pg_settings using (name)";
 
-/// Takes from a connection what a handler may have left there, in one round trip: settings, role, advisory locks, temporary
-/// tables, cursors, listening, sequences' last values, and statements that were prepared by SQL. Statements prepared by the
-/// protocol stay, which `discard all` would drop: they are the cache.
+/// Clears what a handler may have left on a connection, in one round trip: settings, role, advisory locks, temporary tables,
+/// cursors, listening, sequences' last values, and statements prepared by SQL. Statements prepared by the protocol stay,
+/// because they are the cache; `discard all` would drop them.
 const RESET: &str = "set session authorization default; reset role; reset all; close all; unlisten *;
     select pg_advisory_unlock_all(); discard temp; discard sequences;
     do $$ declare own text; begin
@@ -51,18 +51,18 @@ pub(in crate::inbox) struct Store {
     pub(super) address: String,
     pub(super) schema: String,
     pub(super) service: Arc<str>,
-    /// Told when something was put into the outbox.
+    /// Notified when a message was inserted into the outbox.
     pub(super) put: Notify,
     connect_timeout: Duration,
     pub(super) call_timeout: Duration,
 }
 
 /// One run.
-pub(in crate::inbox) struct Run {
+pub(in crate::inbox) struct TransactionRun {
     store: Arc<Store>,
     key: InboxKey,
     transaction: Transaction,
-    /// By which it is known at the end that it is still the transaction of the beginning.
+    /// Identifies the transaction, to check at the end that it is still the same one.
     number: i64,
 }
 
@@ -89,7 +89,7 @@ impl Store {
         Ok(store)
     }
 
-    /// On a connection of its own: a pool would wait where an answer is wanted.
+    /// Prepares the database on a connection of its own, because a pool would wait instead of failing.
     async fn prepare(&self, target: &PgConnectOptions) -> Result<(), InboxError> {
         let mut connection =
             target.connect().await.map_err(|error| classify(&self.address, "connecting", &error))?;
@@ -99,7 +99,7 @@ impl Store {
         ensured
     }
 
-    /// For handlers.
+    /// How many connections handlers have.
     pub(in crate::inbox) fn connections(&self) -> usize {
         usize::try_from(self.work.options().get_max_connections()).unwrap_or(usize::MAX)
     }
@@ -136,8 +136,8 @@ impl Store {
             return Ok(Begun::Handled);
         };
         let transaction = Transaction::new(transaction);
-        let run = Run { store: self.clone(), key: key.clone(), transaction, number };
-        Ok(Begun::Run(Entry(Running::Postgres(run))))
+        let run = TransactionRun { store: self.clone(), key: key.clone(), transaction, number };
+        Ok(Begun::Run(Entry(EntryBackend::Postgres(run))))
     }
 
     pub(in crate::inbox) async fn forget(&self, key: &InboxKey) -> Result<bool, InboxError> {
@@ -175,7 +175,7 @@ impl Store {
         }
     }
 
-    /// A call to the database, limited and its error in words.
+    /// Calls the database within the time limit, and classifies its error.
     pub(super) async fn call<T>(
         &self,
         doing: &str,
@@ -199,7 +199,7 @@ impl Store {
     }
 }
 
-impl Run {
+impl TransactionRun {
     pub(in crate::inbox) fn key(&self) -> &InboxKey {
         &self.key
     }
@@ -224,7 +224,7 @@ impl Run {
         Ok(())
     }
 
-    /// The transaction with all that is to commit, if it is still the one of the beginning.
+    /// The transaction with everything that is to commit, if it is still the one that was begun.
     async fn written(&self, publishes: &[Held]) -> Result<PgTransaction<'static>, InboxError> {
         let mut transaction = self.transaction.take().await?;
         let write = async {
@@ -257,8 +257,8 @@ impl Run {
         self.undo().await;
     }
 
-    /// Takes the row back if the handler committed it: else what is tried again would count as handled. A row of another
-    /// run is not touched.
+    /// Removes the row if the handler committed it, because a retry would count as handled otherwise. A row of another run is
+    /// not touched.
     async fn undo(&self) {
         let key = &self.key;
         for left in (0..UNDO.0).rev() {
@@ -278,7 +278,7 @@ impl Run {
     }
 }
 
-impl Drop for Run {
+impl Drop for TransactionRun {
     fn drop(&mut self) {
         self.transaction.drop_now();
     }
@@ -287,10 +287,10 @@ impl Drop for Run {
 /// A statement whose first four parameters are a key's parts, in the order of [`KEY`].
 fn of_key(statement: AssertSqlSafe<String>, key: &InboxKey) -> Query<'static, Postgres, PgArguments> {
     sqlx::query(statement)
-        .bind(plain(&key.queue))
-        .bind(plain(&key.handler))
-        .bind(plain(&key.source))
-        .bind(plain(key.id.as_str()))
+        .bind(without_nul(&key.queue))
+        .bind(without_nul(&key.handler))
+        .bind(without_nul(&key.source))
+        .bind(without_nul(key.id.as_str()))
 }
 
 fn pool(target: &PgConnectOptions, connections: u32, connect_timeout: Duration) -> PgPool {
@@ -315,7 +315,7 @@ fn pool(target: &PgConnectOptions, connections: u32, connect_timeout: Duration) 
         .connect_lazy_with(target.clone())
 }
 
-/// Postgres' text has no NUL: two ids that differ in NUL and its symbol alone would be one.
-pub(super) fn plain(text: &str) -> Cow<'_, str> {
+/// Replaces NUL, which Postgres' text can't hold, by its symbol: ids that differ in that alone count as one.
+pub(super) fn without_nul(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { text.replace('\0', "\u{2400}").into() } else { text.into() }
 }

@@ -1,5 +1,5 @@
-//! How a transaction travels between the runtime and the handler, which run in different tasks: both have a handle, and
-//! at the end the runtime takes the transaction out. What a handler leaves behind finds nothing more.
+//! Shares a transaction between the runtime and the handler, which run in different tasks: both have a handle, and at the
+//! end the runtime takes the transaction out. A task that the handler left behind then finds none.
 
 use crate::inbox::InboxError;
 use sqlx::{PgConnection, PgTransaction};
@@ -11,14 +11,14 @@ use std::{
 };
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-/// How long the end waits for a statement that something the handler started is still making.
+/// How long the end waits for a statement of a task that the handler left behind.
 const LEFT: Duration = Duration::from_secs(2);
 
-/// The transaction in which a handler runs. What is written through it commits when the handler is done, together with
-/// the row of the inbox and what the handler published; it is rolled back otherwise.
+/// The transaction in which a handler runs. It commits when the handler is done, together with the row of the inbox and the
+/// messages that the handler published; otherwise it is rolled back.
 ///
-/// `commit` and `rollback` are the runtime's: a handler that issues them is found out, and runs again. Savepoints
-/// (`begin` on the guard) are the handler's to use.
+/// Leave `commit` and `rollback` to the runtime: a handler that issues them is detected, and runs again. Handlers may use
+/// savepoints (`begin` on the guard).
 #[derive(Clone)]
 pub struct Transaction(Arc<Mutex<Option<PgTransaction<'static>>>>);
 
@@ -30,7 +30,7 @@ impl Transaction {
         Self(Arc::new(Mutex::new(Some(transaction))))
     }
 
-    /// The connection; waits while another part of the same handler has it. The handler's timeout is the limit.
+    /// Locks the connection; waits while another part of the same handler has it, up to the handler's timeout.
     ///
     /// # Errors
     /// [`Refused`](crate::inbox::InboxErrorClass::Refused) once the handler has ended.
@@ -44,7 +44,7 @@ impl Transaction {
         })
     }
 
-    /// Takes it from the handler.
+    /// Takes the transaction from the handler.
     pub(super) async fn take(&self) -> Result<PgTransaction<'static>, InboxError> {
         let slot = tokio::time::timeout(LEFT, self.0.lock()).await;
         slot.ok().and_then(|mut slot| slot.take()).ok_or_else(|| {
@@ -55,7 +55,7 @@ impl Transaction {
         })
     }
 
-    /// Rolls it back unless it is in use at this moment; then it is when the last handle goes.
+    /// Rolls it back now, or, if it is in use at this moment, when the last handle is dropped.
     pub(super) fn drop_now(&self) {
         if let Ok(mut slot) = self.0.try_lock() {
             slot.take();

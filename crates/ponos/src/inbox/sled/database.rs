@@ -57,7 +57,7 @@ impl Database {
     }
 
     /// At most `most` entries from `start` on.
-    pub(super) fn scan(&mut self, start: &[u8], most: usize) -> Result<Vec<Entry>, InboxError> {
+    pub(super) fn scan(&mut self, start: &[u8], most: usize) -> Result<Vec<KeyValue>, InboxError> {
         self.call(|db| db.range(start..).take(most).collect())
     }
 
@@ -83,7 +83,7 @@ impl Database {
 }
 
 /// A key and its value.
-pub(super) type Entry = (::sled::IVec, ::sled::IVec);
+pub(super) type KeyValue = (::sled::IVec, ::sled::IVec);
 
 impl Drop for Database {
     fn drop(&mut self) {

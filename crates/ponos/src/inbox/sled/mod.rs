@@ -107,7 +107,7 @@ impl super::Inbox {
         retention: impl Into<Option<Duration>>,
     ) -> Result<Self, InboxError> {
         let keys = std::sync::Arc::new(Keys::open(folder.into())?);
-        let kind = super::Kind::Sled { keys, gate: std::sync::Arc::default() };
+        let kind = super::Backend::Sled { keys, gate: std::sync::Arc::default() };
         Ok(Self::new(kind).with_retention(retention.into().unwrap_or(RETENTION)))
     }
 }

@@ -1,6 +1,6 @@
-//! What is looked at before a handler runs: too old, overtaken, awaited, or poison.
+//! The checks before a handler runs: too old, overtaken, expected, or poison.
 //!
-//! Poison is what ends the process that handles it: it must not take its neighbours along, nor go on for ever.
+//! Poison is a message that ends the process that handles it: it must not take other tasks with it, nor go on for ever.
 
 use super::Verdict;
 use crate::{
@@ -14,18 +14,18 @@ use crate::{
     },
 };
 
-/// From so many returns on it is handled alone.
+/// From this many returns on, a message is handled alone.
 const ALONE: u64 = 3;
-/// After so many it is handled no more.
+/// After this many, it goes to the dead letters.
 const POISON: u64 = 5;
 
-/// Whether there is still anything to do.
+/// Skips an event that is expired or too old.
 pub(super) fn skip_too_old(policy: &Policy, event: &Event, now: Timestamp) -> Result<(), Verdict> {
     too_old(policy, event, now).map_or(Ok(()), |why| Err(Verdict::Skip(why, None)))
 }
 
-/// Whether a later one was taken before it; if not, it is taken. For what is valid and was not handled alone: what never
-/// runs must not silence what comes after it.
+/// Takes the event unless a later one was taken before it. Called for valid events only: one that never runs must not
+/// silence those after it.
 pub(super) fn take_latest(
     queue: &QueueContext,
     policy: &Policy,
@@ -54,24 +54,24 @@ fn too_old(policy: &Policy, event: &Event, now: Timestamp) -> Option<String> {
     })
 }
 
-/// Notes that it came, and when the next one will, for a route that waits for it.
+/// Notes that an expected event came, and when the next one is due.
 pub(super) fn expect_next(queue: &QueueContext, route: &Route, event: &Event) {
     if let Some(tolerance) = route.policy.expect_by_next {
         queue.promises.came(event, queue.service.clock.now(), tolerance);
     }
 }
 
-/// Nothing else of the queue may be at work beside it.
+/// Whether no other task of the queue may run beside it.
 pub(in crate::worker) fn needs_to_be_alone(count: Option<u64>) -> bool {
     count.is_some_and(|count| count >= ALONE)
 }
 
-/// It never came back: what was suspicious is behind us.
+/// Whether it never came back: then no suspicious message is ahead of it.
 pub(in crate::worker) fn is_new(count: Option<u64>) -> bool {
     count.is_none()
 }
 
-/// `count`: how often it came back unsettled, apart from what this process itself released.
+/// `count`: how many times it came back unsettled, apart from this process's own releases.
 pub(super) fn check_poison(count: u64) -> Result<(), Death> {
     if count < POISON {
         return Ok(());

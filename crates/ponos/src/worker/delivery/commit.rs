@@ -1,8 +1,9 @@
-//! What must last before a delivery is settled: what follows from it is confirmed by the broker, and the inbox knows it.
+//! Makes a handler's result durable before the delivery is settled: the broker confirms what was published, and the inbox
+//! records the key.
 //!
-//! While that can't be had the slot is held. A handler that is done has had its effect, so it is not run again for what may
-//! pass: the same messages, with the same ids, are sent again, and the same key recorded again, until that is worth an
-//! attempt of its own.
+//! While that fails, the slot is held. A handler that is done has had its effect, so a passing fault does not run it again:
+//! the same messages, with the same ids, are sent again, and the same key is recorded again. Only a lasting one is a failed
+//! attempt.
 
 use super::{
     InProgress, Verdict,
@@ -16,7 +17,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Asks the inbox whether it was handled already: the entry to run under.
+/// Asks the inbox whether the key was handled already; returns the entry to run under.
 pub(super) async fn begin_entry(task: &InProgress<'_>, key: &InboxKey) -> Result<Entry, Verdict> {
     let queue = task.queue;
     let asked = hold_and_retry(task, Hold::because("the inbox could not be read"), || async {
@@ -42,17 +43,17 @@ pub(super) async fn begin_entry(task: &InProgress<'_>, key: &InboxKey) -> Result
     })
 }
 
-/// Why what a handler did can't be made to last.
+/// Why a handler's result could not be made durable.
 pub(super) enum NotDone {
-    /// Nothing more can be done for it here: back to the queue.
+    /// A fault that passes: the delivery goes back to its queue.
     Passing(String),
-    /// A failure of this attempt.
+    /// A fault that lasts: this attempt has failed.
     Lasting(String),
     /// The worker stops.
     Stopped,
 }
 
-/// What the log says while that waits.
+/// The log line while a commit waits.
 const DONE: &str = "the handler is done, but its result can't be committed yet";
 
 impl From<Unmet<NotDone>> for NotDone {
@@ -68,7 +69,7 @@ impl From<Unmet<NotDone>> for NotDone {
     }
 }
 
-/// Publishes what a handler held, and tells the inbox.
+/// Publishes the messages held, and records the key in the inbox.
 pub(super) async fn commit(task: &InProgress<'_>, held: Vec<Held>, entry: Entry) -> Result<(), NotDone> {
     let inbox = &task.queue.service.inbox;
     if inbox.takes_publishes() {
@@ -87,7 +88,7 @@ pub(super) async fn commit(task: &InProgress<'_>, held: Vec<Held>, entry: Entry)
     Ok(recorded.await?)
 }
 
-/// Publishes, and again while the connection comes and goes.
+/// Publishes the messages held, again and again while the connection is lost.
 async fn publish_held(task: &InProgress<'_>, hold: Hold, held: Vec<Held>) -> Result<(), NotDone> {
     if held.is_empty() {
         return Ok(());
@@ -118,7 +119,7 @@ async fn publish_held(task: &InProgress<'_>, hold: Hold, held: Vec<Held>) -> Res
     Ok(published.await?)
 }
 
-/// With the handler's own transaction. A commit that gets no answer may have happened: the inbox knows.
+/// Commits the handler's own transaction. A commit without an answer may have happened: the inbox knows.
 async fn commit_transaction(task: &InProgress<'_>, held: Vec<Held>, entry: Entry) -> Result<(), NotDone> {
     let key = entry.key();
     let Err(error) = entry.done(held).await else { return Ok(()) };
@@ -142,19 +143,19 @@ async fn commit_transaction(task: &InProgress<'_>, held: Vec<Held>, entry: Entry
 pub(super) enum Unsent {
     /// For the log.
     Why(String),
-    /// Its headers leave no room for ours, and it can't do without any of them: the message again, and the reason.
+    /// Its headers leave no room for ours, and none of them can be dropped: the message again, and the reason.
     TooLarge(Box<Message>, String),
     /// The worker stops.
     Stopped,
 }
 
-/// Why no other attempt would send it.
+/// Why sending it again is useless.
 enum Undeliverable {
     Void,
     TooLarge(String),
 }
 
-/// Sends what a delivery becomes (a retry, a dead letter), and does not let go of it before that is confirmed.
+/// Publishes what a delivery becomes (a retry, a dead letter), and returns once that is confirmed.
 pub(super) async fn send_confirmed(
     task: &InProgress<'_>,
     exchange: &str,

@@ -1,4 +1,4 @@
-//! From a message to an event, to its handler, and to the payload that the handler takes.
+//! Decodes a message into an event, routes it to its handler, and validates the payload.
 
 use crate::{
     event::{Event, Message, from_json, identity},
@@ -23,17 +23,17 @@ pub(super) fn decode(message: &mut Message, limits: &Limits) -> Result<Arc<Event
     event.map(Arc::new).map_err(|error| Death::new(DeadKind::Malformed, error.to_string()))
 }
 
-/// What a message that is no event calls itself, for the log.
+/// The id and name that an undecodable message claims, for the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Claimed {
     pub(super) id: Option<String>,
     pub(super) name: Option<String>,
 }
 
-/// At most so many characters of it: as many bytes as a property has at most.
+/// The most characters kept of each: as many as a property has bytes at most.
 const CLAIMED: usize = 255;
 
-/// Of a message that [`decode()`] could not read.
+/// Reads what a message claims that [`decode()`] could not read.
 pub(super) fn claimed(message: &mut Message, limits: &Limits) -> Claimed {
     // a body that is too large is not read for this, either
     let large = (message.body.len() > limits.body).then(|| std::mem::take(&mut message.body));
@@ -45,7 +45,7 @@ pub(super) fn claimed(message: &mut Message, limits: &Limits) -> Claimed {
     Claimed { id: id.map(cut), name: name.map(cut) }
 }
 
-/// Who handles it.
+/// Routes an event to its handler by CloudEvents type.
 pub(super) fn route<'a>(plan: &'a QueuePlan, event: &Event) -> Result<&'a Arc<Route>, Death> {
     plan.route(event.name.as_str()).ok_or_else(|| {
         let handled: Vec<&str> = plan.routes.iter().map(|route| &*route.pattern).collect();
@@ -59,7 +59,7 @@ pub(super) fn route<'a>(plan: &'a QueuePlan, event: &Event) -> Result<&'a Arc<Ro
     })
 }
 
-/// The payload as JSON; an empty body is `null`. Whether it must be an object is for the contract to say.
+/// The payload as JSON, valid under the contract; an empty body is `null`.
 pub(super) fn payload(contract: &Contract, event: &Event) -> Result<Value, Death> {
     let value = parse(&event.data)?;
     match contract.check(&value) {
@@ -68,7 +68,7 @@ pub(super) fn payload(contract: &Contract, event: &Event) -> Result<Value, Death
     }
 }
 
-/// The payload once more, for what runs after it was checked.
+/// The payload once more, for a final handler: it was validated before.
 pub(super) fn payload_unchecked(event: &Event) -> Value {
     parse(&event.data).unwrap_or_default()
 }

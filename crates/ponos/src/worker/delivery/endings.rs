@@ -1,15 +1,15 @@
-//! How a delivery ends: each verdict is carried out, and only then is it settled. One function for each ending:
+//! Carries out a verdict, before the delivery is settled. One function for each ending:
 //!
-//! - [`acked`]: it is done with here, for what follows from it is confirmed;
-//! - [`retry()`]: another attempt, by way of the ladder; [`put_off`]: the same one; [`wait_for_due`]: the same, not due yet;
-//! - [`dead_letter`], and [`dead_after_last_word`] where its final handler runs before;
+//! - [`acked`]: done, because everything that follows from it is confirmed;
+//! - [`retry()`]: another attempt, through the ladder; [`put_off`]: the same attempt; [`wait_for_due`]: the same, not due yet;
+//! - [`dead_letter`], and [`dead_after_final_handler`] if its final handler runs before;
 //! - [`release`]: back to the queue, for a reason of ours. [`release_stopped`]: the worker stops;
 //!   [`release_once_up`]: after a pause; [`release_queued`]: it was not begun.
 //!
-//! The broker counts each return as it counts a crash, and what came back five times is poison. Within this process the
-//! returns that are ours are remembered ([`OwnReleases`]); the next process knows nothing of them. So what has come back
-//! often already is published anew instead ([`republish`]), by way of `retry.return` and at the same attempt, which begins its
-//! count again (and puts it behind what waits).
+//! The broker counts each return like a crash, and a message that came back five times is poison. This process remembers its
+//! own returns ([`OwnReleases`]); the next process knows nothing of them. So a message that has come back often already is
+//! republished instead ([`republish`]), through `retry.return` and at the same attempt: its count starts again, and it goes
+//! behind the waiting ones.
 //!
 //! [`OwnReleases`]: crate::worker::own_releases::OwnReleases
 
@@ -35,12 +35,12 @@ use crate::{
 };
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-/// A snooze is no shorter.
+/// The shortest snooze.
 const SHORTEST_SNOOZE: Duration = Duration::from_secs(1);
-/// For the confirm of what is published anew, before it is released after all.
+/// How long to wait for the confirm of a republished message before it is released after all.
 const CONFIRM: Duration = Duration::from_secs(5);
 
-/// Carries the verdict out, up to the settlement itself: how it ended, and how it is to be settled.
+/// Carries the verdict out, up to the settlement itself; returns how it ended, and how it is to be settled.
 pub(super) async fn carry_out(task: &mut InProgress<'_>, verdict: Verdict) -> (Ended, Settle) {
     let not_done = match verdict {
         Verdict::Done(held, entry) => match commit(task, held, entry).await {
@@ -59,7 +59,7 @@ pub(super) async fn carry_out(task: &mut InProgress<'_>, verdict: Verdict) -> (E
         Verdict::Release(why) | Verdict::Unavailable { reason: why, .. } => return release(task, why).await,
         Verdict::Stopped => return release_stopped(task).await,
         Verdict::Dead(death) if death.kind == DeadKind::Refused => {
-            return dead_after_last_word(task, death).await;
+            return dead_after_final_handler(task, death).await;
         }
         Verdict::Dead(death) => return dead_letter(task, death).await,
     };
@@ -69,12 +69,12 @@ pub(super) async fn carry_out(task: &mut InProgress<'_>, verdict: Verdict) -> (E
     }
 }
 
-/// It is done with here.
+/// The delivery is done.
 pub(super) fn acked(ended: Ended) -> (Ended, Settle) {
     (ended, Settle::Ack)
 }
 
-/// Another attempt, or the dead letters when all are used up.
+/// Sends it to another attempt, or to the dead letters after the last one.
 async fn retry(task: &mut InProgress<'_>, after: Option<Duration>, reason: String) -> (Ended, Settle) {
     let (Some(event), Some(route)) = (task.event.clone(), task.route.clone()) else {
         // nothing fails before it is decoded and routed
@@ -82,7 +82,7 @@ async fn retry(task: &mut InProgress<'_>, after: Option<Duration>, reason: Strin
     };
     let policy = &route.policy;
     if task.attempt.number >= policy.attempts {
-        return dead_after_last_word(task, Death::new(DeadKind::Attempts, reason)).await;
+        return dead_after_final_handler(task, Death::new(DeadKind::Attempts, reason)).await;
     }
     let number = task.attempt.number.saturating_add(1);
     let wait = after.unwrap_or_else(|| policy.backoff.wait(number, fastrand::f64())).min(LONGEST_RETRY);
@@ -93,7 +93,7 @@ async fn retry(task: &mut InProgress<'_>, after: Option<Duration>, reason: Strin
     send_to_ladder(task, &event, (&next, due, now), ended).await
 }
 
-/// The same attempt later, or to the dead letters when that has gone on for too long.
+/// Sends it to the same attempt later, or to the dead letters when it was put off for too long.
 async fn put_off(task: &mut InProgress<'_>, why: PutOff) -> (Ended, Settle) {
     let (Some(event), Some(route)) = (task.event.clone(), task.route.clone()) else {
         return release(task, "it was put off before it was decoded".into()).await;
@@ -130,7 +130,7 @@ async fn put_off(task: &mut InProgress<'_>, why: PutOff) -> (Ended, Settle) {
     send_to_ladder(task, &event, (&next, due, now), ended).await
 }
 
-/// Once more around the ladder, for its attempt is not due yet.
+/// Sends it through the ladder once more, because its attempt is not due yet.
 async fn wait_for_due(task: &mut InProgress<'_>, due: Timestamp) -> (Ended, Settle) {
     let Some(event) = task.event.clone() else { return acked(Ended::Early { due }) };
     let now = task.queue.service.clock.now();
@@ -159,16 +159,16 @@ async fn send_to_ladder(
     }
 }
 
-/// The final handler, where there is one for such an end; then the dead letters.
-async fn dead_after_last_word(task: &mut InProgress<'_>, death: Death) -> (Ended, Settle) {
+/// Runs the final handler, if there is one for such an end; then sends it to the dead letters.
+async fn dead_after_final_handler(task: &mut InProgress<'_>, death: Death) -> (Ended, Settle) {
     let Death { kind, reason } = death;
-    match run::last_word(task, reason, kind == DeadKind::Refused).await {
+    match run::run_final_handler(task, reason, kind == DeadKind::Refused).await {
         Ok(reason) => dead_letter(task, Death { kind, reason }).await,
         Err(not_done) => release_not_done(task, not_done).await,
     }
 }
 
-/// To the dead letters.
+/// Sends it to the dead letters.
 async fn dead_letter(task: &mut InProgress<'_>, death: Death) -> (Ended, Settle) {
     let queue = task.queue;
     let now = queue.service.clock.now();
@@ -193,7 +193,7 @@ async fn release_not_done(task: &mut InProgress<'_>, not_done: NotDone) -> (Ende
     }
 }
 
-/// Back to the queue after a pause, when the publishing link is up again or it was held for long enough.
+/// Releases it after a pause: when the publishing link is up again, or it was held for long enough.
 async fn release_once_up(task: &mut InProgress<'_>, why: String) -> (Ended, Settle) {
     let queue = task.queue;
     let mut is_first = true;
@@ -209,7 +209,7 @@ async fn release_once_up(task: &mut InProgress<'_>, why: String) -> (Ended, Sett
     }
 }
 
-/// Back to the queue, for the worker stops; the report says that it was left.
+/// Releases it because the worker stops; the report lists it.
 async fn release_stopped(task: &mut InProgress<'_>) -> (Ended, Settle) {
     let queue = task.queue;
     queue.report.left(|| match &task.event {
@@ -221,7 +221,7 @@ async fn release_stopped(task: &mut InProgress<'_>) -> (Ended, Settle) {
     release(task, "the worker is stopping".into()).await
 }
 
-/// Back to the queue, for a reason of ours: it is not counted against the message.
+/// Releases it for a reason of ours, which is not counted against the message.
 async fn release(task: &mut InProgress<'_>, why: String) -> (Ended, Settle) {
     let queue = task.queue;
     let ended = Ended::Released(why);
@@ -239,8 +239,8 @@ async fn release(task: &mut InProgress<'_>, why: String) -> (Ended, Settle) {
     (ended, Settle::Release)
 }
 
-/// Gives back one that was not begun. `confirms`: whether the broker has confirmed so far, for all that wait would wait in
-/// vain after the first one.
+/// Gives back a delivery that was not begun. `confirms`: whether the broker has confirmed so far; after a first failure the
+/// others would wait in vain.
 pub(in crate::worker) async fn release_queued(queue: &QueueContext, delivery: Delivery, confirms: &mut bool) {
     queue.report.given_back(delivery.message.properties.message_id.as_deref());
     let mut how = Settle::Release;
@@ -260,7 +260,7 @@ fn may_publish(queue: &QueueContext, tag: DeliveryTag) -> bool {
     queue.can_publish() && !queue.is_void(tag)
 }
 
-/// By way of `retry.return`; whether that is confirmed.
+/// Republishes it through `retry.return`; returns whether that is confirmed.
 async fn republish(queue: &QueueContext, message: Message) -> bool {
     let id = message.properties.message_id.as_deref().unwrap_or_default().parse();
     let Ok(id) = id else { return false };

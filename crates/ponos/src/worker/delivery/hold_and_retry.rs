@@ -1,5 +1,4 @@
-//! Waiting with the slot held, until it is worth another try: nothing spins, and nothing is given back that would come again
-//! at once.
+//! Retries an action while the slot is held: nothing spins, and nothing is given back that would be redelivered at once.
 
 use super::{InProgress, Verdict};
 use crate::worker::{breaker::Place, queue_context::QueueContext};
@@ -10,18 +9,18 @@ use tokio::time::{Instant, sleep_until};
 const SHORTEST: Duration = Duration::from_secs(1);
 /// … up to this.
 const LONGEST: Duration = Duration::from_secs(30);
-/// So long a delivery is held at most (and never longer than a third of what the broker allows).
+/// The longest that a delivery is held (and never longer than a third of what the broker allows).
 const HELD: Duration = Duration::from_secs(600);
 
 /// Why an attempt did not succeed.
 pub(super) enum Failed<E> {
-    /// Another one may; why this one did not.
+    /// Another one may succeed; why this one did not.
     Again(String),
-    /// No other one will.
+    /// No other one will succeed.
     Final(E),
 }
 
-/// Why there was no success in the end.
+/// Why no attempt succeeded.
 pub(super) enum Unmet<E> {
     /// No other attempt would help.
     Final(E),
@@ -33,7 +32,7 @@ pub(super) enum Unmet<E> {
     Stopped,
 }
 
-/// How it is held.
+/// How a delivery is held.
 #[derive(Clone, Copy)]
 pub(super) struct Hold {
     /// What is logged, once, when the first attempt fails: what happened.
@@ -87,11 +86,11 @@ where
     }
 }
 
-/// What a handler needs is not there: the queue is paused before the delivery goes back to it, or it would come again at
-/// once. `Ok`: it is to be tried again; else what is to become of it.
+/// Something that a handler needs is unavailable: pauses the queue before the delivery goes back to it, or it would be
+/// redelivered at once. `Ok`: try it again; the error is its verdict.
 ///
-/// A single active consumer must keep its order, which what goes back may lose: its one task waits in its slot, and is
-/// itself what is tried again.
+/// A single active consumer must keep its order, which a returned delivery may lose: its one task waits in its slot, and is
+/// itself the probe.
 pub(super) async fn wait_until_available(
     task: &mut InProgress<'_>,
     name: &str,

@@ -1,8 +1,8 @@
-//! One delivery, from decoding to settling: [`steps`] reads as what happens to it. Each step hands on, or ends it with a
-//! [`Verdict`]; `endings` carries that out.
+//! One delivery, from decoding to settling: [`steps`] lists the steps in order. Each step goes on to the next, or ends the
+//! delivery with a [`Verdict`], which `endings` carries out.
 //!
-//! Invariant: a delivery ends in exactly one settlement, by [`process`], and nothing is acked before what follows from it is
-//! confirmed. Absent: what is taken in and when, which is the queue loop's.
+//! Invariant: a delivery ends in exactly one settlement, by [`process`], and nothing is acked before everything that follows
+//! from it is confirmed. Absent: which deliveries are taken in and when, which is the queue loop's.
 
 mod checks;
 mod commit;
@@ -36,7 +36,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::Span;
 
-/// A delivery in progress: what is known of it so far.
+/// A delivery in progress, with what is known about it so far.
 struct InProgress<'a> {
     queue: &'a QueueContext,
     /// Among those that are at work.
@@ -49,36 +49,36 @@ struct InProgress<'a> {
     /// Its texts and its payload are in the event.
     moved_out: bool,
     event: Option<Arc<Event>>,
-    /// What it calls itself, if it is no event.
+    /// The id and name that it claims, if it can't be decoded.
     claimed: Claimed,
     route: Option<Arc<Route>>,
     attempt: Attempt,
-    /// That it comes back, if it does, was noted as no crash.
+    /// `own_releases` has it: if it comes back, that is not counted as a crash.
     noted: bool,
-    /// Its handler ran, and said how it went.
+    /// Its handler ran to an end, other than unavailable or stopped.
     answered: bool,
     began: Instant,
     /// Once it runs.
     span: Span,
 }
 
-/// What is to become of a delivery.
+/// The decision about a delivery.
 enum Verdict {
     /// The handler is done.
     Done(Vec<Held>, Entry),
-    /// The inbox knows it.
+    /// The inbox recorded it before.
     HandledAlready,
-    /// Nothing to do; the inbox is told if it was asked.
+    /// Nothing to do; the entry, if there is one, is recorded.
     Skip(String, Option<Entry>),
     /// Not due yet.
     Early(Timestamp),
-    /// The attempt failed or asks for another; when, if it says.
+    /// The attempt failed or asks for another one, `after` this time if it says so.
     Failed { after: Option<Duration>, reason: String },
     /// The same attempt again, through no fault of the message.
     PutOff(PutOff),
-    /// Back to the queue, which is paused: that is not there what its handler needs.
+    /// Back to the queue, which is paused: something that its handler needs is unavailable.
     Unavailable { name: String, reason: String },
-    /// Back to the queue: something is in the way that is no fault of the message's.
+    /// Back to the queue: an obstacle that is not the message's fault.
     Release(String),
     /// The worker stops.
     Stopped,
@@ -100,7 +100,7 @@ impl From<Death> for Verdict {
     }
 }
 
-/// Takes one delivery to its end, and reports it.
+/// Processes one delivery to its end, and reports that.
 pub(super) fn process(
     queue: &QueueContext,
     delivery: Delivery,
@@ -223,7 +223,7 @@ impl<'a> InProgress<'a> {
         failure: Option<String>,
     ) -> Context {
         self.span = report::span(self, event);
-        Context::new(super::context::Inner {
+        Context::new(super::context::ContextInner {
             service: Arc::clone(&self.queue.service),
             queue: Arc::clone(&self.queue.plan.name),
             route: Arc::clone(route),
@@ -232,7 +232,7 @@ impl<'a> InProgress<'a> {
             first_seen: self.attempt.first_seen,
             deadline: Instant::now() + route.policy.timeout,
             cancelled: super::signal::Signal::default(),
-            blocking: super::blocking::Running::default(),
+            blocking: super::blocking::BlockingWork::default(),
             failure,
             span: self.span.clone(),
             #[cfg(feature = "postgres")]
@@ -241,7 +241,7 @@ impl<'a> InProgress<'a> {
         })
     }
 
-    /// Remembers that it comes back without a crash, or forgets it for good.
+    /// Notes that it comes back without a crash, or forgets it once it is settled for good.
     fn account(&mut self, how: Settle) {
         let void = self.queue.is_void(self.tag);
         let Some(event) = self.event.as_ref().filter(|_| void || self.noted) else { return };
@@ -252,17 +252,17 @@ impl<'a> InProgress<'a> {
         }
     }
 
-    /// Its id, or what is said to be.
+    /// Its id, decoded or claimed.
     fn id(&self) -> Option<&str> {
         self.event.as_ref().map(|event| event.id.as_str()).or(self.claimed.id.as_deref())
     }
 
-    /// Its name, or what is said to be.
+    /// Its name, decoded or claimed.
     fn name(&self) -> Option<&str> {
         self.event.as_ref().map(|event| event.name.as_str()).or(self.claimed.name.as_deref())
     }
 
-    /// Whether that was not taken yet.
+    /// Whether the message was not taken yet.
     fn has_message(&self) -> bool {
         !self.message.headers.is_empty() || !self.message.body.is_empty()
     }
@@ -276,7 +276,7 @@ impl<'a> InProgress<'a> {
         }
     }
 
-    /// The message as it came, for another way.
+    /// Takes the message as it came, for republishing.
     fn taken(&mut self) -> Message {
         self.restore();
         std::mem::take(&mut self.message)

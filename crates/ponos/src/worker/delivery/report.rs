@@ -1,4 +1,4 @@
-//! The one place where the end of a delivery is logged, counted and shown.
+//! The one place where the end of a delivery is logged, counted and reported to the observer.
 
 use super::InProgress;
 use crate::{
@@ -33,7 +33,7 @@ pub(super) fn span(task: &InProgress<'_>, event: &Event) -> Span {
     )
 }
 
-/// Logs and shows that a handler kept its thread beyond its timeout.
+/// Logs and reports that a handler blocked its thread beyond its timeout.
 pub(super) fn blocked(queue: &QueueContext, context: &Context, held: Duration) {
     let (name, event) = (&queue.plan.name, context.event());
     let timeout = context.inner().route.policy.timeout;
@@ -49,7 +49,7 @@ pub(super) fn blocked(queue: &QueueContext, context: &Context, held: Duration) {
     }
 }
 
-/// Logs, counts and shows it.
+/// Logs, counts and reports how a delivery ended.
 pub(super) fn report(task: InProgress<'_>, ended: Ended) {
     let queue = task.queue;
     let void = queue.is_void(task.tag);

@@ -1,8 +1,8 @@
-//! The handlers: within their time, their panics caught, and what they left behind on other threads waited for.
+//! Runs handlers: limits their time, catches their panics, and waits for their work on other threads.
 //!
-//! The final handler has the last word before the dead letters. It runs once for each time that a message dies: it has an
-//! entry of its own in the inbox, and with that its own transaction. What is put back from the dead letters may die again,
-//! and it runs again.
+//! The final handler runs before a message goes to the dead letters, once for each time that the message dies: it has an
+//! entry of its own in the inbox, and with that a transaction of its own. A requeued message may die again, and then it runs
+//! again.
 
 use super::{
     InProgress, PutOff, Verdict,
@@ -18,7 +18,7 @@ use crate::{
     worker::{
         Context, HandlerResult, Outcome,
         ended::{DeadKind, Death},
-        handler::Shared,
+        handler::SharedHandler,
         plan::Route,
         queue_context::QueueContext,
     },
@@ -37,13 +37,13 @@ use std::{
 use tokio::time::sleep_until;
 use tracing::Instrument;
 
-/// What is shorter may be a busy machine's doing.
+/// Shorter blocking may be due to a busy machine.
 const BLOCKED: Duration = Duration::from_millis(100);
 
 /// How a run ended.
-enum Run {
+enum RunResult {
     Returned(HandlerResult),
-    /// Serde's words.
+    /// The payload can't be read as the handler's type: serde's message.
     Unfit(String),
     TimedOut,
     Panicked(String),
@@ -60,34 +60,34 @@ pub(super) async fn run_handler(
     let run = run(queue, &context.inner().route.handler, context, payload).await;
     let held = context.end();
     match run {
-        Run::Returned(Ok(Outcome::Done)) => Verdict::Done(held, entry),
-        Run::Returned(Ok(Outcome::Skip)) => {
+        RunResult::Returned(Ok(Outcome::Done)) => Verdict::Done(held, entry),
+        RunResult::Returned(Ok(Outcome::Skip)) => {
             Verdict::Skip("its handler found nothing to do".into(), Some(entry))
         }
         other => {
             entry.abandon().boxed().await;
             match other {
-                Run::Returned(Ok(Outcome::Release)) => Verdict::PutOff(PutOff::Released),
-                Run::Returned(Ok(Outcome::Snooze { after, reason })) => {
+                RunResult::Returned(Ok(Outcome::Release)) => Verdict::PutOff(PutOff::Released),
+                RunResult::Returned(Ok(Outcome::Snooze { after, reason })) => {
                     let reason = reason.unwrap_or_else(|| "its handler put it off, without a reason".into());
                     let reason = redacted(reason);
                     Verdict::PutOff(PutOff::Snoozed(after, reason))
                 }
-                Run::Returned(Ok(Outcome::Dead { reason })) => {
+                RunResult::Returned(Ok(Outcome::Dead { reason })) => {
                     Death::new(DeadKind::Refused, redacted(reason)).into()
                 }
-                Run::Returned(Ok(Outcome::Retry { after, reason })) => {
+                RunResult::Returned(Ok(Outcome::Retry { after, reason })) => {
                     let reason = reason
                         .unwrap_or_else(|| "its handler asked for another attempt, without a reason".into());
                     Verdict::Failed { after, reason: redacted(reason) }
                 }
-                Run::Unfit(error) => Death::new(DeadKind::Schema, unfit(&error)).into(),
-                Run::Stopped => Verdict::Stopped,
+                RunResult::Unfit(error) => Death::new(DeadKind::Schema, unfit(&error)).into(),
+                RunResult::Stopped => Verdict::Stopped,
                 // what it stood on may have been taken away already: cancelled is not failed
                 _ if queue.stop.is_raised() => Verdict::Stopped,
                 failed => {
                     let name = match &failed {
-                        Run::Returned(Err(failure)) => {
+                        RunResult::Returned(Err(failure)) => {
                             failure.unavailable_name().map(|name| redacted(name.to_owned()))
                         }
                         _ => None,
@@ -103,9 +103,9 @@ pub(super) async fn run_handler(
     }
 }
 
-/// Runs the final handler, if there is one for such an end, and gives the reason for the dead letter; `or_dead`: its handler wants the
-/// message dead.
-pub(super) async fn last_word(
+/// Runs the final handler, if there is one for such an end; returns the reason for the dead letter. `or_dead`: the handler
+/// returned [`Outcome::Dead`].
+pub(super) async fn run_final_handler(
     task: &mut InProgress<'_>,
     reason: String,
     or_dead: bool,
@@ -114,7 +114,7 @@ pub(super) async fn last_word(
     let Some(last) = route.last.as_ref().filter(|last| last.or_dead || !or_dead) else { return Ok(reason) };
     let Some(entry) = begin_last_entry(task, &route, &event).await? else { return Ok(reason) };
     let context = task.context(&route, &event, Some(&entry), Some(reason.clone()));
-    let run = run_last(task.queue, &last.handler, &context, payload_unchecked(&event)).await;
+    let run = run_last_handler(task.queue, &last.handler, &context, payload_unchecked(&event)).await;
     let held = context.end();
     match run {
         Ok(()) => match commit(task, held, entry).await {
@@ -123,7 +123,7 @@ pub(super) async fn last_word(
         },
         Err(failed) => {
             entry.abandon().boxed().await;
-            if matches!(failed, Run::Stopped) {
+            if matches!(failed, RunResult::Stopped) {
                 return Err(NotDone::Stopped);
             }
             let why = failure(failed, &context);
@@ -132,7 +132,7 @@ pub(super) async fn last_word(
     }
 }
 
-/// The final handler's entry; `None`: it ran before.
+/// Begins the final handler's entry; `None`: it ran before.
 async fn begin_last_entry(
     task: &InProgress<'_>,
     route: &Route,
@@ -153,37 +153,37 @@ async fn begin_last_entry(
     }
 }
 
-/// Runs the route's final handler; its failure in words.
-async fn run_last(
+/// Runs the route's final handler.
+async fn run_last_handler(
     queue: &QueueContext,
-    handler: &Shared,
+    handler: &SharedHandler,
     context: &Context,
     payload: Value,
-) -> Result<(), Run> {
+) -> Result<(), RunResult> {
     match run(queue, handler, context, payload).await {
-        Run::Returned(Ok(_)) => Ok(()),
+        RunResult::Returned(Ok(_)) => Ok(()),
         failed => Err(failed),
     }
 }
 
-/// Why it failed, in words and without secrets.
-fn failure(run: Run, context: &Context) -> String {
+/// Why a run failed, for people and without secrets.
+fn failure(run: RunResult, context: &Context) -> String {
     redacted(match run {
-        Run::Returned(Ok(outcome)) => format!("{outcome:?}"),
-        Run::Returned(Err(failure)) => failure.to_string(),
-        Run::Unfit(error) => unfit(&error),
-        Run::TimedOut => {
+        RunResult::Returned(Ok(outcome)) => format!("{outcome:?}"),
+        RunResult::Returned(Err(failure)) => failure.to_string(),
+        RunResult::Unfit(error) => unfit(&error),
+        RunResult::TimedOut => {
             format!(
                 "timed out: it ran for longer than {} s",
                 context.inner().route.policy.timeout.as_secs_f64()
             )
         }
-        Run::Panicked(message) => format!("panicked: {message}"),
-        Run::Stopped => "the worker stopped".into(),
+        RunResult::Panicked(message) => format!("panicked: {message}"),
+        RunResult::Stopped => "the worker stopped".into(),
     })
 }
 
-/// What a handler says goes to the log and into headers: a client's error shows the URL that it could not reach.
+/// Hides secrets in a handler's text, which goes to the log and into headers: a client's error may show a URL.
 fn redacted(reason: String) -> String {
     match redact(&reason) {
         Cow::Borrowed(_) => reason,
@@ -195,14 +195,14 @@ fn unfit(error: &str) -> String {
     format!("the payload fits its schema, but can't be read as the handler's type: {error}")
 }
 
-async fn run(queue: &QueueContext, handler: &Shared, context: &Context, payload: Value) -> Run {
+async fn run(queue: &QueueContext, handler: &SharedHandler, context: &Context, payload: Value) -> RunResult {
     let own = (Arc::clone(handler), context.clone());
     // within the future, so that a handler that panics before it has made its own is caught as well
     let body = async move {
         let (handler, context) = own;
         match handler.run(payload, context) {
-            Ok(body) => Run::Returned(body.await),
-            Err(error) => Run::Unfit(error.to_string()),
+            Ok(body) => RunResult::Returned(body.await),
+            Err(error) => RunResult::Unfit(error.to_string()),
         }
     };
     let mut watch = ThreadWatch::new(context.inner().route.policy.timeout);
@@ -210,9 +210,9 @@ async fn run(queue: &QueueContext, handler: &Shared, context: &Context, payload:
     let body = watch.watch(body);
     let run = tokio::select! {
         biased;
-        ended = body => ended.unwrap_or_else(|panic| Run::Panicked(panic_message(panic.as_ref()))),
-        () = sleep_until(context.deadline()) => Run::TimedOut,
-        () = queue.stop.raised() => Run::Stopped,
+        ended = body => ended.unwrap_or_else(|panic| RunResult::Panicked(panic_message(panic.as_ref()))),
+        () = sleep_until(context.deadline()) => RunResult::TimedOut,
+        () = queue.stop.raised() => RunResult::Stopped,
     };
     if let Some(held) = watch.beyond() {
         report::blocked(queue, context, held);
@@ -224,14 +224,14 @@ async fn run(queue: &QueueContext, handler: &Shared, context: &Context, payload:
     run
 }
 
-/// What a panic said, without secrets.
+/// The message of a panic, without secrets.
 pub(in crate::worker) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     text.map_or_else(|| "(no message)".into(), redacted)
 }
 
-/// Sees how long a handler keeps its thread at a time. One that blocks can't be cancelled, and holds up what shares the thread.
+/// Measures how long a handler blocks its thread at a time. One that blocks can't be cancelled, and holds up other tasks.
 #[derive(Debug)]
 struct ThreadWatch {
     began: Stopwatch,

@@ -1,20 +1,20 @@
-//! A message whose headers leave no room in a frame for ours: what is needed least makes way.
+//! Shrinks a message whose headers leave no room in a frame for ours: what is needed least is dropped first.
 
 use super::{DEAD_KIND, cut};
 use crate::event::{HeaderValue, Message};
 
-/// What is left of a reason, in bytes.
+/// The length to which a reason is cut, in bytes.
 const REASON: usize = 120;
-/// A longer attribute of a dead letter's makes way at last: an estimate in bytes.
+/// Longer attributes of a dead letter are dropped last: an estimate in bytes.
 const LONG: usize = 1_000;
 /// Names what was dropped.
 const DROPPED: &str = "dropped-headers";
-/// What is no foreign header: the event itself, and what workers write.
+/// Prefixes of headers that are not foreign: those of the event, and those that workers write.
 const OURS: [&str; 8] =
     ["cloudEvents_", "cloudEvents:", "ce-", "traceparent", "tracestate", "retry-", "dead-", "requeued-"];
 
-/// Makes it smaller by one step: shorter reasons; without foreign headers; and, if it is a dead letter, without the long
-/// ones. Says whether there was something to take.
+/// Makes the message smaller by one step: shorter reasons; without foreign headers; and, if it is a dead letter, without
+/// long attributes. Returns whether there was something to drop.
 pub(crate) fn smaller(message: &mut Message) -> bool {
     shorten(message)
         || drop_where(message, |name, _| !OURS.iter().any(|ours| name.starts_with(ours)))
@@ -47,7 +47,7 @@ fn drop_where(message: &mut Message, goes: impl Fn(&str, &HeaderValue) -> bool) 
     !going.is_empty()
 }
 
-/// A guess; what is not text may be anything.
+/// An estimate of the bytes that a value takes.
 fn size(value: &HeaderValue) -> usize {
     match value {
         HeaderValue::Text(text) => text.len(),

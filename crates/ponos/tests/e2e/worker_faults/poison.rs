@@ -23,7 +23,7 @@ async fn a_message_that_ends_its_process_is_dead_after_five_and_its_neighbours_a
     all.join(effects);
     all.join(ponos::topology::worker::work_queue(
         QUEUE,
-        ponos::topology::worker::Intake::Events(&[NAME]),
+        ponos::topology::worker::QueueIntake::Events(&[NAME]),
         false,
     ));
     ponos::broker::Transport::amqp(support::config(&url)).check(&all).await.unwrap();

@@ -14,7 +14,7 @@ use ponos::{
     event::Message,
     topology::{
         Binding, Queue,
-        worker::{Intake, LADDER, PARKING, dead_letters, shared, work_queue},
+        worker::{LADDER, PARKING, QueueIntake, dead_letters, shared, work_queue},
     },
 };
 use std::{
@@ -44,7 +44,7 @@ impl Storm {
         let node = Node::start();
         let url = node.url();
         let mut all = shared();
-        all.join(work_queue(QUEUE, Intake::Events(&[NAME]), false));
+        all.join(work_queue(QUEUE, QueueIntake::Events(&[NAME]), false));
         all.queues.push(Queue::quorum("seen"));
         all.bindings.push(Binding::queue("events", "seen", SEEN));
         Transport::amqp(support::config(&url)).check(&all).await.unwrap();
