@@ -115,10 +115,10 @@ impl Reader {
         if is_up && self.consumer.cancellations() == 0 { Ok(()) } else { Err(self.lost()) }
     }
 
-    /// Why it is not that any more; a letter that can't be read is why it would be so each time.
+    /// Why it is not that any more, though it may be connected again; a letter that can't be read is why it would be so each time.
     fn lost(&self) -> Trouble {
-        match &*self.consumer.link().borrow() {
-            Link::Down { error: Some(error), .. } if error.class == LinkErrorClass::TooLarge => {
+        match &self.consumer.losses().borrow().last {
+            Some(error) if error.class == LinkErrorClass::TooLarge => {
                 let what = format!(
                     "a letter in '{}' can't be read, nor what lies behind it: {}; raise frame_max, of the URL if that names \
                      one, else of the broker (frame_max = 262144 in rabbitmq.conf, then restart it), and try again",
