@@ -1,12 +1,12 @@
 //! The consuming half of the port.
 
-use super::{Closed, Link};
+use super::{Closed, Link, LinkError};
 use ponos_event::Message;
 use std::sync::{
     Arc,
     atomic::{AtomicU16, AtomicU64, Ordering},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Which queue to consume, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +143,22 @@ pub struct Consumer {
     /// The largest prefetch.
     most: u16,
     cancelled: Arc<AtomicU64>,
+    losses: watch::Receiver<Losses>,
+    arrivals: Arrivals,
 }
+
+/// The connections and channels that a consumer lost so far: what was out then comes again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Losses {
+    /// How many.
+    pub count: u64,
+    /// Why the last one was lost, though there may be another by now.
+    pub last: Option<LinkError>,
+}
+
+/// Asks for deliveries that are on their way to one [`Consumer`]. It does not keep the consumer alive.
+#[derive(Debug, Clone)]
+pub struct Arrivals(mpsc::Sender<oneshot::Sender<()>>);
 
 /// Settles deliveries of one [`Consumer`] from anywhere. It does not keep the consumer alive.
 #[derive(Debug, Clone)]
@@ -167,6 +182,10 @@ pub struct ConsumerTask {
     pub prefetch: Arc<AtomicU16>,
     /// How often the broker cancelled the consumer.
     pub cancelled: Arc<AtomicU64>,
+    /// The connections that were lost.
+    pub losses: watch::Sender<Losses>,
+    /// To be answered once all that the broker delivered before is in `deliveries`. Taken while there is a connection.
+    pub arrivals: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
 impl Consumer {
@@ -180,6 +199,9 @@ impl Consumer {
         let (link_in, link) = watch::channel(Link::Down { attempts: 0, error: None });
         let flow = watch::Sender::new(if options.cautious { Flow::Narrow } else { Flow::Wide });
         let (cancelled, prefetch) = (Arc::default(), Arc::new(AtomicU16::new(options.prefetch.max(1))));
+        let (losses_in, losses) = watch::channel(Losses::default());
+        // each waits for its answer, so that more than one is seldom
+        let (ask, asked) = mpsc::channel(1);
         let task = ConsumerTask {
             deliveries: deliveries_in,
             settle: settle_out,
@@ -187,9 +209,11 @@ impl Consumer {
             flow: flow.clone(),
             prefetch: Arc::clone(&prefetch),
             cancelled: Arc::clone(&cancelled),
+            losses: losses_in,
+            arrivals: asked,
         };
-        let settler = Settler { settle, flow: flow.clone() };
-        (Self { deliveries, settler, link, flow, prefetch, most, cancelled }, task)
+        let (settler, arrivals) = (Settler { settle, flow: flow.clone() }, Arrivals(ask));
+        (Self { deliveries, settler, link, flow, prefetch, most, cancelled, losses, arrivals }, task)
     }
 
     /// The next delivery; `None` when the adapter's task has ended. Cancel safe.
@@ -261,6 +285,26 @@ impl Consumer {
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
     }
+
+    /// The connections and channels that it lost; noted before the link shows it.
+    pub fn losses(&self) -> watch::Receiver<Losses> {
+        self.losses.clone()
+    }
+
+    /// Asks from elsewhere whether all has arrived.
+    pub fn arrivals(&self) -> Arrivals {
+        self.arrivals.clone()
+    }
+}
+
+impl Arrivals {
+    /// Waits until all deliveries that the broker had sent when it was asked can be had from [`Consumer::next`] at once, however
+    /// long they take to be written and read. A queue without ready messages may have given many that have not come yet.
+    /// False if the connection was lost meanwhile, or the consumer was dropped. While there is no connection it waits for one.
+    pub async fn are_complete(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(answer).await.is_ok() && answered.await.is_ok()
+    }
 }
 
 fn turn(flow: &watch::Sender<Flow>, from: Flow, to: Flow) {
@@ -307,6 +351,14 @@ impl ConsumerTask {
     /// Notes the prefetch that the handle wants.
     pub(super) fn renew(&self, options: &mut Consume) {
         options.prefetch = self.prefetch.load(Ordering::Relaxed);
+    }
+
+    /// Counts a connection that was lost.
+    pub(super) fn lost(&self, error: LinkError) {
+        self.losses.send_modify(|losses| {
+            losses.count += 1;
+            losses.last = Some(error);
+        });
     }
 
     /// Counts a cancellation by the broker, and has it reported.

@@ -21,7 +21,9 @@ pub mod shutdown;
 pub mod stack;
 mod transport;
 
-pub use consume::{Consume, Consumer, ConsumerTask, Delivery, DeliveryTag, Flow, Settle, Settler};
+pub use consume::{
+    Arrivals, Consume, Consumer, ConsumerTask, Delivery, DeliveryTag, Flow, Losses, Settle, Settler,
+};
 pub use link::{Closed, Link, LinkError, LinkErrorClass, Unclosed};
 #[doc(hidden)]
 pub use publish::{NO_FRAME, TOO_DEEP};

@@ -17,7 +17,7 @@ use ponos_event::HeaderValue;
 use ponos_event::topology::Topology;
 use std::{collections::VecDeque, future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::{
-    sync::mpsc::error::TrySendError,
+    sync::{mpsc::error::TrySendError, oneshot},
     time::{Instant, sleep_until},
 };
 
@@ -114,6 +114,7 @@ impl ConsumerSupervisor {
                             if self.noted_unread(&error) {
                                 failures = 0;
                             }
+                            self.task.lost(error.clone());
                             // before the goodbye, which may take long: what is held is void already
                             self.down(failures.saturating_add(1), error.clone());
                             if voiding_while(&mut self.task, Box::pin(intake.close())).await.is_none() {
@@ -182,6 +183,9 @@ impl ConsumerSupervisor {
         let own = self.wanted.topology.queues.iter().any(|queue| queue.name.is_empty());
         let mut binding: Option<BoxFuture<'_, Result<(), LinkError>>> = None;
         let mut bind_at = self.next_compare();
+        // who waits for the echo, and who is to be answered when what came before it is handed on
+        let (mut echo, mut asked): (Option<BoxFuture<'_, bool>>, Option<oneshot::Sender<()>>) = (None, None);
+        let mut echoed = false;
         loop {
             let wanted = *flow.borrow_and_update();
             self.task.renew(&mut self.wanted.options);
@@ -258,6 +262,21 @@ impl ConsumerSupervisor {
                         Err(error) if error.class != LinkErrorClass::Forbidden => return Err(error),
                         _ => {}
                     }
+                }
+                ask = self.task.arrivals.recv(), if asked.is_none() && !dropped => {
+                    echo = ask.is_some().then(|| intake.echo());
+                    asked = ask;
+                }
+                answered = answer_of(&mut echo), if echo.is_some() => {
+                    (echo, echoed) = (None, answered);
+                    // without an answer the channel is gone, and so is who asked
+                    asked = asked.take().filter(|_| answered);
+                }
+                // behind the stream, from which nothing more comes that was sent before the echo
+                () = std::future::ready(()), if echoed && unheard.is_empty() => {
+                    echoed = false;
+                    // an error: nobody waits for it any more
+                    let _ = asked.take().map(|asked| asked.send(()));
                 }
                 _ = tick.tick() => {
                     if !intake.session.is_open() {

@@ -10,7 +10,11 @@ use super::{
     shared::leave,
 };
 use crate::stack;
-use futures_util::{StreamExt, future::try_join_all, stream::ReadyChunks};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, try_join_all},
+    stream::ReadyChunks,
+};
 use lapin::{
     Channel,
     options::{
@@ -215,6 +219,13 @@ impl Intake {
             self.channel.basic_ack(ack.tag, options)
         });
         self.session.call("acknowledging", try_join_all(frames)).await.map(drop)
+    }
+
+    /// Resolves when all that the broker had sent on this channel has come: the answer to a call that changes nothing comes behind
+    /// it. No limit cuts the connection off, for what is large or nested takes long on its way. False without an answer.
+    pub(super) fn echo(&self) -> BoxFuture<'static, bool> {
+        let (channel, width) = (self.channel.clone(), self.width);
+        async move { channel.basic_qos(width, BasicQosOptions { global: false }).await.is_ok() }.boxed()
     }
 
     /// Deliveries went to a subscription that had ended, and lapin has dropped them.

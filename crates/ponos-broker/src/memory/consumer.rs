@@ -3,12 +3,15 @@
 use super::{
     Broker,
     core::Outgoing,
-    link::{Connection, TwinLink},
+    link::{self, Connection, TwinLink},
 };
 use crate::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, Settle};
 use ponos_event::topology::Topology;
 use std::{collections::VecDeque, future::pending, sync::Arc};
-use tokio::{sync::Notify, time::sleep_until};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::sleep_until,
+};
 
 /// Why a subscription ended.
 enum TwinSubscriptionEnd {
@@ -56,6 +59,7 @@ pub(super) async fn run(broker: Broker, topology: Topology, mut options: Consume
                 line.close(&subscription.connection);
                 line.broker().with(|inner, _| inner.wakers.remove(&subscription.consumer));
                 if matches!(end, TwinSubscriptionEnd::Lost) {
+                    task.lost(link::cut());
                     line.show_down();
                 }
                 end
@@ -91,6 +95,7 @@ impl Subscription {
         // bounded by the prefetch, for the broker hands out no more
         let mut pending: VecDeque<Outgoing> = VecDeque::new();
         let mut dropped = false;
+        let mut asked = None;
         loop {
             if line.is_cut(&self.connection) {
                 return TwinSubscriptionEnd::Lost;
@@ -129,6 +134,15 @@ impl Subscription {
                 () = task.deliveries.closed(), if !dropped => {
                     dropped = true;
                     task.settle.close();
+                }
+                ask = task.arrivals.recv(), if asked.is_none() && !dropped => {
+                    asked = ask;
+                    // what the broker has given out is looked at once more
+                    self.waker.notify_one();
+                }
+                () = std::future::ready(()), if asked.is_some() && pending.is_empty() => {
+                    // an error: nobody waits for it any more
+                    let _ = asked.take().map(|asked: oneshot::Sender<()>| asked.send(()));
                 }
             }
         }

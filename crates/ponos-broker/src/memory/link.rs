@@ -114,10 +114,7 @@ impl TwinLink {
     }
 
     pub(super) fn show_down(&self) {
-        let what = "the connection to the in-memory broker was cut".to_owned();
-        let error =
-            LinkError { class: LinkErrorClass::Unreachable, what, remedy: "it reconnects by itself".into() };
-        self.link.send_replace(Link::Down { attempts: 0, error: Some(error) });
+        self.link.send_replace(Link::Down { attempts: 0, error: Some(cut()) });
     }
 
     /// Whether the connection was cut since it was opened.
@@ -145,6 +142,15 @@ impl TwinLink {
 impl Drop for TwinLink {
     fn drop(&mut self) {
         self.link.send_replace(Link::Closed);
+    }
+}
+
+/// Why a connection was lost.
+pub(super) fn cut() -> LinkError {
+    LinkError {
+        class: LinkErrorClass::Unreachable,
+        what: "the connection to the in-memory broker was cut".into(),
+        remedy: "it reconnects by itself".into(),
     }
 }
 

@@ -1,8 +1,12 @@
 //! Looking at a broker without changing it, and consumers that share one connection.
 
 use super::*;
+use futures_util::FutureExt;
 use ponos_broker::{Consume, LinkErrorClass, QueueState, Settle};
-use ponos_event::topology::{Binding, Exchange, Queue, Topology};
+use ponos_event::{
+    Message,
+    topology::{Binding, Exchange, Queue, Topology},
+};
 
 pub(crate) async fn a_queue_can_be_inspected(harness: &impl Harness) {
     let transport = harness.transport();
@@ -17,6 +21,28 @@ pub(crate) async fn a_queue_can_be_inspected(harness: &impl Harness) {
     assert_eq!(transport.inspect("missing").await.unwrap(), None);
     assert_eq!(transport.inspect("q").await.unwrap(), Some(QueueState { ready: 2, consumers: 1 }));
     assert_eq!(up(consumer.link()).await, 1);
+}
+
+pub(crate) async fn what_a_queue_has_given_out_has_come_once_that_is_answered(harness: &impl Harness) {
+    let wanted = topology([], [Queue::quorum("q")]);
+    let mut publisher = harness.publisher(wanted.clone());
+    // large, so that they are long on their way
+    let large = (1..=300).map(|id| Message { body: vec![b' '; 64 << 10], ..message("q", &id.to_string()) });
+    send(&mut publisher, "", large).await;
+    let mut consumer = harness.consumer(wanted, "q", 300);
+    up(consumer.link()).await;
+    testkit::wait_until("all to be given out", LIMIT, || async {
+        harness.transport().inspect("q").await.unwrap().filter(|state| state.ready == 0)
+    })
+    .await;
+    assert!(within("the answer", consumer.arrivals().are_complete()).await);
+    let came = (1..=300).map(|_| tokio::task::unconstrained(consumer.next()).now_or_never());
+    assert_eq!(came.flatten().flatten().count(), 300, "some are still on their way");
+    // one after the other, and none once it is dropped
+    assert!(within("the answer", consumer.arrivals().are_complete()).await);
+    let arrivals = consumer.arrivals();
+    drop(consumer);
+    assert!(!within("the end", arrivals.are_complete()).await);
 }
 
 pub(crate) async fn checking_declares_and_reports(harness: &impl Harness) {

@@ -1,7 +1,7 @@
 //! Connections and queues that go away.
 
 use super::*;
-use ponos_broker::{PublishOutcome, Settle};
+use ponos_broker::{LinkErrorClass, Losses, PublishOutcome, Settle};
 use ponos_event::topology::{Queue, Topology};
 use std::collections::BTreeSet;
 
@@ -72,6 +72,19 @@ pub(crate) async fn settling_a_delivery_of_a_lost_connection_is_void(harness: &i
     consumer.settle(stale.tag, Settle::Ack).await.unwrap();
     consumer.settle(again.tag, Settle::Release).await.unwrap();
     assert_eq!(take(&mut consumer, 1).await, ["1"]);
+}
+
+pub(crate) async fn why_a_connection_was_lost_is_known_when_it_was_made_again(harness: &impl Harness) {
+    let mut publisher = harness.publisher(queue());
+    let mut consumer = harness.consumer(queue(), "q", 1);
+    send(&mut publisher, "", [message("q", "1")]).await;
+    let before = next(&mut consumer).await;
+    assert_eq!(*consumer.losses().borrow(), Losses::default());
+    harness.disconnect_all();
+    assert!(next(&mut consumer).await.tag.generation > before.tag.generation);
+    let Losses { count, last } = consumer.losses().borrow().clone();
+    assert!(count >= 1, "it was not counted");
+    assert_eq!(last.map(|error| error.class), Some(LinkErrorClass::Unreachable));
 }
 
 pub(crate) async fn a_consumer_of_a_deleted_queue_declares_it_again_and_goes_on(harness: &impl Harness) {

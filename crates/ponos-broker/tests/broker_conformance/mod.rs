@@ -70,6 +70,7 @@ macro_rules! conformance {
             an_argument_of_the_wrong_kind_is_refused
             a_lost_connection_settles_all_and_redelivers_under_a_newer_generation
             settling_a_delivery_of_a_lost_connection_is_void
+            why_a_connection_was_lost_is_known_when_it_was_made_again
             a_consumer_of_a_deleted_queue_declares_it_again_and_goes_on
             dropping_a_consumer_gives_back_what_is_unsettled
             a_cautious_consumer_gets_one_at_a_time_until_it_is_widened
@@ -86,6 +87,7 @@ macro_rules! conformance {
             more_deliveries_than_anyone_takes_do_not_hold_settlements_up
             an_exclusive_consumer_is_alone
             a_queue_can_be_inspected
+            what_a_queue_has_given_out_has_come_once_that_is_answered
             checking_declares_and_reports
             a_passive_topology_declares_nothing_and_names_what_is_missing
             an_error_of_one_consumer_does_not_disturb_the_others

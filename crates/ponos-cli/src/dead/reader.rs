@@ -117,10 +117,10 @@ impl LetterReader {
         if is_up && self.consumer.cancellations() == 0 { Ok(()) } else { Err(self.lost()) }
     }
 
-    /// Why the subscription was lost; an unreadable letter would end it each time.
+    /// Why the subscription was lost, though it may be connected again; an unreadable letter would end it each time.
     fn lost(&self) -> Trouble {
-        match &*self.consumer.link().borrow() {
-            Link::Down { error: Some(error), .. } if error.class == LinkErrorClass::TooLarge => {
+        match &self.consumer.losses().borrow().last {
+            Some(error) if error.class == LinkErrorClass::TooLarge => {
                 let what = format!(
                     "a letter in '{}' can't be read, nor what lies behind it: {}; raise frame_max, of the URL if that names \
                      one, else of the broker (frame_max = 262144 in rabbitmq.conf, then restart it), and try again",

@@ -15,11 +15,12 @@ use tokio::time::Instant;
 
 /// How often the queues are inspected.
 const LOOK: Duration = Duration::from_millis(500);
-/// How many inspections in a row must find all queues empty. The broker's answer comes behind its earlier deliveries, but the
-/// connection may pass those on a moment later: a delivery on its way at the first inspection is here at the third.
+/// How many inspections in a row must find all queues empty, and all that was given out arrived.
 const LOOKS: u32 = 3;
-/// How long nothing may have come once nothing is in progress.
+/// How long nothing may have come once nothing is in progress, …
 const QUIET: Duration = Duration::from_secs(1);
+/// … and for so long once a connection was lost: the broker may notice that later than we do, and puts back what was out only then.
+const QUIET_AFTER_LOSS: Duration = Duration::from_secs(10);
 /// A queue paused for this long is not waited for, nor are deliveries that have not changed for this long.
 const STUCK: Duration = Duration::from_secs(30);
 /// How many put-off deliveries are told apart; beyond that, at least this many wait, and the answer is the same.
@@ -88,7 +89,8 @@ pub(super) async fn watch(
             continue;
         }
         let before = look();
-        let empty = all_empty(&transport, &queues).await;
+        // a queue that has given out its last message is empty, and the message may not have come yet
+        let empty = all_empty(&transport, &queues).await && liveness.have_all_arrived().await;
         let after = look();
         if asked.stage() != Stage::Running {
             return false;
@@ -102,7 +104,8 @@ pub(super) async fn watch(
         let mut still = still.unwrap_or(Still { began: Instant::now(), seen: after, looks: 0 });
         still.looks += 1;
         let lasts = still.began.elapsed();
-        if unsettled == 0 && lasts >= QUIET && still.looks >= LOOKS {
+        let enough = if after.1.losses > 0 { QUIET_AFTER_LOSS } else { QUIET };
+        if unsettled == 0 && lasts >= enough && still.looks >= LOOKS {
             tracing::info!("the queues are empty, and no work is in progress");
             trigger.advance();
             return true;
@@ -165,6 +168,13 @@ mod tests {
 
     /// A worker on the twin whose one delivery is in hand, and not at work, until something is given to `gate`; its drain.
     async fn draining(gate: Arc<Semaphore>) -> (tokio::task::JoinHandle<bool>, Liveness, Trigger, Shutdown) {
+        draining_of(&Broker::new(), gate).await
+    }
+
+    async fn draining_of(
+        broker: &Broker,
+        gate: Arc<Semaphore>,
+    ) -> (tokio::task::JoinHandle<bool>, Liveness, Trigger, Shutdown) {
         let activity = Activity::default();
         let counting = activity.clone();
         let handler = move |_: Value, _: Context| {
@@ -178,7 +188,7 @@ mod tests {
         };
         let policy = Policy::default().timeout(Duration::from_secs(300));
         let ready = Worker::new("shop").on::<Value>(NAME, handler.with(policy)).ready().unwrap();
-        let transport = Transport::memory(Broker::new());
+        let transport = Transport::memory(broker.clone());
         transport.check(ready.topology()).await.unwrap();
         publish(&transport, &ready).await;
         let (liveness, (trigger, asked)) = (ready.liveness(), shutdown());
@@ -198,13 +208,27 @@ mod tests {
         let gate = Arc::new(Semaphore::new(0));
         let (drained, liveness, _, asked) = draining(Arc::clone(&gate)).await;
         tokio::time::sleep(Duration::from_secs(20)).await;
-        assert_eq!(liveness.deliveries(), Deliveries { taken: 1, unsettled: 1 });
+        assert_eq!(liveness.deliveries(), Deliveries { taken: 1, unsettled: 1, losses: 0 });
         assert!(!drained.is_finished() && !is_asked(&asked), "the queue was taken for empty");
         gate.add_permits(1);
         let began = Instant::now();
         assert!(drained.await.unwrap());
         assert!(began.elapsed() < Duration::from_secs(5), "no start was waited for: {:?}", began.elapsed());
-        assert_eq!(liveness.deliveries(), Deliveries { taken: 1, unsettled: 0 });
+        assert_eq!(liveness.deliveries(), Deliveries { taken: 1, unsettled: 0, losses: 0 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_a_connection_was_lost_the_broker_has_longer_to_put_back_what_was_out() {
+        let (broker, gate) = (Broker::new(), Arc::new(Semaphore::new(0)));
+        let (drained, liveness, ..) = draining_of(&broker, Arc::clone(&gate)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        broker.stop();
+        broker.start();
+        gate.add_permits(2);
+        let began = Instant::now();
+        assert!(drained.await.unwrap());
+        assert!(began.elapsed() >= QUIET_AFTER_LOSS, "{:?}", began.elapsed());
+        assert_eq!(liveness.deliveries(), Deliveries { taken: 2, unsettled: 0, losses: 1 });
     }
 
     #[tokio::test(start_paused = true)]

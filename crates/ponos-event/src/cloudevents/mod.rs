@@ -212,4 +212,6 @@ fn plain_encoding(message: &Message) -> Result<(), DecodeError> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@ use super::{
     breaker::{Breaker, Paused},
     queue_context::QueueContext,
 };
-use crate::broker::{Link, LinkErrorClass, QueueState, Transport};
+use crate::broker::{Arrivals, Consumer, Link, LinkErrorClass, Losses, QueueState, Transport};
+use futures_util::future::join_all;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -43,6 +44,8 @@ pub struct Deliveries {
     pub taken: u64,
     /// Those of them that wait for a slot or are running.
     pub unsettled: u64,
+    /// Connections that were lost: what was out then comes again, once the broker has noticed.
+    pub losses: u64,
 }
 
 /// Something that the worker needs was not on the broker.
@@ -71,6 +74,8 @@ pub(crate) struct Pulse {
     /// The consumer takes in more than one at a time.
     pub(crate) wide: AtomicBool,
     trouble: Mutex<Option<String>>,
+    losses: watch::Receiver<Losses>,
+    arrivals: Arrivals,
 }
 
 impl Liveness {
@@ -94,8 +99,17 @@ impl Liveness {
             let taken = pulse.taken.load(Ordering::Acquire);
             all.taken += taken;
             all.unsettled += taken.saturating_sub(settled);
+            all.losses += pulse.losses.borrow().count;
         }
         all
+    }
+
+    /// Whether all that the broker has given out to the worker has come: what is on its way, which may be long for what is large or
+    /// nested, is waited for, for 5 seconds. False also without a connection.
+    pub async fn have_all_arrived(&self) -> bool {
+        let arrivals: Vec<Arrivals> = self.pulses().iter().map(|pulse| pulse.arrivals.clone()).collect();
+        let all = join_all(arrivals.iter().map(Arrivals::are_complete));
+        timeout(ANSWER, all).await.is_ok_and(|complete| !complete.contains(&false))
     }
 
     /// The queues that are paused because something that their tasks need is unavailable. The worker is alive and goes on by
@@ -157,7 +171,7 @@ fn is_of_topology(class: LinkErrorClass) -> bool {
 }
 
 impl Pulse {
-    pub(crate) fn new(queue: Arc<str>, breaker: Arc<Breaker>) -> Self {
+    pub(crate) fn new(queue: Arc<str>, breaker: Arc<Breaker>, consumer: &Consumer) -> Self {
         Self {
             queue,
             breaker,
@@ -168,6 +182,8 @@ impl Pulse {
             waiting: AtomicBool::new(false),
             wide: AtomicBool::new(false),
             trouble: Mutex::default(),
+            losses: consumer.losses(),
+            arrivals: consumer.arrivals(),
         }
     }
 

@@ -86,7 +86,7 @@ pub(crate) async fn run(
             own_releases: OwnReleases::default(),
             report: QueueReport::default(),
             measured: Mutex::default(),
-            pulse: Arc::new(Pulse::new(Arc::clone(&plan.name), Arc::clone(&breaker))),
+            pulse: Arc::new(Pulse::new(Arc::clone(&plan.name), Arc::clone(&breaker), &consumer)),
             breaker,
             repair: TopologyRepair::new(transport.clone(), Arc::clone(&needed)),
             plan,
@@ -180,6 +180,7 @@ async fn log_link(mut link: watch::Receiver<Link>, what: String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::Consumer;
 
     #[tokio::test]
     async fn a_queue_whose_loop_breaks_is_told_of_and_ends_the_others() {
@@ -187,7 +188,8 @@ mod tests {
         let (mut running, mut pulses, liveness) = (JoinSet::new(), HashMap::new(), Liveness::default());
         let mut add = |queue: &str, task: task::AbortHandle| {
             let breaker = Arc::new(Breaker::new(queue.into(), 1));
-            let pulse = Arc::new(Pulse::new(queue.into(), breaker));
+            let (consumer, _) = Consumer::channel(&Consume::new(queue));
+            let pulse = Arc::new(Pulse::new(queue.into(), breaker, &consumer));
             liveness.add(Arc::clone(&pulse));
             pulses.insert(task.id(), pulse);
         };
