@@ -8,6 +8,7 @@ pub mod clock_loop;
 pub mod config;
 pub mod http;
 pub mod ops;
+pub mod position;
 pub mod presence;
 mod reading;
 pub mod sources;

@@ -8,9 +8,12 @@ use super::{
     reach::ClockArgs,
     table,
 };
-use crate::ops::{
-    RowView,
-    history::{MOST, Wanted},
+use crate::{
+    ops::{
+        RowView,
+        history::{MOST, Wanted},
+    },
+    position::Position,
 };
 use ponos::event::EventKind;
 use std::process::ExitCode;
@@ -27,12 +30,12 @@ pub(super) struct Args {
     /// Only this outcome
     #[arg(long, value_parser = ["confirmed", "skipped", "parked", "dropped", "details-lost", "clock-set-back"])]
     outcome: Option<String>,
-    /// Rows after this number, oldest first; else the newest first
-    #[arg(long, value_name = "NUMBER", conflicts_with = "before")]
-    after: Option<u64>,
-    /// Rows before this number, newest first
-    #[arg(long, value_name = "NUMBER")]
-    before: Option<u64>,
+    /// Rows after this position (or number), oldest first; else the newest first
+    #[arg(long, value_name = "POSITION", conflicts_with = "before")]
+    after: Option<Position>,
+    /// Rows before this position (or number), newest first
+    #[arg(long, value_name = "POSITION")]
+    before: Option<Position>,
     /// How many rows
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,

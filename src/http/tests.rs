@@ -13,6 +13,7 @@ use crate::{
     clock_loop::{Command, Decided, Handle, KEPT, PAGE, Status},
     engine::{Coalesced, KeptPage, Outcome, Parked, RecordRow, Revision, Row, ScheduleStatus},
     ops::{History, RecordReader, RunningClock, ScheduleView},
+    position::Position,
     schedule::{CalendarStore, Definition, Packed},
     store::Page,
 };
@@ -29,6 +30,8 @@ use std::{
 use tokio::sync::{mpsc, watch};
 
 const MINUTE: i64 = 60_000;
+/// Which record it is.
+const RECORD: u64 = 0xab;
 
 /// A clock with the schedules `one-minute` and `two-minutes`, and a record that the test writes.
 struct Clock {
@@ -103,7 +106,7 @@ impl Clock {
         let (status, status_seen) = watch::channel(status());
         let (recorded, recorded_seen) = watch::channel(0);
         tokio::spawn(play(asked, revisions));
-        let rows = Arc::new(Mutex::new(Page { rows: vec![], first: 1, last: 0 }));
+        let rows = Arc::new(Mutex::new(Page { rows: vec![], first: 1, last: 0, record: RECORD }));
         let kept = rows.clone();
         let record = RecordReader::new(move |after, most| {
             let kept = kept.lock().unwrap();
@@ -250,6 +253,7 @@ async fn history_is_paged_in_both_directions_and_filtered() {
         ("outcome=confirmd", "did you mean 'confirmed'?"),
         ("limit=0", "1 to 1000"),
         ("after=1&before=2", "not both"),
+        ("after=x", "after: 'x' is not a position in the record"),
         ("since=3", "since"),
     ] {
         let (status, detail) = refused(clock.client.get(&format!("/history?{query}")).await).await;

@@ -4,7 +4,7 @@ use super::{
     Clock, History, OpsError, RowView,
     views::{OUTCOMES, outcome_word},
 };
-use crate::diagnostic::did_you_mean;
+use crate::{diagnostic::did_you_mean, position::Position};
 use ponos::event::EventKind;
 use serde::Deserialize;
 
@@ -25,10 +25,10 @@ pub struct Wanted {
     pub kind: Option<String>,
     /// Only this outcome.
     pub outcome: Option<String>,
-    /// Rows after this number, oldest first.
-    pub after: Option<u64>,
-    /// Rows before this number, newest first.
-    pub before: Option<u64>,
+    /// Rows after this position, oldest first.
+    pub after: Option<Position>,
+    /// Rows before this position, newest first.
+    pub before: Option<Position>,
     /// At most so many; 100 if left out.
     pub limit: Option<usize>,
 }
@@ -36,19 +36,11 @@ pub struct Wanted {
 /// Reads the rows wanted.
 ///
 /// # Errors
-/// [`OpsError::Invalid`] also where the record ends before the position: it may have been started afresh, and a reader
-/// there would wait for ever.
+/// [`OpsError::Invalid`] also where the record ends before the position, or is another one: a reader there would wait for
+/// ever.
 pub async fn read(clock: impl Into<Clock>, wanted: &Wanted) -> Result<History, OpsError> {
     check(wanted)?;
-    let clock = clock.into();
-    let history = rows(&clock, wanted).await?;
-    match wanted.after {
-        Some(after) if after > history.last => Err(OpsError::Invalid(format!(
-            "after ({after}) is beyond the record, whose last row is number {}",
-            history.last
-        ))),
-        _ => Ok(history),
-    }
+    rows(&clock.into(), wanted).await
 }
 
 fn check(wanted: &Wanted) -> Result<(), OpsError> {
@@ -73,10 +65,25 @@ fn check_word(key: &str, word: Option<&str>, words: &[&'static str]) -> Result<(
     }
 }
 
+/// The row at a position, if this record has given it.
+fn row_at(key: &str, position: Option<Position>, record: u64) -> Result<Option<u64>, OpsError> {
+    let row = |position: Position| {
+        position.row_in(record).ok_or_else(|| {
+            OpsError::Invalid(format!(
+                "{key}: this position belongs to another record than the one that is kept now, which was begun anew; leave {key} out"
+            ))
+        })
+    };
+    position.map(row).transpose()
+}
+
 async fn rows(clock: &Clock, wanted: &Wanted) -> Result<History, OpsError> {
     let (name, record) = (clock.name(), clock.record());
     let limit = wanted.limit.unwrap_or(100).clamp(1, MOST);
     let bounds = record.read(0, 1).await?;
+    let after = row_at("after", wanted.after, bounds.record)?;
+    let before = row_at("before", wanted.before, bounds.record)?;
+    let at = |row: u64| Some(Position::new(bounds.record, row));
     let mut history = History { rows: Vec::new(), first: bounds.first, last: bounds.last, next: None };
     let mut budget = LOOKED_THROUGH;
     let matches = |row: &crate::engine::RecordRow| {
@@ -84,37 +91,42 @@ async fn rows(clock: &Clock, wanted: &Wanted) -> Result<History, OpsError> {
             && wanted.kind.as_deref().is_none_or(|kind| kind == row.row.kind.word())
             && wanted.outcome.as_deref().is_none_or(|outcome| outcome == outcome_word(&row.row.outcome))
     };
-    if let Some(mut after) = wanted.after {
+    if let Some(after) = after.filter(|after| *after > bounds.last) {
+        let last = bounds.last;
+        let what = format!("after ({after}) is beyond the record, whose last row is number {last}");
+        return Err(OpsError::Invalid(what));
+    }
+    if let Some(mut after) = after {
         while budget > 0 {
             let page = record.read(after, PAGE as usize).await?;
             let Some(end) = page.rows.last().map(|row| row.sequence) else { return Ok(history) };
             for row in page.rows.iter().filter(|row| matches(row)) {
                 if history.rows.len() == limit {
-                    history.next = history.rows.last().map(|row| row.sequence);
+                    history.next = history.rows.last().and_then(|row| row.position);
                     return Ok(history);
                 }
-                history.rows.push(RowView::new(&name, row));
+                history.rows.push(RowView::new(&name, bounds.record, row));
             }
             after = end;
             budget = budget.saturating_sub(PAGE);
         }
-        history.next = Some(after);
+        history.next = at(after);
         return Ok(history);
     }
-    let mut before = wanted.before.unwrap_or(u64::MAX).min(bounds.last.saturating_add(1));
+    let mut before = before.unwrap_or(u64::MAX).min(bounds.last.saturating_add(1));
     while before > bounds.first {
         if budget == 0 {
-            history.next = Some(before);
+            history.next = at(before);
             break;
         }
         let after = before.saturating_sub(PAGE + 1);
         let page = record.read(after, PAGE as usize).await?;
         for row in page.rows.iter().rev().filter(|row| row.sequence < before && matches(row)) {
             if history.rows.len() == limit {
-                history.next = history.rows.last().map(|row| row.sequence);
+                history.next = history.rows.last().and_then(|row| row.position);
                 return Ok(history);
             }
-            history.rows.push(RowView::new(&name, row));
+            history.rows.push(RowView::new(&name, bounds.record, row));
         }
         before = after + 1;
         budget = budget.saturating_sub(PAGE);

@@ -6,6 +6,7 @@ pub use health::{Alive, BrokerLink, Readiness};
 
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, ScheduleStatus, Span, audit::skip_word},
+    position::Position,
     schedule::{CalendarId, Days, Definition},
 };
 use ponos::event::{EventKind, OccurrenceId, Timestamp};
@@ -16,6 +17,9 @@ use serde::{Deserialize, Serialize};
 pub struct RowView {
     /// Its number.
     pub sequence: u64,
+    /// Where it stands: what follows it is asked for with this. Clocks that say none take the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
     /// When it was recorded.
     pub recorded_at: Timestamp,
     /// The schedule; `*` where all are concerned.
@@ -75,11 +79,12 @@ pub(super) fn outcome_word(outcome: &Outcome) -> &'static str {
 }
 
 impl RowView {
-    /// The row of this clock.
-    pub fn new(clock: &str, entry: &RecordRow) -> Self {
+    /// The row of this clock, in [this record](crate::store::Page::record).
+    pub fn new(clock: &str, record: u64, entry: &RecordRow) -> Self {
         let row = &entry.row;
         let mut view = Self {
             sequence: entry.sequence,
+            position: Some(Position::new(record, entry.sequence)),
             recorded_at: row.at,
             schedule: row.schedule.to_string(),
             revision: row.revision,
@@ -122,7 +127,7 @@ pub struct History {
     /// The newest row.
     pub last: u64,
     /// The next value of `before` (of `after`, if that was given); null when there is nothing more.
-    pub next: Option<u64>,
+    pub next: Option<Position>,
 }
 
 /// All schedules of a clock, by name.
