@@ -118,8 +118,9 @@ pub async fn run(
     announce(&config, &running);
 
     let running_clock = RunningClock::new(handle, store.into(), calendars);
-    let site = http::Site::new(running_clock, config.http.hosts.clone(), http::Limits::for_this_process());
-    let serving = http::start(listener, control, site, shutdown.clone()).map_err(RunError::Http)?;
+    let state =
+        http::HttpState::new(running_clock, config.http.hosts.clone(), http::Limits::for_this_process());
+    let serving = http::start(listener, control, state, shutdown.clone()).map_err(RunError::Http)?;
     let present = show_presence(&config, store_id, rival_in, shutdown.clone());
     let ended = clock_loop.run_apart(shutdown).await.map_err(RunError::Loop);
     // The loop may end by itself; the servers have their own limits for saying goodbye.

@@ -1,11 +1,7 @@
 //! How a verb ends: its work's result, or what went wrong, as an exit code.
 
 use super::{exit::Exit, output};
-use crate::{
-    http::client::ClientError,
-    ops::{Missing, OpsError},
-    store::StoreError,
-};
+use crate::{http::client::ClientError, ops::OpsError, store::StoreError};
 use std::{future::Future, path::PathBuf, process::ExitCode};
 
 /// Where all names of schedules are.
@@ -14,9 +10,9 @@ const LISTED: &str = "khronos list shows all";
 /// Why a verb has no result.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
-    #[error("{}", told_by_clock(.0))]
+    #[error("{}", client_message(.0))]
     Client(#[from] ClientError),
-    #[error("{}", told_by_ops(.0))]
+    #[error("{}", ops_message(.0))]
     Ops(#[from] OpsError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -41,22 +37,18 @@ impl From<Exit> for CliError {
     }
 }
 
-fn told_by_clock(error: &ClientError) -> String {
+fn client_message(error: &ClientError) -> String {
     match error {
-        ClientError::Refused { missing: Some(missing), .. } => told_of(missing),
+        ClientError::Refused { missing: Some(missing), .. } => missing.message(LISTED),
         other => other.to_string(),
     }
 }
 
-fn told_by_ops(error: &OpsError) -> String {
+fn ops_message(error: &OpsError) -> String {
     match error {
-        OpsError::NotFound(missing) => told_of(missing),
+        OpsError::NotFound(missing) => missing.message(LISTED),
         other => other.to_string(),
     }
-}
-
-fn told_of(missing: &Missing) -> String {
-    missing.message(LISTED)
 }
 
 impl CliError {
@@ -65,8 +57,8 @@ impl CliError {
             Self::Client(ClientError::Refused { status: 400..=499, .. } | ClientError::Address { .. })
             | Self::Usage(_) => Exit::Usage,
             Self::Client(_) | Self::NotRunning(..) => Exit::Unavailable,
-            Self::Ops(error) => of_ops(error),
-            Self::Store(error) => of_store(error),
+            Self::Ops(error) => ops_exit(error),
+            Self::Store(error) => store_exit(error),
             Self::NoStore(_) => Exit::InputOutput,
             Self::Start(_) => Exit::Software,
             Self::Said(exit) => *exit,
@@ -74,19 +66,19 @@ impl CliError {
     }
 }
 
-fn of_ops(error: &OpsError) -> Exit {
+fn ops_exit(error: &OpsError) -> Exit {
     match error {
         OpsError::Invalid(_) | OpsError::NotFound(_) | OpsError::Refused(_) | OpsError::TooFragmented(_) => {
             Exit::Usage
         }
         OpsError::Unavailable(_) => Exit::Unavailable,
-        OpsError::Record(error) => of_store(error),
+        OpsError::Record(error) => store_exit(error),
         OpsError::Defect => Exit::Software,
     }
 }
 
 /// The exit code of a store that can't be used.
-pub(super) fn of_store(error: &StoreError) -> Exit {
+pub(super) fn store_exit(error: &StoreError) -> Exit {
     match error {
         StoreError::OtherClock { .. } | StoreError::Locked { .. } | StoreError::Newer { .. } => {
             Exit::Configuration

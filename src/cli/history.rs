@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ops::{
         RowView,
-        history::{MOST, Wanted},
+        history::{HistoryQuery, MOST},
     },
     position::Position,
 };
@@ -55,7 +55,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let mut left = args.limit as usize;
     let chosen = [&args.schedule, &args.kind, &args.outcome];
     let all = chosen.iter().all(|word| word.is_none()) && args.after.is_none() && args.before.is_none();
-    let mut wanted = Wanted {
+    let mut wanted = HistoryQuery {
         schedule: args.schedule,
         kind: args.kind,
         outcome: args.outcome,

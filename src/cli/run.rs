@@ -1,6 +1,6 @@
 //! `khronos run`.
 
-use super::{Globals, error::of_store, exit::Exit, flag, interrupt::Interrupt, output::complain, report};
+use super::{Globals, error::store_exit, exit::Exit, flag, interrupt::Interrupt, output::complain, report};
 use crate::{
     RunError, Running,
     clock_loop::{Failure, Report},
@@ -138,7 +138,7 @@ fn exit_code(error: &RunError) -> Exit {
     match error {
         RunError::Schedules(_) | RunError::Http(_) => Exit::Configuration,
         RunError::Loop(Failure::Broker(error)) => error.class.into(),
-        RunError::Store(error) | RunError::Loop(Failure::Store(error)) => of_store(error),
+        RunError::Store(error) | RunError::Loop(Failure::Store(error)) => store_exit(error),
         RunError::Loop(
             Failure::PublisherGone | Failure::Timer(_) | Failure::Start(_) | Failure::Panicked,
         ) => Exit::Software,

@@ -8,7 +8,7 @@ use crate::{
     ops::{
         self, CalendarView, History, Pages, ParkedList, ScheduleList, ScheduleView, StoppedClock,
         audit::Window,
-        history::{MOST, Wanted},
+        history::{HistoryQuery, MOST},
     },
     schedule::{CalendarId, CalendarStore},
 };
@@ -72,7 +72,7 @@ impl ClockSource {
         })
     }
 
-    pub(super) async fn history(&self, wanted: &Wanted) -> Result<History, CliError> {
+    pub(super) async fn history(&self, wanted: &HistoryQuery) -> Result<History, CliError> {
         Ok(match self {
             Self::Running(client) => client.get(&history_path(wanted)).await?,
             Self::Stopped(clock) => ops::history::read(clock.clone(), wanted).await?,
@@ -101,7 +101,7 @@ impl ClockSource {
     }
 }
 
-fn history_path(wanted: &Wanted) -> String {
+fn history_path(wanted: &HistoryQuery) -> String {
     let mut path = format!("/history?limit={}", wanted.limit.unwrap_or(MOST));
     let words = [("schedule", &wanted.schedule), ("kind", &wanted.kind), ("outcome", &wanted.outcome)];
     for (key, value) in words {

@@ -3,7 +3,7 @@
 use super::{
     listener::{ControlSocket, HttpError},
     server::{serve, serve_control},
-    site::Site,
+    state::HttpState,
 };
 use ponos::shutdown::Shutdown;
 use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
@@ -41,7 +41,7 @@ fn yield_to_publishing() {
 pub fn start(
     listener: Option<TcpListener>,
     control: Option<ControlSocket>,
-    site: Site,
+    state: HttpState,
     shutdown: Shutdown,
 ) -> Result<Serving, HttpError> {
     // Events of a socket come by way of the event loop that it was made on.
@@ -57,14 +57,14 @@ pub fn start(
         runtime.block_on(async {
             let public = async {
                 match listener.map(TcpListener::from_std).transpose() {
-                    Ok(Some(listener)) => serve(listener, site.clone(), shutdown.clone()).await,
+                    Ok(Some(listener)) => serve(listener, state.clone(), shutdown.clone()).await,
                     Ok(None) => {}
                     Err(error) => tracing::error!(%error, "HTTP can't be served"),
                 }
             };
             let operators = async {
                 if let Some(control) = control {
-                    serve_control(control, site.clone(), shutdown.clone()).await;
+                    serve_control(control, state.clone(), shutdown.clone()).await;
                 }
             };
             tokio::join!(public, operators);

@@ -1,6 +1,6 @@
 //! The routes that change something, on the control socket only.
 
-use super::{problem::Problem, site::Site};
+use super::{problem::Problem, state::HttpState};
 use crate::ops::{self, ParkedDecision, ParkedIds, Reloaded};
 use axum::{
     Json,
@@ -8,21 +8,21 @@ use axum::{
 };
 
 pub(super) async fn release(
-    State(site): State<Site>,
+    State(state): State<HttpState>,
     ids: Result<Json<ParkedIds>, JsonRejection>,
 ) -> Result<Json<ParkedDecision>, Problem> {
-    Ok(Json(ops::parked::release(&site.clock, named(ids)?).await?))
+    Ok(Json(ops::parked::release(&state.clock, named(ids)?).await?))
 }
 
 pub(super) async fn discard(
-    State(site): State<Site>,
+    State(state): State<HttpState>,
     ids: Result<Json<ParkedIds>, JsonRejection>,
 ) -> Result<Json<ParkedDecision>, Problem> {
-    Ok(Json(ops::parked::discard(&site.clock, named(ids)?).await?))
+    Ok(Json(ops::parked::discard(&state.clock, named(ids)?).await?))
 }
 
-pub(super) async fn reload(State(site): State<Site>) -> Result<Json<Reloaded>, Problem> {
-    Ok(Json(Reloaded { reloaded: ops::status::reload(&site.clock).await? }))
+pub(super) async fn reload(State(state): State<HttpState>) -> Result<Json<Reloaded>, Problem> {
+    Ok(Json(Reloaded { reloaded: ops::status::reload(&state.clock).await? }))
 }
 
 fn named(ids: Result<Json<ParkedIds>, JsonRejection>) -> Result<Vec<u64>, Problem> {

@@ -3,7 +3,7 @@
 //! The feed reads the record by pages and waits for more, so a slow reader lags and nothing piles up. The id of each
 //! event is the [`Position`] of its row, by which a reader resumes; rows trimmed in between are reported as `event: gap`.
 
-use super::{problem::Problem, site::Site};
+use super::{problem::Problem, state::HttpState};
 use crate::{
     engine::{Outcome, RecordRow, Revision},
     ops::{self, OpsError, run_blocking},
@@ -38,7 +38,7 @@ const PATTERNS: usize = 32;
 /// After this many rows without an event, a feed sends its position, so that resuming need not read them again.
 const UNSENT: u64 = 1000;
 /// The pause before the record is read, or the loop asked, again after it could not be.
-const BREATH: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What the request asks of a feed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -48,18 +48,18 @@ struct Wish {
 }
 
 pub(super) async fn feed(
-    State((site, shutdown)): State<(Site, Shutdown)>,
+    State((state, shutdown)): State<(HttpState, Shutdown)>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wish = wish(query?.0, headers.get("last-event-id").map(|id| id.as_bytes()))?;
-    let Ok(place) = site.feeds.clone().try_acquire_owned() else {
-        let most = site.limits.feeds;
+    let Ok(place) = state.feeds.clone().try_acquire_owned() else {
+        let most = state.limits.feeds;
         return Err(Problem::unavailable(format!(
             "{most} feeds are being read, which is the limit; try again later"
         )));
     };
-    let bounds = site.clock.record.read(0, 1).await.map_err(OpsError::from)?;
+    let bounds = state.clock.record.read(0, 1).await.map_err(OpsError::from)?;
     // The row after which the feed begins; none where the record does not have this position.
     let after = wish.after.map_or(Some(bounds.last), |position| position.row_in(bounds.record));
     let after = after.filter(|after| *after <= bounds.last);
@@ -71,7 +71,7 @@ pub(super) async fn feed(
         patterns: wish.patterns,
         rows: VecDeque::new(),
         ready: VecDeque::new(),
-        site,
+        state,
         shutdown,
         _place: place,
     };
@@ -84,7 +84,7 @@ pub(super) async fn feed(
         }
         None => feed.event(begin).comment("khronos").retry(Duration::from_secs(2)),
     });
-    let keep_alive = KeepAlive::new().interval(feed.site.limits.keep_alive);
+    let keep_alive = KeepAlive::new().interval(feed.state.limits.keep_alive);
     let stream = futures_util::stream::unfold(feed, |mut feed| async move {
         let event = feed.next().await?;
         Some((Ok::<_, Infallible>(event), feed))
@@ -153,7 +153,7 @@ impl Part {
 struct Feed {
     /// Which record is read.
     record: u64,
-    site: Site,
+    state: HttpState,
     shutdown: Shutdown,
     patterns: Vec<String>,
     /// All rows up to this one are dealt with.
@@ -178,10 +178,10 @@ impl Feed {
                 continue;
             }
             // Seen before reading: what is recorded meanwhile wakes the wait below.
-            self.site.clock.handle.recorded.borrow_and_update();
+            self.state.clock.handle.recorded.borrow_and_update();
             let stop = self.shutdown.reached(Stage::Draining);
             let read = tokio::select! {
-                read = self.site.clock.record.read(self.after, PAGE) => read,
+                read = self.state.clock.record.read(self.after, PAGE) => read,
                 () = stop => return None,
             };
             match read {
@@ -189,7 +189,7 @@ impl Feed {
                 Ok(page) => self.take(page),
                 Err(error) => {
                     tracing::debug!(%error, "a feed could not read the record");
-                    self.breathe().await?;
+                    self.pause().await?;
                 }
             }
         }
@@ -198,16 +198,16 @@ impl Feed {
     async fn wait(&mut self) -> Option<()> {
         let stop = self.shutdown.reached(Stage::Draining);
         tokio::select! {
-            changed = self.site.clock.handle.recorded.changed() => changed.ok(),
+            changed = self.state.clock.handle.recorded.changed() => changed.ok(),
             () = stop => None,
         }
     }
 
     /// Lets what can't be had now have a little time.
-    async fn breathe(&self) -> Option<()> {
+    async fn pause(&self) -> Option<()> {
         let stop = self.shutdown.reached(Stage::Draining);
         tokio::select! {
-            () = tokio::time::sleep(BREATH) => Some(()),
+            () = tokio::time::sleep(PAUSE) => Some(()),
             () = stop => None,
         }
     }
@@ -222,7 +222,7 @@ impl Feed {
 
     /// Makes of the next rows what is to be given of them: on another thread, for events may be large.
     async fn enter(&mut self) -> Option<()> {
-        let clock = self.site.clock.name();
+        let clock = self.state.clock.name();
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while bytes < BYTES
             && let Some(row) = self.rows.pop_front()
@@ -236,7 +236,7 @@ impl Feed {
                     ));
                     continue;
                 }
-                Outcome::Confirmed { .. } => match self.site.clock.definition(&row).await {
+                Outcome::Confirmed { .. } => match self.state.clock.definition(&row).await {
                     Ok(definition) => Some(definition),
                     // Not gone: the loop has no time for us. It is asked again.
                     Err(_) => {
@@ -256,7 +256,7 @@ impl Feed {
             };
             rows.push((row, part));
         }
-        let Some(last) = rows.last().map(|(row, _)| row.sequence) else { return self.breathe().await };
+        let Some(last) = rows.last().map(|(row, _)| row.sequence) else { return self.pause().await };
         let make = move || rows.into_iter().map(|(row, part)| part.make(&clock, &row)).collect::<Vec<_>>();
         let Ok(made) = run_blocking(make).await else {
             self.gap(self.after + 1, last, "these events could not be made, which is a defect");

@@ -1,7 +1,7 @@
 //! Answers that are long, or dear to make: a few at a time ([`Places`]), handed to the connection in pieces, and a long
 //! list written piece by piece as it is asked for. So what answers take of the memory is bounded by how many there may be.
 
-use super::{problem::Problem, site::Site};
+use super::{problem::Problem, state::HttpState};
 use crate::ops::{OpsError, Pages, run_blocking};
 use axum::{
     body::{Body, Bytes},
@@ -19,16 +19,16 @@ pub(super) const PIECE: usize = 32 * 1024;
 
 /// Lets a few requests in and refuses the others with "try again later". An answer keeps its place until the connection has taken
 /// all of it.
-pub(super) async fn few(State(site): State<Site>, request: Request, next: Next) -> Response {
-    let Some(place) = site.large.take() else {
-        let most = site.limits.large;
+pub(super) async fn limit_answers(State(state): State<HttpState>, request: Request, next: Next) -> Response {
+    let Some(place) = state.large.take() else {
+        let most = state.limits.large;
         return Problem::unavailable(format!(
             "{most} long answers are being sent, which is the limit; try again later"
         ))
         .into_response();
     };
     let response = next.run(request).await;
-    response.map(|body| Body::new(site.large.hold(body, place)))
+    response.map(|body| Body::new(state.large.hold(body, place)))
 }
 
 /// An object with a list of this name added to it, written as it is read. An error in between cuts the answer off; one

@@ -15,20 +15,20 @@ mod health;
 mod large;
 mod limits;
 mod listener;
-mod patience;
 mod places;
 mod problem;
 mod reads;
 mod reserve;
 mod routes;
 mod server;
-mod site;
 mod sse;
+mod state;
 #[cfg(test)]
 mod tests;
+mod write_timeout;
 
 pub use apart::{Serving, start};
 pub use limits::Limits;
 pub use listener::{ControlSocket, HttpError, bind, bind_control, control_path};
 pub use server::{serve, serve_control};
-pub use site::Site;
+pub use state::HttpState;

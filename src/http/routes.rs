@@ -1,6 +1,6 @@
 //! The HTTP routes.
 
-use super::{control, feed, guard, health, large, problem::Problem, reads, site::Site};
+use super::{control, feed, guard, health, large, problem::Problem, reads, state::HttpState};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
@@ -33,40 +33,40 @@ const INDEX: [(&str, &str); 9] = [
 ];
 
 /// The routes that only read, behind the guard.
-pub(super) fn public(site: Site, shutdown: Shutdown) -> Router {
-    finish(reads(&site, shutdown)).layer(middleware::from_fn_with_state(site, guard::guard))
+pub(super) fn public(state: HttpState, shutdown: Shutdown) -> Router {
+    finish(reads(&state, shutdown)).layer(middleware::from_fn_with_state(state, guard::guard))
 }
 
 /// The same routes and those that change something, for users who may open the control socket.
-pub(super) fn control(site: Site, shutdown: Shutdown) -> Router {
+pub(super) fn control(state: HttpState, shutdown: Shutdown) -> Router {
     let writes = Router::new()
         .route("/parked/release", post(control::release))
         .route("/parked/drop", post(control::discard))
         .route("/reload", post(control::reload))
         .layer(middleware::from_fn(guard::same_origin))
-        .layer(middleware::from_fn_with_state(site.limits.answer.saturating_mul(2), in_time))
-        .with_state(site.clone());
-    finish(reads(&site, shutdown).merge(writes))
+        .layer(middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time))
+        .with_state(state.clone());
+    finish(reads(&state, shutdown).merge(writes))
 }
 
 /// The routes served when all ordinary connections are taken, behind the guard.
-pub(super) fn crowded(site: Site) -> Router {
-    let most = site.limits.connections;
+pub(super) fn crowded(state: HttpState) -> Router {
+    let most = state.limits.connections;
     let full = move || async move {
         Problem::unavailable(format!("{most} connections are open, which is the limit; try again later"))
     };
-    let prompt = middleware::from_fn_with_state(site.limits.answer.saturating_mul(2), in_time);
+    let prompt = middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time);
     health()
         .layer(prompt)
         .fallback(full)
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::map_response(headers))
-        .with_state(site.clone())
-        .layer(middleware::from_fn_with_state(site, guard::guard))
+        .with_state(state.clone())
+        .layer(middleware::from_fn_with_state(state, guard::guard))
 }
 
-fn reads(site: &Site, shutdown: Shutdown) -> Router {
-    let limits = site.limits;
+fn reads(state: &HttpState, shutdown: Shutdown) -> Router {
+    let limits = state.limits;
     // Twice the loop's own limit, so that its more precise message comes first.
     let prompt = middleware::from_fn_with_state(limits.answer.saturating_mul(2), in_time);
     let short = Router::new()
@@ -83,28 +83,28 @@ fn reads(site: &Site, shutdown: Shutdown) -> Router {
     let audit = Router::new()
         .route("/audit", get(reads::audit))
         .layer(middleware::from_fn_with_state(limits.audit, in_time));
-    let long = long.merge(audit).layer(middleware::from_fn_with_state(site.clone(), large::few));
-    let feed = Router::new().route("/feed", get(feed::feed)).with_state((site.clone(), shutdown));
-    let dear = long.with_state(site.clone()).merge(feed).layer(middleware::from_fn(guard::same_origin));
-    short.with_state(site.clone()).merge(dear)
+    let long = long.merge(audit).layer(middleware::from_fn_with_state(state.clone(), large::limit_answers));
+    let feed = Router::new().route("/feed", get(feed::feed)).with_state((state.clone(), shutdown));
+    let dear = long.with_state(state.clone()).merge(feed).layer(middleware::from_fn(guard::same_origin));
+    short.with_state(state.clone()).merge(dear)
 }
 
-fn health() -> Router<Site> {
+fn health() -> Router<HttpState> {
     Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready))
 }
 
 fn finish(router: Router) -> Router {
     router
-        .fallback(nowhere)
-        .method_not_allowed_fallback(not_so)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::map_response(headers))
 }
 
-async fn index(State(site): State<Site>, headers: HeaderMap) -> Response {
+async fn index(State(state): State<HttpState>, headers: HeaderMap) -> Response {
     let version = env!("CARGO_PKG_VERSION");
     let zones = crate::schedule::ZONE_DATA;
-    let clock = site.clock.name();
+    let clock = state.clock.name();
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") || accept.contains("text/plain") {
         let lines: Vec<String> = INDEX.iter().map(|(path, what)| format!("{path:<20} {what}")).collect();
@@ -117,14 +117,14 @@ async fn index(State(site): State<Site>, headers: HeaderMap) -> Response {
         .into_response()
 }
 
-async fn nowhere(uri: Uri) -> Problem {
+async fn not_found(uri: Uri) -> Problem {
     let path = uri.path();
     let near = crate::diagnostic::nearest(path, INDEX.iter().map(|(path, _)| *path));
     let hint = near.map_or("GET / lists all paths".into(), |near| format!("did you mean {near}?"));
     Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}; {hint}"))
 }
 
-async fn not_so(method: Method, uri: Uri) -> Problem {
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not allowed at {}", uri.path()))
 }
 

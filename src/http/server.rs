@@ -4,10 +4,10 @@ use super::{
     guard::Local,
     limits::Limits,
     listener::ControlSocket,
-    patience::Patience,
     reserve::{Asked, Reserve},
     routes,
-    site::Site,
+    state::HttpState,
+    write_timeout::WriteTimeout,
 };
 use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1, service::Service as _};
@@ -32,15 +32,15 @@ use tokio::{
 };
 
 /// The pause after an accept that failed: the machine is out of something, such as open files.
-const BREATH: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(200);
 /// Until the head of a request must have come on a connection of the reserve.
 const HASTE: Duration = Duration::from_secs(2);
 
 /// Serves what may be read, until the shutdown drains; requests that have begun may end.
-pub async fn serve(listener: TcpListener, site: Site, shutdown: Shutdown) {
-    let limits = site.limits;
-    let crowded = routes::crowded(site.clone());
-    let router = routes::public(site, shutdown.clone());
+pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) {
+    let limits = state.limits;
+    let crowded = routes::crowded(state.clone());
+    let router = routes::public(state, shutdown.clone());
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut reserve = Reserve::new(limits.reserve);
     let mut connections = JoinSet::new();
@@ -61,7 +61,7 @@ pub async fn serve(listener: TcpListener, site: Site, shutdown: Shutdown) {
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                breathe(&error, &mut failing).await;
+                pause(&error, &mut failing).await;
                 continue;
             }
         };
@@ -86,9 +86,9 @@ pub async fn serve(listener: TcpListener, site: Site, shutdown: Shutdown) {
 }
 
 /// Serves all routes, those that change something included, to users who may open the socket.
-pub async fn serve_control(mut socket: ControlSocket, site: Site, shutdown: Shutdown) {
-    let limits = site.limits;
-    let router = routes::control(site.for_operators(), shutdown.clone());
+pub async fn serve_control(mut socket: ControlSocket, state: HttpState, shutdown: Shutdown) {
+    let limits = state.limits;
+    let router = routes::control(state.for_operators(), shutdown.clone());
     let Some(listener) = socket.listener.take() else { return };
     let listener = match UnixListener::from_std(listener) {
         Ok(listener) => listener,
@@ -112,7 +112,7 @@ pub async fn serve_control(mut socket: ControlSocket, site: Site, shutdown: Shut
                 let talk = Talk { local: None, limits, place: Some(place), asked: None };
                 connections.spawn(talk.converse(stream, router.clone(), shutdown.clone()));
             }
-            Err(error) => breathe(&error, &mut failing).await,
+            Err(error) => pause(&error, &mut failing).await,
         }
     }
     drop(socket);
@@ -170,7 +170,7 @@ impl Talk {
             .header_read_timeout(if in_reserve { limits.head.min(HASTE) } else { limits.head })
             .keep_alive(!in_reserve)
             .max_buf_size(64 * 1024)
-            .serve_connection(TokioIo::new(Patience::new(stream, limits.stall)), service);
+            .serve_connection(TokioIo::new(WriteTimeout::new(stream, limits.stall)), service);
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -201,11 +201,11 @@ impl Talk {
     }
 }
 
-async fn breathe(error: &std::io::Error, failing: &mut bool) {
+async fn pause(error: &std::io::Error, failing: &mut bool) {
     if !std::mem::replace(failing, true) {
         tracing::warn!(%error, "an HTTP connection could not be accepted; accepting is retried");
     }
-    tokio::time::sleep(BREATH).await;
+    tokio::time::sleep(PAUSE).await;
 }
 
 async fn farewell(mut connections: JoinSet<()>, limits: Limits) {

@@ -40,7 +40,7 @@ struct Clock {
     rows: Arc<Mutex<Page>>,
     recorded: watch::Sender<u64>,
     status: watch::Sender<Status>,
-    site: Site,
+    state: HttpState,
     trigger: Trigger,
     shutdown: ponos::shutdown::Shutdown,
 }
@@ -115,13 +115,14 @@ impl Clock {
             async move { Ok(page) }
         });
         let handle = Handle { commands, status: status_seen, recorded: recorded_seen };
-        let site = Site::new(RunningClock::new(handle, record, CalendarStore::default()), vec![], limits);
+        let state =
+            HttpState::new(RunningClock::new(handle, record, CalendarStore::default()), vec![], limits);
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (trigger, shutdown) = shutdown();
-        tokio::spawn(serve(listener, site.clone(), shutdown.clone()));
+        tokio::spawn(serve(listener, state.clone(), shutdown.clone()));
         let client = Client::new(Target::Tcp(address.to_string()));
-        Self { client, address, rows, recorded, status, site, trigger, shutdown }
+        Self { client, address, rows, recorded, status, state, trigger, shutdown }
     }
 
     fn record(&self, row: Row) {
@@ -303,10 +304,10 @@ async fn a_clock_that_is_not_ready_says_why_and_is_alive_all_the_same() {
 async fn a_loop_that_does_not_turn_is_neither_alive_nor_ready() {
     let mut clock = Clock::with(Limits { answer: Duration::from_millis(50), ..Limits::default() }).await;
     let (commands, _never_read) = mpsc::channel(1);
-    clock.site.clock.handle.commands = commands;
+    clock.state.clock.handle.commands = commands;
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
-    tokio::spawn(serve(listener, clock.site.clone(), clock.shutdown.clone()));
+    tokio::spawn(serve(listener, clock.state.clone(), clock.shutdown.clone()));
     for path in ["/healthz", "/readyz"] {
         let (status, detail) = refused(client.get(path).await).await;
         assert_eq!(status, 503);
@@ -334,7 +335,7 @@ async fn the_control_socket_changes_things_and_is_its_owners_alone() {
     let socket = bind_control(folder.path()).unwrap();
     let mode = std::fs::metadata(control_path(folder.path())).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let serving = tokio::spawn(serve_control(socket, clock.site.clone(), clock.shutdown.clone()));
+    let serving = tokio::spawn(serve_control(socket, clock.state.clone(), clock.shutdown.clone()));
     let client = Client::new(Target::Unix(control_path(folder.path())));
     let parked: Value = client.get("/parked").await.unwrap();
     assert_eq!(parked["parked"][0]["id"], 7);

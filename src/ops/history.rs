@@ -18,7 +18,7 @@ const LOOKED_THROUGH: u64 = 50_000;
 /// Which rows.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wanted {
+pub struct HistoryQuery {
     /// Only this schedule.
     pub schedule: Option<String>,
     /// Only this kind.
@@ -38,12 +38,12 @@ pub struct Wanted {
 /// # Errors
 /// [`OpsError::Invalid`] also where the record ends before the position, or is another one: a reader there would wait for
 /// ever.
-pub async fn read(clock: impl Into<Clock>, wanted: &Wanted) -> Result<History, OpsError> {
+pub async fn read(clock: impl Into<Clock>, wanted: &HistoryQuery) -> Result<History, OpsError> {
     check(wanted)?;
     rows(&clock.into(), wanted).await
 }
 
-fn check(wanted: &Wanted) -> Result<(), OpsError> {
+fn check(wanted: &HistoryQuery) -> Result<(), OpsError> {
     if wanted.after.is_some() && wanted.before.is_some() {
         let what = "give after (oldest first) or before (newest first), not both";
         return Err(OpsError::Invalid(what.into()));
@@ -77,7 +77,7 @@ fn row_at(key: &str, position: Option<Position>, record: u64) -> Result<Option<u
     position.map(row).transpose()
 }
 
-async fn rows(clock: &Clock, wanted: &Wanted) -> Result<History, OpsError> {
+async fn rows(clock: &Clock, wanted: &HistoryQuery) -> Result<History, OpsError> {
     let (name, record) = (clock.name(), clock.record());
     let limit = wanted.limit.unwrap_or(100).clamp(1, MOST);
     let bounds = record.read(0, 1).await?;

@@ -3,7 +3,7 @@
 use khronos::{
     clock_loop::{Command as Ask, Decided, Handle, Status},
     engine::{Coalesced, Commit, KeptPage, Outcome, Parked, Revision, Row, ScheduleStatus, SkipReason},
-    http::{Limits, Site, bind, bind_control, serve, serve_control},
+    http::{HttpState, Limits, bind, bind_control, serve, serve_control},
     ops::{RecordReader, RunningClock},
     schedule::{CalendarStore, Definition, Packed},
     store::{Page, SledOptions, SledStore, Store},
@@ -331,13 +331,16 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
     let (show, status) = watch::channel(status);
     let (_recorded, recorded) = watch::channel(7);
     let handle = Handle { commands, status, recorded };
-    let site =
-        Site::new(RunningClock::new(handle, record, CalendarStore::default()), vec![], Limits::default());
+    let state = HttpState::new(
+        RunningClock::new(handle, record, CalendarStore::default()),
+        vec![],
+        Limits::default(),
+    );
     let (_trigger, shutdown) = shutdown();
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(serve(listener, site.clone(), shutdown.clone()));
-    tokio::spawn(serve_control(bind_control(&kept).unwrap(), site, shutdown));
+    tokio::spawn(serve(listener, state.clone(), shutdown.clone()));
+    tokio::spawn(serve_control(bind_control(&kept).unwrap(), state, shutdown));
 
     let here = folder.path().to_owned();
     let ran = tokio::task::spawn_blocking(move || {

@@ -116,7 +116,7 @@ async fn http_on_a_thread_of_its_own_answers_while_this_one_is_busy() {
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let control = bind_control(folder.path()).unwrap();
-    let serving = start(Some(listener), Some(control), clock.site.clone(), clock.shutdown.clone()).unwrap();
+    let serving = start(Some(listener), Some(control), clock.state.clone(), clock.shutdown.clone()).unwrap();
     // This thread, on which the sockets were made, does nothing else meanwhile.
     let answer = std::thread::spawn(move || {
         use std::io::{Read, Write};

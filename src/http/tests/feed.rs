@@ -149,10 +149,10 @@ async fn an_event_whose_definition_can_not_be_had_at_once_is_given_later() {
     let mut clock = Clock::start().await;
     // A loop that does not answer the first time.
     let (commands, mut asked) = mpsc::channel(1);
-    clock.site.clock.handle.commands = commands;
+    clock.state.clock.handle.commands = commands;
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
-    tokio::spawn(serve(listener, clock.site.clone(), clock.shutdown.clone()));
+    tokio::spawn(serve(listener, clock.state.clone(), clock.shutdown.clone()));
     let mut feed = client.feed("", None).await.unwrap();
     clock.record(confirmed("one-minute", 1));
     let answer = tokio::spawn(async move {

@@ -77,7 +77,7 @@ async fn a_few_long_answers_are_given_at_a_time_and_the_rest_goes_on_beside_them
     // The machine's own operator has places of his own.
     let folder = tempfile::tempdir().unwrap();
     let socket = bind_control(folder.path()).unwrap();
-    tokio::spawn(serve_control(socket, clock.site.clone(), clock.shutdown.clone()));
+    tokio::spawn(serve_control(socket, clock.state.clone(), clock.shutdown.clone()));
     let operator = Client::new(Target::Unix(control_path(folder.path())));
     for path in ["/schedules", "/parked", "/history", "/audit"] {
         operator.get::<Value>(path).await.unwrap();
@@ -141,10 +141,10 @@ async fn a_list_that_breaks_off_is_no_whole_answer() {
     let mut clock = many(1000, 60_000, Limits::default()).await;
     // The loop answers the first page and is gone then.
     let (commands, mut asked) = mpsc::channel(1);
-    clock.site.clock.handle.commands = commands;
+    clock.state.clock.handle.commands = commands;
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
-    tokio::spawn(serve(listener, clock.site.clone(), clock.shutdown.clone()));
+    tokio::spawn(serve(listener, clock.state.clone(), clock.shutdown.clone()));
     let answer = tokio::spawn(async move { client.get::<Value>("/schedules").await });
     let status = ScheduleStatus {
         revision: revision("one-minute", "1 minute"),
@@ -170,10 +170,10 @@ async fn what_is_no_name_is_not_looked_for() {
     let mut clock = Clock::start().await;
     // A loop that is asked nothing.
     let (commands, mut asked) = mpsc::channel(1);
-    clock.site.clock.handle.commands = commands;
+    clock.state.clock.handle.commands = commands;
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
-    tokio::spawn(serve(listener, clock.site.clone(), clock.shutdown.clone()));
+    tokio::spawn(serve(listener, clock.state.clone(), clock.shutdown.clone()));
     for name in
         ["x".repeat(60_000), "x".repeat(129), "One-Minute".into(), "one%20minute".into(), "%1B".into()]
     {

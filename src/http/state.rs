@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 /// The running clock, and how many may ask it at a time. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Site {
+pub struct HttpState {
     pub(super) clock: RunningClock,
     pub(super) hosts: Arc<[String]>,
     pub(super) limits: Limits,
@@ -17,7 +17,7 @@ pub struct Site {
     pub(super) large: Places,
 }
 
-impl Site {
+impl HttpState {
     /// `hosts`: names (without port) by which requests may address the clock, besides loopback's.
     pub fn new(clock: RunningClock, hosts: Vec<String>, limits: Limits) -> Self {
         Self {
