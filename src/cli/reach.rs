@@ -86,7 +86,9 @@ impl Trouble {
             Self::Client(ClientError::Refused { status: 400..=499, .. } | ClientError::Address { .. })
             | Self::Usage(_) => Exit::Usage,
             Self::Client(_) | Self::NotRunning(..) => Exit::Unavailable,
-            Self::Store(StoreError::Locked { .. } | StoreError::OtherClock { .. }) => Exit::Configuration,
+            Self::Store(
+                StoreError::Locked { .. } | StoreError::OtherClock { .. } | StoreError::Newer { .. },
+            ) => Exit::Configuration,
             Self::Store(_) | Self::Audit(AuditError::Store(_)) | Self::NoStore(_) => Exit::InputOutput,
             Self::Audit(AuditError::TooFragmented(_)) => Exit::Usage,
             Self::Audit(AuditError::Defect) | Self::Start(_) => Exit::Software,

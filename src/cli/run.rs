@@ -140,7 +140,9 @@ fn exit_code(error: &RunError) -> Exit {
         RunError::Schedules(_) | RunError::Http(_) => Exit::Configuration,
         RunError::Loop(Failure::Broker(error)) => error.class.into(),
         RunError::Store(error) | RunError::Loop(Failure::Store(error)) => match error {
-            StoreError::OtherClock { .. } | StoreError::Locked { .. } => Exit::Configuration,
+            StoreError::OtherClock { .. } | StoreError::Locked { .. } | StoreError::Newer { .. } => {
+                Exit::Configuration
+            }
             _ => Exit::InputOutput,
         },
         RunError::Loop(

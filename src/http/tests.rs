@@ -16,7 +16,7 @@ use crate::{
 };
 use ponos::{
     broker::Link,
-    event::Timestamp,
+    event::{EventKind, Timestamp},
     shutdown::{Trigger, shutdown},
 };
 use serde_json::Value;
@@ -82,6 +82,7 @@ fn confirmed(schedule: &str, minute: i64) -> Row {
         last: at(minute),
         count: 1,
         outcome,
+        kind: EventKind::Occurrence,
     }
 }
 

@@ -82,8 +82,8 @@ impl RowView {
         };
         match &row.outcome {
             Outcome::Confirmed { sent_at, lateness, returned } => {
-                let id = OccurrenceId { clock, schedule: &row.schedule, due: row.last, trigger: None }.id();
-                view.id = Some(id.to_string());
+                let id = OccurrenceId { clock, schedule: &row.schedule, due: row.last, kind: &row.kind };
+                view.id = Some(id.id().to_string());
                 view.sent_at = Some(*sent_at);
                 view.lateness_ms = Some(*lateness);
                 view.returned = Some(*returned);

@@ -1,5 +1,6 @@
 //! What every store does, whichever it is. Each adapter runs the whole suite.
 
+mod kinds;
 mod lost;
 
 use super::{Fault, Limits, Memory, SledOptions, SledStore, Store, StoreError};
@@ -9,8 +10,9 @@ use crate::{
     },
     schedule::{CatchUpDefinition, Definition, DstDefinition, Packed, TimingDefinition},
 };
+use kinds::*;
 use lost::*;
-use ponos::event::Timestamp;
+use ponos::event::{EventKind, Timestamp};
 use std::sync::Arc;
 
 /// A disk that outlives the stores on it.
@@ -50,6 +52,8 @@ suite! {
     names_that_begin_with_another_name_stay_apart
     rows_are_numbered_from_one_without_gaps_across_restarts
     any_page_of_the_record_can_be_read
+    rows_of_every_kind_are_kept
+    rows_of_every_kind_are_trimmed
     trimming_by_number_keeps_the_newest_and_counts_on
     trimming_by_age_goes_by_the_newest_row
     a_lower_term_is_refused_and_changes_nothing
@@ -79,6 +83,7 @@ pub(super) fn row(number: i64) -> Row {
         last: t(number),
         count: 1,
         outcome: Outcome::Confirmed { sent_at: t(number), lateness: 0, returned: false },
+        kind: EventKind::Occurrence,
     }
 }
 

@@ -7,7 +7,11 @@ use khronos::{
     schedule::{Definition, Packed},
     store::{Page, SledOptions, SledStore, Store},
 };
-use ponos::{broker::Link, event::Timestamp, shutdown::shutdown};
+use ponos::{
+    broker::Link,
+    event::{EventKind, Timestamp},
+    shutdown::shutdown,
+};
 use std::{
     path::Path,
     process::{Command, Output, Stdio},
@@ -44,6 +48,7 @@ fn row(first: i64, last: i64, outcome: Outcome) -> Row {
         last: at(last),
         count,
         outcome,
+        kind: EventKind::Occurrence,
     }
 }
 

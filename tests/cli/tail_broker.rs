@@ -5,7 +5,7 @@ use ponos::{
         PublishOutcome, Publishing,
         amqp::{AmqpConfig, publisher},
     },
-    event::{Event, EventName, OccurrenceId, Timestamp},
+    event::{Event, EventKind, EventName, OccurrenceId, Timestamp},
     topology::{Exchange, Topology},
 };
 use std::{
@@ -29,7 +29,7 @@ fn tail(arguments: &[&str]) -> Child {
 
 fn event(name: &str) -> Event {
     let due = Timestamp::from_millis(60_000);
-    let id = OccurrenceId { clock: "khronos", schedule: "one", due, trigger: None }.id();
+    let id = OccurrenceId { clock: "khronos", schedule: "one", due, kind: &EventKind::Occurrence }.id();
     let name: EventName = name.parse().unwrap();
     Event { time: Some(due), subject: Some("one".into()), ..Event::new(id, "/khronos/khronos", name, "{}") }
 }

@@ -1,7 +1,7 @@
 //! The subscribers of `examples/` against a RabbitMQ to which the real clock publishes: each prints every event, with the
 //! id that can be computed from the schedule, and outlives the loss of its connection.
 
-use ponos::event::{OccurrenceId, Timestamp};
+use ponos::event::{EventKind, OccurrenceId, Timestamp};
 use std::{
     collections::BTreeSet,
     env,
@@ -99,7 +99,8 @@ impl Subscriber {
             panic!("{}: not three columns: {line}", self.language)
         };
         let due: Timestamp = due.parse().unwrap();
-        let expected = OccurrenceId { clock: "khronos", schedule: "quick", due, trigger: None }.id();
+        let expected =
+            OccurrenceId { clock: "khronos", schedule: "quick", due, kind: &EventKind::Occurrence }.id();
         assert_eq!((name, id), ("time.one-minute.passed", expected.as_str()), "{line}");
         due
     }

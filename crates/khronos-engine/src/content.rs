@@ -3,7 +3,7 @@
 
 use super::{Coalesced, Era};
 use khronos_schedule::Schedule;
-use ponos_event::{Event, OccurrenceId, Timestamp};
+use ponos_event::{Event, EventKind, OccurrenceId, Timestamp};
 use serde::Serialize;
 
 /// Bytes of a body without a payload, rounded up: so that it need not grow.
@@ -32,24 +32,45 @@ struct Window {
     to: Timestamp,
 }
 
-/// The event for what `stands_for` says; its due time is `stands_for.last`.
+/// The event for occurrences: for what `stands_for` says; its due time is `stands_for.last`.
 pub fn occurrence_event(clock: &str, era: Era, schedule: &Schedule, stands_for: Coalesced) -> Event {
+    time_event(clock, &EventKind::Occurrence, era, schedule, stands_for)
+}
+
+/// The event of a kind that is made from a schedule's definition: every kind but [`EventKind::Delayed`].
+pub fn time_event(
+    clock: &str,
+    kind: &EventKind,
+    era: Era,
+    schedule: &Schedule,
+    stands_for: Coalesced,
+) -> Event {
     let due = stands_for.last;
-    let id = OccurrenceId { clock, schedule: &schedule.name, due, trigger: None }.id();
+    let id = OccurrenceId { clock, schedule: &schedule.name, due, kind }.id();
+    let data = data(kind, era, schedule, stands_for);
     Event {
         subject: Some(schedule.name.to_string()),
         time: Some(due),
         expiry_time: schedule.expires.map(|millis| due.plus(millis)),
-        ..Event::new(id, format!("/khronos/{clock}"), schedule.event.clone(), data(era, schedule, stands_for))
+        ..Event::new(id, format!("/khronos/{clock}"), schedule.event.clone(), data)
     }
 }
 
-fn data(era: Era, schedule: &Schedule, stands_for: Coalesced) -> Vec<u8> {
+fn data(kind: &EventKind, era: Era, schedule: &Schedule, stands_for: Coalesced) -> Vec<u8> {
     let (timing, due) = (&schedule.timing, stands_for.last);
     let one_shot = timing.is_one_shot();
     // Due times lie between 1970 and 2099, where every zone has a local time.
     let local = timing.local(due).unwrap_or_default();
-    let before = timing.before(stands_for.first).filter(|earlier| *earlier > era.effective_from);
+    let earlier = timing.before(stands_for.first);
+    let before = earlier.filter(|earlier| *earlier > era.effective_from);
+    let (cause, from, previous) = match kind {
+        EventKind::Occurrence | EventKind::Delayed => {
+            ("scheduled", Some(before.unwrap_or(era.opens)), before.or(era.previous))
+        }
+        EventKind::Trigger(_) => ("triggered", None, before.or(era.previous)),
+        // Due before the definition took effect that it is made from.
+        EventKind::Backfill(_) => ("backfilled", earlier, earlier),
+    };
     let data = Data {
         schedule: &schedule.name,
         due_at: due,
@@ -57,10 +78,10 @@ fn data(era: Era, schedule: &Schedule, stands_for: Coalesced) -> Vec<u8> {
         time_zone: local.zone,
         utc_offset: local.offset,
         fold: local.fold,
-        window: (!one_shot).then(|| Window { from: before.unwrap_or(era.opens), to: due }),
-        previous_due_at: if one_shot { None } else { before.or(era.previous) },
+        window: from.filter(|_| !one_shot).map(|from| Window { from, to: due }),
+        previous_due_at: previous.filter(|_| !one_shot),
         next_due_at: timing.after(due),
-        cause: "scheduled",
+        cause,
         coalesced: stands_for.count - 1,
         data: schedule.data.as_ref(),
     };

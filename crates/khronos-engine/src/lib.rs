@@ -40,7 +40,7 @@ pub mod store;
 
 pub use backoff::Resends;
 pub use clock_guard::{ClockRules, ClockState};
-pub use content::occurrence_event;
+pub use content::{occurrence_event, time_event};
 pub use core::{Engine, Rules};
 pub use io::{Action, Answer, Handover, Input, Notice, Reading};
 pub use read::Running;

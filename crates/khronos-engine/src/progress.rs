@@ -10,7 +10,7 @@ use super::{
     Action, Coalesced, Commit, OneShot, Outcome, Parked, Revision, Row, SkipReason, Span,
     faults::{Fault, planted},
 };
-use ponos_event::Timestamp;
+use ponos_event::{EventKind, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -345,5 +345,14 @@ impl Progress {
 /// A row about what an event stands for.
 pub(super) fn row(at: Timestamp, key: &SpanKey, stands_for: Coalesced, outcome: Outcome) -> Row {
     let Coalesced { first, last, count } = stands_for;
-    Row { at, schedule: key.0.clone(), revision: key.1, first, last, count, outcome }
+    Row {
+        at,
+        schedule: key.0.clone(),
+        revision: key.1,
+        first,
+        last,
+        count,
+        outcome,
+        kind: EventKind::Occurrence,
+    }
 }

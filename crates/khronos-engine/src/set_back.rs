@@ -15,7 +15,7 @@ use super::{
     flights::Owner,
     progress::SpanKey,
 };
-use ponos_event::Timestamp;
+use ponos_event::{EventKind, Timestamp};
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +40,7 @@ impl Engine {
                 last: highest,
                 count: 0,
                 outcome: Outcome::ClockSetBack,
+                kind: EventKind::Occurrence,
             });
         }
         self.complete = self.complete.min(now);

@@ -1,7 +1,7 @@
 //! What the engine keeps across restarts, and the record: plain data, written by the store.
 
 use khronos_schedule::{Fault, Packed, Schedule, Timing};
-use ponos_event::Timestamp;
+use ponos_event::{EventKind, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -161,6 +161,10 @@ pub struct Row {
     pub count: u64,
     /// How they ended.
     pub outcome: Outcome,
+    /// Of what kind the event is. Only occurrences are audited against the arithmetic.
+    // Follows in the store what older stores hold.
+    #[serde(skip)]
+    pub kind: EventKind,
 }
 
 /// How occurrences ended.

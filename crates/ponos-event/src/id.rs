@@ -1,6 +1,6 @@
 //! Ids that derive from what they identify, so that whatever is sent again carries the same id.
 
-use super::Timestamp;
+use super::{EventKind, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
@@ -12,12 +12,13 @@ pub struct EventId(String);
 /// The parts that the id of an occurrence is computed from.
 ///
 /// The id is the UUIDv5, in the namespace `d7947026-e364-593e-8c95-ddae90ef68dd`, of the UTF-8 text
-/// `clock ⏎ schedule ⏎ due`, where `⏎` is one line feed and nothing stands around it:
+/// `clock ⏎ schedule ⏎ due`, where `⏎` is one line feed and nothing stands around it. A trigger appends `⏎ trigger ⏎` and the
+/// command's id, a backfill `⏎ backfill ⏎` and the command's id:
 ///
 /// ```
-/// use ponos_event::OccurrenceId;
+/// use ponos_event::{EventKind, OccurrenceId};
 /// let due = "2026-12-01T09:00:00.000Z".parse().unwrap();
-/// let id = OccurrenceId { clock: "khronos", schedule: "one-day", due, trigger: None }.id();
+/// let id = OccurrenceId { clock: "khronos", schedule: "one-day", due, kind: &EventKind::Occurrence }.id();
 /// // the same in a shell, or anywhere else with UUIDv5:
 /// // python3 -c 'import uuid; print(uuid.uuid5(uuid.UUID("d7947026-e364-593e-8c95-ddae90ef68dd"),
 /// //                                           "khronos\none-day\n2026-12-01T09:00:00.000Z"))'
@@ -27,12 +28,12 @@ pub struct EventId(String);
 pub struct OccurrenceId<'a> {
     /// The clock's name, `khronos` unless configured.
     pub clock: &'a str,
-    /// The schedule's name; for one made at run time `name@rev` with its creation revision.
+    /// The schedule's name; of anything made at run time `name@n` with its creation number.
     pub schedule: &'a str,
     /// The due time.
     pub due: Timestamp,
-    /// The command's id of a manual trigger, which has an id of its own.
-    pub trigger: Option<&'a str>,
+    /// What was asked for by a command has an id of its own.
+    pub kind: &'a EventKind,
 }
 
 impl OccurrenceId<'_> {
@@ -41,11 +42,10 @@ impl OccurrenceId<'_> {
 
     /// The id (see the type for the rule).
     pub fn id(&self) -> EventId {
-        let Self { clock, schedule, due, trigger } = self;
+        let Self { clock, schedule, due, kind } = self;
         let mut text = format!("{clock}\n{schedule}\n{due}");
-        if let Some(command) = trigger {
-            text.push_str("\ntrigger\n");
-            text.push_str(command);
+        if let Some(command) = kind.command() {
+            text.push_str(&format!("\n{}\n{command}", kind.word()));
         }
         Uuid::new_v5(&Self::NAMESPACE, text.as_bytes()).into()
     }
@@ -104,6 +104,7 @@ impl<'de> Deserialize<'de> for EventId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CommandId;
 
     #[test]
     fn the_namespace_is_derived_as_documented() {
@@ -111,13 +112,21 @@ mod tests {
     }
 
     #[test]
-    fn a_trigger_has_an_id_of_its_own() {
-        let due = Timestamp::from_millis(0);
-        let plain = OccurrenceId { clock: "khronos", schedule: "one-day", due, trigger: None };
-        let first = OccurrenceId { trigger: Some("a"), ..plain };
-        let second = OccurrenceId { trigger: Some("b"), ..plain };
-        assert_ne!(plain.id(), first.id());
-        assert_ne!(first.id(), second.id());
-        assert_eq!(first.id(), first.id());
+    fn each_trigger_and_each_backfill_has_an_id_of_its_own() {
+        let due = "2026-12-01T09:00:00.000Z".parse().unwrap();
+        let id = |kind: &EventKind| {
+            OccurrenceId { clock: "khronos", schedule: "one-day", due, kind }.id().to_string()
+        };
+        let (a, b): (CommandId, CommandId) = ("a".parse().unwrap(), "b".parse().unwrap());
+        // Computed apart, by the rule.
+        for (kind, expected) in [
+            (EventKind::Occurrence, "6f992030-8ff1-57e8-8522-1fc0093e28d6"),
+            (EventKind::Delayed, "6f992030-8ff1-57e8-8522-1fc0093e28d6"),
+            (EventKind::Trigger(a.clone()), "01059f71-7c12-5003-ad0a-82071921e1fb"),
+            (EventKind::Trigger(b), "7748913c-a928-594b-a4e9-b3bf6593df15"),
+            (EventKind::Backfill(a), "874f08d3-f768-5b12-ba75-2ef83ca704b9"),
+        ] {
+            assert_eq!(id(&kind), expected, "{kind:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     engine::{OneShot, Parked, Revision, Row, Span},
     schedule::{CalendarId, CalendarStore, Days, Definition, Packed},
 };
-use ponos::event::Timestamp;
+use ponos::event::{EventKind, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 
@@ -110,11 +110,35 @@ fn read_parked(bytes: &[u8]) -> Result<Parked, Unreadable> {
     Ok(Parked { singly, ..parked })
 }
 
-/// A block of rows: their number, then one after the other; `rows` are [`value`]s of rows, joined.
-pub(super) fn rows_value(count: usize, rows: &[u8]) -> Result<Vec<u8>, Unreadable> {
+/// A block of rows: their number, then one after the other; `rows` are [`value`]s of rows, joined. The kinds of those that
+/// are no occurrences follow, by place in the block: absent from most, and from older stores.
+pub(super) fn rows_value(
+    count: usize,
+    rows: &[u8],
+    kinds: &[(usize, EventKind)],
+) -> Result<Vec<u8>, Unreadable> {
     let mut block = value(&count)?;
     block.extend_from_slice(rows);
+    if !kinds.is_empty() {
+        block.extend(value(&kinds)?);
+    }
     Ok(block)
+}
+
+pub(super) fn read_rows(bytes: &[u8]) -> Result<Vec<Row>, Unreadable> {
+    let (mut rows, rest): (Vec<Row>, _) =
+        postcard::take_from_bytes(bytes).map_err(|error| Unreadable(error.to_string()))?;
+    let kinds: Vec<(usize, EventKind)> = if rest.is_empty() { Vec::new() } else { read(rest)? };
+    for (place, kind) in kinds {
+        let row = rows.get_mut(place);
+        row.ok_or_else(|| Unreadable(format!("a kind for row {place} of its block")))?.kind = kind;
+    }
+    Ok(rows)
+}
+
+/// In which form a store is written. First in every form, so that it can be read before what follows is understood.
+pub(super) fn read_form(meta: &[u8]) -> Result<u32, Unreadable> {
+    postcard::take_from_bytes(meta).map(|(form, _)| form).map_err(|error| Unreadable(error.to_string()))
 }
 
 /// Older stores end where R follows: as if there were none.
@@ -164,7 +188,7 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
         SPAN => Entry::Span(name_and_number(rest)?.0, read(bytes)?),
         ONE_SHOT => Entry::OneShot(name(rest)?, read(bytes)?),
         PARKED => Entry::Parked(number(rest)?, read_parked(bytes)?),
-        ROWS => Entry::Rows(number(rest)?, read(bytes)?),
+        ROWS => Entry::Rows(number(rest)?, read_rows(bytes)?),
         _ => return Err(Unreadable(format!("an entry of unknown kind {kind}"))),
     })
 }

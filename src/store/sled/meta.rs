@@ -5,13 +5,18 @@ use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
-/// The form in which entries are written; another one is refused.
-pub(super) const FORM: u32 = 1;
+/// The newest form in which entries are written; a newer one is refused.
+pub(super) const FORM: u32 = FORM_OF_KINDS;
+/// Blocks of rows may end with kinds. Written as soon as there is a row that is no occurrence, so that older versions of
+/// khronos, which would take its block for damaged, say that a newer one wrote it; until then they can read the store.
+pub(super) const FORM_OF_KINDS: u32 = 2;
+/// Of a store in creation.
+const FIRST_FORM: u32 = 1;
 
 /// What the store says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Meta {
-    /// [`FORM`].
+    /// At most [`FORM`]. First in every form.
     pub(super) form: u32,
     /// Made up when the store was created.
     pub(super) store: u64,
@@ -46,7 +51,7 @@ impl Meta {
     /// A store in creation.
     pub(super) fn new(clock: &str) -> Self {
         Self {
-            form: FORM,
+            form: FIRST_FORM,
             store: made_up(),
             clock: clock.to_owned(),
             generation: 0,

@@ -25,6 +25,8 @@ mod faults;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod forms;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod kills;

@@ -4,7 +4,7 @@
 
 use super::{
     Failed, SledOptions, SledStore,
-    encoding::Unreadable,
+    encoding::{self, Unreadable},
     files::{self, Files},
     guard::{damaged, guarded, io_error},
     meta::{FORM, Meta},
@@ -42,7 +42,9 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
         Ok(scan) => accept(store, scan, clock),
         Err(error) => {
             // What panicked once is not asked to close properly.
-            store.abandon();
+            if !matches!(error, StoreError::Newer { .. }) {
+                store.abandon();
+            }
             Err(error)
         }
     }
@@ -50,6 +52,10 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
 
 /// Reads everything, and holds it against what the database says of itself.
 pub(super) fn scan(path: &Path, db: &::sled::Db, calendars: &CalendarStore) -> Result<Scan, StoreError> {
+    if let Some(meta) = guarded(path, || db.get(encoding::META))? {
+        let unreadable = |Unreadable(what)| damaged(path, what);
+        check_form(path, encoding::read_form(&meta).map_err(unreadable)?)?;
+    }
     let mut scan = Scan::default();
     let mut entries = db.iter();
     let read = scan.fill(calendars, || guarded(path, || entries.next().transpose()).map_err(Failed::Store));
@@ -69,19 +75,25 @@ fn sealed(path: &Path, clock: &str) -> Result<Meta, StoreError> {
         Err(seal::Broken::Content(what)) => {
             return Err(damaged(path, format!("its seal can't be trusted: {what}")));
         }
+        Err(seal::Broken::Newer(form)) => return Err(newer(path, form)),
     };
     match sealed {
         None if has_database => Err(damaged(path, "a database is there, but its seal is missing")),
         None => create(path, clock),
-        Some(meta) if meta.form != FORM => {
-            Err(damaged(path, format!("it has form {}, written by another version of khronos", meta.form)))
-        }
         Some(meta) if meta.generation > 0 && !has_database => Err(damaged(
             path,
             format!("its database is missing; the seal knows of {} writes", meta.generation),
         )),
         Some(meta) => Ok(meta),
     }
+}
+
+fn check_form(path: &Path, form: u32) -> Result<(), StoreError> {
+    if form > FORM { Err(newer(path, form)) } else { Ok(()) }
+}
+
+fn newer(path: &Path, form: u32) -> StoreError {
+    StoreError::Newer { path: path.to_owned(), form, known: FORM }
 }
 
 fn create(path: &Path, clock: &str) -> Result<Meta, StoreError> {

@@ -5,10 +5,10 @@
 use super::{
     changes::Changes,
     encoding::{self, Unreadable},
-    meta::Meta,
+    meta::{FORM_OF_KINDS, Meta},
 };
 use crate::{engine::Row, store::Limits};
-use ponos::event::Timestamp;
+use ponos::event::{EventKind, Timestamp};
 
 const BLOCK_ROWS: usize = 64;
 const BLOCK_BYTES: usize = 4096;
@@ -28,7 +28,41 @@ struct Newest {
     count: usize,
     /// Encoded rows, joined.
     bytes: Vec<u8>,
+    /// Of those that are no occurrences.
+    kinds: Vec<(usize, EventKind)>,
+    /// See [`size`].
+    size: usize,
     at: Timestamp,
+}
+
+impl Newest {
+    fn new(first: u64) -> Self {
+        Self { first, count: 0, bytes: Vec::new(), kinds: Vec::new(), size: 0, at: Timestamp::EPOCH }
+    }
+
+    /// Whether a row that takes so many bytes belongs into this block.
+    fn has_room(&self, size: usize) -> bool {
+        self.count < BLOCK_ROWS && self.size + size <= BLOCK_BYTES
+    }
+
+    fn push(&mut self, row: &Row, encoded: Vec<u8>) {
+        self.size += size(row, &encoded);
+        if row.kind != EventKind::Occurrence {
+            self.kinds.push((self.count, row.kind.clone()));
+        }
+        self.count += 1;
+        self.bytes.extend(encoded);
+        self.at = row.at;
+    }
+}
+
+/// About how many bytes a row takes in its block: its place, its kind and the length of a command's id take one or two each.
+fn size(row: &Row, encoded: &[u8]) -> usize {
+    let kind = match (&row.kind, row.kind.command()) {
+        (EventKind::Occurrence, _) => 0,
+        (_, command) => 4 + command.map_or(0, |command| command.as_str().len()),
+    };
+    encoded.len() + kind
 }
 
 #[derive(Debug)]
@@ -42,12 +76,11 @@ struct Oldest {
 impl Record {
     /// Takes the last block, as read.
     pub(super) fn resume(&mut self, first: u64, rows: &[Row]) -> Result<(), Unreadable> {
-        let mut bytes = Vec::new();
+        let mut newest = Newest::new(first);
         for row in rows {
-            bytes.extend(encoding::value(row)?);
+            newest.push(row, encoding::value(row)?);
         }
-        let at = rows.last().map_or(Timestamp::EPOCH, |row| row.at);
-        self.newest = Some(Newest { first, count: rows.len(), bytes, at });
+        self.newest = Some(newest);
         Ok(())
     }
 
@@ -59,20 +92,16 @@ impl Record {
         changes: &mut Changes,
     ) -> Result<(), Unreadable> {
         for row in rows {
-            let encoded = encoding::value(row)?;
             meta.last_sequence += 1;
+            if row.kind != EventKind::Occurrence {
+                meta.form = meta.form.max(FORM_OF_KINDS);
+            }
+            let encoded = encoding::value(row)?;
             match &mut self.newest {
-                Some(block)
-                    if block.count < BLOCK_ROWS && block.bytes.len() + encoded.len() <= BLOCK_BYTES =>
-                {
-                    block.count += 1;
-                    block.bytes.extend(encoded);
-                    block.at = row.at;
-                }
+                Some(block) if block.has_room(size(row, &encoded)) => block.push(row, encoded),
                 _ => {
                     self.write_newest(changes)?;
-                    self.newest =
-                        Some(Newest { first: meta.last_sequence, count: 1, bytes: encoded, at: row.at });
+                    self.newest.insert(Newest::new(meta.last_sequence)).push(row, encoded);
                 }
             }
         }
@@ -81,7 +110,7 @@ impl Record {
 
     fn write_newest(&self, changes: &mut Changes) -> Result<(), Unreadable> {
         if let Some(block) = &self.newest {
-            let value = encoding::rows_value(block.count, &block.bytes)?;
+            let value = encoding::rows_value(block.count, &block.bytes, &block.kinds)?;
             changes.put(encoding::rows_key(block.first), value);
         }
         Ok(())
@@ -109,7 +138,7 @@ impl Record {
                         break;
                     }
                     let Some(block) = kept(&key)? else { break };
-                    let rows: Vec<Row> = encoding::read(&block)?;
+                    let rows = encoding::read_rows(&block)?;
                     let at = rows.iter().map(|row| row.at).max().unwrap_or_default();
                     Oldest { first: meta.first_sequence, count: rows.len() as u64, at }
                 }

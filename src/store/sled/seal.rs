@@ -2,7 +2,8 @@
 //! database and says nothing; the seal notices. It is replaced whole (temporary file, fsync, rename, fsync of the
 //! folder), after the database's own sync, so that the database is as old as its seal or one write ahead of it.
 
-use super::meta::{Meta, fingerprint};
+use super::meta::{FORM, Meta, fingerprint};
+use serde::Deserialize;
 use std::{
     fs::{self, File},
     io::{self, Write as _},
@@ -20,6 +21,14 @@ pub(super) enum Broken {
     Io(io::Error),
     /// It is not what was written.
     Content(String),
+    /// A newer version of khronos wrote it, in this form.
+    Newer(u32),
+}
+
+/// What a seal of any form says.
+#[derive(Deserialize)]
+struct AnyForm {
+    form: u32,
 }
 
 /// Reads the seal in a folder; `None` when there is none.
@@ -37,7 +46,12 @@ pub(super) fn read(folder: &Path) -> Result<Option<Meta>, Broken> {
     if sum != checksum(content) {
         return Err(Broken::Content("its checksum does not match".into()));
     }
-    serde_json::from_str(content).map(Some).map_err(|error| Broken::Content(error.to_string()))
+    let unreadable = |error: serde_json::Error| Broken::Content(error.to_string());
+    let AnyForm { form } = serde_json::from_str(content).map_err(unreadable)?;
+    if form > FORM {
+        return Err(Broken::Newer(form));
+    }
+    serde_json::from_str(content).map(Some).map_err(unreadable)
 }
 
 /// Replaces the seal, durably.
@@ -51,6 +65,6 @@ pub(super) fn write(folder: &Path, meta: &Meta) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn checksum(content: &str) -> String {
+pub(super) fn checksum(content: &str) -> String {
     format!("{:016x}", fingerprint(b"seal", content.as_bytes()))
 }

@@ -6,7 +6,7 @@ use crate::{
     engine::{Commit, Outcome, Row},
     store::{Page, StoreError},
 };
-use ponos::event::Timestamp;
+use ponos::event::{EventKind, Timestamp};
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -168,6 +168,10 @@ impl Queue {
     }
 
     fn lose(&mut self, row: Row) {
+        // What is said of all schedules speaks of occurrences; rows of other kinds come with a commit.
+        if row.kind != EventKind::Occurrence {
+            return;
+        }
         // A row of all schedules speaks of send times.
         let sent = match row.outcome {
             Outcome::Confirmed { sent_at, lateness, .. } => sent_at.plus(-lateness).max(row.last),

@@ -6,7 +6,7 @@ use khronos::{
     schedule::{Policy, Schedule},
     store::{SledOptions, SledStore, Store},
 };
-use ponos::event::{OccurrenceId, Timestamp};
+use ponos::event::{EventKind, OccurrenceId, Timestamp};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use testkit::block_until_or_tell;
@@ -20,7 +20,7 @@ pub(crate) struct Expected {
 
 /// The id of an occurrence of the clock `khronos`.
 pub(crate) fn id_of(schedule: &str, due: Timestamp) -> String {
-    OccurrenceId { clock: "khronos", schedule, due, trigger: None }.id().to_string()
+    OccurrenceId { clock: "khronos", schedule, due, kind: &EventKind::Occurrence }.id().to_string()
 }
 
 /// Due times after the first instant, up to the second.

@@ -4,7 +4,8 @@
 //! Every due time that a kept definition calls for must be confirmed by itself, stand in a confirmed coalesced event,
 //! be skipped, parked, dropped or lost to a crash by a row that says so, or be still outstanding: else it is a *hole*.
 //! A row that no occurrence calls for, that counts wrongly, or that contradicts another row is a *surplus*. The same row
-//! twice is neither: it was sent again under its id after a crash.
+//! twice is neither: it was sent again under its id after a crash. Rows of triggers, backfills and delayed events are no
+//! occurrences: they fill no hole and are no surplus.
 //!
 //! Of a clock that runs, definitions and spans come in pages that were taken one after the other, while schedules
 //! changed in between. See [`Engine::kept_after`](super::Engine::kept_after) for why they fit together. A row that was
@@ -24,7 +25,7 @@ pub use report::{Finding, Report, ScheduleReport, Tally};
 
 use super::{KeptPage, Outcome, Parked, RecordRow, Revision, Snapshot};
 use ledger::{Arithmetic, Everywhere, Ledger};
-use ponos_event::Timestamp;
+use ponos_event::{EventKind, Timestamp};
 use std::{collections::BTreeMap, iter::successors, ops::Bound, sync::Arc};
 
 /// Examples kept per schedule and kind.
@@ -219,6 +220,10 @@ impl Auditor {
         }
         self.last_sequence = entry.sequence;
         self.rows += 1;
+        // No occurrence: it fills no hole, and the arithmetic does not call for it.
+        if row.kind != EventKind::Occurrence {
+            return Ok(());
+        }
         let of_all = &*row.schedule == "*";
         // Those of all speak of send times: what they cover may have been due before.
         if row.last <= self.lower || (row.first > self.upper && !of_all) {

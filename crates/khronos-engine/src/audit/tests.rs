@@ -77,6 +77,7 @@ fn row(first: i64, last: i64, count: u64, outcome: Outcome) -> Row {
         last: at(last),
         count,
         outcome,
+        kind: EventKind::Occurrence,
     }
 }
 

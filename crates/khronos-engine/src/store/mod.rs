@@ -8,7 +8,7 @@ pub use limits::Limits;
 pub use memory::{Fault, Memory, MemoryStore};
 
 use crate::{Commit, Outcome, RecordRow, Row, Snapshot};
-use ponos_event::Timestamp;
+use ponos_event::{EventKind, Timestamp};
 use std::{
     hash::{BuildHasher, RandomState},
     path::PathBuf,
@@ -32,11 +32,12 @@ pub trait Store: Send {
     fn save(&mut self, term: u64, commit: &Commit) -> Result<u64, StoreError>;
 
     /// Appends rows for events confirmed on time, durably, in one write, then gives the number of the last one; fenced by
-    /// the term as `save` is. All such rows
-    /// of occurrences with send time ≤ `complete` have been given by now, this call's included, or by a commit; counted from the
-    /// first commit's `settled`, and never going back but to the last commit's `settled` at a restart (what was given
-    /// beyond it may be decided otherwise, by a clock that is behind): which marks the time between the last `complete`
-    /// and the last commit's `settled` as [`DetailsLost`](crate::Outcome).
+    /// the term as `save` is. All such rows of occurrences with send time ≤ `complete` have been given by now, this
+    /// call's included, or by a commit; counted from the first commit's `settled`, and never going back but to the last
+    /// commit's `settled` at a restart (what was given beyond it may be decided otherwise, by a clock that is behind):
+    /// which marks the time between the last `complete` and the last commit's `settled` as
+    /// [`DetailsLost`](crate::Outcome). Rows of other kinds than occurrences come with a commit: neither W nor `complete`
+    /// says anything about them.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -85,6 +86,7 @@ pub fn details_lost(complete: Option<Timestamp>, settled: Option<Timestamp>) -> 
         last: settled,
         count: 0,
         outcome: Outcome::DetailsLost,
+        kind: EventKind::Occurrence,
     })
 }
 
@@ -121,6 +123,18 @@ pub enum StoreError {
         kept: String,
         /// The name in the configuration.
         configured: String,
+    },
+    /// A newer version of khronos wrote it, in a form that this one does not understand.
+    #[error(
+        "the store {path} has form {form}, written by a newer version of khronos; this one understands forms up to {known}: run that version, or give this one a folder of its own with --store"
+    )]
+    Newer {
+        /// The folder.
+        path: PathBuf,
+        /// Its form.
+        form: u32,
+        /// The newest form that this version understands.
+        known: u32,
     },
     /// What is on the disk is not what was written.
     #[error("the store {path} is damaged: {what}; {remedy}")]

@@ -16,7 +16,49 @@ fn runs() -> impl Strategy<Value = Vec<(u64, Outcome)>> {
     prop::collection::vec((prop_oneof![3 => Just(1_u64), 1 => 2_u64..6], outcome), 1..60)
 }
 
+/// Rows of events that are no occurrences, due at any time: how they ended, and where they stand in the record.
+fn others() -> impl Strategy<Value = Vec<(Row, prop::sample::Index)>> {
+    let command = || "a".parse().unwrap();
+    let kind = prop_oneof![
+        Just(EventKind::Trigger(command())),
+        Just(EventKind::Backfill(command())),
+        Just(EventKind::Delayed),
+    ];
+    let outcome =
+        prop_oneof![Just(CONFIRMED), Just(Outcome::Parked("refused".into())), Just(Outcome::Dropped)];
+    let other = (0_i64..100_000, kind, outcome, any::<prop::sample::Index>());
+    let other = other.prop_map(|(due, kind, outcome, at)| (Row { kind, ..row(due, due, 1, outcome) }, at));
+    prop::collection::vec(other, 0..20)
+}
+
 proptest! {
+    #[test]
+    fn events_that_are_no_occurrences_change_nothing(
+        runs in runs(),
+        others in others(),
+        removed in any::<prop::sample::Index>(),
+    ) {
+        let (mut rows, mut due) = (Vec::new(), 0);
+        for (count, outcome) in runs {
+            let last = due + i64::try_from(count).unwrap() * 100;
+            rows.push(row(due + 100, last, count, outcome));
+            due = last;
+        }
+        // A hole that they might fill.
+        let hole = rows.remove(removed.index(rows.len()));
+        let snapshot = Snapshot { settled: Some(at(due)), ..snapshot() };
+        let without = every(100, &snapshot, &numbered(rows.clone()));
+        prop_assert_eq!(without.totals.holes, hole.count);
+        let all = rows.len() + others.len();
+        rows.push(Row { kind: EventKind::Trigger("hole".parse().unwrap()), ..hole });
+        for (other, place) in others {
+            rows.insert(place.index(rows.len()), other);
+        }
+        let with = every(100, &snapshot, &numbered(rows));
+        prop_assert_eq!(with.rows, all as u64 + 1);
+        prop_assert_eq!(Report { rows: without.rows, ..with }, without);
+    }
+
     #[test]
     fn removing_any_row_from_a_record_leaves_exactly_its_hole(
         runs in runs(),

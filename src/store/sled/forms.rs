@@ -1,0 +1,112 @@
+//! Forms of the store: an older one is read, a newer one is refused by its name.
+
+use super::{
+    encoding::{self, Entry},
+    fixture::{commit, everything, instant, open, rows},
+    meta::{FORM, FORM_OF_KINDS},
+    seal,
+};
+use crate::{
+    engine::{Commit, Row},
+    schedule::CalendarStore,
+    store::{Store, StoreError},
+};
+use ponos::event::EventKind;
+use std::{fs, path::Path};
+
+fn trigger() -> EventKind {
+    EventKind::Trigger("a".parse().unwrap())
+}
+
+#[test]
+fn a_block_of_an_older_store_holds_occurrences_and_takes_no_byte_more_now() {
+    // As written before rows had kinds: two rows, and a row that is skipped as missed.
+    let block: &[u8] = &[
+        3, 130, 144, 172, 243, 218, 102, 7, 111, 110, 101, 45, 100, 97, 121, 1, 130, 144, 172, 243, 218, 102,
+        130, 144, 172, 243, 218, 102, 1, 0, 130, 144, 172, 243, 218, 102, 0, 0, 132, 144, 172, 243, 218, 102,
+        7, 111, 110, 101, 45, 100, 97, 121, 1, 132, 144, 172, 243, 218, 102, 132, 144, 172, 243, 218, 102, 1,
+        0, 132, 144, 172, 243, 218, 102, 0, 0, 134, 144, 172, 243, 218, 102, 7, 111, 110, 101, 45, 100, 97,
+        121, 1, 134, 144, 172, 243, 218, 102, 134, 144, 172, 243, 218, 102, 1, 1, 1,
+    ];
+    let mut expected = rows(0, 3);
+    expected[2].outcome = crate::engine::Outcome::Skipped(crate::engine::SkipReason::Missed);
+    match encoding::entry(&encoding::rows_key(1), block, &CalendarStore::default()).unwrap() {
+        Entry::Rows(1, found) => assert_eq!(found, expected),
+        other => panic!("{other:?}"),
+    }
+    let encoded: Vec<u8> = expected.iter().flat_map(|row| encoding::value(row).unwrap()).collect();
+    assert_eq!(encoding::rows_value(3, &encoded, &[]).unwrap(), block);
+}
+
+#[test]
+fn a_kind_for_a_row_that_is_not_there_is_damage() {
+    let encoded = encoding::value(&rows(0, 1)[0]).unwrap();
+    let block = encoding::rows_value(1, &encoded, &[(1, trigger())]).unwrap();
+    assert!(encoding::read_rows(&block).unwrap_err().0.contains("row 1 of its block"));
+    let mut long = encoding::rows_value(1, &encoded, &[(0, trigger())]).unwrap();
+    assert_eq!(encoding::read_rows(&long).unwrap()[0].kind, trigger());
+    long.push(0);
+    assert!(encoding::read_rows(&long).is_err());
+}
+
+#[test]
+fn a_store_gets_the_form_of_kinds_with_the_first_row_that_is_no_occurrence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let form = || seal::read(&path).unwrap().unwrap().form;
+    let mut store = open(&path).unwrap();
+    store.save(0, &commit(1, rows(0, 70))).unwrap();
+    assert_eq!(form(), 1, "older versions can read it");
+    let asked = Row { kind: trigger(), ..rows(70, 1).remove(0) };
+    store.save(0, &commit(2, vec![asked.clone()])).unwrap();
+    assert_eq!(form(), FORM_OF_KINDS);
+    drop(store);
+    let content = everything(&path).unwrap();
+    assert_eq!(content.record.rows[70].row, asked);
+    assert_eq!(content.snapshot.settled, Some(instant(2)));
+}
+
+/// What a newer version may have left: the seal, the database or both in a form that is not known yet.
+fn rewrite(path: &Path, seal: bool, database: bool) {
+    let mut meta = seal::read(path).unwrap().unwrap();
+    meta.form = FORM + 1;
+    if seal {
+        seal::write(path, &meta).unwrap();
+    }
+    if database {
+        let db = ::sled::open(path).unwrap();
+        // It goes on with what this version has never seen.
+        let value = [encoding::value(&meta).unwrap(), vec![1, 2, 3]].concat();
+        db.insert(encoding::META, value).unwrap();
+        db.insert(b"~new", vec![7]).unwrap();
+        db.flush().unwrap();
+    }
+}
+
+#[test]
+fn a_newer_form_is_refused_as_such_and_left_as_it_is() {
+    for (seal, database) in [(true, true), (true, false), (false, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        open(&path).unwrap().save(0, &Commit { ..commit(1, rows(0, 5)) }).unwrap();
+        rewrite(&path, seal, database);
+        let sealed = fs::read(path.join(seal::NAME)).unwrap();
+        for _ in 0..2 {
+            let refused = open(&path).err().unwrap();
+            assert!(matches!(refused, StoreError::Newer { form, .. } if form == FORM + 1), "{refused}");
+            let said = refused.to_string();
+            assert!(said.contains("a newer version of khronos") && said.contains("--store"), "{said}");
+        }
+        assert_eq!(fs::read(path.join(seal::NAME)).unwrap(), sealed);
+    }
+}
+
+#[test]
+fn a_seal_of_a_newer_form_is_told_whatever_else_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    open(&path).unwrap().save(0, &commit(1, rows(0, 5))).unwrap();
+    let content = "{\"form\":9,\"other\":{}}";
+    fs::write(path.join(seal::NAME), format!("{content}\n{}\n", seal::checksum(content))).unwrap();
+    assert!(matches!(open(&path), Err(StoreError::Newer { form: 9, .. })));
+}
