@@ -16,6 +16,7 @@ use crate::{
         history::{self, History, MOST, Wanted},
     },
 };
+use ponos::event::EventKind;
 use std::{collections::BTreeSet, process::ExitCode};
 
 /// Where all names are.
@@ -27,6 +28,9 @@ pub(super) struct Args {
     /// Only this schedule
     #[arg(value_name = "NAME")]
     schedule: Option<String>,
+    /// Only this kind
+    #[arg(long, value_parser = EventKind::WORDS)]
+    kind: Option<String>,
     /// Only this outcome
     #[arg(long, value_parser = ["confirmed", "skipped", "parked", "dropped", "details-lost", "clock-set-back"])]
     outcome: Option<String>,
@@ -53,9 +57,11 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
     let source = args.which.reach(globals).await?;
     let mut left = args.limit as usize;
-    let all = (&args.schedule, &args.outcome, args.after, args.before) == (&None, &None, None, None);
+    let chosen = [&args.schedule, &args.kind, &args.outcome];
+    let all = chosen.iter().all(|word| word.is_none()) && args.after.is_none() && args.before.is_none();
     let mut wanted = Wanted {
         schedule: args.schedule,
+        kind: args.kind,
         outcome: args.outcome,
         after: args.after,
         before: args.before,
@@ -87,7 +93,8 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
                     let none = if all { "nothing is recorded" } else { "no such row is recorded" };
                     return writeln!(out, "{none}");
                 }
-                let header = ["NUMBER", "DUE", "SCHEDULE", "OUTCOME", "LATE", "COUNT", "ID OR REASON"];
+                let header =
+                    ["NUMBER", "DUE", "SCHEDULE", "KIND", "OUTCOME", "LATE", "COUNT", "ID OR REASON"];
                 let mut rows = vec![header.map(str::to_owned).to_vec()];
                 rows.extend(page.rows.iter().map(cells));
                 if first { table::table(out, &rows) } else { table::more(out, &rows) }
@@ -134,7 +141,8 @@ async fn known(source: &Source, schedule: Option<&str>) -> Result<(), Trouble> {
 
 fn path(wanted: &Wanted) -> String {
     let mut path = format!("/history?limit={}", wanted.limit.unwrap_or(MOST));
-    for (key, value) in [("schedule", &wanted.schedule), ("outcome", &wanted.outcome)] {
+    let words = [("schedule", &wanted.schedule), ("kind", &wanted.kind), ("outcome", &wanted.outcome)];
+    for (key, value) in words {
         if let Some(value) = value {
             path.push_str(&format!("&{key}={}", encode(value)));
         }
@@ -155,6 +163,7 @@ fn cells(row: &RowView) -> Vec<String> {
         row.sequence.to_string(),
         row.due_at.to_string(),
         row.schedule.clone(),
+        row.kind.clone(),
         outcome,
         late,
         row.count.to_string(),

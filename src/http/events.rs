@@ -3,7 +3,7 @@
 use super::{problem::Problem, site::Site};
 use crate::{
     clock_loop::Command,
-    engine::{Coalesced, Outcome, RecordRow, Revision, occurrence_event},
+    engine::{Coalesced, Outcome, RecordRow, Revision, time_event},
     schedule::Schedule,
 };
 use ponos::event::{Event, HeaderValue};
@@ -74,7 +74,7 @@ pub(super) fn event(
 ) -> Option<Value> {
     let Outcome::Confirmed { sent_at, lateness, .. } = row.row.outcome else { return None };
     let stands_for = Coalesced { first: row.row.first, last: row.row.last, count: row.row.count };
-    let mut event = occurrence_event(clock, revision.era(), schedule, stands_for);
+    let mut event = time_event(clock, &row.row.kind, revision.era(), schedule, stands_for);
     event.recorded_time = Some(sent_at);
     let mut object = structured(&event);
     object.insert("khronoslatenessms".into(), lateness.into());

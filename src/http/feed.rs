@@ -18,6 +18,7 @@ use axum::{
     },
 };
 use ponos::{
+    event::EventKind,
     shutdown::{Shutdown, Stage},
     topology::{check_event_pattern, topic_matches},
 };
@@ -118,14 +119,15 @@ fn wish(query: Vec<(String, String)>, last_event_id: Option<&[u8]>) -> Result<Wi
 /// How a row is to be rendered.
 enum Part {
     Passed,
-    Unknown,
+    Unknown(&'static str),
     Wanted(Arc<(Revision, Schedule)>),
 }
 
 /// A rendered row.
 enum Made {
     Nothing,
-    Unknown,
+    /// And why.
+    Unknown(&'static str),
     Event(Event),
 }
 
@@ -133,7 +135,7 @@ impl Part {
     fn make(self, clock: &str, row: &RecordRow) -> (u64, Made) {
         let made = match self {
             Self::Passed => Made::Nothing,
-            Self::Unknown => Made::Unknown,
+            Self::Unknown(reason) => Made::Unknown(reason),
             Self::Wanted(definition) => {
                 events::event(clock, row, &definition).map_or(Made::Nothing, |event| {
                     let name = definition.1.event.as_str();
@@ -223,6 +225,14 @@ impl Feed {
             && let Some(row) = self.rows.pop_front()
         {
             let definition = match row.row.outcome {
+                // It had no definition, and its content went with it when it was settled.
+                Outcome::Confirmed { .. } if row.row.kind == EventKind::Delayed => {
+                    rows.push((
+                        row,
+                        Part::Unknown("the content of a delayed event is not kept once it is sent"),
+                    ));
+                    continue;
+                }
                 Outcome::Confirmed { .. } => match self.site.definition(&row).await {
                     Ok(definition) => Some(definition),
                     // Not gone: the loop has no time for us. It is asked again.
@@ -234,7 +244,7 @@ impl Feed {
                 _ => None,
             };
             let part = match definition {
-                Some(None) => Part::Unknown,
+                Some(None) => Part::Unknown("the definition of its schedule is no longer kept"),
                 Some(Some(definition)) if self.wants(definition.1.event.as_str()) => {
                     bytes += definition.0.definition.bytes() + OVERHEAD;
                     Part::Wanted(definition)
@@ -253,9 +263,7 @@ impl Feed {
             self.after = sequence;
             match made {
                 Made::Nothing => {}
-                Made::Unknown => {
-                    self.gap(sequence, sequence, "the definition of its schedule is no longer kept");
-                }
+                Made::Unknown(reason) => self.gap(sequence, sequence, reason),
                 Made::Event(event) => {
                     self.told = sequence;
                     self.ready.push_back(event);

@@ -11,6 +11,7 @@ use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
 };
+use ponos::event::EventKind;
 use serde::{Deserialize, Serialize};
 
 /// Rows in one answer, at most.
@@ -26,6 +27,8 @@ const LOOKED_THROUGH: u64 = 50_000;
 pub struct Wanted {
     /// Only this schedule.
     pub schedule: Option<String>,
+    /// Only this kind.
+    pub kind: Option<String>,
     /// Only this outcome.
     pub outcome: Option<String>,
     /// Rows after this number, oldest first.
@@ -60,16 +63,22 @@ pub(super) async fn history(
     if wanted.limit.is_some_and(|limit| limit == 0 || limit > MOST) {
         return Err(Problem::bad(format!("limit: 1 to {MOST}")));
     }
-    if let Some(outcome) = &wanted.outcome
-        && !OUTCOMES.contains(&outcome.as_str())
-    {
-        let help = crate::diagnostic::did_you_mean(outcome, OUTCOMES);
-        return Err(Problem::bad(format!("outcome: '{outcome}' is unknown; {help}")));
-    }
+    known("kind", &wanted.kind, &EventKind::WORDS)?;
+    known("outcome", &wanted.outcome, &OUTCOMES)?;
     let clock = site.status().clock;
     let history = read(&site.record, &clock, &wanted).await?;
     check_after(&wanted, history.last).map_err(Problem::bad)?;
     Ok(Json(history))
+}
+
+fn known(key: &str, word: &Option<String>, words: &[&'static str]) -> Result<(), Problem> {
+    match word {
+        Some(word) if !words.contains(&word.as_str()) => {
+            let help = crate::diagnostic::did_you_mean(word, words.iter().copied());
+            Err(Problem::bad(format!("{key}: '{word}' is unknown; {help}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether there can be rows after the number that is wanted; the error says why not.
@@ -96,6 +105,7 @@ pub async fn read(record: &Record, clock: &str, wanted: &Wanted) -> Result<Histo
     let mut budget = LOOKED_THROUGH;
     let matches = |row: &crate::engine::RecordRow| {
         wanted.schedule.as_deref().is_none_or(|name| name == &*row.row.schedule)
+            && wanted.kind.as_deref().is_none_or(|kind| kind == row.row.kind.word())
             && wanted.outcome.as_deref().is_none_or(|outcome| outcome == word(&row.row.outcome))
     };
     if let Some(mut after) = wanted.after {

@@ -27,7 +27,7 @@ const INDEX: [(&str, &str); 9] = [
     ("/schedules", "all schedules with their next due time"),
     ("/schedules/{name}", "one schedule"),
     ("/calendars/{id}", "the days of a calendar that a schedule's definition names"),
-    ("/history", "how occurrences ended; ?schedule= ?outcome= ?after= ?before= ?limit="),
+    ("/history", "how occurrences ended; ?schedule= ?kind= ?outcome= ?after= ?before= ?limit="),
     ("/audit", "compares the record with the arithmetic; ?from= ?to="),
     ("/parked", "events that were given up on"),
     ("/healthz", "whether the clock's loop is running"),

@@ -2,6 +2,7 @@
 
 mod connections;
 mod feed;
+mod kinds;
 mod long;
 
 use super::{

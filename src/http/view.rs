@@ -6,7 +6,7 @@ use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Snapshot, Span, audit::skip_word},
     schedule::Definition,
 };
-use ponos::event::{OccurrenceId, Timestamp};
+use ponos::event::{EventKind, OccurrenceId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// One row of the record.
@@ -26,6 +26,12 @@ pub struct RowView {
     pub due_at: Timestamp,
     /// How many due times.
     pub count: u64,
+    /// `occurrence`, `trigger`, `backfill` or `delayed`.
+    #[serde(default = "occurrence")]
+    pub kind: String,
+    /// The id of the command that asked for the event: of a trigger or a backfill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// `confirmed`, `skipped`, `parked`, `dropped`, `details-lost` or `clock-set-back`.
     pub outcome: String,
     /// Why it was skipped or parked; `limit` where it was dropped because too much was parked.
@@ -43,6 +49,11 @@ pub struct RowView {
     /// Whether it reached nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned: Option<bool>,
+}
+
+/// Clocks that know no other kind say none.
+fn occurrence() -> String {
+    EventKind::Occurrence.word().into()
 }
 
 /// The outcomes by the words that [`RowView::outcome`] uses.
@@ -73,6 +84,8 @@ impl RowView {
             first_due_at: row.first,
             due_at: row.last,
             count: row.count,
+            kind: row.kind.word().into(),
+            command: row.kind.command().map(ToString::to_string),
             outcome: word(&row.outcome).into(),
             reason: None,
             id: None,

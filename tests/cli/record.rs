@@ -123,6 +123,13 @@ fn without_a_clock_the_store_answers() {
     assert_eq!(rows[0]["due_at"], "1970-01-01T00:07:00.000Z");
     assert!(rows[0]["id"].is_string());
 
+    let occurrences = khronos(folder.path(), &["history", "--kind", "occurrence", "--limit", "9"]);
+    let table = text(&occurrences.stdout);
+    assert!(table.lines().next().unwrap().contains("KIND") && table.matches(" occurrence ").count() == 9);
+    let triggers = khronos(folder.path(), &["history", "--kind", "trigger"]);
+    assert_eq!(text(&triggers.stdout), "no such row is recorded\n", "{triggers:?}");
+    assert_eq!(khronos(folder.path(), &["history", "--kind", "x"]).status.code(), Some(2));
+
     let list = json_lines(&khronos(folder.path(), &["list", "--json"]));
     assert_eq!(list[0]["name"], "one-minute");
     assert_eq!(list[0]["next_due_at"], "1970-01-01T00:11:00.000Z");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-async fn next(feed: &mut client::Feed) -> Message {
+pub(super) async fn next(feed: &mut client::Feed) -> Message {
     tokio::time::timeout(Duration::from_secs(10), feed.next())
         .await
         .expect("in time")
