@@ -7,6 +7,7 @@ pub mod clock;
 pub mod clock_loop;
 pub mod config;
 pub mod http;
+pub mod position;
 pub mod presence;
 mod reading;
 pub mod sources;

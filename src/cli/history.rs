@@ -15,6 +15,7 @@ use crate::{
         client::{ClientError, encode},
         history::{self, History, MOST, Wanted},
     },
+    position::Position,
 };
 use ponos::event::EventKind;
 use std::{collections::BTreeSet, process::ExitCode};
@@ -34,12 +35,12 @@ pub(super) struct Args {
     /// Only this outcome
     #[arg(long, value_parser = ["confirmed", "skipped", "parked", "dropped", "details-lost", "clock-set-back"])]
     outcome: Option<String>,
-    /// Rows after this number, oldest first; else the newest first
-    #[arg(long, value_name = "NUMBER", conflicts_with = "before")]
-    after: Option<u64>,
-    /// Rows before this number, newest first
-    #[arg(long, value_name = "NUMBER")]
-    before: Option<u64>,
+    /// Rows after this position (or number), oldest first; else the newest first
+    #[arg(long, value_name = "POSITION", conflicts_with = "before")]
+    after: Option<Position>,
+    /// Rows before this position (or number), newest first
+    #[arg(long, value_name = "POSITION")]
+    before: Option<Position>,
     /// How many rows
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
@@ -72,11 +73,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, Trouble> {
         wanted.limit = Some(left.min(MOST));
         let page = match &source {
             Source::Clock(client) => client.get::<History>(&path(&wanted)).await?,
-            Source::Store(kept) => {
-                let page = history::read(&kept.record, &kept.clock, &wanted).await?;
-                history::check_after(&wanted, page.last).map_err(Trouble::Usage)?;
-                page
-            }
+            Source::Store(kept) => history::read(&kept.record, &kept.clock, &wanted).await?,
         };
         if page.rows.is_empty() && page.next.is_none() && first {
             known(&source, wanted.schedule.as_deref()).await?;

@@ -10,6 +10,7 @@ use crate::{
         audit::AuditError,
         client::{Client, ClientError, Target},
         control_path,
+        history::HistoryError,
     },
     schedule::CalendarStore,
     store::{self, SledOptions, StoreError, StoreHandle, Tuning},
@@ -72,6 +73,15 @@ pub(super) enum Trouble {
     /// Said already.
     #[error("")]
     Said(Exit),
+}
+
+impl From<HistoryError> for Trouble {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Store(error) => Self::Store(error),
+            wrong => Self::Usage(wrong.to_string()),
+        }
+    }
 }
 
 impl From<Exit> for Trouble {

@@ -14,6 +14,7 @@ use crate::{
         client::{Client, ClientError, Target, encode},
         structured,
     },
+    position::Position,
 };
 use ponos::terminal::line;
 use ponos::{
@@ -36,9 +37,9 @@ pub(super) struct Args {
     /// Only events whose names match: * is one word, # any number; may be repeated
     #[arg(long = "match", value_name = "PATTERN")]
     patterns: Vec<String>,
-    /// From the event after this number on (of a feed)
-    #[arg(long, value_name = "NUMBER", conflicts_with = "broker")]
-    after: Option<u64>,
+    /// From the event after this position on (the id of an event of the feed)
+    #[arg(long, value_name = "POSITION", conflicts_with = "broker")]
+    after: Option<Position>,
     /// Ends after this many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,

@@ -1,11 +1,12 @@
 //! `GET /feed`: events as they are confirmed, as server-sent events (WHATWG HTML, §9.2).
 //!
 //! The feed reads the record by pages and waits for more, so a slow reader lags and nothing piles up. The id of each
-//! event is the number of its row, by which a reader resumes; rows trimmed in between are reported as `event: gap`.
+//! event is the [`Position`] of its row, by which a reader resumes; rows trimmed in between are reported as `event: gap`.
 
 use super::{apart::apart, events, problem::Problem, site::Site};
 use crate::{
     engine::{Outcome, RecordRow, Revision},
+    position::Position,
     schedule::Schedule,
     store::Page,
 };
@@ -42,7 +43,7 @@ const BREATH: Duration = Duration::from_secs(1);
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wish {
     patterns: Vec<String>,
-    after: Option<u64>,
+    after: Option<Position>,
 }
 
 pub(super) async fn feed(
@@ -58,9 +59,14 @@ pub(super) async fn feed(
         )));
     };
     let bounds = site.record.read(0, 1).await?;
+    // The row after which the feed begins; none where the record does not have this position.
+    let after = wish.after.map_or(Some(bounds.last), |position| position.row_in(bounds.record));
+    let after = after.filter(|after| *after <= bounds.last);
+    let begin = after.unwrap_or(bounds.first.saturating_sub(1));
     let mut feed = Feed {
-        after: wish.after.unwrap_or(bounds.last),
-        told: 0,
+        record: bounds.record,
+        after: begin,
+        told: begin,
         patterns: wish.patterns,
         rows: VecDeque::new(),
         ready: VecDeque::new(),
@@ -68,17 +74,15 @@ pub(super) async fn feed(
         shutdown,
         _place: place,
     };
-    if feed.after > bounds.last {
-        let (from, to) = (feed.after.saturating_add(1), bounds.last);
-        feed.gap(from, to, "the record ends before this position: it is a new one, read from its start");
-        feed.after = bounds.first.saturating_sub(1);
-    } else {
-        // Says where the feed begins, so that a reader that sees nothing can still resume from there.
-        feed.told = feed.after;
-        let begins =
-            Event::default().id(feed.after.to_string()).comment("khronos").retry(Duration::from_secs(2));
-        feed.ready.push_back(begins);
-    }
+    // Says where the feed begins, so that a reader that sees nothing can still resume from there.
+    feed.ready.push_back(match wish.after.filter(|_| after.is_none()) {
+        Some(unknown) => {
+            let (from, to) = (unknown.row().saturating_add(1), bounds.last);
+            let reason = "the record does not have this position: it is a new one, read from its start";
+            feed.gap_event(begin, from, to, reason)
+        }
+        None => feed.event(begin).comment("khronos").retry(Duration::from_secs(2)),
+    });
     let keep_alive = KeepAlive::new().interval(feed.site.limits.keep_alive);
     let stream = futures_util::stream::unfold(feed, |mut feed| async move {
         let event = feed.next().await?;
@@ -92,9 +96,8 @@ pub(super) async fn feed(
 
 fn wish(query: Vec<(String, String)>, last_event_id: Option<&[u8]>) -> Result<Wish, Problem> {
     let mut wish = Wish::default();
-    let number = |name: &str, text: &str| {
-        text.parse::<u64>()
-            .map_err(|_| Problem::bad(format!("{name}: '{text}' is not the number of an event")))
+    let position = |name: &str, text: &str| {
+        text.parse::<Position>().map_err(|wrong| Problem::bad(format!("{name}: {wrong}")))
     };
     for (key, value) in query {
         match key.as_str() {
@@ -105,13 +108,13 @@ fn wish(query: Vec<(String, String)>, last_event_id: Option<&[u8]>) -> Result<Wi
                 check_event_pattern(&value).map_err(|wrong| Problem::bad(format!("match: {wrong}")))?;
                 wish.patterns.push(value);
             }
-            "after" => wish.after = Some(number("after", &value)?),
+            "after" => wish.after = Some(position("after", &value)?),
             _ => return Err(Problem::bad(format!("'{key}' is unknown here; allowed are match and after"))),
         }
     }
     // A browser that reconnects sends the address with its old `after` and the newer Last-Event-ID.
     if let Some(id) = last_event_id.filter(|id| !id.is_empty()) {
-        wish.after = Some(number("Last-Event-ID", &String::from_utf8_lossy(id))?);
+        wish.after = Some(position("Last-Event-ID", &String::from_utf8_lossy(id))?);
     }
     Ok(wish)
 }
@@ -128,7 +131,8 @@ enum Made {
     Nothing,
     /// And why.
     Unknown(&'static str),
-    Event(Event),
+    /// Its name and what it says.
+    Event(String, String),
 }
 
 impl Part {
@@ -136,13 +140,10 @@ impl Part {
         let made = match self {
             Self::Passed => Made::Nothing,
             Self::Unknown(reason) => Made::Unknown(reason),
-            Self::Wanted(definition) => {
-                events::event(clock, row, &definition).map_or(Made::Nothing, |event| {
-                    let name = definition.1.event.as_str();
-                    let id = row.sequence.to_string();
-                    Made::Event(Event::default().id(id).event(name).data(event.to_string()))
-                })
-            }
+            Self::Wanted(definition) => events::event(clock, row, &definition)
+                .map_or(Made::Nothing, |event| {
+                    Made::Event(definition.1.event.to_string(), event.to_string())
+                }),
         };
         (row.sequence, made)
     }
@@ -150,6 +151,8 @@ impl Part {
 
 /// A feed being read.
 struct Feed {
+    /// Which record is read.
+    record: u64,
     site: Site,
     shutdown: Shutdown,
     patterns: Vec<String>,
@@ -264,14 +267,14 @@ impl Feed {
             match made {
                 Made::Nothing => {}
                 Made::Unknown(reason) => self.gap(sequence, sequence, reason),
-                Made::Event(event) => {
+                Made::Event(name, data) => {
                     self.told = sequence;
-                    self.ready.push_back(event);
+                    self.ready.push_back(self.event(sequence).event(name).data(data));
                 }
             }
             if self.after >= self.told + UNSENT {
                 self.told = self.after;
-                self.ready.push_back(Event::default().id(self.after.to_string()).comment("nothing of yours"));
+                self.ready.push_back(self.event(self.after).comment("nothing of yours"));
             }
         }
         Some(())
@@ -284,8 +287,18 @@ impl Feed {
     fn gap(&mut self, from: u64, to: u64, reason: &str) {
         self.told = to;
         self.after = self.after.max(to);
+        self.ready.push_back(self.gap_event(to, from, to, reason));
+    }
+
+    /// That rows are missing; a reader resumes after `row`.
+    fn gap_event(&self, row: u64, from: u64, to: u64, reason: &str) -> Event {
         let data = serde_json::json!({ "from": from, "to": to, "reason": reason });
-        self.ready.push_back(Event::default().id(to.to_string()).event("gap").data(data.to_string()));
+        self.event(row).event("gap").data(data.to_string())
+    }
+
+    /// After which a reader resumes behind this row.
+    fn event(&self, row: u64) -> Event {
+        Event::default().id(Position::new(self.record, row).to_string())
     }
 }
 
@@ -301,8 +314,11 @@ mod tests {
     fn the_header_outranks_the_query() {
         let both =
             wish(pairs(&[("after", "3"), ("match", "time.#"), ("match", "a.*.c")]), Some(b"7")).unwrap();
-        assert_eq!(both, Wish { patterns: vec!["time.#".into(), "a.*.c".into()], after: Some(7) });
-        assert_eq!(wish(pairs(&[("after", "3")]), None).unwrap().after, Some(3));
+        assert_eq!(
+            both,
+            Wish { patterns: vec!["time.#".into(), "a.*.c".into()], after: Some("7".parse().unwrap()) }
+        );
+        assert_eq!(wish(pairs(&[("after", "3")]), None).unwrap().after, "3".parse().ok());
         assert_eq!(wish(vec![], Some(b"")).unwrap().after, None);
     }
 

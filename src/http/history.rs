@@ -6,7 +6,7 @@ use super::{
     site::Site,
     view::{OUTCOMES, RowView, word},
 };
-use crate::store::StoreError;
+use crate::{position::Position, store::StoreError};
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
@@ -31,10 +31,10 @@ pub struct Wanted {
     pub kind: Option<String>,
     /// Only this outcome.
     pub outcome: Option<String>,
-    /// Rows after this number, oldest first.
-    pub after: Option<u64>,
-    /// Rows before this number, newest first.
-    pub before: Option<u64>,
+    /// Rows after this position, oldest first.
+    pub after: Option<Position>,
+    /// Rows before this position, newest first.
+    pub before: Option<Position>,
     /// At most so many; 100 if left out.
     pub limit: Option<usize>,
 }
@@ -49,7 +49,7 @@ pub struct History {
     /// The newest row.
     pub last: u64,
     /// The next value of `before` (of `after`, if that was given); null when there is nothing more.
-    pub next: Option<u64>,
+    pub next: Option<Position>,
 }
 
 pub(super) async fn history(
@@ -66,9 +66,7 @@ pub(super) async fn history(
     known("kind", &wanted.kind, &EventKind::WORDS)?;
     known("outcome", &wanted.outcome, &OUTCOMES)?;
     let clock = site.status().clock;
-    let history = read(&site.record, &clock, &wanted).await?;
-    check_after(&wanted, history.last).map_err(Problem::bad)?;
-    Ok(Json(history))
+    Ok(Json(read(&site.record, &clock, &wanted).await?))
 }
 
 fn known(key: &str, word: &Option<String>, words: &[&'static str]) -> Result<(), Problem> {
@@ -81,26 +79,40 @@ fn known(key: &str, word: &Option<String>, words: &[&'static str]) -> Result<(),
     }
 }
 
-/// Whether there can be rows after the number that is wanted; the error says why not.
-///
-/// # Errors
-/// The record ends before this position: it may have been started afresh, and a reader there would wait for ever.
-pub fn check_after(wanted: &Wanted, last: u64) -> Result<(), String> {
-    match wanted.after {
-        Some(after) if after > last => {
-            Err(format!("after ({after}) is beyond the record, whose last row is number {last}"))
-        }
-        _ => Ok(()),
-    }
+/// Why the rows wanted can't be given.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum HistoryError {
+    /// The record can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The record was begun anew since the position was given.
+    #[error(
+        "{0}: this position belongs to another record than the one that is kept now, which was begun anew; leave {0} out"
+    )]
+    OtherRecord(&'static str),
+    /// The record ends before the position: a reader there would wait for ever.
+    #[error("after ({after}) is beyond the record, whose last row is number {last}")]
+    Beyond {
+        /// The row wanted.
+        after: u64,
+        /// The newest row.
+        last: u64,
+    },
 }
 
 /// Reads the rows wanted.
 ///
 /// # Errors
-/// [`StoreError`].
-pub async fn read(record: &Record, clock: &str, wanted: &Wanted) -> Result<History, StoreError> {
+/// [`HistoryError`].
+pub async fn read(record: &Record, clock: &str, wanted: &Wanted) -> Result<History, HistoryError> {
     let limit = wanted.limit.unwrap_or(100).clamp(1, MOST);
     let bounds = record.read(0, 1).await?;
+    let row = |key, position: Option<Position>| {
+        let row = |position: Position| position.row_in(bounds.record).ok_or(HistoryError::OtherRecord(key));
+        position.map(row).transpose()
+    };
+    let (after, before) = (row("after", wanted.after)?, row("before", wanted.before)?);
+    let at = |row: u64| Some(Position::new(bounds.record, row));
     let mut history = History { rows: Vec::new(), first: bounds.first, last: bounds.last, next: None };
     let mut budget = LOOKED_THROUGH;
     let matches = |row: &crate::engine::RecordRow| {
@@ -108,37 +120,40 @@ pub async fn read(record: &Record, clock: &str, wanted: &Wanted) -> Result<Histo
             && wanted.kind.as_deref().is_none_or(|kind| kind == row.row.kind.word())
             && wanted.outcome.as_deref().is_none_or(|outcome| outcome == word(&row.row.outcome))
     };
-    if let Some(mut after) = wanted.after {
+    if let Some(after) = after.filter(|after| *after > bounds.last) {
+        return Err(HistoryError::Beyond { after, last: bounds.last });
+    }
+    if let Some(mut after) = after {
         while budget > 0 {
             let page = record.read(after, PAGE as usize).await?;
             let Some(end) = page.rows.last().map(|row| row.sequence) else { return Ok(history) };
             for row in page.rows.iter().filter(|row| matches(row)) {
                 if history.rows.len() == limit {
-                    history.next = history.rows.last().map(|row| row.sequence);
+                    history.next = history.rows.last().and_then(|row| row.position);
                     return Ok(history);
                 }
-                history.rows.push(RowView::new(clock, row));
+                history.rows.push(RowView::new(clock, bounds.record, row));
             }
             after = end;
             budget = budget.saturating_sub(PAGE);
         }
-        history.next = Some(after);
+        history.next = at(after);
         return Ok(history);
     }
-    let mut before = wanted.before.unwrap_or(u64::MAX).min(bounds.last.saturating_add(1));
+    let mut before = before.unwrap_or(u64::MAX).min(bounds.last.saturating_add(1));
     while before > bounds.first {
         if budget == 0 {
-            history.next = Some(before);
+            history.next = at(before);
             break;
         }
         let after = before.saturating_sub(PAGE + 1);
         let page = record.read(after, PAGE as usize).await?;
         for row in page.rows.iter().rev().filter(|row| row.sequence < before && matches(row)) {
             if history.rows.len() == limit {
-                history.next = history.rows.last().map(|row| row.sequence);
+                history.next = history.rows.last().and_then(|row| row.position);
                 return Ok(history);
             }
-            history.rows.push(RowView::new(clock, row));
+            history.rows.push(RowView::new(clock, bounds.record, row));
         }
         before = after + 1;
         budget = budget.saturating_sub(PAGE);

@@ -1,6 +1,6 @@
 //! Error answers: problem documents (RFC 9457).
 
-use super::apart::Defect;
+use super::{apart::Defect, history::HistoryError};
 use crate::store::StoreError;
 use axum::{
     Json,
@@ -52,6 +52,15 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         Self::unavailable(format!("the record can't be read: {error}"))
+    }
+}
+
+impl From<HistoryError> for Problem {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Store(error) => error.into(),
+            wrong => Self::bad(wrong.to_string()),
+        }
     }
 }
 

@@ -66,7 +66,7 @@ mod tests {
     async fn who_asks_and_does_not_look_keeps_nobody_from_reading() {
         let record = Record::new(async |_, _| {
             tokio::task::yield_now().await;
-            Ok(Page { rows: vec![], first: 1, last: 0 })
+            Ok(Page { rows: vec![], first: 1, last: 0, record: 1 })
         });
         let mut unwatched: Vec<_> = (0..3).map(|_| Box::pin(record.read(0, 1))).collect();
         for reading in &mut unwatched {

@@ -22,7 +22,7 @@ const BODY: usize = 64 * 1024;
 const INDEX: [(&str, &str); 9] = [
     (
         "/feed",
-        "events as they are sent, as server-sent events; ?match=time.# (several allowed), ?after=NUMBER or Last-Event-ID",
+        "events as they are sent, as server-sent events; ?match=time.# (several allowed), ?after=POSITION or Last-Event-ID",
     ),
     ("/schedules", "all schedules with their next due time"),
     ("/schedules/{name}", "one schedule"),

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     clock_loop::{Command, Decided, Handle, KEPT, PAGE, ScheduleStatus, Status},
     engine::{Coalesced, KeptPage, Outcome, Parked, RecordRow, Revision, Row},
+    position::Position,
     schedule::{Definition, Packed},
     store::Page,
 };
@@ -28,6 +29,8 @@ use std::{
 use tokio::sync::{mpsc, watch};
 
 const MINUTE: i64 = 60_000;
+/// Which record it is.
+const RECORD: u64 = 0xab;
 
 /// A clock with the schedules `one-minute` and `two-minutes`, and a record that the test writes.
 struct Clock {
@@ -102,7 +105,7 @@ impl Clock {
         let (status, status_seen) = watch::channel(status());
         let (recorded, recorded_seen) = watch::channel(0);
         tokio::spawn(play(asked, revisions));
-        let rows = Arc::new(Mutex::new(Page { rows: vec![], first: 1, last: 0 }));
+        let rows = Arc::new(Mutex::new(Page { rows: vec![], first: 1, last: 0, record: RECORD }));
         let kept = rows.clone();
         let record = Record::new(move |after, most| {
             let kept = kept.lock().unwrap();
@@ -248,6 +251,7 @@ async fn history_is_paged_in_both_directions_and_filtered() {
         ("outcome=confirmd", "did you mean 'confirmed'?"),
         ("limit=0", "1 to 1000"),
         ("after=1&before=2", "not both"),
+        ("after=x", "after: 'x' is not a position in the record"),
         ("since=3", "since"),
     ] {
         let (status, detail) = refused(clock.client.get(&format!("/history?{query}")).await).await;

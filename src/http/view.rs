@@ -4,6 +4,7 @@
 use crate::{
     clock_loop::ScheduleStatus,
     engine::{Coalesced, Outcome, Parked, RecordRow, Revision, Snapshot, Span, audit::skip_word},
+    position::Position,
     schedule::Definition,
 };
 use ponos::event::{EventKind, OccurrenceId, Timestamp};
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct RowView {
     /// Its number.
     pub sequence: u64,
+    /// Where it stands: what follows it is asked for with this. Clocks that say none take the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
     /// When it was recorded.
     pub recorded_at: Timestamp,
     /// The schedule; `*` where all are concerned.
@@ -73,11 +77,12 @@ pub(super) fn word(outcome: &Outcome) -> &'static str {
 }
 
 impl RowView {
-    /// The row of this clock.
-    pub fn new(clock: &str, entry: &RecordRow) -> Self {
+    /// The row of this clock, in [this record](crate::store::Page::record).
+    pub fn new(clock: &str, record: u64, entry: &RecordRow) -> Self {
         let row = &entry.row;
         let mut view = Self {
             sequence: entry.sequence,
+            position: Some(Position::new(record, entry.sequence)),
             recorded_at: row.at,
             schedule: row.schedule.to_string(),
             revision: row.revision,

@@ -207,7 +207,7 @@ fn a_new_store_is_empty(disk: &impl Disk) {
     let mut store = disk.open();
     assert_eq!(store.load().unwrap(), Snapshot::default());
     let page = store.read(0, 10).unwrap();
-    assert_eq!((page.rows.len(), page.first, page.last), (0, 1, 0));
+    assert_eq!((page.rows.len(), page.first, page.last, page.record), (0, 1, 0, store.id()));
     drop(store);
     assert_eq!(disk.open().load().unwrap(), Snapshot::default());
 }

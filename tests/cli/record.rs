@@ -320,7 +320,7 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
         .collect();
     let record = Record::new(move |after, most| {
         let rows = rows.iter().filter(|row| row.sequence > after).take(most).cloned().collect();
-        async move { Ok(Page { rows, first: 1, last: 7 }) }
+        async move { Ok(Page { rows, first: 1, last: 7, record: 1 }) }
     });
     let (commands, asked) = mpsc::channel(8);
     tokio::spawn(play(asked));

@@ -10,6 +10,11 @@ pub(super) async fn next(feed: &mut client::Feed) -> Message {
         .expect("an event")
 }
 
+/// The position of a row, as the feed gives it.
+fn id(row: u64) -> Option<String> {
+    Some(Position::new(RECORD, row).to_string())
+}
+
 #[tokio::test]
 async fn a_feed_without_a_position_starts_at_the_end_and_goes_on_live() {
     let clock = Clock::start().await;
@@ -17,7 +22,7 @@ async fn a_feed_without_a_position_starts_at_the_end_and_goes_on_live() {
     let mut feed = clock.client.feed("", None).await.unwrap();
     clock.record(confirmed("one-minute", 2));
     let message = next(&mut feed).await;
-    assert_eq!((message.id.as_deref(), message.event.as_str()), (Some("2"), "time.one-minute.passed"));
+    assert_eq!((message.id, message.event.as_str()), (id(2), "time.one-minute.passed"));
     let event: Value = serde_json::from_str(&message.data).unwrap();
     assert_eq!(event["specversion"], "1.0");
     assert_eq!(event["type"], "time.one-minute.passed");
@@ -31,10 +36,10 @@ async fn a_feed_resumes_after_the_last_event_id_and_gives_each_event_once() {
     let clock = Clock::start().await;
     (1..=5).for_each(|minute| clock.record(confirmed("one-minute", minute)));
     let mut feed = clock.client.feed("after=1", Some("3")).await.unwrap();
-    assert_eq!(next(&mut feed).await.id.as_deref(), Some("4"));
-    assert_eq!(next(&mut feed).await.id.as_deref(), Some("5"));
+    assert_eq!(next(&mut feed).await.id, id(4));
+    assert_eq!(next(&mut feed).await.id, id(5));
     clock.record(confirmed("one-minute", 6));
-    assert_eq!(next(&mut feed).await.id.as_deref(), Some("6"));
+    assert_eq!(next(&mut feed).await.id, id(6));
 }
 
 #[tokio::test]
@@ -49,7 +54,7 @@ async fn a_feed_gives_only_confirmed_events_that_match() {
     clock.record(Row { outcome: Outcome::Dropped, ..confirmed("two-minutes", 2) });
     clock.record(confirmed("two-minutes", 4));
     let message = next(&mut feed).await;
-    assert_eq!((message.id.as_deref(), message.event.as_str()), (Some("3"), "time.two-minutes.passed"));
+    assert_eq!((message.id, message.event.as_str()), (id(3), "time.two-minutes.passed"));
 }
 
 #[tokio::test]
@@ -59,10 +64,10 @@ async fn a_trimmed_position_is_told_as_a_gap() {
     clock.trim(3);
     let mut feed = clock.client.feed("after=1", None).await.unwrap();
     let gap = next(&mut feed).await;
-    assert_eq!((gap.event.as_str(), gap.id.as_deref()), ("gap", Some("3")));
+    assert_eq!((gap.event.as_str(), gap.id), ("gap", id(3)));
     let data: Value = serde_json::from_str(&gap.data).unwrap();
     assert_eq!((&data["from"], &data["to"]), (&2.into(), &3.into()));
-    assert_eq!(next(&mut feed).await.id.as_deref(), Some("4"));
+    assert_eq!(next(&mut feed).await.id, id(4));
 }
 
 #[tokio::test]
@@ -70,8 +75,32 @@ async fn a_position_beyond_the_record_is_a_gap_and_starts_over() {
     let clock = Clock::start().await;
     clock.record(confirmed("one-minute", 1));
     let mut feed = clock.client.feed("", Some("900")).await.unwrap();
-    assert_eq!(next(&mut feed).await.event, "gap");
-    assert_eq!(next(&mut feed).await.id.as_deref(), Some("1"));
+    let gap = next(&mut feed).await;
+    assert_eq!((gap.event.as_str(), gap.id), ("gap", id(0)), "who resumes from here misses nothing");
+    assert_eq!(next(&mut feed).await.id, id(1));
+}
+
+#[tokio::test]
+async fn a_position_of_another_record_is_a_gap_however_long_the_new_one_is() {
+    let clock = Clock::start().await;
+    (1..=5).for_each(|minute| clock.record(confirmed("one-minute", minute)));
+    let (other, ours) = (Position::new(RECORD + 1, 3), Position::new(RECORD, 3));
+    let mut feed = clock.client.feed(&format!("after={other}"), None).await.unwrap();
+    let gap = next(&mut feed).await;
+    assert_eq!((gap.event.as_str(), gap.id), ("gap", id(0)));
+    assert!(gap.data.contains("it is a new one"), "{}", gap.data);
+    assert_eq!(next(&mut feed).await.id, id(1));
+    let mut feed = clock.client.feed("", Some(&ours.to_string())).await.unwrap();
+    assert_eq!(next(&mut feed).await.id, id(4));
+    for key in ["after", "before"] {
+        let (status, detail) = refused(clock.client.get(&format!("/history?{key}={other}")).await).await;
+        assert!(
+            status == 400 && detail.contains(&format!("{key}: this position belongs to another")),
+            "{detail}"
+        );
+        let page: history::History = clock.client.get(&format!("/history?{key}={ours}")).await.unwrap();
+        assert_eq!(page.rows.len(), 2);
+    }
 }
 
 #[tokio::test]
@@ -81,8 +110,8 @@ async fn the_last_position_of_all_is_a_gap_too() {
     for position in [u64::MAX, u64::MAX - 1] {
         let mut feed = clock.client.feed(&format!("after={position}"), None).await.unwrap();
         let gap = next(&mut feed).await;
-        assert_eq!((gap.event.as_str(), gap.id.as_deref()), ("gap", Some("1")));
-        assert_eq!(next(&mut feed).await.id.as_deref(), Some("1"));
+        assert_eq!((gap.event.as_str(), gap.id), ("gap", id(0)));
+        assert_eq!(next(&mut feed).await.id, id(1));
     }
     let (status, detail) = refused(clock.client.get(&format!("/history?after={}", u64::MAX)).await).await;
     assert!(status == 400 && detail.contains("whose last row is number 1"), "{detail}");
@@ -112,7 +141,7 @@ async fn an_event_whose_definition_is_gone_is_told_as_a_gap() {
     clock.record(Row { revision: 9, ..confirmed("one-minute", 1) });
     clock.record(confirmed("one-minute", 2));
     assert_eq!(next(&mut feed).await.event, "gap");
-    assert_eq!(next(&mut feed).await.id.as_deref(), Some("2"));
+    assert_eq!(next(&mut feed).await.id, id(2));
 }
 
 #[tokio::test]
@@ -136,7 +165,7 @@ async fn an_event_whose_definition_can_not_be_had_at_once_is_given_later() {
         }
     });
     let message = next(&mut feed).await;
-    assert_eq!((message.id.as_deref(), message.event.as_str()), (Some("1"), "time.one-minute.passed"));
+    assert_eq!((message.id, message.event.as_str()), (id(1), "time.one-minute.passed"));
     answer.await.unwrap().unwrap();
 }
 

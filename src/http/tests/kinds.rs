@@ -42,7 +42,7 @@ async fn the_history_shows_kind_and_command_and_filters_by_kind() {
 
 #[test]
 fn a_row_that_says_no_kind_is_an_occurrence() {
-    let row = RowView::new("khronos", &RecordRow { sequence: 1, row: confirmed("one-minute", 1) });
+    let row = RowView::new("khronos", RECORD, &RecordRow { sequence: 1, row: confirmed("one-minute", 1) });
     let mut json = serde_json::to_value(&row).unwrap();
     assert_eq!(json.as_object_mut().unwrap().remove("kind"), Some("occurrence".into()));
     assert!(json.get("command").is_none());

@@ -79,7 +79,7 @@ async fn child_fills_the_disk() {
         after += 100;
     }
     handle.close().await.unwrap();
-    let Page { rows: found, first, last } = content(&mut open(&store).unwrap()).unwrap().record;
+    let Page { rows: found, first, last, .. } = content(&mut open(&store).unwrap()).unwrap().record;
     // The last row may be the mark that no rows of confirmed events were given.
     assert_eq!((first, last), (1, after + 1));
     assert!(found.into_iter().take(after as usize).map(|row| row.row).eq(rows(0, after)));

@@ -233,7 +233,7 @@ impl Store for SledStore {
     fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError> {
         let (first, last) = (self.meta.first_sequence, self.meta.last_sequence);
         let from = after.saturating_add(1).max(first);
-        let mut page = Page { rows: Vec::new(), first, last };
+        let mut page = Page { rows: Vec::new(), first, last, record: self.id() };
         if from > last || most == 0 {
             return Ok(page);
         }

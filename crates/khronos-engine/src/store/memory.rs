@@ -160,12 +160,13 @@ impl Store for MemoryStore {
     }
 
     fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError> {
+        let record = self.id();
         let content = self.memory.content();
         let first = content.last + 1 - content.rows.len() as u64;
         let skipped = usize::try_from(after.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
         let rows = content.rows.iter().enumerate().skip(skipped).take(most);
         let rows = rows.map(|(i, row)| RecordRow { sequence: first + i as u64, row: row.clone() }).collect();
-        Ok(Page { rows, first, last: content.last })
+        Ok(Page { rows, first, last: content.last, record })
     }
 
     fn id(&self) -> u64 {

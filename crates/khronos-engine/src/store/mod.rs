@@ -99,6 +99,8 @@ pub struct Page {
     pub first: u64,
     /// The newest row.
     pub last: u64,
+    /// Which record it is: the [id of its store](Store::id).
+    pub record: u64,
 }
 
 /// Why the store can't be used. `Display` says what happened, to what, and what to do.
