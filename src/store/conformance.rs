@@ -2,6 +2,7 @@
 
 mod kinds;
 mod lost;
+mod terms;
 
 use super::{Fault, Limits, Memory, SledOptions, SledStore, Store, StoreError};
 use crate::{
@@ -14,6 +15,7 @@ use kinds::*;
 use lost::*;
 use ponos::event::{EventKind, Timestamp};
 use std::sync::Arc;
+use terms::*;
 
 /// A disk that outlives the stores on it.
 trait Disk {
@@ -238,7 +240,7 @@ fn a_later_commit_replaces_and_removes(disk: &impl Disk) {
         ..at(20)
     };
     assert_eq!(store.save(0, &later).unwrap(), 10, "no rows, so no new number");
-    store.append(9, &[], t(20)).unwrap();
+    store.append(0, &[], t(20)).unwrap();
     drop(store);
     expected.revisions.remove(0);
     expected.revisions[0] = changed;
@@ -278,7 +280,7 @@ fn rows_are_numbered_from_one_without_gaps_across_restarts(disk: &impl Disk) {
         let mut store = disk.open();
         let batch = rows(number..number + size);
         let last = if size % 2 == 0 {
-            store.append(9, &batch, t(0)).unwrap()
+            store.append(0, &batch, t(0)).unwrap()
         } else {
             store.save(0, &Commit { rows: batch, ..at(0) }).unwrap()
         };
@@ -294,7 +296,7 @@ fn rows_are_numbered_from_one_without_gaps_across_restarts(disk: &impl Disk) {
 
 fn any_page_of_the_record_can_be_read(disk: &impl Disk) {
     let mut store = disk.open();
-    store.append(9, &rows(1..=300), t(0)).unwrap();
+    store.append(0, &rows(1..=300), t(0)).unwrap();
     for (after, most) in
         [(0, 300), (0, 1), (0, 0), (63, 2), (64, 64), (128, 200), (299, 9), (300, 9), (900, 9)]
     {
@@ -312,7 +314,7 @@ fn trimming_by_number_keeps_the_newest_and_counts_on(disk: &impl Disk) {
     let limits = Limits { rows: 100, ..Limits::default() };
     let mut store = disk.open_limited("khronos", limits).unwrap();
     for start in (1..=2000).step_by(50) {
-        store.append(9, &rows(start..start + 50), t(0)).unwrap();
+        store.append(0, &rows(start..start + 50), t(0)).unwrap();
         let page = store.read(0, usize::MAX).unwrap();
         let expected = (start as u64 + 49).min(100);
         assert!((expected..=expected + 128).contains(&(page.rows.len() as u64)), "{}", page.rows.len());
@@ -321,38 +323,20 @@ fn trimming_by_number_keeps_the_newest_and_counts_on(disk: &impl Disk) {
     drop(store);
     let mut store = disk.open_limited("khronos", limits).unwrap();
     assert_eq!(store.load().unwrap().last_sequence, 2000);
-    assert_eq!(store.append(9, &rows([2001]), t(0)).unwrap(), 2001);
+    assert_eq!(store.append(0, &rows([2001]), t(0)).unwrap(), 2001);
 }
 
 fn trimming_by_age_goes_by_the_newest_row(disk: &impl Disk) {
     let limits = Limits { age: 1000, ..Limits::default() };
     let mut store = disk.open_limited("khronos", limits).unwrap();
-    store.append(9, &rows(1..=500), t(0)).unwrap();
+    store.append(0, &rows(1..=500), t(0)).unwrap();
     assert_eq!(store.read(0, 1).unwrap().first, 1);
-    store.append(9, &rows(1_000_000..1_000_064), t(0)).unwrap();
-    store.append(9, &rows([1_000_100]), t(0)).unwrap();
+    store.append(0, &rows(1_000_000..1_000_064), t(0)).unwrap();
+    store.append(0, &rows([1_000_100]), t(0)).unwrap();
     let page = store.read(0, usize::MAX).unwrap();
     assert!(page.first > 400, "{}", page.first);
     assert_eq!(page.last, 565);
     assert!(page.rows.iter().map(|row| row.sequence).eq(page.first..=page.last));
-}
-
-fn a_lower_term_is_refused_and_changes_nothing(disk: &impl Disk) {
-    let mut store = disk.open();
-    store.save(5, &at(10)).unwrap();
-    let refused = store.save(4, &Commit { rows: rows([1]), ..at(20) });
-    assert!(matches!(refused, Err(StoreError::Fenced { term: 4, seen: 5 })), "{refused:?}");
-    let refused = store.append(4, &rows([1]), t(20));
-    assert!(matches!(refused, Err(StoreError::Fenced { term: 4, seen: 5 })), "{refused:?}");
-    let snapshot = store.load().unwrap();
-    assert_eq!((snapshot.settled, snapshot.last_sequence), (Some(t(10)), 0));
-    store.save(5, &at(20)).unwrap();
-    store.append(5, &rows([1]), t(20)).unwrap();
-}
-
-fn the_highest_term_survives_a_restart(disk: &impl Disk) {
-    disk.open().save(7, &at(10)).unwrap();
-    assert!(matches!(disk.open().save(6, &at(20)), Err(StoreError::Fenced { term: 6, seen: 7 })));
 }
 
 fn a_store_of_another_clock_is_refused(disk: &impl Disk) {
@@ -376,7 +360,7 @@ fn each_write_counts_one_up(disk: &impl Disk) {
     let id = store.id();
     assert_ne!(id, 0);
     store.save(0, &at(0)).unwrap();
-    store.append(9, &rows([1, 2]), t(0)).unwrap();
+    store.append(0, &rows([1, 2]), t(0)).unwrap();
     let written = store.written();
     assert_eq!((written.count, written.ours, written.last_sequence), (2, true, 2));
     drop(store);

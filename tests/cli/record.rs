@@ -86,7 +86,7 @@ fn store(folder: &Path, missing: &[i64]) {
         ..Commit::default()
     };
     store.save(1, &commit).unwrap();
-    store.append(9, &confirmed, at(10)).unwrap();
+    store.append(1, &confirmed, at(10)).unwrap();
 }
 
 fn khronos(folder: &Path, arguments: &[&str]) -> Output {

@@ -34,8 +34,8 @@ pub(super) fn rows_of_every_kind_are_kept(disk: &impl Disk) {
 
 pub(super) fn rows_of_every_kind_are_trimmed(disk: &impl Disk) {
     let mut store = disk.open_limited("khronos", Limits { rows: 100, ..Limits::default() }).unwrap();
-    store.append(9, &rows(1..=500), t(0)).unwrap();
-    store.append(9, &rows(501..=600), t(0)).unwrap();
+    store.append(0, &rows(1..=500), t(0)).unwrap();
+    store.append(0, &rows(501..=600), t(0)).unwrap();
     let page = store.read(0, usize::MAX).unwrap();
     assert!((100..300).contains(&page.rows.len()), "{}", page.rows.len());
     assert!(page.rows.iter().map(|row| row.sequence).eq(page.first..=600));

@@ -10,7 +10,7 @@ use ponos::event::Timestamp;
 pub(super) fn what_a_crash_kept_from_the_record_is_marked_once(disk: &impl Disk) {
     let mut store = disk.open();
     store.save(0, &at(0)).unwrap();
-    store.append(9, &rows([5]), t(10)).unwrap();
+    store.append(0, &rows([5]), t(10)).unwrap();
     store.save(0, &at(50)).unwrap();
     drop(store);
     let expected = Row { at: t(50), ..details_lost(Some(t(10)), Some(t(50))).unwrap() };
@@ -25,8 +25,8 @@ pub(super) fn what_a_crash_kept_from_the_record_is_marked_once(disk: &impl Disk)
 pub(super) fn nothing_is_marked_when_all_rows_were_given(disk: &impl Disk) {
     let mut store = disk.open();
     store.save(0, &at(0)).unwrap();
-    store.append(9, &rows([5]), t(50)).unwrap();
-    store.append(9, &[], t(20)).unwrap();
+    store.append(0, &rows([5]), t(50)).unwrap();
+    store.append(0, &[], t(20)).unwrap();
     store.save(0, &at(50)).unwrap();
     drop(store);
     assert_eq!(disk.open().load().unwrap().last_sequence, 1);
@@ -34,7 +34,7 @@ pub(super) fn nothing_is_marked_when_all_rows_were_given(disk: &impl Disk) {
 
 pub(super) fn before_the_first_commit_nothing_can_be_missing(disk: &impl Disk) {
     let mut store = disk.open();
-    store.append(9, &[], t(90)).unwrap();
+    store.append(0, &[], t(90)).unwrap();
     // Rows are asked for from the first commit on, not from what was said before.
     store.save(0, &at(10)).unwrap();
     assert_eq!(disk_after(store, disk), []);
@@ -45,7 +45,7 @@ pub(super) fn before_the_first_commit_nothing_can_be_missing(disk: &impl Disk) {
 pub(super) fn rows_that_come_before_their_commit_leave_nothing_to_mark(disk: &impl Disk) {
     let mut store = disk.open();
     store.save(0, &at(0)).unwrap();
-    store.append(9, &rows([5]), t(40)).unwrap();
+    store.append(0, &rows([5]), t(40)).unwrap();
     // The next commit never came.
     assert_eq!(disk_after(store, disk), []);
 }
@@ -53,7 +53,7 @@ pub(super) fn rows_that_come_before_their_commit_leave_nothing_to_mark(disk: &im
 pub(super) fn what_was_given_beyond_the_last_commit_is_void_after_a_restart(disk: &impl Disk) {
     let mut store = disk.open();
     store.save(0, &at(0)).unwrap();
-    store.append(9, &rows([5]), t(40)).unwrap();
+    store.append(0, &rows([5]), t(40)).unwrap();
     drop(store);
     let mut store = disk.open();
     store.load().unwrap();
@@ -76,7 +76,7 @@ pub(super) fn a_clock_that_was_set_back_makes_nothing_missing(disk: &impl Disk) 
     let mut store = disk.open();
     store.save(0, &at(50)).unwrap();
     store.save(0, &at(10)).unwrap();
-    store.append(9, &[], t(10)).unwrap();
+    store.append(0, &[], t(10)).unwrap();
     assert_eq!(disk_after(store, disk), []);
 }
 

@@ -130,7 +130,7 @@ fn an_older_seal_is_one_write_behind_or_refused() {
     let old_seal = fs::read(path.join(seal::NAME)).unwrap();
     let mut store = open(&path).unwrap();
     store.save(0, &commit(61, rows(6000, 1))).unwrap();
-    store.append(9, &[], instant(61)).unwrap();
+    store.append(0, &[], instant(61)).unwrap();
     let before = content(&mut store).unwrap();
     drop(store);
     let ahead = folder.path().join("ahead");

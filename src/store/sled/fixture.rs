@@ -67,7 +67,7 @@ pub(super) fn fill(path: &Path) -> Content {
     for tick in 0..60 {
         let revisions = (0..5).map(|n| revision(tick as u32 * 5 + n)).collect();
         store.save(0, &Commit { revisions, ..commit(tick, vec![]) }).unwrap();
-        store.append(9, &rows(tick as u64 * 100, 100), instant(tick)).unwrap();
+        store.append(0, &rows(tick as u64 * 100, 100), instant(tick)).unwrap();
     }
     content(&mut store).unwrap()
 }

@@ -175,8 +175,9 @@ impl SledStore {
         if term < seen { Err(StoreError::Fenced { term, seen }) } else { Ok(()) }
     }
 
-    fn add(&mut self, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
+    fn add(&mut self, term: u64, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
         self.write(rows, |_, meta| {
+            meta.term = term;
             // Before the first commit nothing was sent, so nothing can be missing.
             meta.complete = meta.complete.map(|kept| kept.max(complete));
             Ok(())
@@ -196,7 +197,7 @@ impl Store for SledStore {
         let mut snapshot = self.snapshot()?;
         if let Some(row) = details_lost(self.meta.complete, self.meta.settled) {
             let complete = row.last;
-            self.add(&[row], complete)?;
+            self.add(self.meta.term, &[row], complete)?;
         }
         self.meta.complete = self.meta.complete.min(self.meta.settled);
         snapshot.settled = self.meta.settled;
@@ -227,7 +228,7 @@ impl Store for SledStore {
 
     fn append(&mut self, term: u64, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
         self.fence(term)?;
-        self.add(rows, complete)
+        self.add(term, rows, complete)
     }
 
     fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError> {

@@ -114,8 +114,9 @@ impl MemoryStore {
         if term < seen { Err(StoreError::Fenced { term, seen }) } else { Ok(()) }
     }
 
-    fn add(&mut self, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
+    fn add(&mut self, term: u64, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
         self.write(|content| {
+            content.term = term;
             content.push(rows);
             content.complete = content.complete.map(|kept| kept.max(complete));
         })
@@ -130,7 +131,8 @@ impl Store for MemoryStore {
         };
         if let Some(row) = lost {
             let complete = row.last;
-            self.add(&[row], complete)?;
+            let term = self.memory.content().term;
+            self.add(term, &[row], complete)?;
         }
         let mut content = self.memory.content();
         content.complete = content.complete.min(content.settled);
@@ -156,7 +158,7 @@ impl Store for MemoryStore {
 
     fn append(&mut self, term: u64, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
         self.fence(term)?;
-        self.add(rows, complete)
+        self.add(term, rows, complete)
     }
 
     fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError> {

@@ -25,7 +25,7 @@ pub trait Store: Send {
     fn load(&mut self) -> Result<Snapshot, StoreError>;
 
     /// Writes one commit atomically and durably, then gives the number of the record's last row. `term` is the fencing
-    /// term: a store refuses a term lower than the highest it has seen.
+    /// term: a store refuses a term lower than the highest it has seen, in whichever call.
     ///
     /// # Errors
     /// [`StoreError`]; nothing of the commit is kept then, or all of it.
