@@ -6,6 +6,7 @@ mod mutate;
 
 use khronos::{
     diagnostic::{Diagnostics, Text},
+    position::Position,
     schedule::{
         Calendars, Definition, Schedule, Timing, calendar, file, near_miss, parse_instant, parse_length,
     },
@@ -127,6 +128,15 @@ fn instants_and_zones() {
         let definition =
             Definition { every: Some("1 day".into()), time_zone: Some(text.into()), ..Definition::default() };
         build("time_zone", text, definition);
+    });
+}
+
+#[test]
+fn positions() {
+    let corpus = "r000000009c1f22ab.42\nrffffffffffffffff.18446744073709551615\n0\n42\n18446744073709551615";
+    fuzz(9, 400_000, lines(corpus), |text| match text.parse::<Position>() {
+        Ok(position) => assert_eq!(position.to_string().parse(), Ok(position)),
+        Err(wrong) => assert!(wrong.to_string().chars().count() < 400),
     });
 }
 
