@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     }
     let Cli { connection, verb } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(said) => return output::report_clap_error::<Cli>(&said),
+        Err(said) => return ponos::output::report_clap_error::<Cli>(&said),
     };
     if let Some(words) = verb.left_by_interrupt() {
         ponos::shutdown::exit_on_interrupt(move || output::complain(words));

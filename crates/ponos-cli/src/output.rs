@@ -5,7 +5,6 @@ use ponos::{clock::Clock, output, redact::redact, terminal, text};
 use serde_json::json;
 use std::{
     io::{self, Write},
-    process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -64,20 +63,6 @@ fn write_error_line(level: &str, message: &str, line: &str) {
     } else {
         writeln!(out, "{line}")
     };
-}
-
-/// Says what clap has to say of these arguments: that they are wrong (it repeats them), or the help that was asked for.
-pub(crate) fn report_clap_error<Arguments: clap::Parser>(said: &clap::Error) -> ExitCode {
-    if !said.use_stderr() {
-        // a reader that is gone needs no help
-        let _ = said.print();
-        return ExitCode::SUCCESS;
-    }
-    let parsed = Arguments::try_parse_from(output::arguments());
-    // where they are right as they may be shown, what was said is cleaned as it is
-    let said = parsed.as_ref().err().filter(|shown| shown.use_stderr()).unwrap_or(said).render();
-    output::complain_of_arguments(&said.ansi().to_string(), &said.to_string());
-    Exit::Usage.into()
 }
 
 /// Writes bytes to standard error as they are.
