@@ -1,4 +1,4 @@
-//! Standard output and error. A reader that goes away (`ponos tail | head`) ends the output and is no error.
+//! Standard output and error. A reader that goes away (`ponos tail | head`) ends the output; that is not an error.
 
 use crate::{exit::Exit, trouble::Trouble};
 use ponos::{clock::Clock, output, redact::redact, terminal, text};
