@@ -16,7 +16,7 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     report_error(output::print(write))
 }
 
-/// As [`print`], without cleaning: the texts may have styles, and must have been cleaned before.
+/// As [`print()`], without cleaning: the texts may have styles, and must have been cleaned before.
 pub(crate) fn print_styled(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
     report_error(output::print_styled(write))
 }

@@ -17,7 +17,7 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result
     print_styled(|out| write(&mut Cleaned::new(out)))
 }
 
-/// As [`print`], without cleaning: the texts may have styles, and must have been cleaned before.
+/// As [`print()`], without cleaning: the texts may have styles, and must have been cleaned before.
 ///
 /// # Errors
 /// It can't be written (a full disk).

@@ -126,7 +126,7 @@ pub(super) fn wrong_type(name: &str, value: &HeaderValue, expected: &str) -> Dec
         HeaderValue::Float(_) => "a floating point number",
         HeaderValue::Bool(_) => "a truth value",
         HeaderValue::Time(_) => "a timestamp",
-        HeaderValue::Bytes(_) => "bytes that are no UTF-8",
+        HeaderValue::Bytes(_) => "bytes that are not UTF-8",
         HeaderValue::List(_) => "a list",
         HeaderValue::Table(_) => "a table",
         HeaderValue::Null => "null",
