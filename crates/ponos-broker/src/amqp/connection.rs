@@ -35,7 +35,7 @@ enum ConnectFailure {
     Closed(LinkError),
 }
 
-/// What the broker reports about a connection.
+/// The events that the broker reports on a connection.
 pub(super) type Events = BoxStream<'static, Event>;
 
 /// A second handle onto the socket: the only sure way to end lapin's thread while the other side, or an alarm, holds it.
@@ -54,7 +54,7 @@ impl Axe {
         }
     }
 
-    /// Whether it is still up: whom it hit is gone, even if lapin has not seen it yet.
+    /// Whether the socket was not cut: a cut connection is gone, even if lapin has not noticed yet.
     fn is_up(&self) -> bool {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
@@ -184,7 +184,7 @@ impl Session {
         self.call(what, found).await
     }
 
-    /// What an error on the open connection means.
+    /// Classifies an error on the open connection.
     pub(super) fn classify(&self, error: &lapin::Error) -> LinkError {
         classify(&self.config.url, ConnectionPhase::Open, error)
     }

@@ -236,7 +236,7 @@ impl ConsumerSupervisor {
                     }
                     self.deliver(&mut unheard);
                 },
-                // What was settled before is still taken, whoever holds a settler.
+                // earlier settlements are still taken, even if a settler is kept
                 () = self.task.deliveries.closed(), if !dropped => {
                     dropped = true;
                     self.task.settle.close();

@@ -12,8 +12,8 @@ use std::{borrow::Cow, mem::ManuallyDrop, thread};
 
 /// Bytes of a header frame besides the table and the properties' texts, generously.
 const FRAME_OVERHEAD: usize = 128;
-/// What the broker adds when it delivers a message again or dead-letters it (`x-delivery-count`, `x-death` with names of up to 255
-/// bytes) is left free, lest nobody can read it then. A smaller frame has a share of this.
+/// The room left for headers that the broker adds when it delivers a message again or dead-letters it (`x-delivery-count`,
+/// `x-death` with names of up to 255 bytes), so that the message stays readable. A smaller frame has a share of this.
 const FOR_THE_BROKER: usize = 4 * 1024;
 const SHARE: usize = 32;
 

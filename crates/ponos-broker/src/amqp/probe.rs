@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The type of a TLS record that is an alert.
 const ALERT: u8 = 21;
 
-/// What is wrong with TLS, if that is it.
+/// The error of TLS, if that is the reason.
 pub(super) async fn tls_trouble(config: &AmqpConfig) -> Option<LinkError> {
     let limit = PATIENCE.min(config.connect_timeout);
     if !config.url.is_tls() {

@@ -130,7 +130,7 @@ impl Subscription {
                     }
                 }
                 _ = flow.changed() => {}
-                // what was settled before is still taken, whoever holds a settler
+                // earlier settlements are still taken, even if a settler is kept
                 () = task.deliveries.closed(), if !dropped => {
                     dropped = true;
                     task.settle.close();

@@ -1,4 +1,4 @@
-//! Connecting to the broker: what publishers and consumers have in common.
+//! Connects publishers and consumers to the in-memory broker.
 
 use super::{Broker, Door};
 use crate::{Link, LinkError, LinkErrorClass};
@@ -8,7 +8,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-/// What goes up to a broker.
+/// An open connection.
 pub(super) struct Connection {
     pub(super) id: u64,
     /// The door as it was when this was opened.
@@ -17,7 +17,7 @@ pub(super) struct Connection {
     pub(super) made_up: Option<String>,
 }
 
-/// Connects one handle again and again, and tells of it.
+/// Connects one handle again and again, and shows that in its link.
 pub(super) struct TwinLink {
     broker: Broker,
     topology: Topology,

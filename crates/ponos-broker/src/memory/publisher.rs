@@ -22,7 +22,7 @@ const WINDOW: usize = 10_000;
 /// The shortest time between two looks whether all that it declared is there; the longest is twice as long.
 const COMPARE: Duration = Duration::from_secs(30);
 
-/// What waits for something to change, and until when.
+/// Publishings that wait for a change, and until when.
 #[derive(Default)]
 struct PendingPublishings {
     /// Taken, and not published because the broker is blocked.
