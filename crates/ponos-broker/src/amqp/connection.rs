@@ -21,7 +21,7 @@ use std::{
 pub(super) struct Session {
     connection: Connection,
     config: AmqpConfig,
-    axe: Arc<Axe>,
+    handle: Arc<SocketHandle>,
 }
 
 /// How often a connection that was closed without a word is tried before that is said.
@@ -40,13 +40,13 @@ pub(super) type Events = BoxStream<'static, Event>;
 
 /// A second handle onto the socket: the only sure way to end lapin's thread while the other side, or an alarm, holds it.
 #[derive(Default)]
-struct Axe {
+struct SocketHandle {
     socket: Mutex<Option<std::net::TcpStream>>,
     failure: Mutex<Option<LinkError>>,
 }
 
-impl Axe {
-    fn fall(&self) {
+impl SocketHandle {
+    fn shut_down(&self) {
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(socket) = socket {
             // It may be closed already, which is what is wanted.
@@ -54,8 +54,8 @@ impl Axe {
         }
     }
 
-    /// Whether it is still up: whom it hit is gone, even if lapin has not seen it yet.
-    fn is_up(&self) -> bool {
+    /// Whether it was not shut down: the connection is gone then, even if lapin has not seen it yet.
+    fn is_open(&self) -> bool {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
@@ -90,18 +90,18 @@ impl Session {
         };
         let properties = ConnectionProperties::default()
             .with_connection_name(format!("{} ({purpose})", config.connection_name).into());
-        let axe = Arc::new(Axe::default());
-        let opening = connect(config, connector, properties, axe.clone());
+        let handle = Arc::new(SocketHandle::default());
+        let opening = connect(config, connector, properties, handle.clone());
         let error = match tokio::time::timeout(config.connect_timeout, Box::pin(opening)).await {
-            Ok(Ok(connection)) => return Ok(Self { connection, config: config.clone(), axe }),
+            Ok(Ok(connection)) => return Ok(Self { connection, config: config.clone(), handle }),
             Ok(Err(error)) => error,
             Err(_) => {
-                axe.fall();
+                handle.shut_down();
                 return Err(Failure::Known(timeout(&config.url, "connecting", config.connect_timeout)));
             }
         };
-        axe.fall();
-        if let Some(failure) = axe.failure() {
+        handle.shut_down();
+        if let Some(failure) = handle.failure() {
             return Err(Failure::Known(failure));
         }
         let said = classify(&config.url, Phase::Handshake, &error);
@@ -124,7 +124,7 @@ impl Session {
 
     /// Whether it is still open.
     pub(super) fn is_open(&self) -> bool {
-        self.axe.is_up() && self.connection.status().connected()
+        self.handle.is_open() && self.connection.status().connected()
     }
 
     /// The broker, as [`Link::Up`](super::super::Link::Up) shows it.
@@ -158,7 +158,7 @@ impl Session {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(self.classify(&error)),
             Err(_) => {
-                self.axe.fall();
+                self.handle.shut_down();
                 Err(timeout(&self.config.url, what, self.config.call_timeout))
             }
         }
@@ -207,7 +207,7 @@ impl fmt::Debug for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.axe.fall();
+        self.handle.shut_down();
     }
 }
 
@@ -215,7 +215,7 @@ async fn connect(
     config: &AmqpConfig,
     connector: Option<RustlsConnector>,
     properties: ConnectionProperties,
-    axe: Arc<Axe>,
+    handle: Arc<SocketHandle>,
 ) -> lapin::Result<Connection> {
     let (url, limit) = (config.url.clone(), config.connect_timeout);
     let runtime = {
@@ -237,7 +237,7 @@ async fn connect(
                 .await?;
                 if let AsyncTcpStream::Plain(stream) = &plain {
                     let socket = duplicate(stream.get_ref())?;
-                    *axe.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+                    *handle.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
                 }
                 match &connector {
                     None => Ok(plain),
@@ -245,7 +245,7 @@ async fn connect(
                 }
             });
             made.await.map_err(|error| {
-                axe.failed(no_stream(&url, &error));
+                handle.failed(no_stream(&url, &error));
                 lapin::Error::from(error)
             })
         },

@@ -21,7 +21,7 @@ use std::time::Duration;
 /// How many letters of a queue are read at most; a prefetch can't be larger.
 const MOST: u16 = 60_000;
 /// Letters that the queue counted but does not deliver within this are held by another consumer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long writing the settlements may take.
 const FLUSH: Duration = Duration::from_secs(20);
 
@@ -81,7 +81,7 @@ impl Reader {
             let (mut link, generation) = (self.consumer.link(), self.generation);
             let delivery = tokio::select! {
                 biased;
-                delivery = tokio::time::timeout(PATIENCE, self.consumer.next()) => delivery,
+                delivery = tokio::time::timeout(LONGEST_WAIT, self.consumer.next()) => delivery,
                 _ = link.wait_for(|link| !is_up(link, generation)) => return Err(self.lost()),
             };
             let delivery = match delivery {
