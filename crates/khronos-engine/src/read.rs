@@ -76,9 +76,11 @@ impl Engine {
     fn running_as(&self, id: SlotId) -> ScheduleStatus {
         let slot = &self.schedules[id];
         let (confirmed, returned) = slot.counts();
+        // While an occurrence is not answered yet, the one after it stands nowhere.
+        let next = slot.next().or_else(|| slot.timing().after(slot.in_flight()?));
         ScheduleStatus {
             revision: slot.revision(),
-            next: slot.next(),
+            next,
             outstanding: self.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect(),
             confirmed,
             returned,

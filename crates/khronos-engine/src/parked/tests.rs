@@ -1,5 +1,6 @@
 use crate::{
-    Action, Answer, ClockRules, Engine, Input, Notice, Outcome, Reading, Resends, Row, Rules, Snapshot,
+    Action, Answer, ClockRules, Engine, Handover, Input, Notice, Outcome, Reading, Resends, Row, Rules,
+    Snapshot,
 };
 use khronos_schedule::{Definition, Packed};
 use ponos_event::Timestamp;
@@ -57,6 +58,10 @@ impl Unbound {
                         inputs.push(Input::Saved(ticket));
                     }
                     Action::Publish(handovers) => {
+                        for Handover { schedule, stands_for, .. } in &handovers {
+                            let Some(running) = self.engine.running(&schedule.name) else { continue };
+                            assert!(running.next > Some(stands_for.last), "{running:?} after {stands_for:?}");
+                        }
                         let answer = self.answer.clone();
                         inputs.extend(
                             handovers.iter().map(|one| Input::Settled(vec![(one.token, answer.clone())])),
