@@ -18,7 +18,7 @@ pub(super) struct Connection {
 }
 
 /// Connects one handle again and again, and shows that in its link.
-pub(super) struct TwinLink {
+pub(super) struct Connector {
     broker: Broker,
     topology: Topology,
     link: watch::Sender<Link>,
@@ -29,7 +29,7 @@ pub(super) struct TwinLink {
     pub(super) retry_at: Option<Instant>,
 }
 
-impl TwinLink {
+impl Connector {
     pub(super) fn new(broker: Broker, topology: Topology, link: watch::Sender<Link>) -> Self {
         let door = broker.0.door.subscribe();
         Self { broker, topology, link, door, generation: 0, failures: 0, retry_at: None }
@@ -139,7 +139,7 @@ impl TwinLink {
     }
 }
 
-impl Drop for TwinLink {
+impl Drop for Connector {
     fn drop(&mut self) {
         self.link.send_replace(Link::Closed);
     }
