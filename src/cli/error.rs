@@ -104,3 +104,17 @@ pub(super) fn wait<T>(work: impl Future<Output = Result<T, CliError>>) -> Result
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.map_err(CliError::Start).and_then(|runtime| runtime.block_on(work))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_only_another_program_can_use_is_a_matter_of_configuration() {
+        let path = PathBuf::from("store");
+        let newer = StoreError::Newer { path: path.clone(), form: 3, known: 2 };
+        assert_eq!(CliError::from(newer).exit(), Exit::Configuration);
+        let failed = StoreError::Io { path, what: "no room".into() };
+        assert_eq!(CliError::from(failed).exit(), Exit::InputOutput);
+    }
+}

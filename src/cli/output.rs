@@ -2,11 +2,8 @@
 
 use super::exit::Exit;
 use ponos::output;
-pub(super) use ponos::output::{complain, complain_styled};
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+pub(super) use ponos::output::{complain, complain_styled, report_clap_error};
+use std::io::{self, Write};
 
 /// Writes to standard output, buffered, and cleaned for a terminal.
 ///
@@ -26,20 +23,6 @@ fn ended(printed: io::Result<bool>) -> Result<(), Exit> {
         complain(&format!("error: standard output can't be written: {error}"));
         Exit::InputOutput
     })
-}
-
-/// Says what clap has to say of the arguments: that they are wrong (it repeats them), or the help that was asked for.
-pub(super) fn report_clap_error<Arguments: clap::Parser>(said: &clap::Error) -> ExitCode {
-    if !said.use_stderr() {
-        // A reader that is gone needs no help.
-        let _ = said.print();
-        return ExitCode::SUCCESS;
-    }
-    let parsed = Arguments::try_parse_from(output::arguments());
-    // Where they are right as they may be shown, what was said is cleaned as it is.
-    let said = parsed.as_ref().err().filter(|shown| shown.use_stderr()).unwrap_or(said).render();
-    output::complain_of_arguments(&said.ansi().to_string(), &said.to_string());
-    Exit::Usage.into()
 }
 
 /// One JSON object a line.

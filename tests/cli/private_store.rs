@@ -7,11 +7,10 @@ use std::{
         fs::{MetadataExt, PermissionsExt},
         process::CommandExt,
     },
-    path::Path,
     process::Command,
     time::Duration,
 };
-use testkit::{Program, Sandbox, Signal};
+use testkit::{Program, Sandbox, Signal, assert_private};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Nobody.
@@ -33,23 +32,14 @@ fn started(sandbox: &Sandbox) -> Program {
     program
 }
 
-fn all_private(path: &Path) {
-    let found = fs::symlink_metadata(path).unwrap();
-    let wanted = if found.is_dir() { 0o700 } else { 0o600 };
-    assert_eq!(found.permissions().mode() & 0o7777, wanted, "{}", path.display());
-    if found.is_dir() {
-        fs::read_dir(path).unwrap().for_each(|entry| all_private(&entry.unwrap().path()));
-    }
-}
-
 #[test]
 fn all_that_a_clock_writes_is_for_its_user_alone_whatever_the_umask() {
     let sandbox = Sandbox::new();
     let mut clock = started(&sandbox);
-    all_private(&sandbox.path("store"));
+    assert_private(&sandbox.path("store"));
     clock.signal(Signal::TERM);
     assert_eq!(clock.wait(LIMIT), Some(0));
-    all_private(&sandbox.path("store"));
+    assert_private(&sandbox.path("store"));
 }
 
 /// As root alone somebody else can be played.

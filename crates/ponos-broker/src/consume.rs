@@ -69,9 +69,9 @@ impl Consume {
         if flow == Flow::Wide { self.prefetch.max(1) } else { 1 }
     }
 
-    /// What to turn to now, on the way to `wanted`, while so many are out: a new subscription has all of its prefetch beside
-    /// what is out of those before it. While that is more than the prefetch itself it is narrow, so that never more than twice
-    /// of it is out, however often it turns.
+    /// The flow to change to now, on the way to `wanted`, while `out` deliveries are unsettled: a new subscription has its whole
+    /// prefetch beside those of earlier ones. While they are more than the prefetch itself it stays narrow, so that never more
+    /// than twice the prefetch is out, however many times it changes.
     pub(super) fn reachable(&self, wanted: Flow, out: usize) -> Flow {
         if wanted == Flow::Wide && out > usize::from(self.width(wanted)) { Flow::Narrow } else { wanted }
     }
@@ -174,7 +174,7 @@ pub struct ConsumerTask {
     pub deliveries: mpsc::Sender<Delivery>,
     /// Settlements asked for; those of an older generation are void. To be taken whatever waits in `deliveries`.
     pub settle: mpsc::Receiver<(DeliveryTag, Settle)>,
-    /// What the connection is doing.
+    /// The state of the connection.
     pub link: watch::Sender<Link>,
     /// How much is to be taken in: asked for by the handle, and set back by the adapter of a cautious consumer.
     pub flow: watch::Sender<Flow>,
@@ -281,7 +281,7 @@ impl Consumer {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    /// What the connection is doing.
+    /// The state of the connection.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
     }

@@ -63,7 +63,7 @@ pub enum Unclosed {
 pub struct LinkError {
     /// The class, by which callers decide.
     pub class: LinkErrorClass,
-    /// What happened, to what.
+    /// What happened, and to what.
     pub what: String,
     /// What to do.
     pub remedy: String,

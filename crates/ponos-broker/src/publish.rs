@@ -71,7 +71,7 @@ pub struct PublisherTask {
     pub submitted: mpsc::Receiver<Vec<Publishing>>,
     /// Exactly one settlement for each publishing taken.
     pub settled: mpsc::Sender<Vec<Settlement>>,
-    /// What the connection is doing.
+    /// The state of the connection.
     pub link: watch::Sender<Link>,
 }
 
@@ -97,7 +97,7 @@ impl Publisher {
         self.settled.recv().await
     }
 
-    /// What the connection is doing.
+    /// The state of the connection.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
     }

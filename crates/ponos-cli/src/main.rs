@@ -1,8 +1,8 @@
 //! The program `ponos`: one file per verb, each with its `Args` and its `run`.
 //!
-//! What the verbs share: `connection` (which broker), `trouble` (what went wrong, and with which code that ends),
-//! `output` (writing), `layout` (lines that fit the terminal), `contracts` (schemas), `span` (durations as people write them). It uses what the crate `ponos` makes
-//! public and nothing else; a package of its own, so that neither workers nor the clock pay for a command line.
+//! The verbs share `connection` (which broker), `trouble` (errors and exit codes), `output` (writing), `layout` (lines that
+//! fit the terminal), `contracts` (schemas) and `span` (durations as people write them). The program uses only the public
+//! items of `ponos`; it is a package of its own, so that neither workers nor the clock pay for a command line.
 
 mod connection;
 mod contracts;
@@ -35,7 +35,7 @@ struct Cli {
     verb: Verb,
 }
 
-// What each is for stands with its arguments.
+// each verb is documented at its arguments
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     Tail(tail::Args),
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     }
     let Cli { connection, verb } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(said) => return output::report_clap_error::<Cli>(&said),
+        Err(said) => return ponos::output::report_clap_error::<Cli>(&said),
     };
     if let Some(words) = verb.left_by_interrupt() {
         ponos::shutdown::exit_on_interrupt(move || output::complain(words));

@@ -1,11 +1,10 @@
-//! Standard output and error. A reader that goes away (`ponos tail | head`) ends the output and is no error.
+//! Standard output and error. A reader that goes away (`ponos tail | head`) ends the output; that is not an error.
 
 use crate::{exit::Exit, trouble::Trouble};
 use ponos::{clock::Clock, output, redact::redact, terminal, text};
 use serde_json::json;
 use std::{
     io::{self, Write},
-    process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -17,7 +16,7 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     report_error(output::print(write))
 }
 
-/// As [`print`], without cleaning: the texts may have styles, and must have been cleaned before.
+/// As [`print()`], without cleaning: the texts may have styles, and must have been cleaned before.
 pub(crate) fn print_styled(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
     report_error(output::print_styled(write))
 }
@@ -64,20 +63,6 @@ fn write_error_line(level: &str, message: &str, line: &str) {
     } else {
         writeln!(out, "{line}")
     };
-}
-
-/// Says what clap has to say of these arguments: that they are wrong (it repeats them), or the help that was asked for.
-pub(crate) fn report_clap_error<Arguments: clap::Parser>(said: &clap::Error) -> ExitCode {
-    if !said.use_stderr() {
-        // a reader that is gone needs no help
-        let _ = said.print();
-        return ExitCode::SUCCESS;
-    }
-    let parsed = Arguments::try_parse_from(output::arguments());
-    // where they are right as they may be shown, what was said is cleaned as it is
-    let said = parsed.as_ref().err().filter(|shown| shown.use_stderr()).unwrap_or(said).render();
-    output::complain_of_arguments(&said.ansi().to_string(), &said.to_string());
-    Exit::Usage.into()
 }
 
 /// Writes bytes to standard error as they are.

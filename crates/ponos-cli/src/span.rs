@@ -20,7 +20,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if span <= LONGEST { Ok(span) } else { Err("that is too long; a year (366d) is the maximum".into()) }
 }
 
-/// As [`parse`], but it must be longer than 0.
+/// As [`duration`], but longer than 0.
 pub(crate) fn positive(text: &str) -> Result<Duration, String> {
     duration(text)
         .and_then(|span| if span.is_zero() { Err("it must be longer than 0".into()) } else { Ok(span) })

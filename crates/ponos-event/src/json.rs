@@ -14,7 +14,7 @@ const MARKS: [(&[u8], &str); 5] = [
 /// Reads JSON, which is UTF-8 without a byte order mark (RFC 8259, section 8.1).
 ///
 /// # Errors
-/// What is wrong with it and where, for people. A byte order mark is named: editors don't show it.
+/// The fault and its place, for people. A byte order mark is named, because editors don't show it.
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     match MARKS.iter().find(|(mark, _)| bytes.starts_with(mark)) {
         Some((_, name)) => {

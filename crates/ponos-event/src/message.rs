@@ -82,6 +82,11 @@ impl Headers {
         Self(Vec::with_capacity(entries))
     }
 
+    /// A table of entries whose names are known to differ: nothing is searched.
+    pub fn of_distinct(entries: impl IntoIterator<Item = (Cow<'static, str>, HeaderValue)>) -> Self {
+        Self(entries.into_iter().collect())
+    }
+
     /// The value under `name`.
     pub fn get(&self, name: &str) -> Option<&HeaderValue> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)

@@ -130,7 +130,7 @@ impl<'g> Walk<'g> {
         Ok(most)
     }
 
-    /// What leads back to itself is decided once for an object or list.
+    /// A recursive part is decided once for an object or list.
     fn is_remembered(&self, edge: &Edge) -> bool {
         edge.is_reference && self.parts[edge.to].is_cyclic
     }

@@ -96,7 +96,7 @@ fn violation(error: &ValidationError<'_>) -> Violation {
 
 fn pointer(error: &ValidationError<'_>) -> String {
     let mut pointer = error.instance_path().as_str().to_owned();
-    // What is missing is looked for where it should stand.
+    // a missing field is named by the place where it should be
     if let Kind::Required { property: Value::String(name) } = error.kind() {
         pointer = format!("{pointer}/{}", step(name));
     }

@@ -3,7 +3,7 @@
 use crate::broker::LinkErrorClass;
 use std::process::ExitCode;
 
-/// What a verb ends with.
+/// The exit code of a verb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {

@@ -2,7 +2,6 @@
 //! an error.
 //!
 //! All is cleaned for a terminal ([`terminal`]), and what is said on standard error is without passwords ([`redact()`]).
-//! Absent: exit codes, which each program has its own of.
 
 use crate::{
     redact::redact,
@@ -18,7 +17,7 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result
     print_styled(|out| write(&mut Cleaned::new(out)))
 }
 
-/// As [`print`], without cleaning: the texts may have styles, and must have been cleaned before.
+/// As [`print()`], without cleaning: the texts may have styles, and must have been cleaned before.
 ///
 /// # Errors
 /// It can't be written (a full disk).
@@ -41,18 +40,26 @@ pub fn complain_styled(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", redact(text));
 }
 
-/// The program's arguments, cleaned, so that a parser's error can repeat them without escapes of theirs.
-pub fn arguments() -> impl Iterator<Item = String> {
-    std::env::args_os().map(|word| terminal::line(&redact(&word.to_string_lossy())).into_owned())
-}
-
-/// Writes a parser's error about the arguments to standard error: `styled` where colours may be used, else `plain`.
-pub fn complain_of_arguments(styled: &str, plain: &str) {
+/// Reports what clap says about the arguments, and ends with the right code: an error, or the help that was asked for.
+///
+/// An error may repeat an argument, with a password or escapes in it. So the cleaned arguments are parsed, for the error
+/// that repeats those; if they are right once cleaned, the first error is cleaned itself.
+#[cfg(feature = "clap")]
+pub fn report_clap_error<Arguments: clap::Parser>(error: &clap::Error) -> std::process::ExitCode {
+    if !error.use_stderr() {
+        // a reader that is gone needs no help
+        let _ = error.print();
+        return crate::exit::Exit::Done.into();
+    }
+    let clean = |word: std::ffi::OsString| terminal::line(&redact(&word.to_string_lossy())).into_owned();
+    let parsed = Arguments::try_parse_from(std::env::args_os().map(clean));
+    let text = parsed.as_ref().err().filter(|cleaned| cleaned.use_stderr()).unwrap_or(error).render();
     let text = match colours(&io::stderr()) {
-        true => terminal::styled(styled),
-        false => terminal::block(plain).into_owned(),
+        true => terminal::styled(&text.ansi().to_string()),
+        false => terminal::block(&text.to_string()).into_owned(),
     };
     complain_styled(text.trim_end());
+    crate::exit::Exit::Usage.into()
 }
 
 /// Whether colours may be used on this stream: it is a terminal, and `NO_COLOR` is not set (<https://no-color.org>).

@@ -36,5 +36,5 @@ pub use hostile::{HOSTILE, assert_harmless};
 pub use nested::{nested_lists, nested_tables, publish_nested};
 pub use node::{Node, NodeBuilder};
 pub use postgres::Postgres;
-pub use program::{Program, Sandbox};
+pub use program::{Program, Sandbox, assert_private};
 pub use rustix::process::Signal;

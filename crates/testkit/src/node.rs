@@ -4,7 +4,7 @@ use crate::{
     Certificates,
     admin::Admin,
     block_until,
-    processes::{Processes, kill_group, signal_group, wait_stopped},
+    processes::{Processes, kill_group, lock, signal_group, wait_stopped},
 };
 use rustix::process::Signal;
 use std::{
@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
+        Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -356,11 +356,6 @@ impl Place {
         command.args(environment.iter().map(|(key, value)| format!("{key}={value}"))).arg(program);
         command
     }
-}
-
-/// A test that failed while it held the lock must still be able to clear up.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn next_number() -> u32 {

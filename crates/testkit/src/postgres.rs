@@ -2,7 +2,7 @@
 
 use crate::{
     block_until,
-    processes::{Processes, processes, signal_group, wait_stopped},
+    processes::{Processes, lock, processes, signal_group, wait_stopped},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -10,7 +10,7 @@ use std::{
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, OnceLock},
     time::Duration,
 };
 
@@ -243,9 +243,4 @@ fn signal(pids: &[u32], signal: Signal) {
             let _ = kill_process(pid, signal);
         }
     }
-}
-
-/// A test that failed while it held the lock must still be able to clear up.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

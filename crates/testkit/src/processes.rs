@@ -6,6 +6,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -113,4 +114,9 @@ impl Drop for Processes {
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
     }
+}
+
+/// A test that failed while it held the lock must still be able to clear up.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

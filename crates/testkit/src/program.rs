@@ -6,6 +6,7 @@ use crate::{
 };
 use rustix::process::Signal;
 use std::{
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command},
     sync::Arc,
@@ -80,5 +81,18 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         self.processes.end(&mut self.child);
+    }
+}
+
+/// A file is for its user alone, or a folder with everything below it.
+///
+/// # Panics
+/// If others may do anything with one of them.
+pub fn assert_private(path: &Path) {
+    let found = std::fs::symlink_metadata(path).unwrap();
+    let wanted = if found.is_dir() { 0o700 } else { 0o600 };
+    assert_eq!(found.permissions().mode() & 0o7777, wanted, "{}", path.display());
+    if found.is_dir() {
+        std::fs::read_dir(path).unwrap().for_each(|entry| assert_private(&entry.unwrap().path()));
     }
 }

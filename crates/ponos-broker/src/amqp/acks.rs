@@ -109,7 +109,7 @@ impl Acks {
         self.outstanding == 0
     }
 
-    /// What to send now: a frame for all up to the oldest unsettled delivery, and single ones as `which` says.
+    /// The frames to send now: one for all up to the oldest unsettled delivery, and single ones as `which` says.
     pub(super) fn flush(&mut self, which: Flush) -> Vec<Ack> {
         let mut last = None;
         while let Some(state) = self.entries.front().filter(|state| **state != AckState::Outstanding) {

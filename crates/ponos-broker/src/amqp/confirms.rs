@@ -270,7 +270,7 @@ impl Confirms {
     }
 
     fn failed(&mut self, number: u64, error: lapin::Error) {
-        // What lapin did not even send is no suspect.
+        // a publishing that lapin did not send can't be at fault
         let unsent =
             matches!(error.kind(), ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_));
         if unsent
@@ -335,7 +335,7 @@ impl Confirms {
         self.writing.clear();
         self.confirming = FuturesUnordered::new();
         if let Blame::Exchange(name, why) = blame {
-            // What waits to go there would only cost the next channel.
+            // waiting publishings to that exchange would only cost the next channel
             let settled = &mut self.settled;
             self.backlog.retain(|(publishing, _)| {
                 let goes_on = *publishing.exchange != **name;

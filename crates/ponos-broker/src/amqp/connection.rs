@@ -21,7 +21,7 @@ use std::{
 pub(super) struct Session {
     connection: Connection,
     config: AmqpConfig,
-    axe: Arc<Axe>,
+    handle: Arc<SocketHandle>,
 }
 
 /// How often a connection that was closed without a word is tried before that is said.
@@ -35,18 +35,18 @@ enum ConnectFailure {
     Closed(LinkError),
 }
 
-/// What the broker reports about a connection.
+/// The events that the broker reports on a connection.
 pub(super) type Events = BoxStream<'static, Event>;
 
 /// A second handle onto the socket: the only sure way to end lapin's thread while the other side, or an alarm, holds it.
 #[derive(Default)]
-struct Axe {
+struct SocketHandle {
     socket: Mutex<Option<std::net::TcpStream>>,
     failure: Mutex<Option<LinkError>>,
 }
 
-impl Axe {
-    fn fall(&self) {
+impl SocketHandle {
+    fn shut_down(&self) {
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(socket) = socket {
             // It may be closed already, which is what is wanted.
@@ -54,8 +54,8 @@ impl Axe {
         }
     }
 
-    /// Whether it is still up: whom it hit is gone, even if lapin has not seen it yet.
-    fn is_up(&self) -> bool {
+    /// Whether the socket was not shut down: else the connection is gone, even if lapin has not noticed yet.
+    fn is_open(&self) -> bool {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
@@ -90,13 +90,13 @@ impl Session {
         };
         let properties = ConnectionProperties::default()
             .with_connection_name(format!("{} ({purpose})", config.connection_name).into());
-        let axe = Arc::new(Axe::default());
-        let opening = connect(config, connector, properties, axe.clone());
+        let handle = Arc::new(SocketHandle::default());
+        let opening = connect(config, connector, properties, handle.clone());
         let error = match tokio::time::timeout(config.connect_timeout, Box::pin(opening)).await {
-            Ok(Ok(connection)) => return Ok(Self { connection, config: config.clone(), axe }),
+            Ok(Ok(connection)) => return Ok(Self { connection, config: config.clone(), handle }),
             Ok(Err(error)) => error,
             Err(_) => {
-                axe.fall();
+                handle.shut_down();
                 return Err(ConnectFailure::Known(timeout(
                     &config.url,
                     "connecting",
@@ -104,8 +104,8 @@ impl Session {
                 )));
             }
         };
-        axe.fall();
-        if let Some(failure) = axe.failure() {
+        handle.shut_down();
+        if let Some(failure) = handle.failure() {
             return Err(ConnectFailure::Known(failure));
         }
         let said = classify(&config.url, ConnectionPhase::Handshake, &error);
@@ -128,7 +128,7 @@ impl Session {
 
     /// Whether it is still open.
     pub(super) fn is_open(&self) -> bool {
-        self.axe.is_up() && self.connection.status().connected()
+        self.handle.is_open() && self.connection.status().connected()
     }
 
     /// The broker, as [`Link::Up`](super::super::Link::Up) shows it.
@@ -162,7 +162,7 @@ impl Session {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(self.classify(&error)),
             Err(_) => {
-                self.axe.fall();
+                self.handle.shut_down();
                 Err(timeout(&self.config.url, what, self.config.call_timeout))
             }
         }
@@ -184,7 +184,7 @@ impl Session {
         self.call(what, found).await
     }
 
-    /// What an error on the open connection means.
+    /// Classifies an error on the open connection.
     pub(super) fn classify(&self, error: &lapin::Error) -> LinkError {
         classify(&self.config.url, ConnectionPhase::Open, error)
     }
@@ -211,7 +211,7 @@ impl fmt::Debug for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.axe.fall();
+        self.handle.shut_down();
     }
 }
 
@@ -219,7 +219,7 @@ async fn connect(
     config: &AmqpConfig,
     connector: Option<RustlsConnector>,
     properties: ConnectionProperties,
-    axe: Arc<Axe>,
+    handle: Arc<SocketHandle>,
 ) -> lapin::Result<Connection> {
     let (url, limit) = (config.url.clone(), config.connect_timeout);
     let runtime = {
@@ -241,7 +241,7 @@ async fn connect(
                 .await?;
                 if let AsyncTcpStream::Plain(stream) = &plain {
                     let socket = duplicate(stream.get_ref())?;
-                    *axe.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+                    *handle.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
                 }
                 match &connector {
                     None => Ok(plain),
@@ -249,7 +249,7 @@ async fn connect(
                 }
             });
             made.await.map_err(|error| {
-                axe.failed(no_stream(&url, &error));
+                handle.failed(no_stream(&url, &error));
                 lapin::Error::from(error)
             })
         },

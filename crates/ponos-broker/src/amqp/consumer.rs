@@ -27,7 +27,7 @@ const TOGETHER: usize = 100;
 /// … or this long after the first, …
 const LINGER: Duration = Duration::from_millis(5);
 /// … A finished delivery waits at most this many lingers for older ones, then is acked on its own.
-const PATIENCE: u32 = 4;
+const LATE_AFTER: u32 = 4;
 
 /// A connection that held this long resets the backoff.
 const HELD: Duration = Duration::from_secs(5);
@@ -226,7 +226,7 @@ impl ConsumerSupervisor {
                     if intake.is_turning() {
                         continue;
                     }
-                    lingered = (lingered + 1) % PATIENCE;
+                    lingered = (lingered + 1) % LATE_AFTER;
                     intake.flush(if lingered == 0 { Flush::Late } else { Flush::Together }).await?;
                     flush_at = None;
                 }
@@ -236,7 +236,7 @@ impl ConsumerSupervisor {
                     }
                     self.deliver(&mut unheard);
                 },
-                // What was settled before is still taken, whoever holds a settler.
+                // earlier settlements are still taken, even if a settler is kept
                 () = self.task.deliveries.closed(), if !dropped => {
                     dropped = true;
                     self.task.settle.close();

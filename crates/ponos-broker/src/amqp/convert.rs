@@ -12,8 +12,8 @@ use std::{borrow::Cow, mem::ManuallyDrop, thread};
 
 /// Bytes of a header frame besides the table and the properties' texts, generously.
 const FRAME_OVERHEAD: usize = 128;
-/// What the broker adds when it delivers a message again or dead-letters it (`x-delivery-count`, `x-death` with names of up to 255
-/// bytes) is left free, lest nobody can read it then. A smaller frame has a share of this.
+/// The room left for headers that the broker adds when it delivers a message again or dead-letters it (`x-delivery-count`,
+/// `x-death` with names of up to 255 bytes), so that the message stays readable. A smaller frame has a share of this.
 const FOR_THE_BROKER: usize = 4 * 1024;
 const SHARE: usize = 32;
 
@@ -132,7 +132,7 @@ fn seconds(timestamp: Timestamp) -> u64 {
 pub(super) fn delivery(delivery: lapin::message::Delivery, generation: u64) -> Delivery {
     let properties = &delivery.properties;
     let mut levels = Levels { depth: 1, cut: false };
-    let text = |value: &Option<ShortString>| value.as_ref().map(ToString::to_string);
+    let text = |value: &Option<ShortString>| value.as_ref().map(|text| text.as_str().to_owned());
     let message = Message {
         routing_key: delivery.routing_key.into(),
         properties: Properties {
@@ -201,11 +201,11 @@ fn drop_apart(properties: BasicProperties) {
 
 fn headers(table: &FieldTable, levels: &mut Levels) -> Headers {
     let entries = table.inner().iter();
-    entries.map(|(name, value)| (header_name(name.as_str()), value_of(value, levels))).collect()
+    Headers::of_distinct(entries.map(|(name, value)| (header_name(name.as_str()), value_of(value, levels))))
 }
 
 /// The headers that nearly every message has, which need no text of their own.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 14] = [
     "cloudEvents_causationid",
     "cloudEvents_correlationid",
     "cloudEvents_dataschema",
@@ -218,6 +218,8 @@ const KNOWN: [&str; 12] = [
     "cloudEvents_time",
     "cloudEvents_type",
     "traceparent",
+    "tracestate",
+    "x-delivery-count",
 ];
 
 fn header_name(name: &str) -> Cow<'static, str> {
@@ -246,7 +248,7 @@ fn value_of(value: &AMQPValue, levels: &mut Levels) -> HeaderValue {
         AMQPValue::DecimalValue(number) => {
             HeaderValue::Float(f64::from(number.value) / 10_f64.powi(i32::from(number.scale)))
         }
-        AMQPValue::ShortString(text) => HeaderValue::Text(text.to_string()),
+        AMQPValue::ShortString(text) => HeaderValue::Text(text.as_str().to_owned()),
         AMQPValue::LongString(text) => match std::str::from_utf8(text.as_bytes()) {
             Ok(text) => HeaderValue::Text(text.to_owned()),
             Err(_) => HeaderValue::Bytes(text.as_bytes().to_vec()),

@@ -17,8 +17,8 @@ use ponos_event::topology::{Binding, Destination, Exchange, ExchangeKind, Queue,
 /// How often all is declared when something that was just declared is missing: somebody deletes while we declare.
 const ATTEMPTS: u32 = 3;
 
-/// Declares all, or sees that it is there if the topology is passive. Returns the name of the queue that the broker named,
-/// if the topology has one.
+/// Declares the topology, or checks that it exists if it is passive. Returns the name of the queue that the broker named, if
+/// the topology has one.
 pub(super) async fn declare(session: &Session, topology: &Topology) -> Result<Option<String>, LinkError> {
     if topology.passive {
         return find_all(session, topology).await.map(|()| None);
@@ -37,7 +37,7 @@ pub(super) async fn declare(session: &Session, topology: &Topology) -> Result<Op
 /// bindings, which can't be looked up. Objects that are deleted with their consumers are left out.
 ///
 /// # Errors
-/// Something is missing or not as declared. A user who may no longer declare is no error while nothing is missing.
+/// Something is missing or not as declared. A user who may no longer declare gets no error while nothing is missing.
 pub(super) async fn compare(session: &Session, topology: &Topology) -> Result<(), LinkError> {
     let lasting = topology.lasting();
     find_all(session, &lasting).await?;

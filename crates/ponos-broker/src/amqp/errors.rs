@@ -18,7 +18,7 @@ pub(super) enum ConnectionPhase {
     Open,
 }
 
-/// What lapin closes a connection with, when what the broker sent is larger than the two agreed on.
+/// lapin's reason for closing a connection on which a frame was larger than agreed.
 const FRAME_TOO_LARGE: &str = "frame too large";
 
 pub(super) fn configuration(what: String, remedy: &str) -> LinkError {
@@ -45,7 +45,7 @@ pub(super) fn timeout(url: &BrokerUrl, what: &str, limit: Duration) -> LinkError
     }
 }
 
-/// What to do about deliveries that the broker waited for too long.
+/// The remedy for deliveries that stayed unsettled too long.
 const SETTLE_SOONER: &str = "the unsettled deliveries are delivered again; settle sooner (a lower prefetch, a timeout for the work), or raise the broker's consumer_timeout";
 
 /// The broker ended the subscription to a queue that still exists, while `out` deliveries were unsettled.
@@ -73,7 +73,7 @@ pub(super) fn no_stream(url: &BrokerUrl, error: &io::Error) -> LinkError {
     }
 }
 
-/// What a failure of TLS means, by rustls' words.
+/// Classifies a failure of TLS by rustls' message.
 pub(super) fn tls(url: &BrokerUrl, said: &str) -> LinkError {
     let address = url.address();
     let lower = said.to_lowercase();
@@ -144,7 +144,7 @@ pub(super) fn gone_exchange(url: &BrokerUrl, exchange: &str, passive: bool) -> L
     }
 }
 
-/// What lapin says of a connection.
+/// Classifies lapin's error of a connection.
 pub(super) fn classify(url: &BrokerUrl, phase: ConnectionPhase, error: &Error) -> LinkError {
     let address = url.address();
     let unreachable = |what: String| LinkError {

@@ -5,8 +5,8 @@ use tokio::time::Instant;
 
 /// After this long without a delivery, none is on its way.
 const QUIET: Duration = Duration::from_millis(100);
-/// A queue that is published to all the time never lets the channel be quiet, and whoever published waits for what is done
-/// here. So it is cancelled after this long all the same; then the few that are on their way may come back.
+/// A queue that is published to all the time never lets the channel be quiet. So the subscription is cancelled after this
+/// long all the same; then the few deliveries on their way may come back.
 const LONGEST: Duration = Duration::from_millis(300);
 
 /// When something came last, and since when the acks are held.

@@ -244,12 +244,12 @@ impl Intake {
         Ok(self.acks.unsettled() > 0 && declare::inspect(&self.session, &self.queue).await?.is_some())
     }
 
-    /// What [`Self::is_overdue`] means for the channel.
+    /// The error of a channel for which [`Self::is_overdue`] holds.
     pub(super) fn overdue(&self) -> LinkError {
         overdue(&self.queue, self.acks.unsettled())
     }
 
-    /// What an error that the stream yielded means.
+    /// Classifies an error that the stream yielded.
     pub(super) fn classify(&self, error: &lapin::Error) -> LinkError {
         let error = self.session.classify(error);
         match error.class {
@@ -280,7 +280,7 @@ impl Intake {
         }
     }
 
-    /// What is done is acked, what is not goes back to the queue. The connection is closed if nobody else uses it.
+    /// Acks finished deliveries; the others go back to the queue. Closes the connection if no other consumer uses it.
     pub(super) async fn close(mut self) -> bool {
         let mut arrived = false;
         if self.session.is_open() && self.flush(Flush::All).await.is_ok() {

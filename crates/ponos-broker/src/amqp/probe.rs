@@ -13,14 +13,14 @@ use std::{io, time::Duration};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// An alert comes at once, or not at all.
-const PATIENCE: Duration = Duration::from_secs(3);
+const LIMIT: Duration = Duration::from_secs(3);
 
 /// The type of a TLS record that is an alert.
 const ALERT: u8 = 21;
 
-/// What is wrong with TLS, if that is it.
+/// The error of TLS, if that is the reason.
 pub(super) async fn tls_trouble(config: &AmqpConfig) -> Option<LinkError> {
-    let limit = PATIENCE.min(config.connect_timeout);
+    let limit = LIMIT.min(config.connect_timeout);
     if !config.url.is_tls() {
         let first = within(limit, first_byte_of_the_answer(config)).await;
         return first.is_ok_and(|first| first == ALERT).then(|| tls_port(&config.url));

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-/// What came with a confirm.
+/// The return that came with a confirm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Brought {
     /// No return: the queue of returns was empty, so this one's own is known by now, or there is none.

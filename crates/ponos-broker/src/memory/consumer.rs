@@ -3,7 +3,7 @@
 use super::{
     Broker,
     core::Outgoing,
-    link::{self, Connection, TwinLink},
+    link::{self, Connection, Connector},
 };
 use crate::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, Settle};
 use ponos_event::topology::Topology;
@@ -22,19 +22,21 @@ enum TwinSubscriptionEnd {
 }
 
 pub(super) async fn run(broker: Broker, topology: Topology, mut options: Consume, mut task: ConsumerTask) {
-    let mut line = TwinLink::new(broker, topology, task.link.clone());
+    let mut connector = Connector::new(broker, topology, task.link.clone());
     loop {
         task.renew(&mut options);
         let flow = task.begin(&options);
         if flow == Flow::Stopped {
             // nothing is to come any more, and what was out can't be settled any more
-            while !matches!(void_until(&mut line, &mut task, pending()).await, TwinSubscriptionEnd::Dropped) {
-            }
+            while !matches!(
+                void_until(&mut connector, &mut task, pending()).await,
+                TwinSubscriptionEnd::Dropped
+            ) {}
             return;
         }
         let waker = Arc::new(Notify::new());
         let width = options.width(flow);
-        let opened = line.open(|inner, now, connection| {
+        let opened = connector.open(|inner, now, connection| {
             let queue = connection.queue(&options);
             let consumer = inner.state.consume(now, connection.id, queue, width, options.exclusive, 0)?;
             inner.wakers.insert(consumer, Arc::clone(&waker));
@@ -44,7 +46,7 @@ pub(super) async fn run(broker: Broker, topology: Topology, mut options: Consume
             Some((connection, consumer)) => {
                 // the first messages may have come before the waker was known
                 waker.notify_one();
-                let generation = line.generation;
+                let generation = connector.generation;
                 let mut subscription = Subscription {
                     options: options.clone(),
                     width,
@@ -55,17 +57,17 @@ pub(super) async fn run(broker: Broker, topology: Topology, mut options: Consume
                     flow,
                     waker,
                 };
-                let end = subscription.serve(&mut line, &mut task).await;
-                line.close(&subscription.connection);
-                line.broker().with(|inner, _| inner.wakers.remove(&subscription.consumer));
+                let end = subscription.serve(&mut connector, &mut task).await;
+                connector.close(&subscription.connection);
+                connector.broker().with(|inner, _| inner.wakers.remove(&subscription.consumer));
                 if matches!(end, TwinSubscriptionEnd::Lost) {
                     task.lost(link::cut());
-                    line.show_down();
+                    connector.show_down();
                 }
                 end
             }
-            None => match line.retry_at {
-                Some(at) => void_until(&mut line, &mut task, sleep_until(at)).await,
+            None => match connector.retry_at {
+                Some(at) => void_until(&mut connector, &mut task, sleep_until(at)).await,
                 None => TwinSubscriptionEnd::Lost,
             },
         };
@@ -89,15 +91,15 @@ struct Subscription {
 }
 
 impl Subscription {
-    async fn serve(&mut self, line: &mut TwinLink, task: &mut ConsumerTask) -> TwinSubscriptionEnd {
-        let broker = line.broker().clone();
+    async fn serve(&mut self, connector: &mut Connector, task: &mut ConsumerTask) -> TwinSubscriptionEnd {
+        let broker = connector.broker().clone();
         let mut flow = task.flow.subscribe();
         // bounded by the prefetch, for the broker hands out no more
         let mut pending: VecDeque<Outgoing> = VecDeque::new();
         let mut dropped = false;
         let mut asked = None;
         loop {
-            if line.is_cut(&self.connection) {
+            if connector.is_cut(&self.connection) {
                 return TwinSubscriptionEnd::Lost;
             }
             self.turn(&broker, task, *flow.borrow_and_update());
@@ -111,7 +113,7 @@ impl Subscription {
                     }
                     None => return TwinSubscriptionEnd::Dropped,
                 },
-                _ = line.door.changed() => {}
+                _ = connector.door.changed() => {}
                 () = self.waker.notified() => {
                     match broker.with(|inner, _| inner.state.take_outbox(self.consumer)) {
                         Some(outbox) => {
@@ -119,7 +121,7 @@ impl Subscription {
                             pending.extend(outbox);
                         }
                         None if self.flow == Flow::Stopped => {}
-                        None => if !self.resubscribe(line, task) {
+                        None => if !self.resubscribe(connector, task) {
                             return TwinSubscriptionEnd::Lost;
                         },
                     }
@@ -130,7 +132,7 @@ impl Subscription {
                     }
                 }
                 _ = flow.changed() => {}
-                // what was settled before is still taken, whoever holds a settler
+                // earlier settlements are still taken, even if a settler is kept
                 () = task.deliveries.closed(), if !dropped => {
                     dropped = true;
                     task.settle.close();
@@ -171,16 +173,16 @@ impl Subscription {
 
     /// The broker cancelled it: declares and consumes again on the same connection. What came before can't be settled any
     /// more, for its queue is gone. Whether it went well.
-    fn resubscribe(&mut self, line: &TwinLink, task: &ConsumerTask) -> bool {
+    fn resubscribe(&mut self, connector: &Connector, task: &ConsumerTask) -> bool {
         self.flow = task.begin(&self.options);
         if self.flow == Flow::Stopped {
             return true;
         }
         let width = self.options.width(self.flow);
         self.width = width;
-        let again = line.broker().with(|inner, now| {
+        let again = connector.broker().with(|inner, now| {
             inner.wakers.remove(&self.consumer);
-            self.connection.made_up = inner.state.declare(self.connection.id, line.topology())?;
+            self.connection.made_up = inner.state.declare(self.connection.id, connector.topology())?;
             let (id, queue) = (self.connection.id, self.connection.queue(&self.options));
             let consumer = inner.state.consume(now, id, queue, width, self.options.exclusive, self.last)?;
             inner.wakers.insert(consumer, Arc::clone(&self.waker));
@@ -215,7 +217,7 @@ impl Outgoing {
 
 /// Waits for `work` or for news at the door; what is settled meanwhile is void.
 async fn void_until(
-    line: &mut TwinLink,
+    connector: &mut Connector,
     task: &mut ConsumerTask,
     work: impl Future<Output = ()>,
 ) -> TwinSubscriptionEnd {
@@ -225,7 +227,7 @@ async fn void_until(
             biased;
             settled = task.settle.recv() => if settled.is_none() { return TwinSubscriptionEnd::Dropped },
             () = task.deliveries.closed() => return TwinSubscriptionEnd::Dropped,
-            _ = line.door.changed() => return TwinSubscriptionEnd::Lost,
+            _ = connector.door.changed() => return TwinSubscriptionEnd::Lost,
             () = &mut work => return TwinSubscriptionEnd::Lost,
         }
     }

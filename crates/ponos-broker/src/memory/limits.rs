@@ -9,7 +9,7 @@ pub struct BrokerLimits {
     pub messages_per_queue: u64,
     /// Bytes of the bodies of the ready messages in one queue.
     pub bytes_per_queue: u64,
-    /// What a queue does at one of these two bounds. By default the oldest message makes room, so that a queue that
+    /// How a queue acts at one of these two bounds. By default the oldest message makes room, so that a queue that
     /// nobody consumes neither grows for ever nor stops the publisher.
     pub overflow: Overflow,
     /// Bytes of one body; a larger one is refused.
@@ -48,7 +48,7 @@ pub enum Version {
     V4_3,
 }
 
-/// What is in a queue.
+/// The counts of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueStatus {
     /// Messages that wait for a consumer.

@@ -1,4 +1,4 @@
-//! Connecting to the broker: what publishers and consumers have in common.
+//! Connects publishers and consumers to the in-memory broker.
 
 use super::{Broker, Door};
 use crate::{Link, LinkError, LinkErrorClass};
@@ -8,7 +8,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-/// What goes up to a broker.
+/// An open connection.
 pub(super) struct Connection {
     pub(super) id: u64,
     /// The door as it was when this was opened.
@@ -17,8 +17,8 @@ pub(super) struct Connection {
     pub(super) made_up: Option<String>,
 }
 
-/// Connects one handle again and again, and tells of it.
-pub(super) struct TwinLink {
+/// Connects one handle again and again, and shows that in its link.
+pub(super) struct Connector {
     broker: Broker,
     topology: Topology,
     link: watch::Sender<Link>,
@@ -29,7 +29,7 @@ pub(super) struct TwinLink {
     pub(super) retry_at: Option<Instant>,
 }
 
-impl TwinLink {
+impl Connector {
     pub(super) fn new(broker: Broker, topology: Topology, link: watch::Sender<Link>) -> Self {
         let door = broker.0.door.subscribe();
         Self { broker, topology, link, door, generation: 0, failures: 0, retry_at: None }
@@ -139,7 +139,7 @@ impl TwinLink {
     }
 }
 
-impl Drop for TwinLink {
+impl Drop for Connector {
     fn drop(&mut self) {
         self.link.send_replace(Link::Closed);
     }

@@ -187,12 +187,12 @@ impl Broker {
         self.0.door.send_modify(|door| door.holding = hold);
     }
 
-    /// How many messages of a queue are ready; `None` if there is no such queue.
+    /// How many messages of a queue are ready; `None` if it does not exist.
     pub fn queue_depth(&self, queue: &str) -> Option<usize> {
         self.queue_status(queue).map(|status| status.ready)
     }
 
-    /// What is in a queue; `None` if there is no such queue.
+    /// The counts of a queue; `None` if it does not exist.
     pub fn queue_status(&self, queue: &str) -> Option<QueueStatus> {
         self.with(|inner, _| inner.state.status(queue))
     }

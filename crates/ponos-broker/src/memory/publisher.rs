@@ -3,7 +3,7 @@
 use super::{
     Broker,
     core::Published,
-    link::{Connection, TwinLink},
+    link::{Connection, Connector},
 };
 use crate::{PublishOutcome, PublisherTask, Publishing, Settlement};
 use ponos_event::Message;
@@ -22,7 +22,7 @@ const WINDOW: usize = 10_000;
 /// The shortest time between two looks whether all that it declared is there; the longest is twice as long.
 const COMPARE: Duration = Duration::from_secs(30);
 
-/// What waits for something to change, and until when.
+/// Publishings that wait for a change, and until when.
 #[derive(Default)]
 struct PendingPublishings {
     /// Taken, and not published because the broker is blocked.
@@ -34,23 +34,23 @@ struct PendingPublishings {
 
 pub(super) async fn run(broker: Broker, topology: Topology, task: PublisherTask) {
     let PublisherTask { mut submitted, settled, link } = task;
-    let mut line = TwinLink::new(broker, topology, link);
+    let mut connector = Connector::new(broker, topology, link);
     loop {
-        match line.connect() {
+        match connector.connect() {
             Some(connection) => {
                 let mut waiting = PendingPublishings::default();
-                let more = serve(&mut line, &connection, &mut waiting, &mut submitted, &settled).await;
-                line.close(&connection);
+                let more = serve(&mut connector, &connection, &mut waiting, &mut submitted, &settled).await;
+                connector.close(&connection);
                 if !more || !settle(&settled, waiting.lose()).await {
                     return;
                 }
                 // a moment in which the link shows why
-                if line.retry_at.is_some() && !refuse(&mut line, &mut submitted, &settled).await {
+                if connector.retry_at.is_some() && !refuse(&mut connector, &mut submitted, &settled).await {
                     return;
                 }
             }
             None => {
-                if !refuse(&mut line, &mut submitted, &settled).await {
+                if !refuse(&mut connector, &mut submitted, &settled).await {
                     return;
                 }
             }
@@ -60,7 +60,7 @@ pub(super) async fn run(broker: Broker, topology: Topology, task: PublisherTask)
 
 /// Publishes until the connection is cut (true) or the handle dropped (false).
 async fn serve(
-    line: &mut TwinLink,
+    connector: &mut Connector,
     connection: &Connection,
     waiting: &mut PendingPublishings,
     submitted: &mut mpsc::Receiver<Vec<Publishing>>,
@@ -69,23 +69,23 @@ async fn serve(
     let mut shown_blocked = None;
     let mut compare_at = next_compare();
     loop {
-        if line.is_cut(connection) {
-            line.show_down();
+        if connector.is_cut(connection) {
+            connector.show_down();
             return true;
         }
-        let door = line.door.borrow_and_update().clone();
+        let door = connector.door.borrow_and_update().clone();
         if door.blocked != shown_blocked {
             match &door.blocked {
-                Some(reason) => line.show_blocked(reason),
-                None => line.show_up(),
+                Some(reason) => connector.show_blocked(reason),
+                None => connector.show_up(),
             }
             shown_blocked.clone_from(&door.blocked);
         }
         if door.blocked.is_none()
             && !waiting.unpublished.is_empty()
-            && let Some(gone) = publish(line, waiting)
+            && let Some(gone) = publish(connector, waiting)
         {
-            line.show_missing(&gone);
+            connector.show_missing(&gone);
             return true;
         }
         if !door.holding && !settle(settled, std::mem::take(&mut waiting.unconfirmed)).await {
@@ -98,7 +98,7 @@ async fn serve(
         let room = waiting.unpublished.is_empty() && waiting.unconfirmed.len() < WINDOW;
         tokio::select! {
             biased;
-            _ = line.door.changed() => {}
+            _ = connector.door.changed() => {}
             () = until(waiting.until) => {
                 if !settle(settled, waiting.lose()).await {
                     return false;
@@ -110,11 +110,11 @@ async fn serve(
             },
             () = settled.closed() => return false,
             () = sleep_until(compare_at) => {
-                let topology = line.topology();
+                let topology = connector.topology();
                 let compared =
-                    line.broker().with(|inner, _| inner.state.compare(connection.id, topology));
+                    connector.broker().with(|inner, _| inner.state.compare(connection.id, topology));
                 if let Err(error) = compared {
-                    line.show_error(error);
+                    connector.show_error(error);
                     return true;
                 }
                 compare_at = next_compare();
@@ -130,15 +130,15 @@ fn next_compare() -> Instant {
 /// While there is no connection, what is submitted is lost at once; until it is time to try again (true) or the handle is
 /// dropped (false).
 async fn refuse(
-    line: &mut TwinLink,
+    connector: &mut Connector,
     submitted: &mut mpsc::Receiver<Vec<Publishing>>,
     settled: &mpsc::Sender<Vec<Settlement>>,
 ) -> bool {
     loop {
         tokio::select! {
             biased;
-            _ = line.door.changed() => return true,
-            () = until(line.retry_at) => return true,
+            _ = connector.door.changed() => return true,
+            () = until(connector.retry_at) => return true,
             batch = submitted.recv() => match batch {
                 Some(batch) => {
                     let lost = PendingPublishings { unpublished: batch, ..PendingPublishings::default() }.lose();
@@ -154,10 +154,10 @@ async fn refuse(
 }
 
 /// Publishes what waits. Where an exchange of the publisher's own topology is gone the rest stays, and its name is returned.
-fn publish(line: &TwinLink, waiting: &mut PendingPublishings) -> Option<String> {
+fn publish(connector: &Connector, waiting: &mut PendingPublishings) -> Option<String> {
     let mut batch = std::mem::take(&mut waiting.unpublished).into_iter();
-    let own = &line.topology().exchanges;
-    let gone = line.broker().with(|inner, now| {
+    let own = &connector.topology().exchanges;
+    let gone = connector.broker().with(|inner, now| {
         for Publishing { token, exchange, message, lane } in batch.by_ref() {
             let outcome = match inner.state.publish(now, &exchange, message) {
                 Published::Accepted { routed } => PublishOutcome::Confirmed { returned: !routed },

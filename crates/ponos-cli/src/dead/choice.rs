@@ -81,18 +81,36 @@ fn kinds() -> clap::builder::PossibleValuesParser {
     DeadKind::ALL.map(DeadKind::as_str).into_iter().chain(OTHER_KINDS).collect::<Vec<_>>().into()
 }
 
-/// The ids as arguments, beside those of `--id`.
+/// Which letters a verb works on that changes them, and how it reports that.
 #[derive(Debug, clap::Args)]
-pub(super) struct Ids {
+pub(super) struct Selection {
     /// Only these ids
     #[arg(value_name = "ID")]
     arguments: Vec<String>,
+    #[command(flatten)]
+    pub(super) queues: Queues,
+    #[command(flatten)]
+    filter: Filter,
+    /// All dead letters of the queues
+    #[arg(long)]
+    all: bool,
+    /// Shows the letters selected, and changes nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Prints one JSON object per line
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
-impl Ids {
-    /// Takes the ids out.
-    pub(super) fn taken(&mut self) -> Self {
-        Self { arguments: std::mem::take(&mut self.arguments) }
+impl Selection {
+    /// The filter for the letters selected, by `--id` and by arguments.
+    ///
+    /// # Errors
+    /// Nothing is selected, or both everything and something.
+    pub(super) fn filter(&self) -> Result<Filter, Trouble> {
+        let mut filter = self.filter.clone();
+        filter.ids.extend_from_slice(&self.arguments);
+        filter.or_all(self.all).map(|()| filter)
     }
 }
 
@@ -150,12 +168,6 @@ impl SeenLetters {
 }
 
 impl Filter {
-    /// These ids too.
-    pub(super) fn and(mut self, ids: Ids) -> Self {
-        self.ids.extend(ids.arguments);
-        self
-    }
-
     fn fits_name(&self, letter: &Letter) -> bool {
         self.name.as_ref().is_none_or(|pattern| topic_matches(pattern, &letter.name))
     }
@@ -178,7 +190,7 @@ impl Filter {
     }
 
     /// Refuses to choose everything without `--all`.
-    pub(super) fn or_all(&self, all: bool) -> Result<(), Trouble> {
+    fn or_all(&self, all: bool) -> Result<(), Trouble> {
         match (self.is_given(), all) {
             (true, true) => {
                 Err(Trouble::usage("--all selects every dead letter; leave it out, or leave out the filters"))

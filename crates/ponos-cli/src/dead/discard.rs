@@ -1,7 +1,7 @@
 //! `ponos dead drop`.
 
 use super::{
-    choice::{Filter, Ids, Queues, SeenLetters},
+    choice::{SeenLetters, Selection},
     list,
     reader::{Chosen, LetterReader},
 };
@@ -13,36 +13,23 @@ use std::io::{self, BufRead, IsTerminal, Write};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    ids: Ids,
-    #[command(flatten)]
-    queues: Queues,
-    #[command(flatten)]
-    filter: Filter,
-    /// Drops all dead letters of the queues
-    #[arg(long)]
-    all: bool,
-    /// Shows what would be dropped, and drops nothing
-    #[arg(long)]
-    dry_run: bool,
+    selection: Selection,
     /// Drops without asking for confirmation
     #[arg(long)]
     yes: bool,
-    /// Prints one JSON object per line
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    let filter = args.filter.and(args.ids);
-    filter.or_all(args.all)?;
-    if !args.dry_run && !args.yes && !io::stdin().is_terminal() {
+    let Args { selection, yes } = args;
+    let filter = selection.filter()?;
+    if !selection.dry_run && !yes && !io::stdin().is_terminal() {
         return Err(Trouble::usage(
             "can't ask for confirmation without a terminal: give --yes, or --dry-run to see which would be dropped",
         ));
     }
     let transport = options.transport("ponos dead").await?;
     let (mut found, mut left, mut seen) = (Vec::new(), filter.limit(), SeenLetters::default());
-    let queues = args.queues.names();
+    let queues = selection.queues.names();
     for queue in &queues {
         let mut reader = LetterReader::open(&transport, queue, filter.most(left)).await?;
         let mut chosen = Vec::new();
@@ -58,7 +45,7 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         found.push((reader, chosen));
     }
     for (_, chosen) in &found {
-        match print(chosen, args.json) {
+        match print(chosen, selection.json) {
             // what is to be done does not depend on who reads of it
             Ok(()) | Err(Trouble::Unread) => {}
             Err(trouble) => return Err(trouble),
@@ -66,22 +53,22 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     let is_unknown = seen.complain(&filter, &queues, left);
     let count: usize = found.iter().map(|(_, chosen)| chosen.len()).sum();
-    let go = count > 0 && !args.dry_run && (args.yes || asked(count).await);
+    let go = count > 0 && !selection.dry_run && (yes || asked(count).await);
     for (reader, chosen) in found {
         for one in chosen.iter().filter(|_| go) {
             reader.remove(one).await?;
         }
         reader.close().await?;
     }
-    if !args.json {
-        let did = match (args.dry_run, go || count == 0) {
+    if !selection.json {
+        let did = match (selection.dry_run, go || count == 0) {
             (true, _) => "would be dropped",
             (false, true) => "dropped",
             (false, false) => "left in place",
         };
         output::complain(&format!("{count} {did}"));
     }
-    let is_done = go || args.dry_run || count == 0;
+    let is_done = go || selection.dry_run || count == 0;
     Ok(if is_done && !is_unknown { Exit::Done } else { Exit::Findings })
 }
 

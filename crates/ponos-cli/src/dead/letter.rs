@@ -91,7 +91,7 @@ pub(super) fn requeue_message(message: &Message, letter: &Letter, by: &str, now:
     message
 }
 
-/// What the broker noted when it dead-lettered something itself.
+/// The broker's entry for a message that it dead-lettered itself.
 struct BrokerDeath {
     kind: String,
     at: Option<Timestamp>,

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 /// The most letters read of a queue: the largest prefetch.
 const MOST: u16 = 60_000;
-/// Letters that the queue counted but does not deliver within this time are held by another consumer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Letters that the queue counted but does not deliver within this are held by another consumer.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long writing the settlements may take.
 const FLUSH: Duration = Duration::from_secs(20);
 
@@ -83,7 +83,7 @@ impl LetterReader {
             let (mut link, generation) = (self.consumer.link(), self.generation);
             let delivery = tokio::select! {
                 biased;
-                delivery = tokio::time::timeout(PATIENCE, self.consumer.next()) => delivery,
+                delivery = tokio::time::timeout(LONGEST_WAIT, self.consumer.next()) => delivery,
                 _ = link.wait_for(|link| !is_up(link, generation)) => return Err(self.lost()),
             };
             let delivery = match delivery {

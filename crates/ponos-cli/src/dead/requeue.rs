@@ -1,7 +1,7 @@
 //! `ponos dead requeue`.
 
 use super::{
-    choice::{Filter, Ids, Queues, SeenLetters},
+    choice::{Filter, SeenLetters, Selection},
     letter, list,
     reader::{Chosen, LetterReader},
 };
@@ -30,17 +30,7 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    ids: Ids,
-    #[command(flatten)]
-    queues: Queues,
-    #[command(flatten)]
-    filter: Filter,
-    /// Requeues all dead letters of the queues
-    #[arg(long)]
-    all: bool,
-    /// Shows what would be requeued, and requeues nothing
-    #[arg(long)]
-    dry_run: bool,
+    selection: Selection,
     /// At most this many per time, such as 10/s
     #[arg(long, value_name = "N/TIME", value_parser = span::rate)]
     rate: Option<Rate>,
@@ -54,103 +44,105 @@ pub(crate) struct Args {
     /// With --inbox: the name or pattern of the handler; the queue's name without the service if left out
     #[arg(long, value_name = "PATTERN", requires = "inbox")]
     handler: Option<String>,
-    /// Prints one JSON object per line
-    #[arg(long)]
-    json: bool,
 }
 
-#[derive(Default)]
-struct RequeueCounts {
+/// A requeue in progress.
+struct Requeue<'a> {
+    args: &'a Args,
+    filter: Filter,
+    sender: Sender,
+    inbox: Option<Inbox>,
+    by: String,
+    shutdown: Shutdown,
+    /// How many letters are still wanted.
+    left: u64,
     sent: u64,
     stayed: u64,
 }
 
-pub(super) async fn run(options: &Options, mut args: Args) -> Result<Exit, Trouble> {
-    args.filter = std::mem::take(&mut args.filter).and(args.ids.taken());
-    args.filter.or_all(args.all)?;
+pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    let filter = args.selection.filter()?;
     let inbox = match args.inbox.as_deref() {
         Some("") => Some(inbox::InboxLocation::from_variable()?),
-        Some(told) => Some(inbox::InboxLocation::read(told)?),
+        Some(text) => Some(inbox::InboxLocation::read(text)?),
         None => None,
     };
     let transport = options.transport("ponos dead").await?;
-    let mut sender = Sender::open(&transport).await?;
+    let sender = Sender::open(&transport).await?;
     let inbox = match inbox {
         Some(place) => Some(place.open("ponos", 1).await?),
         None => None,
     };
     let (signals, shutdown) = shutdown();
     signals.advance_on_signals(|| output::complain("stopping after this one"));
-    let (mut counts, mut left) = (RequeueCounts::default(), args.filter.limit());
-    let (queues, mut seen) = (args.queues.names(), SeenLetters::default());
+    let by = args.by.clone().unwrap_or_else(user_and_host);
+    let left = filter.limit();
+    let mut requeue = Requeue { args: &args, filter, sender, inbox, by, shutdown, left, sent: 0, stayed: 0 };
+    let (queues, mut seen) = (args.selection.queues.names(), SeenLetters::default());
     for queue in &queues {
-        let mut reader = LetterReader::open(&transport, queue, args.filter.most(left)).await?;
-        let ended =
-            all(&args, &mut reader, &mut sender, inbox.as_ref(), &shutdown, &mut left, &mut counts).await;
+        let most = requeue.filter.most(requeue.left);
+        let mut reader = LetterReader::open(&transport, queue, most).await?;
+        let ended = requeue.all_of(&mut reader).await;
         seen.join(std::mem::take(&mut reader.seen));
-        // whatever happened, what was looked at goes back and what was sent is taken away
+        // whatever happened, letters that were read go back and those that were sent are removed
         let closed = reader.close().await;
         ended?;
         closed?;
     }
+    let Requeue { filter, sender, shutdown, left, sent, stayed, .. } = requeue;
     sender.close().await;
-    let RequeueCounts { sent, stayed } = counts;
-    if !args.json {
-        let would = if args.dry_run { "would be requeued" } else { "requeued" };
+    let Selection { dry_run, json, .. } = args.selection;
+    if !json {
+        let would = if dry_run { "would be requeued" } else { "requeued" };
         output::complain(&format!("{sent} {would}, {stayed} stayed"));
     }
     if shutdown.was_interrupted() {
         return Ok(Exit::Interrupted);
     }
     let is_stopped = shutdown.stage() > Stage::Running;
-    let is_unknown = !is_stopped && seen.complain(&args.filter, &queues, left);
+    let is_unknown = !is_stopped && seen.complain(&filter, &queues, left);
     Ok(if stayed > 0 || is_stopped || is_unknown { Exit::Findings } else { Exit::Done })
 }
 
-async fn all(
-    args: &Args,
-    reader: &mut LetterReader,
-    sender: &mut Sender,
-    inbox: Option<&Inbox>,
-    shutdown: &Shutdown,
-    left: &mut u64,
-    counts: &mut RequeueCounts,
-) -> Result<(), Trouble> {
-    let by = args.by.clone().unwrap_or_else(someone);
-    while *left > 0 && shutdown.stage() == Stage::Running {
-        let Some(chosen) = reader.next(&args.filter).await? else { return Ok(()) };
-        *left -= 1;
-        if args.dry_run {
-            counts.sent += 1;
-            print_requeued(args, &chosen, None)?;
-            continue;
+impl Requeue<'_> {
+    /// Requeues the letters of one queue that the filter chooses.
+    async fn all_of(&mut self, reader: &mut LetterReader) -> Result<(), Trouble> {
+        while self.left > 0 && self.shutdown.stage() == Stage::Running {
+            let Some(chosen) = reader.next(&self.filter).await? else { return Ok(()) };
+            self.left -= 1;
+            if self.args.selection.dry_run {
+                self.sent += 1;
+                print_requeued(self.args, &chosen, None)?;
+                continue;
+            }
+            if let Some(inbox) = &self.inbox {
+                forget(self.args, inbox, &chosen).await?;
+            }
+            let message =
+                letter::requeue_message(&chosen.message, &chosen.letter, &self.by, Clock::system().now());
+            // by the default exchange: its key is the queue's name, and nobody else gets a copy
+            let why = match self.sender.send("", message).await? {
+                Sent::Arrived => None,
+                Sent::Nowhere => Some(format!("the queue '{}' does not exist", chosen.letter.queue)),
+                Sent::Refused(why) => Some(why),
+            };
+            if why.is_none() {
+                reader.remove(&chosen).await?;
+                self.sent += 1;
+            } else {
+                self.stayed += 1;
+            }
+            match print_requeued(self.args, &chosen, why.as_deref()) {
+                // what is requeued does not depend on who reads the output
+                Ok(()) | Err(Trouble::Unread) => {}
+                Err(trouble) => return Err(trouble),
+            }
+            if let Some(Rate { tasks, per }) = self.args.rate {
+                pause(per / tasks, &self.shutdown).await;
+            }
         }
-        if let Some(inbox) = inbox {
-            forget(args, inbox, &chosen).await?;
-        }
-        let message = letter::requeue_message(&chosen.message, &chosen.letter, &by, Clock::system().now());
-        // by the default exchange: its key is the queue's name, and nobody else gets a copy
-        let why = match sender.send("", message).await? {
-            Sent::Arrived => None,
-            Sent::Nowhere => Some(format!("the queue '{}' does not exist", chosen.letter.queue)),
-            Sent::Refused(why) => Some(why),
-        };
-        if why.is_none() {
-            reader.remove(&chosen).await?;
-            counts.sent += 1;
-        } else {
-            counts.stayed += 1;
-        }
-        match print_requeued(args, &chosen, why.as_deref()) {
-            // what is to be done does not depend on who reads of it
-            Ok(()) | Err(Trouble::Unread) => {}
-            Err(trouble) => return Err(trouble),
-        }
-        if let Some(Rate { tasks, per }) = args.rate {
-            pause(per / tasks, shutdown).await;
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// So that an interrupt ends the pause.
@@ -176,9 +168,9 @@ async fn forget(args: &Args, inbox: &Inbox, chosen: &Chosen) -> Result<(), Troub
 
 fn print_requeued(args: &Args, chosen: &Chosen, stayed: Option<&str>) -> Result<(), Trouble> {
     let letter = &chosen.letter;
-    if args.json {
+    if args.selection.json {
         let mut line = letter.json();
-        line["requeued_now"] = (stayed.is_none() && !args.dry_run).into();
+        line["requeued_now"] = (stayed.is_none() && !args.selection.dry_run).into();
         line["stayed"] = stayed.into();
         return output::print(|out| writeln!(out, "{line}"));
     }
@@ -192,11 +184,11 @@ fn print_requeued(args: &Args, chosen: &Chosen, stayed: Option<&str>) -> Result<
 }
 
 /// `user@host`, as far as the system tells.
-fn someone() -> String {
-    let told = |names: [&str; 2]| {
+fn user_and_host() -> String {
+    let variable = |names: [&str; 2]| {
         names.iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
     };
-    let user = told(["USER", "USERNAME"]).unwrap_or_else(|| "somebody".into());
+    let user = variable(["USER", "USERNAME"]).unwrap_or_else(|| "somebody".into());
     format!("{user}@{}", host().unwrap_or_else(|| "somewhere".into()))
 }
 

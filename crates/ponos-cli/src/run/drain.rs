@@ -154,7 +154,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     const NAME: &str = "stock.shelf.cleaned";
-    /// As with one start in so long.
+    /// A rate of one start in this time.
     const RATE: Duration = Duration::from_secs(60);
 
     async fn publish(transport: &Transport, worker: &Ready) {

@@ -31,7 +31,7 @@ pub(super) enum Format {
 
 /// The most characters of a value in a line for people.
 const VALUE: usize = 500;
-/// What these fields are called in a line for people, and what they are in all lines of a worker and so in none.
+/// The names of fields in a line for people; `None` for fields that every line of a worker has, which are left out.
 const NAMES: [(&str, Option<&str>); 4] = [
     ("messaging.message.id", Some("id")),
     ("messaging.process.duration", Some("took")),

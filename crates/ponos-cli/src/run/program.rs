@@ -79,7 +79,7 @@ impl Program {
         let (input, errors) = (child.stdin.take(), child.stderr.take());
         let payload = context.event().data.clone();
         let timeout = self.timeout;
-        // in a task of its own: whoever drops us can't wait for the program's end
+        // in a task of its own, because a caller that drops this future can't wait for the program's end
         let (ours, theirs) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let _at_work = at_work;

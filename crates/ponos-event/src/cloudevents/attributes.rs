@@ -259,7 +259,7 @@ fn wrong_type(field: Field, value: &HeaderValue, expected: &str) -> DecodeError 
         HeaderValue::Float(_) => "a floating point number",
         HeaderValue::Bool(_) => "a truth value",
         HeaderValue::Time(_) => "a timestamp",
-        HeaderValue::Bytes(_) => "bytes that are no UTF-8",
+        HeaderValue::Bytes(_) => "bytes that are not UTF-8",
         HeaderValue::List(_) => "a list",
         HeaderValue::Table(_) => "a table",
         HeaderValue::Null => "null",

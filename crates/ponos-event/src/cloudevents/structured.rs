@@ -10,8 +10,9 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
 
 pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {
-    let mut object: Map<String, Value> = from_json(&message.body)
-        .map_err(|error| DecodeError(format!("the body is no JSON object of a structured event: {error}")))?;
+    let mut object: Map<String, Value> = from_json(&message.body).map_err(|error| {
+        DecodeError(format!("the body of a structured event is not a JSON object: {error}"))
+    })?;
     let data = payload(&mut object)?;
     if let Some(Value::String(content_type)) = object.remove("datacontenttype") {
         super::json(&super::media_type(&content_type), &content_type)?;
@@ -60,5 +61,5 @@ fn payload(object: &mut Map<String, Value>) -> Result<Vec<u8>, DecodeError> {
 }
 
 fn simple(name: &str) -> DecodeError {
-    DecodeError(format!("attribute {name} is no simple value; expected text, a number or a truth value"))
+    DecodeError(format!("attribute {name} is not a simple value; expected text, a number or a truth value"))
 }

@@ -268,7 +268,7 @@ fn structured_mode_is_read_with_data_of_both_kinds() {
         (r#","data_base64":"?""#, "data_base64 is malformed"),
         (r#","data_base64":1"#, "data_base64 is not a text"),
         (r#","subject":7"#, "attribute subject is an integer"),
-        (r#","tenant":{}"#, "attribute tenant is no simple value"),
+        (r#","tenant":{}"#, "attribute tenant is not a simple value"),
         (r#","datacontenttype":"text/xml""#, "datacontenttype"),
     ] {
         let error = read(rest).unwrap_err().to_string();

@@ -37,7 +37,7 @@ pub struct WrittenDuration {
     parts: Vec<(u64, TimeUnit)>,
 }
 
-/// What a duration amounts to.
+/// The length of a duration, in units of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Amount {
     /// Milliseconds.
@@ -78,9 +78,9 @@ const WORDS: [(TimeUnit, &[&str]); 8] = [
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DurationError {
-    /// The bytes to blame; `None` for the whole text.
+    /// The bytes of the fault; `None` for the whole text.
     pub at: Option<Range<usize>>,
-    /// What was found and what is allowed.
+    /// What was found, and what is allowed.
     pub what: String,
     /// What to write instead.
     pub help: Option<String>,
@@ -181,7 +181,7 @@ impl WrittenDuration {
         &self.parts
     }
 
-    /// What it amounts to; `None` where units of two classes, or days and months, are mixed, or beyond all bounds.
+    /// The length; `None` if units of two classes, or days and months, are mixed, or beyond all bounds.
     pub fn amount(&self) -> Option<Amount> {
         let sum = |each: fn(TimeUnit) -> Option<u64>| {
             self.parts.iter().try_fold(0u64, |sum, &(n, unit)| sum.checked_add(n.checked_mul(each(unit)?)?))

@@ -72,7 +72,7 @@ pub(super) fn parse_friendly(text: &str, least: u64) -> Result<WrittenDuration, 
     Ok(WrittenDuration { parts })
 }
 
-/// What to write where a word stands instead of a number.
+/// The hint for a word in place of a number.
 fn instead(word: &str) -> String {
     let folded = word.to_ascii_lowercase();
     let adverbs = [

@@ -12,10 +12,10 @@ use std::ops::Range;
 /// How the documentation and the remedies write a URL: nobody's password.
 const EXAMPLES: [&str; 2] = ["user:password@", "USER:PASSWORD@"];
 
-/// What stands where a port would, in remedies and in what was hidden before.
+/// Placeholders of a port, in remedies and in text that was redacted before.
 const PLACEHOLDERS: [&str; 3] = ["port", "PORT", HIDDEN];
 
-/// What may stand before an `@` as it is.
+/// Words that may stay before an `@`.
 const NO_TOKENS: [&str; 4] = ["", "user", "USER", HIDDEN];
 
 /// Behind these something else than `://` is a slip: `amqp:/user:password@host`.
@@ -50,7 +50,7 @@ fn joined(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     joined
 }
 
-/// What stands between a scheme and the rest of its URL.
+/// The separator between a scheme and the rest of its URL.
 #[derive(Debug, Clone, Copy)]
 struct Separator {
     scheme: usize,
@@ -81,7 +81,7 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
         if start <= hidden {
             continue;
         }
-        // What follows at once is no scheme but a user, whose password begins with two slashes.
+        // not a scheme but a user, whose password begins with two slashes
         let next = begins.get(begins.partition_point(|begin| *begin <= start));
         let end = next.copied().unwrap_or(line.len());
         let rest = line.get(start..end).unwrap_or_default();
@@ -91,7 +91,7 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
         let at = ats.partition_point(|at| *at < end).checked_sub(1).and_then(|last| ats.get(last));
         let password = match at.copied().filter(|at| *at >= start) {
             Some(at) => {
-                // An IPv6 host before a later '@' is none of ours to judge: it is hidden too.
+                // an IPv6 host before a later '@' can't be told from a password: it is hidden too
                 let user = start + rest.len() - rest.trim_start_matches(['/', '\\']).len();
                 let next = |places: &[usize]| {
                     places.get(places.partition_point(|place| *place < user)).copied().unwrap_or(end)
@@ -121,14 +121,14 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// What stands before the `@` of an HTTP URL when that is a token, and no name with a password.
+/// The text before the `@` of an HTTP URL if it is a token, not a name with a password.
 fn token_alone(line: &str, user: usize, ats: &[usize], colon: usize, stop: usize) -> Option<Range<usize>> {
     let at = ats.partition_point(|at| *at < stop).checked_sub(1).and_then(|last| ats.get(last)).copied()?;
     let login = line.get(user..at).filter(|login| !NO_TOKENS.contains(login))?;
     (colon > at || login.ends_with(':') || login.ends_with(":x-oauth-basic")).then_some(user..at)
 }
 
-/// What can't stand in a user's name.
+/// Characters that a user's name can't have.
 fn ends_a_user(c: char) -> bool {
     c.is_whitespace() || is_quote(c) || matches!(c, '/' | '?' | '#')
 }
@@ -196,7 +196,7 @@ fn scheme(line: &str, separator: usize) -> usize {
     before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "+-.".contains(c)).len()
 }
 
-/// The password in what follows `://` and holds no `@`: what stands behind a host and is no port.
+/// The password in a URL without an `@`: the text after the host that is not a port.
 fn cut_off(rest: &str) -> Option<Range<usize>> {
     let authority = rest.get(..rest.find(ends_a_word).unwrap_or(rest.len())).unwrap_or_default();
     let after_host = match authority.strip_prefix('[').and_then(|inner| inner.find(']')) {

@@ -12,7 +12,7 @@ use jsonschema::Draft;
 use serde_json::Value;
 
 impl<'a> Comparison<'a> {
-    /// What B demands of an array that fits A.
+    /// Checks B's demands on an array that fits A.
     pub(super) fn arrays(&mut self, a: &All<'a>, part: Part<'a>, at: &str) {
         if !a.types().meets(Types::ARRAY) {
             return;
@@ -49,7 +49,7 @@ fn places<'d>(document: &Document<'d>, part: Part<'d>) -> &'d [Value] {
     part.get(keyword).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// What holds for the items beyond the places.
+/// The schemas that apply to the items after the places.
 fn rest<'d>(document: &Document<'d>, part: Part<'d>) -> Option<&'d Value> {
     match part.get("items") {
         Some(Value::Array(_)) if document.draft != Draft::Draft202012 => part.get("additionalItems"),

@@ -29,7 +29,7 @@ impl<'d> Document<'d> {
         Ok(Self { root, draft, places, nested_ids: ids > 0, validators: OnceCell::new() })
     }
 
-    /// What `$ref` leads to, if that is a pointer into this document.
+    /// The target of a `$ref`, if that is a pointer into this document.
     pub(super) fn resolve(&self, reference: &str) -> Option<&'d Value> {
         let pointer = reference.strip_prefix('#')?;
         if self.nested_ids || pointer.contains('%') {
@@ -45,7 +45,7 @@ impl<'d> Document<'d> {
         Some(validators.get(self.places.get(&address(part))?)?.is_valid(value))
     }
 
-    /// Before the draft of 2019, a `$ref` hides what stands beside it.
+    /// Whether a `$ref` hides the keywords beside it, as before the draft of 2019.
     pub(super) fn references_hide(&self) -> bool {
         matches!(self.draft, Draft::Draft4 | Draft::Draft6 | Draft::Draft7)
     }

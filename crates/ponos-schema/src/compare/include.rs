@@ -1,7 +1,8 @@
 //! Whether everything valid under one schema is valid under another: the walk through both.
 //!
 //! A is a conjunction of parts; it is split by its alternatives, and by type where B has alternatives, so that each case can be laid
-//! beside each demand of B. Sound, not complete: no loss means that there is none; a loss may only mean that it can't be shown.
+//! beside each demand of B. Sound, not complete: if no loss is reported there is none; a reported loss may be one that can't be
+//! ruled out.
 
 use super::{
     disjoint::{apart, form},
@@ -42,7 +43,7 @@ impl<'a> Comparison<'a> {
         Self { a, b, losses, steps: 0, level: 0, under_way, names_may_be_taken: false }
     }
 
-    /// What of A is not taken by B, each once.
+    /// Returns the losses, each once.
     pub(super) fn run(mut self) -> Vec<Loss> {
         let whole = All::of(self.a, [self.a.root]);
         self.include(&whole, self.b.root, "");
@@ -223,7 +224,7 @@ impl<'a> Comparison<'a> {
         self.losses.extend(notes);
     }
 
-    /// What is only compared by its words.
+    /// Checks keywords that are compared literally only.
     fn opaque(&mut self, a: &All<'a>, part: Part<'a>, at: &str) {
         const GROUPS: &[&[&str]] = &[
             &["not"],

@@ -10,7 +10,7 @@ use crate::text::{json_excerpt, step};
 use serde_json::Value;
 
 impl<'a> Comparison<'a> {
-    /// What B demands of an object that fits A.
+    /// Checks B's demands on an object that fits A.
     pub(super) fn objects(&mut self, a: &All<'a>, part: Part<'a>, at: &str) {
         if !a.types().meets(Types::OBJECT) {
             return;

@@ -16,11 +16,11 @@ pub(super) struct All<'d> {
     pub(super) parts: Vec<Part<'d>>,
     /// Alternatives (`anyOf`, `oneOf`) of the parts that are not yet chosen from.
     pub(super) splits: Vec<&'d Vec<Value>>,
-    /// What was chosen besides what the parts say.
+    /// The types chosen, in addition to those of the parts.
     only: Types,
     /// A reference that can't be followed, if any.
     pub(super) unknown: Option<String>,
-    /// What was entered already, by address.
+    /// The schemas already added, by address.
     entered: Vec<usize>,
 }
 
@@ -130,7 +130,7 @@ impl<'d> All<'d> {
         names
     }
 
-    /// What holds for a field: of each part what it says of this name, else of other fields. Patterns are left out: less is
+    /// The schemas that apply to a field: each part's for this name, else its schema for other fields. Patterns are left out: less is
     /// known then, never more.
     pub(super) fn field(&self, name: &str) -> Vec<&'d Value> {
         let of_part = |part: &Part<'d>| match named(part, name) {
@@ -141,7 +141,7 @@ impl<'d> All<'d> {
         self.parts.iter().filter_map(of_part).collect()
     }
 
-    /// What holds for fields that nothing names.
+    /// The schemas that apply to fields that no part names.
     pub(super) fn other_fields(&self) -> Vec<&'d Value> {
         self.each("additionalProperties").collect()
     }
@@ -152,7 +152,7 @@ impl<'d> All<'d> {
     }
 }
 
-/// What a part says of a field that it names.
+/// The schema that a part has for a field that it names.
 pub(super) fn named<'d>(part: Part<'d>, name: &str) -> Option<&'d Value> {
     part.get("properties")?.as_object()?.get(name)
 }

@@ -12,7 +12,7 @@ use serde_json::{Number, Value};
 use std::cmp::Ordering;
 
 impl<'a> Comparison<'a> {
-    /// What B demands of numbers and texts that fit A, and how many of what there may be.
+    /// Checks B's demands on numbers and texts that fit A, and on counts.
     pub(super) fn scalars(&mut self, a: &All<'a>, part: Part<'a>, at: &str) {
         let types = a.types();
         if types.meets(Types::NUMBER) {
@@ -153,7 +153,7 @@ fn order(one: &Number, other: &Number) -> Option<Ordering> {
 pub(super) fn equal(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
-            // What can't be told apart may be equal.
+            // numbers that can't be told apart may be equal
             order(one, other).is_none_or(|order| order == Ordering::Equal)
         }
         (Value::Array(one), Value::Array(other)) => {

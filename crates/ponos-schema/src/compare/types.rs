@@ -18,7 +18,7 @@ impl Types {
     pub(super) const ARRAY: Self = Self(32);
     pub(super) const OBJECT: Self = Self(64);
     pub(super) const ALL: Self = Self(127);
-    /// What a set is split into when alternatives are looked at.
+    /// The sets that a set is split into when alternatives are compared.
     pub(super) const KINDS: [Self; 6] =
         [Self::NULL, Self::BOOLEAN, Self::NUMBER, Self::STRING, Self::ARRAY, Self::OBJECT];
 
@@ -52,7 +52,7 @@ impl Types {
         }
     }
 
-    /// What the keyword `type` of a schema allows; all where it says nothing.
+    /// The types that the keyword `type` of a schema allows; all if it is absent.
     pub(super) fn of_part(part: &Map<String, Value>) -> Self {
         match part.get("type") {
             Some(Value::String(name)) => Self::named(name),

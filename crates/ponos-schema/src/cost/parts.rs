@@ -11,17 +11,17 @@ use std::collections::HashMap;
 pub(super) struct SchemaNode<'d> {
     /// Where it stands, as JSON pointer.
     pub(super) at: String,
-    /// What it applies to the same place.
+    /// The parts that it applies to the same place.
     pub(super) beside: Vec<Edge>,
-    /// What it applies to a field of that name.
+    /// The parts that it applies to fields, by name.
     pub(super) fields: HashMap<&'d str, usize>,
-    /// What it may apply to any field, …
+    /// The parts that it may apply to any field, …
     pub(super) patterns: Vec<usize>,
     /// … and to those that `fields` has no entry for.
     pub(super) others: Vec<usize>,
-    /// What it applies to the names of fields.
+    /// The parts that it applies to the names of fields.
     pub(super) names: Vec<usize>,
-    /// What it may apply to an item.
+    /// The parts that it may apply to an item.
     pub(super) items: Vec<usize>,
     /// Whether it asks what the others have evaluated: they are looked through again for that.
     pub(super) asks_back: bool,
@@ -166,7 +166,7 @@ fn schemas(value: &Value) -> std::slice::Iter<'_, Value> {
     }
 }
 
-/// A fragment's percent-encoding taken back; what is none stays.
+/// Decodes a fragment's percent-encoding; malformed escapes stay.
 fn decoded(fragment: &str) -> String {
     let mut bytes = Vec::with_capacity(fragment.len());
     let mut rest = fragment.as_bytes();

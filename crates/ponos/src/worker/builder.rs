@@ -3,7 +3,7 @@
 use super::{
     Handler, Limits, Payload, Policy,
     ended::Observer,
-    handler::{SharedHandler, contract_of, erase},
+    handler::{ErasedHandler, contract_of, erase},
     settings::{HandlerSettings, Last, Need},
 };
 use crate::{
@@ -20,7 +20,7 @@ use std::{
 /// A service's worker: `Worker::new("docker")`, its handlers, then [`Worker::run`].
 pub struct Worker {
     pub(super) service: String,
-    pub(super) drafts: Vec<Draft>,
+    pub(super) drafts: Vec<QueueDraft>,
     pub(super) events: Vec<(String, Result<Contract, SchemaError>)>,
     pub(super) tasks: Vec<(String, Result<Contract, SchemaError>)>,
     pub(super) states: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
@@ -32,11 +32,11 @@ pub struct Worker {
 }
 
 /// A queue as the author described it.
-pub(super) struct Draft {
+pub(super) struct QueueDraft {
     /// A name or pattern, or a fan-in's label.
     pub(super) label: String,
     pub(super) intake: Takes,
-    pub(super) handlers: Vec<Named>,
+    pub(super) handlers: Vec<HandlerDraft>,
     /// A fan-in's policy, the default of its handlers; else the handler's.
     pub(super) policy: Policy,
 }
@@ -50,17 +50,17 @@ pub(super) enum Takes {
 }
 
 /// A handler under its name or pattern.
-pub(super) struct Named {
+pub(super) struct HandlerDraft {
     pub(super) pattern: String,
     /// Its own policy, if it has one.
     pub(super) policy: Option<Policy>,
     pub(super) contract: Result<Contract, SchemaError>,
-    pub(super) handler: SharedHandler,
+    pub(super) handler: ErasedHandler,
     pub(super) last: Option<Last>,
     pub(super) needs: Vec<Need>,
 }
 
-impl Named {
+impl HandlerDraft {
     fn new<T: Payload, H: Handler<T>>(pattern: &str, handler: H) -> Self {
         let (handler, HandlerSettings { policy, contract, last, needs }) = erase::<T, H>(handler);
         let contract = contract.map_or_else(contract_of::<T>, Ok);
@@ -95,7 +95,7 @@ impl Worker {
     /// the one given by [`Handler::with`]: `on("time.one-day.passed", cleanup.with(Policy::retry(3)))`.
     #[must_use]
     pub fn on<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
-        self.drafts.push(Draft::single(Takes::Event, Named::new::<T, _>(name, handler)));
+        self.drafts.push(QueueDraft::single(Takes::Event, HandlerDraft::new::<T, _>(name, handler)));
         self
     }
 
@@ -103,9 +103,9 @@ impl Worker {
     /// [`Context::task`](super::Context::task). Otherwise as [`Worker::on`].
     #[must_use]
     pub fn task<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
-        let named = Named::new::<T, _>(name, handler);
+        let named = HandlerDraft::new::<T, _>(name, handler);
         self.tasks.push((name.to_owned(), named.contract.clone()));
-        self.drafts.push(Draft::single(Takes::Task, named));
+        self.drafts.push(QueueDraft::single(Takes::Task, named));
         self
     }
 
@@ -115,7 +115,7 @@ impl Worker {
     #[must_use]
     pub fn fan_in(mut self, label: &str, policy: Policy, build: impl FnOnce(FanIn) -> FanIn) -> Self {
         let handlers = build(FanIn { handlers: Vec::new() }).handlers;
-        self.drafts.push(Draft { label: label.to_owned(), intake: Takes::Several, handlers, policy });
+        self.drafts.push(QueueDraft { label: label.to_owned(), intake: Takes::Several, handlers, policy });
         self
     }
 
@@ -177,20 +177,20 @@ impl Worker {
 
 /// The handlers of one queue for several names.
 pub struct FanIn {
-    handlers: Vec<Named>,
+    handlers: Vec<HandlerDraft>,
 }
 
 impl FanIn {
     /// Handles the events with this name or topic pattern, by the fan-in's policy or one of its own.
     #[must_use]
     pub fn on<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
-        self.handlers.push(Named::new::<T, _>(name, handler));
+        self.handlers.push(HandlerDraft::new::<T, _>(name, handler));
         self
     }
 }
 
-impl Draft {
-    fn single(intake: Takes, named: Named) -> Self {
+impl QueueDraft {
+    fn single(intake: Takes, named: HandlerDraft) -> Self {
         let policy = named.policy.clone().unwrap_or_default();
         Self { label: named.pattern.clone(), intake, policy, handlers: vec![named] }
     }

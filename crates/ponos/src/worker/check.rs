@@ -2,7 +2,7 @@
 
 use super::{
     Policy, RunError, Worker,
-    builder::{Draft, Named, Takes},
+    builder::{HandlerDraft, QueueDraft, Takes},
     plan::{Plan, QueuePlan, Route},
     reach::overshadowing,
     service::Service,
@@ -83,7 +83,7 @@ impl Worker {
         for draft in drafts {
             let label = draft.label.clone();
             let mut found = Vec::new();
-            for Named { pattern, needs, .. } in &draft.handlers {
+            for HandlerDraft { pattern, needs, .. } in &draft.handlers {
                 let missing = needs.iter().filter(|need| !states.contains_key(&need.id));
                 found.extend(missing.map(|need| {
                     format!(
@@ -146,7 +146,7 @@ fn topology(worker: &Worker, faults: &mut Vec<String>) -> Topology {
     all
 }
 
-fn queue_topology(queue: &str, draft: &Draft) -> Topology {
+fn queue_topology(queue: &str, draft: &QueueDraft) -> Topology {
     let patterns: Vec<&str> = draft.handlers.iter().map(|named| named.pattern.as_str()).collect();
     let intake =
         if draft.intake == Takes::Task { QueueIntake::Tasks } else { QueueIntake::Events(&patterns) };
@@ -155,11 +155,11 @@ fn queue_topology(queue: &str, draft: &Draft) -> Topology {
 
 fn queue_plan(
     service: &str,
-    draft: Draft,
+    draft: QueueDraft,
     consumer_timeout: Duration,
     faults: &mut Vec<String>,
 ) -> QueuePlan {
-    let Draft { label, intake, handlers, mut policy } = draft;
+    let QueueDraft { label, intake, handlers, mut policy } = draft;
     faults.extend(policy.faults());
     if intake == Takes::Several {
         if !is_label(&label) {
@@ -171,12 +171,12 @@ fn queue_plan(
         }
     }
     let outer = policy.clone();
-    let timeout = |named: &Named| named.policy.as_ref().unwrap_or(&outer).timeout;
+    let timeout = |named: &HandlerDraft| named.policy.as_ref().unwrap_or(&outer).timeout;
     let slowest = handlers.iter().map(timeout).max().unwrap_or_default();
     let wait = Wait::cut(&mut policy, slowest, consumer_timeout);
     let mut routes: Vec<Arc<Route>> = Vec::new();
     let (mut before, mut uncompared): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
-    for Named { pattern, policy: own, contract, handler, last, needs: _ } in handlers {
+    for HandlerDraft { pattern, policy: own, contract, handler, last, needs: _ } in handlers {
         if let Err(why) = pattern_fault(&pattern, intake) {
             faults.push(why);
         } else if before.contains(&pattern) {

@@ -111,7 +111,7 @@ impl ConfirmingPublisher {
         Self { submit, link, waiting, next: Arc::default() }
     }
 
-    /// What the connection is doing.
+    /// The state of the connection.
     pub(crate) fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
     }

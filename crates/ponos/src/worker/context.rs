@@ -32,7 +32,7 @@ pub(crate) struct ContextInner {
     pub(crate) first_seen: Timestamp,
     pub(crate) deadline: Instant,
     pub(crate) cancelled: Signal,
-    /// What it runs on other threads.
+    /// Its work on other threads.
     pub(crate) blocking: BlockingWork,
     /// Why the last attempt failed; for the final handler.
     pub(crate) failure: Option<String>,
@@ -223,7 +223,7 @@ impl Context {
         &self.0
     }
 
-    /// What is held; only one at a time looks at it, and never across an await.
+    /// The messages held; locked by one at a time, and never across an await.
     fn buffer(&self) -> MutexGuard<'_, Buffer> {
         self.0.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }

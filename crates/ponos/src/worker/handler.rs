@@ -5,11 +5,11 @@ use super::{
     settings::{Configured, HandlerSettings, configure},
 };
 use crate::schema::{Contract, SchemaError};
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
 /// What a handler takes: any type that deserializes from JSON and has a JSON Schema. `serde_json::Value` takes everything.
 ///
@@ -96,42 +96,35 @@ where
     type Future = R;
 }
 
-/// A handler whose types are erased.
-pub(crate) trait Erased: Send + Sync {
+/// A handler whose types are erased; clones share it.
+#[derive(Clone)]
+pub(crate) struct ErasedHandler(Arc<Run>);
+
+type Run =
+    dyn Fn(Value, Context) -> Result<BoxFuture<'static, HandlerResult>, serde_json::Error> + Send + Sync;
+
+impl ErasedHandler {
     /// The future of one run.
     ///
     /// # Errors
     /// Serde's message, when the payload fits the contract but can't be read as the type.
-    fn run(
-        &self,
-        payload: Value,
-        context: Context,
-    ) -> Result<BoxFuture<'static, HandlerResult>, serde_json::Error>;
-}
-
-/// A shared, erased handler.
-pub(crate) type SharedHandler = Arc<dyn Erased>;
-
-struct Typed<T, H> {
-    handler: H,
-    payload: PhantomData<fn(T)>,
-}
-
-impl<T: Payload, H: Handler<T>> Erased for Typed<T, H> {
-    fn run(
+    pub(crate) fn run(
         &self,
         payload: Value,
         context: Context,
     ) -> Result<BoxFuture<'static, HandlerResult>, serde_json::Error> {
-        let payload = serde_json::from_value(payload)?;
-        Ok(Box::pin((self.handler)(payload, context)))
+        (self.0)(payload, context)
     }
 }
 
 /// The handler, erased, and its settings.
-pub(crate) fn erase<T: Payload, H: Handler<T>>(handler: H) -> (SharedHandler, HandlerSettings) {
+pub(crate) fn erase<T: Payload, H: Handler<T>>(handler: H) -> (ErasedHandler, HandlerSettings) {
     let settings = HandlerSettings::of(&handler);
-    (Arc::new(Typed { handler, payload: PhantomData }), settings)
+    let run = move |payload, context| {
+        let payload: T = serde_json::from_value(payload)?;
+        Ok(handler(payload, context).boxed())
+    };
+    (ErasedHandler(Arc::new(run)), settings)
 }
 
 /// The contract of a type.
@@ -139,7 +132,7 @@ pub(crate) fn contract_of<T: Payload>() -> Result<Contract, SchemaError> {
     Contract::of::<T>()
 }
 
-impl fmt::Debug for dyn Erased {
+impl fmt::Debug for ErasedHandler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Handler")
     }

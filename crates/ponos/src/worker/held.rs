@@ -1,4 +1,4 @@
-//! What a handler publishes: checked at once, held until the handler is done, with ids that derive from its event.
+//! Messages that a handler publishes: checked at once, held until it is done, with ids that derive from its event.
 
 use super::{limits::Limits, service::Service};
 use crate::{

@@ -1,6 +1,6 @@
 //! A checked worker as data: its queues with their routes, and the topology they need.
 
-use super::{Policy, handler::SharedHandler, service::Service, settings::Last};
+use super::{Policy, handler::ErasedHandler, service::Service, settings::Last};
 use crate::{
     schema::Contract,
     topology::{Topology, topic_matches},
@@ -41,7 +41,7 @@ pub(crate) struct Route {
     /// Attempts, backoff, timeout, age.
     pub(crate) policy: Policy,
     /// The handler.
-    pub(crate) handler: SharedHandler,
+    pub(crate) handler: ErasedHandler,
     /// The final handler, which runs before a message goes to the dead letters.
     pub(crate) last: Option<Last>,
 }

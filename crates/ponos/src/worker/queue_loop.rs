@@ -79,7 +79,7 @@ impl QueueLoop {
     /// at any time.
     async fn work(&mut self) {
         loop {
-            self.empty_hands().await;
+            self.give_back_waiting().await;
             if self.waiting.is_empty() {
                 self.queue.pulse.waiting.store(false, Ordering::Relaxed);
                 let came = tokio::select! {
@@ -134,7 +134,7 @@ impl QueueLoop {
 
     /// Gives back the waiting deliveries when the queue is paused. Those that come later are kept for the probe: they are few,
     /// because the intake is narrow then.
-    async fn empty_hands(&mut self) {
+    async fn give_back_waiting(&mut self) {
         let pauses = self.queue.breaker.pauses();
         if std::mem::replace(&mut self.pauses, pauses) == pauses || self.queue.plan.policy.exclusive {
             // of a single active consumer all would come again at once, and in another order

@@ -1,4 +1,4 @@
-//! What became of all deliveries, for the report of a worker.
+//! Counts how deliveries ended, for the report of a worker.
 
 use super::ended::Ended;
 use std::{
@@ -13,7 +13,7 @@ use std::{
 /// So many are named in a report.
 const NAMED: usize = 1_000;
 
-/// What a worker did until it ended.
+/// The counts of a worker's deliveries until it ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Done, skipped, or handled before (by the inbox).
@@ -57,7 +57,7 @@ impl Report {
     }
 }
 
-/// The ids of so many messages that were given back are remembered, to count each once.
+/// The most ids remembered of messages that were given back, to count each once.
 const REMEMBERED: usize = 10_000;
 
 /// Counts the ends of one queue's deliveries.

@@ -10,7 +10,7 @@ use crate::event::Message;
 pub fn resent(message: Message, queue: &str, id: Option<&str>) -> Message {
     let Message { mut properties, mut headers, body, .. } = message;
     let is_id = |id: &str| !id.is_empty();
-    // an empty one is none, and can't be sent under; returned messages are told apart by it
+    // returned messages are matched by their id, so an empty one is replaced too
     if !properties.message_id.as_deref().is_some_and(is_id) {
         let id = id.filter(|id| is_id(id)).map(str::to_owned);
         properties.message_id = id.or_else(|| Some(random()));

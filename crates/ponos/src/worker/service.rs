@@ -1,4 +1,4 @@
-//! What all handlers of a worker share: its name, its clock, its state, and what it may publish.
+//! The parts that all handlers of a worker share: its name, clock, state, inbox, and what it may publish.
 
 use super::{confirming_publisher::ConfirmingPublisher, ended::Observer, limits::Limits};
 use crate::{clock::Clock, inbox::Inbox, schema::Registry};

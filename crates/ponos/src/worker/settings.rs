@@ -6,7 +6,7 @@
 
 use super::{
     Context, Handler, HandlerResult, Payload, Policy,
-    handler::{SharedHandler, erase},
+    handler::{ErasedHandler, erase},
 };
 use crate::schema::Contract;
 use futures_util::future::{self, BoxFuture};
@@ -60,7 +60,7 @@ pub struct HandlerSettings {
 /// The final handler.
 #[derive(Debug, Clone)]
 pub(crate) struct Last {
-    pub(crate) handler: SharedHandler,
+    pub(crate) handler: ErasedHandler,
     /// After [`Outcome::Dead`](super::Outcome::Dead) too.
     pub(crate) or_dead: bool,
     /// It has a policy, contract or final handler of its own, which would have no effect.

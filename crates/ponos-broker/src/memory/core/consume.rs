@@ -121,7 +121,7 @@ impl BrokerState {
         }
     }
 
-    /// What is to be brought to the consumer; `None` if it was cancelled.
+    /// The deliveries for the consumer; `None` if it was cancelled.
     pub(crate) fn take_outbox(&mut self, consumer: u64) -> Option<VecDeque<Outgoing>> {
         self.consumers.get_mut(&consumer).map(|consumer| std::mem::take(&mut consumer.outbox))
     }

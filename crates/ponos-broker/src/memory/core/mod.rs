@@ -1,5 +1,5 @@
-//! The broker as a state machine: no runtime, no clock. `now` is in milliseconds since the broker began; what a call
-//! changed for consumers stands in their outboxes, and whom to wake in [`BrokerState::take_touched`].
+//! The broker as a state machine: no runtime, no clock. `now` is in milliseconds since the broker began. A call puts
+//! deliveries into the consumers' outboxes; [`BrokerState::take_touched`] returns the consumers to wake.
 
 mod consume;
 mod death;
@@ -74,7 +74,7 @@ impl BrokerState {
         self.wake_at
     }
 
-    /// What is in a queue, if it exists.
+    /// The counts of a queue, if it exists.
     pub(crate) fn status(&self, queue: &str) -> Option<QueueStatus> {
         let queue = self.queues.get(queue)?;
         Some(QueueStatus {
@@ -116,7 +116,7 @@ impl BrokerState {
         self.exchanges.remove(name).is_some()
     }
 
-    /// What a restart leaves: durable exchanges and queues, persistent messages. All connections must be gone.
+    /// Drops what a restart does not keep: transient exchanges, queues and messages. All connections must be gone.
     pub(crate) fn forget_transient(&mut self) {
         let transient: Vec<String> = self
             .queues

@@ -14,16 +14,16 @@ use std::{
     sync::Arc,
 };
 
-/// What became of a publishing.
+/// The outcome of a publishing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Published {
     /// Every queue that it was routed to has it; `routed` is false if there was none.
     Accepted { routed: bool },
     /// A full queue refused it; others may have it.
     Rejected,
-    /// RabbitMQ would close the channel because of the message, with these words.
+    /// RabbitMQ would close the channel because of the message, with this text.
     Refused(String),
-    /// RabbitMQ would close the channel, for there is no such exchange, with these words.
+    /// The exchange does not exist: RabbitMQ would close the channel with this text.
     Missing(String),
 }
 

@@ -119,7 +119,7 @@ impl StoredQueue {
         }
     }
 
-    /// What a restart of the broker leaves: nothing that is transient in a classic queue.
+    /// Drops the transient messages of a classic queue, as a restart of the broker does.
     pub(super) fn forget_transient(&mut self) {
         if !self.settings.quorum {
             self.ready.retain(|stored| stored.message.properties.persistent);

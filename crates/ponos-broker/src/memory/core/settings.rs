@@ -1,4 +1,4 @@
-//! What a queue's arguments mean, and which are refused.
+//! Parses a queue's arguments, and refuses invalid ones.
 
 use super::precondition;
 use crate::LinkError;
@@ -21,7 +21,7 @@ pub(super) struct QueueSettings {
     pub(super) single_active: bool,
 }
 
-/// What happens to a publishing when a queue is full.
+/// How a full queue treats a publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Overflow {
     /// The oldest ready message makes room (it is dead-lettered if the queue has a dead-letter exchange).

@@ -20,7 +20,7 @@ const SECRETS: [&str; 11] = [
 ];
 /// So is one whose last word is one of these.
 const LAST_WORDS: [&str; 5] = ["auth", "sig", "signature", "authorization", "sas"];
-/// So is one whose last word ends so (`max_tokens` is none), unless it is one of [`WORDS`].
+/// So is one whose last word ends so (`max_tokens` does not), unless it is one of [`WORDS`].
 const ENDS: [&str; 2] = ["pass", "token"];
 /// So is one that ends so, be it with `_`, `-` or nothing between its words.
 const KEYS: [&str; 4] = ["accountkey", "privatekey", "sharedkey", "secretkey"];
@@ -139,7 +139,7 @@ fn auth_scheme(rest: &str) -> usize {
     if scheme > 0 && spaces > 0 && spaces < after.len() { scheme + spaces } else { 0 }
 }
 
-/// What a value stands in.
+/// The quotes around a value.
 struct ValueContext {
     /// The quotation.
     opened: Option<char>,

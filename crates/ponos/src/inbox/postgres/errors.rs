@@ -1,4 +1,4 @@
-//! What sqlx and Postgres say, in classes and in words.
+//! Classifies the errors of sqlx and Postgres, and says what to do.
 
 use crate::inbox::{InboxError, InboxErrorClass as Class};
 use sqlx::{Error, postgres::PgConnectOptions};

@@ -65,7 +65,7 @@ pub(super) async fn ensure(
     let found = check(connection, schema).await;
     match found.map_err(|error| classify(address, "looking for the inbox's tables", &error)) {
         Ok(()) => Ok(()),
-        // 42P01, 42703, 3F000: no such table, column, schema. Whoever may not look may not make it either.
+        // 42P01, 42703, 3F000: no such table, column, schema. A role that may not read may not create either.
         Err(error) if error.class == InboxErrorClass::Refused => {
             create(connection, &ddl)
                 .await

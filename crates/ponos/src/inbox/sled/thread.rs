@@ -57,7 +57,7 @@ pub(super) fn run(
     }
 }
 
-/// The database, or why there is none at the moment.
+/// The database, or why it is not open at the moment.
 struct Keeper {
     database: Result<Database, InboxError>,
     failures: u32,
@@ -130,7 +130,7 @@ impl Keeper {
 
 impl Request {
     fn refuse(self, error: InboxError) {
-        // Whoever asked may have gone: a handler's timeout.
+        // the caller may have gone, by a handler's timeout
         match self {
             Self::Contains(_, reply) | Self::Forget(_, reply) => drop(reply.send(Err(error))),
             Self::Record(_, reply) => drop(reply.send(Err(error))),

@@ -18,7 +18,7 @@ use crate::{
     worker::{
         Context, HandlerResult, Outcome,
         ended::{DeadKind, Death},
-        handler::SharedHandler,
+        handler::ErasedHandler,
         plan::Route,
         queue_context::QueueContext,
     },
@@ -156,7 +156,7 @@ async fn begin_last_entry(
 /// Runs the route's final handler.
 async fn run_last_handler(
     queue: &QueueContext,
-    handler: &SharedHandler,
+    handler: &ErasedHandler,
     context: &Context,
     payload: Value,
 ) -> Result<(), RunResult> {
@@ -195,8 +195,8 @@ fn unfit(error: &str) -> String {
     format!("the payload fits its schema, but can't be read as the handler's type: {error}")
 }
 
-async fn run(queue: &QueueContext, handler: &SharedHandler, context: &Context, payload: Value) -> RunResult {
-    let own = (Arc::clone(handler), context.clone());
+async fn run(queue: &QueueContext, handler: &ErasedHandler, context: &Context, payload: Value) -> RunResult {
+    let own = (handler.clone(), context.clone());
     // within the future, so that a handler that panics before it has made its own is caught as well
     let body = async move {
         let (handler, context) = own;

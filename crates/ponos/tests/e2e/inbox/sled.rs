@@ -210,15 +210,7 @@ fn lift_the_limit() {
 mod others {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
-
-    fn all_private(path: &Path) {
-        let found = fs::symlink_metadata(path).unwrap();
-        let wanted = if found.is_dir() { 0o700 } else { 0o600 };
-        assert_eq!(found.permissions().mode() & 0o7777, wanted, "{}", path.display());
-        if found.is_dir() {
-            fs::read_dir(path).unwrap().for_each(|entry| all_private(&entry.unwrap().path()));
-        }
-    }
+    use testkit::assert_private;
 
     #[test]
     fn the_folder_is_for_its_user_alone_whatever_the_umask() {
@@ -226,7 +218,7 @@ mod others {
         let path = folder.path().join("inbox");
         let ran = child("others::child_looks_while_it_is_open", &path, "umask 000;").output().unwrap();
         assert!(ran.status.success(), "{ran:?}");
-        all_private(&path);
+        assert_private(&path);
     }
 
     #[tokio::test]
@@ -234,7 +226,7 @@ mod others {
         let Some(folder) = child_folder() else { return };
         let inbox = Inbox::sled(&folder, None).unwrap();
         handle(&inbox, &key("one")).await;
-        all_private(&folder);
+        assert_private(&folder);
     }
 
     #[test]

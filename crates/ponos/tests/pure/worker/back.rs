@@ -1,5 +1,6 @@
 //! What is given back for our own reasons, however often, is never poison.
 
+use super::{NAME, QUEUE, secs};
 use ponos::{
     broker::{Link, Publishing, Transport, memory::Broker},
     event::Event,
@@ -8,21 +9,11 @@ use ponos::{
     worker::Limits,
 };
 use serde_json::{Value, json};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
 use tokio::time::sleep;
-
-const NAME: &str = "order.parcel.shipped";
-const QUEUE: &str = "shop.order.parcel.shipped";
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
 
 /// Takes longer than the grace, until it is told to be quick.
 fn slow(quick: &Arc<AtomicBool>, done: &Arc<AtomicU64>) -> Worker {

@@ -1,6 +1,7 @@
 //! What can't be is refused before anything is touched, all of it at once, in words.
 #![allow(clippy::unwrap_used)] // its helpers are tests too
 
+use super::{NAME, secs};
 use ponos::{
     prelude::*,
     worker::{FanIn, Limits, WorkerError},
@@ -11,12 +12,6 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-
-const NAME: &str = "order.parcel.shipped";
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
 
 async fn done(_: Value, _: Context) -> HandlerResult {
     Ok(Done)

@@ -1,5 +1,6 @@
 //! How one delivery ends: each rule of a task's life, on the twin and on paused time.
 
+use super::{NAME, QUEUE, secs};
 use ponos::{
     event::{HeaderValue, Message},
     inbox::Inbox,
@@ -8,24 +9,14 @@ use ponos::{
     worker::{DeadKind, Death, Limits, Observed},
 };
 use serde_json::{Value, json};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
 };
-
-const NAME: &str = "order.parcel.shipped";
-const QUEUE: &str = "shop.order.parcel.shipped";
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 struct Parcel {
     weight: u32,
-}
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
 }
 
 /// A worker that counts its runs and says always the same.

@@ -11,3 +11,12 @@ mod start;
 mod stream;
 mod topology;
 mod unavailable;
+
+use std::time::Duration;
+
+const NAME: &str = "order.parcel.shipped";
+const QUEUE: &str = "shop.order.parcel.shipped";
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}

@@ -1,10 +1,10 @@
 //! By which ways a handler publishes, under which ids, and what it can't.
 
+use super::NAME;
 use ponos::{prelude::*, testing::Kit, worker::Limits};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
-const NAME: &str = "order.parcel.shipped";
 const SENT: &str = "shop.bill.sent";
 const TASK: &str = "shop.bill.print";
 

@@ -1,5 +1,6 @@
 //! Released and snoozed: the same attempt again later, bounded by age and not by the broker's counts; and why one is retried.
 
+use super::{NAME, secs};
 use ponos::{prelude::*, testing::Kit};
 use serde_json::{Value, json};
 use std::{
@@ -10,12 +11,7 @@ use std::{
     time::Duration,
 };
 
-const NAME: &str = "order.parcel.shipped";
 const HOUR: Duration = Duration::from_secs(3600);
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
 
 /// When it ran, in milliseconds, and at which attempt.
 type Runs = Arc<Mutex<Vec<(i64, u32)>>>;

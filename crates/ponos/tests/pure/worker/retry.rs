@@ -1,5 +1,6 @@
 //! Attempts: the ladder, the last one, panics, timeouts, blocking work, and brokers that take nothing.
 
+use super::{NAME, QUEUE, secs};
 use ponos::{
     event::{HeaderValue, Message, Timestamp},
     prelude::*,
@@ -16,13 +17,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::sleep;
-
-const NAME: &str = "order.parcel.shipped";
-const QUEUE: &str = "shop.order.parcel.shipped";
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
 
 fn steady(attempts: u32, wait: Duration) -> Policy {
     let backoff = Backoff { first: wait, factor: 1.0, longest: wait, jitter: 0.0 };

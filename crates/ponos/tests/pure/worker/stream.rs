@@ -1,5 +1,6 @@
 //! How many at a time, how fast, beside whom; and how a worker ends.
 
+use super::{NAME, QUEUE, secs};
 use ponos::{
     broker::{Transport, memory::Broker},
     event::Event,
@@ -21,13 +22,6 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
-
-const NAME: &str = "order.parcel.shipped";
-const QUEUE: &str = "shop.order.parcel.shipped";
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
 
 /// How many are at work now, and were at most.
 #[derive(Clone, Default)]

@@ -1,5 +1,6 @@
 //! What is deleted from the broker under a running worker is seen and declared again, and nothing is blamed for it.
 
+use super::{NAME, QUEUE, secs};
 use ponos::{
     broker::{Link, PublishOutcome, Publisher, Publishing, Transport, memory::Broker},
     event::Event,
@@ -10,18 +11,8 @@ use ponos::{
     worker::{Backoff, Liveness, Observed, Report, WorkerError},
 };
 use serde_json::{Value, json};
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 use tokio::{task::JoinHandle, time::sleep};
-
-const NAME: &str = "order.parcel.shipped";
-const QUEUE: &str = "shop.order.parcel.shipped";
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
 
 struct Running {
     broker: Broker,

@@ -1,5 +1,6 @@
 //! What tasks need is not there: their queue is paused, nothing is spent or dead, and it goes on by degrees.
 
+use super::{NAME, QUEUE, secs};
 use ponos::{
     broker::{
         Transport,
@@ -23,13 +24,6 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
-
-const NAME: &str = "order.parcel.shipped";
-const QUEUE: &str = "shop.order.parcel.shipped";
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
 
 /// A service that may be down, and what was asked of it.
 #[derive(Clone, Default)]
