@@ -1,6 +1,8 @@
 //! The command line: one file per verb, each with its `Args` and its `run`.
 //!
-//! What the verbs share: `exit.rs` (the codes), `output.rs` (writing), `report.rs` (diagnostics), `Globals`.
+//! What the verbs share: `reach.rs` (which clock is asked), `source.rs` (the operations on it: over HTTP, or those of `ops`
+//! on the store of a clock that does not run), `error.rs` and `exit.rs` (how a verb ends), `output.rs` (writing),
+//! `report.rs` (diagnostics), `Globals`.
 
 mod audit;
 mod check;

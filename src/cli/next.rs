@@ -192,7 +192,7 @@ fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Res
     let named = entries.iter().any(|entry| entry.row.name.is_some());
     let mut header = vec!["LOCAL TIME", "ZONE", "UTC", "IN"];
     header.extend(named.then_some(["SCHEDULE", "EVENT"]).into_iter().flatten());
-    header.extend(entries.iter().any(|entry| !told(entry).is_empty()).then_some("WHY"));
+    header.extend(entries.iter().any(|entry| !reasons(entry).is_empty()).then_some("WHY"));
     let mut rows = vec![header.into_iter().map(str::to_owned).collect()];
     for entry in entries {
         let local = local(entry);
@@ -212,15 +212,16 @@ fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Res
             cells.push(format!("{name}{}", if entry.row.paused { " (paused)" } else { "" }));
             cells.push(event.clone());
         }
-        cells.push(told(entry));
+        cells.push(reasons(entry));
         rows.push(cells);
     }
     table::table(out, &rows)
 }
 
 /// Why, in words; the same reason once.
-fn told(entry: &Entry<'_>) -> String {
-    let mut reasons: Vec<String> = entry.why.iter().map(why::told).filter(|told| !told.is_empty()).collect();
+fn reasons(entry: &Entry<'_>) -> String {
+    let mut reasons: Vec<String> =
+        entry.why.iter().map(why::reason).filter(|told| !told.is_empty()).collect();
     reasons.dedup();
     let times = if entry.times > 1 { format!(" ({} times)", entry.times) } else { String::new() };
     format!("{}{times}", reasons.join("; "))

@@ -93,14 +93,14 @@ async fn change(
     done_to_it: &str,
 ) -> Result<Exit, CliError> {
     let client = chosen.clock.operate(globals, verb).await?;
-    let ids = if chosen.all { all(&client).await? } else { chosen.ids };
+    let ids = if chosen.all { releasable(&client).await? } else { chosen.ids };
     if !chosen.json && ids.is_empty() {
         output::print(|out| writeln!(out, "nothing is parked"))?;
     }
     let mut exit = Exit::Done;
     for ids in ids.chunks(AT_ONCE) {
         let answer: ParkedDecision = client.post(path, &ParkedIds { ids: ids.to_vec() }).await?;
-        tell(&answer, done_to_it, chosen.json)?;
+        print_decision(&answer, done_to_it, chosen.json)?;
         if !answer.unknown.is_empty() || !answer.being_sent.is_empty() {
             exit = Exit::Usage;
         }
@@ -108,7 +108,7 @@ async fn change(
     Ok(exit)
 }
 
-fn tell(answer: &ParkedDecision, done_to_it: &str, json: bool) -> Result<(), Exit> {
+fn print_decision(answer: &ParkedDecision, done_to_it: &str, json: bool) -> Result<(), Exit> {
     output::print(|out| {
         for id in &answer.done {
             if json {
@@ -132,7 +132,7 @@ fn tell(answer: &ParkedDecision, done_to_it: &str, json: bool) -> Result<(), Exi
     Ok(())
 }
 
-async fn all(client: &Client) -> Result<Vec<u64>, CliError> {
+async fn releasable(client: &Client) -> Result<Vec<u64>, CliError> {
     let parked = client.get::<ParkedList>("/parked").await?.parked;
     Ok(parked.iter().filter(|parked| !parked.released).map(|parked| parked.id).collect())
 }

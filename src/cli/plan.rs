@@ -90,8 +90,8 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let from = when::start(args.from.as_deref(), None, None)?;
     let through = when::end(from, &args.length, LONGEST)?;
     let (mut old, mut new) = match args.paths.as_slice() {
-        [old, new, ..] => (at(old)?, at(new)?),
-        [new] => (of_clock(globals, &args.clock).await?, at(new)?),
+        [old, new, ..] => (schedules_at(old)?, schedules_at(new)?),
+        [new] => (of_clock(globals, &args.clock).await?, schedules_at(new)?),
         [] => {
             let config = args.clock.config(globals)?;
             let old = of_clock(globals, &args.clock).await?;
@@ -104,7 +104,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
             (old, Set::new(title, sources::read_with(&source, &config.calendars))?)
         }
     };
-    count(&mut old, &mut new);
+    count_limits(&mut old, &mut new);
     let plan = compare(&old, &new, (from, through), usize::from(args.show));
     output::print(|out| {
         if args.json { output::lines(out, &[&plan]) } else { text::write(out, &plan, &args.length) }
@@ -113,12 +113,12 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
 }
 
 /// The schedules of a folder or a file.
-fn at(path: &Path) -> Result<Set, Exit> {
+fn schedules_at(path: &Path) -> Result<Set, Exit> {
     Set::new(path.display().to_string(), sources::read_path(path))
 }
 
 /// Limits without `from` count as the clock would count them: on, where the timing stays as it is.
-fn count(old: &mut Set, new: &mut Set) {
+fn count_limits(old: &mut Set, new: &mut Set) {
     for (name, side) in &mut new.schedules {
         let Some(before) = old.schedules.get(name) else { continue };
         if let (Some(was), Some(is)) = (&before.schedule, &side.schedule)

@@ -51,7 +51,7 @@ impl ClockArgs {
         let StorePath::Folder(folder) = &config.store.path else {
             return Err(CliError::Usage(format!("{what} needs a store on disk (store.path)")));
         };
-        operator(folder).await.map_err(|error| match error {
+        control_client(folder).await.map_err(|error| match error {
             ClientError::NotRunning(_) => CliError::NotRunning(folder.clone(), what),
             other => other.into(),
         })
@@ -64,16 +64,16 @@ impl ClockSource {
         let StorePath::Folder(folder) = &config.store.path else {
             return Ok(Self::Running(web_client(config)));
         };
-        match operator(folder).await {
+        match control_client(folder).await {
             Ok(client) => return Ok(Self::Running(client)),
             // Another user's clock: what may be read over HTTP can be read all the same.
             Err(ClientError::Broken { .. }) => return Ok(Self::Running(web_client(config))),
             Err(_) => {}
         }
-        match open(folder, config).await {
+        match open_stopped(folder, config).await {
             Ok(stopped) => {
-                if !named && answers(config).await {
-                    let (web, folder) = (web(config), folder.display());
+                if !named && clock_answers(config).await {
+                    let (web, folder) = (web_target(config), folder.display());
                     output::complain(&format!(
                         "note: a clock answers at {web}, but it does not run on the store {folder}; use --url {web} to ask it"
                     ));
@@ -81,7 +81,7 @@ impl ClockSource {
                 Ok(Self::Stopped(stopped))
             }
             // A clock that keeps nothing on a disk; one that was not asked for by its store.
-            Err(CliError::NoStore(_)) if !named && answers(config).await => {
+            Err(CliError::NoStore(_)) if !named && clock_answers(config).await => {
                 Ok(Self::Running(web_client(config)))
             }
             Err(CliError::Store(StoreError::Locked { .. })) => Ok(Self::Running(web_client(config))),
@@ -91,7 +91,7 @@ impl ClockSource {
 }
 
 /// A client of the clock that runs on this store; an error tells that none does.
-async fn operator(folder: &Path) -> Result<Client, ClientError> {
+async fn control_client(folder: &Path) -> Result<Client, ClientError> {
     let client = Client::new(Target::of_store(folder));
     client.get::<serde_json::Value>("/").await.map(|_| client)
 }
@@ -100,16 +100,16 @@ async fn operator(folder: &Path) -> Result<Client, ClientError> {
 const GLANCE: Duration = Duration::from_secs(2);
 
 /// Whether a clock of this name is there at the configured address.
-async fn answers(config: &Config) -> bool {
+async fn clock_answers(config: &Config) -> bool {
     if !config.http.enabled {
         return false;
     }
-    let client = Client::new(web(config));
+    let client = Client::new(web_target(config));
     let named = tokio::time::timeout(GLANCE, client.get::<Alive>("/healthz")).await;
     named.is_ok_and(|named| named.is_ok_and(|named| named.clock == config.clock.name))
 }
 
-async fn open(folder: &Path, config: &Config) -> Result<StoppedClock, CliError> {
+async fn open_stopped(folder: &Path, config: &Config) -> Result<StoppedClock, CliError> {
     // Opening creates what is missing: a verb that only reads must not leave an empty store behind.
     let empty = std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
     if empty {
@@ -119,7 +119,7 @@ async fn open(folder: &Path, config: &Config) -> Result<StoppedClock, CliError> 
 }
 
 /// Where this machine reaches the configured HTTP address.
-fn web(config: &Config) -> Target {
+fn web_target(config: &Config) -> Target {
     let listen = config.http.listen;
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -131,5 +131,5 @@ fn web(config: &Config) -> Target {
 
 /// The clock at the configured HTTP address.
 pub(super) fn web_client(config: &Config) -> Client {
-    Client::new(web(config))
+    Client::new(web_target(config))
 }

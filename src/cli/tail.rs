@@ -146,7 +146,7 @@ async fn consume(mut consumer: Consumer, printer: &mut Printer) -> Result<Exit, 
             changed = link.changed() => {
                 if changed.is_ok() {
                     let now = link.borrow_and_update().clone();
-                    told(&now, &mut lost)?;
+                    report_link(&now, &mut lost)?;
                     continue;
                 }
                 consumer.next().await
@@ -173,7 +173,7 @@ async fn consume(mut consumer: Consumer, printer: &mut Printer) -> Result<Exit, 
 }
 
 /// Says once when the broker goes and when it is back; what only a person can mend ends the tail.
-fn told(link: &Link, lost: &mut bool) -> Result<(), CliError> {
+fn report_link(link: &Link, lost: &mut bool) -> Result<(), CliError> {
     match link {
         Link::Down { error: Some(error), .. } if error.class.needs_a_person() => {
             output::complain(&format!("error: {error}"));
@@ -219,16 +219,16 @@ impl Printer {
     }
 
     fn event(&mut self, event: &Value) -> Result<bool, Exit> {
-        output::print(
-            |out| if self.json { writeln!(out, "{event}") } else { writeln!(out, "{}", words(event)) },
-        )?;
+        output::print(|out| {
+            if self.json { writeln!(out, "{event}") } else { writeln!(out, "{}", event_line(event)) }
+        })?;
         self.left = self.left.map(|left| left.saturating_sub(1));
         Ok(self.left == Some(0))
     }
 }
 
 /// `2026-12-01T09:00:00.000Z  time.one-day.passed  one-day  +3 ms`
-fn words(event: &Value) -> String {
+fn event_line(event: &Value) -> String {
     let text = |key: &str| line(event[key].as_str().unwrap_or("-")).into_owned();
     let mut words = vec![text("time"), text("type"), text("subject")];
     if let Some(late) = event["khronoslatenessms"].as_i64() {

@@ -1,15 +1,10 @@
-//! `GET /feed`: events as they are confirmed, as server-sent events (WHATWG HTML, §9.2).
-//!
-//! The feed reads the record by pages and waits for more, so a slow reader lags and nothing piles up. The id of each
-//! event is the [`Position`] of its row, by which a reader resumes; rows trimmed in between are reported as `event: gap`.
+//! `GET /feed`: events as they are confirmed, as server-sent events (WHATWG HTML, §9.2). The id of each is the
+//! [`Position`] by which a reader resumes; rows that are missing are an `event: gap`.
 
 use super::{problem::Problem, state::HttpState};
 use crate::{
-    engine::{Outcome, RecordRow, Revision},
-    ops::{self, OpsError, run_blocking},
+    ops::feed::{FeedContent, FeedItem, follow},
     position::Position,
-    schedule::Schedule,
-    store::Page,
 };
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
@@ -20,25 +15,15 @@ use axum::{
     },
 };
 use ponos::{
-    event::EventKind,
     shutdown::{Shutdown, Stage},
-    topology::{check_event_pattern, topic_matches},
+    topology::check_event_pattern,
 };
-use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
-use tokio::sync::OwnedSemaphorePermit;
+use std::{convert::Infallible, time::Duration};
 
-/// Rows read at once.
-const PAGE: usize = 256;
-/// About how many bytes of events are rendered at once, …
-const BYTES: usize = 32 << 10;
-/// … counting this much for each beside its data.
-const OVERHEAD: usize = 512;
 /// Patterns of one feed.
 const PATTERNS: usize = 32;
-/// After this many rows without an event, a feed sends its position, so that resuming need not read them again.
-const UNSENT: u64 = 1000;
-/// The pause before the record is read, or the loop asked, again after it could not be.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long a reader waits before it connects again.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// What the request asks of a feed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -52,47 +37,41 @@ pub(super) async fn feed(
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let wish = wish(query?.0, headers.get("last-event-id").map(|id| id.as_bytes()))?;
+    let Wish { patterns, after } = wish(query?.0, headers.get("last-event-id").map(|id| id.as_bytes()))?;
     let Ok(place) = state.feeds.clone().try_acquire_owned() else {
         let most = state.limits.feeds;
         return Err(Problem::unavailable(format!(
             "{most} feeds are being read, which is the limit; try again later"
         )));
     };
-    let bounds = state.clock.record.read(0, 1).await.map_err(OpsError::from)?;
-    // The row after which the feed begins; none where the record does not have this position.
-    let after = wish.after.map_or(Some(bounds.last), |position| position.row_in(bounds.record));
-    let after = after.filter(|after| *after <= bounds.last);
-    let begin = after.unwrap_or(bounds.first.saturating_sub(1));
-    let mut feed = Feed {
-        record: bounds.record,
-        after: begin,
-        told: begin,
-        patterns: wish.patterns,
-        rows: VecDeque::new(),
-        ready: VecDeque::new(),
-        state,
-        shutdown,
-        _place: place,
-    };
-    // Says where the feed begins, so that a reader that sees nothing can still resume from there.
-    feed.ready.push_back(match wish.after.filter(|_| after.is_none()) {
-        Some(unknown) => {
-            let (from, to) = (unknown.row().saturating_add(1), bounds.last);
-            let reason = "the record does not have this position: it is a new one, read from its start";
-            feed.gap_event(begin, from, to, reason)
-        }
-        None => feed.event(begin).comment("khronos").retry(Duration::from_secs(2)),
-    });
-    let keep_alive = KeepAlive::new().interval(feed.state.limits.keep_alive);
-    let stream = futures_util::stream::unfold(feed, |mut feed| async move {
-        let event = feed.next().await?;
-        Some((Ok::<_, Infallible>(event), feed))
-    });
+    let feed = follow(state.clock, patterns, after).await?;
+    let stream =
+        futures_util::stream::unfold((feed, shutdown, place), |(mut feed, shutdown, place)| async move {
+            let item = tokio::select! {
+                biased;
+                item = feed.next() => item?,
+                () = shutdown.reached(Stage::Draining) => return None,
+            };
+            Some((Ok::<_, Infallible>(event(item)), (feed, shutdown, place)))
+        });
+    let keep_alive = KeepAlive::new().interval(state.limits.keep_alive);
     let mut response = Sse::new(stream).keep_alive(keep_alive).into_response();
     // Buffering proxies would hold events back.
     response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
     Ok(response)
+}
+
+fn event(FeedItem { position, what }: FeedItem) -> Event {
+    let event = Event::default().id(position.to_string());
+    match what {
+        FeedContent::Start => event.comment("khronos").retry(RETRY),
+        FeedContent::Passed => event.comment("nothing of yours"),
+        FeedContent::Event { name, json } => event.event(name).data(json),
+        FeedContent::Gap { from, to, reason } => {
+            let data = serde_json::json!({ "from": from, "to": to, "reason": reason });
+            event.event("gap").data(data.to_string())
+        }
+    }
 }
 
 fn wish(query: Vec<(String, String)>, last_event_id: Option<&[u8]>) -> Result<Wish, Problem> {
@@ -118,188 +97,6 @@ fn wish(query: Vec<(String, String)>, last_event_id: Option<&[u8]>) -> Result<Wi
         wish.after = Some(position("Last-Event-ID", &String::from_utf8_lossy(id))?);
     }
     Ok(wish)
-}
-
-/// How a row is to be rendered.
-enum Part {
-    Passed,
-    Unknown(&'static str),
-    Wanted(Arc<(Revision, Schedule)>),
-}
-
-/// A rendered row.
-enum Made {
-    Nothing,
-    /// And why.
-    Unknown(&'static str),
-    /// Its name and what it says.
-    Event(String, String),
-}
-
-impl Part {
-    fn make(self, clock: &str, row: &RecordRow) -> (u64, Made) {
-        let made = match self {
-            Self::Passed => Made::Nothing,
-            Self::Unknown(reason) => Made::Unknown(reason),
-            Self::Wanted(definition) => ops::event(clock, row, &definition).map_or(Made::Nothing, |event| {
-                Made::Event(definition.1.event.to_string(), event.to_string())
-            }),
-        };
-        (row.sequence, made)
-    }
-}
-
-/// A feed being read.
-struct Feed {
-    /// Which record is read.
-    record: u64,
-    state: HttpState,
-    shutdown: Shutdown,
-    patterns: Vec<String>,
-    /// All rows up to this one are dealt with.
-    after: u64,
-    /// The last number that was sent to the reader.
-    told: u64,
-    /// The page that was read last, without what was dealt with: events are made of a few at a time.
-    rows: VecDeque<RecordRow>,
-    /// Not given yet: a few.
-    ready: VecDeque<Event>,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Feed {
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
-            }
-            if !self.rows.is_empty() {
-                self.enter().await?;
-                continue;
-            }
-            // Seen before reading: what is recorded meanwhile wakes the wait below.
-            self.state.clock.handle.recorded.borrow_and_update();
-            let stop = self.shutdown.reached(Stage::Draining);
-            let read = tokio::select! {
-                read = self.state.clock.record.read(self.after, PAGE) => read,
-                () = stop => return None,
-            };
-            match read {
-                Ok(page) if page.rows.is_empty() && page.first <= self.after + 1 => self.wait().await?,
-                Ok(page) => self.take(page),
-                Err(error) => {
-                    tracing::debug!(%error, "a feed could not read the record");
-                    self.pause().await?;
-                }
-            }
-        }
-    }
-
-    async fn wait(&mut self) -> Option<()> {
-        let stop = self.shutdown.reached(Stage::Draining);
-        tokio::select! {
-            changed = self.state.clock.handle.recorded.changed() => changed.ok(),
-            () = stop => None,
-        }
-    }
-
-    /// Lets what can't be had now have a little time.
-    async fn pause(&self) -> Option<()> {
-        let stop = self.shutdown.reached(Stage::Draining);
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => Some(()),
-            () = stop => None,
-        }
-    }
-
-    fn take(&mut self, page: Page) {
-        let first = page.rows.first().map_or(page.first, |row| row.sequence);
-        if first > self.after + 1 {
-            self.gap(self.after + 1, first - 1, "these rows are no longer kept");
-        }
-        self.rows = page.rows.into();
-    }
-
-    /// Makes of the next rows what is to be given of them: on another thread, for events may be large.
-    async fn enter(&mut self) -> Option<()> {
-        let clock = self.state.clock.name();
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        while bytes < BYTES
-            && let Some(row) = self.rows.pop_front()
-        {
-            let definition = match row.row.outcome {
-                // It had no definition, and its content went with it when it was settled.
-                Outcome::Confirmed { .. } if row.row.kind == EventKind::Delayed => {
-                    rows.push((
-                        row,
-                        Part::Unknown("the content of a delayed event is not kept once it is sent"),
-                    ));
-                    continue;
-                }
-                Outcome::Confirmed { .. } => match self.state.clock.definition(&row).await {
-                    Ok(definition) => Some(definition),
-                    // Not gone: the loop has no time for us. It is asked again.
-                    Err(_) => {
-                        self.rows.push_front(row);
-                        break;
-                    }
-                },
-                _ => None,
-            };
-            let part = match definition {
-                Some(None) => Part::Unknown("the definition of its schedule is no longer kept"),
-                Some(Some(definition)) if self.wants(definition.1.event.as_str()) => {
-                    bytes += definition.0.definition.bytes() + OVERHEAD;
-                    Part::Wanted(definition)
-                }
-                _ => Part::Passed,
-            };
-            rows.push((row, part));
-        }
-        let Some(last) = rows.last().map(|(row, _)| row.sequence) else { return self.pause().await };
-        let make = move || rows.into_iter().map(|(row, part)| part.make(&clock, &row)).collect::<Vec<_>>();
-        let Ok(made) = run_blocking(make).await else {
-            self.gap(self.after + 1, last, "these events could not be made, which is a defect");
-            return Some(());
-        };
-        for (sequence, made) in made {
-            self.after = sequence;
-            match made {
-                Made::Nothing => {}
-                Made::Unknown(reason) => self.gap(sequence, sequence, reason),
-                Made::Event(name, data) => {
-                    self.told = sequence;
-                    self.ready.push_back(self.event(sequence).event(name).data(data));
-                }
-            }
-            if self.after >= self.told + UNSENT {
-                self.told = self.after;
-                self.ready.push_back(self.event(self.after).comment("nothing of yours"));
-            }
-        }
-        Some(())
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        self.patterns.is_empty() || self.patterns.iter().any(|pattern| topic_matches(pattern, name))
-    }
-
-    fn gap(&mut self, from: u64, to: u64, reason: &str) {
-        self.told = to;
-        self.after = self.after.max(to);
-        self.ready.push_back(self.gap_event(to, from, to, reason));
-    }
-
-    /// That rows are missing; a reader resumes after `row`.
-    fn gap_event(&self, row: u64, from: u64, to: u64, reason: &str) -> Event {
-        let data = serde_json::json!({ "from": from, "to": to, "reason": reason });
-        self.event(row).event("gap").data(data.to_string())
-    }
-
-    /// After which a reader resumes behind this row.
-    fn event(&self, row: u64) -> Event {
-        Event::default().id(Position::new(self.record, row).to_string())
-    }
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl From<StoppedClock> for Clock {
 #[derive(Debug, Clone)]
 pub struct RunningClock {
     pub(crate) handle: Handle,
-    pub(crate) record: RecordReader,
+    pub(super) record: RecordReader,
     calendars: CalendarStore,
     pub(super) definitions: Arc<DefinitionCache>,
     answer: Duration,

@@ -10,7 +10,7 @@ use ponos::event::{Event, HeaderValue};
 use serde_json::{Map, Value};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// Revisions kept built, …
@@ -19,11 +19,17 @@ const KEPT: usize = 4096;
 const BYTES: usize = 4 << 20;
 
 /// A revision with its schedule; `None` for one that the clock does not know any more.
-pub(crate) type Built = Option<Arc<(Revision, Schedule)>>;
+pub(super) type Built = Option<Arc<(Revision, Schedule)>>;
 
 /// Built schedules by name and revision, shared by all feeds.
 #[derive(Debug, Default)]
 pub(super) struct DefinitionCache(Mutex<Kept>);
+
+impl DefinitionCache {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -50,10 +56,9 @@ impl RunningClock {
     ///
     /// # Errors
     /// [`OpsError::Unavailable`].
-    pub(crate) async fn definition(&self, row: &RecordRow) -> Result<Built, OpsError> {
+    pub(super) async fn definition(&self, row: &RecordRow) -> Result<Built, OpsError> {
         let key = (row.row.schedule.clone(), row.row.revision);
-        if let Some(known) = self.definitions.0.lock().unwrap_or_else(PoisonError::into_inner).built.get(&key)
-        {
+        if let Some(known) = self.definitions.lock().built.get(&key) {
             return Ok(known.clone());
         }
         let (name, number) = key.clone();
@@ -62,13 +67,13 @@ impl RunningClock {
             let schedule = revision.build().ok()?;
             Some(Arc::new((revision, schedule)))
         });
-        self.definitions.0.lock().unwrap_or_else(PoisonError::into_inner).keep(key, built.clone());
+        self.definitions.lock().keep(key, built.clone());
         Ok(built)
     }
 }
 
 /// The event that a confirmed row stands for, with when it was sent and how late; `None` for other outcomes.
-pub(crate) fn event(
+pub(super) fn event(
     clock: &str,
     row: &RecordRow,
     (revision, schedule): &(Revision, Schedule),

@@ -54,7 +54,7 @@ pub(super) fn entries<'a>(rows: &'a [Row], due: &[(usize, Timestamp)], from: Tim
                 continue;
             }
             let day = one.named.to_string().get(..10).unwrap_or_default().to_owned();
-            let entry = days.entry((day, told(&one))).or_insert_with(|| Entry {
+            let entry = days.entry((day, reason(&one))).or_insert_with(|| Entry {
                 row,
                 about: one.about,
                 due: false,
@@ -77,7 +77,7 @@ fn unusual(one: &Explained) -> bool {
 }
 
 /// In words.
-pub(super) fn told(one: &Explained) -> String {
+pub(super) fn reason(one: &Explained) -> String {
     let causes = |because: &[_]| {
         let causes: Vec<String> = because.iter().map(ToString::to_string).collect();
         causes.join(", ")

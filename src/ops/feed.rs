@@ -1,0 +1,239 @@
+//! The feed: events as they are confirmed.
+//!
+//! It reads the record by pages and waits for more, so a slow reader lags and nothing piles up. Each item has the
+//! [`Position`] by which a reader resumes; rows trimmed in between are reported as a gap.
+
+use super::{OpsError, RunningClock, events::event, run_blocking};
+use crate::{
+    engine::{Outcome, RecordRow, Revision},
+    position::Position,
+    schedule::Schedule,
+    store::Page,
+};
+use ponos::{event::EventKind, topology::topic_matches};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::time::sleep;
+
+/// Rows read at once.
+const PAGE: usize = 256;
+/// About how many bytes of events are rendered at once, …
+const BYTES: usize = 32 << 10;
+/// … counting this much for each beside its data.
+const OVERHEAD: usize = 512;
+/// After this many rows without an event, a feed gives its position, so that resuming need not read them again.
+const UNSENT: u64 = 1000;
+/// The pause before the record is read, or the loop asked, again after it could not be.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How a row is to be rendered.
+enum Part {
+    Passed,
+    Unknown(&'static str),
+    Wanted(Arc<(Revision, Schedule)>),
+}
+
+/// A rendered row.
+enum Made {
+    Nothing,
+    /// And why.
+    Unknown(&'static str),
+    /// Its name and what it says.
+    Event(String, String),
+}
+
+impl Part {
+    fn make(self, clock: &str, row: &RecordRow) -> (u64, Made) {
+        let made = match self {
+            Self::Passed => Made::Nothing,
+            Self::Unknown(reason) => Made::Unknown(reason),
+            Self::Wanted(definition) => event(clock, row, &definition).map_or(Made::Nothing, |event| {
+                Made::Event(definition.1.event.to_string(), event.to_string())
+            }),
+        };
+        (row.sequence, made)
+    }
+}
+
+/// What a feed gives, and the position from which a reader resumes behind it.
+#[derive(Debug)]
+pub struct FeedItem {
+    /// After this one all else follows.
+    pub position: Position,
+    /// What it is.
+    pub what: FeedContent,
+}
+
+/// What a feed gives.
+#[derive(Debug)]
+pub enum FeedContent {
+    /// Where the feed begins.
+    Start,
+    /// Rows without an event that is wanted were passed.
+    Passed,
+    /// An event.
+    Event {
+        /// Its name.
+        name: String,
+        /// The event, in CloudEvents' JSON format.
+        json: String,
+    },
+    /// Rows are missing.
+    Gap {
+        /// The first of them.
+        from: u64,
+        /// The last of them.
+        to: u64,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// A feed being read.
+#[derive(Debug)]
+pub struct Feed {
+    clock: RunningClock,
+    /// Which record is read.
+    record: u64,
+    patterns: Vec<String>,
+    /// All rows up to this one are dealt with.
+    after: u64,
+    /// The last number that was sent to the reader.
+    told: u64,
+    /// The page that was read last, without what was dealt with: events are made of a few at a time.
+    rows: VecDeque<RecordRow>,
+    /// Not given yet: a few.
+    ready: VecDeque<FeedItem>,
+}
+
+/// Begins a feed of the events whose names match one of the patterns, or of all where there is none: after this position,
+/// or with what is recorded from now on.
+///
+/// # Errors
+/// [`OpsError::Record`].
+pub async fn follow(
+    clock: RunningClock,
+    patterns: Vec<String>,
+    after: Option<Position>,
+) -> Result<Feed, OpsError> {
+    let bounds = clock.record.read(0, 1).await?;
+    // The row after which the feed begins; none where the record does not have this position.
+    let row = after.map_or(Some(bounds.last), |position| position.row_in(bounds.record));
+    let row = row.filter(|row| *row <= bounds.last);
+    let begin = row.unwrap_or(bounds.first.saturating_sub(1));
+    let (rows, ready) = (VecDeque::new(), VecDeque::new());
+    let mut feed = Feed { clock, record: bounds.record, patterns, after: begin, told: begin, rows, ready };
+    // Says where the feed begins, so that a reader that sees nothing can still resume from there.
+    let what = match after.filter(|_| row.is_none()) {
+        Some(unknown) => FeedContent::Gap {
+            from: unknown.row().saturating_add(1),
+            to: bounds.last,
+            reason: "the record does not have this position: it is a new one, read from its start",
+        },
+        None => FeedContent::Start,
+    };
+    feed.give(begin, what);
+    Ok(feed)
+}
+
+impl Feed {
+    /// The next of it; `None` when the clock's loop has ended.
+    pub async fn next(&mut self) -> Option<FeedItem> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Some(item);
+            }
+            if !self.rows.is_empty() {
+                self.enter().await;
+                continue;
+            }
+            // Seen before reading: what is recorded meanwhile wakes the wait below.
+            self.clock.handle.recorded.borrow_and_update();
+            match self.clock.record.read(self.after, PAGE).await {
+                Ok(page) if page.rows.is_empty() && page.first <= self.after + 1 => {
+                    self.clock.handle.recorded.changed().await.ok()?;
+                }
+                Ok(page) => self.take(page),
+                Err(error) => {
+                    tracing::debug!(%error, "a feed could not read the record");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, page: Page) {
+        let first = page.rows.first().map_or(page.first, |row| row.sequence);
+        if first > self.after + 1 {
+            self.gap(self.after + 1, first - 1, "these rows are no longer kept");
+        }
+        self.rows = page.rows.into();
+    }
+
+    /// Makes of the next rows what is to be given of them: on another thread, for events may be large.
+    async fn enter(&mut self) {
+        let clock = self.clock.name();
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while bytes < BYTES
+            && let Some(row) = self.rows.pop_front()
+        {
+            let definition = match row.row.outcome {
+                // It had no definition, and its content went with it when it was settled.
+                Outcome::Confirmed { .. } if row.row.kind == EventKind::Delayed => {
+                    rows.push((
+                        row,
+                        Part::Unknown("the content of a delayed event is not kept once it is sent"),
+                    ));
+                    continue;
+                }
+                Outcome::Confirmed { .. } => match self.clock.definition(&row).await {
+                    Ok(definition) => Some(definition),
+                    // Not gone: the loop has no time for us. It is asked again.
+                    Err(_) => {
+                        self.rows.push_front(row);
+                        break;
+                    }
+                },
+                _ => None,
+            };
+            let part = match definition {
+                Some(None) => Part::Unknown("the definition of its schedule is no longer kept"),
+                Some(Some(definition)) if self.wants(definition.1.event.as_str()) => {
+                    bytes += definition.0.definition.bytes() + OVERHEAD;
+                    Part::Wanted(definition)
+                }
+                _ => Part::Passed,
+            };
+            rows.push((row, part));
+        }
+        let Some(last) = rows.last().map(|(row, _)| row.sequence) else { return sleep(PAUSE).await };
+        let make = move || rows.into_iter().map(|(row, part)| part.make(&clock, &row)).collect::<Vec<_>>();
+        let Ok(made) = run_blocking(make).await else {
+            return self.gap(self.after + 1, last, "these events could not be made, which is a defect");
+        };
+        for (sequence, made) in made {
+            self.after = sequence;
+            match made {
+                Made::Nothing => {}
+                Made::Unknown(reason) => self.gap(sequence, sequence, reason),
+                Made::Event(name, json) => self.give(sequence, FeedContent::Event { name, json }),
+            }
+            if self.after >= self.told + UNSENT {
+                self.give(self.after, FeedContent::Passed);
+            }
+        }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.patterns.is_empty() || self.patterns.iter().any(|pattern| topic_matches(pattern, name))
+    }
+
+    fn gap(&mut self, from: u64, to: u64, reason: &'static str) {
+        self.after = self.after.max(to);
+        self.give(to, FeedContent::Gap { from, to, reason });
+    }
+
+    fn give(&mut self, row: u64, what: FeedContent) {
+        self.told = row;
+        self.ready.push_back(FeedItem { position: Position::new(self.record, row), what });
+    }
+}
