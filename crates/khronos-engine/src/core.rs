@@ -5,14 +5,15 @@ use super::{
     backlog::{Backlogs, State},
     clock_guard::ClockGuard,
     faults::{Fault, planted},
-    flights::{Flights, Owner},
     hand_over::{LEAD, MARGIN},
+    in_flight::{InFlight, Owner},
     load::{Change, Load},
     parked::ParkedSet,
     place::Which,
     progress::{PAUSED, Progress, SpanKey},
     refusals::Refusals,
     schedules::Schedules,
+    set_back::SetBack,
     slots::SlotId,
 };
 use ponos_event::Timestamp;
@@ -42,7 +43,7 @@ pub struct Engine {
     pub(super) rules: Rules,
     pub(super) guard: ClockGuard,
     pub(super) schedules: Schedules,
-    pub(super) flights: Flights,
+    pub(super) in_flight: InFlight,
     pub(super) backlogs: Backlogs,
     pub(super) progress: Progress,
     /// Revisions that are kept and do not run: ended ones, and what this version does not understand.
@@ -55,10 +56,12 @@ pub struct Engine {
     pub(super) load: Option<Load>,
     /// The write with the latest piece of a load: the next piece begins when it is durable.
     pub(super) loading: u64,
+    /// Spans and slots that are being taken back, after the clock was set back.
+    pub(super) setting_back: Option<SetBack>,
     /// Ended revisions up to this one were looked at, whether they can be forgotten.
     pub(super) looked_at: Option<SpanKey>,
     pub(super) link_up: bool,
-    /// More is on time than one step hands over.
+    /// More is on time than one step hands over, or more of paused schedules is due than it passes over.
     pub(super) more: bool,
     pub(super) draining: bool,
     /// Up to here all rows were given to the record.
@@ -83,6 +86,7 @@ impl Engine {
             self.set_back(now);
         }
         self.take_in(input);
+        self.take_back();
         while self.is_steady()
             && let Some(change) = self.waiting.pop_front()
         {
@@ -106,7 +110,7 @@ impl Engine {
         let now = self.now();
         let mut earliest = self.progress.next_save(now, self.settled());
         let mut wish = |at: Timestamp| earliest = Some(earliest.map_or(at, |e| e.min(at)));
-        if self.may_load() || self.more {
+        if self.may_load() || self.more || self.setting_back.is_some() {
             wish(now);
         }
         if self.may_hand_over() {
@@ -132,11 +136,14 @@ impl Engine {
     /// W as it stands: everything with send time ≤ this is settled or in the set.
     pub fn settled(&self) -> Timestamp {
         let mut mark = self.now();
-        if let Some(lowest) = self.flights.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight)) {
+        if let Some(lowest) = self.in_flight.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight)) {
             mark = mark.min(lowest.plus(-1));
         }
         if let Some(lowest) = self.schedules.lowest() {
             mark = mark.min(lowest.plus(-1));
+        }
+        if let Some(under_way) = &self.setting_back {
+            mark = mark.min(under_way.to());
         }
         mark.max(self.progress.settled())
     }
@@ -163,12 +170,12 @@ impl Engine {
 
     /// How many handovers are unanswered.
     pub fn in_flight(&self) -> usize {
-        self.flights.len()
+        self.in_flight.len()
     }
 
     /// Since when the oldest of them is.
     pub fn unanswered_since(&self) -> Option<Timestamp> {
-        self.flights.oldest()
+        self.in_flight.oldest()
     }
 
     /// How many spans are outstanding.
@@ -185,8 +192,9 @@ impl Engine {
         }
     }
 
+    /// Whether schedules can change: the moment at which they do is clear.
     pub(super) fn is_steady(&self) -> bool {
-        !matches!(self.guard.state(), ClockState::Held { .. })
+        !matches!(self.guard.state(), ClockState::Held { .. }) && self.setting_back.is_none()
     }
 
     fn take_in(&mut self, input: Input) {

@@ -12,14 +12,18 @@ use super::{
     Notice, Revision,
     core::Engine,
     faults::{Fault, planted},
-    flights::Owner,
     progress::SpanKey,
     slot::Slot,
     slots::SlotId,
 };
 use khronos_schedule::Packed;
 use ponos_event::Timestamp;
-use std::{cmp::Ordering, collections::HashSet, ops::Bound, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+    ops::Bound,
+    sync::Arc,
+};
 
 /// Schedules that are compared in one step, for each one that may change.
 const COMPARED: usize = 32;
@@ -72,31 +76,32 @@ impl Engine {
     }
 
     fn change_one(&mut self, command: u64, name: Arc<str>, wanted: Option<Packed>) {
-        let now = self.moment();
         let id = self.schedules.find(&name);
         if id.is_none() && wanted.is_none() {
-            self.end_resting(&name, now);
+            self.end_resting(&name);
         }
         if let Some(load) = &mut self.load {
             load.overruled.insert(name);
         }
         if self.is_change(id, wanted.as_ref()) {
             let gate = self.progress.change();
-            self.change(id, wanted, now, if planted(Fault::DropTheGate) { 0 } else { gate });
+            let gate = if planted(Fault::DropTheGate) { 0 } else { gate };
+            self.change_all([(id, wanted)], gate);
             self.forget_old(LOOKED_AT);
         }
         self.progress.promise(command);
     }
 
     /// What does not run because this version does not understand it would run again under another one.
-    fn end_resting(&mut self, name: &Arc<str>, now: Timestamp) {
+    fn end_resting(&mut self, name: &Arc<str>) {
         let key = (name.clone(), 0)..=(name.clone(), u32::MAX);
-        let Some((_, last)) = self.resting.range_mut(key).next_back() else { return };
+        let Some((key, last)) = self.resting.range(key).next_back() else { return };
         if last.ended.is_none() {
-            last.ended = Some(now);
-            let last = last.clone();
+            let (key, ended) = (key.clone(), Some(self.moment(last.set_backs)));
+            let last = Revision { ended, ..last.clone() };
             self.progress.change();
             self.progress.revision(&last);
+            self.resting.insert(key, last);
         }
     }
 
@@ -121,15 +126,14 @@ impl Engine {
         self.load.is_some() && !self.draining && self.is_steady() && self.progress.is_durable(self.loading)
     }
 
-    /// When a change of what ran before happens: not before what may have been sent. After a restart, and after a step
-    /// back, that may be more than the clock shows.
-    fn moment(&self) -> Timestamp {
-        self.now().max(self.progress.may_have_been_sent())
+    /// When a revision that began after so many set-backs ends: not before what may have been sent of it. After a restart, and
+    /// after a step back, that may be more than the clock shows.
+    pub(super) fn moment(&self, set_backs: u32) -> Timestamp {
+        self.now().max(self.progress.may_have_been_sent_of(set_backs))
     }
 
     /// Takes in the next piece.
     pub(super) fn load_piece(&mut self) {
-        let now = self.moment();
         let Some(mut load) = self.load.take() else { return };
         let most = self.rules.piece.max(1);
         let changes = self.compare(&mut load, most);
@@ -138,7 +142,7 @@ impl Engine {
             self.loading = self.progress.change();
             let gate = if planted(Fault::SendBeforeTheRevisionIsSaved) { 0 } else { self.loading };
             load.pieces += 1;
-            changes.into_iter().for_each(|(id, wanted)| self.change(id, wanted, now, gate));
+            self.change_all(changes, gate);
         }
         if load.compared {
             self.forget_refusals();
@@ -204,17 +208,32 @@ impl Engine {
         }
     }
 
-    /// Gives a slot what is wanted of it. It hands nothing over before the write `gate` is durable.
-    fn change(&mut self, id: Option<SlotId>, wanted: Option<Packed>, now: Timestamp, gate: u64) {
+    /// Gives slots what is wanted of them. They hand nothing over before the write `gate` is durable.
+    fn change_all(&mut self, changes: impl IntoIterator<Item = (Option<SlotId>, Option<Packed>)>, gate: u64) {
+        let mut outlived = HashMap::new();
+        for (id, wanted) in changes {
+            self.change(id, wanted, gate, &mut outlived);
+        }
+        self.in_flight.reassign_to_spans(outlived);
+    }
+
+    /// What is in flight of the slot goes into `outlived`: to which span it belongs now.
+    fn change(
+        &mut self,
+        id: Option<SlotId>,
+        wanted: Option<Packed>,
+        gate: u64,
+        outlived: &mut HashMap<SlotId, SpanKey>,
+    ) {
         match (id, wanted) {
             (Some(id), wanted) => {
                 self.schedules.dequeue(id);
                 let vacant = Slot::vacant(&self.schedules[id].definition);
                 let slot = std::mem::replace(&mut self.schedules[id], vacant);
                 if slot.in_flight().is_some() {
-                    self.flights.leave(id, Owner::Span(slot.name(), slot.number()));
+                    outlived.insert(id, slot.key());
                 }
-                let until = self.reached(&slot, now);
+                let until = self.reached(&slot, self.moment(slot.set_backs()));
                 let ended = self.retire(&slot, until);
                 match wanted {
                     Some(wanted) => {
@@ -225,7 +244,7 @@ impl Engine {
                 }
             }
             (None, Some(wanted)) => {
-                let slot = self.admit(wanted, now);
+                let slot = self.admit(wanted);
                 self.schedules.insert(slot, gate);
             }
             (None, None) => {}

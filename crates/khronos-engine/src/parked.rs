@@ -10,7 +10,7 @@ use super::{
     catch_up::single,
     core::Engine,
     faults::{Fault, planted},
-    flights::{Flight, Owner},
+    in_flight::{Owner, Sending},
     progress::{SpanKey, row},
     settle::{LOST, refusal},
 };
@@ -221,7 +221,7 @@ impl Engine {
     }
 
     pub(super) fn hand_over_released(&mut self, now: Timestamp) {
-        while !self.flights.are_full(self.rules.in_flight.div_ceil(2)) {
+        while !self.in_flight.is_full(self.rules.in_flight.div_ceil(2)) {
             let ready = |release: &&Release| self.progress.is_durable(release.ticket) && release.at <= now;
             if self.parked.released.first().filter(ready).is_none() {
                 return;
@@ -237,6 +237,10 @@ impl Engine {
                 Some((_, schedule)) if schedule.timing.send_time(stands_for.last) > now => {
                     let at = schedule.timing.send_time(stands_for.last);
                     self.parked.released.insert(Release { at, ticket: 0, number });
+                }
+                Some((_, schedule)) if !self.is_reserved(schedule.timing.send_time(stands_for.last)) => {
+                    let ticket = self.progress.next_ticket();
+                    self.parked.released.insert(Release { at: now, ticket, number });
                 }
                 Some((revision, schedule)) => {
                     let (owner, schedule) = (Owner::Parked(number), Arc::new(schedule));
@@ -260,7 +264,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn settle_parked(&mut self, number: u64, flight: &Flight, answer: Answer) {
+    pub(super) fn settle_parked(&mut self, number: u64, sending: &Sending, answer: Answer) {
         let now = self.now();
         let Some(parked) = self.parked.entries.get_mut(&number) else { return };
         let key = (parked.schedule.clone(), parked.revision);
@@ -280,24 +284,24 @@ impl Engine {
         let refused = refusal(unrouted, &answer)
             .filter(|_| matches!(answer, Answer::Refused(_)) || !planted(Fault::ReleaseToNobody));
         let Some((reason, _)) = refused else {
-            self.confirmed(&key, flight, answer == Answer::Confirmed { returned: true }, false);
-            let next = revision.and_then(|revision| revision.timing().after(flight.stands_for.last));
-            return self.settled_of(number, flight, next);
+            self.confirmed(&key, sending, answer == Answer::Confirmed { returned: true }, false);
+            let next = revision.and_then(|revision| revision.timing().after(sending.stands_for.last));
+            return self.settled_of(number, sending, next);
         };
         if let Some(parked) = self.parked.entries.get_mut(&number) {
             parked.reason.clone_from(&reason);
             parked.at = now;
         }
         self.keep_parked(number);
-        self.progress.row(row(now, &key, flight.stands_for, Outcome::Parked(reason.clone())));
-        let (schedule, due) = (key.0, flight.stands_for.last);
+        self.progress.row(row(now, &key, sending.stands_for, Outcome::Parked(reason.clone())));
+        let (schedule, due) = (key.0, sending.stands_for.last);
         self.out.notices.push(Notice::Parked { number, schedule, due, reason });
     }
 
     /// The first event of an entry is settled: the next of its run follows, or it is gone.
-    fn settled_of(&mut self, number: u64, flight: &Flight, next: Option<Timestamp>) {
+    fn settled_of(&mut self, number: u64, sending: &Sending, next: Option<Timestamp>) {
         let rest = self.parked.entries.get_mut(&number).filter(|parked| {
-            parked.singly && flight.stands_for.last < parked.stands_for.last && parked.stands_for.count > 1
+            parked.singly && sending.stands_for.last < parked.stands_for.last && parked.stands_for.count > 1
         });
         match rest.zip(next) {
             Some((parked, next)) => {

@@ -62,9 +62,16 @@ impl Engine {
             Some(due) => (due, State::InFlight),
             None => (first.plus(-1), State::Ready),
         };
+        let handed = self.sent_singly(slot).max(handed);
         let span = new_span(era.number, first.plus(-1), through, handed);
         self.progress.span(key, Some(&span));
         self.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
+    }
+
+    /// Due times up to this one may have been sent singly before the clock was set back: they are not coalesced now.
+    pub(super) fn sent_singly(&self, slot: &Slot) -> Timestamp {
+        let before = self.progress.sent_before_set_back(slot.set_backs());
+        before.map_or(Timestamp::EPOCH.plus(-1), |send| slot.timing().due_by(send))
     }
 
     /// The revision that follows on an edit: the old one counted `until`, the new one counts from `now`.
@@ -84,15 +91,20 @@ impl Engine {
             counts_from: if same { ended.counts_from } else { now },
             opens: last.unwrap_or(ended.opens),
             previous: last.or(ended.previous),
+            set_backs: self.progress.set_backs(),
         };
         self.begin(era.of(accepted), now)
     }
 
     /// A name that does not run now: new, or returned. What never ran counts from what the clock shows.
-    pub(super) fn admit(&mut self, accepted: Packed, now: Timestamp) -> Slot {
+    pub(super) fn admit(&mut self, accepted: Packed) -> Slot {
         let name: Arc<str> = accepted.name().into();
         let known = self.resting.range((name.clone(), 0)..=(name, u32::MAX)).next_back();
-        match known.map(|(_, revision)| revision.clone()) {
+        let known = known.map(|(_, revision)| revision.clone());
+        let old = planted(Fault::CountNewNamesFromTheReached).then_some(0);
+        let now = known.as_ref().map(|known| known.set_backs).or(old);
+        let now = now.map_or(self.now(), |set_backs| self.moment(set_backs));
+        match known {
             Some(ended) if ended.definition.means_the_same(&accepted) => self.revive(ended),
             Some(ended) if ended.definition.is_understood() => {
                 let until = ended.ended.unwrap_or(now);
@@ -105,9 +117,8 @@ impl Engine {
                     self.progress.revision(&ended);
                     self.resting.insert((ended.name().into(), ended.number), ended);
                 }
-                let new = number == 1 && !planted(Fault::CountNewNamesFromTheReached);
-                let from = if new { self.now() } else { now };
-                self.begin(Era::first(number, from).of(accepted), from)
+                let era = Era { set_backs: self.progress.set_backs(), ..Era::first(number, now) };
+                self.begin(era.of(accepted), now)
             }
         }
     }
@@ -143,7 +154,7 @@ impl Engine {
         if !self.extend(&key, through)
             && let Some(schedule) = slot.schedule()
         {
-            let span = new_span(era.number, after, through, after);
+            let span = new_span(era.number, after, through, self.sent_singly(slot).max(after));
             self.progress.span(&key, Some(&span));
             self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
         }

@@ -9,6 +9,7 @@ mod id;
 mod json;
 mod message;
 mod name;
+mod numbered;
 pub mod redact;
 pub mod terminal;
 #[doc(hidden)]
@@ -23,4 +24,5 @@ pub use id::{EventId, OccurrenceId};
 pub use json::from_json;
 pub use message::{HeaderValue, Headers, Message, Properties};
 pub use name::{EventName, InvalidName};
+pub use numbered::Numbered;
 pub use timestamp::{InvalidTimestamp, Timestamp};
