@@ -1,23 +1,21 @@
 //! The state machine itself: what a step does, in order.
 
 use super::{
-    Action, ClockRules, ClockState, Handover, Input, Notice, Reading, Resends, Revision, Row, Span,
-    backlog::{Backlogs, State},
+    Action, ClockRules, ClockState, Handover, Input, Notice, Reading, Resends, Row, Span,
     clock_guard::ClockGuard,
     faults::{Fault, planted},
     hand_over::{LEAD, MARGIN},
-    in_flight::{InFlight, Owner},
-    load::{Change, Load},
-    parked::ParkedSet,
+    in_flight::Owner,
+    load::{Change, Changes},
+    outstanding::Outstanding,
     place::Which,
-    progress::{PAUSED, Progress, SpanKey},
-    refusals::Refusals,
+    progress::{PAUSED, Progress},
+    resting::Resting,
     schedules::Schedules,
     set_back::SetBack,
     slots::SlotId,
 };
 use ponos_event::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
 
 /// Limits, from the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -43,23 +41,12 @@ pub struct Engine {
     pub(super) rules: Rules,
     pub(super) guard: ClockGuard,
     pub(super) schedules: Schedules,
-    pub(super) in_flight: InFlight,
-    pub(super) backlogs: Backlogs,
+    pub(super) outstanding: Outstanding,
     pub(super) progress: Progress,
-    /// Revisions that are kept and do not run: ended ones, and what this version does not understand.
-    pub(super) resting: BTreeMap<SpanKey, Revision>,
-    pub(super) parked: ParkedSet,
-    pub(super) refusals: Refusals,
-    /// What is to change once the clock is believed.
-    pub(super) waiting: VecDeque<Change>,
-    /// The load under way.
-    pub(super) load: Option<Load>,
-    /// The write with the latest piece of a load: the next piece begins when it is durable.
-    pub(super) loading: u64,
+    pub(super) resting: Resting,
+    pub(super) changes: Changes,
     /// Spans and slots that are being taken back, after the clock was set back.
     pub(super) setting_back: Option<SetBack>,
-    /// Ended revisions up to this one were looked at, whether they can be forgotten.
-    pub(super) looked_at: Option<SpanKey>,
     pub(super) link_up: bool,
     /// More is on time than one step hands over, or more of paused schedules is due than it passes over.
     pub(super) more: bool,
@@ -88,7 +75,7 @@ impl Engine {
         self.take_in(input);
         self.take_back();
         while self.is_steady()
-            && let Some(change) = self.waiting.pop_front()
+            && let Some(change) = self.changes.next()
         {
             self.take_change(change);
         }
@@ -124,10 +111,8 @@ impl Engine {
             if let Some(at) = passed_over.filter(|at| *at > now) {
                 wish(at);
             }
-            for timer in [self.backlogs.next_timer(), self.parked.next_release()] {
-                if let Some(until) = timer.filter(|until| *until > now) {
-                    wish(until);
-                }
+            if let Some(until) = self.outstanding.next_timer(now) {
+                wish(until);
             }
         }
         earliest
@@ -136,7 +121,9 @@ impl Engine {
     /// W as it stands: everything with send time ≤ this is settled or in the set.
     pub fn settled(&self) -> Timestamp {
         let mut mark = self.now();
-        if let Some(lowest) = self.in_flight.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight)) {
+        if let Some(lowest) =
+            self.outstanding.in_flight.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight))
+        {
             mark = mark.min(lowest.plus(-1));
         }
         if let Some(lowest) = self.schedules.lowest() {
@@ -170,17 +157,17 @@ impl Engine {
 
     /// How many handovers are unanswered.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.outstanding.in_flight.len()
     }
 
     /// Since when the oldest of them is.
     pub fn unanswered_since(&self) -> Option<Timestamp> {
-        self.in_flight.oldest()
+        self.outstanding.in_flight.oldest()
     }
 
     /// How many spans are outstanding.
     pub fn outstanding(&self) -> usize {
-        self.backlogs.len()
+        self.outstanding.backlogs.len()
     }
 
     /// The slot of whose handover it is: known for what is on time, else searched by name.
@@ -203,15 +190,9 @@ impl Engine {
             Input::Link(up) => self.link_up = up,
             Input::Settled(answers) => self.settle(answers),
             Input::Saved(ticket) => self.saved(ticket),
-            Input::Load(wanted) => {
-                // What an earlier one wanted that has not begun is not wanted any more.
-                self.waiting.retain(|change| !matches!(change, Change::Load(_)));
-                self.waiting.push_back(Change::Load(wanted));
-            }
-            Input::Put { command, definition } => {
-                self.waiting.push_back(Change::Put(command, definition));
-            }
-            Input::Remove { command, name } => self.waiting.push_back(Change::Remove(command, name)),
+            Input::Load(wanted) => self.changes.wait(Change::Load(wanted)),
+            Input::Put { command, definition } => self.changes.wait(Change::Put(command, definition)),
+            Input::Remove { command, name } => self.changes.wait(Change::Remove(command, name)),
             Input::Write { command } => self.progress.promise_all(command),
             Input::Release(numbers) => self.release(&numbers),
             Input::Drop(numbers) => self.drop_parked(&numbers),
@@ -223,12 +204,7 @@ impl Engine {
     fn saved(&mut self, ticket: u64) {
         self.progress.saved(ticket);
         self.schedules.open(|ticket| self.progress.is_durable(ticket));
-        while let Some(key) = self.backlogs.next_saved(|ticket| self.progress.is_durable(ticket)) {
-            match self.backlogs.get_mut(&key).map(|backlog| backlog.state) {
-                Some(State::Closing(_)) => self.backlogs.remove(&key),
-                _ => self.backlogs.set(&key, State::Ready),
-            }
-        }
+        self.outstanding.saved(|ticket| self.progress.is_durable(ticket));
     }
 
     fn emit(&mut self) -> Vec<Action> {

@@ -79,7 +79,7 @@ impl Engine {
             };
             let conduct = slot.definition.conduct();
             let behind = now.since(send) > conduct.catch_up.grace
-                || self.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
+                || self.outstanding.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
             if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join(key, due)) {
                 self.schedules.pop(Which::Due, now);
                 self.schedules.lookahead.take(id, due);
@@ -90,7 +90,7 @@ impl Engine {
                 }
             } else {
                 let reserved = send <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
-                if !reserved || self.in_flight.is_full(self.rules.in_flight) {
+                if !reserved || !self.outstanding.has_room() {
                     return;
                 }
                 self.schedules.pop(Which::Due, now);
@@ -139,7 +139,7 @@ impl Engine {
 
     /// Only a clock that was set back makes a span lie above what is due now: it can't be joined then.
     fn can_join(&self, key: &SpanKey, due: Timestamp) -> bool {
-        self.backlogs.get(key).is_none_or(|backlog| backlog.span.after < due)
+        self.outstanding.backlogs.get(key).is_none_or(|backlog| backlog.span.after < due)
     }
 
     /// Adds what is to be sent by now to the schedule's span.
@@ -157,19 +157,19 @@ impl Engine {
             let handed = self.sent_singly(&self.schedules[id]).max(due.plus(-1));
             let span = new_span(era.number, due.plus(-1), through, handed);
             self.progress.span(&key, Some(&span));
-            self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
+            self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
         }
         self.schedules.queue_after(id, through);
     }
 
     /// Lets a span that is outstanding reach `through`; false if there is none.
     pub(super) fn extend(&mut self, key: &SpanKey, through: Timestamp) -> bool {
-        let Some(backlog) = self.backlogs.get_mut(key) else { return false };
+        let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return false };
         backlog.span.through = backlog.span.through.max(through);
         let closing = matches!(backlog.state, State::Closing(_));
         self.progress.span(key, Some(&backlog.span));
         if closing {
-            self.backlogs.set(key, State::Ready);
+            self.outstanding.backlogs.set(key, State::Ready);
         }
         true
     }
@@ -190,21 +190,19 @@ impl Engine {
     }
 
     fn hand_over_backlogs(&mut self, now: Timestamp) {
-        while !self.in_flight.is_full(self.rules.in_flight.div_ceil(2))
-            && !self.progress.is_full(self.rules.piece)
-        {
-            let Some(key) = self.backlogs.next_ready(now) else { return };
+        while self.outstanding.has_room_behind() && !self.progress.is_full(self.rules.piece) {
+            let Some(key) = self.outstanding.backlogs.next_ready(now) else { return };
             self.advance(&key, now);
         }
     }
 
     /// Takes a span one step further.
     fn advance(&mut self, key: &SpanKey, now: Timestamp) {
-        if self.backlogs.of(&key.0).next().is_some_and(|(oldest, _)| oldest != key) {
-            return self.backlogs.set(key, State::Behind);
+        if self.outstanding.backlogs.of(&key.0).next().is_some_and(|(oldest, _)| oldest != key) {
+            return self.outstanding.backlogs.set(key, State::Behind);
         }
         let settled = self.settled();
-        let Some(backlog) = self.backlogs.get_mut(key) else { return };
+        let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
         let (era, schedule) = (backlog.era, backlog.schedule.clone());
         let passed =
             schedule.timing.due_by(settled) >= backlog.span.through || planted(Fault::CloseBeforeTheMark);
@@ -253,7 +251,7 @@ impl Engine {
                 State::InFlight
             }
         };
-        self.backlogs.set(key, state);
+        self.outstanding.backlogs.set(key, state);
     }
 
     /// Whether something of this send time lies below a durable H; if not, that is asked for.
@@ -285,8 +283,13 @@ impl Engine {
         let skipped = slot.map_or(0, |id| self.schedules[id].take_skipped());
         self.progress.hand_over(send);
         let name = schedule.name.clone();
-        let token =
-            self.in_flight.insert(Sending { owner, schedule: name, stands_for, sent_at: now, lateness });
+        let token = self.outstanding.in_flight.insert(Sending {
+            owner,
+            schedule: name,
+            stands_for,
+            sent_at: now,
+            lateness,
+        });
         self.out.publish.push(Handover {
             token,
             era,

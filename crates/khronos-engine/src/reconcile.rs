@@ -20,11 +20,11 @@ impl Engine {
     /// Up to where a slot's revision counts at least: what stands in the set is called for already, and after a restart
     /// the clock may be behind what it showed when the revision began.
     pub(super) fn reached(&self, slot: &Slot, now: Timestamp) -> Timestamp {
-        let outstanding = self.backlogs.get(&(slot.name(), slot.number()));
+        let outstanding = self.outstanding.backlogs.get(&(slot.name(), slot.number()));
         let outstanding = outstanding.map_or(now, |backlog| backlog.span.through);
         // A one-shot for an instant that is gone takes effect before the revision that it follows on has ended.
-        let earlier = self.resting.range((slot.name(), 0)..(slot.name(), slot.number())).next_back();
-        let earlier = earlier.and_then(|(_, revision)| revision.ended).unwrap_or(now);
+        let earlier = self.resting.before(slot.definition.name(), slot.number()).next_back();
+        let earlier = earlier.and_then(|revision| revision.ended).unwrap_or(now);
         now.max(outstanding).max(slot.era().effective_from).max(earlier)
     }
 
@@ -48,7 +48,7 @@ impl Engine {
         }
         let ended = Revision { ended: Some(now), ..slot.revision() };
         self.progress.revision(&ended);
-        self.resting.insert(key, ended.clone());
+        self.resting.insert(ended.clone());
         ended
     }
 
@@ -65,7 +65,7 @@ impl Engine {
         let handed = self.sent_singly(slot).max(handed);
         let span = new_span(era.number, first.plus(-1), through, handed);
         self.progress.span(key, Some(&span));
-        self.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
+        self.outstanding.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
     }
 
     /// Due times up to this one may have been sent singly before the clock was set back: they are not coalesced now.
@@ -98,9 +98,7 @@ impl Engine {
 
     /// A name that does not run now: new, or returned. What never ran counts from what the clock shows.
     pub(super) fn admit(&mut self, accepted: Packed) -> Slot {
-        let name: Arc<str> = accepted.name().into();
-        let known = self.resting.range((name.clone(), 0)..=(name, u32::MAX)).next_back();
-        let known = known.map(|(_, revision)| revision.clone());
+        let known = self.resting.of(accepted.name()).next_back().cloned();
         let old = planted(Fault::CountNewNamesFromTheReached).then_some(0);
         let now = known.as_ref().map(|known| known.set_backs).or(old);
         let now = now.map_or(self.now(), |set_backs| self.moment(set_backs));
@@ -115,7 +113,7 @@ impl Engine {
                 if let Some(unknown) = unknown.filter(|unknown| unknown.ended.is_none()) {
                     let ended = Revision { ended: Some(now), ..unknown };
                     self.progress.revision(&ended);
-                    self.resting.insert((ended.name().into(), ended.number), ended);
+                    self.resting.insert(ended);
                 }
                 let era = Era { set_backs: self.progress.set_backs(), ..Era::first(number, now) };
                 self.begin(era.of(accepted), now)
@@ -132,7 +130,7 @@ impl Engine {
         let mut slot = Slot::new(&revision);
         let key = (slot.name(), revision.number);
         self.resting.remove(&key);
-        let outstanding = self.backlogs.get(&key).map(|backlog| backlog.span.through);
+        let outstanding = self.outstanding.backlogs.get(&key).map(|backlog| backlog.span.through);
         let timing = slot.timing();
         let after = since.max(outstanding.unwrap_or(since));
         if let Some(due) = timing.after(after).filter(|_| timing.is_one_shot()) {
@@ -156,7 +154,7 @@ impl Engine {
         {
             let span = new_span(era.number, after, through, self.sent_singly(slot).max(after));
             self.progress.span(&key, Some(&span));
-            self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
+            self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
         }
         through
     }
@@ -192,9 +190,7 @@ impl Engine {
 
     /// Whether an earlier revision of this name had an occurrence at `due`.
     fn was_called_for(&self, name: &str, due: Timestamp) -> bool {
-        let name: Arc<str> = name.into();
-        let earlier = self.resting.range((name.clone(), 0)..=(name, u32::MAX));
-        earlier.map(|(_, revision)| revision).any(|revision| {
+        self.resting.of(name).any(|revision| {
             let within = revision.effective_from < due && revision.ended.is_none_or(|ended| due <= ended);
             within && revision.timing().after(due.plus(-1)) == Some(due)
         })

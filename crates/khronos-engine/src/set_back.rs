@@ -16,7 +16,6 @@ use super::{
     backlog::State,
     core::Engine,
     faults::{Fault, planted},
-    in_flight::Owner,
     progress::SpanKey,
     slots::SlotId,
 };
@@ -80,12 +79,7 @@ impl Engine {
         let runs =
             |name: &str, number: u32| schedules.find(name).is_some_and(|id| schedules[id].number() == number);
         // What is above in a revision that ended, nobody else calls for.
-        let abandoned = self.in_flight.abandon(|owner, send| match owner {
-            Owner::OnTime(_) => send > to,
-            Owner::Span(name, number) => send > to && runs(name, *number),
-            Owner::Parked(_) | Owner::Nobody => false,
-        });
-        self.parked.wake(to);
+        let abandoned = self.outstanding.abandon_above(to, runs);
         self.setting_back = Some(SetBack { to, abandoned, at: Stage::Spans(None) });
     }
 
@@ -95,7 +89,7 @@ impl Engine {
         let (mut left, mut from) = (AT_ONCE, SlotId::FIRST);
         let next = match at {
             Stage::Spans(after) => {
-                let keys = self.backlogs.keys_after(after.as_ref(), left);
+                let keys = self.outstanding.backlogs.keys_after(after.as_ref(), left);
                 keys.iter().for_each(|key| self.cut(key, to, abandoned.contains(key)));
                 left -= keys.len();
                 keys.into_iter().next_back().filter(|_| left == 0).map(|last| Stage::Spans(Some(last)))
@@ -144,13 +138,13 @@ impl Engine {
     fn cut(&mut self, key: &SpanKey, to: Timestamp, abandoned: bool) {
         let running = self.schedules.find(&key.0).filter(|id| self.schedules[*id].number() == key.1);
         let next_ticket = self.progress.next_ticket();
-        let Some(backlog) = self.backlogs.get_mut(key) else { return };
+        let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
         let timing = &backlog.schedule.timing;
         let by = timing.due_by(to);
         let (Some(id), true) = (running, backlog.span.through > by) else {
             // Instants that it waited for may be far ahead now.
             if matches!(backlog.state, State::Waiting(_)) {
-                self.backlogs.set(key, State::Ready);
+                self.outstanding.backlogs.set(key, State::Ready);
             }
             return;
         };
@@ -159,7 +153,7 @@ impl Engine {
             let one_shot = timing.is_one_shot() && !matches!(backlog.state, State::Closing(_));
             let due = backlog.span.through;
             self.progress.span(key, None);
-            self.backlogs.remove(key);
+            self.outstanding.backlogs.remove(key);
             if one_shot {
                 self.schedules[id].wait_for(Some(due));
             }
@@ -170,7 +164,7 @@ impl Engine {
         span.coalesced = span.coalesced.filter(|run| run.last <= through);
         self.progress.span(key, Some(span));
         if backlog.state != State::Behind && (backlog.state != State::InFlight || abandoned) {
-            self.backlogs.set(key, State::Saving(next_ticket));
+            self.outstanding.backlogs.set(key, State::Saving(next_ticket));
         }
     }
 }

@@ -22,7 +22,7 @@ const UNROUTED: &str = "no queue is bound to its event (unrouted = \"park\")";
 impl Engine {
     pub(super) fn settle(&mut self, answers: Vec<(u64, Answer)>) {
         for (token, answer) in answers {
-            let Some(sending) = self.in_flight.remove(token) else { continue };
+            let Some(sending) = self.outstanding.in_flight.remove(token) else { continue };
             self.progress.moved();
             match sending.owner.clone() {
                 Owner::OnTime(id) => self.settle_on_time(id, &sending, answer),
@@ -71,7 +71,7 @@ impl Engine {
         span.retry_at = retry_at;
         self.progress.span(key, Some(&span));
         let state = State::Waiting(retry_at);
-        self.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
+        self.outstanding.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
     }
 
     fn settle_span(&mut self, key: &SpanKey, sending: &Sending, answer: Answer) {
@@ -79,7 +79,7 @@ impl Engine {
         if let Answer::Refused(reason) = &answer {
             self.note_refusal(key, reason);
         }
-        let Some(backlog) = self.backlogs.get_mut(key) else { return };
+        let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
         let mut attempts = backlog.span.attempts;
         let refused = refusal(|| backlog.schedule.unrouted, &answer);
         let wait = match &refused {
@@ -94,7 +94,7 @@ impl Engine {
             backlog.span.retry_at = now.plus(wait);
             let state = State::Waiting(backlog.span.retry_at);
             self.progress.span(key, Some(&backlog.span));
-            return self.backlogs.set(key, state);
+            return self.outstanding.backlogs.set(key, state);
         }
         backlog.span.after = sending.stands_for.last;
         backlog.span.coalesced = None;
@@ -104,7 +104,7 @@ impl Engine {
             Some((reason, _)) => self.park(key, sending.stands_for, reason),
             None => self.confirmed(key, sending, answer == Answer::Confirmed { returned: true }, false),
         }
-        self.backlogs.set(key, State::Ready);
+        self.outstanding.backlogs.set(key, State::Ready);
     }
 
     /// Records a confirmed event. What is on time may be written behind: W passes it, so that a restart sees what is missing. What W
