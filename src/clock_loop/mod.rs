@@ -1,7 +1,6 @@
 //! The one loop: wait for what comes first, make it an [`Input`], step the engine, perform its actions. All waiting and
 //! all I/O of the clock's main job is here; what is to be done is decided in `engine`.
 
-mod ahead;
 mod apart;
 mod commands;
 mod handle;
@@ -19,10 +18,9 @@ pub use parts::{Failure, Late, Loader, Parts, Remarks, Report};
 
 use crate::{
     clock::{self, Alarm},
-    engine::{Action, Answer, Engine, Handover, Input},
+    engine::{Action, Answer, Engine, Handover, Input, Prepared},
     store::{StoreError, StoreEvent, StoreHandle},
 };
-use ahead::Ahead;
 use commands::{Promise, Writes};
 use link::Outage;
 use ponos::{
@@ -46,7 +44,7 @@ const STATUS: i64 = 200;
 /// Events that are rendered before the adapter is given them.
 const CHUNK: usize = 256;
 /// Events that are rendered ahead before the loop looks at something else again: some tenths of a millisecond.
-const FORESEEN: usize = 64;
+const RENDERED_AHEAD: usize = 64;
 /// Chunks that may wait for the adapter: what is rendered while it is still in the processor's caches costs least.
 const AHEAD: usize = 2;
 /// Batches of answers that are taken in together at most.
@@ -79,7 +77,7 @@ pub struct ClockLoop {
     /// Handed over and not yet rendered.
     outbox: VecDeque<Handover>,
     /// Rendered and not yet due.
-    ahead: Ahead,
+    rendered: Prepared<Publishing>,
     /// Why the last accepted schedules are used instead of the files.
     degraded: Option<String>,
     store_failing: Option<String>,
@@ -163,7 +161,7 @@ impl ClockLoop {
             status,
             recorded,
             outbox: VecDeque::new(),
-            ahead: Ahead::default(),
+            rendered: Prepared::default(),
             degraded: None,
             store_failing: None,
             ever_up: false,
@@ -252,7 +250,7 @@ impl ClockLoop {
             woken = alarm.wait(wake) => {
                 woken.map_or_else(|error| Event::Gone(Failure::Timer(error)), |()| Event::Time)
             }
-            () = yield_now(), if self.outbox.is_empty() && self.engine.foresees() => Event::Idle,
+            () = yield_now(), if self.outbox.is_empty() && self.engine.can_prepare() => Event::Idle,
         }
     }
 
@@ -264,16 +262,16 @@ impl ClockLoop {
             && let Some(permit) = permits.next()
         {
             let chunk = self.outbox.drain(..self.outbox.len().min(CHUNK));
-            let render = |handover| render::ready(&self.clock, &self.exchange, &handover, &mut self.ahead);
+            let render = |handover| render::ready(&self.clock, &self.exchange, &handover, &mut self.rendered);
             permit.send(chunk.map(render).collect());
         }
     }
 
     /// Nothing else is to be done, and something is due soon.
     fn render_ahead(&mut self) {
-        for handover in self.engine.foresee(FORESEEN) {
-            if let Some(number) = handover.foreseen {
-                self.ahead.put(number, render::publishing(&self.clock, &self.exchange, &handover));
+        for handover in self.engine.prepare(RENDERED_AHEAD) {
+            if let Some(number) = handover.prepared {
+                self.rendered.put(number, render::publishing(&self.clock, &self.exchange, &handover));
             }
         }
     }

@@ -1,8 +1,7 @@
 //! From a handover to the message that is published. Rendered late, so that what waits stays small; or ahead, while there is
 //! nothing else to do, as far as it is known what comes next.
 
-use super::ahead::Ahead;
-use crate::engine::{Handover, occurrence_event};
+use crate::engine::{Handover, Prepared, occurrence_event};
 use ponos::{
     broker::Publishing,
     event::{HeaderValue, RECORDED_TIME},
@@ -36,8 +35,13 @@ pub(super) fn publishing(clock: &str, exchange: &Arc<str>, handover: &Handover) 
 }
 
 /// The same, taken from the messages rendered ahead if possible: only what differs between two sendings is set again.
-pub(super) fn ready(clock: &str, exchange: &Arc<str>, handover: &Handover, ahead: &mut Ahead) -> Publishing {
-    let Some(mut ready) = handover.foreseen.and_then(|number| ahead.take(number)) else {
+pub(super) fn ready(
+    clock: &str,
+    exchange: &Arc<str>,
+    handover: &Handover,
+    rendered: &mut Prepared<Publishing>,
+) -> Publishing {
+    let Some(mut ready) = handover.prepared.and_then(|number| rendered.take(number)) else {
         return publishing(clock, exchange, handover);
     };
     ready.token = handover.token;

@@ -59,6 +59,7 @@ fn revision(name: &str, every: &str) -> Revision {
         opens: at(0),
         previous: None,
         ended: None,
+        set_backs: 0,
     }
 }
 

@@ -26,6 +26,7 @@ fn revision(name: &str, number: u32) -> Revision {
         opens: at(0),
         previous: None,
         ended: None,
+        set_backs: 0,
     }
 }
 

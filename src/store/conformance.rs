@@ -144,6 +144,7 @@ fn revision(name: &str, number: u32) -> Revision {
         opens: t(-1),
         previous: Some(t(-2)),
         ended: Some(t(3)),
+        set_backs: number / 2,
     }
 }
 
@@ -190,12 +191,14 @@ fn full() -> (Commit, Snapshot) {
         one_shots: vec![(b.clone(), Some(one))],
         parked: vec![(1, Some(parked("a"))), (300, Some(parked("b")))],
         rows: outcomes(),
+        set_backs: 2,
         ..at(10)
     };
     let snapshot = Snapshot {
         settled: Some(t(10)),
         handed: Some(t(1010)),
         reached: Some(t(2010)),
+        set_backs: 2,
         revisions: vec![revision("a", 1), revision("a", 2), bare],
         spans: vec![(a, span(2)), (b.clone(), Span { coalesced: None, ..span(1) })],
         one_shots: vec![(b, one)],
@@ -250,6 +253,7 @@ fn a_later_commit_replaces_and_removes(disk: &impl Disk) {
     expected.settled = Some(t(20));
     expected.handed = Some(t(1020));
     expected.reached = Some(t(2020));
+    expected.set_backs = 0;
     assert_eq!(disk.open().load().unwrap(), expected);
 }
 

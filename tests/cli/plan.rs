@@ -97,6 +97,7 @@ fn store(folder: &Path, definitions: &[Definition]) {
         opens: start,
         previous: None,
         ended: None,
+        set_backs: 0,
     };
     let mut store =
         SledStore::open(&folder.join("khronos-data"), "khronos", &SledOptions::default()).unwrap();

@@ -36,6 +36,7 @@ fn revision() -> Revision {
         opens: at(0),
         previous: None,
         ended: None,
+        set_backs: 0,
     }
 }
 

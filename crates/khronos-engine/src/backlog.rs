@@ -9,6 +9,7 @@ use ponos_event::Timestamp;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, VecDeque},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -56,6 +57,12 @@ impl Backlogs {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&SpanKey, &Backlog)> {
         self.all.iter()
+    }
+
+    /// The first keys after this one, at most so many.
+    pub(super) fn keys_after(&self, after: Option<&SpanKey>, most: usize) -> Vec<SpanKey> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.all.range((from, Bound::Unbounded)).take(most).map(|(key, _)| key.clone()).collect()
     }
 
     pub(super) fn get(&self, key: &SpanKey) -> Option<&Backlog> {

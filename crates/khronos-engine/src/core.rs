@@ -1,22 +1,21 @@
 //! The state machine itself: what a step does, in order.
 
 use super::{
-    Action, ClockRules, ClockState, Handover, Input, Notice, Reading, Resends, Revision, Row, Span,
-    backlog::{Backlogs, State},
+    Action, ClockRules, ClockState, Handover, Input, Notice, Reading, Resends, Row, Span,
     clock_guard::ClockGuard,
     faults::{Fault, planted},
-    flights::{Flights, Owner},
     hand_over::{LEAD, MARGIN},
-    load::{Change, Load},
-    parked::ParkedSet,
+    in_flight::Owner,
+    load::{Change, Changes},
+    outstanding::Outstanding,
     place::Which,
-    progress::{PAUSED, Progress, SpanKey},
-    refusals::Refusals,
+    progress::{PAUSED, Progress},
+    resting::Resting,
     schedules::Schedules,
+    set_back::SetBack,
     slots::SlotId,
 };
 use ponos_event::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
 
 /// Limits, from the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -42,23 +41,14 @@ pub struct Engine {
     pub(super) rules: Rules,
     pub(super) guard: ClockGuard,
     pub(super) schedules: Schedules,
-    pub(super) flights: Flights,
-    pub(super) backlogs: Backlogs,
+    pub(super) outstanding: Outstanding,
     pub(super) progress: Progress,
-    /// Revisions that are kept and do not run: ended ones, and what this version does not understand.
-    pub(super) resting: BTreeMap<SpanKey, Revision>,
-    pub(super) parked: ParkedSet,
-    pub(super) refusals: Refusals,
-    /// What is to change once the clock is believed.
-    pub(super) waiting: VecDeque<Change>,
-    /// The load under way.
-    pub(super) load: Option<Load>,
-    /// The write with the latest piece of a load: the next piece begins when it is durable.
-    pub(super) loading: u64,
-    /// Ended revisions up to this one were looked at, whether they can be forgotten.
-    pub(super) looked_at: Option<SpanKey>,
+    pub(super) resting: Resting,
+    pub(super) changes: Changes,
+    /// Spans and slots that are being taken back, after the clock was set back.
+    pub(super) setting_back: Option<SetBack>,
     pub(super) link_up: bool,
-    /// More is on time than one step hands over.
+    /// More is on time than one step hands over, or more of paused schedules is due than it passes over.
     pub(super) more: bool,
     pub(super) draining: bool,
     /// Up to here all rows were given to the record.
@@ -83,8 +73,9 @@ impl Engine {
             self.set_back(now);
         }
         self.take_in(input);
+        self.take_back();
         while self.is_steady()
-            && let Some(change) = self.waiting.pop_front()
+            && let Some(change) = self.changes.next()
         {
             self.take_change(change);
         }
@@ -106,7 +97,7 @@ impl Engine {
         let now = self.now();
         let mut earliest = self.progress.next_save(now, self.settled());
         let mut wish = |at: Timestamp| earliest = Some(earliest.map_or(at, |e| e.min(at)));
-        if self.may_load() || self.more {
+        if self.may_load() || self.more || self.setting_back.is_some() {
             wish(now);
         }
         if self.may_hand_over() {
@@ -120,10 +111,8 @@ impl Engine {
             if let Some(at) = passed_over.filter(|at| *at > now) {
                 wish(at);
             }
-            for timer in [self.backlogs.next_timer(), self.parked.next_release()] {
-                if let Some(until) = timer.filter(|until| *until > now) {
-                    wish(until);
-                }
+            if let Some(until) = self.outstanding.next_timer(now) {
+                wish(until);
             }
         }
         earliest
@@ -132,11 +121,16 @@ impl Engine {
     /// W as it stands: everything with send time ≤ this is settled or in the set.
     pub fn settled(&self) -> Timestamp {
         let mut mark = self.now();
-        if let Some(lowest) = self.flights.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight)) {
+        if let Some(lowest) =
+            self.outstanding.in_flight.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight))
+        {
             mark = mark.min(lowest.plus(-1));
         }
         if let Some(lowest) = self.schedules.lowest() {
             mark = mark.min(lowest.plus(-1));
+        }
+        if let Some(under_way) = &self.setting_back {
+            mark = mark.min(under_way.to());
         }
         mark.max(self.progress.settled())
     }
@@ -163,17 +157,17 @@ impl Engine {
 
     /// How many handovers are unanswered.
     pub fn in_flight(&self) -> usize {
-        self.flights.len()
+        self.outstanding.in_flight.len()
     }
 
     /// Since when the oldest of them is.
     pub fn unanswered_since(&self) -> Option<Timestamp> {
-        self.flights.oldest()
+        self.outstanding.in_flight.oldest()
     }
 
     /// How many spans are outstanding.
     pub fn outstanding(&self) -> usize {
-        self.backlogs.len()
+        self.outstanding.backlogs.len()
     }
 
     /// The slot of whose handover it is: known for what is on time, else searched by name.
@@ -185,8 +179,9 @@ impl Engine {
         }
     }
 
+    /// Whether schedules can change: the moment at which they do is clear.
     pub(super) fn is_steady(&self) -> bool {
-        !matches!(self.guard.state(), ClockState::Held { .. })
+        !matches!(self.guard.state(), ClockState::Held { .. }) && self.setting_back.is_none()
     }
 
     fn take_in(&mut self, input: Input) {
@@ -195,15 +190,9 @@ impl Engine {
             Input::Link(up) => self.link_up = up,
             Input::Settled(answers) => self.settle(answers),
             Input::Saved(ticket) => self.saved(ticket),
-            Input::Load(wanted) => {
-                // What an earlier one wanted that has not begun is not wanted any more.
-                self.waiting.retain(|change| !matches!(change, Change::Load(_)));
-                self.waiting.push_back(Change::Load(wanted));
-            }
-            Input::Put { command, definition } => {
-                self.waiting.push_back(Change::Put(command, definition));
-            }
-            Input::Remove { command, name } => self.waiting.push_back(Change::Remove(command, name)),
+            Input::Load(wanted) => self.changes.wait(Change::Load(wanted)),
+            Input::Put { command, definition } => self.changes.wait(Change::Put(command, definition)),
+            Input::Remove { command, name } => self.changes.wait(Change::Remove(command, name)),
             Input::Write { command } => self.progress.promise_all(command),
             Input::Release(numbers) => self.release(&numbers),
             Input::Drop(numbers) => self.drop_parked(&numbers),
@@ -215,12 +204,7 @@ impl Engine {
     fn saved(&mut self, ticket: u64) {
         self.progress.saved(ticket);
         self.schedules.open(|ticket| self.progress.is_durable(ticket));
-        while let Some(key) = self.backlogs.next_saved(|ticket| self.progress.is_durable(ticket)) {
-            match self.backlogs.get_mut(&key).map(|backlog| backlog.state) {
-                Some(State::Closing(_)) => self.backlogs.remove(&key),
-                _ => self.backlogs.set(&key, State::Ready),
-            }
-        }
+        self.outstanding.saved(|ticket| self.progress.is_durable(ticket));
     }
 
     fn emit(&mut self) -> Vec<Action> {

@@ -62,26 +62,21 @@ impl DueQueue {
     pub(super) fn push(&mut self, slots: &mut Slots, send: Timestamp, due: Timestamp, id: SlotId) {
         let later = u32::MAX - u32::try_from(send.since(due)).unwrap_or(u32::MAX);
         let key = id.number() | if slots.is_loose(id) { LOOSE } else { 0 };
-        self.add(slots, Entry { send, later, key });
-    }
-
-    fn add(&mut self, slots: &mut Slots, entry: Entry) {
+        let entry = Entry { send, later, key };
         self.heap.push(entry);
         self.rise(slots, self.heap.len() - 1, entry);
     }
 
-    /// Takes a slot out that stands in this queue; whether it was laid out. If so, nothing is laid out any more.
-    pub(super) fn remove(&mut self, slots: &mut Slots, id: SlotId) -> bool {
-        let laid_out = slots.place(id) == Where::Head(self.which);
-        if laid_out {
-            for entry in std::mem::take(&mut self.head) {
-                self.add(slots, entry);
-            }
-        }
+    /// Takes a slot out that stands in this queue; if it was laid out, which of those it was.
+    pub(super) fn remove(&mut self, slots: &mut Slots, id: SlotId) -> Option<usize> {
         if let Where::Heap(_, at) = slots.place(id) {
             self.take(slots, at);
+            return None;
         }
-        laid_out
+        let at = self.head.iter().position(|entry| entry.id() == id)?;
+        self.head.remove(at);
+        slots.set_place(id, Where::Nowhere);
+        Some(at)
     }
 
     /// Takes the entry at a place of the heap out.
@@ -173,13 +168,6 @@ impl DueQueue {
         // Before the map, so that it is one step.
         self.head.iter().skip(skipped).map(|entry| (entry.send, entry.id()))
     }
-
-    /// Takes all out.
-    pub(super) fn clear(&mut self, slots: &mut Slots) {
-        for entry in self.heap.drain(..).chain(self.head.drain(..)) {
-            slots.set_place(entry.id(), Where::Nowhere);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -232,7 +220,8 @@ mod tests {
                         if let Some((send, number)) = sorted.iter().nth(random.usize(0..9)).copied() {
                             sorted.remove(&(send, number));
                             let id = slots.find(name(number).as_bytes()).unwrap();
-                            queue.remove(&mut slots, id);
+                            let laid_out = queue.laid_out(0).position(|(_, laid_out)| laid_out == id);
+                            assert_eq!(queue.remove(&mut slots, id), laid_out);
                             assert_eq!(slots.place(id), Where::Nowhere);
                         }
                     }
@@ -253,8 +242,12 @@ mod tests {
                 let laid_out: Vec<_> = queue.laid_out(0).map(|(send, id)| (send, first(id))).collect();
                 assert!(laid_out.is_sorted() && laid_out.iter().all(|entry| sorted.contains(entry)));
             }
-            queue.clear(&mut slots);
-            other.clear(&mut slots);
+            while queue.first(&slots).is_some() {
+                queue.pop(&mut slots);
+            }
+            while other.first(&slots).is_some() {
+                other.pop(&mut slots);
+            }
             assert!(ids.iter().all(|id| slots.place(*id) == Where::Nowhere));
         }
     }

@@ -50,6 +50,12 @@ pub(super) enum Fault {
     ForgetHowFarItReached,
     /// A name that never ran counts from R, and not from now.
     CountNewNamesFromTheReached,
+    /// After a step back an edit of what began since counts from R, too.
+    CountAllFromTheReached,
+    /// What was sent singly before a step back is coalesced after it.
+    CoalesceWhatWasSentBefore,
+    /// What a span or a release hands over need not lie below a durable H.
+    SendSpansAboveTheReservation,
     /// After a step back a revision calls for what lies before it takes effect.
     CallForWhatWasBefore,
     /// A schedule that was put hands over before the store knows it.
@@ -62,10 +68,10 @@ pub(super) enum Fault {
     AnswerBeforeRowsAreDurable,
     /// W passes what is behind and waits for a write with room.
     SettleWhatIsSetAside,
-    /// What was made ready and joins the set instead leaves no gap in the numbers.
+    /// What was made ready and was not handed over is not dropped when something else is made ready.
     KeepWhatIsPassedOver,
     /// What was made ready ahead of its time outlives an edit of its schedule.
-    KeepForesightThroughEdits,
+    KeepPreparedThroughEdits,
     /// A release that reaches nobody, where somebody must be bound, settles what was parked.
     ReleaseToNobody,
     /// A parked event is dropped while it is being sent.

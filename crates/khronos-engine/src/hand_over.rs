@@ -7,7 +7,7 @@ use super::{
     catch_up::{self, Next, single},
     core::{Engine, new_span},
     faults::{Fault, planted},
-    flights::{Flight, Owner},
+    in_flight::{Owner, Sending},
     place::Which,
     progress::{SpanKey, row},
     slots::SlotId,
@@ -26,12 +26,16 @@ pub(super) const MARGIN: i64 = 200;
 /// At most so many are looked at in a step, so that the first are on their way before the last are.
 const AT_ONCE: usize = 256;
 
+/// Paused schedules whose occurrences are passed over in a step at most.
+const PASSED_OVER: usize = 1_000;
+
 /// A finished span looks again after this long whether W has passed it.
 const LINGER: i64 = 20;
 
 impl Engine {
     pub(super) fn may_hand_over(&self) -> bool {
-        self.link_up && !self.draining && self.guard.state() == ClockState::Steady
+        let believed = self.guard.state() == ClockState::Steady && self.setting_back.is_none();
+        self.link_up && !self.draining && believed
     }
 
     pub(super) fn pump(&mut self) {
@@ -41,11 +45,13 @@ impl Engine {
             return;
         }
         self.reserve(now);
+        self.join_aside(now);
         self.hand_over_on_time(now);
         if !self.more {
             self.hand_over_backlogs(now);
             self.hand_over_released(now);
         }
+        self.pass_over_paused(now);
     }
 
     /// Has H raised ahead of what is due soon.
@@ -59,8 +65,6 @@ impl Engine {
     }
 
     fn hand_over_on_time(&mut self, now: Timestamp) {
-        self.pass_over_paused(now);
-        self.join_aside(now);
         let mut left = AT_ONCE;
         while let Some((send, id)) = self.schedules.first_due().filter(|(send, _)| *send <= now) {
             if left == 0 {
@@ -75,10 +79,10 @@ impl Engine {
             };
             let conduct = slot.definition.conduct();
             let behind = now.since(send) > conduct.catch_up.grace
-                || self.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
+                || self.outstanding.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
             if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join(key, due)) {
                 self.schedules.pop(Which::Due, now);
-                self.schedules.foresight.pass_over(id, due);
+                self.schedules.lookahead.take(id, due);
                 if self.progress.is_full(self.rules.piece) {
                     self.schedules.put_aside(id);
                 } else {
@@ -86,7 +90,7 @@ impl Engine {
                 }
             } else {
                 let reserved = send <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
-                if !reserved || self.flights.are_full(self.rules.in_flight) {
+                if !reserved || !self.outstanding.has_room() {
                     return;
                 }
                 self.schedules.pop(Which::Due, now);
@@ -110,12 +114,14 @@ impl Engine {
 
     /// What paused schedules skip is only recorded. With every step, so that W goes on; but no step is made for it.
     fn pass_over_paused(&mut self, now: Timestamp) {
-        while let Some(id) = self.schedules.pop(Which::Paused, now) {
+        for _ in 0..PASSED_OVER {
+            let Some(id) = self.schedules.pop(Which::Paused, now) else { return };
             let slot = &self.schedules[id];
             if let Some((due, key)) = slot.next().map(|due| (due, slot.key())) {
                 self.skip_paused(id, &key, due, now);
             }
         }
+        self.more |= self.schedules.first_send(Which::Paused).is_some_and(|send| send <= now);
     }
 
     fn skip_paused(&mut self, id: SlotId, key: &SpanKey, due: Timestamp, now: Timestamp) {
@@ -133,7 +139,7 @@ impl Engine {
 
     /// Only a clock that was set back makes a span lie above what is due now: it can't be joined then.
     fn can_join(&self, key: &SpanKey, due: Timestamp) -> bool {
-        self.backlogs.get(key).is_none_or(|backlog| backlog.span.after < due)
+        self.outstanding.backlogs.get(key).is_none_or(|backlog| backlog.span.after < due)
     }
 
     /// Adds what is to be sent by now to the schedule's span.
@@ -148,28 +154,29 @@ impl Engine {
         if !self.extend(&key, through)
             && let Some(schedule) = self.schedules[id].schedule()
         {
-            let span = new_span(era.number, due.plus(-1), through, due.plus(-1));
+            let handed = self.sent_singly(&self.schedules[id]).max(due.plus(-1));
+            let span = new_span(era.number, due.plus(-1), through, handed);
             self.progress.span(&key, Some(&span));
-            self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
+            self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
         }
         self.schedules.queue_after(id, through);
     }
 
     /// Lets a span that is outstanding reach `through`; false if there is none.
     pub(super) fn extend(&mut self, key: &SpanKey, through: Timestamp) -> bool {
-        let Some(backlog) = self.backlogs.get_mut(key) else { return false };
+        let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return false };
         backlog.span.through = backlog.span.through.max(through);
         let closing = matches!(backlog.state, State::Closing(_));
         self.progress.span(key, Some(&backlog.span));
         if closing {
-            self.backlogs.set(key, State::Ready);
+            self.outstanding.backlogs.set(key, State::Ready);
         }
         true
     }
 
     fn depart_on_time(&mut self, id: SlotId, due: Timestamp, now: Timestamp) {
-        let (foreseen, schedule) = match self.schedules.foresight.take(id, due) {
-            Some(ready) => (Some(ready.number), ready.schedule),
+        let (prepared, schedule) = match self.schedules.lookahead.take(id, due) {
+            Some(next) => (Some(next.number), next.schedule),
             None => (None, self.schedules[id].schedule()),
         };
         let slot = &mut self.schedules[id];
@@ -179,25 +186,23 @@ impl Engine {
             self.progress.one_shot(&schedule.name, None);
         }
         let era = slot.era();
-        self.depart(Owner::OnTime(id), era, schedule, single(due), now, foreseen);
+        self.depart(Owner::OnTime(id), era, schedule, single(due), now, prepared);
     }
 
     fn hand_over_backlogs(&mut self, now: Timestamp) {
-        while !self.flights.are_full(self.rules.in_flight.div_ceil(2))
-            && !self.progress.is_full(self.rules.piece)
-        {
-            let Some(key) = self.backlogs.next_ready(now) else { return };
+        while self.outstanding.has_room_behind() && !self.progress.is_full(self.rules.piece) {
+            let Some(key) = self.outstanding.backlogs.next_ready(now) else { return };
             self.advance(&key, now);
         }
     }
 
     /// Takes a span one step further.
     fn advance(&mut self, key: &SpanKey, now: Timestamp) {
-        if self.backlogs.of(&key.0).next().is_some_and(|(oldest, _)| oldest != key) {
-            return self.backlogs.set(key, State::Behind);
+        if self.outstanding.backlogs.of(&key.0).next().is_some_and(|(oldest, _)| oldest != key) {
+            return self.outstanding.backlogs.set(key, State::Behind);
         }
         let settled = self.settled();
-        let Some(backlog) = self.backlogs.get_mut(key) else { return };
+        let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
         let (era, schedule) = (backlog.era, backlog.schedule.clone());
         let passed =
             schedule.timing.due_by(settled) >= backlog.span.through || planted(Fault::CloseBeforeTheMark);
@@ -237,12 +242,25 @@ impl Engine {
                     State::Saving(self.progress.next_ticket())
                 }
             }
+            // Only where the clock was set back H may be lower than when the span was written.
+            Next::Send(stands_for) if !self.is_reserved(schedule.timing.send_time(stands_for.last)) => {
+                State::Saving(self.progress.next_ticket())
+            }
             Next::Send(stands_for) => {
                 self.depart(Owner::Span(key.0.clone(), key.1), era, schedule, stands_for, now, None);
                 State::InFlight
             }
         };
-        self.backlogs.set(key, state);
+        self.outstanding.backlogs.set(key, state);
+    }
+
+    /// Whether something of this send time lies below a durable H; if not, that is asked for.
+    pub(super) fn is_reserved(&mut self, send: Timestamp) -> bool {
+        let reserved = send <= self.progress.handed() || planted(Fault::SendSpansAboveTheReservation);
+        if !reserved {
+            self.progress.reserve(send);
+        }
+        reserved
     }
 
     fn caught_up(&mut self, key: &SpanKey, run: Coalesced, how: &'static str) {
@@ -257,7 +275,7 @@ impl Engine {
         schedule: Arc<Schedule>,
         stands_for: Coalesced,
         now: Timestamp,
-        foreseen: Option<u64>,
+        prepared: Option<u64>,
     ) {
         let send = schedule.timing.send_time(stands_for.last);
         let lateness = now.since(send);
@@ -265,8 +283,13 @@ impl Engine {
         let skipped = slot.map_or(0, |id| self.schedules[id].take_skipped());
         self.progress.hand_over(send);
         let name = schedule.name.clone();
-        let token =
-            self.flights.take_off(Flight { owner, schedule: name, stands_for, sent_at: now, lateness });
+        let token = self.outstanding.in_flight.insert(Sending {
+            owner,
+            schedule: name,
+            stands_for,
+            sent_at: now,
+            lateness,
+        });
         self.out.publish.push(Handover {
             token,
             era,
@@ -275,7 +298,7 @@ impl Engine {
             sent_at: now,
             lateness,
             skipped,
-            foreseen,
+            prepared,
         });
     }
 }

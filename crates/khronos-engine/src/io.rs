@@ -114,9 +114,8 @@ pub struct Handover {
     pub lateness: i64,
     /// Occurrences skipped since the schedule's last event.
     pub skipped: u64,
-    /// Its number among those foreseen, if it is one: what was rendered then can be sent. See
-    /// [`Engine::foresee`](super::Engine::foresee).
-    pub foreseen: Option<u64>,
+    /// Its number, if it was prepared: what was rendered then can be sent. See [`Prepared`](super::Prepared).
+    pub prepared: Option<u64>,
 }
 
 /// Something that people should know.

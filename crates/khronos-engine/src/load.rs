@@ -12,19 +12,20 @@ use super::{
     Notice, Revision,
     core::Engine,
     faults::{Fault, planted},
-    flights::Owner,
     progress::SpanKey,
     slot::Slot,
     slots::SlotId,
 };
 use khronos_schedule::Packed;
 use ponos_event::Timestamp;
-use std::{cmp::Ordering, collections::HashSet, ops::Bound, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
 /// Schedules that are compared in one step, for each one that may change.
 const COMPARED: usize = 32;
-/// A definition that ended is kept this long (30 days, in milliseconds), and longer while something refers to it.
-const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
 /// Ended revisions that a put looks at, whether they can be forgotten: more than it adds.
 const LOOKED_AT: usize = 4;
 
@@ -39,9 +40,34 @@ pub(super) enum Change {
     Remove(u64, Arc<str>),
 }
 
+/// What is wanted and has not happened yet.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Until the clock is believed.
+    waiting: VecDeque<Change>,
+    /// The load under way.
+    load: Option<Load>,
+    /// The write with its latest piece: the next piece begins when it is durable.
+    piece: u64,
+}
+
+impl Changes {
+    pub(super) fn wait(&mut self, change: Change) {
+        if let Change::Load(_) = change {
+            // What an earlier one wanted that has not begun is not wanted any more.
+            self.waiting.retain(|change| !matches!(change, Change::Load(_)));
+        }
+        self.waiting.push_back(change);
+    }
+
+    pub(super) fn next(&mut self) -> Option<Change> {
+        self.waiting.pop_front()
+    }
+}
+
 /// A load under way.
 #[derive(Debug)]
-pub(super) struct Load {
+struct Load {
     /// By name; `None` behind `next`.
     wanted: Vec<Option<Packed>>,
     next: usize,
@@ -72,32 +98,31 @@ impl Engine {
     }
 
     fn change_one(&mut self, command: u64, name: Arc<str>, wanted: Option<Packed>) {
-        let now = self.moment();
         let id = self.schedules.find(&name);
         if id.is_none() && wanted.is_none() {
-            self.end_resting(&name, now);
+            self.end_resting(&name);
         }
-        if let Some(load) = &mut self.load {
+        if let Some(load) = &mut self.changes.load {
             load.overruled.insert(name);
         }
         if self.is_change(id, wanted.as_ref()) {
             let gate = self.progress.change();
-            self.change(id, wanted, now, if planted(Fault::DropTheGate) { 0 } else { gate });
+            let gate = if planted(Fault::DropTheGate) { 0 } else { gate };
+            self.change_all([(id, wanted)], gate);
             self.forget_old(LOOKED_AT);
         }
         self.progress.promise(command);
     }
 
     /// What does not run because this version does not understand it would run again under another one.
-    fn end_resting(&mut self, name: &Arc<str>, now: Timestamp) {
-        let key = (name.clone(), 0)..=(name.clone(), u32::MAX);
-        let Some((_, last)) = self.resting.range_mut(key).next_back() else { return };
-        if last.ended.is_none() {
-            last.ended = Some(now);
-            let last = last.clone();
-            self.progress.change();
-            self.progress.revision(&last);
-        }
+    fn end_resting(&mut self, name: &str) {
+        let Some(last) = self.resting.of(name).next_back().filter(|last| last.ended.is_none()) else {
+            return;
+        };
+        let ended = Revision { ended: Some(self.moment(last.set_backs)), ..last.clone() };
+        self.progress.change();
+        self.progress.revision(&ended);
+        self.resting.insert(ended);
     }
 
     /// A load that is under way is given up for it.
@@ -106,7 +131,7 @@ impl Engine {
         wanted.dedup_by(|a, b| a.name_bytes() == b.name_bytes());
         self.schedules.reserve(wanted.len().saturating_sub(self.len()));
         let wanted = wanted.into_iter().map(Some).collect();
-        self.load = Some(Load {
+        self.changes.load = Some(Load {
             wanted,
             next: 0,
             after: None,
@@ -118,27 +143,29 @@ impl Engine {
 
     /// Whether the next piece of a load can be taken in now.
     pub(super) fn may_load(&self) -> bool {
-        self.load.is_some() && !self.draining && self.is_steady() && self.progress.is_durable(self.loading)
+        self.changes.load.is_some()
+            && !self.draining
+            && self.is_steady()
+            && self.progress.is_durable(self.changes.piece)
     }
 
-    /// When a change of what ran before happens: not before what may have been sent. After a restart, and after a step
-    /// back, that may be more than the clock shows.
-    fn moment(&self) -> Timestamp {
-        self.now().max(self.progress.may_have_been_sent())
+    /// When a revision that began after so many set-backs ends: not before what may have been sent of it. After a restart, and
+    /// after a step back, that may be more than the clock shows.
+    pub(super) fn moment(&self, set_backs: u32) -> Timestamp {
+        self.now().max(self.progress.may_have_been_sent_of(set_backs))
     }
 
     /// Takes in the next piece.
     pub(super) fn load_piece(&mut self) {
-        let now = self.moment();
-        let Some(mut load) = self.load.take() else { return };
+        let Some(mut load) = self.changes.load.take() else { return };
         let most = self.rules.piece.max(1);
         let changes = self.compare(&mut load, most);
         let left = most - changes.len();
         if !changes.is_empty() {
-            self.loading = self.progress.change();
-            let gate = if planted(Fault::SendBeforeTheRevisionIsSaved) { 0 } else { self.loading };
+            self.changes.piece = self.progress.change();
+            let gate = if planted(Fault::SendBeforeTheRevisionIsSaved) { 0 } else { self.changes.piece };
             load.pieces += 1;
-            changes.into_iter().for_each(|(id, wanted)| self.change(id, wanted, now, gate));
+            self.change_all(changes, gate);
         }
         if load.compared {
             self.forget_refusals();
@@ -151,7 +178,7 @@ impl Engine {
                 return;
             }
         }
-        self.load = Some(load);
+        self.changes.load = Some(load);
     }
 
     /// The next schedules that are to change, at most so many: which slot, and what is wanted of it.
@@ -192,7 +219,7 @@ impl Engine {
 
     /// How many schedules a load under way has looked at, of how many.
     pub fn loading(&self) -> Option<(usize, usize)> {
-        let load = self.load.as_ref().filter(|load| !load.wanted.is_empty())?;
+        let load = self.changes.load.as_ref().filter(|load| !load.wanted.is_empty())?;
         Some((load.next, load.wanted.len()))
     }
 
@@ -204,17 +231,32 @@ impl Engine {
         }
     }
 
-    /// Gives a slot what is wanted of it. It hands nothing over before the write `gate` is durable.
-    fn change(&mut self, id: Option<SlotId>, wanted: Option<Packed>, now: Timestamp, gate: u64) {
+    /// Gives slots what is wanted of them. They hand nothing over before the write `gate` is durable.
+    fn change_all(&mut self, changes: impl IntoIterator<Item = (Option<SlotId>, Option<Packed>)>, gate: u64) {
+        let mut outlived = HashMap::new();
+        for (id, wanted) in changes {
+            self.change(id, wanted, gate, &mut outlived);
+        }
+        self.outstanding.in_flight.reassign_to_spans(outlived);
+    }
+
+    /// What is in flight of the slot goes into `outlived`: to which span it belongs now.
+    fn change(
+        &mut self,
+        id: Option<SlotId>,
+        wanted: Option<Packed>,
+        gate: u64,
+        outlived: &mut HashMap<SlotId, SpanKey>,
+    ) {
         match (id, wanted) {
             (Some(id), wanted) => {
                 self.schedules.dequeue(id);
                 let vacant = Slot::vacant(&self.schedules[id].definition);
                 let slot = std::mem::replace(&mut self.schedules[id], vacant);
                 if slot.in_flight().is_some() {
-                    self.flights.leave(id, Owner::Span(slot.name(), slot.number()));
+                    outlived.insert(id, slot.key());
                 }
-                let until = self.reached(&slot, now);
+                let until = self.reached(&slot, self.moment(slot.set_backs()));
                 let ended = self.retire(&slot, until);
                 match wanted {
                     Some(wanted) => {
@@ -225,31 +267,21 @@ impl Engine {
                 }
             }
             (None, Some(wanted)) => {
-                let slot = self.admit(wanted, now);
+                let slot = self.admit(wanted);
                 self.schedules.insert(slot, gate);
             }
             (None, None) => {}
         }
     }
 
-    /// Forgets revisions that ended long ago and that nothing refers to. Looks at so many, and the next time at those
-    /// behind them; whether these were the last.
+    /// Forgets revisions that ended long ago and that nothing refers to, of so many that are looked at; whether these were the
+    /// last.
     fn forget_old(&mut self, looked_at: usize) -> bool {
         // By what the clock shows, and not by what may have been sent: that may be years ahead after a step back.
         let now = self.now();
-        let referred = |key: &SpanKey| self.backlogs.contains(key) || self.parked.holds(key);
-        let old = |revision: &Revision| revision.ended.is_some_and(|ended| now.since(ended) > KEPT);
-        let from = self.looked_at.take().map_or(Bound::Unbounded, Bound::Excluded);
-        let some: Vec<_> = self.resting.range((from, Bound::Unbounded)).take(looked_at).collect();
-        let all = some.len() < looked_at;
-        let last = some.last().map(|(key, _)| (*key).clone());
-        let found = some.into_iter().filter(|(key, revision)| old(revision) && !referred(key));
-        let keys: Vec<SpanKey> = found.map(|(key, _)| key.clone()).collect();
-        self.looked_at = last.filter(|_| !all);
-        for key in keys {
-            self.resting.remove(&key);
-            self.progress.forget(key);
-        }
+        let referred = |key: &SpanKey| self.outstanding.refers_to(key);
+        let (forgotten, all) = self.resting.forget_old(looked_at, now, referred);
+        forgotten.into_iter().for_each(|key| self.progress.forget(key));
         all
     }
 }

@@ -10,7 +10,7 @@ use super::{
     catch_up::single,
     core::Engine,
     faults::{Fault, planted},
-    flights::{Flight, Owner},
+    in_flight::{Owner, Sending},
     progress::{SpanKey, row},
     settle::{LOST, refusal},
 };
@@ -134,51 +134,56 @@ impl Engine {
             Some(number) => number,
             None => {
                 self.make_room();
-                self.parked.last += 1;
+                self.outstanding.parked.last += 1;
                 let (schedule, reason) = (key.0.clone(), reason.clone());
                 let (revision, singly) = (key.1, stands_for.count == 1);
                 let parked =
                     Parked { schedule, revision, stands_for, reason, at: now, released: false, singly };
-                self.parked.put(self.parked.last, parked);
-                self.parked.last
+                self.outstanding.parked.put(self.outstanding.parked.last, parked);
+                self.outstanding.parked.last
             }
         };
-        self.progress.parked(number, self.parked.entries.get(&number));
+        self.progress.parked(number, self.outstanding.parked.entries.get(&number));
         let (schedule, due) = (key.0.clone(), stands_for.last);
         self.out.notices.push(Notice::Parked { number, schedule, due, reason });
     }
 
     /// Joins the newest entry of the revision, if this is the next after it and the reason is the same.
     fn join_parked(&mut self, key: &SpanKey, one: Coalesced, reason: &str) -> Option<u64> {
-        let (number, _) = *self.parked.of.get(key).filter(|_| one.count == 1)?;
-        let before = self.parked.entries.get(&number).filter(|parked| {
+        let (number, _) = *self.outstanding.parked.of.get(key).filter(|_| one.count == 1)?;
+        let before = self.outstanding.parked.entries.get(&number).filter(|parked| {
             parked.singly && !parked.released && parked.reason == reason && parked.stands_for.last < one.last
         })?;
         let next = self.revision(key)?.timing().after(before.stands_for.last);
         if next != Some(one.last) && !planted(Fault::ParkOverGaps) {
             return None;
         }
-        let parked = self.parked.entries.get_mut(&number)?;
+        let parked = self.outstanding.parked.entries.get_mut(&number)?;
         parked.stands_for.last = one.last;
         parked.stands_for.count += 1;
-        self.parked.events += 1;
+        self.outstanding.parked.events += 1;
         Some(number)
     }
 
     /// Where there are too many, the oldest goes for good.
     fn make_room(&mut self) {
         let most = self.rules.parked.max(1);
-        let count = self.parked.entries.len() + 1;
+        let count = self.outstanding.parked.entries.len() + 1;
         let alarmed = count >= most.div_ceil(ALARM);
-        if alarmed && !self.parked.alarmed {
+        if alarmed && !self.outstanding.parked.alarmed {
             self.out.notices.push(Notice::ManyParked { count, most });
         }
-        self.parked.alarmed = alarmed;
+        self.outstanding.parked.alarmed = alarmed;
         if count <= most {
             return;
         }
-        let oldest =
-            self.parked.entries.iter().find(|(_, parked)| !parked.released).map(|(number, _)| *number);
+        let oldest = self
+            .outstanding
+            .parked
+            .entries
+            .iter()
+            .find(|(_, parked)| !parked.released)
+            .map(|(number, _)| *number);
         if let Some(number) = oldest
             && let Some(parked) = self.drop_one(number, Outcome::DroppedAtLimit)
         {
@@ -188,7 +193,7 @@ impl Engine {
     }
 
     fn drop_one(&mut self, number: u64, outcome: Outcome) -> Option<Parked> {
-        let parked = self.parked.remove(number)?;
+        let parked = self.outstanding.parked.remove(number)?;
         self.progress.parked(number, None);
         let key = (parked.schedule.clone(), parked.revision);
         self.progress.row(row(self.now(), &key, parked.stands_for, outcome));
@@ -202,10 +207,16 @@ impl Engine {
             false => self.progress.next_ticket(),
         };
         for number in numbers {
-            if let Some(parked) = self.parked.entries.get_mut(number).filter(|parked| !parked.released) {
+            if let Some(parked) =
+                self.outstanding.parked.entries.get_mut(number).filter(|parked| !parked.released)
+            {
                 parked.released = true;
                 self.progress.parked(*number, Some(parked));
-                self.parked.released.insert(Release { number: *number, ticket, at: Timestamp::EPOCH });
+                self.outstanding.parked.released.insert(Release {
+                    number: *number,
+                    ticket,
+                    at: Timestamp::EPOCH,
+                });
             }
         }
     }
@@ -213,7 +224,7 @@ impl Engine {
     /// Drops them for ever, but for those that are being sent.
     pub(super) fn drop_parked(&mut self, numbers: &[u64]) {
         for number in numbers {
-            let parked = self.parked.entries.get(number);
+            let parked = self.outstanding.parked.entries.get(number);
             if parked.is_some_and(|parked| !parked.released || planted(Fault::DropWhatIsInFlight)) {
                 self.drop_one(*number, Outcome::Dropped);
             }
@@ -221,13 +232,13 @@ impl Engine {
     }
 
     pub(super) fn hand_over_released(&mut self, now: Timestamp) {
-        while !self.flights.are_full(self.rules.in_flight.div_ceil(2)) {
+        while self.outstanding.has_room_behind() {
             let ready = |release: &&Release| self.progress.is_durable(release.ticket) && release.at <= now;
-            if self.parked.released.first().filter(ready).is_none() {
+            if self.outstanding.parked.released.first().filter(ready).is_none() {
                 return;
             }
-            let Some(Release { number, .. }) = self.parked.released.pop_first() else { return };
-            let Some(parked) = self.parked.entries.get(&number) else { continue };
+            let Some(Release { number, .. }) = self.outstanding.parked.released.pop_first() else { return };
+            let Some(parked) = self.outstanding.parked.entries.get(&number) else { continue };
             let key = (parked.schedule.clone(), parked.revision);
             let stands_for = parked.first();
             let revision = self.revision(&key);
@@ -236,7 +247,11 @@ impl Engine {
                 // Parked before the clock was set back.
                 Some((_, schedule)) if schedule.timing.send_time(stands_for.last) > now => {
                     let at = schedule.timing.send_time(stands_for.last);
-                    self.parked.released.insert(Release { at, ticket: 0, number });
+                    self.outstanding.parked.released.insert(Release { at, ticket: 0, number });
+                }
+                Some((_, schedule)) if !self.is_reserved(schedule.timing.send_time(stands_for.last)) => {
+                    let ticket = self.progress.next_ticket();
+                    self.outstanding.parked.released.insert(Release { at: now, ticket, number });
                 }
                 Some((revision, schedule)) => {
                     let (owner, schedule) = (Owner::Parked(number), Arc::new(schedule));
@@ -254,22 +269,22 @@ impl Engine {
 
     /// Parks a released entry again; for a reason of its own if there is one.
     fn keep_parked(&mut self, number: u64) {
-        if let Some(parked) = self.parked.entries.get_mut(&number) {
+        if let Some(parked) = self.outstanding.parked.entries.get_mut(&number) {
             parked.released = false;
             self.progress.parked(number, Some(parked));
         }
     }
 
-    pub(super) fn settle_parked(&mut self, number: u64, flight: &Flight, answer: Answer) {
+    pub(super) fn settle_parked(&mut self, number: u64, sending: &Sending, answer: Answer) {
         let now = self.now();
-        let Some(parked) = self.parked.entries.get_mut(&number) else { return };
+        let Some(parked) = self.outstanding.parked.entries.get_mut(&number) else { return };
         let key = (parked.schedule.clone(), parked.revision);
         if let Answer::Refused(reason) = &answer {
             self.note_refusal(&key, reason);
         }
         if answer == Answer::Lost {
             let at = now.plus(LOST);
-            self.parked.released.insert(Release { number, ticket: 0, at });
+            self.outstanding.parked.released.insert(Release { number, ticket: 0, at });
             return;
         }
         let revision = self.revision(&key);
@@ -280,37 +295,37 @@ impl Engine {
         let refused = refusal(unrouted, &answer)
             .filter(|_| matches!(answer, Answer::Refused(_)) || !planted(Fault::ReleaseToNobody));
         let Some((reason, _)) = refused else {
-            self.confirmed(&key, flight, answer == Answer::Confirmed { returned: true }, false);
-            let next = revision.and_then(|revision| revision.timing().after(flight.stands_for.last));
-            return self.settled_of(number, flight, next);
+            self.confirmed(&key, sending, answer == Answer::Confirmed { returned: true }, false);
+            let next = revision.and_then(|revision| revision.timing().after(sending.stands_for.last));
+            return self.settled_of(number, sending, next);
         };
-        if let Some(parked) = self.parked.entries.get_mut(&number) {
+        if let Some(parked) = self.outstanding.parked.entries.get_mut(&number) {
             parked.reason.clone_from(&reason);
             parked.at = now;
         }
         self.keep_parked(number);
-        self.progress.row(row(now, &key, flight.stands_for, Outcome::Parked(reason.clone())));
-        let (schedule, due) = (key.0, flight.stands_for.last);
+        self.progress.row(row(now, &key, sending.stands_for, Outcome::Parked(reason.clone())));
+        let (schedule, due) = (key.0, sending.stands_for.last);
         self.out.notices.push(Notice::Parked { number, schedule, due, reason });
     }
 
     /// The first event of an entry is settled: the next of its run follows, or it is gone.
-    fn settled_of(&mut self, number: u64, flight: &Flight, next: Option<Timestamp>) {
-        let rest = self.parked.entries.get_mut(&number).filter(|parked| {
-            parked.singly && flight.stands_for.last < parked.stands_for.last && parked.stands_for.count > 1
+    fn settled_of(&mut self, number: u64, sending: &Sending, next: Option<Timestamp>) {
+        let rest = self.outstanding.parked.entries.get_mut(&number).filter(|parked| {
+            parked.singly && sending.stands_for.last < parked.stands_for.last && parked.stands_for.count > 1
         });
         match rest.zip(next) {
             Some((parked, next)) => {
                 parked.stands_for.first = next;
                 parked.stands_for.count -= 1;
-                self.parked.events -= 1;
+                self.outstanding.parked.events -= 1;
                 self.progress.parked(number, Some(parked));
                 // What is durable is that the whole run was released.
                 let again = Release { number, ticket: 0, at: Timestamp::EPOCH };
-                self.parked.released.insert(again);
+                self.outstanding.parked.released.insert(again);
             }
             None => {
-                self.parked.remove(number);
+                self.outstanding.parked.remove(number);
                 self.progress.parked(number, None);
             }
         }

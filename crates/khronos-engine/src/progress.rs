@@ -3,7 +3,8 @@
 //! W (`settled`): everything with send time ≤ W is settled or stands in the set. H (`handed`): nothing with send time
 //! above H was handed over. R (`reached`): the highest H that ever was durable. H goes back when a clock that was set
 //! back goes on from the lower reading, and R does not: *what is handed over goes by H, and what may have been sent by
-//! R*. Only the clean end lowers R, to what was really handed over. All three go down in the same atomic write as everything that they rest on, and there is at
+//! R*. That is so of what ran before the clock was set back; of what began since, nothing was sent above H. Only the clean
+//! end lowers R, to what was really handed over. All three go down in the same atomic write as everything that they rest on, and there is at
 //! most one write under way.
 
 use super::{
@@ -67,6 +68,9 @@ pub(super) struct Progress {
     /// the start all that was reserved counts.
     lately: Timestamp,
     ever: Timestamp,
+    /// How often the clock was set back; and up to which send time what ran before that may have been sent.
+    set_backs: u32,
+    before: Timestamp,
     /// The write with the latest change of a definition.
     changed: u64,
     /// The writes that commands wait for, and these, in the order of both.
@@ -89,7 +93,7 @@ pub(super) const PAUSED: i64 = 10_000;
 const IDLE: i64 = 60 * 60 * 1_000;
 
 impl Progress {
-    pub(super) fn new(settled: Timestamp, handed: Timestamp, reached: Timestamp) -> Self {
+    pub(super) fn new(settled: Timestamp, handed: Timestamp, reached: Timestamp, set_backs: u32) -> Self {
         Self {
             dirty: Dirty::default(),
             saving: None,
@@ -103,6 +107,8 @@ impl Progress {
             moved: false,
             lately: handed,
             ever: reached,
+            set_backs,
+            before: if reached > handed { reached } else { Timestamp::EPOCH },
             changed: 0,
             promised: VecDeque::new(),
         }
@@ -126,6 +132,23 @@ impl Progress {
     /// Up to this send time something may have been sent, ever: R, less what was reserved since the start and not used.
     pub(super) fn may_have_been_sent(&self) -> Timestamp {
         self.ever
+    }
+
+    /// The same of a revision that began after the clock had been set back so many times.
+    pub(super) fn may_have_been_sent_of(&self, set_backs: u32) -> Timestamp {
+        let old = set_backs < self.set_backs || planted(Fault::CountAllFromTheReached);
+        if old { self.ever } else { self.lately }
+    }
+
+    /// Up to this send time it may have been sent, singly, before the clock was set back last; `None` if it began since.
+    pub(super) fn sent_before_set_back(&self, set_backs: u32) -> Option<Timestamp> {
+        let old = set_backs < self.set_backs && !planted(Fault::CoalesceWhatWasSentBefore);
+        old.then_some(self.before)
+    }
+
+    /// How often the clock was set back.
+    pub(super) fn set_backs(&self) -> u32 {
+        self.set_backs
     }
 
     /// Something with this send time goes out.
@@ -187,6 +210,8 @@ impl Progress {
         // What was decided under an H that was only asked for goes down with the next write all the same.
         self.reached = self.reached.max(highest);
         self.ever = self.ever.max(highest);
+        self.before = self.before.max(self.ever);
+        self.set_backs = self.set_backs.saturating_add(1);
         self.lately = self.lately.min(now);
         for mark in [&mut self.settled, &mut self.handed, &mut self.wanted] {
             *mark = now.min(*mark);
@@ -304,6 +329,7 @@ impl Progress {
             settled,
             handed,
             reached,
+            set_backs: self.set_backs,
             revisions: dirty.revisions.into_values().collect(),
             forgotten: dirty.forgotten.into_iter().collect(),
             spans: dirty

@@ -7,7 +7,7 @@ use super::{
 };
 use khronos_schedule::Packed;
 use ponos_event::Timestamp;
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// One schedule as others see it.
 #[derive(Debug, Clone)]
@@ -29,12 +29,12 @@ pub struct ScheduleStatus {
 impl Engine {
     /// All parked events, in runs.
     pub fn parked(&self) -> &BTreeMap<u64, Parked> {
-        self.parked.entries()
+        self.outstanding.parked.entries()
     }
 
     /// How many events are parked.
     pub fn parked_events(&self) -> u64 {
-        self.parked.events()
+        self.outstanding.parked.events()
     }
 
     /// How many entries of parked events are kept at most.
@@ -81,7 +81,7 @@ impl Engine {
         ScheduleStatus {
             revision: slot.revision(),
             next,
-            outstanding: self.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect(),
+            outstanding: self.outstanding.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect(),
             confirmed,
             returned,
             refused: self.refused().get(slot.definition.name()).cloned(),
@@ -100,8 +100,7 @@ impl Engine {
         let running = self.schedules.from(after.map_or("", |(name, _)| name)).map(|id| &self.schedules[id]);
         let behind = |slot: &&Slot| after.is_some_and(|(name, number)| is_before(slot, name, *number));
         let mut running = running.skip_while(behind).peekable();
-        let from = after.cloned().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut resting = self.resting.range((from, Bound::Unbounded)).peekable();
+        let mut resting = self.resting.after(after).peekable();
         let mut page = KeptPage { settled: self.settled(), ..KeptPage::default() };
         while page.revisions.len() < most {
             let first = match (running.peek(), resting.peek()) {
@@ -118,7 +117,7 @@ impl Engine {
                     None => break,
                 },
             };
-            page.spans.extend(outstanding(&self.backlogs, &revision));
+            page.spans.extend(outstanding(&self.outstanding.backlogs, &revision));
             page.revisions.push(revision);
         }
         page

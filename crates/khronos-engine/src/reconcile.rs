@@ -20,11 +20,11 @@ impl Engine {
     /// Up to where a slot's revision counts at least: what stands in the set is called for already, and after a restart
     /// the clock may be behind what it showed when the revision began.
     pub(super) fn reached(&self, slot: &Slot, now: Timestamp) -> Timestamp {
-        let outstanding = self.backlogs.get(&(slot.name(), slot.number()));
+        let outstanding = self.outstanding.backlogs.get(&(slot.name(), slot.number()));
         let outstanding = outstanding.map_or(now, |backlog| backlog.span.through);
         // A one-shot for an instant that is gone takes effect before the revision that it follows on has ended.
-        let earlier = self.resting.range((slot.name(), 0)..(slot.name(), slot.number())).next_back();
-        let earlier = earlier.and_then(|(_, revision)| revision.ended).unwrap_or(now);
+        let earlier = self.resting.before(slot.definition.name(), slot.number()).next_back();
+        let earlier = earlier.and_then(|revision| revision.ended).unwrap_or(now);
         now.max(outstanding).max(slot.era().effective_from).max(earlier)
     }
 
@@ -48,7 +48,7 @@ impl Engine {
         }
         let ended = Revision { ended: Some(now), ..slot.revision() };
         self.progress.revision(&ended);
-        self.resting.insert(key, ended.clone());
+        self.resting.insert(ended.clone());
         ended
     }
 
@@ -62,9 +62,16 @@ impl Engine {
             Some(due) => (due, State::InFlight),
             None => (first.plus(-1), State::Ready),
         };
+        let handed = self.sent_singly(slot).max(handed);
         let span = new_span(era.number, first.plus(-1), through, handed);
         self.progress.span(key, Some(&span));
-        self.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
+        self.outstanding.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
+    }
+
+    /// Due times up to this one may have been sent singly before the clock was set back: they are not coalesced now.
+    pub(super) fn sent_singly(&self, slot: &Slot) -> Timestamp {
+        let before = self.progress.sent_before_set_back(slot.set_backs());
+        before.map_or(Timestamp::EPOCH.plus(-1), |send| slot.timing().due_by(send))
     }
 
     /// The revision that follows on an edit: the old one counted `until`, the new one counts from `now`.
@@ -84,15 +91,18 @@ impl Engine {
             counts_from: if same { ended.counts_from } else { now },
             opens: last.unwrap_or(ended.opens),
             previous: last.or(ended.previous),
+            set_backs: self.progress.set_backs(),
         };
         self.begin(era.of(accepted), now)
     }
 
     /// A name that does not run now: new, or returned. What never ran counts from what the clock shows.
-    pub(super) fn admit(&mut self, accepted: Packed, now: Timestamp) -> Slot {
-        let name: Arc<str> = accepted.name().into();
-        let known = self.resting.range((name.clone(), 0)..=(name, u32::MAX)).next_back();
-        match known.map(|(_, revision)| revision.clone()) {
+    pub(super) fn admit(&mut self, accepted: Packed) -> Slot {
+        let known = self.resting.of(accepted.name()).next_back().cloned();
+        let old = planted(Fault::CountNewNamesFromTheReached).then_some(0);
+        let now = known.as_ref().map(|known| known.set_backs).or(old);
+        let now = now.map_or(self.now(), |set_backs| self.moment(set_backs));
+        match known {
             Some(ended) if ended.definition.means_the_same(&accepted) => self.revive(ended),
             Some(ended) if ended.definition.is_understood() => {
                 let until = ended.ended.unwrap_or(now);
@@ -103,11 +113,10 @@ impl Engine {
                 if let Some(unknown) = unknown.filter(|unknown| unknown.ended.is_none()) {
                     let ended = Revision { ended: Some(now), ..unknown };
                     self.progress.revision(&ended);
-                    self.resting.insert((ended.name().into(), ended.number), ended);
+                    self.resting.insert(ended);
                 }
-                let new = number == 1 && !planted(Fault::CountNewNamesFromTheReached);
-                let from = if new { self.now() } else { now };
-                self.begin(Era::first(number, from).of(accepted), from)
+                let era = Era { set_backs: self.progress.set_backs(), ..Era::first(number, now) };
+                self.begin(era.of(accepted), now)
             }
         }
     }
@@ -121,7 +130,7 @@ impl Engine {
         let mut slot = Slot::new(&revision);
         let key = (slot.name(), revision.number);
         self.resting.remove(&key);
-        let outstanding = self.backlogs.get(&key).map(|backlog| backlog.span.through);
+        let outstanding = self.outstanding.backlogs.get(&key).map(|backlog| backlog.span.through);
         let timing = slot.timing();
         let after = since.max(outstanding.unwrap_or(since));
         if let Some(due) = timing.after(after).filter(|_| timing.is_one_shot()) {
@@ -143,9 +152,9 @@ impl Engine {
         if !self.extend(&key, through)
             && let Some(schedule) = slot.schedule()
         {
-            let span = new_span(era.number, after, through, after);
+            let span = new_span(era.number, after, through, self.sent_singly(slot).max(after));
             self.progress.span(&key, Some(&span));
-            self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
+            self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
         }
         through
     }
@@ -181,9 +190,7 @@ impl Engine {
 
     /// Whether an earlier revision of this name had an occurrence at `due`.
     fn was_called_for(&self, name: &str, due: Timestamp) -> bool {
-        let name: Arc<str> = name.into();
-        let earlier = self.resting.range((name.clone(), 0)..=(name, u32::MAX));
-        earlier.map(|(_, revision)| revision).any(|revision| {
+        self.resting.of(name).any(|revision| {
             let within = revision.effective_from < due && revision.ended.is_none_or(|ended| due <= ended);
             within && revision.timing().after(due.plus(-1)) == Some(due)
         })

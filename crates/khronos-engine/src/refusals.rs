@@ -30,12 +30,12 @@ pub(super) struct Refusals {
 impl Engine {
     /// The schedules that the broker refuses, by name.
     pub fn refused(&self) -> &BTreeMap<Arc<str>, Refused> {
-        &self.refusals.all
+        &self.outstanding.refusals.all
     }
 
     pub(super) fn note_refusal(&mut self, key: &SpanKey, reason: &str) {
         let now = self.now();
-        if let Some(refused) = self.refusals.all.get_mut(&key.0) {
+        if let Some(refused) = self.outstanding.refusals.all.get_mut(&key.0) {
             reason.clone_into(&mut refused.reason);
             refused.times += 1;
         } else {
@@ -46,28 +46,28 @@ impl Engine {
             let Some(revision) = self.revision(key) else { return };
             let event = revision.definition.event().into();
             let refused = Refused { event, reason: reason.to_owned(), since: now, times: 1 };
-            self.refusals.all.insert(key.0.clone(), refused);
+            self.outstanding.refusals.all.insert(key.0.clone(), refused);
         }
-        if self.refusals.said.is_some_and(|said| (0..BETWEEN).contains(&now.since(said))) {
+        if self.outstanding.refusals.said.is_some_and(|said| (0..BETWEEN).contains(&now.since(said))) {
             return;
         }
-        self.refusals.said = Some(now);
-        if let Some(refused) = self.refusals.all.get(&key.0).cloned() {
-            let others = self.refusals.all.len() - 1;
+        self.outstanding.refusals.said = Some(now);
+        if let Some(refused) = self.outstanding.refusals.all.get(&key.0).cloned() {
+            let others = self.outstanding.refusals.all.len() - 1;
             self.out.notices.push(Notice::Refused { schedule: key.0.clone(), refused, others });
         }
     }
 
     pub(super) fn note_confirmation(&mut self, schedule: &str) {
-        if !self.refusals.all.is_empty() {
-            self.refusals.all.remove(schedule);
+        if !self.outstanding.refusals.all.is_empty() {
+            self.outstanding.refusals.all.remove(schedule);
         }
     }
 
     /// After a load: of a schedule that does not run any more nothing may ever be confirmed.
     pub(super) fn forget_refusals(&mut self) {
-        let mut all = std::mem::take(&mut self.refusals.all);
+        let mut all = std::mem::take(&mut self.outstanding.refusals.all);
         all.retain(|name, _| self.schedules.find(name).is_some());
-        self.refusals.all = all;
+        self.outstanding.refusals.all = all;
     }
 }

@@ -7,7 +7,7 @@
 use super::{
     due_queue::DueQueue,
     faults::{Fault, planted},
-    foresight::Foresight,
+    lookahead::Lookahead,
     place::{Where, Which},
     slot::Slot,
     slots::{SlotId, Slots},
@@ -29,7 +29,7 @@ pub(super) struct Schedules {
     /// later one by now.
     gates: HashMap<SlotId, u64>,
     opening: VecDeque<(u64, SlotId)>,
-    pub(super) foresight: Foresight,
+    pub(super) lookahead: Lookahead,
 }
 
 impl Default for Schedules {
@@ -42,7 +42,7 @@ impl Default for Schedules {
             gated: DueQueue::new(Which::Gated),
             gates: HashMap::new(),
             opening: VecDeque::new(),
-            foresight: Foresight::default(),
+            lookahead: Lookahead::default(),
         }
     }
 }
@@ -94,6 +94,15 @@ impl Schedules {
     /// All slots, those that are free included, in the order of ids.
     pub(super) fn ids(&self) -> impl Iterator<Item = SlotId> + use<> {
         self.slots.ids()
+    }
+
+    /// See [`Slots::ids_from`].
+    pub(super) fn ids_from(
+        &self,
+        from: SlotId,
+        most: usize,
+    ) -> (impl Iterator<Item = SlotId> + use<>, Option<SlotId>) {
+        self.slots.ids_from(from, most)
     }
 
     /// Takes in a schedule whose name does not run. It hands nothing over before the write `gate` is durable.
@@ -180,8 +189,8 @@ impl Schedules {
     pub(super) fn dequeue(&mut self, id: SlotId) {
         let (Where::Head(which) | Where::Heap(which, _)) = self.slots.place(id) else { return };
         let (queue, slots) = self.queue(which);
-        if queue.remove(slots, id) {
-            self.foresight.forget();
+        if let Some(at) = queue.remove(slots, id) {
+            self.lookahead.forget(at);
         }
     }
 
@@ -193,14 +202,6 @@ impl Schedules {
             Which::Gated => &mut self.gated,
         };
         (queue, &mut self.slots)
-    }
-
-    /// Takes all out of their queues.
-    pub(super) fn empty_queues(&mut self) {
-        self.foresight.forget();
-        for queue in [&mut self.due, &mut self.paused, &mut self.aside, &mut self.gated] {
-            queue.clear(&mut self.slots);
-        }
     }
 
     /// The first that is to be handed over on time, and its send time.

@@ -5,7 +5,7 @@ use super::{
     backlog::{Backlog, State},
     core::{Engine, new_span},
     faults::{Fault, planted},
-    flights::{Flight, Owner},
+    in_flight::{Owner, Sending},
     progress::{SpanKey, row},
     slots::SlotId,
 };
@@ -22,22 +22,22 @@ const UNROUTED: &str = "no queue is bound to its event (unrouted = \"park\")";
 impl Engine {
     pub(super) fn settle(&mut self, answers: Vec<(u64, Answer)>) {
         for (token, answer) in answers {
-            let Some(flight) = self.flights.land(token) else { continue };
+            let Some(sending) = self.outstanding.in_flight.remove(token) else { continue };
             self.progress.moved();
-            match flight.owner.clone() {
-                Owner::OnTime(id) => self.settle_on_time(id, &flight, answer),
-                Owner::Span(schedule, revision) => self.settle_span(&(schedule, revision), &flight, answer),
-                Owner::Parked(number) => self.settle_parked(number, &flight, answer),
+            match sending.owner.clone() {
+                Owner::OnTime(id) => self.settle_on_time(id, &sending, answer),
+                Owner::Span(schedule, revision) => self.settle_span(&(schedule, revision), &sending, answer),
+                Owner::Parked(number) => self.settle_parked(number, &sending, answer),
                 Owner::Nobody => {}
             }
         }
     }
 
-    fn settle_on_time(&mut self, id: SlotId, flight: &Flight, answer: Answer) {
-        let due = flight.stands_for.last;
+    fn settle_on_time(&mut self, id: SlotId, sending: &Sending, answer: Answer) {
+        let due = sending.stands_for.last;
         let slot = &mut self.schedules[id];
         slot.land();
-        let key = (flight.schedule.clone(), slot.number());
+        let key = (sending.schedule.clone(), slot.number());
         if let Answer::Refused(reason) = &answer {
             self.note_refusal(&key, reason);
         }
@@ -47,13 +47,13 @@ impl Engine {
             None => {
                 let returned = answer == Answer::Confirmed { returned: true };
                 let one_shot = self.finish_one_shot(id);
-                self.confirmed(&key, flight, returned, one_shot);
+                self.confirmed(&key, sending, returned, one_shot);
             }
             Some(_) if planted(Fault::ForgetRefused) => {}
             Some((reason, again)) => match self.rules.resends.wait(1).filter(|_| again) {
                 Some(wait) => self.retry_on_time(id, &key, due, 1, wait),
                 None => {
-                    self.park(&key, flight.stands_for, reason);
+                    self.park(&key, sending.stands_for, reason);
                     self.finish_one_shot(id);
                 }
             },
@@ -71,15 +71,15 @@ impl Engine {
         span.retry_at = retry_at;
         self.progress.span(key, Some(&span));
         let state = State::Waiting(retry_at);
-        self.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
+        self.outstanding.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
     }
 
-    fn settle_span(&mut self, key: &SpanKey, flight: &Flight, answer: Answer) {
+    fn settle_span(&mut self, key: &SpanKey, sending: &Sending, answer: Answer) {
         let now = self.now();
         if let Answer::Refused(reason) = &answer {
             self.note_refusal(key, reason);
         }
-        let Some(backlog) = self.backlogs.get_mut(key) else { return };
+        let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
         let mut attempts = backlog.span.attempts;
         let refused = refusal(|| backlog.schedule.unrouted, &answer);
         let wait = match &refused {
@@ -94,27 +94,27 @@ impl Engine {
             backlog.span.retry_at = now.plus(wait);
             let state = State::Waiting(backlog.span.retry_at);
             self.progress.span(key, Some(&backlog.span));
-            return self.backlogs.set(key, state);
+            return self.outstanding.backlogs.set(key, state);
         }
-        backlog.span.after = flight.stands_for.last;
+        backlog.span.after = sending.stands_for.last;
         backlog.span.coalesced = None;
         backlog.span.attempts = 0;
         self.progress.span(key, Some(&backlog.span));
         match refused {
-            Some((reason, _)) => self.park(key, flight.stands_for, reason),
-            None => self.confirmed(key, flight, answer == Answer::Confirmed { returned: true }, false),
+            Some((reason, _)) => self.park(key, sending.stands_for, reason),
+            None => self.confirmed(key, sending, answer == Answer::Confirmed { returned: true }, false),
         }
-        self.backlogs.set(key, State::Ready);
+        self.outstanding.backlogs.set(key, State::Ready);
     }
 
     /// Records a confirmed event. What is on time may be written behind: W passes it, so that a restart sees what is missing. What W
     /// has passed goes down with the set, and a one-shot, about which W says nothing, with the end of its pending row.
-    pub(super) fn confirmed(&mut self, key: &SpanKey, flight: &Flight, returned: bool, one_shot: bool) {
-        let Flight { sent_at, lateness, .. } = *flight;
+    pub(super) fn confirmed(&mut self, key: &SpanKey, sending: &Sending, returned: bool, one_shot: bool) {
+        let Sending { sent_at, lateness, .. } = *sending;
         let outcome = Outcome::Confirmed { sent_at, lateness, returned };
-        let row = row(self.now(), key, flight.stands_for, outcome);
+        let row = row(self.now(), key, sending.stands_for, outcome);
         let one_shot = one_shot && !planted(Fault::RecordOneShotsBehind);
-        if matches!(flight.owner, Owner::OnTime(_)) && !one_shot && !self.rules.record_first {
+        if matches!(sending.owner, Owner::OnTime(_)) && !one_shot && !self.rules.record_first {
             self.out.rows.push(row);
         } else {
             self.progress.row(row);
@@ -123,7 +123,7 @@ impl Engine {
             }
         }
         self.note_confirmation(&key.0);
-        if let Some(id) = self.slot_of(&flight.owner, &key.0) {
+        if let Some(id) = self.slot_of(&sending.owner, &key.0) {
             self.schedules[id].confirm(returned);
         }
     }

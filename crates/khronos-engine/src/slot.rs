@@ -30,14 +30,15 @@ struct Before {
     counts_from: Timestamp,
     opens: Timestamp,
     previous: Option<Timestamp>,
+    set_backs: u32,
 }
 
 impl Slot {
     /// The revision as it begins to run, with nothing in the queue.
     pub(super) fn new(revision: &Revision) -> Self {
-        let Revision { number, effective_from, counts_from, opens, previous, .. } = *revision;
-        let usual = (counts_from, opens, previous) == (effective_from, effective_from, None);
-        let before = (!usual).then_some(Before { counts_from, opens, previous });
+        let Revision { number, effective_from, counts_from, opens, previous, set_backs, .. } = *revision;
+        let usual = (counts_from, opens, previous, set_backs) == (effective_from, effective_from, None, 0);
+        let before = (!usual).then_some(Before { counts_from, opens, previous, set_backs });
         Self {
             definition: revision.definition.counting_since(counts_from),
             due: Due::NONE,
@@ -73,6 +74,11 @@ impl Slot {
         self.number
     }
 
+    /// See [`Revision::set_backs`].
+    pub(super) fn set_backs(&self) -> u32 {
+        self.before.as_deref().map_or(0, |before| before.set_backs)
+    }
+
     pub(super) fn era(&self) -> Era {
         let before = self.before.as_deref();
         Era {
@@ -81,6 +87,7 @@ impl Slot {
             counts_from: before.map_or(self.effective_from, |before| before.counts_from),
             opens: before.map_or(self.effective_from, |before| before.opens),
             previous: before.and_then(|before| before.previous),
+            set_backs: self.set_backs(),
         }
     }
 

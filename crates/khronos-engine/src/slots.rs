@@ -21,6 +21,8 @@ use std::{
 pub(super) struct SlotId(u32);
 
 impl SlotId {
+    pub(super) const FIRST: Self = Self(0);
+
     pub(super) const fn new(id: u32) -> Self {
         Self(id)
     }
@@ -122,7 +124,21 @@ impl Slots {
 
     /// All, in the order of ids.
     pub(super) fn ids(&self) -> impl Iterator<Item = SlotId> + use<> {
-        (0..u32::try_from(self.all.len()).unwrap_or(u32::MAX)).map(SlotId)
+        (0..self.end()).map(SlotId)
+    }
+
+    /// So many of them, from this one on; and the next after these, if there is one.
+    pub(super) fn ids_from(
+        &self,
+        SlotId(from): SlotId,
+        most: usize,
+    ) -> (impl Iterator<Item = SlotId> + use<>, Option<SlotId>) {
+        let end = self.end().min(from.saturating_add(u32::try_from(most).unwrap_or(u32::MAX)));
+        ((from..end).map(SlotId), (end < self.end()).then_some(SlotId(end)))
+    }
+
+    fn end(&self) -> u32 {
+        u32::try_from(self.all.len()).unwrap_or(u32::MAX)
     }
 
     /// Takes a schedule in whose name does not run; it stands in no queue.

@@ -2,23 +2,20 @@
 
 use super::{
     Coalesced, Notice, Outcome, Reading, Revision, Rules, Snapshot,
-    backlog::{Backlog, Backlogs, State},
+    backlog::{Backlog, State},
     clock_guard::ClockGuard,
     core::{Engine, Out, new_span},
     faults::{Fault, planted},
-    flights::Flights,
-    parked::ParkedSet,
+    load::Changes,
+    outstanding::Outstanding,
     progress::{Progress, SpanKey, row},
-    refusals::Refusals,
+    resting::Resting,
     schedules::Schedules,
     slot::Slot,
     slots::SlotId,
 };
 use ponos_event::Timestamp;
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 impl Engine {
     /// Takes up where `snapshot` ends. Nothing is published before the first step.
@@ -30,16 +27,11 @@ impl Engine {
             rules,
             guard: ClockGuard::new(rules.clock, snapshot.settled),
             schedules: Schedules::default(),
-            flights: Flights::default(),
-            backlogs: Backlogs::default(),
-            progress: Progress::new(settled, handed, reached),
-            resting: BTreeMap::new(),
-            parked: ParkedSet::new(snapshot.parked),
-            refusals: Refusals::default(),
-            waiting: VecDeque::new(),
-            load: None,
-            loading: 0,
-            looked_at: None,
+            outstanding: Outstanding::new(snapshot.parked, rules.in_flight),
+            progress: Progress::new(settled, handed, reached, snapshot.set_backs),
+            resting: Resting::default(),
+            changes: Changes::default(),
+            setting_back: None,
             link_up: false,
             more: false,
             draining: false,
@@ -61,14 +53,14 @@ impl Engine {
                 let reason = faults.first().map(|fault| fault.what.clone()).unwrap_or_default();
                 engine.out.notices.push(Notice::Unreadable { schedule: revision.name().into(), reason });
             }
-            engine.resting.insert((revision.name().into(), revision.number), revision);
+            engine.resting.insert(revision);
         }
         for (key, (_, span)) in outstanding.into_iter().zip(snapshot.spans) {
             let Some(revision) = engine.revision(&key) else { continue };
             let Ok(schedule) = revision.build() else { continue };
             let state = if span.retry_at > settled { State::Waiting(span.retry_at) } else { State::Ready };
             let (era, schedule) = (revision.era(), Arc::new(schedule));
-            engine.backlogs.insert(key, Backlog { span, era, schedule, state });
+            engine.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state });
         }
         engine.mark_lost_details(settled, reading.wall);
         for id in engine.schedules.ids() {
@@ -89,13 +81,14 @@ impl Engine {
         }
         // W is a send time: with jitter, what is due before it may be sent after it.
         let spans = self
+            .outstanding
             .backlogs
             .iter()
             .filter(|(_, backlog)| backlog.span.after > settled || backlog.schedule.timing.jitter() > 0);
         let spans = spans.map(|((name, number), b)| ((name.clone(), *number), b.span.after));
         let ended = self.resting.iter().filter_map(|(key, revision)| {
             let ended = revision.ended.filter(|ended| *ended > settled || revision.definition.has_jitter());
-            ended.filter(|_| !self.backlogs.contains(key)).map(|ended| (key, ended))
+            ended.filter(|_| !self.outstanding.backlogs.contains(key)).map(|ended| (key, ended))
         });
         let reached: Vec<_> = spans.chain(ended.map(|(key, ended)| (key.clone(), ended))).collect();
         for (key, through) in reached {
@@ -117,7 +110,7 @@ impl Engine {
         let slot = &self.schedules[id];
         let (era, timing) = (slot.era(), slot.timing());
         let key = (slot.name(), era.number);
-        let outstanding = self.backlogs.get(&key).map(|backlog| backlog.span.through);
+        let outstanding = self.outstanding.backlogs.get(&key).map(|backlog| backlog.span.through);
         // W and H are send times: what is due before them and sent after them counts as after.
         let looks_back = !planted(Fault::RestartWithoutLookingBack);
         let settled = if looks_back { timing.due_by(settled) } else { settled };
@@ -137,7 +130,7 @@ impl Engine {
             let through = timing.before(by.plus(1)).map_or(first, |last| last.max(first));
             let span = new_span(era.number, unsettled, through, through);
             self.progress.span(&key, Some(&span));
-            self.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
+            self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
             next = timing.after(through);
         }
         self.schedules.queue_up(id, next);

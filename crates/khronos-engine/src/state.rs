@@ -23,6 +23,8 @@ pub struct Revision {
     pub previous: Option<Timestamp>,
     /// Set when an edit or a removal ended it: its occurrences lie at or before this instant.
     pub ended: Option<Timestamp>,
+    /// How often the clock had been set back when it began: of what is older more may have been sent than H says.
+    pub set_backs: u32,
 }
 
 /// Since when a revision's occurrences count, and what was before.
@@ -38,18 +40,21 @@ pub struct Era {
     pub opens: Timestamp,
     /// See [`Revision::previous`].
     pub previous: Option<Timestamp>,
+    /// See [`Revision::set_backs`].
+    pub set_backs: u32,
 }
 
 impl Era {
-    /// Of a name that was not known before.
+    /// Of a name that was not known before, on a clock that was never set back.
     pub fn first(number: u32, now: Timestamp) -> Self {
-        Self { number, effective_from: now, counts_from: now, opens: now, previous: None }
+        Self { number, effective_from: now, counts_from: now, opens: now, previous: None, set_backs: 0 }
     }
 
     /// The revision of `definition` in this era, as it runs.
     pub fn of(self, definition: Packed) -> Revision {
-        let Self { number, effective_from, counts_from, opens, previous } = self;
-        Revision { definition, number, effective_from, counts_from, opens, previous, ended: None }
+        let Self { number, effective_from, counts_from, opens, previous, set_backs } = self;
+        let ended = None;
+        Revision { definition, number, effective_from, counts_from, opens, previous, ended, set_backs }
     }
 }
 
@@ -61,8 +66,8 @@ impl Revision {
 
     /// Since when its occurrences count.
     pub fn era(&self) -> Era {
-        let Self { number, effective_from, counts_from, opens, previous, .. } = *self;
-        Era { number, effective_from, counts_from, opens, previous }
+        let Self { number, effective_from, counts_from, opens, previous, set_backs, .. } = *self;
+        Era { number, effective_from, counts_from, opens, previous, set_backs }
     }
 
     /// When it is due, its limit counted from where this revision counts; never, if it is not understood.
@@ -218,6 +223,8 @@ pub struct Commit {
     pub handed: Timestamp,
     /// The highest `handed` that ever was durable; lowered only at a clean end, to what was really handed over.
     pub reached: Timestamp,
+    /// How often a clock that was set back went on from the lower reading.
+    pub set_backs: u32,
     /// Written under (schedule, number).
     pub revisions: Vec<Revision>,
     /// Revisions that nothing refers to any more.
@@ -251,6 +258,8 @@ pub struct Snapshot {
     pub handed: Option<Timestamp>,
     /// See [`Commit::reached`].
     pub reached: Option<Timestamp>,
+    /// See [`Commit::set_backs`].
+    pub set_backs: u32,
     /// All revisions kept.
     pub revisions: Vec<Revision>,
     /// The set.

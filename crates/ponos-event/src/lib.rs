@@ -10,6 +10,7 @@ mod json;
 mod kind;
 mod message;
 mod name;
+mod numbered;
 pub mod redact;
 pub mod terminal;
 #[doc(hidden)]
@@ -25,4 +26,5 @@ pub use json::from_json;
 pub use kind::{CommandId, EventKind};
 pub use message::{HeaderValue, Headers, Message, Properties};
 pub use name::{EventName, InvalidName};
+pub use numbered::Numbered;
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -32,6 +32,7 @@ fn revision(number: u32, calendar: &str) -> (Revision, CalendarId) {
         opens: at,
         previous: None,
         ended: None,
+        set_backs: 0,
     };
     (revision, id)
 }

@@ -78,7 +78,7 @@ impl Changes {
                 None => {}
             }
         }
-        batch.insert(encoding::META, encoding::value(meta)?);
+        batch.insert(encoding::META, encoding::meta_value(meta)?);
         Ok(batch)
     }
 }

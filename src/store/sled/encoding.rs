@@ -46,7 +46,8 @@ struct KeptRevision {
     opens: Timestamp,
     previous: Option<Timestamp>,
     ended: Option<Timestamp>,
-    // Where it differs from `effective_from`, `counts_from` follows: absent from most, and from older stores.
+    // Absent from most, and from older stores, what follows: `counts_from`, where it differs from `effective_from`, and
+    // `set_backs`, where it is not 0.
 }
 
 pub(super) fn revision_key(schedule: &str, number: u32) -> Vec<u8> {
@@ -82,10 +83,13 @@ pub(super) fn calendar_key(id: CalendarId) -> Vec<u8> {
 /// `definition` is the revision's own, unpacked.
 pub(super) fn revision_value(revision: &Revision, definition: &Definition) -> Result<Vec<u8>, Unreadable> {
     let definition = serde_json::to_vec(definition).map_err(|error| unwritable(&error))?;
-    let Revision { effective_from, counts_from, opens, previous, ended, .. } = *revision;
+    let Revision { effective_from, counts_from, opens, previous, ended, set_backs, .. } = *revision;
     let mut bytes = value(&KeptRevision { definition, effective_from, opens, previous, ended })?;
-    if counts_from != effective_from {
+    if counts_from != effective_from || set_backs > 0 {
         bytes.extend(value(&counts_from)?);
+    }
+    if set_backs > 0 {
+        bytes.extend(value(&set_backs)?);
     }
     Ok(bytes)
 }
@@ -141,19 +145,40 @@ pub(super) fn read_form(meta: &[u8]) -> Result<u32, Unreadable> {
     postcard::take_from_bytes(meta).map(|(form, _)| form).map_err(|error| Unreadable(error.to_string()))
 }
 
-/// Older stores end where R follows: as if there were none.
+/// Older stores end where R or the number of set-backs follows: as if there were none.
 pub(super) fn read_meta(bytes: &[u8]) -> Result<Meta, Unreadable> {
     const NONE: &[u8] = &[0];
-    read(bytes).or_else(|error| read(&[bytes, NONE].concat()).map_err(|_| error))
+    read(bytes)
+        .or_else(|error| read(&[bytes, NONE].concat()).map_err(|_| error))
+        .or_else(|error| read(&[bytes, NONE, NONE].concat()).map_err(|_| error))
+}
+
+/// Ends where older versions expect it to end, while there is nothing that they would not know.
+pub(super) fn meta_value(meta: &Meta) -> Result<Vec<u8>, Unreadable> {
+    let mut bytes = value(meta)?;
+    if meta.set_backs == 0 {
+        bytes.pop();
+    }
+    Ok(bytes)
 }
 
 /// Reads a value; all of it has to be used up.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((content, [])) => Ok(content),
-        Ok((_, rest)) => Err(Unreadable(format!("{} bytes too many", rest.len()))),
-        Err(error) => Err(Unreadable(error.to_string())),
+    let read = postcard::take_from_bytes(bytes);
+    let (content, rest) = read.map_err(|error| Unreadable(error.to_string()))?;
+    used_up(rest).map(|()| content)
+}
+
+/// Reads the next value, where there is one.
+fn next_or<T: DeserializeOwned>(bytes: &[u8], absent: T) -> Result<(T, &[u8]), Unreadable> {
+    match bytes {
+        [] => Ok((absent, bytes)),
+        _ => postcard::take_from_bytes(bytes).map_err(|error| Unreadable(error.to_string())),
     }
+}
+
+fn used_up(rest: &[u8]) -> Result<(), Unreadable> {
+    if rest.is_empty() { Ok(()) } else { Err(Unreadable(format!("{} bytes too many", rest.len()))) }
 }
 
 /// Reads one entry. The days of calendars go into `calendars`, and those of definitions come from there.
@@ -180,9 +205,19 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
             let named = definition.calendars.iter().flat_map(|ids| ids.values().copied()).collect();
             let definition = Packed::kept_with(&definition, calendars);
             let KeptRevision { effective_from, opens, previous, ended, .. } = kept;
-            let counts_from = if rest.is_empty() { effective_from } else { read(rest)? };
-            let revision =
-                Revision { definition, number, effective_from, counts_from, opens, previous, ended };
+            let (counts_from, rest) = next_or(rest, effective_from)?;
+            let (set_backs, rest) = next_or(rest, 0)?;
+            used_up(rest)?;
+            let revision = Revision {
+                definition,
+                number,
+                effective_from,
+                counts_from,
+                opens,
+                previous,
+                ended,
+                set_backs,
+            };
             Entry::Revision(revision, named)
         }
         SPAN => Entry::Span(name_and_number(rest)?.0, read(bytes)?),

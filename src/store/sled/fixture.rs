@@ -57,6 +57,7 @@ pub(super) fn revision(number: u32) -> Revision {
         opens: instant(0),
         previous: None,
         ended: None,
+        set_backs: 0,
     }
 }
 

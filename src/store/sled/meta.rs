@@ -42,9 +42,12 @@ pub(super) struct Meta {
     pub(super) entries: u64,
     /// The sum of their [`fingerprint`]s.
     pub(super) digest: u64,
-    /// R. Not there in older stores: then it is H. Last, so that these can be read; see `encoding::read_meta`.
+    /// R. Not there in older stores: then it is H. Behind all others, so that these can be read; see `encoding::read_meta`.
     #[serde(default)]
     pub(super) reached: Option<Timestamp>,
+    /// How often the clock was set back. Last, and not there in older stores.
+    #[serde(default)]
+    pub(super) set_backs: u32,
 }
 
 impl Meta {
@@ -65,6 +68,7 @@ impl Meta {
             entries: 0,
             digest: 0,
             reached: None,
+            set_backs: 0,
         }
     }
 
@@ -101,21 +105,27 @@ pub(super) fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sled::encoding::{read_meta, value};
+    use crate::store::sled::encoding::{meta_value, read_meta, value};
 
     #[test]
     fn an_older_store_without_r_is_read() {
         let meta = Meta { handed: Some(Timestamp::from_millis(7)), ..Meta::new("khronos") };
         let mut bytes = value(&meta).unwrap_or_default();
         assert_eq!(read_meta(&bytes).ok(), Some(meta.clone()));
+        assert_eq!(bytes.pop(), Some(0), "no set-back");
+        assert_eq!(meta_value(&meta).ok(), Some(bytes.clone()));
+        assert_eq!(read_meta(&bytes).ok(), Some(meta.clone()));
         assert_eq!(bytes.pop(), Some(0), "an R that is not there");
         assert_eq!(read_meta(&bytes).ok(), Some(meta.clone()));
         bytes.pop();
         assert!(read_meta(&bytes).is_err());
         let json = serde_json::to_string(&meta).unwrap_or_default().replace(",\"reached\":null", "");
-        assert!(!json.contains("reached"));
+        let json = json.replace(",\"set_backs\":0", "");
+        assert!(!json.contains("reached") && !json.contains("set_backs"));
         assert_eq!(serde_json::from_str::<Meta>(&json).ok(), Some(meta));
-        let with = Meta { reached: Some(Timestamp::from_millis(9)), ..Meta::new("khronos") };
-        assert_eq!(value(&with).ok().and_then(|bytes| read_meta(&bytes).ok()), Some(with));
+        for set_backs in [0, 1, 300] {
+            let with = Meta { reached: Some(Timestamp::from_millis(9)), set_backs, ..Meta::new("khronos") };
+            assert_eq!(meta_value(&with).ok().and_then(|bytes| read_meta(&bytes).ok()), Some(with));
+        }
     }
 }

@@ -203,6 +203,7 @@ impl Store for SledStore {
         snapshot.settled = self.meta.settled;
         snapshot.handed = self.meta.handed;
         snapshot.reached = self.meta.reached.or(self.meta.handed);
+        snapshot.set_backs = self.meta.set_backs;
         snapshot.last_sequence = self.meta.last_sequence;
         Ok(snapshot)
     }
@@ -215,6 +216,7 @@ impl Store for SledStore {
             meta.settled = Some(commit.settled);
             meta.handed = Some(commit.handed);
             meta.reached = Some(commit.reached);
+            meta.set_backs = commit.set_backs;
             meta.complete = meta.complete.or(Some(commit.settled));
             changes.commit(commit)?;
             for key in unused.into_iter().map(encoding::calendar_key) {

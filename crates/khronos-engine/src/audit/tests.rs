@@ -54,6 +54,7 @@ fn revision(number: u32, from: i64, ended: Option<i64>) -> Revision {
         opens: at(from),
         previous: None,
         ended: ended.map(at),
+        set_backs: 0,
     }
 }
 

@@ -30,6 +30,8 @@ struct Clock {
     waiting: Vec<(u64, Box<Commit>)>,
     /// Schedule, due time, body.
     sent: Vec<(String, i64, Vec<u8>)>,
+    /// Somewhat was sent above the H that is on the disk.
+    unreserved: bool,
 }
 
 impl Clock {
@@ -48,6 +50,7 @@ impl Clock {
             slow: false,
             waiting: Vec::new(),
             sent: Vec::new(),
+            unreserved: false,
         };
         clock.step(Input::Link(true));
         clock
@@ -74,7 +77,9 @@ impl Clock {
                     Action::Publish(handovers) => {
                         let answer = |one: &Handover| (one.token, Answer::Confirmed { returned: false });
                         inputs.push(Input::Settled(handovers.iter().map(answer).collect()));
+                        let durable = self.memory.handed();
                         for Handover { era, schedule, stands_for, .. } in handovers {
+                            self.unreserved |= durable < Some(stands_for.last);
                             let body = occurrence_event("khronos", era, &schedule, stands_for).data;
                             self.sent.push((schedule.name.to_string(), stands_for.last.millis(), body));
                         }
@@ -201,6 +206,86 @@ fn after_a_reading_of_2030_a_new_name_counts_from_now() {
     };
     assert_eq!(told(None), (true, true));
     assert_eq!(told(Some(Fault::CountNewNamesFromTheReached)), (true, false));
+}
+
+#[test]
+fn what_began_since_a_step_back_is_edited_and_removed_from_now_on() {
+    let told = |fault| {
+        plant(fault);
+        let mut clock = Clock::new();
+        clock.put("a", 1);
+        clock.pass(MINUTE);
+        let there = clock.wall;
+        clock.wall = FAR;
+        clock.pass(2 * MINUTE);
+        clock.wall = there;
+        clock.pass(MINUTE);
+        clock.put("b", 1);
+        clock.pass(MINUTE);
+        // Another process knows it from the disk.
+        clock.crash();
+        let put = |clock: &mut Clock, data| {
+            let (before, from) = (clock.sent.len(), clock.wall);
+            clock.put("b", data);
+            clock.pass(MINUTE);
+            let data = format!("\"data\":{data}");
+            let has_it = |body: &Vec<u8>| String::from_utf8_lossy(body).contains(&data);
+            let all = clock.sent[before..].iter().filter(|(name, ..)| name == "b").all(|one| has_it(&one.2));
+            all && clock.due("b", before) == tens(from, clock.wall)
+        };
+        let edited = put(&mut clock, 2);
+        clock.step(Input::Remove { command: 2, name: "b".into() });
+        let before = clock.sent.len();
+        clock.pass(MINUTE);
+        let removed = clock.due("b", before).is_empty();
+        let again = put(&mut clock, 3);
+        plant(None);
+        assert!(clock.bodies_agree() && !clock.unreserved);
+        (edited, removed, again)
+    };
+    assert_eq!(told(None), (true, true, true));
+    assert_eq!(told(Some(Fault::CountAllFromTheReached)), (false, false, false));
+}
+
+#[test]
+fn what_was_sent_singly_before_a_step_back_is_caught_up_with_singly() {
+    let told = |fault| {
+        plant(fault);
+        let mut clock = Clock::new();
+        clock.put("a", 1);
+        clock.pass(10 * MINUTE);
+        clock.wall -= 8 * MINUTE;
+        let (before, from) = (clock.sent.len(), clock.wall);
+        clock.pass(MINUTE);
+        clock.step(Input::Link(false));
+        clock.pass(4 * MINUTE);
+        clock.step(Input::Link(true));
+        clock.pass(10 * MINUTE);
+        plant(None);
+        assert!(!clock.unreserved);
+        (clock.bodies_agree(), clock.due("a", before) == tens(from, clock.wall))
+    };
+    assert_eq!(told(None), (true, true));
+    assert_eq!(told(Some(Fault::CoalesceWhatWasSentBefore)), (false, false));
+}
+
+#[test]
+fn what_an_ended_revision_left_is_handed_over_below_a_durable_h_after_a_step_back() {
+    let told = |fault| {
+        plant(fault);
+        let mut clock = Clock::new();
+        clock.put("a", 1);
+        // Something is due in half a second, and reserved.
+        clock.pass(10 * MINUTE - 500);
+        clock.crash();
+        clock.put("a", 2);
+        clock.wall -= 6 * MINUTE;
+        clock.pass(10 * MINUTE);
+        plant(None);
+        (clock.bodies_agree(), !clock.unreserved)
+    };
+    assert_eq!(told(None), (true, true));
+    assert_eq!(told(Some(Fault::SendSpansAboveTheReservation)), (true, false));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! The promises, checked on what arrived and what stands in the record. Deliberately not the engine's arithmetic: every
 //! occurrence is enumerated and looked for.
 
-use super::world::{Arrival, IN_FLIGHT, World};
+use super::world::{IN_FLIGHT, World};
 use crate::{
-    Outcome, Revision,
+    Coalesced, Outcome, Revision,
     audit::{Tally, audit},
 };
 use khronos_schedule::{Unrouted, jitter_offset};
@@ -13,13 +13,29 @@ use std::{
     sync::Arc,
 };
 
+/// An event that reached the broker's queues.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) id: String,
+    pub(super) body: Vec<u8>,
+    pub(super) schedule: Arc<str>,
+    pub(super) revision: u32,
+    pub(super) stands_for: Coalesced,
+    pub(super) send_time: Timestamp,
+    /// The highest wall clock reading that the engine had been given.
+    pub(super) highest: Timestamp,
+    /// How often the operator had let the clock go on from a lower reading.
+    pub(super) era: u32,
+}
+
 /// Which occurrences an event or row speaks for, first and last included.
 type Run = (Timestamp, Timestamp);
 
 pub(super) fn promises(world: &World) -> Result<(), String> {
     nothing_was_early(world)?;
+    world.reservation.broken.clone().map_or(Ok(()), Err)?;
     equal_ids_have_equal_bodies(world)?;
-    world.foretold.broken.clone().map_or(Ok(()), Err)?;
+    world.rendering.broken.clone().map_or(Ok(()), Err)?;
     world.parking.broken.clone().map_or(Ok(()), Err)?;
     world.commands.broken.clone().map_or(Ok(()), Err)?;
     nothing_is_settled_by_reaching_nobody(world)?;
@@ -94,8 +110,13 @@ fn equal_ids_have_equal_bodies(world: &World) -> Result<(), String> {
     for arrival in &world.arrivals {
         let same = sent.entry(&arrival.id).or_default();
         same.push(arrival);
-        // What one event stood for before the clock was set back may come singly after it.
-        let as_much = |other: &&&Arrival| other.era == arrival.era || other.stands_for == arrival.stands_for;
+        // What one event stood for before the clock was set back may come singly after it, and not the other way round.
+        let as_much = |other: &&&Arrival| {
+            let [earlier, later] =
+                if other.era < arrival.era { [**other, arrival] } else { [arrival, **other] };
+            let singly = earlier.stands_for.count == 1 && !was_parked(world, later);
+            other.era == arrival.era || other.stands_for == arrival.stands_for || singly
+        };
         if let Some(first) = same.iter().filter(as_much).find(|other| other.body != arrival.body) {
             let text = |a: &Arrival| String::from_utf8_lossy(&a.body).into_owned();
             let story = story(world, &arrival.schedule);
@@ -107,22 +128,35 @@ fn equal_ids_have_equal_bodies(world: &World) -> Result<(), String> {
 
 fn nothing_sent_singly_was_coalesced(world: &World) -> Result<(), String> {
     let of = |coalesced: bool| world.arrivals.iter().filter(move |a| (a.stands_for.count > 1) == coalesced);
-    let mut runs: HashMap<(&Arc<str>, u32, u32), HashSet<Run>> = HashMap::new();
+    let mut runs: HashMap<(&str, u32), HashSet<(Run, u32)>> = HashMap::new();
     for many in of(true) {
-        runs.entry((&many.schedule, many.revision, many.era))
-            .or_default()
-            .insert((many.stands_for.first, many.stands_for.last));
+        // In the era in which it was parked it stood for as much.
+        let era = if was_parked(world, many) { 0 } else { many.era };
+        let run = (many.stands_for.first, many.stands_for.last);
+        runs.entry((&*many.schedule, many.revision)).or_default().insert((run, era));
     }
     for one in of(false) {
         let due = one.stands_for.last;
-        let within = runs
-            .get(&(&one.schedule, one.revision, one.era))
-            .and_then(|runs| runs.iter().find(|(first, last)| (*first..=*last).contains(&due)));
-        if let Some(run) = within {
+        let within = runs.get(&(&*one.schedule, one.revision)).and_then(|runs| {
+            let within =
+                |((first, last), era): &&(Run, u32)| (*first..=*last).contains(&due) && one.era <= *era;
+            runs.iter().find(within)
+        });
+        if let Some((run, _)) = within {
             return Err(format!("{} of {due} came singly and within {run:?}", one.schedule));
         }
     }
     Ok(())
+}
+
+/// Whether what an event stands for was parked.
+fn was_parked(world: &World, event: &Arrival) -> bool {
+    let run = event.stands_for;
+    world.record.iter().map(|entry| &entry.row).any(|row| {
+        matches!(row.outcome, Outcome::Parked(_))
+            && row.schedule == event.schedule
+            && (row.first, row.last) == (run.first, run.last)
+    })
 }
 
 /// The first arrivals of a schedule's events come in the order of their due times.

@@ -5,10 +5,11 @@
 mod auditing;
 mod check;
 mod commands;
-mod foretold;
 mod operator;
 mod parking;
 mod random;
+mod rendering;
+mod reservation;
 mod world;
 mod writes;
 
@@ -24,7 +25,7 @@ fn run(seed: u64) -> Result<Did, String> {
     let mut world = World::new(seed);
     world.live();
     let (arrivals, runs) = (world.arrivals.len(), world.parking.runs);
-    let did = [arrivals, world.foretold.sent, runs, world.auditing.audits, world.commands.answered];
+    let did = [arrivals, world.rendering.sent, runs, world.auditing.audits, world.commands.answered];
     check::promises(&world).map(|()| did).map_err(|broken| format!("seed {seed}: {broken}"))
 }
 
@@ -40,10 +41,10 @@ fn no_seed_breaks_a_promise() {
     for seed in 0..seeds() {
         all.iter_mut().zip(run(seed).unwrap()).for_each(|(all, did)| *all += did);
     }
-    let [arrivals, foreseen, runs, audits, commands] = all;
+    let [arrivals, prepared, runs, audits, commands] = all;
     // A world in which nothing happens proves nothing.
     assert!(arrivals as u64 > seeds() * 10, "only {arrivals} arrivals");
-    assert!(foreseen as u64 > seeds() / 4, "only {foreseen} were rendered ahead");
+    assert!(prepared as u64 > seeds() / 4, "only {prepared} were rendered ahead");
     assert!(runs as u64 > seeds() / 50, "only {runs} parked runs were released");
     assert!(audits as u64 > seeds(), "only {audits} audits were made");
     assert!(commands as u64 > seeds(), "only {commands} commands were answered");
@@ -117,12 +118,14 @@ each_planted_fault_is_caught! {
     settling_what_is_set_aside_is_caught: SettleWhatIsSetAside,
     forgetting_how_far_it_reached_is_caught: ForgetHowFarItReached,
     calling_for_what_was_before_is_caught: CallForWhatWasBefore,
+    coalescing_what_was_sent_before_a_step_back_is_caught: CoalesceWhatWasSentBefore,
+    spans_above_the_reservation_are_caught: SendSpansAboveTheReservation,
     settling_what_is_gated_is_caught: SettleWhatIsGated,
     a_put_whose_gate_is_dropped_is_caught: DropTheGate,
     answering_one_ticket_early_is_caught: AnswerOneTicketEarly,
     telling_an_audit_too_early_that_the_record_is_complete_is_caught: AnswerBeforeRowsAreDurable,
     keeping_what_is_passed_over_is_caught: KeepWhatIsPassedOver,
-    foresight_that_outlives_an_edit_is_caught: KeepForesightThroughEdits,
+    what_is_prepared_and_outlives_an_edit_is_caught: KeepPreparedThroughEdits,
     a_release_that_is_lost_because_nobody_is_bound_is_caught: ReleaseToNobody,
     dropping_what_is_in_flight_is_caught: DropWhatIsInFlight,
     a_release_before_it_is_saved_is_caught: ReleaseBeforeItIsSaved,

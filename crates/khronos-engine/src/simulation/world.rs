@@ -1,41 +1,23 @@
 //! The world around the engine: two clocks, a disk, a broker, an operator, and bad luck.
 
 use super::{
-    auditing::Auditing, commands::Commands, foretold::Foretold, operator::definition, parking::Parking,
-    random::Random,
+    auditing::Auditing, check::Arrival, commands::Commands, operator::definition, parking::Parking,
+    random::Random, rendering::Rendering, reservation::Reservation,
 };
 use crate::{
     store::{Limits, Memory, MemoryStore, Store},
     {
-        Action, Answer, ClockRules, Coalesced, Commit, Engine, Handover, Input, Notice, Outcome, Reading,
-        RecordRow, Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
+        Action, Answer, ClockRules, Commit, Engine, Handover, Input, Notice, Outcome, Reading, RecordRow,
+        Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
     },
 };
 use khronos_schedule::{Definition, jitter_offset};
 use ponos_event::Timestamp;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
 /// 2026-03-01T00:00:00Z, give or take the seed.
 const START: i64 = 1_772_323_200_000;
 pub(super) const IN_FLIGHT: usize = 4;
-
-/// An event that reached the broker's queues.
-#[derive(Debug, Clone)]
-pub(super) struct Arrival {
-    pub(super) id: String,
-    pub(super) body: Vec<u8>,
-    pub(super) schedule: Arc<str>,
-    pub(super) revision: u32,
-    pub(super) stands_for: Coalesced,
-    pub(super) send_time: Timestamp,
-    /// The highest wall clock reading that the engine had been given.
-    pub(super) highest: Timestamp,
-    /// How often the operator had let the clock go on from a lower reading.
-    pub(super) era: u32,
-}
 
 pub(super) struct World {
     pub(super) random: Random,
@@ -55,9 +37,10 @@ pub(super) struct World {
     pub(super) unanswered: Vec<Handover>,
     /// In which era each was handed over.
     eras: HashMap<u64, u32>,
-    pub(super) foretold: Foretold,
+    pub(super) rendering: Rendering,
     pub(super) parking: Parking,
     pub(super) auditing: Auditing,
+    pub(super) reservation: Reservation,
     pub(super) commands: Commands,
     pub(super) arrivals: Vec<Arrival>,
     link: bool,
@@ -101,9 +84,10 @@ impl World {
             appending: Vec::new(),
             unanswered: Vec::new(),
             eras: HashMap::new(),
-            foretold: Foretold::new(seed),
+            rendering: Rendering::new(seed),
             parking,
             auditing: Auditing::new(seed),
+            reservation: Reservation::new(reading.wall),
             commands: Commands::default(),
             arrivals: Vec::new(),
             link: false,
@@ -224,13 +208,15 @@ impl World {
                 Action::Save { ticket, commit } => {
                     assert!(self.saving.is_none(), "two writes at once");
                     self.saving = Some((ticket, *commit));
+                    self.reservation.begin_write();
                 }
                 Action::Publish(handovers) => {
                     for handover in &handovers {
                         self.eras.insert(handover.token, self.era);
-                        self.foretold.compare(handover);
+                        self.rendering.compare(handover);
                         self.parking.check_handover(handover, &self.engine);
                         self.commands.check_handover(handover);
+                        self.reservation.check(&handover.schedule.name, send_time(handover));
                         if send_time(handover) > self.highest || handover.lateness < 0 {
                             self.early =
                                 Some(format!("{} of {}", handover.schedule.name, handover.stands_for.last));
@@ -247,12 +233,15 @@ impl World {
                     self.commands.answer(&commands);
                 }
                 Action::Record { rows, complete } => self.appending.push((rows, complete)),
-                Action::Notice(Notice::ClockResumed { .. }) => self.era += 1,
+                Action::Notice(Notice::ClockResumed { now, .. }) => {
+                    self.era += 1;
+                    self.reservation.set_back(now);
+                }
                 Action::Notice(_) => {}
             }
         }
         self.parking.check_limit(&self.engine);
-        self.foretold.look_ahead(&mut self.engine);
+        self.rendering.look_ahead(&mut self.engine);
     }
 
     /// What was given to the store so far is written.
@@ -352,10 +341,11 @@ impl World {
         self.boot += down;
         self.store = open(&self.memory);
         let kept = self.store.load().expect("it can be read");
+        self.reservation.restart(kept.handed.unwrap_or(Timestamp::from_millis(self.wall)));
         self.highest = self.highest.max(Timestamp::from_millis(self.wall));
         self.engine = Engine::start(self.rules, kept, self.reading());
         self.eras.clear();
-        self.foretold.restart();
+        self.rendering.restart();
         self.auditing.restart();
         self.commands.restart();
         self.load();
@@ -367,6 +357,7 @@ impl World {
 
     fn write(&mut self, commit: &Commit) {
         self.store.save(0, commit).expect("nothing goes wrong with it");
+        self.reservation.written(commit.handed);
         self.parking.written(commit);
         self.commands.written(commit);
     }

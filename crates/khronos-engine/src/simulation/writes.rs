@@ -22,24 +22,30 @@ struct Seen {
     largest: usize,
     /// For how many occurrences events were sent, by schedule.
     sent: BTreeMap<Arc<str>, u64>,
+    /// How far the wall clock was set back.
+    ahead: i64,
 }
 
 impl Seen {
-    fn of(piece: usize) -> Self {
-        let clock =
-            ClockRules { settle: 0, max_forward: MINUTE, max_backward: MINUTE, resume_backward: false };
+    fn engine(piece: usize, resume_backward: bool) -> Engine {
+        let clock = ClockRules { settle: 0, max_forward: MINUTE, max_backward: MINUTE, resume_backward };
         let resends = Resends { count: 3, over: MINUTE };
         let rules = Rules { clock, resends, in_flight: 4, piece, parked: 100, record_first: false };
         let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
-        let engine = Engine::start(rules, Snapshot::default(), reading);
+        Engine::start(rules, Snapshot::default(), reading)
+    }
+
+    fn of(piece: usize) -> Self {
+        let engine = Self::engine(piece, false);
         let (rows, sent) = (Vec::new(), BTreeMap::new());
-        Self { engine, now: START, wakeups: 0, saves: 0, rows, largest: 0, sent }
+        Self { engine, now: START, wakeups: 0, saves: 0, rows, largest: 0, sent, ahead: 0 }
     }
 
     fn step(&mut self, input: Input) {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
-            let reading = Reading { wall: Timestamp::from_millis(self.now), boot: self.now - START };
+            let boot = self.now - START + self.ahead;
+            let reading = Reading { wall: Timestamp::from_millis(self.now), boot };
             for action in self.engine.step(reading, input) {
                 match action {
                     Action::Save { ticket, commit } => {
@@ -59,6 +65,26 @@ impl Seen {
                 }
             }
         }
+    }
+
+    /// Steps until W has reached the time that it is; the one write is not durable meanwhile. How many steps it took, each of
+    /// them at once after the one before; and the write.
+    fn steps_until_now_is_settled(&mut self, input: impl Fn(u64) -> Input) -> (u64, u64) {
+        let now = Timestamp::from_millis(self.now);
+        let reading = Reading { wall: now, boot: self.now - START + self.ahead };
+        let (mut turns, mut write) = (0, 0);
+        while turns == 0 || self.engine.next_wakeup() == Some(now) {
+            turns += 1;
+            for action in self.engine.step(reading, input(turns)) {
+                if let Action::Save { ticket, commit } = action {
+                    self.rows.extend(commit.rows);
+                    write = ticket;
+                }
+            }
+            assert!(self.engine.settled() <= now);
+        }
+        assert_eq!(self.engine.settled(), now);
+        (turns, write)
     }
 
     /// Lets so many milliseconds pass; the engine is woken when it wants to be, and at least every `beat`.
@@ -178,6 +204,47 @@ fn what_is_put_waits_for_its_own_write_and_no_other_schedule_does() {
     }
     assert_eq!(durable, [7]);
     assert!(sent.iter().any(|name| name == "b"), "{sent:?}");
+}
+
+#[test]
+fn paused_schedules_that_are_due_at_one_instant_are_passed_over_some_at_a_time() {
+    let mut seen = Seen::of(10_000);
+    let paused = |number: i64| Definition { paused: Some(true), ..every(&format!("p{number:04}"), "1m") };
+    let all = (0..3_000).map(|number| Packed::build(&paused(number)).unwrap());
+    seen.step(Input::Load(all.collect()));
+    seen.step(Input::Link(true));
+    // Not before the last of them is, so that all are due at once.
+    seen.now += MINUTE + 30_000;
+    let (turns, ticket) = seen.steps_until_now_is_settled(|_| Input::Tick);
+    assert_eq!(turns, 3, "a thousand in a step");
+    seen.step(Input::Saved(ticket));
+    seen.pass(MINUTE, MINUTE);
+    assert_eq!(seen.rows.iter().map(|row| row.count).sum::<u64>(), 6_000);
+}
+
+#[test]
+fn after_a_step_back_no_step_takes_all_schedules_back() {
+    let mut seen = Seen::of(10_000);
+    seen.engine = Seen::engine(10_000, true);
+    let all = (0..3_000).map(|number| Packed::build(&every(&format!("s{number:04}"), "10m")).unwrap());
+    seen.step(Input::Load(all.collect()));
+    seen.step(Input::Link(true));
+    seen.pass(11 * MINUTE, MINUTE);
+    assert_eq!(seen.sent.values().sum::<u64>(), 3_000);
+    let (wall, back) = (seen.now, 5 * MINUTE);
+    // The time since the start goes on.
+    seen.ahead += back;
+    seen.now -= back;
+    let definition = Packed::build(&every("z", "1d")).unwrap();
+    let (turns, ticket) = seen.steps_until_now_is_settled(|turn| match turn {
+        1 => Input::Tick,
+        _ => Input::Put { command: turn, definition: definition.clone() },
+    });
+    assert_eq!(turns, 3, "a thousand in a step");
+    seen.step(Input::Saved(ticket));
+    assert!(seen.engine.running("z").is_some());
+    seen.pass(wall - seen.now + MINUTE, MINUTE);
+    assert!(seen.sent.len() == 3_000 && seen.sent.values().all(|count| *count == 2), "{:?}", seen.sent);
 }
 
 #[test]

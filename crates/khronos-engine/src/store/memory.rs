@@ -42,6 +42,7 @@ struct Content {
     settled: Option<Timestamp>,
     handed: Option<Timestamp>,
     reached: Option<Timestamp>,
+    set_backs: u32,
     complete: Option<Timestamp>,
     revisions: BTreeMap<(Arc<str>, u32), Revision>,
     spans: BTreeMap<(Arc<str>, u32), Span>,
@@ -82,6 +83,11 @@ impl Memory {
     /// Faults that have not come to pass yet.
     pub fn planted(&self) -> usize {
         self.content().faults.len()
+    }
+
+    /// H, as it is kept.
+    pub fn handed(&self) -> Option<Timestamp> {
+        self.content().handed
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
@@ -140,6 +146,7 @@ impl Store for MemoryStore {
             settled: content.settled,
             handed: content.handed,
             reached: content.reached,
+            set_backs: content.set_backs,
             revisions: content.revisions.values().cloned().collect(),
             spans: content.spans.iter().map(|((name, _), span)| (name.clone(), span.clone())).collect(),
             one_shots: content.one_shots.iter().map(|(name, one)| (name.clone(), *one)).collect(),
@@ -186,6 +193,7 @@ impl Content {
         self.settled = Some(commit.settled);
         self.handed = Some(commit.handed);
         self.reached = Some(commit.reached);
+        self.set_backs = commit.set_backs;
         self.complete = self.complete.or(Some(commit.settled));
         for revision in &commit.revisions {
             self.revisions.insert((revision.name().into(), revision.number), revision.clone());

@@ -5,19 +5,17 @@
 //! message costs its neighbours one resend each, and never stops them. A missing exchange it does name: all that were to
 //! go there are settled as missing, the others as lost.
 
-mod flights;
-
 use super::{
     super::{PublishOutcome, Publishing, Settlement},
     blame::Blame,
     convert,
     returns::{Brought, Returns},
 };
-use flights::{Flight, Flights};
 use futures_util::{Stream, stream::FuturesUnordered};
 use lapin::{
     Channel, Confirmation, ErrorKind, PublisherConfirm, options::BasicPublishOptions, types::ShortString,
 };
+use ponos_event::Numbered;
 use std::{
     collections::VecDeque,
     future::Future,
@@ -51,14 +49,23 @@ impl Future for Confirming {
     }
 }
 
+/// A publishing that was written, or is being written, and is not answered.
+struct Unconfirmed {
+    token: u64,
+    message_id: String,
+    exchange: Arc<str>,
+    deadline: Instant,
+    settled: bool,
+}
+
 /// One confirm channel.
 pub(super) struct Confirms {
     channel: Arc<Channel>,
     /// In the order of their numbers, in which they are written too.
     writing: VecDeque<(u64, Writing)>,
     confirming: FuturesUnordered<Confirming>,
-    flights: Flights,
-    /// Those in `flights` that are settled already and only waited for, so that lapin can forget them.
+    unconfirmed: Numbered<Unconfirmed>,
+    /// Those in `unconfirmed` that are settled already and only waited for, so that lapin can forget them.
     given_up: usize,
     backlog: VecDeque<(Publishing, Instant)>,
     returns: Returns,
@@ -76,7 +83,7 @@ impl Confirms {
             channel: Arc::new(channel),
             writing: VecDeque::new(),
             confirming: FuturesUnordered::new(),
-            flights: Flights::default(),
+            unconfirmed: Numbered::default(),
             given_up: 0,
             backlog: VecDeque::new(),
             returns: Returns::default(),
@@ -114,7 +121,7 @@ impl Confirms {
 
     /// Written, and neither confirmed nor given up.
     pub(super) fn unsettled(&self) -> usize {
-        self.flights.len() - self.given_up
+        self.unconfirmed.len() - self.given_up
     }
 
     /// Why the channel died, if it did.
@@ -130,12 +137,12 @@ impl Confirms {
     /// Whether more than half of the window waits for confirms that were given up, or places are kept behind one that gets
     /// no answer: worth a fresh channel.
     pub(super) fn is_clogged(&self) -> bool {
-        self.given_up * 2 > self.window || self.flights.places() > self.window * PLACES
+        self.given_up * 2 > self.window || self.unconfirmed.places() > self.window * PLACES
     }
 
     /// Writes what the window has room for.
     pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32) {
-        while self.died.is_none() && self.flights.len() < self.room() && self.writing.len() < UNWRITTEN {
+        while self.died.is_none() && self.unconfirmed.len() < self.room() && self.writing.len() < UNWRITTEN {
             let Some((publishing, deadline)) = self.backlog.pop_front() else { break };
             self.alone = self.alone.saturating_sub(1);
             self.write_one(publishing, deadline, user, frame_max);
@@ -164,7 +171,7 @@ impl Confirms {
         let mut writing: Writing =
             Box::pin(async move { channel.basic_publish(exchange, key, options, &body, properties).await });
         let number =
-            self.flights.take_off(Flight { token, message_id, exchange: to, deadline, settled: false });
+            self.unconfirmed.push(Unconfirmed { token, message_id, exchange: to, deadline, settled: false });
         // The first poll takes the tag and queues the frames, without waiting: so the order is the order taken.
         match writing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming(number, confirm)),
@@ -223,7 +230,7 @@ impl Confirms {
     }
 
     fn landed(&mut self, landed: Vec<(u64, lapin::Result<Confirmation>)>) {
-        let newest = self.flights.next();
+        let newest = self.unconfirmed.next_number();
         let mut confirmed = Vec::with_capacity(landed.len());
         for (number, result) in landed {
             match result {
@@ -240,22 +247,22 @@ impl Confirms {
             }
         }
         for (number, acked, brought) in confirmed {
-            let Some(flight) = self.remove(number) else { continue };
-            if flight.settled || !acked {
-                self.returns.forget(&flight.message_id);
-                if !flight.settled {
-                    self.settle(flight.token, PublishOutcome::Nacked);
+            let Some(one) = self.remove(number) else { continue };
+            if one.settled || !acked {
+                self.returns.forget(&one.message_id);
+                if !one.settled {
+                    self.settle(one.token, PublishOutcome::Nacked);
                 }
                 continue;
             }
             let brought = if brought { Brought::AReturn } else { Brought::Nothing };
-            let judged = self.returns.judge(flight.token, flight.message_id, brought, newest);
+            let judged = self.returns.judge(one.token, one.message_id, brought, newest);
             if let Some(returned) = judged {
-                self.settle(flight.token, PublishOutcome::Confirmed { returned });
+                self.settle(one.token, PublishOutcome::Confirmed { returned });
             }
         }
         if self.returns.holds() {
-            let oldest = self.flights.oldest();
+            let oldest = self.unconfirmed.oldest().map(|(oldest, _)| oldest);
             for (token, returned) in self.returns.release(oldest) {
                 self.settle(token, PublishOutcome::Confirmed { returned });
             }
@@ -274,10 +281,10 @@ impl Confirms {
         let unsent =
             matches!(error.kind(), ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_));
         if unsent
-            && let Some(flight) = self.remove(number)
-            && !flight.settled
+            && let Some(one) = self.remove(number)
+            && !one.settled
         {
-            self.settle(flight.token, PublishOutcome::Lost);
+            self.settle(one.token, PublishOutcome::Lost);
         }
         let says_more = matches!(error.kind(), ErrorKind::ProtocolError(_));
         if self.died.is_none() || says_more {
@@ -285,12 +292,12 @@ impl Confirms {
         }
     }
 
-    fn remove(&mut self, number: u64) -> Option<Flight> {
-        let flight = self.flights.land(number)?;
-        if flight.settled {
+    fn remove(&mut self, number: u64) -> Option<Unconfirmed> {
+        let one = self.unconfirmed.remove(number)?;
+        if one.settled {
             self.given_up -= 1;
         }
-        Some(flight)
+        Some(one)
     }
 
     fn settle(&mut self, token: u64, outcome: PublishOutcome) {
@@ -304,10 +311,10 @@ impl Confirms {
                 self.settle(publishing.token, PublishOutcome::Lost);
             }
         }
-        for flight in self.flights.iter_mut().filter(|flight| !flight.settled && flight.deadline <= now) {
-            flight.settled = true;
+        for one in self.unconfirmed.iter_mut().filter(|one| !one.settled && one.deadline <= now) {
+            one.settled = true;
             self.given_up += 1;
-            self.settled.push(Settlement { token: flight.token, outcome: PublishOutcome::Lost });
+            self.settled.push(Settlement { token: one.token, outcome: PublishOutcome::Lost });
         }
     }
 
@@ -319,16 +326,14 @@ impl Confirms {
         }
         let suspects = self.unsettled();
         // One that was given up could be the guilty one too.
-        let alone = self.flights.len() == 1;
-        for flight in self.flights.drain().filter(|flight| !flight.settled) {
+        let alone = self.unconfirmed.len() == 1;
+        for one in self.unconfirmed.drain().filter(|one| !one.settled) {
             let outcome = match blame {
                 Blame::Message(why) if alone => PublishOutcome::Refused(why.clone()),
-                Blame::Exchange(name, why) if **name == *flight.exchange => {
-                    PublishOutcome::Missing(why.clone())
-                }
+                Blame::Exchange(name, why) if **name == *one.exchange => PublishOutcome::Missing(why.clone()),
                 _ => PublishOutcome::Lost,
             };
-            self.settled.push(Settlement { token: flight.token, outcome });
+            self.settled.push(Settlement { token: one.token, outcome });
         }
         self.given_up = 0;
         self.returns = Returns::default();

@@ -1,0 +1,87 @@
+//! What was decided and has not come to its end: what is in flight, the spans that are behind, what is parked, and which
+//! schedules the broker refuses at present.
+//!
+//! Invariants: what is in flight belongs to a slot on time, to a span, to a released parked entry, or to nobody any more;
+//! W lies below what is on time. What is not on time takes at most half of the room. A revision is kept as long as
+//! something here refers to it.
+
+use super::{
+    Parked,
+    backlog::{Backlogs, State},
+    in_flight::{InFlight, Owner},
+    parked::ParkedSet,
+    progress::SpanKey,
+    refusals::Refusals,
+};
+use ponos_event::Timestamp;
+use std::collections::HashSet;
+
+/// Each of them has its own invariants.
+#[derive(Debug)]
+pub(super) struct Outstanding {
+    pub(super) in_flight: InFlight,
+    pub(super) backlogs: Backlogs,
+    pub(super) parked: ParkedSet,
+    pub(super) refusals: Refusals,
+    /// At most so many are unanswered.
+    most: usize,
+}
+
+impl Outstanding {
+    /// With what was kept parked. At most `most` are in flight.
+    pub(super) fn new(parked: Vec<(u64, Parked)>, most: usize) -> Self {
+        Self {
+            in_flight: InFlight::default(),
+            backlogs: Backlogs::default(),
+            parked: ParkedSet::new(parked),
+            refusals: Refusals::default(),
+            most,
+        }
+    }
+
+    /// Whether one more can be handed over on time.
+    pub(super) fn has_room(&self) -> bool {
+        !self.in_flight.is_full(self.most)
+    }
+
+    /// The same for what is caught up with, or was released.
+    pub(super) fn has_room_behind(&self) -> bool {
+        !self.in_flight.is_full(self.most.div_ceil(2))
+    }
+
+    /// Whether something refers to this revision.
+    pub(super) fn refers_to(&self, key: &SpanKey) -> bool {
+        self.backlogs.contains(key) || self.parked.holds(key)
+    }
+
+    /// When the next span or release wants its turn, of those that wait for an instant after `now`.
+    pub(super) fn next_timer(&self, now: Timestamp) -> Option<Timestamp> {
+        let timers = [self.backlogs.next_timer(), self.parked.next_release()];
+        timers.into_iter().flatten().filter(|until| *until > now).min()
+    }
+
+    /// Spans whose write is durable go on, or end.
+    pub(super) fn saved(&mut self, is_durable: impl Fn(u64) -> bool) {
+        while let Some(key) = self.backlogs.next_saved(&is_durable) {
+            match self.backlogs.get_mut(&key).map(|backlog| backlog.state) {
+                Some(State::Closing(_)) => self.backlogs.remove(&key),
+                _ => self.backlogs.set(&key, State::Ready),
+            }
+        }
+    }
+
+    /// Gives up on what is in flight above an instant to which the clock was set back, where somebody calls for it again:
+    /// a slot, or the revision that `runs`. Gives the spans whose it was.
+    pub(super) fn abandon_above(
+        &mut self,
+        to: Timestamp,
+        runs: impl Fn(&str, u32) -> bool,
+    ) -> HashSet<SpanKey> {
+        self.parked.wake(to);
+        self.in_flight.abandon(|owner, send| match owner {
+            Owner::OnTime(_) => send > to,
+            Owner::Span(name, number) => send > to && runs(name, *number),
+            Owner::Parked(_) | Owner::Nobody => false,
+        })
+    }
+}

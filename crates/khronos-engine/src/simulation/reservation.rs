@@ -1,0 +1,43 @@
+//! Whether the simulated clock hands over only what lies at or below the H that its disk has.
+
+use ponos_event::Timestamp;
+
+pub(super) struct Reservation {
+    /// H, as far as it is durable and the clock was not set back below it since.
+    durable: Timestamp,
+    /// To where the clock was set back since the write under way was begun.
+    lowered: Option<Timestamp>,
+    /// What should not be.
+    pub(super) broken: Option<String>,
+}
+
+impl Reservation {
+    pub(super) fn new(durable: Timestamp) -> Self {
+        Self { durable, lowered: None, broken: None }
+    }
+
+    /// With the process goes what it knew; this is on the disk.
+    pub(super) fn restart(&mut self, durable: Timestamp) {
+        (self.durable, self.lowered) = (durable, None);
+    }
+
+    pub(super) fn begin_write(&mut self) {
+        self.lowered = None;
+    }
+
+    pub(super) fn written(&mut self, handed: Timestamp) {
+        self.durable = self.lowered.map_or(handed, |lowered| lowered.min(handed));
+    }
+
+    pub(super) fn set_back(&mut self, to: Timestamp) {
+        self.durable = self.durable.min(to);
+        self.lowered = Some(self.lowered.map_or(to, |lowered| lowered.min(to)));
+    }
+
+    pub(super) fn check(&mut self, schedule: &str, send: Timestamp) {
+        if send > self.durable {
+            let what = format!("{schedule}, to be sent at {send}, above the durable H {}", self.durable);
+            self.broken.get_or_insert(what);
+        }
+    }
+}
