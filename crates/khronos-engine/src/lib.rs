@@ -39,6 +39,7 @@ mod slots;
 mod start;
 mod state;
 pub mod store;
+mod unwritten;
 
 pub use backoff::Resends;
 pub use clock_guard::{ClockRules, ClockState};
