@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock_loop::{Command, Decided, Handle, KEPT, PAGE, ScheduleStatus, Status},
-    engine::{Coalesced, KeptPage, Outcome, Parked, RecordRow, Revision, Row},
+    engine::{Coalesced, KeptPage, Origin, Outcome, Parked, RecordRow, Revision, Row},
     schedule::{Definition, Packed},
     store::Page,
 };
@@ -55,6 +55,7 @@ fn revision(name: &str, every: &str) -> Revision {
         previous: None,
         ended: None,
         set_backs: 0,
+        origin: Origin::File,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use khronos::{
     clock_loop::{Command as Ask, Decided, Handle, ScheduleStatus, Status},
-    engine::{Coalesced, Commit, KeptPage, Outcome, Parked, Revision, Row, SkipReason},
+    engine::{Coalesced, Commit, KeptPage, Origin, Outcome, Parked, Revision, Row, SkipReason},
     http::{Limits, Record, Site, bind, bind_control, serve, serve_control},
     schedule::{Definition, Packed},
     store::{Page, SledOptions, SledStore, Store},
@@ -32,6 +32,7 @@ fn revision() -> Revision {
         previous: None,
         ended: None,
         set_backs: 0,
+        origin: Origin::File,
     }
 }
 

@@ -50,6 +50,6 @@ pub use lookahead::Prepared;
 pub use read::Running;
 pub use refusals::Refused;
 pub use state::{
-    Coalesced, Commit, Era, KeptPage, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason,
+    Coalesced, Commit, Era, KeptPage, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, SkipReason,
     Snapshot, Span,
 };

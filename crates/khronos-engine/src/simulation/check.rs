@@ -128,7 +128,7 @@ fn equal_ids_have_equal_bodies(world: &World) -> Result<(), String> {
 
 fn nothing_sent_singly_was_coalesced(world: &World) -> Result<(), String> {
     let of = |coalesced: bool| world.arrivals.iter().filter(move |a| (a.stands_for.count > 1) == coalesced);
-    let mut runs: HashMap<(&Arc<str>, u32), HashSet<(Run, u32)>> = HashMap::new();
+    let mut runs: HashMap<_, HashSet<(Run, u32)>> = HashMap::new();
     for many in of(true) {
         // In the era in which it was parked it stood for as much.
         let era = if was_parked(world, many) { 0 } else { many.era };
