@@ -152,7 +152,10 @@ pub(super) fn tell(notice: &Notice) {
         | Notice::Unreadable { .. } => {
             error!("{notice}");
         }
-        Notice::Refused { .. } | Notice::ClockResumed { .. } | Notice::PastOneShot { .. } => {
+        Notice::Refused { .. }
+        | Notice::ClockResumed { .. }
+        | Notice::PastOneShot { .. }
+        | Notice::NameTaken { .. } => {
             warn!("{notice}")
         }
         Notice::ClockReleased | Notice::TakenIn { .. } | Notice::CaughtUp { .. } => info!("{notice}"),

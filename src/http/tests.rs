@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock_loop::{Command, Decided, Handle, KEPT, PAGE, Status},
-    engine::{Coalesced, KeptPage, Outcome, Parked, RecordRow, Revision, Row, ScheduleStatus},
+    engine::{Coalesced, KeptPage, Origin, Outcome, Parked, RecordRow, Revision, Row, ScheduleStatus},
     ops::{History, RecordReader, RunningClock, ScheduleView},
     position::Position,
     schedule::{CalendarStore, Definition, Packed},
@@ -60,6 +60,7 @@ fn revision(name: &str, every: &str) -> Revision {
         previous: None,
         ended: None,
         set_backs: 0,
+        origin: Origin::File,
     }
 }
 

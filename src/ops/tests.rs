@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     clock_loop::PAGE,
-    engine::{Coalesced, Parked, Revision, Snapshot, Span},
+    engine::{Coalesced, Origin, Parked, Revision, Snapshot, Span},
     schedule::{CalendarStore, Definition, Packed},
     store::{self, Limits, Memory, Store, Tuning},
 };
@@ -27,6 +27,7 @@ fn revision(name: &str, number: u32) -> Revision {
         previous: None,
         ended: None,
         set_backs: 0,
+        origin: Origin::File,
     }
 }
 

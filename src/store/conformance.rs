@@ -7,7 +7,8 @@ mod terms;
 use super::{Fault, Limits, Memory, SledOptions, SledStore, Store, StoreError};
 use crate::{
     engine::{
-        Coalesced, Commit, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason, Snapshot, Span,
+        Coalesced, Commit, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, SkipReason, Snapshot,
+        Span,
     },
     schedule::{CatchUpDefinition, Definition, DstDefinition, Packed, TimingDefinition},
 };
@@ -145,6 +146,7 @@ fn revision(name: &str, number: u32) -> Revision {
         previous: Some(t(-2)),
         ended: Some(t(3)),
         set_backs: number / 2,
+        origin: if name == "b" { Origin::Command } else { Origin::File },
     }
 }
 

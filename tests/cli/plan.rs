@@ -1,7 +1,7 @@
 //! `khronos plan`: two folders or files; the store of a clock that does not run.
 
 use khronos::{
-    engine::{Commit, Revision},
+    engine::{Commit, Origin, Revision},
     schedule::{Definition, Packed},
     store::{SledOptions, SledStore, Store},
 };
@@ -98,6 +98,7 @@ fn store(folder: &Path, definitions: &[Definition]) {
         previous: None,
         ended: None,
         set_backs: 0,
+        origin: Origin::File,
     };
     let mut store =
         SledStore::open(&folder.join("khronos-data"), "khronos", &SledOptions::default()).unwrap();

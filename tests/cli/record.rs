@@ -2,7 +2,9 @@
 
 use khronos::{
     clock_loop::{Command as Ask, Decided, Handle, Status},
-    engine::{Coalesced, Commit, KeptPage, Outcome, Parked, Revision, Row, ScheduleStatus, SkipReason},
+    engine::{
+        Coalesced, Commit, KeptPage, Origin, Outcome, Parked, Revision, Row, ScheduleStatus, SkipReason,
+    },
     http::{HttpState, Limits, bind, bind_control, serve, serve_control},
     ops::{RecordReader, RunningClock},
     schedule::{CalendarStore, Definition, Packed},
@@ -37,6 +39,7 @@ fn revision() -> Revision {
         previous: None,
         ended: None,
         set_backs: 0,
+        origin: Origin::File,
     }
 }
 

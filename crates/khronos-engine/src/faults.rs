@@ -56,6 +56,8 @@ pub(super) enum Fault {
     CoalesceWhatWasSentBefore,
     /// What a span or a release hands over need not lie below a durable H.
     SendSpansAboveTheReservation,
+    /// A load of the files ends, or changes, what a command put.
+    LoadEndsWhatWasPut,
     /// After a step back a revision calls for what lies before it takes effect.
     CallForWhatWasBefore,
     /// A schedule that was put hands over before the store knows it.

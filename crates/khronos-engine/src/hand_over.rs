@@ -129,7 +129,8 @@ impl Engine {
         let last = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
         let run = Coalesced { first: due, last, count: timing.count(due.plus(-1), last).max(1) };
         if !planted(Fault::PauseWithoutRecord) {
-            self.progress.row(row(now, key, run, Outcome::Skipped(SkipReason::Paused)));
+            let row = row(now, key, run, Outcome::Skipped(SkipReason::Paused));
+            self.progress.skip_paused(row, &timing);
         }
         self.progress.skip(timing.send_time(last));
         self.finish_one_shot(id);
@@ -219,7 +220,11 @@ impl Engine {
             Next::Skip(run, reason) => {
                 backlog.span.after = run.last;
                 self.progress.span(key, Some(&backlog.span));
-                self.progress.row(row(now, key, run, Outcome::Skipped(reason)));
+                let row = row(now, key, run, Outcome::Skipped(reason));
+                match reason {
+                    SkipReason::Paused => self.progress.skip_paused(row, &schedule.timing),
+                    _ => self.progress.row(row),
+                }
                 self.progress.skip(schedule.timing.send_time(run.last));
                 self.caught_up(key, run, "skipped, as its catch-up says");
                 if let Some(id) = self.schedules.find(&key.0) {

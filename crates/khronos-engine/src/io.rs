@@ -25,9 +25,10 @@ pub enum Input {
     Settled(Vec<(u64, Answer)>),
     /// The commit with this ticket is durable.
     Saved(u64),
-    /// The schedules now wanted, all of them.
+    /// The schedules that the files want, all of them. What a command has put stays as it is.
     Load(Vec<Packed>),
-    /// This schedule is wanted, new or instead of the one of its name; the others stay as they are. Answered by
+    /// This schedule is wanted, new or instead of the one of its name; the others stay as they are. From now on no file changes
+    /// it: whether a command may take over the name of a file's schedule is for the caller to say. Answered by
     /// [`Action::Durable`].
     Put {
         /// Names the command.
@@ -183,6 +184,13 @@ pub enum Notice {
         /// How many run.
         schedules: usize,
     },
+    /// A file's schedule is not taken in: a command has put one of this name.
+    NameTaken {
+        /// The schedule.
+        schedule: Arc<str>,
+        /// How many others of the files it is so with.
+        others: usize,
+    },
     /// Missed occurrences were caught up with or skipped.
     CaughtUp {
         /// The schedule.
@@ -258,6 +266,14 @@ impl fmt::Display for Notice {
                     "dropped number {number}, the oldest parked entry, because too many are parked: {count} of {schedule}, due from {first} to {last}; see `khronos history {schedule}`"
                 )
             }
+            Self::NameTaken { schedule, others } => write!(
+                f,
+                "the schedule {schedule} of the files is not loaded: one of this name was added at run time; rename the one in the files, or delete the other{}",
+                match others {
+                    0 => String::new(),
+                    others => format!("; so it is with {others} other schedules"),
+                }
+            ),
             Self::TakenIn { schedules } => write!(f, "all {schedules} schedules are loaded"),
             Self::CaughtUp { schedule, first, last, count, how } => {
                 write!(f, "{schedule}: {count} missed, due from {first} to {last}: {how}")

@@ -39,6 +39,7 @@ mod slots;
 mod start;
 mod state;
 pub mod store;
+mod unwritten;
 
 pub use backoff::Resends;
 pub use clock_guard::{ClockRules, ClockState};
@@ -49,6 +50,6 @@ pub use lookahead::Prepared;
 pub use read::ScheduleStatus;
 pub use refusals::Refused;
 pub use state::{
-    Coalesced, Commit, Era, KeptPage, OneShot, Outcome, Parked, RecordRow, Revision, Row, SkipReason,
+    Coalesced, Commit, Era, KeptPage, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, SkipReason,
     Snapshot, Span,
 };

@@ -6,10 +6,13 @@
 //! from the files again. Between two pieces what is due goes out as usual. So neither a write nor a step grows with the
 //! number of schedules.
 //!
+//! A load concerns what came from files alone: what a command put is neither changed nor ended by it, whenever the files
+//! were read, and a schedule of a file under such a name is not taken in. A put takes a name over.
+//!
 //! What changed hands nothing over before its write is durable, and no other schedule waits for that.
 
 use super::{
-    Notice, Revision,
+    Notice, Origin, Revision,
     core::Engine,
     faults::{Fault, planted},
     progress::SpanKey,
@@ -21,7 +24,9 @@ use ponos_event::Timestamp;
 use std::{
     cmp::Ordering,
     collections::{HashMap, HashSet, VecDeque},
+    iter::Peekable,
     sync::Arc,
+    vec::IntoIter,
 };
 
 /// Schedules that are compared in one step, for each one that may change.
@@ -68,12 +73,14 @@ impl Changes {
 /// A load under way.
 #[derive(Debug)]
 struct Load {
-    /// By name; `None` behind `next`.
-    wanted: Vec<Option<Packed>>,
-    next: usize,
+    /// By name: what was not compared yet, of so many.
+    wanted: Peekable<IntoIter<Packed>>,
+    count: usize,
     /// Names up to that of this one were compared.
     after: Option<Packed>,
-    /// Names that were put or removed since it began: the later word counts.
+    /// The first of the names that commands have put and that are wanted all the same, and how many there are.
+    taken: Option<(Arc<str>, usize)>,
+    /// Names that were removed since it began: the later word counts.
     overruled: HashSet<Arc<str>>,
     /// All were compared.
     compared: bool,
@@ -102,13 +109,13 @@ impl Engine {
         if id.is_none() && wanted.is_none() {
             self.end_resting(&name);
         }
-        if let Some(load) = &mut self.changes.load {
+        if let (Some(load), None) = (&mut self.changes.load, &wanted) {
             load.overruled.insert(name);
         }
-        if self.is_change(id, wanted.as_ref()) {
+        if self.is_change(id, wanted.as_ref(), Origin::Command) {
             let gate = self.progress.change();
             let gate = if planted(Fault::DropTheGate) { 0 } else { gate };
-            self.change_all([(id, wanted)], gate);
+            self.change_all([(id, wanted)], Origin::Command, gate);
             self.forget_old(LOOKED_AT);
         }
         self.progress.promise(command);
@@ -127,14 +134,17 @@ impl Engine {
 
     /// A load that is under way is given up for it.
     fn begin_load(&mut self, mut wanted: Vec<Packed>) {
-        wanted.sort_by(|a, b| a.name_bytes().cmp(b.name_bytes()));
-        wanted.dedup_by(|a, b| a.name_bytes() == b.name_bytes());
+        // Mostly they are in order: sorting takes room for as many again.
+        if !wanted.is_sorted_by(|a, b| a.name_bytes() < b.name_bytes()) {
+            wanted.sort_by(|a, b| a.name_bytes().cmp(b.name_bytes()));
+            wanted.dedup_by(|a, b| a.name_bytes() == b.name_bytes());
+        }
         self.schedules.reserve(wanted.len().saturating_sub(self.len()));
-        let wanted = wanted.into_iter().map(Some).collect();
         self.changes.load = Some(Load {
-            wanted,
-            next: 0,
+            count: wanted.len(),
+            wanted: wanted.into_iter().peekable(),
             after: None,
+            taken: None,
             overruled: HashSet::new(),
             compared: false,
             pieces: 0,
@@ -165,15 +175,19 @@ impl Engine {
             self.changes.piece = self.progress.change();
             let gate = if planted(Fault::SendBeforeTheRevisionIsSaved) { 0 } else { self.changes.piece };
             load.pieces += 1;
-            self.change_all(changes, gate);
+            self.change_all(changes, Origin::File, gate);
         }
         if load.compared {
             self.forget_refusals();
+            if let Some((schedule, count)) = load.taken.take() {
+                self.out.notices.push(Notice::NameTaken { schedule, others: count - 1 });
+            }
             if load.pieces > 1 {
                 self.out.notices.push(Notice::TakenIn { schedules: self.len() });
                 load.pieces = 0;
             }
-            load.wanted = Vec::new();
+            // A million take their room until the last is forgotten.
+            (load.wanted, load.count) = (Vec::new().into_iter().peekable(), 0);
             if self.forget_old(left.max(1)) {
                 return;
             }
@@ -187,8 +201,7 @@ impl Engine {
         let after = load.after.clone();
         let mut running = self.schedules.after(after.as_ref().map(Packed::name)).peekable();
         for _ in 0..most.saturating_mul(COMPARED) {
-            let wanted = load.wanted.get(load.next).and_then(Option::as_ref);
-            let order = match (running.peek(), wanted) {
+            let order = match (running.peek(), load.wanted.peek()) {
                 (None, None) => {
                     load.compared = true;
                     break;
@@ -200,14 +213,16 @@ impl Engine {
                 }
             };
             let id = running.next_if(|_| order != Ordering::Greater);
-            let mut wanted = None;
-            if order != Ordering::Less {
-                wanted = load.wanted[load.next].take();
-                load.next += 1;
-            }
+            let wanted = load.wanted.next_if(|_| order != Ordering::Less);
             load.after = wanted.clone().or(id.map(|id| self.schedules[id].definition.clone()));
             let overruled = || load.after.as_ref().is_some_and(|after| load.overruled.contains(after.name()));
-            if self.is_change(id, wanted.as_ref()) && !overruled() {
+            if id.is_some_and(|id| self.schedules[id].origin() == Origin::Command)
+                && !planted(Fault::LoadEndsWhatWasPut)
+            {
+                if let Some(wanted) = wanted {
+                    load.taken.get_or_insert((wanted.name().into(), 0)).1 += 1;
+                }
+            } else if self.is_change(id, wanted.as_ref(), Origin::File) && !overruled() {
                 changes.push((id, wanted));
                 if changes.len() == most {
                     break;
@@ -219,23 +234,31 @@ impl Engine {
 
     /// How many schedules a load under way has looked at, of how many.
     pub fn loading(&self) -> Option<(usize, usize)> {
-        let load = self.changes.load.as_ref().filter(|load| !load.wanted.is_empty())?;
-        Some((load.next, load.wanted.len()))
+        let load = self.changes.load.as_ref().filter(|load| load.count > 0)?;
+        Some((load.count - load.wanted.len(), load.count))
     }
 
     /// Whether what is wanted of a slot is another thing than what it has.
-    fn is_change(&self, id: Option<SlotId>, wanted: Option<&Packed>) -> bool {
+    fn is_change(&self, id: Option<SlotId>, wanted: Option<&Packed>, origin: Origin) -> bool {
         match (id, wanted) {
-            (Some(id), Some(wanted)) => !self.schedules[id].definition.means_the_same(wanted),
+            (Some(id), Some(wanted)) => {
+                let slot = &self.schedules[id];
+                slot.origin() != origin || !slot.definition.means_the_same(wanted)
+            }
             (id, wanted) => id.is_some() || wanted.is_some(),
         }
     }
 
     /// Gives slots what is wanted of them. They hand nothing over before the write `gate` is durable.
-    fn change_all(&mut self, changes: impl IntoIterator<Item = (Option<SlotId>, Option<Packed>)>, gate: u64) {
+    fn change_all(
+        &mut self,
+        changes: impl IntoIterator<Item = (Option<SlotId>, Option<Packed>)>,
+        origin: Origin,
+        gate: u64,
+    ) {
         let mut outlived = HashMap::new();
         for (id, wanted) in changes {
-            self.change(id, wanted, gate, &mut outlived);
+            self.change(id, wanted.map(|wanted| (wanted, origin)), gate, &mut outlived);
         }
         self.outstanding.in_flight.reassign_to_spans(outlived);
     }
@@ -244,7 +267,7 @@ impl Engine {
     fn change(
         &mut self,
         id: Option<SlotId>,
-        wanted: Option<Packed>,
+        wanted: Option<(Packed, Origin)>,
         gate: u64,
         outlived: &mut HashMap<SlotId, SpanKey>,
     ) {
@@ -266,8 +289,8 @@ impl Engine {
                     None => self.schedules.remove(id),
                 }
             }
-            (None, Some(wanted)) => {
-                let slot = self.admit(wanted);
+            (None, Some((wanted, origin))) => {
+                let slot = self.admit(wanted, origin);
                 self.schedules.insert(slot, gate);
             }
             (None, None) => {}

@@ -8,47 +8,20 @@
 //! most one write under way.
 
 use super::{
-    Action, Coalesced, Commit, OneShot, Outcome, Parked, Revision, Row, SkipReason, Span,
+    Action, Coalesced, Commit, OneShot, Outcome, Parked, Revision, Row, Span,
     faults::{Fault, planted},
+    unwritten::Unwritten,
 };
+use khronos_schedule::Timing;
 use ponos_event::{EventKind, Timestamp};
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 /// A span is written under (schedule, revision).
 pub(super) type SpanKey = (Arc<str>, u32);
 
-/// What changed since the last write.
-#[derive(Debug, Default)]
-struct Dirty {
-    revisions: BTreeMap<SpanKey, Revision>,
-    forgotten: BTreeSet<SpanKey>,
-    spans: BTreeMap<SpanKey, Option<Span>>,
-    one_shots: BTreeMap<Arc<str>, Option<OneShot>>,
-    parked: BTreeMap<u64, Option<Parked>>,
-    rows: Vec<Row>,
-}
-
-impl Dirty {
-    fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.is_empty_but_for_rows()
-    }
-
-    fn is_empty_but_for_rows(&self) -> bool {
-        let Self { revisions, forgotten, spans, one_shots, parked, rows: _ } = self;
-        revisions.is_empty()
-            && forgotten.is_empty()
-            && spans.is_empty()
-            && one_shots.is_empty()
-            && parked.is_empty()
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct Progress {
-    dirty: Dirty,
+    unwritten: Unwritten,
     /// The write under way.
     saving: Option<Saving>,
     last_ticket: u64,
@@ -95,7 +68,7 @@ const IDLE: i64 = 60 * 60 * 1_000;
 impl Progress {
     pub(super) fn new(settled: Timestamp, handed: Timestamp, reached: Timestamp, set_backs: u32) -> Self {
         Self {
-            dirty: Dirty::default(),
+            unwritten: Unwritten::default(),
             saving: None,
             last_ticket: 0,
             settled,
@@ -179,7 +152,7 @@ impl Progress {
 
     /// Has a command answered once everything that was decided so far is durable, and written at once.
     pub(super) fn promise_all(&mut self, command: u64) {
-        let waits = !self.dirty.is_empty();
+        let waits = !self.unwritten.is_empty();
         self.urgent |= waits;
         let ticket = if waits { self.next_ticket() } else { self.last_ticket };
         self.promise_with(if planted(Fault::AnswerBeforeRowsAreDurable) { 0 } else { ticket }, command);
@@ -244,35 +217,35 @@ impl Progress {
     pub(super) fn revision(&mut self, revision: &Revision) {
         let key = (revision.name().into(), revision.number);
         // The number of a name that was forgotten and comes back in the same write.
-        self.dirty.forgotten.remove(&key);
-        self.dirty.revisions.insert(key, revision.clone());
+        self.unwritten.forgotten.remove(&key);
+        self.unwritten.revisions.insert(key, revision.clone());
         self.urgent = true;
     }
 
     pub(super) fn forget(&mut self, key: SpanKey) {
-        self.dirty.revisions.remove(&key);
-        self.dirty.forgotten.insert(key);
+        self.unwritten.revisions.remove(&key);
+        self.unwritten.forgotten.insert(key);
     }
 
     pub(super) fn span(&mut self, key: &SpanKey, span: Option<&Span>) {
-        self.dirty.spans.insert(key.clone(), span.cloned());
+        self.unwritten.spans.insert(key.clone(), span.cloned());
         self.moved = true;
     }
 
     /// Whether so many spans wait to be written that no more should join them. If so, they are written at once.
     pub(super) fn is_full(&mut self, spans: usize) -> bool {
-        let full = self.dirty.spans.len() >= spans.max(1);
+        let full = self.unwritten.spans.len() >= spans.max(1);
         self.urgent |= full;
         full
     }
 
     pub(super) fn one_shot(&mut self, schedule: &Arc<str>, row: Option<OneShot>) {
-        self.dirty.one_shots.insert(schedule.clone(), row);
+        self.unwritten.one_shots.insert(schedule.clone(), row);
         self.moved = true;
     }
 
     pub(super) fn parked(&mut self, number: u64, parked: Option<&Parked>) {
-        self.dirty.parked.insert(number, parked.cloned());
+        self.unwritten.parked.insert(number, parked.cloned());
         self.urgent = true;
     }
 
@@ -284,27 +257,15 @@ impl Progress {
         self.urgent = true;
     }
 
-    /// A row that goes down with the next write. What a paused schedule skips is one run:
-    /// nothing of its revision is ever sent in between. What stood in the set may come after what was due since.
+    /// A row that goes down with the next write.
     pub(super) fn row(&mut self, row: Row) {
-        let paused = row.outcome == Outcome::Skipped(SkipReason::Paused);
-        self.moved |= !paused;
-        let same = |earlier: &&mut Row| {
-            earlier.outcome == row.outcome
-                && earlier.revision == row.revision
-                && earlier.schedule == row.schedule
-        };
-        // What was skipped before the clock was set back, and is skipped again after it, is two runs.
-        let since = |earlier: &&mut Row| earlier.outcome != Outcome::ClockSetBack;
-        let mut recent = self.dirty.rows.iter_mut().rev().take(64).take_while(since);
-        match paused.then(|| recent.find(same)).flatten() {
-            Some(earlier) => {
-                earlier.first = earlier.first.min(row.first);
-                earlier.last = earlier.last.max(row.last);
-                earlier.count += row.count;
-            }
-            None => self.dirty.rows.push(row),
-        }
+        self.moved = true;
+        self.unwritten.rows.push(row);
+    }
+
+    /// A row about what a paused schedule skips: nobody waits for its write.
+    pub(super) fn skip_paused(&mut self, row: Row, timing: &Timing) {
+        self.unwritten.skip_paused(row, timing);
     }
 
     /// The write to do now, if one is due and none is under way. `settled` is W as it stands.
@@ -312,7 +273,7 @@ impl Progress {
         if self.saving.is_some() || self.next_save(now, settled).is_none_or(|at| at > now) {
             return None;
         }
-        let dirty = std::mem::take(&mut self.dirty);
+        let unwritten = std::mem::take(&mut self.unwritten);
         self.last_ticket += 1;
         let settled = settled.max(self.settled);
         let (ticket, handed) = (self.last_ticket, self.wanted.max(settled));
@@ -330,16 +291,16 @@ impl Progress {
             handed,
             reached,
             set_backs: self.set_backs,
-            revisions: dirty.revisions.into_values().collect(),
-            forgotten: dirty.forgotten.into_iter().collect(),
-            spans: dirty
+            revisions: unwritten.revisions.into_values().collect(),
+            forgotten: unwritten.forgotten.into_iter().collect(),
+            spans: unwritten
                 .spans
                 .into_iter()
                 .map(|((schedule, number), span)| (schedule, number, span))
                 .collect(),
-            one_shots: dirty.one_shots.into_iter().collect(),
-            parked: dirty.parked.into_iter().collect(),
-            rows: dirty.rows,
+            one_shots: unwritten.one_shots.into_iter().collect(),
+            parked: unwritten.parked.into_iter().collect(),
+            rows: unwritten.rows,
         };
         Some(Action::Save { ticket, commit: Box::new(commit) })
     }
@@ -354,7 +315,7 @@ impl Progress {
         }
         let wait = if self.moved && (settled > self.settled || !self.is_clean()) {
             LAZY
-        } else if self.dirty.rows.is_empty() {
+        } else if self.unwritten.rows.is_empty() {
             IDLE
         } else {
             PAUSED
@@ -369,7 +330,7 @@ impl Progress {
 
     /// What paused schedules skip waits for any other write, and nobody waits for it.
     fn is_clean(&self) -> bool {
-        self.dirty.is_empty_but_for_rows() && (self.dirty.rows.is_empty() || !self.moved)
+        self.unwritten.is_empty_but_for_rows() && (self.unwritten.rows.is_empty() || !self.moved)
     }
 
     /// The write with this ticket is durable.

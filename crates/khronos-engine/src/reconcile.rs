@@ -4,7 +4,7 @@
 //! joins the set in the same write; the new ones count from T. So an edit never makes anything missed, and loses nothing.
 
 use super::{
-    Era, Notice, Outcome, Revision, SkipReason,
+    Era, Notice, Origin, Outcome, Revision, SkipReason,
     backlog::{Backlog, State},
     catch_up::single,
     core::{Engine, new_span},
@@ -77,7 +77,7 @@ impl Engine {
     /// The revision that follows on an edit: the old one counted `until`, the new one counts from `now`.
     pub(super) fn succeed(
         &mut self,
-        accepted: Packed,
+        (accepted, origin): (Packed, Origin),
         ended: &Revision,
         (until, now): (Timestamp, Timestamp),
     ) -> Slot {
@@ -93,20 +93,22 @@ impl Engine {
             previous: last.or(ended.previous),
             set_backs: self.progress.set_backs(),
         };
-        self.begin(era.of(accepted), now)
+        self.begin(Revision { origin, ..era.of(accepted) }, now)
     }
 
     /// A name that does not run now: new, or returned. What never ran counts from what the clock shows.
-    pub(super) fn admit(&mut self, accepted: Packed) -> Slot {
+    pub(super) fn admit(&mut self, accepted: Packed, origin: Origin) -> Slot {
         let known = self.resting.of(accepted.name()).next_back().cloned();
         let old = planted(Fault::CountNewNamesFromTheReached).then_some(0);
         let now = known.as_ref().map(|known| known.set_backs).or(old);
         let now = now.map_or(self.now(), |set_backs| self.moment(set_backs));
         match known {
-            Some(ended) if ended.definition.means_the_same(&accepted) => self.revive(ended),
+            Some(ended) if ended.definition.means_the_same(&accepted) => {
+                self.revive(Revision { origin, ..ended })
+            }
             Some(ended) if ended.definition.is_understood() => {
                 let until = ended.ended.unwrap_or(now);
-                self.succeed(accepted, &ended, (until, now.max(until)))
+                self.succeed((accepted, origin), &ended, (until, now.max(until)))
             }
             unknown => {
                 let number = unknown.as_ref().map_or(1, |unknown| unknown.number + 1);
@@ -116,7 +118,7 @@ impl Engine {
                     self.resting.insert(ended);
                 }
                 let era = Era { set_backs: self.progress.set_backs(), ..Era::first(number, now) };
-                self.begin(era.of(accepted), now)
+                self.begin(Revision { origin, ..era.of(accepted) }, now)
             }
         }
     }

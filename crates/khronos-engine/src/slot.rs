@@ -1,7 +1,7 @@
 //! One schedule as it runs: what is held of each, so every byte of it counts a million times.
 
 use super::{
-    Era, Revision,
+    Era, Origin, Revision,
     faults::{Fault, planted},
     progress::SpanKey,
 };
@@ -17,12 +17,14 @@ pub(super) struct Slot {
     effective_from: Timestamp,
     /// `None`: nothing was before, the revision opens where it takes effect.
     before: Option<Box<Before>>,
-    /// 0: vacant.
+    /// 0: vacant. The highest bit: a command put it.
     number: u32,
     skipped: u32,
     confirmed: u32,
     returned: u32,
 }
+
+const PUT: u32 = 1 << 31;
 
 /// What most revisions have no need of.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl Slot {
             due: Due::NONE,
             effective_from,
             before: before.map(Box::new),
-            number,
+            number: if revision.origin == Origin::Command { number | PUT } else { number },
             skipped: 0,
             confirmed: 0,
             returned: 0,
@@ -58,7 +60,7 @@ impl Slot {
 
     /// Whether it is not vacant.
     pub(super) fn runs(&self) -> bool {
-        self.number > 0
+        self.number() > 0
     }
 
     pub(super) fn name(&self) -> Arc<str> {
@@ -67,11 +69,15 @@ impl Slot {
 
     /// By what its spans are known.
     pub(super) fn key(&self) -> SpanKey {
-        (self.name(), self.number)
+        (self.name(), self.number())
     }
 
     pub(super) fn number(&self) -> u32 {
-        self.number
+        self.number & !PUT
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        if self.number & PUT == 0 { Origin::File } else { Origin::Command }
     }
 
     /// See [`Revision::set_backs`].
@@ -82,7 +88,7 @@ impl Slot {
     pub(super) fn era(&self) -> Era {
         let before = self.before.as_deref();
         Era {
-            number: self.number,
+            number: self.number(),
             effective_from: self.effective_from,
             counts_from: before.map_or(self.effective_from, |before| before.counts_from),
             opens: before.map_or(self.effective_from, |before| before.opens),
@@ -92,7 +98,7 @@ impl Slot {
     }
 
     pub(super) fn revision(&self) -> Revision {
-        self.era().of(self.definition.clone())
+        Revision { origin: self.origin(), ..self.era().of(self.definition.clone()) }
     }
 
     pub(super) fn timing(&self) -> Timing {

@@ -25,6 +25,18 @@ pub struct Revision {
     pub ended: Option<Timestamp>,
     /// How often the clock had been set back when it began: of what is older more may have been sent than H says.
     pub set_backs: u32,
+    /// Who wants it.
+    pub origin: Origin,
+}
+
+/// Where a schedule comes from. A load of the files changes and ends what came from files only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// Schedule files.
+    #[default]
+    File,
+    /// A command at run time.
+    Command,
 }
 
 /// Since when a revision's occurrences count, and what was before.
@@ -50,11 +62,21 @@ impl Era {
         Self { number, effective_from: now, counts_from: now, opens: now, previous: None, set_backs: 0 }
     }
 
-    /// The revision of `definition` in this era, as it runs.
+    /// The revision of `definition` in this era, as it runs; from a file.
     pub fn of(self, definition: Packed) -> Revision {
         let Self { number, effective_from, counts_from, opens, previous, set_backs } = self;
-        let ended = None;
-        Revision { definition, number, effective_from, counts_from, opens, previous, ended, set_backs }
+        let (ended, origin) = (None, Origin::File);
+        Revision {
+            definition,
+            number,
+            effective_from,
+            counts_from,
+            opens,
+            previous,
+            ended,
+            set_backs,
+            origin,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     diagnostic::Text,
-    engine::{Commit, Revision},
+    engine::{Commit, Origin, Revision},
     schedule::{CalendarId, CalendarStore, Calendars, Packed, calendar, file},
     store::Store,
 };
@@ -33,6 +33,7 @@ fn revision(number: u32, calendar: &str) -> (Revision, CalendarId) {
         previous: None,
         ended: None,
         set_backs: 0,
+        origin: Origin::File,
     };
     (revision, id)
 }

@@ -4,7 +4,7 @@
 
 use super::meta::Meta;
 use crate::{
-    engine::{OneShot, Parked, Revision, Row, Span},
+    engine::{OneShot, Origin, Parked, Revision, Row, Span},
     schedule::{CalendarId, CalendarStore, Days, Definition, Packed},
 };
 use ponos::event::{EventKind, Timestamp};
@@ -46,8 +46,8 @@ struct KeptRevision {
     opens: Timestamp,
     previous: Option<Timestamp>,
     ended: Option<Timestamp>,
-    // Absent from most, and from older stores, what follows: `counts_from`, where it differs from `effective_from`, and
-    // `set_backs`, where it is not 0.
+    // Absent from most, and from older stores, what follows: `counts_from`, where it differs from `effective_from`;
+    // `set_backs`, where it is not 0; whether a command put it, where one did. Before what is there, all is.
 }
 
 pub(super) fn revision_key(schedule: &str, number: u32) -> Vec<u8> {
@@ -83,13 +83,17 @@ pub(super) fn calendar_key(id: CalendarId) -> Vec<u8> {
 /// `definition` is the revision's own, unpacked.
 pub(super) fn revision_value(revision: &Revision, definition: &Definition) -> Result<Vec<u8>, Unreadable> {
     let definition = serde_json::to_vec(definition).map_err(|error| unwritable(&error))?;
-    let Revision { effective_from, counts_from, opens, previous, ended, set_backs, .. } = *revision;
+    let Revision { effective_from, counts_from, opens, previous, ended, set_backs, origin, .. } = *revision;
+    let put = origin == Origin::Command;
     let mut bytes = value(&KeptRevision { definition, effective_from, opens, previous, ended })?;
-    if counts_from != effective_from || set_backs > 0 {
+    if counts_from != effective_from || set_backs > 0 || put {
         bytes.extend(value(&counts_from)?);
     }
-    if set_backs > 0 {
+    if set_backs > 0 || put {
         bytes.extend(value(&set_backs)?);
+    }
+    if put {
+        bytes.extend(value(&put)?);
     }
     Ok(bytes)
 }
@@ -207,6 +211,7 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
             let KeptRevision { effective_from, opens, previous, ended, .. } = kept;
             let (counts_from, rest) = next_or(rest, effective_from)?;
             let (set_backs, rest) = next_or(rest, 0)?;
+            let (put, rest) = next_or(rest, false)?;
             used_up(rest)?;
             let revision = Revision {
                 definition,
@@ -217,6 +222,7 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
                 previous,
                 ended,
                 set_backs,
+                origin: if put { Origin::Command } else { Origin::File },
             };
             Entry::Revision(revision, named)
         }

@@ -2,7 +2,7 @@
 
 use super::{SledOptions, SledStore};
 use crate::{
-    engine::{Commit, Revision, Row, Snapshot},
+    engine::{Commit, Origin, Revision, Row, Snapshot},
     schedule::{Definition, Packed},
     store::{Limits, Page, Store, StoreError, conformance},
 };
@@ -58,6 +58,7 @@ pub(super) fn revision(number: u32) -> Revision {
         previous: None,
         ended: None,
         set_backs: 0,
+        origin: Origin::File,
     }
 }
 

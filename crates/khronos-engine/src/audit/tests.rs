@@ -4,7 +4,7 @@ mod paged;
 mod random;
 
 use super::*;
-use crate::{Coalesced, OneShot, Outcome, Parked, Row, SkipReason, Span};
+use crate::{Coalesced, OneShot, Origin, Outcome, Parked, Row, SkipReason, Span};
 use khronos_schedule::{Definition, Packed};
 
 /// Due at every multiple of so many milliseconds: an arithmetic that shares nothing with the real one.
@@ -55,6 +55,7 @@ fn revision(number: u32, from: i64, ended: Option<i64>) -> Revision {
         previous: None,
         ended: ended.map(at),
         set_backs: 0,
+        origin: Origin::File,
     }
 }
 

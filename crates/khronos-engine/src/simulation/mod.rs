@@ -121,6 +121,7 @@ each_planted_fault_is_caught! {
     coalescing_what_was_sent_before_a_step_back_is_caught: CoalesceWhatWasSentBefore,
     spans_above_the_reservation_are_caught: SendSpansAboveTheReservation,
     settling_what_is_gated_is_caught: SettleWhatIsGated,
+    a_load_that_ends_what_was_put_is_caught: LoadEndsWhatWasPut,
     a_put_whose_gate_is_dropped_is_caught: DropTheGate,
     answering_one_ticket_early_is_caught: AnswerOneTicketEarly,
     telling_an_audit_too_early_that_the_record_is_complete_is_caught: AnswerBeforeRowsAreDurable,

@@ -1,7 +1,7 @@
 //! What the operator of the simulated world thinks of.
 
 use super::{parking::Parking, random::Random, world::World};
-use crate::Input;
+use crate::{Input, Origin};
 use khronos_schedule::{CatchUpDefinition, Definition, Packed, TimingDefinition};
 use ponos_event::Timestamp;
 
@@ -11,22 +11,28 @@ impl World {
     /// Changes, adds or removes one schedule, by the files or by a command.
     pub(super) fn change_schedules(&mut self) {
         let name = *self.random.pick(&NAMES);
-        if self.random.chance(25) {
-            self.wanted.remove(name);
+        let wanted = if self.random.chance(25) {
+            None
         } else if self.random.chance(40)
-            && let Some(mut definition) = self.wanted.get(name).cloned()
+            && let Some(mut definition) = self.wanted(name).cloned()
         {
             definition.data = Some(self.random.below(1_000).into());
-            self.wanted.insert(name, definition);
+            Some(definition)
         } else {
             let mut definition = definition(&mut self.random, self.wall, name);
             self.parking.furnish(&mut definition);
-            self.wanted.insert(name, definition);
+            Some(definition)
+        };
+        let by_files = self.random.chance(50);
+        let kept = if by_files { &mut self.files } else { &mut self.put };
+        match wanted.clone() {
+            Some(wanted) => drop(kept.insert(name, wanted)),
+            None => drop(kept.remove(name)),
         }
-        if self.random.chance(50) {
+        if by_files {
             return self.load();
         }
-        let wanted = self.wanted.get(name).map(packed);
+        let wanted = wanted.as_ref().map(packed);
         let command = self.commands.give(name, wanted.clone());
         self.step(match wanted {
             Some(definition) => Input::Put { command, definition },
@@ -34,12 +40,38 @@ impl World {
         });
     }
 
+    /// What was put is not for the files to change.
+    fn wanted(&self, name: &str) -> Option<&Definition> {
+        self.put.get(name).or_else(|| self.files.get(name))
+    }
+
     pub(super) fn load(&mut self) {
         for name in NAMES {
-            self.commands.note(name, self.wanted.get(name).map(packed));
+            self.commands.note(name, self.wanted(name).map(packed));
         }
-        let wanted = self.wanted.values().map(packed).collect();
+        let wanted = self.files.values().map(packed).collect();
         self.step(Input::Load(wanted));
+    }
+
+    /// The process died: what was put is what the disk has.
+    pub(super) fn find_put(&mut self) {
+        let put = |name: &str| {
+            let running = self.engine.running(name).map(|running| running.revision);
+            let put = running.filter(|revision| revision.origin == Origin::Command);
+            put.map(|revision| revision.definition.definition())
+        };
+        let found = NAMES.into_iter().filter_map(|name| Some((name, put(name)?))).collect();
+        self.put = found;
+    }
+
+    /// Whatever the files said since, what was put runs.
+    pub(super) fn check_put(&mut self) {
+        for (name, definition) in &self.put {
+            let running = self.engine.running(name).map(|running| running.revision.definition);
+            if running.is_none_or(|running| !running.means_the_same(&packed(definition))) {
+                self.commands.broken = Some(format!("{name} was put, and does not run as it was"));
+            }
+        }
     }
 
     pub(super) fn decide_parked(&mut self) {

@@ -45,7 +45,9 @@ pub(super) struct World {
     pub(super) arrivals: Vec<Arrival>,
     link: bool,
     held_link: bool,
-    pub(super) wanted: BTreeMap<&'static str, Definition>,
+    /// By the files, and by commands.
+    pub(super) files: BTreeMap<&'static str, Definition>,
+    pub(super) put: BTreeMap<&'static str, Definition>,
     /// Faults stop towards the end, so that everything can settle.
     calm: bool,
     pub(super) most_in_flight: usize,
@@ -92,7 +94,8 @@ impl World {
             arrivals: Vec::new(),
             link: false,
             held_link: false,
-            wanted: BTreeMap::new(),
+            files: BTreeMap::new(),
+            put: BTreeMap::new(),
             calm: false,
             most_in_flight: 0,
             early: None,
@@ -101,7 +104,7 @@ impl World {
             if world.random.chance(70) {
                 let mut definition = definition(&mut world.random, world.wall, name);
                 world.parking.furnish(&mut definition);
-                world.wanted.insert(name, definition);
+                world.files.insert(name, definition);
             }
         }
         world.load();
@@ -135,6 +138,7 @@ impl World {
                 break;
             }
         }
+        self.check_put();
         self.step(Input::Drain);
         self.serve();
         self.step(Input::Flush);
@@ -348,6 +352,7 @@ impl World {
         self.rendering.restart();
         self.auditing.restart();
         self.commands.restart();
+        self.find_put();
         self.load();
         self.link = !self.held_link;
         if self.link {
