@@ -118,7 +118,8 @@ impl QueueLoop {
             if let Some(limiter) = &mut self.limiter {
                 limiter.begin(Instant::now());
             }
-            tokio::spawn(begin(Arc::clone(&self.queue), delivery, slot, ticket));
+            // in a box: the future is large, and spawning moves it several times
+            tokio::spawn(begin(Arc::clone(&self.queue), delivery, slot, ticket).boxed());
         }
     }
 

@@ -128,9 +128,10 @@ async fn run_to_verdict(queue: &QueueContext, mut task: InProgress<'_>) {
         verdict => endings::carry_out(&mut task, verdict).boxed().await,
     };
     let (tag, answered, began) = (task.tag, task.answered, task.began);
-    task.account(how);
+    let void = queue.is_void(tag);
+    task.account(how, void);
     // before it: who sees the queue empty may rely on having been told
-    report::report(task, ended);
+    report::report(task, ended, void);
     // an error: the consumer is gone, and the delivery comes again and meets the inbox
     let _ = queue.settler.settle(tag, how).await;
     if answered {
@@ -242,8 +243,7 @@ impl<'a> InProgress<'a> {
     }
 
     /// Notes that it comes back without a crash, or forgets it once it is settled for good.
-    fn account(&mut self, how: Settle) {
-        let void = self.queue.is_void(self.tag);
+    fn account(&mut self, how: Settle, void: bool) {
         let Some(event) = self.event.as_ref().filter(|_| void || self.noted) else { return };
         if void && !self.noted {
             self.queue.own_releases.note(event.id.as_str());

@@ -49,10 +49,9 @@ pub(super) fn blocked(queue: &QueueContext, context: &Context, held: Duration) {
     }
 }
 
-/// Logs, counts and reports how a delivery ended.
-pub(super) fn report(task: InProgress<'_>, ended: Ended) {
+/// Logs, counts and reports how a delivery ended; `void`: its connection was lost, and it comes again.
+pub(super) fn report(task: InProgress<'_>, ended: Ended, void: bool) {
     let queue = task.queue;
-    let void = queue.is_void(task.tag);
     queue.report.count(&ended, void, task.id());
     if void {
         tracing::debug!(queue = %queue.plan.name, id = task.event.as_ref().map(|event| event.id.as_str()), "its connection was lost before it could be settled; it will be delivered again");
