@@ -36,7 +36,7 @@ impl Engine {
     fn settle_on_time(&mut self, id: SlotId, sending: &Sending, answer: Answer) {
         let due = sending.stands_for.last;
         let slot = &mut self.schedules[id];
-        slot.land();
+        slot.answered();
         let key = (sending.schedule.clone(), slot.number());
         if let Answer::Refused(reason) = &answer {
             self.note_refusal(&key, reason);

@@ -115,7 +115,7 @@ each_planted_fault_is_caught! {
     sending_at_the_due_time_is_caught: SendAtTheDueTime,
     a_restart_that_does_not_look_back_is_caught: RestartWithoutLookingBack,
     pausing_without_a_record_is_caught: PauseWithoutRecord,
-    settling_what_is_set_aside_is_caught: SettleWhatIsSetAside,
+    settling_what_is_deferred_is_caught: SettleWhatIsDeferred,
     forgetting_how_far_it_reached_is_caught: ForgetHowFarItReached,
     calling_for_what_was_before_is_caught: CallForWhatWasBefore,
     coalescing_what_was_sent_before_a_step_back_is_caught: CoalesceWhatWasSentBefore,
