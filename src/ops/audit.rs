@@ -6,20 +6,11 @@ use crate::{
     engine::audit::{Auditor, Report, ScheduleReport, TooFragmented},
 };
 use ponos::event::Timestamp;
-use std::time::Duration;
-use tokio::sync::watch;
 
 /// Rows read at once.
 const PAGE: usize = 1000;
 /// Schedules of a report that are made at once.
 const SCHEDULES: usize = 100;
-/// A hole younger than this may be a row that is still being written …
-const YOUNG: i64 = 60_000;
-/// … and is looked at again so often, …
-const LOOKS: u32 = 10;
-/// … each time after new rows came, or this long.
-const PAUSE: Duration = Duration::from_millis(500);
-
 /// Which due times are audited: (from, to]; without an end, all that is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Window {
@@ -64,16 +55,16 @@ impl Window {
 /// [`OpsError`]: [`OpsError::Invalid`] where all that the clock knows took effect after the window.
 pub async fn audit(clock: impl Into<Clock>, window: Window) -> Result<(Report, AuditedSchedules), OpsError> {
     let clock = clock.into();
-    let (auditor, recorded) = match &clock {
-        Clock::Running(clock) => (kept(clock, window).await?, Some(clock.handle.recorded.clone())),
+    let auditor = match &clock {
+        Clock::Running(clock) => kept(clock, window).await?,
         Clock::Stopped(clock) => {
             window
                 .check_known(clock.snapshot.revisions.iter().map(|revision| revision.effective_from).min())?;
             let snapshot = clock.snapshot.clone();
-            (run_blocking(move || Auditor::of(&snapshot, window.from, window.to)).await?, None)
+            run_blocking(move || Auditor::of(&snapshot, window.from, window.to)).await?
         }
     };
-    let (auditor, report) = walk(clock.record(), auditor, recorded).await?;
+    let (auditor, report) = walk(clock.record(), auditor).await?;
     Ok((report, AuditedSchedules { auditor: Some(auditor), after: None }))
 }
 
@@ -147,42 +138,22 @@ impl Pages for AuditedSchedules {
     }
 }
 
-/// The auditor that has seen the record, and its report without the schedules. `recorded` is given for a clock that runs:
-/// what it has settled may not be in the record yet, so that a young hole is looked at again.
-async fn walk(
-    record: &RecordReader,
-    mut auditor: Auditor,
-    mut recorded: Option<watch::Receiver<u64>>,
-) -> Result<(Auditor, Report), OpsError> {
-    let settled = auditor.settled();
-    let mut looks = 0;
+/// The auditor that has seen the record, and its report without the schedules.
+async fn walk(record: &RecordReader, mut auditor: Auditor) -> Result<(Auditor, Report), OpsError> {
     loop {
-        if let Some(recorded) = &mut recorded {
-            recorded.borrow_and_update();
+        let page = record.read(auditor.last_sequence(), PAGE).await?;
+        if page.rows.is_empty() {
+            break;
         }
-        loop {
-            let page = record.read(auditor.last_sequence(), PAGE).await?;
-            if page.rows.is_empty() {
-                break;
-            }
-            auditor = run_blocking(move || -> Result<Auditor, TooFragmented> {
-                page.rows.iter().try_for_each(|row| auditor.row(row))?;
-                Ok(auditor)
-            })
-            .await??;
-        }
-        let report;
-        (auditor, report) = run_blocking(move || {
-            let report = auditor.summary(drop);
-            (auditor, report)
+        auditor = run_blocking(move || -> Result<Auditor, TooFragmented> {
+            page.rows.iter().try_for_each(|row| auditor.row(row))?;
+            Ok(auditor)
         })
-        .await?;
-        let young = report.last_hole.is_some_and(|hole| settled.since(hole) < YOUNG);
-        let Some(recorded) = recorded.as_mut().filter(|_| young && looks < LOOKS) else {
-            return Ok((auditor, report));
-        };
-        looks += 1;
-        // Both ends of the wait are fine: new rows, or none for a while.
-        let _ = tokio::time::timeout(PAUSE, recorded.changed()).await;
+        .await??;
     }
+    run_blocking(move || {
+        let report = auditor.summary(drop);
+        (auditor, report)
+    })
+    .await
 }

@@ -79,10 +79,10 @@ impl Engine {
         {
             self.take_change(change);
         }
-        self.pump();
+        self.dispatch_due();
         if self.may_load() {
             self.load_piece();
-            self.pump();
+            self.dispatch_due();
         }
         self.emit()
     }

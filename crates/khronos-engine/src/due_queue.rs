@@ -204,7 +204,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         for round in 0..200 {
             let (mut slots, mut sorted) = (Slots::default(), BTreeSet::new());
-            let (mut queue, mut other) = (DueQueue::new(Which::Due), DueQueue::new(Which::Aside));
+            let (mut queue, mut other) = (DueQueue::new(Which::Due), DueQueue::new(Which::Deferred));
             let mut numbers: Vec<u32> = (0..60).collect();
             if round % 2 == 0 {
                 random.shuffle(&mut numbers);

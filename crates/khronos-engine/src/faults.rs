@@ -69,7 +69,7 @@ pub(super) enum Fault {
     /// An audit is told that the record is complete before it is.
     AnswerBeforeRowsAreDurable,
     /// W passes what is behind and waits for a write with room.
-    SettleWhatIsSetAside,
+    SettleWhatIsDeferred,
     /// What was made ready and was not handed over is not dropped when something else is made ready.
     KeepWhatIsPassedOver,
     /// What was made ready ahead of its time outlives an edit of its schedule.

@@ -38,14 +38,14 @@ impl Engine {
         self.link_up && !self.draining && believed
     }
 
-    pub(super) fn pump(&mut self) {
+    pub(super) fn dispatch_due(&mut self) {
         self.more = false;
         let now = self.now().plus(if planted(Fault::FireEarly) { 3 } else { 0 });
         if !self.may_hand_over() {
             return;
         }
         self.reserve(now);
-        self.join_aside(now);
+        self.add_deferred(now);
         self.hand_over_on_time(now);
         if !self.more {
             self.hand_over_backlogs(now);
@@ -80,13 +80,13 @@ impl Engine {
             let conduct = slot.definition.conduct();
             let behind = now.since(send) > conduct.catch_up.grace
                 || self.outstanding.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
-            if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join(key, due)) {
+            if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join_backlog(key, due)) {
                 self.schedules.pop(Which::Due, now);
                 self.schedules.lookahead.take(id, due);
                 if self.progress.is_full(self.rules.piece) {
-                    self.schedules.put_aside(id);
+                    self.schedules.defer(id);
                 } else {
-                    self.join(id, key, due, now);
+                    self.add_to_backlog(id, key, due, now);
                 }
             } else {
                 let reserved = send <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
@@ -94,19 +94,21 @@ impl Engine {
                     return;
                 }
                 self.schedules.pop(Which::Due, now);
-                self.depart_on_time(id, due, now);
+                self.dispatch_on_time(id, due, now);
             }
         }
     }
 
     /// What waited for a write that has room, so that what is on time need not.
-    fn join_aside(&mut self, now: Timestamp) {
+    fn add_deferred(&mut self, now: Timestamp) {
         while !self.progress.is_full(self.rules.piece)
-            && let Some(id) = self.schedules.pop(Which::Aside, Timestamp::HORIZON)
+            && let Some(id) = self.schedules.pop(Which::Deferred, Timestamp::HORIZON)
         {
             let slot = &self.schedules[id];
             match slot.next().map(|due| (slot.key(), due)) {
-                Some((key, due)) if self.can_join(&key, due) => self.join(id, key, due, now),
+                Some((key, due)) if self.can_join_backlog(&key, due) => {
+                    self.add_to_backlog(id, key, due, now)
+                }
                 _ => self.schedules.enqueue(id),
             }
         }
@@ -139,12 +141,12 @@ impl Engine {
     }
 
     /// Only a clock that was set back makes a span lie above what is due now: it can't be joined then.
-    fn can_join(&self, key: &SpanKey, due: Timestamp) -> bool {
+    fn can_join_backlog(&self, key: &SpanKey, due: Timestamp) -> bool {
         self.outstanding.backlogs.get(key).is_none_or(|backlog| backlog.span.after < due)
     }
 
     /// Adds what is to be sent by now to the schedule's span.
-    fn join(&mut self, id: SlotId, key: SpanKey, due: Timestamp, now: Timestamp) {
+    fn add_to_backlog(&mut self, id: SlotId, key: SpanKey, due: Timestamp, now: Timestamp) {
         let slot = &self.schedules[id];
         let timing = slot.timing();
         let through = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
@@ -175,30 +177,30 @@ impl Engine {
         true
     }
 
-    fn depart_on_time(&mut self, id: SlotId, due: Timestamp, now: Timestamp) {
+    fn dispatch_on_time(&mut self, id: SlotId, due: Timestamp, now: Timestamp) {
         let (prepared, schedule) = match self.schedules.lookahead.take(id, due) {
             Some(next) => (Some(next.number), next.schedule),
             None => (None, self.schedules[id].schedule()),
         };
         let slot = &mut self.schedules[id];
         let Some(schedule) = schedule else { return };
-        slot.depart(due);
+        slot.hand_over(due);
         if planted(Fault::LoseOneShot) && schedule.timing.is_one_shot() {
             self.progress.one_shot(&schedule.name, None);
         }
         let era = slot.era();
-        self.depart(Owner::OnTime(id), era, schedule, single(due), now, prepared);
+        self.dispatch(Owner::OnTime(id), era, schedule, single(due), now, prepared);
     }
 
     fn hand_over_backlogs(&mut self, now: Timestamp) {
         while self.outstanding.has_room_behind() && !self.progress.is_full(self.rules.piece) {
             let Some(key) = self.outstanding.backlogs.next_ready(now) else { return };
-            self.advance(&key, now);
+            self.advance_span(&key, now);
         }
     }
 
     /// Takes a span one step further.
-    fn advance(&mut self, key: &SpanKey, now: Timestamp) {
+    fn advance_span(&mut self, key: &SpanKey, now: Timestamp) {
         if self.outstanding.backlogs.of(&key.0).next().is_some_and(|(oldest, _)| oldest != key) {
             return self.outstanding.backlogs.set(key, State::Behind);
         }
@@ -252,7 +254,7 @@ impl Engine {
                 State::Saving(self.progress.next_ticket())
             }
             Next::Send(stands_for) => {
-                self.depart(Owner::Span(key.0.clone(), key.1), era, schedule, stands_for, now, None);
+                self.dispatch(Owner::Span(key.0.clone(), key.1), era, schedule, stands_for, now, None);
                 State::InFlight
             }
         };
@@ -273,7 +275,7 @@ impl Engine {
         self.out.notices.push(Notice::CaughtUp { schedule: key.0.clone(), first, last, count, how });
     }
 
-    pub(super) fn depart(
+    pub(super) fn dispatch(
         &mut self,
         owner: Owner,
         era: Era,

@@ -255,7 +255,7 @@ impl Engine {
                 }
                 Some((revision, schedule)) => {
                     let (owner, schedule) = (Owner::Parked(number), Arc::new(schedule));
-                    self.depart(owner, revision.era(), schedule, stands_for, now, None);
+                    self.dispatch(owner, revision.era(), schedule, stands_for, now, None);
                 }
                 None => {
                     // It can't be sent: so it can be dropped.

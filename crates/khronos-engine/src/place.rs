@@ -9,7 +9,7 @@ pub(super) enum Which {
     /// The same of paused schedules: nothing need be ready for them, and nobody need wake up in time.
     Paused,
     /// What is behind and not in the set yet, because the next write is full. Never looked ahead at.
-    Aside,
+    Deferred,
     /// What was put, or changed, by a write that is not durable yet.
     Gated,
 }
@@ -50,7 +50,7 @@ impl Place {
         let which = match self.0 >> QUEUE & 3 {
             0 => Which::Due,
             1 => Which::Paused,
-            2 => Which::Aside,
+            2 => Which::Deferred,
             _ => Which::Gated,
         };
         match self.0 & AT {
@@ -79,7 +79,7 @@ mod tests {
         for loose in [false, true] {
             let mut place = Place::new(loose);
             assert_eq!(place.get(), Where::Nowhere);
-            for which in [Which::Due, Which::Paused, Which::Aside, Which::Gated] {
+            for which in [Which::Due, Which::Paused, Which::Deferred, Which::Gated] {
                 for to in [Where::Head(which), Where::Heap(which, 0), Where::Heap(which, 300_000_000)] {
                     place.set(to);
                     assert_eq!((place.get(), place.is_loose()), (to, loose));

@@ -23,7 +23,7 @@ pub(super) struct Schedules {
     slots: Slots,
     due: DueQueue,
     paused: DueQueue,
-    aside: DueQueue,
+    deferred: DueQueue,
     gated: DueQueue,
     /// The write that a slot waits for, while it is not durable; and in the order of writes, with some that wait for a
     /// later one by now.
@@ -38,7 +38,7 @@ impl Default for Schedules {
             slots: Slots::default(),
             due: DueQueue::new(Which::Due),
             paused: DueQueue::new(Which::Paused),
-            aside: DueQueue::new(Which::Aside),
+            deferred: DueQueue::new(Which::Deferred),
             gated: DueQueue::new(Which::Gated),
             gates: HashMap::new(),
             opening: VecDeque::new(),
@@ -171,9 +171,9 @@ impl Schedules {
         self.push(id, which);
     }
 
-    /// Puts what the slot waits for aside: the next write is full.
-    pub(super) fn put_aside(&mut self, id: SlotId) {
-        self.push(id, Which::Aside);
+    /// Defers what the slot waits for: the next write is full.
+    pub(super) fn defer(&mut self, id: SlotId) {
+        self.push(id, Which::Deferred);
     }
 
     fn push(&mut self, id: SlotId, which: Which) {
@@ -198,7 +198,7 @@ impl Schedules {
         let queue = match which {
             Which::Due => &mut self.due,
             Which::Paused => &mut self.paused,
-            Which::Aside => &mut self.aside,
+            Which::Deferred => &mut self.deferred,
             Which::Gated => &mut self.gated,
         };
         (queue, &mut self.slots)
@@ -214,7 +214,7 @@ impl Schedules {
         match which {
             Which::Due => self.due.first_send(),
             Which::Paused => self.paused.first_send(),
-            Which::Aside => self.aside.first_send(),
+            Which::Deferred => self.deferred.first_send(),
             Which::Gated => self.gated.first_send(),
         }
     }
@@ -230,11 +230,11 @@ impl Schedules {
     /// The lowest send time that stands in a queue: W lies below.
     pub(super) fn lowest(&self) -> Option<Timestamp> {
         let passed_over = |which: &Which| match which {
-            Which::Aside => planted(Fault::SettleWhatIsSetAside),
+            Which::Deferred => planted(Fault::SettleWhatIsDeferred),
             Which::Gated => planted(Fault::SettleWhatIsGated),
             Which::Due | Which::Paused => false,
         };
-        let all = [Which::Due, Which::Paused, Which::Aside, Which::Gated];
+        let all = [Which::Due, Which::Paused, Which::Deferred, Which::Gated];
         all.into_iter().filter(|which| !passed_over(which)).filter_map(|which| self.first_send(which)).min()
     }
 

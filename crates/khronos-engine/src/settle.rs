@@ -36,7 +36,7 @@ impl Engine {
     fn settle_on_time(&mut self, id: SlotId, sending: &Sending, answer: Answer) {
         let due = sending.stands_for.last;
         let slot = &mut self.schedules[id];
-        slot.land();
+        slot.answered();
         let key = (sending.schedule.clone(), slot.number());
         if let Answer::Refused(reason) = &answer {
             self.note_refusal(&key, reason);
@@ -66,7 +66,8 @@ impl Engine {
         let slot = &self.schedules[id];
         let retry_at = self.now().plus(wait);
         let (era, Some(schedule)) = (slot.era(), slot.schedule()) else { return };
-        let mut span = new_span(era.number, due.plus(-1), due, due);
+        let handed = self.sent_singly(slot).max(due);
+        let mut span = new_span(era.number, due.plus(-1), due, handed);
         span.attempts = attempts;
         span.retry_at = retry_at;
         self.progress.span(key, Some(&span));

@@ -132,11 +132,11 @@ impl Slot {
         self.due = next.map_or(Due::NONE, |due| Due::new(due, false));
     }
 
-    pub(super) fn depart(&mut self, due: Timestamp) {
+    pub(super) fn hand_over(&mut self, due: Timestamp) {
         self.due = Due::new(due, true);
     }
 
-    pub(super) fn land(&mut self) {
+    pub(super) fn answered(&mut self) {
         self.due = Due::NONE;
     }
 

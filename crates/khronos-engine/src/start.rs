@@ -128,7 +128,8 @@ impl Engine {
             next.filter(|first| *first <= by && outstanding.is_none() && !slot.definition.is_paused());
         if let Some((first, schedule)) = reached.zip(slot.schedule()) {
             let through = timing.before(by.plus(1)).map_or(first, |last| last.max(first));
-            let span = new_span(era.number, unsettled, through, through);
+            let handed = self.sent_singly(slot).max(through);
+            let span = new_span(era.number, unsettled, through, handed);
             self.progress.span(&key, Some(&span));
             self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
             next = timing.after(through);

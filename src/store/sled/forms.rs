@@ -2,12 +2,12 @@
 
 use super::{
     encoding::{self, Entry},
-    fixture::{commit, everything, instant, open, rows},
-    meta::{FORM, FORM_OF_KINDS},
+    fixture::{commit, everything, instant, open, revision, rows},
+    meta::{FORM, FORM_OF_KINDS, FORM_OF_ORIGINS},
     seal,
 };
 use crate::{
-    engine::{Commit, Row},
+    engine::{Commit, Origin, Revision, Row},
     schedule::CalendarStore,
     store::{Store, StoreError},
 };
@@ -64,6 +64,25 @@ fn a_store_gets_the_form_of_kinds_with_the_first_row_that_is_no_occurrence() {
     let content = everything(&path).unwrap();
     assert_eq!(content.record.rows[70].row, asked);
     assert_eq!(content.snapshot.settled, Some(instant(2)));
+}
+
+#[test]
+fn a_store_gets_the_form_of_origins_with_the_first_revision_that_a_command_put_or_that_a_set_back_precedes() {
+    let put = Revision { origin: Origin::Command, ..revision(1) };
+    let later = Revision { set_backs: 1, ..revision(1) };
+    let cases = [
+        (Commit { revisions: vec![put], ..commit(1, vec![]) }, FORM_OF_ORIGINS),
+        (Commit { revisions: vec![later], ..commit(1, vec![]) }, FORM_OF_ORIGINS),
+        (Commit { set_backs: 1, ..commit(1, vec![]) }, FORM_OF_ORIGINS),
+        (Commit { revisions: vec![revision(1)], ..commit(1, vec![]) }, 1),
+    ];
+    for (commit, form) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        open(&path).unwrap().save(0, &commit).unwrap();
+        assert_eq!(seal::read(&path).unwrap().unwrap().form, form, "{commit:?}");
+        assert_eq!(everything(&path).unwrap().snapshot.revisions, commit.revisions);
+    }
 }
 
 /// What a newer version may have left: the seal, the database or both in a form that is not known yet.

@@ -36,14 +36,14 @@ mod others;
 
 use super::{Limits, Page, Store, StoreError, Written, details_lost};
 use crate::{
-    engine::{Commit, RecordRow, Row, Snapshot},
+    engine::{Commit, Origin, RecordRow, Revision, Row, Snapshot},
     schedule::{CalendarId, CalendarStore},
 };
 use changes::Changes;
 use encoding::{Entry, Unreadable};
 use files::Files;
 use guard::{damaged, guarded};
-use meta::Meta;
+use meta::{FORM_OF_ORIGINS, Meta};
 use ponos::event::Timestamp;
 use record::Record;
 use std::{
@@ -217,6 +217,11 @@ impl Store for SledStore {
             meta.handed = Some(commit.handed);
             meta.reached = Some(commit.reached);
             meta.set_backs = commit.set_backs;
+            let older_knows =
+                |revision: &Revision| revision.set_backs == 0 && revision.origin == Origin::File;
+            if commit.set_backs > 0 || !commit.revisions.iter().all(older_knows) {
+                meta.form = meta.form.max(FORM_OF_ORIGINS);
+            }
             meta.complete = meta.complete.or(Some(commit.settled));
             changes.commit(commit)?;
             for key in unused.into_iter().map(encoding::calendar_key) {

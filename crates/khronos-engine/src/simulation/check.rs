@@ -114,8 +114,12 @@ fn equal_ids_have_equal_bodies(world: &World) -> Result<(), String> {
         let as_much = |other: &&&Arrival| {
             let [earlier, later] =
                 if other.era < arrival.era { [**other, arrival] } else { [arrival, **other] };
-            let singly = earlier.stands_for.count == 1 && !was_parked(world, later);
-            other.era == arrival.era || other.stands_for == arrival.stands_for || singly
+            // What was parked is released as it was, whatever came singly since.
+            let parked =
+                |event: &Arrival| world.era > 0 && event.stands_for.count > 1 && was_parked(world, event);
+            let singly = earlier.stands_for.count == 1;
+            let as_much = other.era == arrival.era || singly;
+            other.stands_for == arrival.stands_for || (as_much && !parked(earlier) && !parked(later))
         };
         if let Some(first) = same.iter().filter(as_much).find(|other| other.body != arrival.body) {
             let text = |a: &Arrival| String::from_utf8_lossy(&a.body).into_owned();

@@ -248,6 +248,33 @@ fn after_a_step_back_no_step_takes_all_schedules_back() {
 }
 
 #[test]
+fn a_put_of_what_is_laid_out_leaves_the_others_prepared() {
+    let mut seen = Seen::of(100);
+    let all = ["a", "b", "c"].map(|name| Packed::build(&every(name, "10s")).unwrap());
+    seen.step(Input::Load(all.into()));
+    seen.step(Input::Link(true));
+    seen.pass(9_600, 1_000);
+    assert_eq!(seen.engine.prepare(10).len(), 3);
+    let changed = Definition { data: Some(1.into()), ..every("b", "10s") };
+    seen.step(Input::Put { command: 1, definition: Packed::build(&changed).unwrap() });
+    assert!(!seen.engine.can_prepare(), "what is laid out is prepared");
+    seen.now = START + 10_000;
+    let reading = Reading { wall: Timestamp::from_millis(seen.now), boot: 10_000 };
+    let mut sent = BTreeMap::new();
+    for action in seen.engine.step(reading, Input::Tick) {
+        if let Action::Publish(handovers) = action {
+            sent.extend(
+                handovers.into_iter().map(|one| (one.schedule.name.to_string(), one.prepared.is_some())),
+            );
+        }
+    }
+    assert_eq!(
+        sent,
+        [("a", true), ("b", false), ("c", true)].map(|(name, one)| (name.to_owned(), one)).into()
+    );
+}
+
+#[test]
 fn a_command_that_changes_nothing_is_answered_once_what_it_found_is_durable() {
     let mut seen = Seen::of(100);
     let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
