@@ -53,7 +53,7 @@ fn queues() -> [Queue; 2] {
 fn stop_and_compare(clock: &mut Clock, arrivals: &Arrivals) -> u64 {
     clock.until_calm();
     clock.done(&["audit"]);
-    clock.stop();
+    clock.stop_calm();
     clock.done(&["audit"]);
     let (occurrences, arrived, coalesced) = Expected::of(clock).compare(arrivals, 2);
     println!("{occurrences} occurrences, {arrived} arrivals in two queues, {coalesced} stood for by others");
@@ -218,6 +218,6 @@ async fn what_a_full_queue_refuses_is_resent_then_parked_and_released_under_its_
     clock.until_calm();
     clock.until("all to be taken", |_, body| !body["warnings"].to_string().contains("refused by the broker"));
     clock.done(&["audit"]);
-    clock.stop();
+    clock.stop_calm();
     clock.done(&["audit"]);
 }

@@ -64,8 +64,7 @@ async fn an_exchange_deleted_under_the_clock_is_declared_again_at_once_and_nothi
     );
 
     assert_eq!(said["parked"], 0, "{said}");
-    clock.until_calm();
-    clock.stop();
+    clock.stop_calm();
     // Every occurrence arrived, by way of bindings that are declared again before anything is sent again.
     let expected = Expected::of(&clock);
     for (queue, schedule) in ["tick", "tock"].into_iter().enumerate() {
@@ -93,7 +92,7 @@ async fn an_exchange_declared_differently_is_an_outage_with_the_reason_and_all_g
     clock.until_calm();
     assert_eq!(clock.get("/readyz").unwrap().1["parked"], 0);
     clock.done(&["audit"]);
-    clock.stop();
+    clock.stop_calm();
     clock.done(&["audit"]);
 }
 
@@ -152,7 +151,7 @@ async fn a_run_that_is_released_while_nobody_is_bound_is_parked_again_and_comes_
     arrivals.more(1);
     clock.done(&["parked", "release", "--all"]);
     clock.until("all to be sent", |_, body| body["parked"] == 0 && body["outstanding"] == 0);
-    clock.stop();
+    clock.stop_calm();
     Expected::of(&clock).all_came("needed", &arrivals, 0);
     assert!(arrivals.so_far().iter().all(|arrival| data(arrival)["coalesced"] == 0));
     clock.done(&["audit"]);

@@ -141,8 +141,7 @@ async fn a_broker_that_is_not_there_is_waited_for() {
     node.restart();
     clock.until_ready();
     arrivals.more(20);
-    clock.until_calm();
-    clock.stop();
+    clock.stop_calm();
     // Nothing of the time without a broker is missing.
     Expected::of(&clock).compare(&arrivals, 1);
     clock.done(&["audit"]);
@@ -206,7 +205,7 @@ async fn schedules_are_read_again_on_sighup_and_by_themselves_and_a_broken_file_
     clock.until("the warning to go", |_, body| body["warnings"] == serde_json::json!([]));
     clock.until_calm();
     clock.done(&["audit"]);
-    clock.stop();
+    clock.stop_calm();
     let audit = clock.verb(&["audit"]);
     assert_eq!(audit.status.code(), Some(0), "{}", text(&audit));
     // The schedule that was never touched has lost nothing by all this.
@@ -256,8 +255,7 @@ fn the_file_of_the_url_is_read_again_at_every_reconnect() {
     std::fs::write(&file, "amqp://turned:s3cret-new#@host").unwrap();
     says(&clock, "must be written %23");
     std::fs::write(&file, url("s3cret-new")).unwrap();
-    clock.until_calm();
-    clock.stop();
+    clock.stop_calm();
     clock.done(&["audit"]);
     assert!(!clock.log().contains("s3cret"), "{}", clock.log());
 }

@@ -1,6 +1,7 @@
 //! The real program, with a folder, a port and schedules of its own.
 
 use super::LIMIT;
+use khronos::store::{SledOptions, SledStore, Store};
 use serde_json::Value;
 use std::{
     cell::RefCell,
@@ -110,6 +111,21 @@ impl Clock {
         self.signal(Signal::TERM);
         let code = self.end();
         assert_eq!(code, 0, "{}", self.log());
+    }
+
+    /// Stops it with nothing outstanding. On a busy machine something is once more before it hears of it.
+    pub(crate) fn stop_calm(&mut self) {
+        for _ in 0..10 {
+            self.until_calm();
+            self.stop();
+            let mut store = SledStore::open(&self.store(), "khronos", &SledOptions::default()).unwrap();
+            if store.load().unwrap().spans.is_empty() {
+                return;
+            }
+            drop(store);
+            self.start();
+        }
+        panic!("ten times something was outstanding:\n{}", self.log());
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
