@@ -3,7 +3,7 @@
 //! It reads the record by pages and waits for more, so a slow reader lags and nothing piles up. Each item has the
 //! [`Position`] by which a reader resumes; rows trimmed in between are reported as a gap.
 
-use super::{OpsError, RunningClock, events::event, run_blocking};
+use super::{GapView, OpsError, RunningClock, events::event, run_blocking};
 use crate::{
     engine::{Outcome, RecordRow, Revision},
     position::Position,
@@ -78,14 +78,7 @@ pub enum FeedContent {
         json: String,
     },
     /// Rows are missing.
-    Gap {
-        /// The first of them.
-        from: u64,
-        /// The last of them.
-        to: u64,
-        /// Why.
-        reason: &'static str,
-    },
+    Gap(GapView),
 }
 
 /// A feed being read.
@@ -124,11 +117,11 @@ pub async fn follow(
     let mut feed = Feed { clock, record: bounds.record, patterns, after: begin, told: begin, rows, ready };
     // Says where the feed begins, so that a reader that sees nothing can still resume from there.
     let what = match after.filter(|_| row.is_none()) {
-        Some(unknown) => FeedContent::Gap {
-            from: unknown.row().saturating_add(1),
-            to: bounds.last,
-            reason: "the record does not have this position: it is a new one, read from its start",
-        },
+        Some(_) => FeedContent::Gap(GapView {
+            from: None,
+            to: None,
+            reason: "the record does not have this position: it is a new one, read from its start".into(),
+        }),
         None => FeedContent::Start,
     };
     feed.give(begin, what);
@@ -229,7 +222,7 @@ impl Feed {
 
     fn gap(&mut self, from: u64, to: u64, reason: &'static str) {
         self.after = self.after.max(to);
-        self.give(to, FeedContent::Gap { from, to, reason });
+        self.give(to, FeedContent::Gap(GapView { from: Some(from), to: Some(to), reason: reason.into() }));
     }
 
     fn give(&mut self, row: u64, what: FeedContent) {
