@@ -168,7 +168,13 @@ impl Client {
             let body = self.collect(body).await?;
             return Err(refusal(status, &body));
         }
-        Ok(Feed { target: self.target.clone(), body, parser: Parser::default(), ready: VecDeque::new() })
+        Ok(Feed {
+            target: self.target.clone(),
+            body,
+            parser: Parser::default(),
+            ready: VecDeque::new(),
+            position: None,
+        })
     }
 
     async fn whole<T: DeserializeOwned>(
@@ -270,6 +276,7 @@ pub struct Feed {
     body: Incoming,
     parser: Parser,
     ready: VecDeque<Message>,
+    position: Option<String>,
 }
 
 impl Feed {
@@ -281,12 +288,16 @@ impl Feed {
         let broken = |what: String| ClientError::Broken { target: self.target.clone(), what };
         loop {
             if let Some(message) = self.ready.pop_front() {
+                self.position.clone_from(&message.id);
                 return Ok(Some(message));
             }
             match timeout(SILENCE, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => {
                     let bytes = frame.into_data().unwrap_or_default();
                     self.ready.extend(self.parser.feed(&bytes).map_err(|error| broken(error.to_string()))?);
+                    if self.ready.is_empty() {
+                        self.position = self.parser.last_id().map(str::to_owned);
+                    }
                 }
                 Ok(Some(Err(error))) => return Err(broken(error.to_string())),
                 Ok(None) => return Ok(None),
@@ -295,9 +306,9 @@ impl Feed {
         }
     }
 
-    /// By which this feed is resumed.
+    /// By which this feed is resumed, after what was given of it.
     pub fn position(&self) -> Option<&str> {
-        self.parser.last_id()
+        self.position.as_deref()
     }
 }
 

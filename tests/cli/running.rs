@@ -10,7 +10,10 @@ use khronos::{
     store::Page,
 };
 use ponos::{broker::Link, shutdown::shutdown};
-use std::sync::{Arc, Mutex};
+use std::{
+    io::{BufRead, BufReader, Write},
+    sync::{Arc, Mutex},
+};
 use tokio::sync::{mpsc, watch};
 
 /// `write` is what the loop does when it is asked to write.
@@ -162,4 +165,32 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
         assert_eq!(text(&ready.stderr), "not ready: broker: gone\n");
     });
     ran.await.unwrap();
+}
+
+/// Takes one request and answers it with the beginning of a feed. Gives the head of the request.
+fn serve_feed(listener: &std::net::TcpListener, feed: &str) -> String {
+    let (stream, _) = listener.accept().unwrap();
+    let mut lines = BufReader::new(&stream).lines().map(Result::unwrap);
+    let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+    let answer = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+    (&stream).write_all(format!("{answer}{feed}").as_bytes()).unwrap();
+    head.join("\n").to_lowercase()
+}
+
+#[test]
+fn a_tail_that_has_seen_no_event_yet_resumes_where_its_feed_began() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", clock.local_addr().unwrap());
+    let tail = std::thread::spawn(move || khronos(folder.path(), &["tail", "--feed", &url, "--count", "1"]));
+    let began =
+        serve_feed(&clock, ": khronos\nid: r00000000000000ab.7\n\nid: r00000000000000ab.8\nevent: x\n");
+    assert!(!began.contains("last-event-id"), "{began}");
+    // The event that was cut off is asked for again.
+    let event = r#"{"time":"1970-01-01T00:08:00.000Z","type":"time.x.passed","subject":"x"}"#;
+    let resumed = serve_feed(&clock, &format!("id: r00000000000000ab.8\nevent: x\ndata: {event}\n\n"));
+    assert!(resumed.contains("last-event-id: r00000000000000ab.7"), "{resumed}");
+    let tail = tail.join().unwrap();
+    assert_eq!(tail.status.code(), Some(0), "{tail:?}");
+    assert_eq!(text(&tail.stdout), "1970-01-01T00:08:00.000Z  time.x.passed  x\n", "{tail:?}");
 }
