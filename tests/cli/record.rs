@@ -173,6 +173,25 @@ fn a_schedule_that_there_is_not_has_no_history() {
 }
 
 #[test]
+fn a_schedule_that_was_removed_has_its_history() {
+    let folder = tempfile::tempdir().unwrap();
+    store(&folder.path().join("store"), &[]);
+    let definition = Definition { name: "gone".into(), ..revision().definition.definition() };
+    let gone = Revision { definition: Packed::kept(&definition), ended: Some(at(5)), ..revision() };
+    let commit = Commit { settled: at(10), handed: at(10), revisions: vec![gone], ..Commit::default() };
+    let mut store =
+        SledStore::open(&folder.path().join("store"), "khronos", &SledOptions::default()).unwrap();
+    store.load().unwrap();
+    store.save(1, &commit).unwrap();
+    drop(store);
+    for filter in [&[][..], &["--outcome", "dropped"]] {
+        let history = khronos(folder.path(), &[&["history", "gone"], filter].concat());
+        let (code, said) = (history.status.code(), text(&history.stdout));
+        assert_eq!((code, said.as_str()), (Some(0), "no such row is recorded\n"), "{history:?}");
+    }
+}
+
+#[test]
 fn where_there_is_no_row_it_is_said_instead_of_a_bare_header() {
     let folder = tempfile::tempdir().unwrap();
     SledStore::open(&folder.path().join("store"), "khronos", &SledOptions::default())

@@ -12,12 +12,19 @@ use khronos::{
 use ponos::{broker::Link, shutdown::shutdown};
 use std::{
     io::{BufRead, BufReader, Write},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use tokio::sync::{mpsc, watch};
 
-/// `write` is what the loop does when it is asked to write.
-async fn play(mut asked: mpsc::Receiver<Ask>, write: impl Fn() -> Result<(), String>) {
+/// `write` is what the loop does when it is asked to write; once `removed`, the schedule is no more.
+async fn play(
+    mut asked: mpsc::Receiver<Ask>,
+    write: impl Fn() -> Result<(), String>,
+    removed: Arc<AtomicBool>,
+) {
     let schedule = ScheduleStatus {
         revision: revision(),
         next: Some(at(11)),
@@ -35,7 +42,9 @@ async fn play(mut asked: mpsc::Receiver<Ask>, write: impl Fn() -> Result<(), Str
             Ask::Neighbours(_, reply) => drop(reply.send(vec![schedule.revision.definition.clone()])),
             Ask::Revision(_, _, reply) => drop(reply.send(Some(schedule.revision.clone()))),
             Ask::Schedule(name, reply) => {
-                drop(reply.send((*name == *"one-minute").then(|| schedule.clone())));
+                drop(
+                    reply.send((*name == *"one-minute" && !removed.load(Relaxed)).then(|| schedule.clone())),
+                );
             }
             Ask::Kept(after, reply) => {
                 let revisions = if after.is_none() { vec![revision()] } else { vec![] };
@@ -78,7 +87,8 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
         async move { Ok(page) }
     });
     let (commands, asked) = mpsc::channel(8);
-    tokio::spawn(play(asked, write));
+    let removed = Arc::new(AtomicBool::new(false));
+    tokio::spawn(play(asked, write, removed.clone()));
     let status = Status {
         clock: "khronos".into(),
         now: at(7),
@@ -156,6 +166,14 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
             text(&plain.stdout),
             "1970-01-01T00:07:00.000Z  time.one-minute.passed  one-minute  2 ms late\n"
         );
+        removed.store(true, Relaxed);
+        for at in [&[][..], &["--url", &url]] {
+            let history = run(&[&["history", "one-minute", "--outcome", "dropped"], at].concat());
+            let (code, said) = (history.status.code(), text(&history.stdout));
+            assert_eq!((code, said.as_str()), (Some(0), "no such row is recorded\n"), "{history:?}");
+            let history = run(&[&["history", "one-minutes", "--outcome", "dropped"], at].concat());
+            assert_eq!(history.status.code(), Some(2), "{history:?}");
+        }
         let alive = run(&["health", "--url", &url]);
         assert_eq!((alive.status.code(), text(&alive.stdout)), (Some(0), "alive\n".into()), "{alive:?}");
         assert_eq!(json_lines(&run(&["health", "--ready", "--url", &url, "--json"]))[0]["ready"], true);
