@@ -142,8 +142,11 @@ impl Clock {
             async move { Ok(page) }
         });
         let handle = Handle { commands, status: status_seen, recorded: recorded_seen };
-        let state =
-            HttpState::new(RunningClock::new(handle, record, CalendarStore::default()), vec![], limits);
+        let state = HttpState::new(
+            RunningClock::new(handle, record, CalendarStore::default(), limits.answer),
+            vec![],
+            limits,
+        );
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (trigger, shutdown) = shutdown();

@@ -104,11 +104,9 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
     let (show, status) = watch::channel(status);
     let (_recorded, recorded) = watch::channel(6);
     let handle = Handle { commands, status, recorded };
-    let state = HttpState::new(
-        RunningClock::new(handle, record, CalendarStore::default()),
-        vec![],
-        Limits::default(),
-    );
+    let limits = Limits::default();
+    let clock = RunningClock::new(handle, record, CalendarStore::default(), limits.answer);
+    let state = HttpState::new(clock, vec![], limits);
     let (_trigger, shutdown) = shutdown();
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
