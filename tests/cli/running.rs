@@ -16,6 +16,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -183,9 +184,15 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
     ran.await.unwrap();
 }
 
+/// How long a tail may take to ask.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// Takes one request and answers it with the beginning of a feed. Gives the head of the request.
 fn serve_feed(listener: &std::net::TcpListener, feed: &str) -> String {
-    let (stream, _) = listener.accept().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let (stream, _) = testkit::block_until("the tail to ask", LIMIT, || listener.accept().ok());
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     let mut lines = BufReader::new(&stream).lines().map(Result::unwrap);
     let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
     let answer = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
