@@ -2,8 +2,9 @@
 //!
 //! For readers it is opaque text, which they keep and give back: at most 255 of the characters that need no escaping in a
 //! URL. It names the record and a row of it, for rows are ordered by their number alone: one store is written by one clock
-//! at a time. So a position of another record (the store was begun anew) is recognised, however long the new one is; a
-//! store that lost rows which readers may have seen is another record, too. The first letter says what a position
+//! at a time. So a position of another record (the store was begun anew) is recognised, however long the new one is. A
+//! store that was restored from a backup keeps its id, and gives numbers again that readers may have seen with other rows:
+//! nothing here tells. The first letter says what a position
 //! counts; positions of another kind (in a list by names, in a record of several parts) get another letter, and this kind keeps
 //! its own. A plain number, which positions were before, is one in whatever record is read.
 

@@ -117,9 +117,9 @@ pub async fn run(
     let (clock_loop, handle) = ClockLoop::new(parts);
     announce(&config, &running);
 
-    let running_clock = RunningClock::new(handle, store.into(), calendars);
-    let state =
-        http::HttpState::new(running_clock, config.http.hosts.clone(), http::Limits::for_this_process());
+    let limits = http::Limits::for_this_process();
+    let running_clock = RunningClock::new(handle, store.into(), calendars, limits.answer);
+    let state = http::HttpState::new(running_clock, config.http.hosts.clone(), limits);
     let serving = http::start(listener, control, state, shutdown.clone()).map_err(RunError::Http)?;
     let present = show_presence(&config, store_id, rival_in, shutdown.clone());
     let ended = clock_loop.run_apart(shutdown).await.map_err(RunError::Loop);

@@ -55,6 +55,8 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let mut left = args.limit as usize;
     let chosen = [&args.schedule, &args.kind, &args.outcome];
     let all = chosen.iter().all(|word| word.is_none()) && args.after.is_none() && args.before.is_none();
+    let by_name_alone =
+        args.kind.is_none() && args.outcome.is_none() && args.after.is_none() && args.before.is_none();
     let mut wanted = HistoryQuery {
         schedule: args.schedule,
         kind: args.kind,
@@ -67,14 +69,14 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     while left > 0 {
         wanted.limit = Some(left.min(MOST));
         let page = source.history(&wanted).await?;
-        // Where nothing is recorded of a schedule, there may be none of this name. Rows that concern all schedules stand
-        // under '*'.
+        // Where no such row is recorded, there may be no schedule of this name. Rows that concern all schedules stand under
+        // '*'.
         if page.rows.is_empty()
             && page.next.is_none()
             && first
             && let Some(name) = wanted.schedule.as_deref().filter(|name| *name != "*")
         {
-            source.schedule(name).await?;
+            source.check_known(name, by_name_alone).await?;
         }
         left = left.saturating_sub(page.rows.len());
         // Of many rows without one that is wanted, nothing is shown.

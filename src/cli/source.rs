@@ -41,6 +41,30 @@ impl ClockSource {
         })
     }
 
+    /// Refuses a name that no schedule has, nor one that was removed: of that, rows are kept, or its definition.
+    /// `none_recorded`: no row of that name is.
+    pub(super) async fn check_known(&self, name: &str, none_recorded: bool) -> Result<(), CliError> {
+        if let Self::Stopped(clock) = self
+            && clock.keeps(name)
+        {
+            return Ok(());
+        }
+        let Err(unknown) = self.schedule(name).await else { return Ok(()) };
+        if none_recorded {
+            return Err(unknown);
+        }
+        let mut any =
+            HistoryQuery { schedule: Some(name.to_owned()), limit: Some(1), ..HistoryQuery::default() };
+        loop {
+            let page = self.history(&any).await?;
+            match page.next {
+                _ if !page.rows.is_empty() => return Ok(()),
+                Some(next) => any.before = Some(next),
+                None => return Err(unknown),
+            }
+        }
+    }
+
     /// The days of the calendars that these schedules name by id.
     pub(super) async fn calendars(&self, schedules: &[ScheduleView]) -> Result<CalendarStore, CliError> {
         let client = match self {

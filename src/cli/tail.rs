@@ -86,7 +86,10 @@ async fn from_feed(client: &Client, args: &Args) -> Result<Exit, CliError> {
                 }
                 (pause, lost, ever) = (PAUSE, false, true);
                 loop {
-                    match feed.next().await {
+                    let next = feed.next().await;
+                    // A comment gives a position, too: whoever has seen no event yet resumes from there.
+                    position = feed.position().map(str::to_owned).or(position);
+                    match next {
                         Ok(Some(message)) => {
                             if printer.message(&message)? {
                                 return Ok(Exit::Done);
@@ -95,7 +98,6 @@ async fn from_feed(client: &Client, args: &Args) -> Result<Exit, CliError> {
                         Ok(None) => break "the clock ended the feed".to_owned(),
                         Err(error) => break error.to_string(),
                     }
-                    position = feed.position().map(str::to_owned).or(position);
                 }
             }
             Err(error @ ClientError::Refused { status: 400..=499, .. }) => return Err(error.into()),

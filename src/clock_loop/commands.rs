@@ -67,11 +67,13 @@ impl ClockLoop {
 
     /// What the engine writes behind was given to the store before: that is waited for apart from the loop.
     pub(super) fn on_durable(&mut self, commands: &[u64]) {
-        for reply in commands.iter().filter_map(|command| self.writes.waiting.remove(command)) {
+        for mut reply in commands.iter().filter_map(|command| self.writes.waiting.remove(command)) {
             let store = self.store.clone();
             tokio::spawn(async move {
-                let flushed = store.flush().await.map_err(|error| error.to_string());
-                drop(reply.send(flushed));
+                tokio::select! {
+                    flushed = store.flush() => drop(reply.send(flushed.map_err(|error| error.to_string()))),
+                    () = reply.closed() => {}
+                }
             });
         }
     }

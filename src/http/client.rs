@@ -1,8 +1,8 @@
 //! The client of a running clock: over TCP, or by its control socket.
 
 pub use super::sse::Message;
-use super::{listener::control_path, problem::Problem, sse::Parser};
-use crate::ops::{Missing, Readiness};
+use super::{listener::control_path, sse::Parser};
+use crate::ops::Missing;
 use axum::http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -10,7 +10,7 @@ use hyper::{
     client::conn::http1,
 };
 use hyper_util::rt::TokioIo;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     collections::VecDeque,
     fmt,
@@ -168,7 +168,13 @@ impl Client {
             let body = self.collect(body).await?;
             return Err(refusal(status, &body));
         }
-        Ok(Feed { target: self.target.clone(), body, parser: Parser::default(), ready: VecDeque::new() })
+        Ok(Feed {
+            target: self.target.clone(),
+            body,
+            parser: Parser::default(),
+            ready: VecDeque::new(),
+            position: None,
+        })
     }
 
     async fn whole<T: DeserializeOwned>(
@@ -270,6 +276,7 @@ pub struct Feed {
     body: Incoming,
     parser: Parser,
     ready: VecDeque<Message>,
+    position: Option<String>,
 }
 
 impl Feed {
@@ -281,12 +288,16 @@ impl Feed {
         let broken = |what: String| ClientError::Broken { target: self.target.clone(), what };
         loop {
             if let Some(message) = self.ready.pop_front() {
+                self.position.clone_from(&message.id);
                 return Ok(Some(message));
             }
             match timeout(SILENCE, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => {
                     let bytes = frame.into_data().unwrap_or_default();
                     self.ready.extend(self.parser.feed(&bytes).map_err(|error| broken(error.to_string()))?);
+                    if self.ready.is_empty() {
+                        self.position = self.parser.last_id().map(str::to_owned);
+                    }
                 }
                 Ok(Some(Err(error))) => return Err(broken(error.to_string())),
                 Ok(None) => return Ok(None),
@@ -295,20 +306,29 @@ impl Feed {
         }
     }
 
-    /// By which this feed is resumed.
+    /// By which this feed is resumed, after what was given of it.
     pub fn position(&self) -> Option<&str> {
-        self.parser.last_id()
+        self.position.as_deref()
     }
 }
 
+/// What is read of a problem document, or of a page of readiness: as little as is needed, for a newer clock may say more.
+#[derive(Debug, Default, Deserialize)]
+struct Words {
+    detail: Option<String>,
+    reasons: Option<Vec<String>>,
+    missing: Option<serde_json::Value>,
+}
+
 fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
-    let problem = serde_json::from_slice::<Problem>(body).map(|problem| (problem.detail, problem.missing));
-    // Else it may be a page of readiness, or of some other server.
-    let (detail, missing) = problem
-        .or_else(|_| serde_json::from_slice::<Readiness>(body).map(|page| (page.reasons.join("; "), None)))
-        .unwrap_or_else(|_| {
-            (format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(500)])), None)
-        });
+    let words: Words = serde_json::from_slice(body).unwrap_or_default();
+    let missing = words.missing.and_then(|missing| serde_json::from_value(missing).ok());
+    let reasons = words.reasons.map(|reasons| reasons.join("; "));
+    // Else it may be a page of some other server.
+    let detail = words
+        .detail
+        .or(reasons)
+        .unwrap_or_else(|| format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(500)])));
     ClientError::Refused { status: status.as_u16(), detail, missing }
 }
 
@@ -338,5 +358,23 @@ mod tests {
             assert!(matches!(Target::from_url(wrong), Err(ClientError::Address { .. })), "{wrong}");
         }
         assert_eq!(encode("time.#"), "time.%23");
+    }
+
+    #[test]
+    fn the_words_of_a_refusal_are_read_whatever_else_it_says() {
+        let missing = r#"{"kind":"schedule","what":"there is no schedule 'x'"}"#;
+        for (body, said, known) in [
+            (format!(r#"{{"title":"t","status":404,"detail":"d","missing":{missing}}}"#), "d", true),
+            (r#"{"detail":"d","missing":{"kind":"queue","what":"w"},"more":[1]}"#.to_owned(), "d", false),
+            (r#"{"ready":false,"reasons":["a","b"],"broker":{"new":1}}"#.to_owned(), "a; b", false),
+            ("<html>".to_owned(), "404 Not Found: <html>", false),
+        ] {
+            let ClientError::Refused { detail, missing, .. } =
+                refusal(StatusCode::NOT_FOUND, body.as_bytes())
+            else {
+                panic!("{body}")
+            };
+            assert_eq!((detail.as_str(), missing.is_some()), (said, known), "{body}");
+        }
     }
 }

@@ -7,10 +7,10 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// A problem document: `application/problem+json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Problem {
     /// The status phrase: the same for all problems of one status.
     title: String,
@@ -20,7 +20,7 @@ pub(super) struct Problem {
     pub(super) detail: String,
     /// What the clock does not have, where that is the problem: a client may have another place to look in than `detail`
     /// says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) missing: Option<Missing>,
 }
 

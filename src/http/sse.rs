@@ -26,6 +26,8 @@ pub(super) struct Parser {
     after_return: bool,
     event: String,
     data: String,
+    /// Of the event that is being read.
+    next_id: Option<String>,
     id: Option<String>,
 }
 
@@ -50,13 +52,15 @@ impl Parser {
         Ok(messages)
     }
 
-    /// The last id seen.
+    /// The last id seen of what is whole.
     pub(super) fn last_id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
     fn end_of_line(&mut self, line: &str) -> Option<Message> {
         if line.is_empty() {
+            // Not before the event is whole: one that is cut off must come again.
+            self.id.clone_from(&self.next_id);
             let event = std::mem::take(&mut self.event);
             let data = std::mem::take(&mut self.data);
             if data.is_empty() {
@@ -77,7 +81,7 @@ impl Parser {
                 self.data.push_str(value);
                 self.data.push('\n');
             }
-            "id" if !value.contains('\0') => self.id = Some(value.to_owned()),
+            "id" if !value.contains('\0') => self.next_id = Some(value.to_owned()),
             _ => {}
         }
         None
@@ -111,6 +115,10 @@ mod tests {
         let mut parser = Parser::default();
         assert_eq!(parser.feed(b"id: 7\n\n").unwrap(), []);
         assert_eq!(parser.last_id(), Some("7"));
+        assert_eq!(parser.feed(b"id: 8\nevent: x\n").unwrap(), []);
+        assert_eq!(parser.last_id(), Some("7"), "the event is not whole yet");
+        assert_eq!(parser.feed(b"data: y\n\n").unwrap().len(), 1);
+        assert_eq!(parser.last_id(), Some("8"));
     }
 
     #[test]

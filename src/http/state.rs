@@ -21,7 +21,7 @@ impl HttpState {
     /// `hosts`: names (without port) by which requests may address the clock, besides loopback's.
     pub fn new(clock: RunningClock, hosts: Vec<String>, limits: Limits) -> Self {
         Self {
-            clock: clock.answering_within(limits.answer),
+            clock,
             hosts: hosts.into(),
             feeds: Arc::new(Semaphore::new(limits.feeds)),
             audits: Arc::new(Semaphore::new(1)),

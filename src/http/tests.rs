@@ -4,6 +4,7 @@ mod connections;
 mod feed;
 mod kinds;
 mod long;
+mod reads;
 
 use super::{
     client::{Client, ClientError, Target},
@@ -33,14 +34,17 @@ const MINUTE: i64 = 60_000;
 /// Which record it is.
 const RECORD: u64 = 0xab;
 
+/// What the clock's loop writes when it is asked to, or why it can't.
+type Unwritten = Arc<Mutex<Result<Vec<Row>, String>>>;
+
 /// A clock with the schedules `one-minute` and `two-minutes`, and a record that the test writes.
 struct Clock {
     client: Client,
     address: std::net::SocketAddr,
-    rows: Arc<Mutex<Page>>,
-    recorded: watch::Sender<u64>,
+    record: Record,
     status: watch::Sender<Status>,
     state: HttpState,
+    unwritten: Unwritten,
     trigger: Trigger,
     shutdown: ponos::shutdown::Shutdown,
 }
@@ -93,6 +97,26 @@ fn confirmed(schedule: &str, minute: i64) -> Row {
     }
 }
 
+/// The record, which the test writes, and the loop.
+#[derive(Clone)]
+struct Record {
+    rows: Arc<Mutex<Page>>,
+    recorded: watch::Sender<u64>,
+}
+
+impl Record {
+    fn add(&self, row: Row) {
+        let last = {
+            let mut page = self.rows.lock().unwrap();
+            page.last += 1;
+            let sequence = page.last;
+            page.rows.push(RecordRow { sequence, row });
+            sequence
+        };
+        self.recorded.send_replace(last);
+    }
+}
+
 impl Clock {
     async fn start() -> Self {
         Self::with(Limits::default()).await
@@ -107,9 +131,10 @@ impl Clock {
         let (commands, asked) = mpsc::channel(8);
         let (status, status_seen) = watch::channel(status());
         let (recorded, recorded_seen) = watch::channel(0);
-        tokio::spawn(play(asked, revisions));
         let rows = Arc::new(Mutex::new(Page { rows: vec![], first: 1, last: 0, record: RECORD }));
-        let kept = rows.clone();
+        let (kept, written) = (rows.clone(), Record { rows, recorded });
+        let unwritten = Arc::new(Mutex::new(Ok(vec![])));
+        tokio::spawn(play(asked, revisions, written.clone(), unwritten.clone()));
         let record = RecordReader::new(move |after, most| {
             let kept = kept.lock().unwrap();
             let rows = kept.rows.iter().filter(|row| row.sequence > after).take(most).cloned().collect();
@@ -117,35 +142,36 @@ impl Clock {
             async move { Ok(page) }
         });
         let handle = Handle { commands, status: status_seen, recorded: recorded_seen };
-        let state =
-            HttpState::new(RunningClock::new(handle, record, CalendarStore::default()), vec![], limits);
+        let state = HttpState::new(
+            RunningClock::new(handle, record, CalendarStore::default(), limits.answer),
+            vec![],
+            limits,
+        );
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (trigger, shutdown) = shutdown();
         tokio::spawn(serve(listener, state.clone(), shutdown.clone()));
         let client = Client::new(Target::Tcp(address.to_string()));
-        Self { client, address, rows, recorded, status, state, trigger, shutdown }
+        Self { client, address, record: written, status, state, unwritten, trigger, shutdown }
     }
 
     fn record(&self, row: Row) {
-        let last = {
-            let mut page = self.rows.lock().unwrap();
-            page.last += 1;
-            let sequence = page.last;
-            page.rows.push(RecordRow { sequence, row });
-            sequence
-        };
-        self.recorded.send_replace(last);
+        self.record.add(row);
     }
 
     fn trim(&self, through: u64) {
-        let mut page = self.rows.lock().unwrap();
+        let mut page = self.record.rows.lock().unwrap();
         page.rows.retain(|row| row.sequence > through);
         page.first = through + 1;
     }
 }
 
-async fn play(mut asked: mpsc::Receiver<Command>, revisions: Vec<Revision>) {
+async fn play(
+    mut asked: mpsc::Receiver<Command>,
+    revisions: Vec<Revision>,
+    record: Record,
+    unwritten: Unwritten,
+) {
     let schedules: Vec<ScheduleStatus> = revisions
         .iter()
         .map(|revision| ScheduleStatus {
@@ -198,7 +224,10 @@ async fn play(mut asked: mpsc::Receiver<Command>, revisions: Vec<Revision>) {
                     reply.send(all.filter(|(number, _)| after.is_none_or(|after| *number > after)).collect()),
                 );
             }
-            Command::Write(reply) => drop(reply.send(Ok(()))),
+            Command::Write(reply) => {
+                let written = std::mem::replace(&mut *unwritten.lock().unwrap(), Ok(vec![]));
+                drop(reply.send(written.map(|rows| rows.into_iter().for_each(|row| record.add(row)))));
+            }
             Command::Release(ids, reply) | Command::Drop(ids, reply) => {
                 let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
                 drop(reply.send(Decided { done: of(7), being_sent: of(9) }));
@@ -212,80 +241,6 @@ async fn refused(answer: Result<Value, ClientError>) -> (u16, String) {
     match answer {
         Err(ClientError::Refused { status, detail, .. }) => (status, detail),
         other => panic!("not refused: {other:?}"),
-    }
-}
-
-#[tokio::test]
-async fn schedules_are_listed_and_a_misspelt_one_is_answered_with_the_nearest() {
-    let clock = Clock::start().await;
-    let all: Value = clock.client.get("/schedules").await.unwrap();
-    assert_eq!(all["schedules"][0]["name"], "one-minute");
-    assert_eq!(all["schedules"][0]["returned"], 2);
-    assert_eq!(all["schedules"][0]["definition"]["every"], "1 minute");
-    let one: ScheduleView = clock.client.get("/schedules/two-minutes").await.unwrap();
-    assert_eq!((one.next_due_at, one.event.as_deref()), (Some(at(11)), Some("time.two-minutes.passed")));
-    let (status, detail) = refused(clock.client.get("/schedules/one-minutee").await).await;
-    assert_eq!(status, 404);
-    assert!(detail.contains("did you mean 'one-minute'?"), "{detail}");
-}
-
-#[tokio::test]
-async fn history_is_paged_in_both_directions_and_filtered() {
-    let clock = Clock::start().await;
-    for minute in 1..=1200 {
-        clock.record(confirmed(if minute % 2 == 0 { "two-minutes" } else { "one-minute" }, minute));
-    }
-    for (way, newest_first) in [("before=99999", true), ("after=0", false)] {
-        let (mut seen, mut query) = (Vec::new(), format!("/history?schedule=two-minutes&limit=250&{way}"));
-        loop {
-            let page: History = clock.client.get(&query).await.unwrap();
-            seen.extend(page.rows.iter().map(|row| row.sequence));
-            let Some(next) = page.next else { break };
-            let key = if newest_first { "before" } else { "after" };
-            query = format!("/history?schedule=two-minutes&limit=250&{key}={next}");
-        }
-        let mut expected: Vec<u64> = (1..=600).map(|k| k * 2).collect();
-        if newest_first {
-            expected.reverse();
-        }
-        assert_eq!(seen, expected);
-    }
-    let newest: History = clock.client.get("/history?limit=1").await.unwrap();
-    assert_eq!((newest.rows[0].sequence, newest.rows[0].lateness_ms), (1200, Some(3)));
-    for (query, reason) in [
-        ("outcome=confirmd", "did you mean 'confirmed'?"),
-        ("limit=0", "1 to 1000"),
-        ("after=1&before=2", "not both"),
-        ("after=x", "after: 'x' is not a position in the record"),
-        ("since=3", "since"),
-    ] {
-        let (status, detail) = refused(clock.client.get(&format!("/history?{query}")).await).await;
-        assert_eq!(status, 400, "{query}");
-        assert!(detail.contains(reason), "{detail}");
-    }
-}
-
-#[tokio::test]
-async fn an_audit_waits_for_rows_that_are_still_being_written() {
-    let clock = Clock::start().await;
-    (1..=3).for_each(|minute| clock.record(confirmed("one-minute", minute)));
-    [2, 4].into_iter().for_each(|minute| clock.record(confirmed("two-minutes", minute)));
-    let client = clock.client.clone();
-    let audit =
-        tokio::spawn(async move { client.get::<crate::engine::audit::Report>("/audit").await.unwrap() });
-    // Whether this row comes before the first look or after it, the report must have it.
-    clock.record(confirmed("one-minute", 4));
-    let report = audit.await.unwrap();
-    assert!(report.agrees(), "{report:?}");
-    assert_eq!((report.totals.expected, report.totals.confirmed), (6, 6));
-    for (query, reason) in [
-        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "must be before"),
-        ("from=2099-01-01T00:00:00Z", "is in the future"),
-        ("to=1969-12-31T00:00:00Z", "before the clock's first schedule"),
-    ] {
-        let (status, detail) = refused(clock.client.get(&format!("/audit?{query}")).await).await;
-        assert_eq!(status, 400, "{query}: {detail}");
-        assert!(detail.contains(reason), "{detail}");
     }
 }
 

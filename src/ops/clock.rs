@@ -8,9 +8,6 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
-/// How long the loop may take to answer, unless it is said otherwise.
-const ANSWER: Duration = Duration::from_secs(10);
-
 /// A clock: one that runs, or what the store of a stopped one holds.
 #[derive(Debug, Clone)]
 pub enum Clock {
@@ -72,15 +69,10 @@ pub struct RunningClock {
 }
 
 impl RunningClock {
-    /// The clock with this loop and this record; its definitions name calendars by ids under which these are kept.
-    pub fn new(handle: Handle, record: RecordReader, calendars: CalendarStore) -> Self {
-        Self { handle, record, calendars, definitions: Arc::default(), answer: ANSWER }
-    }
-
-    /// The same, whose loop may take this long to answer.
-    #[must_use]
-    pub fn answering_within(self, answer: Duration) -> Self {
-        Self { answer, ..self }
+    /// The clock with this loop, which may take as long as `answer` for one question, and this record; its definitions
+    /// name calendars by ids under which these are kept.
+    pub fn new(handle: Handle, record: RecordReader, calendars: CalendarStore, answer: Duration) -> Self {
+        Self { handle, record, calendars, definitions: Arc::default(), answer }
     }
 
     /// Its name.

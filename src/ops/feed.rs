@@ -3,17 +3,22 @@
 //! It reads the record by pages and waits for more, so a slow reader lags and nothing piles up. Each item has the
 //! [`Position`] by which a reader resumes; rows trimmed in between are reported as a gap.
 
-use super::{OpsError, RunningClock, events::event, run_blocking};
+use super::{GapView, OpsError, RunningClock, events::event, run_blocking};
 use crate::{
     engine::{Outcome, RecordRow, Revision},
     position::Position,
     schedule::Schedule,
     store::Page,
 };
-use ponos::{event::EventKind, topology::topic_matches};
+use ponos::{
+    event::EventKind,
+    topology::{check_event_pattern, topic_matches},
+};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::sleep;
 
+/// Patterns of one feed.
+const PATTERNS: usize = 32;
 /// Rows read at once.
 const PAGE: usize = 256;
 /// About how many bytes of events are rendered at once, …
@@ -78,14 +83,29 @@ pub enum FeedContent {
         json: String,
     },
     /// Rows are missing.
-    Gap {
-        /// The first of them.
-        from: u64,
-        /// The last of them.
-        to: u64,
-        /// Why.
-        reason: &'static str,
-    },
+    Gap(GapView),
+}
+
+/// Names of events, some of their words left open: all events where there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patterns(Vec<String>);
+
+impl Patterns {
+    /// # Errors
+    /// [`OpsError::Invalid`]: there are too many, or one can match nothing.
+    pub fn new(patterns: Vec<String>) -> Result<Self, OpsError> {
+        if patterns.len() > PATTERNS {
+            return Err(OpsError::Invalid(format!("a feed has at most {PATTERNS} patterns")));
+        }
+        for pattern in &patterns {
+            check_event_pattern(pattern).map_err(|wrong| OpsError::Invalid(format!("match: {wrong}")))?;
+        }
+        Ok(Self(patterns))
+    }
+
+    fn want(&self, name: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|pattern| topic_matches(pattern, name))
+    }
 }
 
 /// A feed being read.
@@ -94,7 +114,7 @@ pub struct Feed {
     clock: RunningClock,
     /// Which record is read.
     record: u64,
-    patterns: Vec<String>,
+    patterns: Patterns,
     /// All rows up to this one are dealt with.
     after: u64,
     /// The last number that was sent to the reader.
@@ -112,7 +132,7 @@ pub struct Feed {
 /// [`OpsError::Record`].
 pub async fn follow(
     clock: RunningClock,
-    patterns: Vec<String>,
+    patterns: Patterns,
     after: Option<Position>,
 ) -> Result<Feed, OpsError> {
     let bounds = clock.record.read(0, 1).await?;
@@ -124,11 +144,11 @@ pub async fn follow(
     let mut feed = Feed { clock, record: bounds.record, patterns, after: begin, told: begin, rows, ready };
     // Says where the feed begins, so that a reader that sees nothing can still resume from there.
     let what = match after.filter(|_| row.is_none()) {
-        Some(unknown) => FeedContent::Gap {
-            from: unknown.row().saturating_add(1),
-            to: bounds.last,
-            reason: "the record does not have this position: it is a new one, read from its start",
-        },
+        Some(_) => FeedContent::Gap(GapView {
+            from: None,
+            to: None,
+            reason: "the record does not have this position: it is a new one, read from its start".into(),
+        }),
         None => FeedContent::Start,
     };
     feed.give(begin, what);
@@ -197,7 +217,7 @@ impl Feed {
             };
             let part = match definition {
                 Some(None) => Part::Unknown("the definition of its schedule is no longer kept"),
-                Some(Some(definition)) if self.wants(definition.1.event.as_str()) => {
+                Some(Some(definition)) if self.patterns.want(definition.1.event.as_str()) => {
                     bytes += definition.0.definition.bytes() + OVERHEAD;
                     Part::Wanted(definition)
                 }
@@ -223,17 +243,37 @@ impl Feed {
         }
     }
 
-    fn wants(&self, name: &str) -> bool {
-        self.patterns.is_empty() || self.patterns.iter().any(|pattern| topic_matches(pattern, name))
-    }
-
     fn gap(&mut self, from: u64, to: u64, reason: &'static str) {
         self.after = self.after.max(to);
-        self.give(to, FeedContent::Gap { from, to, reason });
+        self.give(to, FeedContent::Gap(GapView { from: Some(from), to: Some(to), reason: reason.into() }));
     }
 
     fn give(&mut self, row: u64, what: FeedContent) {
         self.told = row;
         self.ready.push_back(FeedItem { position: Position::new(self.record, row), what });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_that_can_match_nothing_or_are_too_many_are_refused_with_the_reason() {
+        let refused = |patterns: &[&str]| {
+            Patterns::new(patterns.iter().map(|pattern| (*pattern).to_owned()).collect())
+                .unwrap_err()
+                .to_string()
+        };
+        for (patterns, reason) in [
+            (&[""][..], "match: '' is not a name or pattern"),
+            (&["time.#", "time..passed"], "'time..passed' is not"),
+            (&["time.*"], "three or more words"),
+            (&["#"; PATTERNS + 1], "at most 32 patterns"),
+        ] {
+            let said = refused(patterns);
+            assert!(said.contains(reason), "{said}");
+        }
+        assert!(Patterns::new(vec!["#".to_owned(); PATTERNS]).is_ok());
     }
 }

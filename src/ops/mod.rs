@@ -31,6 +31,6 @@ pub use pages::{Pages, collect};
 pub use record::RecordReader;
 pub use stopped::StoppedClock;
 pub use views::{
-    Alive, BrokerLink, CalendarView, History, ParkedDecision, ParkedIds, ParkedList, ParkedView, Readiness,
-    RefusedView, Reloaded, RowView, ScheduleList, ScheduleView,
+    Alive, BrokerLink, CalendarView, GapView, History, ParkedDecision, ParkedIds, ParkedList, ParkedView,
+    Readiness, RefusedView, Reloaded, RowView, ScheduleList, ScheduleView,
 };

@@ -46,7 +46,7 @@ impl Pages for ParkedEvents {
 /// Sends parked events again, under the ids that they had. Done when it is durable.
 ///
 /// # Errors
-/// [`OpsError::Unavailable`].
+/// [`OpsError::Unavailable`]; [`OpsError::Invalid`] where none is named.
 pub async fn release(clock: &RunningClock, numbers: Vec<u64>) -> Result<ParkedDecision, OpsError> {
     decide(clock, numbers, Command::Release).await
 }
@@ -54,7 +54,7 @@ pub async fn release(clock: &RunningClock, numbers: Vec<u64>) -> Result<ParkedDe
 /// Drops parked events for good. Done when it is durable.
 ///
 /// # Errors
-/// [`OpsError::Unavailable`].
+/// [`OpsError::Unavailable`]; [`OpsError::Invalid`] where none is named.
 pub async fn discard(clock: &RunningClock, numbers: Vec<u64>) -> Result<ParkedDecision, OpsError> {
     decide(clock, numbers, Command::Drop).await
 }
@@ -64,6 +64,9 @@ async fn decide(
     mut numbers: Vec<u64>,
     decision: fn(Vec<u64>, oneshot::Sender<Decided>) -> Command,
 ) -> Result<ParkedDecision, OpsError> {
+    if numbers.is_empty() {
+        return Err(OpsError::Invalid("ids: name at least one parked event".into()));
+    }
     numbers.sort_unstable();
     numbers.dedup();
     let Decided { done, being_sent } = clock.ask(|reply| decision(numbers.clone(), reply)).await?;

@@ -40,6 +40,11 @@ impl StoppedClock {
         &self.calendars
     }
 
+    /// Whether it keeps a definition of a schedule of this name: of one that was removed, too, while rows refer to it.
+    pub fn keeps(&self, name: &str) -> bool {
+        self.snapshot.revisions.binary_search_by(|revision| revision.name().cmp(name)).is_ok()
+    }
+
     /// Closes the store, so that the next one who opens it finds it in order.
     ///
     /// # Errors

@@ -130,6 +130,19 @@ pub struct History {
     pub next: Option<Position>,
 }
 
+/// Rows of which a feed gives nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapView {
+    /// The first of them; none where a reader's position is not of this record: its rows had numbers of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// The last of them; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+    /// Why.
+    pub reason: String,
+}
+
 /// All schedules of a clock, by name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ScheduleList {

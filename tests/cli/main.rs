@@ -15,5 +15,6 @@ mod next;
 mod plan;
 mod private_store;
 mod record;
+mod running;
 mod secrets;
 mod tail_broker;

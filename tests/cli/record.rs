@@ -1,33 +1,23 @@
-//! `list`, `history`, `audit`, `parked`, `tail` and `health`: from the store of a clock that does not run, and from one that does.
+//! `list`, `history`, `audit`, `parked`, `tail` and `health`: from the store of a clock that does not run.
 
 use khronos::{
-    clock_loop::{Command as Ask, Decided, Handle, Status},
-    engine::{
-        Coalesced, Commit, KeptPage, Origin, Outcome, Parked, Revision, Row, ScheduleStatus, SkipReason,
-    },
-    http::{HttpState, Limits, bind, bind_control, serve, serve_control},
-    ops::{RecordReader, RunningClock},
-    schedule::{CalendarStore, Definition, Packed},
-    store::{Page, SledOptions, SledStore, Store},
+    engine::{Coalesced, Commit, Origin, Outcome, Parked, Revision, Row, SkipReason},
+    schedule::{Definition, Packed},
+    store::{SledOptions, SledStore, Store},
 };
-use ponos::{
-    broker::Link,
-    event::{EventKind, Timestamp},
-    shutdown::shutdown,
-};
+use ponos::event::{EventKind, Timestamp};
 use std::{
     path::Path,
     process::{Command, Output, Stdio},
 };
-use tokio::sync::{mpsc, watch};
 
 const MINUTE: i64 = 60_000;
 
-fn at(minute: i64) -> Timestamp {
+pub(super) fn at(minute: i64) -> Timestamp {
     Timestamp::from_millis(minute * MINUTE)
 }
 
-fn revision() -> Revision {
+pub(super) fn revision() -> Revision {
     let definition =
         Definition { name: "one-minute".into(), every: Some("1 minute".into()), ..Definition::default() };
     Revision {
@@ -57,11 +47,11 @@ fn row(first: i64, last: i64, outcome: Outcome) -> Row {
     }
 }
 
-fn confirmed(minute: i64) -> Row {
+pub(super) fn confirmed(minute: i64) -> Row {
     row(minute, minute, Outcome::Confirmed { sent_at: at(minute).plus(2), lateness: 2, returned: false })
 }
 
-fn parked() -> Parked {
+pub(super) fn parked() -> Parked {
     let stands_for = Coalesced { first: at(10), last: at(10), count: 1 };
     Parked {
         schedule: "one-minute".into(),
@@ -94,7 +84,7 @@ fn store(folder: &Path, missing: &[i64]) {
     store.append(1, &confirmed, at(10)).unwrap();
 }
 
-fn khronos(folder: &Path, arguments: &[&str]) -> Output {
+pub(super) fn khronos(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_khronos"))
         .args(arguments)
         .current_dir(folder)
@@ -105,11 +95,11 @@ fn khronos(folder: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn json_lines(output: &Output) -> Vec<serde_json::Value> {
+pub(super) fn json_lines(output: &Output) -> Vec<serde_json::Value> {
     text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -180,6 +170,25 @@ fn a_schedule_that_there_is_not_has_no_history() {
     assert_eq!(text(&history.stdout), "no such row is recorded\n", "{history:?}");
     let history = khronos(folder.path(), &["history", "one-minute", "--outcome", "dropped", "--json"]);
     assert_eq!(text(&history.stdout), "", "{history:?}");
+}
+
+#[test]
+fn a_schedule_that_was_removed_has_its_history() {
+    let folder = tempfile::tempdir().unwrap();
+    store(&folder.path().join("store"), &[]);
+    let definition = Definition { name: "gone".into(), ..revision().definition.definition() };
+    let gone = Revision { definition: Packed::kept(&definition), ended: Some(at(5)), ..revision() };
+    let commit = Commit { settled: at(10), handed: at(10), revisions: vec![gone], ..Commit::default() };
+    let mut store =
+        SledStore::open(&folder.path().join("store"), "khronos", &SledOptions::default()).unwrap();
+    store.load().unwrap();
+    store.save(1, &commit).unwrap();
+    drop(store);
+    for filter in [&[][..], &["--outcome", "dropped"]] {
+        let history = khronos(folder.path(), &[&["history", "gone"], filter].concat());
+        let (code, said) = (history.status.code(), text(&history.stdout));
+        assert_eq!((code, said.as_str()), (Some(0), "no such row is recorded\n"), "{history:?}");
+    }
 }
 
 #[test]
@@ -267,135 +276,4 @@ fn a_feed_that_nobody_serves_is_said_to_be_so() {
     assert!(text(&health.stderr).starts_with("not alive: no clock answers at"), "{health:?}");
     let memory = khronos(folder.path(), &["tail", "--broker", "memory:"]);
     assert_eq!(memory.status.code(), Some(2), "{memory:?}");
-}
-
-async fn play(mut asked: mpsc::Receiver<Ask>) {
-    let schedule = ScheduleStatus {
-        revision: revision(),
-        next: Some(at(11)),
-        outstanding: Vec::new(),
-        confirmed: 7,
-        returned: 1,
-        refused: None,
-    };
-    while let Some(command) = asked.recv().await {
-        match command {
-            Ask::Schedules(after, reply) => {
-                let page = if after.is_none() { vec![schedule.clone()] } else { vec![] };
-                drop(reply.send(page));
-            }
-            Ask::Neighbours(_, reply) => drop(reply.send(vec![schedule.revision.definition.clone()])),
-            Ask::Revision(_, _, reply) => drop(reply.send(Some(schedule.revision.clone()))),
-            Ask::Schedule(name, reply) => {
-                drop(reply.send((*name == *"one-minute").then(|| schedule.clone())));
-            }
-            Ask::Kept(after, reply) => {
-                let revisions = if after.is_none() { vec![revision()] } else { vec![] };
-                drop(reply.send(KeptPage { settled: at(7), revisions, ..KeptPage::default() }));
-            }
-            Ask::Parked(after, reply) => {
-                drop(reply.send(if after.is_none() { vec![(7, parked())] } else { vec![] }));
-            }
-            Ask::Write(reply) => drop(reply.send(Ok(()))),
-            Ask::Release(ids, reply) | Ask::Drop(ids, reply) => {
-                let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
-                drop(reply.send(Decided { done: of(7), being_sent: of(9) }));
-            }
-            Ask::Reload(reply) => drop(reply.send(Ok("nothing changed".into()))),
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
-    let folder = tempfile::tempdir().unwrap();
-    let kept = folder.path().join("store");
-    std::fs::create_dir(&kept).unwrap();
-    let rows: Vec<_> = (1..=7)
-        .map(|k| khronos::engine::RecordRow { sequence: u64::try_from(k).unwrap(), row: confirmed(k) })
-        .collect();
-    let record = RecordReader::new(move |after, most| {
-        let rows = rows.iter().filter(|row| row.sequence > after).take(most).cloned().collect();
-        async move { Ok(Page { rows, first: 1, last: 7, record: 1 }) }
-    });
-    let (commands, asked) = mpsc::channel(8);
-    tokio::spawn(play(asked));
-    let status = Status {
-        clock: "khronos".into(),
-        now: at(7),
-        reasons: vec![],
-        warnings: vec![],
-        link: Link::Down { attempts: 0, error: None },
-        confirmed: 7,
-        returned: 1,
-        parked: 1,
-        outstanding: 0,
-        settled: at(7),
-    };
-    let (show, status) = watch::channel(status);
-    let (_recorded, recorded) = watch::channel(7);
-    let handle = Handle { commands, status, recorded };
-    let state = HttpState::new(
-        RunningClock::new(handle, record, CalendarStore::default()),
-        vec![],
-        Limits::default(),
-    );
-    let (_trigger, shutdown) = shutdown();
-    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(serve(listener, state.clone(), shutdown.clone()));
-    tokio::spawn(serve_control(bind_control(&kept).unwrap(), state, shutdown));
-
-    let here = folder.path().to_owned();
-    let ran = tokio::task::spawn_blocking(move || {
-        let run = |arguments: &[&str]| khronos(&here, arguments);
-        let list = run(&["list"]);
-        assert!(text(&list.stdout).contains("time.one-minute.passed"), "{list:?}");
-        assert_eq!(json_lines(&run(&["list", "--json"]))[0]["confirmed"], 7);
-        assert_eq!(run(&["audit"]).status.code(), Some(0));
-        assert_eq!(run(&["audit", "--url", &url]).status.code(), Some(0));
-        assert_eq!(json_lines(&run(&["history", "--json", "--after", "5"])).len(), 2);
-        for at in [&[][..], &["--url", &url]] {
-            let history = run(&[&["history", "one-minuet"], at].concat());
-            assert_eq!(history.status.code(), Some(2), "{history:?}");
-            let said = text(&history.stderr);
-            assert!(said.contains("there is no schedule 'one-minuet'; did you mean 'one-minute'?"), "{said}");
-            for (name, said) in
-                [("nosuch", "no schedule 'nosuch'; "), ("No Such", "not the name of a schedule: ")]
-            {
-                let history = run(&[&["history", name], at].concat());
-                let shown = text(&history.stderr);
-                assert!(shown.contains(said) && shown.ends_with("; khronos list shows all\n"), "{shown}");
-                assert!(!shown.contains("GET"), "{shown}");
-            }
-        }
-        let release = run(&["parked", "release", "7", "8"]);
-        assert_eq!(text(&release.stdout), "7 released\n", "{release:?}");
-        assert_eq!(release.status.code(), Some(2));
-        assert_eq!(text(&run(&["parked", "drop", "--all"]).stdout), "7 dropped\n");
-        // More than a clock takes in one request.
-        let many: Vec<String> = (1_000_000..1_012_000).map(|id| id.to_string()).chain(["7".into()]).collect();
-        let words = ["parked", "release"].into_iter().chain(many.iter().map(String::as_str));
-        let release = run(&words.collect::<Vec<_>>());
-        assert_eq!((text(&release.stdout), release.status.code()), ("7 released\n".to_owned(), Some(2)));
-        assert_eq!(text(&release.stderr).lines().count(), 12_000);
-        let tail =
-            run(&["tail", "--feed", &url, "--after", "4", "--count", "2", "--match", "time.#", "--json"]);
-        let events = json_lines(&tail);
-        assert_eq!(events.len(), 2, "{tail:?}");
-        assert_eq!(events[0]["time"], "1970-01-01T00:05:00.000Z");
-        let plain = run(&["tail", "--feed", &url, "--after", "6", "--count", "1"]);
-        assert_eq!(
-            text(&plain.stdout),
-            "1970-01-01T00:07:00.000Z  time.one-minute.passed  one-minute  2 ms late\n"
-        );
-        let alive = run(&["health", "--url", &url]);
-        assert_eq!((alive.status.code(), text(&alive.stdout)), (Some(0), "alive\n".into()), "{alive:?}");
-        assert_eq!(json_lines(&run(&["health", "--ready", "--url", &url, "--json"]))[0]["ready"], true);
-        show.send_modify(|status| status.reasons = vec!["broker: gone".into()]);
-        let ready = run(&["health", "--ready", "--url", &url]);
-        assert_eq!(ready.status.code(), Some(1), "{ready:?}");
-        assert_eq!(text(&ready.stderr), "not ready: broker: gone\n");
-    });
-    ran.await.unwrap();
 }

@@ -1,6 +1,7 @@
 //! The feed: where it starts, what it gives, what it says of what it can't give.
 
 use super::*;
+use crate::ops::GapView;
 
 pub(super) async fn next(feed: &mut client::Feed) -> client::Message {
     tokio::time::timeout(Duration::from_secs(10), feed.next())
@@ -88,7 +89,9 @@ async fn a_position_of_another_record_is_a_gap_however_long_the_new_one_is() {
     let mut feed = clock.client.feed(&format!("after={other}"), None).await.unwrap();
     let gap = next(&mut feed).await;
     assert_eq!((gap.event.as_str(), gap.id), ("gap", id(0)));
-    assert!(gap.data.contains("it is a new one"), "{}", gap.data);
+    let view: GapView = serde_json::from_str(&gap.data).unwrap();
+    assert_eq!((view.from, view.to), (None, None), "the old record's rows have no numbers in this one");
+    assert!(view.reason.contains("it is a new one"), "{view:?}");
     assert_eq!(next(&mut feed).await.id, id(1));
     let mut feed = clock.client.feed("", Some(&ours.to_string())).await.unwrap();
     assert_eq!(next(&mut feed).await.id, id(4));

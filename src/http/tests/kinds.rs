@@ -33,7 +33,7 @@ async fn the_history_shows_kind_and_command_and_filters_by_kind() {
         assert_eq!(page.rows.len(), 1, "{word}");
         let row = &page.rows[0];
         assert_eq!((row.sequence, row.kind.as_str(), row.command.as_deref()), (number, word, command));
-        let kind = clock.rows.lock().unwrap().rows[number as usize - 1].row.kind.clone();
+        let kind = clock.record.rows.lock().unwrap().rows[number as usize - 1].row.kind.clone();
         let id = OccurrenceId { clock: "khronos", schedule: "two-minutes", due: row.due_at, kind: &kind };
         assert_eq!(row.id.as_deref(), Some(id.id().as_str()));
     }

@@ -34,20 +34,49 @@ pub(super) struct Queue {
     accepted: u64,
     /// Rows ever taken out of it.
     taken: u64,
+    /// How much was ever given to the queue, …
+    given: Progress,
+    /// … and how much of it the thread has taken. It does one job after the other: once it asks for the next, what it
+    /// took is written.
+    begun: Progress,
     /// When rows were last taken, on the boot clock: the next ones wait for [`Tuning::pace`] after it.
     paced_at: Option<i64>,
-    /// (`accepted` after a call, its `complete`), oldest first.
-    completes: VecDeque<(u64, Timestamp)>,
+    /// Calls that are not wholly taken, oldest first.
+    calls: VecDeque<Call>,
     /// A row that stands for those that had no room.
     lost: Option<Row>,
     dropped: u64,
     pub(super) reads: VecDeque<(u64, usize, Reply<Page>)>,
-    pub(super) flushes: Vec<Reply<()>>,
+    /// What was given before each, oldest first.
+    flushes: VecDeque<(Progress, Reply<()>)>,
     pub(super) closes: Vec<Reply<()>>,
     /// Ends once everything is written.
     pub(super) closing: bool,
     /// The thread is gone.
     pub(super) ended: bool,
+}
+
+/// Saves and calls of [`Queue::append`], counted.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    saves: u64,
+    calls: u64,
+}
+
+impl Progress {
+    fn reached(self, mark: Self) -> bool {
+        self.saves >= mark.saves && self.calls >= mark.calls
+    }
+}
+
+/// One call of [`Queue::append`], or several of which the later ones had no rows.
+#[derive(Debug)]
+struct Call {
+    /// The number of the last of them.
+    number: u64,
+    /// `accepted` after it.
+    accepted: u64,
+    complete: Timestamp,
 }
 
 /// What the thread does next.
@@ -56,7 +85,7 @@ pub(super) enum Job {
     Save(u64, Commit),
     Append(Vec<Row>, Timestamp),
     Read(u64, usize, Reply<Page>),
-    /// All that was accepted is written.
+    /// All that was accepted before these asked is written.
     Flushed(Vec<Reply<()>>),
     Close,
 }
@@ -69,12 +98,14 @@ impl Shared {
             rows: VecDeque::new(),
             accepted: 0,
             taken: 0,
+            given: Progress::default(),
+            begun: Progress::default(),
             paced_at: None,
-            completes: VecDeque::new(),
+            calls: VecDeque::new(),
             lost: None,
             dropped: 0,
             reads: VecDeque::new(),
-            flushes: Vec::new(),
+            flushes: VecDeque::new(),
             closes: Vec::new(),
             closing: false,
             ended: false,
@@ -138,6 +169,7 @@ impl Queue {
         if self.closing || self.saves.len() >= self.tuning.saves {
             return Err(Closed);
         }
+        self.given.saves += 1;
         self.saves.push_back((ticket, commit));
         Ok(())
     }
@@ -154,16 +186,34 @@ impl Queue {
         for row in surplus {
             self.lose(row);
         }
-        match self.completes.back_mut() {
+        self.given.calls += 1;
+        let call = Call { number: self.given.calls, accepted: self.accepted, complete };
+        match self.calls.back_mut() {
             // Calls without rows don't make the list longer.
-            Some((accepted, last)) if *accepted == self.accepted => *last = complete,
-            _ => self.completes.push_back((self.accepted, complete)),
+            Some(last) if last.accepted == call.accepted => *last = call,
+            _ => self.calls.push_back(call),
         }
         Ok(Backlog { waiting: self.rows.len(), dropped: self.dropped })
     }
 
-    /// Whether another question may wait.
-    pub(super) fn has_room(&self) -> bool {
+    /// Answered once all that was given before is written; what is given later is not waited for.
+    pub(super) fn flush(&mut self, reply: Reply<()>) {
+        self.flushes.push_back((self.given, reply));
+    }
+
+    /// Nothing is written any more: the dropped senders tell those who wait.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+        self.closing = true;
+        self.reads.clear();
+        self.flushes.clear();
+        self.closes.clear();
+    }
+
+    /// Whether another question may wait. Those that nobody waits for any more take no room.
+    pub(super) fn has_room(&mut self) -> bool {
+        self.reads.retain(|(_, _, reply)| !reply.is_closed());
+        self.flushes.retain(|(_, reply)| !reply.is_closed());
         self.reads.len() + self.flushes.len() + self.closes.len() < QUESTIONS
     }
 
@@ -197,13 +247,20 @@ impl Queue {
         let since = now.saturating_sub(self.paced_at?);
         let pace = i64::try_from(self.tuning.pace.as_millis()).unwrap_or(i64::MAX);
         // A whole batch need not wait, nor do rows that somebody waits for.
-        let kept = self.rows.len() < self.tuning.batch && self.flushes.is_empty() && !self.closing;
+        let wanted = self.flushes.iter().any(|(_, reply)| !reply.is_closed());
+        let kept = self.rows.len() < self.tuning.batch && !wanted && !self.closing;
         let left = u64::try_from(pace.saturating_sub(since)).ok().filter(|left| *left > 0 && since >= 0)?;
-        (kept && !self.completes.is_empty()).then(|| Duration::from_millis(left))
+        (kept && !self.calls.is_empty()).then(|| Duration::from_millis(left))
     }
 
     fn next(&mut self, now: i64) -> Option<Job> {
+        let written = |(mark, _): &(Progress, _)| self.begun.reached(*mark);
+        let flushed = self.flushes.iter().take_while(|flush| written(flush)).count();
+        if flushed > 0 {
+            return Some(Job::Flushed(self.flushes.drain(..flushed).map(|(_, reply)| reply).collect()));
+        }
         if let Some((ticket, commit)) = self.saves.pop_front() {
+            self.begun.saves += 1;
             return Some(Job::Save(ticket, commit));
         }
         // Readers before rows: under load there are always rows.
@@ -216,30 +273,101 @@ impl Queue {
             self.paced_at = Some(now);
             return Some(Job::Append(rows, complete));
         }
-        if !self.flushes.is_empty() {
-            return Some(Job::Flushed(std::mem::take(&mut self.flushes)));
-        }
         self.closing.then_some(Job::Close)
     }
 
     /// Up to a batch of rows, and up to where rows are complete with them.
     fn batch(&mut self) -> Option<(Vec<Row>, Timestamp)> {
-        let &(_, oldest) = self.completes.front()?;
+        let oldest = self.calls.front()?.complete;
         let count = self.rows.len().min(self.tuning.batch);
         let mut rows: Vec<Row> = self.rows.drain(..count).collect();
         self.taken += count as u64;
         let mut complete = None;
-        while let Some(&(accepted, at)) = self.completes.front() {
-            if accepted > self.taken {
-                break;
-            }
-            complete = Some(at);
-            self.completes.pop_front();
+        while let Some(call) = self.calls.pop_front_if(|call| call.accepted <= self.taken) {
+            complete = Some(call.complete);
+            self.begun.calls = call.number;
         }
         // Before the first call's rows are all written, nothing is complete; the store keeps what it has.
         let complete = complete.unwrap_or_else(|| oldest.min(Timestamp::EPOCH));
         // With the next write, whatever waits: what is complete once this call's rows are written includes these.
         rows.extend(self.lost.take());
         Some((rows, complete))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance::rows;
+
+    fn append(queue: &mut Queue, count: i64) {
+        queue.append(rows(1..=count), Timestamp::EPOCH).unwrap();
+    }
+
+    fn flush(queue: &mut Queue) -> oneshot::Receiver<Result<(), StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        queue.flush(reply);
+        answer
+    }
+
+    /// The next job in short: how many rows are written, or how many flushes answered.
+    fn next(queue: &mut Queue, now: i64) -> Option<(&'static str, usize)> {
+        queue.next(now).map(|job| match job {
+            Job::Save(..) => ("save", 1),
+            Job::Append(rows, _) => ("append", rows.len()),
+            Job::Flushed(replies) => ("flushed", replies.len()),
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn a_flush_waits_for_what_came_before_it_and_not_for_what_comes_later() {
+        let shared = Shared::new(Tuning { batch: 4, ..Tuning::default() });
+        shared.change(|queue| {
+            (0..2).for_each(|_| append(queue, 3));
+            queue.save(1, Commit::default()).unwrap();
+            let _first = flush(queue);
+            append(queue, 3);
+            let _second = flush(queue);
+            let jobs: Vec<_> = (0..6)
+                .filter_map(|_| {
+                    // There is always more to write.
+                    append(queue, 3);
+                    next(queue, 0)
+                })
+                .collect();
+            let (rows, flushed) = (("append", 4), ("flushed", 1));
+            assert_eq!(jobs, [("save", 1), rows, rows, flushed, rows, flushed]);
+            // A call without rows is waited for, too.
+            for second in 1..20 {
+                next(queue, second * 1_000);
+            }
+            append(queue, 0);
+            let _third = flush(queue);
+            assert_eq!([next(queue, 0), next(queue, 0)], [Some(("append", 0)), Some(flushed)]);
+            let _fourth = flush(queue);
+            queue.save(2, Commit::default()).unwrap();
+            assert_eq!([next(queue, 0), next(queue, 0)], [Some(flushed), Some(("save", 1))]);
+        });
+    }
+
+    #[test]
+    fn a_flush_breaks_the_pace_once_and_one_that_nobody_waits_for_not_at_all() {
+        let shared = Shared::new(Tuning::default());
+        shared.change(|queue| {
+            append(queue, 1);
+            assert_eq!(next(queue, 0), Some(("append", 1)));
+            append(queue, 1);
+            drop(flush(queue));
+            assert_eq!(next(queue, 1), None);
+            let _waiting = flush(queue);
+            assert_eq!([next(queue, 1), next(queue, 1)], [Some(("append", 1)), Some(("flushed", 2))]);
+            append(queue, 1);
+            assert_eq!(next(queue, 2), None);
+            for _ in 0..=QUESTIONS {
+                drop(flush(queue));
+                assert!(queue.has_room());
+            }
+        });
     }
 }

@@ -197,12 +197,12 @@ impl StoreHandle {
         self.ask(|queue, reply| queue.reads.push_back((after, most, reply))).await
     }
 
-    /// Waits until all that was accepted before is written.
+    /// Waits until all that was accepted before is written; what is accepted later is not waited for.
     ///
     /// # Errors
     /// [`StoreError`] when that is not so in the end.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        self.ask(|queue, reply| queue.flushes.push(reply)).await
+        self.ask(Queue::flush).await
     }
 
     /// Writes what was accepted before, closes the store and ends the thread. While the disk fails there is one last

@@ -2,7 +2,7 @@
 
 use super::{
     Opener, StoreEvent, Tuning,
-    backlog::{Job, Shared},
+    backlog::{Job, Queue, Shared},
     failure,
 };
 use crate::{
@@ -43,13 +43,7 @@ pub(super) fn run(
         }
     }
     // Whoever asked in the meantime gets no answer, which is one.
-    shared.change(|queue| {
-        queue.ended = true;
-        queue.closing = true;
-        queue.reads.clear();
-        queue.flushes.clear();
-        queue.closes.clear();
-    });
+    shared.change(Queue::end);
 }
 
 impl Worker<'_> {

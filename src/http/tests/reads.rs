@@ -1,0 +1,83 @@
+//! What is read of a clock: its schedules, its history, its audit.
+
+use super::*;
+use crate::engine::audit::Report;
+
+#[tokio::test]
+async fn schedules_are_listed_and_a_misspelt_one_is_answered_with_the_nearest() {
+    let clock = Clock::start().await;
+    let all: Value = clock.client.get("/schedules").await.unwrap();
+    assert_eq!(all["schedules"][0]["name"], "one-minute");
+    assert_eq!(all["schedules"][0]["returned"], 2);
+    assert_eq!(all["schedules"][0]["definition"]["every"], "1 minute");
+    let one: ScheduleView = clock.client.get("/schedules/two-minutes").await.unwrap();
+    assert_eq!((one.next_due_at, one.event.as_deref()), (Some(at(11)), Some("time.two-minutes.passed")));
+    let (status, detail) = refused(clock.client.get("/schedules/one-minutee").await).await;
+    assert_eq!(status, 404);
+    assert!(detail.contains("did you mean 'one-minute'?"), "{detail}");
+}
+
+#[tokio::test]
+async fn history_is_paged_in_both_directions_and_filtered() {
+    let clock = Clock::start().await;
+    for minute in 1..=1200 {
+        clock.record(confirmed(if minute % 2 == 0 { "two-minutes" } else { "one-minute" }, minute));
+    }
+    for (way, newest_first) in [("before=99999", true), ("after=0", false)] {
+        let (mut seen, mut query) = (Vec::new(), format!("/history?schedule=two-minutes&limit=250&{way}"));
+        loop {
+            let page: History = clock.client.get(&query).await.unwrap();
+            seen.extend(page.rows.iter().map(|row| row.sequence));
+            let Some(next) = page.next else { break };
+            let key = if newest_first { "before" } else { "after" };
+            query = format!("/history?schedule=two-minutes&limit=250&{key}={next}");
+        }
+        let mut expected: Vec<u64> = (1..=600).map(|k| k * 2).collect();
+        if newest_first {
+            expected.reverse();
+        }
+        assert_eq!(seen, expected);
+    }
+    let newest: History = clock.client.get("/history?limit=1").await.unwrap();
+    assert_eq!((newest.rows[0].sequence, newest.rows[0].lateness_ms), (1200, Some(3)));
+    for (query, reason) in [
+        ("outcome=confirmd", "did you mean 'confirmed'?"),
+        ("limit=0", "1 to 1000"),
+        ("after=1&before=2", "not both"),
+        ("after=x", "after: 'x' is not a position in the record"),
+        ("since=3", "since"),
+    ] {
+        let (status, detail) = refused(clock.client.get(&format!("/history?{query}")).await).await;
+        assert_eq!(status, 400, "{query}");
+        assert!(detail.contains(reason), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn an_audit_waits_for_rows_that_are_still_being_written() {
+    let clock = Clock::start().await;
+    (1..=3).for_each(|minute| clock.record(confirmed("one-minute", minute)));
+    [2, 4].into_iter().for_each(|minute| clock.record(confirmed("two-minutes", minute)));
+    // What the loop knows to be settled is not written before it is asked to.
+    *clock.unwritten.lock().unwrap() = Ok(vec![confirmed("one-minute", 4)]);
+    let report: Report = clock.client.get("/audit").await.unwrap();
+    assert!(report.agrees(), "{report:?}");
+    assert_eq!((report.totals.expected, report.totals.confirmed), (6, 6));
+    for (query, reason) in [
+        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "must be before"),
+        ("from=2099-01-01T00:00:00Z", "is in the future"),
+        ("to=1969-12-31T00:00:00Z", "before the clock's first schedule"),
+    ] {
+        let (status, detail) = refused(clock.client.get(&format!("/audit?{query}")).await).await;
+        assert_eq!(status, 400, "{query}: {detail}");
+        assert!(detail.contains(reason), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn an_audit_of_rows_that_can_not_be_written_says_so() {
+    let clock = Clock::start().await;
+    *clock.unwritten.lock().unwrap() = Err("the disk is full".into());
+    let (status, detail) = refused(clock.client.get("/audit").await).await;
+    assert_eq!((status, detail.as_str()), (503, "the record can't be completed: the disk is full"));
+}

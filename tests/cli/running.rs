@@ -1,0 +1,219 @@
+//! `list`, `history`, `audit`, `parked`, `tail` and `health`: from a clock that runs, played by a task.
+
+use super::record::{at, confirmed, json_lines, khronos, parked, revision, text};
+use khronos::{
+    clock_loop::{Command as Ask, Decided, Handle, Status},
+    engine::{KeptPage, RecordRow, ScheduleStatus},
+    http::{HttpState, Limits, bind, bind_control, serve, serve_control},
+    ops::{RecordReader, RunningClock},
+    schedule::CalendarStore,
+    store::Page,
+};
+use ponos::{broker::Link, shutdown::shutdown};
+use std::{
+    io::{BufRead, BufReader, Write},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::sync::{mpsc, watch};
+
+/// `write` is what the loop does when it is asked to write; once `removed`, the schedule is no more.
+async fn play(
+    mut asked: mpsc::Receiver<Ask>,
+    write: impl Fn() -> Result<(), String>,
+    removed: Arc<AtomicBool>,
+) {
+    let schedule = ScheduleStatus {
+        revision: revision(),
+        next: Some(at(11)),
+        outstanding: Vec::new(),
+        confirmed: 7,
+        returned: 1,
+        refused: None,
+    };
+    while let Some(command) = asked.recv().await {
+        match command {
+            Ask::Schedules(after, reply) => {
+                let page = if after.is_none() { vec![schedule.clone()] } else { vec![] };
+                drop(reply.send(page));
+            }
+            Ask::Neighbours(_, reply) => drop(reply.send(vec![schedule.revision.definition.clone()])),
+            Ask::Revision(_, _, reply) => drop(reply.send(Some(schedule.revision.clone()))),
+            Ask::Schedule(name, reply) => {
+                drop(
+                    reply.send((*name == *"one-minute" && !removed.load(Relaxed)).then(|| schedule.clone())),
+                );
+            }
+            Ask::Kept(after, reply) => {
+                let revisions = if after.is_none() { vec![revision()] } else { vec![] };
+                drop(reply.send(KeptPage { settled: at(7), revisions, ..KeptPage::default() }));
+            }
+            Ask::Parked(after, reply) => {
+                drop(reply.send(if after.is_none() { vec![(7, parked())] } else { vec![] }));
+            }
+            Ask::Write(reply) => drop(reply.send(write())),
+            Ask::Release(ids, reply) | Ask::Drop(ids, reply) => {
+                let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
+                drop(reply.send(Decided { done: of(7), being_sent: of(9) }));
+            }
+            Ask::Reload(reply) => drop(reply.send(Ok("nothing changed".into()))),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    std::fs::create_dir(&store).unwrap();
+    let row = |k| RecordRow { sequence: u64::try_from(k).unwrap(), row: confirmed(k) };
+    // The last row is settled, and not written before the loop is asked to.
+    let rows = Arc::new(Mutex::new((1..=6).map(row).collect::<Vec<_>>()));
+    let (kept, disk) = (rows.clone(), Arc::new(Mutex::new(Ok(()))));
+    let (full, written) = (disk.clone(), rows.clone());
+    let write = move || {
+        let mut written = written.lock().unwrap();
+        if disk.lock().unwrap().is_ok() && written.len() < 7 {
+            written.push(row(7));
+        }
+        disk.lock().unwrap().clone()
+    };
+    let record = RecordReader::new(move |after, most| {
+        let kept = kept.lock().unwrap();
+        let rows = kept.iter().filter(|row| row.sequence > after).take(most).cloned().collect();
+        let page = Page { rows, first: 1, last: kept.len() as u64, record: 1 };
+        async move { Ok(page) }
+    });
+    let (commands, asked) = mpsc::channel(8);
+    let removed = Arc::new(AtomicBool::new(false));
+    tokio::spawn(play(asked, write, removed.clone()));
+    let status = Status {
+        clock: "khronos".into(),
+        now: at(7),
+        reasons: vec![],
+        warnings: vec![],
+        link: Link::Down { attempts: 0, error: None },
+        confirmed: 7,
+        returned: 1,
+        parked: 1,
+        outstanding: 0,
+        settled: at(7),
+    };
+    let (show, status) = watch::channel(status);
+    let (_recorded, recorded) = watch::channel(6);
+    let handle = Handle { commands, status, recorded };
+    let limits = Limits::default();
+    let clock = RunningClock::new(handle, record, CalendarStore::default(), limits.answer);
+    let state = HttpState::new(clock, vec![], limits);
+    let (_trigger, shutdown) = shutdown();
+    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(serve(listener, state.clone(), shutdown.clone()));
+    tokio::spawn(serve_control(bind_control(&store).unwrap(), state, shutdown));
+
+    let here = folder.path().to_owned();
+    let ran = tokio::task::spawn_blocking(move || {
+        let run = |arguments: &[&str]| khronos(&here, arguments);
+        let list = run(&["list"]);
+        assert!(text(&list.stdout).contains("time.one-minute.passed"), "{list:?}");
+        assert_eq!(json_lines(&run(&["list", "--json"]))[0]["confirmed"], 7);
+        for at in [&[][..], &["--url", &url]] {
+            rows.lock().unwrap().truncate(6);
+            *full.lock().unwrap() = Err("the disk is full".to_owned());
+            let audit = run(&[&["audit"], at].concat());
+            let said = "the record can't be completed: the disk is full";
+            assert!(audit.status.code() == Some(69) && text(&audit.stderr).contains(said), "{audit:?}");
+            *full.lock().unwrap() = Ok(());
+            let audit = run(&[&["audit"], at].concat());
+            assert_eq!(audit.status.code(), Some(0), "{audit:?}");
+        }
+        assert_eq!(json_lines(&run(&["history", "--json", "--after", "5"])).len(), 2);
+        for at in [&[][..], &["--url", &url]] {
+            let history = run(&[&["history", "one-minuet"], at].concat());
+            assert_eq!(history.status.code(), Some(2), "{history:?}");
+            let said = text(&history.stderr);
+            assert!(said.contains("there is no schedule 'one-minuet'; did you mean 'one-minute'?"), "{said}");
+            for (name, said) in
+                [("nosuch", "no schedule 'nosuch'; "), ("No Such", "not the name of a schedule: ")]
+            {
+                let history = run(&[&["history", name], at].concat());
+                let shown = text(&history.stderr);
+                assert!(shown.contains(said) && shown.ends_with("; khronos list shows all\n"), "{shown}");
+                assert!(!shown.contains("GET"), "{shown}");
+            }
+        }
+        let release = run(&["parked", "release", "7", "8"]);
+        assert_eq!(text(&release.stdout), "7 released\n", "{release:?}");
+        assert_eq!(release.status.code(), Some(2));
+        assert_eq!(text(&run(&["parked", "drop", "--all"]).stdout), "7 dropped\n");
+        // More than a clock takes in one request.
+        let many: Vec<String> = (1_000_000..1_012_000).map(|id| id.to_string()).chain(["7".into()]).collect();
+        let words = ["parked", "release"].into_iter().chain(many.iter().map(String::as_str));
+        let release = run(&words.collect::<Vec<_>>());
+        assert_eq!((text(&release.stdout), release.status.code()), ("7 released\n".to_owned(), Some(2)));
+        assert_eq!(text(&release.stderr).lines().count(), 12_000);
+        let tail =
+            run(&["tail", "--feed", &url, "--after", "4", "--count", "2", "--match", "time.#", "--json"]);
+        let events = json_lines(&tail);
+        assert_eq!(events.len(), 2, "{tail:?}");
+        assert_eq!(events[0]["time"], "1970-01-01T00:05:00.000Z");
+        let plain = run(&["tail", "--feed", &url, "--after", "6", "--count", "1"]);
+        assert_eq!(
+            text(&plain.stdout),
+            "1970-01-01T00:07:00.000Z  time.one-minute.passed  one-minute  2 ms late\n"
+        );
+        removed.store(true, Relaxed);
+        for at in [&[][..], &["--url", &url]] {
+            let history = run(&[&["history", "one-minute", "--outcome", "dropped"], at].concat());
+            let (code, said) = (history.status.code(), text(&history.stdout));
+            assert_eq!((code, said.as_str()), (Some(0), "no such row is recorded\n"), "{history:?}");
+            let history = run(&[&["history", "one-minutes", "--outcome", "dropped"], at].concat());
+            assert_eq!(history.status.code(), Some(2), "{history:?}");
+        }
+        let alive = run(&["health", "--url", &url]);
+        assert_eq!((alive.status.code(), text(&alive.stdout)), (Some(0), "alive\n".into()), "{alive:?}");
+        assert_eq!(json_lines(&run(&["health", "--ready", "--url", &url, "--json"]))[0]["ready"], true);
+        show.send_modify(|status| status.reasons = vec!["broker: gone".into()]);
+        let ready = run(&["health", "--ready", "--url", &url]);
+        assert_eq!(ready.status.code(), Some(1), "{ready:?}");
+        assert_eq!(text(&ready.stderr), "not ready: broker: gone\n");
+    });
+    ran.await.unwrap();
+}
+
+/// How long a tail may take to ask.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Takes one request and answers it with the beginning of a feed. Gives the head of the request.
+fn serve_feed(listener: &std::net::TcpListener, feed: &str) -> String {
+    listener.set_nonblocking(true).unwrap();
+    let (stream, _) = testkit::block_until("the tail to ask", LIMIT, || listener.accept().ok());
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut lines = BufReader::new(&stream).lines().map(Result::unwrap);
+    let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+    let answer = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+    (&stream).write_all(format!("{answer}{feed}").as_bytes()).unwrap();
+    head.join("\n").to_lowercase()
+}
+
+#[test]
+fn a_tail_that_has_seen_no_event_yet_resumes_where_its_feed_began() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", clock.local_addr().unwrap());
+    let tail = std::thread::spawn(move || khronos(folder.path(), &["tail", "--feed", &url, "--count", "1"]));
+    let began =
+        serve_feed(&clock, ": khronos\nid: r00000000000000ab.7\n\nid: r00000000000000ab.8\nevent: x\n");
+    assert!(!began.contains("last-event-id"), "{began}");
+    // The event that was cut off is asked for again.
+    let event = r#"{"time":"1970-01-01T00:08:00.000Z","type":"time.x.passed","subject":"x"}"#;
+    let resumed = serve_feed(&clock, &format!("id: r00000000000000ab.8\nevent: x\ndata: {event}\n\n"));
+    assert!(resumed.contains("last-event-id: r00000000000000ab.7"), "{resumed}");
+    let tail = tail.join().unwrap();
+    assert_eq!(tail.status.code(), Some(0), "{tail:?}");
+    assert_eq!(text(&tail.stdout), "1970-01-01T00:08:00.000Z  time.x.passed  x\n", "{tail:?}");
+}
