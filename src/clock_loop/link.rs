@@ -38,7 +38,7 @@ impl Outage {
 impl Outage {
     /// A warning about what was missing a while ago and was declared again.
     pub(super) fn mended(&self, link: &Link, now: Timestamp) -> Option<String> {
-        let (what, at) = self.missing.as_ref().filter(|(_, at)| now.since(*at) < SHOWN)?;
+        let (what, at) = self.missing.as_ref().filter(|(_, at)| (0..SHOWN).contains(&now.since(*at)))?;
         matches!(link, Link::Up { .. }).then(|| {
             format!("broker: {what} ({at}); it was declared again, but its receivers may have to bind again")
         })
@@ -91,6 +91,14 @@ mod tests {
     fn down(attempts: u32, class: LinkErrorClass) -> Link {
         let error = LinkError { class, what: "x".into(), remedy: String::new() };
         Link::Down { attempts, error: Some(error) }
+    }
+
+    #[test]
+    fn what_was_missing_is_shown_for_a_while_and_not_after_the_clock_was_set_back() {
+        let outage = Outage { told: false, missing: Some(("x".into(), Timestamp::from_millis(SHOWN))) };
+        let up = Link::Up { generation: 1, broker: "a test".into(), user: None };
+        let is_shown = |now: i64| outage.mended(&up, Timestamp::from_millis(now)).is_some();
+        assert_eq!([SHOWN, 2 * SHOWN - 1, 2 * SHOWN, 0].map(is_shown), [true, true, false, false]);
     }
 
     #[test]

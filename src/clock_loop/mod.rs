@@ -286,7 +286,7 @@ impl ClockLoop {
             self.perform(action);
         }
         self.keep_promises();
-        if self.engine.now().since(self.shown_at) >= STATUS {
+        if is_outdated(self.shown_at, self.engine.now()) {
             self.show_status();
         }
     }
@@ -381,6 +381,11 @@ impl ClockLoop {
         let answers = answers.collect();
         self.step(Input::Settled(answers));
     }
+}
+
+/// Whether a status of that time is to be brought up to date. A clock that was set back shows less than then.
+fn is_outdated(shown_at: Timestamp, now: Timestamp) -> bool {
+    !(0..STATUS).contains(&now.since(shown_at))
 }
 
 fn store_gone() -> Failure {

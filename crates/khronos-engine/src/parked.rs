@@ -99,8 +99,11 @@ impl ParkedSet {
 
     /// Lets what waits for an instant after this one wait for it no longer: the clock was set back to it.
     pub(super) fn wake(&mut self, now: Timestamp) {
-        let released = std::mem::take(&mut self.released).into_iter();
-        self.released = released.map(|release| Release { at: release.at.min(now), ..release }).collect();
+        while self.released.last().is_some_and(|release| release.at > now)
+            && let Some(release) = self.released.pop_last()
+        {
+            self.released.insert(Release { at: now, ..release });
+        }
     }
 
     /// When the next that was released may be handed over, as far as time alone decides.
