@@ -119,7 +119,6 @@ each_planted_fault_is_caught! {
     forgetting_how_far_it_reached_is_caught: ForgetHowFarItReached,
     calling_for_what_was_before_is_caught: CallForWhatWasBefore,
     coalescing_what_was_sent_before_a_step_back_is_caught: CoalesceWhatWasSentBefore,
-    a_step_back_that_a_crash_cuts_short_is_caught: LeaveWhatWasNotTakenBack,
     spans_above_the_reservation_are_caught: SendSpansAboveTheReservation,
     settling_what_is_gated_is_caught: SettleWhatIsGated,
     a_load_that_ends_what_was_put_is_caught: LoadEndsWhatWasPut,

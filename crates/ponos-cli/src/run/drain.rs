@@ -220,7 +220,7 @@ mod tests {
                 Ok(Done)
             }
         };
-        let policy = Policy::default().timeout(Duration::from_secs(300)).prefetch(1);
+        let policy = Policy::default().timeout(Duration::from_secs(300)).concurrency(1).prefetch(1);
         let ready = Worker::new("shop").on::<Value>(NAME, handler.with(policy)).ready().unwrap();
         let transport = Transport::memory(broker.clone());
         transport.check(ready.topology()).await.unwrap();
@@ -288,7 +288,7 @@ mod tests {
         let ended = tokio::time::timeout(Duration::from_secs(600), drained).await;
         assert!(!ended.expect("the drain never ends").unwrap() && is_asked(&asked));
         assert!((90..100).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
-        assert_eq!(liveness.deliveries().taken, 1);
+        assert!(liveness.deliveries().taken < 3, "nothing was left in the queue");
     }
 
     #[tokio::test(start_paused = true)]

@@ -74,6 +74,7 @@ fn a_crash_before_all_is_taken_back_silences_nothing() {
 fn a_clean_end_takes_all_back_that_is_left() {
     let mut clock = Clock::half_set_back();
     clock.step(Input::Drain);
+    assert!(clock.engine.setting_back.is_none());
     clock.step(Input::Flush);
     clock.write_all();
     assert!(clock.engine.is_written());
