@@ -54,6 +54,8 @@ pub(super) enum Fault {
     CountAllFromTheReached,
     /// What was sent singly before a step back is coalesced after it.
     CoalesceWhatWasSentBefore,
+    /// A crash while a step back is taken leaves the rest of the spans where they were.
+    LeaveWhatWasNotTakenBack,
     /// What a span or a release hands over need not lie below a durable H.
     SendSpansAboveTheReservation,
     /// A load of the files ends, or changes, what a command put.

@@ -11,11 +11,15 @@ use super::{
     progress::{Progress, SpanKey, row},
     resting::Resting,
     schedules::Schedules,
+    set_back::SetBack,
     slot::Slot,
     slots::SlotId,
 };
 use ponos_event::Timestamp;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 impl Engine {
     /// Takes up where `snapshot` ends. Nothing is published before the first step.
@@ -23,6 +27,8 @@ impl Engine {
         let settled = snapshot.settled.unwrap_or(reading.wall);
         let handed = snapshot.handed.unwrap_or(settled).max(settled);
         let reached = snapshot.reached.unwrap_or(handed).max(handed);
+        // A crash may have come before all was taken back.
+        let under_way = reached > handed && !planted(Fault::LeaveWhatWasNotTakenBack);
         let mut engine = Self {
             rules,
             guard: ClockGuard::new(rules.clock, snapshot.settled),
@@ -31,7 +37,7 @@ impl Engine {
             progress: Progress::new(settled, handed, reached, snapshot.set_backs),
             resting: Resting::default(),
             changes: Changes::default(),
-            setting_back: None,
+            setting_back: under_way.then(|| SetBack::new(handed, HashSet::new())),
             link_up: false,
             more: false,
             draining: false,
@@ -62,7 +68,7 @@ impl Engine {
             let (era, schedule) = (revision.era(), Arc::new(schedule));
             engine.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state });
         }
-        engine.mark_lost_details(settled, reading.wall);
+        engine.mark_lost_details((settled, handed), reading.wall);
         for id in engine.schedules.ids() {
             let slot = &engine.schedules[id];
             let row = pending.get(slot.definition.name()).filter(|row| row.revision == slot.number());
@@ -74,8 +80,8 @@ impl Engine {
 
     /// The store marks what a crash kept from the record up to W. Above W, too, there is what is settled and not sent again: what lies
     /// before a span that was kept, and in a revision that ended. Its rows may be there or not: a row says so, for
-    /// those of which no other row tells more.
-    fn mark_lost_details(&mut self, settled: Timestamp, at: Timestamp) {
+    /// those of which no other row tells more. Above H a span that was not taken back yet tells nothing.
+    fn mark_lost_details(&mut self, (settled, handed): (Timestamp, Timestamp), at: Timestamp) {
         if self.rules.record_first || planted(Fault::LeaveLostDetailsUnmarked) {
             return;
         }
@@ -85,7 +91,11 @@ impl Engine {
             .backlogs
             .iter()
             .filter(|(_, backlog)| backlog.span.after > settled || backlog.schedule.timing.jitter() > 0);
-        let spans = spans.map(|((name, number), b)| ((name.clone(), *number), b.span.after));
+        let spans = spans.map(|(key, b)| {
+            let running = self.resting.get(key).is_none();
+            let through = b.span.after;
+            (key.clone(), if running { through.min(b.schedule.timing.due_by(handed)) } else { through })
+        });
         let ended = self.resting.iter().filter_map(|(key, revision)| {
             let ended = revision.ended.filter(|ended| *ended > settled || revision.definition.has_jitter());
             ended.filter(|_| !self.outstanding.backlogs.contains(key)).map(|ended| (key, ended))

@@ -18,6 +18,8 @@ const MINUTE: i64 = 60 * SECOND;
 /// 2030-01-01.
 const FAR: i64 = 1_893_456_000_000;
 
+mod under_way;
+
 /// A clock whose broker confirms at once, and its disk.
 struct Clock {
     memory: Memory,
@@ -28,6 +30,9 @@ struct Clock {
     /// Writes are kept waiting.
     slow: bool,
     waiting: Vec<(u64, Box<Commit>)>,
+    /// What the broker says to an event of this schedule, and to which it says nothing.
+    answer: fn(&str) -> Option<Answer>,
+    unanswered: Vec<u64>,
     /// Schedule, due time, body.
     sent: Vec<(String, i64, Vec<u8>)>,
     /// Somewhat was sent above the H that is on the disk.
@@ -49,6 +54,8 @@ impl Clock {
             boot: 0,
             slow: false,
             waiting: Vec::new(),
+            answer: |_| Some(Answer::Confirmed { returned: false }),
+            unanswered: Vec::new(),
             sent: Vec::new(),
             unreserved: false,
         };
@@ -75,8 +82,14 @@ impl Clock {
                         inputs.push(Input::Saved(ticket));
                     }
                     Action::Publish(handovers) => {
-                        let answer = |one: &Handover| (one.token, Answer::Confirmed { returned: false });
-                        inputs.push(Input::Settled(handovers.iter().map(answer).collect()));
+                        let mut answers = Vec::new();
+                        for one in &handovers {
+                            match (self.answer)(&one.schedule.name) {
+                                Some(answer) => answers.push((one.token, answer)),
+                                None => self.unanswered.push(one.token),
+                            }
+                        }
+                        inputs.push(Input::Settled(answers));
                         let durable = self.memory.handed();
                         for Handover { era, schedule, stands_for, .. } in handovers {
                             self.unreserved |= durable < Some(stands_for.last);
@@ -224,6 +237,8 @@ fn what_began_since_a_step_back_is_edited_and_removed_from_now_on() {
         clock.pass(MINUTE);
         // Another process knows it from the disk.
         clock.crash();
+        // It sends what may have been sent, and takes changes then.
+        clock.pass(SECOND);
         let put = |clock: &mut Clock, data| {
             let (before, from) = (clock.sent.len(), clock.wall);
             clock.put("b", data);

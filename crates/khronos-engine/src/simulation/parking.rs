@@ -15,6 +15,8 @@ pub(super) struct Parking {
     pub(super) runs: usize,
     /// As it is durable.
     disk: BTreeMap<u64, Parked>,
+    /// Up to this one they were parked before the clock was set back last.
+    before: u64,
     /// What should not be.
     pub(super) broken: Option<String>,
 }
@@ -26,6 +28,7 @@ impl Parking {
             unbound: false,
             runs: 0,
             disk: BTreeMap::new(),
+            before: 0,
             broken: None,
         }
     }
@@ -82,15 +85,22 @@ impl Parking {
     }
 
     /// What is handed over is not parked any more on the disk, or released there. What a restart sends again is parked
-    /// there or not.
+    /// there or not, and what was parked before the clock was set back is called for again.
     pub(super) fn check_handover(&mut self, handover: &Handover, engine: &Engine) {
         let name = &handover.schedule.name;
         let resent = engine.running(name).is_some_and(|running| !running.outstanding.is_empty());
-        let unreleased = |(_, parked): &(&u64, &Parked)| !parked.released && is_of(handover, parked);
+        let unreleased = |(number, parked): &(&u64, &Parked)| {
+            **number > self.before && !parked.released && is_of(handover, parked)
+        };
         if !resent && let Some((number, _)) = self.disk.iter().find(unreleased) {
             let due = handover.stands_for.last;
             self.broken = Some(format!("{name} of {due} was sent before its release ({number}) was durable"));
         }
+    }
+
+    pub(super) fn set_back(&mut self, engine: &Engine) {
+        let all = engine.parked().keys().chain(self.disk.keys());
+        self.before = all.fold(self.before, |before, number| before.max(*number));
     }
 
     pub(super) fn written(&mut self, commit: &Commit) {

@@ -1,0 +1,85 @@
+//! What comes while the clock is being set back, which takes several steps.
+
+use super::*;
+
+const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+impl Clock {
+    /// More schedules than one step takes back were behind for years. The broker refused the first, and does not answer to
+    /// the last. The clock is set back, and the first step of that is made; its write is not durable.
+    fn half_set_back() -> Self {
+        let mut clock = Self::new();
+        NAMES.iter().for_each(|name| clock.put(name, 1));
+        clock.pass(MINUTE);
+        clock.step(Input::Link(false));
+        clock.pass(20 * MINUTE);
+        let there = clock.wall;
+        clock.wall = FAR;
+        clock.pass(2 * MINUTE);
+        clock.answer = |name| (name < "e").then(|| Answer::Refused("a full queue".into()));
+        clock.step(Input::Link(true));
+        clock.pass(SECOND);
+        assert_eq!(clock.unanswered.len(), 2);
+        assert!(clock.spans().iter().any(|through| *through > FAR), "{:?}", clock.spans());
+        clock.answer = |_| Some(Answer::Confirmed { returned: false });
+        (clock.slow, clock.wall) = (true, there);
+        clock.step(Input::Tick);
+        assert!(clock.engine.setting_back.is_some());
+        clock
+    }
+
+    /// Up to where the spans on the disk reach.
+    fn spans(&mut self) -> Vec<i64> {
+        let kept = self.store.load().unwrap();
+        kept.spans.iter().map(|(_, span)| span.through.max(span.after).millis()).collect()
+    }
+
+    /// The disk writes what waits, and all that follows.
+    fn write_all(&mut self) {
+        self.slow = false;
+        for (ticket, commit) in std::mem::take(&mut self.waiting) {
+            self.store.save(0, &commit).unwrap();
+            self.step(Input::Saved(ticket));
+        }
+    }
+
+    /// Whether all schedules go on from here.
+    fn all_go_on(&mut self) -> bool {
+        let (before, from) = (self.sent.len(), self.wall + MINUTE);
+        self.pass(3 * MINUTE);
+        let due = |name: &&str| self.due(name, before);
+        NAMES.iter().map(due).all(|due| due.ends_with(&tens(from, self.wall)))
+    }
+}
+
+#[test]
+fn a_crash_before_all_is_taken_back_silences_nothing() {
+    let told = |fault| {
+        plant(fault);
+        let mut clock = Clock::half_set_back();
+        let (_, commit) = clock.waiting.pop().unwrap();
+        clock.store.save(0, &commit).unwrap();
+        clock.crash();
+        clock.slow = false;
+        let go_on = clock.all_go_on();
+        plant(None);
+        assert!(!clock.unreserved);
+        go_on
+    };
+    assert!(told(None));
+    assert!(!told(Some(Fault::LeaveWhatWasNotTakenBack)));
+}
+
+#[test]
+fn a_clean_end_takes_all_back_that_is_left() {
+    let mut clock = Clock::half_set_back();
+    clock.step(Input::Drain);
+    assert!(clock.engine.setting_back.is_none());
+    clock.step(Input::Flush);
+    clock.write_all();
+    assert!(clock.engine.is_written());
+    let now = clock.wall;
+    assert!(clock.spans().iter().all(|through| *through <= now), "{:?}", clock.spans());
+    clock.crash();
+    assert!(clock.all_go_on());
+}
