@@ -56,6 +56,8 @@ pub(super) enum Fault {
     CoalesceWhatWasSentBefore,
     /// A crash while a step back is taken leaves the rest of the spans where they were.
     LeaveWhatWasNotTakenBack,
+    /// A step back before an earlier one is done forgets what the earlier one gave up.
+    LoseTheAbandoned,
     /// What a span or a release hands over need not lie below a durable H.
     SendSpansAboveTheReservation,
     /// A load of the files ends, or changes, what a command put.

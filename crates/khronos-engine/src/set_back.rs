@@ -87,7 +87,13 @@ impl Engine {
         let runs =
             |name: &str, number: u32| schedules.find(name).is_some_and(|id| schedules[id].number() == number);
         // What is above in a revision that ended, nobody else calls for.
-        let abandoned = self.outstanding.abandon_above(to, runs);
+        let mut abandoned = self.outstanding.abandon_above(to, runs);
+        let mut to = to;
+        // Of what is not taken back yet that holds, too: nobody will answer what was given up.
+        if let Some(before) = self.setting_back.take().filter(|_| !planted(Fault::LoseTheAbandoned)) {
+            abandoned.extend(before.abandoned);
+            to = to.min(before.to);
+        }
         self.setting_back = Some(SetBack::new(to, abandoned));
     }
 
