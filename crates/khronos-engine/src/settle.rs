@@ -100,6 +100,7 @@ impl Engine {
         backlog.span.after = sending.stands_for.last;
         backlog.span.coalesced = None;
         backlog.span.attempts = 0;
+        backlog.span.retry_at = Timestamp::EPOCH;
         self.progress.span(key, Some(&backlog.span));
         match refused {
             Some((reason, _)) => self.park(key, sending.stands_for, reason),

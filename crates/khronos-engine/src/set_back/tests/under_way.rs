@@ -103,3 +103,17 @@ fn a_second_step_back_gives_up_what_the_first_gave_up() {
     assert!(told(None));
     assert!(!told(Some(Fault::LoseTheAbandoned)));
 }
+
+#[test]
+fn what_was_to_be_sent_again_far_ahead_is_not_waited_for_after_a_step_back() {
+    let mut clock = Clock::half_set_back();
+    let later = |clock: &mut Clock| {
+        let (kept, now) = (clock.store.load().unwrap(), clock.wall);
+        kept.spans.iter().filter(|(_, span)| span.retry_at.millis() > now).count()
+    };
+    assert_ne!(later(&mut clock), 0);
+    clock.step(Input::Link(false));
+    clock.write_all();
+    clock.pass(MINUTE);
+    assert_eq!(later(&mut clock), 0);
+}
