@@ -216,9 +216,12 @@ impl Engine {
             let wanted = load.wanted.next_if(|_| order != Ordering::Less);
             load.after = wanted.clone().or(id.map(|id| self.schedules[id].definition.clone()));
             let overruled = || load.after.as_ref().is_some_and(|after| load.overruled.contains(after.name()));
-            if id.is_some_and(|id| self.schedules[id].origin() == Origin::Command)
-                && !planted(Fault::LoadEndsWhatWasPut)
-            {
+            let is_put = match (id, &wanted) {
+                (Some(id), _) => self.schedules[id].origin() == Origin::Command,
+                (None, Some(wanted)) => self.rests_as_put(wanted.name()),
+                (None, None) => false,
+            };
+            if is_put && !planted(Fault::LoadEndsWhatWasPut) {
                 if let Some(wanted) = wanted {
                     load.taken.get_or_insert((wanted.name().into(), 0)).1 += 1;
                 }
@@ -230,6 +233,12 @@ impl Engine {
             }
         }
         changes
+    }
+
+    /// Whether a command has put one of this name that does not run because this version does not understand it.
+    fn rests_as_put(&self, name: &str) -> bool {
+        let last = self.resting.of(name).next_back();
+        last.is_some_and(|last| last.ended.is_none() && last.origin == Origin::Command)
     }
 
     /// How many schedules a load under way has looked at, of how many.

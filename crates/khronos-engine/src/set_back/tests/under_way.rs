@@ -117,3 +117,30 @@ fn what_was_to_be_sent_again_far_ahead_is_not_waited_for_after_a_step_back() {
     clock.pass(MINUTE);
     assert_eq!(later(&mut clock), 0);
 }
+
+/// What was put stays what a person wanted, also where an older version is started for a while.
+#[test]
+fn a_load_leaves_alone_what_was_put_and_is_not_understood() {
+    for (origin, taken) in [(crate::Origin::File, false), (crate::Origin::Command, true)] {
+        let memory = Memory::default();
+        let definition = Definition {
+            name: "a".into(),
+            every: Some("of a later version".into()),
+            ..Definition::default()
+        };
+        let revision = Era::first(1, Timestamp::EPOCH).of(Packed::kept(&definition));
+        let revision = crate::Revision { origin, ..revision };
+        let (mut store, _) = start(&memory, START, 0);
+        store.save(0, &Commit { revisions: vec![revision], ..Commit::default() }).unwrap();
+        let mut clock = Clock::on(memory);
+        let every =
+            Definition { every: Some("10s".into()), event: Some("test.often.passed".into()), ..definition };
+        clock.step(Input::Load(vec![Packed::build(&every).unwrap()]));
+        let kept = clock.store.load().unwrap();
+        assert_eq!(
+            (kept.revisions[0].ended.is_none(), kept.revisions.len() == 1),
+            (taken, taken),
+            "{kept:?}"
+        );
+    }
+}
