@@ -115,8 +115,12 @@ impl Engine {
     }
 
     /// What paused schedules skip is only recorded. With every step, so that W goes on; but no step is made for it.
+    /// While a write takes long they wait in their queue, and W with them: else their rows would grow without bound.
     fn pass_over_paused(&mut self, now: Timestamp) {
         for _ in 0..PASSED_OVER {
+            if !self.progress.has_room_for_rows(self.rules.piece) {
+                return;
+            }
             let Some(id) = self.schedules.pop(Which::Paused, now) else { return };
             let slot = &self.schedules[id];
             if let Some((due, key)) = slot.next().map(|due| (due, slot.key())) {

@@ -239,6 +239,11 @@ impl Progress {
         full
     }
 
+    /// Whether rows that nobody waits for can join the next write: while one is under way, not more than so many.
+    pub(super) fn has_room_for_rows(&self, rows: usize) -> bool {
+        self.saving.is_none() || self.unwritten.rows.len() < rows.max(1)
+    }
+
     pub(super) fn one_shot(&mut self, schedule: &Arc<str>, row: Option<OneShot>) {
         self.unwritten.one_shots.insert(schedule.clone(), row);
         self.moved = true;

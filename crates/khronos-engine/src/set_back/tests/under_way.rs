@@ -144,3 +144,36 @@ fn a_load_leaves_alone_what_was_put_and_is_not_understood() {
         );
     }
 }
+
+#[test]
+fn what_paused_schedules_skip_does_not_grow_while_a_write_takes_long_and_none_is_lost() {
+    let paused = |number: usize| Definition {
+        name: format!("s{number:03}"),
+        event: Some("test.often.passed".into()),
+        every: Some("10s".into()),
+        paused: Some(true),
+        ..Definition::default()
+    };
+    let mut clock = Clock::new();
+    clock.step(Input::Load((0..200).map(|number| Packed::build(&paused(number)).unwrap()).collect()));
+    clock.pass(SECOND);
+    let from = clock.wall - SECOND;
+    clock.slow = true;
+    clock.put("a", 1);
+    clock.pass(10 * MINUTE);
+    let (ticket, commit) = clock.waiting.pop().unwrap();
+    clock.store.save(0, &commit).unwrap();
+    // One step passes a thousand over.
+    clock.step(Input::Saved(ticket));
+    let (ticket, commit) = clock.waiting.pop().unwrap();
+    assert!(commit.rows.len() <= 300, "{}", commit.rows.len());
+    clock.waiting.push((ticket, commit));
+    clock.write_all();
+    clock.pass(MINUTE);
+    clock.step(Input::Flush);
+    let rows = clock.store.read(0, usize::MAX).unwrap().rows;
+    let skipped =
+        rows.iter().map(|row| &row.row).filter(|row| matches!(row.outcome, crate::Outcome::Skipped(_)));
+    let skipped: u64 = skipped.map(|row| row.count).sum();
+    assert_eq!(skipped, 200 * tens(from, clock.wall).len() as u64);
+}
