@@ -135,7 +135,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         worker = worker.passive();
     }
     let ready = worker.ready().map_err(unfit)?;
-    let transport = Transport::amqp(options.config(&format!("ponos run {}", args.streams.service))?);
+    let config = options.config(&format!("ponos run {}", args.streams.service))?;
+    let waits = drain::DrainWaits::new(args.policy.quiet(), config.heartbeat);
+    let transport = Transport::amqp(config);
     let (trigger, asked) = shutdown();
     trigger.advance_on_signals(|| output::complain("stopping; a second signal stops at once"));
     let (stopping, shutdown) = shutdown();
@@ -143,9 +145,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let following = tokio::spawn(ending.follow(asked, args.policy.grace, activity.clone(), stopping));
     let liveness = ready.liveness();
     let draining = args.drain.then(|| {
-        let (queues, quiet, alive) = (args.streams.queues().collect(), args.policy.quiet(), liveness.clone());
+        let (queues, alive) = (args.streams.queues().collect(), liveness.clone());
         let (trigger, asked) = (trigger.clone(), told.clone());
-        tokio::spawn(drain::watch(transport.clone(), queues, activity.clone(), quiet, alive, trigger, asked))
+        tokio::spawn(drain::watch(transport.clone(), queues, activity.clone(), waits, alive, trigger, asked))
     });
     if let Some(path) = &args.health_file {
         health::begin(path)?;
