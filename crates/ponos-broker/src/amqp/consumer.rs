@@ -64,6 +64,19 @@ struct Wanted {
     options: Consume,
 }
 
+/// Why a subscription did not begin.
+struct NotOpened {
+    error: LinkError,
+    /// The queue's deliveries were asked for: the broker may have given some out before it answered.
+    asked: bool,
+}
+
+impl From<LinkError> for NotOpened {
+    fn from(error: LinkError) -> Self {
+        Self { error, asked: false }
+    }
+}
+
 /// How a subscription ended.
 enum SubscriptionEnd {
     /// The handle was dropped.
@@ -88,7 +101,12 @@ impl ConsumerSupervisor {
             let opened = voiding_while(&mut self.task, Box::pin(self.wanted.open(flow, alone))).await;
             let error = match opened {
                 None => return true,
-                Some(Err(error)) => error,
+                Some(Err(NotOpened { error, asked })) => {
+                    if asked {
+                        self.task.lost(error.clone());
+                    }
+                    error
+                }
                 Some(Ok((mut intake, ready))) => {
                     if let Some(ready) = ready {
                         self.unread.looked(ready);
@@ -269,7 +287,7 @@ impl ConsumerSupervisor {
                 }
                 answered = answer_of(&mut echo), if echo.is_some() => {
                     (echo, echoed) = (None, answered);
-                    // without an answer the channel is gone, and so is who asked
+                    // without an answer the channel is gone: dropping the question answers that not all has come
                     asked = asked.take().filter(|_| answered);
                 }
                 // behind the stream, from which nothing more comes that was sent before the echo
@@ -343,7 +361,7 @@ async fn voiding_while<T>(task: &mut ConsumerTask, work: impl Future<Output = T>
 
 impl Wanted {
     /// `alone`: on a connection of its own, and with how many messages are ready before anything is taken.
-    async fn open(&self, flow: Flow, alone: bool) -> Result<(Intake, Option<u64>), LinkError> {
+    async fn open(&self, flow: Flow, alone: bool) -> Result<(Intake, Option<u64>), NotOpened> {
         let session = if alone { self.shared.own_session().await? } else { self.shared.session().await? };
         let opened = self.subscribe(&session, flow, alone).await;
         leave(session).await;
@@ -355,7 +373,7 @@ impl Wanted {
         session: &Arc<Session>,
         flow: Flow,
         alone: bool,
-    ) -> Result<(Intake, Option<u64>), LinkError> {
+    ) -> Result<(Intake, Option<u64>), NotOpened> {
         let named = declare(session, &self.topology).await?;
         let queue = self.queue_name(named);
         let state = if alone { inspect(session, &queue).await? } else { None };
@@ -363,7 +381,8 @@ impl Wanted {
             declared.name == queue
                 && declared.arguments.get("x-single-active-consumer") == Some(&HeaderValue::Bool(true))
         });
-        let intake = Intake::open(Arc::clone(session), queue, &self.options, flow, single_active).await?;
+        let intake = Intake::open(Arc::clone(session), queue, &self.options, flow, single_active).await;
+        let intake = intake.map_err(|error| NotOpened { error, asked: true })?;
         Ok((intake, state.map(|state| state.ready)))
     }
 

@@ -49,6 +49,19 @@ async fn consumers_share_one_connection_which_goes_with_the_last_and_comes_back_
     connections(&node, 1).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_ends_before_the_broker_answered_counts_as_lost() {
+    let url = Node::shared().vhost("unanswered");
+    let transport = Transport::amqp(config(&url));
+    let alone = transport.consumer(topology("q", "#"), Consume::new("q").exclusive());
+    up(&mut alone.link()).await;
+    let second = transport.consumer(topology("q", "#"), Consume::new("q"));
+    let error = down(&mut second.link()).await;
+    let losses = second.losses().borrow().clone();
+    assert!(losses.count > 0 && losses.last == Some(error), "{losses:?}");
+    assert_eq!(alone.losses().borrow().count, 0);
+}
+
 /// RabbitMQ closes the channel of a consumer that holds a delivery too long; 4.3 only cancels it, and would bring nobody
 /// else anything from a queue with a single active consumer.
 #[tokio::test(flavor = "multi_thread")]
