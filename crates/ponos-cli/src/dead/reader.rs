@@ -72,7 +72,7 @@ impl LetterReader {
         let prefetch = u16::try_from(left).unwrap_or(MOST).max(1);
         let consumer = transport.consumer(Topology::default(), Consume::new(queue).prefetch(prefetch));
         connected(consumer.link()).await?;
-        let Link::Up { generation, .. } = *consumer.link().borrow() else { return Err(gone()) };
+        let generation = generation(queue, &consumer)?;
         Ok(Self { queue: queue.to_owned(), consumer, generation, left, seen: SeenLetters::default() })
     }
 
@@ -117,19 +117,8 @@ impl LetterReader {
         if is_up && self.consumer.cancellations() == 0 { Ok(()) } else { Err(self.lost()) }
     }
 
-    /// Why the subscription was lost, though it may be connected again; an unreadable letter would end it each time.
     fn lost(&self) -> Trouble {
-        match &self.consumer.losses().borrow().last {
-            Some(error) if error.class == LinkErrorClass::TooLarge => {
-                let what = format!(
-                    "a letter in '{}' can't be read, nor what lies behind it: {}; raise frame_max, of the URL if that names \
-                     one, else of the broker (frame_max = 262144 in rabbitmq.conf, then restart it), and try again",
-                    self.queue, error.what
-                );
-                Trouble::Words(Exit::Configuration, what)
-            }
-            _ => gone(),
-        }
+        lost(&self.queue, &self.consumer)
     }
 
     /// Gives back the letters that were not removed, and waits until everything is written. Closing the channel does it: all go
@@ -147,6 +136,29 @@ impl LetterReader {
     }
 }
 
+/// The channel that a consumer has. It may have lost already the one that [`connected`] saw, by the first letter.
+fn generation(queue: &str, consumer: &Consumer) -> Result<u64, Trouble> {
+    match *consumer.link().borrow() {
+        Link::Up { generation, .. } => Ok(generation),
+        _ => Err(lost(queue, consumer)),
+    }
+}
+
+/// Why the subscription was lost, though it may be connected again; an unreadable letter would end it each time.
+fn lost(queue: &str, consumer: &Consumer) -> Trouble {
+    match &consumer.losses().borrow().last {
+        Some(error) if error.class == LinkErrorClass::TooLarge => {
+            let what = format!(
+                "a letter in '{queue}' can't be read, nor what lies behind it: {}; raise frame_max, of the URL if that names \
+                 one, else of the broker (frame_max = 262144 in rabbitmq.conf, then restart it), and try again",
+                error.what
+            );
+            Trouble::Words(Exit::Configuration, what)
+        }
+        _ => gone(),
+    }
+}
+
 fn is_up(link: &Link, wanted: u64) -> bool {
     matches!(link, Link::Up { generation, .. } if *generation == wanted)
 }
@@ -154,7 +166,10 @@ fn is_up(link: &Link, wanted: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ponos::{broker::memory::Broker, topology::Queue};
+    use ponos::{
+        broker::{LinkError, memory::Broker},
+        topology::Queue,
+    };
 
     async fn with_letters(count: u64) -> (Broker, Transport) {
         let broker = Broker::new();
@@ -186,6 +201,25 @@ mod tests {
         assert!(reader.next(&Filter::default()).await.is_err(), "it is read a second time");
         assert!(reader.close().await.is_err());
         assert_eq!(broker.queue_depth("q.dlq"), Some(3));
+    }
+
+    #[test]
+    fn a_first_letter_that_cannot_be_read_is_told_from_a_lost_connection() {
+        let (consumer, task) = Consumer::channel(&Consume::new("q.dlq"));
+        let code = |trouble| match trouble {
+            Err(Trouble::Words(code, _)) => Some(code),
+            _ => None,
+        };
+        assert_ne!(code(generation("q.dlq", &consumer)), Some(Exit::Configuration));
+        // noted before the link shows it
+        let error = LinkError {
+            class: LinkErrorClass::TooLarge,
+            what: "a frame is too large".into(),
+            remedy: String::new(),
+        };
+        task.losses.send_modify(|losses| losses.last = Some(error.clone()));
+        task.link.send_replace(Link::Down { attempts: 1, error: Some(error) });
+        assert_eq!(code(generation("q.dlq", &consumer)), Some(Exit::Configuration));
     }
 
     #[tokio::test]
