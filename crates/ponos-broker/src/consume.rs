@@ -298,9 +298,10 @@ impl Consumer {
 }
 
 impl Arrivals {
-    /// Waits until all deliveries that the broker had sent when it was asked can be had from [`Consumer::next`] at once, however
-    /// long they take to be written and read. A queue without ready messages may have given many that have not come yet.
-    /// False if the connection was lost meanwhile, or the consumer was dropped. While there is no connection it waits for one.
+    /// Waits until all deliveries that the broker had given to the channel that the consumer has now, when it was asked, can be had
+    /// from [`Consumer::next`] at once, however long they take to be written and read. A queue without ready messages may have
+    /// given many that have not come yet. It says nothing of what was given to a channel that was lost before: the broker may
+    /// not have put that back yet ([`Consumer::losses`]). False if the connection was lost meanwhile, or the consumer was dropped. While there is no connection it waits for one.
     pub async fn are_complete(&self) -> bool {
         let (answer, answered) = oneshot::channel();
         self.0.send(answer).await.is_ok() && answered.await.is_ok()

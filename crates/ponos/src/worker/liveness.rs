@@ -44,7 +44,7 @@ pub struct Deliveries {
     pub taken: u64,
     /// Those of them that wait for a slot or are running.
     pub unsettled: u64,
-    /// Connections that were lost: what was out then comes again, once the broker has noticed.
+    /// Connections and channels that were lost, counted for each queue: what was out then comes again, once the broker has noticed.
     pub losses: u64,
 }
 
@@ -104,8 +104,9 @@ impl Liveness {
         all
     }
 
-    /// Whether all that the broker has given out to the worker has come: what is on its way, which may be long for what is large or
-    /// nested, is waited for, for 5 seconds. False also without a connection.
+    /// Whether all that the broker has given to the channels that the worker has now has come: what is on its way, which may be
+    /// long for what is large or nested, is waited for, for 5 seconds. What was given to a channel that was lost is not known: it
+    /// comes again, see [`Deliveries::losses`]. False also without a connection.
     pub async fn have_all_arrived(&self) -> bool {
         let arrivals: Vec<Arrivals> = self.pulses().iter().map(|pulse| pulse.arrivals.clone()).collect();
         let all = join_all(arrivals.iter().map(Arrivals::are_complete));
