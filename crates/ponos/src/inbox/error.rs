@@ -18,7 +18,7 @@ pub struct InboxError {
 pub enum InboxErrorClass {
     /// The inbox's storage can't be reached or written now: release the message after a pause.
     Unavailable,
-    /// Another run of the same key did not end in time, or a lock of the database was not free: release the message.
+    /// Another run of the same key did not end in time, or a lock of the database was not free: try again after a pause.
     Conflict,
     /// Waiting does not help: damage, missing permission, statements that the database refuses.
     Refused,
@@ -30,7 +30,7 @@ impl InboxError {
     }
 
     pub(super) fn conflict(what: impl Into<String>) -> Self {
-        let remedy = "the delivery is released and delivered again".into();
+        let remedy = "it is tried again after a pause".into();
         Self { class: InboxErrorClass::Conflict, what: what.into(), remedy }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn classify(address: &str, doing: &str, error: &Error) -> InboxError 
 /// SQLSTATE, by its class or its own five letters.
 fn by_code(code: &str) -> (Class, &'static str) {
     match code {
-        "55P03" | "40001" | "40P01" => (Class::Conflict, "the delivery is released and delivered again"),
+        "55P03" | "40001" | "40P01" => (Class::Conflict, "it is tried again after a pause"),
         "25P02" => (
             Class::Refused,
             "a statement of the handler failed, but the handler went on: return the statement's error from the handler",
