@@ -100,7 +100,8 @@ async fn publish_held(task: &InProgress<'_>, hold: Hold, held: Vec<Held>) -> Res
         let held = (std::mem::take(&mut is_first) || queue.can_publish()).then(|| held.clone());
         async move {
             let Some(held) = held else {
-                return Err(Failed::Again("the broker accepts no messages now".into()));
+                let why = "there is no connection to publish on, or the broker accepts no messages";
+                return Err(Failed::Again(why.into()));
             };
             let Err(error) = queue.publisher.publish(held, queue.service.limits.flush).await else {
                 return Ok(());
