@@ -6,13 +6,16 @@ use super::{
     written::{Which, Written},
 };
 use crate::{EventId, EventName, HeaderValue, Headers, Timestamp};
-use std::{borrow::Cow, fmt::Display, str::FromStr};
+use std::{borrow::Cow, collections::HashSet, fmt::Display, str::FromStr};
 
 /// The prefix that is written.
 pub(super) const PREFIX: &str = "cloudEvents_";
 
 /// All prefixes that are read; where an attribute stands under several, the earlier prefix counts.
 pub(super) const PREFIXES: [&str; 3] = [PREFIX, "cloudEvents:", "ce-"];
+
+/// Up to so many extensions are searched for a name one by one. A frame of a stranger can hold tens of thousands.
+const MANY: usize = 64;
 
 /// The attributes that an event has fields for.
 #[derive(Debug, Clone, Copy)]
@@ -129,7 +132,7 @@ impl<'a> Attributes<'a> {
             traceparent: self.moved(Field::TraceParent),
             tracestate: self.moved(Field::TraceState),
             data_schema: self.moved(Field::DataSchema),
-            extensions: self.extensions().map(|(name, value)| (name, moved(value))).collect(),
+            extensions: Headers::of_distinct(self.extensions().map(|(name, value)| (name, moved(value)))),
             written,
             ..Event::new(id, source, name, data)
         })
@@ -152,8 +155,11 @@ impl<'a> Attributes<'a> {
                 empty.clone_from(text);
             }
         }
+        // they stand in the same order, unless somebody changed the event
+        let mut owned = event.extensions.iter();
         for (name, value) in self.extensions() {
-            if let Some(own) = event.extensions.get(&name) {
+            let next = owned.next().filter(|(known, _)| *known == name).map(|(_, own)| own);
+            if let Some(own) = next.or_else(|| event.extensions.get(&name)) {
                 value.clone_from(own);
             }
         }
@@ -165,9 +171,14 @@ impl<'a> Attributes<'a> {
         let mut all = std::mem::take(&mut self.extensions);
         all.sort_by_key(|extension| extension.rank);
         let mut named: Vec<(Cow<'static, str>, &'a mut HeaderValue)> = Vec::with_capacity(all.len());
+        let mut known = (all.len() > MANY).then(|| HashSet::with_capacity(all.len()));
         for Extension { rank: at, header, value } in all {
             let name = if at <= 1 { header.clone() } else { format!("{PREFIX}{}", rank(header).1).into() };
-            if !named.iter().any(|(known, _)| *known == name) {
+            let is_first = match &mut known {
+                Some(known) => known.insert(name.clone()),
+                None => !named.iter().any(|(known, _)| *known == name),
+            };
+            if is_first {
                 named.push((name, value));
             }
         }

@@ -47,10 +47,11 @@ pub(super) fn write(event: Event) -> Message {
     put("cloudEvents_dataschema", event.data_schema);
     put("traceparent", event.traceparent);
     put("tracestate", event.tracestate);
-    for (name, value) in event.extensions {
-        if headers.get(&name).is_none() {
-            headers.set(name, value);
-        }
+    if !event.extensions.is_empty() {
+        // their names differ, and there may be tens of thousands: each is searched only among the attributes
+        let others = event.extensions.into_iter().filter(|(name, _)| headers.get(name).is_none());
+        let others: Vec<_> = others.collect();
+        headers = Headers::of_distinct(headers.into_iter().chain(others));
     }
     Message { routing_key, properties, headers, body: event.data }
 }

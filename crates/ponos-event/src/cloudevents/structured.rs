@@ -5,7 +5,7 @@ use super::{
     attributes::{Attributes, PREFIX},
     binary,
 };
-use crate::{HeaderValue, Message, from_json};
+use crate::{HeaderValue, Headers, Message, from_json};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
 
@@ -18,7 +18,7 @@ pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {
         super::json(&super::media_type(&content_type), &content_type)?;
     }
     // as if they stood in the headers
-    let mut headers = binary::other_headers(message);
+    let mut named = Vec::with_capacity(object.len());
     for (name, value) in object {
         let value = match value {
             // the JSON format: null is the same as left out
@@ -32,8 +32,10 @@ pub(super) fn read(message: &Message) -> Result<Event, DecodeError> {
             },
             Value::Array(_) | Value::Object(_) => return Err(simple(&name)),
         };
-        headers.set(format!("{PREFIX}{name}"), value);
+        named.push((format!("{PREFIX}{name}").into(), value));
     }
+    // the names of an object differ, and no other header has the prefix
+    let mut headers = Headers::of_distinct(binary::other_headers(message).into_iter().chain(named));
     Attributes::of(&mut headers).into_event(data)
 }
 
