@@ -5,7 +5,7 @@ use super::{
     core::Outgoing,
     link::{self, Connection, Connector},
 };
-use crate::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, Settle};
+use crate::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, LinkError, Settle};
 use ponos_event::topology::Topology;
 use std::{collections::VecDeque, future::pending, sync::Arc};
 use tokio::{
@@ -15,8 +15,8 @@ use tokio::{
 
 /// Why a subscription ended.
 enum TwinSubscriptionEnd {
-    /// The connection was cut, or the queue could not be consumed again.
-    Lost,
+    /// The connection was cut, or the queue could not be consumed again, because of that.
+    Lost(LinkError),
     /// The handle was dropped.
     Dropped,
 }
@@ -28,10 +28,7 @@ pub(super) async fn run(broker: Broker, topology: Topology, mut options: Consume
         let flow = task.begin(&options);
         if flow == Flow::Stopped {
             // nothing is to come any more, and what was out can't be settled any more
-            while !matches!(
-                void_until(&mut connector, &mut task, pending()).await,
-                TwinSubscriptionEnd::Dropped
-            ) {}
+            while !is_dropped_until(&mut connector, &mut task, pending()).await {}
             return;
         }
         let waker = Arc::new(Notify::new());
@@ -42,7 +39,7 @@ pub(super) async fn run(broker: Broker, topology: Topology, mut options: Consume
             inner.wakers.insert(consumer, Arc::clone(&waker));
             Ok(consumer)
         });
-        let end = match opened {
+        let dropped = match opened {
             Some((connection, consumer)) => {
                 // the first messages may have come before the waker was known
                 waker.notify_one();
@@ -60,18 +57,18 @@ pub(super) async fn run(broker: Broker, topology: Topology, mut options: Consume
                 let end = subscription.serve(&mut connector, &mut task).await;
                 connector.close(&subscription.connection);
                 connector.broker().with(|inner, _| inner.wakers.remove(&subscription.consumer));
-                if matches!(end, TwinSubscriptionEnd::Lost) {
-                    task.lost(link::cut());
-                    connector.show_down();
+                if let TwinSubscriptionEnd::Lost(error) = &end {
+                    task.lost(error.clone());
+                    connector.show_down(error.clone());
                 }
-                end
+                matches!(end, TwinSubscriptionEnd::Dropped)
             }
             None => match connector.retry_at {
-                Some(at) => void_until(&mut connector, &mut task, sleep_until(at)).await,
-                None => TwinSubscriptionEnd::Lost,
+                Some(at) => is_dropped_until(&mut connector, &mut task, sleep_until(at)).await,
+                None => false,
             },
         };
-        if matches!(end, TwinSubscriptionEnd::Dropped) {
+        if dropped {
             return;
         }
     }
@@ -100,7 +97,7 @@ impl Subscription {
         let mut asked = None;
         loop {
             if connector.is_cut(&self.connection) {
-                return TwinSubscriptionEnd::Lost;
+                return TwinSubscriptionEnd::Lost(link::cut());
             }
             self.turn(&broker, task, *flow.borrow_and_update());
             tokio::select! {
@@ -121,8 +118,8 @@ impl Subscription {
                             pending.extend(outbox);
                         }
                         None if self.flow == Flow::Stopped => {}
-                        None => if !self.resubscribe(connector, task) {
-                            return TwinSubscriptionEnd::Lost;
+                        None => if let Err(error) = self.resubscribe(connector, task) {
+                            return TwinSubscriptionEnd::Lost(error);
                         },
                     }
                 }
@@ -172,27 +169,25 @@ impl Subscription {
     }
 
     /// The broker cancelled it: declares and consumes again on the same connection. What came before can't be settled any
-    /// more, for its queue is gone. Whether it went well.
-    fn resubscribe(&mut self, connector: &Connector, task: &ConsumerTask) -> bool {
+    /// more, for its queue is gone.
+    fn resubscribe(&mut self, connector: &Connector, task: &ConsumerTask) -> Result<(), LinkError> {
         self.flow = task.begin(&self.options);
         if self.flow == Flow::Stopped {
-            return true;
+            return Ok(());
         }
         let width = self.options.width(self.flow);
         self.width = width;
-        let again = connector.broker().with(|inner, now| {
+        self.consumer = connector.broker().with(|inner, now| {
             inner.wakers.remove(&self.consumer);
             self.connection.made_up = inner.state.declare(self.connection.id, connector.topology())?;
             let (id, queue) = (self.connection.id, self.connection.queue(&self.options));
             let consumer = inner.state.consume(now, id, queue, width, self.options.exclusive, self.last)?;
             inner.wakers.insert(consumer, Arc::clone(&self.waker));
-            Ok::<_, crate::LinkError>(consumer)
-        });
-        let Ok(consumer) = again else { return false };
-        self.consumer = consumer;
+            Ok::<_, LinkError>(consumer)
+        })?;
         self.waker.notify_one();
         task.cancelled(self.connection.queue(&self.options));
-        true
+        Ok(())
     }
 
     fn settle(&self, broker: &Broker, tag: DeliveryTag, how: Settle) {
@@ -215,20 +210,20 @@ impl Outgoing {
     }
 }
 
-/// Waits for `work` or for news at the door; what is settled meanwhile is void.
-async fn void_until(
+/// Waits for `work` or for news at the door; what is settled meanwhile is void. Whether the handle was dropped.
+async fn is_dropped_until(
     connector: &mut Connector,
     task: &mut ConsumerTask,
     work: impl Future<Output = ()>,
-) -> TwinSubscriptionEnd {
+) -> bool {
     let mut work = std::pin::pin!(work);
     loop {
         tokio::select! {
             biased;
-            settled = task.settle.recv() => if settled.is_none() { return TwinSubscriptionEnd::Dropped },
-            () = task.deliveries.closed() => return TwinSubscriptionEnd::Dropped,
-            _ = connector.door.changed() => return TwinSubscriptionEnd::Lost,
-            () = &mut work => return TwinSubscriptionEnd::Lost,
+            settled = task.settle.recv() => if settled.is_none() { return true },
+            () = task.deliveries.closed() => return true,
+            _ = connector.door.changed() => return false,
+            () = &mut work => return false,
         }
     }
 }

@@ -113,8 +113,8 @@ impl Connector {
         self.link.send_replace(Link::Down { attempts: 0, error: Some(error) });
     }
 
-    pub(super) fn show_down(&self) {
-        self.link.send_replace(Link::Down { attempts: 0, error: Some(cut()) });
+    pub(super) fn show_down(&self, error: LinkError) {
+        self.link.send_replace(Link::Down { attempts: 0, error: Some(error) });
     }
 
     /// Whether the connection was cut since it was opened.

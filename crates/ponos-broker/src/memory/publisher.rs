@@ -3,7 +3,7 @@
 use super::{
     Broker,
     core::Published,
-    link::{Connection, Connector},
+    link::{Connection, Connector, cut},
 };
 use crate::{PublishOutcome, PublisherTask, Publishing, Settlement};
 use ponos_event::Message;
@@ -70,7 +70,7 @@ async fn serve(
     let mut compare_at = next_compare();
     loop {
         if connector.is_cut(connection) {
-            connector.show_down();
+            connector.show_down(cut());
             return true;
         }
         let door = connector.door.borrow_and_update().clone();

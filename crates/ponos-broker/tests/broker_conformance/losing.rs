@@ -87,6 +87,16 @@ pub(crate) async fn why_a_connection_was_lost_is_known_when_it_was_made_again(ha
     assert_eq!(last.map(|error| error.class), Some(LinkErrorClass::Unreachable));
 }
 
+pub(crate) async fn why_a_deleted_queue_is_not_consumed_again_is_known(harness: &impl Harness) {
+    harness.transport().check(&queue()).await.unwrap();
+    let consumer = harness.consumer(queue().passive(), "q", 1);
+    up(consumer.link()).await;
+    harness.delete_queue("q");
+    let mut losses = consumer.losses();
+    let losses = within("a loss", losses.wait_for(|losses| losses.count > 0)).await.unwrap().clone();
+    assert_eq!(losses.last.map(|error| error.class), Some(LinkErrorClass::Missing));
+}
+
 pub(crate) async fn a_consumer_of_a_deleted_queue_declares_it_again_and_goes_on(harness: &impl Harness) {
     let wanted = topology([], [Queue::classic("q")]);
     let mut publisher = harness.publisher(wanted.clone());

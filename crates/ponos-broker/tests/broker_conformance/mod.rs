@@ -71,6 +71,7 @@ macro_rules! conformance {
             a_lost_connection_settles_all_and_redelivers_under_a_newer_generation
             settling_a_delivery_of_a_lost_connection_is_void
             why_a_connection_was_lost_is_known_when_it_was_made_again
+            why_a_deleted_queue_is_not_consumed_again_is_known
             a_consumer_of_a_deleted_queue_declares_it_again_and_goes_on
             dropping_a_consumer_gives_back_what_is_unsettled
             a_cautious_consumer_gets_one_at_a_time_until_it_is_widened
