@@ -76,7 +76,7 @@ pub(super) fn begin(format: Format) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// `2026-12-01T09:00:00.123Z WARN failed; to be tried again  queue=… id=… reason=…`
+/// `2026-12-01T09:00:00.123Z WARN failed; it will be tried again  queue=… id=… reason=…`
 struct Short;
 
 impl<S, N> FormatEvent<S, N> for Short
