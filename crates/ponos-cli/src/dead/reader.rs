@@ -11,17 +11,20 @@ use crate::{
     trouble::Trouble,
 };
 use ponos::{
-    broker::{Consume, Consumer, DeliveryTag, Link, LinkErrorClass, Settle, Transport},
+    broker::{Consume, Consumer, Delivery, DeliveryTag, Link, LinkErrorClass, Settle, Transport},
     clock::Clock,
     event::Message,
     topology::Topology,
 };
 use std::time::Duration;
+use tokio::time::{error::Elapsed, timeout};
 
 /// The most letters read of a queue: the largest prefetch.
 const MOST: u16 = 60_000;
-/// Letters that the queue counted but does not deliver within this are held by another consumer.
+/// Letters that the queue counted but does not deliver within this are held by another consumer, …
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// … unless they are on their way: what is large or nested takes the broker and us so long at most.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
 /// How long writing the settlements may take.
 const FLUSH: Duration = Duration::from_secs(20);
 
@@ -83,7 +86,7 @@ impl LetterReader {
             let (mut link, generation) = (self.consumer.link(), self.generation);
             let delivery = tokio::select! {
                 biased;
-                delivery = tokio::time::timeout(LONGEST_WAIT, self.consumer.next()) => delivery,
+                delivery = coming(&mut self.consumer) => delivery,
                 _ = link.wait_for(|link| !is_up(link, generation)) => return Err(self.lost()),
             };
             let delivery = match delivery {
@@ -134,6 +137,17 @@ impl LetterReader {
             )),
         }
     }
+}
+
+/// The next delivery; an error once nothing comes any more.
+async fn coming(consumer: &mut Consumer) -> Result<Option<Delivery>, Elapsed> {
+    if let Ok(delivery) = timeout(LONGEST_WAIT, consumer.next()).await {
+        return Ok(delivery);
+    }
+    let arrivals = consumer.arrivals();
+    // without an answer nothing is known, and what has come counts
+    let _ = timeout(ON_ITS_WAY, arrivals.are_complete()).await;
+    timeout(Duration::ZERO, consumer.next()).await
 }
 
 /// The channel that a consumer has. It may have lost already the one that [`connected`] saw, by the first letter.
