@@ -41,7 +41,7 @@ impl ClockSource {
         })
     }
 
-    /// Refuses a name that no schedule has, nor one that was removed: of that, rows are kept, or its definition.
+    /// Refuses the name of no schedule. One that was removed is known as long as a row of it, or a definition, is kept.
     /// `none_recorded`: no row of that name is.
     pub(super) async fn check_known(&self, name: &str, none_recorded: bool) -> Result<(), CliError> {
         if let Self::Stopped(clock) = self
