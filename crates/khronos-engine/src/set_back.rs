@@ -31,7 +31,7 @@ mod tests;
 const FAR: i64 = 10_000;
 
 /// Spans, or slots, that are taken back in one step: some milliseconds. Few in tests, so that crashes come in between.
-const AT_ONCE: usize = if cfg!(test) { 2 } else { 1_000 };
+pub(super) const AT_ONCE: usize = if cfg!(test) { 2 } else { 1_000 };
 
 /// How far spans and slots are taken back.
 #[derive(Debug)]
