@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock_loop::{Command, Decided, Handle, KEPT, PAGE, Status},
-    engine::{Coalesced, KeptPage, Origin, Outcome, Parked, RecordRow, Revision, Row, ScheduleStatus},
+    engine::{Coalesced, Era, KeptPage, Outcome, Parked, RecordRow, Revision, Row, ScheduleStatus},
     ops::{History, RecordReader, RunningClock, ScheduleView},
     position::Position,
     schedule::{CalendarStore, Definition, Packed},
@@ -55,17 +55,7 @@ fn at(minute: i64) -> Timestamp {
 
 fn revision(name: &str, every: &str) -> Revision {
     let definition = Definition { name: name.into(), every: Some(every.into()), ..Definition::default() };
-    Revision {
-        number: 1,
-        definition: Packed::kept(&definition),
-        effective_from: at(0),
-        counts_from: at(0),
-        opens: at(0),
-        previous: None,
-        ended: None,
-        set_backs: 0,
-        origin: Origin::File,
-    }
+    Era::first(1, at(0)).of(Packed::kept(&definition))
 }
 
 fn status() -> Status {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     clock_loop::PAGE,
-    engine::{Coalesced, Origin, Parked, Revision, Snapshot, Span},
+    engine::{Coalesced, Era, Parked, Revision, Snapshot, Span},
     schedule::{CalendarStore, Definition, Packed},
     store::{self, Limits, Memory, Store, Tuning},
 };
@@ -18,17 +18,7 @@ fn at(minute: i64) -> Timestamp {
 fn revision(name: &str, number: u32) -> Revision {
     let definition =
         Definition { name: name.into(), every: Some("1 minute".into()), ..Definition::default() };
-    Revision {
-        number,
-        definition: Packed::kept(&definition),
-        effective_from: at(0),
-        counts_from: at(0),
-        opens: at(0),
-        previous: None,
-        ended: None,
-        set_backs: 0,
-        origin: Origin::File,
-    }
+    Era::first(number, at(0)).of(Packed::kept(&definition))
 }
 
 fn parked(number: u64) -> (u64, Parked) {

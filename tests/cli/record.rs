@@ -1,7 +1,7 @@
 //! `list`, `history`, `audit`, `parked`, `tail` and `health`: from the store of a clock that does not run.
 
 use khronos::{
-    engine::{Coalesced, Commit, Origin, Outcome, Parked, Revision, Row, SkipReason},
+    engine::{Coalesced, Commit, Era, Outcome, Parked, Revision, Row, SkipReason},
     schedule::{Definition, Packed},
     store::{SledOptions, SledStore, Store},
 };
@@ -20,17 +20,7 @@ pub(super) fn at(minute: i64) -> Timestamp {
 pub(super) fn revision() -> Revision {
     let definition =
         Definition { name: "one-minute".into(), every: Some("1 minute".into()), ..Definition::default() };
-    Revision {
-        number: 1,
-        definition: Packed::kept(&definition),
-        effective_from: at(0),
-        counts_from: at(0),
-        opens: at(0),
-        previous: None,
-        ended: None,
-        set_backs: 0,
-        origin: Origin::File,
-    }
+    Era::first(1, at(0)).of(Packed::kept(&definition))
 }
 
 fn row(first: i64, last: i64, outcome: Outcome) -> Row {

@@ -1,6 +1,6 @@
 //! The lookahead: what is due next is prepared while there is nothing else to do. Its place in the order is found, its
 //! schedule unpacked, and its message may be rendered. So little is left to do at the instant, however many are due at
-//! it. The protocol, between the engine and whoever renders:
+//! it. The protocol between the engine and its caller, which renders:
 //!
 //! 1. While [`Engine::can_prepare`], [`Engine::prepare`] gives what is due next as it will be handed over if it is on
 //!    time, each under a number. Numbers count up.
@@ -29,7 +29,7 @@ use std::{collections::VecDeque, sync::Arc};
 /// At most so many are prepared: some 25 MB, rendered.
 const MOST: usize = 10_000;
 
-/// What was prepared of the first that the queue has laid out, in the same order. For whoever owns the queue.
+/// What was prepared for the entries at the front of the due queue, in their order. The owner of the queue holds it.
 #[derive(Debug, Default)]
 pub(super) struct Lookahead {
     prepared: VecDeque<NextDue>,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     diagnostic::Text,
-    engine::{Commit, Origin, Revision},
+    engine::{Commit, Era, Revision},
     schedule::{CalendarId, CalendarStore, Calendars, Packed, calendar, file},
     store::Store,
 };
@@ -22,20 +22,8 @@ fn revision(number: u32, calendar: &str) -> (Revision, CalendarId) {
     let text = "[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\nevery = \"1 day\"\nexclude = [\"c\"]\n";
     let (entries, faults) = file::parse(&Text::new("f.toml", text), &calendars);
     assert_eq!(faults.to_string(), "");
-    let at = Timestamp::EPOCH;
     let definition = Packed::new(&entries[0].definition, &entries[0].schedule);
-    let revision = Revision {
-        definition,
-        number,
-        effective_from: at,
-        counts_from: at,
-        opens: at,
-        previous: None,
-        ended: None,
-        set_backs: 0,
-        origin: Origin::File,
-    };
-    (revision, id)
+    (Era::first(number, Timestamp::EPOCH).of(definition), id)
 }
 
 fn open(folder: &Path) -> SledStore {

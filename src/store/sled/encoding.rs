@@ -4,7 +4,7 @@
 
 use super::meta::Meta;
 use crate::{
-    engine::{OneShot, Origin, Parked, Revision, Row, Span},
+    engine::{Era, OneShot, Origin, Parked, Revision, Row, Span},
     schedule::{CalendarId, CalendarStore, Days, Definition, Packed},
 };
 use ponos::event::{EventKind, Timestamp};
@@ -213,17 +213,9 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
             let (set_backs, rest) = next_or(rest, 0)?;
             let (put, rest) = next_or(rest, false)?;
             used_up(rest)?;
-            let revision = Revision {
-                definition,
-                number,
-                effective_from,
-                counts_from,
-                opens,
-                previous,
-                ended,
-                set_backs,
-                origin: if put { Origin::Command } else { Origin::File },
-            };
+            let era = Era { number, effective_from, counts_from, opens, previous, set_backs };
+            let origin = if put { Origin::Command } else { Origin::File };
+            let revision = Revision { ended, origin, ..era.of(definition) };
             Entry::Revision(revision, named)
         }
         SPAN => Entry::Span(name_and_number(rest)?.0, read(bytes)?),

@@ -2,7 +2,7 @@
 
 use super::{SledOptions, SledStore};
 use crate::{
-    engine::{Commit, Origin, Revision, Row, Snapshot},
+    engine::{Commit, Era, Revision, Row, Snapshot},
     schedule::{Definition, Packed},
     store::{Limits, Page, Store, StoreError, conformance},
 };
@@ -44,22 +44,12 @@ pub(super) fn commit(tick: i64, rows: Vec<Row>) -> Commit {
 }
 
 pub(super) fn revision(number: u32) -> Revision {
-    Revision {
-        number: 1,
-        definition: Packed::kept(&Definition {
-            name: format!("schedule-{number}"),
-            every: Some("1 day".into()),
-            data: Some(serde_json::json!({ "number": number, "text": "x".repeat(200) })),
-            ..Definition::default()
-        }),
-        effective_from: instant(0),
-        counts_from: instant(0),
-        opens: instant(0),
-        previous: None,
-        ended: None,
-        set_backs: 0,
-        origin: Origin::File,
-    }
+    Era::first(1, instant(0)).of(Packed::kept(&Definition {
+        name: format!("schedule-{number}"),
+        every: Some("1 day".into()),
+        data: Some(serde_json::json!({ "number": number, "text": "x".repeat(200) })),
+        ..Definition::default()
+    }))
 }
 
 /// A store of some hundred kilobytes, several segments, written over and over: 300 schedules, 6000 rows.

@@ -63,6 +63,19 @@ impl Clock {
         clock
     }
 
+    /// One that ran `a`, read 2030 for two minutes, and was set back from there a minute ago.
+    fn back_from_far() -> Self {
+        let mut clock = Self::new();
+        clock.put("a", 1);
+        clock.pass(MINUTE);
+        let there = clock.wall;
+        clock.wall = FAR;
+        clock.pass(2 * MINUTE);
+        clock.wall = there;
+        clock.pass(MINUTE);
+        clock
+    }
+
     /// The process dies, and another one comes.
     fn crash(&mut self) {
         self.waiting.clear();
@@ -203,14 +216,7 @@ fn after_a_step_back_an_edit_counts_from_what_may_have_been_sent() {
 fn after_a_reading_of_2030_a_new_name_counts_from_now() {
     let told = |fault| {
         plant(fault);
-        let mut clock = Clock::new();
-        clock.put("a", 1);
-        clock.pass(MINUTE);
-        let there = clock.wall;
-        clock.wall = FAR;
-        clock.pass(2 * MINUTE);
-        clock.wall = there;
-        clock.pass(MINUTE);
+        let mut clock = Clock::back_from_far();
         let (before, from) = (clock.sent.len(), clock.wall);
         clock.put("b", 1);
         clock.pass(MINUTE);
@@ -225,14 +231,7 @@ fn after_a_reading_of_2030_a_new_name_counts_from_now() {
 fn what_began_since_a_step_back_is_edited_and_removed_from_now_on() {
     let told = |fault| {
         plant(fault);
-        let mut clock = Clock::new();
-        clock.put("a", 1);
-        clock.pass(MINUTE);
-        let there = clock.wall;
-        clock.wall = FAR;
-        clock.pass(2 * MINUTE);
-        clock.wall = there;
-        clock.pass(MINUTE);
+        let mut clock = Clock::back_from_far();
         clock.put("b", 1);
         clock.pass(MINUTE);
         // Another process knows it from the disk.
