@@ -325,7 +325,7 @@ impl ClockLoop {
                     );
                 }
             }
-            Action::Notice(notice) => status::tell(&notice),
+            Action::Notice(notice) => self.on_notice(&notice),
         }
     }
 

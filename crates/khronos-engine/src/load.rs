@@ -15,6 +15,7 @@ use super::{
     Notice, Origin, Revision,
     core::Engine,
     faults::{Fault, planted},
+    load_summary::LoadSummary,
     progress::SpanKey,
     slot::Slot,
     slots::SlotId,
@@ -44,6 +45,9 @@ pub(super) enum Change {
     /// A command: the one of this name is not wanted any more.
     Remove(u64, Arc<str>),
 }
+
+/// Which slot, if there is one, and what is wanted of it, if it is wanted.
+type Wanted = (Option<SlotId>, Option<Packed>);
 
 /// What is wanted and has not happened yet.
 #[derive(Debug, Default)]
@@ -84,8 +88,8 @@ struct Load {
     overruled: HashSet<Arc<str>>,
     /// All were compared.
     compared: bool,
-    /// Pieces in which something changed.
-    pieces: usize,
+    /// What it changed so far; `None` once that was said.
+    summary: Option<LoadSummary>,
 }
 
 impl Engine {
@@ -147,7 +151,7 @@ impl Engine {
             taken: None,
             overruled: HashSet::new(),
             compared: false,
-            pieces: 0,
+            summary: Some(LoadSummary::default()),
         });
     }
 
@@ -174,7 +178,9 @@ impl Engine {
         if !changes.is_empty() {
             self.changes.piece = self.progress.change();
             let gate = if planted(Fault::SendBeforeTheRevisionIsSaved) { 0 } else { self.changes.piece };
-            load.pieces += 1;
+            if let Some(summary) = &mut load.summary {
+                self.summarize(&changes, summary);
+            }
             self.change_all(changes, Origin::File, gate);
         }
         if load.compared {
@@ -182,9 +188,8 @@ impl Engine {
             if let Some((schedule, count)) = load.taken.take() {
                 self.out.notices.push(Notice::NameTaken { schedule, others: count - 1 });
             }
-            if load.pieces > 1 {
-                self.out.notices.push(Notice::TakenIn { schedules: self.len() });
-                load.pieces = 0;
+            if let Some(summary) = load.summary.take() {
+                self.out.notices.push(Notice::Loaded(LoadSummary { schedules: self.len(), ..summary }));
             }
             // A million take their room until the last is forgotten.
             (load.wanted, load.count) = (Vec::new().into_iter().peekable(), 0);
@@ -195,8 +200,19 @@ impl Engine {
         self.changes.load = Some(load);
     }
 
-    /// The next schedules that are to change, at most so many: which slot, and what is wanted of it.
-    fn compare(&self, load: &mut Load, most: usize) -> Vec<(Option<SlotId>, Option<Packed>)> {
+    fn summarize(&self, changes: &[Wanted], summary: &mut LoadSummary) {
+        for change in changes {
+            match change {
+                (None, Some(wanted)) => summary.added.note(wanted.name()),
+                (Some(_), Some(wanted)) => summary.changed.note(wanted.name()),
+                (Some(id), None) => summary.removed.note(self.schedules[*id].definition.name()),
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// The next schedules that are to change, at most so many.
+    fn compare(&self, load: &mut Load, most: usize) -> Vec<Wanted> {
         let mut changes = Vec::new();
         let after = load.after.clone();
         let mut running = self.schedules.after(after.as_ref().map(Packed::name)).peekable();
@@ -259,12 +275,7 @@ impl Engine {
     }
 
     /// Gives slots what is wanted of them. They hand nothing over before the write `gate` is durable.
-    fn change_all(
-        &mut self,
-        changes: impl IntoIterator<Item = (Option<SlotId>, Option<Packed>)>,
-        origin: Origin,
-        gate: u64,
-    ) {
+    fn change_all(&mut self, changes: impl IntoIterator<Item = Wanted>, origin: Origin, gate: u64) {
         let mut outlived = HashMap::new();
         for (id, wanted) in changes {
             self.change(id, wanted.map(|wanted| (wanted, origin)), gate, &mut outlived);
