@@ -2,10 +2,7 @@
 //!
 //! Invariant: what may have been handed over (due ≤ `handed`) is sent singly; only what lies above may be coalesced.
 
-use super::{
-    Coalesced, SkipReason, Span,
-    faults::{Fault, planted},
-};
+use super::{Coalesced, SkipReason, Span};
 use khronos_schedule::{Policy, Schedule};
 use ponos_event::Timestamp;
 
@@ -42,7 +39,7 @@ pub(super) fn next(schedule: &Schedule, span: &Span, now: Timestamp) -> Next {
     if schedule.paused {
         return Next::Skip(run(schedule, first, due_by_now), SkipReason::Paused);
     }
-    if first <= span.handed && !planted(Fault::CoalesceWhatMayHaveBeenSent) {
+    if first <= span.handed {
         return Next::Send(single(first));
     }
     let rules = schedule.catch_up;

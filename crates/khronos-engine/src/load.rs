@@ -173,7 +173,7 @@ impl Engine {
         let left = most - changes.len();
         if !changes.is_empty() {
             self.changes.piece = self.progress.change();
-            let gate = if planted(Fault::SendBeforeTheRevisionIsSaved) { 0 } else { self.changes.piece };
+            let gate = self.changes.piece;
             load.pieces += 1;
             self.change_all(changes, Origin::File, gate);
         }
