@@ -82,3 +82,29 @@ fn run(schedule: &Schedule, first: Timestamp, bound: Timestamp) -> Coalesced {
 fn back(schedule: &Schedule, from: Timestamp, steps: u32) -> Timestamp {
     (0..steps).fold(from, |due, _| schedule.timing.before(due).unwrap_or(due))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::new_span;
+    use khronos_schedule::{Definition, Packed};
+
+    #[test]
+    fn what_may_have_been_handed_over_is_sent_singly_and_what_lies_above_is_coalesced() {
+        let definition = Definition {
+            name: "a".into(),
+            event: Some("test.minute.passed".into()),
+            every: Some("1m".into()),
+            ..Definition::default()
+        };
+        let schedule = Packed::build(&definition).unwrap().schedule().unwrap();
+        let at = |minute: i64| Timestamp::from_millis(minute * 60_000);
+        let mut span = new_span(1, at(0), at(9), at(2));
+        for minute in [1, 2] {
+            assert_eq!(next(&schedule, &span, at(60)), Next::Send(single(at(minute))));
+            span.after = at(minute);
+        }
+        let coalesced = Some(Coalesced { first: at(3), last: at(9), count: 7 });
+        assert_eq!(next(&schedule, &span, at(60)), Next::Fix { handed: at(9), coalesced });
+    }
+}

@@ -14,8 +14,6 @@ pub(super) enum Fault {
     ResumeFromNow,
     /// What a revision is due for already when it begins takes W back.
     QueueBehindTheMark,
-    /// An occurrence with jitter is sent when it is due.
-    SendAtTheDueTime,
     /// A restart counts due times from W, though some of those before it have a send time above it.
     RestartWithoutLookingBack,
     /// A name that never ran counts from R, and not from now.
@@ -34,24 +32,6 @@ pub(super) enum Fault {
     LoadEndsWhatWasPut,
     /// After a step back a revision calls for what lies before it takes effect.
     CallForWhatWasBefore,
-    /// A schedule that was put hands over before the store knows it.
-    DropTheGate,
-    /// W passes what waits for its own definition to be durable.
-    SettleWhatIsGated,
-    /// W passes what is behind and waits for a write with room.
-    SettleWhatIsDeferred,
-    /// What was made ready and was not handed over is not dropped when something else is made ready.
-    KeepWhatIsPassedOver,
-    /// What was made ready ahead of its time outlives an edit of its schedule.
-    KeepPreparedThroughEdits,
-    /// A release that reaches nobody, where somebody must be bound, settles what was parked.
-    ReleaseToNobody,
-    /// A parked event is dropped while it is being sent.
-    DropWhatIsInFlight,
-    /// A run of parked events is sent as one event that stands for all.
-    ReleaseARunAsOne,
-    /// Occurrences that are no neighbours are parked as one run.
-    ParkOverGaps,
 }
 
 #[cfg(not(test))]

@@ -114,7 +114,6 @@ impl Engine {
         }
         if self.is_change(id, wanted.as_ref(), Origin::Command) {
             let gate = self.progress.change();
-            let gate = if planted(Fault::DropTheGate) { 0 } else { gate };
             self.change_all([(id, wanted)], Origin::Command, gate);
             self.forget_old(LOOKED_AT);
         }
