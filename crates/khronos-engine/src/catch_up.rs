@@ -2,10 +2,7 @@
 //!
 //! Invariant: what may have been handed over (due ≤ `handed`) is sent singly; only what lies above may be coalesced.
 
-use super::{
-    Coalesced, SkipReason, Span,
-    faults::{Fault, planted},
-};
+use super::{Coalesced, SkipReason, Span};
 use khronos_schedule::{Policy, Schedule};
 use ponos_event::Timestamp;
 
@@ -42,7 +39,7 @@ pub(super) fn next(schedule: &Schedule, span: &Span, now: Timestamp) -> Next {
     if schedule.paused {
         return Next::Skip(run(schedule, first, due_by_now), SkipReason::Paused);
     }
-    if first <= span.handed && !planted(Fault::CoalesceWhatMayHaveBeenSent) {
+    if first <= span.handed {
         return Next::Send(single(first));
     }
     let rules = schedule.catch_up;
@@ -84,4 +81,30 @@ fn run(schedule: &Schedule, first: Timestamp, bound: Timestamp) -> Coalesced {
 /// The occurrence `steps` before `from`, which is one.
 fn back(schedule: &Schedule, from: Timestamp, steps: u32) -> Timestamp {
     (0..steps).fold(from, |due, _| schedule.timing.before(due).unwrap_or(due))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::new_span;
+    use khronos_schedule::{Definition, Packed};
+
+    #[test]
+    fn what_may_have_been_handed_over_is_sent_singly_and_what_lies_above_is_coalesced() {
+        let definition = Definition {
+            name: "a".into(),
+            event: Some("test.minute.passed".into()),
+            every: Some("1m".into()),
+            ..Definition::default()
+        };
+        let schedule = Packed::build(&definition).unwrap().schedule().unwrap();
+        let at = |minute: i64| Timestamp::from_millis(minute * 60_000);
+        let mut span = new_span(1, at(0), at(9), at(2));
+        for minute in [1, 2] {
+            assert_eq!(next(&schedule, &span, at(60)), Next::Send(single(at(minute))));
+            span.after = at(minute);
+        }
+        let coalesced = Some(Coalesced { first: at(3), last: at(9), count: 7 });
+        assert_eq!(next(&schedule, &span, at(60)), Next::Fix { handed: at(9), coalesced });
+    }
 }

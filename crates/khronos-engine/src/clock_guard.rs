@@ -4,10 +4,7 @@
 //! twice after a small step back and nothing is early. A leap ahead that the boot-time clock does not share is held
 //! until it has proved stable. Absent: what happens to occurrences then; that is the catch-up's business.
 
-use super::{
-    Notice, Reading,
-    faults::{Fault, planted},
-};
+use super::{Notice, Reading};
 use ponos_event::Timestamp;
 
 /// More than this past the last known progress at the start is held like a leap ahead.
@@ -106,10 +103,7 @@ impl ClockGuard {
     }
 
     fn believe(&mut self, reading: Reading) -> Seen {
-        let last = self.trusted.replace(reading);
-        if planted(Fault::RunOnAfterAStepBack) {
-            self.highest = self.highest.plus(last.map_or(0, |last| reading.boot - last.boot));
-        }
+        self.trusted = Some(reading);
         let behind = self.highest.since(reading.wall);
         if behind <= self.rules.max_backward {
             let recovered = self.state == ClockState::Behind;

@@ -3,7 +3,6 @@
 use super::{
     Action, ClockRules, ClockState, Handover, Input, Notice, Reading, Resends, Row, Span,
     clock_guard::ClockGuard,
-    faults::{Fault, planted},
     hand_over::{LEAD, MARGIN},
     in_flight::Owner,
     load::{Change, Changes},
@@ -121,9 +120,7 @@ impl Engine {
     /// W as it stands: everything with send time ≤ this is settled or in the set.
     pub fn settled(&self) -> Timestamp {
         let mut mark = self.now();
-        if let Some(lowest) =
-            self.outstanding.in_flight.lowest().filter(|_| !planted(Fault::SettleWhatIsInFlight))
-        {
+        if let Some(lowest) = self.outstanding.in_flight.lowest() {
             mark = mark.min(lowest.plus(-1));
         }
         if let Some(lowest) = self.schedules.lowest() {
@@ -221,8 +218,7 @@ impl Engine {
         // Also where no row came: else a restart would take the details of that time for lost.
         if !self.out.rows.is_empty() || (save.is_some() && settled > self.complete) {
             self.complete = settled;
-            let complete = if planted(Fault::CompleteWhatIsInFlight) { self.now() } else { settled };
-            actions.push(Action::Record { rows: std::mem::take(&mut self.out.rows), complete });
+            actions.push(Action::Record { rows: std::mem::take(&mut self.out.rows), complete: settled });
         }
         actions.extend(save);
         actions

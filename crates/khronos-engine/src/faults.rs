@@ -4,50 +4,18 @@
 /// One way in which the engine could be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// A missed run is coalesced though a part of it may have been sent.
-    CoalesceWhatMayHaveBeenSent,
-    /// W passes what is in flight.
-    SettleWhatIsInFlight,
-    /// What is refused is forgotten.
-    ForgetRefused,
-    /// What is handed over need not lie below a durable H.
-    HandOverAboveTheReservation,
-    /// An event that stands for several is sent before that is durable.
-    SendBeforeTheSpanIsSaved,
     /// An edited timing counts from the last progress instead of from the edit.
     EditMakesMissed,
     /// What an edit leaves behind is dropped.
     EditForgetsTheOld,
-    /// After a step back the time goes on from the highest reading instead of waiting for it.
-    RunOnAfterAStepBack,
-    /// Waking up a little early counts as due.
-    FireEarly,
-    /// A one-shot's row goes when it is handed over.
-    LoseOneShot,
-    /// A one-shot's row goes when it is confirmed, and the record has it only later.
-    RecordOneShotsBehind,
-    /// Rows written behind count as given before the broker has confirmed what they are about.
-    CompleteWhatIsInFlight,
-    /// A restart says nothing of details that may be lost above W.
-    LeaveLostDetailsUnmarked,
     /// A schedule's occurrences overtake what is being retried.
     Overtake,
     /// What an outage or a stop made late is not noticed: the schedule goes on from now.
     ResumeFromNow,
-    /// Occurrences of a paused schedule leave no row.
-    PauseWithoutRecord,
-    /// A finished span is removed before W has passed it.
-    CloseBeforeTheMark,
     /// What a revision is due for already when it begins takes W back.
     QueueBehindTheMark,
-    /// An occurrence with jitter is sent when it is due.
-    SendAtTheDueTime,
     /// A restart counts due times from W, though some of those before it have a send time above it.
     RestartWithoutLookingBack,
-    /// A new revision's events are sent before the store knows the revision.
-    SendBeforeTheRevisionIsSaved,
-    /// R goes back with H when the clock was set back.
-    ForgetHowFarItReached,
     /// A name that never ran counts from R, and not from now.
     CountNewNamesFromTheReached,
     /// After a step back an edit of what began since counts from R, too.
@@ -64,30 +32,6 @@ pub(super) enum Fault {
     LoadEndsWhatWasPut,
     /// After a step back a revision calls for what lies before it takes effect.
     CallForWhatWasBefore,
-    /// A schedule that was put hands over before the store knows it.
-    DropTheGate,
-    /// W passes what waits for its own definition to be durable.
-    SettleWhatIsGated,
-    /// A command is answered when the write before the one that carries it is durable.
-    AnswerOneTicketEarly,
-    /// An audit is told that the record is complete before it is.
-    AnswerBeforeRowsAreDurable,
-    /// W passes what is behind and waits for a write with room.
-    SettleWhatIsDeferred,
-    /// What was made ready and was not handed over is not dropped when something else is made ready.
-    KeepWhatIsPassedOver,
-    /// What was made ready ahead of its time outlives an edit of its schedule.
-    KeepPreparedThroughEdits,
-    /// A release that reaches nobody, where somebody must be bound, settles what was parked.
-    ReleaseToNobody,
-    /// A parked event is dropped while it is being sent.
-    DropWhatIsInFlight,
-    /// A release is handed over before it is durable.
-    ReleaseBeforeItIsSaved,
-    /// A run of parked events is sent as one event that stands for all.
-    ReleaseARunAsOne,
-    /// Occurrences that are no neighbours are parked as one run.
-    ParkOverGaps,
 }
 
 #[cfg(not(test))]

@@ -40,7 +40,7 @@ impl Engine {
 
     pub(super) fn dispatch_due(&mut self) {
         self.more = false;
-        let now = self.now().plus(if planted(Fault::FireEarly) { 3 } else { 0 });
+        let now = self.now();
         if !self.may_hand_over() {
             return;
         }
@@ -89,7 +89,7 @@ impl Engine {
                     self.add_to_backlog(id, key, due, now);
                 }
             } else {
-                let reserved = send <= self.progress.handed() || planted(Fault::HandOverAboveTheReservation);
+                let reserved = send <= self.progress.handed();
                 if !reserved || !self.outstanding.has_room() {
                     return;
                 }
@@ -134,10 +134,8 @@ impl Engine {
         let timing = self.schedules[id].timing();
         let last = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
         let run = Coalesced { first: due, last, count: timing.count(due.plus(-1), last).max(1) };
-        if !planted(Fault::PauseWithoutRecord) {
-            let row = row(now, key, run, Outcome::Skipped(SkipReason::Paused));
-            self.progress.skip_paused(row, &timing);
-        }
+        let row = row(now, key, run, Outcome::Skipped(SkipReason::Paused));
+        self.progress.skip_paused(row, &timing);
         self.progress.skip(timing.send_time(last));
         self.finish_one_shot(id);
         self.schedules[id].skip(run.count);
@@ -189,9 +187,6 @@ impl Engine {
         let slot = &mut self.schedules[id];
         let Some(schedule) = schedule else { return };
         slot.hand_over(due);
-        if planted(Fault::LoseOneShot) && schedule.timing.is_one_shot() {
-            self.progress.one_shot(&schedule.name, None);
-        }
         let era = slot.era();
         self.dispatch(Owner::OnTime(id), era, schedule, single(due), now, prepared);
     }
@@ -211,8 +206,7 @@ impl Engine {
         let settled = self.settled();
         let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
         let (era, schedule) = (backlog.era, backlog.schedule.clone());
-        let passed =
-            schedule.timing.due_by(settled) >= backlog.span.through || planted(Fault::CloseBeforeTheMark);
+        let passed = schedule.timing.due_by(settled) >= backlog.span.through;
         let state = match catch_up::next(&schedule, &backlog.span, now) {
             Next::Wait(until) => State::Waiting(until),
             // Without the span a restart would take what lies in (W, H] for sent singly; so it stays until W is past it.
@@ -247,11 +241,7 @@ impl Engine {
                 if let Some(run) = coalesced {
                     self.caught_up(key, run, "one event stands for them all");
                 }
-                if planted(Fault::SendBeforeTheSpanIsSaved) {
-                    State::Ready
-                } else {
-                    State::Saving(self.progress.next_ticket())
-                }
+                State::Saving(self.progress.next_ticket())
             }
             // Only where the clock was set back H may be lower than when the span was written.
             Next::Send(stands_for) if !self.is_reserved(schedule.timing.send_time(stands_for.last)) => {

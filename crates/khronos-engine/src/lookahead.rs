@@ -13,15 +13,7 @@
 //!
 //! The lookahead decides nothing: what was prepared and comes otherwise is made anew.
 
-use super::{
-    Handover,
-    catch_up::single,
-    core::Engine,
-    faults::{Fault, planted},
-    hand_over::LEAD,
-    place::Which,
-    slots::SlotId,
-};
+use super::{Handover, catch_up::single, core::Engine, hand_over::LEAD, place::Which, slots::SlotId};
 use khronos_schedule::Schedule;
 use ponos_event::{Numbered, Timestamp};
 use std::{collections::VecDeque, sync::Arc};
@@ -51,9 +43,7 @@ impl Lookahead {
     /// For one that is taken out of the queue, so many places behind the first that is laid out: it may change. The others
     /// stay, and keep their numbers.
     pub(super) fn forget(&mut self, at: usize) {
-        if !planted(Fault::KeepPreparedThroughEdits) {
-            self.prepared.remove(at);
-        }
+        self.prepared.remove(at);
     }
 
     /// What was prepared for this one, which is the first and leaves the queue.
@@ -63,9 +53,7 @@ impl Lookahead {
 
     fn begin(&mut self) {
         self.prepared.clear();
-        if !planted(Fault::KeepWhatIsPassedOver) {
-            self.number += 1;
-        }
+        self.number += 1;
     }
 }
 

@@ -9,7 +9,6 @@ use super::{
     Answer, Coalesced, Notice, Outcome, Parked,
     catch_up::single,
     core::Engine,
-    faults::{Fault, planted},
     in_flight::{Owner, Sending},
     progress::{SpanKey, row},
     settle::{LOST, refusal},
@@ -120,11 +119,7 @@ impl Parked {
 
     /// What its next event stands for.
     fn first(&self) -> Coalesced {
-        if self.singly && !planted(Fault::ReleaseARunAsOne) {
-            single(self.stands_for.first)
-        } else {
-            self.stands_for
-        }
+        if self.singly { single(self.stands_for.first) } else { self.stands_for }
     }
 }
 
@@ -158,7 +153,7 @@ impl Engine {
             parked.singly && !parked.released && parked.reason == reason && parked.stands_for.last < one.last
         })?;
         let next = self.revision(key)?.timing().after(before.stands_for.last);
-        if next != Some(one.last) && !planted(Fault::ParkOverGaps) {
+        if next != Some(one.last) {
             return None;
         }
         let parked = self.outstanding.parked.entries.get_mut(&number)?;
@@ -205,10 +200,7 @@ impl Engine {
 
     /// Has them sent again, once that is durable. What is released already is being sent, and stays so.
     pub(super) fn release(&mut self, numbers: &[u64]) {
-        let ticket = match planted(Fault::ReleaseBeforeItIsSaved) {
-            true => 0,
-            false => self.progress.next_ticket(),
-        };
+        let ticket = self.progress.next_ticket();
         for number in numbers {
             if let Some(parked) =
                 self.outstanding.parked.entries.get_mut(number).filter(|parked| !parked.released)
@@ -228,7 +220,7 @@ impl Engine {
     pub(super) fn drop_parked(&mut self, numbers: &[u64]) {
         for number in numbers {
             let parked = self.outstanding.parked.entries.get(number);
-            if parked.is_some_and(|parked| !parked.released || planted(Fault::DropWhatIsInFlight)) {
+            if parked.is_some_and(|parked| !parked.released) {
                 self.drop_one(*number, Outcome::Dropped);
             }
         }
@@ -295,9 +287,7 @@ impl Engine {
             Some(revision) => revision.definition.conduct().unrouted,
             None => Unrouted::Ignore,
         };
-        let refused = refusal(unrouted, &answer)
-            .filter(|_| matches!(answer, Answer::Refused(_)) || !planted(Fault::ReleaseToNobody));
-        let Some((reason, _)) = refused else {
+        let Some((reason, _)) = refusal(unrouted, &answer) else {
             self.confirmed(&key, sending, answer == Answer::Confirmed { returned: true }, false);
             let next = revision.and_then(|revision| revision.timing().after(sending.stands_for.last));
             return self.settled_of(number, sending, next);

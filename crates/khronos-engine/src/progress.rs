@@ -146,8 +146,7 @@ impl Progress {
     /// Has a command answered once the latest change of a definition is durable: where it changed nothing, what it found may
     /// not be durable yet.
     pub(super) fn promise(&mut self, command: u64) {
-        let early = u64::from(planted(Fault::AnswerOneTicketEarly));
-        self.promise_with(self.changed.saturating_sub(early), command);
+        self.promise_with(self.changed, command);
     }
 
     /// Has a command answered once everything that was decided so far is durable, and written at once.
@@ -155,7 +154,7 @@ impl Progress {
         let waits = !self.unwritten.is_empty();
         self.urgent |= waits;
         let ticket = if waits { self.next_ticket() } else { self.last_ticket };
-        self.promise_with(if planted(Fault::AnswerBeforeRowsAreDurable) { 0 } else { ticket }, command);
+        self.promise_with(ticket, command);
     }
 
     /// Answers keep the order of the commands, and so that of the writes.
@@ -283,10 +282,7 @@ impl Progress {
         let settled = settled.max(self.settled);
         let (ticket, handed) = (self.last_ticket, self.wanted.max(settled));
         self.wanted = handed;
-        let reached = match planted(Fault::ForgetHowFarItReached) {
-            true => handed,
-            false => self.reached.max(handed),
-        };
+        let reached = self.reached.max(handed);
         self.saving = Some(Saving { ticket, settled, handed, reached });
         self.urgent = false;
         self.moved = false;

@@ -6,7 +6,6 @@
 
 use super::{
     due_queue::DueQueue,
-    faults::{Fault, planted},
     lookahead::Lookahead,
     place::{Where, Which},
     slot::Slot,
@@ -232,13 +231,8 @@ impl Schedules {
 
     /// The lowest send time that stands in a queue: W lies below.
     pub(super) fn lowest(&self) -> Option<Timestamp> {
-        let passed_over = |which: &Which| match which {
-            Which::Deferred => planted(Fault::SettleWhatIsDeferred),
-            Which::Gated => planted(Fault::SettleWhatIsGated),
-            Which::Due | Which::Paused => false,
-        };
         let all = [Which::Due, Which::Paused, Which::Deferred, Which::Gated];
-        all.into_iter().filter(|which| !passed_over(which)).filter_map(|which| self.first_send(which)).min()
+        all.into_iter().filter_map(|which| self.first_send(which)).min()
     }
 
     /// Lays out what is due first, at most so many.
@@ -249,5 +243,42 @@ impl Schedules {
     /// See [`DueQueue::laid_out`].
     pub(super) fn laid_out(&self, skipped: usize) -> impl ExactSizeIterator<Item = (Timestamp, SlotId)> {
         self.due.laid_out(skipped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Era;
+    use khronos_schedule::{Definition, Packed};
+
+    fn slot(name: &str, due: Timestamp) -> Slot {
+        let definition = Definition {
+            name: name.into(),
+            event: Some("test.second.passed".into()),
+            every: Some("1s".into()),
+            paused: Some(name == "paused"),
+            ..Definition::default()
+        };
+        let mut slot = Slot::new(&Era::first(1, Timestamp::EPOCH).of(Packed::build(&definition).unwrap()));
+        slot.wait_for(Some(due));
+        slot
+    }
+
+    #[test]
+    fn the_lowest_is_found_in_whichever_queue_it_stands() {
+        let at = |second: i64| Timestamp::from_millis(second * 1_000);
+        let mut schedules = Schedules::default();
+        schedules.insert(slot("due", at(4)), 0);
+        assert_eq!(schedules.lowest(), Some(at(4)));
+        schedules.insert(slot("paused", at(3)), 0);
+        assert_eq!(schedules.lowest(), Some(at(3)));
+        schedules.insert(slot("gated", at(2)), 7);
+        assert_eq!(schedules.lowest(), Some(at(2)));
+        let deferred = schedules.insert(slot("deferred", at(1)), 0);
+        assert_eq!(schedules.pop(Which::Due, at(1)), Some(deferred));
+        assert_eq!(schedules.lowest(), Some(at(2)));
+        schedules.defer(deferred);
+        assert_eq!(schedules.lowest(), Some(at(1)));
     }
 }

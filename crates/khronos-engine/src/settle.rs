@@ -4,7 +4,6 @@ use super::{
     Answer, OneShot, Outcome,
     backlog::{Backlog, State},
     core::{Engine, new_span},
-    faults::{Fault, planted},
     in_flight::{Owner, Sending},
     progress::{SpanKey, row},
     slots::SlotId,
@@ -49,7 +48,6 @@ impl Engine {
                 let one_shot = self.finish_one_shot(id);
                 self.confirmed(&key, sending, returned, one_shot);
             }
-            Some(_) if planted(Fault::ForgetRefused) => {}
             Some((reason, again)) => match self.rules.resends.wait(1).filter(|_| again) {
                 Some(wait) => self.retry_on_time(id, &key, due, 1, wait),
                 None => {
@@ -115,7 +113,6 @@ impl Engine {
         let Sending { sent_at, lateness, .. } = *sending;
         let outcome = Outcome::Confirmed { sent_at, lateness, returned };
         let row = row(self.now(), key, sending.stands_for, outcome);
-        let one_shot = one_shot && !planted(Fault::RecordOneShotsBehind);
         if matches!(sending.owner, Owner::OnTime(_)) && !one_shot && !self.rules.record_first {
             self.out.rows.push(row);
         } else {

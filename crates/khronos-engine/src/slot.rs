@@ -1,10 +1,6 @@
 //! One schedule as it runs: what is held of each, so every byte of it counts a million times.
 
-use super::{
-    Era, Origin, Revision,
-    faults::{Fault, planted},
-    progress::SpanKey,
-};
+use super::{Era, Origin, Revision, progress::SpanKey};
 use khronos_schedule::{Packed, Schedule, Timing};
 use ponos_event::Timestamp;
 use std::sync::Arc;
@@ -107,7 +103,7 @@ impl Slot {
 
     /// When the occurrence of this due time is to be sent.
     pub(super) fn send_time(&self, due: Timestamp) -> Timestamp {
-        match self.definition.has_jitter() && !planted(Fault::SendAtTheDueTime) {
+        match self.definition.has_jitter() {
             true => self.timing().send_time(due),
             false => due,
         }
@@ -187,6 +183,7 @@ impl Due {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use khronos_schedule::{Definition, jitter_offset};
 
     #[test]
     fn a_due_time_is_waited_for_or_in_flight_or_there_is_none() {
@@ -199,5 +196,23 @@ mod tests {
         }
         assert_eq!((Due::NONE.get(false), Due::NONE.get(true)), (None, None));
         assert_eq!(size_of::<Slot>(), 56);
+    }
+
+    #[test]
+    fn what_has_jitter_is_sent_as_much_later_than_it_is_due() {
+        let definition = Definition {
+            name: "a".into(),
+            event: Some("test.minute.passed".into()),
+            every: Some("1m".into()),
+            jitter: Some("50s".into()),
+            ..Definition::default()
+        };
+        let revision = Era::first(1, Timestamp::EPOCH).of(Packed::build(&definition).unwrap());
+        let slot = Slot::new(&revision);
+        let minutes = (1..10).map(|minute| Timestamp::from_millis(minute * 60_000));
+        let later: Vec<i64> = minutes.clone().map(|due| slot.send_time(due).since(due)).collect();
+        let jitter: Vec<i64> = minutes.map(|due| jitter_offset("a", due, 50_000)).collect();
+        assert_eq!(later, jitter);
+        assert!(jitter.iter().any(|jitter| *jitter > 0));
     }
 }

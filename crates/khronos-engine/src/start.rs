@@ -81,7 +81,7 @@ impl Engine {
     /// before a span that was kept, and in a revision that ended. Its rows may be there or not: a row says so, for
     /// those of which no other row tells more. Above H a span that was not taken back yet tells nothing.
     fn mark_lost_details(&mut self, (settled, handed): (Timestamp, Timestamp), at: Timestamp) {
-        if self.rules.record_first || planted(Fault::LeaveLostDetailsUnmarked) {
+        if self.rules.record_first {
             return;
         }
         // W is a send time: with jitter, what is due before it may be sent after it.

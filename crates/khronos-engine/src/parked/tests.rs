@@ -106,6 +106,49 @@ fn neighbours_are_one_entry_which_is_parked_again_while_nobody_is_bound() {
 }
 
 #[test]
+fn a_run_is_released_event_by_event() {
+    let mut unbound = Unbound::new(100);
+    unbound.load(1);
+    unbound.pass(3 * MINUTE);
+    unbound.answer = Answer::Confirmed { returned: false };
+    unbound.step(Input::Release(vec![1]));
+    let confirmed = unbound.rows.iter().filter(|row| matches!(row.outcome, Outcome::Confirmed { .. }));
+    assert_eq!(confirmed.map(|row| row.count).collect::<Vec<_>>(), [1, 1, 1]);
+    assert!(unbound.engine.parked().is_empty());
+}
+
+#[test]
+fn what_are_no_neighbours_are_two_entries() {
+    let mut unbound = Unbound::new(100);
+    unbound.load(1);
+    for returned in [true, false, true] {
+        unbound.answer = Answer::Confirmed { returned };
+        unbound.pass(MINUTE);
+    }
+    let counts = unbound.engine.parked().values().map(|parked| parked.stands_for.count);
+    assert_eq!(counts.collect::<Vec<_>>(), [1, 1]);
+}
+
+#[test]
+fn a_release_is_sent_once_it_is_durable_and_what_is_being_sent_is_not_dropped() {
+    let mut unbound = Unbound::new(100);
+    unbound.load(1);
+    unbound.pass(MINUTE);
+    let reading = Reading { wall: Timestamp::from_millis(unbound.now), boot: unbound.now - START };
+    let actions = unbound.engine.step(reading, Input::Release(vec![1]));
+    let is_sent = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Publish(_)));
+    assert!(!is_sent(&actions), "{actions:?}");
+    let ticket = actions.iter().find_map(|action| match action {
+        Action::Save { ticket, .. } => Some(*ticket),
+        _ => None,
+    });
+    let actions = unbound.engine.step(reading, Input::Saved(ticket.unwrap()));
+    assert!(is_sent(&actions), "{actions:?}");
+    let _ = unbound.engine.step(reading, Input::Drop(vec![1]));
+    assert_eq!(unbound.engine.parked_events(), 1);
+}
+
+#[test]
 fn when_too_many_are_parked_the_oldest_are_dropped_and_the_alarm_began_at_a_tenth() {
     let mut unbound = Unbound::new(20);
     unbound.load(1);

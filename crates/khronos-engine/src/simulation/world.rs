@@ -1,15 +1,20 @@
 //! The world around the engine: two clocks, a disk, a broker, an operator, and bad luck.
 
 use super::{
-    auditing::Auditing, check::Arrival, commands::Commands, operator::definition, parking::Parking,
-    random::Random, rendering::Rendering, reservation::Reservation,
+    auditing::Auditing,
+    boundary::{Boundary, BoundaryFault},
+    check::Arrival,
+    commands::Commands,
+    operator::definition,
+    parking::Parking,
+    random::Random,
+    rendering::Rendering,
+    reservation::Reservation,
 };
 use crate::{
+    Action, Answer, ClockRules, Commit, Engine, Handover, Input, Notice, Reading, RecordRow, Resends,
+    Revision, Row, Rules, Snapshot, occurrence_event,
     store::{Limits, Memory, MemoryStore, Store},
-    {
-        Action, Answer, ClockRules, Commit, Engine, Handover, Input, Notice, Outcome, Reading, RecordRow,
-        Resends, Revision, Row, Rules, SkipReason, Snapshot, occurrence_event,
-    },
 };
 use khronos_schedule::{Definition, jitter_offset};
 use ponos_event::Timestamp;
@@ -26,6 +31,7 @@ pub(super) struct World {
     pub(super) highest: Timestamp,
     pub(super) era: u32,
     pub(super) engine: Engine,
+    boundary: Boundary,
     pub(super) rules: Rules,
     memory: Memory,
     store: MemoryStore,
@@ -55,7 +61,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, fault: Option<BoundaryFault>) -> Self {
         let mut random = Random::new(seed);
         let wall = START + random.below(86_400_000);
         let resume_backward = Random::new(seed ^ 0x3C3C_3C3C).chance(30);
@@ -77,6 +83,7 @@ impl World {
             highest: reading.wall,
             era: 0,
             engine,
+            boundary: Boundary::new(fault),
             rules,
             memory,
             store,
@@ -199,15 +206,16 @@ impl World {
         self.step(Input::Tick);
     }
 
-    fn reading(&self) -> Reading {
-        Reading { wall: Timestamp::from_millis(self.wall), boot: self.boot }
+    fn reading(&mut self) -> Reading {
+        self.boundary.reading(Reading { wall: Timestamp::from_millis(self.wall), boot: self.boot })
     }
 
     pub(super) fn step(&mut self, input: Input) {
         self.highest = self.highest.max(Timestamp::from_millis(self.wall));
-        let actions = self.engine.step(self.reading(), input);
+        let (reading, input) = (self.reading(), self.boundary.input(input));
+        let actions = self.engine.step(reading, input);
         self.most_in_flight = self.most_in_flight.max(self.engine.in_flight());
-        for action in actions {
+        for action in self.boundary.actions(actions, &self.engine) {
             match action {
                 Action::Save { ticket, commit } => {
                     assert!(self.saving.is_none(), "two writes at once");
@@ -348,7 +356,8 @@ impl World {
         let kept = self.store.load().expect("it can be read");
         self.reservation.restart(kept.handed.unwrap_or(Timestamp::from_millis(self.wall)));
         self.highest = self.highest.max(Timestamp::from_millis(self.wall));
-        self.engine = Engine::start(self.rules, kept, self.reading());
+        let reading = self.reading();
+        self.engine = Engine::start(self.rules, self.boundary.snapshot(kept), reading);
         self.eras.clear();
         self.rendering.restart();
         self.auditing.restart();
@@ -371,13 +380,6 @@ impl World {
     /// All revisions that ever were durable and still are.
     pub(super) fn revisions(&self) -> &[Revision] {
         &self.disk.revisions
-    }
-
-    pub(super) fn skipped_as(&self, row: &Row) -> Option<SkipReason> {
-        match row.outcome {
-            Outcome::Skipped(reason) => Some(reason),
-            _ => None,
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is written, how often and how much at once.
 
 use super::super::{
-    Action, Answer, ClockRules, Engine, Handover, Input, Outcome, Reading, Resends, Row, Rules, SkipReason,
-    Snapshot,
+    Action, Answer, ClockRules, Engine, Handover, Input, Outcome, Prepared, Reading, Resends, Row, Rules,
+    SkipReason, Snapshot,
 };
 use khronos_schedule::{Definition, Packed};
 use ponos_event::Timestamp;
@@ -272,6 +272,27 @@ fn a_put_of_what_is_laid_out_leaves_the_others_prepared() {
         sent,
         [("a", true), ("b", false), ("c", true)].map(|(name, one)| (name.to_owned(), one)).into()
     );
+    assert!(seen.engine.settled() < reading.wall, "W lies below what is in flight");
+}
+
+#[test]
+fn what_was_prepared_and_passed_over_is_void_once_something_else_is_prepared() {
+    let mut seen = Seen::of(100);
+    let all = ["a", "b"].map(|name| Packed::build(&every(name, "10s")).unwrap());
+    seen.step(Input::Load(all.into()));
+    seen.step(Input::Link(true));
+    seen.pass(9_600, 1_000);
+    let mut kept = Prepared::default();
+    let mut prepare = |engine: &mut Engine| {
+        let numbers = engine.prepare(10).into_iter().filter_map(|one| one.prepared);
+        numbers.for_each(|number| kept.put(number, ()));
+        kept.len()
+    };
+    assert_eq!(prepare(&mut seen.engine), 2);
+    seen.step(Input::Link(false));
+    seen.pass(10 * MINUTE, MINUTE);
+    seen.step(Input::Link(true));
+    assert_eq!(prepare(&mut seen.engine), 2);
 }
 
 #[test]

@@ -1,0 +1,186 @@
+//! The boundary between the engine and its simulated world. What goes in and what comes out passes here, and a fault that
+//! is planted here distorts it: what then happens is what happens if the engine has the fault. So the engine itself
+//! needs no line for it.
+
+use crate::{Action, Answer, Commit, Engine, Input, Origin, Outcome, Reading, Row, SkipReason, Snapshot};
+use ponos_event::Timestamp;
+
+/// One way in which the engine could be wrong, as seen from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BoundaryFault {
+    /// Waking up a little early counts as due.
+    FireEarly,
+    /// After a step back the time goes on from the highest reading instead of waiting for it.
+    RunOnAfterAStepBack,
+    /// What is refused is taken for confirmed.
+    ForgetRefused,
+    /// An audit is told that the record is complete before it is.
+    AnswerBeforeRowsAreDurable,
+    /// Rows written behind count as given before the broker has confirmed what they are about.
+    CompleteWhatIsInFlight,
+    /// A restart says nothing of details that may be lost above W.
+    LeaveLostDetailsUnmarked,
+    /// A one-shot's row goes when it is confirmed, and the record has it only later.
+    RecordOneShotsBehind,
+    /// Occurrences of a paused schedule leave no row.
+    PauseWithoutRecord,
+    /// That a one-shot is pending is not kept.
+    LoseOneShot,
+    /// W passes what is in flight.
+    SettleWhatIsInFlight,
+    /// What is handed over does not lie below a durable H.
+    HandOverAboveTheReservation,
+    /// R goes back with H when the clock was set back.
+    ForgetHowFarItReached,
+    /// A restart coalesces what may have been sent.
+    CoalesceWhatMayHaveBeenSent,
+    /// An event that stands for several is sent before that is durable.
+    SendBeforeTheSpanIsSaved,
+    /// A finished span is removed before W has passed it.
+    CloseBeforeTheMark,
+    /// What a load wants is handed over before the store knows the revision.
+    SendBeforeTheRevisionIsSaved,
+    /// A command is answered before what it wanted is durable.
+    AnswerOneTicketEarly,
+    /// A release is handed over before it is durable.
+    ReleaseBeforeItIsSaved,
+}
+
+use BoundaryFault as Is;
+
+impl BoundaryFault {
+    /// Everything arrives all the same; only the record can tell.
+    pub(super) fn is_of_the_record(self) -> bool {
+        matches!(
+            self,
+            Is::AnswerBeforeRowsAreDurable
+                | Is::CompleteWhatIsInFlight
+                | Is::LeaveLostDetailsUnmarked
+                | Is::RecordOneShotsBehind
+        )
+    }
+}
+
+pub(super) struct Boundary {
+    fault: Option<BoundaryFault>,
+    /// The latest reading, and by how much the engine's clock is ahead of the world's.
+    last: Option<Reading>,
+    ahead: i64,
+    /// A command that the engine was not told of, to be answered at once.
+    kept_back: Option<u64>,
+}
+
+impl Boundary {
+    pub(super) fn new(fault: Option<BoundaryFault>) -> Self {
+        let ahead = if fault == Some(Is::FireEarly) { 3 } else { 0 };
+        Self { fault, last: None, ahead, kept_back: None }
+    }
+
+    /// What the engine reads.
+    pub(super) fn reading(&mut self, now: Reading) -> Reading {
+        let last = self.last.replace(now).unwrap_or(now);
+        if self.fault == Some(Is::RunOnAfterAStepBack) {
+            let back = (now.boot - last.boot) - now.wall.since(last.wall);
+            self.ahead += back.max(0);
+        }
+        Reading { wall: now.wall.plus(self.ahead), ..now }
+    }
+
+    /// What the engine is told.
+    pub(super) fn input(&mut self, input: Input) -> Input {
+        match (self.fault, input) {
+            (Some(Is::ForgetRefused), Input::Settled(answers)) => {
+                let taken = |answer| match answer {
+                    Answer::Refused(_) => Answer::Confirmed { returned: false },
+                    answer => answer,
+                };
+                Input::Settled(answers.into_iter().map(|(token, answer)| (token, taken(answer))).collect())
+            }
+            (Some(Is::AnswerBeforeRowsAreDurable), Input::Write { command }) => {
+                self.kept_back = Some(command);
+                Input::Tick
+            }
+            (_, input) => input,
+        }
+    }
+
+    /// What a restart finds.
+    pub(super) fn snapshot(&self, kept: Snapshot) -> Snapshot {
+        match self.fault {
+            Some(Is::CoalesceWhatMayHaveBeenSent) => {
+                Snapshot { handed: kept.settled, reached: kept.settled, ..kept }
+            }
+            _ => kept,
+        }
+    }
+
+    /// What the engine wants to be done.
+    pub(super) fn actions(&mut self, mut actions: Vec<Action>, engine: &Engine) -> Vec<Action> {
+        let mut more = Vec::new();
+        for action in &mut actions {
+            match action {
+                Action::Save { commit, .. } => {
+                    let (rows, complete) = (self.commit(commit, engine), commit.settled);
+                    more.extend((!rows.is_empty()).then_some(Action::Record { rows, complete }));
+                }
+                Action::Record { complete, .. } if self.fault == Some(Is::CompleteWhatIsInFlight) => {
+                    *complete = engine.now();
+                }
+                _ => {}
+            }
+        }
+        more.extend(self.kept_back.take().map(|command| Action::Durable(vec![command])));
+        actions.extend(more);
+        actions
+    }
+
+    /// What the disk gets; gives rows that are written behind instead.
+    fn commit(&self, commit: &mut Commit, engine: &Engine) -> Vec<Row> {
+        let Some(fault) = self.fault else { return Vec::new() };
+        match fault {
+            Is::LeaveLostDetailsUnmarked => commit.rows.retain(|row| row.outcome != Outcome::DetailsLost),
+            Is::PauseWithoutRecord => {
+                commit.rows.retain(|row| row.outcome != Outcome::Skipped(SkipReason::Paused));
+            }
+            Is::RecordOneShotsBehind => {
+                let is_confirmed = |row: &Row| matches!(row.outcome, Outcome::Confirmed { .. });
+                let is_one_shot = |row: &Row| {
+                    let revision = engine.revision(&(row.schedule.clone(), row.revision));
+                    revision.is_some_and(|revision| revision.timing().is_one_shot())
+                };
+                return commit.rows.extract_if(.., |row| is_confirmed(row) && is_one_shot(row)).collect();
+            }
+            Is::LoseOneShot => commit.one_shots.retain(|(_, pending)| pending.is_none()),
+            Is::SettleWhatIsInFlight => {
+                let queued = engine.schedules.lowest().unwrap_or(Timestamp::HORIZON);
+                commit.settled = commit.settled.max(engine.now().min(queued.plus(-1)));
+                commit.handed = commit.handed.max(commit.settled);
+            }
+            Is::HandOverAboveTheReservation => commit.handed = commit.settled,
+            Is::ForgetHowFarItReached => commit.reached = commit.handed,
+            Is::SendBeforeTheSpanIsSaved => {
+                commit
+                    .spans
+                    .iter_mut()
+                    .filter_map(|(.., span)| span.as_mut())
+                    .for_each(|span| span.coalesced = None);
+            }
+            Is::CloseBeforeTheMark => {
+                let spans = commit.spans.iter_mut().map(|(.., span)| span);
+                spans.for_each(|span| drop(span.take_if(|span| span.after >= span.through)));
+            }
+            Is::SendBeforeTheRevisionIsSaved => commit.revisions.retain(|one| one.origin != Origin::File),
+            Is::AnswerOneTicketEarly => commit.revisions.retain(|one| one.origin != Origin::Command),
+            Is::ReleaseBeforeItIsSaved => {
+                commit.parked.retain(|(_, parked)| parked.as_ref().is_none_or(|parked| !parked.released));
+            }
+            Is::FireEarly
+            | Is::RunOnAfterAStepBack
+            | Is::ForgetRefused
+            | Is::AnswerBeforeRowsAreDurable
+            | Is::CompleteWhatIsInFlight
+            | Is::CoalesceWhatMayHaveBeenSent => {}
+        }
+        Vec::new()
+    }
+}
