@@ -240,7 +240,7 @@ impl World {
                 Action::Notice(Notice::ClockResumed { now, .. }) => {
                     self.era += 1;
                     self.reservation.set_back(now);
-                    self.parking.set_back(&self.engine);
+                    self.parking.set_back(now, &self.engine);
                 }
                 Action::Notice(_) => {}
             }
