@@ -242,6 +242,7 @@ impl World {
                     self.reservation.set_back(now);
                     self.parking.set_back(now, &self.engine);
                 }
+                Action::TooMany(commands) => panic!("{commands:?} have no room"),
                 Action::Notice(_) => {}
             }
         }
