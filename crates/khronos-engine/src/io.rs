@@ -29,14 +29,15 @@ pub enum Input {
     Load(Vec<Packed>),
     /// This schedule is wanted, new or instead of the one of its name; the others stay as they are. From now on no file changes
     /// it: whether a command may take over the name of a file's schedule is for the caller to say. Answered by
-    /// [`Action::Durable`].
+    /// [`Action::Durable`] or [`Action::TooMany`].
     Put {
         /// Names the command.
         command: u64,
         /// The definition, which is understood.
         definition: Packed,
     },
-    /// The schedule of this name is not wanted any more, if there is one. Answered by [`Action::Durable`].
+    /// The schedule of this name is not wanted any more, if there is one. Answered by [`Action::Durable`] or
+    /// [`Action::TooMany`].
     Remove {
         /// Names the command.
         command: u64,
@@ -85,6 +86,9 @@ pub enum Action {
     },
     /// What these commands changed, or asked for, is durable: answer them.
     Durable(Vec<u64>),
+    /// These commands change nothing, for too many others wait: until the clock is believed, or until the disk has what they
+    /// changed. Answer them so; they may be given again later.
+    TooMany(Vec<u64>),
     /// Publish these, and answer each with [`Input::Settled`].
     Publish(Vec<Handover>),
     /// Append these rows behind, off the hot path.

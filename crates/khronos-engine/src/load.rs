@@ -35,6 +35,9 @@ const COMPARED: usize = 32;
 /// Ended revisions that a put looks at, whether they can be forgotten: more than it adds.
 const LOOKED_AT: usize = 4;
 
+/// Commands that wait at most: until the clock is believed, or until the disk has what they changed. Each holds a definition.
+pub(super) const COMMANDS: usize = 1_000;
+
 /// What is to change.
 #[derive(Debug)]
 pub(super) enum Change {
@@ -93,6 +96,15 @@ struct Load {
 }
 
 impl Engine {
+    /// A command waits for its turn, if there is room.
+    pub(super) fn take_command(&mut self, command: u64, change: Change) {
+        if self.changes.waiting.len() + self.progress.promises() < COMMANDS {
+            self.changes.wait(change);
+        } else {
+            self.out.too_many.push(command);
+        }
+    }
+
     /// What is not clear before the clock is believed: the moment at which it happens.
     pub(super) fn take_change(&mut self, change: Change) {
         match change {
