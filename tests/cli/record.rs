@@ -118,6 +118,9 @@ fn without_a_clock_the_store_answers() {
     let list = json_lines(&khronos(folder.path(), &["list", "--json"]));
     assert_eq!(list[0]["name"], "one-minute");
     assert_eq!(list[0]["next_due_at"], "1970-01-01T00:11:00.000Z");
+    // As the record tells.
+    assert_eq!((&list[0]["confirmed"], &list[0]["returned"]), (&7.into(), &0.into()));
+    assert_eq!(list[0]["last_sent_at"], "1970-01-01T00:07:00.002Z");
 
     let parked = khronos(folder.path(), &["parked", "list"]);
     assert!(text(&parked.stdout).contains("the queue is full"), "{parked:?}");

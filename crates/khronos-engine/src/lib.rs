@@ -53,6 +53,6 @@ pub use lookahead::Prepared;
 pub use read::ScheduleStatus;
 pub use refusals::Refused;
 pub use state::{
-    Coalesced, Commit, Era, KeptPage, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, SkipReason,
-    Snapshot, Span,
+    Coalesced, Commit, Era, KeptPage, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, Sent,
+    SkipReason, Snapshot, Span,
 };

@@ -314,8 +314,8 @@ impl Engine {
                 let ended = self.retire(&slot, until);
                 match wanted {
                     Some(wanted) => {
-                        let slot = self.succeed(wanted, &ended, (until, until));
-                        self.schedules.replace(id, slot, gate);
+                        let next = self.succeed(wanted, &ended, (until, until));
+                        self.schedules.replace(id, next.having_sent(slot.sent), gate);
                     }
                     None => self.schedules.remove(id),
                 }

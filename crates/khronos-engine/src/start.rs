@@ -51,7 +51,8 @@ impl Engine {
         // A store gives them in the order of names: then ids follow it.
         for revision in snapshot.revisions {
             if runs(&revision) {
-                engine.schedules.insert(Slot::new(&revision), 0);
+                let sent = snapshot.sent.get(revision.name()).copied().unwrap_or_default();
+                engine.schedules.insert(Slot::new(&revision).having_sent(sent), 0);
                 continue;
             }
             if let Err(faults) = revision.build() {
