@@ -1,36 +1,36 @@
-//! Faults that the simulation plants on purpose, to show that it would catch them. In a build that is no test nothing
-//! is ever planted, and the checks are gone.
+//! Faults that tests plant in the engine, to show that they would catch them. In a build that is no test nothing is ever
+//! planted, and the checks are gone.
+//!
+//! Here stand those alone that nothing outside the engine can play: of each is said why. All others are planted at its
+//! boundary, in `simulation/boundary.rs`, or are seen by a test of the lines that would have them.
 
 /// One way in which the engine could be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// An edited timing counts from the last progress instead of from the edit.
+    /// An edited timing counts from the last progress instead of from the edit. The instant of an edit is decided inside.
     EditMakesMissed,
-    /// What an edit leaves behind is dropped.
+    /// What an edit leaves behind is dropped. Where only the disk lacks it, it is sent all the same.
     EditForgetsTheOld,
-    /// A schedule's occurrences overtake what is being retried.
+    /// A schedule's occurrences overtake what is being retried. Outside nobody knows what is due next.
     Overtake,
-    /// What an outage or a stop made late is not noticed: the schedule goes on from now.
+    /// What an outage or a stop made late is not noticed: the schedule goes on from now. W goes on with it.
     ResumeFromNow,
-    /// What a revision is due for already when it begins takes W back.
+    /// What a revision is due for already when it begins takes W back. W is made of the queues.
     QueueBehindTheMark,
-    /// A restart counts due times from W, though some of those before it have a send time above it.
+    /// A restart counts due times from W, though some of those before it have a send time above it. What the store gives is
+    /// right: each schedule's jitter decides.
     RestartWithoutLookingBack,
-    /// A name that never ran counts from R, and not from now.
-    CountNewNamesFromTheReached,
-    /// After a step back an edit of what began since counts from R, too.
-    CountAllFromTheReached,
-    /// What was sent singly before a step back is coalesced after it.
+    /// What was sent singly before a step back is coalesced after it. The store has one R for all; of whom it is true is
+    /// decided inside.
     CoalesceWhatWasSentBefore,
-    /// A crash while a step back is taken leaves the rest of the spans where they were.
+    /// A crash while a step back is taken leaves the rest of the spans where they were. A restart knows it by
+    /// R above H, and edits go by the same R.
     LeaveWhatWasNotTakenBack,
-    /// A step back before an earlier one is done forgets what the earlier one gave up.
-    LoseTheAbandoned,
-    /// What a span or a release hands over need not lie below a durable H.
+    /// What a span or a release hands over need not lie below a durable H. What is on time has the same H.
     SendSpansAboveTheReservation,
-    /// A load of the files ends, or changes, what a command put.
+    /// A load of the files ends, or changes, what a command put. The files say nothing of commands.
     LoadEndsWhatWasPut,
-    /// After a step back a revision calls for what lies before it takes effect.
+    /// After a step back a revision calls for what lies before it takes effect. Outside nobody knows what is due next.
     CallForWhatWasBefore,
 }
 

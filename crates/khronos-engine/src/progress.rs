@@ -109,8 +109,7 @@ impl Progress {
 
     /// The same of a revision that began after the clock had been set back so many times.
     pub(super) fn may_have_been_sent_of(&self, set_backs: u32) -> Timestamp {
-        let old = set_backs < self.set_backs || planted(Fault::CountAllFromTheReached);
-        if old { self.ever } else { self.lately }
+        if set_backs < self.set_backs { self.ever } else { self.lately }
     }
 
     /// Up to this send time it may have been sent, singly, before the clock was set back last; `None` if it began since.

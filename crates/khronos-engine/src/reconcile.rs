@@ -99,9 +99,7 @@ impl Engine {
     /// A name that does not run now: new, or returned. What never ran counts from what the clock shows.
     pub(super) fn admit(&mut self, accepted: Packed, origin: Origin) -> Slot {
         let known = self.resting.of(accepted.name()).next_back().cloned();
-        let old = planted(Fault::CountNewNamesFromTheReached).then_some(0);
-        let now = known.as_ref().map(|known| known.set_backs).or(old);
-        let now = now.map_or(self.now(), |set_backs| self.moment(set_backs));
+        let now = known.as_ref().map_or(self.now(), |known| self.moment(known.set_backs));
         match known {
             Some(ended) if ended.definition.means_the_same(&accepted) => {
                 self.revive(Revision { origin, ..ended })

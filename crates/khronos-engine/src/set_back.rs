@@ -90,7 +90,7 @@ impl Engine {
         let mut abandoned = self.outstanding.abandon_above(to, runs);
         let mut to = to;
         // Of what is not taken back yet that holds, too: nobody will answer what was given up.
-        if let Some(before) = self.setting_back.take().filter(|_| !planted(Fault::LoseTheAbandoned)) {
+        if let Some(before) = self.setting_back.take() {
             abandoned.extend(before.abandoned);
             to = to.min(before.to);
         }

@@ -167,7 +167,7 @@ impl Boundary {
             }
             Is::CloseBeforeTheMark => {
                 let spans = commit.spans.iter_mut().map(|(.., span)| span);
-                spans.for_each(|span| drop(span.take_if(|span| span.after >= span.through)));
+                spans.for_each(|span| *span = span.take().filter(|span| span.after < span.through));
             }
             Is::SendBeforeTheRevisionIsSaved => commit.revisions.retain(|one| one.origin != Origin::File),
             Is::AnswerOneTicketEarly => commit.revisions.retain(|one| one.origin != Origin::Command),
