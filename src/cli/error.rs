@@ -1,7 +1,11 @@
 //! How a verb ends: its work's result, or what went wrong, as an exit code.
 
 use super::{exit::Exit, output};
-use crate::{http::client::ClientError, ops::OpsError, store::StoreError};
+use crate::{
+    http::client::ClientError,
+    ops::{MissingKind, OpsError},
+    store::StoreError,
+};
 use std::{future::Future, path::PathBuf, process::ExitCode};
 
 /// Where all names of schedules are.
@@ -52,6 +56,16 @@ fn ops_message(error: &OpsError) -> String {
 }
 
 impl CliError {
+    /// Whether it is that a schedule does not run any more.
+    pub(super) fn is_of_former_schedule(&self) -> bool {
+        let missing = match self {
+            Self::Client(ClientError::Refused { missing, .. }) => missing.as_ref(),
+            Self::Ops(OpsError::NotFound(missing)) => Some(missing),
+            _ => None,
+        };
+        missing.is_some_and(|missing| missing.kind == MissingKind::FormerSchedule)
+    }
+
     fn exit(&self) -> Exit {
         match self {
             Self::Client(ClientError::Refused { status: 400..=499, .. } | ClientError::Address { .. })

@@ -44,12 +44,10 @@ impl ClockSource {
     /// Refuses the name of no schedule. One that was removed is known as long as a row of it, or a definition, is kept.
     /// `none_recorded`: no row of that name is.
     pub(super) async fn check_known(&self, name: &str, none_recorded: bool) -> Result<(), CliError> {
-        if let Self::Stopped(clock) = self
-            && clock.keeps(name)
-        {
+        let Err(unknown) = self.schedule(name).await else { return Ok(()) };
+        if unknown.is_of_former_schedule() {
             return Ok(());
         }
-        let Err(unknown) = self.schedule(name).await else { return Ok(()) };
         if none_recorded {
             return Err(unknown);
         }

@@ -34,7 +34,8 @@ struct Given {
 }
 
 /// An answer that can be taken away from its connection, which may not look at it for a long time.
-type Shared = Arc<Mutex<Option<Answer>>>;
+#[derive(Debug, Clone)]
+struct Shared(Arc<Mutex<Option<Answer>>>);
 
 /// An answer in progress, with its share of the memory.
 #[derive(Debug)]
@@ -57,9 +58,9 @@ impl Places {
         if let Ok(place) = self.free.clone().try_acquire_owned() {
             return Some(place);
         }
-        let mut given = lock(&self.given);
+        let mut given = self.given();
         while given.front().is_some_and(|oldest| oldest.since.elapsed() >= self.least) {
-            let answer = given.pop_front().and_then(|oldest| lock(&oldest.answer).take());
+            let answer = given.pop_front().and_then(|oldest| oldest.answer.lock().take());
             // None: it has ended in its own time.
             if let Some(Answer { place, waker, .. }) = answer {
                 waker.into_iter().for_each(Waker::wake);
@@ -71,16 +72,23 @@ impl Places {
 
     /// A body in pieces that holds the place.
     pub(super) fn hold(&self, body: Body, place: OwnedSemaphorePermit) -> Held {
-        let answer = Arc::new(Mutex::new(Some(Answer { body, rest: Bytes::new(), place, waker: None })));
-        let mut given = lock(&self.given);
-        given.retain(|one| lock(&one.answer).is_some());
+        let answer = Answer { body, rest: Bytes::new(), place, waker: None };
+        let answer = Shared(Arc::new(Mutex::new(Some(answer))));
+        let mut given = self.given();
+        given.retain(|one| one.answer.lock().is_some());
         given.push_back(Given { since: Instant::now(), answer: answer.clone() });
         Held { answer, ended: false }
     }
+
+    fn given(&self) -> MutexGuard<'_, VecDeque<Given>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Option<Answer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A body in pieces that holds a place; an error once that was taken away.
@@ -92,7 +100,7 @@ pub(super) struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        *lock(&self.answer) = None;
+        *self.answer.lock() = None;
     }
 }
 
@@ -105,7 +113,7 @@ impl HttpBody for Held {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let shared = self.answer.clone();
-        let mut shared = lock(&shared);
+        let mut shared = shared.lock();
         let Some(answer) = shared.as_mut() else {
             let cut_off = || axum::Error::new("it was read too slowly, and others waited for its place");
             return Poll::Ready((!self.ended).then(|| Err(cut_off())));
@@ -132,14 +140,14 @@ impl HttpBody for Held {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &*lock(&self.answer) {
+        match &*self.answer.lock() {
             Some(answer) => answer.rest.is_empty() && answer.body.is_end_stream(),
             None => self.ended,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let shared = lock(&self.answer);
+        let shared = self.answer.lock();
         let Some(Answer { body, rest, .. }) = &*shared else { return SizeHint::new() };
         let (rest, body) = (rest.len() as u64, body.size_hint());
         let mut hint = SizeHint::new();

@@ -36,7 +36,7 @@ impl Problem {
 
     fn not_found(missing: Missing) -> Self {
         let detail = missing.message(match missing.kind {
-            MissingKind::Schedule => "GET /schedules lists them all",
+            MissingKind::Schedule | MissingKind::FormerSchedule => "GET /schedules lists them all",
             MissingKind::Calendar => "GET /schedules lists the ids under definition.calendars",
         });
         Self { missing: Some(missing), ..Self::new(StatusCode::NOT_FOUND, detail) }

@@ -48,6 +48,8 @@ pub struct Missing {
 pub enum MissingKind {
     /// A schedule.
     Schedule,
+    /// A schedule that was there and does not run any more; a definition of it is kept, and maybe rows are.
+    FormerSchedule,
     /// The days of a calendar.
     Calendar,
 }

@@ -48,13 +48,11 @@ impl Pages for Schedules {
 /// # Errors
 /// [`OpsError::NotFound`], with the name that is nearest to it.
 pub async fn get(clock: impl Into<Clock>, name: &str) -> Result<ScheduleView, OpsError> {
-    let missing = |what: String, suggestion| {
-        Err(OpsError::NotFound(Missing { kind: MissingKind::Schedule, what, suggestion }))
-    };
+    let missing = |kind, what, suggestion| Err(OpsError::NotFound(Missing { kind, what, suggestion }));
     if !is_name(name) {
         let what =
             "this is not the name of a schedule: names are up to 128 of a-z, 0-9 and inner '.', '_', '-'";
-        return missing(what.to_owned(), None);
+        return missing(MissingKind::Schedule, what.to_owned(), None);
     }
     let (clock, asked): (Clock, Arc<str>) = (clock.into(), name.into());
     let found = match &clock {
@@ -63,6 +61,15 @@ pub async fn get(clock: impl Into<Clock>, name: &str) -> Result<ScheduleView, Op
     };
     if let Some(status) = found {
         return Ok(ScheduleView::new(&status));
+    }
+    if let Some(former) = newest(&clock, &asked).await? {
+        let what = match former.ended {
+            Some(_) => format!("there is no schedule '{name}' any more"),
+            None => {
+                format!("the schedule '{name}' does not run: this version does not understand its definition")
+            }
+        };
+        return missing(MissingKind::FormerSchedule, what, None);
     }
     let near = match clock {
         Clock::Running(clock) => {
@@ -73,7 +80,18 @@ pub async fn get(clock: impl Into<Clock>, name: &str) -> Result<ScheduleView, Op
             run_blocking(move || owned(nearest(&asked, clock.live_after(None).map(Revision::name)))).await?
         }
     };
-    missing(format!("there is no schedule '{name}'"), near)
+    missing(MissingKind::Schedule, format!("there is no schedule '{name}'"), near)
+}
+
+/// The last definition of this name that is kept: of a schedule that was removed, too, while something refers to it.
+async fn newest(clock: &Clock, name: &Arc<str>) -> Result<Option<Revision>, OpsError> {
+    Ok(match clock {
+        Clock::Running(clock) => {
+            let kept = clock.ask(|reply| Command::Kept(Some((name.clone(), 0)), reply)).await?;
+            kept.revisions.into_iter().take_while(|revision| *revision.name() == **name).last()
+        }
+        Clock::Stopped(clock) => clock.newest(name).cloned(),
+    })
 }
 
 fn owned(name: Option<&str>) -> Option<String> {

@@ -40,11 +40,6 @@ impl StoppedClock {
         &self.calendars
     }
 
-    /// Whether it keeps a definition of a schedule of this name: of one that was removed, too, while rows refer to it.
-    pub fn keeps(&self, name: &str) -> bool {
-        self.snapshot.revisions.binary_search_by(|revision| revision.name().cmp(name)).is_ok()
-    }
-
     /// Closes the store, so that the next one who opens it finds it in order.
     ///
     /// # Errors
@@ -66,6 +61,13 @@ impl StoppedClock {
         let from = all.partition_point(|revision| revision.name() < name);
         let mut named = all[from..].iter().take_while(|revision| revision.name() == name);
         named.find(|revision| revision.ended.is_none()).map(|revision| self.status(revision))
+    }
+
+    /// The last definition of this name, ended or not.
+    pub(super) fn newest(&self, name: &str) -> Option<&Revision> {
+        let all = &self.snapshot.revisions;
+        let through = all.partition_point(|revision| revision.name() <= name);
+        all[..through].last().filter(|revision| revision.name() == name)
     }
 
     /// What is stored of a schedule, with what is due next after what is settled.

@@ -100,18 +100,16 @@ async fn one_schedule_of_a_stopped_clock_is_as_it_is_listed() {
         let since = if one.name == "one" { at(3) } else { at(4) };
         assert_eq!(one.outstanding.map(|span| (span.revision, span.after)), Some((2, since)));
     }
-    for (name, what, suggestion) in [
-        ("onee", "there is no schedule 'onee'", Some("one")),
-        ("removed", "there is no schedule 'removed'", None),
-        ("No Such", "this is not the name of a schedule", None),
+    for (name, kind, what, suggestion) in [
+        ("onee", MissingKind::Schedule, "there is no schedule 'onee'", Some("one")),
+        ("removed", MissingKind::FormerSchedule, "there is no schedule 'removed' any more", None),
+        ("remove", MissingKind::Schedule, "there is no schedule 'remove'", None),
+        ("No Such", MissingKind::Schedule, "this is not the name of a schedule", None),
     ] {
         match schedules::get(clock.clone(), name).await {
             Err(OpsError::NotFound(missing)) => {
                 assert!(missing.what.starts_with(what), "{missing:?}");
-                assert_eq!(
-                    (missing.kind, missing.suggestion.as_deref()),
-                    (MissingKind::Schedule, suggestion)
-                );
+                assert_eq!((missing.kind, missing.suggestion.as_deref()), (kind, suggestion));
             }
             other => panic!("{name}: {other:?}"),
         }

@@ -70,6 +70,7 @@ suite! {
     what_was_given_beyond_the_last_commit_is_void_after_a_restart
     rows_of_a_commit_say_nothing_of_rows_behind_it
     a_clock_that_was_set_back_makes_nothing_missing
+    after_a_step_back_lost_details_are_marked_from_the_lower_reading_on
     each_write_counts_one_up
 }
 

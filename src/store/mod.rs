@@ -8,6 +8,6 @@ mod thread;
 mod conformance;
 
 pub use khronos_engine::store::{Fault, Limits, Memory, MemoryStore, Page, Store, StoreError, Written};
-use khronos_engine::store::{details_lost, made_up};
+use khronos_engine::store::{complete_after, details_lost, made_up};
 pub use sled::{SledOptions, SledStore};
 pub use thread::{Backlog, Closed, Opener, StoreEvent, StoreHandle, Tuning, open, open_sled};

@@ -3,10 +3,10 @@
 use super::record::{at, confirmed, json_lines, khronos, parked, revision, text};
 use khronos::{
     clock_loop::{Command as Ask, Decided, Handle, Status},
-    engine::{KeptPage, RecordRow, ScheduleStatus, Sent},
+    engine::{KeptPage, RecordRow, Revision, ScheduleStatus, Sent},
     http::{HttpState, Limits, bind, bind_control, serve, serve_control},
     ops::{RecordReader, RunningClock},
-    schedule::CalendarStore,
+    schedule::{CalendarStore, Definition, Packed},
     store::Page,
 };
 use ponos::{broker::Link, shutdown::shutdown};
@@ -50,7 +50,13 @@ async fn play(
                 );
             }
             Ask::Kept(after, reply) => {
-                let revisions = if after.is_none() { vec![revision()] } else { vec![] };
+                let all = [former(), revision()].into_iter();
+                let is_after = |kept: &Revision| {
+                    after
+                        .as_ref()
+                        .is_none_or(|(name, number)| (kept.name(), kept.number) > (&**name, *number))
+                };
+                let revisions = all.filter(is_after).collect();
                 drop(reply.send(KeptPage { settled: at(7), revisions, ..KeptPage::default() }));
             }
             Ask::Parked(after, reply) => {
@@ -64,6 +70,13 @@ async fn play(
             Ask::Reload(reply) => drop(reply.send(Ok("nothing changed".into()))),
         }
     }
+}
+
+/// Of a schedule that was removed before it was ever due.
+fn former() -> Revision {
+    let definition = Definition { name: "gone".into(), ..revision().definition.definition() };
+    let definition = Packed::kept(&definition);
+    Revision { definition, ended: Some(revision().effective_from), ..revision() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,6 +161,11 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
                 assert!(shown.contains(said) && shown.ends_with("; khronos list shows all\n"), "{shown}");
                 assert!(!shown.contains("GET"), "{shown}");
             }
+        }
+        for filter in [&[][..], &["--outcome", "dropped"], &["--url", &url]] {
+            let history = run(&[&["history", "gone"], filter].concat());
+            let (code, said) = (history.status.code(), text(&history.stdout));
+            assert_eq!((code, said.as_str()), (Some(0), "no such row is recorded\n"), "{history:?}");
         }
         let release = run(&["parked", "release", "7", "8"]);
         assert_eq!(text(&release.stdout), "7 released\n", "{release:?}");

@@ -80,6 +80,26 @@ pub(super) fn a_clock_that_was_set_back_makes_nothing_missing(disk: &impl Disk) 
     assert_eq!(disk_after(store, disk), []);
 }
 
+/// What was given above the lower reading is void, so that what is lost between it and the old one is marked, too.
+pub(super) fn after_a_step_back_lost_details_are_marked_from_the_lower_reading_on(disk: &impl Disk) {
+    let mut store = disk.open();
+    store.save(0, &at(0)).unwrap();
+    store.append(0, &rows([5]), t(50)).unwrap();
+    store.save(0, &at(50)).unwrap();
+    let later = |settled| Commit { set_backs: 1, ..at(settled) };
+    store.save(0, &later(10)).unwrap();
+    store.append(0, &rows([12]), t(12)).unwrap();
+    // No further step back: what was given stays so.
+    store.save(0, &later(11)).unwrap();
+    store.save(0, &later(30)).unwrap();
+    assert_eq!(disk_after(store, disk), [(t(13), t(30))]);
+    let mut store = disk.open();
+    store.load().unwrap();
+    store.save(0, &Commit { set_backs: 2, ..at(20) }).unwrap();
+    store.save(0, &Commit { set_backs: 2, ..at(25) }).unwrap();
+    assert_eq!(disk_after(store, disk), [(t(13), t(30)), (t(21), t(25))]);
+}
+
 /// From when to when details were marked as lost, once `store` is gone.
 fn disk_after(store: Box<dyn crate::store::Store>, disk: &impl Disk) -> Vec<(Timestamp, Timestamp)> {
     drop(store);

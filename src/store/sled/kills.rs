@@ -4,7 +4,10 @@ use super::fixture::{
     Content, child, child_folder, commit, content, everything, instant, open, open_limited, revision, rows,
     scale,
 };
-use crate::{engine::Commit, store::Store};
+use crate::{
+    engine::{Commit, Outcome},
+    store::Store,
+};
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
@@ -71,6 +74,32 @@ fn kills_between_flush_and_seal_one_after_the_other_are_survived() {
         assert!(!ran.status.success(), "it was to be aborted");
     }
     assert_eq!(open(&path).unwrap().written().count, 3);
+}
+
+#[test]
+fn child_is_set_back() {
+    let Some(folder) = child_folder() else { return };
+    let mut store = open(&folder).unwrap();
+    store.save(0, &commit(0, vec![])).unwrap();
+    store.append(0, &rows(0, 10), instant(50)).unwrap();
+    store.save(0, &commit(50, vec![])).unwrap();
+    let later = |settled| Commit { set_backs: 1, ..commit(settled, vec![]) };
+    store.save(0, &later(5)).unwrap();
+    store.append(0, &rows(10, 3), instant(7)).unwrap();
+    store.save(0, &later(30)).unwrap();
+    std::process::abort();
+}
+
+#[test]
+fn a_kill_after_a_step_back_marks_what_is_lost_since() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut aborted = child("store::sled::kills::child_is_set_back", &path);
+    assert!(!aborted.stderr(Stdio::null()).output().unwrap().status.success(), "it was to be aborted");
+    let found = everything(&path).unwrap();
+    assert_eq!((found.snapshot.settled, found.record.rows.len()), (Some(instant(30)), 14));
+    let mark = &found.record.rows[13].row;
+    assert_eq!((&mark.outcome, mark.first, mark.last), (&Outcome::DetailsLost, instant(8), instant(30)));
 }
 
 #[test]
@@ -162,7 +191,7 @@ pub(super) fn check(path: &Path, settled: i64, last: u64, round: usize) -> (i64,
     );
     assert!(found.record.rows.iter().map(|row| row.sequence).eq(found.record.first..=found.record.last));
     for row in found.record.rows {
-        let lost = row.row.outcome == crate::engine::Outcome::DetailsLost;
+        let lost = row.row.outcome == Outcome::DetailsLost;
         assert!(lost || row.row == rows(row.sequence - 1, 1)[0], "round {round}: {row:?}");
     }
     (now, found.record.last)

@@ -34,7 +34,7 @@ mod kills;
 #[cfg(test)]
 mod others;
 
-use super::{Limits, Page, Store, StoreError, Written, details_lost};
+use super::{Limits, Page, Store, StoreError, Written, complete_after, details_lost};
 use crate::{
     engine::{Commit, Origin, RecordRow, Revision, Row, Snapshot},
     schedule::{CalendarId, CalendarStore},
@@ -216,13 +216,13 @@ impl Store for SledStore {
             meta.settled = Some(commit.settled);
             meta.handed = Some(commit.handed);
             meta.reached = Some(commit.reached);
+            meta.complete = complete_after(meta.complete, meta.set_backs, commit);
             meta.set_backs = commit.set_backs;
             let older_knows =
                 |revision: &Revision| revision.set_backs == 0 && revision.origin == Origin::File;
             if commit.set_backs > 0 || !commit.revisions.iter().all(older_knows) {
                 meta.form = meta.form.max(FORM_OF_ORIGINS);
             }
-            meta.complete = meta.complete.or(Some(commit.settled));
             changes.commit(commit)?;
             for key in unused.into_iter().map(encoding::calendar_key) {
                 if !changes.concerns(&key) {

@@ -43,6 +43,8 @@ pub(super) struct Queue {
     paced_at: Option<i64>,
     /// Calls that are not wholly taken, oldest first.
     calls: VecDeque<Call>,
+    /// Of the last save.
+    set_backs: u32,
     /// A row that stands for those that had no room.
     lost: Option<Row>,
     dropped: u64,
@@ -102,6 +104,7 @@ impl Shared {
             begun: Progress::default(),
             paced_at: None,
             calls: VecDeque::new(),
+            set_backs: 0,
             lost: None,
             dropped: 0,
             reads: VecDeque::new(),
@@ -168,6 +171,10 @@ impl Queue {
     pub(super) fn save(&mut self, ticket: u64, commit: Commit) -> Result<(), Closed> {
         if self.closing || self.saves.len() >= self.tuning.saves {
             return Err(Closed);
+        }
+        // What was given before the clock was set back must not raise `complete` above W again, once this is written.
+        if commit.set_backs > std::mem::replace(&mut self.set_backs, commit.set_backs) {
+            self.calls.iter_mut().for_each(|call| call.complete = call.complete.min(commit.settled));
         }
         self.given.saves += 1;
         self.saves.push_back((ticket, commit));
@@ -349,6 +356,33 @@ mod tests {
             queue.save(2, Commit::default()).unwrap();
             assert_eq!([next(queue, 0), next(queue, 0)], [Some(flushed), Some(("save", 1))]);
         });
+    }
+
+    #[test]
+    fn rows_given_before_a_step_back_are_complete_no_further_than_the_lower_reading() {
+        let at = Timestamp::from_millis;
+        let saved = |settled, set_backs| Commit { settled: at(settled), set_backs, ..Commit::default() };
+        let complete = |set_backs| {
+            let shared = Shared::new(Tuning::default());
+            shared.change(|queue| {
+                queue.save(1, saved(0, 1)).unwrap();
+                queue.append(rows([1]), at(4)).unwrap();
+                queue.append(rows([2]), at(50)).unwrap();
+                queue.save(2, saved(10, set_backs)).unwrap();
+                let _flush = flush(queue);
+                let early = match [queue.next(0), queue.next(0), queue.next(0)] {
+                    [Some(Job::Save(..)), Some(Job::Save(..)), Some(Job::Append(_, complete))] => complete,
+                    other => panic!("{other:?}"),
+                };
+                queue.append(rows([3]), at(12)).unwrap();
+                let _flush = flush(queue);
+                match [queue.next(0), queue.next(0)] {
+                    [Some(Job::Flushed(_)), Some(Job::Append(_, late))] => (early.millis(), late.millis()),
+                    other => panic!("{other:?}"),
+                }
+            })
+        };
+        assert_eq!((complete(1), complete(2)), ((50, 12), (10, 12)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod commands;
 mod operator;
 mod parking;
 mod random;
+mod recording;
 mod rendering;
 mod reservation;
 mod world;

@@ -8,6 +8,7 @@ use super::{
     operator::definition,
     parking::Parking,
     random::Random,
+    recording::Recording,
     rendering::Rendering,
     reservation::Reservation,
 };
@@ -39,7 +40,7 @@ pub(super) struct World {
     pub(super) disk: Snapshot,
     pub(super) record: Vec<RecordRow>,
     saving: Option<(u64, Commit)>,
-    appending: Vec<(Vec<Row>, Timestamp)>,
+    pub(super) recording: Recording,
     pub(super) unanswered: Vec<Handover>,
     /// In which era each was handed over.
     eras: HashMap<u64, u32>,
@@ -90,7 +91,7 @@ impl World {
             disk: Snapshot::default(),
             record: Vec::new(),
             saving: None,
-            appending: Vec::new(),
+            recording: Recording::default(),
             unanswered: Vec::new(),
             eras: HashMap::new(),
             rendering: Rendering::new(seed),
@@ -219,6 +220,7 @@ impl World {
             match action {
                 Action::Save { ticket, commit } => {
                     assert!(self.saving.is_none(), "two writes at once");
+                    self.recording.save(&commit);
                     self.saving = Some((ticket, *commit));
                     self.reservation.begin_write();
                 }
@@ -238,13 +240,13 @@ impl World {
                 }
                 Action::Durable(commands) => {
                     if self.auditing.is_answered(&commands) {
-                        self.append_all();
+                        while self.recording.write_one(&mut self.store) {}
                         let record = self.store.read(0, usize::MAX).expect("it can be read").rows;
                         self.auditing.read(&record);
                     }
                     self.commands.answer(&commands);
                 }
-                Action::Record { rows, complete } => self.appending.push((rows, complete)),
+                Action::Record { rows, complete } => self.recording.append(rows, complete),
                 Action::Notice(Notice::ClockResumed { now, .. }) => {
                     self.era += 1;
                     self.reservation.set_back(now);
@@ -258,16 +260,9 @@ impl World {
         self.rendering.look_ahead(&mut self.engine);
     }
 
-    /// What was given to the store so far is written.
-    fn append_all(&mut self) {
-        for (rows, complete) in std::mem::take(&mut self.appending) {
-            self.store.append(0, &rows, complete).expect("nothing goes wrong with it");
-        }
-    }
-
     fn serve(&mut self) {
         for _ in 0..200 {
-            if self.saving.is_none() && self.unanswered.is_empty() && self.appending.is_empty() {
+            if self.saving.is_none() && self.unanswered.is_empty() && self.recording.is_written() {
                 return;
             }
             self.serve_some();
@@ -282,9 +277,8 @@ impl World {
             self.write(&commit);
             self.step(Input::Saved(ticket));
         }
-        if self.random.chance(50) && !self.appending.is_empty() {
-            let (rows, complete) = self.appending.remove(0);
-            self.store.append(0, &rows, complete).expect("nothing goes wrong with it");
+        if self.random.chance(50) {
+            self.recording.write_one(&mut self.store);
         }
         if self.link && !self.unanswered.is_empty() {
             let one = self.random.below(self.unanswered.len() as i64) as usize;
@@ -349,12 +343,13 @@ impl World {
         if let Some((_, commit)) = self.saving.take().filter(|_| self.random.chance(50)) {
             self.write(&commit);
         }
-        self.appending.clear();
         let down = *self.random.pick(&[10, 500, 3_000, 100_000]);
         self.wall += down;
         self.boot += down;
         self.store = open(&self.memory);
+        let known = self.store.written().last_sequence;
         let kept = self.store.load().expect("it can be read");
+        self.recording.restart(&mut self.store, known, &kept);
         self.reservation.restart(kept.handed.unwrap_or(Timestamp::from_millis(self.wall)));
         self.highest = self.highest.max(Timestamp::from_millis(self.wall));
         let reading = self.reading();

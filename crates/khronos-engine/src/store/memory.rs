@@ -1,7 +1,7 @@
 //! The store in memory, for tests. A [`Memory`] outlives the [`MemoryStore`]s that are opened on it, as a disk outlives
 //! processes; faults can be planted in it. Absent: durability.
 
-use super::{Limits, Page, Store, StoreError, Written, details_lost};
+use super::{Limits, Page, Store, StoreError, Written, complete_after, details_lost};
 use crate::{Commit, OneShot, Parked, RecordRow, Revision, Row, Sent, Snapshot, Span};
 use ponos_event::Timestamp;
 use std::{
@@ -196,8 +196,8 @@ impl Content {
         self.settled = Some(commit.settled);
         self.handed = Some(commit.handed);
         self.reached = Some(commit.reached);
+        self.complete = complete_after(self.complete, self.set_backs, commit);
         self.set_backs = commit.set_backs;
-        self.complete = self.complete.or(Some(commit.settled));
         for revision in &commit.revisions {
             self.revisions.insert((revision.name().into(), revision.number), revision.clone());
         }

@@ -34,10 +34,11 @@ pub trait Store: Send {
     /// Appends rows for events confirmed on time, durably, in one write, then gives the number of the last one; fenced by
     /// the term as `save` is. All such rows of occurrences with send time ≤ `complete` have been given by now, this
     /// call's included, or by a commit; counted from the first commit's `settled`, and never going back but to the last
-    /// commit's `settled` at a restart (what was given beyond it may be decided otherwise, by a clock that is behind):
-    /// which marks the time between the last `complete` and the last commit's `settled` as
-    /// [`DetailsLost`](crate::Outcome). Rows of other kinds than occurrences come with a commit: neither W nor `complete`
-    /// says anything about them.
+    /// commit's `settled` at a restart (what was given beyond it may be decided otherwise, by a clock that is behind), and
+    /// to that of a commit whose `set_backs` rises (see [`complete_after`]): rows that were given before that commit and
+    /// are appended after it come with no higher `complete` than its `settled`. A restart marks the time between the last
+    /// `complete` and the last commit's `settled` as [`DetailsLost`](crate::Outcome). Rows of other kinds than occurrences
+    /// come with a commit: neither W nor `complete` says anything about them.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -88,6 +89,13 @@ pub fn details_lost(complete: Option<Timestamp>, settled: Option<Timestamp>) -> 
         outcome: Outcome::DetailsLost,
         kind: EventKind::Occurrence,
     })
+}
+
+/// Up to where all rows have been given, once `commit` is written: `complete` and `set_backs` are what the store has. Where
+/// the clock was set back, what was given above W says nothing any more: it is sent and recorded anew.
+pub fn complete_after(complete: Option<Timestamp>, set_backs: u32, commit: &Commit) -> Option<Timestamp> {
+    let complete = complete.unwrap_or(commit.settled);
+    Some(if commit.set_backs > set_backs { complete.min(commit.settled) } else { complete })
 }
 
 /// Rows of the record.

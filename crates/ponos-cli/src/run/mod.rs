@@ -20,6 +20,7 @@ use crate::{
     trouble::Trouble,
 };
 use activity::Activity;
+use drain::Drained;
 use ending::{Ending, LEAVING};
 use ponos::{
     broker::Transport,
@@ -55,8 +56,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "INBOX", env = inbox::VARIABLE, hide_env_values = true)]
     inbox: Option<String>,
     /// Ends when the queues are empty and every delivery taken in is settled. Does not wait for later attempts, for queues
-    /// paused for 30 seconds, or for deliveries that can't be settled for as long. Exit code 1 if anything went to the dead
-    /// letters, was put off and has not come back, or was given back
+    /// paused for 30 seconds, for deliveries that can't be settled for as long, or where nothing comes for three heartbeats
+    /// (no broker, or another consumer has the turn). Exit code 1 if anything was left, went to the dead letters, was put off
+    /// and has not come back, or was given back
     #[arg(long)]
     drain: bool,
     /// Writes the time into this file every 5 seconds while the worker is alive, with a line for each paused queue and for
@@ -162,11 +164,11 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         let _ = keeping.await;
         health::end(path);
     }
-    let mut emptied = false;
+    let mut drained = Drained::Stopped;
     if let Some(draining) = draining {
         draining.abort();
         // an error: it was asked to stop before they were empty
-        emptied = draining.await.unwrap_or(false);
+        drained = draining.await.unwrap_or(Drained::Stopped);
     }
     // programs that were told to end are gone before we are
     let _ = tokio::time::timeout(LEAVING, activity.none_left()).await;
@@ -175,7 +177,11 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         "ended: {handled} handled, {retried} put off, {dead} to the dead letters, {given_back} given back, \
          {unsettled} to be delivered again (their connection was lost)"
     ));
-    for one in &left {
+    let (emptied, not_had) = match drained {
+        Drained::Left(not_had) => (false, Some(not_had)),
+        other => (other == Drained::Emptied, None),
+    };
+    for one in left.iter().chain(not_had.iter().flatten()) {
         output::complain(&format!("left: {one}"));
     }
     let waiting = put_off.count();
@@ -188,7 +194,8 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     // not all done, as --drain was to have it: what failed, or an inbox that did not answer; what was given back while its
     // queue was paused, and done later, is done
     let given_back = given_back > 0 && !emptied;
-    let is_left = args.drain && (dead > 0 || waiting > 0 || given_back || !left.is_empty());
+    let is_left =
+        args.drain && (dead > 0 || waiting > 0 || given_back || !left.is_empty() || not_had.is_some());
     Ok(if is_left { Exit::Findings } else { Exit::Done })
 }
 
