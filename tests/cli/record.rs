@@ -51,6 +51,8 @@ pub(super) fn parked() -> Parked {
         at: at(10),
         released: false,
         singly: true,
+        refused: 0,
+        retry_at: None,
     }
 }
 
