@@ -133,4 +133,7 @@ each_planted_fault_is_caught! {
     answering_one_ticket_early_is_caught: Outside(BoundaryFault::AnswerOneTicketEarly),
     telling_an_audit_too_early_that_the_record_is_complete_is_caught: Outside(BoundaryFault::AnswerBeforeRowsAreDurable),
     a_release_before_it_is_saved_is_caught: Outside(BoundaryFault::ReleaseBeforeItIsSaved),
+    passing_what_is_refused_and_not_in_the_write_is_caught: Outside(BoundaryFault::PassWhatIsRefused),
+    a_run_that_a_restart_takes_for_a_span_is_caught: Outside(BoundaryFault::TakeRunsForSpans),
+    runs_merged_across_what_was_accepted_are_caught: Outside(BoundaryFault::MergeAcrossWhatWasAccepted),
 }

@@ -131,7 +131,12 @@ impl Parking {
         if let Some((number, _)) = self.disk.iter().filter(is_parked).find(unreleased) {
             self.broken = Some(format!("{name} of {due} was sent before its release ({number}) was durable"));
         }
-        let Some((number, parked)) = engine.parked().iter().find(is_parked) else { return };
+        let Some((number, parked)) = engine.parked().iter().find(is_parked) else {
+            if let Some(kept) = self.disk.iter().find(is_parked) {
+                self.broken = Some(format!("{name} of {due} was sent as if it stood not in {kept:?}"));
+            }
+            return;
+        };
         let oldest = engine.parked().iter().find(|(_, one)| one.schedule == *name && by_itself(one));
         let is_its_turn = parked.retry_at.is_some_and(|at| at <= now) && oldest == Some((number, parked));
         self.resent += usize::from(is_its_turn);
