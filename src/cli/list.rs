@@ -56,7 +56,6 @@ fn cells(schedule: &ScheduleView) -> Vec<String> {
     let refused = refused.map(|refused| format!("refused since {}: {}", refused.since, refused.reason));
     let state =
         refused.unwrap_or_else(|| match (&schedule.outstanding, schedule.paused, schedule.next_due_at) {
-            (Some(span), ..) if span.attempts > 0 => format!("retrying since {}", span.after),
             (Some(span), ..) => format!("catching up since {}", span.after),
             (None, true, _) => "paused".to_owned(),
             (None, false, None) => "over".to_owned(),

@@ -12,7 +12,7 @@ use crate::{
     http::client::Client,
     ops::{ParkedDecision, ParkedIds, ParkedList, ParkedView},
 };
-use std::process::ExitCode;
+use std::{collections::HashMap, process::ExitCode};
 
 /// Lists, releases or drops parked events.
 #[derive(Debug, clap::Args)]
@@ -76,10 +76,26 @@ async fn list(globals: &Globals, clock: ClockArgs, json: bool) -> Result<Exit, C
         if parked.is_empty() {
             return writeln!(out, "nothing is parked");
         }
-        let header =
-            ["NUMBER", "SCHEDULE", "FIRST DUE", "LAST DUE", "COUNT", "EVENTS", "PARKED", "STATE", "REASON"];
+        let header = [
+            "NUMBER",
+            "SCHEDULE",
+            "FIRST DUE",
+            "LAST DUE",
+            "COUNT",
+            "EVENTS",
+            "PARKED",
+            "REFUSED",
+            "STATE",
+            "NEXT TRY",
+            "REASON",
+        ];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
-        rows.extend(parked.iter().map(cells));
+        // Of each schedule only the oldest is tried: the others come after it.
+        let mut oldest = HashMap::new();
+        for parked in &parked {
+            let first = parked.next_try_at.map(|_| *oldest.entry(&parked.schedule).or_insert(parked.id));
+            rows.push(cells(parked, first));
+        }
         table::table(out, &rows)
     })?;
     Ok(Exit::Done)
@@ -137,7 +153,18 @@ async fn releasable(client: &Client) -> Result<Vec<u64>, CliError> {
     Ok(parked.iter().filter(|parked| !parked.released).map(|parked| parked.id).collect())
 }
 
-fn cells(parked: &ParkedView) -> Vec<String> {
+/// `oldest`: the entry of its schedule that is tried first, if it is tried by itself.
+fn cells(parked: &ParkedView, oldest: Option<u64>) -> Vec<String> {
+    let next_try = match (parked.next_try_at, oldest) {
+        (Some(_), Some(oldest)) if oldest != parked.id => format!("after {oldest}"),
+        (Some(at), _) => at.to_string(),
+        (None, _) => "-".to_owned(),
+    };
+    let state = match (parked.released, parked.next_try_at) {
+        (true, _) => "being sent",
+        (false, Some(_)) => "tried again",
+        (false, None) => "parked",
+    };
     vec![
         parked.id.to_string(),
         parked.schedule.clone(),
@@ -146,7 +173,9 @@ fn cells(parked: &ParkedView) -> Vec<String> {
         parked.count.to_string(),
         parked.events.to_string(),
         parked.parked_at.to_string(),
-        if parked.released { "being sent" } else { "parked" }.to_owned(),
+        parked.refused.to_string(),
+        state.to_owned(),
+        next_try,
         parked.reason.clone(),
     ]
 }

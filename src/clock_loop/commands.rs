@@ -87,7 +87,7 @@ impl ClockLoop {
         let mut decided = Decided::default();
         for number in numbers {
             match self.engine.parked().get(&number) {
-                Some(parked) if parked.released => decided.being_sent.push(number),
+                Some(_) if self.engine.is_being_sent(number) => decided.being_sent.push(number),
                 Some(_) => decided.done.push(number),
                 None => {}
             }

@@ -188,6 +188,8 @@ async fn play(
         at: at(3),
         released: false,
         singly: true,
+        refused: 0,
+        retry_at: None,
     };
     while let Some(command) = asked.recv().await {
         // A caller that went away is no concern of the loop.

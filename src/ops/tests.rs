@@ -31,6 +31,8 @@ fn parked(number: u64) -> (u64, Parked) {
         at: at(2),
         released: false,
         singly: true,
+        refused: 0,
+        retry_at: None,
     };
     (number, parked)
 }
@@ -78,8 +80,6 @@ async fn one_schedule_of_a_stopped_clock_is_as_it_is_listed() {
         through: at(9),
         handed: at(after),
         coalesced: None,
-        attempts: 0,
-        retry_at: at(0),
     };
     let spans = vec![
         ("two".into(), span(2, 4)),

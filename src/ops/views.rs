@@ -173,7 +173,7 @@ pub struct ScheduleView {
     pub counts_from: Timestamp,
     /// As written.
     pub definition: Definition,
-    /// What is being retried or caught up with.
+    /// What got no answer yet, or is caught up with.
     pub outstanding: Option<Span>,
     /// Events that were confirmed, as far as the record goes back.
     pub confirmed: u64,
@@ -282,8 +282,15 @@ pub struct ParkedView {
     pub reason: String,
     /// Since when.
     pub parked_at: Timestamp,
-    /// It is being sent again.
+    /// A person had it sent again: it is being sent.
     pub released: bool,
+    /// How often its first event was refused.
+    #[serde(default)]
+    pub refused: u8,
+    /// When its first event is sent again by itself: not before this instant, and after older runs of its schedule. None
+    /// where it waits for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try_at: Option<Timestamp>,
 }
 
 impl ParkedView {
@@ -301,6 +308,8 @@ impl ParkedView {
             reason: parked.reason.clone(),
             parked_at: parked.at,
             released: parked.released,
+            refused: parked.refused,
+            next_try_at: parked.retry_at,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
         Coalesced, Commit, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, Sent, SkipReason,
         Snapshot, Span,
     },
-    schedule::{CatchUpDefinition, Definition, DstDefinition, Packed, TimingDefinition},
+    schedule::{CatchUpDefinition, Definition, DstDefinition, Packed, ResendsDefinition, TimingDefinition},
 };
 use kinds::*;
 use lost::*;
@@ -129,6 +129,7 @@ fn definition(name: &str) -> Definition {
         }),
         past: text("send"),
         unrouted: text("park"),
+        resends: Some(ResendsDefinition { most: Some(3), within: text("1m") }),
         paused: Some(true),
         expires: text("10m"),
         data: Some(serde_json::json!({
@@ -153,7 +154,7 @@ fn revision(name: &str, number: u32) -> Revision {
 
 fn span(revision: u32) -> Span {
     let coalesced = Some(Coalesced { first: t(1), last: t(2), count: 2 });
-    Span { revision, after: t(0), through: t(9), handed: t(4), coalesced, attempts: 3, retry_at: t(5) }
+    Span { revision, after: t(0), through: t(9), handed: t(4), coalesced }
 }
 
 fn parked(name: &str) -> Parked {
@@ -165,6 +166,8 @@ fn parked(name: &str) -> Parked {
         at: t(7),
         released: true,
         singly: name != "b",
+        refused: 3,
+        retry_at: (name == "b").then_some(t(8)),
     }
 }
 

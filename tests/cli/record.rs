@@ -51,6 +51,20 @@ pub(super) fn parked() -> Parked {
         at: at(10),
         released: false,
         singly: true,
+        refused: 0,
+        retry_at: None,
+    }
+}
+
+/// One that is sent again by itself.
+fn tried(minute: i64) -> Parked {
+    let stands_for = Coalesced { first: at(minute), last: at(minute), count: 1 };
+    Parked {
+        schedule: "one-hour".into(),
+        stands_for,
+        refused: 2,
+        retry_at: Some(at(minute + 10)),
+        ..parked()
     }
 }
 
@@ -63,7 +77,7 @@ fn store(folder: &Path, missing: &[i64]) {
         settled: at(10),
         handed: at(10),
         revisions: vec![revision()],
-        parked: vec![(7, Some(parked()))],
+        parked: vec![(7, Some(parked())), (8, Some(tried(3))), (9, Some(tried(4)))],
         rows: vec![
             row(8, 9, Outcome::Skipped(SkipReason::Paused)),
             row(10, 10, Outcome::Parked("the queue is full".into())),
@@ -124,6 +138,16 @@ fn without_a_clock_the_store_answers() {
 
     let parked = khronos(folder.path(), &["parked", "list"]);
     assert!(text(&parked.stdout).contains("the queue is full"), "{parked:?}");
+    // Why, how often, and when next: of a schedule the oldest is tried first.
+    let lines = text(&parked.stdout).lines().map(str::to_owned).collect::<Vec<_>>();
+    let says = |number: &str, what: &str| {
+        let line = lines.iter().find(|line| line.split_whitespace().next() == Some(number)).unwrap();
+        assert!(line.contains(what), "{line}");
+    };
+    says("7", " 0        parked");
+    says("8", " 2        tried again");
+    says("8", &at(13).to_string());
+    says("9", "after 8");
     let release = khronos(folder.path(), &["parked", "release", "7"]);
     assert_eq!(release.status.code(), Some(69), "{release:?}");
     assert!(text(&release.stderr).contains("no clock runs on the store"), "{release:?}");

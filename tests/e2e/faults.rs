@@ -1,10 +1,14 @@
 //! Bad luck while it runs, on a real RabbitMQ: the clock killed, the broker killed, a memory alarm, a queue that refuses.
 //! Nothing is lost, nothing is early, equal ids have equal bodies, and the audit agrees.
 
-use crate::harness::{Arrivals, Clock, Expected, LIMIT, id_of, let_pass, random, scale};
+use crate::harness::{Arrival, Arrivals, Clock, Expected, LIMIT, id_of, let_pass, random, scale};
 use khronos::clock;
-use ponos::topology::{Binding, Exchange, Queue, Topology};
+use ponos::{
+    event::Timestamp,
+    topology::{Binding, Exchange, Queue, Topology},
+};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use testkit::{Node, block_until};
 
 /// Every 100 ms to 1 s; what is missed is sent singly, or as one.
@@ -178,8 +182,10 @@ async fn what_a_full_queue_refuses_is_resent_then_parked_and_released_under_its_
     assert!(clock.log().contains("the broker refuses test.refused."), "{}", clock.log());
     let seen = clock.until("parked events of both", |_, body| body["parked"].as_u64() >= Some(4));
     assert!(seen["warnings"].to_string().contains("khronos parked list"), "{seen}");
-
-    let listed = parked(&clock);
+    let listed = block_until("both to be given up", LIMIT, || {
+        let all = parked(&clock);
+        (all.len() == 2 && all.iter().all(|one| one["next_try_at"].is_null())).then_some(all)
+    });
     let of = |name: &str| listed.iter().find(|one| one["schedule"] == name);
     let [first, second] = ["refused", "refused-too"].map(|name| of(name).expect("both are refused"));
     assert!(first["reason"].as_str().unwrap().contains("nack"), "{first}");
@@ -187,7 +193,8 @@ async fn what_a_full_queue_refuses_is_resent_then_parked_and_released_under_its_
     let id = id_of("refused", due);
     // Each was sent once and twice more: the healthy queue got it three times.
     let sendings = everything.so_far().iter().filter(|arrival| arrival.event.id.as_str() == id).count();
-    assert_eq!(sendings, 3);
+    assert_eq!((sendings, &first["refused"]), (3, &3.into()));
+    assert!(clock.log().contains("parked refused of"), "{}", clock.log());
     // The neighbour was never held up by it.
     let neighbours: Vec<_> =
         everything.so_far().into_iter().filter(|a| a.event.subject.as_deref() == Some("neighbour")).collect();
@@ -220,4 +227,67 @@ async fn what_a_full_queue_refuses_is_resent_then_parked_and_released_under_its_
     clock.done(&["audit"]);
     clock.stop_calm();
     clock.done(&["audit"]);
+}
+
+/// One event, to which a full queue and a healthy one are bound.
+const SHARED: &str = r#"
+[[schedule]]
+name = "shared"
+event = "test.refused.passed"
+every = "500ms"
+catch_up = { policy = "all" }
+resends = { most = 40, within = "40s" }
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_holds_nothing_back_from_the_others_and_gets_all_of_it_once_there_is_room() {
+    let url = Node::shared().vhost("shared");
+    drop(Arrivals::of(&url, vec![full()]).await);
+    let healthy = Arrivals::of_all_events(&url, &[Queue::classic("healthy")]).await;
+    let mut clock = Clock::new(&url, SHARED).started();
+    let due = |arrival: &Arrival| arrival.event.time.unwrap();
+    let came = |arrivals: &Arrivals| -> BTreeSet<Timestamp> { arrivals.so_far().iter().map(due).collect() };
+    block_until("twenty events in the healthy queue", LIMIT, || (came(&healthy).len() >= 20).then_some(()));
+
+    // Each came, on time; what was refused was sent again now and then, and never all of it.
+    let all = healthy.so_far();
+    let ids: BTreeSet<Timestamp> = all.iter().map(due).collect();
+    let (first, last) = (*ids.first().unwrap(), *ids.last().unwrap());
+    assert_eq!(ids.len() as i64, last.since(first) / 500 + 1, "{ids:?}");
+    for id in &ids {
+        let arrival = all.iter().find(|arrival| due(arrival) == *id).unwrap();
+        let late = arrival.event.recorded_time.unwrap().since(*id);
+        assert!(late < 2_000, "{id} was sent {late} ms late");
+    }
+    let again: BTreeSet<_> =
+        ids.iter().filter(|id| all.iter().filter(|a| due(a) == **id).count() > 1).collect();
+    assert!(again.len() <= 1, "only the first of the run is sent again: {again:?}");
+    let runs = parked(&clock);
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    let run = &runs[0];
+    assert!(run["count"].as_u64() >= Some(18) && !run["next_try_at"].is_null(), "{run}");
+    assert!(clock.done(&["parked", "list"]).contains("tried again"));
+
+    // What was refused before the clock was killed stays what it is, and is not sent as something missed.
+    clock.kill();
+    clock.start();
+    clock.until_ready();
+    let emptied = Arrivals::of(&url, vec![full()]).await;
+    clock.until("the run to be sent", |_, body| body["parked"] == 0);
+    let wanted = came(&healthy);
+    block_until("all of it in the queue that was full", LIMIT, || {
+        came(&emptied).is_superset(&wanted).then_some(())
+    });
+    for arrivals in [&healthy, &emptied] {
+        assert!(arrivals.so_far().iter().all(is_single));
+    }
+    clock.until_calm();
+    clock.done(&["audit"]);
+    clock.stop_calm();
+    clock.done(&["audit"]);
+}
+
+fn is_single(arrival: &Arrival) -> bool {
+    let data: Value = serde_json::from_slice(&arrival.message.body).unwrap();
+    data["coalesced"] == 0
 }

@@ -1,8 +1,8 @@
 //! What a definition must be to become a schedule, and what its faults say.
 
 use khronos::schedule::{
-    CatchUpDefinition, Definition, DstDefinition, Fault, Past, Policy, Schedule, Timing, Unrouted,
-    parse_instant,
+    CatchUpDefinition, Definition, DstDefinition, Fault, Past, Policy, ResendPolicy, ResendsDefinition,
+    Schedule, Timing, Unrouted, parse_instant,
 };
 use ponos::event::Timestamp;
 
@@ -83,6 +83,7 @@ fn all_faults_are_reported_at_once() {
             most: Some(0),
         }),
         unrouted: Some("drop".into()),
+        resends: Some(ResendsDefinition { most: Some(101), within: Some("2 days".into()) }),
         past: Some("send".into()),
         expires: Some("0s".into()),
         phase: Some("5m".into()),
@@ -107,6 +108,8 @@ fn all_faults_are_reported_at_once() {
             "name",
             "past",
             "phase",
+            "resends.most",
+            "resends.within",
             "time_zone",
             "unrouted"
         ]
@@ -234,6 +237,7 @@ fn policies_have_their_defaults() {
         (30_000, None, 1000)
     );
     assert_eq!((schedule.unrouted, schedule.past, schedule.paused), (Unrouted::Ignore, Past::Refuse, false));
+    assert_eq!(schedule.resends, ResendPolicy::default());
     let schedule = Schedule::build(&Definition {
         catch_up: Some(CatchUpDefinition {
             policy: Some("all".into()),
@@ -242,6 +246,7 @@ fn policies_have_their_defaults() {
             most: Some(5),
         }),
         unrouted: Some("park".into()),
+        resends: Some(ResendsDefinition { most: Some(0), within: Some("1m".into()) }),
         paused: Some(true),
         expires: Some("10m".into()),
         data: Some(serde_json::json!({"days": 7})),
@@ -254,6 +259,7 @@ fn policies_have_their_defaults() {
         (0, Some(604_800_000), 5)
     );
     assert_eq!((schedule.unrouted, schedule.paused, schedule.expires), (Unrouted::Park, true, Some(600_000)));
+    assert_eq!(schedule.resends, ResendPolicy { most: Some(0), within: Some(60_000) });
     assert!(!schedule.timing.is_one_shot());
 }
 

@@ -17,6 +17,8 @@ pub(super) enum Next {
     Skip(Coalesced, SkipReason),
     /// Send this; the span already says so durably, or is about to.
     Send(Coalesced),
+    /// What lies up to here stands parked.
+    Parked(Timestamp),
     /// Write this into the span, durably, and ask again.
     Fix { handed: Timestamp, coalesced: Option<Coalesced> },
 }

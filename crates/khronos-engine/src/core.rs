@@ -234,5 +234,5 @@ impl Engine {
 
 /// A span that nothing has happened to yet.
 pub(super) fn new_span(revision: u32, after: Timestamp, through: Timestamp, handed: Timestamp) -> Span {
-    Span { revision, after, through, handed, coalesced: None, attempts: 0, retry_at: Timestamp::EPOCH }
+    Span { revision, after, through, handed, coalesced: None }
 }

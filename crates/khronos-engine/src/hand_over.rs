@@ -1,5 +1,5 @@
-//! What is handed to the publisher, in this order: what is on time, what is caught up with or retried, what a person
-//! released. Nothing goes before what it rests on is durable.
+//! What is handed to the publisher, in this order: what is on time, what is caught up with or got no answer, what is parked
+//! and sent again. Nothing goes before what it rests on is durable.
 
 use super::{
     ClockState, Coalesced, Era, Handover, Notice, Outcome, SkipReason,
@@ -49,7 +49,7 @@ impl Engine {
         self.hand_over_on_time(now);
         if !self.more {
             self.hand_over_backlogs(now);
-            self.hand_over_released(now);
+            self.hand_over_parked(now);
         }
         self.pass_over_paused(now);
     }
@@ -207,7 +207,20 @@ impl Engine {
         let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
         let (era, schedule) = (backlog.era, backlog.schedule.clone());
         let passed = schedule.timing.due_by(settled) >= backlog.span.through;
-        let state = match catch_up::next(&schedule, &backlog.span, now) {
+        let next = match catch_up::next(&schedule, &backlog.span, now) {
+            // A restart finds in (W, H] what was refused and stands in a run: that is not sent as a part of the span.
+            Next::Send(one) if one.count == 1 => {
+                let parked = self.outstanding.parked.run_with(key, one.last);
+                parked.map_or(Next::Send(one), Next::Parked)
+            }
+            next => next,
+        };
+        let state = match next {
+            Next::Parked(last) => {
+                backlog.span.after = last.min(backlog.span.through);
+                self.progress.span(key, Some(&backlog.span));
+                State::Ready
+            }
             Next::Wait(until) => State::Waiting(until),
             // Without the span a restart would take what lies in (W, H] for sent singly; so it stays until W is past it.
             Next::Done if !passed => State::Waiting(now.plus(LINGER)),

@@ -17,7 +17,7 @@ pub(super) enum Owner {
     OnTime(SlotId),
     /// A span's: by schedule and revision.
     Span(Arc<str>, u32),
-    /// A released parked event's: by number.
+    /// A parked entry's: by number.
     Parked(u64),
     /// Nobody's any more: the clock was set back over it.
     Nobody,

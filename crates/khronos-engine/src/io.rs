@@ -147,7 +147,7 @@ pub enum Notice {
         /// The reading it went on from.
         now: Timestamp,
     },
-    /// An event was given up on for now.
+    /// An event waits for a person: it reached nobody where somebody must be bound, or was refused too often.
     Parked {
         /// Its number, for `khronos parked`.
         number: u64,
@@ -256,7 +256,7 @@ impl fmt::Display for Notice {
             ),
             Self::Refused { schedule, refused: Refused { event, reason, .. }, others } => write!(
                 f,
-                "the broker refuses {event} of {schedule}: {reason}; it is sent again, and parked if it is still refused{}",
+                "the broker refuses {event} of {schedule}: {reason}; it is parked and sent again by itself, and what follows goes out on time{}",
                 match others {
                     0 => String::new(),
                     others =>

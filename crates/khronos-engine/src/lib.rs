@@ -24,6 +24,7 @@ mod lookahead;
 mod names;
 mod outstanding;
 mod parked;
+mod parked_set;
 mod place;
 mod progress;
 mod read;

@@ -1,7 +1,7 @@
 //! What was decided and has not come to its end: what is in flight, the spans that are behind, what is parked, and for
 //! people, which schedules the broker refuses and which events reach nobody.
 //!
-//! Invariants: what is in flight belongs to a slot on time, to a span, to a released parked entry, or to nobody any more;
+//! Invariants: what is in flight belongs to a slot on time, to a span, to a parked entry, or to nobody any more;
 //! W lies below what is on time. What is not on time takes at most half of the room. A revision is kept as long as
 //! something here refers to it.
 
@@ -9,7 +9,7 @@ use super::{
     Parked,
     backlog::{Backlogs, State},
     in_flight::{InFlight, Owner},
-    parked::ParkedSet,
+    parked_set::ParkedSet,
     progress::SpanKey,
     refusals::Refusals,
     unheard::Unheard,
@@ -30,12 +30,12 @@ pub(super) struct Outstanding {
 }
 
 impl Outstanding {
-    /// With what was kept parked. At most `most` are in flight.
-    pub(super) fn new(parked: Vec<(u64, Parked)>, most: usize) -> Self {
+    /// With what was kept parked, at `now`. At most `most` are in flight.
+    pub(super) fn new(parked: Vec<(u64, Parked)>, most: usize, now: Timestamp) -> Self {
         Self {
             in_flight: InFlight::default(),
             backlogs: Backlogs::default(),
-            parked: ParkedSet::new(parked),
+            parked: ParkedSet::new(parked, now),
             refusals: Refusals::default(),
             unheard: Unheard::default(),
             most,
@@ -47,7 +47,7 @@ impl Outstanding {
         !self.in_flight.is_full(self.most)
     }
 
-    /// The same for what is caught up with, or was released.
+    /// The same for what is caught up with, or was parked.
     pub(super) fn has_room_behind(&self) -> bool {
         !self.in_flight.is_full(self.most.div_ceil(2))
     }
@@ -57,9 +57,28 @@ impl Outstanding {
         self.backlogs.contains(key) || self.parked.holds(key)
     }
 
-    /// When the next span or release wants its turn, of those that wait for an instant after `now`.
+    /// Whether something of a parked entry is on its way, or a person wants it to be; or a span has still to pass over it.
+    pub(super) fn is_being_sent(&self, number: u64) -> bool {
+        self.parked.is_being_sent(number) || self.stands_in_span(number)
+    }
+
+    /// Whether a span has still to pass over a parked entry, as after a restart: it would not know of what is gone by then.
+    pub(super) fn stands_in_span(&self, number: u64) -> bool {
+        self.parked.get(number).is_some_and(|parked| {
+            let backlog = self.backlogs.get(&(parked.schedule.clone(), parked.revision));
+            let run = parked.stands_for;
+            backlog.is_some_and(|b| b.span.after < run.last && run.first <= b.span.through)
+        })
+    }
+
+    /// The oldest parked entry of which nothing is being sent.
+    pub(super) fn oldest_parked(&self) -> Option<u64> {
+        self.parked.entries().keys().copied().find(|number| !self.is_being_sent(*number))
+    }
+
+    /// When the next span or parked entry wants its turn, of those that wait for an instant after `now`.
     pub(super) fn next_timer(&self, now: Timestamp) -> Option<Timestamp> {
-        let timers = [self.backlogs.next_timer(), self.parked.next_release()];
+        let timers = [self.backlogs.next_timer(), self.parked.next_timer()];
         timers.into_iter().flatten().filter(|until| *until > now).min()
     }
 

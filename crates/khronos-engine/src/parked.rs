@@ -1,13 +1,16 @@
-//! Parked events: what was given up on, kept until a person has it sent again or drops it.
+//! Parked events: what the broker refused, or what reached nobody where somebody must be bound.
 //!
 //! Neighbouring occurrences of one revision that are parked for one reason are one entry: so what stands still for long
-//! stays small. Invariants: a release is durable before anything of it is handed over; of an entry that is released
-//! nothing is dropped, for it may be on its way; what is refused again, or reaches nobody where somebody must be bound,
-//! is parked again; there are at most [`Rules::parked`](super::Rules::parked) entries.
+//! stays small. What was refused is sent again by itself: of each schedule the first event of the oldest entry, a few times
+//! and backed off. Accepted, the rest of its run follows singly, in order. Given up, it stays for a person, who has it sent
+//! again or drops it. Nothing waits for it: the next occurrence goes out on time.
+//!
+//! Invariants: what is parked goes down with the write that lets W pass it. A release is durable before anything of it is
+//! handed over; of what is being sent nothing is dropped, for it may be on its way. At most eight entries of a schedule
+//! are sent again by themselves, and there are at most [`Rules::parked`](super::Rules::parked) in all.
 
 use super::{
     Answer, Coalesced, Notice, Outcome, Parked,
-    catch_up::single,
     core::Engine,
     in_flight::{Owner, Sending},
     progress::{SpanKey, row},
@@ -15,10 +18,7 @@ use super::{
 };
 use khronos_schedule::Unrouted;
 use ponos_event::Timestamp;
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 /// The alarm begins at this part of the limit.
 const ALARM: usize = 10;
@@ -26,147 +26,70 @@ const ALARM: usize = 10;
 #[cfg(test)]
 mod tests;
 
-#[derive(Debug, Default)]
-pub(super) struct ParkedSet {
-    entries: BTreeMap<u64, Parked>,
-    /// Of each revision: its newest entry, which neighbours join (0 where that is gone), and how many it has.
-    of: HashMap<SpanKey, (u64, usize)>,
-    /// Released, in the order in which they are handed over.
-    released: BTreeSet<Release>,
-    last: u64,
-    /// How many events all entries are.
-    events: u64,
-    /// The limit is near, and that was said.
-    alarmed: bool,
-}
-
-/// An entry whose next event is to be handed over.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Release {
-    /// Not before this instant …
-    at: Timestamp,
-    /// … and once the write with this ticket is durable.
-    ticket: u64,
-    number: u64,
-}
-
-impl ParkedSet {
-    /// As it was kept.
-    pub(super) fn new(kept: Vec<(u64, Parked)>) -> Self {
-        let mut set = Self { last: kept.last().map_or(0, |(number, _)| *number), ..Self::default() };
-        for (number, parked) in kept {
-            if parked.released {
-                set.released.insert(Release { number, ticket: 0, at: Timestamp::EPOCH });
-            }
-            set.put(number, parked);
-        }
-        set
-    }
-
-    pub(super) fn entries(&self) -> &BTreeMap<u64, Parked> {
-        &self.entries
-    }
-
-    pub(super) fn events(&self) -> u64 {
-        self.events
-    }
-
-    /// Whether something of this revision is parked.
-    pub(super) fn holds(&self, key: &SpanKey) -> bool {
-        self.of.contains_key(key)
-    }
-
-    fn put(&mut self, number: u64, parked: Parked) {
-        self.events += parked.events();
-        let of = self.of.entry((parked.schedule.clone(), parked.revision)).or_default();
-        *of = (number, of.1 + 1);
-        self.entries.insert(number, parked);
-    }
-
-    fn remove(&mut self, number: u64) -> Option<Parked> {
-        let parked = self.entries.remove(&number)?;
-        self.events -= parked.events();
-        if let Entry::Occupied(mut of) = self.of.entry((parked.schedule.clone(), parked.revision)) {
-            let (newest, count) = *of.get();
-            match count {
-                0 | 1 => drop(of.remove()),
-                _ => drop(of.insert((if newest == number { 0 } else { newest }, count - 1))),
-            }
-        }
-        Some(parked)
-    }
-
-    /// Lets what waits for an instant after this one wait for it no longer: the clock was set back to it.
-    pub(super) fn wake(&mut self, now: Timestamp) {
-        while self.released.last().is_some_and(|release| release.at > now)
-            && let Some(release) = self.released.pop_last()
-        {
-            self.released.insert(Release { at: now, ..release });
-        }
-    }
-
-    /// When the next that was released may be handed over, as far as time alone decides.
-    pub(super) fn next_release(&self) -> Option<Timestamp> {
-        self.released.first().map(|release| release.at)
-    }
-}
-
-impl Parked {
-    /// How many events it is.
-    pub fn events(&self) -> u64 {
-        if self.singly { self.stands_for.count } else { 1 }
-    }
-
-    /// What its next event stands for.
-    fn first(&self) -> Coalesced {
-        if self.singly { single(self.stands_for.first) } else { self.stands_for }
-    }
-}
-
 impl Engine {
-    /// Gives up on an event for now.
-    pub(super) fn park(&mut self, key: &SpanKey, stands_for: Coalesced, reason: String) {
+    /// Parks an event that is given up on for now: because of `reason`, and whether sending it again can help.
+    pub(super) fn park(&mut self, key: &SpanKey, stands_for: Coalesced, (reason, again): (String, bool)) {
         let now = self.now();
         self.progress.row(row(now, key, stands_for, Outcome::Parked(reason.clone())));
-        let number = match self.join_parked(key, stands_for, &reason) {
-            Some(number) => number,
-            None => {
-                self.make_room();
-                self.outstanding.parked.last += 1;
-                let (schedule, reason) = (key.0.clone(), reason.clone());
-                let (revision, singly) = (key.1, stands_for.count == 1);
-                let parked =
-                    Parked { schedule, revision, stands_for, reason, at: now, released: false, singly };
-                self.outstanding.parked.put(self.outstanding.parked.last, parked);
-                self.outstanding.parked.last
-            }
-        };
-        self.progress.parked(number, self.outstanding.parked.entries.get(&number));
-        let (schedule, due) = (key.0.clone(), stands_for.last);
-        self.out.notices.push(Notice::Parked { number, schedule, due, reason });
+        if let Some(number) = self.join_parked(key, stands_for, &reason) {
+            return self.write_parked(number);
+        }
+        self.make_room();
+        let refused = u8::from(again);
+        let retry_at = self.retry_wait(key, refused).filter(|_| again).map(|wait| now.plus(wait));
+        let number = self.outstanding.parked.add(Parked {
+            schedule: key.0.clone(),
+            revision: key.1,
+            stands_for,
+            reason: reason.clone(),
+            at: now,
+            released: false,
+            singly: stands_for.count == 1,
+            refused,
+            retry_at,
+        });
+        self.write_parked(number);
+        if retry_at.is_none() {
+            self.say_parked(number, stands_for.last, reason);
+        } else if let Some(surplus) = self.outstanding.parked.surplus(&key.0) {
+            self.outstanding.parked.leave(surplus);
+            self.write_parked(surplus);
+        }
     }
 
-    /// Joins the newest entry of the revision, if this is the next after it and the reason is the same.
+    /// Joins the entry of the revision that comes before it, if this is the next after it and the reason is the same.
     fn join_parked(&mut self, key: &SpanKey, one: Coalesced, reason: &str) -> Option<u64> {
-        let (number, _) = *self.outstanding.parked.of.get(key).filter(|_| one.count == 1)?;
-        let before = self.outstanding.parked.entries.get(&number).filter(|parked| {
-            parked.singly && !parked.released && parked.reason == reason && parked.stands_for.last < one.last
-        })?;
+        let number = self.outstanding.parked.last_before(key, one.last).filter(|_| one.count == 1)?;
+        let before = self.outstanding.parked.get(number);
+        let before = before.filter(|parked| parked.singly && !parked.released && parked.reason == reason)?;
         let next = self.revision(key)?.timing().after(before.stands_for.last);
         if next != Some(one.last) {
             return None;
         }
-        let parked = self.outstanding.parked.entries.get_mut(&number)?;
-        parked.stands_for.last = one.last;
-        parked.stands_for.count += 1;
-        self.outstanding.parked.events += 1;
+        self.outstanding.parked.extend(number, one.last);
         Some(number)
+    }
+
+    /// How long what was refused so often waits until it is sent again; `None`: it is given up.
+    fn retry_wait(&self, key: &SpanKey, refused: u8) -> Option<i64> {
+        let policy = self.revision(key).map(|revision| revision.definition.conduct().resends);
+        self.rules.resends.with(policy.unwrap_or_default()).wait(refused)
+    }
+
+    fn write_parked(&mut self, number: u64) {
+        self.progress.parked(number, self.outstanding.parked.get(number));
+    }
+
+    fn say_parked(&mut self, number: u64, due: Timestamp, reason: String) {
+        if let Some(parked) = self.outstanding.parked.get(number) {
+            self.out.notices.push(Notice::Parked { number, schedule: parked.schedule.clone(), due, reason });
+        }
     }
 
     /// Where there are too many, the oldest goes for good.
     fn make_room(&mut self) {
         let most = self.rules.parked.max(1);
-        let count = self.outstanding.parked.entries.len() + 1;
+        let count = self.outstanding.parked.entries().len() + 1;
         let alarmed = count >= most.div_ceil(ALARM);
         if alarmed && !self.outstanding.parked.alarmed {
             self.out.notices.push(Notice::ManyParked { count, most });
@@ -175,14 +98,7 @@ impl Engine {
         if count <= most {
             return;
         }
-        let oldest = self
-            .outstanding
-            .parked
-            .entries
-            .iter()
-            .find(|(_, parked)| !parked.released)
-            .map(|(number, _)| *number);
-        if let Some(number) = oldest
+        if let Some(number) = self.outstanding.oldest_parked()
             && let Some(parked) = self.drop_one(number, Outcome::DroppedAtLimit)
         {
             let Parked { schedule, stands_for, .. } = parked;
@@ -198,20 +114,14 @@ impl Engine {
         Some(parked)
     }
 
-    /// Has them sent again, once that is durable. What is released already is being sent, and stays so.
+    /// Has them sent again, once that is durable. What is being sent already stays so.
     pub(super) fn release(&mut self, numbers: &[u64]) {
         let ticket = self.progress.next_ticket();
         for number in numbers {
-            if let Some(parked) =
-                self.outstanding.parked.entries.get_mut(number).filter(|parked| !parked.released)
-            {
-                parked.released = true;
-                self.progress.parked(*number, Some(parked));
-                self.outstanding.parked.released.insert(Release {
-                    number: *number,
-                    ticket,
-                    at: Timestamp::EPOCH,
-                });
+            if self.outstanding.parked.get(*number).is_some() && !self.is_being_sent(*number) {
+                self.outstanding.parked.release(*number, ticket);
+                self.write_parked(*number);
+                self.progress.urge();
             }
         }
     }
@@ -219,21 +129,27 @@ impl Engine {
     /// Drops them for ever, but for those that are being sent.
     pub(super) fn drop_parked(&mut self, numbers: &[u64]) {
         for number in numbers {
-            let parked = self.outstanding.parked.entries.get(number);
-            if parked.is_some_and(|parked| !parked.released) {
+            if !self.is_being_sent(*number) {
                 self.drop_one(*number, Outcome::Dropped);
+                self.progress.urge();
             }
         }
     }
 
-    pub(super) fn hand_over_released(&mut self, now: Timestamp) {
+    /// Whether something of a parked entry is on its way, or may be soon: so it is neither dropped nor released.
+    pub fn is_being_sent(&self, number: u64) -> bool {
+        self.outstanding.is_being_sent(number)
+    }
+
+    pub(super) fn hand_over_parked(&mut self, now: Timestamp) {
         while self.outstanding.has_room_behind() {
-            let ready = |release: &&Release| self.progress.is_durable(release.ticket) && release.at <= now;
-            if self.outstanding.parked.released.first().filter(ready).is_none() {
-                return;
+            let is_durable = |ticket| self.progress.is_durable(ticket);
+            let Some(number) = self.outstanding.parked.next_turn(now, is_durable) else { return };
+            if self.outstanding.stands_in_span(number) {
+                self.outstanding.parked.await_turn(number, now.plus(LOST), 0);
+                continue;
             }
-            let Some(Release { number, .. }) = self.outstanding.parked.released.pop_first() else { return };
-            let Some(parked) = self.outstanding.parked.entries.get(&number) else { continue };
+            let Some(parked) = self.outstanding.parked.get(number) else { continue };
             let key = (parked.schedule.clone(), parked.revision);
             let stands_for = parked.first();
             let revision = self.revision(&key);
@@ -242,19 +158,21 @@ impl Engine {
                 // Parked before the clock was set back.
                 Some((_, schedule)) if schedule.timing.send_time(stands_for.last) > now => {
                     let at = schedule.timing.send_time(stands_for.last);
-                    self.outstanding.parked.released.insert(Release { at, ticket: 0, number });
+                    self.outstanding.parked.await_turn(number, at, 0);
                 }
                 Some((_, schedule)) if !self.is_reserved(schedule.timing.send_time(stands_for.last)) => {
                     let ticket = self.progress.next_ticket();
-                    self.outstanding.parked.released.insert(Release { at: now, ticket, number });
+                    self.outstanding.parked.await_turn(number, now, ticket);
                 }
                 Some((revision, schedule)) => {
+                    self.outstanding.parked.handed_over(number);
                     let (owner, schedule) = (Owner::Parked(number), Arc::new(schedule));
                     self.dispatch(owner, revision.era(), schedule, stands_for, now, None);
                 }
                 None => {
                     // It can't be sent: so it can be dropped.
-                    self.keep_parked(number);
+                    self.outstanding.parked.leave(number);
+                    self.write_parked(number);
                     let reason = "its definition is not kept any more".to_owned();
                     self.out.notices.push(Notice::Unreadable { schedule: key.0, reason });
                 }
@@ -262,60 +180,73 @@ impl Engine {
         }
     }
 
-    /// Parks a released entry again; for a reason of its own if there is one.
-    fn keep_parked(&mut self, number: u64) {
-        if let Some(parked) = self.outstanding.parked.entries.get_mut(&number) {
-            parked.released = false;
-            self.progress.parked(number, Some(parked));
-        }
-    }
-
     pub(super) fn settle_parked(&mut self, number: u64, sending: &Sending, answer: Answer) {
-        let now = self.now();
-        let Some(parked) = self.outstanding.parked.entries.get_mut(&number) else { return };
+        self.outstanding.parked.answered(number);
+        let Some(parked) = self.outstanding.parked.get(number) else { return };
         let key = (parked.schedule.clone(), parked.revision);
         if let Answer::Refused(reason) = &answer {
             self.note_refusal(&key, reason);
         }
         if answer == Answer::Lost {
-            let at = now.plus(LOST);
-            self.outstanding.parked.released.insert(Release { number, ticket: 0, at });
-            return;
+            let at = self.now().plus(LOST);
+            return self.outstanding.parked.await_turn(number, at, 0);
         }
         let revision = self.revision(&key);
         let unrouted = || match &revision {
             Some(revision) => revision.definition.conduct().unrouted,
             None => Unrouted::Ignore,
         };
-        let Some((reason, _)) = refusal(unrouted, &answer) else {
+        let Some(refused) = refusal(unrouted, &answer) else {
             self.confirmed(&key, sending, answer == Answer::Confirmed { returned: true }, false);
             let next = revision.and_then(|revision| revision.timing().after(sending.stands_for.last));
-            return self.settled_of(number, sending, next);
+            return self.follow_on(number, sending, next);
         };
-        if let Some(parked) = self.outstanding.parked.entries.get_mut(&number) {
-            parked.reason.clone_from(&reason);
+        self.refuse_again(number, &key, sending, refused);
+    }
+
+    /// The first event of an entry is refused again: it waits longer, or it is given up. What a person released is parked again.
+    fn refuse_again(
+        &mut self,
+        number: u64,
+        key: &SpanKey,
+        sending: &Sending,
+        (reason, again): (String, bool),
+    ) {
+        let now = self.now();
+        let Some(parked) = self.outstanding.parked.get_mut(number) else { return };
+        parked.reason.clone_from(&reason);
+        parked.refused = parked.refused.saturating_add(u8::from(again));
+        let (released, refused) = (parked.released, parked.refused);
+        if released {
             parked.at = now;
+            self.progress.row(row(now, key, sending.stands_for, Outcome::Parked(reason.clone())));
         }
-        self.keep_parked(number);
-        self.progress.row(row(now, &key, sending.stands_for, Outcome::Parked(reason.clone())));
-        let (schedule, due) = (key.0, sending.stands_for.last);
-        self.out.notices.push(Notice::Parked { number, schedule, due, reason });
+        match self.retry_wait(key, refused).filter(|_| again && !released) {
+            Some(wait) => self.outstanding.parked.retry(number, now.plus(wait)),
+            None => {
+                self.outstanding.parked.leave(number);
+                self.say_parked(number, sending.stands_for.last, reason);
+            }
+        }
+        self.write_parked(number);
     }
 
     /// The first event of an entry is settled: the next of its run follows, or it is gone.
-    fn settled_of(&mut self, number: u64, sending: &Sending, next: Option<Timestamp>) {
-        let rest = self.outstanding.parked.entries.get_mut(&number).filter(|parked| {
+    fn follow_on(&mut self, number: u64, sending: &Sending, next: Option<Timestamp>) {
+        let parked = self.outstanding.parked.get_mut(number).filter(|parked| {
             parked.singly && sending.stands_for.last < parked.stands_for.last && parked.stands_for.count > 1
         });
-        match rest.zip(next) {
+        match parked.zip(next) {
             Some((parked, next)) => {
-                parked.stands_for.first = next;
-                parked.stands_for.count -= 1;
-                self.outstanding.parked.events -= 1;
-                self.progress.parked(number, Some(parked));
-                // What is durable is that the whole run was released.
-                let again = Release { number, ticket: 0, at: Timestamp::EPOCH };
-                self.outstanding.parked.released.insert(again);
+                parked.refused = 0;
+                let released = parked.released;
+                self.outstanding.parked.shorten(number, next);
+                match released {
+                    // What is durable is that the whole run was released.
+                    true => self.outstanding.parked.await_turn(number, Timestamp::EPOCH, 0),
+                    false => self.outstanding.parked.retry(number, self.now()),
+                }
+                self.write_parked(number);
             }
             None => {
                 self.outstanding.parked.remove(number);

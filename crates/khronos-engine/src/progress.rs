@@ -254,7 +254,7 @@ impl Progress {
 
     pub(super) fn parked(&mut self, number: u64, parked: Option<&Parked>) {
         self.unwritten.parked.insert(number, parked.cloned());
-        self.urgent = true;
+        self.moved = true;
     }
 
     pub(super) fn moved(&mut self) {

@@ -167,10 +167,6 @@ impl Engine {
         let by = timing.due_by(to);
         let (Some(id), true) = (running, backlog.span.through > by) else {
             // Instants that it waited for may be far ahead now.
-            if backlog.span.retry_at > to {
-                backlog.span.retry_at = to;
-                self.progress.span(key, Some(&backlog.span));
-            }
             if matches!(backlog.state, State::Waiting(_)) {
                 self.outstanding.backlogs.set(key, State::Ready);
             }
@@ -189,7 +185,6 @@ impl Engine {
         };
         let span = &mut backlog.span;
         span.through = through;
-        span.retry_at = span.retry_at.min(to);
         span.coalesced = span.coalesced.filter(|run| run.last <= through);
         self.progress.span(key, Some(span));
         if backlog.state != State::Behind && (backlog.state != State::InFlight || abandoned) {

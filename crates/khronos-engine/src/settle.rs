@@ -42,66 +42,46 @@ impl Engine {
         }
         let slot = &self.schedules[id];
         match refusal(|| slot.definition.conduct().unrouted, &answer) {
-            None if answer == Answer::Lost => self.retry_on_time(id, &key, due, 0, LOST),
+            None if answer == Answer::Lost => self.lose_on_time(id, &key, due),
             None => {
                 let returned = answer == Answer::Confirmed { returned: true };
                 let one_shot = self.finish_one_shot(id);
                 self.confirmed(&key, sending, returned, one_shot);
             }
-            Some((reason, again)) => match self.rules.resends.wait(1).filter(|_| again) {
-                Some(wait) => self.retry_on_time(id, &key, due, 1, wait),
-                None => {
-                    self.park(&key, sending.stands_for, reason);
-                    self.finish_one_shot(id);
-                }
-            },
+            Some(refused) => {
+                self.park(&key, sending.stands_for, refused);
+                self.finish_one_shot(id);
+            }
         }
         self.schedules.queue_after(id, due);
     }
 
-    /// Moves one that was handed over on time into the set.
-    fn retry_on_time(&mut self, id: SlotId, key: &SpanKey, due: Timestamp, attempts: u8, wait: i64) {
+    /// Moves one that was handed over on time, and got no answer, into the set.
+    fn lose_on_time(&mut self, id: SlotId, key: &SpanKey, due: Timestamp) {
         let slot = &self.schedules[id];
-        let retry_at = self.now().plus(wait);
         let (era, Some(schedule)) = (slot.era(), slot.schedule()) else { return };
         let handed = self.sent_singly(slot).max(due);
-        let mut span = new_span(era.number, due.plus(-1), due, handed);
-        span.attempts = attempts;
-        span.retry_at = retry_at;
+        let span = new_span(era.number, due.plus(-1), due, handed);
         self.progress.span(key, Some(&span));
-        let state = State::Waiting(retry_at);
+        let state = State::Waiting(self.now().plus(LOST));
         self.outstanding.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
     }
 
     fn settle_span(&mut self, key: &SpanKey, sending: &Sending, answer: Answer) {
-        let now = self.now();
         if let Answer::Refused(reason) = &answer {
             self.note_refusal(key, reason);
         }
+        let again_at = self.now().plus(LOST);
         let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
-        let mut attempts = backlog.span.attempts;
-        let refused = refusal(|| backlog.schedule.unrouted, &answer);
-        let wait = match &refused {
-            None => (answer == Answer::Lost).then_some(LOST),
-            Some((_, again)) => {
-                attempts = attempts.saturating_add(1);
-                self.rules.resends.wait(attempts).filter(|_| *again)
-            }
-        };
-        if let Some(wait) = wait {
-            backlog.span.attempts = attempts;
-            backlog.span.retry_at = now.plus(wait);
-            let state = State::Waiting(backlog.span.retry_at);
-            self.progress.span(key, Some(&backlog.span));
-            return self.outstanding.backlogs.set(key, state);
+        if answer == Answer::Lost {
+            return self.outstanding.backlogs.set(key, State::Waiting(again_at));
         }
+        let refused = refusal(|| backlog.schedule.unrouted, &answer);
         backlog.span.after = sending.stands_for.last;
         backlog.span.coalesced = None;
-        backlog.span.attempts = 0;
-        backlog.span.retry_at = Timestamp::EPOCH;
         self.progress.span(key, Some(&backlog.span));
         match refused {
-            Some((reason, _)) => self.park(key, sending.stands_for, reason),
+            Some(refused) => self.park(key, sending.stands_for, refused),
             None => self.confirmed(key, sending, answer == Answer::Confirmed { returned: true }, false),
         }
         self.outstanding.backlogs.set(key, State::Ready);

@@ -33,7 +33,7 @@ impl Engine {
             rules,
             guard: ClockGuard::new(rules.clock, snapshot.settled),
             schedules: Schedules::default(),
-            outstanding: Outstanding::new(snapshot.parked, rules.in_flight),
+            outstanding: Outstanding::new(snapshot.parked, rules.in_flight, reading.wall.max(settled)),
             progress: Progress::new(settled, handed, reached, snapshot.set_backs),
             resting: Resting::default(),
             changes: Changes::default(),
@@ -64,9 +64,8 @@ impl Engine {
         for (key, (_, span)) in outstanding.into_iter().zip(snapshot.spans) {
             let Some(revision) = engine.revision(&key) else { continue };
             let Ok(schedule) = revision.build() else { continue };
-            let state = if span.retry_at > settled { State::Waiting(span.retry_at) } else { State::Ready };
             let (era, schedule) = (revision.era(), Arc::new(schedule));
-            engine.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state });
+            engine.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
         }
         engine.mark_lost_details((settled, handed), reading.wall);
         for id in engine.schedules.ids() {

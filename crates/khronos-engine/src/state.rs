@@ -111,7 +111,7 @@ impl Revision {
     }
 }
 
-/// What is outstanding of one schedule: being retried, caught up with, or waiting behind that. Never a list.
+/// What is outstanding of one schedule: without an answer, caught up with, or waiting behind that. Never a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// The revision whose occurrences these are.
@@ -124,10 +124,6 @@ pub struct Span {
     pub handed: Timestamp,
     /// The event that stands for several, fixed before it is first sent.
     pub coalesced: Option<Coalesced>,
-    /// How often the first of them was refused so far.
-    pub attempts: u8,
-    /// Not before this instant.
-    pub retry_at: Timestamp,
 }
 
 /// One event that stands for all due times in (after, through].
@@ -150,7 +146,8 @@ pub struct OneShot {
     pub due: Timestamp,
 }
 
-/// An event that was given up on, or a run of such events, kept until a person releases or drops it.
+/// An event that was refused, or that reached nobody where somebody must be bound; or a run of such events. Sent again by
+/// itself, or kept until a person releases or drops it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
     /// The schedule's name.
@@ -166,9 +163,16 @@ pub struct Parked {
     /// A person asked to have it sent again: it is being sent.
     pub released: bool,
     /// Each occurrence is an event of its own: a run, or one alone. Else one event stands for all of them.
-    // Follows in the store what older stores hold.
+    // Follows in the store what older stores hold; so does what comes after it.
     #[serde(skip)]
     pub singly: bool,
+    /// How often its first event was refused.
+    #[serde(skip)]
+    pub refused: u8,
+    /// Its first event is sent again by itself, once no older one of its schedule is, and not before this instant; `None`:
+    /// not before a person says so.
+    #[serde(skip)]
+    pub retry_at: Option<Timestamp>,
 }
 
 /// One row of the record: how a run of occurrences ended.

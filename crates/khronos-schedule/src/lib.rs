@@ -30,15 +30,15 @@ mod zone;
 pub use calendar::{CalendarId, Days};
 pub use calendar_store::CalendarStore;
 pub use definition::{
-    CatchUpDefinition, Definition, DstDefinition, TimingDefinition, build::is_name, calendars::Calendars,
-    instant::parse_instant,
+    CatchUpDefinition, Definition, DstDefinition, ResendsDefinition, TimingDefinition, build::is_name,
+    calendars::Calendars, instant::parse_instant,
 };
 pub use duration::parse_length;
 pub use fault::Fault;
 pub use forecast::{LoadForecast, Peak};
 pub use lint::near_miss;
 pub use packed::Packed;
-pub use schedule::{CatchUp, DeliveryPolicy, Past, Policy, Schedule, Unrouted};
+pub use schedule::{CatchUp, DeliveryPolicy, Past, Policy, ResendPolicy, Schedule, Unrouted};
 pub use timing::{
     Local, Timing,
     difference::{Change, Difference, difference},

@@ -226,7 +226,8 @@ impl Packed {
     /// The schedule; `None` if it is not understood.
     pub fn schedule(&self) -> Option<Schedule> {
         let ((policy, timing), rest) = take::<(Option<DeliveryPolicy>, Timing)>(self.meaning())?;
-        let DeliveryPolicy { catch_up, paused, expires, unrouted, past } = policy.unwrap_or_default();
+        let DeliveryPolicy { catch_up, paused, expires, unrouted, resends, past } =
+            policy.unwrap_or_default();
         let (event, rest) = text(rest)?;
         let data = match self.flags() & DATA {
             0 => None,
@@ -234,7 +235,7 @@ impl Packed {
         };
         let (name, event) = (self.name().into(), event.parse::<EventName>().ok()?);
         let timing = self.on_days(timing);
-        Some(Schedule { name, event, timing, catch_up, paused, expires, unrouted, past, data })
+        Some(Schedule { name, event, timing, catch_up, paused, expires, unrouted, resends, past, data })
     }
 
     /// The definition, as it was written.

@@ -22,6 +22,8 @@ pub struct Schedule {
     pub expires: Option<i64>,
     /// What a return (nobody is bound) means.
     pub unrouted: Unrouted,
+    /// How often what the broker refused is sent again.
+    pub resends: ResendPolicy,
     /// For one-shots whose due time is gone when first seen.
     pub past: Past,
     /// The operator's own payload.
@@ -31,8 +33,8 @@ pub struct Schedule {
 impl Schedule {
     /// How it behaves.
     pub(super) fn delivery_policy(&self) -> DeliveryPolicy {
-        let Self { catch_up, paused, expires, unrouted, past, .. } = *self;
-        DeliveryPolicy { catch_up, paused, expires, unrouted, past }
+        let Self { catch_up, paused, expires, unrouted, resends, past, .. } = *self;
+        DeliveryPolicy { catch_up, paused, expires, unrouted, resends, past }
     }
 
     /// The same with a `limit`, where there is one without `from`, counted since this instant (exclusive): the moment
@@ -54,13 +56,20 @@ pub struct DeliveryPolicy {
     pub paused: bool,
     pub expires: Option<i64>,
     pub unrouted: Unrouted,
+    pub resends: ResendPolicy,
     pub past: Past,
 }
 
 impl Default for DeliveryPolicy {
     fn default() -> Self {
-        let catch_up = CatchUp::default();
-        Self { catch_up, paused: false, expires: None, unrouted: Unrouted::Ignore, past: Past::Refuse }
+        Self {
+            catch_up: CatchUp::default(),
+            paused: false,
+            expires: None,
+            unrouted: Unrouted::Ignore,
+            resends: ResendPolicy::default(),
+            past: Past::Refuse,
+        }
     }
 }
 
@@ -102,6 +111,15 @@ pub enum Unrouted {
     Ignore,
     /// Parked until somebody releases it.
     Park,
+}
+
+/// How often what the broker refused is sent again; the configuration's where this says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ResendPolicy {
+    /// How many resends after the first sending, at most 100.
+    pub most: Option<u8>,
+    /// Milliseconds from the first refusal to the last resend, at most a day.
+    pub within: Option<i64>,
 }
 
 /// What happens to a one-shot whose due time is gone when it is first seen.

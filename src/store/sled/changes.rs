@@ -43,7 +43,7 @@ impl Changes {
             self.remove(encoding::revision_key(schedule, *number));
         }
         for (schedule, number, span) in &commit.spans {
-            let value = span.as_ref().map(encoding::value).transpose()?;
+            let value = span.as_ref().map(encoding::span_value).transpose()?;
             self.0.insert(encoding::span_key(schedule, *number), value);
         }
         for (schedule, one_shot) in &commit.one_shots {

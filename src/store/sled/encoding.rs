@@ -102,11 +102,21 @@ pub(super) fn value<T: Serialize>(content: &T) -> Result<Vec<u8>, Unreadable> {
     postcard::to_stdvec(content).map_err(|error| unwritable(&error))
 }
 
-/// Whether it is sent singly follows where it is; nothing does in older stores, where it was so for a count of 1.
+/// How often its first event was refused, and when it is sent again by itself: what older versions know nothing of.
+pub(super) fn retries(parked: &Parked) -> Option<(u8, Option<Timestamp>)> {
+    Some((parked.refused, parked.retry_at)).filter(|retries| *retries != (0, None))
+}
+
+/// Whether it is sent singly follows where it is; nothing does in older stores, where it was so for a count of 1. Behind
+/// that its retries, where there are any.
 pub(super) fn parked_value(parked: &Parked) -> Result<Vec<u8>, Unreadable> {
     let mut bytes = value(parked)?;
-    if parked.singly {
-        bytes.extend(value(&true)?);
+    let retries = retries(parked);
+    if parked.singly || retries.is_some() {
+        bytes.extend(value(&parked.singly)?);
+    }
+    if let Some(retries) = retries {
+        bytes.extend(value(&retries)?);
     }
     Ok(bytes)
 }
@@ -114,8 +124,21 @@ pub(super) fn parked_value(parked: &Parked) -> Result<Vec<u8>, Unreadable> {
 fn read_parked(bytes: &[u8]) -> Result<Parked, Unreadable> {
     let (parked, rest): (Parked, _) =
         postcard::take_from_bytes(bytes).map_err(|error| Unreadable(error.to_string()))?;
-    let singly = if rest.is_empty() { parked.stands_for.count == 1 } else { read(rest)? };
-    Ok(Parked { singly, ..parked })
+    let (singly, rest) = next_or(rest, parked.stands_for.count == 1)?;
+    let ((refused, retry_at), rest) = next_or(rest, (0, None))?;
+    used_up(rest)?;
+    Ok(Parked { singly, refused, retry_at, ..parked })
+}
+
+/// Older versions wait behind what was refused: how often that was, and until when, stands at the end.
+const NEVER_REFUSED: (u8, Timestamp) = (0, Timestamp::EPOCH);
+
+pub(super) fn span_value(span: &Span) -> Result<Vec<u8>, Unreadable> {
+    value(&(span, NEVER_REFUSED))
+}
+
+fn read_span(bytes: &[u8]) -> Result<Span, Unreadable> {
+    read::<(Span, (u8, Timestamp))>(bytes).map(|(span, _)| span)
 }
 
 /// A block of rows: their number, then one after the other; `rows` are [`value`]s of rows, joined. The kinds of those that
@@ -218,7 +241,7 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
             let revision = Revision { ended, origin, ..era.of(definition) };
             Entry::Revision(revision, named)
         }
-        SPAN => Entry::Span(name_and_number(rest)?.0, read(bytes)?),
+        SPAN => Entry::Span(name_and_number(rest)?.0, read_span(bytes)?),
         ONE_SHOT => Entry::OneShot(name(rest)?, read(bytes)?),
         PARKED => Entry::Parked(number(rest)?, read_parked(bytes)?),
         ROWS => Entry::Rows(number(rest)?, read_rows(bytes)?),

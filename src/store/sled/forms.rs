@@ -3,11 +3,11 @@
 use super::{
     encoding::{self, Entry},
     fixture::{commit, everything, instant, open, revision, rows},
-    meta::{FORM, FORM_OF_KINDS, FORM_OF_ORIGINS},
+    meta::{FORM, FORM_OF_KINDS, FORM_OF_ORIGINS, FORM_OF_RETRIES},
     seal,
 };
 use crate::{
-    engine::{Commit, Origin, Revision, Row},
+    engine::{Coalesced, Commit, Origin, Parked, Revision, Row, Span},
     schedule::CalendarStore,
     store::{Store, StoreError},
 };
@@ -83,6 +83,48 @@ fn a_store_gets_the_form_of_origins_with_the_first_revision_that_a_command_put_o
         assert_eq!(seal::read(&path).unwrap().unwrap().form, form, "{commit:?}");
         assert_eq!(everything(&path).unwrap().snapshot.revisions, commit.revisions);
     }
+}
+
+#[test]
+fn a_store_gets_the_form_of_retries_with_the_first_entry_that_was_refused() {
+    let parked = |refused, retry_at| Parked {
+        schedule: "one-day".into(),
+        revision: 1,
+        stands_for: Coalesced { first: instant(1), last: instant(1), count: 1 },
+        reason: "full".into(),
+        at: instant(2),
+        released: false,
+        singly: true,
+        refused,
+        retry_at,
+    };
+    let cases = [
+        (parked(0, None), 1),
+        (parked(6, None), FORM_OF_RETRIES),
+        (parked(0, Some(instant(3))), FORM_OF_RETRIES),
+    ];
+    for (parked, form) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let commit = Commit { parked: vec![(7, Some(parked.clone()))], ..commit(1, vec![]) };
+        open(&path).unwrap().save(0, &commit).unwrap();
+        assert_eq!(seal::read(&path).unwrap().unwrap().form, form, "{commit:?}");
+        assert_eq!(everything(&path).unwrap().snapshot.parked, [(7, parked)]);
+    }
+}
+
+#[test]
+fn a_span_of_an_older_store_that_waits_behind_what_was_refused_is_read_and_ours_reads_as_one_that_does_not() {
+    let span =
+        Span { revision: 1, after: instant(1), through: instant(5), handed: instant(2), coalesced: None };
+    let older = encoding::value(&(&span, 3_u8, instant(9))).unwrap();
+    let key = encoding::span_key("one-day", 1);
+    match encoding::entry(&key, &older, &CalendarStore::default()).unwrap() {
+        Entry::Span(name, found) => assert_eq!((&*name, found), ("one-day", span.clone())),
+        other => panic!("{other:?}"),
+    }
+    let ours = encoding::span_value(&span).unwrap();
+    assert_eq!(ours, encoding::value(&(&span, 0_u8, ponos::event::Timestamp::EPOCH)).unwrap());
 }
 
 /// What a newer version may have left: the seal, the database or both in a form that is not known yet.

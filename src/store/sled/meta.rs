@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
 /// The newest form in which entries are written; a newer one is refused.
-pub(super) const FORM: u32 = FORM_OF_ORIGINS;
+pub(super) const FORM: u32 = FORM_OF_RETRIES;
 /// Blocks of rows may end with kinds. Written as soon as there is a row that is no occurrence, so that older versions of
 /// khronos, which would take its block for damaged, say that a newer one wrote it; until then they can read the store.
 pub(super) const FORM_OF_KINDS: u32 = 2;
 /// Revisions may say that a command put them, and how often the clock had been set back. Written with the first that does.
 pub(super) const FORM_OF_ORIGINS: u32 = 3;
+/// Parked entries may say how often they were refused, and when they are sent again. Written with the first that does.
+pub(super) const FORM_OF_RETRIES: u32 = 4;
 /// Of a store in creation.
 const FIRST_FORM: u32 = 1;
 

@@ -43,7 +43,7 @@ use changes::Changes;
 use encoding::{Entry, Unreadable};
 use files::Files;
 use guard::{damaged, guarded};
-use meta::{FORM_OF_ORIGINS, Meta};
+use meta::{FORM_OF_ORIGINS, FORM_OF_RETRIES, Meta};
 use ponos::event::Timestamp;
 use record::Record;
 use std::{
@@ -222,6 +222,10 @@ impl Store for SledStore {
                 |revision: &Revision| revision.set_backs == 0 && revision.origin == Origin::File;
             if commit.set_backs > 0 || !commit.revisions.iter().all(older_knows) {
                 meta.form = meta.form.max(FORM_OF_ORIGINS);
+            }
+            let mut parked = commit.parked.iter().filter_map(|(_, parked)| parked.as_ref());
+            if parked.any(|parked| encoding::retries(parked).is_some()) {
+                meta.form = meta.form.max(FORM_OF_RETRIES);
             }
             changes.commit(commit)?;
             for key in unused.into_iter().map(encoding::calendar_key) {

@@ -182,15 +182,7 @@ fn what_is_parked_released_and_confirmed_is_confirmed() {
 #[test]
 fn what_is_outstanding_is_no_hole() {
     let mut snapshot = snapshot();
-    let span = Span {
-        revision: 1,
-        after: at(800),
-        through: at(900),
-        handed: at(800),
-        coalesced: None,
-        attempts: 1,
-        retry_at: at(0),
-    };
+    let span = Span { revision: 1, after: at(800), through: at(900), handed: at(800), coalesced: None };
     snapshot.spans.push(("beat".into(), span));
     let stands_for = Coalesced { first: at(1000), last: at(1000), count: 1 };
     let parked = Parked {
@@ -201,6 +193,8 @@ fn what_is_outstanding_is_no_hole() {
         at: at(0),
         released: true,
         singly: true,
+        refused: 0,
+        retry_at: None,
     };
     snapshot.parked.push((1, parked));
     let report = every(100, &snapshot, &numbered(singles(1..=8)));

@@ -2,8 +2,11 @@
 //! is planted here distorts it: what then happens is what happens if the engine has the fault. So the engine itself
 //! needs no line for it.
 
-use crate::{Action, Answer, Commit, Engine, Input, Origin, Outcome, Reading, Row, SkipReason, Snapshot};
+use crate::{
+    Action, Answer, Commit, Engine, Input, Origin, Outcome, Parked, Reading, Row, SkipReason, Snapshot, Span,
+};
 use ponos_event::Timestamp;
+use std::sync::Arc;
 
 /// One way in which the engine could be wrong, as seen from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,12 @@ pub(super) enum BoundaryFault {
     AnswerOneTicketEarly,
     /// A release is handed over before it is durable.
     ReleaseBeforeItIsSaved,
+    /// W passes what is refused, and the write does not have it.
+    PassWhatIsRefused,
+    /// A restart takes what was refused, and is sent again by itself, for what got no answer.
+    TakeRunsForSpans,
+    /// Runs of one schedule are one, whatever was accepted between them.
+    MergeAcrossWhatWasAccepted,
 }
 
 use BoundaryFault as Is;
@@ -110,6 +119,7 @@ impl Boundary {
             Some(Is::CoalesceWhatMayHaveBeenSent) => {
                 Snapshot { handed: kept.settled, reached: kept.settled, ..kept }
             }
+            Some(Is::TakeRunsForSpans) => take_runs_for_spans(kept),
             _ => kept,
         }
     }
@@ -174,13 +184,59 @@ impl Boundary {
             Is::ReleaseBeforeItIsSaved => {
                 commit.parked.retain(|(_, parked)| parked.as_ref().is_none_or(|parked| !parked.released));
             }
+            Is::PassWhatIsRefused => {
+                commit
+                    .parked
+                    .retain(|(_, parked)| parked.as_ref().is_none_or(|parked| parked.retry_at.is_none()));
+            }
+            Is::MergeAcrossWhatWasAccepted => merge_runs(&mut commit.parked, engine),
             Is::FireEarly
             | Is::RunOnAfterAStepBack
             | Is::ForgetRefused
             | Is::AnswerBeforeRowsAreDurable
             | Is::CompleteWhatIsInFlight
+            | Is::TakeRunsForSpans
             | Is::CoalesceWhatMayHaveBeenSent => {}
         }
         Vec::new()
+    }
+}
+
+/// What is sent again by itself is a span after a restart, and no run.
+fn take_runs_for_spans(mut kept: Snapshot) -> Snapshot {
+    for (_, Parked { schedule, revision, stands_for: run, .. }) in
+        kept.parked.extract_if(.., |(_, parked)| parked.retry_at.is_some())
+    {
+        let is_its = |(name, span): &&mut (Arc<str>, Span)| *name == schedule && span.revision == revision;
+        let (after, through) = (run.first.plus(-1), run.last);
+        match kept.spans.iter_mut().find(is_its) {
+            Some((_, span)) => span.after = span.after.min(after),
+            None => {
+                let span = Span { revision, after, through, handed: through, coalesced: None };
+                kept.spans.push((schedule, span));
+            }
+        }
+    }
+    kept
+}
+
+/// A run that begins goes on with the one before it, though that ended.
+fn merge_runs(parked: &mut Vec<(u64, Option<Parked>)>, engine: &Engine) {
+    for at in 0..parked.len() {
+        let (number, Some(run)) = &parked[at] else { continue };
+        let joins = |earlier: &Parked| {
+            earlier.schedule == run.schedule
+                && earlier.revision == run.revision
+                && earlier.singly
+                && run.singly
+        };
+        let mut before = engine.parked().range(..*number).rev();
+        if let Some((earlier, one)) = before.find(|(_, one)| joins(one)) {
+            let mut one = one.clone();
+            one.stands_for.last = run.stands_for.last;
+            one.stands_for.count += run.stands_for.count;
+            parked[at].1 = None;
+            parked.push((*earlier, Some(one)));
+        }
     }
 }

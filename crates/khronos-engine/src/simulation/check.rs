@@ -3,7 +3,7 @@
 
 use super::world::{IN_FLIGHT, World};
 use crate::{
-    Coalesced, Outcome, Revision,
+    ClockState, Coalesced, Outcome, Revision,
     audit::{Tally, audit},
 };
 use khronos_schedule::{Unrouted, jitter_offset};
@@ -40,6 +40,7 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     world.commands.broken.clone().map_or(Ok(()), Err)?;
     world.recording.broken.clone().map_or(Ok(()), Err)?;
     nothing_is_settled_by_reaching_nobody(world)?;
+    nothing_waits_for_its_turn(world)?;
     nothing_sent_singly_was_coalesced(world)?;
     order_holds_per_schedule(world)?;
     if world.most_in_flight > IN_FLIGHT {
@@ -96,6 +97,18 @@ fn nothing_is_settled_by_reaching_nobody(world: &World) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What is sent again by itself goes out in the end, when nothing is refused any more.
+fn nothing_waits_for_its_turn(world: &World) -> Result<(), String> {
+    // Where the clock was set back far, the calm ends before it is there again.
+    if world.engine.clock() != ClockState::Steady || world.engine.now().millis() > world.wall {
+        return Ok(());
+    }
+    match world.disk.parked.iter().find(|(_, parked)| parked.retry_at.is_some()) {
+        Some(waits) => Err(format!("never sent again: {waits:?}")),
+        None => Ok(()),
+    }
 }
 
 fn nothing_was_early(world: &World) -> Result<(), String> {
@@ -179,7 +192,9 @@ fn order_holds_per_schedule(world: &World) -> Result<(), String> {
             world.revisions().iter().find(|r| *r.name() == *arrival.schedule && r.number == arrival.revision);
         // A one-shot may be made for an instant that is gone.
         let at_once = revision.is_some_and(|revision| revision.definition.timing().is_one_shot());
-        if was_parked || at_once || !seen.insert(&arrival.id) {
+        // Nothing waits for what is refused; where that was not written before a crash, it is sent again after what was newer.
+        let refused = world.parking.refused.contains(&(arrival.schedule.clone(), arrival.stands_for.last));
+        if was_parked || refused || at_once || !seen.insert(&arrival.id) {
             continue;
         }
         let due = arrival.stands_for.last;
@@ -211,8 +226,14 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
         accounted.push((arrival.stands_for.first, arrival.stands_for.last));
     }
     for row in world.record.iter().map(|r| &r.row).filter(|row| mine(&row.schedule, row.revision)) {
-        if matches!(row.outcome, Outcome::Skipped(_) | Outcome::Parked(_)) {
+        if matches!(row.outcome, Outcome::Skipped(_) | Outcome::Dropped | Outcome::DroppedAtLimit) {
             accounted.push((row.first, row.last));
+        }
+    }
+    // That it was parked says nothing: it has to be there.
+    for (_, parked) in &world.disk.parked {
+        if mine(&parked.schedule, parked.revision) {
+            accounted.push((parked.stands_for.first, parked.stands_for.last));
         }
     }
     for (name, span) in &world.disk.spans {

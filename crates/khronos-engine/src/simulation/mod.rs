@@ -21,15 +21,16 @@ use boundary::BoundaryFault;
 use world::World;
 
 /// What a run did: how many events arrived, how many of these were rendered ahead, how many parked runs were released, how
-/// many audits were made while it ran, and how many commands were answered.
-type Did = [usize; 5];
+/// many audits were made while it ran, how many commands were answered, and how many events were sent again by themselves.
+type Did = [usize; 6];
 
 /// One run: what it did, or what it broke.
 fn run(seed: u64, fault: Option<BoundaryFault>) -> Result<Did, String> {
     let mut world = World::new(seed, fault);
     world.live();
     let (arrivals, runs) = (world.arrivals.len(), world.parking.runs);
-    let did = [arrivals, world.rendering.sent, runs, world.auditing.audits, world.commands.answered];
+    let (audits, answered, resent) = (world.auditing.audits, world.commands.answered, world.parking.resent);
+    let did = [arrivals, world.rendering.sent, runs, audits, answered, resent];
     check::promises(&world).map(|()| did).map_err(|broken| format!("seed {seed}: {broken}"))
 }
 
@@ -45,13 +46,14 @@ fn no_seed_breaks_a_promise() {
     for seed in 0..seeds() {
         all.iter_mut().zip(run(seed, None).unwrap()).for_each(|(all, did)| *all += did);
     }
-    let [arrivals, prepared, runs, audits, commands] = all;
+    let [arrivals, prepared, runs, audits, commands, resent] = all;
     // A world in which nothing happens proves nothing.
     assert!(arrivals as u64 > seeds() * 10, "only {arrivals} arrivals");
     assert!(prepared as u64 > seeds() / 4, "only {prepared} were rendered ahead");
     assert!(runs as u64 > seeds() / 50, "only {runs} parked runs were released");
     assert!(audits as u64 > seeds(), "only {audits} audits were made");
     assert!(commands as u64 > seeds(), "only {commands} commands were answered");
+    assert!(resent as u64 > seeds(), "only {resent} events were sent again by themselves");
 }
 
 /// Beyond the ten thousand: what a longer run (`TEST_SCALE`) found.
@@ -132,4 +134,7 @@ each_planted_fault_is_caught! {
     answering_one_ticket_early_is_caught: Outside(BoundaryFault::AnswerOneTicketEarly),
     telling_an_audit_too_early_that_the_record_is_complete_is_caught: Outside(BoundaryFault::AnswerBeforeRowsAreDurable),
     a_release_before_it_is_saved_is_caught: Outside(BoundaryFault::ReleaseBeforeItIsSaved),
+    passing_what_is_refused_and_not_in_the_write_is_caught: Outside(BoundaryFault::PassWhatIsRefused),
+    a_run_that_a_restart_takes_for_a_span_is_caught: Outside(BoundaryFault::TakeRunsForSpans),
+    runs_merged_across_what_was_accepted_are_caught: Outside(BoundaryFault::MergeAcrossWhatWasAccepted),
 }

@@ -1,19 +1,31 @@
-//! What is parked in the simulated world: queues that are unbound for a while, an operator who releases and drops, and
-//! what must hold meanwhile.
+//! What is parked in the simulated world: queues that are unbound or full for a while, an operator who releases and drops,
+//! and what must hold meanwhile.
 
 use super::random::Random;
-use crate::{Commit, Engine, Handover, Input, Parked};
-use khronos_schedule::{Definition, Unrouted};
+use crate::{Answer, Commit, Engine, Handover, Input, Parked, Resends};
+use khronos_schedule::{Definition, ResendsDefinition, Unrouted};
 use ponos_event::Timestamp;
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+/// Runs of a schedule that are sent again by themselves.
+const MOST_RETRIED: usize = 8;
 
 pub(super) struct Parking {
     /// Of its own, so that what is parked changes nothing else.
     random: Random,
     /// Nobody is bound at present.
     unbound: bool,
+    /// A queue that is bound to some of the events is full.
+    full: bool,
     /// Entries of several events that were released.
     pub(super) runs: usize,
+    /// Events that were sent again by themselves.
+    pub(super) resent: usize,
+    /// What was ever refused: by schedule and due time.
+    pub(super) refused: HashSet<(Arc<str>, Timestamp)>,
     /// As it is durable.
     disk: BTreeMap<u64, Parked>,
     /// What was parked when the clock was set back.
@@ -27,7 +39,10 @@ impl Parking {
         Self {
             random: Random::new(seed ^ 0x5A5A_5A5A),
             unbound: false,
+            full: false,
             runs: 0,
+            resent: 0,
+            refused: HashSet::new(),
             disk: BTreeMap::new(),
             set_back: Vec::new(),
             broken: None,
@@ -39,15 +54,25 @@ impl Parking {
         *self.random.pick(&[3, 1_000])
     }
 
-    /// For some schedules somebody must be bound.
+    /// How often, and within what time, what was refused is sent again.
+    pub(super) fn resends(&mut self) -> Resends {
+        Resends { count: *self.random.pick(&[1, 3]), over: *self.random.pick(&[2_000, 20_000]) }
+    }
+
+    /// For some schedules somebody must be bound, and some say how often what was refused is sent again.
     pub(super) fn furnish(&mut self, definition: &mut Definition) {
         if self.random.chance(30) {
             definition.unrouted = Some("park".into());
         }
+        if self.random.chance(20) {
+            let most = Some(*self.random.pick(&[0, 2, 7]));
+            definition.resends = Some(ResendsDefinition { most, within: Some("5s".into()) });
+        }
     }
 
-    /// People bind their queues and unbind them; and one decides about what is parked.
+    /// People bind their queues and unbind them, or let them run full; and one decides about what is parked.
     pub(super) fn turn(&mut self, engine: &Engine) -> Option<Input> {
+        self.full = if self.full { self.random.chance(85) } else { self.random.chance(5) };
         self.unbound = if self.unbound { self.random.chance(80) } else { self.random.chance(10) };
         self.random.chance(15).then(|| self.decide(engine))
     }
@@ -63,15 +88,24 @@ impl Parking {
         if release { Input::Release(numbers) } else { Input::Drop(numbers) }
     }
 
-    /// Whether a confirmed publishing reached nobody, where that matters to its schedule.
-    pub(super) fn is_unbound(&self, handover: &Handover) -> bool {
-        self.unbound && handover.schedule.unrouted == Unrouted::Park
+    /// What the broker says to a publishing, as luck (0 to 99) will have it, and whether it arrives.
+    pub(super) fn answer(&self, luck: i64, calm: bool, handover: &Handover) -> (Answer, bool) {
+        let is_full = self.full && &*handover.schedule.name < "c";
+        let is_unbound = self.unbound && handover.schedule.unrouted == Unrouted::Park;
+        match luck {
+            // Others may have it.
+            _ if is_full && !calm => (Answer::Refused("a full queue".into()), luck % 2 == 0),
+            0..6 => (Answer::Refused("a full queue".into()), false),
+            6..9 => (Answer::Refused("one of two queues was full".into()), true),
+            9..15 => (Answer::Lost, luck >= 12),
+            _ => (Answer::Confirmed { returned: (luck % 10 == 0 || is_unbound) && !calm }, true),
+        }
     }
 
     /// Before a decision: the entries of which something is on its way.
     pub(super) fn on_their_way(engine: &Engine, unanswered: &[Handover]) -> BTreeMap<u64, Parked> {
-        let is_sent = |(_, parked): &(&u64, &Parked)| {
-            parked.released && unanswered.iter().any(|handover| is_of(handover, parked))
+        let is_sent = |(number, parked): &(&u64, &Parked)| {
+            engine.is_being_sent(**number) && unanswered.iter().any(|handover| is_of(handover, parked))
         };
         engine.parked().iter().filter(is_sent).map(|(number, parked)| (*number, parked.clone())).collect()
     }
@@ -85,19 +119,48 @@ impl Parking {
         }
     }
 
-    /// What is handed over is not parked any more on the disk, or released there. What a restart sends again is parked
-    /// there or not. So is what was parked when the clock was set back to before its send time: it is due once more, as all
-    /// that lies above the reading, and the entry stays. What lies below, or is parked since, has no such excuse.
-    pub(super) fn check_handover(&mut self, handover: &Handover, engine: &Engine) {
-        let name = &handover.schedule.name;
-        let resent = engine.running(name).is_some_and(|running| !running.outstanding.is_empty());
-        let unreleased = |(number, parked): &(&u64, &Parked)| {
-            let called_again = self.set_back.iter().any(|before| before.calls_again(**number, handover));
-            !parked.released && is_of(handover, parked) && !called_again
-        };
-        if !resent && let Some((number, _)) = self.disk.iter().find(unreleased) {
-            let due = handover.stands_for.last;
+    /// What is handed over and stands parked is the first of its entry. A person has released that, durably; or it is the oldest
+    /// of its schedule that is sent again by itself, and its time has come. What was
+    /// parked when the clock was set back to before its send time is due once more, as all that lies above the reading, and the
+    /// entry stays. What lies below, or is parked since, has no such excuse.
+    pub(super) fn check_handover(&mut self, handover: &Handover, engine: &Engine, now: Timestamp) {
+        let (name, due) = (&handover.schedule.name, handover.stands_for.last);
+        let is_called_again =
+            |number: u64| self.set_back.iter().any(|before| before.calls_again(number, handover));
+        let is_parked =
+            |(number, parked): &(&u64, &Parked)| is_of(handover, parked) && !is_called_again(**number);
+        let by_itself = |parked: &Parked| parked.retry_at.is_some();
+        let unreleased = |(_, parked): &(&u64, &Parked)| !parked.released && !by_itself(parked);
+        if let Some((number, _)) = self.disk.iter().filter(is_parked).find(unreleased) {
             self.broken = Some(format!("{name} of {due} was sent before its release ({number}) was durable"));
+        }
+        let Some((number, parked)) = engine.parked().iter().find(is_parked) else {
+            if let Some(kept) = self.disk.iter().find(is_parked) {
+                self.broken = Some(format!("{name} of {due} was sent as if it stood not in {kept:?}"));
+            }
+            return;
+        };
+        let oldest = engine.parked().iter().find(|(_, one)| one.schedule == *name && by_itself(one));
+        let is_its_turn = parked.retry_at.is_some_and(|at| at <= now) && oldest == Some((number, parked));
+        self.resent += usize::from(is_its_turn);
+        if handover.stands_for.first != parked.stands_for.first || !(parked.released || is_its_turn) {
+            self.broken =
+                Some(format!("{name} of {due} was sent at {now}, and stands in {number}: {parked:?}"));
+        }
+    }
+
+    /// What is refused stands parked at once, and in no span: nothing waits behind it.
+    pub(super) fn check_refused(&mut self, handover: &Handover, engine: &Engine) {
+        let (name, due) = (&handover.schedule.name, handover.stands_for.last);
+        self.refused.insert((name.clone(), due));
+        let is_dropped = engine.parked().len() == engine.most_parked();
+        if !is_dropped && !engine.parked().values().any(|parked| is_of(handover, parked)) {
+            self.broken = Some(format!("{name} of {due} was refused, and is not parked"));
+        }
+        let running = engine.running(name).map(|running| running.outstanding).unwrap_or_default();
+        let mut spans = running.iter().filter(|span| span.revision == handover.era.number);
+        if let Some(span) = spans.find(|span| span.after < due && due <= span.through) {
+            self.broken = Some(format!("{name} of {due} was refused, and is held back in {span:?}"));
         }
     }
 
@@ -117,9 +180,16 @@ impl Parking {
     }
 
     pub(super) fn check_limit(&mut self, engine: &Engine) {
-        let kept = engine.parked().values().filter(|parked| !parked.released).count();
+        let kept = engine.parked().keys().filter(|number| !engine.is_being_sent(**number)).count();
         if kept > engine.most_parked() {
             self.broken = Some(format!("{kept} are parked"));
+        }
+        let retried = |name: &str| {
+            let of = engine.parked().values().filter(|parked| *parked.schedule == *name);
+            of.filter(|parked| parked.retry_at.is_some()).count()
+        };
+        if let Some(name) = ["a", "b", "c", "d", "e"].into_iter().find(|name| retried(name) > MOST_RETRIED) {
+            self.broken = Some(format!("{} runs of {name} are sent again by themselves", retried(name)));
         }
     }
 }

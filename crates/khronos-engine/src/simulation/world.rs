@@ -13,8 +13,8 @@ use super::{
     reservation::Reservation,
 };
 use crate::{
-    Action, Answer, ClockRules, Commit, Engine, Handover, Input, Notice, Reading, RecordRow, Resends,
-    Revision, Row, Rules, Snapshot, occurrence_event,
+    Action, Answer, ClockRules, Commit, Engine, Handover, Input, Notice, Reading, RecordRow, Revision, Rules,
+    Snapshot, occurrence_event,
     store::{Limits, Memory, MemoryStore, Store},
 };
 use khronos_schedule::{Definition, jitter_offset};
@@ -68,10 +68,9 @@ impl World {
         let resume_backward = Random::new(seed ^ 0x3C3C_3C3C).chance(30);
         let clock =
             ClockRules { settle: 60_000, max_forward: 60_000, max_backward: 300_000, resume_backward };
-        let resends = Resends { count: 3, over: 20_000 };
         let (piece, record_first) = (*random.pick(&[1, 1, 2, 100]), random.chance(25));
         let mut parking = Parking::new(seed);
-        let parked = parking.limit();
+        let (parked, resends) = (parking.limit(), parking.resends());
         let rules = Rules { clock, resends, in_flight: IN_FLIGHT, piece, parked, record_first };
         let reading = Reading { wall: Timestamp::from_millis(wall), boot: 0 };
         let engine = Engine::start(rules, Snapshot::default(), reading);
@@ -158,7 +157,10 @@ impl World {
     }
 
     fn is_quiet(&self) -> bool {
-        self.engine.outstanding() == 0 && self.unanswered.is_empty() && self.commands.all_are_answered()
+        self.engine.outstanding() == 0
+            && self.unanswered.is_empty()
+            && self.commands.all_are_answered()
+            && self.engine.parked().values().all(|parked| parked.retry_at.is_none())
     }
 
     fn turn(&mut self) {
@@ -228,7 +230,7 @@ impl World {
                     for handover in &handovers {
                         self.eras.insert(handover.token, self.era);
                         self.rendering.compare(handover);
-                        self.parking.check_handover(handover, &self.engine);
+                        self.parking.check_handover(handover, &self.engine, self.highest);
                         self.commands.check_handover(handover);
                         self.reservation.check(&handover.schedule.name, send_time(handover));
                         if send_time(handover) > self.highest || handover.lateness < 0 {
@@ -284,29 +286,21 @@ impl World {
             let one = self.random.below(self.unanswered.len() as i64) as usize;
             let handover = self.unanswered.remove(one);
             let answer = self.answer(&handover);
+            let refused = matches!(answer, Answer::Refused(_)) && self.eras[&handover.token] == self.era;
             self.step(Input::Settled(vec![(handover.token, answer)]));
+            if refused {
+                self.parking.check_refused(&handover, &self.engine);
+            }
         }
     }
 
     fn answer(&mut self, handover: &Handover) -> Answer {
         let luck = if self.calm { 50 + self.random.below(50) } else { self.random.below(100) };
-        match luck {
-            0..6 => Answer::Refused("a full queue".into()),
-            6..9 => {
-                self.arrive(handover);
-                Answer::Refused("one of two queues was full".into())
-            }
-            9..12 => Answer::Lost,
-            12..15 => {
-                self.arrive(handover);
-                Answer::Lost
-            }
-            _ => {
-                self.arrive(handover);
-                let unbound = luck % 10 == 0 || self.parking.is_unbound(handover);
-                Answer::Confirmed { returned: unbound && !self.calm }
-            }
+        let (answer, arrives) = self.parking.answer(luck, self.calm, handover);
+        if arrives {
+            self.arrive(handover);
         }
+        answer
     }
 
     fn arrive(&mut self, handover: &Handover) {

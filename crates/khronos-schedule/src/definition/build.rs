@@ -7,7 +7,7 @@ use super::{
 use crate::{
     calendar_store::CalendarStore,
     fault::{Fault, Flaw, choice, floor, shown},
-    schedule::{CatchUp, Past, Policy, Schedule, Unrouted},
+    schedule::{CatchUp, Past, Policy, ResendPolicy, Schedule, Unrouted},
     timing::Timing,
 };
 use ponos_event::{
@@ -19,6 +19,9 @@ use ponos_event::{
 const MAX_DATA: usize = 64 * 1024;
 /// The longest name, in bytes.
 const MAX_NAME: usize = 128;
+/// The most resends, and the longest time for them (milliseconds): as in the configuration.
+const MAX_RESENDS: u8 = 100;
+const MAX_RESEND_TIME: i64 = 24 * 60 * 60 * 1_000;
 
 impl Schedule {
     /// Builds a schedule that names no calendars; all faults at once.
@@ -55,6 +58,7 @@ impl Schedule {
                 format!("{expires} ms after the due time is too soon for a jitter of {} ms", timing.jitter());
             faults.push(Flaw::whole(what).help("it would have expired before it is sent").of("expires"));
         }
+        let resends = resends(definition, &mut faults);
         let past = past(definition, &mut faults);
         if let Some(data) = &definition.data {
             let bytes = data.to_string().len();
@@ -71,6 +75,7 @@ impl Schedule {
                 paused: definition.paused.unwrap_or(false),
                 expires,
                 unrouted,
+                resends,
                 past,
                 data: definition.data.clone(),
             }),
@@ -218,6 +223,24 @@ fn catch_up(definition: &Definition, faults: &mut Vec<Fault>) -> CatchUp {
         Some(most) => catch_up.most = most,
     }
     catch_up
+}
+
+fn resends(definition: &Definition, faults: &mut Vec<Fault>) -> ResendPolicy {
+    let Some(written) = &definition.resends else { return ResendPolicy::default() };
+    let most = written.most.and_then(|most| {
+        let allowed = u8::try_from(most).ok().filter(|most| *most <= MAX_RESENDS);
+        if allowed.is_none() {
+            let what = format!("{most} resends; at most {MAX_RESENDS} are made");
+            faults.push(Flaw::whole(what).of("resends.most"));
+        }
+        allowed
+    });
+    let within = length(written.within.as_deref(), "resends.within", faults);
+    if within.is_some_and(|within| within > MAX_RESEND_TIME) {
+        let flaw = Flaw::whole("more than a day; what is refused so long waits for a person");
+        faults.push(flaw.help("khronos parked release sends it again").of("resends.within"));
+    }
+    ResendPolicy { most, within }
 }
 
 fn past(definition: &Definition, faults: &mut Vec<Fault>) -> Past {

@@ -83,6 +83,9 @@ pub struct Definition {
     /// `ignore` (default) or `park`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unrouted: Option<String>,
+    /// How often, and within what time, an event is sent again that the broker refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resends: Option<ResendsDefinition>,
     /// Occurrences are settled as skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
@@ -103,6 +106,7 @@ impl Definition {
             catch_up: None,
             past: None,
             unrouted: None,
+            resends: None,
             paused: None,
             expires: None,
             data: None,
@@ -167,4 +171,16 @@ pub struct CatchUpDefinition {
     /// With `all`: how many are sent singly; 1000 if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub most: Option<u32>,
+}
+
+/// `resends = { most = 5, within = "10m" }`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResendsDefinition {
+    /// How often; the configuration's if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most: Option<u32>,
+    /// From the first refusal to the last resend; the configuration's if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
 }

@@ -45,6 +45,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     ("past", Kind::Text),
     ("unrouted", Kind::Text),
+    ("resends", Kind::Table(&[("most", Kind::Count), ("within", Kind::Duration)])),
     ("paused", Kind::Boolean),
     ("expires", Kind::Duration),
     ("data", Kind::Payload),

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    CatchUpDefinition, DstDefinition, TimingDefinition,
+    CatchUpDefinition, DstDefinition, ResendsDefinition, TimingDefinition,
     toml_tree::{Key, Kind, value},
 };
 
@@ -43,6 +43,7 @@ fn the_keys_are_those_of_a_definition() {
         catch_up: Some(CatchUpDefinition { policy: text(), grace: text(), within: text(), most: Some(1) }),
         past: text(),
         unrouted: text(),
+        resends: Some(ResendsDefinition { most: Some(1), within: text() }),
         paused: Some(true),
         expires: text(),
         data: Some(Value::Null),

@@ -1,0 +1,266 @@
+//! The parked entries in memory: which revision has which, and whose turn it is to be sent.
+//!
+//! Invariants: an entry stands in the queue of turns at most once, and not while its event is in flight. Of those that are
+//! sent again by themselves only the oldest of each schedule has a turn; when it ends, the next has.
+
+use super::{Coalesced, Parked, catch_up::single, progress::SpanKey};
+use ponos_event::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+/// At most so many entries of a schedule are sent again by themselves.
+pub(super) const MOST_RETRIED: usize = 8;
+/// Entries of a revision that may stand for one due time, at most.
+const OVERLAPPING: usize = 4;
+/// Nothing waits longer (milliseconds) to be sent again, but for what was refused before the clock was set back.
+const LONGEST: i64 = 24 * 60 * 60 * 1_000;
+
+#[derive(Debug, Default)]
+pub(super) struct ParkedSet {
+    entries: BTreeMap<u64, Parked>,
+    /// Of each revision by last due time, which is no order of numbers: what was refused before a crash may be refused again.
+    of: HashMap<SpanKey, BTreeSet<(Timestamp, u64)>>,
+    /// Of each schedule those that are sent again by themselves, oldest first.
+    retried: HashMap<Arc<str>, BTreeSet<u64>>,
+    /// In the order in which they are handed over.
+    turns: BTreeSet<Turn>,
+    turn_of: HashMap<u64, Turn>,
+    in_flight: HashSet<u64>,
+    last: u64,
+    /// How many events all entries are.
+    events: u64,
+    /// The limit is near, and that was said.
+    pub(super) alarmed: bool,
+}
+
+/// An entry whose next event is to be handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    /// Not before this instant …
+    at: Timestamp,
+    /// … and once the write with this ticket is durable.
+    ticket: u64,
+    number: u64,
+}
+
+impl ParkedSet {
+    /// As it was kept.
+    pub(super) fn new(kept: Vec<(u64, Parked)>, now: Timestamp) -> Self {
+        let mut set = Self::default();
+        for (number, mut parked) in kept {
+            set.last = set.last.max(number);
+            parked.retry_at = parked.retry_at.map(|at| at.min(now.plus(LONGEST)));
+            let released = parked.released;
+            set.put(number, parked);
+            if released {
+                set.await_turn(number, Timestamp::EPOCH, 0);
+            }
+        }
+        set
+    }
+
+    pub(super) fn entries(&self) -> &BTreeMap<u64, Parked> {
+        &self.entries
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<&Parked> {
+        self.entries.get(&number)
+    }
+
+    /// To change anything of it but when, and whether, it is sent.
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Parked> {
+        self.entries.get_mut(&number)
+    }
+
+    pub(super) fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Whether something of this revision is parked.
+    pub(super) fn holds(&self, key: &SpanKey) -> bool {
+        self.of.contains_key(key)
+    }
+
+    /// The last entry of a revision before a due time.
+    pub(super) fn last_before(&self, key: &SpanKey, due: Timestamp) -> Option<u64> {
+        self.of.get(key)?.range(..(due, 0)).next_back().map(|(_, number)| *number)
+    }
+
+    /// Whether an event is on its way, or a person wants it to be.
+    pub(super) fn is_being_sent(&self, number: u64) -> bool {
+        let released = self.entries.get(&number).is_some_and(|parked| parked.released);
+        released || self.in_flight.contains(&number)
+    }
+
+    /// The last due time of the run of this revision in which `due` stands.
+    pub(super) fn run_with(&self, key: &SpanKey, due: Timestamp) -> Option<Timestamp> {
+        // Only where the clock was set back the first of them may not be the one.
+        let numbers = self.of.get(key)?.range((due, 0)..).take(OVERLAPPING);
+        let mut runs = numbers.filter_map(|(_, number)| self.entries.get(number)).filter(|one| one.singly);
+        runs.find(|parked| parked.stands_for.first <= due).map(|parked| parked.stands_for.last)
+    }
+
+    /// Gives its number.
+    pub(super) fn add(&mut self, parked: Parked) -> u64 {
+        self.last += 1;
+        self.put(self.last, parked);
+        self.last
+    }
+
+    fn put(&mut self, number: u64, parked: Parked) {
+        self.events += parked.events();
+        let key = (parked.schedule.clone(), parked.revision);
+        self.of.entry(key).or_default().insert((parked.stands_for.last, number));
+        let retry_at = parked.retry_at;
+        self.entries.insert(number, parked);
+        if let Some(at) = retry_at {
+            self.retry(number, at);
+        }
+    }
+
+    /// Lets a run reach one due time further.
+    pub(super) fn extend(&mut self, number: u64, due: Timestamp) {
+        let Some(parked) = self.entries.get_mut(&number) else { return };
+        let before = std::mem::replace(&mut parked.stands_for.last, due);
+        parked.stands_for.count += 1;
+        self.events += 1;
+        let of = self.of.entry((parked.schedule.clone(), parked.revision)).or_default();
+        of.remove(&(before, number));
+        of.insert((due, number));
+    }
+
+    /// The first event of a run is settled, and another follows.
+    pub(super) fn shorten(&mut self, number: u64, next: Timestamp) {
+        if let Some(parked) = self.entries.get_mut(&number) {
+            parked.stands_for.first = next;
+            parked.stands_for.count -= 1;
+            self.events -= 1;
+        }
+    }
+
+    pub(super) fn remove(&mut self, number: u64) -> Option<Parked> {
+        let parked = self.entries.remove(&number)?;
+        self.events -= parked.events();
+        let key = (parked.schedule.clone(), parked.revision);
+        if let Some(of) = self.of.get_mut(&key) {
+            of.remove(&(parked.stands_for.last, number));
+            if of.is_empty() {
+                self.of.remove(&key);
+            }
+        }
+        self.in_flight.remove(&number);
+        self.forget_turn(number);
+        self.end_retries(number, &parked.schedule);
+        Some(parked)
+    }
+
+    /// Sends an entry again by itself, once it is the oldest of its schedule, and not before `at`.
+    pub(super) fn retry(&mut self, number: u64, at: Timestamp) {
+        let Some(parked) = self.entries.get_mut(&number) else { return };
+        parked.retry_at = Some(at);
+        let all = self.retried.entry(parked.schedule.clone()).or_default();
+        all.insert(number);
+        if all.first() == Some(&number) {
+            self.await_turn(number, at, 0);
+        }
+    }
+
+    /// Leaves an entry to people: it is not sent again by itself.
+    pub(super) fn leave(&mut self, number: u64) {
+        let Some(parked) = self.entries.get_mut(&number) else { return };
+        (parked.released, parked.retry_at) = (false, None);
+        let schedule = parked.schedule.clone();
+        self.forget_turn(number);
+        self.end_retries(number, &schedule);
+    }
+
+    /// Sends an entry again because a person says so, once the write with this ticket is durable.
+    pub(super) fn release(&mut self, number: u64, ticket: u64) {
+        self.leave(number);
+        if let Some(parked) = self.entries.get_mut(&number) {
+            parked.released = true;
+            self.await_turn(number, Timestamp::EPOCH, ticket);
+        }
+    }
+
+    fn end_retries(&mut self, number: u64, schedule: &Arc<str>) {
+        let Some(all) = self.retried.get_mut(schedule).filter(|all| all.contains(&number)) else { return };
+        all.remove(&number);
+        match all.first().copied() {
+            None => drop(self.retried.remove(schedule)),
+            Some(next) if !self.in_flight.contains(&next) && !self.turn_of.contains_key(&next) => {
+                let at = self.entries.get(&next).and_then(|parked| parked.retry_at);
+                self.await_turn(next, at.unwrap_or(Timestamp::EPOCH), 0);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// The entry that is one too many of those of this schedule that are sent again by themselves.
+    pub(super) fn surplus(&self, schedule: &str) -> Option<u64> {
+        let all = self.retried.get(schedule).filter(|all| all.len() > MOST_RETRIED)?;
+        all.iter().copied().find(|number| !self.in_flight.contains(number))
+    }
+
+    /// Its event is handed over not before this instant, and once the write with this ticket is durable.
+    pub(super) fn await_turn(&mut self, number: u64, at: Timestamp, ticket: u64) {
+        self.forget_turn(number);
+        let turn = Turn { at, ticket, number };
+        self.turn_of.insert(number, turn);
+        self.turns.insert(turn);
+    }
+
+    fn forget_turn(&mut self, number: u64) {
+        if let Some(turn) = self.turn_of.remove(&number) {
+            self.turns.remove(&turn);
+        }
+    }
+
+    /// Takes the entry whose turn it is.
+    pub(super) fn next_turn(&mut self, now: Timestamp, is_durable: impl Fn(u64) -> bool) -> Option<u64> {
+        let turn = *self.turns.first().filter(|turn| turn.at <= now && is_durable(turn.ticket))?;
+        self.forget_turn(turn.number);
+        Some(turn.number)
+    }
+
+    /// When the next may be handed over, as far as time alone decides.
+    pub(super) fn next_timer(&self) -> Option<Timestamp> {
+        self.turns.first().map(|turn| turn.at)
+    }
+
+    /// Its event is on its way.
+    pub(super) fn handed_over(&mut self, number: u64) {
+        self.in_flight.insert(number);
+    }
+
+    /// It is not any more.
+    pub(super) fn answered(&mut self, number: u64) {
+        self.in_flight.remove(&number);
+    }
+
+    /// Lets what waits for an instant after this one wait for it no longer: the clock was set back to it.
+    pub(super) fn wake(&mut self, now: Timestamp) {
+        for number in self.retried.values().flatten() {
+            if let Some(parked) = self.entries.get_mut(number) {
+                parked.retry_at = parked.retry_at.map(|at| at.min(now));
+            }
+        }
+        while let Some(turn) = self.turns.last().filter(|turn| turn.at > now).copied() {
+            self.await_turn(turn.number, now, turn.ticket);
+        }
+    }
+}
+
+impl Parked {
+    /// How many events it is.
+    pub fn events(&self) -> u64 {
+        if self.singly { self.stands_for.count } else { 1 }
+    }
+
+    /// What its next event stands for.
+    pub(super) fn first(&self) -> Coalesced {
+        if self.singly { single(self.stands_for.first) } else { self.stands_for }
+    }
+}
