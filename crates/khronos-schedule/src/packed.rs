@@ -6,6 +6,10 @@
 //! about days stand beside the bytes, shared by many, and with them the ids of the definition's calendars. In memory
 //! only: nothing in this form is ever written, so that it may change with any version.
 
+#[cfg(test)]
+mod tests;
+mod usual;
+
 use super::{
     calendar::{CalendarId, Days},
     calendar_store::CalendarStore,
@@ -17,6 +21,7 @@ use super::{
 use ponos_event::{EventName, Timestamp};
 use serde::de::DeserializeOwned;
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+use usual::USUAL;
 
 /// A definition and the schedule built from it, packed. Equal ones were written alike, key by key.
 #[derive(Clone)]
@@ -51,35 +56,6 @@ const ONE_SHOT: u8 = 16;
 const PAUSED: u8 = 32;
 /// Its `limit` counts since its creation.
 const COUNTED: u8 = 64;
-
-/// What usually stands between two values of a definition; each one's place is the byte that stands for it (JSON
-/// has no bytes below 32 in it). What is not here only takes more room.
-const USUAL: [&str; 24] = [
-    "\"}",
-    ",\"every\":\"",
-    ",\"cron\":\"",
-    ",\"at\":\"",
-    "\",\"time_zone\":\"",
-    "\",\"phase\":\"",
-    "\",\"anchor\":\"",
-    "\",\"from\":\"",
-    "\",\"until\":\"",
-    ",\"dst\":{",
-    ",\"catch_up\":{\"",
-    "policy\":\"latest\"",
-    "policy\":\"all\"",
-    "policy\":\"none\"",
-    "\"grace\":\"",
-    "\"within\":\"",
-    "\"most\":",
-    ",\"past\":\"send\"",
-    ",\"unrouted\":\"park\"",
-    ",\"paused\":true",
-    ",\"expires\":\"",
-    "Europe/",
-    "America/",
-    ":00.000Z",
-];
 
 impl Packed {
     /// Packs a definition with the schedule that was built from it.
@@ -406,6 +382,3 @@ impl fmt::Debug for Packed {
         self.definition().fmt(f)
     }
 }
-
-#[cfg(test)]
-mod tests;
