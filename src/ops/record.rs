@@ -6,8 +6,8 @@ use tokio::sync::Semaphore;
 
 type Reading = Pin<Box<dyn Future<Output = Result<Page, StoreError>> + Send>>;
 
-/// Reads the record; what stands behind it is the caller's affair. Clones read the same, in turns: a store that is asked
-/// for one page at a time has time for what is to be written, however many want to read.
+/// Reads the record; what stands behind it is the caller's affair. Clones read the same, in turns: where one page is read at
+/// a time, processor and disk have time for what is due and to be written, however many want to read.
 #[derive(Clone)]
 pub struct RecordReader {
     read: Arc<dyn Fn(u64, usize) -> Reading + Send + Sync>,

@@ -2,6 +2,7 @@
 
 mod kinds;
 mod lost;
+mod readers;
 mod terms;
 
 use super::{Fault, Limits, Memory, SledOptions, SledStore, Store, StoreError};
@@ -15,6 +16,7 @@ use crate::{
 use kinds::*;
 use lost::*;
 use ponos::event::{EventKind, Timestamp};
+use readers::*;
 use std::sync::Arc;
 use terms::*;
 
@@ -71,6 +73,7 @@ suite! {
     rows_of_a_commit_say_nothing_of_rows_behind_it
     a_clock_that_was_set_back_makes_nothing_missing
     after_a_step_back_lost_details_are_marked_from_the_lower_reading_on
+    a_reader_sees_what_is_written_later_and_nothing_that_was_trimmed
     each_write_counts_one_up
 }
 

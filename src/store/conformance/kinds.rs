@@ -24,7 +24,7 @@ pub(super) fn rows_of_every_kind_are_kept(disk: &impl Disk) {
         let found = store.read(0, usize::MAX).unwrap().rows;
         assert!(found.into_iter().map(|entry| entry.row).eq(expected[..start + written].iter().cloned()));
     }
-    let mut store = disk.open();
+    let store = disk.open();
     for after in [0, 1, 63, 64, 300] {
         let page = store.read(after, 70).unwrap().rows;
         let wanted = expected.iter().skip(after as usize).take(70).cloned();

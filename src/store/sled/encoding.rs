@@ -71,6 +71,11 @@ pub(super) fn rows_key(first: u64) -> Vec<u8> {
     numbered(ROWS, first)
 }
 
+/// The number of the first row of the block that has this key.
+pub(super) fn rows_number(key: &[u8]) -> Result<u64, Unreadable> {
+    number(key.strip_prefix(&[ROWS]).unwrap_or_default())
+}
+
 /// Whether a key stands among the definitions or behind them: all that they refer to stands before.
 pub(super) fn is_of_definitions(key: &[u8]) -> bool {
     key.first().is_some_and(|kind| *kind >= REVISION)

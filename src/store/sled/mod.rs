@@ -14,10 +14,13 @@ mod files;
 mod guard;
 mod meta;
 mod open;
+mod reader;
 mod record;
 mod scan;
 mod seal;
 
+#[cfg(test)]
+mod beside;
 #[cfg(test)]
 mod calendars;
 #[cfg(test)]
@@ -34,22 +37,24 @@ mod kills;
 #[cfg(test)]
 mod others;
 
-use super::{Limits, Page, Store, StoreError, Written, complete_after, details_lost};
+use super::{Limits, PageReader, Store, StoreError, Written, complete_after, details_lost};
 use crate::{
-    engine::{Commit, Origin, RecordRow, Revision, Row, Snapshot},
+    engine::{Commit, Origin, Revision, Row, Snapshot},
     schedule::{CalendarId, CalendarStore},
 };
 use changes::Changes;
-use encoding::{Entry, Unreadable};
+use encoding::Unreadable;
 use files::Files;
 use guard::{damaged, guarded};
 use meta::{FORM_OF_ORIGINS, FORM_OF_RETRIES, Meta};
 use ponos::event::Timestamp;
+use reader::SledReader;
 use record::Record;
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// How a [`SledStore`] is opened.
@@ -75,6 +80,8 @@ pub struct SledStore {
     path: PathBuf,
     /// `None` once sled can't be trusted any more.
     db: Option<::sled::Db>,
+    /// Reads the record on other threads.
+    reader: Arc<SledReader>,
     meta: Meta,
     record: Record,
     limits: Limits,
@@ -99,11 +106,7 @@ impl SledStore {
     }
 
     fn db(&self) -> Result<&::sled::Db, StoreError> {
-        match (&self.db, &self.broken) {
-            (Some(db), _) => Ok(db),
-            (None, Some(error)) => Err(error.clone()),
-            (None, None) => Err(damaged(&self.path, "it was given up on")),
-        }
+        self.db.as_ref().ok_or_else(|| self.given_up())
     }
 
     fn kept(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -154,11 +157,13 @@ impl SledStore {
         })?;
 
         let db = self.db()?;
+        self.reader.trims(meta.first_sequence);
         guarded(&self.path, || db.apply_batch(batch).and_then(|()| db.flush()))?;
         self.files.sync()?;
         point("flushed");
         self.files.seal(&meta)?;
         point("sealed");
+        self.reader.written(&meta);
         self.meta = meta;
         Ok(self.meta.last_sequence)
     }
@@ -168,6 +173,12 @@ impl SledStore {
         if let Some(db) = self.db.take() {
             std::mem::forget(db);
         }
+        self.reader.give_up(self.given_up());
+    }
+
+    /// Why it is not used any more.
+    fn given_up(&self) -> StoreError {
+        self.broken.clone().unwrap_or_else(|| damaged(&self.path, "it was given up on"))
     }
 
     fn fence(&self, term: u64) -> Result<(), StoreError> {
@@ -242,30 +253,8 @@ impl Store for SledStore {
         self.add(term, rows, complete)
     }
 
-    fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError> {
-        let (first, last) = (self.meta.first_sequence, self.meta.last_sequence);
-        let from = after.saturating_add(1).max(first);
-        let mut page = Page { rows: Vec::new(), first, last, record: self.id() };
-        if from > last || most == 0 {
-            return Ok(page);
-        }
-        let db = self.db()?;
-        let below = encoding::rows_key(first)..=encoding::rows_key(from);
-        let start = guarded(&self.path, || db.range(below).next_back().transpose())?;
-        let Some((start, _)) = start else {
-            return Err(damaged(&self.path, format!("row {from} is missing")));
-        };
-        let mut blocks = db.range(start..=::sled::IVec::from(encoding::rows_key(last)));
-        while page.rows.len() < most {
-            let Some((key, value)) = guarded(&self.path, || blocks.next().transpose())? else { break };
-            let unreadable = |Unreadable(what)| damaged(&self.path, format!("the record: {what}"));
-            let entry = encoding::entry(&key, &value, &self.calendars).map_err(unreadable)?;
-            let Entry::Rows(number, rows) = entry else { break };
-            let wanted = (number..).zip(rows).filter(|(sequence, _)| *sequence >= from);
-            let room = most - page.rows.len();
-            page.rows.extend(wanted.take(room).map(|(sequence, row)| RecordRow { sequence, row }));
-        }
-        Ok(page)
+    fn reader(&self) -> Arc<dyn PageReader> {
+        self.reader.clone()
     }
 
     fn written(&self) -> Written {
@@ -280,8 +269,12 @@ impl Store for SledStore {
 
 impl Drop for SledStore {
     fn drop(&mut self) {
+        let db = self.db.take();
+        if db.is_some() {
+            self.reader.close();
+        }
         // Sled unwraps a sync while it closes.
-        if let Some(db) = self.db.take()
+        if let Some(db) = db
             && catch_unwind(AssertUnwindSafe(move || drop(db))).is_err()
         {
             tracing::warn!(store = %self.path.display(), "sled could not close its file; what was saved was synced before");

@@ -8,11 +8,12 @@ use super::{
     files::{self, Files},
     guard::{damaged, guarded, io_error},
     meta::{FORM, Meta},
+    reader::SledReader,
     scan::Scan,
     seal,
 };
 use crate::{schedule::CalendarStore, store::StoreError};
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<SledStore, StoreError> {
     let lock = files::lock(path)?;
@@ -29,6 +30,7 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
     let mut store = SledStore {
         path: path.to_owned(),
         files: Files::open(path, lock)?,
+        reader: Arc::new(SledReader::new(path, db.clone())),
         db: Some(db),
         meta: sealed,
         record: Default::default(),
@@ -148,6 +150,7 @@ fn accept(mut store: SledStore, scan: Scan, clock: &str) -> Result<SledStore, St
         store.files.sync()?;
         store.files.seal(&store.meta)?;
     }
+    store.reader.written(&store.meta);
     store.record = scan.record;
     store.unused = scan.unused.into_iter().collect();
     store.loaded = Some(scan.snapshot);

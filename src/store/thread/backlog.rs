@@ -3,11 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Backlog, Closed, Tuning};
+use super::{Backlog, Closed, Tuning, failure};
 use crate::{
     clock,
     engine::{Commit, Outcome, Row},
-    store::{Page, StoreError},
+    store::{PageReader, StoreError},
 };
 use ponos::event::{EventKind, Timestamp};
 use std::{
@@ -17,15 +17,15 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Questions (reads, flushes, closes) that may wait.
+/// Questions (flushes, closes) that may wait.
 const QUESTIONS: usize = 1024;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-#[derive(Debug)]
 pub(super) struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
+    reader: Mutex<Result<Arc<dyn PageReader>, StoreError>>,
 }
 
 #[derive(Debug)]
@@ -51,7 +51,6 @@ pub(super) struct Queue {
     /// A row that stands for those that had no room.
     lost: Option<Row>,
     dropped: u64,
-    pub(super) reads: VecDeque<(u64, usize, Reply<Page>)>,
     /// What was given before each, oldest first.
     flushes: VecDeque<(Progress, Reply<()>)>,
     pub(super) closes: Vec<Reply<()>>,
@@ -89,7 +88,6 @@ struct Call {
 pub(super) enum Job {
     Save(u64, Commit),
     Append(Vec<Row>, Timestamp),
-    Read(u64, usize, Reply<Page>),
     /// All that was accepted before these asked is written.
     Flushed(Vec<Reply<()>>),
     Close,
@@ -110,13 +108,13 @@ impl Shared {
             set_backs: 0,
             lost: None,
             dropped: 0,
-            reads: VecDeque::new(),
             flushes: VecDeque::new(),
             closes: Vec::new(),
             closing: false,
             ended: false,
         };
-        Self { queue: Mutex::new(queue), changed: Condvar::new() }
+        let reader = Mutex::new(Err(failure("it is not open yet")));
+        Self { queue: Mutex::new(queue), changed: Condvar::new(), reader }
     }
 
     /// Changes the queue and wakes the thread.
@@ -144,25 +142,20 @@ impl Shared {
         }
     }
 
-    /// Waits for that long, or until the queue is closing or somebody wants to read. Whether it is closing.
-    pub(super) fn pause(&self, pause: Duration, mut meanwhile: impl FnMut(Reply<Page>)) -> bool {
-        let mut queue = self.lock();
-        // Each reader that is answered starts the pause anew; the next attempt may wait a little longer for it.
-        loop {
-            while let Some((_, _, reply)) = queue.reads.pop_front() {
-                meanwhile(reply);
-            }
-            if queue.closing {
-                return true;
-            }
-            let undisturbed = |queue: &mut Queue| queue.reads.is_empty() && !queue.closing;
-            let waited = self.changed.wait_timeout_while(queue, pause, undisturbed);
-            let (next, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            if timeout.timed_out() {
-                return false;
-            }
-            queue = next;
-        }
+    /// Waits for that long, or until the queue is closing. Whether it is closing.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), pause, |queue| !queue.closing);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closing
+    }
+
+    /// What reads the record at present, or why nothing does. It needs no turn in the queue.
+    pub(super) fn reader(&self) -> Result<Arc<dyn PageReader>, StoreError> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on the record is read so.
+    pub(super) fn read_by(&self, reader: Result<Arc<dyn PageReader>, StoreError>) {
+        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = reader;
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -215,16 +208,14 @@ impl Queue {
     pub(super) fn end(&mut self) {
         self.ended = true;
         self.closing = true;
-        self.reads.clear();
         self.flushes.clear();
         self.closes.clear();
     }
 
     /// Whether another question may wait. Those that nobody waits for any more take no room.
     pub(super) fn has_room(&mut self) -> bool {
-        self.reads.retain(|(_, _, reply)| !reply.is_closed());
         self.flushes.retain(|(_, reply)| !reply.is_closed());
-        self.reads.len() + self.flushes.len() + self.closes.len() < QUESTIONS
+        self.flushes.len() + self.closes.len() < QUESTIONS
     }
 
     fn lose(&mut self, row: Row) {
@@ -272,10 +263,6 @@ impl Queue {
         if let Some((ticket, commit)) = self.saves.pop_front() {
             self.begun.saves += 1;
             return Some(Job::Save(ticket, commit));
-        }
-        // Readers before rows: under load there are always rows.
-        if let Some((after, most, reply)) = self.reads.pop_front() {
-            return Some(Job::Read(after, most, reply));
         }
         if self.rows_wait(now).is_none()
             && let Some((rows, complete)) = self.batch()

@@ -3,7 +3,8 @@
 //! Saves go before waiting rows; rows of several calls are merged into one write. When the disk fails, the store is
 //! opened again with growing pauses and the very write that failed is repeated, unless the store shows that it was
 //! kept; so each save is answered once, and no row is written twice. What can't get better by waiting (another clock
-//! leads, the store is damaged) ends the attempts: every later save is answered with that error.
+//! leads, the store is damaged) ends the attempts: every later save is answered with that error. Who reads the record does
+//! not stand in this queue: it is read on another thread, a page at a time, beside whatever is written.
 
 mod backlog;
 mod worker;
@@ -15,11 +16,17 @@ use super::{Page, SledOptions, SledStore, Store, StoreError};
 use crate::engine::{Commit, Row, Snapshot};
 use backlog::{Queue, Shared};
 use ponos::event::Timestamp;
-use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::{mpsc, oneshot};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::timeout,
+};
 
 /// Opens the store, again after each failure.
 pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Store>, StoreError> + Send>;
+
+/// Pages that are read at a time: threads that may hang in the disk. HTTP has two threads for what blocks.
+const READERS: usize = 1;
 
 /// Bounds and pauses of a store's thread.
 #[derive(Debug, Clone, Copy)]
@@ -104,12 +111,18 @@ pub struct Backlog {
 pub struct Closed;
 
 /// Asks the store's thread. Clones ask the same thread; it ends when the last one is dropped.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoreHandle(Arc<Owner>);
 
-#[derive(Debug)]
+impl fmt::Debug for StoreHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreHandle").field("id", &self.0.id).finish_non_exhaustive()
+    }
+}
+
 struct Owner {
     shared: Arc<Shared>,
+    readers: Arc<Semaphore>,
     patience: Duration,
     id: u64,
 }
@@ -134,12 +147,13 @@ pub async fn open(
     let (events, receiver) = mpsc::unbounded_channel();
     let (ready, opened) = oneshot::channel();
     let shared = Arc::new(Shared::new(tuning));
-    let mut owner = Owner { shared: shared.clone(), patience: tuning.patience, id: 0 };
+    let readers = Arc::new(Semaphore::new(READERS));
+    let mut owner = Owner { shared: shared.clone(), readers, patience: tuning.patience, id: 0 };
     std::thread::Builder::new()
         .name("store".into())
         .spawn(move || worker::run(opener, tuning, &shared, ready, events))
         .map_err(|error| failure(&format!("its thread could not be started: {error}")))?;
-    match tokio::time::timeout(tuning.patience, opened).await {
+    match timeout(tuning.patience, opened).await {
         Ok(Ok(opened)) => opened.map(|(snapshot, id)| {
             owner.id = id;
             (StoreHandle(Arc::new(owner)), snapshot, receiver)
@@ -189,12 +203,24 @@ impl StoreHandle {
         self.0.shared.change(|queue| queue.append(rows, complete))
     }
 
-    /// As [`Store::read`]; what waits to be appended is not seen.
+    /// As [`PageReader::read`](super::PageReader::read), on a thread for work that blocks: what is being written is not waited
+    /// for. What waits to be written is not seen.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Io`] when the thread was closed, or did not answer within [`Tuning::patience`].
+    /// [`StoreError`]; [`StoreError::Io`] when the store is closed, or does not answer within [`Tuning::patience`].
     pub async fn read(&self, after: u64, most: usize) -> Result<Page, StoreError> {
-        self.ask(|queue, reply| queue.reads.push_back((after, most, reply))).await
+        let Owner { shared, readers, patience, .. } = &*self.0;
+        let reading = async {
+            // Never closed. The place is that of the thread, which nobody can stop.
+            let place = readers.clone().acquire_owned().await;
+            let reader = shared.reader()?;
+            let read = move || {
+                let _place = place;
+                reader.read(after, most)
+            };
+            tokio::task::spawn_blocking(read).await.map_err(|_| failure("reading it ended unexpectedly"))?
+        };
+        timeout(*patience, reading).await.unwrap_or_else(|_| Err(unanswered(*patience)))
     }
 
     /// Waits until all that was accepted before is written; what is accepted later is not waited for.
@@ -229,12 +255,16 @@ impl StoreHandle {
                 request(queue, reply);
             }
         });
-        match tokio::time::timeout(self.0.patience, answer).await {
+        match timeout(self.0.patience, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(failure("its thread accepts no more work")),
-            Err(_) => Err(failure(&format!("no answer within {} s", self.0.patience.as_secs()))),
+            Err(_) => Err(unanswered(self.0.patience)),
         }
     }
+}
+
+fn unanswered(patience: Duration) -> StoreError {
+    failure(&format!("no answer within {} s", patience.as_secs()))
 }
 
 fn failure(what: &str) -> StoreError {

@@ -1,11 +1,14 @@
 use super::{Opener, StoreEvent, StoreHandle, Tuning, open};
 use crate::{
     engine::{Commit, Outcome, Row, Snapshot},
-    store::{Fault, Limits, Memory, Store, StoreError, conformance::rows},
+    store::{
+        Fault, Limits, Memory, PageReader, SledOptions, SledStore, Store, StoreError, Written,
+        conformance::rows,
+    },
 };
 use ponos::event::Timestamp;
-use std::time::Duration;
-use tokio::sync::mpsc::UnboundedReceiver;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 type Opened = (StoreHandle, Snapshot, UnboundedReceiver<StoreEvent>);
 
@@ -143,6 +146,70 @@ async fn what_another_process_wrote_in_between_ends_saving() {
     assert_eq!(told(events).await, ["failing", "failed 1"]);
 }
 
+/// A store whose commits hang in the disk until somebody lets them go on.
+struct Stuck {
+    store: Box<dyn Store>,
+    begun: mpsc::UnboundedSender<()>,
+    go_on: std::sync::mpsc::Receiver<()>,
+}
+
+impl Store for Stuck {
+    fn load(&mut self) -> Result<Snapshot, StoreError> {
+        self.store.load()
+    }
+
+    fn save(&mut self, term: u64, commit: &Commit) -> Result<u64, StoreError> {
+        self.begun.send(()).unwrap();
+        self.go_on.recv().unwrap();
+        self.store.save(term, commit)
+    }
+
+    fn append(&mut self, term: u64, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
+        self.store.append(term, rows, complete)
+    }
+
+    fn reader(&self) -> Arc<dyn PageReader> {
+        self.store.reader()
+    }
+
+    fn written(&self) -> Written {
+        self.store.written()
+    }
+
+    fn id(&self) -> u64 {
+        self.store.id()
+    }
+}
+
+#[tokio::test]
+async fn the_record_is_read_while_a_write_is_stuck() {
+    let (memory, folder) = (Memory::default(), tempfile::tempdir().unwrap());
+    let on_memory = memory.open("khronos", Limits::default()).unwrap();
+    let on_sled = SledStore::open(&folder.path().join("store"), "khronos", &SledOptions::default()).unwrap();
+    for mut store in [Box::new(on_memory) as Box<dyn Store>, Box::new(on_sled)] {
+        store.append(0, &rows(1..=70), t(0)).unwrap();
+        let (begun, mut begins) = mpsc::unbounded_channel();
+        let (let_go, go_on) = std::sync::mpsc::channel();
+        let mut stuck = Some(Stuck { store, begun, go_on });
+        let opener: Opener = Box::new(move || Ok(Box::new(stuck.take().unwrap())));
+        let (store, _, events) = open(opener, tuning()).await.unwrap();
+        store.save(1, commit(1, rows(71..=75))).unwrap();
+        begins.recv().await.unwrap();
+        // More at once than are read at a time.
+        let pages = (60..70).map(|after| store.read(after, 9));
+        for (after, page) in (60..70).zip(futures_util::future::join_all(pages).await) {
+            let page = page.unwrap();
+            assert_eq!((page.last, page.rows[0].sequence), (70, after + 1));
+        }
+        let_go.send(()).unwrap();
+        store.flush().await.unwrap();
+        assert_eq!(store.read(70, 9).await.unwrap().rows.len(), 5);
+        store.close().await.unwrap();
+        assert!(matches!(store.read(0, 9).await, Err(StoreError::Io { .. })));
+        assert_eq!(told(events).await, ["saved 1 75"]);
+    }
+}
+
 #[tokio::test]
 async fn an_opening_that_fails_is_handed_back() {
     let memory = Memory::default();
@@ -174,7 +241,7 @@ async fn saves_go_before_waiting_rows_and_rows_are_merged_into_batches() {
     store.save(1, commit(9, rows([1]))).unwrap();
     store.close().await.unwrap();
     assert_eq!(told(events).await, ["reopened", "saved 0 0", "saved 1 1", "appended 5", "appended 7"]);
-    let mut store = memory.open("khronos", Limits::default()).unwrap();
+    let store = memory.open("khronos", Limits::default()).unwrap();
     assert!(store.read(0, 99).unwrap().rows.into_iter().map(|row| row.row).eq(rows(1..=7)));
 }
 
@@ -189,7 +256,7 @@ async fn rows_that_have_no_room_are_recorded_as_one_without_details() {
     let backlog = store.append(more, t(10)).unwrap();
     assert_eq!((backlog.waiting, backlog.dropped), (3, 7));
     store.close().await.unwrap();
-    let mut store = memory.open("khronos", Limits::default()).unwrap();
+    let store = memory.open("khronos", Limits::default()).unwrap();
     let mut found: Vec<Row> = store.read(0, 99).unwrap().rows.into_iter().map(|row| row.row).collect();
     let lost = found.pop().unwrap();
     assert_eq!(found, rows([1, 2, 3]));

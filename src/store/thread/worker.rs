@@ -37,6 +37,7 @@ pub(super) fn run(
             let _ = ready.send(Err(error));
         }
         Ok((store, snapshot)) => {
+            shared.read_by(Ok(store.reader()));
             if ready.send(Ok((snapshot, store.id()))).is_ok() {
                 Worker { opener, tuning, shared, events, store: Some(store), given_up: None }.work();
             }
@@ -44,6 +45,7 @@ pub(super) fn run(
     }
     // Whoever asked in the meantime gets no answer, which is one.
     shared.change(Queue::end);
+    shared.read_by(Err(failure("its thread has ended")));
 }
 
 impl Worker<'_> {
@@ -64,19 +66,13 @@ impl Worker<'_> {
                         self.tell(StoreEvent::Appended { last_sequence });
                     }
                 }
-                Job::Read(after, most, reply) => {
-                    let _ = reply.send(match &mut self.store {
-                        Some(store) => store.read(after, most),
-                        None => Err(self.given_up.clone().unwrap_or_else(|| failure("it is closed"))),
-                    });
-                }
                 Job::Flushed(replies) => replies.into_iter().for_each(|reply| {
                     let _ = reply.send(self.given_up.clone().map_or(Ok(()), Err));
                 }),
                 Job::Close => break,
             }
         }
-        self.store = None;
+        self.close(failure("it is closed"));
         let closes = self.shared.change(|queue| {
             queue.ended = true;
             std::mem::take(&mut queue.closes)
@@ -109,11 +105,13 @@ impl Worker<'_> {
             if !matches!(error, StoreError::Io { .. }) {
                 // A term that is too low leaves the store as it was, for readers.
                 if !matches!(error, StoreError::Fenced { .. }) {
-                    self.store = None;
+                    self.close(error.clone());
                 }
                 return Err(self.give_up(error));
             }
             if !failing {
+                // First, so that nobody reads on after this is told: the next to be read comes of another opening.
+                self.close(error.clone());
                 self.tell(StoreEvent::Failing { error: error.clone() });
                 failing = true;
             }
@@ -128,10 +126,11 @@ impl Worker<'_> {
                 return Ok(now.last_sequence);
             }
             if now.count != before.count {
-                self.store = None;
-                return Err(self.give_up(failure(
+                let error = failure(
                     "another process wrote to it while it was closed after a failure; start this clock again",
-                )));
+                );
+                self.close(error.clone());
+                return Err(self.give_up(error));
             }
         }
     }
@@ -140,15 +139,14 @@ impl Worker<'_> {
     /// that there is one more attempt and not another.
     fn reopen(&mut self, cause: &StoreError, pause: &mut Duration) -> Result<(Written, bool), StoreError> {
         // Closed first: it holds locks.
-        self.store = None;
+        self.close(cause.clone());
         loop {
-            let closing = self.shared.pause(*pause, |reply| {
-                let _ = reply.send(Err(cause.clone()));
-            });
+            let closing = self.shared.pause(*pause);
             *pause = pause.saturating_mul(2).min(self.tuning.longest_pause);
             match (self.opener)() {
                 Ok(store) => {
                     let written = store.written();
+                    self.shared.read_by(Ok(store.reader()));
                     self.store = Some(store);
                     return Ok((written, closing));
                 }
@@ -156,6 +154,12 @@ impl Worker<'_> {
                 Err(error) => return Err(self.give_up(error)),
             }
         }
+    }
+
+    /// Who wants to read is told why that is not possible.
+    fn close(&mut self, why: StoreError) {
+        self.shared.read_by(Err(why));
+        self.store = None;
     }
 
     fn recovered(&mut self, failing: bool) {

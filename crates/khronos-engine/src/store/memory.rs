@@ -1,7 +1,7 @@
 //! The store in memory, for tests. A [`Memory`] outlives the [`MemoryStore`]s that are opened on it, as a disk outlives
 //! processes; faults can be planted in it. Absent: durability.
 
-use super::{Limits, Page, Store, StoreError, Written, complete_after, details_lost};
+use super::{Limits, Page, PageReader, Store, StoreError, Written, complete_after, details_lost};
 use crate::{Commit, OneShot, Parked, RecordRow, Revision, Row, Sent, Snapshot, Span};
 use ponos_event::Timestamp;
 use std::{
@@ -171,18 +171,12 @@ impl Store for MemoryStore {
         self.add(term, rows, complete)
     }
 
-    fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError> {
-        let record = self.id();
-        let content = self.memory.content();
-        let first = content.last + 1 - content.rows.len() as u64;
-        let skipped = usize::try_from(after.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
-        let rows = content.rows.iter().enumerate().skip(skipped).take(most);
-        let rows = rows.map(|(i, row)| RecordRow { sequence: first + i as u64, row: row.clone() }).collect();
-        Ok(Page { rows, first, last: content.last, record })
+    fn reader(&self) -> Arc<dyn PageReader> {
+        Arc::new(self.memory.clone())
     }
 
     fn id(&self) -> u64 {
-        *self.memory.content().id.get_or_insert_with(super::made_up)
+        self.memory.content().id()
     }
 
     fn written(&self) -> Written {
@@ -191,7 +185,23 @@ impl Store for MemoryStore {
     }
 }
 
+impl PageReader for Memory {
+    fn read(&self, after: u64, most: usize) -> Result<Page, StoreError> {
+        let mut content = self.content();
+        let record = content.id();
+        let first = content.last + 1 - content.rows.len() as u64;
+        let skipped = usize::try_from(after.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let rows = content.rows.iter().enumerate().skip(skipped).take(most);
+        let rows = rows.map(|(i, row)| RecordRow { sequence: first + i as u64, row: row.clone() }).collect();
+        Ok(Page { rows, first, last: content.last, record })
+    }
+}
+
 impl Content {
+    fn id(&mut self) -> u64 {
+        *self.id.get_or_insert_with(super::made_up)
+    }
+
     fn apply(&mut self, commit: &Commit) {
         self.settled = Some(commit.settled);
         self.handed = Some(commit.handed);

@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
 };
 
-/// What keeps the clock's state. All calls block; the service runs it on a thread of its own.
+/// What keeps the clock's state. All calls block; the service runs it on a thread of its own, and reads the record on others.
 pub trait Store: Send {
     /// Reads everything that was kept. Where rows for confirmed events are missing (a crash came before they were
     /// written), one row that says so is appended first.
@@ -44,11 +44,16 @@ pub trait Store: Send {
     /// [`StoreError`].
     fn append(&mut self, term: u64, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError>;
 
-    /// Rows with a number above `after`, oldest first, at most `most`, and the bounds of what is kept.
+    /// What reads its record, as long as the store is open.
+    fn reader(&self) -> Arc<dyn PageReader>;
+
+    /// See [`PageReader::read`].
     ///
     /// # Errors
     /// [`StoreError`].
-    fn read(&mut self, after: u64, most: usize) -> Result<Page, StoreError>;
+    fn read(&self, after: u64, most: usize) -> Result<Page, StoreError> {
+        self.reader().read(after, most)
+    }
 
     /// How far writing has come. After an error of `save` or `append` a newly opened store tells by it whether that
     /// write was kept, so that it is repeated exactly if it was not.
@@ -56,6 +61,17 @@ pub trait Store: Send {
 
     /// Made up when the store was created: tells it from every other store.
     fn id(&self) -> u64;
+}
+
+/// Reads a store's record on any thread, beside what is written and without waiting for it.
+pub trait PageReader: Send + Sync {
+    /// Rows with a number above `after`, oldest first, at most `most`, and the bounds of what is kept. The page is what the
+    /// record was at one moment of the call, as far as that was durable: its rows follow on one another, and the first has the
+    /// number `after + 1`, or is the oldest that was kept.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Io`] once the store is closed.
+    fn read(&self, after: u64, most: usize) -> Result<Page, StoreError>;
 }
 
 /// The standard library's hash keys come from the system's source of randomness.

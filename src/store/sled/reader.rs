@@ -1,0 +1,137 @@
+//! Reads the record beside the thread that writes it: sled lets any thread read, and a reader waits neither for a flush nor
+//! for a sync. While a batch is put into sled's pages it does, which takes no disk but where sled's buffer is full.
+//!
+//! A page is made of several reads, and meanwhile rows are added and trimmed. So what may be read is said apart from the
+//! tree: up to the last row that is durable, which is raised behind a write; from the first row that is kept, which is raised
+//! before the write that trims. Rows are counted from block to block: where one is missing, it was trimmed, and the page is
+//! read anew from what is kept by then; or else the store is damaged.
+
+use super::{
+    encoding::{self, Unreadable},
+    guard::{damaged, guarded},
+    meta::Meta,
+};
+use crate::{
+    engine::RecordRow,
+    store::{Page, PageReader, StoreError},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+/// How often a page is read anew because its first rows were trimmed meanwhile: each time a write came between.
+const TRIES: usize = 16;
+
+pub(super) struct SledReader {
+    path: PathBuf,
+    /// `None` once the store is closed, which waits for those who read.
+    db: RwLock<Option<::sled::Db>>,
+    /// Or why nothing is read any more.
+    bounds: Mutex<Result<Bounds, StoreError>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    record: u64,
+    first: u64,
+    last: u64,
+}
+
+impl SledReader {
+    /// Of a database that is being opened: nothing can be read before the [bounds are said](Self::written).
+    pub(super) fn new(path: &Path, db: ::sled::Db) -> Self {
+        let closed = Mutex::new(Err(closed(path)));
+        Self { path: path.to_owned(), db: RwLock::new(Some(db)), bounds: closed }
+    }
+
+    /// What this says of the record is durable.
+    pub(super) fn written(&self, meta: &Meta) {
+        let (first, last) = (meta.first_sequence, meta.last_sequence);
+        *self.bounds() = Ok(Bounds { record: meta.store, first, last });
+    }
+
+    /// Rows before this one are about to go.
+    pub(super) fn trims(&self, first: u64) {
+        if let Ok(bounds) = &mut *self.bounds() {
+            bounds.first = bounds.first.max(first);
+        }
+    }
+
+    /// Nothing more is read of it, and those who read now are not waited for.
+    pub(super) fn give_up(&self, why: StoreError) {
+        *self.bounds() = Err(why);
+    }
+
+    /// Waits for those who read, and lets the database go.
+    pub(super) fn close(&self) {
+        self.give_up(closed(&self.path));
+        let db = self.db.write().unwrap_or_else(PoisonError::into_inner).take();
+        // Another one is held by the store: this is not the last, which closes it.
+        drop(db);
+    }
+
+    fn bounds(&self) -> MutexGuard<'_, Result<Bounds, StoreError>> {
+        self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rows from this one on, as far as they are kept and wanted; `None` where one is missing.
+    fn rows(
+        &self,
+        db: &::sled::Db,
+        Bounds { first, last, .. }: Bounds,
+        from: u64,
+        most: usize,
+    ) -> Result<Option<Vec<RecordRow>>, StoreError> {
+        let unreadable = |Unreadable(what)| damaged(&self.path, format!("the record: {what}"));
+        let mut rows = Vec::new();
+        if from > last || most == 0 {
+            return Ok(Some(rows));
+        }
+        let begins_by = encoding::rows_key(first)..=encoding::rows_key(from);
+        let block = guarded(&self.path, || db.range(begins_by).next_back().transpose())?;
+        let Some((key, mut block)) = block else { return Ok(None) };
+        let mut number = encoding::rows_number(&key).map_err(unreadable)?;
+        loop {
+            let all = encoding::read_rows(&block).map_err(unreadable)?;
+            let next = number + all.len() as u64;
+            if next <= number.max(from) {
+                return Ok(None);
+            }
+            // More than `last` may be there that is not durable yet.
+            let wanted = (number..=last).zip(all).filter(|(sequence, _)| *sequence >= from);
+            let room = most - rows.len();
+            rows.extend(wanted.take(room).map(|(sequence, row)| RecordRow { sequence, row }));
+            if rows.len() == most || next > last {
+                return Ok(Some(rows));
+            }
+            let kept = guarded(&self.path, || db.get(encoding::rows_key(next)))?;
+            let Some(kept) = kept else { return Ok(None) };
+            (number, block) = (next, kept);
+        }
+    }
+}
+
+impl PageReader for SledReader {
+    fn read(&self, after: u64, most: usize) -> Result<Page, StoreError> {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let db = db.as_ref().ok_or_else(|| closed(&self.path))?;
+        for _ in 0..TRIES {
+            let bounds = self.bounds().clone()?;
+            let Bounds { record, first, last } = bounds;
+            let from = after.saturating_add(1).max(first);
+            if let Some(rows) = self.rows(db, bounds, from, most)? {
+                return Ok(Page { rows, first, last, record });
+            }
+            if self.bounds().clone()?.first == first {
+                return Err(damaged(&self.path, format!("a row of the record after row {after} is missing")));
+            }
+        }
+        let what = Arc::from("the record is trimmed faster than it is read; try again");
+        Err(StoreError::Io { path: self.path.clone(), what })
+    }
+}
+
+fn closed(path: &Path) -> StoreError {
+    StoreError::Io { path: path.to_owned(), what: Arc::from("it is closed") }
+}
