@@ -6,6 +6,7 @@
 mod common;
 
 use common::{
+    as_the_program,
     clock::rules,
     measure::{memory, wall},
     setting,
@@ -29,6 +30,7 @@ const A_FILE: usize = 10_000;
 const ZONES: [&str; 4] = ["Europe/Paris", "America/New_York", "Asia/Kolkata", "Australia/Sydney"];
 
 fn main() {
+    as_the_program();
     match std::env::var("HELD_PART").as_deref() {
         Ok("engine") => engine(),
         _ => whole(),

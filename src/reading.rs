@@ -10,7 +10,7 @@ use crate::{
 };
 use ponos::{broker::Transport, topology::Topology};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -95,27 +95,39 @@ pub(crate) fn reader(config: &Config, had_folder: bool, store: &CalendarStore, e
     let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
     let limits = config.limits.clone();
     let had_folder = AtomicBool::new(had_folder);
+    // What the reading before warned of: that is not said again.
+    let warned = Mutex::new(BTreeSet::new());
     Arc::new(move || {
         let source = source.now(had_folder.load(Ordering::Relaxed))?;
         // Of what was read before, only what is still in use.
         store.forget_unused();
         let mut read = sources::packed(&source, &calendars, &store);
         read.hold_to(&limits);
-        for warning in read.diagnostics.list().iter().filter(|d| d.severity == diagnostic::Severity::Warning)
-        {
-            warn!("{warning}");
-        }
+        let is_warning = |found: &&Diagnostic| found.severity == diagnostic::Severity::Warning;
+        let found = read.diagnostics.list().iter().filter(is_warning).map(ToString::to_string);
+        let now = clock::now();
+        let ended = read.ends.keys().take_while(|end| end.end <= now).map(ToString::to_string);
+        warn_anew(&warned, found.chain(ended).collect());
         if read.diagnostics.errors() > 0 {
             return Err(read.diagnostics);
-        }
-        let now = clock::now();
-        for (end, _) in read.ends.iter().take_while(|(end, _)| end.end <= now) {
-            warn!("{end}");
         }
         *ends.lock().unwrap_or_else(PoisonError::into_inner) = read.ends;
         had_folder.fetch_or(matches!(source, ScheduleSource::Folder(_)), Ordering::Relaxed);
         Ok(read.list)
     })
+}
+
+/// Logs those warnings that were not among the ones before.
+fn warn_anew(before: &Mutex<BTreeSet<String>>, warnings: BTreeSet<String>) {
+    let mut before = before.lock().unwrap_or_else(PoisonError::into_inner);
+    for warning in warnings.difference(&before) {
+        warn!("{warning}");
+    }
+    let stand = warnings.intersection(&before).count();
+    if stand > 0 {
+        info!("{} as before; khronos check shows them", counted(stand, "warning"));
+    }
+    *before = warnings;
 }
 
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.

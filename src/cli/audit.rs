@@ -27,6 +27,9 @@ use std::{
 /// Compares the record with the arithmetic; ends with 1 on a hole or a surplus.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Only this schedule
+    #[arg(value_name = "NAME")]
+    schedule: Option<String>,
     /// Due times after this instant (2026-12-01T09:00:00Z); all that the record knows if left out
     #[arg(long, value_name = "INSTANT")]
     from: Option<Timestamp>,
@@ -47,7 +50,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let window = Window::new(args.from, args.to, clock::now())?;
     let source = args.clock.reach(globals).await?;
-    let audited = source.audit(window).await;
+    let audited = source.audit(window, args.schedule.as_deref()).await;
     source.close().await?;
     let report = audited?;
     let coloured = colours(&io::stdout());

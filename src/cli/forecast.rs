@@ -44,8 +44,25 @@ const LONGEST: i64 = 31 * 86_400_000;
 /// How many of the busiest seconds are shown, and how many schedules of each.
 const BUSIEST: usize = 5;
 const BEHIND: usize = 5;
-/// The lengths of a row of the chart, in seconds: the first that makes few enough rows is taken.
-const ROWS: [i64; 14] = [1, 5, 10, 30, 60, 300, 600, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400];
+/// The lengths of a row of the chart, in seconds: the first that makes few enough rows is taken. From half an hour on, rows
+/// begin where this is due in the zone that is shown.
+const ROWS: [(i64, Option<&str>); 14] = [
+    (1, None),
+    (5, None),
+    (10, None),
+    (30, None),
+    (60, None),
+    (300, None),
+    (600, None),
+    (900, None),
+    (1800, Some("*/30 * * * *")),
+    (3600, Some("0 * * * *")),
+    (10_800, Some("0 */3 * * *")),
+    (21_600, Some("0 */6 * * *")),
+    (43_200, Some("0 */12 * * *")),
+    (86_400, LONGEST_ROW),
+];
+const LONGEST_ROW: Option<&str> = Some("0 0 * * *");
 const MOST_ROWS: i64 = 32;
 
 #[derive(Serialize)]
@@ -105,7 +122,7 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     let from = when::start(args.from.as_deref(), zone, Some(when::ZONE))?;
     let through = when::end(from, &args.length, LONGEST)?;
     let schedules = chosen(globals, args.schedules.as_deref(), &args.names, !args.json)?;
-    let forecast = foretell(&schedules, from, through);
+    let forecast = foretell(&schedules, (from, through), zone);
     output::print_styled(|out| {
         if args.json {
             return output::lines(&mut Cleaned::new(out), &[forecast]);
@@ -114,7 +131,7 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     })
 }
 
-fn foretell(schedules: &[Source], from: Timestamp, through: Timestamp) -> Forecast {
+fn foretell(schedules: &[Source], (from, through): (Timestamp, Timestamp), zone: Option<&str>) -> Forecast {
     let mut load = LoadForecast::new(from, through);
     for (timing, times) in grouped(schedules) {
         load.add(timing, times);
@@ -124,7 +141,13 @@ fn foretell(schedules: &[Source], from: Timestamp, through: Timestamp) -> Foreca
         peak: peak.map_or(0, |peak| peak.count),
         peak_at: peak.map(|peak| peak.at),
     };
-    let row = ROWS.into_iter().find(|row| load.span() / 1000 / row < MOST_ROWS).unwrap_or(86_400);
+    let row = ROWS.into_iter().find(|(row, _)| load.span() / 1000 / row < MOST_ROWS);
+    let (row, starts) = row.unwrap_or((86_400, LONGEST_ROW));
+    let starts = starts.and_then(|cron| Timing::from_cron(cron, zone).ok());
+    let rows: Vec<Peak> = match &starts {
+        Some(starts) => load.slices_at(starts).collect(),
+        None => load.slices(row).collect(),
+    };
     let busiest = load.busiest(BUSIEST).into_iter().map(|peak| busy(schedules, peak, from, through));
     Forecast {
         from,
@@ -134,7 +157,7 @@ fn foretell(schedules: &[Source], from: Timestamp, through: Timestamp) -> Foreca
         per_second: per(1000.0, load.peak_second()),
         per_minute: per(60_000.0, load.peak_minute()),
         row_seconds: row,
-        rows: load.slices(row).map(|one| Row { at: one.at, occurrences: one.count }).collect(),
+        rows: rows.into_iter().map(|one| Row { at: one.at, occurrences: one.count }).collect(),
         busiest: busiest.collect(),
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     },
     position::Position,
 };
-use ponos::event::EventKind;
+use ponos::event::{EventKind, Timestamp};
 use std::process::ExitCode;
 
 /// Shows how occurrences ended.
@@ -30,6 +30,15 @@ pub(super) struct Args {
     /// Only this outcome
     #[arg(long, value_parser = ["confirmed", "skipped", "parked", "dropped", "details-lost", "clock-set-back"])]
     outcome: Option<String>,
+    /// Due times after this instant (2026-12-01T09:00:00Z)
+    #[arg(long, value_name = "INSTANT")]
+    from: Option<Timestamp>,
+    /// Due times up to this instant
+    #[arg(long, value_name = "INSTANT")]
+    to: Option<Timestamp>,
+    /// Only events sent later than this, such as ">1s"
+    #[arg(long, value_name = "DURATION")]
+    late: Option<String>,
     /// Rows after this position (or number), oldest first; else the newest first
     #[arg(long, value_name = "POSITION", conflicts_with = "before")]
     after: Option<Position>,
@@ -53,14 +62,17 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let source = args.clock.reach(globals).await?;
     let mut left = args.limit as usize;
-    let chosen = [&args.schedule, &args.kind, &args.outcome];
-    let all = chosen.iter().all(|word| word.is_none()) && args.after.is_none() && args.before.is_none();
-    let by_name_alone =
-        args.kind.is_none() && args.outcome.is_none() && args.after.is_none() && args.before.is_none();
+    let words = [&args.kind, &args.outcome, &args.late];
+    let by_name_alone = words.iter().all(|word| word.is_none())
+        && (args.from, args.to, args.after, args.before) == (None, None, None, None);
+    let all = by_name_alone && args.schedule.is_none();
     let mut wanted = HistoryQuery {
         schedule: args.schedule,
         kind: args.kind,
         outcome: args.outcome,
+        from: args.from,
+        to: args.to,
+        late: args.late,
         after: args.after,
         before: args.before,
         limit: None,

@@ -10,6 +10,7 @@ use super::{
     table,
 };
 use crate::ops::ScheduleView;
+use ponos::event::Timestamp;
 use std::process::ExitCode;
 
 /// Lists the schedules as they run.
@@ -41,7 +42,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
         if schedules.is_empty() {
             return writeln!(out, "there are no schedules");
         }
-        let header = ["NAME", "EVENT", "TIMING", "NEXT DUE", "CONFIRMED", "TO NOBODY", "STATE"];
+        let header = ["NAME", "EVENT", "TIMING", "NEXT DUE", "LAST SENT", "CONFIRMED", "TO NOBODY", "STATE"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(schedules.iter().map(cells));
         table::table(out, &rows)
@@ -50,7 +51,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
 }
 
 fn cells(schedule: &ScheduleView) -> Vec<String> {
-    let count = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
+    let instant = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.to_string());
     let refused = schedule.refused.as_ref();
     let refused = refused.map(|refused| format!("refused since {}: {}", refused.since, refused.reason));
     let state =
@@ -65,9 +66,10 @@ fn cells(schedule: &ScheduleView) -> Vec<String> {
         schedule.name.clone(),
         schedule.event.clone().unwrap_or_else(|| "?".to_owned()),
         schedule.timing.clone(),
-        schedule.next_due_at.map_or("-".to_owned(), |due| due.to_string()),
-        count(schedule.confirmed),
-        count(schedule.returned),
+        instant(schedule.next_due_at),
+        instant(schedule.last_sent_at),
+        schedule.confirmed.to_string(),
+        schedule.returned.to_string(),
         state,
     ]
 }

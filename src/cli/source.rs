@@ -103,14 +103,16 @@ impl ClockSource {
         })
     }
 
-    pub(super) async fn audit(&self, window: Window) -> Result<Report, CliError> {
+    pub(super) async fn audit(&self, window: Window, only: Option<&str>) -> Result<Report, CliError> {
         Ok(match self {
             Self::Running(client) => {
                 let bounds = window.bounds().map(|(key, at)| format!("{key}={at}"));
-                client.get(&format!("/audit?{}", bounds.collect::<Vec<_>>().join("&"))).await?
+                let name = only.map(|name| format!("schedule={}", encode(name)));
+                let wanted: Vec<String> = bounds.chain(name).collect();
+                client.get(&format!("/audit?{}", wanted.join("&"))).await?
             }
             Self::Stopped(clock) => {
-                let (report, schedules) = ops::audit::audit(clock.clone(), window).await?;
+                let (report, schedules) = ops::audit::audit(clock.clone(), window, only).await?;
                 Report { schedules: ops::collect(schedules, |_, schedule| schedule).await?, ..report }
             }
         })
@@ -127,10 +129,20 @@ impl ClockSource {
 
 fn history_path(wanted: &HistoryQuery) -> String {
     let mut path = format!("/history?limit={}", wanted.limit.unwrap_or(MOST));
-    let words = [("schedule", &wanted.schedule), ("kind", &wanted.kind), ("outcome", &wanted.outcome)];
+    let words = [
+        ("schedule", &wanted.schedule),
+        ("kind", &wanted.kind),
+        ("outcome", &wanted.outcome),
+        ("late", &wanted.late),
+    ];
     for (key, value) in words {
         if let Some(value) = value {
             path.push_str(&format!("&{key}={}", encode(value)));
+        }
+    }
+    for (key, value) in [("from", wanted.from), ("to", wanted.to)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={value}"));
         }
     }
     for (key, value) in [("after", wanted.after), ("before", wanted.before)] {

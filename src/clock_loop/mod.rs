@@ -35,7 +35,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::yield_now,
 };
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 /// The loop turns at least this often (milliseconds), so that health checks see it alive.
 const BEAT: i64 = 1_000;
@@ -315,6 +315,9 @@ impl ClockLoop {
                 self.post();
             }
             Action::Durable(commands) => self.on_durable(&commands),
+            Action::TooMany(commands) => {
+                warn!(?commands, "too many changes of schedules wait; these were not made")
+            }
             Action::Record { rows, complete } => {
                 if let Ok(backlog) = self.store.append(rows, complete)
                     && backlog.dropped > 0
@@ -325,7 +328,7 @@ impl ClockLoop {
                     );
                 }
             }
-            Action::Notice(notice) => status::tell(&notice),
+            Action::Notice(notice) => self.on_notice(&notice),
         }
     }
 

@@ -1,9 +1,13 @@
 //! Reloads schedules on a blocking thread, because reading a folder may be slow.
 
-use super::ClockLoop;
-use crate::{engine::Input, schedule::Packed};
+use super::{ClockLoop, status};
+use crate::{
+    diagnostic::counted,
+    engine::{Input, Notice},
+    schedule::Packed,
+};
 use tokio::sync::oneshot;
-use tracing::{Span, error, info, info_span};
+use tracing::{Span, error, info_span};
 
 /// Characters of what is wrong with the files that are shown with every status.
 const SHOWN: usize = 4_000;
@@ -36,6 +40,8 @@ pub(super) struct Reloads {
     under_way: Option<Waiting>,
     /// Who waits for the next one.
     next: Option<Waiting>,
+    /// What the load that ended last has changed.
+    summary: Option<String>,
 }
 
 impl Reloads {
@@ -107,16 +113,23 @@ impl ClockLoop {
         self.reload_span().in_scope(|| self.take_in(loaded));
     }
 
+    pub(super) fn on_notice(&mut self, notice: &Notice) {
+        status::tell(notice);
+        if let Notice::Loaded(summary) = notice {
+            self.reloads.summary = Some(summary.to_string());
+        }
+    }
+
     fn take_in(&mut self, Loaded(result): Loaded) {
         let said = match result {
             Ok(accepted) => {
-                let said = match accepted.len() {
-                    1 => "1 schedule is in effect".to_owned(),
-                    count => format!("{count} schedules are in effect"),
-                };
-                info!("the schedules were read: {said}");
+                let count = accepted.len();
                 self.degraded = None;
+                self.reloads.summary = None;
                 self.step(Input::Load(accepted));
+                // Many go down in pieces, and the log says it then.
+                let later = || format!("{} read, and loaded piece by piece", counted(count, "schedule"));
+                let said = self.reloads.summary.take().unwrap_or_else(later);
                 Ok(said)
             }
             Err(why) => {

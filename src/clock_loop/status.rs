@@ -158,7 +158,9 @@ pub(super) fn tell(notice: &Notice) {
         | Notice::NameTaken { .. } => {
             warn!("{notice}")
         }
-        Notice::ClockReleased | Notice::TakenIn { .. } | Notice::CaughtUp { .. } => info!("{notice}"),
+        Notice::ClockReleased | Notice::Loaded(_) | Notice::CaughtUp { .. } | Notice::Unheard { .. } => {
+            info!("{notice}")
+        }
     }
 }
 

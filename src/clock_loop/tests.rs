@@ -334,7 +334,8 @@ async fn one_reload_at_a_time_reads_and_what_was_read_earlier_never_comes_later(
     begins(2).await;
     say.send(named("later")).unwrap();
     for answer in later {
-        assert_eq!(answer.await.unwrap().unwrap(), "1 schedule is in effect");
+        let said = "1 schedule is loaded: 1 added (later), 1 removed (earlier)";
+        assert_eq!(answer.await.unwrap().unwrap(), said);
     }
     assert_eq!(begun.load(Ordering::SeqCst), 2, "those that came meanwhile are one");
     let now = async || {

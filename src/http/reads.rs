@@ -46,25 +46,29 @@ pub(super) async fn parked(State(state): State<HttpState>) -> Result<Response, P
     large::list(state.head(), "parked", ops::parked::all(state.clock), None).await
 }
 
-/// Which time: (from, to].
+/// Which schedule, if not all, and which time: (from, to].
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Bounds {
+pub(super) struct Audited {
+    schedule: Option<String>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 }
 
 pub(super) async fn audit(
     State(state): State<HttpState>,
-    bounds: Result<Query<Bounds>, QueryRejection>,
+    wanted: Result<Query<Audited>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Bounds { from, to } = bounds?.0;
+    let Audited { schedule, from, to } = wanted?.0;
     let window = Window::new(from, to, clock::now())?;
     let Ok(place) = state.audits.clone().try_acquire_owned() else {
         return Err(Problem::unavailable("another audit is running; try again when it is done"));
     };
     // On a task of its own, which keeps the place: arithmetic under way can't be cut off.
-    let work = tokio::spawn(async move { (ops::audit::audit(state.clock, window).await, place) });
+    let work =
+        tokio::spawn(
+            async move { (ops::audit::audit(state.clock, window, schedule.as_deref()).await, place) },
+        );
     let (audited, place) = work.await.map_err(|_| OpsError::Defect)?;
     let (report, schedules) = audited?;
     let Ok(Value::Object(mut head)) = serde_json::to_value(report) else {

@@ -25,8 +25,11 @@ const INDEX: [(&str, &str); 9] = [
     ("/schedules", "all schedules with their next due time"),
     ("/schedules/{name}", "one schedule"),
     ("/calendars/{id}", "the days of a calendar that a schedule's definition names"),
-    ("/history", "how occurrences ended; ?schedule= ?kind= ?outcome= ?after= ?before= ?limit="),
-    ("/audit", "compares the record with the arithmetic; ?from= ?to="),
+    (
+        "/history",
+        "how occurrences ended; ?schedule= ?kind= ?outcome= ?from= ?to= ?late= ?after= ?before= ?limit=",
+    ),
+    ("/audit", "compares the record with the arithmetic; ?schedule= ?from= ?to="),
     ("/parked", "events that were given up on"),
     ("/healthz", "whether the clock's loop is running"),
     ("/readyz", "whether events go out, and if not, why"),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock_loop::{Command, Decided, Handle, KEPT, PAGE, Status},
-    engine::{Coalesced, Era, KeptPage, Outcome, Parked, RecordRow, Revision, Row, ScheduleStatus},
+    engine::{Coalesced, Era, KeptPage, Outcome, Parked, RecordRow, Revision, Row, ScheduleStatus, Sent},
     ops::{History, RecordReader, RunningClock, ScheduleView},
     position::Position,
     schedule::{CalendarStore, Definition, Packed},
@@ -156,6 +156,13 @@ impl Clock {
     }
 }
 
+/// So many events were confirmed, and so many of these reached nobody.
+fn sent(confirmed: usize, returned: usize) -> Sent {
+    let mut sent = Sent::default();
+    (0..confirmed).for_each(|number| sent.note(at(10), number < returned));
+    sent
+}
+
 async fn play(
     mut asked: mpsc::Receiver<Command>,
     revisions: Vec<Revision>,
@@ -168,8 +175,7 @@ async fn play(
             revision: revision.clone(),
             next: Some(at(11)),
             outstanding: Vec::new(),
-            confirmed: 5,
-            returned: 2,
+            sent: sent(5, 2),
             refused: None,
         })
         .collect();

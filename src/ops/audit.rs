@@ -1,6 +1,6 @@
 //! The record against the arithmetic.
 
-use super::{Clock, OpsError, Pages, RecordReader, RunningClock, run_blocking};
+use super::{Clock, OpsError, Pages, RecordReader, RunningClock, run_blocking, schedules};
 use crate::{
     clock_loop::Command,
     engine::audit::{Auditor, Report, ScheduleReport, TooFragmented},
@@ -49,29 +49,39 @@ impl Window {
     }
 }
 
-/// Audits the record of a clock: a report without its schedules, and these in pages.
+/// Audits the record of a clock, of one schedule if a name is given: a report without its schedules, and these in pages.
 ///
 /// # Errors
-/// [`OpsError`]: [`OpsError::Invalid`] where all that the clock knows took effect after the window.
-pub async fn audit(clock: impl Into<Clock>, window: Window) -> Result<(Report, AuditedSchedules), OpsError> {
+/// [`OpsError`]: [`OpsError::Invalid`] where all that the clock knows took effect after the window,
+/// [`OpsError::NotFound`] where neither a definition nor a row of that name is kept.
+pub async fn audit(
+    clock: impl Into<Clock>,
+    window: Window,
+    only: Option<&str>,
+) -> Result<(Report, AuditedSchedules), OpsError> {
     let clock = clock.into();
     let auditor = match &clock {
-        Clock::Running(clock) => kept(clock, window).await?,
+        Clock::Running(clock) => kept(clock, window, only).await?,
         Clock::Stopped(clock) => {
             window
                 .check_known(clock.snapshot.revisions.iter().map(|revision| revision.effective_from).min())?;
-            let snapshot = clock.snapshot.clone();
-            run_blocking(move || Auditor::of(&snapshot, window.from, window.to)).await?
+            let (snapshot, only) = (clock.snapshot.clone(), only.map(str::to_owned));
+            run_blocking(move || Auditor::of(&snapshot, window.from, window.to, only.as_deref())).await?
         }
     };
     let (auditor, report) = walk(clock.record(), auditor).await?;
+    if let Some(name) = only
+        && auditor.schedules_after(None, 1).is_empty()
+    {
+        schedules::get(clock.clone(), name).await?;
+    }
     Ok((report, AuditedSchedules { auditor: Some(auditor), after: None }))
 }
 
 /// An auditor that knows what the clock keeps, asked for page by page: the loop does other things in between.
-async fn kept(clock: &RunningClock, window: Window) -> Result<Auditor, OpsError> {
+async fn kept(clock: &RunningClock, window: Window, only: Option<&str>) -> Result<Auditor, OpsError> {
     let mut since = None;
-    let mut auditor = Auditor::new(*clock.handle.recorded.borrow(), window.from, window.to);
+    let mut auditor = Auditor::new(*clock.handle.recorded.borrow(), window.from, window.to).only(only);
     let mut after = None;
     loop {
         let page = clock.ask(|reply| Command::Kept(after, reply)).await?;

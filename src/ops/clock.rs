@@ -26,11 +26,6 @@ impl Clock {
         }
     }
 
-    /// Whether it runs.
-    pub(super) fn runs(&self) -> bool {
-        matches!(self, Self::Running(_))
-    }
-
     pub(super) fn record(&self) -> &RecordReader {
         match self {
             Self::Running(clock) => &clock.record,

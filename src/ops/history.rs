@@ -4,8 +4,13 @@ use super::{
     Clock, History, OpsError, RowView,
     views::{OUTCOMES, outcome_word},
 };
-use crate::{diagnostic::did_you_mean, position::Position};
-use ponos::event::EventKind;
+use crate::{
+    diagnostic::did_you_mean,
+    engine::{Outcome, RecordRow, Row},
+    position::Position,
+    schedule::parse_length,
+};
+use ponos::event::{EventKind, Timestamp};
 use serde::Deserialize;
 
 /// Rows in one answer, at most.
@@ -14,6 +19,8 @@ pub const MOST: usize = 1000;
 const PAGE: u64 = 500;
 /// Rows looked through for one answer; when it is not full by then, `next` says where to go on.
 const LOOKED_THROUGH: u64 = 50_000;
+/// The longest `late`: 366 days, in milliseconds.
+const LATEST: i64 = 366 * 86_400_000;
 
 /// Which rows.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -25,6 +32,12 @@ pub struct HistoryQuery {
     pub kind: Option<String>,
     /// Only this outcome.
     pub outcome: Option<String>,
+    /// Only rows with a due time after this instant.
+    pub from: Option<Timestamp>,
+    /// Only rows with a due time up to this instant.
+    pub to: Option<Timestamp>,
+    /// Only events that were sent later than this after their send time: `1s` or `>1s`.
+    pub late: Option<String>,
     /// Rows after this position, oldest first.
     pub after: Option<Position>,
     /// Rows before this position, newest first.
@@ -39,11 +52,12 @@ pub struct HistoryQuery {
 /// [`OpsError::Invalid`] also where the record ends before the position, or is another one: a reader there would wait for
 /// ever.
 pub async fn read(clock: impl Into<Clock>, wanted: &HistoryQuery) -> Result<History, OpsError> {
-    check(wanted)?;
-    rows(&clock.into(), wanted).await
+    let late = check(wanted)?;
+    rows(&clock.into(), wanted, late).await
 }
 
-fn check(wanted: &HistoryQuery) -> Result<(), OpsError> {
+/// Gives the milliseconds that `late` says.
+fn check(wanted: &HistoryQuery) -> Result<Option<i64>, OpsError> {
     if wanted.after.is_some() && wanted.before.is_some() {
         let what = "give after (oldest first) or before (newest first), not both";
         return Err(OpsError::Invalid(what.into()));
@@ -52,7 +66,29 @@ fn check(wanted: &HistoryQuery) -> Result<(), OpsError> {
         return Err(OpsError::Invalid(format!("limit: 1 to {MOST}")));
     }
     check_word("kind", wanted.kind.as_deref(), &EventKind::WORDS)?;
-    check_word("outcome", wanted.outcome.as_deref(), &OUTCOMES)
+    check_word("outcome", wanted.outcome.as_deref(), &OUTCOMES)?;
+    if let (Some(from), Some(to)) = (wanted.from, wanted.to)
+        && from >= to
+    {
+        return Err(OpsError::Invalid(format!("from ({from}) must be before to ({to})")));
+    }
+    let late = wanted.late.as_deref().map(|text| text.strip_prefix('>').unwrap_or(text).trim_start());
+    let late = late.map(|text| parse_length(text, LATEST, "late")).transpose();
+    late.map_err(|fault| {
+        let help = fault.help.map_or_else(String::new, |help| format!("; {help}"));
+        OpsError::Invalid(format!("late: {}{help}", fault.what))
+    })
+}
+
+/// Whether a row is one of those wanted.
+fn is_wanted(row: &Row, wanted: &HistoryQuery, late: Option<i64>) -> bool {
+    wanted.schedule.as_deref().is_none_or(|name| name == &*row.schedule)
+        && wanted.kind.as_deref().is_none_or(|kind| kind == row.kind.word())
+        && wanted.outcome.as_deref().is_none_or(|outcome| outcome == outcome_word(&row.outcome))
+        && wanted.from.is_none_or(|from| row.last > from)
+        && wanted.to.is_none_or(|to| row.first <= to)
+        && late
+            .is_none_or(|late| matches!(row.outcome, Outcome::Confirmed { lateness, .. } if lateness > late))
 }
 
 fn check_word(key: &str, word: Option<&str>, words: &[&'static str]) -> Result<(), OpsError> {
@@ -77,7 +113,7 @@ fn row_at(key: &str, position: Option<Position>, record: u64) -> Result<Option<u
     position.map(row).transpose()
 }
 
-async fn rows(clock: &Clock, wanted: &HistoryQuery) -> Result<History, OpsError> {
+async fn rows(clock: &Clock, wanted: &HistoryQuery, late: Option<i64>) -> Result<History, OpsError> {
     let (name, record) = (clock.name(), clock.record());
     let limit = wanted.limit.unwrap_or(100).clamp(1, MOST);
     let bounds = record.read(0, 1).await?;
@@ -86,11 +122,7 @@ async fn rows(clock: &Clock, wanted: &HistoryQuery) -> Result<History, OpsError>
     let at = |row: u64| Some(Position::new(bounds.record, row));
     let mut history = History { rows: Vec::new(), first: bounds.first, last: bounds.last, next: None };
     let mut budget = LOOKED_THROUGH;
-    let matches = |row: &crate::engine::RecordRow| {
-        wanted.schedule.as_deref().is_none_or(|name| name == &*row.row.schedule)
-            && wanted.kind.as_deref().is_none_or(|kind| kind == row.row.kind.word())
-            && wanted.outcome.as_deref().is_none_or(|outcome| outcome == outcome_word(&row.row.outcome))
-    };
+    let matches = |row: &RecordRow| is_wanted(&row.row, wanted, late);
     if let Some(after) = after.filter(|after| *after > bounds.last) {
         let last = bounds.last;
         let what = format!("after ({after}) is beyond the record, whose last row is number {last}");

@@ -39,7 +39,7 @@ impl Pages for Schedules {
     }
 
     fn view(&self, status: &ScheduleStatus) -> ScheduleView {
-        ScheduleView::new(status, self.clock.runs())
+        ScheduleView::new(status)
     }
 }
 
@@ -62,7 +62,7 @@ pub async fn get(clock: impl Into<Clock>, name: &str) -> Result<ScheduleView, Op
         Clock::Stopped(clock) => clock.schedule(name),
     };
     if let Some(status) = found {
-        return Ok(ScheduleView::new(&status, clock.runs()));
+        return Ok(ScheduleView::new(&status));
     }
     let near = match clock {
         Clock::Running(clock) => {

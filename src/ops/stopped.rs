@@ -76,8 +76,7 @@ impl StoppedClock {
             revision: revision.clone(),
             next: timing.after(timing.due_by(settled).max(revision.effective_from)),
             outstanding: self.outstanding(revision),
-            confirmed: 0,
-            returned: 0,
+            sent: self.snapshot.sent.get(revision.name()).copied().unwrap_or_default(),
             refused: None,
         }
     }

@@ -63,8 +63,8 @@ async fn a_stopped_clock_lists_what_its_store_holds_by_name_in_pages() {
         let all = listed(&clock).await;
         assert_eq!(all.iter().map(|view| view.name.clone()).collect::<Vec<_>>(), names);
         assert!(all.iter().all(|view| view.next_due_at == Some(at(11)) && view.revision == 2));
-        // Nothing was counted, for nothing runs.
-        assert!(all.iter().all(|view| (view.confirmed, view.returned) == (None, None)));
+        // Nothing is recorded.
+        assert!(all.iter().all(|view| (view.confirmed, view.returned, view.last_sent_at) == (0, 0, None)));
         let events = collect(parked::all(clock), |_, (number, _)| number).await.unwrap();
         assert_eq!(events, numbers);
     }

@@ -175,10 +175,13 @@ pub struct ScheduleView {
     pub definition: Definition,
     /// What is being retried or caught up with.
     pub outstanding: Option<Span>,
-    /// Events confirmed since the clock was started; null where none runs.
-    pub confirmed: Option<u64>,
-    /// Of these, how many reached nobody; null where no clock runs.
-    pub returned: Option<u64>,
+    /// Events that were confirmed, as far as the record goes back.
+    pub confirmed: u64,
+    /// Of these, how many reached nobody.
+    pub returned: u64,
+    /// When the last of them was sent; null before the first.
+    #[serde(default)]
+    pub last_sent_at: Option<Timestamp>,
     /// What the broker refuses of it at present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedView>,
@@ -196,8 +199,8 @@ pub struct RefusedView {
 }
 
 impl ScheduleView {
-    /// A schedule as it runs; or, where no clock runs, as it is stored: then nothing is counted.
-    pub fn new(status: &ScheduleStatus, running: bool) -> Self {
+    /// A schedule as it runs; or, where no clock runs, as it is stored.
+    pub fn new(status: &ScheduleStatus) -> Self {
         let revision = &status.revision;
         let built = revision.build().ok();
         let definition = revision.definition.definition();
@@ -220,8 +223,9 @@ impl ScheduleView {
             counts_from: revision.counts_from,
             definition,
             outstanding: status.outstanding.first().cloned(),
-            confirmed: running.then_some(status.confirmed),
-            returned: running.then_some(status.returned),
+            confirmed: status.sent.confirmed.into(),
+            returned: status.sent.returned.into(),
+            last_sent_at: status.sent.last(),
             refused: status.refused.as_ref().map(|refused| RefusedView {
                 reason: refused.reason.clone(),
                 since: refused.since,

@@ -7,8 +7,8 @@ mod terms;
 use super::{Fault, Limits, Memory, SledOptions, SledStore, Store, StoreError};
 use crate::{
     engine::{
-        Coalesced, Commit, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, SkipReason, Snapshot,
-        Span,
+        Coalesced, Commit, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, Sent, SkipReason,
+        Snapshot, Span,
     },
     schedule::{CatchUpDefinition, Definition, DstDefinition, Packed, TimingDefinition},
 };
@@ -196,6 +196,8 @@ fn full() -> (Commit, Snapshot) {
         set_backs: 2,
         ..at(10)
     };
+    let mut sent = Sent::default();
+    sent.note(t(8), true);
     let snapshot = Snapshot {
         settled: Some(t(10)),
         handed: Some(t(1010)),
@@ -206,6 +208,7 @@ fn full() -> (Commit, Snapshot) {
         one_shots: vec![(b, one)],
         parked: vec![(1, parked("a")), (300, parked("b"))],
         last_sequence: 10,
+        sent: outcomes().first().map(|row| (row.schedule.clone(), sent)).into_iter().collect(),
     };
     (commit, snapshot)
 }

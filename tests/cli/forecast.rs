@@ -100,6 +100,20 @@ paused = true
     assert_eq!(serde_json::from_str::<Value>(&named).unwrap()["occurrences"], 864_000);
 }
 
+/// In Kolkata the day begins at half past six of UTC's evening.
+#[test]
+fn rows_are_the_days_of_the_zone_that_is_shown() {
+    let schedules = "[[schedule]]\nname = \"h\"\nevent = \"a.h.passed\"\nevery = \"1h\"\n";
+    let arguments = ["--from", "2026-12-01T00:00:00", "--time-zone", "Asia/Kolkata", "--for", "31 days"];
+    let (code, out, err) = forecast(schedules, &arguments);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("\n2026-12-01 00:00     24  ###"), "{out}");
+    assert!(out.contains("\n2026-12-31 00:00     24  ###"), "{out}");
+    let (_, out, _) = forecast(schedules, &[&arguments[..], &["--json"]].concat());
+    let shown: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(shown["rows"][1]["at"], "2026-12-01T18:30:00.000Z");
+}
+
 #[test]
 fn what_can_not_be_foretold_is_refused_with_the_reason() {
     for (arguments, said) in [

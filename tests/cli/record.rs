@@ -118,6 +118,9 @@ fn without_a_clock_the_store_answers() {
     let list = json_lines(&khronos(folder.path(), &["list", "--json"]));
     assert_eq!(list[0]["name"], "one-minute");
     assert_eq!(list[0]["next_due_at"], "1970-01-01T00:11:00.000Z");
+    // As the record tells.
+    assert_eq!((&list[0]["confirmed"], &list[0]["returned"]), (&7.into(), &0.into()));
+    assert_eq!(list[0]["last_sent_at"], "1970-01-01T00:07:00.002Z");
 
     let parked = khronos(folder.path(), &["parked", "list"]);
     assert!(text(&parked.stdout).contains("the queue is full"), "{parked:?}");
@@ -213,6 +216,75 @@ fn an_audit_ends_with_1_on_a_hole_and_names_it() {
     assert_eq!(json_lines(&before)[1]["agrees"], true);
     let after = khronos(folder.path(), &["audit", "--from", "1970-01-01T00:04:00Z"]);
     assert_eq!(after.status.code(), Some(0), "{after:?}");
+}
+
+/// Another schedule, with two rows: one event was late, and one time has no row at all.
+fn with_another(folder: &Path) {
+    let definition = Definition { name: "other".into(), ..revision().definition.definition() };
+    let revision = Revision { definition: Packed::kept(&definition), ..revision() };
+    let of = |row: Row| Row { schedule: "other".into(), ..row };
+    let late = Outcome::Confirmed { sent_at: at(3).plus(2_000), lateness: 2_000, returned: false };
+    let rows = vec![of(row(1, 2, Outcome::Skipped(SkipReason::Paused))), of(row(3, 3, late))];
+    let commit =
+        Commit { settled: at(10), handed: at(10), revisions: vec![revision], rows, ..Commit::default() };
+    let mut store = SledStore::open(folder, "khronos", &SledOptions::default()).unwrap();
+    store.load().unwrap();
+    store.save(1, &commit).unwrap();
+}
+
+#[test]
+fn one_schedule_is_audited_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    store(&folder.path().join("store"), &[]);
+    with_another(&folder.path().join("store"));
+    assert_eq!(khronos(folder.path(), &["audit"]).status.code(), Some(1));
+    let alone = khronos(folder.path(), &["audit", "one-minute", "--json"]);
+    assert_eq!(alone.status.code(), Some(0), "{alone:?}");
+    let lines = json_lines(&alone);
+    assert_eq!((lines.len(), &lines[0]["schedule"], &lines[1]["rows"]), (2, &"one-minute".into(), &9.into()));
+    let other = khronos(folder.path(), &["audit", "other"]);
+    assert_eq!(other.status.code(), Some(1), "{other:?}");
+    assert!(text(&other.stdout).contains("hole: other 1970-01-01T00:04:00.000Z"), "{other:?}");
+    assert!(!text(&other.stdout).contains("one-minute"), "{other:?}");
+    let unknown = khronos(folder.path(), &["audit", "othre"]);
+    assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+    assert!(
+        text(&unknown.stderr).contains("there is no schedule 'othre'; did you mean 'other'?"),
+        "{unknown:?}"
+    );
+}
+
+#[test]
+fn rows_are_chosen_by_due_time_and_lateness() {
+    let folder = tempfile::tempdir().unwrap();
+    store(&folder.path().join("store"), &[]);
+    with_another(&folder.path().join("store"));
+    let due = |arguments: &[&str]| -> Vec<String> {
+        let shown = khronos(folder.path(), &[&["history", "--json"], arguments].concat());
+        assert_eq!(shown.status.code(), Some(0), "{shown:?}");
+        let rows = json_lines(&shown);
+        rows.iter()
+            .map(|row| format!("{} {}", row["schedule"], &row["due_at"].as_str().unwrap()[14..16]))
+            .collect()
+    };
+    let bounds = ["--from", "1970-01-01T00:01:00Z", "--to", "1970-01-01T00:03:00Z"];
+    // Of a run of rows, one due time is enough.
+    let other = due(&[&["other"], &bounds[..]].concat());
+    assert_eq!(other, ["\"other\" 03", "\"other\" 02"]);
+    assert_eq!(due(&[&["one-minute"], &bounds[..]].concat()), ["\"one-minute\" 03", "\"one-minute\" 02"]);
+    for late in [">1s", "> 1 s", "1999ms"] {
+        assert_eq!(due(&["--late", late]), ["\"other\" 03"], "{late}");
+    }
+    assert_eq!(due(&["--late", "2s"]), [""; 0]);
+    for (arguments, said) in [
+        (&["--late", "soon"][..], "late: "),
+        (&["--late", "400d"], "366 days at most"),
+        (&["--from", "1970-01-01T00:03:00Z", "--to", "1970-01-01T00:03:00Z"], "must be before to"),
+    ] {
+        let refused = khronos(folder.path(), &[&["history"], arguments].concat());
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        assert!(text(&refused.stderr).contains(said), "{refused:?}");
+    }
 }
 
 #[test]

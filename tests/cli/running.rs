@@ -3,7 +3,7 @@
 use super::record::{at, confirmed, json_lines, khronos, parked, revision, text};
 use khronos::{
     clock_loop::{Command as Ask, Decided, Handle, Status},
-    engine::{KeptPage, RecordRow, ScheduleStatus},
+    engine::{KeptPage, RecordRow, ScheduleStatus, Sent},
     http::{HttpState, Limits, bind, bind_control, serve, serve_control},
     ops::{RecordReader, RunningClock},
     schedule::CalendarStore,
@@ -30,8 +30,10 @@ async fn play(
         revision: revision(),
         next: Some(at(11)),
         outstanding: Vec::new(),
-        confirmed: 7,
-        returned: 1,
+        sent: (0..7).fold(Sent::default(), |mut sent, number| {
+            sent.note(at(10), number == 0);
+            sent
+        }),
         refused: None,
     };
     while let Some(command) = asked.recv().await {
@@ -119,7 +121,9 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
         let run = |arguments: &[&str]| khronos(&here, arguments);
         let list = run(&["list"]);
         assert!(text(&list.stdout).contains("time.one-minute.passed"), "{list:?}");
-        assert_eq!(json_lines(&run(&["list", "--json"]))[0]["confirmed"], 7);
+        let listed = &json_lines(&run(&["list", "--json"]))[0];
+        assert_eq!((&listed["confirmed"], &listed["returned"]), (&7.into(), &1.into()));
+        assert_eq!(listed["last_sent_at"], "1970-01-01T00:10:00.000Z");
         for at in [&[][..], &["--url", &url]] {
             rows.lock().unwrap().truncate(6);
             *full.lock().unwrap() = Err("the disk is full".to_owned());

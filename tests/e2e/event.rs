@@ -155,6 +155,8 @@ async fn events_that_nobody_is_bound_to_are_counted_and_parked_where_the_schedul
     assert!(parked.iter().all(|parked| parked["schedule"] == "important"), "{parked:?}");
     assert!(parked[0]["reason"].as_str().unwrap().contains("no queue is bound"), "{parked:?}");
     assert!(clock.json(&["history", "unheard"]).iter().all(|row| row["returned"] == true));
+    assert_eq!(clock.log().matches(" of unheard reached nobody: ").count(), 1, "{}", clock.log());
+    assert_eq!(clock.log().matches(" of heard reached nobody: ").count(), 0, "{}", clock.log());
     clock.done(&["audit"]);
     clock.stop();
 }

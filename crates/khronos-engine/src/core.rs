@@ -61,6 +61,8 @@ pub(super) struct Out {
     pub(super) publish: Vec<Handover>,
     pub(super) rows: Vec<Row>,
     pub(super) notices: Vec<Notice>,
+    /// Commands for which there is no room.
+    pub(super) too_many: Vec<u64>,
 }
 
 impl Engine {
@@ -188,8 +190,10 @@ impl Engine {
             Input::Settled(answers) => self.settle(answers),
             Input::Saved(ticket) => self.saved(ticket),
             Input::Load(wanted) => self.changes.wait(Change::Load(wanted)),
-            Input::Put { command, definition } => self.changes.wait(Change::Put(command, definition)),
-            Input::Remove { command, name } => self.changes.wait(Change::Remove(command, name)),
+            Input::Put { command, definition } => {
+                self.take_command(command, Change::Put(command, definition));
+            }
+            Input::Remove { command, name } => self.take_command(command, Change::Remove(command, name)),
             Input::Write { command } => self.progress.promise_all(command),
             Input::Release(numbers) => self.release(&numbers),
             Input::Drop(numbers) => self.drop_parked(&numbers),
@@ -206,6 +210,9 @@ impl Engine {
 
     fn emit(&mut self) -> Vec<Action> {
         let mut actions: Vec<Action> = self.out.notices.drain(..).map(Action::Notice).collect();
+        if !self.out.too_many.is_empty() {
+            actions.push(Action::TooMany(std::mem::take(&mut self.out.too_many)));
+        }
         let durable = self.progress.kept_promises();
         if !durable.is_empty() {
             actions.push(Action::Durable(durable));

@@ -1,6 +1,6 @@
 //! What goes into the engine and what comes out of it.
 
-use super::{Coalesced, Commit, Era, Refused, Row};
+use super::{Coalesced, Commit, Era, LoadSummary, Refused, Row};
 use khronos_schedule::{Packed, Schedule};
 use ponos_event::Timestamp;
 use std::{fmt, sync::Arc};
@@ -29,14 +29,15 @@ pub enum Input {
     Load(Vec<Packed>),
     /// This schedule is wanted, new or instead of the one of its name; the others stay as they are. From now on no file changes
     /// it: whether a command may take over the name of a file's schedule is for the caller to say. Answered by
-    /// [`Action::Durable`].
+    /// [`Action::Durable`] or [`Action::TooMany`].
     Put {
         /// Names the command.
         command: u64,
         /// The definition, which is understood.
         definition: Packed,
     },
-    /// The schedule of this name is not wanted any more, if there is one. Answered by [`Action::Durable`].
+    /// The schedule of this name is not wanted any more, if there is one. Answered by [`Action::Durable`] or
+    /// [`Action::TooMany`].
     Remove {
         /// Names the command.
         command: u64,
@@ -85,6 +86,9 @@ pub enum Action {
     },
     /// What these commands changed, or asked for, is durable: answer them.
     Durable(Vec<u64>),
+    /// These commands change nothing, for too many others wait: until the clock is believed, or until the disk has what they
+    /// changed. Answer them so; they may be given again later.
+    TooMany(Vec<u64>),
     /// Publish these, and answer each with [`Input::Settled`].
     Publish(Vec<Handover>),
     /// Append these rows behind, off the hot path.
@@ -179,17 +183,21 @@ pub enum Notice {
         /// What it stood for.
         stands_for: Coalesced,
     },
-    /// All schedules of a load that went down in several pieces run now.
-    TakenIn {
-        /// How many run.
-        schedules: usize,
-    },
+    /// All schedules of a load run now.
+    Loaded(LoadSummary),
     /// A file's schedule is not taken in: a command has put one of this name.
     NameTaken {
         /// The schedule.
         schedule: Arc<str>,
         /// How many others of the files it is so with.
         others: usize,
+    },
+    /// An event reached nobody: no queue is bound to it. Once an hour for each event.
+    Unheard {
+        /// The event.
+        event: Arc<str>,
+        /// The schedule that it is of, the first one.
+        schedule: Arc<str>,
     },
     /// Missed occurrences were caught up with or skipped.
     CaughtUp {
@@ -246,7 +254,6 @@ impl fmt::Display for Notice {
                 f,
                 "parked {schedule} of {due} as number {number}: {reason}; see `khronos parked list`, then release or drop it"
             ),
-            Self::TakenIn { schedules: 1 } => write!(f, "1 schedule is loaded"),
             Self::Refused { schedule, refused: Refused { event, reason, .. }, others } => write!(
                 f,
                 "the broker refuses {event} of {schedule}: {reason}; it is sent again, and parked if it is still refused{}",
@@ -274,7 +281,11 @@ impl fmt::Display for Notice {
                     others => format!("; so it is with {others} other schedules"),
                 }
             ),
-            Self::TakenIn { schedules } => write!(f, "all {schedules} schedules are loaded"),
+            Self::Loaded(summary) => write!(f, "{summary}"),
+            Self::Unheard { event, schedule } => write!(
+                f,
+                "{event} of {schedule} reached nobody: no queue is bound to it (said once an hour for each event)"
+            ),
             Self::CaughtUp { schedule, first, last, count, how } => {
                 write!(f, "{schedule}: {count} missed, due from {first} to {last}: {how}")
             }

@@ -19,6 +19,7 @@ mod hand_over;
 mod in_flight;
 mod io;
 mod load;
+mod load_summary;
 mod lookahead;
 mod names;
 mod outstanding;
@@ -39,6 +40,7 @@ mod slots;
 mod start;
 mod state;
 pub mod store;
+mod unheard;
 mod unwritten;
 
 pub use backoff::Resends;
@@ -46,10 +48,11 @@ pub use clock_guard::{ClockRules, ClockState};
 pub use content::{occurrence_event, time_event};
 pub use core::{Engine, Rules};
 pub use io::{Action, Answer, Handover, Input, Notice, Reading};
+pub use load_summary::LoadSummary;
 pub use lookahead::Prepared;
 pub use read::ScheduleStatus;
 pub use refusals::Refused;
 pub use state::{
-    Coalesced, Commit, Era, KeptPage, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, SkipReason,
-    Snapshot, Span,
+    Coalesced, Commit, Era, KeptPage, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, Sent,
+    SkipReason, Snapshot, Span,
 };

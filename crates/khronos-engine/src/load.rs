@@ -15,6 +15,7 @@ use super::{
     Notice, Origin, Revision,
     core::Engine,
     faults::{Fault, planted},
+    load_summary::LoadSummary,
     progress::SpanKey,
     slot::Slot,
     slots::SlotId,
@@ -34,6 +35,9 @@ const COMPARED: usize = 32;
 /// Ended revisions that a put looks at, whether they can be forgotten: more than it adds.
 const LOOKED_AT: usize = 4;
 
+/// Commands that wait at most: until the clock is believed, or until the disk has what they changed. Each holds a definition.
+pub(super) const COMMANDS: usize = 1_000;
+
 /// What is to change.
 #[derive(Debug)]
 pub(super) enum Change {
@@ -44,6 +48,9 @@ pub(super) enum Change {
     /// A command: the one of this name is not wanted any more.
     Remove(u64, Arc<str>),
 }
+
+/// Which slot, if there is one, and what is wanted of it, if it is wanted.
+type Wanted = (Option<SlotId>, Option<Packed>);
 
 /// What is wanted and has not happened yet.
 #[derive(Debug, Default)]
@@ -84,11 +91,20 @@ struct Load {
     overruled: HashSet<Arc<str>>,
     /// All were compared.
     compared: bool,
-    /// Pieces in which something changed.
-    pieces: usize,
+    /// What it changed so far; `None` once that was said.
+    summary: Option<LoadSummary>,
 }
 
 impl Engine {
+    /// A command waits for its turn, if there is room.
+    pub(super) fn take_command(&mut self, command: u64, change: Change) {
+        if self.changes.waiting.len() + self.progress.promises() < COMMANDS {
+            self.changes.wait(change);
+        } else {
+            self.out.too_many.push(command);
+        }
+    }
+
     /// What is not clear before the clock is believed: the moment at which it happens.
     pub(super) fn take_change(&mut self, change: Change) {
         match change {
@@ -146,7 +162,7 @@ impl Engine {
             taken: None,
             overruled: HashSet::new(),
             compared: false,
-            pieces: 0,
+            summary: Some(LoadSummary::default()),
         });
     }
 
@@ -173,7 +189,9 @@ impl Engine {
         if !changes.is_empty() {
             self.changes.piece = self.progress.change();
             let gate = self.changes.piece;
-            load.pieces += 1;
+            if let Some(summary) = &mut load.summary {
+                self.summarize(&changes, summary);
+            }
             self.change_all(changes, Origin::File, gate);
         }
         if load.compared {
@@ -181,9 +199,8 @@ impl Engine {
             if let Some((schedule, count)) = load.taken.take() {
                 self.out.notices.push(Notice::NameTaken { schedule, others: count - 1 });
             }
-            if load.pieces > 1 {
-                self.out.notices.push(Notice::TakenIn { schedules: self.len() });
-                load.pieces = 0;
+            if let Some(summary) = load.summary.take() {
+                self.out.notices.push(Notice::Loaded(LoadSummary { schedules: self.len(), ..summary }));
             }
             // A million take their room until the last is forgotten.
             (load.wanted, load.count) = (Vec::new().into_iter().peekable(), 0);
@@ -194,8 +211,19 @@ impl Engine {
         self.changes.load = Some(load);
     }
 
-    /// The next schedules that are to change, at most so many: which slot, and what is wanted of it.
-    fn compare(&self, load: &mut Load, most: usize) -> Vec<(Option<SlotId>, Option<Packed>)> {
+    fn summarize(&self, changes: &[Wanted], summary: &mut LoadSummary) {
+        for change in changes {
+            match change {
+                (None, Some(wanted)) => summary.added.note(wanted.name()),
+                (Some(_), Some(wanted)) => summary.changed.note(wanted.name()),
+                (Some(id), None) => summary.removed.note(self.schedules[*id].definition.name()),
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// The next schedules that are to change, at most so many.
+    fn compare(&self, load: &mut Load, most: usize) -> Vec<Wanted> {
         let mut changes = Vec::new();
         let after = load.after.clone();
         let mut running = self.schedules.after(after.as_ref().map(Packed::name)).peekable();
@@ -258,12 +286,7 @@ impl Engine {
     }
 
     /// Gives slots what is wanted of them. They hand nothing over before the write `gate` is durable.
-    fn change_all(
-        &mut self,
-        changes: impl IntoIterator<Item = (Option<SlotId>, Option<Packed>)>,
-        origin: Origin,
-        gate: u64,
-    ) {
+    fn change_all(&mut self, changes: impl IntoIterator<Item = Wanted>, origin: Origin, gate: u64) {
         let mut outlived = HashMap::new();
         for (id, wanted) in changes {
             self.change(id, wanted.map(|wanted| (wanted, origin)), gate, &mut outlived);
@@ -291,8 +314,8 @@ impl Engine {
                 let ended = self.retire(&slot, until);
                 match wanted {
                     Some(wanted) => {
-                        let slot = self.succeed(wanted, &ended, (until, until));
-                        self.schedules.replace(id, slot, gate);
+                        let next = self.succeed(wanted, &ended, (until, until));
+                        self.schedules.replace(id, next.having_sent(slot.sent), gate);
                     }
                     None => self.schedules.remove(id),
                 }

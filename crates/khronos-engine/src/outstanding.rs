@@ -1,5 +1,5 @@
-//! What was decided and has not come to its end: what is in flight, the spans that are behind, what is parked, and which
-//! schedules the broker refuses at present.
+//! What was decided and has not come to its end: what is in flight, the spans that are behind, what is parked, and for
+//! people, which schedules the broker refuses and which events reach nobody.
 //!
 //! Invariants: what is in flight belongs to a slot on time, to a span, to a released parked entry, or to nobody any more;
 //! W lies below what is on time. What is not on time takes at most half of the room. A revision is kept as long as
@@ -12,6 +12,7 @@ use super::{
     parked::ParkedSet,
     progress::SpanKey,
     refusals::Refusals,
+    unheard::Unheard,
 };
 use ponos_event::Timestamp;
 use std::collections::HashSet;
@@ -23,6 +24,7 @@ pub(super) struct Outstanding {
     pub(super) backlogs: Backlogs,
     pub(super) parked: ParkedSet,
     pub(super) refusals: Refusals,
+    pub(super) unheard: Unheard,
     /// At most so many are unanswered.
     most: usize,
 }
@@ -35,6 +37,7 @@ impl Outstanding {
             backlogs: Backlogs::default(),
             parked: ParkedSet::new(parked),
             refusals: Refusals::default(),
+            unheard: Unheard::default(),
             most,
         }
     }

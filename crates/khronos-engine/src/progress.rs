@@ -162,6 +162,11 @@ impl Progress {
         self.promised.push_back((ticket.max(before), command));
     }
 
+    /// How many commands wait for a write.
+    pub(super) fn promises(&self) -> usize {
+        self.promised.len()
+    }
+
     /// Commands that can be answered, each once.
     pub(super) fn kept_promises(&mut self) -> Vec<u64> {
         let kept = self.promised.partition_point(|(ticket, _)| self.is_durable(*ticket));

@@ -2,8 +2,8 @@
 //! for a reader.
 
 use super::{
-    KeptPage, OneShot, Parked, Refused, Revision, Span, backlog::Backlogs, core::Engine, progress::SpanKey,
-    slot::Slot, slots::SlotId,
+    KeptPage, OneShot, Parked, Refused, Revision, Sent, Span, backlog::Backlogs, core::Engine,
+    progress::SpanKey, slot::Slot, slots::SlotId,
 };
 use khronos_schedule::Packed;
 use ponos_event::Timestamp;
@@ -18,10 +18,8 @@ pub struct ScheduleStatus {
     pub next: Option<Timestamp>,
     /// What is outstanding, oldest revision first.
     pub outstanding: Vec<Span>,
-    /// Events confirmed since the start.
-    pub confirmed: u64,
-    /// Of these, how many reached nobody.
-    pub returned: u64,
+    /// Its events.
+    pub sent: Sent,
     /// What the broker refuses of it at present.
     pub refused: Option<Refused>,
 }
@@ -75,15 +73,13 @@ impl Engine {
 
     fn running_as(&self, id: SlotId) -> ScheduleStatus {
         let slot = &self.schedules[id];
-        let (confirmed, returned) = slot.counts();
         // While an occurrence is not answered yet, the one after it stands nowhere.
         let next = slot.next().or_else(|| slot.timing().after(slot.in_flight()?));
         ScheduleStatus {
             revision: slot.revision(),
             next,
             outstanding: self.outstanding.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect(),
-            confirmed,
-            returned,
+            sent: slot.sent,
             refused: self.refused().get(slot.definition.name()).cloned(),
         }
     }

@@ -127,7 +127,10 @@ impl Schedules {
 
     fn shut(&mut self, id: SlotId, gate: u64) {
         if gate == 0 {
-            self.gates.remove(&id);
+            // Hashing costs, a million times at a restart.
+            if !self.gates.is_empty() {
+                self.gates.remove(&id);
+            }
         } else {
             self.gates.insert(id, gate);
             self.opening.push_back((gate, id));

@@ -122,8 +122,11 @@ impl Engine {
             }
         }
         self.note_confirmation(&key.0);
+        if returned {
+            self.note_unheard(key);
+        }
         if let Some(id) = self.slot_of(&sending.owner, &key.0) {
-            self.schedules[id].confirm(returned);
+            self.schedules[id].sent.note(sent_at, returned);
         }
     }
 

@@ -1,6 +1,6 @@
 //! One schedule as it runs: what is held of each, so every byte of it counts a million times.
 
-use super::{Era, Origin, Revision, progress::SpanKey};
+use super::{Era, Origin, Revision, Sent, progress::SpanKey};
 use khronos_schedule::{Packed, Schedule, Timing};
 use ponos_event::Timestamp;
 use std::sync::Arc;
@@ -16,8 +16,7 @@ pub(super) struct Slot {
     /// 0: vacant. The highest bit: a command put it.
     number: u32,
     skipped: u32,
-    confirmed: u32,
-    returned: u32,
+    pub(super) sent: Sent,
 }
 
 const PUT: u32 = 1 << 31;
@@ -44,9 +43,13 @@ impl Slot {
             before: before.map(Box::new),
             number: if revision.origin == Origin::Command { number | PUT } else { number },
             skipped: 0,
-            confirmed: 0,
-            returned: 0,
+            sent: Sent::default(),
         }
+    }
+
+    /// The same; these events of it were sent before.
+    pub(super) fn having_sent(self, sent: Sent) -> Self {
+        Self { sent, ..self }
     }
 
     /// A slot in which nothing runs.
@@ -150,17 +153,6 @@ impl Slot {
     pub(super) fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped).into()
     }
-
-    /// Counts an event that was confirmed.
-    pub(super) fn confirm(&mut self, returned: bool) {
-        self.confirmed = self.confirmed.saturating_add(1);
-        self.returned = self.returned.saturating_add(returned.into());
-    }
-
-    /// Events confirmed since the start, and how many of these reached nobody. They stay at 2³² − 1.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        (self.confirmed.into(), self.returned.into())
-    }
 }
 
 /// A due time that is waited for or in flight, or none of both, in eight bytes: due times need forty-two bits.
@@ -195,7 +187,7 @@ mod tests {
             }
         }
         assert_eq!((Due::NONE.get(false), Due::NONE.get(true)), (None, None));
-        assert_eq!(size_of::<Slot>(), 56);
+        assert_eq!(size_of::<Slot>(), 64);
     }
 
     #[test]

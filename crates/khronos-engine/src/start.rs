@@ -47,14 +47,14 @@ impl Engine {
         let pending: HashMap<_, _> = snapshot.one_shots.into_iter().collect();
         let outstanding: Vec<SpanKey> =
             snapshot.spans.iter().map(|(name, span)| (name.clone(), span.revision)).collect();
-        let (mut running, resting): (Vec<_>, Vec<_>) = snapshot.revisions.into_iter().partition(runs);
-        // So that ids follow the order of names.
-        running.sort_by(|a, b| a.definition.name_bytes().cmp(b.definition.name_bytes()));
-        engine.schedules.reserve(running.len());
-        for revision in running {
-            engine.schedules.insert(Slot::new(&revision), 0);
-        }
-        for revision in resting {
+        engine.schedules.reserve(snapshot.revisions.iter().filter(|revision| runs(revision)).count());
+        // A store gives them in the order of names: then ids follow it.
+        for revision in snapshot.revisions {
+            if runs(&revision) {
+                let sent = snapshot.sent.get(revision.name()).copied().unwrap_or_default();
+                engine.schedules.insert(Slot::new(&revision).having_sent(sent), 0);
+                continue;
+            }
             if let Err(faults) = revision.build() {
                 let reason = faults.first().map(|fault| fault.what.clone()).unwrap_or_default();
                 engine.out.notices.push(Notice::Unreadable { schedule: revision.name().into(), reason });

@@ -3,7 +3,7 @@
 use khronos_schedule::{Fault, Packed, Schedule, Timing};
 use ponos_event::{EventKind, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// An accepted definition of a schedule, from the moment it took effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -292,6 +292,48 @@ pub struct Snapshot {
     pub parked: Vec<(u64, Parked)>,
     /// The number of the last row of the record; 0 when it is empty.
     pub last_sequence: u64,
+    /// What the record knows of events that were sent, by the name of the schedule.
+    pub sent: BTreeMap<Arc<str>, Sent>,
+}
+
+/// Events of a schedule that were confirmed, whatever its revision: as far as the record goes back, and since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// How many; it stays at 2³² − 1.
+    pub confirmed: u32,
+    /// Of these, how many reached nobody.
+    pub returned: u32,
+    /// When the last one was handed over, in eight bytes: 1970 before the first.
+    last: Timestamp,
+}
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self { confirmed: 0, returned: 0, last: Timestamp::EPOCH }
+    }
+}
+
+impl Sent {
+    /// One more.
+    pub fn note(&mut self, sent_at: Timestamp, returned: bool) {
+        self.confirmed = self.confirmed.saturating_add(1);
+        self.returned = self.returned.saturating_add(returned.into());
+        self.last = self.last.max(sent_at);
+    }
+
+    /// When the last one was handed over; `None` before the first.
+    pub fn last(&self) -> Option<Timestamp> {
+        Some(self.last).filter(|last| *last > Timestamp::EPOCH)
+    }
+
+    /// Notes what a row of the record says.
+    pub fn note_row(all: &mut BTreeMap<Arc<str>, Self>, row: &Row) {
+        let Outcome::Confirmed { sent_at, returned, .. } = row.outcome else { return };
+        match all.get_mut(&row.schedule) {
+            Some(sent) => sent.note(sent_at, returned),
+            None => all.entry(row.schedule.clone()).or_default().note(sent_at, returned),
+        }
+    }
 }
 
 /// Some of the revisions that are kept, and what is outstanding of them. See [`Engine::kept_after`](super::Engine::kept_after).

@@ -3,6 +3,7 @@
 
 use super::timing::Timing;
 use ponos_event::Timestamp;
+use std::iter::successors;
 
 /// Occurrences by the second, in (after, through].
 #[derive(Debug, Clone)]
@@ -92,12 +93,30 @@ impl LoadForecast {
         let size = seconds.max(1);
         let start = self.first.div_euclid(size) * size;
         let last = self.first + self.cells.len() as i64;
-        (0..).map(move |index| start + index * size).take_while(move |&at| at < last).map(move |at| {
-            let index = |second: i64| usize::try_from(second - self.first).unwrap_or(0).min(self.cells.len());
-            let cells = self.cells.get(index(at)..index(at + size)).unwrap_or_default();
-            let count = cells.iter().map(|&count| u64::from(count)).sum();
-            Peak { at: Timestamp::from_millis(at * 1000), count }
-        })
+        let starts = (0..).map(move |index| start + index * size).take_while(move |&at| at < last);
+        starts.map(move |at| self.slice(at, at + size))
+    }
+
+    /// The span in pieces that begin where `starts` is due, such as the hours or the days of a zone: the first and the last may
+    /// reach beyond the span.
+    pub fn slices_at<'a>(&'a self, starts: &'a Timing) -> impl Iterator<Item = Peak> + 'a {
+        let second = |at: Timestamp| at.millis().div_euclid(1000);
+        let (from, last) = (Timestamp::from_millis(self.first * 1000), self.first + self.cells.len() as i64);
+        let first = starts.before(from.plus(1)).unwrap_or(from);
+        successors(Some(first), |at| starts.after(*at)).take_while(move |at| second(*at) < last).map(
+            move |at| {
+                let end = starts.after(at).map_or(last, second);
+                self.slice(second(at), end)
+            },
+        )
+    }
+
+    /// What lies in these seconds, the end exclusive.
+    fn slice(&self, from: i64, end: i64) -> Peak {
+        let index = |second: i64| usize::try_from(second - self.first).unwrap_or(0).min(self.cells.len());
+        let cells = self.cells.get(index(from)..index(end)).unwrap_or_default();
+        let count = cells.iter().map(|&count| u64::from(count)).sum();
+        Peak { at: Timestamp::from_millis(from * 1000), count }
     }
 
     /// The busiest seconds, at most `most`: the fullest first, of equals the earliest.
@@ -138,6 +157,26 @@ mod tests {
         // (0, 60 s) has one quick occurrence less, since the span begins after 0; its end adds a cell of one second.
         assert_eq!(slices, [199, 202, 202, 3]);
         assert_eq!(load.busiest(2), [Peak { at: at(60_000), count: 6 }, Peak { at: at(120_000), count: 6 }]);
+    }
+
+    #[test]
+    fn pieces_follow_the_days_of_a_zone() {
+        // The clocks go back on 25 October 2026: that day has 25 hours in Paris.
+        let start = "2026-10-24T10:00:00Z".parse::<Timestamp>().unwrap();
+        let mut load = LoadForecast::new(start, start.plus(3 * 86_400_000));
+        load.add(&Timing::from_every("1 hour", None).unwrap(), 1);
+        let days = Timing::from_cron("0 0 * * *", Some("Europe/Paris")).unwrap();
+        let slices: Vec<_> = load.slices_at(&days).map(|one| (one.at.to_string(), one.count)).collect();
+        let of = |at: &str, count| (at.to_owned(), count);
+        assert_eq!(
+            slices,
+            [
+                of("2026-10-23T22:00:00.000Z", 11),
+                of("2026-10-24T22:00:00.000Z", 25),
+                of("2026-10-25T23:00:00.000Z", 24),
+                of("2026-10-26T23:00:00.000Z", 12),
+            ]
+        );
     }
 
     #[test]

@@ -49,6 +49,8 @@ const JITTER: u8 = 8;
 const ONE_SHOT: u8 = 16;
 /// It sends nothing.
 const PAUSED: u8 = 32;
+/// Its `limit` counts since its creation.
+const COUNTED: u8 = 64;
 
 /// What usually stands between two values of a definition; each one's place is the byte that stands for it (JSON
 /// has no bytes below 32 in it). What is not here only takes more room.
@@ -135,6 +137,7 @@ impl Packed {
         })
     }
 
+    #[inline]
     fn all(&self) -> &[u8] {
         match &self.0 {
             Held::Bytes(bytes) => bytes,
@@ -142,6 +145,7 @@ impl Packed {
         }
     }
 
+    #[inline]
     fn rules(&self) -> Option<&Arc<DayRules>> {
         match &self.0 {
             Held::Bytes(_) => None,
@@ -161,6 +165,7 @@ impl Packed {
     }
 
     /// The same as bytes, whose order is the order of names.
+    #[inline]
     pub fn name_bytes(&self) -> &[u8] {
         let all = self.all();
         let length = all.first_chunk().map_or(0, |length: &[u8; NAME]| u16::from_le_bytes(*length));
@@ -173,21 +178,25 @@ impl Packed {
     }
 
     /// Whether a schedule could be built from it.
+    #[inline]
     pub fn is_understood(&self) -> bool {
         self.flags() & UNDERSTOOD != 0
     }
 
     /// Whether its send times lie behind its due times.
+    #[inline]
     pub fn has_jitter(&self) -> bool {
         self.flags() & JITTER != 0
     }
 
     /// Whether it is due once, at an instant.
+    #[inline]
     pub fn is_one_shot(&self) -> bool {
         self.flags() & ONE_SHOT != 0
     }
 
     /// Whether it sends nothing.
+    #[inline]
     pub fn is_paused(&self) -> bool {
         self.flags() & PAUSED != 0
     }
@@ -270,7 +279,8 @@ impl Packed {
     /// The same with a `limit`, where there is one without `from`, counted since this instant.
     #[must_use]
     pub fn counting_since(&self, since: Timestamp) -> Self {
-        match self.timing().is_counted_since_creation().then(|| self.schedule()).flatten() {
+        let is_counted = self.flags() & COUNTED != 0;
+        match is_counted.then(|| self.schedule()).flatten() {
             Some(schedule) => Self::new(&self.definition(), &schedule.counting_since(since)),
             None => self.clone(),
         }
@@ -281,11 +291,13 @@ impl Packed {
         self == other || self.schedule().is_some_and(|schedule| Some(schedule) == other.schedule())
     }
 
+    #[inline]
     fn flags(&self) -> u8 {
         self.all().get(NAME + self.name_bytes().len()).copied().unwrap_or_default()
     }
 
     /// What follows the flags.
+    #[inline]
     fn meaning(&self) -> &[u8] {
         self.all().get(NAME + self.name_bytes().len() + 1..).unwrap_or_default()
     }
@@ -315,6 +327,9 @@ fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Vec<u8>,
         }
         if policy.paused {
             bytes[flags] |= PAUSED;
+        }
+        if timing.is_counted_since_creation() {
+            bytes[flags] |= COUNTED;
         }
         bytes = postcard::to_extend(&((!usual).then_some(policy), timing, event.as_str()), bytes)?;
         if let Some(after) = rest

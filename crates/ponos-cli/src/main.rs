@@ -4,6 +4,7 @@
 //! fit the terminal), `contracts` (schemas) and `span` (durations as people write them). The program uses only the public
 //! items of `ponos`; it is a package of its own, so that neither workers nor the clock pay for a command line.
 
+mod completions;
 mod connection;
 mod contracts;
 mod dead;
@@ -48,6 +49,7 @@ enum Verb {
     /// Compares schemas.
     #[command(subcommand)]
     Schema(schema::Verb),
+    Completions(completions::Args),
 }
 
 impl Verb {
@@ -61,7 +63,7 @@ impl Verb {
             Self::Dead(dead::Verb::Drop(_)) => {
                 Some("interrupted: see ponos dead list for what was not dropped")
             }
-            Self::Dead(_) | Self::Topology(_) | Self::Schema(_) => Some("interrupted"),
+            Self::Dead(_) | Self::Topology(_) | Self::Schema(_) | Self::Completions(_) => Some("interrupted"),
         }
     }
 }
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
             Verb::Dead(verb) => dead::run(&connection, verb).await,
             Verb::Run(args) => run::run(&connection, args).await,
             Verb::Schema(verb) => schema::run(verb),
+            Verb::Completions(args) => completions::run(args),
             Verb::Topology(args) => topology::run(&connection, args).await,
         }
     })

@@ -41,6 +41,22 @@ async fn the_history_shows_kind_and_command_and_filters_by_kind() {
     assert!(status == 400 && detail.contains("did you mean 'trigger'?"), "{detail}");
 }
 
+#[tokio::test]
+async fn rows_are_chosen_by_due_time_and_lateness() {
+    let clock = clock().await;
+    let (from, to) = (at(2), at(5));
+    let page: History = clock.client.get(&format!("/history?from={from}&to={to}")).await.unwrap();
+    let due: Vec<_> = page.rows.iter().map(|row| row.due_at).collect();
+    assert_eq!(due, [at(5), at(4)]);
+    let late = confirmed("two-minutes", 7);
+    let Outcome::Confirmed { sent_at, returned, .. } = late.outcome else { panic!("{late:?}") };
+    clock.record(Row { outcome: Outcome::Confirmed { sent_at, lateness: 1_001, returned }, ..late });
+    let page: History = clock.client.get("/history?late=%3E1s").await.unwrap();
+    assert_eq!(page.rows.iter().map(|row| row.due_at).collect::<Vec<_>>(), [at(7)]);
+    let (status, detail) = refused(clock.client.get("/history?late=soon").await).await;
+    assert!(status == 400 && detail.starts_with("late: "), "{detail}");
+}
+
 #[test]
 fn a_row_that_says_no_kind_is_an_occurrence() {
     let row = RowView::new("khronos", RECORD, &RecordRow { sequence: 1, row: confirmed("one-minute", 1) });

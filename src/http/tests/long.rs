@@ -150,8 +150,7 @@ async fn a_list_that_breaks_off_is_no_whole_answer() {
         revision: revision("one-minute", "1 minute"),
         next: None,
         outstanding: vec![],
-        confirmed: 0,
-        returned: 0,
+        sent: Sent::default(),
         refused: None,
     };
     match asked.recv().await {

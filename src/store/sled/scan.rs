@@ -7,7 +7,7 @@ use super::{
     record::Record,
 };
 use crate::{
-    engine::Snapshot,
+    engine::{Sent, Snapshot},
     schedule::{CalendarId, CalendarStore, Days},
 };
 use std::{
@@ -174,6 +174,7 @@ impl Scan {
                 }
                 self.first_row = self.first_row.or(Some(first));
                 self.next_row = first + rows.len() as u64;
+                rows.iter().for_each(|row| Sent::note_row(&mut self.snapshot.sent, row));
                 self.record.resume(first, &rows)?;
             }
         }

@@ -17,6 +17,7 @@
 mod ledger;
 mod ranges;
 mod report;
+mod strays;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +60,8 @@ pub struct Auditor {
     last_sequence: u64,
     record_is_empty: bool,
     created: Option<Timestamp>,
+    /// Only the schedule of this name.
+    only: Option<Arc<str>>,
 }
 
 /// Makes the arithmetic of a revision; the error says why it can't be evaluated.
@@ -91,7 +94,7 @@ pub fn audit<'a>(
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 ) -> Result<Report, TooFragmented> {
-    let mut auditor = Auditor::of(snapshot, from, to);
+    let mut auditor = Auditor::of(snapshot, from, to, None);
     rows.into_iter().try_for_each(|row| auditor.row(row))?;
     Ok(auditor.report())
 }
@@ -115,9 +118,15 @@ impl Auditor {
         })
     }
 
-    /// Audits (from, to] of a clock that does not run, with all that it kept.
-    pub fn of(snapshot: &Snapshot, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
-        let mut auditor = Self::new(u64::MAX, from, to);
+    /// Audits (from, to] of a clock that does not run, with all that it kept; of [one schedule](Self::only), if a name is
+    /// given.
+    pub fn of(
+        snapshot: &Snapshot,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+        only: Option<&str>,
+    ) -> Self {
+        let mut auditor = Self::new(u64::MAX, from, to).only(only);
         auditor.keep_all(snapshot);
         auditor
     }
@@ -144,7 +153,18 @@ impl Auditor {
             last_sequence: 0,
             record_is_empty: true,
             created: None,
+            only: None,
         }
+    }
+
+    /// The same of one schedule alone, if a name is given. To be said before the first page.
+    #[must_use]
+    pub fn only(self, name: Option<&str>) -> Self {
+        Self { only: name.map(Into::into), ..self }
+    }
+
+    fn leaves_out(&self, name: &str) -> bool {
+        self.only.as_deref().is_some_and(|only| only != name)
     }
 
     fn keep_all(&mut self, snapshot: &Snapshot) {
@@ -161,7 +181,8 @@ impl Auditor {
     }
 
     /// Takes a page of what is kept in: all pages, in their order, before the first row.
-    pub fn keep(&mut self, page: KeptPage) {
+    pub fn keep(&mut self, mut page: KeptPage) {
+        page.revisions.retain(|revision| !self.leaves_out(revision.name()));
         self.settled = self.settled.min(page.settled);
         self.upper = self.upper.min(self.settled);
         self.created =
@@ -219,12 +240,15 @@ impl Auditor {
             ));
         }
         self.last_sequence = entry.sequence;
+        let of_all = &*row.schedule == "*";
+        if !of_all && self.leaves_out(&row.schedule) {
+            return Ok(());
+        }
         self.rows += 1;
         // No occurrence: it fills no hole, and the arithmetic does not call for it.
         if row.kind != EventKind::Occurrence {
             return Ok(());
         }
-        let of_all = &*row.schedule == "*";
         // Those of all speak of send times: what they cover may have been due before.
         if row.last <= self.lower || (row.first > self.upper && !of_all) {
             return Ok(());
@@ -320,7 +344,7 @@ impl Auditor {
 
     /// A record of which nothing is kept any more proves nothing: there is no first row to begin at.
     fn nothing_kept(&self) -> bool {
-        self.rows == 0 && !self.record_is_empty
+        self.last_sequence == 0 && !self.record_is_empty
     }
 
     /// The first name of all, or after this one.
@@ -356,45 +380,5 @@ impl Auditor {
             self.kept[at].ledger = self.open(&kept.revision);
         }
         self.kept[at].ledger.as_deref_mut()
-    }
-
-    /// A row whose definition is not at hand: forgotten since, or never accepted.
-    fn without_definition(&mut self, entry: &RecordRow) {
-        let row = &entry.row;
-        let after = self.place((&row.schedule, u32::MAX));
-        let newest = after.checked_sub(1).and_then(|at| self.kept.get(at)).map(Kept::key);
-        let newest = newest.filter(|(name, _)| **name == *row.schedule);
-        if newest.is_some_and(|(_, newest)| row.revision > newest) || row.revision == 0 {
-            self.stray(entry, "no such revision was ever accepted");
-            return;
-        }
-        if !self.unverifiable.contains_key(&row.schedule) {
-            let (name, revision) = (&row.schedule, row.revision);
-            self.note(format!("{name} revision {revision} is no longer kept: its rows can't be verified"));
-        }
-        *self.unverifiable.entry(row.schedule.clone()).or_default() += row.count;
-    }
-
-    fn stray(&mut self, entry: &RecordRow, what: &str) {
-        let RecordRow { sequence, row } = entry;
-        let finding = Finding {
-            revision: row.revision,
-            first: row.first,
-            last: row.last,
-            count: row.count,
-            sequence: Some(*sequence),
-            what: what.into(),
-        };
-        let strays = self.unknown.entry(row.schedule.clone()).or_default();
-        // One stray row is as bad as a thousand; the bound keeps a broken record from filling the memory.
-        if strays.len() < NOTES {
-            strays.push(finding);
-        }
-    }
-
-    fn note(&mut self, text: String) {
-        if self.notes.len() < NOTES {
-            self.notes.push(text);
-        }
     }
 }

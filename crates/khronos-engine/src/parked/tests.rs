@@ -68,7 +68,7 @@ impl Unbound {
                         );
                     }
                     Action::Notice(notice) => self.notices.push(notice),
-                    Action::Durable(_) | Action::Record { .. } => {}
+                    Action::Durable(_) | Action::TooMany(_) | Action::Record { .. } => {}
                 }
             }
         }

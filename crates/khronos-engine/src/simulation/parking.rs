@@ -4,6 +4,7 @@
 use super::random::Random;
 use crate::{Commit, Engine, Handover, Input, Parked};
 use khronos_schedule::{Definition, Unrouted};
+use ponos_event::Timestamp;
 use std::collections::BTreeMap;
 
 pub(super) struct Parking {
@@ -15,8 +16,8 @@ pub(super) struct Parking {
     pub(super) runs: usize,
     /// As it is durable.
     disk: BTreeMap<u64, Parked>,
-    /// Up to this one they were parked before the clock was set back last.
-    before: u64,
+    /// What was parked when the clock was set back.
+    set_back: Vec<SetBack>,
     /// What should not be.
     pub(super) broken: Option<String>,
 }
@@ -28,7 +29,7 @@ impl Parking {
             unbound: false,
             runs: 0,
             disk: BTreeMap::new(),
-            before: 0,
+            set_back: Vec::new(),
             broken: None,
         }
     }
@@ -85,12 +86,14 @@ impl Parking {
     }
 
     /// What is handed over is not parked any more on the disk, or released there. What a restart sends again is parked
-    /// there or not, and what was parked before the clock was set back is called for again.
+    /// there or not. So is what was parked when the clock was set back to before its send time: it is due once more, as all
+    /// that lies above the reading, and the entry stays. What lies below, or is parked since, has no such excuse.
     pub(super) fn check_handover(&mut self, handover: &Handover, engine: &Engine) {
         let name = &handover.schedule.name;
         let resent = engine.running(name).is_some_and(|running| !running.outstanding.is_empty());
         let unreleased = |(number, parked): &(&u64, &Parked)| {
-            **number > self.before && !parked.released && is_of(handover, parked)
+            let called_again = self.set_back.iter().any(|before| before.calls_again(**number, handover));
+            !parked.released && is_of(handover, parked) && !called_again
         };
         if !resent && let Some((number, _)) = self.disk.iter().find(unreleased) {
             let due = handover.stands_for.last;
@@ -98,9 +101,10 @@ impl Parking {
         }
     }
 
-    pub(super) fn set_back(&mut self, engine: &Engine) {
-        let all = engine.parked().keys().chain(self.disk.keys());
-        self.before = all.fold(self.before, |before, number| before.max(*number));
+    pub(super) fn set_back(&mut self, to: Timestamp, engine: &Engine) {
+        let all = self.disk.iter().chain(engine.parked());
+        let last = all.map(|(number, parked)| (*number, parked.stands_for.last));
+        self.set_back.push(SetBack { to, last: last.collect() });
     }
 
     pub(super) fn written(&mut self, commit: &Commit) {
@@ -117,6 +121,21 @@ impl Parking {
         if kept > engine.most_parked() {
             self.broken = Some(format!("{kept} are parked"));
         }
+    }
+}
+
+/// The clock was set back.
+struct SetBack {
+    to: Timestamp,
+    /// The last due time of each entry then: what joined it later was parked later.
+    last: BTreeMap<u64, Timestamp>,
+}
+
+impl SetBack {
+    fn calls_again(&self, number: u64, handover: &Handover) -> bool {
+        let due = handover.stands_for.last;
+        let was_parked = self.last.get(&number).is_some_and(|last| due <= *last);
+        was_parked && handover.schedule.timing.send_time(due) > self.to
     }
 }
 

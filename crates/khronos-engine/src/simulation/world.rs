@@ -248,8 +248,9 @@ impl World {
                 Action::Notice(Notice::ClockResumed { now, .. }) => {
                     self.era += 1;
                     self.reservation.set_back(now);
-                    self.parking.set_back(&self.engine);
+                    self.parking.set_back(now, &self.engine);
                 }
+                Action::TooMany(commands) => panic!("{commands:?} have no room"),
                 Action::Notice(_) => {}
             }
         }

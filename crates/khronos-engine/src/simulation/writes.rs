@@ -61,7 +61,7 @@ impl Seen {
                             inputs.push(Input::Settled(vec![(one.token, answer)]));
                         }
                     }
-                    Action::Durable(_) | Action::Record { .. } | Action::Notice(_) => {}
+                    Action::Durable(_) | Action::TooMany(_) | Action::Record { .. } | Action::Notice(_) => {}
                 }
             }
         }
@@ -157,7 +157,7 @@ fn what_is_on_time_does_not_wait_for_what_is_caught_up_with() {
             match action {
                 Action::Save { ticket, .. } => inputs.push(Input::Saved(ticket)),
                 Action::Publish(handovers) => sent.extend(handovers),
-                Action::Durable(_) | Action::Record { .. } | Action::Notice(_) => {}
+                Action::Durable(_) | Action::TooMany(_) | Action::Record { .. } | Action::Notice(_) => {}
             }
         }
     }
@@ -193,7 +193,7 @@ fn what_is_put_waits_for_its_own_write_and_no_other_schedule_does() {
                         let answer = |one: &Handover| (one.token, Answer::Confirmed { returned: false });
                         inputs.push(Input::Settled(handovers.iter().map(answer).collect()));
                     }
-                    Action::Record { .. } | Action::Notice(_) => {}
+                    Action::TooMany(_) | Action::Record { .. } | Action::Notice(_) => {}
                 }
             }
         }
@@ -324,6 +324,47 @@ fn a_command_that_changes_nothing_is_answered_once_what_it_found_is_durable() {
     assert_eq!(answers(&mut seen.engine, Input::Saved(2)), [5, 6]);
     assert_eq!(tickets, [1, 2]);
     assert!(seen.engine.is_empty());
+}
+
+#[test]
+fn more_commands_than_there_is_room_for_are_refused_while_the_clock_is_held_or_the_disk_is_slow() {
+    let most = crate::load::COMMANDS as u64;
+    for held in [false, true] {
+        let mut engine = Seen::engine(100, false);
+        let mut reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
+        let definition = Packed::build(&every("b", "1d")).unwrap();
+        let put = |command| Input::Put { command, definition: definition.clone() };
+        let mut step = |reading, input| -> [Vec<u64>; 3] {
+            let [mut saves, mut durable, mut too_many] = <[Vec<u64>; 3]>::default();
+            for action in engine.step(reading, input) {
+                match action {
+                    Action::Save { ticket, .. } => saves.push(ticket),
+                    Action::Durable(commands) => durable.extend(commands),
+                    Action::TooMany(commands) => too_many.extend(commands),
+                    Action::Publish(_) | Action::Record { .. } | Action::Notice(_) => {}
+                }
+            }
+            [saves, durable, too_many]
+        };
+        // The first reading is believed, whatever it is.
+        assert_eq!(step(reading, Input::Tick), <[Vec<u64>; 3]>::default());
+        for command in 1..=most {
+            if held {
+                // Each reading leaps ahead of the one before.
+                reading.wall = reading.wall.plus(2 * MINUTE);
+            }
+            let [saves, durable, too_many] = step(reading, put(command));
+            let first = !held && command == 1;
+            assert_eq!((saves.len(), durable, too_many), (usize::from(first), vec![], vec![]));
+        }
+        reading.wall = reading.wall.plus(if held { 2 * MINUTE } else { 0 });
+        assert_eq!(step(reading, put(most + 1)), [vec![], vec![], vec![most + 1]]);
+        if held {
+            assert_eq!(step(reading, Input::Tick), [vec![1], vec![], vec![]], "it is believed");
+        }
+        assert_eq!(step(reading, Input::Saved(1)), [vec![], (1..=most).collect(), vec![]]);
+        assert_eq!(step(reading, put(most + 2)), [vec![], vec![most + 2], vec![]]);
+    }
 }
 
 fn every(name: &str, every: &str) -> Definition {

@@ -2,7 +2,7 @@
 //! processes; faults can be planted in it. Absent: durability.
 
 use super::{Limits, Page, Store, StoreError, Written, details_lost};
-use crate::{Commit, OneShot, Parked, RecordRow, Revision, Row, Snapshot, Span};
+use crate::{Commit, OneShot, Parked, RecordRow, Revision, Row, Sent, Snapshot, Span};
 use ponos_event::Timestamp;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -142,6 +142,8 @@ impl Store for MemoryStore {
         }
         let mut content = self.memory.content();
         content.complete = content.complete.min(content.settled);
+        let mut sent = BTreeMap::new();
+        content.rows.iter().for_each(|row| Sent::note_row(&mut sent, row));
         Ok(Snapshot {
             settled: content.settled,
             handed: content.handed,
@@ -152,6 +154,7 @@ impl Store for MemoryStore {
             one_shots: content.one_shots.iter().map(|(name, one)| (name.clone(), *one)).collect(),
             parked: content.parked.iter().map(|(number, parked)| (*number, parked.clone())).collect(),
             last_sequence: content.last,
+            sent,
         })
     }
 

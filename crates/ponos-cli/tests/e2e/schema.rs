@@ -1,4 +1,4 @@
-//! `ponos schema check`.
+//! `ponos schema check`, and `ponos completions`.
 
 use super::support::{Ended, ponos_ends};
 
@@ -38,4 +38,12 @@ fn a_new_value_of_an_enum_breaks_readers_alone() {
     check(old, new, 0, &["--for", "queued"]);
     check(new, old, 1, &["--for", "queued"]);
     check(new, old, 0, &["--for", "readers"]);
+}
+
+#[test]
+fn every_shell_gets_a_completion_script() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = ponos_ends("", &["completions", shell], 0).out;
+        assert!(script.contains("requeue") && script.contains("--url-file"), "{shell}");
+    }
 }
