@@ -56,7 +56,7 @@ impl Recording {
             let send = sent_at.plus(-lateness);
             let is_marked = mark.is_some_and(|mark| (mark.first..=mark.last).contains(&send));
             if Some(send) <= kept.settled && !is_marked {
-                self.broken.get_or_insert(format!("{row:?} is lost, and {mark:?} does not say so"));
+                self.broken.get_or_insert(format!("{row:?} is lost: {mark:?} is all that says so"));
             }
         }
     }
