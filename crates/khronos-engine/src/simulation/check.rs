@@ -38,7 +38,11 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     world.rendering.broken.clone().map_or(Ok(()), Err)?;
     world.parking.broken.clone().map_or(Ok(()), Err)?;
     world.commands.broken.clone().map_or(Ok(()), Err)?;
-    world.recording.broken.clone().map_or(Ok(()), Err)?;
+    world
+        .recording
+        .broken
+        .as_ref()
+        .map_or(Ok(()), |broken| Err(format!("{AUDIT}misses a mark: {broken}")))?;
     nothing_is_settled_by_reaching_nobody(world)?;
     nothing_waits_for_its_turn(world)?;
     nothing_sent_singly_was_coalesced(world)?;
