@@ -73,10 +73,20 @@ pub(super) fn read(
             faults.push(Diagnostic::error(what).in_file(&shown).help("rename one of the files"));
             continue;
         }
-        let days = match reader.read_text(file, BYTES) {
-            Ok(text) => {
-                let is_ics = file.extension().is_some_and(|extension| extension == "ics");
-                calendar::parse(&Text::new(&shown, &text), is_ics).map_err(|found| faults.append(found)).ok()
+        let is_ics = file.extension().is_some_and(|extension| extension == "ics");
+        let text = if is_ics {
+            reader.read(file, BYTES).map(calendar::ics::decoded)
+        } else {
+            reader.read_text(file, BYTES)
+        };
+        let calendar = match text.map(|text| calendar::parse(&Text::new(&shown, &text), is_ics)) {
+            Ok(Ok((calendar, warnings))) => {
+                faults.append(warnings);
+                Some(calendar)
+            }
+            Ok(Err(found)) => {
+                faults.append(found);
+                None
             }
             Err(error) => {
                 let what = format!("this calendar can't be read: {error}");
@@ -91,7 +101,7 @@ pub(super) fn read(
                 None
             }
         };
-        calendars.insert(&name, days);
+        calendars.insert(&name, calendar);
     }
     (calendars, faults)
 }

@@ -29,8 +29,8 @@ const NEW_YORK: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n\
 fn calendars(named: &[(&str, &str)]) -> Calendars {
     let mut calendars = Calendars::default();
     for (name, text) in named {
-        let days = calendar::parse(&Text::new(name, text), text.starts_with("BEGIN")).unwrap();
-        calendars.insert(name, Some(days));
+        let (calendar, _) = calendar::parse(&Text::new(name, text), text.starts_with("BEGIN")).unwrap();
+        calendars.insert(name, Some(calendar));
     }
     calendars
 }

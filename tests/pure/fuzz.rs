@@ -8,7 +8,7 @@ use khronos::{
     diagnostic::{Diagnostics, Text},
     position::Position,
     schedule::{
-        Calendars, Definition, Schedule, Timing, calendar, file, near_miss, parse_instant, parse_length,
+        Calendars, Definition, Schedule, Timing, Zone, calendar, file, near_miss, parse_instant, parse_length,
     },
 };
 use mutate::Mutator;
@@ -199,9 +199,34 @@ fn calendar_files() {
     let lines: Vec<&str> = ics.split_inclusive("\r\n").collect();
     let mut corpus = vec![ics.to_owned(), lines[..12].concat() + "END:VCALENDAR\r\n"];
     corpus.extend(["DAILY", "WEEKLY", "YEARLY"].map(|rule| ics.replace("MONTHLY", rule)));
+    // Whatever a file is said to hold: cancelled and moved occurrences, zones, several calendars.
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/ics");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    corpus.extend(files.iter().map(|file| std::fs::read_to_string(file).unwrap()));
+    corpus.push(OWN_ZONE.to_owned());
     fuzz(8, 20_000, corpus, |text| {
-        if let Err(found) = calendar::parse(&Text::new("fuzz.ics", text), true) {
-            placed(text, &found);
+        match calendar::parse(&Text::new("fuzz.ics", text), true) {
+            Ok((calendar, found)) => {
+                placed(text, &found);
+                assert!(calendar.days_in(Zone::UTC).len() < 60_000);
+            }
+            Err(found) => placed(text, &found),
         }
+        // With a byte too few, it is not UTF-8 any more.
+        let mut bytes = text.as_bytes().to_vec();
+        assert_eq!(calendar::ics::decoded(bytes.clone()).replace('\n', "\r"), text.replace('\n', "\r"));
+        bytes.drain(bytes.len() / 2..(bytes.len() / 2 + 1).min(bytes.len()));
+        let decoded = calendar::ics::decoded(bytes);
+        assert!(decoded.len() <= 3 * text.len());
     });
 }
+
+/// A zone by its own rules, and an event with every property that says something about days.
+const OWN_ZONE: &str = "BEGIN:VCALENDAR\r\nBEGIN:VTIMEZONE\r\nTZID:Office \u{e9}\r\nBEGIN:DAYLIGHT\r\nTZOFFSETFROM:-0500\r\nTZOFFSETTO:-0400\r\n\
+    DTSTART:20070311T020000\r\nRRULE:FREQ=YEARLY;BYDAY=2SU;BYMONTH=3\r\nEND:DAYLIGHT\r\nBEGIN:STANDARD\r\nTZOFFSETFROM:-0400\r\n\
+    TZOFFSETTO:-0500\r\nDTSTART:20071104T020000\r\nRDATE:20081102T020000\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\nBEGIN:VEVENT\r\n\
+    UID:1\r\nDTSTART;TZID=Office \u{e9}:20260105T200000\r\nDURATION:P1DT2H\r\nRRULE:FREQ=MONTHLY;BYDAY=MO,TU;BYSETPOS=1,-1\r\n\
+    EXRULE:FREQ=YEARLY;BYYEARDAY=40;BYHOUR=20\r\nRDATE;VALUE=PERIOD:20260201T000000Z/PT5H,20260301T000000/20260302T000000\r\n\
+    EXDATE:20260106T010000Z\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:1\r\nRECURRENCE-ID;RANGE=THISANDFUTURE:20260203T010000Z\r\n\
+    DTSTART:20260204T010000Z\r\nSEQUENCE:2\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";

@@ -111,7 +111,7 @@ fn calendars_are_read_from_the_folder_beside_that_of_the_schedules() {
     fs::write(calendars.join(".days-off.ics"), "an editor's").unwrap();
     fs::write(calendars.join("README.md"), "for people").unwrap();
     assert_eq!(faults(read()), [""; 0]);
-    fs::write(calendars.join("days-off.ics"), "BEGIN:VCALENDAR\nEND:VCALENDAR\n").unwrap();
+    fs::write(calendars.join("days-off.ics"), "BEGIN:VEVENT\nDTSTART:20261225\nEND:VEVENT\n").unwrap();
     fs::write(calendars.join("Days.toml"), "dates = []").unwrap();
     assert_eq!(
         faults(read()),
@@ -124,10 +124,18 @@ fn calendars_are_read_from_the_folder_beside_that_of_the_schedules() {
     fs::remove_file(calendars.join("days-off.toml")).unwrap();
     fs::write(calendars.join("days-off.ics"), "BEGIN:VCALENDAR\nBEGIN:VTODO\nEND:VTODO\nEND:VCALENDAR\n")
         .unwrap();
+    // A warning: it is as good as none.
     assert_eq!(
         faults(read()),
         [
-            "calendars/days-off.ics:2:7: 'VTODO' is not supported: only events (VEVENT) define days; remove it from this calendar",
+            "calendars/days-off.ics:1:1: this calendar has no events, and so no days; only events (VEVENT) define days: put one into it, or remove it"
+        ]
+    );
+    fs::write(calendars.join("days-off.ics"), "BEGIN:VCALENDAR\nBEGIN:VTODO\nEND:VCALENDAR\n").unwrap();
+    assert_eq!(
+        faults(read()),
+        [
+            "calendars/days-off.ics:3:1: END:VCALENDAR found where END:VTODO is expected; end each component that is begun; the file may be cut off",
             "schedules/a.toml:5:12: schedule 'a': exclude.0: the calendar 'days-off' can't be used: its file is wrong",
         ]
     );

@@ -27,7 +27,7 @@ mod timing;
 pub mod toml_tree;
 mod zone;
 
-pub use calendar::{CalendarId, Days};
+pub use calendar::{Calendar, CalendarId, Days};
 pub use calendar_store::CalendarStore;
 pub use definition::{
     CatchUpDefinition, Definition, DstDefinition, ResendsDefinition, TimingDefinition, build::is_name,

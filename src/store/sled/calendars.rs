@@ -7,7 +7,7 @@ use super::{
 use crate::{
     diagnostic::Text,
     engine::{Commit, Era, Revision},
-    schedule::{CalendarId, CalendarStore, Calendars, Packed, calendar, file},
+    schedule::{CalendarId, CalendarStore, Calendars, Days, Packed, Zone, calendar, file},
     store::Store,
 };
 use ponos::event::Timestamp;
@@ -16,14 +16,18 @@ use std::path::Path;
 /// A revision that was accepted with this calendar, and the calendar's id.
 fn revision(number: u32, calendar: &str) -> (Revision, CalendarId) {
     let mut calendars = Calendars::default();
-    let days = calendar::parse(&Text::new("c.toml", calendar), false).unwrap();
-    let id = days.id();
-    calendars.insert("c", Some(days));
+    let (calendar, _) = calendar::parse(&Text::new("c.toml", calendar), false).unwrap();
+    let id = calendar.days_in(Zone::UTC).id();
+    calendars.insert("c", Some(calendar));
     let text = "[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\nevery = \"1 day\"\nexclude = [\"c\"]\n";
     let (entries, faults) = file::parse(&Text::new("f.toml", text), &calendars);
     assert_eq!(faults.to_string(), "");
     let definition = Packed::new(&entries[0].definition, &entries[0].schedule);
     (Era::first(number, Timestamp::EPOCH).of(definition), id)
+}
+
+fn days(calendar: &str) -> Days {
+    calendar::parse(&Text::new("c.toml", calendar), false).unwrap().0.days_in(Zone::UTC)
 }
 
 fn open(folder: &Path) -> SledStore {
@@ -57,7 +61,7 @@ fn a_calendar_is_kept_as_long_as_a_revision_refers_to_it() {
 
 #[test]
 fn a_calendar_that_is_not_what_its_key_says_is_refused() {
-    let days = calendar::parse(&Text::new("c.toml", "yearly = [\"05-01\"]"), false).unwrap();
+    let days = days("yearly = [\"05-01\"]");
     let (key, bytes) = (encoding::calendar_key(days.id()), days.to_bytes());
     let entry = |bytes: &[u8]| encoding::entry(&key, bytes, &CalendarStore::default());
     assert!(matches!(entry(&bytes), Ok(Entry::Calendar(id, same)) if id == days.id() && *same == days));
@@ -69,7 +73,7 @@ fn a_calendar_that_is_not_what_its_key_says_is_refused() {
 
 #[test]
 fn what_earlier_versions_wrote_is_read() {
-    let days = calendar::parse(&Text::new("c.toml", "dates = [\"2026-12-25\"]"), false).unwrap();
+    let days = days("dates = [\"2026-12-25\"]");
     let definition =
         br#"{"name":"a","event":"a.b.passed","every":"1 day","exclude":["c"],"calendars":{"c":"53508b14-b68a-5c78-94e6-99de12b6a40d"}}"#;
     // Effective from 0, opens at 0, no instant before, not ended.

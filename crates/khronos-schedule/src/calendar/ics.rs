@@ -1,120 +1,130 @@
-//! A calendar in the iCalendar form (RFC 5545): every `VEVENT` gives the local dates that it covers. The crate
-//! `icalendar` takes the text apart; what it means for days, and where it stands, is decided here. A property that
-//! might change the days and is not understood is refused, never skipped.
+//! A calendar in the iCalendar form (RFC 5545): every `VEVENT` gives the days that it covers. What says something about
+//! days and is not understood is refused, at its place and with what to do; what says nothing about them is passed over.
+//!
+//! The way of a text: `decoded` makes it of bytes, `unfolded` and `line` take it apart, `component` puts together what
+//! may say something about days, `event` reads an event (`rule`, `moment`, `zones`), and `series` takes those of one UID
+//! together (`expansion`).
 
+mod clock;
+mod component;
+mod decoded;
 mod event;
+mod expansion;
+mod line;
+mod moment;
+mod refusal;
+mod rule;
+mod series;
 mod unfolded;
+mod zones;
 
-use self::unfolded::Unfolded;
-use super::Days;
+pub use self::decoded::decoded;
+
+use self::{
+    component::Component, event::Event, expansion::Steps, refusal::Refusal, series::Covered,
+    unfolded::Unfolded, zones::Zones,
+};
+use super::Calendar;
 use crate::{
     diagnostic::{Diagnostics, Text},
     fault::shown,
-    zone::Zone,
 };
-use icalendar::parser::{Component, read_calendar_simple};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Components within components; the parser of the crate goes down as deep as the text does.
-const DEEPEST: usize = 4;
-/// Days that all events of a file may cover, one by one.
-const MOST_DAYS: usize = 2_000_000;
+/// Messages between calendars that say nothing certain about days.
+const NO_CALENDARS: [&str; 3] = ["COUNTER", "DECLINECOUNTER", "REFRESH"];
 
-/// Properties of the whole calendar that say nothing about days; so do all that begin with `X-`.
-const HARMLESS: [&str; 14] = [
-    "VERSION",
-    "PRODID",
-    "CALSCALE",
-    "METHOD",
-    "NAME",
-    "DESCRIPTION",
-    "UID",
-    "LAST-MODIFIED",
-    "URL",
-    "CATEGORIES",
-    "REFRESH-INTERVAL",
-    "SOURCE",
-    "COLOR",
-    "IMAGE",
-];
-
-/// The days that the events of the text cover; what is wrong is added to `faults`.
-pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Days {
-    let mut days = Days::none();
+/// What the events of the text cover; what is wrong, or seldom meant, is added to `faults`.
+pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Calendar {
     let unfolded = Unfolded::new(text.as_str());
-    let help = "each line is NAME:VALUE, between BEGIN:VCALENDAR and END:VCALENDAR";
-    if let Some((at, what)) = unfolded.malformed(DEEPEST) {
-        faults.push(text.error(at, what).help(help));
-        return days;
-    }
-    let roots = match read_calendar_simple(&unfolded.text) {
+    let refuse = |refusal: Refusal| text.error(refusal.at, refusal.what).maybe_help(refusal.help);
+    let roots = match component::tree(&unfolded) {
         Ok(roots) => roots,
-        Err(error) => {
-            let at = unfolded.line_of(error.input);
-            faults.push(text.error(at, "this is not iCalendar text from here on").help(help));
-            return days;
+        Err(refusal) => {
+            faults.push(refuse(refusal));
+            return Calendar::default();
         }
     };
-    let mut room = MOST_DAYS;
+    let (mut steps, mut covered) = (Steps::new(), Covered::none());
+    let (mut named, mut unnamed): (BTreeMap<&str, Vec<Event<'_>>>, Vec<Event<'_>>) = Default::default();
+    let mut reader = Reader { steps: &mut steps, unknown: BTreeSet::new(), warnings: Vec::new() };
     for root in &roots {
-        if !root.name.as_str().eq_ignore_ascii_case("VCALENDAR") {
-            let what = format!("'{}' found where VCALENDAR is expected", shown(root.name.as_str()));
-            faults.push(text.error(unfolded.place(root.name.as_str()), what));
-            continue;
-        }
-        let zone = calendar_zone(text, &unfolded, root, faults);
-        for component in &root.components {
-            let name = component.name.as_str();
-            match name.to_ascii_uppercase().as_str() {
-                "VEVENT" => match event::days(&unfolded, component, zone, &mut room) {
-                    Ok(covered) => covered.into_iter().for_each(|day| days.insert(day)),
-                    Err((at, flaw)) => {
-                        let fault = flaw.of("");
-                        faults.push(text.error(at, fault.what).maybe_help(fault.help));
-                    }
-                },
-                "VTIMEZONE" => {}
-                _ if name.starts_with("X-") => {}
-                _ => {
-                    let what =
-                        format!("'{}' is not supported: only events (VEVENT) define days", shown(name));
-                    faults.push(text.error(unfolded.place(name), what).help("remove it from this calendar"));
-                }
+        for event in reader.events(root) {
+            match event {
+                Ok(event) if event.uid.is_empty() => unnamed.push(event),
+                Ok(event) => named.entry(event.uid).or_default().push(event),
+                Err(refusal) => faults.push(refuse(refusal)),
             }
         }
     }
-    days
+    let warnings = reader.warnings;
+    if named.is_empty() && unnamed.is_empty() && faults.errors() == 0 {
+        let what = "this calendar has no events, and so no days";
+        let help = "only events (VEVENT) define days: put one into it, or remove it";
+        faults.push(text.error(0..0, what).help(help).warning());
+    }
+    for events in named.into_values().chain(unnamed.into_iter().map(|event| vec![event])) {
+        if let Err(refusal) = covered.add(events, &mut steps) {
+            faults.push(refuse(refusal));
+        }
+    }
+    for warning in warnings.into_iter().chain(covered.warnings) {
+        faults.push(refuse(warning).warning());
+    }
+    Calendar::new(covered.days, covered.spans)
 }
 
-/// The zone in which times in UTC are read; the other properties are looked through on the way.
-fn calendar_zone(
-    text: &Text<'_>,
-    unfolded: &Unfolded,
-    calendar: &Component<'_>,
-    faults: &mut Diagnostics,
-) -> Option<Zone> {
-    let mut zone = None;
-    for property in &calendar.properties {
-        let (name, value) = (property.name.as_str().to_ascii_uppercase(), property.val.as_str());
-        let known = HARMLESS.contains(&name.as_str()) || name.starts_with("X-");
-        let usual = match name.as_str() {
-            "CALSCALE" => value.eq_ignore_ascii_case("GREGORIAN"),
-            "METHOD" => value.eq_ignore_ascii_case("PUBLISH") || value.eq_ignore_ascii_case("REQUEST"),
-            _ => true,
-        };
-        if name == "X-WR-TIMEZONE" {
-            match Zone::parse(value.trim()) {
-                Ok(found) => zone = Some(found),
-                Err(flaw) => {
-                    let fault = flaw.of("");
-                    faults.push(text.error(unfolded.place(value), fault.what).maybe_help(fault.help));
-                }
-            }
-        } else if !(known && usual) {
-            let what = format!("'{}:{}' is not understood in a calendar", shown(&name), shown(value));
-            faults.push(text.error(unfolded.place(property.name.as_str()), what));
+struct Reader<'s, 'a> {
+    steps: &'s mut Steps,
+    /// Zones that nobody knows: each is told once.
+    unknown: BTreeSet<&'a str>,
+    warnings: Vec<Refusal>,
+}
+
+impl<'a> Reader<'_, 'a> {
+    /// The events of a calendar, or of an event that stands alone.
+    fn events(&mut self, root: &'a Component<'a>) -> Vec<Result<Event<'a>, Refusal>> {
+        let zones = Zones::of(root);
+        if root.is("VEVENT") {
+            return vec![self.event(root, &zones, false)];
         }
+        if !root.is("VCALENDAR") {
+            let what = format!("'{}' found where VCALENDAR is expected", shown(root.name()));
+            let help = "a calendar begins with BEGIN:VCALENDAR and ends with END:VCALENDAR";
+            return vec![Err(Refusal::of(root, what).help(help))];
+        }
+        let method = root.line("METHOD").map(|line| (line, line.value.trim().to_ascii_uppercase()));
+        if let Some((line, method)) = &method
+            && NO_CALENDARS.contains(&&**method)
+        {
+            let what = format!("METHOD:{} is a message about a calendar, not a calendar", shown(method));
+            return vec![Err(line.refused(what).help("export the calendar itself"))];
+        }
+        let cancelled = method.is_some_and(|(_, method)| method == "CANCEL");
+        let events = root.parts.iter().filter(|part| part.is("VEVENT"));
+        events.map(|part| self.event(part, &zones, cancelled)).collect()
     }
-    zone
+
+    fn event(
+        &mut self,
+        component: &'a Component<'a>,
+        zones: &Zones<'a>,
+        cancelled: bool,
+    ) -> Result<Event<'a>, Refusal> {
+        let (unknown, warnings) = (&mut self.unknown, &mut self.warnings);
+        let mut tell = |line: &line::Line<'a>, zone: &'a str| {
+            if unknown.insert(zone) {
+                let name = line.name.to_ascii_uppercase();
+                let what = format!(
+                    "{name}: nothing is known of the zone '{}': its times are read as written",
+                    shown(zone)
+                );
+                let help = "write a name of IANA, as in TZID=Europe/Paris; or give its rules in a VTIMEZONE";
+                warnings.push(line.out_of_place(what).help(help));
+            }
+        };
+        event::read(component, zones, cancelled, self.steps, &mut tell)
+    }
 }
 
 #[cfg(test)]

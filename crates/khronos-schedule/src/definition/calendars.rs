@@ -2,19 +2,42 @@
 
 use super::Definition;
 use crate::{
-    calendar::{CalendarId, Days},
+    calendar::{Calendar, CalendarId, Days},
     calendar_store::CalendarStore,
     diagnostic::did_you_mean,
     fault::{Fault, Flaw, shown},
+    zone::Zone,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Days as a store keeps them.
+type Kept = (CalendarId, Arc<Days>);
 
 /// The named calendars of one load.
 #[derive(Debug, Clone, Default)]
 pub struct Calendars {
     /// `None`: there is such a calendar, but it could not be understood.
-    named: BTreeMap<String, Option<(CalendarId, Arc<Days>)>>,
+    named: BTreeMap<String, Option<Arc<Known>>>,
     store: CalendarStore,
+}
+
+/// A calendar, and its days in the zones for which they were asked: schedules that name both share them.
+#[derive(Debug)]
+struct Known {
+    calendar: Calendar,
+    days: Mutex<HashMap<Zone, Kept>>,
+}
+
+impl Known {
+    fn days_in(&self, zone: Zone, store: &CalendarStore) -> CalendarId {
+        let zone = if self.calendar.is_on_any_wall() { Zone::UTC } else { zone };
+        // Nothing is half done where a thread ended early.
+        let mut known = self.days.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(zone).or_insert_with(|| store.insert(self.calendar.days_in(zone))).0
+    }
 }
 
 impl Calendars {
@@ -24,8 +47,9 @@ impl Calendars {
     }
 
     /// Adds a calendar, or with `None` one whose file is wrong.
-    pub fn insert(&mut self, name: &str, days: Option<Days>) {
-        self.named.insert(name.to_owned(), days.map(|days| self.store.insert(days)));
+    pub fn insert(&mut self, name: &str, calendar: Option<Calendar>) {
+        let known = calendar.map(|calendar| Arc::new(Known { calendar, days: Mutex::default() }));
+        self.named.insert(name.to_owned(), known);
     }
 
     /// Their names.
@@ -38,19 +62,20 @@ impl Calendars {
         &self.store
     }
 
-    /// Pins the calendars that a definition names to what they are now.
+    /// Pins the calendars that a definition names to what they are now, in its zone.
     ///
     /// # Errors
     /// A [`Fault`] for each that is missing or was not understood.
     pub fn pin(&self, definition: &mut Definition) -> Result<(), Vec<Fault>> {
         let mut faults = Vec::new();
         let mut found = BTreeMap::new();
+        let zone = zone_of(definition);
         let lists = [("exclude", &definition.exclude), ("only", &definition.only)];
         for (key, list) in lists {
             for (index, name) in list.iter().flatten().enumerate() {
                 match self.named.get_key_value(name.as_str()) {
-                    Some((name, Some((id, _)))) => {
-                        found.insert(name.clone(), *id);
+                    Some((name, Some(known))) => {
+                        found.insert(name.clone(), known.days_in(zone, &self.store));
                     }
                     Some((_, None)) => {
                         let what = format!("the calendar '{name}' can't be used: its file is wrong");
@@ -74,4 +99,16 @@ impl Calendars {
         }
         flaw.help(did_you_mean(name, self.names()))
     }
+}
+
+/// The zone on whose wall it reads days: its own, or the one that all its timings have. One that is wrong is a fault of
+/// another key.
+fn zone_of(definition: &Definition) -> Zone {
+    let of_timings = || {
+        let mut zones = definition.timings.iter().flatten().map(|timing| timing.time_zone.as_deref());
+        let first = zones.next()??;
+        zones.all(|zone| zone == Some(first)).then_some(first)
+    };
+    let name = definition.time_zone.as_deref().or_else(of_timings);
+    name.and_then(|name| Zone::parse(name).ok()).unwrap_or(Zone::UTC)
 }

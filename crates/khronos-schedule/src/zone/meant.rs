@@ -1,6 +1,7 @@
 //! What was probably meant by a text that is not the name of a zone. Nothing is guessed from the letters of an
 //! abbreviation: 'PST' has nothing to do with 'EST', and most of them are the time of several places.
 
+use super::windows;
 use chrono_tz::TZ_VARIANTS;
 use std::cmp::Reverse;
 
@@ -22,23 +23,6 @@ const ABBREVIATIONS: [(&str, &[&str]); 38] = [
     ("NZST", &["Pacific/Auckland"]), ("PDT", &["America/Los_Angeles"]), ("PKT", &["Asia/Karachi"]),
     ("PST", &["America/Los_Angeles", "Asia/Manila"]), ("SAST", &["Africa/Johannesburg"]), ("SGT", &["Asia/Singapore"]),
     ("WEST", &["Europe/Lisbon"]), ("WAT", &["Africa/Lagos"]), ("WIB", &["Asia/Jakarta"]),
-];
-
-/// Names that Windows gives to its zones, without their "Standard Time", and a place where a clock shows that time.
-#[rustfmt::skip]
-const OF_WINDOWS: [(&str, &str); 34] = [
-    ("Alaskan", "America/Anchorage"), ("Arab", "Asia/Riyadh"), ("Arabian", "Asia/Dubai"),
-    ("Argentina", "America/Argentina/Buenos_Aires"), ("Atlantic", "America/Halifax"),
-    ("AUS Central", "Australia/Darwin"), ("AUS Eastern", "Australia/Sydney"), ("Central", "America/Chicago"),
-    ("Central Europe", "Europe/Budapest"), ("Central European", "Europe/Warsaw"), ("China", "Asia/Shanghai"),
-    ("E. Africa", "Africa/Nairobi"), ("E. South America", "America/Sao_Paulo"), ("Eastern", "America/New_York"),
-    ("Egypt", "Africa/Cairo"), ("FLE", "Europe/Kyiv"), ("GMT", "Europe/London"), ("GTB", "Europe/Bucharest"),
-    ("Hawaiian", "Pacific/Honolulu"), ("India", "Asia/Kolkata"), ("Israel", "Asia/Jerusalem"),
-    ("Korea", "Asia/Seoul"), ("Mountain", "America/Denver"), ("New Zealand", "Pacific/Auckland"),
-    ("Newfoundland", "America/St_Johns"), ("Pacific", "America/Los_Angeles"), ("Pakistan", "Asia/Karachi"),
-    ("Romance", "Europe/Paris"), ("Russian", "Europe/Moscow"), ("SE Asia", "Asia/Bangkok"),
-    ("Singapore", "Asia/Singapore"), ("South Africa", "Africa/Johannesburg"), ("Tokyo", "Asia/Tokyo"),
-    ("W. Europe", "Europe/Berlin"),
 ];
 
 /// Places by how far their clocks are ahead of UTC outside summer time, in minutes.
@@ -79,10 +63,8 @@ pub(super) fn meant(text: &str) -> Option<String> {
     if let Some(name) = same_letters(&folded) {
         return Some(did_you_mean(name));
     }
-    if let Some(name) = bare.strip_suffix(" Time") {
-        let name = name.strip_suffix(" Standard").or(name.strip_suffix(" Daylight")).unwrap_or(name);
-        let known = OF_WINDOWS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        let place = known.map_or(String::new(), |(_, place)| format!(", such as '{place}'"));
+    if bare.contains(" Time") {
+        let place = windows::place(bare).map_or(String::new(), |place| format!(", such as '{place}'"));
         return Some(format!("this is a Windows name: use a place with that time{place}"));
     }
     if let Some(help) = without_place(&folded) {
@@ -293,13 +275,12 @@ mod tests {
             ("W. Europe Standard Time", ", such as 'Europe/Berlin'"),
             ("Eastern Standard Time", ", such as 'America/New_York'"),
             ("Eastern Daylight Time", ", such as 'America/New_York'"),
+            ("Pacific Standard Time (Mexico)", ", such as 'America/Tijuana'"),
+            ("Tasmania Standard Time", ", such as 'Australia/Hobart'"),
             ("Nowhere Standard Time", ""),
         ] {
             let right = format!("this is a Windows name: use a place with that time{place}");
             assert_eq!(help(text), Some(right), "{text}");
-        }
-        for (name, _) in OF_WINDOWS {
-            assert!(help(&format!("{name} Standard Time")).unwrap().contains("such as"), "{name}");
         }
         assert_eq!(help("abcd"), None);
     }

@@ -5,6 +5,7 @@ pub(super) mod dst;
 pub(super) mod local_times;
 
 mod meant;
+pub(super) mod windows;
 
 use self::meant::meant;
 use super::fault::{Flaw, shown};

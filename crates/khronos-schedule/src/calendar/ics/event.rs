@@ -1,255 +1,276 @@
-//! One `VEVENT` → the days that it covers.
+//! One `VEVENT` as written: its start and length, what it recurs by, and which one it is (RFC 5545 §3.6.1).
 
-use super::{Unfolded, shown};
-use crate::{
-    calendar::recurrence::Rule,
-    fault::Flaw,
-    months::{FIRST_DAY, LAST_DAY},
-    zone::Zone,
+use super::{
+    clock::Clock,
+    component::Component,
+    expansion::{DAY, Steps},
+    line::Line,
+    moment::{self, Frame, Length, Moment},
+    refusal::Refusal,
+    rule::Rule,
+    zones::Zones,
 };
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
-use icalendar::parser::{Component, Property};
-use ponos_event::duration::{Amount, WrittenDuration};
-use std::{collections::BTreeSet, ops::Range};
+use crate::fault::shown;
+use std::ops::Range;
 
-/// A fault, and where in the file it is.
-type Fault = (Range<usize>, Flaw);
+/// Which occurrence of a series an event stands for.
+#[derive(Debug, Clone)]
+pub(super) struct Instance {
+    pub(super) at: Moment,
+    /// This one and all that follow.
+    pub(super) and_future: bool,
+}
 
-/// Properties that say nothing about the days; so do all that begin with `X-`.
-const HARMLESS: [&str; 23] = [
-    "UID",
-    "DTSTAMP",
-    "CREATED",
-    "LAST-MODIFIED",
-    "SEQUENCE",
-    "SUMMARY",
-    "DESCRIPTION",
-    "COMMENT",
-    "LOCATION",
-    "GEO",
-    "CLASS",
-    "PRIORITY",
-    "TRANSP",
-    "URL",
-    "ORGANIZER",
-    "ATTENDEE",
-    "CATEGORIES",
-    "CONTACT",
-    "ATTACH",
-    "RELATED-TO",
-    "RESOURCES",
-    "COLOR",
-    "IMAGE",
-];
-
-/// A date, or a date with a time of day; local.
+/// How long it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Moment {
-    date: NaiveDate,
-    time: Option<NaiveTime>,
+pub(super) enum Extent {
+    /// Seconds between two instants (DTEND): they stay the same when the clocks change.
+    Exact(i64),
+    /// Days and seconds on the wall.
+    Nominal(Length),
 }
 
-impl Moment {
-    fn at(self) -> NaiveDateTime {
-        self.date.and_time(self.time.unwrap_or_default())
+/// A rule with its end, as the event's clock shows it.
+#[derive(Debug, Clone)]
+pub(super) struct Recurrence<'a> {
+    pub(super) line: &'a Line<'a>,
+    pub(super) rule: Rule,
+    pub(super) until: Option<i64>,
+}
+
+/// What is known of an event that takes place.
+#[derive(Debug, Clone)]
+pub(super) struct Taking<'a> {
+    pub(super) start: Moment,
+    pub(super) extent: Extent,
+    pub(super) rules: Vec<Recurrence<'a>>,
+    pub(super) except_by: Vec<Recurrence<'a>>,
+    pub(super) more: Vec<(i64, Option<Extent>)>,
+    /// As the event's clock shows it, and as written.
+    pub(super) except: Vec<Exception>,
+}
+
+/// A moment at which it does not take place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Exception {
+    pub(super) wall: i64,
+    pub(super) written: i64,
+    pub(super) is_date: bool,
+}
+
+impl Exception {
+    pub(super) fn new(moment: &Moment, start: &Moment, calendar: Option<&Clock>) -> Self {
+        let is_date = moment.is_date() || start.is_date();
+        Self { wall: moment.beside(start, calendar), written: moment.wall, is_date }
     }
 }
 
-#[derive(Default)]
-struct Event {
-    start: Option<Moment>,
-    end: Option<Moment>,
-    length: Option<Amount>,
-    rule: Option<Rule>,
-    more: Vec<Moment>,
-    less: Vec<Moment>,
+/// An event.
+#[derive(Debug, Clone)]
+pub(super) struct Event<'a> {
+    pub(super) place: Range<usize>,
+    pub(super) uid: &'a str,
+    pub(super) sequence: u64,
+    /// When it was written: DTSTAMP.
+    pub(super) stamp: Option<&'a str>,
+    pub(super) instance: Option<Instance>,
+    /// `None` where it is cancelled.
+    pub(super) taking: Option<Taking<'a>>,
+    /// The zone of its calendar.
+    pub(super) calendar: Option<Clock>,
 }
 
-/// The days that an event covers, none if it is cancelled. `room` is how many days may still be covered.
-pub(super) fn days(
-    unfolded: &Unfolded,
-    component: &Component<'_>,
-    zone: Option<Zone>,
-    room: &mut usize,
-) -> Result<Vec<i32>, Fault> {
-    let here = || unfolded.place(component.name.as_str());
-    let is = |property: &Property<'_>, name: &str| property.name.as_str().eq_ignore_ascii_case(name);
-    let cancelled = |property: &Property<'_>| {
-        is(property, "STATUS") && property.val.as_str().eq_ignore_ascii_case("CANCELLED")
-    };
-    if component.properties.iter().any(cancelled) {
-        return Ok(Vec::new());
-    }
-    if let Some(odd) = component.components.iter().find(|c| !c.name.as_str().eq_ignore_ascii_case("VALARM")) {
-        let what = format!("'{}' is not understood in an event", shown(odd.name.as_str()));
-        return Err((unfolded.place(odd.name.as_str()), Flaw::whole(what)));
-    }
-    let mut event = Event::default();
-    let mut until = None;
-    for property in &component.properties {
-        read(unfolded, property, zone, &mut event)?;
-        if is(property, "RRULE") {
-            until = event.rule.as_ref().and_then(|rule| rule.until.clone()).map(|until| (property, until));
-        }
-    }
-    let start = event.start.ok_or_else(|| (here(), Flaw::whole("this event has no DTSTART")))?;
-    let whole_days = |moment: &Moment| moment.time.is_none() == start.time.is_none();
-    if !event.end.iter().chain(&event.more).all(whole_days) {
-        let what = "DTSTART is a date and DTEND or RDATE has a time, or the other way round";
-        return Err((here(), Flaw::whole(what)));
-    }
-    if let Some(odd) = event.less.iter().find(|less| less.time.is_some() && less.time != start.time) {
-        let what =
-            format!("EXDATE {} is not at the time of day of DTSTART: it would exclude nothing", odd.at());
-        return Err((here(), Flaw::whole(what)));
-    }
-    let extra = extra_days(&event, start).map_err(|flaw| (here(), flaw))?;
-    let until = match until {
+/// Reads one; `cancelled`: all of its calendar is.
+pub(super) fn read<'a>(
+    component: &'a Component<'a>,
+    zones: &Zones<'a>,
+    cancelled: bool,
+    steps: &mut Steps,
+    unknown: &mut impl FnMut(&Line<'a>, &'a str),
+) -> Result<Event<'a>, Refusal> {
+    let mut reader = Reader { zones, steps, unknown };
+    let text =
+        |name: &str| component.line(name).map(|line| line.value.trim()).filter(|text| !text.is_empty());
+    let instance = match component.line("RECURRENCE-ID") {
         None => None,
-        Some((property, (text, at))) => {
-            let value = property.val.as_str();
-            let place = unfolded.within(value, at..at + text.len());
-            Some(last_moment(&text, start, zone).map_err(|flaw| (place, flaw))?)
+        Some(line) => {
+            let and_future =
+                line.parameter("RANGE").is_some_and(|range| range.eq_ignore_ascii_case("THISANDFUTURE"));
+            Some(Instance { at: reader.moment(line, line.value)?, and_future })
         }
     };
-    let mut starts: BTreeSet<NaiveDate> = match &event.rule {
-        None => BTreeSet::from([start.date]),
-        Some(rule) => rule
-            .days(start.at(), until, *room + 1)
-            .ok_or_else(|| (here(), Flaw::whole("DTSTART is not one of the days of its own RRULE")))?
-            .into_iter()
-            .collect(),
-    };
-    starts.extend(event.more.iter().map(|moment| moment.date));
-    event.less.iter().for_each(|moment| {
-        starts.remove(&moment.date);
-    });
-    let covered = starts.len().saturating_mul(extra as usize + 1);
-    *room = room.checked_sub(covered).ok_or_else(|| {
-        (here(), Flaw::whole("the events of this calendar cover more days than any calendar has"))
-    })?;
-    let number = |date: NaiveDate| (date - NaiveDate::default()).num_days();
-    let table = i64::from(FIRST_DAY)..i64::from(LAST_DAY);
-    let all = starts.into_iter().flat_map(|date| (0..=extra).map(move |extra| number(date) + extra));
-    Ok(all.filter(|day| table.contains(day)).map(|day| day as i32).collect())
-}
-
-fn read(
-    unfolded: &Unfolded,
-    property: &Property<'_>,
-    zone: Option<Zone>,
-    event: &mut Event,
-) -> Result<(), Fault> {
-    let (written, value) = (property.name.as_str(), property.val.as_str());
-    let name = written.to_ascii_uppercase();
-    let found = |flaw: Flaw| {
-        let fault = flaw.clone().of("");
-        let at = fault.at.map_or_else(|| unfolded.place(value), |at| unfolded.within(value, at));
-        let flaw = Flaw::whole(format!("{name}: {}", fault.what));
-        (at, fault.help.into_iter().fold(flaw, Flaw::help))
-    };
-    let twice = |given: bool| match given {
-        true => Err((unfolded.place(written), Flaw::whole(format!("{name} is given twice")))),
-        false => Ok(()),
-    };
-    match name.as_str() {
-        "DTSTART" => {
-            twice(event.start.is_some())?;
-            event.start = Some(moment(value, zone).map_err(found)?);
-        }
-        "DTEND" => {
-            twice(event.end.is_some() || event.length.is_some())?;
-            event.end = Some(moment(value, zone).map_err(found)?);
-        }
-        "DURATION" => {
-            twice(event.end.is_some() || event.length.is_some())?;
-            let amount = WrittenDuration::parse(value).map_err(|error| found(error.into()))?.amount();
-            let odd = || found(Flaw::whole(format!("'{}' mixes days with hours or less", shown(value))));
-            event.length = Some(amount.ok_or_else(odd)?);
-        }
-        "RRULE" => {
-            twice(event.rule.is_some())?;
-            event.rule = Some(Rule::parse(value).map_err(found)?);
-        }
-        "RDATE" | "EXDATE" => {
-            for part in value.split(',') {
-                let at = moment(part, zone).map_err(found)?;
-                if name == "RDATE" { event.more.push(at) } else { event.less.push(at) }
-            }
-        }
-        "STATUS" => {}
-        _ if HARMLESS.contains(&name.as_str()) || name.starts_with("X-") => {}
-        _ => {
-            let what = format!("'{}' is not understood in an event, and might change its days", shown(&name));
-            return Err((unfolded.place(written), Flaw::whole(what)));
-        }
-    }
-    Ok(())
-}
-
-/// How many days it covers beyond its first one.
-fn extra_days(event: &Event, start: Moment) -> Result<i64, Flaw> {
-    let end = match (event.end, event.length) {
-        (Some(end), _) => end.at(),
-        (None, None) => return Ok(0),
-        (None, Some(Amount::Days(days))) => start.at() + TimeDelta::days(days.min(36_525) as i64),
-        (None, Some(Amount::Elapsed(millis))) if start.time.is_some() => {
-            start.at() + TimeDelta::milliseconds(millis.min(36_525 * 86_400_000) as i64)
-        }
-        (None, Some(_)) => {
-            return Err(Flaw::whole(
-                "DURATION has a unit that does not fit DTSTART: days, or hours for a time",
-            ));
-        }
-    };
-    if end < start.at() {
-        return Err(Flaw::whole("the event ends before it starts"));
-    }
-    // The end itself is not part of the event; one that ends where it starts is on that day all the same.
-    let last = (end - TimeDelta::milliseconds(1)).max(start.at()).date();
-    Ok((last - start.date).num_days())
-}
-
-/// The last moment of a rule (UNTIL), as a local one; a date means all of it.
-fn last_moment(text: &str, start: Moment, zone: Option<Zone>) -> Result<NaiveDateTime, Flaw> {
-    // Days off often say UNTIL=20301231T000000Z beside a date: its date is what counts.
-    let plain = if start.time.is_none() { text.trim_end_matches(['Z', 'z']) } else { text };
-    let until = moment(plain, zone)?;
-    Ok(match until.time {
-        Some(_) if start.time.is_some() => until.at(),
-        _ => until.date.and_time(NaiveTime::MIN) + TimeDelta::milliseconds(86_399_999),
+    let cancelled =
+        cancelled || text("STATUS").is_some_and(|status| status.eq_ignore_ascii_case("CANCELLED"));
+    let taking = if cancelled { None } else { Some(reader.taking(component, instance.as_ref())?) };
+    Ok(Event {
+        place: component.place(),
+        uid: text("UID").unwrap_or_default(),
+        sequence: text("SEQUENCE").and_then(|text| text.parse().ok()).unwrap_or(0),
+        stamp: text("DTSTAMP"),
+        instance,
+        taking,
+        calendar: zones.calendar().cloned(),
     })
 }
 
-/// Reads `20261225` or `20261225T090000`, and with `zone` also `20261225T090000Z`.
-fn moment(text: &str, zone: Option<Zone>) -> Result<Moment, Flaw> {
-    let odd = || Flaw::whole(format!("'{}' is not an iCalendar date or time", shown(text)));
-    let usual = |moment: Moment| {
-        let year = moment.date.year();
-        let what = format!("'{}' is not between 1600 and 2100", shown(text));
-        if (1600..=2100).contains(&year) { Ok(moment) } else { Err(Flaw::whole(what)) }
-    };
-    if text.len() == 8 {
-        let date = NaiveDate::parse_from_str(text, "%Y%m%d").map_err(|_| odd())?;
-        return usual(Moment { date, time: None });
+struct Reader<'z, 'a, F> {
+    zones: &'z Zones<'a>,
+    steps: &'z mut Steps,
+    /// Is told of a zone that nobody knows.
+    unknown: &'z mut F,
+}
+
+impl<'a, F: FnMut(&Line<'a>, &'a str)> Reader<'_, 'a, F> {
+    fn moment(&mut self, line: &Line<'a>, text: &str) -> Result<Moment, Refusal> {
+        moment::read(line, text, |zone, is_date| {
+            let Some(zone) = zone.filter(|zone| !zone.is_empty()) else { return Ok(Frame::Floating) };
+            match self.zones.clock(zone, self.steps)? {
+                Some(clock) => Ok(Frame::Zoned(clock)),
+                None => {
+                    if !is_date {
+                        (self.unknown)(line, zone);
+                    }
+                    Ok(Frame::Floating)
+                }
+            }
+        })
     }
-    let (local, utc) = match text.strip_suffix(['Z', 'z']) {
-        Some(local) => (local, true),
-        None => (text, false),
-    };
-    if local.len() != 15 {
-        return Err(odd());
-    }
-    let mut at = NaiveDateTime::parse_from_str(local, "%Y%m%dT%H%M%S").map_err(|_| odd())?;
-    if utc {
-        let Some(zone) = zone else {
-            let what = format!("'{}' is a time in UTC: which day that is depends on the place", shown(text));
-            let help = "write a date, or a local time without Z; or give the calendar an X-WR-TIMEZONE";
-            return Err(Flaw::whole(what).help(help));
+
+    fn taking(
+        &mut self,
+        component: &'a Component<'a>,
+        instance: Option<&Instance>,
+    ) -> Result<Taking<'a>, Refusal> {
+        let start = match (once(component, "DTSTART")?, instance) {
+            (Some(line), _) => self.moment(line, line.value)?,
+            (None, Some(instance)) => instance.at.clone(),
+            (None, None) => {
+                let help = "add its first day, as in DTSTART;VALUE=DATE:20261225";
+                return Err(Refusal::of(component, "this event has no DTSTART").help(help));
+            }
         };
-        let millis = at.and_utc().timestamp_millis();
-        let offset = zone.segments().get(zone.segment_at(millis)).map_or(0, |segment| segment.offset);
-        at = DateTime::from_timestamp_millis(millis + offset).ok_or_else(odd)?.naive_utc();
+        let mut taking = Taking {
+            extent: self.extent(component, &start)?,
+            start,
+            rules: Vec::new(),
+            except_by: Vec::new(),
+            more: Vec::new(),
+            except: Vec::new(),
+        };
+        for line in &component.lines {
+            let empty = line.value.trim().is_empty();
+            match &*line.name.to_ascii_uppercase() {
+                "RRULE" if !empty => taking.rules.push(self.recurrence(line, &taking.start)?),
+                "EXRULE" if !empty => taking.except_by.push(self.recurrence(line, &taking.start)?),
+                "RDATE" if !empty => {
+                    for part in line.value.split(',') {
+                        let more = self.more(line, part, &taking.start)?;
+                        taking.more.push(more);
+                    }
+                }
+                "EXDATE" if !empty => {
+                    for part in line.value.split([',', ';']) {
+                        let moment = self.moment(line, part)?;
+                        taking.except.push(Exception::new(&moment, &taking.start, self.zones.calendar()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(taking)
     }
-    usual(Moment { date: at.date(), time: Some(at.time()) })
+
+    fn extent(&mut self, component: &'a Component<'a>, start: &Moment) -> Result<Extent, Refusal> {
+        match (once(component, "DTEND")?, once(component, "DURATION")?) {
+            (Some(_), Some(line)) => {
+                let what = "DTEND and DURATION are both given";
+                Err(line.out_of_place(what).help("keep the one that is meant"))
+            }
+            (Some(line), None) => {
+                let end = self.moment(line, line.value)?;
+                self.until(line, start, &end)
+            }
+            (None, Some(line)) => length(line, line.value).map(Extent::Nominal),
+            (None, None) => Ok(Extent::Nominal(Length::default())),
+        }
+    }
+
+    fn until(&self, line: &Line<'a>, start: &Moment, end: &Moment) -> Result<Extent, Refusal> {
+        let (extent, seconds) = match (start.instant(), end.instant()) {
+            (Some(from), Some(to)) => (Extent::Exact(to - from), to - from),
+            _ => {
+                let seconds = end.beside(start, self.zones.calendar()) - start.wall;
+                (Extent::Nominal(Length { days: 0, seconds }), seconds)
+            }
+        };
+        if seconds < 0 {
+            let name = line.name.to_ascii_uppercase();
+            let help = "write an end that is after DTSTART (the day after the last one for whole days), or leave it out";
+            return Err(line.refused(format!("{name}: the event ends before it starts")).help(help));
+        }
+        Ok(extent)
+    }
+
+    /// A further occurrence; a period has an end of its own.
+    fn more(
+        &mut self,
+        line: &Line<'a>,
+        part: &str,
+        start: &Moment,
+    ) -> Result<(i64, Option<Extent>), Refusal> {
+        let (first, end) = match part.split_once('/') {
+            Some((first, end)) => (first, Some(end)),
+            None => (part, None),
+        };
+        let moment = self.moment(line, first)?;
+        let extent = match end {
+            None => None,
+            Some(end) if end.trim_start().starts_with(['P', 'p', '+', '-']) => {
+                Some(Extent::Nominal(length(line, end)?))
+            }
+            Some(end) => {
+                let end = self.moment(line, end)?;
+                Some(self.until(line, &moment, &end)?)
+            }
+        };
+        let mut wall = moment.beside(start, self.zones.calendar());
+        if moment.is_date() || start.is_date() {
+            // At the event's own time of day.
+            wall = wall.div_euclid(DAY) * DAY + start.wall.rem_euclid(DAY);
+        }
+        Ok((wall, extent))
+    }
+
+    fn recurrence(&mut self, line: &'a Line<'a>, start: &Moment) -> Result<Recurrence<'a>, Refusal> {
+        let rule = Rule::parse(line.value).map_err(|flaw| line.flawed(flaw))?;
+        let until = match &rule.until {
+            None => None,
+            Some((text, _)) => {
+                let moment = moment::read(line, text, |_, _| Ok(Frame::Floating))?;
+                let wall = moment.beside(start, self.zones.calendar());
+                // All of the day.
+                Some(if moment.is_date() { wall + DAY - 1 } else { wall })
+            }
+        };
+        Ok(Recurrence { line, rule, until })
+    }
+}
+
+/// The property, which an event has once.
+fn once<'a>(component: &'a Component<'a>, name: &str) -> Result<Option<&'a Line<'a>>, Refusal> {
+    let mut all = component.lines.iter().filter(|line| line.is(name));
+    match (all.next(), all.next()) {
+        (_, Some(second)) => {
+            Err(second.out_of_place(format!("{name} is given twice")).help("keep the one that is meant"))
+        }
+        (first, None) => Ok(first),
+    }
+}
+
+fn length(line: &Line<'_>, text: &str) -> Result<Length, Refusal> {
+    Length::parse(text).ok_or_else(|| {
+        let (name, text) = (line.name.to_ascii_uppercase(), text.trim());
+        let help = "write days and hours as in P1D, PT2H30M or P1DT12H, not below zero";
+        line.refused(format!("{name}: '{}' is not the length of an event", shown(text))).help(help)
+    })
 }
