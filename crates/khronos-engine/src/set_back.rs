@@ -179,6 +179,8 @@ impl Engine {
             self.progress.span(key, None);
             self.outstanding.backlogs.remove(key);
             if one_shot {
+                // Of a name that came back while its span was outstanding, the span alone kept it.
+                self.pend_one_shot(&key.0, key.1, due);
                 self.schedules[id].wait_for(Some(due));
             }
             return;
