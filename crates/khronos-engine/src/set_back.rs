@@ -180,6 +180,8 @@ impl Engine {
             self.outstanding.backlogs.remove(key);
             if one_shot {
                 self.schedules[id].wait_for(Some(due));
+                // Where it was removed and came back with its span, it is not pending.
+                self.pend_one_shot(&key.0, key.1, due);
             }
             return;
         };
