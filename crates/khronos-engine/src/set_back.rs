@@ -182,8 +182,6 @@ impl Engine {
                 // Of a name that came back while its span was outstanding, the span alone kept it.
                 self.pend_one_shot(&key.0, key.1, due);
                 self.schedules[id].wait_for(Some(due));
-                // Where it was removed and came back with its span, it is not pending.
-                self.pend_one_shot(&key.0, key.1, due);
             }
             return;
         };
