@@ -29,7 +29,7 @@ use crate::{
     diagnostic::{Diagnostics, Text},
     fault::shown,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Messages between calendars that say nothing certain about days.
 const NO_CALENDARS: [&str; 3] = ["COUNTER", "DECLINECOUNTER", "REFRESH"];
@@ -47,7 +47,7 @@ pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Calendar {
     };
     let (mut steps, mut covered) = (Steps::new(), Covered::none());
     let (mut named, mut unnamed): (BTreeMap<&str, Vec<Event<'_>>>, Vec<Event<'_>>) = Default::default();
-    let mut reader = Reader { steps: &mut steps, unknown: BTreeSet::new(), warnings: Vec::new() };
+    let mut reader = Reader { steps: &mut steps, remarks: Vec::new() };
     for root in &roots {
         for event in reader.events(root) {
             match event {
@@ -57,7 +57,7 @@ pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Calendar {
             }
         }
     }
-    let warnings = reader.warnings;
+    let remarks = reader.remarks;
     if named.is_empty() && unnamed.is_empty() && faults.errors() == 0 {
         let what = "this calendar has no events, and so no days";
         let help = "only events (VEVENT) define days: put one into it, or remove it";
@@ -68,30 +68,30 @@ pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Calendar {
             faults.push(refuse(refusal));
         }
     }
-    for warning in warnings.into_iter().chain(covered.warnings) {
-        faults.push(refuse(warning).warning());
+    for remark in remarks.into_iter().chain(covered.remarks) {
+        faults.push(refuse(remark).warning());
     }
     Calendar::new(covered.days, covered.spans)
 }
 
-struct Reader<'s, 'a> {
+struct Reader<'s> {
     steps: &'s mut Steps,
-    /// Zones that nobody knows: each is told once.
-    unknown: BTreeSet<&'a str>,
-    warnings: Vec<Refusal>,
+    /// What is valid and seldom meant.
+    remarks: Vec<Refusal>,
 }
 
-impl<'a> Reader<'_, 'a> {
+impl Reader<'_> {
     /// The events of a calendar, or of an event that stands alone.
-    fn events(&mut self, root: &'a Component<'a>) -> Vec<Result<Event<'a>, Refusal>> {
+    fn events<'a>(&mut self, root: &'a Component<'a>) -> Vec<Result<Event<'a>, Refusal>> {
         let zones = Zones::of(root);
         if root.is("VEVENT") {
-            return vec![self.event(root, &zones, false)];
+            return vec![event::read(root, &zones, false, self.steps, &mut self.remarks)];
         }
-        if !root.is("VCALENDAR") {
-            let what = format!("'{}' found where VCALENDAR is expected", shown(root.name()));
-            let help = "a calendar begins with BEGIN:VCALENDAR and ends with END:VCALENDAR";
-            return vec![Err(Refusal::of(root, what).help(help))];
+        if root.is("VCARD") {
+            let what = "VCARD: this file holds contacts, not a calendar";
+            return vec![Err(
+                Refusal::of(root, what).help("export the calendar instead, in the form of iCalendar")
+            )];
         }
         let method = root.line("METHOD").map(|line| (line, line.value.trim().to_ascii_uppercase()));
         if let Some((line, method)) = &method
@@ -102,28 +102,7 @@ impl<'a> Reader<'_, 'a> {
         }
         let cancelled = method.is_some_and(|(_, method)| method == "CANCEL");
         let events = root.parts.iter().filter(|part| part.is("VEVENT"));
-        events.map(|part| self.event(part, &zones, cancelled)).collect()
-    }
-
-    fn event(
-        &mut self,
-        component: &'a Component<'a>,
-        zones: &Zones<'a>,
-        cancelled: bool,
-    ) -> Result<Event<'a>, Refusal> {
-        let (unknown, warnings) = (&mut self.unknown, &mut self.warnings);
-        let mut tell = |line: &line::Line<'a>, zone: &'a str| {
-            if unknown.insert(zone) {
-                let name = line.name.to_ascii_uppercase();
-                let what = format!(
-                    "{name}: nothing is known of the zone '{}': its times are read as written",
-                    shown(zone)
-                );
-                let help = "write a name of IANA, as in TZID=Europe/Paris; or give its rules in a VTIMEZONE";
-                warnings.push(line.out_of_place(what).help(help));
-            }
-        };
-        event::read(component, zones, cancelled, self.steps, &mut tell)
+        events.map(|part| event::read(part, &zones, cancelled, self.steps, &mut self.remarks)).collect()
     }
 }
 

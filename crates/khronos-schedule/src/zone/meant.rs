@@ -55,8 +55,13 @@ pub(super) fn meant(text: &str) -> Option<String> {
     if bare.eq_ignore_ascii_case("z") {
         return Some("write 'UTC'".to_owned());
     }
-    if let Some(help) = from_utc(bare).or_else(|| known_abbreviation(bare)) {
+    if let Some(help) =
+        from_utc(bare).or_else(|| known_abbreviation(bare)).or_else(|| with_abbreviation(bare))
+    {
         return Some(help);
+    }
+    if let Some(place) = region_of_windows(bare) {
+        return Some(format!("use a place with that time, such as '{place}'"));
     }
     let folded = bare.to_ascii_lowercase().replace(' ', "_");
     let did_you_mean = |name: &str| format!("did you mean '{name}'?");
@@ -136,6 +141,34 @@ fn known_abbreviation(text: &str) -> Option<String> {
     Some(ambiguous(known.1))
 }
 
+/// `CST8CDT`, `CET-1CEST`, `EST/EDT`: what POSIX and people make of abbreviations. The letters say as little as alone.
+fn with_abbreviation(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !c.is_ascii_alphabetic()).filter(|end| (2..=5).contains(end))?;
+    let (name, rest) = text.split_at_checked(end)?;
+    let hours = rest.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_digit());
+    let pair = rest.strip_prefix('/').is_some_and(|other| {
+        let letters = other.bytes().all(|byte| byte.is_ascii_uppercase());
+        letters && (2..=5).contains(&other.len()) && name.bytes().all(|byte| byte.is_ascii_uppercase())
+    });
+    let counted = ["GMT", "UTC", "UT", "ETC"].iter().any(|known| known.eq_ignore_ascii_case(name));
+    if counted || !(hours || pair) {
+        return None;
+    }
+    let any = || "abbreviations are ambiguous: use a place with that time".to_owned();
+    Some(known_abbreviation(name).unwrap_or_else(any))
+}
+
+/// What IANA names as well; a test compares them.
+const OF_BOTH: [&str; 9] = ["Cuba", "Egypt", "GMT", "Greenwich", "Iran", "Israel", "Libya", "Turkey", "UTC"];
+
+/// The place for a part of the world that Windows names a zone by, and IANA does not: `Eastern`, `Central Europe`.
+fn region_of_windows(text: &str) -> Option<&'static str> {
+    let place = windows::place(text).filter(|_| !text.contains(" Time"))?;
+    let is_iana = OF_BOTH.iter().any(|name| name.eq_ignore_ascii_case(text));
+    let is_city = place.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(text));
+    (!is_iana && !is_city).then_some(place)
+}
+
 fn ambiguous(places: &[&str]) -> String {
     format!("abbreviations are ambiguous: use a place, such as '{}'", places.join("' or '"))
 }
@@ -156,7 +189,8 @@ fn near(folded: &str) -> Option<&'static str> {
     if folded.len() < 5 {
         return None;
     }
-    let allowed = 1 + folded.len() / 6;
+    // A region in front of it makes no name of another city more alike.
+    let allowed = 1 + folded.rsplit('/').next().unwrap_or_default().len() / 6;
     let names = TZ_VARIANTS.iter().map(|zone| zone.name());
     let names = names.filter(|name| name.len().abs_diff(folded.len()) <= allowed);
     let far = names
@@ -261,6 +295,13 @@ mod tests {
             ("pst", "America/Los_Angeles"),
             ("est", "America/New_York"),
             ("XYZT", "use a place with that time"),
+            ("CST8CDT", "America/Chicago"),
+            ("MST6MDT", "America/Denver"),
+            ("EST6EDT", "America/New_York"),
+            ("CET-1CEST", "use a place with that time"),
+            ("PST+8", "America/Los_Angeles"),
+            ("PST8", "America/Los_Angeles"),
+            ("EST/EDT", "America/New_York"),
         ] {
             let help = help(text).unwrap();
             assert!(
@@ -282,6 +323,21 @@ mod tests {
             let right = format!("this is a Windows name: use a place with that time{place}");
             assert_eq!(help(text), Some(right), "{text}");
         }
-        assert_eq!(help("abcd"), None);
+        for (text, place) in [
+            ("Eastern", "America/New_York"),
+            ("PACIFIC", "America/Los_Angeles"),
+            ("Central Europe", "Europe/Budapest"),
+            ("India", "Asia/Kolkata"),
+        ] {
+            assert_eq!(help(text), Some(format!("use a place with that time, such as '{place}'")), "{text}");
+        }
+        for (name, place) in windows::PLACES {
+            let is_city = place.ends_with(&format!("/{name}"));
+            assert!(is_city || OF_BOTH.contains(&name) == Zone::parse(name).is_ok(), "{name}");
+        }
+        // Another city is no slip of the hand.
+        for text in ["abcd", "Europe/Bern", "America/Boston", "America/Washington"] {
+            assert_eq!(help(text), None, "{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 /// Without " Standard Time" where nothing follows it.
 #[rustfmt::skip]
-const PLACES: [(&str, &str); 140] = [
+pub(super) const PLACES: [(&str, &str); 140] = [
     ("Afghanistan", "Asia/Kabul"), ("Alaskan", "America/Anchorage"), ("Aleutian", "America/Adak"),
     ("Altai", "Asia/Barnaul"), ("Arab", "Asia/Riyadh"), ("Arabian", "Asia/Dubai"), ("Arabic", "Asia/Baghdad"),
     ("Argentina", "America/Argentina/Buenos_Aires"), ("Astrakhan", "Europe/Astrakhan"),

@@ -26,6 +26,8 @@ const OF_IDENTITY: [&str; 10] = [
     "X-WR-TIMEZONE",
     "X-LIC-LOCATION",
 ];
+/// Texts for people.
+const TEXTS: [&str; 5] = ["SUMMARY", "DESCRIPTION", "LOCATION", "COMMENT", "CATEGORIES"];
 const LINES: &str = "each line is NAME:VALUE, and what belongs to the line before begins with a space";
 
 /// A component: `BEGIN:NAME` to `END:NAME`.
@@ -40,10 +42,6 @@ pub(super) struct Component<'a> {
 impl<'a> Component<'a> {
     pub(super) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
-    }
-
-    pub(super) fn name(&self) -> &'a str {
-        self.name
     }
 
     /// The first property of this name.
@@ -68,12 +66,12 @@ enum Role {
 /// The components of the text; refused is what is not one.
 pub(super) fn tree(unfolded: &Unfolded) -> Result<Vec<Component<'_>>, Refusal> {
     let (mut roots, mut open): (Vec<Component<'_>>, Vec<Component<'_>>) = (Vec::new(), Vec::new());
-    let (mut before, mut kept) = (Role::Kept, 0);
-    for text in unfolded.lines().filter(|line| !line.trim().is_empty()) {
+    let (mut before, mut kept) = (Role::Other, 0);
+    for text in unfolded.lines() {
         let refused = |what: String, help: &str| Err(Refusal::new(unfolded.place(text), what).help(help));
         let Some(line) = Line::read(text, unfolded) else {
-            // A text that was cut into lines without being folded: nothing in it is about days.
-            if before == Role::Other && !open.is_empty() {
+            // A text that was cut into lines without being folded, or one of these with a slip: it is not about days.
+            if !open.is_empty() && (before == Role::Other || is_text(text)) {
                 continue;
             }
             let help = if text.trim_start().starts_with('<') {
@@ -94,7 +92,7 @@ pub(super) fn tree(unfolded: &Unfolded) -> Result<Vec<Component<'_>>, Refusal> {
                 return refused("BEGIN:VEVENT within an event that has no END:VEVENT".to_owned(), help);
             }
             open.push(Component { name: value, lines: Vec::new(), parts: Vec::new(), unfolded });
-            before = Role::Kept;
+            before = Role::Other;
         } else if line.is("END") {
             let Some(done) = open.pop() else {
                 return refused(format!("END:{} without BEGIN", shown(value)), "remove this line");
@@ -104,7 +102,7 @@ pub(super) fn tree(unfolded: &Unfolded) -> Result<Vec<Component<'_>>, Refusal> {
                 return refused(what, "end each component that is begun; the file may be cut off");
             }
             open.last_mut().map_or(&mut roots, |outer| &mut outer.parts).push(done);
-            before = Role::Kept;
+            before = Role::Other;
         } else if let Some(component) = open.last_mut() {
             before = role(&line, component)?;
             if before == Role::Kept {
@@ -114,7 +112,7 @@ pub(super) fn tree(unfolded: &Unfolded) -> Result<Vec<Component<'_>>, Refusal> {
             if kept > MOST {
                 return refused("this calendar has too many properties".to_owned(), "split it into several");
             }
-        } else {
+        } else if is_kept(&line.name.to_ascii_uppercase()) {
             let help = "a calendar begins with BEGIN:VCALENDAR and ends with END:VCALENDAR";
             return refused("this is outside of BEGIN:VCALENDAR and END:VCALENDAR".to_owned(), help);
         }
@@ -133,7 +131,7 @@ pub(super) fn tree(unfolded: &Unfolded) -> Result<Vec<Component<'_>>, Refusal> {
 /// What the property is, or that it is a misspelt one.
 fn role(line: &Line<'_>, component: &Component<'_>) -> Result<Role, Refusal> {
     let name = line.name.to_ascii_uppercase();
-    if OF_DAYS.contains(&&*name) || OF_IDENTITY.contains(&&*name) {
+    if is_kept(&name) {
         return Ok(Role::Kept);
     }
     let misspelt = OF_DAYS.into_iter().find(|known| component.is("VEVENT") && is_one_edit(&name, known));
@@ -147,4 +145,14 @@ fn role(line: &Line<'_>, component: &Component<'_>) -> Result<Role, Refusal> {
                 .help(format!("did you mean '{known}'? Else name it X-{}", shown(&name))))
         }
     }
+}
+
+fn is_kept(name: &str) -> bool {
+    OF_DAYS.contains(&name) || OF_IDENTITY.contains(&name)
+}
+
+/// Whether a line that is none is meant for people, or for a program of its own: `SUMMARY=a day off`.
+fn is_text(line: &str) -> bool {
+    let name = line.split('=').next().unwrap_or_default().trim().to_ascii_uppercase();
+    name.starts_with("X-") || TEXTS.contains(&&*name)
 }

@@ -58,7 +58,23 @@ pub(super) struct Exception {
     pub(super) is_date: bool,
 }
 
+impl Taking<'_> {
+    /// Whether it says itself when it takes place again.
+    pub(super) fn recurs(&self) -> bool {
+        !self.rules.is_empty() || !self.more.is_empty()
+    }
+}
+
 impl Exception {
+    /// Whether both mean one occurrence.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let day = |wall: i64| wall.div_euclid(DAY);
+        let of_day = [self.wall, self.written]
+            .iter()
+            .any(|wall| [day(other.wall), day(other.written)].contains(&day(*wall)));
+        self.wall == other.wall || (self.is_date || other.is_date) && of_day
+    }
+
     pub(super) fn new(moment: &Moment, start: &Moment, calendar: Option<&Clock>) -> Self {
         let is_date = moment.is_date() || start.is_date();
         Self { wall: moment.beside(start, calendar), written: moment.wall, is_date }
@@ -80,15 +96,18 @@ pub(super) struct Event<'a> {
     pub(super) calendar: Option<Clock>,
 }
 
-/// Reads one; `cancelled`: all of its calendar is.
+/// Properties without which an event has no time at all.
+const OF_TIME: [&str; 5] = ["DTSTART", "DTEND", "DURATION", "RRULE", "RDATE"];
+
+/// Reads one; `cancelled`: all of its calendar is. What is seldom meant is added to `remarks`.
 pub(super) fn read<'a>(
     component: &'a Component<'a>,
     zones: &Zones<'a>,
     cancelled: bool,
     steps: &mut Steps,
-    unknown: &mut impl FnMut(&Line<'a>, &'a str),
+    remarks: &mut Vec<Refusal>,
 ) -> Result<Event<'a>, Refusal> {
-    let mut reader = Reader { zones, steps, unknown };
+    let mut reader = Reader { zones, steps, remarks };
     let text =
         |name: &str| component.line(name).map(|line| line.value.trim()).filter(|text| !text.is_empty());
     let instance = match component.line("RECURRENCE-ID") {
@@ -101,7 +120,12 @@ pub(super) fn read<'a>(
     };
     let cancelled =
         cancelled || text("STATUS").is_some_and(|status| status.eq_ignore_ascii_case("CANCELLED"));
-    let taking = if cancelled { None } else { Some(reader.taking(component, instance.as_ref())?) };
+    let undated = instance.is_none() && OF_TIME.iter().all(|name| component.line(name).is_none());
+    if undated && !cancelled {
+        let help = "add its first day, as in DTSTART;VALUE=DATE:20261225, or remove it";
+        reader.remarks.push(Refusal::of(component, "this event has no DTSTART, and so no days").help(help));
+    }
+    let taking = if cancelled || undated { None } else { Some(reader.taking(component, instance.as_ref())?) };
     Ok(Event {
         place: component.place(),
         uid: text("UID").unwrap_or_default(),
@@ -113,22 +137,28 @@ pub(super) fn read<'a>(
     })
 }
 
-struct Reader<'z, 'a, F> {
+struct Reader<'z, 'a> {
     zones: &'z Zones<'a>,
     steps: &'z mut Steps,
-    /// Is told of a zone that nobody knows.
-    unknown: &'z mut F,
+    remarks: &'z mut Vec<Refusal>,
 }
 
-impl<'a, F: FnMut(&Line<'a>, &'a str)> Reader<'_, 'a, F> {
+impl<'a> Reader<'_, 'a> {
     fn moment(&mut self, line: &Line<'a>, text: &str) -> Result<Moment, Refusal> {
         moment::read(line, text, |zone, is_date| {
             let Some(zone) = zone.filter(|zone| !zone.is_empty()) else { return Ok(Frame::Floating) };
             match self.zones.clock(zone, self.steps)? {
                 Some(clock) => Ok(Frame::Zoned(clock)),
                 None => {
-                    if !is_date {
-                        (self.unknown)(line, zone);
+                    if !is_date && self.zones.is_first_asked(zone) {
+                        let name = line.name.to_ascii_uppercase();
+                        let what = format!(
+                            "{name}: nothing is known of the zone '{}': its times are read as written",
+                            shown(zone)
+                        );
+                        let help =
+                            "write a name of IANA, as in TZID=Europe/Paris; or give its rules in a VTIMEZONE";
+                        self.remarks.push(line.out_of_place(what).help(help));
                     }
                     Ok(Frame::Floating)
                 }
@@ -157,7 +187,9 @@ impl<'a, F: FnMut(&Line<'a>, &'a str)> Reader<'_, 'a, F> {
             more: Vec::new(),
             except: Vec::new(),
         };
-        for line in &component.lines {
+        // One occurrence does not recur, though some programs copy the rules of its series to it.
+        let recurs = instance.is_none_or(|instance| instance.and_future);
+        for line in component.lines.iter().filter(|_| recurs) {
             let empty = line.value.trim().is_empty();
             match &*line.name.to_ascii_uppercase() {
                 "RRULE" if !empty => taking.rules.push(self.recurrence(line, &taking.start)?),
@@ -182,11 +214,12 @@ impl<'a, F: FnMut(&Line<'a>, &'a str)> Reader<'_, 'a, F> {
 
     fn extent(&mut self, component: &'a Component<'a>, start: &Moment) -> Result<Extent, Refusal> {
         match (once(component, "DTEND")?, once(component, "DURATION")?) {
-            (Some(_), Some(line)) => {
+            // Some programs write PT0S beside any end.
+            (Some(_), Some(line)) if length(line, line.value)? != Length::default() => {
                 let what = "DTEND and DURATION are both given";
                 Err(line.out_of_place(what).help("keep the one that is meant"))
             }
-            (Some(line), None) => {
+            (Some(line), _) => {
                 let end = self.moment(line, line.value)?;
                 self.until(line, start, &end)
             }
@@ -234,7 +267,7 @@ impl<'a, F: FnMut(&Line<'a>, &'a str)> Reader<'_, 'a, F> {
             }
         };
         let mut wall = moment.beside(start, self.zones.calendar());
-        if moment.is_date() || start.is_date() {
+        if extent.is_none() && (moment.is_date() || start.is_date()) {
             // At the event's own time of day.
             wall = wall.div_euclid(DAY) * DAY + start.wall.rem_euclid(DAY);
         }
@@ -258,12 +291,13 @@ impl<'a, F: FnMut(&Line<'a>, &'a str)> Reader<'_, 'a, F> {
 
 /// The property, which an event has once.
 fn once<'a>(component: &'a Component<'a>, name: &str) -> Result<Option<&'a Line<'a>>, Refusal> {
-    let mut all = component.lines.iter().filter(|line| line.is(name));
-    match (all.next(), all.next()) {
-        (_, Some(second)) => {
+    let first = component.line(name);
+    let differs = |line: &&Line<'a>| line.is(name) && first.is_some_and(|first| first.value != line.value);
+    match component.lines.iter().find(differs) {
+        Some(second) => {
             Err(second.out_of_place(format!("{name} is given twice")).help("keep the one that is meant"))
         }
-        (first, None) => Ok(first),
+        None => Ok(first),
     }
 }
 

@@ -142,10 +142,10 @@ pub(super) struct Length {
 }
 
 impl Length {
-    /// Longer ones end beyond all that can be asked for.
+    /// Days of the longest one: beyond all that can be asked for.
     const LONGEST: i64 = 400 * 366;
 
-    /// Reads `P1D`, `PT1H30M`, `P1DT12H`, `P2W`: `None` if it is none, or is below zero.
+    /// Reads `P1D`, `PT1H30M`, `P1DT12H`, `P2W`: `None` if it is none, is below zero or has no end.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let upper = text.trim().to_ascii_uppercase();
         let rest = upper.strip_prefix('+').unwrap_or(&upper).strip_prefix('P')?;
@@ -158,8 +158,9 @@ impl Length {
             Some(time) => units(time, &[('H', 3600), ('M', 60), ('S', 1)])?,
             None => 0,
         };
+        let within = date <= Self::LONGEST && seconds <= Self::LONGEST * DAY;
         // Some write PT, or nothing, for no time at all.
-        Some(Self { days: date.min(Self::LONGEST), seconds: seconds.min(Self::LONGEST * DAY) })
+        within.then_some(Self { days: date, seconds })
     }
 }
 
@@ -195,7 +196,8 @@ mod tests {
             ("pt90m", Some((0, 5400))),
             ("PT36H", Some((0, 129_600))),
             ("P1W2D", Some((9, 0))),
-            ("P99999999999999999999D", Some((Length::LONGEST, 0))),
+            ("P99999999999999999999D", None),
+            ("PT9999999999999S", None),
             ("-PT15M", None),
             ("P1H", None),
             ("P1Y", None),

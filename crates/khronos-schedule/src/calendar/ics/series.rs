@@ -24,7 +24,7 @@ pub(super) struct Covered {
     /// Seconds since 1970 in UTC: from the first, to before the second.
     pub(super) spans: Vec<(i64, i64)>,
     room: usize,
-    pub(super) warnings: Vec<Refusal>,
+    pub(super) remarks: Vec<Refusal>,
 }
 
 /// The occurrences of a series: when each is by the rule, and when and how long it takes place.
@@ -32,7 +32,7 @@ type Occurrences = BTreeMap<i64, (i64, Extent)>;
 
 impl Covered {
     pub(super) fn none() -> Self {
-        Self { days: Days::none(), spans: Vec::new(), room: MOST_DAYS, warnings: Vec::new() }
+        Self { days: Days::none(), spans: Vec::new(), room: MOST_DAYS, remarks: Vec::new() }
     }
 
     /// Adds the events of one UID.
@@ -45,7 +45,9 @@ impl Covered {
             return Ok(());
         }
         let mut changes: BTreeMap<(i64, bool), Event<'_>> = BTreeMap::new();
-        for event in instances {
+        for event in
+            instances.into_iter().filter(|event| !series.iter().any(|series| left_out_by(series, event)))
+        {
             let Some(Instance { at, and_future }) = &event.instance else { continue };
             let key = (at.wall, *and_future);
             let is_newer = |old: &Event<'_>| (event.sequence, event.stamp) >= (old.sequence, old.stamp);
@@ -68,7 +70,7 @@ impl Covered {
         }
         for change in changes.values() {
             let Some(taking) = &change.taking else { continue };
-            let carried_on = is_of_future(change) && taking.rules.is_empty() && !series.is_empty();
+            let carried_on = is_of_future(change) && !taking.recurs() && !series.is_empty();
             if !carried_on {
                 let own = self.occurrences(change, taking, steps)?;
                 self.cover(change, &taking.start, &own)?;
@@ -91,7 +93,7 @@ impl Covered {
             let what =
                 "UID: this event is left out: another one with its UID and SEQUENCE has a later DTSTAMP";
             let help = "give each event a UID of its own, if these are two";
-            self.warnings.push(Refusal::new(event.place.clone(), what).help(help));
+            self.remarks.push(Refusal::new(event.place.clone(), what).help(help));
         }
         kept
     }
@@ -122,7 +124,7 @@ impl Covered {
         if !in_step {
             let what = "DTSTART is not one of the days of its own RRULE; it counts as the first all the same";
             let help = "begin with the first day that the rule names";
-            self.warnings.push(Refusal::new(event.place.clone(), what).help(help));
+            self.remarks.push(Refusal::new(event.place.clone(), what).help(help));
         }
         let mut occurrences: Occurrences =
             walls.into_iter().map(|wall| (wall, (wall, taking.extent))).collect();
@@ -194,6 +196,14 @@ fn exception(change: &Event<'_>, start: &Moment) -> Option<Exception> {
     Some(Exception::new(&instance.at, start, change.calendar.as_ref()))
 }
 
+/// Whether a later version of the series leaves out the occurrence for which the event stands.
+fn left_out_by(series: &Event<'_>, change: &Event<'_>) -> bool {
+    let newer = series.sequence > change.sequence;
+    let (Some(taking), true) = (&series.taking, newer) else { return false };
+    let moment = exception(change, &taking.start);
+    moment.is_some_and(|moment| taking.except.iter().any(|except| except.is_same(&moment)))
+}
+
 /// Takes out what is at this moment, or on this day.
 fn remove(occurrences: &mut Occurrences, exception: Exception) {
     if exception.is_date {
@@ -226,7 +236,7 @@ fn carry_on(occurrences: &mut Occurrences, series: &Taking<'_>, change: &Event<'
     for wall in following {
         match &change.taking {
             // With rules of its own it stands for itself.
-            Some(taking) if taking.rules.is_empty() => {
+            Some(taking) if !taking.recurs() => {
                 let moved = taking.start.beside(&series.start, change.calendar.as_ref()) - from;
                 occurrences.insert(wall, (wall + moved, taking.extent));
             }

@@ -90,6 +90,13 @@ fn an_event_covers_the_local_dates_from_its_start_to_before_its_end() {
             "DTSTART;VALUE=DATE:20261225\r\nDESCRIPTION:one\r\ntwo\r\n\r\nthree, four\r\nSUMMARY:five",
             vec!["2026-12-25"],
         ),
+        // Slips in what is not about days, and what some libraries write where there is nothing.
+        ("DTSTART;VALUE=DATE:20261225\r\nX-APPLE-RADIUS=49.9\r\nSUMMARY=a day off", vec!["2026-12-25"]),
+        (
+            "DTSTART;VALUE=DATE:20261225\r\nDTSTART;VALUE=DATE:20261225\r\nDURATION:PT0S\r\nDTEND:20261226",
+            vec!["2026-12-25"],
+        ),
+        ("DTSTART:20261224\r\nRRULE:FREQ=DAILY;UNTIL=20261225;COUNT=-1", vec!["2026-12-24", "2026-12-25"]),
         // From long ago to the end of time.
         ("DTSTART;VALUE=DATE:00010101\r\nDTEND;VALUE=DATE:20260102", vec!["2026-01-01"]),
         ("DTSTART;VALUE=DATE:20261231\r\nDTEND;VALUE=DATE:99991231", vec!["2026-12-31"]),
@@ -135,7 +142,9 @@ fn folded_lines_are_joined_and_their_faults_are_found_where_they_stand() {
     assert!(faults(&odd)[0].starts_with("c.ics:9:2: RRULE: 'BYEASTER'"), "{:?}", faults(&odd));
     let unix = event("DTSTART:20261225").replace("\r\n", "\n");
     assert_eq!(days(&format!("\u{feff}{unix}"), 2026..2027), ["2026-12-25"]);
-    assert_eq!(days(&format!("{unix}\u{feff}{unix}\n\n"), 2026..2027), ["2026-12-25"]);
+    assert_eq!(days(&format!("{unix}\u{feff}{unix}\n\nX-CACHED:today\n"), 2026..2027), ["2026-12-25"]);
+    let empty = event("SUMMARY\r\n :x\r\nDTSTART:2026\r\n 1225").replace("\r\n", "\n\n");
+    assert_eq!(days(&empty, 2026..2027), ["2026-12-25"]);
     let mac = calendar::ics::decoded(unix.replace('\n', "\r").into_bytes());
     assert_eq!(days(&mac, 2026..2027), ["2026-12-25"]);
     let odd = calendar::ics::decoded(event("DTSTART:soon").replace("\r\n", "\r").into_bytes());

@@ -20,10 +20,15 @@ impl Unfolded {
             let bare = content.trim_start_matches('\u{feff}');
             let mut skipped = content.len() - bare.len();
             let mut content = bare;
-            if let Some(more) = content.strip_prefix([' ', '\t']).filter(|_| at > 0) {
+            if content.trim().is_empty() {
+                // Some programs put empty lines between all lines, the folded ones among them.
+                at += line.len();
+                continue;
+            }
+            if let Some(more) = content.strip_prefix([' ', '\t']).filter(|_| !unfolded.pieces.is_empty()) {
                 skipped += content.len() - more.len();
                 content = more;
-            } else if at > 0 {
+            } else if !unfolded.pieces.is_empty() {
                 unfolded.text.push('\n');
             }
             unfolded.pieces.push((unfolded.text.len(), at + skipped, content.len()));
@@ -35,7 +40,7 @@ impl Unfolded {
 
     /// The joined lines.
     pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
-        self.text.split('\n')
+        self.text.split('\n').filter(|line| !line.is_empty())
     }
 
     /// Where in the file this part of the text stands; the file's beginning if it is no part of it.

@@ -15,7 +15,10 @@ use crate::{
     fault::shown,
     zone::{Zone, windows},
 };
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+};
 
 /// Parts of the world in which the cities of a name are looked for.
 const REGIONS: [&str; 8] =
@@ -28,6 +31,8 @@ const MOST_CHANGES: usize = 10_000;
 pub(super) struct Zones<'a> {
     own: Vec<&'a Component<'a>>,
     found: RefCell<HashMap<&'a str, Option<Clock>>>,
+    /// Names of no zone that were said to be none.
+    unknown: RefCell<BTreeSet<&'a str>>,
     /// Where times in UTC lie that stand beside dates: `X-WR-TIMEZONE`.
     calendar: Option<Clock>,
 }
@@ -37,12 +42,17 @@ impl<'a> Zones<'a> {
     pub(super) fn of(calendar: &'a Component<'a>) -> Self {
         let own = calendar.parts.iter().filter(|part| part.is("VTIMEZONE")).collect();
         let named = calendar.line("X-WR-TIMEZONE").and_then(|line| by_name(line.value));
-        Self { own, found: RefCell::default(), calendar: named }
+        Self { own, found: RefCell::default(), unknown: RefCell::default(), calendar: named }
     }
 
     /// The clock of the calendar as a whole, where it names one.
     pub(super) fn calendar(&self) -> Option<&Clock> {
         self.calendar.as_ref()
+    }
+
+    /// Whether this name of no zone has not been asked for before.
+    pub(super) fn is_first_asked(&self, name: &'a str) -> bool {
+        self.unknown.borrow_mut().insert(name)
     }
 
     /// The clock of this name; `None` where nobody knows it.
@@ -51,11 +61,12 @@ impl<'a> Zones<'a> {
             return Ok(known.clone());
         }
         let own = self.own.iter().find(|zone| zone.line("TZID").is_some_and(|id| id.value == name));
-        let clock = match (iana(name), own) {
+        let exact = |name: &str| Zone::parse(name.trim()).ok().map(Clock::of);
+        let clock = match (exact(name), own) {
             // Its data is newer than what a file carries along.
-            (Some(zone), _) => Some(Clock::of(zone)),
-            (None, Some(own)) => match own.line("X-LIC-LOCATION").and_then(|line| iana(line.value)) {
-                Some(zone) => Some(Clock::of(zone)),
+            (Some(clock), _) => Some(clock),
+            (None, Some(own)) => match own.line("X-LIC-LOCATION").and_then(|line| exact(line.value)) {
+                Some(clock) => Some(clock),
                 None => described(own, steps)?.or_else(|| by_name(name)),
             },
             (None, None) => by_name(name),

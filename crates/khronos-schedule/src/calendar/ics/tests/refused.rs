@@ -14,7 +14,7 @@ fn what_is_not_understood_is_refused_at_its_place_and_with_what_to_do() {
         ("DTSTART:20261225T250000", "c.ics:5:9: DTSTART: '20261225T250000' is not", "20261225T090000"),
         ("DTSTART:20261225Z", "c.ics:5:9: DTSTART: '20261225Z' is not", "20261225T080000Z"),
         ("DTSTART:", "c.ics:5:9: DTSTART: '' is not", "20261225"),
-        ("SUMMARY:x", "c.ics:3:7: this event has no DTSTART", "DTSTART;VALUE=DATE:20261225"),
+        ("RRULE:FREQ=DAILY", "c.ics:3:7: this event has no DTSTART", "DTSTART;VALUE=DATE:20261225"),
         ("DTSTART:20260101\r\nDTSTART:20260102", "c.ics:6:1: DTSTART is given twice", "keep the one"),
         (
             "DTSTART:20260102\r\nDTEND:20260101",
@@ -163,12 +163,9 @@ fn what_is_no_calendar_is_refused_with_what_it_may_be() {
     for (text, expected, remedy) in [
         ("", "c.ics:1:1: this file holds no calendar", "BEGIN:VCALENDAR"),
         ("<!DOCTYPE html>\n<html>", "c.ics:1:1: this is not a line of iCalendar", "web page"),
-        (
-            "BEGIN:VCARD\nEND:VCARD\n",
-            "c.ics:1:7: 'VCARD' found where VCALENDAR is expected",
-            "BEGIN:VCALENDAR",
-        ),
-        ("VERSION:2.0\n", "c.ics:1:1: this is outside of BEGIN:VCALENDAR", "BEGIN:VCALENDAR"),
+        ("BEGIN:VCARD\nEND:VCARD\n", "c.ics:1:7: VCARD: this file holds contacts, not a calendar", "export"),
+        ("VERSION:2.0\n", "c.ics:1:1: this file holds no calendar", "BEGIN:VCALENDAR"),
+        ("DTSTART:20260101\n", "c.ics:1:1: this is outside of BEGIN:VCALENDAR", "BEGIN:VCALENDAR"),
         ("END:VCALENDAR\n", "c.ics:1:1: END:VCALENDAR without BEGIN", "remove"),
         (
             "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20260101\n",

@@ -164,6 +164,10 @@ fn what_leaves_days_out_or_adds_them_is_heeded_in_every_form() {
                 "2026-03-01",
             ],
         ),
+        (
+            "DTSTART:20260105T180000\r\nRDATE;VALUE=PERIOD:20260201/20260203",
+            vec!["2026-01-05", "2026-01-12", "2026-01-19", "2026-01-26", "2026-02-01", "2026-02-02"],
+        ),
         // A second rule is added to the first.
         (
             "DTSTART;VALUE=DATE:20260105\r\nRRULE:FREQ=DAILY;COUNT=2",

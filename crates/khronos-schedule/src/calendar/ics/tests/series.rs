@@ -68,6 +68,12 @@ fn an_occurrence_that_is_cancelled_or_moved_is_not_on_its_day() {
         let other = change.replace("UID:1", "UID:2");
         assert!(days(&events(&[series, &other]), 2026..2027).len() >= 4, "{change}");
     }
+    // One occurrence is one, also with the rules of its series copied to it; and goes where a later version leaves it out.
+    let copied = "UID:1\nSEQUENCE:1\nRECURRENCE-ID:20260112\nDTSTART:20260113\nRRULE:FREQ=WEEKLY;COUNT=4";
+    let right = ["2026-01-05", "2026-01-13", "2026-01-19", "2026-01-26"];
+    assert_eq!(days(&events(&[MONDAYS, copied]), 2026..2027), right);
+    let later = format!("{MONDAYS}\nSEQUENCE:2\nEXDATE;VALUE=DATE:20260112");
+    assert_eq!(days(&events(&[&later, copied]), 2026..2027), ["2026-01-05", "2026-01-19", "2026-01-26"]);
     // A day left out by the series itself, and moved all the same.
     let both = [&format!("{MONDAYS}\nEXDATE:20260112"), "UID:1\nRECURRENCE-ID:20260112\nDTSTART:20260113"];
     assert_eq!(days(&events(&both), 2026..2027), ["2026-01-05", "2026-01-13", "2026-01-19", "2026-01-26"]);

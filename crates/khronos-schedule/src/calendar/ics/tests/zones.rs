@@ -132,7 +132,14 @@ fn a_zone_is_known_by_the_names_that_programs_give_it() {
     ] {
         assert_eq!(evening(zone, ""), [format!("2026-07-{day}")], "{zone}");
     }
-    // In Berlin and in New York it is summer: 23:30 there is the same day in UTC, and not.
+    // Rules of the file for a name that is almost IANA's: six hours behind, which Lisbon is not.
+    let own = "BEGIN:VTIMEZONE\r\nTZID:Europe/lisbon\r\nX-LIC-LOCATION:Europe/lisbon\r\nBEGIN:STANDARD\r\nTZOFFSETFROM:-0600\r\n\
+               TZOFFSETTO:-0600\r\nDTSTART:19700101T000000\r\nEND:STANDARD\r\nEND:VTIMEZONE";
+    assert_eq!(
+        (evening("Europe/lisbon", ""), evening("Europe/lisbon", own)),
+        (vec!["2026-07-05".into()], vec!["2026-07-06".into()])
+    );
+    // By the place that it names beside.
     assert_eq!(
         evening(
             "\"Berlin\"",
