@@ -81,7 +81,7 @@ struct Line<'a> {
     send_at: Option<Timestamp>,
     local_time: String,
     utc_offset: String,
-    time_zone: &'static str,
+    time_zone: String,
     fold: u8,
     paused: bool,
     /// How many were left out with this reason on this local day; 1 for an occurrence.
@@ -169,7 +169,7 @@ fn lines(out: &mut dyn Write, entries: &[Entry<'_>]) -> io::Result<()> {
             send_at: entry.send_at(),
             local_time: named.unwrap_or(local.time),
             utc_offset: local.offset,
-            time_zone: local.zone,
+            time_zone: local.zone.to_string(),
             fold: local.fold,
             paused: entry.row.paused,
             times: entry.times,
@@ -197,7 +197,7 @@ fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Res
     for entry in entries {
         let local = local(entry);
         let mut cells = match entry.why.first().filter(|_| !entry.due) {
-            Some(one) => vec![why::wall(one), one.zone.to_owned(), "-".to_owned(), "-".to_owned()],
+            Some(one) => vec![why::wall(one), one.zone.to_string(), "-".to_owned(), "-".to_owned()],
             None => vec![
                 format!("{}{}", when::local(&local), if local.fold == 1 { " (second pass)" } else { "" }),
                 format!("{} {}", local.offset, local.zone),

@@ -137,13 +137,15 @@ fn count_limits(old: &mut Set, new: &mut Set) {
 async fn of_clock(globals: &Globals, clock: &ClockArgs) -> Result<Set, CliError> {
     let ClockSide { title, schedules, calendars } = clock_side(globals, clock).await?;
     let sides = schedules.into_iter().map(|view| {
-        let ScheduleView { name, definition, counts_from, .. } = view;
+        let ScheduleView { name, mut definition, counts_from, .. } = view;
         let schedule = Schedule::build_with(&definition, &calendars).ok();
         if schedule.is_none() {
             output::complain(&format!(
                 "note: the clock's schedule '{name}' is not understood by this version; it is compared as if it had no occurrences"
             ));
         }
+        // What is read from files names no rules; the schedule has them.
+        definition.zones = None;
         (name, Side { definition, schedule, counts_from })
     });
     Ok(Set { title, schedules: sides.collect() })

@@ -12,6 +12,7 @@ mod calendars;
 mod conformance;
 mod fuzz;
 mod house_rules;
+mod independent;
 mod jitter;
 mod schedule;
 mod schedule_files;

@@ -49,6 +49,9 @@ pub use timing::{
     run_out::CalendarEnd,
 };
 pub use zone::{
-    ZONE_DATA, Zone,
+    Zone,
+    data::{ZONE_DATA, ZoneData},
     dst::{Dst, Fold, Gap},
+    rules::{ZoneId, ZoneRules},
+    store::ZoneStore,
 };

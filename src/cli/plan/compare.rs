@@ -79,13 +79,13 @@ pub(super) struct Shown {
 pub(super) struct Instant {
     pub(super) due_at: Timestamp,
     pub(super) local_time: String,
-    pub(super) time_zone: &'static str,
+    pub(super) time_zone: String,
 }
 
 #[derive(Serialize)]
 pub(super) struct Gap {
     pub(super) local_time: String,
-    pub(super) time_zone: &'static str,
+    pub(super) time_zone: String,
     pub(super) due_at: Option<Timestamp>,
     pub(super) instead: Option<String>,
 }
@@ -188,7 +188,7 @@ fn keys(before: &Side, now: &Side) -> Vec<Key> {
 fn shown(change: Change, old: Option<&Timing>, new: Option<&Timing>) -> Shown {
     let there = |at: Timestamp, timing: Option<&Timing>| {
         let local = timing.and_then(|timing| timing.local(at)).unwrap_or_default();
-        Instant { due_at: at, local_time: local.time, time_zone: local.zone }
+        Instant { due_at: at, local_time: local.time, time_zone: local.zone.to_string() }
     };
     match change {
         Change::Added(at) => Shown { was: None, now: Some(there(at, new)) },
@@ -200,6 +200,6 @@ fn shown(change: Change, old: Option<&Timing>, new: Option<&Timing>) -> Shown {
 impl From<Skipped> for Gap {
     fn from(skipped: Skipped) -> Self {
         let Skipped { local, zone, due, instead } = skipped;
-        Self { local_time: local, time_zone: zone, due_at: due, instead }
+        Self { local_time: local, time_zone: zone.to_string(), due_at: due, instead }
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Days {
         for component in &root.components {
             let name = component.name.as_str();
             match name.to_ascii_uppercase().as_str() {
-                "VEVENT" => match event::days(&unfolded, component, zone, &mut room) {
+                "VEVENT" => match event::days(&unfolded, component, zone.as_ref(), &mut room) {
                     Ok(covered) => covered.into_iter().for_each(|day| days.insert(day)),
                     Err((at, flaw)) => {
                         let fault = flaw.of("");

@@ -33,16 +33,16 @@ pub fn parse_instant(
     flag: Option<&'static str>,
 ) -> Result<Timestamp, Fault> {
     let zone = zone.map(Zone::parse).transpose().map_err(|flaw| flaw.of("time_zone"))?;
-    let instant = read_beside(text, flag).and_then(|written| match (written, zone) {
+    let instant = read_beside(text, flag).and_then(|written| match (written, &zone) {
         (Written::Instant(instant), _) => Ok(instant),
         (Written::Local(_), None) => Err(no_zone(text, flag)),
-        (Written::Local(local), zone) => in_zone(text, local, zone, Dst::default()),
+        (Written::Local(local), Some(zone)) => in_zone(text, local, Some(zone), Dst::default()),
     });
     instant.map_err(|flaw| flaw.of(key))
 }
 
 /// Reads a bound or an anchor: local times in a gap mean its end, repeated ones their first pass.
-pub(crate) fn bound(text: &str, zone: Option<Zone>) -> Result<Timestamp, Flaw> {
+pub(crate) fn bound(text: &str, zone: Option<&Zone>) -> Result<Timestamp, Flaw> {
     match read(text)? {
         Written::Instant(instant) => Ok(instant),
         Written::Local(local) => in_zone(text, local, zone, Dst::default()),
@@ -57,7 +57,7 @@ fn no_zone(text: &str, giver: Option<&str>) -> Flaw {
 }
 
 /// The instant of a local time in `zone`.
-pub(crate) fn in_zone(text: &str, local: i64, zone: Option<Zone>, dst: Dst) -> Result<Timestamp, Flaw> {
+pub(crate) fn in_zone(text: &str, local: i64, zone: Option<&Zone>, dst: Dst) -> Result<Timestamp, Flaw> {
     let Some(zone) = zone else {
         return Err(no_zone(text, Some(KEY)));
     };

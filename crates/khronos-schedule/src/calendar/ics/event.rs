@@ -69,7 +69,7 @@ struct Event {
 pub(super) fn days(
     unfolded: &Unfolded,
     component: &Component<'_>,
-    zone: Option<Zone>,
+    zone: Option<&Zone>,
     room: &mut usize,
 ) -> Result<Vec<i32>, Fault> {
     let here = || unfolded.place(component.name.as_str());
@@ -137,7 +137,7 @@ pub(super) fn days(
 fn read(
     unfolded: &Unfolded,
     property: &Property<'_>,
-    zone: Option<Zone>,
+    zone: Option<&Zone>,
     event: &mut Event,
 ) -> Result<(), Fault> {
     let (written, value) = (property.name.as_str(), property.val.as_str());
@@ -211,7 +211,7 @@ fn extra_days(event: &Event, start: Moment) -> Result<i64, Flaw> {
 }
 
 /// The last moment of a rule (UNTIL), as a local one; a date means all of it.
-fn last_moment(text: &str, start: Moment, zone: Option<Zone>) -> Result<NaiveDateTime, Flaw> {
+fn last_moment(text: &str, start: Moment, zone: Option<&Zone>) -> Result<NaiveDateTime, Flaw> {
     // Days off often say UNTIL=20301231T000000Z beside a date: its date is what counts.
     let plain = if start.time.is_none() { text.trim_end_matches(['Z', 'z']) } else { text };
     let until = moment(plain, zone)?;
@@ -222,7 +222,7 @@ fn last_moment(text: &str, start: Moment, zone: Option<Zone>) -> Result<NaiveDat
 }
 
 /// Reads `20261225` or `20261225T090000`, and with `zone` also `20261225T090000Z`.
-fn moment(text: &str, zone: Option<Zone>) -> Result<Moment, Flaw> {
+fn moment(text: &str, zone: Option<&Zone>) -> Result<Moment, Flaw> {
     let odd = || Flaw::whole(format!("'{}' is not an iCalendar date or time", shown(text)));
     let usual = |moment: Moment| {
         let year = moment.date.year();
