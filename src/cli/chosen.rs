@@ -3,6 +3,7 @@
 use super::{
     Globals, clock_side::clock_side, error::wait, exit::Exit, flag, output, reach::ClockArgs, report,
     source_now::source_of,
+    zone_data,
 };
 use crate::{
     clock,
@@ -29,7 +30,8 @@ pub(super) fn chosen(
     if let Some(unknown) = unknown {
         report::to_stderr(&unknown.into());
     }
-    let schedules = usable(sources::read_with(&source, &config.calendars))?;
+    let store = zone_data::of(&config)?;
+    let schedules = usable(sources::read_in(&source, &config.calendars, &store))?;
     let wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
     let known: HashSet<&str> = schedules.iter().map(|source| &*source.schedule.name).collect();
     let mut unknown: Vec<_> = wanted.difference(&known).collect();

@@ -29,6 +29,7 @@ mod table;
 mod tail;
 mod terminal;
 mod when;
+mod zone_data;
 
 use crate::{
     config::{Config, Override, Request},

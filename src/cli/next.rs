@@ -2,10 +2,10 @@
 
 mod why;
 
-use super::{Globals, chosen::chosen, exit::Exit, output, report, table, when};
+use super::{Globals, chosen::chosen, exit::Exit, output, report, table, when, zone_data};
 use crate::{
     clock,
-    schedule::{Explained, Fault, Local, Timing, parse_instant},
+    schedule::{Explained, Fault, Local, Timing, parse_instant_with},
     sources::Source,
 };
 use ponos::event::Timestamp;
@@ -99,19 +99,20 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 
 fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     let zone = args.time_zone.as_deref();
+    let store = zone_data::configured(globals)?;
     let from = match args.from.as_deref() {
         None => clock::now(),
         Some(text) => {
-            let from = parse_instant(text, zone, "--from", Some(when::ZONE));
+            let from = parse_instant_with(text, zone, "--from", Some(when::ZONE), store.zones());
             from.map_err(|fault| refuse(args, &fault))?
         }
     };
     let rows = match (&args.cron, &args.every) {
         (Some(expression), _) => {
-            vec![alone(Timing::from_cron(expression, zone).map_err(|fault| refuse(args, &fault))?)]
+            vec![alone(Timing::from_cron_with(expression, zone, &store).map_err(|fault| refuse(args, &fault))?)]
         }
         (None, Some(every)) => {
-            vec![alone(Timing::from_every(every, zone).map_err(|fault| refuse(args, &fault))?)]
+            vec![alone(Timing::from_every_with(every, zone, &store).map_err(|fault| refuse(args, &fault))?)]
         }
         (None, None) => from_files(globals, args)?,
     };

@@ -13,12 +13,12 @@ use super::{
     reach::ClockArgs,
     report,
     source_now::source_now,
-    when,
+    when, zone_data,
 };
 use crate::{
     clock,
     ops::ScheduleView,
-    schedule::{Definition, Schedule},
+    schedule::{CalendarStore, Definition, Schedule},
     sources::{self, Schedules},
 };
 use compare::compare;
@@ -87,11 +87,17 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 }
 
 async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
-    let from = when::start(args.from.as_deref(), None, None)?;
+    let from = when::start(args.from.as_deref(), None, None, &CalendarStore::default())?;
     let through = when::end(from, &args.length, LONGEST)?;
     let (mut old, mut new) = match args.paths.as_slice() {
-        [old, new, ..] => (schedules_at(old)?, schedules_at(new)?),
-        [new] => (of_clock(globals, &args.clock).await?, schedules_at(new)?),
+        [old, new, ..] => {
+            let store = zone_data::configured(globals)?;
+            (schedules_at(old, &store)?, schedules_at(new, &store)?)
+        }
+        [new] => {
+            let store = zone_data::of(&args.clock.config(globals)?)?;
+            (of_clock(globals, &args.clock).await?, schedules_at(new, &store)?)
+        }
         [] => {
             let config = args.clock.config(globals)?;
             let old = of_clock(globals, &args.clock).await?;
@@ -101,7 +107,8 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
                 Exit::Configuration
             })?;
             let title = format!("the schedules {source}");
-            (old, Set::new(title, sources::read_with(&source, &config.calendars))?)
+            let store = zone_data::of(&config)?;
+            (old, Set::new(title, sources::read_in(&source, &config.calendars, &store))?)
         }
     };
     count_limits(&mut old, &mut new);
@@ -113,8 +120,8 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
 }
 
 /// The schedules of a folder or a file.
-fn schedules_at(path: &Path) -> Result<Set, Exit> {
-    Set::new(path.display().to_string(), sources::read_path(path))
+fn schedules_at(path: &Path, store: &CalendarStore) -> Result<Set, Exit> {
+    Set::new(path.display().to_string(), sources::read_path(path, store))
 }
 
 /// Limits without `from` count as the clock would count them: on, where the timing stays as it is.

@@ -106,7 +106,7 @@ fn finish(router: Router) -> Router {
 
 async fn index(State(state): State<HttpState>, headers: HeaderMap) -> Response {
     let version = env!("CARGO_PKG_VERSION");
-    let zones = crate::schedule::ZONE_DATA;
+    let zones = state.clock.zone_data().to_string();
     let clock = state.clock.name();
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") || accept.contains("text/plain") {

@@ -31,7 +31,8 @@ pub use calendar::{CalendarId, Days};
 pub use calendar_store::CalendarStore;
 pub use definition::{
     CatchUpDefinition, Definition, DstDefinition, ResendsDefinition, TimingDefinition, build::is_name,
-    calendars::Calendars, instant::parse_instant,
+    calendars::Calendars,
+    instant::{parse_instant, parse_instant_with},
 };
 pub use duration::parse_length;
 pub use fault::Fault;

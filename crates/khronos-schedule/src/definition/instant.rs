@@ -8,6 +8,7 @@ use crate::{
         Zone,
         dst::{Dst, Fold, Gap},
         local_times::{Place, place},
+        store::ZoneStore,
     },
 };
 use ponos_event::Timestamp;
@@ -32,7 +33,21 @@ pub fn parse_instant(
     key: &'static str,
     flag: Option<&'static str>,
 ) -> Result<Timestamp, Fault> {
-    let zone = zone.map(Zone::parse).transpose().map_err(|flaw| flaw.of("time_zone"))?;
+    parse_instant_with(text, zone, key, flag, &ZoneStore::default())
+}
+
+/// As [`parse_instant`], with the zone data of this store.
+///
+/// # Errors
+/// As [`parse_instant`].
+pub fn parse_instant_with(
+    text: &str,
+    zone: Option<&str>,
+    key: &'static str,
+    flag: Option<&'static str>,
+    zones: &ZoneStore,
+) -> Result<Timestamp, Fault> {
+    let zone = zone.map(|name| zones.current(name)).transpose().map_err(|flaw| flaw.of("time_zone"))?;
     let instant = read_beside(text, flag).and_then(|written| match (written, &zone) {
         (Written::Instant(instant), _) => Ok(instant),
         (Written::Local(_), None) => Err(no_zone(text, flag)),
