@@ -66,13 +66,15 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
             return output::lines(&mut Cleaned::new(out), found.list());
         }
         report::draw(out, &found, colours)?;
+        if config.clock.time_zones.is_some() {
+            writeln!(out, "time zones: IANA {}", store.zones().data())?;
+        }
         let warnings = counted(found.warnings(), "warning");
         match (found.errors(), found.warnings()) {
             (0, 0) => writeln!(out, "the configuration and {checked} are valid"),
             (0, _) => writeln!(out, "{warnings}; {checked} can run"),
             (errors, _) => writeln!(out, "{}, {warnings}; {checked} can run", counted(errors, "error")),
-        }?;
-        writeln!(out, "time zones: IANA {}", store.zones().data())
+        }
     });
     match printed {
         Err(exit) => exit.into(),

@@ -2,8 +2,7 @@
 
 use super::{
     Globals, clock_side::clock_side, error::wait, exit::Exit, flag, output, reach::ClockArgs, report,
-    source_now::source_of,
-    zone_data,
+    source_now::source_of, zone_data,
 };
 use crate::{
     clock,
@@ -77,7 +76,9 @@ fn counted(globals: &Globals, mut sources: Vec<Source>) -> Vec<Source> {
         let name = &*source.schedule.name;
         let since = running.schedules.iter().find(|view| view.name == name).and_then(|view| {
             let schedule = Schedule::build_with(&view.definition, &running.calendars).ok()?;
-            schedule.timing.is_due_as(&source.schedule.timing).then_some(view.counts_from)
+            // As the clock has it: other rules of its zone are no reason to count anew.
+            let now = source.schedule.timing.clone().with_rules_of(&schedule.timing);
+            schedule.timing.is_due_as(&now).then_some(view.counts_from)
         });
         if since.is_none() {
             output::complain(&format!(

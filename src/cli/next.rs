@@ -109,7 +109,9 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     };
     let rows = match (&args.cron, &args.every) {
         (Some(expression), _) => {
-            vec![alone(Timing::from_cron_with(expression, zone, &store).map_err(|fault| refuse(args, &fault))?)]
+            vec![alone(
+                Timing::from_cron_with(expression, zone, &store).map_err(|fault| refuse(args, &fault))?,
+            )]
         }
         (None, Some(every)) => {
             vec![alone(Timing::from_every_with(every, zone, &store).map_err(|fault| refuse(args, &fault))?)]

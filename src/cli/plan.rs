@@ -42,6 +42,9 @@ use std::{
 /// goes with the first new one, and so on. What is left over is removed (−) or added (+). A paused schedule calls for
 /// nothing. Too many to compare one by one are counted: then the counts of added and removed are lower bounds.
 ///
+/// Other rules of a time zone (tzdata) differ if they do from 31 days ago on: what they change by themselves is summed up in a
+/// line of its own.
+///
 /// Ends with 0 if nothing differs, 2 if something does (with 2 and nothing on standard output the command line was wrong).
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -79,6 +82,8 @@ struct Side {
 /// A set of schedules, and whose it is.
 struct Set {
     title: String,
+    /// The zone data that it was read with.
+    zone_data: String,
     schedules: BTreeMap<String, Side>,
 }
 
@@ -108,7 +113,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
             })?;
             let title = format!("the schedules {source}");
             let store = zone_data::of(&config)?;
-            (old, Set::new(title, sources::read_in(&source, &config.calendars, &store))?)
+            (old, Set::new(title, sources::read_in(&source, &config.calendars, &store), &store)?)
         }
     };
     count_limits(&mut old, &mut new);
@@ -121,7 +126,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
 
 /// The schedules of a folder or a file.
 fn schedules_at(path: &Path, store: &CalendarStore) -> Result<Set, Exit> {
-    Set::new(path.display().to_string(), sources::read_path(path, store))
+    Set::new(path.display().to_string(), sources::read_path(path, store), store)
 }
 
 /// Limits without `from` count as the clock would count them: on, where the timing stays as it is.
@@ -130,7 +135,7 @@ fn count_limits(old: &mut Set, new: &mut Set) {
         let Some(before) = old.schedules.get(name) else { continue };
         if let (Some(was), Some(is)) = (&before.schedule, &side.schedule)
             && is.timing.is_counted_since_creation()
-            && was.timing.is_due_as(&is.timing)
+            && was.timing.is_due_as(&is.timing.clone().with_rules_of(&was.timing))
         {
             side.counts_from = before.counts_from;
         }
@@ -155,17 +160,17 @@ async fn of_clock(globals: &Globals, clock: &ClockArgs) -> Result<Set, CliError>
         definition.zones = None;
         (name, Side { definition, schedule, counts_from })
     });
-    Ok(Set { title, schedules: sides.collect() })
+    Ok(Set { title, zone_data: String::new(), schedules: sides.collect() })
 }
 
 impl Set {
-    fn new(title: String, schedules: Schedules) -> Result<Self, Exit> {
+    fn new(title: String, schedules: Schedules, store: &CalendarStore) -> Result<Self, Exit> {
         let now = clock::now();
         let sides = usable(schedules)?.into_iter().map(|source| {
             let side =
                 Side { definition: source.definition, schedule: Some(source.schedule), counts_from: now };
             (side.definition.name.clone(), side)
         });
-        Ok(Self { title, schedules: sides.collect() })
+        Ok(Self { title, zone_data: store.zones().data().to_string(), schedules: sides.collect() })
     }
 }

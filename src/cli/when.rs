@@ -20,9 +20,8 @@ pub(super) fn start(
 ) -> Result<Timestamp, Exit> {
     match from {
         None => Ok(clock::now()),
-        Some(text) => {
-            parse_instant_with(text, zone, "--from", flag, store.zones()).map_err(|fault| report::refuse("--from", text, &fault))
-        }
+        Some(text) => parse_instant_with(text, zone, "--from", flag, store.zones())
+            .map_err(|fault| report::refuse("--from", text, &fault)),
     }
 }
 

@@ -1,11 +1,7 @@
 //! The zone data that the configuration names, in a store of its own.
 
 use super::{Globals, exit::Exit, report};
-use crate::{
-    config::Config,
-    schedule::CalendarStore,
-    sources,
-};
+use crate::{config::Config, schedule::CalendarStore, sources};
 
 /// That of this configuration. What is wrong with it is said on standard error.
 pub(super) fn of(config: &Config) -> Result<CalendarStore, Exit> {

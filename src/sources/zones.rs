@@ -69,7 +69,8 @@ fn listed(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     while let Some((prefix, folder, depth)) = folders.pop() {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            let Some(name) = entry.file_name().to_str().filter(|name| is_part_of_a_name(name)).map(str::to_owned)
+            let Some(name) =
+                entry.file_name().to_str().filter(|name| is_part_of_a_name(name)).map(str::to_owned)
             else {
                 continue;
             };
@@ -120,7 +121,8 @@ fn release(reader: &mut FileReader, folder: &Path) -> Option<String> {
     let of_source = of_source.as_deref().and_then(|text| text.lines().next()?.strip_prefix("# version "));
     let release = of_source.map(str::to_owned).or_else(|| text("+VERSION").ok())?;
     let release = release.split_whitespace().next()?;
-    let usual = release.len() <= 16 && release.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let usual =
+        release.len() <= 16 && release.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     usual.then(|| release.to_owned())
 }
 

@@ -30,7 +30,8 @@ mod zone;
 pub use calendar::{CalendarId, Days};
 pub use calendar_store::CalendarStore;
 pub use definition::{
-    CatchUpDefinition, Definition, DstDefinition, ResendsDefinition, TimingDefinition, build::is_name,
+    CatchUpDefinition, Definition, DstDefinition, ResendsDefinition, TimingDefinition,
+    build::is_name,
     calendars::Calendars,
     instant::{parse_instant, parse_instant_with},
 };

@@ -7,6 +7,7 @@
 //! rules of its zones. In memory
 //! only: nothing in this form is ever written, so that it may change with any version.
 
+mod same;
 mod short;
 #[cfg(test)]
 mod tests;
@@ -299,11 +300,6 @@ impl Packed {
         }
     }
 
-    /// Whether both, however they are written, make the same schedule.
-    pub fn means_the_same(&self, other: &Self) -> bool {
-        self == other || self.schedule().is_some_and(|schedule| Some(schedule) == other.schedule())
-    }
-
     #[inline]
     fn flags(&self) -> u8 {
         self.all().get(NAME + self.name_bytes().len()).copied().unwrap_or_default()
@@ -384,21 +380,6 @@ fn take<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {
 fn text(bytes: &[u8]) -> Option<(&str, &[u8])> {
     postcard::take_from_bytes(bytes).ok()
 }
-
-impl PartialEq for Packed {
-    fn eq(&self, other: &Self) -> bool {
-        self.all() == other.all()
-            && self.zone == other.zone
-            && self.more_zones() == other.more_zones()
-            && match (self.rules(), other.rules()) {
-                (None, None) => true,
-                (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one.is_written_as(other),
-                (None, Some(_)) | (Some(_), None) => false,
-            }
-    }
-}
-
-impl Eq for Packed {}
 
 impl fmt::Debug for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

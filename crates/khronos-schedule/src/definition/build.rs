@@ -120,11 +120,7 @@ impl Timing {
     ///
     /// # Errors
     /// As [`Timing::from_every`].
-    pub fn from_every_with(
-        duration: &str,
-        zone: Option<&str>,
-        store: &CalendarStore,
-    ) -> Result<Self, Fault> {
+    pub fn from_every_with(duration: &str, zone: Option<&str>, store: &CalendarStore) -> Result<Self, Fault> {
         alone(store, |definition| {
             definition.every = Some(duration.to_owned());
             definition.time_zone = zone.map(str::to_owned);

@@ -2,6 +2,7 @@
 
 use super::{Timing, rule::Rule};
 use crate::zone::Zone;
+use ponos_event::Timestamp;
 
 impl Timing {
     /// All zones that the definition names, each once; UTC, whose rules never change, is none of them.
@@ -56,5 +57,25 @@ impl Timing {
         }
         let more = kept.split_off(before);
         self.read_in = (!more.is_empty()).then(|| more.into());
+    }
+
+    /// The names of the zones that have other rules here than in `other`, from `since` to the horizon. Those that are not
+    /// named there are none of them.
+    pub fn zones_changed(&self, other: &Self, since: Timestamp) -> Vec<String> {
+        let differs = |zone: &&Zone| {
+            let before = other.zones().find(|before| before.name() == zone.name());
+            before.is_some_and(|before| !zone.same_clock_from(before, since.millis().max(0)))
+        };
+        self.zones().filter(differs).map(|zone| zone.name().to_owned()).collect()
+    }
+
+    /// The same with the rules that `other` has for the zones of these names.
+    #[must_use]
+    pub fn with_rules_of(mut self, other: &Self) -> Self {
+        let known =
+            |zone: &Zone| other.zones().find(|known| known.name() == zone.name()).unwrap_or(zone).clone();
+        let more: Vec<Zone> = self.more_zones().map(known).collect();
+        self.zone = known(&self.zone);
+        self.with_more_zones(&more)
     }
 }

@@ -87,6 +87,18 @@ impl Zone {
     pub(crate) fn same_clock(&self, other: &Self) -> bool {
         self.id() == other.id() || self.segments() == other.segments()
     }
+
+    /// Whether both have the same offset at every instant from `since` (milliseconds, not before the epoch) until the
+    /// horizon.
+    pub(crate) fn same_clock_from(&self, other: &Self, since: i64) -> bool {
+        let from = |zone: &Self| {
+            let mut rest = zone.segments().get(zone.segment_at(since)..).unwrap_or_default().to_vec();
+            // When the first of them began is no matter.
+            rest.first_mut().into_iter().for_each(|first| first.start = since);
+            rest
+        };
+        self.id() == other.id() || from(self) == from(other)
+    }
 }
 
 impl PartialEq for Zone {

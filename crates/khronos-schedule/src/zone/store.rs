@@ -77,7 +77,13 @@ impl ZoneStore {
             return Some(shared.named(name, &rules));
         }
         let same = |data: &ZoneData| data.zone(name).ok().filter(|zone| zone.id() == Some(id));
-        same(&shared.data).or_else(|| same(&ZoneData::bundled()))
+        let zone = same(&shared.data).or_else(|| same(&ZoneData::bundled()))?;
+        zone.rules().map(|rules| shared.named(name, rules))
+    }
+
+    /// Whether the zone of this name has rules of this id here.
+    pub fn knows(&self, name: &str, id: ZoneId) -> bool {
+        self.kept(name, id).is_some()
     }
 
     /// Drops the rules that nobody else holds.
