@@ -74,6 +74,8 @@ pub struct ClockConfig {
     pub max_backward: Duration,
     /// What happens after such a step.
     pub on_backward: OnBackward,
+    /// The folder of TZif files that says the rules of time zones; `None` for the bundled data.
+    pub time_zones: Option<PathBuf>,
 }
 
 /// What happens after a long step backwards.

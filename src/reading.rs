@@ -93,7 +93,7 @@ pub(crate) fn remarks(ends: Ends) -> Remarks {
 pub(crate) fn reader(config: &Config, had_folder: bool, store: &CalendarStore, ends: &Ends) -> Reader {
     let (store, ends) = (store.clone(), Arc::clone(ends));
     let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
-    let limits = config.limits.clone();
+    let (limits, time_zones) = (config.limits.clone(), config.clock.time_zones.clone());
     let had_folder = AtomicBool::new(had_folder);
     // What the reading before warned of: that is not said again.
     let warned = Mutex::new(BTreeSet::new());
@@ -101,7 +101,10 @@ pub(crate) fn reader(config: &Config, had_folder: bool, store: &CalendarStore, e
         let source = source.now(had_folder.load(Ordering::Relaxed))?;
         // Of what was read before, only what is still in use.
         store.forget_unused();
+        let (zones, warnings) = sources::zones::read(time_zones.as_deref())?;
+        store.zones().use_data(zones);
         let mut read = sources::packed(&source, &calendars, &store);
+        read.diagnostics.append(warnings);
         read.hold_to(&limits);
         let is_warning = |found: &&Diagnostic| found.severity == diagnostic::Severity::Warning;
         let found = read.diagnostics.list().iter().filter(is_warning).map(ToString::to_string);

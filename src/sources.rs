@@ -8,6 +8,7 @@ mod calendars;
 mod kept;
 mod limits;
 mod origin;
+pub mod zones;
 
 use crate::{
     config::{CalendarSource, ScheduleSource},
@@ -132,6 +133,11 @@ pub fn read_with(source: &ScheduleSource, calendars: &CalendarSource) -> Schedul
     read_within(source, calendars, Bounds::default())
 }
 
+/// The same, the days of the calendars kept in `store`, whose zone data is used.
+pub fn read_in(source: &ScheduleSource, calendars: &CalendarSource, store: &CalendarStore) -> Schedules {
+    fill(Schedules::keeping(calendars, source, store), source, Bounds::default())
+}
+
 /// The same, in the form in which the clock holds schedules: each is packed before the next one is read. The days of the
 /// calendars are kept in `store`.
 pub fn packed(
@@ -143,20 +149,26 @@ pub fn packed(
 }
 
 /// The same, with warnings about what can run and was seldom meant, as seen at `now`.
-pub fn advised(source: &ScheduleSource, calendars: &CalendarSource, now: Timestamp) -> Schedules {
-    let schedules = Schedules { advised: Some(now), ..Schedules::naming(calendars, source) };
+pub fn advised(
+    source: &ScheduleSource,
+    calendars: &CalendarSource,
+    store: &CalendarStore,
+    now: Timestamp,
+) -> Schedules {
+    let schedules = Schedules { advised: Some(now), ..Schedules::keeping(calendars, source, store) };
     fill(schedules, source, Bounds::default())
 }
 
-/// Reads all schedules of a folder, or those of a single file, with the calendars in the folder beside them.
-pub fn read_path(path: &Path) -> Schedules {
+/// Reads all schedules of a folder, or those of a single file, with the calendars in the folder beside them and the zone
+/// data of `store`.
+pub fn read_path(path: &Path, store: &CalendarStore) -> Schedules {
     if path.is_file() {
         let folder = ScheduleSource::Folder(path.parent().unwrap_or(Path::new("")).to_owned());
-        let mut schedules = Schedules::naming(&CalendarSource::Beside, &folder);
+        let mut schedules = Schedules::keeping(&CalendarSource::Beside, &folder, store);
         schedules.add_file(&mut FileReader::default(), path, Bounds::default());
         return schedules;
     }
-    read(&ScheduleSource::Folder(path.to_owned()))
+    read_in(&ScheduleSource::Folder(path.to_owned()), &CalendarSource::Beside, store)
 }
 
 /// As [`read_with`], within other bounds.

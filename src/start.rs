@@ -283,14 +283,15 @@ async fn open_store(
     }
 }
 
-/// The folders whose changes are a reason to read again, first that of the schedules.
+/// The folders whose changes are a reason to read again, first that of the schedules; of zone data, its top (where its
+/// release stands).
 fn watched(config: &Config) -> Vec<PathBuf> {
     let schedules = match &config.schedules {
         ScheduleSource::Folder(folder) | ScheduleSource::Unset(folder) => Some(folder.clone()),
         ScheduleSource::Embedded | ScheduleSource::None => None,
     };
     let calendars = sources::calendar_folder(&config.calendars, &config.schedules);
-    schedules.into_iter().chain(calendars).collect()
+    schedules.into_iter().chain(calendars).chain(config.clock.time_zones.clone()).collect()
 }
 
 fn rules(config: &Config) -> Rules {

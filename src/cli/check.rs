@@ -10,6 +10,7 @@ use crate::{
     clock,
     config::{Config, ScheduleSource},
     diagnostic::counted,
+    schedule::CalendarStore,
     sources, telemetry,
 };
 use ponos::terminal::Cleaned;
@@ -29,9 +30,17 @@ pub(super) struct Args {
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     let flags = flag("schedules.folder", "--schedules", args.schedules.as_deref());
     let (config, mut found) = Config::read(&globals.request(flags.into_iter().collect()));
+    let store = CalendarStore::default();
+    match sources::zones::read(config.clock.time_zones.as_deref()) {
+        Ok((zones, warnings)) => {
+            store.zones().use_data(zones);
+            found.append(warnings);
+        }
+        Err(wrong) => found.append(wrong),
+    }
     let checked = match source_of(&config) {
         Ok((source, unknown)) => {
-            let mut schedules = sources::advised(&source, &config.calendars, clock::now());
+            let mut schedules = sources::advised(&source, &config.calendars, &store, clock::now());
             schedules.hold_to(&config.limits);
             unknown.into_iter().for_each(|unknown| schedules.diagnostics.push(unknown));
             let (count, files) = (counted(schedules.list.len(), "schedule"), schedules.files);
@@ -57,6 +66,9 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
             return output::lines(&mut Cleaned::new(out), found.list());
         }
         report::draw(out, &found, colours)?;
+        if config.clock.time_zones.is_some() {
+            writeln!(out, "time zones: IANA {}", store.zones().data())?;
+        }
         let warnings = counted(found.warnings(), "warning");
         match (found.errors(), found.warnings()) {
             (0, 0) => writeln!(out, "the configuration and {checked} are valid"),

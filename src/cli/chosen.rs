@@ -2,7 +2,7 @@
 
 use super::{
     Globals, clock_side::clock_side, error::wait, exit::Exit, flag, output, reach::ClockArgs, report,
-    source_now::source_of,
+    source_now::source_of, zone_data,
 };
 use crate::{
     clock,
@@ -29,7 +29,8 @@ pub(super) fn chosen(
     if let Some(unknown) = unknown {
         report::to_stderr(&unknown.into());
     }
-    let schedules = usable(sources::read_with(&source, &config.calendars))?;
+    let store = zone_data::of(&config)?;
+    let schedules = usable(sources::read_in(&source, &config.calendars, &store))?;
     let wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
     let known: HashSet<&str> = schedules.iter().map(|source| &*source.schedule.name).collect();
     let mut unknown: Vec<_> = wanted.difference(&known).collect();
@@ -75,7 +76,9 @@ fn counted(globals: &Globals, mut sources: Vec<Source>) -> Vec<Source> {
         let name = &*source.schedule.name;
         let since = running.schedules.iter().find(|view| view.name == name).and_then(|view| {
             let schedule = Schedule::build_with(&view.definition, &running.calendars).ok()?;
-            schedule.timing.is_due_as(&source.schedule.timing).then_some(view.counts_from)
+            // As the clock has it: other rules of its zone are no reason to count anew.
+            let now = source.schedule.timing.clone().with_rules_of(&schedule.timing);
+            schedule.timing.is_due_as(&now).then_some(view.counts_from)
         });
         if since.is_none() {
             output::complain(&format!(

@@ -1,6 +1,6 @@
 //! `khronos forecast`: how many occurrences are coming, and when most of them.
 
-use super::{Globals, chosen::chosen, exit::Exit, output, report, table, terminal, when};
+use super::{Globals, chosen::chosen, exit::Exit, output, report, table, terminal, when, zone_data};
 use crate::{
     schedule::{LoadForecast, Peak, Timing},
     sources::Source,
@@ -117,9 +117,10 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     let zone = args.time_zone.as_deref();
     // Any timing of the zone tells its local time.
-    let wall = Timing::from_every("1 day", zone)
+    let store = zone_data::configured(globals)?;
+    let wall = Timing::from_every_with("1 day", zone, &store)
         .map_err(|fault| report::refuse("--time-zone", zone.unwrap_or_default(), &fault))?;
-    let from = when::start(args.from.as_deref(), zone, Some(when::ZONE))?;
+    let from = when::start(args.from.as_deref(), zone, Some(when::ZONE), &store)?;
     let through = when::end(from, &args.length, LONGEST)?;
     let schedules = chosen(globals, args.schedules.as_deref(), &args.names, !args.json)?;
     let forecast = foretell(&schedules, (from, through), zone);

@@ -29,6 +29,7 @@ mod table;
 mod tail;
 mod terminal;
 mod when;
+mod zone_data;
 
 use crate::{
     config::{Config, Override, Request},
@@ -38,15 +39,8 @@ use clap::Parser;
 use exit::Exit;
 use std::{path::PathBuf, process::ExitCode, sync::LazyLock};
 
-static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let crate_data = chrono_tz::IANA_TZDB_VERSION;
-    let data = if crate_data == ZONE_DATA {
-        ZONE_DATA.to_owned()
-    } else {
-        format!("{ZONE_DATA} ({crate_data}, amended)")
-    };
-    format!("{}, time zones of IANA tzdb {data}", env!("CARGO_PKG_VERSION"))
-});
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{}, time zones of IANA tzdb {ZONE_DATA}", env!("CARGO_PKG_VERSION")));
 
 /// The one clock of your services: publishes named time events to RabbitMQ, loses none, and can prove it.
 #[derive(Debug, Parser)]

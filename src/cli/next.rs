@@ -2,10 +2,10 @@
 
 mod why;
 
-use super::{Globals, chosen::chosen, exit::Exit, output, report, table, when};
+use super::{Globals, chosen::chosen, exit::Exit, output, report, table, when, zone_data};
 use crate::{
     clock,
-    schedule::{Explained, Fault, Local, Timing, parse_instant},
+    schedule::{Explained, Fault, Local, Timing, parse_instant_with},
     sources::Source,
 };
 use ponos::event::Timestamp;
@@ -81,7 +81,7 @@ struct Line<'a> {
     send_at: Option<Timestamp>,
     local_time: String,
     utc_offset: String,
-    time_zone: &'static str,
+    time_zone: String,
     fold: u8,
     paused: bool,
     /// How many were left out with this reason on this local day; 1 for an occurrence.
@@ -99,19 +99,22 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 
 fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     let zone = args.time_zone.as_deref();
+    let store = zone_data::configured(globals)?;
     let from = match args.from.as_deref() {
         None => clock::now(),
         Some(text) => {
-            let from = parse_instant(text, zone, "--from", Some(when::ZONE));
+            let from = parse_instant_with(text, zone, "--from", Some(when::ZONE), store.zones());
             from.map_err(|fault| refuse(args, &fault))?
         }
     };
     let rows = match (&args.cron, &args.every) {
         (Some(expression), _) => {
-            vec![alone(Timing::from_cron(expression, zone).map_err(|fault| refuse(args, &fault))?)]
+            vec![alone(
+                Timing::from_cron_with(expression, zone, &store).map_err(|fault| refuse(args, &fault))?,
+            )]
         }
         (None, Some(every)) => {
-            vec![alone(Timing::from_every(every, zone).map_err(|fault| refuse(args, &fault))?)]
+            vec![alone(Timing::from_every_with(every, zone, &store).map_err(|fault| refuse(args, &fault))?)]
         }
         (None, None) => from_files(globals, args)?,
     };
@@ -169,7 +172,7 @@ fn lines(out: &mut dyn Write, entries: &[Entry<'_>]) -> io::Result<()> {
             send_at: entry.send_at(),
             local_time: named.unwrap_or(local.time),
             utc_offset: local.offset,
-            time_zone: local.zone,
+            time_zone: local.zone.to_string(),
             fold: local.fold,
             paused: entry.row.paused,
             times: entry.times,
@@ -197,7 +200,7 @@ fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Res
     for entry in entries {
         let local = local(entry);
         let mut cells = match entry.why.first().filter(|_| !entry.due) {
-            Some(one) => vec![why::wall(one), one.zone.to_owned(), "-".to_owned(), "-".to_owned()],
+            Some(one) => vec![why::wall(one), one.zone.to_string(), "-".to_owned(), "-".to_owned()],
             None => vec![
                 format!("{}{}", when::local(&local), if local.fold == 1 { " (second pass)" } else { "" }),
                 format!("{} {}", local.offset, local.zone),

@@ -13,12 +13,12 @@ use super::{
     reach::ClockArgs,
     report,
     source_now::source_now,
-    when,
+    when, zone_data,
 };
 use crate::{
     clock,
     ops::ScheduleView,
-    schedule::{Definition, Schedule},
+    schedule::{CalendarStore, Definition, Schedule},
     sources::{self, Schedules},
 };
 use compare::compare;
@@ -41,6 +41,9 @@ use std::{
 /// "Moved" (~) is an occurrence that is gone and another of the same schedule on the same local day: the first gone one
 /// goes with the first new one, and so on. What is left over is removed (−) or added (+). A paused schedule calls for
 /// nothing. Too many to compare one by one are counted: then the counts of added and removed are lower bounds.
+///
+/// Other rules of a time zone (tzdata) differ if they do from 31 days ago on: what they change by themselves is summed up in a
+/// line of its own.
 ///
 /// Ends with 0 if nothing differs, 2 if something does (with 2 and nothing on standard output the command line was wrong).
 #[derive(Debug, clap::Args)]
@@ -79,6 +82,8 @@ struct Side {
 /// A set of schedules, and whose it is.
 struct Set {
     title: String,
+    /// The zone data that it was read with.
+    zone_data: String,
     schedules: BTreeMap<String, Side>,
 }
 
@@ -87,11 +92,17 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 }
 
 async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
-    let from = when::start(args.from.as_deref(), None, None)?;
+    let from = when::start(args.from.as_deref(), None, None, &CalendarStore::default())?;
     let through = when::end(from, &args.length, LONGEST)?;
     let (mut old, mut new) = match args.paths.as_slice() {
-        [old, new, ..] => (schedules_at(old)?, schedules_at(new)?),
-        [new] => (of_clock(globals, &args.clock).await?, schedules_at(new)?),
+        [old, new, ..] => {
+            let store = zone_data::configured(globals)?;
+            (schedules_at(old, &store)?, schedules_at(new, &store)?)
+        }
+        [new] => {
+            let store = zone_data::of(&args.clock.config(globals)?)?;
+            (of_clock(globals, &args.clock).await?, schedules_at(new, &store)?)
+        }
         [] => {
             let config = args.clock.config(globals)?;
             let old = of_clock(globals, &args.clock).await?;
@@ -101,7 +112,8 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
                 Exit::Configuration
             })?;
             let title = format!("the schedules {source}");
-            (old, Set::new(title, sources::read_with(&source, &config.calendars))?)
+            let store = zone_data::of(&config)?;
+            (old, Set::new(title, sources::read_in(&source, &config.calendars, &store), &store)?)
         }
     };
     count_limits(&mut old, &mut new);
@@ -113,8 +125,8 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
 }
 
 /// The schedules of a folder or a file.
-fn schedules_at(path: &Path) -> Result<Set, Exit> {
-    Set::new(path.display().to_string(), sources::read_path(path))
+fn schedules_at(path: &Path, store: &CalendarStore) -> Result<Set, Exit> {
+    Set::new(path.display().to_string(), sources::read_path(path, store), store)
 }
 
 /// Limits without `from` count as the clock would count them: on, where the timing stays as it is.
@@ -123,7 +135,7 @@ fn count_limits(old: &mut Set, new: &mut Set) {
         let Some(before) = old.schedules.get(name) else { continue };
         if let (Some(was), Some(is)) = (&before.schedule, &side.schedule)
             && is.timing.is_counted_since_creation()
-            && was.timing.is_due_as(&is.timing)
+            && was.timing.is_due_as(&is.timing.clone().with_rules_of(&was.timing))
         {
             side.counts_from = before.counts_from;
         }
@@ -137,26 +149,28 @@ fn count_limits(old: &mut Set, new: &mut Set) {
 async fn of_clock(globals: &Globals, clock: &ClockArgs) -> Result<Set, CliError> {
     let ClockSide { title, schedules, calendars } = clock_side(globals, clock).await?;
     let sides = schedules.into_iter().map(|view| {
-        let ScheduleView { name, definition, counts_from, .. } = view;
+        let ScheduleView { name, mut definition, counts_from, .. } = view;
         let schedule = Schedule::build_with(&definition, &calendars).ok();
         if schedule.is_none() {
             output::complain(&format!(
                 "note: the clock's schedule '{name}' is not understood by this version; it is compared as if it had no occurrences"
             ));
         }
+        // What is read from files names no rules; the schedule has them.
+        definition.zones = None;
         (name, Side { definition, schedule, counts_from })
     });
-    Ok(Set { title, schedules: sides.collect() })
+    Ok(Set { title, zone_data: String::new(), schedules: sides.collect() })
 }
 
 impl Set {
-    fn new(title: String, schedules: Schedules) -> Result<Self, Exit> {
+    fn new(title: String, schedules: Schedules, store: &CalendarStore) -> Result<Self, Exit> {
         let now = clock::now();
         let sides = usable(schedules)?.into_iter().map(|source| {
             let side =
                 Side { definition: source.definition, schedule: Some(source.schedule), counts_from: now };
             (side.definition.name.clone(), side)
         });
-        Ok(Self { title, schedules: sides.collect() })
+        Ok(Self { title, zone_data: store.zones().data().to_string(), schedules: sides.collect() })
     }
 }

@@ -6,11 +6,11 @@ use crate::{
     engine::audit::Report,
     http::client::{Client, ClientError, encode},
     ops::{
-        self, CalendarView, History, Pages, ParkedList, ScheduleList, ScheduleView, StoppedClock,
+        self, CalendarView, History, Pages, ParkedList, ScheduleList, ScheduleView, StoppedClock, ZoneView,
         audit::Window,
         history::{HistoryQuery, MOST},
     },
-    schedule::{CalendarId, CalendarStore},
+    schedule::{CalendarId, CalendarStore, ZoneId},
 };
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ impl ClockSource {
         }
     }
 
-    /// The days of the calendars that these schedules name by id.
+    /// The days of the calendars and the rules of the zones that these schedules name by id.
     pub(super) async fn calendars(&self, schedules: &[ScheduleView]) -> Result<CalendarStore, CliError> {
         let client = match self {
             Self::Running(client) => client,
@@ -79,6 +79,20 @@ impl ClockSource {
                 return Err(ClientError::Broken { target: client.target().clone(), what }.into());
             };
             calendars.insert(days);
+        }
+        let zones = schedules.iter().filter_map(|view| view.definition.zones.as_ref());
+        let zones: BTreeSet<(&String, ZoneId)> = zones.flatten().map(|(name, id)| (name, *id)).collect();
+        for (name, id) in zones {
+            // Mostly those of the bundled data.
+            if calendars.zones().knows(name, id) {
+                continue;
+            }
+            let found: ZoneView = client.get(&format!("/zones/{id}")).await?;
+            let rules = found.tzif().and_then(|tzif| calendars.zones().insert(tzif).ok());
+            if rules.is_none_or(|rules| rules.id() != id) {
+                let what = format!("its answer for the rules {id} of the zone {name} has other rules");
+                return Err(ClientError::Broken { target: client.target().clone(), what }.into());
+            }
         }
         Ok(calendars)
     }

@@ -3,7 +3,7 @@
 use super::{exit::Exit, report};
 use crate::{
     clock,
-    schedule::{Fault, Local, parse_instant, parse_length},
+    schedule::{CalendarStore, Fault, Local, parse_instant_with, parse_length},
 };
 use chrono::{Datelike, NaiveDate};
 use ponos::event::Timestamp;
@@ -16,12 +16,12 @@ pub(super) fn start(
     from: Option<&str>,
     zone: Option<&str>,
     flag: Option<&'static str>,
+    store: &CalendarStore,
 ) -> Result<Timestamp, Exit> {
     match from {
         None => Ok(clock::now()),
-        Some(text) => {
-            parse_instant(text, zone, "--from", flag).map_err(|fault| report::refuse("--from", text, &fault))
-        }
+        Some(text) => parse_instant_with(text, zone, "--from", flag, store.zones())
+            .map_err(|fault| report::refuse("--from", text, &fault)),
     }
 }
 

@@ -115,6 +115,7 @@ fn clock(reader: &mut Reader<'_>) -> ClockConfig {
             OnBackward::Wait,
             &[("wait", OnBackward::Wait), ("resume", OnBackward::Resume)],
         ),
+        time_zones: reader.path("clock.time_zones"),
     }
 }
 

@@ -12,6 +12,7 @@ pub(super) const KEYS: &[Key] = &[
             ("clock.max_forward", Kind::Duration),
             ("clock.max_backward", Kind::Duration),
             ("clock.on_backward", Kind::Text),
+            ("clock.time_zones", Kind::Text),
         ]),
     ),
     ("schedules", Kind::Section(&[("schedules.folder", Kind::Text)])),

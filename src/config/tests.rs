@@ -51,7 +51,7 @@ fn other_value(key: &str) -> &'static str {
     match key {
         "clock.name" => "other",
         "clock.on_backward" => "resume",
-        "schedules.folder" | "store.path" => "elsewhere",
+        "clock.time_zones" | "schedules.folder" | "store.path" => "elsewhere",
         "broker.url" => "amqp://localhost",
         "broker.exchange" => "times",
         "broker.fanout" => "true",

@@ -38,6 +38,7 @@ impl Problem {
         let detail = missing.message(match missing.kind {
             MissingKind::Schedule | MissingKind::FormerSchedule => "GET /schedules lists them all",
             MissingKind::Calendar => "GET /schedules lists the ids under definition.calendars",
+            MissingKind::Zone => "GET /schedules lists the ids under definition.zones",
         });
         Self { missing: Some(missing), ..Self::new(StatusCode::NOT_FOUND, detail) }
     }

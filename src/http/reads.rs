@@ -1,9 +1,11 @@
-//! The routes that read schedules, calendars, the record and parked events.
+//! The routes that read schedules, calendars, zones, the record and parked events.
 
 use super::{large, problem::Problem, state::HttpState};
 use crate::{
     clock,
-    ops::{self, CalendarView, History, OpsError, ScheduleView, audit::Window, history::HistoryQuery},
+    ops::{
+        self, CalendarView, History, OpsError, ScheduleView, ZoneView, audit::Window, history::HistoryQuery,
+    },
 };
 use axum::{
     Json,
@@ -33,6 +35,13 @@ pub(super) async fn calendar(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<CalendarView>, Problem> {
     Ok(Json(ops::calendars::get(state.clock, &id?.0).await?))
+}
+
+pub(super) async fn zone(
+    State(state): State<HttpState>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<ZoneView>, Problem> {
+    Ok(Json(ops::zones::get(state.clock, &id?.0)?))
 }
 
 pub(super) async fn history(

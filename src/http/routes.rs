@@ -17,7 +17,7 @@ use std::time::Duration;
 const BODY: usize = 64 * 1024;
 
 /// Paths with what they give.
-const INDEX: [(&str, &str); 9] = [
+const INDEX: [(&str, &str); 10] = [
     (
         "/feed",
         "events as they are sent, as server-sent events; ?match=time.# (several allowed), ?after=POSITION or Last-Event-ID",
@@ -25,6 +25,7 @@ const INDEX: [(&str, &str); 9] = [
     ("/schedules", "all schedules with their next due time"),
     ("/schedules/{name}", "one schedule"),
     ("/calendars/{id}", "the days of a calendar that a schedule's definition names"),
+    ("/zones/{id}", "the rules of a time zone that a schedule's definition names"),
     (
         "/history",
         "how occurrences ended; ?schedule= ?kind= ?outcome= ?from= ?to= ?late= ?after= ?before= ?limit=",
@@ -75,6 +76,7 @@ fn reads(state: &HttpState, shutdown: Shutdown) -> Router {
     let short = Router::new()
         .route("/", get(index))
         .route("/schedules/{name}", get(reads::schedule))
+        .route("/zones/{id}", get(reads::zone))
         .merge(health())
         .layer(prompt.clone());
     let long = Router::new()
@@ -106,7 +108,7 @@ fn finish(router: Router) -> Router {
 
 async fn index(State(state): State<HttpState>, headers: HeaderMap) -> Response {
     let version = env!("CARGO_PKG_VERSION");
-    let zones = crate::schedule::ZONE_DATA;
+    let zones = state.clock.zone_data().to_string();
     let clock = state.clock.name();
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") || accept.contains("text/plain") {

@@ -3,7 +3,7 @@
 use super::{DefinitionCache, OpsError, RecordReader, StoppedClock};
 use crate::{
     clock_loop::{Command, Handle, Status},
-    schedule::CalendarStore,
+    schedule::{CalendarStore, ZoneData},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -73,6 +73,11 @@ impl RunningClock {
     /// Its name.
     pub fn name(&self) -> String {
         self.handle.status.borrow().clock.clone()
+    }
+
+    /// The zone data that it uses.
+    pub fn zone_data(&self) -> ZoneData {
+        self.calendars.zones().data()
     }
 
     /// How it is.

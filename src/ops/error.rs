@@ -52,6 +52,8 @@ pub enum MissingKind {
     FormerSchedule,
     /// The days of a calendar.
     Calendar,
+    /// The rules of a time zone.
+    Zone,
 }
 
 impl Missing {

@@ -21,6 +21,7 @@ mod stopped;
 #[cfg(test)]
 mod tests;
 mod views;
+pub mod zones;
 
 pub use clock::{Clock, RunningClock};
 pub use error::{Missing, MissingKind, OpsError};
@@ -32,5 +33,5 @@ pub use record::RecordReader;
 pub use stopped::StoppedClock;
 pub use views::{
     Alive, BrokerLink, CalendarView, GapView, History, ParkedDecision, ParkedIds, ParkedList, ParkedView,
-    Readiness, RefusedView, Reloaded, RowView, ScheduleList, ScheduleView,
+    Readiness, RefusedView, Reloaded, RowView, ScheduleList, ScheduleView, ZoneView,
 };

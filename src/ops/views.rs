@@ -7,8 +7,9 @@ pub use health::{Alive, BrokerLink, Readiness};
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, ScheduleStatus, Span, audit::skip_word},
     position::Position,
-    schedule::{CalendarId, Days, Definition},
+    schedule::{CalendarId, Days, Definition, ZoneId, ZoneRules},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use ponos::event::{EventKind, OccurrenceId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -248,6 +249,26 @@ impl CalendarView {
     /// The days, if they are those of the id.
     pub fn days(&self) -> Option<Days> {
         Days::from_dates(&self.dates).filter(|days| days.id() == self.id)
+    }
+}
+
+/// The rules of one time zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneView {
+    /// What they are kept under.
+    pub id: ZoneId,
+    /// TZif, in base64.
+    pub tzif: String,
+}
+
+impl ZoneView {
+    pub(super) fn new(rules: &ZoneRules) -> Self {
+        Self { id: rules.id(), tzif: BASE64_STANDARD.encode(rules.tzif()) }
+    }
+
+    /// The bytes; `None` if the text is none of them.
+    pub fn tzif(&self) -> Option<Vec<u8>> {
+        BASE64_STANDARD.decode(&self.tzif).ok()
     }
 }
 

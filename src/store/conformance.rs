@@ -123,6 +123,7 @@ fn definition(name: &str) -> Definition {
         only: None,
         move_to: text("next-business-day"),
         calendars: None,
+        zones: None,
         dst: Some(DstDefinition { gap: text("skip"), fold: text("both") }),
         catch_up: Some(CatchUpDefinition {
             policy: text("all"),

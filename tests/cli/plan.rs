@@ -2,7 +2,7 @@
 
 use khronos::{
     engine::{Commit, Origin, Revision},
-    schedule::{Definition, Packed},
+    schedule::{CalendarStore, Definition, Packed, Timing, ZoneData},
     store::{SledOptions, SledStore, Store},
 };
 use ponos::event::Timestamp;
@@ -88,10 +88,15 @@ fn khronos(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
 
 /// A store of a clock that does not run, which has accepted these.
 fn store(folder: &Path, definitions: &[Definition]) {
+    store_with(folder, definitions, &CalendarStore::default());
+}
+
+/// The same, with the zone data of this store.
+fn store_with(folder: &Path, definitions: &[Definition], calendars: &CalendarStore) {
     let start = Timestamp::from_millis(0);
     let revision = |definition| Revision {
         number: 1,
-        definition: Packed::kept(definition),
+        definition: Packed::kept_with(definition, calendars),
         effective_from: start,
         counts_from: start,
         opens: start,
@@ -286,4 +291,95 @@ fn what_can_not_be_compared_has_the_usual_codes() {
         let (found, out, err) = plan(folder.path(), arguments);
         assert!(found == code && out.is_empty() && err.contains(said), "{arguments:?}: {found} {err}");
     }
+}
+
+/// The TZif bytes of a zone of the bundled data.
+fn tzif(name: &str) -> Vec<u8> {
+    let timing = Timing::from_every("1 day", Some(name)).unwrap();
+    timing.zone().rules().unwrap().tzif().to_vec()
+}
+
+/// A folder of zone data in which these zones have the rules of others.
+fn zones(folder: &Path, zones: &[(&str, &str)]) {
+    for (name, rules_of) in zones {
+        let file = folder.join("zones").join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, tzif(rules_of)).unwrap();
+    }
+    fs::write(folder.join("zones/tzdata.zi"), "# version 2027a\n").unwrap();
+}
+
+#[test]
+fn newer_zone_data_is_shown_by_what_it_changes_and_nothing_else_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let schedule = |name: &str, keys: &str| {
+        format!("[[schedule]]\nname = \"{name}\"\nevent = \"a.{name}.begun\"\n{keys}\n")
+    };
+    let text = [
+        schedule("report", "cron = \"0 9 * * *\"\ntime_zone = \"Europe/Paris\""),
+        schedule("pulse", "every = \"1h\"\ntime_zone = \"Europe/Paris\""),
+        schedule("korea", "cron = \"0 9 * * *\"\ntime_zone = \"Asia/Seoul\""),
+        schedule("plain", "cron = \"0 9 * * *\""),
+    ];
+    fs::create_dir(folder.path().join("schedules")).unwrap();
+    fs::write(folder.path().join("schedules/a.toml"), text.concat()).unwrap();
+    let read = khronos::sources::read_path(&folder.path().join("schedules"), &CalendarStore::default());
+    let definitions: Vec<Definition> = read.list.into_iter().map(|source| source.definition).collect();
+    // Seoul's and Tokyo's clocks have been alike for decades, and were not before.
+    let before = CalendarStore::default();
+    let files = [("Europe/Paris", "Europe/London"), ("Asia/Seoul", "Asia/Tokyo")];
+    let files = files.map(|(name, rules_of)| (name.to_owned(), tzif(rules_of)));
+    before.zones().use_data(ZoneData::of_folder("/zones", Some("2026e".into()), files));
+    store_with(folder.path(), &definitions, &before);
+
+    let (code, out, err) = plan(folder.path(), &[]);
+    assert_eq!(code, 2, "{out}{err}");
+    for line in [
+        "~ pulse: due as before\n    other rules of Europe/Paris\n",
+        "~ report: +0 −0 ~14\n    other rules of Europe/Paris\n    ~ 2027-03-15 09:00:00 Europe/Paris (2027-03-15T09:00:00.000Z → 2027-03-15T08:00:00.000Z)\n",
+        "schedules: 0 added, 0 removed, 2 changed, 2 unchanged\n",
+        "tzdata 2026f (bundled): ~14 in 14 days (2 schedules)\n",
+    ] {
+        assert!(out.contains(line), "{line}\n{out}");
+    }
+    let (_, out, _) = plan(folder.path(), &["--json"]);
+    let shown: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&shown["zone_data"]["moved"], &shown["zone_data"]["schedules"]), (&14.into(), &2.into()));
+    assert_eq!(shown["schedules"][1]["zones"], serde_json::json!(["Europe/Paris"]));
+
+    // A folder that says what the clock has already changes nothing.
+    zones(folder.path(), &[("Europe/Paris", "Europe/London"), ("Asia/Seoul", "Asia/Seoul")]);
+    fs::write(folder.path().join("config.toml"), "[clock]\ntime_zones = \"zones\"\n").unwrap();
+    let (code, out, err) = plan(folder.path(), &[]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("4 unchanged") && !out.contains("tzdata"), "{out}");
+    let (code, out, _) = khronos(folder.path(), &["check"]);
+    assert!(code == 0 && out.contains("time zones: IANA 2027a (zones)"), "{out}");
+    let (_, out, _) = khronos(
+        folder.path(),
+        &[
+            "next",
+            "--every",
+            "1 day",
+            "--time-zone",
+            "Europe/Paris",
+            "--from",
+            "2026-12-01T00:00",
+            "--count",
+            "1",
+        ],
+    );
+    assert!(out.contains("2026-12-02 00:00:00  +00:00 Europe/Paris"), "{out}");
+    let (code, _, err) = khronos(folder.path(), &["next", "--every", "1 day", "--time-zone", "Asia/Tokyo"]);
+    assert!(code == 2 && err.contains("there is no time zone 'Asia/Tokyo' in zones"), "{err}");
+    // A file of the folder that is none.
+    fs::write(folder.path().join("zones/Europe/Paris"), b"TZif\0").unwrap();
+    let (code, out, _) = khronos(folder.path(), &["check"]);
+    assert!(
+        code != 0 && out.contains("the zone 'Europe/Paris' of zones can't be used: it is of version 1"),
+        "{out}"
+    );
+    fs::remove_dir_all(folder.path().join("zones")).unwrap();
+    let (code, out, _) = khronos(folder.path(), &["check"]);
+    assert!(code != 0 && out.contains("the folder of time zones can't be read"), "{out}");
 }

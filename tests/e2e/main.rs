@@ -18,3 +18,4 @@ mod harness;
 mod outage;
 mod schedules;
 mod start;
+mod zones;

@@ -13,6 +13,7 @@ mod conformance;
 mod fuzz;
 mod house_rules;
 mod icalendar;
+mod independent;
 mod jitter;
 mod schedule;
 mod schedule_files;

@@ -2,6 +2,7 @@
 //! goes through the local time minute by minute and knows nothing but when the offset changes (from an independent copy
 //! of the database). And the odd ones by name.
 
+use crate::independent::{self, HORIZON};
 use khronos::schedule::{Definition, DstDefinition, Schedule, Timing};
 use ponos::event::Timestamp;
 use std::collections::{BTreeSet, HashSet};
@@ -9,8 +10,6 @@ use std::collections::{BTreeSet, HashSet};
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;
 const DAY: i64 = 86_400;
-/// 2100-01-01T00:00:00Z.
-const HORIZON: i64 = 4_102_444_800;
 /// A larger jump corrects the calendar: nothing is caught up, nothing suppressed.
 const CORRECTION: i64 = 3 * HOUR;
 
@@ -26,21 +25,8 @@ struct Change {
 }
 
 fn changes(zone: &str) -> Vec<Change> {
-    let zone = jiff::tz::TimeZone::get(zone).unwrap();
-    let start = jiff::Timestamp::from_second(0).unwrap();
-    let mut before = i64::from(zone.to_offset(start).seconds());
-    let mut found = Vec::new();
-    for change in zone.following(start) {
-        let (at, after) = (change.timestamp().as_second(), i64::from(change.offset().seconds()));
-        if at >= HORIZON {
-            break;
-        }
-        if before != after {
-            found.push(Change { at, before, after });
-        }
-        before = after;
-    }
-    found
+    let pairs = independent::offsets(zone);
+    pairs.windows(2).map(|pair| Change { at: pair[1].0, before: pair[0].1, after: pair[1].1 }).collect()
 }
 
 impl Change {
@@ -159,8 +145,7 @@ fn every_change_of_every_zone_is_crossed_as_a_naive_walk_has_it() {
     // Each change with two of the nine choices in turn; with TEST_SCALE=3 and more with all of them.
     let scale: usize = std::env::var("TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1);
     let (mut clocks, mut crossed) = (HashSet::new(), 0);
-    for zone in chrono_tz::TZ_VARIANTS {
-        let name = zone.name();
+    for name in independent::names() {
         let all = changes(name);
         let wild =
             [20, 1].map(|step| (build(|d| d.cron = Some(format!("*/{step} * * * *")), name, None), step));
@@ -173,7 +158,7 @@ fn every_change_of_every_zone_is_crossed_as_a_naive_walk_has_it() {
         }
         clocks.insert(all);
     }
-    let zones = chrono_tz::TZ_VARIANTS.len();
+    let zones = independent::names().len();
     println!("{crossed} changes of {} clocks of {zones} zones", clocks.len());
     assert!(zones > 590 && crossed > 50_000, "{zones} zones, {crossed} changes");
 }

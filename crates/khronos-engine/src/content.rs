@@ -75,7 +75,7 @@ fn data(kind: &EventKind, era: Era, schedule: &Schedule, stands_for: Coalesced) 
         schedule: &schedule.name,
         due_at: due,
         local_time: with_millis(local.time),
-        time_zone: local.zone,
+        time_zone: local.zone.name(),
         utc_offset: local.offset,
         fold: local.fold,
         window: from.filter(|_| !one_shot).map(|from| Window { from, to: due }),

@@ -28,6 +28,8 @@ pub(super) enum Fault {
     LeaveWhatWasNotTakenBack,
     /// What a span or a release hands over need not lie below a durable H. What is on time has the same H.
     SendSpansAboveTheReservation,
+    /// Zone data with other rules than before is taken for what was there. What is compared is decided inside.
+    TakeNewZoneDataForTheOld,
     /// A load of the files ends, or changes, what a command put. The files say nothing of commands.
     LoadEndsWhatWasPut,
     /// After a step back a revision calls for what lies before it takes effect. Outside nobody knows what is due next.

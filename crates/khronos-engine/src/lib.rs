@@ -49,6 +49,7 @@ pub use clock_guard::{ClockRules, ClockState};
 pub use content::{occurrence_event, time_event};
 pub use core::{Engine, Rules};
 pub use io::{Action, Answer, Handover, Input, Notice, Reading};
+pub use load::ZONES_SINCE;
 pub use load_summary::LoadSummary;
 pub use lookahead::Prepared;
 pub use read::ScheduleStatus;

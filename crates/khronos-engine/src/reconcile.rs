@@ -84,7 +84,9 @@ impl Engine {
         let last =
             ended.definition.timing().before(until.plus(1)).filter(|last| *last > ended.effective_from);
         let effective_from = if planted(Fault::EditMakesMissed) { ended.effective_from } else { now };
-        let same = ended.definition.timing().is_due_as(&accepted.timing());
+        // Other rules of its zone are no reason to count a limit anew.
+        let before = ended.definition.timing();
+        let same = before.is_due_as(&accepted.timing().with_rules_of(&before));
         let era = Era {
             number: ended.number + 1,
             effective_from,
@@ -101,7 +103,7 @@ impl Engine {
         let known = self.resting.of(accepted.name()).next_back().cloned();
         let now = known.as_ref().map_or(self.now(), |known| self.moment(known.set_backs));
         match known {
-            Some(ended) if ended.definition.means_the_same(&accepted) => {
+            Some(ended) if self.is_as_before(&ended.definition, &accepted) => {
                 self.revive(Revision { origin, ..ended })
             }
             Some(ended) if ended.definition.is_understood() => {

@@ -1,6 +1,6 @@
 //! The contents of calendars under their ids, and the rules about days that are made of them. Both are found by what
 //! they are, so that a million schedules that name the same calendars share one value. A definition holds ids only:
-//! code that builds a schedule from it passes the store that knows their days.
+//! code that builds a schedule from it passes the store that knows their days; the rules of its zones are in the store beside.
 //!
 //! Clones share what they hold. It grows by some 6 KB for each content and each set of rules, until
 //! [`CalendarStore::forget_unused`] drops what no schedule refers to.
@@ -8,6 +8,7 @@
 use super::{
     calendar::{CalendarId, Days},
     timing::day_rules::{DayRules, Move, Named},
+    zone::store::ZoneStore,
 };
 use std::{
     collections::HashMap,
@@ -20,7 +21,10 @@ type Ids = Vec<(Arc<str>, CalendarId)>;
 
 /// Contents of calendars by id; see the module.
 #[derive(Clone, Default)]
-pub struct CalendarStore(Arc<Mutex<Shared>>);
+pub struct CalendarStore {
+    shared: Arc<Mutex<Shared>>,
+    zones: ZoneStore,
+}
 
 #[derive(Default)]
 struct Shared {
@@ -41,9 +45,15 @@ impl CalendarStore {
         self.shared().contents.get(&id).cloned()
     }
 
+    /// The rules of the zones that definitions name, beside the days of their calendars.
+    pub fn zones(&self) -> &ZoneStore {
+        &self.zones
+    }
+
     /// Drops the contents and rules that nobody else holds: those of no calendar that is read at present, and of no
     /// schedule.
     pub fn forget_unused(&self) {
+        self.zones.forget_unused();
         let mut shared = self.shared();
         shared.rules.retain(|_, rules| Arc::strong_count(rules) > 1);
         shared.contents.retain(|_, days| Arc::strong_count(days) > 1);
@@ -70,7 +80,7 @@ impl CalendarStore {
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
         // Nothing is half done where a thread ended early.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -30,8 +30,10 @@ mod zone;
 pub use calendar::{Calendar, CalendarId, Days};
 pub use calendar_store::CalendarStore;
 pub use definition::{
-    CatchUpDefinition, Definition, DstDefinition, ResendsDefinition, TimingDefinition, build::is_name,
-    calendars::Calendars, instant::parse_instant,
+    CatchUpDefinition, Definition, DstDefinition, ResendsDefinition, TimingDefinition,
+    build::is_name,
+    calendars::Calendars,
+    instant::{parse_instant, parse_instant_with},
 };
 pub use duration::parse_length;
 pub use fault::Fault;
@@ -49,6 +51,9 @@ pub use timing::{
     run_out::CalendarEnd,
 };
 pub use zone::{
-    ZONE_DATA, Zone,
+    Zone,
+    data::{ZONE_DATA, ZoneData},
     dst::{Dst, Fold, Gap},
+    rules::{ZoneId, ZoneRules},
+    store::ZoneStore,
 };

@@ -3,13 +3,17 @@
 //!
 //! One allocation, shared by all who refer to it: the name; what the definition means (policy, timing, event, payload), so
 //! that nothing is understood twice; and the rest of the definition as JSON, with one byte for each usual key. Rules
-//! about days stand beside the bytes, shared by many, and with them the ids of the definition's calendars. In memory
+//! about days and zones stand beside the bytes, shared by many, and with them the ids of the definition's calendars and of the
+//! rules of its zones. In memory
 //! only: nothing in this form is ever written, so that it may change with any version.
 
+mod same;
+mod short;
 #[cfg(test)]
 mod tests;
 mod usual;
 
+use self::short::{lengthen, shorten};
 use super::{
     calendar::{CalendarId, Days},
     calendar_store::CalendarStore,
@@ -17,26 +21,35 @@ use super::{
     fault::Fault,
     schedule::{DeliveryPolicy, Schedule},
     timing::{Timing, day_rules::DayRules},
+    zone::{
+        Zone,
+        rules::{ZoneId, ZoneRules},
+    },
 };
 use ponos_event::{EventName, Timestamp};
 use serde::de::DeserializeOwned;
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
-use usual::USUAL;
 
 /// A definition and the schedule built from it, packed. Equal ones were written alike, key by key.
 #[derive(Clone)]
-pub struct Packed(Held);
+pub struct Packed {
+    held: Held,
+    /// The schedule's own zone.
+    zone: Zone,
+}
 
-/// As large as one of its pointers: most schedules have no rules about days, and pay nothing for them.
+/// As large as one of its pointers: most schedules have no rules about days and one zone, and pay nothing for more.
 #[derive(Clone)]
 enum Held {
     Bytes(Arc<[u8]>),
-    OnDays(Arc<OnDays>),
+    Beside(Arc<Beside>),
 }
 
-struct OnDays {
+struct Beside {
     bytes: Box<[u8]>,
-    rules: Arc<DayRules>,
+    rules: Option<Arc<DayRules>>,
+    /// Those of the members of a union, one by one; then further ones that the definition names.
+    zones: Box<[Zone]>,
 }
 
 /// In front: how long the name is, then the name.
@@ -60,7 +73,7 @@ const COUNTED: u8 = 64;
 impl Packed {
     /// Packs a definition with the schedule that was built from it.
     pub fn new(definition: &Definition, schedule: &Schedule) -> Self {
-        Self::held(definition, Some(schedule), schedule.timing.days.clone())
+        Self::with(definition, Some(schedule), schedule.timing.days.clone())
     }
 
     /// Builds and packs a definition that names no calendars.
@@ -91,12 +104,12 @@ impl Packed {
             Ok(schedule) => Self::new(definition, &schedule),
             // Whoever understands the rest will ask for the days.
             Err(_) => {
-                Self::held(definition, None, day_keys::day_rules(definition, calendars, &mut Vec::new()))
+                Self::with(definition, None, day_keys::day_rules(definition, calendars, &mut Vec::new()))
             }
         }
     }
 
-    fn held(definition: &Definition, schedule: Option<&Schedule>, rules: Option<Arc<DayRules>>) -> Self {
+    fn with(definition: &Definition, schedule: Option<&Schedule>, rules: Option<Arc<DayRules>>) -> Self {
         let mut written = Cow::Borrowed(definition);
         // What the rules hold is not held twice.
         if rules
@@ -105,28 +118,50 @@ impl Packed {
         {
             written.to_mut().calendars = None;
         }
+        let timing = schedule.map(|schedule| &schedule.timing);
+        let ids = timing.map(ids_of).unwrap_or_default();
+        if definition.zones.as_ref().is_some_and(|named| *named == ids) {
+            written.to_mut().zones = None;
+        }
+        let zone = timing.map(|timing| timing.zone.clone()).unwrap_or_default();
+        let zones: Box<[Zone]> = timing.into_iter().flat_map(Timing::more_zones).cloned().collect();
         // The bytes grow into a vector and are integers, texts and enums: there is nothing that could be refused.
         let bytes = pack(&written, schedule).unwrap_or_default();
-        Self(match rules {
-            None => Held::Bytes(bytes.into()),
-            Some(rules) => Held::OnDays(Arc::new(OnDays { bytes: bytes.into(), rules })),
-        })
+        let held = match rules.is_none() && zones.is_empty() {
+            true => Held::Bytes(bytes.into()),
+            false => Held::Beside(Arc::new(Beside { bytes: bytes.into(), rules, zones })),
+        };
+        Self { held, zone }
     }
 
     #[inline]
     fn all(&self) -> &[u8] {
-        match &self.0 {
+        match &self.held {
             Held::Bytes(bytes) => bytes,
-            Held::OnDays(held) => &held.bytes,
+            Held::Beside(held) => &held.bytes,
         }
     }
 
     #[inline]
     fn rules(&self) -> Option<&Arc<DayRules>> {
-        match &self.0 {
+        match &self.held {
             Held::Bytes(_) => None,
-            Held::OnDays(held) => Some(&held.rules),
+            Held::Beside(held) => held.rules.as_ref(),
         }
+    }
+
+    fn more_zones(&self) -> &[Zone] {
+        match &self.held {
+            Held::Bytes(_) => &[],
+            Held::Beside(held) => &held.zones,
+        }
+    }
+
+    /// The rules of the zones that it names, as they were when it was accepted; of a definition that is not understood,
+    /// none.
+    pub fn zone_rules(&self) -> impl Iterator<Item = &ZoneRules> {
+        let all = std::iter::once(&self.zone).chain(self.more_zones());
+        all.filter_map(|zone| zone.rules().map(|rules| &**rules))
     }
 
     /// The calendars that it names, as they were when it was accepted. Of a definition that is not understood, those
@@ -185,11 +220,13 @@ impl Packed {
     /// When it is due; never, if it is not understood.
     pub fn timing(&self) -> Timing {
         take::<(Option<DeliveryPolicy>, Timing)>(self.meaning())
-            .map_or(Timing::NEVER, |((_, timing), _)| self.on_days(timing))
+            .map_or(Timing::NEVER, |((_, timing), _)| self.whole(timing))
     }
 
-    fn on_days(&self, timing: Timing) -> Timing {
-        Timing { days: self.rules().cloned(), ..timing }
+    /// With what stands beside the bytes.
+    fn whole(&self, timing: Timing) -> Timing {
+        Timing { days: self.rules().cloned(), zone: self.zone.clone(), ..timing }
+            .with_more_zones(self.more_zones())
     }
 
     /// The event's name; empty if it is not understood.
@@ -210,7 +247,7 @@ impl Packed {
             _ => Some(serde_json::from_str(text(rest)?.0).ok()?),
         };
         let (name, event) = (self.name().into(), event.parse::<EventName>().ok()?);
-        let timing = self.on_days(timing);
+        let timing = self.whole(timing);
         Some(Schedule { name, event, timing, catch_up, paused, expires, unrouted, resends, past, data })
     }
 
@@ -231,12 +268,7 @@ impl Packed {
             0 => (None, rest),
             _ => text(rest).map_or((None, rest), |(data, rest)| (Some(data), rest)),
         };
-        for byte in rest {
-            match USUAL.get(usize::from(*byte)) {
-                Some(usual) => json.extend_from_slice(usual.as_bytes()),
-                None => json.push(*byte),
-            }
-        }
+        lengthen(rest, &mut json);
         if let Some(data) = data {
             json.pop();
             json.extend_from_slice(b",\"data\":");
@@ -249,6 +281,11 @@ impl Packed {
         if let Some(rules) = self.rules().filter(|_| definition.calendars.is_none()) {
             let ids = rules.calendars().map(|one| (one.name.to_string(), one.id));
             definition.calendars = Some(ids.collect()).filter(|ids: &BTreeMap<_, _>| !ids.is_empty());
+        }
+        if definition.zones.is_none() {
+            let zones = std::iter::once(&self.zone).chain(self.more_zones());
+            let ids: BTreeMap<_, _> = zones.filter_map(Zone::name_and_id).collect();
+            definition.zones = (!ids.is_empty()).then_some(ids);
         }
         definition
     }
@@ -263,11 +300,6 @@ impl Packed {
         }
     }
 
-    /// Whether both, however they are written, make the same schedule.
-    pub fn means_the_same(&self, other: &Self) -> bool {
-        self == other || self.schedule().is_some_and(|schedule| Some(schedule) == other.schedule())
-    }
-
     #[inline]
     fn flags(&self) -> u8 {
         self.all().get(NAME + self.name_bytes().len()).copied().unwrap_or_default()
@@ -278,6 +310,11 @@ impl Packed {
     fn meaning(&self) -> &[u8] {
         self.all().get(NAME + self.name_bytes().len() + 1..).unwrap_or_default()
     }
+}
+
+/// The ids of the rules of the zones that it names.
+fn ids_of(timing: &Timing) -> BTreeMap<String, ZoneId> {
+    timing.zones().filter_map(Zone::name_and_id).collect()
 }
 
 fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
@@ -336,26 +373,6 @@ fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-/// Appends JSON, with one byte for each usual piece of it.
-fn shorten(mut json: &[u8], bytes: &mut Vec<u8>) {
-    while let Some((first, after)) = json.split_first() {
-        let worth = matches!(first, b'"' | b',' | b':' | b'p' | b'E' | b'A');
-        let found = worth
-            .then(|| (0_u8..).zip(USUAL).find(|(_, usual)| json.starts_with(usual.as_bytes())))
-            .flatten();
-        match found {
-            Some((byte, usual)) => {
-                bytes.push(byte);
-                json = &json[usual.len()..];
-            }
-            None => {
-                bytes.push(*first);
-                json = after;
-            }
-        }
-    }
-}
-
 fn take<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {
     postcard::take_from_bytes(bytes).ok()
 }
@@ -363,19 +380,6 @@ fn take<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {
 fn text(bytes: &[u8]) -> Option<(&str, &[u8])> {
     postcard::take_from_bytes(bytes).ok()
 }
-
-impl PartialEq for Packed {
-    fn eq(&self, other: &Self) -> bool {
-        self.all() == other.all()
-            && match (self.rules(), other.rules()) {
-                (None, None) => true,
-                (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one.is_written_as(other),
-                (None, Some(_)) | (Some(_), None) => false,
-            }
-    }
-}
-
-impl Eq for Packed {}
 
 impl fmt::Debug for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,10 @@
 //! Two sets of schedules → what differs, schedule by schedule.
 
 use super::{Set, Side};
-use crate::schedule::{Change, Skipped, Timing, difference};
+use crate::{
+    engine::ZONES_SINCE,
+    schedule::{Change, Skipped, Timing, difference},
+};
 use ponos::event::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -25,7 +28,19 @@ pub(super) struct Plan {
     pub(super) in_gaps: usize,
     /// How many schedules are as before.
     pub(super) unchanged: usize,
+    /// What other rules of time zones change by themselves; null where they change nothing.
+    pub(super) zone_data: Option<ByZoneData>,
     pub(super) schedules: Vec<One>,
+}
+
+/// The schedules of which nothing differs but the rules of a zone.
+#[derive(Serialize)]
+pub(super) struct ByZoneData {
+    /// The new data.
+    pub(super) data: String,
+    pub(super) schedules: usize,
+    #[serde(flatten)]
+    pub(super) sum: Sum,
 }
 
 /// Counts of occurrences.
@@ -49,6 +64,8 @@ pub(super) struct One {
     pub(super) occurrences_now: u64,
     /// The keys that differ; only for those that are on both sides.
     pub(super) keys: Vec<Key>,
+    /// The time zones that have other rules from a month ago on.
+    pub(super) zones: Vec<String>,
     pub(super) first: Vec<Shown>,
     pub(super) gaps: Vec<Gap>,
 }
@@ -79,15 +96,24 @@ pub(super) struct Shown {
 pub(super) struct Instant {
     pub(super) due_at: Timestamp,
     pub(super) local_time: String,
-    pub(super) time_zone: &'static str,
+    pub(super) time_zone: String,
 }
 
 #[derive(Serialize)]
 pub(super) struct Gap {
     pub(super) local_time: String,
-    pub(super) time_zone: &'static str,
+    pub(super) time_zone: String,
     pub(super) due_at: Option<Timestamp>,
     pub(super) instead: Option<String>,
+}
+
+impl Sum {
+    fn add(&mut self, other: Self) {
+        self.added += other.added;
+        self.removed += other.removed;
+        self.moved += other.moved;
+        self.at_least |= other.at_least;
+    }
 }
 
 impl Plan {
@@ -107,6 +133,7 @@ pub(super) fn compare(old: &Set, new: &Set, span: (Timestamp, Timestamp), keep: 
         sum: Sum::default(),
         in_gaps: 0,
         unchanged: 0,
+        zone_data: None,
         schedules: Vec::new(),
     };
     let mut names: Vec<&String> = old.schedules.keys().chain(new.schedules.keys()).collect();
@@ -117,15 +144,19 @@ pub(super) fn compare(old: &Set, new: &Set, span: (Timestamp, Timestamp), keep: 
         let (before, now) = (old.schedules.get(name), new.schedules.get(name));
         if let (Some(before), Some(now)) = (before, now)
             && before.definition == now.definition
+            && zones_changed(before, now).is_empty()
         {
             plan.unchanged += 1;
             continue;
         }
         let one = one(name, before, now, span, &mut budget, keep);
-        plan.sum.added += one.sum.added;
-        plan.sum.removed += one.sum.removed;
-        plan.sum.moved += one.sum.moved;
-        plan.sum.at_least |= one.sum.at_least;
+        plan.sum.add(one.sum);
+        if !one.zones.is_empty() && one.keys.is_empty() {
+            let none = || ByZoneData { data: new.zone_data.clone(), schedules: 0, sum: Sum::default() };
+            let by_data = plan.zone_data.get_or_insert_with(none);
+            by_data.schedules += 1;
+            by_data.sum.add(one.sum);
+        }
         plan.in_gaps += one.gaps.len();
         plan.schedules.push(one);
     }
@@ -149,10 +180,10 @@ fn one(
         Some(timing) if old != new => timing.gaps(span.0, span.1, GAPS).into_iter().map(Gap::from).collect(),
         _ => Vec::new(),
     };
-    let (change, keys) = match (before, now) {
-        (None, _) => (Kind::Added, Vec::new()),
-        (_, None) => (Kind::Removed, Vec::new()),
-        (Some(before), Some(now)) => (Kind::Changed, keys(before, now)),
+    let (change, keys, zones) = match (before, now) {
+        (None, _) => (Kind::Added, Vec::new(), Vec::new()),
+        (_, None) => (Kind::Removed, Vec::new(), Vec::new()),
+        (Some(before), Some(now)) => (Kind::Changed, keys(before, now), zones_changed(before, now)),
     };
     let sum = Sum { added: found.added, removed: found.removed, moved: found.moved, at_least: found.counted };
     One {
@@ -162,6 +193,7 @@ fn one(
         occurrences_before: found.before,
         occurrences_now: found.now,
         keys,
+        zones,
         first: found.first.iter().map(|&change| shown(change, old, new)).collect(),
         gaps,
     }
@@ -170,6 +202,12 @@ fn one(
 /// When it is due; never while it is paused.
 fn timing(side: &Side) -> Option<&Timing> {
     side.schedule.as_ref().filter(|schedule| !schedule.paused).map(|schedule| &schedule.timing)
+}
+
+/// The zones whose rules differ so that the clock would take the schedule for another one.
+fn zones_changed(before: &Side, now: &Side) -> Vec<String> {
+    let (Some(before), Some(now)) = (&before.schedule, &now.schedule) else { return Vec::new() };
+    now.timing.zones_changed(&before.timing, crate::clock::now().plus(-ZONES_SINCE))
 }
 
 fn keys(before: &Side, now: &Side) -> Vec<Key> {
@@ -188,7 +226,7 @@ fn keys(before: &Side, now: &Side) -> Vec<Key> {
 fn shown(change: Change, old: Option<&Timing>, new: Option<&Timing>) -> Shown {
     let there = |at: Timestamp, timing: Option<&Timing>| {
         let local = timing.and_then(|timing| timing.local(at)).unwrap_or_default();
-        Instant { due_at: at, local_time: local.time, time_zone: local.zone }
+        Instant { due_at: at, local_time: local.time, time_zone: local.zone.to_string() }
     };
     match change {
         Change::Added(at) => Shown { was: None, now: Some(there(at, new)) },
@@ -200,6 +238,6 @@ fn shown(change: Change, old: Option<&Timing>, new: Option<&Timing>) -> Shown {
 impl From<Skipped> for Gap {
     fn from(skipped: Skipped) -> Self {
         let Skipped { local, zone, due, instead } = skipped;
-        Self { local_time: local, time_zone: zone, due_at: due, instead }
+        Self { local_time: local, time_zone: zone.to_string(), due_at: due, instead }
     }
 }

@@ -1,6 +1,6 @@
 //! A plan for people.
 
-use super::compare::{Instant, Kind, One, Plan, Shown, Sum};
+use super::compare::{ByZoneData, Instant, Kind, One, Plan, Shown, Sum};
 use crate::diagnostic::counted;
 use ponos::terminal::line;
 use serde_json::Value;
@@ -33,6 +33,9 @@ pub(super) fn write(out: &mut dyn Write, plan: &Plan, length: &str) -> io::Resul
         of(Kind::Changed),
         plan.unchanged
     )?;
+    if let Some(ByZoneData { data, schedules, sum }) = &plan.zone_data {
+        writeln!(out, "tzdata {data}: {} in {length} ({})", brief(sum), counted(*schedules, "schedule"))?;
+    }
     write!(out, "{} in {length}", sum(&plan.sum))?;
     let gap = plan.schedules.iter().find_map(|one| one.gaps.first());
     match gap {
@@ -54,6 +57,17 @@ pub(super) fn write(out: &mut dyn Write, plan: &Plan, length: &str) -> io::Resul
 fn sum(sum: &Sum) -> String {
     let least = if sum.at_least { "≥ " } else { "" };
     format!("{least}+{} −{} ~{}", sum.added, sum.removed, sum.moved)
+}
+
+/// `~4`: what is not 0.
+fn brief(sum: &Sum) -> String {
+    let parts = [('+', sum.added), ('−', sum.removed), ('~', sum.moved)];
+    let parts = parts.into_iter().filter(|(_, count)| *count > 0);
+    let mut parts: Vec<String> = parts.map(|(sign, count)| format!("{sign}{count}")).collect();
+    if parts.is_empty() {
+        parts.push(if sum.at_least { "+0" } else { "no occurrence differs" }.to_owned());
+    }
+    format!("{}{}", if sum.at_least { "≥ " } else { "" }, parts.join(" "))
 }
 
 fn schedule(out: &mut dyn Write, one: &One) -> io::Result<()> {
@@ -78,6 +92,9 @@ fn schedule(out: &mut dyn Write, one: &One) -> io::Result<()> {
     for key in &one.keys {
         writeln!(out, "    {}: {} → {}", key.key, line(&value(&key.old)), line(&value(&key.new)))?;
     }
+    if !one.zones.is_empty() {
+        writeln!(out, "    other rules of {}", line(&one.zones.join(", ")))?;
+    }
     for shown in &one.first {
         occurrence(out, shown)?;
     }
@@ -95,6 +112,10 @@ fn schedule(out: &mut dyn Write, one: &One) -> io::Result<()> {
 
 fn occurrence(out: &mut dyn Write, shown: &Shown) -> io::Result<()> {
     match (&shown.was, &shown.now) {
+        // The same time on the wall, at another instant: the rules of the zone are others.
+        (Some(was), Some(now)) if (&was.local_time, &was.time_zone) == (&now.local_time, &now.time_zone) => {
+            writeln!(out, "    ~ {} ({} → {})", instant(was), was.due_at, now.due_at)
+        }
         (Some(was), Some(now)) => {
             let same = was.time_zone == now.time_zone && was.local_time.get(..10) == now.local_time.get(..10);
             let to = if same { time(now).to_owned() } else { instant(now) };

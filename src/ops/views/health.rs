@@ -1,6 +1,6 @@
 //! How a clock is, as `/healthz` and `/readyz` show it.
 
-use crate::clock_loop::Status;
+use crate::{clock_loop::Status, schedule::ZoneData};
 use ponos::{broker::Link, event::Timestamp, redact::redact};
 use serde::{Deserialize, Serialize};
 
@@ -40,11 +40,14 @@ pub struct Readiness {
     pub parked: u64,
     /// Schedules with something outstanding.
     pub outstanding: u64,
+    /// The release of the time zone data, and where it is from: `2026f (bundled)`.
+    #[serde(default)]
+    pub time_zones: String,
 }
 
 impl Readiness {
     /// Of this status; without secrets.
-    pub fn new(status: Status) -> Self {
+    pub fn new(status: Status, zones: &ZoneData) -> Self {
         let shown = |all: &[String]| all.iter().map(|one| redact(one).into_owned()).collect();
         Self {
             ready: status.reasons.is_empty(),
@@ -58,6 +61,7 @@ impl Readiness {
             returned: status.returned,
             parked: status.parked,
             outstanding: status.outstanding,
+            time_zones: zones.to_string(),
         }
     }
 }

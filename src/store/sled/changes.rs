@@ -38,6 +38,12 @@ impl Changes {
                     self.put(key, days.to_bytes());
                 }
             }
+            for rules in revision.definition.zone_rules() {
+                let key = encoding::zone_key(rules.id());
+                if !self.concerns(&key) {
+                    self.put(key, rules.tzif().to_vec());
+                }
+            }
         }
         for (schedule, number) in &commit.forgotten {
             self.remove(encoding::revision_key(schedule, *number));
@@ -57,6 +63,18 @@ impl Changes {
         Ok(())
     }
 
+    /// What an earlier version wrote, as it is to lie there from now on; what changes anyway is left as that says.
+    pub(super) fn amend(&mut self, amended: Vec<(Vec<u8>, Vec<u8>)>) {
+        for (key, value) in amended {
+            self.0.entry(key).or_insert(Some(value));
+        }
+    }
+
+    /// Whether it puts rules of zones.
+    pub(super) fn has_zones(&self) -> bool {
+        self.0.iter().any(|(key, value)| value.is_some() && encoding::is_of_zones(key))
+    }
+
     /// Counts the changes in `meta`, given what the tree holds now, and makes one atomic batch of them and of `meta`.
     pub(super) fn batch<E: From<Unreadable>>(
         self,
@@ -66,6 +84,10 @@ impl Changes {
         let mut batch = ::sled::Batch::default();
         for (key, value) in self.0 {
             let old = kept(&key)?;
+            // Rules that most revisions share lie there already.
+            if old.is_some() && old == value {
+                continue;
+            }
             if let Some(old) = &old {
                 meta.remove(&key, old);
             }

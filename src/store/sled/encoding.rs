@@ -5,7 +5,7 @@
 use super::meta::Meta;
 use crate::{
     engine::{Era, OneShot, Origin, Parked, Revision, Row, Span},
-    schedule::{CalendarId, CalendarStore, Days, Definition, Packed},
+    schedule::{CalendarId, CalendarStore, Days, Definition, Packed, ZoneData, ZoneId, ZoneRules},
 };
 use ponos::event::{EventKind, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub(super) const META: &[u8] = b"!";
 /// Sorts before the revisions, so that a read in key order meets a revision's calendars first.
 const CALENDAR: u8 = b'c';
+/// As a calendar.
+const ZONE: u8 = b'Z';
 const REVISION: u8 = b'd';
 const ONE_SHOT: u8 = b'o';
 const PARKED: u8 = b'p';
@@ -26,13 +28,22 @@ const SPAN: u8 = b's';
 pub(super) enum Entry {
     Meta(Vec<u8>),
     Calendar(CalendarId, Arc<Days>),
-    /// And the calendars that it was accepted with.
-    Revision(Revision, Vec<CalendarId>),
+    Zone(Arc<ZoneRules>),
+    Revision(Revision, References),
     Span(Arc<str>, Span),
     OneShot(Arc<str>, OneShot),
     Parked(u64, Parked),
     /// The first row's number, and the rows.
     Rows(u64, Vec<Row>),
+}
+
+/// What a revision refers to.
+#[derive(Debug, PartialEq)]
+pub(super) struct References {
+    /// The keys of the calendars and zones that it was accepted with.
+    pub(super) keys: Vec<Vec<u8>>,
+    /// An earlier version wrote it, without the rules of its zones.
+    pub(super) without_rules: bool,
 }
 
 /// What does not read as what was written.
@@ -81,8 +92,17 @@ pub(super) fn is_of_definitions(key: &[u8]) -> bool {
     key.first().is_some_and(|kind| *kind >= REVISION)
 }
 
+/// Whether a key is that of the rules of a zone.
+pub(super) fn is_of_zones(key: &[u8]) -> bool {
+    key.first() == Some(&ZONE)
+}
+
 pub(super) fn calendar_key(id: CalendarId) -> Vec<u8> {
     [&[CALENDAR], &id.as_bytes()[..]].concat()
+}
+
+pub(super) fn zone_key(id: ZoneId) -> Vec<u8> {
+    [&[ZONE], &id.as_bytes()[..]].concat()
 }
 
 /// `definition` is the revision's own, unpacked.
@@ -225,16 +245,23 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
                 _ => return Err(Unreadable("a calendar does not match its key".into())),
             }
         }
+        ZONE => {
+            let id = rest.try_into().map(ZoneId::from_bytes).ok();
+            let rules = calendars.zones().insert(bytes.to_vec()).ok();
+            let rules = rules.filter(|rules| Some(rules.id()) == id);
+            Entry::Zone(rules.ok_or_else(|| Unreadable("a time zone does not match its key".into()))?)
+        }
         REVISION => {
             let (schedule, number) = name_and_number(rest)?;
             let (kept, rest): (KeptRevision, _) =
                 postcard::take_from_bytes(bytes).map_err(|error| Unreadable(error.to_string()))?;
-            let definition: Definition =
-                serde_json::from_slice(&kept.definition).map_err(|error| Unreadable(error.to_string()))?;
+            let (definition, without_rules) = definition(&kept.definition)?;
             if *definition.name != *schedule {
                 return Err(Unreadable(format!("the definition of {schedule} is that of another")));
             }
-            let named = definition.calendars.iter().flat_map(|ids| ids.values().copied()).collect();
+            let calendars_named = definition.calendars.iter().flatten().map(|(_, id)| calendar_key(*id));
+            let zones_named = definition.zones.iter().flatten().map(|(_, id)| zone_key(*id));
+            let references = References { keys: calendars_named.chain(zones_named).collect(), without_rules };
             let definition = Packed::kept_with(&definition, calendars);
             let KeptRevision { effective_from, opens, previous, ended, .. } = kept;
             let (counts_from, rest) = next_or(rest, effective_from)?;
@@ -244,7 +271,7 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
             let era = Era { number, effective_from, counts_from, opens, previous, set_backs };
             let origin = if put { Origin::Command } else { Origin::File };
             let revision = Revision { ended, origin, ..era.of(definition) };
-            Entry::Revision(revision, named)
+            Entry::Revision(revision, references)
         }
         SPAN => Entry::Span(name_and_number(rest)?.0, read_span(bytes)?),
         ONE_SHOT => Entry::OneShot(name(rest)?, read(bytes)?),
@@ -252,6 +279,30 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
         ROWS => Entry::Rows(number(rest)?, read_rows(bytes)?),
         _ => return Err(Unreadable(format!("an entry of unknown kind {kind}"))),
     })
+}
+
+/// A definition, and whether an earlier version wrote it: then its zones have the rules of the bundled data, which that
+/// version had too.
+fn definition(bytes: &[u8]) -> Result<(Definition, bool), Unreadable> {
+    let mut definition: Definition =
+        serde_json::from_slice(bytes).map_err(|error| Unreadable(error.to_string()))?;
+    let before = definition.zones.is_some();
+    if !before {
+        definition.pin_zones(&ZoneData::bundled());
+    }
+    let without_rules = !before && definition.zones.is_some();
+    Ok((definition, without_rules))
+}
+
+/// The value of a revision that an earlier version wrote, with the ids of the rules of its zones.
+pub(super) fn with_rules(bytes: &[u8]) -> Result<Vec<u8>, Unreadable> {
+    let (kept, rest): (KeptRevision, _) =
+        postcard::take_from_bytes(bytes).map_err(|error| Unreadable(error.to_string()))?;
+    let (definition, _) = definition(&kept.definition)?;
+    let definition = serde_json::to_vec(&definition).map_err(|error| unwritable(&error))?;
+    let mut bytes = value(&KeptRevision { definition, ..kept })?;
+    bytes.extend_from_slice(rest);
+    Ok(bytes)
 }
 
 fn numbered(kind: u8, number: u64) -> Vec<u8> {

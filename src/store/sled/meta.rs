@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
 /// The newest form in which entries are written; a newer one is refused.
-pub(super) const FORM: u32 = FORM_OF_RETRIES;
+pub(super) const FORM: u32 = FORM_OF_ZONES;
 /// Blocks of rows may end with kinds. Written as soon as there is a row that is no occurrence, so that older versions of
 /// khronos, which would take its block for damaged, say that a newer one wrote it; until then they can read the store.
 pub(super) const FORM_OF_KINDS: u32 = 2;
@@ -14,6 +14,8 @@ pub(super) const FORM_OF_KINDS: u32 = 2;
 pub(super) const FORM_OF_ORIGINS: u32 = 3;
 /// Parked entries may say how often they were refused, and when they are sent again. Written with the first that does.
 pub(super) const FORM_OF_RETRIES: u32 = 4;
+/// Rules of zones lie in the store, and revisions refer to them. Written with the first that does.
+pub(super) const FORM_OF_ZONES: u32 = 5;
 /// Of a store in creation.
 const FIRST_FORM: u32 = 1;
 

@@ -36,17 +36,19 @@ mod kills;
 #[cfg(unix)]
 #[cfg(test)]
 mod others;
+#[cfg(test)]
+mod zones;
 
 use super::{Limits, PageReader, Store, StoreError, Written, complete_after, details_lost};
 use crate::{
     engine::{Commit, Origin, Revision, Row, Snapshot},
-    schedule::{CalendarId, CalendarStore},
+    schedule::CalendarStore,
 };
 use changes::Changes;
-use encoding::Unreadable;
+use encoding::{Entry, Unreadable};
 use files::Files;
 use guard::{damaged, guarded};
-use meta::{FORM_OF_ORIGINS, FORM_OF_RETRIES, Meta};
+use meta::{FORM_OF_ORIGINS, FORM_OF_RETRIES, FORM_OF_ZONES, Meta};
 use ponos::event::Timestamp;
 use reader::SledReader;
 use record::Record;
@@ -64,7 +66,7 @@ pub struct SledOptions {
     pub cache: u64,
     /// How much of the record is kept.
     pub limits: Limits,
-    /// Where the days of the calendars go that its definitions name.
+    /// Where the days of the calendars go that its definitions name, and the rules of the zones.
     pub calendars: CalendarStore,
 }
 
@@ -88,8 +90,10 @@ pub struct SledStore {
     calendars: CalendarStore,
     /// What the scan at opening read, until it is loaded or outdated.
     loaded: Option<Snapshot>,
-    /// Calendars that no revision referred to when it was opened; they go with the next commit.
-    unused: Vec<CalendarId>,
+    /// The keys of calendars and zones that no revision referred to when it was opened; they go with the next commit.
+    unused: Vec<Vec<u8>>,
+    /// The keys of revisions that an earlier version wrote; they get the rules of their zones with the next commits.
+    without_rules: Vec<Vec<u8>>,
     /// Why nothing more is written.
     broken: Option<StoreError>,
     /// Last, so that the lock goes after the database is closed.
@@ -195,6 +199,24 @@ impl SledStore {
         })
     }
 
+    /// The next revisions that an earlier version wrote, as they are to lie there, and the rules of their zones.
+    fn with_rules(&mut self) -> Result<Vec<KeyValue>, StoreError> {
+        let keys = self.without_rules.split_off(self.without_rules.len().saturating_sub(AMENDED));
+        let mut amended = Vec::new();
+        for key in keys {
+            // One that was forgotten meanwhile needs none.
+            let Some(bytes) = self.kept(&key)? else { continue };
+            let unreadable = |Unreadable(what)| damaged(&self.path, what);
+            let entry = encoding::entry(&key, &bytes, &self.calendars).map_err(unreadable)?;
+            if let Entry::Revision(revision, _) = entry {
+                let rules = revision.definition.zone_rules();
+                amended.extend(rules.map(|rules| (encoding::zone_key(rules.id()), rules.tzif().to_vec())));
+            }
+            amended.push((key, encoding::with_rules(&bytes).map_err(unreadable)?));
+        }
+        Ok(amended)
+    }
+
     fn snapshot(&mut self) -> Result<Snapshot, StoreError> {
         match self.loaded.take() {
             Some(snapshot) => Ok(snapshot),
@@ -222,6 +244,7 @@ impl Store for SledStore {
     fn save(&mut self, term: u64, commit: &Commit) -> Result<u64, StoreError> {
         self.fence(term)?;
         let unused = std::mem::take(&mut self.unused);
+        let amended = self.with_rules()?;
         self.write(&commit.rows, |changes, meta| {
             meta.term = term;
             meta.settled = Some(commit.settled);
@@ -239,10 +262,14 @@ impl Store for SledStore {
                 meta.form = meta.form.max(FORM_OF_RETRIES);
             }
             changes.commit(commit)?;
-            for key in unused.into_iter().map(encoding::calendar_key) {
+            changes.amend(amended);
+            for key in unused {
                 if !changes.concerns(&key) {
                     changes.remove(key);
                 }
+            }
+            if changes.has_zones() {
+                meta.form = meta.form.max(FORM_OF_ZONES);
             }
             Ok(())
         })
@@ -292,6 +319,12 @@ impl fmt::Debug for SledStore {
             .finish_non_exhaustive()
     }
 }
+
+/// Revisions of an earlier version that get the rules of their zones with one commit.
+const AMENDED: usize = 1_000;
+
+/// A key, and what is to lie there.
+type KeyValue = (Vec<u8>, Vec<u8>);
 
 /// Why a write could not be prepared, or a scan not finished.
 enum Failed {

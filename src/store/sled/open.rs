@@ -38,6 +38,7 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
         calendars: options.calendars.clone(),
         loaded: None,
         unused: Vec::new(),
+        without_rules: Vec::new(),
         broken: None,
     };
     match store.db().and_then(|db| scan(path, db, &options.calendars)) {
@@ -153,6 +154,7 @@ fn accept(mut store: SledStore, scan: Scan, clock: &str) -> Result<SledStore, St
     store.reader.written(&store.meta);
     store.record = scan.record;
     store.unused = scan.unused.into_iter().collect();
+    store.without_rules = scan.without_rules;
     store.loaded = Some(scan.snapshot);
     Ok(store)
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::{Sent, Snapshot},
-    schedule::{CalendarId, CalendarStore, Days},
+    schedule::{CalendarStore, Days, ZoneRules},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,10 +48,13 @@ pub(super) struct Scan {
     pub(super) snapshot: Snapshot,
     /// The ends of the record.
     pub(super) record: Record,
-    /// Calendars that no revision refers to any more.
-    pub(super) unused: BTreeSet<CalendarId>,
+    /// The keys of calendars and zones that no revision refers to any more.
+    pub(super) unused: BTreeSet<Vec<u8>>,
+    /// The keys of revisions that an earlier version wrote, without the rules of their zones.
+    pub(super) without_rules: Vec<Vec<u8>>,
     /// Held until the definitions that name them are read.
     days: Vec<Arc<Days>>,
+    rules: Vec<Arc<ZoneRules>>,
     entries: u64,
     digest: u64,
     first_row: Option<u64>,
@@ -158,12 +161,21 @@ impl Scan {
         match entry {
             Entry::Meta(bytes) => self.meta = Some(encoding::read_meta(&bytes)?),
             Entry::Calendar(id, days) => {
-                self.unused.insert(id);
+                self.unused.insert(encoding::calendar_key(id));
                 self.days.push(days);
             }
-            Entry::Revision(revision, calendars) => {
+            Entry::Zone(rules) => {
+                self.unused.insert(encoding::zone_key(rules.id()));
+                self.rules.push(rules);
+            }
+            Entry::Revision(revision, references) => {
+                if references.without_rules {
+                    self.without_rules.push(encoding::revision_key(revision.name(), revision.number));
+                }
                 self.snapshot.revisions.push(revision);
-                self.unused.retain(|id| !calendars.contains(id));
+                references.keys.iter().for_each(|key| {
+                    self.unused.remove(key);
+                });
             }
             Entry::Span(schedule, span) => self.snapshot.spans.push((schedule, span)),
             Entry::OneShot(schedule, one_shot) => self.snapshot.one_shots.push((schedule, one_shot)),

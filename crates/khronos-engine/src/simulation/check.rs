@@ -38,6 +38,7 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     world.rendering.broken.clone().map_or(Ok(()), Err)?;
     world.parking.broken.clone().map_or(Ok(()), Err)?;
     world.commands.broken.clone().map_or(Ok(()), Err)?;
+    world.zones.broken.clone().map_or(Ok(()), Err)?;
     nothing_is_settled_by_reaching_nobody(world)?;
     nothing_waits_for_its_turn(world)?;
     nothing_sent_singly_was_coalesced(world)?;

@@ -15,14 +15,16 @@ mod rendering;
 mod reservation;
 mod world;
 mod writes;
+mod zones;
 
 use super::faults::{Fault, plant};
 use boundary::BoundaryFault;
 use world::World;
 
 /// What a run did: how many events arrived, how many of these were rendered ahead, how many parked runs were released, how
-/// many audits were made while it ran, how many commands were answered, and how many events were sent again by themselves.
-type Did = [usize; 6];
+/// many audits were made while it ran, how many commands were answered, how many events were sent again by themselves, and how
+/// often the zone data changed.
+type Did = [usize; 7];
 
 /// One run: what it did, or what it broke.
 fn run(seed: u64, fault: Option<BoundaryFault>) -> Result<Did, String> {
@@ -30,7 +32,7 @@ fn run(seed: u64, fault: Option<BoundaryFault>) -> Result<Did, String> {
     world.live();
     let (arrivals, runs) = (world.arrivals.len(), world.parking.runs);
     let (audits, answered, resent) = (world.auditing.audits, world.commands.answered, world.parking.resent);
-    let did = [arrivals, world.rendering.sent, runs, audits, answered, resent];
+    let did = [arrivals, world.rendering.sent, runs, audits, answered, resent, world.zones.changes];
     check::promises(&world).map(|()| did).map_err(|broken| format!("seed {seed}: {broken}"))
 }
 
@@ -46,7 +48,7 @@ fn no_seed_breaks_a_promise() {
     for seed in 0..seeds() {
         all.iter_mut().zip(run(seed, None).unwrap()).for_each(|(all, did)| *all += did);
     }
-    let [arrivals, prepared, runs, audits, commands, resent] = all;
+    let [arrivals, prepared, runs, audits, commands, resent, zone_data] = all;
     // A world in which nothing happens proves nothing.
     assert!(arrivals as u64 > seeds() * 10, "only {arrivals} arrivals");
     assert!(prepared as u64 > seeds() / 4, "only {prepared} were rendered ahead");
@@ -54,6 +56,7 @@ fn no_seed_breaks_a_promise() {
     assert!(audits as u64 > seeds(), "only {audits} audits were made");
     assert!(commands as u64 > seeds(), "only {commands} commands were answered");
     assert!(resent as u64 > seeds(), "only {resent} events were sent again by themselves");
+    assert!(zone_data as u64 > seeds() / 2, "the zone data changed only {zone_data} times");
 }
 
 /// Beyond the ten thousand: what a longer run (`TEST_SCALE`) found.
@@ -131,6 +134,7 @@ each_planted_fault_is_caught! {
     coalescing_what_was_sent_before_a_step_back_is_caught: Inside(Fault::CoalesceWhatWasSentBefore),
     spans_above_the_reservation_are_caught: Inside(Fault::SendSpansAboveTheReservation),
     a_load_that_ends_what_was_put_is_caught: Inside(Fault::LoadEndsWhatWasPut),
+    zone_data_that_is_taken_for_the_old_is_caught: Inside(Fault::TakeNewZoneDataForTheOld),
     answering_one_ticket_early_is_caught: Outside(BoundaryFault::AnswerOneTicketEarly),
     telling_an_audit_too_early_that_the_record_is_complete_is_caught: Outside(BoundaryFault::AnswerBeforeRowsAreDurable),
     a_release_before_it_is_saved_is_caught: Outside(BoundaryFault::ReleaseBeforeItIsSaved),

@@ -2,7 +2,7 @@
 
 use super::{parking::Parking, random::Random, world::World};
 use crate::{Input, Origin};
-use khronos_schedule::{CatchUpDefinition, Definition, Packed, TimingDefinition};
+use khronos_schedule::{CatchUpDefinition, Definition, TimingDefinition};
 use ponos_event::Timestamp;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -17,27 +17,45 @@ impl World {
             && let Some(mut definition) = self.wanted(name).cloned()
         {
             definition.data = Some(self.random.below(1_000).into());
+            definition.zones = None;
             Some(definition)
         } else {
-            let mut definition = definition(&mut self.random, self.wall, name);
-            self.parking.furnish(&mut definition);
-            Some(definition)
+            Some(self.invent(name))
         };
         let by_files = self.random.chance(50);
-        let kept = if by_files { &mut self.files } else { &mut self.put };
-        match wanted.clone() {
-            Some(wanted) => drop(kept.insert(name, wanted)),
-            None => drop(kept.remove(name)),
-        }
         if by_files {
+            match wanted {
+                Some(wanted) => drop(self.files.insert(name, wanted)),
+                None => drop(self.files.remove(name)),
+            }
             return self.load();
         }
-        let wanted = wanted.as_ref().map(packed);
+        let wanted = wanted.map(|wanted| self.zones.packed(&wanted));
+        match &wanted {
+            // With the rules of its zone as they are now.
+            Some(wanted) => drop(self.put.insert(name, wanted.definition())),
+            None => drop(self.put.remove(name)),
+        }
         let command = self.commands.give(name, wanted.clone());
         self.step(match wanted {
             Some(definition) => Input::Put { command, definition },
             None => Input::Remove { command, name: name.into() },
         });
+    }
+
+    /// Now and then there is another release.
+    pub(super) fn change_zone_data(&mut self) {
+        if self.zones.turn() {
+            self.load();
+        }
+    }
+
+    /// A schedule that suits the moment.
+    pub(super) fn invent(&mut self, name: &str) -> Definition {
+        let mut definition = definition(&mut self.random, self.wall, name);
+        self.parking.furnish(&mut definition);
+        self.zones.furnish(&mut definition);
+        definition
     }
 
     /// What was put is not for the files to change.
@@ -47,9 +65,10 @@ impl World {
 
     pub(super) fn load(&mut self) {
         for name in NAMES {
-            self.commands.note(name, self.wanted(name).map(packed));
+            let wanted = self.wanted(name).map(|wanted| self.zones.packed(wanted));
+            self.commands.note(name, wanted);
         }
-        let wanted = self.files.values().map(packed).collect();
+        let wanted = self.files.values().map(|wanted| self.zones.packed(wanted)).collect();
         self.step(Input::Load(wanted));
     }
 
@@ -68,7 +87,7 @@ impl World {
     pub(super) fn check_put(&mut self) {
         for (name, definition) in &self.put {
             let running = self.engine.running(name).map(|running| running.revision.definition);
-            if running.is_none_or(|running| !running.means_the_same(&packed(definition))) {
+            if running.is_none_or(|running| !running.means_the_same(&self.zones.packed(definition))) {
                 self.commands.broken = Some(format!("{name} was put, and does not run as it was"));
             }
         }
@@ -87,12 +106,8 @@ impl World {
     }
 }
 
-fn packed(definition: &Definition) -> Packed {
-    Packed::build(definition).expect("it is valid")
-}
-
 /// A schedule that suits the moment `wall`.
-pub(super) fn definition(random: &mut Random, wall: i64, name: &str) -> Definition {
+fn definition(random: &mut Random, wall: i64, name: &str) -> Definition {
     let policy = *random.pick(&["latest", "all", "none"]);
     let catch_up = CatchUpDefinition {
         policy: Some(policy.into()),

@@ -5,12 +5,12 @@ use super::{
     boundary::{Boundary, BoundaryFault},
     check::Arrival,
     commands::Commands,
-    operator::definition,
     parking::Parking,
     random::Random,
     recording::Recording,
     rendering::Rendering,
     reservation::Reservation,
+    zones::Zones,
 };
 use crate::{
     Action, Answer, ClockRules, Commit, Engine, Handover, Input, Notice, Reading, RecordRow, Revision, Rules,
@@ -46,6 +46,7 @@ pub(super) struct World {
     eras: HashMap<u64, u32>,
     pub(super) rendering: Rendering,
     pub(super) parking: Parking,
+    pub(super) zones: Zones,
     pub(super) auditing: Auditing,
     pub(super) reservation: Reservation,
     pub(super) commands: Commands,
@@ -95,6 +96,7 @@ impl World {
             eras: HashMap::new(),
             rendering: Rendering::new(seed),
             parking,
+            zones: Zones::new(seed),
             auditing: Auditing::new(seed),
             reservation: Reservation::new(reading.wall),
             commands: Commands::default(),
@@ -109,8 +111,7 @@ impl World {
         };
         for name in ["a", "b", "c", "d", "e"] {
             if world.random.chance(70) {
-                let mut definition = definition(&mut world.random, world.wall, name);
-                world.parking.furnish(&mut definition);
+                let definition = world.invent(name);
                 world.files.insert(name, definition);
             }
         }
@@ -125,6 +126,7 @@ impl World {
         let turns = 40 + self.random.below(80);
         for _ in 0..turns {
             self.turn();
+            self.change_zone_data();
             if let Some(decision) = self.parking.turn(&self.engine) {
                 self.decide(decision);
             }
@@ -146,6 +148,7 @@ impl World {
             }
         }
         self.check_put();
+        self.zones.check(&self.engine, &self.files, self.wall);
         self.step(Input::Drain);
         self.serve();
         self.step(Input::Flush);

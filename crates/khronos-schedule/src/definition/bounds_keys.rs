@@ -10,7 +10,7 @@ use crate::{
 /// Reads them; `None` where there are none.
 pub(crate) fn bounds(
     definition: &Definition,
-    zone: Option<Zone>,
+    zone: Option<&Zone>,
     faults: &mut Vec<Fault>,
 ) -> Option<Box<Bounds>> {
     let mut read = |key, text: Option<&str>| match instant::bound(text?, zone) {

@@ -90,7 +90,19 @@ impl Timing {
     /// # Errors
     /// The first [`Fault`], under `cron` or `time_zone`.
     pub fn from_cron(expression: &str, zone: Option<&str>) -> Result<Self, Fault> {
-        alone(|definition| {
+        Self::from_cron_with(expression, zone, &CalendarStore::default())
+    }
+
+    /// The same with the zone data of this store.
+    ///
+    /// # Errors
+    /// As [`Timing::from_cron`].
+    pub fn from_cron_with(
+        expression: &str,
+        zone: Option<&str>,
+        store: &CalendarStore,
+    ) -> Result<Self, Fault> {
+        alone(store, |definition| {
             definition.cron = Some(expression.to_owned());
             definition.time_zone = zone.map(str::to_owned);
         })
@@ -101,7 +113,15 @@ impl Timing {
     /// # Errors
     /// The first [`Fault`], under `every` or `time_zone`.
     pub fn from_every(duration: &str, zone: Option<&str>) -> Result<Self, Fault> {
-        alone(|definition| {
+        Self::from_every_with(duration, zone, &CalendarStore::default())
+    }
+
+    /// The same with the zone data of this store.
+    ///
+    /// # Errors
+    /// As [`Timing::from_every`].
+    pub fn from_every_with(duration: &str, zone: Option<&str>, store: &CalendarStore) -> Result<Self, Fault> {
+        alone(store, |definition| {
             definition.every = Some(duration.to_owned());
             definition.time_zone = zone.map(str::to_owned);
         })
@@ -109,11 +129,11 @@ impl Timing {
 }
 
 /// A timing on its own, the same way as a schedule's.
-fn alone(fill: impl FnOnce(&mut Definition)) -> Result<Timing, Fault> {
+fn alone(store: &CalendarStore, fill: impl FnOnce(&mut Definition)) -> Result<Timing, Fault> {
     let mut definition = Definition::default();
     fill(&mut definition);
     let mut faults = Vec::new();
-    let timing = from_definition::timing(&definition, &CalendarStore::default(), &mut faults);
+    let timing = from_definition::timing(&definition, store, &mut faults);
     match (timing, faults.into_iter().next()) {
         (Some(timing), None) => Ok(timing),
         (_, Some(fault)) => Err(fault),

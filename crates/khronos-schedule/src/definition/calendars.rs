@@ -6,7 +6,7 @@ use crate::{
     calendar_store::CalendarStore,
     diagnostic::did_you_mean,
     fault::{Fault, Flaw, shown},
-    zone::Zone,
+    zone::{Zone, rules::ZoneId},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,19 +24,19 @@ pub struct Calendars {
     store: CalendarStore,
 }
 
-/// A calendar, and its days in the zones for which they were asked: schedules that name both share them.
+/// A calendar, and its days by the rules of zones for which they were asked: schedules that name both share them.
 #[derive(Debug)]
 struct Known {
     calendar: Calendar,
-    days: Mutex<HashMap<Zone, Kept>>,
+    days: Mutex<HashMap<Option<ZoneId>, Kept>>,
 }
 
 impl Known {
-    fn days_in(&self, zone: Zone, store: &CalendarStore) -> CalendarId {
-        let zone = if self.calendar.is_on_any_wall() { Zone::UTC } else { zone };
+    fn days_in(&self, zone: &Zone, store: &CalendarStore) -> CalendarId {
+        let zone = if self.calendar.is_on_any_wall() { &Zone::UTC } else { zone };
         // Nothing is half done where a thread ended early.
         let mut known = self.days.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(zone).or_insert_with(|| store.insert(self.calendar.days_in(zone))).0
+        known.entry(zone.id()).or_insert_with(|| store.insert(self.calendar.days_in(zone))).0
     }
 }
 
@@ -69,13 +69,13 @@ impl Calendars {
     pub fn pin(&self, definition: &mut Definition) -> Result<(), Vec<Fault>> {
         let mut faults = Vec::new();
         let mut found = BTreeMap::new();
-        let zone = zone_of(definition);
+        let zone = self.zone_of(definition);
         let lists = [("exclude", &definition.exclude), ("only", &definition.only)];
         for (key, list) in lists {
             for (index, name) in list.iter().flatten().enumerate() {
                 match self.named.get_key_value(name.as_str()) {
                     Some((name, Some(known))) => {
-                        found.insert(name.clone(), known.days_in(zone, &self.store));
+                        found.insert(name.clone(), known.days_in(&zone, &self.store));
                     }
                     Some((_, None)) => {
                         let what = format!("the calendar '{name}' can't be used: its file is wrong");
@@ -99,16 +99,16 @@ impl Calendars {
         }
         flaw.help(did_you_mean(name, self.names()))
     }
-}
 
-/// The zone on whose wall it reads days: its own, or the one that all its timings have. One that is wrong is a fault of
-/// another key.
-fn zone_of(definition: &Definition) -> Zone {
-    let of_timings = || {
-        let mut zones = definition.timings.iter().flatten().map(|timing| timing.time_zone.as_deref());
-        let first = zones.next()??;
-        zones.all(|zone| zone == Some(first)).then_some(first)
-    };
-    let name = definition.time_zone.as_deref().or_else(of_timings);
-    name.and_then(|name| Zone::parse(name).ok()).unwrap_or(Zone::UTC)
+    /// The zone on whose wall it reads days: its own, or the one that all its timings have. One that is wrong is a fault of
+    /// another key.
+    fn zone_of(&self, definition: &Definition) -> Zone {
+        let of_timings = || {
+            let mut zones = definition.timings.iter().flatten().map(|timing| timing.time_zone.as_deref());
+            let first = zones.next()??;
+            zones.all(|zone| zone == Some(first)).then_some(first)
+        };
+        let name = definition.time_zone.as_deref().or_else(of_timings);
+        name.and_then(|name| self.store.zones().current(name).ok()).unwrap_or(Zone::UTC)
+    }
 }

@@ -3,16 +3,17 @@
 use super::{Definition, TimingDefinition, bounds_keys, day_keys, timing_keys::TimingKeys};
 use crate::{
     calendar_store::CalendarStore,
-    fault::{Fault, Flaw},
+    fault::{Fault, Flaw, shown},
     timing::{
         Timing,
         jitter::Jitter,
         rule::Rule,
         union::{Member, Union},
     },
-    zone::Zone,
+    zone::{Zone, rules::ZoneId, store::ZoneStore},
 };
 use ponos_event::Timestamp;
+use std::collections::BTreeMap;
 
 /// The most timings in one schedule.
 const MOST_TIMINGS: usize = 32;
@@ -24,7 +25,9 @@ pub(crate) fn timing(
     faults: &mut Vec<Fault>,
 ) -> Option<Timing> {
     let before = faults.len();
-    let zone = zone(definition.time_zone.as_deref(), faults);
+    let zones = Zones { ids: definition.zones.as_ref(), store: calendars.zones() };
+    let own = zones.read(definition.time_zone.as_deref(), faults);
+    let (zone, mut named) = (own.as_ref(), Vec::new());
     let keys = TimingKeys::from(definition);
     let days = day_keys::day_rules(definition, calendars, faults);
     let rule = match &definition.timings {
@@ -35,11 +38,13 @@ pub(crate) fn timing(
                 let help = format!("move '{key}' into one of the timings, as in {{ {key} = ... }}");
                 faults.push(Flaw::whole(what).help(help).of(key));
             }
-            several(timings, zone, days.is_some(), faults)
+            several(timings, zone, days.is_some(), &zones, &mut named, faults)
         }
     };
     let bounds = bounds_keys::bounds(definition, zone, faults);
-    let mut timing = Timing { rule: rule?, zone: zone.unwrap_or(Zone::UTC), days, bounds, jitter: None };
+    let zone = own.unwrap_or_default();
+    let mut timing = Timing { rule: rule?, zone, read_in: None, days, bounds, jitter: None };
+    timing.keep_zones(named);
     if timing.rule.is_elapsed() && timing.days().is_some_and(|days| days.shift.is_some()) {
         let what = "'move' is not allowed: hours and less are elapsed time, which has no time of day to keep";
         faults.push(Flaw::whole(what).help("every = \"1 day\" and cron follow the wall clock").of("move"));
@@ -75,22 +80,36 @@ fn no_day(definition: &Definition) -> Fault {
     Flaw::whole("it never fires: none of its occurrences falls on a day that is left").of(key)
 }
 
-fn zone(text: Option<&str>, faults: &mut Vec<Fault>) -> Option<Zone> {
-    match Zone::parse(text?) {
-        Ok(zone) => Some(zone),
-        Err(flaw) => {
+/// Where zones are read from: the rules that the definition names by id, else those of the data that is in use.
+struct Zones<'a> {
+    ids: Option<&'a BTreeMap<String, ZoneId>>,
+    store: &'a ZoneStore,
+}
+
+impl Zones<'_> {
+    fn read(&self, name: Option<&str>, faults: &mut Vec<Fault>) -> Option<Zone> {
+        let name = name?;
+        let zone = match self.ids.and_then(|ids| ids.get(name)) {
+            None => self.store.current(name),
+            Some(id) => self.store.kept(name, *id).ok_or_else(|| {
+                Flaw::whole(format!("the rules of the time zone '{}' are not known here", shown(name)))
+            }),
+        };
+        // Some zone, so that local times are not blamed for having none.
+        Some(zone.unwrap_or_else(|flaw| {
             faults.push(flaw.of("time_zone"));
-            // Some zone, so that local times are not blamed for having none.
-            Some(Zone::UTC)
-        }
+            Zone::UTC
+        }))
     }
 }
 
-/// Several timings as one; what is wrong with one of them says with which.
+/// Several timings as one; what is wrong with one of them says with which. Their zones go into `named`.
 fn several(
     timings: &[TimingDefinition],
-    zone: Option<Zone>,
+    zone: Option<&Zone>,
     by_days: bool,
+    zones: &Zones<'_>,
+    named: &mut Vec<Zone>,
     faults: &mut Vec<Fault>,
 ) -> Option<Rule> {
     if timings.is_empty() || timings.len() > MOST_TIMINGS {
@@ -102,13 +121,14 @@ fn several(
     let mut members = Vec::with_capacity(timings.len());
     for (index, written) in timings.iter().enumerate() {
         let mut found = Vec::new();
-        let own = self::zone(written.time_zone.as_deref(), &mut found).or(zone);
-        let rule = TimingKeys::from(written).rule(own, &mut found).filter(|_| found.is_empty());
+        let own = zones.read(written.time_zone.as_deref(), &mut found).or(zone.cloned());
+        let rule = TimingKeys::from(written).rule(own.as_ref(), &mut found).filter(|_| found.is_empty());
         if let Some(rule) = rule {
-            let zone = own.unwrap_or(Zone::UTC);
-            if rule.next(zone, None, 0).is_none() {
+            let zone = own.unwrap_or_default();
+            if rule.next(&zone, None, 0).is_none() {
                 found.push(never(&rule, false).of(key(&rule)));
             }
+            named.push(zone.clone());
             members.push(Member { rule, zone });
         }
         faults.extend(found.into_iter().map(|fault| Fault { part: Some(index), ..fault }));
@@ -117,7 +137,7 @@ fn several(
     match union.members() {
         // One alone that needs no zone of its own is as good as written without the list.
         [Member { rule: rule @ (Rule::At(_) | Rule::Elapsed(_)), .. }] if !by_days => Some(rule.clone()),
-        [Member { rule, zone: own }] if own.same_clock(zone.unwrap_or(Zone::UTC)) => Some(rule.clone()),
+        [Member { rule, zone: own }] if own.same_clock(zone.unwrap_or(&Zone::UTC)) => Some(rule.clone()),
         _ => Some(Rule::Union(Box::new(union))),
     }
 }

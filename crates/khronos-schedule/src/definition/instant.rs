@@ -8,6 +8,7 @@ use crate::{
         Zone,
         dst::{Dst, Fold, Gap},
         local_times::{Place, place},
+        store::ZoneStore,
     },
 };
 use ponos_event::Timestamp;
@@ -32,17 +33,31 @@ pub fn parse_instant(
     key: &'static str,
     flag: Option<&'static str>,
 ) -> Result<Timestamp, Fault> {
-    let zone = zone.map(Zone::parse).transpose().map_err(|flaw| flaw.of("time_zone"))?;
-    let instant = read_beside(text, flag).and_then(|written| match (written, zone) {
+    parse_instant_with(text, zone, key, flag, &ZoneStore::default())
+}
+
+/// As [`parse_instant`], with the zone data of this store.
+///
+/// # Errors
+/// As [`parse_instant`].
+pub fn parse_instant_with(
+    text: &str,
+    zone: Option<&str>,
+    key: &'static str,
+    flag: Option<&'static str>,
+    zones: &ZoneStore,
+) -> Result<Timestamp, Fault> {
+    let zone = zone.map(|name| zones.current(name)).transpose().map_err(|flaw| flaw.of("time_zone"))?;
+    let instant = read_beside(text, flag).and_then(|written| match (written, &zone) {
         (Written::Instant(instant), _) => Ok(instant),
         (Written::Local(_), None) => Err(no_zone(text, flag)),
-        (Written::Local(local), zone) => in_zone(text, local, zone, Dst::default()),
+        (Written::Local(local), Some(zone)) => in_zone(text, local, Some(zone), Dst::default()),
     });
     instant.map_err(|flaw| flaw.of(key))
 }
 
 /// Reads a bound or an anchor: local times in a gap mean its end, repeated ones their first pass.
-pub(crate) fn bound(text: &str, zone: Option<Zone>) -> Result<Timestamp, Flaw> {
+pub(crate) fn bound(text: &str, zone: Option<&Zone>) -> Result<Timestamp, Flaw> {
     match read(text)? {
         Written::Instant(instant) => Ok(instant),
         Written::Local(local) => in_zone(text, local, zone, Dst::default()),
@@ -57,7 +72,7 @@ fn no_zone(text: &str, giver: Option<&str>) -> Flaw {
 }
 
 /// The instant of a local time in `zone`.
-pub(crate) fn in_zone(text: &str, local: i64, zone: Option<Zone>, dst: Dst) -> Result<Timestamp, Flaw> {
+pub(crate) fn in_zone(text: &str, local: i64, zone: Option<&Zone>, dst: Dst) -> Result<Timestamp, Flaw> {
     let Some(zone) = zone else {
         return Err(no_zone(text, Some(KEY)));
     };

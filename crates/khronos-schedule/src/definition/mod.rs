@@ -11,7 +11,10 @@ pub(super) mod phase;
 pub(super) mod spelling;
 pub(super) mod timing_keys;
 
-use super::calendar::CalendarId;
+use super::{
+    calendar::CalendarId,
+    zone::{data::ZoneData, rules::ZoneId},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -71,6 +74,10 @@ pub struct Definition {
     /// edited later is other days under the same name. No key of a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calendars: Option<BTreeMap<String, CalendarId>>,
+    /// The time zones it names but UTC, each with the id of the rules that it had when this was accepted: with newer data
+    /// it has other rules under the same name. No key of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zones: Option<BTreeMap<String, ZoneId>>,
     /// What happens to local times that the clock change skips or repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dst: Option<DstDefinition>,
@@ -98,6 +105,14 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// Names the rules of its zones as this data has them; what is no zone there is left out.
+    pub fn pin_zones(&mut self, data: &ZoneData) {
+        let parts = self.timings.iter().flatten().map(|part| part.time_zone.as_deref());
+        let names = parts.chain([self.time_zone.as_deref()]).flatten();
+        let ids: BTreeMap<_, _> = names.filter_map(|name| data.zone(name).ok()?.name_and_id()).collect();
+        self.zones = (!ids.is_empty()).then_some(ids);
+    }
+
     /// All that its timing is made of, as one text: equal texts are equal timings, whatever else differs.
     pub fn timing_key(&self) -> String {
         let bare = Self {

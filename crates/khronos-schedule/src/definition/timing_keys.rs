@@ -73,7 +73,7 @@ impl TimingKeys<'_> {
     }
 
     /// What they mean; faults are added, and with any of them the answer is of no use.
-    pub(crate) fn rule(self, zone: Option<Zone>, faults: &mut Vec<Fault>) -> Option<Rule> {
+    pub(crate) fn rule(self, zone: Option<&Zone>, faults: &mut Vec<Fault>) -> Option<Rule> {
         let dst = self.dst.map(|dst| clock_changes(dst, faults));
         if self.every.is_none() {
             for (key, value) in [("phase", self.phase), ("anchor", self.anchor)] {
@@ -123,7 +123,7 @@ fn clock_changes(definition: &DstDefinition, faults: &mut Vec<Fault>) -> Dst {
     dst
 }
 
-fn at(text: &str, zone: Option<Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Rule> {
+fn at(text: &str, zone: Option<&Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Rule> {
     if dst.is_some_and(|dst| dst.fold == Fold::Both) {
         let what = "'both' is not allowed with 'at', which happens once";
         faults.push(Flaw::whole(what).help("'first' and 'last' are allowed").of("dst.fold"));
@@ -174,7 +174,7 @@ fn cron(text: &str, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Rule> {
 fn every(
     keys: TimingKeys<'_>,
     text: &str,
-    zone: Option<Zone>,
+    zone: Option<&Zone>,
     dst: Option<Dst>,
     faults: &mut Vec<Fault>,
 ) -> Option<Rule> {
@@ -221,7 +221,7 @@ fn elapsed(
     anchor: Option<&str>,
     phase: Phase,
     step: u64,
-    zone: Option<Zone>,
+    zone: Option<&Zone>,
     faults: &mut Vec<Fault>,
 ) -> Option<Rule> {
     let step = i64::try_from(step).ok()?;
@@ -244,7 +244,7 @@ fn calendar(
     phase: Phase,
     duration: &WrittenDuration,
     amount: Amount,
-    zone: Option<Zone>,
+    zone: Option<&Zone>,
     faults: &mut Vec<Fault>,
 ) -> Option<Calendar> {
     let anchor = match anchor.map(|text| wall_clock(text, zone)).transpose() {
@@ -297,7 +297,7 @@ fn calendar(
 }
 
 /// The anchor of a calendar `every`, as a time on the zone's wall clock.
-fn wall_clock(text: &str, zone: Option<Zone>) -> Result<i64, Flaw> {
+fn wall_clock(text: &str, zone: Option<&Zone>) -> Result<i64, Flaw> {
     match (instant::read(text)?, zone) {
         (Written::Local(local), Some(_)) => Ok(local),
         // Refused for want of a zone.
@@ -305,7 +305,7 @@ fn wall_clock(text: &str, zone: Option<Zone>) -> Result<i64, Flaw> {
             instant::in_zone(text, local, None, Dst::default()).map(|at| at.millis())
         }
         (Written::Instant(instant), zone) => {
-            let (zone, millis) = (zone.unwrap_or(Zone::UTC), instant.millis());
+            let (zone, millis) = (zone.unwrap_or(&Zone::UTC), instant.millis());
             if !(0..Timestamp::HORIZON.millis()).contains(&millis) {
                 return Err(Flaw::whole(format!("'{}' is not between 1970 and 2099", shown(text))));
             }

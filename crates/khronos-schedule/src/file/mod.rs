@@ -116,7 +116,7 @@ fn build(definition: &mut Definition, calendars: &Calendars) -> Result<Schedule,
         return Schedule::build_with(definition, calendars.store());
     };
     let every_day = Definition { exclude: None, only: None, ..definition.clone() };
-    faults.extend(Schedule::build(&every_day).err().into_iter().flatten());
+    faults.extend(Schedule::build_with(&every_day, calendars.store()).err().into_iter().flatten());
     Err(faults)
 }
 

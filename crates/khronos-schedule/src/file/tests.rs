@@ -39,6 +39,7 @@ fn the_keys_are_those_of_a_definition() {
         move_to: text(),
         // What a file can't say.
         calendars: None,
+        zones: None,
         dst: Some(DstDefinition { gap: text(), fold: text() }),
         catch_up: Some(CatchUpDefinition { policy: text(), grace: text(), within: text(), most: Some(1) }),
         past: text(),

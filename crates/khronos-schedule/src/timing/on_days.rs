@@ -16,7 +16,7 @@ use ponos_event::Timestamp;
 /// As [`local_times::next`], on the days that the rules keep.
 pub(crate) fn next<W: LocalTimes>(
     set: &W,
-    zone: Zone,
+    zone: &Zone,
     dst: Dst,
     days: Option<&DayRules>,
     from: i64,
@@ -30,7 +30,7 @@ pub(crate) fn next<W: LocalTimes>(
 /// As [`local_times::previous`], on the days that the rules keep.
 pub(crate) fn previous<W: LocalTimes>(
     set: &W,
-    zone: Zone,
+    zone: &Zone,
     dst: Dst,
     days: Option<&DayRules>,
     until: i64,
@@ -44,7 +44,7 @@ pub(crate) fn previous<W: LocalTimes>(
 /// As [`local_times::count`], on the days that the rules keep.
 pub(crate) fn count<W: LocalTimes>(
     set: &W,
-    zone: Zone,
+    zone: &Zone,
     dst: Dst,
     days: Option<&DayRules>,
     from: i64,
@@ -57,7 +57,7 @@ pub(crate) fn count<W: LocalTimes>(
 }
 
 /// Where a single instant goes: its time on the wall clock, on the day that the rules give.
-pub(crate) fn at(at: i64, zone: Zone, days: Option<&DayRules>) -> Option<i64> {
+pub(crate) fn at(at: i64, zone: &Zone, days: Option<&DayRules>) -> Option<i64> {
     let Some(rules) = days else { return Some(at) };
     let local = at + zone.segments().get(zone.segment_at(at))?.offset;
     let day = day_of(local)?;
@@ -168,7 +168,7 @@ impl<W: LocalTimes> OnDays<'_, W> {
 /// The first instant of `elapsed` at or after `from` (not before the epoch) on a kept day.
 pub(crate) fn next_elapsed(
     elapsed: Elapsed,
-    zone: Zone,
+    zone: &Zone,
     days: Option<&DayRules>,
     mut from: i64,
 ) -> Option<i64> {
@@ -194,7 +194,7 @@ pub(crate) fn next_elapsed(
 /// The last instant of `elapsed` before `until` on a kept day, at the epoch or after it.
 pub(crate) fn previous_elapsed(
     elapsed: Elapsed,
-    zone: Zone,
+    zone: &Zone,
     days: Option<&DayRules>,
     mut until: i64,
 ) -> Option<i64> {
@@ -218,7 +218,7 @@ pub(crate) fn previous_elapsed(
 /// How many instants of `elapsed` in `[from, until)` lie on kept days.
 pub(crate) fn count_elapsed(
     elapsed: Elapsed,
-    zone: Zone,
+    zone: &Zone,
     days: Option<&DayRules>,
     from: i64,
     until: i64,

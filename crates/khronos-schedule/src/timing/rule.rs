@@ -28,7 +28,7 @@ pub(crate) enum Rule {
 
 impl Rule {
     /// The first instant at or after `from`, 1970 at the earliest, before the horizon.
-    pub(crate) fn next(&self, zone: Zone, days: Option<&DayRules>, from: i64) -> Option<i64> {
+    pub(crate) fn next(&self, zone: &Zone, days: Option<&DayRules>, from: i64) -> Option<i64> {
         match self {
             Self::At(at) => on_days::at(at.millis(), zone, days).filter(|&at| at >= from),
             Self::Elapsed(elapsed) => on_days::next_elapsed(*elapsed, zone, days, from)
@@ -40,7 +40,7 @@ impl Rule {
     }
 
     /// The last instant before `until`.
-    pub(crate) fn previous(&self, zone: Zone, days: Option<&DayRules>, until: i64) -> Option<i64> {
+    pub(crate) fn previous(&self, zone: &Zone, days: Option<&DayRules>, until: i64) -> Option<i64> {
         match self {
             Self::At(at) => on_days::at(at.millis(), zone, days).filter(|&at| at < until),
             Self::Elapsed(elapsed) => {
@@ -53,7 +53,7 @@ impl Rule {
     }
 
     /// How many instants lie in `[from, until)`.
-    pub(crate) fn count(&self, zone: Zone, days: Option<&DayRules>, from: i64, until: i64) -> u64 {
+    pub(crate) fn count(&self, zone: &Zone, days: Option<&DayRules>, from: i64, until: i64) -> u64 {
         if from >= until {
             return 0;
         }
@@ -115,7 +115,7 @@ impl Rule {
     }
 
     /// Whether both are the same instants by construction; `by_days`: on certain days of each one's zone.
-    pub(crate) fn same(&self, zone: Zone, by_days: bool, other: &Self, other_zone: Zone) -> bool {
+    pub(crate) fn same(&self, zone: &Zone, by_days: bool, other: &Self, other_zone: &Zone) -> bool {
         // Instants are the same in every zone; wall clocks are not.
         let by_wall = by_days || matches!(self, Self::Calendar(..) | Self::Cron(..));
         match (self, other) {

@@ -33,7 +33,7 @@ impl Timing {
             let last = one.days.previous(LAST_DAY - 1)?;
             // The next day may be one that the clocks leave out; both are nowhere beyond the horizon.
             let end =
-                [last + 1, last + 2].into_iter().find_map(|day| match place(self.zone, start_of(day)) {
+                [last + 1, last + 2].into_iter().find_map(|day| match place(&self.zone, start_of(day)) {
                     Place::Once(at) | Place::Twice(at, _) | Place::Gap { after: at, .. } => Some(at),
                     Place::Nowhere => None,
                 });

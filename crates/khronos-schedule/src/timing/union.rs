@@ -17,6 +17,8 @@ const START: i64 = 1_767_225_600_000;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Member {
     pub(crate) rule: Rule,
+    /// Not part of the serialised form, as [`Timing`](super::Timing)'s.
+    #[serde(skip)]
     pub(crate) zone: Zone,
 }
 
@@ -41,7 +43,7 @@ impl PartialEq for Union {
 
 impl Member {
     fn same(&self, by_days: bool, other: &Self) -> bool {
-        self.rule.same(self.zone, by_days, &other.rule, other.zone)
+        self.rule.same(&self.zone, by_days, &other.rule, &other.zone)
     }
 }
 
@@ -69,18 +71,23 @@ impl Union {
         &self.members
     }
 
+    /// Gives its members these zones, one after the other.
+    pub(crate) fn set_zones(&mut self, zones: &[Zone]) {
+        self.members.iter_mut().zip(zones).for_each(|(member, zone)| member.zone = zone.clone());
+    }
+
     pub(crate) fn next(&self, days: Option<&DayRules>, from: i64) -> Option<i64> {
         next(&self.members, days, from)
     }
 
     pub(crate) fn previous(&self, days: Option<&DayRules>, until: i64) -> Option<i64> {
-        self.members.iter().filter_map(|member| member.rule.previous(member.zone, days, until)).max()
+        self.members.iter().filter_map(|member| member.rule.previous(&member.zone, days, until)).max()
     }
 
     pub(crate) fn count(&self, days: Option<&DayRules>, from: i64, until: i64) -> u64 {
         let mut total = 0;
         for (index, member) in self.members.iter().enumerate() {
-            let own = member.rule.count(member.zone, days, from, until);
+            let own = member.rule.count(&member.zone, days, from, until);
             total += own - shared(&self.members[..index], days, total, member, own, (from, until));
         }
         total
@@ -104,7 +111,7 @@ impl Union {
 }
 
 fn next(members: &[Member], days: Option<&DayRules>, from: i64) -> Option<i64> {
-    members.iter().filter_map(|member| member.rule.next(member.zone, days, from)).min()
+    members.iter().filter_map(|member| member.rule.next(&member.zone, days, from)).min()
 }
 
 /// How many instants of `member` (it has `own` there) any of the `earlier` ones (they have `total`) calls for too.
@@ -121,12 +128,12 @@ fn shared(
     }
     if let ([other], Rule::Elapsed(ours)) = (earlier, &member.rule)
         && let Rule::Elapsed(theirs) = other.rule
-        && (days.is_none() || member.zone.same_clock(other.zone))
+        && (days.is_none() || member.zone.same_clock(&other.zone))
     {
         return Elapsed::both(theirs, *ours)
-            .map_or(0, |both| on_days::count_elapsed(both, member.zone, days, from, until));
+            .map_or(0, |both| on_days::count_elapsed(both, &member.zone, days, from, until));
     }
-    let has = |members: &[Member], at| members.iter().any(|m| m.rule.next(m.zone, days, at) == Some(at));
+    let has = |members: &[Member], at| members.iter().any(|m| m.rule.next(&m.zone, days, at) == Some(at));
     let (walked, asked) = match own <= total {
         true => (std::slice::from_ref(member), earlier),
         false => (earlier, std::slice::from_ref(member)),

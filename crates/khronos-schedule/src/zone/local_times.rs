@@ -100,7 +100,7 @@ impl Seen {
 }
 
 /// The first instant at or after `from`, before the horizon.
-pub(crate) fn next(times: &impl LocalTimes, zone: Zone, dst: Dst, from: i64) -> Option<i64> {
+pub(crate) fn next(times: &impl LocalTimes, zone: &Zone, dst: Dst, from: i64) -> Option<i64> {
     let from = from.max(0);
     if from >= Timestamp::HORIZON.millis() {
         return None;
@@ -132,7 +132,7 @@ pub(crate) fn next(times: &impl LocalTimes, zone: Zone, dst: Dst, from: i64) -> 
 }
 
 /// The last instant before `until`, at the epoch or after it.
-pub(crate) fn previous(times: &impl LocalTimes, zone: Zone, dst: Dst, until: i64) -> Option<i64> {
+pub(crate) fn previous(times: &impl LocalTimes, zone: &Zone, dst: Dst, until: i64) -> Option<i64> {
     let until = until.min(Timestamp::HORIZON.millis());
     if until <= 0 {
         return None;
@@ -163,7 +163,7 @@ pub(crate) fn previous(times: &impl LocalTimes, zone: Zone, dst: Dst, until: i64
 }
 
 /// How many instants lie in `[from, until)`.
-pub(crate) fn count(times: &impl LocalTimes, zone: Zone, dst: Dst, from: i64, until: i64) -> u64 {
+pub(crate) fn count(times: &impl LocalTimes, zone: &Zone, dst: Dst, from: i64, until: i64) -> u64 {
     let (from, until) = (from.max(0), until.min(Timestamp::HORIZON.millis()));
     if from >= until {
         return 0;
@@ -208,7 +208,7 @@ pub(crate) enum Place {
 }
 
 /// Where `local` (milliseconds on the wall clock) lies in `zone`.
-pub(crate) fn place(zone: Zone, local: i64) -> Place {
+pub(crate) fn place(zone: &Zone, local: i64) -> Place {
     let segments = zone.segments();
     let mut first = None;
     // No offset is larger than 26 hours.

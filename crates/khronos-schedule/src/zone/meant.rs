@@ -1,8 +1,7 @@
 //! What was probably meant by a text that is not the name of a zone. Nothing is guessed from the letters of an
 //! abbreviation: 'PST' has nothing to do with 'EST', and most of them are the time of several places.
 
-use super::windows;
-use chrono_tz::TZ_VARIANTS;
+use super::{data::ZoneData, windows};
 use std::cmp::Reverse;
 
 /// Abbreviations that people write, and places where a clock shows that time.
@@ -46,8 +45,8 @@ const HOURS: std::ops::RangeInclusive<i32> = -12..=14;
 const RANGE: &str =
     "zones without a place are whole hours, from 'Etc/GMT-14' (ahead of UTC) to 'Etc/GMT+12' (behind it)";
 
-/// What to write instead of a text that is not the name of a zone, as far as that can be said.
-pub(super) fn meant(text: &str) -> Option<String> {
+/// What to write instead of a text that is not the name of a zone of this data, as far as that can be said.
+pub(super) fn meant(text: &str, data: &ZoneData) -> Option<String> {
     if text.len() > LONGEST {
         return None;
     }
@@ -65,7 +64,7 @@ pub(super) fn meant(text: &str) -> Option<String> {
     }
     let folded = bare.to_ascii_lowercase().replace(' ', "_");
     let did_you_mean = |name: &str| format!("did you mean '{name}'?");
-    if let Some(name) = same_letters(&folded) {
+    if let Some(name) = same_letters(&folded, data) {
         return Some(did_you_mean(name));
     }
     if bare.contains(" Time") {
@@ -78,7 +77,7 @@ pub(super) fn meant(text: &str) -> Option<String> {
     if bare.len() <= 5 && bare.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Some("abbreviations are ambiguous: use a place with that time".to_owned());
     }
-    near(&folded).map(did_you_mean)
+    near(&folded, data).map(did_you_mean)
 }
 
 /// `GMT+2`, `UTC-05:30`, `+02:00`: IANA's names have the sign the other way round.
@@ -174,25 +173,25 @@ fn ambiguous(places: &[&str]) -> String {
 }
 
 /// The same name, or the same city, in other letters: "Etc/Paris" and plain "paris".
-fn same_letters(folded: &str) -> Option<&'static str> {
-    let city = |name: &'static str| name.rsplit('/').next().unwrap_or_default();
+fn same_letters<'a>(folded: &str, data: &'a ZoneData) -> Option<&'a str> {
     let wanted = folded.rsplit('/').next().unwrap_or_default();
-    let mut names = TZ_VARIANTS.iter().map(|zone| zone.name());
+    let mut names = data.names();
     // A region's own folder is the better answer than an old alias.
-    let of_city = names.clone().filter(|name| city(name).eq_ignore_ascii_case(wanted));
+    let of_city = names
+        .clone()
+        .filter(|name| name.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(wanted)));
     let of_city = of_city.max_by_key(|name| name.len());
     names.find(|name| name.eq_ignore_ascii_case(folded)).or(of_city)
 }
 
 /// A name that is a few letters off; an abbreviation has too few letters for a guess.
-fn near(folded: &str) -> Option<&'static str> {
+fn near<'a>(folded: &str, data: &'a ZoneData) -> Option<&'a str> {
     if folded.len() < 5 {
         return None;
     }
     // A region in front of it makes no name of another city more alike.
     let allowed = 1 + folded.rsplit('/').next().unwrap_or_default().len() / 6;
-    let names = TZ_VARIANTS.iter().map(|zone| zone.name());
-    let names = names.filter(|name| name.len().abs_diff(folded.len()) <= allowed);
+    let names = data.names().filter(|name| name.len().abs_diff(folded.len()) <= allowed);
     let far = names
         .map(|name| (strsim::levenshtein(&name.to_ascii_lowercase(), folded), Reverse(name.len()), name));
     far.min().filter(|(far, ..)| *far <= allowed).map(|(.., name)| name)
@@ -203,7 +202,7 @@ mod tests {
     use super::{super::Zone, *};
 
     fn help(text: &str) -> Option<String> {
-        assert!(text.parse::<chrono_tz::Tz>().is_err(), "{text}");
+        assert!(Zone::parse(text).is_err(), "{text}");
         let help = Zone::parse(text).unwrap_err().of("").help;
         // Whatever is shown as a zone is one.
         for (index, part) in help.iter().flat_map(|help| help.split('\'').enumerate()) {
@@ -280,7 +279,8 @@ mod tests {
         assert_eq!((offset("Etc/GMT-2"), offset("Etc/GMT+5")), (2 * 3_600_000, -5 * 3_600_000));
         // One of the last two segments is outside summer time: the smaller one.
         for (minutes, place) in AHEAD {
-            let last = Zone::parse(place).unwrap().segments().iter().rev().take(2).map(|one| one.offset);
+            let zone = Zone::parse(place).unwrap();
+            let last = zone.segments().iter().rev().take(2).map(|one| one.offset);
             assert!(last.collect::<Vec<_>>().contains(&(i64::from(minutes) * 60_000)), "{place}");
         }
     }
@@ -309,7 +309,7 @@ mod tests {
                 "{help}"
             );
         }
-        for (name, _) in ABBREVIATIONS.iter().filter(|(name, _)| name.parse::<chrono_tz::Tz>().is_err()) {
+        for (name, _) in ABBREVIATIONS.iter().filter(|(name, _)| Zone::parse(name).is_err()) {
             assert!(help(name).unwrap().contains("use a place"), "{name}");
         }
         for (text, place) in [

@@ -1,0 +1,42 @@
+//! When two of them are the same.
+
+use super::Packed;
+use crate::schedule::Schedule;
+use ponos_event::Timestamp;
+use std::sync::Arc;
+
+impl Packed {
+    /// Whether both, however they are written, make the same schedule.
+    pub fn means_the_same(&self, other: &Self) -> bool {
+        self == other || self.schedule().is_some_and(|schedule| Some(schedule) == other.schedule())
+    }
+
+    /// As [`means_the_same`](Self::means_the_same), where what the rules of a zone were before `since` is no matter: newer
+    /// data that says the same from then on makes no other schedule.
+    pub fn means_the_same_from(&self, other: &Self, since: Timestamp) -> bool {
+        if self == other {
+            return true;
+        }
+        let (Some(ours), Some(theirs)) = (self.schedule(), other.schedule()) else { return false };
+        if !theirs.timing.zones_changed(&ours.timing, since).is_empty() {
+            return false;
+        }
+        let timing = theirs.timing.with_rules_of(&ours.timing);
+        ours == Schedule { timing, ..theirs }
+    }
+}
+
+impl PartialEq for Packed {
+    fn eq(&self, other: &Self) -> bool {
+        self.all() == other.all()
+            && self.zone == other.zone
+            && self.more_zones() == other.more_zones()
+            && match (self.rules(), other.rules()) {
+                (None, None) => true,
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one.is_written_as(other),
+                (None, Some(_)) | (Some(_), None) => false,
+            }
+    }
+}
+
+impl Eq for Packed {}
