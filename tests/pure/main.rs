@@ -16,6 +16,7 @@ mod icalendar;
 mod jitter;
 mod schedule;
 mod schedule_files;
+mod shown;
 mod support;
 mod timing;
 mod timing_properties;

@@ -17,7 +17,7 @@ use std::path::Path;
 fn revision(number: u32, calendar: &str) -> (Revision, CalendarId) {
     let mut calendars = Calendars::default();
     let (calendar, _) = calendar::parse(&Text::new("c.toml", calendar), false).unwrap();
-    let id = calendar.days_in(Zone::UTC).id();
+    let id = calendar.days_in(&Zone::UTC).id();
     calendars.insert("c", Some(calendar));
     let text = "[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\nevery = \"1 day\"\nexclude = [\"c\"]\n";
     let (entries, faults) = file::parse(&Text::new("f.toml", text), &calendars);
@@ -27,7 +27,7 @@ fn revision(number: u32, calendar: &str) -> (Revision, CalendarId) {
 }
 
 fn days(calendar: &str) -> Days {
-    calendar::parse(&Text::new("c.toml", calendar), false).unwrap().0.days_in(Zone::UTC)
+    calendar::parse(&Text::new("c.toml", calendar), false).unwrap().0.days_in(&Zone::UTC)
 }
 
 fn open(folder: &Path) -> SledStore {

@@ -45,7 +45,7 @@ impl Calendar {
     }
 
     /// The days that it has on the wall of this zone.
-    pub fn days_in(&self, zone: Zone) -> Days {
+    pub fn days_in(&self, zone: &Zone) -> Days {
         let mut days = self.wall.clone();
         let segments = zone.segments();
         for (from, to) in &self.spans {

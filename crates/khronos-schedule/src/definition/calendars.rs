@@ -9,7 +9,7 @@ use crate::{
     zone::Zone,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -28,15 +28,21 @@ pub struct Calendars {
 #[derive(Debug)]
 struct Known {
     calendar: Calendar,
-    days: Mutex<HashMap<Zone, Kept>>,
+    days: Mutex<Vec<(Zone, Kept)>>,
 }
 
 impl Known {
-    fn days_in(&self, zone: Zone, store: &CalendarStore) -> CalendarId {
-        let zone = if self.calendar.is_on_any_wall() { Zone::UTC } else { zone };
+    fn days_in(&self, zone: &Zone, store: &CalendarStore) -> CalendarId {
+        let zone = if self.calendar.is_on_any_wall() { &Zone::UTC } else { zone };
         // Nothing is half done where a thread ended early.
-        let mut known = self.days.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(zone).or_insert_with(|| store.insert(self.calendar.days_in(zone))).0
+        let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, (id, _))) = days.iter().find(|(known, _)| known == zone) {
+            return *id;
+        }
+        let kept = store.insert(self.calendar.days_in(zone));
+        let id = kept.0;
+        days.push((zone.to_owned(), kept));
+        id
     }
 }
 
@@ -75,7 +81,7 @@ impl Calendars {
             for (index, name) in list.iter().flatten().enumerate() {
                 match self.named.get_key_value(name.as_str()) {
                     Some((name, Some(known))) => {
-                        found.insert(name.clone(), known.days_in(zone, &self.store));
+                        found.insert(name.clone(), known.days_in(&zone, &self.store));
                     }
                     Some((_, None)) => {
                         let what = format!("the calendar '{name}' can't be used: its file is wrong");

@@ -16,7 +16,7 @@ fn event(lines: &str) -> String {
 fn days_in(zone: &str, text: &str, years: Range<i32>) -> Vec<String> {
     let (calendar, _) =
         calendar::parse(&Text::new("c.ics", text), true).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
-    let days = calendar.days_in(Zone::parse(zone).unwrap());
+    let days = calendar.days_in(&Zone::parse(zone).unwrap());
     let dates = years.flat_map(|y| (1..=12).flat_map(move |m| (1..=31).map(move |d| (y, m, d))));
     dates
         .filter(|&(y, m, d)| day_number(y, m, d).is_some_and(|day| days.contains(day)))
