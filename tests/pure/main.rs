@@ -17,6 +17,7 @@ mod independent;
 mod jitter;
 mod schedule;
 mod schedule_files;
+mod shown;
 mod support;
 mod timing;
 mod timing_properties;

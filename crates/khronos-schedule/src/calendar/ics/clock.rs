@@ -24,7 +24,7 @@ impl Clock {
         Self { spans: Rc::new([(i64::MIN, offset)]) }
     }
 
-    pub(super) fn of(zone: Zone) -> Self {
+    pub(super) fn of(zone: &Zone) -> Self {
         let spans = zone.segments().iter().enumerate();
         let start = |at: usize, millis: i64| if at == 0 { i64::MIN } else { millis.div_euclid(1000) };
         Self { spans: spans.map(|(at, one)| (start(at, one.start), one.offset / 1000)).collect() }
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_wall_time_that_comes_twice_is_the_first_and_a_skipped_one_has_the_offset_from_before() {
-        let paris = Clock::of(Zone::parse("Europe/Paris").unwrap());
+        let paris = Clock::of(&Zone::parse("Europe/Paris").unwrap());
         // 2026-03-29 at 01:00 UTC from +01 to +02, 2026-10-25 at 01:00 UTC back.
         let (spring, autumn) = (1_774_746_000, 1_792_890_000);
         for (instant, wall) in [

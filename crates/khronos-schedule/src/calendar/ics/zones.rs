@@ -61,7 +61,7 @@ impl<'a> Zones<'a> {
             return Ok(known.clone());
         }
         let own = self.own.iter().find(|zone| zone.line("TZID").is_some_and(|id| id.value == name));
-        let exact = |name: &str| Zone::parse(name.trim()).ok().map(Clock::of);
+        let exact = |name: &str| Zone::parse(name.trim()).ok().map(|zone| Clock::of(&zone));
         let clock = match (exact(name), own) {
             // Its data is newer than what a file carries along.
             (Some(clock), _) => Some(clock),
@@ -83,7 +83,7 @@ fn iana(text: &str) -> Option<Zone> {
     // A name has three parts at most: 'America/Argentina/Buenos_Aires'.
     let starts = text.rmatch_indices('/').map(|(at, _)| &text[at + 1..]).take(3);
     let whole = parse(text).or_else(|| parse(&in_title_case(text)));
-    whole.or_else(|| starts.filter(|rest| rest.contains('/')).find_map(|rest| parse(rest)))
+    whole.or_else(|| starts.filter(|rest| rest.contains('/')).find_map(parse))
 }
 
 /// `america/new_york` → `America/New_York`.
@@ -102,9 +102,9 @@ fn in_title_case(text: &str) -> String {
 fn by_name(text: &str) -> Option<Clock> {
     let text = text.trim();
     if let Some(zone) = iana(text) {
-        return Some(Clock::of(zone));
+        return Some(Clock::of(&zone));
     }
-    let of_place = |place: &str| Zone::parse(place).ok().map(Clock::of);
+    let of_place = |place: &str| Zone::parse(place).ok().map(|zone| Clock::of(&zone));
     if let Some(clock) = windows::place(text).and_then(of_place) {
         return Some(clock);
     }
