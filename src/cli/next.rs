@@ -125,8 +125,10 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
         output::complain(&format!("nothing is due after {from}"));
     }
     let ends: BTreeSet<_> = rows.iter().flat_map(|row| row.timing.calendar_ends()).collect();
-    for end in ends.iter().take_while(|end| end.end <= from) {
-        output::complain(&format!("note: {end}"));
+    let last = due.last().map_or(from, |(_, due)| *due);
+    for end in ends.iter().take_while(|end| end.end <= last) {
+        let said = if end.end <= from { end.to_string() } else { end.coming() };
+        output::complain(&format!("note: {said}"));
     }
     Ok(())
 }

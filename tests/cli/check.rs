@@ -330,8 +330,13 @@ fn a_calendar_that_has_run_out_is_told_with_its_last_day() {
     let note = "note: the calendar 'holidays' has run out: its last day was 2020-12-25, and it no longer excludes anything\n";
     assert_eq!(said(&[]), (Some(0), note.to_owned()));
     // It ends with its last day, in the schedule's zone.
-    assert_eq!(said(&["--from", "2020-12-25T22:59:59Z"]), (Some(0), String::new()));
+    assert_eq!(said(&["--from", "2020-12-23T22:59:59Z", "--count", "1"]), (Some(0), String::new()));
     assert_eq!(said(&["--from", "2020-12-25T23:00:00Z"]), (Some(0), note.to_owned()));
+    // Before that, of what is shown from then on.
+    let coming = "note: the calendar 'holidays' runs out: its last day is 2020-12-25, and it excludes nothing from then on\n";
+    let until = ["--from", "2020-12-24T22:59:59Z", "--count"];
+    assert_eq!(said(&[&until[..], &["1"]].concat()), (Some(0), coming.to_owned()));
+    assert_eq!(said(&["--from", "2020-12-20T22:59:59Z", "--count", "2"]), (Some(0), String::new()));
 }
 
 #[test]

@@ -350,3 +350,21 @@ fn timings_are_equal_when_their_days_are() {
     let unknown: khronos::schedule::Definition = serde_json::from_str(&other).unwrap();
     assert!(Schedule::build_with(&unknown, &store).unwrap_err()[0].what.contains("are not known here"));
 }
+
+#[test]
+fn a_calendar_that_ends_before_the_schedule_is_next_due_is_told_beforehand() {
+    let calendars = calendars(&[("feast", "dates = [\"2026-12-25\"]")]);
+    let said = |keys: &str, now: &str| {
+        let text = format!("[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\n{keys}\n");
+        file::advised(&Text::new("f.toml", &text), &calendars, Some(at(now))).1.to_string()
+    };
+    let daily = "cron = \"0 9 * * *\"\nexclude = [\"feast\"]";
+    assert_eq!(said(daily, "2026-12-23T10:00:00.000Z"), "");
+    let coming = "f.toml:5:12: schedule 'a': exclude.0: the calendar 'feast' runs out: its last day is 2026-12-25, and it excludes nothing from then on; add the coming days to it";
+    assert_eq!(said(daily, "2026-12-24T10:00:00.000Z"), coming);
+    assert_eq!(said("cron = \"0 9 5 1 *\"\nexclude = [\"feast\"]", "2026-06-01T00:00:00.000Z"), coming);
+    assert!(said(daily, "2026-12-26T10:00:00.000Z").contains("has run out: its last day was 2026-12-25"));
+    // Of one in whose days alone it is due, the last occurrence is the end as well.
+    let only = "cron = \"0 9 * * *\"\nonly = [\"feast\"]";
+    assert_eq!(said(only, "2026-12-24T10:00:00.000Z"), "");
+}

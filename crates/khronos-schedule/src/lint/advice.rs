@@ -91,16 +91,22 @@ fn over(definition: &Definition, schedule: &Schedule, now: Timestamp) -> Option<
     Some(Flaw::whole(what).help("remove it, or change when it ends").of(key))
 }
 
-/// Calendars whose last day is past.
+/// Calendars whose last day is past, or will be when the schedule is next due.
 fn run_out(definition: &Definition, timing: &Timing, now: Timestamp) -> Vec<Fault> {
-    let past = timing.calendar_ends().into_iter().filter(|one| one.end <= now);
+    let next = timing.after(now).unwrap_or(now);
+    let past = timing.calendar_ends().into_iter().filter(|one| one.end <= next);
     let fault = |one: CalendarEnd| {
         let (key, list) = match one.excluded {
             true => ("exclude", &definition.exclude),
             false => ("only", &definition.only),
         };
         let item = list.iter().flatten().position(|name| **name == *one.calendar);
-        Fault { item, ..Flaw::whole(one.to_string()).help("add the coming days to it").of(key) }
+        Fault {
+            item,
+            ..Flaw::whole(if one.end <= now { one.to_string() } else { one.coming() })
+                .help("add the coming days to it")
+                .of(key)
+        }
     };
     past.map(fault).collect()
 }

@@ -46,6 +46,15 @@ impl Timing {
     }
 }
 
+impl CalendarEnd {
+    /// The same of one whose last day is still to come.
+    pub fn coming(&self) -> String {
+        let Self { calendar, last, .. } = self;
+        let what = if self.excluded { "excludes nothing" } else { "leaves no day" };
+        format!("the calendar '{calendar}' runs out: its last day is {last}, and it {what} from then on")
+    }
+}
+
 impl fmt::Display for CalendarEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { calendar, last, .. } = self;
