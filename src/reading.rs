@@ -95,8 +95,8 @@ pub(crate) fn reader(config: &Config, had_folder: bool, store: &CalendarStore, e
     let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
     let (limits, time_zones) = (config.limits.clone(), config.clock.time_zones.clone());
     let had_folder = AtomicBool::new(had_folder);
-    // What the reading before warned of: that is not said again.
-    let warned = Mutex::new(BTreeSet::new());
+    // What was warned of before is not said again.
+    let warned = Mutex::new(Warned::default());
     Arc::new(move || {
         let source = source.now(had_folder.load(Ordering::Relaxed))?;
         // Of what was read before, only what is still in use.
@@ -110,8 +110,13 @@ pub(crate) fn reader(config: &Config, had_folder: bool, store: &CalendarStore, e
         let found = read.diagnostics.list().iter().filter(is_warning).map(ToString::to_string);
         let now = clock::now();
         let ended = read.ends.keys().take_while(|end| end.end <= now).map(ToString::to_string);
-        warn_anew(&warned, found.chain(ended).collect());
-        if read.diagnostics.errors() > 0 {
+        let (warnings, accepted) = (found.chain(ended).collect(), read.diagnostics.errors() == 0);
+        let (anew, stand) = warned.lock().unwrap_or_else(PoisonError::into_inner).anew(warnings, accepted);
+        anew.iter().for_each(|warning| warn!("{warning}"));
+        if stand > 0 {
+            info!("{} as before; khronos check shows them", counted(stand, "warning"));
+        }
+        if !accepted {
             return Err(read.diagnostics);
         }
         *ends.lock().unwrap_or_else(PoisonError::into_inner) = read.ends;
@@ -120,17 +125,21 @@ pub(crate) fn reader(config: &Config, had_folder: bool, store: &CalendarStore, e
     })
 }
 
-/// Logs those warnings that were not among the ones before.
-fn warn_anew(before: &Mutex<BTreeSet<String>>, warnings: BTreeSet<String>) {
-    let mut before = before.lock().unwrap_or_else(PoisonError::into_inner);
-    for warning in warnings.difference(&before) {
-        warn!("{warning}");
+/// What the last reading that was accepted warned of.
+#[derive(Debug, Default)]
+struct Warned(BTreeSet<String>);
+
+impl Warned {
+    /// Of these, those that were not there before, and how many were. A reading that is refused may not have seen all: it
+    /// makes nothing forgotten.
+    fn anew(&mut self, warnings: BTreeSet<String>, accepted: bool) -> (Vec<String>, usize) {
+        let anew: Vec<String> = warnings.difference(&self.0).cloned().collect();
+        let stand = warnings.len() - anew.len();
+        if accepted {
+            self.0 = warnings;
+        }
+        (anew, stand)
     }
-    let stand = warnings.intersection(&before).count();
-    if stand > 0 {
-        info!("{} as before; khronos check shows them", counted(stand, "warning"));
-    }
-    *before = warnings;
 }
 
 /// Reads the schedules again; with `fanout`, new events need their exchanges first.
@@ -167,5 +176,24 @@ fn declare(
             .map_err(|error| format!("the exchanges of its events could not be declared: {error}"))?;
         kept.send_replace(topology);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_that_is_refused_makes_no_warning_said_again() {
+        let mut warned = Warned::default();
+        let mut read = |warnings: &[&str], accepted| {
+            warned.anew(warnings.iter().map(|&warning| warning.to_owned()).collect(), accepted)
+        };
+        assert_eq!(read(&["a", "b"], true), (vec!["a".into(), "b".into()], 0));
+        // The file that "a" is about can't be read.
+        assert_eq!(read(&["b", "c"], false), (vec!["c".into()], 1));
+        assert_eq!(read(&["a", "b"], true), (vec![], 2));
+        assert_eq!(read(&["b"], true), (vec![], 1));
+        assert_eq!(read(&["a", "b"], true), (vec!["a".into()], 1), "it was gone, and is back");
     }
 }

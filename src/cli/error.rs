@@ -116,7 +116,11 @@ pub(super) fn finish(work: impl Future<Output = Result<Exit, CliError>>) -> Exit
 pub(super) fn wait<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     // Not on this thread: its stack is not ours to choose (`ponos::stack`).
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    runtime.map_err(CliError::Start).and_then(|runtime| runtime.block_on(work))
+    let runtime = runtime.map_err(CliError::Start)?;
+    let done = runtime.block_on(work);
+    // What still runs on threads of its own (a read that hangs in the disk) is not waited for.
+    runtime.shutdown_background();
+    done
 }
 
 #[cfg(test)]
@@ -130,5 +134,22 @@ mod tests {
         assert_eq!(CliError::from(newer).exit(), Exit::Configuration);
         let failed = StoreError::Io { path, what: "no room".into() };
         assert_eq!(CliError::from(failed).exit(), Exit::InputOutput);
+    }
+
+    #[test]
+    fn a_read_that_hangs_keeps_no_verb_from_ending() {
+        let (let_go, hangs) = std::sync::mpsc::channel::<()>();
+        let (ended, end) = std::sync::mpsc::channel();
+        let verb = std::thread::spawn(move || {
+            let work = async {
+                tokio::task::spawn_blocking(move || hangs.recv());
+                Err::<(), _>(CliError::Usage("it takes too long".into()))
+            };
+            ended.send(wait(work)).unwrap();
+        });
+        let end = end.recv_timeout(std::time::Duration::from_secs(60));
+        assert!(matches!(end, Ok(Err(CliError::Usage(_)))), "{end:?}");
+        drop(let_go);
+        verb.join().unwrap();
     }
 }

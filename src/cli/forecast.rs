@@ -60,9 +60,9 @@ const ROWS: [(i64, Option<&str>); 14] = [
     (10_800, Some("0 */3 * * *")),
     (21_600, Some("0 */6 * * *")),
     (43_200, Some("0 */12 * * *")),
-    (86_400, LONGEST_ROW),
+    (86_400, AT_MIDNIGHT),
 ];
-const LONGEST_ROW: Option<&str> = Some("0 0 * * *");
+const AT_MIDNIGHT: Option<&str> = Some("0 0 * * *");
 const MOST_ROWS: i64 = 32;
 
 #[derive(Serialize)]
@@ -143,7 +143,7 @@ fn foretell(schedules: &[Source], (from, through): (Timestamp, Timestamp), zone:
         peak_at: peak.map(|peak| peak.at),
     };
     let row = ROWS.into_iter().find(|(row, _)| load.span() / 1000 / row < MOST_ROWS);
-    let (row, starts) = row.unwrap_or((86_400, LONGEST_ROW));
+    let (row, starts) = row.unwrap_or((86_400, AT_MIDNIGHT));
     let starts = starts.and_then(|cron| Timing::from_cron(cron, zone).ok());
     let rows: Vec<Peak> = match &starts {
         Some(starts) => load.slices_at(starts).collect(),

@@ -58,7 +58,7 @@ pub(super) async fn parked(State(state): State<HttpState>) -> Result<Response, P
 /// Which schedule, if not all, and which time: (from, to].
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Audited {
+pub(super) struct AuditQuery {
     schedule: Option<String>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
@@ -66,9 +66,9 @@ pub(super) struct Audited {
 
 pub(super) async fn audit(
     State(state): State<HttpState>,
-    wanted: Result<Query<Audited>, QueryRejection>,
+    wanted: Result<Query<AuditQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Audited { schedule, from, to } = wanted?.0;
+    let AuditQuery { schedule, from, to } = wanted?.0;
     let window = Window::new(from, to, clock::now())?;
     let Ok(place) = state.audits.clone().try_acquire_owned() else {
         return Err(Problem::unavailable("another audit is running; try again when it is done"));

@@ -176,7 +176,7 @@ pub struct ScheduleView {
     pub definition: Definition,
     /// What got no answer yet, or is caught up with.
     pub outstanding: Option<Span>,
-    /// Events that were confirmed, as far as the record goes back.
+    /// Events that were confirmed, whatever its revision: as far as the record goes back, and since.
     pub confirmed: u64,
     /// Of these, how many reached nobody.
     pub returned: u64,

@@ -95,7 +95,7 @@ struct Load {
     overruled: HashSet<Arc<str>>,
     /// All were compared.
     compared: bool,
-    /// What it changed so far; `None` once that was said.
+    /// What it changed so far, after those that it replaced; `None` once that was said.
     summary: Option<LoadSummary>,
 }
 
@@ -159,6 +159,8 @@ impl Engine {
             wanted.dedup_by(|a, b| a.name_bytes() == b.name_bytes());
         }
         self.schedules.reserve(wanted.len().saturating_sub(self.len()));
+        // What that has changed nobody was told yet.
+        let summary = self.changes.load.take().and_then(|load| load.summary).unwrap_or_default();
         self.changes.load = Some(Load {
             count: wanted.len(),
             wanted: wanted.into_iter().peekable(),
@@ -166,7 +168,7 @@ impl Engine {
             taken: None,
             overruled: HashSet::new(),
             compared: false,
-            summary: Some(LoadSummary::default()),
+            summary: Some(summary),
         });
     }
 
@@ -329,11 +331,15 @@ impl Engine {
                         let next = self.succeed(wanted, &ended, (until, until));
                         self.schedules.replace(id, next.having_sent(slot.sent), gate);
                     }
-                    None => self.schedules.remove(id),
+                    None => {
+                        self.resting.keep_sent(slot.definition.name(), slot.sent);
+                        self.schedules.remove(id);
+                    }
                 }
             }
             (None, Some((wanted, origin))) => {
-                let slot = self.admit(wanted, origin);
+                let sent = self.resting.take_sent(wanted.name());
+                let slot = self.admit(wanted, origin).having_sent(sent);
                 self.schedules.insert(slot, gate);
             }
             (None, None) => {}

@@ -3,7 +3,7 @@
 //! Invariant: of a name, those that rest have lower numbers than the one that runs. They grow with edits, and shrink as
 //! each put and each load looks at some of them, whether they can be forgotten.
 
-use super::{Revision, progress::SpanKey};
+use super::{Revision, Sent, progress::SpanKey};
 use ponos_event::Timestamp;
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
@@ -13,6 +13,8 @@ const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
 #[derive(Debug, Default)]
 pub(super) struct Resting {
     all: BTreeMap<SpanKey, Revision>,
+    /// What was sent of those names of which nothing runs, where that is something.
+    sent: BTreeMap<Arc<str>, Sent>,
     /// Up to this one they were looked at, whether they can be forgotten.
     looked_at: Option<SpanKey>,
 }
@@ -24,6 +26,20 @@ impl Resting {
 
     pub(super) fn remove(&mut self, key: &SpanKey) {
         self.all.remove(key);
+    }
+
+    /// Keeps what was sent of a name of which nothing runs any more, as long as a revision of it rests.
+    pub(super) fn keep_sent(&mut self, name: &str, sent: Sent) {
+        if sent == Sent::default() {
+            self.sent.remove(name);
+        } else {
+            self.sent.insert(name.into(), sent);
+        }
+    }
+
+    /// What was sent of a name that runs from now on.
+    pub(super) fn take_sent(&mut self, name: &str) -> Sent {
+        self.sent.remove(name).unwrap_or_default()
     }
 
     pub(super) fn get(&self, key: &SpanKey) -> Option<&Revision> {
@@ -66,7 +82,12 @@ impl Resting {
         let old = |revision: &Revision| revision.ended.is_some_and(|ended| now.since(ended) > KEPT);
         let found = some.into_iter().filter(|(key, revision)| old(revision) && !is_referred_to(key));
         let keys: Vec<SpanKey> = found.map(|(key, _)| key.clone()).collect();
-        keys.iter().for_each(|key| self.remove(key));
+        for key in &keys {
+            self.remove(key);
+            if self.of(&key.0).next().is_none() {
+                self.sent.remove(&key.0);
+            }
+        }
         self.looked_at = last.filter(|_| !all);
         (keys, all)
     }

@@ -1,7 +1,7 @@
 //! From what was kept to a running engine.
 
 use super::{
-    Coalesced, Notice, Outcome, Reading, Revision, Rules, Snapshot,
+    Coalesced, Notice, Outcome, Reading, Revision, Rules, Sent, Snapshot,
     backlog::{Backlog, State},
     clock_guard::ClockGuard,
     core::{Engine, Out, new_span},
@@ -50,8 +50,9 @@ impl Engine {
         engine.schedules.reserve(snapshot.revisions.iter().filter(|revision| runs(revision)).count());
         // A store gives them in the order of names: then ids follow it.
         for revision in snapshot.revisions {
+            let sent = snapshot.sent.get(revision.name()).copied().unwrap_or_default();
             if runs(&revision) {
-                let sent = snapshot.sent.get(revision.name()).copied().unwrap_or_default();
+                engine.resting.keep_sent(revision.name(), Sent::default());
                 engine.schedules.insert(Slot::new(&revision).having_sent(sent), 0);
                 continue;
             }
@@ -59,6 +60,7 @@ impl Engine {
                 let reason = faults.first().map(|fault| fault.what.clone()).unwrap_or_default();
                 engine.out.notices.push(Notice::Unreadable { schedule: revision.name().into(), reason });
             }
+            engine.resting.keep_sent(revision.name(), sent);
             engine.resting.insert(revision);
         }
         for (key, (_, span)) in outstanding.into_iter().zip(snapshot.spans) {

@@ -1,5 +1,8 @@
-//! Reads the record beside the thread that writes it: sled lets any thread read, and a reader waits neither for a flush nor
-//! for a sync. While a batch is put into sled's pages it does, which takes no disk but where sled's buffer is full.
+//! Reads the record beside the thread that writes it: sled lets any thread read. What no reader waits for is what takes
+//! longest of a write: the sync of the files, and the seal. It waits for sled: while a batch is put into its pages; and where it
+//! needs a page that is neither in sled's cache nor in sled's file yet, until that is there, which the flush of the write
+//! does, or sled in the reader's place. Where it meets a page that is being split or merged, it does its part of that, which
+//! takes room in sled's buffer. So of a disk that hangs a reader may hang too.
 //!
 //! A page is made of several reads, and meanwhile rows are added and trimmed. So what may be read is said apart from the
 //! tree: up to the last row that is durable, which is raised behind a write; from the first row that is kept, which is raised

@@ -203,16 +203,19 @@ impl StoreHandle {
         self.0.shared.change(|queue| queue.append(rows, complete))
     }
 
-    /// As [`PageReader::read`](super::PageReader::read), on a thread for work that blocks: what is being written is not waited
-    /// for. What waits to be written is not seen.
+    /// As [`PageReader::read`](super::PageReader::read), on a thread for work that blocks: no turn in the queue is waited for,
+    /// nor a sync of what is being written. What waits to be written is not seen.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Io`] when the store is closed, or does not answer within [`Tuning::patience`].
     pub async fn read(&self, after: u64, most: usize) -> Result<Page, StoreError> {
         let Owner { shared, readers, patience, .. } = &*self.0;
         let reading = async {
+            // Where nothing can be read nobody waits for a place.
+            shared.reader()?;
             // Never closed. The place is that of the thread, which nobody can stop.
             let place = readers.clone().acquire_owned().await;
+            // Another opening may have come meanwhile.
             let reader = shared.reader()?;
             let read = move || {
                 let _place = place;

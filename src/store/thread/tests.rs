@@ -10,6 +10,8 @@ use ponos::event::Timestamp;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
+mod being_read;
+
 type Opened = (StoreHandle, Snapshot, UnboundedReceiver<StoreEvent>);
 
 fn tuning() -> Tuning {
@@ -146,7 +148,7 @@ async fn what_another_process_wrote_in_between_ends_saving() {
     assert_eq!(told(events).await, ["failing", "failed 1"]);
 }
 
-/// A store whose commits hang in the disk until somebody lets them go on.
+/// A store whose thread hangs, before a commit reaches it, until somebody lets it go on.
 struct Stuck {
     store: Box<dyn Store>,
     begun: mpsc::UnboundedSender<()>,
@@ -182,7 +184,7 @@ impl Store for Stuck {
 }
 
 #[tokio::test]
-async fn the_record_is_read_while_a_write_is_stuck() {
+async fn the_record_is_read_while_the_thread_hangs() {
     let (memory, folder) = (Memory::default(), tempfile::tempdir().unwrap());
     let on_memory = memory.open("khronos", Limits::default()).unwrap();
     let on_sled = SledStore::open(&folder.path().join("store"), "khronos", &SledOptions::default()).unwrap();
@@ -208,6 +210,27 @@ async fn the_record_is_read_while_a_write_is_stuck() {
         assert!(matches!(store.read(0, 9).await, Err(StoreError::Io { .. })));
         assert_eq!(told(events).await, ["saved 1 75"]);
     }
+}
+
+fn damaged() -> StoreError {
+    StoreError::Damaged { path: "store".into(), what: "a page".into(), remedy: "restore it".into() }
+}
+
+#[tokio::test]
+async fn readers_are_told_why_a_store_that_failed_is_not_opened_again() {
+    let memory = Memory::default();
+    let (mut opens, mut openings) = (opener(&memory), 0);
+    let opener: Opener = Box::new(move || {
+        openings += 1;
+        if openings == 1 { opens() } else { Err(damaged()) }
+    });
+    let (store, _, events) = open(opener, tuning()).await.unwrap();
+    memory.plant(Fault::Refused);
+    store.save(1, commit(1, vec![])).unwrap();
+    assert!(matches!(store.flush().await, Err(StoreError::Damaged { .. })));
+    assert!(matches!(store.read(0, 9).await, Err(StoreError::Damaged { .. })));
+    drop(store);
+    assert_eq!(told(events).await, ["failing", "failed 1"]);
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ struct Worker<'a> {
     events: mpsc::UnboundedSender<StoreEvent>,
     /// `None` once nothing can be written any more.
     store: Option<Box<dyn Store>>,
+    /// One that is not used any more. Letting it go waits for whoever reads a page of it: first it is told.
+    unused: Option<Box<dyn Store>>,
     /// Why something that was accepted was not written.
     given_up: Option<StoreError>,
 }
@@ -39,7 +41,8 @@ pub(super) fn run(
         Ok((store, snapshot)) => {
             shared.read_by(Ok(store.reader()));
             if ready.send(Ok((snapshot, store.id()))).is_ok() {
-                Worker { opener, tuning, shared, events, store: Some(store), given_up: None }.work();
+                let (store, unused) = (Some(store), None);
+                Worker { opener, tuning, shared, events, store, unused, given_up: None }.work();
             }
         }
     }
@@ -51,6 +54,7 @@ pub(super) fn run(
 impl Worker<'_> {
     fn work(&mut self) {
         loop {
+            self.unused = None;
             match self.shared.next() {
                 Job::Save(ticket, commit) => {
                     let term = self.tuning.term;
@@ -105,13 +109,13 @@ impl Worker<'_> {
             if !matches!(error, StoreError::Io { .. }) {
                 // A term that is too low leaves the store as it was, for readers.
                 if !matches!(error, StoreError::Fenced { .. }) {
-                    self.close(error.clone());
+                    self.stop(error.clone());
                 }
                 return Err(self.give_up(error));
             }
             if !failing {
-                // First, so that nobody reads on after this is told: the next to be read comes of another opening.
-                self.close(error.clone());
+                // First, so that no page is begun after this is told: the next one comes of another opening.
+                self.shared.read_by(Err(error.clone()));
                 self.tell(StoreEvent::Failing { error: error.clone() });
                 failing = true;
             }
@@ -129,7 +133,7 @@ impl Worker<'_> {
                 let error = failure(
                     "another process wrote to it while it was closed after a failure; start this clock again",
                 );
-                self.close(error.clone());
+                self.stop(error.clone());
                 return Err(self.give_up(error));
             }
         }
@@ -151,15 +155,24 @@ impl Worker<'_> {
                     return Ok((written, closing));
                 }
                 Err(StoreError::Io { .. } | StoreError::Locked { .. }) if !closing => {}
-                Err(error) => return Err(self.give_up(error)),
+                Err(error) => {
+                    self.shared.read_by(Err(error.clone()));
+                    return Err(self.give_up(error));
+                }
             }
         }
     }
 
-    /// Who wants to read is told why that is not possible.
-    fn close(&mut self, why: StoreError) {
+    /// Nothing is read or written any more: who wants to is told why. The store is let go once that is told.
+    fn stop(&mut self, why: StoreError) {
         self.shared.read_by(Err(why));
-        self.store = None;
+        self.unused = self.store.take();
+    }
+
+    /// The same, and lets the store go: waits for whoever reads a page of it.
+    fn close(&mut self, why: StoreError) {
+        self.stop(why);
+        self.unused = None;
     }
 
     fn recovered(&mut self, failing: bool) {

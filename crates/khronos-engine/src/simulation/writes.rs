@@ -8,6 +8,8 @@ use khronos_schedule::{Definition, Packed};
 use ponos_event::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
 
+mod loads;
+
 const START: i64 = 1_772_323_200_000;
 const MINUTE: i64 = 60_000;
 

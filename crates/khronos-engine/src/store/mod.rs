@@ -63,11 +63,12 @@ pub trait Store: Send {
     fn id(&self) -> u64;
 }
 
-/// Reads a store's record on any thread, beside what is written and without waiting for it.
+/// Reads a store's record on any thread, beside what is written and without waiting until that is durable.
 pub trait PageReader: Send + Sync {
-    /// Rows with a number above `after`, oldest first, at most `most`, and the bounds of what is kept. The page is what the
-    /// record was at one moment of the call, as far as that was durable: its rows follow on one another, and the first has the
-    /// number `after + 1`, or is the oldest that was kept.
+    /// Rows with a number above `after`, oldest first, at most `most`, and the bounds of what is kept, both as they were at
+    /// one moment of the call: the last row is one that was durable, and the first one that stays, for rows that a write
+    /// under way trims are not counted any more. The rows follow on one another; the first has the number `after + 1`, or is
+    /// the oldest that stays.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Io`] once the store is closed.

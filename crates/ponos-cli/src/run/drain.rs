@@ -205,14 +205,12 @@ async fn left(transport: &Transport, queues: &[Arc<str>], nothing: Duration) -> 
     for queue in queues {
         let line = match transport.inspect(queue).await {
             Ok(Some(QueueState { ready: 0, .. })) => continue,
-            Ok(Some(QueueState { ready, consumers })) => format!(
-                "{queue}: {ready} ready, of which none came for {seconds} s; it has {consumers} consumers, and another one may have the turn"
-            ),
+            Ok(Some(state)) => held_back(queue, state, seconds),
             Ok(None) => format!("{queue}: there is no such queue"),
             // it would say the same of the others
             Err(error) => {
                 left.push(format!(
-                    "{queue}: nobody knows what it holds: nothing came for {seconds} s, and {error}"
+                    "{queue}: what it holds is not known: nothing came for {seconds} s, and {error}"
                 ));
                 break;
             }
@@ -223,6 +221,16 @@ async fn left(transport: &Transport, queues: &[Arc<str>], nothing: Duration) -> 
         left.push(format!("the connection was lost too often within {seconds} s to see the queues empty"));
     }
     left
+}
+
+/// What a queue holds and did not give.
+fn held_back(queue: &str, QueueState { ready, consumers }: QueueState, seconds: u64) -> String {
+    let who = match consumers {
+        0 => "no consumer".to_owned(),
+        1 => "1 consumer".to_owned(),
+        several => format!("{several} consumers, and another one may have the turn"),
+    };
+    format!("{queue}: {ready} ready, of which none came for {seconds} s; it has {who}")
 }
 
 #[cfg(test)]

@@ -176,3 +176,12 @@ async fn a_stop_that_somebody_asked_for_is_not_hastened() {
     assert_eq!(drained.await.unwrap(), Drained::Stopped);
     assert_eq!(asked.stage(), Stage::Draining);
 }
+
+#[test]
+fn another_consumer_has_the_turn_only_where_there_are_several() {
+    let said = |consumers| held_back("jobs", QueueState { ready: 4, consumers }, 7);
+    assert_eq!(said(0), "jobs: 4 ready, of which none came for 7 s; it has no consumer");
+    assert_eq!(said(1), "jobs: 4 ready, of which none came for 7 s; it has 1 consumer");
+    let several = said(2);
+    assert!(several.ends_with("it has 2 consumers, and another one may have the turn"), "{several}");
+}
