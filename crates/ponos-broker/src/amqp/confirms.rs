@@ -2,14 +2,17 @@
 //!
 //! When the broker closes the channel it does not say which publishing was at fault. So with several in flight all are
 //! settled as lost, and as many are then sent one at a time; when it happens with one alone, that one is refused. A bad
-//! message costs its neighbours one resend each, and never stops them. A missing exchange it does name: all that were to
-//! go there are settled as missing, the others as lost.
+//! message costs its neighbours one resend each, and never stops them; what goes where one was refused is published apart
+//! from then on (`refused_routes`). A missing exchange it does name: all that were to go there are settled as missing, the
+//! others as lost.
 
 use super::{
     super::{PublishOutcome, Publishing, Settlement},
     blame::Blame,
     convert,
+    refused_routes::Routed,
     returns::{Brought, Returns},
+    woken::Woken,
 };
 use futures_util::{Stream, stream::FuturesUnordered};
 use lapin::{
@@ -20,11 +23,8 @@ use std::{
     collections::VecDeque,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker},
+    sync::Arc,
+    task::{Context, Poll, Waker},
 };
 use tokio::time::Instant;
 
@@ -53,14 +53,24 @@ impl Future for Confirming {
 struct Unconfirmed {
     token: u64,
     message_id: String,
-    exchange: Arc<str>,
+    routed: Routed,
     deadline: Instant,
     settled: bool,
 }
 
+/// What was in flight on a channel that is gone.
+pub(super) struct Buried {
+    /// How many were.
+    pub(super) suspects: usize,
+    /// The one that was refused.
+    pub(super) refused: Option<Routed>,
+}
+
 /// One confirm channel.
+#[derive(Default)]
 pub(super) struct Confirms {
-    channel: Arc<Channel>,
+    /// None while it is closed.
+    channel: Option<Arc<Channel>>,
     /// In the order of their numbers, in which they are written too.
     writing: VecDeque<(u64, Writing)>,
     confirming: FuturesUnordered<Confirming>,
@@ -73,25 +83,14 @@ pub(super) struct Confirms {
     /// How many are still to be sent one at a time.
     alone: usize,
     died: Option<lapin::Error>,
+    accepted: Option<Routed>,
     settled: Vec<Settlement>,
 }
 
 impl Confirms {
-    /// On a channel in confirm mode.
-    pub(super) fn new(channel: Channel, window: usize) -> Self {
-        Self {
-            channel: Arc::new(channel),
-            writing: VecDeque::new(),
-            confirming: FuturesUnordered::new(),
-            unconfirmed: Numbered::default(),
-            given_up: 0,
-            backlog: VecDeque::new(),
-            returns: Returns::default(),
-            window: window.max(1),
-            alone: 0,
-            died: None,
-            settled: Vec::new(),
-        }
+    /// Closed: nothing is written before a channel is there ([`Self::revive`]).
+    pub(super) fn new(window: usize) -> Self {
+        Self { window: window.max(1), ..Self::default() }
     }
 
     /// Takes a publishing, to be written when the window has room.
@@ -124,6 +123,16 @@ impl Confirms {
         self.unconfirmed.len() - self.given_up
     }
 
+    /// The last one that the broker answered and did not close the channel for, since the last call.
+    pub(super) fn accepted(&mut self) -> Option<Routed> {
+        self.accepted.take()
+    }
+
+    /// Whether something waits for a channel.
+    pub(super) fn wants_a_channel(&self) -> bool {
+        self.channel.is_none() && !self.backlog.is_empty()
+    }
+
     /// Why the channel died, if it did.
     pub(super) fn death(&self) -> Option<&lapin::Error> {
         self.died.as_ref()
@@ -142,10 +151,11 @@ impl Confirms {
 
     /// Writes what the window has room for.
     pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32) {
+        let Some(channel) = self.channel.clone() else { return };
         while self.died.is_none() && self.unconfirmed.len() < self.room() && self.writing.len() < UNWRITTEN {
             let Some((publishing, deadline)) = self.backlog.pop_front() else { break };
             self.alone = self.alone.saturating_sub(1);
-            self.write_one(publishing, deadline, user, frame_max);
+            self.write_one(channel.clone(), publishing, deadline, user, frame_max);
         }
     }
 
@@ -153,25 +163,26 @@ impl Confirms {
         if self.alone > 0 { 1 + self.given_up } else { self.window }
     }
 
-    fn write_one(&mut self, publishing: Publishing, deadline: Instant, user: Option<&str>, frame_max: u32) {
+    fn write_one(
+        &mut self,
+        channel: Arc<Channel>,
+        publishing: Publishing,
+        deadline: Instant,
+        user: Option<&str>,
+        frame_max: u32,
+    ) {
         let Publishing { token, exchange: to, message, .. } = publishing;
         let message_id = message.properties.message_id.clone().unwrap_or_default();
-        let ready = || -> Result<_, String> {
-            let exchange = convert::short("the exchange's name", to.to_string())?;
-            let key = convert::short("the routing key", message.routing_key)?;
-            let properties = convert::properties(message.properties, message.headers, user, frame_max)?;
-            Ok((exchange, key, properties, message.body))
-        };
-        let (exchange, key, properties, body): (ShortString, ShortString, _, _) = match ready() {
+        let (exchange, key, properties, body) = match convert::publishing(&to, message, user, frame_max) {
             Ok(ready) => ready,
             Err(why) => return self.settle(token, PublishOutcome::Refused(why)),
         };
-        let channel = self.channel.clone();
+        let routed = Routed { exchange: to, key: key.clone(), size: body.len() };
         let options = BasicPublishOptions { mandatory: true, immediate: false };
         let mut writing: Writing =
             Box::pin(async move { channel.basic_publish(exchange, key, options, &body, properties).await });
         let number =
-            self.unconfirmed.push(Unconfirmed { token, message_id, exchange: to, deadline, settled: false });
+            self.unconfirmed.push(Unconfirmed { token, message_id, routed, deadline, settled: false });
         // The first poll takes the tag and queues the frames, without waiting: so the order is the order taken.
         match writing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming(number, confirm)),
@@ -185,7 +196,7 @@ impl Confirms {
         // A return may be with any confirm that came before, so all that came must be seen before one is judged. What was
         // confirmed was written before: so whoever saw a confirm looks once more for what is written. The stream stops now
         // and then without being empty, and says so by waking.
-        let woken = Arc::new(Woken { again: AtomicBool::new(false), task: cx.waker().clone() });
+        let woken = Arc::new(Woken::new(cx.waker().clone()));
         let waker = Waker::from(woken.clone());
         let mut cx = Context::from_waker(&waker);
         let (mut landed, mut progress) = (Vec::new(), false);
@@ -196,7 +207,7 @@ impl Confirms {
                 match Pin::new(&mut self.confirming).poll_next(&mut cx) {
                     Poll::Ready(Some(one)) => landed.push(one),
                     Poll::Ready(None) => break,
-                    Poll::Pending if woken.again.swap(false, Ordering::AcqRel) => {}
+                    Poll::Pending if woken.again() => {}
                     Poll::Pending => break,
                 }
             }
@@ -248,6 +259,7 @@ impl Confirms {
         }
         for (number, acked, brought) in confirmed {
             let Some(one) = self.remove(number) else { continue };
+            self.accepted = Some(one.routed);
             if one.settled || !acked {
                 self.returns.forget(&one.message_id);
                 if !one.settled {
@@ -319,18 +331,23 @@ impl Confirms {
     }
 
     /// Settles what is in flight on a channel that is gone: the only one as refused if a message is to blame, all that were
-    /// to go to a missing exchange as missing, else all as lost. Returns how many were in flight.
-    pub(super) fn bury(&mut self, blame: &Blame) -> usize {
+    /// to go to a missing exchange as missing, else all as lost.
+    pub(super) fn bury(&mut self, blame: &Blame) -> Buried {
         for (token, returned) in self.returns.release(None) {
             self.settle(token, PublishOutcome::Confirmed { returned });
         }
-        let suspects = self.unsettled();
+        let mut buried = Buried { suspects: self.unsettled(), refused: None };
         // One that was given up could be the guilty one too.
         let alone = self.unconfirmed.len() == 1;
         for one in self.unconfirmed.drain().filter(|one| !one.settled) {
             let outcome = match blame {
-                Blame::Message(why) if alone => PublishOutcome::Refused(why.clone()),
-                Blame::Exchange(name, why) if **name == *one.exchange => PublishOutcome::Missing(why.clone()),
+                Blame::Message(why) if alone => {
+                    buried.refused = Some(one.routed);
+                    PublishOutcome::Refused(why.clone())
+                }
+                Blame::Exchange(name, why) if **name == *one.routed.exchange => {
+                    PublishOutcome::Missing(why.clone())
+                }
                 _ => PublishOutcome::Lost,
             };
             self.settled.push(Settlement { token: one.token, outcome });
@@ -339,25 +356,31 @@ impl Confirms {
         self.returns = Returns::default();
         self.writing.clear();
         self.confirming = FuturesUnordered::new();
+        self.channel = None;
+        self.died = None;
         if let Blame::Exchange(name, why) = blame {
             // waiting publishings to that exchange would only cost the next channel
-            let settled = &mut self.settled;
-            self.backlog.retain(|(publishing, _)| {
-                let goes_on = *publishing.exchange != **name;
-                if !goes_on {
-                    let outcome = PublishOutcome::Missing(why.clone());
-                    settled.push(Settlement { token: publishing.token, outcome });
-                }
-                goes_on
-            });
+            for (publishing, _) in self.withdraw(|publishing| *publishing.exchange == **name) {
+                self.settle(publishing.token, PublishOutcome::Missing(why.clone()));
+            }
         }
-        suspects
+        buried
+    }
+
+    /// Gives back what waits, as far as it is `meant`, in its order.
+    pub(super) fn withdraw(
+        &mut self,
+        meant: impl Fn(&Publishing) -> bool,
+    ) -> VecDeque<(Publishing, Instant)> {
+        let waiting = std::mem::take(&mut self.backlog);
+        let (withdrawn, kept): (VecDeque<_>, _) = waiting.into_iter().partition(|(one, _)| meant(one));
+        self.backlog = kept;
+        withdrawn
     }
 
     /// Goes on with a fresh channel; what waits is kept.
     pub(super) fn revive(&mut self, channel: Channel) {
-        self.channel = Arc::new(channel);
-        self.died = None;
+        self.channel = Some(Arc::new(channel));
     }
 
     /// Settles what waits as lost.
@@ -365,22 +388,5 @@ impl Confirms {
         for (publishing, _) in std::mem::take(&mut self.backlog) {
             self.settle(publishing.token, PublishOutcome::Lost);
         }
-    }
-}
-
-/// Notes a wake-up while it passes it on.
-struct Woken {
-    again: AtomicBool,
-    task: Waker,
-}
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.again.store(true, Ordering::Release);
-        self.task.wake_by_ref();
     }
 }

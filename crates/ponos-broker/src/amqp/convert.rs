@@ -17,6 +17,19 @@ const FRAME_OVERHEAD: usize = 128;
 const FOR_THE_BROKER: usize = 4 * 1024;
 const SHARE: usize = 32;
 
+/// What a message is on the wire: exchange, routing key, properties and body.
+pub(super) fn publishing(
+    exchange: &str,
+    message: Message,
+    user: Option<&str>,
+    frame_max: u32,
+) -> Result<(ShortString, ShortString, BasicProperties, Vec<u8>), String> {
+    let exchange = short("the exchange's name", exchange.to_owned())?;
+    let key = short("the routing key", message.routing_key)?;
+    let properties = properties(message.properties, message.headers, user, frame_max)?;
+    Ok((exchange, key, properties, message.body))
+}
+
 /// The properties and headers for the wire. `user` fills `user_id`; `frame_max` is the connection's, 0 for none.
 pub(super) fn properties(
     message: Properties,

@@ -19,6 +19,7 @@
 mod acks;
 mod backoff;
 mod blame;
+mod channels;
 mod config;
 mod confirms;
 mod connection;
@@ -31,11 +32,13 @@ mod intake;
 mod probe;
 mod publisher;
 mod reactor;
+mod refused_routes;
 mod returns;
 mod shared;
 mod tls;
 mod unread;
 mod url;
+mod woken;
 
 pub use config::AmqpConfig;
 pub use tls::TlsFiles;

@@ -4,16 +4,18 @@ use super::{
     super::{Link, LinkError, PublishOutcome, PublisherTask, Publishing, Settlement},
     backoff,
     blame::Blame,
+    channels::Channels,
     config::AmqpConfig,
     confirms::Confirms,
     connection::{Events, Session},
     declare::{compare, declare},
     errors::gone_exchange,
+    refused_routes::RefusedRoutes,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use lapin::{Event, options::ConfirmSelectOptions};
 use ponos_event::topology::Topology;
-use std::{future::Future, pin::pin, task::Poll, time::Duration};
+use std::{future::Future, pin::pin, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -32,7 +34,14 @@ const TICK: Duration = Duration::from_millis(250);
 pub(super) async fn run(config: AmqpConfig, topology: watch::Receiver<Topology>, task: PublisherTask) {
     let PublisherTask { submitted, settled, link } = task;
     let mut caller = CallerSide { submitted, settled, unsaid: Vec::new() };
-    let mut supervisor = PublisherSupervisor { config, topology, link, generation: 0, alone: 0 };
+    let mut supervisor = PublisherSupervisor {
+        config,
+        topology,
+        link,
+        generation: 0,
+        alone: 0,
+        refused: RefusedRoutes::default(),
+    };
     supervisor.run(&mut caller).await;
     caller.say_the_rest(supervisor.config.call_timeout).await;
     supervisor.link.send_replace(Link::Closed);
@@ -52,6 +61,8 @@ struct PublisherSupervisor {
     generation: u64,
     /// How many are to be sent one at a time, after a message may have cost us the connection.
     alone: usize,
+    /// What goes there is published apart from the lanes.
+    refused: RefusedRoutes,
 }
 
 /// How a connection ended.
@@ -95,16 +106,17 @@ impl PublisherSupervisor {
         }
     }
 
-    async fn open(&self) -> Result<(Session, Vec<Confirms>), LinkError> {
+    async fn open(&self) -> Result<(Session, Channels), LinkError> {
         let session = Session::open(&self.config, "publishing").await?;
         declare(&session, &self.topology()).await?;
-        let mut channels = Vec::new();
+        let mut lanes = Vec::new();
         for _ in 0..self.config.channels.max(1) {
-            let mut confirms = Confirms::new(confirm_channel(&session).await?, self.config.window);
+            let mut confirms = Confirms::new(self.config.window);
+            confirms.revive(confirm_channel(&session).await?);
             confirms.one_at_a_time(self.alone);
-            channels.push(confirms);
+            lanes.push(confirms);
         }
-        Ok((session, channels))
+        Ok((session, Channels::new(lanes)))
     }
 
     fn up(&self, session: &Session) {
@@ -115,7 +127,7 @@ impl PublisherSupervisor {
     async fn serve(
         &mut self,
         session: &Session,
-        mut channels: Vec<Confirms>,
+        mut channels: Channels,
         caller: &mut CallerSide,
     ) -> ConnectionEnd {
         self.generation += 1;
@@ -130,7 +142,7 @@ impl PublisherSupervisor {
             self.alone = in_flight;
             blame = Blame::Nobody;
         }
-        for confirms in &mut channels {
+        for confirms in channels.iter_mut() {
             confirms.bury(&blame);
             confirms.drop_backlog();
             caller.unsaid.extend(confirms.settlements());
@@ -139,9 +151,9 @@ impl PublisherSupervisor {
     }
 
     async fn publish(
-        &self,
+        &mut self,
         session: &Session,
-        channels: &mut [Confirms],
+        channels: &mut Channels,
         events: &mut Events,
         caller: &mut CallerSide,
     ) -> ConnectionEnd {
@@ -151,12 +163,27 @@ impl PublisherSupervisor {
         let mut close_by = None;
         let mut compare_at = self.next_compare();
         let mut comparing: Option<BoxFuture<'_, Result<(), LinkError>>> = None;
+        let mut opening: Option<BoxFuture<'_, Result<lapin::Channel, LinkError>>> = None;
         loop {
-            for confirms in &mut *channels {
-                let worn = confirms.death().is_some() || (confirms.is_clogged() && !blocked);
-                if worn && let Err(error) = self.reopen(session, confirms).await {
+            channels.let_back(&mut self.refused);
+            let worn =
+                |confirms: &Confirms| confirms.death().is_some() || (confirms.is_clogged() && !blocked);
+            for lane in 0..channels.lanes.len() {
+                if worn(&channels.lanes[lane])
+                    && let Err(error) = self.reopen(session, channels, lane).await
+                {
                     return ConnectionEnd::Lost(error);
                 }
+            }
+            if worn(&channels.apart)
+                && let Err(error) = self.bury(session, &mut channels.apart)
+            {
+                return ConnectionEnd::Lost(error);
+            }
+            if opening.is_none() && !blocked && channels.apart.wants_a_channel() {
+                opening = Some(confirm_channel(session).boxed());
+            }
+            for confirms in channels.iter_mut() {
                 confirms.write(user, frame_max);
                 caller.unsaid.extend(confirms.settlements());
             }
@@ -164,7 +191,7 @@ impl PublisherSupervisor {
             if close_by.is_some_and(|by| idle && caller.unsaid.is_empty() || by <= Instant::now()) {
                 return ConnectionEnd::Closed;
             }
-            let waiting: usize = channels.iter().map(Confirms::waiting).sum();
+            let waiting: usize = channels.lanes.iter().map(Confirms::waiting).sum();
             let room = close_by.is_none() && waiting < WAITING && caller.unsaid.len() < UNHEARD;
             let flying = channels.iter().any(Confirms::is_flying);
             let speak = !caller.unsaid.is_empty();
@@ -178,12 +205,13 @@ impl PublisherSupervisor {
                         close_by.get_or_insert(Instant::now() + self.config.call_timeout);
                     }
                 },
-                () = confirmed(channels), if flying => {}
+                () = channels.confirmed(), if flying => {}
                 event = events.next() => match event {
                     Some(Event::ConnectionBlocked(reason)) => {
                         blocked = true;
                         // No call is answered now.
                         comparing = None;
+                        opening = None;
                         self.link.send_replace(Link::Blocked { reason });
                     }
                     Some(Event::ConnectionUnblocked) => {
@@ -192,7 +220,7 @@ impl PublisherSupervisor {
                     }
                     // A channel's error comes here too; its publishings tell of it.
                     Some(Event::Error(error)) if !session.is_open() => {
-                        settle_what_came(channels).await;
+                        channels.settle_what_came().await;
                         return ConnectionEnd::Lost(session.classify(&error));
                     }
                     Some(_) => {}
@@ -201,10 +229,16 @@ impl PublisherSupervisor {
                 batch = caller.submitted.recv(), if room => match batch {
                     Some(batch) if blocked => lose(&mut caller.unsaid, batch),
                     Some(batch) => {
-                        let deadline = Instant::now() + self.config.confirm_timeout;
+                        let now = Instant::now();
+                        let deadline = now + self.config.confirm_timeout;
                         for publishing in batch {
-                            let lane = usize::try_from(publishing.lane).unwrap_or(0) % channels.len();
-                            channels[lane].take(publishing, deadline);
+                            if !self.refused.take(&publishing, now) {
+                                channels.lane(&publishing).take(publishing, deadline);
+                            } else if channels.apart.waiting() < self.config.window {
+                                channels.apart.take(publishing, deadline);
+                            } else {
+                                lose(&mut caller.unsaid, vec![publishing]);
+                            }
                         }
                     }
                     None => close_by = Some(Instant::now() + self.config.call_timeout),
@@ -216,6 +250,13 @@ impl PublisherSupervisor {
                         return ConnectionEnd::Lost(error);
                     }
                 }
+                opened = answer_of(&mut opening), if opening.is_some() => {
+                    opening = None;
+                    match opened {
+                        Ok(channel) => channels.apart.revive(channel),
+                        Err(error) => return ConnectionEnd::Lost(error),
+                    }
+                }
                 _ = tick.tick() => {
                     let now = Instant::now();
                     if compare_at <= now && comparing.is_none() && !blocked && close_by.is_none() {
@@ -223,8 +264,11 @@ impl PublisherSupervisor {
                         comparing = Some(async move { compare(session, &topology).await }.boxed());
                     }
                     channels.iter_mut().for_each(|confirms| confirms.expire(now));
+                    if channels.apart.is_idle() {
+                        self.refused.expire(now);
+                    }
                     if !session.is_open() {
-                        settle_what_came(channels).await;
+                        channels.settle_what_came().await;
                         let error = channels.iter().find_map(Confirms::death);
                         return ConnectionEnd::Lost(error.map_or_else(|| session.gone(), |error| session.classify(error)));
                     }
@@ -233,9 +277,24 @@ impl PublisherSupervisor {
         }
     }
 
-    /// After the broker closed the channel (or too many confirms were given up): a fresh one, and care with what comes
-    /// next. An error if it was because of what this publisher itself declares.
-    async fn reopen(&self, session: &Session, confirms: &mut Confirms) -> Result<(), LinkError> {
+    /// After the broker closed the channel of a lane (or too many confirms were given up): a fresh one, and care with what
+    /// comes next.
+    async fn reopen(
+        &mut self,
+        session: &Session,
+        channels: &mut Channels,
+        lane: usize,
+    ) -> Result<(), LinkError> {
+        let suspects = self.bury(session, &mut channels.lanes[lane])?;
+        channels.lanes[lane].one_at_a_time(suspects);
+        channels.set_apart(&self.refused);
+        channels.lanes[lane].revive(confirm_channel(session).await?);
+        Ok(())
+    }
+
+    /// Settles what was in flight on a channel that is gone, and returns how many of them may be at fault. An error if it was
+    /// because of what this publisher itself declares.
+    fn bury(&mut self, session: &Session, confirms: &mut Confirms) -> Result<usize, LinkError> {
         if !session.is_open() {
             return Err(confirms.death().map_or_else(|| session.gone(), |error| session.classify(error)));
         }
@@ -247,12 +306,13 @@ impl PublisherSupervisor {
             (Blame::Topology, Some(error)) => return Err(session.classify(error)),
             _ => {}
         }
-        let suspects = confirms.bury(&blame);
-        if suspects > 1 && blame.message().is_some() {
-            confirms.one_at_a_time(suspects);
+        let buried = confirms.bury(&blame);
+        let Some(why) = blame.message() else { return Ok(0) };
+        if let Some(refused) = buried.refused {
+            self.refused.learn(&refused, why, Instant::now());
         }
-        confirms.revive(confirm_channel(session).await?);
-        Ok(())
+        // One alone was judged already.
+        Ok(if buried.suspects > 1 { buried.suspects } else { 0 })
     }
 
     fn declares(&self, exchange: &str) -> bool {
@@ -322,30 +382,4 @@ pub(super) async fn answer_of<T>(look: &mut Option<BoxFuture<'_, T>>) -> T {
         Some(look) => look.await,
         None => std::future::pending().await,
     }
-}
-
-/// Until confirms came on any channel.
-async fn confirmed(channels: &mut [Confirms]) {
-    std::future::poll_fn(|cx| {
-        let mut came = Poll::Pending;
-        for confirms in &mut *channels {
-            if confirms.is_flying() && confirms.poll_confirmed(cx).is_ready() {
-                came = Poll::Ready(());
-            }
-        }
-        came
-    })
-    .await;
-}
-
-/// Settles the confirms that came before the connection was lost, without waiting for more.
-async fn settle_what_came(channels: &mut [Confirms]) {
-    std::future::poll_fn(|cx| {
-        for confirms in channels.iter_mut().filter(|confirms| confirms.is_flying()) {
-            // Whether something came makes no difference here.
-            let _ = confirms.poll_confirmed(cx);
-        }
-        Poll::Ready(())
-    })
-    .await;
 }

@@ -1,7 +1,7 @@
 //! The publisher of the RabbitMQ adapter: exactly one settlement for each publishing, the right one.
 
 use crate::support::{self, config, outcomes, publisher, publishing, topology};
-use ponos_broker::{PublishOutcome, Publishing};
+use ponos_broker::{Link, PublishOutcome, Publishing};
 use ponos_event::topology::{Binding, Exchange, Queue, Topology};
 use ponos_event::{HeaderValue, Headers};
 use std::{collections::HashMap, time::Duration};
@@ -109,6 +109,96 @@ async fn a_forbidden_message_is_refused_with_the_reason_and_its_neighbours_are_c
     // After the quarantine the window is wide again, and all is as before.
     publisher.submit((1000..1500).map(|token| publishing(token, "allowed.a.b")).collect()).await.unwrap();
     assert!(outcomes(&mut publisher, 500).await.values().all(|outcome| *outcome == CONFIRMED));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_is_refused_again_and_again_costs_its_neighbours_nothing_until_it_is_permitted() {
+    let node = Node::shared();
+    drop(publisher(config(&node.vhost("apart")), topology("all", "#")).await);
+    node.add_user("apart", "secret");
+    node.permit("apart", "apart", ".*", ".*", ".*");
+    node.permit_topic("apart", "apart", "events", "^allowed", ".*");
+    let mut config = config(&node.url_for("apart", "secret", "apart"));
+    config.channels = 3;
+    let mut publisher = publisher(config, topology("all", "#")).await;
+    // The broker closes a channel for it alone: from here on it is known.
+    publisher.submit(vec![publishing(0, "forbidden.a.b")]).await.unwrap();
+    let first = outcomes(&mut publisher, 1).await.remove(&0);
+    assert!(matches!(first, Some(PublishOutcome::Refused(_))), "{first:?}");
+
+    let is_bad = |token: u64| token % 10 == 3;
+    let one = |token: u64| Publishing {
+        lane: u32::try_from(token % 4).unwrap(),
+        ..publishing(token, if is_bad(token) { "forbidden.a.b" } else { "allowed.a.b" })
+    };
+    for batch in 1..=40_u64 {
+        // The next goes out while refused ones of the one before still wait.
+        publisher.submit((batch * 25..(batch + 1) * 25).map(one).collect()).await.unwrap();
+    }
+    for (token, outcome) in outcomes(&mut publisher, 1_000).await {
+        let right = match is_bad(token) {
+            true => matches!(&outcome, PublishOutcome::Refused(why) if why.contains("ACCESS_REFUSED")),
+            false => outcome == CONFIRMED,
+        };
+        assert!(right, "{token}: {outcome:?}");
+    }
+    // Each arrived once, so no channel of a lane was closed.
+    assert_eq!(node.queue("apart", "all"), Some((900, 0)));
+
+    // Once it is permitted it goes out, in its order, apart from the first that is accepted as fast as all others.
+    node.permit_topic("apart", "apart", "events", ".*", ".*");
+    publisher.submit((2_000..2_500).map(|token| publishing(token, "forbidden.a.b")).collect()).await.unwrap();
+    assert!(outcomes(&mut publisher, 500).await.values().all(|outcome| *outcome == CONFIRMED));
+    let url = node.url_for("guest", "guest", "apart");
+    let mut consumer = support::consumer(support::config(&url), Topology::default(), "all", 2_000);
+    let mut arrived = Vec::new();
+    while arrived.len() < 1_400 {
+        arrived.push(support::body(&support::next(&mut consumer).await));
+    }
+    assert!(arrived[900..].iter().copied().eq(2_000..2_500), "{:?}", &arrived[900..]);
+    assert!(matches!(*publisher.link().borrow(), Link::Up { generation: 1, .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_large_again_and_again_costs_smaller_ones_of_its_key_nothing() {
+    let node = Node::builder().configure("max_message_size = 1000").start();
+    let mut config = config(&node.vhost("too-large"));
+    config.window = 20;
+    let mut publisher = publisher(config, topology("all", "#")).await;
+    let large = |token: u64| {
+        let mut large = publishing(token, "a.b.c");
+        large.message.body = vec![b'x'; 1_001];
+        large
+    };
+    publisher.submit(vec![large(0)]).await.unwrap();
+    let first = outcomes(&mut publisher, 1).await.remove(&0);
+    assert!(matches!(first, Some(PublishOutcome::Refused(_))), "{first:?}");
+    for round in 1..=5 {
+        let mut batch: Vec<_> = (0..50).map(|n| publishing(round * 100 + n, "a.b.c")).collect();
+        batch.insert(25, large(round * 100 + 99));
+        publisher.submit(batch).await.unwrap();
+    }
+    for (token, outcome) in outcomes(&mut publisher, 255).await {
+        let right = match token % 100 {
+            99 => matches!(&outcome, PublishOutcome::Refused(why) if why.contains("message size")),
+            _ => outcome == CONFIRMED,
+        };
+        assert!(right, "{token}: {outcome:?}");
+    }
+    assert_eq!(node.queue("too-large", "all"), Some((250, 0)));
+
+    // As many wait as the window holds; the others of them are lost, and still none beside them.
+    let both = |n: u64| [large(1_000 + n), publishing(2_000 + n, "a.b.c")];
+    publisher.submit((0..40).flat_map(both).collect()).await.unwrap();
+    for (token, outcome) in outcomes(&mut publisher, 80).await {
+        let right = match token {
+            2_000.. => outcome == CONFIRMED,
+            1_020.. => outcome == PublishOutcome::Lost,
+            _ => matches!(outcome, PublishOutcome::Refused(_)),
+        };
+        assert!(right, "{token}: {outcome:?}");
+    }
+    assert_eq!(node.queue("too-large", "all"), Some((290, 0)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
