@@ -71,10 +71,15 @@ impl Zone {
         self.0.name()
     }
 
+    /// The zone of this IANA name, in its exact spelling. Where there is none, nothing is looked for that was meant.
+    pub(crate) fn named(text: &str) -> Option<Self> {
+        text.parse::<Tz>().ok().map(Self)
+    }
+
     /// Reads an IANA name, in its exact spelling.
     pub(crate) fn parse(text: &str) -> Result<Self, Flaw> {
-        if let Ok(zone) = text.parse::<Tz>() {
-            return Ok(Self(zone));
+        if let Some(zone) = Self::named(text) {
+            return Ok(zone);
         }
         let flaw = Flaw::whole(format!(
             "'{}' is not a time zone; IANA names such as Europe/Paris or UTC are allowed",
