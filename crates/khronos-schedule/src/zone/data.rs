@@ -74,6 +74,11 @@ impl ZoneData {
         self.0.zones.keys().map(AsRef::as_ref)
     }
 
+    /// Whether there is a zone of this name.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        name == Zone::UTC.name() || self.0.zones.contains_key(name)
+    }
+
     /// The zone of an IANA name in its exact spelling.
     pub(crate) fn zone(&self, name: &str) -> Result<Zone, Flaw> {
         if name == Zone::UTC.name() {

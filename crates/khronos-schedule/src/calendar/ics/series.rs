@@ -44,6 +44,16 @@ impl Covered {
         if known && series.iter().all(|event| event.taking.is_none()) {
             return Ok(());
         }
+        let excepted: usize = series
+            .iter()
+            .filter_map(|event| event.taking.as_ref())
+            .map(|taking| taking.except.len() + 1)
+            .sum();
+        // Each change is compared with each version of the series, and with what those leave out.
+        if let Some(first) = instances.first() {
+            let compared = instances.len().saturating_mul(excepted);
+            steps.take(compared).map_err(|_| too_many(first))?;
+        }
         let mut changes: BTreeMap<(i64, bool), Event<'_>> = BTreeMap::new();
         for event in
             instances.into_iter().filter(|event| !series.iter().any(|series| left_out_by(series, event)))
@@ -59,6 +69,7 @@ impl Covered {
             let Some(taking) = &event.taking else { continue };
             let mut occurrences = self.occurrences(event, taking, steps)?;
             for change in changes.values().filter(|change| is_of_future(change)) {
+                steps.take(occurrences.len()).map_err(|_| too_many(change))?;
                 carry_on(&mut occurrences, taking, change);
             }
             for change in changes.values().filter(|change| !is_of_future(change)) {
@@ -184,6 +195,11 @@ impl Covered {
         }
         Some(())
     }
+}
+
+fn too_many(event: &Event<'_>) -> Refusal {
+    let what = "RECURRENCE-ID: the occurrences of this event are changed too often to be followed";
+    Refusal::new(event.place.clone(), what).help("split the calendar into several")
 }
 
 fn is_of_future(event: &Event<'_>) -> bool {

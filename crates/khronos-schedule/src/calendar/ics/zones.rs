@@ -23,13 +23,15 @@ use std::{
 /// Parts of the world in which the cities of a name are looked for.
 const REGIONS: [&str; 8] =
     ["Europe", "America", "Asia", "Africa", "Australia", "Pacific", "Atlantic", "Indian"];
+/// Bytes of the longest name that is looked at.
+const LONGEST: usize = 200;
 /// Changes of the clock that one `VTIMEZONE` may list.
 const MOST_CHANGES: usize = 10_000;
 
 /// The zones of one calendar.
 #[derive(Debug)]
 pub(super) struct Zones<'a> {
-    own: Vec<&'a Component<'a>>,
+    own: HashMap<&'a str, &'a Component<'a>>,
     found: RefCell<HashMap<&'a str, Option<Clock>>>,
     /// Names of no zone that were said to be none.
     unknown: RefCell<BTreeSet<&'a str>>,
@@ -40,7 +42,8 @@ pub(super) struct Zones<'a> {
 impl<'a> Zones<'a> {
     /// The zones that this calendar has.
     pub(super) fn of(calendar: &'a Component<'a>) -> Self {
-        let own = calendar.parts.iter().filter(|part| part.is("VTIMEZONE")).collect();
+        let own = calendar.parts.iter().filter(|part| part.is("VTIMEZONE"));
+        let own = own.filter_map(|zone| Some((zone.line("TZID")?.value, zone))).collect();
         let named = calendar.line("X-WR-TIMEZONE").and_then(|line| by_name(line.value));
         Self { own, found: RefCell::default(), unknown: RefCell::default(), calendar: named }
     }
@@ -60,8 +63,8 @@ impl<'a> Zones<'a> {
         if let Some(known) = self.found.borrow().get(name) {
             return Ok(known.clone());
         }
-        let own = self.own.iter().find(|zone| zone.line("TZID").is_some_and(|id| id.value == name));
-        let exact = |name: &str| Zone::parse(name.trim()).ok().map(|zone| Clock::of(&zone));
+        let own = self.own.get(name);
+        let exact = |name: &str| Zone::named(name.trim()).map(|zone| Clock::of(&zone));
         let clock = match (exact(name), own) {
             // Its data is newer than what a file carries along.
             (Some(clock), _) => Some(clock),
@@ -79,7 +82,7 @@ impl<'a> Zones<'a> {
 /// `Europe/Paris`, in any case, and behind a path: `/freeassociation.sourceforge.net/Europe/Paris`.
 fn iana(text: &str) -> Option<Zone> {
     let text = text.trim();
-    let parse = |name: &str| Zone::parse(name).ok();
+    let parse = Zone::named;
     // A name has three parts at most: 'America/Argentina/Buenos_Aires'.
     let starts = text.rmatch_indices('/').map(|(at, _)| &text[at + 1..]).take(3);
     let whole = parse(text).or_else(|| parse(&in_title_case(text)));
@@ -101,10 +104,13 @@ fn in_title_case(text: &str) -> String {
 /// `(GMT+01:00) Amsterdam, Berlin`, `GMT+0200`.
 fn by_name(text: &str) -> Option<Clock> {
     let text = text.trim();
+    if text.len() > LONGEST {
+        return None;
+    }
     if let Some(zone) = iana(text) {
         return Some(Clock::of(&zone));
     }
-    let of_place = |place: &str| Zone::parse(place).ok().map(|zone| Clock::of(&zone));
+    let of_place = |place: &str| Zone::named(place).map(|zone| Clock::of(&zone));
     if let Some(clock) = windows::place(text).and_then(of_place) {
         return Some(clock);
     }

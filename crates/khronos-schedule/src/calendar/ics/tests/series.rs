@@ -121,3 +121,25 @@ fn of_several_versions_the_one_with_the_highest_sequence_counts() {
     let both = format!("{}{cancel}", events(&[&version(5, ""), "UID:2\nDTSTART:20260107"]));
     assert_eq!(days(&both, 2026..2027), ["2026-01-07"]);
 }
+
+#[test]
+fn many_changes_and_many_zones_are_no_search_without_end() {
+    let change = |n: usize, rest: &str| {
+        format!("UID:1\nRECURRENCE-ID{rest}:{:08}\nDTSTART:20260101", 20_260_101 + n % 28)
+    };
+    let mut all: Vec<String> = (0..20_000).map(|n| change(n, "")).collect();
+    all.push(format!("{MONDAYS}\nSEQUENCE:1\nEXDATE:{}", "20260101,".repeat(20_000).trim_end_matches(',')));
+    let texts: Vec<&str> = all.iter().map(AsRef::as_ref).collect();
+    let refused = super::faults(&events(&texts));
+    assert!(
+        refused[0].contains("RECURRENCE-ID: the occurrences of this event are changed too often"),
+        "{refused:?}"
+    );
+    let zoned = |n: usize| format!("UID:{n}\nDTSTART;TZID=Zone {n}, Somewhere, Else:20260105T090000");
+    let zones: String = (0..2_000).map(|n| format!("BEGIN:VTIMEZONE\nTZID:{n}\nEND:VTIMEZONE\n")).collect();
+    let all: Vec<String> = (0..2_000).map(zoned).collect();
+    let texts: Vec<&str> = all.iter().map(AsRef::as_ref).collect();
+    let text = events(&texts).replace("BEGIN:VCALENDAR\n", &format!("BEGIN:VCALENDAR\n{zones}"));
+    assert_eq!(days(&text, 2026..2027), ["2026-01-05"]);
+    assert_eq!(remarks(&text).lines().count(), 501);
+}
