@@ -4,7 +4,8 @@
 //! held to `crates/ponos-broker/tests/broker_conformance`. What the port promises:
 //!
 //! * every publishing that was accepted gets exactly one [`Settlement`], whatever happens to the connection;
-//! * publishings of one lane are written in the order submitted, on one channel;
+//! * publishings of one lane are written in the order submitted, on one channel (those that go where one was
+//!   [`Refused`](PublishOutcome::Refused) before on another, so that they harm nobody);
 //! * the adapter reconnects by itself, without end, and declares its [`Topology`](ponos_event::topology::Topology) again;
 //!   [`Link`] shows its state;
 //! * an exchange that is missing, or differs from its declaration, is never a message's fault: if the publisher declares it,

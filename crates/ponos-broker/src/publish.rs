@@ -16,7 +16,8 @@ pub const TOO_DEEP: &str = "its headers are nested too deep; 32 levels are the m
 pub struct Publishing {
     /// The caller's own number, given back in the [`Settlement`].
     pub token: u64,
-    /// Publishings of one lane keep their order; lanes are spread over the confirm channels.
+    /// Publishings of one lane keep their order; lanes are spread over the confirm channels. What goes where the broker refused
+    /// one before keeps its order too, apart from its lane.
     pub lane: u32,
     /// The exchange to publish to.
     pub exchange: Arc<str>,

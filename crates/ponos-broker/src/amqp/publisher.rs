@@ -226,6 +226,13 @@ impl PublisherSupervisor {
                     Some(_) => {}
                     None => return ConnectionEnd::Lost(session.gone()),
                 },
+                opened = answer_of(&mut opening), if opening.is_some() => {
+                    opening = None;
+                    match opened {
+                        Ok(channel) => channels.apart.revive(channel),
+                        Err(error) => return ConnectionEnd::Lost(error),
+                    }
+                }
                 batch = caller.submitted.recv(), if room => match batch {
                     Some(batch) if blocked => lose(&mut caller.unsaid, batch),
                     Some(batch) => {
@@ -248,13 +255,6 @@ impl PublisherSupervisor {
                     compare_at = self.next_compare();
                     if let Err(error) = compared {
                         return ConnectionEnd::Lost(error);
-                    }
-                }
-                opened = answer_of(&mut opening), if opening.is_some() => {
-                    opening = None;
-                    match opened {
-                        Ok(channel) => channels.apart.revive(channel),
-                        Err(error) => return ConnectionEnd::Lost(error),
                     }
                 }
                 _ = tick.tick() => {
