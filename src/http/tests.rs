@@ -145,6 +145,17 @@ impl Clock {
         Self { client, address, record: written, status, state, unwritten, trigger, shutdown }
     }
 
+    /// The clock, whose loop the test plays: what is asked of it by this client.
+    async fn unanswered() -> (Self, mpsc::Receiver<Command>, Client) {
+        let mut clock = Self::start().await;
+        let (commands, asked) = mpsc::channel(1);
+        clock.state.clock.handle.commands = commands;
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
+        tokio::spawn(serve(listener, clock.state.clone(), clock.shutdown.clone()));
+        (clock, asked, client)
+    }
+
     fn record(&self, row: Row) {
         self.record.add(row);
     }

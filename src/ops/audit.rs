@@ -6,6 +6,7 @@ use crate::{
     engine::audit::{Auditor, Report, ScheduleReport, TooFragmented},
 };
 use ponos::event::Timestamp;
+use std::sync::Arc;
 
 /// Rows read at once.
 const PAGE: usize = 1000;
@@ -38,61 +39,78 @@ impl Window {
         [("from", self.from), ("to", self.to)].into_iter().filter_map(|(name, at)| Some((name, at?)))
     }
 
-    /// Whether the clock, whose first definition took effect at `since`, knows what was due in it.
-    fn check_known(&self, since: Option<Timestamp>) -> Result<(), OpsError> {
-        match (since, self.to) {
-            (Some(since), Some(to)) if to <= since => Err(OpsError::Invalid(format!(
-                "to ({to}) is before the clock's first schedule, which took effect at {since}"
-            ))),
-            _ => Ok(()),
-        }
+    /// Refuses it where it ends before what is audited begins, as far as definitions and W tell: once these are known.
+    fn check(&self, auditor: &Auditor, only: Option<&str>) -> Result<(), OpsError> {
+        let settled = auditor.settled();
+        let whose =
+            || only.map_or("the clock's first schedule".to_owned(), |name| format!("the schedule '{name}'"));
+        let why = match (self.from, self.to, auditor.created()) {
+            (_, Some(to), Some(since)) if to <= since => {
+                format!("to ({to}) is before {}, which took effect at {since}", whose())
+            }
+            (Some(from), ..) if from >= settled => {
+                format!(
+                    "from ({from}) is not before {settled}, up to which all is settled: nothing after that is audited yet"
+                )
+            }
+            (.., Some(since)) if since > settled => {
+                format!(
+                    "{} took effect at {since}, and all is settled up to {settled}: nothing of it is audited yet",
+                    whose()
+                )
+            }
+            _ => return Ok(()),
+        };
+        Err(OpsError::Invalid(why))
     }
 }
 
 /// Audits the record of a clock, of one schedule if a name is given: a report without its schedules, and these in pages.
 ///
 /// # Errors
-/// [`OpsError`]: [`OpsError::Invalid`] where all that the clock knows took effect after the window,
+/// [`OpsError`]: [`OpsError::Invalid`] where all that is wanted took effect after the window, or nothing in it is settled,
 /// [`OpsError::NotFound`] where neither a definition nor a row of that name is kept.
 pub async fn audit(
     clock: impl Into<Clock>,
     window: Window,
     only: Option<&str>,
 ) -> Result<(Report, AuditedSchedules), OpsError> {
+    only.map_or(Ok(()), schedules::check_name)?;
     let clock = clock.into();
     let auditor = match &clock {
         Clock::Running(clock) => kept(clock, window, only).await?,
         Clock::Stopped(clock) => {
-            window
-                .check_known(clock.snapshot.revisions.iter().map(|revision| revision.effective_from).min())?;
-            let (snapshot, only) = (clock.snapshot.clone(), only.map(str::to_owned));
-            run_blocking(move || Auditor::of(&snapshot, window.from, window.to, only.as_deref())).await?
+            let (snapshot, name) = (clock.snapshot.clone(), only.map(str::to_owned));
+            let of = move || Auditor::of(&snapshot, window.from, window.to, name.as_deref());
+            let auditor = run_blocking(of).await?;
+            window.check(&auditor, only)?;
+            auditor
         }
     };
     let (auditor, report) = walk(clock.record(), auditor).await?;
     if let Some(name) = only
-        && auditor.schedules_after(None, 1).is_empty()
+        && !auditor.knows_it()
     {
         schedules::get(clock.clone(), name).await?;
     }
     Ok((report, AuditedSchedules { auditor: Some(auditor), after: None }))
 }
 
-/// An auditor that knows what the clock keeps, asked for page by page: the loop does other things in between.
+/// An auditor that knows what the clock keeps, of all schedules or of one, asked for page by page: the loop does other
+/// things in between.
 async fn kept(clock: &RunningClock, window: Window, only: Option<&str>) -> Result<Auditor, OpsError> {
-    let mut since = None;
     let mut auditor = Auditor::new(*clock.handle.recorded.borrow(), window.from, window.to).only(only);
-    let mut after = None;
+    let mut after = only.map(|name| (Arc::from(name), 0));
     loop {
         let page = clock.ask(|reply| Command::Kept(after, reply)).await?;
         after = page.revisions.last().map(|last| (last.name().into(), last.number));
-        since = page.revisions.iter().map(|revision| revision.effective_from).chain(since).min();
         auditor = with(auditor, move |auditor| auditor.keep(page)).await?;
-        if after.is_none() {
+        // What comes behind the wanted name is not wanted.
+        if after.as_ref().is_none_or(|(last, _)| only.is_some_and(|name| **last != *name)) {
             break;
         }
     }
-    window.check_known(since)?;
+    window.check(&auditor, only)?;
     let mut after = None;
     loop {
         let page = clock.ask(|reply| Command::Parked(after, reply)).await?;

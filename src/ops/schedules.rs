@@ -43,17 +43,22 @@ impl Pages for Schedules {
     }
 }
 
+/// Refuses what no schedule can be called, before anybody is asked.
+pub(super) fn check_name(name: &str) -> Result<(), OpsError> {
+    if is_name(name) {
+        return Ok(());
+    }
+    let what = "this is not the name of a schedule: names are up to 128 of a-z, 0-9 and inner '.', '_', '-'";
+    Err(OpsError::NotFound(Missing { kind: MissingKind::Schedule, what: what.to_owned(), suggestion: None }))
+}
+
 /// The schedule of this name.
 ///
 /// # Errors
 /// [`OpsError::NotFound`], with the name that is nearest to it.
 pub async fn get(clock: impl Into<Clock>, name: &str) -> Result<ScheduleView, OpsError> {
+    check_name(name)?;
     let missing = |kind, what, suggestion| Err(OpsError::NotFound(Missing { kind, what, suggestion }));
-    if !is_name(name) {
-        let what =
-            "this is not the name of a schedule: names are up to 128 of a-z, 0-9 and inner '.', '_', '-'";
-        return missing(MissingKind::Schedule, what.to_owned(), None);
-    }
     let (clock, asked): (Clock, Arc<str>) = (clock.into(), name.into());
     let found = match &clock {
         Clock::Running(clock) => clock.ask(|reply| Command::Schedule(asked.clone(), reply)).await?,

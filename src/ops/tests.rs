@@ -115,3 +115,18 @@ async fn one_schedule_of_a_stopped_clock_is_as_it_is_listed() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_audit_of_one_schedule_of_a_stopped_clock_begins_where_that_took_effect() {
+    let new = Revision { effective_from: at(5), ..revision("new", 1) };
+    let revisions = vec![revision("old", 1), new];
+    let clock = stopped(Snapshot { revisions, settled: Some(at(10)), ..Snapshot::default() }).await;
+    let to = audit::Window::new(None, Some(at(4)), at(11)).unwrap();
+    assert!(audit::audit(clock.clone(), to, Some("old")).await.is_ok());
+    match audit::audit(clock, to, Some("new")).await {
+        Err(OpsError::Invalid(why)) => {
+            assert!(why.contains("before the schedule 'new', which took effect"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+}

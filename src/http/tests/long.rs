@@ -166,19 +166,15 @@ async fn a_list_that_breaks_off_is_no_whole_answer() {
 
 #[tokio::test]
 async fn what_is_no_name_is_not_looked_for() {
-    let mut clock = Clock::start().await;
-    // A loop that is asked nothing.
-    let (commands, mut asked) = mpsc::channel(1);
-    clock.state.clock.handle.commands = commands;
-    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
-    tokio::spawn(serve(listener, clock.state.clone(), clock.shutdown.clone()));
+    let (_clock, mut asked, client) = Clock::unanswered().await;
     for name in
         ["x".repeat(60_000), "x".repeat(129), "One-Minute".into(), "one%20minute".into(), "%1B".into()]
     {
-        let (status, detail) = refused(client.get(&format!("/schedules/{name}")).await).await;
-        assert_eq!(status, 404, "{detail}");
-        assert!(detail.contains("is not the name of a schedule") && detail.len() < 300, "{detail}");
+        for path in ["/schedules/", "/audit?schedule="] {
+            let (status, detail) = refused(client.get(&format!("{path}{name}")).await).await;
+            assert_eq!(status, 404, "{detail}");
+            assert!(detail.contains("is not the name of a schedule") && detail.len() < 300, "{detail}");
+        }
     }
     let (status, detail) = refused(client.get("/schedules/%FF").await).await;
     assert_eq!(status, 400, "{detail}");

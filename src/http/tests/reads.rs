@@ -81,3 +81,62 @@ async fn an_audit_of_rows_that_can_not_be_written_says_so() {
     let (status, detail) = refused(clock.client.get("/audit").await).await;
     assert_eq!((status, detail.as_str()), (503, "the record can't be completed: the disk is full"));
 }
+
+#[tokio::test]
+async fn an_audit_of_a_time_of_which_nothing_is_known_is_refused() {
+    // What the loop's pages speak of is settled up to minute 4.
+    let of = |name, minute| Revision { effective_from: at(minute), ..revision(name, "1 minute") };
+    let clock = Clock::of(vec![of("late", 9), of("new", 3), of("old", 0)], Limits::default()).await;
+    (1..=4).for_each(|minute| clock.record(confirmed("old", minute)));
+    clock.record(confirmed("new", 4));
+    for (query, reason) in [
+        (format!("schedule=new&to={}", at(2)), "is before the schedule 'new', which took effect at"),
+        ("schedule=late".into(), "the schedule 'late' took effect at 1970-01-01T00:09:00.000Z"),
+        (format!("from={}", at(5)), "is not before 1970-01-01T00:04:00.000Z, up to which all is settled"),
+        (format!("schedule=old&from={}", at(4)), "is not before 1970-01-01T00:04:00.000Z"),
+    ] {
+        let (status, detail) = refused(clock.client.get(&format!("/audit?{query}")).await).await;
+        assert_eq!(status, 400, "{query}: {detail}");
+        assert!(detail.contains(reason), "{query}: {detail}");
+    }
+    for query in [format!("to={}", at(2)), format!("schedule=old&to={}", at(2)), "schedule=new".into()] {
+        let report: Report = clock.client.get(&format!("/audit?{query}")).await.unwrap();
+        assert!(report.agrees() && report.from < report.to, "{query}: {report:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_which_rows_are_kept_is_audited_though_no_definition_is() {
+    let clock = Clock::start().await;
+    let delayed = Row { kind: EventKind::Delayed, ..confirmed("gone", 1) };
+    clock.record(delayed);
+    let report: Report = clock.client.get("/audit?schedule=gone").await.unwrap();
+    assert_eq!((report.rows, report.schedules.len()), (1, 0));
+    let (status, detail) = refused(clock.client.get("/audit?schedule=one-minut").await).await;
+    assert_eq!(status, 404);
+    assert!(detail.contains("did you mean 'one-minute'?"), "{detail}");
+}
+
+#[tokio::test]
+async fn for_an_audit_of_one_schedule_the_loop_is_asked_for_its_revisions_alone() {
+    let (clock, mut asked, client) = Clock::unanswered().await;
+    let audit = tokio::spawn(async move { client.get::<Report>("/audit?schedule=b").await });
+    match asked.recv().await {
+        Some(Command::Kept(Some((name, 0)), reply)) if *name == *"b" => {
+            let revisions = vec![revision("b", "1 minute"), revision("c", "1 minute")];
+            reply.send(KeptPage { settled: at(4), revisions, ..KeptPage::default() }).unwrap();
+        }
+        other => panic!("{other:?}"),
+    }
+    match asked.recv().await {
+        Some(Command::Parked(None, reply)) => reply.send(vec![]).unwrap(),
+        other => panic!("{other:?}"),
+    }
+    match asked.recv().await {
+        Some(Command::Write(reply)) => reply.send(Ok(())).unwrap(),
+        other => panic!("{other:?}"),
+    }
+    let report = audit.await.unwrap().unwrap();
+    assert_eq!(report.totals.expected, 4, "{report:?}");
+    drop(clock);
+}

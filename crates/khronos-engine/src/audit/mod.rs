@@ -60,8 +60,9 @@ pub struct Auditor {
     last_sequence: u64,
     record_is_empty: bool,
     created: Option<Timestamp>,
-    /// Only the schedule of this name.
+    /// Only the schedule of this name; whether a row of it was seen.
     only: Option<Arc<str>>,
+    has_rows: bool,
 }
 
 /// Makes the arithmetic of a revision; the error says why it can't be evaluated.
@@ -154,6 +155,7 @@ impl Auditor {
             record_is_empty: true,
             created: None,
             only: None,
+            has_rows: false,
         }
     }
 
@@ -169,13 +171,15 @@ impl Auditor {
 
     fn keep_all(&mut self, snapshot: &Snapshot) {
         self.record_is_empty = snapshot.last_sequence == 0;
-        let mut revisions = snapshot.revisions.clone();
+        let wanted = |name: &str| !self.leaves_out(name);
+        let revisions = snapshot.revisions.iter().filter(|revision| wanted(revision.name()));
+        let mut revisions: Vec<_> = revisions.cloned().collect();
         revisions.sort_by(|a, b| (a.name(), a.number).cmp(&(b.name(), b.number)));
         self.keep(KeptPage {
             settled: snapshot.settled.unwrap_or(Timestamp::EPOCH),
             revisions,
-            spans: snapshot.spans.clone(),
-            one_shots: snapshot.one_shots.clone(),
+            spans: snapshot.spans.iter().filter(|(name, _)| wanted(name)).cloned().collect(),
+            one_shots: snapshot.one_shots.iter().filter(|(name, _)| wanted(name)).cloned().collect(),
         });
         self.park(&snapshot.parked);
     }
@@ -224,6 +228,16 @@ impl Auditor {
         self.settled
     }
 
+    /// When the first of the definitions that were taken in took effect.
+    pub fn created(&self) -> Option<Timestamp> {
+        self.created
+    }
+
+    /// Whether a definition, or a row, of [the one schedule](Self::only) is kept.
+    pub fn knows_it(&self) -> bool {
+        self.created.is_some() || self.has_rows
+    }
+
     /// Takes the next row in: all rows that are kept, in the order of their numbers, from the first on.
     ///
     /// # Errors
@@ -244,6 +258,7 @@ impl Auditor {
         if !of_all && self.leaves_out(&row.schedule) {
             return Ok(());
         }
+        self.has_rows |= !of_all;
         self.rows += 1;
         // No occurrence: it fills no hole, and the arithmetic does not call for it.
         if row.kind != EventKind::Occurrence {

@@ -2,6 +2,7 @@
 //! is planted here distorts it: what then happens is what happens if the engine has the fault. So the engine itself
 //! needs no line for it.
 
+use super::late::Late;
 use crate::{
     Action, Answer, Commit, Engine, Input, Origin, Outcome, Parked, Reading, Row, SkipReason, Snapshot, Span,
 };
@@ -77,12 +78,13 @@ pub(super) struct Boundary {
     ahead: i64,
     /// A command that the engine was not told of, to be answered at once.
     kept_back: Option<u64>,
+    late: Late,
 }
 
 impl Boundary {
     pub(super) fn new(fault: Option<BoundaryFault>) -> Self {
         let ahead = if fault == Some(Is::FireEarly) { 3 } else { 0 };
-        Self { fault, last: None, ahead, kept_back: None }
+        Self { fault, last: None, ahead, kept_back: None, late: Late::default() }
     }
 
     /// What the engine reads.
@@ -114,7 +116,8 @@ impl Boundary {
     }
 
     /// What a restart finds.
-    pub(super) fn snapshot(&self, kept: Snapshot) -> Snapshot {
+    pub(super) fn snapshot(&mut self, kept: Snapshot) -> Snapshot {
+        self.late.restart(&kept);
         match self.fault {
             Some(Is::CoalesceWhatMayHaveBeenSent) => {
                 Snapshot { handed: kept.settled, reached: kept.settled, ..kept }
@@ -145,7 +148,7 @@ impl Boundary {
     }
 
     /// What the disk gets; gives rows that are written behind instead.
-    fn commit(&self, commit: &mut Commit, engine: &Engine) -> Vec<Row> {
+    fn commit(&mut self, commit: &mut Commit, engine: &Engine) -> Vec<Row> {
         let Some(fault) = self.fault else { return Vec::new() };
         match fault {
             Is::LeaveLostDetailsUnmarked => commit.rows.retain(|row| row.outcome != Outcome::DetailsLost),
@@ -168,27 +171,17 @@ impl Boundary {
             }
             Is::HandOverAboveTheReservation => commit.handed = commit.settled,
             Is::ForgetHowFarItReached => commit.reached = commit.handed,
-            Is::SendBeforeTheSpanIsSaved => {
-                commit
-                    .spans
-                    .iter_mut()
-                    .filter_map(|(.., span)| span.as_mut())
-                    .for_each(|span| span.coalesced = None);
-            }
+            Is::SendBeforeTheSpanIsSaved => self.late.coalesced(commit),
             Is::CloseBeforeTheMark => {
                 let spans = commit.spans.iter_mut().map(|(.., span)| span);
                 spans.for_each(|span| *span = span.take().filter(|span| span.after < span.through));
             }
-            Is::SendBeforeTheRevisionIsSaved => commit.revisions.retain(|one| one.origin != Origin::File),
-            Is::AnswerOneTicketEarly => commit.revisions.retain(|one| one.origin != Origin::Command),
-            Is::ReleaseBeforeItIsSaved => {
-                commit.parked.retain(|(_, parked)| parked.as_ref().is_none_or(|parked| !parked.released));
+            Is::SendBeforeTheRevisionIsSaved => {
+                self.late.revisions(commit, |one| one.origin == Origin::File);
             }
-            Is::PassWhatIsRefused => {
-                commit
-                    .parked
-                    .retain(|(_, parked)| parked.as_ref().is_none_or(|parked| parked.retry_at.is_none()));
-            }
+            Is::AnswerOneTicketEarly => self.late.revisions(commit, |one| one.origin == Origin::Command),
+            Is::ReleaseBeforeItIsSaved => self.late.parked(commit, |parked| parked.released),
+            Is::PassWhatIsRefused => self.late.parked(commit, |parked| parked.retry_at.is_some()),
             Is::MergeAcrossWhatWasAccepted => merge_runs(&mut commit.parked, engine),
             Is::FireEarly
             | Is::RunOnAfterAStepBack

@@ -7,6 +7,7 @@ mod auditing;
 mod boundary;
 mod check;
 mod commands;
+mod late;
 mod operator;
 mod parking;
 mod random;
