@@ -12,7 +12,8 @@ pub(super) const FORM: u32 = FORM_OF_RETRIES;
 pub(super) const FORM_OF_KINDS: u32 = 2;
 /// Revisions may say that a command put them, and how often the clock had been set back. Written with the first that does.
 pub(super) const FORM_OF_ORIGINS: u32 = 3;
-/// Parked entries may say how often they were refused, and when they are sent again. Written with the first that does.
+/// Parked entries may say how often they were refused, and when they are sent again; definitions may have `resends`.
+/// Written with the first that does.
 pub(super) const FORM_OF_RETRIES: u32 = 4;
 /// Of a store in creation.
 const FIRST_FORM: u32 = 1;
