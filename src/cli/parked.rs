@@ -109,13 +109,18 @@ async fn change(
     done_to_it: &str,
 ) -> Result<Exit, CliError> {
     let client = chosen.clock.operate(globals, verb).await?;
-    let ids = if chosen.all { releasable(&client).await? } else { chosen.ids };
+    let all = chosen.all;
+    let ids = if all { releasable(&client).await? } else { chosen.ids };
     if !chosen.json && ids.is_empty() {
         output::print(|out| writeln!(out, "nothing is parked"))?;
     }
     let mut exit = Exit::Done;
     for ids in ids.chunks(AT_ONCE) {
-        let answer: ParkedDecision = client.post(path, &ParkedIds { ids: ids.to_vec() }).await?;
+        let mut answer: ParkedDecision = client.post(path, &ParkedIds { ids: ids.to_vec() }).await?;
+        if all {
+            // They went, or are tried, since they were listed: that is no fault of whoever said "all".
+            (answer.unknown, answer.being_sent) = (Vec::new(), Vec::new());
+        }
         print_decision(&answer, done_to_it, chosen.json)?;
         if !answer.unknown.is_empty() || !answer.being_sent.is_empty() {
             exit = Exit::Usage;
@@ -150,7 +155,11 @@ fn print_decision(answer: &ParkedDecision, done_to_it: &str, json: bool) -> Resu
 
 async fn releasable(client: &Client) -> Result<Vec<u64>, CliError> {
     let parked = client.get::<ParkedList>("/parked").await?.parked;
-    Ok(parked.iter().filter(|parked| !parked.released).map(|parked| parked.id).collect())
+    Ok(parked.iter().filter(|parked| !is_being_sent(parked)).map(|parked| parked.id).collect())
+}
+
+fn is_being_sent(parked: &ParkedView) -> bool {
+    parked.released || parked.being_sent
 }
 
 /// `oldest`: the entry of its schedule that is tried first, if it is tried by itself.
@@ -160,7 +169,7 @@ fn cells(parked: &ParkedView, oldest: Option<u64>) -> Vec<String> {
         (Some(at), _) => at.to_string(),
         (None, _) => "-".to_owned(),
     };
-    let state = match (parked.released, parked.next_try_at) {
+    let state = match (is_being_sent(parked), parked.next_try_at) {
         (true, _) => "being sent",
         (false, Some(_)) => "tried again",
         (false, None) => "parked",

@@ -4,7 +4,7 @@ use super::{
     ClockLoop, Command, Decided,
     handle::{KEPT, NEIGHBOURS, PAGE},
 };
-use crate::engine::Input;
+use crate::engine::{Engine, Input, Parked};
 use std::{collections::BTreeMap, ops::Bound};
 use tokio::sync::oneshot;
 
@@ -46,11 +46,19 @@ impl ClockLoop {
             Command::Parked(after, reply) => {
                 let from = after.map_or(Bound::Unbounded, Bound::Excluded);
                 let page = self.engine.parked().range((from, Bound::Unbounded)).take(PAGE);
-                drop(reply.send(page.map(|(number, parked)| (*number, parked.clone())).collect()));
+                let entry = |(number, parked): (&u64, &Parked)| {
+                    (*number, parked.clone(), self.engine.is_being_sent(*number))
+                };
+                drop(reply.send(page.map(entry).collect()));
             }
             Command::Write(reply) => self.write(reply),
-            Command::Release(numbers, reply) => self.decide_parked(numbers, Input::Release, reply),
-            Command::Drop(numbers, reply) => self.decide_parked(numbers, Input::Drop, reply),
+            Command::Release(numbers, reply) => {
+                let is_free = |engine: &Engine, number| !engine.is_being_sent(number);
+                self.decide_parked(numbers, Input::Release, is_free, reply);
+            }
+            Command::Drop(numbers, reply) => {
+                self.decide_parked(numbers, Input::Drop, Engine::is_droppable, reply);
+            }
             Command::Reload(reply) => self.read_schedules(Some(reply)),
         }
     }
@@ -82,12 +90,13 @@ impl ClockLoop {
         &mut self,
         numbers: Vec<u64>,
         decision: impl Fn(Vec<u64>) -> Input,
+        is_free: impl Fn(&Engine, u64) -> bool,
         reply: oneshot::Sender<Decided>,
     ) {
         let mut decided = Decided::default();
         for number in numbers {
             match self.engine.parked().get(&number) {
-                Some(_) if self.engine.is_being_sent(number) => decided.being_sent.push(number),
+                Some(_) if !is_free(&self.engine, number) => decided.being_sent.push(number),
                 Some(_) => decided.done.push(number),
                 None => {}
             }

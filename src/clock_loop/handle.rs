@@ -32,7 +32,7 @@ pub enum Command {
     /// them: to evaluate the record with. None: that was all. See [`Engine::kept_after`](crate::engine::Engine::kept_after).
     Kept(Option<(Arc<str>, u32)>, oneshot::Sender<KeptPage>),
     /// The next [`PAGE`] parked events by number, from the first on or after this one; none: that was all.
-    Parked(Option<u64>, oneshot::Sender<Vec<(u64, Parked)>>),
+    Parked(Option<u64>, oneshot::Sender<Vec<(u64, Parked, bool)>>),
     /// Answered once the record has every row that was decided before; or with the reason why it can't be written. So
     /// the record can be compared with pages that were taken before.
     Write(oneshot::Sender<Result<(), String>>),

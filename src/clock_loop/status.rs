@@ -101,10 +101,12 @@ impl ClockLoop {
 
     /// The alarm about their number begins at a tenth of what is kept.
     fn parked_warning(&self) -> Option<String> {
-        let (events, entries, most) =
-            (self.engine.parked_events(), self.engine.parked().len(), self.engine.most_parked());
-        let room = match entries >= most / 10 {
-            true => format!(" ({entries} entries; at {most} the oldest are dropped for good)"),
+        let (events, waiting, most) =
+            (self.engine.parked_events(), self.engine.parked_waiting(), self.engine.most_parked());
+        let room = match waiting >= most / 10 {
+            true => {
+                format!(" ({waiting} entries wait for a person; beyond {most} some are dropped for good)")
+            }
             false => String::new(),
         };
         (events > 0).then(|| format!("{events} parked{room}: see `khronos parked list`"))

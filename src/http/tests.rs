@@ -228,9 +228,10 @@ async fn play(
                 drop(reply.send(KeptPage { settled: at(4), revisions, ..KeptPage::default() }));
             }
             Command::Parked(after, reply) => {
-                let all = [(7, parked.clone())].into_iter();
+                let all = [(7, parked.clone(), false)].into_iter();
                 drop(
-                    reply.send(all.filter(|(number, _)| after.is_none_or(|after| *number > after)).collect()),
+                    reply
+                        .send(all.filter(|(number, ..)| after.is_none_or(|after| *number > after)).collect()),
                 );
             }
             Command::Write(reply) => {

@@ -114,10 +114,11 @@ async fn kept(clock: &RunningClock, window: Window, only: Option<&str>) -> Resul
     let mut after = None;
     loop {
         let page = clock.ask(|reply| Command::Parked(after, reply)).await?;
-        after = page.last().map(|(number, _)| *number);
+        after = page.last().map(|(number, ..)| *number);
         if after.is_none() {
             break;
         }
+        let page: Vec<_> = page.into_iter().map(|(number, parked, _)| (number, parked)).collect();
         auditor = with(auditor, move |auditor| auditor.park(&page)).await?;
     }
     // What the pages speak of may still wait to be written: seconds, where nobody waits for it.

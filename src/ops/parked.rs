@@ -21,25 +21,30 @@ pub fn all(clock: impl Into<Clock>) -> ParkedEvents {
 }
 
 impl Pages for ParkedEvents {
-    type Item = (u64, Parked);
+    /// Its number, the entry, and whether it is being sent.
+    type Item = (u64, Parked, bool);
     type View<'a> = ParkedView;
 
-    async fn next(&mut self) -> Result<Vec<(u64, Parked)>, OpsError> {
+    async fn next(&mut self) -> Result<Vec<Self::Item>, OpsError> {
         let after = self.after;
         let page = match &self.clock {
             Clock::Running(clock) => clock.ask(|reply| Command::Parked(after, reply)).await?,
             Clock::Stopped(clock) => {
                 let all = &clock.snapshot.parked;
                 let from = after.map_or(0, |after| all.partition_point(|(number, _)| *number <= after));
-                all[from..].iter().take(PAGE).cloned().collect()
+                all[from..]
+                    .iter()
+                    .take(PAGE)
+                    .map(|(number, parked)| (*number, parked.clone(), parked.released))
+                    .collect()
             }
         };
-        self.after = page.last().map(|(number, _)| *number);
+        self.after = page.last().map(|(number, ..)| *number);
         Ok(page)
     }
 
-    fn view(&self, (number, parked): &(u64, Parked)) -> ParkedView {
-        ParkedView::new(*number, parked)
+    fn view(&self, (number, parked, being_sent): &(u64, Parked, bool)) -> ParkedView {
+        ParkedView::new(*number, parked, *being_sent)
     }
 }
 

@@ -67,7 +67,7 @@ async fn a_stopped_clock_lists_what_its_store_holds_by_name_in_pages() {
         assert!(all.iter().all(|view| view.next_due_at == Some(at(11)) && view.revision == 2));
         // Nothing is recorded.
         assert!(all.iter().all(|view| (view.confirmed, view.returned, view.last_sent_at) == (0, 0, None)));
-        let events = collect(parked::all(clock), |_, (number, _)| number).await.unwrap();
+        let events = collect(parked::all(clock), |_, (number, ..)| number).await.unwrap();
         assert_eq!(events, numbers);
     }
 }

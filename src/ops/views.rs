@@ -303,8 +303,11 @@ pub struct ParkedView {
     pub reason: String,
     /// Since when.
     pub parked_at: Timestamp,
-    /// A person had it sent again: it is being sent.
+    /// A person had it sent again.
     pub released: bool,
+    /// Something of it is on its way, or may be soon: it is neither dropped nor released.
+    #[serde(default)]
+    pub being_sent: bool,
     /// How often its first event was refused.
     #[serde(default)]
     pub refused: u8,
@@ -316,7 +319,7 @@ pub struct ParkedView {
 
 impl ParkedView {
     /// The parked event of this number.
-    pub fn new(id: u64, parked: &Parked) -> Self {
+    pub fn new(id: u64, parked: &Parked, being_sent: bool) -> Self {
         let Coalesced { first, last, count } = parked.stands_for;
         Self {
             id,
@@ -329,6 +332,7 @@ impl ParkedView {
             reason: parked.reason.clone(),
             parked_at: parked.at,
             released: parked.released,
+            being_sent,
             refused: parked.refused,
             next_try_at: parked.retry_at,
         }

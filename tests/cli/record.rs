@@ -57,7 +57,7 @@ pub(super) fn parked() -> Parked {
 }
 
 /// One that is sent again by itself.
-fn tried(minute: i64) -> Parked {
+pub(super) fn tried(minute: i64) -> Parked {
     let stands_for = Coalesced { first: at(minute), last: at(minute), count: 1 };
     Parked {
         schedule: "one-hour".into(),

@@ -1,9 +1,9 @@
 //! `list`, `history`, `audit`, `parked`, `tail` and `health`: from a clock that runs, played by a task.
 
-use super::record::{at, confirmed, json_lines, khronos, parked, revision, text};
+use super::record::{at, confirmed, json_lines, khronos, parked, revision, text, tried};
 use khronos::{
     clock_loop::{Command as Ask, Decided, Handle, Status},
-    engine::{KeptPage, RecordRow, Revision, ScheduleStatus, Sent},
+    engine::{KeptPage, Parked, RecordRow, Revision, ScheduleStatus, Sent},
     http::{HttpState, Limits, bind, bind_control, serve, serve_control},
     ops::{RecordReader, RunningClock},
     schedule::{CalendarStore, Definition, Packed},
@@ -60,7 +60,7 @@ async fn play(
                 drop(reply.send(KeptPage { settled: at(7), revisions, ..KeptPage::default() }));
             }
             Ask::Parked(after, reply) => {
-                drop(reply.send(if after.is_none() { vec![(7, parked())] } else { vec![] }));
+                drop(reply.send(if after.is_none() { entries() } else { vec![] }));
             }
             Ask::Write(reply) => drop(reply.send(write())),
             Ask::Release(ids, reply) | Ask::Drop(ids, reply) => {
@@ -70,6 +70,11 @@ async fn play(
             Ask::Reload(reply) => drop(reply.send(Ok("nothing changed".into()))),
         }
     }
+}
+
+/// One that waits for a person, and one that is sent again by itself, just now.
+fn entries() -> Vec<(u64, Parked, bool)> {
+    vec![(7, parked(), false), (9, tried(3), true)]
 }
 
 /// Of a schedule that was removed before it was ever due.
@@ -170,7 +175,11 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
         let release = run(&["parked", "release", "7", "8"]);
         assert_eq!(text(&release.stdout), "7 released\n", "{release:?}");
         assert_eq!(release.status.code(), Some(2));
-        assert_eq!(text(&run(&["parked", "drop", "--all"]).stdout), "7 dropped\n");
+        let drop = run(&["parked", "drop", "--all"]);
+        assert_eq!((text(&drop.stdout).as_str(), drop.status.code()), ("7 dropped\n", Some(0)), "{drop:?}");
+        let list = text(&run(&["parked", "list"]).stdout);
+        let is_being_sent = |line: &&str| line.starts_with('9') && line.contains("being sent");
+        assert!(list.lines().any(|line| is_being_sent(&line)), "{list}");
         // More than a clock takes in one request.
         let many: Vec<String> = (1_000_000..1_012_000).map(|id| id.to_string()).chain(["7".into()]).collect();
         let words = ["parked", "release"].into_iter().chain(many.iter().map(String::as_str));

@@ -9,6 +9,7 @@ use super::{
     outstanding::Outstanding,
     place::Which,
     progress::{PAUSED, Progress},
+    rarely::Rarely,
     resting::Resting,
     schedules::Schedules,
     set_back::SetBack,
@@ -27,7 +28,7 @@ pub struct Rules {
     pub in_flight: usize,
     /// At most about this many schedules change in one write, or are caught up with; more goes down in pieces.
     pub piece: usize,
-    /// So many parked entries are kept at most: then the oldest are dropped.
+    /// So many parked entries may wait for a person: then some are dropped.
     pub parked: usize,
     /// Rows of confirmed events go down with the progress that passes them, instead of behind it: for the embedded
     /// broker, whose only durable copy is the record.
@@ -47,7 +48,7 @@ pub struct Engine {
     /// Spans and slots that are being taken back, after the clock was set back.
     pub(super) setting_back: Option<SetBack>,
     pub(super) link_up: bool,
-    /// More is on time than one step hands over, or more of paused schedules is due than it passes over.
+    /// More is on time, or parked and its turn, than one step hands over, or more of paused schedules is due than it passes over.
     pub(super) more: bool,
     pub(super) draining: bool,
     /// Up to here all rows were given to the record.
@@ -61,6 +62,9 @@ pub(super) struct Out {
     pub(super) publish: Vec<Handover>,
     pub(super) rows: Vec<Row>,
     pub(super) notices: Vec<Notice>,
+    /// Of which there may be very many at once: [`Notice::Parked`], [`Notice::DroppedAtLimit`].
+    pub(super) parked: Rarely,
+    pub(super) dropped: Rarely,
     /// Commands for which there is no room.
     pub(super) too_many: Vec<u64>,
 }
@@ -85,6 +89,7 @@ impl Engine {
             self.load_piece();
             self.dispatch_due();
         }
+        self.make_room();
         self.emit()
     }
 
@@ -98,6 +103,7 @@ impl Engine {
         let now = self.now();
         let mut earliest = self.progress.next_save(now, self.settled());
         let mut wish = |at: Timestamp| earliest = Some(earliest.map_or(at, |e| e.min(at)));
+        [&self.out.parked, &self.out.dropped].into_iter().filter_map(Rarely::next).for_each(&mut wish);
         if self.may_load() || self.more || self.setting_back.is_some() {
             wish(now);
         }
@@ -209,6 +215,9 @@ impl Engine {
     }
 
     fn emit(&mut self) -> Vec<Action> {
+        let now = self.now();
+        let rarely = [&mut self.out.parked, &mut self.out.dropped];
+        self.out.notices.extend(rarely.into_iter().filter_map(|notices| notices.take(now)));
         let mut actions: Vec<Action> = self.out.notices.drain(..).map(Action::Notice).collect();
         if !self.out.too_many.is_empty() {
             actions.push(Action::TooMany(std::mem::take(&mut self.out.too_many)));
@@ -221,7 +230,7 @@ impl Engine {
             actions.push(Action::Publish(std::mem::take(&mut self.out.publish)));
         }
         let settled = self.settled();
-        let save = self.progress.save(self.now(), settled);
+        let save = self.progress.save(now, settled);
         // Also where no row came: else a restart would take the details of that time for lost.
         if !self.out.rows.is_empty() || (save.is_some() && settled > self.complete) {
             self.complete = settled;

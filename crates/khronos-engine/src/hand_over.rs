@@ -24,7 +24,7 @@ const RESERVE: i64 = 500;
 pub(super) const MARGIN: i64 = 200;
 
 /// At most so many are looked at in a step, so that the first are on their way before the last are.
-const AT_ONCE: usize = 256;
+pub(super) const AT_ONCE: usize = 256;
 
 /// Paused schedules whose occurrences are passed over in a step at most.
 const PASSED_OVER: usize = 1_000;

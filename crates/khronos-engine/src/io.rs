@@ -147,7 +147,8 @@ pub enum Notice {
         /// The reading it went on from.
         now: Timestamp,
     },
-    /// An event waits for a person: it reached nobody where somebody must be bound, or was refused too often.
+    /// An event waits for a person: it reached nobody where somebody must be bound, was refused too often, or is one of too
+    /// many of its schedule. Told now and then only.
     Parked {
         /// Its number, for `khronos parked`.
         number: u64,
@@ -157,6 +158,8 @@ pub enum Notice {
         due: Timestamp,
         /// Why.
         reason: String,
+        /// How many others wait since it was told last.
+        others: usize,
     },
     /// The broker refuses a schedule's event; told now and then only.
     Refused {
@@ -164,17 +167,21 @@ pub enum Notice {
         schedule: Arc<str>,
         /// What of it, and why.
         refused: Refused,
+        /// The parked entry of which it is one now.
+        number: u64,
+        /// That is sent again by itself; else it waits for a person.
+        again: bool,
         /// How many other schedules it refuses.
         others: usize,
     },
-    /// So many are parked that the limit is near, at which the oldest are dropped.
+    /// So many wait for a person that the limit is near, at which some are dropped.
     ManyParked {
-        /// Entries that are parked.
+        /// Entries that wait.
         count: usize,
         /// Entries that are kept at most.
         most: usize,
     },
-    /// The oldest parked entry was dropped for good: there were too many.
+    /// A parked entry was dropped for good: too many wait for a person. Told now and then only.
     DroppedAtLimit {
         /// Its number.
         number: u64,
@@ -182,6 +189,8 @@ pub enum Notice {
         schedule: Arc<str>,
         /// What it stood for.
         stands_for: Coalesced,
+        /// How many others were dropped since it was told last.
+        others: usize,
     },
     /// All schedules of a load run now.
     Loaded(LoadSummary),
@@ -250,36 +259,38 @@ impl fmt::Display for Notice {
                     "the wall clock went back from {highest} to {now}; going on from there, as configured"
                 )
             }
-            Self::Parked { number, schedule, due, reason } => write!(
+            Self::Parked { number, schedule, due, reason, others } => write!(
                 f,
-                "parked {schedule} of {due} as number {number}: {reason}; see `khronos parked list`, then release or drop it"
+                "parked {schedule} of {due} as number {number}{}: {reason}; see `khronos parked list`, then release or drop it",
+                and(*others, " (and N others)")
             ),
-            Self::Refused { schedule, refused: Refused { event, reason, .. }, others } => write!(
-                f,
-                "the broker refuses {event} of {schedule}: {reason}; it is parked and sent again by itself, and what follows goes out on time{}",
-                match others {
-                    0 => String::new(),
-                    others =>
-                        format!("; it refuses events of {others} other schedules too: see `khronos list`"),
-                }
-            ),
-            Self::ManyParked { count, most } => write!(
-                f,
-                "{count} entries are parked; beyond {most} the oldest are dropped for good; see `khronos parked list`, then release or drop them"
-            ),
-            Self::DroppedAtLimit { number, schedule, stands_for: Coalesced { first, last, count } } => {
+            Self::Refused { schedule, refused: Refused { event, reason, .. }, number, again, others } => {
+                let becomes = match again {
+                    true => "is sent again by itself",
+                    false => "waits for a person (`khronos parked list`)",
+                };
                 write!(
                     f,
-                    "dropped number {number}, the oldest parked entry, because too many are parked: {count} of {schedule}, due from {first} to {last}; see `khronos history {schedule}`"
+                    "the broker refuses {event} of {schedule}: {reason}; it is parked as number {number}, which {becomes}, and what follows goes out on time{}",
+                    and(*others, "; it refuses events of N other schedules too: see `khronos list`")
+                )
+            }
+            Self::ManyParked { count, most } => write!(
+                f,
+                "{count} parked entries wait for a person; beyond {most} some are dropped for good, the oldest of the schedule that has most; see `khronos parked list`, then release or drop them"
+            ),
+            Self::DroppedAtLimit { number, schedule, stands_for, others } => {
+                let Coalesced { first, last, count } = stands_for;
+                write!(
+                    f,
+                    "dropped the parked entry {number}{}, because too many wait for a person: {count} of {schedule}, due from {first} to {last}; see `khronos history {schedule}`",
+                    and(*others, " and N others")
                 )
             }
             Self::NameTaken { schedule, others } => write!(
                 f,
                 "the schedule {schedule} of the files is not loaded: one of this name was added at run time; rename the one in the files, or delete the other{}",
-                match others {
-                    0 => String::new(),
-                    others => format!("; so it is with {others} other schedules"),
-                }
+                and(*others, "; so it is with N other schedules")
             ),
             Self::Loaded(summary) => write!(f, "{summary}"),
             Self::Unheard { event, schedule } => write!(
@@ -301,6 +312,21 @@ impl fmt::Display for Notice {
             }
         }
     }
+}
+
+impl Notice {
+    /// The same, which stands for so many others, too.
+    pub(super) fn and_others(mut self, count: usize) -> Self {
+        if let Self::Parked { others, .. } | Self::DroppedAtLimit { others, .. } = &mut self {
+            *others = count;
+        }
+        self
+    }
+}
+
+/// How many others, in the place of N; nothing, if there are none.
+fn and(others: usize, text: &str) -> String {
+    if others == 0 { String::new() } else { text.replace('N', &others.to_string()) }
 }
 
 /// Milliseconds for people.

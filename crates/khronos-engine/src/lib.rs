@@ -27,6 +27,7 @@ mod parked;
 mod parked_set;
 mod place;
 mod progress;
+mod rarely;
 mod read;
 mod reconcile;
 mod refusals;
@@ -41,8 +42,10 @@ mod slots;
 mod start;
 mod state;
 pub mod store;
+mod turns;
 mod unheard;
 mod unwritten;
+mod waiting;
 
 pub use backoff::Resends;
 pub use clock_guard::{ClockRules, ClockState};

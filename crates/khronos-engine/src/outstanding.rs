@@ -71,19 +71,15 @@ impl Outstanding {
         })
     }
 
-    /// The oldest parked entry of which nothing is being sent.
-    pub(super) fn oldest_parked(&self) -> Option<u64> {
-        self.parked.entries().keys().copied().find(|number| !self.is_being_sent(*number))
-    }
-
     /// When the next span or parked entry wants its turn, of those that wait for an instant after `now`.
     pub(super) fn next_timer(&self, now: Timestamp) -> Option<Timestamp> {
         let timers = [self.backlogs.next_timer(), self.parked.next_timer()];
         timers.into_iter().flatten().filter(|until| *until > now).min()
     }
 
-    /// Spans whose write is durable go on, or end.
+    /// Spans and parked entries whose write is durable go on, or end.
     pub(super) fn saved(&mut self, is_durable: impl Fn(u64) -> bool) {
+        self.parked.saved(&is_durable);
         while let Some(key) = self.backlogs.next_saved(&is_durable) {
             match self.backlogs.get_mut(&key).map(|backlog| backlog.state) {
                 Some(State::Closing(_)) => self.backlogs.remove(&key),

@@ -6,12 +6,14 @@
 //! again or drops it. Nothing waits for it: the next occurrence goes out on time.
 //!
 //! Invariants: what is parked goes down with the write that lets W pass it. A release is durable before anything of it is
-//! handed over; of what is being sent nothing is dropped, for it may be on its way. At most eight entries of a schedule
-//! are sent again by themselves, and there are at most [`Rules::parked`](super::Rules::parked) in all.
+//! handed over; of what is being sent nothing is dropped, for it may be on its way; nor of what W has not passed, for a
+//! restart may send it. At most eight entries of a schedule are sent again by themselves, and at most
+//! [`Rules::parked`](super::Rules::parked) wait for a person: beyond, the schedule that has most loses its oldest.
 
 use super::{
-    Answer, Coalesced, Notice, Outcome, Parked,
+    Answer, Coalesced, Notice, Outcome, Parked, Resends,
     core::Engine,
+    hand_over::AT_ONCE,
     in_flight::{Owner, Sending},
     progress::{SpanKey, row},
     settle::{LOST, refusal},
@@ -29,40 +31,57 @@ mod tests;
 impl Engine {
     /// Parks an event that is given up on for now: because of `reason`, and whether sending it again can help.
     pub(super) fn park(&mut self, key: &SpanKey, stands_for: Coalesced, (reason, again): (String, bool)) {
-        let now = self.now();
-        self.progress.row(row(now, key, stands_for, Outcome::Parked(reason.clone())));
-        if let Some(number) = self.join_parked(key, stands_for, &reason) {
-            return self.write_parked(number);
+        self.progress.row(row(self.now(), key, stands_for, Outcome::Parked(reason.clone())));
+        let joined = self.join_parked(key, stands_for, &reason, again);
+        let number = joined.unwrap_or_else(|| self.add_parked(key, stands_for, &reason, again));
+        self.write_parked(number);
+        if again {
+            self.note_refusal(key, &reason, number);
         }
-        self.make_room();
-        let refused = u8::from(again);
-        let retry_at = self.retry_wait(key, refused).filter(|_| again).map(|wait| now.plus(wait));
-        let number = self.outstanding.parked.add(Parked {
+        if joined.is_some() {
+            return;
+        }
+        let is_tried = self.outstanding.parked.get(number).is_some_and(|parked| parked.retry_at.is_some());
+        if !is_tried {
+            self.say_parked(number, stands_for.last);
+        } else if let Some(surplus) = self.outstanding.parked.surplus(&key.0) {
+            self.outstanding.parked.leave(surplus);
+            self.write_parked(surplus);
+            let due = self.outstanding.parked.get(surplus).map(|parked| parked.first().last);
+            self.say_parked(surplus, due.unwrap_or(stands_for.last));
+        }
+    }
+
+    fn add_parked(&mut self, key: &SpanKey, stands_for: Coalesced, reason: &str, again: bool) -> u64 {
+        let (now, refused) = (self.now(), u8::from(again));
+        let retry_at = self.resends(key).wait(refused).filter(|_| again).map(|wait| now.plus(wait));
+        self.outstanding.parked.add(Parked {
             schedule: key.0.clone(),
             revision: key.1,
             stands_for,
-            reason: reason.clone(),
+            reason: reason.to_owned(),
             at: now,
             released: false,
             singly: stands_for.count == 1,
             refused,
             retry_at,
-        });
-        self.write_parked(number);
-        if retry_at.is_none() {
-            self.say_parked(number, stands_for.last, reason);
-        } else if let Some(surplus) = self.outstanding.parked.surplus(&key.0) {
-            self.outstanding.parked.leave(surplus);
-            self.write_parked(surplus);
-        }
+        })
     }
 
-    /// Joins the entry of the revision that comes before it, if this is the next after it and the reason is the same.
-    fn join_parked(&mut self, key: &SpanKey, one: Coalesced, reason: &str) -> Option<u64> {
+    /// Joins the entry of the revision that comes before it, if this is the next after it and the reason is the same. What
+    /// can be tried does not join a run that waits for a person, unless that came shortly before: else nothing of a slow
+    /// schedule would ever be tried again.
+    fn join_parked(&mut self, key: &SpanKey, one: Coalesced, reason: &str, again: bool) -> Option<u64> {
         let number = self.outstanding.parked.last_before(key, one.last).filter(|_| one.count == 1)?;
         let before = self.outstanding.parked.get(number);
         let before = before.filter(|parked| parked.singly && !parked.released && parked.reason == reason)?;
-        let next = self.revision(key)?.timing().after(before.stands_for.last);
+        let last = before.stands_for.last;
+        let resends = self.resends(key);
+        let waits = before.retry_at.is_none() && again && resends.count > 0;
+        if waits && one.last.since(last) > resends.over {
+            return None;
+        }
+        let next = self.revision(key)?.timing().after(last);
         if next != Some(one.last) {
             return None;
         }
@@ -70,39 +89,53 @@ impl Engine {
         Some(number)
     }
 
-    /// How long what was refused so often waits until it is sent again; `None`: it is given up.
-    fn retry_wait(&self, key: &SpanKey, refused: u8) -> Option<i64> {
+    /// How often, and over how long, what is refused of a revision is sent again.
+    fn resends(&self, key: &SpanKey) -> Resends {
         let policy = self.revision(key).map(|revision| revision.definition.conduct().resends);
-        self.rules.resends.with(policy.unwrap_or_default()).wait(refused)
+        self.rules.resends.with(policy.unwrap_or_default())
+    }
+
+    /// At the start, where the clock was set back: an instant at which something is sent again may lie far ahead of it.
+    pub(super) fn retry_sooner(&mut self) {
+        let now = self.now();
+        let retried: Vec<u64> = self.outstanding.parked.retried().collect();
+        for number in retried {
+            let Some(parked) = self.outstanding.parked.get(number) else { continue };
+            let wait = self.resends(&(parked.schedule.clone(), parked.revision)).wait(parked.refused);
+            let latest = now.plus(wait.unwrap_or_default());
+            if parked.retry_at.is_some_and(|at| at > latest) {
+                self.outstanding.parked.retry(number, latest);
+            }
+        }
     }
 
     fn write_parked(&mut self, number: u64) {
         self.progress.parked(number, self.outstanding.parked.get(number));
     }
 
-    fn say_parked(&mut self, number: u64, due: Timestamp, reason: String) {
-        if let Some(parked) = self.outstanding.parked.get(number) {
-            self.out.notices.push(Notice::Parked { number, schedule: parked.schedule.clone(), due, reason });
+    fn say_parked(&mut self, number: u64, due: Timestamp) {
+        if let Some(Parked { schedule, reason, .. }) = self.outstanding.parked.get(number).cloned() {
+            self.out.parked.note(Notice::Parked { number, schedule, due, reason, others: 0 });
         }
     }
 
-    /// Where there are too many, the oldest goes for good.
-    fn make_room(&mut self) {
+    /// Where too many wait for a person, some go for good: of the schedule that has most the oldest.
+    pub(super) fn make_room(&mut self) {
         let most = self.rules.parked.max(1);
-        let count = self.outstanding.parked.entries().len() + 1;
+        let count = self.outstanding.parked.waiting();
         let alarmed = count >= most.div_ceil(ALARM);
         if alarmed && !self.outstanding.parked.alarmed {
             self.out.notices.push(Notice::ManyParked { count, most });
         }
         self.outstanding.parked.alarmed = alarmed;
-        if count <= most {
-            return;
-        }
-        if let Some(number) = self.outstanding.oldest_parked()
-            && let Some(parked) = self.drop_one(number, Outcome::DroppedAtLimit)
-        {
-            let Parked { schedule, stands_for, .. } = parked;
-            self.out.notices.push(Notice::DroppedAtLimit { number, schedule, stands_for });
+        while self.outstanding.parked.waiting() > most {
+            let mut first = self.outstanding.parked.first_waiting();
+            let Some(number) = first.find(|number| self.is_droppable(*number)) else { return };
+            drop(first);
+            if let Some(Parked { schedule, stands_for, .. }) = self.drop_one(number, Outcome::DroppedAtLimit)
+            {
+                self.out.dropped.note(Notice::DroppedAtLimit { number, schedule, stands_for, others: 0 });
+            }
         }
     }
 
@@ -126,10 +159,10 @@ impl Engine {
         }
     }
 
-    /// Drops them for ever, but for those that are being sent.
+    /// Drops them for ever, but for those that are being sent, or may be by a restart.
     pub(super) fn drop_parked(&mut self, numbers: &[u64]) {
         for number in numbers {
-            if !self.is_being_sent(*number) {
+            if self.is_droppable(*number) {
                 self.drop_one(*number, Outcome::Dropped);
                 self.progress.urge();
             }
@@ -141,12 +174,30 @@ impl Engine {
         self.outstanding.is_being_sent(number)
     }
 
+    /// Whether a parked entry can be dropped: nothing of it is being sent, and the write that drops it has W above it, so that
+    /// no restart sends it. What lies ahead since the clock was set back comes again in any case.
+    pub fn is_droppable(&self, number: u64) -> bool {
+        let Some(parked) = self.outstanding.parked.get(number) else { return true };
+        if self.is_being_sent(number) {
+            return false;
+        }
+        let Some(revision) = self.revision(&(parked.schedule.clone(), parked.revision)) else { return true };
+        let timing = revision.timing();
+        let is_passed = parked.stands_for.last.plus(timing.jitter()) <= self.settled();
+        is_passed || timing.is_one_shot() || timing.send_time(parked.first().last) > self.now()
+    }
+
     pub(super) fn hand_over_parked(&mut self, now: Timestamp) {
+        let mut left = AT_ONCE;
         while self.outstanding.has_room_behind() {
-            let is_durable = |ticket| self.progress.is_durable(ticket);
-            let Some(number) = self.outstanding.parked.next_turn(now, is_durable) else { return };
+            if left == 0 {
+                self.more = true;
+                return;
+            }
+            left -= 1;
+            let Some(number) = self.outstanding.parked.next_turn(now) else { return };
             if self.outstanding.stands_in_span(number) {
-                self.outstanding.parked.await_turn(number, now.plus(LOST), 0);
+                self.outstanding.parked.delay(number, now.plus(LOST));
                 continue;
             }
             let Some(parked) = self.outstanding.parked.get(number) else { continue };
@@ -158,11 +209,11 @@ impl Engine {
                 // Parked before the clock was set back.
                 Some((_, schedule)) if schedule.timing.send_time(stands_for.last) > now => {
                     let at = schedule.timing.send_time(stands_for.last);
-                    self.outstanding.parked.await_turn(number, at, 0);
+                    self.outstanding.parked.set_aside(number, at);
                 }
                 Some((_, schedule)) if !self.is_reserved(schedule.timing.send_time(stands_for.last)) => {
                     let ticket = self.progress.next_ticket();
-                    self.outstanding.parked.await_turn(number, now, ticket);
+                    self.outstanding.parked.await_write(number, ticket);
                 }
                 Some((revision, schedule)) => {
                     self.outstanding.parked.handed_over(number);
@@ -181,15 +232,12 @@ impl Engine {
     }
 
     pub(super) fn settle_parked(&mut self, number: u64, sending: &Sending, answer: Answer) {
-        self.outstanding.parked.answered(number);
+        self.outstanding.parked.answered(number, answer == Answer::Lost);
         let Some(parked) = self.outstanding.parked.get(number) else { return };
         let key = (parked.schedule.clone(), parked.revision);
-        if let Answer::Refused(reason) = &answer {
-            self.note_refusal(&key, reason);
-        }
         if answer == Answer::Lost {
             let at = self.now().plus(LOST);
-            return self.outstanding.parked.await_turn(number, at, 0);
+            return self.outstanding.parked.delay(number, at);
         }
         let revision = self.revision(&key);
         let unrouted = || match &revision {
@@ -221,14 +269,17 @@ impl Engine {
             parked.at = now;
             self.progress.row(row(now, key, sending.stands_for, Outcome::Parked(reason.clone())));
         }
-        match self.retry_wait(key, refused).filter(|_| again && !released) {
+        match self.resends(key).wait(refused).filter(|_| again && !released) {
             Some(wait) => self.outstanding.parked.retry(number, now.plus(wait)),
             None => {
                 self.outstanding.parked.leave(number);
-                self.say_parked(number, sending.stands_for.last, reason);
+                self.say_parked(number, sending.stands_for.last);
             }
         }
         self.write_parked(number);
+        if again {
+            self.note_refusal(key, &reason, number);
+        }
     }
 
     /// The first event of an entry is settled: the next of its run follows, or it is gone.
@@ -243,7 +294,7 @@ impl Engine {
                 self.outstanding.parked.shorten(number, next);
                 match released {
                     // What is durable is that the whole run was released.
-                    true => self.outstanding.parked.await_turn(number, Timestamp::EPOCH, 0),
+                    true => self.outstanding.parked.delay(number, Timestamp::EPOCH),
                     false => self.outstanding.parked.retry(number, self.now()),
                 }
                 self.write_parked(number);

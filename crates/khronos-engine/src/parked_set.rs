@@ -1,9 +1,10 @@
 //! The parked entries in memory: which revision has which, and whose turn it is to be sent.
 //!
-//! Invariants: an entry stands in the queue of turns at most once, and not while its event is in flight. Of those that are
-//! sent again by themselves only the oldest of each schedule has a turn; when it ends, the next has.
+//! Invariants: an entry has one turn at most, and none while its event is in flight. Of those that are sent again by
+//! themselves only the oldest of each schedule has a turn; when it ends, the next has. What was parked before the clock was
+//! set back to before its send time is passed over until then.
 
-use super::{Coalesced, Parked, catch_up::single, progress::SpanKey};
+use super::{Coalesced, Parked, catch_up::single, progress::SpanKey, turns::Turns, waiting::Waiting};
 use ponos_event::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -24,25 +25,19 @@ pub(super) struct ParkedSet {
     of: HashMap<SpanKey, BTreeSet<(Timestamp, u64)>>,
     /// Of each schedule those that are sent again by themselves, oldest first.
     retried: HashMap<Arc<str>, BTreeSet<u64>>,
-    /// In the order in which they are handed over.
-    turns: BTreeSet<Turn>,
-    turn_of: HashMap<u64, Turn>,
+    /// Of these, those that lie ahead since the clock was set back: their turn is at their send time.
+    ahead: HashSet<u64>,
+    turns: Turns,
+    /// Those that wait for a person.
+    waiting: Waiting,
     in_flight: HashSet<u64>,
+    /// The last try got no answer: it may have arrived.
+    lost: HashSet<u64>,
     last: u64,
     /// How many events all entries are.
     events: u64,
     /// The limit is near, and that was said.
     pub(super) alarmed: bool,
-}
-
-/// An entry whose next event is to be handed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Turn {
-    /// Not before this instant …
-    at: Timestamp,
-    /// … and once the write with this ticket is durable.
-    ticket: u64,
-    number: u64,
 }
 
 impl ParkedSet {
@@ -55,7 +50,7 @@ impl ParkedSet {
             let released = parked.released;
             set.put(number, parked);
             if released {
-                set.await_turn(number, Timestamp::EPOCH, 0);
+                set.turns.set(number, Timestamp::EPOCH);
             }
         }
         set
@@ -91,7 +86,17 @@ impl ParkedSet {
     /// Whether an event is on its way, or a person wants it to be.
     pub(super) fn is_being_sent(&self, number: u64) -> bool {
         let released = self.entries.get(&number).is_some_and(|parked| parked.released);
-        released || self.in_flight.contains(&number)
+        released || self.in_flight.contains(&number) || self.lost.contains(&number)
+    }
+
+    /// How many entries wait for a person.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Some of those that wait for a person, in the order in which they go where there are too many.
+    pub(super) fn first_waiting(&self) -> impl Iterator<Item = u64> {
+        self.waiting.first()
     }
 
     /// The last due time of the run of this revision in which `due` stands.
@@ -114,6 +119,9 @@ impl ParkedSet {
         let key = (parked.schedule.clone(), parked.revision);
         self.of.entry(key).or_default().insert((parked.stands_for.last, number));
         let retry_at = parked.retry_at;
+        if retry_at.is_none() && !parked.released {
+            self.waiting.insert(&parked.schedule, number);
+        }
         self.entries.insert(number, parked);
         if let Some(at) = retry_at {
             self.retry(number, at);
@@ -151,7 +159,9 @@ impl ParkedSet {
             }
         }
         self.in_flight.remove(&number);
-        self.forget_turn(number);
+        self.lost.remove(&number);
+        self.turns.forget(number);
+        self.waiting.remove(&parked.schedule, number);
         self.end_retries(number, &parked.schedule);
         Some(parked)
     }
@@ -160,11 +170,11 @@ impl ParkedSet {
     pub(super) fn retry(&mut self, number: u64, at: Timestamp) {
         let Some(parked) = self.entries.get_mut(&number) else { return };
         parked.retry_at = Some(at);
-        let all = self.retried.entry(parked.schedule.clone()).or_default();
-        all.insert(number);
-        if all.first() == Some(&number) {
-            self.await_turn(number, at, 0);
-        }
+        let schedule = parked.schedule.clone();
+        self.turns.forget(number);
+        self.waiting.remove(&schedule, number);
+        self.retried.entry(schedule.clone()).or_default().insert(number);
+        self.give_turn(&schedule);
     }
 
     /// Leaves an entry to people: it is not sent again by itself.
@@ -172,7 +182,9 @@ impl ParkedSet {
         let Some(parked) = self.entries.get_mut(&number) else { return };
         (parked.released, parked.retry_at) = (false, None);
         let schedule = parked.schedule.clone();
-        self.forget_turn(number);
+        self.lost.remove(&number);
+        self.turns.forget(number);
+        self.waiting.insert(&schedule, number);
         self.end_retries(number, &schedule);
     }
 
@@ -181,53 +193,96 @@ impl ParkedSet {
         self.leave(number);
         if let Some(parked) = self.entries.get_mut(&number) {
             parked.released = true;
-            self.await_turn(number, Timestamp::EPOCH, ticket);
+            self.waiting.remove(&parked.schedule, number);
+            self.turns.await_write(number, ticket);
         }
     }
 
     fn end_retries(&mut self, number: u64, schedule: &Arc<str>) {
+        self.ahead.remove(&number);
         let Some(all) = self.retried.get_mut(schedule).filter(|all| all.contains(&number)) else { return };
         all.remove(&number);
-        match all.first().copied() {
-            None => drop(self.retried.remove(schedule)),
-            Some(next) if !self.in_flight.contains(&next) && !self.turn_of.contains_key(&next) => {
-                let at = self.entries.get(&next).and_then(|parked| parked.retry_at);
-                self.await_turn(next, at.unwrap_or(Timestamp::EPOCH), 0);
+        if all.is_empty() {
+            self.retried.remove(schedule);
+        }
+        self.give_turn(schedule);
+    }
+
+    /// Of the entries of a schedule that are sent again by themselves, the oldest has a turn, unless one is in flight.
+    fn give_turn(&mut self, schedule: &Arc<str>) {
+        let Some(all) = self.retried.get(schedule) else { return };
+        let is_one_in_flight = all.iter().any(|number| self.in_flight.contains(number));
+        let mut first = None;
+        for number in all.iter().filter(|number| !self.ahead.contains(number)) {
+            match first {
+                None if !is_one_in_flight => first = Some(*number),
+                _ => self.turns.forget(*number),
             }
-            Some(_) => {}
+        }
+        if let Some(first) = first.filter(|first| !self.turns.has(*first)) {
+            let at = self.entries.get(&first).and_then(|parked| parked.retry_at);
+            self.turns.set(first, at.unwrap_or(Timestamp::EPOCH));
         }
     }
 
     /// The entry that is one too many of those of this schedule that are sent again by themselves.
     pub(super) fn surplus(&self, schedule: &str) -> Option<u64> {
         let all = self.retried.get(schedule).filter(|all| all.len() > MOST_RETRIED)?;
-        all.iter().copied().find(|number| !self.in_flight.contains(number))
+        all.iter().copied().find(|number| !self.is_being_sent(*number))
     }
 
-    /// Its event is handed over not before this instant, and once the write with this ticket is durable.
-    pub(super) fn await_turn(&mut self, number: u64, at: Timestamp, ticket: u64) {
-        self.forget_turn(number);
-        let turn = Turn { at, ticket, number };
-        self.turn_of.insert(number, turn);
-        self.turns.insert(turn);
-    }
-
-    fn forget_turn(&mut self, number: u64) {
-        if let Some(turn) = self.turn_of.remove(&number) {
-            self.turns.remove(&turn);
+    /// What was released, or is its schedule's turn, is handed over not before this instant.
+    pub(super) fn delay(&mut self, number: u64, at: Timestamp) {
+        let Some(parked) = self.entries.get(&number) else { return };
+        if !parked.released {
+            let schedule = parked.schedule.clone();
+            self.give_turn(&schedule);
+            if !self.turns.has(number) {
+                return;
+            }
         }
+        self.turns.set(number, at);
+    }
+
+    /// What was released, or had its turn, is handed over as soon as the write with this ticket is durable.
+    pub(super) fn await_write(&mut self, number: u64, ticket: u64) {
+        self.turns.await_write(number, ticket);
+    }
+
+    /// What is to be sent at `at` only, for the clock was set back to before, lets younger ones of its schedule go before it.
+    pub(super) fn set_aside(&mut self, number: u64, at: Timestamp) {
+        let Some(parked) = self.entries.get(&number) else { return };
+        let schedule = parked.schedule.clone();
+        if !parked.released {
+            self.ahead.insert(number);
+            self.lost.remove(&number);
+        }
+        self.turns.set(number, at);
+        self.give_turn(&schedule);
+    }
+
+    /// Entries whose write is durable have their turn.
+    pub(super) fn saved(&mut self, is_durable: impl Fn(u64) -> bool) {
+        self.turns.saved(is_durable);
     }
 
     /// Takes the entry whose turn it is.
-    pub(super) fn next_turn(&mut self, now: Timestamp, is_durable: impl Fn(u64) -> bool) -> Option<u64> {
-        let turn = *self.turns.first().filter(|turn| turn.at <= now && is_durable(turn.ticket))?;
-        self.forget_turn(turn.number);
-        Some(turn.number)
+    pub(super) fn next_turn(&mut self, now: Timestamp) -> Option<u64> {
+        while let Some(number) = self.turns.next(now) {
+            if !self.ahead.remove(&number) {
+                return Some(number);
+            }
+            // It is one of its schedule again.
+            if let Some(schedule) = self.entries.get(&number).map(|parked| parked.schedule.clone()) {
+                self.give_turn(&schedule);
+            }
+        }
+        None
     }
 
     /// When the next may be handed over, as far as time alone decides.
     pub(super) fn next_timer(&self) -> Option<Timestamp> {
-        self.turns.first().map(|turn| turn.at)
+        self.turns.next_timer()
     }
 
     /// Its event is on its way.
@@ -235,9 +290,14 @@ impl ParkedSet {
         self.in_flight.insert(number);
     }
 
-    /// It is not any more.
-    pub(super) fn answered(&mut self, number: u64) {
+    /// It is not any more; `lost`: nobody knows whether it arrived.
+    pub(super) fn answered(&mut self, number: u64, lost: bool) {
         self.in_flight.remove(&number);
+        if lost && self.entries.contains_key(&number) {
+            self.lost.insert(number);
+        } else {
+            self.lost.remove(&number);
+        }
     }
 
     /// Lets what waits for an instant after this one wait for it no longer: the clock was set back to it.
@@ -247,9 +307,12 @@ impl ParkedSet {
                 parked.retry_at = parked.retry_at.map(|at| at.min(now));
             }
         }
-        while let Some(turn) = self.turns.last().filter(|turn| turn.at > now).copied() {
-            self.await_turn(turn.number, now, turn.ticket);
-        }
+        self.turns.wake(now);
+    }
+
+    /// Those that are sent again by themselves.
+    pub(super) fn retried(&self) -> impl Iterator<Item = u64> {
+        self.retried.values().flatten().copied()
     }
 }
 

@@ -35,7 +35,12 @@ impl Engine {
         self.outstanding.parked.events()
     }
 
-    /// How many entries of parked events are kept at most.
+    /// How many entries of parked events wait for a person.
+    pub fn parked_waiting(&self) -> usize {
+        self.outstanding.parked.waiting()
+    }
+
+    /// How many of these are kept at most.
     pub fn most_parked(&self) -> usize {
         self.rules.parked
     }

@@ -33,7 +33,8 @@ impl Engine {
         &self.outstanding.refusals.all
     }
 
-    pub(super) fn note_refusal(&mut self, key: &SpanKey, reason: &str) {
+    /// It stands in the entry of this number now, which is sent again by itself, or waits for a person.
+    pub(super) fn note_refusal(&mut self, key: &SpanKey, reason: &str, number: u64) {
         let now = self.now();
         if let Some(refused) = self.outstanding.refusals.all.get_mut(&key.0) {
             reason.clone_into(&mut refused.reason);
@@ -54,7 +55,10 @@ impl Engine {
         self.outstanding.refusals.said = Some(now);
         if let Some(refused) = self.outstanding.refusals.all.get(&key.0).cloned() {
             let others = self.outstanding.refusals.all.len() - 1;
-            self.out.notices.push(Notice::Refused { schedule: key.0.clone(), refused, others });
+            let parked = self.outstanding.parked.get(number);
+            let again = parked.is_some_and(|parked| parked.retry_at.is_some());
+            let schedule = key.0.clone();
+            self.out.notices.push(Notice::Refused { schedule, refused, number, again, others });
         }
     }
 

@@ -37,9 +37,6 @@ impl Engine {
         let slot = &mut self.schedules[id];
         slot.answered();
         let key = (sending.schedule.clone(), slot.number());
-        if let Answer::Refused(reason) = &answer {
-            self.note_refusal(&key, reason);
-        }
         let slot = &self.schedules[id];
         match refusal(|| slot.definition.conduct().unrouted, &answer) {
             None if answer == Answer::Lost => self.lose_on_time(id, &key, due),
@@ -68,9 +65,6 @@ impl Engine {
     }
 
     fn settle_span(&mut self, key: &SpanKey, sending: &Sending, answer: Answer) {
-        if let Answer::Refused(reason) = &answer {
-            self.note_refusal(key, reason);
-        }
         let again_at = self.now().plus(LOST);
         let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
         if answer == Answer::Lost {
@@ -103,7 +97,7 @@ impl Engine {
         }
         self.note_confirmation(&key.0);
         if returned {
-            self.note_unheard(key);
+            self.note_unheard(key, &sending.owner);
         }
         if let Some(id) = self.slot_of(&sending.owner, &key.0) {
             self.schedules[id].sent.note(sent_at, returned);

@@ -76,6 +76,9 @@ impl Engine {
             let one_shot = row.map(|row| row.due);
             engine.resume_slot(id, settled, handed, one_shot);
         }
+        if under_way {
+            engine.retry_sooner();
+        }
         engine
     }
 

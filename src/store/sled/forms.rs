@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::{Coalesced, Commit, Origin, Parked, Revision, Row, Span},
-    schedule::CalendarStore,
+    schedule::{CalendarStore, Definition, Packed, ResendsDefinition},
     store::{Store, StoreError},
 };
 use ponos::event::EventKind;
@@ -111,6 +111,22 @@ fn a_store_gets_the_form_of_retries_with_the_first_entry_that_was_refused() {
         assert_eq!(seal::read(&path).unwrap().unwrap().form, form, "{commit:?}");
         assert_eq!(everything(&path).unwrap().snapshot.parked, [(7, parked)]);
     }
+}
+
+#[test]
+fn a_store_gets_the_form_of_retries_with_the_first_definition_that_has_resends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let plain = revision(1);
+    let resends = Some(ResendsDefinition { most: Some(2), within: None });
+    let definition = Packed::build(&Definition { resends, ..plain.definition.definition() }).unwrap();
+    let mut store = open(&path).unwrap();
+    let form = || seal::read(&path).unwrap().unwrap().form;
+    store.save(0, &Commit { revisions: vec![plain.clone()], ..commit(1, vec![]) }).unwrap();
+    assert_eq!(form(), 1);
+    let edited = Revision { definition, number: 2, ..plain };
+    store.save(0, &Commit { revisions: vec![edited], ..commit(2, vec![]) }).unwrap();
+    assert_eq!(form(), FORM_OF_RETRIES);
 }
 
 #[test]

@@ -12,7 +12,8 @@ pub(super) const FORM: u32 = FORM_OF_ZONES;
 pub(super) const FORM_OF_KINDS: u32 = 2;
 /// Revisions may say that a command put them, and how often the clock had been set back. Written with the first that does.
 pub(super) const FORM_OF_ORIGINS: u32 = 3;
-/// Parked entries may say how often they were refused, and when they are sent again. Written with the first that does.
+/// Parked entries may say how often they were refused, and when they are sent again; definitions may have `resends`.
+/// Written with the first that does.
 pub(super) const FORM_OF_RETRIES: u32 = 4;
 /// Rules of zones lie in the store, and revisions refer to them. Written with the first that does.
 pub(super) const FORM_OF_ZONES: u32 = 5;

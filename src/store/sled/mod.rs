@@ -42,7 +42,7 @@ mod zones;
 use super::{Limits, PageReader, Store, StoreError, Written, complete_after, details_lost};
 use crate::{
     engine::{Commit, Origin, Revision, Row, Snapshot},
-    schedule::CalendarStore,
+    schedule::{CalendarStore, ResendPolicy},
 };
 use changes::Changes;
 use encoding::{Entry, Unreadable};
@@ -258,7 +258,12 @@ impl Store for SledStore {
                 meta.form = meta.form.max(FORM_OF_ORIGINS);
             }
             let mut parked = commit.parked.iter().filter_map(|(_, parked)| parked.as_ref());
-            if parked.any(|parked| encoding::retries(parked).is_some()) {
+            // An older version does not know the key either, and would take the definition for damaged.
+            let has_resends =
+                |revision: &Revision| revision.definition.conduct().resends != ResendPolicy::default();
+            if parked.any(|parked| encoding::retries(parked).is_some())
+                || commit.revisions.iter().any(has_resends)
+            {
                 meta.form = meta.form.max(FORM_OF_RETRIES);
             }
             changes.commit(commit)?;

@@ -6,6 +6,8 @@ use khronos_schedule::{Definition, Packed, ResendsDefinition};
 use ponos_event::Timestamp;
 use std::sync::Arc;
 
+mod bounds;
+
 const START: i64 = 1_772_323_200_000;
 const MINUTE: i64 = 60_000;
 
@@ -38,16 +40,29 @@ struct Unbound {
     /// Schedule, due time, and when it was sent.
     sent: Vec<(Arc<str>, i64, i64)>,
     now: i64,
+    /// By how much the clock was set back.
+    set_back: i64,
     rows: Vec<Row>,
     notices: Vec<Notice>,
+    /// Whose events get no answer, and these.
+    hold: fn(&Handover) -> bool,
+    held: Vec<Handover>,
+    /// Writes take for ever.
+    holds_writes: bool,
+    /// Events of one step, at most.
+    most: usize,
 }
 
 impl Unbound {
     fn new(parked: usize) -> Self {
+        Self::with(parked, 4)
+    }
+
+    fn with(parked: usize, in_flight: usize) -> Self {
         let clock =
-            ClockRules { settle: 0, max_forward: MINUTE, max_backward: MINUTE, resume_backward: false };
+            ClockRules { settle: 0, max_forward: MINUTE, max_backward: MINUTE, resume_backward: true };
         let resends = Resends { count: 3, over: MINUTE };
-        let rules = Rules { clock, resends, in_flight: 4, piece: 100, parked, record_first: false };
+        let rules = Rules { clock, resends, in_flight, piece: 10_000, parked, record_first: false };
         let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
         let engine = Engine::start(rules, Snapshot::default(), reading);
         let mut unbound = Self {
@@ -55,8 +70,13 @@ impl Unbound {
             answer: reach_nobody,
             sent: Vec::new(),
             now: START,
+            set_back: 0,
             rows: Vec::new(),
             notices: Vec::new(),
+            hold: |_| false,
+            held: Vec::new(),
+            holds_writes: false,
+            most: 0,
         };
         unbound.step(Input::Link(true));
         unbound
@@ -96,19 +116,25 @@ impl Unbound {
     fn step(&mut self, input: Input) {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
-            let reading = Reading { wall: Timestamp::from_millis(self.now), boot: self.now - START };
+            let boot = self.now - START + self.set_back;
+            let reading = Reading { wall: Timestamp::from_millis(self.now), boot };
             for action in self.engine.step(reading, input) {
                 match action {
                     Action::Save { ticket, commit } => {
                         self.rows.extend(commit.rows);
-                        inputs.push(Input::Saved(ticket));
+                        if !self.holds_writes {
+                            inputs.push(Input::Saved(ticket));
+                        }
                     }
                     Action::Publish(handovers) => {
+                        self.most = self.most.max(handovers.len());
                         for Handover { schedule, stands_for, .. } in &handovers {
                             let Some(running) = self.engine.running(&schedule.name) else { continue };
                             assert!(running.next > Some(stands_for.last), "{running:?} after {stands_for:?}");
                         }
-                        for one in handovers {
+                        let (held, answered): (Vec<_>, Vec<_>) = handovers.into_iter().partition(self.hold);
+                        self.held.extend(held);
+                        for one in answered {
                             let (schedule, due) = (one.schedule.name.clone(), one.stands_for.last.millis());
                             self.sent.push((schedule, due, one.sent_at.millis()));
                             inputs.push(Input::Settled(vec![(one.token, (self.answer)(&one))]));

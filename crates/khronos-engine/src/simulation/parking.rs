@@ -3,7 +3,7 @@
 
 use super::random::Random;
 use crate::{Answer, Commit, Engine, Handover, Input, Parked, Resends};
-use khronos_schedule::{Definition, ResendsDefinition, Unrouted};
+use khronos_schedule::{Definition, ResendsDefinition, Unrouted, jitter_offset};
 use ponos_event::Timestamp;
 use std::{
     collections::{BTreeMap, HashSet},
@@ -140,7 +140,8 @@ impl Parking {
             }
             return;
         };
-        let oldest = engine.parked().iter().find(|(_, one)| one.schedule == *name && by_itself(one));
+        let of_schedule = |(_, one): &(&u64, &Parked)| one.schedule == *name && by_itself(one);
+        let oldest = engine.parked().iter().filter(of_schedule).find(|(_, one)| !is_ahead(one, engine, now));
         let is_its_turn = parked.retry_at.is_some_and(|at| at <= now) && oldest == Some((number, parked));
         self.resent += usize::from(is_its_turn);
         if handover.stands_for.first != parked.stands_for.first || !(parked.released || is_its_turn) {
@@ -153,7 +154,7 @@ impl Parking {
     pub(super) fn check_refused(&mut self, handover: &Handover, engine: &Engine) {
         let (name, due) = (&handover.schedule.name, handover.stands_for.last);
         self.refused.insert((name.clone(), due));
-        let is_dropped = engine.parked().len() == engine.most_parked();
+        let is_dropped = engine.parked_waiting() >= engine.most_parked();
         if !is_dropped && !engine.parked().values().any(|parked| is_of(handover, parked)) {
             self.broken = Some(format!("{name} of {due} was refused, and is not parked"));
         }
@@ -180,7 +181,10 @@ impl Parking {
     }
 
     pub(super) fn check_limit(&mut self, engine: &Engine) {
-        let kept = engine.parked().keys().filter(|number| !engine.is_being_sent(**number)).count();
+        let waits = |(number, parked): &(&u64, &Parked)| {
+            parked.retry_at.is_none() && !parked.released && engine.is_droppable(**number)
+        };
+        let kept = engine.parked().iter().filter(waits).count();
         if kept > engine.most_parked() {
             self.broken = Some(format!("{kept} are parked"));
         }
@@ -207,6 +211,14 @@ impl SetBack {
         let was_parked = self.last.get(&number).is_some_and(|last| due <= *last);
         was_parked && handover.schedule.timing.send_time(due) > self.to
     }
+}
+
+/// Whether the clock was set back to before its send time.
+fn is_ahead(parked: &Parked, engine: &Engine, now: Timestamp) -> bool {
+    let revision = engine.revision(&(parked.schedule.clone(), parked.revision));
+    let jitter = revision.map_or(0, |revision| revision.timing().jitter());
+    let due = if parked.singly { parked.stands_for.first } else { parked.stands_for.last };
+    due.plus(jitter_offset(&parked.schedule, due, jitter)) > now
 }
 
 fn is_of(handover: &Handover, parked: &Parked) -> bool {

@@ -1,0 +1,80 @@
+//! Whose turn it is among the parked entries: those whose next event is to be handed over at an instant, and those that wait
+//! for a write, so that one of these holds up nothing of the others.
+//!
+//! Invariant: an entry has one turn at most.
+
+use ponos_event::Timestamp;
+use std::collections::{BTreeSet, HashMap};
+
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    /// In the order in which they are handed over.
+    at: BTreeSet<(Timestamp, u64)>,
+    /// By ticket.
+    unwritten: BTreeSet<(u64, u64)>,
+    of: HashMap<u64, Turn>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    /// Not before this instant.
+    At(Timestamp),
+    /// Once the write with this ticket is durable.
+    Written(u64),
+}
+
+impl Turns {
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.of.contains_key(&number)
+    }
+
+    /// Its event is handed over not before this instant.
+    pub(super) fn set(&mut self, number: u64, at: Timestamp) {
+        self.forget(number);
+        self.at.insert((at, number));
+        self.of.insert(number, Turn::At(at));
+    }
+
+    /// Its event is handed over as soon as the write with this ticket is durable.
+    pub(super) fn await_write(&mut self, number: u64, ticket: u64) {
+        self.forget(number);
+        self.unwritten.insert((ticket, number));
+        self.of.insert(number, Turn::Written(ticket));
+    }
+
+    pub(super) fn forget(&mut self, number: u64) {
+        match self.of.remove(&number) {
+            Some(Turn::At(at)) => drop(self.at.remove(&(at, number))),
+            Some(Turn::Written(ticket)) => drop(self.unwritten.remove(&(ticket, number))),
+            None => {}
+        }
+    }
+
+    /// Those whose write is durable have their turn.
+    pub(super) fn saved(&mut self, is_durable: impl Fn(u64) -> bool) {
+        while let Some((_, number)) =
+            self.unwritten.first().copied().filter(|(ticket, _)| is_durable(*ticket))
+        {
+            self.set(number, Timestamp::EPOCH);
+        }
+    }
+
+    /// Takes the one whose turn it is.
+    pub(super) fn next(&mut self, now: Timestamp) -> Option<u64> {
+        let (_, number) = self.at.first().copied().filter(|(at, _)| *at <= now)?;
+        self.forget(number);
+        Some(number)
+    }
+
+    /// When the next may be handed over, as far as time alone decides.
+    pub(super) fn next_timer(&self) -> Option<Timestamp> {
+        self.at.first().map(|(at, _)| *at)
+    }
+
+    /// Lets what waits for an instant after this one wait for it no longer.
+    pub(super) fn wake(&mut self, now: Timestamp) {
+        while let Some((_, number)) = self.at.last().copied().filter(|(at, _)| *at > now) {
+            self.set(number, now);
+        }
+    }
+}
