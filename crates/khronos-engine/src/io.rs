@@ -256,7 +256,7 @@ impl fmt::Display for Notice {
             ),
             Self::Refused { schedule, refused: Refused { event, reason, .. }, others } => write!(
                 f,
-                "the broker refuses {event} of {schedule}: {reason}; it is parked and sent again by itself, and what follows goes out on time{}",
+                "the broker refuses {event} of {schedule}: {reason}; it is parked, and what follows goes out on time; `khronos parked list` says whether it is sent again, and when{}",
                 match others {
                     0 => String::new(),
                     others =>
