@@ -330,7 +330,7 @@ async fn what_was_submitted_before_the_handle_is_dropped_is_still_published() {
         count += batch.len();
     }
     assert_eq!(count, 1000);
-    let closed = |link: &ponos_broker::Link| matches!(link, ponos_broker::Link::Closed);
+    let closed = |link: &Link| matches!(link, Link::Closed);
     links.wait_for(closed).await.unwrap();
     assert_eq!(Node::shared().queue("dropped", "all"), Some((1000, 0)));
 }
