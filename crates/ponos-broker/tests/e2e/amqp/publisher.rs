@@ -1,7 +1,7 @@
 //! The publisher of the RabbitMQ adapter: exactly one settlement for each publishing, the right one.
 
 use crate::support::{self, config, outcomes, publisher, publishing, topology};
-use ponos_broker::{Link, PublishOutcome, Publishing};
+use ponos_broker::{Link, PublishOutcome, Publishing, amqp::AmqpConfig};
 use ponos_event::topology::{Binding, Exchange, Queue, Topology};
 use ponos_event::{HeaderValue, Headers};
 use std::{collections::HashMap, time::Duration};
@@ -74,15 +74,19 @@ async fn a_full_queue_that_rejects_is_a_nack() {
     .await;
 }
 
+/// A vhost, and a user of the same name who may publish to the keys of `events` that fit.
+async fn permitted(node: &Node, name: &str, keys: &str) -> AmqpConfig {
+    // RabbitMQ 4.3 permits topics of exchanges that exist only.
+    drop(publisher(config(&node.vhost(name)), topology("all", "#")).await);
+    node.add_user(name, "secret");
+    node.permit(name, name, ".*", ".*", ".*");
+    node.permit_topic(name, name, "events", keys, ".*");
+    config(&node.url_for(name, "secret", name))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forbidden_message_is_refused_with_the_reason_and_its_neighbours_are_confirmed() {
-    let node = Node::shared();
-    // RabbitMQ 4.3 permits topics of exchanges that exist only.
-    drop(publisher(config(&node.vhost("quarantine")), topology("all", "#")).await);
-    node.add_user("limited", "secret");
-    node.permit("limited", "quarantine", ".*", ".*", ".*");
-    node.permit_topic("limited", "quarantine", "events", "^allowed", ".*");
-    let config = config(&node.url_for("limited", "secret", "quarantine"));
+    let config = permitted(Node::shared(), "limited", "^allowed").await;
     let mut publisher = publisher(config, topology("all", "#")).await;
 
     let key = |token: u64| if token == 37 { "forbidden.a.b" } else { "allowed.a.b" };
@@ -114,11 +118,7 @@ async fn a_forbidden_message_is_refused_with_the_reason_and_its_neighbours_are_c
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_that_is_refused_again_and_again_costs_its_neighbours_nothing_until_it_is_permitted() {
     let node = Node::shared();
-    drop(publisher(config(&node.vhost("apart")), topology("all", "#")).await);
-    node.add_user("apart", "secret");
-    node.permit("apart", "apart", ".*", ".*", ".*");
-    node.permit_topic("apart", "apart", "events", "^allowed", ".*");
-    let mut config = config(&node.url_for("apart", "secret", "apart"));
+    let mut config = permitted(node, "apart", "^allowed").await;
     config.channels = 3;
     let mut publisher = publisher(config, topology("all", "#")).await;
     // The broker closes a channel for it alone: from here on it is known.
@@ -145,10 +145,14 @@ async fn a_route_that_is_refused_again_and_again_costs_its_neighbours_nothing_un
     // Each arrived once, so no channel of a lane was closed.
     assert_eq!(node.queue("apart", "all"), Some((900, 0)));
 
-    // Once it is permitted it goes out, in its order, apart from the first that is accepted as fast as all others.
+    // Once it is permitted it goes out in its order, though only those before the first that is accepted are apart.
     node.permit_topic("apart", "apart", "events", ".*", ".*");
-    publisher.submit((2_000..2_500).map(|token| publishing(token, "forbidden.a.b")).collect()).await.unwrap();
-    assert!(outcomes(&mut publisher, 500).await.values().all(|outcome| *outcome == CONFIRMED));
+    let forbidden = |token: u64| publishing(token, "forbidden.a.b");
+    publisher.submit((2_000..2_400).map(forbidden).collect()).await.unwrap();
+    let mut settled = outcomes(&mut publisher, 1).await;
+    publisher.submit((2_400..2_500).map(forbidden).collect()).await.unwrap();
+    settled.extend(outcomes(&mut publisher, 500 - settled.len()).await);
+    assert!(settled.values().all(|outcome| *outcome == CONFIRMED));
     let url = node.url_for("guest", "guest", "apart");
     let mut consumer = support::consumer(support::config(&url), Topology::default(), "all", 2_000);
     let mut arrived = Vec::new();
@@ -157,6 +161,24 @@ async fn a_route_that_is_refused_again_and_again_costs_its_neighbours_nothing_un
     }
     assert!(arrived[900..].iter().copied().eq(2_000..2_500), "{:?}", &arrived[900..]);
     assert!(matches!(*publisher.link().borrow(), Link::Up { generation: 1, .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_that_wait_in_a_lane_when_the_first_is_refused_are_set_apart_too() {
+    let config = permitted(Node::shared(), "set-apart", "^allowed").await;
+    let mut publisher = publisher(config, topology("all", "#")).await;
+    let both = |n: u64| [publishing(2 * n, "forbidden.a.b"), publishing(2 * n + 1, "allowed.a.b")];
+    // Three are suspected, so three are sent one at a time while all others wait.
+    publisher.submit((0..2).flat_map(both).take(3).collect()).await.unwrap();
+    outcomes(&mut publisher, 3).await;
+    publisher.submit((10..110).flat_map(both).collect()).await.unwrap();
+    for (token, outcome) in outcomes(&mut publisher, 200).await {
+        let right = match token % 2 {
+            0 => matches!(outcome, PublishOutcome::Refused(_)),
+            _ => outcome == CONFIRMED,
+        };
+        assert!(right, "{token}: {outcome:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
