@@ -3,7 +3,7 @@
 use super::{ClockLoop, status};
 use crate::{
     diagnostic::counted,
-    engine::{Input, Notice},
+    engine::{ClockState, Input, Notice},
     schedule::Packed,
 };
 use tokio::sync::oneshot;
@@ -127,8 +127,14 @@ impl ClockLoop {
                 self.degraded = None;
                 self.reloads.summary = None;
                 self.step(Input::Load(accepted));
-                // Many go down in pieces, and the log says it then.
-                let later = || format!("{} read, and loaded piece by piece", counted(count, "schedule"));
+                // Many go down in pieces, and the log says it then; nothing does while the clock is held.
+                let held = matches!(self.engine.clock(), ClockState::Held { .. });
+                let then = if held {
+                    "; they are taken in once the clock's time is believed, many of them piece by piece"
+                } else {
+                    ", and loaded piece by piece"
+                };
+                let later = || format!("{} read{then}", counted(count, "schedule"));
                 let said = self.reloads.summary.take().unwrap_or_else(later);
                 Ok(said)
             }

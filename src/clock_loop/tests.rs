@@ -1,11 +1,12 @@
 use super::{ClockLoop, Command, Failure, KEPT, NEIGHBOURS, PAGE, Parts};
 use crate::{
-    engine::{ClockRules, Resends, Rules},
+    engine::{ClockRules, Commit, Resends, Rules},
     schedule::{Definition, Packed},
     store::{self, Limits, Memory, Store, Tuning},
 };
 use ponos::{
     broker::{Link, PublishOutcome, Publisher, Settlement},
+    event::Timestamp,
     shutdown::shutdown,
 };
 use std::{
@@ -358,4 +359,28 @@ fn the_status_is_brought_up_to_date_now_and_then_and_at_once_after_the_clock_was
     let at = ponos::event::Timestamp::from_millis;
     let is_outdated = |now: i64| super::is_outdated(at(10_000), at(now));
     assert_eq!([10_000, 10_199, 10_200, 9_000].map(is_outdated), [false, false, true, true]);
+}
+
+#[tokio::test]
+async fn a_reload_says_that_nothing_is_taken_in_while_the_clock_is_not_believed() {
+    let memory = Memory::default();
+    // The clock leaps from the first second to now.
+    let then = Timestamp::from_millis(1_000);
+    let commit = Commit { settled: then, handed: then, reached: then, ..Commit::default() };
+    memory.open("khronos", Limits::default()).unwrap().save(0, &commit).unwrap();
+    let (publisher, _task) = Publisher::channel(4);
+    let mut parts = parts(&memory, publisher).await;
+    parts.rules.clock.settle = 3_600_000;
+    let read = parts.schedules.take().unwrap().unwrap();
+    parts.loader = Arc::new(move || Ok(read.clone()));
+    let (clock_loop, handle) = ClockLoop::new(parts);
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    handle.commands.send(Command::Reload(reply)).await.unwrap();
+    let said = answer.await.unwrap().unwrap();
+    assert!(
+        said.starts_with("1 schedule read; ") && said.contains("once the clock's time is believed"),
+        "{said}"
+    );
+    running.abort();
 }
