@@ -170,7 +170,7 @@ async fn what_a_full_queue_refuses_is_resent_then_parked_and_released_under_its_
     let everything = Arrivals::of_all_events(&url, &[Queue::classic("everything")]).await;
     let mut clock = Clock::new(&url, REFUSED)
         .with("KHRONOS_PUBLISH_RESENDS", 2)
-        .with("KHRONOS_PUBLISH_RESEND_OVER", "600ms")
+        .with("KHRONOS_PUBLISH_RESEND_OVER", "3s")
         .started();
     // Seen at the first refusal, long before anything is given up on.
     let refused =
@@ -194,7 +194,8 @@ async fn what_a_full_queue_refuses_is_resent_then_parked_and_released_under_its_
     // Each was sent once and twice more: the healthy queue got it three times.
     let sendings = everything.so_far().iter().filter(|arrival| arrival.event.id.as_str() == id).count();
     assert_eq!((sendings, &first["refused"]), (3, &3.into()));
-    assert!(clock.log().contains("parked refused of"), "{}", clock.log());
+    // Of both one may be said, and that there is another.
+    assert!(clock.log().contains("parked refused"), "{}", clock.log());
     // The neighbour was never held up by it.
     let neighbours: Vec<_> =
         everything.so_far().into_iter().filter(|a| a.event.subject.as_deref() == Some("neighbour")).collect();
