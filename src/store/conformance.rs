@@ -11,7 +11,9 @@ use crate::{
         Coalesced, Commit, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, Sent, SkipReason,
         Snapshot, Span,
     },
-    schedule::{CatchUpDefinition, Definition, DstDefinition, Packed, ResendsDefinition, TimingDefinition},
+    schedule::{
+        CatchUpDefinition, Definition, DstDefinition, Packed, ResendsDefinition, TimingDefinition, ZoneData,
+    },
 };
 use kinds::*;
 use lost::*;
@@ -105,7 +107,7 @@ fn at(settled: i64) -> Commit {
 /// A definition with every key, and a payload of every kind of JSON value.
 fn definition(name: &str) -> Definition {
     let text = |text: &str| Some(text.to_owned());
-    Definition {
+    let mut definition = Definition {
         name: name.into(),
         event: text("time.one-day.passed"),
         every: text("1 day"),
@@ -139,7 +141,9 @@ fn definition(name: &str) -> Definition {
         data: Some(serde_json::json!({
             "z": [null, true, -1, 18_446_744_073_709_551_615_u64, 0.5, "Grüße\u{0}"], "a": {"b": {}}
         })),
-    }
+    };
+    definition.pin_zones(&ZoneData::bundled());
+    definition
 }
 
 fn revision(name: &str, number: u32) -> Revision {

@@ -97,7 +97,7 @@ fn list_history_audit_and_tail_ask_the_running_clock_and_the_store_of_a_stopped_
     let stored = clock.json(&["history", "often", "--after", "0", "--limit", "5"]);
     assert_eq!(stored, running);
     let listed = clock.json(&["list"]);
-    assert_eq!((&listed[0]["name"], &listed[0]["confirmed"]), (&"often".into(), &Value::Null));
+    assert!(listed[0]["name"] == "often" && listed[0]["confirmed"].as_u64() > Some(5), "{listed:?}");
     let audit = clock.json(&["audit"]);
     let totals = &audit.last().unwrap()["totals"];
     assert_eq!((&totals["holes"], &totals["surplus"]), (&0.into(), &0.into()), "{totals}");

@@ -187,7 +187,7 @@ mod tests {
             }
         }
         assert_eq!((Due::NONE.get(false), Due::NONE.get(true)), (None, None));
-        assert_eq!(size_of::<Slot>(), 64);
+        assert_eq!(size_of::<Slot>(), 72);
     }
 
     #[test]
