@@ -44,6 +44,6 @@ fn a_new_value_of_an_enum_breaks_readers_alone() {
 fn every_shell_gets_a_completion_script() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = ponos_ends("", &["completions", shell], 0).out;
-        assert!(script.contains("requeue") && script.contains("--url-file"), "{shell}");
+        assert!(script.contains("requeue") && script.contains("url-file"), "{shell}");
     }
 }
