@@ -1,6 +1,6 @@
 //! The consuming half of the port.
 
-use super::{Closed, Link, LinkError};
+use super::{Closed, Link, LinkError, LinkErrorClass};
 use ponos_event::Message;
 use std::sync::{
     Arc,
@@ -356,9 +356,15 @@ impl ConsumerTask {
 
     /// Counts a connection that was lost.
     pub(super) fn lost(&self, error: LinkError) {
+        self.losses.send_modify(|losses| *losses = Losses { count: losses.count + 1, last: Some(error) });
+    }
+
+    /// A queue that is not there says why it was lost, where the broker had no word on that.
+    pub(super) fn explain(&self, error: LinkError) {
         self.losses.send_modify(|losses| {
-            losses.count += 1;
-            losses.last = Some(error);
+            if losses.last.as_ref().is_some_and(|last| last.class == LinkErrorClass::Unreachable) {
+                losses.last = Some(error);
+            }
         });
     }
 

@@ -104,6 +104,8 @@ impl ConsumerSupervisor {
                 Some(Err(NotOpened { error, asked })) => {
                     if asked {
                         self.task.lost(error.clone());
+                    } else if error.class == LinkErrorClass::Missing {
+                        self.task.explain(error.clone());
                     }
                     error
                 }
