@@ -11,6 +11,7 @@
 
 pub mod calendar;
 mod calendar_store;
+mod content_id;
 mod cron;
 mod definition;
 pub mod diagnostic;

@@ -2,9 +2,11 @@
 //! covered in every zone.
 
 use super::date;
-use crate::months::{FIRST_DAY, LAST_DAY};
-use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use crate::{
+    content_id::content_id,
+    months::{FIRST_DAY, LAST_DAY},
+};
+use std::fmt;
 use uuid::Uuid;
 
 const WORDS: usize = (LAST_DAY - FIRST_DAY) as usize / 64 + 1;
@@ -19,9 +21,10 @@ pub struct Days {
     words: Box<[u64]>,
 }
 
-/// What a set of days is kept under: equal sets have equal ids, whatever they were written as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CalendarId(Uuid);
+content_id! {
+    /// What a set of days is kept under: equal sets have equal ids, whatever they were written as.
+    CalendarId, NAMESPACE
+}
 
 /// The word and the bit of a day of the table.
 fn place(day: i32) -> (usize, u32) {
@@ -163,52 +166,13 @@ impl Days {
 
     /// What they are kept under.
     pub fn id(&self) -> CalendarId {
-        CalendarId(Uuid::new_v5(&NAMESPACE, &self.to_bytes()))
+        CalendarId::of(&self.to_bytes())
     }
 }
 
 impl fmt::Debug for Days {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} days", self.len())
-    }
-}
-
-impl CalendarId {
-    /// Sixteen bytes, for a key.
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
-
-    /// The id of these sixteen bytes.
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(bytes))
-    }
-}
-
-impl fmt::Display for CalendarId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_hyphenated().fmt(f)
-    }
-}
-
-impl FromStr for CalendarId {
-    type Err = uuid::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Uuid::try_parse(text).map(Self)
-    }
-}
-
-impl Serialize for CalendarId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for CalendarId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -2,10 +2,10 @@
 //! the bytes, and what the rule at their end says of the years that they do not list.
 
 use super::Segment;
+use crate::content_id::content_id;
 use jiff::tz::TimeZone;
 use ponos_event::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt};
 use uuid::Uuid;
 
 /// UUIDv5 of the URL namespace and `urn:khronos:zone`.
@@ -18,9 +18,10 @@ const NEAREST: i64 = 2 * 86_400_000;
 /// Bytes of a TZif header.
 const HEADER: usize = 44;
 
-/// What the rules of a zone are kept under: equal bytes have equal ids, whatever the zone is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ZoneId(Uuid);
+content_id! {
+    /// What the rules of a zone are kept under: equal bytes have equal ids, whatever the zone is called.
+    ZoneId, NAMESPACE
+}
 
 /// The TZif bytes of a zone, and what they mean.
 pub struct ZoneRules {
@@ -111,46 +112,4 @@ fn counts(header: &[u8]) -> Option<[u64; 6]> {
     let mut all = [0; 6];
     all.iter_mut().zip(counts).for_each(|(one, bytes)| *one = u32::from_be_bytes(*bytes).into());
     Some(all)
-}
-
-impl ZoneId {
-    fn of(tzif: &[u8]) -> Self {
-        Self(Uuid::new_v5(&NAMESPACE, tzif))
-    }
-
-    /// Sixteen bytes, for a key.
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
-
-    /// The id of these sixteen bytes.
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(bytes))
-    }
-}
-
-impl fmt::Display for ZoneId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_hyphenated().fmt(f)
-    }
-}
-
-impl FromStr for ZoneId {
-    type Err = uuid::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Uuid::try_parse(text).map(Self)
-    }
-}
-
-impl Serialize for ZoneId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ZoneId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
 }
