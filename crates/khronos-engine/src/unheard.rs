@@ -43,18 +43,19 @@ impl Engine {
     /// An event of this revision was confirmed and reached nobody.
     pub(super) fn note_unheard(&mut self, key: &SpanKey, owner: &Owner) {
         let now = self.now();
-        // What is on time has the revision that runs: its slot says the event.
-        let said = if let Owner::OnTime(id) = owner {
-            let event = self.schedules[*id].definition.event();
-            self.outstanding.unheard.note(event, now).then(|| event.into())
-        } else {
-            self.revision(key).and_then(|revision| {
-                let event = revision.definition.event();
-                self.outstanding.unheard.note(event, now).then(|| event.into())
-            })
+        let found;
+        let definition = match owner {
+            // What is on time has the revision that runs.
+            Owner::OnTime(id) => &self.schedules[*id].definition,
+            _ => {
+                let Some(revision) = self.revision(key) else { return };
+                found = revision.definition;
+                &found
+            }
         };
-        if let Some(event) = said {
-            self.out.notices.push(Notice::Unheard { event, schedule: key.0.clone() });
+        let event = definition.event();
+        if self.outstanding.unheard.note(event, now) {
+            self.out.notices.push(Notice::Unheard { event: event.into(), schedule: key.0.clone() });
         }
     }
 }

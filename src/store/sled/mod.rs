@@ -261,10 +261,11 @@ impl Store for SledStore {
             // An older version does not know the key either, and would take the definition for damaged.
             let has_resends =
                 |revision: &Revision| revision.definition.conduct().resends != ResendPolicy::default();
-            if parked.any(|parked| encoding::retries(parked).is_some())
-                || commit.revisions.iter().any(has_resends)
+            if meta.form < FORM_OF_RETRIES
+                && (parked.any(|parked| encoding::retries(parked).is_some())
+                    || commit.revisions.iter().any(has_resends))
             {
-                meta.form = meta.form.max(FORM_OF_RETRIES);
+                meta.form = FORM_OF_RETRIES;
             }
             changes.commit(commit)?;
             changes.amend(amended);
@@ -273,8 +274,8 @@ impl Store for SledStore {
                     changes.remove(key);
                 }
             }
-            if changes.has_zones() {
-                meta.form = meta.form.max(FORM_OF_ZONES);
+            if meta.form < FORM_OF_ZONES && changes.has_zones() {
+                meta.form = FORM_OF_ZONES;
             }
             Ok(())
         })

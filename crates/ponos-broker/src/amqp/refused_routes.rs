@@ -31,6 +31,12 @@ struct RefusedRoute {
     smallest: usize,
 }
 
+impl RefusedRoute {
+    fn is_of(&self, publishing: &Publishing) -> bool {
+        publishing.message.body.len() >= self.smallest
+    }
+}
+
 /// The routes that are known, by exchange and routing key.
 #[derive(Debug, Default)]
 pub(super) struct RefusedRoutes {
@@ -68,15 +74,14 @@ impl RefusedRoutes {
     pub(super) fn meet(&self, publishing: &Publishing) -> bool {
         let keys = self.known.get(&*publishing.exchange);
         let route = keys.and_then(|keys| keys.get(&publishing.message.routing_key));
-        route.is_some_and(|route| publishing.message.body.len() >= route.smallest)
+        route.is_some_and(|route| route.is_of(publishing))
     }
 
     /// The same for one that is to be published now.
     pub(super) fn take(&mut self, publishing: &Publishing, now: Instant) -> bool {
         let keys = self.known.get_mut(&*publishing.exchange);
         let route = keys.and_then(|keys| keys.get_mut(&publishing.message.routing_key));
-        let route = route.filter(|route| publishing.message.body.len() >= route.smallest);
-        route.map(|route| route.used = now).is_some()
+        route.filter(|route| route.is_of(publishing)).map(|route| route.used = now).is_some()
     }
 
     /// Forgets what nothing was published to for long.
