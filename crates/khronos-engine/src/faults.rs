@@ -1,5 +1,5 @@
-//! Faults that tests plant in the engine, to show that they would catch them. In a build that is no test nothing is ever
-//! planted, and the checks are gone.
+//! Faults that tests plant in the engine, to show that they would catch them. Outside tests nothing is ever planted, and the
+//! checks are gone.
 //!
 //! Here stand those alone that nothing outside the engine can play: of each is said why. All others are planted at its
 //! boundary, in `simulation/boundary.rs`, or are seen by a test of the lines that would have them.

@@ -324,7 +324,7 @@ impl Notice {
     }
 }
 
-/// How many others, in the place of N; nothing, if there are none.
+/// The text with the number of others in place of its N; empty if there are none.
 fn and(others: usize, text: &str) -> String {
     if others == 0 { String::new() } else { text.replace('N', &others.to_string()) }
 }

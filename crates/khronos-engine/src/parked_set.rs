@@ -21,7 +21,8 @@ const LONGEST: i64 = 24 * 60 * 60 * 1_000;
 #[derive(Debug, Default)]
 pub(super) struct ParkedSet {
     entries: BTreeMap<u64, Parked>,
-    /// Of each revision by last due time, which is no order of numbers: what was refused before a crash may be refused again.
+    /// The entries of each revision by last due time. Their numbers may be in another order: what was refused before a crash may
+    /// be refused again.
     of: HashMap<SpanKey, BTreeSet<(Timestamp, u64)>>,
     /// Of each schedule those that are sent again by themselves, oldest first.
     retried: HashMap<Arc<str>, BTreeSet<u64>>,

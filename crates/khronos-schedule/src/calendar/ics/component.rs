@@ -151,7 +151,7 @@ fn is_kept(name: &str) -> bool {
     OF_DAYS.contains(&name) || OF_IDENTITY.contains(&name)
 }
 
-/// Whether a line that is none is meant for people, or for a program of its own: `SUMMARY=a day off`.
+/// Whether a line that is not a valid property is meant for people, or for some other program: `SUMMARY=a day off`.
 fn is_text(line: &str) -> bool {
     let name = line.split('=').next().unwrap_or_default().trim().to_ascii_uppercase();
     name.starts_with("X-") || TEXTS.contains(&&*name)

@@ -4,7 +4,7 @@ use super::{refusal::Refusal, unfolded::Unfolded};
 use crate::fault::Flaw;
 use std::ops::Range;
 
-/// Their values have no colon, so that one in a parameter without quotes (as some programs write zones) is no end.
+/// Their values have no colon, so that a colon in a parameter without quotes (as some programs write zones) does not end it.
 const OF_TIMES: [&str; 5] = ["DTSTART", "DTEND", "RDATE", "EXDATE", "RECURRENCE-ID"];
 
 /// A property.
@@ -17,7 +17,7 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Reads a line; `None` if it is none.
+    /// Reads a line; `None` if it is not a valid content line.
     pub(super) fn read(line: &'a str, unfolded: &'a Unfolded) -> Option<Self> {
         let end = line.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_')?;
         let (name, rest) = line.split_at_checked(end).filter(|(name, _)| !name.is_empty())?;

@@ -145,7 +145,7 @@ impl Length {
     /// Days of the longest one: beyond all that can be asked for.
     const LONGEST: i64 = 400 * 366;
 
-    /// Reads `P1D`, `PT1H30M`, `P1DT12H`, `P2W`: `None` if it is none, is below zero or has no end.
+    /// Reads `P1D`, `PT1H30M`, `P1DT12H`, `P2W`: `None` if it is not a valid duration, is negative or is longer than 400 years.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let upper = text.trim().to_ascii_uppercase();
         let rest = upper.strip_prefix('+').unwrap_or(&upper).strip_prefix('P')?;

@@ -135,7 +135,7 @@ impl Rule {
                 let interval = value.parse().ok().filter(|n: &i64| (1..=1_000_000_000).contains(n));
                 self.interval = interval.ok_or_else(|| odd("whole numbers from 1 on"))?;
             }
-            // What some libraries write where there is none.
+            // Some libraries write -1 where the number is not limited.
             "COUNT" if value == "-1" => {}
             "COUNT" => {
                 let count = value.parse().ok().filter(|n: &usize| *n > 0);
