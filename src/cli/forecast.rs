@@ -2,7 +2,7 @@
 
 use super::{Globals, chosen::chosen, exit::Exit, output, report, table, terminal, when, zone_data};
 use crate::{
-    schedule::{LoadForecast, Peak, Timing},
+    schedule::{CalendarStore, LoadForecast, Peak, Timing},
     sources::Source,
     telemetry,
 };
@@ -123,7 +123,7 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     let from = when::start(args.from.as_deref(), zone, Some(when::ZONE), &store)?;
     let through = when::end(from, &args.length, LONGEST)?;
     let schedules = chosen(globals, args.schedules.as_deref(), &args.names, !args.json)?;
-    let forecast = foretell(&schedules, (from, through), zone);
+    let forecast = foretell(&schedules, (from, through), zone, &store);
     output::print_styled(|out| {
         if args.json {
             return output::lines(&mut Cleaned::new(out), &[forecast]);
@@ -132,7 +132,12 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     })
 }
 
-fn foretell(schedules: &[Source], (from, through): (Timestamp, Timestamp), zone: Option<&str>) -> Forecast {
+fn foretell(
+    schedules: &[Source],
+    (from, through): (Timestamp, Timestamp),
+    zone: Option<&str>,
+    store: &CalendarStore,
+) -> Forecast {
     let mut load = LoadForecast::new(from, through);
     for (timing, times) in grouped(schedules) {
         load.add(timing, times);
@@ -144,7 +149,7 @@ fn foretell(schedules: &[Source], (from, through): (Timestamp, Timestamp), zone:
     };
     let row = ROWS.into_iter().find(|(row, _)| load.span() / 1000 / row < MOST_ROWS);
     let (row, starts) = row.unwrap_or((86_400, AT_MIDNIGHT));
-    let starts = starts.and_then(|cron| Timing::from_cron(cron, zone).ok());
+    let starts = starts.and_then(|cron| Timing::from_cron_with(cron, zone, store).ok());
     let rows: Vec<Peak> = match &starts {
         Some(starts) => load.slices_at(starts).collect(),
         None => load.slices(row).collect(),

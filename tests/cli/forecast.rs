@@ -1,5 +1,6 @@
 //! `khronos forecast`, as a person and as a program meet it.
 
+use khronos::schedule::Timing;
 use serde_json::Value;
 use std::{fs, process::Command};
 
@@ -111,6 +112,28 @@ fn rows_are_the_days_of_the_zone_that_is_shown() {
     assert!(out.contains("\n2026-12-31 00:00     24  ###"), "{out}");
     let (_, out, _) = forecast(schedules, &[&arguments[..], &["--json"]].concat());
     let shown: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(shown["rows"][1]["at"], "2026-12-01T18:30:00.000Z");
+}
+
+/// A zone that only the configured folder has: in it too the rows are its days.
+#[test]
+fn rows_follow_the_zone_data_that_is_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let kolkata = Timing::from_every("1 day", Some("Asia/Kolkata")).unwrap();
+    fs::create_dir_all(folder.path().join("zones/Test")).unwrap();
+    fs::write(folder.path().join("zones/Test/Own"), kolkata.zone().rules().unwrap().tzif()).unwrap();
+    fs::write(folder.path().join("config.toml"), "[clock]\ntime_zones = \"zones\"\n").unwrap();
+    fs::create_dir(folder.path().join("schedules")).unwrap();
+    let hourly = "[[schedule]]\nname = \"h\"\nevent = \"a.h.passed\"\nevery = \"1h\"\n";
+    fs::write(folder.path().join("schedules/a.toml"), hourly).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_khronos"))
+        .env_clear()
+        .current_dir(folder.path())
+        .args(["forecast", "--json", "--from", "2026-12-01T00:00:00", "--time-zone", "Test/Own"])
+        .args(["--for", "31 days"])
+        .output()
+        .unwrap();
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     assert_eq!(shown["rows"][1]["at"], "2026-12-01T18:30:00.000Z");
 }
 
