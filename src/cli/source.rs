@@ -147,17 +147,12 @@ fn history_path(wanted: &HistoryQuery) -> String {
         ("outcome", &wanted.outcome),
         ("late", &wanted.late),
     ];
-    for (key, value) in words {
-        if let Some(value) = value {
-            path.push_str(&format!("&{key}={}", encode(value)));
-        }
-    }
-    for (key, value) in [("from", wanted.from), ("to", wanted.to)] {
-        if let Some(value) = value {
-            path.push_str(&format!("&{key}={value}"));
-        }
-    }
-    for (key, value) in [("after", wanted.after), ("before", wanted.before)] {
+    let words = words.map(|(key, word)| (key, word.as_deref().map(encode)));
+    let instants =
+        [("from", wanted.from), ("to", wanted.to)].map(|(key, at)| (key, at.map(|at| at.to_string())));
+    let positions = [("after", wanted.after), ("before", wanted.before)]
+        .map(|(key, position)| (key, position.map(|position| position.to_string())));
+    for (key, value) in words.into_iter().chain(instants).chain(positions) {
         if let Some(value) = value {
             path.push_str(&format!("&{key}={value}"));
         }

@@ -19,15 +19,23 @@ pub struct Window {
     to: Option<Timestamp>,
 }
 
+/// Refuses bounds between which nothing lies.
+pub(super) fn check_order(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<(), OpsError> {
+    match (from, to) {
+        (Some(from), Some(to)) if from >= to => {
+            Err(OpsError::Invalid(format!("from ({from}) must be before to ({to})")))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Window {
     /// # Errors
     /// [`OpsError::Invalid`]: it is empty, or begins in the future: "they agree" would be true of it, and mean nothing.
     pub fn new(from: Option<Timestamp>, to: Option<Timestamp>, now: Timestamp) -> Result<Self, OpsError> {
-        match (from, to) {
-            (Some(from), Some(to)) if from >= to => {
-                Err(OpsError::Invalid(format!("from ({from}) must be before to ({to})")))
-            }
-            (Some(from), _) if from >= now => Err(OpsError::Invalid(format!(
+        check_order(from, to)?;
+        match from {
+            Some(from) if from >= now => Err(OpsError::Invalid(format!(
                 "from ({from}) is in the future (it is {now}): nothing is recorded after it yet"
             ))),
             _ => Ok(Self { from, to }),

@@ -2,6 +2,7 @@
 
 use super::{
     Clock, History, OpsError, RowView,
+    audit::check_order,
     views::{OUTCOMES, outcome_word},
 };
 use crate::{
@@ -67,11 +68,7 @@ fn check(wanted: &HistoryQuery) -> Result<Option<i64>, OpsError> {
     }
     check_word("kind", wanted.kind.as_deref(), &EventKind::WORDS)?;
     check_word("outcome", wanted.outcome.as_deref(), &OUTCOMES)?;
-    if let (Some(from), Some(to)) = (wanted.from, wanted.to)
-        && from >= to
-    {
-        return Err(OpsError::Invalid(format!("from ({from}) must be before to ({to})")));
-    }
+    check_order(wanted.from, wanted.to)?;
     let late = wanted.late.as_deref().map(|text| text.strip_prefix('>').unwrap_or(text).trim_start());
     let late = late.map(|text| parse_length(text, LATEST, "late")).transpose();
     late.map_err(|fault| {
