@@ -2,16 +2,13 @@
 
 use crate::store::{Page, StoreError};
 use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc};
-use tokio::sync::Semaphore;
 
 type Reading = Pin<Box<dyn Future<Output = Result<Page, StoreError>> + Send>>;
 
-/// Reads the record; what stands behind it is the caller's affair. Clones read the same, in turns: where one page is read at
-/// a time, processor and disk have time for what is due and to be written, however many want to read.
+/// Reads the record; what stands behind it is the caller's affair: a store reads one page at a time. Clones read the same.
 #[derive(Clone)]
 pub struct RecordReader {
     read: Arc<dyn Fn(u64, usize) -> Reading + Send + Sync>,
-    turn: Arc<Semaphore>,
 }
 
 impl RecordReader {
@@ -20,8 +17,7 @@ impl RecordReader {
     where
         R: Future<Output = Result<Page, StoreError>> + Send + 'static,
     {
-        let read = Arc::new(move |after, most| Box::pin(read(after, most)) as Reading);
-        Self { read, turn: Arc::new(Semaphore::new(1)) }
+        Self { read: Arc::new(move |after, most| Box::pin(read(after, most)) as Reading) }
     }
 
     /// Rows with a number above `after`, oldest first, at most `most`.
@@ -29,14 +25,9 @@ impl RecordReader {
     /// # Errors
     /// [`StoreError`].
     pub async fn read(&self, after: u64, most: usize) -> Result<Page, StoreError> {
-        let Self { read, turn } = self.clone();
         // On a task of its own: who asks may not be polled for a while (nothing is, of an answer that nobody takes), and
         // must not keep its turn meanwhile.
-        let reading = tokio::spawn(async move {
-            // Never closed.
-            let _turn = turn.acquire().await;
-            read(after, most).await
-        });
+        let reading = tokio::spawn((self.read)(after, most));
         let ended = |_| StoreError::Io { path: PathBuf::new(), what: "reading ended unexpectedly".into() };
         reading.await.map_err(ended)?
     }
@@ -61,12 +52,19 @@ impl fmt::Debug for RecordReader {
 mod tests {
     use super::*;
     use std::{future::poll_fn, task::Poll, time::Duration};
+    use tokio::sync::Semaphore;
 
     #[tokio::test]
     async fn who_asks_and_does_not_look_keeps_nobody_from_reading() {
-        let record = RecordReader::new(async |_, _| {
-            tokio::task::yield_now().await;
-            Ok(Page { rows: vec![], first: 1, last: 0, record: 1 })
+        // As a store: one page at a time.
+        let turn = Arc::new(Semaphore::new(1));
+        let record = RecordReader::new(move |_, _| {
+            let turn = turn.clone();
+            async move {
+                let _turn = turn.acquire().await;
+                tokio::task::yield_now().await;
+                Ok(Page { rows: vec![], first: 1, last: 0, record: 1 })
+            }
         });
         let mut unwatched: Vec<_> = (0..3).map(|_| Box::pin(record.read(0, 1))).collect();
         for reading in &mut unwatched {

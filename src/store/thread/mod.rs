@@ -25,7 +25,8 @@ use tokio::{
 /// Opens the store, again after each failure.
 pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Store>, StoreError> + Send>;
 
-/// Pages that are read at a time: threads that may hang in the disk. HTTP has two threads for what blocks.
+/// Pages that are read at a time, so that processor and disk have time for what is due and to be written, however many want
+/// to read; and threads that may hang in the disk. HTTP has two threads for what blocks.
 const READERS: usize = 1;
 
 /// Bounds and pauses of a store's thread.
