@@ -15,7 +15,10 @@ use std::{
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 fn scratch() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -229,6 +232,30 @@ fn a_second_process_is_refused_and_the_first_goes_on() {
     store.save(0, &commit(2, vec![])).unwrap();
     drop(store);
     assert_eq!(everything(&path).unwrap().snapshot.settled, Some(instant(2)));
+}
+
+#[test]
+fn a_database_that_is_about_to_be_released_is_waited_for() {
+    let (_folder, path) = scratch();
+    drop(open(&path).unwrap());
+    let held = File::options().write(true).open(path.join(DATABASE)).unwrap();
+    testkit::block_until("the database to be free", LIMIT, || held.try_lock().ok());
+    let refused = open(&path).err().unwrap();
+    assert!(refused.to_string().contains("the database was not released yet"), "{refused}");
+    let opening = std::thread::spawn({
+        let path = path.clone();
+        move || open(&path).map(drop)
+    });
+    let ours = File::options().write(true).open(path.join("lock")).unwrap();
+    testkit::block_until("the store to be opened", LIMIT, || match ours.try_lock() {
+        Ok(()) => {
+            ours.unlock().unwrap();
+            None
+        }
+        Err(_) => Some(()),
+    });
+    drop(held);
+    opening.join().unwrap().unwrap();
 }
 
 #[test]

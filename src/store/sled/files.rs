@@ -38,14 +38,26 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     close(folder)?;
     let file =
         File::options().create(true).write(true).truncate(false).open(folder.join(LOCK)).map_err(io)?;
+    when_free(|| match file.try_lock() {
+        Ok(()) => Ok(Some(())),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    })?
+    .ok_or_else(|| StoreError::Locked { path: folder.to_owned() })?;
+    Ok(file)
+}
+
+/// Tries to take what somebody may still hold for a moment; nothing if it was held all the time.
+pub(super) fn when_free<T>(
+    mut attempt: impl FnMut() -> Result<Option<T>, StoreError>,
+) -> Result<Option<T>, StoreError> {
     for _ in 0..LOCK_ATTEMPTS {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(error)) => return Err(io(error)),
+        if let Some(taken) = attempt()? {
+            return Ok(Some(taken));
         }
+        std::thread::sleep(LOCK_PAUSE);
     }
-    Err(StoreError::Locked { path: folder.to_owned() })
+    Ok(None)
 }
 
 /// Makes the files private: none can be followed out of the folder, or be held by another user.

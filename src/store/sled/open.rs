@@ -25,7 +25,7 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
         .mode(::sled::Mode::LowSpace)
         // No thread of sled's own writes: each write is flushed by itself, and cleans up while it is made.
         .flush_every_ms(None);
-    let db = guarded(path, || config.open()).map_err(|error| lock_left_behind(path, error))?;
+    let db = database(path, &config)?;
     files::close(path)?;
     let mut store = SledStore {
         path: path.to_owned(),
@@ -159,12 +159,15 @@ fn accept(mut store: SledStore, scan: Scan, clock: &str) -> Result<SledStore, St
     Ok(store)
 }
 
-/// Our own lock is held: who has sled's lock can only be what an earlier failure in this process left behind.
-fn lock_left_behind(path: &Path, error: StoreError) -> StoreError {
-    match error {
-        StoreError::Io { what, .. } if what.contains("could not acquire lock") => {
-            StoreError::Io { path: path.to_owned(), what: "the database was not released yet".into() }
-        }
-        other => other,
-    }
+/// Sled's own lock is waited for as ours is. Ours is held, so only this process can still have it: a thread of sled's
+/// pool lets go of a database that was closed some moments after the call that closed it has returned.
+fn database(path: &Path, config: &::sled::Config) -> Result<::sled::Db, StoreError> {
+    let opened = files::when_free(|| match guarded(path, || config.open()) {
+        Err(StoreError::Io { what, .. }) if what.contains("could not acquire lock") => Ok(None),
+        opened => opened.map(Some),
+    })?;
+    opened.ok_or_else(|| StoreError::Io {
+        path: path.to_owned(),
+        what: "the database was not released yet".into(),
+    })
 }
