@@ -12,6 +12,8 @@ pub mod exit;
 #[cfg(feature = "worker")]
 pub mod inbox;
 pub mod log_filter;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[doc(hidden)]
 pub mod output;
 pub mod private;
@@ -37,6 +39,10 @@ pub use time_passed::{Cause, TimePassed, Window};
 #[cfg(all(doctest, feature = "worker"))]
 #[doc = include_str!("../../../docs/workers.md")]
 mod guide {}
+
+/// For metrics of one's own, in the version that [`metrics`] exposes.
+#[cfg(feature = "metrics")]
+pub use prometheus_client;
 
 /// For `#[derive(JsonSchema)]` with `#[schemars(crate = "ponos::schemars")]`, where a service has no schemars of its own.
 #[cfg(feature = "worker")]
