@@ -17,6 +17,7 @@ pub mod terminal;
 pub mod text;
 mod timestamp;
 pub mod topology;
+mod trace;
 
 #[doc(hidden)]
 pub use cloudevents::is_structured;
@@ -28,3 +29,4 @@ pub use message::{HeaderValue, Headers, Message, Properties};
 pub use name::{EventName, InvalidName};
 pub use numbered::Numbered;
 pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use trace::TraceParent;
