@@ -9,6 +9,7 @@ use super::{
 use crate::{
     clock::Clock,
     inbox::Inbox,
+    metrics::Metrics,
     schema::{Contract, SchemaError},
 };
 use std::{
@@ -29,6 +30,10 @@ pub struct Worker {
     pub(super) clock: Clock,
     pub(super) passive: bool,
     pub(super) observer: Option<Observer>,
+    /// In which it counts.
+    pub(super) measured: Option<Metrics>,
+    /// Where it is scraped, as it was written.
+    pub(super) metrics: Option<String>,
 }
 
 /// A queue as the author described it.
@@ -83,6 +88,8 @@ impl Worker {
             clock: Clock::system(),
             passive: false,
             observer: None,
+            measured: None,
+            metrics: None,
         }
     }
 
@@ -164,6 +171,21 @@ impl Worker {
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
+    }
+
+    /// Serves metrics for Prometheus at `http://<address>/metrics`, from the start until the worker has ended. The address is an
+    /// IP address and a port: `127.0.0.1:9464` for this machine alone, `0.0.0.0:9464` for whoever can reach it, since there is
+    /// no password. Port 0 is one that is free: [`Ready::metrics_address`](super::Ready::metrics_address).
+    #[must_use]
+    pub fn metrics(self, address: impl ToString) -> Self {
+        Self { metrics: Some(address.to_string()), ..self }
+    }
+
+    /// Counts in these metrics, among which the author may register others: they are served at the address of
+    /// [`Worker::metrics`], or by a server of the author's own ([`Metrics::expose`]).
+    #[must_use]
+    pub fn registry(self, metrics: &Metrics) -> Self {
+        Self { measured: Some(metrics.clone()), ..self }
     }
 
     /// Declares nothing on the broker and only checks that everything exists, for users without configure permission.

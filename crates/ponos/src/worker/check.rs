@@ -1,7 +1,7 @@
 //! Checks a worker and makes a [`Plan`] of it. All faults are reported at once, before the broker is touched.
 
 use super::{
-    Policy, RunError, Worker,
+    Policy, RunError, Worker, WorkerMetrics,
     builder::{HandlerDraft, QueueDraft, Takes},
     plan::{Plan, QueuePlan, Route},
     reach::overshadowing,
@@ -11,6 +11,7 @@ use super::{
 use crate::{
     broker::LinkError,
     event::{EventName, InvalidName},
+    metrics::{ListenError, Metrics},
     schema::{Contract, Registry, SchemaError},
     topology::{
         Topology, check_event_pattern,
@@ -20,6 +21,7 @@ use crate::{
 use std::{
     collections::HashSet,
     fmt,
+    net::SocketAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -32,6 +34,8 @@ pub enum WorkerError {
     Invalid(Vec<String>),
     /// The broker refuses it; a person must change something before it can work.
     Broker(LinkError),
+    /// Its metrics can't be served.
+    Metrics(ListenError),
     /// It ended by itself, without a shutdown.
     Ended(RunError),
 }
@@ -41,6 +45,7 @@ impl fmt::Display for WorkerError {
         match self {
             Self::Invalid(faults) => write!(f, "the worker can't run: {}", faults.join("; ")),
             Self::Broker(error) => write!(f, "the worker can't run: {error}"),
+            Self::Metrics(error) => write!(f, "the worker can't run: {error}"),
             Self::Ended(error) => write!(f, "{error}"),
         }
     }
@@ -76,7 +81,12 @@ impl Worker {
         }
         faults.extend(self.limits.faults());
         let topology = topology(&self, &mut faults);
-        let Self { service, drafts, events, tasks, states, inbox, limits, clock, observer, .. } = self;
+        let address = self.metrics.as_deref().and_then(|text| address(text, &mut faults));
+        let Self { service, drafts, events, tasks, states, inbox, limits, clock, observer, measured, .. } =
+            self;
+        let served = address.map(|address| (address, measured.clone().unwrap_or_default()));
+        let metrics = served.as_ref().map(|(_, metrics)| metrics).or(measured.as_ref());
+        let metrics = metrics.map(Metrics::of_workers);
         let mut queues = Vec::new();
         let by_handlers = drafts.iter().filter(|draft| draft.intake == Takes::Task);
         let handled: HashSet<String> = by_handlers.map(|draft| draft.label.clone()).collect();
@@ -92,7 +102,7 @@ impl Worker {
                     )
                 }));
             }
-            let plan = queue_plan(&service, draft, limits.consumer_timeout, &mut found);
+            let plan = queue_plan(&service, draft, limits.consumer_timeout, metrics, &mut found);
             if let Some(slowest) = plan.routes.iter().map(|route| route.policy.timeout).max()
                 && slowest > limits.grace
             {
@@ -121,7 +131,7 @@ impl Worker {
             publisher: OnceLock::new(),
             observer,
         };
-        Ok(Plan { service: Arc::new(service), queues, topology })
+        Ok(Plan { service: Arc::new(service), queues, topology, served })
     }
 }
 
@@ -157,9 +167,11 @@ fn queue_plan(
     service: &str,
     draft: QueueDraft,
     consumer_timeout: Duration,
+    metrics: Option<&WorkerMetrics>,
     faults: &mut Vec<String>,
 ) -> QueuePlan {
     let QueueDraft { label, intake, handlers, mut policy } = draft;
+    let name: Arc<str> = Arc::from(format!("{service}.{label}"));
     faults.extend(policy.faults());
     if intake == Takes::Several {
         if !is_label(&label) {
@@ -212,21 +224,34 @@ fn queue_plan(
         faults.extend(wait.fault(policy.timeout, consumer_timeout));
         match contract {
             Ok(contract) => {
+                let metrics = metrics.map(|metrics| metrics.handler(&name, &pattern));
                 let pattern = Arc::from(pattern);
-                routes.push(Arc::new(Route { pattern, contract, policy, handler, last }));
+                routes.push(Arc::new(Route { pattern, contract, policy, handler, last, metrics }));
             }
             Err(why) => faults.push(format!("the schema of '{pattern}' can't be used: {why}")),
         }
     }
     if !uncompared.is_empty() {
         tracing::warn!(
-            queue = format!("{service}.{label}"),
+            queue = %name,
             patterns = uncompared.join(" "),
             "these patterns have too many wildcards to be compared with those before them, so their handlers may never be reached; write them with fewer '#'"
         );
     }
     let most_held = Wait::most(&policy, slowest, consumer_timeout);
-    QueuePlan { name: Arc::from(format!("{service}.{label}")), routes, policy, most_held }
+    let metrics = metrics.map(|metrics| metrics.queue(&name));
+    QueuePlan { name, routes, policy, most_held, metrics }
+}
+
+/// The address of the metrics.
+fn address(text: &str, faults: &mut Vec<String>) -> Option<SocketAddr> {
+    let parsed = text.parse();
+    if parsed.is_err() {
+        faults.push(format!(
+            "metrics: '{text}' is not an IP address with a port: write 127.0.0.1:9464, or 0.0.0.0:9464 for others to reach it"
+        ));
+    }
+    parsed.ok()
 }
 
 /// Whether two policies have the same settings of a queue.

@@ -1,11 +1,18 @@
 //! A checked worker as data: its queues with their routes, and the topology they need.
 
-use super::{Policy, handler::ErasedHandler, service::Service, settings::Last};
+use super::{
+    Policy,
+    handler::ErasedHandler,
+    metrics::{HandlerMetrics, QueueMetrics},
+    service::Service,
+    settings::Last,
+};
 use crate::{
+    metrics::Metrics,
     schema::Contract,
     topology::{Topology, topic_matches},
 };
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 /// A worker, checked and ready to be run.
 #[derive(Debug)]
@@ -16,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) queues: Vec<QueuePlan>,
     /// All that must exist on the broker.
     pub(crate) topology: Topology,
+    /// Where metrics are to be served, and which.
+    pub(crate) served: Option<(SocketAddr, Metrics)>,
 }
 
 /// One queue: its routes, and how many at a time.
@@ -29,6 +38,8 @@ pub(crate) struct QueuePlan {
     pub(crate) policy: Policy,
     /// The largest prefetch allowed.
     pub(crate) most_held: u16,
+    /// If it is measured.
+    pub(crate) metrics: Option<QueueMetrics>,
 }
 
 /// One handler, with the pattern and contract of what it takes.
@@ -44,6 +55,8 @@ pub(crate) struct Route {
     pub(crate) handler: ErasedHandler,
     /// The final handler, which runs before a message goes to the dead letters.
     pub(crate) last: Option<Last>,
+    /// If it is measured.
+    pub(crate) metrics: Option<HandlerMetrics>,
 }
 
 impl QueuePlan {

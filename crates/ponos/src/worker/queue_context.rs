@@ -61,6 +61,14 @@ impl QueueContext {
         matches!(&*self.publishing.borrow(), Link::Up { .. })
     }
 
+    /// A delivery was given back before it reached a handler.
+    pub(crate) fn given_back(&self, id: Option<&str>) {
+        self.report.given_back(id);
+        if let Some(metrics) = &self.plan.metrics {
+            metrics.given_back();
+        }
+    }
+
     /// A task has ended whose handler ran and answered.
     pub(crate) fn measure(&self, took: Duration) {
         if self.plan.policy.adapts() {

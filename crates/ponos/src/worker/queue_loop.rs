@@ -50,6 +50,7 @@ pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: 
         consumer,
         limiter,
         waiting: VecDeque::new(),
+        came: None,
         batch: Vec::new(),
         pauses: 0,
     };
@@ -68,6 +69,8 @@ struct QueueLoop {
     limiter: Option<Limiter>,
     /// Bounded by the prefetch.
     waiting: VecDeque<Delivery>,
+    /// When those that wait came, if that is measured: all at once.
+    came: Option<Instant>,
     batch: Vec<Delivery>,
     /// How many of the breaker's pauses were seen.
     pauses: u64,
@@ -91,6 +94,7 @@ impl QueueLoop {
                     return;
                 }
                 self.queue.pulse.came(came);
+                self.came = self.queue.plan.metrics.as_ref().map(|_| Instant::now());
                 self.queue.pulse.waiting.store(true, Ordering::Relaxed);
                 self.adapt();
                 self.waiting.extend(self.batch.drain(..));
@@ -117,6 +121,9 @@ impl QueueLoop {
             let Some(delivery) = self.waiting.pop_front() else { continue };
             if let Some(limiter) = &mut self.limiter {
                 limiter.begin(Instant::now());
+            }
+            if let (Some(metrics), Some(came)) = (&self.queue.plan.metrics, self.came) {
+                metrics.waited(came.elapsed());
             }
             // in a box: the future is large, and spawning moves it several times
             tokio::spawn(begin(Arc::clone(&self.queue), delivery, slot, ticket).boxed());
@@ -250,13 +257,20 @@ impl QueueLoop {
 /// Runs one task, from taking its slot to giving it back.
 async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphorePermit, ticket: Ticket) {
     let tag = delivery.tag;
+    let metrics = queue.plan.metrics.as_ref();
+    if let Some(metrics) = metrics {
+        metrics.in_progress.inc();
+    }
     if let Err(panic) = AssertUnwindSafe(delivery::process(&queue, delivery, ticket)).catch_unwind().await {
         // the handler's own panics are caught nearer to it: this is one of dropping what it left
         let words = delivery::panic_message(panic.as_ref());
         tracing::error!(queue = %queue.plan.name, panic = words, "a task failed outside of its handler; its delivery is released");
-        queue.report.given_back(None);
+        queue.given_back(None);
         let _ = queue.settler.settle(tag, Settle::Reject).await;
     }
     queue.pulse.settled();
+    if let Some(metrics) = metrics {
+        metrics.in_progress.dec();
+    }
     drop(slot);
 }

@@ -7,11 +7,12 @@ use super::{
 use crate::{
     broker::{Link, LinkError, LinkErrorClass, Transport, amqp::AmqpConfig},
     inbox::Inbox,
-    shutdown::{Shutdown, Stage},
+    metrics::Listener,
+    shutdown::{self, Shutdown, Stage},
     topology::Topology,
 };
-use std::{sync::Arc, time::Duration};
-use tokio::time::sleep;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{task::JoinSet, time::sleep};
 
 /// How long closing the publisher's connection may take.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -23,6 +24,7 @@ const DELETED: Duration = Duration::from_secs(1);
 pub struct Ready {
     plan: Plan,
     liveness: Liveness,
+    listener: Option<Listener>,
 }
 
 impl Worker {
@@ -33,19 +35,23 @@ impl Worker {
         self
     }
 
-    /// Checks the worker, without touching the broker.
+    /// Checks the worker, without touching the broker, and binds the address of its metrics.
     ///
     /// # Errors
-    /// [`WorkerError::Invalid`] with all faults.
+    /// [`WorkerError::Invalid`] with all faults; [`WorkerError::Metrics`].
     pub fn ready(self) -> Result<Ready, WorkerError> {
-        let plan = self.plan()?;
+        let mut plan = self.plan()?;
         let slots = plan.queues.iter().map(|queue| queue.policy.slots()).fold(0, usize::saturating_add);
         match plan.service.inbox.at_once() {
             // each that runs has a connection; who waits for one in vain gives its message back
             Some(connections) if slots > connections => Err(WorkerError::Invalid(vec![format!(
                 "the worker's queues run {slots} tasks at a time, but its inbox has {connections} connections for them: set PostgresOptions::connections to {slots} (the database must allow them), or lower concurrency"
             )])),
-            _ => Ok(Ready { plan, liveness: Liveness::default() }),
+            _ => {
+                let listener = plan.served.take().map(|(address, metrics)| Listener::bind(address, metrics));
+                let listener = listener.transpose().map_err(WorkerError::Metrics)?;
+                Ok(Ready { plan, liveness: Liveness::default(), listener })
+            }
         }
     }
 
@@ -75,6 +81,11 @@ impl Ready {
         self.liveness.clone()
     }
 
+    /// Where its metrics are served once it runs, with the port that the system chose for port 0.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref().map(Listener::address)
+    }
+
     /// The exchanges, queues and bindings that it needs on the broker.
     pub fn topology(&self) -> &Topology {
         &self.plan.topology
@@ -90,7 +101,25 @@ impl Ready {
     /// # Errors
     /// As [`Worker::run`].
     pub async fn run_on(self, transport: Transport, shutdown: Shutdown) -> Result<Report, WorkerError> {
-        let Self { plan, liveness } = self;
+        let Self { plan, liveness, listener } = self;
+        // ends with this function, whatever its end
+        let mut serving = JoinSet::new();
+        let (end, ending) = shutdown::shutdown();
+        if let Some(listener) = listener {
+            serving.spawn(listener.serve(ending));
+        }
+        let ended = Self::run(plan, liveness, transport, shutdown).await;
+        end.advance();
+        let _ = serving.join_next().await;
+        ended
+    }
+
+    async fn run(
+        plan: Plan,
+        liveness: Liveness,
+        transport: Transport,
+        shutdown: Shutdown,
+    ) -> Result<Report, WorkerError> {
         let checked = tokio::select! {
             checked = check(&transport, &plan.topology) => checked,
             // nothing was begun

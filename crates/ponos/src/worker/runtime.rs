@@ -12,6 +12,7 @@ use super::{
     promises::Promises,
     queue_context::QueueContext,
     queue_loop::{self, LoopEnd},
+    receiving,
     report::{QueueReport, Report},
     signal::Signal,
     topology_repair::TopologyRepair,
@@ -52,7 +53,7 @@ pub(crate) async fn run(
     shutdown: Shutdown,
     liveness: Liveness,
 ) -> Result<Report, RunError> {
-    let Plan { service, queues, topology } = plan;
+    let Plan { service, queues, topology, served: _ } = plan;
     let publisher = ConfirmingPublisher::open(transport.publisher(topology.clone()));
     let needed = Arc::new(topology.clone());
     service.publisher.set(publisher.clone()).map_err(|_| RunError::Again)?;
@@ -92,6 +93,10 @@ pub(crate) async fn run(
             plan,
         });
         liveness.add(Arc::clone(&queue.pulse));
+        if let Some(metrics) = &queue.plan.metrics {
+            metrics.follow(&queue.plan.name, &queue.breaker);
+            aside.spawn(receiving::follow(consumer.link(), metrics.clone()));
+        }
         aside.spawn(log_link(consumer.link(), format!("consuming {}", queue.plan.name)));
         let (watched, transport) = (Arc::clone(&queue), transport.clone());
         aside.spawn(async move {
@@ -113,6 +118,9 @@ pub(crate) async fn run(
     let mut report = Report::default();
     for queue in &contexts {
         report.add(queue.report.so_far());
+        if let Some(metrics) = &queue.plan.metrics {
+            metrics.connected.set(0);
+        }
     }
     if broken.is_empty() {
         return Ok(report);

@@ -242,7 +242,7 @@ async fn release(task: &mut InProgress<'_>, why: String) -> (Ended, Settle) {
 /// Gives back a delivery that was not begun. `confirms`: whether the broker has confirmed so far; after a first failure the
 /// others would wait in vain.
 pub(in crate::worker) async fn release_queued(queue: &QueueContext, delivery: Delivery, confirms: &mut bool) {
-    queue.report.given_back(delivery.message.properties.message_id.as_deref());
+    queue.given_back(delivery.message.properties.message_id.as_deref());
     let mut how = Settle::Release;
     if *confirms && needs_to_be_alone(delivery.delivery_count()) && may_publish(queue, delivery.tag) {
         let message = retry::unread(delivery.message, &queue.plan.name);

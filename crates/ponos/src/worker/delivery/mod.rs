@@ -153,6 +153,9 @@ async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
         }
     };
     (task.event, task.moved_out) = (Some(Arc::clone(&event)), true);
+    if let Some(metrics) = &queue.plan.metrics {
+        metrics.received(&event, task.count, now);
+    }
     let route = decode::route(&queue.plan, &event)?;
     task.route = Some(Arc::clone(route));
     checks::expect_next(queue, route, &event);

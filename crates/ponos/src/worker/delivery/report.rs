@@ -53,6 +53,10 @@ pub(super) fn blocked(queue: &QueueContext, context: &Context, held: Duration) {
 pub(super) fn report(task: InProgress<'_>, ended: Ended, void: bool) {
     let queue = task.queue;
     queue.report.count(&ended, void, task.id());
+    if let Some(metrics) = &queue.plan.metrics {
+        let handler = task.route.as_ref().and_then(|route| route.metrics.as_ref());
+        metrics.ended(handler, &ended, void);
+    }
     if void {
         tracing::debug!(queue = %queue.plan.name, id = task.event.as_ref().map(|event| event.id.as_str()), "its connection was lost before it could be settled; it will be delivered again");
     }

@@ -34,7 +34,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
 
 /// Shorter blocking may be due to a busy machine.
@@ -57,7 +57,12 @@ pub(super) async fn run_handler(
     payload: Value,
     entry: Entry,
 ) -> Verdict {
-    let run = run(queue, &context.inner().route.handler, context, payload).await;
+    let route = &context.inner().route;
+    let measured = route.metrics.as_ref().map(|metrics| (metrics, Instant::now()));
+    let run = run(queue, &route.handler, context, payload).await;
+    if let Some((metrics, began)) = measured {
+        metrics.ran(context.event(), began.elapsed());
+    }
     let held = context.end();
     match run {
         RunResult::Returned(Ok(Outcome::Done)) => Verdict::Done(held, entry),
