@@ -3,7 +3,7 @@
 
 use crate::config::{LogConfig, LogFormat};
 pub use ponos::output::colours;
-use ponos::{redact::Redacted, terminal::LogLines};
+use ponos::{json_lines::JsonLines, redact::Redacted, terminal::LogLines};
 use std::io;
 use tracing_subscriber::{
     Layer,
@@ -13,6 +13,9 @@ use tracing_subscriber::{
     registry,
     util::SubscriberInitExt,
 };
+
+/// The target of the spans around lines about one event, which have the ids of its trace.
+pub(crate) const EVENT_SPAN: &str = "khronos::event_span";
 
 /// Begins to log; to be called once.
 ///
@@ -25,10 +28,17 @@ pub fn begin(config: &LogConfig) -> Result<(), tracing_subscriber::util::TryInit
     let lines = match config.format {
         LogFormat::Pretty => lines.with_writer(move || Redacted::text(cleaned())).with_ansi(coloured).boxed(),
         LogFormat::Json => {
-            lines.with_writer(move || Redacted::json(cleaned())).json().flatten_event(true).boxed()
+            let lines = lines.with_writer(move || Redacted::json(cleaned()));
+            lines.json().event_format(JsonLines::new(true)).boxed()
         }
     };
-    registry().with(lines.with_filter(quietened(config.level.clone()).and(discreet()))).try_init()
+    // whatever the level, and only where it does not stand before each line
+    let event_spans = match config.format {
+        LogFormat::Pretty => LevelFilter::OFF,
+        LogFormat::Json => LevelFilter::INFO,
+    };
+    let level = quietened(config.level.clone()).with_target(EVENT_SPAN, event_spans);
+    registry().with(lines.with_filter(level.and(discreet()))).try_init()
 }
 
 /// lapin logs every returned message, its body included, and errors that are told with their remedy anyway: it is silent

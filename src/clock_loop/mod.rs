@@ -300,16 +300,7 @@ impl ClockLoop {
             }
             Action::Publish(handovers) => {
                 if self.show_events {
-                    for handover in &handovers {
-                        info!(
-                            target: "khronos::events",
-                            event = %handover.schedule.event,
-                            due = %handover.stands_for.last,
-                            lateness_ms = handover.lateness,
-                            coalesced = handover.stands_for.count - 1,
-                            "sent"
-                        );
-                    }
+                    handovers.iter().for_each(|handover| render::log_sent(&self.clock, handover));
                 }
                 self.outbox.extend(handovers);
                 self.post();

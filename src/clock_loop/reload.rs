@@ -114,7 +114,7 @@ impl ClockLoop {
     }
 
     pub(super) fn on_notice(&mut self, notice: &Notice) {
-        status::tell(notice);
+        status::tell(&self.clock, notice);
         if let Notice::Loaded(summary) = notice {
             self.reloads.summary = Some(summary.to_string());
         }

@@ -1,15 +1,19 @@
 //! From a handover to the message that is published. Rendered late, so that what waits stays small; or ahead, while there is
 //! nothing else to do, as far as it is known what comes next.
 
-use crate::engine::{Handover, Prepared, occurrence_event};
+use crate::{
+    engine::{Handover, Prepared, occurrence_event},
+    telemetry::EVENT_SPAN,
+};
 use ponos::{
     broker::Publishing,
-    event::{HeaderValue, RECORDED_TIME},
+    event::{EventKind, HeaderValue, OccurrenceId, RECORDED_TIME, Timestamp, TraceParent},
 };
 use std::{
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::Arc,
 };
+use tracing::{Span, field::Empty, info, info_span};
 
 /// Milliseconds between send time and handover.
 const LATENESS: &str = "khronos-lateness-ms";
@@ -64,6 +68,34 @@ fn lane(schedule: &str) -> u32 {
     // With fixed keys: the same lane in every process.
     let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(schedule);
     (hash >> 32) as u32
+}
+
+/// The span of an occurrence's event, around the lines of the log that are about it alone: with the ids of its trace context.
+pub(super) fn span(clock: &str, schedule: &str, due: Timestamp) -> Span {
+    let span = info_span!(target: EVENT_SPAN, "event", trace_id = Empty, span_id = Empty);
+    if !span.is_disabled() {
+        let id = OccurrenceId { clock, schedule, due, kind: &EventKind::Occurrence }.id();
+        let context = traceparent(id.as_str());
+        if let Some(TraceParent { trace_id, parent_id }) = TraceParent::parse(&context) {
+            span.record("trace_id", trace_id).record("span_id", parent_id);
+        }
+    }
+    span
+}
+
+/// Logs that an event was sent.
+pub(super) fn log_sent(clock: &str, handover: &Handover) {
+    let Handover { schedule, stands_for, lateness, .. } = handover;
+    span(clock, &schedule.name, stands_for.last).in_scope(|| {
+        info!(
+            target: "khronos::events",
+            event = %schedule.event,
+            due = %stands_for.last,
+            lateness_ms = lateness,
+            coalesced = stands_for.count - 1,
+            "sent"
+        );
+    });
 }
 
 /// W3C trace context: the trace is the event's id, so that what is sent again belongs to the same trace.

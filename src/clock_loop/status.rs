@@ -1,6 +1,6 @@
 //! The clock's status, for health checks and people.
 
-use super::{ClockLoop, Status};
+use super::{ClockLoop, Status, render};
 use crate::{
     clock,
     engine::{ClockState, Notice, Refused},
@@ -144,11 +144,13 @@ impl Longest {
 }
 
 /// Notices for the log, the alarming ones as errors.
-pub(super) fn tell(notice: &Notice) {
+pub(super) fn tell(clock: &str, notice: &Notice) {
     match notice {
+        Notice::Parked { schedule, due, .. } => {
+            render::span(clock, schedule, *due).in_scope(|| error!("{notice}"));
+        }
         Notice::ClockHeld { .. }
         | Notice::ClockBehind { .. }
-        | Notice::Parked { .. }
         | Notice::ManyParked { .. }
         | Notice::DroppedAtLimit { .. }
         | Notice::Unreadable { .. } => {

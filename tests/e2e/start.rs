@@ -1,7 +1,7 @@
 //! Bad luck at the start, each kind with a message, a remedy and an exit code of its own; and what the clock does on
 //! SIGTERM, on SIGHUP and when its schedules change.
 
-use crate::harness::{Arrivals, Clock, Expected, LIMIT, text};
+use crate::harness::{Arrivals, Clock, Expected, LIMIT, id_of, text};
 use khronos::config::{Config, Request};
 use ponos::topology::{Exchange, Queue, Topology};
 use std::{net::TcpListener, sync::OnceLock};
@@ -290,6 +290,26 @@ fn no_level_of_the_log_shows_the_login() {
         let bytes = format!("{:?}", b"s3cret");
         let log = clock.log();
         assert!(!log.contains("s3cret") && !log.contains(bytes.trim_matches(['[', ']'])), "{level}");
+    }
+}
+
+#[test]
+fn a_json_line_about_one_event_has_the_ids_of_its_trace_and_a_line_for_people_has_not() {
+    for format in ["json", "pretty"] {
+        let clock = Clock::new("memory:", SCHEDULES).with("KHRONOS_LOG_FORMAT", format);
+        let mut clock = clock.with("KHRONOS_LOG_LEVEL", "warn,khronos::events=info").started();
+        let sent = |log: &str| log.lines().find(|line| line.contains("lateness_ms")).map(str::to_owned);
+        let line = testkit::block_until("a line about an event", LIMIT, || sent(&clock.log()));
+        clock.stop();
+        if format == "pretty" {
+            assert!(!line.contains("trace_id") && !line.contains("event{"), "{line}");
+            continue;
+        }
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let id = id_of("often", line["due"].as_str().unwrap().parse().unwrap());
+        let hex = id.replace('-', "");
+        assert_eq!(line["trace_id"], hex, "{line}");
+        assert_eq!(line["span_id"], hex.chars().rev().take(16).collect::<String>(), "{line}");
     }
 }
 

@@ -11,6 +11,8 @@ pub mod clock;
 pub mod exit;
 #[cfg(feature = "worker")]
 pub mod inbox;
+#[cfg(feature = "json-lines")]
+pub mod json_lines;
 pub mod log_filter;
 #[cfg(feature = "metrics")]
 pub mod metrics;

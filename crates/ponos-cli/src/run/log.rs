@@ -1,7 +1,7 @@
 //! Log lines on standard error: short ones for people, or JSON.
 
 use crate::{exit::Exit, output, trouble::Trouble};
-use ponos::{clock::Clock, log_filter, redact::Redacted, terminal::LogLines};
+use ponos::{clock::Clock, json_lines::JsonLines, log_filter, redact::Redacted, terminal::LogLines};
 use std::{
     fmt::{self, Write},
     io::{IsTerminal, stderr},
@@ -12,7 +12,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::{FilterExt, LevelFilter, Targets},
+    filter::{FilterExt, LevelFilter, Targets, filter_fn},
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer, layer},
     layer::SubscriberExt,
     registry,
@@ -39,6 +39,9 @@ const NAMES: [(&str, Option<&str>); 4] = [
     ("messaging.operation.name", None),
 ];
 
+/// Where the spans of deliveries are.
+const WORKER: &str = "ponos::worker";
+
 /// Begins to log, by the filter in `PONOS_LOG` (as `RUST_LOG` elsewhere). lapin is never logged below debug, where it shows
 /// passwords as bytes.
 ///
@@ -63,7 +66,7 @@ pub(super) fn begin(format: Format) -> Result<(), Trouble> {
         Format::Json => {
             output::speak_json();
             let lines = layer().with_writer(move || Redacted::json(cleaned()));
-            lines.json().flatten_event(true).with_span_list(false).boxed()
+            lines.json().event_format(JsonLines::new(false)).boxed()
         }
     };
     let discreet = ["lapin", "amq_protocol", "async_rs"]
@@ -72,7 +75,14 @@ pub(super) fn begin(format: Format) -> Result<(), Trouble> {
         .collect::<Targets>()
         .with_default(LevelFilter::TRACE);
     // an error means that there is one already, which can't be
-    let _ = registry().with(lines.with_filter(filter.and(discreet))).try_init();
+    let _ = match format {
+        Format::Text => registry().with(lines.with_filter(filter.and(discreet))).try_init(),
+        // whatever the level, for it has the trace of each line
+        Format::Json => {
+            let filter = filter.or(filter_fn(|line| line.is_span() && line.target().starts_with(WORKER)));
+            registry().with(lines.with_filter(filter.and(discreet))).try_init()
+        }
+    };
     Ok(())
 }
 

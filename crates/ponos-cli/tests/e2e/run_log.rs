@@ -1,7 +1,7 @@
 //! What `ponos run` says on standard error.
 
-use super::support::{declare, ponos_ends, put, start};
-use ponos::event::Message;
+use super::support::{declare, ponos_ends, put, start, start_in};
+use ponos::event::{Event, Message};
 use serde_json::Value;
 use testkit::Node;
 
@@ -75,4 +75,42 @@ fn as_json_all_that_is_said_is_json() {
     assert_eq!(refused.code, Some(2));
     let line: Value = serde_json::from_str(refused.err.trim()).unwrap_or_else(|_| panic!("{}", refused.err));
     assert_eq!(line["level"], "ERROR");
+}
+
+#[test]
+fn a_line_about_an_event_with_a_trace_has_its_ids_at_the_top_whatever_the_level() {
+    let url = Node::shared().vhost("log-trace");
+    declare(&url, "shop.stock.shelf.clean");
+    let (trace, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let task = |id: &str, traceparent: Option<String>| {
+        let name = "stock.shelf.clean".parse().unwrap();
+        let event = Event { traceparent, ..Event::new(id.parse().unwrap(), "/test", name, b"{}".to_vec()) };
+        Message { routing_key: "shop.stock.shelf.clean".into(), ..event.into_message() }
+    };
+    let mut unread = task("unread", Some(format!("00-{trace}-{parent}-00")));
+    unread.body = b"{".to_vec();
+    let failing = task("failing", Some(format!("00-{trace}-{parent}-01")));
+    put(&url, "", vec![failing, unread, task("untraced", None), task("odd", Some("of the maker".into()))]);
+    let words = ["run", "--service", "shop", "--task", "stock.shelf.clean", "--drain", "--attempts", "1"];
+    let words = [&words[..], &["--log-format", "json", "--", "false"]].concat();
+    let ended = start_in(&url, &words, ("PONOS_LOG", "error")).end();
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    let lines: Vec<Value> = ended.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let dead = |id: &str| {
+        let found = lines
+            .iter()
+            .find(|line| line["messaging.message.id"] == id && line["message"] == "dead-lettered");
+        found.unwrap_or_else(|| panic!("{id}: {}", ended.err))
+    };
+    for id in ["failing", "unread"] {
+        let line = dead(id);
+        let span = line["span_id"].as_str().unwrap_or_default();
+        assert_eq!(line["trace_id"], trace, "{line}");
+        assert!(span.len() == 16 && span.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
+        assert_ne!(span, parent, "the sender's span is not this delivery's");
+    }
+    assert_ne!(dead("failing")["span_id"], dead("unread")["span_id"]);
+    for id in ["untraced", "odd"] {
+        assert!(dead(id).get("trace_id").is_none() && dead(id).get("span_id").is_none(), "{}", dead(id));
+    }
 }

@@ -22,10 +22,12 @@ impl BlockingWork {
 
     /// Waits until all of it has ended, or the worker stops.
     pub(crate) async fn idle(&self, queue: &QueueContext, context: &Context) {
-        tracing::warn!(
-            queue = %queue.plan.name, id = %context.id(),
-            "the handler ended, but its blocking work still runs; its slot stays taken until that work ends"
-        );
+        context.span().in_scope(|| {
+            tracing::warn!(
+                queue = %queue.plan.name, id = %context.id(),
+                "the handler ended, but its blocking work still runs; its slot stays taken until that work ends"
+            );
+        });
         tokio::select! {
             () = self.all_ended() => {}
             () = queue.stop.raised() => {}

@@ -71,6 +71,7 @@ where
             Err(Failed::Again(why)) => why,
         };
         if let Some(what) = hold.what.filter(|_| wait == SHORTEST) {
+            let _span = task.span.enter();
             tracing::warn!(why, queue = %queue.plan.name, id = task.id(), "{what}; the task waits and tries again");
         }
         let end = Instant::now() + wait;
@@ -97,7 +98,8 @@ pub(super) async fn wait_until_available(
     reason: String,
 ) -> Result<(), Verdict> {
     let queue = task.queue;
-    if queue.breaker.unavailable(task.place.ticket(), name, &reason) {
+    let ticket = task.place.ticket();
+    if task.span.in_scope(|| queue.breaker.unavailable(ticket, name, &reason)) {
         queue.settler.narrow();
     }
     if !queue.plan.policy.exclusive {

@@ -34,7 +34,7 @@ use futures_util::FutureExt;
 use hold_and_retry::wait_until_available;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
-use tracing::Span;
+use tracing::{Instrument, Span};
 
 /// A delivery in progress, with what is known about it so far.
 struct InProgress<'a> {
@@ -58,7 +58,7 @@ struct InProgress<'a> {
     /// Its handler ran to an end, other than unavailable or stopped.
     answered: bool,
     began: Instant,
-    /// Once it runs.
+    /// Once it is decoded.
     span: Span,
 }
 
@@ -125,7 +125,10 @@ async fn run_to_verdict(queue: &QueueContext, mut task: InProgress<'_>) {
     let (ended, how) = match verdict {
         // the most frequent end; the others are long futures, and each delivery's would have room for them
         Verdict::Done(held, entry) if held.is_empty() && entry.is_none() => endings::acked(Ended::Done),
-        verdict => endings::carry_out(&mut task, verdict).boxed().await,
+        verdict => {
+            let span = task.span.clone();
+            endings::carry_out(&mut task, verdict).boxed().instrument(span).await
+        }
     };
     let (tag, answered, began) = (task.tag, task.answered, task.began);
     let void = queue.is_void(tag);
@@ -153,6 +156,7 @@ async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
         }
     };
     (task.event, task.moved_out) = (Some(Arc::clone(&event)), true);
+    task.span = report::span(task, &event);
     if let Some(metrics) = &queue.plan.metrics {
         metrics.received(&event, task.count, now);
     }
@@ -220,13 +224,12 @@ impl<'a> InProgress<'a> {
     /// The context of one run.
     #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
     fn context(
-        &mut self,
+        &self,
         route: &Arc<Route>,
         event: &Arc<Event>,
         entry: Option<&Entry>,
         failure: Option<String>,
     ) -> Context {
-        self.span = report::span(self, event);
         Context::new(super::context::ContextInner {
             service: Arc::clone(&self.queue.service),
             queue: Arc::clone(&self.queue.plan.name),

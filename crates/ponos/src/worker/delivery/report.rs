@@ -2,7 +2,7 @@
 
 use super::InProgress;
 use crate::{
-    event::Event,
+    event::{Event, TraceParent},
     worker::{
         Context,
         ended::{Ended, Observed},
@@ -13,8 +13,10 @@ use std::{sync::Arc, time::Duration};
 use tracing::{Span, field::Empty, info_span};
 
 /// `process <queue>`, by the names of OpenTelemetry's messaging conventions.
+///
+/// `trace_id` and `span_id` are there if the event has a trace context: its trace, and a span of this delivery's own in it.
 pub(super) fn span(task: &InProgress<'_>, event: &Event) -> Span {
-    let InProgress { queue, exchange, message, attempt, .. } = task;
+    let InProgress { queue, exchange, message, .. } = task;
     let (queue, key) = (&queue.plan.name, &message.routing_key);
     info_span!(
         "process",
@@ -28,9 +30,16 @@ pub(super) fn span(task: &InProgress<'_>, event: &Event) -> Span {
         "messaging.message.id" = %event.id,
         "messaging.message.conversation_id" = event.correlation_id.as_deref().unwrap_or(event.id.as_str()),
         traceparent = event.traceparent.as_deref(),
-        attempt = attempt.number,
+        trace_id = trace(event).map(|trace| trace.trace_id),
+        span_id = trace(event).map(|_| format!("{:016x}", fastrand::u64(1..))).as_deref(),
+        // before it was checked
+        attempt = event.extensions.int("retry-attempt").unwrap_or(1),
         "error.type" = Empty,
     )
+}
+
+fn trace(event: &Event) -> Option<TraceParent<'_>> {
+    event.traceparent.as_deref().and_then(TraceParent::parse)
 }
 
 /// Logs and reports that a handler blocked its thread beyond its timeout.
@@ -58,6 +67,7 @@ pub(super) fn report(task: InProgress<'_>, ended: Ended, void: bool) {
         metrics.ended(handler, &ended, void);
     }
     if void {
+        let _span = task.span.enter();
         tracing::debug!(queue = %queue.plan.name, id = task.event.as_ref().map(|event| event.id.as_str()), "its connection was lost before it could be settled; it will be delivered again");
     }
     task.span.in_scope(|| log(&task, &ended));

@@ -70,7 +70,7 @@ pub(super) async fn run_handler(
             Verdict::Skip("its handler found nothing to do".into(), Some(entry))
         }
         other => {
-            entry.abandon().boxed().await;
+            entry.abandon().boxed().instrument(context.span().clone()).await;
             match other {
                 RunResult::Returned(Ok(Outcome::Release)) => Verdict::PutOff(PutOff::Released),
                 RunResult::Returned(Ok(Outcome::Snooze { after, reason })) => {
@@ -127,7 +127,7 @@ pub(super) async fn run_final_handler(
             hindered => hindered.map(|()| reason),
         },
         Err(failed) => {
-            entry.abandon().boxed().await;
+            entry.abandon().boxed().instrument(context.span().clone()).await;
             if matches!(failed, RunResult::Stopped) {
                 return Err(NotDone::Stopped);
             }
