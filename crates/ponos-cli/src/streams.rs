@@ -1,6 +1,6 @@
 //! Which queues a service works on: `--service`, `--on`, `--task`, `--fan-in`, `--exclusive`. For `topology` and `run`.
 
-use crate::{contracts::Contracts, trouble::Trouble};
+use crate::{contracts::Contracts, exit::Exit, trouble::Trouble};
 use ponos::worker::{Configured, Context, FanIn, Handler, HandlerResult, Policy, Worker, WorkerError};
 use serde_json::Value;
 use std::{future::Future, sync::Arc};
@@ -83,6 +83,7 @@ pub(crate) fn unfit(error: WorkerError) -> Trouble {
     match error {
         WorkerError::Broker(error) => error.into(),
         WorkerError::Invalid(_) => Trouble::usage(error.to_string()),
+        WorkerError::Metrics(_) => Trouble::Words(Exit::Configuration, error.to_string()),
         error => Trouble::lost(error.to_string()),
     }
 }

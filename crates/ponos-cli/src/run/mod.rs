@@ -66,6 +66,10 @@ pub(crate) struct Args {
     /// file is gone or older than a minute
     #[arg(long, value_name = "FILE")]
     health_file: Option<PathBuf>,
+    /// Serves metrics for Prometheus at http://ADDRESS/metrics: 127.0.0.1:9464 for this machine alone, 0.0.0.0:9464 for whoever
+    /// can reach it (there is no password)
+    #[arg(long, value_name = "ADDRESS", env = "PONOS_METRICS", hide_env_values = true)]
+    metrics: Option<String>,
     /// The format of log lines on standard error; PONOS_LOG sets their level
     #[arg(
         long,
@@ -132,6 +136,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     if let Some(place) = place {
         let slots = args.policy.concurrency().saturating_mul(args.streams.queues().count());
         worker = worker.inbox(place.open(&args.streams.service, slots).await?);
+    }
+    if let Some(address) = args.metrics.as_deref().filter(|address| !address.is_empty()) {
+        worker = worker.metrics(address);
     }
     if args.passive {
         worker = worker.passive();

@@ -1,13 +1,17 @@
 //! `ponos run`: schemas, waits, what is overtaken or awaited, several patterns in one queue, the health file.
 
-use super::support::{Ended, declare, declare_all, holds, look, ponos_ends, start, start_in};
+use super::support::{Ended, LIMIT, declare, declare_all, holds, look, ponos_ends, start, start_in};
 use ponos::{
     clock::Clock,
     event::Timestamp,
     topology::worker::{QueueIntake, shared, work_queue},
 };
 use serde_json::json;
-use std::path::Path;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+};
 use testkit::{Node, Signal};
 
 const QUEUE: &str = "shop.stock.shelf.clean";
@@ -118,10 +122,8 @@ fn the_health_file_is_kept_while_the_worker_lives() {
     let file = path.to_str().unwrap();
     let worker = start(&url, &[&TASK[..], &["--health-file", file, "--", "true"]].concat());
     let text = || std::fs::read_to_string(&path).ok().filter(|text| !text.is_empty());
-    let first = testkit::block_until("the health file", super::support::LIMIT, text);
-    testkit::block_until("it to be written again", super::support::LIMIT, || {
-        text().filter(|text| *text != first)
-    });
+    let first = testkit::block_until("the health file", LIMIT, text);
+    testkit::block_until("it to be written again", LIMIT, || text().filter(|text| *text != first));
     worker.program.signal(Signal::TERM);
     let ended = worker.end();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
@@ -165,4 +167,48 @@ fn a_program_that_takes_long_is_let_run_where_the_broker_waits_longer() {
     let url = with_tasks("told-long", &[("one", "1")]);
     let words = [&TASK[..], &["--timeout", "1h", "--consumer-timeout", "6h"]].concat();
     assert_eq!(drained(&url, &words, "cat", 0).out, "1");
+}
+
+/// The answer to `GET /metrics` there.
+fn scraped(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn metrics_are_served_where_it_was_told_to() {
+    let url = with_tasks("told-metrics", &[("one", "{}"), ("two", "{}")]);
+    let words = [&TASK[..], &["--attempts", "1", "--metrics", "127.0.0.1:0", "--"]].concat();
+    let script = "test $PONOS_ID = one || exit 65";
+    let running = start(&url, &[&words[..], &["sh", "-c", script]].concat());
+    running.says("the metrics are at http://127.0.0.1:");
+    let err = running.err();
+    let address = err.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
+    let counted = |reason: &str, outcome: &str| {
+        format!("ponos_{reason}_total{{queue=\"{QUEUE}\",handler=\"stock.shelf.clean\",{outcome}}} 1\n")
+    };
+    let wanted = [counted("deliveries", "outcome=\"done\""), counted("dead_letters", "reason=\"refused\"")];
+    testkit::block_until_or_tell(
+        "both to be counted",
+        LIMIT,
+        || wanted.iter().all(|line| scraped(address).contains(line)).then_some(()),
+        || scraped(address),
+    );
+    // a second one there, told by the environment
+    let words = [&TASK[..], &["--", "true"]].concat();
+    let second = start_in(&url, &words, ("PONOS_METRICS", address)).end();
+    assert_eq!(second.code, Some(78), "{}", second.err);
+    assert!(second.err.contains(address) && second.err.contains("choose another port"), "{}", second.err);
+    running.program.signal(Signal::TERM);
+    assert_eq!(running.end().code, Some(0));
+
+    let words = [&TASK[..], &["--metrics", "localhost:9464", "--", "true"]].concat();
+    let refused = ponos_ends(&url, &words, 2);
+    assert!(refused.err.contains("'localhost:9464' is not an IP address with a port"), "{}", refused.err);
+    let unset =
+        start_in(&url, &[&TASK[..], &["--drain", "--", "true"]].concat(), ("PONOS_METRICS", "")).end();
+    assert_eq!(unset.code, Some(0), "{}", unset.err);
 }

@@ -24,7 +24,8 @@ const VALUES: [&str; 10] = [
 ];
 
 /// All that are read.
-const VARIABLES: [&str; 5] = ["PONOS_URL", "PONOS_URL_FILE", "PONOS_INBOX", "PONOS_LOG", "PONOS_LOG_FORMAT"];
+const VARIABLES: [&str; 6] =
+    ["PONOS_URL", "PONOS_URL_FILE", "PONOS_INBOX", "PONOS_LOG", "PONOS_LOG_FORMAT", "PONOS_METRICS"];
 
 /// Verbs, with what they can't do without.
 const VERBS: [(&str, &[&str]); 9] = [

@@ -12,6 +12,7 @@ use crate::{
     broker::LinkError,
     event::{EventName, InvalidName},
     metrics::{ListenError, Metrics},
+    redact::redact,
     schema::{Contract, Registry, SchemaError},
     topology::{
         Topology, check_event_pattern,
@@ -247,6 +248,7 @@ fn queue_plan(
 fn address(text: &str, faults: &mut Vec<String>) -> Option<SocketAddr> {
     let parsed = text.parse();
     if parsed.is_err() {
+        let text = redact(text);
         faults.push(format!(
             "metrics: '{text}' is not an IP address with a port: write 127.0.0.1:9464, or 0.0.0.0:9464 for others to reach it"
         ));

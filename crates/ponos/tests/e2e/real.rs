@@ -14,6 +14,7 @@ use ponos::{
 use serde::Serialize;
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -24,6 +25,8 @@ use tokio::task::JoinHandle;
 pub(crate) struct Running {
     pub(crate) ends: Ends,
     pub(crate) liveness: Liveness,
+    /// Where its metrics are served.
+    pub(crate) metrics: Option<SocketAddr>,
     trigger: Trigger,
     worker: JoinHandle<Result<Report, WorkerError>>,
 }
@@ -101,13 +104,13 @@ impl Running {
         let transport = Transport::amqp(config);
         transport.check(ready.topology()).await.unwrap();
         let (trigger, shutdown) = shutdown();
-        let liveness = ready.liveness();
+        let (liveness, metrics) = (ready.liveness(), ready.metrics_address());
         let worker = tokio::spawn(async move {
             let ended = Box::pin(ready.run_on(transport, shutdown)).await;
             println!("the worker ended: {ended:?}");
             ended
         });
-        Self { ends, liveness, trigger, worker }
+        Self { ends, liveness, metrics, trigger, worker }
     }
 
     /// Asks it to stop.

@@ -1,5 +1,5 @@
 //! The worker on a real RabbitMQ, by theme: bad input, what somebody deletes by hand, the broker gone in the middle of a task,
-//! an orderly stop, and what only a broker can show of order and exclusiveness; and the simplest worker, which they share.
+//! an orderly stop, its metrics, and what only a broker can show of order and exclusiveness; and the simplest worker, which they share.
 
 mod alarm;
 mod bad_input;
@@ -11,6 +11,7 @@ mod inbox_gone;
 mod large_headers;
 mod liveness;
 mod lost;
+mod metrics;
 mod order;
 mod overdue;
 mod prefetch;

@@ -96,6 +96,12 @@ fn each_fault_is_said_in_words() {
             "attempts is 0",
         ),
         (with(Policy::retry(0)), "attempts is 0"),
+        (
+            with(Policy::default()).metrics("localhost:9464"),
+            "'localhost:9464' is not an IP address with a port",
+        ),
+        (with(Policy::default()).metrics(9464), "write 127.0.0.1:9464"),
+        (with(Policy::default()).metrics("amqp://me:hunter2@host"), "amqp://me:***@host"),
         (with(Policy::default().prefetch(5)), "prefetch is 5, less than the 10 tasks"),
         (with(Policy::default().rate(0, secs(1))), "rate allows nothing"),
         (
