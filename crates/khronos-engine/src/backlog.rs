@@ -61,8 +61,13 @@ impl Backlogs {
 
     /// The first keys after this one, at most so many.
     pub(super) fn keys_after(&self, after: Option<&SpanKey>, most: usize) -> Vec<SpanKey> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.all.range((from, Bound::Unbounded)).take(most).map(|(key, _)| key.clone()).collect()
+        self.after(after).take(most).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// All after this key.
+    pub(super) fn after(&self, key: Option<&SpanKey>) -> impl Iterator<Item = (&SpanKey, &Backlog)> {
+        let from = key.map_or(Bound::Unbounded, Bound::Excluded);
+        self.all.range((from, Bound::Unbounded))
     }
 
     pub(super) fn get(&self, key: &SpanKey) -> Option<&Backlog> {

@@ -53,6 +53,10 @@ impl DueQueue {
         Self { which, heap: Vec::new(), head: VecDeque::new() }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.heap.len() + self.head.len()
+    }
+
     /// Makes room for so many more.
     pub(super) fn reserve(&mut self, more: usize) {
         self.heap.reserve_exact(more);

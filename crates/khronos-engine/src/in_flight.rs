@@ -63,6 +63,11 @@ impl InFlight {
         self.window.len() >= limit || self.window.places() >= limit.saturating_mul(PLACES)
     }
 
+    /// How many of them are on time.
+    pub(super) fn on_time(&self) -> usize {
+        self.on_time.values().map(|count| *count as usize).sum()
+    }
+
     /// The lowest send time among those on time.
     pub(super) fn lowest(&self) -> Option<Timestamp> {
         self.on_time.first_key_value().map(|(send, _)| *send)

@@ -21,6 +21,7 @@ mod io;
 mod load;
 mod load_summary;
 mod lookahead;
+mod measures;
 mod names;
 mod outstanding;
 mod parked;
@@ -55,8 +56,10 @@ pub use io::{Action, Answer, Handover, Input, Notice, Reading};
 pub use load::ZONES_SINCE;
 pub use load_summary::LoadSummary;
 pub use lookahead::Prepared;
+pub use measures::{OldestPage, States};
 pub use read::ScheduleStatus;
 pub use refusals::Refused;
+pub use settle::UNROUTED;
 pub use state::{
     Coalesced, Commit, Era, KeptPage, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, Sent,
     SkipReason, Snapshot, Span,

@@ -65,6 +65,16 @@ impl Schedules {
         self.slots.len()
     }
 
+    /// How many wait in one queue.
+    pub(super) fn waiting(&self, which: Which) -> usize {
+        match which {
+            Which::Due => self.due.len(),
+            Which::Paused => self.paused.len(),
+            Which::Deferred => self.deferred.len(),
+            Which::Gated => self.gated.len(),
+        }
+    }
+
     /// Makes room for so many more.
     pub(super) fn reserve(&mut self, more: usize) {
         self.slots.reserve(more);

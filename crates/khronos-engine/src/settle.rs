@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// What got no answer is sent again this much later (milliseconds), so that a flapping connection makes no hot loop.
 pub(super) const LOST: i64 = 200;
 
-/// What nobody is bound to, where the schedule says that this is an error.
-const UNROUTED: &str = "no queue is bound to its event (unrouted = \"park\")";
+/// Why something is parked that nobody is bound to, where the schedule says that this is an error.
+pub const UNROUTED: &str = "no queue is bound to its event (unrouted = \"park\")";
 
 impl Engine {
     pub(super) fn settle(&mut self, answers: Vec<(u64, Answer)>) {

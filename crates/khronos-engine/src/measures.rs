@@ -1,0 +1,205 @@
+//! What is measured of the engine: how many schedules there are by state, and how far it is behind. Only for people, and
+//! cheap: what grows with the number of spans is given in pages.
+
+use super::{backlog::Backlog, core::Engine, place::Which, progress::SpanKey};
+use ponos_event::Timestamp;
+
+/// Schedules by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct States {
+    /// Something of them is to be sent.
+    pub active: usize,
+    /// What is due of them is skipped.
+    pub paused: usize,
+    /// Nothing more is due of them.
+    pub finished: usize,
+}
+
+impl States {
+    /// All of them.
+    pub fn all(self) -> usize {
+        self.active + self.paused + self.finished
+    }
+}
+
+/// A part of what is due and not settled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OldestPage {
+    /// The last span that was looked at; `None`: there was none.
+    pub last: Option<SpanKey>,
+    /// When the oldest occurrence of this part was to be sent.
+    pub oldest: Option<Timestamp>,
+}
+
+impl Engine {
+    /// How many schedules there are, by state. What was put and is not durable yet counts as active.
+    pub fn states(&self) -> States {
+        let waiting = |which| self.schedules.waiting(which);
+        let in_queues = waiting(Which::Due) + waiting(Which::Deferred) + waiting(Which::Gated);
+        let active = in_queues + self.outstanding.in_flight.on_time();
+        let paused = waiting(Which::Paused);
+        States { active, paused, finished: self.schedules.len().saturating_sub(active + paused) }
+    }
+
+    /// When the oldest occurrence was to be sent that is due, and neither settled nor part of a span.
+    fn late_since(&self) -> Option<Timestamp> {
+        let queues = [Which::Due, Which::Deferred, Which::Gated];
+        let waiting = queues.into_iter().filter_map(|which| self.schedules.first_send(which));
+        let due = waiting.filter(|send| *send <= self.now());
+        due.chain(self.outstanding.in_flight.lowest()).min()
+    }
+
+    /// The oldest occurrence that is due, and neither settled nor parked: of all that stand in no span and the first spans, at
+    /// most so many; or of the next spans after this one.
+    pub fn oldest_after(&self, after: Option<&SpanKey>, most: usize) -> OldestPage {
+        let mut page = OldestPage { last: None, oldest: self.late_since().filter(|_| after.is_none()) };
+        for (key, backlog) in self.outstanding.backlogs.after(after).take(most) {
+            page.oldest = [page.oldest, first(backlog)].into_iter().flatten().min();
+            page.last = Some(key.clone());
+        }
+        page
+    }
+}
+
+/// When the first occurrence of a span was to be sent, if one is left.
+fn first(backlog: &Backlog) -> Option<Timestamp> {
+    let (span, timing) = (&backlog.span, &backlog.schedule.timing);
+    let due = match span.coalesced {
+        Some(coalesced) => coalesced.first,
+        None => timing.after(span.after).filter(|due| *due <= span.through)?,
+    };
+    Some(timing.send_time(due))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Action, Answer, ClockRules, Input, Reading, Resends, Rules, Snapshot};
+    use khronos_schedule::{Definition, Packed};
+
+    const START: i64 = 1_772_323_200_000;
+    const SECOND: i64 = 1_000;
+
+    /// An engine whose writes are durable at once, and the tokens of what it handed over.
+    struct Driven {
+        engine: Engine,
+        handed: Vec<u64>,
+    }
+
+    impl Driven {
+        fn step(&mut self, second: i64, input: Input) {
+            let at = second * SECOND;
+            let reading = Reading { wall: Timestamp::from_millis(START + at), boot: at };
+            let mut inputs = vec![input];
+            while let Some(input) = inputs.pop() {
+                for action in self.engine.step(reading, input) {
+                    match action {
+                        Action::Save { ticket, .. } => inputs.push(Input::Saved(ticket)),
+                        Action::Publish(all) => self.handed.extend(all.iter().map(|one| one.token)),
+                        _ => {}
+                    }
+                }
+            }
+        }
+
+        fn states(&self) -> (usize, usize, usize) {
+            let States { active, paused, finished } = self.engine.states();
+            (active, paused, finished)
+        }
+
+        /// Since how many seconds after the start something is late, page by page.
+        fn oldest(&self, most: usize) -> Option<i64> {
+            let (mut after, mut oldest) = (None, Vec::new());
+            loop {
+                let page = self.engine.oldest_after(after.as_ref(), most);
+                oldest.extend(page.oldest);
+                after = page.last;
+                if after.is_none() {
+                    return oldest.into_iter().min().map(|at| (at.millis() - START) / SECOND);
+                }
+            }
+        }
+    }
+
+    fn schedule(name: &str, change: impl FnOnce(&mut Definition)) -> Packed {
+        let every = Some("10s".into());
+        let event = Some("test.often.passed".into());
+        let mut definition = Definition { name: name.into(), event, every, ..Definition::default() };
+        change(&mut definition);
+        Packed::build(&definition).unwrap()
+    }
+
+    fn driven(schedules: Vec<Packed>) -> Driven {
+        let minute = 60 * SECOND;
+        let rules = Rules {
+            clock: ClockRules {
+                settle: 0,
+                max_forward: minute,
+                max_backward: minute,
+                resume_backward: false,
+            },
+            resends: Resends { count: 3, over: minute },
+            in_flight: 100,
+            piece: 1_000,
+            parked: 100,
+            record_first: false,
+        };
+        let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
+        let engine = Engine::start(rules, Snapshot::default(), reading);
+        let mut driven = Driven { engine, handed: Vec::new() };
+        driven.step(0, Input::Load(schedules));
+        driven
+    }
+
+    #[test]
+    fn schedules_are_counted_by_state_also_while_something_is_in_flight() {
+        let once = |one: &mut Definition| one.limit = Some(1);
+        let paused = |one: &mut Definition| one.paused = Some(true);
+        let mut driven = driven(vec![schedule("a", |_| ()), schedule("b", once), schedule("c", paused)]);
+        assert_eq!(driven.states(), (2, 1, 0));
+        driven.step(0, Input::Link(true));
+        driven.step(10, Input::Tick);
+        assert_eq!((driven.handed.len(), driven.states()), (2, (2, 1, 0)));
+        let answers = driven.handed.iter().map(|token| (*token, Answer::Confirmed { returned: false }));
+        let answers = answers.collect();
+        driven.step(10, Input::Settled(answers));
+        assert_eq!(driven.states(), (1, 1, 1));
+    }
+
+    #[test]
+    fn what_is_due_and_not_settled_is_late_since_it_was_to_be_sent() {
+        let mut driven = driven(vec![schedule("a", |_| ()), schedule("b", |one| one.paused = Some(true))]);
+        driven.step(9, Input::Tick);
+        assert_eq!(driven.oldest(9), None);
+        // Without a link it waits; what is paused does not count.
+        driven.step(25, Input::Tick);
+        assert_eq!(driven.oldest(9), Some(10));
+        driven.step(25, Input::Link(true));
+        assert_eq!((driven.handed.len(), driven.oldest(9)), (1, Some(10)), "it is in flight");
+        let token = driven.handed[0];
+        driven.step(26, Input::Settled(vec![(token, Answer::Lost)]));
+        assert_eq!((driven.oldest(9), driven.engine.outstanding()), (Some(10), 1));
+    }
+
+    #[test]
+    fn the_oldest_is_found_in_whichever_span_it_is() {
+        let names = ["a", "b", "c", "d", "e"];
+        let mut driven = driven(names.iter().map(|name| schedule(name, |_| ())).collect());
+        driven.step(0, Input::Link(true));
+        driven.step(10, Input::Tick);
+        let tokens = driven.handed.clone();
+        let lost = |tokens: &[u64]| tokens.iter().map(|token| (*token, Answer::Lost)).collect();
+        // That of the last one is older.
+        let confirmed = tokens[..4].iter().map(|token| (*token, Answer::Confirmed { returned: false }));
+        driven.step(10, Input::Settled(confirmed.collect()));
+        driven.step(10, Input::Settled(lost(&tokens[4..])));
+        driven.step(10, Input::Link(false));
+        driven.step(20, Input::Tick);
+        driven.step(20, Input::Link(true));
+        driven.step(20, Input::Settled(lost(&driven.handed[5..].to_vec())));
+        assert_eq!(driven.engine.outstanding(), 5);
+        for most in [1, 2, 3, 9] {
+            assert_eq!(driven.oldest(most), Some(10), "{most} at a time");
+        }
+    }
+}
