@@ -4,7 +4,7 @@
 
 use crate::engine::Reading;
 use ponos::event::Timestamp;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The wall clock, floored to the millisecond.
 pub fn now() -> Timestamp {
@@ -13,6 +13,11 @@ pub fn now() -> Timestamp {
         Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
     };
     Timestamp::from_millis(millis)
+}
+
+/// The present, for measuring how long something takes.
+pub fn stopwatch() -> Instant {
+    Instant::now()
 }
 
 /// Both clocks.

@@ -55,6 +55,8 @@ pub struct Config {
     pub record: RecordConfig,
     /// `[http]`
     pub http: HttpConfig,
+    /// `[metrics]`
+    pub metrics: MetricsConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[shutdown]`
@@ -205,6 +207,21 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// By which names (without port) requests may address it.
     pub hosts: Vec<String>,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// With more schedules than this there are no metrics of single ones.
+    pub schedules: usize,
+    /// How often the clock audits its record by itself.
+    pub audit_every: Duration,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self { schedules: 1_000, audit_every: Duration::from_secs(3_600) }
+    }
 }
 
 /// `[log]`

@@ -13,6 +13,7 @@ use crate::{
     schedule::{CalendarStore, Packed},
     sources,
     store::{self, Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning},
+    telemetry::Counts,
     watch,
 };
 use ponos::{
@@ -72,7 +73,9 @@ pub async fn run(
     let listener = listen(&config).await?;
 
     let calendars = CalendarStore::default();
-    let Some(opened) = unless_stopped(&shutdown, open_store(&config, calendars.clone())).await else {
+    let counts = counts(&config);
+    let opening = open_store(&config, calendars.clone(), counts.clone());
+    let Some(opened) = unless_stopped(&shutdown, opening).await else {
         // Nothing was begun; a store that hangs is left behind.
         return Ok(Report::default());
     };
@@ -118,7 +121,7 @@ pub async fn run(
     announce(&config, &running);
 
     let limits = http::Limits::for_this_process();
-    let running_clock = RunningClock::new(handle, store.into(), calendars, limits.answer);
+    let running_clock = RunningClock::new(handle, store.into(), calendars, counts, limits.answer);
     let state = http::HttpState::new(running_clock, config.http.hosts.clone(), limits);
     let serving = http::start(listener, control, state, shutdown.clone()).map_err(RunError::Http)?;
     let present = show_presence(&config, store_id, rival_in, shutdown.clone());
@@ -260,25 +263,30 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// [`StoreError`].
 pub(crate) async fn open_stopped(config: &Config) -> Result<StoppedClock, StoreError> {
     let calendars = CalendarStore::default();
-    let (store, snapshot, _) = open_store(config, calendars.clone()).await?;
+    let (store, snapshot, _) = open_store(config, calendars.clone(), counts(config)).await?;
     Ok(StoppedClock::new(config.clock.name.clone(), store, snapshot, calendars))
+}
+
+fn counts(config: &Config) -> Counts {
+    Counts::new(&config.clock.name, &config.metrics)
 }
 
 async fn open_store(
     config: &Config,
     calendars: CalendarStore,
+    counts: Counts,
 ) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
     let limits = Limits { rows: config.record.max_rows, age: millis(config.record.max_age) };
     let clock = config.clock.name.clone();
     match &config.store.path {
         StorePath::Folder(path) => {
             let options = SledOptions { cache: config.store.cache, limits, calendars };
-            store::open_sled(path.clone(), clock, options, Tuning::default()).await
+            store::open_sled(path.clone(), clock, options, Tuning::default(), counts).await
         }
         StorePath::Memory => {
             let memory = Memory::default();
             let opener = move || memory.open(&clock, limits).map(|store| Box::new(store) as Box<dyn Store>);
-            store::open(Box::new(opener), Tuning::default()).await
+            store::open(Box::new(opener), Tuning::default(), counts).await
         }
     }
 }

@@ -3,9 +3,11 @@
 use super::EXCHANGE;
 use khronos::{
     clock_loop::{ClockLoop, Failure, Handle, Late, Parts},
+    config::MetricsConfig,
     engine::{ClockRules, Resends, Rules},
     schedule::{Definition, Packed},
     store::{self, SledOptions, Tuning},
+    telemetry::Counts,
 };
 use ponos::{
     broker::Publisher,
@@ -37,7 +39,9 @@ impl Clock {
         publisher: Publisher,
     ) -> Self {
         let options = SledOptions { cache: 8 << 20, ..SledOptions::default() };
-        let opened = store::open_sled(folder.to_owned(), "khronos".to_owned(), options, Tuning::default());
+        let counts = Counts::new("khronos", &MetricsConfig::default());
+        let opened =
+            store::open_sled(folder.to_owned(), "khronos".to_owned(), options, Tuning::default(), counts);
         let (store, snapshot, store_events) = opened.await.unwrap();
         let (_reload, reload) = mpsc::channel(1);
         let parts = Parts {

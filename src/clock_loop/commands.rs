@@ -43,6 +43,7 @@ impl ClockLoop {
                 drop(reply.send(self.engine.revision(&(name, number))));
             }
             Command::Kept(after, reply) => drop(reply.send(self.engine.kept_after(after.as_ref(), KEPT))),
+            Command::Oldest(after, reply) => drop(reply.send(self.engine.oldest_after(after.as_ref(), KEPT))),
             Command::Parked(after, reply) => {
                 let from = after.map_or(Bound::Unbounded, Bound::Excluded);
                 let page = self.engine.parked().range((from, Bound::Unbounded)).take(PAGE);

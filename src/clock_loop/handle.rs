@@ -1,7 +1,8 @@
 //! The handle by which the rest of the program queries and commands the running clock.
 
+use super::{Degraded, Figures};
 use crate::{
-    engine::{KeptPage, Parked, Revision, ScheduleStatus},
+    engine::{KeptPage, OldestPage, Parked, Revision, ScheduleStatus},
     schedule::Packed,
 };
 use ponos::{broker::Link, event::Timestamp};
@@ -31,6 +32,9 @@ pub enum Command {
     /// The next [`KEPT`] revisions by name and number, from the first on or after this one, and what is outstanding of
     /// them: to evaluate the record with. None: that was all. See [`Engine::kept_after`](crate::engine::Engine::kept_after).
     Kept(Option<(Arc<str>, u32)>, oneshot::Sender<KeptPage>),
+    /// The oldest occurrence that is due and not settled, of the next [`KEPT`] spans. See
+    /// [`Engine::oldest_after`](crate::engine::Engine::oldest_after).
+    Oldest(Option<(Arc<str>, u32)>, oneshot::Sender<OldestPage>),
     /// The next [`PAGE`] parked events by number, from the first on or after this one; none: that was all.
     Parked(Option<u64>, oneshot::Sender<Vec<(u64, Parked, bool)>>),
     /// Answered once the record has every row that was decided before; or with the reason why it can't be written. So
@@ -75,6 +79,9 @@ pub struct Status {
     pub reasons: Vec<String>,
     /// What needs a person's attention though the clock is ready (degraded schedules, parked events).
     pub warnings: Vec<String>,
+    /// What both are about.
+    #[serde(skip)]
+    pub degraded: Vec<Degraded>,
     /// The connection to the broker.
     #[serde(skip)]
     pub link: Link,
@@ -88,4 +95,27 @@ pub struct Status {
     pub outstanding: u64,
     /// W: everything with send time ≤ this is settled or stands in the set.
     pub settled: Timestamp,
+    /// What is counted and measured besides.
+    #[serde(skip)]
+    pub figures: Figures,
+}
+
+impl Status {
+    /// Of a clock that begins at `now`.
+    pub fn starting(clock: String, now: Timestamp, link: Link, settled: Timestamp) -> Self {
+        Self {
+            clock,
+            now,
+            reasons: vec!["starting".into()],
+            warnings: Vec::new(),
+            degraded: Vec::new(),
+            link,
+            confirmed: 0,
+            returned: 0,
+            parked: 0,
+            outstanding: 0,
+            settled,
+            figures: Figures::default(),
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 mod apart;
 mod commands;
+mod figures;
 mod handle;
 mod link;
 mod parts;
@@ -13,6 +14,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub use figures::{Degraded, Figures};
 pub use handle::{Command, Decided, Handle, KEPT, NEIGHBOURS, PAGE, Status};
 pub use parts::{Failure, Late, Loader, Parts, Remarks, Report};
 
@@ -22,6 +24,7 @@ use crate::{
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use commands::{Promise, Writes};
+use figures::Tally;
 use link::Outage;
 use ponos::{
     broker::{Link, PublishOutcome, Publishing, Settlement},
@@ -87,8 +90,7 @@ pub struct ClockLoop {
     rival: watch::Receiver<Option<String>>,
     show_events: bool,
     grace: Duration,
-    confirmed: u64,
-    returned: u64,
+    tally: Tally,
     shown_at: Timestamp,
     /// The last event was a command: what is due comes before the next one.
     commanded: bool,
@@ -128,18 +130,9 @@ impl ClockLoop {
         let room = submit.max_capacity().saturating_sub(AHEAD - 1).max(1);
         let (commands_in, commands) = mpsc::channel(COMMANDS);
         let (recorded, recorded_out) = watch::channel(last_sequence);
-        let (status, status_out) = watch::channel(Status {
-            clock: parts.clock.clone(),
-            now: reading.wall,
-            reasons: vec!["starting".into()],
-            warnings: Vec::new(),
-            link: link.borrow().clone(),
-            confirmed: 0,
-            returned: 0,
-            parked: 0,
-            outstanding: 0,
-            settled: engine.settled(),
-        });
+        let state = link.borrow().clone();
+        let (status, status_out) =
+            watch::channel(Status::starting(parts.clock.clone(), reading.wall, state, engine.settled()));
         let loaded = mpsc::channel(4);
         let mut this = Self {
             clock: parts.clock,
@@ -170,8 +163,7 @@ impl ClockLoop {
             rival: parts.rival,
             show_events: parts.show_events,
             grace: parts.grace,
-            confirmed: 0,
-            returned: 0,
+            tally: Tally::default(),
             shown_at: Timestamp::EPOCH,
             commanded: false,
             promised: Vec::new(),
@@ -358,11 +350,7 @@ impl ClockLoop {
         }
         let answers = settlements.into_iter().map(|Settlement { token, outcome }| {
             let answer = match outcome {
-                PublishOutcome::Confirmed { returned } => {
-                    self.confirmed += 1;
-                    self.returned += u64::from(returned);
-                    Answer::Confirmed { returned }
-                }
+                PublishOutcome::Confirmed { returned } => Answer::Confirmed { returned },
                 PublishOutcome::Nacked => {
                     Answer::Refused("the broker refused it (nack): a queue is full or failed".into())
                 }
@@ -370,6 +358,7 @@ impl ClockLoop {
                 // Its exchange is not there: an outage, and no fault of the event's.
                 PublishOutcome::Missing(_) | PublishOutcome::Lost => Answer::Lost,
             };
+            self.tally.answer(&answer);
             (token, answer)
         });
         let answers = answers.collect();

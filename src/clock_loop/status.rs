@@ -1,6 +1,6 @@
 //! The clock's status, for health checks and people.
 
-use super::{ClockLoop, Status, render};
+use super::{ClockLoop, Degraded, Figures, Status, render};
 use crate::{
     clock,
     engine::{ClockState, Notice, Refused},
@@ -18,23 +18,27 @@ const SLOW: i64 = 5_000;
 impl ClockLoop {
     pub(super) fn show_status(&mut self) {
         self.shown_at = self.engine.now();
-        let warnings = self.warnings();
+        let (mut degraded, reasons): (Vec<_>, Vec<_>) = self.reasons().into_iter().unzip();
+        let (others, warnings): (Vec<_>, Vec<_>) = self.warnings().into_iter().unzip();
+        degraded.extend(others);
         let status = Status {
             clock: self.clock.clone(),
             now: clock::now(),
-            reasons: self.reasons(),
+            reasons,
             warnings,
+            degraded,
             link: self.link.borrow().clone(),
-            confirmed: self.confirmed,
-            returned: self.returned,
+            confirmed: self.tally.confirmed,
+            returned: self.tally.returned,
             parked: self.engine.parked_events(),
             outstanding: self.engine.outstanding() as u64,
             settled: self.engine.settled(),
+            figures: Figures::new(&self.engine, &self.tally),
         };
         self.status.send_replace(status);
     }
 
-    fn reasons(&self) -> Vec<String> {
+    fn reasons(&self) -> Vec<(Degraded, String)> {
         let link = match &*self.link.borrow() {
             Link::Up { .. } => None,
             Link::Down { error: Some(error), .. } => Some(format!("broker: {error}")),
@@ -56,10 +60,16 @@ impl ClockLoop {
             self.degraded.as_ref().filter(|_| self.engine.is_empty()).map(|why| {
                 format!("schedules: the files were refused, and none were accepted before: {why}")
             });
-        [link, clock, store, idle].into_iter().flatten().collect()
+        let all = [
+            (Degraded::Broker, link),
+            (Degraded::Clock, clock),
+            (Degraded::Store, store),
+            (Degraded::Schedules, idle),
+        ];
+        all.into_iter().filter_map(|(what, said)| Some((what, said?))).collect()
     }
 
-    fn warnings(&mut self) -> Vec<String> {
+    fn warnings(&mut self) -> Vec<(Degraded, String)> {
         let refused = self.refused_warning();
         let degraded = self.degraded.as_ref().filter(|_| !self.engine.is_empty()).map(|why| {
             format!("schedules: the files were refused, the last accepted ones are in effect: {why}")
@@ -82,8 +92,18 @@ impl ClockLoop {
         let mended = self.outage.mended(&self.link.borrow(), self.engine.now());
         let remarks = (self.remarks)(clock::now());
         let rival = self.rival.borrow().clone();
-        let all = [degraded, rival, set_back, mended, unanswered, refused, parked, loading];
-        all.into_iter().flatten().chain(remarks).collect()
+        let all = [
+            (Degraded::FilesRefused, degraded),
+            (Degraded::SecondClock, rival),
+            (Degraded::SetBack, set_back),
+            (Degraded::Redeclared, mended),
+            (Degraded::Unconfirmed, unanswered),
+            (Degraded::Refused, refused),
+            (Degraded::Parked, parked),
+            (Degraded::Loading, loading),
+        ];
+        let all = all.into_iter().filter_map(|(what, said)| Some((what, said?)));
+        all.chain(remarks.into_iter().map(|said| (Degraded::Calendars, said))).collect()
     }
 }
 

@@ -1,8 +1,10 @@
 use super::{ClockLoop, Command, Failure, KEPT, NEIGHBOURS, PAGE, Parts};
 use crate::{
+    config::MetricsConfig,
     engine::{ClockRules, Commit, Resends, Rules},
     schedule::{Definition, Packed},
     store::{self, Limits, Memory, Store, Tuning},
+    telemetry::Counts,
 };
 use ponos::{
     broker::{Link, PublishOutcome, Publisher, Settlement},
@@ -17,12 +19,17 @@ use std::{
     time::Duration,
 };
 
+mod measured;
+
 /// A clock on memory, with one schedule that is often due.
 async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
     let memory = memory.clone();
     let opener =
         move || memory.open("khronos", Limits::default()).map(|store| Box::new(store) as Box<dyn Store>);
-    let (store, snapshot, store_events) = store::open(Box::new(opener), Tuning::default()).await.unwrap();
+    let (store, snapshot, store_events) =
+        store::open(Box::new(opener), Tuning::default(), Counts::new("khronos", &MetricsConfig::default()))
+            .await
+            .unwrap();
     let definition = Definition {
         name: "often".into(),
         event: Some("test.often.passed".into()),

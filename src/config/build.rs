@@ -3,8 +3,8 @@
 
 use super::{
     BrokerConfig, BrokerUrl, CalendarSource, ClockConfig, Config, DEFAULT, HttpConfig, LimitsConfig,
-    LogConfig, LogFormat, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig,
-    StoreConfig, StorePath, TlsConfig, keys, layers, reader::Reader,
+    LogConfig, LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource,
+    ShutdownConfig, StoreConfig, StorePath, TlsConfig, keys, layers, reader::Reader,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
@@ -71,6 +71,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
             max_age: reader.duration("record.max_age", 30 * DAY, 36_500 * DAY),
         },
         http: http(&mut reader),
+        metrics: metrics(&mut reader),
         log: LogConfig {
             level: log_level(&mut reader),
             format: reader.choice(
@@ -226,6 +227,14 @@ fn store_path(reader: &mut Reader<'_>) -> StorePath {
     }
     let default = reader.folder.join("khronos-data");
     StorePath::Folder(reader.path("store.path").unwrap_or(default))
+}
+
+fn metrics(reader: &mut Reader<'_>) -> MetricsConfig {
+    let MetricsConfig { schedules, audit_every } = MetricsConfig::default();
+    MetricsConfig {
+        schedules: reader.integer("metrics.schedules", schedules, 0..=20_000),
+        audit_every: reader.duration("metrics.audit_every", audit_every, 365 * DAY),
+    }
 }
 
 fn http(reader: &mut Reader<'_>) -> HttpConfig {

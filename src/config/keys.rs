@@ -65,6 +65,10 @@ pub(super) const KEYS: &[Key] = &[
             ("http.hosts", Kind::Texts),
         ]),
     ),
+    (
+        "metrics",
+        Kind::Section(&[("metrics.schedules", Kind::Integer), ("metrics.audit_every", Kind::Duration)]),
+    ),
     ("log", Kind::Section(&[("log.level", Kind::Text), ("log.format", Kind::Text)])),
     ("shutdown", Kind::Section(&[("shutdown.grace", Kind::Duration)])),
 ];

@@ -5,6 +5,7 @@ use super::{
     server::{serve, serve_control},
     state::HttpState,
 };
+use crate::ops;
 use ponos::shutdown::Shutdown;
 use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
 
@@ -67,7 +68,8 @@ pub fn start(
                     serve_control(control, state.clone(), shutdown.clone()).await;
                 }
             };
-            tokio::join!(public, operators);
+            let audits = ops::self_audit::run(state.clock.clone(), shutdown.clone());
+            tokio::join!(public, operators, audits);
         });
         // An audit may still be under way; nobody waits for it.
         runtime.shutdown_background();

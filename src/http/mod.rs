@@ -15,6 +15,7 @@ mod health;
 mod large;
 mod limits;
 mod listener;
+mod metrics;
 mod places;
 mod problem;
 mod reads;

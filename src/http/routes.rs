@@ -1,6 +1,6 @@
 //! The HTTP routes.
 
-use super::{control, feed, guard, health, large, problem::Problem, reads, state::HttpState};
+use super::{control, feed, guard, health, large, metrics, problem::Problem, reads, state::HttpState};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
@@ -17,7 +17,7 @@ use std::time::Duration;
 const BODY: usize = 64 * 1024;
 
 /// Paths with what they give.
-const INDEX: [(&str, &str); 10] = [
+const INDEX: [(&str, &str); 11] = [
     (
         "/feed",
         "events as they are sent, as server-sent events; ?match=time.# (several allowed), ?after=POSITION or Last-Event-ID",
@@ -33,6 +33,7 @@ const INDEX: [(&str, &str); 10] = [
     ("/audit", "compares the record with the arithmetic; ?schedule= ?from= ?to="),
     ("/parked", "events that were given up on"),
     ("/healthz", "whether the clock's loop is running"),
+    ("/metrics", "counters and gauges for Prometheus, as OpenMetrics where it asks for it"),
     ("/readyz", "whether events go out, and if not, why"),
 ];
 
@@ -84,6 +85,7 @@ fn reads(state: &HttpState, shutdown: Shutdown) -> Router {
         .route("/calendars/{id}", get(reads::calendar))
         .route("/history", get(reads::history))
         .route("/parked", get(reads::parked))
+        .route("/metrics", get(metrics::metrics))
         .layer(prompt);
     let audit = Router::new()
         .route("/audit", get(reads::audit))

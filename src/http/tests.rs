@@ -4,6 +4,7 @@ mod connections;
 mod feed;
 mod kinds;
 mod long;
+mod metrics;
 mod reads;
 
 use super::{
@@ -12,11 +13,15 @@ use super::{
 };
 use crate::{
     clock_loop::{Command, Decided, Handle, KEPT, PAGE, Status},
-    engine::{Coalesced, Era, KeptPage, Outcome, Parked, RecordRow, Revision, Row, ScheduleStatus, Sent},
+    config::MetricsConfig,
+    engine::{
+        Coalesced, Era, KeptPage, OldestPage, Outcome, Parked, RecordRow, Revision, Row, ScheduleStatus, Sent,
+    },
     ops::{History, RecordReader, RunningClock, ScheduleView},
     position::Position,
     schedule::{CalendarStore, Definition, Packed},
     store::Page,
+    telemetry::Counts,
 };
 use ponos::{
     broker::Link,
@@ -59,18 +64,8 @@ fn revision(name: &str, every: &str) -> Revision {
 }
 
 fn status() -> Status {
-    Status {
-        clock: "khronos".into(),
-        now: at(10),
-        reasons: vec![],
-        warnings: vec![],
-        link: Link::Down { attempts: 0, error: None },
-        confirmed: 0,
-        returned: 0,
-        parked: 0,
-        outstanding: 0,
-        settled: at(10),
-    }
+    let link = Link::Down { attempts: 0, error: None };
+    Status { reasons: vec![], ..Status::starting("khronos".into(), at(10), link, at(10)) }
 }
 
 fn confirmed(schedule: &str, minute: i64) -> Row {
@@ -133,7 +128,13 @@ impl Clock {
         });
         let handle = Handle { commands, status: status_seen, recorded: recorded_seen };
         let state = HttpState::new(
-            RunningClock::new(handle, record, CalendarStore::default(), limits.answer),
+            RunningClock::new(
+                handle,
+                record,
+                CalendarStore::default(),
+                Counts::new("khronos", &MetricsConfig::default()),
+                limits.answer,
+            ),
             vec![],
             limits,
         );
@@ -227,6 +228,7 @@ async fn play(
                 let revisions = rest.take(KEPT).cloned().collect();
                 drop(reply.send(KeptPage { settled: at(4), revisions, ..KeptPage::default() }));
             }
+            Command::Oldest(_, reply) => drop(reply.send(OldestPage::default())),
             Command::Parked(after, reply) => {
                 let all = [(7, parked.clone(), false)].into_iter();
                 drop(

@@ -4,6 +4,7 @@ use super::{DefinitionCache, OpsError, RecordReader, StoppedClock};
 use crate::{
     clock_loop::{Command, Handle, Status},
     schedule::{CalendarStore, ZoneData},
+    telemetry::Counts,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -60,14 +61,21 @@ pub struct RunningClock {
     pub(super) record: RecordReader,
     calendars: CalendarStore,
     pub(super) definitions: Arc<DefinitionCache>,
+    pub(crate) counts: Counts,
     answer: Duration,
 }
 
 impl RunningClock {
     /// The clock with this loop, which may take as long as `answer` for one question, and this record; its definitions
-    /// name calendars by ids under which these are kept.
-    pub fn new(handle: Handle, record: RecordReader, calendars: CalendarStore, answer: Duration) -> Self {
-        Self { handle, record, calendars, definitions: Arc::default(), answer }
+    /// name calendars by ids under which these are kept, and what is recorded is counted there.
+    pub fn new(
+        handle: Handle,
+        record: RecordReader,
+        calendars: CalendarStore,
+        counts: Counts,
+        answer: Duration,
+    ) -> Self {
+        Self { handle, record, calendars, definitions: Arc::default(), counts, answer }
     }
 
     /// Its name.

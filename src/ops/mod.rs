@@ -12,10 +12,12 @@ mod error;
 mod events;
 pub mod feed;
 pub mod history;
+pub mod metrics;
 mod pages;
 pub mod parked;
 mod record;
 pub mod schedules;
+pub mod self_audit;
 pub mod status;
 mod stopped;
 #[cfg(test)]

@@ -3,9 +3,11 @@
 use super::*;
 use crate::{
     clock_loop::PAGE,
+    config::MetricsConfig,
     engine::{Coalesced, Era, Parked, Revision, Snapshot, Span},
     schedule::{CalendarStore, Definition, Packed},
     store::{self, Limits, Memory, Store, Tuning},
+    telemetry::Counts,
 };
 use ponos::event::Timestamp;
 
@@ -41,7 +43,10 @@ async fn stopped(snapshot: Snapshot) -> StoppedClock {
     let memory = Memory::default();
     let limits = Limits { rows: 1_000, age: i64::MAX };
     let opener = move || memory.open("khronos", limits).map(|store| Box::new(store) as Box<dyn Store>);
-    let (store, ..) = store::open(Box::new(opener), Tuning::default()).await.unwrap();
+    let (store, ..) =
+        store::open(Box::new(opener), Tuning::default(), Counts::new("khronos", &MetricsConfig::default()))
+            .await
+            .unwrap();
     StoppedClock::new("khronos".into(), store, snapshot, CalendarStore::default())
 }
 

@@ -3,11 +3,13 @@
 use super::record::{at, confirmed, json_lines, khronos, parked, revision, text, tried};
 use khronos::{
     clock_loop::{Command as Ask, Decided, Handle, Status},
+    config::MetricsConfig,
     engine::{KeptPage, Parked, RecordRow, Revision, ScheduleStatus, Sent},
     http::{HttpState, Limits, bind, bind_control, serve, serve_control},
     ops::{RecordReader, RunningClock},
     schedule::{CalendarStore, Definition, Packed},
     store::Page,
+    telemetry::Counts,
 };
 use ponos::{broker::Link, shutdown::shutdown};
 use std::{
@@ -110,23 +112,20 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
     let (commands, asked) = mpsc::channel(8);
     let removed = Arc::new(AtomicBool::new(false));
     tokio::spawn(play(asked, write, removed.clone()));
-    let status = Status {
-        clock: "khronos".into(),
-        now: at(7),
-        reasons: vec![],
-        warnings: vec![],
-        link: Link::Down { attempts: 0, error: None },
-        confirmed: 7,
-        returned: 1,
-        parked: 1,
-        outstanding: 0,
-        settled: at(7),
-    };
+    let link = Link::Down { attempts: 0, error: None };
+    let begun = Status::starting("khronos".into(), at(7), link, at(7));
+    let status = Status { reasons: vec![], confirmed: 7, returned: 1, parked: 1, ..begun };
     let (show, status) = watch::channel(status);
     let (_recorded, recorded) = watch::channel(6);
     let handle = Handle { commands, status, recorded };
     let limits = Limits::default();
-    let clock = RunningClock::new(handle, record, CalendarStore::default(), limits.answer);
+    let clock = RunningClock::new(
+        handle,
+        record,
+        CalendarStore::default(),
+        Counts::new("khronos", &MetricsConfig::default()),
+        limits.answer,
+    );
     let state = HttpState::new(clock, vec![], limits);
     let (_trigger, shutdown) = shutdown();
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();

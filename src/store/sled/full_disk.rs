@@ -4,7 +4,11 @@ use super::{
     fixture::{child, child_folder, commit, content, open, rows},
     kills::{check, told},
 };
-use crate::store::{Page, SledOptions, Store, StoreError, StoreEvent, Tuning, open_sled};
+use crate::{
+    config::MetricsConfig,
+    store::{Page, SledOptions, Store, StoreError, StoreEvent, Tuning, open_sled},
+    telemetry::Counts,
+};
 use std::{
     fs,
     path::PathBuf,
@@ -46,7 +50,8 @@ async fn child_fills_the_disk() {
     fs::write(&ballast, vec![0; 3 << 20]).unwrap();
     let millisecond = Duration::from_millis(1);
     let tuning = Tuning { pause: millisecond, longest_pause: millisecond, ..Tuning::default() };
-    let opened = open_sled(store.clone(), "khronos".into(), SledOptions::default(), tuning).await;
+    let counts = Counts::new("khronos", &MetricsConfig::default());
+    let opened = open_sled(store.clone(), "khronos".into(), SledOptions::default(), tuning, counts).await;
     let (handle, _, mut events) = opened.unwrap();
     let (mut tick, mut after, mut failures) = (0, 0, 0);
     let told = async |events: &mut tokio::sync::mpsc::UnboundedReceiver<StoreEvent>| {

@@ -13,7 +13,10 @@ mod worker;
 mod tests;
 
 use super::{Page, SledOptions, SledStore, Store, StoreError};
-use crate::engine::{Commit, Row, Snapshot};
+use crate::{
+    engine::{Commit, Row, Snapshot},
+    telemetry::Counts,
+};
 use backlog::{Queue, Shared};
 use ponos::event::Timestamp;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -135,13 +138,14 @@ impl Drop for Owner {
 }
 
 /// Starts the thread, opens the store on it and loads what was kept. The first failure to open is handed back; from
-/// then on the thread opens the store again by itself.
+/// then on the thread opens the store again by itself. What it writes it notes in `counts`.
 ///
 /// # Errors
 /// [`StoreError`] of the opener, or [`StoreError::Io`] when opening takes longer than [`Tuning::patience`].
 pub async fn open(
     opener: Opener,
     tuning: Tuning,
+    counts: Counts,
 ) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<StoreEvent>), StoreError> {
     // Unbounded, but no longer than what was accepted: at most one event for each save, each write of rows, and two
     // for each failure of the disk.
@@ -152,7 +156,7 @@ pub async fn open(
     let mut owner = Owner { shared: shared.clone(), readers, patience: tuning.patience, id: 0 };
     std::thread::Builder::new()
         .name("store".into())
-        .spawn(move || worker::run(opener, tuning, &shared, ready, events))
+        .spawn(move || worker::run(opener, tuning, counts, &shared, ready, events))
         .map_err(|error| failure(&format!("its thread could not be started: {error}")))?;
     match timeout(tuning.patience, opened).await {
         Ok(Ok(opened)) => opened.map(|(snapshot, id)| {
@@ -173,11 +177,12 @@ pub async fn open_sled(
     clock: String,
     options: SledOptions,
     tuning: Tuning,
+    counts: Counts,
 ) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<StoreEvent>), StoreError> {
     let opener: Opener = Box::new(move || {
         SledStore::open(&path, &clock, &options).map(|store| Box::new(store) as Box<dyn Store>)
     });
-    open(opener, tuning).await
+    open(opener, tuning, counts).await
 }
 
 impl StoreHandle {

@@ -1,16 +1,19 @@
 use super::{Opener, StoreEvent, StoreHandle, Tuning, open};
 use crate::{
+    config::MetricsConfig,
     engine::{Commit, Outcome, Row, Snapshot},
     store::{
         Fault, Limits, Memory, PageReader, SledOptions, SledStore, Store, StoreError, Written,
         conformance::rows,
     },
+    telemetry::Counts,
 };
 use ponos::event::Timestamp;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 mod being_read;
+mod counted;
 
 type Opened = (StoreHandle, Snapshot, UnboundedReceiver<StoreEvent>);
 
@@ -19,13 +22,17 @@ fn tuning() -> Tuning {
     Tuning { pause: millisecond, longest_pause: millisecond, ..Tuning::default() }
 }
 
+fn counts() -> Counts {
+    Counts::new("khronos", &MetricsConfig::default())
+}
+
 fn opener(memory: &Memory) -> Opener {
     let memory = memory.clone();
     Box::new(move || Ok(Box::new(memory.open("khronos", Limits::default())?) as Box<dyn Store>))
 }
 
 async fn started(memory: &Memory, tuning: Tuning) -> Opened {
-    open(opener(memory), tuning).await.unwrap()
+    open(opener(memory), tuning, counts()).await.unwrap()
 }
 
 fn t(millis: i64) -> Timestamp {
@@ -140,7 +147,7 @@ async fn what_another_process_wrote_in_between_ends_saving() {
         }
         Ok(Box::new(store))
     });
-    let (store, _, events) = open(opener, tuning()).await.unwrap();
+    let (store, _, events) = open(opener, tuning(), counts()).await.unwrap();
     memory.plant(Fault::Refused);
     store.save(1, commit(1, vec![])).unwrap();
     assert!(store.flush().await.unwrap_err().to_string().contains("another process wrote"));
@@ -194,7 +201,7 @@ async fn the_record_is_read_while_the_thread_hangs() {
         let (let_go, go_on) = std::sync::mpsc::channel();
         let mut stuck = Some(Stuck { store, begun, go_on });
         let opener: Opener = Box::new(move || Ok(Box::new(stuck.take().unwrap())));
-        let (store, _, events) = open(opener, tuning()).await.unwrap();
+        let (store, _, events) = open(opener, tuning(), counts()).await.unwrap();
         store.save(1, commit(1, rows(71..=75))).unwrap();
         begins.recv().await.unwrap();
         // More at once than are read at a time.
@@ -224,7 +231,7 @@ async fn readers_are_told_why_a_store_that_failed_is_not_opened_again() {
         openings += 1;
         if openings == 1 { opens() } else { Err(damaged()) }
     });
-    let (store, _, events) = open(opener, tuning()).await.unwrap();
+    let (store, _, events) = open(opener, tuning(), counts()).await.unwrap();
     memory.plant(Fault::Refused);
     store.save(1, commit(1, vec![])).unwrap();
     assert!(matches!(store.flush().await, Err(StoreError::Damaged { .. })));
@@ -237,7 +244,7 @@ async fn readers_are_told_why_a_store_that_failed_is_not_opened_again() {
 async fn an_opening_that_fails_is_handed_back() {
     let memory = Memory::default();
     memory.plant(Fault::Unopenable);
-    assert!(matches!(open(opener(&memory), tuning()).await, Err(StoreError::Io { .. })));
+    assert!(matches!(open(opener(&memory), tuning(), counts()).await, Err(StoreError::Io { .. })));
 }
 
 /// The thread is held up by a disk that fails, with a pause that only closing ends, while rows come in.

@@ -6,8 +6,10 @@ use super::{
     failure,
 };
 use crate::{
+    clock,
     engine::Snapshot,
     store::{Store, StoreError, Written},
+    telemetry::Counts,
 };
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -15,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 struct Worker<'a> {
     opener: Opener,
     tuning: Tuning,
+    counts: Counts,
     shared: &'a Shared,
     events: mpsc::UnboundedSender<StoreEvent>,
     /// `None` once nothing can be written any more.
@@ -29,11 +32,19 @@ struct Worker<'a> {
 pub(super) fn run(
     mut opener: Opener,
     tuning: Tuning,
+    counts: Counts,
     shared: &Shared,
     ready: oneshot::Sender<Result<(Snapshot, u64), StoreError>>,
     events: mpsc::UnboundedSender<StoreEvent>,
 ) {
-    let opened = opener().and_then(|mut store| store.load().map(|snapshot| (store, snapshot)));
+    let opened = opener().and_then(|mut store| {
+        let before = store.written().count;
+        let snapshot = store.load()?;
+        if store.written().count != before {
+            counts.details_lost();
+        }
+        Ok((store, snapshot))
+    });
     match opened {
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -42,7 +53,7 @@ pub(super) fn run(
             shared.read_by(Ok(store.reader()));
             if ready.send(Ok((snapshot, store.id()))).is_ok() {
                 let (store, unused) = (Some(store), None);
-                Worker { opener, tuning, shared, events, store, unused, given_up: None }.work();
+                Worker { opener, tuning, counts, shared, events, store, unused, given_up: None }.work();
             }
         }
     }
@@ -59,7 +70,10 @@ impl Worker<'_> {
                 Job::Save(ticket, commit) => {
                     let term = self.tuning.term;
                     let event = match self.write(|store| store.save(term, &commit)) {
-                        Ok(last_sequence) => StoreEvent::Saved { ticket, last_sequence },
+                        Ok(last_sequence) => {
+                            self.counts.recorded(&commit.rows);
+                            StoreEvent::Saved { ticket, last_sequence }
+                        }
                         Err(error) => StoreEvent::SaveFailed { ticket, error },
                     };
                     self.tell(event);
@@ -67,6 +81,7 @@ impl Worker<'_> {
                 Job::Append(rows, complete) => {
                     let term = self.tuning.term;
                     if let Ok(last_sequence) = self.write(|store| store.append(term, &rows, complete)) {
+                        self.counts.recorded(&rows);
                         self.tell(StoreEvent::Appended { last_sequence });
                     }
                 }
@@ -99,13 +114,16 @@ impl Worker<'_> {
                 return Err(self.given_up.clone().unwrap_or_else(|| failure("it is closed")));
             };
             let before = store.written();
+            let begun = clock::stopwatch();
             let error = match write(store.as_mut()) {
                 Ok(sequence) => {
+                    self.counts.flushed(begun.elapsed());
                     self.recovered(failing);
                     return Ok(sequence);
                 }
                 Err(error) => error,
             };
+            self.counts.write_failed();
             if !matches!(error, StoreError::Io { .. }) {
                 // A term that is too low leaves the store as it was, for readers.
                 if !matches!(error, StoreError::Fenced { .. }) {

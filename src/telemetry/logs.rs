@@ -1,4 +1,4 @@
-//! Logging: to standard error, for people or as JSON lines. No line shows the password of a URL, and lapin,
+//! The log: to standard error, for people or as JSON lines. No line shows the password of a URL, and lapin,
 //! which traces its login byte by byte, is never heard below debug.
 
 use crate::config::{LogConfig, LogFormat};

@@ -1,0 +1,157 @@
+//! What the loop counts and measures, for metrics: plain numbers, shown with its status.
+
+use crate::engine::{Answer, Engine, Notice, States};
+
+/// What a reason or a warning of a [`Status`](super::Status) is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Degraded {
+    /// No connection, or the broker takes nothing.
+    Broker,
+    /// The wall clock is not believed.
+    Clock,
+    /// The store can't be written.
+    Store,
+    /// There are no schedules: the files were refused.
+    Schedules,
+    /// The files were refused, and the last accepted ones are used.
+    FilesRefused,
+    /// Another clock has this name.
+    SecondClock,
+    /// The clock was set back and goes on.
+    SetBack,
+    /// Something was missing on the broker and was declared again.
+    Redeclared,
+    /// Events are not confirmed for long.
+    Unconfirmed,
+    /// The broker refuses events.
+    Refused,
+    /// Events are parked.
+    Parked,
+    /// A load is under way.
+    Loading,
+    /// Calendars have run out.
+    Calendars,
+}
+
+impl Degraded {
+    /// All of them: first the reasons for not being ready, then the warnings.
+    pub const ALL: [Self; 13] = [
+        Self::Broker,
+        Self::Clock,
+        Self::Store,
+        Self::Schedules,
+        Self::FilesRefused,
+        Self::SecondClock,
+        Self::SetBack,
+        Self::Redeclared,
+        Self::Unconfirmed,
+        Self::Refused,
+        Self::Parked,
+        Self::Loading,
+        Self::Calendars,
+    ];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Broker => "broker",
+            Self::Clock => "clock",
+            Self::Store => "store",
+            Self::Schedules => "schedules",
+            Self::FilesRefused => "files-refused",
+            Self::SecondClock => "second-clock",
+            Self::SetBack => "set-back",
+            Self::Redeclared => "redeclared",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Refused => "refused",
+            Self::Parked => "parked",
+            Self::Loading => "loading",
+            Self::Calendars => "calendars",
+        }
+    }
+}
+
+/// What is counted since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    pub(super) confirmed: u64,
+    /// Of these, how many reached nobody.
+    pub(super) returned: u64,
+    refusals: u64,
+    forward_steps: u64,
+    backward_steps: u64,
+}
+
+impl Tally {
+    pub(super) fn answer(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Confirmed { returned } => {
+                self.confirmed += 1;
+                self.returned += u64::from(*returned);
+            }
+            Answer::Refused(_) => self.refusals += 1,
+            Answer::Lost => {}
+        }
+    }
+
+    pub(super) fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::ClockHeld { .. } => self.forward_steps += 1,
+            Notice::ClockBehind { .. } | Notice::ClockResumed { .. } => self.backward_steps += 1,
+            _ => {}
+        }
+    }
+}
+
+/// What is counted and measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Schedules.
+    pub schedules: States,
+    /// Handed over and not answered.
+    pub in_flight: usize,
+    /// Schedules whose events the broker refuses at present.
+    pub refused_schedules: usize,
+    /// Answers with which the broker refused an event.
+    pub refusals: u64,
+    /// Steps of the wall clock ahead that were too long.
+    pub forward_steps: u64,
+    /// Steps of the wall clock back that were too long.
+    pub backward_steps: u64,
+}
+
+impl Figures {
+    pub(super) fn new(engine: &Engine, tally: &Tally) -> Self {
+        Self {
+            schedules: engine.states(),
+            in_flight: engine.in_flight(),
+            refused_schedules: engine.refused().len(),
+            refusals: tally.refusals,
+            forward_steps: tally.forward_steps,
+            backward_steps: tally.backward_steps,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_step_of_the_clock_is_counted_by_its_direction() {
+        let mut tally = Tally::default();
+        let at = ponos::event::Timestamp::from_millis;
+        tally.notice(&Notice::ClockHeld { ahead: 1 });
+        tally.notice(&Notice::ClockReleased);
+        tally.notice(&Notice::ClockBehind { behind: 1, highest: at(2) });
+        tally.notice(&Notice::ClockResumed { highest: at(2), now: at(1) });
+        assert_eq!((tally.forward_steps, tally.backward_steps), (1, 2));
+    }
+
+    #[test]
+    fn no_two_reasons_have_one_word() {
+        let words: BTreeSet<&str> = Degraded::ALL.into_iter().map(Degraded::word).collect();
+        assert_eq!(words.len(), Degraded::ALL.len());
+    }
+}

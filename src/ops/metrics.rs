@@ -1,0 +1,240 @@
+//! What a clock counts and measures, as a registry: made anew for each scrape, of what the store's thread counted, of the
+//! loop's status, and of what is asked of the loop in bounded pages. So a series goes with its schedule, and nothing is
+//! counted twice. `docs/operating.md` lists all names; a test compares them.
+
+use super::{OpsError, Pages, RunningClock, run_blocking, schedules};
+use crate::{
+    clock,
+    clock_loop::{Command, Degraded, Status},
+    engine::ScheduleStatus,
+    schedule::ZoneData,
+    telemetry::{Counts, OUTCOMES, Tally},
+};
+use ponos::{broker::Link, event::Timestamp};
+use prometheus_client::{
+    encoding::EncodeMetric,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    registry::{Registry, Unit},
+};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+};
+use tracing::info;
+
+/// A gauge of seconds.
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// The metrics of a clock.
+///
+/// # Errors
+/// [`OpsError::Unavailable`]: its loop does not turn.
+pub async fn read(clock: &RunningClock) -> Result<Registry, OpsError> {
+    let status = clock.status();
+    // Whatever is asked of the loop shows that it turns.
+    let age = age(clock).await?;
+    let schedules = if_few(clock, &status).await?;
+    let (counts, zones) = (clock.counts.clone(), clock.zone_data());
+    run_blocking(move || {
+        let mut registry = Registry::with_prefix("khronos");
+        show_status(&mut registry, &status, age, &zones);
+        counts.register(&mut registry);
+        show_audit(&mut registry, &counts);
+        show_schedules(&mut registry, schedules);
+        registry
+    })
+    .await
+}
+
+/// How long ago, in milliseconds, the oldest occurrence was to be sent that is neither settled nor parked.
+async fn age(clock: &RunningClock) -> Result<i64, OpsError> {
+    let mut oldest: Option<Timestamp> = None;
+    let mut after = None;
+    loop {
+        let page = clock.ask(|reply| Command::Oldest(after, reply)).await?;
+        oldest = oldest.into_iter().chain(page.oldest).min();
+        after = page.last;
+        if after.is_none() {
+            return Ok(oldest.map_or(0, |oldest| clock::now().since(oldest).max(0)));
+        }
+    }
+}
+
+/// One schedule as it is shown.
+struct Shown {
+    name: Arc<str>,
+    next: Option<Timestamp>,
+    last: Option<Timestamp>,
+    tally: Tally,
+}
+
+/// All schedules, if there are not more than are shown.
+async fn if_few(clock: &RunningClock, status: &Status) -> Result<Option<Vec<Shown>>, OpsError> {
+    let limit = clock.counts.config().schedules;
+    let mut is_few = status.figures.schedules.all() <= limit;
+    let mut few: Vec<Shown> = Vec::new();
+    let mut all = schedules::all(clock.clone());
+    while is_few {
+        let page = all.next().await?;
+        if page.is_empty() {
+            break;
+        }
+        few.extend(page.iter().map(Shown::new));
+        is_few = few.len() <= limit;
+    }
+    if clock.counts.show_schedules(is_few) {
+        match is_few {
+            true => info!("metrics: there are series of single schedules again"),
+            false => info!(
+                "metrics: there are more than {limit} schedules (metrics.schedules), so there are no series of single ones"
+            ),
+        }
+    }
+    if !is_few {
+        return Ok(None);
+    }
+    let names: Vec<Arc<str>> = few.iter().map(|shown| shown.name.clone()).collect();
+    few.iter_mut().zip(clock.counts.of_schedules(&names)).for_each(|(shown, tally)| shown.tally = tally);
+    Ok(Some(few))
+}
+
+impl Shown {
+    fn new(status: &ScheduleStatus) -> Self {
+        let (name, last) = (status.revision.name().into(), status.sent.last());
+        Self { name, next: first_due(status), last, tally: Tally::default() }
+    }
+}
+
+/// When the first occurrence is to be sent that is neither settled nor parked.
+fn first_due(status: &ScheduleStatus) -> Option<Timestamp> {
+    let definition = &status.revision.definition;
+    let timing = status.revision.timing();
+    let behind = status.outstanding.iter().filter_map(|span| match span.coalesced {
+        Some(coalesced) => Some(coalesced.first),
+        None => timing.after(span.after).filter(|due| *due <= span.through),
+    });
+    let next = status.next.filter(|_| !definition.is_paused());
+    behind.chain(next).min().map(|due| timing.send_time(due))
+}
+
+fn show_status(registry: &mut Registry, status: &Status, age: i64, zones: &ZoneData) {
+    let figures = &status.figures;
+    let schedules = Family::<[(&str, &str); 1], Gauge>::default();
+    let states = figures.schedules;
+    for (state, count) in
+        [("active", states.active), ("paused", states.paused), ("finished", states.finished)]
+    {
+        schedules.get_or_create(&[("state", state)]).set(whole(count));
+    }
+    registry.register("schedules", "Schedules by state", schedules);
+    let mut show = |name: &str, what: &str, value: i64| registry.register(name, what, gauge(value));
+    show(
+        "refused_schedules",
+        "Schedules whose events the broker refuses at present",
+        whole(figures.refused_schedules),
+    );
+    show(
+        "outstanding",
+        "Spans of schedules that are behind, or without an answer",
+        whole(status.outstanding),
+    );
+    show("parked", "Parked events", whole(status.parked));
+    show("in_flight", "Events that were handed over and are not answered", whole(figures.in_flight));
+    show("ready", "Whether events go out", status.reasons.is_empty().into());
+    show("leader", "Whether this clock leads", 1);
+    let connected = matches!(status.link, Link::Up { .. } | Link::Blocked { .. });
+    show("broker_connected", "Whether there is a connection to the broker", connected.into());
+    let what = "How long ago the oldest occurrence was to be sent that is neither settled nor parked";
+    registry.register_with_unit("oldest_outstanding_age", what, Unit::Seconds, seconds(age));
+    let degraded = Family::<[(&str, &str); 1], Gauge>::default();
+    for what in Degraded::ALL {
+        degraded.get_or_create(&[("reason", what.word())]).set(status.degraded.contains(&what).into());
+    }
+    registry.register("degraded", "Which reasons and warnings there are", degraded);
+    registry.register(
+        "refusals",
+        "Answers with which the broker refused an event, resends included",
+        counter(figures.refusals),
+    );
+    let steps = Family::<[(&str, &str); 1], Counter>::default();
+    for (direction, count) in [("forward", figures.forward_steps), ("backward", figures.backward_steps)] {
+        steps.get_or_create(&[("direction", direction)]).inc_by(count);
+    }
+    registry.register("clock_steps", "Steps of the wall clock that were too long to be believed", steps);
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let labels = [("version", version), ("clock", status.clock.clone()), ("time_zones", zones.to_string())];
+    registry.register("build", "Version, name and zone data of the clock", Info::new(labels));
+}
+
+fn show_audit(registry: &mut Registry, counts: &Counts) {
+    let Some(audited) = counts.last_audit() else { return };
+    let holes = gauge(whole(audited.holes));
+    registry.register("audit_holes", "Occurrences without a row, as the clock's last audit found", holes);
+    let surplus = gauge(whole(audited.surplus));
+    registry.register(
+        "audit_surplus",
+        "Rows without an occurrence, as the clock's last audit found",
+        surplus,
+    );
+    let what = "When the clock's last audit of its own record ended";
+    registry.register_with_unit("audit_timestamp", what, Unit::Seconds, seconds(audited.at.millis()));
+}
+
+fn show_schedules(registry: &mut Registry, schedules: Option<Vec<Shown>>) {
+    registry.register(
+        "schedule_series",
+        "Whether there are series of single schedules",
+        gauge(schedules.is_some().into()),
+    );
+    let next = Family::<[(&str, Arc<str>); 1], Seconds>::default();
+    let last = Family::<[(&str, Arc<str>); 1], Seconds>::default();
+    let occurrences = Family::<[(&str, Arc<str>); 2], Counter>::default();
+    for Shown { name, next: due, last: sent, tally } in schedules.into_iter().flatten() {
+        let label = ("schedule", name);
+        for (family, at) in [(&next, due), (&last, sent)] {
+            if let Some(at) = at {
+                family.get_or_create(&[label.clone()]).set(in_seconds(at.millis()));
+            }
+        }
+        for (outcome, count) in OUTCOMES.into_iter().zip(tally) {
+            // The others may come one day; of most schedules they never do.
+            if count > 0 || matches!(outcome, "confirmed" | "skipped" | "parked") {
+                let labels = [label.clone(), ("outcome", outcome.into())];
+                occurrences.get_or_create(&labels).inc_by(count);
+            }
+        }
+    }
+    let what = "When its first occurrence is to be sent that is neither settled nor parked";
+    registry.register_with_unit("schedule_next_due_timestamp", what, Unit::Seconds, next);
+    let what = "When its last event was sent that the broker confirmed";
+    registry.register_with_unit("schedule_last_settled_timestamp", what, Unit::Seconds, last);
+    let what = "Its due times that were settled and are in the record, by how they ended";
+    registry.register("schedule_occurrences", what, occurrences);
+}
+
+fn gauge(value: i64) -> impl EncodeMetric + Send + Sync + fmt::Debug + 'static {
+    let gauge: Gauge = Gauge::default();
+    gauge.set(value);
+    gauge
+}
+
+fn counter(value: u64) -> Counter {
+    let counter = Counter::default();
+    counter.inc_by(value);
+    counter
+}
+
+/// Of milliseconds.
+fn seconds(millis: i64) -> Seconds {
+    let gauge = Seconds::default();
+    gauge.set(in_seconds(millis));
+    gauge
+}
+
+fn in_seconds(millis: i64) -> f64 {
+    millis as f64 / 1_000.0
+}
+
+fn whole(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
