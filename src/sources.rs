@@ -5,6 +5,7 @@
 //! whose file system does not answer is given up as a whole. What is absent: watching the folder (the service does), and judging one file's text (`schedule/file/`).
 
 mod calendars;
+mod given;
 mod kept;
 mod limits;
 mod origin;
@@ -25,13 +26,14 @@ use ponos::{
     files::{FileReader, ReadError},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 pub use calendars::folder as calendar_folder;
+pub use given::{Given, GivenFiles};
 pub use kept::Kept;
 pub use origin::are_of_a_folder;
 
@@ -97,6 +99,8 @@ pub struct Schedules<K = Source> {
     /// Where those end that schedules name, and by how many.
     pub ends: BTreeMap<CalendarEnd, usize>,
     advised: Option<Timestamp>,
+    /// How many of the list are there for their names alone: nothing is said of them.
+    beside: usize,
     /// Of each of the list: which of the texts, and its line.
     places: Vec<(u32, u32)>,
     texts: Vec<Arc<str>>,
@@ -114,6 +118,7 @@ impl<K> Default for Schedules<K> {
             calendars: Calendars::default(),
             ends: BTreeMap::new(),
             advised: None,
+            beside: 0,
             places: Vec::new(),
             texts: Vec::new(),
             names: Index::default(),
@@ -234,9 +239,7 @@ fn listed(folder: &Path, endings: &[&str], most: usize) -> io::Result<Vec<PathBu
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let ours = path.extension().is_some_and(|ending| endings.iter().any(|ours| ending == *ours));
-        if hidden || !ours || path.is_dir() {
+        if !is_named_as_ours(&path, endings) || path.is_dir() {
             continue;
         }
         if files.len() == most {
@@ -251,6 +254,12 @@ fn listed(folder: &Path, endings: &[&str], most: usize) -> io::Result<Vec<PathBu
     Ok(files)
 }
 
+/// Whether a file of this name is read: it has one of these endings, and is not hidden.
+fn is_named_as_ours(path: &Path, endings: &[&str]) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && path.extension().is_some_and(|ending| endings.iter().any(|ours| ending == *ours))
+}
+
 /// What to do about a file that can't be read.
 fn remedy(error: &ReadError, too_large: &'static str) -> &'static str {
     match error {
@@ -258,6 +267,12 @@ fn remedy(error: &ReadError, too_large: &'static str) -> &'static str {
         error if error.hangs() => "check whether its mount responds; the rest of the folder was not read",
         _ => "make it a UTF-8 text that the clock's user may read, or remove it",
     }
+}
+
+/// What is said of a schedule file that can't be read.
+fn unreadable(name: &str, error: &ReadError) -> Diagnostic {
+    let remedy = remedy(error, "spread its schedules over several files");
+    Diagnostic::error(format!("this schedule file can't be read: {error}")).in_file(name).help(remedy)
 }
 
 impl<K: Kept> Schedules<K> {
@@ -268,7 +283,8 @@ impl<K: Kept> Schedules<K> {
 
     /// The same, the days of the calendars kept in `store`.
     fn keeping(calendars: &CalendarSource, source: &ScheduleSource, store: &CalendarStore) -> Self {
-        let (calendars, diagnostics) = calendars::read(calendars, source, store);
+        let calendars::Reading { calendars, faults: diagnostics, .. } =
+            calendars::read(calendars, source, store, &BTreeSet::new());
         Self { calendars, diagnostics, ..Self::default() }
     }
 
@@ -277,26 +293,24 @@ impl<K: Kept> Schedules<K> {
         let name = file.display().to_string();
         self.files += 1;
         match reader.read_text(file, bounds.bytes) {
-            Ok(text) => {
-                if text.trim().is_empty() {
-                    self.empty += 1;
-                    let help = "put a [[schedule]] into it, or remove it; a file that is being written may be empty for a moment";
-                    let empty = Diagnostic::error("this schedule file is empty").in_file(&name).help(help);
-                    self.diagnostics.push(empty.warning());
-                }
-                self.add(&Text::new(&name, &text), bounds);
-            }
+            Ok(text) => self.add_text(&Text::new(&name, &text), bounds),
             Err(error) => {
-                let what = format!("this schedule file can't be read: {error}");
-                self.diagnostics.push(
-                    Diagnostic::error(what)
-                        .in_file(&name)
-                        .help(remedy(&error, "spread its schedules over several files")),
-                );
+                self.diagnostics.push(unreadable(&name, &error));
                 return !error.hangs();
             }
         }
         true
+    }
+
+    /// Adds the text of a whole file.
+    fn add_text(&mut self, text: &Text<'_>, bounds: Bounds) {
+        if text.as_str().trim().is_empty() {
+            self.empty += 1;
+            let help = "put a [[schedule]] into it, or remove it; a file that is being written may be empty for a moment";
+            let empty = Diagnostic::error("this schedule file is empty").in_file(&text.file()).help(help);
+            self.diagnostics.push(empty.warning());
+        }
+        self.add(text, bounds);
     }
 
     fn add(&mut self, text: &Text<'_>, bounds: Bounds) {

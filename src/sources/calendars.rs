@@ -4,11 +4,12 @@ use super::{files, remedy};
 use crate::{
     config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text},
-    schedule::{CalendarStore, Calendars, calendar, is_name},
+    schedule::{Calendar, CalendarStore, Calendars, calendar, is_name},
 };
 use ponos::files::{FileReader, ReadError};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     io,
     path::{Path, PathBuf},
 };
@@ -16,7 +17,9 @@ use std::{
 /// Calendar files in the folder.
 const FILES: usize = 10_000;
 /// Bytes of one file.
-const BYTES: u64 = 4 << 20;
+pub(super) const BYTES: u64 = 4 << 20;
+/// How the names of these files end.
+pub(super) const ENDINGS: [&str; 2] = ["toml", "ics"];
 
 /// The folder from which calendars are read for these schedules; it need not exist where it is not configured.
 pub fn folder(calendars: &CalendarSource, schedules: &ScheduleSource) -> Option<PathBuf> {
@@ -32,78 +35,116 @@ pub fn folder(calendars: &CalendarSource, schedules: &ScheduleSource) -> Option<
     }
 }
 
-/// Reads all calendars, whose days are kept in `store`; what is wrong stands in the diagnostics.
+/// Reads all calendars, whose days are kept in `store`; what is wrong stands in the diagnostics. Files of the names in
+/// `but` are left out.
 pub(super) fn read(
     source: &CalendarSource,
     schedules: &ScheduleSource,
     store: &CalendarStore,
-) -> (Calendars, Diagnostics) {
-    let (mut calendars, mut faults) = (Calendars::new(store.clone()), Diagnostics::default());
+    but: &BTreeSet<OsString>,
+) -> Reading {
+    let mut reading = Reading::new(store);
     // Beside a folder that is not there, nothing is ours yet.
     let beside_nothing = *source == CalendarSource::Beside && matches!(schedules, ScheduleSource::Unset(_));
     let Some(folder) = folder(source, schedules).filter(|_| !beside_nothing) else {
-        return (calendars, faults);
+        return reading;
     };
     let mut reader = FileReader::default();
-    let files = match files(&mut reader, &folder, &["toml", "ics"], FILES) {
+    let files = match files(&mut reader, &folder, &ENDINGS, FILES) {
         Ok(files) => files,
         Err(ReadError::Io(error))
             if error.kind() == io::ErrorKind::NotFound && *source == CalendarSource::Beside =>
         {
-            return (calendars, faults);
+            return reading;
         }
         Err(error) => {
             let what = format!("the folder of calendars can't be read: {error}");
             let help = "name an existing folder of *.toml and *.ics files with calendars.folder";
-            faults.push(Diagnostic::error(what).in_file(&folder.display().to_string()).help(help));
-            return (calendars, faults);
+            let shown = folder.display().to_string();
+            reading.faults.push(Diagnostic::error(what).in_file(&shown).help(help));
+            return reading;
         }
     };
-    let mut seen: BTreeMap<String, String> = BTreeMap::new();
-    for file in &files {
-        let shown = file.display().to_string();
-        let Some(name) = name(file) else {
-            let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, then .toml or .ics";
-            let what = "this file's name is not a valid calendar name";
-            faults.push(Diagnostic::error(what).in_file(&shown).help(help));
-            continue;
-        };
-        if let Some(first) = seen.insert(name.clone(), shown.clone()) {
-            let what = format!("two calendars are named '{name}': the other one is {first}");
-            faults.push(Diagnostic::error(what).in_file(&shown).help("rename one of the files"));
-            continue;
-        }
-        let is_ics = file.extension().is_some_and(|extension| extension == "ics");
+    for file in files.iter().filter(|file| !file.file_name().is_some_and(|name| but.contains(name))) {
+        let is_ics = is_ics(file);
         let text = if is_ics {
             reader.read(file, BYTES).map(calendar::ics::decoded)
         } else {
             reader.read_text(file, BYTES)
         };
-        let calendar = match text.map(|text| calendar::parse(&Text::new(&shown, &text), is_ics)) {
-            Ok(Ok((calendar, warnings))) => {
-                faults.append(warnings);
-                Some(calendar)
-            }
-            Ok(Err(found)) => {
-                faults.append(found);
-                None
-            }
+        if !reading.add(file, text.map(|text| (text, is_ics))) {
+            break;
+        }
+    }
+    reading
+}
+
+/// Whether a file's ending says that it is in the iCalendar form.
+pub(super) fn is_ics(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "ics")
+}
+
+/// The calendars read so far, and what is wrong with them.
+pub(super) struct Reading {
+    pub(super) calendars: Calendars,
+    pub(super) faults: Diagnostics,
+    /// The files of the calendars, by their names.
+    seen: BTreeMap<String, String>,
+}
+
+impl Reading {
+    fn new(store: &CalendarStore) -> Self {
+        let (calendars, faults) = (Calendars::new(store.clone()), Diagnostics::default());
+        Self { calendars, faults, seen: BTreeMap::new() }
+    }
+
+    /// Adds the calendar of a file, from its text and whether that is in the iCalendar form. Whether it is worth going on
+    /// with the next one.
+    pub(super) fn add(&mut self, file: &Path, text: Result<(String, bool), ReadError>) -> bool {
+        let shown = file.display().to_string();
+        let Some(name) = name(file) else {
+            let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, then .toml or .ics";
+            let what = "this file's name is not a valid calendar name";
+            self.faults.push(Diagnostic::error(what).in_file(&shown).help(help));
+            return true;
+        };
+        if let Some(first) = self.seen.insert(name.clone(), shown.clone()) {
+            let what = format!("two calendars are named '{name}': the other one is {first}");
+            self.faults.push(Diagnostic::error(what).in_file(&shown).help("rename one of the files"));
+            return true;
+        }
+        let calendar = match text {
+            Ok((text, is_ics)) => self.understood(&Text::new(&shown, &text), is_ics),
             Err(error) => {
                 let what = format!("this calendar can't be read: {error}");
-                faults.push(
+                self.faults.push(
                     Diagnostic::error(what)
                         .in_file(&shown)
                         .help(remedy(&error, "split it into several calendars")),
                 );
                 if error.hangs() {
-                    return (calendars, faults);
+                    return false;
                 }
                 None
             }
         };
-        calendars.insert(&name, calendar);
+        self.calendars.insert(&name, calendar);
+        true
     }
-    (calendars, faults)
+
+    /// What a text says, which need not be a file's.
+    pub(super) fn understood(&mut self, text: &Text<'_>, is_ics: bool) -> Option<Calendar> {
+        match calendar::parse(text, is_ics) {
+            Ok((calendar, warnings)) => {
+                self.faults.append(warnings);
+                Some(calendar)
+            }
+            Err(found) => {
+                self.faults.append(found);
+                None
+            }
+        }
+    }
 }
 
 /// The calendar's name, from its file's name; `None` if that is not a valid calendar name.

@@ -12,7 +12,7 @@ impl<K: Kept> Schedules<K> {
     pub fn hold_to(&mut self, limits: &LimitsConfig) {
         let least = i64::try_from(limits.shortest_interval.as_millis()).unwrap_or(i64::MAX);
         let mut found = Vec::new();
-        for (at_list, kept) in self.list.iter().enumerate() {
+        for (at_list, kept) in self.list.iter().enumerate().skip(self.beside) {
             if let Some(interval) = kept.timing().interval_below(least) {
                 let (name, shown) = (kept.name(), length(interval));
                 let what = format!(

@@ -8,6 +8,7 @@
 )]
 
 mod check;
+mod check_files;
 mod docs;
 mod forecast;
 mod hostile_text;

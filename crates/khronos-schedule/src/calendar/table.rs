@@ -13,6 +13,13 @@ use toml::{Spanned, de::DeValue};
 const KEYS: [&str; 3] = ["dates", "weekdays", "yearly"];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
+/// Whether the text is a calendar rather than schedules, by its keys: it names days, and no `schedule`.
+pub fn names_days(text: &Text<'_>) -> bool {
+    let table = toml_table(text, &mut Diagnostics::default());
+    let has = |key: &str| table.as_ref().is_some_and(|table| table.get_ref().contains_key(key));
+    KEYS.into_iter().any(has) && !has("schedule")
+}
+
 /// The days that the text names; what is wrong is added to `faults`.
 pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Days {
     let mut days = Days::none();
