@@ -17,7 +17,7 @@ use std::{
     process::ExitCode,
     sync::Arc,
 };
-use why::Entry;
+use why::{Entry, Fold};
 
 /// Shows the next occurrences.
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ pub(super) struct Args {
     /// The folder of schedule files, instead of the configured one
     #[arg(long, value_name = "DIR")]
     schedules: Option<String>,
-    /// One JSON object a line
+    /// One JSON object a line; what was left out is one line for each local day and reason
     #[arg(long)]
     json: bool,
 }
@@ -119,10 +119,16 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
         (None, None) => from_files(globals, args)?,
     };
     let due: Vec<(usize, Timestamp)> = merged(&rows, from, args.count).collect();
-    let entries = why::entries(&rows, &due, from);
+    let fold = if args.json { Fold::Days } else { Fold::Neighbours };
+    let (entries, is_cut) = why::entries(&rows, &due, from, fold);
     output::print(|out| if args.json { lines(out, &entries) } else { table(out, &entries, from) })?;
     if due.is_empty() {
         output::complain(&format!("nothing is due after {from}"));
+    }
+    if is_cut {
+        output::complain(
+            "note: more was left out than is shown; name the schedule, or ask for fewer occurrences",
+        );
     }
     let ends: BTreeSet<_> = rows.iter().flat_map(|row| row.timing.calendar_ends()).collect();
     let last = due.last().map_or(from, |(_, due)| *due);
@@ -202,7 +208,12 @@ fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Res
     for entry in entries {
         let local = local(entry);
         let mut cells = match entry.why.first().filter(|_| !entry.due) {
-            Some(one) => vec![why::wall(one), one.zone.to_string(), "-".to_owned(), "-".to_owned()],
+            Some(one) => vec![
+                why::wall(one, entry.last.as_ref()),
+                one.zone.to_string(),
+                "-".to_owned(),
+                "-".to_owned(),
+            ],
             None => vec![
                 format!("{}{}", when::local(&local), if local.fold == 1 { " (second pass)" } else { "" }),
                 format!("{} {}", local.offset, local.zone),
@@ -225,8 +236,8 @@ fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Res
 
 /// Why, in words; the same reason once.
 fn reasons(entry: &Entry<'_>) -> String {
-    let mut reasons: Vec<String> =
-        entry.why.iter().map(why::reason).filter(|told| !told.is_empty()).collect();
+    let told = |one| why::reason(one, entry.last.as_ref());
+    let mut reasons: Vec<String> = entry.why.iter().map(told).filter(|told| !told.is_empty()).collect();
     reasons.dedup();
     let times = if entry.times > 1 { format!(" ({} times)", entry.times) } else { String::new() };
     format!("{}{times}", reasons.join("; "))

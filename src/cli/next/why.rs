@@ -15,10 +15,21 @@ pub(super) struct Entry<'a> {
     pub(super) about: Timestamp,
     /// Whether it is due at all.
     pub(super) due: bool,
-    /// How many times of one local day with one reason this is.
+    /// How many times that were left out with one reason this is.
     pub(super) times: u64,
     /// What is unusual about it.
     pub(super) why: Vec<Explained>,
+    /// The last of several times that were left out.
+    pub(super) last: Option<Explained>,
+}
+
+/// Which times that are left out with the same reason are one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fold {
+    /// Those between two occurrences.
+    Neighbours,
+    /// Those of one local day.
+    Days,
 }
 
 /// How many schedules are asked for what they leave out; of more, only those that are due are.
@@ -28,13 +39,20 @@ const FOLLOWED: usize = 200_000;
 /// How many lines tell what was left out.
 const LEFT_OUT: usize = 200;
 
-/// The due times (with the number of their row) and what the rows left out up to the last of them, in order.
-pub(super) fn entries<'a>(rows: &'a [Row], due: &[(usize, Timestamp)], from: Timestamp) -> Vec<Entry<'a>> {
-    let Some(last) = due.iter().map(|(_, at)| *at).max() else { return Vec::new() };
+/// The due times (with the number of their row) and what the rows left out up to the last of them, in order; and whether
+/// more was left out than these say.
+pub(super) fn entries<'a>(
+    rows: &'a [Row],
+    due: &[(usize, Timestamp)],
+    from: Timestamp,
+    fold: Fold,
+) -> (Vec<Entry<'a>>, bool) {
+    let Some(last) = due.iter().map(|(_, at)| *at).max() else { return (Vec::new(), false) };
     let mut found: BTreeMap<(Timestamp, usize), Entry<'a>> = BTreeMap::new();
     for &(index, at) in due {
         let Some(row) = rows.get(index) else { continue };
-        found.insert((at, index), Entry { row, about: at, due: true, times: 1, why: Vec::new() });
+        let entry = Entry { row, about: at, due: true, times: 1, why: Vec::new(), last: None };
+        found.insert((at, index), entry);
     }
     let mut asked: Vec<usize> = due.iter().map(|(index, _)| *index).collect();
     if rows.len() <= ASKED {
@@ -42,42 +60,66 @@ pub(super) fn entries<'a>(rows: &'a [Row], due: &[(usize, Timestamp)], from: Tim
     }
     asked.sort_unstable();
     asked.dedup();
-    let mut left_out = Vec::new();
+    let (mut left_out, mut is_cut): (Vec<Entry<'a>>, bool) = (Vec::new(), false);
     for index in asked {
         let Some(row) = rows.get(index) else { continue };
-        let mut days: BTreeMap<(String, String), Entry<'a>> = BTreeMap::new();
-        for one in row.timing.explain(from, last).take(FOLLOWED).filter(unusual) {
+        // The lines that a further time may join.
+        let mut open: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for (followed, one) in row.timing.explain(from, last).enumerate() {
+            if followed == FOLLOWED {
+                is_cut = true;
+                break;
+            }
             if let Some(due) = one.due {
-                if let Some(entry) = found.get_mut(&(due, index)) {
+                if fold == Fold::Neighbours {
+                    open.clear();
+                }
+                if unusual(&one)
+                    && let Some(entry) = found.get_mut(&(due, index))
+                {
                     entry.why.push(one);
                 }
                 continue;
             }
-            let day = one.named.to_string().get(..10).unwrap_or_default().to_owned();
-            let entry = days.entry((day, reason(&one))).or_insert_with(|| Entry {
-                row,
-                about: one.about,
-                due: false,
-                times: 0,
-                why: vec![one],
-            });
-            entry.times += 1;
+            let day = match fold {
+                Fold::Days => one.named.to_string().get(..10).unwrap_or_default().to_owned(),
+                Fold::Neighbours => String::new(),
+            };
+            let known = *open.entry((day, same_reason(&one, fold))).or_insert(left_out.len());
+            match left_out.get_mut(known) {
+                Some(entry) => {
+                    entry.times += 1;
+                    entry.last = Some(one);
+                }
+                None => {
+                    let about = one.about;
+                    left_out.push(Entry { row, about, due: false, times: 1, why: vec![one], last: None });
+                }
+            }
         }
-        left_out.extend(days.into_values());
     }
     left_out.sort_by(|a, b| (a.about, &a.row.name).cmp(&(b.about, &b.row.name)));
+    is_cut |= left_out.len() > LEFT_OUT;
     left_out.truncate(LEFT_OUT);
     let mut all: Vec<Entry<'a>> = found.into_values().chain(left_out).collect();
     all.sort_by(|a, b| (a.about, &a.row.name).cmp(&(b.about, &b.row.name)));
-    all
+    (all, is_cut)
+}
+
+/// What times that are left out have in common which are one line: of those that the clocks skip, not the time.
+fn same_reason(one: &Explained, fold: Fold) -> String {
+    match one.clock {
+        ClockFate::Gap if fold == Fold::Neighbours => format!("{} {:?}", date(one.named), one.day),
+        _ => reason(one, None),
+    }
 }
 
 fn unusual(one: &Explained) -> bool {
     one.due.is_none() || one.day != DayFate::Kept || one.clock != ClockFate::Usual
 }
 
-/// In words.
-pub(super) fn reason(one: &Explained) -> String {
+/// In words, of this one or of all through `last`.
+pub(super) fn reason(one: &Explained, last: Option<&Explained>) -> String {
     let causes = |because: &[_]| {
         let causes: Vec<String> = because.iter().map(ToString::to_string).collect();
         causes.join(", ")
@@ -99,7 +141,18 @@ pub(super) fn reason(one: &Explained) -> String {
     match one.clock {
         ClockFate::Usual | ClockFate::SecondPass => {}
         ClockFate::FirstPass => parts.push("first of two passes".to_owned()),
-        ClockFate::Gap => parts.push(format!("{left_out}{} does not exist that day", time(wall))),
+        ClockFate::Gap => {
+            let wall_of = |one: &Explained| match one.day {
+                DayFate::Moved { to, .. } => to,
+                _ => one.named,
+            };
+            parts.push(match last {
+                None => format!("{left_out}{} does not exist that day", time(wall)),
+                Some(last) => {
+                    format!("{left_out}{} to {} do not exist that day", time(wall), time(wall_of(last)))
+                }
+            });
+        }
         ClockFate::Nowhere => parts.push(format!("{left_out}the calendar there skips that day")),
     }
     parts.join("; ")
@@ -119,8 +172,16 @@ fn time(wall: WallTime) -> String {
     time.strip_suffix(":00").unwrap_or(time).to_owned()
 }
 
-/// `Fri 2026-12-25 09:00:00`.
-pub(super) fn wall(one: &Explained) -> String {
+/// `Fri 2026-12-25 09:00:00`; through another one of that day `Fri 2026-12-25 09:00:00 – 17:00:00`, of another
+/// `Fri 2026-12-25 – Sat 2026-12-26`.
+pub(super) fn wall(one: &Explained, last: Option<&Explained>) -> String {
     let text = one.named.to_string();
-    format!("{} {}", when::weekday_of(text.get(..10).unwrap_or_default()), text.replace('T', " "))
+    let single =
+        format!("{} {}", when::weekday_of(text.get(..10).unwrap_or_default()), text.replace('T', " "));
+    let Some(last) = last else { return single };
+    let through = last.named.to_string();
+    match (text.get(..10) == through.get(..10), through.get(11..)) {
+        (true, Some(time)) => format!("{single} – {time}"),
+        _ => format!("{} – {}", date(one.named), date(last.named)),
+    }
 }
