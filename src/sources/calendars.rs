@@ -4,7 +4,7 @@ use super::{files, remedy};
 use crate::{
     config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text},
-    schedule::{Calendar, CalendarStore, Calendars, calendar, is_name},
+    schedule::{Calendar, CalendarStore, Calendars, ZoneData, calendar, is_name},
 };
 use ponos::files::{FileReader, ReadError};
 use std::{
@@ -88,6 +88,7 @@ pub(super) fn is_ics(file: &Path) -> bool {
 pub(super) struct Reading {
     pub(super) calendars: Calendars,
     pub(super) faults: Diagnostics,
+    zones: ZoneData,
     /// The files of the calendars, by their names.
     seen: BTreeMap<String, String>,
 }
@@ -95,7 +96,7 @@ pub(super) struct Reading {
 impl Reading {
     fn new(store: &CalendarStore) -> Self {
         let (calendars, faults) = (Calendars::new(store.clone()), Diagnostics::default());
-        Self { calendars, faults, seen: BTreeMap::new() }
+        Self { calendars, faults, zones: store.zones().data(), seen: BTreeMap::new() }
     }
 
     /// Adds the calendar of a file, from its text and whether that is in the iCalendar form. Whether it is worth going on
@@ -134,7 +135,7 @@ impl Reading {
 
     /// What a text says, which need not be a file's.
     pub(super) fn understood(&mut self, text: &Text<'_>, is_ics: bool) -> Option<Calendar> {
-        match calendar::parse(text, is_ics) {
+        match calendar::parse_with(text, is_ics, &self.zones) {
             Ok((calendar, warnings)) => {
                 self.faults.append(warnings);
                 Some(calendar)

@@ -301,6 +301,37 @@ exclude = ["feast"]
 }
 
 #[test]
+fn the_zones_of_icalendar_files_are_those_of_the_configured_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, bytes).unwrap();
+    };
+    let schedule = "[[schedule]]\nname = \"day\"\nevent = \"office.day.opened\"\ncron = \"0 9 * * *\"\nexclude = [\"closed\"]\n";
+    let event =
+        "BEGIN:VEVENT\r\nUID:1\r\nDTSTART;TZID=Europe/Paris:20260705T223000\r\nDURATION:PT1H\r\nEND:VEVENT";
+    put("schedules/a.toml", schedule.as_bytes());
+    put("calendars/closed.ics", format!("BEGIN:VCALENDAR\r\n{event}\r\nEND:VCALENDAR\r\n").as_bytes());
+    let config = folder.path().join("config.toml");
+    let left_out = || {
+        let from = ["--from", "2026-07-04T12:00:00Z", "--count", "3", "--json"];
+        let (code, out, _) = khronos(&[&["next", "--config", config.to_str().unwrap()], &from[..]].concat());
+        assert_eq!(code, 0);
+        let lines = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let days = lines.filter(|line| line["due_at"].is_null()).map(|line| line["local_time"].clone());
+        days.collect::<Vec<_>>()
+    };
+    put("config.toml", b"");
+    assert_eq!(left_out(), ["2026-07-05T09:00:00"]);
+    // Where Paris has the hours of Los Angeles, that is half past five on the 6th in UTC.
+    put("config.toml", b"[clock]\ntime_zones = \"zones\"\n");
+    let timing = khronos::schedule::Timing::from_every("1 day", Some("America/Los_Angeles")).unwrap();
+    put("zones/Europe/Paris", timing.zone().rules().unwrap().tzif());
+    assert_eq!(left_out(), ["2026-07-06T09:00:00"]);
+}
+
+#[test]
 fn many_rows_of_what_was_left_out_are_cut_and_that_is_said() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("calendars")).unwrap();

@@ -28,14 +28,16 @@ use super::Calendar;
 use crate::{
     diagnostic::{Diagnostics, Text},
     fault::shown,
+    zone::data::ZoneData,
 };
 use std::collections::BTreeMap;
 
 /// Messages between calendars that say nothing certain about days.
 const NO_CALENDARS: [&str; 3] = ["COUNTER", "DECLINECOUNTER", "REFRESH"];
 
-/// What the events of the text cover; what is wrong, or seldom meant, is added to `faults`.
-pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Calendar {
+/// What the events of the text cover, in zones as this data has them; what is wrong, or seldom meant, is added to
+/// `faults`.
+pub(super) fn parse(text: &Text<'_>, zones: &ZoneData, faults: &mut Diagnostics) -> Calendar {
     let unfolded = Unfolded::new(text.as_str());
     let refuse = |refusal: Refusal| text.error(refusal.at, refusal.what).maybe_help(refusal.help);
     let roots = match component::tree(&unfolded) {
@@ -47,7 +49,7 @@ pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Calendar {
     };
     let (mut steps, mut covered) = (Steps::new(), Covered::none());
     let (mut named, mut unnamed): (BTreeMap<&str, Vec<Event<'_>>>, Vec<Event<'_>>) = Default::default();
-    let mut reader = Reader { steps: &mut steps, remarks: Vec::new() };
+    let mut reader = Reader { zones, steps: &mut steps, remarks: Vec::new() };
     for root in &roots {
         for event in reader.events(root) {
             match event {
@@ -75,6 +77,7 @@ pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Calendar {
 }
 
 struct Reader<'s> {
+    zones: &'s ZoneData,
     steps: &'s mut Steps,
     /// What is valid and seldom meant.
     remarks: Vec<Refusal>,
@@ -83,7 +86,7 @@ struct Reader<'s> {
 impl Reader<'_> {
     /// The events of a calendar, or of an event that stands alone.
     fn events<'a>(&mut self, root: &'a Component<'a>) -> Vec<Result<Event<'a>, Refusal>> {
-        let zones = Zones::of(root);
+        let zones = Zones::of(root, self.zones);
         if root.is("VEVENT") {
             return vec![event::read(root, &zones, false, self.steps, &mut self.remarks)];
         }

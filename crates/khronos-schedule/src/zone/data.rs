@@ -92,17 +92,28 @@ impl ZoneData {
         })
     }
 
+    /// The same; where there is none that can be used, nothing is looked for that was meant.
+    pub(crate) fn named(&self, name: &str) -> Option<Zone> {
+        if self.knows(name) { self.zone(name).ok() } else { None }
+    }
+
+    /// The folder that this data is of, where that lacks a zone of the bundled copy.
+    pub(crate) fn folder_without(&self, name: &str) -> Option<&str> {
+        let lacks = !self.knows(name) && BUNDLED.knows(name);
+        self.0.folder.as_deref().filter(|_| lacks)
+    }
+
     fn unknown(&self, name: &str) -> Flaw {
         let allowed = "IANA names such as Europe/Paris or UTC are allowed";
-        match &self.0.folder {
-            Some(folder) if BUNDLED.0.zones.contains_key(name) => {
+        match self.folder_without(name) {
+            Some(folder) => {
                 let what = format!("there is no time zone '{}' in {folder}", shown(name));
                 Flaw::whole(what).help(
                     "complete the folder (some systems have older names in a package of their own, such as \
                      tzdata-legacy), or leave time_zones out for the bundled data",
                 )
             }
-            _ => {
+            None => {
                 let flaw = Flaw::whole(format!("'{}' is not a time zone; {allowed}", shown(name)));
                 meant(name, self).into_iter().fold(flaw, Flaw::help)
             }

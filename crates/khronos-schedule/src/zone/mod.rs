@@ -44,12 +44,6 @@ impl Zone {
         Self(Some(Arc::new(Named { name: name.into(), rules })))
     }
 
-    /// The zone of this IANA name, in its exact spelling. Where there is none, nothing is looked for that was meant.
-    pub(crate) fn named(text: &str) -> Option<Self> {
-        let data = ZoneData::bundled();
-        if data.knows(text) { data.zone(text).ok() } else { None }
-    }
-
     /// Reads an IANA name, in its exact spelling; its rules are those of the bundled data.
     pub(crate) fn parse(text: &str) -> Result<Self, Flaw> {
         ZoneData::bundled().zone(text)

@@ -152,10 +152,12 @@ impl<'a> Reader<'_, 'a> {
                 None => {
                     if !is_date && self.zones.is_first_asked(zone) {
                         let name = line.name.to_ascii_uppercase();
-                        let what = format!(
-                            "{name}: nothing is known of the zone '{}': its times are read as written",
-                            shown(zone)
-                        );
+                        let zone_shown = shown(zone);
+                        let known = match self.zones.folder_without(zone) {
+                            Some(folder) => format!("there is no zone '{zone_shown}' in {folder}"),
+                            None => format!("nothing is known of the zone '{zone_shown}'"),
+                        };
+                        let what = format!("{name}: {known}: its times are read as written");
                         let help =
                             "write a name of IANA, as in TZID=Europe/Paris; or give its rules in a VTIMEZONE";
                         self.remarks.push(line.out_of_place(what).help(help));

