@@ -61,6 +61,19 @@ impl Days {
         }
     }
 
+    /// Whether both have the same days from this one on.
+    pub(crate) fn is_same_from(&self, other: &Self, day: i32) -> bool {
+        if day >= LAST_DAY {
+            return true;
+        }
+        let (first, bit) = place(day.max(FIRST_DAY));
+        let words = self.words.iter().zip(&other.words).enumerate().skip(first);
+        words.into_iter().all(|(word, (one, other))| {
+            let looked_at = if word == first { u64::MAX << bit } else { u64::MAX };
+            (one ^ other) & looked_at == 0
+        })
+    }
+
     /// The first of them on `day` or later.
     pub(crate) fn next(&self, day: i32) -> Option<i32> {
         self.first_from(day, 0)

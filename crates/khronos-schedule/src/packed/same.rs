@@ -11,8 +11,8 @@ impl Packed {
         self == other || self.schedule().is_some_and(|schedule| Some(schedule) == other.schedule())
     }
 
-    /// As [`means_the_same`](Self::means_the_same), where what the rules of a zone were before `since` is no matter: newer
-    /// data that says the same from then on makes no other schedule.
+    /// As [`means_the_same`](Self::means_the_same), where what the rules of a zone were before `since` is no matter, nor on
+    /// which days a calendar was: newer data that says the same from then on makes no other schedule.
     pub fn means_the_same_from(&self, other: &Self, since: Timestamp) -> bool {
         if self == other {
             return true;
@@ -21,7 +21,7 @@ impl Packed {
         if !theirs.timing.zones_changed(&ours.timing, since).is_empty() {
             return false;
         }
-        let timing = theirs.timing.with_rules_of(&ours.timing);
+        let timing = theirs.timing.with_rules_of(&ours.timing).with_past_days_of(&ours.timing, since);
         ours == Schedule { timing, ..theirs }
     }
 }

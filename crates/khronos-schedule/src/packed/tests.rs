@@ -169,3 +169,30 @@ fn usual_schedules_take_little_room() {
     assert!(sizes[2] < 110, "{sizes:?}");
     assert!(sizes[4] < 90, "{sizes:?}");
 }
+
+#[test]
+fn days_of_a_calendar_that_lie_behind_are_no_other_meaning() {
+    let store = CalendarStore::default();
+    let of = |days: Days, keys: &str| {
+        let id = store.insert(days).0;
+        let text = format!(
+            r#"{{"name":"a","event":"a.b.c","cron":"0 9 * * *","exclude":["c"],"calendars":{{"c":"{id}"}}{keys}}}"#
+        );
+        Packed::build_with(&serde_json::from_str(&text).unwrap(), &store).unwrap()
+    };
+    let now = Timestamp::from_millis(20_000 * 86_400_000);
+    // None of these is on a weekend.
+    let even = |but: i32| Days::matching(move |day| day % 2 == 0 && day != but);
+    for keys in ["", r#","move":"next-business-day""#, r#","limit":3,"from":"2026-01-01T00:00:00Z""#] {
+        let whole = of(even(-1), keys);
+        for (but, same) in
+            [(20_000 - 2 * 366 - 4, true), (20_000 - 2 * 366, false), (20_000, false), (20_004, false)]
+        {
+            let edited = of(even(but), keys);
+            // A limit counts what lies behind.
+            let same = same && !keys.contains("limit");
+            assert_eq!(whole.means_the_same_from(&edited, now), same, "{but} {keys}");
+            assert!(!whole.means_the_same(&edited));
+        }
+    }
+}

@@ -57,6 +57,12 @@ impl DayRules {
         Self { only, exclude, shift, kept }
     }
 
+    /// Whether both do the same with every occurrence from this day on.
+    pub(crate) fn is_same_from(&self, other: &Self, day: i32) -> bool {
+        // An occurrence is moved there from as far away.
+        self.shift == other.shift && self.kept.is_same_from(&other.kept, day.saturating_sub(2 * FARTHEST))
+    }
+
     /// The calendars that are named, those of `only` first.
     pub(crate) fn calendars(&self) -> impl Iterator<Item = &Named> {
         self.only.iter().chain(&self.exclude)

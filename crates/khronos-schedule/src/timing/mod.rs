@@ -14,7 +14,7 @@ pub(super) mod union;
 mod zones;
 
 use self::{bounds::Bounds, day_rules::DayRules, every::Period, jitter::Jitter, rule::Rule, union::Union};
-use super::zone::Zone;
+use super::{months::DAY, zone::Zone};
 use ponos_event::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
@@ -105,7 +105,6 @@ impl Timing {
 
     /// The `n`-th due time after `t` (exclusive); `None` if there are fewer, or for `n` = 0.
     pub fn nth(&self, t: Timestamp, n: u64) -> Option<Timestamp> {
-        const DAY: i64 = 86_400_000;
         let (mut low, mut left, mut span) = (t.max(Timestamp::EPOCH.plus(-1)), n.checked_sub(1)?, DAY);
         // Ever longer steps forward, then ever shorter ones: what is passed is counted once.
         while span > 0 && left > 16 {
@@ -170,6 +169,19 @@ impl Timing {
         self.rule.same(&self.zone, self.days.is_some(), &other.rule, &other.zone)
             && self.bounds() == other.bounds()
             && self.days == other.days
+    }
+
+    /// The same with the rules about days that `other` has, where both do the same from `since` on, and no limit counts what
+    /// lies behind.
+    pub(crate) fn with_past_days_of(mut self, other: &Self, since: Timestamp) -> Self {
+        let day = i32::try_from(since.millis().div_euclid(DAY)).unwrap_or(i32::MIN);
+        if let (Some(ours), Some(theirs)) = (self.days(), &other.days)
+            && ours.is_same_from(theirs, day.saturating_sub(1))
+            && self.bounds().limit.is_none()
+        {
+            self.days = Some(Arc::clone(theirs));
+        }
+        self
     }
 
     /// Whether there is at most one occurrence (`at`).
