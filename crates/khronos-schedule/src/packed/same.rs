@@ -8,7 +8,10 @@ use std::sync::Arc;
 impl Packed {
     /// Whether both, however they are written, make the same schedule.
     pub fn means_the_same(&self, other: &Self) -> bool {
-        self == other || self.schedule().is_some_and(|schedule| Some(schedule) == other.schedule())
+        let same =
+            |ours: Schedule, theirs: Schedule| ours.timing.is_read_as(&theirs.timing) && ours == theirs;
+        self == other
+            || self.schedule().zip(other.schedule()).is_some_and(|(ours, theirs)| same(ours, theirs))
     }
 
     /// As [`means_the_same`](Self::means_the_same), where what the rules of a zone were before `since` is no matter, nor on
@@ -22,7 +25,7 @@ impl Packed {
             return false;
         }
         let timing = theirs.timing.with_rules_of(&ours.timing).with_past_days_of(&ours.timing, since);
-        ours == Schedule { timing, ..theirs }
+        ours.timing.is_read_as(&timing) && ours == Schedule { timing, ..theirs }
     }
 }
 

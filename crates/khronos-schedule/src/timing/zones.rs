@@ -78,4 +78,9 @@ impl Timing {
         self.zone = known(&self.zone);
         self.with_more_zones(&more)
     }
+
+    /// Whether the same instant is the same local time of the same zone in both, as events name it.
+    pub(crate) fn is_read_as(&self, other: &Self) -> bool {
+        self.zone.name() == other.zone.name() && self.zone.same_clock(&other.zone)
+    }
 }
