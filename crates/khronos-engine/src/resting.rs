@@ -37,6 +37,13 @@ impl Resting {
         }
     }
 
+    /// Counts an event that was confirmed when nothing ran under its name any more.
+    pub(super) fn note_sent(&mut self, name: &Arc<str>, sent_at: Timestamp, returned: bool) {
+        if self.of(name).next().is_some() {
+            self.sent.entry(name.clone()).or_default().note(sent_at, returned);
+        }
+    }
+
     /// What was sent of a name that runs from now on.
     pub(super) fn take_sent(&mut self, name: &str) -> Sent {
         self.sent.remove(name).unwrap_or_default()

@@ -99,8 +99,9 @@ impl Engine {
         if returned {
             self.note_unheard(key, &sending.owner);
         }
-        if let Some(id) = self.slot_of(&sending.owner, &key.0) {
-            self.schedules[id].sent.note(sent_at, returned);
+        match self.slot_of(&sending.owner, &key.0) {
+            Some(id) => self.schedules[id].sent.note(sent_at, returned),
+            None => self.resting.note_sent(&key.0, sent_at, returned),
         }
     }
 

@@ -244,3 +244,34 @@ fn a_step_tries_no_more_than_it_sends_on_time() {
     assert_eq!(clock.engine.parked().len(), 0);
     assert!((1..=256).contains(&clock.most), "{} in one step", clock.most);
 }
+
+#[test]
+fn what_is_confirmed_while_nothing_runs_under_its_name_counts_when_the_name_is_back() {
+    let mut clock = Unbound::new(100);
+    let confirmed = |clock: &mut Unbound| {
+        clock.load(1);
+        let sent = clock.engine.running("s00").unwrap().sent;
+        (sent.confirmed, sent.returned, sent.last().map(|last| (last.millis() - START) / MINUTE))
+    };
+    clock.load(1);
+    clock.answer = accept;
+    clock.pass(MINUTE);
+    // One has no answer yet when its schedule goes.
+    clock.hold = |_| true;
+    clock.pass(MINUTE);
+    clock.load(0);
+    let token = clock.held.pop().unwrap().token;
+    clock.step(Input::Settled(vec![(token, Answer::Confirmed { returned: false })]));
+    assert_eq!(confirmed(&mut clock), (2, 0, Some(2)));
+    // One is parked, and accepted by and by.
+    clock.hold = |_| false;
+    clock.answer = refuse;
+    clock.pass(MINUTE);
+    clock.load(0);
+    clock.answer = accept;
+    let resent = clock.now;
+    clock.pass(MINUTE);
+    assert!(clock.sent.iter().any(|(_, _, at)| *at > resent) && clock.engine.parked().is_empty());
+    // What was due meanwhile comes when the name is back.
+    assert_eq!(confirmed(&mut clock), (4, 0, Some(4)));
+}
