@@ -204,7 +204,10 @@ impl Engine {
             Input::Release(numbers) => self.release(&numbers),
             Input::Drop(numbers) => self.drop_parked(&numbers),
             Input::Drain => self.draining = true,
-            Input::Flush => self.progress.trim(),
+            Input::Flush => {
+                self.progress.trim();
+                [&mut self.out.parked, &mut self.out.dropped].into_iter().for_each(Rarely::hurry);
+            }
         }
     }
 

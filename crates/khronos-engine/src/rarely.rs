@@ -1,5 +1,5 @@
 //! Notices of which there may be many at once: one is said at once, then one in ten seconds at most, with how many others
-//! there were.
+//! there were. At the end nothing is kept back.
 
 use super::Notice;
 use ponos_event::Timestamp;
@@ -32,6 +32,11 @@ impl Rarely {
         self.said = Some(now);
         let (notice, others) = self.kept.take()?;
         Some(notice.and_others(others))
+    }
+
+    /// What is kept is to be said at once: there is no later.
+    pub(super) fn hurry(&mut self) {
+        self.said = None;
     }
 
     /// When something is to be said.

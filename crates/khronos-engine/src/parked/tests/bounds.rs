@@ -275,3 +275,27 @@ fn what_is_confirmed_while_nothing_runs_under_its_name_counts_when_the_name_is_b
     // What was due meanwhile comes when the name is back.
     assert_eq!(confirmed(&mut clock), (4, 0, Some(4)));
 }
+
+#[test]
+fn what_was_not_said_yet_of_parked_and_dropped_events_is_said_at_the_end() {
+    let mut clock = Unbound::new(4);
+    clock.load(20);
+    clock.pass(MINUTE);
+    // How many of these were said of, parked and dropped.
+    let said = |clock: &mut Unbound| {
+        let notices = std::mem::take(&mut clock.notices);
+        notices.iter().fold((0, 0), |(parked, dropped), notice| match notice {
+            Notice::Parked { others, .. } => (parked + 1 + others, dropped),
+            Notice::DroppedAtLimit { others, .. } => (parked, dropped + 1 + others),
+            _ => (parked, dropped),
+        })
+    };
+    let (parked, dropped) = said(&mut clock);
+    assert!((1..20).contains(&parked) && (1..=16).contains(&dropped), "{parked} {dropped}");
+    clock.step(Input::Drain);
+    assert_eq!(said(&mut clock), (0, 0));
+    clock.step(Input::Flush);
+    assert_eq!(said(&mut clock), (20 - parked, 16 - dropped));
+    clock.step(Input::Tick);
+    assert_eq!(said(&mut clock), (0, 0));
+}
