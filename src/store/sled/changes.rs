@@ -9,20 +9,23 @@ use std::collections::BTreeMap;
 
 /// By key; `None` removes. What is said last about a key holds.
 #[derive(Debug, Default)]
-pub(super) struct Changes(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
+pub(super) struct Changes {
+    all: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    has_resends: bool,
+}
 
 impl Changes {
     pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.0.insert(key, Some(value));
+        self.all.insert(key, Some(value));
     }
 
     pub(super) fn remove(&mut self, key: Vec<u8>) {
-        self.0.insert(key, None);
+        self.all.insert(key, None);
     }
 
     /// Whether the key is to change.
     pub(super) fn concerns(&self, key: &[u8]) -> bool {
-        self.0.contains_key(key)
+        self.all.contains_key(key)
     }
 
     /// All of a commit but its rows.
@@ -30,6 +33,7 @@ impl Changes {
         for revision in &commit.revisions {
             let key = encoding::revision_key(revision.name(), revision.number);
             let definition = revision.definition.definition();
+            self.has_resends |= definition.resends.is_some();
             self.put(key, encoding::revision_value(revision, &definition)?);
             // Of one that is not understood they lie there since it was accepted.
             for (id, days) in revision.definition.calendars() {
@@ -50,15 +54,15 @@ impl Changes {
         }
         for (schedule, number, span) in &commit.spans {
             let value = span.as_ref().map(encoding::span_value).transpose()?;
-            self.0.insert(encoding::span_key(schedule, *number), value);
+            self.all.insert(encoding::span_key(schedule, *number), value);
         }
         for (schedule, one_shot) in &commit.one_shots {
             let value = one_shot.as_ref().map(encoding::value).transpose()?;
-            self.0.insert(encoding::one_shot_key(schedule), value);
+            self.all.insert(encoding::one_shot_key(schedule), value);
         }
         for (number, parked) in &commit.parked {
             let value = parked.as_ref().map(encoding::parked_value).transpose()?;
-            self.0.insert(encoding::parked_key(*number), value);
+            self.all.insert(encoding::parked_key(*number), value);
         }
         Ok(())
     }
@@ -66,13 +70,18 @@ impl Changes {
     /// What an earlier version wrote, as it is to lie there from now on; what changes anyway is left as that says.
     pub(super) fn amend(&mut self, amended: Vec<(Vec<u8>, Vec<u8>)>) {
         for (key, value) in amended {
-            self.0.entry(key).or_insert(Some(value));
+            self.all.entry(key).or_insert(Some(value));
         }
+    }
+
+    /// Whether it puts a definition that says something of resends, be it nothing (`resends = {}`).
+    pub(super) fn has_resends(&self) -> bool {
+        self.has_resends
     }
 
     /// Whether it puts rules of zones.
     pub(super) fn has_zones(&self) -> bool {
-        self.0.iter().any(|(key, value)| value.is_some() && encoding::is_of_zones(key))
+        self.all.iter().any(|(key, value)| value.is_some() && encoding::is_of_zones(key))
     }
 
     /// Counts the changes in `meta`, given what the tree holds now, and makes one atomic batch of them and of `meta`.
@@ -82,7 +91,7 @@ impl Changes {
         mut kept: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>,
     ) -> Result<::sled::Batch, E> {
         let mut batch = ::sled::Batch::default();
-        for (key, value) in self.0 {
+        for (key, value) in self.all {
             let old = kept(&key)?;
             // Rules that most revisions share lie there already.
             if old.is_some() && old == value {

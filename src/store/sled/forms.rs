@@ -115,18 +115,22 @@ fn a_store_gets_the_form_of_retries_with_the_first_entry_that_was_refused() {
 
 #[test]
 fn a_store_gets_the_form_of_retries_with_the_first_definition_that_has_resends() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store");
-    let plain = revision(1);
-    let resends = Some(ResendsDefinition { most: Some(2), within: None });
-    let definition = Packed::build(&Definition { resends, ..plain.definition.definition() }).unwrap();
-    let mut store = open(&path).unwrap();
-    let form = || seal::read(&path).unwrap().unwrap().form;
-    store.save(0, &Commit { revisions: vec![plain.clone()], ..commit(1, vec![]) }).unwrap();
-    assert_eq!(form(), 1);
-    let edited = Revision { definition, number: 2, ..plain };
-    store.save(0, &Commit { revisions: vec![edited], ..commit(2, vec![]) }).unwrap();
-    assert_eq!(form(), FORM_OF_RETRIES);
+    // The key itself is what older versions do not know, whatever it says; also of what is not understood.
+    let said = |most| Some(ResendsDefinition { most, within: None });
+    let unknown = Some("shout".to_owned());
+    for (resends, unrouted) in [(said(Some(2)), None), (said(None), None), (said(Some(2)), unknown)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let plain = revision(1);
+        let definition = Definition { resends, unrouted, ..plain.definition.definition() };
+        let mut store = open(&path).unwrap();
+        let form = || seal::read(&path).unwrap().unwrap().form;
+        store.save(0, &Commit { revisions: vec![plain.clone()], ..commit(1, vec![]) }).unwrap();
+        assert_eq!(form(), 1);
+        let edited = Revision { definition: Packed::kept(&definition), number: 2, ..plain };
+        store.save(0, &Commit { revisions: vec![edited], ..commit(2, vec![]) }).unwrap();
+        assert_eq!(form(), FORM_OF_RETRIES, "{definition:?}");
+    }
 }
 
 #[test]

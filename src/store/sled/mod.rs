@@ -42,7 +42,7 @@ mod zones;
 use super::{Limits, PageReader, Store, StoreError, Written, complete_after, details_lost};
 use crate::{
     engine::{Commit, Origin, Revision, Row, Snapshot},
-    schedule::{CalendarStore, ResendPolicy},
+    schedule::CalendarStore,
 };
 use changes::Changes;
 use encoding::{Entry, Unreadable};
@@ -210,7 +210,9 @@ impl SledStore {
             let entry = encoding::entry(&key, &bytes, &self.calendars).map_err(unreadable)?;
             if let Entry::Revision(revision, _) = entry {
                 let rules = revision.definition.zone_rules();
-                amended.extend(rules.map(|rules| (encoding::zone_key(rules.id()), rules.tzif().to_vec())));
+                amended.extend(
+                    rules.map(|rules| (encoding::zone_key(rules.id()), rules.tzif().to_vec())),
+                );
             }
             amended.push((key, encoding::with_rules(&bytes).map_err(unreadable)?));
         }
@@ -258,16 +260,13 @@ impl Store for SledStore {
                 meta.form = meta.form.max(FORM_OF_ORIGINS);
             }
             let mut parked = commit.parked.iter().filter_map(|(_, parked)| parked.as_ref());
+            changes.commit(commit)?;
             // An older version does not know the key either, and would take the definition for damaged.
-            let has_resends =
-                |revision: &Revision| revision.definition.conduct().resends != ResendPolicy::default();
             if meta.form < FORM_OF_RETRIES
-                && (parked.any(|parked| encoding::retries(parked).is_some())
-                    || commit.revisions.iter().any(has_resends))
+                && (changes.has_resends() || parked.any(|parked| encoding::retries(parked).is_some()))
             {
                 meta.form = FORM_OF_RETRIES;
             }
-            changes.commit(commit)?;
             changes.amend(amended);
             for key in unused {
                 if !changes.concerns(&key) {
