@@ -39,13 +39,13 @@ impl Changes {
             for (id, days) in revision.definition.calendars() {
                 let key = encoding::calendar_key(id);
                 if !self.concerns(&key) {
-                    self.put(key, days.to_bytes());
+                    self.put(key.to_vec(), days.to_bytes());
                 }
             }
             for rules in revision.definition.zone_rules() {
                 let key = encoding::zone_key(rules.id());
                 if !self.concerns(&key) {
-                    self.put(key, rules.tzif().to_vec());
+                    self.put(key.to_vec(), rules.tzif().to_vec());
                 }
             }
         }

@@ -37,13 +37,25 @@ pub(super) enum Entry {
     Rows(u64, Vec<Row>),
 }
 
-/// What a revision refers to.
+/// The key of what is kept under the id of its content.
+pub(super) type ContentKey = [u8; 17];
+
+/// What a revision refers to, as far as it does not say so itself: a million of them take no room of their own.
 #[derive(Debug, PartialEq)]
 pub(super) struct References {
-    /// The keys of the calendars and zones that it was accepted with.
-    pub(super) keys: Vec<Vec<u8>>,
+    /// The keys of the calendars and zones that a definition names which is not understood.
+    named: Vec<ContentKey>,
     /// An earlier version wrote it, without the rules of its zones.
     pub(super) without_rules: bool,
+}
+
+impl References {
+    /// The keys of the calendars and zones that the revision was accepted with.
+    pub(super) fn keys(&self, revision: &Revision) -> impl Iterator<Item = ContentKey> {
+        let calendars = revision.definition.calendars().map(|(id, _)| calendar_key(id));
+        let zones = revision.definition.zone_rules().map(|rules| zone_key(rules.id()));
+        calendars.chain(zones).chain(self.named.iter().copied())
+    }
 }
 
 /// What does not read as what was written.
@@ -97,12 +109,18 @@ pub(super) fn is_of_zones(key: &[u8]) -> bool {
     key.first() == Some(&ZONE)
 }
 
-pub(super) fn calendar_key(id: CalendarId) -> Vec<u8> {
-    [&[CALENDAR], &id.as_bytes()[..]].concat()
+pub(super) fn calendar_key(id: CalendarId) -> ContentKey {
+    content_key(CALENDAR, id.as_bytes())
 }
 
-pub(super) fn zone_key(id: ZoneId) -> Vec<u8> {
-    [&[ZONE], &id.as_bytes()[..]].concat()
+pub(super) fn zone_key(id: ZoneId) -> ContentKey {
+    content_key(ZONE, id.as_bytes())
+}
+
+fn content_key(kind: u8, id: &[u8; 16]) -> ContentKey {
+    let mut key = [kind; 17];
+    key[1..].copy_from_slice(id);
+    key
 }
 
 /// `definition` is the revision's own, unpacked.
@@ -259,10 +277,13 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
             if *definition.name != *schedule {
                 return Err(Unreadable(format!("the definition of {schedule} is that of another")));
             }
-            let calendars_named = definition.calendars.iter().flatten().map(|(_, id)| calendar_key(*id));
-            let zones_named = definition.zones.iter().flatten().map(|(_, id)| zone_key(*id));
-            let references = References { keys: calendars_named.chain(zones_named).collect(), without_rules };
-            let definition = Packed::kept_with(&definition, calendars);
+            let packed = Packed::kept_with(&definition, calendars);
+            let mut named = Vec::new();
+            if !packed.is_understood() {
+                named.extend(definition.calendars.iter().flatten().map(|(_, id)| calendar_key(*id)));
+                named.extend(definition.zones.iter().flatten().map(|(_, id)| zone_key(*id)));
+            }
+            let references = References { named, without_rules };
             let KeptRevision { effective_from, opens, previous, ended, .. } = kept;
             let (counts_from, rest) = next_or(rest, effective_from)?;
             let (set_backs, rest) = next_or(rest, 0)?;
@@ -270,7 +291,7 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
             used_up(rest)?;
             let era = Era { number, effective_from, counts_from, opens, previous, set_backs };
             let origin = if put { Origin::Command } else { Origin::File };
-            let revision = Revision { ended, origin, ..era.of(definition) };
+            let revision = Revision { ended, origin, ..era.of(packed) };
             Entry::Revision(revision, references)
         }
         SPAN => Entry::Span(name_and_number(rest)?.0, read_span(bytes)?),

@@ -211,7 +211,7 @@ impl SledStore {
             if let Entry::Revision(revision, _) = entry {
                 let rules = revision.definition.zone_rules();
                 amended.extend(
-                    rules.map(|rules| (encoding::zone_key(rules.id()), rules.tzif().to_vec())),
+                    rules.map(|rules| (encoding::zone_key(rules.id()).to_vec(), rules.tzif().to_vec())),
                 );
             }
             amended.push((key, encoding::with_rules(&bytes).map_err(unreadable)?));

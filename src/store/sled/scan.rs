@@ -161,21 +161,21 @@ impl Scan {
         match entry {
             Entry::Meta(bytes) => self.meta = Some(encoding::read_meta(&bytes)?),
             Entry::Calendar(id, days) => {
-                self.unused.insert(encoding::calendar_key(id));
+                self.unused.insert(encoding::calendar_key(id).to_vec());
                 self.days.push(days);
             }
             Entry::Zone(rules) => {
-                self.unused.insert(encoding::zone_key(rules.id()));
+                self.unused.insert(encoding::zone_key(rules.id()).to_vec());
                 self.rules.push(rules);
             }
             Entry::Revision(revision, references) => {
                 if references.without_rules {
                     self.without_rules.push(encoding::revision_key(revision.name(), revision.number));
                 }
-                self.snapshot.revisions.push(revision);
-                references.keys.iter().for_each(|key| {
-                    self.unused.remove(key);
+                references.keys(&revision).for_each(|key| {
+                    self.unused.remove(&key[..]);
                 });
+                self.snapshot.revisions.push(revision);
             }
             Entry::Span(schedule, span) => self.snapshot.spans.push((schedule, span)),
             Entry::OneShot(schedule, one_shot) => self.snapshot.one_shots.push((schedule, one_shot)),

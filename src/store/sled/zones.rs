@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     engine::{Commit, Era, Revision},
-    schedule::{CalendarStore, Packed, ZoneData, ZoneId},
+    schedule::{CalendarStore, Definition, Packed, ZoneData, ZoneId},
     store::Store,
 };
 use ponos::event::Timestamp;
@@ -71,6 +71,22 @@ fn the_rules_of_a_zone_are_kept_as_long_as_a_revision_refers_to_them() {
 }
 
 #[test]
+fn the_rules_and_days_of_a_definition_that_is_not_understood_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let (known, id) = revision(1, "Asia/Tokyo");
+    let unknown = Definition { unrouted: Some("shout".into()), ..known.definition.definition() };
+    let unknown = Revision { definition: Packed::kept(&unknown), number: 2, ..known.clone() };
+    assert!(!unknown.definition.is_understood());
+    let mut store = open(folder.path());
+    store.save(1, &Commit { revisions: vec![known, unknown], ..commit(1, vec![]) }).unwrap();
+    store.save(1, &Commit { forgotten: vec![("a".into(), 1)], ..commit(2, vec![]) }).unwrap();
+    drop(store);
+    let mut store = open(folder.path());
+    store.save(1, &commit(3, vec![])).unwrap();
+    assert!(has(&store, id));
+}
+
+#[test]
 fn rules_that_are_not_what_their_key_says_are_refused() {
     let (revision, id) = revision(1, "Asia/Tokyo");
     let tzif = revision.definition.zone_rules().next().unwrap().tzif().to_vec();
@@ -101,7 +117,7 @@ fn what_an_earlier_version_wrote_gets_the_rules_of_the_bundled_data_with_the_nex
     store
         .write(&[], |changes, meta| {
             meta.form = 1;
-            changes.remove(key.clone());
+            changes.remove(key.to_vec());
             for name in &names {
                 let text = format!(
                     r#"{{"name":"{name}","event":"a.b.passed","cron":"0 9 * * *","time_zone":"Europe/Paris"}}"#
