@@ -4,7 +4,7 @@ use super::record::{at, confirmed, json_lines, khronos, parked, revision, text, 
 use khronos::{
     clock_loop::{Command as Ask, Decided, Handle, Status},
     config::MetricsConfig,
-    engine::{KeptPage, Parked, RecordRow, Revision, ScheduleStatus, Sent},
+    engine::{KeptPage, OldestPage, Parked, RecordRow, Revision, ScheduleStatus, Sent},
     http::{HttpState, Limits, bind, bind_control, serve, serve_control},
     ops::{RecordReader, RunningClock},
     schedule::{CalendarStore, Definition, Packed},
@@ -61,6 +61,7 @@ async fn play(
                 let revisions = all.filter(is_after).collect();
                 drop(reply.send(KeptPage { settled: at(7), revisions, ..KeptPage::default() }));
             }
+            Ask::Oldest(_, reply) => drop(reply.send(OldestPage::default())),
             Ask::Parked(after, reply) => {
                 drop(reply.send(if after.is_none() { entries() } else { vec![] }));
             }

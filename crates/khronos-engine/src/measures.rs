@@ -196,7 +196,8 @@ mod tests {
         driven.step(10, Input::Link(false));
         driven.step(20, Input::Tick);
         driven.step(20, Input::Link(true));
-        driven.step(20, Input::Settled(lost(&driven.handed[5..].to_vec())));
+        let tokens = driven.handed[5..].to_vec();
+        driven.step(20, Input::Settled(lost(&tokens)));
         assert_eq!(driven.engine.outstanding(), 5);
         for most in [1, 2, 3, 9] {
             assert_eq!(driven.oldest(most), Some(10), "{most} at a time");
