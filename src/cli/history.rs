@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ops::{
-        RowView,
+        RowView, ScheduleView,
         history::{HistoryQuery, MOST},
     },
     position::Position,
@@ -115,6 +115,15 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
             (Some(next), false) => wanted.before = Some(next),
             (None, _) => break,
         }
+    }
+    let asked = wanted.schedule.as_deref().filter(|name| *name != "*");
+    // Of one that is finished no further row will come: whoever waits for one should know.
+    if let Some(name) = asked.filter(|_| !args.json)
+        && let Ok(ScheduleView { finished: Some(finished), confirmed, last_sent_at, .. }) =
+            source.schedule(name).await
+    {
+        let sent = last_sent_at.map_or(String::new(), |at| format!(", the last at {at}"));
+        output::complain(&format!("note: {name} is {finished}; events sent: {confirmed}{sent}"));
     }
     source.close().await?;
     Ok(Exit::Done)

@@ -55,11 +55,11 @@ fn cells(schedule: &ScheduleView) -> Vec<String> {
     let refused = schedule.refused.as_ref();
     let refused = refused.map(|refused| format!("refused since {}: {}", refused.since, refused.reason));
     let state =
-        refused.unwrap_or_else(|| match (&schedule.outstanding, schedule.paused, schedule.next_due_at) {
+        refused.unwrap_or_else(|| match (&schedule.outstanding, &schedule.finished, schedule.paused) {
             (Some(span), ..) => format!("catching up since {}", span.after),
-            (None, true, _) => "paused".to_owned(),
-            (None, false, None) => "over".to_owned(),
-            (None, false, Some(_)) => String::new(),
+            (None, Some(finished), _) => finished.to_string(),
+            (None, None, true) => "paused".to_owned(),
+            (None, None, false) => String::new(),
         });
     vec![
         schedule.name.clone(),

@@ -49,6 +49,9 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// Schedules at most that are said to be finished.
+const FINISHED: usize = 20;
+
 /// Something with a timing.
 struct Row {
     name: Option<Arc<str>>,
@@ -129,6 +132,15 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
         output::complain(
             "note: more was left out than is shown; name the schedule, or ask for fewer occurrences",
         );
+    }
+    if due.is_empty() || !args.names.is_empty() {
+        let over = rows.iter().filter(|row| row.timing.after(from).is_none());
+        let over = over.filter_map(|row| Some((row, row.timing.last()?))).take(FINISHED);
+        for (row, last) in over {
+            let name = row.name.as_deref().unwrap_or("it");
+            let reason = row.timing.ending();
+            output::complain(&format!("note: {name} is finished: {reason}, last due at {}", shown(last)));
+        }
     }
     let ends: BTreeSet<_> = rows.iter().flat_map(|row| row.timing.calendar_ends()).collect();
     let last = due.last().map_or(from, |(_, due)| *due);

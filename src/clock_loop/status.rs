@@ -182,7 +182,11 @@ pub(super) fn tell(clock: &str, notice: &Notice) {
         | Notice::NameTaken { .. } => {
             warn!("{notice}")
         }
-        Notice::ClockReleased | Notice::Loaded(_) | Notice::CaughtUp { .. } | Notice::Unheard { .. } => {
+        Notice::ClockReleased
+        | Notice::Loaded(_)
+        | Notice::CaughtUp { .. }
+        | Notice::Unheard { .. }
+        | Notice::Finished { .. } => {
             info!("{notice}")
         }
     }

@@ -189,6 +189,7 @@ async fn play(
             outstanding: Vec::new(),
             sent: sent(5, 2),
             refused: None,
+            finished: false,
         })
         .collect();
     let stands_for = Coalesced { first: at(1), last: at(2), count: 2 };

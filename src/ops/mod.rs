@@ -34,6 +34,6 @@ pub use pages::{Pages, collect};
 pub use record::RecordReader;
 pub use stopped::StoppedClock;
 pub use views::{
-    Alive, BrokerLink, CalendarView, GapView, History, ParkedDecision, ParkedIds, ParkedList, ParkedView,
-    Readiness, RefusedView, Reloaded, RowView, ScheduleList, ScheduleView, ZoneView,
+    Alive, BrokerLink, CalendarView, FinishedView, GapView, History, ParkedDecision, ParkedIds, ParkedList,
+    ParkedView, Readiness, RefusedView, Reloaded, RowView, ScheduleList, ScheduleView, ZoneView,
 };

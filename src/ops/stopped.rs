@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct StoppedClock {
     pub(super) name: String,
-    /// Its revisions are sorted by name and number, what is outstanding by name,
+    /// Its revisions are sorted by name and number, what is outstanding and what is pending by name,
     /// parked events by number.
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) record: RecordReader,
@@ -26,6 +26,7 @@ impl StoppedClock {
     pub fn new(name: String, store: StoreHandle, mut snapshot: Snapshot, calendars: CalendarStore) -> Self {
         snapshot.revisions.sort_by(|a, b| (a.name(), a.number).cmp(&(b.name(), b.number)));
         snapshot.spans.sort_by(|(a, _), (b, _)| a.cmp(b));
+        snapshot.one_shots.sort_by(|(a, _), (b, _)| a.cmp(b));
         snapshot.parked.sort_by_key(|(number, _)| *number);
         Self { name, snapshot: Arc::new(snapshot), record: store.clone().into(), calendars, store }
     }
@@ -74,13 +75,27 @@ impl StoppedClock {
     pub(super) fn status(&self, revision: &Revision) -> ScheduleStatus {
         let settled = self.snapshot.settled.unwrap_or(Timestamp::EPOCH);
         let timing = revision.timing();
+        let outstanding = self.outstanding(revision);
+        let next = match timing.is_one_shot() {
+            // W says nothing of it.
+            true => self.pending(revision).filter(|_| outstanding.is_empty()),
+            false => timing.after(timing.due_by(settled).max(revision.effective_from)),
+        };
         ScheduleStatus {
             revision: revision.clone(),
-            next: timing.after(timing.due_by(settled).max(revision.effective_from)),
-            outstanding: self.outstanding(revision),
+            next,
+            finished: next.is_none() && outstanding.is_empty() && revision.definition.is_understood(),
+            outstanding,
             sent: self.snapshot.sent.get(revision.name()).copied().unwrap_or_default(),
             refused: None,
         }
+    }
+
+    /// When a one-shot that is not settled is due.
+    fn pending(&self, revision: &Revision) -> Option<Timestamp> {
+        let all = &self.snapshot.one_shots;
+        let at = all.binary_search_by(|(name, _)| (**name).cmp(revision.name())).ok()?;
+        Some(all[at].1).filter(|row| row.revision == revision.number).map(|row| row.due)
     }
 
     fn outstanding(&self, revision: &Revision) -> Vec<Span> {

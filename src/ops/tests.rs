@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     clock_loop::PAGE,
     config::MetricsConfig,
-    engine::{Coalesced, Era, Parked, Revision, Snapshot, Span},
+    engine::{Coalesced, Era, OneShot, Parked, Revision, Snapshot, Span},
     schedule::{CalendarStore, Definition, Packed},
     store::{self, Limits, Memory, Store, Tuning},
     telemetry::Counts,
@@ -119,6 +119,51 @@ async fn one_schedule_of_a_stopped_clock_is_as_it_is_listed() {
             other => panic!("{name}: {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_stopped_clock_says_which_schedules_are_finished() {
+    let of = |definition: Definition| Era::first(1, at(0)).of(Packed::build(&definition).unwrap());
+    let limited = |name: &str, limit| of(Definition { limit, ..revision(name, 1).definition.definition() });
+    let once = |name: &str| {
+        let at = Some(at(5).to_string());
+        of(Definition {
+            every: None,
+            event: Some("a.b.happened".into()),
+            at,
+            ..revision(name, 1).definition.definition()
+        })
+    };
+    let all = [
+        limited("limited", Some(3)),
+        limited("outstanding", Some(3)),
+        once("pending"),
+        once("sent"),
+        limited("unlimited", None),
+    ];
+    let span = Span { revision: 1, after: at(2), through: at(3), handed: at(2), coalesced: None };
+    let clock = stopped(Snapshot {
+        // W says nothing of one-shots.
+        settled: Some(at(10)),
+        revisions: all.into(),
+        spans: vec![("outstanding".into(), span)],
+        one_shots: vec![("pending".into(), OneShot { revision: 1, due: at(5) })],
+        ..Snapshot::default()
+    })
+    .await;
+    let said = listed(&clock)
+        .await
+        .into_iter()
+        .map(|view| (view.name, view.next_due_at, view.finished.map(|finished| finished.to_string())));
+    let finished = |reason: &str, last: i64| Some(format!("finished: {reason}, last due at {}", at(last)));
+    let expected = [
+        ("limited", None, finished("its limit of 3 is reached", 3)),
+        ("outstanding", None, None),
+        ("pending", Some(at(5)), None),
+        ("sent", None, finished("it is due once (at)", 5)),
+        ("unlimited", Some(at(11)), None),
+    ];
+    assert!(said.eq(expected.map(|(name, next, finished)| (name.to_owned(), next, finished))));
 }
 
 #[tokio::test]

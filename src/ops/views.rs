@@ -7,11 +7,12 @@ pub use health::{Alive, BrokerLink, Readiness};
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, ScheduleStatus, Span, audit::skip_word},
     position::Position,
-    schedule::{CalendarId, Days, Definition, ZoneId, ZoneRules},
+    schedule::{CalendarId, Days, Definition, Timing, ZoneId, ZoneRules},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ponos::event::{EventKind, OccurrenceId, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One row of the record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -186,6 +187,32 @@ pub struct ScheduleView {
     /// What the broker refuses of it at present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedView>,
+    /// Its last occurrence is settled, and nothing of it is due any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<FinishedView>,
+}
+
+/// That a schedule is finished.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinishedView {
+    /// Its last due time, however that occurrence ended.
+    pub last_due_at: Option<Timestamp>,
+    /// What ended it: `its limit of 12 is reached`.
+    pub reason: String,
+}
+
+impl FinishedView {
+    fn new(timing: &Timing) -> Self {
+        Self { last_due_at: timing.last(), reason: timing.ending().to_string() }
+    }
+}
+
+impl fmt::Display for FinishedView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { last_due_at, reason } = self;
+        write!(f, "finished: {reason}")?;
+        last_due_at.map_or(Ok(()), |last| write!(f, ", last due at {last}"))
+    }
 }
 
 /// That the broker refuses a schedule's event.
@@ -206,6 +233,7 @@ impl ScheduleView {
         let built = revision.build().ok();
         let definition = revision.definition.definition();
         // In the author's words where there are some: a cron expression says more than its description.
+        let finished = built.as_ref().filter(|_| status.finished).map(|one| FinishedView::new(&one.timing));
         let timing = match (&definition.cron, &built) {
             (Some(cron), _) => {
                 format!("cron {cron} {}", definition.time_zone.as_deref().unwrap_or("UTC"))
@@ -232,6 +260,7 @@ impl ScheduleView {
                 since: refused.since,
                 times: refused.times,
             }),
+            finished,
         }
     }
 }

@@ -384,6 +384,43 @@ fn a_local_time_in_a_gap_is_told() {
 }
 
 #[test]
+fn of_a_schedule_that_is_due_no_more_it_is_said_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+[[schedule]]
+name = "campaign"
+event = "marketing.mail.requested"
+every = "1 day"
+until = "2027-03-01T00:00:00Z"
+
+[[schedule]]
+name = "launch"
+event = "marketing.launch.reached"
+at = "2027-02-01T09:00:00Z"
+
+[[schedule]]
+name = "daily"
+event = "a.day.passed"
+every = "1 day"
+"#;
+    std::fs::write(folder.path().join("a.toml"), text).unwrap();
+    let schedules = folder.path().to_str().unwrap();
+    let next = |names: &[&str]| {
+        let from = ["--from", "2027-04-01T00:00:00Z", "--schedules", schedules, "--count", "1"];
+        let (code, out, err) = khronos(&[&["next"], names, &from[..]].concat());
+        assert_eq!(code, 0, "{err}");
+        (out, err)
+    };
+    let campaign = "note: campaign is finished: its until is reached, last due at 2027-02-28T00:00:00Z\n";
+    let launch = "note: launch is finished: it is due once (at), last due at 2027-02-01T09:00:00Z\n";
+    let nothing = "nothing is due after 2027-04-01T00:00:00.000Z\n";
+    assert_eq!(next(&["campaign"]), (String::new(), format!("{nothing}{campaign}")));
+    let (out, err) = next(&["daily", "launch"]);
+    assert!(out.contains("2027-04-02") && err == launch, "{out}{err}");
+    assert_eq!(next(&[]).1, "", "of all, those that go on are asked for");
+}
+
+#[test]
 fn a_count_of_nothing_is_refused() {
     for verb in [&["tail", "--count", "0"][..], &["next", "--count", "0"], &["history", "--limit", "0"]] {
         let (code, _, err) = khronos(verb);

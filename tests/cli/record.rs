@@ -209,6 +209,28 @@ fn a_schedule_that_was_removed_has_its_history() {
 }
 
 #[test]
+fn a_schedule_that_is_due_no_more_is_finished_with_what_was_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    store(&folder.path().join("store"), &[]);
+    let definition = Definition { limit: Some(7), ..revision().definition.definition() };
+    let ended = Revision { definition: Packed::build(&definition).unwrap(), ..revision() };
+    let commit = Commit { settled: at(10), handed: at(10), revisions: vec![ended], ..Commit::default() };
+    let mut store =
+        SledStore::open(&folder.path().join("store"), "khronos", &SledOptions::default()).unwrap();
+    store.load().unwrap();
+    store.save(1, &commit).unwrap();
+    drop(store);
+    let finished = "finished: its limit of 7 is reached, last due at 1970-01-01T00:07:00.000Z";
+    let list = text(&khronos(folder.path(), &["list"]).stdout);
+    assert!(list.contains(finished) && list.contains("00:07:00.002Z"), "{list}");
+    let list = json_lines(&khronos(folder.path(), &["list", "--json"]));
+    assert_eq!(list[0]["finished"]["last_due_at"], "1970-01-01T00:07:00.000Z", "{list:?}");
+    let history = khronos(folder.path(), &["history", "one-minute"]);
+    let sent = "events sent: 7, the last at 1970-01-01T00:07:00.002Z";
+    assert_eq!(text(&history.stderr), format!("note: one-minute is {finished}; {sent}\n"), "{history:?}");
+}
+
+#[test]
 fn where_there_is_no_row_it_is_said_instead_of_a_bare_header() {
     let folder = tempfile::tempdir().unwrap();
     SledStore::open(&folder.path().join("store"), "khronos", &SledOptions::default())

@@ -37,6 +37,7 @@ async fn play(
             sent
         }),
         refused: None,
+        finished: false,
     };
     while let Some(command) = asked.recv().await {
         match command {

@@ -62,9 +62,10 @@ pub(super) struct Out {
     pub(super) publish: Vec<Handover>,
     pub(super) rows: Vec<Row>,
     pub(super) notices: Vec<Notice>,
-    /// Of which there may be very many at once: [`Notice::Parked`], [`Notice::DroppedAtLimit`].
+    /// Of which there may be very many at once: [`Notice::Parked`], [`Notice::DroppedAtLimit`], [`Notice::Finished`].
     pub(super) parked: Rarely,
     pub(super) dropped: Rarely,
+    pub(super) finished: Rarely,
     /// Commands for which there is no room.
     pub(super) too_many: Vec<u64>,
 }
@@ -103,7 +104,8 @@ impl Engine {
         let now = self.now();
         let mut earliest = self.progress.next_save(now, self.settled());
         let mut wish = |at: Timestamp| earliest = Some(earliest.map_or(at, |e| e.min(at)));
-        [&self.out.parked, &self.out.dropped].into_iter().filter_map(Rarely::next).for_each(&mut wish);
+        let rarely = [&self.out.parked, &self.out.dropped, &self.out.finished];
+        rarely.into_iter().filter_map(Rarely::next).for_each(&mut wish);
         if self.may_load() || self.more || self.setting_back.is_some() {
             wish(now);
         }
@@ -219,7 +221,7 @@ impl Engine {
 
     fn emit(&mut self) -> Vec<Action> {
         let now = self.now();
-        let rarely = [&mut self.out.parked, &mut self.out.dropped];
+        let rarely = [&mut self.out.parked, &mut self.out.dropped, &mut self.out.finished];
         self.out.notices.extend(rarely.into_iter().filter_map(|notices| notices.take(now)));
         let mut actions: Vec<Action> = self.out.notices.drain(..).map(Action::Notice).collect();
         if !self.out.too_many.is_empty() {

@@ -140,6 +140,7 @@ impl Engine {
         self.finish_one_shot(id);
         self.schedules[id].skip(run.count);
         self.schedules.queue_after(id, last);
+        self.note_end(id, false);
     }
 
     /// Only a clock that was set back makes a span lie above what is due now: it can't be joined then.
@@ -228,6 +229,11 @@ impl Engine {
                 self.progress.span(key, None);
                 self.progress.urge();
                 self.finish_one_shot_of(key);
+                if let Some(id) =
+                    self.schedules.find(&key.0).filter(|id| self.schedules[*id].number() == key.1)
+                {
+                    self.note_end(id, true);
+                }
                 State::Closing(self.progress.next_ticket())
             }
             Next::Skip(run, reason) => {

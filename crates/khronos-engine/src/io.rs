@@ -1,7 +1,7 @@
 //! What goes into the engine and what comes out of it.
 
 use super::{Coalesced, Commit, Era, LoadSummary, Refused, Row};
-use khronos_schedule::{Packed, Schedule};
+use khronos_schedule::{Ending, Packed, Schedule};
 use ponos_event::Timestamp;
 use std::{fmt, sync::Arc};
 
@@ -221,6 +221,19 @@ pub enum Notice {
         /// What became of them.
         how: &'static str,
     },
+    /// The last occurrence of a schedule is settled, and nothing of it is due any more. Told now and then only.
+    Finished {
+        /// The schedule.
+        schedule: Arc<str>,
+        /// What ended it.
+        ending: Ending,
+        /// The last due time.
+        last: Timestamp,
+        /// How many of its events were confirmed, as far as the record goes back.
+        sent: u32,
+        /// How many other schedules have finished since it was told last.
+        others: usize,
+    },
     /// A one-shot was first seen after its due time, and `past = "refuse"`.
     PastOneShot {
         /// The schedule.
@@ -300,6 +313,11 @@ impl fmt::Display for Notice {
             Self::CaughtUp { schedule, first, last, count, how } => {
                 write!(f, "{schedule}: {count} missed, due from {first} to {last}: {how}")
             }
+            Self::Finished { schedule, ending, last, sent, others } => write!(
+                f,
+                "{schedule} is finished ({ending}): its last occurrence was due at {last} and is settled; events sent: {sent}{}",
+                and(*others, "; N other schedules are finished too: see `khronos list`")
+            ),
             Self::PastOneShot { schedule, due } => write!(
                 f,
                 "{schedule} was due at {due}, before this clock first saw it: not sent (past = \"send\" would have it sent at once)"
@@ -317,7 +335,10 @@ impl fmt::Display for Notice {
 impl Notice {
     /// The same, which stands for so many others, too.
     pub(super) fn and_others(mut self, count: usize) -> Self {
-        if let Self::Parked { others, .. } | Self::DroppedAtLimit { others, .. } = &mut self {
+        if let Self::Parked { others, .. }
+        | Self::DroppedAtLimit { others, .. }
+        | Self::Finished { others, .. } = &mut self
+        {
             *others = count;
         }
         self

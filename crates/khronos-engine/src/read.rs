@@ -2,7 +2,7 @@
 //! for a reader.
 
 use super::{
-    KeptPage, OneShot, Parked, Refused, Revision, Sent, Span, backlog::Backlogs, core::Engine,
+    KeptPage, Notice, OneShot, Parked, Refused, Revision, Sent, Span, backlog::Backlogs, core::Engine,
     progress::SpanKey, slot::Slot, slots::SlotId,
 };
 use khronos_schedule::Packed;
@@ -22,6 +22,8 @@ pub struct ScheduleStatus {
     pub sent: Sent,
     /// What the broker refuses of it at present.
     pub refused: Option<Refused>,
+    /// Its last occurrence is settled, and nothing of it is due any more.
+    pub finished: bool,
 }
 
 impl Engine {
@@ -76,14 +78,31 @@ impl Engine {
         before.into_iter().rev().chain(after).map(|id| &self.schedules[id].definition)
     }
 
+    /// Tells that a slot's schedule is finished, if it is, once its last occurrence is settled. `closing`: a span of it has
+    /// nothing left and is only still known.
+    pub(super) fn note_end(&mut self, id: SlotId, closing: bool) {
+        let slot = &self.schedules[id];
+        if !slot.is_idle() || !closing && self.outstanding.backlogs.holds(slot.definition.name()) {
+            return;
+        }
+        let timing = slot.timing();
+        if let Some(last) = timing.last() {
+            let (schedule, ending, sent) = (slot.name(), timing.ending(), slot.sent.confirmed);
+            self.out.finished.note(Notice::Finished { schedule, ending, last, sent, others: 0 });
+        }
+    }
+
     fn running_as(&self, id: SlotId) -> ScheduleStatus {
         let slot = &self.schedules[id];
         // While an occurrence is not answered yet, the one after it stands nowhere.
         let next = slot.next().or_else(|| slot.timing().after(slot.in_flight()?));
+        let outstanding: Vec<Span> =
+            self.outstanding.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect();
         ScheduleStatus {
             revision: slot.revision(),
             next,
-            outstanding: self.outstanding.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect(),
+            finished: slot.is_idle() && outstanding.is_empty(),
+            outstanding,
             sent: slot.sent,
             refused: self.refused().get(slot.definition.name()).cloned(),
         }

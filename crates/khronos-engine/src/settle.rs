@@ -51,6 +51,7 @@ impl Engine {
             }
         }
         self.schedules.queue_after(id, due);
+        self.note_end(id, false);
     }
 
     /// Moves one that was handed over on time, and got no answer, into the set.

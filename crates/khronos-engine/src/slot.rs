@@ -127,6 +127,11 @@ impl Slot {
         self.due.get(true)
     }
 
+    /// Whether it neither waits for a due time nor has one in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        (self.next(), self.in_flight()) == (None, None)
+    }
+
     pub(super) fn wait_for(&mut self, next: Option<Timestamp>) {
         self.due = next.map_or(Due::NONE, |due| Due::new(due, false));
     }

@@ -45,6 +45,7 @@ pub use schedule::{CatchUp, DeliveryPolicy, Past, Policy, ResendPolicy, Schedule
 pub use timing::{
     Local, Timing,
     difference::{Change, Difference, difference},
+    ending::Ending,
     explain,
     explain::{Cause, ClockFate, DayFate, Explained, WallTime},
     gaps::Skipped,

@@ -152,6 +152,7 @@ async fn a_list_that_breaks_off_is_no_whole_answer() {
         outstanding: vec![],
         sent: Sent::default(),
         refused: None,
+        finished: false,
     };
     match asked.recv().await {
         Some(Command::Schedules(None, reply)) => reply.send(vec![status; PAGE]).unwrap(),

@@ -8,6 +8,7 @@ use khronos_schedule::{Definition, Packed};
 use ponos_event::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
 
+mod finished;
 mod loads;
 
 const START: i64 = 1_772_323_200_000;

@@ -57,6 +57,16 @@ impl Bounds {
         }
     }
 
+    /// Whether the limit ends it, and not `until`.
+    pub(crate) fn is_ended_by_limit(&self) -> bool {
+        self.end < self.until
+    }
+
+    /// Whether it has `until`.
+    pub(crate) fn has_until(&self) -> bool {
+        self.until < Timestamp::HORIZON
+    }
+
     /// Without an end by the limit.
     pub(crate) fn open(self) -> Self {
         Self { end: self.until, ..self }

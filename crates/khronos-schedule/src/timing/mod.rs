@@ -3,6 +3,7 @@
 pub(super) mod bounds;
 pub(super) mod day_rules;
 pub(super) mod difference;
+pub(super) mod ending;
 pub(super) mod every;
 pub mod explain;
 pub(super) mod gaps;
