@@ -92,6 +92,7 @@ pub struct ClockLoop {
     grace: Duration,
     tally: Tally,
     shown_at: Timestamp,
+    stepped_at: Timestamp,
     /// The last event was a command: what is due comes before the next one.
     commanded: bool,
     /// Commands to be answered when what they changed is durable.
@@ -165,6 +166,7 @@ impl ClockLoop {
             grace: parts.grace,
             tally: Tally::default(),
             shown_at: Timestamp::EPOCH,
+            stepped_at: Timestamp::EPOCH,
             commanded: false,
             promised: Vec::new(),
             writes: Writes::default(),
@@ -221,7 +223,8 @@ impl ClockLoop {
     /// something is due; what is due, which yields to all else that is ready; what could wait.
     async fn next_event(&mut self, alarm: &Alarm) -> Event {
         let now = clock::now();
-        let beat = now.plus(BEAT);
+        // Counted from the last step: questions, which are none, must not put it off.
+        let beat = self.stepped_at.min(now).plus(BEAT);
         let wake = self.engine.next_wakeup().map_or(beat, |wish| wish.min(beat));
         tokio::select! {
             biased;
@@ -273,7 +276,9 @@ impl ClockLoop {
     }
 
     fn step(&mut self, input: Input) {
-        let actions = self.engine.step(clock::reading(), input);
+        let reading = clock::reading();
+        self.stepped_at = reading.wall;
+        let actions = self.engine.step(reading, input);
         for action in actions {
             self.perform(action);
         }

@@ -64,3 +64,22 @@ async fn what_got_no_answer_is_the_oldest_that_is_outstanding() {
     assert_eq!((page.oldest, page.last), (Some(due), Some(("often".into(), 1))));
     running.abort();
 }
+
+#[tokio::test]
+async fn the_status_is_kept_up_to_date_however_often_the_loop_is_asked() {
+    let (publisher, _task) = Publisher::channel(4);
+    let mut parts = parts(&Memory::default(), publisher).await;
+    parts.schedules = Some(Ok(Vec::new()));
+    let (clock_loop, mut handle) = ClockLoop::new(parts);
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
+    let begun = until(&mut handle, "no connection", |status| !status.degraded.is_empty()).await.now;
+    let asker = handle.clone();
+    let asking = tokio::spawn(async move {
+        loop {
+            oldest(&asker).await;
+        }
+    });
+    until(&mut handle, "two more beats", |status| status.now.since(begun) > 2_000).await;
+    asking.abort();
+    running.abort();
+}
