@@ -190,12 +190,13 @@ fn show_schedules(registry: &mut Registry, schedules: Option<Vec<Shown>>) {
     let last = Family::<[(&str, Arc<str>); 1], Seconds>::default();
     let occurrences = Family::<[(&str, Arc<str>); 2], Counter>::default();
     for Shown { name, next: due, last: sent, tally } in schedules.into_iter().flatten() {
-        let label = ("schedule", name);
+        let labels = [("schedule", name)];
         for (family, at) in [(&next, due), (&last, sent)] {
             if let Some(at) = at {
-                family.get_or_create(&[label.clone()]).set(in_seconds(at.millis()));
+                family.get_or_create(&labels).set(in_seconds(at.millis()));
             }
         }
+        let [label] = labels;
         for (outcome, count) in OUTCOMES.into_iter().zip(tally) {
             // The others may come one day; of most schedules they never do.
             if count > 0 || matches!(outcome, "confirmed" | "skipped" | "parked") {

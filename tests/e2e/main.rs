@@ -15,6 +15,7 @@ mod feed;
 mod flood;
 mod founding_scenario;
 mod harness;
+mod metrics;
 mod outage;
 mod schedules;
 mod start;
