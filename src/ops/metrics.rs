@@ -239,3 +239,51 @@ fn in_seconds(millis: i64) -> f64 {
 fn whole(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::{Coalesced, Era, Span},
+        schedule::{Definition, Packed},
+    };
+
+    const MINUTE: i64 = 60_000;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_millis(minute * MINUTE)
+    }
+
+    fn status(change: impl FnOnce(&mut Definition), outstanding: Vec<Span>) -> ScheduleStatus {
+        let every = Some("1 minute".into());
+        let mut definition = Definition { name: "one-minute".into(), every, ..Definition::default() };
+        change(&mut definition);
+        let revision = Era::first(1, at(0)).of(Packed::build(&definition).unwrap());
+        let sent = crate::engine::Sent::default();
+        ScheduleStatus { revision, next: Some(at(9)), outstanding, sent, refused: None }
+    }
+
+    fn span(after: i64, through: i64, coalesced: Option<Coalesced>) -> Span {
+        Span { revision: 1, after: at(after), through: at(through), handed: at(after), coalesced }
+    }
+
+    #[test]
+    fn the_first_that_is_due_is_the_oldest_that_is_not_settled() {
+        let coalesced = Coalesced { first: at(2), last: at(4), count: 3 };
+        for (outstanding, first) in [
+            (vec![], 9),
+            (vec![span(3, 8, None)], 4),
+            (vec![span(5, 8, None), span(3, 4, None)], 4),
+            (vec![span(1, 4, Some(coalesced))], 2),
+            // Nothing of it is left.
+            (vec![span(8, 8, None)], 9),
+        ] {
+            assert_eq!(first_due(&status(|_| (), outstanding.clone())), Some(at(first)), "{outstanding:?}");
+        }
+        let pause = |definition: &mut Definition| definition.paused = Some(true);
+        assert_eq!(first_due(&status(pause, vec![])), None, "nothing of it is sent");
+        let jitter = |definition: &mut Definition| definition.jitter = Some("50s".into());
+        let later = crate::schedule::jitter_offset("one-minute", at(9), 50_000);
+        assert_eq!(first_due(&status(jitter, vec![])), Some(at(9).plus(later)));
+    }
+}

@@ -190,6 +190,28 @@ async fn a_loop_that_does_not_turn_is_no_scrape() {
     assert!(failed.contains("did not answer"), "{failed}");
 }
 
+#[tokio::test]
+async fn the_age_is_that_of_the_oldest_of_all_pages() {
+    let (clock, mut asked, _client) = Clock::unanswered().await;
+    let now = crate::clock::now();
+    let clock = clock.state.clock.clone();
+    let reading = tokio::spawn(async move { ops::metrics::read(&clock).await });
+    let key = |name: &str| (Arc::from(name), 1);
+    for (wanted, last, age) in
+        [(None, Some("a"), Some(7_000)), (Some("a"), Some("b"), Some(3_600_000)), (Some("b"), None, None)]
+    {
+        let Some(Command::Oldest(after, reply)) = asked.recv().await else { panic!("it asks otherwise") };
+        assert_eq!(after, wanted.map(key));
+        reply.send(OldestPage { last: last.map(key), oldest: age.map(|age: i64| now.plus(-age)) }).unwrap();
+    }
+    let Some(Command::Schedules(None, reply)) = asked.recv().await else { panic!("it asks otherwise") };
+    reply.send(vec![]).unwrap();
+    let registry = reading.await.unwrap().unwrap();
+    let text = ponos::metrics::expose(&registry, None).unwrap().text;
+    let age: f64 = value(&text, "khronos_oldest_outstanding_age_seconds").unwrap().parse().unwrap();
+    assert!((3_600.0..3_700.0).contains(&age), "{age}");
+}
+
 fn audits(every: Duration) -> Counts {
     Counts::new("khronos", &MetricsConfig { audit_every: every, ..MetricsConfig::default() })
 }
