@@ -53,6 +53,7 @@ fn count_some(clock: &Clock) {
     let counts = &clock.state.clock.counts;
     let reached_nobody = Outcome::Confirmed { sent_at: at(2).plus(-20), lateness: 1_200, returned: true };
     counts.recorded(&[
+        confirmed("two-minutes", 1),
         confirmed("one-minute", 1),
         Row { kind: EventKind::Trigger("t".parse().unwrap()), ..confirmed("one-minute", 1) },
         row("one-minute", 1, Outcome::Confirmed { sent_at: at(1), lateness: 400_000, returned: false }),
@@ -83,7 +84,7 @@ async fn the_client_chooses_between_openmetrics_with_exemplars_and_classic_text(
         kind: &EventKind::Occurrence,
     };
     let trace = id.id().to_string().replace('-', "");
-    for (upper, so_far, late, sent_at) in [("0.005", 1, "0.003", "60.003"), ("+Inf", 3, "400.0", "60.0")] {
+    for (upper, so_far, late, sent_at) in [("0.005", 2, "0.003", "60.003"), ("+Inf", 4, "400.0", "60.0")] {
         let line = format!(
             "khronos_lateness_seconds_bucket{{le=\"{upper}\",cause=\"scheduled\"}} {so_far} # {{trace_id=\"{trace}\"}} {late} {sent_at}"
         );
@@ -94,7 +95,7 @@ async fn the_client_chooses_between_openmetrics_with_exemplars_and_classic_text(
     assert_eq!((&*status, &*kind), ("HTTP/1.0 200 OK", CLASSIC));
     assert!(!text.contains("# EOF") && !text.contains("trace_id"), "{text}");
     for (series, count) in [
-        ("khronos_occurrences_total{outcome=\"confirmed\",reason=\"\"}", "6"),
+        ("khronos_occurrences_total{outcome=\"confirmed\",reason=\"\"}", "7"),
         ("khronos_occurrences_total{outcome=\"skipped\",reason=\"too-old\"}", "4"),
         ("khronos_occurrences_total{outcome=\"skipped\",reason=\"paused\"}", "0"),
         ("khronos_occurrences_total{outcome=\"parked\",reason=\"unrouted\"}", "1"),
@@ -102,10 +103,10 @@ async fn the_client_chooses_between_openmetrics_with_exemplars_and_classic_text(
         ("khronos_occurrences_total{outcome=\"dropped\",reason=\"operator\"}", "1"),
         ("khronos_occurrences_total{outcome=\"dropped\",reason=\"limit\"}", "1"),
         ("khronos_occurrences_total{outcome=\"details-lost\",reason=\"\"}", "9"),
-        ("khronos_lateness_seconds_count{cause=\"scheduled\"}", "3"),
-        ("khronos_lateness_seconds_bucket{cause=\"scheduled\",le=\"1\"}", "1"),
-        ("khronos_lateness_seconds_bucket{cause=\"scheduled\",le=\"2.5\"}", "2"),
-        ("khronos_confirm_duration_seconds_count", "4"),
+        ("khronos_lateness_seconds_count{cause=\"scheduled\"}", "4"),
+        ("khronos_lateness_seconds_bucket{cause=\"scheduled\",le=\"1\"}", "2"),
+        ("khronos_lateness_seconds_bucket{cause=\"scheduled\",le=\"2.5\"}", "3"),
+        ("khronos_confirm_duration_seconds_count", "5"),
         ("khronos_confirm_duration_seconds_sum", "0.02"),
         ("khronos_unheard_total", "1"),
         ("khronos_details_lost_total", "1"),
