@@ -260,7 +260,7 @@ mod tests {
         change(&mut definition);
         let revision = Era::first(1, at(0)).of(Packed::build(&definition).unwrap());
         let sent = crate::engine::Sent::default();
-        ScheduleStatus { revision, next: Some(at(9)), outstanding, sent, refused: None }
+        ScheduleStatus { revision, next: Some(at(9)), outstanding, sent, refused: None, finished: false }
     }
 
     fn span(after: i64, through: i64, coalesced: Option<Coalesced>) -> Span {
