@@ -1,6 +1,7 @@
 //! The worker beside others on one RabbitMQ: the same messages, a trivial handler, from the first handled to the last. In turns:
 //! the worker, bare lapin (prefetch 1,000, one ack per 100; and each acked at a prefetch of 1), amqplib, FastStream and Celery.
-//! `MESSAGES` (20,000), `PAIRS` (3), `PEERS` (1; 0 leaves out what is not Rust), `ONLY` (such as `0,1`: these of the list below).
+//! `MESSAGES` (20,000), `PAIRS` (3), `PEERS` (1; 0 leaves out what is not Rust), `ONLY` (such as `0,1`: these of the list below),
+//! `METRICS` (0; 1 has the worker count for Prometheus).
 //! Peers are processes of their own: Node's amqplib from `SCRATCH/node`, Python's from `SCRATCH/peers` (docs/performance.md says
 //! how they come there).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
@@ -19,6 +20,7 @@ use ponos::{
         Publishing, Transport,
         amqp::{self, AmqpConfig},
     },
+    metrics::Metrics,
     prelude::*,
     topology::{Binding, Exchange, Queue, Topology},
 };
@@ -269,7 +271,8 @@ fn worker(policy: Policy, watch: &Arc<Watch>, count: usize) -> Worker {
         watch.one(count);
         async { Ok(Done) }
     };
-    Worker::new(SERVICE).on::<Parcel>(NAME, handler.with(policy))
+    let worker = Worker::new(SERVICE).on::<Parcel>(NAME, handler.with(policy));
+    if setting("METRICS", 0) > 0 { worker.registry(&Metrics::new()) } else { worker }
 }
 
 async fn worked(place: &Place<'_>, policy: Policy, count: usize) -> Run {

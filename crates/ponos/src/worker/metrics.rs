@@ -62,24 +62,20 @@ pub(crate) struct QueueMetrics {
     pub(super) receive_errors: Counter,
     pub(super) receive_retries: Counter,
     /// Of what reached no handler.
-    no_handler: HandlerMetrics,
+    no_handler: EndCounters,
     paused: Arc<PausedQueues>,
 }
 
 /// The metrics of one handler of a queue.
 #[derive(Debug, Clone)]
 pub(crate) struct HandlerMetrics {
-    deliveries: Deliveries,
-    retries: Counter,
-    skipped: Counter,
-    /// In the order of [`DeadKind::ALL`].
-    dead_letters: [Counter; DeadKind::ALL.len()],
+    ends: EndCounters,
     duration: Traced,
 }
 
-/// Ends of deliveries, by outcome.
+/// Ends of deliveries: of each outcome, and what else is counted at such an end.
 #[derive(Debug, Clone)]
-struct Deliveries {
+struct EndCounters {
     done: Counter,
     already_handled: Counter,
     skipped: Counter,
@@ -89,6 +85,10 @@ struct Deliveries {
     snoozed: Counter,
     released: Counter,
     dead: Counter,
+    retries: Counter,
+    skips: Counter,
+    /// In the order of [`DeadKind::ALL`].
+    dead_letters: [Counter; DeadKind::ALL.len()],
 }
 
 impl WorkerMetrics {
@@ -177,36 +177,41 @@ impl WorkerMetrics {
             connected: self.connected.get_or_create_owned(&labels),
             receive_errors: self.receive_errors.get_or_create_owned(&labels),
             receive_retries: self.receive_retries.get_or_create_owned(&labels),
-            no_handler: self.handler(queue, NO_HANDLER),
+            no_handler: self.ends(queue, NO_HANDLER),
             paused: Arc::clone(&self.paused),
         }
     }
 
     /// The series of a handler.
     pub(crate) fn handler(&self, queue: &str, handler: &str) -> HandlerMetrics {
+        let labels = [("queue", queue.to_owned()), ("handler", handler.to_owned())];
+        HandlerMetrics {
+            ends: self.ends(queue, handler),
+            duration: self.duration.get_or_create_owned(&labels),
+        }
+    }
+
+    fn ends(&self, queue: &str, handler: &str) -> EndCounters {
         let [of_queue, of_handler] = [("queue", queue.to_owned()), ("handler", handler.to_owned())];
         let labels = [of_queue.clone(), of_handler.clone()];
         let with = |name: &'static str, value: &str| {
             [of_queue.clone(), of_handler.clone(), (name, value.to_owned())]
         };
         let ended = |outcome: &str| self.deliveries.get_or_create_owned(&with("outcome", outcome));
-        HandlerMetrics {
-            deliveries: Deliveries {
-                done: ended("done"),
-                already_handled: ended("already-handled"),
-                skipped: ended("skipped"),
-                unsettled: ended("unsettled"),
-                early: ended("early"),
-                retried: ended("retried"),
-                snoozed: ended("snoozed"),
-                released: ended("released"),
-                dead: ended("dead"),
-            },
+        EndCounters {
+            done: ended("done"),
+            already_handled: ended("already-handled"),
+            skipped: ended("skipped"),
+            unsettled: ended("unsettled"),
+            early: ended("early"),
+            retried: ended("retried"),
+            snoozed: ended("snoozed"),
+            released: ended("released"),
+            dead: ended("dead"),
             retries: self.retries.get_or_create_owned(&labels),
-            skipped: self.skipped.get_or_create_owned(&labels),
+            skips: self.skipped.get_or_create_owned(&labels),
             dead_letters: DeadKind::ALL
                 .map(|kind| self.dead_letters.get_or_create_owned(&with("reason", kind.as_str()))),
-            duration: self.duration.get_or_create_owned(&labels),
         }
     }
 }
@@ -230,12 +235,12 @@ impl QueueMetrics {
 
     /// A delivery was given back before it reached a handler.
     pub(super) fn given_back(&self) {
-        self.no_handler.deliveries.released.inc();
+        self.no_handler.released.inc();
     }
 
     /// A delivery ended; `void`: it can't be acked any more.
     pub(super) fn ended(&self, handler: Option<&HandlerMetrics>, ended: &Ended, void: bool) {
-        handler.unwrap_or(&self.no_handler).ended(ended, void);
+        handler.map_or(&self.no_handler, |handler| &handler.ends).ended(ended, void);
     }
 
     /// Shows whether the queue is paused, as long as its breaker exists.
@@ -247,37 +252,37 @@ impl QueueMetrics {
     }
 }
 
-impl HandlerMetrics {
+impl EndCounters {
     fn ended(&self, ended: &Ended, void: bool) {
-        let Deliveries { done, already_handled, skipped, unsettled, early, retried, snoozed, released, dead } =
-            &self.deliveries;
         let counter = match ended {
-            Ended::Done | Ended::HandledAlready | Ended::Skipped(_) if void => unsettled,
-            Ended::Done => done,
-            Ended::HandledAlready => already_handled,
+            Ended::Done | Ended::HandledAlready | Ended::Skipped(_) if void => &self.unsettled,
+            Ended::Done => &self.done,
+            Ended::HandledAlready => &self.already_handled,
             Ended::Skipped(_) => {
-                self.skipped.inc();
-                skipped
+                self.skips.inc();
+                &self.skipped
             }
-            Ended::Early { .. } => early,
+            Ended::Early { .. } => &self.early,
             Ended::Retried { .. } => {
                 self.retries.inc();
-                retried
+                &self.retried
             }
-            Ended::Snoozed { .. } => snoozed,
-            Ended::Released(_) => released,
+            Ended::Snoozed { .. } => &self.snoozed,
+            Ended::Released(_) => &self.released,
             Ended::Dead(death) => {
                 let of_kind =
                     DeadKind::ALL.iter().zip(&self.dead_letters).find(|(kind, _)| **kind == death.kind);
                 if let Some((_, counter)) = of_kind {
                     counter.inc();
                 }
-                dead
+                &self.dead
             }
         };
         counter.inc();
     }
+}
 
+impl HandlerMetrics {
     /// Its handler ran.
     pub(super) fn ran(&self, event: &Event, took: Duration) {
         let trace = event.traceparent.as_deref().and_then(TraceParent::parse);
