@@ -159,7 +159,11 @@ fn workers_that_share_metrics_register_them_once() {
     let (_first, _breaker) = busy(&metrics);
     let (_second, breaker) = busy(&metrics);
     let text = exposed(&metrics);
-    for line in ["# TYPE ponos_deliveries counter\n", &format!("ponos_paused{{queue=\"{QUEUE}\"}} 0\n")] {
+    for line in [
+        "# TYPE ponos_deliveries counter\n",
+        "# TYPE ponos_paused gauge\n",
+        &format!("ponos_paused{{queue=\"{QUEUE}\"}} 0\n"),
+    ] {
         assert_eq!(text.matches(line).count(), 1, "{line}{text}");
     }
     let ticket = breaker.admitted().now_or_never().unwrap();
