@@ -8,8 +8,8 @@
 #       rabbitmq-4.0   the end-to-end suites on Debian 13's RabbitMQ, in a chroot (needs root)
 #       rabbitmq-4.3   the broker and worker suites on Debian sid's, likewise
 #
-# What is missing is installed as root or with sudo. No system-wide RabbitMQ or Postgres is started: the tests start
-# private ones.
+# What is missing is installed as root or with sudo. No system-wide RabbitMQ, Postgres or Prometheus is started: the
+# tests start private ones.
 # TEST_SCALE=10 makes the long suites ten times as long. SCRATCH (default .scratch/) is where the chroots are kept.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -66,6 +66,8 @@ install_missing() {
         without_services apt_install rabbitmq-server
     fi
     if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then install_postgres; fi
+    # With promtool, for deploy/prometheus.
+    if ! [ -x /usr/bin/prometheus ] || ! [ -x /usr/bin/promtool ]; then without_services apt_install prometheus; fi
     # For the subscribers of examples/. Another Python may come first in PATH: the tests use Debian's.
     /usr/bin/python3 -c 'import pika' 2>/dev/null || apt_install python3-pika
     command -v node >/dev/null || apt_install nodejs

@@ -1,5 +1,5 @@
-//! Private RabbitMQ nodes and Postgres servers, programs under test, self-made certificates and conditions with deadlines, for the tests of
-//! this workspace.
+//! Private RabbitMQ nodes, Postgres and Prometheus servers, programs under test, self-made certificates and conditions
+//! with deadlines, for the tests of this workspace.
 //!
 //! A [`Node`] is a RabbitMQ of its own: own name, own ports on 127.0.0.1, own epmd, own home and cookie, own folders. It
 //! is ready within seconds, can be killed and restarted, and leaves nothing behind, however the test ends. One node per
@@ -10,7 +10,8 @@
 //! let url = node.vhost("returns-are-reported");
 //! ```
 //!
-//! A [`Postgres`] is the same for Postgres: one server per test binary and a database per test.
+//! A [`Postgres`] is the same for Postgres: one server per test binary and a database per test. A [`Prometheus`] is one
+//! per test, with the configuration that it gives.
 //!
 //! It panics where a test should fail: a missing server is a failure with a remedy, never a skipped test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // it serves tests alone: a panic is its error
@@ -27,6 +28,7 @@ mod node;
 mod postgres;
 mod processes;
 mod program;
+mod prometheus;
 
 pub use certificates::{Certificates, Identity};
 pub use condition::{block_until, block_until_or_tell, wait_until};
@@ -37,4 +39,5 @@ pub use nested::{nested_lists, nested_tables, publish_nested};
 pub use node::{Node, NodeBuilder};
 pub use postgres::Postgres;
 pub use program::{Program, Sandbox, assert_private};
+pub use prometheus::{Prometheus, promtool};
 pub use rustix::process::Signal;
