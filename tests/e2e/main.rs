@@ -7,6 +7,7 @@
     reason = "helpers of tests"
 )]
 
+mod alerts;
 mod calendars;
 mod event;
 mod examples;
