@@ -56,15 +56,15 @@ fn no_seed_breaks_a_promise() {
     assert!(runs as u64 > seeds() / 50, "only {runs} parked runs were released");
     assert!(audits as u64 > seeds(), "only {audits} audits were made");
     assert!(commands as u64 > seeds(), "only {commands} commands were answered");
-    assert!(resent as u64 > seeds() / 4, "only {resent} events were sent again by themselves");
+    assert!(resent as u64 > seeds(), "only {resent} events were sent again by themselves");
     assert!(zone_data as u64 > seeds() / 2, "the zone data changed only {zone_data} times");
 }
 
-/// Beyond the ten thousand: what a longer run (`TEST_SCALE`) found.
+/// What a run found, most of them a longer one than usual (`TEST_SCALE`).
 #[test]
 fn what_a_longer_run_found_stays_mended() {
     plant(None);
-    for seed in [10_370, 10_772, 12_503, 15_825, 16_645, 16_809, 86_421, 140_107, 141_691] {
+    for seed in [8_541, 10_370, 10_772, 12_503, 15_825, 16_645, 16_809, 86_421, 140_107, 141_691] {
         run(seed, None).unwrap();
     }
 }

@@ -93,6 +93,28 @@ impl World {
         }
     }
 
+    /// Most of a life of luck the clock is not believed, for it was set or slept, and nothing is sent. So for a while
+    /// nothing but queues and crashes is bad luck, and people leave most to the clock.
+    pub(super) fn be_steady(&mut self, turns: i64) {
+        self.link_up();
+        self.pass(self.rules.clock.settle);
+        for _ in 0..turns {
+            match self.random.below(100) {
+                0..50 => {
+                    let wake = self.engine.next_wakeup().map_or(500, |at| at.millis() - self.wall);
+                    self.pass(wake.clamp(0, 2_000));
+                }
+                50..99 => self.serve_some(),
+                _ => self.crash(),
+            }
+            if self.random.chance(30)
+                && let Some(decision) = self.parking.turn(&self.engine)
+            {
+                self.decide(decision);
+            }
+        }
+    }
+
     pub(super) fn decide_parked(&mut self) {
         let numbers: Vec<u64> = self.engine.parked().keys().copied().collect();
         let input = if self.random.chance(50) { Input::Release(numbers) } else { Input::Drop(numbers) };

@@ -127,8 +127,15 @@ impl Parking {
         let (name, due) = (&handover.schedule.name, handover.stands_for.last);
         let is_called_again =
             |number: u64| self.set_back.iter().any(|before| before.calls_again(number, handover));
-        let is_parked =
-            |(number, parked): &(&u64, &Parked)| is_of(handover, parked) && !is_called_again(**number);
+        // Where a clock was set back, one due time may stand in two entries: it is of the one whose event this is.
+        let its_own = |(number, one): (&u64, &Parked)| {
+            (is_of(handover, one) && one.first() == handover.stands_for).then_some(*number)
+        };
+        let its_own: Vec<u64> = engine.parked().iter().filter_map(its_own).collect();
+        let is_parked = |(number, parked): &(&u64, &Parked)| {
+            let may_be = self.set_back.is_empty() || its_own.is_empty() || its_own.contains(number);
+            is_of(handover, parked) && may_be && !is_called_again(**number)
+        };
         let by_itself = |parked: &Parked| parked.retry_at.is_some();
         let unreleased = |(_, parked): &(&u64, &Parked)| !parked.released && !by_itself(parked);
         if let Some((number, _)) = self.disk.iter().filter(is_parked).find(unreleased) {

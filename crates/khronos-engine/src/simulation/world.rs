@@ -134,12 +134,9 @@ impl World {
                 self.step(Input::Write { command });
             }
         }
+        self.be_steady(turns);
         self.calm = true;
-        self.held_link = false;
-        if !self.link {
-            self.link = true;
-            self.step(Input::Link(true));
-        }
+        self.link_up();
         for _ in 0..400 {
             self.pass(1_500);
             self.serve();
@@ -157,6 +154,14 @@ impl World {
         self.disk = self.store.load().expect("it can be read");
         self.auditing.finish(&self.record);
         self.commands.finish();
+    }
+
+    pub(super) fn link_up(&mut self) {
+        self.held_link = false;
+        if !self.link {
+            self.link = true;
+            self.step(Input::Link(true));
+        }
     }
 
     fn is_quiet(&self) -> bool {
@@ -194,7 +199,7 @@ impl World {
         }
     }
 
-    fn pass(&mut self, millis: i64) {
+    pub(super) fn pass(&mut self, millis: i64) {
         self.wall += millis;
         self.boot += millis;
         self.step(Input::Tick);
@@ -275,7 +280,7 @@ impl World {
     }
 
     /// The disk or the broker does some of what it was asked for.
-    fn serve_some(&mut self) {
+    pub(super) fn serve_some(&mut self) {
         if self.random.chance(60)
             && let Some((ticket, commit)) = self.saving.take()
         {
@@ -331,7 +336,7 @@ impl World {
     }
 
     /// The process dies; what was under way has happened or not.
-    fn crash(&mut self) {
+    pub(super) fn crash(&mut self) {
         for handover in std::mem::take(&mut self.unanswered) {
             if self.random.chance(50) {
                 self.arrive(&handover);
