@@ -78,8 +78,14 @@ fn segments(zone: &TimeZone) -> Result<Box<[Segment]>, String> {
     let epoch = jiff::Timestamp::UNIX_EPOCH;
     let mut offset = i64::from(zone.to_offset(epoch).seconds()) * 1000;
     let mut segments = vec![Segment { start: 0, offset }];
+    let mut last = epoch;
     for change in zone.following(epoch) {
-        let start = change.timestamp().as_millisecond();
+        // Without a rule at the end of the data, jiff gives the last change again, without end.
+        if change.timestamp() <= last {
+            return Err("it has no rule at its end for the time after its last change; zic writes one".into());
+        }
+        last = change.timestamp();
+        let start = last.as_millisecond();
         if start >= Timestamp::HORIZON.millis() {
             break;
         }

@@ -74,6 +74,22 @@ fn what_is_no_tzif_is_refused_with_the_reason() {
     );
 }
 
+/// Of such data jiff gives the last change again, without end; and what holds after it is not known.
+#[test]
+fn data_without_a_rule_at_its_end_is_refused() {
+    let why = refusal(of_rule(3600, ""));
+    assert!(why.contains("no rule at its end"), "{why}");
+    // Behind changes, too.
+    let paris = tzif("Europe/Paris");
+    let rule = paris.iter().rposition(|byte| *byte == b'T' || *byte == b'M').unwrap();
+    let begin = paris[..rule].iter().rposition(|byte| *byte == b'\n').unwrap();
+    let why = refusal([&paris[..begin], b"\n\n"].concat());
+    assert!(why.contains("no rule at its end"), "{why}");
+    // What follows the end is none.
+    let why = refusal([&paris[..begin], b"\n\nCET-1\n"].concat());
+    assert!(why.contains("no rule at its end"), "{why}");
+}
+
 #[test]
 fn no_bytes_whatever_make_it_panic() {
     // Every cut, and every byte turned over, of a zone with a rule at its end.
