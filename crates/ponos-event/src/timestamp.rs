@@ -77,6 +77,11 @@ impl Timestamp {
         Rfc3339::of(self).is_some_and(|own| own.as_str() == text)
     }
 
+    /// Whether RFC 3339 has a text for it, as `Display` then writes: within the years 0 to 9999.
+    pub(crate) fn has_text(self) -> bool {
+        Rfc3339::of(self).is_some()
+    }
+
     /// The same instant for chrono; `None` beyond the years that chrono knows.
     pub fn to_utc(self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_millis(self.0)

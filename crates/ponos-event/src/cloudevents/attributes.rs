@@ -225,7 +225,12 @@ impl<'a> Attributes<'a> {
         match self.value(field) {
             None => Ok(None),
             // what an AMQP 1.0 sender writes as a native timestamp
-            Some(HeaderValue::Time(instant)) => Ok(Some(*instant)),
+            Some(HeaderValue::Time(instant)) if instant.has_text() => Ok(Some(*instant)),
+            Some(HeaderValue::Time(instant)) => Err(malformed(
+                field,
+                &instant.to_string(),
+                "it is not within the years 0 to 9999 of RFC 3339",
+            )),
             Some(HeaderValue::Text(text)) => match Timestamp::floored(text) {
                 Ok(instant) => {
                     written.keep(which, text, instant);

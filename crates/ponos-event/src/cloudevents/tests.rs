@@ -1,5 +1,5 @@
 use super::{DecodeError, Event};
-use crate::{HeaderValue, Headers, Message, Properties};
+use crate::{HeaderValue, Headers, Message, Properties, Timestamp};
 
 fn event() -> Event {
     let at = |text: &str| Some(text.parse().unwrap());
@@ -173,6 +173,33 @@ fn malformed_attributes_are_named_with_what_was_found() {
         let refusal = refusal(&message);
         assert!(refusal.starts_with(&format!("attribute {name} is malformed ('{value}')")), "{refusal}");
         assert!(refusal.contains(part), "{refusal}");
+    }
+}
+
+/// AMQP counts seconds up to 2^64; an event with such a time was read, and could not be read again once it was published on.
+#[test]
+fn a_timestamp_that_no_text_can_say_is_refused() {
+    for name in ["time", "expirytime", "recordedtime"] {
+        for (millis, is_read) in [
+            (-62_167_219_200_001, false),
+            (-62_167_219_200_000, true),
+            (253_402_300_799_999, true),
+            (253_402_300_800_000, false),
+            (i64::MAX, false),
+        ] {
+            let mut message = event().to_message();
+            let time = HeaderValue::Time(Timestamp::from_millis(millis));
+            message.headers.set(format!("cloudEvents_{name}"), time);
+            match Event::from_message(&message) {
+                Ok(event) => assert_eq!(Event::from_message(&event.to_message()), Ok(event), "{millis}"),
+                Err(error) => assert!(
+                    !is_read
+                        && error.0.starts_with(&format!("attribute {name} is malformed ('{millis} ms')")),
+                    "{error}"
+                ),
+            }
+            assert_eq!(Event::from_message(&message).is_ok(), is_read, "{millis}");
+        }
     }
 }
 
