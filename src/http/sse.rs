@@ -62,16 +62,11 @@ impl Parser {
             // Not before the event is whole: one that is cut off must come again.
             self.id.clone_from(&self.next_id);
             let event = std::mem::take(&mut self.event);
-            let data = std::mem::take(&mut self.data);
-            if data.is_empty() {
-                return None;
-            }
+            let mut data = std::mem::take(&mut self.data);
+            // The line end behind the last of its lines; those before belong to the data, empty lines too.
+            data.pop()?;
             let event = if event.is_empty() { "message".into() } else { event };
-            return Some(Message {
-                id: self.id.clone(),
-                event,
-                data: data.trim_end_matches('\n').to_owned(),
-            });
+            return Some(Message { id: self.id.clone(), event, data });
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -119,6 +114,14 @@ mod tests {
         assert_eq!(parser.last_id(), Some("7"), "the event is not whole yet");
         assert_eq!(parser.feed(b"data: y\n\n").unwrap().len(), 1);
         assert_eq!(parser.last_id(), Some("8"));
+    }
+
+    #[test]
+    fn empty_lines_of_data_are_data() {
+        let mut parser = Parser::default();
+        let data = |message: &Message| message.data.clone();
+        let messages = parser.feed(b"data: a\ndata:\ndata\n\ndata\n\n").unwrap();
+        assert_eq!(messages.iter().map(data).collect::<Vec<_>>(), ["a\n\n", ""]);
     }
 
     #[test]
