@@ -336,6 +336,28 @@ fn the_shortest_interval_is_exact_within_a_day() {
 }
 
 #[test]
+fn no_day_has_more_occurrences_than_the_most_of_a_day() {
+    for (every, most) in [
+        ("100ms", 864_000),
+        ("7s", 12_343),
+        ("1h", 24),
+        ("11h", 3),
+        ("24h", 1),
+        ("25h", 1),
+        ("1000h", 1),
+        ("3 days", 1),
+    ] {
+        let timing = timing("every", every, "UTC", None);
+        assert_eq!(timing.most_a_day(), most, "{every}");
+        let counts = (0..30).map(|day| {
+            let midnight = Timestamp::from_millis(day * 86_400_000 - 1);
+            timing.count(midnight, midnight.plus(86_400_000))
+        });
+        assert_eq!(counts.max(), Some(most), "{every}");
+    }
+}
+
+#[test]
 fn counting_years_of_seconds_is_exact() {
     let timing = timing("cron", "* * * * * *", "UTC", None);
     assert_eq!(timing.count(at("2020-01-01T00:00:00Z"), at("2025-01-01T00:00:00Z")), 1827 * 86_400);

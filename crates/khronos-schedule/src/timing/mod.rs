@@ -206,7 +206,7 @@ impl Timing {
         self.rule.shortest(self.days()).filter(|&shortest| shortest < least)
     }
 
-    /// The most occurrences on one day, changes of the clocks aside.
+    /// The most occurrences on one day, changes of the clocks and what is moved to another day aside.
     pub fn most_a_day(&self) -> u64 {
         self.rule.most_a_day()
     }

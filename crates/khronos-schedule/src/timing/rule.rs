@@ -108,7 +108,8 @@ impl Rule {
     pub(crate) fn most_a_day(&self) -> u64 {
         match self {
             Self::At(_) | Self::Calendar(..) => 1,
-            Self::Elapsed(elapsed) => (86_400_000 / elapsed.step().unsigned_abs().max(1)).max(1),
+            // One more than fit, where they don't fill a day: one may come as it begins and another as it ends.
+            Self::Elapsed(elapsed) => 86_400_000_u64.div_ceil(elapsed.step().unsigned_abs().max(1)),
             Self::Cron(cron, _) => cron.most_a_day(),
             Self::Union(union) => union.most_a_day(),
         }
