@@ -242,8 +242,10 @@ fn header_name(name: &str) -> Cow<'static, str> {
     }
 }
 
+/// The largest that can be said in milliseconds stands for what is beyond: a whole second too, so that it stays the same when it
+/// is published again.
 fn from_seconds(seconds: u64) -> Timestamp {
-    Timestamp::from_millis(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000))
+    Timestamp::from_millis(i64::try_from(seconds).unwrap_or(i64::MAX).min(i64::MAX / 1000) * 1000)
 }
 
 fn value_of(value: &AMQPValue, levels: &mut Levels) -> HeaderValue {
@@ -273,5 +275,29 @@ fn value_of(value: &AMQPValue, levels: &mut Levels) -> HeaderValue {
         AMQPValue::FieldTable(table) => levels.deeper(|levels| HeaderValue::Table(headers(table, levels))),
         AMQPValue::ByteArray(bytes) => HeaderValue::Bytes(bytes.as_slice().to_vec()),
         AMQPValue::Void => HeaderValue::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrived(properties: BasicProperties) -> Message {
+        let wire = lapin::message::Delivery::mock(1, "e".into(), "a.b.c".into(), false, Vec::new());
+        delivery(lapin::message::Delivery { properties, ..wire }, 1).message
+    }
+
+    #[test]
+    fn times_of_any_size_arrive_and_stay_the_same_when_they_are_published_again() {
+        for seconds in [0, 1_764_579_600, u64::MAX / 2_000, u64::MAX / 1_000, u64::MAX / 2, u64::MAX] {
+            let mut table = FieldTable::default();
+            table.insert("at".into(), AMQPValue::Timestamp(seconds));
+            let wire = BasicProperties::default().with_headers(table).with_timestamp(seconds);
+            let message = arrived(wire);
+            let again = properties(message.properties.clone(), message.headers.clone(), None, 0).unwrap();
+            let again = arrived(again);
+            assert_eq!(again.headers, message.headers, "{seconds}");
+            assert_eq!(again.properties.timestamp, message.properties.timestamp, "{seconds}");
+        }
     }
 }
