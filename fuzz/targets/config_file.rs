@@ -1,0 +1,40 @@
+//! The configuration: a file, a cut, and lines `NAME=value` of the environment.
+#![no_main]
+
+use fuzz::{diagnostics, pieces};
+use khronos::config::{Config, Request};
+use std::{ffi::OsString, path::PathBuf, sync::LazyLock};
+
+/// Configurations are read from files only; this one lies in memory where there is such a file system.
+static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let shared = PathBuf::from("/dev/shm");
+    let folder = if shared.is_dir() { shared } else { std::env::temp_dir() };
+    folder.join(format!("khronos-fuzz-{}.toml", std::process::id()))
+});
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let Some(text) = pieces::text(bytes) else { return };
+    // No other file is read: one of a name that is made up may be a pipe.
+    if text.contains("url_file") || text.contains("URL_FILE") {
+        return;
+    }
+    let [file, variables] = pieces::cut(text);
+    std::fs::write(&*FILE, file).expect("the file can be written");
+    let variable =
+        |line: &str| line.split_once('=').map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let request = Request {
+        file: Some(FILE.clone()),
+        environment: variables.lines().filter_map(variable).collect(),
+        flags: Vec::new(),
+    };
+    let (config, found) = Config::read(&request);
+    // A mark of the order of bytes is no part of the text.
+    let file = file.strip_prefix('\u{feff}').unwrap_or(file);
+    let of_file = |one: &&khronos::diagnostic::Diagnostic| one.line.is_some();
+    let mut placed = khronos::diagnostic::Diagnostics::default();
+    found.list().iter().filter(of_file).for_each(|one| placed.push(one.clone()));
+    diagnostics::placed(file, &placed);
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hunter2") || file.contains("hunter2") || variables.contains("hunter2"));
+    assert_eq!(Config::load(&request).is_ok(), found.errors() == 0);
+});
