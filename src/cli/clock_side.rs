@@ -22,7 +22,7 @@ pub(super) async fn clock_side(globals: &Globals, clock: &ClockArgs) -> Result<C
 
 /// The same of a clock, or a store, that was reached.
 pub(super) async fn of(source: ClockSource) -> Result<ClockSide, CliError> {
-    let ScheduleList { clock, schedules } = source.schedules().await?;
+    let ScheduleList { clock, schedules, .. } = source.schedules().await?;
     let calendars = source.calendars(&schedules).await?;
     let title = match &source {
         ClockSource::Running(_) => format!("the clock '{clock}'"),

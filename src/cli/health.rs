@@ -11,7 +11,9 @@ use super::{
 use crate::{
     config::{Config, StorePath},
     http::client::{Client, ClientError, Target},
+    ops::PauseView,
 };
+use serde::Deserialize;
 use serde_json::Value;
 use std::{process::ExitCode, time::Duration};
 
@@ -48,7 +50,12 @@ async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     });
     match answer {
         Ok(answer) => {
-            output::print(|out| if args.json { writeln!(out, "{answer}") } else { writeln!(out, "{well}") })?;
+            let paused = PauseView::deserialize(&answer["paused"]).ok();
+            output::print(|out| match paused {
+                _ if args.json => writeln!(out, "{answer}"),
+                Some(pause) => writeln!(out, "{well}, and {pause}"),
+                None => writeln!(out, "{well}"),
+            })?;
             Ok(Exit::Done)
         }
         Err(error) => {

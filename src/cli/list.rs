@@ -9,7 +9,7 @@ use super::{
     source::ClockSource,
     table,
 };
-use crate::ops::ScheduleView;
+use crate::ops::{ScheduleList, ScheduleView};
 use ponos::event::Timestamp;
 use std::process::ExitCode;
 
@@ -29,11 +29,14 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 
 async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let source = args.clock.reach(globals).await?;
-    let schedules = source.schedules().await?.schedules;
+    let ScheduleList { paused, schedules, .. } = source.schedules().await?;
     let stopped = matches!(source, ClockSource::Stopped(_));
     source.close().await?;
     if stopped {
         output::complain("no clock runs on this store; this is what it holds");
+    }
+    if let Some(pause) = &paused {
+        output::complain(&format!("the clock is {pause}; nothing is sent before it ends"));
     }
     output::print(|out| {
         if args.json {
@@ -44,23 +47,28 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
         }
         let header = ["NAME", "EVENT", "TIMING", "NEXT DUE", "LAST SENT", "CONFIRMED", "TO NOBODY", "STATE"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
-        rows.extend(schedules.iter().map(cells));
+        rows.extend(schedules.iter().map(|one| cells(one, paused.is_some())));
         table::table(out, &rows)
     })?;
     Ok(Exit::Done)
 }
 
-fn cells(schedule: &ScheduleView) -> Vec<String> {
+/// `all_paused`: the clock is, with all schedules.
+fn cells(schedule: &ScheduleView, all_paused: bool) -> Vec<String> {
     let instant = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.to_string());
-    let refused = schedule.refused.as_ref();
-    let refused = refused.map(|refused| format!("refused since {}: {}", refused.since, refused.reason));
-    let state =
-        refused.unwrap_or_else(|| match (&schedule.outstanding, &schedule.finished, schedule.paused) {
-            (Some(span), ..) => format!("catching up since {}", span.after),
-            (None, Some(finished), _) => finished.to_string(),
-            (None, None, true) => "paused".to_owned(),
-            (None, None, false) => String::new(),
-        });
+    let state = if let Some(refused) = &schedule.refused {
+        format!("refused since {}: {}", refused.since, refused.reason)
+    } else if let Some(finished) = &schedule.finished {
+        finished.to_string()
+    } else if all_paused && !schedule.paused {
+        "paused with all".to_owned()
+    } else if let Some(span) = &schedule.outstanding {
+        format!("catching up since {}", span.after)
+    } else if schedule.paused {
+        "paused".to_owned()
+    } else {
+        String::new()
+    };
     vec![
         schedule.name.clone(),
         schedule.event.clone().unwrap_or_else(|| "?".to_owned()),

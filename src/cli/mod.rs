@@ -19,6 +19,7 @@ mod list;
 mod next;
 mod output;
 mod parked;
+mod pause;
 mod plan;
 mod reach;
 mod report;
@@ -100,6 +101,10 @@ enum Verb {
     Audit(audit::Args),
     /// Lists, releases or drops parked events.
     Parked(parked::Args),
+    /// Has the clock send nothing until it is resumed.
+    Pause(pause::PauseArgs),
+    /// Has a paused clock go on.
+    Resume(pause::ResumeArgs),
     /// Prints events as they arrive.
     Tail(tail::Args),
     /// Asks a running clock whether it is well, as a probe.
@@ -127,6 +132,8 @@ pub fn main() -> ExitCode {
         Verb::History(args) => history::run(&cli.globals, args),
         Verb::Audit(args) => audit::run(&cli.globals, args),
         Verb::Parked(args) => parked::run(&cli.globals, args),
+        Verb::Pause(args) => pause::pause(&cli.globals, args),
+        Verb::Resume(args) => pause::resume(&cli.globals, args),
         Verb::Tail(args) => tail::run(&cli.globals, args),
         Verb::Health(args) => health::run(&cli.globals, args),
         Verb::Completions(args) => completions::run(&cli.globals, args),

@@ -29,7 +29,7 @@ impl ClockSource {
             Self::Stopped(clock) => {
                 let all = ops::schedules::all(clock.clone());
                 let schedules = ops::collect(all, |all, one| all.view(&one)).await?;
-                ScheduleList { clock: clock.name().to_owned(), schedules }
+                ScheduleList { clock: clock.name().to_owned(), paused: clock.paused(), schedules }
             }
         })
     }

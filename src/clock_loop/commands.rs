@@ -2,20 +2,22 @@
 
 use super::{
     ClockLoop, Command, Decided,
-    handle::{KEPT, NEIGHBOURS, PAGE},
+    handle::{KEPT, NEIGHBOURS, PAGE, PauseChanged},
 };
-use crate::engine::{Engine, Input, Parked};
+use crate::engine::{ClockState, Engine, Input, Parked, Pause, Scope};
 use std::{collections::BTreeMap, ops::Bound};
 use tokio::sync::oneshot;
 
 /// An answer that is given once the write with this ticket is durable.
 pub(super) struct Promise(u64, Decided, oneshot::Sender<Decided>);
 
-/// Who waits until everything that was decided is written, by the number of their command.
+/// Who waits until everything that was decided is written, or a pause is, by the number of their command.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
     last: u64,
     waiting: BTreeMap<u64, oneshot::Sender<Result<(), String>>>,
+    /// With the pause as it was before.
+    pauses: BTreeMap<u64, (Option<Pause>, oneshot::Sender<PauseChanged>)>,
 }
 
 impl Writes {
@@ -23,6 +25,12 @@ impl Writes {
     pub(super) fn fail(&mut self, why: &str) {
         for (_, reply) in std::mem::take(&mut self.waiting) {
             drop(reply.send(Err(why.to_owned())));
+        }
+        for (_, (_, reply)) in std::mem::take(&mut self.pauses) {
+            let what = format!(
+                "it is in effect, but the store can't be written, and a restart may forget it: {why}"
+            );
+            drop(reply.send(Err(what)));
         }
     }
 }
@@ -60,6 +68,12 @@ impl ClockLoop {
             Command::Drop(numbers, reply) => {
                 self.decide_parked(numbers, Input::Drop, Engine::is_droppable, reply);
             }
+            Command::Pause(request, reply) => {
+                self.change_pause(reply, |command| Input::Pause { command, scope: Scope::All, request });
+            }
+            Command::Resume(how, reply) => {
+                self.change_pause(reply, |command| Input::Resume { command, scope: Scope::All, how });
+            }
             Command::Reload(reply) => self.read_schedules(Some(reply)),
         }
     }
@@ -74,8 +88,34 @@ impl ClockLoop {
         self.step(Input::Write { command: self.writes.last });
     }
 
+    fn change_pause(&mut self, reply: oneshot::Sender<PauseChanged>, change: impl FnOnce(u64) -> Input) {
+        if let Some(why) = &self.store_failing {
+            return drop(reply.send(Err(format!("nothing changed, for the store can't be written: {why}"))));
+        }
+        if matches!(self.engine.clock(), ClockState::Held { .. }) {
+            let held = "nothing changed, for the wall clock jumped ahead and is held until it has proved stable; nothing is sent meanwhile: try again in a minute";
+            return drop(reply.send(Err(held.to_owned())));
+        }
+        self.writes.last += 1;
+        let before = self.engine.paused().cloned();
+        self.writes.pauses.insert(self.writes.last, (before, reply));
+        self.step(change(self.writes.last));
+        self.show_status();
+    }
+
+    /// They changed nothing.
+    pub(super) fn on_too_many(&mut self, commands: &[u64]) {
+        for (_, reply) in commands.iter().filter_map(|command| self.writes.pauses.remove(command)) {
+            let what = "nothing changed, for too much else waits to be written, or what is skipped of many earlier pauses is not settled yet; try again later";
+            drop(reply.send(Err(what.to_owned())));
+        }
+    }
+
     /// What the engine writes behind was given to the store before: that is waited for apart from the loop.
     pub(super) fn on_durable(&mut self, commands: &[u64]) {
+        for (before, reply) in commands.iter().filter_map(|command| self.writes.pauses.remove(command)) {
+            drop(reply.send(Ok((before, self.engine.paused().cloned()))));
+        }
         for mut reply in commands.iter().filter_map(|command| self.writes.waiting.remove(command)) {
             let store = self.store.clone();
             tokio::spawn(async move {

@@ -13,6 +13,8 @@ pub enum Degraded {
     Store,
     /// There are no schedules: the files were refused.
     Schedules,
+    /// Everything is paused.
+    Paused,
     /// The files were refused, and the last accepted ones are used.
     FilesRefused,
     /// Another clock has this name.
@@ -35,11 +37,12 @@ pub enum Degraded {
 
 impl Degraded {
     /// All of them: first the reasons for not being ready, then the warnings.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Broker,
         Self::Clock,
         Self::Store,
         Self::Schedules,
+        Self::Paused,
         Self::FilesRefused,
         Self::SecondClock,
         Self::SetBack,
@@ -58,6 +61,7 @@ impl Degraded {
             Self::Clock => "clock",
             Self::Store => "store",
             Self::Schedules => "schedules",
+            Self::Paused => "paused",
             Self::FilesRefused => "files-refused",
             Self::SecondClock => "second-clock",
             Self::SetBack => "set-back",

@@ -2,7 +2,7 @@
 
 use super::{Degraded, Figures};
 use crate::{
-    engine::{KeptPage, OldestPage, Parked, Revision, ScheduleStatus},
+    engine::{KeptPage, OldestPage, OnResume, Parked, Pause, PauseRequest, Revision, ScheduleStatus},
     schedule::Packed,
 };
 use ponos::{broker::Link, event::Timestamp};
@@ -44,6 +44,10 @@ pub enum Command {
     Release(Vec<u64>, oneshot::Sender<Decided>),
     /// Drop these parked events for ever; answered once that is durable.
     Drop(Vec<u64>, oneshot::Sender<Decided>),
+    /// Hand nothing over from now on; answered once that is durable.
+    Pause(PauseRequest, oneshot::Sender<PauseChanged>),
+    /// End the present pause; answered once that is durable.
+    Resume(OnResume, oneshot::Sender<PauseChanged>),
     /// Read the schedule files again; answers with what the operator should know.
     Reload(oneshot::Sender<Result<String, String>>),
 }
@@ -56,6 +60,9 @@ pub struct Decided {
     /// Not to these: they are being sent.
     pub being_sent: Vec<u64>,
 }
+
+/// What became of a pause or a resume: the pause before it, if there was one, and the one after it. Or why nothing did.
+pub type PauseChanged = Result<(Option<Pause>, Option<Pause>), String>;
 
 /// A handle onto the running clock.
 #[derive(Debug, Clone)]
@@ -82,6 +89,8 @@ pub struct Status {
     /// What both are about.
     #[serde(skip)]
     pub degraded: Vec<Degraded>,
+    /// The present pause: while it lasts nothing is handed over.
+    pub paused: Option<Pause>,
     /// The connection to the broker.
     #[serde(skip)]
     pub link: Link,
@@ -109,6 +118,7 @@ impl Status {
             reasons: vec!["starting".into()],
             warnings: Vec::new(),
             degraded: Vec::new(),
+            paused: None,
             link,
             confirmed: 0,
             returned: 0,

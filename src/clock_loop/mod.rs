@@ -15,7 +15,7 @@ mod status;
 mod tests;
 
 pub use figures::{Degraded, Figures};
-pub use handle::{Command, Decided, Handle, KEPT, NEIGHBOURS, PAGE, Status};
+pub use handle::{Command, Decided, Handle, KEPT, NEIGHBOURS, PAGE, PauseChanged, Status};
 pub use parts::{Failure, Late, Loader, Parts, Remarks, Report};
 
 use crate::{
@@ -42,8 +42,6 @@ use tracing::{debug, error, info, warn};
 
 /// The loop turns at least this often (milliseconds), so that health checks see it alive.
 const BEAT: i64 = 1_000;
-/// The status is brought up to date at most this often (milliseconds) while nothing notable happens.
-const STATUS: i64 = 200;
 /// Events that are rendered before the adapter is given them.
 const CHUNK: usize = 256;
 /// Events that are rendered ahead before the loop looks at something else again: some tenths of a millisecond.
@@ -92,6 +90,7 @@ pub struct ClockLoop {
     grace: Duration,
     tally: Tally,
     shown_at: Timestamp,
+    /// The wall clock at the last step.
     stepped_at: Timestamp,
     /// The last event was a command: what is due comes before the next one.
     commanded: bool,
@@ -132,8 +131,8 @@ impl ClockLoop {
         let (commands_in, commands) = mpsc::channel(COMMANDS);
         let (recorded, recorded_out) = watch::channel(last_sequence);
         let state = link.borrow().clone();
-        let (status, status_out) =
-            watch::channel(Status::starting(parts.clock.clone(), reading.wall, state, engine.settled()));
+        let begun = Status::starting(parts.clock.clone(), reading.wall, state, engine.settled());
+        let (status, status_out) = watch::channel(Status { paused: engine.paused().cloned(), ..begun });
         let loaded = mpsc::channel(4);
         let mut this = Self {
             clock: parts.clock,
@@ -166,7 +165,7 @@ impl ClockLoop {
             grace: parts.grace,
             tally: Tally::default(),
             shown_at: Timestamp::EPOCH,
-            stepped_at: Timestamp::EPOCH,
+            stepped_at: reading.wall,
             commanded: false,
             promised: Vec::new(),
             writes: Writes::default(),
@@ -223,7 +222,7 @@ impl ClockLoop {
     /// something is due; what is due, which yields to all else that is ready; what could wait.
     async fn next_event(&mut self, alarm: &Alarm) -> Event {
         let now = clock::now();
-        // Counted from the last step: questions, which are none, must not put it off.
+        // Since the last step: whoever keeps asking must not put it off. A clock that was set back shows less than then.
         let beat = self.stepped_at.min(now).plus(BEAT);
         let wake = self.engine.next_wakeup().map_or(beat, |wish| wish.min(beat));
         tokio::select! {
@@ -278,12 +277,11 @@ impl ClockLoop {
     fn step(&mut self, input: Input) {
         let reading = clock::reading();
         self.stepped_at = reading.wall;
-        let actions = self.engine.step(reading, input);
-        for action in actions {
+        for action in self.engine.step(reading, input) {
             self.perform(action);
         }
         self.keep_promises();
-        if is_outdated(self.shown_at, self.engine.now()) {
+        if status::is_outdated(self.shown_at, self.engine.now()) {
             self.show_status();
         }
     }
@@ -304,7 +302,8 @@ impl ClockLoop {
             }
             Action::Durable(commands) => self.on_durable(&commands),
             Action::TooMany(commands) => {
-                warn!(?commands, "too many changes of schedules wait; these were not made")
+                warn!(?commands, "too many changes of schedules wait; these were not made");
+                self.on_too_many(&commands);
             }
             Action::Record { rows, complete } => {
                 if let Ok(backlog) = self.store.append(rows, complete)
@@ -369,11 +368,6 @@ impl ClockLoop {
         let answers = answers.collect();
         self.step(Input::Settled(answers));
     }
-}
-
-/// Whether a status of that time is to be brought up to date. A clock that was set back shows less than then.
-fn is_outdated(shown_at: Timestamp, now: Timestamp) -> bool {
-    !(0..STATUS).contains(&now.since(shown_at))
 }
 
 fn store_gone() -> Failure {

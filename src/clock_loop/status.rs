@@ -12,8 +12,15 @@ use std::{
 };
 use tracing::{error, info, warn};
 
+/// The status is brought up to date at most this often (milliseconds) while nothing notable happens.
+const STATUS: i64 = 200;
 /// A confirm that takes longer than this (milliseconds) is worth a word.
 const SLOW: i64 = 5_000;
+
+/// Whether a status of that time is to be brought up to date. A clock that was set back shows less than then.
+pub(super) fn is_outdated(shown_at: Timestamp, now: Timestamp) -> bool {
+    !(0..STATUS).contains(&now.since(shown_at))
+}
 
 impl ClockLoop {
     pub(super) fn show_status(&mut self) {
@@ -27,6 +34,7 @@ impl ClockLoop {
             reasons,
             warnings,
             degraded,
+            paused: self.engine.paused().cloned(),
             link: self.link.borrow().clone(),
             confirmed: self.tally.confirmed,
             returned: self.tally.returned,
@@ -70,6 +78,10 @@ impl ClockLoop {
     }
 
     fn warnings(&mut self) -> Vec<(Degraded, String)> {
+        let paused = self
+            .engine
+            .paused()
+            .map(|pause| format!("{pause}; nothing is sent before it ends (`khronos resume --all`)"));
         let refused = self.refused_warning();
         let degraded = self.degraded.as_ref().filter(|_| !self.engine.is_empty()).map(|why| {
             format!("schedules: the files were refused, the last accepted ones are in effect: {why}")
@@ -93,6 +105,7 @@ impl ClockLoop {
         let remarks = (self.remarks)(clock::now());
         let rival = self.rival.borrow().clone();
         let all = [
+            (Degraded::Paused, paused),
             (Degraded::FilesRefused, degraded),
             (Degraded::SecondClock, rival),
             (Degraded::SetBack, set_back),
@@ -179,6 +192,7 @@ pub(super) fn tell(clock: &str, notice: &Notice) {
         Notice::Refused { .. }
         | Notice::ClockResumed { .. }
         | Notice::PastOneShot { .. }
+        | Notice::Paused(_)
         | Notice::NameTaken { .. } => {
             warn!("{notice}")
         }
@@ -186,6 +200,7 @@ pub(super) fn tell(clock: &str, notice: &Notice) {
         | Notice::Loaded(_)
         | Notice::CaughtUp { .. }
         | Notice::Unheard { .. }
+        | Notice::Resumed { .. }
         | Notice::Finished { .. } => {
             info!("{notice}")
         }

@@ -20,6 +20,7 @@ use std::{
 };
 
 mod measured;
+mod pauses;
 
 /// A clock on memory, with one schedule that is often due.
 async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
@@ -364,7 +365,7 @@ async fn one_reload_at_a_time_reads_and_what_was_read_earlier_never_comes_later(
 #[test]
 fn the_status_is_brought_up_to_date_now_and_then_and_at_once_after_the_clock_was_set_back() {
     let at = Timestamp::from_millis;
-    let is_outdated = |now: i64| super::is_outdated(at(10_000), at(now));
+    let is_outdated = |now: i64| super::status::is_outdated(at(10_000), at(now));
     assert_eq!([10_000, 10_199, 10_200, 9_000].map(is_outdated), [false, false, true, true]);
 }
 

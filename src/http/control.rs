@@ -1,7 +1,12 @@
 //! The routes that change something, on the control socket only.
 
 use super::{problem::Problem, state::HttpState};
-use crate::ops::{self, ParkedDecision, ParkedIds, Reloaded};
+use crate::{
+    clock,
+    ops::{
+        self, ParkedDecision, ParkedIds, PauseAsked, PauseDecision, Reloaded, ResumeAsked, ResumeDecision,
+    },
+};
 use axum::{
     Json,
     extract::{State, rejection::JsonRejection},
@@ -19,6 +24,20 @@ pub(super) async fn discard(
     ids: Result<Json<ParkedIds>, JsonRejection>,
 ) -> Result<Json<ParkedDecision>, Problem> {
     Ok(Json(ops::parked::discard(&state.clock, ids?.0.ids).await?))
+}
+
+pub(super) async fn pause(
+    State(state): State<HttpState>,
+    asked: Result<Json<PauseAsked>, JsonRejection>,
+) -> Result<Json<PauseDecision>, Problem> {
+    Ok(Json(ops::pause::pause(&state.clock, asked?.0, clock::now()).await?))
+}
+
+pub(super) async fn resume(
+    State(state): State<HttpState>,
+    asked: Result<Json<ResumeAsked>, JsonRejection>,
+) -> Result<Json<ResumeDecision>, Problem> {
+    Ok(Json(ops::pause::resume(&state.clock, asked?.0).await?))
 }
 
 pub(super) async fn reload(State(state): State<HttpState>) -> Result<Json<Reloaded>, Problem> {

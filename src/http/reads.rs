@@ -4,7 +4,8 @@ use super::{large, problem::Problem, state::HttpState};
 use crate::{
     clock,
     ops::{
-        self, CalendarView, History, OpsError, ScheduleView, ZoneView, audit::Window, history::HistoryQuery,
+        self, CalendarView, History, OpsError, PauseView, ScheduleView, ZoneView, audit::Window,
+        history::HistoryQuery,
     },
 };
 use axum::{
@@ -20,7 +21,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub(super) async fn schedules(State(state): State<HttpState>) -> Result<Response, Problem> {
-    large::list(state.head(), "schedules", ops::schedules::all(state.clock), None).await
+    let mut head = state.head();
+    if let Some(pause) = state.clock.status().paused {
+        let view = serde_json::to_value(PauseView::from(&pause)).map_err(|_| OpsError::Defect)?;
+        head.insert("paused".to_owned(), view);
+    }
+    large::list(head, "schedules", ops::schedules::all(state.clock), None).await
 }
 
 pub(super) async fn schedule(

@@ -47,6 +47,8 @@ pub(super) fn control(state: HttpState, shutdown: Shutdown) -> Router {
     let writes = Router::new()
         .route("/parked/release", post(control::release))
         .route("/parked/drop", post(control::discard))
+        .route("/pause", post(control::pause))
+        .route("/resume", post(control::resume))
         .route("/reload", post(control::reload))
         .layer(middleware::from_fn(guard::same_origin))
         .layer(middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time))

@@ -5,6 +5,7 @@ mod feed;
 mod kinds;
 mod long;
 mod metrics;
+mod pauses;
 mod reads;
 
 use super::{
@@ -245,6 +246,8 @@ async fn play(
                 let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
                 drop(reply.send(Decided { done: of(7), being_sent: of(9) }));
             }
+            Command::Pause(request, reply) => drop(reply.send(pauses::begun(request))),
+            Command::Resume(_, reply) => drop(reply.send(Err("nothing changed: the disk is full".into()))),
             Command::Reload(reply) => drop(reply.send(Err("schedules/a.toml:3:1: unknown key".into()))),
         }
     }

@@ -15,6 +15,7 @@ pub mod history;
 pub mod metrics;
 mod pages;
 pub mod parked;
+pub mod pause;
 mod record;
 pub mod schedules;
 pub mod self_audit;
@@ -35,5 +36,6 @@ pub use record::RecordReader;
 pub use stopped::StoppedClock;
 pub use views::{
     Alive, BrokerLink, CalendarView, FinishedView, GapView, History, ParkedDecision, ParkedIds, ParkedList,
-    ParkedView, Readiness, RefusedView, Reloaded, RowView, ScheduleList, ScheduleView, ZoneView,
+    ParkedView, PauseAsked, PauseDecision, PauseView, Readiness, RefusedView, Reloaded, ResumeAsked,
+    ResumeDecision, RowView, ScheduleList, ScheduleView, ZoneView,
 };

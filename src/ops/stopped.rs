@@ -1,6 +1,6 @@
 //! A clock that does not run: what its store holds.
 
-use super::RecordReader;
+use super::{PauseView, RecordReader};
 use crate::{
     engine::{Revision, ScheduleStatus, Snapshot, Span},
     schedule::CalendarStore,
@@ -34,6 +34,11 @@ impl StoppedClock {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The pause that its store holds.
+    pub fn paused(&self) -> Option<PauseView> {
+        self.snapshot.pauses.paused.as_ref().map(Into::into)
     }
 
     /// The days of the calendars that its definitions name.

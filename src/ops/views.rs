@@ -1,8 +1,10 @@
 //! The forms in which a clock is shown: the HTTP interface writes them, and the command line reads and prints them.
 
 mod health;
+mod pause;
 
 pub use health::{Alive, BrokerLink, Readiness};
+pub use pause::{PauseAsked, PauseDecision, PauseView, ResumeAsked, ResumeDecision};
 
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, ScheduleStatus, Span, audit::skip_word},
@@ -150,6 +152,9 @@ pub struct GapView {
 pub struct ScheduleList {
     /// The clock's name.
     pub clock: String,
+    /// The present pause, of all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PauseView>,
     /// Its schedules.
     pub schedules: Vec<ScheduleView>,
 }

@@ -1,22 +1,26 @@
 //! What every store does, whichever it is. Each adapter runs the whole suite.
 
+mod clocks;
 mod kinds;
 mod lost;
+mod pauses;
 mod readers;
 mod terms;
 
 use super::{Fault, Limits, Memory, SledOptions, SledStore, Store, StoreError};
 use crate::{
     engine::{
-        Coalesced, Commit, OneShot, Origin, Outcome, Parked, RecordRow, Revision, Row, Sent, SkipReason,
-        Snapshot, Span,
+        Coalesced, Commit, OneShot, Origin, Outcome, Parked, Pauses, RecordRow, Revision, Row, Sent,
+        SkipReason, Snapshot, Span,
     },
     schedule::{
         CatchUpDefinition, Definition, DstDefinition, Packed, ResendsDefinition, TimingDefinition, ZoneData,
     },
 };
+use clocks::*;
 use kinds::*;
 use lost::*;
+use pauses::*;
 use ponos::event::{EventKind, Timestamp};
 use readers::*;
 use std::sync::Arc;
@@ -63,6 +67,7 @@ suite! {
     rows_of_every_kind_are_trimmed
     trimming_by_number_keeps_the_newest_and_counts_on
     trimming_by_age_goes_by_the_newest_row
+    what_is_kept_of_pauses_stays_until_it_is_said_otherwise
     a_lower_term_is_refused_and_changes_nothing
     the_highest_term_survives_a_restart
     a_store_of_another_clock_is_refused
@@ -219,6 +224,7 @@ fn full() -> (Commit, Snapshot) {
         spans: vec![(a, span(2)), (b.clone(), Span { coalesced: None, ..span(1) })],
         one_shots: vec![(b, one)],
         parked: vec![(1, parked("a")), (300, parked("b"))],
+        pauses: Pauses::default(),
         last_sequence: 10,
         sent: outcomes().first().map(|row| (row.schedule.clone(), sent)).into_iter().collect(),
     };
@@ -358,21 +364,6 @@ fn trimming_by_age_goes_by_the_newest_row(disk: &impl Disk) {
     assert!(page.first > 400, "{}", page.first);
     assert_eq!(page.last, 565);
     assert!(page.rows.iter().map(|row| row.sequence).eq(page.first..=page.last));
-}
-
-fn a_store_of_another_clock_is_refused(disk: &impl Disk) {
-    disk.open().save(0, &at(10)).unwrap();
-    let refused = disk.open_limited("kairos", Limits::default()).err().unwrap();
-    assert!(matches!(&refused, StoreError::OtherClock { kept, configured, .. }
-        if kept == "khronos" && configured == "kairos"));
-    assert!(refused.to_string().contains("clock.name = \"khronos\""), "{refused}");
-    assert_eq!(disk.open().load().unwrap().settled, Some(t(10)));
-}
-
-fn a_store_that_never_was_written_takes_any_name(disk: &impl Disk) {
-    drop(disk.open());
-    disk.open_limited("kairos", Limits::default()).unwrap().save(0, &at(1)).unwrap();
-    assert!(matches!(disk.open_limited("khronos", Limits::default()), Err(StoreError::OtherClock { .. })));
 }
 
 fn each_write_counts_one_up(disk: &impl Disk) {

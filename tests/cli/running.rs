@@ -71,6 +71,8 @@ async fn play(
                 let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
                 drop(reply.send(Decided { done: of(7), being_sent: of(9) }));
             }
+            Ask::Pause(_, reply) => drop(reply.send(Err("nothing changed: the disk is full".into()))),
+            Ask::Resume(_, reply) => drop(reply.send(Ok((None, None)))),
             Ask::Reload(reply) => drop(reply.send(Ok("nothing changed".into()))),
         }
     }
@@ -178,6 +180,33 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
         assert_eq!(release.status.code(), Some(2));
         let drop = run(&["parked", "drop", "--all"]);
         assert_eq!((text(&drop.stdout).as_str(), drop.status.code()), ("7 dropped\n", Some(0)), "{drop:?}");
+        let resume = run(&["resume", "--all", "--skip"]);
+        assert_eq!(text(&resume.stdout), "the clock was not paused; nothing changed\n", "{resume:?}");
+        let pause = ["pause", "--all", "--note", "x"];
+        for (arguments, code, said) in [
+            (&[][..], 69, "nothing changed: the disk is full"),
+            (&["--for", "2h"], 2, "--catch-up|--skip"),
+            (&["--for", "2h", "--skip", "--until", "2099-01-01T00:00:00Z"], 2, "cannot be used with"),
+            (&["--for", "2 parsecs", "--skip"], 2, "error: for: "),
+            (&["--until", "2020-01-01T00:00:00Z", "--skip"], 2, "is past"),
+            (&["--skip"], 2, "on_resume belongs to until or for"),
+            (&["--by", "x\ny"], 2, "by: it has characters"),
+            (&["--url", &url], 2, "pause works only through the control socket"),
+        ] {
+            let paused = run(&[&pause[..], arguments].concat());
+            assert_eq!(paused.status.code(), Some(code), "{paused:?}");
+            assert!(text(&paused.stderr).contains(said), "{arguments:?}: {paused:?}");
+        }
+        for (arguments, said) in [
+            (&["pause", "--all"][..], "--note <TEXT>"),
+            (&["pause", "--note", "x"], "--all"),
+            (&["resume", "--all"], "--catch-up|--skip"),
+            (&["resume", "--skip"], "--all"),
+            (&["resume", "--all", "--skip", "--catch-up"], "cannot be used with"),
+        ] {
+            let refused = run(arguments);
+            assert!(refused.status.code() == Some(2) && text(&refused.stderr).contains(said), "{refused:?}");
+        }
         let list = text(&run(&["parked", "list"]).stdout);
         let is_being_sent = |line: &&str| line.starts_with('9') && line.contains("being sent");
         assert!(list.lines().any(|line| is_being_sent(&line)), "{list}");

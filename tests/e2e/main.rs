@@ -18,6 +18,7 @@ mod founding_scenario;
 mod harness;
 mod metrics;
 mod outage;
+mod pauses;
 mod prometheus;
 mod schedules;
 mod start;

@@ -1,8 +1,9 @@
-//! What comes next of a span: the catch-up decision (ADR 0002; `catch_up` in docs/schedules.md). A function of (schedule, span, now).
+//! What comes next of a span: the catch-up decision (ADR 0002; `catch_up` in docs/schedules.md). A function of (schedule, span, skipped times, now).
 //!
-//! Invariant: what may have been handed over (due ≤ `handed`) is sent singly; only what lies above may be coalesced.
+//! Invariants: what may have been handed over (due ≤ `handed`) is sent singly; only what lies above may be coalesced. In a
+//! skipped time nothing was ever handed over; what lies before it is never coalesced with what lies after it.
 
-use super::{Coalesced, SkipReason, Span};
+use super::{Coalesced, SkipReason, Span, pause::SkippedTimes};
 use khronos_schedule::{Policy, Schedule};
 use ponos_event::Timestamp;
 
@@ -24,7 +25,7 @@ pub(super) enum Next {
 }
 
 /// The next step of `span` at `now`.
-pub(super) fn next(schedule: &Schedule, span: &Span, now: Timestamp) -> Next {
+pub(super) fn next(schedule: &Schedule, span: &Span, skipped: SkippedTimes<'_>, now: Timestamp) -> Next {
     let timing = &schedule.timing;
     if let Some(coalesced) = span.coalesced {
         let send = timing.send_time(coalesced.last);
@@ -37,7 +38,13 @@ pub(super) fn next(schedule: &Schedule, span: &Span, now: Timestamp) -> Next {
     if send > now {
         return Next::Wait(send);
     }
-    let due_by_now = span.through.min(timing.due_by(now));
+    let mut due_by_now = span.through.min(timing.due_by(now));
+    if let Some(through) = skipped.over(send) {
+        return Next::Skip(run(schedule, first, due_by_now.min(timing.due_by(through))), SkipReason::Paused);
+    }
+    if let Some(begin) = skipped.begin_after(send) {
+        due_by_now = due_by_now.min(timing.due_by(begin));
+    }
     if schedule.paused {
         return Next::Skip(run(schedule, first, due_by_now), SkipReason::Paused);
     }
@@ -88,25 +95,66 @@ fn back(schedule: &Schedule, from: Timestamp, steps: u32) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::new_span;
+    use crate::{
+        Pauses, Reached, SkippedPause,
+        core::new_span,
+        pause::{Pausing, SkippedTimes},
+    };
     use khronos_schedule::{Definition, Packed};
 
-    #[test]
-    fn what_may_have_been_handed_over_is_sent_singly_and_what_lies_above_is_coalesced() {
+    fn every_minute() -> Schedule {
         let definition = Definition {
             name: "a".into(),
             event: Some("test.minute.passed".into()),
             every: Some("1m".into()),
             ..Definition::default()
         };
-        let schedule = Packed::build(&definition).unwrap().schedule().unwrap();
-        let at = |minute: i64| Timestamp::from_millis(minute * 60_000);
+        Packed::build(&definition).unwrap().schedule().unwrap()
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_millis(minute * 60_000)
+    }
+
+    fn run_of(first: i64, last: i64) -> Coalesced {
+        Coalesced { first: at(first), last: at(last), count: (last - first + 1) as u64 }
+    }
+
+    #[test]
+    fn what_is_skipped_of_a_span_is_coalesced_with_nothing_before_or_after_it() {
+        let schedule = every_minute();
+        let ended = |lately: i64, through: i64| SkippedPause {
+            reached: Reached { lately: at(lately), ever: at(lately + 1), set_backs: 1 },
+            through: at(through),
+        };
+        let pausing = Pausing::new(Pauses { paused: None, skipped: vec![ended(4, 6), ended(9, 9)] });
+        let next = |after: i64, handed: i64, skipped: SkippedTimes<'_>| {
+            next(&schedule, &new_span(1, at(after), at(12), at(handed)), skipped, at(60))
+        };
+        let fix =
+            |first: i64, last: i64| Next::Fix { handed: at(last), coalesced: Some(run_of(first, last)) };
+        let skip = |first: i64, last: i64| Next::Skip(run_of(first, last), SkipReason::Paused);
+        let skipped = pausing.skipped_times(1);
+        assert_eq!(next(0, 0, skipped), fix(1, 4));
+        assert_eq!(next(4, 4, skipped), skip(5, 6));
+        // Nothing of it was handed over, whatever was reserved.
+        assert_eq!(next(4, 5, skipped), skip(5, 6));
+        assert_eq!(next(6, 6, skipped), fix(7, 12), "a pause of no time skips nothing");
+        // Of what ran before the clock was set back more may have been sent; of what began since the pause, nothing.
+        assert_eq!(next(0, 0, pausing.skipped_times(0)), fix(1, 5));
+        assert_eq!(next(0, 0, pausing.skipped_times(2)), skip(1, 9));
+    }
+
+    #[test]
+    fn what_may_have_been_handed_over_is_sent_singly_and_what_lies_above_is_coalesced() {
+        let (schedule, pausing) = (every_minute(), Pausing::default());
+        let next = |span: &Span| next(&schedule, span, pausing.skipped_times(0), at(60));
         let mut span = new_span(1, at(0), at(9), at(2));
         for minute in [1, 2] {
-            assert_eq!(next(&schedule, &span, at(60)), Next::Send(single(at(minute))));
+            assert_eq!(next(&span), Next::Send(single(at(minute))));
             span.after = at(minute);
         }
-        let coalesced = Some(Coalesced { first: at(3), last: at(9), count: 7 });
-        assert_eq!(next(&schedule, &span, at(60)), Next::Fix { handed: at(9), coalesced });
+        let coalesced = Some(run_of(3, 9));
+        assert_eq!(next(&span), Next::Fix { handed: at(9), coalesced });
     }
 }

@@ -7,6 +7,7 @@ use super::{
     in_flight::Owner,
     load::{Change, Changes},
     outstanding::Outstanding,
+    pause::Pausing,
     place::Which,
     progress::{PAUSED, Progress},
     rarely::Rarely,
@@ -45,6 +46,7 @@ pub struct Engine {
     pub(super) progress: Progress,
     pub(super) resting: Resting,
     pub(super) changes: Changes,
+    pub(super) pausing: Pausing,
     /// Spans and slots that are being taken back, after the clock was set back.
     pub(super) setting_back: Option<SetBack>,
     pub(super) link_up: bool,
@@ -80,6 +82,9 @@ impl Engine {
         }
         self.take_in(input);
         self.take_back();
+        if self.is_steady() {
+            self.end_pause_in_time();
+        }
         while self.is_steady()
             && let Some(change) = self.changes.next()
         {
@@ -91,6 +96,7 @@ impl Engine {
             self.dispatch_due();
         }
         self.make_room();
+        self.forget_skipped();
         self.emit()
     }
 
@@ -108,6 +114,9 @@ impl Engine {
         rarely.into_iter().filter_map(Rarely::next).for_each(&mut wish);
         if self.may_load() || self.more || self.setting_back.is_some() {
             wish(now);
+        }
+        if let Some(end) = self.pausing.until().filter(|end| end.at > now) {
+            wish(end.at);
         }
         if self.may_hand_over() {
             if let Some(send) = self.schedules.first_send(Which::Due).filter(|send| *send > now) {
@@ -202,6 +211,12 @@ impl Engine {
                 self.take_command(command, Change::Put(command, definition));
             }
             Input::Remove { command, name } => self.take_command(command, Change::Remove(command, name)),
+            Input::Pause { command, scope, request } => {
+                self.take_command(command, Change::Pause(command, scope, request));
+            }
+            Input::Resume { command, scope, how } => {
+                self.take_command(command, Change::Resume(command, scope, how));
+            }
             Input::Write { command } => self.progress.promise_all(command),
             Input::Release(numbers) => self.release(&numbers),
             Input::Drop(numbers) => self.drop_parked(&numbers),

@@ -32,6 +32,12 @@ pub(super) enum Fault {
     TakeNewZoneDataForTheOld,
     /// A load of the files ends, or changes, what a command put. The files say nothing of commands.
     LoadEndsWhatWasPut,
+    /// A pause counts from W, and not from what may have been handed over. The instant is decided inside.
+    PauseFromTheMark,
+    /// What is skipped when a pause ends reaches back before it. Outside nobody knows what it is about.
+    SkipWhatWasDueBefore,
+    /// What rested is handed over again before the end of the pause is durable. The same write may have a reservation.
+    ResumeBeforeItIsDurable,
     /// After a step back a revision calls for what lies before it takes effect. Outside nobody knows what is due next.
     CallForWhatWasBefore,
 }

@@ -35,7 +35,7 @@ const LINGER: i64 = 20;
 impl Engine {
     pub(super) fn may_hand_over(&self) -> bool {
         let believed = self.guard.state() == ClockState::Steady && self.setting_back.is_none();
-        self.link_up && !self.draining && believed
+        self.link_up && !self.draining && believed && !self.pausing.rests(&self.progress)
     }
 
     pub(super) fn dispatch_due(&mut self) {
@@ -78,7 +78,9 @@ impl Engine {
                 continue;
             };
             let conduct = slot.definition.conduct();
+            let skipped = self.pausing.skipped_times(slot.set_backs()).over(send);
             let behind = now.since(send) > conduct.catch_up.grace
+                || skipped.is_some()
                 || self.outstanding.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
             if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join_backlog(key, due)) {
                 self.schedules.pop(Which::Due, now);
@@ -88,6 +90,11 @@ impl Engine {
                 } else {
                     self.add_to_backlog(id, key, due, now);
                 }
+            } else if let Some(through) = skipped {
+                self.schedules.pop(Which::Due, now);
+                self.schedules.lookahead.take(id, due);
+                let key = self.schedules[id].key();
+                self.skip_paused(id, &key, due, (through.min(now), now));
             } else {
                 let reserved = send <= self.progress.handed();
                 if !reserved || !self.outstanding.has_room() {
@@ -124,15 +131,22 @@ impl Engine {
             let Some(id) = self.schedules.pop(Which::Paused, now) else { return };
             let slot = &self.schedules[id];
             if let Some((due, key)) = slot.next().map(|due| (due, slot.key())) {
-                self.skip_paused(id, &key, due, now);
+                self.skip_paused(id, &key, due, (now, now));
             }
         }
         self.more |= self.schedules.first_send(Which::Paused).is_some_and(|send| send <= now);
     }
 
-    fn skip_paused(&mut self, id: SlotId, key: &SpanKey, due: Timestamp, now: Timestamp) {
+    /// Skips what is to be sent through an instant.
+    fn skip_paused(
+        &mut self,
+        id: SlotId,
+        key: &SpanKey,
+        due: Timestamp,
+        (through, now): (Timestamp, Timestamp),
+    ) {
         let timing = self.schedules[id].timing();
-        let last = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
+        let last = timing.before(timing.due_by(through).plus(1)).map_or(due, |last| last.max(due));
         let run = Coalesced { first: due, last, count: timing.count(due.plus(-1), last).max(1) };
         let row = row(now, key, run, Outcome::Skipped(SkipReason::Paused));
         self.progress.skip_paused(row, &timing);
@@ -208,7 +222,8 @@ impl Engine {
         let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
         let (era, schedule) = (backlog.era, backlog.schedule.clone());
         let passed = schedule.timing.due_by(settled) >= backlog.span.through;
-        let next = match catch_up::next(&schedule, &backlog.span, now) {
+        let skipped = self.pausing.skipped_times(era.set_backs);
+        let next = match catch_up::next(&schedule, &backlog.span, skipped, now) {
             // A restart finds in (W, H] what was refused and stands in a run: that is not sent as a part of the span.
             Next::Send(one) if one.count == 1 => {
                 let parked = self.outstanding.parked.run_with(key, one.last);
@@ -241,11 +256,14 @@ impl Engine {
                 self.progress.span(key, Some(&backlog.span));
                 let row = row(now, key, run, Outcome::Skipped(reason));
                 match reason {
+                    // Said of all at once.
                     SkipReason::Paused => self.progress.skip_paused(row, &schedule.timing),
-                    _ => self.progress.row(row),
+                    _ => {
+                        self.progress.row(row);
+                        self.caught_up(key, run, "skipped, as its catch-up says");
+                    }
                 }
                 self.progress.skip(schedule.timing.send_time(run.last));
-                self.caught_up(key, run, "skipped, as its catch-up says");
                 if let Some(id) = self.schedules.find(&key.0) {
                     self.schedules[id].skip(run.count);
                 }

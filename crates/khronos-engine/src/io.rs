@@ -1,6 +1,6 @@
 //! What goes into the engine and what comes out of it.
 
-use super::{Coalesced, Commit, Era, LoadSummary, Refused, Row};
+use super::{Coalesced, Commit, Era, LoadSummary, OnResume, Pause, PauseRequest, Refused, Row, Scope};
 use khronos_schedule::{Ending, Packed, Schedule};
 use ponos_event::Timestamp;
 use std::{fmt, sync::Arc};
@@ -43,6 +43,25 @@ pub enum Input {
         command: u64,
         /// The schedule.
         name: Arc<str>,
+    },
+    /// Hand nothing over from now on; or another note or end for the present pause. Answered by [`Action::Durable`] or
+    /// [`Action::TooMany`].
+    Pause {
+        /// Names the command.
+        command: u64,
+        /// What.
+        scope: Scope,
+        /// By whom, why and until when.
+        request: PauseRequest,
+    },
+    /// End the present pause, if there is one. Answered by [`Action::Durable`] or [`Action::TooMany`].
+    Resume {
+        /// Names the command.
+        command: u64,
+        /// Of what.
+        scope: Scope,
+        /// What becomes of what fell due meanwhile.
+        how: OnResume,
     },
     /// Write down all that was decided so far, rows that could wait included. Answered by [`Action::Durable`].
     Write {
@@ -87,7 +106,7 @@ pub enum Action {
     /// What these commands changed, or asked for, is durable: answer them.
     Durable(Vec<u64>),
     /// These commands change nothing, for too many others wait: until the clock is believed, or until the disk has what they
-    /// changed. Answer them so; they may be given again later.
+    /// changed, or until what is skipped of pauses is settled. Answer them so; they may be given again later.
     TooMany(Vec<u64>),
     /// Publish these, and answer each with [`Input::Settled`].
     Publish(Vec<Handover>),
@@ -191,6 +210,15 @@ pub enum Notice {
         stands_for: Coalesced,
         /// How many others were dropped since it was told last.
         others: usize,
+    },
+    /// Nothing is handed over: somebody asked for it, now or before the start.
+    Paused(Pause),
+    /// A pause has ended.
+    Resumed {
+        /// When it had begun.
+        since: Timestamp,
+        /// What becomes of what fell due since.
+        how: OnResume,
     },
     /// All schedules of a load run now.
     Loaded(LoadSummary),
@@ -305,6 +333,10 @@ impl fmt::Display for Notice {
                 "the schedule {schedule} of the files is not loaded: one of this name was added at run time; rename the one in the files, or delete the other{}",
                 and(*others, "; so it is with N other schedules")
             ),
+            Self::Paused(pause) => {
+                write!(f, "{pause}; nothing is sent before it ends (`khronos resume --all`)")
+            }
+            Self::Resumed { since, how } => write!(f, "resumed; what fell due since {since} {how}"),
             Self::Loaded(summary) => write!(f, "{summary}"),
             Self::Unheard { event, schedule } => write!(
                 f,

@@ -12,7 +12,7 @@
 //! What changed hands nothing over before its write is durable, and no other schedule waits for that.
 
 use super::{
-    Notice, Origin, Revision,
+    Notice, OnResume, Origin, PauseRequest, Revision, Scope,
     core::Engine,
     faults::{Fault, planted},
     load_summary::LoadSummary,
@@ -51,6 +51,10 @@ pub(super) enum Change {
     Put(u64, Packed),
     /// A command: the one of this name is not wanted any more.
     Remove(u64, Arc<str>),
+    /// A command: all rest.
+    Pause(u64, Scope, PauseRequest),
+    /// A command: they rest no longer.
+    Resume(u64, Scope, OnResume),
 }
 
 /// Which slot, if there is one, and what is wanted of it, if it is wanted.
@@ -121,6 +125,8 @@ impl Engine {
                 self.change_one(command, name.clone(), None);
                 self.note_confirmation(&name);
             }
+            Change::Pause(command, scope, request) => self.pause(command, scope, request),
+            Change::Resume(command, scope, how) => self.resume(command, scope, how),
         }
     }
 

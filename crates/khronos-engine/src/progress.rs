@@ -8,7 +8,7 @@
 //! most one write under way.
 
 use super::{
-    Action, Coalesced, Commit, OneShot, Outcome, Parked, Revision, Row, Span,
+    Action, Coalesced, Commit, OneShot, Outcome, Parked, Pauses, Revision, Row, Span,
     faults::{Fault, planted},
     unwritten::Unwritten,
 };
@@ -173,6 +173,12 @@ impl Progress {
         self.promised.drain(..kept).map(|(_, command)| command).collect()
     }
 
+    /// What is kept of pauses, as it is to be written at once.
+    pub(super) fn pauses(&mut self, pauses: &Pauses) {
+        self.unwritten.pauses = Some(pauses.clone());
+        self.urgent = true;
+    }
+
     /// Asks for H to be raised at once.
     pub(super) fn reserve(&mut self, handed: Timestamp) {
         self.wanted = self.wanted.max(handed);
@@ -305,6 +311,7 @@ impl Progress {
                 .collect(),
             one_shots: unwritten.one_shots.into_iter().collect(),
             parked: unwritten.parked.into_iter().collect(),
+            pauses: unwritten.pauses,
             rows: unwritten.rows,
         };
         Some(Action::Save { ticket, commit: Box::new(commit) })

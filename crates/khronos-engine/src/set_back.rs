@@ -83,6 +83,7 @@ impl Engine {
             });
         }
         self.complete = self.complete.min(to);
+        self.pausing.set_back();
         let schedules = &self.schedules;
         let runs =
             |name: &str, number: u32| schedules.find(name).is_some_and(|id| schedules[id].number() == number);

@@ -8,6 +8,7 @@ use super::{
     faults::{Fault, planted},
     load::Changes,
     outstanding::Outstanding,
+    pause::Pausing,
     progress::{Progress, SpanKey, row},
     resting::Resting,
     schedules::Schedules,
@@ -37,6 +38,7 @@ impl Engine {
             progress: Progress::new(settled, handed, reached, snapshot.set_backs),
             resting: Resting::default(),
             changes: Changes::default(),
+            pausing: Pausing::new(snapshot.pauses),
             setting_back: under_way.then(|| SetBack::new(handed, HashSet::new())),
             link_up: false,
             more: false,
@@ -79,6 +81,7 @@ impl Engine {
         if under_way {
             engine.retry_sooner();
         }
+        engine.out.notices.extend(engine.paused().cloned().map(Notice::Paused));
         engine
     }
 

@@ -1,5 +1,6 @@
 //! What the engine keeps across restarts, and the record: plain data, written by the store.
 
+use super::Pauses;
 use khronos_schedule::{Fault, Packed, Schedule, Timing};
 use ponos_event::{EventKind, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -261,6 +262,8 @@ pub struct Commit {
     pub one_shots: Vec<(Arc<str>, Option<OneShot>)>,
     /// By number; `None` removes.
     pub parked: Vec<(u64, Option<Parked>)>,
+    /// What is kept of pauses; `None`: what is there stays.
+    pub pauses: Option<Pauses>,
     /// Outcomes other than confirmed.
     pub rows: Vec<Row>,
 }
@@ -294,6 +297,8 @@ pub struct Snapshot {
     pub one_shots: Vec<(Arc<str>, OneShot)>,
     /// Parked events by number.
     pub parked: Vec<(u64, Parked)>,
+    /// What is kept of pauses.
+    pub pauses: Pauses,
     /// The number of the last row of the record; 0 when it is empty.
     pub last_sequence: u64,
     /// What the record knows of events that were sent, by the name of the schedule.

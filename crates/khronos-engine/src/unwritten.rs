@@ -1,6 +1,6 @@
 //! What changed since the last write.
 
-use super::{OneShot, Outcome, Parked, Revision, Row, SkipReason, Span, progress::SpanKey};
+use super::{OneShot, Outcome, Parked, Pauses, Revision, Row, SkipReason, Span, progress::SpanKey};
 use khronos_schedule::Timing;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,6 +17,7 @@ pub(super) struct Unwritten {
     pub(super) spans: BTreeMap<SpanKey, Option<Span>>,
     pub(super) one_shots: BTreeMap<Arc<str>, Option<OneShot>>,
     pub(super) parked: BTreeMap<u64, Option<Parked>>,
+    pub(super) pauses: Option<Pauses>,
     pub(super) rows: Vec<Row>,
 }
 
@@ -26,12 +27,13 @@ impl Unwritten {
     }
 
     pub(super) fn is_empty_but_for_rows(&self) -> bool {
-        let Self { revisions, forgotten, spans, one_shots, parked, rows: _ } = self;
+        let Self { revisions, forgotten, spans, one_shots, parked, pauses, rows: _ } = self;
         revisions.is_empty()
             && forgotten.is_empty()
             && spans.is_empty()
             && one_shots.is_empty()
             && parked.is_empty()
+            && pauses.is_none()
     }
 
     /// A row about what a paused schedule skips. It joins the run that it goes on from, or leads to: what stood in the set may

@@ -1,5 +1,6 @@
 //! How a clock is, as `/healthz` and `/readyz` show it.
 
+use super::PauseView;
 use crate::{clock_loop::Status, schedule::ZoneData};
 use ponos::{broker::Link, event::Timestamp, redact::redact};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ pub struct Alive {
     pub now: Timestamp,
 }
 
-/// Whether events go out.
+/// Whether events can go out.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Readiness {
     /// There is no reason why not.
@@ -24,6 +25,9 @@ pub struct Readiness {
     pub reasons: Vec<String>,
     /// What needs a person's attention all the same.
     pub warnings: Vec<String>,
+    /// Somebody has all schedules rest: the clock is ready and sends nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PauseView>,
     /// The clock's name.
     pub clock: String,
     /// The instant of this status.
@@ -53,6 +57,7 @@ impl Readiness {
             ready: status.reasons.is_empty(),
             reasons: shown(&status.reasons),
             warnings: shown(&status.warnings),
+            paused: status.paused.as_ref().map(Into::into),
             clock: status.clock,
             now: status.now,
             settled: status.settled,

@@ -4,8 +4,13 @@ use super::{
     encoding::{self, Unreadable},
     meta::Meta,
 };
-use crate::engine::Commit;
+use crate::engine::{Commit, Pauses};
 use std::collections::BTreeMap;
+
+/// Whether a commit has a pause to be kept.
+pub(super) fn has_pauses(commit: &Commit) -> bool {
+    commit.pauses.as_ref().is_some_and(|pauses| *pauses != Pauses::default())
+}
 
 /// By key; `None` removes. What is said last about a key holds.
 #[derive(Debug, Default)]
@@ -63,6 +68,10 @@ impl Changes {
         for (number, parked) in &commit.parked {
             let value = parked.as_ref().map(encoding::parked_value).transpose()?;
             self.all.insert(encoding::parked_key(*number), value);
+        }
+        if let Some(pauses) = &commit.pauses {
+            let value = has_pauses(commit).then(|| encoding::value(pauses)).transpose()?;
+            self.all.insert(encoding::pauses_key(), value);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 use super::meta::Meta;
 use crate::{
-    engine::{Era, OneShot, Origin, Parked, Revision, Row, Span},
+    engine::{Era, OneShot, Origin, Parked, Pauses, Revision, Row, Span},
     schedule::{CalendarId, CalendarStore, Days, Definition, Packed, ZoneData, ZoneId, ZoneRules},
 };
 use ponos::event::{EventKind, Timestamp};
@@ -17,6 +17,8 @@ pub(super) const META: &[u8] = b"!";
 const CALENDAR: u8 = b'c';
 /// As a calendar.
 const ZONE: u8 = b'Z';
+/// What is kept of pauses: of all schedules under this alone.
+const PAUSES: u8 = b'P';
 const REVISION: u8 = b'd';
 const ONE_SHOT: u8 = b'o';
 const PARKED: u8 = b'p';
@@ -33,6 +35,7 @@ pub(super) enum Entry {
     Span(Arc<str>, Span),
     OneShot(Arc<str>, OneShot),
     Parked(u64, Parked),
+    Pauses(Pauses),
     /// The first row's number, and the rows.
     Rows(u64, Vec<Row>),
 }
@@ -87,6 +90,10 @@ pub(super) fn one_shot_key(schedule: &str) -> Vec<u8> {
 
 pub(super) fn parked_key(number: u64) -> Vec<u8> {
     numbered(PARKED, number)
+}
+
+pub(super) fn pauses_key() -> Vec<u8> {
+    vec![PAUSES]
 }
 
 /// The key of the block whose first row has this number.
@@ -296,6 +303,7 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
         }
         SPAN => Entry::Span(name_and_number(rest)?.0, read_span(bytes)?),
         ONE_SHOT => Entry::OneShot(name(rest)?, read(bytes)?),
+        PAUSES if rest.is_empty() => Entry::Pauses(read(bytes)?),
         PARKED => Entry::Parked(number(rest)?, read_parked(bytes)?),
         ROWS => Entry::Rows(number(rest)?, read_rows(bytes)?),
         _ => return Err(Unreadable(format!("an entry of unknown kind {kind}"))),

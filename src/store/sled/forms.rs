@@ -3,11 +3,14 @@
 use super::{
     encoding::{self, Entry},
     fixture::{commit, everything, instant, open, revision, rows},
-    meta::{FORM, FORM_OF_KINDS, FORM_OF_ORIGINS, FORM_OF_RETRIES},
+    meta::{FORM, FORM_OF_KINDS, FORM_OF_ORIGINS, FORM_OF_PAUSES, FORM_OF_RETRIES},
     seal,
 };
 use crate::{
-    engine::{Coalesced, Commit, Origin, Parked, Revision, Row, Span},
+    engine::{
+        Coalesced, Commit, OnResume, Origin, Parked, Pause, PauseEnd, Pauses, Reached, Revision, Row,
+        SkippedPause, Span,
+    },
     schedule::{CalendarStore, Definition, Packed, ResendsDefinition},
     store::{Store, StoreError},
 };
@@ -131,6 +134,55 @@ fn a_store_gets_the_form_of_retries_with_the_first_definition_that_has_resends()
         store.save(0, &Commit { revisions: vec![edited], ..commit(2, vec![]) }).unwrap();
         assert_eq!(form(), FORM_OF_RETRIES, "{definition:?}");
     }
+}
+
+#[test]
+fn a_store_gets_the_form_of_pauses_with_the_first_pause_and_keeps_it() {
+    let reached = Reached { lately: instant(1), ever: instant(1), set_backs: 0 };
+    let pause = Pause { since: instant(1), by: "ann".into(), note: "x".into(), until: None, reached };
+    let skipped = vec![SkippedPause { reached, through: instant(2) }];
+    let cases = [
+        (None, 1),
+        (Some(Pauses::default()), 1),
+        (Some(Pauses { paused: Some(pause), skipped: vec![] }), FORM_OF_PAUSES),
+        (Some(Pauses { paused: None, skipped }), FORM_OF_PAUSES),
+    ];
+    for (pauses, form) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let read = || seal::read(&path).unwrap().unwrap();
+        open(&path).unwrap().save(0, &Commit { pauses: pauses.clone(), ..commit(1, vec![]) }).unwrap();
+        assert_eq!(read().form, form, "{pauses:?}");
+        let found = everything(&path).unwrap().snapshot.pauses;
+        assert_eq!(found, pauses.clone().unwrap_or_default());
+        assert_eq!(read().entries, u64::from(found != Pauses::default()));
+        let over = Commit { pauses: Some(Pauses::default()), ..commit(2, vec![]) };
+        open(&path).unwrap().save(0, &over).unwrap();
+        assert_eq!((read().form, read().entries), (form, 0), "nothing lies there any more");
+        assert_eq!(everything(&path).unwrap().snapshot.pauses, Pauses::default());
+    }
+}
+
+/// As it lies in the stores of this version: whatever changes in the code, those are read.
+#[test]
+fn pauses_are_read_as_they_were_first_written() {
+    let reached = Reached { lately: instant(1), ever: instant(2), set_backs: 3 };
+    let until = Some(PauseEnd { at: instant(9), on_resume: OnResume::Skip });
+    let pause = Pause { since: instant(1), by: "ann".into(), note: "x".into(), until, reached };
+    let pauses = Pauses { paused: Some(pause), skipped: vec![SkippedPause { reached, through: instant(4) }] };
+    let bytes: &[u8] = &[
+        1, 130, 144, 172, 243, 218, 102, 3, 97, 110, 110, 1, 120, 1, 146, 144, 172, 243, 218, 102, 1, 130,
+        144, 172, 243, 218, 102, 132, 144, 172, 243, 218, 102, 3, 1, 130, 144, 172, 243, 218, 102, 132, 144,
+        172, 243, 218, 102, 3, 136, 144, 172, 243, 218, 102,
+    ];
+    assert_eq!(encoding::value(&pauses).unwrap(), bytes);
+    match encoding::entry(&encoding::pauses_key(), bytes, &CalendarStore::default()).unwrap() {
+        Entry::Pauses(found) => assert_eq!(found, pauses),
+        other => panic!("{other:?}"),
+    }
+    // What later versions may keep beside it is not taken for it.
+    let other = [encoding::pauses_key(), b"one-day".to_vec()].concat();
+    assert!(encoding::entry(&other, bytes, &CalendarStore::default()).is_err());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
 /// The newest form in which entries are written; a newer one is refused.
-pub(super) const FORM: u32 = FORM_OF_ZONES;
+pub(super) const FORM: u32 = FORM_OF_PAUSES;
 /// Blocks of rows may end with kinds. Written as soon as there is a row that is no occurrence, so that older versions of
 /// khronos, which would take its block for damaged, say that a newer one wrote it; until then they can read the store.
 pub(super) const FORM_OF_KINDS: u32 = 2;
@@ -17,6 +17,8 @@ pub(super) const FORM_OF_ORIGINS: u32 = 3;
 pub(super) const FORM_OF_RETRIES: u32 = 4;
 /// Rules of zones lie in the store, and revisions refer to them. Written with the first that does.
 pub(super) const FORM_OF_ZONES: u32 = 5;
+/// Pauses lie in the store. Written with the first one: an older version would send what is to rest.
+pub(super) const FORM_OF_PAUSES: u32 = 6;
 /// Of a store in creation.
 const FIRST_FORM: u32 = 1;
 

@@ -44,11 +44,11 @@ use crate::{
     engine::{Commit, Origin, Revision, Row, Snapshot},
     schedule::CalendarStore,
 };
-use changes::Changes;
+use changes::{Changes, has_pauses};
 use encoding::{Entry, Unreadable};
 use files::Files;
 use guard::{damaged, guarded};
-use meta::{FORM_OF_ORIGINS, FORM_OF_RETRIES, FORM_OF_ZONES, Meta};
+use meta::{FORM_OF_ORIGINS, FORM_OF_PAUSES, FORM_OF_RETRIES, FORM_OF_ZONES, Meta};
 use ponos::event::Timestamp;
 use reader::SledReader;
 use record::Record;
@@ -275,6 +275,9 @@ impl Store for SledStore {
             }
             if meta.form < FORM_OF_ZONES && changes.has_zones() {
                 meta.form = FORM_OF_ZONES;
+            }
+            if has_pauses(commit) {
+                meta.form = meta.form.max(FORM_OF_PAUSES);
             }
             Ok(())
         })

@@ -180,6 +180,7 @@ impl Scan {
             Entry::Span(schedule, span) => self.snapshot.spans.push((schedule, span)),
             Entry::OneShot(schedule, one_shot) => self.snapshot.one_shots.push((schedule, one_shot)),
             Entry::Parked(number, parked) => self.snapshot.parked.push((number, parked)),
+            Entry::Pauses(pauses) => self.snapshot.pauses = pauses,
             Entry::Rows(first, rows) => {
                 if self.first_row.is_some() && first != self.next_row {
                     return Err(Unreadable(format!("row {} is missing", self.next_row)));

@@ -86,7 +86,7 @@ struct Call {
 /// What the thread does next.
 #[derive(Debug)]
 pub(super) enum Job {
-    Save(u64, Commit),
+    Save(u64, Box<Commit>),
     Append(Vec<Row>, Timestamp),
     /// All that was accepted before these asked is written.
     Flushed(Vec<Reply<()>>),
@@ -262,7 +262,7 @@ impl Queue {
         }
         if let Some((ticket, commit)) = self.saves.pop_front() {
             self.begun.saves += 1;
-            return Some(Job::Save(ticket, commit));
+            return Some(Job::Save(ticket, Box::new(commit)));
         }
         if self.rows_wait(now).is_none()
             && let Some((rows, complete)) = self.batch()

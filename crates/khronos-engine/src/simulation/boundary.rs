@@ -4,7 +4,8 @@
 
 use super::late::Late;
 use crate::{
-    Action, Answer, Commit, Engine, Input, Origin, Outcome, Parked, Reading, Row, SkipReason, Snapshot, Span,
+    Action, Answer, Commit, Engine, Input, Origin, Outcome, Parked, Pauses, Reading, Row, SkipReason,
+    Snapshot, Span,
 };
 use ponos_event::Timestamp;
 use std::sync::Arc;
@@ -52,6 +53,14 @@ pub(super) enum BoundaryFault {
     PassWhatIsRefused,
     /// A restart takes what was refused, and is sent again by itself, for what got no answer.
     TakeRunsForSpans,
+    /// A restart does not know that all is paused.
+    ForgetThePause,
+    /// A restart does not know what a pause skipped.
+    ForgetWhatIsSkipped,
+    /// A restart during a pause coalesces what may have been sent before it.
+    CoalesceAfterAPause,
+    /// A pause, or its end, is answered before it is durable.
+    AnswerThePauseEarly,
     /// Runs of one schedule are one, whatever was accepted between them.
     MergeAcrossWhatWasAccepted,
 }
@@ -123,6 +132,15 @@ impl Boundary {
                 Snapshot { handed: kept.settled, reached: kept.settled, ..kept }
             }
             Some(Is::TakeRunsForSpans) => take_runs_for_spans(kept),
+            Some(Is::ForgetThePause) => {
+                Snapshot { pauses: Pauses { paused: None, ..kept.pauses.clone() }, ..kept }
+            }
+            Some(Is::ForgetWhatIsSkipped) => {
+                Snapshot { pauses: Pauses { skipped: Vec::new(), ..kept.pauses.clone() }, ..kept }
+            }
+            Some(Is::CoalesceAfterAPause) if kept.pauses.paused.is_some() => {
+                Snapshot { handed: kept.settled, reached: kept.settled, ..kept }
+            }
             _ => kept,
         }
     }
@@ -182,6 +200,7 @@ impl Boundary {
             Is::AnswerOneTicketEarly => self.late.revisions(commit, |one| one.origin == Origin::Command),
             Is::ReleaseBeforeItIsSaved => self.late.parked(commit, |parked| parked.released),
             Is::PassWhatIsRefused => self.late.parked(commit, |parked| parked.retry_at.is_some()),
+            Is::AnswerThePauseEarly => self.late.pauses(commit),
             Is::MergeAcrossWhatWasAccepted => merge_runs(&mut commit.parked, engine),
             Is::FireEarly
             | Is::RunOnAfterAStepBack
@@ -189,6 +208,9 @@ impl Boundary {
             | Is::AnswerBeforeRowsAreDurable
             | Is::CompleteWhatIsInFlight
             | Is::TakeRunsForSpans
+            | Is::ForgetThePause
+            | Is::ForgetWhatIsSkipped
+            | Is::CoalesceAfterAPause
             | Is::CoalesceWhatMayHaveBeenSent => {}
         }
         Vec::new()

@@ -1,7 +1,10 @@
 //! The promises, checked on what arrived and what stands in the record. Deliberately not the engine's arithmetic: every
 //! occurrence is enumerated and looked for.
 
-use super::world::{IN_FLIGHT, World};
+use super::{
+    pausing::pauses_are_kept,
+    world::{IN_FLIGHT, World},
+};
 use crate::{
     ClockState, Coalesced, Outcome, Parked, Revision,
     audit::{Tally, audit},
@@ -39,6 +42,7 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     world.parking.broken.clone().map_or(Ok(()), Err)?;
     world.commands.broken.clone().map_or(Ok(()), Err)?;
     world.zones.broken.clone().map_or(Ok(()), Err)?;
+    pauses_are_kept(world)?;
     nothing_is_settled_by_reaching_nobody(world)?;
     nothing_waits_for_its_turn(world)?;
     nothing_sent_singly_was_coalesced(world)?;
@@ -273,13 +277,15 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
     Ok(())
 }
 
-/// Over all revisions that count from one instant no more occurrences are called for than the limit allows.
+/// Over all revisions that count from one instant, and are due alike, no more occurrences are called for than the limit
+/// allows. Under other rules of its zone a schedule has other occurrences, and those are counted.
 fn limits_hold(world: &World) -> Result<(), String> {
     for revision in world.revisions() {
         let Some(limit) = revision.definition.definition().limit else { continue };
         let same = world.revisions().iter().filter(|other| {
             (other.name(), other.counts_from) == (revision.name(), revision.counts_from)
                 && other.definition.definition().limit == Some(limit)
+                && other.timing().is_due_as(&revision.timing())
         });
         let numbers: HashSet<u32> = same.map(|other| other.number).collect();
         let of =

@@ -1,7 +1,7 @@
 //! What a planted fault keeps from one write comes with the next: it is durable one write late. So only what happens in
 //! between can tell, and only a world that has such a time catches the fault.
 
-use crate::{Coalesced, Commit, Parked, Revision, Snapshot, Span, progress::SpanKey};
+use crate::{Coalesced, Commit, Parked, Pauses, Revision, Snapshot, Span, progress::SpanKey};
 use std::{
     collections::BTreeMap,
     mem::{replace, take},
@@ -14,6 +14,7 @@ pub(super) struct Late {
     revisions: Vec<Revision>,
     parked: Vec<(u64, Option<Parked>)>,
     spans: Vec<(Arc<str>, u32, Option<Span>)>,
+    pauses: Option<Pauses>,
     /// The events of spans that stand for several, as they are durable or will be with the next write.
     fixed: BTreeMap<SpanKey, Coalesced>,
 }
@@ -43,6 +44,12 @@ impl Late {
         let mut before = replace(&mut self.parked, late);
         before.retain(|(number, _)| !commit.parked.iter().any(|(later, _)| later == number));
         commit.parked.extend(before);
+    }
+
+    /// Keeps what is said of pauses for the next write.
+    pub(super) fn pauses(&mut self, commit: &mut Commit) {
+        let late = commit.pauses.take();
+        commit.pauses = replace(&mut self.pauses, late);
     }
 
     /// Keeps what events stand for for the next write.

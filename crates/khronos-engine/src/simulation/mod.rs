@@ -10,6 +10,7 @@ mod commands;
 mod late;
 mod operator;
 mod parking;
+mod pausing;
 mod random;
 mod recording;
 mod rendering;
@@ -24,8 +25,8 @@ use world::World;
 
 /// What a run did: how many events arrived, how many of these were rendered ahead, how many parked runs were released, how
 /// many audits were made while it ran, how many commands were answered, how many events were sent again by themselves, and how
-/// often the zone data changed.
-type Did = [usize; 7];
+/// often the zone data changed, how many pauses there were, and how many of these were ended by skipping.
+type Did = [usize; 9];
 
 /// One run: what it did, or what it broke.
 fn run(seed: u64, fault: Option<BoundaryFault>) -> Result<Did, String> {
@@ -33,7 +34,8 @@ fn run(seed: u64, fault: Option<BoundaryFault>) -> Result<Did, String> {
     world.live();
     let (arrivals, runs) = (world.arrivals.len(), world.parking.runs);
     let (audits, answered, resent) = (world.auditing.audits, world.commands.answered, world.parking.resent);
-    let did = [arrivals, world.rendering.sent, runs, audits, answered, resent, world.zones.changes];
+    let (zone_data, pauses, skips) = (world.zones.changes, world.pausing.pauses, world.pausing.skips());
+    let did = [arrivals, world.rendering.sent, runs, audits, answered, resent, zone_data, pauses, skips];
     check::promises(&world).map(|()| did).map_err(|broken| format!("seed {seed}: {broken}"))
 }
 
@@ -49,7 +51,7 @@ fn no_seed_breaks_a_promise() {
     for seed in 0..seeds() {
         all.iter_mut().zip(run(seed, None).unwrap()).for_each(|(all, did)| *all += did);
     }
-    let [arrivals, prepared, runs, audits, commands, resent, zone_data] = all;
+    let [arrivals, prepared, runs, audits, commands, resent, zone_data, pauses, skips] = all;
     // A world in which nothing happens proves nothing.
     assert!(arrivals as u64 > seeds() * 10, "only {arrivals} arrivals");
     assert!(prepared as u64 > seeds() / 4, "only {prepared} were rendered ahead");
@@ -58,6 +60,8 @@ fn no_seed_breaks_a_promise() {
     assert!(commands as u64 > seeds(), "only {commands} commands were answered");
     assert!(resent as u64 > seeds(), "only {resent} events were sent again by themselves");
     assert!(zone_data as u64 > seeds() / 2, "the zone data changed only {zone_data} times");
+    assert!(pauses as u64 > seeds() / 2, "only {pauses} pauses");
+    assert!(skips as u64 > seeds() / 5, "only {skips} pauses were ended by skipping");
 }
 
 /// What a run found, most of them a longer one than usual (`TEST_SCALE`).
@@ -141,5 +145,12 @@ each_planted_fault_is_caught! {
     a_release_before_it_is_saved_is_caught: Outside(BoundaryFault::ReleaseBeforeItIsSaved),
     passing_what_is_refused_and_not_in_the_write_is_caught: Outside(BoundaryFault::PassWhatIsRefused),
     a_run_that_a_restart_takes_for_a_span_is_caught: Outside(BoundaryFault::TakeRunsForSpans),
+    a_pause_that_a_restart_forgets_is_caught: Outside(BoundaryFault::ForgetThePause),
+    skipped_time_that_a_restart_forgets_is_caught: Outside(BoundaryFault::ForgetWhatIsSkipped),
+    coalescing_what_was_sent_before_a_pause_is_caught: Outside(BoundaryFault::CoalesceAfterAPause),
+    answering_a_pause_one_ticket_early_is_caught: Outside(BoundaryFault::AnswerThePauseEarly),
+    a_pause_that_counts_from_the_mark_is_caught: Inside(Fault::PauseFromTheMark),
+    skipping_what_was_due_before_the_pause_is_caught: Inside(Fault::SkipWhatWasDueBefore),
+    going_on_before_that_is_durable_is_caught: Inside(Fault::ResumeBeforeItIsDurable),
     runs_merged_across_what_was_accepted_are_caught: Outside(BoundaryFault::MergeAcrossWhatWasAccepted),
 }

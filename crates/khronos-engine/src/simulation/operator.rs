@@ -115,6 +115,18 @@ impl World {
         }
     }
 
+    /// The machine sleeps: both clocks go on.
+    pub(super) fn sleep(&mut self) {
+        let nap = *self.random.pick(&[40_000, 200_000, 600_000]);
+        self.pass(nap);
+    }
+
+    pub(super) fn step_clock(&mut self) {
+        let by = *self.random.pick(&[-20_000, -1_000, 2_000, 45_000, 900_000, -400_000]);
+        self.wall += by;
+        self.step(Input::Tick);
+    }
+
     pub(super) fn decide_parked(&mut self) {
         let numbers: Vec<u64> = self.engine.parked().keys().copied().collect();
         let input = if self.random.chance(50) { Input::Release(numbers) } else { Input::Drop(numbers) };

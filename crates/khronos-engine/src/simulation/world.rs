@@ -6,6 +6,7 @@ use super::{
     check::Arrival,
     commands::Commands,
     parking::Parking,
+    pausing::Pausing,
     random::Random,
     recording::Recording,
     rendering::Rendering,
@@ -46,6 +47,7 @@ pub(super) struct World {
     eras: HashMap<u64, u32>,
     pub(super) rendering: Rendering,
     pub(super) parking: Parking,
+    pub(super) pausing: Pausing,
     pub(super) zones: Zones,
     pub(super) auditing: Auditing,
     pub(super) reservation: Reservation,
@@ -96,6 +98,7 @@ impl World {
             eras: HashMap::new(),
             rendering: Rendering::new(seed),
             parking,
+            pausing: Pausing::new(seed),
             zones: Zones::new(seed),
             auditing: Auditing::new(seed),
             reservation: Reservation::new(reading.wall),
@@ -127,6 +130,7 @@ impl World {
         for _ in 0..turns {
             self.turn();
             self.change_zone_data();
+            self.change_pause();
             if let Some(decision) = self.parking.turn(&self.engine) {
                 self.decide(decision);
             }
@@ -136,6 +140,7 @@ impl World {
         }
         self.be_steady(turns);
         self.calm = true;
+        self.end_pause();
         self.link_up();
         for _ in 0..400 {
             self.pass(1_500);
@@ -168,6 +173,7 @@ impl World {
         self.engine.outstanding() == 0
             && self.unanswered.is_empty()
             && self.commands.all_are_answered()
+            && self.pausing.all_are_answered()
             && self.engine.parked().values().all(|parked| parked.retry_at.is_none())
     }
 
@@ -205,18 +211,6 @@ impl World {
         self.step(Input::Tick);
     }
 
-    /// The machine sleeps: both clocks go on.
-    fn sleep(&mut self) {
-        let nap = *self.random.pick(&[40_000, 200_000, 600_000]);
-        self.pass(nap);
-    }
-
-    fn step_clock(&mut self) {
-        let by = *self.random.pick(&[-20_000, -1_000, 2_000, 45_000, 900_000, -400_000]);
-        self.wall += by;
-        self.step(Input::Tick);
-    }
-
     fn reading(&mut self) -> Reading {
         self.boundary.reading(Reading { wall: Timestamp::from_millis(self.wall), boot: self.boot })
     }
@@ -240,6 +234,7 @@ impl World {
                         self.rendering.compare(handover);
                         self.parking.check_handover(handover, &self.engine, self.highest);
                         self.commands.check_handover(handover);
+                        self.pausing.check_handover(handover, &self.engine);
                         self.reservation.check(&handover.schedule.name, send_time(handover));
                         if send_time(handover) > self.highest || handover.lateness < 0 {
                             self.early =
@@ -255,6 +250,7 @@ impl World {
                         self.auditing.read(&record);
                     }
                     self.commands.answer(&commands);
+                    self.pausing.answer(&commands);
                 }
                 Action::Record { rows, complete } => self.recording.append(rows, complete),
                 Action::Notice(Notice::ClockResumed { now, .. }) => {
@@ -262,7 +258,8 @@ impl World {
                     self.reservation.set_back(now);
                     self.parking.set_back(now, &self.engine);
                 }
-                Action::TooMany(commands) => panic!("{commands:?} have no room"),
+                Action::TooMany(commands) => self.pausing.refuse(&commands),
+                Action::Notice(Notice::Paused(pause)) => self.pausing.begin(pause),
                 Action::Notice(_) => {}
             }
         }
@@ -360,6 +357,7 @@ impl World {
         self.rendering.restart();
         self.auditing.restart();
         self.commands.restart();
+        self.pausing.restart();
         self.find_put();
         self.load();
         self.link = !self.held_link;
@@ -373,6 +371,7 @@ impl World {
         self.reservation.written(commit.handed);
         self.parking.written(commit);
         self.commands.written(commit);
+        self.pausing.written(commit, &self.engine);
     }
 
     /// All revisions that ever were durable and still are.

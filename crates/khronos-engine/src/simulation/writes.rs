@@ -1,8 +1,8 @@
 //! What is written, how often and how much at once.
 
 use super::super::{
-    Action, Answer, ClockRules, Engine, Handover, Input, Outcome, Prepared, Reading, Resends, Row, Rules,
-    SkipReason, Snapshot,
+    Action, Answer, ClockRules, Engine, Handover, Input, Outcome, Pauses, Prepared, Reading, Resends, Row,
+    Rules, SkipReason, Snapshot,
 };
 use khronos_schedule::{Definition, Packed};
 use ponos_event::Timestamp;
@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 mod finished;
 mod loads;
+mod pauses;
 
 const START: i64 = 1_772_323_200_000;
 const MINUTE: i64 = 60_000;
@@ -23,6 +24,10 @@ struct Seen {
     rows: Vec<Row>,
     /// Spans in the largest write.
     largest: usize,
+    /// Rows in the largest write.
+    most_rows: usize,
+    pauses: Pauses,
+    too_many: Vec<u64>,
     /// For how many occurrences events were sent, by schedule.
     sent: BTreeMap<Arc<str>, u64>,
     /// How far the wall clock was set back.
@@ -40,8 +45,19 @@ impl Seen {
 
     fn of(piece: usize) -> Self {
         let engine = Self::engine(piece, false);
-        let (rows, sent) = (Vec::new(), BTreeMap::new());
-        Self { engine, now: START, wakeups: 0, saves: 0, rows, largest: 0, sent, ahead: 0 }
+        Self {
+            engine,
+            now: START,
+            wakeups: 0,
+            saves: 0,
+            rows: Vec::new(),
+            largest: 0,
+            most_rows: 0,
+            pauses: Pauses::default(),
+            too_many: Vec::new(),
+            sent: BTreeMap::new(),
+            ahead: 0,
+        }
     }
 
     fn step(&mut self, input: Input) {
@@ -54,7 +70,9 @@ impl Seen {
                     Action::Save { ticket, commit } => {
                         self.saves += 1;
                         self.largest = self.largest.max(commit.spans.len());
+                        self.most_rows = self.most_rows.max(commit.rows.len());
                         self.rows.extend(commit.rows);
+                        self.pauses = commit.pauses.unwrap_or(std::mem::take(&mut self.pauses));
                         inputs.push(Input::Saved(ticket));
                     }
                     Action::Publish(handovers) => {
@@ -64,7 +82,8 @@ impl Seen {
                             inputs.push(Input::Settled(vec![(one.token, answer)]));
                         }
                     }
-                    Action::Durable(_) | Action::TooMany(_) | Action::Record { .. } | Action::Notice(_) => {}
+                    Action::TooMany(commands) => self.too_many.extend(commands),
+                    Action::Durable(_) | Action::Record { .. } | Action::Notice(_) => {}
                 }
             }
         }

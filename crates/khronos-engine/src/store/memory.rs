@@ -2,7 +2,7 @@
 //! processes; faults can be planted in it. Absent: durability.
 
 use super::{Limits, Page, PageReader, Store, StoreError, Written, complete_after, details_lost};
-use crate::{Commit, OneShot, Parked, RecordRow, Revision, Row, Sent, Snapshot, Span};
+use crate::{Commit, OneShot, Parked, Pauses, RecordRow, Revision, Row, Sent, Snapshot, Span};
 use ponos_event::Timestamp;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -48,6 +48,7 @@ struct Content {
     spans: BTreeMap<(Arc<str>, u32), Span>,
     one_shots: BTreeMap<Arc<str>, OneShot>,
     parked: BTreeMap<u64, Parked>,
+    pauses: Pauses,
     rows: VecDeque<Row>,
     last: u64,
     faults: VecDeque<Fault>,
@@ -153,6 +154,7 @@ impl Store for MemoryStore {
             spans: content.spans.iter().map(|((name, _), span)| (name.clone(), span.clone())).collect(),
             one_shots: content.one_shots.iter().map(|(name, one)| (name.clone(), *one)).collect(),
             parked: content.parked.iter().map(|(number, parked)| (*number, parked.clone())).collect(),
+            pauses: content.pauses.clone(),
             last_sequence: content.last,
             sent,
         })
@@ -222,6 +224,9 @@ impl Content {
         }
         for (number, parked) in &commit.parked {
             put(&mut self.parked, *number, parked.clone());
+        }
+        if let Some(pauses) = &commit.pauses {
+            self.pauses = pauses.clone();
         }
         self.push(&commit.rows);
     }

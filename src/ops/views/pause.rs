@@ -1,0 +1,94 @@
+//! Pauses, as they are asked for and shown.
+
+use crate::engine::{OnResume, Pause};
+use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseView {
+    /// Since when nothing is handed over.
+    pub since: Timestamp,
+    /// Who asked for it.
+    pub by: String,
+    /// Why.
+    pub note: String,
+    /// When it ends by itself; null: when somebody resumes.
+    pub until: Option<Timestamp>,
+    /// What becomes then of what fell due.
+    pub on_resume: Option<OnResume>,
+}
+
+impl From<&Pause> for PauseView {
+    fn from(pause: &Pause) -> Self {
+        let Pause { since, by, note, until, reached: _ } = pause;
+        Self {
+            since: *since,
+            by: by.to_string(),
+            note: note.to_string(),
+            until: until.map(|end| end.at),
+            on_resume: until.map(|end| end.on_resume),
+        }
+    }
+}
+
+impl fmt::Display for PauseView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { since, by, note, until, on_resume } = self;
+        write!(f, "paused since {since} by {by}: {note}")?;
+        match until.zip(*on_resume) {
+            Some((until, how)) => write!(f, " (until {until}; what falls due {how})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// That everything is to be paused.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PauseAsked {
+    /// True: all schedules.
+    pub all: bool,
+    /// Who asks.
+    pub by: String,
+    /// Why.
+    pub note: String,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Or for how long: `2h`.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub length: Option<String>,
+    /// What becomes then of what fell due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_resume: Option<OnResume>,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PauseDecision {
+    /// The pause.
+    pub paused: PauseView,
+    /// It had begun before: who asks, why and until when are as said now.
+    pub was_paused: bool,
+}
+
+/// That it is to go on.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeAsked {
+    /// True: all schedules.
+    pub all: bool,
+    /// What becomes of what fell due.
+    pub on_resume: OnResume,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ResumeDecision {
+    /// The pause that has ended; null: there was none.
+    pub was_paused: Option<PauseView>,
+    /// What becomes of what fell due.
+    pub on_resume: OnResume,
+}
