@@ -139,7 +139,7 @@ impl Kit {
         let seen = Observations::default();
         let (told, service) = (seen.clone(), worker.service().to_owned());
         let worker = worker.clock(clock).observe(move |observed| told.lock().push(observed.clone()));
-        let ready = match worker.ready() {
+        let ready = match worker.checked() {
             Ok(ready) => ready,
             Err(why) => panic!("{why}"),
         };

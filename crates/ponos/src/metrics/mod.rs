@@ -2,7 +2,7 @@
 //!
 //! [`expose`] makes the answer to a scrape from a registry. Workers count in `Metrics`, where authors register metrics of
 //! their own, and serve them (`Worker::metrics`). The crate
-//! [`prometheus_client`](crate::prometheus_client) is exported again, so that whoever registers metrics has the same version.
+//! [`prometheus_client`] is exported again, so that whoever registers metrics has the same version.
 
 mod exposition;
 #[cfg(feature = "worker")]

@@ -40,18 +40,23 @@ impl Worker {
     /// # Errors
     /// [`WorkerError::Invalid`] with all faults; [`WorkerError::Metrics`].
     pub fn ready(self) -> Result<Ready, WorkerError> {
-        let mut plan = self.plan()?;
+        let mut ready = self.checked()?;
+        let served = ready.plan.served.take();
+        let listener = served.map(|(address, metrics)| Listener::bind(address, metrics)).transpose();
+        ready.listener = listener.map_err(WorkerError::Metrics)?;
+        Ok(ready)
+    }
+
+    /// The same, with nothing bound: for the kit, since many run at a time in the tests of a service.
+    pub(crate) fn checked(self) -> Result<Ready, WorkerError> {
+        let plan = self.plan()?;
         let slots = plan.queues.iter().map(|queue| queue.policy.slots()).fold(0, usize::saturating_add);
         match plan.service.inbox.at_once() {
             // each that runs has a connection; who waits for one in vain gives its message back
             Some(connections) if slots > connections => Err(WorkerError::Invalid(vec![format!(
                 "the worker's queues run {slots} tasks at a time, but its inbox has {connections} connections for them: set PostgresOptions::connections to {slots} (the database must allow them), or lower concurrency"
             )])),
-            _ => {
-                let listener = plan.served.take().map(|(address, metrics)| Listener::bind(address, metrics));
-                let listener = listener.transpose().map_err(WorkerError::Metrics)?;
-                Ok(Ready { plan, liveness: Liveness::default(), listener })
-            }
+            _ => Ok(Ready { plan, liveness: Liveness::default(), listener: None }),
         }
     }
 

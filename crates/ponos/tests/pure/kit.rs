@@ -1,6 +1,6 @@
 //! The testing kit: what it refuses at once, instead of hanging or passing by chance.
 
-use ponos::{prelude::*, testing::Kit};
+use ponos::{metrics::Metrics, prelude::*, testing::Kit};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -80,4 +80,19 @@ async fn one_that_blocks_within_its_timeout_or_waits_beyond_it_does_not() {
     kit.publish(NAME, &json!({})).await;
     kit.settled().await;
     assert_eq!(kit.dead()[0].kind, "attempts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_on_the_kit_counts_and_binds_no_address() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let metrics = Metrics::new();
+    let served = || worker(done).registry(&metrics).metrics(taken.local_addr().unwrap());
+    let (mut one, mut other) = (Kit::start(served()).await, Kit::start(served()).await);
+    for kit in [&mut one, &mut other] {
+        kit.publish(NAME, &json!({})).await;
+        kit.settled().await;
+    }
+    let done = format!("{{queue=\"shop.{NAME}\",handler=\"{NAME}\",outcome=\"done\"}} 2\n");
+    let text = metrics.expose(None).unwrap().text;
+    assert!(text.contains(&done), "{text}");
 }
