@@ -1,20 +1,21 @@
 //! The forms in which a clock is shown: the HTTP interface writes them, and the command line reads and prints them.
 
+mod finished;
 mod health;
 mod pause;
 
+pub use finished::FinishedView;
 pub use health::{Alive, BrokerLink, Readiness};
 pub use pause::{PauseAsked, PauseDecision, PauseView, ResumeAsked, ResumeDecision};
 
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, ScheduleStatus, Span, audit::skip_word},
     position::Position,
-    schedule::{CalendarId, Days, Definition, Timing, ZoneId, ZoneRules},
+    schedule::{CalendarId, Days, Definition, ZoneId, ZoneRules},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ponos::event::{EventKind, OccurrenceId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// One row of the record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -195,29 +196,6 @@ pub struct ScheduleView {
     /// Its last occurrence is settled, and nothing of it is due any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<FinishedView>,
-}
-
-/// That a schedule is finished.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FinishedView {
-    /// Its last due time, however that occurrence ended.
-    pub last_due_at: Option<Timestamp>,
-    /// What ended it: `its limit of 12 is reached`.
-    pub reason: String,
-}
-
-impl FinishedView {
-    fn new(timing: &Timing) -> Self {
-        Self { last_due_at: timing.last(), reason: timing.ending().to_string() }
-    }
-}
-
-impl fmt::Display for FinishedView {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { last_due_at, reason } = self;
-        write!(f, "finished: {reason}")?;
-        last_due_at.map_or(Ok(()), |last| write!(f, ", last due at {last}"))
-    }
 }
 
 /// That the broker refuses a schedule's event.

@@ -98,3 +98,22 @@ async fn what_the_disk_does_not_take_is_not_answered_as_done() {
     assert!(handle.status.borrow().paused.is_some());
     running.abort();
 }
+
+/// When a pause would begin is not clear then, and nothing is sent meanwhile.
+#[tokio::test]
+async fn while_the_clock_is_not_believed_a_pause_is_refused_with_the_reason() {
+    let memory = Memory::default();
+    // The clock leaps from the first second to now.
+    let then = Timestamp::from_millis(1_000);
+    let commit = Commit { settled: then, handed: then, reached: then, ..Commit::default() };
+    memory.open("khronos", Limits::default()).unwrap().save(0, &commit).unwrap();
+    let (publisher, _task) = Publisher::channel(4);
+    let mut parts = parts(&memory, publisher).await;
+    parts.rules.clock.settle = 3_600_000;
+    let (clock_loop, handle) = ClockLoop::new(parts);
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
+    let why = pause(&handle, "new disks").await.unwrap_err();
+    assert!(why.starts_with("nothing changed, for the wall clock jumped ahead"), "{why}");
+    assert_eq!(handle.status.borrow().paused, None);
+    running.abort();
+}
