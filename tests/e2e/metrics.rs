@@ -8,11 +8,11 @@ use ponos::{
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    io::{ErrorKind, Read, Write},
+    io::{Read, Write},
     os::unix::net::UnixStream,
-    process::{Command, Stdio},
+    path::Path,
 };
-use testkit::{Node, block_until_or_tell};
+use testkit::{Node, block_until_or_tell, promtool};
 
 const TICK: &str = r#"
 [[schedule]]
@@ -140,25 +140,11 @@ fn hears_of(event: &str) -> Topology {
     }
 }
 
-/// What `promtool` says against it. `./test.sh` installs it.
+/// What `promtool` says against it.
 fn check_by_promtool(text: &str) {
-    let started = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut promtool = match started {
-        Err(missing) if missing.kind() == ErrorKind::NotFound => {
-            return println!("promtool is not installed: what it says of the metrics is not known");
-        }
-        started => started.unwrap(),
-    };
-    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let said = promtool.wait_with_output().unwrap();
-    let said =
-        (said.status.code(), String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned());
-    assert_eq!(said, (Some(0), String::new()), "{text}");
+    let said = promtool(Path::new("/"), ["check", "metrics"], text);
+    let output = [said.stdout, said.stderr].concat();
+    assert_eq!((said.status.code(), &*String::from_utf8_lossy(&output)), (Some(0), ""), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
