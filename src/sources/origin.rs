@@ -57,7 +57,7 @@ impl fmt::Display for ScheduleSource {
 
 /// A path as a terminal may get it: somebody may have put a URL there.
 fn shown(path: &Path) -> String {
-    line(&redact(&path.display().to_string())).into_owned()
+    redact(&line(&path.display().to_string())).into_owned()
 }
 
 /// Whether these, which a store holds, are those of a folder: at least one of them was never built in.

@@ -95,7 +95,7 @@ fn arguments_that_are_wrong_are_told_in_harmless_words_and_without_passwords() {
     let url = "amqp://me:p\nhunter2@host";
     for words in [
         &[HOSTILE][..],
-        &["check", HOSTILE],
+        &["run", HOSTILE],
         &["check", &flag],
         &["history", "--outcome", HOSTILE],
         &["audit", "--from", HOSTILE],
@@ -106,9 +106,20 @@ fn arguments_that_are_wrong_are_told_in_harmless_words_and_without_passwords() {
         assert_harmless(&format!("{words:?}"), &printed(&output));
         assert!(printed(&output).starts_with("error: "), "{output:?}");
     }
-    for words in [&["check", url][..], &["history", "--outcome", url], &["audit", "--from", url]] {
+    for words in [&["run", url][..], &["history", "--outcome", url], &["audit", "--from", url]] {
         let output = khronos(folder.path(), words).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(!printed(&output).contains("hunter2"), "{output:?}");
+    }
+    // Files that are not there.
+    let files =
+        [HOSTILE, &format!("{HOSTILE}.toml"), &format!("{HOSTILE}.ics"), url, &format!("{url}/a.toml")];
+    for words in files.iter().flat_map(|file| [vec!["check", *file], vec!["check", "--json", *file]]) {
+        let output = khronos(folder.path(), &words).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        if !words.iter().any(|word| word.contains("amqp")) {
+            assert_harmless(&format!("{words:?}"), &printed(&output));
+        }
         assert!(!printed(&output).contains("hunter2"), "{output:?}");
     }
 }

@@ -13,7 +13,7 @@ pub use nearest::{did_you_mean, is_one_edit, nearest};
 pub use ponos_event::text::counted;
 pub use text::Text;
 
-use ponos_event::redact::redact;
+use ponos_event::{redact::redact, terminal::line};
 use serde::Serialize;
 use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
@@ -101,7 +101,12 @@ impl Diagnostic {
     fn presentable(mut self) -> Self {
         self.message = presentable(self.message);
         self.help = self.help.map(presentable);
-        if let Some(Cow::Owned(shown)) = self.file.as_deref().map(redact) {
+        // A line break in a password ends no URL: what would be shown instead of it does not either.
+        let shown = self.file.as_deref().and_then(|file| match redact(&line(file)) {
+            Cow::Owned(shown) => Some(shown),
+            Cow::Borrowed(_) => None,
+        });
+        if let Some(shown) = shown {
             self.file = Some(shown.into());
         }
         self
