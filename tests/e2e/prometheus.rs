@@ -3,12 +3,17 @@
 
 use crate::{
     alerts::{RULES, file},
-    harness::{Clock, LIMIT},
+    harness::{Clock, LIMIT, text},
 };
 use ponos::prelude::*;
 use serde_json::Value;
-use std::{cell::RefCell, collections::BTreeSet};
-use testkit::{Node, Prometheus, Sandbox, block_until_or_tell};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+use testkit::{Node, Prometheus, Sandbox, block_until_or_tell, promtool};
 
 /// One is heard by the worker; of the others one is parked, since nobody is bound.
 const SCHEDULES: &str = r#"
@@ -160,6 +165,17 @@ impl Scraping {
     }
 }
 
+/// The worker's metrics in the classic text.
+fn scraped(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(" 200 ") && text.contains("ponos_deliveries_total"), "{answer}");
+    text.to_owned()
+}
+
 /// Each way for an event to end that rules look at: done, tried again, dead.
 async fn work(_event: TimePassed, ctx: Context) -> HandlerResult {
     let due = ctx.event().time.expect("the clock says when it was due").millis();
@@ -220,6 +236,9 @@ async fn every_rule_returns_data_of_a_real_clock_and_worker_and_exemplars_lead_t
         }
         drop(scraping);
         clock.stop();
+        let scraped = scraped(address);
+        let output = promtool(&std::env::temp_dir(), ["check", "metrics"], &scraped);
+        assert!(output.status.success() && text(&output).is_empty(), "{}\n{scraped}", text(&output));
     });
     trigger.advance();
     let report = tokio::time::timeout(LIMIT, worker).await.unwrap().unwrap().unwrap();
