@@ -169,8 +169,8 @@ on_rabbitmq_of() {
 
 step() {
     case "$1" in
-        # all that meets a broker; the inboxes of disks and databases, and Postgres itself, do not
-        rabbitmq-4.0) on_rabbitmq_of trixie --skip inbox:: --skip postgres ;;
+        # all that meets a broker; the inboxes of disks and databases, Postgres itself and promtool do not
+        rabbitmq-4.0) on_rabbitmq_of trixie --skip inbox:: --skip postgres --skip alerts:: ;;
         rabbitmq-4.3) on_rabbitmq_of sid amqp:: worker:: worker_faults:: ;;
         *) fail "usage: ./test.sh [--all [--within MINUTES] | STEP]; the steps are: ${EXTRA[*]% *}" ;;
     esac
