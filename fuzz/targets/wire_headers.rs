@@ -16,7 +16,14 @@ mod amqp {
     #[path = "../../crates/ponos-broker/src/amqp/convert.rs"]
     #[allow(dead_code, unused_imports)]
     mod convert;
-    pub(super) use convert::{delivery, properties};
+
+    pub(super) fn arrived(delivery: lapin::message::Delivery) -> ponos_event::Message {
+        convert::delivery(delivery, 1).message
+    }
+
+    pub(super) fn sent(message: &ponos_event::Message, frame: u32) -> Result<lapin::BasicProperties, String> {
+        convert::properties(message.properties.clone(), message.headers.clone(), None, frame)
+    }
 }
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -27,12 +34,12 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     assert!(message.headers.are_shallow());
     let _ = Event::from_message(&message);
     // What is read can be published again, in a frame that is large enough; and then arrives as it was.
-    let wire = amqp::properties(message.properties.clone(), message.headers.clone(), None, 0);
+    let wire = amqp::sent(&message, 0);
     let wire = wire.expect("what arrived can be sent");
     let Some(table) = wire.headers().clone() else { return assert!(message.headers.is_empty()) };
-    let size = cookie(&table).len();
+    let size = encoded(&table).len();
     let room = u32::try_from(16 * size + 4096).expect("inputs are short");
-    assert!(amqp::properties(message.properties.clone(), message.headers.clone(), None, room).is_ok());
+    assert!(amqp::sent(&message, room).is_ok());
     let again = arrived(table).headers;
     assert!(same(&again, &message.headers), "{again:?} is not {:?}", message.headers);
 });
@@ -40,11 +47,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
 fn arrived(table: FieldTable) -> ponos_event::Message {
     let mut delivery = lapin::message::Delivery::mock(1, "e".into(), "a.b.c".into(), false, Vec::new());
     delivery.properties = BasicProperties::default().with_headers(table);
-    amqp::delivery(delivery, 1).message
+    amqp::arrived(delivery)
 }
 
 /// The table's own bytes.
-fn cookie(table: &FieldTable) -> Vec<u8> {
+fn encoded(table: &FieldTable) -> Vec<u8> {
     cookie_factory::gen_simple(gen_field_table(table), Vec::new()).expect("memory suffices")
 }
 
