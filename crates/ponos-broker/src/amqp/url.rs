@@ -143,6 +143,9 @@ fn parse(url: &str) -> Result<AMQPUri, String> {
     // lapin's parser would silently take `localhost` for an IPv6 address.
     if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         uri.authority.host = address.to_owned();
+    } else if !uri.authority.host.chars().all(|c| c.is_alphanumeric() || "-._~".contains(c)) {
+        // An escape may stand for anything, such as the '/' behind which a vhost begins.
+        return Err("the host is neither a name nor an address".into());
     }
     if uri.vhost.is_empty() {
         uri.vhost = "/".to_owned();
@@ -276,6 +279,8 @@ mod tests {
             ("amqp://", "names no host"),
             ("amqp://u:hunter2@", "names no host"),
             ("amqp://u:hunter2@:5672", "names no host"),
+            ("amqp://u:hunter2@h%2fvhost", "neither a name nor an address"),
+            ("amqp://u:hunter2@h%3a1", "neither a name nor an address"),
             ("amqp://u:hunter2@h:99999", "1 to 65535"),
             ("amqp://u:hunter2@h:0", "1 to 65535"),
             ("amqp://u:hunter2@h:x/", "1 to 65535"),
