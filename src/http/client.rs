@@ -105,6 +105,9 @@ impl Target {
             _ => return Err(refused("it must begin with http://")),
         }
         let authority = uri.authority().ok_or_else(|| refused("it names no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(refused("it may not contain a user or password"));
+        }
         if !matches!(uri.path(), "" | "/" | "/feed") || uri.query().is_some() {
             return Err(refused("nothing may follow the port; give patterns with --match"));
         }
@@ -354,7 +357,14 @@ mod tests {
     fn addresses_of_feeds_are_understood_or_refused_with_the_reason() {
         assert_eq!(Target::from_url("http://127.0.0.1:7650/").unwrap(), Target::Tcp("127.0.0.1:7650".into()));
         assert_eq!(Target::from_url("http://[::1]:7650").unwrap(), Target::Tcp("[::1]:7650".into()));
-        for wrong in ["https://a:1", "localhost:7650", "http://a:1/feed?match=x", "http://"] {
+        for wrong in [
+            "https://a:1",
+            "localhost:7650",
+            "http://a:1/feed?match=x",
+            "http://",
+            "http://me:pw@a:1",
+            "http://[:@1]2",
+        ] {
             assert!(matches!(Target::from_url(wrong), Err(ClientError::Address { .. })), "{wrong}");
         }
         assert_eq!(encode("time.#"), "time.%23");
