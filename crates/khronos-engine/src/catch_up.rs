@@ -96,7 +96,7 @@ fn back(schedule: &Schedule, from: Timestamp, steps: u32) -> Timestamp {
 mod tests {
     use super::*;
     use crate::{
-        Pauses, Reached, SkippedPause,
+        Era, Pauses, Reached, SkippedPause,
         core::new_span,
         pause::{Pausing, SkippedTimes},
     };
@@ -127,28 +127,32 @@ mod tests {
             reached: Reached { lately: at(lately), ever: at(lately + 1), set_backs: 1 },
             through: at(through),
         };
-        let pausing = Pausing::new(Pauses { paused: None, skipped: vec![ended(4, 6), ended(9, 9)] });
+        let pausing = Pausing::new(Pauses { skipped: vec![ended(4, 6), ended(9, 9)], ..Pauses::default() });
+        let began = |set_backs, minute| Era { set_backs, ..Era::first(1, at(minute)) };
         let next = |after: i64, handed: i64, skipped: SkippedTimes<'_>| {
             next(&schedule, &new_span(1, at(after), at(12), at(handed)), skipped, at(60))
         };
         let fix =
             |first: i64, last: i64| Next::Fix { handed: at(last), coalesced: Some(run_of(first, last)) };
         let skip = |first: i64, last: i64| Next::Skip(run_of(first, last), SkipReason::Paused);
-        let skipped = pausing.skipped_times(1);
+        let skipped = pausing.skipped_times(began(1, 0));
         assert_eq!(next(0, 0, skipped), fix(1, 4));
         assert_eq!(next(4, 4, skipped), skip(5, 6));
         // Nothing of it was handed over, whatever was reserved.
         assert_eq!(next(4, 5, skipped), skip(5, 6));
         assert_eq!(next(6, 6, skipped), fix(7, 12), "a pause of no time skips nothing");
         // Of what ran before the clock was set back more may have been sent; of what began since the pause, nothing.
-        assert_eq!(next(0, 0, pausing.skipped_times(0)), fix(1, 5));
-        assert_eq!(next(0, 0, pausing.skipped_times(2)), skip(1, 9));
+        assert_eq!(next(0, 0, pausing.skipped_times(began(0, 0))), fix(1, 5));
+        assert_eq!(next(0, 0, pausing.skipped_times(began(2, 0))), skip(1, 9));
+        // What began when a pause had ended is no matter of it.
+        assert_eq!(next(4, 4, pausing.skipped_times(began(1, 6))), fix(5, 12));
+        assert_eq!(next(0, 0, pausing.skipped_times(began(2, 9))), fix(1, 12));
     }
 
     #[test]
     fn what_may_have_been_handed_over_is_sent_singly_and_what_lies_above_is_coalesced() {
         let (schedule, pausing) = (every_minute(), Pausing::default());
-        let next = |span: &Span| next(&schedule, span, pausing.skipped_times(0), at(60));
+        let next = |span: &Span| next(&schedule, span, pausing.skipped_times(Era::first(1, at(0))), at(60));
         let mut span = new_span(1, at(0), at(9), at(2));
         for minute in [1, 2] {
             assert_eq!(next(&span), Next::Send(single(at(minute))));

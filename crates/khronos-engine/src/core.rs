@@ -97,6 +97,7 @@ impl Engine {
         }
         self.make_room();
         self.forget_skipped();
+        self.note_what_is_seen();
         self.emit()
     }
 

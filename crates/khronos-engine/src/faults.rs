@@ -36,6 +36,10 @@ pub(super) enum Fault {
     PauseFromTheMark,
     /// What is skipped when a pause ends reaches back before it. Outside nobody knows what it is about.
     SkipWhatWasDueBefore,
+    /// What a pause skipped is forgotten once nothing of it is outstanding. That a name may come back is known inside.
+    ForgetWhoMayComeBack,
+    /// After a step back what is due anew is skipped by a pause that has ended. What is kept of it is decided inside.
+    SkipWhatIsDueAnew,
     /// What rested is handed over again before the end of the pause is durable. The same write may have a reservation.
     ResumeBeforeItIsDurable,
     /// After a step back a revision calls for what lies before it takes effect. Outside nobody knows what is due next.

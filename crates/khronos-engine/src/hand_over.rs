@@ -78,7 +78,7 @@ impl Engine {
                 continue;
             };
             let conduct = slot.definition.conduct();
-            let skipped = self.pausing.skipped_times(slot.set_backs()).over(send);
+            let skipped = self.pausing.skipped_times(slot.era()).over(send);
             let behind = now.since(send) > conduct.catch_up.grace
                 || skipped.is_some()
                 || self.outstanding.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
@@ -222,7 +222,7 @@ impl Engine {
         let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
         let (era, schedule) = (backlog.era, backlog.schedule.clone());
         let passed = schedule.timing.due_by(settled) >= backlog.span.through;
-        let skipped = self.pausing.skipped_times(era.set_backs);
+        let skipped = self.pausing.skipped_times(era);
         let next = match catch_up::next(&schedule, &backlog.span, skipped, now) {
             // A restart finds in (W, H] what was refused and stands in a run: that is not sent as a part of the span.
             Next::Send(one) if one.count == 1 => {

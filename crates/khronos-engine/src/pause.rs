@@ -7,13 +7,21 @@
 //! holds a pause, nothing above what had been [reached](Reached) when it began was ever handed over.
 //!
 //! Skipping takes only what lies above that, and at or below the instant at which the pause ended: whatever was due before is
-//! caught up with all the same. Which time is skipped is kept until W has passed it and no span holds any of it.
+//! caught up with all the same. What began after the pause is no matter of it. Which time is skipped is kept for as long as
+//! a name that was away when the pause ended may come back unchanged: then what was due since it went joins the set. Before
+//! that it goes only to make room for another one, and only once W has passed it and no span holds any of it.
+//!
+//! Where the clock is set back, what lies above the reading comes again when it is due, and no pause is in effect then: of
+//! all skipped times nothing is left above it.
 
 use super::{
     Notice,
+    backlog::Backlog,
     core::Engine,
     faults::{Fault, planted},
-    progress::{Progress, SpanKey},
+    progress::{IDLE, Progress, SpanKey},
+    resting::KEPT,
+    state::Era,
 };
 use ponos_event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +31,8 @@ use std::{fmt, sync::Arc};
 pub(super) const SKIPPED: usize = if cfg!(test) { 3 } else { 16 };
 /// Spans that are looked at in a step, whether they hold any of it.
 const LOOKED_AT: usize = if cfg!(test) { 2 } else { 256 };
+/// From the end of a look that found something to the next (milliseconds).
+const LOOK_AGAIN: i64 = 1_000;
 
 /// Which schedules are paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +111,25 @@ pub struct SkippedPause {
 pub struct Pauses {
     /// The present one.
     pub paused: Option<Pause>,
-    /// Those that were ended by skipping, and of which something may not be settled yet; oldest first.
+    /// Those that were ended by skipping, oldest first.
     pub skipped: Vec<SkippedPause>,
+    /// What the clock showed lately, while there is a pause: W stands still.
+    pub seen: Option<Timestamp>,
+}
+
+impl Pauses {
+    /// The latest instant of which they tell that the clock showed it.
+    pub(super) fn shown(&self) -> Option<Timestamp> {
+        self.skipped.iter().map(|one| one.through).chain(self.seen).max()
+    }
+}
+
+impl SkippedPause {
+    /// Whether a span has some of it.
+    fn holds_of(&self, Backlog { span, era, schedule, .. }: &Backlog) -> bool {
+        let begin = schedule.timing.due_by(self.reached.of(era.set_backs));
+        span.after < schedule.timing.due_by(self.through) && begin < span.through
+    }
 }
 
 impl Reached {
@@ -124,18 +151,24 @@ impl Reached {
 pub(super) struct SkippedTimes<'a> {
     all: &'a [SkippedPause],
     set_backs: u32,
+    counts_from: Timestamp,
 }
 
 impl SkippedTimes<'_> {
     /// What has this send time is skipped, and what is to be sent after it, up to the instant that is given.
     pub(super) fn over(&self, send: Timestamp) -> Option<Timestamp> {
-        let over = self.all.iter().filter(|one| one.reached.of(self.set_backs) < send && send <= one.through);
+        let over = self.all().filter(|one| one.reached.of(self.set_backs) < send && send <= one.through);
         over.map(|one| one.through).max()
+    }
+
+    /// Those that ended after it began: a one-shot may be made for an instant that is gone.
+    fn all(&self) -> impl Iterator<Item = &SkippedPause> {
+        self.all.iter().filter(|one| self.counts_from < one.through)
     }
 
     /// What is to be sent after this instant is skipped, up to some later one; the first such instant not before `send`.
     pub(super) fn begin_after(&self, send: Timestamp) -> Option<Timestamp> {
-        let begins = self.all.iter().filter(|one| one.through > one.reached.of(self.set_backs));
+        let begins = self.all().filter(|one| one.through > one.reached.of(self.set_backs));
         begins.map(|one| one.reached.of(self.set_backs)).filter(|begin| *begin >= send).min()
     }
 }
@@ -146,18 +179,20 @@ pub(super) struct Pausing {
     kept: Pauses,
     /// The write with the latest end of a pause.
     gate: u64,
+    /// W has passed these, and no span holds any of them.
+    free: Vec<SkippedPause>,
     look: Option<Look>,
+    /// When the next look may begin.
+    look_again: Timestamp,
 }
 
-/// A look at all spans, some at a time, for the times that need not be kept any more.
+/// A look at all spans, some at a time, for the times of which nothing is outstanding.
 #[derive(Debug)]
 struct Look {
     /// Spans up to this one were looked at.
     after: Option<SpanKey>,
-    /// W when it was begun.
-    settled: Timestamp,
-    /// Of which of the times something is outstanding.
-    outstanding: [bool; SKIPPED],
+    /// Of these nothing was found so far; W had passed them when it was begun.
+    free: Vec<SkippedPause>,
 }
 
 impl Pausing {
@@ -171,8 +206,15 @@ impl Pausing {
         self.kept.paused.is_some() || !ended
     }
 
-    pub(super) fn skipped_times(&self, set_backs: u32) -> SkippedTimes<'_> {
-        SkippedTimes { all: &self.kept.skipped, set_backs }
+    /// Whether spans are being looked at.
+    #[cfg(test)]
+    pub(super) fn is_looking(&self) -> bool {
+        self.look.is_some()
+    }
+
+    pub(super) fn skipped_times(&self, era: Era) -> SkippedTimes<'_> {
+        let Era { set_backs, counts_from, .. } = era;
+        SkippedTimes { all: &self.kept.skipped, set_backs, counts_from }
     }
 
     /// When the present pause ends by itself.
@@ -180,9 +222,35 @@ impl Pausing {
         self.kept.paused.as_ref()?.until
     }
 
-    /// The clock was set back, and W with it.
-    pub(super) fn set_back(&mut self) {
+    /// Makes room for one more skipped time: the oldest goes of which nothing is outstanding. Whether there is room.
+    fn make_room(&mut self) -> bool {
+        if self.kept.skipped.len() >= SKIPPED
+            && let Some(at) = self.kept.skipped.iter().position(|one| self.free.contains(one))
+        {
+            let gone = self.kept.skipped.remove(at);
+            self.free.retain(|one| *one != gone);
+        }
+        self.kept.skipped.len() < SKIPPED
+    }
+
+    /// What lies before W joined the set, or W went back: of any of the times something may be outstanding again.
+    pub(super) fn look_anew(&mut self) {
+        self.free.clear();
         self.look = None;
+    }
+
+    /// The clock was set back, and W with it. Gives what is to be kept, if that is something else than before.
+    pub(super) fn set_back(&mut self, to: Timestamp) -> Option<&Pauses> {
+        self.look_anew();
+        self.look_again = to;
+        if planted(Fault::SkipWhatIsDueAnew) {
+            return None;
+        }
+        let above = self.kept.shown().is_some_and(|shown| shown > to);
+        let Pauses { skipped, seen, .. } = &mut self.kept;
+        let ends = skipped.iter_mut().map(|one| &mut one.through);
+        ends.chain(seen).for_each(|at| *at = to.min(*at));
+        above.then_some(&self.kept)
     }
 }
 
@@ -196,11 +264,13 @@ impl Engine {
     /// is not settled yet.
     pub(super) fn pause(&mut self, command: u64, Scope::All: Scope, request: PauseRequest) {
         let PauseRequest { by, note, until } = request;
-        let (since, reached) = match &self.pausing.kept.paused {
-            Some(pause) => (pause.since, pause.reached),
-            None if self.pausing.kept.skipped.len() >= SKIPPED => return self.out.too_many.push(command),
+        let before = self.pausing.kept.paused.as_ref().map(|pause| (pause.since, pause.reached));
+        let (since, reached) = match before {
+            Some(before) => before,
+            None if !self.pausing.make_room() => return self.out.too_many.push(command),
             None => (self.now(), self.reached_now()),
         };
+        self.pausing.kept.seen = Some(self.now());
         let pause = Pause { since, by, note, until, reached };
         self.out.notices.push(Notice::Paused(pause.clone()));
         self.pausing.kept.paused = Some(pause);
@@ -234,11 +304,11 @@ impl Engine {
 
     fn end_pause(&mut self, how: OnResume, through: Timestamp) {
         let Some(Pause { since, reached, .. }) = self.pausing.kept.paused.take() else { return };
+        self.pausing.kept.seen = None;
         if how == OnResume::Skip {
             self.pausing.kept.skipped.push(SkippedPause { reached, through });
         }
         self.out.notices.push(Notice::Resumed { since, how });
-        self.pausing.look = None;
         self.pausing.gate = self.write_pauses();
     }
 
@@ -247,37 +317,44 @@ impl Engine {
         self.progress.change()
     }
 
-    /// Forgets skipped times that W has passed and no span holds any of. After W none of what comes can lie in them, but where
-    /// the clock is set back.
-    pub(super) fn forget_skipped(&mut self) {
-        let settled = self.progress.settled();
-        if !self.pausing.kept.skipped.iter().any(|one| one.through <= settled) {
-            return;
+    /// While W stands still, a restart can tell a long pause from a wrong clock all the same.
+    pub(super) fn note_what_is_seen(&mut self) {
+        let now = self.now();
+        if self.pausing.kept.seen.is_some_and(|seen| now.since(seen) >= IDLE) {
+            self.pausing.kept.seen = Some(now);
+            self.progress.pauses(&self.pausing.kept);
         }
-        let look = self.pausing.look.take();
-        let mut look = look.unwrap_or(Look { after: None, settled, outstanding: [false; SKIPPED] });
-        let keys = self.outstanding.backlogs.keys_after(look.after.as_ref(), LOOKED_AT);
-        for backlog in keys.iter().filter_map(|key| self.outstanding.backlogs.get(key)) {
-            let (span, timing) = (&backlog.span, &backlog.schedule.timing);
-            let times = self.pausing.kept.skipped.iter().zip(&mut look.outstanding);
-            for (one, outstanding) in times {
-                let begin = timing.due_by(one.reached.of(backlog.era.set_backs));
-                *outstanding |= span.after < timing.due_by(one.through) && begin < span.through;
+    }
+
+    /// Looks at some spans, for the skipped times of which nothing is outstanding; and forgets those for which no name can come
+    /// back any more.
+    pub(super) fn forget_skipped(&mut self) {
+        let (now, settled) = (self.now(), self.progress.settled());
+        let Pausing { kept, free, look, look_again, .. } = &mut self.pausing;
+        if look.is_none() {
+            let passed = kept.skipped.iter().filter(|one| one.through <= settled && !free.contains(one));
+            let begun = Look { after: None, free: passed.copied().collect() };
+            *look = Some(begun).filter(|begun| !begun.free.is_empty() && *look_again <= now);
+        }
+        if let Some(mut under_way) = look.take() {
+            let spans = self.outstanding.backlogs.after(under_way.after.as_ref()).take(LOOKED_AT);
+            let last = spans.enumerate().map(|(at, (key, backlog))| {
+                under_way.free.retain(|one| !one.holds_of(backlog));
+                (at, key)
+            });
+            let last = last.last().filter(|(at, _)| at + 1 == LOOKED_AT).map(|(_, key)| key.clone());
+            if last.is_some() && !under_way.free.is_empty() {
+                *look = Some(Look { after: last, ..under_way });
+            } else {
+                free.extend(under_way.free.into_iter().filter(|one| kept.skipped.contains(one)));
+                *look_again = now.plus(LOOK_AGAIN);
             }
         }
-        if keys.len() == LOOKED_AT {
-            look.after = keys.into_iter().next_back();
-            self.pausing.look = Some(look);
-            return;
-        }
-        let mut outstanding = look.outstanding.into_iter();
-        let before = self.pausing.kept.skipped.len();
-        // What was added since the look began is not settled by then.
-        self.pausing
-            .kept
-            .skipped
-            .retain(|one| outstanding.next().unwrap_or(true) || one.through > look.settled);
-        if self.pausing.kept.skipped.len() < before {
+        let before = kept.skipped.len();
+        let kept_for = if planted(Fault::ForgetWhoMayComeBack) { -1 } else { KEPT };
+        kept.skipped.retain(|one| now.since(one.through) <= kept_for || !free.contains(one));
+        if kept.skipped.len() < before {
+            free.retain(|one| kept.skipped.contains(one));
             self.write_pauses();
         }
     }

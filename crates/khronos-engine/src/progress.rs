@@ -63,7 +63,7 @@ const LAZY: i64 = 1_000;
 /// What paused schedules skip goes down with the next write, or this much later by one of its own (milliseconds).
 pub(super) const PAUSED: i64 = 10_000;
 /// The mark moves with time even when nothing is due, so that a restart can tell a long stop from a wrong clock.
-const IDLE: i64 = 60 * 60 * 1_000;
+pub(super) const IDLE: i64 = 60 * 60 * 1_000;
 
 impl Progress {
     pub(super) fn new(settled: Timestamp, handed: Timestamp, reached: Timestamp, set_backs: u32) -> Self {

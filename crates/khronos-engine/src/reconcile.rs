@@ -140,6 +140,7 @@ impl Engine {
         }
         let reached = self.owe(&slot, after);
         slot.wait_for(timing.after(reached));
+        self.pausing.look_anew();
         slot
     }
 
@@ -171,7 +172,11 @@ impl Engine {
             // The same due time means the same id: what was called for before is not called for again.
             && !(due <= reached && self.was_called_for(revision.name(), due))
         {
-            revision.effective_from = revision.effective_from.min(due.plus(-1));
+            if due <= revision.effective_from {
+                // It counts from where it begins, and not from when an earlier one was wanted for the same instant.
+                revision.counts_from = revision.effective_from;
+                revision.effective_from = due.plus(-1);
+            }
             refused = due <= now && revision.definition.conduct().past == Past::Refuse;
             let key = (revision.name().into(), revision.number);
             if refused {

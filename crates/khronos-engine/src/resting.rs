@@ -8,7 +8,7 @@ use ponos_event::Timestamp;
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 /// A definition that ended is kept this long (30 days, in milliseconds), and longer while something refers to it.
-const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
+pub(super) const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
 
 #[derive(Debug, Default)]
 pub(super) struct Resting {

@@ -83,7 +83,9 @@ impl Engine {
             });
         }
         self.complete = self.complete.min(to);
-        self.pausing.set_back();
+        if let Some(pauses) = self.pausing.set_back(to) {
+            self.progress.pauses(pauses);
+        }
         let schedules = &self.schedules;
         let runs =
             |name: &str, number: u32| schedules.find(name).is_some_and(|id| schedules[id].number() == number);

@@ -32,7 +32,7 @@ impl Engine {
         let under_way = reached > handed && !planted(Fault::LeaveWhatWasNotTakenBack);
         let mut engine = Self {
             rules,
-            guard: ClockGuard::new(rules.clock, snapshot.settled),
+            guard: ClockGuard::new(rules.clock, snapshot.settled.max(snapshot.pauses.shown())),
             schedules: Schedules::default(),
             outstanding: Outstanding::new(snapshot.parked, rules.in_flight, reading.wall.max(settled)),
             progress: Progress::new(settled, handed, reached, snapshot.set_backs),

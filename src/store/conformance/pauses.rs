@@ -9,9 +9,9 @@ pub(super) fn what_is_kept_of_pauses_stays_until_it_is_said_otherwise(disk: &imp
     let end = PauseEnd { at: t(9), on_resume: OnResume::Skip };
     let skipped = vec![SkippedPause { reached, through: t(8) }];
     let said = [
-        Pauses { paused: Some(paused(None)), skipped: vec![] },
-        Pauses { paused: Some(paused(Some(end))), skipped: skipped.clone() },
-        Pauses { paused: None, skipped },
+        Pauses { paused: Some(paused(None)), seen: Some(t(2)), ..Pauses::default() },
+        Pauses { paused: Some(paused(Some(end))), skipped: skipped.clone(), seen: Some(t(9)) },
+        Pauses { skipped, ..Pauses::default() },
         Pauses::default(),
     ];
     for pauses in said {

@@ -144,8 +144,8 @@ fn a_store_gets_the_form_of_pauses_with_the_first_pause_and_keeps_it() {
     let cases = [
         (None, 1),
         (Some(Pauses::default()), 1),
-        (Some(Pauses { paused: Some(pause), skipped: vec![] }), FORM_OF_PAUSES),
-        (Some(Pauses { paused: None, skipped }), FORM_OF_PAUSES),
+        (Some(Pauses { paused: Some(pause), ..Pauses::default() }), FORM_OF_PAUSES),
+        (Some(Pauses { skipped, ..Pauses::default() }), FORM_OF_PAUSES),
     ];
     for (pauses, form) in cases {
         let folder = tempfile::tempdir().unwrap();
@@ -169,11 +169,12 @@ fn pauses_are_read_as_they_were_first_written() {
     let reached = Reached { lately: instant(1), ever: instant(2), set_backs: 3 };
     let until = Some(PauseEnd { at: instant(9), on_resume: OnResume::Skip });
     let pause = Pause { since: instant(1), by: "ann".into(), note: "x".into(), until, reached };
-    let pauses = Pauses { paused: Some(pause), skipped: vec![SkippedPause { reached, through: instant(4) }] };
+    let skipped = vec![SkippedPause { reached, through: instant(4) }];
+    let pauses = Pauses { paused: Some(pause), skipped, seen: Some(instant(5)) };
     let bytes: &[u8] = &[
         1, 130, 144, 172, 243, 218, 102, 3, 97, 110, 110, 1, 120, 1, 146, 144, 172, 243, 218, 102, 1, 130,
         144, 172, 243, 218, 102, 132, 144, 172, 243, 218, 102, 3, 1, 130, 144, 172, 243, 218, 102, 132, 144,
-        172, 243, 218, 102, 3, 136, 144, 172, 243, 218, 102,
+        172, 243, 218, 102, 3, 136, 144, 172, 243, 218, 102, 1, 138, 144, 172, 243, 218, 102,
     ];
     assert_eq!(encoding::value(&pauses).unwrap(), bytes);
     match encoding::entry(&encoding::pauses_key(), bytes, &CalendarStore::default()).unwrap() {

@@ -151,6 +151,8 @@ each_planted_fault_is_caught! {
     answering_a_pause_one_ticket_early_is_caught: Outside(BoundaryFault::AnswerThePauseEarly),
     a_pause_that_counts_from_the_mark_is_caught: Inside(Fault::PauseFromTheMark),
     skipping_what_was_due_before_the_pause_is_caught: Inside(Fault::SkipWhatWasDueBefore),
+    skipped_time_that_is_forgotten_before_a_name_comes_back_is_caught: Inside(Fault::ForgetWhoMayComeBack),
+    skipping_what_is_due_anew_is_caught: Inside(Fault::SkipWhatIsDueAnew),
     going_on_before_that_is_durable_is_caught: Inside(Fault::ResumeBeforeItIsDurable),
     runs_merged_across_what_was_accepted_are_caught: Outside(BoundaryFault::MergeAcrossWhatWasAccepted),
 }

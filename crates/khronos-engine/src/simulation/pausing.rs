@@ -2,13 +2,13 @@
 //! Deliberately not the engine's arithmetic: what arrived and what stands in the record is compared with what the disk was
 //! told of pauses.
 
-use super::{random::Random, world::World};
+use super::{check::Arrival, random::Random, world::World};
 use crate::{
     Coalesced, Commit, Engine, Handover, Input, OnResume, Outcome, Pause, PauseEnd, PauseRequest, Pauses,
-    Revision, Row, Scope, SkipReason, SkippedPause,
+    Reached, Revision, Row, Scope, SkipReason, SkippedPause, pause::SKIPPED,
 };
 use ponos_event::Timestamp;
-use std::{collections::BTreeSet, iter::successors, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeSet, iter::successors, sync::Arc};
 
 /// Commands of pauses count from here, above those of audits.
 const COMMANDS: u64 = 1 << 33;
@@ -24,9 +24,14 @@ pub(super) struct Pausing {
     unanswered: Vec<u64>,
     /// As it is durable.
     disk: Pauses,
-    /// Pauses that were begun.
-    begun: Vec<Pause>,
+    /// Pauses that were begun, and the lowest instant that the clock showed meanwhile.
+    begun: Vec<(Pause, Timestamp)>,
     ended: Vec<Ended>,
+    /// In which eras the clock went on from a lower reading, and from which.
+    set_backs: Vec<(u32, Timestamp)>,
+    /// How often it was set back, as it is durable; and to where at the lowest, of what is not durable yet.
+    set_backs_on_disk: u32,
+    set_back_to: Timestamp,
     /// How many pauses were durable.
     pub(super) pauses: usize,
     /// What should not be.
@@ -35,10 +40,13 @@ pub(super) struct Pausing {
 
 /// A pause that was ended by skipping.
 struct Ended {
+    /// The lowest instant that the clock showed in it, and the one at which it ended.
     since: Timestamp,
+    through: Timestamp,
+    /// What is left of it since the clock was set back.
     skipped: SkippedPause,
-    /// The revisions that ran when this was durable.
-    running: BTreeSet<(Arc<str>, u32)>,
+    /// The revisions that had begun, and may send something that they were due for in it.
+    begun: BTreeSet<(Arc<str>, u32)>,
 }
 
 impl Pausing {
@@ -52,6 +60,9 @@ impl Pausing {
             disk: Pauses::default(),
             begun: Vec::new(),
             ended: Vec::new(),
+            set_backs: Vec::new(),
+            set_backs_on_disk: 0,
+            set_back_to: Timestamp::HORIZON,
             pauses: 0,
             broken: None,
         }
@@ -98,23 +109,78 @@ impl Pausing {
     pub(super) fn restart(&mut self) {
         self.wanted.clear();
         self.unanswered.clear();
+        self.set_back_to = Timestamp::HORIZON;
     }
 
     pub(super) fn begin(&mut self, pause: Pause) {
-        self.begun.push(pause);
+        let before = self.begun.last().filter(|(before, _)| before.since == pause.since);
+        let lowest = before.map_or(pause.since, |(_, lowest)| *lowest);
+        self.begun.push((pause, lowest));
+    }
+
+    /// What lies above comes again when it is due, and no pause that has ended skips it.
+    pub(super) fn set_back(&mut self, to: Timestamp, era: u32) {
+        self.set_backs.push((era, to));
+        self.set_back_to = self.set_back_to.min(to);
+        if let Some((_, lowest)) = self.begun.last_mut() {
+            *lowest = to.min(*lowest);
+        }
     }
 
     pub(super) fn written(&mut self, commit: &Commit, engine: &Engine) {
+        let set_back = commit.set_backs > std::mem::replace(&mut self.set_backs_on_disk, commit.set_backs);
+        if set_back {
+            let to = std::mem::replace(&mut self.set_back_to, Timestamp::HORIZON);
+            for Ended { skipped, .. } in &mut self.ended {
+                skipped.through = to.min(skipped.through);
+            }
+        }
+        // With the write of a step back goes down what was skipped before it.
+        if !set_back {
+            self.check_rows(&commit.rows, engine);
+        }
         let Some(pauses) = &commit.pauses else { return };
-        for skipped in pauses.skipped.iter().filter(|one| !self.disk.skipped.contains(one)) {
-            let of = |pause: &&Pause| pause.reached == skipped.reached;
-            let since = self.begun.iter().rev().find(of).expect("it was said to begin").since;
+        if self.disk.skipped.len() >= SKIPPED {
+            self.note_what_made_room(pauses, engine);
+        }
+        for skipped in &pauses.skipped {
+            if self.ended.iter().any(|ended| ended.skipped == *skipped) {
+                continue;
+            }
+            let of = |begun: &&(Pause, Timestamp)| begun.0.reached == skipped.reached;
+            let (_, since) = *self.begun.iter().rev().find(of).expect("it was said to begin");
             let running = engine.running_after(None).map(|one| one.revision);
-            let running = running.map(|revision| (revision.name().into(), revision.number)).collect();
-            self.ended.push(Ended { since, skipped: *skipped, running });
+            let known = running.chain(engine.resting.iter().map(|(_, revision)| revision.clone()));
+            let begun = known.filter(|one| one.counts_from < skipped.through);
+            let begun = begun.map(|one| (one.name().into(), one.number)).collect();
+            self.ended.push(Ended { since, through: skipped.through, skipped: *skipped, begun });
         }
         self.pauses += usize::from(self.disk.paused.is_none() && pauses.paused.is_some());
         self.disk = pauses.clone();
+    }
+
+    /// What is skipped now lies in what is left of the pauses.
+    fn check_rows(&mut self, rows: &[Row], engine: &Engine) {
+        for row in rows.iter().filter(|row| row.outcome == Outcome::Skipped(SkipReason::Paused)) {
+            let revision = engine.revision(&(row.schedule.clone(), row.revision));
+            let Some(revision) = revision.filter(|one| !one.definition.is_paused()) else { continue };
+            let send = revision.timing().send_time(row.last);
+            let within = |ended: &Ended| ended.since < send && send <= ended.skipped.through;
+            if !self.ended.iter().any(within) {
+                self.broken.get_or_insert(format!("no pause is left that skips {row:?}"));
+            }
+        }
+    }
+
+    /// Where another one needs its place, of names that come back nothing is said any more.
+    fn note_what_made_room(&mut self, pauses: &Pauses, engine: &Engine) {
+        for Ended { skipped, begun, .. } in &mut self.ended {
+            if self.disk.skipped.contains(skipped) && !pauses.skipped.contains(skipped) {
+                begun.retain(|(name, number)| {
+                    engine.running(name).is_some_and(|running| running.revision.number == *number)
+                });
+            }
+        }
     }
 
     /// On the disk stands what each of these wanted, or what was wanted since.
@@ -148,10 +214,35 @@ impl Pausing {
             let (name, due) = (&handover.schedule.name, handover.stands_for.last);
             self.broken.get_or_insert(format!("{name} of {due} was handed over, and all is {pause}"));
         }
+        if let Some(ended) = self.ended.iter().find(|ended| ended.skips(handover)) {
+            let (name, run, skipped) = (&handover.schedule.name, handover.stands_for, ended.skipped);
+            let what = format!("{name}, {run:?}, was handed over, and a pause has skipped it: {skipped:?}");
+            self.broken.get_or_insert(what);
+        }
     }
 
     pub(super) fn all_are_answered(&self) -> bool {
         self.unanswered.is_empty()
+    }
+}
+
+impl Ended {
+    /// Whether an event stands for something that is skipped.
+    fn skips(&self, handover: &Handover) -> bool {
+        let (schedule, era) = (&handover.schedule, handover.era);
+        let Reached { lately, ever, set_backs } = self.skipped.reached;
+        let reached = match era.set_backs.cmp(&set_backs) {
+            Ordering::Less => ever,
+            Ordering::Equal => lately,
+            // It began in the pause.
+            Ordering::Greater => Timestamp::EPOCH,
+        };
+        let [from, to] = [reached, self.skipped.through].map(|at| schedule.timing.due_by(at));
+        let Coalesced { first, last, .. } = handover.stands_for;
+        let (after, through) = (from.max(first.plus(-1)), to.min(last));
+        after < through
+            && schedule.timing.count(after, through) > 0
+            && self.begun.contains(&(schedule.name.clone(), era.number))
     }
 }
 
@@ -178,16 +269,12 @@ pub(super) fn pauses_are_kept(world: &World) -> Result<(), String> {
     if !world.pausing.all_are_answered() {
         return Err("a pause or a resume was never answered".into());
     }
-    if world.era > 0 {
-        // Where the clock was set back, what was before comes again during the pause.
-        return Ok(());
-    }
     for row in world.record.iter().map(|entry| &entry.row) {
         if let Some(revision) = skipped_by_a_pause(world, row) {
             was_due_in_a_pause(world, row, revision)?;
         }
     }
-    world.pausing.ended.iter().try_for_each(|ended| nothing_skipped_was_sent(world, ended))
+    Ok(())
 }
 
 fn skipped_by_a_pause<'a>(world: &'a World, row: &Row) -> Option<&'a Revision> {
@@ -204,7 +291,7 @@ fn was_due_in_a_pause(world: &World, row: &Row, revision: &Revision) -> Result<(
     // Of two pauses between which nothing was due the record may have one row.
     let in_a_pause = |due: Timestamp| {
         let send = timing.send_time(due);
-        world.pausing.ended.iter().any(|ended| ended.since < send && send <= ended.skipped.through)
+        world.pausing.ended.iter().any(|ended| ended.since < send && send <= ended.through)
     };
     let mut all = successors(Some(row.first), |due| timing.after(*due).filter(|next| *next <= row.last));
     if let Some(due) = all.find(|due| !in_a_pause(*due)) {
@@ -213,33 +300,16 @@ fn was_due_in_a_pause(world: &World, row: &Row, revision: &Revision) -> Result<(
     let same = |(name, number): (&Arc<str>, u32), run: Coalesced| {
         *name == row.schedule && number == row.revision && run.first <= row.last && row.first <= run.last
     };
-    match world.arrivals.iter().find(|one| same((&one.schedule, one.revision), one.stands_for)) {
+    // What lies above the reading to which the clock was set back comes again.
+    let anew = |one: &Arrival| {
+        let before = |(era, to): &(u32, Timestamp)| *era <= one.era && *to < one.send_time;
+        world.pausing.set_backs.iter().any(before)
+    };
+    let mut sent = world.arrivals.iter().filter(|one| !anew(one));
+    match sent.find(|one| same((&one.schedule, one.revision), one.stands_for)) {
         Some(sent) => {
             Err(format!("{} of {} was sent, and is skipped: {row:?}", sent.schedule, sent.send_time))
         }
         None => Ok(()),
     }
-}
-
-/// Of what ran when a pause ended nothing was sent that was due in it.
-fn nothing_skipped_was_sent(world: &World, ended: &Ended) -> Result<(), String> {
-    for arrival in &world.arrivals {
-        let key = (arrival.schedule.clone(), arrival.revision);
-        if !ended.running.contains(&key) {
-            continue;
-        }
-        let mut all = world.revisions().iter();
-        let revision = all.find(|one| (one.name(), one.number) == (&*key.0, key.1));
-        let Some(timing) = revision.map(Revision::timing) else { continue };
-        let [from, to] = [ended.skipped.reached.lately, ended.skipped.through].map(|at| timing.due_by(at));
-        let Coalesced { first, last, .. } = arrival.stands_for;
-        let (after, through) = (from.max(first.plus(-1)), to.min(last));
-        if after < through && timing.count(after, through) > 0 {
-            return Err(format!(
-                "{} of {last} was sent, and stands for what a pause had skipped",
-                arrival.schedule
-            ));
-        }
-    }
-    Ok(())
 }

@@ -257,6 +257,7 @@ impl World {
                     self.era += 1;
                     self.reservation.set_back(now);
                     self.parking.set_back(now, &self.engine);
+                    self.pausing.set_back(now, self.era);
                 }
                 Action::TooMany(commands) => self.pausing.refuse(&commands),
                 Action::Notice(Notice::Paused(pause)) => self.pausing.begin(pause),

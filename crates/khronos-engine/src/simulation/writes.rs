@@ -1,8 +1,8 @@
 //! What is written, how often and how much at once.
 
 use super::super::{
-    Action, Answer, ClockRules, Engine, Handover, Input, Outcome, Pauses, Prepared, Reading, Resends, Row,
-    Rules, SkipReason, Snapshot,
+    Action, Answer, ClockRules, ClockState, Engine, Handover, Input, Outcome, Pauses, Prepared, Reading,
+    Resends, Row, Rules, SkipReason, Snapshot,
 };
 use khronos_schedule::{Definition, Packed};
 use ponos_event::Timestamp;

@@ -29,7 +29,10 @@ fn all(policies: &[&str]) -> Vec<Packed> {
 }
 
 fn running(policies: &[&str]) -> Seen {
-    let mut seen = Seen::of(100);
+    run(Seen::of(100), policies)
+}
+
+fn run(mut seen: Seen, policies: &[&str]) -> Seen {
     seen.step(Input::Load(all(policies)));
     seen.step(Input::Link(true));
     seen.pass(5 * MINUTE + 500, SECOND);
@@ -85,9 +88,15 @@ fn a_pause_that_ends_by_skipping_skips_what_fell_due_in_it_and_nothing_else() {
     let mut found = skipped(&seen, SkipReason::Paused);
     found.sort();
     assert_eq!(found, of_pause);
-    // Once W has passed it, nothing is kept of it.
-    seen.pass(MINUTE, SECOND);
-    assert_eq!((seen.engine.outstanding(), &seen.pauses), (0, &Pauses::default()));
+    // Once no name can come back that was away when it ended, nothing is kept of it.
+    seen.step(Input::Load(vec![]));
+    for (days, kept) in [(29, 1), (2, 0)] {
+        seen.pass(MINUTE, SECOND);
+        seen.now += days * 24 * 60 * MINUTE;
+        seen.step(Input::Tick);
+        assert_eq!((seen.engine.outstanding(), seen.pauses.skipped.len()), (0, kept), "{days}");
+    }
+    assert_eq!(seen.pauses, Pauses::default());
 }
 
 #[test]
@@ -178,4 +187,172 @@ fn while_what_earlier_pauses_skip_is_not_settled_only_so_many_more_can_begin() {
     let between = 6 * crate::pause::SKIPPED as u64;
     assert_eq!(sent(&seen), [30 + between + 6], "what fell due between them is caught up with");
     pause(&mut seen, None);
+    assert_eq!(seen.pauses.skipped.len(), crate::pause::SKIPPED - 1, "the oldest has made room");
+}
+
+/// Its clock may be set back.
+fn running_backward(policies: &[&str]) -> Seen {
+    run(Seen { engine: Seen::engine(100, true), ..Seen::of(100) }, policies)
+}
+
+fn set_back(seen: &mut Seen, by: i64) {
+    seen.now -= by;
+    seen.ahead += by;
+    seen.step(Input::Tick);
+}
+
+fn put(seen: &mut Seen, definition: &Definition) {
+    seen.step(Input::Put { command: 3, definition: Packed::build(definition).unwrap() });
+}
+
+fn sent_of(seen: &Seen, name: &str) -> u64 {
+    seen.sent.get(name).copied().unwrap_or_default()
+}
+
+#[test]
+fn a_name_that_is_away_when_a_pause_ends_comes_back_without_what_is_skipped_whenever_that_is() {
+    for broker_is_away in [false, true] {
+        let mut seen = running(&["all"]);
+        pause(&mut seen, None);
+        seen.pass(2 * MINUTE, SECOND);
+        seen.step(Input::Load(vec![]));
+        seen.pass(3 * MINUTE, SECOND);
+        seen.step(Input::Link(!broker_is_away));
+        resume(&mut seen, OnResume::Skip);
+        seen.pass(5 * MINUTE, SECOND);
+        seen.step(Input::Load(all(&["all"])));
+        seen.pass(SECOND, SECOND);
+        seen.step(Input::Link(true));
+        seen.pass(SECOND, SECOND);
+        let found: u64 = skipped(&seen, SkipReason::Paused).iter().map(|(_, count, ..)| count).sum();
+        assert_eq!((sent(&seen), found), (vec![30 + 30], 30), "away: {broker_is_away}");
+    }
+}
+
+#[test]
+fn what_comes_again_after_the_clock_was_set_back_is_not_skipped_by_a_pause_that_has_ended() {
+    let mut seen = running_backward(&["all"]);
+    seen.step(Input::Link(false));
+    pause(&mut seen, None);
+    seen.pass(10 * MINUTE, MINUTE);
+    resume(&mut seen, OnResume::Skip);
+    seen.pass(5 * MINUTE, MINUTE);
+    set_back(&mut seen, 12 * MINUTE);
+    put(&mut seen, &every("new", "10s"));
+    seen.step(Input::Link(true));
+    seen.pass(10 * MINUTE, SECOND);
+    assert_eq!(skipped(&seen, SkipReason::Paused), [("all".into(), 18, 310, 480)]);
+    assert_eq!((sent_of(&seen, "all"), sent_of(&seen, "new")), (30 + 60, 60));
+}
+
+#[test]
+fn a_clock_that_was_set_back_while_it_was_down_skips_nothing_that_is_due_anew() {
+    let mut seen = running_backward(&["all"]);
+    seen.step(Input::Link(false));
+    pause(&mut seen, None);
+    seen.pass(10 * MINUTE, MINUTE);
+    resume(&mut seen, OnResume::Skip);
+    // W stands where the pause began.
+    let settled = Some(seen.engine.settled());
+    let snapshot = Snapshot { settled, handed: settled, pauses: seen.pauses.clone(), ..Snapshot::default() };
+    seen.engine = Engine::start(seen.engine.rules, snapshot, Reading { wall: Timestamp::EPOCH, boot: 0 });
+    set_back(&mut seen, 5 * MINUTE);
+    put(&mut seen, &every("new", "10s"));
+    seen.step(Input::Link(true));
+    seen.pass(MINUTE, SECOND);
+    assert_eq!((sent_of(&seen, "new"), skipped(&seen, SkipReason::Paused)), (6, vec![]));
+    assert_eq!(seen.pauses.skipped[0].through.millis(), START + 600_500);
+}
+
+#[test]
+fn a_pause_in_which_the_clock_was_set_back_skips_what_was_never_sent() {
+    let mut seen = running_backward(&["all"]);
+    pause(&mut seen, None);
+    seen.pass(10 * MINUTE, MINUTE);
+    set_back(&mut seen, 5 * MINUTE);
+    put(&mut seen, &every("new", "10s"));
+    seen.pass(MINUTE, SECOND);
+    resume(&mut seen, OnResume::Skip);
+    seen.pass(MINUTE, SECOND);
+    let mut found = skipped(&seen, SkipReason::Paused);
+    found.sort();
+    assert_eq!(found, [("all".into(), 36, 310, 660), ("new".into(), 6, 610, 660)]);
+    assert_eq!((sent_of(&seen, "all"), sent_of(&seen, "new")), (30 + 6, 6));
+}
+
+#[test]
+fn what_is_put_after_a_pause_for_an_instant_in_it_is_sent() {
+    let mut seen = running(&["all"]);
+    seen.step(Input::Link(false));
+    let once = |name: &str, data: u64| Definition {
+        every: None,
+        at: Some(Timestamp::from_millis(START + 400 * SECOND).to_string()),
+        past: Some("send".into()),
+        data: Some(data.into()),
+        ..every(name, "1s")
+    };
+    put(&mut seen, &once("again", 1));
+    pause(&mut seen, None);
+    seen.step(Input::Remove { command: 4, name: "again".into() });
+    seen.pass(3 * MINUTE, MINUTE);
+    put(&mut seen, &once("meanwhile", 1));
+    seen.pass(MINUTE, MINUTE);
+    resume(&mut seen, OnResume::Skip);
+    seen.pass(MINUTE, MINUTE);
+    put(&mut seen, &once("new", 1));
+    put(&mut seen, &once("again", 2));
+    seen.step(Input::Link(true));
+    seen.pass(MINUTE, SECOND);
+    assert_eq!(["new", "again", "meanwhile"].map(|name| sent_of(&seen, name)), [1, 1, 0]);
+}
+
+#[test]
+fn a_restart_in_a_pause_of_days_is_not_taken_for_a_wrong_clock() {
+    let mut seen = running(&["all"]);
+    pause(&mut seen, None);
+    let hour = 60 * MINUTE;
+    seen.saves = 0;
+    seen.pass(36 * hour, hour);
+    assert!((35..=37).contains(&seen.saves), "{} writes in 36 hours", seen.saves);
+    let settled = Some(seen.engine.settled());
+    assert!(settled.unwrap().millis() < START + 310 * SECOND, "W stands still");
+    for (down, state) in [(hour, ClockState::Steady), (25 * hour, ClockState::Held { since: 7 })] {
+        let now = Timestamp::from_millis(seen.now + down);
+        let pauses = seen.pauses.clone();
+        let snapshot = Snapshot { settled, handed: settled, pauses, ..Snapshot::default() };
+        let mut engine = Engine::start(seen.engine.rules, snapshot, Reading { wall: now, boot: 7 });
+        engine.step(Reading { wall: now, boot: 7 }, Input::Tick);
+        assert_eq!(engine.clock(), state, "down for {down} ms");
+    }
+}
+
+#[test]
+fn a_look_that_has_found_all_outstanding_ends_and_the_next_begins_a_second_later() {
+    let mut seen = Seen::of(100);
+    let names = ["a", "b", "c", "d", "e"];
+    let load = |names: &[&str]| {
+        Input::Load(names.iter().map(|name| Packed::build(&every(name, "10s")).unwrap()).collect())
+    };
+    seen.step(load(&names));
+    seen.pass(MINUTE, SECOND);
+    // What a to d have outstanding lies before the pause.
+    seen.step(load(&names[4..]));
+    pause(&mut seen, None);
+    seen.pass(MINUTE, SECOND);
+    seen.step(load(&[]));
+    resume(&mut seen, OnResume::Skip);
+    let mut looks = |steps: usize| -> Vec<bool> {
+        let look = |_| {
+            seen.step(Input::Flush);
+            seen.engine.pausing.is_looking()
+        };
+        let looks = (0..steps).map(look).collect();
+        seen.now += SECOND;
+        looks
+    };
+    let _ = looks(9);
+    for _ in 0..2 {
+        let found = looks(20);
+        assert!(found.contains(&true) && !found[10..].contains(&true), "{found:?}");
+    }
 }
