@@ -24,11 +24,14 @@ const EVENT: [f64; 16] =
 /// Upper bounds of what a write takes, in seconds.
 const WRITE: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
+/// In place of a schedule's name: a row that speaks of all of them.
+const ALL: &str = "*";
+
 /// Why an event came to be, as its data says.
 const CAUSES: [&str; 3] = ["scheduled", "triggered", "backfilled"];
 
 /// Outcome and reason, and the number of the outcome among [`OUTCOMES`](super::OUTCOMES).
-const ENDINGS: [(&str, &str, usize); 12] = [
+const ENDINGS: [(&str, &str, usize); 11] = [
     ("confirmed", "", 0),
     ("skipped", "paused", 1),
     ("skipped", "missed", 1),
@@ -40,12 +43,11 @@ const ENDINGS: [(&str, &str, usize); 12] = [
     ("dropped", "operator", 3),
     ("dropped", "limit", 3),
     ("details-lost", "", 4),
-    ("clock-set-back", "", 5),
 ];
 
-/// A position in [`ENDINGS`].
-fn ending(outcome: &Outcome) -> usize {
-    match outcome {
+/// A position in [`ENDINGS`]. A clock that was set back settled nothing.
+fn ending(outcome: &Outcome) -> Option<usize> {
+    Some(match outcome {
         Outcome::Confirmed { .. } => 0,
         Outcome::Skipped(SkipReason::Paused) => 1,
         Outcome::Skipped(SkipReason::Missed) => 2,
@@ -57,8 +59,8 @@ fn ending(outcome: &Outcome) -> usize {
         Outcome::Dropped => 8,
         Outcome::DroppedAtLimit => 9,
         Outcome::DetailsLost => 10,
-        Outcome::ClockSetBack => 11,
-    }
+        Outcome::ClockSetBack => return None,
+    })
 }
 
 /// A position in [`CAUSES`].
@@ -158,14 +160,16 @@ impl Counts {
     pub fn recorded(&self, rows: &[Row]) {
         let counts = &*self.0;
         let mut ended = [0; ENDINGS.len()];
-        let (mut unheard, mut lost) = (0, 0);
+        let (mut unheard, mut lost) = (0, false);
         let mut shown = [[false; EVENT.len() + 1]; CAUSES.len()];
         let mut schedules = counts.schedules();
         // The newest first: of each batch and bucket one event is shown.
         for row in rows.iter().rev() {
-            let ending = ending(&row.outcome);
+            let Some(ending) = ending(&row.outcome) else { continue };
             ended[ending] += row.count;
-            schedules.add(&row.schedule, ENDINGS[ending].2, row.count);
+            if &*row.schedule != ALL {
+                schedules.add(&row.schedule, ENDINGS[ending].2, row.count);
+            }
             match row.outcome {
                 Outcome::Confirmed { sent_at, lateness, returned } => {
                     unheard += u64::from(returned);
@@ -177,7 +181,7 @@ impl Counts {
                     counts.late[cause].observe(late, trace, at);
                     counts.confirms.observe(seconds(row.at.since(sent_at)));
                 }
-                Outcome::DetailsLost => lost += 1,
+                Outcome::DetailsLost => lost = true,
                 _ => {}
             }
         }
@@ -186,10 +190,10 @@ impl Counts {
             counter.inc_by(count);
         }
         counts.unheard.inc_by(unheard);
-        counts.details_lost.inc_by(lost);
+        counts.details_lost.inc_by(lost.into());
     }
 
-    /// A row at the start says that a crash took the details of some events: nobody knows how many.
+    /// A row was written at the start which says that a crash took the details of some events: nobody knows how many.
     pub fn details_lost(&self) {
         self.0.details_lost.inc();
     }
@@ -246,7 +250,7 @@ impl Counts {
         registry.register("unheard", "Confirmed events that reached nobody", counts.unheard.clone());
         registry.register(
             "details_lost",
-            "How often details of settled occurrences were lost, to a crash or for want of room",
+            "Writes with rows which say that details of settled occurrences were lost, to a crash or for want of room",
             counts.details_lost.clone(),
         );
         let what = "Durable writes of progress and rows";

@@ -5,9 +5,8 @@ use std::{
     sync::Arc,
 };
 
-/// The outcomes by the words that the record is shown with.
-pub const OUTCOMES: [&str; 6] =
-    ["confirmed", "skipped", "parked", "dropped", "details-lost", "clock-set-back"];
+/// The outcomes that settle something, by the words that the record is shown with.
+pub const OUTCOMES: [&str; 5] = ["confirmed", "skipped", "parked", "dropped", "details-lost"];
 
 /// How many occurrences ended how, as [`OUTCOMES`].
 pub type Tally = [u64; OUTCOMES.len()];
@@ -89,7 +88,7 @@ mod tests {
         names.iter().for_each(|name| all.add(name, 0, 2));
         all.add(&names[1], 2, 1);
         assert_eq!(confirmed(&all.of(&names)), [2, 2, 2]);
-        assert_eq!(all.of(&names[1..]), [[2, 0, 1, 0, 0, 0], [2, 0, 0, 0, 0, 0]]);
+        assert_eq!(all.of(&names[1..]), [[2, 0, 1, 0, 0], [2, 0, 0, 0, 0]]);
         all.add(&names[1], 0, 1);
         // It began after the others were listed.
         assert_eq!(confirmed(&all.of(&names)), [2, 3, 2]);

@@ -64,6 +64,9 @@ fn count_some(clock: &Clock) {
         row("two-minutes", 1, Outcome::Dropped),
         row("two-minutes", 1, Outcome::DroppedAtLimit),
         row("*", 9, Outcome::DetailsLost),
+        row("two-minutes", 2, Outcome::DetailsLost),
+        row("one-minute", 2, Outcome::DetailsLost),
+        row("*", 0, Outcome::ClockSetBack),
     ]);
 }
 
@@ -102,13 +105,14 @@ async fn the_client_chooses_between_openmetrics_with_exemplars_and_classic_text(
         ("khronos_occurrences_total{outcome=\"parked\",reason=\"refused\"}", "1"),
         ("khronos_occurrences_total{outcome=\"dropped\",reason=\"operator\"}", "1"),
         ("khronos_occurrences_total{outcome=\"dropped\",reason=\"limit\"}", "1"),
-        ("khronos_occurrences_total{outcome=\"details-lost\",reason=\"\"}", "9"),
+        ("khronos_occurrences_total{outcome=\"details-lost\",reason=\"\"}", "13"),
         ("khronos_lateness_seconds_count{cause=\"scheduled\"}", "4"),
         ("khronos_lateness_seconds_bucket{cause=\"scheduled\",le=\"1\"}", "2"),
         ("khronos_lateness_seconds_bucket{cause=\"scheduled\",le=\"2.5\"}", "3"),
         ("khronos_confirm_duration_seconds_count", "5"),
         ("khronos_confirm_duration_seconds_sum", "0.02"),
         ("khronos_unheard_total", "1"),
+        // They came with one write.
         ("khronos_details_lost_total", "1"),
         ("khronos_schedule_occurrences_total{schedule=\"one-minute\",outcome=\"confirmed\"}", "3"),
         ("khronos_schedule_occurrences_total{schedule=\"one-minute\",outcome=\"parked\"}", "0"),
@@ -119,7 +123,8 @@ async fn the_client_chooses_between_openmetrics_with_exemplars_and_classic_text(
     ] {
         assert_eq!(value(&text, series), Some(count), "{series}\n{text}");
     }
-    assert!(!text.contains("schedule=\"*\""), "{text}");
+    assert!(!text.contains("schedule=\"*\"") && !text.contains("clock-set-back"), "{text}");
+    assert_eq!(clock.state.clock.counts.of_schedules(&["*".into()]), [[0; 5]], "it is no schedule");
 }
 
 #[tokio::test]
