@@ -153,6 +153,31 @@ mod tests {
         assert_eq!((tally.forward_steps, tally.backward_steps), (1, 2));
     }
 
+    /// A new one is missing here first.
+    fn place(reason: Degraded) -> usize {
+        match reason {
+            Degraded::Broker => 0,
+            Degraded::Clock => 1,
+            Degraded::Store => 2,
+            Degraded::Schedules => 3,
+            Degraded::Paused => 4,
+            Degraded::FilesRefused => 5,
+            Degraded::SecondClock => 6,
+            Degraded::SetBack => 7,
+            Degraded::Redeclared => 8,
+            Degraded::Unconfirmed => 9,
+            Degraded::Refused => 10,
+            Degraded::Parked => 11,
+            Degraded::Loading => 12,
+            Degraded::Calendars => 13,
+        }
+    }
+
+    #[test]
+    fn every_reason_is_among_all_of_them() {
+        assert_eq!(Degraded::ALL.map(place).to_vec(), (0..=13).collect::<Vec<_>>());
+    }
+
     #[test]
     fn no_two_reasons_have_one_word() {
         let words: BTreeSet<&str> = Degraded::ALL.into_iter().map(Degraded::word).collect();

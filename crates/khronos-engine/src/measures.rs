@@ -11,7 +11,7 @@ pub struct States {
     pub active: usize,
     /// What is due of them is skipped.
     pub paused: usize,
-    /// Nothing more is due of them.
+    /// Nothing more falls due of them. What fell due before may be outstanding still, in a span.
     pub finished: usize,
 }
 
@@ -164,6 +164,16 @@ mod tests {
         let answers = answers.collect();
         driven.step(10, Input::Settled(answers));
         assert_eq!(driven.states(), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_schedule_of_which_only_a_span_is_left_is_finished() {
+        let mut driven = driven(vec![schedule("a", |one| one.limit = Some(1))]);
+        driven.step(0, Input::Link(true));
+        driven.step(10, Input::Tick);
+        let token = driven.handed[0];
+        driven.step(10, Input::Settled(vec![(token, Answer::Lost)]));
+        assert_eq!((driven.states(), driven.engine.outstanding()), ((0, 0, 1), 1));
     }
 
     #[test]
