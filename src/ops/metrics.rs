@@ -126,7 +126,11 @@ fn show_status(registry: &mut Registry, status: &Status, age: i64, zones: &ZoneD
     {
         schedules.get_or_create(&[("state", state)]).set(whole(count));
     }
-    registry.register("schedules", "Schedules by state", schedules);
+    registry.register(
+        "schedules",
+        "Schedules by state; of those that are finished a part may be outstanding still",
+        schedules,
+    );
     let mut show = |name: &str, what: &str, value: i64| registry.register(name, what, gauge(value));
     show(
         "refused_schedules",
@@ -140,7 +144,7 @@ fn show_status(registry: &mut Registry, status: &Status, age: i64, zones: &ZoneD
     );
     show("parked", "Parked events", whole(status.parked));
     show("in_flight", "Events that were handed over and are not answered", whole(figures.in_flight));
-    show("ready", "Whether events go out", status.reasons.is_empty().into());
+    show("ready", "Whether events can go out", status.reasons.is_empty().into());
     show("leader", "Whether this clock leads", 1);
     let connected = matches!(status.link, Link::Up { .. } | Link::Blocked { .. });
     show("broker_connected", "Whether there is a connection to the broker", connected.into());
