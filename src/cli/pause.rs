@@ -8,7 +8,7 @@ use super::{
     reach::ClockArgs,
 };
 use crate::{
-    engine::OnResume,
+    engine::{Notice, OnResume},
     ops::{PauseAsked, PauseDecision, ResumeAsked, ResumeDecision},
 };
 use ponos::event::Timestamp;
@@ -115,8 +115,13 @@ async fn ask_to_resume(globals: &Globals, args: ResumeArgs) -> Result<Exit, CliE
     let answer: ResumeDecision = client.post("/resume", &ResumeAsked { all: args.all, on_resume }).await?;
     output::print(|out| match &answer.was_paused {
         _ if args.json => output::lines(out, &[&answer]),
-        Some(pause) => writeln!(out, "resumed; what fell due since {} {}", pause.since, answer.on_resume),
+        Some(pause) => writeln!(out, "{}", resumed(pause.since, answer.through, answer.on_resume)),
         None => writeln!(out, "the clock was not paused; nothing changed"),
     })?;
     Ok(Exit::Done)
+}
+
+/// The same words as in the log.
+fn resumed(since: Timestamp, through: Option<Timestamp>, how: OnResume) -> String {
+    Notice::Resumed { since, through: through.unwrap_or(since), how }.to_string()
 }

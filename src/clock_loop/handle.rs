@@ -2,7 +2,7 @@
 
 use super::{Degraded, Figures};
 use crate::{
-    engine::{KeptPage, OldestPage, OnResume, Parked, Pause, PauseRequest, Revision, ScheduleStatus},
+    engine::{KeptPage, OldestPage, OnResume, Parked, Pause, PauseEnd, Revision, ScheduleStatus},
     schedule::Packed,
 };
 use ponos::{broker::Link, event::Timestamp};
@@ -45,9 +45,9 @@ pub enum Command {
     /// Drop these parked events for ever; answered once that is durable.
     Drop(Vec<u64>, oneshot::Sender<Decided>),
     /// Hand nothing over from now on; answered once that is durable.
-    Pause(PauseRequest, oneshot::Sender<PauseChanged>),
+    Pause(PauseFor, oneshot::Sender<PauseAnswer>),
     /// End the present pause; answered once that is durable.
-    Resume(OnResume, oneshot::Sender<PauseChanged>),
+    Resume(OnResume, oneshot::Sender<PauseAnswer>),
     /// Read the schedule files again; answers with what the operator should know.
     Reload(oneshot::Sender<Result<String, String>>),
 }
@@ -61,8 +61,48 @@ pub struct Decided {
     pub being_sent: Vec<u64>,
 }
 
-/// What became of a pause or a resume: the pause before it, if there was one, and the one after it. Or why nothing did.
-pub type PauseChanged = Result<(Option<Pause>, Option<Pause>), String>;
+/// A pause that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PauseFor {
+    /// Who asks.
+    pub by: Arc<str>,
+    /// Why.
+    pub note: Arc<str>,
+    /// When it ends by itself, and how; else somebody ends it.
+    pub end: Option<(PauseLength, OnResume)>,
+}
+
+/// How long a pause lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseLength {
+    /// Until this instant.
+    Until(Timestamp),
+    /// For so many milliseconds by the engine's time, which ends it: the wall clock may be behind that.
+    For(i64),
+}
+
+/// The answer to a pause or a resume.
+pub type PauseAnswer = Result<PauseChanged, Unchanged>;
+
+/// What became of a pause or a resume.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PauseChanged {
+    /// The pause before it, if there was one.
+    pub before: Option<Pause>,
+    /// When that ended, and how: it may have come to its own end before.
+    pub ended: Option<PauseEnd>,
+    /// The pause after it.
+    pub after: Option<Pause>,
+}
+
+/// Why a pause or a resume is not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unchanged {
+    /// It can't be done as it was asked for.
+    Invalid(String),
+    /// It can't be done at present; or it is done, and not durable.
+    Unavailable(String),
+}
 
 /// A handle onto the running clock.
 #[derive(Debug, Clone)]

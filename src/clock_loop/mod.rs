@@ -15,7 +15,10 @@ mod status;
 mod tests;
 
 pub use figures::{Degraded, Figures};
-pub use handle::{Command, Decided, Handle, KEPT, NEIGHBOURS, PAGE, PauseChanged, Status};
+pub use handle::{
+    Command, Decided, Handle, KEPT, NEIGHBOURS, PAGE, PauseAnswer, PauseChanged, PauseFor, PauseLength,
+    Status, Unchanged,
+};
 pub use parts::{Failure, Late, Loader, Parts, Remarks, Report};
 
 use crate::{
@@ -38,7 +41,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::yield_now,
 };
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 /// The loop turns at least this often (milliseconds), so that health checks see it alive.
 const BEAT: i64 = 1_000;
@@ -89,6 +92,7 @@ pub struct ClockLoop {
     show_events: bool,
     grace: Duration,
     tally: Tally,
+    /// The wall clock at the step after which the status was shown.
     shown_at: Timestamp,
     /// The wall clock at the last step.
     stepped_at: Timestamp,
@@ -97,6 +101,8 @@ pub struct ClockLoop {
     /// Commands to be answered when what they changed is durable.
     promised: Vec<Promise>,
     writes: Writes,
+    /// How long a leap of the wall clock ahead is held (milliseconds).
+    settle: i64,
     failure: Option<Failure>,
 }
 
@@ -125,6 +131,7 @@ impl ClockLoop {
     pub fn new(parts: Parts) -> (Self, Handle) {
         let reading = clock::reading();
         let last_sequence = parts.snapshot.last_sequence;
+        let settle = parts.rules.clock.settle;
         let engine = Engine::start(parts.rules, parts.snapshot, reading);
         let (submit, settled, link) = parts.publisher.split();
         let room = submit.max_capacity().saturating_sub(AHEAD - 1).max(1);
@@ -169,6 +176,7 @@ impl ClockLoop {
             commanded: false,
             promised: Vec::new(),
             writes: Writes::default(),
+            settle,
             failure: None,
         };
         match parts.schedules {
@@ -281,7 +289,7 @@ impl ClockLoop {
             self.perform(action);
         }
         self.keep_promises();
-        if status::is_outdated(self.shown_at, self.engine.now()) {
+        if status::is_outdated(self.shown_at, self.stepped_at) {
             self.show_status();
         }
     }
@@ -302,8 +310,10 @@ impl ClockLoop {
             }
             Action::Durable(commands) => self.on_durable(&commands),
             Action::TooMany(commands) => {
-                warn!(?commands, "too many changes of schedules wait; these were not made");
-                self.on_too_many(&commands);
+                self.refuse(&commands, "too much else waits to be written");
+            }
+            Action::TooManyPauses(commands) => {
+                self.refuse(&commands, "it is not settled yet what is skipped of many earlier pauses");
             }
             Action::Record { rows, complete } => {
                 if let Ok(backlog) = self.store.append(rows, complete)

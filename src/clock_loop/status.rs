@@ -17,14 +17,15 @@ const STATUS: i64 = 200;
 /// A confirm that takes longer than this (milliseconds) is worth a word.
 const SLOW: i64 = 5_000;
 
-/// Whether a status of that time is to be brought up to date. A clock that was set back shows less than then.
+/// Whether a status of that time is to be brought up to date, both by the wall clock: the effective now stands still while
+/// that one is not believed. A clock that was set back shows less than then.
 pub(super) fn is_outdated(shown_at: Timestamp, now: Timestamp) -> bool {
     !(0..STATUS).contains(&now.since(shown_at))
 }
 
 impl ClockLoop {
     pub(super) fn show_status(&mut self) {
-        self.shown_at = self.engine.now();
+        self.shown_at = self.stepped_at;
         let (mut degraded, reasons): (Vec<_>, Vec<_>) = self.reasons().into_iter().unzip();
         let (others, warnings): (Vec<_>, Vec<_>) = self.warnings().into_iter().unzip();
         degraded.extend(others);
@@ -78,10 +79,11 @@ impl ClockLoop {
     }
 
     fn warnings(&mut self) -> Vec<(Degraded, String)> {
-        let paused = self
-            .engine
-            .paused()
-            .map(|pause| format!("{pause}; nothing is sent before it ends (`khronos resume --all`)"));
+        let paused = self.engine.paused().map(|pause| {
+            format!(
+                "{pause}; nothing is sent before it ends (`khronos resume --all --catch-up`, or `--skip`)"
+            )
+        });
         let refused = self.refused_warning();
         let degraded = self.degraded.as_ref().filter(|_| !self.engine.is_empty()).map(|why| {
             format!("schedules: the files were refused, the last accepted ones are in effect: {why}")

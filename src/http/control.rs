@@ -1,11 +1,8 @@
 //! The routes that change something, on the control socket only.
 
 use super::{problem::Problem, state::HttpState};
-use crate::{
-    clock,
-    ops::{
-        self, ParkedDecision, ParkedIds, PauseAsked, PauseDecision, Reloaded, ResumeAsked, ResumeDecision,
-    },
+use crate::ops::{
+    self, ParkedDecision, ParkedIds, PauseAsked, PauseDecision, Reloaded, ResumeAsked, ResumeDecision,
 };
 use axum::{
     Json,
@@ -30,7 +27,7 @@ pub(super) async fn pause(
     State(state): State<HttpState>,
     asked: Result<Json<PauseAsked>, JsonRejection>,
 ) -> Result<Json<PauseDecision>, Problem> {
-    Ok(Json(ops::pause::pause(&state.clock, asked?.0, clock::now()).await?))
+    Ok(Json(ops::pause::pause(&state.clock, asked?.0).await?))
 }
 
 pub(super) async fn resume(

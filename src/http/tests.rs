@@ -13,7 +13,7 @@ use super::{
     *,
 };
 use crate::{
-    clock_loop::{Command, Decided, Handle, KEPT, PAGE, Status},
+    clock_loop::{Command, Decided, Handle, KEPT, PAGE, Status, Unchanged},
     config::MetricsConfig,
     engine::{
         Coalesced, Era, KeptPage, OldestPage, Outcome, Parked, RecordRow, Revision, Row, ScheduleStatus, Sent,
@@ -247,7 +247,10 @@ async fn play(
                 drop(reply.send(Decided { done: of(7), being_sent: of(9) }));
             }
             Command::Pause(request, reply) => drop(reply.send(pauses::begun(request))),
-            Command::Resume(_, reply) => drop(reply.send(Err("nothing changed: the disk is full".into()))),
+            Command::Resume(_, reply) => {
+                let full = "nothing changed: the disk is full".into();
+                drop(reply.send(Err(Unchanged::Unavailable(full))));
+            }
             Command::Reload(reply) => drop(reply.send(Err("schedules/a.toml:3:1: unknown key".into()))),
         }
     }

@@ -2,11 +2,10 @@
 
 use super::{OpsError, PauseAsked, PauseDecision, ResumeAsked, ResumeDecision, RunningClock};
 use crate::{
-    clock_loop::Command,
-    engine::{PauseEnd, PauseRequest},
+    clock_loop::{Command, PauseAnswer, PauseChanged, PauseFor, PauseLength, Unchanged},
     schedule::parse_length,
 };
-use ponos::event::{Timestamp, terminal};
+use ponos::event::terminal;
 use tokio::sync::oneshot;
 
 /// Characters of a note, and of a name, at most.
@@ -19,29 +18,22 @@ const LONGEST: i64 = 3_653 * 86_400_000;
 ///
 /// # Errors
 /// [`OpsError::Invalid`], [`OpsError::Unavailable`]: nothing changed, unless that says otherwise.
-pub async fn pause(
-    clock: &RunningClock,
-    asked: PauseAsked,
-    now: Timestamp,
-) -> Result<PauseDecision, OpsError> {
+pub async fn pause(clock: &RunningClock, asked: PauseAsked) -> Result<PauseDecision, OpsError> {
     of_all(asked.all)?;
     let by = text("by", &asked.by, NAME)?;
     let note = text("note", &asked.note, NOTE)?;
-    let until = match (asked.until, &asked.length) {
+    let length = match (asked.until, &asked.length) {
         (Some(_), Some(_)) => return Err(invalid("until and for exclude each other: give one")),
-        (Some(at), None) if at <= now => {
-            return Err(invalid(format!("until: {at} is past; it is {now}")));
-        }
-        (Some(at), None) => Some(at),
+        (Some(at), None) => Some(PauseLength::Until(at)),
         (None, Some(length)) => {
             let length = parse_length(length, LONGEST, "for")
                 .map_err(|fault| invalid(format!("for: {}", fault.what)))?;
-            Some(now.plus(length))
+            Some(PauseLength::For(length))
         }
         (None, None) => None,
     };
-    let until = match (until, asked.on_resume) {
-        (Some(at), Some(on_resume)) => Some(PauseEnd { at, on_resume }),
+    let end = match (length, asked.on_resume) {
+        (Some(length), Some(on_resume)) => Some((length, on_resume)),
         (None, None) => None,
         (Some(_), None) => {
             let what = "on_resume: say what becomes of what falls due until then, catch-up or skip";
@@ -52,11 +44,14 @@ pub async fn pause(
             return Err(invalid(what));
         }
     };
-    let request = PauseRequest { by: by.into(), note: note.into(), until };
-    match change(clock, |reply| Command::Pause(request, reply)).await? {
-        (before, Some(pause)) => Ok(PauseDecision { paused: (&pause).into(), was_paused: before.is_some() }),
-        // Somebody resumed at the same moment.
-        (_, None) => Err(OpsError::Unavailable("it was resumed at the same moment; try again".into())),
+    let asked = PauseFor { by: by.into(), note: note.into(), end };
+    let PauseChanged { before, ended, after } = change(clock, |reply| Command::Pause(asked, reply)).await?;
+    match after {
+        Some(pause) => {
+            Ok(PauseDecision { paused: (&pause).into(), was_paused: before.is_some() && ended.is_none() })
+        }
+        // Somebody resumed at the same moment, or it was that short.
+        None => Err(OpsError::Unavailable("it has ended already; try again".into())),
     }
 }
 
@@ -66,19 +61,22 @@ pub async fn pause(
 /// [`OpsError::Invalid`], [`OpsError::Unavailable`]: nothing changed, unless that says otherwise.
 pub async fn resume(clock: &RunningClock, asked: ResumeAsked) -> Result<ResumeDecision, OpsError> {
     of_all(asked.all)?;
-    let (before, _) = change(clock, |reply| Command::Resume(asked.on_resume, reply)).await?;
-    let on_resume = asked.on_resume;
-    Ok(ResumeDecision { was_paused: before.as_ref().map(Into::into), on_resume })
+    let PauseChanged { before, ended, .. } =
+        change(clock, |reply| Command::Resume(asked.on_resume, reply)).await?;
+    // It may have come to its own end at the same moment, which was chosen when it began.
+    let on_resume = ended.map_or(asked.on_resume, |end| end.on_resume);
+    let through = ended.map(|end| end.at);
+    Ok(ResumeDecision { was_paused: before.as_ref().map(Into::into), through, on_resume })
 }
 
-async fn change<T>(
+async fn change(
     clock: &RunningClock,
-    command: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Command,
-) -> Result<T, OpsError>
-where
-    Result<T, String>: Send + 'static,
-{
-    clock.ask(command).await?.map_err(OpsError::Unavailable)
+    command: impl FnOnce(oneshot::Sender<PauseAnswer>) -> Command,
+) -> Result<PauseChanged, OpsError> {
+    clock.ask(command).await?.map_err(|why| match why {
+        Unchanged::Invalid(what) => OpsError::Invalid(what),
+        Unchanged::Unavailable(what) => OpsError::Unavailable(what),
+    })
 }
 
 fn of_all(all: bool) -> Result<(), OpsError> {

@@ -2,9 +2,12 @@
 
 use super::record::{at, confirmed, json_lines, khronos, parked, revision, text, tried};
 use khronos::{
-    clock_loop::{Command as Ask, Decided, Handle, Status},
+    clock_loop::{Command as Ask, Decided, Handle, PauseChanged, PauseLength, Status, Unchanged},
     config::MetricsConfig,
-    engine::{KeptPage, OldestPage, Parked, RecordRow, Revision, ScheduleStatus, Sent},
+    engine::{
+        KeptPage, OldestPage, OnResume, Parked, Pause, PauseEnd, Reached, RecordRow, Revision,
+        ScheduleStatus, Sent,
+    },
     http::{HttpState, Limits, bind, bind_control, serve, serve_control},
     ops::{RecordReader, RunningClock},
     schedule::{CalendarStore, Definition, Packed},
@@ -71,8 +74,16 @@ async fn play(
                 let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
                 drop(reply.send(Decided { done: of(7), being_sent: of(9) }));
             }
-            Ask::Pause(_, reply) => drop(reply.send(Err("nothing changed: the disk is full".into()))),
-            Ask::Resume(_, reply) => drop(reply.send(Ok((None, None)))),
+            Ask::Pause(asked, reply) => {
+                let why = match asked.end {
+                    Some((PauseLength::Until(_), _)) => Unchanged::Invalid("until: it is past".into()),
+                    _ => Unchanged::Unavailable("nothing changed: the disk is full".into()),
+                };
+                drop(reply.send(Err(why)));
+            }
+            Ask::Resume(OnResume::CatchUp, reply) => drop(reply.send(Ok(PauseChanged::default()))),
+            // It had come to its own end before, and would have been caught up with.
+            Ask::Resume(OnResume::Skip, reply) => drop(reply.send(Ok(ended()))),
             Ask::Reload(reply) => drop(reply.send(Ok("nothing changed".into()))),
         }
     }
@@ -81,6 +92,13 @@ async fn play(
 /// One that waits for a person, and one that is sent again by itself, just now.
 fn entries() -> Vec<(u64, Parked, bool)> {
     vec![(7, parked(), false), (9, tried(3), true)]
+}
+
+fn ended() -> PauseChanged {
+    let end = PauseEnd { at: at(4), on_resume: OnResume::CatchUp };
+    let reached = Reached { lately: at(3), ever: at(3), set_backs: 0 };
+    let pause = Pause { since: at(3), by: "ann".into(), note: "x".into(), until: Some(end), reached };
+    PauseChanged { before: Some(pause), ended: Some(end), after: None }
 }
 
 /// Of a schedule that was removed before it was ever due.
@@ -181,6 +199,13 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
         let drop = run(&["parked", "drop", "--all"]);
         assert_eq!((text(&drop.stdout).as_str(), drop.status.code()), ("7 dropped\n", Some(0)), "{drop:?}");
         let resume = run(&["resume", "--all", "--skip"]);
+        let said = format!(
+            "resumed; what fell due since {} through {} is caught up with, as each schedule's catch_up says\n",
+            at(3),
+            at(4)
+        );
+        assert_eq!(text(&resume.stdout), said, "{resume:?}");
+        let resume = run(&["resume", "--all", "--catch-up"]);
         assert_eq!(text(&resume.stdout), "the clock was not paused; nothing changed\n", "{resume:?}");
         let pause = ["pause", "--all", "--note", "x"];
         for (arguments, code, said) in [

@@ -70,6 +70,15 @@ pub(super) struct Out {
     pub(super) finished: Rarely,
     /// Commands for which there is no room.
     pub(super) too_many: Vec<u64>,
+    /// Pauses that do not begin, for too many others are kept.
+    pub(super) too_many_pauses: Vec<u64>,
+}
+
+impl Out {
+    /// All that is told now and then only.
+    fn rarely(&mut self) -> [&mut Rarely; 3] {
+        [&mut self.parked, &mut self.dropped, &mut self.finished]
+    }
 }
 
 impl Engine {
@@ -224,7 +233,7 @@ impl Engine {
             Input::Drain => self.draining = true,
             Input::Flush => {
                 self.progress.trim();
-                [&mut self.out.parked, &mut self.out.dropped].into_iter().for_each(Rarely::hurry);
+                self.out.rarely().into_iter().for_each(Rarely::hurry);
             }
         }
     }
@@ -237,11 +246,15 @@ impl Engine {
 
     fn emit(&mut self) -> Vec<Action> {
         let now = self.now();
-        let rarely = [&mut self.out.parked, &mut self.out.dropped, &mut self.out.finished];
-        self.out.notices.extend(rarely.into_iter().filter_map(|notices| notices.take(now)));
+        let held_back: Vec<_> =
+            self.out.rarely().into_iter().filter_map(|notices| notices.take(now)).collect();
+        self.out.notices.extend(held_back);
         let mut actions: Vec<Action> = self.out.notices.drain(..).map(Action::Notice).collect();
         if !self.out.too_many.is_empty() {
             actions.push(Action::TooMany(std::mem::take(&mut self.out.too_many)));
+        }
+        if !self.out.too_many_pauses.is_empty() {
+            actions.push(Action::TooManyPauses(std::mem::take(&mut self.out.too_many_pauses)));
         }
         let durable = self.progress.kept_promises();
         if !durable.is_empty() {

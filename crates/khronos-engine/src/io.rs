@@ -44,8 +44,8 @@ pub enum Input {
         /// The schedule.
         name: Arc<str>,
     },
-    /// Hand nothing over from now on; or another note or end for the present pause. Answered by [`Action::Durable`] or
-    /// [`Action::TooMany`].
+    /// Hand nothing over from now on; or another note or end for the present pause. Answered by [`Action::Durable`],
+    /// [`Action::TooMany`] or [`Action::TooManyPauses`].
     Pause {
         /// Names the command.
         command: u64,
@@ -106,8 +106,10 @@ pub enum Action {
     /// What these commands changed, or asked for, is durable: answer them.
     Durable(Vec<u64>),
     /// These commands change nothing, for too many others wait: until the clock is believed, or until the disk has what they
-    /// changed, or until what is skipped of pauses is settled. Answer them so; they may be given again later.
+    /// changed. Answer them so; they may be given again later.
     TooMany(Vec<u64>),
+    /// These pauses do not begin, for of too many earlier ones it is not settled yet what is skipped: likewise.
+    TooManyPauses(Vec<u64>),
     /// Publish these, and answer each with [`Input::Settled`].
     Publish(Vec<Handover>),
     /// Append these rows behind, off the hot path.
@@ -217,7 +219,9 @@ pub enum Notice {
     Resumed {
         /// When it had begun.
         since: Timestamp,
-        /// What becomes of what fell due since.
+        /// When it ended: maybe earlier than now, for the clock may have been down then.
+        through: Timestamp,
+        /// What becomes of what fell due between.
         how: OnResume,
     },
     /// All schedules of a load run now.
@@ -334,9 +338,14 @@ impl fmt::Display for Notice {
                 and(*others, "; so it is with N other schedules")
             ),
             Self::Paused(pause) => {
-                write!(f, "{pause}; nothing is sent before it ends (`khronos resume --all`)")
+                write!(
+                    f,
+                    "{pause}; nothing is sent before it ends (`khronos resume --all --catch-up`, or `--skip`)"
+                )
             }
-            Self::Resumed { since, how } => write!(f, "resumed; what fell due since {since} {how}"),
+            Self::Resumed { since, through, how } => {
+                write!(f, "resumed; what fell due since {since} through {through} {how}")
+            }
             Self::Loaded(summary) => write!(f, "{summary}"),
             Self::Unheard { event, schedule } => write!(
                 f,

@@ -267,7 +267,7 @@ impl Engine {
         let before = self.pausing.kept.paused.as_ref().map(|pause| (pause.since, pause.reached));
         let (since, reached) = match before {
             Some(before) => before,
-            None if !self.pausing.make_room() => return self.out.too_many.push(command),
+            None if !self.pausing.make_room() => return self.out.too_many_pauses.push(command),
             None => (self.now(), self.reached_now()),
         };
         self.pausing.kept.seen = Some(self.now());
@@ -308,7 +308,7 @@ impl Engine {
         if how == OnResume::Skip {
             self.pausing.kept.skipped.push(SkippedPause { reached, through });
         }
-        self.out.notices.push(Notice::Resumed { since, how });
+        self.out.notices.push(Notice::Resumed { since, through, how });
         self.pausing.gate = self.write_pauses();
     }
 
@@ -371,7 +371,22 @@ impl fmt::Display for OnResume {
 
 impl fmt::Display for Pause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { since, by, note, until, .. } = self;
+        Self::describe(f, self.since, &self.by, &self.note, self.until)
+    }
+}
+
+impl Pause {
+    /// What is shown of a pause, in words.
+    ///
+    /// # Errors
+    /// The formatter's.
+    pub fn describe(
+        f: &mut fmt::Formatter<'_>,
+        since: Timestamp,
+        by: &str,
+        note: &str,
+        until: Option<PauseEnd>,
+    ) -> fmt::Result {
         write!(f, "paused since {since} by {by}: {note}")?;
         match until {
             Some(PauseEnd { at, on_resume }) => write!(f, " (until {at}; what falls due {on_resume})"),

@@ -3,32 +3,38 @@
 use super::*;
 use crate::{
     clock,
-    clock_loop::{Handle, PauseChanged},
-    engine::{OnResume, PauseRequest},
+    clock_loop::{Degraded, Handle, PauseAnswer, PauseChanged, PauseFor, PauseLength, Unchanged},
+    engine::{OnResume, Pause, PauseEnd, Pauses, Reached},
     store::Fault,
 };
 use tokio::sync::oneshot;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-async fn ask(
-    handle: &Handle,
-    command: impl FnOnce(oneshot::Sender<PauseChanged>) -> Command,
-) -> PauseChanged {
+async fn ask(handle: &Handle, command: impl FnOnce(oneshot::Sender<PauseAnswer>) -> Command) -> PauseAnswer {
     let (reply, answer) = oneshot::channel();
     handle.commands.send(command(reply)).await.unwrap();
     tokio::time::timeout(LIMIT, answer).await.expect("it is answered in time").unwrap()
 }
 
-fn request(note: &str) -> PauseRequest {
-    PauseRequest { by: "ann".into(), note: note.into(), until: None }
+async fn pause_for(handle: &Handle, note: &str, end: Option<(PauseLength, OnResume)>) -> PauseAnswer {
+    let asked = PauseFor { by: "ann".into(), note: note.into(), end };
+    ask(handle, |reply| Command::Pause(asked, reply)).await
 }
 
-async fn pause(handle: &Handle, note: &str) -> PauseChanged {
-    ask(handle, |reply| Command::Pause(request(note), reply)).await
+async fn pause(handle: &Handle, note: &str) -> PauseAnswer {
+    pause_for(handle, note, None).await
 }
 
-async fn resume(handle: &Handle) -> PauseChanged {
+/// Why nothing, or nothing durable, came of it.
+fn unavailable(answer: PauseAnswer) -> String {
+    match answer {
+        Err(Unchanged::Unavailable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn resume(handle: &Handle) -> PauseAnswer {
     ask(handle, |reply| Command::Resume(OnResume::CatchUp, reply)).await
 }
 
@@ -39,18 +45,21 @@ async fn a_pause_is_answered_when_it_is_durable_and_shown_with_its_note() {
     let (clock_loop, handle) = ClockLoop::new(parts(&memory, publisher).await);
     let running = tokio::spawn(clock_loop.run(shutdown().1));
     task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
-    assert_eq!(resume(&handle).await, Ok((None, None)));
-    let (before, paused) = pause(&handle, "new disks").await.unwrap();
+    assert_eq!(resume(&handle).await, Ok(PauseChanged::default()));
+    let PauseChanged { before, after: paused, .. } = pause(&handle, "new disks").await.unwrap();
     assert_eq!((before, &*paused.as_ref().unwrap().note), (None, "new disks"));
     let kept = memory.open("khronos", Limits::default()).unwrap().load().unwrap().pauses;
     assert_eq!(kept.paused, paused);
     let status = handle.status.borrow().clone();
     assert_eq!((&status.paused, status.reasons), (&paused, vec![]));
     assert!(status.warnings[0].contains("by ann: new disks"), "{:?}", status.warnings);
-    let (before, again) = pause(&handle, "more disks").await.unwrap();
+    let PauseChanged { before, after: again, .. } = pause(&handle, "more disks").await.unwrap();
     assert_eq!((before, again.unwrap().since), (paused.clone(), paused.unwrap().since));
-    let (before, after) = resume(&handle).await.unwrap();
+    let asked = clock::now();
+    let PauseChanged { before, ended, after } = resume(&handle).await.unwrap();
     assert_eq!((&*before.unwrap().note, after), ("more disks", None));
+    let PauseEnd { at, on_resume } = ended.unwrap();
+    assert!(asked <= at && at <= clock::now() && on_resume == OnResume::CatchUp, "{at}");
     assert_eq!(handle.status.borrow().paused, None);
     running.abort();
 }
@@ -89,13 +98,27 @@ async fn what_the_disk_does_not_take_is_not_answered_as_done() {
     handle.commands.send(Command::Write(reply)).await.unwrap();
     answer.await.unwrap().unwrap();
     (0..1_000).for_each(|_| memory.plant(Fault::Refused));
-    let why = pause(&handle, "new disks").await.unwrap_err();
+    let why = unavailable(pause(&handle, "new disks").await);
     assert!(why.contains("it is in effect") && why.contains("a restart may forget it"), "{why}");
     let failing = handle.status.wait_for(|status| !status.reasons.is_empty());
     tokio::time::timeout(LIMIT, failing).await.expect("it is told in time").unwrap();
-    let why = resume(&handle).await.unwrap_err();
+    let why = unavailable(resume(&handle).await);
     assert!(why.starts_with("nothing changed, for the store can't be written"), "{why}");
     assert!(handle.status.borrow().paused.is_some());
+    running.abort();
+}
+
+#[tokio::test]
+async fn an_end_that_the_disk_does_not_take_is_said_to_let_nothing_out() {
+    let memory = Memory::default();
+    let (publisher, _task) = Publisher::channel(4);
+    let (clock_loop, handle) = ClockLoop::new(parts(&memory, publisher).await);
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
+    pause(&handle, "new disks").await.unwrap();
+    (0..1_000).for_each(|_| memory.plant(Fault::Refused));
+    let why = unavailable(resume(&handle).await);
+    assert!(why.contains("nothing is sent before it can") && why.contains("after a restart"), "{why}");
+    assert!(!why.contains("in effect"), "{why}");
     running.abort();
 }
 
@@ -112,8 +135,83 @@ async fn while_the_clock_is_not_believed_a_pause_is_refused_with_the_reason() {
     parts.rules.clock.settle = 3_600_000;
     let (clock_loop, handle) = ClockLoop::new(parts);
     let running = tokio::spawn(clock_loop.run(shutdown().1));
-    let why = pause(&handle, "new disks").await.unwrap_err();
+    let why = unavailable(pause(&handle, "new disks").await);
     assert!(why.starts_with("nothing changed, for the wall clock jumped ahead"), "{why}");
+    assert!(why.ends_with("3600 s after the jump (clock.settle)"), "{why}");
     assert_eq!(handle.status.borrow().paused, None);
+    running.abort();
+}
+
+/// A clock whose store has come to an instant that is so many milliseconds ahead of the wall clock.
+async fn set_back_by(millis: i64, max_backward: i64, publisher: Publisher) -> (ClockLoop, Handle, Timestamp) {
+    let memory = Memory::default();
+    let then = clock::now().plus(millis);
+    let commit = Commit { settled: then, handed: then, reached: then, ..Commit::default() };
+    memory.open("khronos", Limits::default()).unwrap().save(0, &commit).unwrap();
+    let mut parts = parts(&memory, publisher).await;
+    parts.rules.clock.max_backward = max_backward;
+    let (clock_loop, handle) = ClockLoop::new(parts);
+    (clock_loop, handle, then)
+}
+
+const MINUTE: i64 = 60_000;
+
+#[tokio::test]
+async fn the_length_of_a_pause_is_measured_by_the_time_that_ends_it() {
+    let (publisher, _task) = Publisher::channel(4);
+    let (clock_loop, handle, then) = set_back_by(4 * MINUTE, 5 * MINUTE, publisher).await;
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
+    let end = |length| Some((length, OnResume::Skip));
+    let paused = pause_for(&handle, "x", end(PauseLength::For(3 * MINUTE))).await.unwrap().after;
+    let until = paused.expect("it has not ended at once").until.unwrap().at;
+    assert_eq!(until, then.plus(3 * MINUTE));
+    let wall = clock::now().plus(3 * MINUTE);
+    match pause_for(&handle, "x", end(PauseLength::Until(wall))).await {
+        Err(Unchanged::Invalid(why)) => assert!(
+            why.starts_with(&format!("until: {wall} is past: the clock had come to {then} before")),
+            "{why}"
+        ),
+        other => panic!("{other:?}"),
+    }
+    running.abort();
+}
+
+/// Else it would say for an hour that all is well, or that it is not.
+#[tokio::test]
+async fn while_the_clock_is_not_believed_its_status_is_brought_up_to_date() {
+    let (publisher, _task) = Publisher::channel(4);
+    let (clock_loop, mut handle, _) = set_back_by(60 * MINUTE, MINUTE, publisher).await;
+    let begun = clock::now();
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
+    let later = |status: &crate::clock_loop::Status| {
+        status.now.since(begun) > 2_000 && status.degraded.contains(&Degraded::Clock)
+    };
+    let told = handle.status.wait_for(later);
+    tokio::time::timeout(LIMIT, told).await.expect("it is told in time").unwrap();
+    running.abort();
+}
+
+/// How a pause ends by itself was chosen when it began, and whoever resumes too late is told of that.
+#[tokio::test]
+async fn a_resume_after_the_pauses_own_end_is_answered_with_how_that_was() {
+    let memory = Memory::default();
+    let now = clock::now();
+    let reached = Reached { lately: now, ever: now, set_backs: 0 };
+    let until = PauseEnd { at: now.plus(2_000), on_resume: OnResume::Skip };
+    let paused = Pause { since: now, by: "ann".into(), note: "x".into(), until: Some(until), reached };
+    let pauses = Some(Pauses { paused: Some(paused), skipped: Vec::new() });
+    let commit = Commit { settled: now, handed: now, reached: now, pauses, ..Commit::default() };
+    memory.open("khronos", Limits::default()).unwrap().save(0, &commit).unwrap();
+    let (publisher, _task) = Publisher::channel(4);
+    let (mut clock_loop, handle) = ClockLoop::new(parts(&memory, publisher).await);
+    let is_paused = handle.status.borrow().paused.is_some();
+    // It does not turn meanwhile: the resume is what it sees first.
+    testkit::wait_until("its end", LIMIT, async || (clock::now() > until.at).then_some(())).await;
+    let (reply, answer) = oneshot::channel();
+    clock_loop.on_command(Command::Resume(OnResume::CatchUp, reply));
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
+    let changed = tokio::time::timeout(LIMIT, answer).await.unwrap().unwrap().unwrap();
+    assert!(is_paused && changed.before.is_some(), "{changed:?}");
+    assert_eq!((changed.ended, changed.after), (Some(until), None));
     running.abort();
 }

@@ -3,17 +3,24 @@
 use super::*;
 use crate::{
     clock,
-    clock_loop::PauseChanged,
-    engine::{OnResume, Pause, PauseEnd, PauseRequest, Reached},
+    clock_loop::{PauseAnswer, PauseChanged, PauseFor, PauseLength, Unchanged},
+    engine::{OnResume, Pause, PauseEnd, Reached},
 };
 use serde_json::json;
 
 /// What the loop that is played answers: where it was paused before, the note says so.
-pub(super) fn begun(request: PauseRequest) -> PauseChanged {
-    let PauseRequest { by, note, until } = request;
+pub(super) fn begun(asked: PauseFor) -> PauseAnswer {
+    let PauseFor { by, note, end } = asked;
+    let until = end.map(|(length, on_resume)| match length {
+        PauseLength::Until(at) if at <= self::at(10) => Err(Unchanged::Invalid("until: it is past".into())),
+        PauseLength::Until(at) => Ok(PauseEnd { at, on_resume }),
+        PauseLength::For(millis) => Ok(PauseEnd { at: at(10).plus(millis), on_resume }),
+    });
+    let until = until.transpose()?;
     let reached = Reached { lately: at(10), ever: at(10), set_backs: 0 };
     let pause = Pause { since: at(10), by, note, until, reached };
-    Ok(((&*pause.note == "again").then(|| pause.clone()), Some(pause)))
+    let before = (&*pause.note == "again").then(|| pause.clone());
+    Ok(PauseChanged { before, ended: None, after: Some(pause) })
 }
 
 #[tokio::test]
@@ -33,10 +40,9 @@ async fn a_pause_is_asked_for_by_the_control_socket_alone() {
         json!({ "since": at(10), "by": "ann", "note": "new disks", "until": null, "on_resume": null });
     assert_eq!(answer, json!({ "paused": shown, "was_paused": false }));
     let again = json!({ "all": true, "by": "ann", "note": "again", "for": "2h", "on_resume": "catch-up" });
-    let before = clock::now().plus(7_200_000);
     let answer: Value = control.post("/pause", &again).await.unwrap();
     let until: Timestamp = answer["paused"]["until"].as_str().unwrap().parse().unwrap();
-    assert!(before <= until && until <= clock::now().plus(7_200_000), "{answer}");
+    assert_eq!(until, at(10).plus(7_200_000), "by the time of the clock that is asked");
     assert_eq!((&answer["paused"]["on_resume"], &answer["was_paused"]), (&"catch-up".into(), &true.into()));
     let (status, detail) = refused(control.post("/resume", &resume).await).await;
     assert_eq!((status, detail.as_str()), (503, "nothing changed: the disk is full"));
@@ -71,9 +77,9 @@ async fn a_paused_clock_is_ready_and_says_with_its_schedules_that_it_is_paused()
     let clock = Clock::start().await;
     let list: Value = clock.client.get("/schedules").await.unwrap();
     assert_eq!(list.get("paused"), None);
-    let until = Some(PauseEnd { at: at(90), on_resume: OnResume::Skip });
-    let request = PauseRequest { by: "ann".into(), note: "new disks".into(), until };
-    clock.status.send_modify(|status| status.paused = begun(request).unwrap().1);
+    let end = Some((PauseLength::Until(at(90)), OnResume::Skip));
+    let asked = PauseFor { by: "ann".into(), note: "new disks".into(), end };
+    clock.status.send_modify(|status| status.paused = begun(asked).unwrap().after);
     let shown = json!({
         "since": at(10), "by": "ann", "note": "new disks", "until": at(90), "on_resume": "skip"
     });

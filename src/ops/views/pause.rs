@@ -1,6 +1,6 @@
 //! Pauses, as they are asked for and shown.
 
-use crate::engine::{OnResume, Pause};
+use crate::engine::{OnResume, Pause, PauseEnd};
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -36,11 +36,8 @@ impl From<&Pause> for PauseView {
 impl fmt::Display for PauseView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { since, by, note, until, on_resume } = self;
-        write!(f, "paused since {since} by {by}: {note}")?;
-        match until.zip(*on_resume) {
-            Some((until, how)) => write!(f, " (until {until}; what falls due {how})"),
-            None => Ok(()),
-        }
+        let until = until.zip(*on_resume).map(|(at, on_resume)| PauseEnd { at, on_resume });
+        Pause::describe(f, *since, by, note, until)
     }
 }
 
@@ -89,6 +86,8 @@ pub struct ResumeAsked {
 pub struct ResumeDecision {
     /// The pause that has ended; null: there was none.
     pub was_paused: Option<PauseView>,
-    /// What becomes of what fell due.
+    /// When it ended: by its own end, or now.
+    pub through: Option<Timestamp>,
+    /// What becomes of what fell due between.
     pub on_resume: OnResume,
 }

@@ -141,7 +141,10 @@ impl Unbound {
                         }
                     }
                     Action::Notice(notice) => self.notices.push(notice),
-                    Action::Durable(_) | Action::TooMany(_) | Action::Record { .. } => {}
+                    Action::Durable(_)
+                    | Action::TooMany(_)
+                    | Action::TooManyPauses(_)
+                    | Action::Record { .. } => {}
                 }
             }
         }

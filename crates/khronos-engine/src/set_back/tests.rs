@@ -115,7 +115,11 @@ impl Clock {
                             self.sent.push((schedule.name.to_string(), stands_for.last.millis(), body));
                         }
                     }
-                    Action::Durable(_) | Action::TooMany(_) | Action::Record { .. } | Action::Notice(_) => {}
+                    Action::Durable(_)
+                    | Action::TooMany(_)
+                    | Action::TooManyPauses(_)
+                    | Action::Record { .. }
+                    | Action::Notice(_) => {}
                 }
             }
         }

@@ -259,7 +259,7 @@ impl World {
                     self.parking.set_back(now, &self.engine);
                     self.pausing.set_back(now, self.era);
                 }
-                Action::TooMany(commands) => self.pausing.refuse(&commands),
+                Action::TooMany(commands) | Action::TooManyPauses(commands) => self.pausing.refuse(&commands),
                 Action::Notice(Notice::Paused(pause)) => self.pausing.begin(pause),
                 Action::Notice(_) => {}
             }

@@ -83,3 +83,19 @@ fn of_many_that_finish_at_once_one_is_named_with_how_many_others() {
     let lines: usize = told.iter().map(|(.., others)| others + 1).sum();
     assert_eq!((lines, told.len()), (50, 2), "{told:?}");
 }
+
+#[test]
+fn at_the_end_it_is_said_of_those_too_that_were_kept_back() {
+    let at = Some(Timestamp::from_millis(START + 57_000).to_string());
+    let many =
+        (0..50).map(|number| Definition { name: format!("m{number}"), at: at.clone(), ..ending("once") });
+    let (told, mut engine) = said(&many.collect::<Vec<_>>(), &Answer::Confirmed { returned: false }, 1);
+    let before: usize = told.iter().map(|(.., others)| others + 1).sum();
+    assert!(before < 50, "{told:?}");
+    let reading = Reading { wall: Timestamp::from_millis(START + 60_000), boot: 60_000 };
+    let last = engine.step(reading, Input::Flush).into_iter().find_map(|action| match action {
+        Action::Notice(Notice::Finished { others, .. }) => Some(others + 1),
+        _ => None,
+    });
+    assert_eq!(last, Some(50 - before));
+}
