@@ -23,7 +23,7 @@ pub use parts::{Failure, Late, Loader, Parts, Remarks, Report};
 
 use crate::{
     clock::{self, Alarm},
-    engine::{Action, Answer, Engine, Handover, Input, Prepared},
+    engine::{Action, Answer, ClockState, Engine, Handover, Input, Prepared},
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use commands::{Promise, Writes};
@@ -230,9 +230,7 @@ impl ClockLoop {
     /// something is due; what is due, which yields to all else that is ready; what could wait.
     async fn next_event(&mut self, alarm: &Alarm) -> Event {
         let now = clock::now();
-        // Since the last step: whoever keeps asking must not put it off. A clock that was set back shows less than then.
-        let beat = self.stepped_at.min(now).plus(BEAT);
-        let wake = self.engine.next_wakeup().map_or(beat, |wish| wish.min(beat));
+        let wake = self.wake(now);
         tokio::select! {
             biased;
             event = self.store_events.recv() => event.map_or_else(|| Event::Gone(store_gone()), Event::Store),
@@ -253,6 +251,18 @@ impl ClockLoop {
                 woken.map_or_else(|error| Event::Gone(Failure::Timer(error)), |()| Event::Time)
             }
             () = yield_now(), if self.outbox.is_empty() && self.engine.can_prepare() => Event::Idle,
+        }
+    }
+
+    /// When to step next. The engine wishes by its own time: it may be ahead of the wall clock, and what is wanted at once is
+    /// not ahead of itself; or it is held at an instant that the wall clock has left, and nothing later comes.
+    fn wake(&self, now: Timestamp) -> Timestamp {
+        // Since the last step: whoever keeps asking must not put it off. A clock that was set back shows less than then.
+        let beat = self.stepped_at.min(now).plus(BEAT);
+        match self.engine.next_wakeup() {
+            Some(wish) if wish <= self.engine.now() => now,
+            Some(wish) if !matches!(self.engine.clock(), ClockState::Held { .. }) => wish.min(beat),
+            _ => beat,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    clock,
+    clock::{self, Alarm},
     clock_loop::{Degraded, Handle, PauseAnswer, PauseChanged, PauseFor, PauseLength, Unchanged},
     engine::{OnResume, Pause, PauseEnd, Pauses, Reached},
     store::Fault,
@@ -150,6 +150,7 @@ async fn set_back_by(millis: i64, max_backward: i64, publisher: Publisher) -> (C
     memory.open("khronos", Limits::default()).unwrap().save(0, &commit).unwrap();
     let mut parts = parts(&memory, publisher).await;
     parts.rules.clock.max_backward = max_backward;
+    parts.rules.clock.settle = 60 * MINUTE;
     let (clock_loop, handle) = ClockLoop::new(parts);
     (clock_loop, handle, then)
 }
@@ -214,4 +215,20 @@ async fn a_resume_after_the_pauses_own_end_is_answered_with_how_that_was() {
     assert!(is_paused && changed.before.is_some(), "{changed:?}");
     assert_eq!((changed.ended, changed.after), (Some(until), None));
     running.abort();
+}
+
+/// What it wants later by its own time, which stands still, never comes: it must not be asked again all the time.
+#[tokio::test]
+async fn while_the_clock_is_held_its_loop_waits_for_the_next_beat() {
+    let (publisher, _task) = Publisher::channel(4);
+    let (mut clock_loop, _handle, _) = set_back_by(-48 * 60 * MINUTE, MINUTE, publisher).await;
+    let alarm = Alarm::new().unwrap();
+    for _ in 0..100 {
+        let now = clock::now();
+        if clock_loop.wake(now) > now {
+            return;
+        }
+        clock_loop.turn(&alarm).await;
+    }
+    panic!("it turns without a pause");
 }
