@@ -49,6 +49,12 @@ without_services() {
     return "$status"
 }
 
+# What was installed for the tests alone does not start with the machine either. A container has no systemd, and boots nothing.
+disable_at_boot() {
+    command -v systemctl >/dev/null || return 0
+    as_root systemctl --no-reload disable "$1" || true
+}
+
 apt_install() {
     heading "installing $*"
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
@@ -64,10 +70,14 @@ install_missing() {
     command -v cargo >/dev/null || fail "Rust is missing: install it (https://rustup.rs), then run ./test.sh again"
     if ! [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then
         without_services apt_install rabbitmq-server
+        disable_at_boot rabbitmq-server
     fi
     if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then install_postgres; fi
     # With promtool, for deploy/prometheus.
-    if ! [ -x /usr/bin/prometheus ] || ! [ -x /usr/bin/promtool ]; then without_services apt_install prometheus; fi
+    if ! [ -x /usr/bin/prometheus ] || ! [ -x /usr/bin/promtool ]; then
+        without_services apt_install prometheus
+        disable_at_boot prometheus # it would listen on every address
+    fi
     # For the subscribers of examples/. Another Python may come first in PATH: the tests use Debian's.
     /usr/bin/python3 -c 'import pika' 2>/dev/null || apt_install python3-pika
     command -v node >/dev/null || apt_install nodejs
@@ -79,6 +89,7 @@ install_postgres() {
     without_services apt_install postgresql-common
     as_root sed -i 's/^#\?create_main_cluster *=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
     without_services apt_install postgresql
+    disable_at_boot postgresql
 }
 
 # Node's amqplib, as examples/node/package-lock.json has it; again when that changes.
@@ -133,6 +144,7 @@ everything() {
     install_missing
     heading "style"
     cargo fmt --all -- --check
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
     heading "lints"
     cargo clippy --release --all-features --all-targets -- -D warnings
     heading "documentation"
