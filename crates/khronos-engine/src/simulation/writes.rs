@@ -82,9 +82,7 @@ impl Seen {
                             inputs.push(Input::Settled(vec![(one.token, answer)]));
                         }
                     }
-                    Action::TooMany(commands) | Action::TooManyPauses(commands) => {
-                        self.too_many.extend(commands)
-                    }
+                    Action::TooMany(many) | Action::TooManyPauses(many) => self.too_many.extend(many),
                     Action::Durable(_) | Action::Record { .. } | Action::Notice(_) => {}
                 }
             }
@@ -181,11 +179,7 @@ fn what_is_on_time_does_not_wait_for_what_is_caught_up_with() {
             match action {
                 Action::Save { ticket, .. } => inputs.push(Input::Saved(ticket)),
                 Action::Publish(handovers) => sent.extend(handovers),
-                Action::Durable(_)
-                | Action::TooMany(_)
-                | Action::TooManyPauses(_)
-                | Action::Record { .. }
-                | Action::Notice(_) => {}
+                _ => {}
             }
         }
     }
@@ -221,10 +215,7 @@ fn what_is_put_waits_for_its_own_write_and_no_other_schedule_does() {
                         let answer = |one: &Handover| (one.token, Answer::Confirmed { returned: false });
                         inputs.push(Input::Settled(handovers.iter().map(answer).collect()));
                     }
-                    Action::TooMany(_)
-                    | Action::TooManyPauses(_)
-                    | Action::Record { .. }
-                    | Action::Notice(_) => {}
+                    _ => {}
                 }
             }
         }
@@ -372,10 +363,7 @@ fn more_commands_than_there_is_room_for_are_refused_while_the_clock_is_held_or_t
                     Action::Save { ticket, .. } => saves.push(ticket),
                     Action::Durable(commands) => durable.extend(commands),
                     Action::TooMany(commands) => too_many.extend(commands),
-                    Action::TooManyPauses(_)
-                    | Action::Publish(_)
-                    | Action::Record { .. }
-                    | Action::Notice(_) => {}
+                    _ => {}
                 }
             }
             [saves, durable, too_many]
