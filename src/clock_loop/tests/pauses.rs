@@ -200,7 +200,7 @@ async fn a_resume_after_the_pauses_own_end_is_answered_with_how_that_was() {
     let reached = Reached { lately: now, ever: now, set_backs: 0 };
     let until = PauseEnd { at: now.plus(2_000), on_resume: OnResume::Skip };
     let paused = Pause { since: now, by: "ann".into(), note: "x".into(), until: Some(until), reached };
-    let pauses = Some(Pauses { paused: Some(paused), skipped: Vec::new() });
+    let pauses = Some(Pauses { paused: Some(paused), skipped: Vec::new(), seen: None });
     let commit = Commit { settled: now, handed: now, reached: now, pauses, ..Commit::default() };
     memory.open("khronos", Limits::default()).unwrap().save(0, &commit).unwrap();
     let (publisher, _task) = Publisher::channel(4);
