@@ -56,8 +56,15 @@ impl GivenFiles {
     /// Reads them, each once; `-` is `input`. A calendar is known by its ending, its keys or the folder in which it lies.
     pub fn read(paths: &[PathBuf], mut input: impl Read, calendar_folder: Option<&Path>) -> Self {
         let (mut all, mut reader, mut seen) = (Self::default(), FileReader::default(), BTreeSet::new());
-        for path in paths.iter().filter(|path| seen.insert(*path)) {
-            if path.as_os_str() == "-" {
+        let calendar_folder = calendar_folder.map(whole);
+        for path in paths {
+            let is_input = path.as_os_str() == "-";
+            let place = if is_input { path.clone() } else { place(path) };
+            let in_folder = calendar_folder.as_deref().is_some_and(|folder| place.parent() == Some(folder));
+            if !seen.insert(place) {
+                continue;
+            }
+            if is_input {
                 all.add_input(&mut input);
                 continue;
             }
@@ -68,7 +75,6 @@ impl GivenFiles {
                 all.diagnostics.push(Diagnostic::error(what).in_file(&path.display().to_string()).help(help));
                 continue;
             }
-            let in_folder = calendar_folder.is_some_and(|folder| path.parent() == Some(folder));
             let is_ics = calendars::is_ics(path);
             let text = if is_ics {
                 reader.read(path, calendars::BYTES).map(calendar::ics::decoded)
@@ -186,6 +192,17 @@ impl Schedules {
             }
         }
     }
+}
+
+/// Where a file lies, however it is written. A link is where it lies itself: of its name are the days.
+fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    whole(folder).join(path.file_name().unwrap_or_default())
+}
+
+/// A folder without links and the like, if it is there.
+fn whole(folder: &Path) -> PathBuf {
+    folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
 }
 
 /// Whether a text is in the iCalendar form, in whatever encoding.

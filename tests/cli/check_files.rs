@@ -43,7 +43,7 @@ fn only_the_files_that_are_named_are_checked_and_each_fault_is_shown_as_of_the_f
     let files = [("new/a.toml", MINE), ("new/b.toml", &wrong), ("schedules/other.toml", &OFFICE[..60])];
     let (code, shown) = check(&files[..2], &["new/a.toml"], "");
     assert_eq!((code, &*shown), (0, "the configuration and 1 schedule in 1 file are valid\n"));
-    let (code, shown) = check(&files[..2], &["new/a.toml", "new/b.toml", "new/a.toml"], "");
+    let (code, shown) = check(&files[..2], &["new/a.toml", "new/b.toml", "./new/a.toml", "new/../new/a.toml"], "");
     assert_eq!(code, 1, "{shown}");
     assert!(shown.contains("--> new/b.toml:3:12\n  |\n3 | every = \"1 hout\"\n"), "{shown}");
     assert!(shown.ends_with("\n1 error, 0 warnings; 1 schedule in 2 files can run\n"), "{shown}");
@@ -121,6 +121,8 @@ fn calendars_are_those_of_the_configured_folder_and_the_ones_that_are_named() {
     let odd =
         [("schedules/x.toml", MINE), ("calendars/odd.toml", "date = []\n"), ("odd.toml", "date = []\n")];
     let (_, shown) = check(&odd, &["calendars/odd.toml"], "");
+    assert!(shown.contains("unknown key 'date' in a calendar"), "{shown}");
+    let (_, shown) = check(&odd, &["./calendars/../calendars/odd.toml"], "");
     assert!(shown.contains("unknown key 'date' in a calendar"), "{shown}");
     let (_, shown) = check(&odd, &["odd.toml"], "");
     assert!(shown.contains("a schedule file holds only [[schedule]] tables"), "{shown}");
