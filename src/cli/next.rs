@@ -248,8 +248,8 @@ fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Res
 
 /// Why, in words; the same reason once.
 fn reasons(entry: &Entry<'_>) -> String {
-    let told = |one| why::reason(one, entry.last.as_ref());
-    let mut reasons: Vec<String> = entry.why.iter().map(told).filter(|told| !told.is_empty()).collect();
+    let reason = |one| why::reason(one, entry.last.as_ref());
+    let mut reasons: Vec<String> = entry.why.iter().map(reason).filter(|reason| !reason.is_empty()).collect();
     reasons.dedup();
     let times = if entry.times > 1 { format!(" ({} times)", entry.times) } else { String::new() };
     format!("{}{times}", reasons.join("; "))

@@ -45,8 +45,8 @@ where
     ) -> fmt::Result {
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
-        // a line that says itself which trace it is about has said it
-        let says_it = event.metadata().fields().field("trace_id").is_some();
+        // a line that says itself which trace or span it is about has said it: no name stands in it twice
+        let says_it = ["trace_id", "span_id"].iter().any(|id| event.metadata().fields().field(id).is_some());
         let ids = context.event_scope().into_iter().flatten().filter(|_| !says_it).find_map(|span| {
             let extensions = span.extensions();
             let fields = extensions.get::<FormattedFields<JsonFields>>()?;
@@ -103,6 +103,7 @@ mod tests {
                 info_span!("inner", trace_id = "only half").in_scope(|| tracing::warn!("two"));
                 info_span!("inner", trace_id = "c3", span_id = "d\"4}").in_scope(|| tracing::warn!("three"));
                 tracing::warn!(trace_id = "of its own", "four");
+                tracing::warn!(span_id = "of its own", "half of its own");
             });
             info_span!("other").in_scope(|| tracing::warn!("five"));
             tracing::warn!("six }}");
@@ -110,11 +111,12 @@ mod tests {
         let ids = |number: usize| (found[number]["trace_id"].as_str(), found[number]["span_id"].as_str());
         assert_eq!((ids(0), ids(1)), ((Some("a1"), Some("b2")), (Some("a1"), Some("b2"))));
         assert_eq!(ids(2), (Some("c3"), Some("d\"4}")));
-        assert_eq!((ids(3), ids(4), ids(5)), ((Some("of its own"), None), (None, None), (None, None)));
+        assert_eq!((ids(3), ids(4)), ((Some("of its own"), None), (None, Some("of its own"))));
+        assert_eq!((ids(5), ids(6)), ((None, None), (None, None)));
         // all else is as it was
         assert_eq!((&found[0]["message"], &found[0]["count"]), (&"one".into(), &7.into()));
         assert_eq!((&found[0]["level"], &found[0]["span"]["queue"]), (&"WARN".into(), &"q".into()));
-        assert_eq!(found[5]["message"], "six }");
+        assert_eq!(found[6]["message"], "six }");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn span(task: &InProgress<'_>, event: &Event) -> Span {
         trace_id = trace(event).map(|trace| trace.trace_id),
         span_id = trace(event).map(|_| format!("{:016x}", fastrand::u64(1..))).as_deref(),
         // before it was checked
-        attempt = event.extensions.int("retry-attempt").unwrap_or(1),
+        attempt = event.extensions.int("retry-attempt").filter(|attempt| *attempt >= 1).unwrap_or(1),
         "error.type" = Empty,
     )
 }
