@@ -25,6 +25,7 @@ pub async fn run(clock: RunningClock, shutdown: Shutdown) {
         wait = every;
         if clock.status().figures.schedules.all() > MOST {
             said.too_many();
+            clock.counts.forget_audit();
             continue;
         }
         tokio::select! {

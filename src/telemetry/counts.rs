@@ -216,6 +216,11 @@ impl Counts {
         }
     }
 
+    /// Audits are made no longer: what the last one found grows old.
+    pub fn forget_audit(&self) {
+        *self.0.audited.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// What the last audit found.
     pub fn last_audit(&self) -> Option<Audited> {
         *self.0.audited.lock().unwrap_or_else(PoisonError::into_inner)
