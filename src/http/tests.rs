@@ -187,6 +187,7 @@ async fn play(
         .map(|revision| ScheduleStatus {
             revision: revision.clone(),
             next: Some(at(11)),
+            in_flight: None,
             outstanding: Vec::new(),
             sent: sent(5, 2),
             refused: None,

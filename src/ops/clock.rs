@@ -2,10 +2,12 @@
 
 use super::{DefinitionCache, OpsError, RecordReader, StoppedClock};
 use crate::{
+    clock,
     clock_loop::{Command, Handle, Status},
     schedule::{CalendarStore, ZoneData},
     telemetry::Counts,
 };
+use ponos::event::Timestamp;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
@@ -62,6 +64,7 @@ pub struct RunningClock {
     calendars: CalendarStore,
     pub(super) definitions: Arc<DefinitionCache>,
     pub(crate) counts: Counts,
+    pub(super) started: Timestamp,
     answer: Duration,
 }
 
@@ -75,7 +78,8 @@ impl RunningClock {
         counts: Counts,
         answer: Duration,
     ) -> Self {
-        Self { handle, record, calendars, definitions: Arc::default(), counts, answer }
+        let started = clock::now();
+        Self { handle, record, calendars, definitions: Arc::default(), counts, started, answer }
     }
 
     /// Its name.

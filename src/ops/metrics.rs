@@ -34,10 +34,16 @@ pub async fn read(clock: &RunningClock) -> Result<Registry, OpsError> {
     // Whatever is asked of the loop shows that it turns.
     let age = age(clock).await?;
     let schedules = if_few(clock, &status).await?;
-    let (counts, zones) = (clock.counts.clone(), clock.zone_data());
+    let (counts, zones, started) = (clock.counts.clone(), clock.zone_data(), clock.started);
     run_blocking(move || {
         let mut registry = Registry::with_prefix("khronos");
         show_status(&mut registry, &status, age, &zones);
+        registry.register_with_unit(
+            "start_time",
+            "When the clock began",
+            Unit::Seconds,
+            seconds(started.millis()),
+        );
         counts.register(&mut registry);
         show_audit(&mut registry, &counts);
         show_schedules(&mut registry, schedules);
@@ -114,7 +120,7 @@ fn first_due(status: &ScheduleStatus) -> Option<Timestamp> {
         None => timing.after(span.after).filter(|due| *due <= span.through),
     });
     let next = status.next.filter(|_| !definition.is_paused());
-    behind.chain(next).min().map(|due| timing.send_time(due))
+    behind.chain(status.in_flight).chain(next).min().map(|due| timing.send_time(due))
 }
 
 fn show_status(registry: &mut Registry, status: &Status, age: i64, zones: &ZoneData) {
@@ -258,13 +264,24 @@ mod tests {
         Timestamp::from_millis(minute * MINUTE)
     }
 
+    #[test]
+    fn what_is_handed_over_and_not_answered_is_due_still() {
+        let in_flight = Some(at(8));
+        let active = ScheduleStatus { in_flight, ..status(|_| (), vec![]) };
+        assert_eq!(first_due(&active), Some(at(8)));
+        assert_eq!(first_due(&ScheduleStatus { outstanding: vec![span(3, 7, None)], ..active }), Some(at(4)));
+        let paused = status(|definition| definition.paused = Some(true), vec![]);
+        assert_eq!(first_due(&ScheduleStatus { in_flight, ..paused }), Some(at(8)));
+    }
+
     fn status(change: impl FnOnce(&mut Definition), outstanding: Vec<Span>) -> ScheduleStatus {
         let every = Some("1 minute".into());
         let mut definition = Definition { name: "one-minute".into(), every, ..Definition::default() };
         change(&mut definition);
         let revision = Era::first(1, at(0)).of(Packed::build(&definition).unwrap());
         let sent = crate::engine::Sent::default();
-        ScheduleStatus { revision, next: Some(at(9)), outstanding, sent, refused: None, finished: false }
+        let (next, in_flight, refused) = (Some(at(9)), None, None);
+        ScheduleStatus { revision, next, in_flight, outstanding, sent, refused, finished: false }
     }
 
     fn span(after: i64, through: i64, coalesced: Option<Coalesced>) -> Span {

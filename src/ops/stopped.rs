@@ -89,6 +89,7 @@ impl StoppedClock {
         ScheduleStatus {
             revision: revision.clone(),
             next,
+            in_flight: None,
             finished: next.is_none() && outstanding.is_empty() && revision.definition.is_understood(),
             outstanding,
             sent: self.snapshot.sent.get(revision.name()).copied().unwrap_or_default(),

@@ -34,6 +34,7 @@ async fn play(
     let schedule = ScheduleStatus {
         revision: revision(),
         next: Some(at(11)),
+        in_flight: None,
         outstanding: Vec::new(),
         sent: (0..7).fold(Sent::default(), |mut sent, number| {
             sent.note(at(10), number == 0);

@@ -16,6 +16,8 @@ pub struct ScheduleStatus {
     pub revision: Revision,
     /// Next due time that is not handed over.
     pub next: Option<Timestamp>,
+    /// The due time before it that is handed over and not answered yet.
+    pub in_flight: Option<Timestamp>,
     /// What is outstanding, oldest revision first.
     pub outstanding: Vec<Span>,
     /// Its events.
@@ -101,6 +103,7 @@ impl Engine {
         ScheduleStatus {
             revision: slot.revision(),
             next,
+            in_flight: slot.in_flight(),
             finished: slot.is_idle() && outstanding.is_empty(),
             outstanding,
             sent: slot.sent,

@@ -149,6 +149,7 @@ async fn a_list_that_breaks_off_is_no_whole_answer() {
     let status = ScheduleStatus {
         revision: revision("one-minute", "1 minute"),
         next: None,
+        in_flight: None,
         outstanding: vec![],
         sent: Sent::default(),
         refused: None,

@@ -8,7 +8,10 @@ use super::{
     breaker::Breaker,
     ended::{DeadKind, Ended},
 };
-use crate::event::{Event, Timestamp, TraceParent};
+use crate::{
+    clock::Clock,
+    event::{Event, Timestamp, TraceParent},
+};
 use prometheus_client::{
     collector::Collector,
     encoding::DescriptorEncoder,
@@ -20,7 +23,7 @@ use prometheus_client::{
 };
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -164,6 +167,9 @@ impl WorkerMetrics {
             metrics.receive_retries.clone(),
         );
         registry.register_collector(Box::new(Arc::clone(&metrics.paused)));
+        let started = Gauge::<f64, AtomicU64>::default();
+        started.set(Clock::system().now().millis() as f64 / 1_000.0);
+        registry.register_with_unit("ponos_start_time", "When counting began", seconds(), started);
         metrics
     }
 
