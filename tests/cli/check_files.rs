@@ -43,7 +43,8 @@ fn only_the_files_that_are_named_are_checked_and_each_fault_is_shown_as_of_the_f
     let files = [("new/a.toml", MINE), ("new/b.toml", &wrong), ("schedules/other.toml", &OFFICE[..60])];
     let (code, shown) = check(&files[..2], &["new/a.toml"], "");
     assert_eq!((code, &*shown), (0, "the configuration and 1 schedule in 1 file are valid\n"));
-    let (code, shown) = check(&files[..2], &["new/a.toml", "new/b.toml", "./new/a.toml", "new/../new/a.toml"], "");
+    let (code, shown) =
+        check(&files[..2], &["new/a.toml", "new/b.toml", "./new/a.toml", "new/../new/a.toml"], "");
     assert_eq!(code, 1, "{shown}");
     assert!(shown.contains("--> new/b.toml:3:12\n  |\n3 | every = \"1 hout\"\n"), "{shown}");
     assert!(shown.ends_with("\n1 error, 0 warnings; 1 schedule in 2 files can run\n"), "{shown}");

@@ -9,6 +9,8 @@ use testkit::{Sandbox, promtool};
 
 pub(crate) const RULES: [&str; 2] = ["khronos.rules.yml", "ponos.rules.yml"];
 const TESTS: [&str; 3] = ["tests/khronos.yml", "tests/ponos.yml", "tests/slo.yml"];
+/// Nothing is wrong.
+const HEALTHY: &str = "tests/healthy.yml";
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus")
@@ -28,7 +30,7 @@ fn passes(folder: &Path, arguments: &[&str]) {
 fn promtool_accepts_rules_and_sample_configuration_and_each_case_of_each_alert_passes() {
     passes(&folder(), &["check", "config", "prometheus.yml"]);
     passes(&folder(), &[&["check", "rules"][..], &RULES].concat());
-    passes(&folder(), &[&["test", "rules"][..], &TESTS].concat());
+    passes(&folder(), &[&["test", "rules", HEALTHY][..], &TESTS].concat());
 }
 
 #[test]
@@ -59,6 +61,7 @@ fn each_alert_has_a_case_that_fires_and_one_that_is_silent_and_is_documented() {
             cases.entry(alert.to_owned()).or_default().insert(expected.trim() != "[]");
         }
     }
+    let healthy = file(HEALTHY);
     let mut alerts = BTreeSet::new();
     for rules in RULES.map(file) {
         for (alert, rest) in after(&rules, "- alert: ") {
@@ -68,6 +71,8 @@ fn each_alert_has_a_case_that_fires_and_one_that_is_silent_and_is_documented() {
                 2,
                 "{alert} fires in a case, is silent in one"
             );
+            let silent = format!("alertname: {alert}\n        exp_alerts: []\n");
+            assert!(healthy.contains(&silent), "{alert} is silent where nothing is wrong");
             for needed in ["severity: ", "summary: ", "description: "] {
                 assert!(rule.contains(needed), "{alert} has no {needed}");
             }
