@@ -30,7 +30,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         environment: variables.lines().filter_map(variable).collect(),
         flags: Vec::new(),
     };
-    let (config, found) = Config::read(&request);
+    let (_, found) = Config::read(&request);
     // A mark of the order of bytes is no part of the text.
     let file = file.strip_prefix('\u{feff}').unwrap_or(file);
     let of_file = |one: &&khronos::diagnostic::Diagnostic| one.line.is_some();
@@ -38,7 +38,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     found.list().iter().filter(of_file).for_each(|one| placed.push(one.clone()));
     diagnostics::placed(file, &placed);
     assert_eq!(Config::load(&request).is_ok(), found.errors() == 0);
-    drop(config);
     hidden(request, file, variables);
 });
 
