@@ -47,6 +47,16 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
+/// Waits until sled has let go of its file: a thread of its pool may hold it, and write to it, for some moments after the last
+/// handle was dropped. Where that takes longer, the next opening waits again.
+pub(super) fn await_release(folder: &Path) {
+    let Ok(database) = File::open(folder.join(DATABASE)) else { return };
+    let _ = when_free(|| match database.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(())),
+    });
+}
+
 /// Tries to take what somebody may still hold for a moment; nothing if it was held all the time.
 pub(super) fn when_free<T>(
     mut attempt: impl FnMut() -> Result<Option<T>, StoreError>,

@@ -309,10 +309,11 @@ impl Drop for SledStore {
             self.reader.close();
         }
         // Sled unwraps a sync while it closes.
-        if let Some(db) = db
-            && catch_unwind(AssertUnwindSafe(move || drop(db))).is_err()
-        {
-            tracing::warn!(store = %self.path.display(), "sled could not close its file; what was saved was synced before");
+        if let Some(db) = db {
+            if catch_unwind(AssertUnwindSafe(move || drop(db))).is_err() {
+                tracing::warn!(store = %self.path.display(), "sled could not close its file; what was saved was synced before");
+            }
+            files::await_release(&self.path);
         }
         // What it wrote while it closed; where that does not succeed, it is done at the next opening.
         let _ = files::close(&self.path);
