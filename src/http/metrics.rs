@@ -7,12 +7,11 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use ponos::metrics::{Exposition, expose};
+use ponos::metrics::{Exposition, accepted, expose};
 
 pub(super) async fn metrics(State(state): State<HttpState>, headers: HeaderMap) -> Result<Response, Problem> {
     let registry = ops::metrics::read(&state.clock).await?;
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
-    let accept = accept.collect::<Vec<_>>().join(",");
+    let accept = accepted(&headers);
     let exposed = run_blocking(move || expose(&registry, Some(&accept))).await?;
     let Exposition { content_type, text } = exposed.map_err(|_| OpsError::Defect)?;
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())

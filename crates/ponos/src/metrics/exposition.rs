@@ -3,6 +3,7 @@
 //! Both formats have the same metrics under the same names; exemplars are in OpenMetrics alone. The same bucket is
 //! `le="1.0"` in OpenMetrics and `le="1"` in the classic text.
 
+use hyper::{HeaderMap, header::ACCEPT};
 use prometheus_client::{
     encoding::{prometheus_text, text},
     registry::Registry,
@@ -42,6 +43,12 @@ pub fn expose(registry: &Registry, accept: Option<&str>) -> Result<Exposition, f
         }
     };
     Ok(Exposition { content_type, text })
+}
+
+/// All values of `Accept` in one, for [`expose`]: several headers of one name are one list (RFC 9110, 5.3).
+pub fn accepted(headers: &HeaderMap) -> String {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.collect::<Vec<_>>().join(",")
 }
 
 /// Whether OpenMetrics 1.0.0 is named, and plain text is not preferred (RFC 9110, 12.5.1). Wildcards stand for plain text

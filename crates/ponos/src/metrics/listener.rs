@@ -3,13 +3,13 @@
 //! Bounds: a few connections at a time, one request each, a small head, and a few seconds for all of it. Whoever can reach
 //! the address can read the metrics; there is no password, and nothing can be changed.
 
-use super::Metrics;
+use super::{Metrics, accepted};
 use crate::shutdown::{Shutdown, Stage};
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, CONTENT_TYPE, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
@@ -162,9 +162,7 @@ fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return answer;
     }
-    let accept = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let accept = accept.collect::<Vec<_>>().join(",");
-    match metrics.expose(Some(&accept)) {
+    match metrics.expose(Some(&accepted(request.headers()))) {
         Ok(exposition) => with_type(StatusCode::OK, exposition.content_type, exposition.text),
         Err(_) => said(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -10,6 +10,8 @@ mod listener;
 #[cfg(feature = "worker")]
 mod shared;
 
+#[doc(hidden)]
+pub use exposition::accepted;
 pub use exposition::{CLASSIC, Exposition, OPEN_METRICS, expose};
 #[cfg(feature = "worker")]
 pub use listener::ListenError;
