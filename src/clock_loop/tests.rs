@@ -369,16 +369,21 @@ fn the_status_is_brought_up_to_date_now_and_then_and_at_once_after_the_clock_was
     assert_eq!([10_000, 10_199, 10_200, 9_000].map(is_outdated), [false, false, true, true]);
 }
 
-#[tokio::test]
-async fn a_reload_says_that_nothing_is_taken_in_while_the_clock_is_not_believed() {
+/// The parts of a clock that leaps from the first second of 1970 to now, and is not believed for an hour.
+async fn leaping(publisher: Publisher) -> Parts {
     let memory = Memory::default();
-    // The clock leaps from the first second to now.
     let then = Timestamp::from_millis(1_000);
     let commit = Commit { settled: then, handed: then, reached: then, ..Commit::default() };
     memory.open("khronos", Limits::default()).unwrap().save(0, &commit).unwrap();
-    let (publisher, _task) = Publisher::channel(4);
     let mut parts = parts(&memory, publisher).await;
     parts.rules.clock.settle = 3_600_000;
+    parts
+}
+
+#[tokio::test]
+async fn a_reload_says_that_nothing_is_taken_in_while_the_clock_is_not_believed() {
+    let (publisher, _task) = Publisher::channel(4);
+    let mut parts = leaping(publisher).await;
     let read = parts.schedules.take().unwrap().unwrap();
     parts.loader = Arc::new(move || Ok(read.clone()));
     let (clock_loop, handle) = ClockLoop::new(parts);

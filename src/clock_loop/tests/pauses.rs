@@ -125,15 +125,8 @@ async fn an_end_that_the_disk_does_not_take_is_said_to_let_nothing_out() {
 /// When a pause would begin is not clear then, and nothing is sent meanwhile.
 #[tokio::test]
 async fn while_the_clock_is_not_believed_a_pause_is_refused_with_the_reason() {
-    let memory = Memory::default();
-    // The clock leaps from the first second to now.
-    let then = Timestamp::from_millis(1_000);
-    let commit = Commit { settled: then, handed: then, reached: then, ..Commit::default() };
-    memory.open("khronos", Limits::default()).unwrap().save(0, &commit).unwrap();
     let (publisher, _task) = Publisher::channel(4);
-    let mut parts = parts(&memory, publisher).await;
-    parts.rules.clock.settle = 3_600_000;
-    let (clock_loop, handle) = ClockLoop::new(parts);
+    let (clock_loop, handle) = ClockLoop::new(leaping(publisher).await);
     let running = tokio::spawn(clock_loop.run(shutdown().1));
     let why = unavailable(pause(&handle, "new disks").await);
     assert!(why.starts_with("nothing changed, for the wall clock jumped ahead"), "{why}");
