@@ -8,7 +8,7 @@ use crate::{
     clock_loop::{Command, Degraded, Status},
     engine::ScheduleStatus,
     schedule::ZoneData,
-    telemetry::{Counts, OUTCOMES, Tally},
+    telemetry::{Counts, OUTCOMES, OutcomeCounts},
 };
 use ponos::{broker::Link, event::Timestamp};
 use prometheus_client::{
@@ -71,7 +71,7 @@ struct Shown {
     name: Arc<str>,
     next: Option<Timestamp>,
     last: Option<Timestamp>,
-    tally: Tally,
+    tally: OutcomeCounts,
 }
 
 /// All schedules, if there are not more than are shown.
@@ -107,7 +107,7 @@ async fn if_few(clock: &RunningClock, status: &Status) -> Result<Option<Vec<Show
 impl Shown {
     fn new(status: &ScheduleStatus) -> Self {
         let (name, last) = (status.revision.name().into(), status.sent.last());
-        Self { name, next: first_due(status), last, tally: Tally::default() }
+        Self { name, next: first_due(status), last, tally: OutcomeCounts::default() }
     }
 }
 

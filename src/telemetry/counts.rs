@@ -1,7 +1,7 @@
 //! What is counted and measured of rows once they are durable, and of the store that writes them: so that the counters
 //! agree with the record. All of it is bounded, and none of it is touched by the clock's loop.
 
-use super::per_schedule::{PerSchedule, Tally};
+use super::per_schedule::{OutcomeCounts, PerSchedule};
 use crate::{
     config::MetricsConfig,
     engine::{Outcome, Row, SkipReason, UNROUTED},
@@ -236,7 +236,7 @@ impl Counts {
     }
 
     /// The tallies of these schedules, which are all that run. What went is forgotten.
-    pub fn of_schedules(&self, names: &[Arc<str>]) -> Vec<Tally> {
+    pub fn of_schedules(&self, names: &[Arc<str>]) -> Vec<OutcomeCounts> {
         self.0.schedules().of(names)
     }
 

@@ -10,4 +10,4 @@ mod per_schedule;
 pub use counts::{Audited, Counts};
 pub(crate) use logs::EVENT_SPAN;
 pub use logs::{begin, colours};
-pub use per_schedule::{OUTCOMES, Tally};
+pub use per_schedule::{OUTCOMES, OutcomeCounts};

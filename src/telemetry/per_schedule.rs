@@ -9,7 +9,7 @@ use std::{
 pub const OUTCOMES: [&str; 5] = ["confirmed", "skipped", "parked", "dropped", "details-lost"];
 
 /// How many occurrences ended how, as [`OUTCOMES`].
-pub type Tally = [u64; OUTCOMES.len()];
+pub type OutcomeCounts = [u64; OUTCOMES.len()];
 
 #[derive(Debug)]
 pub(super) struct PerSchedule {
@@ -24,7 +24,7 @@ pub(super) struct PerSchedule {
 
 #[derive(Debug, Default)]
 struct Known {
-    tally: Tally,
+    tally: OutcomeCounts,
     /// It did not run when somebody asked last.
     gone: bool,
 }
@@ -52,7 +52,7 @@ impl PerSchedule {
 
     /// The tallies of these, which ran a moment ago. What does not run for the second time is forgotten: at the first it may
     /// have begun since.
-    pub(super) fn of(&mut self, names: &[Arc<str>]) -> Vec<Tally> {
+    pub(super) fn of(&mut self, names: &[Arc<str>]) -> Vec<OutcomeCounts> {
         self.overrun = false;
         let runs: HashSet<&Arc<str>> = names.iter().collect();
         self.known.retain(|name, known| {
@@ -77,7 +77,7 @@ mod tests {
         format!("s{number}").into()
     }
 
-    fn confirmed(tallies: &[Tally]) -> Vec<u64> {
+    fn confirmed(tallies: &[OutcomeCounts]) -> Vec<u64> {
         tallies.iter().map(|tally| tally[0]).collect()
     }
 

@@ -144,7 +144,7 @@ mod tests {
         // Of what ran before the clock was set back more may have been sent; of what began since the pause, nothing.
         assert_eq!(next(0, 0, pausing.skipped_times(began(0, 0))), fix(1, 5));
         assert_eq!(next(0, 0, pausing.skipped_times(began(2, 0))), skip(1, 9));
-        // What began when a pause had ended is no matter of it.
+        // A pause does not concern what began after its end.
         assert_eq!(next(4, 4, pausing.skipped_times(began(1, 6))), fix(5, 12));
         assert_eq!(next(0, 0, pausing.skipped_times(began(2, 9))), fix(1, 12));
     }

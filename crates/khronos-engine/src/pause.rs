@@ -7,7 +7,7 @@
 //! holds a pause, nothing above what had been [reached](Reached) when it began was ever handed over.
 //!
 //! Skipping takes only what lies above that, and at or below the instant at which the pause ended: whatever was due before is
-//! caught up with all the same. What began after the pause is no matter of it. Which time is skipped is kept for as long as
+//! caught up with all the same. A pause does not concern what began after it. Which time is skipped is kept for as long as
 //! a name that was away when the pause ended may come back unchanged: then what was due since it went joins the set. Before
 //! that it goes only to make room for another one, and only once W has passed it and no span holds any of it.
 //!
@@ -82,7 +82,7 @@ pub struct Pause {
     pub note: Arc<str>,
     /// When it ends by itself.
     pub until: Option<PauseEnd>,
-    /// What lies at or below this is no matter of the pause.
+    /// The pause does not concern what lies at or below this.
     pub reached: Reached,
 }
 

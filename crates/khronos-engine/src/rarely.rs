@@ -34,7 +34,7 @@ impl Rarely {
         Some(notice.and_others(others))
     }
 
-    /// What is kept is to be said at once: there is no later.
+    /// Says what is kept at the next chance: the engine ends.
     pub(super) fn hurry(&mut self) {
         self.said = None;
     }

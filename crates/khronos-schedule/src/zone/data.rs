@@ -92,7 +92,7 @@ impl ZoneData {
         })
     }
 
-    /// The same; where there is none that can be used, nothing is looked for that was meant.
+    /// The same, without a suggestion where no zone of this name can be used.
     pub(crate) fn named(&self, name: &str) -> Option<Zone> {
         if self.knows(name) { self.zone(name).ok() } else { None }
     }
