@@ -29,9 +29,9 @@ pub(super) struct Pausing {
     ended: Vec<Ended>,
     /// In which eras the clock went on from a lower reading, and from which.
     set_backs: Vec<(u32, Timestamp)>,
-    /// How often it was set back, as it is durable; and to where at the lowest, of what is not durable yet.
+    /// How often it was set back, as it is durable; and to where each time that is not durable yet.
     set_backs_on_disk: u32,
-    set_back_to: Timestamp,
+    set_back_to: Vec<Timestamp>,
     /// How many pauses were durable.
     pub(super) pauses: usize,
     /// What should not be.
@@ -62,7 +62,7 @@ impl Pausing {
             ended: Vec::new(),
             set_backs: Vec::new(),
             set_backs_on_disk: 0,
-            set_back_to: Timestamp::HORIZON,
+            set_back_to: Vec::new(),
             pauses: 0,
             broken: None,
         }
@@ -109,7 +109,7 @@ impl Pausing {
     pub(super) fn restart(&mut self) {
         self.wanted.clear();
         self.unanswered.clear();
-        self.set_back_to = Timestamp::HORIZON;
+        self.set_back_to.clear();
     }
 
     pub(super) fn begin(&mut self, pause: Pause) {
@@ -121,16 +121,17 @@ impl Pausing {
     /// What lies above comes again when it is due, and no pause that has ended skips it.
     pub(super) fn set_back(&mut self, to: Timestamp, era: u32) {
         self.set_backs.push((era, to));
-        self.set_back_to = self.set_back_to.min(to);
+        self.set_back_to.push(to);
         if let Some((_, lowest)) = self.begun.last_mut() {
             *lowest = to.min(*lowest);
         }
     }
 
     pub(super) fn written(&mut self, commit: &Commit, engine: &Engine) {
-        let set_back = commit.set_backs > std::mem::replace(&mut self.set_backs_on_disk, commit.set_backs);
-        if set_back {
-            let to = std::mem::replace(&mut self.set_back_to, Timestamp::HORIZON);
+        let before = std::mem::replace(&mut self.set_backs_on_disk, commit.set_backs);
+        let set_back = commit.set_backs > before;
+        // The clock may have been set back once more since this write was made.
+        for to in self.set_back_to.drain(..(commit.set_backs - before) as usize) {
             for Ended { skipped, .. } in &mut self.ended {
                 skipped.through = to.min(skipped.through);
             }
