@@ -45,7 +45,7 @@ impl Database {
             .mode(::sled::Mode::LowSpace)
             // No thread of sled's own writes: each batch is flushed by itself.
             .flush_every_ms(None);
-        let db = guarded(path, || config.open())?;
+        let db = opened(path, &config)?;
         close(path)?;
         let file = File::open(path.join("db")).map_err(io("opening the database"))?;
         File::open(path).and_then(|folder| folder.sync_all()).map_err(io("syncing the folder"))?;
@@ -93,6 +93,7 @@ impl Drop for Database {
         {
             tracing::warn!(inbox = %self.path.display(), "sled could not close its file");
         }
+        await_release(&self.path);
         // What it wrote while it closed; where that does not succeed, it is done at the next opening.
         let _ = close(&self.path);
     }
@@ -118,18 +119,50 @@ fn lock(path: &Path) -> Result<File, InboxError> {
     let io = |error| io_error(path, "locking the folder", &error);
     let file =
         File::options().create(true).write(true).truncate(false).open(path.join("lock")).map_err(io)?;
-    for _ in 0..LOCK_ATTEMPTS {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(error)) => return Err(io(error)),
-        }
-    }
-    Err(InboxError {
+    let locked = when_free(|| match file.try_lock() {
+        Ok(()) => Ok(Some(())),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    })?;
+    locked.map(|()| file).ok_or_else(|| InboxError {
         class: InboxErrorClass::Unavailable,
         what: format!("the inbox {} is in use by another process", path.display()),
         remedy: "a sled inbox is for one replica: run one, or use Postgres".into(),
     })
+}
+
+/// Sled's own lock is waited for as ours is. Ours is held, so only this process can still have it: a thread of sled's pool
+/// lets go of a database that was closed some moments after the call that closed it has returned.
+fn opened(path: &Path, config: &::sled::Config) -> Result<::sled::Db, InboxError> {
+    let opened = when_free(|| match guarded(path, || config.open()) {
+        Err(InboxError { what, .. }) if what.contains("could not acquire lock") => Ok(None),
+        opened => opened.map(Some),
+    })?;
+    opened.ok_or_else(|| InboxError {
+        class: InboxErrorClass::Unavailable,
+        what: format!("the inbox {}: this process has not released the database yet", path.display()),
+        remedy: "it is tried again; restart this process if that does not help".into(),
+    })
+}
+
+/// Waits until sled has let go of its file. Where that takes longer, the next opening waits again.
+fn await_release(path: &Path) {
+    let Ok(database) = File::open(path.join("db")) else { return };
+    let _ = when_free(|| match database.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(())),
+    });
+}
+
+/// Tries to take what somebody may still hold for a moment; nothing if it was held all the time.
+fn when_free<T>(mut attempt: impl FnMut() -> Result<Option<T>, InboxError>) -> Result<Option<T>, InboxError> {
+    for _ in 0..LOCK_ATTEMPTS {
+        if let Some(taken) = attempt()? {
+            return Ok(Some(taken));
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Ok(None)
 }
 
 /// Sled takes what a crash left of an unfinished snapshot for a finished one, and for damage.
@@ -196,6 +229,19 @@ mod tests {
         let error = Database::open(folder.path()).err().unwrap();
         assert_eq!(error.class, InboxErrorClass::Refused, "{error}");
         assert!(error.remedy.contains("chmod 700"), "{error}");
+    }
+
+    #[test]
+    fn a_database_that_is_not_let_go_of_is_waited_for_and_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Database::open(folder.path()).unwrap());
+        let held = File::open(folder.path().join("db")).unwrap();
+        held.lock().unwrap();
+        let error = Database::open(folder.path()).err().unwrap();
+        assert_eq!(error.class, InboxErrorClass::Unavailable, "{error}");
+        assert!(error.what.contains("has not released"), "{error}");
+        drop(held);
+        Database::open(folder.path()).unwrap();
     }
 
     #[test]
