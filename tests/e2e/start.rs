@@ -209,10 +209,12 @@ async fn schedules_are_read_again_on_sighup_and_by_themselves_and_a_broken_file_
     let audit = clock.verb(&["audit"]);
     assert_eq!(audit.status.code(), Some(0), "{}", text(&audit));
     // The schedule that was never touched has lost nothing by all this.
+    // At least once: where a connection breaks on a busy machine, an event comes again with the same id.
+    let mut seen = std::collections::HashSet::new();
     let often: Vec<_> = arrivals
         .so_far()
-        .iter()
-        .filter(|a| a.event.subject.as_deref() == Some("often"))
+        .into_iter()
+        .filter(|a| a.event.subject.as_deref() == Some("often") && seen.insert(a.event.id.clone()))
         .map(|a| a.event.time.unwrap())
         .collect();
     assert!(often.windows(2).all(|pair| pair[1].since(pair[0]) == 100), "{often:?}");
