@@ -77,7 +77,7 @@ impl Degraded {
 
 /// What is counted since the start.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tally {
+pub(super) struct Counters {
     pub(super) confirmed: u64,
     /// Of these, how many reached nobody.
     pub(super) returned: u64,
@@ -86,7 +86,7 @@ pub(super) struct Tally {
     backward_steps: u64,
 }
 
-impl Tally {
+impl Counters {
     pub(super) fn answer(&mut self, answer: &Answer) {
         match answer {
             Answer::Confirmed { returned } => {
@@ -125,14 +125,14 @@ pub struct Figures {
 }
 
 impl Figures {
-    pub(super) fn new(engine: &Engine, tally: &Tally) -> Self {
+    pub(super) fn new(engine: &Engine, counters: &Counters) -> Self {
         Self {
             schedules: engine.states(),
             in_flight: engine.in_flight(),
             refused_schedules: engine.refused().len(),
-            refusals: tally.refusals,
-            forward_steps: tally.forward_steps,
-            backward_steps: tally.backward_steps,
+            refusals: counters.refusals,
+            forward_steps: counters.forward_steps,
+            backward_steps: counters.backward_steps,
         }
     }
 }
@@ -144,13 +144,13 @@ mod tests {
 
     #[test]
     fn each_step_of_the_clock_is_counted_by_its_direction() {
-        let mut tally = Tally::default();
+        let mut counters = Counters::default();
         let at = ponos::event::Timestamp::from_millis;
-        tally.notice(&Notice::ClockHeld { ahead: 1 });
-        tally.notice(&Notice::ClockReleased);
-        tally.notice(&Notice::ClockBehind { behind: 1, highest: at(2) });
-        tally.notice(&Notice::ClockResumed { highest: at(2), now: at(1) });
-        assert_eq!((tally.forward_steps, tally.backward_steps), (1, 2));
+        counters.notice(&Notice::ClockHeld { ahead: 1 });
+        counters.notice(&Notice::ClockReleased);
+        counters.notice(&Notice::ClockBehind { behind: 1, highest: at(2) });
+        counters.notice(&Notice::ClockResumed { highest: at(2), now: at(1) });
+        assert_eq!((counters.forward_steps, counters.backward_steps), (1, 2));
     }
 
     /// A new one is missing here first.

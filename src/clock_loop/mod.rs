@@ -27,7 +27,7 @@ use crate::{
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use commands::{Promise, Writes};
-use figures::Tally;
+use figures::Counters;
 use link::Outage;
 use ponos::{
     broker::{Link, PublishOutcome, Publishing, Settlement},
@@ -91,7 +91,7 @@ pub struct ClockLoop {
     rival: watch::Receiver<Option<String>>,
     show_events: bool,
     grace: Duration,
-    tally: Tally,
+    counters: Counters,
     /// The wall clock at the step after which the status was shown.
     shown_at: Timestamp,
     /// The wall clock at the last step.
@@ -170,7 +170,7 @@ impl ClockLoop {
             rival: parts.rival,
             show_events: parts.show_events,
             grace: parts.grace,
-            tally: Tally::default(),
+            counters: Counters::default(),
             shown_at: Timestamp::EPOCH,
             stepped_at: reading.wall,
             commanded: false,
@@ -382,7 +382,7 @@ impl ClockLoop {
                 // Its exchange is not there: an outage, and no fault of the event's.
                 PublishOutcome::Missing(_) | PublishOutcome::Lost => Answer::Lost,
             };
-            self.tally.answer(&answer);
+            self.counters.answer(&answer);
             (token, answer)
         });
         let answers = answers.collect();

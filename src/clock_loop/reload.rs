@@ -115,7 +115,7 @@ impl ClockLoop {
 
     pub(super) fn on_notice(&mut self, notice: &Notice) {
         status::tell(&self.clock, notice);
-        self.tally.notice(notice);
+        self.counters.notice(notice);
         self.writes.notice(notice);
         if let Notice::Loaded(summary) = notice {
             self.reloads.summary = Some(summary.to_string());

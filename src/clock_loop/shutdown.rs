@@ -44,7 +44,7 @@ impl ClockLoop {
             error!("the last write took too long; a restart sends the unwritten events again");
         }
         let report = Report {
-            confirmed: self.tally.confirmed,
+            confirmed: self.counters.confirmed,
             unanswered: self.engine.in_flight(),
             outstanding: self.engine.outstanding(),
         };

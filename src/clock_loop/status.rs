@@ -37,12 +37,12 @@ impl ClockLoop {
             degraded,
             paused: self.engine.paused().cloned(),
             link: self.link.borrow().clone(),
-            confirmed: self.tally.confirmed,
-            returned: self.tally.returned,
+            confirmed: self.counters.confirmed,
+            returned: self.counters.returned,
             parked: self.engine.parked_events(),
             outstanding: self.engine.outstanding() as u64,
             settled: self.engine.settled(),
-            figures: Figures::new(&self.engine, &self.tally),
+            figures: Figures::new(&self.engine, &self.counters),
         };
         self.status.send_replace(status);
     }
