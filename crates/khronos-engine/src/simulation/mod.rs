@@ -68,9 +68,10 @@ fn no_seed_breaks_a_promise() {
 #[test]
 fn what_a_longer_run_found_stays_mended() {
     plant(None);
-    for seed in
-        [1_948, 8_541, 10_370, 10_396, 10_772, 12_503, 15_825, 16_645, 16_809, 86_421, 140_107, 141_691]
-    {
+    for seed in [
+        1_948, 8_541, 10_370, 10_396, 10_772, 12_503, 15_825, 16_645, 16_809, 27_506, 86_421, 140_107,
+        141_691,
+    ] {
         run(seed, None).unwrap();
     }
 }

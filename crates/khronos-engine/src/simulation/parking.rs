@@ -125,8 +125,6 @@ impl Parking {
     /// entry stays. What lies below, or is parked since, has no such excuse.
     pub(super) fn check_handover(&mut self, handover: &Handover, engine: &Engine, now: Timestamp) {
         let (name, due) = (&handover.schedule.name, handover.stands_for.last);
-        let is_called_again =
-            |number: u64| self.set_back.iter().any(|before| before.calls_again(number, handover));
         // Where a clock was set back, one due time may stand in two entries: it is of the one whose event this is.
         let its_own = |(number, one): (&u64, &Parked)| {
             (is_of(handover, one) && one.first() == handover.stands_for).then_some(*number)
@@ -134,7 +132,7 @@ impl Parking {
         let its_own: Vec<u64> = engine.parked().iter().filter_map(its_own).collect();
         let is_parked = |(number, parked): &(&u64, &Parked)| {
             let may_be = self.set_back.is_empty() || its_own.is_empty() || its_own.contains(number);
-            is_of(handover, parked) && may_be && !is_called_again(**number)
+            is_of(handover, parked) && may_be && !is_called_again(&self.set_back, **number, handover)
         };
         let by_itself = |parked: &Parked| parked.retry_at.is_some();
         let unreleased = |(_, parked): &(&u64, &Parked)| !parked.released && !by_itself(parked);
@@ -157,13 +155,18 @@ impl Parking {
         }
     }
 
-    /// What is refused stands parked at once, and in no span: nothing waits behind it.
+    /// What is refused stands parked at once, and in no span: nothing waits behind it. What is called for again since the
+    /// clock was set back stands in both, and the span passes it.
     pub(super) fn check_refused(&mut self, handover: &Handover, engine: &Engine) {
         let (name, due) = (&handover.schedule.name, handover.stands_for.last);
         self.refused.insert((name.clone(), due));
         let is_dropped = engine.parked_waiting() >= engine.most_parked();
         if !is_dropped && !engine.parked().values().any(|parked| is_of(handover, parked)) {
             self.broken = Some(format!("{name} of {due} was refused, and is not parked"));
+        }
+        let mut its_own = engine.parked().iter().filter(|(_, parked)| is_of(handover, parked));
+        if its_own.any(|(number, _)| is_called_again(&self.set_back, *number, handover)) {
+            return;
         }
         let running = engine.running(name).map(|running| running.outstanding).unwrap_or_default();
         let mut spans = running.iter().filter(|span| span.revision == handover.era.number);
@@ -218,6 +221,11 @@ impl SetBack {
         let was_parked = self.last.get(&number).is_some_and(|last| due <= *last);
         was_parked && handover.schedule.timing.send_time(due) > self.to
     }
+}
+
+/// Whether what stands in this entry is due once more.
+fn is_called_again(set_back: &[SetBack], number: u64, handover: &Handover) -> bool {
+    set_back.iter().any(|before| before.calls_again(number, handover))
 }
 
 /// Whether the clock was set back to before its send time.
