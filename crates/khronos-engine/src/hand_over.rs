@@ -218,6 +218,10 @@ impl Engine {
         if self.outstanding.backlogs.of(&key.0).next().is_some_and(|(oldest, _)| oldest != key) {
             return self.outstanding.backlogs.set(key, State::Behind);
         }
+        // What it was due for when it began, or came back, is no more to go before it is durable than what falls due.
+        if let Some(gate) = self.schedules.gate(key) {
+            return self.outstanding.backlogs.set(key, State::Saving(gate));
+        }
         let settled = self.settled();
         let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
         let (era, schedule) = (backlog.era, backlog.schedule.clone());

@@ -8,6 +8,7 @@ use super::{
     due_queue::DueQueue,
     lookahead::Lookahead,
     place::{Where, Which},
+    progress::SpanKey,
     slot::Slot,
     slots::{SlotId, Slots},
 };
@@ -145,6 +146,15 @@ impl Schedules {
             self.gates.insert(id, gate);
             self.opening.push_back((gate, id));
         }
+    }
+
+    /// The write that the running revision `number` of a name waits for.
+    pub(super) fn gate(&self, (name, number): &SpanKey) -> Option<u64> {
+        if self.gates.is_empty() {
+            return None;
+        }
+        let id = self.find(name).filter(|id| self[*id].number() == *number)?;
+        self.gates.get(&id).copied()
     }
 
     /// Lets go what waited for writes that are durable now.
