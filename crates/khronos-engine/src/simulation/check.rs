@@ -299,12 +299,14 @@ fn limits_hold(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// The windows of a schedule's events tile the time: each starts where what was settled before it ends.
+/// The windows of a schedule's events tile the time: each starts where what was settled before it ends, or where something
+/// ends that is still to be settled, for nothing waits behind what is refused.
 fn windows_tile(world: &World) -> Result<(), String> {
     if world.era > 0 {
         // Where the clock was set back, what ends before a window may have stood in a coalesced event's.
         return Ok(());
     }
+    let settled = world.disk.settled.unwrap_or(Timestamp::EPOCH);
     let mut by_schedule: BTreeMap<(&Arc<str>, u32), BTreeMap<Timestamp, &Arrival>> = BTreeMap::new();
     for arrival in &world.arrivals {
         let key = (&arrival.schedule, arrival.revision);
@@ -322,7 +324,8 @@ fn windows_tile(world: &World) -> Result<(), String> {
         for (due, arrival) in arrivals {
             let body: serde_json::Value = serde_json::from_slice(&arrival.body).map_err(|e| e.to_string())?;
             let Some(from) = body["window"]["from"].as_str() else { continue };
-            if !ends.contains(from) {
+            let is_outstanding = from.parse::<Timestamp>().is_ok_and(|from| from > settled);
+            if !ends.contains(from) && !is_outstanding {
                 return Err(format!(
                     "{schedule} r{number} of {due}: its window starts at {from}, where nothing ends\n{}",
                     story(world, schedule)

@@ -146,7 +146,7 @@ impl Parking {
             return;
         };
         let of_schedule = |(_, one): &(&u64, &Parked)| one.schedule == *name && by_itself(one);
-        let oldest = engine.parked().iter().filter(of_schedule).find(|(_, one)| !is_ahead(one, engine, now));
+        let oldest = engine.parked().iter().filter(of_schedule).find(|(_, one)| !is_ahead(one, engine));
         let is_its_turn = parked.retry_at.is_some_and(|at| at <= now) && oldest == Some((number, parked));
         self.resent += usize::from(is_its_turn);
         if handover.stands_for.first != parked.stands_for.first || !(parked.released || is_its_turn) {
@@ -229,11 +229,11 @@ fn is_called_again(set_back: &[SetBack], number: u64, handover: &Handover) -> bo
 }
 
 /// Whether the clock was set back to before its send time.
-fn is_ahead(parked: &Parked, engine: &Engine, now: Timestamp) -> bool {
+fn is_ahead(parked: &Parked, engine: &Engine) -> bool {
     let revision = engine.revision(&(parked.schedule.clone(), parked.revision));
     let jitter = revision.map_or(0, |revision| revision.timing().jitter());
     let due = if parked.singly { parked.stands_for.first } else { parked.stands_for.last };
-    due.plus(jitter_offset(&parked.schedule, due, jitter)) > now
+    due.plus(jitter_offset(&parked.schedule, due, jitter)) > engine.now()
 }
 
 fn is_of(handover: &Handover, parked: &Parked) -> bool {

@@ -113,7 +113,8 @@ impl Pausing {
     }
 
     pub(super) fn begin(&mut self, pause: Pause) {
-        let before = self.begun.last().filter(|(before, _)| before.since == pause.since);
+        // What a crash has undone since may have been another one.
+        let before = self.begun.iter().rev().find(|(before, _)| before.reached == pause.reached);
         let lowest = before.map_or(pause.since, |(_, lowest)| *lowest);
         self.begun.push((pause, lowest));
     }
