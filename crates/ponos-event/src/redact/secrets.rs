@@ -1,4 +1,5 @@
-//! Where the secrets of a text are: passwords of URLs, logins without a URL, and values whose name says what they are. Pure.
+//! Where the secrets of a text are: passwords of URLs, logins without a URL, tokens of a clock, and values whose name says
+//! what they are. Pure.
 //!
 //! A line is looked at by itself, and each of its bytes a bounded number of times, for it may be as long as it likes.
 
@@ -28,12 +29,37 @@ pub fn secrets(text: &str) -> Vec<Range<usize>> {
         let mut hidden = in_urls(line);
         let urls = hidden.len();
         hidden.extend(in_logins(line));
+        hidden.extend(in_tokens(line));
         hidden.extend(named::in_parameters(line));
         if hidden.len() > urls {
             hidden = joined(hidden);
         }
         found.extend(hidden.into_iter().map(|range| begin + range.start..begin + range.end));
         begin += line.len() + 1;
+    }
+    found
+}
+
+/// How a token of a clock begins: `kh_`, the eight characters of its id, and `_`. The secret stands behind that.
+const TOKEN: &str = "kh_";
+const TOKEN_ID: usize = 8;
+
+/// The secret parts of tokens, those of one that was cut off or run together with other text included.
+fn in_tokens(line: &str) -> Vec<Range<usize>> {
+    let (mut found, mut hidden): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
+    for (at, _) in line.match_indices(TOKEN) {
+        let id = at + TOKEN.len();
+        let secret = id + TOKEN_ID + 1;
+        let named = line.get(id..secret).and_then(|id| id.strip_suffix('_'));
+        if at < hidden || !named.is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+            continue;
+        }
+        let rest = line.get(secret..).unwrap_or_default();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        hidden = secret + rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        if hidden > secret {
+            found.push(secret..hidden);
+        }
     }
     found
 }

@@ -54,6 +54,24 @@ fn a_secret_is_found_by_its_name_wherever_it_stands() {
 }
 
 #[test]
+fn the_secret_of_a_clocks_token_is_hidden_and_its_id_is_shown() {
+    for (text, shown) in [
+        ("kh_1f2e3d4c_hunter2-hunter2_hunter2", "kh_1f2e3d4c_***"),
+        ("the file 'kh_1f2e3d4c_hunter2' is not there", "the file 'kh_1f2e3d4c_***' is not there"),
+        ("xkh_1f2e3d4c_hunter2.", "xkh_1f2e3d4c_***."),
+        ("kh_1f2e3d4c_hunter2 kh_kh_1f2e3d4c_hunter2", "kh_1f2e3d4c_*** kh_kh_1f2e3d4c_***"),
+        ("http://h/kh_1f2e3d4c_hunter2?x=1", "http://h/kh_1f2e3d4c_***?x=1"),
+    ] {
+        assert_eq!(redact(text), shown, "{text}");
+        assert_eq!(redact(shown), shown, "what is hidden stays as it is");
+    }
+    for text in ["kh_1f2e3d4c", "kh_1f2e3d4c_", "kh_1f2e3d_4c_x", "kh_", "kh_über3d4c_x", "a kh_1f2e3d4c and"]
+    {
+        assert_eq!(redact(text), text);
+    }
+}
+
+#[test]
 fn a_mistyped_url_hides_what_it_would_if_it_were_right() {
     for (text, shown) in [
         ("amqp:/u:hunter2@h", "amqp:***@h"),
