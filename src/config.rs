@@ -2,7 +2,7 @@
 //!
 //! Three layers, the later one wins, key by key: the file, the environment (`KHRONOS_<SECTION>_<KEY>`), the flags.
 //! `keys.rs` names the keys, `layers.rs` lays the layers over each other, `reader.rs` turns one raw value into what it
-//! means and says where it is wrong, `build.rs` makes the whole; every fault is reported, not only the first.
+//! means and says where it is wrong, `build.rs` makes the whole (`http.rs` its part of HTTP); every fault is reported, not only the first.
 //!
 //! The file is `--config FILE` or `KHRONOS_CONFIG`; else `config.toml` in the working directory if there is one; else
 //! the default that is built in. A relative path in the file counts from the file's folder; in a variable or a flag
@@ -13,6 +13,7 @@
 //! Why no serde here: it stops at the first fault, and knows nothing of the other two layers.
 
 mod build;
+mod http;
 mod keys;
 mod layers;
 mod reader;
@@ -22,10 +23,17 @@ mod url;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use http::{check_domains, check_owner};
 pub use layers::{Override, Request};
 pub use url::BrokerUrl;
 
-use crate::diagnostic::Diagnostics;
+use crate::{
+    authority::{
+        Domains, Role,
+        token::{TokenDigest, TokenId},
+    },
+    diagnostic::Diagnostics,
+};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tracing_subscriber::filter::Targets;
 
@@ -207,6 +215,34 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// By which names (without port) requests may address it.
     pub hosts: Vec<String>,
+    /// Whether everybody on this machine may change the clock.
+    pub open: bool,
+    /// Whether a proxy stands before it that encrypts, on a network of its own.
+    pub behind_proxy: bool,
+    /// Who may do what; without any, everybody may read.
+    pub tokens: Vec<TokenConfig>,
+}
+
+impl HttpConfig {
+    /// Whether tokens could come over a network in the clear, so that they are refused.
+    pub fn refuses_tokens_from_elsewhere(&self) -> bool {
+        self.enabled && !self.behind_proxy && !self.tokens.is_empty() && !self.listen.ip().is_loopback()
+    }
+}
+
+/// `[[http.tokens]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenConfig {
+    /// Its public part.
+    pub id: TokenId,
+    /// Of the whole token.
+    pub digest: TokenDigest,
+    /// Who holds it.
+    pub owner: String,
+    /// What it permits.
+    pub role: Role,
+    /// About which events.
+    pub domains: Domains,
 }
 
 /// `[metrics]`

@@ -1,6 +1,7 @@
 //! Khronos, the clock service. `ARCHITECTURE.md` walks one value through the house; `start.rs`
 //! wires things together.
 
+pub mod authority;
 pub mod broker;
 pub mod cli;
 pub mod clock;

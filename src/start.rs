@@ -122,7 +122,8 @@ pub async fn run(
 
     let limits = http::Limits::for_this_process();
     let running_clock = RunningClock::new(handle, store.into(), calendars, counts, limits.answer);
-    let state = http::HttpState::new(running_clock, config.http.hosts.clone(), limits);
+    let access = http::Access::new(&config.http.tokens, config.http.open, config.http.behind_proxy);
+    let state = http::HttpState::new(running_clock, config.http.hosts.clone(), limits).with_access(access);
     let serving = http::start(listener, control, state, shutdown.clone()).map_err(RunError::Http)?;
     let present = show_presence(&config, store_id, rival_in, shutdown.clone());
     let ended = clock_loop.run_apart(shutdown).await.map_err(RunError::Loop);

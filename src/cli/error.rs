@@ -68,6 +68,7 @@ impl CliError {
 
     fn exit(&self) -> Exit {
         match self {
+            Self::Client(ClientError::Refused { status: 401 | 403, .. }) => Exit::AccessRefused,
             Self::Client(ClientError::Refused { status: 400..=499, .. } | ClientError::Address { .. })
             | Self::Usage(_) => Exit::Usage,
             Self::Client(_) | Self::NotRunning(..) => Exit::Unavailable,
@@ -86,6 +87,7 @@ fn ops_exit(error: &OpsError) -> Exit {
             Exit::Usage
         }
         OpsError::Unavailable(_) => Exit::Unavailable,
+        OpsError::Denied(_) => Exit::AccessRefused,
         OpsError::Record(error) => store_exit(error),
         OpsError::Defect => Exit::Software,
     }

@@ -29,6 +29,7 @@ mod source_now;
 mod table;
 mod tail;
 mod terminal;
+mod token;
 mod when;
 mod zone_data;
 
@@ -109,6 +110,8 @@ enum Verb {
     Tail(tail::Args),
     /// Asks a running clock whether it is well, as a probe.
     Health(health::Args),
+    /// Makes tokens, by which callers over HTTP show who they are.
+    Token(token::Args),
     /// Prints a shell's completion script.
     Completions(completions::Args),
 }
@@ -136,6 +139,7 @@ pub fn main() -> ExitCode {
         Verb::Resume(args) => pause::resume(&cli.globals, args),
         Verb::Tail(args) => tail::run(&cli.globals, args),
         Verb::Health(args) => health::run(&cli.globals, args),
+        Verb::Token(args) => token::run(args),
         Verb::Completions(args) => completions::run(&cli.globals, args),
     }
 }

@@ -115,6 +115,14 @@ fn announce(config: &Config, running: &Running) {
             "subscribe: curl -N http://{listen}/feed (or khronos tail); see also /schedules, /history, /readyz"
         );
     }
+    if config.http.refuses_tokens_from_elsewhere() {
+        warn!(
+            "tokens that come from other machines are refused, for HTTP is not encrypted: set http.behind_proxy = true if a proxy encrypts"
+        );
+    }
+    if config.http.open {
+        warn!("every user of this machine may change this clock: http.open is true");
+    }
     match &config.store.path {
         StorePath::Folder(path) => {
             info!(

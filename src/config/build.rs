@@ -2,9 +2,9 @@
 //! compares them).
 
 use super::{
-    BrokerConfig, BrokerUrl, CalendarSource, ClockConfig, Config, DEFAULT, HttpConfig, LimitsConfig,
-    LogConfig, LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource,
-    ShutdownConfig, StoreConfig, StorePath, TlsConfig, keys, layers, reader::Reader,
+    BrokerConfig, BrokerUrl, CalendarSource, ClockConfig, Config, DEFAULT, LimitsConfig, LogConfig,
+    LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource,
+    ShutdownConfig, StoreConfig, StorePath, TlsConfig, http, keys, layers, reader::Reader,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
@@ -12,7 +12,6 @@ use crate::{
 };
 use ponos::{files, log_filter};
 use std::{
-    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -70,7 +69,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
             max_rows: reader.integer("record.max_rows", 1_000_000, 1_000..=1_000_000_000),
             max_age: reader.duration("record.max_age", 30 * DAY, 36_500 * DAY),
         },
-        http: http(&mut reader),
+        http: http::http(&mut reader),
         metrics: metrics(&mut reader),
         log: LogConfig {
             level: log_level(&mut reader),
@@ -234,25 +233,5 @@ fn metrics(reader: &mut Reader<'_>) -> MetricsConfig {
     MetricsConfig {
         schedules: reader.integer("metrics.schedules", schedules, 0..=20_000),
         audit_every: reader.duration("metrics.audit_every", audit_every, 365 * DAY),
-    }
-}
-
-fn http(reader: &mut Reader<'_>) -> HttpConfig {
-    let hosts = reader.list("http.hosts", &["localhost", "127.0.0.1", "[::1]"]);
-    if let Some(wrong) = hosts.iter().find(|host| {
-        let port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-        host.is_empty() || port || host.contains('/') || host.contains(char::is_whitespace)
-    }) {
-        let help = "write names without scheme and port, as in [\"localhost\", \"clock.example.com\"]";
-        reader.fault("http.hosts", &format!("'{wrong}' is not a host name"), help);
-    }
-    HttpConfig {
-        enabled: reader.boolean("http.enabled", true),
-        listen: reader.parsed(
-            "http.listen",
-            SocketAddr::from((Ipv4Addr::LOCALHOST, 7650)),
-            "write an IP address and a port: 127.0.0.1:7650, 0.0.0.0:7650 or [::1]:7650",
-        ),
-        hosts,
     }
 }

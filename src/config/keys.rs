@@ -2,6 +2,21 @@
 
 pub(super) use crate::schedule::toml_tree::{Key, Kind};
 
+/// The list of tokens, which only the file has: a variable holds no tables.
+pub(super) const TOKENS: &str = "http.tokens";
+
+/// The keys of a token.
+pub(super) const TOKEN: &[Key] = &[
+    ("http.tokens.id", Kind::Text),
+    ("http.tokens.sha256", Kind::Text),
+    ("http.tokens.owner", Kind::Text),
+    ("http.tokens.role", Kind::Text),
+    ("http.tokens.domains", Kind::Texts),
+];
+
+/// Where something of a token may have been written by mistake: neither is shown.
+const NEAR_A_TOKEN: [&str; 2] = ["id", "sha256"];
+
 /// Every key that may be configured, section by section, with its path.
 pub(super) const KEYS: &[Key] = &[
     (
@@ -63,6 +78,9 @@ pub(super) const KEYS: &[Key] = &[
             ("http.enabled", Kind::Boolean),
             ("http.listen", Kind::Text),
             ("http.hosts", Kind::Texts),
+            ("http.open", Kind::Boolean),
+            ("http.behind_proxy", Kind::Boolean),
+            (TOKENS, Kind::Tables(TOKEN)),
         ]),
     ),
     (
@@ -73,12 +91,13 @@ pub(super) const KEYS: &[Key] = &[
     ("shutdown", Kind::Section(&[("shutdown.grace", Kind::Duration)])),
 ];
 
-/// Every key by itself, without the sections.
+/// Every key by itself, without the sections and lists of tables.
 pub(super) fn all() -> Vec<Key> {
     fn leaves(keys: &[Key], all: &mut Vec<Key>) {
         for &(key, kind) in keys {
             match kind {
                 Kind::Section(inner) => leaves(inner, all),
+                Kind::Tables(_) => {}
                 _ => all.push((key, kind)),
             }
         }
@@ -95,7 +114,8 @@ pub(super) fn key(path: &str) -> Option<Key> {
 
 /// Whether the values of keys of this name may be shown: those of unknown keys may be secrets, as the broker's URL is one.
 pub(super) fn may_be_shown(name: &str) -> bool {
-    name != "url" && all().iter().any(|(key, _)| key.rsplit('.').next() == Some(name))
+    let is_named = |(key, _): &Key| key.rsplit('.').next() == Some(name);
+    name != "url" && !NEAR_A_TOKEN.contains(&name) && all().iter().chain(TOKEN).any(is_named)
 }
 
 /// The variable by which a key is overridden: `broker.tls.ca_file` → `KHRONOS_BROKER_TLS_CA_FILE`.

@@ -1,9 +1,9 @@
 //! The three layers: file, environment, flags. Raw values with their origin; unknown keys are refused here.
 
-use super::keys::{self, KEYS, Kind};
+use super::keys::{self, KEYS, Key, Kind};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text, nearest, toml_table},
-    schedule::toml_tree::Walk,
+    schedule::toml_tree::{Spans, Walk},
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, ffi::OsString, ops::Range, path::PathBuf};
@@ -38,6 +38,8 @@ pub(super) enum Value {
     Integer(i64),
     Boolean(bool),
     List(Vec<String>),
+    /// Each with its own place under the key of the whole list.
+    Rows(Vec<Values>),
 }
 
 /// Where a raw value came from; a later layer is greater.
@@ -94,10 +96,40 @@ fn from_file(table: &DeTable<'_>, text: &Text<'_>, values: &mut Values, faults: 
             values.insert(key, (value, Origin::File(span.clone())));
         }
     }
+    let spans = walk.spans;
+    let tokens = keys::TOKENS.split('.').try_fold(&read, |section, name| section.get(name));
+    if let Some((Json::Array(tables), span)) = tokens.zip(spans.get(keys::TOKENS)) {
+        let row = |(index, table)| row(keys::TOKENS, keys::TOKEN, index, table, &spans);
+        let rows = Value::Rows(tables.iter().enumerate().map(row).collect());
+        values.insert(keys::TOKENS, (rows, Origin::File(span.clone())));
+    }
+}
+
+/// The values of one table of a list; its own place stands under the key of the list.
+fn row(list: &'static str, keys: &'static [Key], index: usize, table: &Json, spans: &Spans) -> Values {
+    let path = format!("{list}.{index}");
+    let mut row = Values::new();
+    if let Some(span) = spans.get(&path) {
+        row.insert(list, (Value::Rows(Vec::new()), Origin::File(span.clone())));
+    }
+    for (key, _) in keys {
+        let name = key.rsplit('.').next().unwrap_or(key);
+        if let Some(span) = spans.get(&format!("{path}.{name}")) {
+            // What is of another kind was refused; it is there all the same.
+            let value = table.get(name).and_then(of_json).unwrap_or(Value::Rows(Vec::new()));
+            row.insert(key, (value, Origin::File(span.clone())));
+        }
+    }
+    row
 }
 
 fn place(section: &str) -> String {
-    if section.is_empty() { String::new() } else { format!(" in [{section}]") }
+    let list = section.rsplit_once('.').filter(|(_, last)| last.bytes().all(|byte| byte.is_ascii_digit()));
+    match list {
+        Some((list, _)) => format!(" in [[{list}]]"),
+        None if section.is_empty() => String::new(),
+        None => format!(" in [{section}]"),
+    }
 }
 
 fn of_json(value: &Json) -> Option<Value> {
@@ -112,6 +144,9 @@ fn of_json(value: &Json) -> Option<Value> {
     })
 }
 
+/// Variables of those who ask a clock: no part of its configuration.
+const CLIENTS: [&str; 2] = ["KHRONOS_TOKEN", "KHRONOS_CA_FILE"];
+
 fn environment(request: &Request, text: &Text<'_>, values: &mut Values, faults: &mut Diagnostics) {
     let variables: Vec<_> = keys::all().into_iter().map(|(key, _)| (keys::variable(key), key)).collect();
     for (name, value) in &request.environment {
@@ -120,6 +155,7 @@ fn environment(request: &Request, text: &Text<'_>, values: &mut Values, faults: 
         };
         // Kubernetes puts these into every container of a namespace that has a Service called khronos.
         if name == "KHRONOS_CONFIG"
+            || CLIENTS.contains(&name)
             || name.starts_with("KHRONOS_SERVICE_")
             || name.starts_with("KHRONOS_PORT")
         {

@@ -4,7 +4,7 @@ use super::{
     layers::{Origin, Value, Values},
     text,
 };
-use crate::diagnostic::{Diagnostics, Text, did_you_mean};
+use crate::diagnostic::{Diagnostic, Diagnostics, Text, did_you_mean};
 use ponos::event::duration::parse_span;
 use std::{
     fmt::Display,
@@ -26,11 +26,32 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// Notes a fault of that key's value.
     pub(super) fn fault(&mut self, key: &str, what: &str, help: impl Into<String>) {
-        let diagnostic = match self.values.get(key) {
+        self.faults.push(self.diagnostic(key, what).help(help));
+    }
+
+    /// Notes what a person should know of that key's value.
+    pub(super) fn warn(&mut self, key: &str, what: &str, help: impl Into<String>) {
+        self.faults.push(self.diagnostic(key, what).help(help).warning());
+    }
+
+    fn diagnostic(&self, key: &str, what: &str) -> Diagnostic {
+        match self.values.get(key) {
             Some((_, origin)) => origin.fault(self.text, key, what),
-            None => crate::diagnostic::Diagnostic::error(format!("{key}: {what}")),
-        };
-        self.faults.push(diagnostic.help(help));
+            None => Diagnostic::error(format!("{key}: {what}")),
+        }
+    }
+
+    /// Whether a key is set; in a table of a list also to a value of another kind, which was refused.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// The tables of a list.
+    pub(super) fn rows(&self, key: &str) -> Vec<Values> {
+        match self.values.get(key) {
+            Some((Value::Rows(rows), _)) => rows.clone(),
+            _ => Vec::new(),
+        }
     }
 
     /// The text of a key, if it is set.
@@ -104,9 +125,14 @@ impl Reader<'_> {
     }
 
     pub(super) fn list(&self, key: &str, default: &[&str]) -> Vec<String> {
+        self.texts(key).unwrap_or_else(|| default.iter().map(|item| (*item).to_owned()).collect())
+    }
+
+    /// The texts of a key, if it is set.
+    pub(super) fn texts(&self, key: &str) -> Option<Vec<String>> {
         match self.values.get(key) {
-            Some((Value::List(items), _)) => items.clone(),
-            _ => default.iter().map(|item| (*item).to_owned()).collect(),
+            Some((Value::List(items), _)) => Some(items.clone()),
+            _ => None,
         }
     }
 

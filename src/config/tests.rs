@@ -1,3 +1,5 @@
+mod http;
+
 use super::{keys, *};
 use std::{ffi::OsString, fs, path::Path};
 
@@ -54,7 +56,7 @@ fn other_value(key: &str) -> &'static str {
         "clock.time_zones" | "schedules.folder" | "store.path" => "elsewhere",
         "broker.url" => "amqp://localhost",
         "broker.exchange" => "times",
-        "broker.fanout" => "true",
+        "broker.fanout" | "http.open" | "http.behind_proxy" => "true",
         "http.enabled" => "false",
         "http.listen" => "0.0.0.0:1",
         "http.hosts" => "clock.example.com, localhost",

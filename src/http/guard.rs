@@ -2,7 +2,7 @@
 //! name bound to 127.0.0.1 (DNS rebinding), which the Host header gives away, or across origins, which the Origin and
 //! Sec-Fetch headers give away.
 
-use super::{problem::Problem, state::HttpState};
+use super::{access::Connection, problem::Problem, state::HttpState};
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, header, uri::Authority},
@@ -11,13 +11,9 @@ use axum::{
 };
 use std::net::IpAddr;
 
-/// The address of our end of the connection. A Host header that gives it comes from a client that used no name.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Local(pub(super) Option<IpAddr>);
-
 /// Refuses what does not come by an allowed name, or comes from another origin's page.
 pub(super) async fn guard(State(state): State<HttpState>, request: Request, next: Next) -> Response {
-    let local = request.extensions().get::<Local>().and_then(|local| local.0);
+    let local = request.extensions().get::<Connection>().and_then(|connection| connection.local);
     match admit(request.method(), request.headers(), &state.hosts, local) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

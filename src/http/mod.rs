@@ -1,11 +1,12 @@
-//! The HTTP interface: what the clock does, to be read; and, on a Unix socket for the machine's own operator, what
-//! changes something.
+//! The HTTP interface: what the clock does, to be read; and what changes something, for callers who may: the machine's
+//! own operator on a Unix socket, holders of tokens on TCP.
 //!
 //! `routes.rs` lists the routes; their handlers parse a request and call `ops`, which does the work. `server.rs` accepts
-//! connections and bounds them, on a thread of its own (`apart.rs`); `guard.rs` keeps foreign web pages out. What is long
+//! connections and bounds them, on a thread of its own (`apart.rs`); `guard.rs` keeps foreign web pages out, and `access.rs` tells who asks. What is long
 //! is given to a few at a time, piece by piece (`large.rs`). Every answer that is no success is a problem
-//! document (RFC 9457). Absent: any write on TCP, and any login: what is served is what loopback may see.
+//! document (RFC 9457). Absent: what a caller may do; that is `authority/`, and `ops` asks it.
 
+mod access;
 mod apart;
 pub mod client;
 mod control;
@@ -28,6 +29,7 @@ mod state;
 mod tests;
 mod write_timeout;
 
+pub use access::Access;
 pub use apart::{Serving, start};
 pub use limits::Limits;
 pub use listener::{ControlSocket, HttpError, bind, bind_control, control_path};

@@ -54,8 +54,15 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers
+                    .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"khronos\""));
+            }
+            _ => {}
         }
         response
     }
@@ -65,6 +72,7 @@ impl From<OpsError> for Problem {
     fn from(error: OpsError) -> Self {
         let status = match &error {
             OpsError::Invalid(_) => StatusCode::BAD_REQUEST,
+            OpsError::Denied(_) => StatusCode::FORBIDDEN,
             OpsError::NotFound(missing) => return Self::not_found(missing.clone()),
             OpsError::Refused(_) | OpsError::TooFragmented(_) => StatusCode::UNPROCESSABLE_ENTITY,
             OpsError::Unavailable(_) | OpsError::Record(_) => StatusCode::SERVICE_UNAVAILABLE,

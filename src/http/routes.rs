@@ -1,8 +1,15 @@
 //! The HTTP routes.
 
-use super::{control, feed, guard, health, large, metrics, problem::Problem, reads, state::HttpState};
+use super::{
+    access::authenticate, control, feed, guard, health, large, metrics, problem::Problem, reads,
+    state::HttpState,
+};
+use crate::{
+    authority::{Caller, Role},
+    ops::OpsError,
+};
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, Method, StatusCode, Uri, header},
     middleware::{self, Next},
@@ -17,7 +24,7 @@ use std::time::Duration;
 const BODY: usize = 64 * 1024;
 
 /// Paths with what they give.
-const INDEX: [(&str, &str); 11] = [
+const INDEX: &[(&str, &str)] = &[
     (
         "/feed",
         "events as they are sent, as server-sent events; ?match=time.# (several allowed), ?after=POSITION or Last-Event-ID",
@@ -32,28 +39,55 @@ const INDEX: [(&str, &str); 11] = [
     ),
     ("/audit", "compares the record with the arithmetic; ?schedule= ?from= ?to="),
     ("/parked", "events that were given up on"),
+    ("/parked/release", "POST {\"ids\": [NUMBER, ...]}: sends parked events again"),
+    ("/parked/drop", "POST {\"ids\": [NUMBER, ...]}: drops parked events for good"),
+    ("/pause", "POST {\"all\": true, \"by\": NAME, \"note\": TEXT, ...}: sends nothing until it is resumed"),
+    ("/resume", "POST {\"all\": true, \"on_resume\": \"catch-up\" or \"skip\"}: goes on after a pause"),
+    ("/reload", "POST: reads the schedules again"),
     ("/healthz", "whether the clock's loop is running"),
     ("/metrics", "counters and gauges for Prometheus, as OpenMetrics where it asks for it"),
     ("/readyz", "whether events go out, and if not, why"),
 ];
 
-/// The routes that only read, behind the guard.
+/// All routes, behind the guard, for whoever shows who he is.
 pub(super) fn public(state: HttpState, shutdown: Shutdown) -> Router {
-    finish(reads(&state, shutdown)).layer(middleware::from_fn_with_state(state, guard::guard))
+    guarded(all(&state, shutdown), state)
 }
 
-/// The same routes and those that change something, for users who may open the control socket.
+/// All routes, for users who may open the control socket.
 pub(super) fn control(state: HttpState, shutdown: Shutdown) -> Router {
-    let writes = Router::new()
+    all(&state, shutdown).layer(Extension(Caller::operator()))
+}
+
+fn guarded(router: Router, state: HttpState) -> Router {
+    let known = middleware::from_fn_with_state(state.clone(), authenticate);
+    router.layer(known).layer(middleware::from_fn_with_state(state, guard::guard))
+}
+
+fn all(state: &HttpState, shutdown: Shutdown) -> Router {
+    finish(reads(state, shutdown).merge(changes(state)))
+}
+
+/// The routes that change something. Each operation asks the caller itself; that all of them take a role is asked here,
+/// before anything of a request's body is read.
+fn changes(state: &HttpState) -> Router {
+    Router::new()
         .route("/parked/release", post(control::release))
         .route("/parked/drop", post(control::discard))
         .route("/pause", post(control::pause))
         .route("/resume", post(control::resume))
         .route("/reload", post(control::reload))
+        .layer(middleware::from_fn(operators))
         .layer(middleware::from_fn(guard::same_origin))
         .layer(middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time))
-        .with_state(state.clone());
-    finish(reads(&state, shutdown).merge(writes))
+        .with_state(state.clone())
+}
+
+async fn operators(Extension(caller): Extension<Caller>, request: Request, next: Next) -> Response {
+    match caller.may(Role::Operate, "change something") {
+        Ok(()) => next.run(request).await,
+        Err(denied) => Problem::from(OpsError::from(denied)).into_response(),
+    }
 }
 
 /// The routes served when all ordinary connections are taken, behind the guard.
@@ -63,13 +97,13 @@ pub(super) fn crowded(state: HttpState) -> Router {
         Problem::unavailable(format!("{most} connections are open, which is the limit; try again later"))
     };
     let prompt = middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time);
-    health()
+    let router = health()
         .layer(prompt)
         .fallback(full)
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::map_response(headers))
-        .with_state(state.clone())
-        .layer(middleware::from_fn_with_state(state, guard::guard))
+        .with_state(state.clone());
+    guarded(router, state)
 }
 
 fn reads(state: &HttpState, shutdown: Shutdown) -> Router {

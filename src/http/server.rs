@@ -1,7 +1,7 @@
 //! Accepts connections, bounds their number, and drains them at shutdown.
 
 use super::{
-    guard::Local,
+    access::Connection,
     limits::Limits,
     listener::ControlSocket,
     reserve::{Asked, Reserve},
@@ -17,7 +17,7 @@ use hyper_util::{
 };
 use ponos::shutdown::{Shutdown, Stage};
 use std::{
-    net::IpAddr,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Until the head of a request must have come on a connection of the reserve.
 const HASTE: Duration = Duration::from_secs(2);
 
-/// Serves what may be read, until the shutdown drains; requests that have begun may end.
+/// Serves whoever may do what he asks for, until the shutdown drains; requests that have begun may end.
 pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) {
     let limits = state.limits;
     let crowded = routes::crowded(state.clone());
@@ -68,14 +68,16 @@ pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) 
         failing = false;
         // Feeds are small writes that should leave at once; a peer without it is merely slower.
         let _ = stream.set_nodelay(true);
-        let local = stream.local_addr().ok().map(|address| address.ip());
+        let ip = |address: std::io::Result<SocketAddr>| address.ok().map(|address| address.ip());
+        let (local, peer) = (ip(stream.local_addr()), ip(stream.peer_addr()));
+        let connection = Some(Connection { local, peer, encrypted: false });
         if let Ok(place) = places.clone().try_acquire_owned() {
-            let talk = Talk { local, limits, place: Some(place), asked: None };
+            let talk = Talk { connection, limits, place: Some(place), asked: None };
             connections.spawn(talk.converse(stream, router.clone(), shutdown.clone()));
         } else {
             reserve.make_room();
             let asked = Asked::default();
-            let talk = Talk { local, limits, place: None, asked: Some(asked.clone()) };
+            let talk = Talk { connection, limits, place: None, asked: Some(asked.clone()) };
             let connection = connections.spawn(talk.converse(stream, crowded.clone(), shutdown.clone()));
             reserve.admit(connection, asked);
             // Else a crowd that comes at once would push out who only waits for a turn of this thread.
@@ -85,7 +87,7 @@ pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) 
     farewell(connections, limits).await;
 }
 
-/// Serves all routes, those that change something included, to users who may open the socket.
+/// Serves everything to users who may open the socket.
 pub async fn serve_control(mut socket: ControlSocket, state: HttpState, shutdown: Shutdown) {
     let limits = state.limits;
     let router = routes::control(state.for_operators(), shutdown.clone());
@@ -109,7 +111,7 @@ pub async fn serve_control(mut socket: ControlSocket, state: HttpState, shutdown
         match accepted {
             Ok((stream, _)) => {
                 failing = false;
-                let talk = Talk { local: None, limits, place: Some(place), asked: None };
+                let talk = Talk { connection: None, limits, place: Some(place), asked: None };
                 connections.spawn(talk.converse(stream, router.clone(), shutdown.clone()));
             }
             Err(error) => pause(&error, &mut failing).await,
@@ -134,8 +136,8 @@ async fn place(
 
 /// A connection.
 struct Talk {
-    /// The address of our end.
-    local: Option<IpAddr>,
+    /// Where it comes from; none on the control socket.
+    connection: Option<Connection>,
     limits: Limits,
     place: Option<OwnedSemaphorePermit>,
     /// Given for a connection of the reserve, which may ask once.
@@ -150,7 +152,7 @@ impl Talk {
         router: Router,
         shutdown: Shutdown,
     ) {
-        let Self { local, limits, place, asked } = self;
+        let Self { connection: from, limits, place, asked } = self;
         let in_reserve = asked.is_some();
         let feeding = Arc::new(AtomicBool::new(false));
         let feeds = feeding.clone();
@@ -161,7 +163,9 @@ impl Talk {
             }
             feeds.store(request.uri().path() == "/feed", Ordering::Relaxed);
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(Local(local));
+            if let Some(from) = from {
+                request.extensions_mut().insert(from);
+            }
             service.call(request)
         });
         let connection = http1::Builder::new()

@@ -1,6 +1,6 @@
 //! The state that all handlers share.
 
-use super::{limits::Limits, places::Places};
+use super::{access::Access, limits::Limits, places::Places};
 use crate::ops::RunningClock;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 pub struct HttpState {
     pub(super) clock: RunningClock,
     pub(super) hosts: Arc<[String]>,
+    pub(super) access: Access,
     pub(super) limits: Limits,
     pub(super) feeds: Arc<Semaphore>,
     pub(super) audits: Arc<Semaphore>,
@@ -18,16 +19,24 @@ pub struct HttpState {
 }
 
 impl HttpState {
-    /// `hosts`: names (without port) by which requests may address the clock, besides loopback's.
+    /// `hosts`: names (without port) by which requests may address the clock, besides loopback's. Everybody may read, and
+    /// nobody may change anything on TCP.
     pub fn new(clock: RunningClock, hosts: Vec<String>, limits: Limits) -> Self {
         Self {
             clock,
             hosts: hosts.into(),
+            access: Access::default(),
             feeds: Arc::new(Semaphore::new(limits.feeds)),
             audits: Arc::new(Semaphore::new(1)),
             large: Places::new(limits.large, limits.hold),
             limits,
         }
+    }
+
+    /// The same for these callers.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access, ..self }
     }
 
     /// The same with places of its own: a flood from elsewhere takes none of the operators'.

@@ -1,5 +1,6 @@
 //! The interface over real sockets, before a clock that is played by a task.
 
+mod access;
 mod connections;
 mod feed;
 mod kinds;
@@ -158,6 +159,14 @@ impl Clock {
         (clock, asked, client)
     }
 
+    /// Serves its state, which the test has changed, at another address.
+    async fn serve_again(&mut self) {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        self.address = listener.local_addr().unwrap();
+        self.client = Client::new(Target::Tcp(self.address.to_string()));
+        tokio::spawn(serve(listener, self.state.clone(), self.shutdown.clone()));
+    }
+
     fn record(&self, row: Row) {
         self.record.add(row);
     }
@@ -299,7 +308,9 @@ async fn what_does_not_exist_or_may_not_be_done_is_a_problem_document() {
     assert_eq!(status, 404);
     assert!(detail.contains("did you mean /history?"), "{detail}");
     let body = serde_json::json!({ "ids": [7] });
-    assert_eq!(refused(clock.client.post("/parked/release", &body).await).await.0, 404);
+    let (status, detail) = refused(clock.client.post("/parked/release", &body).await).await;
+    assert_eq!(status, 403);
+    assert!(detail.contains("over HTTP this clock is only read"), "{detail}");
     assert_eq!(refused(clock.client.post("/history", &body).await).await.0, 405);
 }
 
@@ -334,13 +345,18 @@ async fn the_control_socket_changes_things_and_is_its_owners_alone() {
 
 /// The status line of the answer to a request as written; empty when the connection was closed without one.
 async fn raw(clock: &Clock, request: &str) -> String {
+    whole(clock, request).await.lines().next().unwrap_or_default().to_owned()
+}
+
+/// The whole answer.
+async fn whole(clock: &Clock, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(clock.address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
     read.expect("in time").unwrap();
-    String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Why an operation has no result.
 
-use crate::{engine::audit::TooFragmented, store::StoreError};
+use crate::{authority::Denied, engine::audit::TooFragmented, store::StoreError};
 use serde::{Deserialize, Serialize};
 
 /// Why an operation has no result. `Display` says what happened, to what, and what to do; only [`OpsError::NotFound`]
@@ -10,6 +10,9 @@ pub enum OpsError {
     /// The request contradicts itself, or asks for what can't be known.
     #[error("{0}")]
     Invalid(String),
+    /// The caller may not do this.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The clock has no such thing.
     #[error("{}", .0.what)]
     NotFound(Missing),

@@ -52,12 +52,12 @@ impl Kept {
 }
 
 impl RunningClock {
-    /// The definition that a row refers to.
+    /// The definition of a schedule that has this number.
     ///
     /// # Errors
     /// [`OpsError::Unavailable`].
-    pub(super) async fn definition(&self, row: &RecordRow) -> Result<Built, OpsError> {
-        let key = (row.row.schedule.clone(), row.row.revision);
+    pub(super) async fn definition(&self, schedule: Arc<str>, number: u32) -> Result<Built, OpsError> {
+        let key = (schedule, number);
         if let Some(known) = self.definitions.lock().built.get(&key) {
             return Ok(known.clone());
         }

@@ -205,14 +205,16 @@ impl Feed {
                     ));
                     continue;
                 }
-                Outcome::Confirmed { .. } => match self.clock.definition(&row).await {
-                    Ok(definition) => Some(definition),
-                    // Not gone: the loop has no time for us. It is asked again.
-                    Err(_) => {
-                        self.rows.push_front(row);
-                        break;
+                Outcome::Confirmed { .. } => {
+                    match self.clock.definition(row.row.schedule.clone(), row.row.revision).await {
+                        Ok(definition) => Some(definition),
+                        // Not gone: the loop has no time for us. It is asked again.
+                        Err(_) => {
+                            self.rows.push_front(row);
+                            break;
+                        }
                     }
-                },
+                }
                 _ => None,
             };
             let part = match definition {

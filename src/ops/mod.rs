@@ -2,7 +2,8 @@
 //!
 //! A function that takes a [`Clock`] works on one that runs (its loop is asked, in bounded pages, and its record is
 //! read) and on one that is stopped (its store is read) alike; one that takes a [`RunningClock`] needs its loop.
-//! `views.rs` has the forms in which results are shown, `error.rs` why there is none. Absent: how a request came, how
+//! One that changes something takes the [`Caller`](crate::authority::Caller) and asks first whether he may; who reads was
+//! let in. `views.rs` has the forms in which results are shown, `error.rs` why there is none. Absent: how a request came, how
 //! many may be answered at a time, and how an answer is written. That is the interface's.
 
 pub mod audit;

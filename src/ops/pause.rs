@@ -2,6 +2,7 @@
 
 use super::{OpsError, PauseAsked, PauseDecision, ResumeAsked, ResumeDecision, RunningClock};
 use crate::{
+    authority::{Caller, Role},
     clock_loop::{Command, PauseAnswer, PauseChanged, PauseFor, PauseLength, Unchanged},
     schedule::parse_length,
 };
@@ -17,10 +18,15 @@ const LONGEST: i64 = 3_653 * 86_400_000;
 /// Has the clock hand nothing over from now on. Done when it is durable.
 ///
 /// # Errors
-/// [`OpsError::Invalid`], [`OpsError::Unavailable`]: nothing changed, unless that says otherwise.
-pub async fn pause(clock: &RunningClock, asked: PauseAsked) -> Result<PauseDecision, OpsError> {
+/// [`OpsError::Denied`], [`OpsError::Invalid`], [`OpsError::Unavailable`]: nothing changed, unless that says otherwise.
+pub async fn pause(
+    clock: &RunningClock,
+    caller: &Caller,
+    asked: PauseAsked,
+) -> Result<PauseDecision, OpsError> {
+    may(caller, "pause everything")?;
     of_all(asked.all)?;
-    let by = text("by", &asked.by, NAME)?;
+    let by = caller.signed(text("by", &asked.by, NAME)?);
     let note = text("note", &asked.note, NOTE)?;
     let length = match (asked.until, &asked.length) {
         (Some(_), Some(_)) => return Err(invalid("until and for exclude each other: give one")),
@@ -58,8 +64,13 @@ pub async fn pause(clock: &RunningClock, asked: PauseAsked) -> Result<PauseDecis
 /// Has the clock go on. Done when that is durable.
 ///
 /// # Errors
-/// [`OpsError::Invalid`], [`OpsError::Unavailable`]: nothing changed, unless that says otherwise.
-pub async fn resume(clock: &RunningClock, asked: ResumeAsked) -> Result<ResumeDecision, OpsError> {
+/// [`OpsError::Denied`], [`OpsError::Invalid`], [`OpsError::Unavailable`]: nothing changed, unless that says otherwise.
+pub async fn resume(
+    clock: &RunningClock,
+    caller: &Caller,
+    asked: ResumeAsked,
+) -> Result<ResumeDecision, OpsError> {
+    may(caller, "resume everything")?;
     of_all(asked.all)?;
     let PauseChanged { before, ended, .. } =
         change(clock, |reply| Command::Resume(asked.on_resume, reply)).await?;
@@ -67,6 +78,13 @@ pub async fn resume(clock: &RunningClock, asked: ResumeAsked) -> Result<ResumeDe
     let on_resume = ended.map_or(asked.on_resume, |end| end.on_resume);
     let through = ended.map(|end| end.at);
     Ok(ResumeDecision { was_paused: before.as_ref().map(Into::into), through, on_resume })
+}
+
+fn may(caller: &Caller, what: &'static str) -> Result<(), OpsError> {
+    caller.may(Role::Operate, what)?;
+    caller.may_change_everything(what)?;
+    tracing::info!("{caller} asks to {what}");
+    Ok(())
 }
 
 async fn change(

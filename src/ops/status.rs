@@ -1,8 +1,12 @@
 //! How a running clock is: whether its loop turns, and whether events go out. And reading its schedules again.
 
 use super::{Alive, OpsError, Readiness, RunningClock};
-use crate::clock_loop::Command;
+use crate::{
+    authority::{Caller, Role},
+    clock_loop::Command,
+};
 use std::sync::Arc;
+use tracing::info;
 
 /// Whether the clock's loop turns.
 ///
@@ -31,7 +35,11 @@ async fn turns(clock: &RunningClock) -> Result<(), OpsError> {
 /// Reads the schedule files again; what the operator should know of it.
 ///
 /// # Errors
-/// [`OpsError::Refused`]: they are wrong, and nothing changed.
-pub async fn reload(clock: &RunningClock) -> Result<String, OpsError> {
+/// [`OpsError::Denied`]; [`OpsError::Refused`]: they are wrong, and nothing changed.
+pub async fn reload(clock: &RunningClock, caller: &Caller) -> Result<String, OpsError> {
+    let what = "read the schedules again";
+    caller.may(Role::Operate, what)?;
+    caller.may_change_everything(what)?;
+    info!("{caller} has the schedules read again");
     clock.ask(Command::Reload).await?.map_err(OpsError::Refused)
 }

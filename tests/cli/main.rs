@@ -19,3 +19,4 @@ mod record;
 mod running;
 mod secrets;
 mod tail_broker;
+mod token;

@@ -12,8 +12,9 @@ use testkit::{Sandbox, help_flags, help_words};
 /// The part of a password that is looked for.
 const MARK: &str = "hunter2";
 
-/// URLs as they are mistyped: as they should be, with what must be encoded, with other schemes and hosts, two in one text.
-const VALUES: [&str; 12] = [
+/// URLs as they are mistyped: as they should be, with what must be encoded, with other schemes and hosts, two in one text; a
+/// clock's token where something else belongs.
+const VALUES: [&str; 13] = [
     "amqp://me:hunter2@host",
     "amqps://me:p%40hunter2@[::1]:5671/v",
     "amqp://me:a b/c#hunter2@host/v",
@@ -28,7 +29,11 @@ const VALUES: [&str; 12] = [
     // not where a URL has its password
     "http://127.0.0.1:1/?a=1&token=hunter2",
     "host=127.0.0.1 password=hunter2",
+    TOKEN,
 ];
+
+/// Of the form that a clock's token has.
+const TOKEN: &str = "kh_1f2e3d4c_hunter2hunter2hunter2hunter2hunter2hunter2h";
 
 /// HTTP can't be served there, so that no clock stays.
 const NOWHERE: &str = "203.0.113.1:1";
@@ -111,7 +116,7 @@ fn no_key_and_no_variable_prints_a_password() {
     assert!(keys.len() > 30, "{keys:?}");
     for (section, key) in keys.iter().map(|(section, key)| (section.as_str(), key.as_str())) {
         let variable = format!("KHRONOS_{section}_{key}").to_uppercase().replace('.', "_");
-        for value in [VALUES[0], VALUES[2]] {
+        for value in [VALUES[0], VALUES[2], TOKEN] {
             let folder = tempfile::tempdir().unwrap();
             let here = folder.path();
             let listen = if key == "listen" { vec![] } else { vec![("KHRONOS_HTTP_LISTEN", NOWHERE)] };
@@ -127,6 +132,27 @@ fn no_key_and_no_variable_prints_a_password() {
                         &format!("{words:?}, {section}.{key} = {written}"),
                     );
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_fault_of_a_token_prints_it() {
+    for key in ["id", "sha256", "owner", "role", "domains", "token", "secret"] {
+        for value in
+            [format!("\"{TOKEN}\""), format!("[\"{TOKEN}\"]"), TOKEN.to_owned(), "\"hunter2\"".into()]
+        {
+            if value == "\"hunter2\"" && !["id", "sha256", "token", "secret"].contains(&key) {
+                continue;
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let text = format!("[[http.tokens]]\n{key} = {value}\n");
+            fs::write(folder.path().join("config.toml"), &text).unwrap();
+            for words in [&["check"][..], &["check", "--json"], &["list"]] {
+                let said = said(folder.path(), &[("KHRONOS_TOKEN", TOKEN)], words);
+                is_discreet(&said, &text);
+                assert!(said.contains("config.toml"), "it says where:\n{said}");
             }
         }
     }

@@ -7,6 +7,7 @@
     reason = "helpers of tests"
 )]
 
+mod access;
 mod alerts;
 mod calendars;
 mod event;

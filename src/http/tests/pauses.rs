@@ -31,9 +31,9 @@ async fn a_pause_is_asked_for_by_the_control_socket_alone() {
     tokio::spawn(serve_control(socket, clock.state.clone(), clock.shutdown.clone()));
     let control = Client::new(Target::Unix(control_path(folder.path())));
     let asked = json!({ "all": true, "by": "ann", "note": " new disks " });
-    assert_eq!(refused(clock.client.post("/pause", &asked).await).await.0, 404);
+    assert_eq!(refused(clock.client.post("/pause", &asked).await).await.0, 403);
     let resume = json!({ "all": true, "on_resume": "skip" });
-    assert_eq!(refused(clock.client.post("/resume", &resume).await).await.0, 404);
+    assert_eq!(refused(clock.client.post("/resume", &resume).await).await.0, 403);
 
     let answer: Value = control.post("/pause", &asked).await.unwrap();
     let shown =

@@ -210,11 +210,11 @@ impl Kind {
             }
             (Self::Tables(keys), _) => {
                 let (key, _) = keys.first()?;
-                Some(format!("its keys are {}, as in [{{ {key} = \"...\" }}]", joined(keys)))
+                Some(format!("its keys are {}, as in [{{ {} = \"...\" }}]", joined(keys), name(key)))
             }
             (Self::Table(keys), _) => {
                 let (key, _) = keys.first()?;
-                Some(format!("its keys are {}, as in {{ {key} = \"...\" }}", joined(keys)))
+                Some(format!("its keys are {}, as in {{ {} = \"...\" }}", joined(keys), name(key)))
             }
             _ => None,
         }

@@ -1,0 +1,257 @@
+//! The caller of an operation, and why one may not do what he asks for.
+
+use super::{Domains, token::TokenId};
+use std::{fmt, sync::Arc};
+
+/// The owner's name of whoever comes by the control socket.
+pub const OPERATOR: &str = "operator";
+/// The owner's name of whoever comes to a clock that is open to its machine.
+pub const OPEN: &str = "anybody";
+
+/// What a caller may do; each role may do what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// See everything.
+    Read,
+    /// Change how the clock runs, not what it is to do: parked events, reading files again.
+    Operate,
+    /// Change what the clock is to do; no operation does yet.
+    Write,
+    /// All of that, whatever the event and whoever owns it.
+    Admin,
+}
+
+impl Role {
+    /// All of them, by their words.
+    pub const WORDS: [(&'static str, Self); 4] =
+        [("read", Self::Read), ("operate", Self::Operate), ("write", Self::Write), ("admin", Self::Admin)];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Operate => "operate",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Whether its changes may be limited to some domains: one that changes nothing, or everything, has none.
+    pub fn has_domains(self) -> bool {
+        matches!(self, Self::Operate | Self::Write)
+    }
+}
+
+/// By which way a caller came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Door {
+    /// The control socket: the clock's own user, or root.
+    ControlSocket,
+    /// HTTP, with this token.
+    Token(TokenId),
+    /// HTTP on loopback, of a clock that is open to its machine.
+    Open,
+    /// HTTP without a token, of a clock that has none.
+    Unnamed,
+}
+
+/// Who asks, and what he may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    owner: Arc<str>,
+    role: Role,
+    domains: Domains,
+    door: Door,
+}
+
+impl Caller {
+    /// Whoever may open the control socket.
+    pub fn operator() -> Self {
+        Self::of_everything(OPERATOR, Role::Admin, Door::ControlSocket)
+    }
+
+    /// Whoever reaches a clock that is open to its machine.
+    pub fn anybody() -> Self {
+        Self::of_everything(OPEN, Role::Admin, Door::Open)
+    }
+
+    /// Whoever reaches a clock that knows no tokens: he may read.
+    pub fn reader() -> Self {
+        Self::of_everything("reader", Role::Read, Door::Unnamed)
+    }
+
+    /// The holder of a token.
+    pub fn holder(id: TokenId, owner: &str, role: Role, domains: Domains) -> Self {
+        Self { owner: owner.into(), role, domains, door: Door::Token(id) }
+    }
+
+    fn of_everything(owner: &str, role: Role, door: Door) -> Self {
+        Self { owner: owner.into(), role, domains: Domains::everything(), door }
+    }
+
+    /// Whether he may do `what` at all, such as "release parked events".
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn may(&self, needed: Role, what: &'static str) -> Result<(), Denied> {
+        if self.role >= needed {
+            return Ok(());
+        }
+        Err(match self.door {
+            Door::Unnamed => Denied::NoToken { what },
+            _ => Denied::Role { who: self.to_string(), role: self.role, needed, what },
+        })
+    }
+
+    /// Whether nothing is outside of his domains.
+    pub fn is_of_everything(&self) -> bool {
+        self.domains.are_everything()
+    }
+
+    /// Whether something of this event is his to change.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn may_change(&self, event: &str) -> Result<(), Denied> {
+        match self.domains.cover(event) {
+            true => Ok(()),
+            false => Err(self.outside(format!("the event '{event}'"))),
+        }
+    }
+
+    /// Whether he may do `what`, which concerns all events.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn may_change_everything(&self, what: &str) -> Result<(), Denied> {
+        match self.is_of_everything() {
+            true => Ok(()),
+            false => Err(self.outside(format!("to {what} concerns all events, and that"))),
+        }
+    }
+
+    /// Whom he says to be, with who he is known to be: nobody signs in another's name. Whoever may open the control socket
+    /// is believed.
+    pub fn signed(&self, name: &str) -> String {
+        match self.door {
+            Door::ControlSocket => name.to_owned(),
+            _ => format!("{name}, {self}"),
+        }
+    }
+
+    /// Why something is not his to change.
+    pub fn outside(&self, what: String) -> Denied {
+        Denied::Domain { who: self.to_string(), domains: self.domains.to_string(), what }
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.door {
+            Door::Token(id) => write!(f, "the token {id} of '{}'", self.owner),
+            Door::ControlSocket => write!(f, "{} (control socket)", self.owner),
+            Door::Open | Door::Unnamed => write!(f, "{} (HTTP)", self.owner),
+        }
+    }
+}
+
+/// Why somebody may not do something: `Display` names the rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// His role is too low.
+    #[error("{who} has the role {}; to {what} takes the role {}", .role.word(), .needed.word())]
+    Role {
+        /// Whose.
+        who: String,
+        /// It.
+        role: Role,
+        /// The least that would do.
+        needed: Role,
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// It is outside of his domains.
+    #[error("{who} may change what belongs to the domains {domains}; {what} is outside of them")]
+    Domain {
+        /// Whose.
+        who: String,
+        /// They.
+        domains: String,
+        /// What is outside.
+        what: String,
+    },
+    /// The clock knows no tokens.
+    #[error(
+        "over HTTP this clock is only read: to {what}, use its control socket (khronos on its machine), or give it tokens ([[http.tokens]])"
+    )]
+    NoToken {
+        /// What was asked for.
+        what: &'static str,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(role: Role, domains: &[&str]) -> Caller {
+        let domains = Domains::new(domains.iter().map(|domain| (*domain).to_owned()).collect()).unwrap();
+        Caller::holder("1f2e3d4c".parse().unwrap(), "billing", role, domains)
+    }
+
+    #[test]
+    fn each_role_may_do_what_those_before_it_may() {
+        let roles = Role::WORDS.map(|(_, role)| role);
+        for (height, role) in roles.into_iter().enumerate() {
+            for (needed_height, needed) in roles.into_iter().enumerate() {
+                let may = holder(role, &["#"]).may(needed, "do it");
+                assert_eq!(may.is_ok(), height >= needed_height, "{role:?} {needed:?}");
+            }
+        }
+        assert!(Role::WORDS.iter().all(|(word, role)| role.word() == *word));
+    }
+
+    #[test]
+    fn every_door_has_its_authority() {
+        for (caller, changes) in
+            [(Caller::operator(), true), (Caller::anybody(), true), (Caller::reader(), false)]
+        {
+            assert!(caller.may(Role::Read, "read").is_ok());
+            assert_eq!(caller.may(Role::Operate, "reload").is_ok(), changes, "{caller}");
+            assert_eq!(caller.may(Role::Admin, "rule").is_ok(), changes, "{caller}");
+            assert!(caller.may_change("time.one-day.passed").is_ok());
+            assert!(caller.may_change_everything("reload").is_ok());
+        }
+    }
+
+    #[test]
+    fn changes_outside_of_the_callers_domains_are_denied() {
+        let billing = holder(Role::Write, &["billing.*", "invoices"]);
+        assert!(billing.may_change("billing.invoice.due").is_ok());
+        assert!(billing.may_change("invoices.one.due").is_ok());
+        assert!(billing.may_change("reports.morning.requested").is_err());
+        assert!(billing.may_change_everything("reload").is_err());
+        assert!(!billing.is_of_everything());
+    }
+
+    #[test]
+    fn only_the_operator_signs_as_he_likes() {
+        assert_eq!(Caller::operator().signed("ann"), "ann");
+        assert_eq!(holder(Role::Operate, &["#"]).signed("ann"), "ann, the token 1f2e3d4c of 'billing'");
+        assert_eq!(Caller::anybody().signed("ann"), "ann, anybody (HTTP)");
+    }
+
+    #[test]
+    fn a_denial_names_the_rule() {
+        let caller = holder(Role::Read, &["billing.*"]);
+        let denied = caller.may(Role::Operate, "release parked events").unwrap_err().to_string();
+        assert_eq!(
+            denied,
+            "the token 1f2e3d4c of 'billing' has the role read; to release parked events takes the role operate"
+        );
+        let denied = caller.may_change("reports.a.requested").unwrap_err().to_string();
+        assert!(denied.contains("domains billing.*; the event 'reports.a.requested' is outside"), "{denied}");
+        let denied = Caller::reader().may(Role::Operate, "reload").unwrap_err().to_string();
+        assert!(denied.contains("control socket") && denied.contains("[[http.tokens]]"), "{denied}");
+    }
+}

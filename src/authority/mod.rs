@@ -1,0 +1,12 @@
+//! Authority: who asks a clock for something, and what he may do. Pure.
+//!
+//! Every operation that changes something takes a [`Caller`] and asks it first; the door by which a request comes makes
+//! the caller (`http/access.rs`), and nothing else does. Absent: how a request shows who it comes from, but for the form
+//! of a token (`token.rs`).
+
+mod caller;
+mod domains;
+pub mod token;
+
+pub use caller::{Caller, Denied, Door, OPEN, OPERATOR, Role};
+pub use domains::Domains;

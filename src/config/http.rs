@@ -1,0 +1,184 @@
+//! `[http]`: where it is served, to whom, and encrypted or not.
+
+use super::{HttpConfig, TokenConfig, layers::Values, reader::Reader};
+use crate::{
+    authority::{Domains, OPEN, OPERATOR, Role, token::PREFIX as TOKEN},
+    schedule::is_name,
+};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+    str::FromStr,
+};
+
+pub(super) fn http(reader: &mut Reader<'_>) -> HttpConfig {
+    let hosts = reader.list("http.hosts", &["localhost", "127.0.0.1", "[::1]"]);
+    if let Some(wrong) = hosts.iter().find(|host| {
+        let port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+        host.is_empty() || port || host.contains('/') || host.contains(char::is_whitespace)
+    }) {
+        let help = "write names without scheme and port, as in [\"localhost\", \"clock.example.com\"]";
+        reader.fault("http.hosts", &format!("'{wrong}' is not a host name"), help);
+    }
+    let config = HttpConfig {
+        enabled: reader.boolean("http.enabled", true),
+        listen: reader.parsed(
+            "http.listen",
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 7650)),
+            "write an IP address and a port: 127.0.0.1:7650, 0.0.0.0:7650 or [::1]:7650",
+        ),
+        hosts,
+        open: reader.boolean("http.open", false),
+        behind_proxy: reader.boolean("http.behind_proxy", false),
+        tokens: tokens(reader),
+    };
+    check_open(reader, &config);
+    if config.refuses_tokens_from_elsewhere() {
+        let help = "set http.behind_proxy = true if a proxy on a network of its own encrypts, or listen on 127.0.0.1";
+        let what = "HTTP is not encrypted, so tokens that come from other machines are refused";
+        reader.warn("http.listen", what, help);
+    }
+    config
+}
+
+/// A clock that is open is so to its own machine, and asks nobody for a token.
+fn check_open(reader: &mut Reader<'_>, config: &HttpConfig) {
+    if !config.open {
+        return;
+    }
+    if !config.listen.ip().is_loopback() || config.behind_proxy {
+        let whom = if config.behind_proxy { "the proxy" } else { "other machines" };
+        let help = "listen on 127.0.0.1 without a proxy, or remove http.open and configure [[http.tokens]]";
+        reader.fault("http.open", &format!("it would let {whom} change this clock without a token"), help);
+    }
+    if !config.tokens.is_empty() {
+        let help =
+            "keep one of them: tokens say who may change what, http.open lets everybody on this machine";
+        reader.fault("http.open", "it is true, and tokens are configured", help);
+    }
+}
+
+fn tokens(reader: &mut Reader<'_>) -> Vec<TokenConfig> {
+    let mut ids = BTreeSet::new();
+    let mut tokens = Vec::new();
+    for row in reader.rows("http.tokens") {
+        let token = within(reader, row, |reader| {
+            let token = token(reader)?;
+            if !ids.insert(token.id.clone()) {
+                let what = format!("another token has the id {}", token.id);
+                reader.fault("http.tokens.id", &what, "make a new token for each: khronos token new");
+            }
+            Some(token)
+        });
+        tokens.extend(token);
+    }
+    tokens
+}
+
+/// Reads one table of a list of tables.
+fn within<T>(reader: &mut Reader<'_>, row: Values, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
+    let all = std::mem::replace(&mut reader.values, row);
+    let read = read(reader);
+    reader.values = all;
+    read
+}
+
+/// What makes the lines of a token.
+const MADE: &str = "`khronos token new` makes a token, with these lines";
+
+/// Reads all of its keys, so that every fault is reported.
+fn token(reader: &mut Reader<'_>) -> Option<TokenConfig> {
+    let id = needed(reader, "http.tokens.id");
+    let digest = needed(reader, "http.tokens.sha256");
+    let owner = owner(reader);
+    let role = role(reader);
+    let domains = role.and_then(|role| domains(reader, role));
+    Some(TokenConfig { id: id?, digest: digest?, owner: owner?, role: role?, domains: domains? })
+}
+
+/// The value of a key that may hold a part of a token: it is not repeated.
+fn needed<T: FromStr<Err: ToString>>(reader: &mut Reader<'_>, key: &str) -> Option<T> {
+    let text = given(reader, key)?;
+    text.parse().map_err(|wrong: T::Err| reader.fault(key, &wrong.to_string(), MADE)).ok()
+}
+
+fn given(reader: &mut Reader<'_>, key: &str) -> Option<String> {
+    let text = reader.text(key);
+    if text.is_none() && !reader.is_set(key) {
+        let name = key.rsplit('.').next().unwrap_or(key);
+        reader.fault("http.tokens", &format!("the key {name} is missing"), MADE);
+    }
+    text
+}
+
+fn owner(reader: &mut Reader<'_>) -> Option<String> {
+    let key = "http.tokens.owner";
+    let owner = given(reader, key)?;
+    match check_owner(&owner) {
+        Ok(()) => Some(owner),
+        Err((what, help)) => {
+            reader.fault(key, &what, help);
+            None
+        }
+    }
+}
+
+/// Whether this can be the name of an owner; what is wrong, and what to do.
+pub(crate) fn check_owner(owner: &str) -> Result<(), (String, &'static str)> {
+    // Else a token, written there by mistake, would stand in the log. It is not repeated.
+    if owner.starts_with(TOKEN) {
+        let what = format!("the name of an owner can't begin with {TOKEN}, as tokens do");
+        return Err((what, "name the service, or the person, that holds the token"));
+    }
+    if !is_name(owner) {
+        let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit";
+        return Err((format!("'{owner}' is not a valid name of an owner"), help));
+    }
+    if [OPERATOR, OPEN].contains(&owner) {
+        let what = format!("'{owner}' is who comes without a token");
+        return Err((what, "name the service, or the person, that holds the token"));
+    }
+    Ok(())
+}
+
+fn role(reader: &mut Reader<'_>) -> Option<Role> {
+    let key = "http.tokens.role";
+    given(reader, key)?;
+    let choices = Role::WORDS.map(|(word, role)| (word, Some(role)));
+    reader.choice(key, None, &choices)
+}
+
+fn domains(reader: &mut Reader<'_>, role: Role) -> Option<Domains> {
+    let key = "http.tokens.domains";
+    let named = reader.texts(key);
+    if named.is_none() && reader.is_set(key) {
+        return None;
+    }
+    match check_domains(role, named) {
+        Ok(domains) => Some(domains),
+        Err((what, help)) => {
+            reader.fault(if reader.is_set(key) { key } else { "http.tokens" }, &what, help);
+            None
+        }
+    }
+}
+
+/// The domains of a role; what is wrong with them, and what to do.
+pub(crate) fn check_domains(
+    role: Role,
+    named: Option<Vec<String>>,
+) -> Result<Domains, (String, &'static str)> {
+    match (named, role.has_domains()) {
+        (None, false) => Ok(Domains::everything()),
+        (Some(named), true) => Domains::new(named)
+            .map_err(|wrong| (wrong, "write domains of events, as in [\"billing.*\"]; # is all of them")),
+        (None, true) => Err((
+            format!("a token of the role {} needs domains", role.word()),
+            "say which events it may change something about, as in domains = [\"billing.*\"]; # is all of them",
+        )),
+        (Some(_), false) => Err((
+            format!("a token of the role {} has no domains", role.word()),
+            "leave them out: read changes nothing, and admin may change everything",
+        )),
+    }
+}

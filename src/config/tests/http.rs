@@ -1,0 +1,142 @@
+//! `[http]`: tokens, a clock that is open, and what does not fit together.
+
+use super::*;
+use crate::authority::Role;
+
+const DIGEST: &str = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
+
+/// A token's lines, with one of them replaced (or left out, where it is replaced by nothing).
+fn token(key: &str, line: &str) -> String {
+    let lines = [
+        ("id", "id = \"1f2e3d4c\"".to_owned()),
+        ("sha256", format!("sha256 = \"{DIGEST}\"")),
+        ("owner", "owner = \"billing\"".to_owned()),
+        ("role", "role = \"write\"".to_owned()),
+        ("domains", "domains = [\"billing.*\"]".to_owned()),
+    ];
+    let lines = lines.map(|(name, usual)| if name == key { line.to_owned() } else { usual });
+    format!("[[http.tokens]]\n{}\n", lines.join("\n"))
+}
+
+#[test]
+fn tokens_are_read_with_what_they_permit() {
+    let text = token("", "") + &token("id", "id = \"00000000\"").replace("write", "operate");
+    let read = "[[http.tokens]]\nid = \"00000001\"\nsha256 = \"DIGEST\"\nowner = \"ops\"\nrole = \"ROLE\"\n";
+    let read = read.replace("DIGEST", DIGEST);
+    let text =
+        text + &read.replace("ROLE", "read") + &read.replace("00000001", "00000002").replace("ROLE", "admin");
+    let config = load(&text, &[], &[]).unwrap();
+    let found: Vec<_> = config
+        .http
+        .tokens
+        .iter()
+        .map(|token| (token.id.to_string(), token.owner.as_str(), token.role, token.domains.to_string()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("1f2e3d4c".into(), "billing", Role::Write, "billing.*".into()),
+            ("00000000".into(), "billing", Role::Operate, "billing.*".into()),
+            ("00000001".into(), "ops", Role::Read, "#".into()),
+            ("00000002".into(), "ops", Role::Admin, "#".into()),
+        ]
+    );
+    assert!(config.http.tokens.iter().all(|token| token.digest.to_string() == DIGEST));
+}
+
+#[test]
+fn every_fault_of_a_token_is_reported_where_it_stands() {
+    for (key, line, at, said) in [
+        ("id", "id = \"1F2E3D4C\"", (2, 6), "http.tokens.id: the id of a token is 8 hexadecimal digits"),
+        ("id", "id = 7", (2, 6), "http.tokens.0.id must be a text in quotes, not a number"),
+        ("sha256", "sha256 = \"6b86\"", (3, 10), "http.tokens.sha256: a SHA-256 is 64 hexadecimal digits"),
+        ("owner", "owner = \"Bill Ing\"", (4, 9), "'Bill Ing' is not a valid name of an owner"),
+        ("owner", "owner = \"operator\"", (4, 9), "'operator' is who comes without a token"),
+        ("owner", "owner = \"anybody\"", (4, 9), "'anybody' is who comes without a token"),
+        ("role", "role = \"wriet\"", (5, 8), "http.tokens.role: 'wriet' is not one of the choices"),
+        ("role", "role = \"read\"", (6, 11), "a token of the role read has no domains"),
+        ("role", "role = \"admin\"", (6, 11), "a token of the role admin has no domains"),
+        ("domains", "domains = [\"bill*\"]", (6, 11), "'bill*' is not a name or pattern"),
+        ("domains", "domains = []", (6, 11), "name at least one domain"),
+        ("domains", "domains = \"billing\"", (6, 11), "must be a list of texts in quotes, not a text"),
+        ("domains", "domain = [\"billing.*\"]", (6, 1), "unknown key 'domain' in [[http.tokens]]"),
+        ("domains", "", (1, 1), "http.tokens: a token of the role write needs domains"),
+        ("id", "", (1, 1), "http.tokens: the key id is missing"),
+        ("sha256", "", (1, 1), "http.tokens: the key sha256 is missing"),
+        ("owner", "", (1, 1), "http.tokens: the key owner is missing"),
+        ("role", "", (1, 1), "http.tokens: the key role is missing"),
+    ] {
+        let faults = load(&token(key, line), &[], &[]).unwrap_err();
+        let found = faults.list().iter().find(|fault| fault.message.contains(said));
+        let found = found.unwrap_or_else(|| panic!("{said}: {faults}"));
+        assert_eq!((found.line, found.column), (Some(at.0), Some(at.1)), "{faults}");
+        assert!(found.help.is_some() || line.contains("= 7"), "{faults}");
+        let many = usize::from(line.starts_with("domain ="));
+        assert_eq!(faults.errors(), 1 + many, "{faults}");
+    }
+    let twice = error(&(token("", "") + &token("", "")), &[]);
+    assert!(twice.contains("8:6: http.tokens.id: another token has the id 1f2e3d4c"), "{twice}");
+    assert!(
+        error("[http]\ntokens = true", &[]).contains("2:10: http.tokens must be a list of tables such as")
+    );
+    let unknown = error("", &[("KHRONOS_HTTP_TOKENS", "x")]);
+    assert!(unknown.contains("unknown environment variable KHRONOS_HTTP_TOKENS"), "{unknown}");
+}
+
+#[test]
+fn nothing_that_may_be_of_a_token_is_repeated() {
+    let whole = "kh_1f2e3d4c_hunter2hunter2hunter2hunter2hunter2hunter2h";
+    for (key, value) in [("id", whole), ("sha256", whole), ("id", "hunter2"), ("sha256", "hunter2")] {
+        let text = token(key, &format!("{key} = \"{value}\""));
+        let faults = load(&text, &[], &[]).unwrap_err();
+        let shown = serde_json::to_string(faults.list()).unwrap() + &faults.to_string();
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let unknown = format!("token = \"{whole}\"\ndomains = [\"billing.*\"]");
+    let mistaken = ["owner", "role", "domains"].map(|key| token(key, &format!("{key} = \"{whole}\"")));
+    let listed = ["id", "domains"].map(|key| token(key, &format!("{key} = [\"{whole}\"]")));
+    for text in mistaken.into_iter().chain(listed).chain([token("domains", &unknown)]) {
+        let Err(faults) = load(&text, &[], &[]) else { panic!("{text}") };
+        let shown = serde_json::to_string(faults.list()).unwrap() + &faults.to_string();
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let token = [("KHRONOS_TOKEN", whole), ("KHRONOS_CA_FILE", "ca.pem")];
+    load("", &token, &[]).unwrap();
+}
+
+#[test]
+fn a_clock_is_open_to_its_own_machine_alone() {
+    assert!(load("[http]\nopen = true", &[], &[]).unwrap().http.open);
+    assert!(
+        load("", &[("KHRONOS_HTTP_OPEN", "true"), ("KHRONOS_HTTP_LISTEN", "[::1]:1")], &[])
+            .unwrap()
+            .http
+            .open
+    );
+    for (text, said) in [
+        (
+            "open = true\nlisten = \"0.0.0.0:7650\"",
+            "it would let other machines change this clock without a token",
+        ),
+        ("open = true\nbehind_proxy = true", "it would let the proxy change this clock without a token"),
+        (&*format!("open = true\n{}", token("", "")), "it is true, and tokens are configured"),
+    ] {
+        let shown = error(&format!("[http]\n{text}"), &[]);
+        assert!(shown.contains("2:8: http.open: ") && shown.contains(said), "{shown}");
+    }
+}
+
+#[test]
+fn tokens_that_could_come_in_the_clear_are_warned_of() {
+    let warned = |http: &str| {
+        let (_folder, request) = request(&format!("[http]\n{http}\n{}", token("", "")), &[], &[]);
+        let (config, found) = Config::read(&request);
+        assert_eq!(found.errors(), 0, "{found}");
+        assert_eq!(found.warnings() == 1, config.http.refuses_tokens_from_elsewhere(), "{found}");
+        found.warnings() == 1
+    };
+    assert!(warned("listen = \"0.0.0.0:7650\""));
+    assert!(!warned("listen = \"0.0.0.0:7650\"\nbehind_proxy = true"));
+    assert!(!warned("listen = \"0.0.0.0:7650\"\nenabled = false"));
+    assert!(!warned("listen = \"127.0.0.1:7650\""));
+}

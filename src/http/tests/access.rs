@@ -1,0 +1,179 @@
+//! Who may do what, over real sockets; from elsewhere, where a request is told so.
+
+use super::{super::access::Connection, *};
+use crate::{
+    authority::{
+        Domains, Role,
+        token::{RANDOM_BYTES, Token},
+    },
+    config::TokenConfig,
+};
+use axum::{body::Body, http::Request};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+
+fn token(byte: u8) -> Token {
+    Token::from_random([byte; RANDOM_BYTES])
+}
+
+fn known(byte: u8, role: Role, domains: &str) -> TokenConfig {
+    let (token, domains) = (token(byte), Domains::new(vec![domains.into()]).unwrap());
+    TokenConfig { id: token.id(), digest: token.digest(), owner: "billing".into(), role, domains }
+}
+
+/// A clock with tokens: 1 reads, 2 operates everything, 3 operates `time.*`, 4 operates `billing.*`.
+async fn clock() -> Clock {
+    let mut clock = Clock::start().await;
+    let tokens = [
+        known(1, Role::Read, "#"),
+        known(2, Role::Operate, "#"),
+        known(3, Role::Operate, "time.*"),
+        known(4, Role::Write, "billing.*"),
+    ];
+    clock.state = clock.state.with_access(Access::new(&tokens, false, false));
+    clock.serve_again().await;
+    clock
+}
+
+/// Head and body of the answer, with this token.
+async fn asked(clock: &Clock, token: Option<&Token>, method: &str, path: &str, body: &str) -> (u16, String) {
+    let authorization =
+        token.map(|token| format!("Authorization: Bearer {}\r\n", token.reveal())).unwrap_or_default();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{authorization}\r\n{body}",
+        body.len()
+    );
+    let answer = whole(clock, &request).await;
+    (answer.split(' ').nth(1).unwrap_or_default().parse().unwrap_or_default(), answer)
+}
+
+#[tokio::test]
+async fn a_clock_with_tokens_wants_one_of_everybody_but_probes() {
+    let clock = clock().await;
+    for path in
+        ["/", "/feed", "/schedules", "/schedules/one-minute", "/history", "/audit", "/parked", "/nowhere"]
+    {
+        let (status, answer) = asked(&clock, None, "GET", path, "").await;
+        assert_eq!(status, 401, "{path}: {answer}");
+        assert!(
+            answer.to_lowercase().contains("\r\nwww-authenticate: bearer realm=\"khronos\"\r\n"),
+            "{answer}"
+        );
+        assert!(answer.contains("Authorization: Bearer kh_"), "{answer}");
+        let (status, answer) = asked(&clock, Some(&token(9)), "GET", path, "").await;
+        assert_eq!(status, 401, "{path}: {answer}");
+        assert!(
+            answer.contains("not known") && answer.to_lowercase().contains("www-authenticate"),
+            "{answer}"
+        );
+        assert!(!answer.contains(&token(9).reveal()[12..]), "{answer}");
+    }
+    for path in ["/", "/schedules", "/schedules/one-minute", "/history", "/audit", "/parked"] {
+        assert_eq!(asked(&clock, Some(&token(1)), "GET", path, "").await.0, 200, "{path}");
+    }
+    assert_eq!(asked(&clock, None, "GET", "/healthz", "").await.0, 200);
+    assert_eq!(asked(&clock, Some(&token(9)), "GET", "/healthz", "").await.0, 401);
+}
+
+#[tokio::test]
+async fn probes_without_a_token_are_told_whether_and_not_why() {
+    let clock = clock().await;
+    let (status, answer) = asked(&clock, None, "GET", "/readyz", "").await;
+    assert!(status == 200 && answer.contains("\"ready\":true") && !answer.contains("broker"), "{answer}");
+    clock.status.send_modify(|status| status.reasons.push("the queue of billing is full".into()));
+    let (status, answer) = asked(&clock, None, "GET", "/readyz", "").await;
+    assert!(status == 503 && answer.contains("\"ready\":false") && !answer.contains("billing"), "{answer}");
+    let (status, answer) = asked(&clock, Some(&token(1)), "GET", "/readyz", "").await;
+    assert!(status == 503 && answer.contains("the queue of billing is full"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_change_takes_a_role_and_its_domain() {
+    let clock = clock().await;
+    let seven = r#"{"ids":[7]}"#;
+    let pause = r#"{"all":true,"by":"ann","note":"new disks"}"#;
+    let resume = r#"{"all":true,"on_resume":"skip"}"#;
+    for (holder, path, body, status, said) in [
+        (None, "/parked/release", seven, 401, "wants a token"),
+        (
+            Some(1),
+            "/parked/release",
+            seven,
+            403,
+            "has the role read; to change something takes the role operate",
+        ),
+        (Some(1), "/parked/drop", seven, 403, "to change something takes the role operate"),
+        (Some(1), "/reload", "", 403, "to change something takes the role operate"),
+        (Some(2), "/parked/release", seven, 200, r#""done":[7]"#),
+        (Some(2), "/reload", "", 422, "unknown key"),
+        // 7 is of `one-minute`, whose event is time.one-minute.passed.
+        (Some(3), "/parked/release", seven, 200, r#""done":[7]"#),
+        (Some(3), "/parked/drop", r#"{"ids":[1,7,8,100000]}"#, 200, r#""unknown":[1,8,100000]"#),
+        (Some(3), "/reload", "", 403, "concerns all events"),
+        (
+            Some(4),
+            "/parked/release",
+            r#"{"ids":[8,7]}"#,
+            403,
+            "domains billing.*; the event 'time.one-minute.passed'",
+        ),
+        (Some(4), "/parked/drop", seven, 403, "is outside of them"),
+        (Some(4), "/parked/drop", r#"{"ids":[8]}"#, 200, r#""unknown":[8]"#),
+        (Some(1), "/pause", "not even json", 403, "to change something takes the role operate"),
+        (Some(3), "/pause", pause, 403, "to pause everything concerns all events"),
+        (Some(4), "/resume", resume, 403, "to resume everything concerns all events"),
+        (Some(2), "/pause", pause, 200, "ann, the token 02020202 of 'billing'"),
+        (Some(9), "/reload", "", 401, "not known"),
+    ] {
+        let token = holder.map(token);
+        let (found, answer) = asked(&clock, token.as_ref(), "POST", path, body).await;
+        assert!(found == status && answer.contains(said), "{holder:?} {path}: {answer}");
+    }
+    // What a page of another site has a browser ask is refused whatever it shows.
+    let head = format!(
+        "POST /reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\nAuthorization: Bearer {}\r\n",
+        token(2).reveal()
+    );
+    let foreign = whole(&clock, &format!("{head}Sec-Fetch-Site: cross-site\r\n\r\n")).await;
+    assert!(foreign.contains(" 403 "), "{foreign}");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_open_takes_changes_from_its_machine_and_from_no_foreign_page() {
+    let mut clock = Clock::start().await;
+    clock.state = clock.state.with_access(Access::new(&[], true, false));
+    clock.serve_again().await;
+    let (status, answer) = asked(&clock, None, "POST", "/parked/release", r#"{"ids":[7]}"#).await;
+    assert!(status == 200 && answer.contains(r#""done":[7]"#), "{answer}");
+    for foreign in ["Origin: http://evil.example", "Sec-Fetch-Site: cross-site"] {
+        let head = "POST /reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n";
+        let answer = whole(&clock, &format!("{head}{foreign}\r\n\r\n")).await;
+        assert!(answer.contains(" 403 "), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_clear_from_elsewhere_is_refused_before_anything_is_done() {
+    let clock = clock().await;
+    let router = routes::public(clock.state.clone(), clock.shutdown.clone());
+    let service = TowerToHyperService::new(router);
+    for (path, method) in [("/schedules", "GET"), ("/healthz", "GET"), ("/parked/release", "POST")] {
+        for (encrypted, refused) in [(false, true), (true, false)] {
+            let peer = "10.0.0.7".parse().ok();
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header("host", "localhost")
+                .header("content-type", "application/json")
+                .header("authorization", format!("Bearer {}", token(2).reveal()))
+                .extension(Connection { local: None, peer, encrypted })
+                .body(Body::from(r#"{"ids":[7]}"#))
+                .unwrap();
+            let answer = service.call(request).await.unwrap();
+            assert_eq!(answer.status() == 403, refused, "{path}: {answer:?}");
+            let body = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
+            let said = String::from_utf8_lossy(&body).contains("replace it (khronos token new)");
+            assert_eq!(said, refused, "{path}");
+        }
+    }
+}

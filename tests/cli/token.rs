@@ -1,0 +1,104 @@
+//! `khronos token new`: what it prints is a token, and lines that a clock takes.
+
+use super::record::{khronos, text};
+use khronos::{
+    authority::token::Token,
+    config::{Config, DEFAULT, Request},
+};
+use std::path::Path;
+
+const NEW: [&str; 2] = ["token", "new"];
+
+/// The token that was printed, and the lines below it.
+fn made(folder: &Path, arguments: &[&str]) -> (Token, String) {
+    let output = khronos(folder, &[&NEW, arguments].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(text(&output.stderr), "");
+    let printed = text(&output.stdout);
+    let (token, lines) = printed.split_once('\n').unwrap();
+    let token: Token = token.parse().unwrap();
+    assert!(!lines.contains(&token.reveal()[12..]), "the secret stands there once: {printed}");
+    (token, lines.to_owned())
+}
+
+fn config(folder: &Path, text: &str) -> Config {
+    let file = folder.join("config.toml");
+    std::fs::write(&file, text).unwrap();
+    let loaded = Config::load(&Request { file: Some(file), ..Request::default() });
+    loaded.unwrap_or_else(|faults| panic!("{faults}\n{text}"))
+}
+
+#[test]
+fn the_lines_below_a_new_token_make_a_clock_know_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let all = [
+        (&["--owner", "billing", "--role", "write", "--domains", "billing.*"][..], "write", "billing.*"),
+        (
+            &["--owner", "billing", "--roles", "write", "--domains", "billing.*,invoices"],
+            "write",
+            "billing.*, invoices",
+        ),
+        (&["--owner", "ops", "--role", "operate", "--domains", "a", "--domains", "b.#"], "operate", "a, b.#"),
+        (&["--owner", "grafana", "--role", "read"], "read", "#"),
+        (&["--owner", "me", "--role", "admin"], "admin", "#"),
+    ];
+    let mut whole = DEFAULT.to_owned();
+    let mut tokens = Vec::new();
+    for (arguments, ..) in all {
+        let (token, lines) = made(here, arguments);
+        // At the end of the file, after sections of other things.
+        whole.push_str(&lines);
+        tokens.push(token);
+    }
+    let config = config(here, &whole);
+    assert_eq!(config.http.tokens.len(), all.len());
+    for ((known, token), (arguments, role, domains)) in config.http.tokens.iter().zip(&tokens).zip(all) {
+        assert_eq!((&known.id, &known.digest), (&token.id(), &token.digest()), "{arguments:?}");
+        let found = (known.owner.as_str(), known.role.word(), known.domains.to_string());
+        assert_eq!(found, (arguments[1], role, domains.to_owned()));
+    }
+    let mut different: Vec<_> = tokens.iter().map(Token::reveal).collect();
+    different.sort_unstable();
+    different.dedup();
+    assert_eq!(different.len(), all.len());
+}
+
+#[test]
+fn a_new_token_is_printed_as_json_for_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--owner", "billing", "--role", "write", "--domains", "billing.*", "--json"];
+    let output = khronos(folder.path(), &[&NEW, &arguments[..]].concat());
+    let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let token: Token = all["token"].as_str().unwrap().parse().unwrap();
+    assert_eq!(all["id"], token.id().to_string());
+    assert_eq!(all["sha256"], token.digest().to_string());
+    assert_eq!((&all["owner"], &all["role"]), (&"billing".into(), &"write".into()));
+    assert_eq!(all["domains"], serde_json::json!(["billing.*"]));
+}
+
+#[test]
+fn a_token_that_no_clock_would_take_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, said) in [
+        (
+            &["--owner", "Bill Ing", "--role", "read"][..],
+            "--owner: 'Bill Ing' is not a valid name of an owner",
+        ),
+        (&["--owner", "kh_00000000_x", "--role", "read"], "can't begin with kh_, as tokens do"),
+        (&["--owner", "operator", "--role", "read"], "--owner: 'operator' is who comes without a token"),
+        (&["--owner", "billing", "--role", "wriet"], "the roles are read, operate, write, admin"),
+        (&["--owner", "billing", "--role", "write"], "--domains: a token of the role write needs domains"),
+        (&["--owner", "b", "--role", "admin", "--domains", "a"], "a token of the role admin has no domains"),
+        (
+            &["--owner", "b", "--role", "write", "--domains", "Bill"],
+            "--domains: 'Bill' matches no event: 'B' is not allowed",
+        ),
+        (&["--owner", "billing"], "--role"),
+    ] {
+        let output = khronos(folder.path(), &[&NEW, arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+        assert!(text(&output.stderr).contains(said), "{arguments:?}: {output:?}");
+    }
+}
