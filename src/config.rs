@@ -219,6 +219,8 @@ pub struct HttpConfig {
     pub open: bool,
     /// Whether a proxy stands before it that encrypts, on a network of its own.
     pub behind_proxy: bool,
+    /// By which it encrypts itself.
+    pub tls: Option<HttpTlsConfig>,
     /// Who may do what; without any, everybody may read.
     pub tokens: Vec<TokenConfig>,
 }
@@ -226,8 +228,18 @@ pub struct HttpConfig {
 impl HttpConfig {
     /// Whether tokens could come over a network in the clear, so that they are refused.
     pub fn refuses_tokens_from_elsewhere(&self) -> bool {
-        self.enabled && !self.behind_proxy && !self.tokens.is_empty() && !self.listen.ip().is_loopback()
+        let in_the_clear = self.tls.is_none() && !self.behind_proxy;
+        self.enabled && in_the_clear && !self.tokens.is_empty() && !self.listen.ip().is_loopback()
     }
+}
+
+/// `[http.tls]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpTlsConfig {
+    /// PEM; the clock's certificate, with its chain.
+    pub cert_file: PathBuf,
+    /// PEM; its key.
+    pub key_file: PathBuf,
 }
 
 /// `[[http.tokens]]`

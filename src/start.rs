@@ -70,6 +70,7 @@ pub async fn run(
     let begun = clock::reading().boot;
     let name = format!("khronos {}", config.clock.name);
     let transport = broker::transport(&config.broker, &name);
+    let tls = tls(&config)?;
     let listener = listen(&config).await?;
 
     let calendars = CalendarStore::default();
@@ -123,7 +124,8 @@ pub async fn run(
     let limits = http::Limits::for_this_process();
     let running_clock = RunningClock::new(handle, store.into(), calendars, counts, limits.answer);
     let access = http::Access::new(&config.http.tokens, config.http.open, config.http.behind_proxy);
-    let state = http::HttpState::new(running_clock, config.http.hosts.clone(), limits).with_access(access);
+    let state = http::HttpState::new(running_clock, config.http.hosts.clone(), limits);
+    let state = state.with_access(access).with_tls(tls);
     let serving = http::start(listener, control, state, shutdown.clone()).map_err(RunError::Http)?;
     let present = show_presence(&config, store_id, rival_in, shutdown.clone());
     let ended = clock_loop.run_apart(shutdown).await.map_err(RunError::Loop);
@@ -145,6 +147,13 @@ async fn unless_stopped<T>(shutdown: &Shutdown, step: impl Future<Output = T>) -
         () = shutdown.reached(Stage::Draining) => None,
         outcome = step => Some(outcome),
     }
+}
+
+/// What HTTP is encrypted with.
+fn tls(config: &Config) -> Result<Option<http::Tls>, RunError> {
+    let files = config.http.tls.as_ref().filter(|_| config.http.enabled);
+    let read = files.map(|files| http::Tls::read(&files.cert_file, &files.key_file));
+    read.transpose().map_err(RunError::Http)
 }
 
 async fn listen(config: &Config) -> Result<Option<TcpListener>, RunError> {

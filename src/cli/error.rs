@@ -69,7 +69,11 @@ impl CliError {
     fn exit(&self) -> Exit {
         match self {
             Self::Client(ClientError::Refused { status: 401 | 403, .. }) => Exit::AccessRefused,
-            Self::Client(ClientError::Refused { status: 400..=499, .. } | ClientError::Address { .. })
+            Self::Client(
+                ClientError::Refused { status: 400..=499, .. }
+                | ClientError::Address { .. }
+                | ClientError::Clear(_),
+            )
             | Self::Usage(_) => Exit::Usage,
             Self::Client(_) | Self::NotRunning(..) => Exit::Unavailable,
             Self::Ops(error) => ops_exit(error),

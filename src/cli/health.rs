@@ -6,7 +6,7 @@ use super::{
     error::{CliError, finish},
     exit::Exit,
     output,
-    reach::web_client,
+    reach::CredentialArgs,
 };
 use crate::{
     config::{Config, StorePath},
@@ -32,6 +32,8 @@ pub(super) struct Args {
     /// The whole answer, as one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    shown: CredentialArgs,
 }
 
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
@@ -40,8 +42,8 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 
 async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let client = match &args.url {
-        Some(url) => Client::new(Target::from_url(url)?),
-        None => configured(&globals.load(Vec::new())?),
+        Some(url) => args.shown.client(Target::from_url(url)?)?,
+        None => configured(&globals.load(Vec::new())?, &args.shown)?,
     };
     let (path, well) = if args.ready { ("/readyz", "ready") } else { ("/healthz", "alive") };
     let answer = tokio::time::timeout(ANSWER, client.get::<Value>(path)).await.unwrap_or_else(|_| {
@@ -65,10 +67,12 @@ async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     }
 }
 
-/// The clock where it serves HTTP; without HTTP, by its control socket.
-fn configured(config: &Config) -> Client {
+/// The clock where it serves HTTP; by its control socket without HTTP, and where HTTP is encrypted: the authority of its
+/// certificate may be unknown here.
+fn configured(config: &Config, shown: &CredentialArgs) -> Result<Client, CliError> {
+    let by_socket = !config.http.enabled || config.http.tls.is_some();
     match &config.store.path {
-        StorePath::Folder(folder) if !config.http.enabled => Client::new(Target::of_store(folder)),
-        _ => web_client(config),
+        StorePath::Folder(folder) if by_socket => Ok(Client::new(Target::of_store(folder))),
+        _ => shown.web_client(config),
     }
 }

@@ -3,15 +3,17 @@
 
 use super::{Globals, error::CliError, exit::Exit, flag, output, source::ClockSource};
 use crate::{
+    authority::token::Token,
     config::{Config, StorePath},
-    http::client::{Client, ClientError, Target},
+    http::client::{Client, ClientError, Credentials, Target},
     ops::{Alive, StoppedClock},
     start,
     store::StoreError,
 };
+use ponos::files;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -24,6 +26,49 @@ pub(super) struct ClockArgs {
     /// The folder of the clock's state [store.path]
     #[arg(long, value_name = "DIR")]
     store: Option<String>,
+    #[command(flatten)]
+    shown: CredentialArgs,
+}
+
+/// How a clock that is asked over HTTP is shown who asks.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct CredentialArgs {
+    /// A file with the token to show over HTTP; else the one in the variable KHRONOS_TOKEN, if there is one
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// PEM: the authorities to trust over https://, instead of the machine's; else the file in KHRONOS_CA_FILE
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+/// Bytes of a file with a token.
+const TOKEN_FILE: u64 = 4096;
+
+impl CredentialArgs {
+    /// A client of the clock there, which shows what these say.
+    pub(super) fn client(&self, target: Target) -> Result<Client, CliError> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let token = match &self.token_file {
+            Some(file) => Some((
+                format!("the file {}", file.display()),
+                files::read_text(file, TOKEN_FILE).map_err(|error| {
+                    CliError::Usage(format!("--token-file: {} can't be read: {error}", file.display()))
+                })?,
+            )),
+            None => variable("KHRONOS_TOKEN").map(|token| ("KHRONOS_TOKEN".to_owned(), token)),
+        };
+        let understood = |(place, token): (String, String)| {
+            token.trim().parse::<Token>().map_err(|wrong| CliError::Usage(format!("{place}: {wrong}")))
+        };
+        let token = token.map(understood).transpose()?;
+        let ca_file = self.ca_file.clone().or_else(|| variable("KHRONOS_CA_FILE").map(PathBuf::from));
+        Ok(Client::new(target).with(Credentials { token, ca_file }))
+    }
+
+    /// The clock at the configured HTTP address.
+    pub(super) fn web_client(&self, config: &Config) -> Result<Client, CliError> {
+        self.client(web_target(config))
+    }
 }
 
 impl ClockArgs {
@@ -35,17 +80,15 @@ impl ClockArgs {
     /// The clock, or its store.
     pub(super) async fn reach(&self, globals: &Globals) -> Result<ClockSource, CliError> {
         if let Some(url) = &self.url {
-            return Ok(ClockSource::Running(Client::new(Target::from_url(url)?)));
+            return Ok(ClockSource::Running(self.shown.client(Target::from_url(url)?)?));
         }
-        ClockSource::of(&self.config(globals)?, self.store.is_some()).await
+        ClockSource::of(&self.config(globals)?, self.store.is_some(), &self.shown).await
     }
 
-    /// The clock that runs on the store, for `what` changes something.
+    /// The clock at the URL, else the one that runs on the store, for `what` changes something.
     pub(super) async fn operate(&self, globals: &Globals, what: &'static str) -> Result<Client, CliError> {
-        if self.url.is_some() {
-            return Err(CliError::Usage(format!(
-                "{what} works only through the control socket of the store: omit --url, and run it on the clock's machine"
-            )));
+        if let Some(url) = &self.url {
+            return self.shown.client(Target::from_url(url)?);
         }
         let config = self.config(globals)?;
         let StorePath::Folder(folder) = &config.store.path else {
@@ -60,19 +103,19 @@ impl ClockArgs {
 
 impl ClockSource {
     /// The clock of this configuration, or its store; `named`: it is wanted by its store, and no other.
-    pub(super) async fn of(config: &Config, named: bool) -> Result<Self, CliError> {
+    pub(super) async fn of(config: &Config, named: bool, shown: &CredentialArgs) -> Result<Self, CliError> {
         let StorePath::Folder(folder) = &config.store.path else {
-            return Ok(Self::Running(web_client(config)));
+            return Ok(Self::Running(shown.web_client(config)?));
         };
         match control_client(folder).await {
             Ok(client) => return Ok(Self::Running(client)),
             // Another user's clock: what may be read over HTTP can be read all the same.
-            Err(ClientError::Broken { .. }) => return Ok(Self::Running(web_client(config))),
+            Err(ClientError::Broken { .. }) => return Ok(Self::Running(shown.web_client(config)?)),
             Err(_) => {}
         }
         match open_stopped(folder, config).await {
             Ok(stopped) => {
-                if !named && clock_answers(config).await {
+                if !named && clock_answers(config, shown).await {
                     let (web, folder) = (web_target(config), folder.display());
                     output::complain(&format!(
                         "note: a clock answers at {web}, but it does not run on the store {folder}; use --url {web} to ask it"
@@ -81,10 +124,10 @@ impl ClockSource {
                 Ok(Self::Stopped(stopped))
             }
             // A clock that keeps nothing on a disk; one that was not asked for by its store.
-            Err(CliError::NoStore(_)) if !named && clock_answers(config).await => {
-                Ok(Self::Running(web_client(config)))
+            Err(CliError::NoStore(_)) if !named && clock_answers(config, shown).await => {
+                Ok(Self::Running(shown.web_client(config)?))
             }
-            Err(CliError::Store(StoreError::Locked { .. })) => Ok(Self::Running(web_client(config))),
+            Err(CliError::Store(StoreError::Locked { .. })) => Ok(Self::Running(shown.web_client(config)?)),
             Err(error) => Err(error),
         }
     }
@@ -100,11 +143,11 @@ async fn control_client(folder: &Path) -> Result<Client, ClientError> {
 const GLANCE: Duration = Duration::from_secs(2);
 
 /// Whether a clock of this name is there at the configured address.
-async fn clock_answers(config: &Config) -> bool {
+async fn clock_answers(config: &Config, shown: &CredentialArgs) -> bool {
     if !config.http.enabled {
         return false;
     }
-    let client = Client::new(web_target(config));
+    let Ok(client) = shown.web_client(config) else { return false };
     let named = tokio::time::timeout(GLANCE, client.get::<Alive>("/healthz")).await;
     named.is_ok_and(|named| named.is_ok_and(|named| named.clock == config.clock.name))
 }
@@ -118,8 +161,13 @@ async fn open_stopped(folder: &Path, config: &Config) -> Result<StoppedClock, Cl
     Ok(start::open_stopped(config).await?)
 }
 
-/// Where this machine reaches the configured HTTP address.
+/// Where this machine reaches the configured HTTP address; encrypted, by the first name that a certificate may have.
 fn web_target(config: &Config) -> Target {
+    if config.http.tls.is_some() {
+        let is_own = |host: &&String| !matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]");
+        let host = config.http.hosts.iter().find(is_own).map_or("localhost", String::as_str);
+        return Target::Tls(format!("{host}:{}", config.http.listen.port()));
+    }
     let listen = config.http.listen;
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -127,9 +175,4 @@ fn web_target(config: &Config) -> Target {
         ip => ip,
     };
     Target::Tcp(SocketAddr::new(ip, listen.port()).to_string())
-}
-
-/// The clock at the configured HTTP address.
-pub(super) fn web_client(config: &Config) -> Client {
-    Client::new(web_target(config))
 }

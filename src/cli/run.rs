@@ -110,14 +110,14 @@ fn announce(config: &Config, running: &Running) {
     let (schedules, source) = (counted(running.schedules, "schedule"), &running.source);
     info!("khronos {}: the clock '{clock}' runs {schedules} ({source})", env!("CARGO_PKG_VERSION"));
     if config.http.enabled {
-        let listen = config.http.listen;
+        let (listen, scheme) = (config.http.listen, if config.http.tls.is_some() { "https" } else { "http" });
         info!(
-            "subscribe: curl -N http://{listen}/feed (or khronos tail); see also /schedules, /history, /readyz"
+            "subscribe: curl -N {scheme}://{listen}/feed (or khronos tail); see also /schedules, /history, /readyz"
         );
     }
     if config.http.refuses_tokens_from_elsewhere() {
         warn!(
-            "tokens that come from other machines are refused, for HTTP is not encrypted: set http.behind_proxy = true if a proxy encrypts"
+            "tokens that come from other machines are refused, for HTTP is not encrypted: set [http.tls], or http.behind_proxy = true if a proxy encrypts"
         );
     }
     if config.http.open {

@@ -4,6 +4,7 @@
 use super::{
     clock_side::{self, ClockSide},
     error::{CliError, wait},
+    reach::CredentialArgs,
     source::ClockSource,
 };
 use crate::{
@@ -54,7 +55,7 @@ pub(super) fn source_of(config: &Config) -> Result<(ScheduleSource, Option<Diagn
         return source_now(&config.schedules, []).map(|now| (now, None));
     }
     let asked = wait(async {
-        match ClockSource::of(config, true).await {
+        match ClockSource::of(config, true, &CredentialArgs::default()).await {
             Ok(source) => Ok(clock_side::of(source).await?),
             Err(CliError::NoStore(_)) => Ok(ClockSide::default()),
             Err(error) => Err(error),

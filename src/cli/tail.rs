@@ -5,7 +5,7 @@ use super::{
     error::{CliError, finish},
     exit::Exit,
     flag, output,
-    reach::web_client,
+    reach::CredentialArgs,
 };
 use crate::{
     broker::amqp_config,
@@ -44,6 +44,8 @@ pub(super) struct Args {
     /// One JSON object a line: the whole event
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    shown: CredentialArgs,
 }
 
 /// The first pause before a feed is opened again; it doubles …
@@ -66,8 +68,8 @@ async fn follow(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let load = || globals.load(flag("broker.url", "--broker", url).into_iter().collect());
     match (&args.broker, &args.feed) {
         (Some(_), _) => from_broker(&load()?, &args).await,
-        (None, Some(feed)) => from_feed(&Client::new(Target::from_url(feed)?), &args).await,
-        (None, None) => from_feed(&web_client(&load()?), &args).await,
+        (None, Some(feed)) => from_feed(&args.shown.client(Target::from_url(feed)?)?, &args).await,
+        (None, None) => from_feed(&args.shown.web_client(&load()?)?, &args).await,
     }
 }
 

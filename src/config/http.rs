@@ -1,6 +1,6 @@
 //! `[http]`: where it is served, to whom, and encrypted or not.
 
-use super::{HttpConfig, TokenConfig, layers::Values, reader::Reader};
+use super::{HttpConfig, HttpTlsConfig, TokenConfig, layers::Values, reader::Reader};
 use crate::{
     authority::{Domains, OPEN, OPERATOR, Role, token::PREFIX as TOKEN},
     schedule::is_name,
@@ -30,11 +30,12 @@ pub(super) fn http(reader: &mut Reader<'_>) -> HttpConfig {
         hosts,
         open: reader.boolean("http.open", false),
         behind_proxy: reader.boolean("http.behind_proxy", false),
+        tls: tls(reader),
         tokens: tokens(reader),
     };
     check_open(reader, &config);
     if config.refuses_tokens_from_elsewhere() {
-        let help = "set http.behind_proxy = true if a proxy on a network of its own encrypts, or listen on 127.0.0.1";
+        let help = "set [http.tls], or http.behind_proxy = true if a proxy on a network of its own encrypts; or listen on 127.0.0.1";
         let what = "HTTP is not encrypted, so tokens that come from other machines are refused";
         reader.warn("http.listen", what, help);
     }
@@ -56,6 +57,18 @@ fn check_open(reader: &mut Reader<'_>, config: &HttpConfig) {
             "keep one of them: tokens say who may change what, http.open lets everybody on this machine";
         reader.fault("http.open", "it is true, and tokens are configured", help);
     }
+}
+
+fn tls(reader: &mut Reader<'_>) -> Option<HttpTlsConfig> {
+    let keys = ["http.tls.cert_file", "http.tls.key_file"];
+    for (one, other) in [(keys[0], keys[1]), (keys[1], keys[0])] {
+        if reader.text(one).is_some() && reader.text(other).is_none() {
+            let what = "a certificate needs its key, and a key its certificate";
+            reader.fault(one, what, format!("set {other} too"));
+        }
+    }
+    let [cert_file, key_file] = keys.map(|key| reader.path(key));
+    Some(HttpTlsConfig { cert_file: cert_file?, key_file: key_file? })
 }
 
 fn tokens(reader: &mut Reader<'_>) -> Vec<TokenConfig> {

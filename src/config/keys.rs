@@ -80,6 +80,10 @@ pub(super) const KEYS: &[Key] = &[
             ("http.hosts", Kind::Texts),
             ("http.open", Kind::Boolean),
             ("http.behind_proxy", Kind::Boolean),
+            (
+                "http.tls",
+                Kind::Section(&[("http.tls.cert_file", Kind::Text), ("http.tls.key_file", Kind::Text)]),
+            ),
             (TOKENS, Kind::Tables(TOKEN)),
         ]),
     ),

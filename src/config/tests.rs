@@ -63,7 +63,7 @@ fn other_value(key: &str) -> &'static str {
         "log.level" => "debug",
         "log.format" => "json",
         "store.cache" => "1 GiB",
-        key if key.starts_with("broker.tls") => "a.pem",
+        key if key.contains(".tls.") => "a.pem",
         key if matches!(keys::key(key), Some((_, keys::Kind::Integer))) => "7777",
         _ => "77s",
     }
@@ -95,6 +95,8 @@ fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
         match key {
             "broker.tls.cert_file" => environment.push(("KHRONOS_BROKER_TLS_KEY_FILE", "b.pem")),
             "broker.tls.key_file" => environment.push(("KHRONOS_BROKER_TLS_CERT_FILE", "b.pem")),
+            "http.tls.cert_file" => environment.push(("KHRONOS_HTTP_TLS_KEY_FILE", "b.pem")),
+            "http.tls.key_file" => environment.push(("KHRONOS_HTTP_TLS_CERT_FILE", "b.pem")),
             _ => {}
         }
         let mut without = load(DEFAULT, &environment[1..], &[]).unwrap_or_else(|_| default.clone());

@@ -1,9 +1,16 @@
-//! The client of a running clock: over TCP, or by its control socket.
+//! The client of a running clock: over TCP, encrypted or not, or by its control socket.
+
+mod credentials;
+mod target;
 
 pub use super::sse::Message;
-use super::{listener::control_path, sse::Parser};
+pub use credentials::Credentials;
+use credentials::server_name;
+pub use target::Target;
+
+use super::sse::Parser;
 use crate::ops::Missing;
-use axum::http::{Method, Request, Response, StatusCode, Uri, header};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     body::{Bytes, Incoming},
@@ -11,17 +18,13 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{
-    collections::VecDeque,
-    fmt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
     time::timeout,
 };
+use tokio_rustls::TlsConnector;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -31,15 +34,6 @@ const ANSWER: Duration = Duration::from_secs(330);
 const SILENCE: Duration = Duration::from_secs(45);
 /// The longest answer, in bytes.
 const LONGEST: usize = 256 << 20;
-
-/// Where a clock is to be asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// `host:port`.
-    Tcp(String),
-    /// A control socket.
-    Unix(PathBuf),
-}
 
 /// Why the clock gave no answer. `Display` says what happened, to what, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -73,59 +67,28 @@ pub enum ClientError {
         /// What is wrong.
         what: &'static str,
     },
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(authority) => write!(f, "http://{authority}"),
-            Self::Unix(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
-
-impl Target {
-    /// The control socket of the clock that runs on this store.
-    pub fn of_store(store: &Path) -> Self {
-        Self::Unix(control_path(store))
-    }
-
-    /// From `http://host:port`, with a trailing slash or path `/feed` allowed.
-    ///
-    /// # Errors
-    /// [`ClientError::Address`].
-    pub fn from_url(url: &str) -> Result<Self, ClientError> {
-        let refused = |what| ClientError::Address { address: url.to_owned(), what };
-        let uri: Uri = url.parse().map_err(|_| refused("it is malformed"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(refused("the clock speaks plain http, on loopback or behind a proxy"));
-            }
-            _ => return Err(refused("it must begin with http://")),
-        }
-        let authority = uri.authority().ok_or_else(|| refused("it names no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(refused("it may not contain a user or password"));
-        }
-        if !matches!(uri.path(), "" | "/" | "/feed") || uri.query().is_some() {
-            return Err(refused("nothing may follow the port; give patterns with --match"));
-        }
-        let port = authority.port_u16().unwrap_or(80);
-        Ok(Self::Tcp(format!("{}:{port}", authority.host())))
-    }
+    /// A token would go over the network in the clear.
+    #[error("a token is not sent to {0}, for whoever listens on the way would have it; ask by https://")]
+    Clear(Target),
 }
 
 /// Asks one clock; each question has a connection of its own.
 #[derive(Debug, Clone)]
 pub struct Client {
     target: Target,
+    credentials: Credentials,
 }
 
 impl Client {
     /// A client of this clock.
     pub fn new(target: Target) -> Self {
-        Self { target }
+        Self { target, credentials: Credentials::default() }
+    }
+
+    /// The same, which shows who asks.
+    #[must_use]
+    pub fn with(self, credentials: Credentials) -> Self {
+        Self { credentials, ..self }
     }
 
     /// Whom it asks.
@@ -204,17 +167,23 @@ impl Client {
 
     fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, ClientError> {
         let host = match &self.target {
-            Target::Tcp(authority) => authority,
+            Target::Tcp(authority) | Target::Tls(authority) => authority,
             Target::Unix(_) => "localhost",
         };
-        Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, host)
             .header(header::ACCEPT, "application/json, text/event-stream")
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
-            .map_err(|error| self.broken(error.to_string()))
+            .map_err(|error| self.broken(error.to_string()))?;
+        if let Some(shown) = self.credentials.authorization(&self.target)? {
+            let mut shown = HeaderValue::try_from(shown).map_err(|error| self.broken(error.to_string()))?;
+            shown.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, shown);
+        }
+        Ok(request)
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
@@ -224,11 +193,28 @@ impl Client {
                 let stream = timeout(CONNECT, TcpStream::connect(authority)).await.map_err(late)?;
                 self.talk(stream.map_err(|error| self.unreachable(&error))?, request).await
             }
+            Target::Tls(authority) => {
+                let broken = |what| self.broken(what);
+                let name = server_name(authority).map_err(broken)?;
+                let connector = self.connector().await.map_err(broken)?;
+                let stream = timeout(CONNECT, TcpStream::connect(authority)).await.map_err(late)?;
+                let stream = stream.map_err(|error| self.unreachable(&error))?;
+                let stream = timeout(CONNECT, connector.connect(name, stream)).await.map_err(late)?;
+                let failed = |error| self.broken(format!("no encrypted connection: {error}"));
+                self.talk(stream.map_err(failed)?, request).await
+            }
             Target::Unix(path) => {
                 let stream = timeout(CONNECT, UnixStream::connect(path)).await.map_err(late)?;
                 self.talk(stream.map_err(|error| self.unreachable(&error))?, request).await
             }
         }
+    }
+
+    /// What begins an encrypted connection; the files of authorities are read aside.
+    async fn connector(&self) -> Result<TlsConnector, String> {
+        let credentials = self.credentials.clone();
+        let read = tokio::task::spawn_blocking(move || credentials.connector());
+        read.await.map_err(|error| error.to_string())?
     }
 
     async fn talk(
@@ -354,19 +340,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_feeds_are_understood_or_refused_with_the_reason() {
-        assert_eq!(Target::from_url("http://127.0.0.1:7650/").unwrap(), Target::Tcp("127.0.0.1:7650".into()));
-        assert_eq!(Target::from_url("http://[::1]:7650").unwrap(), Target::Tcp("[::1]:7650".into()));
-        for wrong in [
-            "https://a:1",
-            "localhost:7650",
-            "http://a:1/feed?match=x",
-            "http://",
-            "http://me:pw@a:1",
-            "http://[:@1]2",
-        ] {
-            assert!(matches!(Target::from_url(wrong), Err(ClientError::Address { .. })), "{wrong}");
-        }
+    fn what_a_query_can_not_hold_is_encoded() {
         assert_eq!(encode("time.#"), "time.%23");
     }
 

@@ -34,6 +34,9 @@ pub enum HttpError {
         /// The system's words.
         error: io::Error,
     },
+    /// Its certificate can't be used.
+    #[error("HTTPS can't be served with [http.tls]: {0}")]
+    Tls(String),
     /// Its thread could not be started.
     #[error("the thread of the HTTP interface could not be started: {0}")]
     Start(io::Error),

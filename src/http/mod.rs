@@ -27,6 +27,7 @@ mod sse;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod write_timeout;
 
 pub use access::Access;
@@ -35,3 +36,4 @@ pub use limits::Limits;
 pub use listener::{ControlSocket, HttpError, bind, bind_control, control_path};
 pub use server::{serve, serve_control};
 pub use state::HttpState;
+pub use tls::Tls;

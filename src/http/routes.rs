@@ -106,6 +106,19 @@ pub(super) fn crowded(state: HttpState) -> Router {
     guarded(router, state)
 }
 
+/// What a connection is told that is not encrypted where it should be.
+pub(super) fn clear() -> Router {
+    let told = |asked: HeaderMap| async move {
+        let token = if asked.contains_key(header::AUTHORIZATION) {
+            ". The token of this request came in the clear, and may have been read on its way: replace it (khronos token new)"
+        } else {
+            ""
+        };
+        Problem::bad(format!("this port speaks HTTPS: ask it with https://{token}"))
+    };
+    Router::new().fallback(told).layer(middleware::map_response(headers))
+}
+
 fn reads(state: &HttpState, shutdown: Shutdown) -> Router {
     let limits = state.limits;
     // Twice the loop's own limit, so that its more precise message comes first.

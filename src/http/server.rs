@@ -1,4 +1,4 @@
-//! Accepts connections, bounds their number, and drains them at shutdown.
+//! Accepts connections, bounds their number, encrypts those on TCP where that is configured, and drains them at shutdown.
 
 use super::{
     access::Connection,
@@ -7,6 +7,7 @@ use super::{
     reserve::{Asked, Reserve},
     routes,
     state::HttpState,
+    tls::Tls,
     write_timeout::WriteTimeout,
 };
 use axum::{Router, body::Body};
@@ -26,10 +27,11 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, TcpStream, UnixListener},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinSet, yield_now},
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// The pause after an accept that failed: the machine is out of something, such as open files.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -39,11 +41,17 @@ const HASTE: Duration = Duration::from_secs(2);
 /// Serves whoever may do what he asks for, until the shutdown drains; requests that have begun may end.
 pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) {
     let limits = state.limits;
+    let tls = state.tls.clone();
     let crowded = routes::crowded(state.clone());
     let router = routes::public(state, shutdown.clone());
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut reserve = Reserve::new(limits.reserve);
     let mut connections = JoinSet::new();
+    // Ends with this function.
+    let mut following = JoinSet::new();
+    if let Some(tls) = &tls {
+        following.spawn(tls.clone().follow());
+    }
     let mut failing = false;
     loop {
         while connections.try_join_next().is_some() {}
@@ -70,15 +78,17 @@ pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) 
         let _ = stream.set_nodelay(true);
         let ip = |address: std::io::Result<SocketAddr>| address.ok().map(|address| address.ip());
         let (local, peer) = (ip(stream.local_addr()), ip(stream.peer_addr()));
-        let connection = Some(Connection { local, peer, encrypted: false });
+        let connection = Some(Connection { local, peer, encrypted: tls.is_some() });
+        let acceptor = tls.as_ref().map(Tls::acceptor);
         if let Ok(place) = places.clone().try_acquire_owned() {
             let talk = Talk { connection, limits, place: Some(place), asked: None };
-            connections.spawn(talk.converse(stream, router.clone(), shutdown.clone()));
+            connections.spawn(talk.begin(stream, acceptor, router.clone(), shutdown.clone()));
         } else {
             reserve.make_room();
             let asked = Asked::default();
             let talk = Talk { connection, limits, place: None, asked: Some(asked.clone()) };
-            let connection = connections.spawn(talk.converse(stream, crowded.clone(), shutdown.clone()));
+            let begun = talk.begin(stream, acceptor, crowded.clone(), shutdown.clone());
+            let connection = connections.spawn(begun);
             reserve.admit(connection, asked);
             // Else a crowd that comes at once would push out who only waits for a turn of this thread.
             yield_now().await;
@@ -145,6 +155,33 @@ struct Talk {
 }
 
 impl Talk {
+    /// Encrypts the connection if it is to be, and converses.
+    async fn begin(
+        self,
+        stream: TcpStream,
+        acceptor: Option<TlsAcceptor>,
+        router: Router,
+        shutdown: Shutdown,
+    ) {
+        let Some(acceptor) = acceptor else { return self.converse(stream, router, shutdown).await };
+        let begun = tokio::select! {
+            begun = tokio::time::timeout(self.haste(), encrypted(stream, acceptor)) => begun,
+            () = shutdown.reached(Stage::Draining) => return,
+        };
+        match begun {
+            Ok(Ok(Begun::Encrypted(stream))) => self.converse(stream, router, shutdown).await,
+            Ok(Ok(Begun::Clear(stream))) => self.converse(stream, routes::clear(), shutdown).await,
+            // A peer that goes away or dawdles is its own affair, and so is one that believes other authorities.
+            Ok(Err(error)) => tracing::debug!(%error, "an HTTPS connection was not begun"),
+            Err(_) => tracing::debug!("an HTTPS connection was not begun in time"),
+        }
+    }
+
+    /// Until the head of a request must have come, or TLS have begun.
+    fn haste(&self) -> Duration {
+        if self.asked.is_some() { self.limits.head.min(HASTE) } else { self.limits.head }
+    }
+
     /// Answers requests until the peer, a limit or the shutdown ends the connection.
     async fn converse(
         self,
@@ -152,6 +189,7 @@ impl Talk {
         router: Router,
         shutdown: Shutdown,
     ) {
+        let haste = self.haste();
         let Self { connection: from, limits, place, asked } = self;
         let in_reserve = asked.is_some();
         let feeding = Arc::new(AtomicBool::new(false));
@@ -171,7 +209,7 @@ impl Talk {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             // Also how long a connection may be idle between two requests.
-            .header_read_timeout(if in_reserve { limits.head.min(HASTE) } else { limits.head })
+            .header_read_timeout(haste)
             .keep_alive(!in_reserve)
             .max_buf_size(64 * 1024)
             .serve_connection(TokioIo::new(WriteTimeout::new(stream, limits.stall)), service);
@@ -203,6 +241,24 @@ impl Talk {
         }
         drop(place);
     }
+}
+
+/// A connection whose first byte has come.
+enum Begun {
+    Encrypted(Box<TlsStream<TcpStream>>),
+    /// It does not begin as TLS does.
+    Clear(TcpStream),
+}
+
+/// The first byte of TLS: a record of a handshake (RFC 8446, §5.1).
+const HANDSHAKE: u8 = 22;
+
+async fn encrypted(stream: TcpStream, acceptor: TlsAcceptor) -> std::io::Result<Begun> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
+        return Ok(Begun::Clear(stream));
+    }
+    acceptor.accept(stream).await.map(Box::new).map(Begun::Encrypted)
 }
 
 async fn pause(error: &std::io::Error, failing: &mut bool) {

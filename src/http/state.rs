@@ -1,6 +1,6 @@
 //! The state that all handlers share.
 
-use super::{access::Access, limits::Limits, places::Places};
+use super::{access::Access, limits::Limits, places::Places, tls::Tls};
 use crate::ops::RunningClock;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ pub struct HttpState {
     pub(super) clock: RunningClock,
     pub(super) hosts: Arc<[String]>,
     pub(super) access: Access,
+    pub(super) tls: Option<Tls>,
     pub(super) limits: Limits,
     pub(super) feeds: Arc<Semaphore>,
     pub(super) audits: Arc<Semaphore>,
@@ -26,6 +27,7 @@ impl HttpState {
             clock,
             hosts: hosts.into(),
             access: Access::default(),
+            tls: None,
             feeds: Arc::new(Semaphore::new(limits.feeds)),
             audits: Arc::new(Semaphore::new(1)),
             large: Places::new(limits.large, limits.hold),
@@ -37,6 +39,12 @@ impl HttpState {
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
         Self { access, ..self }
+    }
+
+    /// The same, encrypted on TCP if there is something to encrypt with.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The same with places of its own: a flood from elsewhere takes none of the operators'.

@@ -2,6 +2,7 @@
 
 mod access;
 mod connections;
+mod encrypted;
 mod feed;
 mod kinds;
 mod long;

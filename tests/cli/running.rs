@@ -217,7 +217,7 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
             (&["--until", "2020-01-01T00:00:00Z", "--skip"], 2, "is past"),
             (&["--skip"], 2, "on_resume belongs to until or for"),
             (&["--by", "x\ny"], 2, "by: it has characters"),
-            (&["--url", &url], 2, "pause works only through the control socket"),
+            (&["--url", &url], 77, "over HTTP this clock is only read"),
         ] {
             let paused = run(&[&pause[..], arguments].concat());
             assert_eq!(paused.status.code(), Some(code), "{paused:?}");

@@ -8,7 +8,7 @@ use std::{
     process::Output,
     time::Duration,
 };
-use testkit::Node;
+use testkit::{Certificates, Node};
 
 /// Nobody is bound to it, so that each is parked at once.
 const SCHEDULES: &str = r#"
@@ -135,4 +135,112 @@ fn an_open_clock_is_changed_by_its_machine_and_says_so_at_the_start() {
     let (status, answer) = asked(&clock, "POST", "/parked/drop", None, &format!("{{\"ids\":[{parked}]}}"));
     assert!(status == 200 && answer.contains(&format!("\"done\":[{parked}]")), "{answer}");
     assert!(clock.log().contains("every user of this machine may change this clock"), "{}", clock.log());
+}
+
+/// A clock that encrypts, with what an authority of the test's own made.
+fn encrypted(clock: Clock, folder: &str, listen: &str) -> (Clock, Certificates) {
+    let folder = clock.sandbox.path(folder);
+    std::fs::create_dir(&folder).unwrap();
+    let made = Certificates::generate(&folder);
+    let clock = clock
+        .with("KHRONOS_HTTP_TLS_CERT_FILE", made.server.certificate.display())
+        .with("KHRONOS_HTTP_TLS_KEY_FILE", made.server.key.display());
+    let listen = format!("{listen}:{}", clock.port);
+    (clock.with("KHRONOS_HTTP_LISTEN", listen), made)
+}
+
+#[test]
+fn a_clock_that_encrypts_is_operated_from_elsewhere_with_a_token() {
+    let clock = Clock::new(&Node::shared().vhost("access-encrypted"), SCHEDULES);
+    let (billing, lines) = token(&clock, "operate", &["billing.*"]);
+    let (clock, made) = encrypted(configured(clock, &lines), "tls", "0.0.0.0");
+    let mut clock = clock;
+    clock.start();
+    let parked = first_parked(&clock).to_string();
+    let file = clock.sandbox.path("token");
+    std::fs::write(&file, format!("{billing}\n")).unwrap();
+    let url = format!("https://localhost:{}", clock.port);
+    let (file, ca) = (file.to_str().unwrap(), made.ca.to_str().unwrap());
+    let ran = |words: &[&str]| clock.verb(&[words, &["--url", &url]].concat());
+
+    let release = ran(&["parked", "release", &parked, "--token-file", file, "--ca-file", ca]);
+    assert_eq!((release.status.code(), text(&release)), (Some(0), format!("{parked} released\n")));
+    let list = ran(&["list", "--token-file", file, "--ca-file", ca]);
+    assert!(list.status.success() && text(&list).contains("billing.often.passed"), "{}", text(&list));
+    let health = ran(&["health", "--ca-file", ca]);
+    assert!(health.status.success(), "{}", text(&health));
+    // Without a URL it asks by the control socket, whatever the certificate.
+    assert_eq!(clock.done(&["health", "--ready"]), "ready\n");
+
+    let none = ran(&["list", "--ca-file", ca]);
+    assert!(none.status.code() == Some(77) && text(&none).contains("wants a token"), "{}", text(&none));
+    let other = clock.sandbox.path("other");
+    std::fs::create_dir(&other).unwrap();
+    let stranger = Certificates::generate(&other);
+    let foreign = ran(&["list", "--token-file", file, "--ca-file", stranger.ca.to_str().unwrap()]);
+    assert!(foreign.status.code() == Some(69), "{}", text(&foreign));
+    assert!(text(&foreign).contains("invalid peer certificate"), "{}", text(&foreign));
+    let missing = ran(&["list", "--token-file", "nowhere", "--ca-file", ca]);
+    assert!(missing.status.code() == Some(2), "{}", text(&missing));
+    std::fs::write(clock.sandbox.path("cut"), &billing[..40]).unwrap();
+    let cut = ran(&["list", "--token-file", "cut", "--ca-file", ca]);
+    assert!(cut.status.code() == Some(2) && text(&cut).contains("this is not one"), "{}", text(&cut));
+    let clear = clock.verb(&["list", "--token-file", file, "--url", "http://clock.invalid:1"]);
+    assert!(clear.status.code() == Some(2) && text(&clear).contains("ask by https://"), "{}", text(&clear));
+
+    // Who asks in the clear is told so, and what became of his token.
+    let (status, answer) = asked(&clock, "GET", "/schedules", None, "");
+    assert!(
+        status == 400 && answer.contains("this port speaks HTTPS") && !answer.contains("replace"),
+        "{answer}"
+    );
+    let (status, answer) = asked(&clock, "GET", "/schedules", Some(&billing), "");
+    assert!(status == 400 && answer.contains("replace it (khronos token new)"), "{answer}");
+    assert_discreet(&clock, &[&billing], &[release, list, health, none, foreign, missing, cut, clear]);
+}
+
+#[test]
+fn a_certificate_that_is_replaced_is_used_and_no_connection_ends() {
+    let (clock, made) = encrypted(Clock::new("memory:", SCHEDULES), "tls", "127.0.0.1");
+    let mut clock = clock;
+    clock.start();
+    let url = format!("https://localhost:{}", clock.port);
+    let ca = made.ca.to_str().unwrap().to_owned();
+    let trusted = |ca: &str| clock.verb(&["list", "--url", &url, "--ca-file", ca]).status.success();
+    testkit::block_until_or_tell("an answer", LIMIT, || trusted(&ca).then_some(()), || clock.log());
+    let mut tail = clock.begin(&["tail", "--feed", &url, "--ca-file", &ca]);
+    let seen = || clock.log().matches("billing.often.passed  often").count();
+    testkit::block_until_or_tell("an event", LIMIT, || (seen() > 0).then_some(()), || clock.log());
+
+    // A key that does not belong to the certificate changes nothing.
+    let others = clock.sandbox.path("others");
+    std::fs::create_dir(&others).unwrap();
+    let other = Certificates::generate(&others);
+    let new_ca = other.ca.to_str().unwrap().to_owned();
+    std::fs::copy(&other.server.key, &made.server.key).unwrap();
+    let told = || clock.log().contains("the former ones stay in use").then_some(());
+    testkit::block_until_or_tell("a warning", LIMIT, told, || clock.log());
+    assert!(trusted(&ca) && !trusted(&new_ca));
+    std::fs::copy(&other.server.certificate, &made.server.certificate).unwrap();
+    testkit::block_until_or_tell("the new one", LIMIT, || trusted(&new_ca).then_some(()), || clock.log());
+    assert!(!trusted(&ca));
+
+    let before = seen();
+    testkit::block_until_or_tell(
+        "more events",
+        LIMIT,
+        || (seen() > before + 5).then_some(()),
+        || clock.log(),
+    );
+    assert!(tail.runs() && !clock.log().contains("trying again"), "{}", clock.log());
+}
+
+#[test]
+fn a_certificate_that_can_not_be_used_is_refused_at_the_start() {
+    let (clock, made) = encrypted(Clock::new("memory:", SCHEDULES), "tls", "127.0.0.1");
+    std::fs::write(&made.server.key, "no key").unwrap();
+    let mut clock = clock;
+    clock.start();
+    assert_eq!(clock.end(), 78, "{}", clock.log());
+    assert!(clock.log().contains("HTTPS can't be served with [http.tls]"), "{}", clock.log());
 }

@@ -138,5 +138,18 @@ fn tokens_that_could_come_in_the_clear_are_warned_of() {
     assert!(warned("listen = \"0.0.0.0:7650\""));
     assert!(!warned("listen = \"0.0.0.0:7650\"\nbehind_proxy = true"));
     assert!(!warned("listen = \"0.0.0.0:7650\"\nenabled = false"));
+    assert!(!warned("listen = \"0.0.0.0:7650\"\ntls = { cert_file = \"a.pem\", key_file = \"b.pem\" }"));
     assert!(!warned("listen = \"127.0.0.1:7650\""));
+}
+
+#[test]
+fn a_certificate_needs_its_key_and_both_count_from_the_files_folder() {
+    for (one, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
+        let shown = error(&format!("[http.tls]\n{one} = \"a.pem\""), &[]);
+        assert!(shown.contains(&format!("http.tls.{one}: a certificate needs its key")), "{shown}");
+        assert!(shown.contains(&format!("set http.tls.{other} too")), "{shown}");
+    }
+    let (folder, request) = request("[http.tls]\ncert_file = \"a.pem\"\nkey_file = \"b.pem\"", &[], &[]);
+    let tls = Config::load(&request).unwrap().http.tls.unwrap();
+    assert_eq!((tls.cert_file, tls.key_file), (folder.path().join("a.pem"), folder.path().join("b.pem")));
 }
