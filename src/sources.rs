@@ -15,7 +15,7 @@ use crate::{
     config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text, counted},
     schedule::{
-        CalendarEnd, CalendarStore, Calendars, Definition, Packed, Schedule,
+        CalendarEnd, CalendarStore, Calendars, Definition, FaultCode, Packed, Schedule,
         file::{self, Entry},
         near_miss,
     },
@@ -337,12 +337,14 @@ impl<K: Kept> Schedules<K> {
             let (name_of, first) = (&schedule.name, self.place(first));
             let what = format!("two schedules are named '{name_of}': the first is at {first}");
             let help = "give one of them another name; the name is the key of its history";
-            return self.diagnostics.push(text.error(name, what).help(help));
+            let fault = text.error(name, what).code(FaultCode::Conflict);
+            return self.diagnostics.push(fault.help(help));
         }
         if let Some((meant, odd)) = near_miss::suspicious(schedule.event.as_str()) {
             let what = format!("the event '{}' looks misspelt ('{odd}')", schedule.event);
             let help = format!("did you mean '{meant}'?");
-            self.diagnostics.push(text.error(event.clone(), what).help(help).warning());
+            let fault = text.error(event.clone(), what).code(FaultCode::SeldomMeant);
+            self.diagnostics.push(fault.help(help).warning());
         }
         let sent = schedule.event.as_str();
         if let Some(first) = self.events.first(sent, next, |at| is(list, at, K::event, sent)) {
@@ -350,7 +352,8 @@ impl<K: Kept> Schedules<K> {
             let what = format!("the event '{sent}' is also sent by the schedule '{other}' ({at})");
             let help =
                 "queues bound to it receive both; give one of them another event if that is not intended";
-            self.diagnostics.push(text.error(event, what).help(help).warning());
+            let fault = text.error(event, what).code(FaultCode::SeldomMeant);
+            self.diagnostics.push(fault.help(help).warning());
         }
         for end in schedule.timing.calendar_ends() {
             *self.ends.entry(end).or_default() += 1;

@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// The folder of schedule files, instead of the configured one
     #[arg(long, value_name = "DIR")]
     schedules: Option<String>,
-    /// One JSON object a line for each finding: severity, file, line, column, message, help, source_line
+    /// One JSON object a line for each finding: severity, code, file, line, column, message, help, source_line
     #[arg(long)]
     json: bool,
 }

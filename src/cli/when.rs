@@ -3,7 +3,7 @@
 use super::{exit::Exit, report};
 use crate::{
     clock,
-    schedule::{CalendarStore, Fault, Local, parse_instant_with, parse_length},
+    schedule::{CalendarStore, Fault, FaultCode, Local, parse_instant_with, parse_length},
 };
 use chrono::{Datelike, NaiveDate};
 use ponos::event::Timestamp;
@@ -37,7 +37,8 @@ pub(super) fn end(from: Timestamp, length: &str, most: i64) -> Result<Timestamp,
             ),
             Some("take a shorter span, or an earlier --from".to_owned()),
         );
-        return Err(refuse(Fault { key: "--for", part: None, item: None, at: None, what, help }));
+        let code = FaultCode::OutOfRange;
+        return Err(refuse(Fault { code, key: "--for", part: None, item: None, at: None, what, help }));
     }
     Ok(end)
 }

@@ -3,7 +3,10 @@
 use super::keys::{self, KEYS, Key, Kind};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text, nearest, toml_table},
-    schedule::toml_tree::{Spans, Walk},
+    schedule::{
+        FaultCode,
+        toml_tree::{Spans, Walk},
+    },
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, ffi::OsString, ops::Range, path::PathBuf};
@@ -62,11 +65,12 @@ impl Origin {
 
     /// A fault of the value that came from here.
     pub(super) fn fault(&self, text: &Text<'_>, key: &str, what: &str) -> Diagnostic {
-        match self {
+        let fault = match self {
             Self::File(span) => text.error(span.clone(), format!("{key}: {what}")),
             Self::Variable(name) => Diagnostic::error(format!("{name} (environment): {what}")),
             Self::Flag(flag) => Diagnostic::error(format!("{flag}: {what}")),
-        }
+        };
+        fault.code(FaultCode::InvalidValue)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Compares what all schedules together demand of the clock with `[limits]`, against accidents.
 
 use super::{Kept, Place, Schedules};
-use crate::{config::LimitsConfig, diagnostic::Diagnostic};
+use crate::{config::LimitsConfig, diagnostic::Diagnostic, schedule::FaultCode};
 
 /// How many of the most frequent schedules are named.
 const NAMED: usize = 3;
@@ -70,7 +70,7 @@ fn at(place: Place, what: String, key: &str, remedy: &str) -> Diagnostic {
         file: Some(place.file),
         line: Some(place.line),
         column: Some(1),
-        ..Diagnostic::error(what).help(help)
+        ..Diagnostic::error(what).code(FaultCode::OutOfRange).help(help)
     }
 }
 

@@ -73,7 +73,7 @@ fn the_source_of_the_schedules_is_named_and_a_folder_counts_without_a_configurat
 
 #[test]
 fn a_fault_is_shown_with_its_line_a_caret_and_the_remedy() {
-    let shown = finding("name = \"nine\"\nevent = \"office.day.began\"\ncron = \"0 25 * * *\"");
+    let shown = finding("name = \"nine\"\nevent = \"office.day.opened\"\ncron = \"0 25 * * *\"");
     let expected = r#"error: schedule 'nine': cron: 25 is out of range in the hour field: 0-23
  --> schedules/a.toml:4:11
   |
@@ -160,6 +160,12 @@ fn all_findings_of_all_files_come_at_once() {
             "schedules/c.toml:2:8",
             "schedules/d.toml:3:12",
         ],
+        "{shown}"
+    );
+    let codes: Vec<_> = found.iter().map(|f| f["code"].as_str().unwrap_or("none")).collect();
+    assert_eq!(
+        codes,
+        ["invalid-value", "unknown-key", "unknown-key", "syntax", "conflict", "invalid-value"],
         "{shown}"
     );
     let twice = found.iter().find(|f| f["file"] == "schedules/c.toml").unwrap();

@@ -173,6 +173,27 @@ fn schedule_files() {
     });
 }
 
+#[test]
+fn schedules_as_json() {
+    let examples = include_str!("../../schedules/standard.toml");
+    let (entries, _) = file::parse(&Text::new("standard.toml", examples), &Calendars::default());
+    let mut corpus: Vec<String> =
+        entries.iter().map(|entry| serde_json::to_string(&entry.definition).unwrap()).collect();
+    corpus.push(r#"{"name":"a","event":"a.b.c","timings":[{"cron":"0 9 * * 1-5","time_zone":"Europe/Paris"},{"at":"2026-12-01T09:00"}],"dst":{"gap":"skip"},"limit":3}"#.to_owned());
+    corpus.push(r#"{"name":"b","every":"90s","catch_up":{"most":5,"grace":"0"},"data":{"a":[1e3,-0.5,null,"\u00e9"],"b":{"c":true}},"exclude":["x"]}"#.to_owned());
+    let now = Timestamp::from_millis(1_790_000_000_000);
+    fuzz(9, 60_000, corpus, |text| match file::from_json(text.as_bytes(), &Calendars::default(), now) {
+        Ok(entry) => {
+            // What is accepted is accepted again as it is kept, and means the same.
+            let kept = serde_json::to_vec(&entry.definition).unwrap();
+            let again = file::from_json(&kept, &Calendars::default(), now).unwrap();
+            assert_eq!((again.definition, again.schedule), (entry.definition, entry.schedule.clone()));
+            ask(&entry.schedule.timing);
+        }
+        Err(faults) => assert!(!faults.list.is_empty() && !faults.to_string().is_empty()),
+    });
+}
+
 /// Every finding lies within the text.
 fn placed(text: &str, found: &Diagnostics) {
     for diagnostic in found.list() {

@@ -3,9 +3,10 @@
 use khronos::{
     config::{CalendarSource, ScheduleSource},
     diagnostic::Text,
-    schedule::file,
+    schedule::{Definition, file},
     sources::{self, Bounds},
 };
+use ponos::event::Timestamp;
 use std::{fmt::Write, fs, path::Path};
 
 #[test]
@@ -54,6 +55,13 @@ fn every_example_is_right_once_its_comment_marks_are_gone() {
     assert_eq!(faults.to_string(), "");
     assert_eq!(entries.len(), live.matches("[[schedule]]").count());
     assert!(entries.len() >= 10);
+    // And the same as JSON, but for what the clock notes by itself.
+    for entry in &entries {
+        let written = Definition { calendars: None, zones: None, ..entry.definition.clone() };
+        let json = serde_json::to_vec(&written).unwrap();
+        let read = file::from_json(&json, &calendars, Timestamp::EPOCH).unwrap();
+        assert_eq!((&read.definition, &read.schedule), (&entry.definition, &entry.schedule));
+    }
     // Every key is shown, those of the tables in it too.
     let all = "name event every cron at timings time_zone phase anchor from until limit jitter exclude only move dst gap \
                fold catch_up policy grace within most past unrouted resends paused expires data";

@@ -114,14 +114,18 @@ impl Revision {
 
 /// What is outstanding of one schedule: without an answer, caught up with, or waiting behind that. Never a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Span {
     /// The revision whose occurrences these are.
     pub revision: u32,
     /// Due times after this instant (exclusive) …
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub after: Timestamp,
     /// … through this one (inclusive) are unsettled.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub through: Timestamp,
     /// Due times up to this one may have been handed to the publisher: sent again singly, never coalesced.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub handed: Timestamp,
     /// The event that stands for several, fixed before it is first sent.
     pub coalesced: Option<Coalesced>,
@@ -129,10 +133,13 @@ pub struct Span {
 
 /// One event that stands for all due times in (after, through].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Coalesced {
     /// The first due time that it stands for.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub first: Timestamp,
     /// Its own due time, the last that it stands for.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub last: Timestamp,
     /// How many it stands for, itself included.
     pub count: u64,

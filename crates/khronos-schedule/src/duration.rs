@@ -1,6 +1,6 @@
 //! Durations in schedules: read as everywhere else (`ponos_event::duration`), within what a schedule allows.
 
-use super::fault::{Fault, Flaw, shown};
+use super::fault::{Fault, FaultCode, Flaw, shown};
 use ponos_event::duration::{Amount, DurationError, WrittenDuration};
 
 impl From<DurationError> for Flaw {
@@ -26,7 +26,7 @@ pub fn parse_length(text: &str, most: i64, key: &'static str) -> Result<i64, Fau
     let length = length.map_err(|error| Flaw::from(error).of(key))?;
     if length > most {
         let what = format!("'{}' is too long; {} days at most", shown(text), most / 86_400_000);
-        return Err(Flaw::whole(what).of(key));
+        return Err(Flaw::whole(what).code(FaultCode::OutOfRange).of(key));
     }
     Ok(length)
 }
@@ -49,7 +49,8 @@ pub(super) fn every(text: &str) -> Result<(WrittenDuration, Amount), Flaw> {
         Amount::Months(months) => (months, LONGEST.2),
     };
     if n > most || matches!(amount, Amount::Elapsed(millis) if millis < SHORTEST) {
-        return Err(Flaw::whole(format!("{duration}; from {SHORTEST} ms to 100 years are allowed")));
+        let what = format!("{duration}; from {SHORTEST} ms to 100 years are allowed");
+        return Err(Flaw::whole(what).code(FaultCode::OutOfRange));
     }
     Ok((duration, amount))
 }

@@ -2,11 +2,77 @@
 //! On the ground: everything that reads a text answers with these, and they know of nothing else.
 
 pub(super) use ponos_event::text::shown;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
+
+/// What kind of fault it is, for programs: the words stay as they are, while texts for people may be put better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultCode {
+    /// The text is not of its language (JSON, TOML) at all.
+    Syntax,
+    /// A key is given twice.
+    DuplicateKey,
+    /// It is nested more deeply than is read.
+    TooDeep,
+    /// It has more bytes than are read.
+    TooLarge,
+    /// There is no such key.
+    UnknownKey,
+    /// A key is needed and missing.
+    MissingKey,
+    /// A value is of another type than its key's.
+    WrongType,
+    /// A number would not be kept as it is written.
+    InexactNumber,
+    /// A value of the right type can't be understood.
+    InvalidValue,
+    /// A word is not one of those that are allowed.
+    UnknownWord,
+    /// A value is beyond what is allowed.
+    OutOfRange,
+    /// An instant is finer than a millisecond.
+    TooFine,
+    /// A local time is given without a time zone.
+    NoTimeZone,
+    /// There is no such time zone.
+    UnknownTimeZone,
+    /// There is no such calendar, or it can't be used.
+    UnknownCalendar,
+    /// Keys, or their values, exclude each other.
+    Conflict,
+    /// It would never be due.
+    NeverFires,
+    /// It can be used, and is seldom meant.
+    SeldomMeant,
+}
+
+impl FaultCode {
+    /// Whether the text as such is wrong, whatever it says.
+    pub fn is_malformed(self) -> bool {
+        matches!(self, Self::Syntax | Self::DuplicateKey | Self::TooDeep | Self::TooLarge)
+    }
+
+    /// Whether one value alone is to blame: it is wrong whatever the others are.
+    pub(super) fn is_of_one_value(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidValue
+                | Self::UnknownWord
+                | Self::OutOfRange
+                | Self::TooFine
+                | Self::UnknownTimeZone
+                | Self::UnknownCalendar
+        )
+    }
+}
 
 /// What is wrong with one key of a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
+    /// What kind of fault it is.
+    pub code: FaultCode,
     /// The key, such as `cron` or `catch_up.grace`.
     pub key: &'static str,
     /// Of which of the `timings` (from 0) it is a key; `None` for the schedule's own.
@@ -35,6 +101,7 @@ impl Fault {
 /// A fault before it is known which key's value was read: what the parsers of single values return.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Flaw {
+    code: FaultCode,
     at: Option<Range<usize>>,
     what: String,
     help: Option<String>,
@@ -43,17 +110,23 @@ pub(super) struct Flaw {
 impl Flaw {
     /// The whole value is to blame.
     pub(super) fn whole(what: impl Into<String>) -> Self {
-        Self { at: None, what: what.into(), help: None }
+        Self { code: FaultCode::InvalidValue, at: None, what: what.into(), help: None }
     }
 
     /// The bytes `at` of the value are to blame.
     pub(super) fn part(at: Range<usize>, what: impl Into<String>) -> Self {
-        Self { at: Some(at), what: what.into(), help: None }
+        Self { at: Some(at), ..Self::whole(what) }
     }
 
     /// What to write instead.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// What kind of fault it is; [`FaultCode::InvalidValue`] if this is not said.
+    pub(super) fn code(mut self, code: FaultCode) -> Self {
+        self.code = code;
         self
     }
 
@@ -70,7 +143,8 @@ impl Flaw {
 
     /// The fault, now that the key is known.
     pub(super) fn of(self, key: &'static str) -> Fault {
-        Fault { key, part: None, item: None, at: self.at, what: self.what, help: self.help }
+        let Self { code, at, what, help } = self;
+        Fault { code, key, part: None, item: None, at, what, help }
     }
 }
 
@@ -81,7 +155,8 @@ pub(super) fn floor(text: &str, at: usize) -> usize {
 
 /// The fault of a word that is not allowed, with the nearest allowed one if it is close.
 pub(super) fn choice(found: &str, allowed: &[&str]) -> Flaw {
-    let flaw = Flaw::whole(format!("'{}' is not one of '{}'", shown(found), allowed.join("', '")));
+    let flaw = Flaw::whole(format!("'{}' is not one of '{}'", shown(found), allowed.join("', '")))
+        .code(FaultCode::UnknownWord);
     if found.len() > 32 {
         return flaw;
     }

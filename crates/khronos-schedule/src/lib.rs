@@ -6,7 +6,7 @@
 //! The way of a value, folder by folder: `definition` is what was written and how it is read, key by key; `timing` is
 //! when it is due, as a rule that sets of days and bounds are put around; `cron` and `calendar` are expressions and
 //! sets of days; `zone` places local times on the line of instants; `lint` warns of what is valid and seldom meant;
-//! `file` is the form in TOML. On the ground: `fault`, `diagnostic`, `duration`, `months` and `toml_tree`. Each needs only what is
+//! `file` is the form in TOML, and in JSON. On the ground: `fault`, `diagnostic`, `duration`, `months` and `toml_tree`. Each needs only what is
 //! named after it here, but for `lint` and `file`, which stand on top.
 
 pub mod calendar;
@@ -37,7 +37,7 @@ pub use definition::{
     instant::{parse_instant, parse_instant_with},
 };
 pub use duration::parse_length;
-pub use fault::Fault;
+pub use fault::{Fault, FaultCode};
 pub use forecast::{LoadForecast, Peak};
 pub use lint::near_miss;
 pub use packed::Packed;

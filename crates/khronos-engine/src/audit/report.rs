@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 
 /// The record against the arithmetic over (from, to].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Report {
     /// Exclusive; the later of what was asked for and what the record still knows.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub from: Timestamp,
     /// Inclusive; the earlier of what was asked for and W.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub to: Timestamp,
     /// Rows of the record that were read.
     pub rows: u64,
@@ -20,11 +23,13 @@ pub struct Report {
     /// What limits the finding: definitions and rows that are no longer kept.
     pub notes: Vec<String>,
     /// The last due time that is in a hole.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub last_hole: Option<Timestamp>,
 }
 
 /// One schedule of a [`Report`], all its revisions together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ScheduleReport {
     /// Its name.
     pub schedule: String,
@@ -39,6 +44,7 @@ pub struct ScheduleReport {
 
 /// Occurrences by how they ended. `expected` is the sum of all down to `holes`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Tally {
     /// What the arithmetic calls for.
     pub expected: u64,
@@ -70,12 +76,15 @@ pub struct Tally {
 
 /// A run of occurrences that is missing, or a row that should not be there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Finding {
     /// The revision.
     pub revision: u32,
     /// The first due time.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub first: Timestamp,
     /// The last due time.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub last: Timestamp,
     /// How many.
     pub count: u64,

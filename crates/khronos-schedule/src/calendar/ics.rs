@@ -26,6 +26,7 @@ use self::{
 };
 use super::Calendar;
 use crate::{
+    FaultCode,
     diagnostic::{Diagnostics, Text},
     fault::shown,
     zone::data::ZoneData,
@@ -39,7 +40,9 @@ const NO_CALENDARS: [&str; 3] = ["COUNTER", "DECLINECOUNTER", "REFRESH"];
 /// `faults`.
 pub(super) fn parse(text: &Text<'_>, zones: &ZoneData, faults: &mut Diagnostics) -> Calendar {
     let unfolded = Unfolded::new(text.as_str());
-    let refuse = |refusal: Refusal| text.error(refusal.at, refusal.what).maybe_help(refusal.help);
+    let refuse = |refusal: Refusal| {
+        text.error(refusal.at, refusal.what).code(FaultCode::InvalidValue).maybe_help(refusal.help)
+    };
     let roots = match component::tree(&unfolded) {
         Ok(roots) => roots,
         Err(refusal) => {
@@ -63,7 +66,7 @@ pub(super) fn parse(text: &Text<'_>, zones: &ZoneData, faults: &mut Diagnostics)
     if named.is_empty() && unnamed.is_empty() && faults.errors() == 0 {
         let what = "this calendar has no events, and so no days";
         let help = "only events (VEVENT) define days: put one into it, or remove it";
-        faults.push(text.error(0..0, what).help(help).warning());
+        faults.push(text.error(0..0, what).code(FaultCode::SeldomMeant).help(help).warning());
     }
     for events in named.into_values().chain(unnamed.into_iter().map(|event| vec![event])) {
         if let Err(refusal) = covered.add(events, &mut steps) {

@@ -3,6 +3,7 @@
 
 use super::{Days, date};
 use crate::{
+    FaultCode,
     diagnostic::{Diagnostics, Text, did_you_mean, toml_table},
     fault::{Flaw, shown},
     months::{FIRST_YEAR, MONTHS, day_number, weekday},
@@ -26,18 +27,20 @@ pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Days {
     let Some(table) = toml_table(text, faults) else { return days };
     if table.get_ref().is_empty() {
         let help = "as in dates = [\"2026-12-25\"], weekdays = [\"SAT\", \"SUN\"], yearly = [\"12-25\"]";
-        faults.push(text.error(0..0, "this calendar names no days").help(help));
+        let fault = text.error(0..0, "this calendar names no days").code(FaultCode::MissingKey);
+        faults.push(fault.help(help));
     }
     for (name, list) in table.get_ref() {
         let Some(key) = KEYS.into_iter().find(|key| key == name.get_ref()) else {
             let what = format!("unknown key '{}' in a calendar", name.get_ref());
-            faults.push(text.error(name.span(), what).help(did_you_mean(name.get_ref(), KEYS)));
+            let fault = text.error(name.span(), what).code(FaultCode::UnknownKey);
+            faults.push(fault.help(did_you_mean(name.get_ref(), KEYS)));
             continue;
         };
         let DeValue::Array(items) = list.get_ref() else {
             let what = format!("{key} must be a list of texts, not {}", value::type_name(list.get_ref()));
             let help = text.as_str().get(list.span()).map(|written| format!("write [{written}]"));
-            faults.push(text.error(list.span(), what).maybe_help(help));
+            faults.push(text.error(list.span(), what).code(FaultCode::WrongType).maybe_help(help));
             continue;
         };
         items.iter().for_each(|item| add(text, key, item, &mut days, faults));
@@ -49,7 +52,7 @@ fn add(text: &Text<'_>, key: &str, item: &Spanned<DeValue<'_>>, days: &mut Days,
     let DeValue::String(written) = item.get_ref() else {
         let what = format!("{key} holds texts in quotes, not {}", value::type_name(item.get_ref()));
         let help = text.as_str().get(item.span()).map(|written| format!("write \"{written}\""));
-        faults.push(text.error(item.span(), what).maybe_help(help));
+        faults.push(text.error(item.span(), what).code(FaultCode::WrongType).maybe_help(help));
         return;
     };
     let added = match key {
@@ -65,7 +68,8 @@ fn add(text: &Text<'_>, key: &str, item: &Spanned<DeValue<'_>>, days: &mut Days,
     if let Err(flaw) = added {
         let fault = flaw.of("");
         let span = fault.at.map_or(item.span(), |at| position::within(text.as_str(), &item.span(), at));
-        faults.push(text.error(span, format!("{key}: {}", fault.what)).maybe_help(fault.help));
+        let found = text.error(span, format!("{key}: {}", fault.what)).code(fault.code);
+        faults.push(found.maybe_help(fault.help));
     }
 }
 

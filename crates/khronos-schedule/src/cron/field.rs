@@ -1,7 +1,7 @@
 //! What each field may hold: its bounds, its names, and how values are read.
 
 use super::parse;
-use crate::fault::{Flaw, shown};
+use crate::fault::{FaultCode, Flaw, shown};
 
 /// One of the seven fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Field {
                 _ => {
                     let (field, allowed) = (self.name(), self.allowed());
                     let what = format!("{} is out of range in the {field} field: {allowed}", shown(text));
-                    let flaw = Flaw::part(range, what);
+                    let flaw = Flaw::part(range, what).code(FaultCode::OutOfRange);
                     Err(match self.usual_form(text) {
                         Some(help) => flaw.help(help),
                         None => flaw,

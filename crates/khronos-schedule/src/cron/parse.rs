@@ -9,7 +9,7 @@
 //! ```
 
 use super::{Cron, MAX_BYTES, Rare, field::Field};
-use crate::fault::{Flaw, floor, shown};
+use crate::fault::{FaultCode, Flaw, floor, shown};
 
 const MACROS: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
@@ -93,7 +93,8 @@ fn understood(text: &str, fields: &[(usize, &str)]) -> Result<Cron, Flaw> {
     }
     let from = fields.get(fields.len().min(6) - 3).map_or(0, |(at, _)| *at);
     let what = "no day from 1970 to 2099 matches: it never fires";
-    Err(Flaw::part(from..text.trim_ascii_end().len(), what).help("no year has such a date in these months"))
+    let flaw = Flaw::part(from..text.trim_ascii_end().len(), what).code(FaultCode::NeverFires);
+    Err(flaw.help("no year has such a date in these months"))
 }
 
 /// The layout of an expression with this many fields.

@@ -2,7 +2,7 @@
 
 use super::{Definition, instant};
 use crate::{
-    fault::{Fault, Flaw},
+    fault::{Fault, FaultCode, Flaw},
     timing::bounds::Bounds,
     zone::Zone,
 };
@@ -26,11 +26,13 @@ pub(crate) fn bounds(
         && from >= until
     {
         let what = format!("'until' ({until}) is not after 'from' ({from})");
-        faults.push(Flaw::whole(what).of("until"));
+        faults.push(Flaw::whole(what).code(FaultCode::Conflict).of("until"));
     }
     if definition.limit == Some(0) {
         let what = "0; a limit allows at least 1 occurrence";
-        faults.push(Flaw::whole(what).help("paused = true sends nothing").of("limit"));
+        faults.push(
+            Flaw::whole(what).code(FaultCode::OutOfRange).help("paused = true sends nothing").of("limit"),
+        );
     }
     let bounds = Bounds::new(from, until, definition.limit);
     (bounds != Bounds::default()).then(|| Box::new(bounds))

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     calendar_store::CalendarStore,
-    fault::{Fault, Flaw, choice, floor, shown},
+    fault::{Fault, FaultCode, Flaw, choice, floor, shown},
     schedule::{CatchUp, Past, Policy, ResendPolicy, Schedule, Unrouted},
     timing::Timing,
 };
@@ -56,14 +56,20 @@ impl Schedule {
         {
             let what =
                 format!("{expires} ms after the due time is too soon for a jitter of {} ms", timing.jitter());
-            faults.push(Flaw::whole(what).help("it would have expired before it is sent").of("expires"));
+            faults.push(
+                Flaw::whole(what)
+                    .code(FaultCode::Conflict)
+                    .help("it would have expired before it is sent")
+                    .of("expires"),
+            );
         }
         let resends = resends(definition, &mut faults);
         let past = past(definition, &mut faults);
         if let Some(data) = &definition.data {
             let bytes = data.to_string().len();
             if bytes > MAX_DATA {
-                faults.push(Flaw::whole(format!("{bytes} bytes as JSON; {MAX_DATA} are allowed")).of("data"));
+                let what = format!("{bytes} bytes as JSON; {MAX_DATA} are allowed");
+                faults.push(Flaw::whole(what).code(FaultCode::OutOfRange).of("data"));
             }
         }
         match (timing, event) {
@@ -137,7 +143,7 @@ fn alone(store: &CalendarStore, fill: impl FnOnce(&mut Definition)) -> Result<Ti
     match (timing, faults.into_iter().next()) {
         (Some(timing), None) => Ok(timing),
         (_, Some(fault)) => Err(fault),
-        (None, None) => Err(Flaw::whole("a timing is needed").of("every")),
+        (None, None) => Err(Flaw::whole("a timing is needed").code(FaultCode::MissingKey).of("every")),
     }
 }
 
@@ -151,10 +157,10 @@ pub fn is_name(text: &str) -> bool {
 fn check_name(name: &str, faults: &mut Vec<Fault>) {
     let rule = "names are a-z, 0-9 and inner '.', '_', '-', beginning with a letter or digit";
     if name.is_empty() {
-        faults.push(Flaw::whole(format!("a name is missing; {rule}")).of("name"));
+        faults.push(Flaw::whole(format!("a name is missing; {rule}")).code(FaultCode::MissingKey).of("name"));
     } else if name.len() > MAX_NAME {
         let what = format!("the name has {} bytes; {MAX_NAME} are allowed", name.len());
-        faults.push(Flaw::whole(what).of("name"));
+        faults.push(Flaw::whole(what).code(FaultCode::OutOfRange).of("name"));
     } else {
         let allowed = |at: usize, c: char| match c {
             'a'..='z' | '0'..='9' => true,
@@ -180,7 +186,8 @@ fn event(definition: &Definition, faults: &mut Vec<Fault>) -> Option<EventName> 
             (None, Some(_)) => None,
             (None, None) => {
                 let what = "an event is needed; it may be left out only with 'every'";
-                faults.push(Flaw::whole(what).help("as in event = \"office.day.began\"").of("event"));
+                let flaw = Flaw::whole(what).code(FaultCode::MissingKey);
+                faults.push(flaw.help("as in event = \"office.day.opened\"").of("event"));
                 None
             }
         };
@@ -216,7 +223,8 @@ fn contradiction(event: &str, every: &WrittenDuration, faults: &mut Vec<Fault>) 
         }
         Reading::Misspelt => format!("'{event}' looks like a duration, but is not one"),
     };
-    faults.push(Flaw::whole(what).help(format!("write '{}'", spelling::event_name(every))).of("event"));
+    let flaw = Flaw::whole(what).code(FaultCode::Conflict);
+    faults.push(flaw.help(format!("write '{}'", spelling::event_name(every))).of("event"));
 }
 
 fn catch_up(definition: &Definition, faults: &mut Vec<Fault>) -> CatchUp {
@@ -239,7 +247,10 @@ fn catch_up(definition: &Definition, faults: &mut Vec<Fault>) -> CatchUp {
     catch_up.within = length(written.within.as_deref(), "catch_up.within", faults);
     match written.most {
         None => {}
-        Some(0) => faults.push(Flaw::whole("0; at least 1 is sent singly").of("catch_up.most")),
+        Some(0) => {
+            let flaw = Flaw::whole("0; at least 1 is sent singly").code(FaultCode::OutOfRange);
+            faults.push(flaw.of("catch_up.most"));
+        }
         Some(most) => catch_up.most = most,
     }
     catch_up
@@ -251,13 +262,14 @@ fn resends(definition: &Definition, faults: &mut Vec<Fault>) -> ResendPolicy {
         let allowed = u8::try_from(most).ok().filter(|most| *most <= MAX_RESENDS);
         if allowed.is_none() {
             let what = format!("{most} resends; at most {MAX_RESENDS} are made");
-            faults.push(Flaw::whole(what).of("resends.most"));
+            faults.push(Flaw::whole(what).code(FaultCode::OutOfRange).of("resends.most"));
         }
         allowed
     });
     let within = length(written.within.as_deref(), "resends.within", faults);
     if within.is_some_and(|within| within > MAX_RESEND_TIME) {
-        let flaw = Flaw::whole("more than a day; what is refused so long waits for a person");
+        let what = "more than a day; what is refused so long waits for a person";
+        let flaw = Flaw::whole(what).code(FaultCode::OutOfRange);
         faults.push(flaw.help("khronos parked release sends it again").of("resends.within"));
     }
     ResendPolicy { most, within }
@@ -275,7 +287,8 @@ fn past(definition: &Definition, faults: &mut Vec<Fault>) -> Past {
     };
     if definition.at.is_none() {
         let what = "'past' is about a single due time: it is allowed only with 'at'";
-        faults.push(Flaw::whole(what).help("catch_up says what happens to missed occurrences").of("past"));
+        let flaw = Flaw::whole(what).code(FaultCode::Conflict);
+        faults.push(flaw.help("catch_up says what happens to missed occurrences").of("past"));
     }
     past
 }

@@ -5,7 +5,7 @@ use crate::{
     calendar::{Calendar, CalendarId, Days},
     calendar_store::CalendarStore,
     diagnostic::did_you_mean,
-    fault::{Fault, Flaw, shown},
+    fault::{Fault, FaultCode, Flaw, shown},
     zone::{Zone, rules::ZoneId},
 };
 use std::{
@@ -79,7 +79,7 @@ impl Calendars {
                     }
                     Some((_, None)) => {
                         let what = format!("the calendar '{name}' can't be used: its file is wrong");
-                        faults.push(Flaw::whole(what).of_item(key, index));
+                        faults.push(Flaw::whole(what).code(FaultCode::UnknownCalendar).of_item(key, index));
                     }
                     None => faults.push(self.missing(name).of_item(key, index)),
                 }
@@ -93,7 +93,8 @@ impl Calendars {
     }
 
     fn missing(&self, name: &str) -> Flaw {
-        let flaw = Flaw::whole(format!("there is no calendar '{}'", shown(name)));
+        let flaw =
+            Flaw::whole(format!("there is no calendar '{}'", shown(name))).code(FaultCode::UnknownCalendar);
         if self.named.is_empty() {
             return flaw.help(format!("put {0}.toml or {0}.ics into the folder of calendars", shown(name)));
         }

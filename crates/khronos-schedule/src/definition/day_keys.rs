@@ -3,7 +3,7 @@
 use super::Definition;
 use crate::{
     calendar_store::CalendarStore,
-    fault::{Fault, Flaw, choice, shown},
+    fault::{Fault, FaultCode, Flaw, choice, shown},
     timing::day_rules::{DayRules, Move, Named},
 };
 use std::sync::Arc;
@@ -41,7 +41,8 @@ fn named(
     let mut calendars = Vec::new();
     if list.is_some_and(<[String]>::is_empty) {
         let what = "it names no calendar";
-        faults.push(Flaw::whole(what).help("leave it out, or as in [\"holidays-fr\"]").of(key));
+        let flaw = Flaw::whole(what).code(FaultCode::OutOfRange);
+        faults.push(flaw.help("leave it out, or as in [\"holidays-fr\"]").of(key));
     }
     for (index, name) in list.into_iter().flatten().enumerate() {
         let id = definition.calendars.as_ref().and_then(|ids| ids.get(name)).copied();
@@ -49,7 +50,7 @@ fn named(
             Some((id, days)) => calendars.push(Named { name: name.as_str().into(), id, days }),
             None => {
                 let what = format!("the days of the calendar '{}' are not known here", shown(name));
-                faults.push(Flaw::whole(what).of_item(key, index));
+                faults.push(Flaw::whole(what).code(FaultCode::UnknownCalendar).of_item(key, index));
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::{Definition, TimingDefinition, bounds_keys, day_keys, timing_keys::TimingKeys};
 use crate::{
     calendar_store::CalendarStore,
-    fault::{Fault, Flaw, shown},
+    fault::{Fault, FaultCode, Flaw, shown},
     timing::{
         Timing,
         jitter::Jitter,
@@ -36,7 +36,7 @@ pub(crate) fn timing(
             for key in keys.given() {
                 let what = format!("'{key}' and 'timings' are both given");
                 let help = format!("move '{key}' into one of the timings, as in {{ {key} = ... }}");
-                faults.push(Flaw::whole(what).help(help).of(key));
+                faults.push(Flaw::whole(what).code(FaultCode::Conflict).help(help).of(key));
             }
             several(timings, zone, days.is_some(), &zones, &mut named, faults)
         }
@@ -47,10 +47,12 @@ pub(crate) fn timing(
     timing.keep_zones(named);
     if timing.rule.is_elapsed() && timing.days().is_some_and(|days| days.shift.is_some()) {
         let what = "'move' is not allowed: hours and less are elapsed time, which has no time of day to keep";
-        faults.push(Flaw::whole(what).help("every = \"1 day\" and cron follow the wall clock").of("move"));
+        let flaw = Flaw::whole(what).code(FaultCode::Conflict);
+        faults.push(flaw.help("every = \"1 day\" and cron follow the wall clock").of("move"));
     }
     if definition.limit.is_some() && timing.is_one_shot() {
-        faults.push(Flaw::whole("'limit' is not allowed with 'at', which happens once").of("limit"));
+        let flaw = Flaw::whole("'limit' is not allowed with 'at', which happens once");
+        faults.push(flaw.code(FaultCode::Conflict).of("limit"));
     }
     let jitter = definition.jitter.as_deref();
     match jitter.map(|text| Jitter::read(text, &definition.name, timing.shortest_interval())).transpose() {
@@ -77,7 +79,9 @@ pub(crate) fn timing(
 fn no_day(definition: &Definition) -> Fault {
     let keys = [("only", definition.only.is_some()), ("exclude", definition.exclude.is_some())];
     let key = keys.into_iter().find(|(_, given)| *given).map_or("move", |(key, _)| key);
-    Flaw::whole("it never fires: none of its occurrences falls on a day that is left").of(key)
+    Flaw::whole("it never fires: none of its occurrences falls on a day that is left")
+        .code(FaultCode::NeverFires)
+        .of(key)
 }
 
 /// Where zones are read from: the rules that the definition names by id, else those of the data that is in use.
@@ -93,6 +97,7 @@ impl Zones<'_> {
             None => self.store.current(name),
             Some(id) => self.store.kept(name, *id).ok_or_else(|| {
                 Flaw::whole(format!("the rules of the time zone '{}' are not known here", shown(name)))
+                    .code(FaultCode::UnknownTimeZone)
             }),
         };
         // Some zone, so that local times are not blamed for having none.
@@ -115,7 +120,7 @@ fn several(
     if timings.is_empty() || timings.len() > MOST_TIMINGS {
         let what = format!("{} timings; 1 to {MOST_TIMINGS} are allowed", timings.len());
         let help = "as in timings = [{ cron = \"0 9 * * MON-FRI\" }, { every = \"4h\" }]";
-        faults.push(Flaw::whole(what).help(help).of("timings"));
+        faults.push(Flaw::whole(what).code(FaultCode::OutOfRange).help(help).of("timings"));
         return None;
     }
     let mut members = Vec::with_capacity(timings.len());
@@ -153,7 +158,7 @@ fn key(rule: &Rule) -> &'static str {
 
 fn never(rule: &Rule, bounded: bool) -> Flaw {
     let span = if bounded { "within from and until" } else { "between 1970 and the end of 2099" };
-    let flaw = Flaw::whole(format!("it never fires {span}"));
+    let flaw = Flaw::whole(format!("it never fires {span}")).code(FaultCode::NeverFires);
     match rule {
         Rule::Cron(..) if !bounded => flaw.help("no year has such a date in these months"),
         _ => flaw,

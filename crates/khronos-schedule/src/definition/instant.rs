@@ -2,7 +2,7 @@
 //! with a time of day: a bare date would leave open which midnight was meant.
 
 use crate::{
-    fault::{Fault, Flaw, shown},
+    fault::{Fault, FaultCode, Flaw, shown},
     months::{DAY, day_number},
     zone::{
         Zone,
@@ -68,6 +68,7 @@ pub(crate) fn bound(text: &str, zone: Option<&Zone>) -> Result<Timestamp, Flaw> 
 fn no_zone(text: &str, giver: Option<&str>) -> Flaw {
     let offset = format!("an offset: '{}Z'", shown(text));
     Flaw::whole(format!("'{}' is a local time, and no time zone is given", shown(text)))
+        .code(FaultCode::NoTimeZone)
         .help(giver.map_or_else(|| format!("add {offset}"), |giver| format!("add {giver}, or {offset}")))
 }
 
@@ -205,7 +206,7 @@ impl Cursor<'_> {
         let value = self.number(2, expected)?;
         if value >= below {
             let what = format!("{value:02} is out of range: 00 to {:02}", below - 1);
-            return Err(Flaw::part(at..at + 2, what));
+            return Err(Flaw::part(at..at + 2, what).code(FaultCode::OutOfRange));
         }
         Ok(value.into())
     }
@@ -234,7 +235,7 @@ impl Cursor<'_> {
         while let Some(byte @ b'0'..=b'9') = self.peek() {
             if scale == 0 && byte != b'0' {
                 let what = "finer than a millisecond; instants have whole milliseconds";
-                return Err(Flaw::part(self.at..self.at + 1, what));
+                return Err(Flaw::part(self.at..self.at + 1, what).code(FaultCode::TooFine));
             }
             millis += i64::from(byte - b'0') * scale;
             scale /= 10;

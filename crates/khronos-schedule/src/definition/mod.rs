@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 /// One schedule as an operator writes it, key by key (docs/schedules.md). It serialises to the same keys, the absent ones
 /// left out: this is the form in which the store keeps it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Definition {
     /// Unique; also the key of its history.
@@ -73,10 +74,12 @@ pub struct Definition {
     /// The calendars it names, each with the id of the days that it had when this was accepted: a calendar that is
     /// edited later is other days under the same name. No key of a file.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = noted))]
     pub calendars: Option<BTreeMap<String, CalendarId>>,
     /// The time zones it names but UTC, each with the id of the rules that it had when this was accepted: with newer data
     /// it has other rules under the same name. No key of a file.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = noted))]
     pub zones: Option<BTreeMap<String, ZoneId>>,
     /// What happens to local times that the clock change skips or repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +105,15 @@ pub struct Definition {
     /// The operator's own payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Value>,
+}
+
+/// What the clock itself notes in a definition, by name: nobody writes it.
+#[cfg(feature = "openapi")]
+fn noted() -> utoipa::openapi::Object {
+    use utoipa::openapi::{ObjectBuilder, Type};
+    let ids = ObjectBuilder::new().schema_type(Type::Object).read_only(true);
+    let ids = ids.description(Some("Ids by name, which the clock notes by itself; refused in a request."));
+    ids.additional_properties(Some(ObjectBuilder::new().schema_type(Type::String))).build()
 }
 
 impl Definition {
@@ -133,6 +145,7 @@ impl Definition {
 
 /// One of `timings`: the keys that say when.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TimingDefinition {
     /// As in [`Definition`].
@@ -160,6 +173,7 @@ pub struct TimingDefinition {
 
 /// `dst = { gap = "after" | "shift" | "skip", fold = "first" | "last" | "both" }`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DstDefinition {
     /// Local times that do not exist.
@@ -172,6 +186,7 @@ pub struct DstDefinition {
 
 /// `catch_up = { policy = "latest" | "all" | "none", grace = "30s", within = "7 days", most = 1000 }`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CatchUpDefinition {
     /// `latest` (default), `all` or `none`.
@@ -190,6 +205,7 @@ pub struct CatchUpDefinition {
 
 /// `resends = { most = 5, within = "10m" }`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ResendsDefinition {
     /// How often; the configuration's if left out.

@@ -1,7 +1,10 @@
 //! `phase`: how far an `every` is moved from its anchor.
 
 use super::instant;
-use crate::{fault::Flaw, months::DAY};
+use crate::{
+    fault::{FaultCode, Flaw},
+    months::DAY,
+};
 use ponos_event::duration::{TimeUnit, WrittenDuration};
 
 /// `phase`: a duration, whose last part may be a time of day: `9h`, `14 days 09:00`.
@@ -29,7 +32,7 @@ impl Phase {
         if lengths.trim_ascii().is_empty() && clock.is_some() {
             return Ok(phase);
         }
-        let beyond = || Flaw::whole("the phase is out of bounds");
+        let beyond = || Flaw::whole("the phase is out of bounds").code(FaultCode::OutOfRange);
         for &(n, unit) in WrittenDuration::parse_distance(lengths)?.parts() {
             let n = i32::try_from(n).ok();
             let of = |each: i32| n.and_then(|n| n.checked_mul(each)).ok_or_else(beyond);

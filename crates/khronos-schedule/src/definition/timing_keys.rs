@@ -8,7 +8,7 @@ use super::{
 use crate::{
     cron::Cron,
     duration,
-    fault::{Fault, Flaw, choice, shown},
+    fault::{Fault, FaultCode, Flaw, choice, shown},
     months::{DAY, FIRST_YEAR, month_of, start_of},
     timing::{
         every::{Calendar, Elapsed, Period},
@@ -78,7 +78,8 @@ impl TimingKeys<'_> {
         if self.every.is_none() {
             for (key, value) in [("phase", self.phase), ("anchor", self.anchor)] {
                 if value.is_some() {
-                    faults.push(Flaw::whole(format!("'{key}' is allowed only with 'every'")).of(key));
+                    let what = format!("'{key}' is allowed only with 'every'");
+                    faults.push(Flaw::whole(what).code(FaultCode::Conflict).of(key));
                 }
             }
         }
@@ -88,7 +89,8 @@ impl TimingKeys<'_> {
             (None, None, Some(text)) => at(text, zone, dst, faults),
             (None, None, None) => {
                 let what = "one of 'every', 'cron' and 'at' is needed";
-                faults.push(Flaw::whole(what).help("as in every = \"1 hour\"").of("every"));
+                let flaw = Flaw::whole(what).code(FaultCode::MissingKey);
+                faults.push(flaw.help("as in every = \"1 hour\"").of("every"));
                 None
             }
             (every, _, at) => {
@@ -98,7 +100,7 @@ impl TimingKeys<'_> {
                     "'{key}' and '{other}' are both given; each timing has one of every, cron and at"
                 );
                 let help = format!("for both write timings = [{{ {other} = ... }}, {{ {key} = ... }}]");
-                faults.push(Flaw::whole(what).help(help).of(key));
+                faults.push(Flaw::whole(what).code(FaultCode::Conflict).help(help).of(key));
                 None
             }
         }
@@ -126,12 +128,14 @@ fn clock_changes(definition: &DstDefinition, faults: &mut Vec<Fault>) -> Dst {
 fn at(text: &str, zone: Option<&Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Rule> {
     if dst.is_some_and(|dst| dst.fold == Fold::Both) {
         let what = "'both' is not allowed with 'at', which happens once";
-        faults.push(Flaw::whole(what).help("'first' and 'last' are allowed").of("dst.fold"));
+        let flaw = Flaw::whole(what).code(FaultCode::Conflict);
+        faults.push(flaw.help("'first' and 'last' are allowed").of("dst.fold"));
     }
     let instant = instant::read(text).and_then(|written| match written {
         Written::Instant(_) if dst.is_some() => {
             faults.push(
                 Flaw::whole("'dst' is not allowed: 'at' has an offset, so there is nothing to choose")
+                    .code(FaultCode::Conflict)
                     .of("dst"),
             );
             Ok(Timestamp::EPOCH)
@@ -142,7 +146,8 @@ fn at(text: &str, zone: Option<&Zone>, dst: Option<Dst>, faults: &mut Vec<Fault>
     match instant {
         Ok(instant) if (Timestamp::EPOCH..Timestamp::HORIZON).contains(&instant) => Some(Rule::At(instant)),
         Ok(_) => {
-            faults.push(Flaw::whole("it is not between 1970 and the end of 2099").of("at"));
+            let flaw = Flaw::whole("it is not between 1970 and the end of 2099");
+            faults.push(flaw.code(FaultCode::OutOfRange).of("at"));
             None
         }
         Err(flaw) => {
@@ -166,7 +171,8 @@ fn cron(text: &str, dst: Option<Dst>, faults: &mut Vec<Fault>) -> Option<Rule> {
     if dst.is_some() {
         let what = "'dst' is not allowed: an expression whose seconds, minute or hour begins with '*' \
                     stands for every real instant that matches";
-        faults.push(Flaw::whole(what).help("leave 'dst' out, or write '0-59' or '0-23' for '*'").of("dst"));
+        let flaw = Flaw::whole(what).code(FaultCode::Conflict);
+        faults.push(flaw.help("leave 'dst' out, or write '0-59' or '0-23' for '*'").of("dst"));
     }
     Some(Rule::Cron(cron, Dst::REAL))
 }
@@ -198,7 +204,8 @@ fn every(
             if dst.is_some() {
                 let what =
                     "'dst' is not allowed: hours and less are elapsed time, which no clock change touches";
-                faults.push(Flaw::whole(what).help("every = \"1 day\" follows the wall clock").of("dst"));
+                let flaw = Flaw::whole(what).code(FaultCode::Conflict);
+                faults.push(flaw.help("every = \"1 day\" follows the wall clock").of("dst"));
             }
             elapsed(anchor, phase, step, zone, faults)
         }
@@ -227,7 +234,7 @@ fn elapsed(
     let step = i64::try_from(step).ok()?;
     if phase.months > 0 || phase.days > 0 || phase.time >= step {
         let what = "the phase of an elapsed 'every' is shorter than it, in hours or less";
-        faults.push(Flaw::whole(what).of("phase"));
+        faults.push(Flaw::whole(what).code(FaultCode::Conflict).of("phase"));
     }
     let base = match anchor.map(|text| instant::bound(text, zone)).transpose() {
         Ok(anchor) => anchor.map_or(0, Timestamp::millis),
@@ -258,7 +265,7 @@ fn calendar(
     let (carry, time) = (i32::try_from(time / DAY).ok()?, i32::try_from(time % DAY).ok()?);
     let day = anchor.and_then(|local| i32::try_from(local.div_euclid(DAY)).ok());
     let mut refuse = |what: &str, help: &str| {
-        faults.push(Flaw::whole(what).help(help).of("phase"));
+        faults.push(Flaw::whole(what).code(FaultCode::Conflict).help(help).of("phase"));
         None
     };
     match amount {
@@ -307,7 +314,8 @@ fn wall_clock(text: &str, zone: Option<&Zone>) -> Result<i64, Flaw> {
         (Written::Instant(instant), zone) => {
             let (zone, millis) = (zone.unwrap_or(&Zone::UTC), instant.millis());
             if !(0..Timestamp::HORIZON.millis()).contains(&millis) {
-                return Err(Flaw::whole(format!("'{}' is not between 1970 and 2099", shown(text))));
+                let what = format!("'{}' is not between 1970 and 2099", shown(text));
+                return Err(Flaw::whole(what).code(FaultCode::OutOfRange));
             }
             let offset = zone.segments().get(zone.segment_at(millis)).map_or(0, |segment| segment.offset);
             Ok(millis + offset)

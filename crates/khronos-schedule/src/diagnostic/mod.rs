@@ -13,6 +13,7 @@ pub use nearest::{did_you_mean, is_one_edit, nearest};
 pub use ponos_event::text::counted;
 pub use text::Text;
 
+use super::fault::FaultCode;
 use ponos_event::{redact::redact, terminal::line};
 use serde::Serialize;
 use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
@@ -32,6 +33,8 @@ pub enum Severity {
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
+    /// What kind of fault it is, for programs; of what is wrong with files as such, none.
+    pub code: Option<FaultCode>,
     /// The file, as the person named it.
     pub file: Option<Arc<str>>,
     /// Counted from 1.
@@ -54,6 +57,7 @@ impl Diagnostic {
     pub fn error(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
+            code: None,
             file: None,
             line: None,
             column: None,
@@ -68,6 +72,13 @@ impl Diagnostic {
     #[must_use]
     pub fn warning(mut self) -> Self {
         self.severity = Severity::Warning;
+        self
+    }
+
+    /// The same, of this kind.
+    #[must_use]
+    pub fn code(mut self, code: FaultCode) -> Self {
+        self.code = Some(code);
         self
     }
 

@@ -68,6 +68,7 @@ impl<'a> Text<'a> {
         };
         Diagnostic {
             severity: Severity::Error,
+            code: None,
             file: Some(self.file()),
             line: Some(line),
             column: Some(column),

@@ -1,6 +1,7 @@
 //! TOML taken apart, within bounds: a parser that recovers keeps an error for every byte that is wrong.
 
 use super::{Diagnostics, Text};
+use crate::fault::FaultCode;
 use toml::{
     Spanned,
     de::{DeTable, Error},
@@ -19,7 +20,8 @@ pub fn toml_table<'a>(text: &Text<'a>, faults: &mut Diagnostics) -> Option<Spann
     if let Some(piece) = Source::new(whole).lex().nth(MOST_PIECES) {
         let at = piece.span().start();
         let what = format!("this file has more than {MOST_PIECES} words and marks");
-        faults.push(text.error(at..at, what).help("spread it over several files"));
+        let fault = text.error(at..at, what).code(FaultCode::TooLarge);
+        faults.push(fault.help("spread it over several files"));
         return None;
     }
     let first = match DeTable::parse(whole) {
@@ -36,7 +38,8 @@ pub fn toml_table<'a>(text: &Text<'a>, faults: &mut Diagnostics) -> Option<Spann
     }
     for error in &errors {
         let reason = error.message().lines().next().unwrap_or("syntax error");
-        faults.push(text.error(error.span().unwrap_or(0..0), format!("this is not valid TOML: {reason}")));
+        let fault = text.error(error.span().unwrap_or(0..0), format!("this is not valid TOML: {reason}"));
+        faults.push(fault.code(FaultCode::Syntax));
     }
     None
 }

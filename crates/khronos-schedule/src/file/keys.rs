@@ -50,3 +50,29 @@ pub(super) const KEYS: &[Key] = &[
     ("expires", Kind::Duration),
     ("data", Kind::Payload),
 ];
+
+/// What a text under the key of this name looks like.
+pub(super) fn form(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "name" => "1 to 128 of a-z, 0-9 and inner '.', '_', '-'",
+        "event" => "words of a-z, 0-9, '_' and '-', joined by dots, as in \"office.day.opened\"",
+        "every" | "phase" | "jitter" | "expires" | "grace" | "within" => {
+            "a duration, as in \"90s\", \"1 day\" or \"PT1H\""
+        }
+        "cron" => "a cron expression, as in \"0 9 * * MON-FRI\"",
+        "at" | "anchor" | "from" | "until" => {
+            "an instant of whole milliseconds, as in \"2026-12-01T09:00:00Z\", or a local time with time_zone"
+        }
+        "time_zone" => "an IANA name, as in \"Europe/Paris\"",
+        "move" => "\"next-business-day\" or \"previous-business-day\"",
+        "policy" => "\"latest\", \"all\" or \"none\"",
+        "gap" => "\"after\", \"shift\" or \"skip\"",
+        "fold" => "\"first\", \"last\" or \"both\"",
+        "past" => "\"send\" or \"refuse\"",
+        "unrouted" => "\"ignore\" or \"park\"",
+        "limit" => "1 or more",
+        "most" => "a whole number above 0",
+        "exclude" | "only" => "names of calendars",
+        _ => return None,
+    })
+}

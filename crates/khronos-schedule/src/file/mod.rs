@@ -1,18 +1,26 @@
 //! The form of a schedule file: TOML text → entries, each a [`Definition`] and the [`Schedule`] built from it, and all
-//! that is wrong with the text, each at its line and column. Pure; `sources.rs` reads the folder.
+//! that is wrong with the text, each at its line and column. `json.rs` is the same of one schedule as JSON, by the same table
+//! of keys. Pure; `sources.rs` reads the folder.
 
+mod exact;
+mod field_fault;
+mod json;
 mod keys;
+
+pub use field_fault::{FieldFault, FieldFaults};
+pub use json::{JsonEntry, LONGEST_JSON, from_json};
 
 use self::keys::KEYS;
 use super::{
     Calendars, Definition, Fault, Schedule,
     diagnostic::{Diagnostic, Diagnostics, Text, toml_table},
+    fault::FaultCode,
     lint::advice::advice,
     toml_tree::{Spans, Walk, position},
 };
 use ponos_event::Timestamp;
 use ponos_event::text::shortened;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::ops::Range;
 use toml::{Spanned, de::DeValue};
 
@@ -47,11 +55,15 @@ pub fn advised(text: &Text<'_>, calendars: &Calendars, now: Option<Timestamp>) -
             }
             ("schedule", _) => faults.push(
                 text.error(name.span(), "'schedule' is a list of tables")
+                    .code(FaultCode::WrongType)
                     .help("write [[schedule]], in double brackets"),
             ),
-            (other, _) => faults.push(text.error(name.span(), format!("unknown key '{other}'")).help(
-                "a schedule file holds only [[schedule]] tables; a schedule's keys stand below its header",
-            )),
+            (other, _) => {
+                let fault = text.error(name.span(), format!("unknown key '{other}'"));
+                faults.push(fault.code(FaultCode::UnknownKey).help(
+                    "a schedule file holds only [[schedule]] tables; a schedule's keys stand below its header",
+                ));
+            }
         }
     }
     faults.sort();
@@ -67,9 +79,8 @@ fn entry(
 ) -> Option<Entry> {
     let before = faults.errors();
     let DeValue::Table(table) = item.get_ref() else {
-        faults.push(
-            text.error(item.span(), "a schedule is a table").help("write [[schedule]] and its keys below it"),
-        );
+        let fault = text.error(item.span(), "a schedule is a table").code(FaultCode::WrongType);
+        faults.push(fault.help("write [[schedule]] and its keys below it"));
         return None;
     };
     let mut walk = Walk::new(text, place, faults);
@@ -77,9 +88,14 @@ fn entry(
     let spans = walk.spans;
     if !table.contains_key("name") {
         let help = "add name = \"...\": it must be unique and is the key of the schedule's history";
-        faults.push(text.error(item.span(), "this schedule has no name").help(help));
+        let fault = text.error(item.span(), "this schedule has no name").code(FaultCode::MissingKey);
+        faults.push(fault.help(help));
     }
     if faults.errors() > before {
+        let name = object.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        for fault in of_values(object, calendars) {
+            faults.push(located(text, &name, &fault, &spans, item));
+        }
         return None;
     }
     let mut definition: Definition = match serde_json::from_value(Value::Object(object)) {
@@ -120,6 +136,15 @@ fn build(definition: &mut Definition, calendars: &Calendars) -> Result<Schedule,
     Err(faults)
 }
 
+/// What is wrong with single values of a table in which other faults were found. What its keys mean together is not judged.
+fn of_values(mut object: Map<String, Value>, calendars: &Calendars) -> Vec<Fault> {
+    object.entry("name").or_insert_with(|| "x".into());
+    let Ok(mut definition) = serde_json::from_value(Value::Object(object)) else { return Vec::new() };
+    let mut found = build(&mut definition, calendars).err().unwrap_or_default();
+    found.retain(|fault| fault.code.is_of_one_value());
+    found
+}
+
 /// A fault of the arithmetic at its place: the part of the value where that is known, else the value, else the
 /// nearest key above it, else the schedule's header.
 fn located(
@@ -134,7 +159,7 @@ fn located(
     let exact =
         spans.get(&path).zip(fault.at.clone()).map(|(value, at)| position::within(text.as_str(), value, at));
     let message = format!("schedule '{}': {}: {}", shortened(name, 80), path, fault.what);
-    text.error(exact.unwrap_or(whole), message).maybe_help(fault.help.clone())
+    text.error(exact.unwrap_or(whole), message).code(fault.code).maybe_help(fault.help.clone())
 }
 
 fn span(spans: &Spans, key: &str, item: &Spanned<DeValue<'_>>) -> Range<usize> {

@@ -8,7 +8,7 @@ use crate::{
         spelling::{self, Reading},
         timing_keys::TimingKeys,
     },
-    fault::{Fault, Flaw, shown},
+    fault::{Fault, FaultCode, Flaw, shown},
     schedule::{Past, Schedule},
     timing::{Timing, gaps::wall_text, run_out::CalendarEnd},
     zone::local_times::{Place, place},
@@ -60,6 +60,7 @@ pub(crate) fn advice(definition: &Definition, schedule: &Schedule, now: Timestam
         found.extend(over(definition, schedule, now));
     }
     found.extend(ends);
+    found.iter_mut().for_each(|fault| fault.code = FaultCode::SeldomMeant);
     found
 }
 

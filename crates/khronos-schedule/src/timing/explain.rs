@@ -24,23 +24,29 @@ pub struct WallTime(pub i64);
 
 /// One time that a timing names, and what became of it. Several with one `due` are one occurrence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Explained {
     /// The time on the wall clock that it names.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub named: WallTime,
     /// The zone of that wall clock: the timing's, or that of one of several.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub zone: Zone,
     /// What its calendars made of the day.
     pub day: DayFate,
     /// What a change of the clocks made of the time, once the day was settled.
     pub clock: ClockFate,
     /// The instant at which it is due; `None` where it is left out.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub due: Option<Timestamp>,
     /// The due time; where it is left out, the instant at which it would have been.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub about: Timestamp,
 }
 
 /// What the calendars made of a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DayFate {
     /// It is one of the days to be kept.
@@ -53,6 +59,7 @@ pub enum DayFate {
     /// It happens on another day.
     Moved {
         /// The time on the wall clock to which it was moved.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         to: WallTime,
         /// Why.
         because: Vec<Cause>,
@@ -66,6 +73,7 @@ pub enum DayFate {
 
 /// Why a day is not kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// It lies in this calendar of `exclude`.
@@ -78,6 +86,7 @@ pub enum Cause {
 
 /// What a change of the clocks made of a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ClockFate {
     /// Nothing: it comes once.

@@ -4,7 +4,7 @@
 //! The offset is a pure function of the schedule's name and the due time: a restart, another clock and a checking consumer
 //! get the same. See [`jitter_offset`] for the rule.
 
-use crate::fault::{Fault, Flaw};
+use crate::fault::{Fault, FaultCode, Flaw};
 use ponos_event::{OccurrenceId, Timestamp, duration::WrittenDuration};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -49,7 +49,8 @@ impl Jitter {
                 let what = format!(
                     "a jitter of {duration} ({most} ms) is not shorter than the schedule's shortest interval ({shortest} ms)"
                 );
-                Err(fault(Flaw::whole(what).help("each occurrence must be sent before the next one is due")))
+                let flaw = Flaw::whole(what).code(FaultCode::Conflict);
+                Err(fault(flaw.help("each occurrence must be sent before the next one is due")))
             }
             _ => Ok(Self { schedule: schedule.into(), most }),
         }

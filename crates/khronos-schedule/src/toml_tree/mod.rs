@@ -4,7 +4,10 @@
 pub(crate) mod position;
 pub(crate) mod value;
 
-use super::diagnostic::{Diagnostics, Text, did_you_mean};
+use super::{
+    diagnostic::{Diagnostics, Text, did_you_mean},
+    fault::FaultCode,
+};
 use serde_json::{Map, Value};
 use std::{borrow::Cow, collections::HashMap, ops::Range};
 use toml::{
@@ -59,7 +62,7 @@ fn name(key: &str) -> &str {
 }
 
 /// The keys' names, for people.
-fn joined(keys: &[Key]) -> String {
+pub(crate) fn joined(keys: &[Key]) -> String {
     keys.iter().map(|(key, _)| name(key)).collect::<Vec<_>>().join(", ")
 }
 
@@ -94,7 +97,8 @@ impl<'t, 'f> Walk<'t, 'f> {
         let what = if sections && value.is_table() { "section" } else { "key" };
         let message = format!("unknown {what} '{}'{}", written.get_ref(), (self.place)(path));
         let help = did_you_mean(written.get_ref(), keys.iter().map(|(key, _)| name(key)));
-        self.faults.push(self.text.error(written.span(), message).help(help));
+        let fault = self.text.error(written.span(), message).code(FaultCode::UnknownKey);
+        self.faults.push(fault.help(help));
     }
 
     fn value(&mut self, path: &str, kind: Kind, value: &Spanned<DeValue<'_>>) -> Option<Value> {
@@ -110,7 +114,7 @@ impl<'t, 'f> Walk<'t, 'f> {
                 let count = value::integer(number).and_then(|number| u32::try_from(number).ok());
                 if count.is_none() {
                     let message = format!("{path} must be a whole number from 0 to {}", u32::MAX);
-                    self.faults.push(self.text.error(value.span(), message));
+                    self.faults.push(self.text.error(value.span(), message).code(FaultCode::OutOfRange));
                 }
                 Value::from(count?)
             }
@@ -120,7 +124,8 @@ impl<'t, 'f> Walk<'t, 'f> {
                 match value::json(value) {
                     Ok(read) => read,
                     Err((span, message)) => {
-                        self.faults.push(self.text.error(span, format!("{path}: {message}")));
+                        let fault = self.text.error(span, format!("{path}: {message}"));
+                        self.faults.push(fault.code(FaultCode::InvalidValue));
                         return None;
                     }
                 }
@@ -128,7 +133,8 @@ impl<'t, 'f> Walk<'t, 'f> {
             (kind, found) => {
                 let message = format!("{path} must be {}, not {}", kind.expected(), value::type_name(found));
                 let remedy = kind.remedy(path, self.text, value, found);
-                self.faults.push(self.text.error(value.span(), message).maybe_help(remedy));
+                let fault = self.text.error(value.span(), message).code(FaultCode::WrongType);
+                self.faults.push(fault.maybe_help(remedy));
                 return None;
             }
         })
@@ -145,7 +151,8 @@ impl<'t, 'f> Walk<'t, 'f> {
                 found => {
                     let message = format!("{path} must be a table, not {}", value::type_name(found));
                     let help = format!("its keys are {}", joined(keys));
-                    self.faults.push(self.text.error(item.span(), message).help(help));
+                    let fault = self.text.error(item.span(), message).code(FaultCode::WrongType);
+                    self.faults.push(fault.help(help));
                 }
             }
         }
@@ -161,7 +168,7 @@ impl<'t, 'f> Walk<'t, 'f> {
                 DeValue::String(text) => texts.push(Value::String(text.to_string())),
                 found => {
                     let message = format!("{path} holds texts in quotes, not {}", value::type_name(found));
-                    self.faults.push(self.text.error(item.span(), message));
+                    self.faults.push(self.text.error(item.span(), message).code(FaultCode::WrongType));
                 }
             }
         }

@@ -2,7 +2,7 @@
 //! copy is compiled in; whoever reads files makes one of a folder.
 
 use super::{Zone, meant::meant, rules::ZoneRules};
-use crate::fault::{Flaw, shown};
+use crate::fault::{FaultCode, Flaw, shown};
 use std::{
     borrow::Cow,
     collections::BTreeMap,
@@ -89,6 +89,7 @@ impl ZoneData {
         entry.zone.get_or_init(read).clone().map_err(|why| {
             let of = self.0.folder.as_deref().map_or(String::new(), |folder| format!(" of {folder}"));
             Flaw::whole(format!("the zone '{}'{of} can't be used: {why}", shown(name)))
+                .code(FaultCode::UnknownTimeZone)
         })
     }
 
@@ -108,13 +109,14 @@ impl ZoneData {
         match self.folder_without(name) {
             Some(folder) => {
                 let what = format!("there is no time zone '{}' in {folder}", shown(name));
-                Flaw::whole(what).help(
+                Flaw::whole(what).code(FaultCode::UnknownTimeZone).help(
                     "complete the folder (some systems have older names in a package of their own, such as \
                      tzdata-legacy), or leave time_zones out for the bundled data",
                 )
             }
             None => {
-                let flaw = Flaw::whole(format!("'{}' is not a time zone; {allowed}", shown(name)));
+                let flaw = Flaw::whole(format!("'{}' is not a time zone; {allowed}", shown(name)))
+                    .code(FaultCode::UnknownTimeZone);
                 meant(name, self).into_iter().fold(flaw, Flaw::help)
             }
         }
