@@ -5,7 +5,7 @@ use crate::{
     clock_loop::{self, Loader, Remarks},
     config::{Config, ScheduleSource},
     diagnostic::{self, Diagnostic, Diagnostics, counted},
-    schedule::{CalendarEnd, CalendarStore, Packed},
+    schedule::{CalendarEnd, CalendarStore, Calendars, Packed},
     sources,
 };
 use ponos::{broker::Transport, topology::Topology};
@@ -89,8 +89,14 @@ pub(crate) fn remarks(ends: Ends) -> Remarks {
 }
 
 /// Reads the schedules, each warning into the log; `had_folder`: the store knows schedules of a folder. Where their
-/// calendars end is left in `ends`.
-pub(crate) fn reader(config: &Config, had_folder: bool, store: &CalendarStore, ends: &Ends) -> Reader {
+/// calendars end is left in `ends`, and the calendars in `named`.
+pub(crate) fn reader(
+    config: &Config,
+    had_folder: bool,
+    store: &CalendarStore,
+    ends: &Ends,
+    named: Sender<Calendars>,
+) -> Reader {
     let (store, ends) = (store.clone(), Arc::clone(ends));
     let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
     let (limits, time_zones) = (config.limits.clone(), config.clock.time_zones.clone());
@@ -120,6 +126,7 @@ pub(crate) fn reader(config: &Config, had_folder: bool, store: &CalendarStore, e
             return Err(read.diagnostics);
         }
         *ends.lock().unwrap_or_else(PoisonError::into_inner) = read.ends;
+        named.send_replace(read.calendars);
         had_folder.fetch_or(matches!(source, ScheduleSource::Folder(_)), Ordering::Relaxed);
         Ok(read.list)
     })

@@ -10,7 +10,7 @@ use crate::{
     ops::{RunningClock, StoppedClock},
     presence,
     reading::{Ends, Reading, Start, late, loader, read_at_start, reader, remarks},
-    schedule::{CalendarStore, Packed},
+    schedule::{CalendarStore, Calendars, Packed},
     sources,
     store::{self, Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning},
     telemetry::Counts,
@@ -85,7 +85,8 @@ pub async fn run(
     let control = listen_for_operators(&config)?;
 
     let ends = Ends::default();
-    let read = reader(&config, had_folder(&config, &snapshot), &calendars, &ends);
+    let (named_in, named) = sync::watch::channel(Calendars::new(calendars.clone()));
+    let read = reader(&config, had_folder(&config, &snapshot), &calendars, &ends, named_in);
     // Before they are read: what changes meanwhile is read again.
     let reload = watch_files(&config);
     let patience = patience(begun, strict, &snapshot);
@@ -122,7 +123,8 @@ pub async fn run(
     announce(&config, &running);
 
     let limits = http::Limits::for_this_process();
-    let running_clock = RunningClock::new(handle, store.into(), calendars, counts, limits.answer);
+    let running_clock =
+        RunningClock::new(handle, store.into(), calendars, counts, limits.answer).naming(named);
     let access = http::Access::new(&config.http.tokens, config.http.open, config.http.behind_proxy);
     let state = http::HttpState::new(running_clock, config.http.hosts.clone(), limits);
     let state = state.with_access(access).with_tls(tls);

@@ -87,9 +87,12 @@ impl CliError {
 
 fn ops_exit(error: &OpsError) -> Exit {
     match error {
-        OpsError::Invalid(_) | OpsError::NotFound(_) | OpsError::Refused(_) | OpsError::TooFragmented(_) => {
-            Exit::Usage
-        }
+        OpsError::Invalid(_)
+        | OpsError::Parameter(_)
+        | OpsError::Definition(_)
+        | OpsError::NotFound(_)
+        | OpsError::Refused(_)
+        | OpsError::TooFragmented(_) => Exit::Usage,
         OpsError::Unavailable(_) => Exit::Unavailable,
         OpsError::Denied(_) => Exit::AccessRefused,
         OpsError::Record(error) => store_exit(error),

@@ -1,23 +1,18 @@
 //! `khronos next`: when schedules are due, or a timing that stands in no file; and why then, or not at all.
 
-mod why;
-
 use super::{Globals, chosen::chosen, exit::Exit, output, report, table, when, zone_data};
 use crate::{
     clock,
-    schedule::{Explained, Fault, Local, Timing, parse_instant_with},
+    ops::next::{Coming, Entry, Fold, OccurrenceView, Timed, coming, finished, reason, wall},
+    schedule::{Fault, Timing, parse_instant_with},
     sources::Source,
 };
 use ponos::event::Timestamp;
-use serde::Serialize;
 use std::{
-    cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap},
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
 };
-use why::{Entry, Fold};
 
 /// Shows the next occurrences.
 #[derive(Debug, clap::Args)]
@@ -49,48 +44,8 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Schedules at most that are said to be finished.
-const FINISHED: usize = 20;
-
-/// Something with a timing.
-struct Row {
-    name: Option<Arc<str>>,
-    event: Option<String>,
-    timing: Timing,
-    paused: bool,
-}
-
-impl Entry<'_> {
-    /// When it is sent, if that is not when it is due.
-    fn send_at(&self) -> Option<Timestamp> {
-        let timing = &self.row.timing;
-        (self.due && timing.jitter() > 0).then(|| timing.send_time(self.about))
-    }
-}
-
 fn shown(instant: Timestamp) -> String {
     instant.to_string().replace(".000Z", "Z")
-}
-
-/// One line, as `--json` shows it.
-#[derive(Serialize)]
-struct Line<'a> {
-    schedule: Option<&'a str>,
-    event: Option<&'a str>,
-    /// Null where it is left out.
-    due_at: Option<Timestamp>,
-    /// With jitter only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    send_at: Option<Timestamp>,
-    local_time: String,
-    utc_offset: String,
-    time_zone: String,
-    fold: u8,
-    paused: bool,
-    /// How many were left out with this reason on this local day; 1 for an occurrence.
-    times: u64,
-    /// What the calendars and the changes of the clocks made of it; empty where nothing.
-    why: &'a [Explained],
 }
 
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
@@ -121,91 +76,38 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
         }
         (None, None) => from_files(globals, args)?,
     };
-    let due: Vec<(usize, Timestamp)> = merged(&rows, from, args.count).collect();
     let fold = if args.json { Fold::Days } else { Fold::Neighbours };
-    let (entries, is_cut) = why::entries(&rows, &due, from, fold);
-    output::print(|out| if args.json { lines(out, &entries) } else { table(out, &entries, from) })?;
-    if due.is_empty() {
+    let Coming { entries, due, is_cut, ends } = coming(&rows, from, args.count, fold);
+    output::print(|out| match args.json {
+        true => output::lines(out, &entries.into_iter().map(OccurrenceView::from).collect::<Vec<_>>()),
+        false => table(out, &entries, from),
+    })?;
+    if due == 0 {
         output::complain(&format!("nothing is due after {from}"));
     }
+    let note = |note: String| output::complain(&format!("note: {note}"));
     if is_cut {
-        output::complain(
-            "note: more was left out than is shown; name the schedule, or ask for fewer occurrences",
-        );
+        note("more was left out than is shown; name the schedule, or ask for fewer occurrences".to_owned());
     }
-    if due.is_empty() || !args.names.is_empty() {
-        let over = rows.iter().filter(|row| row.timing.after(from).is_none());
-        let over = over.filter_map(|row| Some((row, row.timing.last()?))).take(FINISHED);
-        for (row, last) in over {
-            let name = row.name.as_deref().unwrap_or("it");
-            let reason = row.timing.ending();
-            output::complain(&format!("note: {name} is finished: {reason}, last due at {}", shown(last)));
-        }
+    if due == 0 || !args.names.is_empty() {
+        finished(&rows, from).for_each(note);
     }
-    let ends: BTreeSet<_> = rows.iter().flat_map(|row| row.timing.calendar_ends()).collect();
-    let last = due.last().map_or(from, |(_, due)| *due);
-    for end in ends.iter().take_while(|end| end.end <= last) {
-        let said = if end.end <= from { end.to_string() } else { end.coming() };
-        output::complain(&format!("note: {said}"));
-    }
+    ends.into_iter().for_each(note);
     Ok(())
 }
 
-fn alone(timing: Timing) -> Row {
-    Row { name: None, event: None, timing, paused: false }
+fn alone(timing: Timing) -> Timed {
+    Timed { name: None, event: None, timing, paused: false }
 }
 
-fn from_files(globals: &Globals, args: &Args) -> Result<Vec<Row>, Exit> {
-    let row = |source: Source| Row {
+fn from_files(globals: &Globals, args: &Args) -> Result<Vec<Timed>, Exit> {
+    let row = |source: Source| Timed {
         name: Some(Arc::clone(&source.schedule.name)),
         event: Some(source.schedule.event.to_string()),
         paused: source.schedule.paused,
         timing: source.schedule.timing,
     };
     Ok(chosen(globals, args.schedules.as_deref(), &args.names, !args.json)?.into_iter().map(row).collect())
-}
-
-/// What is due after `from`, in the order in which it is sent: due time, then name; each with the number of its row.
-fn merged(rows: &[Row], from: Timestamp, count: u32) -> impl Iterator<Item = (usize, Timestamp)> {
-    let key = |row: &Row, due, index| Reverse((due, row.name.clone(), index));
-    let first = |(index, row): (usize, &Row)| row.timing.after(from).map(|due| key(row, due, index));
-    let mut heap: BinaryHeap<_> = rows.iter().enumerate().filter_map(first).collect();
-    std::iter::from_fn(move || {
-        let Reverse((due, _, index)) = heap.pop()?;
-        let row = rows.get(index)?;
-        if let Some(next) = row.timing.after(due) {
-            heap.push(key(row, next, index));
-        }
-        Some((index, due))
-    })
-    .take(count as usize)
-}
-
-fn lines(out: &mut dyn Write, entries: &[Entry<'_>]) -> io::Result<()> {
-    for entry in entries {
-        let named = entry.why.first().filter(|_| !entry.due).map(|one| one.named.to_string());
-        let local = local(entry);
-        let line = Line {
-            schedule: entry.row.name.as_deref(),
-            event: entry.row.event.as_deref(),
-            due_at: Some(entry.about).filter(|_| entry.due),
-            send_at: entry.send_at(),
-            local_time: named.unwrap_or(local.time),
-            utc_offset: local.offset,
-            time_zone: local.zone.to_string(),
-            fold: local.fold,
-            paused: entry.row.paused,
-            times: entry.times,
-            why: &entry.why,
-        };
-        serde_json::to_writer(&mut *out, &line)?;
-        writeln!(out)?;
-    }
-    Ok(())
-}
-
-fn local(entry: &Entry<'_>) -> Local {
-    entry.row.timing.local(entry.about).unwrap_or_default()
 }
 
 fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Result<()> {
@@ -218,14 +120,11 @@ fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Res
     header.extend(entries.iter().any(|entry| !reasons(entry).is_empty()).then_some("WHY"));
     let mut rows = vec![header.into_iter().map(str::to_owned).collect()];
     for entry in entries {
-        let local = local(entry);
+        let local = entry.local();
         let mut cells = match entry.why.first().filter(|_| !entry.due) {
-            Some(one) => vec![
-                why::wall(one, entry.last.as_ref()),
-                one.zone.to_string(),
-                "-".to_owned(),
-                "-".to_owned(),
-            ],
+            Some(one) => {
+                vec![wall(one, entry.last.as_ref()), one.zone.to_string(), "-".to_owned(), "-".to_owned()]
+            }
             None => vec![
                 format!("{}{}", when::local(&local), if local.fold == 1 { " (second pass)" } else { "" }),
                 format!("{} {}", local.offset, local.zone),
@@ -248,8 +147,8 @@ fn table(out: &mut dyn Write, entries: &[Entry<'_>], from: Timestamp) -> io::Res
 
 /// Why, in words; the same reason once.
 fn reasons(entry: &Entry<'_>) -> String {
-    let reason = |one| why::reason(one, entry.last.as_ref());
-    let mut reasons: Vec<String> = entry.why.iter().map(reason).filter(|reason| !reason.is_empty()).collect();
+    let words = |one| reason(one, entry.last.as_ref());
+    let mut reasons: Vec<String> = entry.why.iter().map(words).filter(|reason| !reason.is_empty()).collect();
     reasons.dedup();
     let times = if entry.times > 1 { format!(" ({} times)", entry.times) } else { String::new() };
     format!("{}{times}", reasons.join("; "))

@@ -59,9 +59,9 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     match args.verb {
         Verb::List { clock, json } => finish(list(globals, clock, json)),
         Verb::Release(chosen) => {
-            finish(change(globals, chosen, "parked release", "/parked/release", "released"))
+            finish(change(globals, chosen, "parked release", "/v1/parked/release", "released"))
         }
-        Verb::Drop(chosen) => finish(change(globals, chosen, "parked drop", "/parked/drop", "dropped")),
+        Verb::Drop(chosen) => finish(change(globals, chosen, "parked drop", "/v1/parked/drop", "dropped")),
     }
 }
 
@@ -154,7 +154,7 @@ fn print_decision(answer: &ParkedDecision, done_to_it: &str, json: bool) -> Resu
 }
 
 async fn releasable(client: &Client) -> Result<Vec<u64>, CliError> {
-    let parked = client.get::<ParkedList>("/parked").await?.parked;
+    let parked = client.get::<ParkedList>("/v1/parked").await?.parked;
     Ok(parked.iter().filter(|parked| !is_being_sent(parked)).map(|parked| parked.id).collect())
 }
 

@@ -97,7 +97,7 @@ async fn ask_to_pause(globals: &Globals, args: PauseArgs) -> Result<Exit, CliErr
         length: args.length,
         on_resume: args.how.chosen(),
     };
-    let answer: PauseDecision = client.post("/pause", &asked).await?;
+    let answer: PauseDecision = client.post("/v1/pause", &asked).await?;
     output::print(|out| match (args.json, answer.was_paused) {
         (true, _) => output::lines(out, &[&answer]),
         (false, false) => writeln!(out, "{}", answer.paused),
@@ -112,7 +112,7 @@ async fn ask_to_resume(globals: &Globals, args: ResumeArgs) -> Result<Exit, CliE
     let client = args.clock.operate(globals, "resume").await?;
     // One of both is required.
     let on_resume = args.how.chosen().unwrap_or(OnResume::CatchUp);
-    let answer: ResumeDecision = client.post("/resume", &ResumeAsked { all: args.all, on_resume }).await?;
+    let answer: ResumeDecision = client.post("/v1/resume", &ResumeAsked { all: args.all, on_resume }).await?;
     output::print(|out| match &answer.was_paused {
         _ if args.json => output::lines(out, &[&answer]),
         Some(pause) => writeln!(out, "{}", resumed(pause.since, answer.through, answer.on_resume)),

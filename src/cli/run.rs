@@ -112,7 +112,7 @@ fn announce(config: &Config, running: &Running) {
     if config.http.enabled {
         let (listen, scheme) = (config.http.listen, if config.http.tls.is_some() { "https" } else { "http" });
         info!(
-            "subscribe: curl -N {scheme}://{listen}/feed (or khronos tail); see also /schedules, /history, /readyz"
+            "subscribe: curl -N {scheme}://{listen}/v1/feed (or khronos tail); see also /v1/schedules, /v1/history, /readyz"
         );
     }
     if config.http.refuses_tokens_from_elsewhere() {

@@ -25,18 +25,27 @@ pub(super) enum ClockSource {
 impl ClockSource {
     pub(super) async fn schedules(&self) -> Result<ScheduleList, CliError> {
         Ok(match self {
-            Self::Running(client) => client.get("/schedules").await?,
+            Self::Running(client) => {
+                let mut all: ScheduleList = client.get("/v1/schedules?limit=1000").await?;
+                while let Some(next) = all.next.take() {
+                    let path = format!("/v1/schedules?limit=1000&page={}", encode(&next));
+                    let more: ScheduleList = client.get(&path).await?;
+                    all.schedules.extend(more.schedules);
+                    all.next = more.next;
+                }
+                all
+            }
             Self::Stopped(clock) => {
                 let all = ops::schedules::all(clock.clone());
                 let schedules = ops::collect(all, |all, one| all.view(&one)).await?;
-                ScheduleList { clock: clock.name().to_owned(), paused: clock.paused(), schedules }
+                ScheduleList { clock: clock.name().to_owned(), paused: clock.paused(), schedules, next: None }
             }
         })
     }
 
     pub(super) async fn schedule(&self, name: &str) -> Result<ScheduleView, CliError> {
         Ok(match self {
-            Self::Running(client) => client.get(&format!("/schedules/{}", encode(name))).await?,
+            Self::Running(client) => client.get(&format!("/v1/schedules/{}", encode(name))).await?,
             Self::Stopped(clock) => ops::schedules::get(clock.clone(), name).await?,
         })
     }
@@ -73,7 +82,7 @@ impl ClockSource {
         let ids: BTreeSet<CalendarId> = named.flat_map(|ids| ids.values().copied()).collect();
         let calendars = CalendarStore::default();
         for id in &ids {
-            let found: CalendarView = client.get(&format!("/calendars/{id}")).await?;
+            let found: CalendarView = client.get(&format!("/v1/calendars/{id}")).await?;
             let Some(days) = found.days().filter(|_| found.id == *id) else {
                 let what = format!("its answer for the calendar {id} has the days of another calendar");
                 return Err(ClientError::Broken { target: client.target().clone(), what }.into());
@@ -87,7 +96,7 @@ impl ClockSource {
             if calendars.zones().knows(name, id) {
                 continue;
             }
-            let found: ZoneView = client.get(&format!("/zones/{id}")).await?;
+            let found: ZoneView = client.get(&format!("/v1/zones/{id}")).await?;
             let rules = found.tzif().and_then(|tzif| calendars.zones().insert(tzif).ok());
             if rules.is_none_or(|rules| rules.id() != id) {
                 let what = format!("its answer for the rules {id} of the zone {name} has other rules");
@@ -99,7 +108,7 @@ impl ClockSource {
 
     pub(super) async fn parked(&self) -> Result<ParkedList, CliError> {
         Ok(match self {
-            Self::Running(client) => client.get("/parked").await?,
+            Self::Running(client) => client.get("/v1/parked").await?,
             Self::Stopped(clock) => {
                 let all = ops::parked::all(clock.clone());
                 let parked = ops::collect(all, |all, one| all.view(&one)).await?;
@@ -121,7 +130,7 @@ impl ClockSource {
                 let bounds = window.bounds().map(|(key, at)| format!("{key}={at}"));
                 let name = only.map(|name| format!("schedule={}", encode(name)));
                 let wanted: Vec<String> = bounds.chain(name).collect();
-                client.get(&format!("/audit?{}", wanted.join("&"))).await?
+                client.get(&format!("/v1/audit?{}", wanted.join("&"))).await?
             }
             Self::Stopped(clock) => {
                 let (report, schedules) = ops::audit::audit(clock.clone(), window, only).await?;
@@ -140,7 +149,7 @@ impl ClockSource {
 }
 
 fn history_path(wanted: &HistoryQuery) -> String {
-    let mut path = format!("/history?limit={}", wanted.limit.unwrap_or(MOST));
+    let mut path = format!("/v1/history?limit={}", wanted.limit.unwrap_or(MOST));
     let words = [
         ("schedule", &wanted.schedule),
         ("kind", &wanted.kind),

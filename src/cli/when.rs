@@ -3,9 +3,9 @@
 use super::{exit::Exit, report};
 use crate::{
     clock,
+    ops::next::weekday_of,
     schedule::{CalendarStore, Fault, FaultCode, Local, parse_instant_with, parse_length},
 };
-use chrono::{Datelike, NaiveDate};
 use ponos::event::Timestamp;
 
 /// The flag that gives local times their zone, of verbs that have it.
@@ -37,15 +37,17 @@ pub(super) fn end(from: Timestamp, length: &str, most: i64) -> Result<Timestamp,
             ),
             Some("take a shorter span, or an earlier --from".to_owned()),
         );
-        let code = FaultCode::OutOfRange;
-        return Err(refuse(Fault { code, key: "--for", part: None, item: None, at: None, what, help }));
+        return Err(refuse(Fault {
+            code: FaultCode::OutOfRange,
+            key: "--for",
+            part: None,
+            item: None,
+            at: None,
+            what,
+            help,
+        }));
     }
     Ok(end)
-}
-
-/// `Mon`, of a date such as `2026-11-23`.
-pub(super) fn weekday_of(date: &str) -> String {
-    date.parse::<NaiveDate>().map_or_else(|_| String::new(), |date| date.weekday().to_string())
 }
 
 /// `Mon 2026-11-23 09:00:00`.

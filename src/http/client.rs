@@ -122,7 +122,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn feed(&self, query: &str, position: Option<&str>) -> Result<Feed, ClientError> {
-        let path = if query.is_empty() { "/feed".to_owned() } else { format!("/feed?{query}") };
+        let path = if query.is_empty() { "/v1/feed".to_owned() } else { format!("/v1/feed?{query}") };
         let mut request = self.request(Method::GET, &path, Bytes::new())?;
         if let Some(id) = position.and_then(|id| id.parse().ok()) {
             request.headers_mut().insert("last-event-id", id);
@@ -165,7 +165,12 @@ impl Client {
         })
     }
 
-    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, ClientError> {
+    pub(super) fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, ClientError> {
         let host = match &self.target {
             Target::Tcp(authority) | Target::Tls(authority) => authority,
             Target::Unix(_) => "localhost",
@@ -186,7 +191,10 @@ impl Client {
         Ok(request)
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
+    pub(super) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, ClientError> {
         let late = |_| self.broken(format!("no connection within {} s", CONNECT.as_secs()));
         match &self.target {
             Target::Tcp(authority) => {

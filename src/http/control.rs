@@ -12,6 +12,13 @@ use axum::{
     extract::{State, rejection::JsonRejection},
 };
 
+/// Sends parked events again
+///
+/// It takes the role `operate`, and a token of the domains of all these events.
+#[utoipa::path(
+    post, path = "/parked/release", tag = "parked", request_body = ParkedIds,
+    responses((status = 200, description = "What was done to which", body = ParkedDecision))
+)]
 pub(super) async fn release(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
@@ -20,6 +27,13 @@ pub(super) async fn release(
     Ok(Json(ops::parked::release(&state.clock, &caller, ids?.0.ids).await?))
 }
 
+/// Drops parked events for ever
+///
+/// It takes the role `operate`, and a token of the domains of all these events.
+#[utoipa::path(
+    post, path = "/parked/drop", tag = "parked", request_body = ParkedIds,
+    responses((status = 200, description = "What was done to which", body = ParkedDecision))
+)]
 pub(super) async fn discard(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
@@ -28,6 +42,14 @@ pub(super) async fn discard(
     Ok(Json(ops::parked::discard(&state.clock, &caller, ids?.0.ids).await?))
 }
 
+/// Pauses everything
+///
+/// Nothing is sent until somebody resumes, or `until`. Asked for again, who asks, why and until when are as said then. It takes
+/// the role `operate`, and a token of all domains.
+#[utoipa::path(
+    post, path = "/pause", tag = "clock", request_body = PauseAsked,
+    responses((status = 200, description = "The pause", body = PauseDecision))
+)]
 pub(super) async fn pause(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
@@ -36,6 +58,13 @@ pub(super) async fn pause(
     Ok(Json(ops::pause::pause(&state.clock, &caller, asked?.0).await?))
 }
 
+/// Goes on after a pause
+///
+/// It takes the role `operate`, and a token of all domains.
+#[utoipa::path(
+    post, path = "/resume", tag = "clock", request_body = ResumeAsked,
+    responses((status = 200, description = "The pause that has ended, if there was one", body = ResumeDecision))
+)]
 pub(super) async fn resume(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
@@ -44,6 +73,17 @@ pub(super) async fn resume(
     Ok(Json(ops::pause::resume(&state.clock, &caller, asked?.0).await?))
 }
 
+/// Reads the schedule files again
+///
+/// It takes the role `operate`, and a token of all domains.
+#[utoipa::path(
+    post, path = "/reload", tag = "clock",
+    responses(
+        (status = 200, description = "What came of it", body = Reloaded),
+        (status = 422, description = "They are wrong, and nothing has changed", body = Problem,
+            content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn reload(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,

@@ -1,4 +1,4 @@
-//! `GET /feed`: events as they are confirmed, as server-sent events (WHATWG HTML, §9.2). The id of each is the
+//! `GET /v1/feed`: events as they are confirmed, as server-sent events (WHATWG HTML, §9.2). The id of each is the
 //! [`Position`] by which a reader resumes; rows that are missing are an `event: gap`.
 
 use super::{problem::Problem, state::HttpState};
@@ -20,6 +20,9 @@ use std::{convert::Infallible, time::Duration};
 /// How long a reader waits before it connects again.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// Where feeds are: there a connection has no age.
+pub(super) const PATHS: [&str; 2] = ["/v1/feed", "/feed"];
+
 /// What the request asks of a feed.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wish {
@@ -27,6 +30,19 @@ struct Wish {
     after: Option<Position>,
 }
 
+/// Events as they are confirmed
+///
+/// Server-sent events: the id of each is a position in the record, by which a reader resumes; rows that are missing are an
+/// `event: gap`.
+#[utoipa::path(
+    get, path = "/feed", tag = "record",
+    params(
+        ("match" = Option<Vec<String>>, Query, description = "Only events with such names: `*` is one word, `#` any number"),
+        ("after" = Option<String>, Query, description = "Events after this position; new ones only, if left out"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The same; it outranks `after`"),
+    ),
+    responses((status = 200, description = "The events, without an end", body = String, content_type = "text/event-stream"))
+)]
 pub(super) async fn feed(
     State((state, shutdown)): State<(HttpState, Shutdown)>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,

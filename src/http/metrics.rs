@@ -9,6 +9,15 @@ use axum::{
 };
 use ponos::metrics::{Exposition, accepted, expose};
 
+/// Counters and gauges, for Prometheus
+///
+/// In OpenMetrics where `Accept` asks for it.
+#[utoipa::path(
+    get, path = "/metrics", tag = "clock",
+    responses((status = 200, description = "What the clock counts and measures", content(
+        (String = "text/plain"), (String = "application/openmetrics-text"),
+    )))
+)]
 pub(super) async fn metrics(State(state): State<HttpState>, headers: HeaderMap) -> Result<Response, Problem> {
     let registry = ops::metrics::read(&state.clock).await?;
     let accept = accepted(&headers);

@@ -2,11 +2,14 @@
 //! own operator on a Unix socket, holders of tokens on TCP.
 //!
 //! `routes.rs` lists the routes; their handlers parse a request and call `ops`, which does the work. `server.rs` accepts
-//! connections and bounds them, on a thread of its own (`apart.rs`); `guard.rs` keeps foreign web pages out, and `access.rs` tells who asks. What is long
-//! is given to a few at a time, piece by piece (`large.rs`). Every answer that is no success is a problem
-//! document (RFC 9457). Absent: what a caller may do; that is `authority/`, and `ops` asks it.
+//! connections and bounds them, on a thread of its own (`apart.rs`); `guard.rs` keeps foreign web pages out, and `access.rs`
+//! tells who asks. What is long is given to a few at a time, piece by piece (`large.rs`). All of it lies under `/v1`, but
+//! for health and metrics; what was there without it is there for one release more (`aliases.rs`). `openapi.rs` describes
+//! it. Every answer that is no success is a problem document (RFC 9457). Absent: what a caller may do; that is
+//! `authority/`, and `ops` asks it.
 
 mod access;
+mod aliases;
 mod apart;
 pub mod client;
 mod control;
@@ -17,7 +20,9 @@ mod large;
 mod limits;
 mod listener;
 mod metrics;
+mod openapi;
 mod places;
+mod preview;
 mod problem;
 mod reads;
 mod reserve;

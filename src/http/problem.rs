@@ -1,33 +1,147 @@
-//! Error answers: problem documents (RFC 9457).
+//! Error answers: problem documents (RFC 9457). Their codes are for programs, and stay as they are.
 
-use crate::ops::{Missing, MissingKind, OpsError};
+use crate::{
+    ops::{Missing, MissingKind, OpsError, ParameterFault},
+    schedule::{
+        FaultCode,
+        file::{FieldFault, FieldFaults},
+    },
+};
 use axum::{
     Json,
-    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
-/// A problem document: `application/problem+json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What happened, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ProblemCode {
+    /// 400: the request contradicts itself, or a parameter of it can't be used.
+    InvalidRequest,
+    /// 400: the body is not what it says it is: no JSON, a key twice, nested too deep.
+    Malformed,
+    /// 401: nobody says who asks.
+    Unauthenticated,
+    /// 403: who asks may not.
+    Forbidden,
+    /// 404: there is no such thing.
+    NotFound,
+    /// 405: that can't be done to it.
+    MethodNotAllowed,
+    /// 409: it is in another state than that takes.
+    Conflict,
+    /// 412: it is not what it was said to be.
+    PreconditionFailed,
+    /// 413: the body is too large.
+    TooLarge,
+    /// 415: the body is of another type.
+    UnsupportedMediaType,
+    /// 422: the body is well-formed, and can't be accepted.
+    Invalid,
+    /// 422: the clock refused the change.
+    Refused,
+    /// 422: the record can't be audited in one go.
+    TooFragmented,
+    /// 429: too often.
+    TooManyRequests,
+    /// 500: a defect of the clock.
+    Defect,
+    /// 503: the clock does not answer at present; `Retry-After` says when to ask again.
+    Unavailable,
+    /// 503: the record can't be read.
+    RecordUnreadable,
+    /// 507: the disk is full.
+    OutOfDisk,
+    /// Something else; the status says more.
+    Other,
+}
+
+impl From<StatusCode> for ProblemCode {
+    fn from(status: StatusCode) -> Self {
+        match status.as_u16() {
+            400 => Self::InvalidRequest,
+            401 => Self::Unauthenticated,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            405 => Self::MethodNotAllowed,
+            409 => Self::Conflict,
+            412 => Self::PreconditionFailed,
+            413 => Self::TooLarge,
+            415 => Self::UnsupportedMediaType,
+            422 => Self::Invalid,
+            429 => Self::TooManyRequests,
+            500 => Self::Defect,
+            503 => Self::Unavailable,
+            507 => Self::OutOfDisk,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A problem document: `application/problem+json`. Its `type` is left out, which means `about:blank`: `code` says more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Problem {
     /// The status phrase: the same for all problems of one status.
     title: String,
     /// The HTTP status.
     status: u16,
-    /// What happened, to what, and what to do.
+    /// What happened, for programs.
+    code: ProblemCode,
+    /// What happened, to what, and what to do: for people.
     pub(super) detail: String,
     /// What the clock does not have, where that is the problem: a client may have another place to look in than `detail`
     /// says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) missing: Option<Missing>,
+    /// What is wrong with the request, each by its place: all that was found, a hundred at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<ProblemError>,
+    /// How many more there are.
+    #[serde(skip_serializing_if = "is_zero")]
+    more_errors: usize,
+}
+
+/// What is wrong at one place of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct ProblemError {
+    /// Where in the body: a JSON pointer (RFC 6901). Of a key that is missing, where it belongs; empty for the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    /// Which parameter of the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    /// What kind of fault it is, for programs.
+    code: FaultCode,
+    /// What was found there, for people.
+    detail: String,
+    /// What is allowed there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<String>,
+    /// What to write instead, where it can be guessed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggestion: Option<String>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error").into();
-        Self { title, status: status.as_u16(), detail: detail.into(), missing: None }
+        Self {
+            title,
+            status: status.as_u16(),
+            code: status.into(),
+            detail: detail.into(),
+            missing: None,
+            errors: Vec::new(),
+            more_errors: 0,
+        }
     }
 
     pub(super) fn bad(detail: impl Into<String>) -> Self {
@@ -36,15 +150,50 @@ impl Problem {
 
     fn not_found(missing: Missing) -> Self {
         let detail = missing.message(match missing.kind {
-            MissingKind::Schedule | MissingKind::FormerSchedule => "GET /schedules lists them all",
-            MissingKind::Calendar => "GET /schedules lists the ids under definition.calendars",
-            MissingKind::Zone => "GET /schedules lists the ids under definition.zones",
+            MissingKind::Schedule | MissingKind::FormerSchedule => "GET /v1/schedules lists them all",
+            MissingKind::Calendar => "GET /v1/schedules lists the ids under definition.calendars",
+            MissingKind::Zone => "GET /v1/schedules lists the ids under definition.zones",
         });
         Self { missing: Some(missing), ..Self::new(StatusCode::NOT_FOUND, detail) }
     }
 
+    /// A body that is malformed, or says what can't be accepted.
+    fn definition(faults: FieldFaults) -> Self {
+        let (status, code) = match faults.is_malformed() {
+            true => (StatusCode::BAD_REQUEST, ProblemCode::Malformed),
+            false => (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::Invalid),
+        };
+        let detail = faults.to_string();
+        let errors = faults.list.into_iter().map(ProblemError::from).collect();
+        Self { code, errors, more_errors: faults.more, ..Self::new(status, detail) }
+    }
+
+    fn parameter(fault: ParameterFault) -> Self {
+        let detail = fault.to_string();
+        Self { errors: vec![fault.into()], ..Self::bad(detail) }
+    }
+
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    fn code(self, code: ProblemCode) -> Self {
+        Self { code, ..self }
+    }
+}
+
+impl From<FieldFault> for ProblemError {
+    fn from(fault: FieldFault) -> Self {
+        let FieldFault { pointer, code, detail, expected, suggestion } = fault;
+        Self { pointer: Some(pointer), parameter: None, code, detail, expected, suggestion }
+    }
+}
+
+impl From<ParameterFault> for ProblemError {
+    fn from(fault: ParameterFault) -> Self {
+        let ParameterFault { name, code, what, help } = fault;
+        let parameter = Some(name.to_owned());
+        Self { pointer: None, parameter, code, detail: what, expected: None, suggestion: help }
     }
 }
 
@@ -70,26 +219,53 @@ impl IntoResponse for Problem {
 
 impl From<OpsError> for Problem {
     fn from(error: OpsError) -> Self {
-        let status = match &error {
-            OpsError::Invalid(_) => StatusCode::BAD_REQUEST,
-            OpsError::Denied(_) => StatusCode::FORBIDDEN,
+        let (status, code) = match &error {
+            OpsError::Invalid(_) => (StatusCode::BAD_REQUEST, ProblemCode::InvalidRequest),
+            OpsError::Denied(_) => (StatusCode::FORBIDDEN, ProblemCode::Forbidden),
+            OpsError::Parameter(fault) => return Self::parameter(fault.clone()),
+            OpsError::Definition(faults) => return Self::definition(faults.clone()),
             OpsError::NotFound(missing) => return Self::not_found(missing.clone()),
-            OpsError::Refused(_) | OpsError::TooFragmented(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            OpsError::Unavailable(_) | OpsError::Record(_) => StatusCode::SERVICE_UNAVAILABLE,
-            OpsError::Defect => StatusCode::INTERNAL_SERVER_ERROR,
+            OpsError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::Refused),
+            OpsError::TooFragmented(_) => (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::TooFragmented),
+            OpsError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Unavailable),
+            OpsError::Record(_) => (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::RecordUnreadable),
+            OpsError::Defect => (StatusCode::INTERNAL_SERVER_ERROR, ProblemCode::Defect),
         };
-        Self::new(status, error.to_string())
+        Self::new(status, error.to_string()).code(code)
     }
 }
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
-        Self::new(rejection.status(), rejection.body_text())
+        let text = rejection.body_text();
+        // `Failed to deserialize query string: limit: invalid digit found in string`; of a key that is unknown, the key
+        // stands in the words behind it alone.
+        let said = text.split_once("query string: ").map_or(text.as_str(), |(_, said)| said);
+        let (name, what) = said.split_once(": ").unwrap_or(("", said));
+        let unknown = what.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
+        let (parameter, code) = match unknown {
+            Some((key, _)) => (key, FaultCode::UnknownKey),
+            None => (name, FaultCode::InvalidValue),
+        };
+        let parameter = Some(parameter.to_owned()).filter(|name| !name.is_empty());
+        let detail = what.to_owned();
+        let error = ProblemError { pointer: None, parameter, code, detail, expected: None, suggestion: None };
+        Self { errors: vec![error], ..Self::new(rejection.status(), said) }
     }
 }
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
+        let problem = Self::new(rejection.status(), rejection.body_text());
+        match rejection {
+            JsonRejection::JsonSyntaxError(_) => problem.code(ProblemCode::Malformed),
+            _ => problem,
+        }
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
         Self::new(rejection.status(), rejection.body_text())
     }
 }

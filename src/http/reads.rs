@@ -1,11 +1,14 @@
 //! The routes that read schedules, calendars, zones, the record and parked events.
 
+#![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
+
 use super::{large, problem::Problem, state::HttpState};
 use crate::{
     clock,
+    engine::audit::Report,
     ops::{
-        self, CalendarView, History, OpsError, PauseView, ScheduleView, ZoneView, audit::Window,
-        history::HistoryQuery,
+        self, CalendarView, History, OpsError, ParkedList, PauseView, ScheduleList, ScheduleView, ZoneView,
+        audit::Window, history::HistoryQuery, schedules::ScheduleQuery,
     },
 };
 use axum::{
@@ -18,17 +21,55 @@ use axum::{
 };
 use ponos::event::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use utoipa::IntoParams;
 
-pub(super) async fn schedules(State(state): State<HttpState>) -> Result<Response, Problem> {
+/// Schedules, by name
+///
+/// In pages: `next` says where to go on. A page may have fewer than were asked for, or none, and yet not be the last one: it
+/// ends where enough was looked through.
+#[utoipa::path(
+    get, path = "/schedules", tag = "schedules", params(ScheduleQuery),
+    responses((status = 200, description = "A page of schedules", body = ScheduleList))
+)]
+pub(super) async fn schedules(
+    State(state): State<HttpState>,
+    wanted: Result<Query<ScheduleQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let mut head = head(&state)?;
+    let page = ops::schedules::page(state.clock, &wanted?.0).await?;
+    head.insert("next".into(), page.next.clone().into());
+    large::list(head, "schedules", page, None).await
+}
+
+/// All schedules at once
+#[utoipa::path(
+    get, path = "/schedules", tag = "schedules",
+    responses((status = 200, description = "All schedules", body = ScheduleList))
+)]
+pub(super) async fn all_schedules(State(state): State<HttpState>) -> Result<Response, Problem> {
+    large::list(head(&state)?, "schedules", ops::schedules::all(state.clock), None).await
+}
+
+/// What a list of schedules begins with.
+fn head(state: &HttpState) -> Result<Map<String, Value>, Problem> {
     let mut head = state.head();
     if let Some(pause) = state.clock.status().paused {
         let view = serde_json::to_value(PauseView::from(&pause)).map_err(|_| OpsError::Defect)?;
         head.insert("paused".to_owned(), view);
     }
-    large::list(head, "schedules", ops::schedules::all(state.clock), None).await
+    Ok(head)
 }
 
+/// One schedule
+#[utoipa::path(
+    get, path = "/schedules/{name}", tag = "schedules",
+    params(("name" = String, Path, description = "The schedule's name")),
+    responses(
+        (status = 200, description = "The schedule as it runs", body = ScheduleView),
+        (status = 404, description = "There is no such schedule", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn schedule(
     State(state): State<HttpState>,
     name: Result<Path<String>, PathRejection>,
@@ -36,6 +77,17 @@ pub(super) async fn schedule(
     Ok(Json(ops::schedules::get(state.clock, &name?.0).await?))
 }
 
+/// The days of a calendar
+///
+/// They never change: a calendar that is edited has other days under another id.
+#[utoipa::path(
+    get, path = "/calendars/{id}", tag = "schedules",
+    params(("id" = String, Path, description = "An id under `definition.calendars` of a schedule")),
+    responses(
+        (status = 200, description = "The days", body = CalendarView),
+        (status = 404, description = "There are none", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn calendar(
     State(state): State<HttpState>,
     id: Result<Path<String>, PathRejection>,
@@ -43,6 +95,17 @@ pub(super) async fn calendar(
     Ok(Json(ops::calendars::get(state.clock, &id?.0).await?))
 }
 
+/// The rules of a time zone
+///
+/// They never change: newer data has other rules under another id.
+#[utoipa::path(
+    get, path = "/zones/{id}", tag = "schedules",
+    params(("id" = String, Path, description = "An id under `definition.zones` of a schedule")),
+    responses(
+        (status = 200, description = "The rules", body = ZoneView),
+        (status = 404, description = "There are none", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn zone(
     State(state): State<HttpState>,
     id: Result<Path<String>, PathRejection>,
@@ -50,6 +113,13 @@ pub(super) async fn zone(
     Ok(Json(ops::zones::get(state.clock, &id?.0)?))
 }
 
+/// How occurrences ended
+///
+/// Rows of the record, newest first; oldest first with `after`.
+#[utoipa::path(
+    get, path = "/history", tag = "record", params(HistoryQuery),
+    responses((status = 200, description = "Rows, and where to go on", body = History))
+)]
 pub(super) async fn history(
     State(state): State<HttpState>,
     wanted: Result<Query<HistoryQuery>, QueryRejection>,
@@ -57,19 +127,42 @@ pub(super) async fn history(
     Ok(Json(ops::history::read(state.clock, &wanted?.0).await?))
 }
 
+/// Events that were given up on
+#[utoipa::path(
+    get, path = "/parked", tag = "parked",
+    responses((status = 200, description = "All parked events", body = ParkedList))
+)]
 pub(super) async fn parked(State(state): State<HttpState>) -> Result<Response, Problem> {
     large::list(state.head(), "parked", ops::parked::all(state.clock), None).await
 }
 
 /// Which schedule, if not all, and which time: (from, to].
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditQuery {
+    /// Only this schedule.
     schedule: Option<String>,
+    /// Only due times after this instant.
+    #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
+    /// Only due times up to this instant.
+    #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
 }
 
+/// The record against the arithmetic
+///
+/// Of what is due after `from` up to `to`: what was sent, skipped, parked or is missing. One audit runs at a time.
+#[utoipa::path(
+    get, path = "/audit", tag = "record", params(AuditQuery),
+    responses(
+        (status = 200, description = "What was found", body = Report),
+        (status = 404, description = "There is no such schedule", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The record can't be audited in one go", body = Problem,
+            content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn audit(
     State(state): State<HttpState>,
     wanted: Result<Query<AuditQuery>, QueryRejection>,

@@ -1,7 +1,12 @@
 //! The HTTP routes.
 
 use super::{
-    access::authenticate, control, feed, guard, health, large, metrics, problem::Problem, reads,
+    access::authenticate,
+    aliases, control, feed, guard, health, large, metrics,
+    openapi::{self, Described, Interface},
+    preview,
+    problem::Problem,
+    reads,
     state::HttpState,
 };
 use crate::{
@@ -10,15 +15,16 @@ use crate::{
 };
 use axum::{
     Extension, Json, Router,
-    extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    extract::{DefaultBodyLimit, OriginalUri, Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use ponos::shutdown::Shutdown;
 use serde_json::json;
 use std::time::Duration;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Requests that change something are small.
 const BODY: usize = 64 * 1024;
@@ -26,24 +32,30 @@ const BODY: usize = 64 * 1024;
 /// Paths with what they give.
 const INDEX: &[(&str, &str)] = &[
     (
-        "/feed",
+        "/v1/feed",
         "events as they are sent, as server-sent events; ?match=time.# (several allowed), ?after=POSITION or Last-Event-ID",
     ),
-    ("/schedules", "all schedules with their next due time"),
-    ("/schedules/{name}", "one schedule"),
-    ("/calendars/{id}", "the days of a calendar that a schedule's definition names"),
-    ("/zones/{id}", "the rules of a time zone that a schedule's definition names"),
+    ("/v1/schedules", "schedules with their next due time; ?prefix= ?domain= ?state= ?limit= ?page="),
+    ("/v1/schedules/{name}", "one schedule"),
+    ("/v1/schedules/{name}/next", "its next occurrences; ?from= ?count="),
+    ("/v1/preview", "POST a definition as JSON: its next occurrences; ?from= ?count="),
+    ("/v1/calendars/{id}", "the days of a calendar that a schedule's definition names"),
+    ("/v1/zones/{id}", "the rules of a time zone that a schedule's definition names"),
     (
-        "/history",
+        "/v1/history",
         "how occurrences ended; ?schedule= ?kind= ?outcome= ?from= ?to= ?late= ?after= ?before= ?limit=",
     ),
-    ("/audit", "compares the record with the arithmetic; ?schedule= ?from= ?to="),
-    ("/parked", "events that were given up on"),
-    ("/parked/release", "POST {\"ids\": [NUMBER, ...]}: sends parked events again"),
-    ("/parked/drop", "POST {\"ids\": [NUMBER, ...]}: drops parked events for good"),
-    ("/pause", "POST {\"all\": true, \"by\": NAME, \"note\": TEXT, ...}: sends nothing until it is resumed"),
-    ("/resume", "POST {\"all\": true, \"on_resume\": \"catch-up\" or \"skip\"}: goes on after a pause"),
-    ("/reload", "POST: reads the schedules again"),
+    ("/v1/audit", "compares the record with the arithmetic; ?schedule= ?from= ?to="),
+    ("/v1/parked", "events that were given up on"),
+    ("/v1/parked/release", "POST {\"ids\": [NUMBER, ...]}: sends parked events again"),
+    ("/v1/parked/drop", "POST {\"ids\": [NUMBER, ...]}: drops parked events for good"),
+    (
+        "/v1/pause",
+        "POST {\"all\": true, \"by\": NAME, \"note\": TEXT, ...}: sends nothing until it is resumed",
+    ),
+    ("/v1/resume", "POST {\"all\": true, \"on_resume\": \"catch-up\" or \"skip\"}: goes on after a pause"),
+    ("/v1/reload", "POST: reads the schedules again"),
+    ("/v1/openapi.json", "all of this for programs (OpenAPI 3.1)"),
     ("/healthz", "whether the clock's loop is running"),
     ("/metrics", "counters and gauges for Prometheus, as OpenMetrics where it asks for it"),
     ("/readyz", "whether events go out, and if not, why"),
@@ -64,19 +76,10 @@ fn guarded(router: Router, state: HttpState) -> Router {
     router.layer(known).layer(middleware::from_fn_with_state(state, guard::guard))
 }
 
-fn all(state: &HttpState, shutdown: Shutdown) -> Router {
-    finish(reads(state, shutdown).merge(changes(state)))
-}
-
-/// The routes that change something. Each operation asks the caller itself; that all of them take a role is asked here,
-/// before anything of a request's body is read.
-fn changes(state: &HttpState) -> Router {
-    Router::new()
-        .route("/parked/release", post(control::release))
-        .route("/parked/drop", post(control::discard))
-        .route("/pause", post(control::pause))
-        .route("/resume", post(control::resume))
-        .route("/reload", post(control::reload))
+/// Routes that change something. Each operation asks the caller itself; that all of them take a role is asked here, before
+/// anything of a request's body is read.
+fn changing(state: &HttpState, routes: OpenApiRouter<HttpState>) -> OpenApiRouter {
+    routes
         .layer(middleware::from_fn(operators))
         .layer(middleware::from_fn(guard::same_origin))
         .layer(middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time))
@@ -90,6 +93,42 @@ async fn operators(Extension(caller): Extension<Caller>, request: Request, next:
     }
 }
 
+/// All that is served: under `/v1`, and what was there before for one release without it; how the clock is; the description.
+fn all(state: &HttpState, shutdown: Shutdown) -> Router {
+    let prompt = middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time);
+    let dear = |routes: OpenApiRouter<HttpState>| dear(state, routes.layer(prompt.clone()));
+    let changed = OpenApiRouter::new()
+        .routes(routes!(control::release))
+        .routes(routes!(control::discard))
+        .routes(routes!(control::reload));
+    let paused = OpenApiRouter::new().routes(routes!(control::pause)).routes(routes!(control::resume));
+    let preview = OpenApiRouter::new().routes(routes!(preview::preview)).layer(preview::body_limit());
+    let next = OpenApiRouter::new().routes(routes!(preview::next)).merge(preview);
+    let health = health().routes(routes!(index)).layer(prompt.clone()).with_state(state.clone());
+
+    let versioned = reads(state, shutdown).merge(changing(state, changed));
+    let v1 = versioned
+        .clone()
+        .merge(dear(OpenApiRouter::new().routes(routes!(reads::schedules))))
+        .merge(dear(next))
+        .merge(changing(state, paused))
+        .routes(routes!(openapi::openapi));
+    let whole = OpenApiRouter::with_openapi(Interface::openapi())
+        .nest("/v1", v1)
+        .merge(dear(OpenApiRouter::new().routes(routes!(metrics::metrics))))
+        .merge(health);
+    let (router, description) = whole.split_for_parts();
+    let aliases = versioned.merge(dear(OpenApiRouter::new().routes(routes!(reads::all_schedules))));
+    let (aliases, _) = aliases.layer(middleware::from_fn(aliases::deprecated)).split_for_parts();
+    router
+        .merge(aliases)
+        .layer(Extension(Described::new(description)))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::map_response(headers))
+}
+
 /// The routes served when all ordinary connections are taken, behind the guard.
 pub(super) fn crowded(state: HttpState) -> Router {
     let most = state.limits.connections;
@@ -97,7 +136,8 @@ pub(super) fn crowded(state: HttpState) -> Router {
         Problem::unavailable(format!("{most} connections are open, which is the limit; try again later"))
     };
     let prompt = middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time);
-    let router = health()
+    let (health, _) = health().split_for_parts();
+    let router = health
         .layer(prompt)
         .fallback(full)
         .layer(DefaultBodyLimit::max(BODY))
@@ -119,51 +159,52 @@ pub(super) fn clear() -> Router {
     Router::new().fallback(told).layer(middleware::map_response(headers))
 }
 
-fn reads(state: &HttpState, shutdown: Shutdown) -> Router {
+fn reads(state: &HttpState, shutdown: Shutdown) -> OpenApiRouter {
     let limits = state.limits;
     // Twice the loop's own limit, so that its more precise message comes first.
     let prompt = middleware::from_fn_with_state(limits.answer.saturating_mul(2), in_time);
-    let short = Router::new()
-        .route("/", get(index))
-        .route("/schedules/{name}", get(reads::schedule))
-        .route("/zones/{id}", get(reads::zone))
-        .merge(health())
-        .layer(prompt.clone());
-    let long = Router::new()
-        .route("/schedules", get(reads::schedules))
-        .route("/calendars/{id}", get(reads::calendar))
-        .route("/history", get(reads::history))
-        .route("/parked", get(reads::parked))
-        .route("/metrics", get(metrics::metrics))
+    let short = OpenApiRouter::new()
+        .routes(routes!(reads::schedule))
+        .routes(routes!(reads::zone))
+        .layer(prompt.clone())
+        .with_state(state.clone());
+    let long = OpenApiRouter::new()
+        .routes(routes!(reads::calendar))
+        .routes(routes!(reads::history))
+        .routes(routes!(reads::parked))
         .layer(prompt);
-    let audit = Router::new()
-        .route("/audit", get(reads::audit))
+    let audit = OpenApiRouter::new()
+        .routes(routes!(reads::audit))
         .layer(middleware::from_fn_with_state(limits.audit, in_time));
-    let long = long.merge(audit).layer(middleware::from_fn_with_state(state.clone(), large::limit_answers));
-    let feed = Router::new().route("/feed", get(feed::feed)).with_state((state.clone(), shutdown));
-    let dear = long.with_state(state.clone()).merge(feed).layer(middleware::from_fn(guard::same_origin));
-    short.with_state(state.clone()).merge(dear)
+    let feed = OpenApiRouter::new().routes(routes!(feed::feed)).with_state((state.clone(), shutdown));
+    let feed = feed.layer(middleware::from_fn(guard::same_origin));
+    short.merge(dear(state, long.merge(audit))).merge(feed)
 }
 
-fn health() -> Router<HttpState> {
-    Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready))
+/// Routes whose answers are long, or take long: a few at a time, and none that the page of another site asks for.
+fn dear(state: &HttpState, routes: OpenApiRouter<HttpState>) -> OpenApiRouter {
+    routes
+        .layer(middleware::from_fn_with_state(state.clone(), large::limit_answers))
+        .layer(middleware::from_fn(guard::same_origin))
+        .with_state(state.clone())
 }
 
-fn finish(router: Router) -> Router {
-    router
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY))
-        .layer(middleware::map_response(headers))
+fn health() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new().routes(routes!(health::live)).routes(routes!(health::ready))
 }
 
+/// What is served where
+#[utoipa::path(
+    get, path = "/", tag = "clock",
+    responses((status = 200, description = "The clock's name and version, and paths with what they give", body = serde_json::Value))
+)]
 async fn index(State(state): State<HttpState>, headers: HeaderMap) -> Response {
     let version = env!("CARGO_PKG_VERSION");
     let zones = state.clock.zone_data().to_string();
     let clock = state.clock.name();
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") || accept.contains("text/plain") {
-        let lines: Vec<String> = INDEX.iter().map(|(path, what)| format!("{path:<20} {what}")).collect();
+        let lines: Vec<String> = INDEX.iter().map(|(path, what)| format!("{path:<26} {what}")).collect();
         return format!("khronos {version}, clock '{clock}', time zones {zones}\n\n{}\n", lines.join("\n"))
             .into_response();
     }
@@ -173,14 +214,21 @@ async fn index(State(state): State<HttpState>, headers: HeaderMap) -> Response {
         .into_response()
 }
 
-async fn not_found(uri: Uri) -> Problem {
+async fn not_found(OriginalUri(uri): OriginalUri) -> Problem {
     let path = uri.path();
-    let near = crate::diagnostic::nearest(path, INDEX.iter().map(|(path, _)| *path));
-    let hint = near.map_or("GET / lists all paths".into(), |near| format!("did you mean {near}?"));
+    let short = path.strip_prefix("/v1").unwrap_or(path);
+    // A slip in the path, or the prefix that is missing.
+    let unversioned = |known: &str| known.strip_prefix("/v1").unwrap_or(known).to_owned();
+    let known: Vec<(String, &str)> = INDEX.iter().map(|(path, _)| (unversioned(path), *path)).collect();
+    let near = known.iter().find(|(known, _)| known == short).map(|(known, _)| known.as_str());
+    let near =
+        near.or_else(|| crate::diagnostic::nearest(short, known.iter().map(|(known, _)| known.as_str())));
+    let full = near.and_then(|near| known.iter().find(|(known, _)| known == near));
+    let hint = full.map_or("GET / lists all paths".into(), |(_, full)| format!("did you mean {full}?"));
     Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}; {hint}"))
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+async fn method_not_allowed(method: Method, OriginalUri(uri): OriginalUri) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not allowed at {}", uri.path()))
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     access::Connection,
+    feed,
     limits::Limits,
     listener::ControlSocket,
     reserve::{Asked, Reserve},
@@ -199,7 +200,7 @@ impl Talk {
             if let Some(asked) = &asked {
                 asked.note();
             }
-            feeds.store(request.uri().path() == "/feed", Ordering::Relaxed);
+            feeds.store(feed::PATHS.contains(&request.uri().path()), Ordering::Relaxed);
             let mut request = request.map(Body::new);
             if let Some(from) = from {
                 request.extensions_mut().insert(from);

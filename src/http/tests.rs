@@ -1,14 +1,20 @@
 //! The interface over real sockets, before a clock that is played by a task.
 
 mod access;
+mod ask;
 mod connections;
+mod docs;
 mod encrypted;
 mod feed;
 mod kinds;
 mod long;
 mod metrics;
+mod next;
+mod openapi;
+mod pages;
 mod pauses;
 mod reads;
+mod versioned;
 
 use super::{
     client::{Client, ClientError, Target},
@@ -26,6 +32,8 @@ use crate::{
     store::Page,
     telemetry::Counts,
 };
+use ask::{asked, got, raw, whole};
+use axum::http::Method;
 use ponos::{
     broker::Link,
     event::{EventKind, Timestamp},
@@ -307,7 +315,7 @@ async fn what_does_not_exist_or_may_not_be_done_is_a_problem_document() {
     let clock = Clock::start().await;
     let (status, detail) = refused(clock.client.get("/historyy").await).await;
     assert_eq!(status, 404);
-    assert!(detail.contains("did you mean /history?"), "{detail}");
+    assert!(detail.contains("did you mean /v1/history?"), "{detail}");
     let body = serde_json::json!({ "ids": [7] });
     let (status, detail) = refused(clock.client.post("/parked/release", &body).await).await;
     assert_eq!(status, 403);
@@ -344,26 +352,10 @@ async fn the_control_socket_changes_things_and_is_its_owners_alone() {
     assert!(matches!(client.get::<Value>("/").await, Err(ClientError::NotRunning(_))));
 }
 
-/// The status line of the answer to a request as written; empty when the connection was closed without one.
-async fn raw(clock: &Clock, request: &str) -> String {
-    whole(clock, request).await.lines().next().unwrap_or_default().to_owned()
-}
-
-/// The whole answer.
-async fn whole(clock: &Clock, request: &str) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(clock.address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
-    read.expect("in time").unwrap();
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
 #[tokio::test]
 async fn foreign_hosts_and_origins_are_refused_on_every_path() {
     let clock = Clock::start().await;
-    for path in ["/", "/feed", "/schedules", "/nowhere"] {
+    for path in ["/", "/v1/feed", "/v1/schedules", "/feed", "/v1/nowhere"] {
         let head = format!("GET {path} HTTP/1.1\r\nConnection: close\r\n");
         let host = raw(&clock, &format!("{head}Host: evil.example\r\n\r\n")).await;
         assert!(host.contains("403"), "{path}: {host}");

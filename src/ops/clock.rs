@@ -4,12 +4,12 @@ use super::{DefinitionCache, OpsError, RecordReader, StoppedClock};
 use crate::{
     clock,
     clock_loop::{Command, Handle, Status},
-    schedule::{CalendarStore, ZoneData},
+    schedule::{CalendarStore, Calendars, ZoneData},
     telemetry::Counts,
 };
 use ponos::event::Timestamp;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// A clock: one that runs, or what the store of a stopped one holds.
 #[derive(Debug, Clone)]
@@ -33,6 +33,14 @@ impl Clock {
         match self {
             Self::Running(clock) => &clock.record,
             Self::Stopped(clock) => &clock.record,
+        }
+    }
+
+    /// The calendars that a definition may name now; of a stopped clock none: they are in files, which it does not read.
+    pub(super) fn named_calendars(&self) -> Calendars {
+        match self {
+            Self::Running(clock) => clock.named.borrow().clone(),
+            Self::Stopped(clock) => Calendars::new(clock.calendars.clone()),
         }
     }
 
@@ -62,6 +70,8 @@ pub struct RunningClock {
     pub(crate) handle: Handle,
     pub(super) record: RecordReader,
     calendars: CalendarStore,
+    /// Those of the files, as last read and accepted.
+    named: watch::Receiver<Calendars>,
     pub(super) definitions: Arc<DefinitionCache>,
     pub(crate) counts: Counts,
     pub(super) started: Timestamp,
@@ -78,8 +88,16 @@ impl RunningClock {
         counts: Counts,
         answer: Duration,
     ) -> Self {
-        let started = clock::now();
-        Self { handle, record, calendars, definitions: Arc::default(), counts, started, answer }
+        // Whoever has no sender keeps what is there.
+        let (_, named) = watch::channel(Calendars::new(calendars.clone()));
+        let (definitions, started) = (Arc::default(), clock::now());
+        Self { handle, record, calendars, named, definitions, counts, started, answer }
+    }
+
+    /// The same, whose calendars have these names from time to time.
+    #[must_use]
+    pub fn naming(self, named: watch::Receiver<Calendars>) -> Self {
+        Self { named, ..self }
     }
 
     /// Its name.

@@ -1,7 +1,7 @@
 //! Rows of the record, newest first, or oldest first from a position on.
 
 use super::{
-    Clock, History, OpsError, RowView,
+    Clock, History, OpsError, ParameterFault, RowView,
     audit::check_order,
     views::{OUTCOMES, outcome_word},
 };
@@ -9,10 +9,14 @@ use crate::{
     diagnostic::did_you_mean,
     engine::{Outcome, RecordRow, Row},
     position::Position,
-    schedule::parse_length,
+    schedule::{FaultCode, parse_length},
 };
-use ponos::event::{EventKind, Timestamp};
+use ponos::{
+    event::{EventKind, Timestamp},
+    text::shortened,
+};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 /// Rows in one answer, at most.
 pub const MOST: usize = 1000;
@@ -24,7 +28,8 @@ const LOOKED_THROUGH: u64 = 50_000;
 const LATEST: i64 = 366 * 86_400_000;
 
 /// Which rows.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryQuery {
     /// Only this schedule.
@@ -34,16 +39,21 @@ pub struct HistoryQuery {
     /// Only this outcome.
     pub outcome: Option<String>,
     /// Only rows with a due time after this instant.
+    #[param(value_type = Option<String>, format = DateTime)]
     pub from: Option<Timestamp>,
     /// Only rows with a due time up to this instant.
+    #[param(value_type = Option<String>, format = DateTime)]
     pub to: Option<Timestamp>,
     /// Only events that were sent later than this after their send time: `1s` or `>1s`.
     pub late: Option<String>,
     /// Rows after this position, oldest first.
+    #[param(value_type = Option<String>)]
     pub after: Option<Position>,
     /// Rows before this position, newest first.
+    #[param(value_type = Option<String>)]
     pub before: Option<Position>,
     /// At most so many; 100 if left out.
+    #[param(minimum = 1, maximum = 1_000)]
     pub limit: Option<usize>,
 }
 
@@ -61,20 +71,16 @@ pub async fn read(clock: impl Into<Clock>, wanted: &HistoryQuery) -> Result<Hist
 fn check(wanted: &HistoryQuery) -> Result<Option<i64>, OpsError> {
     if wanted.after.is_some() && wanted.before.is_some() {
         let what = "give after (oldest first) or before (newest first), not both";
-        return Err(OpsError::Invalid(what.into()));
+        return Err(OpsError::parameter("before", FaultCode::Conflict, what));
     }
     if wanted.limit.is_some_and(|limit| limit == 0 || limit > MOST) {
-        return Err(OpsError::Invalid(format!("limit: 1 to {MOST}")));
+        return Err(OpsError::parameter("limit", FaultCode::OutOfRange, format!("1 to {MOST}")));
     }
     check_word("kind", wanted.kind.as_deref(), &EventKind::WORDS)?;
     check_word("outcome", wanted.outcome.as_deref(), &OUTCOMES)?;
     check_order(wanted.from, wanted.to)?;
     let late = wanted.late.as_deref().map(|text| text.strip_prefix('>').unwrap_or(text).trim_start());
-    let late = late.map(|text| parse_length(text, LATEST, "late")).transpose();
-    late.map_err(|fault| {
-        let help = fault.help.map_or_else(String::new, |help| format!("; {help}"));
-        OpsError::Invalid(format!("late: {}{help}", fault.what))
-    })
+    Ok(late.map(|text| parse_length(text, LATEST, "late")).transpose()?)
 }
 
 /// Whether a row is one of those wanted.
@@ -88,23 +94,34 @@ fn is_wanted(row: &Row, wanted: &HistoryQuery, late: Option<i64>) -> bool {
             .is_none_or(|late| matches!(row.outcome, Outcome::Confirmed { lateness, .. } if lateness > late))
 }
 
-fn check_word(key: &str, word: Option<&str>, words: &[&'static str]) -> Result<(), OpsError> {
+pub(super) fn check_word(
+    key: &'static str,
+    word: Option<&str>,
+    words: &[&'static str],
+) -> Result<(), OpsError> {
     match word {
         Some(word) if !words.contains(&word) => {
-            let help = did_you_mean(word, words.iter().copied());
-            Err(OpsError::Invalid(format!("{key}: '{word}' is unknown; {help}")))
+            let (what, code) = (format!("'{}' is unknown", shortened(word, 80)), FaultCode::UnknownWord);
+            let help = Some(did_you_mean(word, words.iter().copied()));
+            Err(OpsError::Parameter(ParameterFault { name: key, code, what, help }))
         }
         _ => Ok(()),
     }
 }
 
 /// The row at a position, if this record has given it.
-fn row_at(key: &str, position: Option<Position>, record: u64) -> Result<Option<u64>, OpsError> {
+fn row_at(key: &'static str, position: Option<Position>, record: u64) -> Result<Option<u64>, OpsError> {
     let row = |position: Position| {
         position.row_in(record).ok_or_else(|| {
-            OpsError::Invalid(format!(
-                "{key}: this position belongs to another record than the one that is kept now, which was begun anew; leave {key} out"
-            ))
+            let what =
+                "this position belongs to another record than the one that is kept now, which was begun anew";
+            let help = Some(format!("leave {key} out"));
+            OpsError::Parameter(ParameterFault {
+                name: key,
+                code: FaultCode::InvalidValue,
+                what: what.to_owned(),
+                help,
+            })
         })
     };
     position.map(row).transpose()
@@ -122,8 +139,8 @@ async fn rows(clock: &Clock, wanted: &HistoryQuery, late: Option<i64>) -> Result
     let matches = |row: &RecordRow| is_wanted(&row.row, wanted, late);
     if let Some(after) = after.filter(|after| *after > bounds.last) {
         let last = bounds.last;
-        let what = format!("after ({after}) is beyond the record, whose last row is number {last}");
-        return Err(OpsError::Invalid(what));
+        let what = format!("{after} is beyond the record, whose last row is number {last}");
+        return Err(OpsError::parameter("after", FaultCode::OutOfRange, what));
     }
     if let Some(mut after) = after {
         while budget > 0 {

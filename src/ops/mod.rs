@@ -14,6 +14,7 @@ mod events;
 pub mod feed;
 pub mod history;
 pub mod metrics;
+pub mod next;
 mod pages;
 pub mod parked;
 pub mod pause;
@@ -28,7 +29,7 @@ mod views;
 pub mod zones;
 
 pub use clock::{Clock, RunningClock};
-pub use error::{Missing, MissingKind, OpsError};
+pub use error::{Missing, MissingKind, OpsError, ParameterFault};
 use events::DefinitionCache;
 pub(crate) use events::structured;
 pub(crate) use pages::run_blocking;

@@ -1,4 +1,8 @@
-//! Schedules as the clock has them: all in pages, or one by its name.
+//! Schedules as the clock has them: all of them, or those of a prefix, a domain or a state in pages; or one by its name.
+
+mod page;
+
+pub use page::{SchedulePage, ScheduleQuery, page};
 
 use super::{Clock, Missing, MissingKind, OpsError, Pages, ScheduleView, run_blocking};
 use crate::{
@@ -57,17 +61,22 @@ pub(super) fn check_name(name: &str) -> Result<(), OpsError> {
 /// # Errors
 /// [`OpsError::NotFound`], with the name that is nearest to it.
 pub async fn get(clock: impl Into<Clock>, name: &str) -> Result<ScheduleView, OpsError> {
+    Ok(ScheduleView::new(&find(&clock.into(), name).await?))
+}
+
+/// The same, as the clock has it.
+pub(super) async fn find(clock: &Clock, name: &str) -> Result<ScheduleStatus, OpsError> {
     check_name(name)?;
     let missing = |kind, what, suggestion| Err(OpsError::NotFound(Missing { kind, what, suggestion }));
-    let (clock, asked): (Clock, Arc<str>) = (clock.into(), name.into());
-    let found = match &clock {
+    let asked: Arc<str> = name.into();
+    let found = match clock {
         Clock::Running(clock) => clock.ask(|reply| Command::Schedule(asked.clone(), reply)).await?,
         Clock::Stopped(clock) => clock.schedule(name),
     };
     if let Some(status) = found {
-        return Ok(ScheduleView::new(&status));
+        return Ok(status);
     }
-    if let Some(former) = newest(&clock, &asked).await? {
+    if let Some(former) = newest(clock, &asked).await? {
         let what = match former.ended {
             Some(_) => format!("there is no schedule '{name}' any more"),
             None => {
@@ -82,6 +91,7 @@ pub async fn get(clock: impl Into<Clock>, name: &str) -> Result<ScheduleView, Op
             run_blocking(move || owned(nearest(&asked, known.iter().map(Packed::name)))).await?
         }
         Clock::Stopped(clock) => {
+            let clock = clock.clone();
             run_blocking(move || owned(nearest(&asked, clock.live_after(None).map(Revision::name)))).await?
         }
     };

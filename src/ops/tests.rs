@@ -69,6 +69,16 @@ async fn a_stopped_clock_lists_what_its_store_holds_by_name_in_pages() {
         let clock = stopped(snapshot).await;
         let all = listed(&clock).await;
         assert_eq!(all.iter().map(|view| view.name.clone()).collect::<Vec<_>>(), names);
+        let (mut paged, mut wanted) = (Vec::new(), schedules::ScheduleQuery::default());
+        loop {
+            let page = schedules::page(clock.clone(), &wanted).await.unwrap();
+            paged.extend(page.list.iter().map(|status| status.revision.name().to_owned()));
+            wanted.page = page.next;
+            if wanted.page.is_none() {
+                break;
+            }
+        }
+        assert_eq!(paged, names);
         assert!(all.iter().all(|view| view.next_due_at == Some(at(11)) && view.revision == 2));
         // Nothing is recorded.
         assert!(all.iter().all(|view| (view.confirmed, view.returned, view.last_sent_at) == (0, 0, None)));

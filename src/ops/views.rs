@@ -3,37 +3,44 @@
 mod finished;
 mod health;
 mod pause;
+mod schedule;
 
 pub use finished::FinishedView;
 pub use health::{Alive, BrokerLink, Readiness};
 pub use pause::{PauseAsked, PauseDecision, PauseView, ResumeAsked, ResumeDecision};
+pub use schedule::{RefusedView, ScheduleList, ScheduleView};
+pub(super) use schedule::{STATES, state_word};
 
 use crate::{
-    engine::{Coalesced, Outcome, Parked, RecordRow, ScheduleStatus, Span, audit::skip_word},
+    engine::{Coalesced, Outcome, Parked, RecordRow, audit::skip_word},
     position::Position,
-    schedule::{CalendarId, Days, Definition, ZoneId, ZoneRules},
+    schedule::{CalendarId, Days, ZoneId, ZoneRules},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ponos::event::{EventKind, OccurrenceId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// One row of the record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RowView {
     /// Its number.
     pub sequence: u64,
     /// Where it stands: what follows it is asked for with this. Clocks that say none take the number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub position: Option<Position>,
     /// When it was recorded.
+    #[schema(value_type = String, format = DateTime)]
     pub recorded_at: Timestamp,
     /// The schedule; `*` where all are concerned.
     pub schedule: String,
     /// The revision.
     pub revision: u32,
     /// The first due time.
+    #[schema(value_type = String, format = DateTime)]
     pub first_due_at: Timestamp,
     /// The last due time: that of the event, where one was sent.
+    #[schema(value_type = String, format = DateTime)]
     pub due_at: Timestamp,
     /// How many due times.
     pub count: u64,
@@ -53,6 +60,7 @@ pub struct RowView {
     pub id: Option<String>,
     /// When it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub sent_at: Option<Timestamp>,
     /// How late, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,7 +131,7 @@ impl RowView {
 }
 
 /// Rows with what is needed to go on.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct History {
     /// The rows; newest first unless `after` was given.
     pub rows: Vec<RowView>,
@@ -132,6 +140,7 @@ pub struct History {
     /// The newest row.
     pub last: u64,
     /// The next value of `before` (of `after`, if that was given); null when there is nothing more.
+    #[schema(value_type = Option<String>)]
     pub next: Option<Position>,
 }
 
@@ -148,110 +157,11 @@ pub struct GapView {
     pub reason: String,
 }
 
-/// All schedules of a clock, by name.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ScheduleList {
-    /// The clock's name.
-    pub clock: String,
-    /// The present pause, of all of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused: Option<PauseView>,
-    /// Its schedules.
-    pub schedules: Vec<ScheduleView>,
-}
-
-/// One schedule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ScheduleView {
-    /// Its name.
-    pub name: String,
-    /// What it publishes.
-    pub event: Option<String>,
-    /// When, in a few words.
-    pub timing: String,
-    /// Next due time; null when there is none any more.
-    pub next_due_at: Option<Timestamp>,
-    /// Its occurrences are skipped.
-    pub paused: bool,
-    /// Counts up with every accepted edit.
-    pub revision: u32,
-    /// Since when the definition holds.
-    pub effective_from: Timestamp,
-    /// Since when a `limit` without `from` counts: earlier than `effective_from` where edits left the timing as it was.
-    pub counts_from: Timestamp,
-    /// As written.
-    pub definition: Definition,
-    /// What got no answer yet, or is caught up with.
-    pub outstanding: Option<Span>,
-    /// Events that were confirmed, whatever its revision: as far as the record goes back, and since.
-    pub confirmed: u64,
-    /// Of these, how many reached nobody.
-    pub returned: u64,
-    /// When the last of them was sent; null before the first.
-    #[serde(default)]
-    pub last_sent_at: Option<Timestamp>,
-    /// What the broker refuses of it at present.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<RefusedView>,
-    /// Its last occurrence is settled, and nothing of it is due any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished: Option<FinishedView>,
-}
-
-/// That the broker refuses a schedule's event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RefusedView {
-    /// The broker's reason.
-    pub reason: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// How often.
-    pub times: u64,
-}
-
-impl ScheduleView {
-    /// A schedule as it runs; or, where no clock runs, as it is stored.
-    pub fn new(status: &ScheduleStatus) -> Self {
-        let revision = &status.revision;
-        let built = revision.build().ok();
-        let definition = revision.definition.definition();
-        // In the author's words where there are some: a cron expression says more than its description.
-        let finished = built.as_ref().filter(|_| status.finished).map(|one| FinishedView::new(&one.timing));
-        let timing = match (&definition.cron, &built) {
-            (Some(cron), _) => {
-                format!("cron {cron} {}", definition.time_zone.as_deref().unwrap_or("UTC"))
-            }
-            (None, Some(schedule)) => schedule.timing.describe(),
-            (None, None) => "not understood by this version".into(),
-        };
-        Self {
-            name: revision.name().to_owned(),
-            event: built.as_ref().map(|schedule| schedule.event.to_string()),
-            timing,
-            next_due_at: status.next,
-            paused: definition.paused == Some(true),
-            revision: revision.number,
-            effective_from: revision.effective_from,
-            counts_from: revision.counts_from,
-            definition,
-            outstanding: status.outstanding.first().cloned(),
-            confirmed: status.sent.confirmed.into(),
-            returned: status.sent.returned.into(),
-            last_sent_at: status.sent.last(),
-            refused: status.refused.as_ref().map(|refused| RefusedView {
-                reason: refused.reason.clone(),
-                since: refused.since,
-                times: refused.times,
-            }),
-            finished,
-        }
-    }
-}
-
 /// The days of one calendar.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CalendarView {
     /// What they are kept under.
+    #[schema(value_type = String)]
     pub id: CalendarId,
     /// Dates, and ranges of dates with both ends: `2026-12-25`, `2026-12-24/2026-12-26`; ascending, in 1969 to 2100.
     pub dates: Vec<String>,
@@ -265,9 +175,10 @@ impl CalendarView {
 }
 
 /// The rules of one time zone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ZoneView {
     /// What they are kept under.
+    #[schema(value_type = String)]
     pub id: ZoneId,
     /// TZif, in base64.
     pub tzif: String,
@@ -285,7 +196,7 @@ impl ZoneView {
 }
 
 /// All parked events of a clock, by number.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ParkedList {
     /// The clock's name.
     #[serde(default)]
@@ -295,7 +206,7 @@ pub struct ParkedList {
 }
 
 /// A parked event, or a run of parked events.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ParkedView {
     /// By which it is released or dropped.
     pub id: u64,
@@ -304,8 +215,10 @@ pub struct ParkedView {
     /// The revision.
     pub revision: u32,
     /// The first due time.
+    #[schema(value_type = String, format = DateTime)]
     pub first_due_at: Timestamp,
     /// The last due time; that of the event, where one stands for all.
+    #[schema(value_type = String, format = DateTime)]
     pub due_at: Timestamp,
     /// How many due times.
     pub count: u64,
@@ -314,6 +227,7 @@ pub struct ParkedView {
     /// Why it was parked.
     pub reason: String,
     /// Since when.
+    #[schema(value_type = String, format = DateTime)]
     pub parked_at: Timestamp,
     /// A person had it sent again.
     pub released: bool,
@@ -326,6 +240,7 @@ pub struct ParkedView {
     /// When its first event is sent again by itself: not before this instant, and after older runs of its schedule. None
     /// where it waits for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub next_try_at: Option<Timestamp>,
 }
 
@@ -352,7 +267,7 @@ impl ParkedView {
 }
 
 /// Parked events by number, to be released or dropped.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParkedIds {
     /// Their numbers.
@@ -360,7 +275,7 @@ pub struct ParkedIds {
 }
 
 /// What became of a release or a drop.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ParkedDecision {
     /// It was done to these.
     pub done: Vec<u64>,
@@ -372,7 +287,7 @@ pub struct ParkedDecision {
 }
 
 /// What a reload said.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reloaded {
     /// What the operator should know of it.
     pub reloaded: String,

@@ -348,7 +348,7 @@ fn a_time_of_which_nothing_can_be_known_is_refused_with_the_reason() {
             "from (1970-01-01T00:04:00.000Z) must be before to (1970-01-01T00:03:00.000Z)",
         ),
         (&["audit", "--to", "1969-12-31T23:59:00Z"], "is before the clock's first schedule"),
-        (&["history", "--after", "10"], "after (10) is beyond the record, whose last row is number 9"),
+        (&["history", "--after", "10"], "after: 10 is beyond the record, whose last row is number 9"),
     ] {
         let output = khronos(folder.path(), arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");

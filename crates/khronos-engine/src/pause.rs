@@ -43,6 +43,7 @@ pub enum Scope {
 
 /// What becomes of what fell due during a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OnResume {
     /// Each schedule's catch-up policy decides, as after an outage.

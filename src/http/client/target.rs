@@ -1,6 +1,9 @@
 //! Where a clock is to be asked.
 
-use super::{super::listener::control_path, ClientError};
+use super::{
+    super::{feed, listener::control_path},
+    ClientError,
+};
 use axum::http::Uri;
 use std::{
     fmt,
@@ -34,7 +37,7 @@ impl Target {
         Self::Unix(control_path(store))
     }
 
-    /// From `http://host:port` or `https://host:port`, with a trailing slash or path `/feed` allowed.
+    /// From `http://host:port` or `https://host:port`, with a trailing slash or the path of the feed allowed.
     ///
     /// # Errors
     /// [`ClientError::Address`].
@@ -50,7 +53,8 @@ impl Target {
         if authority.as_str().contains('@') {
             return Err(refused("it may not contain a user or password"));
         }
-        if !matches!(uri.path(), "" | "/" | "/feed") || uri.query().is_some() {
+        let is_known = matches!(uri.path(), "" | "/" | "/v1") || feed::PATHS.contains(&uri.path());
+        if !is_known || uri.query().is_some() {
             return Err(refused("nothing may follow the port; give patterns with --match"));
         }
         let port = authority.port_u16().unwrap_or(usual);
@@ -70,7 +74,10 @@ mod tests {
             Target::from_url("https://clock.internal").unwrap(),
             Target::Tls("clock.internal:443".into())
         );
-        assert_eq!(Target::from_url("https://[::1]:7650/feed").unwrap(), Target::Tls("[::1]:7650".into()));
+        for path in ["/feed", "/v1/feed", "/v1"] {
+            let url = format!("https://[::1]:7650{path}");
+            assert_eq!(Target::from_url(&url).unwrap(), Target::Tls("[::1]:7650".into()));
+        }
         for wrong in [
             "ftp://a:1",
             "localhost:7650",

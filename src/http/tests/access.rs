@@ -22,7 +22,7 @@ fn known(byte: u8, role: Role, domains: &str) -> TokenConfig {
 }
 
 /// A clock with tokens: 1 reads, 2 operates everything, 3 operates `time.*`, 4 operates `billing.*`.
-async fn clock() -> Clock {
+pub(super) async fn clock() -> Clock {
     let mut clock = Clock::start().await;
     let tokens = [
         known(1, Role::Read, "#"),
@@ -119,10 +119,10 @@ async fn a_change_takes_a_role_and_its_domain() {
         ),
         (Some(4), "/parked/drop", seven, 403, "is outside of them"),
         (Some(4), "/parked/drop", r#"{"ids":[8]}"#, 200, r#""unknown":[8]"#),
-        (Some(1), "/pause", "not even json", 403, "to change something takes the role operate"),
-        (Some(3), "/pause", pause, 403, "to pause everything concerns all events"),
-        (Some(4), "/resume", resume, 403, "to resume everything concerns all events"),
-        (Some(2), "/pause", pause, 200, "ann, the token 02020202 of 'billing'"),
+        (Some(1), "/v1/pause", "not even json", 403, "to change something takes the role operate"),
+        (Some(3), "/v1/pause", pause, 403, "to pause everything concerns all events"),
+        (Some(4), "/v1/resume", resume, 403, "to resume everything concerns all events"),
+        (Some(2), "/v1/pause", pause, 200, "ann, the token 02020202 of 'billing'"),
         (Some(9), "/reload", "", 401, "not known"),
     ] {
         let token = holder.map(token);

@@ -80,11 +80,19 @@ async fn a_connection_that_was_used_and_is_idle_is_closed() {
     closed.expect("an idle connection is closed").unwrap();
 }
 
+async fn ask_for_feed(clock: &Clock, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(clock.address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
 #[tokio::test]
 async fn an_old_connection_takes_no_more_requests_but_a_feed_goes_on() {
     let short = Duration::from_millis(100);
     let clock = Clock::with(Limits { age: short, audit: short, ..Limits::default() }).await;
     let mut feed = clock.client.feed("", None).await.unwrap();
+    let mut alias = ask_for_feed(&clock, "/feed").await;
     for _ in 0..5 {
         let mut stream = TcpStream::connect(clock.address).await.unwrap();
         // It asks for as long as it is let.
@@ -93,6 +101,13 @@ async fn an_old_connection_takes_no_more_requests_but_a_feed_goes_on() {
     clock.record(confirmed("one-minute", 1));
     let event = tokio::time::timeout(LONG, feed.next()).await.expect("in time").unwrap();
     assert_eq!(event.expect("the feed goes on").event, "time.one-minute.passed");
+    let mut read = String::new();
+    while !read.contains("time.one-minute.passed") {
+        let mut piece = [0; 4096];
+        let length = tokio::time::timeout(LONG, alias.read(&mut piece)).await.expect("in time").unwrap();
+        assert!(length > 0, "the feed of before goes on too: {read}");
+        read.push_str(&String::from_utf8_lossy(&piece[..length]));
+    }
 }
 
 #[tokio::test]

@@ -210,7 +210,7 @@ async fn what_is_missing_is_told_as_data_too_for_a_client_that_lists_all_elsewhe
     let clock = Clock::start().await;
     for (name, hint, suggestion) in [
         ("one-minutee", "did you mean 'one-minute'?", Some("one-minute")),
-        ("nosuch", "GET /schedules lists them all", None),
+        ("nosuch", "GET /v1/schedules lists them all", None),
     ] {
         match clock.client.get::<Value>(&format!("/schedules/{name}")).await {
             Err(ClientError::Refused { detail, missing: Some(missing), .. }) => {

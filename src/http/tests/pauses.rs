@@ -31,20 +31,20 @@ async fn a_pause_is_asked_for_by_the_control_socket_alone() {
     tokio::spawn(serve_control(socket, clock.state.clone(), clock.shutdown.clone()));
     let control = Client::new(Target::Unix(control_path(folder.path())));
     let asked = json!({ "all": true, "by": "ann", "note": " new disks " });
-    assert_eq!(refused(clock.client.post("/pause", &asked).await).await.0, 403);
+    assert_eq!(refused(clock.client.post("/v1/pause", &asked).await).await.0, 403);
     let resume = json!({ "all": true, "on_resume": "skip" });
-    assert_eq!(refused(clock.client.post("/resume", &resume).await).await.0, 403);
+    assert_eq!(refused(clock.client.post("/v1/resume", &resume).await).await.0, 403);
 
-    let answer: Value = control.post("/pause", &asked).await.unwrap();
+    let answer: Value = control.post("/v1/pause", &asked).await.unwrap();
     let shown =
         json!({ "since": at(10), "by": "ann", "note": "new disks", "until": null, "on_resume": null });
     assert_eq!(answer, json!({ "paused": shown, "was_paused": false }));
     let again = json!({ "all": true, "by": "ann", "note": "again", "for": "2h", "on_resume": "catch-up" });
-    let answer: Value = control.post("/pause", &again).await.unwrap();
+    let answer: Value = control.post("/v1/pause", &again).await.unwrap();
     let until: Timestamp = answer["paused"]["until"].as_str().unwrap().parse().unwrap();
     assert_eq!(until, at(10).plus(7_200_000), "by the time of the clock that is asked");
     assert_eq!((&answer["paused"]["on_resume"], &answer["was_paused"]), (&"catch-up".into(), &true.into()));
-    let (status, detail) = refused(control.post("/resume", &resume).await).await;
+    let (status, detail) = refused(control.post("/v1/resume", &resume).await).await;
     assert_eq!((status, detail.as_str()), (503, "nothing changed: the disk is full"));
 
     let future = clock::now().plus(60_000);
@@ -66,10 +66,10 @@ async fn a_pause_is_asked_for_by_the_control_socket_alone() {
         let mut body = asked.clone();
         let more = wrong.as_object().unwrap().clone();
         body.as_object_mut().unwrap().extend(more);
-        let (found, detail) = refused(control.post("/pause", &body).await).await;
+        let (found, detail) = refused(control.post("/v1/pause", &body).await).await;
         assert!(found == status && detail.contains(why), "{wrong}: {found} {detail}");
     }
-    assert_eq!(refused(control.post("/resume", &json!({ "all": true })).await).await.0, 422);
+    assert_eq!(refused(control.post("/v1/resume", &json!({ "all": true })).await).await.0, 422);
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// That a schedule is finished.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FinishedView {
     /// Its last due time, however that occurrence ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_due_at: Option<Timestamp>,
     /// What ended it: `its limit of 12 is reached`.
     pub reason: String,

@@ -6,18 +6,19 @@ use ponos::{broker::Link, event::Timestamp, redact::redact};
 use serde::{Deserialize, Serialize};
 
 /// That a clock's loop turns.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Alive {
     /// `alive`.
     pub status: String,
     /// The clock's name.
     pub clock: String,
     /// The instant of this status.
+    #[schema(value_type = String, format = DateTime)]
     pub now: Timestamp,
 }
 
 /// Whether events can go out.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Readiness {
     /// There is no reason why not.
     pub ready: bool,
@@ -31,8 +32,10 @@ pub struct Readiness {
     /// The clock's name.
     pub clock: String,
     /// The instant of this status.
+    #[schema(value_type = String, format = DateTime)]
     pub now: Timestamp,
     /// W: everything with a send time up to this is settled, or kept as outstanding.
+    #[schema(value_type = String, format = DateTime)]
     pub settled: Timestamp,
     /// The connection to the broker.
     pub broker: BrokerLink,
@@ -72,7 +75,7 @@ impl Readiness {
 }
 
 /// The connection to the broker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "link", rename_all = "kebab-case")]
 pub enum BrokerLink {
     /// It is up.

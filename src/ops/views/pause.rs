@@ -6,15 +6,17 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A pause.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PauseView {
     /// Since when nothing is handed over.
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
     /// Who asked for it.
     pub by: String,
     /// Why.
     pub note: String,
     /// When it ends by itself; null: when somebody resumes.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
     /// What becomes then of what fell due.
     pub on_resume: Option<OnResume>,
@@ -42,7 +44,7 @@ impl fmt::Display for PauseView {
 }
 
 /// That everything is to be paused.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PauseAsked {
     /// True: all schedules.
@@ -53,6 +55,7 @@ pub struct PauseAsked {
     pub note: String,
     /// When it ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
     /// Or for how long: `2h`.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
@@ -63,7 +66,7 @@ pub struct PauseAsked {
 }
 
 /// What became of it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PauseDecision {
     /// The pause.
     pub paused: PauseView,
@@ -72,7 +75,7 @@ pub struct PauseDecision {
 }
 
 /// That it is to go on.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResumeAsked {
     /// True: all schedules.
@@ -82,11 +85,12 @@ pub struct ResumeAsked {
 }
 
 /// What became of it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ResumeDecision {
     /// The pause that has ended; null: there was none.
     pub was_paused: Option<PauseView>,
     /// When it ended: by its own end, or now.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub through: Option<Timestamp>,
     /// What becomes of what fell due between.
     pub on_resume: OnResume,

@@ -1,31 +1,31 @@
 //! Why an occurrence is when it is, and what was left out on the way to the next ones.
 
-use super::Row;
-use crate::{
-    cli::when,
-    schedule::{ClockFate, DayFate, Explained, WallTime},
-};
+use super::Timed;
+use crate::schedule::{ClockFate, DayFate, Explained, WallTime};
+use chrono::{Datelike, NaiveDate};
 use ponos::event::Timestamp;
 use std::collections::BTreeMap;
 
 /// One line: an occurrence, or what was left out.
-pub(super) struct Entry<'a> {
-    pub(super) row: &'a Row,
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// Of what.
+    pub row: &'a Timed,
     /// The due time; of what is left out, when the first of them would have been.
-    pub(super) about: Timestamp,
+    pub about: Timestamp,
     /// Whether it is due at all.
-    pub(super) due: bool,
+    pub due: bool,
     /// How many times that were left out with one reason this is.
-    pub(super) times: u64,
+    pub times: u64,
     /// What is unusual about it.
-    pub(super) why: Vec<Explained>,
+    pub why: Vec<Explained>,
     /// The last of several times that were left out.
-    pub(super) last: Option<Explained>,
+    pub last: Option<Explained>,
 }
 
 /// Which times that are left out with the same reason are one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fold {
+pub enum Fold {
     /// Those between two occurrences.
     Neighbours,
     /// Those of one local day.
@@ -42,7 +42,7 @@ const LEFT_OUT: usize = 200;
 /// The due times (with the number of their row) and what the rows left out up to the last of them, in order; and whether
 /// more was left out than these say.
 pub(super) fn entries<'a>(
-    rows: &'a [Row],
+    rows: &'a [Timed],
     due: &[(usize, Timestamp)],
     from: Timestamp,
     fold: Fold,
@@ -119,7 +119,7 @@ fn unusual(one: &Explained) -> bool {
 }
 
 /// In words, of this one or of all through `last`.
-pub(super) fn reason(one: &Explained, last: Option<&Explained>) -> String {
+pub fn reason(one: &Explained, last: Option<&Explained>) -> String {
     let causes = |because: &[_]| {
         let causes: Vec<String> = because.iter().map(ToString::to_string).collect();
         causes.join(", ")
@@ -162,7 +162,7 @@ pub(super) fn reason(one: &Explained, last: Option<&Explained>) -> String {
 fn date(wall: WallTime) -> String {
     let text = wall.to_string();
     let date = text.get(..10).unwrap_or_default();
-    format!("{} {date}", when::weekday_of(date))
+    format!("{} {date}", weekday_of(date))
 }
 
 /// `02:30`, with seconds where there are any.
@@ -172,12 +172,16 @@ fn time(wall: WallTime) -> String {
     time.strip_suffix(":00").unwrap_or(time).to_owned()
 }
 
+/// `Mon`, of a date such as `2026-11-23`.
+pub(crate) fn weekday_of(date: &str) -> String {
+    date.parse::<NaiveDate>().map_or_else(|_| String::new(), |date| date.weekday().to_string())
+}
+
 /// `Fri 2026-12-25 09:00:00`; through another one of that day `Fri 2026-12-25 09:00:00 – 17:00:00`, of another
 /// `Fri 2026-12-25 – Sat 2026-12-26`.
-pub(super) fn wall(one: &Explained, last: Option<&Explained>) -> String {
+pub fn wall(one: &Explained, last: Option<&Explained>) -> String {
     let text = one.named.to_string();
-    let single =
-        format!("{} {}", when::weekday_of(text.get(..10).unwrap_or_default()), text.replace('T', " "));
+    let single = format!("{} {}", weekday_of(text.get(..10).unwrap_or_default()), text.replace('T', " "));
     let Some(last) = last else { return single };
     let through = last.named.to_string();
     match (text.get(..10) == through.get(..10), through.get(11..)) {

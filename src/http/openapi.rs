@@ -1,0 +1,101 @@
+//! `GET /v1/openapi.json`: the interface described for programs (OpenAPI 3.1), as its handlers and the forms of its answers
+//! are. A route is served and described by the same line of `routes.rs`.
+
+use super::problem::Problem;
+use axum::{Extension, http::header, response::IntoResponse};
+use std::sync::Arc;
+use utoipa::{
+    OpenApi,
+    openapi::{
+        Content, ContentBuilder, Ref, RefOr, Response, ResponseBuilder,
+        path::{Operation, PathItem},
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
+};
+
+/// What is said of the interface as a whole.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Khronos",
+        description = "A clock that publishes named time events. Instants are RFC 3339 with an offset, in whole milliseconds; \
+                       what is listed in pages says in `next` where to go on. Every answer that is no success is a problem \
+                       document (RFC 9457), whose `code` is for programs. A clock that has tokens wants one with every request, \
+                       but for `/healthz` and `/readyz`; without tokens, everybody who reaches it may read, and changes are \
+                       made on its control socket."
+    ),
+    components(schemas(Problem)),
+    tags(
+        (name = "schedules", description = "What is due, and when next"),
+        (name = "record", description = "What became of it"),
+        (name = "parked", description = "Events that were given up on"),
+        (name = "clock", description = "The clock itself")
+    )
+)]
+pub(super) struct Interface;
+
+/// The description, as it is sent.
+#[derive(Clone)]
+pub(super) struct Described(Arc<str>);
+
+/// The name of the way to show who asks.
+const TOKEN: &str = "token";
+
+/// What any route may answer with.
+const PROBLEMS: [(&str, &str); 6] = [
+    ("400", "The request contradicts itself, or a parameter of it can't be used"),
+    ("401", "The clock wants a token, or does not know this one"),
+    (
+        "403",
+        "Who asks may not; his token came over the network in the clear; the clock does not answer to the name in the Host \
+         header; or a page of another site asks",
+    ),
+    ("429", "Too many requests come with tokens that are not known: try again after `Retry-After` seconds"),
+    ("503", "The clock can't answer at present: try again after `Retry-After` seconds"),
+    ("default", "Another problem"),
+];
+
+impl Described {
+    /// With how callers show who they are, and the problems that any route may answer with.
+    pub(super) fn new(mut described: utoipa::openapi::OpenApi) -> Self {
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("kh_...");
+        let token = token.description(Some("What `khronos token new` made."));
+        let components = described.components.get_or_insert_default();
+        components.add_security_scheme(TOKEN, SecurityScheme::Http(token.build()));
+        let needs_none = SecurityRequirement::default();
+        described.security = Some(vec![SecurityRequirement::new(TOKEN, [""; 0]), needs_none]);
+        for operation in described.paths.paths.values_mut().flat_map(operations) {
+            for (status, description) in PROBLEMS {
+                operation
+                    .responses
+                    .responses
+                    .entry(status.to_owned())
+                    .or_insert_with(|| problem(description));
+            }
+        }
+        // Texts, numbers and maps of texts: there is nothing that could be refused.
+        Self(described.to_json().unwrap_or_default().into())
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    [get, put, post, delete, patch].into_iter().flatten()
+}
+
+fn problem(description: &str) -> RefOr<Response> {
+    let content: Content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let response = ResponseBuilder::new().description(description);
+    response.content("application/problem+json", content).build().into()
+}
+
+/// The interface, described for programs
+///
+/// OpenAPI 3.1.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "clock",
+    responses((status = 200, description = "This document", body = serde_json::Value))
+)]
+pub(super) async fn openapi(Extension(described): Extension<Described>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], described.0.to_string())
+}

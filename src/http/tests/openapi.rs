@@ -1,0 +1,210 @@
+//! The description of the interface, against the interface and against the specification of descriptions.
+
+use super::*;
+use crate::schedule::{Calendars, file};
+use jsonschema::Validator;
+
+/// The JSON Schema of OpenAPI 3.1 documents (spec.openapis.org/oas/3.1/schema/2022-10-07).
+const OPENAPI: &str = include_str!("../../../tests/conformance/openapi-3.1.json");
+
+/// Paths with their methods, as described.
+fn operations(described: &Value) -> Vec<(String, String, Value)> {
+    let mut found = Vec::new();
+    for (path, item) in described["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            found.push((method.to_uppercase(), path.clone(), operation.clone()));
+        }
+    }
+    found
+}
+
+/// A validator of what has this schema in the document.
+fn validator(described: &Value, schema: &Value) -> Validator {
+    let mut whole = schema.clone();
+    whole["components"] = described["components"].clone();
+    jsonschema::draft202012::new(&whole).unwrap_or_else(|error| panic!("{schema}: {error}"))
+}
+
+fn check(validator: &Validator, value: &Value, what: &str) {
+    let found: Vec<String> =
+        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(found.is_empty(), "{what}: {found:?}\n{value}");
+}
+
+async fn described(client: &Client) -> Value {
+    let (status, headers, described) = got(client, "/v1/openapi.json").await;
+    assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/json"));
+    described
+}
+
+/// A clock's control socket, with what serves it.
+fn control(clock: &Clock) -> (Client, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = bind_control(folder.path()).unwrap();
+    tokio::spawn(serve_control(socket, clock.state.clone(), clock.shutdown.clone()));
+    (Client::new(Target::Unix(control_path(folder.path()))), folder)
+}
+
+#[tokio::test]
+async fn the_description_is_a_valid_openapi_document() {
+    let clock = Clock::start().await;
+    let (operator, _folder) = control(&clock);
+    let openapi = jsonschema::draft202012::new(&serde_json::from_str(OPENAPI).unwrap()).unwrap();
+    for client in [&clock.client, &operator] {
+        let mut described = described(client).await;
+        check(&openapi, &described, "the document");
+        assert!(described["openapi"].as_str().unwrap().starts_with("3.1."));
+        // All that is referred to is there.
+        let text = described.to_string();
+        let names = text.split("\"$ref\":\"#/components/schemas/").skip(1);
+        for name in names.map(|rest| rest.split('"').next().unwrap()) {
+            assert!(described["components"]["schemas"].get(name).is_some(), "{name}");
+        }
+        let mut ids: Vec<_> =
+            operations(&described).iter().map(|(.., one)| one["operationId"].to_string()).collect();
+        let all = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "ids of operations are their own: {ids:?}");
+        // And one that is none is found out.
+        described["paths"]["/v1/parked"]["get"]["responses"] = Value::Null;
+        assert!(!openapi.is_valid(&described));
+    }
+}
+
+#[tokio::test]
+async fn what_is_described_is_served_and_what_is_listed_is_described() {
+    let clock = Clock::start().await;
+    let (operator, _folder) = control(&clock);
+    let (_, _, index) = got(&clock.client, "/").await;
+    let public = described(&clock.client).await;
+    let mut listed: Vec<&String> = index["paths"].as_object().unwrap().keys().collect();
+    let mut paths: Vec<&String> =
+        public["paths"].as_object().unwrap().keys().filter(|path| *path != "/").collect();
+    listed.sort();
+    paths.sort();
+    assert_eq!(listed, paths);
+    let mut asked_for = 0;
+    for client in [&clock.client, &operator] {
+        for (method, path, operation) in operations(&described(client).await) {
+            // The one has no end, the other is no JSON.
+            if ["/v1/feed", "/metrics"].contains(&path.as_str()) {
+                continue;
+            }
+            let path = path.replace("{name}", "one-minute").replace("{id}", "x");
+            let method: Method = method.parse().unwrap();
+            let (status, _, body) = asked(client, method.clone(), &path, ("application/json", "{}")).await;
+            assert_ne!(status, 405, "{method} {path}");
+            assert!(!body["detail"].as_str().unwrap_or_default().contains("there is nothing at"), "{path}");
+            let responses = &operation["responses"];
+            assert!(responses.get("default").is_some() && responses.get("200").is_some(), "{path}");
+            asked_for += 1;
+        }
+    }
+    assert!(asked_for >= 36, "{asked_for}");
+}
+
+#[tokio::test]
+async fn answers_and_problems_are_of_the_form_that_is_described() {
+    let clock = Clock::start().await;
+    clock.record(confirmed("one-minute", 1));
+    let (operator, _folder) = control(&clock);
+    let described = described(&operator).await;
+    let definition =
+        r#"{"name":"night","event":"a.b.c","cron":"30 2 * * *","time_zone":"Europe/Paris","only":[]}"#;
+    let right = definition.replace(",\"only\":[]", "");
+    for (method, path, template, body) in [
+        ("get", "/", "", ""),
+        ("get", "/healthz", "", ""),
+        ("get", "/readyz", "", ""),
+        ("get", "/v1/schedules?limit=1", "", ""),
+        ("get", "/v1/schedules?limit=0", "", ""),
+        ("get", "/v1/schedules?unknown=1", "", ""),
+        ("get", "/v1/schedules/one-minute", "/v1/schedules/{name}", ""),
+        ("get", "/v1/schedules/one-minutee", "/v1/schedules/{name}", ""),
+        ("get", "/v1/schedules/one-minute/next", "/v1/schedules/{name}/next", ""),
+        ("get", "/v1/calendars/x", "/v1/calendars/{id}", ""),
+        ("get", "/v1/zones/x", "/v1/zones/{id}", ""),
+        ("get", "/v1/history", "", ""),
+        ("get", "/v1/history?limit=0", "", ""),
+        ("get", "/v1/audit", "", ""),
+        ("get", "/v1/audit?schedule=nobody", "", ""),
+        ("get", "/v1/parked", "", ""),
+        ("post", "/v1/preview?from=2027-03-26T00:00:00Z&count=5", "/v1/preview", &right),
+        ("post", "/v1/preview", "", definition),
+        ("post", "/v1/preview", "", "{"),
+        ("post", "/v1/parked/release", "", r#"{"ids":[7,8,9]}"#),
+        ("post", "/v1/parked/drop", "", r#"{"ids":[]}"#),
+        (
+            "post",
+            "/v1/pause",
+            "",
+            r#"{"all":true,"by":"ann","note":"new disks","for":"2h","on_resume":"skip"}"#,
+        ),
+        ("post", "/v1/pause", "", r#"{"all":true}"#),
+        ("post", "/v1/resume", "", r#"{"all":true,"on_resume":"skip"}"#),
+        ("post", "/v1/reload", "", ""),
+    ] {
+        let bare = path.split('?').next().unwrap();
+        let template = if template.is_empty() { bare } else { template };
+        let operation = &described["paths"][template][method];
+        let method: Method = method.to_uppercase().parse().unwrap();
+        let (status, headers, answer) = asked(&operator, method, path, ("application/json", body)).await;
+        let responses = &operation["responses"];
+        let response = responses.get(status.to_string()).unwrap_or(&responses["default"]);
+        let kind = headers["content-type"].to_str().unwrap();
+        let schema = &response["content"][kind]["schema"];
+        assert!(!schema.is_null(), "{path} {status} {kind}: {response}");
+        check(&validator(&described, schema), &answer, path);
+        assert_eq!(kind == "application/problem+json", status >= 400, "{path} {status}");
+        if !body.is_empty() && status == 200 {
+            let taken = &operation["requestBody"]["content"]["application/json"]["schema"];
+            check(&validator(&described, taken), &serde_json::from_str(body).unwrap(), path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_callers_without_a_token_are_told_is_described() {
+    let clock = access::clock().await;
+    let (operator, _folder) = control(&clock);
+    let described = described(&operator).await;
+    assert_eq!(described["security"], serde_json::json!([{ "token": [] }, {}]));
+    assert_eq!(described["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    for (reasons, status, path) in
+        [(0, 200, "/readyz"), (1, 503, "/readyz"), (1, 200, "/healthz"), (0, 401, "/v1/parked")]
+    {
+        clock.status.send_modify(|status| status.reasons = vec!["the disk is full".into(); reasons]);
+        let (found, headers, answer) = got(&clock.client, path).await;
+        assert_eq!(found, status, "{path}: {answer}");
+        let response = &described["paths"][path]["get"]["responses"][status.to_string()];
+        let schema = &response["content"][headers["content-type"].to_str().unwrap()]["schema"];
+        assert!(!schema.is_null(), "{path} {status}: {response}");
+        check(&validator(&described, schema), &answer, path);
+    }
+}
+
+#[tokio::test]
+async fn every_example_of_a_definition_is_right() {
+    let clock = Clock::start().await;
+    let described = described(&clock.client).await;
+    let mut examples = 0;
+    for (_, path, operation) in operations(&described) {
+        let content = &operation["requestBody"]["content"]["application/json"];
+        let Some(example) = content.get("example") else { continue };
+        check(&validator(&described, &content["schema"]), example, &path);
+        let json = serde_json::to_vec(example).unwrap();
+        let read = file::from_json(&json, &Calendars::default(), at(10)).unwrap();
+        assert_eq!(read.remarks, []);
+        examples += 1;
+    }
+    assert_eq!(examples, 1);
+    // The keys that are described are those that are read.
+    let keys = &described["components"]["schemas"]["Definition"]["properties"];
+    for key in keys.as_object().unwrap().keys() {
+        let faults = file::from_json(format!("{{\"{key}\":null}}").as_bytes(), &Calendars::default(), at(10));
+        let faults = faults.unwrap_err();
+        let unknown = faults.list[0].code == crate::schedule::FaultCode::UnknownKey;
+        assert_eq!(unknown, keys[key]["readOnly"] == true, "{key}");
+    }
+}

@@ -1,0 +1,174 @@
+//! One page of the schedules that are wanted. The clock's loop is asked in pages of its own, so many at most for one answer:
+//! a filter that few pass through ends a page early, with where to go on.
+
+use super::{Schedules, all};
+use crate::{
+    engine::ScheduleStatus,
+    ops::{
+        Clock, OpsError, Pages, ScheduleView,
+        history::check_word,
+        views::{STATES, state_word},
+    },
+    schedule::{FaultCode, is_name},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::IntoParams;
+
+/// Schedules in one answer, at most.
+const MOST: usize = 1_000;
+/// Schedules looked through for one answer; when it is not full by then, `next` says where to go on.
+const LOOKED_THROUGH: usize = 10_000;
+/// In front of the name in what says where to go on: another form of it gets another letter.
+const FORM: char = 'n';
+/// The longest domain, in bytes: that of an event's name.
+const DOMAIN: usize = 255;
+
+/// Which schedules.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleQuery {
+    /// Only those whose names begin so.
+    pub prefix: Option<String>,
+    /// Only those whose events are of this domain: `billing` is that of `billing.invoice.due`, and so is `billing.invoice`.
+    pub domain: Option<String>,
+    /// Only those in this state: `active`, `paused`, `over`, `catching-up` or `refused`.
+    pub state: Option<String>,
+    /// At most so many, 1 to 1,000; 100 if left out. A page may have fewer, or none, and yet not be the last one.
+    #[param(minimum = 1, maximum = 1_000)]
+    pub limit: Option<usize>,
+    /// Where to go on: `next` of the page before.
+    pub page: Option<String>,
+}
+
+/// Schedules by name, and where to go on.
+#[derive(Debug)]
+pub struct SchedulePage {
+    /// Those that are wanted.
+    pub list: Vec<ScheduleStatus>,
+    /// The next value of `page`; none at the end.
+    pub next: Option<String>,
+}
+
+/// Reads one page of the schedules that are wanted.
+///
+/// # Errors
+/// [`OpsError::Parameter`].
+pub async fn page(clock: impl Into<Clock>, wanted: &ScheduleQuery) -> Result<SchedulePage, OpsError> {
+    let limit = wanted.limit.unwrap_or(100);
+    if !(1..=MOST).contains(&limit) {
+        return Err(OpsError::parameter("limit", FaultCode::OutOfRange, format!("1 to {MOST}")));
+    }
+    check_word("state", wanted.state.as_deref(), &STATES)?;
+    if let Some(domain) = &wanted.domain
+        && (domain.is_empty() || domain.len() > DOMAIN || domain.ends_with('.'))
+    {
+        let what = "a domain is the first words of an event's name, as in billing or billing.invoice";
+        return Err(OpsError::parameter("domain", FaultCode::InvalidValue, what));
+    }
+    let prefix = wanted.prefix.as_deref().unwrap_or_default();
+    if !prefix.is_empty() && !is_name(prefix) {
+        let what = "names begin with a letter or digit, and have a-z, 0-9, '.', '_' and '-'";
+        return Err(OpsError::parameter("prefix", FaultCode::InvalidValue, what));
+    }
+    let after = wanted.page.as_deref().map(name_of).transpose()?;
+    let mut rest: Schedules = all(clock);
+    rest.after = after.max(before(prefix)).map(Arc::from);
+    let (mut list, mut looked_at) = (Vec::new(), 0);
+    loop {
+        let found = rest.next().await?;
+        if found.is_empty() {
+            return Ok(SchedulePage { list, next: None });
+        }
+        for status in found {
+            let name = status.revision.name();
+            if !name.starts_with(prefix) {
+                return Ok(SchedulePage { list, next: None });
+            }
+            if list.len() == limit {
+                let next = list.last().map(|last: &ScheduleStatus| mark(last.revision.name()));
+                return Ok(SchedulePage { list, next });
+            }
+            let reached = (looked_at == LOOKED_THROUGH).then(|| mark(name));
+            looked_at += 1;
+            if is_wanted(&status, wanted) {
+                list.push(status);
+            }
+            if reached.is_some() {
+                return Ok(SchedulePage { list, next: reached });
+            }
+        }
+    }
+}
+
+fn is_wanted(status: &ScheduleStatus, wanted: &ScheduleQuery) -> bool {
+    let of_domain = |domain: &str| {
+        let definition = &status.revision.definition;
+        let rest = definition.event().strip_prefix(domain);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    wanted.domain.as_deref().is_none_or(of_domain)
+        && wanted.state.as_deref().is_none_or(|state| state == state_word(status))
+}
+
+/// What every name with this prefix comes behind, and no other name that does.
+fn before(prefix: &str) -> Option<String> {
+    let last = prefix.bytes().last()?;
+    let start = prefix.get(..prefix.len() - 1)?;
+    // Of what is in names, DEL is beyond all.
+    Some(format!("{start}{}\u{7f}", char::from(last - 1)))
+}
+
+/// Where to go on after this name.
+fn mark(name: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(format!("{FORM}{name}"))
+}
+
+fn name_of(page: &str) -> Result<String, OpsError> {
+    let name = BASE64_URL_SAFE_NO_PAD.decode(page).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let name = name.and_then(|text| text.strip_prefix(FORM).map(str::to_owned));
+    name.filter(|name| is_name(name)).ok_or_else(|| {
+        let what =
+            "this is not where a page of this list begins; take 'next' of the page before, or leave it out";
+        OpsError::parameter("page", FaultCode::InvalidValue, what)
+    })
+}
+
+impl Pages for SchedulePage {
+    type Item = ScheduleStatus;
+    type View<'a> = ScheduleView;
+
+    async fn next(&mut self) -> Result<Vec<ScheduleStatus>, OpsError> {
+        Ok(std::mem::take(&mut self.list))
+    }
+
+    fn view(&self, status: &ScheduleStatus) -> ScheduleView {
+        ScheduleView::new(status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_begins_where_its_first_name_may_be() {
+        for (prefix, inside, outside) in [("b", "b", "a-z"), ("a.b", "a.b", "a.azzz"), ("0", "0", "")] {
+            let before = before(prefix).unwrap();
+            assert!(*before < *inside && *before > *outside, "{prefix}");
+        }
+        assert_eq!(before(""), None);
+    }
+
+    #[test]
+    fn where_to_go_on_is_read_back_and_nothing_else_is() {
+        assert_eq!(name_of(&mark("a.b-c")).unwrap(), "a.b-c");
+        let long = "x".repeat(1 << 16);
+        for other in ["", "a.b-c", "bg==", "bg", &mark(""), &mark("\n"), &mark(&long), &long] {
+            let refused = name_of(other).unwrap_err();
+            assert!(matches!(refused, OpsError::Parameter(fault) if fault.name == "page"), "{other:.40}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A schedule as it runs, or as it is stored.
+
+use super::{FinishedView, PauseView};
+use crate::{
+    engine::{ScheduleStatus, Span},
+    schedule::Definition,
+};
+use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// All schedules of a clock, by name.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ScheduleList {
+    /// The clock's name.
+    pub clock: String,
+    /// The present pause, of all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PauseView>,
+    /// Its schedules.
+    pub schedules: Vec<ScheduleView>,
+    /// Where to go on, as `page`; null at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// The states of a schedule, by the words that [`ScheduleView::state`] uses.
+pub(in crate::ops) const STATES: [&str; 5] = ["active", "paused", "over", "catching-up", "refused"];
+
+/// The word for a schedule's state: the first of these that holds, from the last of them on.
+pub(in crate::ops) fn state_word(status: &ScheduleStatus) -> &'static str {
+    let [active, paused, over, catching_up, refused] = STATES;
+    match status {
+        ScheduleStatus { refused: Some(_), .. } => refused,
+        status if !status.outstanding.is_empty() => catching_up,
+        status if status.revision.definition.is_paused() => paused,
+        ScheduleStatus { next: None, .. } => over,
+        _ => active,
+    }
+}
+
+/// One schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ScheduleView {
+    /// Its name.
+    pub name: String,
+    /// What it publishes.
+    pub event: Option<String>,
+    /// When, in a few words.
+    pub timing: String,
+    /// Next due time; null when there is none any more.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub next_due_at: Option<Timestamp>,
+    /// `active`, `paused` (its occurrences are skipped), `over` (there are none any more), `catching-up` or `refused` (the
+    /// broker does not take its event).
+    #[serde(default)]
+    pub state: String,
+    /// Its occurrences are skipped.
+    pub paused: bool,
+    /// Counts up with every accepted edit.
+    pub revision: u32,
+    /// Since when the definition holds.
+    #[schema(value_type = String, format = DateTime)]
+    pub effective_from: Timestamp,
+    /// Since when a `limit` without `from` counts: earlier than `effective_from` where edits left the timing as it was.
+    #[schema(value_type = String, format = DateTime)]
+    pub counts_from: Timestamp,
+    /// As written.
+    pub definition: Definition,
+    /// What got no answer yet, or is caught up with.
+    pub outstanding: Option<Span>,
+    /// Events that were confirmed, whatever its revision: as far as the record goes back, and since.
+    pub confirmed: u64,
+    /// Of these, how many reached nobody.
+    pub returned: u64,
+    /// When the last of them was sent; null before the first.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_sent_at: Option<Timestamp>,
+    /// What the broker refuses of it at present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedView>,
+    /// Its last occurrence is settled, and nothing of it is due any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<FinishedView>,
+}
+
+/// That the broker refuses a schedule's event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RefusedView {
+    /// The broker's reason.
+    pub reason: String,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    /// How often.
+    pub times: u64,
+}
+
+impl ScheduleView {
+    /// A schedule as it runs; or, where no clock runs, as it is stored.
+    pub fn new(status: &ScheduleStatus) -> Self {
+        let revision = &status.revision;
+        let built = revision.build().ok();
+        let definition = revision.definition.definition();
+        let finished = built.as_ref().filter(|_| status.finished).map(|one| FinishedView::new(&one.timing));
+        // In the author's words where there are some: a cron expression says more than its description.
+        let timing = match (&definition.cron, &built) {
+            (Some(cron), _) => {
+                format!("cron {cron} {}", definition.time_zone.as_deref().unwrap_or("UTC"))
+            }
+            (None, Some(schedule)) => schedule.timing.describe(),
+            (None, None) => "not understood by this version".into(),
+        };
+        Self {
+            name: revision.name().to_owned(),
+            event: built.as_ref().map(|schedule| schedule.event.to_string()),
+            timing,
+            next_due_at: status.next,
+            state: state_word(status).into(),
+            paused: definition.paused == Some(true),
+            revision: revision.number,
+            effective_from: revision.effective_from,
+            counts_from: revision.counts_from,
+            definition,
+            outstanding: status.outstanding.first().cloned(),
+            confirmed: status.sent.confirmed.into(),
+            returned: status.sent.returned.into(),
+            last_sent_at: status.sent.last(),
+            refused: status.refused.as_ref().map(|refused| RefusedView {
+                reason: refused.reason.clone(),
+                since: refused.since,
+                times: refused.times,
+            }),
+            finished,
+        }
+    }
+}
