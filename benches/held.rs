@@ -1,4 +1,5 @@
-//! Schedules held: memory of each, processor time while none is due, and how soon the clock fires again after kill -9.
+//! Schedules held: memory of each, processor time while none is due, how soon the clock fires again after kill -9, and how
+//! long a page of their list takes (that alone: `HELD_PART=lists`).
 //! `HELD` (100,000) says how many, all different: elapsed with an anchor, cron in a zone, days with a phase in a zone.
 //! The engine alone is measured in a process of its own; the rest is the real program, with the embedded broker.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
@@ -8,11 +9,13 @@ mod common;
 use common::{
     as_the_program,
     clock::rules,
-    measure::{memory, wall},
+    measure::{median, memory, quantile, wall},
     setting,
 };
 use khronos::{
     engine::{Action, Engine, Input, Reading, Snapshot},
+    http::client::{Client, Target},
+    ops::ScheduleList,
     schedule::{CalendarStore, Definition, Packed},
 };
 use ponos::event::Timestamp;
@@ -33,12 +36,13 @@ fn main() {
     as_the_program();
     match std::env::var("HELD_PART").as_deref() {
         Ok("engine") => engine(),
+        Ok("lists") => lists(),
         _ => whole(),
     }
 }
 
-fn whole() {
-    let count = setting("HELD", 100_000);
+/// A folder of schedules, one of which is due each second.
+fn written(count: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let schedules = folder.path().join("schedules");
     fs::create_dir(&schedules).unwrap();
@@ -49,6 +53,47 @@ fn whole() {
     }
     let ticking = "[[schedule]]\nname = \"a\"\nevent = \"bench.second.passed\"\nevery = \"1s\"\n";
     fs::write(schedules.join("a.toml"), ticking).unwrap();
+    folder
+}
+
+/// Pages of the list, as a client on the control socket has them.
+fn lists() {
+    let count = setting("HELD", 100_000);
+    let folder = written(count);
+    println!("{count} schedules");
+    let mut clock = Clock::start(folder.path(), "lists");
+    clock.wait_for("fired", "bench.second.passed");
+    if count > 1_000 {
+        clock.wait_for("all are durable", "schedules are loaded");
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let client = Client::new(Target::of_store(&folder.path().join("store")));
+    let middle = format!("prefix=held-{:04}", count / 2_000);
+    for (what, query) in [
+        ("the first 1,000", "limit=1000"),
+        ("1,000 from the middle", &format!("{middle}&limit=1000")),
+        ("a domain that nobody has", "domain=nobody&limit=1000"),
+        ("a state that none is in", "state=paused&limit=1000"),
+        ("the first 100", "limit=100"),
+    ] {
+        let path = format!("/v1/schedules?{query}");
+        let mut times = Vec::new();
+        let mut given = 0;
+        for _ in 0..50 {
+            let start = wall();
+            let page: ScheduleList = runtime.block_on(client.get(&path)).unwrap();
+            times.push((wall() - start) as f64 / 1e6);
+            given = page.schedules.len();
+        }
+        let (half, most) = (median(&times), quantile(&times, 0.98));
+        println!("  {what} ({given} given): {half:.1} ms, p98 {most:.1} ms");
+    }
+}
+
+fn whole() {
+    let count = setting("HELD", 100_000);
+    let folder = written(count);
+    let schedules = folder.path().join("schedules");
     println!("{count} schedules");
     let mut part = Command::new(std::env::current_exe().unwrap());
     assert!(part.env("HELD_PART", "engine").status().unwrap().success());

@@ -9,7 +9,7 @@ use super::{
     source::ClockSource,
     table,
 };
-use crate::ops::{ScheduleList, ScheduleView};
+use crate::ops::{STATES, ScheduleList, ScheduleView, schedules::ScheduleQuery};
 use ponos::event::Timestamp;
 use std::process::ExitCode;
 
@@ -18,6 +18,15 @@ use std::process::ExitCode;
 pub(super) struct Args {
     #[command(flatten)]
     clock: ClockArgs,
+    /// Only those whose names begin so
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// Only those whose events are of this domain: "billing" is that of billing.invoice.due, and so is "billing.invoice"
+    #[arg(long, value_name = "WORDS")]
+    domain: Option<String>,
+    /// Only those in this state
+    #[arg(long, value_name = "STATE", value_parser = STATES)]
+    state: Option<String>,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -29,7 +38,10 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 
 async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let source = args.clock.reach(globals).await?;
-    let ScheduleList { paused, schedules, .. } = source.schedules().await?;
+    let Args { prefix, domain, state, .. } = args;
+    let all = [&prefix, &domain, &state].into_iter().all(Option::is_none);
+    let wanted = ScheduleQuery { prefix, domain, state, ..ScheduleQuery::default() };
+    let ScheduleList { paused, schedules, .. } = source.schedules_of(wanted).await?;
     let stopped = matches!(source, ClockSource::Stopped(_));
     source.close().await?;
     if stopped {
@@ -43,7 +55,7 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
             return output::lines(out, &schedules);
         }
         if schedules.is_empty() {
-            return writeln!(out, "there are no schedules");
+            return writeln!(out, "there are no {}schedules", if all { "" } else { "such " });
         }
         let header = ["NAME", "EVENT", "TIMING", "NEXT DUE", "LAST SENT", "CONFIRMED", "TO NOBODY", "STATE"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];

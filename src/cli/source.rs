@@ -9,6 +9,7 @@ use crate::{
         self, CalendarView, History, Pages, ParkedList, ScheduleList, ScheduleView, StoppedClock, ZoneView,
         audit::Window,
         history::{HistoryQuery, MOST},
+        schedules::{MOST_OF_A_PAGE, ScheduleQuery},
     },
     schedule::{CalendarId, CalendarStore, ZoneId},
 };
@@ -24,23 +25,33 @@ pub(super) enum ClockSource {
 
 impl ClockSource {
     pub(super) async fn schedules(&self) -> Result<ScheduleList, CliError> {
-        Ok(match self {
-            Self::Running(client) => {
-                let mut all: ScheduleList = client.get("/v1/schedules?limit=1000").await?;
-                while let Some(next) = all.next.take() {
-                    let path = format!("/v1/schedules?limit=1000&page={}", encode(&next));
-                    let more: ScheduleList = client.get(&path).await?;
-                    all.schedules.extend(more.schedules);
-                    all.next = more.next;
+        self.schedules_of(ScheduleQuery::default()).await
+    }
+
+    /// All that are wanted, page by page.
+    pub(super) async fn schedules_of(&self, wanted: ScheduleQuery) -> Result<ScheduleList, CliError> {
+        let mut wanted = ScheduleQuery { limit: Some(MOST_OF_A_PAGE), ..wanted };
+        let mut schedules = Vec::new();
+        loop {
+            let page = match self {
+                Self::Running(client) => client.get::<ScheduleList>(&schedules_path(&wanted)).await?,
+                Self::Stopped(clock) => {
+                    let page = ops::schedules::page(clock.clone(), &wanted).await?;
+                    let schedules = page.list.iter().map(ScheduleView::new).collect();
+                    ScheduleList {
+                        clock: clock.name().to_owned(),
+                        paused: clock.paused(),
+                        schedules,
+                        next: page.next,
+                    }
                 }
-                all
+            };
+            schedules.extend(page.schedules);
+            wanted.page = page.next;
+            if wanted.page.is_none() {
+                return Ok(ScheduleList { clock: page.clock, paused: page.paused, schedules, next: None });
             }
-            Self::Stopped(clock) => {
-                let all = ops::schedules::all(clock.clone());
-                let schedules = ops::collect(all, |all, one| all.view(&one)).await?;
-                ScheduleList { clock: clock.name().to_owned(), paused: clock.paused(), schedules, next: None }
-            }
-        })
+        }
     }
 
     pub(super) async fn schedule(&self, name: &str) -> Result<ScheduleView, CliError> {
@@ -146,6 +157,20 @@ impl ClockSource {
             Self::Stopped(clock) => Ok(clock.close().await?),
         }
     }
+}
+
+fn schedules_path(wanted: &ScheduleQuery) -> String {
+    let mut path = format!("/v1/schedules?limit={}", wanted.limit.unwrap_or(MOST_OF_A_PAGE));
+    let words = [
+        ("prefix", &wanted.prefix),
+        ("domain", &wanted.domain),
+        ("state", &wanted.state),
+        ("page", &wanted.page),
+    ];
+    for (key, word) in words {
+        path.extend(word.iter().map(|word| format!("&{key}={}", encode(word))));
+    }
+    path
 }
 
 fn history_path(wanted: &HistoryQuery) -> String {

@@ -39,5 +39,5 @@ pub use stopped::StoppedClock;
 pub use views::{
     Alive, BrokerLink, CalendarView, FinishedView, GapView, History, ParkedDecision, ParkedIds, ParkedList,
     ParkedView, PauseAsked, PauseDecision, PauseView, Readiness, RefusedView, Reloaded, ResumeAsked,
-    ResumeDecision, RowView, ScheduleList, ScheduleView, ZoneView,
+    ResumeDecision, RowView, STATES, ScheduleList, ScheduleView, ZoneView,
 };

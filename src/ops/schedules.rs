@@ -2,7 +2,7 @@
 
 mod page;
 
-pub use page::{SchedulePage, ScheduleQuery, page};
+pub use page::{MOST_OF_A_PAGE, SchedulePage, ScheduleQuery, page};
 
 use super::{Clock, Missing, MissingKind, OpsError, Pages, ScheduleView, run_blocking};
 use crate::{

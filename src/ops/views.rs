@@ -8,8 +8,8 @@ mod schedule;
 pub use finished::FinishedView;
 pub use health::{Alive, BrokerLink, Readiness};
 pub use pause::{PauseAsked, PauseDecision, PauseView, ResumeAsked, ResumeDecision};
-pub use schedule::{RefusedView, ScheduleList, ScheduleView};
-pub(super) use schedule::{STATES, state_word};
+pub(super) use schedule::state_word;
+pub use schedule::{RefusedView, STATES, ScheduleList, ScheduleView};
 
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, audit::skip_word},

@@ -242,6 +242,7 @@ fn where_there_is_no_row_it_is_said_instead_of_a_bare_header() {
         (&["history", "--outcome", "dropped"], "no such row is recorded\n"),
         (&["history", "--json"], ""),
         (&["list"], "there are no schedules\n"),
+        (&["list", "--prefix", "a"], "there are no such schedules\n"),
         (&["list", "--json"], ""),
         (&["parked", "list"], "nothing is parked\n"),
     ] {

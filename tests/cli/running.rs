@@ -164,6 +164,21 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
         let listed = &json_lines(&run(&["list", "--json"]))[0];
         assert_eq!((&listed["confirmed"], &listed["returned"]), (&7.into(), &1.into()));
         assert_eq!(listed["last_sent_at"], "1970-01-01T00:10:00.000Z");
+        for (filter, listed) in [
+            (&["--domain", "time", "--state", "active"][..], true),
+            (&["--domain", "tim"], false),
+            (&["--state", "paused"], false),
+        ] {
+            let list = run(&[&["list"], filter].concat());
+            let said = text(&list.stdout);
+            assert_eq!(said.contains("one-minute"), listed, "{list:?}");
+            assert_eq!(said == "there are no such schedules\n", !listed, "{list:?}");
+        }
+        let misspelt = run(&["list", "--state", "pausd"]);
+        assert!(
+            misspelt.status.code() == Some(2) && text(&misspelt.stderr).contains("paused"),
+            "{misspelt:?}"
+        );
         for at in [&[][..], &["--url", &url]] {
             rows.lock().unwrap().truncate(6);
             *full.lock().unwrap() = Err("the disk is full".to_owned());

@@ -233,6 +233,10 @@ fn whatever_is_asked_events_go_out_on_time_and_health_is_answered() {
     flood("names that are none, of 60 kB", &|attack| attack.asking(&[&no_name]));
     flood("names that nobody has", &|attack| attack.asking(&[&unknown]));
     flood("lists of all schedules", &|attack| attack.asking(&["/schedules"]));
+    flood("pages of lists, and of what nobody has", &|attack| {
+        attack.asking(&["/v1/schedules?limit=1000", "/v1/schedules?domain=nobody&limit=1000"])
+    });
+    flood("next occurrences", &|attack| attack.asking(&["/v1/schedules/often/next?count=1000"]));
     flood("lists that nobody reads", &|attack| attack.holding(Some("/schedules")));
     flood("idle connections", &|attack| attack.holding(None));
     flood("feeds of all the record, unread", &|attack| attack.holding(Some("/feed?after=0")));

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use utoipa::IntoParams;
 
 /// Schedules in one answer, at most.
-const MOST: usize = 1_000;
+pub const MOST_OF_A_PAGE: usize = 1_000;
 /// Schedules looked through for one answer; when it is not full by then, `next` says where to go on.
 const LOOKED_THROUGH: usize = 10_000;
 /// In front of the name in what says where to go on: another form of it gets another letter.
@@ -58,8 +58,8 @@ pub struct SchedulePage {
 /// [`OpsError::Parameter`].
 pub async fn page(clock: impl Into<Clock>, wanted: &ScheduleQuery) -> Result<SchedulePage, OpsError> {
     let limit = wanted.limit.unwrap_or(100);
-    if !(1..=MOST).contains(&limit) {
-        return Err(OpsError::parameter("limit", FaultCode::OutOfRange, format!("1 to {MOST}")));
+    if !(1..=MOST_OF_A_PAGE).contains(&limit) {
+        return Err(OpsError::parameter("limit", FaultCode::OutOfRange, format!("1 to {MOST_OF_A_PAGE}")));
     }
     check_word("state", wanted.state.as_deref(), &STATES)?;
     if let Some(domain) = &wanted.domain

@@ -24,7 +24,7 @@ pub struct ScheduleList {
 }
 
 /// The states of a schedule, by the words that [`ScheduleView::state`] uses.
-pub(in crate::ops) const STATES: [&str; 5] = ["active", "paused", "over", "catching-up", "refused"];
+pub const STATES: [&str; 5] = ["active", "paused", "over", "catching-up", "refused"];
 
 /// The word for a schedule's state: the first of these that holds, from the last of them on.
 pub(in crate::ops) fn state_word(status: &ScheduleStatus) -> &'static str {
