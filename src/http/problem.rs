@@ -96,7 +96,7 @@ pub(super) struct Problem {
     /// What the clock does not have, where that is the problem: a client may have another place to look in than `detail`
     /// says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) missing: Option<Missing>,
+    pub(super) missing: Option<Box<Missing>>,
     /// What is wrong with the request, each by its place: all that was found, a hundred at most.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<ProblemError>,
@@ -154,7 +154,7 @@ impl Problem {
             MissingKind::Calendar => "GET /v1/schedules lists the ids under definition.calendars",
             MissingKind::Zone => "GET /v1/schedules lists the ids under definition.zones",
         });
-        Self { missing: Some(missing), ..Self::new(StatusCode::NOT_FOUND, detail) }
+        Self { missing: Some(Box::new(missing)), ..Self::new(StatusCode::NOT_FOUND, detail) }
     }
 
     /// A body that is malformed, or says what can't be accepted.

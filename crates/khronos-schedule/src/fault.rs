@@ -76,7 +76,7 @@ pub struct Fault {
     /// The key, such as `cron` or `catch_up.grace`.
     pub key: &'static str,
     /// Of which of the `timings` (from 0) it is a key; `None` for the schedule's own.
-    pub part: Option<usize>,
+    pub part: Option<u8>,
     /// Which item of the key's list (from 0) is to blame; `None` where it holds no list, or all of it is.
     pub item: Option<usize>,
     /// Byte range within the key's text value, where a part of it is to blame; `None` for the whole value.

@@ -136,7 +136,8 @@ fn several(
             named.push(zone.clone());
             members.push(Member { rule, zone });
         }
-        faults.extend(found.into_iter().map(|fault| Fault { part: Some(index), ..fault }));
+        let part = u8::try_from(index).ok();
+        faults.extend(found.into_iter().map(|fault| Fault { part, ..fault }));
     }
     let union = Union::new(members, by_days);
     match union.members() {

@@ -51,7 +51,8 @@ pub(crate) fn advice(definition: &Definition, schedule: &Schedule, now: Timestam
         let Timing { days, bounds, .. } = schedule.timing.clone();
         let timing = Timing { rule, zone, read_in: None, days, bounds, jitter: None };
         let of_part = of_timing(keys, &timing, now).into_iter();
-        found.extend(of_part.map(|fault| Fault { part: Some(index), ..fault }));
+        let part = u8::try_from(index).ok();
+        found.extend(of_part.map(|fault| Fault { part, ..fault }));
     }
     found.extend(misleading(definition, schedule, now));
     let ends = run_out(definition, &schedule.timing, now);
