@@ -187,19 +187,26 @@ impl Clock {
 
     /// Status and body of an answer; `None` when nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, Value)> {
-        let mut stream = self.request(path, "")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let status = answer.split(' ').nth(1)?.parse().ok()?;
-        let (_, body) = answer.split_once("\r\n\r\n")?;
-        Some((status, serde_json::from_str(body).ok()?))
+        answer(self.request(path, "")?)
+    }
+
+    /// Posts JSON.
+    pub(crate) fn post(&self, path: &str, body: &str) -> Option<(u16, Value)> {
+        let headers = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        let mut stream = self.ask("POST", path, &headers)?;
+        stream.write_all(body.as_bytes()).ok()?;
+        answer(stream)
     }
 
     /// Asks in HTTP/1.0: the answer ends when the connection does.
     pub(crate) fn request(&self, path: &str, headers: &str) -> Option<TcpStream> {
+        self.ask("GET", path, headers)
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &str) -> Option<TcpStream> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\n{headers}\r\n", self.port).ok()?;
+        write!(stream, "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\n{headers}\r\n", self.port).ok()?;
         Some(stream)
     }
 
@@ -234,4 +241,13 @@ impl Clock {
 /// All that a program said.
 pub(crate) fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Status and JSON of what comes until the connection ends.
+fn answer(mut stream: TcpStream) -> Option<(u16, Value)> {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    Some((status, serde_json::from_str(body).ok()?))
 }
