@@ -1,7 +1,7 @@
 //! The form of a token, `kh_<id8>_<43 base64url>`, and its digest. Pure: randomness is an argument.
 //!
 //! A clock keeps the id and the digest of a token, never the token. Its secret is 256 random bits, so that SHA-256 is
-//! enough: nobody can try them all, as he could try the words of a password (ADR 0019).
+//! enough: nobody can try them all, as he could try the words of a password (ADR 0020).
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
