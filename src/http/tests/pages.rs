@@ -101,27 +101,19 @@ async fn a_filter_that_few_pass_through_ends_a_page_early_and_misses_none() {
 
 #[test]
 fn a_state_is_the_gravest_that_holds() {
-    let status = |paused, next, outstanding: bool, refused: bool| {
+    let status = |paused, finished: bool, outstanding: bool, refused: bool| {
         let span = Span { revision: 1, after: at(1), through: at(2), handed: at(1), coalesced: None };
         let refused =
             refused.then(|| Refused { event: "a.b.c".into(), reason: "full".into(), since: at(1), times: 1 });
         let revision = of("a", "a.b.c", Some(paused));
         let outstanding = if outstanding { vec![span] } else { vec![] };
-        let sent = sent(0, 0);
-        ScheduleView::new(&ScheduleStatus {
-            revision,
-            next,
-            outstanding,
-            sent,
-            refused,
-            finished: false,
-            in_flight: None,
-        })
-        .state
+        let (next, in_flight, sent) = (Some(at(1)).filter(|_| !finished), None, sent(0, 0));
+        let status = ScheduleStatus { revision, next, in_flight, outstanding, sent, refused, finished };
+        ScheduleView::new(&status).state
     };
-    assert_eq!(status(false, Some(at(1)), false, false), "active");
-    assert_eq!(status(false, None, false, false), "over");
-    assert_eq!(status(true, None, false, false), "paused");
-    assert_eq!(status(true, Some(at(1)), true, false), "catching-up");
-    assert_eq!(status(true, Some(at(1)), true, true), "refused");
+    assert_eq!(status(false, false, false, false), "active");
+    assert_eq!(status(true, false, false, false), "paused");
+    assert_eq!(status(true, true, false, false), "finished");
+    assert_eq!(status(true, false, true, false), "catching-up");
+    assert_eq!(status(true, false, true, true), "refused");
 }

@@ -34,7 +34,7 @@ pub struct ScheduleQuery {
     pub prefix: Option<String>,
     /// Only those whose events are of this domain: `billing` is that of `billing.invoice.due`, and so is `billing.invoice`.
     pub domain: Option<String>,
-    /// Only those in this state: `active`, `paused`, `over`, `catching-up` or `refused`.
+    /// Only those in this state: `active`, `paused`, `finished`, `catching-up` or `refused`.
     pub state: Option<String>,
     /// At most so many, 1 to 1,000; 100 if left out. A page may have fewer, or none, and yet not be the last one.
     #[param(minimum = 1, maximum = 1_000)]

@@ -24,16 +24,16 @@ pub struct ScheduleList {
 }
 
 /// The states of a schedule, by the words that [`ScheduleView::state`] uses.
-pub const STATES: [&str; 5] = ["active", "paused", "over", "catching-up", "refused"];
+pub const STATES: [&str; 5] = ["active", "paused", "finished", "catching-up", "refused"];
 
 /// The word for a schedule's state: the first of these that holds, from the last of them on.
 pub(in crate::ops) fn state_word(status: &ScheduleStatus) -> &'static str {
-    let [active, paused, over, catching_up, refused] = STATES;
+    let [active, paused, finished, catching_up, refused] = STATES;
     match status {
         ScheduleStatus { refused: Some(_), .. } => refused,
         status if !status.outstanding.is_empty() => catching_up,
+        ScheduleStatus { finished: true, .. } => finished,
         status if status.revision.definition.is_paused() => paused,
-        ScheduleStatus { next: None, .. } => over,
         _ => active,
     }
 }
@@ -50,7 +50,7 @@ pub struct ScheduleView {
     /// Next due time; null when there is none any more.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_due_at: Option<Timestamp>,
-    /// `active`, `paused` (its occurrences are skipped), `over` (there are none any more), `catching-up` or `refused` (the
+    /// `active`, `paused` (its occurrences are skipped), `finished` (there are none any more), `catching-up` or `refused` (the
     /// broker does not take its event).
     #[serde(default)]
     pub state: String,
