@@ -217,15 +217,22 @@ pub struct HttpConfig {
     pub hosts: Vec<String>,
     /// Whether everybody on this machine may change the clock.
     pub open: bool,
+    /// Whether everybody who reaches it may read, without a token.
+    pub open_reads: bool,
     /// Whether a proxy stands before it that encrypts, on a network of its own.
     pub behind_proxy: bool,
     /// By which it encrypts itself.
     pub tls: Option<HttpTlsConfig>,
-    /// Who may do what; without any, everybody may read.
+    /// Who may do what; without any, everybody on this machine may read.
     pub tokens: Vec<TokenConfig>,
 }
 
 impl HttpConfig {
+    /// Whether requests come from elsewhere than this machine.
+    pub fn is_reached_from_elsewhere(&self) -> bool {
+        self.enabled && (self.behind_proxy || !self.listen.ip().is_loopback())
+    }
+
     /// Whether tokens could come over a network in the clear, so that they are refused.
     pub fn refuses_tokens_from_elsewhere(&self) -> bool {
         let in_the_clear = self.tls.is_none() && !self.behind_proxy;

@@ -3,7 +3,7 @@
 use crate::{
     broker, clock,
     clock_loop::{ClockLoop, Failure, Parts, Report},
-    config::{BrokerUrl, Config, OnBackward, ScheduleSource, StorePath},
+    config::{BrokerUrl, Config, HttpConfig, OnBackward, ScheduleSource, StorePath},
     diagnostic::Diagnostics,
     engine::{ClockRules, Resends, Rules, Snapshot},
     http,
@@ -125,7 +125,8 @@ pub async fn run(
     let limits = http::Limits::for_this_process();
     let running_clock =
         RunningClock::new(handle, store.into(), calendars, counts, limits.answer).naming(named);
-    let access = http::Access::new(&config.http.tokens, config.http.open, config.http.behind_proxy);
+    let HttpConfig { open, open_reads, behind_proxy, .. } = config.http;
+    let access = http::Access::new(&config.http.tokens, http::AccessRules { open, open_reads, behind_proxy });
     let state = http::HttpState::new(running_clock, config.http.hosts.clone(), limits);
     let state = state.with_access(access).with_tls(tls);
     let serving = http::start(listener, control, state, shutdown.clone()).map_err(RunError::Http)?;

@@ -1,12 +1,15 @@
 //! The caller of an operation, and why one may not do what he asks for.
 
-use super::{Domains, token::TokenId};
-use std::{fmt, sync::Arc};
+use super::{Domains, Rate, TooOften, token::TokenId};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// The owner's name of whoever comes by the control socket.
 pub const OPERATOR: &str = "operator";
 /// The owner's name of whoever comes to a clock that is open to its machine.
 pub const OPEN: &str = "anybody";
+/// The owner's name of whoever comes without a token and may read.
+pub const READER: &str = "reader";
 
 /// What a caller may do; each role may do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,13 +59,25 @@ pub enum Door {
 }
 
 /// Who asks, and what he may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Caller {
     owner: Arc<str>,
     role: Role,
     domains: Domains,
     door: Door,
+    /// At which his owner may change something; without, at any.
+    rate: Option<Arc<Rate>>,
 }
+
+impl PartialEq for Caller {
+    /// Who he is, and what he may do; not how much of it he did.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.owner, self.role, &self.domains, &self.door)
+            == (&other.owner, other.role, &other.domains, &other.door)
+    }
+}
+
+impl Eq for Caller {}
 
 impl Caller {
     /// Whoever may open the control socket.
@@ -75,18 +90,43 @@ impl Caller {
         Self::of_everything(OPEN, Role::Admin, Door::Open)
     }
 
-    /// Whoever reaches a clock that knows no tokens: he may read.
+    /// Whoever comes without a token, and may read.
     pub fn reader() -> Self {
-        Self::of_everything("reader", Role::Read, Door::Unnamed)
+        Self::of_everything(READER, Role::Read, Door::Unnamed)
     }
 
     /// The holder of a token.
     pub fn holder(id: TokenId, owner: &str, role: Role, domains: Domains) -> Self {
-        Self { owner: owner.into(), role, domains, door: Door::Token(id) }
+        Self { owner: owner.into(), role, domains, door: Door::Token(id), rate: None }
+    }
+
+    /// The same, whose owner changes things at this rate.
+    #[must_use]
+    pub fn at_rate(self, rate: Arc<Rate>) -> Self {
+        Self { rate: Some(rate), ..self }
     }
 
     fn of_everything(owner: &str, role: Role, door: Door) -> Self {
-        Self { owner: owner.into(), role, domains: Domains::everything(), door }
+        Self { owner: owner.into(), role, domains: Domains::everything(), door, rate: None }
+    }
+
+    /// Whose name stands by what he changes, and by what he takes.
+    pub fn owner(&self) -> &Arc<str> {
+        &self.owner
+    }
+
+    /// Whether he showed a token.
+    pub fn has_token(&self) -> bool {
+        matches!(self.door, Door::Token(_))
+    }
+
+    /// Takes one change from what his owner may do.
+    ///
+    /// # Errors
+    /// [`Denied::TooOften`].
+    pub fn take_change(&self, now: Instant) -> Result<(), Denied> {
+        let Some(rate) = &self.rate else { return Ok(()) };
+        rate.take(1, now).map_err(|TooOften(wait)| Denied::TooOften { owner: self.owner.to_string(), wait })
     }
 
     /// Whether he may do `what` at all, such as "release parked events".
@@ -130,12 +170,12 @@ impl Caller {
         }
     }
 
-    /// Whom he says to be, with who he is known to be: nobody signs in another's name. Whoever may open the control socket
-    /// is believed.
+    /// Who he is known to be, and as whom he signs: nobody signs in another's name. Whoever may open the control socket is
+    /// believed.
     pub fn signed(&self, name: &str) -> String {
         match self.door {
             Door::ControlSocket => name.to_owned(),
-            _ => format!("{name}, {self}"),
+            _ => format!("{self} as {name}"),
         }
     }
 
@@ -180,9 +220,17 @@ pub enum Denied {
         /// What is outside.
         what: String,
     },
-    /// The clock knows no tokens.
+    /// His owner changes things too often.
+    #[error("'{owner}' asks for changes too often; the next one is taken in {} ms", .wait.as_millis())]
+    TooOften {
+        /// Whose.
+        owner: String,
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// He came without a token.
     #[error(
-        "over HTTP this clock is only read: to {what}, use its control socket (khronos on its machine), or give it tokens ([[http.tokens]])"
+        "over HTTP this clock is only read without a token: to {what}, show one ([[http.tokens]]), or use its control socket (khronos on its machine)"
     )]
     NoToken {
         /// What was asked for.
@@ -237,8 +285,11 @@ mod tests {
     #[test]
     fn only_the_operator_signs_as_he_likes() {
         assert_eq!(Caller::operator().signed("ann"), "ann");
-        assert_eq!(holder(Role::Operate, &["#"]).signed("ann"), "ann, the token 1f2e3d4c of 'billing'");
-        assert_eq!(Caller::anybody().signed("ann"), "ann, anybody (HTTP)");
+        assert_eq!(holder(Role::Operate, &["#"]).signed("ann"), "the token 1f2e3d4c of 'billing' as ann");
+        // What he writes stands behind what is known.
+        let claim = holder(Role::Operate, &["#"]).signed("operator (control socket)");
+        assert!(claim.starts_with("the token 1f2e3d4c"), "{claim}");
+        assert_eq!(Caller::anybody().signed("ann"), "anybody (HTTP) as ann");
     }
 
     #[test]

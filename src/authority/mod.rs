@@ -6,7 +6,9 @@
 
 mod caller;
 mod domains;
+mod rate;
 pub mod token;
 
-pub use caller::{Caller, Denied, Door, OPEN, OPERATOR, Role};
+pub use caller::{Caller, Denied, Door, OPEN, OPERATOR, READER, Role};
 pub use domains::Domains;
+pub use rate::{Rate, TooOften};

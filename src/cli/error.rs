@@ -2,6 +2,7 @@
 
 use super::{exit::Exit, output};
 use crate::{
+    authority::Denied,
     http::client::ClientError,
     ops::{MissingKind, OpsError},
     store::StoreError,
@@ -69,6 +70,7 @@ impl CliError {
     fn exit(&self) -> Exit {
         match self {
             Self::Client(ClientError::Refused { status: 401 | 403, .. }) => Exit::AccessRefused,
+            Self::Client(ClientError::Refused { status: 429, .. }) => Exit::Unavailable,
             Self::Client(
                 ClientError::Refused { status: 400..=499, .. }
                 | ClientError::Address { .. }
@@ -94,6 +96,7 @@ fn ops_exit(error: &OpsError) -> Exit {
         | OpsError::Refused(_)
         | OpsError::TooFragmented(_) => Exit::Usage,
         OpsError::Unavailable(_) => Exit::Unavailable,
+        OpsError::Denied(Denied::TooOften { .. }) => Exit::Unavailable,
         OpsError::Denied(_) => Exit::AccessRefused,
         OpsError::Record(error) => store_exit(error),
         OpsError::Defect => Exit::Software,

@@ -12,6 +12,8 @@ use crate::{
 };
 use ponos::files;
 use std::{
+    fmt::Display,
+    io::Read,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -33,7 +35,7 @@ pub(super) struct ClockArgs {
 /// How a clock that is asked over HTTP is shown who asks.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct CredentialArgs {
-    /// A file with the token to show over HTTP; else the one in the variable KHRONOS_TOKEN, if there is one
+    /// A file with the token to show over HTTP (-: standard input); else KHRONOS_TOKEN, by https:// or where --url says
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// PEM: the authorities to trust over https://, instead of the machine's; else the file in KHRONOS_CA_FILE
@@ -45,30 +47,71 @@ pub(super) struct CredentialArgs {
 const TOKEN_FILE: u64 = 4096;
 
 impl CredentialArgs {
-    /// A client of the clock there, which shows what these say.
+    /// A client of the clock there, which the user has named, and which shows what these say.
     pub(super) fn client(&self, target: Target) -> Result<Client, CliError> {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let token = match &self.token_file {
-            Some(file) => Some((
-                format!("the file {}", file.display()),
-                files::read_text(file, TOKEN_FILE).map_err(|error| {
-                    CliError::Usage(format!("--token-file: {} can't be read: {error}", file.display()))
-                })?,
-            )),
-            None => variable("KHRONOS_TOKEN").map(|token| ("KHRONOS_TOKEN".to_owned(), token)),
+            Some(_) => self.token_of_file()?,
+            None => token_of_environment()?,
         };
-        let understood = |(place, token): (String, String)| {
-            token.trim().parse::<Token>().map_err(|wrong| CliError::Usage(format!("{place}: {wrong}")))
-        };
-        let token = token.map(understood).transpose()?;
-        let ca_file = self.ca_file.clone().or_else(|| variable("KHRONOS_CA_FILE").map(PathBuf::from));
-        Ok(Client::new(target).with(Credentials { token, ca_file }))
+        Ok(Client::new(target).with(Credentials { token, ca_file: self.authorities() }))
     }
 
-    /// The clock at the configured HTTP address.
+    /// The clock at the configured HTTP address. Who listens there without encryption may be any user's program, so that it
+    /// is not shown the token of a variable, which may be for another clock.
     pub(super) fn web_client(&self, config: &Config) -> Result<Client, CliError> {
-        self.client(web_target(config))
+        let target = web_target(config);
+        if matches!(target, Target::Tls(_)) {
+            return self.client(target);
+        }
+        Ok(Client::new(target).with(Credentials { token: self.token_of_file()?, ca_file: None }))
     }
+
+    /// The same, which shows nothing.
+    fn nobody(&self, config: &Config) -> Client {
+        Client::new(web_target(config)).with(Credentials { token: None, ca_file: self.authorities() })
+    }
+
+    fn authorities(&self) -> Option<PathBuf> {
+        let variable = std::env::var_os("KHRONOS_CA_FILE").filter(|file| !file.is_empty());
+        self.ca_file.clone().or_else(|| variable.map(PathBuf::from))
+    }
+
+    fn token_of_file(&self) -> Result<Option<Token>, CliError> {
+        let Some(file) = &self.token_file else { return Ok(None) };
+        let place = format!("the file {}", file.display());
+        let unread = |error: &dyn Display| {
+            CliError::Usage(format!("--token-file: {} can't be read: {error}", file.display()))
+        };
+        let text = if file.as_os_str() == "-" {
+            let mut text = String::new();
+            std::io::stdin()
+                .lock()
+                .take(TOKEN_FILE)
+                .read_to_string(&mut text)
+                .map_err(|error| unread(&error))?;
+            text
+        } else {
+            if files::is_open_to_others(file) {
+                output::complain(&format!(
+                    "warning: {place} can be read by every user of this machine (chmod 600)"
+                ));
+            }
+            files::read_text(file, TOKEN_FILE).map_err(|error| unread(&error))?
+        };
+        understood(&place, &text).map(Some)
+    }
+}
+
+fn token_of_environment() -> Result<Option<Token>, CliError> {
+    let Some(token) = std::env::var_os("KHRONOS_TOKEN").filter(|token| !token.is_empty()) else {
+        return Ok(None);
+    };
+    // What is no text is no token either.
+    understood("KHRONOS_TOKEN", &token.to_string_lossy()).map(Some)
+}
+
+fn understood(place: &str, token: &str) -> Result<Token, CliError> {
+    token.trim().parse().map_err(|wrong| CliError::Usage(format!("{place}: {wrong}")))
 }
 
 impl ClockArgs {
@@ -147,7 +190,8 @@ async fn clock_answers(config: &Config, shown: &CredentialArgs) -> bool {
     if !config.http.enabled {
         return false;
     }
-    let Ok(client) = shown.web_client(config) else { return false };
+    // Whoever answers says his name to everybody.
+    let client = shown.nobody(config);
     let named = tokio::time::timeout(GLANCE, client.get::<Alive>("/healthz")).await;
     named.is_ok_and(|named| named.is_ok_and(|named| named.clock == config.clock.name))
 }

@@ -8,7 +8,7 @@ use crate::{
     diagnostic::counted,
     telemetry,
 };
-use ponos::shutdown::on_signals;
+use ponos::{files, shutdown::on_signals};
 use std::process::ExitCode;
 use tracing::{info, warn};
 
@@ -115,10 +115,16 @@ fn announce(config: &Config, running: &Running) {
             "subscribe: curl -N {scheme}://{listen}/v1/feed (or khronos tail); see also /v1/schedules, /v1/history, /readyz"
         );
     }
+    if let Some(tls) = config.http.tls.as_ref().filter(|tls| files::is_open_to_others(&tls.key_file)) {
+        warn!("every user of this machine may read the key {} (chmod 640)", tls.key_file.display());
+    }
     if config.http.refuses_tokens_from_elsewhere() {
         warn!(
             "tokens that come from other machines are refused, for HTTP is not encrypted: set [http.tls], or http.behind_proxy = true if a proxy encrypts"
         );
+    }
+    if config.http.open_reads && config.http.is_reached_from_elsewhere() {
+        warn!("everybody who reaches HTTP may read this clock without a token: http.open_reads is true");
     }
     if config.http.open {
         warn!("every user of this machine may change this clock: http.open is true");

@@ -2,12 +2,13 @@
 
 use super::{HttpConfig, HttpTlsConfig, TokenConfig, layers::Values, reader::Reader};
 use crate::{
-    authority::{Domains, OPEN, OPERATOR, Role, token::PREFIX as TOKEN},
+    authority::{Domains, OPEN, OPERATOR, READER, Role, token::PREFIX as TOKEN},
     schedule::is_name,
 };
+use ponos::files;
 use std::{
     collections::BTreeSet,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     str::FromStr,
 };
 
@@ -20,6 +21,7 @@ pub(super) fn http(reader: &mut Reader<'_>) -> HttpConfig {
         let help = "write names without scheme and port, as in [\"localhost\", \"clock.example.com\"]";
         reader.fault("http.hosts", &format!("'{wrong}' is not a host name"), help);
     }
+    let (tokens, are_tokens_wanted) = tokens(reader);
     let config = HttpConfig {
         enabled: reader.boolean("http.enabled", true),
         listen: reader.parsed(
@@ -29,11 +31,13 @@ pub(super) fn http(reader: &mut Reader<'_>) -> HttpConfig {
         ),
         hosts,
         open: reader.boolean("http.open", false),
+        open_reads: reader.boolean("http.open_reads", false),
         behind_proxy: reader.boolean("http.behind_proxy", false),
         tls: tls(reader),
-        tokens: tokens(reader),
+        tokens,
     };
     check_open(reader, &config);
+    check_reads(reader, &config, are_tokens_wanted);
     if config.refuses_tokens_from_elsewhere() {
         let help = "set [http.tls], or http.behind_proxy = true if a proxy on a network of its own encrypts; or listen on 127.0.0.1";
         let what = "HTTP is not encrypted, so tokens that come from other machines are refused";
@@ -57,6 +61,44 @@ fn check_open(reader: &mut Reader<'_>, config: &HttpConfig) {
             "keep one of them: tokens say who may change what, http.open lets everybody on this machine";
         reader.fault("http.open", "it is true, and tokens are configured", help);
     }
+    // Whoever can have such a name lead to 127.0.0.1 could have a page of his own, under that name, change the clock.
+    if let Some(name) = config.hosts.iter().find(|host| !is_of_loopback(host)) {
+        let help = "remove the name from http.hosts, or http.open and configure [[http.tokens]]";
+        let what = format!(
+            "it is true, and the clock answers to '{name}', which a page of another site could come by"
+        );
+        reader.fault("http.open", &what, help);
+    }
+}
+
+fn is_of_loopback(host: &str) -> bool {
+    let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
+}
+
+/// Who is elsewhere reads with a token, unless it is said that everybody may: to lose the last token lets nobody in.
+fn check_reads(reader: &mut Reader<'_>, config: &HttpConfig, are_tokens_wanted: bool) {
+    if !config.is_reached_from_elsewhere() {
+        return;
+    }
+    if config.open_reads {
+        if are_tokens_wanted {
+            let help =
+                "remove it, if tokens are to say who may read; they say who may change something either way";
+            reader.warn("http.open_reads", "tokens are configured, and everybody may read without one", help);
+        }
+    } else if !are_tokens_wanted {
+        let (key, whom) = match config.behind_proxy {
+            true => ("http.behind_proxy", "whoever reaches the proxy"),
+            false => ("http.listen", "whoever reaches it"),
+        };
+        let help = "make a token for each who is to read (khronos token new), or say that everybody may with http.open_reads = true; or listen on 127.0.0.1 without a proxy";
+        reader.fault(
+            key,
+            &format!("{whom} could read all of this clock, for there are no [[http.tokens]]"),
+            help,
+        );
+    }
 }
 
 fn tls(reader: &mut Reader<'_>) -> Option<HttpTlsConfig> {
@@ -68,13 +110,20 @@ fn tls(reader: &mut Reader<'_>) -> Option<HttpTlsConfig> {
         }
     }
     let [cert_file, key_file] = keys.map(|key| reader.path(key));
+    if let Some(file) = key_file.as_ref().filter(|file| files::is_open_to_others(file)) {
+        let help = "take that from others (chmod 640), and give it to the clock's group";
+        reader.warn(keys[1], &format!("every user of this machine may read {}", file.display()), help);
+    }
     Some(HttpTlsConfig { cert_file: cert_file?, key_file: key_file? })
 }
 
-fn tokens(reader: &mut Reader<'_>) -> Vec<TokenConfig> {
+/// The tokens, and whether there are to be some: those with a fault are left out.
+fn tokens(reader: &mut Reader<'_>) -> (Vec<TokenConfig>, bool) {
     let mut ids = BTreeSet::new();
     let mut tokens = Vec::new();
-    for row in reader.rows("http.tokens") {
+    let rows = reader.rows("http.tokens");
+    let are_wanted = !rows.is_empty();
+    for row in rows {
         let token = within(reader, row, |reader| {
             let token = token(reader)?;
             if !ids.insert(token.id.clone()) {
@@ -85,7 +134,7 @@ fn tokens(reader: &mut Reader<'_>) -> Vec<TokenConfig> {
         });
         tokens.extend(token);
     }
-    tokens
+    (tokens, are_wanted)
 }
 
 /// Reads one table of a list of tables.
@@ -147,7 +196,7 @@ pub(crate) fn check_owner(owner: &str) -> Result<(), (String, &'static str)> {
         let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit";
         return Err((format!("'{owner}' is not a valid name of an owner"), help));
     }
-    if [OPERATOR, OPEN].contains(&owner) {
+    if [OPERATOR, OPEN, READER].contains(&owner) {
         let what = format!("'{owner}' is who comes without a token");
         return Err((what, "name the service, or the person, that holds the token"));
     }

@@ -79,6 +79,7 @@ pub(super) const KEYS: &[Key] = &[
             ("http.listen", Kind::Text),
             ("http.hosts", Kind::Texts),
             ("http.open", Kind::Boolean),
+            ("http.open_reads", Kind::Boolean),
             ("http.behind_proxy", Kind::Boolean),
             (
                 "http.tls",

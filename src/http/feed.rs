@@ -3,10 +3,12 @@
 
 use super::{problem::Problem, state::HttpState};
 use crate::{
+    authority::Caller,
     ops::feed::{FeedContent, FeedItem, Patterns, follow},
     position::Position,
 };
 use axum::{
+    Extension,
     extract::{Query, State, rejection::QueryRejection},
     http::HeaderMap,
     response::{
@@ -45,11 +47,15 @@ struct Wish {
 )]
 pub(super) async fn feed(
     State((state, shutdown)): State<(HttpState, Shutdown)>,
+    Extension(caller): Extension<Caller>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Wish { patterns, after } = wish(query?.0, headers.get("last-event-id").map(|id| id.as_bytes()))?;
     let patterns = Patterns::new(patterns)?;
+    let Some(share) = state.feed_shares.take(caller.owner().clone()) else {
+        return Err(Problem::share_taken(state.feed_shares.most(), "feeds"));
+    };
     let Ok(place) = state.feeds.clone().try_acquire_owned() else {
         let most = state.limits.feeds;
         return Err(Problem::unavailable(format!(
@@ -57,15 +63,17 @@ pub(super) async fn feed(
         )));
     };
     let feed = follow(state.clock, patterns, after).await?;
-    let stream =
-        futures_util::stream::unfold((feed, shutdown, place), |(mut feed, shutdown, place)| async move {
+    let stream = futures_util::stream::unfold(
+        (feed, shutdown, (place, share)),
+        |(mut feed, shutdown, place)| async move {
             let item = tokio::select! {
                 biased;
                 item = feed.next() => item?,
                 () = shutdown.reached(Stage::Draining) => return None,
             };
             Some((Ok::<_, Infallible>(event(item)), (feed, shutdown, place)))
-        });
+        },
+    );
     let keep_alive = KeepAlive::new().interval(state.limits.keep_alive);
     let mut response = Sse::new(stream).keep_alive(keep_alive).into_response();
     // Buffering proxies would hold events back.

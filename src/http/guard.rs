@@ -2,7 +2,7 @@
 //! name bound to 127.0.0.1 (DNS rebinding), which the Host header gives away, or across origins, which the Origin and
 //! Sec-Fetch headers give away.
 
-use super::{access::Connection, problem::Problem, state::HttpState};
+use super::{connection::Connection, problem::Problem, state::HttpState};
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, header, uri::Authority},
@@ -13,8 +13,9 @@ use std::net::IpAddr;
 
 /// Refuses what does not come by an allowed name, or comes from another origin's page.
 pub(super) async fn guard(State(state): State<HttpState>, request: Request, next: Next) -> Response {
-    let local = request.extensions().get::<Connection>().and_then(|connection| connection.local);
-    match admit(request.method(), request.headers(), &state.hosts, local) {
+    let connection = request.extensions().get().copied().unwrap_or(Connection::UNKNOWN);
+    let own = Own { hosts: &state.hosts, connection, behind_proxy: state.access.is_behind_proxy() };
+    match admit(request.method(), request.headers(), own) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
@@ -32,12 +33,27 @@ pub(super) async fn same_origin(request: Request, next: Next) -> Response {
     }
 }
 
-fn admit(
-    method: &Method,
-    headers: &HeaderMap,
-    hosts: &[String],
-    local: Option<IpAddr>,
-) -> Result<(), Problem> {
+/// As what a request may address the clock.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    hosts: &'a [String],
+    connection: Connection,
+    /// Which encrypts or not, and addresses the clock by its own means.
+    behind_proxy: bool,
+}
+
+impl Own<'_> {
+    /// The rest of an origin that begins with a scheme by which pages of this clock come.
+    fn without_scheme<'a>(&self, origin: &'a str) -> Option<&'a str> {
+        let https =
+            origin.strip_prefix("https://").filter(|_| self.connection.encrypted || self.behind_proxy);
+        https.or_else(|| {
+            origin.strip_prefix("http://").filter(|_| !self.connection.encrypted || self.behind_proxy)
+        })
+    }
+}
+
+fn admit(method: &Method, headers: &HeaderMap, own: Own<'_>) -> Result<(), Problem> {
     let refused = |detail: String| Err(Problem::new(StatusCode::FORBIDDEN, detail));
     let mut named = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (named.next(), named.next()) else {
@@ -46,7 +62,7 @@ fn admit(
     let Some(authority) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else {
         return Err(Problem::bad("the Host header is not a host with an optional port"));
     };
-    if !allowed(authority.host(), hosts, local) {
+    if !allowed(authority.host(), own.hosts, own.connection.local) {
         let host = authority.host();
         return refused(format!(
             "this clock does not answer to the name '{host}'; if that is its name, add it to http.hosts (KHRONOS_HTTP_HOSTS)"
@@ -54,8 +70,8 @@ fn admit(
     }
     if let Some(origin) = headers.get(header::ORIGIN) {
         let origin = String::from_utf8_lossy(origin.as_bytes());
-        let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        if !own.is_some_and(|own| own.eq_ignore_ascii_case(authority.as_str())) {
+        let host = own.without_scheme(&origin);
+        if !host.is_some_and(|host| host.eq_ignore_ascii_case(authority.as_str())) {
             return refused(format!("pages of the origin '{origin}' may not read this clock"));
         }
     }
@@ -97,12 +113,17 @@ mod tests {
     }
 
     fn asked(method: &Method, lines: &[(&'static str, &str)]) -> u16 {
+        asked_of(method, lines, false, false)
+    }
+
+    fn asked_of(method: &Method, lines: &[(&'static str, &str)], encrypted: bool, behind_proxy: bool) -> u16 {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
         }
         let hosts = ["Clock.Internal".to_owned(), "[fd00::1]".to_owned()];
-        match admit(method, &headers, &hosts, "172.17.0.2".parse().ok()) {
+        let connection = Connection { local: "172.17.0.2".parse().ok(), encrypted, ..Connection::UNKNOWN };
+        match admit(method, &headers, Own { hosts: &hosts, connection, behind_proxy }) {
             Ok(()) => 200,
             Err(problem) => problem.into_response().status().as_u16(),
         }
@@ -131,6 +152,19 @@ mod tests {
         assert_eq!(status(&[]), 400);
         assert_eq!(status(&[("host", "localhost"), ("host", "localhost")]), 400);
         assert_eq!(status(&[("host", "a b")]), 400);
+    }
+
+    #[test]
+    fn an_origin_of_another_scheme_is_another_one() {
+        let asked = |origin, encrypted, behind_proxy| {
+            let lines = [("host", "clock.internal:7650"), ("origin", origin)];
+            asked_of(&Method::GET, &lines, encrypted, behind_proxy)
+        };
+        let (http, https) = ("http://clock.internal:7650", "https://clock.internal:7650");
+        assert_eq!((asked(http, false, false), asked(https, false, false)), (200, 403));
+        assert_eq!((asked(http, true, false), asked(https, true, false)), (403, 200));
+        // A proxy may encrypt or not, whatever comes from it.
+        assert_eq!((asked(http, false, true), asked(https, false, true)), (200, 200));
     }
 
     #[test]

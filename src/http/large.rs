@@ -1,7 +1,8 @@
 //! Answers that are long, or dear to make: a few at a time ([`Places`]), handed to the connection in pieces, and a long
 //! list written piece by piece as it is asked for. So what answers take of the memory is bounded by how many there may be.
 
-use super::{problem::Problem, state::HttpState};
+use super::{places::NoPlace, problem::Problem, state::HttpState};
+use crate::authority::Caller;
 use crate::ops::{OpsError, Pages, run_blocking};
 use axum::{
     body::{Body, Bytes},
@@ -11,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// About how many bytes are written, or handed to the connection, at once.
@@ -20,12 +21,16 @@ pub(super) const PIECE: usize = 32 * 1024;
 /// Lets a few requests in and refuses the others with "try again later". An answer keeps its place until the connection has taken
 /// all of it.
 pub(super) async fn limit_answers(State(state): State<HttpState>, request: Request, next: Next) -> Response {
-    let Some(place) = state.large.take() else {
-        let most = state.limits.large;
-        return Problem::unavailable(format!(
-            "{most} long answers are being sent, which is the limit; try again later"
-        ))
-        .into_response();
+    let owner =
+        request.extensions().get::<Caller>().map_or_else(|| Arc::from(""), |caller| caller.owner().clone());
+    let place = match state.large.take(&owner) {
+        Ok(place) => place,
+        Err(NoPlace::Share(most)) => return Problem::share_taken(most, "long answers").into_response(),
+        Err(NoPlace::Full) => {
+            let most = state.limits.large;
+            let what = format!("{most} long answers are being sent, which is the limit; try again later");
+            return Problem::unavailable(what).into_response();
+        }
     };
     let response = next.run(request).await;
     response.map(|body| Body::new(state.large.hold(body, place)))

@@ -12,6 +12,7 @@ mod access;
 mod aliases;
 mod apart;
 pub mod client;
+mod connection;
 mod control;
 mod feed;
 mod guard;
@@ -25,9 +26,11 @@ mod places;
 mod preview;
 mod problem;
 mod reads;
+mod refusals;
 mod reserve;
 mod routes;
 mod server;
+mod shares;
 mod sse;
 mod state;
 #[cfg(test)]
@@ -35,7 +38,7 @@ mod tests;
 mod tls;
 mod write_timeout;
 
-pub use access::Access;
+pub use access::{Access, AccessRules};
 pub use apart::{Serving, start};
 pub use limits::Limits;
 pub use listener::{ControlSocket, HttpError, bind, bind_control, control_path};

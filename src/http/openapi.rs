@@ -21,7 +21,7 @@ use utoipa::{
         description = "A clock that publishes named time events. Instants are RFC 3339 with an offset, in whole milliseconds; \
                        what is listed in pages says in `next` where to go on. Every answer that is no success is a problem \
                        document (RFC 9457), whose `code` is for programs. A clock that has tokens wants one with every request, \
-                       but for `/healthz` and `/readyz`; without tokens, everybody who reaches it may read, and changes are \
+                       but for `/healthz` and `/readyz`; without tokens, its own machine may read, and changes are \
                        made on its control socket."
     ),
     components(schemas(Problem)),
@@ -50,7 +50,11 @@ const PROBLEMS: [(&str, &str); 6] = [
         "Who asks may not; his token came over the network in the clear; the clock does not answer to the name in the Host \
          header; or a page of another site asks",
     ),
-    ("429", "Too many requests come with tokens that are not known: try again after `Retry-After` seconds"),
+    (
+        "429",
+        "The owner of the token asks for changes too often, or has his share of feeds or long answers; or many requests come \
+         with tokens that are not known: try again after `Retry-After` seconds",
+    ),
     ("503", "The clock can't answer at present: try again after `Retry-After` seconds"),
     ("default", "Another problem"),
 ];

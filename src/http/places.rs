@@ -1,8 +1,11 @@
 //! Places of long answers. An answer keeps its place until the connection has taken all of it, or until it has had it for
 //! long enough and somebody else wants one: then the one that has had it for longest is cut off. So a few readers that take
-//! little at a time shut nobody out, and nobody is hurried while there is room.
+//! little at a time shut nobody out, and nobody is hurried while there is room. Of the places each owner has a share.
 
-use super::large::PIECE;
+use super::{
+    large::PIECE,
+    shares::{Share, Shares},
+};
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use std::{
@@ -21,10 +24,27 @@ use tokio::{
 #[derive(Debug, Clone)]
 pub(super) struct Places {
     free: Arc<Semaphore>,
+    shares: Shares<Arc<str>>,
     /// How long an answer has its place for sure.
     least: Duration,
     /// Those that are being given, the oldest first; as many as there are places at most.
     given: Arc<Mutex<VecDeque<Given>>>,
+}
+
+/// A place of a long answer, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    permit: OwnedSemaphorePermit,
+    _share: Share<Arc<str>>,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoPlace {
+    /// All are taken.
+    Full,
+    /// The owner has this many, his share.
+    Share(usize),
 }
 
 #[derive(Debug)]
@@ -43,20 +63,28 @@ struct Answer {
     body: Body,
     /// Taken from the body and not handed on yet.
     rest: Bytes,
-    place: OwnedSemaphorePermit,
+    place: Place,
     /// Of the connection, where it waits for more.
     waker: Option<Waker>,
 }
 
 impl Places {
-    pub(super) fn new(count: usize, least: Duration) -> Self {
-        Self { free: Arc::new(Semaphore::new(count)), least, given: Arc::default() }
+    /// `count` places, of which each owner has `share` at most.
+    pub(super) fn new(count: usize, share: usize, least: Duration) -> Self {
+        let (free, shares) = (Arc::new(Semaphore::new(count)), Shares::new(share));
+        Self { free, shares, least, given: Arc::default() }
     }
 
     /// A free place, or that of an answer which has had it for long enough.
-    pub(super) fn take(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(place) = self.free.clone().try_acquire_owned() {
-            return Some(place);
+    pub(super) fn take(&self, owner: &Arc<str>) -> Result<Place, NoPlace> {
+        let share = self.shares.take(owner.clone()).ok_or(NoPlace::Share(self.shares.most()))?;
+        let permit = self.permit().ok_or(NoPlace::Full)?;
+        Ok(Place { permit, _share: share })
+    }
+
+    fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.free.clone().try_acquire_owned() {
+            return Some(permit);
         }
         let mut given = self.given();
         while given.front().is_some_and(|oldest| oldest.since.elapsed() >= self.least) {
@@ -64,14 +92,14 @@ impl Places {
             // None: it has ended in its own time.
             if let Some(Answer { place, waker, .. }) = answer {
                 waker.into_iter().for_each(Waker::wake);
-                return Some(place);
+                return Some(place.permit);
             }
         }
         None
     }
 
     /// A body in pieces that holds the place.
-    pub(super) fn hold(&self, body: Body, place: OwnedSemaphorePermit) -> Held {
+    pub(super) fn hold(&self, body: Body, place: Place) -> Held {
         let answer = Answer { body, rest: Bytes::new(), place, waker: None };
         let answer = Shared(Arc::new(Mutex::new(Some(answer))));
         let mut given = self.given();

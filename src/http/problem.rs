@@ -1,6 +1,7 @@
 //! Error answers: problem documents (RFC 9457). Their codes are for programs, and stay as they are.
 
 use crate::{
+    authority::Denied,
     ops::{Missing, MissingKind, OpsError, ParameterFault},
     schedule::{
         FaultCode,
@@ -103,7 +104,13 @@ pub(super) struct Problem {
     /// How many more there are.
     #[serde(skip_serializing_if = "is_zero")]
     more_errors: usize,
+    /// Seconds until it is worth asking again.
+    #[serde(skip)]
+    retry_after: u64,
 }
+
+/// Seconds until it is worth asking again, where nothing better is known.
+const RETRY_AFTER: u64 = 2;
 
 /// What is wrong at one place of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -141,6 +148,7 @@ impl Problem {
             missing: None,
             errors: Vec::new(),
             more_errors: 0,
+            retry_after: RETRY_AFTER,
         }
     }
 
@@ -173,6 +181,13 @@ impl Problem {
         Self { errors: vec![fault.into()], ..Self::bad(detail) }
     }
 
+    /// The owner has his share of something, and others may want theirs.
+    pub(super) fn share_taken(most: usize, what: &str) -> Self {
+        let detail =
+            format!("{most} {what} of yours are open, which is the limit of one owner; try again later");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+    }
+
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
@@ -200,16 +215,19 @@ impl From<ParameterFault> for ProblemError {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+                headers.insert(header::RETRY_AFTER, retry_after.into());
             }
             StatusCode::UNAUTHORIZED => {
                 headers
                     .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"khronos\""));
+                // Who shows nothing keeps no place.
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
         }
@@ -221,6 +239,10 @@ impl From<OpsError> for Problem {
     fn from(error: OpsError) -> Self {
         let (status, code) = match &error {
             OpsError::Invalid(_) => (StatusCode::BAD_REQUEST, ProblemCode::InvalidRequest),
+            OpsError::Denied(Denied::TooOften { wait, .. }) => {
+                let retry_after = wait.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX);
+                return Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()) };
+            }
             OpsError::Denied(_) => (StatusCode::FORBIDDEN, ProblemCode::Forbidden),
             OpsError::Parameter(fault) => return Self::parameter(fault.clone()),
             OpsError::Definition(faults) => return Self::definition(faults.clone()),

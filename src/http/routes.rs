@@ -1,8 +1,10 @@
 //! The HTTP routes.
 
 use super::{
-    access::authenticate,
-    aliases, control, feed, guard, health, large, metrics,
+    access::{Access, authenticate},
+    aliases,
+    connection::Connection,
+    control, feed, guard, health, large, metrics,
     openapi::{self, Described, Interface},
     preview,
     problem::Problem,
@@ -133,7 +135,10 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
 pub(super) fn crowded(state: HttpState) -> Router {
     let most = state.limits.connections;
     let full = move || async move {
-        Problem::unavailable(format!("{most} connections are open, which is the limit; try again later"))
+        let what = format!(
+            "{most} connections are open, which is the limit, or as many as one address may have that shows no token; try again later"
+        );
+        Problem::unavailable(what)
     };
     let prompt = middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time);
     let (health, _) = health().split_for_parts();
@@ -147,9 +152,10 @@ pub(super) fn crowded(state: HttpState) -> Router {
 }
 
 /// What a connection is told that is not encrypted where it should be.
-pub(super) fn clear() -> Router {
-    let told = |asked: HeaderMap| async move {
-        let token = if asked.contains_key(header::AUTHORIZATION) {
+pub(super) fn clear(access: Access) -> Router {
+    let told = |connection: Option<Extension<Connection>>, asked: HeaderMap| async move {
+        let connection = connection.map_or(Connection::UNKNOWN, |Extension(connection)| connection);
+        let token = if access.note_clear(connection, &asked) || asked.contains_key(header::AUTHORIZATION) {
             ". The token of this request came in the clear, and may have been read on its way: replace it (khronos token new)"
         } else {
             ""

@@ -1,14 +1,14 @@
 //! Accepts connections, bounds their number, encrypts those on TCP where that is configured, and drains them at shutdown.
 
 use super::{
-    access::Connection,
+    connection::Connection,
     feed,
     limits::Limits,
     listener::ControlSocket,
     reserve::{Asked, Reserve},
     routes,
+    shares::{Addresses, Share},
     state::HttpState,
-    tls::Tls,
     write_timeout::WriteTimeout,
 };
 use axum::{Router, body::Body};
@@ -19,7 +19,7 @@ use hyper_util::{
 };
 use ponos::shutdown::{Shutdown, Stage};
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -44,8 +44,10 @@ pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) 
     let limits = state.limits;
     let tls = state.tls.clone();
     let crowded = routes::crowded(state.clone());
-    let router = routes::public(state, shutdown.clone());
+    let router = routes::public(state.clone(), shutdown.clone());
+    let clear = routes::clear(state.access.clone());
     let places = Arc::new(Semaphore::new(limits.connections));
+    let shares = Addresses::new(limits.connections.div_ceil(4), state.access.is_behind_proxy());
     let mut reserve = Reserve::new(limits.reserve);
     let mut connections = JoinSet::new();
     // Ends with this function.
@@ -53,6 +55,7 @@ pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) 
     if let Some(tls) = &tls {
         following.spawn(tls.clone().follow());
     }
+    following.spawn(state.access.clone().follow());
     let mut failing = false;
     loop {
         while connections.try_join_next().is_some() {}
@@ -80,15 +83,19 @@ pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) 
         let ip = |address: std::io::Result<SocketAddr>| address.ok().map(|address| address.ip());
         let (local, peer) = (ip(stream.local_addr()), ip(stream.peer_addr()));
         let connection = Some(Connection { local, peer, encrypted: tls.is_some() });
-        let acceptor = tls.as_ref().map(Tls::acceptor);
-        if let Ok(place) = places.clone().try_acquire_owned() {
-            let talk = Talk { connection, limits, place: Some(place), asked: None };
-            connections.spawn(talk.begin(stream, acceptor, router.clone(), shutdown.clone()));
-        } else {
+        let encryption = tls.as_ref().map(|tls| (tls.acceptor(), clear.clone()));
+        let share = shares.take(peer);
+        if let Some(share) = share
+            && let Ok(place) = places.clone().try_acquire_owned()
+        {
+            let share = Some(Arc::new(share));
+            let talk = Talk { connection, limits, place: Some(place), share, asked: None };
+            connections.spawn(talk.begin(stream, encryption, router.clone(), shutdown.clone()));
+        } else if reserve.has_room() {
             reserve.make_room();
             let asked = Asked::default();
-            let talk = Talk { connection, limits, place: None, asked: Some(asked.clone()) };
-            let begun = talk.begin(stream, acceptor, crowded.clone(), shutdown.clone());
+            let talk = Talk { connection, limits, place: None, share: None, asked: Some(asked.clone()) };
+            let begun = talk.begin(stream, encryption, crowded.clone(), shutdown.clone());
             let connection = connections.spawn(begun);
             reserve.admit(connection, asked);
             // Else a crowd that comes at once would push out who only waits for a turn of this thread.
@@ -122,7 +129,7 @@ pub async fn serve_control(mut socket: ControlSocket, state: HttpState, shutdown
         match accepted {
             Ok((stream, _)) => {
                 failing = false;
-                let talk = Talk { connection: None, limits, place: Some(place), asked: None };
+                let talk = Talk { connection: None, limits, place: Some(place), share: None, asked: None };
                 connections.spawn(talk.converse(stream, router.clone(), shutdown.clone()));
             }
             Err(error) => pause(&error, &mut failing).await,
@@ -151,27 +158,32 @@ struct Talk {
     connection: Option<Connection>,
     limits: Limits,
     place: Option<OwnedSemaphorePermit>,
+    /// Of the address that it comes from, as long as nobody has shown a token on it.
+    share: Option<Arc<Share<IpAddr>>>,
     /// Given for a connection of the reserve, which may ask once.
     asked: Option<Asked>,
 }
 
 impl Talk {
-    /// Encrypts the connection if it is to be, and converses.
+    /// Encrypts the connection if it is to be, and converses; one that is not encrypted then is answered by the router that is
+    /// given with the acceptor.
     async fn begin(
         self,
         stream: TcpStream,
-        acceptor: Option<TlsAcceptor>,
+        encryption: Option<(TlsAcceptor, Router)>,
         router: Router,
         shutdown: Shutdown,
     ) {
-        let Some(acceptor) = acceptor else { return self.converse(stream, router, shutdown).await };
+        let Some((acceptor, clear)) = encryption else {
+            return self.converse(stream, router, shutdown).await;
+        };
         let begun = tokio::select! {
             begun = tokio::time::timeout(self.haste(), encrypted(stream, acceptor)) => begun,
             () = shutdown.reached(Stage::Draining) => return,
         };
         match begun {
             Ok(Ok(Begun::Encrypted(stream))) => self.converse(stream, router, shutdown).await,
-            Ok(Ok(Begun::Clear(stream))) => self.converse(stream, routes::clear(), shutdown).await,
+            Ok(Ok(Begun::Clear(stream))) => self.converse(stream, clear, shutdown).await,
             // A peer that goes away or dawdles is its own affair, and so is one that believes other authorities.
             Ok(Err(error)) => tracing::debug!(%error, "an HTTPS connection was not begun"),
             Err(_) => tracing::debug!("an HTTPS connection was not begun in time"),
@@ -191,7 +203,7 @@ impl Talk {
         shutdown: Shutdown,
     ) {
         let haste = self.haste();
-        let Self { connection: from, limits, place, asked } = self;
+        let Self { connection: from, limits, place, share, asked } = self;
         let in_reserve = asked.is_some();
         let feeding = Arc::new(AtomicBool::new(false));
         let feeds = feeding.clone();
@@ -204,6 +216,9 @@ impl Talk {
             let mut request = request.map(Body::new);
             if let Some(from) = from {
                 request.extensions_mut().insert(from);
+            }
+            if let Some(share) = &share {
+                request.extensions_mut().insert(share.clone());
             }
             service.call(request)
         });

@@ -1,6 +1,6 @@
 //! The state that all handlers share.
 
-use super::{access::Access, limits::Limits, places::Places, tls::Tls};
+use super::{access::Access, limits::Limits, places::Places, shares::Shares, tls::Tls};
 use crate::ops::RunningClock;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -15,6 +15,8 @@ pub struct HttpState {
     pub(super) tls: Option<Tls>,
     pub(super) limits: Limits,
     pub(super) feeds: Arc<Semaphore>,
+    /// Of the feeds, each owner's.
+    pub(super) feed_shares: Shares<Arc<str>>,
     pub(super) audits: Arc<Semaphore>,
     pub(super) large: Places,
 }
@@ -29,16 +31,21 @@ impl HttpState {
             access: Access::default(),
             tls: None,
             feeds: Arc::new(Semaphore::new(limits.feeds)),
+            feed_shares: Shares::new(usize::MAX),
             audits: Arc::new(Semaphore::new(1)),
-            large: Places::new(limits.large, limits.hold),
+            large: Places::new(limits.large, usize::MAX, limits.hold),
             limits,
         }
     }
 
-    /// The same for these callers.
+    /// The same for these callers. Where they have names, each owner has half of the feeds and long answers at most.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
-        Self { access, ..self }
+        let limits = self.limits;
+        let share = |all: usize| if access.has_tokens() { all.div_ceil(2) } else { usize::MAX };
+        let feed_shares = Shares::new(share(limits.feeds));
+        let large = Places::new(limits.large, share(limits.large), limits.hold);
+        Self { access, feed_shares, large, ..self }
     }
 
     /// The same, encrypted on TCP if there is something to encrypt with.
@@ -49,7 +56,7 @@ impl HttpState {
 
     /// The same with places of its own: a flood from elsewhere takes none of the operators'.
     pub(super) fn for_operators(self) -> Self {
-        Self::new(self.clock, Vec::new(), self.limits)
+        Self::new(self.clock, Vec::new(), self.limits).with_tls(self.tls)
     }
 
     /// How an answer of this clock begins.

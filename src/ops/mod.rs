@@ -18,6 +18,7 @@ pub mod next;
 mod pages;
 pub mod parked;
 pub mod pause;
+mod permit;
 mod record;
 pub mod schedules;
 pub mod self_audit;

@@ -1,6 +1,6 @@
 //! Parked events: all in pages; released or dropped by their numbers.
 
-use super::{Clock, OpsError, Pages, ParkedDecision, ParkedView, RunningClock};
+use super::{Clock, OpsError, Pages, ParkedDecision, ParkedView, RunningClock, permit::permit};
 use crate::{
     authority::{Caller, Role},
     clock_loop::{Command, Decided, PAGE},
@@ -8,7 +8,10 @@ use crate::{
 };
 use std::collections::BTreeSet;
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{info, warn};
+
+/// Numbers in a line of the log.
+const SHOWN: usize = 20;
 
 /// All parked events by number.
 #[derive(Debug)]
@@ -83,25 +86,44 @@ async fn decide(
     mut numbers: Vec<u64>,
     (what, decision): Decision,
 ) -> Result<ParkedDecision, OpsError> {
-    caller.may(Role::Operate, what)?;
+    permit(caller, Role::Operate, what)?;
     if numbers.is_empty() {
         return Err(OpsError::Invalid("ids: name at least one parked event".into()));
     }
     numbers.sort_unstable();
     numbers.dedup();
-    if !caller.is_of_everything() {
-        check_domains(clock, caller, &numbers).await?;
-    }
-    info!("{caller} asks to {what}: {} entries", numbers.len());
-    let Decided { done, being_sent } = clock.ask(|reply| decision(numbers.clone(), reply)).await?;
+    let his = match caller.is_of_everything() {
+        true => numbers.clone(),
+        false => within_domains(clock, caller, &numbers).await?,
+    };
+    let answer = clock.ask(|reply| decision(his, reply)).await;
+    let Decided { done, being_sent } =
+        answer.inspect_err(|error| warn!("{caller} asked to {what} ({}): {error}", shown(&numbers)))?;
+    info!("{caller} asked to {what}: done {}, being sent {}", shown(&done), shown(&being_sent));
     let known: BTreeSet<&u64> = done.iter().chain(&being_sent).collect();
     let unknown = numbers.into_iter().filter(|number| !known.contains(number)).collect();
     Ok(ParkedDecision { done, being_sent, unknown })
 }
 
-/// Whether all of these are of the caller's domains; those that are not there are nobody's. `numbers` are in order.
-async fn check_domains(clock: &RunningClock, caller: &Caller, numbers: &[u64]) -> Result<(), OpsError> {
+/// The first numbers in a line of the log, and how many more there are.
+fn shown(numbers: &[u64]) -> String {
+    let listed: Vec<String> = numbers.iter().take(SHOWN).map(u64::to_string).collect();
+    match numbers.len().checked_sub(SHOWN) {
+        _ if numbers.is_empty() => "none".into(),
+        None | Some(0) => listed.join(", "),
+        Some(more) => format!("{} and {more} more", listed.join(", ")),
+    }
+}
+
+/// Those of the numbers, which are in order, that are parked now, if all of these are of the caller's domains. The others
+/// are nobody's: what is parked under them by the time of the command was not looked at, and is not his to decide.
+async fn within_domains(
+    clock: &RunningClock,
+    caller: &Caller,
+    numbers: &[u64],
+) -> Result<Vec<u64>, OpsError> {
     let mut entries = all(clock.clone());
+    let mut his = Vec::new();
     let mut rest = numbers;
     while let Some(first) = rest.first() {
         entries.after = first.checked_sub(1);
@@ -110,7 +132,10 @@ async fn check_domains(clock: &RunningClock, caller: &Caller, numbers: &[u64]) -
         let (here, beyond) = rest.split_at(rest.partition_point(|number| number <= last));
         for (number, entry, _) in page.iter().filter(|(number, ..)| here.binary_search(number).is_ok()) {
             match clock.definition(entry.schedule.clone(), entry.revision).await?.as_deref() {
-                Some((_, schedule)) => caller.may_change(schedule.event.as_str())?,
+                Some((_, schedule)) => {
+                    caller.may_change(schedule.event.as_str())?;
+                    his.push(*number);
+                }
                 None => {
                     let what = format!("the parked entry {number} (its event is not known any more)");
                     return Err(caller.outside(what).into());
@@ -119,5 +144,5 @@ async fn check_domains(clock: &RunningClock, caller: &Caller, numbers: &[u64]) -
         }
         rest = beyond;
     }
-    Ok(())
+    Ok(his)
 }

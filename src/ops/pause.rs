@@ -1,13 +1,17 @@
 //! Pausing everything, for maintenance, and going on.
 
-use super::{OpsError, PauseAsked, PauseDecision, ResumeAsked, ResumeDecision, RunningClock};
+use super::{
+    OpsError, PauseAsked, PauseDecision, PauseView, ResumeAsked, ResumeDecision, RunningClock, permit::permit,
+};
 use crate::{
     authority::{Caller, Role},
     clock_loop::{Command, PauseAnswer, PauseChanged, PauseFor, PauseLength, Unchanged},
     schedule::parse_length,
 };
-use ponos::event::terminal;
+use ponos::{event::terminal, redact::redact};
+use std::borrow::Cow;
 use tokio::sync::oneshot;
+use tracing::{info, warn};
 
 /// Characters of a note, and of a name, at most.
 const NOTE: usize = 500;
@@ -26,7 +30,7 @@ pub async fn pause(
 ) -> Result<PauseDecision, OpsError> {
     may(caller, "pause everything")?;
     of_all(asked.all)?;
-    let by = caller.signed(text("by", &asked.by, NAME)?);
+    let by = caller.signed(&text("by", &asked.by, NAME)?);
     let note = text("note", &asked.note, NOTE)?;
     let length = match (asked.until, &asked.length) {
         (Some(_), Some(_)) => return Err(invalid("until and for exclude each other: give one")),
@@ -50,10 +54,13 @@ pub async fn pause(
             return Err(invalid(what));
         }
     };
-    let asked = PauseFor { by: by.into(), note: note.into(), end };
-    let PauseChanged { before, ended, after } = change(clock, |reply| Command::Pause(asked, reply)).await?;
+    let asked = PauseFor { by: by.into(), note: (&*note).into(), end };
+    let what = "pause everything";
+    let PauseChanged { before, ended, after } =
+        change(clock, caller, what, |reply| Command::Pause(asked, reply)).await?;
     match after {
         Some(pause) => {
+            info!("{caller} paused everything: {}", PauseView::from(&pause));
             Ok(PauseDecision { paused: (&pause).into(), was_paused: before.is_some() && ended.is_none() })
         }
         // Somebody resumed at the same moment, or it was that short.
@@ -70,31 +77,41 @@ pub async fn resume(
     caller: &Caller,
     asked: ResumeAsked,
 ) -> Result<ResumeDecision, OpsError> {
-    may(caller, "resume everything")?;
+    let what = "resume everything";
+    may(caller, what)?;
     of_all(asked.all)?;
     let PauseChanged { before, ended, .. } =
-        change(clock, |reply| Command::Resume(asked.on_resume, reply)).await?;
+        change(clock, caller, what, |reply| Command::Resume(asked.on_resume, reply)).await?;
     // It may have come to its own end at the same moment, which was chosen when it began.
     let on_resume = ended.map_or(asked.on_resume, |end| end.on_resume);
     let through = ended.map(|end| end.at);
+    match &before {
+        Some(pause) => info!("{caller} resumed everything ({on_resume}): {}", PauseView::from(pause)),
+        None => info!("{caller} asked to resume everything: it was not paused"),
+    }
     Ok(ResumeDecision { was_paused: before.as_ref().map(Into::into), through, on_resume })
 }
 
 fn may(caller: &Caller, what: &'static str) -> Result<(), OpsError> {
-    caller.may(Role::Operate, what)?;
+    permit(caller, Role::Operate, what)?;
     caller.may_change_everything(what)?;
-    tracing::info!("{caller} asks to {what}");
     Ok(())
 }
 
+/// Asks the loop; the log says who asked, also where nothing is known of the outcome.
 async fn change(
     clock: &RunningClock,
+    caller: &Caller,
+    what: &'static str,
     command: impl FnOnce(oneshot::Sender<PauseAnswer>) -> Command,
 ) -> Result<PauseChanged, OpsError> {
-    clock.ask(command).await?.map_err(|why| match why {
-        Unchanged::Invalid(what) => OpsError::Invalid(what),
-        Unchanged::Unavailable(what) => OpsError::Unavailable(what),
-    })
+    let answer = clock.ask(command).await.and_then(|answer| {
+        answer.map_err(|why| match why {
+            Unchanged::Invalid(what) => OpsError::Invalid(what),
+            Unchanged::Unavailable(what) => OpsError::Unavailable(what),
+        })
+    });
+    answer.inspect_err(|error| warn!("{caller} asked to {what}: {error}"))
 }
 
 fn of_all(all: bool) -> Result<(), OpsError> {
@@ -102,7 +119,8 @@ fn of_all(all: bool) -> Result<(), OpsError> {
 }
 
 /// What people are shown in terminals and logs: short, and one line.
-fn text<'a>(key: &str, text: &'a str, most: usize) -> Result<&'a str, OpsError> {
+/// It is kept, and shown to whoever reads the clock: a secret in it is hidden.
+fn text<'a>(key: &str, text: &'a str, most: usize) -> Result<Cow<'a, str>, OpsError> {
     let text = text.trim();
     if text.is_empty() {
         return Err(invalid(format!("{key}: it is empty")));
@@ -113,7 +131,7 @@ fn text<'a>(key: &str, text: &'a str, most: usize) -> Result<&'a str, OpsError> 
     if terminal::line(text) != text {
         return Err(invalid(format!("{key}: it has characters that a terminal would not show as they are")));
     }
-    Ok(text)
+    Ok(redact(text))
 }
 
 fn invalid(what: impl Into<String>) -> OpsError {

@@ -1,12 +1,12 @@
 //! How a running clock is: whether its loop turns, and whether events go out. And reading its schedules again.
 
-use super::{Alive, OpsError, Readiness, RunningClock};
+use super::{Alive, OpsError, Readiness, RunningClock, permit::permit};
 use crate::{
     authority::{Caller, Role},
     clock_loop::Command,
 };
 use std::sync::Arc;
-use tracing::info;
+use tracing::{info, warn};
 
 /// Whether the clock's loop turns.
 ///
@@ -38,8 +38,12 @@ async fn turns(clock: &RunningClock) -> Result<(), OpsError> {
 /// [`OpsError::Denied`]; [`OpsError::Refused`]: they are wrong, and nothing changed.
 pub async fn reload(clock: &RunningClock, caller: &Caller) -> Result<String, OpsError> {
     let what = "read the schedules again";
-    caller.may(Role::Operate, what)?;
+    permit(caller, Role::Operate, what)?;
     caller.may_change_everything(what)?;
-    info!("{caller} has the schedules read again");
-    clock.ask(Command::Reload).await?.map_err(OpsError::Refused)
+    let answer = clock.ask(Command::Reload).await.and_then(|read| read.map_err(OpsError::Refused));
+    match &answer {
+        Ok(_) => info!("{caller} had the schedules read again"),
+        Err(error) => warn!("{caller} asked to {what}: {error}"),
+    }
+    answer
 }

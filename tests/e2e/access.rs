@@ -3,8 +3,10 @@
 use crate::harness::{Clock, LIMIT, text};
 use serde_json::Value;
 use std::{
+    fs::Permissions,
     io::{Read, Write},
     net::TcpStream,
+    os::unix::fs::PermissionsExt,
     process::Output,
     time::Duration,
 };
@@ -99,19 +101,40 @@ fn tokens_decide_who_may_do_what_and_no_log_or_file_has_one() {
     let flood: Vec<u16> = (0..200).map(|_| asked(&clock, "GET", "/schedules", Some(&wrong), "").0).collect();
     assert!(flood.iter().all(|status| matches!(status, 401 | 429)), "{flood:?}");
     assert_eq!(asked(&clock, "GET", "/schedules", Some(&reader), "").0, 200);
-    let lines = clock.log().lines().filter(|line| line.contains("a token that is not known")).count();
+    let lines = clock.log().lines().filter(|line| line.contains("whose token is not known")).count();
     assert!((1..20).contains(&lines), "{}", clock.log());
     // The machine's own operator needs none.
     let released = clock.verb(&["parked", "release", "--all"]);
     assert_eq!(released.status.code(), Some(0), "{}", text(&released));
-    assert!(clock.log().contains("of 'tests' asks to drop parked events"), "{}", clock.log());
     assert!(
-        clock.log().contains("operator (control socket) asks to release parked events"),
+        clock.log().contains(&format!("of 'tests' asked to drop parked events: done {parked}")),
+        "{}",
+        clock.log()
+    );
+    assert!(
+        clock.log().contains("operator (control socket) asked to release parked events: done "),
         "{}",
         clock.log()
     );
 
-    assert_discreet(&clock, &[&reader, &billing, &reports], &[released]);
+    // A token that came through a proxy, maybe in the clear, is said to be burnt.
+    let mut stream = TcpStream::connect(("127.0.0.1", clock.port)).unwrap();
+    let head = format!("GET /schedules HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {reader}\r\n");
+    stream.write_all(format!("{head}X-Forwarded-Proto: http\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 403 ") && answer.contains("replace it (khronos token new)"), "{answer}");
+    let burnt = format!("the last one from 127.0.0.1, the token {} of 'tests': replace it", &reader[3..11]);
+    assert!(clock.log().contains(&burnt), "{}", clock.log());
+    // What people write is kept, and shown, without what looks like a secret.
+    let note = format!("see {billing}");
+    let paused = clock.verb(&["pause", "--all", "--note", &note]);
+    assert!(text(&paused).contains("***"), "{}", text(&paused));
+    let (status, answer) = asked(&clock, "GET", "/readyz", Some(&reader), "");
+    assert!(status == 200 && answer.contains("***") && !answer.contains(&billing[12..]), "{answer}");
+    clock.done(&["resume", "--all", "--skip"]);
+
+    assert_discreet(&clock, &[&reader, &billing, &reports], &[released, paused]);
     let mut folders = vec![clock.store()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -163,6 +186,15 @@ fn a_clock_that_encrypts_is_operated_from_elsewhere_with_a_token() {
     let (file, ca) = (file.to_str().unwrap(), made.ca.to_str().unwrap());
     let ran = |words: &[&str]| clock.verb(&[words, &["--url", &url]].concat());
 
+    let mode = |mode| std::fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    let warned = ran(&["list", "--token-file", file, "--ca-file", ca]);
+    assert!(
+        warned.status.success() && text(&warned).contains("every user of this machine"),
+        "{}",
+        text(&warned)
+    );
+    mode(0o600);
     let release = ran(&["parked", "release", &parked, "--token-file", file, "--ca-file", ca]);
     assert_eq!((release.status.code(), text(&release)), (Some(0), format!("{parked} released\n")));
     let list = ran(&["list", "--token-file", file, "--ca-file", ca]);

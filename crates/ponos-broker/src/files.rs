@@ -58,6 +58,12 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
     FileReader::default().read(path, most)
 }
 
+/// Whether every user of the machine may read this file. What can't be found out is not said of it.
+pub fn is_open_to_others(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).is_ok_and(|file| file.mode() & 0o004 != 0)
+}
+
 /// As [`read`], of a UTF-8 text.
 ///
 /// # Errors

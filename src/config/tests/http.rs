@@ -52,6 +52,7 @@ fn every_fault_of_a_token_is_reported_where_it_stands() {
         ("sha256", "sha256 = \"6b86\"", (3, 10), "http.tokens.sha256: a SHA-256 is 64 hexadecimal digits"),
         ("owner", "owner = \"Bill Ing\"", (4, 9), "'Bill Ing' is not a valid name of an owner"),
         ("owner", "owner = \"operator\"", (4, 9), "'operator' is who comes without a token"),
+        ("owner", "owner = \"reader\"", (4, 9), "'reader' is who comes without a token"),
         ("owner", "owner = \"anybody\"", (4, 9), "'anybody' is who comes without a token"),
         ("role", "role = \"wriet\"", (5, 8), "http.tokens.role: 'wriet' is not one of the choices"),
         ("role", "role = \"read\"", (6, 11), "a token of the role read has no domains"),
@@ -107,6 +108,7 @@ fn nothing_that_may_be_of_a_token_is_repeated() {
 #[test]
 fn a_clock_is_open_to_its_own_machine_alone() {
     assert!(load("[http]\nopen = true", &[], &[]).unwrap().http.open);
+    assert!(load("[http]\nopen = true\nhosts = [\"LOCALHOST\", \"127.1.2.3\"]", &[], &[]).is_ok());
     assert!(
         load("", &[("KHRONOS_HTTP_OPEN", "true"), ("KHRONOS_HTTP_LISTEN", "[::1]:1")], &[])
             .unwrap()
@@ -115,15 +117,54 @@ fn a_clock_is_open_to_its_own_machine_alone() {
     );
     for (text, said) in [
         (
-            "open = true\nlisten = \"0.0.0.0:7650\"",
+            "open = true\nopen_reads = true\nlisten = \"0.0.0.0:7650\"",
             "it would let other machines change this clock without a token",
         ),
-        ("open = true\nbehind_proxy = true", "it would let the proxy change this clock without a token"),
+        (
+            "open = true\nhosts = [\"localhost\", \"[::1]\", \"clock.local\"]",
+            "the clock answers to 'clock.local', which a page of another site",
+        ),
+        (
+            "open = true\nopen_reads = true\nbehind_proxy = true",
+            "it would let the proxy change this clock without a token",
+        ),
         (&*format!("open = true\n{}", token("", "")), "it is true, and tokens are configured"),
     ] {
         let shown = error(&format!("[http]\n{text}"), &[]);
         assert!(shown.contains("2:8: http.open: ") && shown.contains(said), "{shown}");
     }
+}
+
+#[test]
+fn whoever_is_elsewhere_reads_with_a_token_unless_it_is_said_that_he_needs_none() {
+    let elsewhere = "listen = \"0.0.0.0:7650\"";
+    let said = "could read all of this clock, for there are no [[http.tokens]]";
+    for (text, at) in [
+        (elsewhere.to_owned(), "2:10: http.listen: "),
+        // The last one was removed, or the list is empty.
+        (format!("{elsewhere}\ntokens = []"), "2:10: http.listen: "),
+        ("listen = \"[::]:7650\"".into(), "2:10: http.listen: "),
+        ("listen = \"[::ffff:127.0.0.1]:7650\"".into(), "2:10: http.listen: "),
+        ("behind_proxy = true".into(), "2:16: http.behind_proxy: "),
+    ] {
+        let shown = error(&format!("[http]\n{text}"), &[]);
+        assert!(shown.contains(at) && shown.contains(said), "{shown}");
+        let open = load(&format!("[http]\nopen_reads = true\n{text}"), &[], &[]).unwrap();
+        assert!(open.http.open_reads && !open.http.open);
+        let config = load(&format!("[http]\nenabled = false\n{text}"), &[], &[]).unwrap();
+        assert!(!config.http.is_reached_from_elsewhere());
+    }
+    let shown = error("", &[("KHRONOS_HTTP_LISTEN", "0.0.0.0:7650")]);
+    assert!(shown.contains(said), "{shown}");
+    assert!(load("[http]\nlisten = \"127.0.0.1:1\"", &[], &[]).is_ok());
+    load(&format!("[http]\n{elsewhere}\nbehind_proxy = true\n{}", token("", "")), &[], &[]).unwrap();
+    // A fault of a token is told of alone.
+    let faults = load(&format!("[http]\n{elsewhere}\n{}", token("id", "id = \"x\"")), &[], &[]).unwrap_err();
+    assert_eq!(faults.errors(), 1, "{faults}");
+    let both = format!("[http]\nopen_reads = true\n{elsewhere}\nbehind_proxy = true\n{}", token("", ""));
+    let (_folder, request) = request(&both, &[], &[]);
+    let (_, found) = Config::read(&request);
+    assert!(found.to_string().contains("everybody may read without one"), "{found}");
 }
 
 #[test]

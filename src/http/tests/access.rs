@@ -1,6 +1,9 @@
 //! Who may do what, over real sockets; from elsewhere, where a request is told so.
 
-use super::{super::access::Connection, *};
+use super::{
+    super::{client::Credentials, connection::Connection, shares::Addresses},
+    *,
+};
 use crate::{
     authority::{
         Domains, Role,
@@ -30,7 +33,7 @@ pub(super) async fn clock() -> Clock {
         known(3, Role::Operate, "time.*"),
         known(4, Role::Write, "billing.*"),
     ];
-    clock.state = clock.state.with_access(Access::new(&tokens, false, false));
+    clock.state = clock.state.with_access(Access::new(&tokens, AccessRules::default()));
     clock.serve_again().await;
     clock
 }
@@ -50,16 +53,37 @@ async fn asked(clock: &Clock, token: Option<&Token>, method: &str, path: &str, b
 #[tokio::test]
 async fn a_clock_with_tokens_wants_one_of_everybody_but_probes() {
     let clock = clock().await;
-    for path in
-        ["/", "/feed", "/schedules", "/schedules/one-minute", "/history", "/audit", "/parked", "/nowhere"]
-    {
-        let (status, answer) = asked(&clock, None, "GET", path, "").await;
+    let (status, described) = asked(&clock, Some(&token(1)), "GET", "/v1/openapi.json", "").await;
+    assert_eq!(status, 200, "{described}");
+    let described = serde_json::from_str(described.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let described: Vec<_> =
+        openapi::operations(&described).into_iter().map(|(method, path, _)| (method, path)).collect();
+    assert!(described.contains(&("GET".into(), "/metrics".into())), "{described:?}");
+    let probes = ["/healthz", "/readyz"];
+    let wanting = described.iter().filter(|(_, path)| !probes.contains(&path.as_str()));
+    let paths = wanting.flat_map(|(method, path)| {
+        let path = path.replace("{name}", "one-minute").replace("{id}", "x");
+        [method.to_uppercase(), "HEAD".into(), "OPTIONS".into(), "DELETE".into()]
+            .map(|method| (method, path.clone()))
+    });
+    let aliases =
+        ["/feed", "/schedules", "/schedules/one-minute", "/history", "/audit", "/parked", "/nowhere"];
+    let aliases = aliases.map(|path| ("GET".to_owned(), path.to_owned()));
+    for (method, path) in paths.chain(aliases) {
+        let (status, answer) = asked(&clock, None, &method, &path, "").await;
+        assert_eq!(status, 401, "{method} {path}: {answer}");
+        assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
+        if method == "HEAD" {
+            continue;
+        }
         assert_eq!(status, 401, "{path}: {answer}");
         assert!(
             answer.to_lowercase().contains("\r\nwww-authenticate: bearer realm=\"khronos\"\r\n"),
             "{answer}"
         );
         assert!(answer.contains("Authorization: Bearer kh_"), "{answer}");
+    }
+    for path in ["/", "/metrics", "/v1/schedules", "/nowhere"] {
         let (status, answer) = asked(&clock, Some(&token(9)), "GET", path, "").await;
         assert_eq!(status, 401, "{path}: {answer}");
         assert!(
@@ -119,10 +143,21 @@ async fn a_change_takes_a_role_and_its_domain() {
         ),
         (Some(4), "/parked/drop", seven, 403, "is outside of them"),
         (Some(4), "/parked/drop", r#"{"ids":[8]}"#, 200, r#""unknown":[8]"#),
+        // 9 is not in the list, so that nobody has looked whose it is: it may be parked as this is decided.
+        (Some(2), "/parked/release", r#"{"ids":[9]}"#, 200, r#""being_sent":[9]"#),
+        (
+            Some(3),
+            "/parked/release",
+            r#"{"ids":[7,9]}"#,
+            200,
+            r#"{"done":[7],"being_sent":[],"unknown":[9]}"#,
+        ),
+        (Some(4), "/parked/release", r#"{"ids":[9]}"#, 200, r#""unknown":[9]"#),
+        (Some(4), "/parked/drop", r#"{"ids":[9]}"#, 200, r#""unknown":[9]"#),
         (Some(1), "/v1/pause", "not even json", 403, "to change something takes the role operate"),
         (Some(3), "/v1/pause", pause, 403, "to pause everything concerns all events"),
         (Some(4), "/v1/resume", resume, 403, "to resume everything concerns all events"),
-        (Some(2), "/v1/pause", pause, 200, "ann, the token 02020202 of 'billing'"),
+        (Some(2), "/v1/pause", pause, 200, "the token 02020202 of 'billing' as ann"),
         (Some(9), "/reload", "", 401, "not known"),
     ] {
         let token = holder.map(token);
@@ -139,9 +174,92 @@ async fn a_change_takes_a_role_and_its_domain() {
 }
 
 #[tokio::test]
+async fn an_owner_takes_half_of_the_feeds_and_long_answers_and_leaves_the_rest() {
+    let mut clock = Clock::with(Limits { feeds: 4, large: 3, ..Limits::default() }).await;
+    let mut other = known(2, Role::Read, "#");
+    other.owner = "reports".into();
+    let tokens = [known(1, Role::Read, "#"), other, known(3, Role::Write, "billing.*")];
+    clock.state = clock.state.with_access(Access::new(&tokens, AccessRules::default()));
+    clock.serve_again().await;
+    let client = |byte| {
+        let credentials = Credentials { token: Some(token(byte)), ca_file: None };
+        Client::new(Target::Tcp(clock.address.to_string())).with(credentials)
+    };
+    let mut feeds = vec![client(1).feed("", None).await.unwrap(), client(3).feed("", None).await.unwrap()];
+    for byte in [1, 3] {
+        let answer = client(byte).feed("", None).await.map(drop);
+        let Err(ClientError::Refused { status: 429, detail, .. }) = answer else { panic!("{answer:?}") };
+        assert!(detail.contains("2 feeds of yours are open"), "{detail}");
+        let (status, answer) = asked(&clock, Some(&token(byte)), "GET", "/feed", "").await;
+        assert!(status == 429 && answer.to_lowercase().contains("\r\nretry-after: 2\r\n"), "{answer}");
+    }
+    feeds.extend([client(2).feed("", None).await.unwrap(), client(2).feed("", None).await.unwrap()]);
+    feeds.remove(0);
+    let again = || async { client(3).feed("", None).await.ok() };
+    feeds.push(testkit::wait_until("a place that was given back", Duration::from_secs(60), again).await);
+
+    let owners = [1, 2].map(|byte| Arc::from(["", "billing", "reports"][byte]));
+    let places = [&owners[0], &owners[0]].map(|owner| clock.state.large.take(owner).unwrap());
+    let (status, answer) = asked(&clock, Some(&token(3)), "GET", "/v1/schedules", "").await;
+    assert!(status == 429 && answer.contains("2 long answers of yours are open"), "{answer}");
+    assert_eq!(asked(&clock, Some(&token(2)), "GET", "/v1/schedules", "").await.0, 200);
+    drop(places);
+    assert_eq!(asked(&clock, Some(&token(3)), "GET", "/v1/schedules", "").await.0, 200);
+}
+
+#[tokio::test]
+async fn an_owner_changes_things_at_his_rate_and_the_operator_at_any() {
+    let clock = clock().await;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = bind_control(folder.path()).unwrap();
+    tokio::spawn(serve_control(socket, clock.state.clone(), clock.shutdown.clone()));
+    let operator = Client::new(Target::Unix(control_path(folder.path())));
+    let seven = serde_json::json!({ "ids": [7] });
+    let (mut answered, mut waiting) = (0, None);
+    while waiting.is_none() && answered < 10_000 {
+        let (status, answer) =
+            asked(&clock, Some(&token(2)), "POST", "/v1/parked/release", r#"{"ids":[7]}"#).await;
+        answered += usize::from(status == 200);
+        waiting = (status == 429).then_some(answer);
+    }
+    let waiting = waiting.expect("it ends");
+    assert!(
+        answered >= 200 && waiting.to_lowercase().contains("\r\nretry-after: 1\r\n"),
+        "{answered}: {waiting}"
+    );
+    assert!(waiting.contains("'billing' asks for changes too often"), "{waiting}");
+    // Nothing else of his has to wait, and nobody else.
+    assert_eq!(asked(&clock, Some(&token(2)), "GET", "/v1/parked", "").await.0, 200);
+    operator.post::<Value>("/v1/parked/release", &seven).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_counts_for_its_address_until_a_token_is_shown_on_it() {
+    let clock = clock().await;
+    let router = routes::public(clock.state.clone(), clock.shutdown.clone());
+    let addresses = Addresses::new(1, false);
+    let peer = "192.0.2.7".parse().ok();
+    for (byte, counts) in [(9, true), (1, false)] {
+        let share = Arc::new(addresses.take(peer).unwrap());
+        let request = Request::builder()
+            .uri("/v1/schedules/one-minute")
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {}", token(byte).reveal()))
+            .extension(Connection { local: None, peer, encrypted: true })
+            .extension(share.clone())
+            .body(Body::empty())
+            .unwrap();
+        let answer = TowerToHyperService::new(router.clone()).call(request).await.unwrap();
+        assert_eq!(answer.status() == 401, counts, "{answer:?}");
+        assert_eq!(addresses.take(peer).is_none(), counts, "{byte}");
+    }
+}
+
+#[tokio::test]
 async fn a_clock_that_is_open_takes_changes_from_its_machine_and_from_no_foreign_page() {
     let mut clock = Clock::start().await;
-    clock.state = clock.state.with_access(Access::new(&[], true, false));
+    clock.state =
+        clock.state.with_access(Access::new(&[], AccessRules { open: true, ..AccessRules::default() }));
     clock.serve_again().await;
     let (status, answer) = asked(&clock, None, "POST", "/parked/release", r#"{"ids":[7]}"#).await;
     assert!(status == 200 && answer.contains(r#""done":[7]"#), "{answer}");
@@ -154,7 +272,10 @@ async fn a_clock_that_is_open_takes_changes_from_its_machine_and_from_no_foreign
 
 #[tokio::test]
 async fn a_token_in_the_clear_from_elsewhere_is_refused_before_anything_is_done() {
-    let clock = clock().await;
+    let mut clock = clock().await;
+    // The loop is the test's: nothing is asked of it, unless the request was encrypted.
+    let (commands, mut loop_asked) = mpsc::channel(8);
+    let loops = std::mem::replace(&mut clock.state.clock.handle.commands, commands);
     let router = routes::public(clock.state.clone(), clock.shutdown.clone());
     let service = TowerToHyperService::new(router);
     for (path, method) in [("/schedules", "GET"), ("/healthz", "GET"), ("/parked/release", "POST")] {
@@ -169,9 +290,24 @@ async fn a_token_in_the_clear_from_elsewhere_is_refused_before_anything_is_done(
                 .extension(Connection { local: None, peer, encrypted })
                 .body(Body::from(r#"{"ids":[7]}"#))
                 .unwrap();
-            let answer = service.call(request).await.unwrap();
-            assert_eq!(answer.status() == 403, refused, "{path}: {answer:?}");
-            let body = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
+            let mut count = 0;
+            let forward = async {
+                while let Some(command) = loop_asked.recv().await {
+                    count += 1;
+                    loops.send(command).await.unwrap();
+                }
+            };
+            let answer = async {
+                let answer = service.call(request).await.unwrap();
+                let status = answer.status();
+                (status, http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes())
+            };
+            let (status, body) = tokio::select! {
+                answer = answer => answer,
+                () = forward => panic!("the state of the clock was dropped"),
+            };
+            assert_eq!(count == 0 && loop_asked.try_recv().is_err(), refused, "{path}");
+            assert_eq!(status == 403, refused, "{path}: {status}");
             let said = String::from_utf8_lossy(&body).contains("replace it (khronos token new)");
             assert_eq!(said, refused, "{path}");
         }

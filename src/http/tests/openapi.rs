@@ -8,7 +8,7 @@ use jsonschema::Validator;
 const OPENAPI: &str = include_str!("../../../tests/conformance/openapi-3.1.json");
 
 /// Paths with their methods, as described.
-fn operations(described: &Value) -> Vec<(String, String, Value)> {
+pub(super) fn operations(described: &Value) -> Vec<(String, String, Value)> {
     let mut found = Vec::new();
     for (path, item) in described["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
