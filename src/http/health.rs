@@ -4,6 +4,7 @@
 use super::{problem::Problem, state::HttpState};
 use crate::{
     authority::Caller,
+    clock,
     ops::{self, Alive, Readiness},
 };
 use axum::{Extension, Json, extract::State, http::StatusCode};
@@ -55,7 +56,10 @@ pub(super) async fn ready(
     State(state): State<HttpState>,
     caller: Option<Extension<Caller>>,
 ) -> (StatusCode, Json<ReadinessAnswer>) {
-    let readiness = ops::status::readiness(&state.clock).await;
+    let mut readiness = ops::status::readiness(&state.clock).await;
+    if let Some(tls) = &state.tls {
+        readiness.warnings.extend(tls.warnings(clock::now()));
+    }
     let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let answer = match caller {
         Some(_) => ReadinessAnswer::Known(Box::new(readiness)),

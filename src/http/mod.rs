@@ -36,6 +36,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod validity;
 mod write_timeout;
 
 pub use access::{Access, AccessRules};

@@ -1,8 +1,9 @@
 //! TLS of the clock's own: certificate and key are read at the start, and again when they change. Connections that stand
-//! go on with what they began with; files that can't be used change nothing.
+//! go on with what they began with; files that can't be used change nothing, and are spoken of until they can.
 
-use super::listener::HttpError;
-use ponos::files;
+use super::{listener::HttpError, validity::Validity};
+use crate::clock;
+use ponos::{event::Timestamp, files};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use sha2::{Digest, Sha256};
 use std::{
@@ -11,6 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::time::Instant;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{ServerConfig, crypto::ring},
@@ -18,6 +20,8 @@ use tokio_rustls::{
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often it is said that something is wrong with them.
+const SAY: Duration = Duration::from_secs(86_400);
 /// Bytes of a PEM file: more than any chain of certificates has.
 const MOST_BYTES: u64 = 1 << 20;
 
@@ -36,8 +40,15 @@ struct Files {
 
 struct Current {
     config: Arc<ServerConfig>,
-    /// Of the files that were looked at last, whether they could be used or not.
+    validity: Option<Validity>,
+    /// Of the files that were judged last, whether they could be used or not.
+    judged: Seen,
+    /// Of the files as the last look found them.
     seen: Seen,
+    /// Why files that have changed are not used.
+    unusable: Option<String>,
+    /// What was said of them last, and when.
+    said: Option<(Vec<String>, Instant)>,
 }
 
 /// The digest of both files; none where they can't be read.
@@ -63,8 +74,10 @@ impl Tls {
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, HttpError> {
         let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
         let pem = files.read().map_err(HttpError::Tls)?;
-        let config = files.config(&pem).map_err(HttpError::Tls)?;
-        let current = Current { config: Arc::new(config), seen: pem.seen() };
+        let (config, validity) = files.config(&pem).map_err(HttpError::Tls)?;
+        let seen = pem.seen();
+        let config = Arc::new(config);
+        let current = Current { config, validity, judged: seen, seen, unusable: None, said: None };
         Ok(Self { files: Arc::new(files), current: Arc::new(Mutex::new(current)) })
     }
 
@@ -78,32 +91,66 @@ impl Tls {
         loop {
             tokio::time::sleep(LOOK).await;
             let ours = self.clone();
+            let look = move || {
+                ours.look(clock::now());
+                ours.say(clock::now(), Instant::now());
+            };
             // Nobody waits for the outcome: the next look comes.
-            let _ = tokio::task::spawn_blocking(move || ours.look()).await;
+            let _ = tokio::task::spawn_blocking(look).await;
         }
     }
 
-    /// Reads the files, and uses them if they have changed and can be used. Each state of them is logged once.
-    fn look(&self) {
+    /// Reads the files, and uses them if they have changed and can be used. They are judged once two looks have found the same,
+    /// for the first one may come while somebody writes.
+    fn look(&self, now: Timestamp) {
         let pem = self.files.read();
         let seen = pem.as_ref().ok().and_then(Pem::seen);
-        if self.current().seen == seen {
+        {
+            let mut current = self.current();
+            let is_new = std::mem::replace(&mut current.seen, seen) != seen;
+            if is_new || current.judged == seen {
+                return;
+            }
+        }
+        let read = pem.and_then(|pem| self.files.config(&pem));
+        let mut current = self.current();
+        current.judged = seen;
+        let has_ended = |validity: Option<Validity>| validity.is_some_and(|validity| validity.has_ended(now));
+        current.unusable = match read {
+            Ok((_, validity)) if has_ended(validity) && !has_ended(current.validity) => {
+                Some("the new certificate has expired already".to_owned())
+            }
+            Ok((config, validity)) => {
+                (current.config, current.validity) = (Arc::new(config), validity);
+                tracing::info!("the certificate of [http.tls] has changed; new connections get the new one");
+                None
+            }
+            Err(what) => Some(what),
+        };
+    }
+
+    /// What a person should do something about.
+    pub(super) fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let current = self.current();
+        let unusable = current.unusable.as_ref().map(|what| {
+            format!("the files of [http.tls] have changed, and the former ones stay in use: {what}")
+        });
+        let concern = current.validity.and_then(|validity| validity.concern(now));
+        let concern = concern.map(|what| format!("the certificate of [http.tls] {what}"));
+        unusable.into_iter().chain(concern).collect()
+    }
+
+    /// Logs the warnings when they are others than before, and again each day.
+    fn say(&self, now: Timestamp, at: Instant) {
+        let warnings = self.warnings(now);
+        let mut current = self.current();
+        let is_old =
+            |(said, when): &(Vec<String>, Instant)| *said == warnings && at.duration_since(*when) < SAY;
+        if current.said.as_ref().is_some_and(is_old) {
             return;
         }
-        let config = pem.and_then(|pem| self.files.config(&pem));
-        let mut current = self.current();
-        current.seen = seen;
-        match config {
-            Ok(config) => {
-                current.config = Arc::new(config);
-                tracing::info!("the certificate of [http.tls] has changed; new connections get the new one");
-            }
-            Err(what) => {
-                tracing::warn!(
-                    "the files of [http.tls] have changed, and the former ones stay in use: {what}"
-                );
-            }
-        }
+        warnings.iter().for_each(|what| tracing::warn!("{what}"));
+        current.said = Some((warnings, at));
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -132,14 +179,15 @@ impl Files {
         Ok(Pem { certificate: read(&self.certificate, "certificate")?, key: read(&self.key, "key")? })
     }
 
-    fn config(&self, pem: &Pem) -> Result<ServerConfig, String> {
+    fn config(&self, pem: &Pem) -> Result<(ServerConfig, Option<Validity>), String> {
         let (certificate, key) = (self.certificate.display(), self.key.display());
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem.certificate)
             .collect::<Result<_, _>>()
             .map_err(|error| format!("{certificate} has no usable certificate: {error}"))?;
-        if chain.is_empty() {
+        let Some(own) = chain.first() else {
             return Err(format!("{certificate} has no certificate: give a PEM file, the clock's own first"));
-        }
+        };
+        let validity = Validity::of(own);
         let private = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|error| {
             format!(
                 "{key} has no usable private key: {error}; give a PEM file with a key that is not encrypted"
@@ -155,7 +203,7 @@ impl Files {
             .with_single_cert(chain, private)
             .map_err(refused)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(config)
+        Ok((config, validity))
     }
 }
 
@@ -177,24 +225,69 @@ mod tests {
         let (_other, new) = certificates();
         let tls = Tls::read(&old.server.certificate, &old.server.key).unwrap();
         let used = || Arc::as_ptr(&tls.current().config) as usize;
+        let said = || tls.warnings(clock::now()).join("; ");
+        let look = || tls.look(clock::now());
         let first = used();
-        tls.look();
+        look();
         assert_eq!(used(), first, "nothing changed");
         fs::copy(&new.server.certificate, &old.server.certificate).unwrap();
-        tls.look();
+        look();
+        assert_eq!((used(), said()), (first, String::new()), "it may not be written to its end");
+        look();
         assert_eq!(used(), first, "the key is the old one's");
+        assert!(said().contains("the former ones stay in use: "), "{}", said());
         fs::copy(&new.server.key, &old.server.key).unwrap();
-        tls.look();
+        look();
+        assert_eq!(used(), first);
+        look();
         let second = used();
         assert_ne!(second, first);
+        assert_eq!(said(), "");
         fs::remove_file(&old.server.key).unwrap();
-        tls.look();
+        look();
+        look();
+        assert!(said().contains("can't be read"), "{}", said());
         fs::write(&old.server.key, "no key").unwrap();
-        tls.look();
+        look();
+        look();
         assert_eq!(used(), second);
         fs::copy(&new.server.key, &old.server.key).unwrap();
-        tls.look();
+        look();
+        look();
         assert_ne!(used(), second, "it is read again once it is back");
+        assert_eq!(said(), "");
+    }
+
+    #[test]
+    fn what_expired_is_spoken_of_and_takes_no_ones_place() {
+        let (_folder, good) = certificates();
+        let other = tempfile::tempdir().unwrap();
+        let past = Certificates::generate_valid(other.path(), (2020, 1, 1), (2021, 1, 1));
+        let copy = |from: &Certificates| {
+            fs::copy(&from.server.certificate, &good.server.certificate).unwrap();
+            fs::copy(&from.server.key, &good.server.key).unwrap();
+        };
+        let tls = Tls::read(&good.server.certificate, &good.server.key).unwrap();
+        let first = Arc::as_ptr(&tls.current().config) as usize;
+        copy(&past);
+        tls.look(clock::now());
+        tls.look(clock::now());
+        assert_eq!(Arc::as_ptr(&tls.current().config) as usize, first);
+        let said = tls.warnings(clock::now());
+        assert!(said.len() == 1 && said[0].contains("has expired already"), "{said:?}");
+        // Where there is no better one, it is used: some clients do not look.
+        let tls = Tls::read(&good.server.certificate, &good.server.key).unwrap();
+        let said = tls.warnings(clock::now());
+        assert!(said.len() == 1 && said[0].contains("expired at 2021-01-01T00:00:00"), "{said:?}");
+        // It is said once, and again a day later.
+        let logged = |at| {
+            tls.say(clock::now(), at);
+            tls.current().said.as_ref().map(|(_, when)| *when)
+        };
+        let begin = Instant::now();
+        assert_eq!(logged(begin), Some(begin));
+        assert_eq!(logged(begin + SAY / 2), Some(begin));
+        assert_eq!(logged(begin + SAY), Some(begin + SAY));
     }
 
     #[test]

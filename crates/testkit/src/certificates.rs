@@ -2,7 +2,7 @@
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, date_time_ymd,
 };
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,12 @@ pub struct Identity {
 impl Certificates {
     /// Makes an authority and both certificates in `folder`, which must exist.
     pub fn generate(folder: &Path) -> Self {
+        Self::generate_valid(folder, (1975, 1, 1), (4096, 1, 1))
+    }
+
+    /// The same, which are valid from the one day (year, month, day) until the other begins.
+    pub fn generate_valid(folder: &Path, from: (i32, u8, u8), until: (i32, u8, u8)) -> Self {
+        let valid = (from, until);
         let ca_key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -39,9 +45,9 @@ impl Certificates {
         std::fs::write(&ca, certificate.pem()).unwrap();
         let issuer = Issuer::new(params, ca_key);
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let server = signed(folder, "server", names, ExtendedKeyUsagePurpose::ServerAuth, &issuer);
-        let client =
-            signed(folder, "client", vec!["client".to_owned()], ExtendedKeyUsagePurpose::ClientAuth, &issuer);
+        let server = signed(folder, "server", names, ExtendedKeyUsagePurpose::ServerAuth, valid, &issuer);
+        let names = vec!["client".to_owned()];
+        let client = signed(folder, "client", names, ExtendedKeyUsagePurpose::ClientAuth, valid, &issuer);
         Self { ca, server, client }
     }
 }
@@ -51,10 +57,13 @@ fn signed(
     name: &str,
     alternative_names: Vec<String>,
     usage: ExtendedKeyUsagePurpose,
+    ((year, month, day), until): ((i32, u8, u8), (i32, u8, u8)),
     issuer: &Issuer<'_, KeyPair>,
 ) -> Identity {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(alternative_names).unwrap();
+    params.not_before = date_time_ymd(year, month, day);
+    params.not_after = date_time_ymd(until.0, until.1, until.2);
     params.distinguished_name.push(DnType::CommonName, name);
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
