@@ -82,6 +82,7 @@ install_missing() {
     /usr/bin/python3 -c 'import pika' 2>/dev/null || apt_install python3-pika
     command -v node >/dev/null || apt_install nodejs
     install_amqplib
+    install_schemathesis
 }
 
 # Debian's package makes a cluster and starts it unless the settings of postgresql-common, which come first, say no.
@@ -103,6 +104,18 @@ install_amqplib() {
     cp examples/node/package.json examples/node/package-lock.json "$folder"
     npm ci --prefix "$folder" --no-audit --no-fund
     touch "$folder/.complete"
+}
+
+# Schemathesis, as tests/conformance/schemathesis.txt has it; again when that changes.
+install_schemathesis() {
+    local folder="$SCRATCH/schemathesis" wanted=tests/conformance/schemathesis.txt
+    cmp -s "$wanted" "$folder/schemathesis.txt" && return
+    /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
+    heading "schemathesis into $folder"
+    rm -rf "$folder"
+    /usr/bin/python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"
+    cp "$wanted" "$folder"
 }
 
 # A chroot with a Debian release's RabbitMQ; made once, reused while it is complete.

@@ -271,7 +271,15 @@ impl ParkedView {
 #[serde(deny_unknown_fields)]
 pub struct ParkedIds {
     /// Their numbers.
+    #[schema(min_items = 1, schema_with = numbers)]
     pub ids: Vec<u64>,
+}
+
+/// Numbers of 64 bits: `int64`, as which they would be described, ends at half of them.
+fn numbers() -> utoipa::openapi::schema::Array {
+    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+    let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+    ArrayBuilder::new().items(number).min_items(Some(1)).build()
 }
 
 /// What became of a release or a drop.

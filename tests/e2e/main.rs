@@ -18,6 +18,7 @@ mod flood;
 mod founding_scenario;
 mod harness;
 mod metrics;
+mod openapi;
 mod outage;
 mod pauses;
 mod prometheus;

@@ -1,0 +1,45 @@
+//! The HTTP interface against its own description: schemathesis makes requests of it, good ones and bad ones, and looks at
+//! the answers.
+
+use crate::harness::{Clock, scale, text};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const SCHEDULES: &str = r#"
+[[schedule]]
+name = "hourly"
+event = "office.hour.passed"
+every = "1 hour"
+"#;
+
+/// Which of its checks can't be made: a description can't say all that makes a definition good, or a pause possible, so that
+/// some of what it allows is refused all the same.
+const NOT_CHECKED: &str = "positive_data_acceptance";
+
+/// As `test.sh` installs it.
+fn schemathesis() -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let scratch = env::var_os("SCRATCH").map_or_else(|| root.join(".scratch"), PathBuf::from);
+    Command::new(scratch.join("schemathesis/bin/schemathesis"))
+}
+
+#[test]
+fn no_request_is_answered_otherwise_than_described_or_with_a_defect() {
+    // Open: so that what changes something is done, and not refused.
+    let clock = Clock::new("memory:", SCHEDULES).with("KHRONOS_HTTP_OPEN", "true").started();
+    let url = format!("http://127.0.0.1:{}/v1/openapi.json", clock.port);
+    let output = schemathesis()
+        .current_dir(clock.sandbox.path("."))
+        .args(["run", &url, "--seed", "1", "--max-examples", &(15 * scale()).to_string()])
+        .args(["--continue-on-failure", "--exclude-checks", NOT_CHECKED, "--request-timeout", "60"])
+        // A feed has no end.
+        .args(["--exclude-path", "/v1/feed", "--no-color"])
+        .output()
+        .expect("schemathesis is there: ./test.sh installs it");
+    let said = text(&output);
+    assert!(output.status.success(), "{said}\nclock: {}", clock.log());
+    assert!(said.contains("Tested: "), "{said}");
+}
