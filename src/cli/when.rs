@@ -44,6 +44,7 @@ pub(super) fn end(from: Timestamp, length: &str, most: i64) -> Result<Timestamp,
             item: None,
             at: None,
             what,
+            expected: None,
             help,
         }));
     }

@@ -104,7 +104,9 @@ fn from_file(table: &DeTable<'_>, text: &Text<'_>, values: &mut Values, faults: 
     let tokens = keys::TOKENS.split('.').try_fold(&read, |section, name| section.get(name));
     if let Some((Json::Array(tables), span)) = tokens.zip(spans.get(keys::TOKENS)) {
         let row = |(index, table)| row(keys::TOKENS, keys::TOKEN, index, table, &spans);
-        let rows = Value::Rows(tables.iter().enumerate().map(row).collect());
+        // What is no table was refused.
+        let tables = tables.iter().enumerate().filter(|(_, table)| table.is_object());
+        let rows = Value::Rows(tables.map(row).collect());
         values.insert(keys::TOKENS, (rows, Origin::File(span.clone())));
     }
 }

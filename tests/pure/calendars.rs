@@ -176,6 +176,19 @@ fn two_that_land_on_one_instant_are_one() {
 }
 
 #[test]
+fn no_more_times_are_followed_than_may_be() {
+    let often = timing("cron = \"* * * * * *\"\nonly = [\"long-ago\"]\nmove = \"next-business-day\"");
+    // All that the months before name is due the day before, and so is none of it here.
+    let mut explained = often.explain_some(at("1970-06-02T00:00:00Z"), at("1970-06-03T00:00:00Z"), 5_000);
+    assert_eq!((explained.by_ref().count(), explained.is_cut()), (0, true));
+    let mut whole = often.explain_some(at("1970-05-31T23:59:59Z"), at("1970-06-01T00:00:00Z"), usize::MAX);
+    assert!(whole.next().is_some() && !whole.is_cut());
+    let daily = timing("cron = \"0 9 * * *\"");
+    let mut three = daily.explain_some(at("2026-03-06T00:00:00Z"), at("2026-03-09T00:00:00Z"), 5);
+    assert_eq!((three.by_ref().count(), three.is_cut()), (3, false));
+}
+
+#[test]
 fn what_became_of_each_time_can_be_told() {
     let paris = "time_zone = \"Europe/Paris\"\n";
     // 2027-03-28 has no 02:30, and 2026-10-25 has two.

@@ -1,7 +1,7 @@
 //! Several timings in one schedule, and limits: what they call for, against a naive count, and what is refused.
 
 use crate::support::{at, build, definition};
-use khronos::schedule::{Definition, DstDefinition, Fault, Timing, TimingDefinition};
+use khronos::schedule::{Definition, DstDefinition, Fault, FaultCode, Packed, Timing, TimingDefinition};
 use ponos::event::Timestamp;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -164,6 +164,36 @@ fn a_limit_counts_from_from_else_from_when_the_timing_took_effect() {
     let many = build(Definition { limit: Some(u32::MAX), ..limited }).unwrap();
     let many = many.counting_since(at("2026-01-01T00:00:00Z"));
     assert_eq!(many.before(Timestamp::HORIZON), Some(at("2099-12-31T23:00:00Z")));
+}
+
+#[test]
+fn a_limit_that_takes_too_long_to_count_is_refused_and_what_was_accepted_is_kept() {
+    let seconds = [cron("0-58 * * * * *"), cron("1-59 * * * * *")];
+    let thrice = [every("100ms"), every("300ms"), every("700ms")];
+    let many: Vec<_> = (0..32).map(|n| cron(&format!("{n}-59 * * * * *"))).collect();
+    let years = [cron("0-58 * * * * * 2090-2099"), cron("1-59 * * * * * 2090-2099")];
+    for timings in [&seconds[..], &thrice, &many, &years] {
+        for from in [None, Some("1970-01-01T00:00:00Z".to_owned())] {
+            let definition = Definition { limit: Some(u32::MAX), from, ..several(timings, "UTC") };
+            let found = build(definition).unwrap_err();
+            assert_eq!((found[0].path().as_str(), found[0].code), ("limit", FaultCode::OutOfRange));
+        }
+    }
+    // However far away the first ones are, and however many come between two days.
+    for timings in [&seconds[..], &thrice, &many, &years] {
+        let few = Definition { limit: Some(200), ..several(timings, "UTC") };
+        let few = build(few).unwrap().counting_since(at("2026-01-01T00:00:00Z"));
+        assert_eq!(list(&few, "2026-01-01T00:00:00Z", 1_000).len(), 200);
+    }
+    // One rule alone is counted by arithmetic.
+    let single = Definition { limit: Some(u32::MAX), ..several(&seconds[..1], "UTC") };
+    assert!(build(single).is_ok());
+    // What an earlier version accepted still runs.
+    let accepted = Definition { limit: Some(60_000), ..several(&seconds, "UTC") };
+    assert!(build(accepted.clone()).is_err());
+    let since = at("2026-01-01T00:00:00Z");
+    let kept = Packed::kept(&accepted).timing().counting_since(since);
+    assert_eq!(kept.before(Timestamp::HORIZON), kept.nth(since, 60_000));
 }
 
 fn member() -> impl Strategy<Value = TimingDefinition> {

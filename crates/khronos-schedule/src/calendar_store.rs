@@ -2,8 +2,9 @@
 //! they are, so that a million schedules that name the same calendars share one value. A definition holds ids only:
 //! code that builds a schedule from it passes the store that knows their days; the rules of its zones are in the store beside.
 //!
-//! Clones share what they hold. It grows by some 6 KB for each content and each set of rules, until
-//! [`CalendarStore::forget_unused`] drops what no schedule refers to.
+//! Clones share what they hold. It grows by some 6 KB for each content, until [`CalendarStore::forget_unused`] drops what no
+//! schedule refers to; and as much for each set of rules, of which it drops those that no schedule refers to by itself: whoever asks
+//! for a preview makes new ones at will.
 
 use super::{
     calendar::{CalendarId, Days},
@@ -30,7 +31,12 @@ pub struct CalendarStore {
 struct Shared {
     contents: HashMap<CalendarId, Arc<Days>>,
     rules: HashMap<(Ids, Ids, Option<Move>), Arc<DayRules>>,
+    /// How many rules were in use when it was last looked, which ones are.
+    rules_in_use: usize,
 }
+
+/// So many sets of rules that nobody uses may be kept, and as many again as are in use.
+const UNUSED_RULES: usize = 64;
 
 impl CalendarStore {
     /// Keeps these days under their id, for as long as somebody else holds them too.
@@ -55,7 +61,7 @@ impl CalendarStore {
     pub fn forget_unused(&self) {
         self.zones.forget_unused();
         let mut shared = self.shared();
-        shared.rules.retain(|_, rules| Arc::strong_count(rules) > 1);
+        shared.forget_rules();
         shared.contents.retain(|_, days| Arc::strong_count(days) > 1);
     }
 
@@ -73,14 +79,28 @@ impl CalendarStore {
     pub(super) fn rules(&self, only: Vec<Named>, exclude: Vec<Named>, shift: Option<Move>) -> Arc<DayRules> {
         let ids = |list: &[Named]| list.iter().map(|one| (Arc::clone(&one.name), one.id)).collect();
         let key = (ids(&only), ids(&exclude), shift);
+        if let Some(known) = self.shared().rules.get(&key) {
+            return Arc::clone(known);
+        }
+        // Nobody waits for the lock meanwhile.
+        let made = Arc::new(DayRules::new(only, exclude, shift));
         let mut shared = self.shared();
-        let made = shared.rules.entry(key).or_insert_with(|| Arc::new(DayRules::new(only, exclude, shift)));
-        Arc::clone(made)
+        if shared.rules.len() >= 2 * shared.rules_in_use + UNUSED_RULES {
+            shared.forget_rules();
+        }
+        Arc::clone(shared.rules.entry(key).or_insert(made))
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
         // Nothing is half done where a thread ended early.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    fn forget_rules(&mut self) {
+        self.rules.retain(|_, rules| Arc::strong_count(rules) > 1);
+        self.rules_in_use = self.rules.len();
     }
 }
 
@@ -115,6 +135,25 @@ mod tests {
         drop(packed);
         store.forget_unused();
         assert!(store.is_empty());
+    }
+
+    #[test]
+    fn rules_that_were_only_tried_do_not_add_up() {
+        let store = CalendarStore::default();
+        let ids: Vec<_> = (2..8).map(|n| store.insert(Days::matching(|day| day % n == 0))).collect();
+        let of = |number: usize| {
+            let lists = ids.iter().enumerate().filter(|(bit, _)| number >> bit & 1 == 1);
+            let named = |(bit, (id, days)): (usize, &(CalendarId, Arc<Days>))| Named {
+                name: format!("c{bit}-{number}").into(),
+                id: *id,
+                days: Arc::clone(days),
+            };
+            store.rules(Vec::new(), lists.map(named).collect(), None)
+        };
+        let used: Vec<_> = (1..=10).map(of).collect();
+        (11..2_000).map(of).for_each(drop);
+        assert!(store.shared().rules.len() <= 2 * used.len() + UNUSED_RULES);
+        assert!((1..=10).map(of).zip(&used).all(|(again, used)| Arc::ptr_eq(&again, used)));
     }
 
     #[test]

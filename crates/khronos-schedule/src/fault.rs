@@ -54,6 +54,11 @@ impl FaultCode {
         matches!(self, Self::Syntax | Self::DuplicateKey | Self::TooDeep | Self::TooLarge)
     }
 
+    /// Whether the value is not of its key's form.
+    pub(super) fn is_of_the_form(self) -> bool {
+        matches!(self, Self::InvalidValue | Self::TooFine | Self::UnknownTimeZone | Self::NoTimeZone)
+    }
+
     /// Whether one value alone is to blame: it is wrong whatever the others are.
     pub(super) fn is_of_one_value(self) -> bool {
         matches!(
@@ -83,6 +88,8 @@ pub struct Fault {
     pub at: Option<Range<usize>>,
     /// What was found and what is allowed.
     pub what: String,
+    /// What is allowed, where that is known.
+    pub expected: Option<String>,
     /// What to write instead, where it can be guessed.
     pub help: Option<String>,
 }
@@ -104,13 +111,14 @@ pub(super) struct Flaw {
     code: FaultCode,
     at: Option<Range<usize>>,
     what: String,
+    expected: Option<String>,
     help: Option<String>,
 }
 
 impl Flaw {
     /// The whole value is to blame.
     pub(super) fn whole(what: impl Into<String>) -> Self {
-        Self { code: FaultCode::InvalidValue, at: None, what: what.into(), help: None }
+        Self { code: FaultCode::InvalidValue, at: None, what: what.into(), expected: None, help: None }
     }
 
     /// The bytes `at` of the value are to blame.
@@ -121,6 +129,12 @@ impl Flaw {
     /// What to write instead.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// What is allowed.
+    pub(super) fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
         self
     }
 
@@ -143,8 +157,8 @@ impl Flaw {
 
     /// The fault, now that the key is known.
     pub(super) fn of(self, key: &'static str) -> Fault {
-        let Self { code, at, what, help } = self;
-        Fault { code, key, part: None, item: None, at, what, help }
+        let Self { code, at, what, expected, help } = self;
+        Fault { code, key, part: None, item: None, at, what, expected, help }
     }
 }
 
@@ -156,7 +170,8 @@ pub(super) fn floor(text: &str, at: usize) -> usize {
 /// The fault of a word that is not allowed, with the nearest allowed one if it is close.
 pub(super) fn choice(found: &str, allowed: &[&str]) -> Flaw {
     let flaw = Flaw::whole(format!("'{}' is not one of '{}'", shown(found), allowed.join("', '")))
-        .code(FaultCode::UnknownWord);
+        .code(FaultCode::UnknownWord)
+        .expected(format!("one of \"{}\"", allowed.join("\", \"")));
     if found.len() > 32 {
         return flaw;
     }

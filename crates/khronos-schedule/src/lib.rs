@@ -47,7 +47,7 @@ pub use timing::{
     difference::{Change, Difference, difference},
     ending::Ending,
     explain,
-    explain::{Cause, ClockFate, DayFate, Explained, WallTime},
+    explain::{Cause, ClockFate, DayFate, Explained, Explaining, WallTime},
     gaps::Skipped,
     jitter::jitter_offset,
     run_out::CalendarEnd,

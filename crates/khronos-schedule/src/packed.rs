@@ -20,7 +20,7 @@ use super::{
     definition::{Definition, day_keys},
     fault::Fault,
     schedule::{DeliveryPolicy, Schedule},
-    timing::{Timing, day_rules::DayRules},
+    timing::{Timing, day_rules::DayRules, steps::Steps},
     zone::{
         Zone,
         rules::{ZoneId, ZoneRules},
@@ -100,7 +100,7 @@ impl Packed {
 
     /// As [`Packed::kept`], for a definition the days of whose calendars are in this store.
     pub fn kept_with(definition: &Definition, calendars: &CalendarStore) -> Self {
-        match Schedule::build_with(definition, calendars) {
+        match Schedule::build_within(definition, calendars, Steps::UNLIMITED) {
             Ok(schedule) => Self::new(definition, &schedule),
             // Whoever understands the rest will ask for the days.
             Err(_) => {

@@ -65,11 +65,8 @@ pub(super) fn entries<'a>(
         let Some(row) = rows.get(index) else { continue };
         // The lines that a further time may join.
         let mut open: BTreeMap<(String, String), usize> = BTreeMap::new();
-        for (followed, one) in row.timing.explain(from, last).enumerate() {
-            if followed == FOLLOWED {
-                is_cut = true;
-                break;
-            }
+        let mut explained = row.timing.explain_some(from, last, FOLLOWED);
+        for one in &mut explained {
             if let Some(due) = one.due {
                 if fold == Fold::Neighbours {
                     open.clear();
@@ -85,7 +82,9 @@ pub(super) fn entries<'a>(
                 Fold::Days => one.named.to_string().get(..10).unwrap_or_default().to_owned(),
                 Fold::Neighbours => String::new(),
             };
-            let known = *open.entry((day, same_reason(&one, fold))).or_insert(left_out.len());
+            // What two clocks show at one time is two times.
+            let reason = format!("{} {}", one.zone, same_reason(&one, fold));
+            let known = *open.entry((day, reason)).or_insert(left_out.len());
             match left_out.get_mut(known) {
                 Some(entry) => {
                     entry.times += 1;
@@ -97,6 +96,7 @@ pub(super) fn entries<'a>(
                 }
             }
         }
+        is_cut |= explained.is_cut();
     }
     left_out.sort_by(|a, b| (a.about, &a.row.name).cmp(&(b.about, &b.row.name)));
     is_cut |= left_out.len() > LEFT_OUT;

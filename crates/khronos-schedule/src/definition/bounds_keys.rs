@@ -31,7 +31,11 @@ pub(crate) fn bounds(
     if definition.limit == Some(0) {
         let what = "0; a limit allows at least 1 occurrence";
         faults.push(
-            Flaw::whole(what).code(FaultCode::OutOfRange).help("paused = true sends nothing").of("limit"),
+            Flaw::whole(what)
+                .code(FaultCode::OutOfRange)
+                .expected("1 or more")
+                .help("paused = true sends nothing")
+                .of("limit"),
         );
     }
     let bounds = Bounds::new(from, until, definition.limit);

@@ -8,7 +8,7 @@ use crate::{
     calendar_store::CalendarStore,
     fault::{Fault, FaultCode, Flaw, choice, floor, shown},
     schedule::{CatchUp, Past, Policy, ResendPolicy, Schedule, Unrouted},
-    timing::Timing,
+    timing::{Timing, steps::Steps},
 };
 use ponos_event::{
     EventName,
@@ -37,9 +37,18 @@ impl Schedule {
     /// # Errors
     /// Every [`Fault`] of the definition.
     pub fn build_with(definition: &Definition, calendars: &CalendarStore) -> Result<Self, Vec<Fault>> {
+        Self::build_within(definition, calendars, Steps::OF_A_DEFINITION)
+    }
+
+    /// The same, whose `limit` is counted in so many steps.
+    pub(crate) fn build_within(
+        definition: &Definition,
+        calendars: &CalendarStore,
+        steps: Steps,
+    ) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         check_name(&definition.name, &mut faults);
-        let timing = from_definition::timing(definition, calendars, &mut faults);
+        let timing = from_definition::timing(definition, calendars, steps, &mut faults);
         let event = event(definition, &mut faults);
         let catch_up = catch_up(definition, &mut faults);
         let expires = length(definition.expires.as_deref(), "expires", &mut faults);
@@ -69,7 +78,8 @@ impl Schedule {
             let bytes = data.to_string().len();
             if bytes > MAX_DATA {
                 let what = format!("{bytes} bytes as JSON; {MAX_DATA} are allowed");
-                faults.push(Flaw::whole(what).code(FaultCode::OutOfRange).of("data"));
+                let flaw = Flaw::whole(what).code(FaultCode::OutOfRange);
+                faults.push(flaw.expected(format!("at most {MAX_DATA} bytes as JSON")).of("data"));
             }
         }
         match (timing, event) {
@@ -139,7 +149,7 @@ fn alone(store: &CalendarStore, fill: impl FnOnce(&mut Definition)) -> Result<Ti
     let mut definition = Definition::default();
     fill(&mut definition);
     let mut faults = Vec::new();
-    let timing = from_definition::timing(&definition, store, &mut faults);
+    let timing = from_definition::timing(&definition, store, Steps::OF_A_DEFINITION, &mut faults);
     match (timing, faults.into_iter().next()) {
         (Some(timing), None) => Ok(timing),
         (_, Some(fault)) => Err(fault),
@@ -160,7 +170,8 @@ fn check_name(name: &str, faults: &mut Vec<Fault>) {
         faults.push(Flaw::whole(format!("a name is missing; {rule}")).code(FaultCode::MissingKey).of("name"));
     } else if name.len() > MAX_NAME {
         let what = format!("the name has {} bytes; {MAX_NAME} are allowed", name.len());
-        faults.push(Flaw::whole(what).code(FaultCode::OutOfRange).of("name"));
+        let flaw = Flaw::whole(what).code(FaultCode::OutOfRange);
+        faults.push(flaw.expected(format!("1 to {MAX_NAME} bytes")).of("name"));
     } else {
         let allowed = |at: usize, c: char| match c {
             'a'..='z' | '0'..='9' => true,
@@ -249,7 +260,7 @@ fn catch_up(definition: &Definition, faults: &mut Vec<Fault>) -> CatchUp {
         None => {}
         Some(0) => {
             let flaw = Flaw::whole("0; at least 1 is sent singly").code(FaultCode::OutOfRange);
-            faults.push(flaw.of("catch_up.most"));
+            faults.push(flaw.expected("1 or more").of("catch_up.most"));
         }
         Some(most) => catch_up.most = most,
     }
@@ -262,14 +273,15 @@ fn resends(definition: &Definition, faults: &mut Vec<Fault>) -> ResendPolicy {
         let allowed = u8::try_from(most).ok().filter(|most| *most <= MAX_RESENDS);
         if allowed.is_none() {
             let what = format!("{most} resends; at most {MAX_RESENDS} are made");
-            faults.push(Flaw::whole(what).code(FaultCode::OutOfRange).of("resends.most"));
+            let flaw = Flaw::whole(what).code(FaultCode::OutOfRange);
+            faults.push(flaw.expected(format!("0 to {MAX_RESENDS}")).of("resends.most"));
         }
         allowed
     });
     let within = length(written.within.as_deref(), "resends.within", faults);
     if within.is_some_and(|within| within > MAX_RESEND_TIME) {
         let what = "more than a day; what is refused so long waits for a person";
-        let flaw = Flaw::whole(what).code(FaultCode::OutOfRange);
+        let flaw = Flaw::whole(what).code(FaultCode::OutOfRange).expected("a day or less, as in \"10m\"");
         faults.push(flaw.help("khronos parked release sends it again").of("resends.within"));
     }
     ResendPolicy { most, within }

@@ -16,6 +16,9 @@ use std::{
 /// Days as a store keeps them.
 type Kept = (CalendarId, Arc<Days>);
 
+/// The most calendars in one list.
+pub(crate) const MOST_CALENDARS: usize = 32;
+
 /// The named calendars of one load.
 #[derive(Debug, Clone, Default)]
 pub struct Calendars {
@@ -72,6 +75,14 @@ impl Calendars {
         let zone = self.zone_of(definition);
         let lists = [("exclude", &definition.exclude), ("only", &definition.only)];
         for (key, list) in lists {
+            let count = list.as_ref().map_or(0, Vec::len);
+            if count > MOST_CALENDARS {
+                let what = format!("{count} calendars; at most {MOST_CALENDARS} are allowed");
+                let flaw = Flaw::whole(what).code(FaultCode::OutOfRange);
+                let help = "write one calendar that has the days of several";
+                faults.push(flaw.expected(format!("1 to {MOST_CALENDARS} names")).help(help).of(key));
+                continue;
+            }
             for (index, name) in list.iter().flatten().enumerate() {
                 match self.named.get_key_value(name.as_str()) {
                     Some((name, Some(known))) => {

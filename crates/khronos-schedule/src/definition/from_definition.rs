@@ -1,6 +1,8 @@
 //! Definition → timing: which instants, between which bounds.
 
-use super::{Definition, TimingDefinition, bounds_keys, day_keys, timing_keys::TimingKeys};
+use super::{
+    Definition, TimingDefinition, bounds_keys, calendars::MOST_CALENDARS, day_keys, timing_keys::TimingKeys,
+};
 use crate::{
     calendar_store::CalendarStore,
     fault::{Fault, FaultCode, Flaw, shown},
@@ -8,6 +10,7 @@ use crate::{
         Timing,
         jitter::Jitter,
         rule::Rule,
+        steps::Steps,
         union::{Member, Union},
     },
     zone::{Zone, rules::ZoneId, store::ZoneStore},
@@ -16,12 +19,16 @@ use ponos_event::Timestamp;
 use std::collections::BTreeMap;
 
 /// The most timings in one schedule.
-const MOST_TIMINGS: usize = 32;
+pub(crate) const MOST_TIMINGS: usize = MOST_CALENDARS;
 
-/// Builds the timing; `None` if any fault was added.
+/// From when on a `limit` without `from` is counted to see whether it can be: 2026-01-01T00:00:00Z.
+const COUNTED_FROM: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// Builds the timing, whose `limit` is counted in so many steps; `None` if any fault was added.
 pub(crate) fn timing(
     definition: &Definition,
     calendars: &CalendarStore,
+    steps: Steps,
     faults: &mut Vec<Fault>,
 ) -> Option<Timing> {
     let before = faults.len();
@@ -73,7 +80,20 @@ pub(crate) fn timing(
         return None;
     }
     // Without 'from' it counts since the schedule takes effect, which is not known here.
-    Some(if timing.is_counted_since_creation() { timing } else { timing.counting_since(Timestamp::EPOCH) })
+    let since_creation = timing.is_counted_since_creation();
+    let mut counted = timing.clone();
+    if counted.count_since(COUNTED_FROM, &mut { steps }).is_err() {
+        faults.push(countless(definition.limit.unwrap_or_default()));
+        return None;
+    }
+    Some(if since_creation { timing } else { counted })
+}
+
+/// Several timings whose instants have to be walked one by one, up to a limit that is too far away.
+fn countless(limit: u32) -> Fault {
+    let what = format!("{limit} occurrences of several timings are too many to be counted one by one");
+    let flaw = Flaw::whole(what).code(FaultCode::OutOfRange);
+    flaw.help("write a lower limit, or 'until'; or make one timing of them").of("limit")
 }
 
 fn no_day(definition: &Definition) -> Fault {
@@ -120,7 +140,8 @@ fn several(
     if timings.is_empty() || timings.len() > MOST_TIMINGS {
         let what = format!("{} timings; 1 to {MOST_TIMINGS} are allowed", timings.len());
         let help = "as in timings = [{ cron = \"0 9 * * MON-FRI\" }, { every = \"4h\" }]";
-        faults.push(Flaw::whole(what).code(FaultCode::OutOfRange).help(help).of("timings"));
+        let flaw = Flaw::whole(what).code(FaultCode::OutOfRange).help(help);
+        faults.push(flaw.expected(format!("1 to {MOST_TIMINGS} timings")).of("timings"));
         return None;
     }
     let mut members = Vec::with_capacity(timings.len());

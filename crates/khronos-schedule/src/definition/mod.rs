@@ -112,7 +112,9 @@ pub struct Definition {
 fn noted() -> utoipa::openapi::Object {
     use utoipa::openapi::{ObjectBuilder, Type};
     let ids = ObjectBuilder::new().schema_type(Type::Object).read_only(true);
-    let ids = ids.description(Some("Ids by name, which the clock notes by itself; refused in a request."));
+    let ids = ids.description(Some(
+        "Ids by name, which the clock notes by itself; of a request they are not looked at.",
+    ));
     ids.additional_properties(Some(ObjectBuilder::new().schema_type(Type::String))).build()
 }
 

@@ -6,8 +6,8 @@ use std::fmt;
 
 /// Faults that are kept; the others are counted.
 pub(super) const MOST: usize = 100;
-/// Bytes of each text of a fault.
-const SAID: usize = 1_000;
+/// Bytes of each text of a fault; of a pointer, some more.
+pub(super) const SAID: usize = 1_000;
 
 /// What is wrong at one place of a JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,20 +30,30 @@ pub struct FieldFault {
 /// All that is wrong with a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldFaults {
-    /// The first hundred, in the order of the text.
+    /// The first hundred that were found; among them always one that makes the text as such wrong, where there is any.
     pub list: Vec<FieldFault>,
     /// How many more there are.
     pub more: usize,
 }
 
 impl FieldFaults {
-    pub(super) fn push(&mut self, mut fault: FieldFault) {
+    /// One more.
+    pub fn add(&mut self, fault: FieldFault) {
+        self.add_with(fault.code, || fault);
+    }
+
+    /// The same, not written where it would only be counted.
+    pub(super) fn add_with(&mut self, code: FaultCode, fault: impl FnOnce() -> FieldFault) {
         if self.list.len() >= MOST {
             self.more += 1;
-            return;
+            if !code.is_malformed() || self.is_malformed() {
+                return;
+            }
+            self.list.pop();
         }
+        let mut fault = fault();
         let said = [Some(&mut fault.detail), fault.expected.as_mut(), fault.suggestion.as_mut()];
-        for text in said.into_iter().flatten().chain([&mut fault.pointer]) {
+        for text in said.into_iter().flatten() {
             let end = floor(text, SAID);
             if end < text.len() {
                 text.truncate(end);
@@ -56,6 +66,14 @@ impl FieldFaults {
     /// Whether the text as such is wrong, whatever it says.
     pub fn is_malformed(&self) -> bool {
         self.list.iter().any(|fault| fault.code.is_malformed())
+    }
+}
+
+impl From<FieldFault> for FieldFaults {
+    fn from(fault: FieldFault) -> Self {
+        let mut faults = Self::default();
+        faults.add(fault);
+        faults
     }
 }
 

@@ -3,12 +3,16 @@
 //! a number that would be kept as another one, is refused. Bounded: long texts before they are read, deep ones where
 //! they are too deep.
 
+mod words;
+
+use self::words::{expected, first, is_decimal, remedy, type_name};
 use super::{
     advice, build,
     exact::number,
-    field_fault::{FieldFault, FieldFaults},
+    field_fault::{FieldFault, FieldFaults, MOST},
     keys::{KEYS, form},
     of_values, place,
+    pointer::Path,
 };
 use crate::{
     Calendars, Definition, FaultCode, Schedule,
@@ -17,7 +21,7 @@ use crate::{
     lint::near_miss,
     toml_tree::{Key, Kind, joined},
 };
-use ponos_event::{Timestamp, text::shortened};
+use ponos_event::Timestamp;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -30,6 +34,9 @@ pub const LONGEST_JSON: usize = 512 << 10;
 /// How deep lists and objects may be nested, the schedule itself being the first.
 const DEEPEST: usize = 64;
 
+/// What the clock notes in a definition by itself.
+const NOTED: [&str; 2] = ["calendars", "zones"];
+
 /// A schedule that can run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JsonEntry {
@@ -41,28 +48,28 @@ pub struct JsonEntry {
     pub remarks: Vec<FieldFault>,
 }
 
-/// Understands a schedule, which may name these calendars; with remarks about what was seldom meant, as seen at `now`.
+/// Understands a schedule, which may name these calendars; with remarks about what was seldom meant, as seen at `now`. What
+/// the clock noted in a definition that it gave back (`calendars`, `zones`) says nothing: it is noted anew.
 ///
 /// # Errors
 /// All that is wrong with it.
 pub fn from_json(text: &[u8], calendars: &Calendars, now: Timestamp) -> Result<JsonEntry, FieldFaults> {
     let mut walk = JsonWalk::default();
     let Some(object) = walk.whole(text) else { return Err(walk.faults) };
-    if !object.contains_key("name") && walk.seen_no("/name") {
-        let what = "this schedule has no name: it must be unique and is the key of the schedule's history";
-        walk.refuse("/name", FaultCode::MissingKey, what, form("name"), None);
-    }
     if !walk.faults.list.is_empty() {
-        of_values(object, calendars).iter().for_each(|fault| walk.faults.push(located(fault)));
+        for fault in of_values(object, calendars).iter().map(located) {
+            walk.add_unless_known(fault);
+        }
         return Err(walk.faults);
     }
     let read = serde_json::from_value::<Definition>(Value::Object(object));
     let mut definition = read.map_err(|error| {
-        walk.refuse("", FaultCode::InvalidValue, format!("this schedule can't be read: {error}"), None, None);
+        let said = || Said::new(format!("this schedule can't be read: {error}"));
+        walk.refuse(&Path::Whole, FaultCode::InvalidValue, said);
         std::mem::take(&mut walk.faults)
     })?;
     let schedule = build(&mut definition, calendars).map_err(|found| {
-        found.iter().for_each(|fault| walk.faults.push(located(fault)));
+        found.iter().for_each(|fault| walk.faults.add(located(fault)));
         walk.faults
     })?;
     let misspelt = near_miss::suspicious(schedule.event.as_str()).map(|(meant, odd)| FieldFault {
@@ -76,15 +83,26 @@ pub fn from_json(text: &[u8], calendars: &Calendars, now: Timestamp) -> Result<J
     Ok(JsonEntry { definition, schedule, remarks })
 }
 
+/// Understands any JSON object, as strictly: the body of a request.
+///
+/// # Errors
+/// What is given twice, nested too deep or not kept as it is written; or that it is no object.
+pub fn json_object(text: &[u8]) -> Result<Value, FieldFaults> {
+    let mut walk = JsonWalk::default();
+    let value = walk.top(text, "the body").and_then(|raw| walk.payload(&Path::Whole, raw, 1));
+    value.filter(|_| walk.faults.list.is_empty()).ok_or(walk.faults)
+}
+
 /// A fault of the arithmetic at its place.
 fn located(fault: &Fault) -> FieldFault {
     let path = fault.path();
     let name = fault.key.rsplit('.').next().unwrap_or_default();
+    let form = || form(name).filter(|_| fault.code.is_of_the_form()).map(str::to_owned);
     FieldFault {
         pointer: format!("/{}", path.replace('.', "/")),
         code: fault.code,
         detail: format!("{path}: {}", fault.what),
-        expected: form(name).filter(|_| fault.code.is_of_one_value()).map(str::to_owned),
+        expected: fault.expected.clone().or_else(form),
         suggestion: fault.help.clone(),
     }
 }
@@ -93,6 +111,27 @@ fn located(fault: &Fault) -> FieldFault {
 #[derive(Debug, Default)]
 struct JsonWalk {
     faults: FieldFaults,
+}
+
+/// What is said of a fault.
+struct Said {
+    detail: String,
+    expected: Option<String>,
+    suggestion: Option<String>,
+}
+
+impl Said {
+    fn new(detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), expected: None, suggestion: None }
+    }
+
+    fn expected(self, expected: impl Into<String>) -> Self {
+        Self { expected: Some(expected.into()), ..self }
+    }
+
+    fn help(self, suggestion: impl Into<String>) -> Self {
+        Self { suggestion: Some(suggestion.into()), ..self }
+    }
 }
 
 /// An object as it is written: in its order, and with what is given twice.
@@ -121,27 +160,48 @@ impl<'de> Deserialize<'de> for Entries<'de> {
 }
 
 impl JsonWalk {
-    fn refuse(
-        &mut self,
-        pointer: &str,
-        code: FaultCode,
-        detail: impl Into<String>,
-        expected: Option<&str>,
-        suggestion: Option<String>,
-    ) {
-        let (pointer, expected) = (pointer.to_owned(), expected.map(str::to_owned));
-        self.faults.push(FieldFault { pointer, code, detail: detail.into(), expected, suggestion });
+    fn refuse(&mut self, path: &Path<'_>, code: FaultCode, said: impl FnOnce() -> Said) {
+        self.faults.add_with(code, || {
+            let (Said { mut detail, expected, suggestion }, (pointer, below)) = (said(), path.pointer());
+            if let Some(key) = below {
+                detail = format!("below the key '{}': {detail}", shown(key));
+            }
+            FieldFault { pointer, code, detail, expected, suggestion }
+        });
     }
 
-    fn seen_no(&self, pointer: &str) -> bool {
-        self.faults.list.iter().all(|fault| fault.pointer != pointer)
+    /// Adds what is wrong with a value, unless it could not be read to begin with.
+    fn add_unless_known(&mut self, fault: FieldFault) {
+        let mut above =
+            std::iter::successors(Some(&*fault.pointer), |at| at.rsplit_once('/').map(|(above, _)| above));
+        let is_known = above.any(|at| !at.is_empty() && self.faults.list.iter().any(|one| one.pointer == at));
+        if !is_known && self.faults.list.len() < MOST {
+            self.faults.add(fault);
+        }
     }
 
     /// The keys of the schedule that can be read; `None` where the text is no object.
     fn whole(&mut self, text: &[u8]) -> Option<Map<String, Value>> {
+        let raw = self.top(text, "a schedule")?;
+        let entries = self.entries(&Path::Whole, raw);
+        let is_named = entries.iter().any(|(key, _)| key == "name");
+        let object = self.object(&Path::Whole, entries, KEYS, 1);
+        if !is_named {
+            self.refuse(&Path::Whole.key("name"), FaultCode::MissingKey, || {
+                let what =
+                    "this schedule has no name: it must be unique and is the key of the schedule's history";
+                Said { expected: form("name").map(str::to_owned), ..Said::new(what) }
+            });
+        }
+        Some(object)
+    }
+
+    /// The outermost object of a text; `what` it is to be.
+    fn top<'a>(&mut self, text: &'a [u8], what: &str) -> Option<&'a RawValue> {
+        let whole = Path::Whole;
         if text.len() > LONGEST_JSON {
-            let what = format!("the text has {} bytes; {LONGEST_JSON} are read", text.len());
-            self.refuse("", FaultCode::TooLarge, what, None, None);
+            let said = || Said::new(format!("the text has {} bytes; {LONGEST_JSON} are read", text.len()));
+            self.refuse(&whole, FaultCode::TooLarge, said);
             return None;
         }
         let read = std::str::from_utf8(text).map_err(|error| format!("this is not UTF-8: {error}"));
@@ -150,234 +210,176 @@ impl JsonWalk {
             None => serde_json::from_str::<&RawValue>(text).map_err(|error| syntax(&error)),
         });
         match read {
-            Ok(raw) if raw.get().starts_with('{') => Some(self.object("", raw, KEYS, 1)),
+            Ok(raw) if raw.get().starts_with('{') => return Some(raw),
             Ok(raw) => {
-                let what = format!("a schedule is an object, not {}", type_name(raw));
-                self.refuse("", FaultCode::WrongType, what, Some("an object"), None);
-                None
+                let said = || Said::new(format!("{what} is an object, not {}", type_name(raw)));
+                self.refuse(&whole, FaultCode::WrongType, || said().expected("an object"));
             }
-            Err(what) => {
-                self.refuse("", FaultCode::Syntax, what, None, None);
-                None
-            }
+            Err(what) => self.refuse(&whole, FaultCode::Syntax, || Said::new(what)),
         }
+        None
     }
 
     /// An object's keys with their values, each once.
-    fn entries<'a>(&mut self, pointer: &str, raw: &'a RawValue) -> Vec<(String, &'a RawValue)> {
-        let Entries(mut entries) = match serde_json::from_str(raw.get()) {
-            Ok(entries) => entries,
-            Err(error) => {
-                self.refuse(pointer, FaultCode::Syntax, syntax(&error), None, None);
-                return Vec::new();
-            }
-        };
+    fn entries<'a>(&mut self, path: &Path<'_>, raw: &'a RawValue) -> Vec<(String, &'a RawValue)> {
+        let Some(Entries(mut entries)) = self.read(path, raw) else { return Vec::new() };
         let mut seen = HashSet::with_capacity(entries.len());
         entries.retain(|(key, _)| {
             let new = seen.insert(key.clone());
             if !new {
-                let what = format!("'{}' is given twice", shown(key));
-                let help = Some("leave one of them out".to_owned());
-                self.refuse(&below(pointer, key), FaultCode::DuplicateKey, what, None, help);
+                self.refuse(&path.key(key), FaultCode::DuplicateKey, || {
+                    Said::new(format!("'{}' is given twice", shown(key))).help("leave one of them out")
+                });
             }
             new
         });
         entries
     }
 
-    fn object(&mut self, pointer: &str, raw: &RawValue, keys: &[Key], depth: usize) -> Map<String, Value> {
+    fn read<'a, T: Deserialize<'a>>(&mut self, path: &Path<'_>, raw: &'a RawValue) -> Option<T> {
+        let read = serde_json::from_str(raw.get());
+        read.map_err(|error| self.refuse(path, FaultCode::Syntax, || Said::new(syntax(&error)))).ok()
+    }
+
+    fn object(
+        &mut self,
+        path: &Path<'_>,
+        entries: Vec<(String, &RawValue)>,
+        keys: &[Key],
+        depth: usize,
+    ) -> Map<String, Value> {
         let mut object = Map::new();
-        for (key, raw) in self.entries(pointer, raw) {
-            let at = below(pointer, &key);
-            let Some((_, kind)) = keys.iter().find(|(known, _)| *known == key) else {
-                self.unknown(pointer, &at, &key, keys);
-                continue;
+        for (key, raw) in entries {
+            let at = path.key(&key);
+            let known = keys.iter().find(|(known, _)| *known == key);
+            let value = match known {
+                Some((_, kind)) => self.value(&at, *kind, raw, depth),
+                None if path.is_whole() && NOTED.contains(&&*key) => {
+                    self.noted(&at, raw);
+                    None
+                }
+                None => {
+                    self.unknown(path, &at, &key, keys);
+                    None
+                }
             };
-            if let Some(value) = self.value(&at, *kind, raw, depth) {
+            if let Some(value) = value {
                 object.insert(key, value);
             }
         }
         object
     }
 
-    fn unknown(&mut self, pointer: &str, at: &str, key: &str, keys: &[Key]) {
-        let what = format!("unknown key '{}'{}", shown(key), place(&path(pointer)));
-        let help = match key {
-            "calendars" | "zones" if pointer.is_empty() => {
-                "leave it out: the clock itself notes which days and rules a schedule has".to_owned()
-            }
-            _ => did_you_mean(key, keys.iter().map(|(key, _)| *key)),
-        };
-        let allowed = format!("one of {}", joined(keys));
-        self.refuse(at, FaultCode::UnknownKey, what, Some(&allowed), Some(help));
+    fn unknown(&mut self, path: &Path<'_>, at: &Path<'_>, key: &str, keys: &[Key]) {
+        self.refuse(at, FaultCode::UnknownKey, || {
+            let what = format!("unknown key '{}'{}", shown(key), place(&path.dotted()));
+            let help = did_you_mean(key, keys.iter().map(|(key, _)| *key));
+            Said::new(what).expected(format!("one of {}", joined(keys))).help(help)
+        });
     }
 
-    fn value(&mut self, pointer: &str, kind: Kind, raw: &RawValue, depth: usize) -> Option<Value> {
+    /// What the clock noted in a definition that it gave back.
+    fn noted(&mut self, path: &Path<'_>, raw: &RawValue) {
+        match first(raw) {
+            b'{' => {
+                self.entries(path, raw);
+            }
+            _ => self.refuse(path, FaultCode::WrongType, || {
+                let what = format!("{} must be an object, not {}", path.dotted(), type_name(raw));
+                let help = "leave it out: the clock itself notes which days and rules a schedule has";
+                Said::new(what).expected("an object").help(help)
+            }),
+        }
+    }
+
+    fn value(&mut self, path: &Path<'_>, kind: Kind, raw: &RawValue, depth: usize) -> Option<Value> {
         Some(match (kind, first(raw)) {
-            (Kind::Text | Kind::Duration, b'"') => Value::String(self.text(pointer, raw)?),
-            (Kind::Texts, b'[') => self.texts(pointer, raw),
+            (Kind::Text | Kind::Duration, b'"') => Value::String(self.read(path, raw)?),
+            (Kind::Texts, b'[') => self.list(path, raw, Kind::Text, depth),
             (Kind::Boolean, b't' | b'f') => Value::Bool(first(raw) == b't'),
             (Kind::Table(keys) | Kind::Section(keys), b'{') => {
-                Value::Object(self.object(pointer, raw, keys, depth + 1))
+                let entries = self.entries(path, raw);
+                Value::Object(self.object(path, entries, keys, depth + 1))
             }
-            (Kind::Tables(keys), b'[') => self.objects(pointer, raw, keys, depth + 1),
-            (Kind::Count, b'-' | b'0'..=b'9') => return self.count(pointer, raw),
-            (Kind::Integer, b'-' | b'0'..=b'9') => return self.number(pointer, raw),
-            (Kind::Payload, byte) if byte != b'n' => return self.payload(pointer, raw, depth),
+            (Kind::Tables(keys), b'[') => self.list(path, raw, Kind::Table(keys), depth + 1),
+            (Kind::Count { .. }, b'-' | b'0'..=b'9') if !is_decimal(raw) => {
+                return self.count(path, kind, raw);
+            }
+            (Kind::Integer, b'-' | b'0'..=b'9') => return self.number(path, raw),
+            (Kind::Payload, byte) if byte != b'n' => return self.payload(path, raw, depth + 1),
             (kind, _) => {
-                self.wrong_type(pointer, kind, raw);
+                self.refuse(path, FaultCode::WrongType, || {
+                    let expected = expected(kind);
+                    let what = format!("{} must be {expected}, not {}", path.dotted(), type_name(raw));
+                    Said { suggestion: remedy(kind, raw), ..Said::new(what).expected(expected) }
+                });
                 return None;
             }
         })
     }
 
-    fn wrong_type(&mut self, pointer: &str, kind: Kind, raw: &RawValue) {
-        let expected = expected(kind);
-        let what = format!("{} must be {expected}, not {}", path(pointer), type_name(raw));
-        self.refuse(pointer, FaultCode::WrongType, what, Some(expected), remedy(kind, raw));
+    /// What can't be read leaves its place to a null, so that what is said of the others is said of the right ones.
+    fn list(&mut self, path: &Path<'_>, raw: &RawValue, kind: Kind, depth: usize) -> Value {
+        let items: Vec<&RawValue> = self.read(path, raw).unwrap_or_default();
+        let item = |(index, item)| self.value(&path.item(index), kind, item, depth).unwrap_or_default();
+        Value::Array(items.into_iter().enumerate().map(item).collect())
     }
 
-    fn text(&mut self, pointer: &str, raw: &RawValue) -> Option<String> {
-        serde_json::from_str(raw.get())
-            .map_err(|error| self.refuse(pointer, FaultCode::Syntax, syntax(&error), None, None))
-            .ok()
-    }
-
-    fn items<'a>(&mut self, pointer: &str, raw: &'a RawValue) -> Vec<&'a RawValue> {
-        serde_json::from_str(raw.get())
-            .map_err(|error| self.refuse(pointer, FaultCode::Syntax, syntax(&error), None, None))
-            .unwrap_or_default()
-    }
-
-    fn texts(&mut self, pointer: &str, raw: &RawValue) -> Value {
-        let mut texts = Vec::new();
-        for (index, item) in self.items(pointer, raw).into_iter().enumerate() {
-            let at = format!("{pointer}/{index}");
-            texts.extend(self.value(&at, Kind::Text, item, 0));
-        }
-        Value::Array(texts)
-    }
-
-    fn objects(&mut self, pointer: &str, raw: &RawValue, keys: &[Key], depth: usize) -> Value {
-        let mut objects = Vec::new();
-        for (index, item) in self.items(pointer, raw).into_iter().enumerate() {
-            let at = format!("{pointer}/{index}");
-            if first(item) == b'{' {
-                objects.push(Value::Object(self.object(&at, item, keys, depth + 1)));
-                continue;
-            }
-            let what = format!("{} must be an object, not {}", path(&at), type_name(item));
-            let help = format!("its keys are {}", joined(keys));
-            self.refuse(&at, FaultCode::WrongType, what, Some("an object"), Some(help));
-        }
-        Value::Array(objects)
-    }
-
-    fn count(&mut self, pointer: &str, raw: &RawValue) -> Option<Value> {
+    fn count(&mut self, path: &Path<'_>, kind: Kind, raw: &RawValue) -> Option<Value> {
         let count = raw.get().parse::<u32>().ok();
         if count.is_none() {
-            let expected = format!("a whole number from 0 to {}", u32::MAX);
-            let what = format!("{} must be {expected}", path(pointer));
-            self.refuse(pointer, FaultCode::OutOfRange, what, Some(&expected), None);
+            self.refuse(path, FaultCode::OutOfRange, || {
+                let expected = expected(kind);
+                Said::new(format!("{} must be {expected}", path.dotted())).expected(expected)
+            });
         }
         count.map(Value::from)
     }
 
-    fn number(&mut self, pointer: &str, raw: &RawValue) -> Option<Value> {
+    fn number(&mut self, path: &Path<'_>, raw: &RawValue) -> Option<Value> {
         let read = number(raw.get());
         if read.is_none() {
-            let what = format!("the number {} would be kept as another one", shown(raw.get()));
-            let expected = "a whole number of 64 bits, or a decimal one of 64 bits (IEEE 754)";
-            let help = Some("write it as a text".to_owned());
-            self.refuse(pointer, FaultCode::InexactNumber, what, Some(expected), help);
+            self.refuse(path, FaultCode::InexactNumber, || {
+                Said::new(format!("the number {} would be kept as another one", shown(raw.get())))
+                    .expected("a whole number of 64 bits, or a decimal one of 64 bits (IEEE 754)")
+                    .help("write it as a text")
+            });
         }
         read
     }
 
     /// Anything that JSON can say, and that is said once and exactly.
-    fn payload(&mut self, pointer: &str, raw: &RawValue, depth: usize) -> Option<Value> {
+    fn payload(&mut self, path: &Path<'_>, raw: &RawValue, depth: usize) -> Option<Value> {
         if depth > DEEPEST {
-            let what = format!("lists and objects are nested more than {DEEPEST} deep");
-            self.refuse(pointer, FaultCode::TooDeep, what, None, None);
+            let said = || Said::new(format!("lists and objects are nested more than {DEEPEST} deep"));
+            self.refuse(path, FaultCode::TooDeep, said);
             return None;
         }
         Some(match first(raw) {
             b'{' => {
                 let mut object = Map::new();
-                for (key, raw) in self.entries(pointer, raw) {
-                    let at = below(pointer, &key);
-                    object.insert(key, self.payload(&at, raw, depth + 1).unwrap_or_default());
+                for (key, raw) in self.entries(path, raw) {
+                    let value = self.payload(&path.key(&key), raw, depth + 1).unwrap_or_default();
+                    object.insert(key, value);
                 }
                 Value::Object(object)
             }
             b'[' => {
-                let items = self.items(pointer, raw).into_iter().enumerate();
-                let item = |(index, item)| self.payload(&format!("{pointer}/{index}"), item, depth + 1);
-                Value::Array(items.map(item).map(Option::unwrap_or_default).collect())
+                let items: Vec<&RawValue> = self.read(path, raw)?;
+                let item = |(index, item)| self.payload(&path.item(index), item, depth + 1);
+                Value::Array(items.into_iter().enumerate().map(item).map(Option::unwrap_or_default).collect())
             }
-            b'"' => Value::String(self.text(pointer, raw)?),
+            b'"' => Value::String(self.read(path, raw)?),
             b't' => Value::Bool(true),
             b'f' => Value::Bool(false),
             b'n' => Value::Null,
-            _ => return self.number(pointer, raw),
+            _ => return self.number(path, raw),
         })
     }
 }
 
 fn syntax(error: &serde_json::Error) -> String {
     format!("this is not valid JSON: {error}")
-}
-
-fn first(raw: &RawValue) -> u8 {
-    raw.get().as_bytes().first().copied().unwrap_or_default()
-}
-
-/// The pointer of a key below another one (RFC 6901, 3).
-fn below(pointer: &str, key: &str) -> String {
-    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
-}
-
-/// The way to a known key, as other messages have it: `catch_up.grace`.
-fn path(pointer: &str) -> String {
-    pointer.trim_start_matches('/').replace('/', ".")
-}
-
-fn type_name(raw: &RawValue) -> &'static str {
-    match first(raw) {
-        b'"' => "a text",
-        b'{' => "an object",
-        b'[' => "a list",
-        b't' | b'f' => "true or false",
-        b'n' => "null",
-        _ => "a number",
-    }
-}
-
-/// What a key takes, in the words of JSON.
-fn expected(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text | Kind::Duration => "a text",
-        Kind::Texts => "a list of texts",
-        Kind::Boolean => "true or false",
-        Kind::Count | Kind::Integer => "a whole number",
-        Kind::Table(_) | Kind::Section(_) => "an object",
-        Kind::Tables(_) => "a list of objects",
-        Kind::Payload => "anything but null",
-    }
-}
-
-/// What to write instead of a value of the wrong type.
-fn remedy(kind: Kind, raw: &RawValue) -> Option<String> {
-    let written = raw.get();
-    Some(match (kind, first(raw)) {
-        (_, b'n') => "leave the key out".to_owned(),
-        (Kind::Duration, b'0'..=b'9') => format!("write a number with its unit: \"{}s\"", shown(written)),
-        (Kind::Text, b'-' | b'0'..=b'9') => format!("put it in quotes: \"{}\"", shown(written)),
-        (Kind::Texts, b'"') => format!("put it in brackets: [{}]", shortened(written, 80)),
-        (Kind::Boolean | Kind::Count, b'"') => "remove the quotes".to_owned(),
-        (Kind::Table(keys) | Kind::Tables(keys), _) => format!("its keys are {}", joined(keys)),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

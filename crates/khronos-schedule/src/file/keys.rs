@@ -2,6 +2,7 @@
 
 use crate::toml_tree::{Key, Kind};
 
+const ANY_NUMBER: Kind = Kind::Count { least: 1, most: u32::MAX };
 const DST: Kind = Kind::Table(&[("gap", Kind::Text), ("fold", Kind::Text)]);
 
 /// All keys.
@@ -28,7 +29,7 @@ pub(super) const KEYS: &[Key] = &[
     ("anchor", Kind::Text),
     ("from", Kind::Text),
     ("until", Kind::Text),
-    ("limit", Kind::Count),
+    ("limit", ANY_NUMBER),
     ("jitter", Kind::Duration),
     ("exclude", Kind::Texts),
     ("only", Kind::Texts),
@@ -40,18 +41,19 @@ pub(super) const KEYS: &[Key] = &[
             ("policy", Kind::Text),
             ("grace", Kind::Duration),
             ("within", Kind::Duration),
-            ("most", Kind::Count),
+            ("most", ANY_NUMBER),
         ]),
     ),
     ("past", Kind::Text),
     ("unrouted", Kind::Text),
-    ("resends", Kind::Table(&[("most", Kind::Count), ("within", Kind::Duration)])),
+    ("resends", Kind::Table(&[("most", Kind::Count { least: 0, most: 100 }), ("within", Kind::Duration)])),
     ("paused", Kind::Boolean),
     ("expires", Kind::Duration),
     ("data", Kind::Payload),
 ];
 
-/// What a text under the key of this name looks like.
+/// What a text under the key of this name looks like, that can't be understood. What words and bounds are allowed, whoever
+/// holds a value to them says himself.
 pub(super) fn form(key: &str) -> Option<&'static str> {
     Some(match key {
         "name" => "1 to 128 of a-z, 0-9 and inner '.', '_', '-'",
@@ -64,15 +66,6 @@ pub(super) fn form(key: &str) -> Option<&'static str> {
             "an instant of whole milliseconds, as in \"2026-12-01T09:00:00Z\", or a local time with time_zone"
         }
         "time_zone" => "an IANA name, as in \"Europe/Paris\"",
-        "move" => "\"next-business-day\" or \"previous-business-day\"",
-        "policy" => "\"latest\", \"all\" or \"none\"",
-        "gap" => "\"after\", \"shift\" or \"skip\"",
-        "fold" => "\"first\", \"last\" or \"both\"",
-        "past" => "\"send\" or \"refuse\"",
-        "unrouted" => "\"ignore\" or \"park\"",
-        "limit" => "1 or more",
-        "most" => "a whole number above 0",
-        "exclude" | "only" => "names of calendars",
         _ => return None,
     })
 }

@@ -6,13 +6,18 @@ mod exact;
 mod field_fault;
 mod json;
 mod keys;
+mod pointer;
 
 pub use field_fault::{FieldFault, FieldFaults};
-pub use json::{JsonEntry, LONGEST_JSON, from_json};
+/// The most items of a list: of `timings`, `exclude` and `only`.
+pub const LONGEST_LIST: usize = MOST_CALENDARS;
+
+pub use json::{JsonEntry, LONGEST_JSON, from_json, json_object};
 
 use self::keys::KEYS;
 use super::{
     Calendars, Definition, Fault, Schedule,
+    definition::calendars::MOST_CALENDARS,
     diagnostic::{Diagnostic, Diagnostics, Text, toml_table},
     fault::FaultCode,
     lint::advice::advice,
@@ -85,7 +90,7 @@ fn entry(
     };
     let mut walk = Walk::new(text, place, faults);
     let object = walk.table("", table, KEYS);
-    let spans = walk.spans;
+    let (spans, unread) = (walk.spans, walk.unread);
     if !table.contains_key("name") {
         let help = "add name = \"...\": it must be unique and is the key of the schedule's history";
         let fault = text.error(item.span(), "this schedule has no name").code(FaultCode::MissingKey);
@@ -94,6 +99,9 @@ fn entry(
     if faults.errors() > before {
         let name = object.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         for fault in of_values(object, calendars) {
+            if unread.iter().any(|path| is_within(&fault.path(), path)) {
+                continue;
+            }
             faults.push(located(text, &name, &fault, &spans, item));
         }
         return None;
@@ -122,6 +130,11 @@ fn entry(
     }
 }
 
+/// Whether a path is that one, or leads below it.
+fn is_within(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 fn place(path: &str) -> String {
     if path.is_empty() { " in a schedule".to_owned() } else { format!(" in '{path}'") }
 }
@@ -136,9 +149,16 @@ fn build(definition: &mut Definition, calendars: &Calendars) -> Result<Schedule,
     Err(faults)
 }
 
-/// What is wrong with single values of a table in which other faults were found. What its keys mean together is not judged.
+/// What is wrong with single values of a table in which other faults were found. What its keys mean together is not judged. Of
+/// a list, what could not be read has its place all the same; what is said of that is for the caller to leave out.
 fn of_values(mut object: Map<String, Value>, calendars: &Calendars) -> Vec<Fault> {
     object.entry("name").or_insert_with(|| "x".into());
+    for (key, instead) in
+        [("exclude", Value::from("")), ("only", "".into()), ("timings", Value::Object(Map::new()))]
+    {
+        let items = object.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten();
+        items.filter(|item| item.is_null()).for_each(|item| *item = instead.clone());
+    }
     let Ok(mut definition) = serde_json::from_value(Value::Object(object)) else { return Vec::new() };
     let mut found = build(&mut definition, calendars).err().unwrap_or_default();
     found.retain(|fault| fault.code.is_of_one_value());

@@ -124,3 +124,21 @@ fn an_event_name_that_is_cut_within_a_character_is_refused_like_others() {
     let (_, faults) = parse_text(&format!("[[schedule]]\nname = \"a\"\nevery = \"1h\"\nevent = \"{name}\""));
     assert!(faults[0].contains("at most 255 bytes"), "{faults:?}");
 }
+
+#[test]
+fn items_that_are_wrong_move_no_other() {
+    let head = "[[schedule]]\nname = \"a\"\nevent = \"a.b.c\"\n";
+    for (keys, places) in [
+        ("timings = [\n7,\n{ cron = \"0 25 * * *\" }]\n", &["5:1", "6:13"][..]),
+        ("timings = [\n7]\n", &["5:1"]),
+        ("every = \"1h\"\nexclude = [\n7,\n\"nope\"]\n", &["6:1", "7:1"]),
+        ("every = \"1h\"\nexclude = [\n7]\n", &["6:1"]),
+    ] {
+        let (_, found) = parse_text(&format!("{head}{keys}"));
+        let found: Vec<_> = found
+            .iter()
+            .map(|one| one.strip_prefix("f.toml:").unwrap_or(one).split(": ").next().unwrap())
+            .collect();
+        assert_eq!(found, places, "{keys}");
+    }
+}

@@ -134,7 +134,13 @@ impl Timing {
     /// Follows every time that the timing names and that is due in (after, through], or would be were it not left out;
     /// of each single timing in the order of the times as they are named, of several in that of `about`. The different due
     /// times among them are those that [`after`](Self::after) gives.
-    pub fn explain(&self, after: Timestamp, through: Timestamp) -> impl Iterator<Item = Explained> + '_ {
+    pub fn explain(&self, after: Timestamp, through: Timestamp) -> Explaining<'_> {
+        self.explain_some(after, through, usize::MAX)
+    }
+
+    /// The same of the first times alone, at most so many: as many are named as a timing names in a year, and yet none of
+    /// them may be due in the span.
+    pub fn explain_some(&self, after: Timestamp, through: Timestamp, most: usize) -> Explaining<'_> {
         let bounds = self.bounds();
         let from = after.plus(1).max(bounds.from).millis();
         let until = through.plus(1).min(bounds.end).millis();
@@ -143,17 +149,74 @@ impl Timing {
             Rule::Union(union) => union.members().iter().map(|one| part(&one.rule, &one.zone)).collect(),
             rule => vec![part(rule, &self.zone)],
         };
-        let mut streams: Vec<_> = parts.into_iter().map(|part| part.follow_all().peekable()).collect();
-        std::iter::from_fn(move || {
-            let heads = streams.iter_mut().enumerate();
-            let first = heads.filter_map(|(index, stream)| Some((stream.peek()?.about, index))).min()?.1;
-            streams.get_mut(first)?.next()
-        })
+        let streams = parts.into_iter().map(|part| Stream {
+            next: part.first_named(),
+            end: part.last_named(),
+            waiting: Vec::new(),
+            part,
+        });
+        Explaining { streams: streams.collect(), left: most, is_cut: false }
+    }
+}
+
+/// The times that a timing names, one after the other.
+#[derive(Debug)]
+pub struct Explaining<'a> {
+    streams: Vec<Stream<'a>>,
+    /// How many may still be followed.
+    left: usize,
+    is_cut: bool,
+}
+
+impl Explaining<'_> {
+    /// Whether more were named than might be followed.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+}
+
+impl Iterator for Explaining<'_> {
+    type Item = Explained;
+
+    fn next(&mut self) -> Option<Explained> {
+        for stream in &mut self.streams {
+            while stream.waiting.is_empty()
+                && let Some(named) = stream.named()
+            {
+                let Some(left) = self.left.checked_sub(1) else {
+                    self.is_cut = true;
+                    return None;
+                };
+                self.left = left;
+                stream.next = named.checked_add(1);
+                stream.waiting = stream.part.follow(named);
+            }
+        }
+        let heads = self.streams.iter_mut().filter_map(|stream| Some((stream.waiting.last()?.about, stream)));
+        heads.min_by_key(|(about, _)| *about)?.1.waiting.pop()
+    }
+}
+
+/// The times of one rule.
+#[derive(Debug)]
+struct Stream<'a> {
+    part: Part<'a>,
+    /// No time before this one was not followed yet; `None` at the end.
+    next: Option<i64>,
+    /// No time from this one on is of interest.
+    end: i64,
+    /// What became of one time, last pass first.
+    waiting: Vec<Explained>,
+}
+
+impl Stream<'_> {
+    fn named(&self) -> Option<i64> {
+        self.part.named_from(self.next?).filter(|&named| named < self.end)
     }
 }
 
 /// One rule, and the span in which its due times are wanted.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Part<'a> {
     rule: &'a Rule,
     zone: &'a Zone,
@@ -162,20 +225,7 @@ struct Part<'a> {
     until: i64,
 }
 
-impl<'a> Part<'a> {
-    fn follow_all(self) -> impl Iterator<Item = Explained> + 'a {
-        let (mut cursor, end) = (self.first_named(), self.last_named());
-        let mut waiting = Vec::new();
-        std::iter::from_fn(move || {
-            while waiting.is_empty() {
-                let named = self.named_from(cursor?).filter(|&named| named < end)?;
-                cursor = named.checked_add(1);
-                waiting = self.follow(named);
-            }
-            waiting.pop()
-        })
-    }
-
+impl Part<'_> {
     /// No time before this one can be due at `from` or later: what is named earlier is moved there at most.
     fn first_named(&self) -> Option<i64> {
         match self.rule {

@@ -11,10 +11,19 @@ pub(super) mod jitter;
 pub(super) mod on_days;
 pub(super) mod rule;
 pub(super) mod run_out;
+pub(super) mod steps;
 pub(super) mod union;
 mod zones;
 
-use self::{bounds::Bounds, day_rules::DayRules, every::Period, jitter::Jitter, rule::Rule, union::Union};
+use self::{
+    bounds::Bounds,
+    day_rules::DayRules,
+    every::Period,
+    jitter::Jitter,
+    rule::Rule,
+    steps::{Steps, UsedUp},
+    union::Union,
+};
 use super::{months::DAY, zone::Zone};
 use ponos_event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -52,6 +61,26 @@ pub struct Local {
     pub zone: Zone,
     /// 1 in the second pass of a repeated hour, else 0.
     pub fold: u8,
+}
+
+impl Local {
+    /// The instant on the wall clock of this zone; `None` before 1970 and after the horizon.
+    pub fn of(zone: &Zone, t: Timestamp) -> Option<Self> {
+        if !(Timestamp::EPOCH..Timestamp::HORIZON).contains(&t) {
+            return None;
+        }
+        let segments = zone.segments();
+        let index = zone.segment_at(t.millis());
+        let here = segments.get(index)?;
+        let local = t.millis() + here.offset;
+        // The second pass: the clock was put back at this span's start, and has not caught up yet.
+        let before = index.checked_sub(1).and_then(|before| segments.get(before));
+        let fold = before.is_some_and(|before| local < here.start + before.offset);
+        // The wall clock reads as if it were UTC's.
+        let mut time = Timestamp::from_millis(local).to_string();
+        time.truncate(if local % 1000 == 0 { "2026-12-01T09:00:00".len() } else { time.len() - "Z".len() });
+        Some(Local { time, offset: offset_text(here.offset), zone: zone.clone(), fold: fold.into() })
+    }
 }
 
 impl Timing {
@@ -106,34 +135,50 @@ impl Timing {
 
     /// The `n`-th due time after `t` (exclusive); `None` if there are fewer, or for `n` = 0.
     pub fn nth(&self, t: Timestamp, n: u64) -> Option<Timestamp> {
-        let (mut low, mut left, mut span) = (t.max(Timestamp::EPOCH.plus(-1)), n.checked_sub(1)?, DAY);
+        // No steps are too many.
+        self.nth_within(t, n, &mut { Steps::UNLIMITED }).ok().flatten()
+    }
+
+    fn nth_within(&self, t: Timestamp, n: u64, steps: &mut Steps) -> Result<Option<Timestamp>, UsedUp> {
+        let Some(mut left) = n.checked_sub(1) else { return Ok(None) };
+        let (mut low, mut span, bounds) = (t.max(Timestamp::EPOCH.plus(-1)), DAY, self.bounds());
         // Ever longer steps forward, then ever shorter ones: what is passed is counted once.
         while span > 0 && left > 16 {
             let high = low.plus(span);
-            let passed = self.count(low, high);
+            let (from, until) = (low.plus(1).max(bounds.from), high.plus(1).min(bounds.end));
+            let span_of = (from.millis(), until.millis());
+            let passed = self.rule.count_to(&self.zone, self.days(), span_of, left, steps)?;
             if passed <= left {
                 (low, left) = (high, left - passed);
                 if low >= Timestamp::HORIZON {
-                    return None;
+                    return Ok(None);
                 }
                 span *= 2;
             } else {
                 span /= 4;
             }
         }
-        (0..left).try_fold(low, |at, _| self.after(at)).and_then(|at| self.after(at))
+        Ok((0..left).try_fold(low, |at, _| self.after(at)).and_then(|at| self.after(at)))
     }
 
     /// The same with `limit`, where there is one without `from`, counting the due times after `since` (exclusive). It
     /// has no end by its limit before this is said.
     #[must_use]
     pub fn counting_since(mut self, since: Timestamp) -> Self {
-        if let Some(bounds) = self.bounds.take() {
-            self.bounds = Some(Box::new(bounds.open()));
-            let end = bounds.limit.and_then(|limit| self.nth(limit.start(since), limit.most.into()));
-            self.bounds = Some(Box::new(end.map_or(bounds.open(), |last| bounds.ending(last))));
-        }
+        // No steps are too many.
+        let _ = self.count_since(since, &mut { Steps::UNLIMITED });
         self
+    }
+
+    /// The same within so many steps; it has no end by its limit where these are used up.
+    pub(crate) fn count_since(&mut self, since: Timestamp, steps: &mut Steps) -> Result<(), UsedUp> {
+        let Some(bounds) = self.bounds.take() else { return Ok(()) };
+        self.bounds = Some(Box::new(bounds.open()));
+        let Some(limit) = bounds.limit else { return Ok(()) };
+        if let Some(last) = self.nth_within(limit.start(since), limit.most.into(), steps)? {
+            self.bounds = Some(Box::new(bounds.ending(last)));
+        }
+        Ok(())
     }
 
     /// Whether its end depends on since when it is counted: `limit` without `from`.
@@ -218,20 +263,7 @@ impl Timing {
 
     /// The instant as people in the schedule's zone read it; `None` before 1970 and after the horizon.
     pub fn local(&self, t: Timestamp) -> Option<Local> {
-        if !(Timestamp::EPOCH..Timestamp::HORIZON).contains(&t) {
-            return None;
-        }
-        let segments = self.zone.segments();
-        let index = self.zone.segment_at(t.millis());
-        let here = segments.get(index)?;
-        let local = t.millis() + here.offset;
-        // The second pass: the clock was put back at this span's start, and has not caught up yet.
-        let before = index.checked_sub(1).and_then(|before| segments.get(before));
-        let fold = before.is_some_and(|before| local < here.start + before.offset);
-        // The wall clock reads as if it were UTC's.
-        let mut time = Timestamp::from_millis(local).to_string();
-        time.truncate(if local % 1000 == 0 { "2026-12-01T09:00:00".len() } else { time.len() - "Z".len() });
-        Some(Local { time, offset: offset_text(here.offset), zone: self.zone.clone(), fold: fold.into() })
+        Local::of(&self.zone, t)
     }
 
     /// In a few words, for people: `every 4 hours`, `at 2026-12-01T09:00:00 Europe/Paris`.

@@ -5,6 +5,7 @@ use super::{
     day_rules::DayRules,
     every::{Calendar, Elapsed, common},
     on_days,
+    steps::{Steps, UsedUp},
     union::Union,
 };
 use crate::{
@@ -54,10 +55,24 @@ impl Rule {
 
     /// How many instants lie in `[from, until)`.
     pub(crate) fn count(&self, zone: &Zone, days: Option<&DayRules>, from: i64, until: i64) -> u64 {
+        let counted = self.count_to(zone, days, (from, until), u64::MAX, &mut { Steps::UNLIMITED });
+        // No steps are too many.
+        counted.unwrap_or(u64::MAX)
+    }
+
+    /// The same; where they are more than `most`, some number above it.
+    pub(crate) fn count_to(
+        &self,
+        zone: &Zone,
+        days: Option<&DayRules>,
+        (from, until): (i64, i64),
+        most: u64,
+        steps: &mut Steps,
+    ) -> Result<u64, UsedUp> {
         if from >= until {
-            return 0;
+            return Ok(0);
         }
-        match self {
+        Ok(match self {
             Self::At(at) => {
                 let due = on_days::at(at.millis(), zone, days);
                 u64::from(due.is_some_and(|due| (from..until).contains(&due)))
@@ -65,8 +80,8 @@ impl Rule {
             Self::Elapsed(elapsed) => on_days::count_elapsed(*elapsed, zone, days, from, until),
             Self::Calendar(calendar, dst) => on_days::count(calendar, zone, *dst, days, from, until),
             Self::Cron(cron, dst) => on_days::count(cron, zone, *dst, days, from, until),
-            Self::Union(union) => union.count(days, from, until),
-        }
+            Self::Union(union) => return union.count(days, (from, until), most, steps),
+        })
     }
 
     /// See [`Timing::shortest_interval`](crate::Timing::shortest_interval).

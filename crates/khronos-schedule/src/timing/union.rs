@@ -3,7 +3,13 @@
 //! `next` and `previous` ask each member. `count` adds the members' counts and takes off what was counted before: by
 //! arithmetic where both are elapsed time, else by walking whichever of the two has fewer instants there.
 
-use super::{day_rules::DayRules, every::Elapsed, on_days, rule::Rule};
+use super::{
+    day_rules::DayRules,
+    every::Elapsed,
+    on_days,
+    rule::Rule,
+    steps::{Steps, UsedUp},
+};
 use crate::zone::Zone;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -84,13 +90,24 @@ impl Union {
         self.members.iter().filter_map(|member| member.rule.previous(&member.zone, days, until)).max()
     }
 
-    pub(crate) fn count(&self, days: Option<&DayRules>, from: i64, until: i64) -> u64 {
+    /// How many there are in `[from, until)`; where they are more than `most`, some number above it. So no more than `most`
+    /// of any two are walked.
+    pub(crate) fn count(
+        &self,
+        days: Option<&DayRules>,
+        (from, until): (i64, i64),
+        most: u64,
+        steps: &mut Steps,
+    ) -> Result<u64, UsedUp> {
         let mut total = 0;
         for (index, member) in self.members.iter().enumerate() {
             let own = member.rule.count(&member.zone, days, from, until);
-            total += own - shared(&self.members[..index], days, total, member, own, (from, until));
+            if own > most || total > most {
+                return Ok(own.max(total));
+            }
+            total += own - shared(&self.members[..index], days, total, member, own, (from, until), steps)?;
         }
-        total
+        Ok(total)
     }
 
     /// As near as two come among the first instants from 2026 on.
@@ -122,16 +139,17 @@ fn shared(
     member: &Member,
     own: u64,
     (from, until): (i64, i64),
-) -> u64 {
+    steps: &mut Steps,
+) -> Result<u64, UsedUp> {
     if own == 0 || total == 0 {
-        return 0;
+        return Ok(0);
     }
     if let ([other], Rule::Elapsed(ours)) = (earlier, &member.rule)
         && let Rule::Elapsed(theirs) = other.rule
         && (days.is_none() || member.zone.same_clock(&other.zone))
     {
-        return Elapsed::both(theirs, *ours)
-            .map_or(0, |both| on_days::count_elapsed(both, &member.zone, days, from, until));
+        let both = Elapsed::both(theirs, *ours);
+        return Ok(both.map_or(0, |both| on_days::count_elapsed(both, &member.zone, days, from, until)));
     }
     let has = |members: &[Member], at| members.iter().any(|m| m.rule.next(&m.zone, days, at) == Some(at));
     let (walked, asked) = match own <= total {
@@ -140,8 +158,9 @@ fn shared(
     };
     let (mut at, mut found) = (from, 0);
     while let Some(due) = next(walked, days, at).filter(|&due| due < until) {
+        steps.make(walked.len() + asked.len())?;
         found += u64::from(has(asked, due));
         at = due + 1;
     }
-    found
+    Ok(found)
 }

@@ -1,5 +1,5 @@
 //! A walk over TOML by a table of keys: what is written becomes JSON, with the place of each value by its path. What is
-//! wrong is added to the faults and left out. Configuration and schedule files are read by it, each by its own table.
+//! wrong is added to the faults and left out; of a list, a null keeps its place. Configuration and schedule files are read by it, each by its own table.
 
 pub(crate) mod position;
 pub(crate) mod value;
@@ -30,7 +30,12 @@ pub enum Kind {
     /// `true` or `false`.
     Boolean,
     /// A number of things.
-    Count,
+    Count {
+        /// The fewest.
+        least: u32,
+        /// The most.
+        most: u32,
+    },
     /// A number, which may be negative.
     Integer,
     /// A table within a line.
@@ -54,6 +59,8 @@ pub struct Walk<'t, 'f> {
     place: fn(&str) -> String,
     /// Where the values stand that were seen.
     pub spans: Spans,
+    /// The items of lists that could not be read, by their paths. In what was read a null has their place.
+    pub unread: Vec<String>,
     faults: &'f mut Diagnostics,
 }
 
@@ -69,7 +76,7 @@ pub(crate) fn joined(keys: &[Key]) -> String {
 impl<'t, 'f> Walk<'t, 'f> {
     /// Begins one.
     pub fn new(text: &'t Text<'t>, place: fn(&str) -> String, faults: &'f mut Diagnostics) -> Self {
-        Self { text, place, spans: Spans::new(), faults }
+        Self { text, place, spans: Spans::new(), unread: Vec::new(), faults }
     }
 
     /// Reads one table, whose path is `""` for the outermost, by its keys.
@@ -110,10 +117,10 @@ impl<'t, 'f> Walk<'t, 'f> {
                 Value::Object(self.table(path, inner, keys))
             }
             (Kind::Tables(keys), DeValue::Array(items)) => Value::Array(self.tables(path, items, keys)),
-            (Kind::Count, DeValue::Integer(number)) => {
+            (Kind::Count { least, most }, DeValue::Integer(number)) => {
                 let count = value::integer(number).and_then(|number| u32::try_from(number).ok());
                 if count.is_none() {
-                    let message = format!("{path} must be a whole number from 0 to {}", u32::MAX);
+                    let message = format!("{path} must be a whole number from {least} to {most}");
                     self.faults.push(self.text.error(value.span(), message).code(FaultCode::OutOfRange));
                 }
                 Value::from(count?)
@@ -153,13 +160,15 @@ impl<'t, 'f> Walk<'t, 'f> {
                     let help = format!("its keys are {}", joined(keys));
                     let fault = self.text.error(item.span(), message).code(FaultCode::WrongType);
                     self.faults.push(fault.help(help));
+                    self.unread.push(path);
+                    tables.push(Value::Null);
                 }
             }
         }
         tables
     }
 
-    /// Reads a list of texts; other values are noted as faults and left out.
+    /// Reads a list of texts; other values are noted as faults.
     fn texts(&mut self, path: &str, items: &[Spanned<DeValue<'_>>]) -> Value {
         let mut texts = Vec::new();
         for (index, item) in items.iter().enumerate() {
@@ -169,6 +178,8 @@ impl<'t, 'f> Walk<'t, 'f> {
                 found => {
                     let message = format!("{path} holds texts in quotes, not {}", value::type_name(found));
                     self.faults.push(self.text.error(item.span(), message).code(FaultCode::WrongType));
+                    self.unread.push(format!("{path}.{index}"));
+                    texts.push(Value::Null);
                 }
             }
         }
@@ -183,7 +194,7 @@ impl Kind {
             Self::Text | Self::Duration => "a text in quotes",
             Self::Texts => "a list of texts in quotes",
             Self::Boolean => "true or false",
-            Self::Count | Self::Integer => "a whole number",
+            Self::Count { .. } | Self::Integer => "a whole number",
             Self::Table(_) => "a table such as { key = \"value\" }",
             Self::Section(_) => "a section",
             Self::Tables(_) => "a list of tables such as [{ key = \"value\" }]",
@@ -212,7 +223,7 @@ impl Kind {
             }
             (Self::Texts, DeValue::String(_)) => Some(format!("put it in brackets: [{written}]")),
             (Self::Boolean, DeValue::String(_)) => Some("remove the quotes".to_owned()),
-            (Self::Count, DeValue::String(text)) if text.parse::<u32>().is_ok() => {
+            (Self::Count { .. }, DeValue::String(text)) if text.parse::<u32>().is_ok() => {
                 Some(format!("remove the quotes: {text}"))
             }
             (Self::Tables(keys), _) => {
