@@ -95,7 +95,7 @@ pub(crate) fn reader(
     had_folder: bool,
     store: &CalendarStore,
     ends: &Ends,
-    named: Sender<Calendars>,
+    named: Sender<Option<Calendars>>,
 ) -> Reader {
     let (store, ends) = (store.clone(), Arc::clone(ends));
     let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
@@ -126,7 +126,7 @@ pub(crate) fn reader(
             return Err(read.diagnostics);
         }
         *ends.lock().unwrap_or_else(PoisonError::into_inner) = read.ends;
-        named.send_replace(read.calendars);
+        named.send_replace(Some(read.calendars));
         had_folder.fetch_or(matches!(source, ScheduleSource::Folder(_)), Ordering::Relaxed);
         Ok(read.list)
     })

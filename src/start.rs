@@ -10,7 +10,7 @@ use crate::{
     ops::{RunningClock, StoppedClock},
     presence,
     reading::{Ends, Reading, Start, late, loader, read_at_start, reader, remarks},
-    schedule::{CalendarStore, Calendars, Packed},
+    schedule::{CalendarStore, Packed},
     sources,
     store::{self, Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning},
     telemetry::Counts,
@@ -85,7 +85,7 @@ pub async fn run(
     let control = listen_for_operators(&config)?;
 
     let ends = Ends::default();
-    let (named_in, named) = sync::watch::channel(Calendars::new(calendars.clone()));
+    let (named_in, named) = sync::watch::channel(None);
     let read = reader(&config, had_folder(&config, &snapshot), &calendars, &ends, named_in);
     // Before they are read: what changes meanwhile is read again.
     let reload = watch_files(&config);
@@ -123,8 +123,8 @@ pub async fn run(
     announce(&config, &running);
 
     let limits = http::Limits::for_this_process();
-    let running_clock =
-        RunningClock::new(handle, store.into(), calendars, counts, limits.answer).naming(named);
+    let running_clock = RunningClock::new(handle, store.into(), calendars, counts, limits.answer);
+    let running_clock = running_clock.naming(named).within(config.limits.clone());
     let HttpConfig { open, open_reads, behind_proxy, .. } = config.http;
     let access = http::Access::new(&config.http.tokens, http::AccessRules { open, open_reads, behind_proxy });
     let state = http::HttpState::new(running_clock, config.http.hosts.clone(), limits);

@@ -21,7 +21,8 @@ pub(super) struct Args {
     /// Only those whose names begin so
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
-    /// Only those whose events are of this domain: "billing" is that of billing.invoice.due, and so is "billing.invoice"
+    /// Only those whose events are of this domain: "billing" (or "billing.*") is that of
+    /// billing.invoice.due, and so are "billing.invoice" and "*.invoice"
     #[arg(long, value_name = "WORDS")]
     domain: Option<String>,
     /// Only those in this state

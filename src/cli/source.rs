@@ -34,7 +34,9 @@ impl ClockSource {
         let mut schedules = Vec::new();
         loop {
             let page = match self {
-                Self::Running(client) => client.get::<ScheduleList>(&schedules_path(&wanted)).await?,
+                Self::Running(client) => {
+                    client.get_patiently::<ScheduleList>(&schedules_path(&wanted)).await?
+                }
                 Self::Stopped(clock) => {
                     let page = ops::schedules::page(clock.clone(), &wanted).await?;
                     let schedules = page.list.iter().map(ScheduleView::new).collect();

@@ -22,7 +22,7 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsConnector;
 
@@ -32,6 +32,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(330);
 /// A feed that is silent this long is dead: its clock sends a comment every 15 s.
 const SILENCE: Duration = Duration::from_secs(45);
+/// How often an answer is asked for again, and how long is waited before at most.
+const AGAIN: usize = 15;
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The longest answer, in bytes.
 const LONGEST: usize = 256 << 20;
 
@@ -58,6 +61,8 @@ pub enum ClientError {
         detail: String,
         /// What it does not have, where that is why.
         missing: Option<Missing>,
+        /// When to ask again, where it says so.
+        retry_after: Option<Duration>,
     },
     /// The address is not a valid feed URL.
     #[error("'{address}' is not a valid feed URL: {what}; write it as http://127.0.0.1:7650")]
@@ -104,6 +109,23 @@ impl Client {
         self.whole(Method::GET, path, Bytes::new()).await
     }
 
+    /// The same, asked again a few times where the clock says when: too much is being answered. For one of many answers that are
+    /// of use together only.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn get_patiently<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        for _ in 0..AGAIN {
+            match self.get(path).await {
+                Err(ClientError::Refused { retry_after: Some(wait), .. }) => {
+                    sleep(wait.min(LONGEST_WAIT)).await
+                }
+                answer => return answer,
+            }
+        }
+        self.get(path).await
+    }
+
     /// The answer to `POST path` with a JSON body.
     ///
     /// # Errors
@@ -128,11 +150,11 @@ impl Client {
             request.headers_mut().insert("last-event-id", id);
         }
         let response = self.send(request).await?;
-        let status = response.status();
+        let (status, retry_after) = (response.status(), retry_after(&response));
         let body = response.into_body();
         if status != StatusCode::OK {
             let body = self.collect(body).await?;
-            return Err(refusal(status, &body));
+            return Err(refusal(status, &body, retry_after));
         }
         Ok(Feed {
             target: self.target.clone(),
@@ -150,15 +172,15 @@ impl Client {
         body: Bytes,
     ) -> Result<T, ClientError> {
         let request = self.request(method, path, body)?;
-        let (status, body) = timeout(ANSWER, async {
+        let (status, retry_after, body) = timeout(ANSWER, async {
             let response = self.send(request).await?;
-            let status = response.status();
-            Ok((status, self.collect(response.into_body()).await?))
+            let (status, retry_after) = (response.status(), retry_after(&response));
+            Ok((status, retry_after, self.collect(response.into_body()).await?))
         })
         .await
         .map_err(|_| self.broken(format!("no answer within {} s", ANSWER.as_secs())))??;
         if !status.is_success() {
-            return Err(refusal(status, &body));
+            return Err(refusal(status, &body, retry_after));
         }
         serde_json::from_slice(&body).map_err(|error| {
             self.broken(format!("its answer is not as expected ({error}); is it a clock of this version?"))
@@ -317,7 +339,12 @@ struct Words {
     missing: Option<serde_json::Value>,
 }
 
-fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn refusal(status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> ClientError {
     let words: Words = serde_json::from_slice(body).unwrap_or_default();
     let missing = words.missing.and_then(|missing| serde_json::from_value(missing).ok());
     let reasons = words.reasons.map(|reasons| reasons.join("; "));
@@ -326,7 +353,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
         .detail
         .or(reasons)
         .unwrap_or_else(|| format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(500)])));
-    ClientError::Refused { status: status.as_u16(), detail, missing }
+    ClientError::Refused { status: status.as_u16(), detail, missing, retry_after }
 }
 
 /// A text as it may stand in a query.
@@ -362,7 +389,7 @@ mod tests {
             ("<html>".to_owned(), "404 Not Found: <html>", false),
         ] {
             let ClientError::Refused { detail, missing, .. } =
-                refusal(StatusCode::NOT_FOUND, body.as_bytes())
+                refusal(StatusCode::NOT_FOUND, body.as_bytes(), None)
             else {
                 panic!("{body}")
             };

@@ -1,16 +1,13 @@
 //! The routes that change something, for callers who may.
 
-use super::{problem::Problem, state::HttpState};
+use super::{body::JsonBody, problem::Problem, state::HttpState};
 use crate::{
     authority::Caller,
     ops::{
         self, ParkedDecision, ParkedIds, PauseAsked, PauseDecision, Reloaded, ResumeAsked, ResumeDecision,
     },
 };
-use axum::{
-    Extension, Json,
-    extract::{State, rejection::JsonRejection},
-};
+use axum::{Extension, Json, extract::State};
 
 /// Sends parked events again
 ///
@@ -22,9 +19,9 @@ use axum::{
 pub(super) async fn release(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
-    ids: Result<Json<ParkedIds>, JsonRejection>,
+    JsonBody(ids): JsonBody<ParkedIds>,
 ) -> Result<Json<ParkedDecision>, Problem> {
-    Ok(Json(ops::parked::release(&state.clock, &caller, ids?.0.ids).await?))
+    Ok(Json(ops::parked::release(&state.clock, &caller, ids.ids).await?))
 }
 
 /// Drops parked events for ever
@@ -37,9 +34,9 @@ pub(super) async fn release(
 pub(super) async fn discard(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
-    ids: Result<Json<ParkedIds>, JsonRejection>,
+    JsonBody(ids): JsonBody<ParkedIds>,
 ) -> Result<Json<ParkedDecision>, Problem> {
-    Ok(Json(ops::parked::discard(&state.clock, &caller, ids?.0.ids).await?))
+    Ok(Json(ops::parked::discard(&state.clock, &caller, ids.ids).await?))
 }
 
 /// Pauses everything
@@ -53,9 +50,9 @@ pub(super) async fn discard(
 pub(super) async fn pause(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
-    asked: Result<Json<PauseAsked>, JsonRejection>,
+    JsonBody(asked): JsonBody<PauseAsked>,
 ) -> Result<Json<PauseDecision>, Problem> {
-    Ok(Json(ops::pause::pause(&state.clock, &caller, asked?.0).await?))
+    Ok(Json(ops::pause::pause(&state.clock, &caller, asked).await?))
 }
 
 /// Goes on after a pause
@@ -68,9 +65,9 @@ pub(super) async fn pause(
 pub(super) async fn resume(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
-    asked: Result<Json<ResumeAsked>, JsonRejection>,
+    JsonBody(asked): JsonBody<ResumeAsked>,
 ) -> Result<Json<ResumeDecision>, Problem> {
-    Ok(Json(ops::pause::resume(&state.clock, &caller, asked?.0).await?))
+    Ok(Json(ops::pause::resume(&state.clock, &caller, asked).await?))
 }
 
 /// Reads the schedule files again

@@ -1,22 +1,30 @@
 //! `GET /v1/feed`: events as they are confirmed, as server-sent events (WHATWG HTML, §9.2). The id of each is the
 //! [`Position`] by which a reader resumes; rows that are missing are an `event: gap`.
 
-use super::{problem::Problem, state::HttpState};
+use super::{
+    problem::{Problem, ProblemError},
+    state::HttpState,
+};
 use crate::{
     authority::Caller,
+    diagnostic::did_you_mean,
     ops::feed::{FeedContent, FeedItem, Patterns, follow},
-    position::Position,
+    position::{InvalidPosition, Position},
+    schedule::FaultCode,
 };
 use axum::{
     Extension,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{Query, State},
     http::HeaderMap,
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
 };
-use ponos::shutdown::{Shutdown, Stage};
+use ponos::{
+    shutdown::{Shutdown, Stage},
+    text::shown,
+};
 use std::{convert::Infallible, time::Duration};
 
 /// How long a reader waits before it connects again.
@@ -48,10 +56,10 @@ struct Wish {
 pub(super) async fn feed(
     State((state, shutdown)): State<(HttpState, Shutdown)>,
     Extension(caller): Extension<Caller>,
-    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Wish { patterns, after } = wish(query?.0, headers.get("last-event-id").map(|id| id.as_bytes()))?;
+    let Wish { patterns, after } = wish(query, headers.get("last-event-id").map(|id| id.as_bytes()))?;
     let patterns = Patterns::new(patterns)?;
     let Some(share) = state.feed_shares.take(caller.owner().clone()) else {
         return Err(Problem::share_taken(state.feed_shares.most(), "feeds"));
@@ -95,13 +103,21 @@ fn event(FeedItem { position, what }: FeedItem) -> Event {
 fn wish(query: Vec<(String, String)>, last_event_id: Option<&[u8]>) -> Result<Wish, Problem> {
     let mut wish = Wish::default();
     let position = |name: &str, text: &str| {
-        text.parse::<Position>().map_err(|wrong| Problem::bad(format!("{name}: {wrong}")))
+        let fault = |wrong: InvalidPosition| {
+            ProblemError::parameter(name, FaultCode::InvalidValue, wrong.to_string(), None)
+        };
+        text.parse::<Position>().map_err(|wrong| Problem::parameters(vec![fault(wrong)]))
     };
     for (key, value) in query {
         match key.as_str() {
             "match" => wish.patterns.push(value),
             "after" => wish.after = Some(position("after", &value)?),
-            _ => return Err(Problem::bad(format!("'{key}' is unknown here; allowed are match and after"))),
+            _ => {
+                let what = format!("'{}' is unknown here", shown(&key));
+                let help = Some(did_you_mean(&key, ["match", "after"]));
+                let fault = ProblemError::parameter(&key, FaultCode::UnknownKey, what, help);
+                return Err(Problem::parameters(vec![fault]));
+            }
         }
     }
     // A browser that reconnects sends the address with its old `after` and the newer Last-Event-ID.

@@ -49,7 +49,9 @@ pub(super) async fn live(State(state): State<HttpState>) -> Result<Json<Alive>, 
     get, path = "/readyz", tag = "clock",
     responses(
         (status = 200, description = "They can", body = ReadinessAnswer),
-        (status = 503, description = "They can not, for these reasons", body = ReadinessAnswer),
+        (status = 503, description = "They can not, for these reasons; or the clock does not even tell", content(
+            (ReadinessAnswer = "application/json"), (Problem = "application/problem+json"),
+        )),
     )
 )]
 pub(super) async fn ready(

@@ -15,14 +15,16 @@ pub struct Limits {
     pub feeds: usize,
     /// Answers at a time that may be long, or are dear to make; more are told to come back.
     pub large: usize,
-    /// How long such an answer has its place for sure; then it is cut off when all places are taken and one more is wanted.
+    /// Large bodies that are read at a time; more are told to come back.
+    pub bodies: usize,
+    /// How long a long answer has its place for sure; then it is cut off when all places are taken and one more is wanted.
     pub hold: Duration,
     /// Until the head of a request must have come: how long a connection may be idle.
     pub head: Duration,
     /// How old a connection may be when a request begins. What was begun has as long as an audit to end; a feed is read
     /// as long as its reader takes it.
     pub age: Duration,
-    /// Until an answer must be ready (feeds and audits excepted).
+    /// Until an answer must be ready (feeds and audits excepted), and a large body must have come.
     pub answer: Duration,
     /// Until an audit must be done.
     pub audit: Duration,
@@ -42,6 +44,7 @@ impl Default for Limits {
             operators: 16,
             feeds: 64,
             large: 8,
+            bodies: 16,
             hold: Duration::from_secs(30),
             head: Duration::from_secs(15),
             age: Duration::from_secs(600),

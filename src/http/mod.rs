@@ -11,6 +11,7 @@
 mod access;
 mod aliases;
 mod apart;
+mod body;
 pub mod client;
 mod connection;
 mod control;
@@ -25,6 +26,7 @@ mod openapi;
 mod places;
 mod preview;
 mod problem;
+mod query;
 mod reads;
 mod refusals;
 mod reserve;

@@ -1,9 +1,16 @@
 //! `GET /v1/openapi.json`: the interface described for programs (OpenAPI 3.1), as its handlers and the forms of its answers
 //! are. A route is served and described by the same line of `routes.rs`.
 
+mod forms;
+
 use super::problem::Problem;
-use axum::{Extension, http::header, response::IntoResponse};
-use std::sync::Arc;
+use crate::ops::OpsError;
+use axum::{
+    Extension,
+    body::Bytes,
+    http::header,
+    response::{IntoResponse, Response as HttpResponse},
+};
 use utoipa::{
     OpenApi,
     openapi::{
@@ -34,9 +41,9 @@ use utoipa::{
 )]
 pub(super) struct Interface;
 
-/// The description, as it is sent.
+/// The description, as it is sent; none where it can't be written, which is a defect.
 #[derive(Clone)]
-pub(super) struct Described(Arc<str>);
+pub(super) struct ApiDocument(Option<Bytes>);
 
 /// The name of the way to show who asks.
 const TOKEN: &str = "token";
@@ -59,7 +66,7 @@ const PROBLEMS: [(&str, &str); 6] = [
     ("default", "Another problem"),
 ];
 
-impl Described {
+impl ApiDocument {
     /// With how callers show who they are, and the problems that any route may answer with.
     pub(super) fn new(mut described: utoipa::openapi::OpenApi) -> Self {
         let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("kh_...");
@@ -77,8 +84,11 @@ impl Described {
                     .or_insert_with(|| problem(description));
             }
         }
-        // Texts, numbers and maps of texts: there is nothing that could be refused.
-        Self(described.to_json().unwrap_or_default().into())
+        let written = serde_json::to_value(&described).and_then(|mut described| {
+            forms::complete(&mut described);
+            serde_json::to_vec(&described)
+        });
+        Self(written.ok().map(Bytes::from))
     }
 }
 
@@ -100,6 +110,7 @@ fn problem(description: &str) -> RefOr<Response> {
     get, path = "/openapi.json", tag = "clock",
     responses((status = 200, description = "This document", body = serde_json::Value))
 )]
-pub(super) async fn openapi(Extension(described): Extension<Described>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], described.0.to_string())
+pub(super) async fn openapi(Extension(described): Extension<ApiDocument>) -> Result<HttpResponse, Problem> {
+    let written = described.0.ok_or(OpsError::Defect)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], written).into_response())
 }

@@ -2,25 +2,38 @@
 
 #![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
 
-use super::{problem::Problem, state::HttpState};
+use super::{body::check_json, problem::Problem, query::Asked, state::HttpState};
 use crate::{
     clock,
-    ops::next::{self, NextQuery, Preview},
-    schedule::{Definition, file},
+    ops::{
+        OpsError,
+        next::{self, NextQuery, Preview},
+    },
+    schedule::Definition,
 };
 use axum::{
     Json,
     body::Bytes,
     extract::{
-        DefaultBodyLimit, Path, Query, State,
-        rejection::{BytesRejection, PathRejection, QueryRejection},
+        Path, State,
+        rejection::{BytesRejection, PathRejection},
     },
-    http::{HeaderMap, StatusCode, header},
+    http::HeaderMap,
 };
 
-/// How large a definition may be.
-pub(super) fn body_limit() -> DefaultBodyLimit {
-    DefaultBodyLimit::max(file::LONGEST_JSON)
+/// Does it on a task of its own, which keeps the place: arithmetic under way can't be cut off, and what nobody waits for any
+/// more would pile up.
+async fn in_turn(
+    state: &HttpState,
+    work: impl Future<Output = Result<Preview, OpsError>> + Send + 'static,
+) -> Result<Json<Preview>, Problem> {
+    let place = state.previews.clone().acquire_owned().await.map_err(|_| OpsError::Defect)?;
+    let work = tokio::spawn(async move {
+        let done = work.await;
+        drop(place);
+        done
+    });
+    Ok(Json(work.await.map_err(|_| OpsError::Defect)??))
 }
 
 /// The next occurrences of a schedule
@@ -38,9 +51,10 @@ pub(super) fn body_limit() -> DefaultBodyLimit {
 pub(super) async fn next(
     State(state): State<HttpState>,
     name: Result<Path<String>, PathRejection>,
-    wanted: Result<Query<NextQuery>, QueryRejection>,
+    Asked(wanted): Asked<NextQuery>,
 ) -> Result<Json<Preview>, Problem> {
-    Ok(Json(next::of_schedule(state.clock, &name?.0, &wanted?.0, clock::now()).await?))
+    let (asked, name, wanted) = (state.clock.clone(), name?.0, wanted);
+    in_turn(&state, async move { next::of_schedule(asked, &name, &wanted, clock::now()).await }).await
 }
 
 /// The next occurrences of a definition
@@ -72,21 +86,11 @@ pub(super) async fn next(
 )]
 pub(super) async fn preview(
     State(state): State<HttpState>,
-    wanted: Result<Query<NextQuery>, QueryRejection>,
+    Asked(wanted): Asked<NextQuery>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Preview>, Problem> {
-    check_json(&headers)?;
-    Ok(Json(next::of_definition(state.clock, body?, &wanted?.0, clock::now()).await?))
-}
-
-/// A page of another site can send nothing of this type without asking first.
-fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    let what = "the body of a definition is JSON: send the header Content-Type: application/json";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, what))
+    check_json(&headers, "a definition")?;
+    let (asked, body, wanted) = (state.clock.clone(), body?, wanted);
+    in_turn(&state, async move { next::of_definition(asked, body, &wanted, clock::now()).await }).await
 }

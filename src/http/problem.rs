@@ -10,11 +10,13 @@ use crate::{
 };
 use axum::{
     Json,
-    extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
+    extract::rejection::{BytesRejection, JsonRejection, PathRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use ponos::text::shortened;
 use serde::Serialize;
+use std::fmt;
 use utoipa::ToSchema;
 
 /// What happened, in a word.
@@ -133,6 +135,11 @@ pub(super) struct ProblemError {
     suggestion: Option<String>,
 }
 
+/// Faults that are listed; the others are counted.
+const MOST: usize = 100;
+/// Characters of the name of a parameter.
+const LONGEST_NAME: usize = 200;
+
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }
@@ -181,6 +188,23 @@ impl Problem {
         Self { errors: vec![fault.into()], ..Self::bad(detail) }
     }
 
+    /// Parameters that can't be used.
+    pub(super) fn parameters(mut errors: Vec<ProblemError>) -> Self {
+        let mut detail = errors.first().map_or(String::new(), ToString::to_string);
+        if errors.len() > 1 {
+            detail.push_str(&format!(" (and {} more)", errors.len() - 1));
+        }
+        let more_errors = errors.len().saturating_sub(MOST);
+        errors.truncate(MOST);
+        Self { errors, more_errors, ..Self::bad(detail) }
+    }
+
+    /// The parameters that it blames.
+    #[cfg(test)]
+    pub(super) fn parameters_named(&self) -> impl Iterator<Item = (&str, FaultCode)> {
+        self.errors.iter().filter_map(|error| Some((error.parameter.as_deref()?, error.code)))
+    }
+
     /// The owner has his share of something, and others may want theirs.
     pub(super) fn share_taken(most: usize, what: &str) -> Self {
         let detail =
@@ -194,6 +218,24 @@ impl Problem {
 
     fn code(self, code: ProblemCode) -> Self {
         Self { code, ..self }
+    }
+}
+
+impl ProblemError {
+    /// What is wrong with a parameter; of one that is unknown, no more of its name than can be shown.
+    pub(super) fn parameter(name: &str, code: FaultCode, detail: String, suggestion: Option<String>) -> Self {
+        let parameter = Some(shortened(name, LONGEST_NAME));
+        Self { pointer: None, parameter, code, detail, expected: None, suggestion }
+    }
+}
+
+impl fmt::Display for ProblemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parameter) = &self.parameter {
+            write!(f, "{parameter}: ")?;
+        }
+        f.write_str(&self.detail)?;
+        self.suggestion.as_ref().map_or(Ok(()), |suggestion| write!(f, "; {suggestion}"))
     }
 }
 
@@ -254,25 +296,6 @@ impl From<OpsError> for Problem {
             OpsError::Defect => (StatusCode::INTERNAL_SERVER_ERROR, ProblemCode::Defect),
         };
         Self::new(status, error.to_string()).code(code)
-    }
-}
-
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        let text = rejection.body_text();
-        // `Failed to deserialize query string: limit: invalid digit found in string`; of a key that is unknown, the key
-        // stands in the words behind it alone.
-        let said = text.split_once("query string: ").map_or(text.as_str(), |(_, said)| said);
-        let (name, what) = said.split_once(": ").unwrap_or(("", said));
-        let unknown = what.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
-        let (parameter, code) = match unknown {
-            Some((key, _)) => (key, FaultCode::UnknownKey),
-            None => (name, FaultCode::InvalidValue),
-        };
-        let parameter = Some(parameter.to_owned()).filter(|name| !name.is_empty());
-        let detail = what.to_owned();
-        let error = ProblemError { pointer: None, parameter, code, detail, expected: None, suggestion: None };
-        Self { errors: vec![error], ..Self::new(rejection.status(), said) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
 
-use super::{large, problem::Problem, state::HttpState};
+use super::{large, problem::Problem, query::Asked, state::HttpState};
 use crate::{
     clock,
     engine::audit::Report,
@@ -13,16 +13,17 @@ use crate::{
 };
 use axum::{
     Json,
-    extract::{
-        Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
-    },
-    response::Response,
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderName, header},
+    response::{IntoResponse, Response},
 };
 use ponos::event::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::IntoParams;
+
+/// What has an id by its content is the same for ever; to be kept by who asked alone, who may have shown a token.
+const FOR_EVER: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "private, max-age=31536000, immutable")];
 
 /// Schedules, by name
 ///
@@ -34,10 +35,10 @@ use utoipa::IntoParams;
 )]
 pub(super) async fn schedules(
     State(state): State<HttpState>,
-    wanted: Result<Query<ScheduleQuery>, QueryRejection>,
+    Asked(wanted): Asked<ScheduleQuery>,
 ) -> Result<Response, Problem> {
     let mut head = head(&state)?;
-    let page = ops::schedules::page(state.clock, &wanted?.0).await?;
+    let page = ops::schedules::page(state.clock, &wanted).await?;
     head.insert("next".into(), page.next.clone().into());
     large::list(head, "schedules", page, None).await
 }
@@ -66,15 +67,17 @@ fn head(state: &HttpState) -> Result<Map<String, Value>, Problem> {
     get, path = "/schedules/{name}", tag = "schedules",
     params(("name" = String, Path, description = "The schedule's name")),
     responses(
-        (status = 200, description = "The schedule as it runs", body = ScheduleView),
+        (status = 200, description = "The schedule as it runs", body = ScheduleView,
+            headers(("ETag" = String, description = "Its revision: another one after each accepted edit"))),
         (status = 404, description = "There is no such schedule", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn schedule(
     State(state): State<HttpState>,
     name: Result<Path<String>, PathRejection>,
-) -> Result<Json<ScheduleView>, Problem> {
-    Ok(Json(ops::schedules::get(state.clock, &name?.0).await?))
+) -> Result<impl IntoResponse, Problem> {
+    let view = ops::schedules::get(state.clock, &name?.0).await?;
+    Ok(([(header::ETAG, format!("\"{}\"", view.revision))], Json(view)))
 }
 
 /// The days of a calendar
@@ -91,8 +94,8 @@ pub(super) async fn schedule(
 pub(super) async fn calendar(
     State(state): State<HttpState>,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Json<CalendarView>, Problem> {
-    Ok(Json(ops::calendars::get(state.clock, &id?.0).await?))
+) -> Result<impl IntoResponse, Problem> {
+    Ok((FOR_EVER, Json(ops::calendars::get(state.clock, &id?.0).await?)))
 }
 
 /// The rules of a time zone
@@ -109,8 +112,8 @@ pub(super) async fn calendar(
 pub(super) async fn zone(
     State(state): State<HttpState>,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Json<ZoneView>, Problem> {
-    Ok(Json(ops::zones::get(state.clock, &id?.0)?))
+) -> Result<impl IntoResponse, Problem> {
+    Ok((FOR_EVER, Json(ops::zones::get(state.clock, &id?.0)?)))
 }
 
 /// How occurrences ended
@@ -122,9 +125,9 @@ pub(super) async fn zone(
 )]
 pub(super) async fn history(
     State(state): State<HttpState>,
-    wanted: Result<Query<HistoryQuery>, QueryRejection>,
+    Asked(wanted): Asked<HistoryQuery>,
 ) -> Result<Json<History>, Problem> {
-    Ok(Json(ops::history::read(state.clock, &wanted?.0).await?))
+    Ok(Json(ops::history::read(state.clock, &wanted).await?))
 }
 
 /// Events that were given up on
@@ -165,9 +168,9 @@ pub(super) struct AuditQuery {
 )]
 pub(super) async fn audit(
     State(state): State<HttpState>,
-    wanted: Result<Query<AuditQuery>, QueryRejection>,
+    Asked(wanted): Asked<AuditQuery>,
 ) -> Result<Response, Problem> {
-    let AuditQuery { schedule, from, to } = wanted?.0;
+    let AuditQuery { schedule, from, to } = wanted;
     let window = Window::new(from, to, clock::now())?;
     let Ok(place) = state.audits.clone().try_acquire_owned() else {
         return Err(Problem::unavailable("another audit is running; try again when it is done"));

@@ -2,10 +2,10 @@
 
 use super::{
     access::{Access, authenticate},
-    aliases,
+    aliases, body,
     connection::Connection,
     control, feed, guard, health, large, metrics,
-    openapi::{self, Described, Interface},
+    openapi::{self, ApiDocument, Interface},
     preview,
     problem::Problem,
     reads,
@@ -104,15 +104,16 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .routes(routes!(control::discard))
         .routes(routes!(control::reload));
     let paused = OpenApiRouter::new().routes(routes!(control::pause)).routes(routes!(control::resume));
-    let preview = OpenApiRouter::new().routes(routes!(preview::preview)).layer(preview::body_limit());
-    let next = OpenApiRouter::new().routes(routes!(preview::next)).merge(preview);
+    let next = dear(OpenApiRouter::new().routes(routes!(preview::next)));
+    let preview = with_body(state, dear(OpenApiRouter::new().routes(routes!(preview::preview))));
     let health = health().routes(routes!(index)).layer(prompt.clone()).with_state(state.clone());
 
     let versioned = reads(state, shutdown).merge(changing(state, changed));
     let v1 = versioned
         .clone()
         .merge(dear(OpenApiRouter::new().routes(routes!(reads::schedules))))
-        .merge(dear(next))
+        .merge(next)
+        .merge(preview)
         .merge(changing(state, paused))
         .routes(routes!(openapi::openapi));
     let whole = OpenApiRouter::with_openapi(Interface::openapi())
@@ -124,7 +125,7 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
     let (aliases, _) = aliases.layer(middleware::from_fn(aliases::deprecated)).split_for_parts();
     router
         .merge(aliases)
-        .layer(Extension(Described::new(description)))
+        .layer(Extension(ApiDocument::new(description)))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY))
@@ -195,6 +196,14 @@ fn dear(state: &HttpState, routes: OpenApiRouter<HttpState>) -> OpenApiRouter {
         .with_state(state.clone())
 }
 
+/// Routes that take a definition.
+fn with_body(state: &HttpState, routes: OpenApiRouter) -> OpenApiRouter {
+    routes
+        .layer(middleware::from_fn_with_state(state.clone(), body::read_first))
+        .layer(body::definition_limit())
+        .layer(middleware::from_fn(guard::same_origin))
+}
+
 fn health() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(health::live)).routes(routes!(health::ready))
 }
@@ -202,14 +211,17 @@ fn health() -> OpenApiRouter<HttpState> {
 /// What is served where
 #[utoipa::path(
     get, path = "/", tag = "clock",
-    responses((status = 200, description = "The clock's name and version, and paths with what they give", body = serde_json::Value))
+    responses((status = 200, description = "The clock's name and version, and paths with what they give; as a text for who asks for one",
+        content((serde_json::Value = "application/json"), (String = "text/plain"))))
 )]
 async fn index(State(state): State<HttpState>, headers: HeaderMap) -> Response {
     let version = env!("CARGO_PKG_VERSION");
     let zones = state.clock.zone_data().to_string();
     let clock = state.clock.name();
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if accept.contains("text/html") || accept.contains("text/plain") {
+    let asked = |kind| accept.find(kind).unwrap_or(usize::MAX);
+    // Of a browser, which would show JSON less well; many clients name JSON first, and a text at the end.
+    if asked("text/html").min(asked("text/plain")) < asked("application/json") {
         let lines: Vec<String> = INDEX.iter().map(|(path, what)| format!("{path:<26} {what}")).collect();
         return format!("khronos {version}, clock '{clock}', time zones {zones}\n\n{}\n", lines.join("\n"))
             .into_response();

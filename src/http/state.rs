@@ -18,7 +18,13 @@ pub struct HttpState {
     /// Of the feeds, each owner's.
     pub(super) feed_shares: Shares<Arc<str>>,
     pub(super) audits: Arc<Semaphore>,
+    /// What is worked out next, of a definition or a schedule: one at a time, so that lists have a thread left.
+    pub(super) previews: Arc<Semaphore>,
     pub(super) large: Places,
+    /// Large bodies that are being read.
+    pub(super) bodies: Arc<Semaphore>,
+    /// Of these, each owner's.
+    pub(super) body_shares: Shares<Arc<str>>,
 }
 
 impl HttpState {
@@ -33,19 +39,24 @@ impl HttpState {
             feeds: Arc::new(Semaphore::new(limits.feeds)),
             feed_shares: Shares::new(usize::MAX),
             audits: Arc::new(Semaphore::new(1)),
+            previews: Arc::new(Semaphore::new(1)),
             large: Places::new(limits.large, usize::MAX, limits.hold),
+            bodies: Arc::new(Semaphore::new(limits.bodies)),
+            body_shares: Shares::new(usize::MAX),
             limits,
         }
     }
 
-    /// The same for these callers. Where they have names, each owner has half of the feeds and long answers at most.
+    /// The same for these callers. Where they have names, each owner has half of the feeds, long answers and large bodies
+    /// at most.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
         let limits = self.limits;
         let share = |all: usize| if access.has_tokens() { all.div_ceil(2) } else { usize::MAX };
         let feed_shares = Shares::new(share(limits.feeds));
         let large = Places::new(limits.large, share(limits.large), limits.hold);
-        Self { access, feed_shares, large, ..self }
+        let body_shares = Shares::new(share(limits.bodies));
+        Self { access, feed_shares, large, body_shares, ..self }
     }
 
     /// The same, encrypted on TCP if there is something to encrypt with.

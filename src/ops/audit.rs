@@ -4,6 +4,7 @@ use super::{Clock, OpsError, Pages, RecordReader, RunningClock, run_blocking, sc
 use crate::{
     clock_loop::Command,
     engine::audit::{Auditor, Report, ScheduleReport, TooFragmented},
+    schedule::FaultCode,
 };
 use ponos::event::Timestamp;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ pub struct Window {
 pub(super) fn check_order(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<(), OpsError> {
     match (from, to) {
         (Some(from), Some(to)) if from >= to => {
-            Err(OpsError::Invalid(format!("from ({from}) must be before to ({to})")))
+            let what = format!("{from} must be before to ({to})");
+            Err(OpsError::parameter("from", FaultCode::Conflict, what))
         }
         _ => Ok(()),
     }
@@ -31,13 +33,14 @@ pub(super) fn check_order(from: Option<Timestamp>, to: Option<Timestamp>) -> Res
 
 impl Window {
     /// # Errors
-    /// [`OpsError::Invalid`]: it is empty, or begins in the future: "they agree" would be true of it, and mean nothing.
+    /// [`OpsError::Parameter`]: it is empty, or begins in the future: "they agree" would be true of it, and mean nothing.
     pub fn new(from: Option<Timestamp>, to: Option<Timestamp>, now: Timestamp) -> Result<Self, OpsError> {
         check_order(from, to)?;
         match from {
-            Some(from) if from >= now => Err(OpsError::Invalid(format!(
-                "from ({from}) is in the future (it is {now}): nothing is recorded after it yet"
-            ))),
+            Some(from) if from >= now => {
+                let what = format!("{from} is in the future (it is {now}): nothing is recorded after it yet");
+                Err(OpsError::parameter("from", FaultCode::OutOfRange, what))
+            }
             _ => Ok(Self { from, to }),
         }
     }

@@ -4,6 +4,7 @@ use super::{DefinitionCache, OpsError, RecordReader, StoppedClock};
 use crate::{
     clock,
     clock_loop::{Command, Handle, Status},
+    config::LimitsConfig,
     schedule::{CalendarStore, Calendars, ZoneData},
     telemetry::Counts,
 };
@@ -36,14 +37,6 @@ impl Clock {
         }
     }
 
-    /// The calendars that a definition may name now; of a stopped clock none: they are in files, which it does not read.
-    pub(super) fn named_calendars(&self) -> Calendars {
-        match self {
-            Self::Running(clock) => clock.named.borrow().clone(),
-            Self::Stopped(clock) => Calendars::new(clock.calendars.clone()),
-        }
-    }
-
     pub(super) fn calendars(&self) -> &CalendarStore {
         match self {
             Self::Running(clock) => &clock.calendars,
@@ -70,8 +63,10 @@ pub struct RunningClock {
     pub(crate) handle: Handle,
     pub(super) record: RecordReader,
     calendars: CalendarStore,
-    /// Those of the files, as last read and accepted.
-    named: watch::Receiver<Calendars>,
+    /// Those of the files, as last read and accepted; none until they were read for the first time.
+    named: watch::Receiver<Option<Calendars>>,
+    /// What new schedules are held to.
+    limits: Option<Arc<LimitsConfig>>,
     pub(super) definitions: Arc<DefinitionCache>,
     pub(crate) counts: Counts,
     pub(super) started: Timestamp,
@@ -89,15 +84,32 @@ impl RunningClock {
         answer: Duration,
     ) -> Self {
         // Whoever has no sender keeps what is there.
-        let (_, named) = watch::channel(Calendars::new(calendars.clone()));
+        let (_, named) = watch::channel(Some(Calendars::new(calendars.clone())));
         let (definitions, started) = (Arc::default(), clock::now());
-        Self { handle, record, calendars, named, definitions, counts, started, answer }
+        let limits = None;
+        Self { handle, record, calendars, named, limits, definitions, counts, started, answer }
     }
 
     /// The same, whose calendars have these names from time to time.
     #[must_use]
-    pub fn naming(self, named: watch::Receiver<Calendars>) -> Self {
+    pub fn naming(self, named: watch::Receiver<Option<Calendars>>) -> Self {
         Self { named, ..self }
+    }
+
+    /// The same, which holds new schedules to these limits.
+    #[must_use]
+    pub fn within(self, limits: LimitsConfig) -> Self {
+        Self { limits: Some(Arc::new(limits)), ..self }
+    }
+
+    /// The calendars that a definition may name now; none where that is not known yet.
+    pub(super) fn named_calendars(&self) -> Option<Calendars> {
+        self.named.borrow().clone()
+    }
+
+    /// What new schedules are held to.
+    pub(super) fn limits(&self) -> Option<&LimitsConfig> {
+        self.limits.as_deref()
     }
 
     /// Its name.

@@ -7,12 +7,12 @@ use super::{GapView, OpsError, RunningClock, events::event, run_blocking};
 use crate::{
     engine::{Outcome, RecordRow, Revision},
     position::Position,
-    schedule::Schedule,
+    schedule::{FaultCode, Schedule},
     store::Page,
 };
 use ponos::{
     event::EventKind,
-    topology::{check_event_pattern, topic_matches},
+    topology::{InvalidPattern, check_event_pattern, topic_matches},
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::sleep;
@@ -92,13 +92,17 @@ pub struct Patterns(Vec<String>);
 
 impl Patterns {
     /// # Errors
-    /// [`OpsError::Invalid`]: there are too many, or one can match nothing.
+    /// [`OpsError::Parameter`]: there are too many, or one can match nothing.
     pub fn new(patterns: Vec<String>) -> Result<Self, OpsError> {
         if patterns.len() > PATTERNS {
-            return Err(OpsError::Invalid(format!("a feed has at most {PATTERNS} patterns")));
+            let what = format!("a feed has at most {PATTERNS} patterns");
+            return Err(OpsError::parameter("match", FaultCode::OutOfRange, what));
         }
         for pattern in &patterns {
-            check_event_pattern(pattern).map_err(|wrong| OpsError::Invalid(format!("match: {wrong}")))?;
+            let invalid = |wrong: InvalidPattern| {
+                OpsError::parameter("match", FaultCode::InvalidValue, wrong.to_string())
+            };
+            check_event_pattern(pattern).map_err(invalid)?;
         }
         Ok(Self(patterns))
     }

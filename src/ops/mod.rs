@@ -13,6 +13,7 @@ mod error;
 mod events;
 pub mod feed;
 pub mod history;
+pub mod judge;
 pub mod metrics;
 pub mod next;
 mod pages;
@@ -38,7 +39,7 @@ pub use pages::{Pages, collect};
 pub use record::RecordReader;
 pub use stopped::StoppedClock;
 pub use views::{
-    Alive, BrokerLink, CalendarView, FinishedView, GapView, History, ParkedDecision, ParkedIds, ParkedList,
-    ParkedView, PauseAsked, PauseDecision, PauseView, Readiness, RefusedView, Reloaded, ResumeAsked,
-    ResumeDecision, RowView, STATES, ScheduleList, ScheduleView, ZoneView,
+    Alive, BrokerLink, CalendarView, FinishedView, GapView, History, OUTCOMES, ParkedDecision, ParkedIds,
+    ParkedList, ParkedView, PauseAsked, PauseDecision, PauseView, Readiness, RefusedView, Reloaded,
+    ResumeAsked, ResumeDecision, RowView, STATES, ScheduleList, ScheduleView, ZoneView,
 };

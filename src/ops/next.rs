@@ -6,11 +6,14 @@ mod why;
 pub(crate) use why::weekday_of;
 pub use why::{Entry, Fold, reason, wall};
 
-use super::{Clock, OpsError, run_blocking, schedules::find};
+use super::{
+    Clock, OpsError,
+    judge::Judge,
+    run_blocking,
+    schedules::{find, has},
+};
 use crate::schedule::{
-    Explained, FaultCode, Local, Timing,
-    file::{self, FieldFault},
-    parse_instant_with,
+    ClockFate, Explained, FaultCode, Local, Past, Timing, file::FieldFault, parse_instant_with,
 };
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -67,10 +70,10 @@ pub struct OccurrenceView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub send_at: Option<Timestamp>,
-    /// On the schedule's wall clock: `2026-12-01T09:00:00`.
+    /// On the schedule's wall clock: `2026-12-01T09:00:00`; of what is left out, on that of the timing that names it.
     pub local_time: String,
-    /// `+01:00`.
-    pub utc_offset: String,
+    /// `+01:00`; null of a time that the clocks skip.
+    pub utc_offset: Option<String>,
     /// The zone of that clock.
     pub time_zone: String,
     /// 1 in the second pass of a repeated hour, else 0.
@@ -129,10 +132,11 @@ pub async fn of_schedule(
         timing: status.revision.timing(),
         paused: definition.is_paused(),
     };
-    run_blocking(move || preview(&[timed], from, count, Vec::new())).await
+    run_blocking(move || preview(&[timed], from, count)).await
 }
 
-/// The next occurrences of a definition as JSON, as if the clock took it over `now`. Nothing is changed.
+/// The next occurrences of a definition as JSON, as if the clock took it over `now`; whether there is room for it beside all
+/// others is not asked. Nothing is changed.
 ///
 /// # Errors
 /// [`OpsError::Definition`] with all that is wrong with it, [`OpsError::Parameter`].
@@ -144,19 +148,40 @@ pub async fn of_definition(
 ) -> Result<Preview, OpsError> {
     let clock = clock.into();
     let (from, count) = bounds(&clock, wanted, now)?;
-    let calendars = clock.named_calendars();
+    let judge = Judge::of(&clock);
+    let judged = move || {
+        let read = judge.read(json.as_ref(), now)?;
+        judge.judge(&read, now)?;
+        Ok::<_, OpsError>(read)
+    };
+    let read = run_blocking(judged).await??;
+    let mut notes = Vec::new();
+    if has(&clock, &read.schedule.name).await? {
+        let name = &read.schedule.name;
+        notes.push(format!("the clock has a schedule '{name}' already: take another name for a new one"));
+    }
     let work = move || {
-        let read = file::from_json(json.as_ref(), &calendars, now).map_err(OpsError::Definition)?;
         let schedule = read.schedule.counting_since(now);
+        match schedule.timing.last().filter(|last| *last <= now) {
+            Some(last) if schedule.past == Past::Send => {
+                notes.push(format!("it was due at {last}, which is past, and would be sent at once"));
+            }
+            _ if from < now => {
+                notes.push(format!("what is due up to {now} would not be sent: the clock would begin then"));
+            }
+            _ => {}
+        }
         let timed = Timed {
             name: Some(schedule.name),
             event: Some(schedule.event.to_string()),
             timing: schedule.timing,
             paused: schedule.paused,
         };
-        Ok(preview(&[timed], from, count, read.remarks))
+        let shown = preview(&[timed], from, count);
+        notes.extend(shown.notes);
+        Preview { notes, remarks: read.remarks, ..shown }
     };
-    run_blocking(work).await?
+    run_blocking(work).await
 }
 
 fn bounds(clock: &Clock, wanted: &NextQuery, now: Timestamp) -> Result<(Timestamp, u32), OpsError> {
@@ -169,11 +194,20 @@ fn bounds(clock: &Clock, wanted: &NextQuery, now: Timestamp) -> Result<(Timestam
     Ok((from.transpose()?.unwrap_or(now), count))
 }
 
-fn preview(rows: &[Timed], from: Timestamp, count: u32, remarks: Vec<FieldFault>) -> Preview {
+fn preview(rows: &[Timed], from: Timestamp, count: u32) -> Preview {
     let Coming { entries, is_cut, ends, .. } = coming(rows, from, count, Fold::Days);
-    let cut = is_cut.then(|| "more was left out than is listed; ask for fewer occurrences".to_owned());
+    let cut = is_cut.then(|| {
+        let said =
+            "more was left out than is listed, and of what lies behind it is not said why it is due then";
+        if count > 1 { format!("{said}; ask for fewer occurrences") } else { said.to_owned() }
+    });
     let notes = cut.into_iter().chain(finished(rows, from)).chain(ends).collect();
-    Preview { from, occurrences: entries.into_iter().map(OccurrenceView::from).collect(), notes, remarks }
+    Preview {
+        from,
+        occurrences: entries.into_iter().map(OccurrenceView::from).collect(),
+        notes,
+        remarks: Vec::new(),
+    }
 }
 
 /// What is due after `from`, `count` occurrences of all together.
@@ -221,23 +255,30 @@ impl Entry<'_> {
         (self.due && timing.jitter() > 0).then(|| timing.send_time(self.about))
     }
 
-    /// As the schedule's people read it.
+    /// As the schedule's people read it; what is left out, as those of the timing do that names it.
     pub fn local(&self) -> Local {
-        self.row.timing.local(self.about).unwrap_or_default()
+        match self.why.first().filter(|_| !self.due) {
+            Some(one) => Local::of(&one.zone, self.about),
+            None => self.row.timing.local(self.about),
+        }
+        .unwrap_or_default()
     }
 }
 
 impl From<Entry<'_>> for OccurrenceView {
     fn from(entry: Entry<'_>) -> Self {
-        let named = entry.why.first().filter(|_| !entry.due).map(|one| one.named.to_string());
+        let left_out = entry.why.first().filter(|_| !entry.due);
+        let named = left_out.map(|one| one.named.to_string());
         let local = entry.local();
+        // What the clocks skip has none.
+        let is_skipped = left_out.is_some_and(|one| matches!(one.clock, ClockFate::Gap | ClockFate::Nowhere));
         Self {
             schedule: entry.row.name.as_deref().map(str::to_owned),
             event: entry.row.event.clone(),
             due_at: Some(entry.about).filter(|_| entry.due),
             send_at: entry.send_at(),
             local_time: named.unwrap_or(local.time),
-            utc_offset: local.offset,
+            utc_offset: Some(local.offset).filter(|_| !is_skipped),
             time_zone: local.zone.to_string(),
             fold: local.fold,
             paused: entry.row.paused,

@@ -56,6 +56,14 @@ pub(super) fn check_name(name: &str) -> Result<(), OpsError> {
     Err(OpsError::NotFound(Missing { kind: MissingKind::Schedule, what: what.to_owned(), suggestion: None }))
 }
 
+/// Whether there is a schedule of this name.
+pub(super) async fn has(clock: &Clock, name: &Arc<str>) -> Result<bool, OpsError> {
+    Ok(match clock {
+        Clock::Running(clock) => clock.ask(|reply| Command::Schedule(name.clone(), reply)).await?.is_some(),
+        Clock::Stopped(clock) => clock.schedule(name).is_some(),
+    })
+}
+
 /// The schedule of this name.
 ///
 /// # Errors

@@ -76,7 +76,7 @@ fn occurrence() -> String {
 }
 
 /// The outcomes by the words that [`RowView::outcome`] uses.
-pub(super) const OUTCOMES: [&str; 6] =
+pub const OUTCOMES: [&str; 6] =
     ["confirmed", "skipped", "parked", "dropped", "details-lost", "clock-set-back"];
 
 /// The word for an outcome.

@@ -339,14 +339,11 @@ fn a_time_of_which_nothing_can_be_known_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     store(&folder.path().join("store"), &[]);
     for (arguments, reason) in [
-        (
-            &["audit", "--from", "2099-01-01T00:00:00Z"][..],
-            "from (2099-01-01T00:00:00.000Z) is in the future",
-        ),
+        (&["audit", "--from", "2099-01-01T00:00:00Z"][..], "from: 2099-01-01T00:00:00.000Z is in the future"),
         (&["audit", "--from", "2099-01-01T00:00:00Z", "--to", "2099-02-01T00:00:00Z"], "is in the future"),
         (
             &["audit", "--from", "1970-01-01T00:04:00Z", "--to", "1970-01-01T00:03:00Z"],
-            "from (1970-01-01T00:04:00.000Z) must be before to (1970-01-01T00:03:00.000Z)",
+            "from: 1970-01-01T00:04:00.000Z must be before to (1970-01-01T00:03:00.000Z)",
         ),
         (&["audit", "--to", "1969-12-31T23:59:00Z"], "is before the clock's first schedule"),
         (&["history", "--after", "10"], "after: 10 is beyond the record, whose last row is number 9"),

@@ -74,7 +74,15 @@ impl Attack {
     /// Sends a request; what happens to it is of no concern.
     fn ask(&self, path: &str) -> Option<TcpStream> {
         let mut stream = self.connect()?;
-        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).ok()?;
+        let request = match path.strip_prefix("preview of ") {
+            None => format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n"),
+            Some(definition) => {
+                let kind = "Content-Type: application/json\r\nContent-Length";
+                let head = "POST /v1/preview?count=1000 HTTP/1.0\r\nHost: localhost";
+                format!("{head}\r\n{kind}: {}\r\n\r\n{definition}", definition.len())
+            }
+        };
+        stream.write_all(request.as_bytes()).ok()?;
         Some(stream)
     }
 
@@ -237,6 +245,14 @@ fn whatever_is_asked_events_go_out_on_time_and_health_is_answered() {
         attack.asking(&["/v1/schedules?limit=1000", "/v1/schedules?domain=nobody&limit=1000"])
     });
     flood("next occurrences", &|attack| attack.asking(&["/v1/schedules/often/next?count=1000"]));
+    let countless = r#"preview of {"name":"a","event":"a.b.c","limit":4294967295,"timings":[{"cron":"0-58 * * * * *"},{"cron":"1-59 * * * * *"}]}"#;
+    let moved = r#"preview of {"name":"a","event":"a.b.c","cron":"* * * * * *","move":"next-business-day"}"#;
+    let long = format!(
+        r#"preview of {{"name":"a","every":"1h","data":{{"{}":[{}0]}}}}"#,
+        "x".repeat(200_000),
+        "0,".repeat(100_000)
+    );
+    flood("previews that are dear", &|attack| attack.asking(&[countless, moved, &long]));
     flood("lists that nobody reads", &|attack| attack.holding(Some("/schedules")));
     flood("idle connections", &|attack| attack.holding(None));
     flood("feeds of all the record, unread", &|attack| attack.holding(Some("/feed?after=0")));

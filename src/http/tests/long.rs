@@ -222,3 +222,17 @@ async fn what_is_missing_is_told_as_data_too_for_a_client_that_lists_all_elsewhe
         }
     }
 }
+
+#[tokio::test]
+async fn who_needs_many_answers_waits_for_a_place() {
+    let clock = Clock::with(Limits { large: 1, hold: LONG, ..Limits::default() }).await;
+    let place = clock.state.large.take(&"somebody".into()).unwrap();
+    let asked = tokio::spawn({
+        let client = clock.client.clone();
+        async move { client.get_patiently::<Value>("/v1/schedules").await }
+    });
+    let is_refused = || async { refused(clock.client.get("/v1/schedules").await).await.0 == 503 };
+    assert!(is_refused().await && !asked.is_finished());
+    drop(place);
+    assert_eq!(asked.await.unwrap().unwrap()["schedules"].as_array().unwrap().len(), 2);
+}

@@ -1,7 +1,7 @@
 //! The description of the interface, against the interface and against the specification of descriptions.
 
 use super::*;
-use crate::schedule::{Calendars, file};
+use crate::schedule::{Calendars, FaultCode, file};
 use jsonschema::Validator;
 
 /// The JSON Schema of OpenAPI 3.1 documents (spec.openapis.org/oas/3.1/schema/2022-10-07).
@@ -97,7 +97,7 @@ async fn what_is_described_is_served_and_what_is_listed_is_described() {
             assert_ne!(status, 405, "{method} {path}");
             assert!(!body["detail"].as_str().unwrap_or_default().contains("there is nothing at"), "{path}");
             let responses = &operation["responses"];
-            assert!(responses.get("default").is_some() && responses.get("200").is_some(), "{path}");
+            assert!(responses.get("200").is_some(), "{path}");
             asked_for += 1;
         }
     }
@@ -199,4 +199,85 @@ async fn every_example_of_a_definition_is_right() {
         examples += 1;
     }
     assert_eq!(examples, 1);
+}
+
+/// One value of each type of JSON.
+const OF_TYPES: [(&str, &str); 6] = [
+    ("null", "null"),
+    ("boolean", "true"),
+    ("integer", "7"),
+    ("string", "\"x\""),
+    ("array", "[]"),
+    ("object", "{}"),
+];
+
+#[tokio::test]
+async fn a_definition_is_described_as_it_is_read() {
+    let clock = Clock::start().await;
+    let described = described(&clock.client).await;
+    let mut seen = 0;
+    for (form, before, behind, pointer) in [
+        ("Definition", "", "", ""),
+        ("TimingDefinition", "\"timings\":[{", "}]", "/timings/0"),
+        ("DstDefinition", "\"dst\":{", "}", "/dst"),
+        ("CatchUpDefinition", "\"catch_up\":{", "}", "/catch_up"),
+        ("ResendsDefinition", "\"resends\":{", "}", "/resends"),
+    ] {
+        let keys = described["components"]["schemas"][form]["properties"].as_object().unwrap();
+        for (key, schema) in keys {
+            let name = if form == "Definition" && key == "name" { "" } else { "\"name\":\"a\"," };
+            // What is wrong with this value under this key.
+            let codes = |value: &str| {
+                let text = format!("{{{name}{before}\"{key}\":{value}{behind}}}");
+                let faults =
+                    file::from_json(text.as_bytes(), &Calendars::default(), at(10)).err().unwrap_or_default();
+                let of_key = faults.list.into_iter().filter(|one| one.pointer == format!("{pointer}/{key}"));
+                of_key.map(|one| (one.code, one.expected.unwrap_or_default())).collect::<Vec<_>>()
+            };
+            let (mut bare, validator) = (schema.clone(), |schema: &Value| validator(&described, schema));
+            for more in ["enum", "minItems", "pattern", "maximum"] {
+                bare.as_object_mut().unwrap().remove(more);
+            }
+            let of_type = validator(&bare);
+            for (kind, value) in OF_TYPES {
+                let is_read = codes(value).iter().all(|(code, _)| *code != FaultCode::WrongType);
+                let is_described = of_type.is_valid(&serde_json::from_str(value).unwrap());
+                assert_eq!(is_read, is_described, "{form} {key} {kind}: {schema}");
+                seen += 1;
+            }
+            if let Some(words) = schema["enum"].as_array() {
+                let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+                let expected = format!("one of {}", words.join(", "));
+                assert!(codes("\"zzz\"").contains(&(FaultCode::UnknownWord, expected)), "{form} {key}");
+            }
+            for bound in ["minimum", "maximum"] {
+                let Some(bound) = schema[bound].as_i64() else { continue };
+                let outside = if bound > 1 { bound + 1 } else { bound - 1 };
+                assert!(codes(&bound.to_string()).is_empty(), "{form} {key} {bound}");
+                assert_eq!(codes(&outside.to_string())[0].0, FaultCode::OutOfRange, "{form} {key} {outside}");
+            }
+        }
+    }
+    assert!(seen > 200, "{seen}");
+    for name in ["a", "0.b_c-d", &"x".repeat(128), "", "-a", "A", &"x".repeat(129)] {
+        let schema = &described["components"]["schemas"]["Definition"]["properties"]["name"];
+        let is_described = validator(&described, schema).is_valid(&name.into());
+        assert_eq!(is_described, crate::schedule::is_name(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_at_the_top_is_given_as_it_is_asked_for() {
+    let clock = Clock::start().await;
+    for (accept, kind) in [
+        ("application/json, text/plain, */*", "application/json"),
+        ("*/*", "application/json"),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "text/plain"),
+        ("text/plain, application/json", "text/plain"),
+    ] {
+        let head =
+            format!("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: {accept}\r\n\r\n");
+        let answer = whole(&clock, &head).await;
+        assert!(answer.contains(&format!("content-type: {kind}")), "{accept}: {answer}");
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::{Schedules, all};
 use crate::{
+    authority::Domains,
     engine::ScheduleStatus,
     ops::{
         Clock, OpsError, Pages, ScheduleView,
@@ -20,10 +21,9 @@ use utoipa::IntoParams;
 pub const MOST_OF_A_PAGE: usize = 1_000;
 /// Schedules looked through for one answer; when it is not full by then, `next` says where to go on.
 const LOOKED_THROUGH: usize = 10_000;
-/// In front of the name in what says where to go on: another form of it gets another letter.
+/// In front of the name in what says where to go on: another form of it gets another letter. It goes with any filter: it says where
+/// in the order of names to go on, and nothing else.
 const FORM: char = 'n';
-/// The longest domain, in bytes: that of an event's name.
-const DOMAIN: usize = 255;
 
 /// Which schedules.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -32,7 +32,8 @@ const DOMAIN: usize = 255;
 pub struct ScheduleQuery {
     /// Only those whose names begin so.
     pub prefix: Option<String>,
-    /// Only those whose events are of this domain: `billing` is that of `billing.invoice.due`, and so is `billing.invoice`.
+    /// Only those whose events are of this domain, as tokens have it: `billing` (or `billing.*`) is that of
+    /// `billing.invoice.due`, and so are `billing.invoice` and `*.invoice`.
     pub domain: Option<String>,
     /// Only those in this state: `active`, `paused`, `finished`, `catching-up` or `refused`.
     pub state: Option<String>,
@@ -62,12 +63,8 @@ pub async fn page(clock: impl Into<Clock>, wanted: &ScheduleQuery) -> Result<Sch
         return Err(OpsError::parameter("limit", FaultCode::OutOfRange, format!("1 to {MOST_OF_A_PAGE}")));
     }
     check_word("state", wanted.state.as_deref(), &STATES)?;
-    if let Some(domain) = &wanted.domain
-        && (domain.is_empty() || domain.len() > DOMAIN || domain.ends_with('.'))
-    {
-        let what = "a domain is the first words of an event's name, as in billing or billing.invoice";
-        return Err(OpsError::parameter("domain", FaultCode::InvalidValue, what));
-    }
+    let domain = wanted.domain.clone().map(|domain| Domains::new(vec![domain])).transpose();
+    let domain = domain.map_err(|what| OpsError::parameter("domain", FaultCode::InvalidValue, what))?;
     let prefix = wanted.prefix.as_deref().unwrap_or_default();
     if !prefix.is_empty() && !is_name(prefix) {
         let what = "names begin with a letter or digit, and have a-z, 0-9, '.', '_' and '-'";
@@ -93,7 +90,7 @@ pub async fn page(clock: impl Into<Clock>, wanted: &ScheduleQuery) -> Result<Sch
             }
             let reached = (looked_at == LOOKED_THROUGH).then(|| mark(name));
             looked_at += 1;
-            if is_wanted(&status, wanted) {
+            if is_wanted(&status, wanted, domain.as_ref()) {
                 list.push(status);
             }
             if reached.is_some() {
@@ -103,13 +100,8 @@ pub async fn page(clock: impl Into<Clock>, wanted: &ScheduleQuery) -> Result<Sch
     }
 }
 
-fn is_wanted(status: &ScheduleStatus, wanted: &ScheduleQuery) -> bool {
-    let of_domain = |domain: &str| {
-        let definition = &status.revision.definition;
-        let rest = definition.event().strip_prefix(domain);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    wanted.domain.as_deref().is_none_or(of_domain)
+fn is_wanted(status: &ScheduleStatus, wanted: &ScheduleQuery, domain: Option<&Domains>) -> bool {
+    domain.is_none_or(|domain| domain.cover(status.revision.definition.event()))
         && wanted.state.as_deref().is_none_or(|state| state == state_word(status))
 }
 

@@ -18,7 +18,7 @@ pub struct ScheduleList {
     pub paused: Option<PauseView>,
     /// Its schedules.
     pub schedules: Vec<ScheduleView>,
-    /// Where to go on, as `page`; null at the end.
+    /// Where to go on, as `page`; null at the end, and absent where all are given at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }

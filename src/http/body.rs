@@ -1,0 +1,166 @@
+//! Bodies of requests: JSON, read as strictly as a definition is. Those that may be large are read before an answer gets one of its few places, each within a while and some at a time: who
+//! sends slowly keeps out others that send, and nobody who reads.
+
+use super::{problem::Problem, state::HttpState};
+use crate::{
+    authority::Caller,
+    ops::OpsError,
+    schedule::{
+        FaultCode,
+        file::{self, FieldFault, FieldFaults},
+    },
+};
+use axum::{
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, FromRequest, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
+use std::sync::Arc;
+use tokio::time::timeout;
+
+/// How large a definition may be.
+pub(super) fn definition_limit() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(file::LONGEST_JSON)
+}
+
+/// Reads the body, and has the rest done with it.
+pub(super) async fn read_first(State(state): State<HttpState>, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    match read(&state, Request::from_parts(head.clone(), body)).await {
+        Ok(body) => next.run(Request::from_parts(head, Body::from(body))).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn read(state: &HttpState, request: Request) -> Result<Bytes, Problem> {
+    let limits = state.limits;
+    let owner =
+        request.extensions().get::<Caller>().map_or_else(|| Arc::from(""), |caller| caller.owner().clone());
+    let Some(_share) = state.body_shares.take(owner) else {
+        return Err(Problem::share_taken(state.body_shares.most(), "bodies"));
+    };
+    let Ok(_place) = state.bodies.try_acquire() else {
+        let what = format!("{} bodies are being read, which is the limit; try again later", limits.bodies);
+        return Err(Problem::unavailable(what));
+    };
+    match timeout(limits.answer, Bytes::from_request(request, &())).await {
+        Ok(read) => Ok(read?),
+        Err(_) => {
+            let what = format!("the body did not come within {} s", limits.answer.as_secs_f32());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, what))
+        }
+    }
+}
+
+/// A body of this form: each key once, and no other; what is wrong with it is said at its pointer.
+#[derive(Debug)]
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        check_json(request.headers(), "the body")?;
+        let body = Bytes::from_request(request, state).await?;
+        of_json(&body).map(Self).map_err(|faults| OpsError::Definition(faults).into())
+    }
+}
+
+/// A page of another site can send nothing of this type without asking first.
+pub(super) fn check_json(headers: &HeaderMap, what: &str) -> Result<(), Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let what = format!("{what} is JSON: send the header Content-Type: application/json");
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, what))
+}
+
+fn of_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, FieldFaults> {
+    let value = file::json_object(text)?;
+    if let Some((key, _)) = value.as_object().into_iter().flatten().find(|(_, value)| value.is_null()) {
+        let detail = format!("{key} is null");
+        let suggestion = Some("leave the key out".to_owned());
+        let pointer = format!("/{}", escaped(key));
+        return Err(
+            FieldFault { pointer, code: FaultCode::WrongType, detail, expected: None, suggestion }.into()
+        );
+    }
+    serde_path_to_error::deserialize::<&Value, T>(&value).map_err(|error| {
+        let (mut pointer, mut is_key) = (String::new(), false);
+        for segment in error.path().iter() {
+            is_key = false;
+            match segment {
+                Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+                Segment::Map { key } => {
+                    is_key = true;
+                    pointer.push_str(&format!("/{}", escaped(key)));
+                }
+                Segment::Enum { .. } | Segment::Unknown => {}
+            }
+        }
+        let said = error.inner().to_string();
+        let named = |start: &str| Some(said.strip_prefix(start)?.split_once('`')?.0.to_owned());
+        let code = if let Some(key) = named("missing field `") {
+            pointer.push_str(&format!("/{}", escaped(&key)));
+            FaultCode::MissingKey
+        } else if let Some(key) = named("unknown field `") {
+            if !is_key {
+                pointer.push_str(&format!("/{}", escaped(&key)));
+            }
+            FaultCode::UnknownKey
+        } else if said.starts_with("unknown variant") {
+            FaultCode::UnknownWord
+        } else if said.starts_with("invalid type") {
+            FaultCode::WrongType
+        } else {
+            FaultCode::InvalidValue
+        };
+        let path = pointer.trim_start_matches('/').replace('/', ".");
+        let detail = if path.is_empty() { said } else { format!("{path}: {said}") };
+        FieldFault { pointer, code, detail, expected: None, suggestion: None }.into()
+    })
+}
+
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::{ParkedIds, PauseAsked};
+
+    fn fault<T: DeserializeOwned>(text: &str) -> (String, FaultCode) {
+        let found = of_json::<T>(text.as_bytes()).err().expect("it is refused");
+        (found.list[0].pointer.clone(), found.list[0].code)
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_said_at_its_pointer() {
+        use FaultCode::{DuplicateKey, InvalidValue, MissingKey, Syntax, UnknownKey, UnknownWord, WrongType};
+        let asked = |keys: &str| format!("{{\"all\":true,\"by\":\"ann\",\"note\":\"new disks\"{keys}}}");
+        for (keys, pointer, code) in [
+            (",\"all\":true", "/all", DuplicateKey),
+            (",\"fro\":\"2h\"", "/fro", UnknownKey),
+            (",\"a/b~\":1", "/a~1b~0", UnknownKey),
+            (",\"for\":7", "/for", WrongType),
+            (",\"for\":null", "/for", WrongType),
+            (",\"until\":\"tomorrow\"", "/until", InvalidValue),
+            (",\"on_resume\":\"skipp\"", "/on_resume", UnknownWord),
+            (",", "", Syntax),
+        ] {
+            assert_eq!(fault::<PauseAsked>(&asked(keys)), (pointer.to_owned(), code), "{keys}");
+        }
+        assert!(of_json::<PauseAsked>(asked(",\"for\":\"2h\"").as_bytes()).is_ok());
+        assert_eq!(fault::<PauseAsked>("{\"all\":true,\"by\":\"ann\"}"), ("/note".into(), MissingKey));
+        assert_eq!(fault::<ParkedIds>("{\"ids\":[1,\"x\"]}"), ("/ids/1".into(), WrongType));
+        assert_eq!(fault::<ParkedIds>("[]"), (String::new(), WrongType));
+    }
+}
