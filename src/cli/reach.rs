@@ -91,10 +91,8 @@ impl CredentialArgs {
                 .map_err(|error| unread(&error))?;
             text
         } else {
-            if files::is_open_to_others(file) {
-                output::complain(&format!(
-                    "warning: {place} can be read by every user of this machine (chmod 600)"
-                ));
+            if let Some(what) = files::open_to_others(file) {
+                output::complain(&format!("warning: {what}"));
             }
             files::read_text(file, TOKEN_FILE).map_err(|error| unread(&error))?
         };

@@ -115,8 +115,8 @@ fn announce(config: &Config, running: &Running) {
             "subscribe: curl -N {scheme}://{listen}/v1/feed (or khronos tail); see also /v1/schedules, /v1/history, /readyz"
         );
     }
-    if let Some(tls) = config.http.tls.as_ref().filter(|tls| files::is_open_to_others(&tls.key_file)) {
-        warn!("every user of this machine may read the key {} (chmod 640)", tls.key_file.display());
+    if let Some(what) = config.http.tls.as_ref().and_then(|tls| files::open_to_others(&tls.key_file)) {
+        warn!("{what}");
     }
     if config.http.refuses_tokens_from_elsewhere() {
         warn!(

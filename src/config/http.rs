@@ -110,9 +110,8 @@ fn tls(reader: &mut Reader<'_>) -> Option<HttpTlsConfig> {
         }
     }
     let [cert_file, key_file] = keys.map(|key| reader.path(key));
-    if let Some(file) = key_file.as_ref().filter(|file| files::is_open_to_others(file)) {
-        let help = "take that from others (chmod 640), and give it to the clock's group";
-        reader.warn(keys[1], &format!("every user of this machine may read {}", file.display()), help);
+    if let Some(what) = key_file.as_deref().and_then(files::open_to_others) {
+        reader.warn(keys[1], &what, "let the clock's own user or group read it, and nobody else");
     }
     Some(HttpTlsConfig { cert_file: cert_file?, key_file: key_file? })
 }

@@ -58,10 +58,13 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
     FileReader::default().read(path, most)
 }
 
-/// Whether every user of the machine may read this file. What can't be found out is not said of it.
-pub fn is_open_to_others(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(path).is_ok_and(|file| file.mode() & 0o004 != 0)
+/// That every user of the machine may read this file, which is to be a secret, if it is so: by its mode, and by those of the
+/// folders that it lies in. What can't be found out within [`PATIENCE`] is not said of it.
+pub fn open_to_others(path: &Path) -> Option<String> {
+    let file = path.to_owned();
+    let is_open = FileReader::default().within_patience(path, move || is_open_to_others(&file));
+    let is_open = is_open.unwrap_or(false);
+    is_open.then(|| format!("every user of this machine may read {} (chmod o-rwx)", path.display()))
 }
 
 /// As [`read`], of a UTF-8 text.
@@ -194,6 +197,19 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 
+#[cfg(unix)]
+fn is_open_to_others(file: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let lets = |path: &Path, bit| fs::metadata(path).is_ok_and(|found| found.mode() & bit != 0);
+    let Ok(file) = fs::canonicalize(file) else { return false };
+    lets(&file, 0o004) && file.ancestors().skip(1).all(|folder| lets(folder, 0o001))
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_: &Path) -> bool {
+    false
+}
+
 fn is_regular(kind: FileType) -> Result<(), ReadError> {
     if kind.is_file() {
         return Ok(());
@@ -243,6 +259,34 @@ mod tests {
             std::os::unix::fs::symlink(&file, &link).unwrap();
             assert_eq!(read(&link, 5).unwrap(), [0xff]);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_is_open_to_others_where_its_mode_and_its_folders_let_them() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("inner");
+        let (file, link) = (inner.join("key.pem"), folder.path().join("link.pem"));
+        fs::create_dir(&inner).unwrap();
+        fs::write(&file, "").unwrap();
+        symlink(&file, &link).unwrap();
+        for (of_folder, of_inner, of_file, open) in [
+            (0o755, 0o711, 0o644, true),
+            (0o755, 0o711, 0o640, false),
+            (0o755, 0o700, 0o644, false),
+            (0o700, 0o755, 0o644, false),
+        ] {
+            for (path, mode) in [(&file, of_file), (&inner, of_inner), (&folder.path().to_owned(), of_folder)]
+            {
+                fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            }
+            for path in [&file, &link] {
+                let said = open_to_others(path);
+                assert_eq!(said.is_some(), open, "{of_folder:o} {of_inner:o} {of_file:o}: {said:?}");
+            }
+        }
+        assert_eq!(open_to_others(&folder.path().join("none.pem")), None);
     }
 
     #[cfg(target_os = "linux")]
