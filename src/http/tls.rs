@@ -40,8 +40,11 @@ struct Files {
 
 struct Current {
     config: Arc<ServerConfig>,
+    /// Of the clock's own certificate, where it can be read.
     validity: Option<Validity>,
-    /// Of the files that were judged last, whether they could be used or not.
+    /// Of what stands behind it in the file.
+    chain: Option<Validity>,
+    /// Of the files that were judged last, whether they could be used or not; none where that may change with the time.
     judged: Seen,
     /// Of the files as the last look found them.
     seen: Seen,
@@ -53,6 +56,9 @@ struct Current {
 
 /// The digest of both files; none where they can't be read.
 type Seen = Option<[u8; 32]>;
+
+/// What can be used; how long its own certificate is valid, and how long the others of the file are.
+type Usable = (ServerConfig, Option<Validity>, Option<Validity>);
 
 /// Both files as they are.
 struct Pem {
@@ -74,10 +80,10 @@ impl Tls {
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, HttpError> {
         let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
         let pem = files.read().map_err(HttpError::Tls)?;
-        let (config, validity) = files.config(&pem).map_err(HttpError::Tls)?;
+        let (config, validity, chain) = files.config(&pem).map_err(HttpError::Tls)?;
         let seen = pem.seen();
         let config = Arc::new(config);
-        let current = Current { config, validity, judged: seen, seen, unusable: None, said: None };
+        let current = Current { config, validity, chain, judged: seen, seen, unusable: None, said: None };
         Ok(Self { files: Arc::new(files), current: Arc::new(Mutex::new(current)) })
     }
 
@@ -115,13 +121,15 @@ impl Tls {
         let read = pem.and_then(|pem| self.files.config(&pem));
         let mut current = self.current();
         current.judged = seen;
-        let has_ended = |validity: Option<Validity>| validity.is_some_and(|validity| validity.has_ended(now));
+        // Nothing is said of one whose time can't be read.
+        let is_now = |validity: Option<Validity>| validity.is_none_or(|validity| validity.is_now(now));
         current.unusable = match read {
-            Ok((_, validity)) if has_ended(validity) && !has_ended(current.validity) => {
-                Some("the new certificate has expired already".to_owned())
+            Ok((_, Some(validity), _)) if !validity.is_now(now) && is_now(current.validity) => {
+                current.judged = None;
+                validity.concern(now).map(|what| format!("the new certificate {what}"))
             }
-            Ok((config, validity)) => {
-                (current.config, current.validity) = (Arc::new(config), validity);
+            Ok((config, validity, chain)) => {
+                (current.config, current.validity, current.chain) = (Arc::new(config), validity, chain);
                 tracing::info!("the certificate of [http.tls] has changed; new connections get the new one");
                 None
             }
@@ -135,9 +143,14 @@ impl Tls {
         let unusable = current.unusable.as_ref().map(|what| {
             format!("the files of [http.tls] have changed, and the former ones stay in use: {what}")
         });
-        let concern = current.validity.and_then(|validity| validity.concern(now));
-        let concern = concern.map(|what| format!("the certificate of [http.tls] {what}"));
-        unusable.into_iter().chain(concern).collect()
+        let own = match current.validity {
+            Some(validity) => validity.concern(now),
+            None => Some("can't be read as to how long it is valid: look after it yourself".to_owned()),
+        };
+        let own = own.map(|what| format!("the certificate of [http.tls] {what}"));
+        let chain = current.chain.and_then(|validity| validity.concern(now));
+        let chain = chain.map(|what| format!("a certificate of the chain in [http.tls] {what}"));
+        unusable.into_iter().chain(own.or(chain)).collect()
     }
 
     /// Logs the warnings when they are others than before, and again each day.
@@ -179,15 +192,15 @@ impl Files {
         Ok(Pem { certificate: read(&self.certificate, "certificate")?, key: read(&self.key, "key")? })
     }
 
-    fn config(&self, pem: &Pem) -> Result<(ServerConfig, Option<Validity>), String> {
+    fn config(&self, pem: &Pem) -> Result<Usable, String> {
         let (certificate, key) = (self.certificate.display(), self.key.display());
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem.certificate)
             .collect::<Result<_, _>>()
             .map_err(|error| format!("{certificate} has no usable certificate: {error}"))?;
-        let Some(own) = chain.first() else {
+        let Some((own, others)) = chain.split_first() else {
             return Err(format!("{certificate} has no certificate: give a PEM file, the clock's own first"));
         };
-        let validity = Validity::of(own);
+        let (validity, others) = (Validity::of(own), Validity::of_all(others));
         let private = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|error| {
             format!(
                 "{key} has no usable private key: {error}; give a PEM file with a key that is not encrypted"
@@ -203,7 +216,7 @@ impl Files {
             .with_single_cert(chain, private)
             .map_err(refused)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok((config, validity))
+        Ok((config, validity, others))
     }
 }
 
@@ -274,7 +287,7 @@ mod tests {
         tls.look(clock::now());
         assert_eq!(Arc::as_ptr(&tls.current().config) as usize, first);
         let said = tls.warnings(clock::now());
-        assert!(said.len() == 1 && said[0].contains("has expired already"), "{said:?}");
+        assert!(said.len() == 1 && said[0].contains("the new certificate expired at 2021-01-01"), "{said:?}");
         // Where there is no better one, it is used: some clients do not look.
         let tls = Tls::read(&good.server.certificate, &good.server.key).unwrap();
         let said = tls.warnings(clock::now());
@@ -288,6 +301,46 @@ mod tests {
         assert_eq!(logged(begin), Some(begin));
         assert_eq!(logged(begin + SAY / 2), Some(begin));
         assert_eq!(logged(begin + SAY), Some(begin + SAY));
+    }
+
+    #[test]
+    fn what_is_not_valid_yet_takes_the_place_of_what_is_once_it_is_valid() {
+        let (_folder, good) = certificates();
+        let other = tempfile::tempdir().unwrap();
+        let later = Certificates::generate_valid(other.path(), (2031, 1, 1), (2041, 1, 1));
+        let tls = Tls::read(&good.server.certificate, &good.server.key).unwrap();
+        let used = || Arc::as_ptr(&tls.current().config) as usize;
+        let first = used();
+        fs::copy(&later.server.certificate, &good.server.certificate).unwrap();
+        fs::copy(&later.server.key, &good.server.key).unwrap();
+        let [before, after] = ["2030-12-31T23:59:59Z", "2031-01-01T00:00:00Z"].map(|at| at.parse().unwrap());
+        tls.look(before);
+        tls.look(before);
+        assert_eq!(used(), first);
+        let said = tls.warnings(before);
+        assert!(said.len() == 1 && said[0].contains("is not valid before 2031-01-01"), "{said:?}");
+        // The files did not change; the time did, or the clock of the machine was put right.
+        tls.look(after);
+        assert_ne!(used(), first);
+        assert_eq!(tls.warnings(after), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_chain_that_ends_before_its_own_certificate_is_warned_of() {
+        let (_folder, good) = certificates();
+        let other = tempfile::tempdir().unwrap();
+        let short = Certificates::generate_valid(other.path(), (2020, 1, 1), (2030, 1, 1));
+        let mut chain = fs::read(&good.server.certificate).unwrap();
+        chain.extend(fs::read(&short.server.certificate).unwrap());
+        fs::write(&good.server.certificate, chain).unwrap();
+        let tls = Tls::read(&good.server.certificate, &good.server.key).unwrap();
+        let said = |at: &str| tls.warnings(at.parse().unwrap());
+        assert_eq!(said("2029-01-01T00:00:00Z"), Vec::<String>::new());
+        let said = said("2029-12-31T00:00:00Z");
+        assert!(
+            said.len() == 1 && said[0].contains("of the chain") && said[0].contains("expires at 2030"),
+            "{said:?}"
+        );
     }
 
     #[test]

@@ -25,9 +25,15 @@ impl Validity {
         Some(Self { from: at(validity.not_before)?, until: at(validity.not_after)? })
     }
 
-    /// Whether it has ended.
-    pub(super) fn has_ended(&self, now: Timestamp) -> bool {
-        now > self.until
+    /// As long as all of these are valid.
+    pub(super) fn of_all(certificates: &[CertificateDer<'_>]) -> Option<Self> {
+        let each = certificates.iter().filter_map(Self::of);
+        each.reduce(|one, other| Self { from: one.from.max(other.from), until: one.until.min(other.until) })
+    }
+
+    /// Whether it is now.
+    pub(super) fn is_now(&self, now: Timestamp) -> bool {
+        *self == Self { from: self.from.min(now), until: self.until.max(now) }
     }
 
     /// What is wrong with it now, or will be soon.
@@ -38,7 +44,7 @@ impl Validity {
                 "is not valid before {from}: clients refuse it; check it, and this machine's time"
             ));
         }
-        if self.has_ended(now) {
+        if now > *until {
             return Some(format!("expired at {until}: clients refuse it; renew it"));
         }
         (until.since(now) < EARLY)
@@ -68,6 +74,17 @@ mod tests {
             let found = concern(at);
             assert!(found.starts_with(said) && found.is_empty() == said.is_empty(), "{at}: {found}");
         }
+        let is_now = |at: &str| validity.is_now(at.parse().unwrap());
+        assert!(is_now("2026-01-02T00:00:00Z") && is_now("2026-03-04T00:00:00Z"));
+        assert!(!is_now("2026-01-01T23:59:59Z") && !is_now("2026-03-04T00:00:01Z"));
         assert_eq!(Validity::of(&CertificateDer::from_slice(b"no certificate")), None);
+        // Of several, what they have in common.
+        let other = tempfile::tempdir().unwrap();
+        let other = testkit::Certificates::generate_valid(other.path(), (2026, 2, 1), (2027, 1, 1));
+        let other = CertificateDer::from_pem_file(&other.server.certificate).unwrap();
+        let all = Validity::of_all(&[pem, other]).unwrap();
+        assert_eq!(all.until, validity.until);
+        assert!(all.from > validity.from);
+        assert_eq!(Validity::of_all(&[]), None);
     }
 }
