@@ -52,6 +52,8 @@ pub(super) struct Args {
 const PAUSE: Duration = Duration::from_millis(250);
 /// … up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// No clock has us wait longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Deliveries that wait at most.
 const PREFETCH: u16 = 100;
 
@@ -81,6 +83,7 @@ async fn from_feed(client: &Client, args: &Args) -> Result<Exit, CliError> {
     let mut printer = Printer::new(args);
     let (mut pause, mut lost, mut ever) = (PAUSE, false, false);
     loop {
+        let mut wait = Duration::ZERO;
         let ended = match client.feed(&query, position.as_deref()).await {
             Ok(mut feed) => {
                 if lost {
@@ -102,16 +105,23 @@ async fn from_feed(client: &Client, args: &Args) -> Result<Exit, CliError> {
                     }
                 }
             }
-            Err(error @ ClientError::Refused { status: 400..=499, .. }) => return Err(error.into()),
-            // A clock that was never there is a mistake; one that went away comes back.
+            Err(error @ ClientError::Refused { status: 400..=428 | 430..=499, .. }) => {
+                return Err(error.into());
+            }
+            // A clock that was never there is a mistake; one that went away comes back. Of feeds that broke off the clock
+            // may not know yet that nobody reads them.
             Err(error) if !ever => return Err(error.into()),
+            Err(ClientError::Refused { detail, retry_after, .. }) => {
+                wait = retry_after.unwrap_or_default().min(LONGEST_WAIT);
+                detail
+            }
             Err(error) => error.to_string(),
         };
         if !lost {
             output::complain(&format!("{ended}; trying again"));
             lost = true;
         }
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(pause.max(wait)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -242,4 +252,66 @@ fn event_line(event: &Value) -> String {
         words.push(format!("stands for {more} earlier ones too"));
     }
     words.join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        tail: Args,
+    }
+
+    const FEED: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+    const SHARE: &str = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 21\r\nConnection: close\r\n\r\n{\"detail\":\"32 feeds\"}";
+
+    /// How a tail ends that is answered so, one after the other.
+    async fn tailed(answers: Vec<String>) -> (Result<Exit, CliError>, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::new(Target::Tcp(listener.local_addr().unwrap().to_string()));
+        let answering = tokio::spawn(async move {
+            let mut given = 0;
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    stream.read_buf(&mut request).await.unwrap();
+                }
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                given += 1;
+            }
+            given
+        });
+        let Command { tail } = Command::parse_from(["tail", "--count", "1"]);
+        let ended = tokio::time::timeout(Duration::from_secs(60), from_feed(&client, &tail)).await;
+        (ended.expect("in time"), answering.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_stood_is_waited_for_while_its_owner_has_his_share() {
+        let stood = format!("{FEED}: khronos\n\n");
+        let event = format!("{FEED}id: 1\nevent: time.one-day.passed\ndata: {{}}\n\n");
+        let (ended, given) = tailed(vec![stood, SHARE.into(), SHARE.into(), event]).await;
+        assert!(matches!(ended, Ok(Exit::Done)), "{ended:?}");
+        assert_eq!(given, 4);
+        // One that never stood ends, and so does one that is not permitted any more.
+        let (ended, _) = tailed(vec![SHARE.into()]).await;
+        assert!(
+            matches!(ended, Err(CliError::Client(ClientError::Refused { status: 429, .. }))),
+            "{ended:?}"
+        );
+        let denied = SHARE.replace("429", "403");
+        let (ended, _) = tailed(vec![format!("{FEED}: khronos\n\n"), denied]).await;
+        assert!(
+            matches!(ended, Err(CliError::Client(ClientError::Refused { status: 403, .. }))),
+            "{ended:?}"
+        );
+    }
 }
