@@ -20,11 +20,11 @@ COPY calendars /etc/khronos/calendars
 # Belongs to the clock's user, and so does a new volume, which takes this over.
 COPY --from=build --chown=65532:65532 /empty /var/lib/khronos
 
-# Whoever reaches the port may read everything: publish it for the machine alone, or set the last to false and make tokens.
+# Who may read is for whoever runs it to say: with tokens in the configuration, or KHRONOS_HTTP_OPEN_READS=true. A variable set
+# here would win over the file.
 ENV KHRONOS_CONFIG=/etc/khronos/config.toml \
     KHRONOS_STORE_PATH=/var/lib/khronos \
-    KHRONOS_HTTP_LISTEN=0.0.0.0:7650 \
-    KHRONOS_HTTP_OPEN_READS=true
+    KHRONOS_HTTP_LISTEN=0.0.0.0:7650
 # A number, so that Kubernetes can see that it is not root.
 USER 65532:65532
 WORKDIR /var/lib/khronos

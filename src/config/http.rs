@@ -92,7 +92,7 @@ fn check_reads(reader: &mut Reader<'_>, config: &HttpConfig, are_tokens_wanted: 
             true => ("http.behind_proxy", "whoever reaches the proxy"),
             false => ("http.listen", "whoever reaches it"),
         };
-        let help = "make a token for each who is to read (khronos token new), or say that everybody may with http.open_reads = true; or listen on 127.0.0.1 without a proxy";
+        let help = "make a token for each who is to read (khronos token new), or say that everybody may with http.open_reads = true (KHRONOS_HTTP_OPEN_READS); or listen on 127.0.0.1 without a proxy";
         reader.fault(
             key,
             &format!("{whom} could read all of this clock, for there are no [[http.tokens]]"),

@@ -194,3 +194,47 @@ fn a_certificate_needs_its_key_and_both_count_from_the_files_folder() {
     let tls = Config::load(&request).unwrap().http.tls.unwrap();
     assert_eq!((tls.cert_file, tls.key_file), (folder.path().join("a.pem"), folder.path().join("b.pem")));
 }
+
+/// What `Dockerfile` sets.
+fn image() -> Vec<(&'static str, &'static str)> {
+    let text = include_str!("../../../Dockerfile");
+    let (_, variables) = text.split_once("\nENV ").unwrap();
+    let lines = variables.split("\\\n");
+    let mut set = Vec::new();
+    for line in lines {
+        let (line, is_last) = line.split_once('\n').map_or((line, false), |(line, _)| (line, true));
+        set.push(line.trim().split_once('=').unwrap());
+        if is_last {
+            break;
+        }
+    }
+    set.into_iter().filter(|(name, _)| *name != "KHRONOS_CONFIG").collect()
+}
+
+#[test]
+fn what_the_image_sets_opens_nothing_and_each_example_says_who_may_read() {
+    let image = image();
+    assert!(image.contains(&("KHRONOS_HTTP_LISTEN", "0.0.0.0:7650")), "{image:?}");
+    let shown = error("", &image);
+    assert!(
+        shown.contains("could read all of this clock") && shown.contains("KHRONOS_HTTP_OPEN_READS"),
+        "{shown}"
+    );
+    let config = load(&token("", ""), &image, &[]).unwrap();
+    assert!(!config.http.open_reads && !config.http.open);
+    for (page, text) in [
+        ("docker.md", include_str!("../../../docs/docker.md")),
+        ("README.md", include_str!("../../../README.md")),
+    ] {
+        let runs: Vec<&str> = text.lines().filter(|line| line.contains("docker run ")).collect();
+        assert!(!runs.is_empty(), "{page}");
+        for run in runs {
+            let is_said = run.contains("-p 127.0.0.1:7650:7650 -e KHRONOS_HTTP_OPEN_READS=true ");
+            assert!(is_said, "{page}: {run}");
+        }
+    }
+    let compose = include_str!("../../../deploy/compose.yaml");
+    assert!(
+        compose.contains("KHRONOS_HTTP_OPEN_READS: \"true\"") && compose.contains("\"127.0.0.1:7650:7650\"")
+    );
+}
