@@ -129,6 +129,13 @@ impl Caller {
         rate.take(1, now).map_err(|TooOften(wait)| Denied::TooOften { owner: self.owner.to_string(), wait })
     }
 
+    /// Takes so many more, which show as they are done: those that follow wait for them.
+    pub fn owe_changes(&self, count: u32, now: Instant) {
+        if let Some(rate) = &self.rate {
+            rate.owe(count, now);
+        }
+    }
+
     /// Whether he may do `what` at all, such as "release parked events".
     ///
     /// # Errors
@@ -221,7 +228,7 @@ pub enum Denied {
         what: String,
     },
     /// His owner changes things too often.
-    #[error("'{owner}' asks for changes too often; the next one is taken in {} ms", .wait.as_millis())]
+    #[error("'{owner}' asks for changes too often; the next one is taken in {} ms", .wait.as_millis().max(1))]
     TooOften {
         /// Whose.
         owner: String,

@@ -22,7 +22,7 @@ pub struct Rate {
 pub struct TooOften(pub Duration);
 
 impl Rate {
-    /// `a_second`, and `at_once` after a rest; none of them is 0.
+    /// `a_second`, and `at_once` after a rest; one at least, each.
     pub fn new(a_second: u32, at_once: u32) -> Self {
         let each = Duration::from_secs(1) / a_second.max(1);
         Self { each, ahead: each.saturating_mul(at_once.max(1)), earned: Mutex::default() }
@@ -45,6 +45,13 @@ impl Rate {
         *earned = from.checked_add(cost);
         Ok(())
     }
+
+    /// Takes so many of which it could not be said before how many they are: they are earned afterwards.
+    pub fn owe(&self, count: u32, now: Instant) {
+        let mut earned = self.earned.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = earned.map_or(now, |earned| earned.max(now));
+        *earned = from.checked_add(self.each.saturating_mul(count));
+    }
 }
 
 #[cfg(test)]
@@ -66,6 +73,16 @@ mod tests {
         assert_eq!(taken(&rate, begin + Duration::from_millis(1_100)), 10);
         // A long rest earns no more than all at once.
         assert_eq!(taken(&rate, begin + Duration::from_secs(3_600)), 30);
+    }
+
+    #[test]
+    fn what_is_owed_is_earned_before_the_next_one() {
+        let (rate, begin) = (Rate::new(10, 30), Instant::now());
+        rate.owe(29, begin);
+        assert_eq!(taken(&rate, begin), 1);
+        rate.owe(100, begin);
+        assert_eq!(rate.take(1, begin), Err(TooOften(Duration::from_millis(10_100))));
+        assert_eq!(taken(&rate, begin + Duration::from_millis(10_100)), 1);
     }
 
     #[test]

@@ -42,7 +42,8 @@ struct Chosen {
     /// Their numbers
     #[arg(value_name = "NUMBER", required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<u64>,
-    /// All that are parked now, except those being sent
+    /// All that are parked now, except those being sent. With a token that is limited to some domains this is refused where
+    /// others' are parked too: name the numbers then
     #[arg(long)]
     all: bool,
     #[command(flatten)]

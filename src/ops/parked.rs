@@ -7,11 +7,11 @@ use crate::{
     engine::Parked,
 };
 use std::collections::BTreeSet;
-use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tokio::{sync::oneshot, time::Instant};
+use tracing::{debug, info, warn};
 
-/// Numbers in a line of the log.
-const SHOWN: usize = 20;
+/// Runs of numbers in a line of the log.
+const SHOWN: usize = 200;
 
 /// All parked events by number.
 #[derive(Debug)]
@@ -99,19 +99,33 @@ async fn decide(
     let answer = clock.ask(|reply| decision(his, reply)).await;
     let Decided { done, being_sent } =
         answer.inspect_err(|error| warn!("{caller} asked to {what} ({}): {error}", shown(&numbers)))?;
-    info!("{caller} asked to {what}: done {}, being sent {}", shown(&done), shown(&being_sent));
+    match done.is_empty() && being_sent.is_empty() {
+        true => debug!("{caller} asked to {what}: none of them is parked"),
+        false => info!("{caller} asked to {what}: done {}, being sent {}", shown(&done), shown(&being_sent)),
+    }
     let known: BTreeSet<&u64> = done.iter().chain(&being_sent).collect();
     let unknown = numbers.into_iter().filter(|number| !known.contains(number)).collect();
     Ok(ParkedDecision { done, being_sent, unknown })
 }
 
-/// The first numbers in a line of the log, and how many more there are.
+/// The numbers as a line of the log has them: `7, 9-40`; how many more there are where they are too many runs.
 fn shown(numbers: &[u64]) -> String {
-    let listed: Vec<String> = numbers.iter().take(SHOWN).map(u64::to_string).collect();
-    match numbers.len().checked_sub(SHOWN) {
-        _ if numbers.is_empty() => "none".into(),
-        None | Some(0) => listed.join(", "),
-        Some(more) => format!("{} and {more} more", listed.join(", ")),
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(*number) => *last = *number,
+            _ => runs.push((*number, *number)),
+        }
+    }
+    let listed = runs.iter().take(SHOWN).map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    });
+    let listed = listed.collect::<Vec<_>>().join(", ");
+    match runs.len().checked_sub(SHOWN) {
+        _ if runs.is_empty() => "none".into(),
+        None | Some(0) => listed,
+        Some(more) => format!("{listed} and {more} more runs"),
     }
 }
 
@@ -128,6 +142,8 @@ async fn within_domains(
     while let Some(first) = rest.first() {
         entries.after = first.checked_sub(1);
         let page = entries.next().await?;
+        // Numbers that lie far apart are as much work as many requests.
+        caller.owe_changes(1, Instant::now());
         let Some((last, ..)) = page.last() else { break };
         let (here, beyond) = rest.split_at(rest.partition_point(|number| number <= last));
         for (number, entry, _) in page.iter().filter(|(number, ..)| here.binary_search(number).is_ok()) {
@@ -145,4 +161,20 @@ async fn within_domains(
         rest = beyond;
     }
     Ok(his)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_names_all_numbers_as_far_as_they_are_few_runs() {
+        assert_eq!(shown(&[]), "none");
+        assert_eq!(shown(&[7]), "7");
+        assert_eq!(shown(&[7, 9, 10, 11, 13]), "7, 9-11, 13");
+        assert_eq!(shown(&(1..=2_000).collect::<Vec<_>>()), "1-2000");
+        let apart: Vec<u64> = (0..300).map(|number| 2 * number).collect();
+        assert!(shown(&apart).ends_with("398 and 100 more runs"), "{}", shown(&apart));
+        assert_eq!(shown(&[u64::MAX]), u64::MAX.to_string());
+    }
 }
