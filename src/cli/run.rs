@@ -124,10 +124,14 @@ fn announce(config: &Config, running: &Running) {
         );
     }
     if config.http.open_reads && config.http.is_reached_from_elsewhere() {
-        warn!("everybody who reaches HTTP may read this clock without a token: http.open_reads is true");
+        warn!(
+            "everybody who reaches HTTP may read this clock without a token: http.open_reads is true (in the file, or by KHRONOS_HTTP_OPEN_READS, which wins over it)"
+        );
     }
     if config.http.open {
-        warn!("every user of this machine may change this clock: http.open is true");
+        warn!(
+            "every user of this machine may change this clock, and so may whoever comes by a proxy or tunnel that ends here: http.open is true"
+        );
     }
     match &config.store.path {
         StorePath::Folder(path) => {
