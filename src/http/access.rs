@@ -5,10 +5,11 @@
 //! that may have been read on its way (`connection.rs`) is refused, whatever it permits.
 
 use super::{
-    connection::Connection,
+    connection::{Connection, Exposure},
     problem::Problem,
     refusals::{LOG, Refusals},
-    shares::Share,
+    seat::Seat,
+    shares::NoShare,
     state::HttpState,
 };
 use crate::{
@@ -74,9 +75,14 @@ impl Access {
         Self(Arc::new(Inner { tokens: known, rules, refusals: Refusals::default() }))
     }
 
-    /// Whether there are tokens: then one owner may not take what others need too.
+    /// Whether there are tokens.
     pub(super) fn has_tokens(&self) -> bool {
         !self.0.tokens.is_empty()
+    }
+
+    /// Whether nobody is let in without one.
+    pub(super) fn wants_tokens(&self) -> bool {
+        self.has_tokens() && !self.0.rules.open_reads
     }
 
     pub(super) fn is_behind_proxy(&self) -> bool {
@@ -92,7 +98,11 @@ impl Access {
     }
 
     /// Who asks; none without a token where one is wanted.
-    fn caller(&self, connection: Connection, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    pub(super) fn caller(
+        &self,
+        connection: Connection,
+        headers: &HeaderMap,
+    ) -> Result<Option<Caller>, Problem> {
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
         let credentials = given.next();
         if given.next().is_some() {
@@ -100,19 +110,19 @@ impl Access {
         }
         let bearer = credentials.and_then(|credentials| bearer(credentials.as_bytes()));
         if let Some(token) = bearer.filter(|token| token.starts_with(PREFIX))
-            && let Some(what) = connection.exposed(headers, self.0.rules.behind_proxy)
+            && let Some(exposure) = connection.exposed(headers, self.0.rules.behind_proxy)
         {
-            self.note_exposed(connection.peer, token);
-            return Err(Problem::new(StatusCode::FORBIDDEN, what));
+            self.note_exposed(exposure, connection.peer, token);
+            return Err(Problem::new(StatusCode::FORBIDDEN, exposure.told()));
         }
         let rules = self.0.rules;
         if !self.has_tokens() && rules.open && connection.is_from_this_machine(headers) {
             return Ok(Some(Caller::anybody()));
         }
         let Some(_) = credentials.filter(|_| self.has_tokens()) else {
-            // Without tokens the clock listens on loopback, or the configuration says that everybody may read.
-            let may_read = rules.open_reads || !self.has_tokens();
-            return Ok(may_read.then(Caller::reader));
+            // What came through a proxy that nobody declared may come from anywhere.
+            let is_here = || !self.has_tokens() && connection.is_from_this_machine(headers);
+            return Ok((rules.open_reads || is_here()).then(Caller::reader));
         };
         match bearer.ok_or(None).and_then(|token| self.holder(token)) {
             Ok(caller) => Ok(Some(caller)),
@@ -143,18 +153,25 @@ impl Access {
         }
     }
 
-    fn note_exposed(&self, peer: Option<IpAddr>, token: &str) {
-        match self.holder(token) {
-            Ok(holder) => self.0.refusals.note_exposed(peer, &holder),
-            Err(_) => self.0.refusals.note_exposed(peer, &"a token that is not known here"),
-        }
+    fn note_exposed(&self, exposure: Exposure, peer: Option<IpAddr>, token: &str) {
+        self.0.refusals.note_exposed(exposure, peer, self.holder(token).ok().as_ref());
     }
 
-    /// Notes what came on a port that speaks TLS, and was not encrypted; whether there was a token in it.
+    /// Notes what came on a port that speaks TLS, and was not encrypted; whether something in it may have been read: nobody
+    /// reads what does not leave this machine.
     pub(super) fn note_clear(&self, connection: Connection, headers: &HeaderMap) -> bool {
+        if connection.is_from_this_machine(headers) {
+            return false;
+        }
         let given = headers.get_all(header::AUTHORIZATION).iter();
         let tokens = given.filter_map(|credentials| bearer(credentials.as_bytes()));
-        tokens.map(|token| self.note_exposed(connection.peer, token)).count() > 0
+        tokens.for_each(|token| self.note_exposed(Exposure::Clear, connection.peer, token));
+        headers.contains_key(header::AUTHORIZATION)
+    }
+
+    /// Notes that somebody was denied a change, or asked for it too often.
+    pub(super) fn note_denied(&self, caller: &Caller, what: &str) {
+        self.0.refusals.note_denied(caller, what);
     }
 }
 
@@ -171,17 +188,23 @@ pub(super) async fn authenticate(
     next: Next,
 ) -> Response {
     let connection = request.extensions().get().copied().unwrap_or(Connection::UNKNOWN);
+    let is_health = HEALTH.contains(&request.uri().path());
     match state.access.caller(connection, request.headers()) {
         Ok(Some(caller)) => {
-            // Who shows a token has places by his name from here on, and none by his address.
-            if caller.has_token()
-                && let Some(share) = request.extensions().get::<Arc<Share<IpAddr>>>()
+            if let Some(seat) = request.extensions().get::<Arc<Seat>>()
+                && let Err(why) = seated(seat, &caller)
+                && !is_health
             {
-                share.release();
+                return Problem::no_share(why, "connections").into_response();
             }
+            let whose = state.whose(&caller, connection);
+            request.extensions_mut().insert(whose);
             request.extensions_mut().insert(caller);
         }
-        Ok(None) if HEALTH.contains(&request.uri().path()) => {}
+        Ok(None) if is_health => {}
+        Ok(None) if !state.access.has_tokens() => {
+            return Problem::new(StatusCode::FORBIDDEN, ELSEWHERE).into_response();
+        }
         Ok(None) => {
             let what = "this clock wants a token: send it as 'Authorization: Bearer kh_...' (khronos: --token-file, or KHRONOS_TOKEN with --url)";
             return Problem::new(StatusCode::UNAUTHORIZED, what).into_response();
@@ -191,17 +214,27 @@ pub(super) async fn authenticate(
     next.run(request).await
 }
 
+/// What somebody is told who is not on the machine of a clock that is only read there.
+const ELSEWHERE: &str = "this clock has no tokens, and is read on its own machine alone; this request came by way of a proxy (X-Forwarded-For, Forwarded, Via): declare it with http.behind_proxy = true, and make tokens (khronos token new), or let everybody read with http.open_reads = true";
+
+/// Gives the place of a connection to the owner of the token that was shown on it; whether there is one to be heard on.
+fn seated(seat: &Seat, caller: &Caller) -> Result<(), NoShare> {
+    if caller.has_token() {
+        seat.show(caller.owner())?;
+    }
+    seat.refusal().map_or(Ok(()), Err)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::connection::tests::{from, headers},
+        *,
+    };
     use crate::authority::{Domains, Role};
 
     const HERE: Connection =
         Connection { local: None, peer: Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)), encrypted: false };
-
-    fn from(peer: &str, encrypted: bool) -> Connection {
-        Connection { local: None, peer: Some(peer.parse().unwrap()), encrypted }
-    }
 
     fn token(byte: u8) -> Token {
         Token::from_random([byte; RANDOM_BYTES])
@@ -211,10 +244,6 @@ mod tests {
         let token = token(byte);
         let domains = Domains::new(vec!["billing.*".into()]).unwrap();
         TokenConfig { id: token.id(), digest: token.digest(), owner: "billing".into(), role, domains }
-    }
-
-    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
-        lines.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
     fn with(token: &Token) -> HeaderMap {
@@ -284,23 +313,33 @@ mod tests {
         // The same of a clock that knows no tokens, and of a token that nobody knows.
         let none = Access::default();
         assert_eq!(status(none.caller(elsewhere, &with(&token(9)))), 403);
-        assert_eq!(status(none.caller(elsewhere, &headers(&[("authorization", "Basic eDp5")]))), 200);
+        let basic = headers(&[("authorization", "Basic eDp5")]);
+        assert_eq!(none.caller(HERE, &basic).unwrap(), Some(Caller::reader()));
+        assert_eq!(none.caller(elsewhere, &basic).unwrap(), None);
     }
 
     #[test]
-    fn without_tokens_everybody_reads_and_changes_only_what_is_open_on_this_machine() {
-        let open = AccessRules { open: true, ..AccessRules::default() };
+    fn without_tokens_this_machine_reads_and_changes_what_is_open_and_others_read_where_that_is_said() {
+        let none = AccessRules::default();
+        let open = AccessRules { open: true, ..none };
+        let open_reads = AccessRules { open_reads: true, ..none };
         let may = |rules, connection: Connection, lines: &[(&'static str, &str)]| {
-            let caller = Access::new(&[], rules).caller(connection, &headers(lines)).unwrap().unwrap();
-            assert!(caller.may(Role::Read, "read").is_ok());
-            caller.may(Role::Operate, "reload").is_ok()
+            let caller = Access::new(&[], rules).caller(connection, &headers(lines)).unwrap();
+            caller.map(|caller| {
+                assert!(caller.may(Role::Read, "read").is_ok());
+                caller.may(Role::Operate, "reload").is_ok()
+            })
         };
-        assert!(!may(AccessRules::default(), HERE, &[]));
-        assert!(may(open, HERE, &[]));
-        assert!(!may(open, from("10.0.0.7", false), &[]));
+        let (reads, changes) = (Some(false), Some(true));
+        let elsewhere = from("10.0.0.7", false);
+        assert_eq!(may(none, HERE, &[]), reads);
+        assert_eq!(may(open, HERE, &[]), changes);
+        assert_eq!((may(none, elsewhere, &[]), may(open, elsewhere, &[])), (None, None));
+        assert_eq!(may(open_reads, elsewhere, &[]), reads);
         // Through a proxy, or a tunnel that says so, anybody may come from anywhere.
         for line in [("x-forwarded-for", "127.0.0.1"), ("forwarded", "for=10.0.0.7"), ("via", "1.1 proxy")] {
-            assert!(!may(open, HERE, &[line]), "{line:?}");
+            assert_eq!((may(none, HERE, &[line]), may(open, HERE, &[line])), (None, None), "{line:?}");
+            assert_eq!(may(open_reads, HERE, &[line]), reads, "{line:?}");
         }
     }
 

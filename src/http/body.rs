@@ -1,9 +1,8 @@
 //! Bodies of requests: JSON, read as strictly as a definition is. Those that may be large are read before an answer gets one of its few places, each within a while and some at a time: who
 //! sends slowly keeps out others that send, and nobody who reads.
 
-use super::{problem::Problem, state::HttpState};
+use super::{problem::Problem, shares::Whose, state::HttpState};
 use crate::{
-    authority::Caller,
     ops::OpsError,
     schedule::{
         FaultCode,
@@ -20,7 +19,6 @@ use axum::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
-use std::sync::Arc;
 use tokio::time::timeout;
 
 /// How large a definition may be.
@@ -39,15 +37,8 @@ pub(super) async fn read_first(State(state): State<HttpState>, request: Request,
 
 async fn read(state: &HttpState, request: Request) -> Result<Bytes, Problem> {
     let limits = state.limits;
-    let owner =
-        request.extensions().get::<Caller>().map_or_else(|| Arc::from(""), |caller| caller.owner().clone());
-    let Some(_share) = state.body_shares.take(owner) else {
-        return Err(Problem::share_taken(state.body_shares.most(), "bodies"));
-    };
-    let Ok(_place) = state.bodies.try_acquire() else {
-        let what = format!("{} bodies are being read, which is the limit; try again later", limits.bodies);
-        return Err(Problem::unavailable(what));
-    };
+    let whose = request.extensions().get().cloned().unwrap_or(Whose::Everybody);
+    let _place = state.bodies.take(whose).map_err(|why| Problem::no_share(why, "bodies"))?;
     match timeout(limits.answer, Bytes::from_request(request, &())).await {
         Ok(read) => Ok(read?),
         Err(_) => {

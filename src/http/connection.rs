@@ -14,13 +14,59 @@ pub(super) struct Connection {
     pub(super) encrypted: bool,
 }
 
-/// What a client is told whose token may have been read.
-const IN_THE_CLEAR: &str = "a token came over the network in the clear, and may have been read on its way: replace it (khronos token new), and send the next one by https";
-const UNDECLARED_PROXY: &str = "a token came by way of a proxy (X-Forwarded-For, Forwarded, Via), and this clock knows of none: if the proxy encrypts, set http.behind_proxy = true; if it does not, the token may have been read on its way: replace it (khronos token new)";
-const UNSURE_PROXY: &str = "this clock takes a token from its proxy (http.behind_proxy) with exactly one header X-Forwarded-Proto: https alone; have the proxy set it in place of what clients send (nginx: proxy_set_header X-Forwarded-Proto $scheme). If this request came in the clear, its token may have been read on its way: replace it (khronos token new)";
+/// A way by which a token came, and on which it may have been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Exposure {
+    /// Over the network, without encryption.
+    Clear,
+    /// Through a proxy that the configuration does not speak of.
+    UndeclaredProxy,
+    /// From the proxy, which does not say how it came to it.
+    UnsureProxy,
+}
+
+impl Exposure {
+    /// What the client is told.
+    pub(super) fn told(self) -> &'static str {
+        match self {
+            Self::Clear => {
+                "a token came over the network in the clear, and may have been read on its way: replace it (khronos token new), and send the next one by https"
+            }
+            Self::UndeclaredProxy => {
+                "a token came by way of a proxy (X-Forwarded-For, Forwarded, Via), and this clock knows of none: if the proxy encrypts, set http.behind_proxy = true; if it does not, the token may have been read on its way: replace it (khronos token new)"
+            }
+            Self::UnsureProxy => {
+                "this clock takes a token from its proxy (http.behind_proxy) with exactly one header X-Forwarded-Proto: https alone; have the proxy set it in place of what clients send (nginx: proxy_set_header X-Forwarded-Proto $scheme). If this request came in the clear, its token may have been read on its way: replace it (khronos token new)"
+            }
+        }
+    }
+
+    /// What the log says of such requests: how they came, and what to do.
+    pub(super) fn logged(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Clear => (
+                "their token came over the network in the clear, and may have been read on its way",
+                "replace it (khronos token new), and have its holder use https",
+            ),
+            Self::UndeclaredProxy => (
+                "their token came by way of a proxy, and this clock knows of none",
+                "set http.behind_proxy = true if the proxy encrypts; replace what came through one that does not",
+            ),
+            Self::UnsureProxy => (
+                "they came without exactly one X-Forwarded-Proto: https, which http.behind_proxy wants of the proxy",
+                "check what the proxy sends, and that nobody goes past it; replace the token of whoever used http",
+            ),
+        }
+    }
+}
 
 /// What a proxy says of the way before it, in this header.
 const PROTO: &str = "x-forwarded-proto";
+
+/// Whether an address is this machine's own, by which nobody comes from elsewhere.
+pub(super) fn is_own(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
 
 impl Connection {
     /// Nothing is known of it.
@@ -28,28 +74,27 @@ impl Connection {
 
     /// Whether a program of this machine asks: not one elsewhere through a proxy of this machine, as far as that says so.
     pub(super) fn is_from_this_machine(&self, headers: &HeaderMap) -> bool {
-        self.peer.is_some_and(|peer| peer.to_canonical().is_loopback()) && !is_forwarded(headers)
+        self.peer.is_some_and(is_own) && !is_forwarded(headers)
     }
 
-    /// Whether a token in this request may have been read on its way, and what is to be done.
-    pub(super) fn exposed(&self, headers: &HeaderMap, behind_proxy: bool) -> Option<&'static str> {
+    /// Whether a token in this request may have been read on its way.
+    pub(super) fn exposed(&self, headers: &HeaderMap, behind_proxy: bool) -> Option<Exposure> {
         let mut said = headers.get_all(PROTO).iter();
         let is_https = |proto: &[u8]| proto.trim_ascii().eq_ignore_ascii_case(b"https");
         let first = said.next().map(|proto| is_https(proto.as_bytes()));
         // Of several, which one the proxy wrote can't be seen: a client may have sent the others.
         let says_https = first == Some(true) && said.next().is_none();
         if behind_proxy {
-            return (!says_https).then_some(UNSURE_PROXY);
+            return (!says_https).then_some(Exposure::UnsureProxy);
         }
         if first.is_some() && !says_https {
-            return Some(IN_THE_CLEAR);
+            return Some(Exposure::Clear);
         }
         if self.encrypted || self.is_from_this_machine(headers) {
             return None;
         }
-        let through_proxy =
-            is_forwarded(headers) && self.peer.is_some_and(|peer| peer.to_canonical().is_loopback());
-        Some(if through_proxy { UNDECLARED_PROXY } else { IN_THE_CLEAR })
+        let through_proxy = is_forwarded(headers) && self.peer.is_some_and(is_own);
+        Some(if through_proxy { Exposure::UndeclaredProxy } else { Exposure::Clear })
     }
 }
 
@@ -61,14 +106,14 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn from(peer: &str, encrypted: bool) -> Connection {
+    pub(in crate::http) fn from(peer: &str, encrypted: bool) -> Connection {
         Connection { local: None, peer: Some(peer.parse().unwrap()), encrypted }
     }
 
-    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    pub(in crate::http) fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
@@ -85,12 +130,12 @@ mod tests {
             assert_eq!(from(here, false).exposed(&none, false), None, "{here}");
         }
         for elsewhere in ["10.0.0.7", "192.0.2.2", "fd00::2", "::ffff:10.0.0.7"] {
-            assert_eq!(from(elsewhere, false).exposed(&none, false), Some(IN_THE_CLEAR), "{elsewhere}");
+            assert_eq!(from(elsewhere, false).exposed(&none, false), Some(Exposure::Clear), "{elsewhere}");
             assert_eq!(from(elsewhere, true).exposed(&none, false), None, "{elsewhere}");
             // A header that anybody can send says nothing good.
-            assert_eq!(from(elsewhere, false).exposed(&headers(&[HTTPS]), false), Some(IN_THE_CLEAR));
+            assert_eq!(from(elsewhere, false).exposed(&headers(&[HTTPS]), false), Some(Exposure::Clear));
         }
-        assert_eq!(Connection::UNKNOWN.exposed(&none, false), Some(IN_THE_CLEAR));
+        assert_eq!(Connection::UNKNOWN.exposed(&none, false), Some(Exposure::Clear));
     }
 
     #[test]
@@ -103,7 +148,11 @@ mod tests {
             ("x-real-ip", "::1"),
         ] {
             let headers = headers(&[line]);
-            assert_eq!(from("127.0.0.1", false).exposed(&headers, false), Some(UNDECLARED_PROXY), "{line:?}");
+            assert_eq!(
+                from("127.0.0.1", false).exposed(&headers, false),
+                Some(Exposure::UndeclaredProxy),
+                "{line:?}"
+            );
             assert!(!from("127.0.0.1", false).is_from_this_machine(&headers), "{line:?}");
             assert_eq!(from("127.0.0.1", true).exposed(&headers, false), None, "{line:?}");
         }
@@ -111,7 +160,7 @@ mod tests {
             let headers = headers(&[(PROTO, proto)]);
             for encrypted in [true, false] {
                 let exposed = from("127.0.0.1", encrypted).exposed(&headers, false);
-                assert_eq!(exposed, Some(IN_THE_CLEAR), "{proto}");
+                assert_eq!(exposed, Some(Exposure::Clear), "{proto}");
             }
         }
     }
@@ -139,7 +188,7 @@ mod tests {
         ] {
             for encrypted in [true, false] {
                 let exposed = from("10.0.0.7", encrypted).exposed(&headers(said), true);
-                assert_eq!(exposed, Some(UNSURE_PROXY), "{said:?}");
+                assert_eq!(exposed, Some(Exposure::UnsureProxy), "{said:?}");
             }
         }
     }

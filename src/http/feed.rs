@@ -3,10 +3,10 @@
 
 use super::{
     problem::{Problem, ProblemError},
+    shares::Whose,
     state::HttpState,
 };
 use crate::{
-    authority::Caller,
     diagnostic::did_you_mean,
     ops::feed::{FeedContent, FeedItem, Patterns, follow},
     position::{InvalidPosition, Position},
@@ -55,33 +55,24 @@ struct Wish {
 )]
 pub(super) async fn feed(
     State((state, shutdown)): State<(HttpState, Shutdown)>,
-    Extension(caller): Extension<Caller>,
+    whose: Option<Extension<Whose>>,
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Wish { patterns, after } = wish(query, headers.get("last-event-id").map(|id| id.as_bytes()))?;
     let patterns = Patterns::new(patterns)?;
-    let Some(share) = state.feed_shares.take(caller.owner().clone()) else {
-        return Err(Problem::share_taken(state.feed_shares.most(), "feeds"));
-    };
-    let Ok(place) = state.feeds.clone().try_acquire_owned() else {
-        let most = state.limits.feeds;
-        return Err(Problem::unavailable(format!(
-            "{most} feeds are being read, which is the limit; try again later"
-        )));
-    };
+    let whose = whose.map_or(Whose::Everybody, |Extension(whose)| whose);
+    let place = state.feeds.take(whose).map_err(|why| Problem::no_share(why, "feeds"))?;
     let feed = follow(state.clock, patterns, after).await?;
-    let stream = futures_util::stream::unfold(
-        (feed, shutdown, (place, share)),
-        |(mut feed, shutdown, place)| async move {
+    let stream =
+        futures_util::stream::unfold((feed, shutdown, place), |(mut feed, shutdown, place)| async move {
             let item = tokio::select! {
                 biased;
                 item = feed.next() => item?,
                 () = shutdown.reached(Stage::Draining) => return None,
             };
             Some((Ok::<_, Infallible>(event(item)), (feed, shutdown, place)))
-        },
-    );
+        });
     let keep_alive = KeepAlive::new().interval(state.limits.keep_alive);
     let mut response = Sse::new(stream).keep_alive(keep_alive).into_response();
     // Buffering proxies would hold events back.

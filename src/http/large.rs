@@ -1,8 +1,7 @@
 //! Answers that are long, or dear to make: a few at a time ([`Places`]), handed to the connection in pieces, and a long
 //! list written piece by piece as it is asked for. So what answers take of the memory is bounded by how many there may be.
 
-use super::{places::NoPlace, problem::Problem, state::HttpState};
-use crate::authority::Caller;
+use super::{problem::Problem, shares::Whose, state::HttpState};
 use crate::ops::{OpsError, Pages, run_blocking};
 use axum::{
     body::{Body, Bytes},
@@ -12,8 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value};
-use std::{collections::VecDeque, sync::Arc};
-use tokio::sync::OwnedSemaphorePermit;
+use std::collections::VecDeque;
 
 /// About how many bytes are written, or handed to the connection, at once.
 pub(super) const PIECE: usize = 32 * 1024;
@@ -21,28 +19,21 @@ pub(super) const PIECE: usize = 32 * 1024;
 /// Lets a few requests in and refuses the others with "try again later". An answer keeps its place until the connection has taken
 /// all of it.
 pub(super) async fn limit_answers(State(state): State<HttpState>, request: Request, next: Next) -> Response {
-    let owner =
-        request.extensions().get::<Caller>().map_or_else(|| Arc::from(""), |caller| caller.owner().clone());
-    let place = match state.large.take(&owner) {
+    let whose = request.extensions().get().unwrap_or(&Whose::Everybody);
+    let place = match state.large.take(whose) {
         Ok(place) => place,
-        Err(NoPlace::Share(most)) => return Problem::share_taken(most, "long answers").into_response(),
-        Err(NoPlace::Full) => {
-            let most = state.limits.large;
-            let what = format!("{most} long answers are being sent, which is the limit; try again later");
-            return Problem::unavailable(what).into_response();
-        }
+        Err(why) => return Problem::no_share(why, "long answers").into_response(),
     };
     let response = next.run(request).await;
     response.map(|body| Body::new(state.large.hold(body, place)))
 }
 
 /// An object with a list of this name added to it, written as it is read. An error in between cuts the answer off; one
-/// at the start is answered as a problem. The list holds `place` to its end.
+/// at the start is answered as a problem.
 pub(super) async fn list<P: Pages>(
     head: Map<String, Value>,
     key: &str,
     mut pages: P,
-    place: Option<OwnedSemaphorePermit>,
 ) -> Result<Response, Problem> {
     let page: VecDeque<_> = pages.next().await?.into();
     let mut written = Value::Object(head).to_string().into_bytes();
@@ -51,7 +42,7 @@ pub(super) async fn list<P: Pages>(
         written.push(b',');
     }
     written.extend_from_slice(format!("{}:[", Value::from(key)).as_bytes());
-    let state = Some(List { pages, page, written, first: true, _place: place });
+    let state = Some(List { pages, page, written, first: true });
     let stream = futures_util::stream::try_unfold(state, |state| async move {
         let Some(list) = state else { return Ok::<_, axum::Error>(None) };
         let (piece, list) = list.piece().await.map_err(axum::Error::new)?;
@@ -67,7 +58,6 @@ struct List<P: Pages> {
     page: VecDeque<P::Item>,
     written: Vec<u8>,
     first: bool,
-    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl<P: Pages> List<P> {

@@ -11,6 +11,7 @@
 mod access;
 mod aliases;
 mod apart;
+mod audits;
 mod body;
 pub mod client;
 mod connection;
@@ -31,6 +32,7 @@ mod reads;
 mod refusals;
 mod reserve;
 mod routes;
+mod seat;
 mod server;
 mod shares;
 mod sse;

@@ -28,8 +28,8 @@ use utoipa::{
         description = "A clock that publishes named time events. Instants are RFC 3339 with an offset, in whole milliseconds; \
                        what is listed in pages says in `next` where to go on. Every answer that is no success is a problem \
                        document (RFC 9457), whose `code` is for programs. A clock that has tokens wants one with every request, \
-                       but for `/healthz` and `/readyz`; without tokens, its own machine may read, and changes are \
-                       made on its control socket."
+                       but for `/healthz` and `/readyz`; without tokens, its own machine may read, and with \
+                       `http.open_reads` everybody; changes are made on its control socket."
     ),
     components(schemas(Problem)),
     tags(
@@ -59,8 +59,9 @@ const PROBLEMS: [(&str, &str); 6] = [
     ),
     (
         "429",
-        "The owner of the token asks for changes too often, or has his share of feeds or long answers; or many requests come \
-         with tokens that are not known: try again after `Retry-After` seconds",
+        "The owner of the token asks for changes too often, or has his share of connections, feeds, long answers or audits, or \
+         the address has it that shows no token; or many requests come with tokens that are not known: try again after \
+         `Retry-After` seconds",
     ),
     ("503", "The clock can't answer at present: try again after `Retry-After` seconds"),
     ("default", "Another problem"),

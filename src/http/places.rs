@@ -1,10 +1,11 @@
 //! Places of long answers. An answer keeps its place until the connection has taken all of it, or until it has had it for
 //! long enough and somebody else wants one: then the one that has had it for longest is cut off. So a few readers that take
-//! little at a time shut nobody out, and nobody is hurried while there is room. Of the places each owner has a share.
+//! little at a time shut nobody out, and nobody is hurried while there is room. Of the places everybody has a share
+//! (`shares.rs`); who wants more than his has one of his own answers give way.
 
 use super::{
     large::PIECE,
-    shares::{Share, Shares},
+    shares::{NoShare, Share, Shares, Whose},
 };
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
@@ -15,16 +16,12 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::time::Instant;
 
 /// A few places. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
-    free: Arc<Semaphore>,
-    shares: Shares<Arc<str>>,
+    shares: Shares,
     /// How long an answer has its place for sure.
     least: Duration,
     /// Those that are being given, the oldest first; as many as there are places at most.
@@ -34,30 +31,22 @@ pub(super) struct Places {
 /// A place of a long answer, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    permit: OwnedSemaphorePermit,
-    _share: Share<Arc<str>>,
-}
-
-/// Why there is no place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoPlace {
-    /// All are taken.
-    Full,
-    /// The owner has this many, his share.
-    Share(usize),
+    whose: Whose,
+    _share: Share,
 }
 
 #[derive(Debug)]
 struct Given {
+    whose: Whose,
     since: Instant,
-    answer: Shared,
+    answer: AnswerSlot,
 }
 
 /// An answer that can be taken away from its connection, which may not look at it for a long time.
 #[derive(Debug, Clone)]
-struct Shared(Arc<Mutex<Option<Answer>>>);
+struct AnswerSlot(Arc<Mutex<Option<Answer>>>);
 
-/// An answer in progress, with its share of the memory.
+/// An answer in progress, with what it has in memory.
 #[derive(Debug)]
 struct Answer {
     body: Body,
@@ -69,42 +58,50 @@ struct Answer {
 }
 
 impl Places {
-    /// `count` places, of which each owner has `share` at most.
-    pub(super) fn new(count: usize, share: usize, least: Duration) -> Self {
-        let (free, shares) = (Arc::new(Semaphore::new(count)), Shares::new(share));
-        Self { free, shares, least, given: Arc::default() }
+    /// So many places.
+    pub(super) fn new(count: usize, least: Duration) -> Self {
+        Self { shares: Shares::new(count), least, given: Arc::default() }
     }
 
-    /// A free place, or that of an answer which has had it for long enough.
-    pub(super) fn take(&self, owner: &Arc<str>) -> Result<Place, NoPlace> {
-        let share = self.shares.take(owner.clone()).ok_or(NoPlace::Share(self.shares.most()))?;
-        let permit = self.permit().ok_or(NoPlace::Full)?;
-        Ok(Place { permit, _share: share })
-    }
-
-    fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = self.free.clone().try_acquire_owned() {
-            return Some(permit);
-        }
-        let mut given = self.given();
-        while given.front().is_some_and(|oldest| oldest.since.elapsed() >= self.least) {
-            let answer = given.pop_front().and_then(|oldest| oldest.answer.lock().take());
-            // None: it has ended in its own time.
-            if let Some(Answer { place, waker, .. }) = answer {
-                waker.into_iter().for_each(Waker::wake);
-                return Some(place.permit);
+    /// A free place, or that of an answer which has had it for long enough: where he has his share, of one of his.
+    pub(super) fn take(&self, whose: &Whose) -> Result<Place, NoShare> {
+        loop {
+            let why = match self.shares.take(whose.clone()) {
+                Ok(share) => return Ok(Place { whose: whose.clone(), _share: share }),
+                Err(why) => why,
+            };
+            let of = Some(whose).filter(|_| !matches!(why, NoShare::Full(_)));
+            if !self.cut_off(of) {
+                return Err(why);
             }
         }
-        None
+    }
+
+    /// Cuts off the answer that has had its place for longest, if that was long enough: of all, or of his.
+    fn cut_off(&self, of: Option<&Whose>) -> bool {
+        let mut given = self.given();
+        let is_due =
+            |one: &Given| one.since.elapsed() >= self.least && of.is_none_or(|whose| one.whose == *whose);
+        while let Some(at) = given.iter().position(is_due) {
+            let answer = given.remove(at).and_then(|oldest| oldest.answer.lock().take());
+            // None: it has ended in its own time.
+            if let Some(Answer { place, waker, .. }) = answer {
+                drop(place);
+                waker.into_iter().for_each(Waker::wake);
+                return true;
+            }
+        }
+        false
     }
 
     /// A body in pieces that holds the place.
     pub(super) fn hold(&self, body: Body, place: Place) -> Held {
+        let whose = place.whose.clone();
         let answer = Answer { body, rest: Bytes::new(), place, waker: None };
-        let answer = Shared(Arc::new(Mutex::new(Some(answer))));
+        let answer = AnswerSlot(Arc::new(Mutex::new(Some(answer))));
         let mut given = self.given();
         given.retain(|one| one.answer.lock().is_some());
-        given.push_back(Given { since: Instant::now(), answer: answer.clone() });
+        given.push_back(Given { whose, since: Instant::now(), answer: answer.clone() });
         Held { answer, ended: false }
     }
 
@@ -113,7 +110,7 @@ impl Places {
     }
 }
 
-impl Shared {
+impl AnswerSlot {
     fn lock(&self) -> MutexGuard<'_, Option<Answer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,7 +119,7 @@ impl Shared {
 /// A body in pieces that holds a place; an error once that was taken away.
 #[derive(Debug)]
 pub(super) struct Held {
-    answer: Shared,
+    answer: AnswerSlot,
     ended: bool,
 }
 
@@ -140,9 +137,9 @@ impl HttpBody for Held {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let shared = self.answer.clone();
-        let mut shared = shared.lock();
-        let Some(answer) = shared.as_mut() else {
+        let slot = self.answer.clone();
+        let mut slot = slot.lock();
+        let Some(answer) = slot.as_mut() else {
             let cut_off = || axum::Error::new("it was read too slowly, and others waited for its place");
             return Poll::Ready((!self.ended).then(|| Err(cut_off())));
         };
@@ -157,7 +154,7 @@ impl HttpBody for Held {
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
                 end => {
-                    *shared = None;
+                    *slot = None;
                     self.ended = true;
                     return Poll::Ready(end);
                 }
@@ -175,8 +172,8 @@ impl HttpBody for Held {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let shared = self.answer.lock();
-        let Some(Answer { body, rest, .. }) = &*shared else { return SizeHint::new() };
+        let slot = self.answer.lock();
+        let Some(Answer { body, rest, .. }) = &*slot else { return SizeHint::new() };
         let (rest, body) = (rest.len() as u64, body.size_hint());
         let mut hint = SizeHint::new();
         hint.set_lower(body.lower().saturating_add(rest));

@@ -1,5 +1,6 @@
 //! Error answers: problem documents (RFC 9457). Their codes are for programs, and stay as they are.
 
+use super::shares::NoShare;
 use crate::{
     authority::Denied,
     ops::{Missing, MissingKind, OpsError, ParameterFault},
@@ -205,11 +206,13 @@ impl Problem {
         self.errors.iter().filter_map(|error| Some((error.parameter.as_deref()?, error.code)))
     }
 
-    /// The owner has his share of something, and others may want theirs.
-    pub(super) fn share_taken(most: usize, what: &str) -> Self {
-        let detail =
-            format!("{most} {what} of yours are open, which is the limit of one owner; try again later");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+    /// There is no more of it for him at present.
+    pub(super) fn no_share(why: NoShare, what: &str) -> Self {
+        let status = match why {
+            NoShare::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
+            NoShare::Owner(_) | NoShare::Address(_) => StatusCode::TOO_MANY_REQUESTS,
+        };
+        Self::new(status, format!("{} {what} {why}; try again later", why.count()))
     }
 
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
@@ -268,8 +271,6 @@ impl IntoResponse for Problem {
             StatusCode::UNAUTHORIZED => {
                 headers
                     .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"khronos\""));
-                // Who shows nothing keeps no place.
-                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
         }
@@ -282,7 +283,7 @@ impl From<OpsError> for Problem {
         let (status, code) = match &error {
             OpsError::Invalid(_) => (StatusCode::BAD_REQUEST, ProblemCode::InvalidRequest),
             OpsError::Denied(Denied::TooOften { wait, .. }) => {
-                let retry_after = wait.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX);
+                let retry_after = wait.as_millis().div_ceil(1_000).max(1).try_into().unwrap_or(u64::MAX);
                 return Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()) };
             }
             OpsError::Denied(_) => (StatusCode::FORBIDDEN, ProblemCode::Forbidden),
@@ -318,5 +319,24 @@ impl From<BytesRejection> for Problem {
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
         Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn nobody_is_told_to_come_back_at_once() {
+        for (wait, after, said) in [
+            (Duration::ZERO, "1", "in 1 ms"),
+            (Duration::from_micros(300), "1", "in 1 ms"),
+            (Duration::from_millis(1_001), "2", "in 1001 ms"),
+        ] {
+            let problem = Problem::from(OpsError::from(Denied::TooOften { owner: "ann".into(), wait }));
+            assert!(problem.detail.contains(said), "{}", problem.detail);
+            assert_eq!(problem.into_response().headers()[header::RETRY_AFTER], after);
+        }
     }
 }

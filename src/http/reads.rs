@@ -2,7 +2,7 @@
 
 #![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
 
-use super::{large, problem::Problem, query::Asked, state::HttpState};
+use super::{large, problem::Problem, query::Asked, shares::Whose, state::HttpState};
 use crate::{
     clock,
     engine::audit::Report,
@@ -12,7 +12,8 @@ use crate::{
     },
 };
 use axum::{
-    Json,
+    Extension, Json,
+    body::Body,
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderName, header},
     response::{IntoResponse, Response},
@@ -40,7 +41,7 @@ pub(super) async fn schedules(
     let mut head = head(&state)?;
     let page = ops::schedules::page(state.clock, &wanted).await?;
     head.insert("next".into(), page.next.clone().into());
-    large::list(head, "schedules", page, None).await
+    large::list(head, "schedules", page).await
 }
 
 /// All schedules at once
@@ -49,7 +50,7 @@ pub(super) async fn schedules(
     responses((status = 200, description = "All schedules", body = ScheduleList))
 )]
 pub(super) async fn all_schedules(State(state): State<HttpState>) -> Result<Response, Problem> {
-    large::list(head(&state)?, "schedules", ops::schedules::all(state.clock), None).await
+    large::list(head(&state)?, "schedules", ops::schedules::all(state.clock)).await
 }
 
 /// What a list of schedules begins with.
@@ -136,7 +137,7 @@ pub(super) async fn history(
     responses((status = 200, description = "All parked events", body = ParkedList))
 )]
 pub(super) async fn parked(State(state): State<HttpState>) -> Result<Response, Problem> {
-    large::list(state.head(), "parked", ops::parked::all(state.clock), None).await
+    large::list(state.head(), "parked", ops::parked::all(state.clock)).await
 }
 
 /// Which schedule, if not all, and which time: (from, to].
@@ -168,13 +169,14 @@ pub(super) struct AuditQuery {
 )]
 pub(super) async fn audit(
     State(state): State<HttpState>,
+    whose: Option<Extension<Whose>>,
     Asked(wanted): Asked<AuditQuery>,
 ) -> Result<Response, Problem> {
     let AuditQuery { schedule, from, to } = wanted;
     let window = Window::new(from, to, clock::now())?;
-    let Ok(place) = state.audits.clone().try_acquire_owned() else {
-        return Err(Problem::unavailable("another audit is running; try again when it is done"));
-    };
+    let whose = whose.map_or(Whose::Everybody, |Extension(whose)| whose);
+    let audits = state.audits.clone();
+    let place = audits.take(&whose)?;
     // On a task of its own, which keeps the place: arithmetic under way can't be cut off.
     let work =
         tokio::spawn(
@@ -186,5 +188,6 @@ pub(super) async fn audit(
         return Err(OpsError::Defect.into());
     };
     head.remove("schedules");
-    large::list(head, "schedules", schedules, Some(place)).await
+    let response = large::list(head, "schedules", schedules).await?;
+    Ok(response.map(|body| Body::new(audits.hold(body, place))))
 }

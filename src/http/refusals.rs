@@ -1,8 +1,11 @@
-//! Requests whose token is refused. Each is told why, as long as they are few; the log has one line of them in a while,
-//! and every one is counted in one.
+//! Requests that are refused for who asks: whose token is not known, came by a way on which it may have been read, or does
+//! not permit what was asked for. Each is told why, as long as they are few; the log has one line of each kind in a while, and
+//! every one is counted in one. Of tokens that may have been read those that are known come first: no flood of others hides them.
 
-use crate::authority::token::TokenId;
+use super::connection::Exposure;
+use crate::authority::{Caller, token::TokenId};
 use std::{
+    collections::BTreeMap,
     fmt,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -17,7 +20,10 @@ const WHILE: Duration = Duration::from_secs(1);
 /// At most one line of each kind in this long.
 pub(super) const LOG: Duration = Duration::from_secs(10);
 
-/// Requests whose token was refused.
+/// Known tokens that are named in a line.
+const NAMED: usize = 10;
+
+/// Requests that were refused for who asks.
 #[derive(Debug, Default)]
 pub(super) struct Refusals(Mutex<Counts>);
 
@@ -26,7 +32,17 @@ struct Counts {
     /// When the present while began, and how many wrong ones came in it.
     current: Option<(Instant, u32)>,
     unknown: Unsaid,
-    exposed: Unsaid,
+    denied: Unsaid,
+    exposed: BTreeMap<Exposure, Exposed>,
+}
+
+/// Tokens that came by a way on which they may have been read.
+#[derive(Debug, Default)]
+struct Exposed {
+    /// Those that are known, how often each came, and from where it did so last.
+    known: BTreeMap<String, (u64, String)>,
+    unknown: Unsaid,
+    logged: Option<Instant>,
 }
 
 /// What the log is still to be told of.
@@ -50,11 +66,19 @@ impl Refusals {
         told
     }
 
-    /// A token came from there by a way on which it may have been read; whose it is, as far as it is known.
-    pub(super) fn note_exposed(&self, peer: Option<IpAddr>, whose: &dyn fmt::Display) {
+    /// A token came from there by such a way; whose it is, if it is known.
+    pub(super) fn note_exposed(&self, exposure: Exposure, peer: Option<IpAddr>, holder: Option<&Caller>) {
         let mut counts = self.counts();
-        counts.exposed.note(format!("{}, {whose}", Peer(peer)));
-        log_exposed(counts.exposed.due(Instant::now()));
+        let exposed = counts.exposed.entry(exposure).or_default();
+        exposed.note(Peer(peer), holder.map(ToString::to_string));
+        log_exposed(exposure, exposed.due(Instant::now()));
+    }
+
+    /// Somebody was denied this, or asked for it too often.
+    pub(super) fn note_denied(&self, caller: &Caller, what: &str) {
+        let mut counts = self.counts();
+        counts.denied.note(format!("by {caller}, of {what}"));
+        log_denied(counts.denied.due(Instant::now()));
     }
 
     /// Has the log told of what came since its last line: a flood that has ended is counted to its end.
@@ -62,7 +86,10 @@ impl Refusals {
         let now = Instant::now();
         let mut counts = self.counts();
         log_unknown(counts.unknown.due(now));
-        log_exposed(counts.exposed.due(now));
+        log_denied(counts.denied.due(now));
+        for (exposure, exposed) in &mut counts.exposed {
+            log_exposed(*exposure, exposed.due(now));
+        }
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -76,11 +103,47 @@ fn log_unknown(due: Option<(u64, String)>) {
     }
 }
 
-fn log_exposed(due: Option<(u64, String)>) {
+fn log_denied(due: Option<(u64, String)>) {
     if let Some((count, last)) = due {
         tracing::warn!(
-            "requests refused whose token may have been read on its way, for nothing shows that it came encrypted: {count}, the last one from {last}: replace it (khronos token new), and have its holder use https"
+            "changes refused that were not permitted, or came too often: {count}, the last one {last}"
         );
+    }
+}
+
+fn log_exposed(exposure: Exposure, due: Option<String>) {
+    if let Some(whose) = due {
+        let (how, what_to_do) = exposure.logged();
+        tracing::warn!("requests refused, for {how}: {whose}: {what_to_do}");
+    }
+}
+
+impl Exposed {
+    fn note(&mut self, peer: Peer, holder: Option<String>) {
+        let Some(holder) = holder else { return self.unknown.note(peer.to_string()) };
+        let (count, last) = self.known.entry(holder).or_default();
+        *count = count.saturating_add(1);
+        *last = peer.to_string();
+    }
+
+    /// Whose they are, if it is time to say so: first those that are known.
+    fn due(&mut self, now: Instant) -> Option<String> {
+        let waits = self.logged.is_some_and(|logged| now.saturating_duration_since(logged) < LOG);
+        if waits || (self.known.is_empty() && self.unknown.count == 0) {
+            return None;
+        }
+        self.logged = Some(now);
+        let known = std::mem::take(&mut self.known);
+        let unknown = std::mem::take(&mut self.unknown);
+        let more = known.len().saturating_sub(NAMED);
+        let named = known.into_iter().take(NAMED);
+        let named =
+            named.map(|(whose, (count, last))| format!("{whose} ({count}, the last one from {last})"));
+        let more = (more > 0).then(|| format!("{more} more known ones"));
+        let Unsaid { count, last, .. } = unknown;
+        let unknown = (count > 0)
+            .then(|| format!("tokens that are not known here ({count}, the last one from {last})"));
+        Some(named.chain(more).chain(unknown).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -151,5 +214,25 @@ mod tests {
         assert_eq!(unsaid.due(begin + LOG - Duration::from_millis(1)), None);
         assert_eq!(unsaid.due(begin + LOG), Some((1_000, "0".into())));
         assert_eq!(unsaid.due(begin + LOG * 3), None);
+    }
+
+    #[test]
+    fn no_flood_hides_a_known_token_that_may_have_been_read() {
+        let begin = Instant::now();
+        let mut exposed = Exposed::default();
+        let here = || Peer("192.0.2.7".parse().ok());
+        (0..1_000).for_each(|_| exposed.note(here(), None));
+        exposed.note(Peer("192.0.2.8".parse().ok()), Some("the token 1f2e3d4c of 'admin'".into()));
+        exposed.note(here(), None);
+        let said = exposed.due(begin).unwrap();
+        assert_eq!(
+            said,
+            "the token 1f2e3d4c of 'admin' (1, the last one from 192.0.2.8), tokens that are not known here (1001, the last one from 192.0.2.7)"
+        );
+        (0..12).for_each(|number| exposed.note(here(), Some(format!("token {number:02}"))));
+        assert_eq!(exposed.due(begin), None);
+        let said = exposed.due(begin + LOG).unwrap();
+        assert!(said.starts_with("token 00 (1, ") && said.ends_with("), 2 more known ones"), "{said}");
+        assert_eq!(exposed.due(begin + LOG * 2), None);
     }
 }

@@ -1,12 +1,10 @@
 //! Places for connections that come when all ordinary ones are taken. They are asked for health alone, so that however
-//! many connections others hold, an operator's probe gets an answer.
+//! many connections others hold, an operator's probe gets an answer; or they show a token, and have an ordinary one then.
 
+use super::seat::Seat;
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Weak},
 };
 use tokio::task::AbortHandle;
 
@@ -20,20 +18,17 @@ pub(super) struct Reserve {
 #[derive(Debug)]
 struct Guest {
     connection: AbortHandle,
-    asked: Asked,
+    /// Gone with the connection.
+    seat: Weak<Seat>,
 }
 
-/// Whether a connection has asked something.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Asked(Arc<AtomicBool>);
-
-impl Asked {
-    pub(super) fn note(&self) {
-        self.0.store(true, Ordering::Relaxed);
+impl Guest {
+    fn is_waiting(&self) -> bool {
+        self.seat.upgrade().is_some_and(|seat| !seat.has_asked())
     }
 
-    fn has(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    fn is_here(&self) -> bool {
+        !self.connection.is_finished() && self.seat.upgrade().is_some_and(|seat| seat.refusal().is_some())
     }
 }
 
@@ -44,14 +39,14 @@ impl Reserve {
 
     /// Whether one more can be taken in.
     pub(super) fn has_room(&mut self) -> bool {
-        self.guests.retain(|guest| !guest.connection.is_finished());
-        self.guests.len() < self.most || self.guests.iter().any(|guest| !guest.asked.has())
+        self.guests.retain(Guest::is_here);
+        self.guests.len() < self.most || self.guests.iter().any(Guest::is_waiting)
     }
 
     /// Makes room for one more: the oldest that has asked nothing is cut off, if all places are taken.
     pub(super) fn make_room(&mut self) {
         if self.guests.len() >= self.most
-            && let Some(at) = self.guests.iter().position(|guest| !guest.asked.has())
+            && let Some(at) = self.guests.iter().position(Guest::is_waiting)
             && let Some(guest) = self.guests.remove(at)
         {
             guest.connection.abort();
@@ -59,7 +54,7 @@ impl Reserve {
     }
 
     /// Takes one in.
-    pub(super) fn admit(&mut self, connection: AbortHandle, asked: Asked) {
-        self.guests.push_back(Guest { connection, asked });
+    pub(super) fn admit(&mut self, connection: AbortHandle, seat: &Arc<Seat>) {
+        self.guests.push_back(Guest { connection, seat: Arc::downgrade(seat) });
     }
 }

@@ -70,28 +70,54 @@ pub(super) fn public(state: HttpState, shutdown: Shutdown) -> Router {
 
 /// All routes, for users who may open the control socket.
 pub(super) fn control(state: HttpState, shutdown: Shutdown) -> Router {
-    all(&state, shutdown).layer(Extension(Caller::operator()))
+    let known = all(&state, shutdown).layer(Extension(Caller::operator()));
+    known.layer(middleware::map_response(headers))
 }
 
 fn guarded(router: Router, state: HttpState) -> Router {
     let known = middleware::from_fn_with_state(state.clone(), authenticate);
-    router.layer(known).layer(middleware::from_fn_with_state(state, guard::guard))
+    let router = router.layer(known).layer(middleware::from_fn_with_state(state, guard::guard));
+    router.layer(middleware::map_response(headers))
 }
 
 /// Routes that change something. Each operation asks the caller itself; that all of them take a role is asked here, before
 /// anything of a request's body is read.
 fn changing(state: &HttpState, routes: OpenApiRouter<HttpState>) -> OpenApiRouter {
     routes
-        .layer(middleware::from_fn(operators))
+        .layer(middleware::from_fn_with_state(state.clone(), operators))
         .layer(middleware::from_fn(guard::same_origin))
         .layer(middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time))
         .with_state(state.clone())
 }
 
-async fn operators(Extension(caller): Extension<Caller>, request: Request, next: Next) -> Response {
-    match caller.may(Role::Operate, "change something") {
+async fn operators(
+    State(state): State<HttpState>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let what = request.uri().path().to_owned();
+    let answer = match caller.may(Role::Operate, "change something") {
         Ok(()) => next.run(request).await,
         Err(denied) => Problem::from(OpsError::from(denied)).into_response(),
+    };
+    // Else a token that feels its way through the domains of others would not be seen.
+    if matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
+        state.access.note_denied(&caller, &what);
+    }
+    answer
+}
+
+/// Who may change something of some domains only has what he names looked up: a few at a time.
+async fn looked_up(
+    state: State<HttpState>,
+    caller: Extension<Caller>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match caller.is_of_everything() {
+        true => next.run(request).await,
+        false => large::limit_answers(state, request, next).await,
     }
 }
 
@@ -102,6 +128,7 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
     let changed = OpenApiRouter::new()
         .routes(routes!(control::release))
         .routes(routes!(control::discard))
+        .layer(middleware::from_fn_with_state(state.clone(), looked_up))
         .routes(routes!(control::reload));
     let paused = OpenApiRouter::new().routes(routes!(control::pause)).routes(routes!(control::resume));
     let next = dear(OpenApiRouter::new().routes(routes!(preview::next)));
@@ -129,34 +156,13 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY))
-        .layer(middleware::map_response(headers))
-}
-
-/// The routes served when all ordinary connections are taken, behind the guard.
-pub(super) fn crowded(state: HttpState) -> Router {
-    let most = state.limits.connections;
-    let full = move || async move {
-        let what = format!(
-            "{most} connections are open, which is the limit, or as many as one address may have that shows no token; try again later"
-        );
-        Problem::unavailable(what)
-    };
-    let prompt = middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time);
-    let (health, _) = health().split_for_parts();
-    let router = health
-        .layer(prompt)
-        .fallback(full)
-        .layer(DefaultBodyLimit::max(BODY))
-        .layer(middleware::map_response(headers))
-        .with_state(state.clone());
-    guarded(router, state)
 }
 
 /// What a connection is told that is not encrypted where it should be.
 pub(super) fn clear(access: Access) -> Router {
     let told = |connection: Option<Extension<Connection>>, asked: HeaderMap| async move {
         let connection = connection.map_or(Connection::UNKNOWN, |Extension(connection)| connection);
-        let token = if access.note_clear(connection, &asked) || asked.contains_key(header::AUTHORIZATION) {
+        let token = if access.note_clear(connection, &asked) {
             ". The token of this request came in the clear, and may have been read on its way: replace it (khronos token new)"
         } else {
             ""

@@ -1,17 +1,14 @@
 //! Accepts connections, bounds their number, encrypts those on TCP where that is configured, and drains them at shutdown.
 
 use super::{
-    connection::Connection,
-    feed,
-    limits::Limits,
-    listener::ControlSocket,
-    reserve::{Asked, Reserve},
-    routes,
-    shares::{Addresses, Share},
-    state::HttpState,
-    write_timeout::WriteTimeout,
+    connection::Connection, feed, limits::Limits, listener::ControlSocket, reserve::Reserve, routes,
+    seat::Seat, shares::Shares, state::HttpState, write_timeout::WriteTimeout,
 };
-use axum::{Router, body::Body};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, header},
+};
 use hyper::{body::Incoming, server::conn::http1, service::Service as _};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -19,7 +16,8 @@ use hyper_util::{
 };
 use ponos::shutdown::{Shutdown, Stage};
 use std::{
-    net::{IpAddr, SocketAddr},
+    convert::Infallible,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -43,11 +41,11 @@ const HASTE: Duration = Duration::from_secs(2);
 pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) {
     let limits = state.limits;
     let tls = state.tls.clone();
-    let crowded = routes::crowded(state.clone());
     let router = routes::public(state.clone(), shutdown.clone());
     let clear = routes::clear(state.access.clone());
-    let places = Arc::new(Semaphore::new(limits.connections));
-    let shares = Addresses::new(limits.connections.div_ceil(4), state.access.is_behind_proxy());
+    let places = Shares::new(limits.connections);
+    // Where tokens are wanted, who shows none keeps no place longer than for one answer.
+    let is_kept = !state.access.wants_tokens();
     let mut reserve = Reserve::new(limits.reserve);
     let mut connections = JoinSet::new();
     // Ends with this function.
@@ -59,7 +57,7 @@ pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) 
     let mut failing = false;
     loop {
         while connections.try_join_next().is_some() {}
-        if places.available_permits() == 0 && !reserve.has_room() {
+        if places.are_taken() && !reserve.has_room() {
             // All are being answered, which is soon done.
             tokio::select! {
                 _ = connections.join_next() => continue,
@@ -78,28 +76,28 @@ pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) 
             }
         };
         failing = false;
-        // Feeds are small writes that should leave at once; a peer without it is merely slower.
-        let _ = stream.set_nodelay(true);
+        prepare(&stream, limits);
         let ip = |address: std::io::Result<SocketAddr>| address.ok().map(|address| address.ip());
         let (local, peer) = (ip(stream.local_addr()), ip(stream.peer_addr()));
-        let connection = Some(Connection { local, peer, encrypted: tls.is_some() });
+        let connection = Connection { local, peer, encrypted: tls.is_some() };
+        let share = places.take(state.whose_connection(connection));
+        let in_reserve = share.is_err();
+        if in_reserve && !reserve.has_room() {
+            // Its address has its share, and there is no place to hear it.
+            refuse(&stream, tls.is_some());
+            continue;
+        }
         let encryption = tls.as_ref().map(|tls| (tls.acceptor(), clear.clone()));
-        let share = shares.take(peer);
-        if let Some(share) = share
-            && let Ok(place) = places.clone().try_acquire_owned()
-        {
-            let share = Some(Arc::new(share));
-            let talk = Talk { connection, limits, place: Some(place), share, asked: None };
-            connections.spawn(talk.begin(stream, encryption, router.clone(), shutdown.clone()));
-        } else if reserve.has_room() {
+        let seat = Arc::new(Seat::new(places.clone(), share, is_kept));
+        let talk = Talk { seat: Some((seat.clone(), connection)), limits, place: None, in_reserve };
+        let begun = talk.begin(stream, encryption, router.clone(), shutdown.clone());
+        if in_reserve {
             reserve.make_room();
-            let asked = Asked::default();
-            let talk = Talk { connection, limits, place: None, share: None, asked: Some(asked.clone()) };
-            let begun = talk.begin(stream, encryption, crowded.clone(), shutdown.clone());
-            let connection = connections.spawn(begun);
-            reserve.admit(connection, asked);
+            reserve.admit(connections.spawn(begun), &seat);
             // Else a crowd that comes at once would push out who only waits for a turn of this thread.
             yield_now().await;
+        } else {
+            connections.spawn(begun);
         }
     }
     farewell(connections, limits).await;
@@ -129,7 +127,7 @@ pub async fn serve_control(mut socket: ControlSocket, state: HttpState, shutdown
         match accepted {
             Ok((stream, _)) => {
                 failing = false;
-                let talk = Talk { connection: None, limits, place: Some(place), share: None, asked: None };
+                let talk = Talk { seat: None, limits, place: Some(place), in_reserve: false };
                 connections.spawn(talk.converse(stream, router.clone(), shutdown.clone()));
             }
             Err(error) => pause(&error, &mut failing).await,
@@ -154,14 +152,13 @@ async fn place(
 
 /// A connection.
 struct Talk {
-    /// Where it comes from; none on the control socket.
-    connection: Option<Connection>,
+    /// Its place, and where it comes from; none on the control socket.
+    seat: Option<(Arc<Seat>, Connection)>,
     limits: Limits,
+    /// On the control socket.
     place: Option<OwnedSemaphorePermit>,
-    /// Of the address that it comes from, as long as nobody has shown a token on it.
-    share: Option<Arc<Share<IpAddr>>>,
-    /// Given for a connection of the reserve, which may ask once.
-    asked: Option<Asked>,
+    /// It may ask once.
+    in_reserve: bool,
 }
 
 impl Talk {
@@ -192,7 +189,7 @@ impl Talk {
 
     /// Until the head of a request must have come, or TLS have begun.
     fn haste(&self) -> Duration {
-        if self.asked.is_some() { self.limits.head.min(HASTE) } else { self.limits.head }
+        if self.in_reserve { self.limits.head.min(HASTE) } else { self.limits.head }
     }
 
     /// Answers requests until the peer, a limit or the shutdown ends the connection.
@@ -203,24 +200,27 @@ impl Talk {
         shutdown: Shutdown,
     ) {
         let haste = self.haste();
-        let Self { connection: from, limits, place, share, asked } = self;
-        let in_reserve = asked.is_some();
+        let Self { seat, limits, place, in_reserve } = self;
         let feeding = Arc::new(AtomicBool::new(false));
         let feeds = feeding.clone();
         let service = TowerToHyperService::new(router);
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-            if let Some(asked) = &asked {
-                asked.note();
-            }
             feeds.store(feed::PATHS.contains(&request.uri().path()), Ordering::Relaxed);
             let mut request = request.map(Body::new);
-            if let Some(from) = from {
+            let seat = seat.clone().map(|(seat, from)| {
+                seat.note_asked();
                 request.extensions_mut().insert(from);
+                request.extensions_mut().insert(seat.clone());
+                seat
+            });
+            let answer = service.call(request);
+            async move {
+                let Ok(mut answer) = answer.await;
+                if seat.is_some_and(|seat| !seat.is_kept()) {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
             }
-            if let Some(share) = &share {
-                request.extensions_mut().insert(share.clone());
-            }
-            service.call(request)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -277,6 +277,29 @@ async fn encrypted(stream: TcpStream, acceptor: TlsAcceptor) -> std::io::Result<
     acceptor.accept(stream).await.map(Box::new).map(Begun::Encrypted)
 }
 
+/// Sets how a connection sends; one where that fails is merely slower, or found dead later.
+fn prepare(stream: &TcpStream, limits: Limits) {
+    // Feeds are small writes that should leave at once.
+    let _ = stream.set_nodelay(true);
+    // A peer that is gone takes nothing, though the system takes the comments of its feed for a long time.
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limits.stall));
+    #[cfg(not(target_os = "linux"))]
+    let _ = limits;
+}
+
+/// Tells a connection that nobody has a place for why it is closed, as far as that is taken at once.
+fn refuse(stream: &TcpStream, encrypted: bool) {
+    const REFUSED: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    if !encrypted {
+        // What is closed with something unread is reset, and the answer may be lost with it.
+        let _ = stream.try_read(&mut [0; 4096]);
+        let _ = stream.try_write(REFUSED);
+    }
+    tracing::debug!("a connection was refused: its address has its share, and the reserve is full");
+}
+
 async fn pause(error: &std::io::Error, failing: &mut bool) {
     if !std::mem::replace(failing, true) {
         tracing::warn!(%error, "an HTTP connection could not be accepted; accepting is retried");
@@ -288,5 +311,21 @@ async fn farewell(mut connections: JoinSet<()>, limits: Limits) {
     let all = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.farewell, all).await.is_err() {
         tracing::info!(connections = connections.len(), "HTTP connections were cut off at the end");
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_peer_that_is_gone_does_not_confirm_ends_its_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let limits = Limits::default();
+        prepare(&stream, limits);
+        let timeout = socket2::SockRef::from(&stream).tcp_user_timeout().unwrap();
+        assert_eq!(timeout, Some(limits.stall));
+        assert!(stream.nodelay().unwrap());
     }
 }

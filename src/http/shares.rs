@@ -1,108 +1,172 @@
-//! Shares of what there is a limited number of, so that nobody takes all of it: of connections, each address has one; of
-//! feeds and long answers, each owner.
+//! Shares of what there is a limited number of, so that nobody takes all of it: connections, feeds, long answers. An owner
+//! has half of it, an address that shows no token a quarter; but while half of all stays free, nobody has to give way.
 
 use std::{
     collections::HashMap,
-    hash::Hash,
+    fmt,
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// How many each may have, and has. Clones share it.
+/// Whose something is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Whose {
+    /// Of this owner of tokens.
+    Owner(Arc<str>),
+    /// Of this address, which shows no token; of IPv6, of its network of 64 bits, in which a host has as many as it likes.
+    Address(IpAddr),
+    /// Of nobody in particular: of this machine, which is known to whoever runs it, or of a proxy, whose are everybody's.
+    Everybody,
+}
+
+impl Whose {
+    /// Of whoever has this address.
+    pub(super) fn address(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            address => address,
+        })
+    }
+
+    /// How many of all he may have where others want some.
+    fn most(&self, all: usize) -> usize {
+        match self {
+            Self::Owner(_) => all.div_ceil(2),
+            Self::Address(_) => all.div_ceil(4),
+            Self::Everybody => all,
+        }
+    }
+}
+
+/// So many there are, and who has them. Clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Shares<K: Eq + Hash> {
-    most: usize,
-    /// Those who have some.
-    held: Arc<Mutex<HashMap<K, usize>>>,
+pub(super) struct Shares {
+    all: usize,
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    total: usize,
+    /// Of those who have some.
+    of: HashMap<Whose, usize>,
 }
 
 /// One of those that somebody has, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Share<K: Eq + Hash> {
-    /// None once it counts no more.
-    whose: Mutex<Option<K>>,
-    of: Shares<K>,
+pub(super) struct Share {
+    whose: Mutex<Whose>,
+    of: Shares,
 }
 
-impl<K: Eq + Hash + Clone> Shares<K> {
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, held: Arc::default() }
+/// Why somebody gets none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoShare {
+    /// All are taken: so many.
+    Full(usize),
+    /// The owner has so many, and others may want theirs.
+    Owner(usize),
+    /// The address has so many without a token, and others may want theirs.
+    Address(usize),
+}
+
+impl Shares {
+    pub(super) fn new(all: usize) -> Self {
+        Self { all, held: Arc::default() }
     }
 
-    /// One more, if there may be.
-    pub(super) fn take(&self, whose: K) -> Option<Share<K>> {
+    /// One more, if he may have it.
+    pub(super) fn take(&self, whose: Whose) -> Result<Share, NoShare> {
         let mut held = self.held();
-        let count = held.get(&whose).copied().unwrap_or_default();
-        if count >= self.most {
-            return None;
+        let total = held.total.saturating_add(1);
+        self.check(&held, &whose, total)?;
+        if total > self.all {
+            return Err(NoShare::Full(self.all));
         }
-        held.insert(whose.clone(), count + 1);
+        held.total = total;
+        held.add(whose.clone());
         drop(held);
-        Some(Share { whose: Mutex::new(Some(whose)), of: self.clone() })
+        Ok(Share { whose: Mutex::new(whose), of: self.clone() })
     }
 
-    /// One that does not count.
-    pub(super) fn uncounted(&self) -> Share<K> {
-        Share { whose: Mutex::default(), of: self.clone() }
-    }
-}
-
-impl<K: Eq + Hash> Shares<K> {
-    /// How many each may have.
-    pub(super) fn most(&self) -> usize {
-        self.most
+    /// Whether all are taken.
+    pub(super) fn are_taken(&self) -> bool {
+        self.held().total >= self.all
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<K, usize>> {
+    /// Whether he may have one more, so that these are taken in all.
+    fn check(&self, held: &Held, whose: &Whose, total: usize) -> Result<(), NoShare> {
+        let count = held.of.get(whose).copied().unwrap_or_default();
+        if total <= self.all.div_ceil(2) || count < whose.most(self.all) {
+            return Ok(());
+        }
+        Err(match whose {
+            Whose::Owner(_) => NoShare::Owner(count),
+            Whose::Address(_) => NoShare::Address(count),
+            Whose::Everybody => NoShare::Full(self.all),
+        })
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Eq + Hash> Share<K> {
-    /// It counts no more.
-    pub(super) fn release(&self) {
-        let Some(whose) = self.whose.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let mut held = self.of.held();
-        match held.get_mut(&whose) {
+impl Held {
+    fn add(&mut self, whose: Whose) {
+        *self.of.entry(whose).or_default() += 1;
+    }
+
+    fn remove(&mut self, whose: &Whose) {
+        match self.of.get_mut(whose) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => drop(held.remove(&whose)),
+            _ => drop(self.of.remove(whose)),
         }
     }
 }
 
-impl<K: Eq + Hash> Drop for Share<K> {
+impl Share {
+    /// Has it be his from now on, if he may have one more. Else it stays whose it was.
+    pub(super) fn give(&self, to: Whose) -> Result<(), NoShare> {
+        let mut whose = self.whose.lock().unwrap_or_else(PoisonError::into_inner);
+        if *whose == to {
+            return Ok(());
+        }
+        let mut held = self.of.held();
+        self.of.check(&held, &to, held.total)?;
+        held.remove(&whose);
+        held.add(to.clone());
+        *whose = to;
+        Ok(())
+    }
+}
+
+impl Drop for Share {
     fn drop(&mut self) {
-        self.release();
+        let whose = self.whose.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.of.held();
+        held.total = held.total.saturating_sub(1);
+        held.remove(whose);
     }
 }
 
-/// Connections, of which each address has a share as long as it shows no token. This machine's own are known to whoever runs
-/// it, and a proxy's are of everybody: these are not counted.
-#[derive(Debug)]
-pub(super) struct Addresses {
-    shares: Shares<IpAddr>,
-    behind_proxy: bool,
+impl fmt::Display for NoShare {
+    /// Behind what there are so many of.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "are open, which is the limit",
+            Self::Owner(_) => "of yours are open, which is the limit of one owner",
+            Self::Address(_) => "of your address are open, which is the limit of one that shows no token",
+        })
+    }
 }
 
-impl Addresses {
-    pub(super) fn new(most: usize, behind_proxy: bool) -> Self {
-        Self { shares: Shares::new(most), behind_proxy }
-    }
-
-    /// One more of this address, if there may be.
-    pub(super) fn take(&self, peer: Option<IpAddr>) -> Option<Share<IpAddr>> {
-        match peer.filter(|peer| !self.behind_proxy && !peer.to_canonical().is_loopback()) {
-            Some(peer) => self.shares.take(whose(peer)),
-            None => Some(self.shares.uncounted()),
+impl NoShare {
+    /// How many there are.
+    pub(super) fn count(self) -> usize {
+        match self {
+            Self::Full(count) | Self::Owner(count) | Self::Address(count) => count,
         }
-    }
-}
-
-/// Whoever has this address: of IPv6, the network of 64 bits, in which a host has as many addresses as it likes.
-fn whose(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address => address,
     }
 }
 
@@ -110,41 +174,78 @@ fn whose(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    #[test]
-    fn nobody_has_more_than_his_share_and_what_he_gives_back_is_there_again() {
-        let shares = Shares::new(2);
-        let first = shares.take("ann").unwrap();
-        let second = shares.take("ann").unwrap();
-        assert!(shares.take("ann").is_none() && shares.take("bob").is_some());
-        first.release();
-        first.release();
-        drop(first);
-        let third = shares.take("ann").unwrap();
-        assert!(shares.take("ann").is_none());
-        drop((second, third, shares.uncounted()));
-        assert!(shares.held().is_empty(), "nobody is remembered");
+    fn owner(name: &str) -> Whose {
+        Whose::Owner(name.into())
     }
 
-    #[test]
-    fn an_address_has_its_share_of_connections_until_it_shows_a_token() {
-        let taken = |addresses: &Addresses, peer: &str| addresses.take(peer.parse().ok());
-        let addresses = Addresses::new(3, false);
-        let crowd: Vec<_> = (0..3).map(|_| taken(&addresses, "192.0.2.7").unwrap()).collect();
-        assert!(taken(&addresses, "192.0.2.7").is_none() && taken(&addresses, "::ffff:192.0.2.7").is_none());
-        assert!(taken(&addresses, "192.0.2.8").is_some());
-        crowd[1].release();
-        assert!(taken(&addresses, "192.0.2.7").is_some());
-        for (behind_proxy, peer) in [(false, "127.0.0.1"), (false, "::1"), (true, "192.0.2.7")] {
-            let addresses = Addresses::new(1, behind_proxy);
-            let many: Vec<_> = (0..100).filter_map(|_| taken(&addresses, peer)).collect();
-            assert_eq!(many.len(), 100, "{peer}");
+    fn address(address: &str) -> Whose {
+        Whose::address(address.parse().unwrap())
+    }
+
+    /// As many as he gets.
+    fn all(shares: &Shares, whose: &Whose) -> (Vec<Share>, NoShare) {
+        let mut taken = Vec::new();
+        loop {
+            match shares.take(whose.clone()) {
+                Ok(share) => taken.push(share),
+                Err(why) => return (taken, why),
+            }
         }
     }
 
     #[test]
+    fn an_owner_has_half_and_what_he_gives_back_is_there_again() {
+        let shares = Shares::new(8);
+        let (mut ann, why) = all(&shares, &owner("ann"));
+        assert_eq!((ann.len(), why), (4, NoShare::Owner(4)));
+        let (bob, why) = all(&shares, &owner("bob"));
+        assert_eq!((bob.len(), why), (4, NoShare::Owner(4)));
+        assert!(shares.are_taken());
+        assert_eq!(shares.take(owner("eve")).unwrap_err(), NoShare::Full(8));
+        ann.pop();
+        assert_eq!(shares.take(owner("bob")).unwrap_err(), NoShare::Owner(4));
+        assert!(shares.take(owner("eve")).is_ok());
+        drop((ann, bob));
+        assert!(shares.held().of.is_empty() && shares.held().total == 0, "nobody is remembered");
+    }
+
+    #[test]
+    fn an_address_gives_way_only_where_fewer_than_half_are_free() {
+        let shares = Shares::new(16);
+        let (crowd, why) = all(&shares, &address("192.0.2.7"));
+        assert_eq!((crowd.len(), why), (8, NoShare::Address(8)));
+        assert!(shares.take(address("::ffff:192.0.2.7")).is_err());
+        let (other, _) = all(&shares, &address("192.0.2.8"));
+        assert_eq!(other.len(), 4);
+        let (here, why) = all(&shares, &Whose::Everybody);
+        assert_eq!((here.len(), why), (4, NoShare::Full(16)));
+        assert!(shares.are_taken());
+        drop(here);
+        assert!(shares.take(address("192.0.2.7")).is_err() && shares.take(owner("ann")).is_ok());
+        let one = Shares::new(1);
+        assert_eq!(all(&one, &address("192.0.2.7")).0.len(), 1);
+    }
+
+    #[test]
+    fn what_is_given_on_counts_for_whom_it_was_given_to() {
+        let shares = Shares::new(4);
+        let (crowd, _) = all(&shares, &address("192.0.2.7"));
+        assert_eq!(crowd.len(), 2);
+        crowd[0].give(owner("ann")).unwrap();
+        crowd[0].give(owner("ann")).unwrap();
+        let more = [shares.take(owner("ann")).unwrap(), shares.take(owner("bob")).unwrap()];
+        assert!(shares.are_taken());
+        assert_eq!(crowd[1].give(owner("ann")), Err(NoShare::Owner(2)));
+        assert_eq!(crowd[1].give(owner("bob")), Ok(()));
+        assert!(!shares.held().of.contains_key(&address("192.0.2.7")));
+        drop((crowd, more));
+        assert!(shares.held().of.is_empty() && shares.held().total == 0);
+    }
+
+    #[test]
     fn a_network_of_ipv6_is_one_address() {
-        let whose = |address: &str| whose(address.parse().unwrap()).to_string();
-        assert_eq!(whose("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!((whose("::ffff:192.0.2.7"), whose("192.0.2.7")), ("192.0.2.7".into(), "192.0.2.7".into()));
+        assert_eq!(address("2001:db8:1:2:3:4:5:6"), address("2001:db8:1:2:9::1"));
+        assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));
+        assert_eq!(address("::ffff:192.0.2.7"), address("192.0.2.7"));
     }
 }

@@ -1,9 +1,17 @@
 //! The state that all handlers share.
 
-use super::{access::Access, limits::Limits, places::Places, shares::Shares, tls::Tls};
-use crate::ops::RunningClock;
+use super::{
+    access::Access,
+    audits::Audits,
+    connection::{self, Connection},
+    limits::Limits,
+    places::Places,
+    shares::{Shares, Whose},
+    tls::Tls,
+};
+use crate::{authority::Caller, ops::RunningClock};
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use tokio::sync::Semaphore;
 
 /// The running clock, and how many may ask it at a time. Clones share it.
@@ -14,17 +22,15 @@ pub struct HttpState {
     pub(super) access: Access,
     pub(super) tls: Option<Tls>,
     pub(super) limits: Limits,
-    pub(super) feeds: Arc<Semaphore>,
-    /// Of the feeds, each owner's.
-    pub(super) feed_shares: Shares<Arc<str>>,
-    pub(super) audits: Arc<Semaphore>,
+    pub(super) feeds: Shares,
+    pub(super) audits: Audits,
     /// What is worked out next, of a definition or a schedule: one at a time, so that lists have a thread left.
     pub(super) previews: Arc<Semaphore>,
     pub(super) large: Places,
     /// Large bodies that are being read.
-    pub(super) bodies: Arc<Semaphore>,
-    /// Of these, each owner's.
-    pub(super) body_shares: Shares<Arc<str>>,
+    pub(super) bodies: Shares,
+    /// Whether an address is the machine's own, of which nobody is hurried.
+    pub(super) is_own: fn(IpAddr) -> bool,
 }
 
 impl HttpState {
@@ -36,27 +42,20 @@ impl HttpState {
             hosts: hosts.into(),
             access: Access::default(),
             tls: None,
-            feeds: Arc::new(Semaphore::new(limits.feeds)),
-            feed_shares: Shares::new(usize::MAX),
-            audits: Arc::new(Semaphore::new(1)),
+            feeds: Shares::new(limits.feeds),
+            audits: Audits::new(limits.hold),
             previews: Arc::new(Semaphore::new(1)),
-            large: Places::new(limits.large, usize::MAX, limits.hold),
-            bodies: Arc::new(Semaphore::new(limits.bodies)),
-            body_shares: Shares::new(usize::MAX),
+            large: Places::new(limits.large, limits.hold),
+            bodies: Shares::new(limits.bodies),
+            is_own: connection::is_own,
             limits,
         }
     }
 
-    /// The same for these callers. Where they have names, each owner has half of the feeds, long answers and large bodies
-    /// at most.
+    /// The same for these callers.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
-        let limits = self.limits;
-        let share = |all: usize| if access.has_tokens() { all.div_ceil(2) } else { usize::MAX };
-        let feed_shares = Shares::new(share(limits.feeds));
-        let large = Places::new(limits.large, share(limits.large), limits.hold);
-        let body_shares = Shares::new(share(limits.bodies));
-        Self { access, feed_shares, large, body_shares, ..self }
+        Self { access, ..self }
     }
 
     /// The same, encrypted on TCP if there is something to encrypt with.
@@ -68,6 +67,24 @@ impl HttpState {
     /// The same with places of its own: a flood from elsewhere takes none of the operators'.
     pub(super) fn for_operators(self) -> Self {
         Self::new(self.clock, Vec::new(), self.limits).with_tls(self.tls)
+    }
+
+    /// Whose a connection is on which no token was shown.
+    pub(super) fn whose_connection(&self, connection: Connection) -> Whose {
+        let counts = |peer: &IpAddr| !self.access.is_behind_proxy() && !(self.is_own)(*peer);
+        connection.peer.filter(counts).map_or(Whose::Everybody, Whose::address)
+    }
+
+    /// Whose it is what this caller takes. Where there are tokens, those who show none leave something to those who do.
+    pub(super) fn whose(&self, caller: &Caller, connection: Connection) -> Whose {
+        let named = || Whose::Owner(caller.owner().clone());
+        if caller.has_token() {
+            return named();
+        }
+        match self.whose_connection(connection) {
+            Whose::Everybody if self.access.has_tokens() => named(),
+            whose => whose,
+        }
     }
 
     /// How an answer of this clock begins.

@@ -5,6 +5,7 @@ mod ask;
 mod connections;
 mod docs;
 mod encrypted;
+mod fair;
 mod feed;
 mod kinds;
 mod long;

@@ -1,6 +1,12 @@
 //! HTTPS: asked by our own client, and by peers that do not do as they should.
 
-use super::{super::client::Credentials, *};
+use super::{
+    super::{client::Credentials, connection::Connection},
+    *,
+};
+use axum::{body::Body, http::Request};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use testkit::{Certificates, wait_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -60,8 +66,23 @@ async fn who_asks_in_the_clear_is_told_so_and_that_his_token_is_to_be_replaced()
     let answer = whole(&clock, &format!("{head}\r\n")).await;
     assert!(answer.contains(" 400 ") && answer.contains("this port speaks HTTPS"), "{answer}");
     assert!(!answer.contains("replace") && !answer.contains("one-minute"), "{answer}");
+    // What stays on this machine nobody reads.
     let answer = whole(&clock, &format!("{head}Authorization: Bearer kh_x\r\n\r\n")).await;
-    assert!(answer.contains("replace it (khronos token new)"), "{answer}");
+    assert!(answer.contains(" 400 ") && !answer.contains("replace"), "{answer}");
+    let clear = TowerToHyperService::new(routes::clear(clock.state.access.clone()));
+    for (peer, burnt) in [("127.0.0.1", false), ("10.0.0.7", true)] {
+        let request = Request::builder()
+            .uri("/schedules")
+            .header("authorization", "Bearer kh_x")
+            .extension(Connection { peer: peer.parse().ok(), ..Connection::UNKNOWN })
+            .body(Body::empty())
+            .unwrap();
+        let answer = clear.call(request).await.unwrap();
+        assert_eq!(answer.status(), 400);
+        let body = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
+        let said = String::from_utf8_lossy(&body).contains("replace it (khronos token new)");
+        assert_eq!(said, burnt, "{peer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,4 +98,17 @@ async fn health_is_answered_by_https_however_many_connections_are_open() {
     drop(crowd);
     let again = || async { clock.client.get::<Value>("/schedules").await.ok() };
     wait_until("all to be answered again", LONG, again).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_that_has_not_ended_holds_up_no_shutdown() {
+    let (clock, _folder) = clock(Limits { head: LONG * 10, farewell: LONG * 10, ..Limits::default() }).await;
+    let mut stream = TcpStream::connect(clock.address).await.unwrap();
+    stream.write_all(b"\x16\x03\x01\x00\xff").await.unwrap();
+    // It is being served: others that came later are.
+    clock.client.get::<Value>("/healthz").await.unwrap();
+    clock.trigger.advance();
+    let mut rest = Vec::new();
+    drop(tokio::time::timeout(LONG, stream.read_to_end(&mut rest)).await.expect("it is closed"));
+    assert!(rest.is_empty(), "{rest:?}");
 }

@@ -1,6 +1,7 @@
 //! Answers that are long: whole, a few at a time, and never in the way of the rest.
 
 use super::*;
+use crate::http::shares::Whose;
 use std::collections::BTreeMap;
 use testkit::wait_until;
 use tokio::{
@@ -129,6 +130,27 @@ async fn slow_readers_give_way_to_others_once_they_had_their_time() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn at_the_share_of_an_owner_his_oldest_answer_gives_way_and_no_other_ones() {
+    use super::super::{
+        places::Places,
+        shares::{NoShare, Whose},
+    };
+    use axum::body::Body;
+    use http_body_util::BodyExt;
+    let places = Places::new(4, LONG);
+    let [ann, bob] = ["ann", "bob"].map(|name| Whose::Owner(name.into()));
+    let given = |whose| places.hold(Body::from("slow"), places.take(whose).unwrap());
+    let mut others = given(&bob);
+    let (mut first, mut second) = (given(&ann), given(&ann));
+    assert_eq!(places.take(&ann).unwrap_err(), NoShare::Owner(2));
+    tokio::time::advance(LONG).await;
+    let third = given(&ann);
+    assert!(first.frame().await.unwrap().unwrap_err().to_string().contains("read too slowly"));
+    assert!(others.frame().await.unwrap().is_ok() && second.frame().await.unwrap().is_ok());
+    drop(third);
+}
+
 async fn raw_head(clock: &Clock, path: &str) -> String {
     let mut stream = ask(clock, path).await;
     let mut head = vec![0; 4096];
@@ -226,7 +248,7 @@ async fn what_is_missing_is_told_as_data_too_for_a_client_that_lists_all_elsewhe
 #[tokio::test]
 async fn who_needs_many_answers_waits_for_a_place() {
     let clock = Clock::with(Limits { large: 1, hold: LONG, ..Limits::default() }).await;
-    let place = clock.state.large.take(&"somebody".into()).unwrap();
+    let place = clock.state.large.take(&Whose::Owner("somebody".into())).unwrap();
     let asked = tokio::spawn({
         let client = clock.client.clone();
         async move { client.get_patiently::<Value>("/v1/schedules").await }
