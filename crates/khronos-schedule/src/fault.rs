@@ -83,13 +83,13 @@ pub struct Fault {
     /// Of which of the `timings` (from 0) it is a key; `None` for the schedule's own.
     pub part: Option<u8>,
     /// Which item of the key's list (from 0) is to blame; `None` where it holds no list, or all of it is.
-    pub item: Option<usize>,
+    pub item: Option<u32>,
     /// Byte range within the key's text value, where a part of it is to blame; `None` for the whole value.
     pub at: Option<Range<usize>>,
     /// What was found and what is allowed.
     pub what: String,
     /// What is allowed, where that is known.
-    pub expected: Option<String>,
+    pub expected: Option<Box<str>>,
     /// What to write instead, where it can be guessed.
     pub help: Option<String>,
 }
@@ -111,7 +111,7 @@ pub(super) struct Flaw {
     code: FaultCode,
     at: Option<Range<usize>>,
     what: String,
-    expected: Option<String>,
+    expected: Option<Box<str>>,
     help: Option<String>,
 }
 
@@ -134,7 +134,7 @@ impl Flaw {
 
     /// What is allowed.
     pub(super) fn expected(mut self, expected: impl Into<String>) -> Self {
-        self.expected = Some(expected.into());
+        self.expected = Some(expected.into().into());
         self
     }
 
@@ -152,7 +152,7 @@ impl Flaw {
 
     /// The fault of an item of the key's list.
     pub(super) fn of_item(self, key: &'static str, item: usize) -> Fault {
-        Fault { item: Some(item), ..self.of(key) }
+        Fault { item: u32::try_from(item).ok(), ..self.of(key) }
     }
 
     /// The fault, now that the key is known.

@@ -102,7 +102,7 @@ fn located(fault: &Fault) -> FieldFault {
         pointer: format!("/{}", path.replace('.', "/")),
         code: fault.code,
         detail: format!("{path}: {}", fault.what),
-        expected: fault.expected.clone().or_else(form),
+        expected: fault.expected.as_deref().map(str::to_owned).or_else(form),
         suggestion: fault.help.clone(),
     }
 }

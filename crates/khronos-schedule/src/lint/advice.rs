@@ -103,6 +103,7 @@ fn run_out(definition: &Definition, timing: &Timing, now: Timestamp) -> Vec<Faul
             false => ("only", &definition.only),
         };
         let item = list.iter().flatten().position(|name| **name == *one.calendar);
+        let item = item.and_then(|item| u32::try_from(item).ok());
         Fault {
             item,
             ..Flaw::whole(if one.end <= now { one.to_string() } else { one.coming() })
