@@ -45,7 +45,7 @@ struct Current {
     /// Of what stands behind it in the file.
     chain: Option<Validity>,
     /// Of the files that were judged last, whether they could be used or not; none where that may change with the time.
-    judged: Seen,
+    judged: Option<Seen>,
     /// Of the files as the last look found them.
     seen: Seen,
     /// Why files that have changed are not used.
@@ -83,7 +83,8 @@ impl Tls {
         let (config, validity, chain) = files.config(&pem).map_err(HttpError::Tls)?;
         let seen = pem.seen();
         let config = Arc::new(config);
-        let current = Current { config, validity, chain, judged: seen, seen, unusable: None, said: None };
+        let current =
+            Current { config, validity, chain, judged: Some(seen), seen, unusable: None, said: None };
         Ok(Self { files: Arc::new(files), current: Arc::new(Mutex::new(current)) })
     }
 
@@ -114,13 +115,13 @@ impl Tls {
         {
             let mut current = self.current();
             let is_new = std::mem::replace(&mut current.seen, seen) != seen;
-            if is_new || current.judged == seen {
+            if is_new || current.judged == Some(seen) {
                 return;
             }
         }
         let read = pem.and_then(|pem| self.files.config(&pem));
         let mut current = self.current();
-        current.judged = seen;
+        current.judged = Some(seen);
         // Nothing is said of one whose time can't be read.
         let is_now = |validity: Option<Validity>| validity.is_none_or(|validity| validity.is_now(now));
         current.unusable = match read {
@@ -323,6 +324,17 @@ mod tests {
         tls.look(after);
         assert_ne!(used(), first);
         assert_eq!(tls.warnings(after), Vec::<String>::new());
+        // What can't be read any more is said, whatever was said before.
+        let past = Certificates::generate_valid(other.path(), (2020, 1, 1), (2021, 1, 1));
+        fs::copy(&past.server.certificate, &good.server.certificate).unwrap();
+        fs::copy(&past.server.key, &good.server.key).unwrap();
+        tls.look(after);
+        tls.look(after);
+        assert!(tls.warnings(after)[0].contains("expired at 2021"), "{:?}", tls.warnings(after));
+        fs::remove_file(&good.server.key).unwrap();
+        tls.look(after);
+        tls.look(after);
+        assert!(tls.warnings(after)[0].contains("can't be read"), "{:?}", tls.warnings(after));
     }
 
     #[test]
