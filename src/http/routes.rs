@@ -17,7 +17,7 @@ use crate::{
 };
 use axum::{
     Extension, Json, Router,
-    extract::{DefaultBodyLimit, OriginalUri, Request, State},
+    extract::{DefaultBodyLimit, MatchedPath, OriginalUri, Request, State},
     http::{HeaderMap, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -96,14 +96,15 @@ async fn operators(
     request: Request,
     next: Next,
 ) -> Response {
-    let what = request.uri().path().to_owned();
+    // As the route is written: names in it are the caller's own words.
+    let what = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let answer = match caller.may(Role::Operate, "change something") {
         Ok(()) => next.run(request).await,
         Err(denied) => Problem::from(OpsError::from(denied)).into_response(),
     };
     // Else a token that feels its way through the domains of others would not be seen.
     if matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
-        state.access.note_denied(&caller, &what);
+        state.access.note_denied(&caller, what.as_deref().unwrap_or("a change"));
     }
     answer
 }

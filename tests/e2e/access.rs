@@ -117,6 +117,9 @@ fn tokens_decide_who_may_do_what_and_no_log_or_file_has_one() {
         clock.log()
     );
 
+    let denied = format!("by the token {} of 'tests', of /parked/drop", &reader[3..11]);
+    assert!(clock.log().contains(&denied), "{}", clock.log());
+
     // A token that came through a proxy, maybe in the clear, is said to be burnt.
     let mut stream = TcpStream::connect(("127.0.0.1", clock.port)).unwrap();
     let head = format!("GET /schedules HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {reader}\r\n");
