@@ -25,15 +25,15 @@ pub fn message(bytes: &[u8]) -> Message {
 }
 
 fn set(message: &mut Message, property: &str, value: &[u8]) {
-    let text = Some(String::from_utf8_lossy(value).into_owned());
+    let text = String::from_utf8_lossy(value).into_owned();
     let properties = &mut message.properties;
     match property {
-        "content_type" => properties.content_type = text,
-        "content_encoding" => properties.content_encoding = text,
-        "message_id" => properties.message_id = text,
-        "type" => properties.kind = text,
-        "correlation_id" => properties.correlation_id = text,
-        _ => message.routing_key = text.unwrap_or_default(),
+        "content_type" => properties.content_type = Some(text),
+        "content_encoding" => properties.content_encoding = Some(text),
+        "message_id" => properties.message_id = Some(text),
+        "type" => properties.kind = Some(text),
+        "correlation_id" => properties.correlation_id = Some(text),
+        _ => message.routing_key = text,
     }
 }
 
