@@ -16,7 +16,7 @@ use ponos_event::{
 };
 
 /// The largest payload, serialised as JSON, in bytes.
-const MAX_DATA: usize = 64 * 1024;
+pub(crate) const MAX_DATA: usize = 64 * 1024;
 /// The longest name, in bytes.
 const MAX_NAME: usize = 128;
 /// The most resends, and the longest time for them (milliseconds): as in the configuration.

@@ -5,7 +5,7 @@
 
 mod words;
 
-use self::words::{expected, first, is_decimal, remedy, type_name};
+use self::words::{expected, first, is_decimal, least_bytes, remedy, type_name};
 use super::{
     advice, build,
     exact::number,
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Calendars, Definition, FaultCode, Schedule,
+    definition::build::MAX_DATA,
     diagnostic::did_you_mean,
     fault::{Fault, shown},
     lint::near_miss,
@@ -306,7 +307,7 @@ impl JsonWalk {
                 return self.count(path, kind, raw);
             }
             (Kind::Integer, b'-' | b'0'..=b'9') => return self.number(path, raw),
-            (Kind::Payload, byte) if byte != b'n' => return self.payload(path, raw, depth + 1),
+            (Kind::Payload, byte) if byte != b'n' => return self.payload_within_bound(path, raw, depth + 1),
             (kind, _) => {
                 self.refuse(path, FaultCode::WrongType, || {
                     let expected = expected(kind);
@@ -316,6 +317,18 @@ impl JsonWalk {
                 return None;
             }
         })
+    }
+
+    /// What is far too long is not made into values, which take much more memory than their text.
+    fn payload_within_bound(&mut self, path: &Path<'_>, raw: &RawValue, depth: usize) -> Option<Value> {
+        let bytes = least_bytes(raw);
+        if bytes > MAX_DATA {
+            let what = format!("{bytes} bytes as JSON, or more; {MAX_DATA} are allowed");
+            let said = || Said::new(what).expected(format!("at most {MAX_DATA} bytes as JSON"));
+            self.refuse(path, FaultCode::OutOfRange, said);
+            return None;
+        }
+        self.payload(path, raw, depth)
     }
 
     /// What can't be read leaves its place to a null, so that what is said of the others is said of the right ones.

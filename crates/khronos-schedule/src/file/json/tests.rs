@@ -72,7 +72,11 @@ fn a_text_that_is_no_schedule_is_refused_as_a_whole() {
         ("[]", "", FaultCode::WrongType),
         ("\"x\"", "", FaultCode::WrongType),
         (&deepest, "", FaultCode::WrongType),
-        (&format!("{{\"data\":{deepest}}}"), &format!("/data{}", "/0".repeat(63)), FaultCode::TooDeep),
+        (
+            &format!("{{\"data\":{}}}", &deepest[185_000..215_000]),
+            &format!("/data{}", "/0".repeat(63)),
+            FaultCode::TooDeep,
+        ),
         (&deep, &format!("/data{}", "/0".repeat(63)), FaultCode::TooDeep),
         (&" ".repeat(LONGEST_JSON + 1), "", FaultCode::TooLarge),
         ("{\"name\":\"a\",\"name\":\"a\",\"every\":\"1h\"}", "/name", FaultCode::DuplicateKey),
@@ -260,5 +264,25 @@ fn a_text_takes_no_longer_than_it_is_long() {
         assert!(read(&text).is_err());
         // Some 0.1 s; 30 GB would be copied where each value's way were written down.
         assert!(start.elapsed() < std::time::Duration::from_secs(3), "{text:.60}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn what_is_far_too_long_is_known_by_its_text() {
+    let long = format!("[{}]", vec!["0"; 70_000].join(", "));
+    let found = read(&format!("{{\"name\":\"a\",\"every\":\"1h\",\"data\":{long}}}")).unwrap_err();
+    assert_eq!(found.list.len(), 1, "{found}");
+    assert!(found.list[0].detail.contains("140001 bytes as JSON, or more"), "{found}");
+    // Never more than it is.
+    for text in [
+        r#" { "a b" : [ 1.0, -2e5, 1E+300, true, null, "" ], "\u00e9\n\"\\" : { } } "#,
+        "0.10000000000000000000000000000",
+        r#""\ud83d\ude00\/ é""#,
+        "[[], [ ], -0, \"1 2 , \"]",
+    ] {
+        let (raw, value): (&RawValue, serde_json::Value) =
+            (serde_json::from_str(text).unwrap(), serde_json::from_str(text).unwrap());
+        let (least, real) = (least_bytes(raw), value.to_string().len());
+        assert!(least <= real, "{text}: {least} of {real}");
     }
 }

@@ -57,3 +57,30 @@ pub(super) fn remedy(kind: Kind, raw: &RawValue) -> Option<String> {
         _ => return None,
     })
 }
+
+/// How many bytes a valid value takes at least when it is written without blanks, each number and escape as short as can be.
+pub(super) fn least_bytes(raw: &RawValue) -> usize {
+    let (mut count, mut rest) = (0, raw.get().as_bytes().iter().copied().peekable());
+    let mut in_text = false;
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'\\' if in_text => {
+                if rest.next() == Some(b'u') {
+                    rest.by_ref().take(4).for_each(drop);
+                }
+            }
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'-' | b'0'..=b'9' => {
+                while rest
+                    .next_if(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'))
+                    .is_some()
+                {}
+            }
+            byte if byte.is_ascii_whitespace() => continue,
+            _ => {}
+        }
+        count += 1;
+    }
+    count
+}
