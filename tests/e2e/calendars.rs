@@ -210,11 +210,11 @@ fn plan_compares_with_the_running_clock_calendars_and_limits_included() {
     assert_eq!(clock.get("/calendars/days-off").unwrap().0, 404);
     // A definition may name the calendars that the clock has.
     let preview = |calendar: &str| {
-        let body = format!(r#"{{"name":"new","every":"1h","only":["{calendar}"]}}"#);
+        let body = format!(r#"{{"name":"new","every":"1h","exclude":["{calendar}"]}}"#);
         clock.post("/v1/preview?from=2019-12-31T23:59:59Z&count=1", &body).unwrap()
     };
     let (status, shown) = preview("days-off");
-    assert_eq!((status, &shown["occurrences"][0]["due_at"]), (200, &"2020-01-01T00:00:00.000Z".into()));
+    assert_eq!((status, &shown["occurrences"][1]["due_at"]), (200, &"2020-01-02T00:00:00.000Z".into()));
     let (status, refused) = preview("days-of");
     assert_eq!((status, &refused["errors"][0]["suggestion"]), (422, &"did you mean 'days-off'?".into()));
     clock.stop();
