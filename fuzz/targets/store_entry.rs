@@ -48,6 +48,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             same(&encoding::parked_key(number), encoding::parked_value(&parked), &parked)
         }
         Entry::OneShot(name, one) => same(&encoding::one_shot_key(&name), encoding::value(&one), &one),
+        Entry::Pauses(pauses) => same(&encoding::pauses_key(), encoding::value(&pauses), &pauses),
         Entry::Rows(_, rows) => assert!(rows.len() <= value.len()),
         Entry::Calendar(..) | Entry::Zone(..) => {}
     }
