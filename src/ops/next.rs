@@ -221,7 +221,7 @@ pub fn coming(rows: &[Timed], from: Timestamp, count: u32, fold: Fold) -> Coming
     Coming { entries, due: due.len(), is_cut, ends }
 }
 
-/// Of which nothing is due after `from`, and why: of [`FINISHED`] at most.
+/// Of which nothing is due after `from`, and why; of twenty at most.
 pub fn finished(rows: &[Timed], from: Timestamp) -> impl Iterator<Item = String> {
     let over = rows.iter().filter(move |row| row.timing.after(from).is_none());
     let over = over.filter_map(|row| Some((row, row.timing.last()?))).take(FINISHED);
