@@ -42,7 +42,7 @@ const BACKEND: &str = "select pg_backend_pid()::text";
 /// What a session can hold, as one text. (A setting of one's own that was reset is empty, no longer null.)
 const STATE: &str = "select concat_ws(',', current_user, session_user, current_setting('statement_timeout'),
         nullif(current_setting('app.tenant', true), ''), current_setting('search_path'), current_setting('TimeZone'),
-        (select count(*) from pg_locks where locktype = 'advisory'),
+        (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()),
         (select count(*) from pg_class where relpersistence = 't'),
         (select count(*) from pg_cursors where is_holdable),
         (select count(*) from pg_listening_channels()),
