@@ -280,7 +280,7 @@ fn what_is_far_too_long_is_known_by_its_text() {
         r#""\ud83d\ude00\/ é""#,
         "[[], [ ], -0, \"1 2 , \"]",
     ] {
-        let (raw, value): (&RawValue, serde_json::Value) =
+        let (raw, value): (&RawValue, Value) =
             (serde_json::from_str(text).unwrap(), serde_json::from_str(text).unwrap());
         let (least, real) = (least_bytes(raw), value.to_string().len());
         assert!(least <= real, "{text}: {least} of {real}");

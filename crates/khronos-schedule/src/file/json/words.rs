@@ -65,9 +65,8 @@ pub(super) fn least_bytes(raw: &RawValue) -> usize {
     while let Some(byte) = rest.next() {
         match byte {
             b'\\' if in_text => {
-                if rest.next() == Some(b'u') {
-                    rest.by_ref().take(4).for_each(drop);
-                }
+                let digits = if rest.next() == Some(b'u') { 4 } else { 0 };
+                rest.by_ref().take(digits).for_each(drop);
             }
             b'"' => in_text = !in_text,
             _ if in_text => {}
