@@ -9,6 +9,8 @@
 #[cfg(feature = "worker")]
 pub mod clock;
 pub mod exit;
+#[doc(hidden)]
+pub mod file_lock;
 #[cfg(feature = "worker")]
 pub mod inbox;
 #[cfg(feature = "json-lines")]

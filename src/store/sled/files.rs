@@ -2,14 +2,16 @@
 
 use super::{guard::io_error, meta::Meta, seal};
 use crate::store::StoreError;
-use ponos::private::{self, ExposedError};
+use ponos::{
+    file_lock,
+    private::{self, ExposedError},
+};
 use std::{
     collections::BTreeSet,
     ffi::OsString,
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 /// Sled's file, of all its logs and pages.
@@ -17,10 +19,6 @@ pub(super) const DATABASE: &str = "db";
 const BLOBS: &str = "blobs";
 const CONFIGURATION: &str = "conf";
 const LOCK: &str = "lock";
-/// A clock that is just ending still has the lock, and so has, for a moment, a process that its process is starting
-/// (between fork and exec): half a second is waited before the store is called in use.
-const LOCK_ATTEMPTS: u32 = 25;
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Holds the lock as long as it lives.
 #[derive(Debug)]
@@ -31,43 +29,23 @@ pub(super) struct Files {
     _lock: File,
 }
 
-/// Makes the folder if it is missing, closes it to other users, and takes the lock.
+/// Makes the folder if it is missing, closes it to other users, and takes the lock. A clock that is just ending still has that,
+/// and so has, for a moment, a process that its process is starting (between fork and exec).
 pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     let io = |error| io_error(folder, "opening it", &error);
     private::folder(folder).map_err(|error| exposed(folder, error))?;
     close(folder)?;
     let file =
         File::options().create(true).write(true).truncate(false).open(folder.join(LOCK)).map_err(io)?;
-    when_free(|| match file.try_lock() {
-        Ok(()) => Ok(Some(())),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(io(error)),
-    })?
-    .ok_or_else(|| StoreError::Locked { path: folder.to_owned() })?;
-    Ok(file)
-}
-
-/// Waits until sled has let go of its file: a thread of its pool may hold it, and write to it, for some moments after the last
-/// handle was dropped. Where that takes longer, the next opening waits again.
-pub(super) fn await_release(folder: &Path) {
-    let Ok(database) = File::open(folder.join(DATABASE)) else { return };
-    let _ = when_free(|| match database.try_lock() {
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(())),
-    });
-}
-
-/// Tries to take what somebody may still hold for a moment; nothing if it was held all the time.
-pub(super) fn when_free<T>(
-    mut attempt: impl FnMut() -> Result<Option<T>, StoreError>,
-) -> Result<Option<T>, StoreError> {
-    for _ in 0..LOCK_ATTEMPTS {
-        if let Some(taken) = attempt()? {
-            return Ok(Some(taken));
-        }
-        std::thread::sleep(LOCK_PAUSE);
+    match file_lock::take(&file).map_err(io)? {
+        true => Ok(file),
+        false => Err(StoreError::Locked { path: folder.to_owned() }),
     }
-    Ok(None)
+}
+
+/// Waits until sled has let go of its file.
+pub(super) fn await_release(folder: &Path) {
+    file_lock::await_release(&folder.join(DATABASE));
 }
 
 /// Makes the files private: none can be followed out of the folder, or be held by another user.

@@ -13,6 +13,7 @@ use super::{
     seal,
 };
 use crate::{schedule::CalendarStore, store::StoreError};
+use ponos::file_lock;
 use std::{path::Path, sync::Arc};
 
 pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<SledStore, StoreError> {
@@ -162,7 +163,7 @@ fn accept(mut store: SledStore, scan: Scan, clock: &str) -> Result<SledStore, St
 /// Sled's own lock is waited for as ours is. Ours is held, so only this process can still have it: a thread of sled's
 /// pool lets go of a database that was closed some moments after the call that closed it has returned.
 fn database(path: &Path, config: &::sled::Config) -> Result<::sled::Db, StoreError> {
-    let opened = files::when_free(|| match guarded(path, || config.open()) {
+    let opened = file_lock::when_free(|| match guarded(path, || config.open()) {
         Err(StoreError::Io { what, .. }) if what.contains("could not acquire lock") => Ok(None),
         opened => opened.map(Some),
     })?;

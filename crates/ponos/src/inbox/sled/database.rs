@@ -1,22 +1,19 @@
 //! The folder: its lock, sled's files, and the wall around sled, whose errors and panics become [`InboxError`]s.
 
 use crate::{
+    file_lock,
     inbox::{InboxError, InboxErrorClass},
     private::{self, ExposedError},
 };
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 /// Bytes that sled keeps of its pages in memory.
 const CACHE: u64 = 8 << 20;
-/// A worker that is just ending still has the lock: half a second is waited.
-const LOCK_ATTEMPTS: u32 = 25;
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// An open database.
 pub(super) struct Database {
@@ -93,7 +90,7 @@ impl Drop for Database {
         {
             tracing::warn!(inbox = %self.path.display(), "sled could not close its file");
         }
-        await_release(&self.path);
+        file_lock::await_release(&self.path.join("db"));
         // What it wrote while it closed; where that does not succeed, it is done at the next opening.
         let _ = close(&self.path);
     }
@@ -115,26 +112,25 @@ fn exposed(path: &Path, error: ExposedError) -> InboxError {
     }
 }
 
+/// A worker that is just ending still has the lock.
 fn lock(path: &Path) -> Result<File, InboxError> {
     let io = |error| io_error(path, "locking the folder", &error);
     let file =
         File::options().create(true).write(true).truncate(false).open(path.join("lock")).map_err(io)?;
-    let locked = when_free(|| match file.try_lock() {
-        Ok(()) => Ok(Some(())),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(io(error)),
-    })?;
-    locked.map(|()| file).ok_or_else(|| InboxError {
-        class: InboxErrorClass::Unavailable,
-        what: format!("the inbox {} is in use by another process", path.display()),
-        remedy: "a sled inbox is for one replica: run one, or use Postgres".into(),
-    })
+    match file_lock::take(&file).map_err(io)? {
+        true => Ok(file),
+        false => Err(InboxError {
+            class: InboxErrorClass::Unavailable,
+            what: format!("the inbox {} is in use by another process", path.display()),
+            remedy: "a sled inbox is for one replica: run one, or use Postgres".into(),
+        }),
+    }
 }
 
 /// Sled's own lock is waited for as ours is. Ours is held, so only this process can still have it: a thread of sled's pool
 /// lets go of a database that was closed some moments after the call that closed it has returned.
 fn opened(path: &Path, config: &::sled::Config) -> Result<::sled::Db, InboxError> {
-    let opened = when_free(|| match guarded(path, || config.open()) {
+    let opened = file_lock::when_free(|| match guarded(path, || config.open()) {
         Err(InboxError { what, .. }) if what.contains("could not acquire lock") => Ok(None),
         opened => opened.map(Some),
     })?;
@@ -143,26 +139,6 @@ fn opened(path: &Path, config: &::sled::Config) -> Result<::sled::Db, InboxError
         what: format!("the inbox {}: this process has not released the database yet", path.display()),
         remedy: "it is tried again; restart this process if that does not help".into(),
     })
-}
-
-/// Waits until sled has let go of its file. Where that takes longer, the next opening waits again.
-fn await_release(path: &Path) {
-    let Ok(database) = File::open(path.join("db")) else { return };
-    let _ = when_free(|| match database.try_lock() {
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(())),
-    });
-}
-
-/// Tries to take what somebody may still hold for a moment; nothing if it was held all the time.
-fn when_free<T>(mut attempt: impl FnMut() -> Result<Option<T>, InboxError>) -> Result<Option<T>, InboxError> {
-    for _ in 0..LOCK_ATTEMPTS {
-        if let Some(taken) = attempt()? {
-            return Ok(Some(taken));
-        }
-        std::thread::sleep(LOCK_PAUSE);
-    }
-    Ok(None)
 }
 
 /// Sled takes what a crash left of an unfinished snapshot for a finished one, and for damage.

@@ -1,0 +1,46 @@
+//! Locks of files that somebody who is just ending may still have for a moment: half a second is waited for them.
+
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::Path,
+    time::Duration,
+};
+
+const ATTEMPTS: u32 = 25;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Locks the file, for as long as it is open. False: somebody else had it locked all the time.
+///
+/// # Errors
+/// Those of the file system.
+pub fn take(file: &File) -> io::Result<bool> {
+    let taken = when_free(|| match file.try_lock() {
+        Ok(()) => Ok(Some(())),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    })?;
+    Ok(taken.is_some())
+}
+
+/// Waits until nobody has the file of this path locked, if there is one. Sled lets go of its file so: a thread of its pool may
+/// have it, and write to it, for some moments after the last handle was dropped. Where that takes longer, the next opening waits
+/// again.
+pub fn await_release(path: &Path) {
+    let Ok(file) = File::open(path) else { return };
+    let _ = take(&file);
+}
+
+/// Tries to take what somebody may still have for a moment. Nothing: somebody had it all the time.
+///
+/// # Errors
+/// Those of the attempt.
+pub fn when_free<T, E>(mut attempt: impl FnMut() -> Result<Option<T>, E>) -> Result<Option<T>, E> {
+    for _ in 0..ATTEMPTS {
+        if let Some(taken) = attempt()? {
+            return Ok(Some(taken));
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(None)
+}
