@@ -1,5 +1,6 @@
-//! Bodies of requests: JSON, read as strictly as a definition is. Those that may be large are read before an answer gets one of its few places, each within a while and some at a time: who
-//! sends slowly keeps out others that send, and nobody who reads.
+//! Bodies of requests: JSON, read as strictly as a definition is. Those that may be large are read before an answer gets one
+//! of its few places, each within a while and some at a time: who sends slowly keeps out others that send, and nobody who
+//! reads.
 
 use super::{problem::Problem, shares::Whose, state::HttpState};
 use crate::{
@@ -37,8 +38,8 @@ pub(super) async fn read_first(State(state): State<HttpState>, request: Request,
 
 async fn read(state: &HttpState, request: Request) -> Result<Bytes, Problem> {
     let limits = state.limits;
-    let whose = request.extensions().get().cloned().unwrap_or(Whose::Everybody);
-    let _place = state.bodies.take(whose).map_err(|why| Problem::no_share(why, "bodies"))?;
+    let _place =
+        state.bodies.take(Whose::of(request.extensions())).map_err(|why| Problem::no_share(why, "bodies"))?;
     match timeout(limits.answer, Bytes::from_request(request, &())).await {
         Ok(read) => Ok(read?),
         Err(_) => {

@@ -13,7 +13,6 @@ use crate::{
     schedule::FaultCode,
 };
 use axum::{
-    Extension,
     extract::{Query, State},
     http::HeaderMap,
     response::{
@@ -55,13 +54,12 @@ struct Wish {
 )]
 pub(super) async fn feed(
     State((state, shutdown)): State<(HttpState, Shutdown)>,
-    whose: Option<Extension<Whose>>,
+    whose: Whose,
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Wish { patterns, after } = wish(query, headers.get("last-event-id").map(|id| id.as_bytes()))?;
     let patterns = Patterns::new(patterns)?;
-    let whose = whose.map_or(Whose::Everybody, |Extension(whose)| whose);
     let place = state.feeds.take(whose).map_err(|why| Problem::no_share(why, "feeds"))?;
     let feed = follow(state.clock, patterns, after).await?;
     let stream =

@@ -19,13 +19,24 @@ pub(super) const PIECE: usize = 32 * 1024;
 /// Lets a few requests in and refuses the others with "try again later". An answer keeps its place until the connection has taken
 /// all of it.
 pub(super) async fn limit_answers(State(state): State<HttpState>, request: Request, next: Next) -> Response {
-    let whose = request.extensions().get().unwrap_or(&Whose::Everybody);
-    let place = match state.large.take(whose) {
+    let place = match state.large.take(&Whose::of(request.extensions())) {
         Ok(place) => place,
         Err(why) => return Problem::no_share(why, "long answers").into_response(),
     };
     let response = next.run(request).await;
     response.map(|body| Body::new(state.large.hold(body, place)))
+}
+
+/// Does the work on a task of its own, which keeps the place also when nobody waits for it any more: arithmetic under way can't be
+/// cut off, and would pile up.
+///
+/// # Errors
+/// [`OpsError::Defect`].
+pub(super) async fn keeping<P: Send + 'static, T: Send + 'static>(
+    place: P,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<(T, P), OpsError> {
+    tokio::spawn(async move { (work.await, place) }).await.map_err(|_| OpsError::Defect)
 }
 
 /// An object with a list of this name added to it, written as it is read. An error in between cuts the answer off; one

@@ -2,7 +2,7 @@
 
 #![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
 
-use super::{body::check_json, problem::Problem, query::Asked, state::HttpState};
+use super::{body::check_json, large, problem::Problem, query::Asked, state::HttpState};
 use crate::{
     clock,
     ops::{
@@ -21,19 +21,14 @@ use axum::{
     http::HeaderMap,
 };
 
-/// Does it on a task of its own, which keeps the place: arithmetic under way can't be cut off, and what nobody waits for any
-/// more would pile up.
+/// One at a time.
 async fn in_turn(
     state: &HttpState,
     work: impl Future<Output = Result<Preview, OpsError>> + Send + 'static,
 ) -> Result<Json<Preview>, Problem> {
     let place = state.previews.clone().acquire_owned().await.map_err(|_| OpsError::Defect)?;
-    let work = tokio::spawn(async move {
-        let done = work.await;
-        drop(place);
-        done
-    });
-    Ok(Json(work.await.map_err(|_| OpsError::Defect)??))
+    let (done, _place) = large::keeping(place, work).await?;
+    Ok(Json(done?))
 }
 
 /// The next occurrences of a schedule
@@ -53,7 +48,7 @@ pub(super) async fn next(
     name: Result<Path<String>, PathRejection>,
     Asked(wanted): Asked<NextQuery>,
 ) -> Result<Json<Preview>, Problem> {
-    let (asked, name, wanted) = (state.clock.clone(), name?.0, wanted);
+    let (asked, name) = (state.clock.clone(), name?.0);
     in_turn(&state, async move { next::of_schedule(asked, &name, &wanted, clock::now()).await }).await
 }
 
@@ -91,6 +86,6 @@ pub(super) async fn preview(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Preview>, Problem> {
     check_json(&headers, "a definition")?;
-    let (asked, body, wanted) = (state.clock.clone(), body?, wanted);
+    let (asked, body) = (state.clock.clone(), body?);
     in_turn(&state, async move { next::of_definition(asked, body, &wanted, clock::now()).await }).await
 }

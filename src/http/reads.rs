@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use axum::{
-    Extension, Json,
+    Json,
     body::Body,
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderName, header},
@@ -169,20 +169,15 @@ pub(super) struct AuditQuery {
 )]
 pub(super) async fn audit(
     State(state): State<HttpState>,
-    whose: Option<Extension<Whose>>,
+    whose: Whose,
     Asked(wanted): Asked<AuditQuery>,
 ) -> Result<Response, Problem> {
     let AuditQuery { schedule, from, to } = wanted;
     let window = Window::new(from, to, clock::now())?;
-    let whose = whose.map_or(Whose::Everybody, |Extension(whose)| whose);
     let audits = state.audits.clone();
     let place = audits.take(&whose)?;
-    // On a task of its own, which keeps the place: arithmetic under way can't be cut off.
-    let work =
-        tokio::spawn(
-            async move { (ops::audit::audit(state.clock, window, schedule.as_deref()).await, place) },
-        );
-    let (audited, place) = work.await.map_err(|_| OpsError::Defect)?;
+    let audit = async move { ops::audit::audit(state.clock, window, schedule.as_deref()).await };
+    let (audited, place) = large::keeping(place, audit).await?;
     let (report, schedules) = audited?;
     let Ok(Value::Object(mut head)) = serde_json::to_value(report) else {
         return Err(OpsError::Defect.into());

@@ -1,8 +1,13 @@
 //! Shares of what there is a limited number of, so that nobody takes all of it: connections, feeds, long answers. An owner
 //! has half of it, an address that shows no token a quarter; but while half of all stays free, nobody has to give way.
 
+use axum::{
+    extract::FromRequestParts,
+    http::{Extensions, request::Parts},
+};
 use std::{
     collections::HashMap,
+    convert::Infallible,
     fmt,
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,6 +25,11 @@ pub(super) enum Whose {
 }
 
 impl Whose {
+    /// Of whoever sent a request, as `authenticate` found out.
+    pub(super) fn of(extensions: &Extensions) -> Self {
+        extensions.get().cloned().unwrap_or(Self::Everybody)
+    }
+
     /// Of whoever has this address.
     pub(super) fn address(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
@@ -35,6 +45,14 @@ impl Whose {
             Self::Address(_) => all.div_ceil(4),
             Self::Everybody => all,
         }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Whose {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
     }
 }
 
