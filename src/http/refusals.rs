@@ -41,8 +41,8 @@ struct Counts {
 struct Exposed {
     /// Those that are known, how often each came, and from where it did so last.
     known: BTreeMap<String, (u64, String)>,
+    /// The others; and when a line told of either.
     unknown: Unsaid,
-    logged: Option<Instant>,
 }
 
 /// What the log is still to be told of.
@@ -128,19 +128,16 @@ impl Exposed {
 
     /// Whose they are, if it is time to say so: first those that are known.
     fn due(&mut self, now: Instant) -> Option<String> {
-        let waits = self.logged.is_some_and(|logged| now.saturating_duration_since(logged) < LOG);
-        if waits || (self.known.is_empty() && self.unknown.count == 0) {
+        if (self.known.is_empty() && self.unknown.count == 0) || !self.unknown.may_be_said(now) {
             return None;
         }
-        self.logged = Some(now);
         let known = std::mem::take(&mut self.known);
-        let unknown = std::mem::take(&mut self.unknown);
+        let (count, last) = self.unknown.take();
         let more = known.len().saturating_sub(NAMED);
         let named = known.into_iter().take(NAMED);
         let named =
             named.map(|(whose, (count, last))| format!("{whose} ({count}, the last one from {last})"));
         let more = (more > 0).then(|| format!("{more} more known ones"));
-        let Unsaid { count, last, .. } = unknown;
         let unknown = (count > 0)
             .then(|| format!("tokens that are not known here ({count}, the last one from {last})"));
         Some(named.chain(more).chain(unknown).collect::<Vec<_>>().join(", "))
@@ -169,12 +166,20 @@ impl Unsaid {
 
     /// How many there are, and the last one, if it is time to say so.
     fn due(&mut self, now: Instant) -> Option<(u64, String)> {
+        (self.count > 0 && self.may_be_said(now)).then(|| self.take())
+    }
+
+    /// Whether the last line is long enough ago; it is this one then.
+    fn may_be_said(&mut self, now: Instant) -> bool {
         let waits = self.logged.is_some_and(|logged| now.saturating_duration_since(logged) < LOG);
-        if self.count == 0 || waits {
-            return None;
+        if !waits {
+            self.logged = Some(now);
         }
-        self.logged = Some(now);
-        Some((std::mem::take(&mut self.count), std::mem::take(&mut self.last)))
+        !waits
+    }
+
+    fn take(&mut self) -> (u64, String) {
+        (std::mem::take(&mut self.count), std::mem::take(&mut self.last))
     }
 }
 

@@ -33,7 +33,7 @@ impl Validity {
 
     /// Whether it is now.
     pub(super) fn is_now(&self, now: Timestamp) -> bool {
-        *self == Self { from: self.from.min(now), until: self.until.max(now) }
+        (self.from..=self.until).contains(&now)
     }
 
     /// What is wrong with it now, or will be soon.
