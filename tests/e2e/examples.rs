@@ -1,6 +1,7 @@
 //! The subscribers of `examples/` against a RabbitMQ to which the real clock publishes: each prints every event, with the
 //! id that can be computed from the schedule, and outlives the loss of its connection.
 
+use crate::harness::scratch;
 use ponos::event::{EventKind, OccurrenceId, Timestamp};
 use std::{
     collections::BTreeSet,
@@ -179,11 +180,10 @@ fn python() -> Command {
 
 /// With the amqplib that `test.sh` installs.
 fn javascript() -> Command {
-    let scratch = env::var_os("SCRATCH").map_or_else(|| root().join(".scratch"), PathBuf::from);
     let mut command = Command::new("node");
     command
         .arg(root().join("examples/node/subscriber.js"))
-        .env("NODE_PATH", scratch.join("node/node_modules"));
+        .env("NODE_PATH", scratch().join("node/node_modules"));
     command
 }
 

@@ -1,12 +1,8 @@
 //! The HTTP interface against its own description: schemathesis makes requests of it, good ones and bad ones, and looks at
 //! the answers.
 
-use crate::harness::{Clock, scale, text};
-use std::{
-    env,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use crate::harness::{Clock, scale, scratch, text};
+use std::process::Command;
 
 const SCHEDULES: &str = r#"
 [[schedule]]
@@ -21,9 +17,7 @@ const NOT_CHECKED: &str = "positive_data_acceptance";
 
 /// As `test.sh` installs it.
 fn schemathesis() -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let scratch = env::var_os("SCRATCH").map_or_else(|| root.join(".scratch"), PathBuf::from);
-    Command::new(scratch.join("schemathesis/bin/schemathesis"))
+    Command::new(scratch().join("schemathesis/bin/schemathesis"))
 }
 
 #[test]

@@ -11,7 +11,10 @@ pub(crate) use clock::{Clock, text};
 pub(crate) use expected::{Expected, id_of};
 pub(crate) use feed::Feed;
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Longer than anything takes that works, on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -19,6 +22,12 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// Lets real time pass where that is what the test is about: the random moment of a kill.
 pub(crate) fn let_pass(millis: u64) {
     std::thread::sleep(Duration::from_millis(millis));
+}
+
+/// The folder into which `test.sh` installs what tests need beside packages.
+pub(crate) fn scratch() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::env::var_os("SCRATCH").map_or_else(|| root.join(".scratch"), PathBuf::from)
 }
 
 /// How many times as long the long tests take (`TEST_SCALE`).
