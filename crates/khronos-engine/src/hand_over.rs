@@ -218,7 +218,7 @@ impl Engine {
         if self.outstanding.backlogs.of(&key.0).next().is_some_and(|(oldest, _)| oldest != key) {
             return self.outstanding.backlogs.set(key, State::Behind);
         }
-        // What it was due for when it began, or came back, is no more to go before it is durable than what falls due.
+        // What a revision was due for when it began, or came back, waits for the same write as what falls due of it.
         if let Some(gate) = self.schedules.gate(key) {
             return self.outstanding.backlogs.set(key, State::Saving(gate));
         }

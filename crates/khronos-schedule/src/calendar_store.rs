@@ -3,8 +3,8 @@
 //! code that builds a schedule from it passes the store that knows their days; the rules of its zones are in the store beside.
 //!
 //! Clones share what they hold. It grows by some 6 KB for each content, until [`CalendarStore::forget_unused`] drops what no
-//! schedule refers to; and as much for each set of rules, of which it drops those that no schedule refers to by itself: whoever asks
-//! for a preview makes new ones at will.
+//! schedule refers to, and by as much for each set of rules. Rules that no schedule refers to are dropped from time to time:
+//! whoever asks for a preview makes new ones at will.
 
 use super::{
     calendar::{CalendarId, Days},
@@ -31,11 +31,11 @@ pub struct CalendarStore {
 struct Shared {
     contents: HashMap<CalendarId, Arc<Days>>,
     rules: HashMap<(Ids, Ids, Option<Move>), Arc<DayRules>>,
-    /// How many rules were in use when it was last looked, which ones are.
+    /// How many sets of rules were in use when unused ones were dropped last.
     rules_in_use: usize,
 }
 
-/// So many sets of rules that nobody uses may be kept, and as many again as are in use.
+/// Unused sets of rules that are kept at most, beside as many as are in use.
 const UNUSED_RULES: usize = 64;
 
 impl CalendarStore {

@@ -18,7 +18,7 @@ pub enum FaultCode {
     TooDeep,
     /// It has more bytes than are read.
     TooLarge,
-    /// There is no such key.
+    /// The key is unknown.
     UnknownKey,
     /// A key is needed and missing.
     MissingKey,
@@ -36,9 +36,9 @@ pub enum FaultCode {
     TooFine,
     /// A local time is given without a time zone.
     NoTimeZone,
-    /// There is no such time zone.
+    /// The time zone is unknown.
     UnknownTimeZone,
-    /// There is no such calendar, or it can't be used.
+    /// The calendar is unknown, or can't be used.
     UnknownCalendar,
     /// Keys, or their values, exclude each other.
     Conflict,
