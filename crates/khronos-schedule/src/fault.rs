@@ -82,8 +82,8 @@ pub struct Fault {
     pub key: &'static str,
     /// Of which of the `timings` (from 0) it is a key; `None` for the schedule's own.
     pub part: Option<u8>,
-    /// Which item of the key's list (from 0) is to blame; `None` where it holds no list, or all of it is.
-    pub item: Option<u32>,
+    /// What of the key's list or table is to blame; `None` where it holds neither, or all of it is.
+    pub below: Option<Box<Below>>,
     /// Byte range within the key's text value, where a part of it is to blame; `None` for the whole value.
     pub at: Option<Range<usize>>,
     /// What was found and what is allowed.
@@ -94,13 +94,26 @@ pub struct Fault {
     pub help: Option<String>,
 }
 
+/// A value below a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Below {
+    /// The item of this number (from 0) of its list.
+    Item(u32),
+    /// The entry of this name of its table.
+    Entry(Box<str>),
+}
+
 impl Fault {
     /// The key's full path, such as `timings.0.cron`.
     pub fn path(&self) -> String {
-        let item = self.item.map_or(String::new(), |item| format!(".{item}"));
+        let below = match self.below.as_deref() {
+            None => String::new(),
+            Some(Below::Item(item)) => format!(".{item}"),
+            Some(Below::Entry(entry)) => format!(".{entry}"),
+        };
         match self.part {
-            Some(part) => format!("timings.{part}.{}{item}", self.key),
-            None => format!("{}{item}", self.key),
+            Some(part) => format!("timings.{part}.{}{below}", self.key),
+            None => format!("{}{below}", self.key),
         }
     }
 }
@@ -152,13 +165,19 @@ impl Flaw {
 
     /// The fault of an item of the key's list.
     pub(super) fn of_item(self, key: &'static str, item: usize) -> Fault {
-        Fault { item: u32::try_from(item).ok(), ..self.of(key) }
+        let item = u32::try_from(item).ok();
+        Fault { below: item.map(|item| Box::new(Below::Item(item))), ..self.of(key) }
+    }
+
+    /// The fault of an entry of the key's table, which is named without a dot.
+    pub(super) fn of_entry(self, key: &'static str, entry: &str) -> Fault {
+        Fault { below: Some(Box::new(Below::Entry(entry.into()))), ..self.of(key) }
     }
 
     /// The fault, now that the key is known.
     pub(super) fn of(self, key: &'static str) -> Fault {
         let Self { code, at, what, expected, help } = self;
-        Fault { code, key, part: None, item: None, at, what, expected, help }
+        Fault { code, key, part: None, below: None, at, what, expected, help }
     }
 }
 

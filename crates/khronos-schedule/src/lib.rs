@@ -31,17 +31,18 @@ mod zone;
 pub use calendar::{Calendar, CalendarId, Days};
 pub use calendar_store::CalendarStore;
 pub use definition::{
-    CatchUpDefinition, Definition, DstDefinition, ResendsDefinition, TimingDefinition,
+    CatchUpDefinition, Created, Definition, DstDefinition, PayloadId, ResendsDefinition, TimingDefinition,
+    annotation_keys::is_label_key,
     build::is_name,
     calendars::Calendars,
     instant::{parse_instant, parse_instant_with},
 };
 pub use duration::parse_length;
-pub use fault::{Fault, FaultCode};
+pub use fault::{Below, Fault, FaultCode};
 pub use forecast::{LoadForecast, Peak};
 pub use lint::near_miss;
 pub use packed::Packed;
-pub use schedule::{CatchUp, DeliveryPolicy, Past, Policy, ResendPolicy, Schedule, Unrouted};
+pub use schedule::{CatchUp, DeliveryPolicy, Past, Policy, ResendPolicy, Schedule, Unrouted, id_name};
 pub use timing::{
     Local, Timing,
     difference::{Change, Difference, difference},

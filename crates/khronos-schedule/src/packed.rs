@@ -7,17 +7,21 @@
 //! rules of its zones. In memory
 //! only: nothing in this form is ever written, so that it may change with any version.
 
+mod anew;
+mod annotations;
+mod created;
+mod pack;
 mod same;
 mod short;
 #[cfg(test)]
 mod tests;
 mod usual;
 
-use self::short::{lengthen, shorten};
+use self::{pack::pack, short::lengthen};
 use super::{
     calendar::{CalendarId, Days},
     calendar_store::CalendarStore,
-    definition::{Definition, day_keys},
+    definition::{Created, Definition, day_keys},
     fault::Fault,
     schedule::{DeliveryPolicy, Schedule},
     timing::{Timing, day_rules::DayRules, steps::Steps},
@@ -54,6 +58,8 @@ struct Beside {
 
 /// In front: how long the name is, then the name.
 const NAME: usize = 2;
+/// The highest bit of the length: it has annotations. They stand before the meaning. No name is that long.
+const ANNOTATED: u16 = 1 << 15;
 /// Bits of the byte after the name. The meaning follows.
 const UNDERSTOOD: u8 = 1;
 /// The event was written, and not left to be spelled from `every`.
@@ -69,6 +75,8 @@ const ONE_SHOT: u8 = 16;
 const PAUSED: u8 = 32;
 /// Its `limit` counts since its creation.
 const COUNTED: u8 = 64;
+/// It was created at run time: its creation stands before the meaning.
+const CREATED: u8 = 128;
 
 impl Packed {
     /// Packs a definition with the schedule that was built from it.
@@ -118,6 +126,14 @@ impl Packed {
         {
             written.to_mut().calendars = None;
         }
+        if definition.created.is_some() {
+            written.to_mut().created = None;
+        }
+        let annotations = annotations::written(definition);
+        if definition.description.is_some() || definition.labels.is_some() {
+            let written = written.to_mut();
+            (written.description, written.labels) = (None, None);
+        }
         let timing = schedule.map(|schedule| &schedule.timing);
         let ids = timing.map(ids_of).unwrap_or_default();
         if definition.zones.as_ref().is_some_and(|named| *named == ids) {
@@ -126,12 +142,15 @@ impl Packed {
         let zone = timing.map(|timing| timing.zone.clone()).unwrap_or_default();
         let zones: Box<[Zone]> = timing.into_iter().flat_map(Timing::more_zones).cloned().collect();
         // The bytes grow into a vector and are integers, texts and enums: there is nothing that could be refused.
-        let bytes = pack(&written, schedule).unwrap_or_default();
+        let bytes = pack(&written, schedule, annotations.as_deref()).unwrap_or_default();
         let held = match rules.is_none() && zones.is_empty() {
             true => Held::Bytes(bytes.into()),
             false => Held::Beside(Arc::new(Beside { bytes: bytes.into(), rules, zones })),
         };
-        Self { held, zone }
+        match definition.created.clone() {
+            None => Self { held, zone },
+            created => Self { held, zone }.created_as(created),
+        }
     }
 
     #[inline]
@@ -164,6 +183,11 @@ impl Packed {
         all.filter_map(|zone| zone.rules().map(|rules| &**rules))
     }
 
+    /// Whether rules about days are part of it.
+    pub fn has_day_rules(&self) -> bool {
+        self.rules().is_some()
+    }
+
     /// The calendars that it names, as they were when it was accepted. Of a definition that is not understood, those
     /// whose days were known.
     pub fn calendars(&self) -> impl Iterator<Item = (CalendarId, &Days)> {
@@ -180,7 +204,7 @@ impl Packed {
     pub fn name_bytes(&self) -> &[u8] {
         let all = self.all();
         let length = all.first_chunk().map_or(0, |length: &[u8; NAME]| u16::from_le_bytes(*length));
-        all.get(NAME..NAME + usize::from(length)).unwrap_or_default()
+        all.get(NAME..NAME + usize::from(length & !ANNOTATED)).unwrap_or_default()
     }
 
     /// How many bytes it takes.
@@ -248,7 +272,20 @@ impl Packed {
         };
         let (name, event) = (self.name().into(), event.parse::<EventName>().ok()?);
         let timing = self.whole(timing);
-        Some(Schedule { name, event, timing, catch_up, paused, expires, unrouted, resends, past, data })
+        let creation = self.creation();
+        Some(Schedule {
+            name,
+            event,
+            timing,
+            catch_up,
+            paused,
+            expires,
+            unrouted,
+            resends,
+            past,
+            data,
+            creation,
+        })
     }
 
     /// The definition, as it was written.
@@ -287,6 +324,8 @@ impl Packed {
             let ids: BTreeMap<_, _> = zones.filter_map(Zone::name_and_id).collect();
             definition.zones = (!ids.is_empty()).then_some(ids);
         }
+        definition.created = self.created();
+        (definition.description, definition.labels) = self.annotations();
         definition
     }
 
@@ -305,72 +344,35 @@ impl Packed {
         self.all().get(NAME + self.name_bytes().len()).copied().unwrap_or_default()
     }
 
-    /// What follows the flags.
+    #[inline]
+    fn after_flags(&self) -> &[u8] {
+        self.all().get(NAME + self.name_bytes().len() + 1..).unwrap_or_default()
+    }
+
+    /// What follows the flags and the creation.
+    #[inline]
+    fn after_creation(&self) -> &[u8] {
+        let rest = self.after_flags();
+        match self.is_created() {
+            true => take::<Created>(rest).map_or(&[], |(_, rest)| rest),
+            false => rest,
+        }
+    }
+
+    /// What follows the annotations.
     #[inline]
     fn meaning(&self) -> &[u8] {
-        self.all().get(NAME + self.name_bytes().len() + 1..).unwrap_or_default()
+        let rest = self.after_creation();
+        match self.is_annotated() {
+            true => annotations::take(rest).map_or(&[], |(_, meaning)| meaning),
+            false => rest,
+        }
     }
 }
 
 /// The ids of the rules of the zones that it names.
 fn ids_of(timing: &Timing) -> BTreeMap<String, ZoneId> {
     timing.zones().filter_map(Zone::name_and_id).collect()
-}
-
-fn pack(definition: &Definition, schedule: Option<&Schedule>) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-    let name = definition.name.as_bytes();
-    let json = serde_json::to_vec(definition)?;
-    let mut rest = json.strip_prefix(b"{\"name\":").unwrap_or_default();
-    // A name of plain letters stands there as it is; one that needs escapes was never accepted.
-    rest = rest.get(name.len() + 2..).unwrap_or_default();
-    let mut bytes = Vec::with_capacity(256);
-    bytes.extend_from_slice(&u16::try_from(name.len())?.to_le_bytes());
-    bytes.extend_from_slice(name);
-    let flags = bytes.len();
-    bytes.push(0);
-    if let Some(schedule) = schedule {
-        let Schedule { event, timing, data, .. } = schedule;
-        let policy = schedule.delivery_policy();
-        let usual = policy == DeliveryPolicy::default();
-        bytes[flags] |= UNDERSTOOD;
-        if timing.jitter() > 0 {
-            bytes[flags] |= JITTER;
-        }
-        if timing.is_one_shot() {
-            bytes[flags] |= ONE_SHOT;
-        }
-        if policy.paused {
-            bytes[flags] |= PAUSED;
-        }
-        if timing.is_counted_since_creation() {
-            bytes[flags] |= COUNTED;
-        }
-        bytes = postcard::to_extend(&((!usual).then_some(policy), timing, event.as_str()), bytes)?;
-        if let Some(after) = rest
-            .strip_prefix(b",\"event\":\"")
-            .and_then(|rest| rest.strip_prefix(event.as_str().as_bytes()))
-            .and_then(|rest| rest.strip_prefix(b"\""))
-        {
-            bytes[flags] |= EVENT;
-            rest = after;
-        }
-        if let Some(data) = data {
-            let data = serde_json::to_string(data)?;
-            let before = rest
-                .strip_suffix(b"}")
-                .and_then(|rest| rest.strip_suffix(data.as_bytes()))
-                .and_then(|rest| rest.strip_suffix(b",\"data\":"));
-            if let Some(before) = before {
-                bytes[flags] |= DATA;
-                bytes = postcard::to_extend(data.as_str(), bytes)?;
-                shorten(before, &mut bytes);
-                shorten(b"}", &mut bytes);
-                return Ok(bytes);
-            }
-        }
-    }
-    shorten(rest, &mut bytes);
-    Ok(bytes)
 }
 
 fn take<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {

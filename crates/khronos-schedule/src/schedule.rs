@@ -3,7 +3,7 @@
 use super::timing::Timing;
 use ponos_event::{EventName, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// A schedule, built once from a [`Definition`](super::Definition) and valid from then on.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Schedule {
     pub past: Past,
     /// The operator's own payload.
     pub data: Option<serde_json::Value>,
+    /// The number of its creation at run time; 0: it comes from a file.
+    pub creation: u64,
 }
 
 impl Schedule {
@@ -35,6 +37,11 @@ impl Schedule {
     pub(super) fn delivery_policy(&self) -> DeliveryPolicy {
         let Self { catch_up, paused, expires, unrouted, resends, past, .. } = *self;
         DeliveryPolicy { catch_up, paused, expires, unrouted, resends, past }
+    }
+
+    /// What stands for it in the ids of its events: its name; `name@n` if it was created at run time.
+    pub fn id_name(&self) -> Cow<'_, str> {
+        id_name(&self.name, self.creation)
     }
 
     /// The same with a `limit`, where there is one without `from`, counted since this instant (exclusive): the moment
@@ -45,6 +52,14 @@ impl Schedule {
             return self;
         }
         Self { timing: self.timing.counting_since(since), ..self }
+    }
+}
+
+/// What stands for a schedule in the ids of its events, given the number of its creation: 0 for a file's. No name has an `@`.
+pub fn id_name(name: &str, creation: u64) -> Cow<'_, str> {
+    match creation {
+        0 => name.into(),
+        number => format!("{name}@{number}").into(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Definition → schedule: all faults at once.
 
 use super::{
-    Definition, from_definition,
+    Definition, annotation_keys, from_definition,
     spelling::{self, Reading},
 };
 use crate::{
@@ -74,6 +74,7 @@ impl Schedule {
         }
         let resends = resends(definition, &mut faults);
         let past = past(definition, &mut faults);
+        annotation_keys::check(definition, &mut faults);
         if let Some(data) = &definition.data {
             let bytes = data.to_string().len();
             if bytes > MAX_DATA {
@@ -94,6 +95,7 @@ impl Schedule {
                 resends,
                 past,
                 data: definition.data.clone(),
+                creation: definition.created.as_ref().map_or(0, |created| created.number),
             }),
             _ => Err(faults),
         }

@@ -1,5 +1,6 @@
 //! A schedule as written: raw, before any of it is understood.
 
+pub(super) mod annotation_keys;
 pub(super) mod bounds_keys;
 pub(super) mod build;
 pub(super) mod calendars;
@@ -13,10 +14,12 @@ pub(super) mod timing_keys;
 
 use super::{
     calendar::CalendarId,
+    content_id::content_id,
     zone::{data::ZoneData, rules::ZoneId},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// One schedule as an operator writes it, key by key (docs/schedules.md). It serialises to the same keys, the absent ones
 /// left out: this is the form in which the store keeps it.
@@ -102,9 +105,32 @@ pub struct Definition {
     /// A duration after the due time, after which the event is of no use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+    /// What people know it for: one line. It is no part of what is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 500))]
+    pub description: Option<String>,
+    /// What lists are filtered by: short texts by short keys. They are no part of what is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = labels))]
+    pub labels: Option<BTreeMap<String, String>>,
     /// The operator's own payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Value>,
+    /// Which creation at run time it is, and whose; of a file's there is none. No key of a file, nor of a request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(read_only))]
+    pub created: Option<Created>,
+}
+
+/// Of what was created at run time: by whom. An edit keeps it, whoever makes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Created {
+    /// Its creation number, from 1: no other creation of this clock ever has the same.
+    pub number: u64,
+    /// Whose it is: nobody else may change or delete it.
+    pub owner: String,
 }
 
 /// What the clock itself notes in a definition, by name: nobody writes it.
@@ -118,6 +144,19 @@ fn noted() -> utoipa::openapi::Object {
     ids.additional_properties(Some(ObjectBuilder::new().schema_type(Type::String))).build()
 }
 
+/// `labels`.
+#[cfg(feature = "openapi")]
+fn labels() -> utoipa::openapi::Object {
+    use utoipa::openapi::{ObjectBuilder, Type};
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(100));
+    let texts = ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(text));
+    let texts = texts.max_properties(Some(16)).description(Some(
+        "What lists are filtered by: texts without ',', by keys of 1 to 63 of a-z, 0-9 and inner '_', '-'. They are no \
+         part of what is sent.",
+    ));
+    texts.build()
+}
+
 impl Definition {
     /// Names the rules of its zones as this data has them; what is no zone there is left out.
     pub fn pin_zones(&mut self, data: &ZoneData) {
@@ -125,6 +164,11 @@ impl Definition {
         let names = parts.chain([self.time_zone.as_deref()]).flatten();
         let ids: BTreeMap<_, _> = names.filter_map(|name| data.zone(name).ok()?.name_and_id()).collect();
         self.zones = (!ids.is_empty()).then_some(ids);
+    }
+
+    /// What its payload is kept by; `None` where it has none.
+    pub fn payload_id(&self) -> Option<PayloadId> {
+        self.data.as_ref().map(|data| PayloadId::of(data.to_string().as_bytes()))
     }
 
     /// All that its timing is made of, as one text: equal texts are equal timings, whatever else differs.
@@ -138,11 +182,22 @@ impl Definition {
             resends: None,
             paused: None,
             expires: None,
+            description: None,
+            labels: None,
             data: None,
+            created: None,
             ..self.clone()
         };
         serde_json::to_string(&bare).unwrap_or_default()
     }
+}
+
+/// UUIDv5 of the URL namespace and `urn:khronos:payload`.
+const PAYLOADS: Uuid = Uuid::from_u128(0x47a8_b5c3_2eb2_5364_a281_07a1_e235_65f4);
+
+content_id! {
+    /// The id of a payload by its content: of equal ones it is equal.
+    PayloadId, PAYLOADS
 }
 
 /// One of `timings`: the keys that say when.

@@ -3,9 +3,13 @@
 //! a number that would be kept as another one, is refused. Bounded: long texts before they are read, deep ones where
 //! they are too deep.
 
+mod entries;
 mod words;
 
-use self::words::{expected, first, is_decimal, least_bytes, remedy, type_name};
+use self::{
+    entries::Entries,
+    words::{expected, first, is_decimal, least_bytes, remedy, type_name},
+};
 use super::{
     advice, build,
     exact::number,
@@ -23,12 +27,9 @@ use crate::{
     toml_tree::{Key, Kind, joined},
 };
 use ponos_event::Timestamp;
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
+use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
-use std::{collections::HashSet, fmt};
+use std::collections::HashSet;
 
 /// The longest text: the largest payload, with each of its bytes escaped (`\u0061`) and room for the rest.
 pub const LONGEST_JSON: usize = 512 << 10;
@@ -36,7 +37,7 @@ pub const LONGEST_JSON: usize = 512 << 10;
 const DEEPEST: usize = 64;
 
 /// What the clock notes in a definition by itself.
-const NOTED: [&str; 2] = ["calendars", "zones"];
+const NOTED: [&str; 3] = ["calendars", "zones", "created"];
 
 /// A schedule that can run.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +51,7 @@ pub struct JsonEntry {
 }
 
 /// Understands a schedule, which may name these calendars; with remarks about what was seldom meant, as seen at `now`. What
-/// the clock noted in a definition that it gave back (`calendars`, `zones`) says nothing: it is noted anew.
+/// the clock noted in a definition that it gave back (`calendars`, `zones`, `created`) says nothing: it is noted anew.
 ///
 /// # Errors
 /// All that is wrong with it.
@@ -94,6 +95,19 @@ pub fn json_object(text: &[u8]) -> Result<Value, FieldFaults> {
     value.filter(|_| walk.faults.list.is_empty()).ok_or(walk.faults)
 }
 
+/// Understands another object, `what`, by the table of its keys, as strictly as a schedule.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn object_from_json(text: &[u8], what: &str, keys: &[Key]) -> Result<Map<String, Value>, FieldFaults> {
+    let mut walk = JsonWalk::default();
+    let object = walk.top(text, what).map(|raw| {
+        let entries = walk.entries(&Path::Whole, raw);
+        walk.object(&Path::Whole, entries, keys, 1)
+    });
+    object.filter(|_| walk.faults.list.is_empty()).ok_or(walk.faults)
+}
+
 /// A fault of the arithmetic at its place.
 fn located(fault: &Fault) -> FieldFault {
     let path = fault.path();
@@ -135,31 +149,6 @@ impl Said {
     }
 }
 
-/// An object as it is written: in its order, and with what is given twice.
-struct Entries<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Entries<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Entries<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Entries<'de>, M::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
-}
-
 impl JsonWalk {
     fn refuse(&mut self, path: &Path<'_>, code: FaultCode, said: impl FnOnce() -> Said) {
         self.faults.add_with(code, || {
@@ -186,6 +175,9 @@ impl JsonWalk {
         let raw = self.top(text, "a schedule")?;
         let entries = self.entries(&Path::Whole, raw);
         let is_named = entries.iter().any(|(key, _)| key == "name");
+        let (noted, entries): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|(key, _)| NOTED.contains(&&**key));
+        noted.iter().for_each(|(key, raw)| self.noted(&Path::Whole.key(key), raw));
         let object = self.object(&Path::Whole, entries, KEYS, 1);
         if !is_named {
             self.refuse(&Path::Whole.key("name"), FaultCode::MissingKey, || {
@@ -255,10 +247,6 @@ impl JsonWalk {
             let known = keys.iter().find(|(known, _)| *known == key);
             let value = match known {
                 Some((_, kind)) => self.value(&at, *kind, raw, depth),
-                None if path.is_whole() && NOTED.contains(&&*key) => {
-                    self.noted(&at, raw);
-                    None
-                }
                 None => {
                     self.unknown(path, &at, &key, keys);
                     None
@@ -287,7 +275,7 @@ impl JsonWalk {
             }
             _ => self.refuse(path, FaultCode::WrongType, || {
                 let what = format!("{} must be an object, not {}", path.dotted(), type_name(raw));
-                let help = "leave it out: the clock itself notes which days and rules a schedule has";
+                let help = "leave it out: the clock itself notes it";
                 Said::new(what).expected("an object").help(help)
             }),
         }
@@ -297,6 +285,13 @@ impl JsonWalk {
         Some(match (kind, first(raw)) {
             (Kind::Text | Kind::Duration, b'"') => Value::String(self.read(path, raw)?),
             (Kind::Texts, b'[') => self.list(path, raw, Kind::Text, depth),
+            (Kind::TextsByKey, b'{') => {
+                let texts = self.entries(path, raw).into_iter().filter_map(|(key, raw)| {
+                    let text = self.value(&path.key(&key), Kind::Text, raw, depth + 1)?;
+                    Some((key, text))
+                });
+                Value::Object(texts.collect())
+            }
             (Kind::Boolean, b't' | b'f') => Value::Bool(first(raw) == b't'),
             (Kind::Table(keys) | Kind::Section(keys), b'{') => {
                 let entries = self.entries(path, raw);

@@ -49,6 +49,8 @@ pub(super) const KEYS: &[Key] = &[
     ("resends", Kind::Table(&[("most", Kind::Count { least: 0, most: 100 }), ("within", Kind::Duration)])),
     ("paused", Kind::Boolean),
     ("expires", Kind::Duration),
+    ("description", Kind::Text),
+    ("labels", Kind::TextsByKey),
     ("data", Kind::Payload),
 ];
 

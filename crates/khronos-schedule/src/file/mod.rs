@@ -12,7 +12,7 @@ pub use field_fault::{FieldFault, FieldFaults};
 /// The most items of a list: of `timings`, `exclude` and `only`.
 pub const LONGEST_LIST: usize = MOST_CALENDARS;
 
-pub use json::{JsonEntry, LONGEST_JSON, from_json, json_object};
+pub use json::{JsonEntry, LONGEST_JSON, from_json, json_object, object_from_json};
 
 use self::keys::KEYS;
 use super::{
@@ -36,6 +36,8 @@ pub struct Entry {
     pub definition: Definition,
     /// What it means.
     pub schedule: Schedule,
+    /// Where its table begins: a byte of the text.
+    pub begins: usize,
     /// Where its name stands: bytes of the text.
     pub name: Range<usize>,
     /// Where its event stands; its name if the event is left out.
@@ -119,7 +121,7 @@ fn entry(
                 faults.push(located(text, &definition.name, &fault, &spans, item).warning());
             }
             let (name, event) = (span(&spans, "name", item), span(&spans, "event", item));
-            Some(Entry { definition, schedule, name, event })
+            Some(Entry { definition, schedule, begins: item.span().start, name, event })
         }
         Err(found) => {
             for fault in found {
@@ -141,6 +143,8 @@ fn place(path: &str) -> String {
 
 /// Pins the calendars that it names and builds it; a calendar that is missing hides no other fault.
 fn build(definition: &mut Definition, calendars: &Calendars) -> Result<Schedule, Vec<Fault>> {
+    // None is said by no key: as the clock shows it again.
+    definition.labels.take_if(|labels| labels.is_empty());
     let Err(mut faults) = calendars.pin(definition) else {
         return Schedule::build_with(definition, calendars.store());
     };

@@ -23,10 +23,6 @@ impl<'p> Path<'p> {
         Self::Item(self, index)
     }
 
-    pub(super) fn is_whole(&self) -> bool {
-        matches!(self, Self::Whole)
-    }
-
     /// Its JSON pointer. Where that would be too long, the pointer of the nearest one above that is not, and the key below
     /// it.
     pub(super) fn pointer(&self) -> (String, Option<&'p str>) {

@@ -47,7 +47,10 @@ fn the_keys_are_those_of_a_definition() {
         resends: Some(ResendsDefinition { most: Some(1), within: text() }),
         paused: Some(true),
         expires: text(),
+        description: text(),
+        labels: Some([("x".to_owned(), "x".to_owned())].into()),
         data: Some(Value::Null),
+        created: None,
     };
     fn same(keys: &[Key], value: &Value) {
         let object = value.as_object().unwrap();
@@ -140,5 +143,52 @@ fn items_that_are_wrong_move_no_other() {
             .map(|one| one.strip_prefix("f.toml:").unwrap_or(one).split(": ").next().unwrap())
             .collect();
         assert_eq!(found, places, "{keys}");
+    }
+}
+
+#[test]
+fn what_is_said_of_a_schedule_is_read_and_bounded() {
+    let head = "[[schedule]]\nname = \"a\"\nevery = \"1h\"\n";
+    let (read, faults) = parse_text(&format!(
+        "{head}description = \"Größe \\\"2\\\"\"\n[schedule.labels]\nteam = \"billing\"\nx-1_b = \"a b: c\"\n"
+    ));
+    assert_eq!(faults, [] as [&str; 0]);
+    assert_eq!(read[0].definition.description.as_deref(), Some("Größe \"2\""));
+    let labels: Vec<_> = read[0].definition.labels.iter().flatten().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(labels, ["team", "x-1_b"]);
+    assert_eq!(parse_text(&format!("{head}labels = {{}}\n")).0[0].definition.labels, None);
+    let all = |count: usize| (0..count).map(|n| format!("k{n} = \"v\"")).collect::<Vec<_>>().join(", ");
+    assert_eq!(parse_text(&format!("{head}labels = {{ {} }}", all(16))).1, [] as [&str; 0]);
+    for (keys, said) in [
+        ("description = 7".to_owned(), "4:15: description must be a text in quotes, not a number"),
+        ("description = \"\"".to_owned(), "4:15: schedule 'a': description: it is empty"),
+        (format!("description = \"{}\"", "é".repeat(501)), "501 characters; 500 are allowed"),
+        ("description = \"a\\nb\"".to_owned(), "or several lines; write it on one line"),
+        ("description = \"\\u001b[31m\"".to_owned(), "a terminal would not show as they are"),
+        ("description = \" a\"".to_owned(), "begins or ends with a blank"),
+        (
+            "labels = \"x\"".to_owned(),
+            "4:10: labels must be a table of texts such as { key = \"value\" }, not a text",
+        ),
+        ("labels = { team = 7 }".to_owned(), "4:19: labels.team must be a text in quotes, not a number"),
+        (
+            "labels = { team = \"a,b\" }".to_owned(),
+            "4:19: schedule 'a': labels.team: ',' is not allowed here",
+        ),
+        (
+            format!("labels = {{ team = \"{}\" }}", "x".repeat(101)),
+            "labels.team: 101 characters; 100 are allowed",
+        ),
+        (
+            "labels = { \"a.b\" = \"x\" }".to_owned(),
+            "4:10: schedule 'a': labels: 'a.b' is not the key of a label",
+        ),
+        ("labels = { Team = \"x\" }".to_owned(), "labels: 'Team' is not the key of a label"),
+        ("labels = { -a = \"x\" }".to_owned(), "labels: '-a' is not the key of a label"),
+        (format!("labels = {{ {} = \"x\" }}", "k".repeat(64)), "keys are 1 to 63 of a-z, 0-9"),
+        (format!("labels = {{ {} }}", all(17)), "labels: 17 labels; 16 are allowed"),
+    ] {
+        let (read, faults) = parse_text(&format!("{head}{keys}\n"));
+        assert!(read.is_empty() && faults.len() == 1 && faults[0].contains(said), "{keys}: {faults:?}");
     }
 }

@@ -103,12 +103,11 @@ fn run_out(definition: &Definition, timing: &Timing, now: Timestamp) -> Vec<Faul
             false => ("only", &definition.only),
         };
         let item = list.iter().flatten().position(|name| **name == *one.calendar);
-        let item = item.and_then(|item| u32::try_from(item).ok());
-        Fault {
-            item,
-            ..Flaw::whole(if one.end <= now { one.to_string() } else { one.coming() })
-                .help("add the coming days to it")
-                .of(key)
+        let flaw = Flaw::whole(if one.end <= now { one.to_string() } else { one.coming() });
+        let flaw = flaw.help("add the coming days to it");
+        match item {
+            Some(item) => flaw.of_item(key, item),
+            None => flaw.of(key),
         }
     };
     past.map(fault).collect()

@@ -6,10 +6,14 @@ use ponos_event::Timestamp;
 use std::sync::Arc;
 
 impl Packed {
-    /// Whether both, however they are written, make the same schedule.
+    /// Whether both, however they are written and whoever created them, make the same schedule, and say the same of it.
     pub fn means_the_same(&self, other: &Self) -> bool {
-        let same =
-            |ours: Schedule, theirs: Schedule| ours.timing.is_read_as(&theirs.timing) && ours == theirs;
+        if !self.is_annotated_as(other) {
+            return false;
+        }
+        let same = |ours: Schedule, theirs: Schedule| {
+            ours.timing.is_read_as(&theirs.timing) && ours == Schedule { creation: ours.creation, ..theirs }
+        };
         self == other
             || self.schedule().zip(other.schedule()).is_some_and(|(ours, theirs)| same(ours, theirs))
     }
@@ -20,12 +24,15 @@ impl Packed {
         if self == other {
             return true;
         }
+        if !self.is_annotated_as(other) {
+            return false;
+        }
         let (Some(ours), Some(theirs)) = (self.schedule(), other.schedule()) else { return false };
         if !theirs.timing.zones_changed(&ours.timing, since).is_empty() {
             return false;
         }
         let timing = theirs.timing.with_rules_of(&ours.timing).with_past_days_of(&ours.timing, since);
-        ours.timing.is_read_as(&timing) && ours == Schedule { timing, ..theirs }
+        ours.timing.is_read_as(&timing) && ours == Schedule { timing, creation: ours.creation, ..theirs }
     }
 }
 

@@ -38,6 +38,99 @@ fn what_is_packed_comes_out_as_it_was() {
 }
 
 #[test]
+fn a_creation_comes_out_as_it_was_and_makes_no_other_schedule() {
+    let (days, store) = on_days();
+    for definition in definitions().into_iter().chain(days) {
+        let plain = Packed::build_with(&definition, &store).unwrap();
+        let created = |number| Created { number, owner: "billing".into() };
+        assert_eq!((plain.is_created(), plain.created(), plain.creation()), (false, None, 0));
+        for number in [1, 127, 128, u64::MAX] {
+            let packed = plain.clone().created_as(Some(created(number)));
+            assert!(packed.is_created() && packed.is_understood());
+            assert_eq!((packed.created(), packed.creation()), (Some(created(number)), number));
+            let expected = Definition { created: Some(created(number)), ..plain.definition() };
+            assert_eq!(packed.definition(), expected);
+            assert_eq!(Packed::build_with(&expected, &store).unwrap(), packed);
+            let schedule = packed.schedule().unwrap();
+            assert_eq!(schedule.id_name(), format!("{}@{number}", definition.name));
+            assert_eq!(Schedule { creation: 0, ..schedule }, plain.schedule().unwrap());
+            assert!(packed.means_the_same(&plain) && packed != plain);
+            assert!(packed.means_the_same_from(&plain, Timestamp::EPOCH));
+            assert_eq!(
+                (packed.name(), packed.event(), packed.timing()),
+                (plain.name(), plain.event(), plain.timing())
+            );
+            // Seven bits of the number in a byte; of the owner's name how long it is, and the name.
+            let bytes = (64 - number.leading_zeros()).div_ceil(7) as usize + 1 + "billing".len();
+            assert_eq!(packed.bytes() - plain.bytes(), bytes);
+            assert_eq!(packed.clone().created_as(Some(created(7))).creation(), 7);
+            assert_eq!(packed.created_as(None), plain);
+        }
+        assert_eq!(plain.schedule().unwrap().id_name(), *definition.name);
+    }
+    let unknown =
+        Definition { name: "a".into(), every: Some("of a later version".into()), ..Definition::default() };
+    let created = Some(Created { number: 3, owner: "a".into() });
+    let unknown = Definition { created: created.clone(), ..unknown };
+    let packed = Packed::kept(&unknown);
+    assert_eq!((packed.is_understood(), packed.created(), packed.definition()), (false, created, unknown));
+}
+
+#[test]
+fn what_is_said_of_a_schedule_comes_out_as_it_was_and_costs_nothing_where_nothing_is() {
+    let (days, store) = on_days();
+    let labels = |text: &str| serde_json::from_str::<BTreeMap<String, String>>(text).unwrap();
+    for definition in definitions().into_iter().chain(days) {
+        let plain = Packed::build_with(&definition, &store).unwrap();
+        assert_eq!((plain.label("team"), plain.description()), (None, None));
+        let nothing = Definition { labels: Some(BTreeMap::new()), ..definition.clone() };
+        assert_eq!(Packed::build_with(&nothing, &store).unwrap(), plain);
+        let long: String = "é".repeat(500);
+        for (description, of) in [
+            (Some("bills"), "{}"),
+            (None, r#"{"team":"billing","stage":"prod: \"2\""}"#),
+            (Some(&*long), r#"{"team":"a b"}"#),
+        ] {
+            let of = labels(of);
+            let annotated = Definition {
+                description: description.map(str::to_owned),
+                labels: (!of.is_empty()).then(|| of.clone()),
+                ..definition.clone()
+            };
+            let packed = Packed::kept_with(&annotated, &store);
+            let expected = Definition {
+                description: annotated.description.clone(),
+                labels: annotated.labels.clone(),
+                ..plain.definition()
+            };
+            assert_eq!(packed.definition(), expected);
+            assert_eq!(packed.label("team"), of.get("team").map(String::as_str));
+            assert_eq!((packed.label("tea"), packed.description()), (None, description));
+            let created = Some(Created { number: 128, owner: "billing".into() });
+            let created = packed.clone().created_as(created);
+            assert_eq!((created.description(), created.creation()), (description, 128));
+            assert_eq!(created.clone().created_as(None), packed);
+            for packed in [packed, created] {
+                assert_eq!((packed.name(), packed.event()), (plain.name(), plain.event()));
+                assert_eq!((packed.timing(), packed.conduct().paused), (plain.timing(), plain.is_paused()));
+                assert_eq!(packed.schedule().map(|one| one.data), plain.schedule().map(|one| one.data));
+                assert!(!packed.means_the_same(&plain) && !plain.means_the_same(&packed));
+                assert!(!packed.means_the_same_from(&plain, Timestamp::EPOCH));
+                assert!(packed.timing().is_due_as(&plain.timing()));
+            }
+        }
+    }
+    // What a later version allows stays as it was.
+    let later = Definition {
+        name: "a".into(),
+        every: Some("?".into()),
+        labels: Some(labels(r#"{"A/b":"\u0001"}"#)),
+        ..Definition::default()
+    };
+    assert_eq!(Packed::kept(&later).definition(), later);
+}
+
+#[test]
 fn the_rules_of_every_zone_that_is_named_come_out_as_they_were() {
     let of = |text: &str| serde_json::from_str::<Definition>(text).unwrap();
     let two = r#"{"name":"a","event":"a.b.c","time_zone":"Europe/Paris","timings":[{"cron":"0 9 * * *"},

@@ -27,6 +27,8 @@ pub enum Kind {
     Duration,
     /// A list of texts.
     Texts,
+    /// A table of texts, whose keys are anybody's.
+    TextsByKey,
     /// `true` or `false`.
     Boolean,
     /// A number of things.
@@ -112,6 +114,7 @@ impl<'t, 'f> Walk<'t, 'f> {
         Some(match (kind, value.get_ref()) {
             (Kind::Text | Kind::Duration, DeValue::String(text)) => Value::String(text.to_string()),
             (Kind::Texts, DeValue::Array(items)) => self.texts(path, items),
+            (Kind::TextsByKey, DeValue::Table(inner)) => Value::Object(self.texts_by_key(path, inner)),
             (Kind::Boolean, DeValue::Boolean(value)) => Value::Bool(*value),
             (Kind::Table(keys) | Kind::Section(keys), DeValue::Table(inner)) => {
                 Value::Object(self.table(path, inner, keys))
@@ -168,6 +171,22 @@ impl<'t, 'f> Walk<'t, 'f> {
         tables
     }
 
+    /// Reads a table of texts; other values are noted as faults.
+    fn texts_by_key(&mut self, path: &str, table: &DeTable<'_>) -> Map<String, Value> {
+        let mut texts = Map::new();
+        let mut written: Vec<_> = table.iter().collect();
+        written.sort_by_key(|(name, _)| name.span().start);
+        for (name, value) in written {
+            let path = format!("{path}.{}", name.get_ref());
+            self.spans.insert(path.clone(), value.span());
+            match self.value(&path, Kind::Text, value) {
+                Some(read) => drop(texts.insert(name.get_ref().to_string(), read)),
+                None => self.unread.push(path),
+            }
+        }
+        texts
+    }
+
     /// Reads a list of texts; other values are noted as faults.
     fn texts(&mut self, path: &str, items: &[Spanned<DeValue<'_>>]) -> Value {
         let mut texts = Vec::new();
@@ -193,6 +212,7 @@ impl Kind {
         match self {
             Self::Text | Self::Duration => "a text in quotes",
             Self::Texts => "a list of texts in quotes",
+            Self::TextsByKey => "a table of texts such as { key = \"value\" }",
             Self::Boolean => "true or false",
             Self::Count { .. } | Self::Integer => "a whole number",
             Self::Table(_) => "a table such as { key = \"value\" }",

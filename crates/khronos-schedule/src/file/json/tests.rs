@@ -238,7 +238,7 @@ fn items_that_are_wrong_move_no_other() {
 
 #[test]
 fn what_the_clock_noted_in_a_definition_is_noted_anew() {
-    let noted = r#""calendars":{"work":"0123"},"zones":{"Europe/Paris":"4567"}"#;
+    let noted = r#""calendars":{"work":"0123"},"zones":{"Europe/Paris":"4567"},"created":{"number":7}"#;
     let read = |keys: &str| read(&format!("{{\"name\":\"a\",\"every\":\"1h\",{keys}\"paused\":true}}"));
     assert_eq!(read(&format!("{noted},")).unwrap(), read("").unwrap());
     assert_eq!(read("\"zones\":7,").unwrap_err().list[0].pointer, "/zones");
@@ -285,4 +285,25 @@ fn what_is_far_too_long_is_known_by_its_text() {
         let (least, real) = (least_bytes(raw), value.to_string().len());
         assert!(least <= real, "{text}: {least} of {real}");
     }
+}
+
+#[test]
+fn what_is_said_of_a_schedule_is_refused_at_its_pointer() {
+    let many: Vec<String> = (0..17).map(|n| format!("\"k{n}\":\"v\"")).collect();
+    for (keys, pointer, code) in [
+        (r#""description":"a\nb""#, "/description", FaultCode::InvalidValue),
+        (r#""description":null"#, "/description", FaultCode::WrongType),
+        (r#""labels":["x"]"#, "/labels", FaultCode::WrongType),
+        (r#""labels":{"team":null}"#, "/labels/team", FaultCode::WrongType),
+        (r#""labels":{"team":"a","team":"b"}"#, "/labels/team", FaultCode::DuplicateKey),
+        (r#""labels":{"team":"a,b"}"#, "/labels/team", FaultCode::InvalidValue),
+        (r#""labels":{"a/b":"x"}"#, "/labels", FaultCode::InvalidValue),
+        (&format!("\"labels\":{{{}}}", many.join(",")), "/labels", FaultCode::OutOfRange),
+    ] {
+        let found = read(&format!("{{\"name\":\"a\",\"every\":\"1h\",{keys}}}")).unwrap_err();
+        let found: Vec<_> = found.list.iter().map(|fault| (fault.pointer.as_str(), fault.code)).collect();
+        assert_eq!(found, [(pointer, code)], "{keys}");
+    }
+    let read = read(r#"{"name":"a","every":"1h","description":"b","labels":{"team":"billing"}}"#).unwrap();
+    assert_eq!(read.definition.labels.unwrap()["team"], "billing");
 }

@@ -35,6 +35,7 @@ pub(super) fn expected(kind: Kind) -> Cow<'static, str> {
     Cow::Borrowed(match kind {
         Kind::Text | Kind::Duration => "a text",
         Kind::Texts => "a list of texts",
+        Kind::TextsByKey => "an object of texts",
         Kind::Boolean => "true or false",
         Kind::Count { least, most } => return format!("a whole number from {least} to {most}").into(),
         Kind::Integer => "a whole number",
