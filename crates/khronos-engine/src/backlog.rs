@@ -2,6 +2,9 @@
 //!
 //! A span that has nothing left stays here until its removal is durable: until then occurrences of its schedule join
 //! it instead of being handed over on time. So a span found after a restart tells how far its schedule may have come.
+//!
+//! Of a name that is paused no span goes on, and that of the revision that runs is open once something is due: it is written
+//! once, whatever joins it later, and its slot stands in no queue until the pause has ended.
 
 use super::{Era, Span, progress::SpanKey};
 use khronos_schedule::Schedule;
@@ -21,6 +24,14 @@ pub(super) struct Backlog {
     pub(super) state: State,
 }
 
+impl Backlog {
+    /// Whether something of it is left.
+    pub(super) fn has_more(&self) -> bool {
+        let Span { after, through, .. } = self.span;
+        self.schedule.timing.after(after).is_some_and(|due| due <= through)
+    }
+}
+
 /// What a span waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -34,6 +45,8 @@ pub(super) enum State {
     InFlight,
     /// An older revision of its schedule.
     Behind,
+    /// The end of the pause of its name.
+    Paused,
     /// Nothing is left; the write with this ticket removes it.
     Closing(u64),
 }
@@ -87,6 +100,20 @@ impl Backlogs {
         !self.all.is_empty() && self.of(&schedule.into()).next().is_some()
     }
 
+    /// The same of this creation under a name: what had it before is another schedule, and nothing waits for it.
+    pub(super) fn holds_of(&self, schedule: &str, creation: impl FnOnce() -> u64) -> bool {
+        !self.all.is_empty() && {
+            let creation = creation();
+            self.of(&schedule.into()).any(|(_, backlog)| backlog.schedule.creation == creation)
+        }
+    }
+
+    /// The oldest of the creation whose this span is.
+    pub(super) fn oldest_beside(&self, key: &SpanKey) -> Option<&SpanKey> {
+        let creation = self.all.get(key)?.schedule.creation;
+        self.of(&key.0).find(|(_, backlog)| backlog.schedule.creation == creation).map(|(oldest, _)| oldest)
+    }
+
     pub(super) fn of(&self, schedule: &Arc<str>) -> impl Iterator<Item = (&SpanKey, &Backlog)> {
         self.all.range((schedule.clone(), 0)..=(schedule.clone(), u32::MAX))
     }
@@ -105,16 +132,25 @@ impl Backlogs {
             State::Ready => self.ready.push_back(key.clone()),
             State::Waiting(until) => self.timers.push(Reverse((until, key.clone()))),
             State::Saving(ticket) | State::Closing(ticket) => self.saving.push_back((ticket, key.clone())),
-            State::InFlight | State::Behind => {}
+            State::InFlight | State::Behind | State::Paused => {}
         }
     }
 
     pub(super) fn remove(&mut self, key: &SpanKey) {
-        self.all.remove(key);
-        let behind = self.of(&key.0).next().filter(|(_, next)| next.state == State::Behind);
+        let Some(removed) = self.all.remove(key) else { return };
+        let of_it = |next: &&Backlog| next.schedule.creation == removed.schedule.creation;
+        let next = self.of(&key.0).find(|(_, next)| of_it(next));
+        let behind = next.filter(|(_, next)| next.state == State::Behind);
         if let Some(next) = behind.map(|(next, _)| next.clone()) {
             self.set(&next, State::Ready);
         }
+    }
+
+    /// The spans of a name that was paused go on once the write with this ticket is durable.
+    pub(super) fn let_go(&mut self, schedule: &Arc<str>, ticket: u64) {
+        let paused = self.of(schedule).filter(|(_, backlog)| backlog.state == State::Paused);
+        let keys: Vec<SpanKey> = paused.map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| self.set(key, State::Saving(ticket)));
     }
 
     /// The next span whose turn it is. Entries of the queues that were overtaken by a change of state are passed over.

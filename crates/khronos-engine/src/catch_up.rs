@@ -3,7 +3,7 @@
 //! Invariants: what may have been handed over (due ≤ `handed`) is sent singly; only what lies above may be coalesced. In a
 //! skipped time nothing was ever handed over; what lies before it is never coalesced with what lies after it.
 
-use super::{Coalesced, SkipReason, Span, pause::SkippedTimes};
+use super::{Coalesced, SkipReason, Span, skipped_times::SkippedTimes};
 use khronos_schedule::{Policy, Schedule};
 use ponos_event::Timestamp;
 
@@ -95,11 +95,7 @@ fn back(schedule: &Schedule, from: Timestamp, steps: u32) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Era, Pauses, Reached, SkippedPause,
-        core::new_span,
-        pause::{Pausing, SkippedTimes},
-    };
+    use crate::{Era, Pauses, Reached, SkippedPause, core::new_span, pausing::Pausing};
     use khronos_schedule::{Definition, Packed};
 
     fn every_minute() -> Schedule {
@@ -126,8 +122,11 @@ mod tests {
         let ended = |lately: i64, through: i64| SkippedPause {
             reached: Reached { lately: at(lately), ever: at(lately + 1), set_backs: 1 },
             through: at(through),
+            set_backs: 2,
         };
-        let pausing = Pausing::new(Pauses { skipped: vec![ended(4, 6), ended(9, 9)], ..Pauses::default() });
+        let skipped = |all: &[SkippedPause]| Pauses { skipped: all.to_vec(), ..Pauses::default() };
+        let of_names = vec![("a".into(), skipped(&[ended(9, 9)])), ("b".into(), skipped(&[ended(2, 11)]))];
+        let pausing = Pausing::new(skipped(&[ended(4, 6)]), of_names);
         let began = |set_backs, minute| Era { set_backs, ..Era::first(1, at(minute)) };
         let next = |after: i64, handed: i64, skipped: SkippedTimes<'_>| {
             next(&schedule, &new_span(1, at(after), at(12), at(handed)), skipped, at(60))
@@ -135,24 +134,32 @@ mod tests {
         let fix =
             |first: i64, last: i64| Next::Fix { handed: at(last), coalesced: Some(run_of(first, last)) };
         let skip = |first: i64, last: i64| Next::Skip(run_of(first, last), SkipReason::Paused);
-        let skipped = pausing.skipped_times(began(1, 0));
+        let skipped = pausing.skipped_times("a", began(1, 0));
         assert_eq!(next(0, 0, skipped), fix(1, 4));
         assert_eq!(next(4, 4, skipped), skip(5, 6));
         // Nothing of it was handed over, whatever was reserved.
         assert_eq!(next(4, 5, skipped), skip(5, 6));
         assert_eq!(next(6, 6, skipped), fix(7, 12), "a pause of no time skips nothing");
         // Of what ran before the clock was set back more may have been sent; of what began since the pause, nothing.
-        assert_eq!(next(0, 0, pausing.skipped_times(began(0, 0))), fix(1, 5));
-        assert_eq!(next(0, 0, pausing.skipped_times(began(2, 0))), skip(1, 9));
+        assert_eq!(next(0, 0, pausing.skipped_times("a", began(0, 0))), fix(1, 5));
+        assert_eq!(next(0, 0, pausing.skipped_times("a", began(2, 0))), skip(1, 9));
         // A pause does not concern what began after its end.
-        assert_eq!(next(4, 4, pausing.skipped_times(began(1, 6))), fix(5, 12));
-        assert_eq!(next(0, 0, pausing.skipped_times(began(2, 9))), fix(1, 12));
+        assert_eq!(next(0, 0, pausing.skipped_times("a", began(3, 0))), fix(1, 12));
+        assert_eq!(next(0, 0, pausing.skipped_times("a", began(2, 9))), fix(1, 12));
+        // Where the clock was set back since, nothing is left of it above the reading, and it concerns whom it concerned.
+        let set_backs = vec![(3, at(5))];
+        let pausing =
+            Pausing::new(Pauses { skipped: vec![ended(4, 6)], set_backs, ..Pauses::default() }, vec![]);
+        assert_eq!(next(4, 4, pausing.skipped_times("a", began(1, 0))), skip(5, 5));
+        assert_eq!(next(0, 0, pausing.skipped_times("a", began(2, 5))), skip(1, 5));
+        assert_eq!(next(0, 0, pausing.skipped_times("a", began(3, 0))), fix(1, 12));
     }
 
     #[test]
     fn what_may_have_been_handed_over_is_sent_singly_and_what_lies_above_is_coalesced() {
         let (schedule, pausing) = (every_minute(), Pausing::default());
-        let next = |span: &Span| next(&schedule, span, pausing.skipped_times(Era::first(1, at(0))), at(60));
+        let next =
+            |span: &Span| next(&schedule, span, pausing.skipped_times("a", Era::first(1, at(0))), at(60));
         let mut span = new_span(1, at(0), at(9), at(2));
         for minute in [1, 2] {
             assert_eq!(next(&span), Next::Send(single(at(minute))));

@@ -46,12 +46,14 @@ pub fn time_event(
     stands_for: Coalesced,
 ) -> Event {
     let due = stands_for.last;
-    let id = OccurrenceId { clock, schedule: &schedule.name, due, kind }.id();
+    let id = OccurrenceId { clock, schedule: &schedule.id_name(), due, kind }.id();
     let data = data(kind, era, schedule, stands_for);
+    let is_past = matches!(kind, EventKind::Backfill(_));
     Event {
         subject: Some(schedule.name.to_string()),
         time: Some(due),
-        expiry_time: schedule.expires.map(|millis| due.plus(millis)),
+        // Somebody wants the past to be handled, however late.
+        expiry_time: schedule.expires.filter(|_| !is_past).map(|millis| due.plus(millis)),
         ..Event::new(id, format!("/khronos/{clock}"), schedule.event.clone(), data)
     }
 }

@@ -1,22 +1,28 @@
 //! The state machine itself: what a step does, in order.
 
 use super::{
-    Action, ClockRules, ClockState, Handover, Input, Notice, Reading, Resends, Row, Span,
+    Action, ClockRules, ClockState, Declined, Handover, Input, Notice, Reading, Resends, Row, Span,
     clock_guard::ClockGuard,
+    faults::{Fault, planted},
+    going::Going,
     hand_over::{LEAD, MARGIN},
     in_flight::Owner,
     load::{Change, Changes},
+    messages::Messages,
+    operations::Operations,
     outstanding::Outstanding,
-    pause::Pausing,
+    pausing::Pausing,
     place::Which,
-    progress::{PAUSED, Progress},
+    progress::{Kept, PAUSED, Progress},
     rarely::Rarely,
     resting::Resting,
     schedules::Schedules,
     set_back::SetBack,
     slots::SlotId,
+    trigger::Triggers,
 };
 use ponos_event::Timestamp;
+use std::sync::Arc;
 
 /// Limits, from the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +40,8 @@ pub struct Rules {
     /// Rows of confirmed events go down with the progress that passes them, instead of behind it: for the embedded
     /// broker, whose only durable copy is the record.
     pub record_first: bool,
+    /// What was created at run time, and has finished, goes so many milliseconds later.
+    pub keep_finished: i64,
 }
 
 /// The state machine.
@@ -47,6 +55,12 @@ pub struct Engine {
     pub(super) resting: Resting,
     pub(super) changes: Changes,
     pub(super) pausing: Pausing,
+    pub(super) triggers: Triggers,
+    pub(super) operations: Operations,
+    pub(super) messages: Messages,
+    pub(super) going: Going,
+    /// The write with the revisions that were forgotten last.
+    pub(super) forgotten: u64,
     /// Spans and slots that are being taken back, after the clock was set back.
     pub(super) setting_back: Option<SetBack>,
     pub(super) link_up: bool,
@@ -64,20 +78,34 @@ pub(super) struct Out {
     pub(super) publish: Vec<Handover>,
     pub(super) rows: Vec<Row>,
     pub(super) notices: Vec<Notice>,
-    /// Of which there may be very many at once: [`Notice::Parked`], [`Notice::DroppedAtLimit`], [`Notice::Finished`].
+    /// Of which there may be very many at once: [`Notice::Parked`], [`Notice::DroppedAtLimit`], [`Notice::Finished`],
+    /// [`Notice::ResumedByName`].
     pub(super) parked: Rarely,
     pub(super) dropped: Rarely,
     pub(super) finished: Rarely,
+    pub(super) resumed: Rarely,
     /// Commands for which there is no room.
     pub(super) too_many: Vec<u64>,
-    /// Pauses that do not begin, for too many others are kept.
-    pub(super) too_many_pauses: Vec<u64>,
+    /// Pauses that do not begin, for too many others are kept: by command, of which names.
+    pub(super) too_many_pauses: Vec<(u64, Vec<Arc<str>>)>,
+    /// What is not begun, and why.
+    pub(super) declined: Vec<(u64, Declined)>,
+    /// Messages that are not taken, for the answers to too many others are kept.
+    pub(super) too_many_messages: Vec<u64>,
+    /// Requests that would create something, before the files were read.
+    pub(super) unread: Vec<u64>,
 }
 
 impl Out {
+    /// How many commands change nothing.
+    pub(super) fn refused(&self) -> usize {
+        let of_all = self.too_many_pauses.iter().filter(|(_, names)| names.is_empty()).count();
+        self.too_many.len() + of_all + self.declined.len()
+    }
+
     /// All that is told now and then only.
-    fn rarely(&mut self) -> [&mut Rarely; 3] {
-        [&mut self.parked, &mut self.dropped, &mut self.finished]
+    fn rarely(&mut self) -> [&mut Rarely; 4] {
+        [&mut self.parked, &mut self.dropped, &mut self.finished, &mut self.resumed]
     }
 }
 
@@ -92,12 +120,11 @@ impl Engine {
         self.take_in(input);
         self.take_back();
         if self.is_steady() {
-            self.end_pause_in_time();
+            self.end_pauses_in_time();
         }
-        while self.is_steady()
-            && let Some(change) = self.changes.next()
-        {
-            self.take_change(change);
+        self.take_changes();
+        if self.is_steady() && !self.draining {
+            self.advance_operations();
         }
         self.dispatch_due();
         if self.may_load() {
@@ -120,13 +147,27 @@ impl Engine {
         let now = self.now();
         let mut earliest = self.progress.next_save(now, self.settled());
         let mut wish = |at: Timestamp| earliest = Some(earliest.map_or(at, |e| e.min(at)));
-        let rarely = [&self.out.parked, &self.out.dropped, &self.out.finished];
+        let rarely = [&self.out.parked, &self.out.dropped, &self.out.finished, &self.out.resumed];
         rarely.into_iter().filter_map(Rarely::next).for_each(&mut wish);
-        if self.may_load() || self.more || self.setting_back.is_some() {
+        let waits = self.is_steady() && self.changes.is_waiting(self.full());
+        if self.may_load() || self.more || waits || self.setting_back.is_some() {
             wish(now);
         }
-        if let Some(end) = self.pausing.until().filter(|end| end.at > now) {
-            wish(end.at);
+        if let Some(at) = self.operations.next().filter(|_| self.is_steady() && !self.draining) {
+            wish(at);
+        }
+        let rests = [self.next_goes(), self.next_forgotten()].into_iter().flatten().min();
+        if let Some(at) = rests.filter(|_| self.is_steady() && !self.draining) {
+            wish(at.max(now));
+        }
+        // While the clock is held, its release is what they wait for.
+        if let Some(end) = self.pausing.next_end().filter(|end| *end > now || self.is_steady()) {
+            wish(end);
+        }
+        let has_room = self.progress.room_for_pauses(self.rules.piece) > 0;
+        let end = self.pausing.next_end_by_name();
+        if let Some(end) = end.filter(|end| *end > now || self.is_steady() && has_room) {
+            wish(end);
         }
         if self.may_hand_over() {
             if let Some(send) = self.schedules.first_send(Which::Due).filter(|send| *send > now) {
@@ -197,12 +238,21 @@ impl Engine {
     }
 
     /// The slot of whose handover it is: known for what is on time, else searched by name.
-    pub(super) fn slot_of(&self, owner: &Owner, name: &str) -> Option<SlotId> {
+    pub(super) fn slot_of(&self, owner: &Owner, name: &str, creation: u64) -> Option<SlotId> {
         match owner {
             Owner::OnTime(id) => Some(*id),
-            Owner::Span(..) | Owner::Parked(_) => self.schedules.find(name),
+            Owner::Span(..) | Owner::Parked(_) => self.running_creation(name, creation),
             Owner::Nobody => None,
         }
+    }
+
+    /// The slot of the schedule of this name, if it is this creation that runs, and not what was created since.
+    pub(super) fn running_creation(&self, name: &str, creation: u64) -> Option<SlotId> {
+        let same = |id: &SlotId| {
+            self.schedules[*id].definition.creation() == creation
+                || planted(Fault::TakeThePredecessorsFigures)
+        };
+        self.schedules.find(name).filter(same)
     }
 
     /// Whether schedules can change: the moment at which they do is clear.
@@ -210,23 +260,21 @@ impl Engine {
         !matches!(self.guard.state(), ClockState::Held { .. }) && self.setting_back.is_none()
     }
 
-    fn take_in(&mut self, input: Input) {
+    pub(super) fn take_in(&mut self, input: Input) {
         match input {
             Input::Tick => {}
             Input::Link(up) => self.link_up = up,
             Input::Settled(answers) => self.settle(answers),
             Input::Saved(ticket) => self.saved(ticket),
-            Input::Load(wanted) => self.changes.wait(Change::Load(wanted)),
-            Input::Put { command, definition } => {
-                self.take_command(command, Change::Put(command, definition));
-            }
-            Input::Remove { command, name } => self.take_command(command, Change::Remove(command, name)),
-            Input::Pause { command, scope, request } => {
-                self.take_command(command, Change::Pause(command, scope, request));
-            }
-            Input::Resume { command, scope, how } => {
-                self.take_command(command, Change::Resume(command, scope, how));
-            }
+            Input::Calendars(calendars) => self.changes.calendars = Some(calendars),
+            Input::Load(wanted) => self.changes.load(wanted, None),
+            Input::Change(request) => self.take_command(request.command, Change::Schedules(request)),
+            Input::By(asker, input) => self.take_in_by(asker, *input),
+            Input::Pause { .. }
+            | Input::Resume { .. }
+            | Input::Operate { .. }
+            | Input::Cancel { .. }
+            | Input::Trigger { .. } => self.take_command_of(None, input),
             Input::Write { command } => self.progress.promise_all(command),
             Input::Release(numbers) => self.release(&numbers),
             Input::Drop(numbers) => self.drop_parked(&numbers),
@@ -242,6 +290,45 @@ impl Engine {
         self.progress.saved(ticket);
         self.schedules.open(|ticket| self.progress.is_durable(ticket));
         self.outstanding.saved(|ticket| self.progress.is_durable(ticket));
+        self.pausing.saved(|ticket| self.progress.is_durable(ticket));
+    }
+
+    /// Commands that can be answered; there is room for others then.
+    fn answer(&mut self, actions: &mut Vec<Action>) {
+        let Kept { mut durable, decided } = self.progress.kept_promises();
+        let triggered = self.triggers.answer(&mut durable);
+        self.changes.answered(durable.iter());
+        self.changes.answered(triggered.iter().map(|(command, _)| command));
+        self.changes.answered(decided.iter().map(|(command, _)| command));
+        let (changes, out) = (&mut self.changes, &mut self.out);
+        let mut refuse = |commands: &mut Vec<u64>, action: fn(Vec<u64>) -> Action| {
+            if !commands.is_empty() {
+                changes.answered(commands.iter());
+                actions.push(action(std::mem::take(commands)));
+            }
+        };
+        refuse(&mut out.too_many, Action::TooMany);
+        refuse(&mut out.too_many_messages, Action::TooManyMessages);
+        refuse(&mut out.unread, Action::Unread);
+        if !self.out.declined.is_empty() {
+            self.changes.answered(self.out.declined.iter().map(|(command, _)| command));
+            actions.push(Action::Declined(std::mem::take(&mut self.out.declined)));
+        }
+        if !self.out.too_many_pauses.is_empty() {
+            // Those of names are answered where they are durable.
+            let whole = self.out.too_many_pauses.iter().filter(|(_, names)| names.is_empty());
+            self.changes.answered(whole.map(|(command, _)| command));
+            actions.push(Action::TooManyPauses(std::mem::take(&mut self.out.too_many_pauses)));
+        }
+        if !triggered.is_empty() {
+            actions.push(Action::Triggered(triggered));
+        }
+        if !durable.is_empty() {
+            actions.push(Action::Durable(durable));
+        }
+        if !decided.is_empty() {
+            actions.push(Action::Decided(decided));
+        }
     }
 
     fn emit(&mut self) -> Vec<Action> {
@@ -250,16 +337,7 @@ impl Engine {
             self.out.rarely().into_iter().filter_map(|notices| notices.take(now)).collect();
         self.out.notices.extend(held_back);
         let mut actions: Vec<Action> = self.out.notices.drain(..).map(Action::Notice).collect();
-        if !self.out.too_many.is_empty() {
-            actions.push(Action::TooMany(std::mem::take(&mut self.out.too_many)));
-        }
-        if !self.out.too_many_pauses.is_empty() {
-            actions.push(Action::TooManyPauses(std::mem::take(&mut self.out.too_many_pauses)));
-        }
-        let durable = self.progress.kept_promises();
-        if !durable.is_empty() {
-            actions.push(Action::Durable(durable));
-        }
+        self.answer(&mut actions);
         if !self.out.publish.is_empty() {
             actions.push(Action::Publish(std::mem::take(&mut self.out.publish)));
         }

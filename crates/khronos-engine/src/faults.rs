@@ -30,18 +30,67 @@ pub(super) enum Fault {
     SendSpansAboveTheReservation,
     /// Zone data with other rules than before is taken for what was there. What is compared is decided inside.
     TakeNewZoneDataForTheOld,
-    /// A load of the files ends, or changes, what a command put. The files say nothing of commands.
+    /// What was created keeps the zone data of that day. What a load compares is decided inside.
+    KeepTheZoneDataOfThatDay,
+    /// A load of the files ends, or changes, what was created at run time. The files say nothing of that.
     LoadEndsWhatWasPut,
     /// A pause counts from W, and not from what may have been handed over. The instant is decided inside.
     PauseFromTheMark,
+    /// The same of pauses by name alone.
+    PauseANameFromTheMark,
     /// What is skipped when a pause ends reaches back before it. Outside nobody knows what it is about.
     SkipWhatWasDueBefore,
     /// What a pause skipped is forgotten once nothing of it is outstanding. That a name may come back is known inside.
     ForgetWhoMayComeBack,
     /// After a step back what is due anew is skipped by a pause that has ended. What is kept of it is decided inside.
     SkipWhatIsDueAnew,
+    /// What is skipped when the pause of a name ends reaches back before it. As of those of everything.
+    SkipOfANameWhatWasDueBefore,
+    /// What the pause of a name skipped is forgotten though it may come back. As of those of everything.
+    ForgetANameThatMayComeBack,
+    /// After a step back what is due anew is skipped by the pause of a name that has ended. As of those of everything.
+    SkipOfANameWhatIsDueAnew,
+    /// A name goes on before the end of its pause is durable. As of pauses of everything.
+    ResumeANameBeforeItIsDurable,
+    /// The slot of a name goes on before the end of its pause is durable. Its span has a gate of its own.
+    LetTheSlotGoEarly,
+    /// What is parked of a name does not go on when its pause ends. Whose turn it is is known inside.
+    LeaveWhatIsParkedPaused,
+    /// A restart knows that a name is paused, and does not hold its slot. What is due of it goes by that.
+    HoldNothingAtARestart,
+    /// A load of the files forgets that a name is paused which comes back. What is due of it goes by its slot.
+    LoseThePauseAtALoad,
+    /// What a pause of one name skips is skipped of all. Whose it is is known inside.
+    SkipOfOthersToo,
+    /// An operation goes on after its cancel was answered. What it still makes is decided inside.
+    GoOnAfterTheCancel,
+    /// What is due and was not handed over yet is taken for missing. Outside nobody knows what is due next.
+    BackfillWhatIsStillToCome,
+    /// An operation begins beside another one of its schedule. Whether one runs is decided inside.
+    BackfillTwiceAtOnce,
+    /// An operation goes on though its schedule was deleted. What it still makes is decided inside.
+    BackfillWhatIsGone,
+    /// A command that comes again triggers another event. What was triggered is known inside.
+    TriggerTwice,
+    /// What was asked for waits in the line of the occurrences: refused, it keeps them from being tried again. Whose turn it is
+    /// is decided inside.
+    LeaveTheOccurrenceForTheBackfill,
     /// What rested is handed over again before the end of the pause is durable. The same write may have a reservation.
     ResumeBeforeItIsDurable,
+    /// A one-shot that may have been sent already is deleted, or changed, all the same. What may have been sent is known inside.
+    DeleteWhatMayHaveBeenSent,
+    /// Of a request that is all or nothing, what may be made is made. What may be is known inside.
+    HalfOfAnAtomicRequest,
+    /// Events of others, and the clock's own, are anybody's to change. Whose they are the author says, who is asked inside.
+    IgnoreTheDomains,
+    /// A name of the files that is not taken in yet is free. What they have is known inside.
+    CreateWhatTheFilesHave,
+    /// What was settled a moment ago is changed, or deleted, as if it were not. What is settled is known inside.
+    ForgetWhatIsSettled,
+    /// What is created anew under a name has the figures of what had it. Whose event was sent is decided inside.
+    TakeThePredecessorsFigures,
+    /// A message that comes again is carried out again. What is asked for is the same.
+    CarryOutWhatComesAgain,
     /// After a step back a revision calls for what lies before it takes effect. Outside nobody knows what is due next.
     CallForWhatWasBefore,
 }

@@ -8,12 +8,13 @@ use super::{
     core::{Engine, new_span},
     faults::{Fault, planted},
     in_flight::{Owner, Sending},
+    pausing::Rest,
     place::Which,
     progress::{SpanKey, row},
     slots::SlotId,
 };
 use khronos_schedule::Schedule;
-use ponos_event::Timestamp;
+use ponos_event::{EventKind, Timestamp};
 use std::sync::Arc;
 
 /// Something due within this many milliseconds has its reservation written ahead, so that it need not wait for the disk.
@@ -78,10 +79,12 @@ impl Engine {
                 continue;
             };
             let conduct = slot.definition.conduct();
-            let skipped = self.pausing.skipped_times(slot.era()).over(send);
+            let name = slot.definition.name();
+            let skipped = self.pausing.skipped_times(name, slot.era()).over(send);
             let behind = now.since(send) > conduct.catch_up.grace
                 || skipped.is_some()
-                || self.outstanding.backlogs.holds(slot.definition.name()) && !planted(Fault::Overtake);
+                || self.outstanding.backlogs.holds_of(name, || slot.definition.creation())
+                    && !planted(Fault::Overtake);
             if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join_backlog(key, due)) {
                 self.schedules.pop(Which::Due, now);
                 self.schedules.lookahead.take(id, due);
@@ -121,17 +124,22 @@ impl Engine {
         }
     }
 
-    /// What paused schedules skip is only recorded. With every step, so that W goes on; but no step is made for it.
-    /// While a write takes long they wait in their queue, and W with them: else their rows would grow without bound.
+    /// What paused schedules skip is only recorded; and the span of one that is paused by name opens when something is due of
+    /// it. With every step, so that W goes on; but no step is made for it. While a write takes long they wait in their
+    /// queue, and W with them: else their rows, or spans, would grow without bound.
     fn pass_over_paused(&mut self, now: Timestamp) {
         for _ in 0..PASSED_OVER {
-            if !self.progress.has_room_for_rows(self.rules.piece) {
+            let piece = self.rules.piece;
+            if !self.progress.has_room_for_rows(piece) || self.progress.is_full(2 * piece) {
                 return;
             }
             let Some(id) = self.schedules.pop(Which::Paused, now) else { return };
             let slot = &self.schedules[id];
-            if let Some((due, key)) = slot.next().map(|due| (due, slot.key())) {
-                self.skip_paused(id, &key, due, (now, now));
+            let by_definition = slot.definition.is_paused();
+            match slot.next().map(|due| (due, slot.key())) {
+                Some((due, key)) if by_definition => self.skip_paused(id, &key, due, (now, now)),
+                Some((due, key)) => self.open_span(id, key, due),
+                None => {}
             }
         }
         self.more |= self.schedules.first_send(Which::Paused).is_some_and(|send| send <= now);
@@ -148,7 +156,8 @@ impl Engine {
         let timing = self.schedules[id].timing();
         let last = timing.before(timing.due_by(through).plus(1)).map_or(due, |last| last.max(due));
         let run = Coalesced { first: due, last, count: timing.count(due.plus(-1), last).max(1) };
-        let row = row(now, key, run, Outcome::Skipped(SkipReason::Paused));
+        let creation = self.schedules[id].definition.creation();
+        let row = row(now, (key, creation), run, Outcome::Skipped(SkipReason::Paused));
         self.progress.skip_paused(row, &timing);
         self.progress.skip(timing.send_time(last));
         self.finish_one_shot(id);
@@ -158,7 +167,7 @@ impl Engine {
     }
 
     /// Only a clock that was set back makes a span lie above what is due now: it can't be joined then.
-    fn can_join_backlog(&self, key: &SpanKey, due: Timestamp) -> bool {
+    pub(super) fn can_join_backlog(&self, key: &SpanKey, due: Timestamp) -> bool {
         self.outstanding.backlogs.get(key).is_none_or(|backlog| backlog.span.after < due)
     }
 
@@ -186,10 +195,13 @@ impl Engine {
     pub(super) fn extend(&mut self, key: &SpanKey, through: Timestamp) -> bool {
         let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return false };
         backlog.span.through = backlog.span.through.max(through);
-        let closing = matches!(backlog.state, State::Closing(_));
-        self.progress.span(key, Some(&backlog.span));
-        if closing {
-            self.outstanding.backlogs.set(key, State::Ready);
+        match backlog.state {
+            State::Paused => self.progress.standing_span(key, &backlog.span),
+            State::Closing(_) => {
+                self.progress.span(key, Some(&backlog.span));
+                self.outstanding.backlogs.set(key, State::Ready);
+            }
+            _ => self.progress.span(key, Some(&backlog.span)),
         }
         true
     }
@@ -207,7 +219,13 @@ impl Engine {
     }
 
     fn hand_over_backlogs(&mut self, now: Timestamp) {
+        let mut left = AT_ONCE;
         while self.outstanding.has_room_behind() && !self.progress.is_full(self.rules.piece) {
+            if left == 0 {
+                self.more = true;
+                return;
+            }
+            left -= 1;
             let Some(key) = self.outstanding.backlogs.next_ready(now) else { return };
             self.advance_span(&key, now);
         }
@@ -215,7 +233,7 @@ impl Engine {
 
     /// Takes a span one step further.
     fn advance_span(&mut self, key: &SpanKey, now: Timestamp) {
-        if self.outstanding.backlogs.of(&key.0).next().is_some_and(|(oldest, _)| oldest != key) {
+        if self.outstanding.backlogs.oldest_beside(key).is_some_and(|oldest| oldest != key) {
             return self.outstanding.backlogs.set(key, State::Behind);
         }
         // What a revision was due for when it began, or came back, waits for the same write as what falls due of it.
@@ -223,10 +241,19 @@ impl Engine {
             return self.outstanding.backlogs.set(key, State::Saving(gate));
         }
         let settled = self.settled();
+        let rest = self.pausing.rest_of(&key.0, &self.progress);
         let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
+        // Before anything is counted: a pause may be long.
+        if let Some(rest) = rest.filter(|_| backlog.has_more()) {
+            let state = match rest {
+                Rest::Paused => State::Paused,
+                Rest::Until(ticket) => State::Saving(ticket),
+            };
+            return self.outstanding.backlogs.set(key, state);
+        }
         let (era, schedule) = (backlog.era, backlog.schedule.clone());
         let passed = schedule.timing.due_by(settled) >= backlog.span.through;
-        let skipped = self.pausing.skipped_times(era);
+        let skipped = self.pausing.skipped_times(&key.0, era);
         let next = match catch_up::next(&schedule, &backlog.span, skipped, now) {
             // A restart finds in (W, H] what was refused and stands in a run: that is not sent as a part of the span.
             Next::Send(one) if one.count == 1 => {
@@ -258,7 +285,7 @@ impl Engine {
             Next::Skip(run, reason) => {
                 backlog.span.after = run.last;
                 self.progress.span(key, Some(&backlog.span));
-                let row = row(now, key, run, Outcome::Skipped(reason));
+                let row = row(now, (key, schedule.creation), run, Outcome::Skipped(reason));
                 match reason {
                     // Said of all at once.
                     SkipReason::Paused => self.progress.skip_paused(row, &schedule.timing),
@@ -268,7 +295,7 @@ impl Engine {
                     }
                 }
                 self.progress.skip(schedule.timing.send_time(run.last));
-                if let Some(id) = self.schedules.find(&key.0) {
+                if let Some(id) = self.running_creation(&key.0, schedule.creation) {
                     self.schedules[id].skip(run.count);
                 }
                 State::Ready
@@ -319,15 +346,25 @@ impl Engine {
         now: Timestamp,
         prepared: Option<u64>,
     ) {
-        let send = schedule.timing.send_time(stands_for.last);
-        let lateness = now.since(send);
-        let slot = self.slot_of(&owner, &schedule.name);
-        let skipped = slot.map_or(0, |id| self.schedules[id].take_skipped());
-        self.progress.hand_over(send);
-        let name = schedule.name.clone();
+        let kind = self.outstanding.kind_of(&owner);
+        let (lateness, skipped) = match &kind {
+            EventKind::Occurrence | EventKind::Delayed => {
+                let send = schedule.timing.send_time(stands_for.last);
+                let slot = self.slot_of(&owner, &schedule.name, schedule.creation);
+                let skipped = slot.map_or(0, |id| self.schedules[id].take_skipped());
+                self.progress.hand_over(send);
+                (now.since(send), skipped)
+            }
+            // W, H and R say nothing of what a command asked for: its entry does.
+            EventKind::Trigger(_) => (now.since(stands_for.last).max(0), 0),
+            EventKind::Backfill(_) => (0, 0),
+        };
+        let (name, creation) = (schedule.name.clone(), schedule.creation);
         let token = self.outstanding.in_flight.insert(Sending {
             owner,
             schedule: name,
+            kind: kind.clone(),
+            creation,
             stands_for,
             sent_at: now,
             lateness,
@@ -336,6 +373,8 @@ impl Engine {
             token,
             era,
             schedule,
+            queue: self.operations.queue(&kind),
+            kind,
             stands_for,
             sent_at: now,
             lateness,

@@ -1,7 +1,7 @@
 //! What was handed to the publisher and is not answered yet. Bounded by the engine's `in_flight`.
 
 use super::{Coalesced, progress::SpanKey, slots::SlotId};
-use ponos_event::{Numbered, Timestamp};
+use ponos_event::{EventKind, Numbered, Timestamp};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -29,6 +29,9 @@ pub(super) struct Sending {
     pub(super) owner: Owner,
     /// Its name.
     pub(super) schedule: Arc<str>,
+    pub(super) kind: EventKind,
+    /// The number of its creation; 0 for a file's.
+    pub(super) creation: u64,
     pub(super) stands_for: Coalesced,
     pub(super) sent_at: Timestamp,
     pub(super) lateness: i64,

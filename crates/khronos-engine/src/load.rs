@@ -3,162 +3,151 @@
 //! A put costs what one schedule costs, however many there are. A load of many schedules is as many puts, in the order of
 //! names: each piece changes at most `Rules::piece` of them, at a moment T of its own, in one write; the next begins when
 //! that is durable. A crash in between leaves each schedule old or new, never a mixture, and what was on its way is read
-//! from the files again. Between two pieces what is due goes out as usual. So neither a write nor a step grows with the
-//! number of schedules.
+//! from the files again. Between two pieces what is due goes out as usual. Commands wait likewise while the next write has
+//! as much as a piece. So neither a write nor a step grows with the number of schedules, or of commands.
 //!
-//! A load concerns what came from files alone: what a command put is neither changed nor ended by it, whenever the files
-//! were read, and a schedule of a file under such a name is not taken in. A put takes a name over.
+//! A load concerns what came from files alone: what was created at run time is neither changed nor ended by it, whenever
+//! the files were read, and a schedule of a file under such a name is not taken in: that is a fault of the files. Every other
+//! name of the files is theirs from when they were read, be it not taken in yet; and nothing is created before they were
+//! read for the first time. When a creation ends whose name they want, they are to be read again.
+//!
+//! With the files, zone data and calendars are read: what was created is read anew by them, and changes where it is due at
+//! other times then.
 //!
 //! What changed hands nothing over before its write is durable, and no other schedule waits for that.
 
+mod admission;
+mod anew;
+mod asked;
+mod pending;
+mod size;
+
 use super::{
-    Notice, OnResume, Origin, PauseRequest, Revision, Scope,
+    Asker, Author, ChangeRequest, Notice, OnResume, Operation, PauseRequest, Scope,
     core::Engine,
     faults::{Fault, planted},
     load_summary::LoadSummary,
     progress::SpanKey,
     slot::Slot,
     slots::SlotId,
+    trigger::TriggerRequest,
 };
-use khronos_schedule::{Definition, Packed};
-use ponos_event::Timestamp;
-use std::{
-    cmp::Ordering,
-    collections::{HashMap, HashSet, VecDeque},
-    iter::Peekable,
-    sync::Arc,
-    vec::IntoIter,
-};
+#[cfg(test)]
+pub(super) use admission::{COMMANDS, PAUSES};
+use khronos_schedule::{Created, Definition, Packed};
+pub(super) use pending::{Changes, Full};
+use ponos_event::{CommandId, Timestamp};
+use std::{cmp::Ordering, collections::HashMap, sync::Arc, vec::IntoIter};
 
 /// Schedules that are compared in one step, for each one that may change.
 const COMPARED: usize = 32;
-/// Ended revisions that a put looks at, whether they can be forgotten: more than it adds.
-const LOOKED_AT: usize = 4;
-
-/// Commands that wait at most: until the clock is believed, or until the disk has what they changed. Each holds a definition.
-pub(super) const COMMANDS: usize = 1_000;
 
 /// From how long ago on the rules of a zone must be the same, in milliseconds (31 days): what is outstanding for longer has
 /// its revision's own.
 pub const ZONES_SINCE: i64 = 31 * 86_400_000;
 
-/// What is to change.
+/// What a command asks for.
 #[derive(Debug)]
 pub(super) enum Change {
-    /// These are wanted, all of them.
-    Load(Vec<Packed>),
-    /// A command: this one is wanted.
-    Put(u64, Packed),
-    /// A command: the one of this name is not wanted any more.
-    Remove(u64, Arc<str>),
-    /// A command: all rest.
+    /// Schedules are put and deleted.
+    Schedules(Box<ChangeRequest>),
+    /// These rest.
     Pause(u64, Scope, PauseRequest),
-    /// A command: they rest no longer.
+    /// They rest no longer.
     Resume(u64, Scope, OnResume),
+    /// An operation begins.
+    Operate(u64, CommandId, Box<Operation>),
+    /// An operation ends.
+    Cancel(u64, CommandId),
+    /// An event of the schedule of this name goes out now.
+    Trigger(u64, TriggerRequest),
+    /// Another one, for which somebody asks who is known.
+    By(Box<Asker>, Box<Change>),
 }
 
 /// Which slot, if there is one, and what is wanted of it, if it is wanted.
-type Wanted = (Option<SlotId>, Option<Packed>);
-
-/// What is wanted and has not happened yet.
-#[derive(Debug, Default)]
-pub(super) struct Changes {
-    /// Until the clock is believed.
-    waiting: VecDeque<Change>,
-    /// The load under way.
-    load: Option<Load>,
-    /// The write with its latest piece: the next piece begins when it is durable.
-    piece: u64,
-}
-
-impl Changes {
-    pub(super) fn wait(&mut self, change: Change) {
-        if let Change::Load(_) = change {
-            // What an earlier one wanted that has not begun is not wanted any more.
-            self.waiting.retain(|change| !matches!(change, Change::Load(_)));
-        }
-        self.waiting.push_back(change);
-    }
-
-    pub(super) fn next(&mut self) -> Option<Change> {
-        self.waiting.pop_front()
-    }
-}
+pub(super) type Wanted = (Option<SlotId>, Option<Packed>);
 
 /// A load under way.
 #[derive(Debug)]
 struct Load {
     /// By name: what was not compared yet, of so many.
-    wanted: Peekable<IntoIter<Packed>>,
+    wanted: IntoIter<Packed>,
     count: usize,
     /// Names up to that of this one were compared.
     after: Option<Packed>,
-    /// The first of the names that commands have put and that are wanted all the same, and how many there are.
-    taken: Option<(Arc<str>, usize)>,
-    /// Names that were removed since it began: the later word counts.
-    overruled: HashSet<Arc<str>>,
+    /// The first of the names that were created at run time and that the files have all the same, with its owner, and how
+    /// many there are.
+    taken: Option<(Arc<str>, Arc<str>, usize)>,
+    /// Those of the latest piece.
+    names: Vec<Arc<str>>,
     /// All were compared.
     compared: bool,
     /// What it changed so far, after those that it replaced; `None` once that was said.
     summary: Option<LoadSummary>,
+    /// Who asked for it, if somebody did who is known.
+    by: Option<Author>,
 }
 
 impl Engine {
     /// A command waits for its turn, if there is room.
     pub(super) fn take_command(&mut self, command: u64, change: Change) {
-        if self.changes.waiting.len() + self.progress.promises() < COMMANDS {
+        if self.changes.admission.take(command, &change) {
             self.changes.wait(change);
         } else {
             self.out.too_many.push(command);
         }
     }
 
-    /// What is not clear before the clock is believed: the moment at which it happens.
+    /// What is not clear before the clock is believed: the moment at which it happens. Some at a time: the next step goes on.
+    pub(super) fn take_changes(&mut self) {
+        if self.is_steady()
+            && let Some((wanted, by)) = self.changes.read.take()
+        {
+            self.begin_load(wanted, by);
+        }
+        let mut made = 0;
+        while self.is_steady()
+            && let Some(change) = self.changes.next(made, self.full())
+        {
+            made += change.size().count;
+            self.take_change(change);
+        }
+        if self.is_steady() && !self.draining {
+            self.let_finished_go();
+            self.forget_ended();
+        }
+    }
+
+    /// Of what the next write has as much as a piece of a load has: what else is asked for waits for the one after it.
+    pub(super) fn full(&self) -> Full {
+        Full {
+            of_changes: self.progress.is_full_of_changes(self.rules.piece),
+            of_pauses: self.progress.room_for_pauses(self.rules.piece) == 0,
+        }
+    }
+
     pub(super) fn take_change(&mut self, change: Change) {
         match change {
-            Change::Load(wanted) => self.begin_load(wanted),
-            Change::Put(command, definition) => {
-                let name = definition.name().into();
-                self.change_one(command, name, Some(definition));
-            }
-            Change::Remove(command, name) => {
-                self.change_one(command, name.clone(), None);
-                self.note_confirmation(&name);
-            }
+            Change::By(asker, change) => self.carry_out(*asker, *change),
+            Change::Schedules(request) => self.decide(*request),
             Change::Pause(command, scope, request) => self.pause(command, scope, request),
             Change::Resume(command, scope, how) => self.resume(command, scope, how),
+            Change::Operate(command, id, operation) => self.begin_operation(command, id, *operation),
+            Change::Cancel(command, id) => self.cancel_operation(command, &id),
+            Change::Trigger(command, request) => self.trigger(command, request),
         }
     }
 
-    fn change_one(&mut self, command: u64, name: Arc<str>, wanted: Option<Packed>) {
-        let id = self.schedules.find(&name);
-        if id.is_none() && wanted.is_none() {
-            self.end_resting(&name);
-        }
-        if let (Some(load), None) = (&mut self.changes.load, &wanted) {
-            load.overruled.insert(name);
-        }
-        if self.is_change(id, wanted.as_ref(), Origin::Command) {
-            let gate = self.progress.change();
-            self.change_all([(id, wanted)], Origin::Command, gate);
-            self.forget_old(LOOKED_AT);
-        }
-        self.progress.promise(command);
-    }
-
-    /// What does not run because this version does not understand it would run again under another one.
-    fn end_resting(&mut self, name: &str) {
-        let Some(last) = self.resting.of(name).next_back().filter(|last| last.ended.is_none()) else {
-            return;
-        };
-        let ended = Revision { ended: Some(self.moment(last.set_backs)), ..last.clone() };
-        self.progress.change();
-        self.progress.revision(&ended);
-        self.resting.insert(ended);
+    /// As if the files were read, and had nothing that is not there.
+    #[cfg(test)]
+    pub(super) fn having_read(mut self) -> Self {
+        self.changes.were_read = true;
+        self
     }
 
     /// A load that is under way is given up for it.
-    fn begin_load(&mut self, mut wanted: Vec<Packed>) {
+    fn begin_load(&mut self, mut wanted: Vec<Packed>, by: Option<Author>) {
         // Mostly they are in order: sorting takes room for as many again.
         if !wanted.is_sorted_by(|a, b| a.name_bytes() < b.name_bytes()) {
             wanted.sort_by(|a, b| a.name_bytes().cmp(b.name_bytes()));
@@ -167,14 +156,17 @@ impl Engine {
         self.schedules.reserve(wanted.len().saturating_sub(self.len()));
         // What that has changed nobody was told yet.
         let summary = self.changes.load.take().and_then(|load| load.summary).unwrap_or_default();
+        self.changes.were_read = true;
+        self.changes.taken.clear();
         self.changes.load = Some(Load {
             count: wanted.len(),
-            wanted: wanted.into_iter().peekable(),
+            wanted: wanted.into_iter(),
             after: None,
             taken: None,
-            overruled: HashSet::new(),
+            names: Vec::new(),
             compared: false,
             summary: Some(summary),
+            by,
         });
     }
 
@@ -197,6 +189,7 @@ impl Engine {
         let Some(mut load) = self.changes.load.take() else { return };
         let most = self.rules.piece.max(1);
         let changes = self.compare(&mut load, most);
+        self.changes.taken.extend(load.names.drain(..));
         let left = most - changes.len();
         if !changes.is_empty() {
             self.changes.piece = self.progress.change();
@@ -204,18 +197,24 @@ impl Engine {
             if let Some(summary) = &mut load.summary {
                 self.summarize(&changes, summary);
             }
-            self.change_all(changes, Origin::File, gate);
+            let before = self.versions_of_creations(&changes);
+            self.change_all(changes, gate);
+            self.log_read_anew(before);
         }
         if load.compared {
             self.forget_refusals();
-            if let Some((schedule, count)) = load.taken.take() {
-                self.out.notices.push(Notice::NameTaken { schedule, others: count - 1 });
+            if let Some((schedule, owner, count)) = load.taken.take() {
+                self.out.notices.push(Notice::NameTaken { schedule, owner, others: count - 1 });
             }
             if let Some(summary) = load.summary.take() {
-                self.out.notices.push(Notice::Loaded(LoadSummary { schedules: self.len(), ..summary }));
+                let summary = LoadSummary { schedules: self.len(), ..summary };
+                if let Some(by) = load.by.take() {
+                    self.log_load(&by, &summary);
+                }
+                self.out.notices.push(Notice::Loaded(summary));
             }
             // A million take their room until the last is forgotten.
-            (load.wanted, load.count) = (Vec::new().into_iter().peekable(), 0);
+            (load.wanted, load.count) = (Vec::new().into_iter(), 0);
             if self.forget_old(left.max(1)) {
                 return;
             }
@@ -236,11 +235,11 @@ impl Engine {
 
     /// The next schedules that are to change, at most so many.
     fn compare(&self, load: &mut Load, most: usize) -> Vec<Wanted> {
-        let mut changes = Vec::new();
+        let (mut changes, mut read) = (Vec::new(), 0);
         let after = load.after.clone();
         let mut running = self.schedules.after(after.as_ref().map(Packed::name)).peekable();
         for _ in 0..most.saturating_mul(COMPARED) {
-            let order = match (running.peek(), load.wanted.peek()) {
+            let order = match (running.peek(), load.wanted.as_slice().first()) {
                 (None, None) => {
                     load.compared = true;
                     break;
@@ -252,32 +251,40 @@ impl Engine {
                 }
             };
             let id = running.next_if(|_| order != Ordering::Greater);
-            let wanted = load.wanted.next_if(|_| order != Ordering::Less);
+            let wanted = if order == Ordering::Less { None } else { load.wanted.next() };
             load.after = wanted.clone().or(id.map(|id| self.schedules[id].definition.clone()));
-            let overruled = || load.after.as_ref().is_some_and(|after| load.overruled.contains(after.name()));
-            let is_put = match (id, &wanted) {
-                (Some(id), _) => self.schedules[id].origin() == Origin::Command,
-                (None, Some(wanted)) => self.rests_as_put(wanted.name()),
-                (None, None) => false,
+            let creation = match (id, &wanted) {
+                (Some(id), _) => self.schedules[id].definition.created(),
+                (None, Some(wanted)) => self.resting_creation(wanted.name()),
+                (None, None) => None,
             };
-            if is_put && !planted(Fault::LoadEndsWhatWasPut) {
+            if let Some(created) = creation
+                && !planted(Fault::LoadEndsWhatWasPut)
+            {
                 if let Some(wanted) = wanted {
-                    load.taken.get_or_insert((wanted.name().into(), 0)).1 += 1;
+                    let name: Arc<str> = wanted.name().into();
+                    load.taken.get_or_insert_with(|| (name.clone(), created.owner.into(), 0)).2 += 1;
+                    load.names.push(name);
                 }
-            } else if self.is_change(id, wanted.as_ref(), Origin::File) && !overruled() {
+                if let Some(id) = id.filter(|id| self.reads_others(*id)) {
+                    read += 1;
+                    changes.extend(self.read_anew(id).map(|anew| (Some(id), Some(anew))));
+                }
+            } else if self.is_change(id, wanted.as_ref()) {
                 changes.push((id, wanted));
-                if changes.len() == most {
-                    break;
-                }
+            }
+            // To read one takes as long as to change it.
+            if changes.len() == most || read == most {
+                break;
             }
         }
         changes
     }
 
-    /// Whether a command has put one of this name that does not run because this version does not understand it.
-    fn rests_as_put(&self, name: &str) -> bool {
-        let last = self.resting.of(name).next_back();
-        last.is_some_and(|last| last.ended.is_none() && last.origin == Origin::Command)
+    /// Which creation one of this name is that does not run because this version does not understand it.
+    fn resting_creation(&self, name: &str) -> Option<Created> {
+        let last = self.resting.of(name).next_back().filter(|last| last.ended.is_none());
+        last.and_then(|last| last.definition.created())
     }
 
     /// How many schedules a load under way has looked at, of how many.
@@ -287,11 +294,11 @@ impl Engine {
     }
 
     /// Whether what is wanted of a slot is another thing than what it has.
-    fn is_change(&self, id: Option<SlotId>, wanted: Option<&Packed>, origin: Origin) -> bool {
+    fn is_change(&self, id: Option<SlotId>, wanted: Option<&Packed>) -> bool {
         match (id, wanted) {
             (Some(id), Some(wanted)) => {
-                let slot = &self.schedules[id];
-                slot.origin() != origin || !self.is_as_before(&slot.definition, wanted)
+                let before = &self.schedules[id].definition;
+                before.creation() != wanted.creation() || !self.is_as_before(before, wanted)
             }
             (id, wanted) => id.is_some() || wanted.is_some(),
         }
@@ -307,10 +314,10 @@ impl Engine {
     }
 
     /// Gives slots what is wanted of them. They hand nothing over before the write `gate` is durable.
-    fn change_all(&mut self, changes: impl IntoIterator<Item = Wanted>, origin: Origin, gate: u64) {
+    pub(super) fn change_all(&mut self, changes: impl IntoIterator<Item = Wanted>, gate: u64) {
         let mut outlived = HashMap::new();
         for (id, wanted) in changes {
-            self.change(id, wanted.map(|wanted| (wanted, origin)), gate, &mut outlived);
+            self.change(id, wanted, gate, &mut outlived);
         }
         self.outstanding.in_flight.reassign_to_spans(outlived);
     }
@@ -319,7 +326,7 @@ impl Engine {
     fn change(
         &mut self,
         id: Option<SlotId>,
-        wanted: Option<(Packed, Origin)>,
+        wanted: Option<Packed>,
         gate: u64,
         outlived: &mut HashMap<SlotId, SpanKey>,
     ) {
@@ -333,34 +340,33 @@ impl Engine {
                 }
                 let until = self.reached(&slot, self.moment(slot.set_backs()));
                 let ended = self.retire(&slot, until);
+                self.schedules.unstand(id);
                 match wanted {
                     Some(wanted) => {
-                        let next = self.succeed(wanted, &ended, (until, until));
+                        let next = self.succeed(wanted, &ended, until);
                         self.schedules.replace(id, next.having_sent(slot.sent), gate);
                     }
                     None => {
-                        self.resting.keep_sent(slot.definition.name(), slot.sent);
+                        self.resting.keep_sent(&slot.definition, slot.sent);
                         self.schedules.remove(id);
+                        if self.pausing.is_paused(slot.definition.name()) {
+                            self.note_whether_it_runs(&slot.name());
+                        }
                     }
                 }
             }
-            (None, Some((wanted, origin))) => {
-                let sent = self.resting.take_sent(wanted.name());
-                let slot = self.admit(wanted, origin).having_sent(sent);
-                self.schedules.insert(slot, gate);
+            (None, Some(wanted)) => {
+                let sent = self.resting.take_sent(&wanted);
+                let slot = self.admit(wanted).having_sent(sent);
+                let is_paused =
+                    self.pausing.is_paused(slot.definition.name()) && !planted(Fault::LoseThePauseAtALoad);
+                let id = self.schedules.insert(slot, gate);
+                if is_paused {
+                    self.schedules.hold(id);
+                    self.note_whether_it_runs(&self.schedules[id].name());
+                }
             }
             (None, None) => {}
         }
-    }
-
-    /// Forgets revisions that ended long ago and that nothing refers to, of so many that are looked at; whether these were the
-    /// last.
-    fn forget_old(&mut self, looked_at: usize) -> bool {
-        // By what the clock shows, and not by what may have been sent: that may be years ahead after a step back.
-        let now = self.now();
-        let referred = |key: &SpanKey| self.outstanding.refers_to(key);
-        let (forgotten, all) = self.resting.forget_old(looked_at, now, referred);
-        forgotten.into_iter().for_each(|key| self.progress.forget(key));
-        all
     }
 }

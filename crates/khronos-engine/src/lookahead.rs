@@ -15,7 +15,7 @@
 
 use super::{Handover, catch_up::single, core::Engine, hand_over::LEAD, place::Which, slots::SlotId};
 use khronos_schedule::Schedule;
-use ponos_event::{Numbered, Timestamp};
+use ponos_event::{EventKind, Numbered, Timestamp};
 use std::{collections::VecDeque, sync::Arc};
 
 /// At most so many are prepared: some 25 MB, rendered.
@@ -130,6 +130,8 @@ impl Engine {
                     token: 0,
                     era: slot.era(),
                     schedule,
+                    kind: EventKind::Occurrence,
+                    queue: None,
                     stands_for: single(due),
                     sent_at: send,
                     lateness: 0,

@@ -37,7 +37,7 @@ impl Engine {
         let waiting = |which| self.schedules.waiting(which);
         let in_queues = waiting(Which::Due) + waiting(Which::Deferred) + waiting(Which::Gated);
         let active = in_queues + self.outstanding.in_flight.on_time();
-        let paused = waiting(Which::Paused);
+        let paused = waiting(Which::Paused) + self.schedules.standing();
         States { active, paused, finished: self.schedules.len().saturating_sub(active + paused) }
     }
 
@@ -54,7 +54,10 @@ impl Engine {
     pub fn oldest_after(&self, after: Option<&SpanKey>, most: usize) -> OldestPage {
         let mut page = OldestPage { last: None, oldest: self.late_since().filter(|_| after.is_none()) };
         for (key, backlog) in self.outstanding.backlogs.after(after).take(most) {
-            page.oldest = [page.oldest, first(backlog)].into_iter().flatten().min();
+            // What rests is not late, whatever it waits for.
+            if !self.pausing.is_paused(&key.0) {
+                page.oldest = [page.oldest, first(backlog)].into_iter().flatten().min();
+            }
             page.last = Some(key.clone());
         }
         page
@@ -143,9 +146,10 @@ mod tests {
             piece: 1_000,
             parked: 100,
             record_first: false,
+            keep_finished: 86_400_000,
         };
         let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
-        let engine = Engine::start(rules, Snapshot::default(), reading);
+        let engine = Engine::start(rules, Snapshot::default(), reading).having_read();
         let mut driven = Driven { engine, handed: Vec::new() };
         driven.step(0, Input::Load(schedules));
         driven
@@ -189,6 +193,25 @@ mod tests {
         let token = driven.handed[0];
         driven.step(26, Input::Settled(vec![(token, Answer::Lost)]));
         assert_eq!((driven.oldest(9), driven.engine.outstanding()), (Some(10), 1));
+    }
+
+    #[test]
+    fn what_somebody_paused_by_its_name_is_not_late_whether_or_not_its_span_had_a_turn() {
+        let mut driven = driven(vec![schedule("a", |_| ())]);
+        driven.step(0, Input::Link(true));
+        driven.step(10, Input::Tick);
+        driven.step(10, Input::Link(false));
+        let token = driven.handed[0];
+        driven.step(10, Input::Settled(vec![(token, Answer::Lost)]));
+        driven.step(25, Input::Tick);
+        assert_eq!(driven.oldest(9), Some(10));
+        let request = crate::PauseRequest { by: "ann".into(), note: "x".into(), until: None };
+        let scope = crate::Scope::Named(["a".into()].into());
+        driven.step(25, Input::Pause { command: 1, scope: scope.clone(), request });
+        assert_eq!(driven.oldest(9), None);
+        let how = crate::OnResume::CatchUp;
+        driven.step(26, Input::Resume { command: 2, scope, how });
+        assert_eq!(driven.oldest(9), Some(10));
     }
 
     #[test]

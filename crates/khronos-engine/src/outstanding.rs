@@ -14,7 +14,7 @@ use super::{
     refusals::Refusals,
     unheard::Unheard,
 };
-use ponos_event::Timestamp;
+use ponos_event::{EventKind, Timestamp};
 use std::collections::HashSet;
 
 /// Each of them has its own invariants.
@@ -62,9 +62,18 @@ impl Outstanding {
         self.parked.is_being_sent(number) || self.stands_in_span(number)
     }
 
+    /// Of what kind an event is that is handed over.
+    pub(super) fn kind_of(&self, owner: &Owner) -> EventKind {
+        match owner {
+            Owner::Parked(number) => self.parked.get(*number).map(|parked| parked.kind.clone()),
+            Owner::OnTime(_) | Owner::Span(..) | Owner::Nobody => None,
+        }
+        .unwrap_or_default()
+    }
+
     /// Whether a span has still to pass over a parked entry, as after a restart: it would not know of what is gone by then.
     pub(super) fn stands_in_span(&self, number: u64) -> bool {
-        self.parked.get(number).is_some_and(|parked| {
+        self.parked.get(number).filter(|parked| !parked.is_asked_for()).is_some_and(|parked| {
             let backlog = self.backlogs.get(&(parked.schedule.clone(), parked.revision));
             let run = parked.stands_for;
             backlog.is_some_and(|b| b.span.after < run.last && run.first <= b.span.through)

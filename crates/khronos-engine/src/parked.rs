@@ -1,25 +1,26 @@
 //! Parked events: what the broker refused, or what reached nobody where somebody must be bound.
 //!
 //! Neighbouring occurrences of one revision that are parked for one reason are one entry: so what stands still for long
-//! stays small. What was refused is sent again by itself: of each schedule the first event of the oldest entry, a few times
-//! and backed off. Accepted, the rest of its run follows singly, in order. Given up, it stays for a person, who has it sent
+//! stays small. What was refused is sent again by itself: of each schedule the first event of the oldest entry, and of what commands
+//! asked for beside it the same, a few times and backed off. Accepted, the rest of its run follows singly, in order. Given up, it stays for a person, who has it sent
 //! again or drops it. Nothing waits for it: the next occurrence goes out on time.
 //!
 //! Invariants: what is parked goes down with the write that lets W pass it. A release is durable before anything of it is
 //! handed over; of what is being sent nothing is dropped, for it may be on its way; nor of what W has not passed, for a
-//! restart may send it. At most eight entries of a schedule are sent again by themselves, and at most
+//! restart may send it. At most eight entries of a schedule are sent again by themselves, and eight that were asked for; at most
 //! [`Rules::parked`](super::Rules::parked) wait for a person: beyond, the schedule that has most loses its oldest.
 
 use super::{
-    Answer, Coalesced, Notice, Outcome, Parked, Resends,
+    Answer, Coalesced, Notice, Outcome, Parked, Resends, Row,
     core::Engine,
     hand_over::AT_ONCE,
     in_flight::{Owner, Sending},
+    pausing::Rest,
     progress::{SpanKey, row},
     settle::{LOST, refusal},
 };
 use khronos_schedule::Unrouted;
-use ponos_event::Timestamp;
+use ponos_event::{EventKind, Timestamp};
 use std::sync::Arc;
 
 /// The alarm begins at this part of the limit.
@@ -31,7 +32,8 @@ mod tests;
 impl Engine {
     /// Parks an event that is given up on for now: because of `reason`, and whether sending it again can help.
     pub(super) fn park(&mut self, key: &SpanKey, stands_for: Coalesced, (reason, again): (String, bool)) {
-        self.progress.row(row(self.now(), key, stands_for, Outcome::Parked(reason.clone())));
+        let outcome = Outcome::Parked(reason.clone());
+        self.progress.row(row(self.now(), (key, self.creation_of(key)), stands_for, outcome));
         let joined = self.join_parked(key, stands_for, &reason, again);
         let number = joined.unwrap_or_else(|| self.add_parked(key, stands_for, &reason, again));
         self.write_parked(number);
@@ -42,13 +44,20 @@ impl Engine {
             return;
         }
         let is_tried = self.outstanding.parked.get(number).is_some_and(|parked| parked.retry_at.is_some());
-        if !is_tried {
+        if is_tried {
+            self.leave_surplus(number, stands_for.last);
+        } else {
             self.say_parked(number, stands_for.last);
-        } else if let Some(surplus) = self.outstanding.parked.surplus(&key.0) {
+        }
+    }
+
+    /// Of too many entries that are sent again by themselves in the line of this one, one is left to people.
+    fn leave_surplus(&mut self, number: u64, due: Timestamp) {
+        if let Some(surplus) = self.outstanding.parked.surplus(number) {
             self.outstanding.parked.leave(surplus);
             self.write_parked(surplus);
-            let due = self.outstanding.parked.get(surplus).map(|parked| parked.first().last);
-            self.say_parked(surplus, due.unwrap_or(stands_for.last));
+            let first = self.outstanding.parked.get(surplus).map(|parked| parked.first().last);
+            self.say_parked(surplus, first.unwrap_or(due));
         }
     }
 
@@ -65,6 +74,7 @@ impl Engine {
             singly: stands_for.count == 1,
             refused,
             retry_at,
+            kind: EventKind::Occurrence,
         })
     }
 
@@ -115,7 +125,12 @@ impl Engine {
 
     fn say_parked(&mut self, number: u64, due: Timestamp) {
         if let Some(Parked { schedule, reason, .. }) = self.outstanding.parked.get(number).cloned() {
-            self.out.parked.note(Notice::Parked { number, schedule, due, reason, others: 0 });
+            let creation = self
+                .outstanding
+                .parked
+                .get(number)
+                .map_or(0, |parked| self.creation_of(&(parked.schedule.clone(), parked.revision)));
+            self.out.parked.note(Notice::Parked { number, schedule, creation, due, reason, others: 0 });
         }
     }
 
@@ -139,12 +154,21 @@ impl Engine {
         }
     }
 
-    fn drop_one(&mut self, number: u64, outcome: Outcome) -> Option<Parked> {
+    pub(super) fn drop_one(&mut self, number: u64, outcome: Outcome) -> Option<Parked> {
         let parked = self.outstanding.parked.remove(number)?;
+        self.forget_entry(number, &parked.kind);
         self.progress.parked(number, None);
         let key = (parked.schedule.clone(), parked.revision);
-        self.progress.row(row(self.now(), &key, parked.stands_for, outcome));
+        let kind = parked.kind.clone();
+        let creation = self.creation_of(&key);
+        self.progress.row(Row { kind, ..row(self.now(), (&key, creation), parked.stands_for, outcome) });
         Some(parked)
+    }
+
+    /// What was asked for counts no longer as waiting.
+    fn forget_entry(&mut self, number: u64, kind: &EventKind) {
+        self.operations.forget_entry(number, kind);
+        self.triggers.forget_entry(number);
     }
 
     /// Has them sent again, once that is durable. What is being sent already stays so.
@@ -171,15 +195,25 @@ impl Engine {
 
     /// Whether something of a parked entry is on its way, or may be soon: so it is neither dropped nor released.
     pub fn is_being_sent(&self, number: u64) -> bool {
-        self.outstanding.is_being_sent(number)
+        self.outstanding.parked.is_being_sent(number)
+            || self.outstanding.stands_in_span(number) && !self.is_at_rest(number)
+    }
+
+    /// Whether the schedule of a parked entry is paused by its name. A span in which it stands passes over it then as soon as
+    /// it goes on, also if the entry is released meanwhile; but not if it is gone.
+    fn is_at_rest(&self, number: u64) -> bool {
+        self.outstanding.parked.get(number).is_some_and(|parked| self.pausing.is_paused(&parked.schedule))
     }
 
     /// Whether a parked entry can be dropped: nothing of it is being sent, and the write that drops it has W above it, so that
     /// no restart sends it. What lies ahead since the clock was set back comes again in any case.
     pub fn is_droppable(&self, number: u64) -> bool {
         let Some(parked) = self.outstanding.parked.get(number) else { return true };
-        if self.is_being_sent(number) {
+        if self.outstanding.is_being_sent(number) {
             return false;
+        }
+        if parked.is_asked_for() {
+            return true;
         }
         let Some(revision) = self.revision(&(parked.schedule.clone(), parked.revision)) else { return true };
         let timing = revision.timing();
@@ -196,22 +230,38 @@ impl Engine {
             }
             left -= 1;
             let Some(number) = self.outstanding.parked.next_turn(now) else { return };
+            let Some(parked) = self.outstanding.parked.get(number) else { continue };
+            let asked_for = parked.is_asked_for();
+            // What somebody asks for is sent though its schedule is paused.
+            match self.pausing.rest_of(&parked.schedule, &self.progress).filter(|_| !asked_for) {
+                Some(Rest::Paused) => {
+                    self.outstanding.parked.pause(number);
+                    continue;
+                }
+                Some(Rest::Until(ticket)) => {
+                    self.outstanding.parked.await_write(number, ticket);
+                    continue;
+                }
+                None => {}
+            }
+            // One that rests stands still for as long as that may be: so its pause was asked for first.
             if self.outstanding.stands_in_span(number) {
                 self.outstanding.parked.delay(number, now.plus(LOST));
                 continue;
             }
-            let Some(parked) = self.outstanding.parked.get(number) else { continue };
             let key = (parked.schedule.clone(), parked.revision);
             let stands_for = parked.first();
             let revision = self.revision(&key);
             let schedule = revision.as_ref().and_then(|revision| revision.build().ok());
             match revision.zip(schedule) {
                 // Parked before the clock was set back.
-                Some((_, schedule)) if schedule.timing.send_time(stands_for.last) > now => {
+                Some((_, schedule)) if !asked_for && schedule.timing.send_time(stands_for.last) > now => {
                     let at = schedule.timing.send_time(stands_for.last);
                     self.outstanding.parked.set_aside(number, at);
                 }
-                Some((_, schedule)) if !self.is_reserved(schedule.timing.send_time(stands_for.last)) => {
+                Some((_, schedule))
+                    if !asked_for && !self.is_reserved(schedule.timing.send_time(stands_for.last)) =>
+                {
                     let ticket = self.progress.next_ticket();
                     self.outstanding.parked.await_write(number, ticket);
                 }
@@ -241,14 +291,21 @@ impl Engine {
         }
         let revision = self.revision(&key);
         let unrouted = || match &revision {
+            // To a queue of its own that is not there.
+            _ if self.operations.queue(&sending.kind).is_some() => Unrouted::Park,
             Some(revision) => revision.definition.conduct().unrouted,
             None => Unrouted::Ignore,
         };
         let Some(refused) = refusal(unrouted, &answer) else {
             self.confirmed(&key, sending, answer == Answer::Confirmed { returned: true }, false);
+            self.note_backfilled(&sending.kind);
             let next = revision.and_then(|revision| revision.timing().after(sending.stands_for.last));
             return self.follow_on(number, sending, next);
         };
+        if self.operations.is_cancelled(&sending.kind) {
+            drop(self.drop_one(number, Outcome::Dropped));
+            return;
+        }
         self.refuse_again(number, &key, sending, refused);
     }
 
@@ -262,15 +319,24 @@ impl Engine {
     ) {
         let now = self.now();
         let Some(parked) = self.outstanding.parked.get_mut(number) else { return };
-        parked.reason.clone_from(&reason);
         parked.refused = parked.refused.saturating_add(u8::from(again));
-        let (released, refused) = (parked.released, parked.refused);
-        if released {
+        // What a command asked for is released from its birth: then no person did it.
+        let is_new = parked.is_asked_for() && parked.reason.is_empty();
+        parked.reason.clone_from(&reason);
+        let (released, refused, kind) = (parked.released && !is_new, parked.refused, parked.kind.clone());
+        if parked.released {
             parked.at = now;
-            self.progress.row(row(now, key, sending.stands_for, Outcome::Parked(reason.clone())));
+            let outcome = Outcome::Parked(reason.clone());
+            self.progress.row(Row { kind, ..row(now, (key, sending.creation), sending.stands_for, outcome) });
         }
+        parked.released = false;
         match self.resends(key).wait(refused).filter(|_| again && !released) {
-            Some(wait) => self.outstanding.parked.retry(number, now.plus(wait)),
+            Some(wait) => {
+                self.outstanding.parked.retry(number, now.plus(wait));
+                if is_new {
+                    self.leave_surplus(number, sending.stands_for.last);
+                }
+            }
             None => {
                 self.outstanding.parked.leave(number);
                 self.say_parked(number, sending.stands_for.last);
@@ -300,7 +366,9 @@ impl Engine {
                 self.write_parked(number);
             }
             None => {
-                self.outstanding.parked.remove(number);
+                if let Some(parked) = self.outstanding.parked.remove(number) {
+                    self.forget_entry(number, &parked.kind);
+                }
                 self.progress.parked(number, None);
             }
         }

@@ -1,17 +1,22 @@
 //! The parked entries in memory: which revision has which, and whose turn it is to be sent.
 //!
 //! Invariants: an entry has one turn at most, and none while its event is in flight. Of those that are sent again by
-//! themselves only the oldest of each schedule has a turn; when it ends, the next has. What was parked before the clock was
-//! set back to before its send time is passed over until then.
+//! themselves only the oldest of each line has a turn; when it ends, the next has. A schedule has two lines: its occurrences,
+//! and what commands asked for. What rests because its schedule is paused by name is passed over until that ends; what was
+//! parked before the clock was set back to before its send time is passed over until then.
 
+use super::faults::{Fault, planted};
 use super::{Coalesced, Parked, catch_up::single, progress::SpanKey, turns::Turns, waiting::Waiting};
-use ponos_event::Timestamp;
+use ponos_event::{EventKind, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
-/// At most so many entries of a schedule are sent again by themselves.
+/// The line in which an entry waits to be sent again by itself: of which schedule, and whether a command asked for it.
+type Line = (Arc<str>, bool);
+
+/// At most so many entries of a line are sent again by themselves.
 pub(super) const MOST_RETRIED: usize = 8;
 /// Entries of a revision that may stand for one due time, at most.
 const OVERLAPPING: usize = 4;
@@ -24,13 +29,17 @@ pub(super) struct ParkedSet {
     /// The entries of each revision by last due time. Their numbers may be in another order: what was refused before a crash may
     /// be refused again.
     of: HashMap<SpanKey, BTreeSet<(Timestamp, u64)>>,
-    /// Of each schedule those that are sent again by themselves, oldest first.
-    retried: HashMap<Arc<str>, BTreeSet<u64>>,
+    /// What commands asked for of each revision: it stands for none of its occurrences.
+    asked_for: HashMap<SpanKey, BTreeSet<u64>>,
+    /// Of each line those that are sent again by themselves, oldest first.
+    retried: HashMap<Line, BTreeSet<u64>>,
     /// Of these, those that lie ahead since the clock was set back: their turn is at their send time.
     ahead: HashSet<u64>,
     turns: Turns,
     /// Those that wait for a person.
     waiting: Waiting,
+    /// Those that had their turn while their schedule was paused by name: they have another when it goes on.
+    paused: HashMap<Arc<str>, BTreeSet<u64>>,
     in_flight: HashSet<u64>,
     /// The last try got no answer: it may have arrived.
     lost: HashSet<u64>,
@@ -76,7 +85,7 @@ impl ParkedSet {
 
     /// Whether something of this revision is parked.
     pub(super) fn holds(&self, key: &SpanKey) -> bool {
-        self.of.contains_key(key)
+        self.of.contains_key(key) || self.asked_for.contains_key(key)
     }
 
     /// The last entry of a revision before a due time.
@@ -88,6 +97,11 @@ impl ParkedSet {
     pub(super) fn is_being_sent(&self, number: u64) -> bool {
         let released = self.entries.get(&number).is_some_and(|parked| parked.released);
         released || self.in_flight.contains(&number) || self.lost.contains(&number)
+    }
+
+    /// Whether something of it is on its way, or may have arrived.
+    pub(super) fn is_on_its_way(&self, number: u64) -> bool {
+        self.in_flight.contains(&number) || self.lost.contains(&number)
     }
 
     /// How many entries wait for a person.
@@ -118,7 +132,11 @@ impl ParkedSet {
     fn put(&mut self, number: u64, parked: Parked) {
         self.events += parked.events();
         let key = (parked.schedule.clone(), parked.revision);
-        self.of.entry(key).or_default().insert((parked.stands_for.last, number));
+        if parked.is_asked_for() {
+            self.asked_for.entry(key).or_default().insert(number);
+        } else {
+            self.of.entry(key).or_default().insert((parked.stands_for.last, number));
+        }
         let retry_at = parked.retry_at;
         if retry_at.is_none() && !parked.released {
             self.waiting.insert(&parked.schedule, number);
@@ -153,7 +171,12 @@ impl ParkedSet {
         let parked = self.entries.remove(&number)?;
         self.events -= parked.events();
         let key = (parked.schedule.clone(), parked.revision);
-        if let Some(of) = self.of.get_mut(&key) {
+        if let Some(asked_for) = self.asked_for.get_mut(&key).filter(|_| parked.is_asked_for()) {
+            asked_for.remove(&number);
+            if asked_for.is_empty() {
+                self.asked_for.remove(&key);
+            }
+        } else if let Some(of) = self.of.get_mut(&key) {
             of.remove(&(parked.stands_for.last, number));
             if of.is_empty() {
                 self.of.remove(&key);
@@ -161,32 +184,45 @@ impl ParkedSet {
         }
         self.in_flight.remove(&number);
         self.lost.remove(&number);
+        if let Some(paused) = self.paused.get_mut(&parked.schedule) {
+            paused.remove(&number);
+            if paused.is_empty() {
+                self.paused.remove(&parked.schedule);
+            }
+        }
         self.turns.forget(number);
         self.waiting.remove(&parked.schedule, number);
-        self.end_retries(number, &parked.schedule);
+        self.end_retries(number, &parked.line());
         Some(parked)
     }
 
-    /// Sends an entry again by itself, once it is the oldest of its schedule, and not before `at`.
+    /// Sends an entry again by itself, once it is the oldest of its line, and not before `at`.
     pub(super) fn retry(&mut self, number: u64, at: Timestamp) {
         let Some(parked) = self.entries.get_mut(&number) else { return };
         parked.retry_at = Some(at);
-        let schedule = parked.schedule.clone();
+        let line = parked.line();
         self.turns.forget(number);
-        self.waiting.remove(&schedule, number);
-        self.retried.entry(schedule.clone()).or_default().insert(number);
-        self.give_turn(&schedule);
+        self.waiting.remove(&line.0, number);
+        self.retried.entry(line.clone()).or_default().insert(number);
+        self.give_turn(&line);
     }
 
     /// Leaves an entry to people: it is not sent again by itself.
     pub(super) fn leave(&mut self, number: u64) {
         let Some(parked) = self.entries.get_mut(&number) else { return };
         (parked.released, parked.retry_at) = (false, None);
-        let schedule = parked.schedule.clone();
+        let line = parked.line();
         self.lost.remove(&number);
         self.turns.forget(number);
-        self.waiting.insert(&schedule, number);
-        self.end_retries(number, &schedule);
+        self.waiting.insert(&line.0, number);
+        self.end_retries(number, &line);
+    }
+
+    /// Something that was asked for is sent as soon as the write with this ticket is durable.
+    pub(super) fn begin(&mut self, parked: Parked, ticket: u64) -> u64 {
+        let number = self.add(parked);
+        self.turns.await_write(number, ticket);
+        number
     }
 
     /// Sends an entry again because a person says so, once the write with this ticket is durable.
@@ -199,22 +235,24 @@ impl ParkedSet {
         }
     }
 
-    fn end_retries(&mut self, number: u64, schedule: &Arc<str>) {
+    fn end_retries(&mut self, number: u64, line: &Line) {
         self.ahead.remove(&number);
-        let Some(all) = self.retried.get_mut(schedule).filter(|all| all.contains(&number)) else { return };
+        let Some(all) = self.retried.get_mut(line).filter(|all| all.contains(&number)) else { return };
         all.remove(&number);
         if all.is_empty() {
-            self.retried.remove(schedule);
+            self.retried.remove(line);
         }
-        self.give_turn(schedule);
+        self.give_turn(line);
     }
 
-    /// Of the entries of a schedule that are sent again by themselves, the oldest has a turn, unless one is in flight.
-    fn give_turn(&mut self, schedule: &Arc<str>) {
-        let Some(all) = self.retried.get(schedule) else { return };
+    /// Of the entries of a line the oldest has a turn, unless one is in flight.
+    fn give_turn(&mut self, line: &Line) {
+        let Some(all) = self.retried.get(line) else { return };
         let is_one_in_flight = all.iter().any(|number| self.in_flight.contains(number));
         let mut first = None;
-        for number in all.iter().filter(|number| !self.ahead.contains(number)) {
+        let at_rest = self.paused.get(&line.0);
+        let rests = |number: &u64| at_rest.is_some_and(|all| all.contains(number));
+        for number in all.iter().filter(|number| !self.ahead.contains(number) && !rests(number)) {
             match first {
                 None if !is_one_in_flight => first = Some(*number),
                 _ => self.turns.forget(*number),
@@ -226,18 +264,19 @@ impl ParkedSet {
         }
     }
 
-    /// The entry that is one too many of those of this schedule that are sent again by themselves.
-    pub(super) fn surplus(&self, schedule: &str) -> Option<u64> {
-        let all = self.retried.get(schedule).filter(|all| all.len() > MOST_RETRIED)?;
+    /// The entry that is one too many of those of this one's line.
+    pub(super) fn surplus(&self, number: u64) -> Option<u64> {
+        let line = self.entries.get(&number)?.line();
+        let all = self.retried.get(&line).filter(|all| all.len() > MOST_RETRIED)?;
         all.iter().copied().find(|number| !self.is_being_sent(*number))
     }
 
-    /// What was released, or is its schedule's turn, is handed over not before this instant.
+    /// What was released, or has its line's turn, is handed over not before this instant.
     pub(super) fn delay(&mut self, number: u64, at: Timestamp) {
         let Some(parked) = self.entries.get(&number) else { return };
         if !parked.released {
-            let schedule = parked.schedule.clone();
-            self.give_turn(&schedule);
+            let line = parked.line();
+            self.give_turn(&line);
             if !self.turns.has(number) {
                 return;
             }
@@ -250,16 +289,35 @@ impl ParkedSet {
         self.turns.await_write(number, ticket);
     }
 
-    /// What is to be sent at `at` only, for the clock was set back to before, lets younger ones of its schedule go before it.
+    /// Its schedule is paused: it has no turn before that ends.
+    pub(super) fn pause(&mut self, number: u64) {
+        if let Some(parked) = self.entries.get(&number) {
+            let line = parked.line();
+            self.paused.entry(line.0.clone()).or_default().insert(number);
+            self.give_turn(&line);
+        }
+    }
+
+    /// The schedule is paused no longer: what had its turn meanwhile has it once the write with this ticket is durable.
+    pub(super) fn let_go(&mut self, schedule: &str, ticket: u64) {
+        for number in self.paused.remove(schedule).unwrap_or_default() {
+            self.delay(number, Timestamp::EPOCH);
+            if self.turns.has(number) {
+                self.turns.await_write(number, ticket);
+            }
+        }
+    }
+
+    /// What is to be sent at `at` only, for the clock was set back to before, lets younger ones of its line go before it.
     pub(super) fn set_aside(&mut self, number: u64, at: Timestamp) {
         let Some(parked) = self.entries.get(&number) else { return };
-        let schedule = parked.schedule.clone();
+        let line = parked.line();
         if !parked.released {
             self.ahead.insert(number);
             self.lost.remove(&number);
         }
         self.turns.set(number, at);
-        self.give_turn(&schedule);
+        self.give_turn(&line);
     }
 
     /// Entries whose write is durable have their turn.
@@ -273,9 +331,9 @@ impl ParkedSet {
             if !self.ahead.remove(&number) {
                 return Some(number);
             }
-            // It is one of its schedule again.
-            if let Some(schedule) = self.entries.get(&number).map(|parked| parked.schedule.clone()) {
-                self.give_turn(&schedule);
+            // It stands in its line again.
+            if let Some(line) = self.entries.get(&number).map(Parked::line) {
+                self.give_turn(&line);
             }
         }
         None
@@ -321,6 +379,16 @@ impl Parked {
     /// How many events it is.
     pub fn events(&self) -> u64 {
         if self.singly { self.stands_for.count } else { 1 }
+    }
+
+    fn line(&self) -> Line {
+        let asked_for = self.is_asked_for() && !planted(Fault::LeaveTheOccurrenceForTheBackfill);
+        (self.schedule.clone(), asked_for)
+    }
+
+    /// Whether a command asked for it: it is none of the occurrences that the schedule calls for.
+    pub fn is_asked_for(&self) -> bool {
+        self.kind != EventKind::Occurrence
     }
 
     /// What its next event stands for.

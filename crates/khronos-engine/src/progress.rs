@@ -7,14 +7,19 @@
 //! end lowers R, to what was really handed over. All three go down in the same atomic write as everything that they rest on, and there is at
 //! most one write under way.
 
+mod promises;
+mod run_time;
+
 use super::{
-    Action, Coalesced, Commit, OneShot, Outcome, Parked, Pauses, Revision, Row, Span,
+    Action, Coalesced, Commit, OneShot, Outcome, Parked, Revision, Row, Span,
     faults::{Fault, planted},
     unwritten::Unwritten,
 };
 use khronos_schedule::Timing;
 use ponos_event::{EventKind, Timestamp};
-use std::{collections::VecDeque, sync::Arc};
+pub(super) use promises::Kept;
+use promises::Promises;
+use std::sync::Arc;
 
 /// A span is written under (schedule, revision).
 pub(super) type SpanKey = (Arc<str>, u32);
@@ -46,8 +51,10 @@ pub(super) struct Progress {
     before: Timestamp,
     /// The write with the latest change of a definition.
     changed: u64,
-    /// The writes that commands wait for, and these, in the order of both.
-    promised: VecDeque<(u64, u64)>,
+    /// Whom the writes are waited for by.
+    promises: Promises,
+    /// The highest creation number that was given.
+    created: u64,
 }
 
 #[derive(Debug)]
@@ -66,7 +73,12 @@ pub(super) const PAUSED: i64 = 10_000;
 pub(super) const IDLE: i64 = 60 * 60 * 1_000;
 
 impl Progress {
-    pub(super) fn new(settled: Timestamp, handed: Timestamp, reached: Timestamp, set_backs: u32) -> Self {
+    pub(super) fn new(
+        settled: Timestamp,
+        handed: Timestamp,
+        reached: Timestamp,
+        (set_backs, created): (u32, u64),
+    ) -> Self {
         Self {
             unwritten: Unwritten::default(),
             saving: None,
@@ -83,7 +95,8 @@ impl Progress {
             set_backs,
             before: if reached > handed { reached } else { Timestamp::EPOCH },
             changed: 0,
-            promised: VecDeque::new(),
+            promises: Promises::default(),
+            created,
         }
     }
 
@@ -142,43 +155,6 @@ impl Progress {
         self.changed
     }
 
-    /// Has a command answered once the latest change of a definition is durable: where it changed nothing, what it found may
-    /// not be durable yet.
-    pub(super) fn promise(&mut self, command: u64) {
-        self.promise_with(self.changed, command);
-    }
-
-    /// Has a command answered once everything that was decided so far is durable, and written at once.
-    pub(super) fn promise_all(&mut self, command: u64) {
-        let waits = !self.unwritten.is_empty();
-        self.urgent |= waits;
-        let ticket = if waits { self.next_ticket() } else { self.last_ticket };
-        self.promise_with(ticket, command);
-    }
-
-    /// Answers keep the order of the commands, and so that of the writes.
-    fn promise_with(&mut self, ticket: u64, command: u64) {
-        let before = self.promised.back().map_or(0, |(ticket, _)| *ticket);
-        self.promised.push_back((ticket.max(before), command));
-    }
-
-    /// How many commands wait for a write.
-    pub(super) fn promises(&self) -> usize {
-        self.promised.len()
-    }
-
-    /// Commands that can be answered, each once.
-    pub(super) fn kept_promises(&mut self) -> Vec<u64> {
-        let kept = self.promised.partition_point(|(ticket, _)| self.is_durable(*ticket));
-        self.promised.drain(..kept).map(|(_, command)| command).collect()
-    }
-
-    /// What is kept of pauses, as it is to be written at once.
-    pub(super) fn pauses(&mut self, pauses: &Pauses) {
-        self.unwritten.pauses = Some(pauses.clone());
-        self.urgent = true;
-    }
-
     /// Asks for H to be raised at once.
     pub(super) fn reserve(&mut self, handed: Timestamp) {
         self.wanted = self.wanted.max(handed);
@@ -225,20 +201,34 @@ impl Progress {
 
     pub(super) fn revision(&mut self, revision: &Revision) {
         let key = (revision.name().into(), revision.number);
-        // The number of a name that was forgotten and comes back in the same write.
-        self.unwritten.forgotten.remove(&key);
-        self.unwritten.revisions.insert(key, revision.clone());
+        self.unwritten.revision(key, revision.clone());
         self.urgent = true;
+    }
+
+    /// Whether this revision goes down with the next write.
+    pub(super) fn is_to_write(&self, key: &SpanKey) -> bool {
+        self.unwritten.revisions.contains_key(key)
     }
 
     pub(super) fn forget(&mut self, key: SpanKey) {
         self.unwritten.revisions.remove(&key);
         self.unwritten.forgotten.insert(key);
+        self.moved = true;
     }
 
     pub(super) fn span(&mut self, key: &SpanKey, span: Option<&Span>) {
         self.unwritten.spans.insert(key.clone(), span.cloned());
         self.moved = true;
+    }
+
+    /// A span that stands still, for its schedule is paused: nobody waits for its write, and W goes down with it.
+    pub(super) fn standing_span(&mut self, key: &SpanKey, span: &Span) {
+        self.unwritten.spans.insert(key.clone(), Some(span.clone()));
+    }
+
+    /// Whether the next write has as much of definitions, and of what was answered, as so many schedules of a load make.
+    pub(super) fn is_full_of_changes(&self, piece: usize) -> bool {
+        self.unwritten.is_full_of_changes(piece)
     }
 
     /// Whether so many spans wait to be written that no more should join them. If so, they are written at once.
@@ -312,7 +302,13 @@ impl Progress {
             one_shots: unwritten.one_shots.into_iter().collect(),
             parked: unwritten.parked.into_iter().collect(),
             pauses: unwritten.pauses,
+            named_pauses: unwritten.named_pauses.into_iter().collect(),
+            triggers: unwritten.triggers.into_iter().collect(),
+            operations: unwritten.operations.into_iter().collect(),
             rows: unwritten.rows,
+            created: self.created,
+            messages: unwritten.messages.into_iter().collect(),
+            changes: unwritten.changes,
         };
         Some(Action::Save { ticket, commit: Box::new(commit) })
     }
@@ -356,16 +352,25 @@ impl Progress {
 
     /// Whether the write with this ticket is durable.
     pub(super) fn is_durable(&self, ticket: u64) -> bool {
-        let done = match &self.saving {
+        ticket <= self.durable()
+    }
+
+    /// The latest write that is.
+    fn durable(&self) -> u64 {
+        match &self.saving {
             Some(saving) => saving.ticket - 1,
             None => self.last_ticket,
-        };
-        ticket <= done
+        }
     }
 }
 
-/// A row about what an event stands for.
-pub(super) fn row(at: Timestamp, key: &SpanKey, stands_for: Coalesced, outcome: Outcome) -> Row {
+/// A row about what an event of this creation stands for.
+pub(super) fn row(
+    at: Timestamp,
+    (key, creation): (&SpanKey, u64),
+    stands_for: Coalesced,
+    outcome: Outcome,
+) -> Row {
     let Coalesced { first, last, count } = stands_for;
     Row {
         at,
@@ -376,5 +381,7 @@ pub(super) fn row(at: Timestamp, key: &SpanKey, stands_for: Coalesced, outcome: 
         count,
         outcome,
         kind: EventKind::Occurrence,
+        creation,
+        queue: None,
     }
 }

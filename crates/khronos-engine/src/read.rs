@@ -2,7 +2,7 @@
 //! for a reader.
 
 use super::{
-    KeptPage, Notice, OneShot, Parked, Refused, Revision, Sent, Span, backlog::Backlogs, core::Engine,
+    KeptPage, Notice, OneShot, Parked, Pause, Refused, Revision, Sent, Span, backlog::Backlogs, core::Engine,
     progress::SpanKey, slot::Slot, slots::SlotId,
 };
 use khronos_schedule::Packed;
@@ -24,6 +24,8 @@ pub struct ScheduleStatus {
     pub sent: Sent,
     /// What the broker refuses of it at present.
     pub refused: Option<Refused>,
+    /// It is paused by its name, whatever its definition says.
+    pub paused: Option<Pause>,
     /// Its last occurrence is settled, and nothing of it is due any more.
     pub finished: bool,
 }
@@ -64,6 +66,11 @@ impl Engine {
         self.schedules.find(name).map(|id| self.running_as(id))
     }
 
+    /// The creation number of the schedule of this name; 0 of a file's, or where there is none.
+    pub fn creation(&self, name: &str) -> u64 {
+        self.schedules.find(name).map_or(0, |id| self.schedules[id].definition.creation())
+    }
+
     /// All schedules by name, from the first on or after the one that is named.
     pub fn running_after<'a>(&'a self, name: Option<&str>) -> impl Iterator<Item = ScheduleStatus> + 'a {
         self.schedules.after(name).map(|id| self.running_as(id))
@@ -84,10 +91,17 @@ impl Engine {
     /// nothing left and is only still known.
     pub(super) fn note_end(&mut self, id: SlotId, closing: bool) {
         let slot = &self.schedules[id];
-        if !slot.is_idle() || !closing && self.outstanding.backlogs.holds(slot.definition.name()) {
+        let holds = || {
+            let name = slot.definition.name();
+            self.outstanding.backlogs.holds_of(name, || slot.definition.creation())
+        };
+        if !slot.is_idle() || !closing && holds() {
             return;
         }
         let timing = slot.timing();
+        if slot.definition.is_created() {
+            self.going.insert(slot.name(), self.now().plus(self.rules.keep_finished));
+        }
         if let Some(last) = timing.last() {
             let (schedule, ending, sent) = (slot.name(), timing.ending(), slot.sent.confirmed);
             self.out.finished.note(Notice::Finished { schedule, ending, last, sent, others: 0 });
@@ -98,8 +112,13 @@ impl Engine {
         let slot = &self.schedules[id];
         // While an occurrence is not answered yet, the one after it stands nowhere.
         let next = slot.next().or_else(|| slot.timing().after(slot.in_flight()?));
+        // Nor does what is due next of one whose span is open.
+        let by = slot.timing().due_by(self.now());
+        let next = next.or_else(|| slot.timing().after(by).filter(|_| self.schedules.is_standing(id)));
+        let name = slot.name();
+        let spans = self.outstanding.backlogs.of(&name).map(|(_, backlog)| backlog);
         let outstanding: Vec<Span> =
-            self.outstanding.backlogs.of(&slot.name()).map(|(_, b)| b.span.clone()).collect();
+            spans.map(|backlog| backlog.span.closed(&backlog.schedule.timing, by)).collect();
         ScheduleStatus {
             revision: slot.revision(),
             next,
@@ -107,6 +126,7 @@ impl Engine {
             finished: slot.is_idle() && outstanding.is_empty(),
             outstanding,
             sent: slot.sent,
+            paused: self.paused_by_name(slot.definition.name()).cloned(),
             refused: self.refused().get(slot.definition.name()).cloned(),
         }
     }

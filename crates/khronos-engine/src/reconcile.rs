@@ -4,7 +4,7 @@
 //! joins the set in the same write; the new ones count from T. So an edit never makes anything missed, and loses nothing.
 
 use super::{
-    Era, Notice, Origin, Outcome, Revision, SkipReason,
+    Era, Notice, Outcome, Revision, SkipReason,
     backlog::{Backlog, State},
     catch_up::single,
     core::{Engine, new_span},
@@ -21,16 +21,27 @@ impl Engine {
     /// the clock may be behind what it showed when the revision began.
     pub(super) fn reached(&self, slot: &Slot, now: Timestamp) -> Timestamp {
         let outstanding = self.outstanding.backlogs.get(&(slot.name(), slot.number()));
-        let outstanding = outstanding.map_or(now, |backlog| backlog.span.through);
+        let outstanding = outstanding.map(|backlog| backlog.span.through);
+        let outstanding = outstanding.filter(|through| *through < Timestamp::HORIZON).unwrap_or(now);
         // A one-shot for an instant that is gone takes effect before the revision that it follows on has ended.
         let earlier = self.resting.before(slot.definition.name(), slot.number()).next_back();
+        // Another creation has nothing to do with it.
+        let earlier = earlier.filter(|one| one.definition.creation() == slot.definition.creation());
         let earlier = earlier.and_then(|revision| revision.ended).unwrap_or(now);
         now.max(outstanding).max(slot.era().effective_from).max(earlier)
     }
 
-    /// Ends a slot's revision: what is unsettled of it joins the set.
-    pub(super) fn retire(&mut self, slot: &Slot, now: Timestamp) -> Revision {
+    /// Ends a slot's revision: what is unsettled of it joins the set. What can be taken back of what was created at run time is
+    /// not called for any more.
+    pub(super) fn retire(&mut self, slot: &Slot, mut now: Timestamp) -> Revision {
         let key = (slot.name(), slot.number());
+        if let Some(due) = self.can_be_taken_back(slot) {
+            now = now.min(due.plus(-1));
+            if slot.next().is_none() {
+                self.take_span_back(slot, &key, due);
+            }
+        }
+        self.close_span(&key, now);
         let unsettled = slot.in_flight().or(slot.next().filter(|due| *due <= now));
         let one_shot = slot.timing().is_one_shot();
         if one_shot {
@@ -42,14 +53,28 @@ impl Engine {
             }
             _ => {
                 if let Some(due) = slot.next().filter(|_| one_shot) {
-                    self.progress.row(row(now, &key, single(due), Outcome::Skipped(SkipReason::Removed)));
+                    let of = (&key, slot.definition.creation());
+                    self.progress.row(row(
+                        self.now(),
+                        of,
+                        single(due),
+                        Outcome::Skipped(SkipReason::Removed),
+                    ));
                 }
             }
         }
         let ended = Revision { ended: Some(now), ..slot.revision() };
         self.progress.revision(&ended);
-        self.resting.insert(ended.clone());
+        self.let_rest(ended.clone());
         ended
+    }
+
+    /// It was late, and only the set had it.
+    fn take_span_back(&mut self, slot: &Slot, key: &SpanKey, due: Timestamp) {
+        self.progress.span(key, None);
+        self.outstanding.backlogs.remove(key);
+        let of = (key, slot.definition.creation());
+        self.progress.row(row(self.now(), of, single(due), Outcome::Skipped(SkipReason::Removed)));
     }
 
     fn outlive(&mut self, slot: &Slot, key: &SpanKey, first: Timestamp, now: Timestamp) {
@@ -74,13 +99,9 @@ impl Engine {
         before.map_or(Timestamp::EPOCH.plus(-1), |send| slot.timing().due_by(send))
     }
 
-    /// The revision that follows on an edit: the old one counted `until`, the new one counts from `now`.
-    pub(super) fn succeed(
-        &mut self,
-        (accepted, origin): (Packed, Origin),
-        ended: &Revision,
-        (until, now): (Timestamp, Timestamp),
-    ) -> Slot {
+    /// The revision that follows on an edit: the old one counted until it ended, the new one counts from `now`.
+    pub(super) fn succeed(&mut self, accepted: Packed, ended: &Revision, now: Timestamp) -> Slot {
+        let until = ended.ended.unwrap_or(now);
         let last =
             ended.definition.timing().before(until.plus(1)).filter(|last| *last > ended.effective_from);
         let effective_from = if planted(Fault::EditMakesMissed) { ended.effective_from } else { now };
@@ -95,30 +116,35 @@ impl Engine {
             previous: last.or(ended.previous),
             set_backs: self.progress.set_backs(),
         };
-        self.begin(Revision { origin, ..era.of(accepted) }, now)
+        self.begin(era.of(accepted), now)
     }
 
-    /// A name that does not run now: new, or returned. What never ran counts from what the clock shows.
-    pub(super) fn admit(&mut self, accepted: Packed, origin: Origin) -> Slot {
+    /// A name that does not run now: new, or returned. What never ran counts from what the clock shows. What was created anew
+    /// has nothing to do with what had its name before, but that its revisions count on.
+    pub(super) fn admit(&mut self, accepted: Packed) -> Slot {
         let known = self.resting.of(accepted.name()).next_back().cloned();
         let now = known.as_ref().map_or(self.now(), |known| self.moment(known.set_backs));
         match known {
-            Some(ended) if self.is_as_before(&ended.definition, &accepted) => {
-                self.revive(Revision { origin, ..ended })
+            Some(ended) if ended.definition.creation() != accepted.creation() && ended.ended.is_some() => {
+                // A file's has the ids of what files had under its name before.
+                let same = |one: &&Revision| one.definition.creation() == accepted.creation();
+                let before = self.resting.of(accepted.name()).rev().find(same);
+                let before = before.and_then(|before| Some(before.ended?.max(self.moment(before.set_backs))));
+                let (set_backs, now) = (self.progress.set_backs(), before.unwrap_or(self.now()));
+                self.begin(Era { set_backs, ..Era::first(ended.number + 1, now) }.of(accepted), now)
             }
+            Some(ended) if self.is_as_before(&ended.definition, &accepted) => self.revive(ended),
             Some(ended) if ended.definition.is_understood() => {
                 let until = ended.ended.unwrap_or(now);
-                self.succeed((accepted, origin), &ended, (until, now.max(until)))
+                self.succeed(accepted, &ended, now.max(until))
             }
             unknown => {
                 let number = unknown.as_ref().map_or(1, |unknown| unknown.number + 1);
                 if let Some(unknown) = unknown.filter(|unknown| unknown.ended.is_none()) {
-                    let ended = Revision { ended: Some(now), ..unknown };
-                    self.progress.revision(&ended);
-                    self.resting.insert(ended);
+                    self.end_unknown(unknown, now);
                 }
                 let era = Era { set_backs: self.progress.set_backs(), ..Era::first(number, now) };
-                self.begin(Revision { origin, ..era.of(accepted) }, now)
+                self.begin(era.of(accepted), now)
             }
         }
     }
@@ -132,6 +158,7 @@ impl Engine {
         let mut slot = Slot::new(&revision);
         let key = (slot.name(), revision.number);
         self.resting.remove(&key);
+        // Nothing that ended has an open one.
         let outstanding = self.outstanding.backlogs.get(&key).map(|backlog| backlog.span.through);
         let timing = slot.timing();
         let after = since.max(outstanding.unwrap_or(since));
@@ -170,7 +197,7 @@ impl Engine {
         if timing.is_one_shot()
             && let Some(due) = timing.after(Timestamp::EPOCH.plus(-1))
             // The same due time means the same id: what was called for before is not called for again.
-            && !(due <= reached && self.was_called_for(revision.name(), due))
+            && !(due <= reached && self.was_called_for((revision.name(), revision.definition.creation()), due))
         {
             if due <= revision.effective_from {
                 // It counts from where it begins, and not from when an earlier one was wanted for the same instant.
@@ -180,7 +207,8 @@ impl Engine {
             refused = due <= now && revision.definition.conduct().past == Past::Refuse;
             let key = (revision.name().into(), revision.number);
             if refused {
-                self.progress.row(row(now, &key, single(due), Outcome::Skipped(SkipReason::Past)));
+                let of = (&key, revision.definition.creation());
+                self.progress.row(row(now, of, single(due), Outcome::Skipped(SkipReason::Past)));
                 self.out.notices.push(Notice::PastOneShot { schedule: key.0, due });
             } else {
                 self.pend_one_shot(&key.0, key.1, due);
@@ -195,12 +223,22 @@ impl Engine {
         slot
     }
 
-    /// Whether an earlier revision of this name had an occurrence at `due`.
-    fn was_called_for(&self, name: &str, due: Timestamp) -> bool {
-        self.resting.of(name).any(|revision| {
-            let within = revision.effective_from < due && revision.ended.is_none_or(|ended| due <= ended);
-            within && revision.timing().after(due.plus(-1)) == Some(due)
-        })
+    /// What does not run because this version does not understand it would run again under another one.
+    pub(super) fn end_unknown(&mut self, unknown: Revision, ended: Timestamp) {
+        let key = (unknown.name().into(), unknown.number);
+        if let Some(due) = self.resting.pending(&unknown) {
+            self.progress.one_shot(&key.0, None);
+            let of = (&key, unknown.definition.creation());
+            self.progress.row(row(self.now(), of, single(due), Outcome::Skipped(SkipReason::Removed)));
+        }
+        let ended = Revision { ended: Some(ended), ..unknown };
+        self.progress.revision(&ended);
+        self.let_rest(ended);
+    }
+
+    /// The number of the creation of a revision that is kept; 0 for a file's.
+    pub(super) fn creation_of(&self, key: &SpanKey) -> u64 {
+        self.revision(key).map_or(0, |revision| revision.definition.creation())
     }
 
     /// A revision that is kept, whether it runs or rests.

@@ -1,66 +1,135 @@
 //! Revisions that are kept and do not run: ended ones, and what this version does not understand.
 //!
-//! Invariant: of a name, those that rest have lower numbers than the one that runs. They grow with edits, and shrink as
-//! each put and each load looks at some of them, whether they can be forgotten.
+//! Invariant: of a name, those that rest have lower numbers than the one that runs. They grow with edits; which are
+//! forgotten, and when, stands in `forgetting`.
 
-use super::{Revision, Sent, progress::SpanKey};
+use super::{Revision, Sent, progress::SpanKey, sent::sent_key};
+use khronos_schedule::Packed;
 use ponos_event::Timestamp;
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::Arc,
+};
 
-/// A definition that ended is kept this long (30 days, in milliseconds), and longer while something refers to it.
+/// A definition of a file that ended is kept this long (30 days, in milliseconds), and longer while something refers to it.
 pub(super) const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
 
 #[derive(Debug, Default)]
 pub(super) struct Resting {
-    all: BTreeMap<SpanKey, Revision>,
-    /// What was sent of those names of which nothing runs, where that is something.
+    all: BTreeMap<SpanKey, Retired>,
+    /// When they are looked at, whether they can be forgotten.
+    looks: BTreeSet<(Timestamp, SpanKey)>,
+    /// What was sent of those schedules of which nothing runs, where that is something: see [`Snapshot::sent`](super::Snapshot).
     sent: BTreeMap<Arc<str>, Sent>,
-    /// Up to this one they were looked at, whether they can be forgotten.
+    /// When one-shots are due that are pending and not understood.
+    pending: BTreeMap<SpanKey, Timestamp>,
+    /// Up to this one all were looked at, in their order.
     looked_at: Option<SpanKey>,
+}
+
+#[derive(Debug)]
+struct Retired {
+    revision: Revision,
+    /// When it is looked at, if it is.
+    look: Option<Timestamp>,
 }
 
 impl Resting {
     pub(super) fn insert(&mut self, revision: Revision) {
-        self.all.insert((revision.name().into(), revision.number), revision);
+        let key = (revision.name().into(), revision.number);
+        self.remove(&key);
+        self.all.insert(key, Retired { revision, look: None });
     }
 
     pub(super) fn remove(&mut self, key: &SpanKey) {
-        self.all.remove(key);
+        if let Some(Retired { look: Some(at), .. }) = self.all.remove(key) {
+            self.looks.remove(&(at, key.clone()));
+        }
+        self.pending.remove(key);
     }
 
-    /// Keeps what was sent of a name of which nothing runs any more, as long as a revision of it rests.
-    pub(super) fn keep_sent(&mut self, name: &str, sent: Sent) {
-        if sent == Sent::default() {
-            self.sent.remove(name);
-        } else {
-            self.sent.insert(name.into(), sent);
+    /// The same, and what was sent of it if it was the last of its schedule.
+    pub(super) fn forget(&mut self, key: &SpanKey) {
+        let Some(definition) = self.get(key).map(|revision| revision.definition.clone()) else { return };
+        self.remove(key);
+        let creation = definition.creation();
+        if !self.of(&key.0).any(|other| other.definition.creation() == creation) {
+            self.sent.remove(&*sent_key(&definition));
         }
     }
 
-    /// Counts an event that was confirmed when nothing ran under its name any more.
-    pub(super) fn note_sent(&mut self, name: &Arc<str>, sent_at: Timestamp, returned: bool) {
-        if self.of(name).next().is_some() {
-            self.sent.entry(name.clone()).or_default().note(sent_at, returned);
+    /// Has one looked at, unless that is so already.
+    pub(super) fn look_at(&mut self, key: &SpanKey, at: Timestamp) {
+        if let Some(kept) = self.all.get_mut(key).filter(|kept| kept.look.is_none()) {
+            kept.look = Some(at);
+            self.looks.insert((at, key.clone()));
         }
     }
 
-    /// What was sent of a name that runs from now on.
-    pub(super) fn take_sent(&mut self, name: &str) -> Sent {
-        self.sent.remove(name).unwrap_or_default()
+    /// When the first is looked at.
+    pub(super) fn next_look(&self) -> Option<Timestamp> {
+        self.looks.first().map(|(at, _)| *at)
+    }
+
+    /// The first to be looked at now: its time has come, or there are more than so many.
+    pub(super) fn take_look(&mut self, now: Timestamp, most: usize) -> Option<SpanKey> {
+        let is_full = self.looks.len() > most;
+        self.looks.first().filter(|(at, _)| is_full || *at <= now)?;
+        let (_, key) = self.looks.pop_first()?;
+        if let Some(kept) = self.all.get_mut(&key) {
+            kept.look = None;
+        }
+        Some(key)
+    }
+
+    /// Keeps what was sent of a schedule that does not run any more, as long as a revision of it rests.
+    pub(super) fn keep_sent(&mut self, definition: &Packed, sent: Sent) {
+        if sent != Sent::default() {
+            self.sent.insert((&*sent_key(definition)).into(), sent);
+        }
+    }
+
+    /// Counts an event that was confirmed when its schedule did not run any more.
+    pub(super) fn note_sent(&mut self, name: &str, creation: u64, sent_at: Timestamp, returned: bool) {
+        let last = self.of_creation(name, creation).next();
+        if let Some(key) = last.map(|one| (&*sent_key(&one.definition)).into()) {
+            self.sent.entry(key).or_default().note(sent_at, returned);
+        }
+    }
+
+    /// What was sent of a schedule that runs from now on.
+    pub(super) fn take_sent(&mut self, definition: &Packed) -> Sent {
+        self.sent.remove(&*sent_key(definition)).unwrap_or_default()
+    }
+
+    /// What was sent of one that does not run.
+    pub(super) fn sent(&self, definition: &Packed) -> Sent {
+        Sent::of(&self.sent, definition)
+    }
+
+    /// One that is not understood is due once, and that is not settled.
+    pub(super) fn keep_pending(&mut self, key: SpanKey, due: Timestamp) {
+        self.pending.insert(key, due);
+    }
+
+    /// When that is.
+    pub(super) fn pending(&self, revision: &Revision) -> Option<Timestamp> {
+        self.pending.get(&(revision.name().into(), revision.number)).copied()
     }
 
     pub(super) fn get(&self, key: &SpanKey) -> Option<&Revision> {
-        self.all.get(key)
+        self.all.get(key).map(|kept| &kept.revision)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&SpanKey, &Revision)> {
-        self.all.iter()
+        self.after(None)
     }
 
     /// From the first after this one, by name and number.
     pub(super) fn after(&self, key: Option<&SpanKey>) -> impl Iterator<Item = (&SpanKey, &Revision)> {
         let from = key.cloned().map_or(Bound::Unbounded, Bound::Excluded);
-        self.all.range((from, Bound::Unbounded))
+        self.all.range((from, Bound::Unbounded)).map(|(key, kept)| (key, &kept.revision))
     }
 
     /// Of one name, oldest first.
@@ -68,34 +137,28 @@ impl Resting {
         self.before(name, u32::MAX)
     }
 
+    /// Of one creation, if it is the latest of its name that rests: newest first.
+    pub(super) fn of_creation(&self, name: &str, creation: u64) -> impl Iterator<Item = &Revision> {
+        self.of(name).rev().take_while(move |revision| revision.definition.creation() == creation)
+    }
+
     /// Those of one name that are older than this number, oldest first.
     pub(super) fn before(&self, name: &str, number: u32) -> impl DoubleEndedIterator<Item = &Revision> {
         let name: Arc<str> = name.into();
-        self.all.range((name.clone(), 0)..(name, number)).map(|(_, revision)| revision)
+        self.all.range((name.clone(), 0)..(name, number)).map(|(_, kept)| &kept.revision)
     }
 
-    /// Looks at so many, and the next time at those behind them: those that ended long before `now`, and that nothing refers
-    /// to, are forgotten. Which, and whether the last of all was looked at.
-    pub(super) fn forget_old(
-        &mut self,
-        looked_at: usize,
-        now: Timestamp,
-        is_referred_to: impl Fn(&SpanKey) -> bool,
-    ) -> (Vec<SpanKey>, bool) {
+    /// Looks at so many, and the next time at those behind them, whether they ended long before `now`: those that did, and
+    /// whether the last of all was looked at.
+    pub(super) fn long_ended(&mut self, looked_at: usize, now: Timestamp) -> (Vec<SpanKey>, bool) {
         let after = self.looked_at.take();
         let some: Vec<_> = self.after(after.as_ref()).take(looked_at).collect();
         let all = some.len() < looked_at;
         let last = some.last().map(|(key, _)| (*key).clone());
         let old = |revision: &Revision| revision.ended.is_some_and(|ended| now.since(ended) > KEPT);
-        let found = some.into_iter().filter(|(key, revision)| old(revision) && !is_referred_to(key));
-        let keys: Vec<SpanKey> = found.map(|(key, _)| key.clone()).collect();
-        for key in &keys {
-            self.remove(key);
-            if self.of(&key.0).next().is_none() {
-                self.sent.remove(&key.0);
-            }
-        }
+        let old =
+            some.into_iter().filter(|(_, revision)| old(revision)).map(|(key, _)| key.clone()).collect();
         self.looked_at = last.filter(|_| !all);
-        (keys, all)
+        (old, all)
     }
 }

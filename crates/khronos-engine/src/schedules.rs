@@ -1,6 +1,7 @@
 //! The schedules that run, and in which queue each of them waits.
 //!
-//! Invariants: a slot that waits for a due time stands in exactly one queue, by its send time. A slot that was put, or
+//! Invariants: a slot that waits for a due time stands in exactly one queue, by its send time. One whose span is open waits
+//! for none. A slot that was put, or
 //! changed, by a write that is not durable stands among the gated ones, whatever it waits for: after a crash the old
 //! definition would call for the same ids with other bodies. W lies below whatever stands in a queue.
 
@@ -14,7 +15,7 @@ use super::{
 };
 use ponos_event::Timestamp;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     ops::{Index, IndexMut},
 };
 
@@ -29,6 +30,11 @@ pub(super) struct Schedules {
     /// later one by now.
     gates: HashMap<SlotId, u64>,
     opening: VecDeque<(u64, SlotId)>,
+    /// How many each owner created at run time.
+    owned: HashMap<Box<str>, usize>,
+    /// Those that are paused by name: their spans open when something is due of them. And those whose span is open.
+    held: HashSet<SlotId>,
+    standing: HashSet<SlotId>,
     pub(super) lookahead: Lookahead,
 }
 
@@ -42,6 +48,9 @@ impl Default for Schedules {
             gated: DueQueue::new(Which::Gated),
             gates: HashMap::new(),
             opening: VecDeque::new(),
+            owned: HashMap::new(),
+            held: HashSet::new(),
+            standing: HashSet::new(),
             lookahead: Lookahead::default(),
         }
     }
@@ -117,6 +126,9 @@ impl Schedules {
 
     /// Takes in a schedule whose name does not run. It hands nothing over before the write `gate` is durable.
     pub(super) fn insert(&mut self, slot: Slot, gate: u64) -> SlotId {
+        if let Some(created) = slot.definition.created() {
+            *self.owned.entry(created.owner.into()).or_default() += 1;
+        }
         let id = self.slots.insert(slot);
         self.shut(id, gate);
         self.enqueue(id);
@@ -132,8 +144,68 @@ impl Schedules {
 
     /// Ends a schedule that [was taken out of its queue](Self::dequeue).
     pub(super) fn remove(&mut self, id: SlotId) {
-        self.slots.remove(id);
+        let gone = self.slots.remove(id);
         self.gates.remove(&id);
+        self.held.remove(&id);
+        self.standing.remove(&id);
+        let Some(created) = gone.definition.created() else { return };
+        match self.owned.get_mut(created.owner.as_str()) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.owned.remove(created.owner.as_str())),
+        }
+    }
+
+    /// How many this owner created at run time. Edits keep it, whoever makes them.
+    pub(super) fn owned(&self, owner: &str) -> usize {
+        self.owned.get(owner).copied().unwrap_or_default()
+    }
+
+    /// The name is paused: nothing of it is handed over on time.
+    pub(super) fn hold(&mut self, id: SlotId) {
+        if self.held.insert(id) {
+            self.dequeue(id);
+            self.enqueue(id);
+        }
+    }
+
+    /// Its span is open, if it goes on at all: it waits for nothing.
+    pub(super) fn stand(&mut self, id: SlotId, goes_on: bool) {
+        self.slots[id].wait_for(None);
+        if goes_on {
+            self.standing.insert(id);
+        }
+    }
+
+    /// Its span is open no longer.
+    pub(super) fn unstand(&mut self, id: SlotId) {
+        self.standing.remove(&id);
+    }
+
+    /// Whether the span of this one is open.
+    pub(super) fn is_standing(&self, id: SlotId) -> bool {
+        !self.standing.is_empty() && self.standing.contains(&id)
+    }
+
+    /// How many of them there are.
+    pub(super) fn standing(&self) -> usize {
+        self.standing.len()
+    }
+
+    /// It is not paused any more, once the write `gate` is durable. Its span, if it was open, ended `through` there.
+    pub(super) fn let_go(&mut self, id: SlotId, gate: u64, through: Option<Timestamp>) {
+        self.held.remove(&id);
+        self.dequeue(id);
+        if let Some(through) = through {
+            self.unstand(id);
+            let next = self.slots[id].timing().after(through);
+            self.slots[id].wait_for(next);
+        }
+        self.shut(id, gate);
+        self.enqueue(id);
+    }
+
+    fn is_held(&self, id: SlotId) -> bool {
+        !self.held.is_empty() && self.held.contains(&id)
     }
 
     fn shut(&mut self, id: SlotId, gate: u64) {
@@ -185,7 +257,7 @@ impl Schedules {
         let slot = &self.slots[id];
         let which = if !self.gates.is_empty() && self.gates.contains_key(&id) {
             Which::Gated
-        } else if slot.definition.is_paused() {
+        } else if slot.definition.is_paused() || self.is_held(id) {
             Which::Paused
         } else {
             Which::Due

@@ -80,12 +80,14 @@ impl Engine {
                 count: 0,
                 outcome: Outcome::ClockSetBack,
                 kind: EventKind::Occurrence,
+                creation: 0,
+                queue: None,
             });
         }
         self.complete = self.complete.min(to);
-        if let Some(pauses) = self.pausing.set_back(to) {
-            self.progress.pauses(pauses);
-        }
+        self.set_pauses_back(to);
+        self.operations.set_back(to);
+        self.messages.set_back(to);
         let schedules = &self.schedules;
         let runs =
             |name: &str, number: u32| schedules.find(name).is_some_and(|id| schedules[id].number() == number);
@@ -139,6 +141,10 @@ impl Engine {
             return;
         }
         self.schedules.dequeue(id);
+        // All that comes again of it stands in its span.
+        if self.schedules.is_standing(id) {
+            return;
+        }
         let slot = &mut self.schedules[id];
         let above = slot.in_flight().filter(|due| slot.send_time(*due) > to);
         if slot.definition.is_one_shot() {
@@ -181,6 +187,7 @@ impl Engine {
             let due = backlog.span.through;
             self.progress.span(key, None);
             self.outstanding.backlogs.remove(key);
+            self.schedules.unstand(id);
             if one_shot {
                 // Of a name that came back while its span was outstanding, the span alone kept it.
                 self.pend_one_shot(&key.0, key.1, due);
@@ -189,10 +196,13 @@ impl Engine {
             return;
         };
         let span = &mut backlog.span;
-        span.through = through;
+        if !span.is_open() {
+            span.through = through;
+        }
         span.coalesced = span.coalesced.filter(|run| run.last <= through);
         self.progress.span(key, Some(span));
-        if backlog.state != State::Behind && (backlog.state != State::InFlight || abandoned) {
+        let stays = matches!(backlog.state, State::Behind | State::Paused);
+        if !stays && (backlog.state != State::InFlight || abandoned) {
             self.outstanding.backlogs.set(key, State::Saving(next_ticket));
         }
     }

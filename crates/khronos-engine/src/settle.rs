@@ -1,7 +1,7 @@
 //! What the broker's answers change: confirmed, refused, lost.
 
 use super::{
-    Answer, OneShot, Outcome,
+    Answer, OneShot, Outcome, Row,
     backlog::{Backlog, State},
     core::{Engine, new_span},
     in_flight::{Owner, Sending},
@@ -87,7 +87,9 @@ impl Engine {
     pub(super) fn confirmed(&mut self, key: &SpanKey, sending: &Sending, returned: bool, one_shot: bool) {
         let Sending { sent_at, lateness, .. } = *sending;
         let outcome = Outcome::Confirmed { sent_at, lateness, returned };
-        let row = row(self.now(), key, sending.stands_for, outcome);
+        let (kind, queue) = (sending.kind.clone(), self.operations.queue(&sending.kind));
+        let row =
+            Row { kind, queue, ..row(self.now(), (key, sending.creation), sending.stands_for, outcome) };
         if matches!(sending.owner, Owner::OnTime(_)) && !one_shot && !self.rules.record_first {
             self.out.rows.push(row);
         } else {
@@ -100,9 +102,9 @@ impl Engine {
         if returned {
             self.note_unheard(key, &sending.owner);
         }
-        match self.slot_of(&sending.owner, &key.0) {
+        match self.slot_of(&sending.owner, &key.0, sending.creation) {
             Some(id) => self.schedules[id].sent.note(sent_at, returned),
-            None => self.resting.note_sent(&key.0, sent_at, returned),
+            None => self.resting.note_sent(&key.0, sending.creation, sent_at, returned),
         }
     }
 

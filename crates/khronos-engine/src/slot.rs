@@ -1,6 +1,6 @@
 //! One schedule as it runs: what is held of each, so every byte of it counts a million times.
 
-use super::{Era, Origin, Revision, Sent, progress::SpanKey};
+use super::{Era, Revision, Sent, progress::SpanKey};
 use khronos_schedule::{Packed, Schedule, Timing};
 use ponos_event::Timestamp;
 use std::sync::Arc;
@@ -13,13 +13,11 @@ pub(super) struct Slot {
     effective_from: Timestamp,
     /// `None`: nothing was before, the revision opens where it takes effect.
     before: Option<Box<Before>>,
-    /// 0: vacant. The highest bit: a command put it.
+    /// 0: vacant.
     number: u32,
     skipped: u32,
     pub(super) sent: Sent,
 }
-
-const PUT: u32 = 1 << 31;
 
 /// What most revisions have no need of.
 #[derive(Debug)]
@@ -41,7 +39,7 @@ impl Slot {
             due: Due::NONE,
             effective_from,
             before: before.map(Box::new),
-            number: if revision.origin == Origin::Command { number | PUT } else { number },
+            number,
             skipped: 0,
             sent: Sent::default(),
         }
@@ -72,11 +70,7 @@ impl Slot {
     }
 
     pub(super) fn number(&self) -> u32 {
-        self.number & !PUT
-    }
-
-    pub(super) fn origin(&self) -> Origin {
-        if self.number & PUT == 0 { Origin::File } else { Origin::Command }
+        self.number
     }
 
     /// See [`Revision::set_backs`].
@@ -97,7 +91,7 @@ impl Slot {
     }
 
     pub(super) fn revision(&self) -> Revision {
-        Revision { origin: self.origin(), ..self.era().of(self.definition.clone()) }
+        self.era().of(self.definition.clone())
     }
 
     pub(super) fn timing(&self) -> Timing {

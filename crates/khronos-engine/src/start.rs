@@ -6,15 +6,19 @@ use super::{
     clock_guard::ClockGuard,
     core::{Engine, Out, new_span},
     faults::{Fault, planted},
+    going::Going,
     load::Changes,
+    messages::Messages,
+    operations::Operations,
     outstanding::Outstanding,
-    pause::Pausing,
+    pausing::Pausing,
     progress::{Progress, SpanKey, row},
     resting::Resting,
     schedules::Schedules,
     set_back::SetBack,
     slot::Slot,
     slots::SlotId,
+    trigger::Triggers,
 };
 use ponos_event::Timestamp;
 use std::{
@@ -30,15 +34,23 @@ impl Engine {
         let reached = snapshot.reached.unwrap_or(handed).max(handed);
         // A crash may have come before all was taken back.
         let under_way = reached > handed && !planted(Fault::LeaveWhatWasNotTakenBack);
+        let triggers = Triggers::new(snapshot.triggers, &snapshot.parked);
+        let operations = Operations::new(snapshot.operations, &snapshot.parked);
+        let pausing = Pausing::new(snapshot.pauses, snapshot.named_pauses);
         let mut engine = Self {
             rules,
-            guard: ClockGuard::new(rules.clock, snapshot.settled.max(snapshot.pauses.shown())),
+            guard: ClockGuard::new(rules.clock, snapshot.settled.max(pausing.shown())),
             schedules: Schedules::default(),
             outstanding: Outstanding::new(snapshot.parked, rules.in_flight, reading.wall.max(settled)),
-            progress: Progress::new(settled, handed, reached, snapshot.set_backs),
+            progress: Progress::new(settled, handed, reached, (snapshot.set_backs, snapshot.created)),
             resting: Resting::default(),
             changes: Changes::default(),
-            pausing: Pausing::new(snapshot.pauses),
+            pausing,
+            messages: Messages::new(snapshot.messages, reading.wall.max(settled)),
+            going: Going::default(),
+            forgotten: 0,
+            triggers,
+            operations,
             setting_back: under_way.then(|| SetBack::new(handed, HashSet::new())),
             link_up: false,
             more: false,
@@ -52,9 +64,9 @@ impl Engine {
         engine.schedules.reserve(snapshot.revisions.iter().filter(|revision| runs(revision)).count());
         // A store gives them in the order of names: then ids follow it.
         for revision in snapshot.revisions {
-            let sent = snapshot.sent.get(revision.name()).copied().unwrap_or_default();
+            let sent = Sent::of(&snapshot.sent, &revision.definition);
             if runs(&revision) {
-                engine.resting.keep_sent(revision.name(), Sent::default());
+                engine.resting.take_sent(&revision.definition);
                 engine.schedules.insert(Slot::new(&revision).having_sent(sent), 0);
                 continue;
             }
@@ -62,15 +74,22 @@ impl Engine {
                 let reason = faults.first().map(|fault| fault.what.clone()).unwrap_or_default();
                 engine.out.notices.push(Notice::Unreadable { schedule: revision.name().into(), reason });
             }
-            engine.resting.keep_sent(revision.name(), sent);
-            engine.resting.insert(revision);
+            engine.resting.keep_sent(&revision.definition, sent);
+            let row = pending.get(revision.name()).filter(|row| row.revision == revision.number);
+            let row = row.map(|row| ((revision.name().into(), row.revision), row.due));
+            engine.let_rest(revision);
+            if let Some((key, due)) = row {
+                engine.resting.keep_pending(key, due);
+            }
         }
         for (key, (_, span)) in outstanding.into_iter().zip(snapshot.spans) {
             let Some(revision) = engine.revision(&key) else { continue };
             let Ok(schedule) = revision.build() else { continue };
             let (era, schedule) = (revision.era(), Arc::new(schedule));
-            engine.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
+            let state = engine.first_state(&key);
+            engine.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state });
         }
+        engine.hold_paused();
         engine.mark_lost_details((settled, handed), reading.wall);
         for id in engine.schedules.ids() {
             let slot = &engine.schedules[id];
@@ -78,11 +97,28 @@ impl Engine {
             let one_shot = row.map(|row| row.due);
             engine.resume_slot(id, settled, handed, one_shot);
         }
+        engine.await_all_going();
         if under_way {
             engine.retry_sooner();
         }
         engine.out.notices.extend(engine.paused().cloned().map(Notice::Paused));
+        let first = engine.pausing.paused_names().next().map(|(name, pause)| (name.clone(), pause.clone()));
+        if let Some((schedule, pause)) = first {
+            let others = engine.count_paused_by_name() - 1;
+            engine.out.notices.push(Notice::PausedByName { schedule, pause, others });
+        }
         engine
+    }
+
+    fn hold_paused(&mut self) {
+        let names: Vec<Arc<str>> = self.pausing.paused_names().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            match self.schedules.find(&name) {
+                Some(_) if planted(Fault::HoldNothingAtARestart) => {}
+                Some(id) => self.schedules.hold(id),
+                None => self.note_whether_it_runs(&name),
+            }
+        }
     }
 
     /// The store marks what a crash kept from the record up to W. Above W, too, there is what is settled and not sent again: what lies
@@ -118,8 +154,14 @@ impl Engine {
             let ends = timing.after(after).zip(timing.before(through.plus(1)));
             let Some((first, last)) = ends.filter(|(first, last)| first <= last) else { continue };
             let run = Coalesced { first, last, count: timing.count(after, last) };
-            self.progress.row(row(at.max(settled), &key, run, Outcome::DetailsLost));
+            let creation = revision.definition.creation();
+            self.progress.row(row(at.max(settled), (&key, creation), run, Outcome::DetailsLost));
         }
+    }
+
+    /// A million spans of paused names need not be looked at to find that they rest.
+    fn first_state(&self, key: &SpanKey) -> State {
+        if self.pausing.is_paused(&key.0) { State::Paused } else { State::Ready }
     }
 
     /// Queues what comes after W, and puts what may have been handed over into the set.
@@ -128,6 +170,9 @@ impl Engine {
         let (era, timing) = (slot.era(), slot.timing());
         let key = (slot.name(), era.number);
         let outstanding = self.outstanding.backlogs.get(&key).map(|backlog| backlog.span.through);
+        if outstanding == Some(Timestamp::HORIZON) {
+            return self.schedules.stand(id, true);
+        }
         // W and H are send times: what is due before them and sent after them counts as after.
         let looks_back = !planted(Fault::RestartWithoutLookingBack);
         let settled = if looks_back { timing.due_by(settled) } else { settled };
@@ -148,7 +193,8 @@ impl Engine {
             let handed = self.sent_singly(slot).max(through);
             let span = new_span(era.number, unsettled, through, handed);
             self.progress.span(&key, Some(&span));
-            self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
+            let state = self.first_state(&key);
+            self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state });
             next = timing.after(through);
         }
         self.schedules.queue_up(id, next);

@@ -1,10 +1,10 @@
 //! What the engine keeps across restarts, and the record: plain data, written by the store.
 
-use super::Pauses;
-use khronos_schedule::{Fault, Packed, Schedule, Timing};
-use ponos_event::{EventKind, Timestamp};
+use super::{Answered, LoggedChange, MessageKey, Operation, Pauses, Sent, TriggerKey};
+use khronos_schedule::{Fault as DefinitionFault, Packed, Schedule, Timing, id_name};
+use ponos_event::{CommandId, EventKind, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 /// An accepted definition of a schedule, from the moment it took effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,18 +26,6 @@ pub struct Revision {
     pub ended: Option<Timestamp>,
     /// How often the clock had been set back when it began: of what is older more may have been sent than H says.
     pub set_backs: u32,
-    /// Who wants it.
-    pub origin: Origin,
-}
-
-/// Where a schedule comes from. A load of the files changes and ends what came from files only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Origin {
-    /// Schedule files.
-    #[default]
-    File,
-    /// A command at run time.
-    Command,
 }
 
 /// Since when a revision's occurrences count, and what was before.
@@ -63,21 +51,11 @@ impl Era {
         Self { number, effective_from: now, counts_from: now, opens: now, previous: None, set_backs: 0 }
     }
 
-    /// The revision of `definition` in this era, as it runs; from a file.
+    /// The revision of `definition` in this era, as it runs.
     pub fn of(self, definition: Packed) -> Revision {
         let Self { number, effective_from, counts_from, opens, previous, set_backs } = self;
-        let (ended, origin) = (None, Origin::File);
-        Revision {
-            definition,
-            number,
-            effective_from,
-            counts_from,
-            opens,
-            previous,
-            ended,
-            set_backs,
-            origin,
-        }
+        let ended = None;
+        Revision { definition, number, effective_from, counts_from, opens, previous, ended, set_backs }
     }
 }
 
@@ -102,8 +80,8 @@ impl Revision {
     /// The schedule, its limit counted from where this revision counts.
     ///
     /// # Errors
-    /// Every [`Fault`] of the definition: another version may have accepted it.
-    pub fn build(&self) -> Result<Schedule, Vec<Fault>> {
+    /// Every [`DefinitionFault`] of the definition: another version may have accepted it.
+    pub fn build(&self) -> Result<Schedule, Vec<DefinitionFault>> {
         let schedule = match self.definition.schedule() {
             Some(schedule) => schedule,
             None => Schedule::build(&self.definition.definition())?,
@@ -121,7 +99,7 @@ pub struct Span {
     /// Due times after this instant (exclusive) …
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub after: Timestamp,
-    /// … through this one (inclusive) are unsettled.
+    /// … through this one (inclusive) are unsettled. The horizon, where the span [is open](Self::is_open).
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub through: Timestamp,
     /// Due times up to this one may have been handed to the publisher: sent again singly, never coalesced.
@@ -129,6 +107,23 @@ pub struct Span {
     pub handed: Timestamp,
     /// The event that stands for several, fixed before it is first sent.
     pub coalesced: Option<Coalesced>,
+}
+
+impl Span {
+    /// Whether all that falls due of its schedule joins it: as long as that is paused by its name.
+    pub fn is_open(&self) -> bool {
+        self.through == Timestamp::HORIZON
+    }
+
+    /// The same, as far as its schedule is due by then where it is open.
+    #[must_use]
+    pub fn closed(&self, timing: &Timing, by: Timestamp) -> Self {
+        let mut span = self.clone();
+        if span.is_open() {
+            span.through = timing.before(by.plus(1)).map_or(span.after, |last| last.max(span.after));
+        }
+        span
+    }
 }
 
 /// One event that stands for all due times in (after, through].
@@ -181,6 +176,9 @@ pub struct Parked {
     /// not before a person says so.
     #[serde(skip)]
     pub retry_at: Option<Timestamp>,
+    /// Of what kind its events are. What a command asked for is here from its birth, and released.
+    #[serde(skip)]
+    pub kind: EventKind,
 }
 
 /// One row of the record: how a run of occurrences ended.
@@ -201,9 +199,22 @@ pub struct Row {
     /// How they ended.
     pub outcome: Outcome,
     /// Of what kind the event is. Only occurrences are audited against the arithmetic.
-    // Follows in the store what older stores hold.
+    // Follows in the store what older stores hold; so does what comes after it.
     #[serde(skip)]
     pub kind: EventKind,
+    /// The number of the schedule's creation at run time; 0: it comes from a file, or all are concerned.
+    #[serde(skip)]
+    pub creation: u64,
+    /// To which queue alone the event was sent, where it was.
+    #[serde(skip)]
+    pub queue: Option<Arc<str>>,
+}
+
+impl Row {
+    /// What stands for the schedule in the ids of its events.
+    pub fn id_name(&self) -> Cow<'_, str> {
+        id_name(&self.schedule, self.creation)
+    }
 }
 
 /// How occurrences ended.
@@ -269,10 +280,22 @@ pub struct Commit {
     pub one_shots: Vec<(Arc<str>, Option<OneShot>)>,
     /// By number; `None` removes.
     pub parked: Vec<(u64, Option<Parked>)>,
-    /// What is kept of pauses; `None`: what is there stays.
+    /// What is kept of pauses of everything; `None`: what is there stays.
     pub pauses: Option<Pauses>,
+    /// What is kept of pauses by name; `None` removes.
+    pub named_pauses: Vec<(Arc<str>, Option<Pauses>)>,
+    /// By their ids; `None` removes.
+    pub operations: Vec<(CommandId, Option<Operation>)>,
+    /// When what commands triggered is due; `None` removes.
+    pub triggers: Vec<(TriggerKey, Option<Timestamp>)>,
     /// Outcomes other than confirmed.
     pub rows: Vec<Row>,
+    /// The highest creation number that was ever given.
+    pub created: u64,
+    /// Messages that were answered; `None` removes.
+    pub messages: Vec<(MessageKey, Option<Answered>)>,
+    /// What somebody changed.
+    pub changes: Vec<LoggedChange>,
 }
 
 /// A row with its number in the record.
@@ -304,52 +327,23 @@ pub struct Snapshot {
     pub one_shots: Vec<(Arc<str>, OneShot)>,
     /// Parked events by number.
     pub parked: Vec<(u64, Parked)>,
-    /// What is kept of pauses.
+    /// What is kept of pauses of everything.
     pub pauses: Pauses,
+    /// What is kept of pauses by name.
+    pub named_pauses: Vec<(Arc<str>, Pauses)>,
+    /// See [`Commit::operations`].
+    pub operations: Vec<(CommandId, Operation)>,
+    /// See [`Commit::triggers`].
+    pub triggers: Vec<(TriggerKey, Timestamp)>,
     /// The number of the last row of the record; 0 when it is empty.
     pub last_sequence: u64,
-    /// What the record knows of events that were sent, by the name of the schedule.
+    /// What the record knows of events that were sent, by what stands for the schedule in their ids: each creation under a
+    /// name has figures of its own.
     pub sent: BTreeMap<Arc<str>, Sent>,
-}
-
-/// Events of a schedule that were confirmed, whatever its revision: as far as the record goes back, and since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sent {
-    /// How many; it stays at 2³² − 1.
-    pub confirmed: u32,
-    /// Of these, how many reached nobody.
-    pub returned: u32,
-    /// When the last one was handed over, in eight bytes: 1970 before the first.
-    last: Timestamp,
-}
-
-impl Default for Sent {
-    fn default() -> Self {
-        Self { confirmed: 0, returned: 0, last: Timestamp::EPOCH }
-    }
-}
-
-impl Sent {
-    /// One more.
-    pub fn note(&mut self, sent_at: Timestamp, returned: bool) {
-        self.confirmed = self.confirmed.saturating_add(1);
-        self.returned = self.returned.saturating_add(returned.into());
-        self.last = self.last.max(sent_at);
-    }
-
-    /// When the last one was handed over; `None` before the first.
-    pub fn last(&self) -> Option<Timestamp> {
-        Some(self.last).filter(|last| *last > Timestamp::EPOCH)
-    }
-
-    /// Notes what a row of the record says.
-    pub fn note_row(all: &mut BTreeMap<Arc<str>, Self>, row: &Row) {
-        let Outcome::Confirmed { sent_at, returned, .. } = row.outcome else { return };
-        match all.get_mut(&row.schedule) {
-            Some(sent) => sent.note(sent_at, returned),
-            None => all.entry(row.schedule.clone()).or_default().note(sent_at, returned),
-        }
-    }
+    /// See [`Commit::created`].
+    pub created: u64,
+    /// Messages that were answered.
+    pub messages: Vec<(MessageKey, Answered)>,
 }
 
 /// Some of the revisions that are kept, and what is outstanding of them. See [`Engine::kept_after`](super::Engine::kept_after).

@@ -1,11 +1,18 @@
 //! What changed since the last write.
 
-use super::{OneShot, Outcome, Parked, Pauses, Revision, Row, SkipReason, Span, progress::SpanKey};
+use super::{
+    Answered, LoggedChange, MessageKey, OneShot, Operation, Outcome, Parked, Pauses, Revision, Row,
+    SkipReason, Span, TriggerKey, progress::SpanKey,
+};
 use khronos_schedule::Timing;
+use ponos_event::{CommandId, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
+
+/// Bytes of definitions after which commands wait for the next write.
+pub(super) const BYTES: usize = 4 << 20;
 
 /// Rows among which one is looked for that a run of a paused schedule goes on from.
 const RECENT: usize = 64;
@@ -18,7 +25,14 @@ pub(super) struct Unwritten {
     pub(super) one_shots: BTreeMap<Arc<str>, Option<OneShot>>,
     pub(super) parked: BTreeMap<u64, Option<Parked>>,
     pub(super) pauses: Option<Pauses>,
+    pub(super) named_pauses: BTreeMap<Arc<str>, Option<Pauses>>,
+    pub(super) triggers: BTreeMap<TriggerKey, Option<Timestamp>>,
+    pub(super) operations: BTreeMap<CommandId, Option<Operation>>,
     pub(super) rows: Vec<Row>,
+    pub(super) messages: BTreeMap<MessageKey, Option<Answered>>,
+    pub(super) changes: Vec<LoggedChange>,
+    /// Revisions and verdicts, and bytes of definitions.
+    written: (usize, usize),
 }
 
 impl Unwritten {
@@ -27,13 +41,51 @@ impl Unwritten {
     }
 
     pub(super) fn is_empty_but_for_rows(&self) -> bool {
-        let Self { revisions, forgotten, spans, one_shots, parked, pauses, rows: _ } = self;
+        let Self {
+            revisions,
+            forgotten,
+            spans,
+            one_shots,
+            parked,
+            pauses,
+            named_pauses,
+            triggers,
+            operations,
+            messages,
+            changes,
+            rows: _,
+            written: _,
+        } = self;
         revisions.is_empty()
             && forgotten.is_empty()
             && spans.is_empty()
             && one_shots.is_empty()
             && parked.is_empty()
             && pauses.is_none()
+            && named_pauses.is_empty()
+            && triggers.is_empty()
+            && operations.is_empty()
+            && messages.is_empty()
+            && changes.is_empty()
+    }
+
+    pub(super) fn revision(&mut self, key: SpanKey, revision: Revision) {
+        let (count, bytes) = self.written;
+        self.written = (count + 1, bytes + revision.definition.bytes());
+        // The number of a name that was forgotten and comes back in the same write.
+        self.forgotten.remove(&key);
+        self.revisions.insert(key, revision);
+    }
+
+    pub(super) fn message(&mut self, key: MessageKey, answered: Option<Answered>) {
+        self.written.0 += answered.as_ref().map_or(0, |answered| answered.verdicts.len());
+        self.messages.insert(key, answered);
+    }
+
+    /// A schedule that changes has two revisions.
+    pub(super) fn is_full_of_changes(&self, piece: usize) -> bool {
+        let (count, bytes) = self.written;
+        count >= piece.saturating_mul(2).max(1) || bytes >= BYTES
     }
 
     /// A row about what a paused schedule skips. It joins the run that it goes on from, or leads to: what stood in the set may
@@ -81,7 +133,7 @@ mod tests {
             let stands_for =
                 crate::Coalesced { first: at(first), last: at(last), count: (last - first + 1) as u64 };
             let outcome = Outcome::Skipped(SkipReason::Paused);
-            let row = crate::progress::row(at(9), &("a".into(), 1), stands_for, outcome);
+            let row = crate::progress::row(at(9), (&("a".into(), 1), 0), stands_for, outcome);
             unwritten.skip_paused(row, &timing);
             let seconds = |at: Timestamp| at.millis() / 1_000;
             unwritten.rows.iter().map(|row| (seconds(row.first), seconds(row.last), row.count)).collect()

@@ -216,7 +216,7 @@ impl Auditor {
     /// Takes in what is parked, or a part of it: after all that is kept. Whatever is parked, released or dropped meanwhile
     /// has a row of its own.
     pub fn park(&mut self, entries: &[(u64, Parked)]) {
-        for (_, parked) in entries {
+        for (_, parked) in entries.iter().filter(|(_, parked)| !parked.is_asked_for()) {
             if let Some(ledger) = self.ledger(&parked.schedule, parked.revision) {
                 ledger.park((parked.stands_for.first.plus(-1), parked.stands_for.last));
             }
@@ -279,7 +279,8 @@ impl Auditor {
         }
         let since = entry.sequence > self.known;
         let set_back: Vec<_> = self.everywhere.set_back.iter().collect();
-        let Some(ledger) = self.ledger(&row.schedule, row.revision) else {
+        let is_of_it = self.is_of_kept(row);
+        let Some(ledger) = self.ledger(&row.schedule, row.revision).filter(|_| is_of_it) else {
             if !since {
                 self.without_definition(entry);
             }

@@ -1,10 +1,11 @@
 //! The audit against records made by hand and at random.
 
+mod creations;
 mod paged;
 mod random;
 
 use super::*;
-use crate::{Coalesced, OneShot, Origin, Outcome, Parked, Row, SkipReason, Span};
+use crate::{Coalesced, OneShot, Outcome, Parked, Row, SkipReason, Span};
 use khronos_schedule::{Definition, Packed};
 
 /// Due at every multiple of so many milliseconds: an arithmetic that shares nothing with the real one.
@@ -55,7 +56,6 @@ fn revision(number: u32, from: i64, ended: Option<i64>) -> Revision {
         previous: None,
         ended: ended.map(at),
         set_backs: 0,
-        origin: Origin::File,
     }
 }
 
@@ -80,6 +80,8 @@ fn row(first: i64, last: i64, count: u64, outcome: Outcome) -> Row {
         count,
         outcome,
         kind: EventKind::Occurrence,
+        creation: 0,
+        queue: None,
     }
 }
 
@@ -195,6 +197,7 @@ fn what_is_outstanding_is_no_hole() {
         singly: true,
         refused: 0,
         retry_at: None,
+        kind: EventKind::Occurrence,
     };
     snapshot.parked.push((1, parked));
     let report = every(100, &snapshot, &numbered(singles(1..=8)));

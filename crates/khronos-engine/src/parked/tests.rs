@@ -62,9 +62,17 @@ impl Unbound {
         let clock =
             ClockRules { settle: 0, max_forward: MINUTE, max_backward: MINUTE, resume_backward: true };
         let resends = Resends { count: 3, over: MINUTE };
-        let rules = Rules { clock, resends, in_flight, piece: 10_000, parked, record_first: false };
+        let rules = Rules {
+            clock,
+            resends,
+            in_flight,
+            piece: 10_000,
+            parked,
+            record_first: false,
+            keep_finished: 86_400_000,
+        };
         let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
-        let engine = Engine::start(rules, Snapshot::default(), reading);
+        let engine = Engine::start(rules, Snapshot::default(), reading).having_read();
         let mut unbound = Self {
             engine,
             answer: reach_nobody,
@@ -120,6 +128,7 @@ impl Unbound {
             let reading = Reading { wall: Timestamp::from_millis(self.now), boot };
             for action in self.engine.step(reading, input) {
                 match action {
+                    Action::Triggered(_) => {}
                     Action::Save { ticket, commit } => {
                         self.rows.extend(commit.rows);
                         if !self.holds_writes {
@@ -142,8 +151,12 @@ impl Unbound {
                     }
                     Action::Notice(notice) => self.notices.push(notice),
                     Action::Durable(_)
+                    | Action::Decided(_)
                     | Action::TooMany(_)
                     | Action::TooManyPauses(_)
+                    | Action::TooManyMessages(_)
+                    | Action::Unread(_)
+                    | Action::Declined(_)
                     | Action::Record { .. } => {}
                 }
             }

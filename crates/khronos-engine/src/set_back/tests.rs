@@ -93,6 +93,7 @@ impl Clock {
             let reading = Reading { wall: Timestamp::from_millis(self.wall), boot: self.boot };
             for action in self.engine.step(reading, input) {
                 match action {
+                    Action::Triggered(_) => {}
                     Action::Save { ticket, commit } if self.slow => self.waiting.push((ticket, commit)),
                     Action::Save { ticket, mut commit } => {
                         (self.distort)(&mut commit);
@@ -116,8 +117,12 @@ impl Clock {
                         }
                     }
                     Action::Durable(_)
+                    | Action::Decided(_)
                     | Action::TooMany(_)
                     | Action::TooManyPauses(_)
+                    | Action::TooManyMessages(_)
+                    | Action::Unread(_)
+                    | Action::Declined(_)
                     | Action::Record { .. }
                     | Action::Notice(_) => {}
                 }
@@ -141,7 +146,7 @@ impl Clock {
             data: Some(data.into()),
             ..Definition::default()
         };
-        self.step(Input::Put { command: 1, definition: Packed::build(&definition).unwrap() });
+        self.step(Input::put(1, Packed::build(&definition).unwrap()));
     }
 
     /// Due times that were sent of a schedule since so many were.
@@ -160,10 +165,19 @@ fn start(memory: &Memory, wall: i64, boot: i64) -> (MemoryStore, Engine) {
     let clock =
         ClockRules { settle: MINUTE, max_forward: MINUTE, max_backward: 5 * MINUTE, resume_backward: true };
     let resends = Resends { count: 3, over: MINUTE };
-    let rules = Rules { clock, resends, in_flight: 4, piece: 100, parked: 100, record_first: false };
+    let rules = Rules {
+        clock,
+        resends,
+        in_flight: 4,
+        piece: 100,
+        parked: 100,
+        record_first: false,
+        keep_finished: 86_400_000,
+    };
     let mut store = memory.open("khronos", Limits::default()).unwrap();
     let kept = store.load().unwrap();
-    let engine = Engine::start(rules, kept, Reading { wall: Timestamp::from_millis(wall), boot });
+    let engine =
+        Engine::start(rules, kept, Reading { wall: Timestamp::from_millis(wall), boot }).having_read();
     (store, engine)
 }
 
@@ -251,7 +265,7 @@ fn what_began_since_a_step_back_is_edited_and_removed_from_now_on() {
         all && clock.due("b", before) == tens(from, clock.wall)
     };
     let edited = put(&mut clock, 2);
-    clock.step(Input::Remove { command: 2, name: "b".into() });
+    clock.step(Input::delete(2, "b"));
     let before = clock.sent.len();
     clock.pass(MINUTE);
     let removed = clock.due("b", before).is_empty();
@@ -344,7 +358,7 @@ fn a_name_that_is_forgotten_and_comes_back_in_one_write_is_there_after_a_restart
     clock.put("a", 1);
     clock.pass(MINUTE);
     clock.put("b", 1);
-    clock.step(Input::Remove { command: 2, name: "a".into() });
+    clock.step(Input::delete(2, "a"));
     clock.pass(MINUTE);
     (clock.wall, clock.boot) = (clock.wall + 40 * 24 * 60 * MINUTE, clock.boot + 40 * 24 * 60 * MINUTE);
     clock.pass(MINUTE);
@@ -366,13 +380,14 @@ fn a_name_that_is_forgotten_and_comes_back_in_one_write_is_there_after_a_restart
 #[test]
 fn a_definition_that_this_version_does_not_understand_is_removed_for_good() {
     let memory = Memory::default();
-    let definition =
-        Definition { name: "a".into(), every: Some("of a later version".into()), ..Definition::default() };
+    let created = Some(khronos_schedule::Created::default());
+    let every = Some("of a later version".into());
+    let definition = Definition { name: "a".into(), every, created, ..Definition::default() };
     let revision = Era::first(1, Timestamp::EPOCH).of(Packed::kept(&definition));
     let (mut store, _) = start(&memory, START, 0);
     store.save(0, &Commit { revisions: vec![revision], ..Commit::default() }).unwrap();
     let mut clock = Clock::on(memory);
-    clock.step(Input::Remove { command: 1, name: "a".into() });
+    clock.step(Input::delete(1, "a"));
     let kept = clock.store.load().unwrap();
     assert!(kept.revisions[0].ended.is_some(), "{kept:?}");
 }

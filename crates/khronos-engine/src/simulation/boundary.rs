@@ -4,9 +4,9 @@
 
 use super::late::Late;
 use crate::{
-    Action, Answer, Commit, Engine, Input, Origin, Outcome, Parked, Pauses, Reading, Row, SkipReason,
-    Snapshot, Span,
+    Action, Answer, Commit, Engine, Input, Outcome, Parked, Pauses, Reading, Row, SkipReason, Snapshot, Span,
 };
+use khronos_schedule::Created;
 use ponos_event::Timestamp;
 use std::sync::Arc;
 
@@ -57,10 +57,34 @@ pub(super) enum BoundaryFault {
     ForgetThePause,
     /// A restart does not know what a pause skipped.
     ForgetWhatIsSkipped,
+    /// A restart does not know which names are paused.
+    ForgetThePausesByName,
+    /// A restart does not know what pauses by name skipped.
+    ForgetWhatIsSkippedByName,
+    /// A pause by name, or its end, is answered before it is durable.
+    AnswerThePauseByNameEarly,
+    /// What rests of names is not written.
+    ForgetWhatStandsOpen,
+    /// What is triggered is handed over before it is durable.
+    TriggerBeforeItIsSaved,
+    /// A restart does not know what was triggered before.
+    ForgetWhatWasTriggered,
+    /// A restart does not know which operations run.
+    ForgetTheOperations,
     /// A restart during a pause coalesces what may have been sent before it.
     CoalesceAfterAPause,
     /// A pause, or its end, is answered before it is durable.
     AnswerThePauseEarly,
+    /// A restart counts creations from 1.
+    CountCreationsAnew,
+    /// A restart does not know which messages were answered.
+    ForgetTheMessages,
+    /// What was answered to a message is kept one write late.
+    MessageOneWriteLate,
+    /// A restart does not know who created what.
+    ForgetTheOwner,
+    /// A change is made, and the log says nothing of it.
+    ChangeWithoutLog,
     /// Runs of one schedule are one, whatever was accepted between them.
     MergeAcrossWhatWasAccepted,
 }
@@ -135,9 +159,16 @@ impl Boundary {
             Some(Is::ForgetThePause) => {
                 Snapshot { pauses: Pauses { paused: None, ..kept.pauses.clone() }, ..kept }
             }
+            Some(Is::CountCreationsAnew) => Snapshot { created: 0, ..kept },
+            Some(Is::ForgetTheOwner) => forget_the_owner(kept),
+            Some(Is::ForgetTheMessages) => Snapshot { messages: Vec::new(), ..kept },
             Some(Is::ForgetWhatIsSkipped) => {
                 Snapshot { pauses: Pauses { skipped: Vec::new(), ..kept.pauses.clone() }, ..kept }
             }
+            Some(Is::ForgetThePausesByName) => forget_of_names(kept, |pauses| pauses.paused = None),
+            Some(Is::ForgetWhatIsSkippedByName) => forget_of_names(kept, |pauses| pauses.skipped.clear()),
+            Some(Is::ForgetWhatWasTriggered) => Snapshot { triggers: Vec::new(), ..kept },
+            Some(Is::ForgetTheOperations) => Snapshot { operations: Vec::new(), ..kept },
             Some(Is::CoalesceAfterAPause) if kept.pauses.paused.is_some() => {
                 Snapshot { handed: kept.settled, reached: kept.settled, ..kept }
             }
@@ -181,6 +212,9 @@ impl Boundary {
                 };
                 return commit.rows.extract_if(.., |row| is_confirmed(row) && is_one_shot(row)).collect();
             }
+            Is::ForgetWhatStandsOpen => {
+                commit.spans.retain(|(.., span)| span.as_ref().is_none_or(|span| !span.is_open()));
+            }
             Is::LoseOneShot => commit.one_shots.retain(|(_, pending)| pending.is_none()),
             Is::SettleWhatIsInFlight => {
                 let queued = engine.schedules.lowest().unwrap_or(Timestamp::HORIZON);
@@ -195,12 +229,16 @@ impl Boundary {
                 spans.for_each(|span| *span = span.take().filter(|span| span.after < span.through));
             }
             Is::SendBeforeTheRevisionIsSaved => {
-                self.late.revisions(commit, |one| one.origin == Origin::File);
+                self.late.revisions(commit, |one| !one.definition.is_created());
             }
-            Is::AnswerOneTicketEarly => self.late.revisions(commit, |one| one.origin == Origin::Command),
+            Is::AnswerOneTicketEarly => self.late.revisions(commit, |one| one.definition.is_created()),
             Is::ReleaseBeforeItIsSaved => self.late.parked(commit, |parked| parked.released),
             Is::PassWhatIsRefused => self.late.parked(commit, |parked| parked.retry_at.is_some()),
             Is::AnswerThePauseEarly => self.late.pauses(commit),
+            Is::TriggerBeforeItIsSaved => self.late.parked(commit, |parked| parked.is_asked_for()),
+            Is::AnswerThePauseByNameEarly => self.late.named_pauses(commit),
+            Is::MessageOneWriteLate => self.late.messages(commit),
+            Is::ChangeWithoutLog => commit.changes.clear(),
             Is::MergeAcrossWhatWasAccepted => merge_runs(&mut commit.parked, engine),
             Is::FireEarly
             | Is::RunOnAfterAStepBack
@@ -208,13 +246,37 @@ impl Boundary {
             | Is::AnswerBeforeRowsAreDurable
             | Is::CompleteWhatIsInFlight
             | Is::TakeRunsForSpans
+            | Is::CountCreationsAnew
+            | Is::ForgetTheMessages
+            | Is::ForgetTheOwner
             | Is::ForgetThePause
             | Is::ForgetWhatIsSkipped
+            | Is::ForgetThePausesByName
+            | Is::ForgetWhatWasTriggered
+            | Is::ForgetTheOperations
+            | Is::ForgetWhatIsSkippedByName
             | Is::CoalesceAfterAPause
             | Is::CoalesceWhatMayHaveBeenSent => {}
         }
         Vec::new()
     }
+}
+
+/// What was created is nobody's.
+fn forget_the_owner(mut kept: Snapshot) -> Snapshot {
+    for revision in &mut kept.revisions {
+        let nobodys = revision.definition.created().map(|one| Created { owner: String::new(), ..one });
+        if nobodys.is_some() {
+            revision.definition = revision.definition.clone().created_as(nobodys);
+        }
+    }
+    kept
+}
+
+/// Something of the pauses by name is not found.
+fn forget_of_names(mut kept: Snapshot, forget: impl Fn(&mut Pauses)) -> Snapshot {
+    kept.named_pauses.iter_mut().for_each(|(_, pauses)| forget(pauses));
+    kept
 }
 
 /// What is sent again by itself is a span after a restart, and no run.

@@ -2,15 +2,17 @@
 //! occurrence is enumerated and looked for.
 
 use super::{
+    backfilling::operations_are_kept,
     pausing::pauses_are_kept,
+    triggering::triggers_are_kept,
     world::{IN_FLIGHT, World},
 };
 use crate::{
-    ClockState, Coalesced, Outcome, Parked, Revision,
+    ClockState, Coalesced, Outcome, Parked, Revision, Row,
     audit::{Tally, audit},
 };
 use khronos_schedule::{Unrouted, jitter_offset};
-use ponos_event::Timestamp;
+use ponos_event::{EventKind, Timestamp};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -22,6 +24,7 @@ pub(super) struct Arrival {
     pub(super) id: String,
     pub(super) body: Vec<u8>,
     pub(super) schedule: Arc<str>,
+    pub(super) creation: u64,
     pub(super) revision: u32,
     pub(super) stands_for: Coalesced,
     pub(super) send_time: Timestamp,
@@ -29,6 +32,18 @@ pub(super) struct Arrival {
     pub(super) highest: Timestamp,
     /// How often the operator had let the clock go on from a lower reading.
     pub(super) era: u32,
+}
+
+impl Arrival {
+    /// Of which revision it is: name, creation and number.
+    pub(super) fn of(&self) -> (&Arc<str>, u64, u32) {
+        (&self.schedule, self.creation, self.revision)
+    }
+}
+
+/// Whether it is this revision.
+pub(super) fn is_of(revision: &Revision, (name, creation, number): (&Arc<str>, u64, u32)) -> bool {
+    (revision.name(), revision.definition.creation(), revision.number) == (&**name, creation, number)
 }
 
 /// Which occurrences an event or row speaks for, first and last included.
@@ -41,8 +56,11 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     world.rendering.broken.clone().map_or(Ok(()), Err)?;
     world.parking.broken.clone().map_or(Ok(()), Err)?;
     world.commands.broken.clone().map_or(Ok(()), Err)?;
+    figures_are_its_own(world)?;
     world.zones.broken.clone().map_or(Ok(()), Err)?;
     pauses_are_kept(world)?;
+    triggers_are_kept(world)?;
+    operations_are_kept(world)?;
     nothing_is_settled_by_reaching_nobody(world)?;
     nothing_waits_for_its_turn(world)?;
     nothing_sent_singly_was_coalesced(world)?;
@@ -90,16 +108,36 @@ fn the_audit_agrees(world: &World) -> Result<(), String> {
     })
 }
 
+/// What the record says of occurrences.
+fn rows(world: &World) -> impl Iterator<Item = &Row> {
+    world.record.iter().map(|entry| &entry.row).filter(|row| row.kind == EventKind::Occurrence)
+}
+
 fn accounted(tally: &Tally) -> u64 {
     let Tally { confirmed, coalesced, dropped, parked, pending, details_lost, clock_set_back, .. } = tally;
     confirmed + coalesced + tally.all_skipped() + dropped + parked + pending + details_lost + clock_set_back
 }
 
+/// As many events are said to be sent of a schedule as the record has of it, and not of what had its name before.
+fn figures_are_its_own(world: &World) -> Result<(), String> {
+    for one in world.engine.running_after(None) {
+        let (name, creation) = (one.revision.name(), one.revision.definition.creation());
+        let its_own = |row: &&Row| (&*row.schedule, row.creation) == (name, creation);
+        let confirmed = |row: &&Row| matches!(row.outcome, Outcome::Confirmed { .. });
+        let rows = world.record.iter().map(|entry| &entry.row).filter(its_own).filter(confirmed).count();
+        if one.sent.confirmed as usize != rows {
+            let said = one.sent.confirmed;
+            return Err(format!("{name}@{creation} is said to have sent {said} events, and sent {rows}"));
+        }
+    }
+    Ok(())
+}
+
 /// Where somebody must be bound, what reaches nobody is not confirmed.
 fn nothing_is_settled_by_reaching_nobody(world: &World) -> Result<(), String> {
-    for row in world.record.iter().map(|entry| &entry.row) {
+    for row in rows(world) {
         let revision =
-            world.revisions().iter().find(|r| *r.name() == *row.schedule && r.number == row.revision);
+            world.revisions().iter().find(|r| is_of(r, (&row.schedule, row.creation, row.revision)));
         let parks = revision.is_some_and(|r| r.definition.conduct().unrouted == Unrouted::Park);
         if parks && matches!(row.outcome, Outcome::Confirmed { returned: true, .. }) {
             return Err(format!("{} of {} reached nobody, and is settled", row.schedule, row.last));
@@ -116,7 +154,7 @@ fn nothing_waits_for_its_turn(world: &World) -> Result<(), String> {
         return Ok(());
     }
     let is_ahead = |parked: &Parked| {
-        let mut all = world.revisions().iter();
+        let mut all = world.disk.revisions.iter();
         let revision = all.find(|r| *r.name() == *parked.schedule && r.number == parked.revision);
         let jitter = revision.map_or(0, |revision| revision.timing().jitter());
         let due = if parked.singly { parked.stands_for.first } else { parked.stands_for.last };
@@ -164,16 +202,16 @@ fn equal_ids_have_equal_bodies(world: &World) -> Result<(), String> {
 
 fn nothing_sent_singly_was_coalesced(world: &World) -> Result<(), String> {
     let of = |coalesced: bool| world.arrivals.iter().filter(move |a| (a.stands_for.count > 1) == coalesced);
-    let mut runs: HashMap<(&str, u32), HashSet<(Run, u32)>> = HashMap::new();
+    let mut runs: HashMap<_, HashSet<(Run, u32)>> = HashMap::new();
     for many in of(true) {
         // In the era in which it was parked it stood for as much.
         let era = if was_parked(world, many) { 0 } else { many.era };
         let run = (many.stands_for.first, many.stands_for.last);
-        runs.entry((&*many.schedule, many.revision)).or_default().insert((run, era));
+        runs.entry(many.of()).or_default().insert((run, era));
     }
     for one in of(false) {
         let due = one.stands_for.last;
-        let within = runs.get(&(&*one.schedule, one.revision)).and_then(|runs| {
+        let within = runs.get(&one.of()).and_then(|runs| {
             let within =
                 |((first, last), era): &&(Run, u32)| (*first..=*last).contains(&due) && one.era <= *era;
             runs.iter().find(within)
@@ -188,7 +226,7 @@ fn nothing_sent_singly_was_coalesced(world: &World) -> Result<(), String> {
 /// Whether what an event stands for was parked.
 fn was_parked(world: &World, event: &Arrival) -> bool {
     let run = event.stands_for;
-    world.record.iter().map(|entry| &entry.row).any(|row| {
+    rows(world).any(|row| {
         matches!(row.outcome, Outcome::Parked(_))
             && row.schedule == event.schedule
             && (row.first, row.last) == (run.first, run.last)
@@ -198,16 +236,15 @@ fn was_parked(world: &World, event: &Arrival) -> bool {
 /// The first arrivals of a schedule's events come in the order of their due times.
 fn order_holds_per_schedule(world: &World) -> Result<(), String> {
     let mut seen = HashSet::new();
-    let mut latest: HashMap<(&Arc<str>, u32), Timestamp> = HashMap::new();
+    let mut latest: HashMap<(&Arc<str>, u64, u32), Timestamp> = HashMap::new();
     for arrival in &world.arrivals {
         // What was parked and released comes when a person says so.
-        let was_parked = world.record.iter().any(|r| {
-            matches!(r.row.outcome, Outcome::Parked(_))
-                && r.row.schedule == arrival.schedule
-                && r.row.last == arrival.stands_for.last
+        let was_parked = rows(world).any(|row| {
+            matches!(row.outcome, Outcome::Parked(_))
+                && row.schedule == arrival.schedule
+                && row.last == arrival.stands_for.last
         });
-        let revision =
-            world.revisions().iter().find(|r| *r.name() == *arrival.schedule && r.number == arrival.revision);
+        let revision = world.revisions().iter().find(|r| is_of(r, arrival.of()));
         // A one-shot may be made for an instant that is gone.
         let at_once = revision.is_some_and(|revision| revision.definition.timing().is_one_shot());
         // Nothing waits for what is refused; where that was not written before a crash, it is sent again after what was newer.
@@ -216,7 +253,7 @@ fn order_holds_per_schedule(world: &World) -> Result<(), String> {
             continue;
         }
         let due = arrival.stands_for.last;
-        let before = latest.insert((&arrival.schedule, arrival.era), due);
+        let before = latest.insert((&arrival.schedule, arrival.creation, arrival.era), due);
         if before.is_some_and(|before| before > due) {
             return Err(format!("{} of {due} came after that of {before:?}", arrival.schedule));
         }
@@ -233,8 +270,9 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
     let promised = |due: Timestamp| due.plus(jitter_offset(revision.name(), due, timing.jitter())) <= settled;
     let ended = revision.ended.unwrap_or(Timestamp::HORIZON);
     let mut accounted: Vec<Run> = Vec::new();
-    let mine = |name: &Arc<str>, number: u32| **name == *revision.name() && number == revision.number;
-    for arrival in world.arrivals.iter().filter(|a| mine(&a.schedule, a.revision)) {
+    let creation = revision.definition.creation();
+    let mine = |name: &Arc<str>, number: u32| is_of(revision, (name, creation, number));
+    for arrival in world.arrivals.iter().filter(|a| is_of(revision, a.of())) {
         if arrival.stands_for.first <= revision.effective_from {
             return Err(format!(
                 "{} of {} came before its revision",
@@ -243,13 +281,13 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
         }
         accounted.push((arrival.stands_for.first, arrival.stands_for.last));
     }
-    for row in world.record.iter().map(|r| &r.row).filter(|row| mine(&row.schedule, row.revision)) {
+    for row in rows(world).filter(|row| is_of(revision, (&row.schedule, row.creation, row.revision))) {
         if matches!(row.outcome, Outcome::Skipped(_) | Outcome::Dropped | Outcome::DroppedAtLimit) {
             accounted.push((row.first, row.last));
         }
     }
     // That it was parked says nothing: it has to be there.
-    for (_, parked) in &world.disk.parked {
+    for (_, parked) in world.disk.parked.iter().filter(|(_, parked)| !parked.is_asked_for()) {
         if mine(&parked.schedule, parked.revision) {
             accounted.push((parked.stands_for.first, parked.stands_for.last));
         }
@@ -284,12 +322,16 @@ fn limits_hold(world: &World) -> Result<(), String> {
         let Some(limit) = revision.definition.definition().limit else { continue };
         let same = world.revisions().iter().filter(|other| {
             (other.name(), other.counts_from) == (revision.name(), revision.counts_from)
+                && other.definition.creation() == revision.definition.creation()
                 && other.definition.definition().limit == Some(limit)
                 && other.timing().is_due_as(&revision.timing())
         });
         let numbers: HashSet<u32> = same.map(|other| other.number).collect();
-        let of =
-            |arrival: &&Arrival| *arrival.schedule == *revision.name() && numbers.contains(&arrival.revision);
+        let creation = revision.definition.creation();
+        let of = |arrival: &&Arrival| {
+            (&*arrival.schedule, arrival.creation) == (revision.name(), creation)
+                && numbers.contains(&arrival.revision)
+        };
         let due: HashSet<Timestamp> =
             world.arrivals.iter().filter(of).map(|arrival| arrival.stands_for.last).collect();
         if due.len() > limit as usize {
@@ -307,19 +349,18 @@ fn windows_tile(world: &World) -> Result<(), String> {
         return Ok(());
     }
     let settled = world.disk.settled.unwrap_or(Timestamp::EPOCH);
-    let mut by_schedule: BTreeMap<(&Arc<str>, u32), BTreeMap<Timestamp, &Arrival>> = BTreeMap::new();
+    let mut by_schedule: BTreeMap<(&Arc<str>, u64, u32), BTreeMap<Timestamp, &Arrival>> = BTreeMap::new();
     for arrival in &world.arrivals {
-        let key = (&arrival.schedule, arrival.revision);
-        by_schedule.entry(key).or_default().insert(arrival.stands_for.last, arrival);
+        by_schedule.entry(arrival.of()).or_default().insert(arrival.stands_for.last, arrival);
     }
-    for ((schedule, number), arrivals) in by_schedule {
+    for (of @ (schedule, _, number), arrivals) in by_schedule {
         let mut ends: HashSet<String> = arrivals.keys().map(ToString::to_string).collect();
-        for row in world.record.iter().map(|r| &r.row) {
-            if row.schedule == *schedule && row.revision == number {
+        for row in rows(world) {
+            if (&row.schedule, row.creation, row.revision) == of {
                 ends.insert(row.last.to_string());
             }
         }
-        let revision = world.revisions().iter().find(|r| *r.name() == **schedule && r.number == number);
+        let revision = world.revisions().iter().find(|r| is_of(r, of));
         ends.extend(revision.map(|r| r.opens.to_string()));
         for (due, arrival) in arrivals {
             let body: serde_json::Value = serde_json::from_slice(&arrival.body).map_err(|e| e.to_string())?;
@@ -345,7 +386,7 @@ fn story(world: &World, schedule: &str) -> String {
     for arrival in world.arrivals.iter().filter(|a| *a.schedule == *schedule) {
         lines.push(format!("arrived r{} {:?} at {}", arrival.revision, arrival.stands_for, arrival.highest));
     }
-    for row in world.record.iter().map(|r| &r.row).filter(|row| [schedule, "*"].contains(&&*row.schedule)) {
+    for row in rows(world).filter(|row| [schedule, "*"].contains(&&*row.schedule)) {
         lines.push(format!("row {row:?}"));
     }
     lines.join("\n")

@@ -1,7 +1,9 @@
 //! What a planted fault keeps from one write comes with the next: it is durable one write late. So only what happens in
 //! between can tell, and only a world that has such a time catches the fault.
 
-use crate::{Coalesced, Commit, Parked, Pauses, Revision, Snapshot, Span, progress::SpanKey};
+use crate::{
+    Answered, Coalesced, Commit, MessageKey, Parked, Pauses, Revision, Snapshot, Span, progress::SpanKey,
+};
 use std::{
     collections::BTreeMap,
     mem::{replace, take},
@@ -15,6 +17,8 @@ pub(super) struct Late {
     parked: Vec<(u64, Option<Parked>)>,
     spans: Vec<(Arc<str>, u32, Option<Span>)>,
     pauses: Option<Pauses>,
+    named_pauses: Vec<(Arc<str>, Option<Pauses>)>,
+    messages: Vec<(MessageKey, Option<Answered>)>,
     /// The events of spans that stand for several, as they are durable or will be with the next write.
     fixed: BTreeMap<SpanKey, Coalesced>,
 }
@@ -50,6 +54,18 @@ impl Late {
     pub(super) fn pauses(&mut self, commit: &mut Commit) {
         let late = commit.pauses.take();
         commit.pauses = replace(&mut self.pauses, late);
+    }
+
+    /// The same of pauses by name.
+    pub(super) fn named_pauses(&mut self, commit: &mut Commit) {
+        let late = take(&mut commit.named_pauses);
+        commit.named_pauses = replace(&mut self.named_pauses, late);
+    }
+
+    /// Keeps what was answered to messages for the next write.
+    pub(super) fn messages(&mut self, commit: &mut Commit) {
+        let late = take(&mut commit.messages);
+        commit.messages = replace(&mut self.messages, late);
     }
 
     /// Keeps what events stand for for the next write.
@@ -97,6 +113,7 @@ mod tests {
             singly: true,
             refused: 1,
             retry_at: None,
+            kind: ponos_event::EventKind::Occurrence,
         };
         let span = Span { revision: 1, after: at(0), through: at(2), handed: at(0), coalesced: Some(run) };
         let wanted = Commit {

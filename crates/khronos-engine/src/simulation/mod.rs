@@ -4,10 +4,12 @@
 //! [`boundary`], and those of [`faults`](super::faults).
 
 mod auditing;
+mod backfilling;
 mod boundary;
 mod check;
 mod commands;
 mod late;
+mod logging;
 mod operator;
 mod parking;
 mod pausing;
@@ -15,18 +17,25 @@ mod random;
 mod recording;
 mod rendering;
 mod reservation;
+mod serving;
+mod triggering;
+mod verdicts;
 mod world;
 mod writes;
 mod zones;
 
 use super::faults::{Fault, plant};
 use boundary::BoundaryFault;
+use commands::Commands;
 use world::World;
 
 /// What a run did: how many events arrived, how many of these were rendered ahead, how many parked runs were released, how
 /// many audits were made while it ran, how many commands were answered, how many events were sent again by themselves, and how
-/// often the zone data changed, how many pauses there were, and how many of these were ended by skipping.
-type Did = [usize; 9];
+/// often the zone data changed, how many pauses there were, and how many of these were ended by skipping; the same of
+/// pauses by name; how many events were triggered, how many of a backfill arrived, and how many backfills were cancelled;
+/// how many schedules were created, how many changes refused, how many messages answered again, and how many schedules went
+/// once they had finished.
+type Did = [usize; 18];
 
 /// One run: what it did, or what it broke.
 fn run(seed: u64, fault: Option<BoundaryFault>) -> Result<Did, String> {
@@ -34,8 +43,30 @@ fn run(seed: u64, fault: Option<BoundaryFault>) -> Result<Did, String> {
     world.live();
     let (arrivals, runs) = (world.arrivals.len(), world.parking.runs);
     let (audits, answered, resent) = (world.auditing.audits, world.commands.answered, world.parking.resent);
-    let (zone_data, pauses, skips) = (world.zones.changes, world.pausing.pauses, world.pausing.skips());
-    let did = [arrivals, world.rendering.sent, runs, audits, answered, resent, zone_data, pauses, skips];
+    let (zone_data, [pauses, skips, by_name, skips_by_name]) = (world.zones.changes, world.pausing.did());
+    let [backfilled, cancelled] = world.backfilling.did();
+    let Commands { created, refused, again, went, .. } = world.commands;
+    let (prepared, triggers) = (world.rendering.sent, world.triggering.count());
+    let did = [
+        arrivals,
+        prepared,
+        runs,
+        audits,
+        answered,
+        resent,
+        zone_data,
+        pauses,
+        skips,
+        by_name,
+        skips_by_name,
+        triggers,
+        backfilled,
+        cancelled,
+        created,
+        refused,
+        again,
+        went,
+    ];
     check::promises(&world).map(|()| did).map_err(|broken| format!("seed {seed}: {broken}"))
 }
 
@@ -51,7 +82,9 @@ fn no_seed_breaks_a_promise() {
     for seed in 0..seeds() {
         all.iter_mut().zip(run(seed, None).unwrap()).for_each(|(all, did)| *all += did);
     }
-    let [arrivals, prepared, runs, audits, commands, resent, zone_data, pauses, skips] = all;
+    let [arrivals, prepared, runs, audits, commands, resent, zone_data, pauses, skips, ..] = all;
+    let [.., by_name, skips_by_name, triggers, backfilled, cancelled, _, _, _, _] = all;
+    let [.., created, refused, again, went] = all;
     // A world in which nothing happens proves nothing.
     assert!(arrivals as u64 > seeds() * 10, "only {arrivals} arrivals");
     assert!(prepared as u64 > seeds() / 4, "only {prepared} were rendered ahead");
@@ -62,6 +95,15 @@ fn no_seed_breaks_a_promise() {
     assert!(zone_data as u64 > seeds() / 2, "the zone data changed only {zone_data} times");
     assert!(pauses as u64 > seeds() / 2, "only {pauses} pauses");
     assert!(skips as u64 > seeds() / 5, "only {skips} pauses were ended by skipping");
+    assert!(triggers as u64 > seeds() / 2, "only {triggers} events were triggered");
+    assert!(backfilled as u64 > seeds() / 2, "only {backfilled} events of a backfill arrived");
+    assert!(cancelled as u64 > seeds() / 50, "only {cancelled} backfills were cancelled");
+    assert!(by_name as u64 > seeds() / 2, "only {by_name} pauses by name");
+    assert!(skips_by_name as u64 > seeds() / 5, "only {skips_by_name} pauses by name were ended by skipping");
+    assert!(created as u64 > seeds() / 5, "only {created} schedules were created");
+    assert!(refused as u64 > seeds() / 5, "only {refused} changes were refused");
+    assert!(again as u64 > seeds() / 5, "only {again} messages were answered again");
+    assert!(went as u64 > seeds() / 200, "only {went} schedules went once they had finished");
 }
 
 /// What a run found, most of them a longer one than usual (`TEST_SCALE`).
@@ -70,7 +112,7 @@ fn what_a_longer_run_found_stays_mended() {
     plant(None);
     for seed in [
         1_948, 8_541, 10_370, 10_396, 10_772, 12_503, 15_825, 16_645, 16_809, 27_506, 31_293, 31_361, 55_926,
-        64_212, 67_023, 73_295, 74_695, 77_547, 85_812, 86_421, 140_107, 141_691,
+        61_471, 64_212, 67_023, 73_295, 74_695, 77_547, 85_812, 86_421, 140_107, 141_691,
     ] {
         run(seed, None).unwrap();
     }
@@ -143,6 +185,7 @@ each_planted_fault_is_caught! {
     spans_above_the_reservation_are_caught: Inside(Fault::SendSpansAboveTheReservation),
     a_load_that_ends_what_was_put_is_caught: Inside(Fault::LoadEndsWhatWasPut),
     zone_data_that_is_taken_for_the_old_is_caught: Inside(Fault::TakeNewZoneDataForTheOld),
+    creations_that_keep_old_zone_data_are_caught: Inside(Fault::KeepTheZoneDataOfThatDay),
     answering_one_ticket_early_is_caught: Outside(BoundaryFault::AnswerOneTicketEarly),
     telling_an_audit_too_early_that_the_record_is_complete_is_caught: Outside(BoundaryFault::AnswerBeforeRowsAreDurable),
     a_release_before_it_is_saved_is_caught: Outside(BoundaryFault::ReleaseBeforeItIsSaved),
@@ -152,10 +195,45 @@ each_planted_fault_is_caught! {
     skipped_time_that_a_restart_forgets_is_caught: Outside(BoundaryFault::ForgetWhatIsSkipped),
     coalescing_what_was_sent_before_a_pause_is_caught: Outside(BoundaryFault::CoalesceAfterAPause),
     answering_a_pause_one_ticket_early_is_caught: Outside(BoundaryFault::AnswerThePauseEarly),
+    pauses_by_name_that_a_restart_forgets_are_caught: Outside(BoundaryFault::ForgetThePausesByName),
+    time_skipped_by_name_that_a_restart_forgets_is_caught: Outside(BoundaryFault::ForgetWhatIsSkippedByName),
+    answering_a_pause_by_name_one_ticket_early_is_caught: Outside(BoundaryFault::AnswerThePauseByNameEarly),
+    a_pause_by_name_that_a_load_forgets_is_caught: Inside(Fault::LoseThePauseAtALoad),
+    skipping_what_another_name_skips_is_caught: Inside(Fault::SkipOfOthersToo),
+    a_command_that_triggers_twice_is_caught: Inside(Fault::TriggerTwice),
+    a_trigger_that_is_sent_before_it_is_saved_is_caught: Outside(BoundaryFault::TriggerBeforeItIsSaved),
+    a_trigger_that_a_restart_forgets_is_caught: Outside(BoundaryFault::ForgetWhatWasTriggered),
+    an_operation_that_goes_on_after_its_cancel_is_caught: Inside(Fault::GoOnAfterTheCancel),
+    an_operation_that_goes_on_without_its_schedule_is_caught: Inside(Fault::BackfillWhatIsGone),
+    a_backfill_of_what_is_still_to_come_is_caught: Inside(Fault::BackfillWhatIsStillToCome),
+    two_backfills_at_once_are_caught: Inside(Fault::BackfillTwiceAtOnce),
+    an_operation_that_a_restart_forgets_is_caught: Outside(BoundaryFault::ForgetTheOperations),
+    an_occurrence_that_is_left_for_what_was_asked_for_is_caught: Inside(Fault::LeaveTheOccurrenceForTheBackfill),
     a_pause_that_counts_from_the_mark_is_caught: Inside(Fault::PauseFromTheMark),
     skipping_what_was_due_before_the_pause_is_caught: Inside(Fault::SkipWhatWasDueBefore),
     skipped_time_that_is_forgotten_before_a_name_comes_back_is_caught: Inside(Fault::ForgetWhoMayComeBack),
     skipping_what_is_due_anew_is_caught: Inside(Fault::SkipWhatIsDueAnew),
     going_on_before_that_is_durable_is_caught: Inside(Fault::ResumeBeforeItIsDurable),
+    a_pause_by_name_that_counts_from_the_mark_is_caught: Inside(Fault::PauseANameFromTheMark),
+    skipping_of_a_name_what_was_due_before_is_caught: Inside(Fault::SkipOfANameWhatWasDueBefore),
+    forgetting_what_is_skipped_of_a_name_before_it_comes_back_is_caught: Inside(Fault::ForgetANameThatMayComeBack),
+    skipping_of_a_name_what_is_due_anew_is_caught: Inside(Fault::SkipOfANameWhatIsDueAnew),
+    a_name_that_goes_on_before_that_is_durable_is_caught: Inside(Fault::ResumeANameBeforeItIsDurable),
+    a_slot_that_goes_on_before_that_is_durable_is_caught: Inside(Fault::LetTheSlotGoEarly),
+    what_is_parked_and_stays_paused_is_caught: Inside(Fault::LeaveWhatIsParkedPaused),
+    a_restart_that_holds_no_name_is_caught: Inside(Fault::HoldNothingAtARestart),
+    what_rests_of_a_name_and_is_not_written_is_caught: Outside(BoundaryFault::ForgetWhatStandsOpen),
+    deleting_what_may_have_been_sent_is_caught: Inside(Fault::DeleteWhatMayHaveBeenSent),
+    forgetting_what_was_settled_a_moment_ago_is_caught: Inside(Fault::ForgetWhatIsSettled),
+    taking_the_figures_of_the_creation_before_is_caught: Inside(Fault::TakeThePredecessorsFigures),
+    creation_numbers_that_start_again_are_caught: Outside(BoundaryFault::CountCreationsAnew),
+    carrying_out_what_comes_again_is_caught: Inside(Fault::CarryOutWhatComesAgain),
+    half_of_what_is_all_or_nothing_is_caught: Inside(Fault::HalfOfAnAtomicRequest),
+    changes_outside_of_the_authors_domains_are_caught: Inside(Fault::IgnoreTheDomains),
+    a_name_of_the_files_that_others_may_create_is_caught: Inside(Fault::CreateWhatTheFilesHave),
+    a_change_that_is_not_logged_is_caught: Outside(BoundaryFault::ChangeWithoutLog),
+    a_message_that_is_kept_one_write_late_is_caught: Outside(BoundaryFault::MessageOneWriteLate),
+    an_owner_that_a_restart_forgets_is_caught: Outside(BoundaryFault::ForgetTheOwner),
+    messages_that_a_restart_forgets_are_caught: Outside(BoundaryFault::ForgetTheMessages),
     runs_merged_across_what_was_accepted_are_caught: Outside(BoundaryFault::MergeAcrossWhatWasAccepted),
 }

@@ -4,7 +4,7 @@
 use super::random::Random;
 use crate::{Answer, Commit, Engine, Handover, Input, Parked, Resends};
 use khronos_schedule::{Definition, ResendsDefinition, Unrouted, jitter_offset};
-use ponos_event::Timestamp;
+use ponos_event::{EventKind, Timestamp};
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
@@ -26,6 +26,10 @@ pub(super) struct Parking {
     pub(super) resent: usize,
     /// What was ever refused: by schedule and due time.
     pub(super) refused: HashSet<(Arc<str>, Timestamp)>,
+    /// What is backfilled goes to a queue that is full.
+    refuses_backfills: bool,
+    /// Occurrences that were sent again by themselves before the last step, how often each was refused, and why.
+    tried: BTreeMap<u64, (u8, String)>,
     /// As it is durable.
     disk: BTreeMap<u64, Parked>,
     /// What was parked when the clock was set back.
@@ -43,6 +47,8 @@ impl Parking {
             runs: 0,
             resent: 0,
             refused: HashSet::new(),
+            refuses_backfills: seed % 10 == 4,
+            tried: BTreeMap::new(),
             disk: BTreeMap::new(),
             set_back: Vec::new(),
             broken: None,
@@ -92,7 +98,9 @@ impl Parking {
     pub(super) fn answer(&self, luck: i64, calm: bool, handover: &Handover) -> (Answer, bool) {
         let is_full = self.full && &*handover.schedule.name < "c";
         let is_unbound = self.unbound && handover.schedule.unrouted == Unrouted::Park;
+        let is_refused_backfill = self.refuses_backfills && matches!(handover.kind, EventKind::Backfill(_));
         match luck {
+            _ if is_refused_backfill && !calm => (Answer::Refused("a full queue".into()), false),
             // Others may have it.
             _ if is_full && !calm => (Answer::Refused("a full queue".into()), luck % 2 == 0),
             0..6 => (Answer::Refused("a full queue".into()), false),
@@ -132,7 +140,10 @@ impl Parking {
         let its_own: Vec<u64> = engine.parked().iter().filter_map(its_own).collect();
         let is_parked = |(number, parked): &(&u64, &Parked)| {
             let may_be = self.set_back.is_empty() || its_own.is_empty() || its_own.contains(number);
-            is_of(handover, parked) && may_be && !is_called_again(&self.set_back, **number, handover)
+            // What was created anew is another event, though it is due at the same instant.
+            let creation = engine.creation_of(&(parked.schedule.clone(), parked.revision));
+            let is_its = is_of(handover, parked) && creation == handover.schedule.creation;
+            is_its && may_be && !is_called_again(&self.set_back, **number, handover)
         };
         let by_itself = |parked: &Parked| parked.retry_at.is_some();
         let unreleased = |(_, parked): &(&u64, &Parked)| !parked.released && !by_itself(parked);
@@ -145,7 +156,8 @@ impl Parking {
             }
             return;
         };
-        let of_schedule = |(_, one): &(&u64, &Parked)| one.schedule == *name && by_itself(one);
+        let of_schedule =
+            |(_, one): &(&u64, &Parked)| one.schedule == *name && by_itself(one) && !one.is_asked_for();
         let oldest = engine.parked().iter().filter(of_schedule).find(|(_, one)| !is_ahead(one, engine));
         let is_its_turn = parked.retry_at.is_some_and(|at| at <= now) && oldest == Some((number, parked));
         self.resent += usize::from(is_its_turn);
@@ -198,13 +210,27 @@ impl Parking {
         if kept > engine.most_parked() {
             self.broken = Some(format!("{kept} are parked"));
         }
-        let retried = |name: &str| {
+        let retried = |name: &str, asked_for: bool| {
             let of = engine.parked().values().filter(|parked| *parked.schedule == *name);
-            of.filter(|parked| parked.retry_at.is_some()).count()
+            of.filter(|one| one.retry_at.is_some() && one.is_asked_for() == asked_for).count()
         };
-        if let Some(name) = ["a", "b", "c", "d", "e"].into_iter().find(|name| retried(name) > MOST_RETRIED) {
-            self.broken = Some(format!("{} runs of {name} are sent again by themselves", retried(name)));
+        for (name, asked_for) in ["a", "b", "c", "d", "e"].map(|name| [(name, false), (name, true)]).concat()
+        {
+            let count = retried(name, asked_for);
+            if count > MOST_RETRIED {
+                self.broken = Some(format!("{count} runs of {name} are sent again by themselves"));
+            }
         }
+        for (number, (refused, reason)) in std::mem::take(&mut self.tried) {
+            let left = engine.parked().get(&number).filter(|one| {
+                one.retry_at.is_none() && !one.released && (one.refused, &one.reason) == (refused, &reason)
+            });
+            if let Some(left) = left.filter(|left| retried(&left.schedule, false) < MOST_RETRIED) {
+                self.broken = Some(format!("{left:?} is left to people, and few are tried beside it"));
+            }
+        }
+        let tried = engine.parked().iter().filter(|(_, one)| one.retry_at.is_some() && !one.is_asked_for());
+        self.tried = tried.map(|(number, one)| (*number, (one.refused, one.reason.clone()))).collect();
     }
 }
 
@@ -238,7 +264,8 @@ fn is_ahead(parked: &Parked, engine: &Engine) -> bool {
 
 fn is_of(handover: &Handover, parked: &Parked) -> bool {
     let due = handover.stands_for.last;
-    parked.schedule == handover.schedule.name
+    !parked.is_asked_for()
+        && parked.schedule == handover.schedule.name
         && parked.revision == handover.era.number
         && (parked.stands_for.first..=parked.stands_for.last).contains(&due)
 }

@@ -1,164 +1,181 @@
-//! Somebody pauses everything and resumes it, by either way, or has it end by itself; and what may be said of it afterwards.
-//! Deliberately not the engine's arithmetic: what arrived and what stands in the record is compared with what the disk was
-//! told of pauses.
+//! Somebody pauses everything, or schedules by their names, and resumes them, by either way, or has that end by itself; and
+//! what may be said of it afterwards. Deliberately not the engine's arithmetic: what arrived and what stands in the record
+//! is compared with what the disk was told of pauses.
 
-use super::{check::Arrival, random::Random, world::World};
+mod scoped;
+
+use super::{
+    check::{Arrival, is_of},
+    random::Random,
+    world::World,
+};
 use crate::{
     Coalesced, Commit, Engine, Handover, Input, OnResume, Outcome, Pause, PauseEnd, PauseRequest, Pauses,
-    Reached, Revision, Row, Scope, SkipReason, SkippedPause, pause::SKIPPED,
+    Revision, Row, Scope, SkipReason,
 };
-use ponos_event::Timestamp;
-use std::{cmp::Ordering, collections::BTreeSet, iter::successors, sync::Arc};
+use khronos_schedule::Definition;
+use ponos_event::{EventKind, Timestamp};
+use scoped::{Ended, Scoped};
+use std::{collections::BTreeSet, iter::successors, sync::Arc};
 
 /// Commands of pauses count from here, above those of audits.
 const COMMANDS: u64 = 1 << 33;
+/// The names that are paused, each by itself or together.
+const NAMED: [&str; 3] = ["a", "b", "d"];
 
 pub(super) struct Pausing {
-    /// Of its own, so that a seed without pauses goes on as it did.
-    random: Random,
+    /// Each of its own, so that a seed without pauses goes on as it did: of everything, and by name.
+    random: [Random; 2],
     /// Whether anything happens here.
-    active: bool,
+    active: [bool; 2],
     last: u64,
-    /// What was wanted since the last crash, oldest first: paused with this note, or not. A pause may end by itself.
-    wanted: Vec<(u64, Option<Arc<str>>, bool)>,
-    unanswered: Vec<u64>,
-    /// As it is durable.
-    disk: Pauses,
-    /// Pauses that were begun, and the lowest instant that the clock showed meanwhile.
-    begun: Vec<(Pause, Timestamp)>,
-    ended: Vec<Ended>,
+    /// Commands that are not answered.
+    waiting: BTreeSet<u64>,
+    /// Names for which there was no room.
+    pub(super) left_out: usize,
+    /// What was taken from the files, and comes back.
+    away: Option<(&'static str, Definition)>,
+    /// Of everything first.
+    of: Vec<Scoped>,
     /// In which eras the clock went on from a lower reading, and from which.
     set_backs: Vec<(u32, Timestamp)>,
     /// How often it was set back, as it is durable; and to where each time that is not durable yet.
     set_backs_on_disk: u32,
+    /// By how often it was set back then, to where.
+    durable: Vec<(u32, Timestamp)>,
     set_back_to: Vec<Timestamp>,
-    /// How many pauses were durable.
-    pub(super) pauses: usize,
     /// What should not be.
-    pub(super) broken: Option<String>,
+    broken: Option<String>,
 }
 
-/// A pause that was ended by skipping.
-struct Ended {
-    /// The lowest instant that the clock showed in it, and the one at which it ended.
-    since: Timestamp,
-    through: Timestamp,
-    /// What is left of it since the clock was set back.
-    skipped: SkippedPause,
-    /// The revisions that had begun, and may send something that they were due for in it.
-    begun: BTreeSet<(Arc<str>, u32)>,
+/// Whether a schedule of this name runs, or something of one is kept.
+fn is_known(engine: &Engine, name: &str) -> bool {
+    engine.running(name).is_some() || engine.resting.of(name).next().is_some()
 }
 
 impl Pausing {
     pub(super) fn new(seed: u64) -> Self {
+        let named = NAMED.map(Scoped::of);
         Self {
-            random: Random::new(seed ^ 0x9696_9696),
-            active: seed % 3 == 1,
+            random: [0x9696_9696, 0x6969_6969].map(|own| Random::new(seed ^ own)),
+            active: [seed % 3 == 1, seed % 4 == 2],
             last: COMMANDS,
-            wanted: Vec::new(),
-            unanswered: Vec::new(),
-            disk: Pauses::default(),
-            begun: Vec::new(),
-            ended: Vec::new(),
+            waiting: BTreeSet::new(),
+            left_out: 0,
+            away: None,
+            of: [Scoped::default()].into_iter().chain(named).collect(),
             set_backs: Vec::new(),
             set_backs_on_disk: 0,
+            durable: Vec::new(),
             set_back_to: Vec::new(),
-            pauses: 0,
             broken: None,
         }
     }
 
-    /// How many were ended by skipping.
-    pub(super) fn skips(&self) -> usize {
-        self.ended.len()
+    /// How many pauses there were, of everything and by name, and how many of each were ended by skipping.
+    pub(super) fn did(&self) -> [usize; 4] {
+        let (all, named) = (&self.of[0], &self.of[1..]);
+        let pauses = named.iter().map(|one| one.pauses).sum();
+        [all.pauses, all.ended.len(), pauses, named.iter().map(|one| one.ended.len()).sum()]
     }
 
-    fn turn(&mut self, engine: &Engine, wall: i64) -> Option<Input> {
-        if !self.active || !self.random.chance(8) {
-            return None;
+    fn turns(&mut self, engine: &Engine, wall: i64) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        if self.active[0] && self.random[0].chance(8) {
+            inputs.push(self.turn(0, &[0], engine, wall));
         }
-        if engine.paused().is_some() && self.random.chance(80) {
-            return Some(self.resume());
+        if self.active[1] && self.random[1].chance(15) {
+            let one = 1 + self.random[1].below(NAMED.len() as i64) as usize;
+            let all = if self.random[1].chance(30) { vec![1, 2, 3] } else { vec![one] };
+            inputs.push(self.turn(1, &all, engine, wall));
         }
-        let then = *self.random.pick(&[0, 700, 5_000, 60_000]);
-        let end = PauseEnd { at: Timestamp::from_millis(wall + then), on_resume: self.how() };
-        let until = self.random.chance(30).then_some(end);
-        let note: Arc<str> = format!("pause {}", self.last + 1).into();
-        let command = self.give(Some(note.clone()), until.is_some());
-        let request = PauseRequest { by: "an operator".into(), note, until };
-        Some(Input::Pause { command, scope: Scope::All, request })
+        inputs
     }
 
-    fn resume(&mut self) -> Input {
-        let how = self.how();
-        Input::Resume { command: self.give(None, false), scope: Scope::All, how }
-    }
-
-    fn how(&mut self) -> OnResume {
-        *self.random.pick(&[OnResume::CatchUp, OnResume::Skip])
-    }
-
-    fn give(&mut self, note: Option<Arc<str>>, ends: bool) -> u64 {
+    /// Pauses or resumes these, and one that is not known, by one command.
+    fn turn(&mut self, random: usize, of: &[usize], engine: &Engine, wall: i64) -> Input {
+        let random = &mut self.random[random];
+        let resumes = of.iter().all(|one| self.of[*one].present(engine).is_some()) && random.chance(80);
         self.last += 1;
-        self.wanted.push((self.last, note, ends));
-        self.unanswered.push(self.last);
-        self.last
+        let command = self.last;
+        // Of what is not known there is nothing to pause.
+        let names = of.iter().filter_map(|one| self.of[*one].name.clone()).chain(["never".into()]);
+        let scope = if of == [0] { Scope::All } else { Scope::Named(names.collect()) };
+        let how = how(random);
+        let (note, until) = if resumes { (None, None) } else { wanted(command, wall, random) };
+        self.waiting.insert(command);
+        for one in of {
+            let one = &mut self.of[*one];
+            if one.name.as_ref().is_none_or(|name| is_known(engine, name)) {
+                one.give(command, note.clone(), until.is_some());
+            }
+        }
+        match note {
+            None => Input::Resume { command, scope, how },
+            Some(note) => {
+                let request = PauseRequest { by: "an operator".into(), note, until };
+                Input::Pause { command, scope, request }
+            }
+        }
     }
 
     /// Nobody waits for an answer of a process that died.
     pub(super) fn restart(&mut self) {
-        self.wanted.clear();
-        self.unanswered.clear();
+        self.of.iter_mut().for_each(Scoped::restart);
+        self.waiting.clear();
         self.set_back_to.clear();
     }
 
     pub(super) fn begin(&mut self, pause: Pause) {
-        // What a crash has undone since may have been another one.
-        let before = self.begun.iter().rev().find(|(before, _)| before.reached == pause.reached);
-        let lowest = before.map_or(pause.since, |(_, lowest)| *lowest);
-        self.begun.push((pause, lowest));
+        self.of[0].begin(pause);
+    }
+
+    /// It is said of one of those that one command, or a restart, has paused.
+    pub(super) fn begin_named(&mut self, first: &Arc<str>, pause: &Pause, engine: &Engine) {
+        for one in &mut self.of[1..] {
+            let present = one.present(engine).filter(|present| present.note == pause.note).cloned();
+            if present.is_some() || one.name.as_ref() == Some(first) || one.wants(&pause.note) {
+                one.begin(present.unwrap_or(pause.clone()));
+            }
+        }
     }
 
     /// What lies above comes again when it is due, and no pause that has ended skips it.
     pub(super) fn set_back(&mut self, to: Timestamp, era: u32) {
         self.set_backs.push((era, to));
         self.set_back_to.push(to);
-        if let Some((_, lowest)) = self.begun.last_mut() {
-            *lowest = to.min(*lowest);
-        }
+        self.of.iter_mut().for_each(|one| one.set_back(to));
     }
 
     pub(super) fn written(&mut self, commit: &Commit, engine: &Engine) {
         let before = std::mem::replace(&mut self.set_backs_on_disk, commit.set_backs);
         let set_back = commit.set_backs > before;
+        let set_backs = (commit.set_backs - before) as usize;
         // The clock may have been set back once more since this write was made.
-        for to in self.set_back_to.drain(..(commit.set_backs - before) as usize) {
-            for Ended { skipped, .. } in &mut self.ended {
-                skipped.through = to.min(skipped.through);
-            }
+        for (number, to) in (before + 1..=commit.set_backs).zip(self.set_back_to.drain(..set_backs)) {
+            self.durable.push((number, to));
+        }
+        if let Some(pauses) = &commit.pauses {
+            self.of[0].written(pauses, engine);
+        }
+        for (name, pauses) in &commit.named_pauses {
+            let one = self.of.iter_mut().find(|one| one.name.as_ref() == Some(name));
+            one.expect("nobody else is paused")
+                .written(pauses.as_ref().unwrap_or(&Pauses::default()), engine);
+        }
+        for ended in self.of.iter_mut().flat_map(|one| &mut one.ended) {
+            let since = self.durable.iter().filter(|(number, _)| *number > ended.skipped.set_backs);
+            ended.left = since.map(|(_, to)| *to).min().map_or(ended.through, |to| to.min(ended.through));
         }
         // With the write of a step back goes down what was skipped before it.
         if !set_back {
             self.check_rows(&commit.rows, engine);
         }
-        let Some(pauses) = &commit.pauses else { return };
-        if self.disk.skipped.len() >= SKIPPED {
-            self.note_what_made_room(pauses, engine);
-        }
-        for skipped in &pauses.skipped {
-            if self.ended.iter().any(|ended| ended.skipped == *skipped) {
-                continue;
-            }
-            let of = |begun: &&(Pause, Timestamp)| begun.0.reached == skipped.reached;
-            let (_, since) = *self.begun.iter().rev().find(of).expect("it was said to begin");
-            let running = engine.running_after(None).map(|one| one.revision);
-            let known = running.chain(engine.resting.iter().map(|(_, revision)| revision.clone()));
-            let begun = known.filter(|one| one.counts_from < skipped.through);
-            let begun = begun.map(|one| (one.name().into(), one.number)).collect();
-            self.ended.push(Ended { since, through: skipped.through, skipped: *skipped, begun });
-        }
-        self.pauses += usize::from(self.disk.paused.is_none() && pauses.paused.is_some());
-        self.disk = pauses.clone();
+    }
+
+    /// The pauses of a schedule that were ended by skipping.
+    fn ended<'a>(&'a self, schedule: &'a Arc<str>) -> impl Iterator<Item = &'a Ended> {
+        self.of.iter().filter(|one| one.concerns(schedule)).flat_map(|one| &one.ended)
     }
 
     /// What is skipped now lies in what is left of the pauses.
@@ -167,107 +184,123 @@ impl Pausing {
             let revision = engine.revision(&(row.schedule.clone(), row.revision));
             let Some(revision) = revision.filter(|one| !one.definition.is_paused()) else { continue };
             let send = revision.timing().send_time(row.last);
-            let within = |ended: &Ended| ended.since < send && send <= ended.skipped.through;
-            if !self.ended.iter().any(within) {
+            let within = |ended: &Ended| ended.since < send && send <= ended.left;
+            if !self.ended(&row.schedule).any(within) {
                 self.broken.get_or_insert(format!("no pause is left that skips {row:?}"));
             }
         }
     }
 
-    /// Where another one needs its place, of names that come back nothing is said any more.
-    fn note_what_made_room(&mut self, pauses: &Pauses, engine: &Engine) {
-        for Ended { skipped, begun, .. } in &mut self.ended {
-            if self.disk.skipped.contains(skipped) && !pauses.skipped.contains(skipped) {
-                begun.retain(|(name, number)| {
-                    engine.running(name).is_some_and(|running| running.revision.number == *number)
-                });
-            }
-        }
-    }
-
-    /// On the disk stands what each of these wanted, or what was wanted since.
-    pub(super) fn answer(&mut self, commands: &[u64]) {
+    /// On the disk stands what each of these wanted, or what was wanted since. Of a name that nothing knows any more nothing does.
+    pub(super) fn answer(&mut self, commands: &[u64], engine: &Engine) {
         for command in commands.iter().filter(|command| **command > COMMANDS) {
-            let Some(at) = self.unanswered.iter().position(|number| number == command) else {
+            for one in &mut self.of {
+                match one.name.as_ref().is_none_or(|name| is_known(engine, name)) {
+                    true => one.answer(*command),
+                    false => one.refuse(*command),
+                }
+            }
+            if !self.waiting.remove(command) {
                 self.broken = Some(format!("command {command} was answered twice"));
-                continue;
-            };
-            self.unanswered.remove(at);
-            let note = self.disk.paused.as_ref().map(|pause| &pause.note);
-            let is =
-                |wanted: &Option<Arc<str>>, ends: bool| wanted.as_ref() == note || ends && note.is_none();
-            let mut since = self.wanted.iter().filter(|(number, ..)| number >= command);
-            if !since.any(|(_, wanted, ends)| is(wanted, *ends)) {
-                self.broken = Some(format!("command {command} was answered, and the disk has {note:?}"));
             }
         }
     }
 
-    /// These changed nothing: the skipped times of too many pauses are kept.
+    /// There is no room for these.
     pub(super) fn refuse(&mut self, commands: &[u64]) {
         assert!(commands.iter().all(|command| *command > COMMANDS), "{commands:?} have no room");
-        self.unanswered.retain(|command| !commands.contains(command));
-        self.wanted.retain(|(command, ..)| !commands.contains(command));
+        for command in commands {
+            self.waiting.remove(command);
+            self.of.iter_mut().for_each(|one| one.refuse(*command));
+        }
     }
 
-    /// Nothing is handed over while a pause is in effect, or while its end is not durable.
-    pub(super) fn check_handover(&mut self, handover: &Handover, engine: &Engine) {
-        if let Some(pause) = engine.paused().or(self.disk.paused.as_ref()) {
-            let (name, due) = (&handover.schedule.name, handover.stands_for.last);
-            self.broken.get_or_insert(format!("{name} of {due} was handed over, and all is {pause}"));
+    /// The skipped times of too many pauses are kept: of everything, or of these names. The others are answered.
+    pub(super) fn leave_out(&mut self, commands: &[(u64, Vec<Arc<str>>)]) {
+        for (command, names) in commands {
+            if names.is_empty() {
+                self.refuse(&[*command]);
+            }
+            let its = |one: &&mut Scoped| one.name.as_ref().is_some_and(|name| names.contains(name));
+            self.of.iter_mut().filter(its).for_each(|one| one.refuse(*command));
+            self.left_out += names.len();
         }
-        if let Some(ended) = self.ended.iter().find(|ended| ended.skips(handover)) {
-            let (name, run, skipped) = (&handover.schedule.name, handover.stands_for, ended.skipped);
-            let what = format!("{name}, {run:?}, was handed over, and a pause has skipped it: {skipped:?}");
-            self.broken.get_or_insert(what);
+    }
+
+    pub(super) fn check_handover(&mut self, handover: &Handover, engine: &Engine) {
+        let name = &handover.schedule.name;
+        // What was asked for is sent though its schedule is paused.
+        let asked_for = handover.kind != EventKind::Occurrence;
+        for one in self.of.iter_mut().filter(|one| one.concerns(name) && !(asked_for && one.name.is_some())) {
+            one.check_handover(handover, engine);
         }
     }
 
     pub(super) fn all_are_answered(&self) -> bool {
-        self.unanswered.is_empty()
-    }
-}
-
-impl Ended {
-    /// Whether an event stands for something that is skipped.
-    fn skips(&self, handover: &Handover) -> bool {
-        let (schedule, era) = (&handover.schedule, handover.era);
-        let Reached { lately, ever, set_backs } = self.skipped.reached;
-        let reached = match era.set_backs.cmp(&set_backs) {
-            Ordering::Less => ever,
-            Ordering::Equal => lately,
-            // It began in the pause.
-            Ordering::Greater => Timestamp::EPOCH,
-        };
-        let [from, to] = [reached, self.skipped.through].map(|at| schedule.timing.due_by(at));
-        let Coalesced { first, last, .. } = handover.stands_for;
-        let (after, through) = (from.max(first.plus(-1)), to.min(last));
-        after < through
-            && schedule.timing.count(after, through) > 0
-            && self.begun.contains(&(schedule.name.clone(), era.number))
+        self.waiting.is_empty()
     }
 }
 
 impl World {
     /// Now and then somebody pauses or resumes.
-    pub(super) fn change_pause(&mut self) {
-        if let Some(input) = self.pausing.turn(&self.engine, self.wall) {
+    pub(super) fn change_pauses(&mut self) {
+        for input in self.pausing.turns(&self.engine, self.wall) {
             self.step(input);
         }
+        self.take_one_away();
+    }
+
+    /// Now and then one that may be paused goes from the files, and comes back as it was.
+    fn take_one_away(&mut self) {
+        let Pausing { active, random: [_, random], away, .. } = &mut self.pausing;
+        if !active[1] || !random.chance(10) {
+            return;
+        }
+        match away.take() {
+            Some((name, definition)) => {
+                self.files.entry(name).or_insert(definition);
+            }
+            None => {
+                let name = NAMED[random.below(NAMED.len() as i64) as usize];
+                *away = self.files.remove(name).map(|definition| (name, definition));
+            }
+        }
+        self.load();
     }
 
     /// Towards the end all goes on.
-    pub(super) fn end_pause(&mut self) {
-        if self.pausing.active {
-            let input = self.pausing.resume();
-            self.step(input);
+    pub(super) fn end_pauses(&mut self) {
+        for (active, of) in [&[0][..], &[1], &[2, 3]].into_iter().enumerate() {
+            let Pausing { active: is_active, random, last, waiting, .. } = &mut self.pausing;
+            let active = active.min(1);
+            if !is_active[active] {
+                continue;
+            }
+            *last += 1;
+            let (command, how) = (*last, how(&mut random[active]));
+            waiting.insert(command);
+            of.iter().for_each(|one| self.pausing.of[*one].give(command, None, false));
+            let names: Option<_> = of.iter().map(|one| self.pausing.of[*one].name.clone()).collect();
+            self.step(Input::Resume { command, scope: names.map_or(Scope::All, Scope::Named), how });
         }
     }
+}
+
+fn how(random: &mut Random) -> OnResume {
+    *random.pick(&[OnResume::CatchUp, OnResume::Skip])
+}
+
+/// The note of a pause, and its own end, if it has one.
+fn wanted(command: u64, wall: i64, random: &mut Random) -> (Option<Arc<str>>, Option<PauseEnd>) {
+    let then = *random.pick(&[0, 700, 5_000, 60_000]);
+    let end = PauseEnd { at: Timestamp::from_millis(wall + then), on_resume: how(random) };
+    (Some(format!("pause {command}").into()), random.chance(30).then_some(end))
 }
 
 /// What is skipped is what fell due during pauses that were ended so, and nothing else; nothing of it was ever sent.
 pub(super) fn pauses_are_kept(world: &World) -> Result<(), String> {
     world.pausing.broken.clone().map_or(Ok(()), Err)?;
+    world.pausing.of.iter().find_map(|one| one.broken.clone()).map_or(Ok(()), Err)?;
     if !world.pausing.all_are_answered() {
         return Err("a pause or a resume was never answered".into());
     }
@@ -284,7 +317,7 @@ fn skipped_by_a_pause<'a>(world: &'a World, row: &Row) -> Option<&'a Revision> {
         return None;
     }
     let mut all = world.revisions().iter();
-    let revision = all.find(|one| *one.name() == *row.schedule && one.number == row.revision)?;
+    let revision = all.find(|one| is_of(one, (&row.schedule, row.creation, row.revision)))?;
     (!revision.definition.is_paused()).then_some(revision)
 }
 
@@ -293,14 +326,14 @@ fn was_due_in_a_pause(world: &World, row: &Row, revision: &Revision) -> Result<(
     // Of two pauses between which nothing was due the record may have one row.
     let in_a_pause = |due: Timestamp| {
         let send = timing.send_time(due);
-        world.pausing.ended.iter().any(|ended| ended.since < send && send <= ended.through)
+        world.pausing.ended(&row.schedule).any(|ended| ended.since < send && send <= ended.through)
     };
     let mut all = successors(Some(row.first), |due| timing.after(*due).filter(|next| *next <= row.last));
     if let Some(due) = all.find(|due| !in_a_pause(*due)) {
         return Err(format!("{due} was not due during a pause that was ended by skipping: {row:?}"));
     }
-    let same = |(name, number): (&Arc<str>, u32), run: Coalesced| {
-        *name == row.schedule && number == row.revision && run.first <= row.last && row.first <= run.last
+    let same = |of: (&Arc<str>, u64, u32), run: Coalesced| {
+        is_of(revision, of) && run.first <= row.last && row.first <= run.last
     };
     // What lies above the reading to which the clock was set back comes again.
     let anew = |one: &Arrival| {
@@ -308,7 +341,7 @@ fn was_due_in_a_pause(world: &World, row: &Row, revision: &Revision) -> Result<(
         world.pausing.set_backs.iter().any(before)
     };
     let mut sent = world.arrivals.iter().filter(|one| !anew(one));
-    match sent.find(|one| same((&one.schedule, one.revision), one.stands_for)) {
+    match sent.find(|one| same(one.of(), one.stands_for)) {
         Some(sent) => {
             Err(format!("{} of {} was sent, and is skipped: {row:?}", sent.schedule, sent.send_time))
         }

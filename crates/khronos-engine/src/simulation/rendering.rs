@@ -1,9 +1,6 @@
 //! What the loop does with the lookahead: it renders ahead, and sends that.
 
-use super::{
-    random::Random,
-    world::{IN_FLIGHT, rendered},
-};
+use super::{random::Random, serving::rendered, world::IN_FLIGHT};
 use crate::{Engine, Handover, Prepared};
 
 /// Prepared, or handed over: what is rendered ahead is never more.

@@ -2,6 +2,7 @@
 
 use super::{
     auditing::Auditing,
+    backfilling::{self, Backfilling},
     boundary::{Boundary, BoundaryFault},
     check::Arrival,
     commands::Commands,
@@ -11,15 +12,17 @@ use super::{
     recording::Recording,
     rendering::Rendering,
     reservation::Reservation,
+    serving::send_time,
+    triggering::{self, Triggering},
     zones::Zones,
 };
 use crate::{
-    Action, Answer, ClockRules, Commit, Engine, Handover, Input, Notice, Reading, RecordRow, Revision, Rules,
-    Snapshot, occurrence_event,
+    Action, ClockRules, Commit, Engine, Handover, Input, Notice, Reading, RecordRow, Revision, Rules,
+    Snapshot,
     store::{Limits, Memory, MemoryStore, Store},
 };
-use khronos_schedule::{Definition, jitter_offset};
-use ponos_event::Timestamp;
+use khronos_schedule::Definition;
+use ponos_event::{EventKind, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
 /// 2026-03-01T00:00:00Z, give or take the seed.
@@ -36,30 +39,35 @@ pub(super) struct World {
     boundary: Boundary,
     pub(super) rules: Rules,
     memory: Memory,
-    store: MemoryStore,
+    pub(super) store: MemoryStore,
     /// What was durable in the end.
     pub(super) disk: Snapshot,
+    ever: Vec<Revision>,
     pub(super) record: Vec<RecordRow>,
-    saving: Option<(u64, Commit)>,
+    pub(super) saving: Option<(u64, Commit)>,
     pub(super) recording: Recording,
     pub(super) unanswered: Vec<Handover>,
     /// In which era each was handed over.
-    eras: HashMap<u64, u32>,
+    pub(super) eras: HashMap<u64, u32>,
     pub(super) rendering: Rendering,
     pub(super) parking: Parking,
     pub(super) pausing: Pausing,
+    pub(super) triggering: Triggering,
+    pub(super) backfilling: Backfilling,
     pub(super) zones: Zones,
     pub(super) auditing: Auditing,
     pub(super) reservation: Reservation,
     pub(super) commands: Commands,
     pub(super) arrivals: Vec<Arrival>,
-    link: bool,
+    /// A name of the files has become free.
+    pub(super) reads_again: bool,
+    pub(super) link: bool,
     held_link: bool,
     /// By the files, and by commands.
     pub(super) files: BTreeMap<&'static str, Definition>,
     pub(super) put: BTreeMap<&'static str, Definition>,
     /// Faults stop towards the end, so that everything can settle.
-    calm: bool,
+    pub(super) calm: bool,
     pub(super) most_in_flight: usize,
     pub(super) early: Option<String>,
 }
@@ -74,7 +82,9 @@ impl World {
         let (piece, record_first) = (*random.pick(&[1, 1, 2, 100]), random.chance(25));
         let mut parking = Parking::new(seed);
         let (parked, resends) = (parking.limit(), parking.resends());
-        let rules = Rules { clock, resends, in_flight: IN_FLIGHT, piece, parked, record_first };
+        let keep_finished = *Random::new(seed ^ 0x7777).pick(&[0, 20_000, 86_400_000]);
+        let rules =
+            Rules { clock, resends, in_flight: IN_FLIGHT, piece, parked, record_first, keep_finished };
         let reading = Reading { wall: Timestamp::from_millis(wall), boot: 0 };
         let engine = Engine::start(rules, Snapshot::default(), reading);
         let memory = Memory::default();
@@ -91,6 +101,7 @@ impl World {
             memory,
             store,
             disk: Snapshot::default(),
+            ever: Vec::new(),
             record: Vec::new(),
             saving: None,
             recording: Recording::default(),
@@ -99,11 +110,14 @@ impl World {
             rendering: Rendering::new(seed),
             parking,
             pausing: Pausing::new(seed),
+            triggering: Triggering::new(seed),
+            backfilling: Backfilling::new(seed),
             zones: Zones::new(seed),
             auditing: Auditing::new(seed),
             reservation: Reservation::new(reading.wall),
-            commands: Commands::default(),
+            commands: Commands::new(seed),
             arrivals: Vec::new(),
+            reads_again: false,
             link: false,
             held_link: false,
             files: BTreeMap::new(),
@@ -130,7 +144,10 @@ impl World {
         for _ in 0..turns {
             self.turn();
             self.change_zone_data();
-            self.change_pause();
+            self.ask_again();
+            self.change_pauses();
+            self.trigger();
+            self.operate();
             if let Some(decision) = self.parking.turn(&self.engine) {
                 self.decide(decision);
             }
@@ -140,7 +157,7 @@ impl World {
         }
         self.be_steady(turns);
         self.calm = true;
-        self.end_pause();
+        self.end_pauses();
         self.link_up();
         for _ in 0..400 {
             self.pass(1_500);
@@ -149,14 +166,16 @@ impl World {
                 break;
             }
         }
-        self.check_put();
-        self.zones.check(&self.engine, &self.files, self.wall);
+        self.zones.check(&self.engine, (&self.files, &self.put), self.wall);
+        self.check_files();
         self.step(Input::Drain);
         self.serve();
         self.step(Input::Flush);
         self.serve();
+        self.check_put();
         self.record = self.store.read(0, usize::MAX).expect("it can be read").rows;
         self.disk = self.store.load().expect("it can be read");
+        self.ever = self.commands.all_revisions();
         self.auditing.finish(&self.record);
         self.commands.finish();
     }
@@ -174,6 +193,8 @@ impl World {
             && self.unanswered.is_empty()
             && self.commands.all_are_answered()
             && self.pausing.all_are_answered()
+            && self.triggering.all_are_answered()
+            && self.backfilling.is_quiet(&self.engine)
             && self.engine.parked().values().all(|parked| parked.retry_at.is_none())
     }
 
@@ -231,10 +252,15 @@ impl World {
                 Action::Publish(handovers) => {
                     for handover in &handovers {
                         self.eras.insert(handover.token, self.era);
+                        self.pausing.check_handover(handover, &self.engine);
+                        if handover.kind != EventKind::Occurrence {
+                            self.triggering.check_handover(handover);
+                            self.backfilling.check_handover(handover);
+                            continue;
+                        }
                         self.rendering.compare(handover);
                         self.parking.check_handover(handover, &self.engine, self.highest);
-                        self.commands.check_handover(handover);
-                        self.pausing.check_handover(handover, &self.engine);
+                        self.commands.check_handover(handover, &self.engine);
                         self.reservation.check(&handover.schedule.name, send_time(handover));
                         if send_time(handover) > self.highest || handover.lateness < 0 {
                             self.early =
@@ -249,8 +275,17 @@ impl World {
                         let record = self.store.read(0, usize::MAX).expect("it can be read").rows;
                         self.auditing.read(&record);
                     }
-                    self.commands.answer(&commands);
-                    self.pausing.answer(&commands);
+                    let (operations, commands): (Vec<u64>, Vec<u64>) =
+                        commands.into_iter().partition(|command| *command > backfilling::COMMANDS);
+                    self.backfilling.answer(&operations);
+                    self.pausing.answer(&commands, &self.engine);
+                }
+                Action::Decided(decided) => {
+                    let (refused, decided): (Vec<_>, Vec<_>) =
+                        decided.into_iter().partition(|(command, _)| *command > triggering::COMMANDS);
+                    let refused: Vec<u64> = refused.into_iter().map(|(command, _)| command).collect();
+                    self.triggering.refuse(&refused);
+                    self.note_put(decided);
                 }
                 Action::Record { rows, complete } => self.recording.append(rows, complete),
                 Action::Notice(Notice::ClockResumed { now, .. }) => {
@@ -259,78 +294,37 @@ impl World {
                     self.parking.set_back(now, &self.engine);
                     self.pausing.set_back(now, self.era);
                 }
-                Action::TooMany(commands) | Action::TooManyPauses(commands) => self.pausing.refuse(&commands),
+                Action::Triggered(answers) => self.triggering.answer(&answers),
+                Action::TooManyPauses(commands) => self.pausing.leave_out(&commands),
+                Action::TooMany(commands) => {
+                    let (operations, commands): (Vec<u64>, Vec<u64>) =
+                        commands.into_iter().partition(|command| *command > backfilling::COMMANDS);
+                    self.backfilling.refuse(&operations);
+                    let (triggers, pauses): (Vec<u64>, Vec<u64>) =
+                        commands.into_iter().partition(|command| *command > triggering::COMMANDS);
+                    self.triggering.refuse(&triggers);
+                    self.pausing.refuse(&pauses);
+                }
+                Action::Declined(declined) => {
+                    let commands: Vec<u64> = declined.into_iter().map(|(command, _)| command).collect();
+                    self.backfilling.refuse(&commands);
+                    self.triggering.refuse(&commands);
+                }
+                Action::TooManyMessages(commands) => self.commands.refuse(&commands),
+                Action::Unread(commands) => self.commands.fail(format!("{commands:?}: files were read")),
+                Action::Notice(Notice::NameFree { .. }) => self.reads_again = true,
                 Action::Notice(Notice::Paused(pause)) => self.pausing.begin(pause),
+                Action::Notice(Notice::PausedByName { schedule, pause, .. }) => {
+                    self.pausing.begin_named(&schedule, &pause, &self.engine);
+                }
                 Action::Notice(_) => {}
             }
         }
+        if std::mem::take(&mut self.reads_again) {
+            self.load();
+        }
         self.parking.check_limit(&self.engine);
         self.rendering.look_ahead(&mut self.engine);
-    }
-
-    fn serve(&mut self) {
-        for _ in 0..200 {
-            if self.saving.is_none() && self.unanswered.is_empty() && self.recording.is_written() {
-                return;
-            }
-            self.serve_some();
-        }
-    }
-
-    /// The disk or the broker does some of what it was asked for.
-    pub(super) fn serve_some(&mut self) {
-        if self.random.chance(60)
-            && let Some((ticket, commit)) = self.saving.take()
-        {
-            self.write(&commit);
-            self.step(Input::Saved(ticket));
-        }
-        if self.random.chance(50) {
-            self.recording.write_one(&mut self.store);
-        }
-        if self.link && !self.unanswered.is_empty() {
-            let one = self.random.below(self.unanswered.len() as i64) as usize;
-            let handover = self.unanswered.remove(one);
-            let answer = self.answer(&handover);
-            let refused = matches!(answer, Answer::Refused(_)) && self.eras[&handover.token] == self.era;
-            self.step(Input::Settled(vec![(handover.token, answer)]));
-            if refused {
-                self.parking.check_refused(&handover, &self.engine);
-            }
-        }
-    }
-
-    fn answer(&mut self, handover: &Handover) -> Answer {
-        let luck = if self.calm { 50 + self.random.below(50) } else { self.random.below(100) };
-        let (answer, arrives) = self.parking.answer(luck, self.calm, handover);
-        if arrives {
-            self.arrive(handover);
-        }
-        answer
-    }
-
-    fn arrive(&mut self, handover: &Handover) {
-        let (id, body) = rendered(handover);
-        self.arrivals.push(Arrival {
-            id,
-            body,
-            schedule: handover.schedule.name.clone(),
-            revision: handover.era.number,
-            stands_for: handover.stands_for,
-            send_time: send_time(handover),
-            highest: self.highest,
-            era: self.eras[&handover.token],
-        });
-    }
-
-    /// The connection goes: each unanswered publishing may have arrived or not.
-    fn lose_all(&mut self) {
-        for handover in std::mem::take(&mut self.unanswered) {
-            if self.random.chance(50) {
-                self.arrive(&handover);
-            }
-            self.step(Input::Settled(vec![(handover.token, Answer::Lost)]));
-        }
     }
 
     /// The process dies; what was under way has happened or not.
@@ -359,6 +353,8 @@ impl World {
         self.auditing.restart();
         self.commands.restart();
         self.pausing.restart();
+        self.triggering.restart();
+        self.backfilling.restart();
         self.find_put();
         self.load();
         self.link = !self.held_link;
@@ -367,31 +363,22 @@ impl World {
         }
     }
 
-    fn write(&mut self, commit: &Commit) {
+    pub(super) fn write(&mut self, commit: &Commit) {
         self.store.save(0, commit).expect("nothing goes wrong with it");
         self.reservation.written(commit.handed);
         self.parking.written(commit);
         self.commands.written(commit);
         self.pausing.written(commit, &self.engine);
+        self.triggering.written(commit);
+        self.backfilling.written(commit);
     }
 
-    /// All revisions that ever were durable and still are.
+    /// All revisions that ever were durable, as they were last.
     pub(super) fn revisions(&self) -> &[Revision] {
-        &self.disk.revisions
+        &self.ever
     }
 }
 
 fn open(memory: &Memory) -> MemoryStore {
     memory.open("khronos", Limits::default()).expect("it can be opened")
-}
-
-pub(super) fn rendered(handover: &Handover) -> (String, Vec<u8>) {
-    let event = occurrence_event("khronos", handover.era, &handover.schedule, handover.stands_for);
-    (event.id.to_string(), event.data)
-}
-
-/// By the documented rule, not by the engine's arithmetic.
-fn send_time(handover: &Handover) -> Timestamp {
-    let (name, due) = (&handover.schedule.name, handover.stands_for.last);
-    due.plus(jitter_offset(name, due, handover.schedule.timing.jitter()))
 }

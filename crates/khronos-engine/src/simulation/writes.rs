@@ -1,125 +1,34 @@
 //! What is written, how often and how much at once.
 
 use super::super::{
-    Action, Answer, ClockRules, ClockState, Engine, Handover, Input, Outcome, Pauses, Prepared, Reading,
-    Resends, Row, Rules, SkipReason, Snapshot,
+    Action, Answer, ClockState, Engine, Handover, Input, Notice, OnResume, Outcome, PauseRequest, Prepared,
+    Reading, Scope, SkipReason, Snapshot,
 };
 use khronos_schedule::{Definition, Packed};
 use ponos_event::Timestamp;
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
+mod admission;
+mod anew;
+mod asked;
+mod commands;
+mod files;
 mod finished;
+mod lives;
 mod loads;
+mod messages;
+mod one_shots;
+mod operations;
 mod pauses;
+mod pauses_by_name;
+mod pauses_kept;
+mod seen;
+mod triggers;
+
+use seen::Seen;
 
 const START: i64 = 1_772_323_200_000;
 const MINUTE: i64 = 60_000;
-
-/// What was seen of an engine that runs alone, and whose writes and events succeed at once.
-struct Seen {
-    engine: Engine,
-    now: i64,
-    wakeups: usize,
-    saves: usize,
-    rows: Vec<Row>,
-    /// Spans in the largest write.
-    largest: usize,
-    /// Rows in the largest write.
-    most_rows: usize,
-    pauses: Pauses,
-    too_many: Vec<u64>,
-    /// For how many occurrences events were sent, by schedule.
-    sent: BTreeMap<Arc<str>, u64>,
-    /// How far the wall clock was set back.
-    ahead: i64,
-}
-
-impl Seen {
-    fn engine(piece: usize, resume_backward: bool) -> Engine {
-        let clock = ClockRules { settle: 0, max_forward: MINUTE, max_backward: MINUTE, resume_backward };
-        let resends = Resends { count: 3, over: MINUTE };
-        let rules = Rules { clock, resends, in_flight: 4, piece, parked: 100, record_first: false };
-        let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
-        Engine::start(rules, Snapshot::default(), reading)
-    }
-
-    fn of(piece: usize) -> Self {
-        let engine = Self::engine(piece, false);
-        Self {
-            engine,
-            now: START,
-            wakeups: 0,
-            saves: 0,
-            rows: Vec::new(),
-            largest: 0,
-            most_rows: 0,
-            pauses: Pauses::default(),
-            too_many: Vec::new(),
-            sent: BTreeMap::new(),
-            ahead: 0,
-        }
-    }
-
-    fn step(&mut self, input: Input) {
-        let mut inputs = vec![input];
-        while let Some(input) = inputs.pop() {
-            let boot = self.now - START + self.ahead;
-            let reading = Reading { wall: Timestamp::from_millis(self.now), boot };
-            for action in self.engine.step(reading, input) {
-                match action {
-                    Action::Save { ticket, commit } => {
-                        self.saves += 1;
-                        self.largest = self.largest.max(commit.spans.len());
-                        self.most_rows = self.most_rows.max(commit.rows.len());
-                        self.rows.extend(commit.rows);
-                        self.pauses = commit.pauses.unwrap_or(std::mem::take(&mut self.pauses));
-                        inputs.push(Input::Saved(ticket));
-                    }
-                    Action::Publish(handovers) => {
-                        for one in handovers {
-                            *self.sent.entry(one.schedule.name.clone()).or_default() += one.stands_for.count;
-                            let answer = Answer::Confirmed { returned: false };
-                            inputs.push(Input::Settled(vec![(one.token, answer)]));
-                        }
-                    }
-                    Action::TooMany(many) | Action::TooManyPauses(many) => self.too_many.extend(many),
-                    Action::Durable(_) | Action::Record { .. } | Action::Notice(_) => {}
-                }
-            }
-        }
-    }
-
-    /// Steps until W has reached the time that it is; the one write is not durable meanwhile. How many steps it took, each of
-    /// them at once after the one before; and the write.
-    fn steps_until_now_is_settled(&mut self, input: impl Fn(u64) -> Input) -> (u64, u64) {
-        let now = Timestamp::from_millis(self.now);
-        let reading = Reading { wall: now, boot: self.now - START + self.ahead };
-        let (mut turns, mut write) = (0, 0);
-        while turns == 0 || self.engine.next_wakeup() == Some(now) {
-            turns += 1;
-            for action in self.engine.step(reading, input(turns)) {
-                if let Action::Save { ticket, commit } = action {
-                    self.rows.extend(commit.rows);
-                    write = ticket;
-                }
-            }
-            assert!(self.engine.settled() <= now);
-        }
-        assert_eq!(self.engine.settled(), now);
-        (turns, write)
-    }
-
-    /// Lets so many milliseconds pass; the engine is woken when it wants to be, and at least every `beat`.
-    fn pass(&mut self, span: i64, beat: i64) {
-        let end = self.now + span;
-        while self.now < end {
-            let wish = self.engine.next_wakeup().map_or(i64::MAX, Timestamp::millis);
-            self.now = wish.clamp(self.now + 1, (self.now + beat).min(end));
-            self.wakeups += 1;
-            self.step(Input::Tick);
-        }
-    }
-}
 
 #[test]
 fn a_paused_schedule_that_is_often_due_is_recorded_without_many_writes() {
@@ -196,7 +105,7 @@ fn what_is_put_waits_for_its_own_write_and_no_other_schedule_does() {
     // From now on the disk is slow: it has what was reserved ahead.
     let definition = Packed::build(&every("b", "100ms")).unwrap();
     let (mut saves, mut sent, mut durable) = (Vec::new(), Vec::new(), Vec::new());
-    let mut inputs = vec![Input::Put { command: 7, definition }];
+    let mut inputs = vec![Input::put(7, definition)];
     for turn in 0..8 {
         if turn == 4 {
             assert!(sent.len() >= 3 && sent.iter().all(|name| name == "a"), "{sent:?}");
@@ -209,7 +118,9 @@ fn what_is_put_waits_for_its_own_write_and_no_other_schedule_does() {
             for action in seen.engine.step(reading, input) {
                 match action {
                     Action::Save { ticket, .. } => saves.push(ticket),
-                    Action::Durable(commands) => durable.extend(commands),
+                    Action::Decided(decided) => {
+                        durable.extend(decided.into_iter().map(|(command, _)| command))
+                    }
                     Action::Publish(handovers) => {
                         sent.extend(handovers.iter().map(|one| one.schedule.name.to_string()));
                         let answer = |one: &Handover| (one.token, Answer::Confirmed { returned: false });
@@ -260,9 +171,10 @@ fn after_a_step_back_no_step_takes_all_schedules_back() {
     let definition = Packed::build(&every("z", "1d")).unwrap();
     let (turns, ticket) = seen.steps_until_now_is_settled(|turn| match turn {
         1 => Input::Tick,
-        _ => Input::Put { command: turn, definition: definition.clone() },
+        _ => Input::put(turn, definition.clone()),
     });
-    assert_eq!(turns, 3_000 / crate::set_back::AT_ONCE as u64, "so many in a step");
+    let taken_back = 3_000 / crate::set_back::AT_ONCE as u64;
+    assert_eq!(turns, taken_back + taken_back / 64, "so many in a step, and then what was put meanwhile");
     seen.step(Input::Saved(ticket));
     assert!(seen.engine.running("z").is_some());
     seen.pass(wall - seen.now + MINUTE, MINUTE);
@@ -273,12 +185,14 @@ fn after_a_step_back_no_step_takes_all_schedules_back() {
 fn a_put_of_what_is_laid_out_leaves_the_others_prepared() {
     let mut seen = Seen::of(100);
     let all = ["a", "b", "c"].map(|name| Packed::build(&every(name, "10s")).unwrap());
-    seen.step(Input::Load(all.into()));
+    for (command, definition) in (1..).zip(all) {
+        seen.step(Input::put(command, definition));
+    }
     seen.step(Input::Link(true));
     seen.pass(9_600, 1_000);
     assert_eq!(seen.engine.prepare(10).len(), 3);
     let changed = Definition { data: Some(1.into()), ..every("b", "10s") };
-    seen.step(Input::Put { command: 1, definition: Packed::build(&changed).unwrap() });
+    seen.step(Input::put(1, Packed::build(&changed).unwrap()));
     assert!(!seen.engine.can_prepare(), "what is laid out is prepared");
     seen.now = START + 10_000;
     let reading = Reading { wall: Timestamp::from_millis(seen.now), boot: 10_000 };
@@ -315,78 +229,6 @@ fn what_was_prepared_and_passed_over_is_void_once_something_else_is_prepared() {
     seen.pass(10 * MINUTE, MINUTE);
     seen.step(Input::Link(true));
     assert_eq!(prepare(&mut seen.engine), 2);
-}
-
-#[test]
-fn a_command_that_changes_nothing_is_answered_once_what_it_found_is_durable() {
-    let mut seen = Seen::of(100);
-    let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
-    let definition = Packed::build(&every("b", "100ms")).unwrap();
-    let put = |command| Input::Put { command, definition: definition.clone() };
-    let mut tickets = Vec::new();
-    let mut answers = |engine: &mut Engine, input| -> Vec<u64> {
-        let mut durable = Vec::new();
-        for action in engine.step(reading, input) {
-            match action {
-                Action::Save { ticket, .. } => tickets.push(ticket),
-                Action::Durable(commands) => durable.extend(commands),
-                _ => {}
-            }
-        }
-        durable
-    };
-    let remove = |command, name: &str| Input::Remove { command, name: name.into() };
-    assert_eq!(answers(&mut seen.engine, remove(1, "b")), [1], "nothing was ever there");
-    assert_eq!(answers(&mut seen.engine, put(2)), [0; 0]);
-    assert_eq!(answers(&mut seen.engine, put(3)), [0; 0], "it is there, and not durable yet");
-    assert_eq!(answers(&mut seen.engine, Input::Saved(1)), [2, 3]);
-    assert_eq!(answers(&mut seen.engine, put(4)), [4]);
-    assert_eq!(answers(&mut seen.engine, remove(5, "b")), [0; 0]);
-    assert_eq!(answers(&mut seen.engine, remove(6, "b")), [0; 0], "it is gone, and the disk has it still");
-    assert_eq!(answers(&mut seen.engine, Input::Saved(2)), [5, 6]);
-    assert_eq!(tickets, [1, 2]);
-    assert!(seen.engine.is_empty());
-}
-
-#[test]
-fn more_commands_than_there_is_room_for_are_refused_while_the_clock_is_held_or_the_disk_is_slow() {
-    let most = crate::load::COMMANDS as u64;
-    for held in [false, true] {
-        let mut engine = Seen::engine(100, false);
-        let mut reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
-        let definition = Packed::build(&every("b", "1d")).unwrap();
-        let put = |command| Input::Put { command, definition: definition.clone() };
-        let mut step = |reading, input| -> [Vec<u64>; 3] {
-            let [mut saves, mut durable, mut too_many] = <[Vec<u64>; 3]>::default();
-            for action in engine.step(reading, input) {
-                match action {
-                    Action::Save { ticket, .. } => saves.push(ticket),
-                    Action::Durable(commands) => durable.extend(commands),
-                    Action::TooMany(commands) => too_many.extend(commands),
-                    _ => {}
-                }
-            }
-            [saves, durable, too_many]
-        };
-        // The first reading is believed, whatever it is.
-        assert_eq!(step(reading, Input::Tick), <[Vec<u64>; 3]>::default());
-        for command in 1..=most {
-            if held {
-                // Each reading leaps ahead of the one before.
-                reading.wall = reading.wall.plus(2 * MINUTE);
-            }
-            let [saves, durable, too_many] = step(reading, put(command));
-            let first = !held && command == 1;
-            assert_eq!((saves.len(), durable, too_many), (usize::from(first), vec![], vec![]));
-        }
-        reading.wall = reading.wall.plus(if held { 2 * MINUTE } else { 0 });
-        assert_eq!(step(reading, put(most + 1)), [vec![], vec![], vec![most + 1]]);
-        if held {
-            assert_eq!(step(reading, Input::Tick), [vec![1], vec![], vec![]], "it is believed");
-        }
-        assert_eq!(step(reading, Input::Saved(1)), [vec![], (1..=most).collect(), vec![]]);
-        assert_eq!(step(reading, put(most + 2)), [vec![], vec![most + 2], vec![]]);
-    }
 }
 
 fn every(name: &str, every: &str) -> Definition {

@@ -1,8 +1,8 @@
 //! Zone data that changes: the operator installs another release, and the files are read again.
 
 use super::random::Random;
-use crate::{Engine, Origin};
-use khronos_schedule::{CalendarStore, Definition, Packed, ZoneData};
+use crate::Engine;
+use khronos_schedule::{CalendarStore, Calendars, Definition, Packed, ZoneData};
 use ponos_event::Timestamp;
 use std::collections::BTreeMap;
 
@@ -44,6 +44,11 @@ impl Zones {
         Packed::build_with(definition, &self.store).expect("it is valid")
     }
 
+    /// What is read with the files.
+    pub(super) fn calendars(&self) -> Calendars {
+        Calendars::new(self.store.clone())
+    }
+
     /// Whether there is another release now, with which the files are to be read.
     pub(super) fn turn(&mut self) -> bool {
         if !self.active || !self.random.chance(5) {
@@ -55,20 +60,28 @@ impl Zones {
         true
     }
 
-    /// What the files say runs with the rules of now.
-    pub(super) fn check(&mut self, engine: &Engine, files: &BTreeMap<&'static str, Definition>, wall: i64) {
+    /// What the files say, and what was put, runs with the rules of now, unless nothing of it is due any more.
+    pub(super) fn check(
+        &mut self,
+        engine: &Engine,
+        (files, put): (&BTreeMap<&'static str, Definition>, &BTreeMap<&'static str, Definition>),
+        wall: i64,
+    ) {
         let now = Timestamp::from_millis(wall);
-        for (name, definition) in files {
-            let Some(running) = engine.running(name).map(|running| running.revision) else { continue };
-            let (runs, read) = (running.timing(), self.packed(definition).timing());
-            if running.origin == Origin::File && !read.zones_changed(&runs, now).is_empty() {
+        let files = files.iter().map(|one| (one, false));
+        for ((name, definition), is_put) in files.chain(put.iter().map(|one| (one, true))) {
+            let running = engine.running(name).filter(|running| !(is_put && running.finished));
+            let Some(running) = running.map(|running| running.revision) else { continue };
+            let definition = Definition { zones: None, ..definition.clone() };
+            let (runs, read) = (running.timing(), self.packed(&definition).timing());
+            if running.definition.is_created() == is_put && !read.zones_changed(&runs, now).is_empty() {
                 self.broken = Some(format!("{name} runs with the rules of an older release"));
             }
         }
     }
 }
 
-fn data(release: usize) -> ZoneData {
+pub(super) fn data(release: usize) -> ZoneData {
     let (offset, letters) = RELEASES[release];
     ZoneData::of_folder("/zones", None, [(NAME.to_owned(), tzif(offset, letters))])
 }

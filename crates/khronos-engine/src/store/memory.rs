@@ -1,9 +1,12 @@
 //! The store in memory, for tests. A [`Memory`] outlives the [`MemoryStore`]s that are opened on it, as a disk outlives
 //! processes; faults can be planted in it. Absent: durability.
 
-use super::{Limits, Page, PageReader, Store, StoreError, Written, complete_after, details_lost};
-use crate::{Commit, OneShot, Parked, Pauses, RecordRow, Revision, Row, Sent, Snapshot, Span};
-use ponos_event::Timestamp;
+use super::{ChangePage, Limits, Page, PageReader, Store, StoreError, Written, complete_after, details_lost};
+use crate::{
+    Answered, ChangeEntry, Commit, MessageKey, OneShot, Operation, Parked, Pauses, RecordRow, Revision, Row,
+    Sent, Snapshot, Span, TriggerKey,
+};
+use ponos_event::{CommandId, Timestamp};
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
@@ -49,8 +52,15 @@ struct Content {
     one_shots: BTreeMap<Arc<str>, OneShot>,
     parked: BTreeMap<u64, Parked>,
     pauses: Pauses,
+    named_pauses: BTreeMap<Arc<str>, Pauses>,
+    triggers: BTreeMap<TriggerKey, Timestamp>,
+    operations: BTreeMap<CommandId, Operation>,
     rows: VecDeque<Row>,
     last: u64,
+    created: u64,
+    messages: BTreeMap<MessageKey, Answered>,
+    changes: VecDeque<ChangeEntry>,
+    last_change: u64,
     faults: VecDeque<Fault>,
     id: Option<u64>,
 }
@@ -155,8 +165,13 @@ impl Store for MemoryStore {
             one_shots: content.one_shots.iter().map(|(name, one)| (name.clone(), *one)).collect(),
             parked: content.parked.iter().map(|(number, parked)| (*number, parked.clone())).collect(),
             pauses: content.pauses.clone(),
+            named_pauses: content.named_pauses.clone().into_iter().collect(),
+            triggers: content.triggers.clone().into_iter().collect(),
+            operations: content.operations.clone().into_iter().collect(),
             last_sequence: content.last,
             sent,
+            created: content.created,
+            messages: content.messages.clone().into_iter().collect(),
         })
     }
 
@@ -197,6 +212,16 @@ impl PageReader for Memory {
         let rows = rows.map(|(i, row)| RecordRow { sequence: first + i as u64, row: row.clone() }).collect();
         Ok(Page { rows, first, last: content.last, record })
     }
+
+    fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError> {
+        let mut content = self.content();
+        let record = content.id();
+        let (all, last) = (&content.changes, content.last_change);
+        let first = last + 1 - all.len() as u64;
+        let numbered = (first..).zip(all.iter().cloned());
+        let changes = numbered.skip_while(|(number, _)| *number <= after).take(most).collect();
+        Ok(ChangePage { changes, first, last, record })
+    }
 }
 
 impl Content {
@@ -228,6 +253,21 @@ impl Content {
         if let Some(pauses) = &commit.pauses {
             self.pauses = pauses.clone();
         }
+        for (name, pauses) in &commit.named_pauses {
+            put(&mut self.named_pauses, name.clone(), pauses.clone());
+        }
+        for (key, due) in &commit.triggers {
+            put(&mut self.triggers, key.clone(), *due);
+        }
+        for (id, operation) in &commit.operations {
+            put(&mut self.operations, id.clone(), operation.clone());
+        }
+        self.created = self.created.max(commit.created);
+        for (key, answered) in &commit.messages {
+            put(&mut self.messages, key.clone(), answered.clone());
+        }
+        self.changes.extend(commit.changes.iter().map(ChangeEntry::from));
+        self.last_change += commit.changes.len() as u64;
         self.push(&commit.rows);
     }
 
@@ -237,6 +277,12 @@ impl Content {
     }
 
     fn trim(&mut self, limits: Limits) {
+        if let Some(newest) = self.changes.back().map(|change| change.at) {
+            let old = |change: &ChangeEntry| change.at < newest.plus(-limits.changes_age);
+            while self.changes.len() as u64 > limits.changes || self.changes.front().is_some_and(old) {
+                self.changes.pop_front();
+            }
+        }
         let Some(newest) = self.rows.back().map(|row| row.at) else { return };
         while self.rows.len() as u64 > limits.rows
             || self.rows.front().is_some_and(|row| row.at < newest.plus(-limits.age))

@@ -7,7 +7,7 @@ mod memory;
 pub use limits::Limits;
 pub use memory::{Fault, Memory, MemoryStore};
 
-use crate::{Commit, Outcome, RecordRow, Row, Snapshot};
+use crate::{ChangeEntry, Commit, Outcome, RecordRow, Row, Snapshot};
 use ponos_event::{EventKind, Timestamp};
 use std::{
     hash::{BuildHasher, RandomState},
@@ -55,6 +55,14 @@ pub trait Store: Send {
         self.reader().read(after, most)
     }
 
+    /// See [`PageReader::changes`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError> {
+        self.reader().changes(after, most)
+    }
+
     /// How far writing has come. After an error of `save` or `append` a newly opened store tells by it whether that
     /// write was kept, so that it is repeated exactly if it was not.
     fn written(&self) -> Written;
@@ -73,6 +81,12 @@ pub trait PageReader: Send + Sync {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Io`] once the store is closed.
     fn read(&self, after: u64, most: usize) -> Result<Page, StoreError>;
+
+    /// The same of the log of changes: those with a number above `after`, oldest first, at most `most`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError>;
 }
 
 /// The standard library's hash keys come from the system's source of randomness.
@@ -105,6 +119,8 @@ pub fn details_lost(complete: Option<Timestamp>, settled: Option<Timestamp>) -> 
         count: 0,
         outcome: Outcome::DetailsLost,
         kind: EventKind::Occurrence,
+        creation: 0,
+        queue: None,
     })
 }
 
@@ -125,6 +141,19 @@ pub struct Page {
     /// The newest row.
     pub last: u64,
     /// Which record it is: the [id of its store](Store::id).
+    pub record: u64,
+}
+
+/// Changes of the log.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ChangePage {
+    /// The changes asked for, each with its number: they count up by one from 1, and none is ever used twice.
+    pub changes: Vec<(u64, ChangeEntry)>,
+    /// The oldest change that is kept; `last + 1` when there is none.
+    pub first: u64,
+    /// The newest change.
+    pub last: u64,
+    /// As of a [`Page`].
     pub record: u64,
 }
 

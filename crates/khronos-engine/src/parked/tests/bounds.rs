@@ -128,6 +128,7 @@ fn a_restart_after_the_clock_was_set_back_waits_no_longer_than_a_refusal_does() 
         singly: true,
         refused: 1,
         retry_at: Some(at(20 * HOUR)),
+        kind: ponos_event::EventKind::Occurrence,
     };
     let snapshot = Snapshot {
         settled: Some(at(0)),
@@ -139,7 +140,7 @@ fn a_restart_after_the_clock_was_set_back_waits_no_longer_than_a_refusal_does() 
         ..Snapshot::default()
     };
     let rules = Unbound::new(100).engine.rules;
-    let engine = Engine::start(rules, snapshot, Reading { wall: at(0), boot: 0 });
+    let engine = Engine::start(rules, snapshot, Reading { wall: at(0), boot: 0 }).having_read();
     let retry_at = engine.parked()[&1].retry_at.unwrap();
     assert!(retry_at <= at(MINUTE), "{retry_at}");
 }
@@ -298,4 +299,33 @@ fn what_was_not_said_yet_of_parked_and_dropped_events_is_said_at_the_end() {
     assert_eq!(said(&mut clock), (20 - parked, 16 - dropped));
     clock.step(Input::Tick);
     assert_eq!(said(&mut clock), (0, 0));
+}
+
+#[test]
+fn what_was_asked_for_and_is_refused_keeps_no_occurrence_from_being_tried_again() {
+    let trigger = |number: u64| Input::Trigger {
+        command: number,
+        name: "a".into(),
+        id: format!("t-{number}").parse().unwrap(),
+    };
+    let occurrences = |clock: &Unbound| {
+        let of = clock.engine.parked().values().filter(|one| !one.is_asked_for());
+        of.map(|one| (one.retry_at.is_some(), one.refused)).collect::<Vec<_>>()
+    };
+    let mut clock = Unbound::new(100);
+    clock.load_one(5);
+    clock.answer = refuse;
+    (1..=4).for_each(|number| clock.step(trigger(number)));
+    clock.pass(MINUTE);
+    assert_eq!(occurrences(&clock), [(true, 1)]);
+    // It is the oldest of all that is tried, and the first eight that follow are as many as may be.
+    (5..=20).for_each(|number| clock.step(trigger(number)));
+    assert_eq!(occurrences(&clock), [(true, 1)], "not left to people");
+    clock.answer = |handover| match handover.kind {
+        ponos_event::EventKind::Occurrence => accept(handover),
+        _ => refuse(handover),
+    };
+    clock.pass(MINUTE / 2);
+    assert_eq!(occurrences(&clock), [], "it has its turn though older ones are refused");
+    assert_eq!(clock.engine.parked().values().filter(|one| one.retry_at.is_some()).count(), 8);
 }

@@ -14,7 +14,7 @@ fn an_edit_of_the_zone_alone_changes_the_bodies_to_come_and_counts_nothing_anew(
             time_zone: Some(zone.into()),
             ..Definition::default()
         };
-        clock.step(Input::Put { command: 1, definition: Packed::build(&definition).unwrap() });
+        clock.step(Input::put(1, Packed::build(&definition).unwrap()));
     };
     put(&mut clock, "Europe/Paris");
     clock.pass(20 * SECOND);

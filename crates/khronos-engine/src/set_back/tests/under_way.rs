@@ -131,20 +131,25 @@ fn what_was_refused_far_ahead_waits_no_longer_than_until_it_is_due_again() {
 /// What was put stays what a person wanted, also where an older version is started for a while.
 #[test]
 fn a_load_leaves_alone_what_was_put_and_is_not_understood() {
-    for (origin, taken) in [(crate::Origin::File, false), (crate::Origin::Command, true)] {
+    let created = khronos_schedule::Created { number: 3, owner: "ann".into() };
+    for (created, taken) in [(None, false), (Some(created), true)] {
         let memory = Memory::default();
         let definition = Definition {
             name: "a".into(),
             every: Some("of a later version".into()),
+            created,
             ..Definition::default()
         };
         let revision = Era::first(1, Timestamp::EPOCH).of(Packed::kept(&definition));
-        let revision = crate::Revision { origin, ..revision };
         let (mut store, _) = start(&memory, START, 0);
         store.save(0, &Commit { revisions: vec![revision], ..Commit::default() }).unwrap();
         let mut clock = Clock::on(memory);
-        let every =
-            Definition { every: Some("10s".into()), event: Some("test.often.passed".into()), ..definition };
+        let every = Definition {
+            every: Some("10s".into()),
+            event: Some("test.often.passed".into()),
+            created: None,
+            ..definition
+        };
         clock.step(Input::Load(vec![Packed::build(&every).unwrap()]));
         let kept = clock.store.load().unwrap();
         assert_eq!(

@@ -4,7 +4,7 @@ use super::*;
 use crate::{OnResume, PauseEnd, PauseRequest, Pauses, Scope};
 use khronos_schedule::CatchUpDefinition;
 
-const SECOND: i64 = 1_000;
+pub(super) const SECOND: i64 = 1_000;
 
 fn pause(seen: &mut Seen, until: Option<(i64, OnResume)>) {
     let until = until.map(|(at, on_resume)| PauseEnd { at: Timestamp::from_millis(at), on_resume });
@@ -19,7 +19,7 @@ fn resume(seen: &mut Seen, how: OnResume) {
 }
 
 /// One schedule each that is caught up with in one of the ways, every ten seconds.
-fn all(policies: &[&str]) -> Vec<Packed> {
+pub(super) fn all(policies: &[&str]) -> Vec<Packed> {
     let each = policies.iter().map(|policy| {
         let (word, grace) = (Some((*policy).to_owned()), Some("1s".into()));
         let catch_up = Some(CatchUpDefinition { policy: word, grace, ..Default::default() });
@@ -28,11 +28,11 @@ fn all(policies: &[&str]) -> Vec<Packed> {
     each.collect()
 }
 
-fn running(policies: &[&str]) -> Seen {
+pub(super) fn running(policies: &[&str]) -> Seen {
     run(Seen::of(100), policies)
 }
 
-fn run(mut seen: Seen, policies: &[&str]) -> Seen {
+pub(super) fn run(mut seen: Seen, policies: &[&str]) -> Seen {
     seen.step(Input::Load(all(policies)));
     seen.step(Input::Link(true));
     seen.pass(5 * MINUTE + 500, SECOND);
@@ -40,12 +40,12 @@ fn run(mut seen: Seen, policies: &[&str]) -> Seen {
 }
 
 /// For how many occurrences events were sent.
-fn sent(seen: &Seen) -> Vec<u64> {
+pub(super) fn sent(seen: &Seen) -> Vec<u64> {
     seen.sent.values().copied().collect()
 }
 
 /// What the record has as skipped: schedule, count, first and last in seconds since the start.
-fn skipped(seen: &Seen, reason: SkipReason) -> Vec<(String, u64, i64, i64)> {
+pub(super) fn skipped(seen: &Seen, reason: SkipReason) -> Vec<(String, u64, i64, i64)> {
     let second = |at: Timestamp| (at.millis() - START) / SECOND;
     let rows = seen.rows.iter().filter(|row| row.outcome == Outcome::Skipped(reason));
     rows.map(|row| (row.schedule.to_string(), row.count, second(row.first), second(row.last))).collect()
@@ -191,21 +191,21 @@ fn while_what_earlier_pauses_skip_is_not_settled_only_so_many_more_can_begin() {
 }
 
 /// Its clock may be set back.
-fn running_backward(policies: &[&str]) -> Seen {
+pub(super) fn running_backward(policies: &[&str]) -> Seen {
     run(Seen { engine: Seen::engine(100, true), ..Seen::of(100) }, policies)
 }
 
-fn set_back(seen: &mut Seen, by: i64) {
+pub(super) fn set_back(seen: &mut Seen, by: i64) {
     seen.now -= by;
     seen.ahead += by;
     seen.step(Input::Tick);
 }
 
-fn put(seen: &mut Seen, definition: &Definition) {
-    seen.step(Input::Put { command: 3, definition: Packed::build(definition).unwrap() });
+pub(super) fn put(seen: &mut Seen, definition: &Definition) {
+    seen.step(Input::put(3, Packed::build(definition).unwrap()));
 }
 
-fn sent_of(seen: &Seen, name: &str) -> u64 {
+pub(super) fn sent_of(seen: &Seen, name: &str) -> u64 {
     seen.sent.get(name).copied().unwrap_or_default()
 }
 
@@ -255,13 +255,14 @@ fn a_clock_that_was_set_back_while_it_was_down_skips_nothing_that_is_due_anew() 
     // W stands where the pause began.
     let settled = Some(seen.engine.settled());
     let snapshot = Snapshot { settled, handed: settled, pauses: seen.pauses.clone(), ..Snapshot::default() };
-    seen.engine = Engine::start(seen.engine.rules, snapshot, Reading { wall: Timestamp::EPOCH, boot: 0 });
+    seen.engine =
+        Engine::start(seen.engine.rules, snapshot, Reading { wall: Timestamp::EPOCH, boot: 0 }).having_read();
     set_back(&mut seen, 5 * MINUTE);
     put(&mut seen, &every("new", "10s"));
     seen.step(Input::Link(true));
     seen.pass(MINUTE, SECOND);
     assert_eq!((sent_of(&seen, "new"), skipped(&seen, SkipReason::Paused)), (6, vec![]));
-    assert_eq!(seen.pauses.skipped[0].through.millis(), START + 600_500);
+    assert_eq!(seen.pauses.set_backs, [(1, Timestamp::from_millis(START + 600_500))]);
 }
 
 #[test]
@@ -293,7 +294,7 @@ fn what_is_put_after_a_pause_for_an_instant_in_it_is_sent() {
     };
     put(&mut seen, &once("again", 1));
     pause(&mut seen, None);
-    seen.step(Input::Remove { command: 4, name: "again".into() });
+    seen.step(Input::delete(4, "again"));
     seen.pass(3 * MINUTE, MINUTE);
     put(&mut seen, &once("meanwhile", 1));
     seen.pass(MINUTE, MINUTE);
@@ -320,7 +321,8 @@ fn a_restart_in_a_pause_of_days_is_not_taken_for_a_wrong_clock() {
         let now = Timestamp::from_millis(seen.now + down);
         let pauses = seen.pauses.clone();
         let snapshot = Snapshot { settled, handed: settled, pauses, ..Snapshot::default() };
-        let mut engine = Engine::start(seen.engine.rules, snapshot, Reading { wall: now, boot: 7 });
+        let mut engine =
+            Engine::start(seen.engine.rules, snapshot, Reading { wall: now, boot: 7 }).having_read();
         engine.step(Reading { wall: now, boot: 7 }, Input::Tick);
         assert_eq!(engine.clock(), state, "down for {down} ms");
     }

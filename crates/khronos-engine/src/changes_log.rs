@@ -1,0 +1,217 @@
+//! What changed, and who changed it: for people, who ask later. The store keeps it, bounded.
+
+use super::Author;
+use khronos_schedule::Packed;
+use ponos_event::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, iter::once, sync::Arc};
+
+/// Who the clock itself is, where it changes something.
+pub const THE_CLOCK: &str = "the clock";
+
+/// One change, as it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoggedChange {
+    /// When.
+    pub at: Timestamp,
+    /// Who asked for it.
+    pub by: Arc<str>,
+    /// By which door he came.
+    pub door: Arc<str>,
+    /// What was done.
+    pub what: ChangeKind,
+    /// The schedule; empty where it is about none, or all.
+    pub name: Arc<str>,
+    /// The others that it was done to at once.
+    pub others: Vec<Arc<str>>,
+    /// The number of its creation; 0 for a file's.
+    pub creation: u64,
+    /// As it was.
+    pub before: Option<Version>,
+    /// As it is.
+    pub after: Option<Version>,
+    /// The id of the message that asked for it, where there was one.
+    pub command: Option<Arc<str>>,
+    /// What else there is to say.
+    pub note: Arc<str>,
+}
+
+/// A schedule before or after a change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Version {
+    /// The number of its revision.
+    pub revision: u32,
+    /// Its definition.
+    pub definition: Packed,
+}
+
+impl LoggedChange {
+    /// Of what was done by somebody, about nothing in particular.
+    pub(super) fn new(at: Timestamp, by: &Author, what: ChangeKind) -> Self {
+        Self {
+            at,
+            by: by.owner.clone(),
+            door: by.door.clone(),
+            what,
+            name: "".into(),
+            others: Vec::new(),
+            creation: 0,
+            before: None,
+            after: None,
+            command: None,
+            note: "".into(),
+        }
+    }
+
+    /// Of those that it was done to, these were left out; none: of that nothing is left.
+    pub(super) fn without(self, left_out: &BTreeSet<Arc<str>>) -> Option<Self> {
+        if left_out.is_empty() {
+            return Some(self);
+        }
+        let mut names = once(self.name.clone()).chain(self.others.iter().cloned());
+        let mut names = names.by_ref().filter(|name| !left_out.contains(name));
+        let name = names.next()?;
+        let others = names.collect();
+        Some(Self { name, others, ..self })
+    }
+}
+
+/// What was done.
+// Lies in the store: what is added goes behind what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeKind {
+    /// A schedule was created.
+    Created,
+    /// A schedule was changed.
+    Changed,
+    /// A schedule was deleted.
+    Deleted,
+    /// A schedule that had finished went.
+    Finished,
+    /// Everything was paused, or schedules were; or another end or note was given.
+    Paused,
+    /// A pause was ended.
+    Resumed,
+    /// An event was triggered.
+    Triggered,
+    /// A backfill was begun.
+    Backfilled,
+    /// An operation was ended before it was done.
+    Cancelled,
+    /// Parked events were released.
+    Released,
+    /// Parked events were dropped.
+    Dropped,
+    /// The files were read again.
+    Reloaded,
+    /// A schedule is due at other times, for there is newer zone data, or a calendar that it names was edited.
+    ReadAnew,
+}
+
+impl ChangeKind {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Created,
+        Self::Changed,
+        Self::Deleted,
+        Self::Finished,
+        Self::Paused,
+        Self::Resumed,
+        Self::Triggered,
+        Self::Backfilled,
+        Self::Cancelled,
+        Self::Released,
+        Self::Dropped,
+        Self::Reloaded,
+        Self::ReadAnew,
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Changed => "changed",
+            Self::Deleted => "deleted",
+            Self::Finished => "finished",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::Triggered => "triggered",
+            Self::Backfilled => "backfilled",
+            Self::Cancelled => "cancelled",
+            Self::Released => "released",
+            Self::Dropped => "dropped",
+            Self::Reloaded => "reloaded",
+            Self::ReadAnew => "read-anew",
+        }
+    }
+}
+
+/// One change, as it is kept: definitions in JSON, without their payloads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeEntry {
+    /// See [`LoggedChange::at`].
+    pub at: Timestamp,
+    /// See [`LoggedChange::by`].
+    pub by: Arc<str>,
+    /// See [`LoggedChange::door`].
+    pub door: Arc<str>,
+    /// See [`LoggedChange::what`].
+    pub what: ChangeKind,
+    /// See [`LoggedChange::name`].
+    pub name: Arc<str>,
+    /// See [`LoggedChange::others`].
+    pub others: Vec<Arc<str>>,
+    /// See [`LoggedChange::creation`].
+    pub creation: u64,
+    /// See [`LoggedChange::before`].
+    pub before: Option<VersionEntry>,
+    /// See [`LoggedChange::after`].
+    pub after: Option<VersionEntry>,
+    /// See [`LoggedChange::command`].
+    pub command: Option<Arc<str>>,
+    /// See [`LoggedChange::note`].
+    pub note: Arc<str>,
+}
+
+/// A schedule before or after a change, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionEntry {
+    /// The number of its revision.
+    pub revision: u32,
+    /// Its definition in JSON, without its payload.
+    pub definition: String,
+    /// The digest of its payload, where there is one: equal payloads have equal ones.
+    pub payload: Option<String>,
+}
+
+impl From<&Version> for VersionEntry {
+    fn from(Version { revision, definition }: &Version) -> Self {
+        let mut definition = definition.definition();
+        let payload = definition.payload_id().map(|id| id.to_string());
+        definition.data = None;
+        // Texts and integers under keys that are texts: there is nothing that could be refused.
+        let definition = serde_json::to_string(&definition).unwrap_or_default();
+        Self { revision: *revision, definition, payload }
+    }
+}
+
+impl From<&LoggedChange> for ChangeEntry {
+    fn from(change: &LoggedChange) -> Self {
+        let LoggedChange { at, by, door, what, name, others, creation, before, after, command, note } =
+            change;
+        Self {
+            at: *at,
+            by: by.clone(),
+            door: door.clone(),
+            what: *what,
+            name: name.clone(),
+            others: others.clone(),
+            creation: *creation,
+            before: before.as_ref().map(Into::into),
+            after: after.as_ref().map(Into::into),
+            command: command.clone(),
+            note: note.clone(),
+        }
+    }
+}

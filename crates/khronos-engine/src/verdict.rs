@@ -1,0 +1,321 @@
+//! Changes of schedules that are asked for at run time, and what becomes of them.
+
+use super::{OnResume, Pause};
+use khronos_schedule::Packed;
+use ponos_event::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{fmt, sync::Arc};
+
+/// Some changes that one caller asks for at once: they go down in one write.
+#[derive(Debug)]
+pub struct ChangeRequest {
+    /// Names the request.
+    pub command: u64,
+    /// Who asks.
+    pub by: Author,
+    /// Where it came as a message: the same one may come again.
+    pub message: Option<Message>,
+    /// All of them or none.
+    pub atomic: bool,
+    /// What is asked for, in this order. A name that occurs twice in an atomic request is refused.
+    pub changes: Vec<ScheduleChange>,
+}
+
+impl ChangeRequest {
+    /// This schedule is wanted, whatever is there.
+    pub fn put(command: u64, by: Author, definition: Packed) -> Self {
+        let change = ScheduleChange::Put { definition, expect: Expect::Any };
+        Self { command, by, message: None, atomic: false, changes: vec![change] }
+    }
+
+    /// None of this name is wanted, whatever is there.
+    pub fn delete(command: u64, by: Author, name: &str) -> Self {
+        let change = ScheduleChange::Delete { name: name.into(), expect: Expect::Any };
+        Self { command, by, message: None, atomic: false, changes: vec![change] }
+    }
+}
+
+/// One change.
+#[derive(Debug)]
+pub enum ScheduleChange {
+    /// This schedule is wanted, new or instead of the one of its name.
+    Put {
+        /// The definition, which is understood. Whose it is and which creation, the engine says.
+        definition: Packed,
+        /// What has to be there.
+        expect: Expect,
+    },
+    /// The schedule of this name is not wanted any more.
+    Delete {
+        /// The schedule.
+        name: Arc<str>,
+        /// What has to be there.
+        expect: Expect,
+    },
+    /// A schedule is wanted whose definition can't be used: it is refused, and has its place among the others.
+    Invalid {
+        /// The schedule, as far as that is known.
+        name: Arc<str>,
+        /// What is wrong, as it is told again where the same message comes again.
+        faults: Arc<str>,
+    },
+}
+
+/// What has to be there, that a change is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Anything, or nothing.
+    Any,
+    /// Nothing of this name.
+    Absent,
+    /// This revision of this creation; of a file's schedule that is 0.
+    Revision {
+        /// The number of the creation.
+        creation: u64,
+        /// That of the revision.
+        number: u32,
+    },
+}
+
+/// Who asks for a change.
+#[derive(Clone)]
+pub struct Author {
+    /// Whose what he creates is.
+    pub owner: Arc<str>,
+    /// By which door he came.
+    pub door: Arc<str>,
+    /// Whether what others created is his to change, too.
+    pub is_admin: bool,
+    /// Whether nothing is outside of what is his to change.
+    pub is_of_everything: bool,
+    /// So many schedules may be his; without, any number.
+    pub most: Option<usize>,
+    /// Whether something of the event of this name is his to change.
+    pub covers: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+impl Author {
+    /// Whoever may change everything.
+    pub fn admin(owner: &str, door: &str) -> Self {
+        Self {
+            owner: owner.into(),
+            door: door.into(),
+            is_admin: true,
+            is_of_everything: true,
+            most: None,
+            covers: Arc::new(|_| true),
+        }
+    }
+
+    /// Who created a schedule, and only changes what he created.
+    pub fn owner(owner: &str, door: &str) -> Self {
+        Self { is_admin: false, ..Self::admin(owner, door) }
+    }
+}
+
+impl fmt::Debug for Author {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { owner, door, is_admin, .. } = self;
+        f.debug_struct("Author")
+            .field("owner", owner)
+            .field("door", door)
+            .field("is_admin", is_admin)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The message that a request came as: of an owner's messages each has another id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Of all that it asks for: another request under the same id is refused.
+    pub digest: Digest,
+}
+
+/// Who asks for something else than a change of schedules.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// He.
+    pub by: Author,
+    /// Where it came as a message: the same one may come again.
+    pub message: Option<Message>,
+    /// Nothing is done unless it can be done to all that are named.
+    pub whole: bool,
+}
+
+impl Asker {
+    /// Somebody who asks by himself, for as much as can be done.
+    pub fn new(by: Author) -> Self {
+        Self { by, message: None, whole: false }
+    }
+}
+
+/// A digest of what somebody asks for.
+pub type Digest = [u8; 32];
+
+/// What became of one change.
+// Lies in the store: what is added goes behind what is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// There is a new schedule.
+    Created {
+        /// Its creation number.
+        creation: u64,
+        /// Its revision.
+        revision: u32,
+        /// It is due after this instant.
+        since: Timestamp,
+    },
+    /// The schedule is another one now.
+    Changed {
+        /// Its creation number, as before.
+        creation: u64,
+        /// Its revision.
+        revision: u32,
+        /// It is due after this instant as it says now; before, as it said before.
+        since: Timestamp,
+    },
+    /// It was as it is wanted already.
+    Unchanged {
+        /// Its creation number.
+        creation: u64,
+        /// Its revision.
+        revision: u32,
+    },
+    /// The schedule is gone.
+    Deleted {
+        /// Its creation number.
+        creation: u64,
+        /// Its last revision.
+        revision: u32,
+        /// What was due through this instant is sent all the same.
+        through: Timestamp,
+    },
+    /// There was none.
+    GoneAlready,
+    /// Nothing changed.
+    Refused(Refusal),
+    /// Nothing of the schedule is handed over.
+    Paused {
+        /// The pause.
+        pause: Pause,
+        /// It had begun before.
+        was_paused: bool,
+    },
+    /// The schedule goes on.
+    Resumed {
+        /// The pause that has ended; none: there was none.
+        pause: Option<Pause>,
+        /// When.
+        through: Timestamp,
+        /// What becomes of what fell due meanwhile.
+        how: OnResume,
+    },
+    /// An event goes out.
+    Triggered {
+        /// When it is due.
+        due: Timestamp,
+        /// The number of its schedule's creation; 0 for a file's.
+        creation: u64,
+    },
+}
+
+/// Why a change is refused.
+// Lies in the store, too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// The name is that of a file's schedule.
+    FileOwned,
+    /// It was created by somebody else.
+    NotOwner {
+        /// By whom.
+        owner: Arc<str>,
+    },
+    /// Its event is none of those that the caller may change something about.
+    OutsideDomains {
+        /// It.
+        event: Arc<str>,
+    },
+    /// Its event is one of the clock's own.
+    ReservedEvent {
+        /// It.
+        event: Arc<str>,
+    },
+    /// Something of this name is there, and nothing should be.
+    Exists {
+        /// Its revision.
+        revision: u32,
+    },
+    /// Another revision is there than should be.
+    Stale {
+        /// Which; `None`: there is none.
+        revision: Option<u32>,
+    },
+    /// It is due once, and its event may be on its way already.
+    MayHaveBeenSent {
+        /// When it is due.
+        due: Timestamp,
+    },
+    /// It would never be due.
+    NeverDue,
+    /// Its definition can't be used.
+    Invalid {
+        /// See [`ScheduleChange::Invalid`].
+        faults: Arc<str>,
+    },
+    /// Its name occurs twice in a request that is all or nothing.
+    Twice,
+    /// Another change of a request that is all or nothing is refused.
+    Another,
+    /// Something else was asked for under this message id before.
+    MessageIdUsed,
+    /// Its owner has as many schedules as he may.
+    TooMany {
+        /// How many that are.
+        most: usize,
+    },
+    /// There is no schedule of this name.
+    NoSuchSchedule {
+        /// It.
+        name: Arc<str>,
+    },
+    /// One of those that were counted is not as it was then.
+    NotAsCounted {
+        /// Which.
+        name: Arc<str>,
+    },
+    /// It is due once, and that is settled since lately; or what is wanted is, for nothing would be sent of it.
+    AlreadySettled {
+        /// When it was due.
+        due: Timestamp,
+    },
+}
+
+impl Verdict {
+    /// Whether something is another thing than before.
+    pub fn is_change(&self) -> bool {
+        matches!(self, Self::Created { .. } | Self::Changed { .. } | Self::Deleted { .. })
+    }
+}
+
+impl ScheduleChange {
+    /// The schedule that it is about.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Put { definition, .. } => definition.name(),
+            Self::Delete { name, .. } | Self::Invalid { name, .. } => name,
+        }
+    }
+
+    /// About how many bytes it takes while it waits.
+    pub(super) fn bytes(&self) -> usize {
+        const BESIDE: usize = 128;
+        BESIDE
+            + match self {
+                Self::Put { definition, .. } => definition.bytes(),
+                Self::Delete { name, .. } => name.len(),
+                Self::Invalid { name, faults } => name.len() + faults.len(),
+            }
+    }
+}
