@@ -2,32 +2,37 @@
 
 use super::{
     ClockLoop, Command, Decided,
-    handle::{KEPT, NEIGHBOURS, PAGE, PauseAnswer, PauseChanged, PauseFor, PauseLength, Unchanged},
+    handle::{ChangesAnswer, EarlierAnswer, KEPT, NEIGHBOURS, NotDecided, PAGE, PauseChanged, Unchanged},
+    operations::OperationPromises,
+    pauses::{PauseChange, PausePromises},
+    triggers::TriggerPromises,
 };
-use crate::engine::{ClockState, Engine, Input, Notice, OnResume, Parked, PauseEnd, PauseRequest, Scope};
-use ponos::event::Timestamp;
-use std::{collections::BTreeMap, ops::Bound};
+use crate::engine::{Asker, Engine, Input, Message, Parked, PauseEnd, Triggered, Verdict};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use tokio::sync::oneshot;
 use tracing::warn;
 
 /// An answer that is given once the write with this ticket is durable.
 pub(super) struct Promise(u64, Decided, oneshot::Sender<Decided>);
 
-/// Who waits until everything that was decided is written, or a pause is, by the number of their command.
+/// Who waits until everything that was decided is written, or a pause is, or changes are, by the number of their command.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
     last: u64,
     waiting: BTreeMap<u64, oneshot::Sender<Result<(), String>>>,
-    pauses: BTreeMap<u64, PausePromise>,
+    pub(super) pauses: PausePromises,
+    pub(super) triggers: TriggerPromises,
+    pub(super) operations: OperationPromises,
+    pub(super) requests: BTreeMap<u64, oneshot::Sender<ChangesAnswer>>,
+    answers: BTreeMap<u64, (Vec<Verdict>, oneshot::Sender<EarlierAnswer>)>,
 }
 
-/// Who waits until a pause, or a resume, is durable.
-#[derive(Debug)]
-struct PausePromise {
-    is_resume: bool,
-    /// As far as it is known.
-    changed: PauseChanged,
-    reply: oneshot::Sender<PauseAnswer>,
+/// In the name of whoever asks.
+pub(super) fn by(asker: Option<Box<Asker>>, input: Input) -> Input {
+    match asker {
+        Some(asker) => Input::By(asker, Box::new(input)),
+        None => input,
+    }
 }
 
 impl Writes {
@@ -36,42 +41,69 @@ impl Writes {
         for (_, reply) in std::mem::take(&mut self.waiting) {
             drop(reply.send(Err(why.to_owned())));
         }
-        for (_, PausePromise { is_resume, reply, .. }) in std::mem::take(&mut self.pauses) {
-            let what = match is_resume {
-                true => {
-                    "the pause has ended, but the store can't be written: nothing is sent before it can, and after a restart until then the clock is paused"
-                }
-                false => "it is in effect, but the store can't be written, and a restart may forget it",
-            };
-            drop(reply.send(Err(Unchanged::Unavailable(format!("{what}: {why}")))));
+        self.pauses.fail(why);
+        self.triggers.fail(why);
+        self.operations.fail(why);
+        for (_, (_, reply)) in std::mem::take(&mut self.answers) {
+            drop(reply.send(Err(why.to_owned())));
+        }
+        for (_, reply) in std::mem::take(&mut self.requests) {
+            let what = format!(
+                "whether it is done is not known before the store can be written again, for that fails: {why}; ask again then, what was done is not done twice"
+            );
+            drop(reply.send(Err(NotDecided::Unknown(what))));
         }
     }
 
-    /// A pause that ends was maybe not ended by whoever waits: its own end may come first.
-    pub(super) fn notice(&mut self, notice: &Notice) {
-        let Notice::Resumed { through, how, .. } = notice else { return };
-        for promise in self.pauses.values_mut() {
-            promise.changed.ended.get_or_insert(PauseEnd { at: *through, on_resume: *how });
-        }
+    pub(super) fn next_command(&mut self) -> u64 {
+        self.last += 1;
+        self.last
     }
 
-    fn answer_pause(&mut self, command: u64, why: Unchanged) {
-        if let Some(promise) = self.pauses.remove(&command) {
-            drop(promise.reply.send(Err(why)));
+    /// What was decided about a command that asks for no change of schedules: it is refused, or is answered as before.
+    pub(super) fn decided(&mut self, command: u64, verdict: Verdict) {
+        match verdict {
+            Verdict::Paused { pause, was_paused } => {
+                let before = was_paused.then(|| pause.clone());
+                let changed =
+                    PauseChanged { before, ended: None, after: Some(pause), count: 1, left_out: Vec::new() };
+                self.pauses.keep_again(command, changed);
+            }
+            Verdict::Resumed { pause, through, how } => {
+                let ended = pause.as_ref().map(|_| PauseEnd { at: through, on_resume: how });
+                let count = usize::from(pause.is_some());
+                let changed = PauseChanged { before: pause, ended, after: None, count, left_out: Vec::new() };
+                self.pauses.keep_again(command, changed);
+            }
+            Verdict::Triggered { due, creation } => {
+                self.triggers.keep_one(command, Triggered { due, creation });
+            }
+            Verdict::Refused(refusal) => {
+                self.triggers.refuse(command, Unchanged::Refused(refusal.clone()));
+                self.operations.refuse(command, Unchanged::Refused(refusal.clone()));
+                self.pauses.refuse(command, Unchanged::Refused(refusal));
+            }
+            Verdict::Created { .. }
+            | Verdict::Changed { .. }
+            | Verdict::Unchanged { .. }
+            | Verdict::Deleted { .. }
+            | Verdict::GoneAlready => {}
         }
     }
-}
-
-/// A change of the present pause.
-enum PauseChange {
-    Pause(PauseFor),
-    Resume(OnResume),
 }
 
 impl ClockLoop {
     /// A reply that nobody waits for any more is dropped.
     pub(super) fn on_command(&mut self, command: Command) {
         match command {
+            Command::By(asker, command) => self.on_command_of(Some(asker), *command),
+            command => self.on_command_of(None, command),
+        }
+    }
+
+    fn on_command_of(&mut self, asker: Option<Box<Asker>>, command: Command) {
+        match command {
+            Command::By(_, command) => self.on_command_of(asker, *command),
             Command::Schedules(after, reply) => {
                 let page = self.engine.running_after(after.as_deref()).take(PAGE);
                 drop(reply.send(page.collect()));
@@ -96,72 +128,66 @@ impl ClockLoop {
             Command::Write(reply) => self.write(reply),
             Command::Release(numbers, reply) => {
                 let is_free = |engine: &Engine, number| !engine.is_being_sent(number);
-                self.decide_parked(numbers, Input::Release, is_free, reply);
+                self.decide_parked(asker, numbers, (Input::Release, is_free), reply);
             }
             Command::Drop(numbers, reply) => {
-                self.decide_parked(numbers, Input::Drop, Engine::is_droppable, reply);
+                self.decide_parked(asker, numbers, (Input::Drop, Engine::is_droppable), reply);
             }
-            Command::Pause(asked, reply) => self.change_pause(PauseChange::Pause(asked), reply),
-            Command::Resume(how, reply) => self.change_pause(PauseChange::Resume(how), reply),
-            Command::Reload(reply) => self.read_schedules(Some(reply)),
+            Command::Pause(asked, reply) => self.change_pause(asker, PauseChange::Pause(asked), reply),
+            Command::Resume(scope, how, reply) => {
+                self.change_pause(asker, PauseChange::Resume(scope, how), reply)
+            }
+            Command::Trigger(name, id, reply) => self.trigger(asker, (name, id), reply),
+            Command::Covered(name, queue, reply) => {
+                drop(reply.send(self.engine.covered(&name, queue.as_deref())));
+            }
+            Command::Operate(id, operation, reply) => {
+                let begin = |id| move |command| Input::Operate { command, id, operation };
+                self.operate(asker, (id.clone(), begin(id)), reply);
+            }
+            Command::Cancel(id, reply) => {
+                let cancel = |id| move |command| Input::Cancel { command, id };
+                self.operate(asker, (id.clone(), cancel(id)), reply);
+            }
+            Command::Operation(id, reply) => drop(reply.send(self.operation(&id))),
+            Command::Operations(reply) => drop(reply.send(self.operations())),
+            Command::Change(asked, reply) => self.change_schedules(asked, reply),
+            Command::Answered(owner, message, changes, reply) => {
+                self.tell_again((owner, message, changes), reply);
+            }
+            Command::Reload(reply) => self.read_schedules(Some((reply, asker))),
         }
+    }
+
+    /// A number for the engine's answer.
+    pub(super) fn next_command(&mut self) -> u64 {
+        self.writes.next_command()
+    }
+
+    fn tell_again(
+        &mut self,
+        (owner, message, changes): (Arc<str>, Message, usize),
+        reply: oneshot::Sender<EarlierAnswer>,
+    ) {
+        let Some(verdicts) = self.engine.answer_again(&owner, &message, changes) else {
+            return drop(reply.send(Ok(None)));
+        };
+        if self.engine.is_written() {
+            return drop(reply.send(Ok(Some(verdicts))));
+        }
+        let command = self.next_command();
+        self.writes.answers.insert(command, (verdicts, reply));
+        self.step(Input::Write { command });
     }
 
     fn write(&mut self, reply: oneshot::Sender<Result<(), String>>) {
         if let Some(why) = &self.store_failing {
             return drop(reply.send(Err(why.clone())));
         }
-        self.writes.last += 1;
+        let command = self.next_command();
         self.writes.waiting.retain(|_, waiting| !waiting.is_closed());
-        self.writes.waiting.insert(self.writes.last, reply);
-        self.step(Input::Write { command: self.writes.last });
-    }
-
-    fn change_pause(&mut self, change: PauseChange, reply: oneshot::Sender<PauseAnswer>) {
-        if let Some(why) = &self.store_failing {
-            let what = format!("nothing changed, for the store can't be written: {why}");
-            return drop(reply.send(Err(Unchanged::Unavailable(what))));
-        }
-        self.writes.last += 1;
-        let command = self.writes.last;
-        let is_resume = matches!(change, PauseChange::Resume(_));
-        let changed = PauseChanged { before: self.engine.paused().cloned(), ..PauseChanged::default() };
-        self.writes.pauses.insert(command, PausePromise { is_resume, changed, reply });
-        // How the clock is may have changed since the last step.
-        self.step(Input::Tick);
-        match self.pause_input(command, change) {
-            Ok(input) => self.step(input),
-            Err(why) => self.writes.answer_pause(command, why),
-        }
-        self.show_status();
-    }
-
-    fn pause_input(&self, command: u64, change: PauseChange) -> Result<Input, Unchanged> {
-        if matches!(self.engine.clock(), ClockState::Held { .. }) {
-            let what = format!(
-                "nothing changed, for the wall clock jumped ahead and is held until it has proved stable; nothing is sent meanwhile: try again once it is believed, {} s after the jump (clock.settle)",
-                self.settle as f64 / 1_000.0
-            );
-            return Err(Unchanged::Unavailable(what));
-        }
-        let scope = Scope::All;
-        Ok(match change {
-            PauseChange::Pause(PauseFor { by, note, end }) => {
-                let until = end.map(|(length, on_resume)| self.pause_end(length, on_resume)).transpose()?;
-                Input::Pause { command, scope, request: PauseRequest { by, note, until } }
-            }
-            PauseChange::Resume(how) => Input::Resume { command, scope, how },
-        })
-    }
-
-    /// By the engine's time, which ends the pause: where the wall clock was set back, that is ahead of it.
-    fn pause_end(&self, length: PauseLength, on_resume: OnResume) -> Result<PauseEnd, Unchanged> {
-        let now = self.engine.now();
-        match length {
-            PauseLength::For(millis) => Ok(PauseEnd { at: now.plus(millis), on_resume }),
-            PauseLength::Until(at) if at > now => Ok(PauseEnd { at, on_resume }),
-            PauseLength::Until(at) => Err(Unchanged::Invalid(is_past(at, now, self.stepped_at))),
-        }
+        self.writes.waiting.insert(command, reply);
+        self.step(Input::Write { command });
     }
 
     /// They changed nothing.
@@ -169,15 +195,22 @@ impl ClockLoop {
         warn!(?commands, "{why}: these commands changed nothing");
         for command in commands {
             let what = format!("nothing changed, for {why}; try again later");
-            self.writes.answer_pause(*command, Unchanged::Unavailable(what));
+            if let Some(reply) = self.writes.requests.remove(command) {
+                drop(reply.send(Err(NotDecided::TooMany(what))));
+                continue;
+            }
+            self.writes.triggers.refuse(*command, Unchanged::Unavailable(what.clone()));
+            self.writes.operations.refuse(*command, Unchanged::Unavailable(what.clone()));
+            self.writes.pauses.refuse(*command, Unchanged::Unavailable(what));
         }
     }
 
     /// What the engine writes behind was given to the store before: that is waited for apart from the loop.
     pub(super) fn on_durable(&mut self, commands: &[u64]) {
-        for promise in commands.iter().filter_map(|command| self.writes.pauses.remove(command)) {
-            let after = self.engine.paused().cloned();
-            drop(promise.reply.send(Ok(PauseChanged { after, ..promise.changed })));
+        commands.iter().for_each(|command| self.writes.pauses.keep(*command, &self.engine));
+        commands.iter().for_each(|command| self.writes.operations.keep(*command, &self.engine));
+        for (verdicts, reply) in commands.iter().filter_map(|command| self.writes.answers.remove(command)) {
+            drop(reply.send(Ok(Some(verdicts))));
         }
         for mut reply in commands.iter().filter_map(|command| self.writes.waiting.remove(command)) {
             let store = self.store.clone();
@@ -192,14 +225,15 @@ impl ClockLoop {
 
     fn decide_parked(
         &mut self,
+        asker: Option<Box<Asker>>,
         numbers: Vec<u64>,
-        decision: impl Fn(Vec<u64>) -> Input,
-        is_free: impl Fn(&Engine, u64) -> bool,
+        (decision, is_free): (impl Fn(Vec<u64>) -> Input, impl Fn(&Engine, u64) -> bool),
         reply: oneshot::Sender<Decided>,
     ) {
         let mut decided = Decided::default();
         for number in numbers {
             match self.engine.parked().get(&number) {
+                Some(parked) if !self.is_his(asker.as_deref(), parked) => {}
                 Some(_) if !is_free(&self.engine, number) => decided.being_sent.push(number),
                 Some(_) => decided.done.push(number),
                 None => {}
@@ -209,7 +243,14 @@ impl ClockLoop {
         let ticket = if decided.done.is_empty() { 0 } else { self.engine.next_write() };
         let decision = decision(decided.done.clone());
         self.promised.push(Promise(ticket, decided, reply));
-        self.step(decision);
+        self.step(by(asker, decision));
+    }
+
+    /// Whether a parked event is of his domains, whoever had its number when he looked.
+    fn is_his(&self, asker: Option<&Asker>, parked: &Parked) -> bool {
+        let Some(Asker { by, .. }) = asker.filter(|asker| !asker.by.is_of_everything) else { return true };
+        let revision = self.engine.revision(&(parked.schedule.clone(), parked.revision));
+        revision.is_some_and(|revision| (by.covers)(revision.definition.event()))
     }
 
     /// Answers commands once what they changed is durable.
@@ -218,15 +259,5 @@ impl ClockLoop {
         for Promise(_, decided, reply) in self.promised.extract_if(.., kept) {
             drop(reply.send(decided));
         }
-    }
-}
-
-/// Why a pause can't end at this instant.
-fn is_past(at: Timestamp, now: Timestamp, wall: Timestamp) -> String {
-    match now > wall {
-        true => format!(
-            "until: {at} is past: the clock had come to {now} before it was set back, and counts from there"
-        ),
-        false => format!("until: {at} is past; it is {now}"),
     }
 }

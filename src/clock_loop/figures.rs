@@ -15,6 +15,8 @@ pub enum Degraded {
     Schedules,
     /// Everything is paused.
     Paused,
+    /// Some schedules are paused by their names.
+    PausedByName,
     /// The files were refused, and the last accepted ones are used.
     FilesRefused,
     /// Another clock has this name.
@@ -33,16 +35,19 @@ pub enum Degraded {
     Loading,
     /// Calendars have run out.
     Calendars,
+    /// No commands are taken, though they should be.
+    Commands,
 }
 
 impl Degraded {
     /// All of them: first the reasons for not being ready, then the warnings.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Broker,
         Self::Clock,
         Self::Store,
         Self::Schedules,
         Self::Paused,
+        Self::PausedByName,
         Self::FilesRefused,
         Self::SecondClock,
         Self::SetBack,
@@ -52,6 +57,7 @@ impl Degraded {
         Self::Parked,
         Self::Loading,
         Self::Calendars,
+        Self::Commands,
     ];
 
     /// The word for it.
@@ -62,6 +68,7 @@ impl Degraded {
             Self::Store => "store",
             Self::Schedules => "schedules",
             Self::Paused => "paused",
+            Self::PausedByName => "paused-by-name",
             Self::FilesRefused => "files-refused",
             Self::SecondClock => "second-clock",
             Self::SetBack => "set-back",
@@ -71,6 +78,7 @@ impl Degraded {
             Self::Parked => "parked",
             Self::Loading => "loading",
             Self::Calendars => "calendars",
+            Self::Commands => "commands",
         }
     }
 }
@@ -161,21 +169,23 @@ mod tests {
             Degraded::Store => 2,
             Degraded::Schedules => 3,
             Degraded::Paused => 4,
-            Degraded::FilesRefused => 5,
-            Degraded::SecondClock => 6,
-            Degraded::SetBack => 7,
-            Degraded::Redeclared => 8,
-            Degraded::Unconfirmed => 9,
-            Degraded::Refused => 10,
-            Degraded::Parked => 11,
-            Degraded::Loading => 12,
-            Degraded::Calendars => 13,
+            Degraded::PausedByName => 5,
+            Degraded::FilesRefused => 6,
+            Degraded::SecondClock => 7,
+            Degraded::SetBack => 8,
+            Degraded::Redeclared => 9,
+            Degraded::Unconfirmed => 10,
+            Degraded::Refused => 11,
+            Degraded::Parked => 12,
+            Degraded::Loading => 13,
+            Degraded::Calendars => 14,
+            Degraded::Commands => 15,
         }
     }
 
     #[test]
     fn every_reason_is_among_all_of_them() {
-        assert_eq!(Degraded::ALL.map(place).to_vec(), (0..=13).collect::<Vec<_>>());
+        assert_eq!(Degraded::ALL.map(place).to_vec(), (0..=15).collect::<Vec<_>>());
     }
 
     #[test]

@@ -2,10 +2,16 @@
 
 use super::{Degraded, Figures};
 use crate::{
-    engine::{KeptPage, OldestPage, OnResume, Parked, Pause, PauseEnd, Revision, ScheduleStatus},
+    engine::{
+        Asker, Author, Covered, KeptPage, Message, OldestPage, OnResume, Operation, Parked, Pause, PauseEnd,
+        Refusal, Revision, ScheduleChange, ScheduleStatus, Scope, Triggered, Verdict,
+    },
     schedule::Packed,
 };
-use ponos::{broker::Link, event::Timestamp};
+use ponos::{
+    broker::Link,
+    event::{CommandId, Timestamp},
+};
 use serde::Serialize;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,6 +20,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub const PAGE: usize = 256;
 /// Revisions in an answer to [`Command::Kept`] at most: some tenths of a millisecond.
 pub const KEPT: usize = 1_000;
+/// Changes in a [`Command::Change`] at most.
+pub const CHANGES: usize = 1_000;
 /// Definitions in an answer to [`Command::Neighbours`] at most.
 pub const NEIGHBOURS: usize = 1_000;
 
@@ -44,10 +52,29 @@ pub enum Command {
     Release(Vec<u64>, oneshot::Sender<Decided>),
     /// Drop these parked events for ever; answered once that is durable.
     Drop(Vec<u64>, oneshot::Sender<Decided>),
-    /// Hand nothing over from now on; answered once that is durable.
+    /// Hand nothing of these over from now on; answered once that is durable.
     Pause(PauseFor, oneshot::Sender<PauseAnswer>),
-    /// End the present pause; answered once that is durable.
-    Resume(OnResume, oneshot::Sender<PauseAnswer>),
+    /// End the present pauses of these; answered once that is durable.
+    Resume(Scope, OnResume, oneshot::Sender<PauseAnswer>),
+    /// Send an event of this schedule now, for this command; answered once that is durable.
+    Trigger(Arc<str>, CommandId, oneshot::Sender<TriggerAnswer>),
+    /// What of this schedule's past needs no backfill, to all or to this queue alone.
+    Covered(Arc<str>, Option<Arc<str>>, oneshot::Sender<Option<Covered>>),
+    /// Begin this operation, unless there is one of this id; answered once that is durable, with the one of this id.
+    Operate(CommandId, Box<Operation>, oneshot::Sender<OperationAnswer>),
+    /// End this operation, if it runs; answered once that is durable.
+    Cancel(CommandId, oneshot::Sender<OperationAnswer>),
+    /// The operation of this id.
+    Operation(CommandId, oneshot::Sender<Option<OperationStatus>>),
+    /// All operations that are known.
+    Operations(oneshot::Sender<Vec<OperationStatus>>),
+    /// Put and delete schedules; answered, change by change, once that is durable.
+    Change(ChangesAsked, oneshot::Sender<ChangesAnswer>),
+    /// Another one, for which somebody asks who is known: it is done as far as it is his to do, and the log of changes says so.
+    By(Box<Asker>, Box<Command>),
+    /// What was answered to this owner's message, which asks for so many changes; none: it did not come before. Answered once that
+    /// is durable, or with the reason why it can't be.
+    Answered(Arc<str>, Message, usize, oneshot::Sender<EarlierAnswer>),
     /// Read the schedule files again; answers with what the operator should know.
     Reload(oneshot::Sender<Result<String, String>>),
 }
@@ -64,6 +91,8 @@ pub struct Decided {
 /// A pause that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PauseFor {
+    /// Of what.
+    pub scope: Scope,
     /// Who asks.
     pub by: Arc<str>,
     /// Why.
@@ -81,10 +110,59 @@ pub enum PauseLength {
     For(i64),
 }
 
+/// Changes of schedules that are asked for, [`CHANGES`] at most.
+#[derive(Debug)]
+pub struct ChangesAsked {
+    /// Who asks.
+    pub by: Author,
+    /// Where it came as a message, which may come again.
+    pub message: Option<Message>,
+    /// All of them or none.
+    pub atomic: bool,
+    /// What is asked for.
+    pub changes: Vec<ScheduleChange>,
+}
+
+/// What was answered before, if anything was; or why that can't be written.
+pub type EarlierAnswer = Result<Option<Vec<Verdict>>, String>;
+
+/// What became of each change that was asked for, in their order.
+pub type ChangesAnswer = Result<Vec<Verdict>, NotDecided>;
+
+/// Why there is no verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotDecided {
+    /// Nothing changed: too many others wait.
+    TooMany(String),
+    /// Nothing changed, and nothing can at present.
+    Unavailable(String),
+    /// It is done or not, wholly: that is not known at present.
+    Unknown(String),
+}
+
 /// The answer to a pause or a resume.
 pub type PauseAnswer = Result<PauseChanged, Unchanged>;
 
-/// What became of a pause or a resume.
+/// An operation as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationStatus {
+    /// Its id.
+    pub id: CommandId,
+    /// What it is; what is left of it is counted.
+    pub operation: Operation,
+    /// How many of its events are not made yet.
+    pub left: u64,
+    /// How many are made, and not settled.
+    pub outstanding: usize,
+}
+
+/// The answer to a trigger.
+pub type TriggerAnswer = Result<Triggered, Unchanged>;
+
+/// The answer where an operation begins, or ends: how it is.
+pub type OperationAnswer = Result<OperationStatus, Unchanged>;
+
+/// What became of a pause or a resume. Of several names, what is said of a pause is said of the first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PauseChanged {
     /// The pause before it, if there was one.
@@ -93,15 +171,27 @@ pub struct PauseChanged {
     pub ended: Option<PauseEnd>,
     /// The pause after it.
     pub after: Option<Pause>,
+    /// Of names: to how many it was done.
+    pub count: usize,
+    /// Names for whose pauses there was no room: what is skipped of too many earlier ones of theirs is not settled yet.
+    pub left_out: Vec<Arc<str>>,
 }
 
-/// Why a pause or a resume is not done.
+/// Why something is not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unchanged {
     /// It can't be done as it was asked for.
     Invalid(String),
-    /// It can't be done at present; or it is done, and not durable.
+    /// It is not his to do, or there is nothing that it could be done to.
+    Refused(Refusal),
+    /// Something else stands in the way.
+    Conflict(String),
+    /// So much of this was asked for already.
+    TooMany(String),
+    /// It is not done, and can't be at present.
     Unavailable(String),
+    /// It is done, or will be, and may be forgotten: it is not durable.
+    Unknown(String),
 }
 
 /// A handle onto the running clock.
@@ -131,6 +221,8 @@ pub struct Status {
     pub degraded: Vec<Degraded>,
     /// The present pause: while it lasts nothing is handed over.
     pub paused: Option<Pause>,
+    /// How many schedules are paused by their names.
+    pub paused_by_name: usize,
     /// The connection to the broker.
     #[serde(skip)]
     pub link: Link,
@@ -159,6 +251,7 @@ impl Status {
             warnings: Vec::new(),
             degraded: Vec::new(),
             paused: None,
+            paused_by_name: 0,
             link,
             confirmed: 0,
             returned: 0,

@@ -2,28 +2,34 @@
 //! all I/O of the clock's main job is here; what is to be done is decided in `engine`.
 
 mod apart;
+mod changes;
 mod commands;
 mod figures;
 mod handle;
 mod link;
+mod operations;
 mod parts;
+mod pauses;
 mod reload;
 mod render;
 mod shutdown;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod triggers;
 
 pub use figures::{Degraded, Figures};
 pub use handle::{
-    Command, Decided, Handle, KEPT, NEIGHBOURS, PAGE, PauseAnswer, PauseChanged, PauseFor, PauseLength,
-    Status, Unchanged,
+    CHANGES, ChangesAnswer, ChangesAsked, Command, Decided, EarlierAnswer, Handle, KEPT, NEIGHBOURS,
+    NotDecided, OperationAnswer, OperationStatus, PAGE, PauseAnswer, PauseChanged, PauseFor, PauseLength,
+    Status, TriggerAnswer, Unchanged,
 };
 pub use parts::{Failure, Late, Loader, Parts, Remarks, Report};
 
 use crate::{
     clock::{self, Alarm},
     engine::{Action, Answer, ClockState, Engine, Handover, Input, Prepared},
+    schedule::Calendars,
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use commands::{Promise, Writes};
@@ -37,10 +43,7 @@ use ponos::{
 use reload::{Loaded, Reloads};
 use status::Longest;
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
-use tokio::{
-    sync::{mpsc, watch},
-    task::yield_now,
-};
+use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, info};
 
 /// The loop turns at least this often (milliseconds), so that health checks see it alive.
@@ -69,6 +72,7 @@ pub struct ClockLoop {
     link: watch::Receiver<Link>,
     exchange: Arc<str>,
     loader: Loader,
+    calendars: watch::Receiver<Option<Calendars>>,
     remarks: Remarks,
     /// Schedules that were not read yet at the start.
     late: Option<Late>,
@@ -152,6 +156,7 @@ impl ClockLoop {
             link,
             exchange: parts.exchange,
             loader: parts.loader,
+            calendars: parts.calendars,
             remarks: parts.remarks,
             late: None,
             reload: parts.reload,
@@ -179,11 +184,7 @@ impl ClockLoop {
             settle,
             failure: None,
         };
-        match parts.schedules {
-            Some(Ok(accepted)) => this.step(Input::Load(accepted)),
-            Some(Err(why)) => this.degraded = Some(reload::in_brief(&why)),
-            None => {}
-        }
+        this.begin_with(parts.schedules);
         this.late = parts.late;
         (this, Handle { commands: commands_in, status: status_out, recorded: recorded_out })
     }
@@ -246,11 +247,11 @@ impl ClockLoop {
             Some(()) = self.reload.recv() => Event::Reload,
             Some(loaded) = self.loaded.1.recv() => Event::Loaded(loaded),
             Some(command) = self.commands.recv(), if wake > now || !self.commanded => Event::Command(command),
-            () = yield_now(), if wake <= now => Event::Time,
+            () = tokio::task::yield_now(), if wake <= now => Event::Time,
             woken = alarm.wait(wake) => {
                 woken.map_or_else(|error| Event::Gone(Failure::Timer(error)), |()| Event::Time)
             }
-            () = yield_now(), if self.outbox.is_empty() && self.engine.can_prepare() => Event::Idle,
+            () = tokio::task::yield_now(), if self.outbox.is_empty() && self.engine.can_prepare() => Event::Idle,
         }
     }
 
@@ -319,12 +320,13 @@ impl ClockLoop {
                 self.post();
             }
             Action::Durable(commands) => self.on_durable(&commands),
-            Action::TooMany(commands) => {
-                self.refuse(&commands, "too much else waits to be written");
-            }
-            Action::TooManyPauses(commands) => {
-                self.refuse(&commands, "it is not settled yet what is skipped of many earlier pauses");
-            }
+            Action::Triggered(answers) => self.writes.triggers.keep(answers),
+            Action::Declined(all) => self.decline(all),
+            Action::Decided(decided) => self.on_decided(decided),
+            Action::TooMany(commands) => self.refuse(&commands, "too much else waits to be written"),
+            Action::TooManyPauses(commands) => self.refuse_pauses(commands),
+            Action::TooManyMessages(commands) => self.refuse(&commands, changes::TOO_MANY_MESSAGES),
+            Action::Unread(commands) => self.refuse_unread(&commands),
             Action::Record { rows, complete } => {
                 if let Ok(backlog) = self.store.append(rows, complete)
                     && backlog.dropped > 0

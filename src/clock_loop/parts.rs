@@ -2,7 +2,7 @@
 
 use crate::{
     engine::{Rules, Snapshot},
-    schedule::Packed,
+    schedule::{Calendars, Packed},
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use ponos::{
@@ -44,6 +44,8 @@ pub struct Parts {
     pub late: Option<Late>,
     /// Reads them again.
     pub loader: Loader,
+    /// Zone data and calendars, by which they were read last.
+    pub calendars: watch::Receiver<Option<Calendars>>,
     /// Warnings about the schedules read.
     pub remarks: Remarks,
     /// Says that it is time to read them again.

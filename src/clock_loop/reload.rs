@@ -1,9 +1,9 @@
 //! Reloads schedules on a blocking thread, because reading a folder may be slow.
 
-use super::{ClockLoop, status};
+use super::{ClockLoop, commands::by, status};
 use crate::{
     diagnostic::counted,
-    engine::{ClockState, Input, Notice},
+    engine::{Asker, ClockState, Input, Notice},
     schedule::Packed,
 };
 use tokio::sync::oneshot;
@@ -13,7 +13,7 @@ use tracing::{Span, error, info_span};
 const SHOWN: usize = 4_000;
 
 /// The beginning of a long list of faults, for the status.
-pub(super) fn in_brief(why: &str) -> String {
+fn in_brief(why: &str) -> String {
     match why.char_indices().nth(SHOWN) {
         None => why.to_owned(),
         Some((end, _)) => {
@@ -27,8 +27,9 @@ pub(super) fn in_brief(why: &str) -> String {
 /// Schedules that a reload has read.
 pub(super) struct Loaded(Result<Vec<Packed>, String>);
 
-/// Who wants to know how a reload ended.
-type Waiting = Vec<oneshot::Sender<Result<String, String>>>;
+/// Who wants to know how a reload ended, and who he is.
+pub(super) type Waits = (oneshot::Sender<Result<String, String>>, Option<Box<Asker>>);
+type Waiting = Vec<Waits>;
 
 /// One reload at a time: what was read earlier never replaces what was read later, and however many are asked for, one
 /// thread reads. Those asked for meanwhile are one more, for the files may have changed since they were looked at.
@@ -42,15 +43,17 @@ pub(super) struct Reloads {
     next: Option<Waiting>,
     /// What the load that ended last has changed.
     summary: Option<String>,
+    /// Schedules of the files that it did not take in, for the names exist at run time.
+    pub(super) taken: Option<String>,
 }
 
 impl Reloads {
     /// Whether one is to be begun now.
-    fn ask(&mut self, wants_to_know: Option<oneshot::Sender<Result<String, String>>>) -> bool {
+    fn ask(&mut self, wants_to_know: Option<Waits>) -> bool {
         let begins = self.under_way.is_none();
         let waiting = if begins { &mut self.under_way } else { &mut self.next }.get_or_insert_default();
         // A file system that hangs is asked again and again by those who did not wait.
-        waiting.retain(|reply| !reply.is_closed());
+        waiting.retain(|(reply, _)| !reply.is_closed());
         waiting.extend(wants_to_know);
         self.number += u64::from(begins);
         begins
@@ -66,6 +69,23 @@ impl Reloads {
 }
 
 impl ClockLoop {
+    /// Those that were read at the start, or why they could not be.
+    pub(super) fn begin_with(&mut self, read: Option<Result<Vec<Packed>, String>>) {
+        match read {
+            Some(Ok(accepted)) => self.load(None, accepted),
+            Some(Err(why)) => self.degraded = Some(in_brief(&why)),
+            None => {}
+        }
+    }
+
+    fn load(&mut self, asker: Option<Box<Asker>>, accepted: Vec<Packed>) {
+        let calendars = self.calendars.borrow().clone();
+        if let Some(calendars) = calendars {
+            self.step(Input::Calendars(calendars));
+        }
+        self.step(by(asker, Input::Load(accepted)));
+    }
+
     /// Has those taken in that were not read yet at the start, once they are.
     pub(super) fn await_late(&mut self) {
         if let Some(late) = self.late.take() {
@@ -77,7 +97,7 @@ impl ClockLoop {
     }
 
     /// Reads the schedules, once those are read that are being read.
-    pub(super) fn read_schedules(&mut self, wants_to_know: Option<oneshot::Sender<Result<String, String>>>) {
+    pub(super) fn read_schedules(&mut self, wants_to_know: Option<Waits>) {
         if self.reloads.ask(wants_to_know) {
             self.begin_reload();
         }
@@ -116,9 +136,12 @@ impl ClockLoop {
     pub(super) fn on_notice(&mut self, notice: &Notice) {
         status::tell(&self.clock, notice);
         self.counters.notice(notice);
-        self.writes.notice(notice);
-        if let Notice::Loaded(summary) = notice {
-            self.reloads.summary = Some(summary.to_string());
+        self.writes.pauses.notice(notice);
+        match notice {
+            Notice::Loaded(summary) => self.reloads.summary = Some(summary.to_string()),
+            Notice::NameTaken { .. } => self.reloads.taken = Some(notice.to_string()),
+            Notice::NameFree { .. } => self.read_schedules(None),
+            _ => {}
         }
     }
 
@@ -127,8 +150,9 @@ impl ClockLoop {
             Ok(accepted) => {
                 let count = accepted.len();
                 self.degraded = None;
-                self.reloads.summary = None;
-                self.step(Input::Load(accepted));
+                (self.reloads.summary, self.reloads.taken) = (None, None);
+                let asker = self.reloads.under_way.iter().flatten().find_map(|(_, asker)| asker.clone());
+                self.load(asker, accepted);
                 // Many go down in pieces, and the log says it then; nothing does while the clock is held.
                 let held = matches!(self.engine.clock(), ClockState::Held { .. });
                 let then = if held {
@@ -138,7 +162,10 @@ impl ClockLoop {
                 };
                 let later = || format!("{} read{then}", counted(count, "schedule"));
                 let said = self.reloads.summary.take().unwrap_or_else(later);
-                Ok(said)
+                match &self.reloads.taken {
+                    Some(taken) => Err(format!("{said}; but {taken}")),
+                    None => Ok(said),
+                }
             }
             Err(why) => {
                 error!("the schedules were read and refused; the last accepted ones stay in effect\n{why}");
@@ -148,7 +175,7 @@ impl ClockLoop {
         };
         self.show_status();
         let (waiting, again) = self.reloads.end();
-        for reply in waiting {
+        for (reply, _) in waiting {
             drop(reply.send(said.clone()));
         }
         if again {

@@ -2,7 +2,7 @@
 //! nothing else to do, as far as it is known what comes next.
 
 use crate::{
-    engine::{Handover, Prepared, occurrence_event},
+    engine::{Handover, Prepared, time_event},
     telemetry::EVENT_SPAN,
 };
 use ponos::{
@@ -22,20 +22,24 @@ const SKIPPED: &str = "khronos-skipped";
 
 /// The message for `handover`. What may differ between two sendings of one id travels in headers.
 pub(super) fn publishing(clock: &str, exchange: &Arc<str>, handover: &Handover) -> Publishing {
-    let Handover { token, era, schedule, stands_for, sent_at, lateness, skipped, .. } = handover;
-    let mut event = occurrence_event(clock, *era, schedule, *stands_for);
+    let Handover { token, era, schedule, kind, stands_for, sent_at, lateness, skipped, .. } = handover;
+    let mut event = time_event(clock, kind, *era, schedule, *stands_for);
     event.recorded_time = Some(*sent_at);
     event.traceparent = Some(traceparent(event.id.as_str()));
     event.extensions.set(LATENESS, HeaderValue::Int(*lateness));
     if *skipped > 0 {
         event.extensions.set(SKIPPED, skips(*skipped));
     }
-    Publishing {
-        token: *token,
-        lane: lane(&schedule.name),
-        exchange: exchange.clone(),
-        message: event.into_message(),
-    }
+    let mut message = event.into_message();
+    let exchange = match &handover.queue {
+        // The default exchange has each queue under its name.
+        Some(queue) => {
+            message.routing_key = queue.to_string();
+            Arc::from("")
+        }
+        None => exchange.clone(),
+    };
+    Publishing { token: *token, lane: lane(&schedule.name), exchange, message }
 }
 
 /// The same, taken from the messages rendered ahead if possible: only what differs between two sendings is set again.
@@ -71,10 +75,15 @@ fn lane(schedule: &str) -> u32 {
 }
 
 /// The span of an occurrence's event, around the lines of the log that are about it alone: with the ids of its trace context.
+/// `schedule` is what stands for its schedule in its id.
 pub(super) fn span(clock: &str, schedule: &str, due: Timestamp) -> Span {
+    span_of(clock, schedule, due, &EventKind::Occurrence)
+}
+
+fn span_of(clock: &str, schedule: &str, due: Timestamp, kind: &EventKind) -> Span {
     let span = info_span!(target: EVENT_SPAN, "event", trace_id = Empty, span_id = Empty);
     if !span.is_disabled() {
-        let id = OccurrenceId { clock, schedule, due, kind: &EventKind::Occurrence }.id();
+        let id = OccurrenceId { clock, schedule, due, kind }.id();
         let context = traceparent(id.as_str());
         if let Some(TraceParent { trace_id, parent_id }) = TraceParent::parse(&context) {
             span.record("trace_id", trace_id).record("span_id", parent_id);
@@ -85,8 +94,8 @@ pub(super) fn span(clock: &str, schedule: &str, due: Timestamp) -> Span {
 
 /// Logs that an event was sent.
 pub(super) fn log_sent(clock: &str, handover: &Handover) {
-    let Handover { schedule, stands_for, lateness, .. } = handover;
-    span(clock, &schedule.name, stands_for.last).in_scope(|| {
+    let Handover { schedule, kind, stands_for, lateness, .. } = handover;
+    span_of(clock, &schedule.id_name(), stands_for.last, kind).in_scope(|| {
         info!(
             target: "khronos::events",
             event = %schedule.event,

@@ -4,6 +4,7 @@ use super::{ClockLoop, Degraded, Figures, Status, render};
 use crate::{
     clock,
     engine::{ClockState, Notice, Refused},
+    schedule::id_name,
 };
 use ponos::{broker::Link, event::Timestamp};
 use std::{
@@ -36,6 +37,7 @@ impl ClockLoop {
             warnings,
             degraded,
             paused: self.engine.paused().cloned(),
+            paused_by_name: self.engine.count_paused_by_name(),
             link: self.link.borrow().clone(),
             confirmed: self.counters.confirmed,
             returned: self.counters.returned,
@@ -84,10 +86,18 @@ impl ClockLoop {
                 "{pause}; nothing is sent before it ends (`khronos resume --all --catch-up`, or `--skip`)"
             )
         });
+        let by_name = self.engine.first_paused_by_name().map(|(name, pause)| {
+            let and = match self.engine.count_paused_by_name() - 1 {
+                0 => String::new(),
+                others => format!(" and {others} others"),
+            };
+            format!("{name}{and}: {pause}; see `khronos list --state paused`")
+        });
         let refused = self.refused_warning();
         let degraded = self.degraded.as_ref().filter(|_| !self.engine.is_empty()).map(|why| {
             format!("schedules: the files were refused, the last accepted ones are in effect: {why}")
         });
+        let taken = self.reloads.taken.as_ref().map(|taken| format!("schedules: {taken}"));
         let unanswered = self.engine.unanswered_since().map(|since| self.engine.now().since(since));
         let unanswered = unanswered.filter(|millis| *millis > SLOW).map(|millis| {
             format!(
@@ -108,7 +118,9 @@ impl ClockLoop {
         let rival = self.rival.borrow().clone();
         let all = [
             (Degraded::Paused, paused),
+            (Degraded::PausedByName, by_name),
             (Degraded::FilesRefused, degraded),
+            (Degraded::FilesRefused, taken),
             (Degraded::SecondClock, rival),
             (Degraded::SetBack, set_back),
             (Degraded::Redeclared, mended),
@@ -181,8 +193,8 @@ impl Longest {
 /// Notices for the log, the alarming ones as errors.
 pub(super) fn tell(clock: &str, notice: &Notice) {
     match notice {
-        Notice::Parked { schedule, due, .. } => {
-            render::span(clock, schedule, *due).in_scope(|| error!("{notice}"));
+        Notice::Parked { schedule, creation, due, .. } => {
+            render::span(clock, &id_name(schedule, *creation), *due).in_scope(|| error!("{notice}"));
         }
         Notice::ClockHeld { .. }
         | Notice::ClockBehind { .. }
@@ -195,14 +207,17 @@ pub(super) fn tell(clock: &str, notice: &Notice) {
         | Notice::ClockResumed { .. }
         | Notice::PastOneShot { .. }
         | Notice::Paused(_)
+        | Notice::PausedByName { .. }
         | Notice::NameTaken { .. } => {
             warn!("{notice}")
         }
         Notice::ClockReleased
         | Notice::Loaded(_)
+        | Notice::NameFree { .. }
         | Notice::CaughtUp { .. }
         | Notice::Unheard { .. }
         | Notice::Resumed { .. }
+        | Notice::ResumedByName { .. }
         | Notice::Finished { .. } => {
             info!("{notice}")
         }

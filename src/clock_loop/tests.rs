@@ -19,11 +19,13 @@ use std::{
     time::Duration,
 };
 
+mod asked;
+mod commands;
 mod measured;
 mod pauses;
 
 /// A clock on memory, with one schedule that is often due.
-async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
+pub(crate) async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
     let memory = memory.clone();
     let opener =
         move || memory.open("khronos", Limits::default()).map(|store| Box::new(store) as Box<dyn Store>);
@@ -51,6 +53,7 @@ async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
             piece: 100,
             parked: 1_000,
             record_first: false,
+            keep_finished: 86_400_000,
         },
         store,
         snapshot,
@@ -60,6 +63,7 @@ async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
         schedules: Some(Ok(vec![Packed::build(&definition).unwrap()])),
         late: None,
         loader: Arc::new(|| Err("there are no files".into())),
+        calendars: tokio::sync::watch::channel(None).1,
         remarks: Arc::new(|_| Vec::new()),
         reload: tokio::sync::mpsc::channel(1).1,
         rival: tokio::sync::watch::channel(None).1,
@@ -106,39 +110,6 @@ async fn a_broker_that_confirms_nothing_is_told_of() {
         .status
         .wait_for(|status| status.warnings.iter().any(|said| said.contains("have not been confirmed for")));
     tokio::time::timeout(Duration::from_secs(60), told).await.expect("it is told in time").unwrap();
-    running.abort();
-}
-
-#[tokio::test]
-async fn what_is_due_comes_between_commands_however_many_are_waiting() {
-    let (publisher, mut task) = Publisher::channel(4);
-    let (clock_loop, handle) = ClockLoop::new(parts(&Memory::default(), publisher).await);
-    let running = tokio::spawn(clock_loop.run(shutdown().1));
-    task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
-    let askers: Vec<_> = (0..200)
-        .map(|_| {
-            let commands = handle.commands.clone();
-            tokio::spawn(async move {
-                loop {
-                    let (reply, answer) = tokio::sync::oneshot::channel();
-                    commands.send(Command::Schedules(None, reply)).await.unwrap();
-                    answer.await.unwrap();
-                }
-            })
-        })
-        .collect();
-    let some = async {
-        for _ in 0..3 {
-            let batch = task.submitted.recv().await.unwrap();
-            let settle = |one: ponos::broker::Publishing| Settlement {
-                token: one.token,
-                outcome: PublishOutcome::Confirmed { returned: false },
-            };
-            task.settled.send(batch.into_iter().map(settle).collect()).await.unwrap();
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), some).await.expect("events go out");
-    askers.iter().for_each(tokio::task::JoinHandle::abort);
     running.abort();
 }
 

@@ -1,22 +1,27 @@
 //! What every store does, whichever it is. Each adapter runs the whole suite.
 
+mod changes;
 mod clocks;
 mod kinds;
 mod lost;
 mod pauses;
 mod readers;
 mod terms;
+mod triggers;
+mod trimming;
 
 use super::{Fault, Limits, Memory, SledOptions, SledStore, Store, StoreError};
 use crate::{
     engine::{
-        Coalesced, Commit, OneShot, Origin, Outcome, Parked, Pauses, RecordRow, Revision, Row, Sent,
-        SkipReason, Snapshot, Span,
+        Coalesced, Commit, OneShot, Outcome, Parked, Pauses, RecordRow, Revision, Row, Sent, SkipReason,
+        Snapshot, Span,
     },
     schedule::{
-        CatchUpDefinition, Definition, DstDefinition, Packed, ResendsDefinition, TimingDefinition, ZoneData,
+        CatchUpDefinition, Created, Definition, DstDefinition, Packed, ResendsDefinition, TimingDefinition,
+        ZoneData,
     },
 };
+use changes::*;
 use clocks::*;
 use kinds::*;
 use lost::*;
@@ -25,11 +30,12 @@ use ponos::event::{EventKind, Timestamp};
 use readers::*;
 use std::sync::Arc;
 use terms::*;
+use triggers::*;
+use trimming::*;
 
 /// A disk that outlives the stores on it.
 trait Disk {
     fn open_limited(&self, clock: &str, limits: Limits) -> Result<Box<dyn Store>, StoreError>;
-
     fn open(&self) -> Box<dyn Store> {
         self.open_limited("khronos", Limits::default()).unwrap()
     }
@@ -67,7 +73,15 @@ suite! {
     rows_of_every_kind_are_trimmed
     trimming_by_number_keeps_the_newest_and_counts_on
     trimming_by_age_goes_by_the_newest_row
+    creation_numbers_never_go_back
+    messages_of_any_id_are_kept_until_they_are_removed
+    rows_keep_the_creation_that_they_are_about
+    changes_are_numbered_and_read_page_by_page
+    changes_are_trimmed_by_number_and_by_age
     what_is_kept_of_pauses_stays_until_it_is_said_otherwise
+    what_is_kept_of_pauses_by_name_stays_by_name
+    what_commands_triggered_is_kept_until_it_is_forgotten
+    operations_are_kept_until_they_are_forgotten
     a_lower_term_is_refused_and_changes_nothing
     the_highest_term_survives_a_restart
     a_store_of_another_clock_is_refused
@@ -98,11 +112,23 @@ pub(super) fn row(number: i64) -> Row {
         count: 1,
         outcome: Outcome::Confirmed { sent_at: t(number), lateness: 0, returned: false },
         kind: EventKind::Occurrence,
+        creation: 0,
+        queue: None,
     }
 }
 
 pub(super) fn rows(numbers: impl IntoIterator<Item = i64>) -> Vec<Row> {
     numbers.into_iter().map(row).collect()
+}
+
+/// What is created and changed at run time, in one commit.
+pub(super) fn at_run_time(number: u8) -> Commit {
+    Commit {
+        created: number.into(),
+        messages: vec![message(number, Some(answered(number))), message(number.saturating_sub(9), None)],
+        changes: vec![change(number.into()), change(i64::from(number) + 1)],
+        ..Commit::default()
+    }
 }
 
 fn at(settled: i64) -> Commit {
@@ -127,10 +153,7 @@ fn definition(name: &str) -> Definition {
         limit: Some(9),
         jitter: text("5m"),
         exclude: Some(vec!["holidays".into()]),
-        only: None,
         move_to: text("next-business-day"),
-        calendars: None,
-        zones: None,
         dst: Some(DstDefinition { gap: text("skip"), fold: text("both") }),
         catch_up: Some(CatchUpDefinition {
             policy: text("all"),
@@ -143,9 +166,13 @@ fn definition(name: &str) -> Definition {
         resends: Some(ResendsDefinition { most: Some(3), within: text("1m") }),
         paused: Some(true),
         expires: text("10m"),
+        description: text("\"Grüße\""),
         data: Some(serde_json::json!({
             "z": [null, true, -1, 18_446_744_073_709_551_615_u64, 0.5, "Grüße\u{0}"], "a": {"b": {}}
         })),
+        labels: Some([("team".to_owned(), "a: b".to_owned())].into()),
+        created: (name == "b").then(|| Created { number: 9, owner: "billing".into() }),
+        ..Definition::default()
     };
     definition.pin_zones(&ZoneData::bundled());
     definition
@@ -161,7 +188,6 @@ fn revision(name: &str, number: u32) -> Revision {
         previous: Some(t(-2)),
         ended: Some(t(3)),
         set_backs: number / 2,
-        origin: if name == "b" { Origin::Command } else { Origin::File },
     }
 }
 
@@ -181,6 +207,7 @@ fn parked(name: &str) -> Parked {
         singly: name != "b",
         refused: 3,
         retry_at: (name == "b").then_some(t(8)),
+        kind: EventKind::Occurrence,
     }
 }
 
@@ -211,6 +238,8 @@ fn full() -> (Commit, Snapshot) {
         parked: vec![(1, Some(parked("a"))), (300, Some(parked("b")))],
         rows: outcomes(),
         set_backs: 2,
+        created: 9,
+        messages: vec![message(1, Some(answered(1))), message(2, Some(answered(2)))],
         ..at(10)
     };
     let mut sent = Sent::default();
@@ -225,8 +254,13 @@ fn full() -> (Commit, Snapshot) {
         one_shots: vec![(b, one)],
         parked: vec![(1, parked("a")), (300, parked("b"))],
         pauses: Pauses::default(),
+        named_pauses: Vec::new(),
+        triggers: Vec::new(),
+        operations: Vec::new(),
         last_sequence: 10,
         sent: outcomes().first().map(|row| (row.schedule.clone(), sent)).into_iter().collect(),
+        created: 9,
+        messages: vec![kept_message(1), kept_message(2)],
     };
     (commit, snapshot)
 }
@@ -263,6 +297,8 @@ fn a_later_commit_replaces_and_removes(disk: &impl Disk) {
         spans: vec![("a".into(), 2, None), ("b".into(), 1, Some(span(1))), ("never-was".into(), 9, None)],
         one_shots: vec![("b".into(), None)],
         parked: vec![(1, None), (300, Some(parked("c")))],
+        created: 12,
+        messages: vec![message(1, None), message(7, None)],
         ..at(20)
     };
     assert_eq!(store.save(0, &later).unwrap(), 10, "no rows, so no new number");
@@ -277,6 +313,8 @@ fn a_later_commit_replaces_and_removes(disk: &impl Disk) {
     expected.handed = Some(t(1020));
     expected.reached = Some(t(2020));
     expected.set_backs = 0;
+    expected.created = 12;
+    expected.messages.remove(0);
     assert_eq!(disk.open().load().unwrap(), expected);
 }
 
@@ -335,35 +373,6 @@ fn any_page_of_the_record_can_be_read(disk: &impl Disk) {
         assert_eq!((page.first, page.last), (1, 300));
     }
     assert!(store.read(u64::MAX, 1).unwrap().rows.is_empty());
-}
-
-fn trimming_by_number_keeps_the_newest_and_counts_on(disk: &impl Disk) {
-    let limits = Limits { rows: 100, ..Limits::default() };
-    let mut store = disk.open_limited("khronos", limits).unwrap();
-    for start in (1..=2000).step_by(50) {
-        store.append(0, &rows(start..start + 50), t(0)).unwrap();
-        let page = store.read(0, usize::MAX).unwrap();
-        let expected = (start as u64 + 49).min(100);
-        assert!((expected..=expected + 128).contains(&(page.rows.len() as u64)), "{}", page.rows.len());
-        assert!(page.rows.iter().map(|row| row.sequence).eq(page.first..=page.last));
-    }
-    drop(store);
-    let mut store = disk.open_limited("khronos", limits).unwrap();
-    assert_eq!(store.load().unwrap().last_sequence, 2000);
-    assert_eq!(store.append(0, &rows([2001]), t(0)).unwrap(), 2001);
-}
-
-fn trimming_by_age_goes_by_the_newest_row(disk: &impl Disk) {
-    let limits = Limits { age: 1000, ..Limits::default() };
-    let mut store = disk.open_limited("khronos", limits).unwrap();
-    store.append(0, &rows(1..=500), t(0)).unwrap();
-    assert_eq!(store.read(0, 1).unwrap().first, 1);
-    store.append(0, &rows(1_000_000..1_000_064), t(0)).unwrap();
-    store.append(0, &rows([1_000_100]), t(0)).unwrap();
-    let page = store.read(0, usize::MAX).unwrap();
-    assert!(page.first > 400, "{}", page.first);
-    assert_eq!(page.last, 565);
-    assert!(page.rows.iter().map(|row| row.sequence).eq(page.first..=page.last));
 }
 
 fn each_write_counts_one_up(disk: &impl Disk) {

@@ -8,8 +8,8 @@ mod thread;
 mod conformance;
 
 pub use khronos_engine::store::{
-    Fault, Limits, Memory, MemoryStore, Page, PageReader, Store, StoreError, Written,
+    ChangePage, Fault, Limits, Memory, MemoryStore, Page, PageReader, Store, StoreError, Written,
 };
 use khronos_engine::store::{complete_after, details_lost, made_up};
-pub use sled::{SledOptions, SledStore};
+pub use sled::{NO_ROOM, SledOptions, SledStore};
 pub use thread::{Backlog, Closed, Opener, StoreEvent, StoreHandle, Tuning, open, open_sled};

@@ -1,7 +1,10 @@
 //! What is counted and measured of rows once they are durable, and of the store that writes them: so that the counters
 //! agree with the record. All of it is bounded, and none of it is touched by the clock's loop.
 
-use super::per_schedule::{OutcomeCounts, PerSchedule};
+use super::{
+    commands::CommandCounts,
+    per_schedule::{OutcomeCounts, PerSchedule},
+};
 use crate::{
     config::MetricsConfig,
     engine::{Outcome, Row, SkipReason, UNROUTED},
@@ -103,6 +106,7 @@ struct Inner {
     flushes: Histogram,
     store_errors: Counter,
     audit_errors: Counter,
+    commands: CommandCounts,
     audited: Mutex<Option<Audited>>,
     schedules: Mutex<PerSchedule>,
 }
@@ -111,6 +115,7 @@ struct Inner {
 #[derive(Debug, Clone)]
 struct Trace {
     clock: Arc<str>,
+    /// What stands for it in ids.
     schedule: Arc<str>,
     due: Timestamp,
     kind: EventKind,
@@ -146,6 +151,7 @@ impl Counts {
             flushes: Histogram::new(WRITE),
             store_errors: Counter::default(),
             audit_errors: Counter::default(),
+            commands: CommandCounts::default(),
             audited: Mutex::default(),
             schedules: Mutex::new(PerSchedule::new(config.schedules)),
         }))
@@ -196,6 +202,11 @@ impl Counts {
     /// A row was written at the start which says that a crash took the details of some events: nobody knows how many.
     pub fn details_lost(&self) {
         self.0.details_lost.inc();
+    }
+
+    /// Those of commands.
+    pub fn commands(&self) -> &CommandCounts {
+        &self.0.commands
     }
 
     /// A write took that long.
@@ -270,6 +281,7 @@ impl Counts {
             "Audits of its own record that the clock could not make",
             counts.audit_errors.clone(),
         );
+        counts.commands.register(registry);
     }
 }
 
@@ -279,7 +291,13 @@ impl Inner {
     }
 
     fn trace(&self, row: &Row) -> Trace {
-        let (clock, schedule) = (self.clock.clone(), row.schedule.clone());
+        let (clock, schedule) = (
+            self.clock.clone(),
+            match row.creation {
+                0 => row.schedule.clone(),
+                _ => row.id_name().into(),
+            },
+        );
         Trace { clock, schedule, due: row.last, kind: row.kind.clone() }
     }
 }

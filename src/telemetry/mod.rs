@@ -3,10 +3,12 @@
 //! `counts.rs` is filled by the store's thread, a batch of durable rows at a time, so that the loop counts nothing but
 //! plain numbers of its own; `ops/metrics.rs` puts both together when somebody asks. Absent: how it is written or sent.
 
+mod commands;
 mod counts;
 mod logs;
 mod per_schedule;
 
+pub use commands::{CommandCounts, CommandResult};
 pub use counts::{Audited, Counts};
 pub(crate) use logs::EVENT_SPAN;
 pub use logs::{begin, colours};

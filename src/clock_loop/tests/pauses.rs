@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     clock::{self, Alarm},
     clock_loop::{Degraded, Handle, PauseAnswer, PauseChanged, PauseFor, PauseLength, Unchanged},
-    engine::{OnResume, Pause, PauseEnd, Pauses, Reached},
+    engine::{OnResume, Pause, PauseEnd, Pauses, Reached, Scope},
     store::Fault,
 };
 use tokio::sync::oneshot;
@@ -18,7 +18,7 @@ async fn ask(handle: &Handle, command: impl FnOnce(oneshot::Sender<PauseAnswer>)
 }
 
 async fn pause_for(handle: &Handle, note: &str, end: Option<(PauseLength, OnResume)>) -> PauseAnswer {
-    let asked = PauseFor { by: "ann".into(), note: note.into(), end };
+    let asked = PauseFor { scope: Scope::All, by: "ann".into(), note: note.into(), end };
     ask(handle, |reply| Command::Pause(asked, reply)).await
 }
 
@@ -29,13 +29,13 @@ async fn pause(handle: &Handle, note: &str) -> PauseAnswer {
 /// Why nothing, or nothing durable, came of it.
 fn unavailable(answer: PauseAnswer) -> String {
     match answer {
-        Err(Unchanged::Unavailable(why)) => why,
+        Err(Unchanged::Unavailable(why) | Unchanged::Unknown(why)) => why,
         other => panic!("{other:?}"),
     }
 }
 
 async fn resume(handle: &Handle) -> PauseAnswer {
-    ask(handle, |reply| Command::Resume(OnResume::CatchUp, reply)).await
+    ask(handle, |reply| Command::Resume(Scope::All, OnResume::CatchUp, reply)).await
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn a_pause_is_answered_when_it_is_durable_and_shown_with_its_note() {
     let PauseChanged { before, after: again, .. } = pause(&handle, "more disks").await.unwrap();
     assert_eq!((before, again.unwrap().since), (paused.clone(), paused.unwrap().since));
     let asked = clock::now();
-    let PauseChanged { before, ended, after } = resume(&handle).await.unwrap();
+    let PauseChanged { before, ended, after, .. } = resume(&handle).await.unwrap();
     assert_eq!((&*before.unwrap().note, after), ("more disks", None));
     let PauseEnd { at, on_resume } = ended.unwrap();
     assert!(asked <= at && at <= clock::now() && on_resume == OnResume::CatchUp, "{at}");
@@ -193,7 +193,7 @@ async fn a_resume_after_the_pauses_own_end_is_answered_with_how_that_was() {
     let reached = Reached { lately: now, ever: now, set_backs: 0 };
     let until = PauseEnd { at: now.plus(2_000), on_resume: OnResume::Skip };
     let paused = Pause { since: now, by: "ann".into(), note: "x".into(), until: Some(until), reached };
-    let pauses = Some(Pauses { paused: Some(paused), skipped: Vec::new(), seen: None });
+    let pauses = Some(Pauses { paused: Some(paused), ..Pauses::default() });
     let commit = Commit { settled: now, handed: now, reached: now, pauses, ..Commit::default() };
     memory.open("khronos", Limits::default()).unwrap().save(0, &commit).unwrap();
     let (publisher, _task) = Publisher::channel(4);
@@ -202,7 +202,7 @@ async fn a_resume_after_the_pauses_own_end_is_answered_with_how_that_was() {
     // It does not turn meanwhile: the resume is what it sees first.
     testkit::wait_until("its end", LIMIT, async || (clock::now() > until.at).then_some(())).await;
     let (reply, answer) = oneshot::channel();
-    clock_loop.on_command(Command::Resume(OnResume::CatchUp, reply));
+    clock_loop.on_command(Command::Resume(Scope::All, OnResume::CatchUp, reply));
     let running = tokio::spawn(clock_loop.run(shutdown().1));
     let changed = tokio::time::timeout(LIMIT, answer).await.unwrap().unwrap().unwrap();
     assert!(is_paused && changed.before.is_some(), "{changed:?}");
@@ -224,4 +224,40 @@ async fn while_the_clock_is_held_its_loop_waits_for_the_next_beat() {
         clock_loop.turn(&alarm).await;
     }
     panic!("it turns without a pause");
+}
+
+/// One schedule by its name: the others, and the clock, go on.
+#[tokio::test]
+async fn a_schedule_that_is_paused_by_its_name_is_so_durably_and_shown_with_its_note() {
+    let memory = Memory::default();
+    let (publisher, task) = Publisher::channel(4);
+    let (clock_loop, handle) = ClockLoop::new(parts(&memory, publisher).await);
+    let running = tokio::spawn(clock_loop.run(shutdown().1));
+    task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
+    let scope = || Scope::Named(["often".into()].into());
+    let asked = |note: &str| PauseFor { scope: scope(), by: "ann".into(), note: note.into(), end: None };
+    let kept = || memory.open("khronos", Limits::default()).unwrap().load().unwrap().named_pauses;
+    let (reply, answer) = oneshot::channel();
+    // The schedules are there first.
+    handle.commands.send(Command::Write(reply)).await.unwrap();
+    answer.await.unwrap().unwrap();
+    let begun = ask(&handle, |reply| Command::Pause(asked("new queue"), reply)).await.unwrap();
+    assert_eq!((begun.before, &*begun.after.as_ref().unwrap().note), (None, "new queue"));
+    assert_eq!(kept()[0].1.paused, begun.after);
+    let status = handle.status.borrow().clone();
+    assert_eq!((status.paused, status.paused_by_name, status.reasons), (None, 1, vec![]));
+    assert!(status.warnings[0].starts_with("often: paused since"), "{:?}", status.warnings);
+    let (reply, answer) = oneshot::channel();
+    handle.commands.send(Command::Schedule("often".into(), reply)).await.unwrap();
+    assert_eq!(answer.await.unwrap().unwrap().paused, begun.after);
+    let again = ask(&handle, |reply| Command::Pause(asked("still"), reply)).await.unwrap();
+    assert_eq!((again.before, again.ended), (begun.after, None));
+    let resumed = ask(&handle, |reply| Command::Resume(scope(), OnResume::Skip, reply)).await.unwrap();
+    assert_eq!((resumed.before, resumed.after), (again.after, None));
+    assert_eq!(resumed.ended.unwrap().on_resume, OnResume::Skip);
+    assert_eq!(handle.status.borrow().paused_by_name, 0);
+    assert!(kept().iter().all(|(_, pauses)| pauses.paused.is_none()));
+    let nothing = ask(&handle, |reply| Command::Resume(scope(), OnResume::Skip, reply)).await;
+    assert_eq!(nothing, Ok(PauseChanged::default()));
+    running.abort();
 }

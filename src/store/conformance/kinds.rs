@@ -12,7 +12,9 @@ fn kinds() -> [EventKind; 5] {
 }
 
 fn rows(numbers: std::ops::RangeInclusive<i64>) -> Vec<Row> {
-    numbers.zip(kinds().into_iter().cycle()).map(|(number, kind)| Row { kind, ..row(number) }).collect()
+    let kinds = numbers.zip(kinds().into_iter().cycle());
+    let queue = |number: i64| (number % 7 == 4).then(|| "one".into());
+    kinds.map(|(number, kind)| Row { kind, queue: queue(number), ..row(number) }).collect()
 }
 
 pub(super) fn rows_of_every_kind_are_kept(disk: &impl Disk) {

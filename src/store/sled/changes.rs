@@ -4,12 +4,24 @@ use super::{
     encoding::{self, Unreadable},
     meta::Meta,
 };
-use crate::engine::{Commit, Pauses};
+use crate::engine::{Commit, Parked, Pauses};
 use std::collections::BTreeMap;
 
 /// Whether a commit has a pause to be kept.
 pub(super) fn has_pauses(commit: &Commit) -> bool {
     commit.pauses.as_ref().is_some_and(|pauses| *pauses != Pauses::default())
+}
+
+/// Whether a commit has something that was done to schedules at run time, their creation apart: what an older version does not
+/// know.
+pub(super) fn is_of_run_time(commit: &Commit) -> bool {
+    !commit.messages.is_empty()
+        || !commit.changes.is_empty()
+        || commit.named_pauses.iter().any(|(_, pauses)| pauses.is_some())
+        || commit.pauses.as_ref().is_some_and(encoding::has_set_backs)
+        || commit.operations.iter().any(|(_, operation)| operation.is_some())
+        || commit.triggers.iter().any(|(_, due)| due.is_some())
+        || commit.parked.iter().any(|(_, parked)| parked.as_ref().is_some_and(Parked::is_asked_for))
 }
 
 /// By key; `None` removes. What is said last about a key holds.
@@ -69,9 +81,25 @@ impl Changes {
             let value = parked.as_ref().map(encoding::parked_value).transpose()?;
             self.all.insert(encoding::parked_key(*number), value);
         }
+        for (key, answered) in &commit.messages {
+            let value = answered.as_ref().map(encoding::value).transpose()?;
+            self.all.insert(encoding::message_key(key), value);
+        }
         if let Some(pauses) = &commit.pauses {
-            let value = has_pauses(commit).then(|| encoding::value(pauses)).transpose()?;
+            let value = has_pauses(commit).then(|| encoding::pauses_value(pauses)).transpose()?;
             self.all.insert(encoding::pauses_key(), value);
+        }
+        for (id, operation) in &commit.operations {
+            let value = operation.as_ref().map(encoding::value).transpose()?;
+            self.all.insert(encoding::operation_key(id), value);
+        }
+        for (key, due) in &commit.triggers {
+            let value = due.as_ref().map(encoding::value).transpose()?;
+            self.all.insert(encoding::trigger_key(key), value);
+        }
+        for (name, pauses) in &commit.named_pauses {
+            let value = pauses.as_ref().map(encoding::pauses_value).transpose()?;
+            self.all.insert(encoding::named_pauses_key(name), value);
         }
         Ok(())
     }

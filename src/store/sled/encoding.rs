@@ -2,12 +2,30 @@
 //! order of names and numbers. Values are postcard; a definition is JSON inside of it, because it leaves out what is
 //! absent and carries any payload.
 
+// The paths are said, for the targets of fuzzing include this file alone.
+#[path = "encoding/rows.rs"]
+mod rows;
+
+pub(super) use rows::{Beside, read_rows, rows_value};
+
+#[path = "encoding/run_time.rs"]
+mod run_time;
+
+pub(super) use run_time::{
+    change_key, change_number, has_set_backs, message_key, named_pauses_key, operation_key, pauses_value,
+    trigger_key,
+};
+use run_time::{message, read_pauses, read_trigger_key};
+
 use super::meta::Meta;
 use crate::{
-    engine::{Era, OneShot, Origin, Parked, Pauses, Revision, Row, Span},
-    schedule::{CalendarId, CalendarStore, Days, Definition, Packed, ZoneData, ZoneId, ZoneRules},
+    engine::{
+        Answered, ChangeEntry, Era, MessageKey, OneShot, Operation, Parked, Pauses, Revision, Row, Span,
+        TriggerKey,
+    },
+    schedule::{CalendarId, CalendarStore, Created, Days, Definition, Packed, ZoneData, ZoneId, ZoneRules},
 };
-use ponos::event::{EventKind, Timestamp};
+use ponos::event::{CommandId, EventKind, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 
@@ -17,13 +35,23 @@ pub(super) const META: &[u8] = b"!";
 const CALENDAR: u8 = b'c';
 /// As a calendar.
 const ZONE: u8 = b'Z';
-/// What is kept of pauses: of all schedules under this alone.
+/// What is kept of pauses: of all schedules under this alone, and of a name with it.
 const PAUSES: u8 = b'P';
 const REVISION: u8 = b'd';
+/// The log of changes.
+const CHANGE: u8 = b'l';
+/// Messages that were answered.
+const MESSAGE: u8 = b'm';
 const ONE_SHOT: u8 = b'o';
 const PARKED: u8 = b'p';
 const ROWS: u8 = b'r';
 const SPAN: u8 = b's';
+/// By schedule and command, when what it triggered is due.
+const TRIGGER: u8 = b't';
+/// By its id.
+const OPERATION: u8 = b'u';
+/// In between.
+const BETWEEN: char = '\n';
 
 /// One entry of the tree, read.
 #[derive(Debug)]
@@ -35,7 +63,13 @@ pub(super) enum Entry {
     Span(Arc<str>, Span),
     OneShot(Arc<str>, OneShot),
     Parked(u64, Parked),
-    Pauses(Pauses),
+    Trigger(TriggerKey, Timestamp),
+    Operation(CommandId, Operation),
+    /// Of everything, or of a name.
+    Pauses(Option<Arc<str>>, Pauses),
+    /// A change of the log, by its number.
+    Change(u64),
+    Message(MessageKey, Answered),
     /// The first row's number, and the rows.
     Rows(u64, Vec<Row>),
 }
@@ -73,7 +107,8 @@ struct KeptRevision {
     previous: Option<Timestamp>,
     ended: Option<Timestamp>,
     // Absent from most, and from older stores, what follows: `counts_from`, where it differs from `effective_from`;
-    // `set_backs`, where it is not 0; whether a command put it, where one did. Before what is there, all is.
+    // `set_backs`, where it is not 0. Before what is there, all is. Older versions may have written behind it that a command
+    // had put it.
 }
 
 pub(super) fn revision_key(schedule: &str, number: u32) -> Vec<u8> {
@@ -133,17 +168,13 @@ fn content_key(kind: u8, id: &[u8; 16]) -> ContentKey {
 /// `definition` is the revision's own, unpacked.
 pub(super) fn revision_value(revision: &Revision, definition: &Definition) -> Result<Vec<u8>, Unreadable> {
     let definition = serde_json::to_vec(definition).map_err(|error| unwritable(&error))?;
-    let Revision { effective_from, counts_from, opens, previous, ended, set_backs, origin, .. } = *revision;
-    let put = origin == Origin::Command;
+    let Revision { effective_from, counts_from, opens, previous, ended, set_backs, .. } = *revision;
     let mut bytes = value(&KeptRevision { definition, effective_from, opens, previous, ended })?;
-    if counts_from != effective_from || set_backs > 0 || put {
+    if counts_from != effective_from || set_backs > 0 {
         bytes.extend(value(&counts_from)?);
     }
-    if set_backs > 0 || put {
+    if set_backs > 0 {
         bytes.extend(value(&set_backs)?);
-    }
-    if put {
-        bytes.extend(value(&put)?);
     }
     Ok(bytes)
 }
@@ -158,15 +189,18 @@ pub(super) fn retries(parked: &Parked) -> Option<(u8, Option<Timestamp>)> {
 }
 
 /// Whether it is sent singly follows where it is; nothing does in older stores, where it was so for a count of 1. Behind
-/// that its retries, where there are any.
+/// that its retries, where there are any; and last its kind, where a command asked for it.
 pub(super) fn parked_value(parked: &Parked) -> Result<Vec<u8>, Unreadable> {
     let mut bytes = value(parked)?;
-    let retries = retries(parked);
-    if parked.singly || retries.is_some() {
+    let (retries, asked_for) = (retries(parked), parked.is_asked_for());
+    if parked.singly || retries.is_some() || asked_for {
         bytes.extend(value(&parked.singly)?);
     }
-    if let Some(retries) = retries {
-        bytes.extend(value(&retries)?);
+    if retries.is_some() || asked_for {
+        bytes.extend(value(&retries.unwrap_or((0, None)))?);
+    }
+    if asked_for {
+        bytes.extend(value(&parked.kind)?);
     }
     Ok(bytes)
 }
@@ -176,8 +210,9 @@ fn read_parked(bytes: &[u8]) -> Result<Parked, Unreadable> {
         postcard::take_from_bytes(bytes).map_err(|error| Unreadable(error.to_string()))?;
     let (singly, rest) = next_or(rest, parked.stands_for.count == 1)?;
     let ((refused, retry_at), rest) = next_or(rest, (0, None))?;
+    let (kind, rest) = next_or(rest, EventKind::Occurrence)?;
     used_up(rest)?;
-    Ok(Parked { singly, refused, retry_at, ..parked })
+    Ok(Parked { singly, refused, retry_at, kind, ..parked })
 }
 
 /// Older versions wait behind what was refused: how often that was, and until when, stands at the end.
@@ -191,50 +226,28 @@ fn read_span(bytes: &[u8]) -> Result<Span, Unreadable> {
     read::<(Span, (u8, Timestamp))>(bytes).map(|(span, _)| span)
 }
 
-/// A block of rows: their number, then one after the other; `rows` are [`value`]s of rows, joined. The kinds of those that
-/// are no occurrences follow, by place in the block: absent from most, and from older stores.
-pub(super) fn rows_value(
-    count: usize,
-    rows: &[u8],
-    kinds: &[(usize, EventKind)],
-) -> Result<Vec<u8>, Unreadable> {
-    let mut block = value(&count)?;
-    block.extend_from_slice(rows);
-    if !kinds.is_empty() {
-        block.extend(value(&kinds)?);
-    }
-    Ok(block)
-}
-
-pub(super) fn read_rows(bytes: &[u8]) -> Result<Vec<Row>, Unreadable> {
-    let (mut rows, rest): (Vec<Row>, _) =
-        postcard::take_from_bytes(bytes).map_err(|error| Unreadable(error.to_string()))?;
-    let kinds: Vec<(usize, EventKind)> = if rest.is_empty() { Vec::new() } else { read(rest)? };
-    for (place, kind) in kinds {
-        let row = rows.get_mut(place);
-        row.ok_or_else(|| Unreadable(format!("a kind for row {place} of its block")))?.kind = kind;
-    }
-    Ok(rows)
-}
-
 /// In which form a store is written. First in every form, so that it can be read before what follows is understood.
 pub(super) fn read_form(meta: &[u8]) -> Result<u32, Unreadable> {
     postcard::take_from_bytes(meta).map(|(form, _)| form).map_err(|error| Unreadable(error.to_string()))
 }
 
-/// Older stores end where R or the number of set-backs follows: as if there were none.
+/// Older stores end where R follows, or the number of set-backs, or creations: as if there were none.
 pub(super) fn read_meta(bytes: &[u8]) -> Result<Meta, Unreadable> {
-    const NONE: &[u8] = &[0];
-    read(bytes)
-        .or_else(|error| read(&[bytes, NONE].concat()).map_err(|_| error))
-        .or_else(|error| read(&[bytes, NONE, NONE].concat()).map_err(|_| error))
+    const NONE: [u8; 5] = [0; 5];
+    let first = read(bytes);
+    let ends = (1..=NONE.len()).map(|absent| [bytes, &NONE[..absent]].concat());
+    first.or_else(|error| ends.flat_map(|bytes| read(&bytes)).next().ok_or(error))
 }
 
 /// Ends where older versions expect it to end, while there is nothing that they would not know.
 pub(super) fn meta_value(meta: &Meta) -> Result<Vec<u8>, Unreadable> {
     let mut bytes = value(meta)?;
-    if meta.set_backs == 0 {
-        bytes.pop();
+    let later = (meta.created, meta.trimmed_changes, meta.last_change);
+    if later == (0, 0, 0) {
+        bytes.truncate(bytes.len() - 3);
+        if meta.set_backs == 0 {
+            bytes.pop();
+        }
     }
     Ok(bytes)
 }
@@ -244,6 +257,11 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
     let read = postcard::take_from_bytes(bytes);
     let (content, rest) = read.map_err(|error| Unreadable(error.to_string()))?;
     used_up(rest).map(|()| content)
+}
+
+/// Reads what a value begins with.
+pub(super) fn first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), Unreadable> {
+    postcard::take_from_bytes(bytes).map_err(|error| Unreadable(error.to_string()))
 }
 
 /// Reads the next value, where there is one.
@@ -297,14 +315,26 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
             let (put, rest) = next_or(rest, false)?;
             used_up(rest)?;
             let era = Era { number, effective_from, counts_from, opens, previous, set_backs };
-            let origin = if put { Origin::Command } else { Origin::File };
-            let revision = Revision { ended, origin, ..era.of(packed) };
+            // As no version did that was released: its ids have no number.
+            let packed = match put && !packed.is_created() {
+                true => packed.created_as(Some(Created::default())),
+                false => packed,
+            };
+            let revision = Revision { ended, ..era.of(packed) };
             Entry::Revision(revision, references)
         }
         SPAN => Entry::Span(name_and_number(rest)?.0, read_span(bytes)?),
         ONE_SHOT => Entry::OneShot(name(rest)?, read(bytes)?),
-        PAUSES if rest.is_empty() => Entry::Pauses(read(bytes)?),
+        PAUSES if rest.is_empty() => Entry::Pauses(None, read_pauses(bytes)?),
+        PAUSES => Entry::Pauses(Some(name(rest)?), read_pauses(bytes)?),
+        CHANGE => {
+            read::<ChangeEntry>(bytes)?;
+            Entry::Change(number(rest)?)
+        }
+        MESSAGE => Entry::Message(message(rest)?, read(bytes)?),
         PARKED => Entry::Parked(number(rest)?, read_parked(bytes)?),
+        OPERATION => Entry::Operation(name(rest)?.parse().map_err(Unreadable)?, read(bytes)?),
+        TRIGGER => Entry::Trigger(read_trigger_key(rest)?, read(bytes)?),
         ROWS => Entry::Rows(number(rest)?, read_rows(bytes)?),
         _ => return Err(Unreadable(format!("an entry of unknown kind {kind}"))),
     })

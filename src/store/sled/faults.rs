@@ -35,12 +35,17 @@ fn cut(path: &Path, percent: u64) {
 #[test]
 fn a_database_that_was_cut_is_refused() {
     let (folder, path) = scratch();
-    fill(&path);
+    let before = fill(&path);
     for percent in [99, 90, 75, 50, 25, 10, 1, 0] {
         let victim = folder.path().join(percent.to_string());
         copy(&path, &victim);
         cut(&victim, percent);
-        assert_damaged(&victim, "");
+        // At its very end there may be a segment that sled has given up.
+        if percent < 99 || open(&victim).is_err() {
+            assert_damaged(&victim, "");
+        } else {
+            assert_eq!(everything(&victim).unwrap(), before);
+        }
         assert!(victim.join(seal::NAME).exists() && victim.join(DATABASE).exists());
     }
 }

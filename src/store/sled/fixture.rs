@@ -4,7 +4,7 @@ use super::{SledOptions, SledStore};
 use crate::{
     engine::{Commit, Era, Revision, Row, Snapshot},
     schedule::{Definition, Packed},
-    store::{Limits, Page, Store, StoreError, conformance},
+    store::{ChangePage, Limits, Page, Store, StoreError, conformance},
 };
 use ponos::event::Timestamp;
 use std::{
@@ -18,6 +18,7 @@ use std::{
 pub(super) struct Content {
     pub(super) snapshot: Snapshot,
     pub(super) record: Page,
+    pub(super) changes: ChangePage,
 }
 
 pub(super) fn open(path: &Path) -> Result<SledStore, StoreError> {
@@ -58,14 +59,17 @@ pub(super) fn fill(path: &Path) -> Content {
     store.save(0, &Commit { revisions: (0..300).map(revision).collect(), ..commit(0, vec![]) }).unwrap();
     for tick in 0..60 {
         let revisions = (0..5).map(|n| revision(tick as u32 * 5 + n)).collect();
-        store.save(0, &Commit { revisions, ..commit(tick, vec![]) }).unwrap();
+        let Commit { created, messages, changes, .. } = conformance::at_run_time(tick as u8);
+        let at_run_time = Commit { created, messages, changes, ..commit(tick, vec![]) };
+        store.save(0, &Commit { revisions, ..at_run_time }).unwrap();
         store.append(0, &rows(tick as u64 * 100, 100), instant(tick)).unwrap();
     }
     content(&mut store).unwrap()
 }
 
 pub(super) fn content(store: &mut SledStore) -> Result<Content, StoreError> {
-    Ok(Content { snapshot: store.load()?, record: store.read(0, usize::MAX)? })
+    let snapshot = store.load()?;
+    Ok(Content { snapshot, record: store.read(0, usize::MAX)?, changes: store.changes(0, usize::MAX)? })
 }
 
 /// Opens a store and reads everything.

@@ -1,17 +1,17 @@
 //! Forms of the store: an older one is read, a newer one is refused by its name.
 
 use super::{
-    encoding::{self, Entry},
+    encoding::{self, Beside, Entry},
     fixture::{commit, everything, instant, open, revision, rows},
-    meta::{FORM, FORM_OF_KINDS, FORM_OF_ORIGINS, FORM_OF_PAUSES, FORM_OF_RETRIES},
+    meta::{FORM, FORM_OF_CREATIONS, FORM_OF_KINDS, FORM_OF_ORIGINS, FORM_OF_PAUSES, FORM_OF_RETRIES},
     seal,
 };
 use crate::{
     engine::{
-        Coalesced, Commit, OnResume, Origin, Parked, Pause, PauseEnd, Pauses, Reached, Revision, Row,
-        SkippedPause, Span,
+        Answered, ChangeKind, Coalesced, Commit, LoggedChange, OnResume, Parked, Pause, PauseEnd, Pauses,
+        Reached, Revision, Row, SkippedPause, Span, Verdict, Version,
     },
-    schedule::{CalendarStore, Definition, Packed, ResendsDefinition},
+    schedule::{CalendarStore, Created, Definition, Packed, ResendsDefinition},
     store::{Store, StoreError},
 };
 use ponos::event::EventKind;
@@ -38,15 +38,16 @@ fn a_block_of_an_older_store_holds_occurrences_and_takes_no_byte_more_now() {
         other => panic!("{other:?}"),
     }
     let encoded: Vec<u8> = expected.iter().flat_map(|row| encoding::value(row).unwrap()).collect();
-    assert_eq!(encoding::rows_value(3, &encoded, &[]).unwrap(), block);
+    assert_eq!(encoding::rows_value(3, &encoded, &Beside::default()).unwrap(), block);
 }
 
 #[test]
 fn a_kind_for_a_row_that_is_not_there_is_damage() {
     let encoded = encoding::value(&rows(0, 1)[0]).unwrap();
-    let block = encoding::rows_value(1, &encoded, &[(1, trigger())]).unwrap();
+    let at = |place| Beside { kinds: vec![(place, trigger())], ..Beside::default() };
+    let block = encoding::rows_value(1, &encoded, &at(1)).unwrap();
     assert!(encoding::read_rows(&block).unwrap_err().0.contains("row 1 of its block"));
-    let mut long = encoding::rows_value(1, &encoded, &[(0, trigger())]).unwrap();
+    let mut long = encoding::rows_value(1, &encoded, &at(0)).unwrap();
     assert_eq!(encoding::read_rows(&long).unwrap()[0].kind, trigger());
     long.push(0);
     assert!(encoding::read_rows(&long).is_err());
@@ -70,11 +71,9 @@ fn a_store_gets_the_form_of_kinds_with_the_first_row_that_is_no_occurrence() {
 }
 
 #[test]
-fn a_store_gets_the_form_of_origins_with_the_first_revision_that_a_command_put_or_that_a_set_back_precedes() {
-    let put = Revision { origin: Origin::Command, ..revision(1) };
+fn a_store_gets_the_form_of_origins_with_the_first_revision_that_a_set_back_precedes() {
     let later = Revision { set_backs: 1, ..revision(1) };
     let cases = [
-        (Commit { revisions: vec![put], ..commit(1, vec![]) }, FORM_OF_ORIGINS),
         (Commit { revisions: vec![later], ..commit(1, vec![]) }, FORM_OF_ORIGINS),
         (Commit { set_backs: 1, ..commit(1, vec![]) }, FORM_OF_ORIGINS),
         (Commit { revisions: vec![revision(1)], ..commit(1, vec![]) }, 1),
@@ -85,6 +84,69 @@ fn a_store_gets_the_form_of_origins_with_the_first_revision_that_a_command_put_o
         open(&path).unwrap().save(0, &commit).unwrap();
         assert_eq!(seal::read(&path).unwrap().unwrap().form, form, "{commit:?}");
         assert_eq!(everything(&path).unwrap().snapshot.revisions, commit.revisions);
+    }
+}
+
+#[test]
+fn a_store_gets_the_form_of_creations_with_the_first_of_what_is_created_and_changed_at_run_time() {
+    let created = Created { number: 7, owner: "billing".into() };
+    let plain = revision(1);
+    let definition = plain.definition.clone().created_as(Some(created));
+    let put = Revision { definition: definition.clone(), ..plain };
+    let row = Row { creation: 7, ..rows(0, 1).remove(0) };
+    let verdicts = vec![Verdict::GoneAlready];
+    let answered = Answered { digest: [9; 32], verdicts, at: instant(1), number: 1 };
+    let message = (("billing".into(), "id \u{0} 1".into()), Some(answered));
+    let change = LoggedChange {
+        at: instant(1),
+        by: "billing".into(),
+        door: "a test".into(),
+        what: ChangeKind::Created,
+        name: "one-day".into(),
+        others: vec![],
+        creation: 7,
+        before: None,
+        after: Some(Version { revision: 1, definition }),
+        command: None,
+        note: "".into(),
+    };
+    let cases = [
+        Commit { revisions: vec![put], created: 7, ..commit(1, vec![]) },
+        Commit { created: 7, ..commit(1, vec![]) },
+        commit(1, vec![row]),
+        Commit { messages: vec![message], ..commit(1, vec![]) },
+        Commit { changes: vec![change], ..commit(1, vec![]) },
+    ];
+    for commit in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let mut store = open(&path).unwrap();
+        store.save(0, &Commit { settled: commit.settled, ..Commit::default() }).unwrap();
+        assert_eq!(seal::read(&path).unwrap().unwrap().form, 1);
+        store.save(0, &commit).unwrap();
+        assert_eq!(seal::read(&path).unwrap().unwrap().form, FORM_OF_CREATIONS, "{commit:?}");
+        drop(store);
+        let found = everything(&path).unwrap();
+        assert_eq!(found.snapshot.revisions, commit.revisions);
+        assert_eq!(found.snapshot.created, commit.created);
+        assert_eq!(found.snapshot.messages.len(), commit.messages.len());
+        assert_eq!(found.record.rows.first().map(|row| row.row.creation), commit.rows.first().map(|_| 7));
+    }
+}
+
+/// No version that was released wrote such a revision.
+#[test]
+fn what_a_command_had_put_before_creations_had_numbers_is_nobodys_and_no_files() {
+    let plain = revision(1);
+    let value = encoding::revision_value(&plain, &plain.definition.definition()).unwrap();
+    let behind = encoding::value(&(plain.counts_from, 0_u32, true)).unwrap();
+    let key = encoding::revision_key(plain.name(), 1);
+    match encoding::entry(&key, &[value, behind].concat(), &CalendarStore::default()).unwrap() {
+        Entry::Revision(found, _) => {
+            assert_eq!((found.definition.is_created(), found.definition.creation()), (true, 0));
+            assert_eq!(found.definition.created(), Some(Created::default()));
+        }
+        other => panic!("{other:?}"),
     }
 }
 
@@ -100,6 +162,7 @@ fn a_store_gets_the_form_of_retries_with_the_first_entry_that_was_refused() {
         singly: true,
         refused,
         retry_at,
+        kind: EventKind::Occurrence,
     };
     let cases = [
         (parked(0, None), 1),
@@ -140,7 +203,7 @@ fn a_store_gets_the_form_of_retries_with_the_first_definition_that_has_resends()
 fn a_store_gets_the_form_of_pauses_with_the_first_pause_and_keeps_it() {
     let reached = Reached { lately: instant(1), ever: instant(1), set_backs: 0 };
     let pause = Pause { since: instant(1), by: "ann".into(), note: "x".into(), until: None, reached };
-    let skipped = vec![SkippedPause { reached, through: instant(2) }];
+    let skipped = vec![SkippedPause { reached, through: instant(2), set_backs: 0 }];
     let cases = [
         (None, 1),
         (Some(Pauses::default()), 1),
@@ -169,21 +232,61 @@ fn pauses_are_read_as_they_were_first_written() {
     let reached = Reached { lately: instant(1), ever: instant(2), set_backs: 3 };
     let until = Some(PauseEnd { at: instant(9), on_resume: OnResume::Skip });
     let pause = Pause { since: instant(1), by: "ann".into(), note: "x".into(), until, reached };
-    let skipped = vec![SkippedPause { reached, through: instant(4) }];
-    let pauses = Pauses { paused: Some(pause), skipped, seen: Some(instant(5)) };
+    let skipped = vec![SkippedPause { reached, through: instant(4), set_backs: 3 }];
+    let pauses = Pauses { paused: Some(pause), skipped, seen: Some(instant(5)), set_backs: vec![] };
     let bytes: &[u8] = &[
         1, 130, 144, 172, 243, 218, 102, 3, 97, 110, 110, 1, 120, 1, 146, 144, 172, 243, 218, 102, 1, 130,
         144, 172, 243, 218, 102, 132, 144, 172, 243, 218, 102, 3, 1, 130, 144, 172, 243, 218, 102, 132, 144,
         172, 243, 218, 102, 3, 136, 144, 172, 243, 218, 102, 1, 138, 144, 172, 243, 218, 102,
     ];
-    assert_eq!(encoding::value(&pauses).unwrap(), bytes);
+    assert_eq!(encoding::pauses_value(&pauses).unwrap(), bytes);
     match encoding::entry(&encoding::pauses_key(), bytes, &CalendarStore::default()).unwrap() {
-        Entry::Pauses(found) => assert_eq!(found, pauses),
+        Entry::Pauses(None, found) => assert_eq!(found, pauses),
         other => panic!("{other:?}"),
     }
-    // What later versions may keep beside it is not taken for it.
-    let other = [encoding::pauses_key(), b"one-day".to_vec()].concat();
-    assert!(encoding::entry(&other, bytes, &CalendarStore::default()).is_err());
+    match encoding::entry(b"Pone-day", bytes, &CalendarStore::default()).unwrap() {
+        Entry::Pauses(Some(name), found) => assert_eq!((&*name, found), ("one-day", pauses)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_store_gets_the_form_of_run_time_with_the_first_pause_over_which_the_clock_was_set_back() {
+    let reached = Reached { lately: instant(1), ever: instant(2), set_backs: 0 };
+    let skipped = |set_backs| vec![SkippedPause { reached, through: instant(2), set_backs }];
+    let cases = [
+        (Pauses { skipped: skipped(1), ..Pauses::default() }, FORM_OF_CREATIONS),
+        (
+            Pauses { skipped: skipped(0), set_backs: vec![(1, instant(1))], ..Pauses::default() },
+            FORM_OF_CREATIONS,
+        ),
+        (Pauses { skipped: skipped(0), ..Pauses::default() }, FORM_OF_PAUSES),
+    ];
+    for (pauses, form) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        open(&path).unwrap().save(0, &Commit { pauses: Some(pauses.clone()), ..commit(1, vec![]) }).unwrap();
+        assert_eq!(seal::read(&path).unwrap().unwrap().form, form, "{pauses:?}");
+        assert_eq!(everything(&path).unwrap().snapshot.pauses, pauses);
+    }
+}
+
+#[test]
+fn a_store_gets_the_form_of_run_time_with_the_first_pause_by_name_and_keeps_it() {
+    let reached = Reached { lately: instant(1), ever: instant(1), set_backs: 0 };
+    let pause = Pause { since: instant(1), by: "ann".into(), note: "x".into(), until: None, reached };
+    let pauses = Pauses { paused: Some(pause), ..Pauses::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let read = || seal::read(&path).unwrap().unwrap();
+    let save = |named: Option<&Pauses>| {
+        let named_pauses = vec![("one-day".into(), named.cloned())];
+        open(&path).unwrap().save(0, &Commit { named_pauses, ..commit(1, vec![]) }).unwrap();
+        (read().form, read().entries, everything(&path).unwrap().snapshot.named_pauses.len())
+    };
+    assert_eq!(save(None), (1, 0, 0));
+    assert_eq!(save(Some(&pauses)), (FORM_OF_CREATIONS, 1, 1));
+    assert_eq!(save(None), (FORM_OF_CREATIONS, 0, 0), "nothing lies there any more");
 }
 
 #[test]

@@ -30,15 +30,16 @@ pub(super) fn damaged(path: &Path, what: impl Into<String>) -> StoreError {
     StoreError::Damaged { path: path.to_owned(), what: what.into(), remedy: RESTORE.into() }
 }
 
+/// What is said of a full disk, wherever that is told of.
+pub const NO_ROOM: &str = "; make room: the clock goes on by itself then";
+
 /// The system refused; with the remedy where the cause is known.
 pub(super) fn io_error(path: &Path, doing: &str, error: &io::Error) -> StoreError {
     let remedy = match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "; give this user the right to write there, or choose another folder with --store"
         }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "; make room: the clock goes on by itself then"
-        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => NO_ROOM,
         io::ErrorKind::ReadOnlyFilesystem => "; mount it for writing, or choose another folder with --store",
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "; choose a folder with --store",
         _ => "",

@@ -6,7 +6,7 @@ use super::fixture::{
 };
 use crate::{
     engine::{Commit, Outcome},
-    store::Store,
+    store::{Store, conformance},
 };
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -126,7 +126,9 @@ fn child_writes_until_killed() {
         tick += 1;
         let revisions = (0..tick as u32 % 4).map(|n| revision(tick as u32 % 500 + n)).collect();
         let few = rows(last, tick as u64 % 3);
-        last = store.save(0, &Commit { revisions, ..commit(tick, few) }).unwrap();
+        let Commit { messages, changes, .. } = conformance::at_run_time(tick as u8);
+        let at_run_time = Commit { created: tick as u64, messages, changes, ..commit(tick, few) };
+        last = store.save(0, &Commit { revisions, ..at_run_time }).unwrap();
         writeln!(out, "saved {tick} {last}").unwrap();
         last = store.append(0, &rows(last, tick as u64 * 7 % 150), instant(tick)).unwrap();
         writeln!(out, "appended {tick} {last}").unwrap();
@@ -166,7 +168,21 @@ fn what_was_reported_saved_is_there_after_a_kill_at_any_moment() {
             told(&line, &mut settled, &mut last);
         }
         (settled, last) = check(&path, settled, last, round);
+        check_run_time(&path, settled);
     }
+}
+
+/// What was changed at run time is there, as far as W says that it was written, and nothing of a later write.
+fn check_run_time(path: &Path, tick: i64) {
+    let found = content(&mut open_limited(path, 3000).unwrap()).unwrap();
+    assert_eq!((found.snapshot.created, found.changes.last), (tick as u64, 2 * tick as u64));
+    let Commit { messages, changes, .. } = conformance::at_run_time(tick as u8);
+    for (key, answered) in messages {
+        let kept = found.snapshot.messages.iter().find(|(kept, _)| *kept == key);
+        assert_eq!(kept.map(|(_, kept)| kept), answered.as_ref(), "{key:?}");
+    }
+    let logged = found.changes.changes.iter().rev().zip(changes.iter().rev());
+    logged.for_each(|((_, found), change)| assert_eq!(*found, change.into()));
 }
 
 /// Reads one line of the child's, if it is a whole one.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
 /// The newest form in which entries are written; a newer one is refused.
-pub(super) const FORM: u32 = FORM_OF_PAUSES;
+pub(super) const FORM: u32 = FORM_OF_CREATIONS;
 /// Blocks of rows may end with kinds. Written as soon as there is a row that is no occurrence, so that older versions of
 /// khronos, which would take its block for damaged, say that a newer one wrote it; until then they can read the store.
 pub(super) const FORM_OF_KINDS: u32 = 2;
@@ -19,6 +19,10 @@ pub(super) const FORM_OF_RETRIES: u32 = 4;
 pub(super) const FORM_OF_ZONES: u32 = 5;
 /// Pauses lie in the store. Written with the first one: an older version would send what is to rest.
 pub(super) const FORM_OF_PAUSES: u32 = 6;
+/// What is done at run time lies in the store: definitions and rows say which schedules were created so, messages that were
+/// answered, a log of changes, pauses by name, what commands triggered, operations. Written with the first of them: an older
+/// version would give ids anew, and send what is to rest.
+pub(super) const FORM_OF_CREATIONS: u32 = 7;
 /// Of a store in creation.
 const FIRST_FORM: u32 = 1;
 
@@ -54,9 +58,17 @@ pub(super) struct Meta {
     /// R. Not there in older stores: then it is H. Behind all others, so that these can be read; see `encoding::read_meta`.
     #[serde(default)]
     pub(super) reached: Option<Timestamp>,
-    /// How often the clock was set back. Last, and not there in older stores.
+    /// How often the clock was set back. Not there in older stores, as all that follows.
     #[serde(default)]
     pub(super) set_backs: u32,
+    /// The highest creation number that was given.
+    #[serde(default)]
+    pub(super) created: u64,
+    /// The number of the newest change in the log that was trimmed; and of the newest of all.
+    #[serde(default)]
+    pub(super) trimmed_changes: u64,
+    #[serde(default)]
+    pub(super) last_change: u64,
 }
 
 impl Meta {
@@ -78,6 +90,9 @@ impl Meta {
             digest: 0,
             reached: None,
             set_backs: 0,
+            created: 0,
+            trimmed_changes: 0,
+            last_change: 0,
         }
     }
 
@@ -121,6 +136,10 @@ mod tests {
         let meta = Meta { handed: Some(Timestamp::from_millis(7)), ..Meta::new("khronos") };
         let mut bytes = value(&meta).unwrap_or_default();
         assert_eq!(read_meta(&bytes).ok(), Some(meta.clone()));
+        for _ in 0..3 {
+            assert_eq!(bytes.pop(), Some(0), "no creation, no change");
+            assert_eq!(read_meta(&bytes).ok(), Some(meta.clone()));
+        }
         assert_eq!(bytes.pop(), Some(0), "no set-back");
         assert_eq!(meta_value(&meta).ok(), Some(bytes.clone()));
         assert_eq!(read_meta(&bytes).ok(), Some(meta.clone()));
@@ -130,11 +149,16 @@ mod tests {
         assert!(read_meta(&bytes).is_err());
         let json = serde_json::to_string(&meta).unwrap_or_default().replace(",\"reached\":null", "");
         let json = json.replace(",\"set_backs\":0", "");
-        assert!(!json.contains("reached") && !json.contains("set_backs"));
+        let json = json.replace(",\"created\":0,\"trimmed_changes\":0,\"last_change\":0", "");
+        assert!(!json.contains("reached") && !json.contains("set_backs") && !json.contains("change"));
         assert_eq!(serde_json::from_str::<Meta>(&json).ok(), Some(meta));
         for set_backs in [0, 1, 300] {
             let with = Meta { reached: Some(Timestamp::from_millis(9)), set_backs, ..Meta::new("khronos") };
-            assert_eq!(meta_value(&with).ok().and_then(|bytes| read_meta(&bytes).ok()), Some(with));
+            assert_eq!(meta_value(&with).ok().and_then(|bytes| read_meta(&bytes).ok()), Some(with.clone()));
+            for (created, trimmed_changes, last_change) in [(1, 0, 0), (300, 0, 1), (0, 1, 2)] {
+                let with = Meta { created, trimmed_changes, last_change, ..with.clone() };
+                assert_eq!(meta_value(&with).ok().and_then(|bytes| read_meta(&bytes).ok()), Some(with));
+            }
         }
     }
 }

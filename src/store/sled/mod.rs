@@ -12,6 +12,7 @@ mod changes;
 mod encoding;
 mod files;
 mod guard;
+mod log;
 mod meta;
 mod open;
 mod reader;
@@ -37,18 +38,21 @@ mod kills;
 #[cfg(test)]
 mod others;
 #[cfg(test)]
+mod run_time_bytes;
+#[cfg(test)]
 mod zones;
 
 use super::{Limits, PageReader, Store, StoreError, Written, complete_after, details_lost};
 use crate::{
-    engine::{Commit, Origin, Revision, Row, Snapshot},
+    engine::{Commit, LoggedChange, Revision, Row, Snapshot},
     schedule::CalendarStore,
 };
-use changes::{Changes, has_pauses};
+use changes::{Changes, has_pauses, is_of_run_time};
 use encoding::{Entry, Unreadable};
 use files::Files;
+pub use guard::NO_ROOM;
 use guard::{damaged, guarded};
-use meta::{FORM_OF_ORIGINS, FORM_OF_PAUSES, FORM_OF_RETRIES, FORM_OF_ZONES, Meta};
+use meta::{FORM_OF_CREATIONS, FORM_OF_ORIGINS, FORM_OF_PAUSES, FORM_OF_RETRIES, FORM_OF_ZONES, Meta};
 use ponos::event::Timestamp;
 use reader::SledReader;
 use record::Record;
@@ -121,14 +125,14 @@ impl SledStore {
     /// Makes one write of it: `change` says what, by way of the changes and the new meta.
     fn write(
         &mut self,
-        rows: &[Row],
+        added: Added<'_>,
         change: impl FnOnce(&mut Changes, &mut Meta) -> Result<(), Unreadable>,
     ) -> Result<u64, StoreError> {
         if let Some(error) = &self.broken {
             return Err(error.clone());
         }
         self.loaded = None;
-        let written = self.try_write(rows, change);
+        let written = self.try_write(added, change);
         if let Err(error) = &written {
             self.broken = Some(error.clone());
             if matches!(error, StoreError::Damaged { .. }) {
@@ -140,7 +144,7 @@ impl SledStore {
 
     fn try_write(
         &mut self,
-        rows: &[Row],
+        Added { rows, logged }: Added<'_>,
         change: impl FnOnce(&mut Changes, &mut Meta) -> Result<(), Unreadable>,
     ) -> Result<u64, StoreError> {
         let mut meta = self.meta.clone();
@@ -149,10 +153,12 @@ impl SledStore {
         let prepared = (|| {
             change(&mut changes, &mut meta)?;
             record.append(rows, &mut meta, &mut changes)?;
-            record.trim(self.limits, &mut meta, &mut changes, |key| self.kept(key).map_err(Failed::Store))?;
+            let kept = |key: &[u8]| self.kept(key).map_err(Failed::Store);
+            record.trim(self.limits, &mut meta, &mut changes, kept)?;
+            log::append(logged, self.limits, &mut meta, &mut changes, kept)?;
             meta.generation += 1;
             meta.writer = meta::writer();
-            changes.batch(&mut meta, |key| self.kept(key).map_err(Failed::Store))
+            changes.batch(&mut meta, kept)
         })();
         self.record = record;
         let batch = prepared.map_err(|failed| match failed {
@@ -161,7 +167,7 @@ impl SledStore {
         })?;
 
         let db = self.db()?;
-        self.reader.trims(meta.first_sequence);
+        self.reader.trims(&meta);
         guarded(&self.path, || db.apply_batch(batch).and_then(|()| db.flush()))?;
         self.files.sync()?;
         point("flushed");
@@ -191,7 +197,7 @@ impl SledStore {
     }
 
     fn add(&mut self, term: u64, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
-        self.write(rows, |_, meta| {
+        self.write(Added { rows, logged: &[] }, |_, meta| {
             meta.term = term;
             // Before the first commit nothing was sent, so nothing can be missing.
             meta.complete = meta.complete.map(|kept| kept.max(complete));
@@ -240,6 +246,7 @@ impl Store for SledStore {
         snapshot.reached = self.meta.reached.or(self.meta.handed);
         snapshot.set_backs = self.meta.set_backs;
         snapshot.last_sequence = self.meta.last_sequence;
+        snapshot.created = self.meta.created;
         Ok(snapshot)
     }
 
@@ -247,15 +254,20 @@ impl Store for SledStore {
         self.fence(term)?;
         let unused = std::mem::take(&mut self.unused);
         let amended = self.with_rules()?;
-        self.write(&commit.rows, |changes, meta| {
+        self.write(Added { rows: &commit.rows, logged: &commit.changes }, |changes, meta| {
             meta.term = term;
             meta.settled = Some(commit.settled);
             meta.handed = Some(commit.handed);
             meta.reached = Some(commit.reached);
             meta.complete = complete_after(meta.complete, meta.set_backs, commit);
             meta.set_backs = commit.set_backs;
-            let older_knows =
-                |revision: &Revision| revision.set_backs == 0 && revision.origin == Origin::File;
+            meta.created = meta.created.max(commit.created);
+            let is_created = |revision: &Revision| revision.definition.is_created();
+            let creations = meta.created > 0 || commit.revisions.iter().any(is_created);
+            if creations || is_of_run_time(commit) {
+                meta.form = meta.form.max(FORM_OF_CREATIONS);
+            }
+            let older_knows = |revision: &Revision| revision.set_backs == 0;
             if commit.set_backs > 0 || !commit.revisions.iter().all(older_knows) {
                 meta.form = meta.form.max(FORM_OF_ORIGINS);
             }
@@ -331,6 +343,13 @@ impl fmt::Debug for SledStore {
 
 /// Revisions of an earlier version that get the rules of their zones with one commit.
 const AMENDED: usize = 1_000;
+
+/// What a write adds to the record, and to the log of changes.
+#[derive(Clone, Copy)]
+struct Added<'a> {
+    rows: &'a [Row],
+    logged: &'a [LoggedChange],
+}
 
 /// A key, and what is to lie there.
 type KeyValue = (Vec<u8>, Vec<u8>);

@@ -15,8 +15,8 @@ use super::{
     meta::Meta,
 };
 use crate::{
-    engine::RecordRow,
-    store::{Page, PageReader, StoreError},
+    engine::{ChangeEntry, RecordRow},
+    store::{ChangePage, Page, PageReader, StoreError},
 };
 use std::{
     path::{Path, PathBuf},
@@ -39,6 +39,9 @@ struct Bounds {
     record: u64,
     first: u64,
     last: u64,
+    /// Of the log of changes.
+    first_change: u64,
+    last_change: u64,
 }
 
 impl SledReader {
@@ -51,13 +54,15 @@ impl SledReader {
     /// What this says of the record is durable.
     pub(super) fn written(&self, meta: &Meta) {
         let (first, last) = (meta.first_sequence, meta.last_sequence);
-        *self.bounds() = Ok(Bounds { record: meta.store, first, last });
+        let (first_change, last_change) = (meta.trimmed_changes + 1, meta.last_change);
+        *self.bounds() = Ok(Bounds { record: meta.store, first, last, first_change, last_change });
     }
 
-    /// Rows before this one are about to go.
-    pub(super) fn trims(&self, first: u64) {
+    /// Rows, and changes, before what this says are about to go.
+    pub(super) fn trims(&self, meta: &Meta) {
         if let Ok(bounds) = &mut *self.bounds() {
-            bounds.first = bounds.first.max(first);
+            bounds.first = bounds.first.max(meta.first_sequence);
+            bounds.first_change = bounds.first_change.max(meta.trimmed_changes + 1);
         }
     }
 
@@ -115,13 +120,57 @@ impl SledReader {
     }
 }
 
+impl SledReader {
+    /// Changes from this one through that one; `None` where one is missing.
+    fn entries(
+        &self,
+        db: &::sled::Db,
+        (from, through): (u64, u64),
+    ) -> Result<Option<Vec<(u64, ChangeEntry)>>, StoreError> {
+        let unreadable = |Unreadable(what)| damaged(&self.path, format!("the log of changes: {what}"));
+        let mut found = Vec::new();
+        if from > through {
+            return Ok(Some(found));
+        }
+        let mut all = db.range(encoding::change_key(from)..=encoding::change_key(through));
+        while let Some((key, value)) = guarded(&self.path, || all.next().transpose())? {
+            let number = encoding::change_number(&key).map_err(unreadable)?;
+            if number != from + found.len() as u64 {
+                return Ok(None);
+            }
+            found.push((number, encoding::read(&value).map_err(unreadable)?));
+        }
+        let whole = from + found.len() as u64 == through + 1;
+        Ok(whole.then_some(found))
+    }
+}
+
 impl PageReader for SledReader {
+    fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError> {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let db = db.as_ref().ok_or_else(|| closed(&self.path))?;
+        for _ in 0..TRIES {
+            let Bounds { record, first_change: first, last_change: last, .. } = self.bounds().clone()?;
+            let from = after.saturating_add(1).max(first);
+            let most = u64::try_from(most).unwrap_or(u64::MAX);
+            let through = last.min(from.saturating_add(most).saturating_sub(1));
+            if let Some(changes) = self.entries(db, (from, through))? {
+                return Ok(ChangePage { changes, first, last, record });
+            }
+            if self.bounds().clone()?.first_change == first {
+                return Err(damaged(&self.path, format!("a change after change {after} is missing")));
+            }
+        }
+        let what = Arc::from("the log of changes is trimmed faster than it is read; try again");
+        Err(StoreError::Io { path: self.path.clone(), what })
+    }
+
     fn read(&self, after: u64, most: usize) -> Result<Page, StoreError> {
         let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
         let db = db.as_ref().ok_or_else(|| closed(&self.path))?;
         for _ in 0..TRIES {
             let bounds = self.bounds().clone()?;
-            let Bounds { record, first, last } = bounds;
+            let Bounds { record, first, last, .. } = bounds;
             let from = after.saturating_add(1).max(first);
             if let Some(rows) = self.rows(db, bounds, from, most)? {
                 return Ok(Page { rows, first, last, record });

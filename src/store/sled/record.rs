@@ -4,8 +4,8 @@
 
 use super::{
     changes::Changes,
-    encoding::{self, Unreadable},
-    meta::{FORM_OF_KINDS, Meta},
+    encoding::{self, Beside, Unreadable},
+    meta::{FORM_OF_CREATIONS, FORM_OF_KINDS, Meta},
 };
 use crate::{engine::Row, store::Limits};
 use ponos::event::{EventKind, Timestamp};
@@ -28,8 +28,7 @@ struct Newest {
     count: usize,
     /// Encoded rows, joined.
     bytes: Vec<u8>,
-    /// Of those that are no occurrences.
-    kinds: Vec<(usize, EventKind)>,
+    beside: Beside,
     /// See [`size`].
     size: usize,
     at: Timestamp,
@@ -37,7 +36,8 @@ struct Newest {
 
 impl Newest {
     fn new(first: u64) -> Self {
-        Self { first, count: 0, bytes: Vec::new(), kinds: Vec::new(), size: 0, at: Timestamp::EPOCH }
+        let beside = Beside::default();
+        Self { first, count: 0, bytes: Vec::new(), beside, size: 0, at: Timestamp::EPOCH }
     }
 
     /// Whether a row that takes so many bytes belongs into this block.
@@ -47,22 +47,22 @@ impl Newest {
 
     fn push(&mut self, row: &Row, encoded: Vec<u8>) {
         self.size += size(row, &encoded);
-        if row.kind != EventKind::Occurrence {
-            self.kinds.push((self.count, row.kind.clone()));
-        }
+        self.beside.note(self.count, row);
         self.count += 1;
         self.bytes.extend(encoded);
         self.at = row.at;
     }
 }
 
-/// About how many bytes a row takes in its block: its place, its kind and the length of a command's id take one or two each.
+/// About how many bytes a row takes in its block: its place, its kind and the length of a command's id take one or two each,
+/// a creation number some.
 fn size(row: &Row, encoded: &[u8]) -> usize {
     let kind = match (&row.kind, row.kind.command()) {
         (EventKind::Occurrence, _) => 0,
         (_, command) => 4 + command.map_or(0, |command| command.as_str().len()),
     };
-    encoded.len() + kind
+    let queue = row.queue.as_ref().map_or(0, |queue| 3 + queue.len());
+    encoded.len() + kind + queue + if row.creation > 0 { 6 } else { 0 }
 }
 
 #[derive(Debug)]
@@ -96,6 +96,9 @@ impl Record {
             if row.kind != EventKind::Occurrence {
                 meta.form = meta.form.max(FORM_OF_KINDS);
             }
+            if row.creation > 0 || row.queue.is_some() {
+                meta.form = meta.form.max(FORM_OF_CREATIONS);
+            }
             let encoded = encoding::value(row)?;
             match &mut self.newest {
                 Some(block) if block.has_room(size(row, &encoded)) => block.push(row, encoded),
@@ -110,7 +113,7 @@ impl Record {
 
     fn write_newest(&self, changes: &mut Changes) -> Result<(), Unreadable> {
         if let Some(block) = &self.newest {
-            let value = encoding::rows_value(block.count, &block.bytes, &block.kinds)?;
+            let value = encoding::rows_value(block.count, &block.bytes, &block.beside)?;
             changes.put(encoding::rows_key(block.first), value);
         }
         Ok(())

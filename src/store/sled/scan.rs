@@ -59,6 +59,8 @@ pub(super) struct Scan {
     digest: u64,
     first_row: Option<u64>,
     next_row: u64,
+    /// The first and the last change of the log.
+    changes: Option<(u64, u64)>,
 }
 
 impl Scan {
@@ -180,7 +182,17 @@ impl Scan {
             Entry::Span(schedule, span) => self.snapshot.spans.push((schedule, span)),
             Entry::OneShot(schedule, one_shot) => self.snapshot.one_shots.push((schedule, one_shot)),
             Entry::Parked(number, parked) => self.snapshot.parked.push((number, parked)),
-            Entry::Pauses(pauses) => self.snapshot.pauses = pauses,
+            Entry::Operation(id, operation) => self.snapshot.operations.push((id, operation)),
+            Entry::Trigger(key, due) => self.snapshot.triggers.push((key, due)),
+            Entry::Pauses(None, pauses) => self.snapshot.pauses = pauses,
+            Entry::Pauses(Some(name), pauses) => self.snapshot.named_pauses.push((name, pauses)),
+            Entry::Message(key, answered) => self.snapshot.messages.push((key, answered)),
+            Entry::Change(number) => {
+                if self.changes.is_some_and(|(_, last)| number != last + 1) {
+                    return Err(Unreadable(format!("a change before change {number} is missing")));
+                }
+                self.changes = Some((self.changes.map_or(number, |(first, _)| first), number));
+            }
             Entry::Rows(first, rows) => {
                 if self.first_row.is_some() && first != self.next_row {
                     return Err(Unreadable(format!("row {} is missing", self.next_row)));
@@ -213,6 +225,16 @@ impl Scan {
             return wrong(format!(
                 "it has rows {} to {} of the record and should have {} to {}",
                 rows.0, rows.1, meta.first_sequence, meta.last_sequence
+            ));
+        }
+        let changes = self.changes.unwrap_or((meta.last_change + 1, meta.last_change));
+        if changes != (meta.trimmed_changes + 1, meta.last_change) {
+            return wrong(format!(
+                "it has changes {} to {} of the log and should have {} to {}",
+                changes.0,
+                changes.1,
+                meta.trimmed_changes + 1,
+                meta.last_change
             ));
         }
         if self.digest != meta.digest {

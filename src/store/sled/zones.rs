@@ -1,7 +1,7 @@
 //! The rules of zones lie in the store under what they are, as long as a revision refers to them.
 
 use super::{
-    SledOptions, SledStore,
+    Added, SledOptions, SledStore,
     encoding::{self, Entry, is_of_zones},
     fixture::commit,
     meta::FORM_OF_ZONES,
@@ -115,7 +115,7 @@ fn what_an_earlier_version_wrote_gets_the_rules_of_the_bundled_data_with_the_nex
     // As a version wrote it that knew no ids of rules.
     let key = encoding::zone_key(id);
     store
-        .write(&[], |changes, meta| {
+        .write(Added { rows: &[], logged: &[] }, |changes, meta| {
             meta.form = 1;
             changes.remove(key.to_vec());
             for name in &names {

@@ -12,7 +12,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use super::{Page, SledOptions, SledStore, Store, StoreError};
+use super::{ChangePage, Page, PageReader, SledOptions, SledStore, Store, StoreError};
 use crate::{
     engine::{Commit, Row, Snapshot},
     telemetry::Counts,
@@ -215,6 +215,21 @@ impl StoreHandle {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Io`] when the store is closed, or does not answer within [`Tuning::patience`].
     pub async fn read(&self, after: u64, most: usize) -> Result<Page, StoreError> {
+        self.read_by(move |reader| reader.read(after, most)).await
+    }
+
+    /// As [`PageReader::changes`](super::PageReader::changes), likewise.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError> {
+        self.read_by(move |reader| reader.changes(after, most)).await
+    }
+
+    async fn read_by<T: Send + 'static>(
+        &self,
+        page: impl FnOnce(&dyn PageReader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let Owner { shared, readers, patience, .. } = &*self.0;
         let reading = async {
             // Where nothing can be read nobody waits for a place.
@@ -225,7 +240,7 @@ impl StoreHandle {
             let reader = shared.reader()?;
             let read = move || {
                 let _place = place;
-                reader.read(after, most)
+                page(&*reader)
             };
             tokio::task::spawn_blocking(read).await.map_err(|_| failure("reading it ended unexpectedly"))?
         };

@@ -1,7 +1,7 @@
 //! A write fails while a page is being read.
 
 use super::*;
-use crate::store::Page;
+use crate::store::{ChangePage, Page};
 use std::sync::{Mutex, RwLock};
 
 /// A store whose writes fail, and of which a page hangs in the disk: letting it go waits for that.
@@ -23,6 +23,10 @@ impl PageReader for HangingReader {
         self.begun.send(()).unwrap();
         self.go_on.lock().unwrap().recv().unwrap();
         Ok(Page::default())
+    }
+
+    fn changes(&self, _: u64, _: usize) -> Result<ChangePage, StoreError> {
+        Ok(ChangePage::default())
     }
 }
 
