@@ -2,7 +2,7 @@
 //!
 //! Three layers, the later one wins, key by key: the file, the environment (`KHRONOS_<SECTION>_<KEY>`), the flags.
 //! `keys.rs` names the keys, `layers.rs` lays the layers over each other, `reader.rs` turns one raw value into what it
-//! means and says where it is wrong, `build.rs` makes the whole (`http.rs` its part of HTTP); every fault is reported, not only the first.
+//! means and says where it is wrong, `build.rs` makes the whole (`http.rs` and `commands.rs` theirs); every fault is reported, not only the first.
 //!
 //! The file is `--config FILE` or `KHRONOS_CONFIG`; else `config.toml` in the working directory if there is one; else
 //! the default that is built in. A relative path in the file counts from the file's folder; in a variable or a flag
@@ -13,6 +13,7 @@
 //! Why no serde here: it stops at the first fault, and knows nothing of the other two layers.
 
 mod build;
+mod commands;
 mod http;
 mod keys;
 mod layers;
@@ -29,7 +30,7 @@ pub use url::BrokerUrl;
 
 use crate::{
     authority::{
-        Domains, Role,
+        Domains, Owners, Quota, Role,
         token::{TokenDigest, TokenId},
     },
     diagnostic::Diagnostics,
@@ -49,6 +50,8 @@ pub struct Config {
     pub clock: ClockConfig,
     /// `[schedules]`
     pub schedules: ScheduleSource,
+    /// `schedules.keep_finished`: how long what was created at run time is kept after it has finished.
+    pub keep_finished: Duration,
     /// `[calendars]`
     pub calendars: CalendarSource,
     /// `[limits]`
@@ -63,6 +66,8 @@ pub struct Config {
     pub record: RecordConfig,
     /// `[http]`
     pub http: HttpConfig,
+    /// `[commands]`
+    pub commands: CommandsConfig,
     /// `[metrics]`
     pub metrics: MetricsConfig,
     /// `[log]`
@@ -262,6 +267,48 @@ pub struct TokenConfig {
     pub role: Role,
     /// About which events.
     pub domains: Domains,
+    /// How much of it.
+    pub quota: Quota,
+}
+
+/// `[commands]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandsConfig {
+    /// Whether they are taken at all.
+    pub enabled: bool,
+    /// The topic exchange that they are published to.
+    pub exchange: String,
+    /// The queue that the clock takes them from.
+    pub queue: String,
+    /// The topic exchange of the answers that do not go by direct reply-to.
+    pub replies: String,
+    /// Commands a second of each owner.
+    pub rate: u32,
+    /// Who may send them.
+    pub users: Vec<CommandsUser>,
+}
+
+impl Default for CommandsConfig {
+    fn default() -> Self {
+        let (exchange, queue, replies) =
+            ("khronos.commands".into(), "khronos.commands".into(), "khronos.replies".into());
+        Self { enabled: false, exchange, queue, replies, rate: 1_000, users: Vec::new() }
+    }
+}
+
+/// `[[commands.users]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandsUser {
+    /// The broker's user: the `user_id` of his messages.
+    pub user: String,
+    /// Whom he acts for.
+    pub owner: String,
+    /// What he may do.
+    pub role: Role,
+    /// About which events.
+    pub domains: Domains,
+    /// How much he may take.
+    pub quota: Quota,
 }
 
 /// `[metrics]`
@@ -317,5 +364,12 @@ impl Config {
     /// The same for those who go on after an error: what is wrong has its default then.
     pub fn read(request: &Request) -> (Self, Diagnostics) {
         build::build(request)
+    }
+
+    /// Who may change the clock by tokens and by messages, with what each owner may take.
+    pub fn owners(&self) -> Owners {
+        let tokens = self.http.tokens.iter().map(|token| (&*token.owner, token.quota));
+        let users = self.commands.users.iter().map(|user| (&*user.owner, user.quota));
+        Owners::new(tokens.chain(users))
     }
 }

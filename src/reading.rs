@@ -6,7 +6,7 @@ use crate::{
     config::{Config, ScheduleSource},
     diagnostic::{self, Diagnostic, Diagnostics, counted},
     schedule::{CalendarEnd, CalendarStore, Calendars, Packed},
-    sources,
+    sources::{self, FileLines},
 };
 use ponos::{broker::Transport, topology::Topology};
 use std::{
@@ -89,13 +89,14 @@ pub(crate) fn remarks(ends: Ends) -> Remarks {
 }
 
 /// Reads the schedules, each warning into the log; `had_folder`: the store knows schedules of a folder. Where their
-/// calendars end is left in `ends`, and the calendars in `named`.
+/// calendars end is left in `ends`, the calendars in `named`, and where they are written in `lines`.
 pub(crate) fn reader(
     config: &Config,
     had_folder: bool,
     store: &CalendarStore,
     ends: &Ends,
     named: Sender<Option<Calendars>>,
+    lines: Sender<FileLines>,
 ) -> Reader {
     let (store, ends) = (store.clone(), Arc::clone(ends));
     let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
@@ -125,6 +126,7 @@ pub(crate) fn reader(
         if !accepted {
             return Err(read.diagnostics);
         }
+        lines.send_replace(read.file_lines());
         *ends.lock().unwrap_or_else(PoisonError::into_inner) = read.ends;
         named.send_replace(Some(read.calendars));
         had_folder.fetch_or(matches!(source, ScheduleSource::Folder(_)), Ordering::Relaxed);

@@ -5,6 +5,7 @@
 //! whose file system does not answer is given up as a whole. What is absent: watching the folder (the service does), and judging one file's text (`schedule/file/`).
 
 mod calendars;
+mod file_lines;
 mod given;
 mod kept;
 mod limits;
@@ -33,6 +34,7 @@ use std::{
 };
 
 pub use calendars::folder as calendar_folder;
+pub use file_lines::FileLines;
 pub use given::{Given, GivenFiles};
 pub use kept::Kept;
 pub use origin::are_of_a_folder;
@@ -101,8 +103,10 @@ pub struct Schedules<K = Source> {
     advised: Option<Timestamp>,
     /// How many of the list are there for their names alone: nothing is said of them.
     beside: usize,
-    /// Of each of the list: which of the texts, and its line.
+    /// Of each of the list: which of the texts, and the line of its name.
     places: Vec<(u32, u32)>,
+    /// And the line at which its table begins.
+    begins: Vec<u32>,
     texts: Vec<Arc<str>>,
     names: Index,
     events: Index,
@@ -120,6 +124,7 @@ impl<K> Default for Schedules<K> {
             advised: None,
             beside: 0,
             places: Vec::new(),
+            begins: Vec::new(),
             texts: Vec::new(),
             names: Index::default(),
             events: Index::default(),
@@ -328,7 +333,7 @@ impl<K: Kept> Schedules<K> {
     }
 
     fn add_entry(&mut self, text: &Text<'_>, entry: Entry) {
-        let Entry { definition, schedule, name, event } = entry;
+        let Entry { definition, schedule, begins, name, event } = entry;
         let place = Place { file: text.file(), line: text.position(name.start).0 };
         let (next, list) = (self.list.len(), &self.list);
         if let Some(first) =
@@ -360,6 +365,7 @@ impl<K: Kept> Schedules<K> {
         }
         let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         self.places.push((number(self.texts.len().saturating_sub(1)), number(place.line)));
+        self.begins.push(number(text.position(begins).0));
         self.list.push(K::keep(definition, schedule, place));
     }
 

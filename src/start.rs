@@ -1,8 +1,10 @@
 //! The one place where things are wired together: from a configuration to a clock that runs.
 
 use crate::{
+    authority::Owners,
     broker, clock,
     clock_loop::{ClockLoop, Failure, Parts, Report},
+    commands,
     config::{BrokerUrl, Config, HttpConfig, OnBackward, ScheduleSource, StorePath},
     diagnostic::Diagnostics,
     engine::{ClockRules, Resends, Rules, Snapshot},
@@ -11,7 +13,7 @@ use crate::{
     presence,
     reading::{Ends, Reading, Start, late, loader, read_at_start, reader, remarks},
     schedule::{CalendarStore, Packed},
-    sources,
+    sources::{self, FileLines},
     store::{self, Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning},
     telemetry::Counts,
     watch,
@@ -42,6 +44,9 @@ pub enum RunError {
     /// HTTP can't be served.
     #[error("{0}")]
     Http(http::HttpError),
+    /// Commands can't be taken.
+    #[error("{0}")]
+    Commands(commands::StartError),
     /// The loop ended.
     #[error("{0}")]
     Loop(Failure),
@@ -86,7 +91,8 @@ pub async fn run(
 
     let ends = Ends::default();
     let (named_in, named) = sync::watch::channel(None);
-    let read = reader(&config, had_folder(&config, &snapshot), &calendars, &ends, named_in);
+    let (lines_in, lines) = sync::watch::channel(FileLines::default());
+    let read = reader(&config, had_folder(&config, &snapshot), &calendars, &ends, named_in, lines_in);
     // Before they are read: what changes meanwhile is read again.
     let reload = watch_files(&config);
     let patience = patience(begun, strict, &snapshot);
@@ -113,6 +119,7 @@ pub async fn run(
         schedules,
         late,
         loader,
+        calendars: named.clone(),
         remarks: remarks(ends),
         reload,
         rival,
@@ -124,9 +131,14 @@ pub async fn run(
 
     let limits = http::Limits::for_this_process();
     let running_clock = RunningClock::new(handle, store.into(), calendars, counts, limits.answer);
-    let running_clock = running_clock.naming(named).within(config.limits.clone());
+    let running_clock = running_clock.naming(named).written(lines).within(config.limits.clone());
+    let (warning, door) = sync::watch::channel(None);
+    let running_clock = running_clock.with_door(door);
+    let owners = config.owners();
+    let taking = take_commands(&config, &owners, &running_clock, warning, &shutdown)?;
     let HttpConfig { open, open_reads, behind_proxy, .. } = config.http;
-    let access = http::Access::new(&config.http.tokens, http::AccessRules { open, open_reads, behind_proxy });
+    let access =
+        http::Access::new(&config.http.tokens, &owners, http::AccessRules { open, open_reads, behind_proxy });
     let state = http::HttpState::new(running_clock, config.http.hosts.clone(), limits);
     let state = state.with_access(access).with_tls(tls);
     let serving = http::start(listener, control, state, shutdown.clone()).map_err(RunError::Http)?;
@@ -135,6 +147,9 @@ pub async fn run(
     // The loop may end by itself; the servers have their own limits for saying goodbye.
     let farewell = async {
         serving.ended().await;
+        if let Some(taking) = taking {
+            taking.ended().await;
+        }
         if let Some(present) = present {
             drop(present.await);
         }
@@ -267,6 +282,30 @@ fn show_presence(
     Some(tokio::spawn(presence::run(transport, me, rival, shutdown)))
 }
 
+/// Takes commands by message, if that is wanted.
+fn take_commands(
+    config: &Config,
+    owners: &Owners,
+    clock: &RunningClock,
+    warning: sync::watch::Sender<Option<String>>,
+    shutdown: &Shutdown,
+) -> Result<Option<commands::Running>, RunError> {
+    let BrokerUrl::Amqp(url) = &config.broker.url else { return Ok(None) };
+    if !config.commands.enabled {
+        return Ok(None);
+    }
+    // Connections of its own: a flood of commands holds up no event.
+    let amqp = broker::amqp_config(&config.broker, url, &format!("khronos {} commands", config.clock.name));
+    let door = commands::Door {
+        config: config.commands.clone(),
+        owners: owners.clone(),
+        transport: Transport::amqp(AmqpConfig { channels: 1, ..amqp }),
+        clock: clock.clone(),
+        warning,
+    };
+    commands::start(door, shutdown.clone()).map(Some).map_err(RunError::Commands)
+}
+
 /// How long answers under way may take at the end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -289,7 +328,8 @@ async fn open_store(
     calendars: CalendarStore,
     counts: Counts,
 ) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
-    let limits = Limits { rows: config.record.max_rows, age: millis(config.record.max_age) };
+    let (rows, age) = (config.record.max_rows, millis(config.record.max_age));
+    let limits = Limits { rows, age, ..Limits::default() };
     let clock = config.clock.name.clone();
     match &config.store.path {
         StorePath::Folder(path) => {
@@ -331,6 +371,7 @@ fn rules(config: &Config) -> Rules {
         piece: PIECE,
         parked: PARKED,
         record_first: config.broker.url.is_embedded(),
+        keep_finished: millis(config.keep_finished),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The caller of an operation, and why one may not do what he asks for.
 
-use super::{Domains, Rate, TooOften, token::TokenId};
+use super::{Domains, Quota, Rate, TooOften, token::TokenId};
+use crate::engine::Author;
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -18,7 +19,7 @@ pub enum Role {
     Read,
     /// Change how the clock runs, not what it is to do: parked events, reading files again.
     Operate,
-    /// Change what the clock is to do; no operation does yet.
+    /// Change what the clock is to do: schedules at run time.
     Write,
     /// All of that, whatever the event and whoever owns it.
     Admin,
@@ -56,6 +57,19 @@ pub enum Door {
     Open,
     /// HTTP without a token, of a clock that has none.
     Unnamed,
+    /// A message that this user of the broker published.
+    Broker(Arc<str>),
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(id) => write!(f, "HTTP, token {id}"),
+            Self::ControlSocket => f.write_str("control socket"),
+            Self::Open | Self::Unnamed => f.write_str("HTTP"),
+            Self::Broker(user) => write!(f, "AMQP, user {user}"),
+        }
+    }
 }
 
 /// Who asks, and what he may do.
@@ -67,6 +81,8 @@ pub struct Caller {
     door: Door,
     /// At which his owner may change something; without, at any.
     rate: Option<Arc<Rate>>,
+    /// At which he may change schedules, and what these may be; without, at any, and anything.
+    quota: Option<(Arc<Rate>, Quota)>,
 }
 
 impl PartialEq for Caller {
@@ -97,7 +113,7 @@ impl Caller {
 
     /// The holder of a token.
     pub fn holder(id: TokenId, owner: &str, role: Role, domains: Domains) -> Self {
-        Self { owner: owner.into(), role, domains, door: Door::Token(id), rate: None }
+        Self { owner: owner.into(), role, domains, door: Door::Token(id), rate: None, quota: None }
     }
 
     /// The same, whose owner changes things at this rate.
@@ -106,8 +122,26 @@ impl Caller {
         Self { rate: Some(rate), ..self }
     }
 
+    /// The same, who may take so much.
+    #[must_use]
+    pub fn within(self, quota: Quota) -> Self {
+        let rate = Rate::new(quota.puts_a_second, quota.puts_a_second);
+        self.taking(Arc::new(rate), quota)
+    }
+
+    /// The same, who takes changes of schedules from this rate.
+    #[must_use]
+    pub fn taking(self, puts: Arc<Rate>, quota: Quota) -> Self {
+        Self { quota: Some((puts, quota)), ..self }
+    }
+
+    /// A user of the broker.
+    pub fn of_broker(user: &str, owner: &str, role: Role, domains: Domains) -> Self {
+        Self { owner: owner.into(), role, domains, door: Door::Broker(user.into()), rate: None, quota: None }
+    }
+
     fn of_everything(owner: &str, role: Role, door: Door) -> Self {
-        Self { owner: owner.into(), role, domains: Domains::everything(), door, rate: None }
+        Self { owner: owner.into(), role, domains: Domains::everything(), door, rate: None, quota: None }
     }
 
     /// Whose name stands by what he changes, and by what he takes.
@@ -115,12 +149,39 @@ impl Caller {
         &self.owner
     }
 
+    /// Takes so many changes of schedules from what he may do.
+    ///
+    /// # Errors
+    /// [`Denied::TooOften`].
+    pub fn take_puts(&self, count: u32, now: Instant) -> Result<(), Denied> {
+        let Some((rate, _)) = &self.quota else { return Ok(()) };
+        rate.take(count, now)
+            .map_err(|TooOften(wait)| Denied::TooOften { owner: self.owner.to_string(), wait })
+    }
+
+    /// Takes so many more, which may be more than there are at once: those that follow wait for them.
+    pub fn owe_puts(&self, count: u32, now: Instant) {
+        if let Some((rate, _)) = &self.quota {
+            rate.owe(count, now);
+        }
+    }
+
+    /// No schedule that he creates may come more often.
+    pub fn least_interval(&self) -> Duration {
+        self.quota.as_ref().map_or(Duration::ZERO, |(_, quota)| quota.least_interval)
+    }
+
+    /// Whether he may change what others created.
+    pub fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+
     /// Whether he showed a token.
     pub fn has_token(&self) -> bool {
         matches!(self.door, Door::Token(_))
     }
 
-    /// Takes one change from what his owner may do.
+    /// Takes one change of how the clock runs from what his owner may do.
     ///
     /// # Errors
     /// [`Denied::TooOften`].
@@ -186,6 +247,19 @@ impl Caller {
         }
     }
 
+    /// Who he is to those who decide about changes of schedules.
+    pub fn author(&self) -> Author {
+        let domains = self.domains.clone();
+        Author {
+            owner: self.owner.clone(),
+            door: self.door.to_string().into(),
+            is_admin: self.role == Role::Admin,
+            is_of_everything: self.is_of_everything(),
+            most: self.quota.as_ref().and_then(|(_, quota)| quota.schedules),
+            covers: Arc::new(move |event| domains.cover(event)),
+        }
+    }
+
     /// Why something is not his to change.
     pub fn outside(&self, what: String) -> Denied {
         Denied::Domain { who: self.to_string(), domains: self.domains.to_string(), what }
@@ -198,6 +272,7 @@ impl fmt::Display for Caller {
             Door::Token(id) => write!(f, "the token {id} of '{}'", self.owner),
             Door::ControlSocket => write!(f, "{} (control socket)", self.owner),
             Door::Open | Door::Unnamed => write!(f, "{} (HTTP)", self.owner),
+            Door::Broker(user) => write!(f, "the broker's user '{user}' of '{}'", self.owner),
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::{
     BrokerConfig, BrokerUrl, CalendarSource, ClockConfig, Config, DEFAULT, LimitsConfig, LogConfig,
     LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource,
-    ShutdownConfig, StoreConfig, StorePath, TlsConfig, http, keys, layers, reader::Reader,
+    ShutdownConfig, StoreConfig, StorePath, TlsConfig, commands, http, keys, layers, reader::Reader,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
@@ -46,16 +46,17 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
     let values = layers::read(&text, request, &mut faults);
     let folder = found.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     let mut reader = Reader { text: &text, values, folder, faults };
+    let broker = broker(&mut reader);
     let config = Config {
         clock: clock(&mut reader),
         schedules: schedules(&mut reader),
+        keep_finished: reader.duration("schedules.keep_finished", DAY, 3_660 * DAY),
         calendars: reader.path("calendars.folder").map_or(CalendarSource::Beside, CalendarSource::Folder),
         limits: LimitsConfig {
             shortest_interval: reader.duration("limits.shortest_interval", Duration::from_millis(100), DAY),
             rate: reader.integer("limits.rate", 10_000, 1..=1_000_000),
             schedules: reader.integer("limits.schedules", 2_000_000, 1..=2_000_000),
         },
-        broker: broker(&mut reader),
         publish: PublishConfig {
             in_flight: reader.integer("publish.in_flight", 10_000, 1..=1_000_000),
             resends: reader.integer("publish.resends", 5, 0..=100),
@@ -70,6 +71,8 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
             max_age: reader.duration("record.max_age", 30 * DAY, 36_500 * DAY),
         },
         http: http::http(&mut reader),
+        commands: commands::commands(&mut reader, &broker.url),
+        broker,
         metrics: metrics(&mut reader),
         log: LogConfig {
             level: log_level(&mut reader),

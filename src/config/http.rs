@@ -1,8 +1,8 @@
 //! `[http]`: where it is served, to whom, and encrypted or not.
 
-use super::{HttpConfig, HttpTlsConfig, TokenConfig, layers::Values, reader::Reader};
+use super::{HttpConfig, HttpTlsConfig, TokenConfig, keys::TOKENS, layers::Values, reader::Reader};
 use crate::{
-    authority::{Domains, OPEN, OPERATOR, READER, Role, token::PREFIX as TOKEN},
+    authority::{Domains, OPEN, OPERATOR, Quota, READER, Role, token::PREFIX as TOKEN},
     schedule::is_name,
 };
 use ponos::files;
@@ -10,6 +10,7 @@ use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     str::FromStr,
+    time::Duration,
 };
 
 pub(super) fn http(reader: &mut Reader<'_>) -> HttpConfig {
@@ -120,7 +121,7 @@ fn tls(reader: &mut Reader<'_>) -> Option<HttpTlsConfig> {
 fn tokens(reader: &mut Reader<'_>) -> (Vec<TokenConfig>, bool) {
     let mut ids = BTreeSet::new();
     let mut tokens = Vec::new();
-    let rows = reader.rows("http.tokens");
+    let rows = reader.rows(TOKENS);
     let are_wanted = !rows.is_empty();
     for row in rows {
         let token = within(reader, row, |reader| {
@@ -137,12 +138,15 @@ fn tokens(reader: &mut Reader<'_>) -> (Vec<TokenConfig>, bool) {
 }
 
 /// Reads one table of a list of tables.
-fn within<T>(reader: &mut Reader<'_>, row: Values, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
+pub(super) fn within<T>(reader: &mut Reader<'_>, row: Values, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
     let all = std::mem::replace(&mut reader.values, row);
     let read = read(reader);
     reader.values = all;
     read
 }
+
+/// The longest least interval.
+const LEAST_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
 
 /// What makes the lines of a token.
 const MADE: &str = "`khronos token new` makes a token, with these lines";
@@ -151,34 +155,57 @@ const MADE: &str = "`khronos token new` makes a token, with these lines";
 fn token(reader: &mut Reader<'_>) -> Option<TokenConfig> {
     let id = needed(reader, "http.tokens.id");
     let digest = needed(reader, "http.tokens.sha256");
-    let owner = owner(reader);
-    let role = role(reader);
-    let domains = role.and_then(|role| domains(reader, role));
-    Some(TokenConfig { id: id?, digest: digest?, owner: owner?, role: role?, domains: domains? })
+    let grant = grant(reader, TOKENS, "token", MADE);
+    let (id, digest, Grant { owner, role, domains, quota }) = (id?, digest?, grant?);
+    Some(TokenConfig { id, digest, owner, role, domains, quota })
+}
+
+/// Whom a caller acts for, what he may do, and how much of it: keys of each list of callers.
+pub(super) struct Grant {
+    pub(super) owner: String,
+    pub(super) role: Role,
+    pub(super) domains: Domains,
+    pub(super) quota: Quota,
+}
+
+/// Reads them of a `caller` in this list; `made` says how one comes to the lines.
+pub(super) fn grant(reader: &mut Reader<'_>, list: &str, caller: &str, made: &str) -> Option<Grant> {
+    let owner = owner(reader, list, made);
+    let role = role(reader, list, made);
+    let domains = role.and_then(|role| domains(reader, list, caller, role));
+    let Quota { puts_a_second, least_interval, .. } = Quota::USUAL;
+    let schedules = reader.integer(&format!("{list}.schedules"), usize::MAX, 0..=usize::MAX);
+    let quota = Quota {
+        schedules: Some(schedules).filter(|most| *most < usize::MAX),
+        puts_a_second: reader.integer(&format!("{list}.puts_per_second"), puts_a_second, 1..=1_000_000),
+        least_interval: reader.duration(&format!("{list}.least_interval"), least_interval, LEAST_INTERVAL),
+    };
+    Some(Grant { owner: owner?, role: role?, domains: domains?, quota })
 }
 
 /// The value of a key that may hold a part of a token: it is not repeated.
 fn needed<T: FromStr<Err: ToString>>(reader: &mut Reader<'_>, key: &str) -> Option<T> {
-    let text = given(reader, key)?;
+    let text = given(reader, TOKENS, key, MADE)?;
     text.parse().map_err(|wrong: T::Err| reader.fault(key, &wrong.to_string(), MADE)).ok()
 }
 
-fn given(reader: &mut Reader<'_>, key: &str) -> Option<String> {
+/// The text of a key that each table of the list needs.
+pub(super) fn given(reader: &mut Reader<'_>, list: &str, key: &str, made: &str) -> Option<String> {
     let text = reader.text(key);
     if text.is_none() && !reader.is_set(key) {
         let name = key.rsplit('.').next().unwrap_or(key);
-        reader.fault("http.tokens", &format!("the key {name} is missing"), MADE);
+        reader.fault(list, &format!("the key {name} is missing"), made);
     }
     text
 }
 
-fn owner(reader: &mut Reader<'_>) -> Option<String> {
-    let key = "http.tokens.owner";
-    let owner = given(reader, key)?;
+fn owner(reader: &mut Reader<'_>, list: &str, made: &str) -> Option<String> {
+    let key = format!("{list}.owner");
+    let owner = given(reader, list, &key, made)?;
     match check_owner(&owner) {
         Ok(()) => Some(owner),
         Err((what, help)) => {
-            reader.fault(key, &what, help);
+            reader.fault(&key, &what, help);
             None
         }
     }
@@ -202,30 +229,31 @@ pub(crate) fn check_owner(owner: &str) -> Result<(), (String, &'static str)> {
     Ok(())
 }
 
-fn role(reader: &mut Reader<'_>) -> Option<Role> {
-    let key = "http.tokens.role";
-    given(reader, key)?;
+fn role(reader: &mut Reader<'_>, list: &str, made: &str) -> Option<Role> {
+    let key = format!("{list}.role");
+    given(reader, list, &key, made)?;
     let choices = Role::WORDS.map(|(word, role)| (word, Some(role)));
-    reader.choice(key, None, &choices)
+    reader.choice(&key, None, &choices)
 }
 
-fn domains(reader: &mut Reader<'_>, role: Role) -> Option<Domains> {
-    let key = "http.tokens.domains";
-    let named = reader.texts(key);
-    if named.is_none() && reader.is_set(key) {
+fn domains(reader: &mut Reader<'_>, list: &str, caller: &str, role: Role) -> Option<Domains> {
+    let key = format!("{list}.domains");
+    let named = reader.texts(&key);
+    if named.is_none() && reader.is_set(&key) {
         return None;
     }
-    match check_domains(role, named) {
+    match check_domains(caller, role, named) {
         Ok(domains) => Some(domains),
         Err((what, help)) => {
-            reader.fault(if reader.is_set(key) { key } else { "http.tokens" }, &what, help);
+            reader.fault(if reader.is_set(&key) { &key } else { list }, &what, help);
             None
         }
     }
 }
 
-/// The domains of a role; what is wrong with them, and what to do.
+/// The domains of a `caller` of this role; what is wrong with them, and what to do.
 pub(crate) fn check_domains(
+    caller: &str,
     role: Role,
     named: Option<Vec<String>>,
 ) -> Result<Domains, (String, &'static str)> {
@@ -234,11 +262,11 @@ pub(crate) fn check_domains(
         (Some(named), true) => Domains::new(named)
             .map_err(|wrong| (wrong, "write domains of events, as in [\"billing.*\"]; # is all of them")),
         (None, true) => Err((
-            format!("a token of the role {} needs domains", role.word()),
+            format!("a {caller} of the role {} needs domains", role.word()),
             "say which events it may change something about, as in domains = [\"billing.*\"]; # is all of them",
         )),
         (Some(_), false) => Err((
-            format!("a token of the role {} has no domains", role.word()),
+            format!("a {caller} of the role {} has no domains", role.word()),
             "leave them out: read changes nothing, and admin may change everything",
         )),
     }

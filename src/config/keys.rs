@@ -2,7 +2,7 @@
 
 pub(super) use crate::schedule::toml_tree::{Key, Kind};
 
-/// The list of tokens, which only the file has: a variable holds no tables.
+/// The list of tokens. Only the file has lists of tables: a variable holds none.
 pub(super) const TOKENS: &str = "http.tokens";
 
 /// The keys of a token.
@@ -12,7 +12,27 @@ pub(super) const TOKEN: &[Key] = &[
     ("http.tokens.owner", Kind::Text),
     ("http.tokens.role", Kind::Text),
     ("http.tokens.domains", Kind::Texts),
+    ("http.tokens.schedules", Kind::Integer),
+    ("http.tokens.puts_per_second", Kind::Integer),
+    ("http.tokens.least_interval", Kind::Duration),
 ];
+
+/// The list of the broker's users who may send commands.
+pub(super) const USERS: &str = "commands.users";
+
+/// The keys of a user.
+pub(super) const USER: &[Key] = &[
+    ("commands.users.user", Kind::Text),
+    ("commands.users.owner", Kind::Text),
+    ("commands.users.role", Kind::Text),
+    ("commands.users.domains", Kind::Texts),
+    ("commands.users.schedules", Kind::Integer),
+    ("commands.users.puts_per_second", Kind::Integer),
+    ("commands.users.least_interval", Kind::Duration),
+];
+
+/// All lists of tables, with the keys of their tables.
+pub(super) const LISTS: [Key; 2] = [(TOKENS, Kind::Tables(TOKEN)), (USERS, Kind::Tables(USER))];
 
 /// Where something of a token may have been written by mistake: neither is shown.
 const NEAR_A_TOKEN: [&str; 2] = ["id", "sha256"];
@@ -30,7 +50,10 @@ pub(super) const KEYS: &[Key] = &[
             ("clock.time_zones", Kind::Text),
         ]),
     ),
-    ("schedules", Kind::Section(&[("schedules.folder", Kind::Text)])),
+    (
+        "schedules",
+        Kind::Section(&[("schedules.folder", Kind::Text), ("schedules.keep_finished", Kind::Duration)]),
+    ),
     ("calendars", Kind::Section(&[("calendars.folder", Kind::Text)])),
     (
         "limits",
@@ -89,6 +112,17 @@ pub(super) const KEYS: &[Key] = &[
         ]),
     ),
     (
+        "commands",
+        Kind::Section(&[
+            ("commands.enabled", Kind::Boolean),
+            ("commands.exchange", Kind::Text),
+            ("commands.queue", Kind::Text),
+            ("commands.replies", Kind::Text),
+            ("commands.rate", Kind::Integer),
+            (USERS, Kind::Tables(USER)),
+        ]),
+    ),
+    (
         "metrics",
         Kind::Section(&[("metrics.schedules", Kind::Integer), ("metrics.audit_every", Kind::Duration)]),
     ),
@@ -120,7 +154,7 @@ pub(super) fn key(path: &str) -> Option<Key> {
 /// Whether the values of keys of this name may be shown: those of unknown keys may be secrets, as the broker's URL is one.
 pub(super) fn may_be_shown(name: &str) -> bool {
     let is_named = |(key, _): &Key| key.rsplit('.').next() == Some(name);
-    name != "url" && !NEAR_A_TOKEN.contains(&name) && all().iter().chain(TOKEN).any(is_named)
+    name != "url" && !NEAR_A_TOKEN.contains(&name) && all().iter().chain(TOKEN).chain(USER).any(is_named)
 }
 
 /// The variable by which a key is overridden: `broker.tls.ca_file` → `KHRONOS_BROKER_TLS_CA_FILE`.

@@ -101,13 +101,16 @@ fn from_file(table: &DeTable<'_>, text: &Text<'_>, values: &mut Values, faults: 
         }
     }
     let spans = walk.spans;
-    let tokens = keys::TOKENS.split('.').try_fold(&read, |section, name| section.get(name));
-    if let Some((Json::Array(tables), span)) = tokens.zip(spans.get(keys::TOKENS)) {
-        let row = |(index, table)| row(keys::TOKENS, keys::TOKEN, index, table, &spans);
-        // What is no table was refused.
-        let tables = tables.iter().enumerate().filter(|(_, table)| table.is_object());
-        let rows = Value::Rows(tables.map(row).collect());
-        values.insert(keys::TOKENS, (rows, Origin::File(span.clone())));
+    for (list, kind) in keys::LISTS {
+        let Kind::Tables(keys) = kind else { continue };
+        let found = list.split('.').try_fold(&read, |section, name| section.get(name));
+        if let Some((Json::Array(tables), span)) = found.zip(spans.get(list)) {
+            let row = |(index, table)| row(list, keys, index, table, &spans);
+            // What is no table was refused.
+            let tables = tables.iter().enumerate().filter(|(_, table)| table.is_object());
+            let rows = Value::Rows(tables.map(row).collect());
+            values.insert(list, (rows, Origin::File(span.clone())));
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+mod commands;
 mod http;
 
 use super::{keys, *};
@@ -56,7 +57,8 @@ fn other_value(key: &str) -> &'static str {
         "clock.time_zones" | "schedules.folder" | "store.path" => "elsewhere",
         "broker.url" => "amqp://localhost",
         "broker.exchange" => "times",
-        "broker.fanout" | "http.open" | "http.open_reads" | "http.behind_proxy" => "true",
+        "broker.fanout" | "commands.enabled" => "true",
+        "http.open" | "http.open_reads" | "http.behind_proxy" => "true",
         "http.enabled" => "false",
         "http.listen" => "127.0.0.1:1",
         "http.hosts" => "clock.example.com, localhost",
@@ -96,6 +98,7 @@ fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
             "broker.tls.cert_file" => environment.push(("KHRONOS_BROKER_TLS_KEY_FILE", "b.pem")),
             "broker.tls.key_file" => environment.push(("KHRONOS_BROKER_TLS_CERT_FILE", "b.pem")),
             "http.behind_proxy" => environment.push(("KHRONOS_HTTP_OPEN_READS", "true")),
+            "commands.enabled" => environment.push(("KHRONOS_BROKER_URL", "amqp://localhost")),
             "http.tls.cert_file" => environment.push(("KHRONOS_HTTP_TLS_KEY_FILE", "b.pem")),
             "http.tls.key_file" => environment.push(("KHRONOS_HTTP_TLS_CERT_FILE", "b.pem")),
             _ => {}

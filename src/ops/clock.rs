@@ -1,16 +1,21 @@
 //! The clock that operations work on.
 
-use super::{DefinitionCache, OpsError, RecordReader, StoppedClock};
+use super::{DefinitionCache, OpsError, RecordReader, ScheduleView, StoppedClock};
 use crate::{
     clock,
-    clock_loop::{Command, Handle, Status},
+    clock_loop::{Command, Degraded, Handle, Status},
     config::LimitsConfig,
-    schedule::{CalendarStore, Calendars, ZoneData},
+    engine::{Asker, ScheduleStatus},
+    schedule::{CalendarStore, Calendars, Packed, ZoneData},
+    sources::{FileLines, Place},
     telemetry::Counts,
 };
 use ponos::event::Timestamp;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::{Instant, timeout_at},
+};
 
 /// A clock: one that runs, or what the store of a stopped one holds.
 #[derive(Debug, Clone)]
@@ -28,6 +33,19 @@ impl Clock {
             Self::Running(clock) => clock.name(),
             Self::Stopped(clock) => clock.name.clone(),
         }
+    }
+
+    /// Where a file has a schedule, as far as that is known: of a clock that does not run nobody has read the files.
+    fn place(&self, definition: &Packed) -> Option<Place> {
+        match self {
+            Self::Running(clock) if !definition.is_created() => clock.place(definition.name()),
+            _ => None,
+        }
+    }
+
+    /// A schedule of it as it is shown.
+    pub fn view(&self, status: &ScheduleStatus) -> ScheduleView {
+        ScheduleView::new(status, self.place(&status.revision.definition))
     }
 
     pub(super) fn record(&self) -> &RecordReader {
@@ -65,8 +83,12 @@ pub struct RunningClock {
     calendars: CalendarStore,
     /// Those of the files, as last read and accepted; none until they were read for the first time.
     named: watch::Receiver<Option<Calendars>>,
+    /// Where those of files are written, as last read and accepted; nothing is known until they were read.
+    lines: watch::Receiver<FileLines>,
     /// What new schedules are held to.
     limits: Option<Arc<LimitsConfig>>,
+    /// What is wrong with the door of commands.
+    door: watch::Receiver<Option<String>>,
     pub(super) definitions: Arc<DefinitionCache>,
     pub(crate) counts: Counts,
     pub(super) started: Timestamp,
@@ -85,15 +107,34 @@ impl RunningClock {
     ) -> Self {
         // Whoever has no sender keeps what is there.
         let (_, named) = watch::channel(Some(Calendars::new(calendars.clone())));
+        let (_, lines) = watch::channel(FileLines::default());
+        let (_, door) = watch::channel(None);
         let (definitions, started) = (Arc::default(), clock::now());
-        let limits = None;
-        Self { handle, record, calendars, named, limits, definitions, counts, started, answer }
+        Self {
+            handle,
+            record,
+            calendars,
+            named,
+            lines,
+            limits: None,
+            door,
+            definitions,
+            counts,
+            started,
+            answer,
+        }
     }
 
     /// The same, whose calendars have these names from time to time.
     #[must_use]
     pub fn naming(self, named: watch::Receiver<Option<Calendars>>) -> Self {
         Self { named, ..self }
+    }
+
+    /// The same, whose files have their schedules at these lines from time to time.
+    #[must_use]
+    pub fn written(self, lines: watch::Receiver<FileLines>) -> Self {
+        Self { lines, ..self }
     }
 
     /// The same, which holds new schedules to these limits.
@@ -107,9 +148,20 @@ impl RunningClock {
         self.named.borrow().clone()
     }
 
+    /// Where a file has the schedule of this name, as far as that is known.
+    pub(super) fn place(&self, name: &str) -> Option<Place> {
+        self.lines.borrow().place(name)
+    }
+
     /// What new schedules are held to.
     pub(super) fn limits(&self) -> Option<&LimitsConfig> {
         self.limits.as_deref()
+    }
+
+    /// The same with a door of commands, of which this is wrong from time to time.
+    #[must_use]
+    pub fn with_door(self, door: watch::Receiver<Option<String>>) -> Self {
+        Self { door, ..self }
     }
 
     /// Its name.
@@ -124,32 +176,94 @@ impl RunningClock {
 
     /// How it is.
     pub fn status(&self) -> Status {
-        self.handle.status.borrow().clone()
+        let mut status = self.handle.status.borrow().clone();
+        if let Some(warning) = &*self.door.borrow() {
+            status.warnings.push(warning.clone());
+            status.degraded.push(Degraded::Commands);
+        }
+        status
     }
 
-    /// Asks the loop and waits for its answer.
+    /// Asks the loop something and waits for its answer.
+    ///
+    /// # Errors
+    /// [`OpsError::Unavailable`].
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, OpsError> {
+        self.answer_of(question).await.map_err(|why| OpsError::Unavailable(why.to_string()))
+    }
+
+    /// The same of what changes something: what the loop did not get changes nothing; what it got may be done, also where no
+    /// answer comes.
+    ///
+    /// # Errors
+    /// [`OpsError::Unavailable`]: nothing changed. [`OpsError::Unknown`]: it may have changed.
+    pub(super) async fn ask_to_change<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, OpsError> {
+        self.answer_of(question).await.map_err(|why| match why {
+            NoAnswer::NotTaken(_) | NoAnswer::Stopping => {
+                OpsError::Unavailable(format!("nothing changed, for {why}"))
+            }
+            NoAnswer::Late(_) | NoAnswer::Stopped => OpsError::Unknown(format!(
+                "whether it is done is not known: {why}; see what is there before you ask again"
+            )),
+        })
+    }
+
+    /// The same in the name of whoever asks.
+    ///
+    /// # Errors
+    /// See [`ask_to_change`](Self::ask_to_change).
+    pub(super) async fn ask_for<T: Send + 'static>(
+        &self,
+        asker: Box<Asker>,
+        question: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, OpsError> {
+        self.ask_to_change(|reply| Command::By(asker, Box::new(question(reply)))).await
+    }
+
+    async fn answer_of<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, NoAnswer> {
         let (sender, answer) = oneshot::channel();
         let (question, commands, limit) = (question(sender), self.handle.commands.clone(), self.answer);
         // On a task of its own: the caller may not be polled for a while (nothing is, of an answer that nobody takes),
         // and must not keep a place in the loop's queue meanwhile.
         let asked = tokio::spawn(async move {
-            let asked = async {
-                commands.send(question).await.ok()?;
-                answer.await.ok()
-            };
-            tokio::time::timeout(limit, asked).await
-        });
-        match asked.await {
-            Ok(Ok(Some(answer))) => Ok(answer),
-            Ok(Ok(None)) | Err(_) => Err(OpsError::Unavailable("the clock is stopping".into())),
-            Ok(Err(_)) => {
-                let seconds = limit.as_secs();
-                Err(OpsError::Unavailable(format!("the clock's loop did not answer within {seconds} s")))
+            let end = Instant::now() + limit;
+            match timeout_at(end, commands.send(question)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(NoAnswer::Stopping),
+                Err(_) => return Err(NoAnswer::NotTaken(limit)),
             }
-        }
+            match timeout_at(end, answer).await {
+                Ok(answer) => answer.map_err(|_| NoAnswer::Stopped),
+                Err(_) => Err(NoAnswer::Late(limit)),
+            }
+        });
+        // Cut off with the program.
+        asked.await.unwrap_or(Err(NoAnswer::Stopped))
     }
+}
+
+/// Why the loop did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum NoAnswer {
+    /// It was not asked: too many others wait.
+    #[error("the clock's loop did not take it within {} s", .0.as_secs())]
+    NotTaken(Duration),
+    /// It was not asked: it is gone.
+    #[error("the clock is stopping")]
+    Stopping,
+    /// It was asked.
+    #[error("the clock's loop did not answer within {} s", .0.as_secs())]
+    Late(Duration),
+    /// It was asked, and ended.
+    #[error("the clock stopped before it answered")]
+    Stopped,
 }

@@ -2,8 +2,10 @@
 
 use crate::{
     authority::Denied,
-    engine::audit::TooFragmented,
+    clock_loop::{NotDecided, Unchanged},
+    engine::{Refusal, audit::TooFragmented},
     schedule::{Fault, FaultCode, file::FieldFaults},
+    sources::Place,
     store::StoreError,
 };
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,45 @@ pub enum OpsError {
     /// The clock refused the change.
     #[error("{0}")]
     Refused(String),
+    /// Something else stands in the way.
+    #[error("{0}")]
+    Conflict(String),
+    /// The clock refused to change this schedule.
+    #[error("the schedule '{name}' is as it was: {}", said(.refusal, .place.as_ref()))]
+    Unchanged {
+        /// The schedule.
+        name: String,
+        /// Why.
+        refusal: Refusal,
+        /// Where a file has it, where that is why.
+        place: Option<Place>,
+    },
+    /// Another number of schedules passes a filter than was expected.
+    #[error(
+        "nothing changed: {found} schedules pass the filter, and {expected} were expected; look at what it finds (dry_run)"
+    )]
+    OtherCount {
+        /// How many do.
+        found: usize,
+        /// How many were to.
+        expected: usize,
+    },
+    /// It is done to some of those that it was asked for, and no further.
+    #[error("{done} of {of} are done, and then: {why}; asked again, it is done to the others")]
+    Partly {
+        /// To how many.
+        done: usize,
+        /// Of how many.
+        of: usize,
+        /// Why not to more.
+        why: Box<OpsError>,
+    },
+    /// Nothing changed: too many others wait for their changes.
+    #[error("{0}")]
+    TooMany(String),
+    /// Whether it was done is not known at present; or it is done, and may be forgotten.
+    #[error("{0}")]
+    Unknown(String),
     /// The clock does not answer at present.
     #[error("{0}")]
     Unavailable(String),
@@ -75,6 +116,81 @@ impl OpsError {
     }
 }
 
+/// Why a schedule was not changed, and what to do.
+pub(super) fn said(refusal: &Refusal, place: Option<&Place>) -> String {
+    match refusal {
+        Refusal::FileOwned => {
+            let place = place.map_or(String::new(), |place| format!(" ({place})"));
+            format!("it comes from a schedule file{place}, and is changed there; or take another name")
+        }
+        Refusal::NotOwner { owner } => format!("it belongs to '{owner}', who created it; take another name"),
+        Refusal::OutsideDomains { event } => {
+            format!("its event '{event}' is none of those that you may change something about")
+        }
+        Refusal::ReservedEvent { event } => {
+            format!(
+                "its event '{event}' is one of the clock's own: take a name that does not begin with 'time.'"
+            )
+        }
+        Refusal::Exists { revision } => format!("it exists, as revision {revision}, and was not to"),
+        Refusal::Stale { revision: Some(revision) } => {
+            format!("it is at revision {revision}, another one than expected: look at it again")
+        }
+        Refusal::Stale { revision: None } => "it does not exist, and a revision of it was expected".into(),
+        Refusal::MayHaveBeenSent { due } => {
+            format!("it is due at {due} alone, and its event may have been sent already")
+        }
+        Refusal::AlreadySettled { due } => {
+            format!(
+                "it was due at {due} alone, and that is settled: its event was sent, or given up; take another name for another event"
+            )
+        }
+        Refusal::NeverDue => "it would never be due: what it says is past".into(),
+        Refusal::Invalid { .. } => "its definition can't be used".into(),
+        Refusal::Twice => "its name occurs twice in a request that is all or nothing".into(),
+        Refusal::Another => "another change of the request, which is all or nothing, was refused".into(),
+        Refusal::TooMany { most } => {
+            format!(
+                "{most} schedules of its owner are there, which is what his token allows (schedules); delete some"
+            )
+        }
+        Refusal::NoSuchSchedule { name } => format!("there is no schedule '{name}'"),
+        Refusal::NotAsCounted { name } => {
+            format!(
+                "'{name}' is not as it was when they were counted, and all of them were meant: count again"
+            )
+        }
+        Refusal::MessageIdUsed => {
+            "something else was asked for under this message id before: take a new id for a new request"
+                .into()
+        }
+    }
+}
+
+impl From<Unchanged> for OpsError {
+    fn from(why: Unchanged) -> Self {
+        match why {
+            Unchanged::Invalid(what) => Self::Invalid(what),
+            // Who knows the caller says it better.
+            Unchanged::Refused(refusal) => Self::Refused(said(&refusal, None)),
+            Unchanged::Conflict(what) => Self::Conflict(what),
+            Unchanged::TooMany(what) => Self::TooMany(what),
+            Unchanged::Unavailable(what) => Self::Unavailable(what),
+            Unchanged::Unknown(what) => Self::Unknown(what),
+        }
+    }
+}
+
+impl From<NotDecided> for OpsError {
+    fn from(why: NotDecided) -> Self {
+        match why {
+            NotDecided::TooMany(what) => Self::TooMany(what),
+            NotDecided::Unavailable(what) => Self::Unavailable(what),
+            NotDecided::Unknown(what) => Self::Unknown(what),
+        }
+    }
+}
+
 impl From<Fault> for OpsError {
     /// Of a parameter that was read as the value of a key is.
     fn from(fault: Fault) -> Self {
@@ -107,6 +223,8 @@ pub enum MissingKind {
     Calendar,
     /// The rules of a time zone.
     Zone,
+    /// An operation.
+    Operation,
 }
 
 impl Missing {

@@ -211,7 +211,11 @@ impl Feed {
                 }
                 Outcome::Confirmed { .. } => {
                     match self.clock.definition(row.row.schedule.clone(), row.row.revision).await {
-                        Ok(definition) => Some(definition),
+                        // One of that number may belong to what has the name since.
+                        Ok(definition) => Some(
+                            definition
+                                .filter(|definition| definition.0.definition.creation() == row.row.creation),
+                        ),
                         // Not gone: the loop has no time for us. It is asked again.
                         Err(_) => {
                             self.rows.push_front(row);

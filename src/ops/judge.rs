@@ -13,6 +13,7 @@ use crate::{
     },
 };
 use ponos::event::Timestamp;
+use std::time::Duration;
 
 const DAY: u64 = 86_400;
 
@@ -54,6 +55,11 @@ impl Judge {
         })
     }
 
+    /// What speaks against how often it comes, of which the caller may have no two within `least`.
+    pub(super) fn too_often(&self, read: &JsonEntry, least: Duration) -> FieldFaults {
+        too_often(read, self.limits.as_ref(), least)
+    }
+
     /// Whether the clock may take it over now.
     ///
     /// # Errors
@@ -69,28 +75,8 @@ impl Judge {
 /// All that speaks against it.
 pub fn judge(read: &JsonEntry, limits: Option<&LimitsConfig>, now: Timestamp) -> Result<(), FieldFaults> {
     let (definition, timing) = (&read.definition, &read.schedule.timing);
-    let mut faults = FieldFaults::default();
+    let mut faults = too_often(read, limits, Duration::ZERO);
     let key = timing_key(definition);
-    if let Some(limits) = limits {
-        let least = i64::try_from(limits.shortest_interval.as_millis()).unwrap_or(i64::MAX);
-        if let Some(interval) = timing.interval_below(least) {
-            let what = format!(
-                "it comes after {interval} ms, and no schedule may come more often than every {least} ms"
-            );
-            faults.add(too_often(
-                key,
-                what,
-                format!("an interval of {least} ms or more"),
-                "shortest_interval",
-            ));
-        }
-        let (a_day, most) = (timing.most_a_day(), u64::from(limits.rate).saturating_mul(DAY));
-        if !read.schedule.paused && a_day > most {
-            let what =
-                format!("it is due {a_day} times a day, and all schedules together may be due {most} times");
-            faults.add(too_often(key, what, format!("at most {most} times a day"), "rate"));
-        }
-    }
     let is_sent_late = timing.is_one_shot() && read.schedule.past == Past::Send;
     let counted = timing.clone().counting_since(now);
     if !is_sent_late && counted.after(now).is_none() {
@@ -112,6 +98,40 @@ pub fn judge(read: &JsonEntry, limits: Option<&LimitsConfig>, now: Timestamp) ->
     if faults.list.is_empty() { Ok(()) } else { Err(faults) }
 }
 
+/// What a clock with these limits says of how often it comes, of which one caller may have no two within `least`.
+fn too_often(read: &JsonEntry, limits: Option<&LimitsConfig>, least: Duration) -> FieldFaults {
+    let (timing, mut faults) = (&read.schedule.timing, FieldFaults::default());
+    let mut add = |detail: String, expected: String, whose: &str| {
+        let key = timing_key(&read.definition);
+        faults.add(FieldFault {
+            pointer: format!("/{key}"),
+            code: FaultCode::OutOfRange,
+            detail: format!("{key}: {detail}"),
+            expected: Some(format!("{expected}: {whose} in the clock's configuration")),
+            suggestion: Some("make it less frequent".to_owned()),
+        });
+    };
+    let shortest = limits.map_or(Duration::ZERO, |limits| limits.shortest_interval);
+    let millis = i64::try_from(shortest.max(least).as_millis()).unwrap_or(i64::MAX);
+    if let Some(interval) = timing.interval_below(millis) {
+        let whose = if least > shortest { "least_interval of its token" } else { "limits.shortest_interval" };
+        let seconds = |millis: i64| millis as f64 / 1_000.0;
+        let expected = format!("at least {} s", seconds(millis));
+        add(format!("its shortest interval is {} s", seconds(interval)), expected, whose);
+    }
+    if let Some(limits) = limits.filter(|_| !read.schedule.paused) {
+        let (a_day, most) = (timing.most_a_day(), u64::from(limits.rate).saturating_mul(DAY));
+        if a_day > most {
+            add(
+                format!("it is due {a_day} times a day"),
+                format!("at most {most} times, of all schedules together"),
+                "limits.rate",
+            );
+        }
+    }
+    faults
+}
+
 /// The key that says when it is due.
 fn timing_key(definition: &Definition) -> &'static str {
     let Definition { timings, every, cron, .. } = definition;
@@ -123,22 +143,9 @@ fn timing_key(definition: &Definition) -> &'static str {
     }
 }
 
-fn too_often(key: &str, what: String, expected: String, limit: &str) -> FieldFault {
-    FieldFault {
-        pointer: format!("/{key}"),
-        code: FaultCode::OutOfRange,
-        detail: format!("{key}: {what}"),
-        expected: Some(expected),
-        suggestion: Some(format!(
-            "make it less frequent, or change limits.{limit} in the clock's configuration"
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn judged(keys: &str) -> Vec<String> {
         let now: Timestamp = "2026-12-01T09:00:00Z".parse().unwrap();

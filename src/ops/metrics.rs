@@ -119,7 +119,10 @@ fn first_due(status: &ScheduleStatus) -> Option<Timestamp> {
         Some(coalesced) => Some(coalesced.first),
         None => timing.after(span.after).filter(|due| *due <= span.through),
     });
-    let next = status.next.filter(|_| !definition.is_paused());
+    // What somebody paused by its name is not awaited.
+    let rests = status.paused.is_some();
+    let behind = behind.filter(|_| !rests);
+    let next = status.next.filter(|_| !rests && !definition.is_paused());
     behind.chain(status.in_flight).chain(next).min().map(|due| timing.send_time(due))
 }
 
@@ -270,6 +273,14 @@ mod tests {
         let active = ScheduleStatus { in_flight, ..status(|_| (), vec![]) };
         assert_eq!(first_due(&active), Some(at(8)));
         assert_eq!(first_due(&ScheduleStatus { outstanding: vec![span(3, 7, None)], ..active }), Some(at(4)));
+        let pause = || {
+            let reached = crate::engine::Reached { lately: at(1), ever: at(1), set_backs: 0 };
+            let (by, note) = ("ann".into(), "x".into());
+            Some(crate::engine::Pause { since: at(1), by, note, until: None, reached })
+        };
+        let by_name = || ScheduleStatus { paused: pause(), ..status(|_| (), vec![span(3, 7, None)]) };
+        assert_eq!(first_due(&by_name()), None, "it rests, however old that is");
+        assert_eq!(first_due(&ScheduleStatus { in_flight, ..by_name() }), Some(at(8)), "it was sent before");
         let paused = status(|definition| definition.paused = Some(true), vec![]);
         assert_eq!(first_due(&ScheduleStatus { in_flight, ..paused }), Some(at(8)));
     }
@@ -281,7 +292,16 @@ mod tests {
         let revision = Era::first(1, at(0)).of(Packed::build(&definition).unwrap());
         let sent = crate::engine::Sent::default();
         let (next, in_flight, refused) = (Some(at(9)), None, None);
-        ScheduleStatus { revision, next, in_flight, outstanding, sent, refused, finished: false }
+        ScheduleStatus {
+            revision,
+            next,
+            in_flight,
+            outstanding,
+            sent,
+            refused,
+            paused: None,
+            finished: false,
+        }
     }
 
     fn span(after: i64, through: i64, coalesced: Option<Coalesced>) -> Span {

@@ -7,26 +7,38 @@
 //! many may be answered at a time, and how an answer is written. That is the interface's.
 
 pub mod audit;
+pub mod backfill;
 pub mod calendars;
+pub mod change;
+pub mod changes;
 mod clock;
+pub mod delete;
+pub mod delete_some;
 mod error;
 mod events;
+pub mod export;
 pub mod feed;
 pub mod history;
 pub mod judge;
+mod message;
 pub mod metrics;
 pub mod next;
+pub mod operations;
 mod pages;
 pub mod parked;
 pub mod pause;
 mod permit;
+pub mod put;
+mod put_view;
 mod record;
 pub mod schedules;
 pub mod self_audit;
 pub mod status;
 mod stopped;
+mod tag;
 #[cfg(test)]
 mod tests;
+pub mod trigger;
 mod views;
 pub mod zones;
 
@@ -36,10 +48,15 @@ use events::DefinitionCache;
 pub(crate) use events::structured;
 pub(crate) use pages::run_blocking;
 pub use pages::{Pages, collect};
+pub use put_view::put_view;
 pub use record::RecordReader;
 pub use stopped::StoppedClock;
+pub use tag::{NoTag, Tag};
 pub use views::{
-    Alive, BrokerLink, CalendarView, FinishedView, GapView, History, OUTCOMES, ParkedDecision, ParkedIds,
-    ParkedList, ParkedView, PauseAsked, PauseDecision, PauseView, Readiness, RefusedView, Reloaded,
-    ResumeAsked, ResumeDecision, RowView, STATES, ScheduleList, ScheduleView, ZoneView,
+    Alive, BackfillAsked, BackfillDecision, BrokerLink, CalendarView, ChosenDecision, FilterDecision,
+    FinishedView, GapView, History, ORIGINS, OUTCOMES, OperationList, OperationView, OutcomeView,
+    ParkedDecision, ParkedIds, ParkedList, ParkedView, PauseAsked, PauseDecision, PauseOneAsked,
+    PauseSomeAsked, PauseView, PutView, Readiness, RefusalView, RefusedView, Reloaded, ResumeAsked,
+    ResumeDecision, ResumeOneAsked, ResumeSomeAsked, RowView, STATES, ScheduleFilter, ScheduleList,
+    ScheduleView, TriggerDecision, ZoneView,
 };

@@ -1,6 +1,8 @@
 //! Parked events: all in pages; released or dropped by their numbers.
 
-use super::{Clock, OpsError, Pages, ParkedDecision, ParkedView, RunningClock, permit::permit};
+use super::{
+    Clock, OpsError, Pages, ParkedDecision, ParkedView, RunningClock, message::asker, permit::permit,
+};
 use crate::{
     authority::{Caller, Role},
     clock_loop::{Command, Decided, PAGE},
@@ -56,7 +58,7 @@ impl Pages for ParkedEvents {
 /// Sends parked events again, under the ids that they had. Done when it is durable.
 ///
 /// # Errors
-/// [`OpsError::Denied`]; [`OpsError::Unavailable`]; [`OpsError::Invalid`] where none is named.
+/// [`OpsError::Denied`]; [`OpsError::Unavailable`]; [`OpsError::Unknown`]; [`OpsError::Invalid`] where none is named.
 pub async fn release(
     clock: &RunningClock,
     caller: &Caller,
@@ -68,7 +70,7 @@ pub async fn release(
 /// Drops parked events for good. Done when it is durable.
 ///
 /// # Errors
-/// [`OpsError::Denied`]; [`OpsError::Unavailable`]; [`OpsError::Invalid`] where none is named.
+/// [`OpsError::Denied`]; [`OpsError::Unavailable`]; [`OpsError::Unknown`]; [`OpsError::Invalid`] where none is named.
 pub async fn discard(
     clock: &RunningClock,
     caller: &Caller,
@@ -96,7 +98,7 @@ async fn decide(
         true => numbers.clone(),
         false => within_domains(clock, caller, &numbers).await?,
     };
-    let answer = clock.ask(|reply| decision(his, reply)).await;
+    let answer = clock.ask_for(asker(caller, None), |reply| decision(his, reply)).await;
     let Decided { done, being_sent } =
         answer.inspect_err(|error| warn!("{caller} asked to {what} ({}): {error}", shown(&numbers)))?;
     match done.is_empty() && being_sent.is_empty() {

@@ -1,4 +1,4 @@
-//! Whether a caller may change something now.
+//! Whether a caller may change how the clock runs now. Changes of schedules have a rate of their own (`change.rs`).
 
 use super::OpsError;
 use crate::authority::{Caller, Role};

@@ -1,14 +1,16 @@
-//! A reader of the record, by pages.
+//! A reader of the record and of the log of changes, by pages.
 
-use crate::store::{Page, StoreError};
+use crate::store::{ChangePage, Page, StoreError};
 use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc};
 
-type Reading = Pin<Box<dyn Future<Output = Result<Page, StoreError>> + Send>>;
+type Reading<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+type Reader<T> = Arc<dyn Fn(u64, usize) -> Reading<T> + Send + Sync>;
 
 /// Reads the record; what stands behind it is the caller's affair: a store reads one page at a time. Clones read the same.
 #[derive(Clone)]
 pub struct RecordReader {
-    read: Arc<dyn Fn(u64, usize) -> Reading + Send + Sync>,
+    read: Reader<Page>,
+    changes: Reader<ChangePage>,
 }
 
 impl RecordReader {
@@ -17,7 +19,30 @@ impl RecordReader {
     where
         R: Future<Output = Result<Page, StoreError>> + Send + 'static,
     {
-        Self { read: Arc::new(move |after, most| Box::pin(read(after, most)) as Reading) }
+        let none = |_, _| Box::pin(async { Ok(ChangePage { first: 1, ..ChangePage::default() }) });
+        Self {
+            read: Arc::new(move |after, most| Box::pin(read(after, most)) as Reading<Page>),
+            changes: Arc::new(move |after, most| none(after, most) as Reading<ChangePage>),
+        }
+    }
+
+    /// The same, with a log of changes: by way of a function with the meaning of
+    /// [`Store::changes`](crate::store::Store::changes).
+    #[must_use]
+    pub fn with_changes<R>(self, read: impl Fn(u64, usize) -> R + Send + Sync + 'static) -> Self
+    where
+        R: Future<Output = Result<ChangePage, StoreError>> + Send + 'static,
+    {
+        let changes = Arc::new(move |after, most| Box::pin(read(after, most)) as Reading<ChangePage>);
+        Self { changes, ..self }
+    }
+
+    /// Changes with a number above `after`, oldest first, at most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError> {
+        in_its_own_turn((self.changes)(after, most)).await
     }
 
     /// Rows with a number above `after`, oldest first, at most `most`.
@@ -25,19 +50,27 @@ impl RecordReader {
     /// # Errors
     /// [`StoreError`].
     pub async fn read(&self, after: u64, most: usize) -> Result<Page, StoreError> {
-        // On a task of its own: who asks may not be polled for a while (nothing is, of an answer that nobody takes), and
-        // must not keep its turn meanwhile.
-        let reading = tokio::spawn((self.read)(after, most));
-        let ended = |_| StoreError::Io { path: PathBuf::new(), what: "reading ended unexpectedly".into() };
-        reading.await.map_err(ended)?
+        in_its_own_turn((self.read)(after, most)).await
     }
+}
+
+/// On a task of its own: who asks may not be polled for a while (nothing is, of an answer that nobody takes), and must not
+/// keep its turn meanwhile.
+async fn in_its_own_turn<T: Send + 'static>(reading: Reading<T>) -> Result<T, StoreError> {
+    let ended = |_| StoreError::Io { path: PathBuf::new(), what: "reading ended unexpectedly".into() };
+    tokio::spawn(reading).await.map_err(ended)?
 }
 
 impl From<crate::store::StoreHandle> for RecordReader {
     fn from(store: crate::store::StoreHandle) -> Self {
-        Self::new(move |after, most| {
+        let log = store.clone();
+        let record = Self::new(move |after, most| {
             let store = store.clone();
             async move { store.read(after, most).await }
+        });
+        record.with_changes(move |after, most| {
+            let store = log.clone();
+            async move { store.changes(after, most).await }
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Schedules as the clock has them: all of them, or those of a prefix, a domain or a state in pages; or one by its name.
 
+mod labels;
 mod page;
 
 pub use page::{MOST_OF_A_PAGE, SchedulePage, ScheduleQuery, page};
@@ -43,7 +44,7 @@ impl Pages for Schedules {
     }
 
     fn view(&self, status: &ScheduleStatus) -> ScheduleView {
-        ScheduleView::new(status)
+        self.clock.view(status)
     }
 }
 
@@ -69,7 +70,8 @@ pub(super) async fn has(clock: &Clock, name: &Arc<str>) -> Result<bool, OpsError
 /// # Errors
 /// [`OpsError::NotFound`], with the name that is nearest to it.
 pub async fn get(clock: impl Into<Clock>, name: &str) -> Result<ScheduleView, OpsError> {
-    Ok(ScheduleView::new(&find(&clock.into(), name).await?))
+    let clock = clock.into();
+    Ok(clock.view(&find(&clock, name).await?))
 }
 
 /// The same, as the clock has it.

@@ -1,6 +1,6 @@
 //! How a running clock is: whether its loop turns, and whether events go out. And reading its schedules again.
 
-use super::{Alive, OpsError, Readiness, RunningClock, permit::permit};
+use super::{Alive, OpsError, Readiness, RunningClock, message::asker, permit::permit};
 use crate::{
     authority::{Caller, Role},
     clock_loop::Command,
@@ -35,12 +35,16 @@ async fn turns(clock: &RunningClock) -> Result<(), OpsError> {
 /// Reads the schedule files again; what the operator should know of it.
 ///
 /// # Errors
-/// [`OpsError::Denied`]; [`OpsError::Refused`]: they are wrong, and nothing changed.
+/// [`OpsError::Denied`]; [`OpsError::Refused`]: they are wrong, and nothing changed; [`OpsError::Unavailable`];
+/// [`OpsError::Unknown`].
 pub async fn reload(clock: &RunningClock, caller: &Caller) -> Result<String, OpsError> {
     let what = "read the schedules again";
     permit(caller, Role::Operate, what)?;
     caller.may_change_everything(what)?;
-    let answer = clock.ask(Command::Reload).await.and_then(|read| read.map_err(OpsError::Refused));
+    let answer = clock
+        .ask_for(asker(caller, None), Command::Reload)
+        .await
+        .and_then(|read| read.map_err(OpsError::Refused));
     match &answer {
         Ok(_) => info!("{caller} had the schedules read again"),
         Err(error) => warn!("{caller} asked to {what}: {error}"),

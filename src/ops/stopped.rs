@@ -2,7 +2,7 @@
 
 use super::{PauseView, RecordReader};
 use crate::{
-    engine::{Revision, ScheduleStatus, Snapshot, Span},
+    engine::{Pause, Revision, ScheduleStatus, Sent, Snapshot, Span},
     schedule::CalendarStore,
     store::{StoreError, StoreHandle},
 };
@@ -28,6 +28,7 @@ impl StoppedClock {
         snapshot.spans.sort_by(|(a, _), (b, _)| a.cmp(b));
         snapshot.one_shots.sort_by(|(a, _), (b, _)| a.cmp(b));
         snapshot.parked.sort_by_key(|(number, _)| *number);
+        snapshot.named_pauses.sort_by(|(a, _), (b, _)| a.cmp(b));
         Self { name, snapshot: Arc::new(snapshot), record: store.clone().into(), calendars, store }
     }
 
@@ -39,6 +40,13 @@ impl StoppedClock {
     /// The pause that its store holds.
     pub fn paused(&self) -> Option<PauseView> {
         self.snapshot.pauses.paused.as_ref().map(Into::into)
+    }
+
+    /// The pause of one name that its store holds.
+    fn paused_by_name(&self, name: &str) -> Option<&Pause> {
+        let all = &self.snapshot.named_pauses;
+        let at = all.binary_search_by(|(paused, _)| (**paused).cmp(name)).ok()?;
+        all[at].1.paused.as_ref()
     }
 
     /// The days of the calendars that its definitions name.
@@ -92,8 +100,9 @@ impl StoppedClock {
             in_flight: None,
             finished: next.is_none() && outstanding.is_empty() && revision.definition.is_understood(),
             outstanding,
-            sent: self.snapshot.sent.get(revision.name()).copied().unwrap_or_default(),
+            sent: Sent::of(&self.snapshot.sent, &revision.definition),
             refused: None,
+            paused: self.paused_by_name(revision.name()).cloned(),
         }
     }
 
@@ -108,6 +117,9 @@ impl StoppedClock {
         let all = &self.snapshot.spans;
         let from = all.partition_point(|(name, _)| **name < *revision.name());
         let named = all[from..].iter().take_while(|(name, _)| **name == *revision.name());
-        named.filter(|(_, span)| span.revision == revision.number).map(|(_, span)| span.clone()).collect()
+        let timing = revision.timing();
+        let by = timing.due_by(self.snapshot.settled.unwrap_or(Timestamp::EPOCH));
+        let its = named.filter(|(_, span)| span.revision == revision.number);
+        its.map(|(_, span)| span.closed(&timing, by)).collect()
     }
 }

@@ -11,6 +11,10 @@ use crate::{
 };
 use ponos::event::Timestamp;
 
+mod asked;
+mod changes;
+pub(in crate::ops) mod unanswered;
+
 const MINUTE: i64 = 60_000;
 
 fn at(minute: i64) -> Timestamp {
@@ -35,13 +39,14 @@ fn parked(number: u64) -> (u64, Parked) {
         singly: true,
         refused: 0,
         retry_at: None,
+        kind: ponos::event::EventKind::Occurrence,
     };
     (number, parked)
 }
 
 async fn stopped(snapshot: Snapshot) -> StoppedClock {
     let memory = Memory::default();
-    let limits = Limits { rows: 1_000, age: i64::MAX };
+    let limits = Limits { rows: 1_000, age: i64::MAX, ..Limits::default() };
     let opener = move || memory.open("khronos", limits).map(|store| Box::new(store) as Box<dyn Store>);
     let (store, ..) =
         store::open(Box::new(opener), Tuning::default(), Counts::new("khronos", &MetricsConfig::default()))

@@ -1,15 +1,22 @@
 //! The forms in which a clock is shown: the HTTP interface writes them, and the command line reads and prints them.
 
+mod change;
 mod finished;
 mod health;
+mod operation;
 mod pause;
 mod schedule;
 
+pub use change::{FilterDecision, OutcomeView, PutView, RefusalView, ScheduleFilter};
 pub use finished::FinishedView;
 pub use health::{Alive, BrokerLink, Readiness};
-pub use pause::{PauseAsked, PauseDecision, PauseView, ResumeAsked, ResumeDecision};
-pub(super) use schedule::state_word;
-pub use schedule::{RefusedView, STATES, ScheduleList, ScheduleView};
+pub use operation::{BackfillAsked, BackfillDecision, OperationList, OperationView};
+pub use pause::{
+    ChosenDecision, PauseAsked, PauseDecision, PauseOneAsked, PauseSomeAsked, PauseView, ResumeAsked,
+    ResumeDecision, ResumeOneAsked, ResumeSomeAsked,
+};
+pub use schedule::{ORIGINS, RefusedView, STATES, ScheduleList, ScheduleView};
+pub(super) use schedule::{origin_word, state_word};
 
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, audit::skip_word},
@@ -36,6 +43,9 @@ pub struct RowView {
     pub schedule: String,
     /// The revision.
     pub revision: u32,
+    /// The number of the schedule's creation at run time: the ids of its events have it. None of a file's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creation: Option<u64>,
     /// The first due time.
     #[schema(value_type = String, format = DateTime)]
     pub first_due_at: Timestamp,
@@ -101,6 +111,7 @@ impl RowView {
             recorded_at: row.at,
             schedule: row.schedule.to_string(),
             revision: row.revision,
+            creation: Some(row.creation).filter(|creation| *creation > 0),
             first_due_at: row.first,
             due_at: row.last,
             count: row.count,
@@ -115,7 +126,8 @@ impl RowView {
         };
         match &row.outcome {
             Outcome::Confirmed { sent_at, lateness, returned } => {
-                let id = OccurrenceId { clock, schedule: &row.schedule, due: row.last, kind: &row.kind };
+                let schedule = &row.id_name();
+                let id = OccurrenceId { clock, schedule, due: row.last, kind: &row.kind };
                 view.id = Some(id.id().to_string());
                 view.sent_at = Some(*sent_at);
                 view.lateness_ms = Some(*lateness);
@@ -220,6 +232,12 @@ pub struct ParkedView {
     /// The last due time; that of the event, where one stands for all.
     #[schema(value_type = String, format = DateTime)]
     pub due_at: Timestamp,
+    /// `occurrence`, or `trigger` or `backfill` where a command asked for it.
+    #[serde(default = "occurrence")]
+    pub kind: String,
+    /// The id of that command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// How many due times.
     pub count: u64,
     /// How many events: as many as due times, or one that stands for all of them.
@@ -254,6 +272,8 @@ impl ParkedView {
             revision: parked.revision,
             first_due_at: first,
             due_at: last,
+            kind: parked.kind.word().into(),
+            command: parked.kind.command().map(ToString::to_string),
             count,
             events: parked.events(),
             reason: parked.reason.clone(),
@@ -264,6 +284,20 @@ impl ParkedView {
             next_try_at: parked.retry_at,
         }
     }
+}
+
+/// An event that was triggered.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TriggerDecision {
+    /// The schedule.
+    pub schedule: String,
+    /// The event's id.
+    pub event_id: String,
+    /// Its due time: when it was first asked for.
+    #[schema(value_type = String, format = DateTime)]
+    pub due_at: Timestamp,
+    /// The command's id, which is part of the event's.
+    pub command: String,
 }
 
 /// Parked events by number, to be released or dropped.

@@ -63,7 +63,9 @@ fn shown(path: &Path) -> String {
 /// Whether these, which a store holds, are those of a folder: at least one of them was never built in.
 pub fn are_of_a_folder<'a>(stored: impl IntoIterator<Item = &'a Packed>) -> bool {
     let built_in: Vec<Packed> = BUILT_IN.iter().flat_map(|text| packed(text)).collect();
-    stored.into_iter().any(|one| !built_in.iter().any(|known| known.means_the_same(one)))
+    // What was created at run time comes from no folder.
+    let mut of_files = stored.into_iter().filter(|one| !one.is_created());
+    of_files.any(|one| !built_in.iter().any(|known| known.means_the_same(one)))
 }
 
 fn packed(text: &str) -> Vec<Packed> {

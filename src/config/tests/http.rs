@@ -45,6 +45,29 @@ fn tokens_are_read_with_what_they_permit() {
 }
 
 #[test]
+fn a_token_has_a_quota() {
+    let quota = |lines: &str| {
+        let config = load(&(token("", "") + lines), &[], &[]).unwrap();
+        let quota = config.http.tokens[0].quota;
+        (quota.schedules, quota.puts_a_second, quota.least_interval.as_millis())
+    };
+    assert_eq!(quota(""), (None, 1_000, 0));
+    let all = "schedules = 7\nputs_per_second = 5\nleast_interval = \"90s\"\n";
+    assert_eq!(quota(all), (Some(7), 5, 90_000));
+    for line in [
+        "schedules = -1",
+        "puts_per_second = 0",
+        "puts_per_second = \"5\"",
+        "least_interval = \"0s\"",
+        "least_interval = \"2 years\"",
+    ] {
+        let faults = load(&(token("", "") + line), &[], &[]).unwrap_err();
+        assert_eq!(faults.errors(), 1, "{faults}");
+        assert_eq!(faults.list()[0].line, Some(7), "{faults}");
+    }
+}
+
+#[test]
 fn every_fault_of_a_token_is_reported_where_it_stands() {
     for (key, line, at, said) in [
         ("id", "id = \"1F2E3D4C\"", (2, 6), "http.tokens.id: the id of a token is 8 hexadecimal digits"),
@@ -181,6 +204,21 @@ fn tokens_that_could_come_in_the_clear_are_warned_of() {
     assert!(!warned("listen = \"0.0.0.0:7650\"\nenabled = false"));
     assert!(!warned("listen = \"0.0.0.0:7650\"\ntls = { cert_file = \"a.pem\", key_file = \"b.pem\" }"));
     assert!(!warned("listen = \"127.0.0.1:7650\""));
+}
+
+#[test]
+fn a_key_that_everybody_may_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let text = "[http.tls]\ncert_file = \"a.pem\"\nkey_file = \"b.pem\"";
+    let (folder, request) = request(text, &[], &[]);
+    let key = folder.path().join("b.pem");
+    fs::write(&key, "").unwrap();
+    for (mode, warned) in [(0o600, false), (0o640, false), (0o644, true), (0o604, true)] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let (_, found) = Config::read(&request);
+        assert_eq!((found.errors(), found.warnings()), (0, usize::from(warned)), "{mode:o}: {found}");
+        assert_eq!(found.to_string().contains("every user of this machine may read"), warned, "{found}");
+    }
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! One page of the schedules that are wanted. The clock's loop is asked in pages of its own, so many at most for one answer:
 //! a filter that few pass through ends a page early, with where to go on.
 
-use super::{Schedules, all};
+use super::{Schedules, all, labels::LabelFilter};
 use crate::{
     authority::Domains,
     engine::ScheduleStatus,
     ops::{
         Clock, OpsError, Pages, ScheduleView,
         history::check_word,
-        views::{STATES, state_word},
+        views::{ORIGINS, STATES, origin_word, state_word},
     },
     schedule::{FaultCode, is_name},
 };
@@ -37,6 +37,12 @@ pub struct ScheduleQuery {
     pub domain: Option<String>,
     /// Only those in this state: `active`, `paused`, `finished`, `catching-up` or `refused`.
     pub state: Option<String>,
+    /// Only those that this owner created at run time.
+    pub owner: Option<String>,
+    /// Only those from there: `file`, or `client` (created at run time).
+    pub origin: Option<String>,
+    /// Only those with this label, `team:billing`; with any value of it, `team`; with several, `team:billing,stage`.
+    pub label: Option<String>,
     /// At most so many, 1 to 1,000; 100 if left out. A page may have fewer, or none, and yet not be the last one.
     #[param(minimum = 1, maximum = 1_000)]
     pub limit: Option<usize>,
@@ -47,6 +53,7 @@ pub struct ScheduleQuery {
 /// Schedules by name, and where to go on.
 #[derive(Debug)]
 pub struct SchedulePage {
+    clock: Clock,
     /// Those that are wanted.
     pub list: Vec<ScheduleStatus>,
     /// The next value of `page`; none at the end.
@@ -63,45 +70,58 @@ pub async fn page(clock: impl Into<Clock>, wanted: &ScheduleQuery) -> Result<Sch
         return Err(OpsError::parameter("limit", FaultCode::OutOfRange, format!("1 to {MOST_OF_A_PAGE}")));
     }
     check_word("state", wanted.state.as_deref(), &STATES)?;
+    check_word("origin", wanted.origin.as_deref(), &ORIGINS)?;
     let domain = wanted.domain.clone().map(|domain| Domains::new(vec![domain])).transpose();
     let domain = domain.map_err(|what| OpsError::parameter("domain", FaultCode::InvalidValue, what))?;
+    let labels = wanted.label.as_deref().map(LabelFilter::read).transpose()?;
     let prefix = wanted.prefix.as_deref().unwrap_or_default();
     if !prefix.is_empty() && !is_name(prefix) {
         let what = "names begin with a letter or digit, and have a-z, 0-9, '.', '_' and '-'";
         return Err(OpsError::parameter("prefix", FaultCode::InvalidValue, what));
     }
     let after = wanted.page.as_deref().map(name_of).transpose()?;
-    let mut rest: Schedules = all(clock);
+    let clock = clock.into();
+    let mut rest: Schedules = all(clock.clone());
     rest.after = after.max(before(prefix)).map(Arc::from);
     let (mut list, mut looked_at) = (Vec::new(), 0);
     loop {
         let found = rest.next().await?;
         if found.is_empty() {
-            return Ok(SchedulePage { list, next: None });
+            return Ok(SchedulePage { clock, list, next: None });
         }
         for status in found {
             let name = status.revision.name();
             if !name.starts_with(prefix) {
-                return Ok(SchedulePage { list, next: None });
+                return Ok(SchedulePage { clock, list, next: None });
             }
             if list.len() == limit {
                 let next = list.last().map(|last: &ScheduleStatus| mark(last.revision.name()));
-                return Ok(SchedulePage { list, next });
+                return Ok(SchedulePage { clock, list, next });
             }
             let reached = (looked_at == LOOKED_THROUGH).then(|| mark(name));
             looked_at += 1;
-            if is_wanted(&status, wanted, domain.as_ref()) {
+            if is_wanted(&status, wanted, domain.as_ref(), labels.as_ref()) {
                 list.push(status);
             }
             if reached.is_some() {
-                return Ok(SchedulePage { list, next: reached });
+                return Ok(SchedulePage { clock, list, next: reached });
             }
         }
     }
 }
 
-fn is_wanted(status: &ScheduleStatus, wanted: &ScheduleQuery, domain: Option<&Domains>) -> bool {
-    domain.is_none_or(|domain| domain.cover(status.revision.definition.event()))
+fn is_wanted(
+    status: &ScheduleStatus,
+    wanted: &ScheduleQuery,
+    domain: Option<&Domains>,
+    labels: Option<&LabelFilter<'_>>,
+) -> bool {
+    let definition = &status.revision.definition;
+    let is_owners = |owner: &str| definition.created().is_some_and(|created| created.owner == owner);
+    domain.is_none_or(|domain| domain.cover(definition.event()))
+        && wanted.origin.as_deref().is_none_or(|origin| origin == origin_word(definition))
+        && labels.is_none_or(|labels| labels.passes(definition))
+        && wanted.owner.as_deref().is_none_or(is_owners)
         && wanted.state.as_deref().is_none_or(|state| state == state_word(status))
 }
 
@@ -137,7 +157,7 @@ impl Pages for SchedulePage {
     }
 
     fn view(&self, status: &ScheduleStatus) -> ScheduleView {
-        ScheduleView::new(status)
+        self.clock.view(status)
     }
 }
 

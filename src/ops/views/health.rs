@@ -29,6 +29,9 @@ pub struct Readiness {
     /// Somebody has all schedules rest: the clock is ready and sends nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<PauseView>,
+    /// How many schedules are paused by their names.
+    #[serde(default)]
+    pub paused_by_name: usize,
     /// The clock's name.
     pub clock: String,
     /// The instant of this status.
@@ -61,6 +64,7 @@ impl Readiness {
             reasons: shown(&status.reasons),
             warnings: shown(&status.warnings),
             paused: status.paused.as_ref().map(Into::into),
+            paused_by_name: status.paused_by_name,
             clock: status.clock,
             now: status.now,
             settled: status.settled,

@@ -1,5 +1,6 @@
 //! Pauses, as they are asked for and shown.
 
+use super::ScheduleFilter;
 use crate::engine::{OnResume, Pause, PauseEnd};
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -94,4 +95,91 @@ pub struct ResumeDecision {
     pub through: Option<Timestamp>,
     /// What becomes of what fell due between.
     pub on_resume: OnResume,
+}
+
+/// How one schedule is to be paused.
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseOneAsked {
+    /// Who asks; if left out, who is known to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why.
+    pub note: String,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
+    /// Or for how long: `2h`.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub length: Option<String>,
+    /// What becomes then of what fell due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_resume: Option<OnResume>,
+}
+
+/// How one schedule is to go on.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeOneAsked {
+    /// What becomes of what fell due.
+    pub on_resume: OnResume,
+}
+
+/// Which schedules are to be paused, and how.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseSomeAsked {
+    /// Which.
+    pub filter: ScheduleFilter,
+    /// Who asks; if left out, who is known to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why.
+    pub note: String,
+    /// When they go on by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
+    /// Or for how long: `2h`.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub length: Option<String>,
+    /// What becomes then of what fell due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_resume: Option<OnResume>,
+    /// Say which, and change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Change nothing unless it is so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_count: Option<usize>,
+}
+
+/// Which schedules are to go on, and how.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeSomeAsked {
+    /// Which; of these, those that are paused by their names.
+    pub filter: ScheduleFilter,
+    /// What becomes of what fell due.
+    pub on_resume: OnResume,
+    /// Say which, and change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Change nothing unless it is so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_count: Option<usize>,
+}
+
+/// What became of schedules that were chosen.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ChosenDecision {
+    /// How many it was done to, or would be.
+    pub count: usize,
+    /// The first of them by name, a hundred at most.
+    pub names: Vec<String>,
+    /// How many of them were paused before.
+    pub were_paused: usize,
+    /// Nothing was changed.
+    pub dry_run: bool,
 }

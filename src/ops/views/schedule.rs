@@ -3,7 +3,8 @@
 use super::{FinishedView, PauseView};
 use crate::{
     engine::{ScheduleStatus, Span},
-    schedule::Definition,
+    schedule::{Definition, Packed},
+    sources::Place,
 };
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -26,16 +27,26 @@ pub struct ScheduleList {
 /// The states of a schedule, by the words that [`ScheduleView::state`] uses.
 pub const STATES: [&str; 5] = ["active", "paused", "finished", "catching-up", "refused"];
 
-/// The word for a schedule's state: the first of these that holds, from the last of them on.
+/// The word for a schedule's state: paused by its name, or else the first of these that holds, from the last of them on.
 pub(in crate::ops) fn state_word(status: &ScheduleStatus) -> &'static str {
     let [active, paused, finished, catching_up, refused] = STATES;
     match status {
+        ScheduleStatus { paused: Some(_), .. } => paused,
         ScheduleStatus { refused: Some(_), .. } => refused,
         status if !status.outstanding.is_empty() => catching_up,
         ScheduleStatus { finished: true, .. } => finished,
         status if status.revision.definition.is_paused() => paused,
         _ => active,
     }
+}
+
+/// Where schedules come from, by the words that [`ScheduleView::origin`] uses.
+pub const ORIGINS: [&str; 2] = ["file", "client"];
+
+/// The word for where a schedule comes from.
+pub(in crate::ops) fn origin_word(definition: &Packed) -> &'static str {
+    let [file, client] = ORIGINS;
+    if definition.is_created() { client } else { file }
 }
 
 /// One schedule.
@@ -50,12 +61,28 @@ pub struct ScheduleView {
     /// Next due time; null when there is none any more.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_due_at: Option<Timestamp>,
-    /// `active`, `paused` (its occurrences are skipped), `finished` (there are none any more), `catching-up` or `refused` (the
+    /// `active`, `paused` (its occurrences are skipped, or wait until somebody resumes it), `finished` (there are none any more), `catching-up` or `refused` (the
     /// broker does not take its event).
     #[serde(default)]
     pub state: String,
-    /// Its occurrences are skipped.
+    /// Its definition says so: its occurrences are skipped.
     pub paused: bool,
+    /// The present pause, by its name: whatever its definition says, nothing of it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<PauseView>,
+    /// `file`: a schedule file has it, and it is changed there; `client`: it was created at run time.
+    #[serde(default)]
+    pub origin: String,
+    /// Of a file's: where its table begins in which file, `schedules/reports.toml:12`, as last read and accepted. Absent where
+    /// that is not known: no files were accepted since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// Who created it at run time, and may change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The number of its creation at run time: the ids of its events have it. None of a file's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creation: Option<u64>,
     /// Counts up with every accepted edit.
     pub revision: u32,
     /// Since when the definition holds.
@@ -97,8 +124,8 @@ pub struct RefusedView {
 }
 
 impl ScheduleView {
-    /// A schedule as it runs; or, where no clock runs, as it is stored.
-    pub fn new(status: &ScheduleStatus) -> Self {
+    /// A schedule as it runs; or, where no clock runs, as it is stored. It is written at `place`, as far as that is known.
+    pub fn new(status: &ScheduleStatus, place: Option<Place>) -> Self {
         let revision = &status.revision;
         let built = revision.build().ok();
         let definition = revision.definition.definition();
@@ -118,6 +145,11 @@ impl ScheduleView {
             next_due_at: status.next,
             state: state_word(status).into(),
             paused: definition.paused == Some(true),
+            pause: status.paused.as_ref().map(Into::into),
+            origin: origin_word(&revision.definition).into(),
+            place: place.map(|place| place.to_string()),
+            owner: definition.created.as_ref().map(|created| created.owner.clone()),
+            creation: definition.created.as_ref().map(|created| created.number),
             revision: revision.number,
             effective_from: revision.effective_from,
             counts_from: revision.counts_from,
