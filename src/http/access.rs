@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     authority::{
-        Caller, Rate,
+        Caller, Owners,
         token::{PREFIX, RANDOM_BYTES, Token, TokenDigest, TokenId},
     },
     config::TokenConfig,
@@ -33,9 +33,6 @@ use std::{
 
 /// Answered whoever asks: probes have no tokens.
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
-
-/// Changes a second of one owner, and at once after a rest: many more than people and scripts make.
-const CHANGES: (u32, u32) = (20, 200);
 
 /// Compared with where an id is not known, so that this takes as long as where it is.
 static NOBODYS: LazyLock<TokenDigest> = LazyLock::new(|| Token::from_random([0; RANDOM_BYTES]).digest());
@@ -64,14 +61,12 @@ pub struct AccessRules {
 
 impl Access {
     /// For the holders of these tokens, and whom the rules let in.
-    pub fn new(tokens: &[TokenConfig], rules: AccessRules) -> Self {
-        let mut rates: HashMap<&str, Arc<Rate>> = HashMap::new();
-        let mut known = HashMap::new();
-        for token in tokens {
-            let rate = rates.entry(&token.owner).or_insert_with(|| Arc::new(Rate::new(CHANGES.0, CHANGES.1)));
+    pub fn new(tokens: &[TokenConfig], owners: &Owners, rules: AccessRules) -> Self {
+        let known = tokens.iter().map(|token| {
             let caller = Caller::holder(token.id.clone(), &token.owner, token.role, token.domains.clone());
-            known.insert(token.id.clone(), (token.digest, caller.at_rate(rate.clone())));
-        }
+            (token.id.clone(), (token.digest, owners.limit(caller, token.quota)))
+        });
+        let known = known.collect();
         Self(Arc::new(Inner { tokens: known, rules, refusals: Refusals::default() }))
     }
 
@@ -231,7 +226,7 @@ mod tests {
         super::connection::tests::{from, headers},
         *,
     };
-    use crate::authority::{Domains, Role};
+    use crate::authority::{Domains, Quota, Role};
 
     const HERE: Connection =
         Connection { local: None, peer: Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)), encrypted: false };
@@ -243,7 +238,14 @@ mod tests {
     fn known(byte: u8, role: Role) -> TokenConfig {
         let token = token(byte);
         let domains = Domains::new(vec!["billing.*".into()]).unwrap();
-        TokenConfig { id: token.id(), digest: token.digest(), owner: "billing".into(), role, domains }
+        TokenConfig {
+            id: token.id(),
+            digest: token.digest(),
+            owner: "billing".into(),
+            role,
+            domains,
+            quota: Quota::USUAL,
+        }
     }
 
     fn with(token: &Token) -> HeaderMap {
@@ -256,7 +258,11 @@ mod tests {
 
     #[test]
     fn a_token_is_its_holders_and_no_other_is() {
-        let access = Access::new(&[known(1, Role::Write), known(2, Role::Read)], AccessRules::default());
+        let access = Access::new(
+            &[known(1, Role::Write), known(2, Role::Read)],
+            &Owners::default(),
+            AccessRules::default(),
+        );
         let caller = access.caller(HERE, &with(&token(1))).unwrap().unwrap();
         assert!(caller.may(Role::Write, "write").is_ok() && caller.may(Role::Admin, "rule").is_err());
         assert!(caller.may_change("billing.invoice.due").is_ok() && caller.may_change("a.b.c").is_err());
@@ -284,7 +290,11 @@ mod tests {
     #[test]
     fn a_token_in_the_clear_from_elsewhere_is_refused_whatever_it_permits() {
         let access = |behind_proxy| {
-            Access::new(&[known(1, Role::Admin)], AccessRules { behind_proxy, ..AccessRules::default() })
+            Access::new(
+                &[known(1, Role::Admin)],
+                &Owners::default(),
+                AccessRules { behind_proxy, ..AccessRules::default() },
+            )
         };
         let said = |access: Access, connection, lines: &[(&'static str, &str)]| {
             let mut given = with(&token(1));
@@ -324,7 +334,8 @@ mod tests {
         let open = AccessRules { open: true, ..none };
         let open_reads = AccessRules { open_reads: true, ..none };
         let may = |rules, connection: Connection, lines: &[(&'static str, &str)]| {
-            let caller = Access::new(&[], rules).caller(connection, &headers(lines)).unwrap();
+            let caller =
+                Access::new(&[], &Owners::default(), rules).caller(connection, &headers(lines)).unwrap();
             caller.map(|caller| {
                 assert!(caller.may(Role::Read, "read").is_ok());
                 caller.may(Role::Operate, "reload").is_ok()
@@ -348,7 +359,7 @@ mod tests {
         let elsewhere = from("10.0.0.7", false);
         for (open_reads, read) in [(true, true), (false, false)] {
             let rules = AccessRules { open_reads, ..AccessRules::default() };
-            let access = Access::new(&[known(1, Role::Admin)], rules);
+            let access = Access::new(&[known(1, Role::Admin)], &Owners::default(), rules);
             let caller = access.caller(elsewhere, &HeaderMap::new()).unwrap();
             assert_eq!(caller.is_some(), read);
             assert!(caller.is_none_or(|caller| caller.may(Role::Operate, "reload").is_err()));
@@ -362,19 +373,20 @@ mod tests {
         let mut other = known(3, Role::Operate);
         other.owner = "reports".into();
         let tokens = [known(1, Role::Operate), known(2, Role::Write), other];
-        let access = Access::new(&tokens, AccessRules::default());
+        let owners = Owners::new(tokens.iter().map(|token| (&*token.owner, token.quota)));
+        let access = Access::new(&tokens, &owners, AccessRules::default());
         let caller = |byte| access.caller(HERE, &with(&token(byte))).unwrap().unwrap();
         let now = tokio::time::Instant::now();
         let taken = (0..1_000)
             .take_while(|number| caller(1 + u8::from(number % 2 == 0)).take_change(now).is_ok())
             .count();
-        assert_eq!(taken, CHANGES.1 as usize, "two tokens of one owner share his");
+        assert_eq!(taken, 200, "two tokens of one owner share his");
         assert!(caller(3).take_change(now).is_ok() && Caller::operator().take_change(now).is_ok());
     }
 
     #[test]
     fn a_flood_of_wrong_tokens_is_told_to_wait_and_locks_nobody_out() {
-        let access = Access::new(&[known(1, Role::Read)], AccessRules::default());
+        let access = Access::new(&[known(1, Role::Read)], &Owners::default(), AccessRules::default());
         let flood: Vec<u16> = (0..60).map(|_| status(access.caller(HERE, &with(&token(2))))).collect();
         assert!(flood.contains(&401) && flood.contains(&429), "{flood:?}");
         assert_eq!(status(access.caller(HERE, &with(&token(1)))), 200);

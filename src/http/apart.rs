@@ -5,16 +5,12 @@ use super::{
     server::{serve, serve_control},
     state::HttpState,
 };
-use crate::ops;
+use crate::{apart::yield_to_publishing, ops};
 use ponos::shutdown::Shutdown;
 use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
 
 /// Threads for what takes a while.
 const THREADS: usize = 2;
-
-/// How much this thread and its helpers stand back: a third of a usual thread's share where all are busy.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 5;
 
 /// The interface as it is served.
 #[derive(Debug)]
@@ -26,13 +22,6 @@ impl Serving {
         // Gone without a word is ended too.
         let _ = self.0.await;
     }
-}
-
-/// Where processors are scarce, who publishes comes first. Threads that are started from here on by this one inherit it.
-fn yield_to_publishing() {
-    #[cfg(target_os = "linux")]
-    // Without it events go out all the same, if a little later under a flood of requests.
-    let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
 /// Serves what was bound, on a thread of its own.

@@ -76,14 +76,6 @@ pub(super) fn check_json(headers: &HeaderMap, what: &str) -> Result<(), Problem>
 
 fn of_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, FieldFaults> {
     let value = file::json_object(text)?;
-    if let Some((key, _)) = value.as_object().into_iter().flatten().find(|(_, value)| value.is_null()) {
-        let detail = format!("{key} is null");
-        let suggestion = Some("leave the key out".to_owned());
-        let pointer = format!("/{}", escaped(key));
-        return Err(
-            FieldFault { pointer, code: FaultCode::WrongType, detail, expected: None, suggestion }.into()
-        );
-    }
     serde_path_to_error::deserialize::<&Value, T>(&value).map_err(|error| {
         let (mut pointer, mut is_key) = (String::new(), false);
         for segment in error.path().iter() {
@@ -143,7 +135,6 @@ mod tests {
             (",\"fro\":\"2h\"", "/fro", UnknownKey),
             (",\"a/b~\":1", "/a~1b~0", UnknownKey),
             (",\"for\":7", "/for", WrongType),
-            (",\"for\":null", "/for", WrongType),
             (",\"until\":\"tomorrow\"", "/until", InvalidValue),
             (",\"on_resume\":\"skipp\"", "/on_resume", UnknownWord),
             (",", "", Syntax),

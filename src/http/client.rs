@@ -1,11 +1,18 @@
 //! The client of a running clock: over TCP, encrypted or not, or by its control socket.
 
 mod credentials;
+mod once;
+mod patience;
+mod refusal;
 mod target;
 
 pub use super::sse::Message;
 pub use credentials::Credentials;
 use credentials::server_name;
+pub use once::Condition;
+use patience::retry_after;
+pub use refusal::all_faults;
+use refusal::refusal;
 pub use target::Target;
 
 use super::sse::Parser;
@@ -17,12 +24,12 @@ use hyper::{
     client::conn::http1,
 };
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::VecDeque, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::TlsConnector;
 
@@ -32,9 +39,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(330);
 /// A feed that is silent this long is dead: its clock sends a comment every 15 s.
 const SILENCE: Duration = Duration::from_secs(45);
-/// How often an answer is asked for again, and how long is waited before at most.
-const AGAIN: usize = 15;
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The longest answer, in bytes.
 const LONGEST: usize = 256 << 20;
 
@@ -109,21 +113,12 @@ impl Client {
         self.whole(Method::GET, path, Bytes::new()).await
     }
 
-    /// The same, asked again a few times where the clock says when: too much is being answered. For one of many answers that are
-    /// of use together only.
+    /// The same, as it is.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn get_patiently<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        for _ in 0..AGAIN {
-            match self.get(path).await {
-                Err(ClientError::Refused { retry_after: Some(wait), .. }) => {
-                    sleep(wait.min(LONGEST_WAIT)).await
-                }
-                answer => return answer,
-            }
-        }
-        self.get(path).await
+    pub async fn text(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.asked(self.request(Method::GET, path, Bytes::new())?).await
     }
 
     /// The answer to `POST path` with a JSON body.
@@ -165,13 +160,26 @@ impl Client {
         })
     }
 
-    async fn whole<T: DeserializeOwned>(
+    pub(super) async fn whole<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
     ) -> Result<T, ClientError> {
-        let request = self.request(method, path, body)?;
+        self.answered(self.request(method, path, body)?).await
+    }
+
+    pub(super) async fn answered<T: DeserializeOwned>(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<T, ClientError> {
+        let body = self.asked(request).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            self.broken(format!("its answer is not as expected ({error}); is it a clock of this version?"))
+        })
+    }
+
+    pub(super) async fn asked(&self, request: Request<Full<Bytes>>) -> Result<Bytes, ClientError> {
         let (status, retry_after, body) = timeout(ANSWER, async {
             let response = self.send(request).await?;
             let (status, retry_after) = (response.status(), retry_after(&response));
@@ -182,9 +190,7 @@ impl Client {
         if !status.is_success() {
             return Err(refusal(status, &body, retry_after));
         }
-        serde_json::from_slice(&body).map_err(|error| {
-            self.broken(format!("its answer is not as expected ({error}); is it a clock of this version?"))
-        })
+        Ok(body)
     }
 
     pub(super) fn request(
@@ -283,7 +289,7 @@ impl Client {
         }
     }
 
-    fn broken(&self, what: String) -> ClientError {
+    pub(super) fn broken(&self, what: String) -> ClientError {
         ClientError::Broken { target: self.target.clone(), what }
     }
 }
@@ -331,31 +337,6 @@ impl Feed {
     }
 }
 
-/// What is read of a problem document, or of a page of readiness: as little as is needed, for a newer clock may say more.
-#[derive(Debug, Default, Deserialize)]
-struct Words {
-    detail: Option<String>,
-    reasons: Option<Vec<String>>,
-    missing: Option<serde_json::Value>,
-}
-
-fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
-    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-fn refusal(status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> ClientError {
-    let words: Words = serde_json::from_slice(body).unwrap_or_default();
-    let missing = words.missing.and_then(|missing| serde_json::from_value(missing).ok());
-    let reasons = words.reasons.map(|reasons| reasons.join("; "));
-    // Else it may be a page of some other server.
-    let detail = words
-        .detail
-        .or(reasons)
-        .unwrap_or_else(|| format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(500)])));
-    ClientError::Refused { status: status.as_u16(), detail, missing, retry_after }
-}
-
 /// A text as it may stand in a query.
 pub fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -377,23 +358,5 @@ mod tests {
     #[test]
     fn what_a_query_can_not_hold_is_encoded() {
         assert_eq!(encode("time.#"), "time.%23");
-    }
-
-    #[test]
-    fn the_words_of_a_refusal_are_read_whatever_else_it_says() {
-        let missing = r#"{"kind":"schedule","what":"there is no schedule 'x'"}"#;
-        for (body, said, known) in [
-            (format!(r#"{{"title":"t","status":404,"detail":"d","missing":{missing}}}"#), "d", true),
-            (r#"{"detail":"d","missing":{"kind":"queue","what":"w"},"more":[1]}"#.to_owned(), "d", false),
-            (r#"{"ready":false,"reasons":["a","b"],"broker":{"new":1}}"#.to_owned(), "a; b", false),
-            ("<html>".to_owned(), "404 Not Found: <html>", false),
-        ] {
-            let ClientError::Refused { detail, missing, .. } =
-                refusal(StatusCode::NOT_FOUND, body.as_bytes(), None)
-            else {
-                panic!("{body}")
-            };
-            assert_eq!((detail.as_str(), missing.is_some()), (said, known), "{body}");
-        }
     }
 }

@@ -3,9 +3,7 @@
 use super::{body::JsonBody, problem::Problem, state::HttpState};
 use crate::{
     authority::Caller,
-    ops::{
-        self, ParkedDecision, ParkedIds, PauseAsked, PauseDecision, Reloaded, ResumeAsked, ResumeDecision,
-    },
+    ops::{self, ParkedDecision, ParkedIds, Reloaded},
 };
 use axum::{Extension, Json, extract::State};
 
@@ -37,37 +35,6 @@ pub(super) async fn discard(
     JsonBody(ids): JsonBody<ParkedIds>,
 ) -> Result<Json<ParkedDecision>, Problem> {
     Ok(Json(ops::parked::discard(&state.clock, &caller, ids.ids).await?))
-}
-
-/// Pauses everything
-///
-/// Nothing is sent until somebody resumes, or `until`. Asked for again, who asks, why and until when are as said then. It takes
-/// the role `operate`, and a token of all domains.
-#[utoipa::path(
-    post, path = "/pause", tag = "clock", request_body = PauseAsked,
-    responses((status = 200, description = "The pause", body = PauseDecision))
-)]
-pub(super) async fn pause(
-    State(state): State<HttpState>,
-    Extension(caller): Extension<Caller>,
-    JsonBody(asked): JsonBody<PauseAsked>,
-) -> Result<Json<PauseDecision>, Problem> {
-    Ok(Json(ops::pause::pause(&state.clock, &caller, asked).await?))
-}
-
-/// Goes on after a pause
-///
-/// It takes the role `operate`, and a token of all domains.
-#[utoipa::path(
-    post, path = "/resume", tag = "clock", request_body = ResumeAsked,
-    responses((status = 200, description = "The pause that has ended, if there was one", body = ResumeDecision))
-)]
-pub(super) async fn resume(
-    State(state): State<HttpState>,
-    Extension(caller): Extension<Caller>,
-    JsonBody(asked): JsonBody<ResumeAsked>,
-) -> Result<Json<ResumeDecision>, Problem> {
-    Ok(Json(ops::pause::resume(&state.clock, &caller, asked).await?))
 }
 
 /// Reads the schedule files again

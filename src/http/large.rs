@@ -63,6 +63,35 @@ pub(super) async fn list<P: Pages>(
     Ok(([(header::CONTENT_TYPE, json)], Body::from_stream(stream)).into_response())
 }
 
+/// Items as texts one behind the other, written as they are read. An error in between cuts the answer off.
+pub(super) async fn text<P: Pages>(
+    kind: &'static str,
+    mut pages: P,
+    write: fn(&P::Item) -> String,
+) -> Result<Response, Problem>
+where
+    P::Item: Sync,
+{
+    let page: VecDeque<_> = pages.next().await?.into();
+    let stream = futures_util::stream::try_unfold((pages, page), move |(mut pages, mut page)| async move {
+        if page.is_empty() {
+            page = pages.next().await.map_err(axum::Error::new)?.into();
+        }
+        let write_some = move || {
+            let mut piece = String::new();
+            while piece.len() < PIECE
+                && let Some(item) = page.pop_front()
+            {
+                piece.push_str(&write(&item));
+            }
+            (piece, page)
+        };
+        let (piece, page) = run_blocking(write_some).await.map_err(axum::Error::new)?;
+        Ok::<_, axum::Error>((!piece.is_empty()).then(|| (Bytes::from(piece), (pages, page))))
+    });
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], Body::from_stream(stream)).into_response())
+}
+
 struct List<P: Pages> {
     pages: P,
     /// Not written yet; empty at the end.

@@ -19,6 +19,10 @@ pub struct Limits {
     pub bodies: usize,
     /// How long a long answer has its place for sure; then it is cut off when all places are taken and one more is wanted.
     pub hold: Duration,
+    /// Requests at a time whose definition is read; more wait, their bodies unread.
+    pub puts: usize,
+    /// The same of requests with many definitions.
+    pub batches: usize,
     /// Until the head of a request must have come: how long a connection may be idle.
     pub head: Duration,
     /// How old a connection may be when a request begins. What was begun has as long as an audit to end; a feed is read
@@ -46,6 +50,8 @@ impl Default for Limits {
             large: 8,
             bodies: 16,
             hold: Duration::from_secs(30),
+            puts: 32,
+            batches: 4,
             head: Duration::from_secs(15),
             age: Duration::from_secs(600),
             answer: Duration::from_secs(10),

@@ -35,6 +35,7 @@ use utoipa::{
     tags(
         (name = "schedules", description = "What is due, and when next"),
         (name = "record", description = "What became of it"),
+        (name = "operations", description = "What takes a while"),
         (name = "parked", description = "Events that were given up on"),
         (name = "clock", description = "The clock itself")
     )

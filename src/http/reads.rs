@@ -2,7 +2,7 @@
 
 #![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
 
-use super::{large, problem::Problem, query::Asked, shares::Whose, state::HttpState};
+use super::{conditions::tag, large, problem::Problem, query::Asked, shares::Whose, state::HttpState};
 use crate::{
     clock,
     engine::audit::Report,
@@ -69,16 +69,16 @@ fn head(state: &HttpState) -> Result<Map<String, Value>, Problem> {
     params(("name" = String, Path, description = "The schedule's name")),
     responses(
         (status = 200, description = "The schedule as it runs", body = ScheduleView,
-            headers(("ETag" = String, description = "Its revision: another one after each accepted edit"))),
+            headers(("ETag" = String, description = "Its creation and revision: what `If-Match` of a change takes"))),
         (status = 404, description = "There is no such schedule", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn schedule(
     State(state): State<HttpState>,
     name: Result<Path<String>, PathRejection>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<([(HeaderName, String); 1], Json<ScheduleView>), Problem> {
     let view = ops::schedules::get(state.clock, &name?.0).await?;
-    Ok(([(header::ETAG, format!("\"{}\"", view.revision))], Json(view)))
+    Ok(([(header::ETAG, tag(view.creation, view.revision))], Json(view)))
 }
 
 /// The days of a calendar

@@ -2,14 +2,15 @@
 
 use super::{
     access::{Access, authenticate},
-    aliases, body,
+    aliases, body, changes,
     connection::Connection,
-    control, feed, guard, health, large, metrics,
+    control, feed, gate, guard, health, large, metrics,
     openapi::{self, ApiDocument, Interface},
-    preview,
+    operations, pauses, preview,
     problem::Problem,
-    reads,
+    reads, schedules,
     state::HttpState,
+    triggers,
 };
 use crate::{
     authority::{Caller, Role},
@@ -37,8 +38,21 @@ const INDEX: &[(&str, &str)] = &[
         "/v1/feed",
         "events as they are sent, as server-sent events; ?match=time.# (several allowed), ?after=POSITION or Last-Event-ID",
     ),
-    ("/v1/schedules", "schedules with their next due time; ?prefix= ?domain= ?state= ?limit= ?page="),
-    ("/v1/schedules/{name}", "one schedule"),
+    (
+        "/v1/schedules",
+        "schedules with their next due time; ?prefix= ?domain= ?owner= ?origin= ?state= ?limit= ?page=",
+    ),
+    (
+        "/v1/schedules/{name}",
+        "one schedule; PUT and DELETE: creates, changes or deletes it; If-Match, If-None-Match",
+    ),
+    ("/v1/schedules:batch", "POST [DEFINITION, ...]: creates or changes many; ?atomic="),
+    (
+        "/v1/schedules:delete",
+        "POST {\"filter\": {...}, \"dry_run\": ..., \"expect_count\": ...}: deletes many",
+    ),
+    ("/v1/changes", "what was changed at run time, and by whom; ?schedule= ?by= ?after= ?before= ?limit="),
+    ("/v1/export", "the definitions of what was created at run time; ?format="),
     ("/v1/schedules/{name}/next", "its next occurrences; ?from= ?count="),
     ("/v1/preview", "POST a definition as JSON: its next occurrences; ?from= ?count="),
     ("/v1/calendars/{id}", "the days of a calendar that a schedule's definition names"),
@@ -56,6 +70,29 @@ const INDEX: &[(&str, &str)] = &[
         "POST {\"all\": true, \"by\": NAME, \"note\": TEXT, ...}: sends nothing until it is resumed",
     ),
     ("/v1/resume", "POST {\"all\": true, \"on_resume\": \"catch-up\" or \"skip\"}: goes on after a pause"),
+    (
+        "/v1/schedules/{name}/pause",
+        "POST {\"note\": TEXT, ...}: sends nothing of one schedule until it is resumed",
+    ),
+    (
+        "/v1/schedules/{name}/resume",
+        "POST {\"on_resume\": \"catch-up\" or \"skip\"}: goes on after a pause of one schedule",
+    ),
+    (
+        "/v1/schedules:pause",
+        "POST {\"filter\": {\"domain\": WORDS, ...}, \"note\": TEXT, ...}: the same of those that are chosen",
+    ),
+    (
+        "/v1/schedules:resume",
+        "POST {\"filter\": {...}, \"on_resume\": ...}: the same of those that are chosen",
+    ),
+    (
+        "/v1/schedules/{name}/backfill",
+        "POST {\"from\": INSTANT, \"to\": INSTANT, ...}: sends occurrences of the past",
+    ),
+    ("/v1/operations", "backfills that run, or ended within a day"),
+    ("/v1/operations/{id}", "one of them; DELETE: cancels it"),
+    ("/v1/schedules/{name}/trigger", "POST with Idempotency-Key: KEY: sends an event of one schedule now"),
     ("/v1/reload", "POST: reads the schedules again"),
     ("/v1/openapi.json", "all of this for programs (OpenAPI 3.1)"),
     ("/healthz", "whether the clock's loop is running"),
@@ -86,7 +123,7 @@ fn changing(state: &HttpState, routes: OpenApiRouter<HttpState>) -> OpenApiRoute
     routes
         .layer(middleware::from_fn_with_state(state.clone(), operators))
         .layer(middleware::from_fn(guard::same_origin))
-        .layer(middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time))
+        .layer(middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), changed_in_time))
         .with_state(state.clone())
 }
 
@@ -131,7 +168,36 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .routes(routes!(control::discard))
         .layer(middleware::from_fn_with_state(state.clone(), looked_up))
         .routes(routes!(control::reload));
-    let paused = OpenApiRouter::new().routes(routes!(control::pause)).routes(routes!(control::resume));
+    let paused = OpenApiRouter::new()
+        .routes(routes!(pauses::pause))
+        .routes(routes!(pauses::resume))
+        .routes(routes!(pauses::pause_one))
+        .routes(routes!(pauses::resume_one))
+        .routes(routes!(triggers::trigger))
+        .routes(routes!(operations::cancel));
+    // All schedules are looked at, or the whole record is read.
+    let many = OpenApiRouter::new()
+        .routes(routes!(pauses::pause_some))
+        .routes(routes!(pauses::resume_some))
+        .routes(routes!(schedules::delete_some))
+        .routes(routes!(operations::backfill))
+        .layer(middleware::from_fn_with_state(state.clone(), large::limit_answers));
+    let watched = OpenApiRouter::new()
+        .routes(routes!(operations::all))
+        .routes(routes!(operations::one))
+        .layer(prompt.clone())
+        .with_state(state.clone());
+    let written = OpenApiRouter::new()
+        .routes(routes!(schedules::put, schedules::delete))
+        .layer(schedules::one_limit())
+        .layer(middleware::from_fn_with_state(state.puts.clone(), gate::through))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(schedules::batch))
+                .layer(schedules::batch_limit())
+                .layer(middleware::from_fn_with_state(state.batches.clone(), gate::through)),
+        );
+    let logged = OpenApiRouter::new().routes(routes!(changes::changes)).routes(routes!(changes::export));
     let next = dear(OpenApiRouter::new().routes(routes!(preview::next)));
     let preview = with_body(state, dear(OpenApiRouter::new().routes(routes!(preview::preview))));
     let health = health().routes(routes!(index)).layer(prompt.clone()).with_state(state.clone());
@@ -142,7 +208,11 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .merge(dear(OpenApiRouter::new().routes(routes!(reads::schedules))))
         .merge(next)
         .merge(preview)
+        .merge(dear(logged))
         .merge(changing(state, paused))
+        .merge(changing(state, many))
+        .merge(changing(state, written))
+        .merge(watched)
         .routes(routes!(openapi::openapi));
     let whole = OpenApiRouter::with_openapi(Interface::openapi())
         .nest("/v1", v1)
@@ -261,6 +331,20 @@ async fn in_time(State(limit): State<Duration>, request: Request, next: Next) ->
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::unavailable(format!("no answer within {} s", limit.as_secs())).into_response(),
+    }
+}
+
+/// What is given up may be done, or go on to be.
+async fn changed_in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let what = format!(
+                "whether it is done is not known: no answer came within {} s; see what is there before you ask again",
+                limit.as_secs()
+            );
+            Problem::from(OpsError::Unknown(what)).into_response()
+        }
     }
 }
 

@@ -43,7 +43,7 @@ impl Whose {
         match self {
             Self::Owner(_) => all.div_ceil(2),
             Self::Address(_) => all.div_ceil(4),
-            Self::Everybody => all,
+            Self::Everybody => usize::MAX,
         }
     }
 }
@@ -60,6 +60,8 @@ impl<S: Sync> FromRequestParts<S> for Whose {
 #[derive(Debug, Clone)]
 pub(super) struct Shares {
     all: usize,
+    /// Whether more than there are may be waited for.
+    is_queue: bool,
     held: Arc<Mutex<Held>>,
 }
 
@@ -90,7 +92,12 @@ pub(super) enum NoShare {
 
 impl Shares {
     pub(super) fn new(all: usize) -> Self {
-        Self { all, held: Arc::default() }
+        Self { all, is_queue: false, held: Arc::default() }
+    }
+
+    /// The same of those who have one or wait for it, who may be more in all.
+    pub(super) fn with_queue(all: usize) -> Self {
+        Self { is_queue: true, ..Self::new(all) }
     }
 
     /// One more, if he may have it.
@@ -98,7 +105,7 @@ impl Shares {
         let mut held = self.held();
         let total = held.total.saturating_add(1);
         self.check(&held, &whose, total)?;
-        if total > self.all {
+        if total > self.all && !self.is_queue {
             return Err(NoShare::Full(self.all));
         }
         held.total = total;
@@ -238,6 +245,9 @@ mod tests {
         let (here, why) = all(&shares, &Whose::Everybody);
         assert_eq!((here.len(), why), (4, NoShare::Full(16)));
         assert!(shares.are_taken());
+        let queue = Shares::with_queue(4);
+        let many: Vec<_> = (0..100).map(|_| queue.take(Whose::Everybody).unwrap()).collect();
+        assert_eq!((all(&queue, &owner("ann")).0.len(), many.len()), (2, 100));
         drop(here);
         assert!(shares.take(address("192.0.2.7")).is_err() && shares.take(owner("ann")).is_ok());
         let one = Shares::new(1);

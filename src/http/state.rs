@@ -4,6 +4,7 @@ use super::{
     access::Access,
     audits::Audits,
     connection::{self, Connection},
+    gate::Gate,
     limits::Limits,
     places::Places,
     shares::{Shares, Whose},
@@ -27,6 +28,9 @@ pub struct HttpState {
     /// What is worked out next, of a definition or a schedule: one at a time, so that lists have a thread left.
     pub(super) previews: Arc<Semaphore>,
     pub(super) large: Places,
+    /// Of definitions one by one, and of many at once.
+    pub(super) puts: Gate,
+    pub(super) batches: Gate,
     /// Large bodies that are being read.
     pub(super) bodies: Shares,
     /// Whether an address is the machine's own, of which nobody is hurried.
@@ -46,6 +50,8 @@ impl HttpState {
             audits: Audits::new(limits.hold),
             previews: Arc::new(Semaphore::new(1)),
             large: Places::new(limits.large, limits.hold),
+            puts: Gate::new(limits.puts),
+            batches: Gate::new(limits.batches),
             bodies: Shares::new(limits.bodies),
             is_own: connection::is_own,
             limits,

@@ -12,9 +12,12 @@ mod long;
 mod metrics;
 mod next;
 mod openapi;
+mod operations;
 mod pages;
 mod pauses;
 mod reads;
+mod schedules;
+mod triggers;
 mod versioned;
 
 use super::{
@@ -25,7 +28,8 @@ use crate::{
     clock_loop::{Command, Decided, Handle, KEPT, PAGE, Status, Unchanged},
     config::MetricsConfig,
     engine::{
-        Coalesced, Era, KeptPage, OldestPage, Outcome, Parked, RecordRow, Revision, Row, ScheduleStatus, Sent,
+        Coalesced, Era, Expect, KeptPage, OldestPage, Outcome, Parked, RecordRow, Refusal, Revision, Row,
+        ScheduleChange, ScheduleStatus, Sent, Verdict,
     },
     ops::{History, RecordReader, RunningClock, ScheduleView},
     position::Position,
@@ -91,6 +95,8 @@ fn confirmed(schedule: &str, minute: i64) -> Row {
         count: 1,
         outcome,
         kind: EventKind::Occurrence,
+        creation: 0,
+        queue: None,
     }
 }
 
@@ -210,6 +216,7 @@ async fn play(
             outstanding: Vec::new(),
             sent: sent(5, 2),
             refused: None,
+            paused: None,
             finished: false,
         })
         .collect();
@@ -224,10 +231,13 @@ async fn play(
         singly: true,
         refused: 0,
         retry_at: None,
+        kind: EventKind::Occurrence,
     };
+    let mut begun = operations::Begun::default();
     while let Some(command) = asked.recv().await {
-        // A caller that went away is no concern of the loop.
+        let Some(command) = pauses::looked_at(command, &schedules) else { continue };
         match command {
+            Command::By(..) | Command::Answered(..) => {}
             Command::Schedules(after, reply) => {
                 let rest = schedules
                     .iter()
@@ -250,13 +260,13 @@ async fn play(
                 let revisions = rest.take(KEPT).cloned().collect();
                 drop(reply.send(KeptPage { settled: at(4), revisions, ..KeptPage::default() }));
             }
+            Command::Change(asked, reply) => {
+                drop(reply.send(schedules::answered(&asked.changes)));
+            }
             Command::Oldest(_, reply) => drop(reply.send(OldestPage::default())),
             Command::Parked(after, reply) => {
-                let all = [(7, parked.clone(), false)].into_iter();
-                drop(
-                    reply
-                        .send(all.filter(|(number, ..)| after.is_none_or(|after| *number > after)).collect()),
-                );
+                let one = Some((7, parked.clone(), false)).filter(|_| after < Some(7));
+                drop(reply.send(one.into_iter().collect()));
             }
             Command::Write(reply) => {
                 let written = std::mem::replace(&mut *unwritten.lock().unwrap(), Ok(vec![]));
@@ -267,11 +277,12 @@ async fn play(
                 drop(reply.send(Decided { done: of(7), being_sent: of(9) }));
             }
             Command::Pause(request, reply) => drop(reply.send(pauses::begun(request))),
-            Command::Resume(_, reply) => {
+            Command::Resume(_, _, reply) => {
                 let full = "nothing changed: the disk is full".into();
                 drop(reply.send(Err(Unchanged::Unavailable(full))));
             }
             Command::Reload(reply) => drop(reply.send(Err("schedules/a.toml:3:1: unknown key".into()))),
+            command => begun.answer(command, &schedules),
         }
     }
 }
@@ -307,7 +318,7 @@ async fn a_loop_that_does_not_turn_is_neither_alive_nor_ready() {
     for path in ["/healthz", "/readyz"] {
         let (status, detail) = refused(client.get(path).await).await;
         assert_eq!(status, 503);
-        assert!(detail.contains("did not answer"), "{detail}");
+        assert!(detail.contains("the clock's loop did not"), "{detail}");
     }
 }
 

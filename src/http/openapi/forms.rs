@@ -1,5 +1,5 @@
-//! What the types of requests and answers do not tell of themselves: which words there are, how much is allowed, and that a key is
-//! left out and never null. Tests hold it to what is read.
+//! What the types of requests and answers do not tell of themselves: which words there are, how much is allowed, and that a key of a
+//! definition is left out and never null. Tests hold it to what is read.
 
 use crate::{
     ops::{OUTCOMES, STATES},
@@ -8,17 +8,9 @@ use crate::{
 use ponos::event::EventKind;
 use serde_json::{Map, Value, json};
 
-/// The forms of what is sent to the clock.
-const SENT: [&str; 8] = [
-    "Definition",
-    "TimingDefinition",
-    "DstDefinition",
-    "CatchUpDefinition",
-    "ResendsDefinition",
-    "ParkedIds",
-    "PauseAsked",
-    "ResumeAsked",
-];
+/// The forms that a definition is made of.
+const SENT: [&str; 5] =
+    ["Definition", "TimingDefinition", "DstDefinition", "CatchUpDefinition", "ResendsDefinition"];
 
 /// Form, key, and what it is held to beyond its type.
 fn bounds() -> Vec<(&'static str, &'static str, Value)> {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     authority::{
-        Domains, Role,
+        Domains, Owners, Quota, Role,
         token::{RANDOM_BYTES, Token},
     },
     config::TokenConfig,
@@ -21,7 +21,18 @@ pub(super) fn token(byte: u8) -> Token {
 
 pub(super) fn known(byte: u8, role: Role, domains: &str) -> TokenConfig {
     let (token, domains) = (token(byte), Domains::new(vec![domains.into()]).unwrap());
-    TokenConfig { id: token.id(), digest: token.digest(), owner: "billing".into(), role, domains }
+    TokenConfig {
+        id: token.id(),
+        digest: token.digest(),
+        owner: "billing".into(),
+        role,
+        domains,
+        quota: Quota::USUAL,
+    }
+}
+
+fn owners(tokens: &[TokenConfig]) -> Owners {
+    Owners::new(tokens.iter().map(|token| (&*token.owner, token.quota)))
 }
 
 /// A clock with tokens: 1 reads, 2 operates everything, 3 operates `time.*`, 4 operates `billing.*`.
@@ -33,7 +44,7 @@ pub(super) async fn clock() -> Clock {
         known(3, Role::Operate, "time.*"),
         known(4, Role::Write, "billing.*"),
     ];
-    clock.state = clock.state.with_access(Access::new(&tokens, AccessRules::default()));
+    clock.state = clock.state.with_access(Access::new(&tokens, &owners(&tokens), AccessRules::default()));
     clock.serve_again().await;
     clock
 }
@@ -181,7 +192,7 @@ async fn an_owner_takes_half_of_the_feeds_and_long_answers_and_leaves_the_rest()
     let mut other = known(2, Role::Read, "#");
     other.owner = "reports".into();
     let tokens = [known(1, Role::Read, "#"), other, known(3, Role::Write, "billing.*")];
-    clock.state = clock.state.with_access(Access::new(&tokens, AccessRules::default()));
+    clock.state = clock.state.with_access(Access::new(&tokens, &owners(&tokens), AccessRules::default()));
     clock.serve_again().await;
     let client = |byte| {
         let credentials = Credentials { token: Some(token(byte)), ca_file: None };
@@ -241,8 +252,11 @@ async fn an_owner_changes_things_at_his_rate_and_the_operator_at_any() {
 #[tokio::test]
 async fn a_clock_that_is_open_takes_changes_from_its_machine_and_from_no_foreign_page() {
     let mut clock = Clock::start().await;
-    clock.state =
-        clock.state.with_access(Access::new(&[], AccessRules { open: true, ..AccessRules::default() }));
+    clock.state = clock.state.with_access(Access::new(
+        &[],
+        &Owners::default(),
+        AccessRules { open: true, ..AccessRules::default() },
+    ));
     clock.serve_again().await;
     let (status, answer) = asked(&clock, None, "POST", "/parked/release", r#"{"ids":[7]}"#).await;
     assert!(status == 200 && answer.contains(r#""done":[7]"#), "{answer}");

@@ -10,7 +10,8 @@ use tokio::{
     net::TcpStream,
 };
 
-/// The answer to a request with a body of this type, whatever it is: status, headers, and the body, which is JSON.
+/// The answer to a request with a body of this type, whatever it is: status, headers, and the body, which is JSON or
+/// nothing.
 pub(super) async fn asked(
     client: &Client,
     method: Method,
@@ -21,6 +22,9 @@ pub(super) async fn asked(
     request.headers_mut().insert(header::CONTENT_TYPE, content_type.parse().unwrap());
     let (head, body) = client.send(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
+    if body.is_empty() {
+        return (head.status.as_u16(), head.headers, Value::Null);
+    }
     let json = serde_json::from_slice(&body)
         .unwrap_or_else(|_| panic!("{path}: {}", String::from_utf8_lossy(&body)));
     (head.status.as_u16(), head.headers, json)

@@ -6,7 +6,10 @@ use super::{
     ask::asked,
     *,
 };
-use crate::{authority::Role, config::TokenConfig};
+use crate::{
+    authority::{Owners, Role},
+    config::TokenConfig,
+};
 use testkit::wait_until;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,7 +21,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// A clock of which two owners have tokens: 1 of billing, 2 of reports.
 async fn clock(limits: Limits, rules: AccessRules) -> Clock {
     let reports = TokenConfig { owner: "reports".into(), ..known(2, Role::Read, "#") };
-    serving(limits, Access::new(&[known(1, Role::Read, "#"), reports], rules)).await
+    serving(limits, Access::new(&[known(1, Role::Read, "#"), reports], &Owners::default(), rules)).await
 }
 
 /// A clock which takes connections from this machine as those from elsewhere; tokens in the clear it believes.
@@ -153,7 +156,10 @@ async fn who_shows_no_token_where_one_is_wanted_keeps_no_connection() {
 #[tokio::test]
 async fn without_tokens_an_address_leaves_feeds_to_others() {
     let limits = Limits { feeds: 4, ..Limits::default() };
-    let clock = serving(limits, Access::new(&[], AccessRules { open_reads: true, ..AccessRules::default() }));
+    let clock = serving(
+        limits,
+        Access::new(&[], &Owners::default(), AccessRules { open_reads: true, ..AccessRules::default() }),
+    );
     let clock = clock.await;
     let _feeds = [clock.client.feed("", None).await.unwrap(), clock.client.feed("", None).await.unwrap()];
     let third = clock.client.feed("", None).await.map(drop);

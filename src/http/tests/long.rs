@@ -132,10 +132,7 @@ async fn slow_readers_give_way_to_others_once_they_had_their_time() {
 
 #[tokio::test(start_paused = true)]
 async fn at_the_share_of_an_owner_his_oldest_answer_gives_way_and_no_other_ones() {
-    use super::super::{
-        places::Places,
-        shares::{NoShare, Whose},
-    };
+    use super::super::{places::Places, shares::NoShare};
     use axum::body::Body;
     use http_body_util::BodyExt;
     let places = Places::new(4, LONG);
@@ -175,6 +172,7 @@ async fn a_list_that_breaks_off_is_no_whole_answer() {
         outstanding: vec![],
         sent: Sent::default(),
         refused: None,
+        paused: None,
         finished: false,
     };
     match asked.recv().await {

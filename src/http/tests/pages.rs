@@ -1,12 +1,24 @@
 //! Schedules in pages.
 
 use super::*;
-use crate::engine::{Refused, Span};
+use crate::{
+    engine::{Refused, Span},
+    schedule::Created,
+};
 
 fn of(name: &str, event: &str, paused: Option<bool>) -> Revision {
     let every = Some("1 minute".into());
     let event = Some(event.into());
     let definition = Definition { name: name.into(), event, every, paused, ..Definition::default() };
+    Era::first(1, at(0)).of(Packed::kept(&definition))
+}
+
+/// The same with these labels, created at run time by this owner.
+fn labelled(name: &str, labels: &[(&str, &str)], owner: Option<&str>) -> Revision {
+    let plain = of(name, "a.b.c", None).definition.definition();
+    let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let created = owner.map(|owner| Created { number: 1, owner: owner.to_owned() });
+    let definition = Definition { labels: Some(labels), created, ..plain };
     Era::first(1, at(0)).of(Packed::kept(&definition))
 }
 
@@ -95,6 +107,53 @@ async fn schedules_are_filtered_by_prefix_and_domain() {
 }
 
 #[tokio::test]
+async fn schedules_are_filtered_by_label_owner_and_origin() {
+    let (billing, stage) = (("team", "billing"), ("stage", "prod: 2"));
+    let revisions = vec![
+        labelled("a", &[billing, stage], None),
+        labelled("b", &[billing], Some("ann")),
+        labelled("c", &[("team", "reports")], Some("bob")),
+        labelled("d", &[], Some("ann")),
+        of("e", "a.b.c", None),
+    ];
+    let clock = Clock::of(revisions, Limits::default()).await;
+    for (query, names) in [
+        ("label=team:billing", vec!["a", "b"]),
+        ("label=team", vec!["a", "b", "c"]),
+        ("label=team%3Abilling%2Cstage%3Aprod%3A+2", vec!["a"]),
+        ("label=stage,team:reports", vec![]),
+        ("label=owner:ann", vec![]),
+        ("owner=ann", vec!["b", "d"]),
+        ("origin=file", vec!["a", "e"]),
+        ("origin=client&label=team", vec!["b", "c"]),
+        ("owner=ann&origin=file", vec![]),
+        ("owner=ann&label=team:billing&origin=client&state=active", vec!["b"]),
+    ] {
+        assert_eq!(all(&clock, query).await.0, names, "{query}");
+        assert_eq!(all(&clock, &format!("{query}&limit=1")).await.0, names, "{query}, one by one");
+    }
+    for (query, code) in [
+        ("label=", "invalid-value"),
+        ("label=Team", "invalid-value"),
+        ("label=team:", "invalid-value"),
+        ("label=team%3Dx", "invalid-value"),
+        ("label=a&label=b", "duplicate-key"),
+        ("label=a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a", "out-of-range"),
+    ] {
+        let (status, _, problem) = got(&clock.client, &format!("/v1/schedules?{query}")).await;
+        let error = &problem["errors"][0];
+        assert_eq!(
+            (status, &error["parameter"], &error["code"]),
+            (400, &"label".into(), &code.into()),
+            "{query}"
+        );
+    }
+    let (_, _, one) = got(&clock.client, "/v1/schedules/b").await;
+    assert_eq!(one["definition"]["labels"], serde_json::json!({ "team": "billing" }));
+    assert_eq!((&one["owner"], &one["place"]), (&"ann".into(), &Value::Null));
+}
+
+#[tokio::test]
 async fn a_filter_that_few_pass_through_ends_a_page_early_and_misses_none() {
     let name = |number: usize| format!("many-{number:05}");
     let event = |number: usize| if number % 9_000 == 8_999 { "rare.thing.due" } else { "usual.thing.due" };
@@ -104,6 +163,7 @@ async fn a_filter_that_few_pass_through_ends_a_page_early_and_misses_none() {
     assert_eq!(names, [name(8_999), name(17_999)]);
     // Each answer asks the loop for ten thousand and one at most.
     assert_eq!(sizes, [1, 1, 0]);
+    assert_eq!(all(&clock, "label=team:billing").await, (vec![], vec![0, 0, 0]));
 }
 
 #[test]
@@ -115,8 +175,9 @@ fn a_state_is_the_gravest_that_holds() {
         let revision = of("a", "a.b.c", Some(paused));
         let outstanding = if outstanding { vec![span] } else { vec![] };
         let (next, in_flight, sent) = (Some(at(1)).filter(|_| !finished), None, sent(0, 0));
-        let status = ScheduleStatus { revision, next, in_flight, outstanding, sent, refused, finished };
-        ScheduleView::new(&status).state
+        let status =
+            ScheduleStatus { revision, next, in_flight, outstanding, sent, refused, paused: None, finished };
+        ScheduleView::new(&status, None).state
     };
     assert_eq!(status(false, false, false, false), "active");
     assert_eq!(status(true, false, false, false), "paused");

@@ -4,13 +4,13 @@ use super::*;
 use crate::{
     clock,
     clock_loop::{PauseAnswer, PauseChanged, PauseFor, PauseLength, Unchanged},
-    engine::{OnResume, Pause, PauseEnd, Reached},
+    engine::{OnResume, Pause, PauseEnd, Reached, Refusal, Scope},
 };
 use serde_json::json;
 
 /// What the loop that is played answers: where it was paused before, the note says so.
 pub(super) fn begun(asked: PauseFor) -> PauseAnswer {
-    let PauseFor { by, note, end } = asked;
+    let PauseFor { scope, by, note, end } = asked;
     let until = end.map(|(length, on_resume)| match length {
         PauseLength::Until(at) if at <= self::at(10) => Err(Unchanged::Invalid("until: it is past".into())),
         PauseLength::Until(at) => Ok(PauseEnd { at, on_resume }),
@@ -20,7 +20,41 @@ pub(super) fn begun(asked: PauseFor) -> PauseAnswer {
     let reached = Reached { lately: at(10), ever: at(10), set_backs: 0 };
     let pause = Pause { since: at(10), by, note, until, reached };
     let before = (&*pause.note == "again").then(|| pause.clone());
-    Ok(PauseChanged { before, ended: None, after: Some(pause) })
+    let count = if let Scope::Named(names) = scope { names.len() } else { 0 };
+    Ok(PauseChanged { before, ended: None, after: Some(pause), count, ..PauseChanged::default() })
+}
+
+/// A command as whoever asks may give it: the loop that is played refuses it otherwise. Nothing was answered before.
+pub(super) fn looked_at(command: Command, schedules: &[ScheduleStatus]) -> Option<Command> {
+    let (asker, command) = match command {
+        Command::By(asker, command) => (asker, *command),
+        Command::Answered(.., reply) => {
+            drop(reply.send(Ok(None)));
+            return None;
+        }
+        command => return Some(command),
+    };
+    let refusal = |name: &Arc<str>| {
+        let found = schedules.iter().find(|known| *known.revision.name() == **name);
+        let Some(found) = found else { return Some(Refusal::NoSuchSchedule { name: name.clone() }) };
+        let event = found.revision.definition.event();
+        (!(asker.by.covers)(event)).then(|| Refusal::OutsideDomains { event: event.into() })
+    };
+    let names: Vec<&Arc<str>> = match &command {
+        Command::Pause(PauseFor { scope: Scope::Named(names), .. }, _)
+        | Command::Resume(Scope::Named(names), ..) => names.iter().collect(),
+        Command::Trigger(name, ..) => vec![name],
+        _ => Vec::new(),
+    };
+    let Some(refusal) = names.into_iter().find_map(refusal).map(Unchanged::Refused) else {
+        return Some(command);
+    };
+    match command {
+        Command::Pause(_, reply) | Command::Resume(_, _, reply) => drop(reply.send(Err(refusal))),
+        Command::Trigger(_, _, reply) => drop(reply.send(Err(refusal))),
+        _ => {}
+    }
+    None
 }
 
 #[tokio::test]
@@ -49,7 +83,7 @@ async fn a_pause_is_asked_for_by_the_control_socket_alone() {
 
     let future = clock::now().plus(60_000);
     for (wrong, status, why) in [
-        (json!({ "all": false }), 400, "all: only everything can be paused"),
+        (json!({ "all": false }), 400, "all: here only everything can be paused"),
         (json!({ "by": " " }), 400, "by: it is empty"),
         (json!({ "note": "" }), 400, "note: it is empty"),
         (json!({ "note": "x".repeat(501) }), 400, "note: it has more than 500 characters"),
@@ -72,13 +106,101 @@ async fn a_pause_is_asked_for_by_the_control_socket_alone() {
     assert_eq!(refused(control.post("/v1/resume", &json!({ "all": true })).await).await.0, 422);
 }
 
+/// The control socket, and the port, of a clock that is played.
+pub(super) async fn doors() -> (Clock, Client, tempfile::TempDir) {
+    let clock = Clock::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = bind_control(folder.path()).unwrap();
+    tokio::spawn(serve_control(socket, clock.state.clone(), clock.shutdown.clone()));
+    let control = Client::new(Target::Unix(control_path(folder.path())));
+    (clock, control, folder)
+}
+
+#[tokio::test]
+async fn one_schedule_is_paused_by_its_name_and_resumed() {
+    let (clock, control, _folder) = doors().await;
+    let path = "/v1/schedules/one-minute/pause";
+    let asked = json!({ "note": "its queue moves" });
+    assert_eq!(refused(clock.client.post(path, &asked).await).await.0, 403);
+    let answer: Value = control.post(path, &asked).await.unwrap();
+    assert_eq!(answer["paused"]["by"], "operator (control socket)", "{answer}");
+    let signed = json!({ "by": "ann", "note": "again", "for": "2h", "on_resume": "skip" });
+    let answer: Value = control.post(path, &signed).await.unwrap();
+    assert_eq!((&answer["paused"]["by"], &answer["was_paused"]), (&"ann".into(), &true.into()));
+    for (path, body, status, why) in [
+        (path, json!({ "note": "" }), 400, "note: it is empty"),
+        (path, json!({}), 422, "missing field `note`"),
+        (path, json!({ "note": "x", "all": true }), 422, "unknown field `all`"),
+        ("/v1/schedules/one-minut/pause", json!({ "note": "x" }), 404, "did you mean 'one-minute'?"),
+        ("/v1/schedules/one-minute/resume", json!({}), 422, "missing field `on_resume`"),
+        ("/v1/schedules/one-minute/resume", json!({ "on_resume": "skip" }), 503, "nothing changed"),
+    ] {
+        let (found, detail) = refused(control.post(path, &body).await).await;
+        assert!(found == status && detail.contains(why), "{path} {body}: {found} {detail}");
+    }
+}
+
+#[tokio::test]
+async fn those_that_a_filter_chooses_are_paused_if_they_are_as_many_as_expected() {
+    let (clock, control, _folder) = doors().await;
+    let path = "/v1/schedules:pause";
+    let asked = |filter: Value, more: Value| {
+        let mut body = json!({ "filter": filter, "note": "x" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let all = json!({ "domain": "time" });
+    let of_all: Value = control.post(path, &asked(all.clone(), json!({ "dry_run": true }))).await.unwrap();
+    let count = of_all["count"].as_u64().unwrap();
+    assert!(count > 1 && of_all["dry_run"] == true && of_all["were_paused"] == 0, "{of_all}");
+    let done: Value =
+        control.post(path, &asked(all.clone(), json!({ "expect_count": count }))).await.unwrap();
+    assert_eq!(
+        (&done["count"], &done["names"], &done["dry_run"]),
+        (&of_all["count"], &of_all["names"], &false.into())
+    );
+    let one: Value = control.post(path, &asked(json!({ "names": ["one-minute"] }), json!({}))).await.unwrap();
+    assert_eq!((&one["count"], &one["names"]), (&1.into(), &json!(["one-minute"])));
+    let none: Value = control.post(path, &asked(json!({ "prefix": "zz" }), json!({}))).await.unwrap();
+    assert_eq!(none["count"], 0);
+    for none in [json!({ "label": "team:billing" }), json!({ "owner": "ann" }), json!({ "origin": "client" })]
+    {
+        let answer: Value = control.post(path, &asked(none.clone(), json!({}))).await.unwrap();
+        assert_eq!(answer["count"], 0, "{none}");
+    }
+    let files: Value =
+        control.post(path, &asked(json!({ "origin": "file" }), json!({ "dry_run": true }))).await.unwrap();
+    assert_eq!(files["count"], count);
+    for (filter, more, status, why) in [
+        (json!({}), json!({}), 400, "say names, or one of prefix, domain, owner, origin, state and label;"),
+        (json!({ "names": ["one-minute"], "label": "team" }), json!({}), 400, "names exclude"),
+        (json!({ "label": "team=x" }), json!({}), 400, "write key:value"),
+        (json!({ "origin": "clients" }), json!({}), 400, "origin"),
+        (json!({ "names": ["one-minute"], "prefix": "o" }), json!({}), 400, "names exclude"),
+        (json!({ "names": ["one-minut"] }), json!({}), 404, "did you mean 'one-minute'?"),
+        (json!({ "state": "idle" }), json!({}), 400, "state"),
+        (json!({ "ownr": "x" }), json!({}), 422, "unknown field `ownr`"),
+        (all.clone(), json!({ "expect_count": count + 1 }), 412, "nothing changed"),
+        (all, json!({ "note": " " }), 400, "note: it is empty"),
+    ] {
+        let (found, detail) = refused(control.post(path, &asked(filter.clone(), more)).await).await;
+        assert!(found == status && detail.contains(why), "{filter}: {found} {detail}");
+    }
+    let resume = json!({ "filter": { "domain": "time" }, "on_resume": "skip" });
+    let none: Value = control.post("/v1/schedules:resume", &resume).await.unwrap();
+    assert_eq!(none["count"], 0, "none of them is paused");
+    for path in [path, "/v1/schedules:resume"] {
+        assert_eq!(refused(clock.client.post(path, &resume).await).await.0, 403, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_paused_clock_is_ready_and_says_with_its_schedules_that_it_is_paused() {
     let clock = Clock::start().await;
     let list: Value = clock.client.get("/schedules").await.unwrap();
     assert_eq!(list.get("paused"), None);
     let end = Some((PauseLength::Until(at(90)), OnResume::Skip));
-    let asked = PauseFor { by: "ann".into(), note: "new disks".into(), end };
+    let asked = PauseFor { scope: Scope::All, by: "ann".into(), note: "new disks".into(), end };
     clock.status.send_modify(|status| status.paused = begun(asked).unwrap().after);
     let shown = json!({
         "since": at(10), "by": "ann", "note": "new disks", "until": at(90), "on_resume": "skip"

@@ -1,0 +1,45 @@
+//! The route that triggers an event.
+
+use super::{problem::Problem, state::HttpState};
+use crate::{
+    authority::Caller,
+    ops::{self, TriggerDecision},
+};
+use axum::{
+    Extension, Json,
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode},
+};
+
+/// The header with the command's id.
+const KEY: &str = "idempotency-key";
+
+/// Sends an event of a schedule now
+///
+/// Beside its occurrences, made from its present definition, also while it is paused. The key is part of the event's id: the same
+/// key again gets the same answer, for 24 hours, and sends nothing more. It takes the role `operate`, and a token of its event's
+/// domain.
+#[utoipa::path(
+    post, path = "/schedules/{name}/trigger", tag = "schedules",
+    params(
+        ("name" = String, Path, description = "The schedule's name"),
+        ("Idempotency-Key" = String, Header, description = "Made up by the caller, another one for each event: 1 to 255 bytes"),
+    ),
+    responses(
+        (status = 202, description = "It is durable, and is sent until the broker has it", body = TriggerDecision),
+        (status = 404, description = "There is no such schedule", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn trigger(
+    State(state): State<HttpState>,
+    Extension(caller): Extension<Caller>,
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<(StatusCode, Json<TriggerDecision>), Problem> {
+    let key = headers.get(KEY).map(|key| key.to_str()).transpose();
+    let key = key.map_err(|_| Problem::bad("Idempotency-Key: it has characters other than visible ASCII"))?;
+    let what = "Idempotency-Key: name the command with a key of your own, so that it can be asked for again without a second event";
+    let key = key.ok_or_else(|| Problem::bad(what))?;
+    let answer = ops::trigger::trigger(&state.clock, &caller, &name?.0, key, None).await?;
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
