@@ -1,0 +1,189 @@
+//! The kinds of commands: how a message says which it is, the keys of its body, and what identifies it.
+
+use crate::{
+    ops::{OpsError, ParameterFault},
+    problem::Problem,
+    schedule::{
+        FaultCode,
+        diagnostic::did_you_mean,
+        toml_tree::{Key, Kind},
+    },
+};
+use ponos::event::{Message, text::shortened};
+
+/// The kinds of commands, by the `type` of their messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CommandKind {
+    /// One schedule.
+    Get,
+    /// A page of schedules.
+    List,
+    /// When a schedule is due next, or a definition would be.
+    Preview,
+    /// Creates or changes a schedule.
+    Put,
+    /// Deletes one.
+    Delete,
+    /// Has nothing of a schedule sent.
+    Pause,
+    /// Has it go on.
+    Resume,
+    /// Has an event of a schedule sent now.
+    Trigger,
+}
+
+/// What there is, but not by message.
+const ELSEWHERE: [&str; 6] = [
+    "schedule.backfill",
+    "schedule.export",
+    "schedules.delete",
+    "schedules.pause",
+    "schedules.resume",
+    "schedule.changes",
+];
+
+/// Bounds of its own are those of the operation.
+const ANY_NUMBER: Kind = Kind::Count { least: 0, most: u32::MAX };
+
+impl CommandKind {
+    /// All of them.
+    pub(super) const ALL: [Self; 8] = [
+        Self::Get,
+        Self::List,
+        Self::Preview,
+        Self::Put,
+        Self::Delete,
+        Self::Pause,
+        Self::Resume,
+        Self::Trigger,
+    ];
+
+    /// The `type` of their messages.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Get => "schedule.get",
+            Self::List => "schedule.list",
+            Self::Preview => "schedule.preview",
+            Self::Put => "schedule.put",
+            Self::Delete => "schedule.delete",
+            Self::Pause => "schedule.pause",
+            Self::Resume => "schedule.resume",
+            Self::Trigger => "schedule.trigger",
+        }
+    }
+
+    /// The keys of their bodies.
+    pub(super) fn keys(self) -> &'static [Key] {
+        match self {
+            Self::Get => &[("name", Kind::Text)],
+            Self::List => &[
+                ("prefix", Kind::Text),
+                ("domain", Kind::Text),
+                ("state", Kind::Text),
+                ("owner", Kind::Text),
+                ("origin", Kind::Text),
+                ("label", Kind::Text),
+                ("limit", ANY_NUMBER),
+                ("page", Kind::Text),
+            ],
+            Self::Preview => &[
+                ("name", Kind::Text),
+                ("definition", Kind::Payload),
+                ("from", Kind::Text),
+                ("count", ANY_NUMBER),
+            ],
+            Self::Put => {
+                &[("definition", Kind::Payload), ("if_revision", Kind::Text), ("if_absent", Kind::Boolean)]
+            }
+            Self::Delete => &[("name", Kind::Text), ("if_revision", Kind::Text)],
+            Self::Pause => &[
+                ("name", Kind::Text),
+                ("by", Kind::Text),
+                ("note", Kind::Text),
+                ("until", Kind::Text),
+                ("for", Kind::Text),
+                ("on_resume", Kind::Text),
+            ],
+            Self::Resume => &[("name", Kind::Text), ("on_resume", Kind::Text)],
+            Self::Trigger => &[("name", Kind::Text)],
+        }
+    }
+
+    /// Those that must be there.
+    pub(super) fn needed(self) -> &'static [&'static str] {
+        match self {
+            Self::Get | Self::Delete | Self::Trigger => &["name"],
+            Self::Put => &["definition"],
+            Self::Pause => &["name", "note"],
+            Self::Resume => &["name", "on_resume"],
+            Self::List | Self::Preview => &[],
+        }
+    }
+
+    /// Whether it changes something, so that it matters whether it comes again.
+    fn changes(self) -> bool {
+        matches!(self, Self::Put | Self::Delete | Self::Pause | Self::Resume | Self::Trigger)
+    }
+
+    /// The id by which a command of this kind is known when it comes again; none of what changes nothing.
+    ///
+    /// # Errors
+    /// It has none that can be used.
+    pub(super) fn id(self, message: &Message) -> Result<Option<String>, Problem> {
+        if !self.changes() {
+            return Ok(None);
+        }
+        let Some(id) = message.properties.message_id.as_deref().filter(|id| !id.is_empty()) else {
+            let what = format!("it is not set, and {} changes something", self.word());
+            let help =
+                "set it to an id of your own, and to the same one when you send the same command again";
+            return Err(property("message_id", FaultCode::MissingKey, what, help.to_owned()));
+        };
+        // It is kept, and shown in terminals.
+        if ponos::event::terminal::line(id) != id {
+            let what = "it has characters that a terminal would not show as they are".to_owned();
+            return Err(property("message_id", FaultCode::InvalidValue, what, "a UUID will do".to_owned()));
+        }
+        Ok(Some(id.to_owned()))
+    }
+
+    /// The kind of a message.
+    ///
+    /// # Errors
+    /// It says none, or none that there is.
+    pub(super) fn of(message: &Message) -> Result<Self, Problem> {
+        let named = message.properties.kind.as_deref().unwrap_or_default();
+        let kind = Self::ALL.into_iter().find(|kind| kind.word() == named);
+        let Some(kind) = kind else {
+            let (what, help) = match named {
+                "" => ("it is not set".to_owned(), one_of_all()),
+                _ if ELSEWHERE.contains(&named) => (
+                    format!("'{named}' is not done by message"),
+                    "ask for it over HTTP, or with the command line (khronos)".to_owned(),
+                ),
+                _ => {
+                    let what = format!("there is no command '{}'", shortened(named, 80));
+                    (what, did_you_mean(named, Self::ALL.map(Self::word)))
+                }
+            };
+            return Err(property("type", FaultCode::UnknownWord, what, help));
+        };
+        // Topic permissions of the broker go by the routing key: they would say nothing of what is asked for.
+        if message.routing_key != kind.word() {
+            let what =
+                format!("it is '{}', and the type '{}'", shortened(&message.routing_key, 80), kind.word());
+            let help = format!("publish it with the routing key {}", kind.word());
+            return Err(property("routing_key", FaultCode::Conflict, what, help));
+        }
+        Ok(kind)
+    }
+}
+
+fn one_of_all() -> String {
+    format!("write one of {}", CommandKind::ALL.map(CommandKind::word).join(", "))
+}
+
+/// A property of the message can't be used.
+fn property(name: &'static str, code: FaultCode, what: String, help: String) -> Problem {
+    OpsError::Parameter(ParameterFault { name, code, what, help: Some(help) }).into()
+}

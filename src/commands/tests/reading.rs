@@ -1,0 +1,173 @@
+//! What is said of a command that can't be read.
+
+use crate::{
+    commands::{command::CommandKind, request::Request},
+    problem::Problem,
+};
+use ponos::event::{Message, Properties};
+use serde_json::Value;
+
+fn message(kind: &str, body: &str) -> Message {
+    let (kind_word, message_id) = (Some(kind.into()), Some("m-1".into()));
+    let properties = Properties { kind: kind_word, message_id, ..Properties::default() };
+    Message { routing_key: kind.into(), properties, body: body.as_bytes().to_vec(), ..Message::default() }
+}
+
+fn shown(problem: &Problem) -> Value {
+    serde_json::to_value(problem).unwrap()
+}
+
+fn refused(kind: CommandKind, body: &str) -> Value {
+    shown(&Request::read(kind, &message(kind.word(), body)).unwrap_err())
+}
+
+#[test]
+fn all_that_is_wrong_with_a_body_is_said_at_its_place() {
+    let problem = refused(CommandKind::List, r#"{"prefx":"a","limit":"10","state":7}"#);
+    let errors: Vec<_> = problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| (error["pointer"].as_str().unwrap(), error["code"].as_str().unwrap()))
+        .collect();
+    assert_eq!(errors, [("/prefx", "unknown-key"), ("/limit", "wrong-type"), ("/state", "wrong-type")]);
+    assert_eq!(problem["errors"][0]["suggestion"], "did you mean 'prefix'?");
+    for (kind, body, pointer, code) in [
+        (CommandKind::Get, "", "/name", "missing-key"),
+        (CommandKind::Get, "{}", "/name", "missing-key"),
+        (CommandKind::Get, r#"{"name":null}"#, "/name", "wrong-type"),
+        // What a definition may have, and nothing else.
+        (CommandKind::Get, r#"{"name":"a","zones":{}}"#, "/zones", "unknown-key"),
+        (CommandKind::Preview, "{}", "", "missing-key"),
+        (CommandKind::Put, "{}", "/definition", "missing-key"),
+        (CommandKind::Put, r#"{"definition":7}"#, "/definition", "wrong-type"),
+        (
+            CommandKind::Put,
+            r#"{"definition":{},"if_revision":"1.1","if_absent":true}"#,
+            "/if_absent",
+            "conflict",
+        ),
+        (CommandKind::Put, r#"{"definition":{},"if_revision":1}"#, "/if_revision", "wrong-type"),
+        (CommandKind::Put, r#"{"definition":{},"if_revision":"1"}"#, "/if_revision", "invalid-value"),
+        (CommandKind::Delete, "{}", "/name", "missing-key"),
+        (CommandKind::Pause, r#"{"name":"a"}"#, "/note", "missing-key"),
+        (CommandKind::Pause, r#"{"name":"a","note":"b","until":"soon"}"#, "/until", "invalid-value"),
+        (CommandKind::Resume, r#"{"name":"a"}"#, "/on_resume", "missing-key"),
+        (CommandKind::Resume, r#"{"name":"a","on_resume":"later"}"#, "/on_resume", "invalid-value"),
+        (CommandKind::Trigger, "{}", "/name", "missing-key"),
+        (CommandKind::Preview, r#"{"name":"a","definition":{}}"#, "", "conflict"),
+        (CommandKind::Preview, r#"{"definition":{"data":1e400}}"#, "/definition/data", "inexact-number"),
+        (
+            CommandKind::Preview,
+            r#"{"definition":{"name":"a","name":"b"}}"#,
+            "/definition/name",
+            "duplicate-key",
+        ),
+    ] {
+        let problem = refused(kind, body);
+        let error = &problem["errors"][0];
+        assert_eq!(
+            (error["pointer"].as_str(), error["code"].as_str()),
+            (Some(pointer), Some(code)),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
+fn depth_and_length_of_a_body_are_bounded() {
+    let deep = format!(r#"{{"definition":{{"data":{}1{}}}}}"#, "[".repeat(100), "]".repeat(100));
+    assert_eq!(refused(CommandKind::Preview, &deep)["errors"][0]["code"], "too-deep");
+    let deeper = format!(r#"{{"definition":{{"data":{}1{}}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(refused(CommandKind::Preview, &deeper)["status"], 400);
+    let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(600_000));
+    assert_eq!(refused(CommandKind::Get, &long)["status"], 413);
+}
+
+#[test]
+fn a_type_that_there_is_not_is_told_what_was_meant_or_where_it_is() {
+    for (kind, said) in [
+        ("schedule.gett", "did you mean 'schedule.get'?"),
+        ("schedule.backfill", "over HTTP, or with the command line"),
+        ("schedules.delete", "over HTTP, or with the command line"),
+        ("", "write one of schedule.get, schedule.list"),
+    ] {
+        let problem = shown(&CommandKind::of(&message(kind, "")).unwrap_err());
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(said), "{kind}: {detail}");
+        assert_eq!(problem["errors"][0]["parameter"], "type", "{problem}");
+    }
+}
+
+#[test]
+fn what_changes_something_says_by_which_id_it_is_known_when_it_comes_again() {
+    use CommandKind::{Delete, Pause, Put, Resume, Trigger};
+    for kind in [Put, Delete, Pause, Resume, Trigger] {
+        let body = r#"{"definition":{"name":"a"}}"#;
+        for (id, code) in
+            [(None, "missing-key"), (Some(""), "missing-key"), (Some("a\u{1b}[31m"), "invalid-value")]
+        {
+            let mut without = message(kind.word(), body);
+            without.properties.message_id = id.map(str::to_owned);
+            let problem = shown(&Request::read(kind, &without).unwrap_err());
+            let error = &problem["errors"][0];
+            assert_eq!(
+                (&error["parameter"], &error["code"]),
+                (&"message_id".into(), &code.into()),
+                "{problem}"
+            );
+        }
+    }
+    let mut reading = message("schedule.get", r#"{"name":"a"}"#);
+    reading.properties.message_id = None;
+    assert!(Request::read(CommandKind::Get, &reading).is_ok());
+}
+
+#[test]
+fn whatever_a_body_is_it_is_read_or_refused_with_a_reason() {
+    let mut random = fastrand::Rng::with_seed(20_261_201);
+    let seeds = [
+        r#"{"name":"a","if_revision":"17.3"}"#,
+        r#"{"definition":{"name":"a","every":"1h","data":{"x":[1,2.5,null]}},"if_absent":true}"#,
+        r#"{"prefix":"a","domain":"b","state":"active","limit":10,"page":"x"}"#,
+        r#"{"name":"a","from":"2026-12-01T09:00:00Z","count":3}"#,
+        r#"{"name":"a","note":"b","until":"2026-12-01T09:00:00Z","on_resume":"skip"}"#,
+        r#"{"name":"a","on_resume":"catch-up"}"#,
+        r#"{"name":"a"}"#,
+    ];
+    let pieces =
+        ["{", "}", "[", "]", "\"", ":", ",", "\\u0000", "\\", "\u{feff}", "1e400", "-", "null", "\"name\":"];
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..40_000 {
+        let mut body = random.choice(seeds).unwrap().as_bytes().to_vec();
+        for _ in 0..random.usize(0..4) {
+            let at = random.usize(0..=body.len());
+            match random.u8(0..3) {
+                0 => drop(body.splice(at..at, random.choice(pieces).unwrap().bytes())),
+                1 => drop(body.drain(at..body.len().min(at + random.usize(0..6)))),
+                _ => body.insert(at, random.u8(..)),
+            }
+        }
+        let kind = random.choice(CommandKind::ALL).unwrap();
+        let mut message = message(kind.word(), "");
+        message.body = body;
+        match Request::read(kind, &message) {
+            Ok(request) => read += usize::from(request.subject().is_none_or(|subject| subject.len() < 1_000)),
+            Err(problem) => {
+                let shown = shown(&problem);
+                assert!(shown["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{shown}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(read > 1_000 && refused > 1_000, "{read} {refused}");
+}
+
+#[test]
+fn the_routing_key_is_the_type_so_that_the_brokers_permissions_are_about_it() {
+    let mut other = message("schedule.get", "{}");
+    other.routing_key = "schedule.list".into();
+    let problem = shown(&CommandKind::of(&other).unwrap_err());
+    assert_eq!(problem["errors"][0]["parameter"], "routing_key", "{problem}");
+    assert!(CommandKind::of(&message("schedule.get", "")).is_ok());
+}
