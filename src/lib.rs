@@ -1,16 +1,19 @@
 //! Khronos, the clock service. `ARCHITECTURE.md` walks one value through the house; `start.rs`
 //! wires things together.
 
+mod apart;
 pub mod authority;
 pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod clock_loop;
+pub mod commands;
 pub mod config;
 pub mod http;
 pub mod ops;
 pub mod position;
 pub mod presence;
+mod problem;
 mod reading;
 pub mod sources;
 mod start;

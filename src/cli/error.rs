@@ -94,8 +94,13 @@ fn ops_exit(error: &OpsError) -> Exit {
         | OpsError::Definition(_)
         | OpsError::NotFound(_)
         | OpsError::Refused(_)
+        | OpsError::Conflict(_)
+        | OpsError::Unchanged { .. }
+        | OpsError::OtherCount { .. }
         | OpsError::TooFragmented(_) => Exit::Usage,
-        OpsError::Unavailable(_) => Exit::Unavailable,
+        OpsError::Unavailable(_) | OpsError::TooMany(_) | OpsError::Unknown(_) | OpsError::Partly { .. } => {
+            Exit::Unavailable
+        }
         OpsError::Denied(Denied::TooOften { .. }) => Exit::Unavailable,
         OpsError::Denied(_) => Exit::AccessRefused,
         OpsError::Record(error) => store_exit(error),

@@ -9,7 +9,7 @@ use super::{
     source::ClockSource,
     table,
 };
-use crate::ops::{STATES, ScheduleList, ScheduleView, schedules::ScheduleQuery};
+use crate::ops::{ORIGINS, STATES, ScheduleList, ScheduleView, schedules::ScheduleQuery};
 use ponos::event::Timestamp;
 use std::process::ExitCode;
 
@@ -28,6 +28,15 @@ pub(super) struct Args {
     /// Only those in this state
     #[arg(long, value_name = "STATE", value_parser = STATES)]
     state: Option<String>,
+    /// Only those that this owner created at run time
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+    /// Only those from there: file, or client (created at run time)
+    #[arg(long, value_name = "WORD", value_parser = ORIGINS)]
+    origin: Option<String>,
+    /// Only those with this label: team:billing; with any value of it: team; with several: team:billing,stage
+    #[arg(long, value_name = "LABEL")]
+    label: Option<String>,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -39,9 +48,9 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 
 async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let source = args.clock.reach(globals).await?;
-    let Args { prefix, domain, state, .. } = args;
-    let all = [&prefix, &domain, &state].into_iter().all(Option::is_none);
-    let wanted = ScheduleQuery { prefix, domain, state, ..ScheduleQuery::default() };
+    let Args { prefix, domain, state, owner, origin, label, .. } = args;
+    let all = [&prefix, &domain, &state, &owner, &origin, &label].into_iter().all(Option::is_none);
+    let wanted = ScheduleQuery { prefix, domain, state, owner, origin, label, ..ScheduleQuery::default() };
     let ScheduleList { paused, schedules, .. } = source.schedules_of(wanted).await?;
     let stopped = matches!(source, ClockSource::Stopped(_));
     source.close().await?;
@@ -61,15 +70,27 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
         let header = ["NAME", "EVENT", "TIMING", "NEXT DUE", "LAST SENT", "CONFIRMED", "TO NOBODY", "STATE"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(schedules.iter().map(|one| cells(one, paused.is_some())));
+        if schedules.iter().any(|one| one.definition.labels.is_some()) {
+            let labels = std::iter::once("LABELS".to_owned()).chain(schedules.iter().map(labels));
+            rows.iter_mut().zip(labels).for_each(|(row, labels)| row.push(labels));
+        }
         table::table(out, &rows)
     })?;
     Ok(Exit::Done)
 }
 
+/// As a filter has them.
+fn labels(schedule: &ScheduleView) -> String {
+    let labels = schedule.definition.labels.iter().flatten();
+    labels.map(|(key, value)| format!("{key}:{value}")).collect::<Vec<_>>().join(", ")
+}
+
 /// `all_paused`: the clock is, with all schedules.
 fn cells(schedule: &ScheduleView, all_paused: bool) -> Vec<String> {
     let instant = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.to_string());
-    let state = if let Some(refused) = &schedule.refused {
+    let state = if let Some(pause) = &schedule.pause {
+        pause.to_string()
+    } else if let Some(refused) = &schedule.refused {
         format!("refused since {}: {}", refused.since, refused.reason)
     } else if let Some(finished) = &schedule.finished {
         finished.to_string()

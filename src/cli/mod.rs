@@ -5,13 +5,17 @@
 //! `report.rs` (diagnostics), `Globals`.
 
 mod audit;
+mod backfill;
+mod changes;
 mod check;
 mod chosen;
 mod clock_side;
 mod completions;
+mod delete;
 mod error;
 mod exit;
 mod forecast;
+mod get;
 mod health;
 mod history;
 mod interrupt;
@@ -21,15 +25,18 @@ mod output;
 mod parked;
 mod pause;
 mod plan;
+mod put;
 mod reach;
 mod report;
 mod run;
+mod schemas;
 mod source;
 mod source_now;
 mod table;
 mod tail;
 mod terminal;
 mod token;
+mod trigger;
 mod when;
 mod zone_data;
 
@@ -96,22 +103,40 @@ enum Verb {
     Forecast(forecast::Args),
     /// Lists the schedules as they run.
     List(list::Args),
+    /// Shows one schedule, with its definition.
+    Get(get::GetArgs),
+    /// Creates or changes schedules of a running clock.
+    Put(put::Args),
+    /// Deletes schedules that were created at run time.
+    Delete(delete::Args),
+    /// Writes the definitions of what was created at run time.
+    Export(get::ExportArgs),
+    /// Lists what was created, changed and deleted at run time.
+    Changes(changes::Args),
     /// Shows how occurrences ended.
     History(history::Args),
     /// Compares the record with the arithmetic.
     Audit(audit::Args),
     /// Lists, releases or drops parked events.
     Parked(parked::Args),
-    /// Has the clock send nothing until it is resumed.
+    /// Has the clock, or some schedules, send nothing until it is resumed.
     Pause(pause::PauseArgs),
-    /// Has a paused clock go on.
+    /// Has a paused clock, or some schedules, go on.
     Resume(pause::ResumeArgs),
+    /// Sends occurrences of the past.
+    Backfill(backfill::BackfillArgs),
+    /// Lists operations, or cancels one.
+    Operations(backfill::OperationArgs),
+    /// Sends an event of a schedule now.
+    Trigger(trigger::Args),
     /// Prints events as they arrive.
     Tail(tail::Args),
     /// Asks a running clock whether it is well, as a probe.
     Health(health::Args),
     /// Makes tokens, by which callers over HTTP show who they are.
     Token(token::Args),
+    /// Prints the JSON Schema of an event's data, of a command, or of the answers to commands.
+    Schemas(schemas::Args),
     /// Prints a shell's completion script.
     Completions(completions::Args),
 }
@@ -132,14 +157,23 @@ pub fn main() -> ExitCode {
         Verb::Plan(args) => plan::run(&cli.globals, args),
         Verb::Forecast(args) => forecast::run(&cli.globals, args),
         Verb::List(args) => list::run(&cli.globals, args),
+        Verb::Get(args) => get::get(&cli.globals, args),
+        Verb::Put(args) => put::run(&cli.globals, args),
+        Verb::Delete(args) => delete::run(&cli.globals, args),
+        Verb::Export(args) => get::export(&cli.globals, args),
+        Verb::Changes(args) => changes::run(&cli.globals, args),
         Verb::History(args) => history::run(&cli.globals, args),
         Verb::Audit(args) => audit::run(&cli.globals, args),
         Verb::Parked(args) => parked::run(&cli.globals, args),
         Verb::Pause(args) => pause::pause(&cli.globals, args),
         Verb::Resume(args) => pause::resume(&cli.globals, args),
+        Verb::Backfill(args) => backfill::backfill(&cli.globals, args),
+        Verb::Operations(args) => backfill::operations(&cli.globals, args),
+        Verb::Trigger(args) => trigger::run(&cli.globals, args),
         Verb::Tail(args) => tail::run(&cli.globals, args),
         Verb::Health(args) => health::run(&cli.globals, args),
         Verb::Token(args) => token::run(args),
+        Verb::Schemas(args) => schemas::run(&args),
         Verb::Completions(args) => completions::run(&cli.globals, args),
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     ops::{
         self, CalendarView, History, Pages, ParkedList, ScheduleList, ScheduleView, StoppedClock, ZoneView,
         audit::Window,
+        changes::{ChangeList, ChangesQuery},
         history::{HistoryQuery, MOST},
         schedules::{MOST_OF_A_PAGE, ScheduleQuery},
     },
@@ -39,7 +40,7 @@ impl ClockSource {
                 }
                 Self::Stopped(clock) => {
                     let page = ops::schedules::page(clock.clone(), &wanted).await?;
-                    let schedules = page.list.iter().map(ScheduleView::new).collect();
+                    let schedules = page.list.iter().map(|status| page.view(status)).collect();
                     ScheduleList {
                         clock: clock.name().to_owned(),
                         paused: clock.paused(),
@@ -137,6 +138,13 @@ impl ClockSource {
         })
     }
 
+    pub(super) async fn changes(&self, wanted: &ChangesQuery) -> Result<ChangeList, CliError> {
+        Ok(match self {
+            Self::Running(client) => client.get(&changes_path(wanted)).await?,
+            Self::Stopped(clock) => ops::changes::read(clock.clone(), wanted).await?,
+        })
+    }
+
     pub(super) async fn audit(&self, window: Window, only: Option<&str>) -> Result<Report, CliError> {
         Ok(match self {
             Self::Running(client) => {
@@ -167,10 +175,24 @@ fn schedules_path(wanted: &ScheduleQuery) -> String {
         ("prefix", &wanted.prefix),
         ("domain", &wanted.domain),
         ("state", &wanted.state),
+        ("owner", &wanted.owner),
+        ("origin", &wanted.origin),
+        ("label", &wanted.label),
         ("page", &wanted.page),
     ];
     for (key, word) in words {
         path.extend(word.iter().map(|word| format!("&{key}={}", encode(word))));
+    }
+    path
+}
+
+fn changes_path(wanted: &ChangesQuery) -> String {
+    let mut path = format!("/v1/changes?limit={}", wanted.limit.unwrap_or(MOST));
+    for (key, word) in [("schedule", &wanted.schedule), ("by", &wanted.by)] {
+        path.extend(word.iter().map(|word| format!("&{key}={}", encode(word))));
+    }
+    for (key, position) in [("after", wanted.after), ("before", wanted.before)] {
+        path.extend(position.iter().map(|position| format!("&{key}={position}")));
     }
     path
 }

@@ -62,7 +62,7 @@ fn make(new: New) -> Result<Exit, CliError> {
         |flag: &str, (what, help): (String, &str)| CliError::Usage(format!("{flag}: {what}; {help}"));
     check_owner(&new.owner).map_err(|wrong| refused("--owner", wrong))?;
     let named = (!new.domains.is_empty()).then(|| new.domains.clone());
-    let domains = check_domains(new.role, named).map_err(|wrong| refused("--domains", wrong))?;
+    let domains = check_domains("token", new.role, named).map_err(|wrong| refused("--domains", wrong))?;
     let mut random = [0; RANDOM_BYTES];
     getrandom::fill(&mut random).map_err(|error| CliError::Start(error.into()))?;
     print(&Token::from_random(random), &new, &domains)?;

@@ -18,6 +18,7 @@ pub mod files;
 mod link;
 pub mod memory;
 mod publish;
+mod resent;
 pub mod shutdown;
 pub mod stack;
 mod transport;
@@ -29,4 +30,5 @@ pub use link::{Closed, Link, LinkError, LinkErrorClass, Unclosed};
 #[doc(hidden)]
 pub use publish::{NO_FRAME, TOO_DEEP};
 pub use publish::{PublishOutcome, Publisher, PublisherTask, Publishing, Settlement};
+pub use resent::resent;
 pub use transport::{QueueState, Transport};

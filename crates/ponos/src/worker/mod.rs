@@ -36,7 +36,6 @@ mod receiving;
 #[cfg(feature = "postgres")]
 mod relaying;
 mod report;
-mod resent;
 mod retry;
 mod runtime;
 mod service;
@@ -45,6 +44,7 @@ mod signal;
 mod topology_repair;
 mod wait;
 
+pub use crate::broker::resent;
 pub use breaker::Paused;
 pub use builder::{FanIn, Worker};
 pub use check::WorkerError;
@@ -61,7 +61,6 @@ pub use outcome::{Failure, HandlerResult, Outcome};
 pub use policy::{Backoff, LONGEST_RETRY, Policy, Prefetch, Rate};
 pub use ready::Ready;
 pub use report::Report;
-pub use resent::resent;
 pub use runtime::RunError;
 pub use service::NoState;
 pub use settings::{Configured, Prepared, State, Stateful};

@@ -9,9 +9,9 @@ pub(crate) use smaller::smaller;
 use super::{
     LONGEST_RETRY,
     ended::{DeadKind, Death},
-    resent::resent,
 };
 use crate::{
+    broker::resent,
     clock::millis,
     event::{Event, HeaderValue, Headers, Message, Timestamp},
     topology::worker::{RETURN, rung},

@@ -1,6 +1,6 @@
 //! Prepares a message for republishing on another route (retry ladder, dead-letter queue, requeue).
 
-use crate::event::Message;
+use ponos_event::Message;
 
 /// The message for republishing, with the queue's name as routing key.
 ///

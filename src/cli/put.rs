@@ -1,0 +1,326 @@
+//! `khronos put`: creates or changes schedules of a running clock.
+
+use super::{
+    Globals,
+    error::{CliError, finish},
+    exit::Exit,
+    output,
+    reach::ClockArgs,
+};
+use crate::{
+    http::client::{Client, Condition, all_faults, encode},
+    ops::{OutcomeView, PutView, Tag},
+};
+use ponos::files;
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// Creates or changes schedules of a running clock, as its own: not as those of its files.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Definitions: TOML as schedule files have it, or JSON (one, or a list); -: standard input
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// Only if the clock has this revision of it (one schedule): as `get --json` says, or its ETag
+    #[arg(long, value_name = "CREATION.REVISION", conflicts_with = "new")]
+    if_revision: Option<Tag>,
+    /// Only if the clock has none of this name (one schedule)
+    #[arg(long)]
+    new: bool,
+    /// All of them or none (up to 1,000)
+    #[arg(long, conflicts_with_all = ["new", "if_revision"])]
+    atomic: bool,
+    #[command(flatten)]
+    clock: ClockArgs,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Bytes of a file of definitions.
+const FILE: u64 = 64 << 20;
+/// Definitions, and about how many bytes of them, in one request.
+const AT_ONCE: usize = 1_000;
+const BYTES: usize = 3 << 20;
+
+pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
+    finish(put(globals, args))
+}
+
+async fn put(globals: &Globals, args: Args) -> Result<Exit, CliError> {
+    let definitions = read(&args.file)?;
+    let condition = args.if_revision.map(Condition::Revision).or(args.new.then_some(Condition::Absent));
+    let client = args.clock.operate(globals, "put").await?;
+    if let [definition] = &*definitions
+        && let Some(name) = name_of(definition)
+    {
+        let path = format!("/v1/schedules/{}", encode(&name));
+        let answer: PutView = client.put(&path, definition, condition).await?;
+        output::print(|out| match args.json {
+            true => output::lines(out, &[&answer]),
+            false => writeln!(out, "{}", said(&answer)),
+        })?;
+        return Ok(Exit::Done);
+    }
+    if condition.is_some() {
+        return Err(CliError::Usage(format!(
+            "{} has {} schedules; a revision is expected of one, which has a name",
+            args.file.display(),
+            definitions.len()
+        )));
+    }
+    let mut exit = Exit::Done;
+    let mut left = definitions.len();
+    for some in requests(&definitions, args.atomic) {
+        let refused = put_some(&client, some, args.atomic, args.json).await.inspect_err(|_| {
+            output::complain(&format!(
+                "of {} schedules, {left} were not put or may not have been",
+                definitions.len()
+            ));
+        })?;
+        exit = if refused { Exit::Usage } else { exit };
+        left -= some.len();
+    }
+    Ok(exit)
+}
+
+/// What became of a definition among others.
+#[derive(Debug, Deserialize)]
+struct Item {
+    index: usize,
+    #[serde(flatten)]
+    change: OutcomeView,
+    problem: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    results: Vec<Item>,
+}
+
+/// Whether some were refused.
+async fn put_some(
+    client: &Client,
+    some: &[Box<RawValue>],
+    atomic: bool,
+    as_json: bool,
+) -> Result<bool, CliError> {
+    let path = format!("/v1/schedules:batch?atomic={atomic}");
+    let Answer { results } = client.post_patiently(&path, &some).await?;
+    output::print(|out| {
+        for item in results.iter().filter(|item| as_json || item.problem.is_none()) {
+            let OutcomeView { name, outcome, revision, .. } = &item.change;
+            match (as_json, revision) {
+                (true, _) => {
+                    output::lines(out, &[json!({ "change": item.change, "problem": item.problem })])?
+                }
+                (false, Some(revision)) => writeln!(out, "{name} {outcome}, revision {revision}")?,
+                (false, None) => writeln!(out, "{name} {outcome}")?,
+            }
+        }
+        Ok(())
+    })?;
+    for item in &results {
+        let Some(problem) = &item.problem else { continue };
+        let what = all_faults(&problem["errors"]).or(problem["detail"].as_str().map(str::to_owned));
+        let name = Some(item.change.name.as_str()).filter(|name| !name.is_empty());
+        let name = name.map_or_else(|| format!("definition {}", item.index + 1), |name| format!("'{name}'"));
+        output::complain(&format!("error: {name} is refused: {}", what.unwrap_or_default()));
+    }
+    Ok(results.iter().any(|item| item.problem.is_some()))
+}
+
+/// As many in each as a clock takes; those that are all or nothing are in one.
+fn requests(definitions: &[Box<RawValue>], atomic: bool) -> Vec<&[Box<RawValue>]> {
+    if atomic {
+        return vec![definitions];
+    }
+    let mut bytes = 0;
+    let mut starts = vec![0];
+    for (at, definition) in definitions.iter().enumerate() {
+        let (size, first) = (definition.get().len(), starts.last().copied().unwrap_or_default());
+        if at > first && (at - first == AT_ONCE || bytes + size > BYTES) {
+            starts.push(at);
+            bytes = 0;
+        }
+        bytes += size;
+    }
+    let ends = starts.iter().skip(1).copied().chain([definitions.len()]);
+    starts.iter().zip(ends).filter_map(|(from, to)| definitions.get(*from..to)).collect()
+}
+
+fn said(answer: &PutView) -> String {
+    let OutcomeView { name, outcome, revision, .. } = &answer.change;
+    let left = match (answer.occurrences_left, answer.next_due_at.first()) {
+        (Some(0), _) => "nothing of it is due any more".to_owned(),
+        (_, None) => "khronos get says when it is due".to_owned(),
+        (Some(count), Some(next)) => format!("{count} occurrences left, the next one at {next}"),
+        (None, Some(next)) => format!("next due at {next}"),
+    };
+    let remarks = answer.change.remarks.iter().map(|remark| format!("\nwarning: {}", remark.detail));
+    format!(
+        "{name} {outcome}, revision {}; {left}{}",
+        revision.unwrap_or_default(),
+        remarks.collect::<String>()
+    )
+}
+
+/// The definitions of a file.
+fn read(file: &Path) -> Result<Vec<Box<RawValue>>, CliError> {
+    let wrong = |what: String| CliError::Usage(format!("{}: {what}", file.display()));
+    let text = if file.as_os_str() == "-" {
+        let mut text = String::new();
+        let read = std::io::stdin().lock().take(FILE).read_to_string(&mut text);
+        read.map_err(|error| wrong(error.to_string()))?;
+        text
+    } else {
+        files::read_text(file, FILE).map_err(|error| wrong(error.to_string()))?
+    };
+    let is_json = text.trim_start().starts_with('{')
+        || file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+        || (text.trim_start().starts_with('[') && serde_json::from_str::<Vec<&RawValue>>(&text).is_ok());
+    let definitions = if is_json { of_json(&text) } else { of_toml(&text) }.map_err(wrong)?;
+    if definitions.is_empty() {
+        return Err(wrong("it has no schedules".into()));
+    }
+    Ok(definitions)
+}
+
+/// What `khronos export --json` writes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exported {
+    schedules: Vec<Box<RawValue>>,
+}
+
+/// Which key a text would have as an export.
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    schedules: Option<IgnoredAny>,
+}
+
+/// One definition, a list, or an export; each as it is written, for it is the clock that reads them.
+fn of_json(text: &str) -> Result<Vec<Box<RawValue>>, String> {
+    let whole: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if whole.get().starts_with('[') {
+        return serde_json::from_str(text).map_err(|error| error.to_string());
+    }
+    match serde_json::from_str(text) {
+        Ok(Said { schedules: Some(_) }) => {
+            let exported: Exported = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            Ok(exported.schedules)
+        }
+        _ => Ok(vec![whole.to_owned()]),
+    }
+}
+
+/// The name that a definition says of itself, where it says one.
+fn name_of(definition: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    serde_json::from_str(definition.get()).ok().map(|Named { name }| name)
+}
+
+fn of_toml(text: &str) -> Result<Vec<Box<RawValue>>, String> {
+    let mut file: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+    let schedules = file.remove("schedule");
+    if let Some(key) = file.keys().next() {
+        return Err(format!("unknown key '{key}': a file of schedules has [[schedule]] tables alone"));
+    }
+    match schedules {
+        Some(toml::Value::Array(list)) => {
+            let raw = |value| to_raw_value(&of_value(value)?).map_err(|error| error.to_string());
+            list.into_iter().map(raw).collect()
+        }
+        Some(_) => Err("write [[schedule]], in two pairs of brackets".into()),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn of_value(value: toml::Value) -> Result<Value, String> {
+    Ok(match value {
+        toml::Value::String(text) => Value::from(text),
+        toml::Value::Integer(number) => Value::from(number),
+        toml::Value::Float(number) if !number.is_finite() => {
+            return Err(format!("{number} is no number of JSON"));
+        }
+        toml::Value::Float(number) => Value::from(number),
+        toml::Value::Boolean(value) => Value::from(value),
+        toml::Value::Datetime(at) => Value::from(at.to_string()),
+        toml::Value::Array(list) => list.into_iter().map(of_value).collect::<Result<Vec<_>, _>>()?.into(),
+        toml::Value::Table(table) => {
+            let pairs = table.into_iter().map(|(key, value)| Ok((key, of_value(value)?)));
+            Value::Object(pairs.collect::<Result<_, String>>()?)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_are_read_as_files_and_programs_write_them() {
+        let toml = "[[schedule]]\nname = \"a\"\ndata = { x = [1, 1.5, true], at = 2026-12-01T09:00:00Z }\n[[schedule]]\nname = \"b\"\n";
+        let found: Vec<Value> =
+            of_toml(toml).unwrap().iter().map(|one| serde_json::from_str(one.get()).unwrap()).collect();
+        assert_eq!(
+            found,
+            [
+                json!({"name": "a", "data": {"x": [1, 1.5, true], "at": "2026-12-01T09:00:00Z"}}),
+                json!({"name": "b"})
+            ]
+        );
+        for (wrong, said) in [
+            ("schedule = 7", "two pairs of brackets"),
+            ("[schedules]", "unknown key 'schedules'"),
+            ("[[schedule]]\ndata = { x = nan }", "is no number of JSON"),
+            ("[[schedule]", "TOML parse error"),
+        ] {
+            assert!(of_toml(wrong).unwrap_err().contains(said), "{wrong}: {:?}", of_toml(wrong));
+        }
+        let (one, list) = (json!({"name": "a"}), json!([{"name": "a"}]));
+        for text in [one.to_string(), list.to_string(), json!({ "schedules": list }).to_string()] {
+            let found = of_json(&text).unwrap();
+            assert_eq!(found.iter().map(|one| one.get()).collect::<Vec<_>>(), [r#"{"name":"a"}"#], "{text}");
+        }
+        // What the clock is to refuse gets there as it is written.
+        for text in [
+            r#"{"name":"a","every":"1h","every":"2h"}"#,
+            r#"{"name":"a","data":12345678901234567890123}"#,
+            r#"{"name":"a","name":"b"}"#,
+        ] {
+            assert_eq!(of_json(text).unwrap()[0].get(), text);
+        }
+        for (wrong, said) in [
+            (r#"{"schedules":[],"calendars":[]}"#, "unknown field `calendars`"),
+            (r#"{"schedules":7}"#, "invalid type"),
+            (r#"{"name":"a""#, "EOF"),
+        ] {
+            assert!(of_json(wrong).unwrap_err().contains(said), "{wrong}: {:?}", of_json(wrong));
+        }
+    }
+
+    #[test]
+    fn a_request_has_no_more_than_a_clock_takes() {
+        let raw = |value: &Value| to_raw_value(value).unwrap();
+        let small = vec![raw(&json!({"name": "a"})); 2_500];
+        let sizes = |some: Vec<&[Box<RawValue>]>| some.iter().map(|some| some.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(requests(&small, false)), [1_000, 1_000, 500]);
+        assert_eq!(sizes(requests(&small, true)), [2_500]);
+        let large = vec![raw(&json!({"data": "x".repeat(BYTES / 3)})); 5];
+        assert_eq!(sizes(requests(&large, false)), [2, 2, 1]);
+        assert_eq!(sizes(requests(&[], false)), [0]);
+    }
+}
