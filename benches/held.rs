@@ -1,6 +1,7 @@
 //! Schedules held: memory of each, processor time while none is due, how soon the clock fires again after kill -9, and how
 //! long a page of their list takes (that alone: `HELD_PART=lists`).
-//! `HELD` (100,000) says how many, all different: elapsed with an anchor, cron in a zone, days with a phase in a zone.
+//! `HELD` (100,000) says how many, all different: elapsed with an anchor, cron in a zone, days with a phase in a zone; with
+//! `HELD_CREATED=1` those of the engine alone are created at run time.
 //! The engine alone is measured in a process of its own; the rest is the real program, with the embedded broker.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
@@ -13,10 +14,10 @@ use common::{
     setting,
 };
 use khronos::{
-    engine::{Action, Engine, Input, Reading, Snapshot},
+    engine::{Action, Author, ChangeRequest, Engine, Input, Reading, Snapshot},
     http::client::{Client, Target},
     ops::ScheduleList,
-    schedule::{CalendarStore, Definition, Packed},
+    schedule::{CalendarStore, Created, Definition, Packed},
 };
 use ponos::event::Timestamp;
 use std::{
@@ -74,6 +75,8 @@ fn lists() {
         ("1,000 from the middle", &format!("{middle}&limit=1000")),
         ("a domain that nobody has", "domain=nobody&limit=1000"),
         ("a state that none is in", "state=paused&limit=1000"),
+        ("an owner who has none", "owner=nobody&limit=1000"),
+        ("created at run time, none", "origin=client&limit=1000"),
         ("the first 100", "limit=100"),
     ] {
         let path = format!("/v1/schedules?{query}");
@@ -87,6 +90,25 @@ fn lists() {
         }
         let (half, most) = (median(&times), quantile(&times, 0.98));
         println!("  {what} ({given} given): {half:.1} ms, p98 {most:.1} ms");
+    }
+    for (what, query) in
+        [("all, page by page", "limit=1000"), ("a filter, page by page", "domain=nobody&limit=1000")]
+    {
+        let (mut times, mut given, mut page) = (Vec::new(), 0, String::new());
+        loop {
+            let path = format!("/v1/schedules?{query}{page}");
+            let start = wall();
+            let list: ScheduleList = runtime.block_on(client.get(&path)).unwrap();
+            times.push((wall() - start) as f64 / 1e6);
+            given += list.schedules.len();
+            let Some(next) = list.next else { break };
+            page = format!("&page={next}");
+        }
+        let [half, p98, most] = [0.5, 0.98, 1.0].map(|part| quantile(&times, part));
+        println!(
+            "  {what} ({} pages, {given} given): {half:.1} ms, p98 {p98:.1} ms, at most {most:.1} ms",
+            times.len()
+        );
     }
 }
 
@@ -169,7 +191,11 @@ fn engine() {
     // What is set up once (zones, tables) is no schedule's.
     // As the program does: those in one zone share it.
     let store = CalendarStore::default();
-    let build = |number| Packed::build_with(&definition(number), &store).unwrap();
+    let is_created = setting("HELD_CREATED", 0) > 0;
+    let build = |number: usize| {
+        let created = is_created.then(|| Created { number: number as u64 + 1, owner: "billing".into() });
+        Packed::build_with(&Definition { created, ..definition(number) }, &store).unwrap()
+    };
     (0..100).for_each(|number| drop(build(number)));
     let before = memory("VmRSS");
     let start = wall();
@@ -220,11 +246,13 @@ fn puts(engine: &mut Engine, reading: Reading, count: usize) -> String {
                 Definition { every: Some("24h".into()), anchor: Some(anchor.into()), ..definition(0) };
             Packed::build(&Definition { name: name.clone(), ..every }).unwrap()
         };
-        let (command, removed) = (number as u64, name.as_str().into());
+        let command = number as u64;
+        let by = || Author::admin("bench", "bench");
+        let change = |request| Input::Change(Box::new(request));
         let inputs = [
-            Input::Put { command, definition: one("2026-01-01T00:00:00Z") },
-            Input::Put { command, definition: one("2026-01-01T12:00:00Z") },
-            Input::Remove { command, name: removed },
+            change(ChangeRequest::put(command, by(), one("2026-01-01T00:00:00Z"))),
+            change(ChangeRequest::put(command, by(), one("2026-01-01T12:00:00Z"))),
+            change(ChangeRequest::delete(command, by(), &name)),
         ];
         for (input, times) in inputs.into_iter().zip(&mut times) {
             let start = wall();

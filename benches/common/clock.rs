@@ -55,6 +55,7 @@ impl Clock {
             schedules: schedules.map(Ok),
             late,
             loader: Arc::new(|| Err("a benchmark has no files".to_owned())),
+            calendars: tokio::sync::watch::channel(None).1,
             remarks: Arc::new(|_| Vec::new()),
             reload,
             rival: tokio::sync::watch::channel(None).1,
@@ -88,6 +89,7 @@ pub fn rules() -> Rules {
         piece: 1_000,
         parked: 1_000,
         record_first: false,
+        keep_finished: 86_400_000,
     }
 }
 

@@ -1,11 +1,14 @@
 //! What the benchmarks share: a whole clock in this process, bare publishers to compare it with, and measuring.
 #![allow(dead_code, unreachable_pub)] // each benchmark uses a part
 
+pub mod asking;
 pub mod bare;
 pub mod clock;
 pub mod measure;
+pub mod program;
 pub mod raw;
 pub mod tap;
+pub mod ticks;
 
 use ponos::topology::{Binding, Exchange, Queue, Topology};
 

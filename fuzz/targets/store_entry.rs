@@ -10,7 +10,7 @@ mod store {
 }
 
 #[path = "../../src/store/sled/encoding.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod encoding;
 #[path = "../../src/store/sled/meta.rs"]
 #[allow(dead_code)]
@@ -48,9 +48,14 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             same(&encoding::parked_key(number), encoding::parked_value(&parked), &parked)
         }
         Entry::OneShot(name, one) => same(&encoding::one_shot_key(&name), encoding::value(&one), &one),
-        Entry::Pauses(pauses) => same(&encoding::pauses_key(), encoding::value(&pauses), &pauses),
+        Entry::Pauses(name, pauses) => {
+            let key = name.map_or_else(encoding::pauses_key, |name| encoding::named_pauses_key(&name));
+            same(&key, encoding::pauses_value(&pauses), &pauses);
+        }
+        Entry::Operation(id, one) => same(&encoding::operation_key(&id), encoding::value(&one), &one),
+        Entry::Message(key, one) => same(&encoding::message_key(&key), encoding::value(&one), &one),
         Entry::Rows(_, rows) => assert!(rows.len() <= value.len()),
-        Entry::Calendar(..) | Entry::Zone(..) => {}
+        Entry::Trigger(..) | Entry::Change(_) | Entry::Calendar(..) | Entry::Zone(..) => {}
     }
     let _ = encoding::with_rules(value);
 });

@@ -13,6 +13,7 @@ mod docs;
 mod forecast;
 mod hostile_text;
 mod next;
+mod past;
 mod plan;
 mod private_store;
 mod record;

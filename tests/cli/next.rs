@@ -183,6 +183,27 @@ fn every_shell_gets_a_completion_script() {
 }
 
 #[test]
+fn the_program_has_the_schemas_of_the_repository() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    let mut names = std::collections::BTreeSet::new();
+    for folder in [folder.clone(), folder.join("commands")] {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let file = file.unwrap().path();
+            let Some(name) = file.file_name().unwrap().to_str().unwrap().strip_suffix(".json") else {
+                continue;
+            };
+            let (code, out, err) = khronos(&["schemas", name]);
+            assert_eq!((code, out), (0, std::fs::read_to_string(&file).unwrap()), "{name}: {err}");
+            names.insert(name.to_owned());
+        }
+    }
+    let (_, out, _) = khronos(&["schemas"]);
+    assert_eq!(out.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>(), names);
+    let (code, _, err) = khronos(&["schemas", "schedule.putt"]);
+    assert!(code == 2 && err.contains("schedule.put"), "{err}");
+}
+
+#[test]
 fn with_jitter_the_send_time_is_shown_too() {
     let folder = tempfile::tempdir().unwrap();
     let file = "[[schedule]]\nname = \"one-day\"\nevery = \"1 day\"\nphase = \"09:00\"\njitter = \"5m\"\n";

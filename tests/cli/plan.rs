@@ -1,7 +1,7 @@
 //! `khronos plan`: two folders or files; the store of a clock that does not run.
 
 use khronos::{
-    engine::{Commit, Origin, Revision},
+    engine::{Commit, Revision},
     schedule::{CalendarStore, Definition, Packed, Timing, ZoneData},
     store::{SledOptions, SledStore, Store},
 };
@@ -105,7 +105,6 @@ fn store_with(folder: &Path, definitions: &[Definition], calendars: &CalendarSto
         previous: None,
         ended: None,
         set_backs: 0,
-        origin: Origin::File,
     };
     let mut store =
         SledStore::open(&folder.join("khronos-data"), "khronos", &SledOptions::default()).unwrap();

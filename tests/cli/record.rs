@@ -34,6 +34,8 @@ fn row(first: i64, last: i64, outcome: Outcome) -> Row {
         count,
         outcome,
         kind: EventKind::Occurrence,
+        creation: 0,
+        queue: None,
     }
 }
 
@@ -53,6 +55,7 @@ pub(super) fn parked() -> Parked {
         singly: true,
         refused: 0,
         retry_at: None,
+        kind: EventKind::Occurrence,
     }
 }
 

@@ -1,12 +1,13 @@
 //! `list`, `history`, `audit`, `parked`, `tail` and `health`: from a clock that runs, played by a task.
 
+use super::past;
 use super::record::{at, confirmed, json_lines, khronos, parked, revision, text, tried};
 use khronos::{
     clock_loop::{Command as Ask, Decided, Handle, PauseChanged, PauseLength, Status, Unchanged},
     config::MetricsConfig,
     engine::{
-        KeptPage, OldestPage, OnResume, Parked, Pause, PauseEnd, Reached, RecordRow, Revision,
-        ScheduleStatus, Sent,
+        Covered, KeptPage, OldestPage, OnResume, Parked, Pause, PauseEnd, Reached, RecordRow, Refusal,
+        Revision, ScheduleStatus, Sent, Triggered,
     },
     http::{HttpState, Limits, bind, bind_control, serve, serve_control},
     ops::{RecordReader, RunningClock},
@@ -41,9 +42,11 @@ async fn play(
             sent
         }),
         refused: None,
+        paused: None,
         finished: false,
     };
     while let Some(command) = asked.recv().await {
+        let command = if let Ask::By(_, command) = command { *command } else { command };
         match command {
             Ask::Schedules(after, reply) => {
                 let page = if after.is_none() { vec![schedule.clone()] } else { vec![] };
@@ -66,6 +69,8 @@ async fn play(
                 let revisions = all.filter(is_after).collect();
                 drop(reply.send(KeptPage { settled: at(7), revisions, ..KeptPage::default() }));
             }
+            // No verb asks for it yet.
+            Ask::Change(..) | Ask::By(..) | Ask::Answered(..) => {}
             Ask::Oldest(_, reply) => drop(reply.send(OldestPage::default())),
             Ask::Parked(after, reply) => {
                 drop(reply.send(if after.is_none() { entries() } else { vec![] }));
@@ -82,9 +87,22 @@ async fn play(
                 };
                 drop(reply.send(Err(why)));
             }
-            Ask::Resume(OnResume::CatchUp, reply) => drop(reply.send(Ok(PauseChanged::default()))),
+            Ask::Operations(reply) => drop(reply.send(vec![])),
+            Ask::Operation(_, reply) => drop(reply.send(None)),
+            Ask::Covered(_, _, reply) => {
+                let (status, ranges) = (schedule.clone(), Vec::new());
+                drop(reply.send(Some(Covered { status, at: at(12), comes_from: at(11), ranges })));
+            }
+            Ask::Operate(_, _, reply) | Ask::Cancel(_, reply) => {
+                drop(reply.send(Err(Unchanged::Conflict("another one runs".into()))));
+            }
+            Ask::Trigger(name, _, reply) if *name != *"one-minute" => {
+                drop(reply.send(Err(Unchanged::Refused(Refusal::NoSuchSchedule { name }))));
+            }
+            Ask::Trigger(_, _, reply) => drop(reply.send(Ok(Triggered { due: at(9), creation: 0 }))),
+            Ask::Resume(_, OnResume::CatchUp, reply) => drop(reply.send(Ok(PauseChanged::default()))),
             // It had come to its own end before, and would have been caught up with.
-            Ask::Resume(OnResume::Skip, reply) => drop(reply.send(Ok(ended()))),
+            Ask::Resume(_, OnResume::Skip, reply) => drop(reply.send(Ok(ended()))),
             Ask::Reload(reply) => drop(reply.send(Ok("nothing changed".into()))),
         }
     }
@@ -99,7 +117,7 @@ fn ended() -> PauseChanged {
     let end = PauseEnd { at: at(4), on_resume: OnResume::CatchUp };
     let reached = Reached { lately: at(3), ever: at(3), set_backs: 0 };
     let pause = Pause { since: at(3), by: "ann".into(), note: "x".into(), until: Some(end), reached };
-    PauseChanged { before: Some(pause), ended: Some(end), after: None }
+    PauseChanged { before: Some(pause), ended: Some(end), ..PauseChanged::default() }
 }
 
 /// Of a schedule that was removed before it was ever due.
@@ -244,9 +262,53 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
             (&["resume", "--all"], "--catch-up|--skip"),
             (&["resume", "--skip"], "--all"),
             (&["resume", "--all", "--skip", "--catch-up"], "cannot be used with"),
+            (&["pause", "one-minute", "--all", "--note", "x"], "cannot be used with"),
+            (&["pause", "one-minute", "--domain", "time", "--note", "x"], "cannot be used with"),
+            (&["pause", "--all", "--dry-run", "--note", "x"], "cannot be used with"),
         ] {
             let refused = run(arguments);
             assert!(refused.status.code() == Some(2) && text(&refused.stderr).contains(said), "{refused:?}");
+        }
+        for (arguments, code, out, said) in [
+            (
+                &["pause", "one-minute", "--note", "x", "--dry-run"][..],
+                0,
+                "would be paused: 1 schedule (one-minute)\n",
+                "",
+            ),
+            (
+                &["pause", "--domain", "time", "--note", "x", "--dry-run"],
+                0,
+                "would be paused: 1 schedule (one-minute)\n",
+                "",
+            ),
+            (&["pause", "--prefix", "zz", "--note", "x"], 0, "paused: 0 schedules\n", ""),
+            (&["resume", "one-minute", "--skip"], 0, "resumed: 0 schedules\n", ""),
+            (&["pause", "one-minute", "--note", "x"], 69, "", "nothing changed: the disk is full"),
+            (&["pause", "one-minut", "--note", "x"], 2, "", "did you mean 'one-minute'?"),
+            (
+                &["pause", "--domain", "time", "--note", "x", "--expect-count", "2"],
+                2,
+                "",
+                "1 schedules pass the filter, and 2 were expected",
+            ),
+        ] {
+            let done = run(arguments);
+            assert_eq!((text(&done.stdout).as_str(), done.status.code()), (out, Some(code)), "{done:?}");
+            assert!(text(&done.stderr).contains(said), "{arguments:?}: {done:?}");
+        }
+        past::backfills_are_begun_and_operations_watched(&run);
+        let triggered = run(&["trigger", "one-minute", "--key", "k-1"]);
+        let said = "triggered one-minute: event 1815c0b2-e1b9-5ef1-b856-cb2e5f5082f3, due at 1970-01-01T00:09:00.000Z, key k-1\n";
+        assert_eq!(text(&triggered.stdout), said, "{triggered:?}");
+        for (arguments, code, said) in [
+            (&["trigger", "one-minut"][..], 2, "did you mean 'one-minute'?"),
+            (&["trigger", "one-minute", "--key", "a b"], 2, "visible ASCII"),
+            (&["trigger", "one-minute", "--url", &url], 77, "over HTTP this clock is only read"),
+        ] {
+            let refused = run(arguments);
+            assert_eq!(refused.status.code(), Some(code), "{refused:?}");
+            assert!(text(&refused.stderr).contains(said), "{arguments:?}: {refused:?}");
         }
         let list = text(&run(&["parked", "list"]).stdout);
         let is_being_sent = |line: &&str| line.starts_with('9') && line.contains("being sent");

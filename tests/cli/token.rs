@@ -2,10 +2,19 @@
 
 use super::record::{khronos, text};
 use khronos::{
-    authority::token::Token,
+    authority::token::{RANDOM_BYTES, Token},
     config::{Config, DEFAULT, Request},
 };
-use std::path::Path;
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex},
+};
 
 const NEW: [&str; 2] = ["token", "new"];
 
@@ -23,7 +32,7 @@ fn made(folder: &Path, arguments: &[&str]) -> (Token, String) {
 
 fn config(folder: &Path, text: &str) -> Config {
     let file = folder.join("config.toml");
-    std::fs::write(&file, text).unwrap();
+    fs::write(&file, text).unwrap();
     let loaded = Config::load(&Request { file: Some(file), ..Request::default() });
     loaded.unwrap_or_else(|faults| panic!("{faults}\n{text}"))
 }
@@ -101,4 +110,69 @@ fn a_token_that_no_clock_would_take_is_not_made() {
         assert_eq!(text(&output.stdout), "", "{arguments:?}");
         assert!(text(&output.stderr).contains(said), "{arguments:?}: {output:?}");
     }
+}
+
+/// Somebody who listens where a clock would be, and says that he is one; and what he was shown, request by request.
+fn listener() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, shown) = (listener.local_addr().unwrap().to_string(), Arc::<Mutex<Vec<String>>>::default());
+    let noted = shown.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let head: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            noted.lock().unwrap().push(head.join("\n").to_lowercase());
+            let body = r#"{"status":"alive","clock":"khronos","now":"2026-12-01T09:00:00Z","schedules":[]}"#;
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+            // Whoever asked may be gone.
+            drop(stream.write_all(answer.as_bytes()));
+        }
+    });
+    (address, shown)
+}
+
+#[test]
+fn a_token_is_shown_to_a_clock_that_was_named_and_to_nobody_who_only_listens_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::from_random([7; RANDOM_BYTES]);
+    let file = folder.path().join("token");
+    fs::write(&file, token.reveal()).unwrap();
+    let (address, shown) = listener();
+    let url = format!("http://{address}");
+    let run = |words: &[&str], variable: &OsStr, stdin: Option<&Path>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
+        command.args(words).current_dir(folder.path()).env_clear();
+        command.env("KHRONOS_HTTP_LISTEN", &address).env("KHRONOS_TOKEN", variable);
+        command.stdin(stdin.map_or_else(Stdio::null, |file| fs::File::open(file).unwrap().into()));
+        let output = command.output().unwrap();
+        let requests = std::mem::take(&mut *shown.lock().unwrap());
+        let (with, without): (Vec<_>, Vec<_>) =
+            requests.into_iter().partition(|head| head.contains("authorization: bearer kh_07070707_"));
+        (output, with.len(), without.len())
+    };
+    let variable = OsStr::new(token.reveal());
+    let from = |words: &[&str]| run(words, variable, None);
+    // No clock runs on the store; whoever answers at http.listen may be anybody.
+    for words in [&["list"][..], &["health"], &["history", "x"]] {
+        let (output, with, without) = from(words);
+        assert!(with == 0 && without > 0, "{words:?} {with} {without}: {output:?}");
+    }
+    for words in [
+        &["list", "--url", &url][..],
+        &["list", "--token-file", "token"],
+        &["list", "--token-file", "token", "--url", &url],
+    ] {
+        let (output, with, _) = from(words);
+        assert!(output.status.success() && with > 0, "{words:?}: {output:?}");
+    }
+    let (output, with, _) = run(&["list", "--token-file", "-", "--url", &url], OsStr::new(""), Some(&file));
+    assert!(output.status.success() && with > 0, "{output:?}");
+    // What is no text is no token, and not none either.
+    let (output, with, without) = run(&["list", "--url", &url], OsStr::from_bytes(b"kh_\xff"), None);
+    assert!(output.status.code() == Some(2) && with + without == 0, "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("KHRONOS_TOKEN: "), "{output:?}");
 }

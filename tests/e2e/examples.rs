@@ -1,7 +1,7 @@
-//! The subscribers of `examples/` against a RabbitMQ to which the real clock publishes: each prints every event, with the
-//! id that can be computed from the schedule, and outlives the loss of its connection.
+//! The programs of `examples/` against a RabbitMQ and the real clock: each subscriber prints every event, with the id that can be
+//! computed from the schedule, and outlives the loss of its connection; each sender of commands has its answers.
 
-use crate::harness::scratch;
+use crate::harness::{Clock, scratch};
 use ponos::event::{EventKind, OccurrenceId, Timestamp};
 use std::{
     collections::BTreeSet,
@@ -157,8 +157,73 @@ fn what_only_a_person_can_mend_ends_a_subscriber() {
     }
 }
 
+/// Makes the command that runs an example.
+type Program = fn(&str) -> Command;
+
+/// What the programs that send commands are told of the clock.
+const COMMANDS: &str = r#"
+[commands]
+enabled = true
+[[commands.users]]
+user = "guest"
+owner = "billing"
+role = "write"
+domains = ["billing.*"]
+"#;
+
+#[test]
+fn each_sender_of_commands_has_its_answers_and_is_done_once() {
+    let url = Node::shared().vhost("senders");
+    let clock = Clock::new(&url, SCHEDULE);
+    let config = clock.sandbox.path("config.toml");
+    fs::write(&config, COMMANDS).unwrap();
+    let clock = clock.with("KHRONOS_CONFIG", config.display()).started();
+    clock.until("commands to be taken", |_, body| !body["warnings"].to_string().contains("commands:"));
+    let senders: [(&str, Program); 2] = [("python", python), ("node", javascript)];
+    for (language, program) in senders {
+        let sent = |arguments: &[&str]| {
+            let output = program("commands").args(arguments).env("AMQP_URL", &url).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let answer = serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap_or_default();
+            (output.status.code().unwrap(), answer, said)
+        };
+        let (code, answer, said) = sent(&["schedule.get", r#"{"name": "quick"}"#]);
+        assert_eq!((code, &answer["name"]), (0, &"quick".into()), "{language}: {said}");
+        let (code, answer, said) = sent(&["schedule.list"]);
+        assert_eq!((code, answer["clock"].as_str()), (0, Some("khronos")), "{language}: {said}");
+        let (code, _, said) = sent(&["schedule.get", r#"{"name": "quik"}"#]);
+        assert_eq!(code, 1, "{language}: {said}");
+        assert!(
+            said.contains("404 not-found") && said.contains("did you mean 'quick'?"),
+            "{language}: {said}"
+        );
+        let (code, _, said) = sent(&["schedule.get", r#"{"nam": "quick"}"#]);
+        assert_eq!(code, 1, "{language}: {said}");
+        assert!(said.contains("422 invalid") && said.contains("/nam: unknown key"), "{language}: {said}");
+
+        let put = format!(
+            r#"{{"definition": {{"name": "{language}", "event": "billing.day.closed", "every": "1 day"}}}}"#
+        );
+        for _ in 0..2 {
+            let (code, answer, said) = sent(&["schedule.put", &put, "--id", language]);
+            assert_eq!((code, answer["outcome"].as_str()), (0, Some("created")), "{language}: {said}");
+        }
+        let delete = format!(r#"{{"name": "{language}"}}"#);
+        let (code, _, said) = sent(&["schedule.delete", &delete]);
+        assert_eq!(code, 0, "{language}: {said}");
+        let (code, _, _) = sent(&["schedule.get", &delete]);
+        assert_eq!(code, 1, "{language}");
+    }
+    drop(clock);
+    for (language, program) in senders {
+        let arguments = ["schedule.list", "{}", "--timeout", "1"];
+        let output = program("commands").args(arguments).env("AMQP_URL", &url).output().unwrap();
+        assert_eq!(output.status.code(), Some(75), "{language}: {output:?}");
+    }
+}
+
 fn subscribers() -> [(&'static str, Command); 3] {
-    [("rust", rust()), ("python", python()), ("node", javascript())]
+    [("rust", rust()), ("python", python("subscriber")), ("node", javascript("subscriber"))]
 }
 
 fn root() -> &'static Path {
@@ -172,17 +237,17 @@ fn rust() -> Command {
 }
 
 /// With Debian's pika: another Python may come first in PATH.
-fn python() -> Command {
+fn python(example: &str) -> Command {
     let mut command = Command::new(env::var_os("KHRONOS_TEST_PYTHON").unwrap_or("/usr/bin/python3".into()));
-    command.arg(root().join("examples/python/subscriber.py"));
+    command.arg(root().join(format!("examples/python/{example}.py")));
     command
 }
 
 /// With the amqplib that `test.sh` installs.
-fn javascript() -> Command {
+fn javascript(example: &str) -> Command {
     let mut command = Command::new("node");
     command
-        .arg(root().join("examples/node/subscriber.js"))
+        .arg(root().join(format!("examples/node/{example}.js")))
         .env("NODE_PATH", scratch().join("node/node_modules"));
     command
 }

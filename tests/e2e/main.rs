@@ -9,19 +9,24 @@
 
 mod access;
 mod alerts;
+mod asked_for;
 mod calendars;
+mod commands;
 mod event;
+mod every_door;
 mod examples;
 mod faults;
 mod feed;
 mod flood;
 mod founding_scenario;
+mod guides;
 mod harness;
 mod metrics;
 mod openapi;
 mod outage;
 mod pauses;
 mod prometheus;
+mod run_time;
 mod schedules;
 mod start;
 mod zones;

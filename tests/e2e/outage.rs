@@ -200,9 +200,9 @@ async fn two_clocks_of_one_name_on_one_broker_warn_of_each_other_until_one_of_th
 async fn a_user_who_may_not_declare_the_presence_exchange_does_without_it_and_is_told_once() {
     let node = Node::shared();
     node.vhost("absent");
-    node.add_user("clock", "secret");
-    node.permit("clock", "absent", "^events$", "^events$", "^$");
-    let url = node.url_for("clock", "secret", "absent");
+    node.add_user("unannounced", "secret");
+    node.permit("unannounced", "absent", "^events$", "^events$", "^$");
+    let url = node.url_for("unannounced", "secret", "absent");
     let mut clock = Clock::new(&url, FIRST).started();
     let said = "a second clock of the same name would not be noticed";
     block_until("it to be said", LIMIT, || clock.log().contains(said).then_some(()));

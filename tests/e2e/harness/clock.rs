@@ -190,6 +190,13 @@ impl Clock {
         answer(self.request(path, "")?)
     }
 
+    /// The body of an answer that is no JSON.
+    pub(crate) fn text(&self, path: &str) -> Option<String> {
+        let mut answer = String::new();
+        self.request(path, "")?.read_to_string(&mut answer).ok()?;
+        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
+    }
+
     /// Posts JSON.
     pub(crate) fn post(&self, path: &str, body: &str) -> Option<(u16, Value)> {
         let headers = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());

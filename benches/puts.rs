@@ -1,0 +1,239 @@
+//! Schedules that are put while the clock runs: how many a second are durable and answered, by HTTP and by message, from 1 and 16
+//! clients, singly and many at once; and how late events of 100 ms are meanwhile. Beside it, in the same run, what the machine gives
+//! without a clock: writes of a page made durable one by one (`fdatasync`), and the same transport with nobody behind it who does
+//! anything. `SECONDS` (10) is how long each part takes. Figures and what they mean: docs/performance.md.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
+
+mod common;
+
+use common::{
+    as_the_program,
+    asking::{Http, Messages, echo},
+    measure::{quantile, wall},
+    program::Program,
+    setting,
+    ticks::Ticks,
+};
+use serde_json::{Value, json};
+use std::{
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use testkit::Node;
+use tokio::task::JoinSet;
+
+/// Definitions in one batch; commands under way at a time of the client that does not wait for each.
+const MANY: usize = 1_000;
+
+const CONFIG: &str = "
+[http]
+open = true
+[commands]
+enabled = true
+rate = 100000
+[[commands.users]]
+user = \"guest\"
+owner = \"bench\"
+role = \"write\"
+domains = [\"bench.*\"]
+";
+
+/// Numbers of schedules: each put is of another one.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+fn definition() -> Value {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let zone = ["Europe/Paris", "America/New_York", "Asia/Kolkata"][number % 3];
+    let cron = format!("{} {} {} * *", number % 60, number / 60 % 24, number % 28 + 1);
+    json!({ "name": format!("put-{number:07}"), "event": "bench.item.due", "cron": cron, "time_zone": zone })
+}
+
+fn main() {
+    as_the_program();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(measured(Duration::from_secs(setting("SECONDS", 10) as u64)));
+}
+
+async fn measured(time: Duration) {
+    let node = Node::start();
+    let url = node.vhost("puts");
+    let ticks = Ticks::start(&url).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut clock = Program::start(folder.path(), &url, CONFIG);
+    clock.until_ready().await;
+    ticks.until_some().await;
+
+    let disk = syncs(folder.path(), time);
+    println!("a page written and made durable, one after the other: {disk:.0} a second");
+    println!(
+        "{:<42} {:>9} {:>8} {:>8} {:>9} {:>10}",
+        "", "puts/s", "p50 ms", "p99 ms", "of syncs", "of nothing"
+    );
+    for clients in [1, 16] {
+        let nothing = by_http(&clock, clients, time, Kind::Nothing).await;
+        let puts = by_http(&clock, clients, time, Kind::One).await;
+        puts.show(&format!("HTTP, {clients} at once, one by one"), disk, Some(&nothing));
+    }
+    let batches = by_http(&clock, 1, time, Kind::Batch).await;
+    batches.show(&format!("HTTP, 1, in batches of {MANY}"), disk, None);
+    for (clients, window) in [(1, 1), (16, 1), (1, MANY)] {
+        let nothing = echoed(&url, clients, window, time).await;
+        let puts = by_message(&url, clients, window, time).await;
+        puts.show(&format!("messages, {clients} at once, {window} under way of each"), disk, Some(&nothing));
+    }
+    println!("events of 100 ms meanwhile: {}", ticks.stop());
+    println!("{} schedules were put; {}", NEXT.load(Ordering::Relaxed), clock.memory());
+}
+
+/// How often a page of a file can be written and made durable in a second.
+fn syncs(folder: &std::path::Path, time: Duration) -> f64 {
+    let mut file = std::fs::File::create(folder.join("page")).unwrap();
+    let (begin, mut count) = (wall(), 0);
+    while wall() - begin < time.as_nanos() as i64 {
+        file.write_all(&[7; 4_096]).unwrap();
+        file.sync_data().unwrap();
+        count += 1;
+    }
+    f64::from(count) / ((wall() - begin) as f64 / 1e9)
+}
+
+/// What one part showed.
+#[derive(Default)]
+struct Shown {
+    a_second: f64,
+    /// From asking to the answer, in milliseconds.
+    answers: Vec<f64>,
+}
+
+impl Shown {
+    fn show(&self, what: &str, disk: f64, nothing: Option<&Self>) {
+        let [p50, p99] = [0.5, 0.99].map(|part| quantile(&self.answers, part));
+        let of = nothing.map_or("-".into(), |nothing| format!("{:.2}", self.a_second / nothing.a_second));
+        println!(
+            "{what:<42} {:>9.0} {p50:>8.1} {p99:>8.1} {:>9.2} {of:>10}",
+            self.a_second,
+            self.a_second / disk
+        );
+    }
+}
+
+/// Runs clients side by side until the time is over; each call gives how many were done by it.
+async fn at_once<C: Send + 'static>(
+    clients: Vec<C>,
+    time: Duration,
+    ask: impl AsyncAsk<C> + Clone + Send + 'static,
+) -> Shown {
+    let begin = wall();
+    let end = begin + time.as_nanos() as i64;
+    let mut running = JoinSet::new();
+    for mut client in clients {
+        let ask = ask.clone();
+        running.spawn(async move {
+            let (mut done, mut answers) = (0, Vec::new());
+            while wall() < end {
+                let asked = wall();
+                done += ask.ask(&mut client).await;
+                answers.push((wall() - asked) as f64 / 1e6);
+            }
+            (done, answers)
+        });
+    }
+    let mut shown = Shown::default();
+    let mut done = 0;
+    while let Some(one) = running.join_next().await {
+        let (count, answers) = one.unwrap();
+        done += count;
+        shown.answers.extend(answers);
+    }
+    shown.a_second = done as f64 / ((wall() - begin) as f64 / 1e9);
+    shown
+}
+
+/// What a client does again and again.
+trait AsyncAsk<C> {
+    fn ask(&self, client: &mut C) -> impl Future<Output = usize> + Send;
+}
+
+/// What is asked over HTTP.
+#[derive(Clone, Copy)]
+enum Kind {
+    Nothing,
+    One,
+    Batch,
+}
+
+impl AsyncAsk<Http> for Kind {
+    async fn ask(&self, client: &mut Http) -> usize {
+        match self {
+            Self::Nothing => {
+                assert_eq!(client.ask("GET", "/healthz", String::new()).await.0, 200);
+                1
+            }
+            Self::One => {
+                let one = definition();
+                let path = format!("/v1/schedules/{}", one["name"].as_str().unwrap());
+                let (status, body) = client.ask("PUT", &path, one.to_string()).await;
+                assert_eq!(status, 201, "{body}");
+                1
+            }
+            Self::Batch => {
+                let all = Value::from((0..MANY).map(|_| definition()).collect::<Vec<_>>());
+                let (status, body) = client.ask("POST", "/v1/schedules:batch", all.to_string()).await;
+                let done = serde_json::from_str::<Value>(&body).unwrap()["done"].as_u64();
+                assert_eq!((status, done), (200, Some(MANY as u64)), "{body}");
+                MANY
+            }
+        }
+    }
+}
+
+async fn by_http(clock: &Program, clients: usize, time: Duration, kind: Kind) -> Shown {
+    let mut all = Vec::new();
+    for _ in 0..clients {
+        all.push(Http::connect(clock.port).await);
+    }
+    at_once(all, time, kind).await
+}
+
+/// A window of commands, all answered before the next window.
+#[derive(Clone)]
+struct Window {
+    count: usize,
+    exchange: &'static str,
+}
+
+impl AsyncAsk<Messages> for Window {
+    async fn ask(&self, client: &mut Messages) -> usize {
+        let bodies = (0..self.count).map(|_| json!({ "definition": definition() }).to_string());
+        for answer in client.ask_all(self.exchange, "schedule.put", bodies.collect()).await {
+            assert!(self.exchange == "echo" || answer.starts_with(b"{\"status\":201"), "{answer:?}");
+        }
+        self.count
+    }
+}
+
+async fn by_message(url: &str, clients: usize, count: usize, time: Duration) -> Shown {
+    let mut all = Vec::new();
+    for _ in 0..clients {
+        all.push(Messages::connect(url).await);
+    }
+    at_once(all, time, Window { count, exchange: "khronos.commands" }).await
+}
+
+/// The same by way of a quorum queue and a consumer that answers at once.
+async fn echoed(url: &str, clients: usize, count: usize, time: Duration) -> Shown {
+    let served = Arc::new(echo(url, "echo").await);
+    let before = NEXT.load(Ordering::Relaxed);
+    let mut all = Vec::new();
+    for _ in 0..clients {
+        all.push(Messages::connect(url).await);
+    }
+    let shown = at_once(all, time, Window { count, exchange: "echo" }).await;
+    NEXT.store(before, Ordering::Relaxed);
+    served.abort();
+    shown
+}

@@ -1,0 +1,254 @@
+//! Schedules that are put and deleted by message: whose they are, what comes again, and what a crash leaves of them.
+
+use super::{Client, Scene};
+use crate::harness::{Arrivals, LIMIT, let_pass, random};
+use ponos::topology::Queue;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use testkit::{Node, block_until_or_tell, wait_until};
+
+fn definition(name: &str, every: &str) -> Value {
+    json!({ "name": name, "event": "billing.invoice.due", "every": every })
+}
+
+fn put(name: &str, every: &str) -> Value {
+    json!({ "definition": definition(name, every) })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schedule_is_put_runs_is_changed_by_its_owner_alone_and_deleted() {
+    let scene = Scene::started("commands-put");
+    let url = scene.node.url_for("guest", "guest", scene.vhost);
+    let arrivals = Arrivals::of_all_events(&url, &[Queue::classic("all")]).await;
+    let mut billing = scene.client("billing-service").await;
+    let reply = billing.ask("schedule.put", put("invoices", "1 second")).await;
+    assert_eq!((reply.status, &reply.body["outcome"]), (201, &json!("created")), "{reply:?}");
+    let revision = reply.body["revision"].clone();
+    let tag = format!("{}.{revision}", reply.body["creation"]);
+    arrivals.first("an event of what was put", |one| one.message.routing_key == "billing.invoice.due");
+    let reply = billing.ask("schedule.get", json!({ "name": "invoices" })).await;
+    assert_eq!((reply.status, &reply.body["revision"]), (200, &revision), "{reply:?}");
+    let reply = billing.ask("schedule.list", json!({ "owner": "billing" })).await;
+    assert_eq!(reply.body["schedules"].as_array().unwrap().len(), 1, "{reply:?}");
+    let reply = billing.ask("schedule.put", put("invoices", "1 second")).await;
+    assert_eq!((reply.status, &reply.body["outcome"]), (200, &json!("unchanged")), "{reply:?}");
+
+    let refused = [
+        ("reports-service", "schedule.put", put("invoices", "2 seconds"), 403),
+        ("reports-service", "schedule.delete", json!({ "name": "invoices" }), 403),
+        ("payroll-service", "schedule.put", put("invoices", "2 seconds"), 403),
+        ("payroll-service", "schedule.delete", json!({ "name": "invoices" }), 403),
+        ("billing-service", "schedule.put", put("daily", "2 seconds"), 409),
+        ("billing-service", "schedule.delete", json!({ "name": "daily" }), 409),
+        (
+            "billing-service",
+            "schedule.put",
+            json!({ "definition": definition("invoices", "2 seconds"), "if_absent": true }),
+            412,
+        ),
+        (
+            "billing-service",
+            "schedule.put",
+            json!({ "definition": definition("invoices", "2 seconds"), "if_revision": "99.1" }),
+            412,
+        ),
+        (
+            "billing-service",
+            "schedule.put",
+            json!({ "definition": { "name": "x", "event": "payroll.run.due", "every": "1h" } }),
+            403,
+        ),
+        ("billing-service", "schedule.put", put("x", "never"), 422),
+    ];
+    for (user, kind, body, status) in refused {
+        let mut client = scene.client(user).await;
+        let reply = client.ask(kind, body.clone()).await;
+        assert_eq!(reply.status, status, "{user} {kind} {body}: {reply:?}");
+    }
+    let reply = billing.ask("schedule.get", json!({ "name": "invoices" })).await;
+    assert_eq!(reply.body["revision"], revision, "what was refused changed nothing");
+
+    let body = json!({ "definition": definition("invoices", "2 seconds"), "if_revision": tag });
+    let reply = billing.ask("schedule.put", body).await;
+    assert_eq!((reply.status, &reply.body["outcome"]), (200, &json!("changed")), "{reply:?}");
+    assert_eq!(billing.ask("schedule.delete", json!({ "name": "invoices" })).await.status, 204);
+    assert_eq!(billing.ask("schedule.get", json!({ "name": "invoices" })).await.status, 404);
+    assert_eq!(billing.ask("schedule.delete", json!({ "name": "invoices" })).await.status, 204);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_comes_again_gets_its_old_answer_and_undoes_nothing_newer() {
+    let mut scene = Scene::started("commands-again");
+    let mut billing = scene.client("billing-service").await;
+    let first = billing.ask_as("first", "schedule.put", put("invoices", "1 hour")).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    let second = billing.ask_as("second", "schedule.put", put("invoices", "2 hours")).await;
+    assert_eq!((second.status, &second.body["outcome"]), (200, &json!("changed")), "{second:?}");
+    for round in 0..3 {
+        let again = billing.ask_as("first", "schedule.put", put("invoices", "1 hour")).await;
+        assert_eq!((again.status, &again.body["revision"]), (201, &first.body["revision"]), "{again:?}");
+        let there = billing.ask("schedule.get", json!({ "name": "invoices" })).await;
+        assert_eq!(there.body["definition"]["every"], "2 hours", "{round}: {there:?}");
+        // Whatever becomes of the clock.
+        match round {
+            0 => scene.clock.kill(),
+            _ => scene.clock.stop(),
+        }
+        scene.clock.start();
+        scene.until_open();
+    }
+    let other = billing.ask_as("first", "schedule.put", put("invoices", "3 hours")).await;
+    assert_eq!(other.status, 422, "another command under the id of one: {other:?}");
+    assert_eq!(billing.ask_as("gone", "schedule.delete", json!({ "name": "invoices" })).await.status, 204);
+    assert_eq!(billing.ask_as("third", "schedule.put", put("invoices", "4 hours")).await.status, 201);
+    assert_eq!(billing.ask_as("gone", "schedule.delete", json!({ "name": "invoices" })).await.status, 204);
+    assert_eq!(billing.ask("schedule.get", json!({ "name": "invoices" })).await.status, 200);
+    // Ids are of an owner: another's are others.
+    let mut payroll = scene.client("payroll-service").await;
+    let body = json!({ "definition": { "name": "wages", "event": "payroll.run.due", "every": "1h" } });
+    assert_eq!(payroll.ask_as("first", "schedule.put", body).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whenever_the_clock_is_killed_what_was_answered_is_there_and_each_command_is_answered() {
+    const COMMANDS: usize = 400;
+    let mut scene = Scene::started("commands-killed");
+    let mut random = random();
+    let mut sender = scene.client("billing-service").await;
+    // What each schedule is to be after its last command: how often, or not there.
+    let mut wanted: BTreeMap<String, Option<String>> = BTreeMap::new();
+    let mut sent: BTreeSet<String> = BTreeSet::new();
+    let mut answered: BTreeMap<String, u64> = BTreeMap::new();
+    for _ in 0..8 {
+        scene.clock.kill();
+        for number in 0..COMMANDS / 8 {
+            let name = format!("s-{:02}", random.usize(0..60));
+            let is_put = random.u8(..) < 180;
+            let every = format!("{} hours", 1 + number);
+            let body = if is_put { put(&name, &every) } else { json!({ "name": name }) };
+            let kind = if is_put { "schedule.put" } else { "schedule.delete" };
+            sent.insert(sender.send(kind, body, Some("amq.rabbitmq.reply-to")).await);
+            wanted.insert(name, is_put.then_some(every));
+        }
+        scene.clock.start();
+        // In the middle of them.
+        let reply = sender.reply().await;
+        answered.insert(reply.correlation.clone().unwrap(), reply.status);
+        let_pass(random.u64(0..30));
+        while let Some(reply) = sender.reply_now() {
+            answered.insert(reply.correlation.clone().unwrap(), reply.status);
+        }
+    }
+    while answered.len() < sent.len() {
+        let reply = sender.reply().await;
+        assert!((200..300).contains(&reply.status), "{reply:?}");
+        answered.insert(reply.correlation.clone().unwrap(), reply.status);
+    }
+    assert_eq!(answered.keys().collect::<BTreeSet<_>>(), sent.iter().collect());
+    assert!(answered.values().all(|status| (200..300).contains(status)), "{answered:?}");
+    let mut reader: Client = scene.client("billing-service").await;
+    let reply = reader.ask("schedule.list", json!({ "owner": "billing", "limit": 1000 })).await;
+    let there: BTreeMap<String, Option<String>> = reply.body["schedules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            (text(&one["name"]), Some(text(&one["definition"]["every"])))
+        })
+        .collect();
+    wanted.retain(|_, every| every.is_some());
+    assert_eq!(there, wanted);
+    let settled = || async { scene.depth("khronos.commands").filter(|depth| *depth == 0) };
+    wait_until("the queue to be empty", LIMIT, settled).await;
+    println!(
+        "{} commands, {} of them came again",
+        sent.len(),
+        scene.metric("khronos_commands_redelivered_total").unwrap()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_changes_delays_no_event_and_all_are_there() {
+    const MANY: usize = 4_000;
+    let scene = Scene::started("commands-changes");
+    let url = scene.node.url_for("guest", "guest", scene.vhost);
+    let arrivals = Arrivals::of_all_events(&url, &[Queue::quorum("all")]).await;
+    arrivals.more(10);
+    let begun = arrivals.len();
+    let mut billing = scene.client("billing-service").await;
+    let asked = khronos::clock::now();
+    let (mut done, mut number) = (0, 0);
+    while done < MANY {
+        // A window of a thousand, which is what the rate permits at once.
+        let bodies = (number..number + 1_000).map(|number| put(&format!("p-{number:05}"), "10 years"));
+        billing.send_all("schedule.put", bodies).await;
+        number += 1_000;
+        for _ in 0..1_000 {
+            let reply = billing.reply().await;
+            assert!(matches!(reply.status, 201 | 429), "{reply:?}");
+            done += usize::from(reply.status == 201);
+        }
+    }
+    let took = khronos::clock::now().since(asked);
+    arrivals.more(5);
+    let all = arrivals.so_far();
+    let often = |one: &&crate::harness::Arrival| one.message.routing_key == "test.often.passed";
+    let mut late: Vec<i64> = all[begun..]
+        .iter()
+        .filter(often)
+        .map(|one| one.message.headers.int("khronos-lateness-ms").unwrap())
+        .collect();
+    late.sort_unstable();
+    println!(
+        "{done} puts in {took} ms; {} events meanwhile, late p50 {} p99 {} at most {} ms",
+        late.len(),
+        late[late.len() / 2],
+        late[(late.len() - 1) * 99 / 100],
+        late[late.len() - 1]
+    );
+    let due: Vec<_> = all.iter().filter(often).map(|one| one.event.time.unwrap()).collect();
+    assert!(due.windows(2).all(|pair| pair[1].since(pair[0]) == 100), "none is lost");
+    assert!(late[(late.len() - 1) * 99 / 100] < 2_000);
+    let mut there = 0;
+    let mut page = json!({ "owner": "billing", "limit": 1000 });
+    loop {
+        let reply = billing.ask("schedule.list", page).await;
+        there += reply.body["schedules"].as_array().unwrap().len();
+        page = json!({ "owner": "billing", "limit": 1000, "page": reply.body["next"] });
+        if reply.body["next"].is_null() {
+            break;
+        }
+    }
+    assert_eq!(there, done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_broker_has_confirmed_is_done_though_it_is_killed() {
+    let node: &'static Node = Box::leak(Box::new(Node::start()));
+    let mut scene = Scene::on(node, "commands-broker");
+    scene.clock.start();
+    scene.until_open();
+    // The broker notes on its disk which quorum queues it has some seconds after they are declared; killed before, it never has
+    // them again.
+    let_pass(8_000);
+    let url = node.url_for("billing-service", "secret-billing-service", scene.vhost);
+    for round in 0..2 {
+        // The queue has a leader, and the clock takes from it.
+        let seen = || format!("{:?}\n{}", node.queue(scene.vhost, "khronos.commands"), scene.clock.log());
+        let taken = || node.queue(scene.vhost, "khronos.commands").filter(|(_, consumers)| *consumers == 1);
+        block_until_or_tell("the clock to take commands", LIMIT, taken, seen);
+        let mut billing = Client::connect(&url, "billing-service").await;
+        let bodies = (0..200).map(|number| put(&format!("b-{round}-{number}"), "1 day"));
+        billing.send_all("schedule.put", bodies).await;
+        node.restart();
+    }
+    let all = async || {
+        let mut billing = Client::try_connect(&url, "billing-service").await?;
+        let reply = billing.try_ask("schedule.list", json!({ "prefix": "b-", "limit": 1000 })).await?;
+        (reply.body["schedules"].as_array()?.len() == 400).then_some(())
+    };
+    wait_until("all commands to be done", 3 * LIMIT, all).await;
+    scene.clock.stop();
+    node.kill9();
+}
