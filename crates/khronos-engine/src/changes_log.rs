@@ -9,9 +9,10 @@ use std::{collections::BTreeSet, iter::once, sync::Arc};
 /// Who the clock itself is, where it changes something.
 pub const THE_CLOCK: &str = "the clock";
 
-/// One change, as it is written.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LoggedChange {
+/// One change, with the schedule before and after it as a `V`.
+// Lies in the store, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedChange<V = Version> {
     /// When.
     pub at: Timestamp,
     /// Who asked for it.
@@ -27,9 +28,9 @@ pub struct LoggedChange {
     /// The number of its creation; 0 for a file's.
     pub creation: u64,
     /// As it was.
-    pub before: Option<Version>,
+    pub before: Option<V>,
     /// As it is.
-    pub after: Option<Version>,
+    pub after: Option<V>,
     /// The id of the message that asked for it, where there was one.
     pub command: Option<Arc<str>>,
     /// What else there is to say.
@@ -148,31 +149,7 @@ impl ChangeKind {
 }
 
 /// One change, as it is kept: definitions in JSON, without their payloads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangeEntry {
-    /// See [`LoggedChange::at`].
-    pub at: Timestamp,
-    /// See [`LoggedChange::by`].
-    pub by: Arc<str>,
-    /// See [`LoggedChange::door`].
-    pub door: Arc<str>,
-    /// See [`LoggedChange::what`].
-    pub what: ChangeKind,
-    /// See [`LoggedChange::name`].
-    pub name: Arc<str>,
-    /// See [`LoggedChange::others`].
-    pub others: Vec<Arc<str>>,
-    /// See [`LoggedChange::creation`].
-    pub creation: u64,
-    /// See [`LoggedChange::before`].
-    pub before: Option<VersionEntry>,
-    /// See [`LoggedChange::after`].
-    pub after: Option<VersionEntry>,
-    /// See [`LoggedChange::command`].
-    pub command: Option<Arc<str>>,
-    /// See [`LoggedChange::note`].
-    pub note: Arc<str>,
-}
+pub type ChangeEntry = LoggedChange<VersionEntry>;
 
 /// A schedule before or after a change, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 //! However many finish at one instant, they go some at a time: the next ones once the write with those before them is
 //! durable. So no write grows with their number, and none is late for it.
 
-use super::{Author, ChangeKind, THE_CLOCK, core::Engine, decide::Asked, slots::SlotId};
+use super::{Author, ChangeKind, core::Engine, decide::Asked, slots::SlotId};
 use ponos_event::Timestamp;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -110,7 +110,7 @@ impl Engine {
                 self.going.insert(name, now.plus(LOOK_AGAIN));
                 continue;
             }
-            let clock = Author::admin(THE_CLOCK, THE_CLOCK);
+            let clock = Author::the_clock();
             let asked = Asked { by: &clock, command: None, note: "" };
             self.delete(asked, &name, Some(id), ChangeKind::Finished);
             self.going.written = self.progress.next_ticket();

@@ -1,6 +1,6 @@
 //! Changes of schedules that are asked for at run time, and what becomes of them.
 
-use super::{OnResume, Pause};
+use super::{OnResume, Pause, THE_CLOCK};
 use khronos_schedule::Packed;
 use ponos_event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,11 @@ impl Author {
             most: None,
             covers: Arc::new(|_| true),
         }
+    }
+
+    /// The clock itself.
+    pub(super) fn the_clock() -> Self {
+        Self::admin(THE_CLOCK, THE_CLOCK)
     }
 
     /// Who created a schedule, and only changes what he created.

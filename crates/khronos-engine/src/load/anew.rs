@@ -3,7 +3,7 @@
 
 use super::Wanted;
 use crate::{
-    ChangeKind, LoggedChange, ScheduleChange, THE_CLOCK, Version,
+    Author, ChangeKind, LoggedChange, ScheduleChange, Version,
     core::Engine,
     faults::{Fault, planted},
     slots::SlotId,
@@ -49,23 +49,14 @@ impl Engine {
 
     /// Notes that these were changed, which were so before.
     pub(super) fn log_read_anew(&mut self, before: Vec<(SlotId, Version)>) {
+        let clock = Author::the_clock();
         for (id, before) in before {
             self.await_going(id);
             let after = self.version(id);
             let (name, creation) = (after.definition.name().into(), after.definition.creation());
-            self.progress.log(LoggedChange {
-                at: self.now(),
-                by: THE_CLOCK.into(),
-                door: THE_CLOCK.into(),
-                what: ChangeKind::ReadAnew,
-                name,
-                others: Vec::new(),
-                creation,
-                before: Some(before),
-                after: Some(after),
-                command: None,
-                note: "".into(),
-            });
+            let entry = LoggedChange::new(self.now(), &clock, ChangeKind::ReadAnew);
+            let (before, after) = (Some(before), Some(after));
+            self.progress.log(LoggedChange { name, creation, before, after, ..entry });
         }
     }
 
