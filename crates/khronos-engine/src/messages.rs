@@ -1,9 +1,10 @@
 //! Messages that were answered: one that comes again gets the answer that it got, and undoes nothing that came after it.
 //!
 //! An answer is kept for 24 hours, in the same write as what it tells of; also what was refused is kept, and what changed
-//! nothing: later it might change something. None is forgotten earlier, whoever sends how many: where there is no room for
-//! another one, the message is not taken. Of the room nobody has more than he leaves to all others together: of an owner
-//! alone half a million answers and verdicts, which is 250,000 messages with one change each, or three a second all day.
+//! nothing: later it might change something. No answer is forgotten earlier, however many messages come: a message is refused
+//! where there is no room for its answer. An owner's answers take no more room than they leave to all others together: an
+//! owner alone has half a million answers and verdicts, which is 250,000 messages with one change each, or three a second
+//! all day.
 
 use super::{Digest, Verdict, portions::Portions};
 use ponos_event::Timestamp;

@@ -45,7 +45,7 @@ pub struct Operation {
     pub by: Arc<str>,
     /// In whose name.
     pub owner: Arc<str>,
-    /// Of all that was asked for: something else under the same id is no repetition.
+    /// The digest of the whole request: another request under the same id is not a repetition.
     pub digest: Digest,
     /// When it began; before that, when it was decided what is left.
     pub at: Timestamp,

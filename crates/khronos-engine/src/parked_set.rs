@@ -386,7 +386,7 @@ impl Parked {
         (self.schedule.clone(), asked_for)
     }
 
-    /// Whether a command asked for it: it is none of the occurrences that the schedule calls for.
+    /// Whether a command asked for it, so that it is not an occurrence of its schedule.
     pub fn is_asked_for(&self) -> bool {
         self.kind != EventKind::Occurrence
     }

@@ -1,5 +1,5 @@
-//! What several owners hold of something of which there is only so much. None of them holds more than what is left for the
-//! others then: so whoever comes first never takes it all, and whoever comes later finds some.
+//! Shares of a bounded resource. No owner holds more than what is left for the others: the first one never takes all of it,
+//! and a later one finds some.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, sync::Arc};
 const SHOWN: usize = 100;
 
 impl Change {
-    /// A command as it waits; what is none is given back.
+    /// The command that waits for its turn; an input that is not a command is given back.
     fn of(input: Input) -> Result<(u64, Self), Box<Input>> {
         Ok(match input {
             Input::Pause { command, scope, request } => (command, Self::Pause(command, scope, request)),
@@ -63,7 +63,7 @@ enum Answer {
 }
 
 impl Engine {
-    /// A command waits for its turn, if there is room; what is none is taken in.
+    /// A command waits for its turn, if there is room; any other input is taken in at once.
     pub(in super::super) fn take_command_of(&mut self, asker: Option<Box<Asker>>, input: Input) {
         match (Change::of(input), asker) {
             (Ok((command, change)), Some(asker)) => {
