@@ -78,8 +78,8 @@ install_missing() {
         without_services apt_install prometheus
         disable_at_boot prometheus # it would listen on every address
     fi
-    # For the subscribers of examples/. Another Python may come first in PATH: the tests use Debian's.
-    /usr/bin/python3 -c 'import pika' 2>/dev/null || apt_install python3-pika
+    # For examples/. Another Python may come first in PATH: the tests use Debian's.
+    /usr/bin/python3 -c 'import pika, requests' 2>/dev/null || apt_install python3-pika python3-requests
     command -v node >/dev/null || apt_install nodejs
     install_amqplib
     install_schemathesis

@@ -270,7 +270,7 @@ fn what_can_not_be_put_is_refused_with_all_that_is_wrong_and_the_rest_is_put() {
     said(&clock.verb(&["get", "god"]), 2, "did you mean 'good'?");
 }
 
-/// The examples for programs: in Python and in Node, with what these have of their own.
+/// The examples for programs: in Python with requests, and in Node with its own `fetch`.
 #[test]
 fn programs_put_and_delete_as_the_examples_show() {
     let clock = Clock::new("memory:", SCHEDULES);
