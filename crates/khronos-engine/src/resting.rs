@@ -92,8 +92,9 @@ impl Resting {
 
     /// Counts an event that was confirmed when its schedule did not run any more.
     pub(super) fn note_sent(&mut self, name: &str, creation: u64, sent_at: Timestamp, returned: bool) {
-        let last = self.of_creation(name, creation).next();
-        if let Some(key) = last.map(|one| (&*sent_key(&one.definition)).into()) {
+        // Others may have had its name since.
+        let one = self.of(name).rev().find(|one| one.definition.creation() == creation);
+        if let Some(key) = one.map(|one| (&*sent_key(&one.definition)).into()) {
             self.sent.entry(key).or_default().note(sent_at, returned);
         }
     }
