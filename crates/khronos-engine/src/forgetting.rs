@@ -93,7 +93,14 @@ impl Engine {
     }
 
     fn refers_to(&self, key: &SpanKey) -> bool {
-        self.outstanding.refers_to(key) || self.operations.refers_to(key)
+        self.outstanding.refers_to(key) || self.operations.refers_to(key) || self.keeps_a_pause(key)
+    }
+
+    /// Whether it is the last of a name that is paused and does not run: the pause stays with the name until it ends.
+    fn keeps_a_pause(&self, key: &SpanKey) -> bool {
+        self.pausing.is_paused(&key.0)
+            && self.schedules.find(&key.0).is_none()
+            && self.resting.of(&key.0).next_back().is_some_and(|last| last.number == key.1)
     }
 
     /// Forgets revisions that ended long ago and that nothing refers to, of so many that are looked at; whether these were the

@@ -251,7 +251,7 @@ impl fmt::Display for Notice {
             }
             Self::ResumedByName { schedule, since, through, how, away, others } => {
                 let why = match away {
-                    true => ": nothing of this name has run for thirty days",
+                    true => ": nothing of this name has run for long",
                     false => "",
                 };
                 let and = and(*others, "; and so are N other schedules that were paused by name");

@@ -7,7 +7,8 @@ mod forgetting;
 mod named;
 
 use super::{
-    Notice, OnResume, Pause, PauseEnd, PauseRequest, Pauses, Reached, Scope, SkippedPause,
+    Author, ChangeKind, LoggedChange, Notice, OnResume, Pause, PauseEnd, PauseRequest, Pauses, Reached,
+    Scope, SkippedPause,
     core::Engine,
     faults::{Fault, planted},
     progress::{IDLE, Progress, SpanKey},
@@ -19,6 +20,8 @@ use named::Named;
 use ponos_event::Timestamp;
 use std::sync::Arc;
 
+#[cfg(test)]
+pub(super) use named::AWAY;
 pub(super) use named::Rest;
 
 /// Pauses that come to their own end in a step, at most.
@@ -188,11 +191,34 @@ impl Engine {
         let end = self.paused().and_then(|pause| pause.until).filter(|end| end.at <= now);
         if let Some(PauseEnd { at, on_resume }) = end {
             self.end_pause(on_resume, at);
+            self.log_own_end(on_resume, "its end had come", &[]);
         }
         let most = self.progress.room_for_pauses(self.rules.piece).min(ENDED_AT_ONCE);
-        for (name, end, away) in self.pausing.named.take_ended(now, most) {
-            self.end_pause_of(&name, end, away);
+        let ended = self.pausing.named.take_ended(now, most);
+        for (name, end, away) in &ended {
+            self.end_pause_of(name, *end, *away);
         }
+        for (how, away, why) in [
+            (OnResume::CatchUp, false, "its end had come"),
+            (OnResume::Skip, false, "its end had come"),
+            (OnResume::Skip, true, "nothing of this name has run for long"),
+        ] {
+            let such = ended.iter().filter(|(_, end, was_away)| (end.on_resume, *was_away) == (how, away));
+            let names: Vec<Arc<str>> = such.map(|(name, ..)| name.clone()).collect();
+            if !names.is_empty() {
+                self.log_own_end(how, why, &names);
+            }
+        }
+    }
+
+    /// Nobody asked for the end of these pauses; of no name: of that of everything.
+    fn log_own_end(&mut self, how: OnResume, why: &str, names: &[Arc<str>]) {
+        let entry = LoggedChange::new(self.now(), &Author::the_clock(), ChangeKind::Resumed);
+        let note = format!("{why}; what fell due {how}").into();
+        let (name, others) =
+            names.split_first().map_or(("".into(), &[][..]), |(name, others)| (name.clone(), others));
+        let creation = self.creation(&name);
+        self.progress.log(LoggedChange { name, others: others.to_vec(), creation, note, ..entry });
     }
 
     fn end_pause(&mut self, how: OnResume, through: Timestamp) {

@@ -14,6 +14,9 @@ use std::{
     sync::Arc,
 };
 
+/// At most so many names stay paused of which nothing runs: of more those end first that would anyway.
+pub(in super::super) const AWAY: usize = if cfg!(test) { 4 } else { 10_000 };
+
 /// Why nothing of a name may be handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Rest {
@@ -114,6 +117,9 @@ impl Named {
     }
 
     pub(super) fn next_end(&self) -> Option<Timestamp> {
+        if self.lapses.len() > AWAY {
+            return Some(Timestamp::EPOCH);
+        }
         [&self.ends, &self.lapses].into_iter().filter_map(|all| all.first()).map(|(at, _)| *at).min()
     }
 
@@ -123,8 +129,10 @@ impl Named {
         let ends = self.ends.iter().take_while(is_over).take(most);
         let ends = ends.filter_map(|(_, name)| Some((name.clone(), self.paused(name)?.until?, false)));
         let lapsed = |at| PauseEnd { at, on_resume: OnResume::Skip };
-        let lapses = self.lapses.iter().take_while(is_over).take(most);
-        ends.chain(lapses.map(|(at, name)| (name.clone(), lapsed(*at), true))).take(most).collect()
+        let too_many = self.lapses.len().saturating_sub(AWAY);
+        let lapses = self.lapses.iter().enumerate().take_while(|(at, one)| *at < too_many || is_over(one));
+        let lapses = lapses.map(|(_, (at, name))| (name.clone(), lapsed((*at).min(now)), true));
+        ends.chain(lapses).take(most).collect()
     }
 
     /// When a pause of this name, if there is one, ends because nothing of it runs; `None`: it does.

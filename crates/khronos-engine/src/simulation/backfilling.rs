@@ -86,6 +86,7 @@ impl Backfilling {
             return Some(Input::Cancel { command, id });
         }
         let again = self.wanted.keys().next_back().cloned().filter(|_| self.random.chance(20));
+        let again = again.filter(|id| self.means_the_same(engine, id));
         let id = again.unwrap_or_else(|| format!("op-{command}").parse().expect("it is an id"));
         let operation = match self.wanted.get(&id) {
             Some((operation, _)) => operation.clone(),
@@ -93,6 +94,24 @@ impl Backfilling {
         };
         self.asked.insert(command, (id.clone(), false));
         Some(Input::Operate { command, id, operation: Box::new(operation) })
+    }
+
+    /// Whether an operation is about the same occurrences as before: a crash may have undone the revision that it names, and
+    /// another one may have its number. Whoever asks anew then asks for something else.
+    fn means_the_same(&self, engine: &Engine, id: &CommandId) -> bool {
+        let Some((operation, dues)) = self.wanted.get(id) else { return true };
+        let Some(revision) = engine.revision(&(operation.schedule.clone(), operation.revision)) else {
+            return true;
+        };
+        let timing = revision.timing();
+        let of_run = |run: &Coalesced| {
+            let last = run.last;
+            let first = timing.after(run.first.plus(-1));
+            std::iter::successors(first, |due| timing.after(*due))
+                .take_while(move |due| *due <= last)
+                .take(13)
+        };
+        operation.left.iter().flat_map(of_run).eq(dues.iter().copied())
     }
 
     /// Some of what was due lately.

@@ -2,7 +2,7 @@
 //! over.
 
 use super::commands::{Asked, Commands};
-use crate::{Expect, Refusal, ScheduleStatus, Verdict, forgetting::HOUR};
+use crate::{Expect, Refusal, ScheduleStatus, Span, Verdict, forgetting::HOUR};
 use khronos_schedule::{Packed, Past};
 use ponos_event::Timestamp;
 use std::sync::Arc;
@@ -98,9 +98,9 @@ impl Commands {
                 return refused(Refusal::NeverDue);
             }
         }
-        // A span that has nothing left is only still known.
-        let settled =
-            (next, in_flight) == (&None, &None) && outstanding.iter().all(|span| span.after >= span.through);
+        // A span that has nothing left is only still known; one of an earlier revision is of another schedule.
+        let is_left = |span: &Span| span.revision == number && span.after < span.through;
+        let settled = (next, in_flight) == (&None, &None) && !outstanding.iter().any(is_left);
         if revision.definition.is_one_shot() && settled && is_parked {
             // It may be sent again or not.
             return None;

@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     OnResume, PauseRequest, Scope,
+    forgetting::HOUR,
     pause::{SKIPPED, STANDING},
+    pausing::AWAY,
 };
 
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -74,7 +76,7 @@ fn a_pause_of_a_name_that_is_away_ends_after_thirty_days_and_says_so_and_nothing
         assert_eq!((seen.engine.count_paused_by_name(), seen.engine.outstanding()), (0, 0), "{restarts}");
         assert_eq!((sent_of(&seen, "all"), skipped(&seen, SkipReason::Paused)[0].1), (30, 6));
         let said = seen.notices.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        assert!(said.contains("all is resumed: nothing of this name has run for thirty days"), "{said}");
+        assert!(said.contains("all is resumed: nothing of this name has run for long"), "{said}");
         put(&mut seen, &every("other", "10s"));
         put(&mut seen, &every("other", "20s"));
         assert_eq!((seen.by_name.len(), seen.engine.resting.of("all").count()), (0, 0), "nothing is kept");
@@ -91,6 +93,41 @@ fn a_name_that_comes_back_within_thirty_days_is_paused_for_as_long_as_it_stays()
     seen.now += 90 * DAY;
     seen.pass(MINUTE, SECOND);
     assert_eq!((seen.engine.count_paused_by_name(), sent_of(&seen, "all")), (1, 30));
+}
+
+#[test]
+fn the_pause_of_what_was_created_at_run_time_stays_with_its_name_too() {
+    let mut seen = Seen::of(100);
+    seen.step(Input::Link(true));
+    put(&mut seen, &every("created", "10s"));
+    pause(&mut seen, &["created"], None);
+    seen.step(Input::delete(7, "created"));
+    // All else that is kept of it is forgotten by then.
+    for _ in 0..4 {
+        seen.now += HOUR;
+        seen.pass(MINUTE, SECOND);
+    }
+    put(&mut seen, &every("created", "10s"));
+    seen.pass(MINUTE, SECOND);
+    assert_eq!((seen.engine.count_paused_by_name(), sent_of(&seen, "created")), (1, 0));
+    resume(&mut seen, &["created"], OnResume::Skip);
+    seen.pass(MINUTE, SECOND);
+    assert_eq!(sent_of(&seen, "created"), 6);
+}
+
+#[test]
+fn of_too_many_names_that_are_away_the_pause_ends_that_would_end_first() {
+    let mut seen = Seen::of(100);
+    let names: Vec<String> = (0..AWAY + 2).map(|number| format!("created-{number}")).collect();
+    for name in &names {
+        put(&mut seen, &every(name, "10s"));
+        pause(&mut seen, &[name], None);
+        seen.step(Input::delete(7, name.as_str()));
+        seen.pass(SECOND, SECOND);
+    }
+    assert_eq!(seen.engine.count_paused_by_name(), AWAY);
+    let paused = |name: &String| seen.engine.paused_by_name(name).is_some();
+    assert!(!paused(&names[0]) && !paused(&names[1]) && names[2..].iter().all(paused));
 }
 
 #[test]
