@@ -64,6 +64,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// `[record]`
     pub record: RecordConfig,
+    /// `[changes]`
+    pub changes: ChangesConfig,
     /// `[http]`
     pub http: HttpConfig,
     /// `[commands]`
@@ -208,6 +210,15 @@ pub struct RecordConfig {
     /// How many of the newest rows are kept; older ones are trimmed.
     pub max_rows: u64,
     /// Rows older than this are trimmed.
+    pub max_age: Duration,
+}
+
+/// `[changes]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangesConfig {
+    /// How many of the newest entries of the log of changes are kept; older ones are trimmed.
+    pub max_entries: u64,
+    /// Entries older than this are trimmed.
     pub max_age: Duration,
 }
 

@@ -328,8 +328,12 @@ async fn open_store(
     calendars: CalendarStore,
     counts: Counts,
 ) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
-    let (rows, age) = (config.record.max_rows, millis(config.record.max_age));
-    let limits = Limits { rows, age, ..Limits::default() };
+    let limits = Limits {
+        rows: config.record.max_rows,
+        age: millis(config.record.max_age),
+        changes: config.changes.max_entries,
+        changes_age: millis(config.changes.max_age),
+    };
     let clock = config.clock.name.clone();
     match &config.store.path {
         StorePath::Folder(path) => {

@@ -2,8 +2,8 @@
 //! compares them).
 
 use super::{
-    BrokerConfig, BrokerUrl, CalendarSource, ClockConfig, Config, DEFAULT, LimitsConfig, LogConfig,
-    LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource,
+    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, Config, DEFAULT, LimitsConfig,
+    LogConfig, LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource,
     ShutdownConfig, StoreConfig, StorePath, TlsConfig, commands, http, keys, layers, reader::Reader,
 };
 use crate::{
@@ -69,6 +69,10 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
         record: RecordConfig {
             max_rows: reader.integer("record.max_rows", 1_000_000, 1_000..=1_000_000_000),
             max_age: reader.duration("record.max_age", 30 * DAY, 36_500 * DAY),
+        },
+        changes: ChangesConfig {
+            max_entries: reader.integer("changes.max_entries", 100_000, 1_000..=1_000_000_000),
+            max_age: reader.duration("changes.max_age", 366 * DAY, 36_500 * DAY),
         },
         http: http::http(&mut reader),
         commands: commands::commands(&mut reader, &broker.url),

@@ -96,6 +96,10 @@ pub(super) const KEYS: &[Key] = &[
     ("store", Kind::Section(&[("store.path", Kind::Text), ("store.cache", Kind::Text)])),
     ("record", Kind::Section(&[("record.max_rows", Kind::Integer), ("record.max_age", Kind::Duration)])),
     (
+        "changes",
+        Kind::Section(&[("changes.max_entries", Kind::Integer), ("changes.max_age", Kind::Duration)]),
+    ),
+    (
         "http",
         Kind::Section(&[
             ("http.enabled", Kind::Boolean),
