@@ -17,7 +17,7 @@ use khronos::{
     engine::{Action, Author, ChangeRequest, Engine, Input, Reading, Snapshot},
     http::client::{Client, Target},
     ops::ScheduleList,
-    schedule::{CalendarStore, Created, Definition, Packed},
+    schedule::{CalendarStore, Created, Definition, DoorKind, Packed},
 };
 use ponos::event::Timestamp;
 use std::{
@@ -193,7 +193,11 @@ fn engine() {
     let store = CalendarStore::default();
     let is_created = setting("HELD_CREATED", 0) > 0;
     let build = |number: usize| {
-        let created = is_created.then(|| Created { number: number as u64 + 1, owner: "billing".into() });
+        let created = is_created.then(|| Created {
+            number: number as u64 + 1,
+            owner: "billing".into(),
+            door: DoorKind::Http,
+        });
         Packed::build_with(&Definition { created, ..definition(number) }, &store).unwrap()
     };
     (0..100).for_each(|number| drop(build(number)));

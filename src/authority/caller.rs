@@ -1,7 +1,7 @@
 //! The caller of an operation, and why one may not do what he asks for.
 
 use super::{Domains, Quota, Rate, TooOften, token::TokenId};
-use crate::engine::Author;
+use crate::{engine::Author, schedule::DoorKind};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -59,6 +59,17 @@ pub enum Door {
     Unnamed,
     /// A message that this user of the broker published.
     Broker(Arc<str>),
+}
+
+impl Door {
+    /// Of which kind it is.
+    fn kind(&self) -> DoorKind {
+        match self {
+            Self::ControlSocket => DoorKind::ControlSocket,
+            Self::Token(_) | Self::Open | Self::Unnamed => DoorKind::Http,
+            Self::Broker(_) => DoorKind::Message,
+        }
+    }
 }
 
 impl fmt::Display for Door {
@@ -253,6 +264,7 @@ impl Caller {
         Author {
             owner: self.owner.clone(),
             door: self.door.to_string().into(),
+            door_kind: self.door.kind(),
             is_admin: self.role == Role::Admin,
             is_of_everything: self.is_of_everything(),
             most: self.quota.as_ref().and_then(|(_, quota)| quota.schedules),
@@ -351,6 +363,19 @@ mod tests {
             assert_eq!(caller.may(Role::Admin, "rule").is_ok(), changes, "{caller}");
             assert!(caller.may_change("time.one-day.passed").is_ok());
             assert!(caller.may_change_everything("reload").is_ok());
+        }
+    }
+
+    #[test]
+    fn what_a_caller_creates_says_by_which_kind_of_door_he_came() {
+        let broker = Caller::of_broker("billing-service", "billing", Role::Write, Domains::everything());
+        for (caller, kind) in [
+            (Caller::operator(), DoorKind::ControlSocket),
+            (Caller::anybody(), DoorKind::Http),
+            (holder(Role::Write, &["#"]), DoorKind::Http),
+            (broker, DoorKind::Message),
+        ] {
+            assert_eq!(caller.author().door_kind, kind, "{caller}");
         }
     }
 

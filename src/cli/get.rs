@@ -59,7 +59,7 @@ async fn show(globals: &Globals, args: GetArgs) -> Result<Exit, CliError> {
 fn described(view: &ScheduleView) -> String {
     let instant = |at: Option<ponos::event::Timestamp>| at.map_or("never".to_owned(), |at| at.to_string());
     let from = match (&view.owner, &view.place) {
-        (Some(owner), _) => format!("created at run time by {owner}"),
+        (Some(owner), _) => format!("created at run time by {owner}{}", through(view)),
         (None, Some(place)) => format!("of {}", line(place)),
         (None, None) => "of a schedule file".to_owned(),
     };
@@ -73,6 +73,11 @@ fn described(view: &ScheduleView) -> String {
         instant(view.last_sent_at),
         export::toml(&definition).trim_end().to_owned() + "\n"
     )
+}
+
+/// By which door its creator came.
+pub(super) fn through(view: &ScheduleView) -> String {
+    view.door.map_or(String::new(), |door| format!(" ({})", door.word()))
 }
 
 async fn write(globals: &Globals, args: ExportArgs) -> Result<Exit, CliError> {

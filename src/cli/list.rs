@@ -4,6 +4,7 @@ use super::{
     Globals,
     error::{CliError, finish},
     exit::Exit,
+    get::through,
     output,
     reach::ClockArgs,
     source::ClockSource,
@@ -37,6 +38,9 @@ pub(super) struct Args {
     /// Only those with this label: team:billing; with any value of it: team; with several: team:billing,stage
     #[arg(long, value_name = "LABEL")]
     label: Option<String>,
+    /// Where each comes from, too: its file and line; or who created it at run time, and by which door
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -74,6 +78,10 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
             let labels = std::iter::once("LABELS".to_owned()).chain(schedules.iter().map(labels));
             rows.iter_mut().zip(labels).for_each(|(row, labels)| row.push(labels));
         }
+        if args.wide {
+            let from = std::iter::once("FROM".to_owned()).chain(schedules.iter().map(from));
+            rows.iter_mut().zip(from).for_each(|(row, from)| row.push(from));
+        }
         table::table(out, &rows)
     })?;
     Ok(Exit::Done)
@@ -83,6 +91,15 @@ async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
 fn labels(schedule: &ScheduleView) -> String {
     let labels = schedule.definition.labels.iter().flatten();
     labels.map(|(key, value)| format!("{key}:{value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Where it comes from.
+fn from(schedule: &ScheduleView) -> String {
+    match (&schedule.owner, &schedule.place) {
+        (Some(owner), _) => format!("{owner}{}", through(schedule)),
+        (None, Some(place)) => place.clone(),
+        (None, None) => "a file".to_owned(),
+    }
 }
 
 /// `all_paused`: the clock is, with all schedules.

@@ -113,7 +113,7 @@ mod tests {
     use crate::{
         diagnostic::Text,
         engine::{Era, Pause, Reached, Sent},
-        schedule::{Calendars, Created, Packed, file},
+        schedule::{Calendars, Created, DoorKind, Packed, file},
     };
     use ponos::event::Timestamp;
     use serde_json::json;
@@ -146,7 +146,7 @@ mod tests {
         let start: Timestamp = "2026-12-01T00:30:00Z".parse().unwrap();
         let reached = Reached { lately: start, ever: start, set_backs: 0 };
         let hour = |hours: i64| start.plus(-30 * 60_000 + hours * 3_600_000);
-        let created = Created { number: 7, owner: "billing".into() };
+        let created = Created { number: 7, owner: "billing".into(), door: DoorKind::Http };
         for (limit, from, had, expected) in [
             (Some(3), None, 0, ""),
             (Some(3), None, 2, "; 1 left of limit = 3"),

@@ -17,8 +17,8 @@ use crate::{
         Snapshot, Span,
     },
     schedule::{
-        CatchUpDefinition, Created, Definition, DstDefinition, Packed, ResendsDefinition, TimingDefinition,
-        ZoneData,
+        CatchUpDefinition, Created, Definition, DoorKind, DstDefinition, Packed, ResendsDefinition,
+        TimingDefinition, ZoneData,
     },
 };
 use changes::*;
@@ -171,7 +171,7 @@ fn definition(name: &str) -> Definition {
             "z": [null, true, -1, 18_446_744_073_709_551_615_u64, 0.5, "Grüße\u{0}"], "a": {"b": {}}
         })),
         labels: Some([("team".to_owned(), "a: b".to_owned())].into()),
-        created: (name == "b").then(|| Created { number: 9, owner: "billing".into() }),
+        created: (name == "b").then(|| Created { number: 9, owner: "billing".into(), door: DoorKind::Http }),
         ..Definition::default()
     };
     definition.pin_zones(&ZoneData::bundled());

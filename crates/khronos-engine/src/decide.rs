@@ -166,7 +166,7 @@ impl Engine {
         let was = id.map(|id| version(&self.schedules[id]));
         let is_new = before.is_none();
         let created = before.map_or_else(
-            || Created { number: self.next_creation(), owner: by.owner.to_string() },
+            || Created { number: self.next_creation(), owner: by.owner.to_string(), door: by.door_kind },
             |(_, created)| created,
         );
         let creation = created.number;

@@ -1,7 +1,7 @@
 //! Changes of schedules that are asked for at run time, and what becomes of them.
 
 use super::{OnResume, Pause, THE_CLOCK};
-use khronos_schedule::Packed;
+use khronos_schedule::{DoorKind, Packed};
 use ponos_event::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
@@ -84,6 +84,8 @@ pub struct Author {
     pub owner: Arc<str>,
     /// By which door he came.
     pub door: Arc<str>,
+    /// Of which kind that is: what he creates says so.
+    pub door_kind: DoorKind,
     /// Whether what others created is his to change, too.
     pub is_admin: bool,
     /// Whether nothing is outside of what is his to change.
@@ -100,6 +102,7 @@ impl Author {
         Self {
             owner: owner.into(),
             door: door.into(),
+            door_kind: DoorKind::ControlSocket,
             is_admin: true,
             is_of_everything: true,
             most: None,

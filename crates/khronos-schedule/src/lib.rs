@@ -31,7 +31,8 @@ mod zone;
 pub use calendar::{Calendar, CalendarId, Days};
 pub use calendar_store::CalendarStore;
 pub use definition::{
-    CatchUpDefinition, Created, Definition, DstDefinition, PayloadId, ResendsDefinition, TimingDefinition,
+    CatchUpDefinition, Created, Definition, DoorKind, DstDefinition, PayloadId, ResendsDefinition,
+    TimingDefinition,
     annotation_keys::is_label_key,
     build::is_name,
     calendars::Calendars,

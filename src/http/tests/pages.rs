@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     engine::{Refused, Span},
-    schedule::Created,
+    schedule::{Created, DoorKind},
 };
 
 fn of(name: &str, event: &str, paused: Option<bool>) -> Revision {
@@ -17,7 +17,7 @@ fn of(name: &str, event: &str, paused: Option<bool>) -> Revision {
 fn labelled(name: &str, labels: &[(&str, &str)], owner: Option<&str>) -> Revision {
     let plain = of(name, "a.b.c", None).definition.definition();
     let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let created = owner.map(|owner| Created { number: 1, owner: owner.to_owned() });
+    let created = owner.map(|owner| Created { number: 1, owner: owner.to_owned(), door: DoorKind::Http });
     let definition = Definition { labels: Some(labels), created, ..plain };
     Era::first(1, at(0)).of(Packed::kept(&definition))
 }

@@ -3,7 +3,7 @@
 use super::{FinishedView, PauseView};
 use crate::{
     engine::{ScheduleStatus, Span},
-    schedule::{Definition, Packed},
+    schedule::{Definition, DoorKind, Packed},
     sources::Place,
 };
 use ponos::event::Timestamp;
@@ -80,6 +80,9 @@ pub struct ScheduleView {
     /// Who created it at run time, and may change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// By which door he came who created it at run time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub door: Option<DoorKind>,
     /// The number of its creation at run time: the ids of its events have it. None of a file's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creation: Option<u64>,
@@ -149,6 +152,7 @@ impl ScheduleView {
             origin: origin_word(&revision.definition).into(),
             place: place.map(|place| place.to_string()),
             owner: definition.created.as_ref().map(|created| created.owner.clone()),
+            door: definition.created.as_ref().map(|created| created.door),
             creation: definition.created.as_ref().map(|created| created.number),
             revision: revision.number,
             effective_from: revision.effective_from,

@@ -1,6 +1,6 @@
 //! What is created and changed at run time: numbers, messages that were answered, and the log of changes.
 
-use super::{Arc, Created, Disk, Limits, at, row, t};
+use super::{Arc, Created, Disk, DoorKind, Limits, at, row, t};
 use crate::{
     engine::{
         Answered, ChangeEntry, ChangeKind, Commit, LoggedChange, MessageKey, Refusal, Row, Verdict, Version,
@@ -59,7 +59,7 @@ pub(super) fn change(number: i64) -> LoggedChange {
             data: Some(data.into()),
             ..Definition::default()
         };
-        let created = Created { number: 3, owner: "ann".into() };
+        let created = Created { number: 3, owner: "ann".into(), door: DoorKind::Http };
         Packed::build(&every).unwrap().created_as(Some(created))
     };
     LoggedChange {

@@ -11,7 +11,7 @@ use crate::{
         Answered, ChangeKind, Coalesced, Commit, LoggedChange, OnResume, Parked, Pause, PauseEnd, Pauses,
         Reached, Revision, Row, SkippedPause, Span, Verdict, Version,
     },
-    schedule::{CalendarStore, Created, Definition, Packed, ResendsDefinition},
+    schedule::{CalendarStore, Created, Definition, DoorKind, Packed, ResendsDefinition},
     store::{Store, StoreError},
 };
 use ponos::event::EventKind;
@@ -89,7 +89,7 @@ fn a_store_gets_the_form_of_origins_with_the_first_revision_that_a_set_back_prec
 
 #[test]
 fn a_store_gets_the_form_of_creations_with_the_first_of_what_is_created_and_changed_at_run_time() {
-    let created = Created { number: 7, owner: "billing".into() };
+    let created = Created { number: 7, owner: "billing".into(), door: DoorKind::Http };
     let plain = revision(1);
     let definition = plain.definition.clone().created_as(Some(created));
     let put = Revision { definition: definition.clone(), ..plain };

@@ -12,7 +12,7 @@ use crate::{
         Answered, ChangeEntry, ChangeKind, Commit, Era, OnResume, Pause, Pauses, Reached, Refusal, Revision,
         Row, Verdict, VersionEntry,
     },
-    schedule::{CalendarStore, Created, Definition, Packed},
+    schedule::{CalendarStore, Created, Definition, DoorKind, Packed},
     store::{Store, conformance},
 };
 
@@ -112,26 +112,30 @@ fn changes_are_read_as_they_were_first_written() {
 
 #[test]
 fn creations_are_read_as_they_were_first_written() {
-    let definition = Definition {
-        name: "a".into(),
-        event: Some("a.b.c".into()),
-        every: Some("1h".into()),
-        created: Some(Created { number: 300, owner: "billing".into() }),
-        ..Definition::default()
-    };
-    let json =
-        r#"{"name":"a","event":"a.b.c","every":"1h","created":{"number":300,"owner":"billing"}}"#.as_bytes();
-    // Its length, itself, since when, from where, and that nothing was before and that it has not ended.
-    let written = [&[json.len() as u8][..], json, &bytes("8090acf3da668090acf3da660000")].concat();
-    let revision = Era::first(1, instant(0)).of(Packed::build(&definition).unwrap());
-    assert_eq!(hex(&encoding::revision_value(&revision, &definition).unwrap()), hex(&written));
-    let key = encoding::revision_key("a", 1);
-    match encoding::entry(&key, &written, &CalendarStore::default()).unwrap() {
-        Entry::Revision(found, _) => {
-            assert_eq!(found, revision);
-            assert_eq!(found.definition.creation(), 300);
+    for (door, word) in DoorKind::ALL.into_iter().zip(["http", "message", "control-socket"]) {
+        let definition = Definition {
+            name: "a".into(),
+            event: Some("a.b.c".into()),
+            every: Some("1h".into()),
+            created: Some(Created { number: 300, owner: "billing".into(), door }),
+            ..Definition::default()
+        };
+        let created = format!(r#"{{"number":300,"owner":"billing","door":"{word}"}}"#);
+        let json = format!(r#"{{"name":"a","event":"a.b.c","every":"1h","created":{created}}}"#);
+        // Its length, itself, since when, from where, and that nothing was before and that it has not ended.
+        let length = encoding::value(&json.len()).unwrap();
+        let written = [&length, json.as_bytes(), &bytes("8090acf3da668090acf3da660000")].concat();
+        let revision = Era::first(1, instant(0)).of(Packed::build(&definition).unwrap());
+        assert_eq!(hex(&encoding::revision_value(&revision, &definition).unwrap()), hex(&written));
+        let key = encoding::revision_key("a", 1);
+        match encoding::entry(&key, &written, &CalendarStore::default()).unwrap() {
+            Entry::Revision(found, _) => {
+                assert_eq!(found, revision);
+                assert_eq!(found.definition.created().map(|created| created.door), Some(door));
+                assert_eq!(door.word(), word);
+            }
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
     }
     // A row of it, at the only place of its block: no kind, one creation.
     let row = Row { creation: 300, ..rows(0, 1).remove(0) };
@@ -158,7 +162,7 @@ fn a_store_of_the_form_of_pauses_goes_on_in_that_of_creations_with_all_that_it_h
     };
     open(&path).unwrap().save(0, &before).unwrap();
     assert_eq!(seal::read(&path).unwrap().unwrap().form, FORM_OF_PAUSES);
-    let created = Some(Created { number: 7, owner: "billing".into() });
+    let created = Some(Created { number: 7, owner: "billing".into(), door: DoorKind::Http });
     let definition = revision(3).definition.created_as(created);
     let put = Revision { definition, ..revision(3) };
     let Commit { messages, changes, .. } = conformance::at_run_time(3);

@@ -131,6 +131,37 @@ pub struct Created {
     pub number: u64,
     /// Whose it is: nobody else may change or delete it.
     pub owner: String,
+    /// By which door he came who created it.
+    pub door: DoorKind,
+}
+
+/// A kind of door by which something is asked for at run time.
+// Lies in the store by its word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum DoorKind {
+    /// HTTP over TCP.
+    Http,
+    /// A message on the broker.
+    Message,
+    /// The control socket: the command line of the clock's own user, who may do everything.
+    #[default]
+    ControlSocket,
+}
+
+impl DoorKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Http, Self::Message, Self::ControlSocket];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Message => "message",
+            Self::ControlSocket => "control-socket",
+        }
+    }
 }
 
 /// What the clock itself notes in a definition, by name: nobody writes it.

@@ -42,7 +42,7 @@ fn a_creation_comes_out_as_it_was_and_makes_no_other_schedule() {
     let (days, store) = on_days();
     for definition in definitions().into_iter().chain(days) {
         let plain = Packed::build_with(&definition, &store).unwrap();
-        let created = |number| Created { number, owner: "billing".into() };
+        let created = |number| Created { number, owner: "billing".into(), door: DoorKind::Http };
         assert_eq!((plain.is_created(), plain.created(), plain.creation()), (false, None, 0));
         for number in [1, 127, 128, u64::MAX] {
             let packed = plain.clone().created_as(Some(created(number)));
@@ -60,8 +60,8 @@ fn a_creation_comes_out_as_it_was_and_makes_no_other_schedule() {
                 (packed.name(), packed.event(), packed.timing()),
                 (plain.name(), plain.event(), plain.timing())
             );
-            // Seven bits of the number in a byte; of the owner's name how long it is, and the name.
-            let bytes = (64 - number.leading_zeros()).div_ceil(7) as usize + 1 + "billing".len();
+            // Seven bits of the number in a byte; of the owner's name how long it is, and the name; the door.
+            let bytes = (64 - number.leading_zeros()).div_ceil(7) as usize + 1 + "billing".len() + 1;
             assert_eq!(packed.bytes() - plain.bytes(), bytes);
             assert_eq!(packed.clone().created_as(Some(created(7))).creation(), 7);
             assert_eq!(packed.created_as(None), plain);
@@ -70,7 +70,7 @@ fn a_creation_comes_out_as_it_was_and_makes_no_other_schedule() {
     }
     let unknown =
         Definition { name: "a".into(), every: Some("of a later version".into()), ..Definition::default() };
-    let created = Some(Created { number: 3, owner: "a".into() });
+    let created = Some(Created { number: 3, owner: "a".into(), door: DoorKind::Http });
     let unknown = Definition { created: created.clone(), ..unknown };
     let packed = Packed::kept(&unknown);
     assert_eq!((packed.is_understood(), packed.created(), packed.definition()), (false, created, unknown));
@@ -106,7 +106,7 @@ fn what_is_said_of_a_schedule_comes_out_as_it_was_and_costs_nothing_where_nothin
             assert_eq!(packed.definition(), expected);
             assert_eq!(packed.label("team"), of.get("team").map(String::as_str));
             assert_eq!((packed.label("tea"), packed.description()), (None, description));
-            let created = Some(Created { number: 128, owner: "billing".into() });
+            let created = Some(Created { number: 128, owner: "billing".into(), door: DoorKind::Http });
             let created = packed.clone().created_as(created);
             assert_eq!((created.description(), created.creation()), (description, 128));
             assert_eq!(created.clone().created_as(None), packed);

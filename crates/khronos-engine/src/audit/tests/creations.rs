@@ -1,10 +1,10 @@
 //! Rows of what was created at run time, under a name that was used before.
 
 use super::*;
-use khronos_schedule::Created;
+use khronos_schedule::{Created, DoorKind};
 
 fn created(creation: u64, number: u32, (from, ended): (i64, Option<i64>)) -> Revision {
-    let created = Created { number: creation, owner: "ann".into() };
+    let created = Created { number: creation, owner: "ann".into(), door: DoorKind::Http };
     let revision = revision(number, from, ended);
     Revision { definition: revision.definition.created_as(Some(created)), ..revision }
 }

@@ -131,7 +131,8 @@ fn what_was_refused_far_ahead_waits_no_longer_than_until_it_is_due_again() {
 /// What was put stays what a person wanted, also where an older version is started for a while.
 #[test]
 fn a_load_leaves_alone_what_was_put_and_is_not_understood() {
-    let created = khronos_schedule::Created { number: 3, owner: "ann".into() };
+    let door = khronos_schedule::DoorKind::Http;
+    let created = khronos_schedule::Created { number: 3, owner: "ann".into(), door };
     for (created, taken) in [(None, false), (Some(created), true)] {
         let memory = Memory::default();
         let definition = Definition {

@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{Author, Era, Expect, Refusal, Revision, ScheduleChange, Verdict, forgetting::HOUR};
-use khronos_schedule::Created;
+use khronos_schedule::{Created, DoorKind};
 
 pub(super) fn ann() -> Author {
     Author::owner("ann", "a test")
@@ -200,7 +200,7 @@ fn a_condition_names_the_creation_too() {
 #[test]
 fn what_was_left_before_a_restart_is_forgotten_too() {
     let creation = |name: &str, number| {
-        let created = Created { number, owner: "ann".into() };
+        let created = Created { number, owner: "ann".into(), door: DoorKind::Http };
         Packed::build(&every(name, "1h")).unwrap().created_as(Some(created))
     };
     let era = |number| Era::first(number, at(START - MINUTE));

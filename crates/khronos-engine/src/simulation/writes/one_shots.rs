@@ -6,7 +6,7 @@ use super::{
     *,
 };
 use crate::{Author, Era, OneShot, Refusal, Verdict, forgetting::HOUR};
-use khronos_schedule::Created;
+use khronos_schedule::{Created, DoorKind};
 use std::sync::Arc;
 
 /// Sent at once where it is past.
@@ -159,7 +159,7 @@ fn what_waits_in_its_span_and_was_not_handed_over_can_be_taken_back() {
 /// A newer version accepted it, and may have sent it; this one knows its event and its owner.
 #[test]
 fn what_is_not_understood_is_handled_by_the_same_rules() {
-    let created = |number| Created { number, owner: "ann".into() };
+    let created = |number| Created { number, owner: "ann".into(), door: DoorKind::Http };
     let unknown = |name: &str, number, due: i64| {
         let event = Some("billing.invoice.due".into());
         let past = Some("as the moon says".into());
